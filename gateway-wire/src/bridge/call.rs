@@ -1,0 +1,250 @@
+//! What PHP asks for: `[seq, op, args…]`.
+//!
+//! *Orders* change something, are acknowledged, and take effect once however often they are sent.
+//! *Queries* change nothing and are answered each time.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeTuple, Serializer};
+
+use super::frame::{self, FrameTooLarge, MAX_CALL};
+use super::{DecodeError, decode};
+use crate::ClientId;
+
+/// A PHP string: any bytes.
+pub type Str<'a> = &'a serde_bytes::Bytes;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Counts a producer's calls upwards from 1.
+    pub seq: u64,
+    pub call: Call<'a>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call<'a> {
+    Order(Order<'a>),
+    Query(Query<'a>),
+}
+
+impl Request<'_> {
+    /// Appends the call as a frame. Over the limit, `out` is left as it was.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
+        frame::append(out, MAX_CALL, |out| frame::write_msgpack(out, self))
+    }
+}
+
+impl<'a> Request<'a> {
+    pub fn decode(content: &'a [u8]) -> Result<Self, DecodeError> {
+        decode(content)
+    }
+}
+
+/// Defines an enum of calls with the number that each has on the wire, and its way to msgpack and back.
+macro_rules! calls {
+    (
+        $(#[$enum_doc:meta])*
+        $name:ident {
+            $( $(#[$doc:meta])* $op:literal => $variant:ident { $($field:ident: $type:ty),* $(,)? }, )*
+        }
+    ) => {
+        $(#[$enum_doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum $name<'a> {
+            $( $(#[$doc])* $variant { $($field: $type),* }, )*
+            #[doc(hidden)]
+            Never(std::convert::Infallible, PhantomData<&'a ()>),
+        }
+
+        impl<'a> $name<'a> {
+            fn serialize<S: Serializer>(&self, seq: u64, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $( Self::$variant { $($field),* } => {
+                        let fields = [$(stringify!($field)),*] as [&str; _];
+                        let mut array = serializer.serialize_tuple(2 + fields.len())?;
+                        array.serialize_element(&seq)?;
+                        array.serialize_element(&$op)?;
+                        $( array.serialize_element($field)?; )*
+                        array.end()
+                    } )*
+                    Self::Never(never, _) => match *never {},
+                }
+            }
+
+            /// Reads the arguments of `op`, or gives `None` when it is no call of this kind.
+            fn arguments<A: SeqAccess<'a>>(op: u8, array: &mut A) -> Result<Option<Self>, A::Error> {
+                match op {
+                    $( $op => Ok(Some(Self::$variant { $($field: argument(array, stringify!($field))?),* })), )*
+                    _ => Ok(None),
+                }
+            }
+        }
+    };
+}
+
+calls! {
+    Order {
+        /// `only`: nobody but these. `except`: all but these.
+        1u8 => SendToAll { message: Str<'a>, only: Option<Vec<ClientId>>, except: Vec<ClientId>, raw: bool },
+        2u8 => SendToClient { client: ClientId, message: Str<'a>, raw: bool },
+        3u8 => SendToUids { uids: Vec<Str<'a>>, message: Str<'a>, raw: bool },
+        4u8 => SendToGroups { groups: Vec<Str<'a>>, message: Str<'a>, except: Vec<ClientId>, raw: bool },
+        /// Everything queued goes out first, then `last`, then the connection closes.
+        5u8 => Close { client: ClientId, last: Option<Str<'a>> },
+        6u8 => BindUid { client: ClientId, uid: Str<'a> },
+        7u8 => UnbindUid { client: ClientId },
+        8u8 => JoinGroup { client: ClientId, group: Str<'a> },
+        9u8 => LeaveGroup { client: ClientId, group: Str<'a> },
+    }
+}
+
+calls! {
+    Query {
+        100u8 => IsOnline { client: ClientId },
+        101u8 => IsUidOnline { uid: Str<'a> },
+        102u8 => ClientsOfUid { uid: Str<'a> },
+        103u8 => UidOfClient { client: ClientId },
+        104u8 => ClientCount {},
+    }
+}
+
+impl Serialize for Request<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.call {
+            Call::Order(order) => order.serialize(self.seq, serializer),
+            Call::Query(query) => query.serialize(self.seq, serializer),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(RequestVisitor(PhantomData))
+    }
+}
+
+struct RequestVisitor<'a>(PhantomData<&'a ()>);
+
+impl<'de: 'a, 'a> Visitor<'de> for RequestVisitor<'a> {
+    type Value = Request<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an array [seq, op, args…]")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Request<'a>, A::Error> {
+        let seq = argument(&mut array, "seq")?;
+        let op = argument(&mut array, "op")?;
+        let call = if let Some(order) = Order::arguments(op, &mut array)? {
+            Call::Order(order)
+        } else if let Some(query) = Query::arguments(op, &mut array)? {
+            Call::Query(query)
+        } else {
+            return Err(de::Error::custom(format_args!("there is no call with number {op}")));
+        };
+        match array.next_element::<de::IgnoredAny>()? {
+            None => Ok(Request { seq, call }),
+            Some(_) => Err(de::Error::custom(format_args!("call {op} has too many arguments"))),
+        }
+    }
+}
+
+fn argument<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(array: &mut A, name: &str) -> Result<T, A::Error> {
+    array.next_element()?.ok_or_else(|| de::Error::custom(format_args!("argument {name} is missing")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_bytes::Bytes;
+
+    use super::*;
+
+    fn every_call() -> Vec<Call<'static>> {
+        let client = ClientId::new("127.0.0.1:1238".parse().unwrap(), 0xdead_beef);
+        let text = Bytes::new(b"\xff\x00 any bytes");
+        vec![
+            Call::Order(Order::SendToAll { message: text, only: None, except: vec![client], raw: false }),
+            Call::Order(Order::SendToAll { message: text, only: Some(vec![]), except: vec![], raw: true }),
+            Call::Order(Order::SendToClient { client, message: text, raw: false }),
+            Call::Order(Order::SendToUids { uids: vec![text, Bytes::new(b"7")], message: text, raw: false }),
+            Call::Order(Order::SendToGroups { groups: vec![text], message: text, except: vec![], raw: true }),
+            Call::Order(Order::Close { client, last: Some(text) }),
+            Call::Order(Order::Close { client, last: None }),
+            Call::Order(Order::BindUid { client, uid: text }),
+            Call::Order(Order::UnbindUid { client }),
+            Call::Order(Order::JoinGroup { client, group: text }),
+            Call::Order(Order::LeaveGroup { client, group: text }),
+            Call::Query(Query::IsOnline { client }),
+            Call::Query(Query::IsUidOnline { uid: text }),
+            Call::Query(Query::ClientsOfUid { uid: text }),
+            Call::Query(Query::UidOfClient { client }),
+            Call::Query(Query::ClientCount {}),
+        ]
+    }
+
+    fn content(seq: u64, call: Call) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        Request { seq, call }.encode(&mut bytes).unwrap();
+        assert_eq!(frame::content_length(&bytes, MAX_CALL), Ok(Some(bytes.len() - frame::HEADER)));
+        bytes.split_off(frame::HEADER)
+    }
+
+    #[test]
+    fn round_trip() {
+        for (seq, call) in (u64::MAX - 100..).zip(every_call()) {
+            let bytes = content(seq, call.clone());
+            assert_eq!(Request::decode(&bytes).unwrap(), Request { seq, call });
+        }
+    }
+
+    #[test]
+    fn every_truncation_and_every_trailing_byte_is_an_error() {
+        for call in every_call() {
+            let mut bytes = content(1, call);
+            for end in 0..bytes.len() {
+                Request::decode(&bytes[..end]).unwrap_err();
+            }
+            bytes.push(0xc0);
+            Request::decode(&bytes).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        let unknown = rmp_serde::to_vec(&(1, 255)).unwrap();
+        assert!(Request::decode(&unknown).unwrap_err().to_string().contains("no call with number 255"));
+        let short = rmp_serde::to_vec(&(1, 100)).unwrap();
+        assert!(Request::decode(&short).unwrap_err().to_string().contains("argument client is missing"));
+        let long = rmp_serde::to_vec(&(1, 104, 7)).unwrap();
+        assert!(Request::decode(&long).unwrap_err().to_string().contains("too many arguments"));
+    }
+
+    #[test]
+    fn lengths_inside_are_not_believed() {
+        // [1, SendToUids, array of 4,294,967,295 …
+        let mut lie = vec![0x95, 1, 3];
+        lie.extend_from_slice(&[0xdd, 0xff, 0xff, 0xff, 0xff]);
+        Request::decode(&lie).unwrap_err();
+        // [1, BindUid, client, string of 4,294,967,295 bytes …
+        let mut lie = vec![0x94, 1, 6, 0xc4, 10];
+        lie.extend_from_slice(&[0; 10]);
+        lie.extend_from_slice(&[0xc6, 0xff, 0xff, 0xff, 0xff]);
+        Request::decode(&lie).unwrap_err();
+    }
+
+    #[test]
+    fn too_large_is_refused_before_it_is_sent() {
+        let message = vec![0; MAX_CALL];
+        let call = Call::Order(Order::SendToAll {
+            message: Bytes::new(&message),
+            only: None,
+            except: vec![],
+            raw: false,
+        });
+        let mut out = Vec::new();
+        Request { seq: 1, call }.encode(&mut out).unwrap_err();
+        assert!(out.is_empty());
+    }
+}

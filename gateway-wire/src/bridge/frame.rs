@@ -1,0 +1,83 @@
+//! Frames: a `u32` big-endian length, then that many bytes. The length is bounded before it is believed.
+
+/// Largest frame from PHP: what one call, its message included, may take.
+pub const MAX_CALL: usize = 16 << 20;
+/// Largest frame to PHP: lists of a million clients fit.
+pub const MAX_REPLY: usize = 256 << 20;
+/// Largest frame while the other side is still a stranger.
+pub const MAX_LOGIN: usize = 1 << 10;
+
+pub const HEADER: usize = 4;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a frame of {length} bytes is over the limit of {limit}")]
+pub struct FrameTooLarge {
+    pub length: usize,
+    pub limit: usize,
+}
+
+/// Finds the frame at the start of `buffer`: `None` while it is not whole, else the length of its content, which
+/// stands behind [`HEADER`] bytes.
+pub fn content_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, FrameTooLarge> {
+    let Some(header) = buffer.first_chunk::<HEADER>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*header) as usize;
+    if length > limit {
+        return Err(FrameTooLarge { length, limit });
+    }
+    Ok((buffer.len() - HEADER >= length).then_some(length))
+}
+
+/// Appends a frame whose content `write` appends. Over the limit, `out` is left as it was.
+pub(super) fn append(
+    out: &mut Vec<u8>,
+    limit: usize,
+    write: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), FrameTooLarge> {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER]);
+    write(out);
+    let length = out.len() - start - HEADER;
+    if length > limit {
+        out.truncate(start);
+        return Err(FrameTooLarge { length, limit });
+    }
+    let header = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    out[start..start + HEADER].copy_from_slice(&header);
+    Ok(())
+}
+
+/// Serializes into memory, which cannot fail for the plain types of this crate.
+pub(super) fn write_msgpack(out: &mut Vec<u8>, value: &impl serde::Serialize) {
+    if let Err(error) = rmp_serde::encode::write(out, value) {
+        unreachable!("serializing plain values into memory: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_found_only_when_whole() {
+        let mut bytes = Vec::new();
+        append(&mut bytes, 100, |out| out.extend_from_slice(b"content")).unwrap();
+        bytes.extend_from_slice(b"the next");
+        for end in 0..HEADER + 7 {
+            assert_eq!(content_length(&bytes[..end], 100), Ok(None), "{end} bytes");
+        }
+        assert_eq!(content_length(&bytes, 100), Ok(Some(7)));
+    }
+
+    #[test]
+    fn is_refused_by_its_length_alone() {
+        let lie = u32::MAX.to_be_bytes();
+        assert_eq!(content_length(&lie, 100), Err(FrameTooLarge { length: u32::MAX as usize, limit: 100 }));
+    }
+
+    #[test]
+    fn too_large_leaves_the_output_as_it_was() {
+        let mut bytes = b"before".to_vec();
+        append(&mut bytes, 3, |out| out.extend_from_slice(b"four")).unwrap_err();
+        assert_eq!(bytes, b"before");
+    }
+}

@@ -1,0 +1,246 @@
+//! What the gateway answers: `[seq, status, value]`.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::frame::{self, FrameTooLarge, MAX_REPLY};
+use super::login::NONCE_BYTES;
+use super::{DecodeError, decode};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// The gateway's first frame. `instance` is a random number of this server process: when it changes, all clients
+    /// and everything known of them is gone.
+    Hello { nonce: [u8; NONCE_BYTES], instance: u64 },
+    /// The login was right. Orders up to `applied` of this producer have taken effect already.
+    Welcome { applied: u64 },
+    /// All calls up to `seq` were taken.
+    Ack { seq: u64 },
+    /// The answer to query `seq`, and an ack for all before it.
+    Answer { seq: u64, value: Value },
+    /// What was wrong with call `seq`; 0 when it was the login. The connection is closed after a bad frame or login.
+    Error { seq: u64, message: String },
+}
+
+/// What a query gives, in PHP's terms.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Str(Vec<u8>),
+    List(Vec<Value>),
+    Map(Vec<(Value, Value)>),
+}
+
+const ACK: u8 = 0;
+const ANSWER: u8 = 1;
+const ERROR: u8 = 2;
+const HELLO: u8 = 3;
+const WELCOME: u8 = 4;
+
+impl Reply {
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
+        match self {
+            Self::Hello { nonce, instance } => {
+                append(out, 0, HELLO, &(serde_bytes::Bytes::new(nonce), instance))
+            }
+            Self::Welcome { applied } => append(out, 0, WELCOME, applied),
+            Self::Ack { seq } => append(out, *seq, ACK, &()),
+            Self::Answer { seq, value } => append(out, *seq, ANSWER, value),
+            Self::Error { seq, message } => append(out, *seq, ERROR, message),
+        }
+    }
+
+    /// As [`Reply::Answer`], from anything that serializes to what a [`Value`] holds.
+    pub fn encode_answer(seq: u64, value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
+        append(out, seq, ANSWER, value)
+    }
+
+    pub fn decode(content: &[u8]) -> Result<Self, DecodeError> {
+        decode(content)
+    }
+}
+
+fn append(out: &mut Vec<u8>, seq: u64, status: u8, value: &impl Serialize) -> Result<(), FrameTooLarge> {
+    frame::append(out, MAX_REPLY, |out| frame::write_msgpack(out, &(seq, status, value)))
+}
+
+impl<'de> Deserialize<'de> for Reply {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_tuple(3, ReplyVisitor)
+    }
+}
+
+struct ReplyVisitor;
+
+impl<'de> Visitor<'de> for ReplyVisitor {
+    type Value = Reply;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an array [seq, status, value]")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Reply, A::Error> {
+        fn next<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(array: &mut A, i: usize) -> Result<T, A::Error> {
+            array.next_element()?.ok_or_else(|| de::Error::invalid_length(i, &"[seq, status, value]"))
+        }
+        let seq = next(&mut array, 0)?;
+        match next::<u8, A>(&mut array, 1)? {
+            ACK => next::<(), A>(&mut array, 2).map(|()| Reply::Ack { seq }),
+            ANSWER => next(&mut array, 2).map(|value| Reply::Answer { seq, value }),
+            ERROR => next(&mut array, 2).map(|message| Reply::Error { seq, message }),
+            HELLO => {
+                let (nonce, instance): (&serde_bytes::Bytes, u64) = next(&mut array, 2)?;
+                let nonce =
+                    nonce.as_ref().try_into().map_err(|_| de::Error::custom("a nonce has 32 bytes"))?;
+                Ok(Reply::Hello { nonce, instance })
+            }
+            WELCOME => next(&mut array, 2).map(|applied| Reply::Welcome { applied }),
+            other => Err(de::Error::custom(format_args!("there is no reply of status {other}"))),
+        }
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Int(value) => serializer.serialize_i64(*value),
+            Self::Str(value) => serializer.serialize_bytes(value),
+            Self::List(values) => serializer.collect_seq(values),
+            Self::Map(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                for (key, value) in entries {
+                    map.serialize_entry(key, value)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("null, a bool, an integer, a string, a list or a map")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Int(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        i64::try_from(value).map(Value::Int).map_err(|_| E::custom("the integer is too large for PHP"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Str(value.as_bytes().to_vec()))
+    }
+
+    fn visit_bytes<E>(self, value: &[u8]) -> Result<Value, E> {
+        Ok(Value::Str(value.to_vec()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = array.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::List(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Value::Map(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ClientId;
+
+    fn every_reply() -> Vec<Reply> {
+        let text = || Value::Str(b"\xff any bytes".to_vec());
+        vec![
+            Reply::Hello { nonce: [3; NONCE_BYTES], instance: u64::MAX },
+            Reply::Welcome { applied: 7 },
+            Reply::Ack { seq: 1 << 40 },
+            Reply::Answer { seq: 2, value: Value::Null },
+            Reply::Answer { seq: 3, value: Value::Bool(true) },
+            Reply::Answer { seq: 4, value: Value::Int(-5) },
+            Reply::Answer { seq: 5, value: Value::List(vec![text(), Value::Null]) },
+            Reply::Answer {
+                seq: 6,
+                value: Value::Map(vec![(text(), Value::List(vec![])), (Value::Int(9), text())]),
+            },
+            Reply::Error { seq: 0, message: "no".to_owned() },
+        ]
+    }
+
+    fn content(reply: &Reply) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        reply.encode(&mut bytes).unwrap();
+        bytes.split_off(frame::HEADER)
+    }
+
+    #[test]
+    fn round_trip() {
+        for reply in every_reply() {
+            assert_eq!(Reply::decode(&content(&reply)).unwrap(), reply);
+        }
+    }
+
+    #[test]
+    fn every_truncation_and_every_trailing_byte_is_an_error() {
+        for reply in every_reply() {
+            let mut bytes = content(&reply);
+            for end in 0..bytes.len() {
+                Reply::decode(&bytes[..end]).unwrap_err();
+            }
+            bytes.push(0);
+            Reply::decode(&bytes).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn answers_from_plain_types() {
+        let client = ClientId::new("127.0.0.1:1238".parse().unwrap(), 1);
+        let mut bytes = Vec::new();
+        Reply::encode_answer(1, &vec![client], &mut bytes).unwrap();
+        let value = Value::List(vec![Value::Str(client.to_bytes().to_vec())]);
+        assert_eq!(Reply::decode(&bytes[frame::HEADER..]).unwrap(), Reply::Answer { seq: 1, value });
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let mut bytes = vec![0x93, 1, ANSWER];
+        bytes.extend(std::iter::repeat_n(0x91, 100_000));
+        bytes.push(0xc0);
+        Reply::decode(&bytes).unwrap_err();
+    }
+}

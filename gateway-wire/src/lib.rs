@@ -1,0 +1,10 @@
+//! What the server and the PHP extension say to each other, as bytes.
+//!
+//! Nothing here does I/O, reads a clock or starts a thread; both sides bring their own.
+
+#![forbid(unsafe_code)]
+
+pub mod bridge;
+mod client_id;
+
+pub use client_id::{ClientId, MalformedClientId};
