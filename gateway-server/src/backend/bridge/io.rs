@@ -1,0 +1,115 @@
+//! Frames in and out of a connection from PHP.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use gateway_wire::bridge::Reply;
+use gateway_wire::bridge::frame::{self, FrameTooLarge};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::backend::port::Stream;
+use crate::shard::Stopped;
+
+/// Why a bridge connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error("PHP closed the connection")]
+    Closed,
+    #[error("PHP opened a newer connection")]
+    TakenOver,
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    #[error("{0}")]
+    Io(io::Error),
+    #[error("wrong secret: gateway.secret_key or Gateway::$secretKey must be the server's secret_key")]
+    WrongSecret,
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Read at once at least; the buffer grows with what arrives, never by a length that was only claimed.
+const READ: usize = 16 << 10;
+
+pub(super) struct Connection {
+    pub(super) socket: Box<dyn Stream>,
+    input: BytesMut,
+    output: Vec<u8>,
+}
+
+impl Connection {
+    pub(super) fn new(socket: Box<dyn Stream>) -> Self {
+        Self { socket, input: BytesMut::new(), output: Vec::new() }
+    }
+
+    /// The next whole frame that has been read already.
+    pub(super) fn read_frame(&mut self, limit: usize) -> Result<Option<Bytes>, Ended> {
+        let found = frame::content_length(&self.input, limit);
+        let length = found.map_err(|error| Ended::Refused(error.to_string()))?;
+        Ok(length.map(|length| self.input.split_to(frame::HEADER + length).freeze().slice(frame::HEADER..)))
+    }
+
+    pub(super) async fn next_frame(&mut self, limit: usize) -> Result<Bytes, Ended> {
+        loop {
+            if let Some(frame) = self.read_frame(limit)? {
+                return Ok(frame);
+            }
+            self.read_more().await?;
+        }
+    }
+
+    /// Nothing is lost when it is cancelled.
+    pub(super) async fn read_more(&mut self) -> Result<(), Ended> {
+        self.input.reserve(READ);
+        match self.socket.read_buf(&mut self.input).await? {
+            0 => Err(Ended::Closed),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn reply(&mut self, reply: &Reply) {
+        if let Err(error) = reply.encode(&mut self.output) {
+            self.reply_too_large(0, &error);
+        }
+    }
+
+    pub(super) fn answer(&mut self, seq: u64, value: &impl serde::Serialize) {
+        if let Err(error) = Reply::encode_answer(seq, value, &mut self.output) {
+            self.reply_too_large(seq, &error);
+        }
+    }
+
+    fn reply_too_large(&mut self, seq: u64, error: &FrameTooLarge) {
+        // An error text is far below the limit.
+        let _ = Reply::Error { seq, message: format!("the answer is too large: {error}") }
+            .encode(&mut self.output);
+    }
+
+    pub(super) async fn flush(&mut self) -> Result<(), Ended> {
+        self.socket.write_all(&self.output).await?;
+        self.output.clear();
+        self.output.shrink_to(READ);
+        Ok(())
+    }
+
+    /// Sends what is left to say and waits until the peer has closed its side: closing over unread input would destroy
+    /// the words on their way.
+    pub(super) async fn say_goodbye(&mut self) -> Result<(), Ended> {
+        self.flush().await?;
+        self.socket.shutdown().await?;
+        loop {
+            self.input.clear();
+            self.read_more().await?;
+        }
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                Self::Closed
+            }
+            _ => Self::Io(error),
+        }
+    }
+}

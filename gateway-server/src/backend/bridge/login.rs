@@ -1,0 +1,44 @@
+//! The opening of a bridge: preface, nonce, proof.
+
+use std::time::Duration;
+
+use gateway_wire::bridge::{self, Login, NONCE_BYTES, Reply, frame};
+use tokio::io::AsyncReadExt as _;
+
+use super::Bridge;
+use super::io::{Connection, Ended};
+
+/// Lets a peer in whose first preface byte has been read, or says why not.
+pub(super) async fn login(
+    connection: &mut Connection,
+    bridge: &Bridge,
+    timeout: Duration,
+) -> Result<Login, Ended> {
+    match tokio::time::timeout(timeout, exchange(connection, bridge)).await {
+        Ok(result) => result,
+        Err(_) => {
+            Err(Ended::Refused(format!("the login was not done within {timeout:?} (handshake_timeout)")))
+        }
+    }
+}
+
+async fn exchange(connection: &mut Connection, bridge: &Bridge) -> Result<Login, Ended> {
+    let mut preface = bridge::PREFACE;
+    connection.socket.read_exact(&mut preface[1..]).await?;
+    bridge::check_preface(preface).map_err(|error| Ended::Refused(error.to_string()))?;
+
+    let mut nonce = [0; NONCE_BYTES];
+    getrandom::fill(&mut nonce).map_err(|error| Ended::Refused(format!("no random numbers: {error}")))?;
+    connection.reply(&Reply::Hello { nonce, instance: bridge.instance });
+    connection.flush().await?;
+
+    let content = connection.next_frame(frame::MAX_LOGIN).await?;
+    let login = Login::decode(&content).map_err(|error| Ended::Refused(format!("a bad login: {error}")))?;
+    if login.role != Login::PHP {
+        return Err(Ended::Refused("the login has a role that is not known here".to_owned()));
+    }
+    if !login.knows(bridge.secret.as_bytes(), &nonce) {
+        return Err(Ended::WrongSecret);
+    }
+    Ok(login)
+}

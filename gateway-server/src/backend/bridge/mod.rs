@@ -1,0 +1,34 @@
+//! The bridge's server side: one task for each PHP process.
+
+mod calls;
+mod io;
+mod login;
+mod producers;
+mod session;
+
+pub(super) use session::serve;
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+use crate::client::websocket::Kind;
+use crate::ops::config::Secret;
+use crate::shard::Hub;
+use producers::Producers;
+
+/// What all bridge connections share.
+pub struct Bridge {
+    hub: Arc<Hub>,
+    secret: Secret,
+    /// Tells this server process from the one before it.
+    instance: u64,
+    node: SocketAddrV4,
+    message_kind: Kind,
+    producers: Producers,
+}
+
+impl Bridge {
+    pub fn new(hub: Arc<Hub>, secret: Secret, instance: u64, node: SocketAddrV4, message_kind: Kind) -> Self {
+        Self { hub, secret, instance, node, message_kind, producers: Producers::default() }
+    }
+}

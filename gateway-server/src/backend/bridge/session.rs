@@ -1,0 +1,88 @@
+//! A bridge connection from its login to its end.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gateway_wire::bridge::{Call, Reply, Request, frame};
+use tracing::debug;
+
+use super::Bridge;
+use super::io::{Connection, Ended};
+use super::login::login;
+use super::producers::Place;
+use crate::backend::port::Stream;
+use crate::ops::offence::{self, Offence};
+
+/// How long a peer that is told off may take to read why.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+pub(in crate::backend) async fn serve(
+    socket: Box<dyn Stream>,
+    peer: Option<SocketAddr>,
+    bridge: &Bridge,
+    timeout: Duration,
+) {
+    let mut connection = Connection::new(socket);
+    let ended = match login(&mut connection, bridge, timeout).await {
+        Ok(login) => {
+            let mut place = bridge.producers.take(login.producer).await;
+            let result = session(&mut connection, bridge, &mut place).await;
+            bridge.producers.leave(place);
+            result
+        }
+        Err(ended) => Err(ended),
+    };
+    let Err(ended) = ended else { return };
+    match &ended {
+        Ended::Closed | Ended::TakenOver | Ended::Io(_) => debug!(?peer, "a bridge ended: {ended}"),
+        Ended::Stopped(_) => {}
+        Ended::WrongSecret => offence::report(Offence::Login, peer, &ended),
+        Ended::Refused(_) => offence::report(Offence::Register, peer, &ended),
+    }
+    if matches!(ended, Ended::WrongSecret | Ended::Refused(_)) {
+        connection.reply(&Reply::Error { seq: 0, message: ended.to_string() });
+        let _ = tokio::time::timeout(LAST_WORD, connection.say_goodbye()).await;
+    }
+}
+
+async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place) -> Result<(), Ended> {
+    connection.reply(&Reply::Welcome { applied: place.progress.applied });
+    connection.flush().await?;
+    let wanted = place.wanted();
+    tokio::pin!(wanted);
+    loop {
+        // Between frames only, so that no order is left half applied.
+        tokio::select! {
+            biased;
+            () = &mut wanted => return Err(Ended::TakenOver),
+            read = connection.read_more() => read?,
+        }
+        let mut acked = None;
+        while let Some(content) = connection.read_frame(frame::MAX_CALL)? {
+            let request =
+                Request::decode(&content).map_err(|error| Ended::Refused(format!("a bad call: {error}")))?;
+            match &request.call {
+                Call::Order(order) => {
+                    // Sent again after a lost connection, though it had taken effect.
+                    if request.seq > place.progress.applied {
+                        match bridge.obey(order, &content).await? {
+                            Ok(()) => acked = Some(request.seq),
+                            Err(message) => connection.reply(&Reply::Error { seq: request.seq, message }),
+                        }
+                        place.progress.applied = request.seq;
+                    } else {
+                        acked = Some(place.progress.applied);
+                    }
+                }
+                Call::Query(query) => {
+                    bridge.answer(query, &content, request.seq, connection).await?;
+                    acked = None;
+                }
+            }
+        }
+        if let Some(seq) = acked {
+            connection.reply(&Reply::Ack { seq });
+        }
+        connection.flush().await?;
+    }
+}

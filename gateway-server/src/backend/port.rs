@@ -1,0 +1,127 @@
+//! Accepts on the register port, over TCP or a unix socket, and finds out who is there.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use gateway_wire::bridge::PREFACE_FIRST_BYTE;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+
+use super::bridge::{self, Bridge};
+use crate::listener::{bind_tcp, pause_after_failed_accept};
+use crate::ops::offence::{self, Offence};
+
+/// Connections from PHP at once, over one listener.
+const MAX_CONNECTIONS: usize = 65_536;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub handshake_timeout: Duration,
+}
+
+pub enum Port {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
+}
+
+/// Removes the file of a unix socket when the server ends.
+pub struct SocketFile(PathBuf);
+
+impl Port {
+    pub fn tcp(address: SocketAddr) -> anyhow::Result<Self> {
+        bind_tcp(address, "register").map(Self::Tcp)
+    }
+
+    /// A file left by a server that was killed is replaced; one that is served is not.
+    pub fn unix(path: &Path) -> anyhow::Result<Self> {
+        let context = || format!("cannot listen on the unix socket {} (register_unix)", path.display());
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(anyhow::anyhow!("another server listens there").context(context()));
+        }
+        let is_socket = std::fs::symlink_metadata(path)
+            .is_ok_and(|file| std::os::unix::fs::FileTypeExt::is_socket(&file.file_type()));
+        if is_socket {
+            std::fs::remove_file(path).with_context(context)?;
+        }
+        let listener = UnixListener::bind(path).with_context(context)?;
+        Ok(Self::Unix(listener, SocketFile(path.to_owned())))
+    }
+
+    /// The TCP address, when it is one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(..) => None,
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Accepts until the task is dropped.
+pub async fn serve(port: Port, bridge: Arc<Bridge>, settings: Settings) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = match &port {
+            Port::Tcp(listener) => listener.accept().await.and_then(|(socket, peer)| {
+                socket.set_nodelay(true)?;
+                Ok((Some(peer), Box::new(socket) as Box<dyn Stream>))
+            }),
+            Port::Unix(listener, _) => {
+                listener.accept().await.map(|(socket, _)| (None, Box::new(socket) as Box<dyn Stream>))
+            }
+        };
+        match accepted {
+            Ok((peer, socket)) => {
+                let bridge = Arc::clone(&bridge);
+                let timeout = settings.handshake_timeout;
+                tokio::spawn(async move {
+                    greet(socket, peer, &bridge, timeout).await;
+                    drop(place);
+                });
+            }
+            Err(error) => pause_after_failed_accept(&error).await,
+        }
+    }
+}
+
+/// A connection from PHP, of either kind.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+async fn greet(mut socket: Box<dyn Stream>, peer: Option<SocketAddr>, bridge: &Bridge, timeout: Duration) {
+    let mut first = [0; 1];
+    match tokio::time::timeout(timeout, socket.read_exact(&mut first)).await {
+        Ok(Ok(_)) => {}
+        // It came and went: a port check.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+        Ok(Err(error)) => return offence::report(Offence::Register, peer, &error),
+        Err(_) => {
+            let detail = format!("it said nothing within {timeout:?} (handshake_timeout)");
+            return offence::report(Offence::Register, peer, &detail);
+        }
+    }
+    match first[0] {
+        PREFACE_FIRST_BYTE => bridge::serve(socket, peer, bridge, timeout).await,
+        b'{' | 0 => {
+            let detail = "it speaks a protocol of GatewayWorker's PHP classes, which is not served: \
+                install the PHP extension, whose class Gateway takes their place";
+            offence::report(Offence::Register, peer, &detail);
+        }
+        other => {
+            let detail = format!("its first byte {other:#04x} opens no protocol that is spoken here");
+            offence::report(Offence::Register, peer, &detail);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Every close code that the server sends, with its reason and who should come back.
+
+/// A close code and the reason that travels with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Close {
+    pub code: u16,
+    pub reason: &'static str,
+}
+
+/// PHP called `closeClient`. Reconnect only when the application says so.
+pub const BY_APPLICATION: Close = Close { code: 1000, reason: "" };
+/// The server stops or restarts. Reconnect after a moment.
+pub const GOING_AWAY: Close = Close { code: 1001, reason: "server is stopping" };
+/// The peer broke RFC 6455. Do not reconnect without a fix.
+pub const PROTOCOL_ERROR: Close = Close { code: 1002, reason: "protocol error" };
+/// A text message or close reason that is not UTF-8. Do not reconnect without a fix.
+pub const NOT_UTF8: Close = Close { code: 1007, reason: "not UTF-8" };
+/// A message over `max_message`. Do not reconnect without a fix.
+pub const MESSAGE_TOO_BIG: Close = Close { code: 1009, reason: "message too big" };
+/// No connection number was free. Reconnect at once.
+pub const TRY_AGAIN: Close = Close { code: 1013, reason: "try again" };

@@ -1,0 +1,322 @@
+//! Frames from a client, read in place in the buffer that the socket was read into.
+
+use std::io::Cursor;
+
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use crate::client::close::{self, Close};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Binary,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    Message(Kind, &'a [u8]),
+    Ping(&'a [u8]),
+    Pong,
+    /// The last thing a client says; what follows it is not read.
+    Close,
+}
+
+/// Why a client is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    #[error("a frame of the client is not masked")]
+    Unmasked,
+    #[error("a frame has reserved bits or opcodes")]
+    Reserved,
+    #[error("a control frame is fragmented or longer than 125 bytes")]
+    Control,
+    #[error("a fragment continues nothing, or a new message begins inside another")]
+    Fragmentation,
+    #[error("a close frame has a code that must not be sent")]
+    CloseCode,
+    #[error("a text message or close reason is not UTF-8")]
+    NotUtf8,
+    #[error("a message is over the limit of {limit} bytes (max_message)")]
+    TooBig { limit: usize },
+}
+
+impl Violation {
+    pub fn close(self) -> Close {
+        match self {
+            Self::NotUtf8 => close::NOT_UTF8,
+            Self::TooBig { .. } => close::MESSAGE_TOO_BIG,
+            _ => close::PROTOCOL_ERROR,
+        }
+    }
+}
+
+/// What a connection keeps between reads, only while something is not whole.
+#[derive(Debug, Default)]
+pub struct Unfinished {
+    /// The start of a frame.
+    bytes: Vec<u8>,
+    /// The fragments so far of a message.
+    message: Option<(Kind, Vec<u8>)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Decoder {
+    /// Longest message, over all its fragments.
+    pub max_message: usize,
+}
+
+impl Decoder {
+    /// Gives everything whole in `input`, and what stood in `unfinished` before it, to `sink`; the rest stays in
+    /// `unfinished`.
+    pub fn decode(
+        self,
+        input: &mut [u8],
+        unfinished: &mut Option<Unfinished>,
+        mut sink: impl FnMut(Incoming<'_>),
+    ) -> Result<(), Violation> {
+        let Unfinished { mut bytes, mut message } = unfinished.take().unwrap_or_default();
+        let used = if bytes.is_empty() {
+            let used = self.frames(input, &mut message, &mut sink)?;
+            bytes.extend_from_slice(&input[used..]);
+            0
+        } else {
+            bytes.extend_from_slice(input);
+            self.frames(&mut bytes, &mut message, &mut sink)?
+        };
+        bytes.drain(..used);
+        if !bytes.is_empty() || message.is_some() {
+            *unfinished = Some(Unfinished { bytes, message });
+        }
+        Ok(())
+    }
+
+    /// Reads the whole frames at the start of `buffer` and tells how many bytes they took.
+    fn frames(
+        self,
+        buffer: &mut [u8],
+        message: &mut Option<(Kind, Vec<u8>)>,
+        sink: &mut impl FnMut(Incoming<'_>),
+    ) -> Result<usize, Violation> {
+        let mut start = 0;
+        while let Some(frame) = self.next_frame(&mut buffer[start..], message)? {
+            start += frame.length;
+            let payload = frame.payload;
+            match frame.opcode {
+                OpCode::Control(Control::Ping) => sink(Incoming::Ping(payload)),
+                OpCode::Control(Control::Pong) => sink(Incoming::Pong),
+                OpCode::Control(_) => {
+                    check_close(payload)?;
+                    sink(Incoming::Close);
+                    return Ok(buffer.len());
+                }
+                OpCode::Data(Data::Continue) => {
+                    let Some((kind, mut whole)) = message.take() else {
+                        return Err(Violation::Fragmentation);
+                    };
+                    whole.extend_from_slice(payload);
+                    if frame.is_final {
+                        give_message(kind, &whole, sink)?;
+                    } else {
+                        *message = Some((kind, whole));
+                    }
+                }
+                OpCode::Data(data) => {
+                    let kind = if matches!(data, Data::Text) { Kind::Text } else { Kind::Binary };
+                    if frame.is_final {
+                        give_message(kind, payload, sink)?;
+                    } else {
+                        *message = Some((kind, payload.to_vec()));
+                    }
+                }
+            }
+        }
+        Ok(start)
+    }
+
+    /// Checks the header at the start of `buffer`, before its payload is waited for, and unmasks the frame once it is whole.
+    fn next_frame<'a>(
+        self,
+        buffer: &'a mut [u8],
+        message: &Option<(Kind, Vec<u8>)>,
+    ) -> Result<Option<Frame<'a>>, Violation> {
+        let mut cursor = Cursor::new(&*buffer);
+        let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(|_| Violation::Reserved)? else {
+            return Ok(None);
+        };
+        let start = cursor.position() as usize;
+
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(Violation::Reserved);
+        }
+        let mask = header.mask.ok_or(Violation::Unmasked)?;
+        let before = match header.opcode {
+            OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => {
+                return Err(Violation::Reserved);
+            }
+            OpCode::Control(_) if !header.is_final || length > 125 => return Err(Violation::Control),
+            OpCode::Control(_) => 0,
+            OpCode::Data(data) => match (data, message) {
+                (Data::Continue, Some((_, before))) => before.len(),
+                (Data::Continue, None) | (_, Some(_)) => return Err(Violation::Fragmentation),
+                (_, None) => 0,
+            },
+        };
+        if length > (self.max_message - before.min(self.max_message)) as u64
+            && matches!(header.opcode, OpCode::Data(_))
+        {
+            return Err(Violation::TooBig { limit: self.max_message });
+        }
+
+        // It fits: a control frame has at most 125 bytes, any other at most `max_message`.
+        let end = start + length as usize;
+        let Some(payload) = buffer.get_mut(start..end) else { return Ok(None) };
+        unmask(payload, mask);
+        Ok(Some(Frame { opcode: header.opcode, is_final: header.is_final, payload, length: end }))
+    }
+}
+
+struct Frame<'a> {
+    opcode: OpCode,
+    is_final: bool,
+    payload: &'a [u8],
+    /// Header included.
+    length: usize,
+}
+
+fn give_message(kind: Kind, payload: &[u8], sink: &mut impl FnMut(Incoming<'_>)) -> Result<(), Violation> {
+    if kind == Kind::Text && std::str::from_utf8(payload).is_err() {
+        return Err(Violation::NotUtf8);
+    }
+    sink(Incoming::Message(kind, payload));
+    Ok(())
+}
+
+/// RFC 6455 7.4: codes that may stand in a close frame, and a reason in UTF-8.
+fn check_close(payload: &[u8]) -> Result<(), Violation> {
+    match payload {
+        [] => Ok(()),
+        [high, low, reason @ ..] => match u16::from_be_bytes([*high, *low]) {
+            1000..=1003 | 1007..=1014 | 3000..=4999 => {
+                std::str::from_utf8(reason).map(drop).map_err(|_| Violation::NotUtf8)
+            }
+            _ => Err(Violation::CloseCode),
+        },
+        [_] => Err(Violation::CloseCode),
+    }
+}
+
+fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+    let [a, b, c, d] = mask;
+    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let mut chunks = payload.chunks_exact_mut(8);
+    for chunk in &mut chunks {
+        let mut word = [0; 8];
+        word.copy_from_slice(chunk);
+        chunk.copy_from_slice(&(u64::from_ne_bytes(word) ^ wide).to_ne_bytes());
+    }
+    for (byte, mask) in chunks.into_remainder().iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= mask;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DECODER: Decoder = Decoder { max_message: 1000 };
+    const MASK: [u8; 4] = [1, 2, 3, 4];
+
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![first];
+        match payload.len() {
+            length @ 0..=125 => bytes.push(0x80 | length as u8),
+            length => {
+                bytes.push(0x80 | 126);
+                bytes.extend_from_slice(&(length as u16).to_be_bytes());
+            }
+        }
+        bytes.extend_from_slice(&MASK);
+        bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        bytes
+    }
+
+    /// Feeds `bytes` in pieces of `size` and gives what came out, as text.
+    fn decode_in_pieces(bytes: &[u8], size: usize) -> Result<Vec<String>, Violation> {
+        let mut unfinished = None;
+        let mut out = Vec::new();
+        for piece in bytes.chunks(size) {
+            DECODER.decode(&mut piece.to_vec(), &mut unfinished, |incoming| {
+                out.push(match incoming {
+                    Incoming::Message(kind, payload) => {
+                        format!("{kind:?} {}", String::from_utf8_lossy(payload))
+                    }
+                    Incoming::Ping(payload) => format!("Ping {}", String::from_utf8_lossy(payload)),
+                    other => format!("{other:?}"),
+                });
+            })?;
+        }
+        Ok(out)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Vec<String>, Violation> {
+        decode_in_pieces(bytes, usize::MAX)
+    }
+
+    #[test]
+    fn a_conversation_in_pieces_of_every_size() {
+        let long = "l".repeat(300);
+        let bytes = [
+            frame(0x81, "grüß".as_bytes()),
+            frame(0x01, b"one "),
+            frame(0x89, b"in between"),
+            frame(0x00, "gr\u{fc}".as_bytes()),
+            frame(0x80, b""),
+            frame(0x82, long.as_bytes()),
+            frame(0x8a, b""),
+            frame(0x88, b"\x03\xe8bye"),
+            b"after the close nothing is read".to_vec(),
+        ]
+        .concat();
+        let binary = format!("Binary {long}");
+        let expected = ["Text grüß", "Ping in between", "Text one grü", binary.as_str(), "Pong", "Close"];
+        for size in 1..bytes.len() - 31 {
+            let out = decode_in_pieces(&bytes[..bytes.len() - 31], size);
+            assert_eq!(out.unwrap(), expected, "in pieces of {size}");
+        }
+        assert_eq!(decode(&bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn nothing_is_kept_when_all_is_whole() {
+        let mut unfinished = None;
+        DECODER.decode(&mut frame(0x81, b"whole"), &mut unfinished, |_| {}).unwrap();
+        assert!(unfinished.is_none());
+    }
+
+    #[test]
+    fn violations() {
+        assert_eq!(decode(b"\x81\x01x"), Err(Violation::Unmasked));
+        assert_eq!(decode(&frame(0xc1, b"")), Err(Violation::Reserved));
+        assert_eq!(decode(&frame(0x83, b"")), Err(Violation::Reserved));
+        assert_eq!(decode(&frame(0x8b, b"")), Err(Violation::Reserved));
+        assert_eq!(decode(&frame(0x09, b"")), Err(Violation::Control));
+        assert_eq!(decode(&frame(0x89, &[b'x'; 126])), Err(Violation::Control));
+        assert_eq!(decode(&frame(0x80, b"")), Err(Violation::Fragmentation));
+        assert_eq!(decode(&[frame(0x01, b"a"), frame(0x81, b"b")].concat()), Err(Violation::Fragmentation));
+        assert_eq!(decode(&frame(0x81, b"\xff")), Err(Violation::NotUtf8));
+        assert_eq!(decode(&frame(0x88, b"\x03\xe8\xff")), Err(Violation::NotUtf8));
+        for code in [b"\x03\xec".as_slice(), b"\x03", b"\x00\x00", b"\x0b\xb7"] {
+            assert_eq!(decode(&frame(0x88, code)), Err(Violation::CloseCode), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn too_big_is_refused_by_the_header_alone() {
+        let too_big = Err(Violation::TooBig { limit: 1000 });
+        assert_eq!(decode(&frame(0x82, &[0; 1001])[..8]), too_big);
+        assert_eq!(decode(b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02\x03\x04"), too_big);
+        assert_eq!(decode(&[frame(0x02, &[0; 600]), frame(0x80, &[0; 401])[..8].to_vec()].concat()), too_big);
+        assert!(decode(&[frame(0x02, &[0; 600]), frame(0x80, &[0; 400])].concat()).is_ok());
+    }
+}

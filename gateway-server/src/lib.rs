@@ -1,0 +1,12 @@
+//! A push gateway: holds browsers' connections, takes orders from PHP.
+//!
+//! `listener` and `backend` know `shard`, `shard` knows `client`, and never the other way round.
+
+#![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod client;
+pub mod listener;
+pub mod ops;
+pub mod server;
+pub mod shard;

@@ -1,0 +1,41 @@
+//! Listening sockets.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tracing::warn;
+
+/// Connections that the kernel may hold for us; it takes the smaller of this and net.core.somaxconn.
+const BACKLOG: i32 = 65_535;
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub fn bind_tcp(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    listen(address).with_context(|| {
+        format!(
+            "cannot listen on {address} ({what}); is another gateway-server, or GatewayWorker, running there?"
+        )
+    })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for old connections to time out.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Running out of descriptors or memory passes; a connection that died in the queue is nothing at all.
+pub async fn pause_after_failed_accept(error: &io::Error) {
+    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
+        return;
+    }
+    warn!(%error, "accepting pauses for a moment");
+    tokio::time::sleep(PAUSE).await;
+}

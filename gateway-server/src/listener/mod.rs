@@ -1,0 +1,67 @@
+//! The front door for browsers: accepts, lets each connection shake hands in its own task, hands it to a shard.
+
+mod accept;
+mod handshake;
+
+pub use accept::{bind_tcp, pause_after_failed_accept};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tracing::debug;
+
+use crate::ops::offence::{self, Offence};
+use crate::shard::Hub;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub handshake_timeout: Duration,
+    /// Handshakes under way at once; more wait in the kernel's queue.
+    pub max_handshakes: usize,
+}
+
+/// Accepts until the task is dropped.
+pub async fn serve(listener: TcpListener, hub: Arc<Hub>, settings: Settings) {
+    let places = Arc::new(Semaphore::new(settings.max_handshakes));
+    loop {
+        // A place first: a connection that cannot be served yet stays in the kernel's queue.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let socket = match listener.accept().await {
+            Ok((socket, _)) => socket,
+            Err(error) => {
+                pause_after_failed_accept(&error).await;
+                continue;
+            }
+        };
+        let hub = Arc::clone(&hub);
+        let timeout = settings.handshake_timeout;
+        tokio::spawn(async move {
+            establish(socket, &hub, timeout).await;
+            drop(place);
+        });
+    }
+}
+
+async fn establish(mut socket: TcpStream, hub: &Hub, timeout: Duration) {
+    let peer = socket.peer_addr().ok();
+    match tokio::time::timeout(timeout, handshake::websocket(&mut socket)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(refusal)) => return offence::report(Offence::NotWebsocket, peer, &refusal),
+        Err(_) => {
+            let detail = format!("no handshake within {timeout:?} (handshake_timeout)");
+            return offence::report(Offence::HandshakeStalled, peer, &detail);
+        }
+    }
+    // A push is one small write that must not wait for more.
+    let handed_over = socket.set_nodelay(true).and_then(|()| socket.into_std());
+    match handed_over {
+        Ok(socket) => {
+            if hub.adopt(socket).await.is_err() {
+                debug!("a client came while the server stops");
+            }
+        }
+        Err(error) => debug!(%error, "a client vanished during its handshake"),
+    }
+}

@@ -1,0 +1,32 @@
+//! The `gateway-server` program: reads its settings, starts its logs, runs the library.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use gateway_server::ops::{config, logs};
+use gateway_server::server;
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gateway-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> anyhow::Result<()> {
+    match config::parse()? {
+        config::Action::Check(file) => {
+            config::check(&file)?;
+            println!("{}: nothing is wrong", file.display());
+            Ok(())
+        }
+        config::Action::Run(settings) => {
+            logs::start(&settings)?;
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(server::run(*settings))
+        }
+    }
+}

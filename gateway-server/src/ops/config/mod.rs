@@ -1,0 +1,9 @@
+//! Settings: defaults, then the TOML file, then the environment, then flags.
+
+mod cli;
+mod file;
+mod settings;
+
+pub use cli::{Action, parse};
+pub use file::{Problem, check};
+pub use settings::{Invalid, Layer, LogFormat, MessageType, Secret, Settings};

@@ -1,0 +1,338 @@
+//! Every setting, with what it means, its default and what it may be.
+
+use std::net::{SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+
+/// What one source says; the same keys are known to the file, the environment and the flags. The comments are the text of
+/// `--help`.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// Where browsers connect [default: 0.0.0.0:8282]
+    #[arg(long, env = "GATEWAY_WEBSOCKET", value_name = "ADDRESS")]
+    pub websocket: Option<SocketAddr>,
+
+    /// Where PHP connects; repeat it or separate by commas [default: 127.0.0.1:1238,127.0.0.1:1236]
+    #[arg(long, env = "GATEWAY_REGISTER", value_name = "ADDRESS", value_delimiter = ',')]
+    pub register: Option<Vec<SocketAddr>>,
+
+    /// A unix socket where PHP connects as well [default: none]
+    #[arg(long, env = "GATEWAY_REGISTER_UNIX", value_name = "PATH")]
+    pub register_unix: Option<PathBuf>,
+
+    /// The secret that PHP must know. There is no flag for it, as flags show in lists of processes: use the file or the
+    /// environment variable GATEWAY_SECRET_KEY
+    #[arg(skip)]
+    pub secret_key: Option<Secret>,
+
+    /// A file whose first line is the secret that PHP must know [default: none]
+    #[arg(long, env = "GATEWAY_SECRET_KEY_FILE", value_name = "PATH")]
+    pub secret_key_file: Option<PathBuf>,
+
+    /// The address that client ids name for this server [default: the first register address]
+    #[arg(long, env = "GATEWAY_NODE", value_name = "IPV4:PORT")]
+    pub node: Option<SocketAddrV4>,
+
+    /// Threads that serve established connections; 0 is one for each core [default: 0]
+    #[arg(long, env = "GATEWAY_SHARDS", value_name = "NUMBER")]
+    pub shards: Option<u16>,
+
+    /// Seconds of silence after which a client is pinged; 0 never pings [default: 25]
+    #[arg(long, env = "GATEWAY_PING_INTERVAL", value_name = "SECONDS")]
+    pub ping_interval: Option<f64>,
+
+    /// Unanswered pings after which a client is closed; 0 never closes [default: 2]
+    #[arg(long, env = "GATEWAY_PING_NOT_RESPONSE_LIMIT", value_name = "NUMBER")]
+    pub ping_not_response_limit: Option<u8>,
+
+    /// Message to ping with; empty sends a websocket ping, which browsers answer by themselves [default: empty]
+    #[arg(long, env = "GATEWAY_PING_DATA", value_name = "TEXT")]
+    pub ping_data: Option<String>,
+
+    /// Whether messages from PHP reach clients as text or as binary [default: text]
+    #[arg(long, env = "GATEWAY_MESSAGE_TYPE", value_name = "TYPE")]
+    pub message_type: Option<MessageType>,
+
+    /// Bytes of the longest message that a client may send [default: 1048576]
+    #[arg(long, env = "GATEWAY_MAX_MESSAGE", value_name = "BYTES")]
+    pub max_message: Option<usize>,
+
+    /// Bytes that may wait for a slow client before it is closed [default: 1024000]
+    #[arg(long, env = "GATEWAY_OUTBOX_BYTES", value_name = "BYTES")]
+    pub outbox_bytes: Option<usize>,
+
+    /// Seconds that a websocket or register handshake may take [default: 10]
+    #[arg(long, env = "GATEWAY_HANDSHAKE_TIMEOUT", value_name = "SECONDS")]
+    pub handshake_timeout: Option<f64>,
+
+    /// Websocket handshakes that may be under way at once [default: 10000]
+    #[arg(long, env = "GATEWAY_MAX_HANDSHAKES", value_name = "NUMBER")]
+    pub max_handshakes: Option<usize>,
+
+    /// Seconds that a client may take to answer a close frame [default: 5]
+    #[arg(long, env = "GATEWAY_CLOSE_TIMEOUT", value_name = "SECONDS")]
+    pub close_timeout: Option<f64>,
+
+    /// Seconds that a stop waits for clients to take their last messages [default: 5]
+    #[arg(long, env = "GATEWAY_STOP_TIMEOUT", value_name = "SECONDS")]
+    pub stop_timeout: Option<f64>,
+
+    /// What is logged: error, warn, info, debug or trace [default: info]
+    #[arg(long, env = "GATEWAY_LOG", value_name = "LEVEL")]
+    pub log: Option<String>,
+
+    /// How it is logged: text or json [default: text]
+    #[arg(long, env = "GATEWAY_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub websocket: SocketAddr,
+    pub register: Vec<SocketAddr>,
+    pub register_unix: Option<PathBuf>,
+    pub secret_key: Secret,
+    pub node: Option<SocketAddrV4>,
+    pub shards: usize,
+    pub ping_interval: Duration,
+    pub ping_not_response_limit: u8,
+    pub ping_data: String,
+    pub message_type: MessageType,
+    pub max_message: usize,
+    pub outbox_bytes: usize,
+    pub handshake_timeout: Duration,
+    pub max_handshakes: usize,
+    pub close_timeout: Duration,
+    pub stop_timeout: Duration,
+    pub log: String,
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageType {
+    Text,
+    Binary,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Never printed.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+/// A setting with a value that it cannot have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {reason}")]
+pub struct Invalid {
+    pub key: &'static str,
+    pub reason: String,
+}
+
+impl Layer {
+    /// What `self` says, and `below` where it says nothing.
+    pub fn over(self, below: Self) -> Self {
+        macro_rules! merge {
+            ($($key:ident),* $(,)?) => { Self { $($key: self.$key.or(below.$key)),* } };
+        }
+        merge! {
+            websocket, register, register_unix, secret_key, secret_key_file, node, shards, ping_interval,
+            ping_not_response_limit, ping_data, message_type, max_message, outbox_bytes, handshake_timeout,
+            max_handshakes, close_timeout, stop_timeout, log, log_format,
+        }
+    }
+
+    /// Fills in the defaults and checks everything, so that all that is wrong can be said at once.
+    pub fn settle(self) -> Result<Settings, Vec<Invalid>> {
+        let mut checks = Checks::default();
+        let settings = Settings {
+            websocket: self.websocket.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 8282))),
+            register: self.register.unwrap_or_else(|| {
+                vec![SocketAddr::from(([127, 0, 0, 1], 1238)), SocketAddr::from(([127, 0, 0, 1], 1236))]
+            }),
+            register_unix: self.register_unix,
+            secret_key: checks.secret(self.secret_key, self.secret_key_file),
+            node: self.node,
+            shards: checks.within("shards", self.shards.unwrap_or(0), 0, 1024).into(),
+            ping_interval: checks.seconds("ping_interval", self.ping_interval, 25.0, 0.0),
+            ping_not_response_limit: checks.within(
+                "ping_not_response_limit",
+                self.ping_not_response_limit.unwrap_or(2),
+                0,
+                100,
+            ),
+            ping_data: self.ping_data.unwrap_or_default(),
+            message_type: self.message_type.unwrap_or(MessageType::Text),
+            max_message: checks.within("max_message", self.max_message.unwrap_or(1 << 20), 125, 1 << 30),
+            outbox_bytes: checks.within(
+                "outbox_bytes",
+                self.outbox_bytes.unwrap_or(1_024_000),
+                1024,
+                1 << 30,
+            ),
+            handshake_timeout: checks.seconds("handshake_timeout", self.handshake_timeout, 10.0, 0.01),
+            max_handshakes: checks.within(
+                "max_handshakes",
+                self.max_handshakes.unwrap_or(10_000),
+                1,
+                1 << 24,
+            ),
+            close_timeout: checks.seconds("close_timeout", self.close_timeout, 5.0, 0.01),
+            stop_timeout: checks.seconds("stop_timeout", self.stop_timeout, 5.0, 0.01),
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+            log_format: self.log_format.unwrap_or(LogFormat::Text),
+        };
+        checks.log_filter(&settings.log);
+        checks.register_is_guarded(&settings);
+        if checks.invalid.is_empty() { Ok(settings) } else { Err(checks.invalid) }
+    }
+}
+
+#[derive(Default)]
+struct Checks {
+    invalid: Vec<Invalid>,
+}
+
+impl Checks {
+    fn refuse(&mut self, key: &'static str, reason: String) {
+        self.invalid.push(Invalid { key, reason });
+    }
+
+    fn within<T: PartialOrd + std::fmt::Display + Copy>(
+        &mut self,
+        key: &'static str,
+        value: T,
+        low: T,
+        high: T,
+    ) -> T {
+        if value < low || value > high {
+            self.refuse(key, format!("{value} is not within {low} to {high}"));
+        }
+        value
+    }
+
+    fn seconds(&mut self, key: &'static str, value: Option<f64>, default: f64, low: f64) -> Duration {
+        const A_DAY: f64 = 86_400.0;
+        let value = value.unwrap_or(default);
+        if !(low..=A_DAY).contains(&value) {
+            self.refuse(key, format!("{value} seconds is not within {low} to {A_DAY}"));
+            return Duration::ZERO;
+        }
+        Duration::from_secs_f64(value)
+    }
+
+    fn secret(&mut self, secret: Option<Secret>, file: Option<PathBuf>) -> Secret {
+        match (secret, file) {
+            (Some(_), Some(_)) => {
+                self.refuse("secret_key_file", "secret_key is given too: leave one of them out".to_owned());
+                Secret::default()
+            }
+            (Some(secret), None) => secret,
+            (None, None) => Secret::default(),
+            (None, Some(path)) => match std::fs::read_to_string(&path) {
+                Ok(text) if text.lines().next().is_some_and(|line| !line.is_empty()) => {
+                    Secret(text.lines().next().unwrap_or_default().to_owned())
+                }
+                Ok(_) => {
+                    self.refuse("secret_key_file", format!("the first line of {} is empty", path.display()));
+                    Secret::default()
+                }
+                Err(error) => {
+                    self.refuse("secret_key_file", format!("{}: {error}", path.display()));
+                    Secret::default()
+                }
+            },
+        }
+    }
+
+    fn log_filter(&mut self, log: &str) {
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(log) {
+            self.refuse("log", format!("{log:?} is not a level: {error}"));
+        }
+    }
+
+    fn register_is_guarded(&mut self, settings: &Settings) {
+        if settings.register.is_empty() && settings.register_unix.is_none() {
+            self.refuse(
+                "register",
+                "PHP has no way in: give an address, or a path in register_unix".to_owned(),
+            );
+        }
+        let open = settings.register.iter().find(|address| !address.ip().is_loopback());
+        if let Some(open) = open.filter(|_| settings.secret_key.is_empty()) {
+            self.refuse(
+                "register",
+                format!("{open} can be reached from other machines: set secret_key, or listen on 127.0.0.1"),
+            );
+        }
+    }
+}
+
+impl Secret {
+    pub fn from_environment() -> Option<Self> {
+        std::env::var("GATEWAY_SECRET_KEY").ok().map(Self)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_empty() { "(none)" } else { "(set)" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_layers_win() {
+        let file = Layer { shards: Some(3), ping_interval: Some(10.0), ..Layer::default() };
+        let flags = Layer { shards: Some(5), ..Layer::default() };
+        let settings = flags.over(file).settle().unwrap();
+        assert_eq!(
+            (settings.shards, settings.ping_interval.as_secs(), settings.outbox_bytes),
+            (5, 10, 1_024_000)
+        );
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let layer = Layer {
+            register: Some(vec!["0.0.0.0:1238".parse().unwrap()]),
+            max_message: Some(1),
+            ping_interval: Some(f64::NAN),
+            log: Some("a=b=c".to_owned()),
+            ..Layer::default()
+        };
+        let keys: Vec<_> = layer.settle().unwrap_err().iter().map(|invalid| invalid.key).collect();
+        assert_eq!(keys, ["ping_interval", "max_message", "log", "register"]);
+    }
+
+    #[test]
+    fn a_secret_opens_the_register_to_other_machines_and_is_never_printed() {
+        let layer = Layer {
+            register: Some(vec!["0.0.0.0:1238".parse().unwrap()]),
+            secret_key: Some(Secret("s3cr3t".to_owned())),
+            ..Layer::default()
+        };
+        assert!(!format!("{layer:?}{:?}", layer.clone().settle().unwrap()).contains("s3cr3t"));
+    }
+}

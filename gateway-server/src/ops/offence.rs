@@ -1,0 +1,103 @@
+//! Log lines about peers that misbehave: clear, but never so many that they fill a disk.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offence {
+    NotWebsocket,
+    HandshakeStalled,
+    Protocol,
+    TooSlow,
+    TooManyHandshakes,
+    Register,
+    Login,
+}
+
+/// Lines of one kind in a window; the rest are counted.
+const LINES: u32 = 10;
+const WINDOW: Duration = Duration::from_secs(10);
+const KINDS: usize = Offence::Login as usize + 1;
+
+static THROTTLES: [Mutex<Throttle>; KINDS] = [const { Mutex::new(Throttle::NEW) }; KINDS];
+
+/// Logs what `peer` did and what became of it.
+pub fn report(offence: Offence, peer: Option<SocketAddr>, detail: &dyn Display) {
+    let verdict =
+        THROTTLES[offence as usize].lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
+    let Some(unlogged) = verdict else { return };
+    let peer = peer.map_or_else(|| "a peer that has gone".to_owned(), |peer| peer.to_string());
+    if unlogged > 0 {
+        warn!(offence = offence.name(), unlogged, "as many more of this kind were not logged");
+    }
+    warn!(offence = offence.name(), peer, "{}: {detail}", offence.text());
+}
+
+impl Offence {
+    fn name(self) -> &'static str {
+        match self {
+            Self::NotWebsocket => "not-websocket",
+            Self::HandshakeStalled => "handshake-stalled",
+            Self::Protocol => "protocol",
+            Self::TooSlow => "too-slow",
+            Self::TooManyHandshakes => "too-many-handshakes",
+            Self::Register => "register",
+            Self::Login => "login",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::NotWebsocket => "refused a connection that is no websocket",
+            Self::HandshakeStalled => "closed a connection whose handshake stalled",
+            Self::Protocol => "closed a client that broke the protocol",
+            Self::TooSlow => "closed a client that reads too slowly",
+            Self::TooManyHandshakes => "refused a connection",
+            Self::Register => "closed a connection on the register port",
+            Self::Login => "refused a login on the register port",
+        }
+    }
+}
+
+struct Throttle {
+    window: Option<Instant>,
+    lines: u32,
+    unlogged: u64,
+}
+
+impl Throttle {
+    const NEW: Self = Self { window: None, lines: 0, unlogged: 0 };
+
+    /// Whether a line may be logged, and how many were not since the last one.
+    fn admit(&mut self, now: Instant) -> Option<u64> {
+        if self.window.is_none_or(|start| now.duration_since(start) >= WINDOW) {
+            self.window = Some(now);
+            self.lines = 0;
+        }
+        if self.lines == LINES {
+            self.unlogged += 1;
+            return None;
+        }
+        self.lines += 1;
+        Some(std::mem::take(&mut self.unlogged))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_counted_instead_of_logged() {
+        let mut throttle = Throttle::NEW;
+        let now = Instant::now();
+        let logged = (0..1000).filter(|_| throttle.admit(now).is_some()).count();
+        assert_eq!(logged, LINES as usize);
+        assert_eq!(throttle.admit(now + WINDOW), Some(990));
+        assert_eq!(throttle.admit(now + WINDOW), Some(0));
+    }
+}

@@ -1,0 +1,122 @@
+//! The whole server: what listens, what serves, how it stops.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use crate::backend::bridge::Bridge;
+use crate::backend::{self, Port};
+use crate::client::websocket::Kind;
+use crate::listener;
+use crate::ops::config::{MessageType, Settings};
+use crate::ops::descriptors;
+use crate::shard::{self, Heartbeat, Hub};
+
+/// Runs until SIGTERM or SIGINT, and then until the clients have been told.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    descriptors::raise_limit();
+    // Before anything listens: a signal from now on is a wish to stop.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+
+    let websocket = listener::bind_tcp(settings.websocket, "websocket")?;
+    let mut ports = Vec::new();
+    for address in &settings.register {
+        ports.push(Port::tcp(*address)?);
+    }
+    if let Some(path) = &settings.register_unix {
+        ports.push(Port::unix(path)?);
+    }
+
+    let kind = match settings.message_type {
+        MessageType::Text => Kind::Text,
+        MessageType::Binary => Kind::Binary,
+    };
+    let node = settings.node.unwrap_or_else(|| node_address(&ports));
+    let hub = Arc::new(start_shards(&settings, node, kind)?);
+    let instance = u64::from_ne_bytes(random()?);
+    let bridge = Bridge::new(Arc::clone(&hub), settings.secret_key.clone(), instance, node, kind);
+    announce(&settings, &websocket, &ports)?;
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(listener::serve(
+        websocket,
+        Arc::clone(&hub),
+        listener::Settings {
+            handshake_timeout: settings.handshake_timeout,
+            max_handshakes: settings.max_handshakes,
+        },
+    ));
+    let bridge = Arc::new(bridge);
+    for port in ports {
+        let settings = backend::Settings { handshake_timeout: settings.handshake_timeout };
+        tasks.spawn(backend::serve(port, Arc::clone(&bridge), settings));
+    }
+
+    tokio::select! {
+        _ = terminate.recv() => info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => info!("SIGINT: stopping"),
+        Some(ended) = tasks.join_next() => warn!(?ended, "a listener ended: stopping"),
+    }
+    // Nobody new comes in; those who are here are told.
+    tasks.shutdown().await;
+    hub.stop(settings.stop_timeout).await;
+    tokio::task::spawn_blocking(move || hub.join_threads()).await?;
+    info!("stopped");
+    Ok(())
+}
+
+fn start_shards(settings: &Settings, node: SocketAddrV4, kind: Kind) -> anyhow::Result<Hub> {
+    let shards = match settings.shards {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        shards => shards,
+    };
+    let shard_settings = shard::Settings {
+        node,
+        message_kind: kind,
+        max_message: settings.max_message,
+        outbox_bytes: settings.outbox_bytes,
+        heartbeat: Heartbeat {
+            interval: settings.ping_interval,
+            not_response_limit: settings.ping_not_response_limit,
+            data: settings.ping_data.clone().into_bytes(),
+        },
+        close_timeout: settings.close_timeout,
+    };
+    Hub::start(shards, random()?, &shard_settings).context("cannot start the shards")
+}
+
+/// The first register address that other machines could use, or loopback.
+fn node_address(ports: &[Port]) -> SocketAddrV4 {
+    let addresses = ports.iter().filter_map(|port| match port.address() {
+        Some(SocketAddr::V4(address)) => Some(address),
+        _ => None,
+    });
+    match addresses.into_iter().next() {
+        Some(address) if !address.ip().is_unspecified() => address,
+        Some(address) => SocketAddrV4::new(Ipv4Addr::LOCALHOST, address.port()),
+        None => SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238),
+    }
+}
+
+/// The line that says where the server listens, for people and for programs that wait for it.
+fn announce(settings: &Settings, websocket: &TcpListener, ports: &[Port]) -> anyhow::Result<()> {
+    let mut register: Vec<_> =
+        ports.iter().filter_map(Port::address).map(|address| address.to_string()).collect();
+    register.extend(settings.register_unix.as_ref().map(|path| format!("unix://{}", path.display())));
+    let (websocket, register) = (websocket.local_addr()?, register.join(","));
+    info!("gateway-server {} ready websocket={websocket} register={register}", env!("CARGO_PKG_VERSION"));
+    Ok(())
+}
+
+/// From the system's generator.
+fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,107 @@
+//! What a shard is told.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
+
+use super::Name;
+
+pub(super) enum Command {
+    /// Take over a connection whose handshake is done.
+    Adopt {
+        socket: TcpStream,
+        number: u32,
+    },
+    /// Send one encoded frame to everybody of an audience.
+    Deliver {
+        to: Audience,
+        frame: Bytes,
+    },
+    /// Flush, send the frame if any, then close.
+    Close {
+        number: u32,
+        last: Option<Bytes>,
+    },
+    Bind {
+        number: u32,
+        uid: Name,
+    },
+    Unbind {
+        number: u32,
+    },
+    Join {
+        number: u32,
+        group: Name,
+    },
+    Leave {
+        number: u32,
+        group: Name,
+    },
+    Ask(Question),
+    /// Close everybody, then end the thread, at the latest when `patience` is over.
+    Stop {
+        patience: std::time::Duration,
+    },
+}
+
+pub(super) enum Audience {
+    All { except: Except },
+    Connections(SmallVec<[u32; 4]>),
+    Uids(SmallVec<[Name; 1]>),
+    Groups { groups: SmallVec<[Name; 1]>, except: Except },
+}
+
+/// Questions carry the way back for their answer.
+pub(super) enum Question {
+    IsOnline(u32, oneshot::Sender<bool>),
+    IsUidOnline(Name, oneshot::Sender<bool>),
+    ConnectionsOfUid(Name, oneshot::Sender<Vec<u32>>),
+    UidOf(u32, oneshot::Sender<Option<Bytes>>),
+    Count(oneshot::Sender<usize>),
+}
+
+/// Connections left out of a broadcast, sorted.
+#[derive(Clone, Default)]
+pub(super) struct Except(Option<Arc<[u32]>>);
+
+impl Except {
+    pub(super) fn new(mut numbers: Vec<u32>) -> Self {
+        numbers.sort_unstable();
+        Self((!numbers.is_empty()).then(|| numbers.into()))
+    }
+
+    pub(super) fn has(&self, number: u32) -> bool {
+        self.0.as_ref().is_some_and(|numbers| numbers.binary_search(&number).is_ok())
+    }
+
+    fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |numbers| numbers.len())
+    }
+}
+
+impl Command {
+    /// The bytes that it holds while it waits in an inbox.
+    pub(super) fn weight(&self) -> usize {
+        let names = |names: &[Name]| names.iter().map(|name| size_of::<Name>() + name.len()).sum::<usize>();
+        size_of::<Self>()
+            + match self {
+                Self::Deliver { to, frame } => {
+                    frame.len()
+                        + match to {
+                            Audience::All { except } => 4 * except.len(),
+                            Audience::Connections(numbers) => 4 * numbers.len(),
+                            Audience::Uids(uids) => names(uids),
+                            Audience::Groups { groups, except } => names(groups) + 4 * except.len(),
+                        }
+                }
+                Self::Close { last, .. } => last.as_ref().map_or(0, Bytes::len),
+                Self::Bind { uid: name, .. }
+                | Self::Join { group: name, .. }
+                | Self::Leave { group: name, .. } => name.len(),
+                Self::Adopt { .. } | Self::Unbind { .. } | Self::Ask(_) | Self::Stop { .. } => 0,
+            }
+    }
+}

@@ -1,0 +1,93 @@
+//! Which shards hold a uid or a group: shared by all, so that a unicast wakes one thread.
+
+use std::hash::BuildHasher;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hashbrown::{DefaultHashBuilder, HashMap};
+use smallvec::SmallVec;
+
+const STRIPES: usize = 64;
+
+type Holders = SmallVec<[(u16, u32); 1]>;
+type Stripe = HashMap<Box<[u8]>, Holders>;
+
+/// Counts the members that each shard holds of a name.
+///
+/// A member is counted by whoever asks for the membership, *before* the shard is told: so a push that follows from
+/// the same sender finds the shard. The shard takes back what came to nothing and what has gone.
+pub(super) struct Index {
+    stripes: Box<[Mutex<Stripe>]>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Index {
+    pub(super) fn new() -> Self {
+        Self {
+            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+
+    pub(super) fn add(&self, name: &[u8], shard: u16) {
+        let mut stripe = self.stripe(name);
+        let Some(holders) = stripe.get_mut(name) else {
+            stripe.insert(name.into(), SmallVec::from_iter([(shard, 1)]));
+            return;
+        };
+        match holders.iter_mut().find(|(holder, _)| *holder == shard) {
+            Some((_, members)) => *members += 1,
+            None => holders.push((shard, 1)),
+        }
+    }
+
+    pub(super) fn remove(&self, name: &[u8], shard: u16) {
+        let mut stripe = self.stripe(name);
+        let Some(holders) = stripe.get_mut(name) else { return };
+        if let Some(at) = holders.iter().position(|(holder, _)| *holder == shard) {
+            holders[at].1 -= 1;
+            if holders[at].1 == 0 {
+                holders.swap_remove(at);
+            }
+        }
+        if holders.is_empty() {
+            stripe.remove(name);
+            // Give memory back after a peak.
+            if stripe.len() < stripe.capacity() / 8 {
+                stripe.shrink_to_fit();
+            }
+        }
+    }
+
+    pub(super) fn shards(&self, name: &[u8]) -> SmallVec<[u16; 8]> {
+        self.stripe(name)
+            .get(name)
+            .map_or_else(SmallVec::new, |holders| holders.iter().map(|(shard, _)| *shard).collect())
+    }
+
+    fn stripe(&self, name: &[u8]) -> MutexGuard<'_, Stripe> {
+        let stripe = self.hasher.hash_one(name) as usize % STRIPES;
+        self.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_members_per_shard() {
+        let index = Index::new();
+        index.add(b"alice", 0);
+        index.add(b"alice", 2);
+        index.add(b"alice", 2);
+        assert_eq!(index.shards(b"alice").as_slice(), [0, 2]);
+        index.remove(b"alice", 2);
+        assert_eq!(index.shards(b"alice").as_slice(), [0, 2]);
+        index.remove(b"alice", 2);
+        assert_eq!(index.shards(b"alice").as_slice(), [0]);
+        index.remove(b"alice", 0);
+        assert!(index.shards(b"alice").is_empty());
+        assert!(index.stripes.iter().all(|stripe| stripe.lock().unwrap().is_empty()));
+        index.remove(b"alice", 0);
+    }
+}

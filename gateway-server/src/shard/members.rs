@@ -1,0 +1,231 @@
+//! Who is bound to what within one shard.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, HashMap};
+use indexmap::IndexSet;
+use smallvec::SmallVec;
+
+use super::index::Index;
+
+/// All connections that hold a name, for each uid or each group. Keeps the shared index true.
+pub(super) struct Names {
+    holders: HashMap<Rc<[u8]>, Keys>,
+    index: Arc<Index>,
+    shard: u16,
+}
+
+/// What one connection holds.
+#[derive(Default)]
+pub(super) struct Memberships {
+    pub(super) uid: Option<Rc<[u8]>>,
+    pub(super) groups: Vec<Rc<[u8]>>,
+}
+
+impl Names {
+    pub(super) fn new(index: Arc<Index>, shard: u16) -> Self {
+        Self { holders: HashMap::new(), index, shard }
+    }
+
+    pub(super) fn holders(&self, name: &[u8]) -> impl Iterator<Item = usize> {
+        self.holders.get(name).into_iter().flat_map(Keys::iter)
+    }
+
+    pub(super) fn is_held(&self, name: &[u8]) -> bool {
+        self.holders.contains_key(name)
+    }
+
+    /// Whoever asked for a membership has counted it in the index. Takes the count back when nothing comes of it.
+    pub(super) fn disclaim(&self, name: &[u8]) {
+        self.index.remove(name, self.shard);
+    }
+
+    /// The name as it is kept, or `None` if this connection held it already.
+    fn add(&mut self, name: &[u8], key: usize) -> Option<Rc<[u8]>> {
+        if !self.holders.contains_key(name) {
+            self.holders.insert(Rc::from(name), Keys::default());
+        }
+        if let Some((kept, keys)) = self.holders.get_key_value_mut(name)
+            && keys.insert(key)
+        {
+            Some(Rc::clone(kept))
+        } else {
+            self.disclaim(name);
+            None
+        }
+    }
+
+    fn remove(&mut self, name: &[u8], key: usize) {
+        let Some(keys) = self.holders.get_mut(name) else { return };
+        keys.remove(key);
+        if keys.is_empty() {
+            self.holders.remove(name);
+            // Give memory back after a peak.
+            if self.holders.len() < self.holders.capacity() / 8 {
+                self.holders.shrink_to_fit();
+            }
+        }
+        self.disclaim(name);
+    }
+}
+
+impl Memberships {
+    /// A connection has one uid: binding again moves it.
+    pub(super) fn bind(&mut self, uids: &mut Names, uid: &[u8], key: usize) {
+        if self.uid.as_deref().is_some_and(|bound| bound != uid) {
+            self.unbind(uids, key);
+        }
+        if let Some(kept) = uids.add(uid, key) {
+            self.uid = Some(kept);
+        }
+    }
+
+    pub(super) fn unbind(&mut self, uids: &mut Names, key: usize) {
+        if let Some(uid) = self.uid.take() {
+            uids.remove(&uid, key);
+        }
+    }
+
+    pub(super) fn join(&mut self, groups: &mut Names, group: &[u8], key: usize) {
+        if let Some(kept) = groups.add(group, key) {
+            self.groups.push(kept);
+        }
+    }
+
+    pub(super) fn leave(&mut self, groups: &mut Names, group: &[u8], key: usize) {
+        if let Some(at) = self.groups.iter().position(|joined| **joined == *group) {
+            self.groups.swap_remove(at);
+            groups.remove(group, key);
+        }
+    }
+
+    pub(super) fn leave_all(&mut self, uids: &mut Names, groups: &mut Names, key: usize) {
+        self.unbind(uids, key);
+        for group in std::mem::take(&mut self.groups) {
+            groups.remove(&group, key);
+        }
+    }
+}
+
+/// A set of connection keys: a uid's is nearly always tiny, a group's may be huge.
+enum Keys {
+    Few(SmallVec<[u32; 4]>),
+    Many(IndexSet<u32, DefaultHashBuilder>),
+}
+
+const FEW: usize = 16;
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self::Few(SmallVec::new())
+    }
+}
+
+impl Keys {
+    fn insert(&mut self, key: usize) -> bool {
+        let key = key as u32;
+        match self {
+            Self::Few(keys) if keys.contains(&key) => false,
+            Self::Few(keys) if keys.len() < FEW => {
+                keys.push(key);
+                true
+            }
+            Self::Few(keys) => {
+                let mut many: IndexSet<_, _> = keys.drain(..).collect();
+                let is_new = many.insert(key);
+                *self = Self::Many(many);
+                is_new
+            }
+            Self::Many(keys) => keys.insert(key),
+        }
+    }
+
+    fn remove(&mut self, key: usize) {
+        let key = key as u32;
+        match self {
+            Self::Few(keys) => {
+                if let Some(at) = keys.iter().position(|held| *held == key) {
+                    keys.swap_remove(at);
+                }
+            }
+            Self::Many(keys) => {
+                keys.swap_remove(&key);
+                if keys.len() < FEW / 2 {
+                    *self = Self::Few(keys.drain(..).collect());
+                }
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Few(keys) if keys.is_empty())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        let (few, many) = match self {
+            Self::Few(keys) => (Some(keys.iter()), None),
+            Self::Many(keys) => (None, Some(keys.iter())),
+        };
+        few.into_iter().flatten().chain(many.into_iter().flatten()).map(|key| *key as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> (Names, Arc<Index>) {
+        let index = Arc::new(Index::new());
+        (Names::new(Arc::clone(&index), 0), index)
+    }
+
+    fn held(names: &Names, name: &[u8]) -> Vec<usize> {
+        let mut keys: Vec<_> = names.holders(name).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    #[test]
+    fn binding_again_moves_and_the_index_follows() {
+        let (mut uids, index) = names();
+        let mut one = Memberships::default();
+        index.add(b"alice", 0);
+        one.bind(&mut uids, b"alice", 1);
+        index.add(b"alice", 0);
+        one.bind(&mut uids, b"alice", 1);
+        assert_eq!(held(&uids, b"alice"), [1]);
+        index.add(b"bob", 0);
+        one.bind(&mut uids, b"bob", 1);
+        assert!(!uids.is_held(b"alice"));
+        assert!(index.shards(b"alice").is_empty());
+        assert_eq!(held(&uids, b"bob"), [1]);
+        one.unbind(&mut uids, 1);
+        one.unbind(&mut uids, 1);
+        assert!(index.shards(b"bob").is_empty() && uids.holders.is_empty());
+    }
+
+    #[test]
+    fn groups_of_any_size() {
+        let (mut groups, index) = names();
+        let mut members: Vec<_> = (0..100).map(|_| Memberships::default()).collect();
+        for (key, member) in members.iter_mut().enumerate() {
+            for _ in 0..2 {
+                index.add(b"all", 0);
+                member.join(&mut groups, b"all", key);
+            }
+            assert_eq!(held(&groups, b"all"), (0..=key).collect::<Vec<_>>());
+        }
+        let (mut uids, _) = names();
+        for (key, member) in members.iter_mut().enumerate() {
+            assert_eq!(held(&groups, b"all"), (key..100).collect::<Vec<_>>());
+            member.leave(&mut groups, b"other", key);
+            if key % 2 == 0 {
+                member.leave(&mut groups, b"all", key);
+            } else {
+                member.leave_all(&mut uids, &mut groups, key);
+            }
+        }
+        assert!(index.shards(b"all").is_empty() && groups.holders.is_empty());
+    }
+}

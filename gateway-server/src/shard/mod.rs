@@ -1,0 +1,40 @@
+//! Shards: plain threads that own the established connections.
+//!
+//! Each runs one poll loop over its own sockets and keeps its own uids, groups and outboxes in plain maps, without
+//! locks. Everybody else reaches the shards through the [`Hub`], by commands in a bounded inbox.
+
+mod command;
+mod connection;
+mod heartbeat;
+mod hub;
+mod inbox;
+mod index;
+mod members;
+mod numbers;
+mod outbox;
+mod run;
+mod turn;
+
+pub use heartbeat::Heartbeat;
+pub use hub::{Hub, Name};
+pub use inbox::Stopped;
+
+use std::time::Duration;
+
+use crate::client::websocket::Kind;
+
+/// What every shard needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The node part of every client_id.
+    pub node: std::net::SocketAddrV4,
+    /// As what messages from PHP go out.
+    pub message_kind: Kind,
+    /// Longest message that a client may send.
+    pub max_message: usize,
+    /// Bytes that may wait for one slow client.
+    pub outbox_bytes: usize,
+    pub heartbeat: Heartbeat,
+    /// How long a client may take to answer a close frame.
+    pub close_timeout: Duration,
+}

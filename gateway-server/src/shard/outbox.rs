@@ -1,0 +1,119 @@
+//! What waits for a client whose socket takes no more for now.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Write};
+
+use bytes::{Buf, Bytes};
+
+/// Most slices that one vectored write is given.
+const SLICES: usize = 64;
+
+/// Empty, and without memory, unless the kernel has refused bytes.
+#[derive(Default)]
+pub(super) struct Outbox {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+impl Outbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn push(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+    }
+
+    /// Writes until all is out or the socket takes no more.
+    pub(super) fn write_to(&mut self, socket: &mut impl Write) -> io::Result<()> {
+        while !self.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut used = 0;
+            for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+                *slice = IoSlice::new(frame);
+                used += 1;
+            }
+            match write_some(socket, &slices[..used])? {
+                Some(written) => self.advance(written),
+                None => return Ok(()),
+            }
+        }
+        *self = Self::default();
+        Ok(())
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.bytes -= written;
+        while let Some(frame) = self.frames.front_mut() {
+            if written < frame.len() {
+                frame.advance(written);
+                return;
+            }
+            written -= frame.len();
+            self.frames.pop_front();
+        }
+    }
+}
+
+/// One vectored write; `None` when the socket takes nothing now.
+pub(super) fn write_some(socket: &mut impl Write, slices: &[IoSlice]) -> io::Result<Option<usize>> {
+    loop {
+        return match socket.write_vectored(slices) {
+            Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => Err(ErrorKind::WriteZero.into()),
+            Ok(written) => Ok(Some(written)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes `room` bytes, at most `at_once` a call, then would block.
+    struct Socket {
+        taken: Vec<u8>,
+        room: usize,
+        at_once: usize,
+    }
+
+    impl Write for Socket {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let length = bytes.len().min(self.room).min(self.at_once);
+            if length == 0 && !bytes.is_empty() {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            self.room -= length;
+            self.taken.extend_from_slice(&bytes[..length]);
+            Ok(length)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn keeps_order_over_partial_writes() {
+        let mut outbox = Outbox::default();
+        let frames: Vec<_> = (0..200_u8).map(|i| Bytes::from(vec![i; usize::from(i) % 7])).collect();
+        frames.iter().for_each(|frame| outbox.push(frame.clone()));
+        let total = frames.iter().map(Bytes::len).sum::<usize>();
+        let mut socket = Socket { taken: Vec::new(), room: 0, at_once: 3 };
+        while !outbox.is_empty() {
+            socket.room = 10;
+            outbox.write_to(&mut socket).unwrap();
+            assert_eq!(outbox.bytes() + socket.taken.len(), total);
+        }
+        assert_eq!(socket.taken, frames.concat());
+        assert_eq!((outbox.bytes(), outbox.frames.capacity()), (0, 0));
+    }
+}
