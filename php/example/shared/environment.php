@@ -1,0 +1,74 @@
+<?php
+// What both examples take from the machine they run on.
+
+namespace example;
+
+/** The directory for everything an example writes; DEMO_DATA moves it. */
+function dataDirectory(string $example): string
+{
+    return writableDirectory(getenv('DEMO_DATA') ?: sys_get_temp_dir() . "/push-gateway-demo-$example");
+}
+
+/** Makes the directory if need be; of several workers that start at once, the slower find it made. */
+function writableDirectory(string $directory): string
+{
+    if (!is_dir($directory) && !@mkdir($directory, 0700, true) && !is_dir($directory)) {
+        throw new \RuntimeException("Cannot make the directory $directory. DEMO_DATA may name another one.");
+    }
+    if (!is_writable($directory)) {
+        throw new \RuntimeException("Cannot write to $directory. DEMO_DATA may name another directory.");
+    }
+
+    return $directory;
+}
+
+/** The directory with jquery.min.js; JQUERY_PATH moves it, Debian's libjs-jquery is the default. */
+function jqueryDirectory(): string
+{
+    $directory = getenv('JQUERY_PATH') ?: '/usr/share/javascript/jquery';
+    if (!is_file("$directory/jquery.min.js")) {
+        throw new \RuntimeException(
+            "There is no jquery.min.js in $directory.\n"
+            . 'Install jQuery (Debian: apt install libjs-jquery), or name its directory in JQUERY_PATH.'
+        );
+    }
+
+    return $directory;
+}
+
+/** Makes tables and users on first use. */
+function prepareDatabase(\PDO $pdo): void
+{
+    if (!$pdo->query('PRAGMA user_version')->fetchColumn()) {
+        $pdo->exec(file_get_contents(__DIR__ . '/schema.sql'));
+    }
+}
+
+/** Why nothing can be pushed from this PHP, or null. */
+function missingExtension(): ?string
+{
+    return class_exists(\GatewayClient\Gateway::class)
+        ? null
+        : 'the gateway extension is not loaded: add extension=gateway to php.ini, or start PHP with -d extension=gateway';
+}
+
+/** Sends a style sheet or a script; false if the file is neither, or is not there. */
+function sendAsset(string $file): bool
+{
+    $type = ['css' => 'text/css', 'js' => 'text/javascript'][pathinfo($file, PATHINFO_EXTENSION)] ?? null;
+    if ($type === null || !is_file($file)) {
+        return false;
+    }
+    header("Content-Type: $type; charset=utf-8");
+    readfile($file);
+
+    return true;
+}
+
+/** Ends the request with a page of plain text. */
+function stop(string $why, int $status = 500): never
+{
+    http_response_code($status);
+    header('Content-Type: text/plain; charset=utf-8');
+    exit("$why\n");
+}

@@ -1,0 +1,15 @@
+<?php
+
+namespace app\assets;
+
+use yii\web\AssetBundle;
+use yii\web\YiiAsset;
+
+/** The style and script that both examples share. yii.js, before it, adds the CSRF token to ajax calls. */
+class DemoAsset extends AssetBundle
+{
+    public $sourcePath = '@app/../shared';
+    public $css = ['demo.css'];
+    public $js = ['demo.js'];
+    public $depends = [YiiAsset::class];
+}
