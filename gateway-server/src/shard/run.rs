@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -246,11 +247,8 @@ impl Shard {
 
     /// Both sides have said what they had to say: what is queued goes out, then the socket closes.
     fn finish(&mut self, key: usize) {
-        let connection = &mut self.connections[key];
-        connection.phase = Phase::Finishing;
-        if connection.pending.is_empty() && !connection.has_outbox() {
-            self.drop_connection(key);
-        }
+        self.connections[key].phase = Phase::Finishing;
+        self.after_write(key);
     }
 
     /// Takes the client out of everything by which others find it.
@@ -459,9 +457,7 @@ impl Shard {
             }
             return self.drop_connection(key);
         }
-        if connection.phase == Phase::Finishing && !connection.has_outbox() {
-            self.drop_connection(key);
-        }
+        self.after_write(key);
     }
 
     fn write_outbox(&mut self, key: usize) {
@@ -474,8 +470,20 @@ impl Shard {
             }
             connection.slim();
         }
-        if connection.phase == Phase::Finishing && !connection.has_outbox() && connection.pending.is_empty() {
-            self.drop_connection(key);
+        self.after_write(key);
+    }
+
+    /// Goes on with a close once all is written.
+    fn after_write(&mut self, key: usize) {
+        let connection = &self.connections[key];
+        if connection.has_outbox() || !connection.pending.is_empty() {
+            return;
+        }
+        match connection.phase {
+            Phase::Finishing => self.drop_connection(key),
+            // The peer learns that nothing more comes; when it closes too, or its time is over, the socket goes.
+            Phase::Discarding => drop(connection.socket.shutdown(Shutdown::Write)),
+            Phase::Open | Phase::Closing => {}
         }
     }
 }

@@ -1,0 +1,89 @@
+//! A browser's websocket, without the browser.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, bail};
+use futures_util::{SinkExt as _, StreamExt as _};
+use gateway_wire::ClientId;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use crate::soon;
+
+pub struct Client {
+    pub id: ClientId,
+    pub socket: WebSocketStream<TcpStream>,
+}
+
+impl Client {
+    /// Connects and takes the `init` message.
+    pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+        let tcp = soon("connecting", TcpStream::connect(address)).await??;
+        Self::over(tcp).await
+    }
+
+    pub async fn over(tcp: TcpStream) -> anyhow::Result<Self> {
+        let address = tcp.peer_addr()?;
+        let handshake = tokio_tungstenite::client_async(format!("ws://{address}/"), tcp);
+        let (mut socket, _) = soon("the websocket handshake", handshake).await??;
+        let init = next_text(&mut socket).await?;
+        let init: serde_json::Value = serde_json::from_str(&init)?;
+        anyhow::ensure!(init["type"] == "init", "{init} is no init message");
+        Ok(Self { id: init["client_id"].as_str().context("client_id")?.parse()?, socket })
+    }
+
+    /// The next message, which must be text. Pings are answered on the way.
+    pub async fn text(&mut self) -> anyhow::Result<Utf8Bytes> {
+        next_text(&mut self.socket).await
+    }
+
+    /// The next message of any kind but ping and pong.
+    pub async fn message(&mut self) -> anyhow::Result<Message> {
+        next_message(&mut self.socket).await
+    }
+
+    /// Takes the close frame that must come next; gives its code and reason.
+    pub async fn closed(&mut self) -> anyhow::Result<(u16, String)> {
+        match self.message().await? {
+            Message::Close(Some(frame)) => Ok((frame.code.into(), frame.reason.to_string())),
+            other => bail!("{other:?} instead of a close frame with a code"),
+        }
+    }
+
+    /// Waits for the end of the connection.
+    pub async fn gone(&mut self) -> anyhow::Result<()> {
+        soon("the connection's end", async { while let Some(Ok(_)) = self.socket.next().await {} }).await
+    }
+
+    pub async fn send(&mut self, message: Message) -> anyhow::Result<()> {
+        Ok(soon("sending", self.socket.send(message)).await??)
+    }
+
+    /// Closes as a browser tab does, and waits until the server has closed the socket.
+    pub async fn leave(mut self) -> anyhow::Result<()> {
+        soon("closing", self.socket.close(None)).await??;
+        self.gone().await
+    }
+}
+
+async fn next_message(socket: &mut WebSocketStream<TcpStream>) -> anyhow::Result<Message> {
+    soon("a message", async {
+        loop {
+            match socket.next().await.context("the connection ended")?? {
+                // tungstenite queues the pong; sending is up to us.
+                Message::Ping(_) => socket.flush().await?,
+                Message::Pong(_) => {}
+                message => return Ok(message),
+            }
+        }
+    })
+    .await?
+}
+
+async fn next_text(socket: &mut WebSocketStream<TcpStream>) -> anyhow::Result<Utf8Bytes> {
+    match next_message(socket).await? {
+        Message::Text(text) => Ok(text),
+        other => bail!("{other:?} instead of text"),
+    }
+}

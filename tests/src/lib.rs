@@ -1,0 +1,23 @@
+//! What the end to end tests share: real servers, clients and PHP processes on free ports.
+
+mod artifacts;
+mod client;
+mod php_peer;
+mod server;
+
+pub use artifacts::{extension, root, server_binary, skip};
+pub use client::Client;
+pub use php_peer::{PhpPeer, new_producer};
+pub use server::Server;
+
+use std::time::Duration;
+
+/// How long anything that must happen may take on a slow, shared machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs `future`, and fails instead of hanging.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> anyhow::Result<T> {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .map_err(|_| anyhow::anyhow!("{what}: nothing within {PATIENCE:?}"))
+}

@@ -1,0 +1,161 @@
+//! What a PHP process says on the register port, said by the test itself.
+
+use anyhow::{Context as _, bail};
+use gateway_wire::ClientId;
+use gateway_wire::bridge::{Call, Login, Order, PREFACE, Producer, Query, Reply, Request, Value, frame};
+use serde_bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, ToSocketAddrs, UnixStream};
+
+use crate::soon;
+
+pub struct PhpPeer {
+    socket: Box<dyn Stream>,
+    input: Vec<u8>,
+    /// Of the last call.
+    pub seq: u64,
+    /// What the server had applied of this producer when it let us in.
+    pub applied: u64,
+    pub instance: u64,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl PhpPeer {
+    /// A new PHP process that knows no secret.
+    pub async fn connect(address: impl ToSocketAddrs) -> anyhow::Result<Self> {
+        Self::connect_as(address, new_producer(), b"").await
+    }
+
+    pub async fn connect_as(
+        address: impl ToSocketAddrs,
+        producer: Producer,
+        secret: &[u8],
+    ) -> anyhow::Result<Self> {
+        let socket = soon("connecting", TcpStream::connect(address)).await??;
+        socket.set_nodelay(true)?;
+        Self::login(Box::new(socket), producer, secret).await
+    }
+
+    pub async fn connect_unix(path: &std::path::Path) -> anyhow::Result<Self> {
+        let socket = soon("connecting", UnixStream::connect(path)).await??;
+        Self::login(Box::new(socket), new_producer(), b"").await
+    }
+
+    async fn login(socket: Box<dyn Stream>, producer: Producer, secret: &[u8]) -> anyhow::Result<Self> {
+        let mut peer = Self { socket, input: Vec::new(), seq: 0, applied: 0, instance: 0 };
+        peer.write(&PREFACE).await?;
+        let Reply::Hello { nonce, instance } = peer.reply().await? else { bail!("no hello") };
+        peer.instance = instance;
+        let mut login = Vec::new();
+        Login::new(Login::PHP, producer, secret, &nonce).encode(&mut login)?;
+        peer.write(&login).await?;
+        match peer.reply().await? {
+            Reply::Welcome { applied } => {
+                peer.applied = applied;
+                peer.seq = applied;
+                Ok(peer)
+            }
+            Reply::Error { message, .. } => bail!(message),
+            other => bail!("{other:?} instead of a welcome"),
+        }
+    }
+
+    pub async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(soon("writing", self.socket.write_all(bytes)).await??)
+    }
+
+    pub async fn reply(&mut self) -> anyhow::Result<Reply> {
+        soon("a reply", async {
+            loop {
+                if let Some(length) = frame::content_length(&self.input, frame::MAX_REPLY)? {
+                    let rest = self.input.split_off(frame::HEADER + length);
+                    let content = std::mem::replace(&mut self.input, rest);
+                    return Ok(Reply::decode(&content[frame::HEADER..])?);
+                }
+                let mut more = [0; 4096];
+                match self.socket.read(&mut more).await? {
+                    0 => bail!("the server closed the bridge"),
+                    length => self.input.extend_from_slice(&more[..length]),
+                }
+            }
+        })
+        .await?
+    }
+
+    /// Sends an order without waiting for its ack.
+    pub async fn order(&mut self, order: Order<'_>) -> anyhow::Result<u64> {
+        self.seq += 1;
+        let mut bytes = Vec::new();
+        Request { seq: self.seq, call: Call::Order(order) }.encode(&mut bytes)?;
+        self.write(&bytes).await?;
+        Ok(self.seq)
+    }
+
+    /// Waits until everything so far is acked.
+    pub async fn acked(&mut self) -> anyhow::Result<()> {
+        loop {
+            match self.reply().await? {
+                Reply::Ack { seq } if seq == self.seq => return Ok(()),
+                Reply::Ack { seq } if seq < self.seq => {}
+                other => bail!("{other:?} instead of an ack"),
+            }
+        }
+    }
+
+    pub async fn ask(&mut self, query: Query<'_>) -> anyhow::Result<Value> {
+        self.seq += 1;
+        let mut bytes = Vec::new();
+        Request { seq: self.seq, call: Call::Query(query) }.encode(&mut bytes)?;
+        self.write(&bytes).await?;
+        loop {
+            match self.reply().await? {
+                Reply::Answer { seq, value } if seq == self.seq => return Ok(value),
+                Reply::Ack { .. } => {}
+                other => bail!("{other:?} instead of an answer"),
+            }
+        }
+    }
+
+    pub async fn bind(&mut self, client: ClientId, uid: &str) -> anyhow::Result<()> {
+        self.order(Order::BindUid { client, uid: Bytes::new(uid.as_bytes()) }).await.map(drop)
+    }
+
+    pub async fn send_to_uid(&mut self, uid: &str, message: &str) -> anyhow::Result<()> {
+        let (uid, message) = (Bytes::new(uid.as_bytes()), Bytes::new(message.as_bytes()));
+        self.order(Order::SendToUids { uids: vec![uid], message, raw: false }).await.map(drop)
+    }
+
+    pub async fn send_to_all(&mut self, message: &str) -> anyhow::Result<()> {
+        let message = Bytes::new(message.as_bytes());
+        self.order(Order::SendToAll { message, only: None, except: vec![], raw: false }).await.map(drop)
+    }
+
+    pub async fn clients_of(&mut self, uid: &str) -> anyhow::Result<Vec<ClientId>> {
+        let value = self.ask(Query::ClientsOfUid { uid: Bytes::new(uid.as_bytes()) }).await?;
+        let Value::List(ids) = value else { bail!("{value:?} instead of a list") };
+        ids.into_iter()
+            .map(|id| match id {
+                Value::Str(bytes) => {
+                    Ok(ClientId::from_bytes(bytes.try_into().ok().context("a client id of 10 bytes")?))
+                }
+                other => bail!("{other:?} instead of a client id"),
+            })
+            .collect()
+    }
+
+    pub async fn count(&mut self) -> anyhow::Result<Value> {
+        self.ask(Query::ClientCount {}).await
+    }
+}
+
+/// A name that no other producer of this test run has.
+pub fn new_producer() -> Producer {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    Producer(id)
+}

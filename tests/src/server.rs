@@ -1,0 +1,112 @@
+//! A real gateway-server process on free ports.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+
+use crate::{server_binary, soon};
+
+/// Killed when dropped.
+pub struct Server {
+    pub websocket: SocketAddr,
+    pub register: Vec<SocketAddr>,
+    pub unix: Option<PathBuf>,
+    process: Child,
+    log: Lines<BufReader<ChildStderr>>,
+}
+
+impl Server {
+    /// Starts a server with these flags beside free ports, and waits until it listens.
+    pub async fn start(flags: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with(|command| {
+            command.args(flags);
+        })
+        .await
+    }
+
+    /// As [`Server::start`], for what flags do not do. A port that `prepare` sets is left as it is.
+    pub async fn start_with(prepare: impl FnOnce(&mut Command)) -> anyhow::Result<Self> {
+        let mut command = Command::new(server_binary()?);
+        prepare(&mut command);
+        let given: Vec<_> =
+            command.as_std().get_args().map(|flag| flag.to_string_lossy().into_owned()).collect();
+        for flag in ["--websocket", "--register"] {
+            if !given.iter().any(|one| one == flag) {
+                command.args([flag, "127.0.0.1:0"]);
+            }
+        }
+        command.stderr(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().context("starting the server")?;
+        let stderr = process.stderr.take().context("the server's log")?;
+        let mut log = BufReader::new(stderr).lines();
+
+        let ready = soon("the server's start", async {
+            while let Some(line) = log.next_line().await? {
+                if line.contains(" ready ") {
+                    return Ok(line);
+                }
+                eprintln!("{line}");
+            }
+            anyhow::bail!("the server ended before it was ready")
+        })
+        .await??;
+        let value = |key: &str| {
+            ready
+                .split_whitespace()
+                .find_map(|word| word.strip_prefix(key))
+                .with_context(|| format!("{key} in {ready}"))
+        };
+        let (tcp, unix): (Vec<_>, Vec<_>) =
+            value("register=")?.split(',').partition(|address| !address.starts_with("unix://"));
+        Ok(Self {
+            websocket: value("websocket=")?.parse()?,
+            register: tcp.iter().map(|address| address.parse()).collect::<Result<_, _>>()?,
+            unix: unix.first().map(|address| address.trim_start_matches("unix://").into()),
+            process,
+            log,
+        })
+    }
+
+    /// Waits for a line of the log that contains `text`.
+    pub async fn logs(&mut self, text: &str) -> anyhow::Result<String> {
+        soon(&format!("a log line with {text:?}"), async {
+            while let Some(line) = self.log.next_line().await? {
+                eprintln!("{line}");
+                if line.contains(text) {
+                    return Ok(line);
+                }
+            }
+            anyhow::bail!("the log ended without {text:?}")
+        })
+        .await?
+    }
+
+    pub fn pid(&self) -> anyhow::Result<Pid> {
+        Ok(Pid::from_raw(self.process.id().context("the server has ended")?.try_into()?))
+    }
+
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        Ok(kill(self.pid()?, signal)?)
+    }
+
+    pub async fn exit(&mut self) -> anyhow::Result<ExitStatus> {
+        Ok(soon("the server's end", self.process.wait()).await??)
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
+    pub fn open_files(&self) -> anyhow::Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.pid()?))?.count())
+    }
+}

@@ -1,0 +1,234 @@
+//! Starting, stopping and configuring the server.
+
+use std::io::Write as _;
+use std::process::Command;
+
+use gateway_tests::{Client, PhpPeer, Server, server_binary, soon};
+use nix::sys::signal::Signal;
+use tokio::net::TcpStream;
+
+#[tokio::test]
+async fn a_stop_tells_every_client_and_ends() -> anyhow::Result<()> {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut server = Server::start(&["--shards", "2"]).await?;
+        let mut php = PhpPeer::connect(server.register[0]).await?;
+        let mut tabs = Vec::new();
+        for _ in 0..20 {
+            tabs.push(Client::connect(server.websocket).await?);
+        }
+        php.send_to_all("the last push").await?;
+        php.acked().await?;
+        server.signal(signal)?;
+        for tab in &mut tabs {
+            assert_eq!(tab.text().await?, "the last push");
+            assert_eq!(tab.closed().await?.0, 1001);
+            tab.gone().await?;
+        }
+        assert!(server.exit().await?.success());
+        assert!(TcpStream::connect(server.websocket).await.is_err());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_clients_that_do_not_answer() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--stop-timeout", "0.3", "--close-timeout", "3600"]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    // It reads nothing: neither the flood nor the close frame.
+    let stalled = Client::connect(server.websocket).await?;
+    let message = "x".repeat(900_000);
+    for _ in 0..3 {
+        php.send_to_all(&message).await?;
+    }
+    php.acked().await?;
+    server.signal(Signal::SIGTERM)?;
+    assert!(server.exit().await?.success());
+    drop(stalled);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_close_that_is_not_answered_is_bounded() -> anyhow::Result<()> {
+    let server = Server::start(&["--close-timeout", "0.2"]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let tab = Client::connect(server.websocket).await?;
+    let open_files = server.open_files()?;
+    php.order(gateway_wire::bridge::Order::Close { client: tab.id, last: None }).await?;
+    php.acked().await?;
+    soon("the descriptor to be closed", async {
+        while server.open_files()? >= open_files {
+            tokio::task::yield_now().await;
+        }
+        anyhow::Ok(())
+    })
+    .await??;
+    drop(tab);
+    Ok(())
+}
+
+#[tokio::test]
+async fn silent_clients_are_pinged_and_given_up() -> anyhow::Result<()> {
+    let flags = ["--ping-interval", "0.2", "--ping-not-response-limit", "2", "--ping-data", "are you there"];
+    let server = Server::start(&flags).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let mut silent = Client::connect(server.websocket).await?;
+    let mut talking = Client::connect(server.websocket).await?;
+    php.bind(talking.id, "talking").await?;
+    assert_eq!(silent.text().await?, "are you there");
+    assert_eq!(silent.text().await?, "are you there");
+    // Whoever answers stays: well past the time at which silence ends a connection.
+    let keep_talking = async {
+        for _ in 0..6 {
+            assert_eq!(talking.text().await?, "are you there");
+            talking.send("yes".into()).await?;
+        }
+        anyhow::Ok(())
+    };
+    let (gone, stayed) = tokio::join!(silent.gone(), keep_talking);
+    gone?;
+    stayed?;
+    assert_eq!(php.clients_of("talking").await?, [talking.id]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn websocket_pings_keep_browsers_that_say_nothing() -> anyhow::Result<()> {
+    let server = Server::start(&["--ping-interval", "0.2", "--ping-not-response-limit", "1"]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let mut browser = Client::connect(server.websocket).await?;
+    let deaf = TcpStream::connect(server.websocket).await?;
+    let mut deaf = Client::over(deaf).await?;
+    php.bind(browser.id, "browser").await?;
+    php.bind(deaf.id, "deaf").await?;
+    // Reading answers pings; `deaf` is not read until it has been given up.
+    let read_on = browser.text();
+    let given_up = async {
+        while !php.clients_of("deaf").await?.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        php.send_to_uid("browser", "still here").await
+    };
+    let (text, given_up) = tokio::join!(read_on, soon("the deaf client to be given up", given_up));
+    given_up??;
+    assert_eq!(text?, "still here");
+    deaf.gone().await
+}
+
+/// Runs the program to its end; gives whether it succeeded, and all it said.
+fn run(args: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<(bool, String)> {
+    let output = Command::new(server_binary()?).args(args).envs(environment.iter().copied()).output()?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((output.status.success(), String::from_utf8(text)?))
+}
+
+struct File(std::path::PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("gateway-test-{}-{name}", std::process::id()));
+        std::fs::File::create(&path)?.write_all(text.as_bytes())?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn check_says_what_is_wrong_and_where() -> anyhow::Result<()> {
+    let wrong = File::new("wrong.toml", "ping_interval = 20\nreigster = []\nshards = 2\n")?;
+    let (ok, said) = run(&["check", wrong.path()], &[])?;
+    assert!(!ok);
+    assert!(said.contains("wrong.toml:2:1: there is no setting reigster; did you mean register?"), "{said}");
+
+    let open = File::new("open.toml", "shards = 2\n\nregister = [\"0.0.0.0:1238\"]\n")?;
+    let (ok, said) = run(&["check", open.path()], &[])?;
+    assert!(!ok);
+    assert!(
+        said.contains("open.toml:3:1: register: 0.0.0.0:1238 can be reached from other machines"),
+        "{said}"
+    );
+
+    let right = File::new("right.toml", "shards = 2\nlog = \"warn\"\n")?;
+    let (ok, said) = run(&["check", right.path()], &[])?;
+    assert!(ok && said.contains("nothing is wrong"), "{said}");
+
+    let (ok, said) = run(&["check", "/nowhere/at/all.toml"], &[])?;
+    assert!(!ok && said.contains("cannot read the configuration /nowhere/at/all.toml"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn help_explains_every_setting() -> anyhow::Result<()> {
+    let (ok, said) = run(&["--help"], &[])?;
+    assert!(ok);
+    for setting in
+        ["websocket", "register", "register-unix", "shards", "ping-interval", "outbox-bytes", "stop-timeout"]
+    {
+        assert!(said.contains(&format!("--{setting} ")), "--{setting} is missing in {said}");
+        assert!(
+            said.contains(&format!("[env: GATEWAY_{}=", setting.to_uppercase().replace('-', "_"))),
+            "{setting}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn flags_win_over_the_environment_and_that_over_the_file() -> anyhow::Result<()> {
+    // Each source says where one port is; the one below it says something that would fail.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let taken_address = taken.local_addr()?.to_string();
+    let text = format!(
+        "websocket = \"{taken_address}\"\nregister = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\nmax_message = 200\n"
+    );
+    let file = File::new("layers.toml", &text)?;
+    let mut server = Server::start_with(|command| {
+        command.args(["--config", file.path(), "--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0"]);
+        command.env("GATEWAY_MAX_MESSAGE", "300").env("GATEWAY_WEBSOCKET", &taken_address);
+    })
+    .await?;
+    assert_eq!(server.register.len(), 1);
+    let mut tab = Client::connect(server.websocket).await?;
+    tab.send("x".repeat(301).into()).await?;
+    assert_eq!(tab.closed().await?.0, 1009);
+    server.logs("over the limit of 300 bytes").await.map(drop)
+}
+
+#[test]
+fn bad_settings_end_the_start_with_all_reasons() -> anyhow::Result<()> {
+    let (ok, said) = run(&["--register", "0.0.0.0:0", "--max-message", "1"], &[])?;
+    assert!(!ok);
+    assert!(said.contains("set secret_key") && said.contains("max_message: 1 is not within"), "{said}");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?.to_string();
+    let (ok, said) = run(&["--websocket", &address, "--register", "127.0.0.1:0"], &[])?;
+    assert!(!ok);
+    assert!(said.contains(&format!("cannot listen on {address} (websocket)")), "{said}");
+
+    let (ok, said) = run(&["--shards", "many"], &[])?;
+    assert!(!ok && said.contains("invalid value 'many' for '--shards"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn the_secret_comes_from_a_file_too() -> anyhow::Result<()> {
+    let empty = File::new("empty.secret", "\n")?;
+    let (ok, said) = run(&["--secret-key-file", empty.path(), "--register", "127.0.0.1:0"], &[])?;
+    assert!(!ok && said.contains("secret_key_file: the first line of"), "{said}");
+    let secret = File::new("secret", "s3cr3t\n")?;
+    let (ok, said) = run(
+        &["--secret-key-file", secret.path(), "--register", "127.0.0.1:0"],
+        &[("GATEWAY_SECRET_KEY", "x")],
+    )?;
+    assert!(!ok && said.contains("secret_key is given too"), "{said}");
+    Ok(())
+}
