@@ -170,6 +170,7 @@ async fn names_that_are_empty_or_too_long_are_told_and_change_nothing() -> anyho
     {
         php.bind(tab.id, name).await?;
         assert_eq!(php.reply().await?, Reply::Error { seq: php.seq, message: expected.to_owned() });
+        php.acked().await?;
     }
     php.bind(tab.id, &long[1..]).await?;
     assert_eq!(php.clients_of(&long[1..]).await?, [tab.id]);

@@ -20,7 +20,8 @@ pub enum Reply {
     Ack { seq: u64 },
     /// The answer to query `seq`, and an ack for all before it.
     Answer { seq: u64, value: Value },
-    /// What was wrong with call `seq`; 0 when it was the login. The connection is closed after a bad frame or login.
+    /// What was wrong with order `seq`, which changed nothing and is acked like the others. With 0, what was wrong with
+    /// the login or with a frame, and the connection is closed.
     Error { seq: u64, message: String },
 }
 

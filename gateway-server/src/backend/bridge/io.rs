@@ -57,13 +57,18 @@ impl Connection {
         }
     }
 
-    /// Nothing is lost when it is cancelled.
     pub(super) async fn read_more(&mut self) -> Result<(), Ended> {
         self.input.reserve(READ);
         match self.socket.read_buf(&mut self.input).await? {
             0 => Err(Ended::Closed),
             _ => Ok(()),
         }
+    }
+
+    /// Sends what is left to say, then waits for more to read.
+    pub(super) async fn flush_and_read(&mut self) -> Result<(), Ended> {
+        self.flush().await?;
+        self.read_more().await
     }
 
     pub(super) fn reply(&mut self, reply: &Reply) {

@@ -47,15 +47,14 @@ pub(in crate::backend) async fn serve(
 
 async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place) -> Result<(), Ended> {
     connection.reply(&Reply::Welcome { applied: place.progress.applied });
-    connection.flush().await?;
     let wanted = place.wanted();
     tokio::pin!(wanted);
     loop {
-        // Between frames only, so that no order is left half applied.
+        // Only between frames, so that no order is left half applied.
         tokio::select! {
             biased;
             () = &mut wanted => return Err(Ended::TakenOver),
-            read = connection.read_more() => read?,
+            exchanged = connection.flush_and_read() => exchanged?,
         }
         let mut acked = None;
         while let Some(content) = connection.read_frame(frame::MAX_CALL)? {
@@ -63,16 +62,14 @@ async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place
                 Request::decode(&content).map_err(|error| Ended::Refused(format!("a bad call: {error}")))?;
             match &request.call {
                 Call::Order(order) => {
-                    // Sent again after a lost connection, though it had taken effect.
+                    // Unless it is sent again after a lost connection, though it had taken effect.
                     if request.seq > place.progress.applied {
-                        match bridge.obey(order, &content).await? {
-                            Ok(()) => acked = Some(request.seq),
-                            Err(message) => connection.reply(&Reply::Error { seq: request.seq, message }),
+                        if let Err(message) = bridge.obey(order, &content).await? {
+                            connection.reply(&Reply::Error { seq: request.seq, message });
                         }
                         place.progress.applied = request.seq;
-                    } else {
-                        acked = Some(place.progress.applied);
                     }
+                    acked = Some(place.progress.applied);
                 }
                 Call::Query(query) => {
                     bridge.answer(query, &content, request.seq, connection).await?;
@@ -83,6 +80,5 @@ async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place
         if let Some(seq) = acked {
             connection.reply(&Reply::Ack { seq });
         }
-        connection.flush().await?;
     }
 }
