@@ -6,5 +6,6 @@
 
 pub mod bridge;
 mod client_id;
+pub mod php_serialize;
 
 pub use client_id::{ClientId, MalformedClientId};

@@ -8,6 +8,8 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::Name;
+use super::clients::Clients;
+use super::session::SessionError;
 
 pub(super) enum Command {
     /// Take over a connection whose handshake is done.
@@ -25,19 +27,16 @@ pub(super) enum Command {
         number: u32,
         last: Option<Bytes>,
     },
-    Bind {
-        number: u32,
-        uid: Name,
-    },
-    Unbind {
+    /// Drop the connection at once.
+    Destroy {
         number: u32,
     },
-    Join {
+    Change {
         number: u32,
-        group: Name,
+        change: Change,
     },
-    Leave {
-        number: u32,
+    /// Everybody leaves the group.
+    Ungroup {
         group: Name,
     },
     Ask(Question),
@@ -54,14 +53,18 @@ pub(super) enum Audience {
     Groups { groups: SmallVec<[Name; 1]>, except: Except },
 }
 
-/// Questions carry the way back for their answer.
-pub(super) enum Question {
-    IsOnline(u32, oneshot::Sender<bool>),
-    IsUidOnline(Name, oneshot::Sender<bool>),
-    ConnectionsOfUid(Name, oneshot::Sender<Vec<u32>>),
-    UidOf(u32, oneshot::Sender<Option<Bytes>>),
-    Count(oneshot::Sender<usize>),
+/// What is kept about a client.
+pub(super) enum Change {
+    Bind { uid: Name },
+    Unbind,
+    Join { group: Name },
+    Leave { group: Name },
+    SetSession { serialized: Bytes },
+    UpdateSession { changes: Bytes, back: oneshot::Sender<Result<(), SessionError>> },
 }
+
+/// Looks at the clients and sends what it saw to whoever asked.
+pub(super) type Question = Box<dyn FnOnce(&Clients) + Send>;
 
 /// Connections left out of a broadcast, sorted.
 #[derive(Clone, Default)]
@@ -98,10 +101,16 @@ impl Command {
                         }
                 }
                 Self::Close { last, .. } => last.as_ref().map_or(0, Bytes::len),
-                Self::Bind { uid: name, .. }
-                | Self::Join { group: name, .. }
-                | Self::Leave { group: name, .. } => name.len(),
-                Self::Adopt { .. } | Self::Unbind { .. } | Self::Ask(_) | Self::Stop { .. } => 0,
+                Self::Change { change, .. } => match change {
+                    Change::Bind { uid: name }
+                    | Change::Join { group: name }
+                    | Change::Leave { group: name } => name.len(),
+                    Change::SetSession { serialized: bytes }
+                    | Change::UpdateSession { changes: bytes, .. } => bytes.len(),
+                    Change::Unbind => 0,
+                },
+                Self::Ungroup { group } => group.len(),
+                Self::Adopt { .. } | Self::Destroy { .. } | Self::Ask(_) | Self::Stop { .. } => 0,
             }
     }
 }

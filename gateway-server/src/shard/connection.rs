@@ -4,6 +4,7 @@ use mio::net::TcpStream;
 
 use super::members::Memberships;
 use super::outbox::Outbox;
+use super::session::Session;
 use super::turn::Chain;
 use crate::client::websocket::Unfinished;
 
@@ -33,6 +34,7 @@ pub(super) enum Phase {
 #[derive(Default)]
 pub(super) struct Extra {
     pub(super) memberships: Memberships,
+    pub(super) session: Session,
     pub(super) unfinished: Option<Unfinished>,
     pub(super) outbox: Outbox,
 }
@@ -73,11 +75,8 @@ impl Connection {
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        let Self { memberships, unfinished, outbox } = self;
-        memberships.uid.is_none()
-            && memberships.groups.is_empty()
-            && unfinished.is_none()
-            && outbox.is_empty()
+        let Self { memberships, session, unfinished, outbox } = self;
+        memberships.is_empty() && session.is_empty() && unfinished.is_none() && outbox.is_empty()
     }
 }
 

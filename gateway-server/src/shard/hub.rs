@@ -7,15 +7,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::Settings;
-use super::command::{Audience, Command, Except, Question};
+use super::clients::Clients;
+use super::command::{Audience, Change, Command, Except};
 use super::inbox::{Outside, Stopped};
 use super::index::Index;
 use super::numbers::Numbers;
+use super::questions::Scope;
 use super::run;
+use super::session::SessionError;
 
 /// A uid or group on its way: a slice of the bytes it came in.
 pub type Name = Bytes;
@@ -99,46 +104,111 @@ impl Hub {
         self.to(number, Command::Close { number, last }).await
     }
 
+    /// Drops the connection at once.
+    pub async fn destroy(&self, number: u32) -> Result<(), Stopped> {
+        self.to(number, Command::Destroy { number }).await
+    }
+
     pub async fn bind(&self, number: u32, uid: Name) -> Result<(), Stopped> {
         self.uids.add(&uid, self.numbers.shard_of(number) as u16);
-        self.to(number, Command::Bind { number, uid }).await
+        self.change(number, Change::Bind { uid }).await
     }
 
     pub async fn unbind(&self, number: u32) -> Result<(), Stopped> {
-        self.to(number, Command::Unbind { number }).await
+        self.change(number, Change::Unbind).await
     }
 
     pub async fn join(&self, number: u32, group: Name) -> Result<(), Stopped> {
         self.groups.add(&group, self.numbers.shard_of(number) as u16);
-        self.to(number, Command::Join { number, group }).await
+        self.change(number, Change::Join { group }).await
     }
 
     pub async fn leave(&self, number: u32, group: Name) -> Result<(), Stopped> {
-        self.to(number, Command::Leave { number, group }).await
+        self.change(number, Change::Leave { group }).await
+    }
+
+    /// Everybody leaves the group.
+    pub async fn ungroup(&self, group: Name) -> Result<(), Stopped> {
+        for shard in self.groups.shards(&group) {
+            self.shards[usize::from(shard)].send(Command::Ungroup { group: group.clone() }).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn set_session(&self, number: u32, serialized: Bytes) -> Result<(), Stopped> {
+        self.change(number, Change::SetSession { serialized }).await
+    }
+
+    /// Waits for the shard, as the result of a merge is known only there.
+    pub async fn update_session(
+        &self,
+        number: u32,
+        changes: Bytes,
+    ) -> Result<Result<(), SessionError>, Stopped> {
+        let (back, result) = oneshot::channel();
+        self.change(number, Change::UpdateSession { changes, back }).await?;
+        // A client that has gone drops the way back.
+        Ok(result.await.unwrap_or(Ok(())))
     }
 
     pub async fn is_online(&self, number: u32) -> Result<bool, Stopped> {
-        let shards = std::iter::once(self.numbers.shard_of(number));
-        Ok(self.gather(shards, |back| Question::IsOnline(number, back)).await?.contains(&true))
-    }
-
-    pub async fn is_uid_online(&self, uid: &Name) -> Result<bool, Stopped> {
-        let ask = |back| Question::IsUidOnline(uid.clone(), back);
-        Ok(self.gather(self.uids.shards(uid).into_iter().map(usize::from), ask).await?.contains(&true))
-    }
-
-    pub async fn connections_of_uid(&self, uid: &Name) -> Result<Vec<u32>, Stopped> {
-        let ask = |back| Question::ConnectionsOfUid(uid.clone(), back);
-        Ok(self.gather(self.uids.shards(uid).into_iter().map(usize::from), ask).await?.concat())
+        self.ask(self.shard_of(number), move |clients| clients.is_online(number)).await
     }
 
     pub async fn uid_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
-        let shards = std::iter::once(self.numbers.shard_of(number));
-        Ok(self.gather(shards, |back| Question::UidOf(number, back)).await?.into_iter().flatten().next())
+        self.ask(self.shard_of(number), move |clients| clients.uid_of(number)).await
     }
 
-    pub async fn count(&self) -> Result<usize, Stopped> {
-        Ok(self.gather(0..self.shards.len(), Question::Count).await?.into_iter().sum())
+    /// `None` for a client that is not online.
+    pub async fn session_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
+        self.ask(self.shard_of(number), move |clients| clients.session_of(number)).await
+    }
+
+    pub async fn is_uid_online(&self, uid: &Name) -> Result<bool, Stopped> {
+        let holders = self.uids.shards(uid).into_iter().map(usize::from);
+        let uid = uid.clone();
+        Ok(self.ask_each(holders, move |clients| clients.is_uid_online(&uid)).await?.contains(&true))
+    }
+
+    pub async fn clients_of_uid(&self, uid: &Name) -> Result<Vec<u32>, Stopped> {
+        let holders = self.uids.shards(uid).into_iter().map(usize::from);
+        let uid = uid.clone();
+        Ok(self.ask_each(holders, move |clients| clients.clients_of_uid(&uid)).await?.concat())
+    }
+
+    pub async fn count(&self, scope: Scope) -> Result<usize, Stopped> {
+        Ok(self.ask_all(move |clients| clients.count(&scope)).await?.into_iter().sum())
+    }
+
+    pub async fn clients(&self, scope: Scope) -> Result<Vec<u32>, Stopped> {
+        Ok(self.ask_all(move |clients| clients.numbers(&scope)).await?.concat())
+    }
+
+    pub async fn sessions(&self, scope: Scope) -> Result<Vec<(u32, Bytes)>, Stopped> {
+        Ok(self.ask_all(move |clients| clients.sessions(&scope)).await?.concat())
+    }
+
+    /// Each uid once.
+    pub async fn uids(&self, scope: Scope) -> Result<HashSet<Bytes>, Stopped> {
+        Ok(self.ask_all(move |clients| clients.uids(&scope)).await?.into_iter().flatten().collect())
+    }
+
+    pub async fn groups(&self) -> Result<HashSet<Bytes>, Stopped> {
+        Ok(self.ask_all(Clients::groups).await?.into_iter().flatten().collect())
+    }
+
+    pub async fn group_clients(&self) -> Result<HashMap<Bytes, Vec<u32>>, Stopped> {
+        Ok(merge(self.ask_all(Clients::group_clients).await?, |all: &mut Vec<u32>, part| all.extend(part)))
+    }
+
+    pub async fn group_counts(&self) -> Result<HashMap<Bytes, usize>, Stopped> {
+        Ok(merge(self.ask_all(Clients::group_counts).await?, |all: &mut usize, part| *all += part))
+    }
+
+    /// Every group with the uids of its clients, each once.
+    pub async fn group_uids(&self) -> Result<HashMap<Bytes, HashSet<Bytes>>, Stopped> {
+        let parts = self.ask_all(Clients::group_uids).await?;
+        Ok(merge(parts, |all: &mut HashSet<Bytes>, part: Vec<Bytes>| all.extend(part)))
     }
 
     /// Tells every shard to close its clients and end.
@@ -159,8 +229,16 @@ impl Hub {
         }
     }
 
+    fn shard_of(&self, number: u32) -> &Outside {
+        &self.shards[self.numbers.shard_of(number)]
+    }
+
     async fn to(&self, number: u32, command: Command) -> Result<(), Stopped> {
-        self.shards[self.numbers.shard_of(number)].send(command).await
+        self.shard_of(number).send(command).await
+    }
+
+    async fn change(&self, number: u32, change: Change) -> Result<(), Stopped> {
+        self.to(number, Command::Change { number, change }).await
     }
 
     /// Sorts items by the shard that they belong to, their order kept.
@@ -178,24 +256,44 @@ impl Hub {
         parts
     }
 
+    async fn ask<T: Send + 'static>(
+        &self,
+        shard: &Outside,
+        question: impl FnOnce(&Clients) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (back, answer) = oneshot::channel();
+        // Whoever asked may have gone; then nobody misses the answer.
+        shard.send(Command::Ask(Box::new(move |clients| drop(back.send(question(clients)))))).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
     /// Asks some shards at once and collects their answers.
-    async fn gather<T>(
+    async fn ask_each<T: Send + 'static>(
         &self,
         shards: impl Iterator<Item = usize>,
-        question: impl Fn(oneshot::Sender<T>) -> Question,
+        question: impl Fn(&Clients) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, Stopped> {
-        let mut answers = SmallVec::<[_; 8]>::new();
-        for shard in shards {
-            let (back, answer) = oneshot::channel();
-            self.shards[shard].send(Command::Ask(question(back))).await?;
-            answers.push(answer);
-        }
-        let mut gathered = Vec::with_capacity(answers.len());
-        for answer in answers {
-            gathered.push(answer.await.map_err(|_| Stopped)?);
-        }
-        Ok(gathered)
+        try_join_all(shards.map(|shard| self.ask(&self.shards[shard], question.clone()))).await
     }
+
+    async fn ask_all<T: Send + 'static>(
+        &self,
+        question: impl Fn(&Clients) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<T>, Stopped> {
+        self.ask_each(0..self.shards.len(), question).await
+    }
+}
+
+/// Puts together what each shard knows of the same names.
+fn merge<Part, Whole: Default>(
+    parts: Vec<Vec<(Bytes, Part)>>,
+    add: impl Fn(&mut Whole, Part),
+) -> HashMap<Bytes, Whole> {
+    let mut merged = HashMap::new();
+    for (name, part) in parts.into_iter().flatten() {
+        add(merged.entry(name).or_default(), part);
+    }
+    merged
 }
 
 /// Every name with each shard that holds it.

@@ -32,6 +32,14 @@ impl Names {
         self.holders.get(name).into_iter().flat_map(Keys::iter)
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.holders.keys().map(|name| &**name)
+    }
+
+    pub(super) fn count(&self, name: &[u8]) -> usize {
+        self.holders.get(name).map_or(0, Keys::len)
+    }
+
     pub(super) fn is_held(&self, name: &[u8]) -> bool {
         self.holders.contains_key(name)
     }
@@ -59,7 +67,7 @@ impl Names {
     fn remove(&mut self, name: &[u8], key: usize) {
         let Some(keys) = self.holders.get_mut(name) else { return };
         keys.remove(key);
-        if keys.is_empty() {
+        if keys.len() == 0 {
             self.holders.remove(name);
             // Give memory back after a peak.
             if self.holders.len() < self.holders.capacity() / 8 {
@@ -98,6 +106,10 @@ impl Memberships {
             self.groups.swap_remove(at);
             groups.remove(group, key);
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.uid.is_none() && self.groups.is_empty()
     }
 
     pub(super) fn leave_all(&mut self, uids: &mut Names, groups: &mut Names, key: usize) {
@@ -158,8 +170,11 @@ impl Keys {
         }
     }
 
-    fn is_empty(&self) -> bool {
-        matches!(self, Self::Few(keys) if keys.is_empty())
+    fn len(&self) -> usize {
+        match self {
+            Self::Few(keys) => keys.len(),
+            Self::Many(keys) => keys.len(),
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = usize> {

@@ -3,6 +3,7 @@
 //! Each runs one poll loop over its own sockets and keeps its own uids, groups and outboxes in plain maps, without
 //! locks. Everybody else reaches the shards through the [`Hub`], by commands in a bounded inbox.
 
+mod clients;
 mod command;
 mod connection;
 mod heartbeat;
@@ -12,12 +13,16 @@ mod index;
 mod members;
 mod numbers;
 mod outbox;
+mod questions;
 mod run;
+mod session;
 mod turn;
 
 pub use heartbeat::Heartbeat;
 pub use hub::{Hub, Name};
 pub use inbox::Stopped;
+pub use questions::Scope;
+pub use session::{MAX_SESSION, SessionError};
 
 use std::time::Duration;
 

@@ -2,20 +2,19 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hashbrown::HashMap;
 use mio::event::Event;
-use mio::{Events, Interest, Poll, Token, Waker};
-use slab::Slab;
+use mio::{Events, Poll, Token, Waker};
 use smallvec::SmallVec;
 
 use super::Settings;
-use super::command::{Audience, Command, Except, Question};
+use super::clients::Clients;
+use super::command::{Audience, Command};
 use super::connection::{Connection, Phase};
 use super::heartbeat::{Action, Rounds};
 use super::inbox::{Inbox, Outside, inbox};
@@ -57,11 +56,7 @@ struct Shard {
     settings: Settings,
     poll: Poll,
     inbox: Inbox,
-    connections: Slab<Connection>,
-    /// Keys of the connections that count as online; one that is closing is in the slab only.
-    online: HashMap<u32, u32>,
-    uids: Names,
-    groups: Names,
+    clients: Clients,
     turn: Turn,
     buffer: Box<[u8]>,
     /// Connections that may have more to read than their share of a turn.
@@ -79,10 +74,7 @@ impl Shard {
             settings,
             poll,
             inbox,
-            connections: Slab::new(),
-            online: HashMap::new(),
-            uids,
-            groups,
+            clients: Clients::new(uids, groups),
             turn: Turn::default(),
             buffer: vec![0; READ_BUFFER].into(),
             read_on: Vec::new(),
@@ -117,7 +109,7 @@ impl Shard {
             commands_left = self.take_commands();
             self.keep_time(Instant::now());
             self.write_turn();
-            if self.stop_at.is_some() && self.connections.is_empty() {
+            if self.stop_at.is_some() && self.clients.connections.is_empty() {
                 return;
             }
         }
@@ -134,7 +126,7 @@ impl Shard {
 
     fn on_event(&mut self, event: &Event) {
         let key = event.token().0;
-        if event.token() == WAKE || !self.connections.contains(key) {
+        if event.token() == WAKE || !self.clients.connections.contains(key) {
             return;
         }
         if event.is_writable() {
@@ -149,7 +141,7 @@ impl Shard {
     /// which is then not reported again.
     fn read(&mut self, key: usize, end_seen: bool) {
         for _ in 0..READS_IN_A_ROW {
-            let Some(connection) = self.connections.get_mut(key) else { return };
+            let Some(connection) = self.clients.connections.get_mut(key) else { return };
             match connection.socket.read(&mut self.buffer) {
                 Ok(0) => return self.drop_connection(key),
                 Ok(length) => {
@@ -175,8 +167,8 @@ impl Shard {
     /// Takes in `length` bytes of the buffer.
     fn take_input(&mut self, key: usize, length: usize) {
         let decoder = Decoder { max_message: self.settings.max_message };
-        let Self { connections, buffer, turn, .. } = self;
-        let connection = &mut connections[key];
+        let Self { clients, buffer, turn, .. } = self;
+        let connection = &mut clients.connections[key];
         let mut unfinished = connection.existing_extra_mut().and_then(|extra| extra.unfinished.take());
         let mut is_closed = false;
         let result = decoder.decode(&mut buffer[..length], &mut unfinished, |incoming| match incoming {
@@ -209,22 +201,14 @@ impl Shard {
 
     // ── Coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn adopt(&mut self, socket: std::net::TcpStream, number: u32) {
-        let entry = self.connections.vacant_entry();
-        let key = entry.key();
-        let mut socket = mio::net::TcpStream::from_std(socket);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut socket, Token(key), interest) {
-            tracing::error!(%error, "a new connection cannot be polled and is dropped");
-            return;
-        }
-        entry.insert(Connection::new(socket, number));
-
-        // Numbers come again only after 2³² others.
-        if self.online.contains_key(&number) {
+    fn adopt(&mut self, socket: TcpStream, number: u32) {
+        let (key, is_online) = match self.clients.insert(socket, number, self.poll.registry()) {
+            Ok(inserted) => inserted,
+            Err(error) => return tracing::error!(%error, "a new connection cannot be polled and is dropped"),
+        };
+        if !is_online {
             return self.close(key, close::TRY_AGAIN, Phase::Closing);
         }
-        self.online.insert(number, key as u32);
         if self.stop_at.is_some() {
             return self.close(key, close::GOING_AWAY, Phase::Closing);
         }
@@ -235,45 +219,24 @@ impl Shard {
 
     /// Sends a close frame. From now on the client is offline for everybody else.
     fn close(&mut self, key: usize, close: Close, phase: Phase) {
-        self.forget(key);
-        if self.connections[key].phase != Phase::Open {
+        self.clients.forget(key);
+        if self.clients.connections[key].phase != Phase::Open {
             return;
         }
         self.send(key, websocket::close(close));
-        let connection = &mut self.connections[key];
+        let connection = &mut self.clients.connections[key];
         connection.phase = phase;
         self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
     }
 
     /// Both sides have said what they had to say: what is queued goes out, then the socket closes.
     fn finish(&mut self, key: usize) {
-        self.connections[key].phase = Phase::Finishing;
+        self.clients.connections[key].phase = Phase::Finishing;
         self.after_write(key);
     }
 
-    /// Takes the client out of everything by which others find it.
-    fn forget(&mut self, key: usize) {
-        let connection = &mut self.connections[key];
-        if self.online.get(&connection.number) == Some(&(key as u32)) {
-            self.online.remove(&connection.number);
-            // Give memory back after a peak.
-            if self.online.len() < self.online.capacity() / 8 {
-                self.online.shrink_to_fit();
-            }
-        }
-        if let Some(extra) = connection.existing_extra_mut() {
-            extra.memberships.leave_all(&mut self.uids, &mut self.groups, key);
-        }
-    }
-
     fn drop_connection(&mut self, key: usize) {
-        self.forget(key);
-        let mut connection = self.connections.remove(key);
-        // Closing the descriptor takes it out of the poll as well; this is for the poll's own books.
-        let _ = self.poll.registry().deregister(&mut connection.socket);
-        if self.connections.is_empty() {
-            self.connections.shrink_to_fit();
-        }
+        self.clients.remove(key, self.poll.registry());
     }
 
     // ── Commands ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -298,97 +261,34 @@ impl Shard {
             Command::Adopt { socket, number } => self.adopt(socket, number),
             Command::Deliver { to, frame } => self.deliver(&to, frame),
             Command::Close { number, last } => {
-                if let Some(key) = self.key(number) {
+                if let Some(key) = self.clients.key(number) {
                     if let Some(last) = last {
                         self.send(key, last);
                     }
                     self.close(key, close::BY_APPLICATION, Phase::Closing);
                 }
             }
-            Command::Bind { number, uid } => match self.key(number) {
-                Some(key) => self.connections[key].extra_mut().memberships.bind(&mut self.uids, &uid, key),
-                None => self.uids.disclaim(&uid),
-            },
-            Command::Unbind { number } => {
-                if let Some(key) = self.key(number) {
-                    self.connections[key].extra_mut().memberships.unbind(&mut self.uids, key);
-                    self.connections[key].slim();
+            Command::Destroy { number } => {
+                if let Some(key) = self.clients.key(number) {
+                    self.drop_connection(key);
                 }
             }
-            Command::Join { number, group } => match self.key(number) {
-                Some(key) => {
-                    self.connections[key].extra_mut().memberships.join(&mut self.groups, &group, key)
-                }
-                None => self.groups.disclaim(&group),
-            },
-            Command::Leave { number, group } => {
-                if let Some(key) = self.key(number) {
-                    self.connections[key].extra_mut().memberships.leave(&mut self.groups, &group, key);
-                    self.connections[key].slim();
-                }
-            }
-            Command::Ask(question) => self.answer(question),
+            Command::Change { number, change } => self.clients.change(number, change),
+            Command::Ungroup { group } => self.clients.ungroup(&group),
+            Command::Ask(question) => question(&self.clients),
             Command::Stop { patience } => self.stop(patience),
         }
     }
 
-    fn key(&self, number: u32) -> Option<usize> {
-        self.online.get(&number).map(|key| *key as usize)
-    }
-
     fn deliver(&mut self, to: &Audience, frame: Bytes) {
-        let frame = self.turn.add_frame(frame);
-        let Self { connections, turn, online, uids, groups, .. } = self;
-        let mut link = |key: usize, connection: &mut Connection, except: &Except| {
-            if !except.has(connection.number) {
-                turn.link(key, &mut connection.pending, frame);
-            }
-        };
-        let nobody = Except::default();
-        match to {
-            Audience::All { except } => {
-                for (key, connection) in connections.iter_mut().filter(|(_, one)| one.phase == Phase::Open) {
-                    link(key, connection, except);
-                }
-            }
-            Audience::Connections(numbers) => {
-                for key in numbers.iter().filter_map(|number| online.get(number)) {
-                    link(*key as usize, &mut connections[*key as usize], &nobody);
-                }
-            }
-            Audience::Uids(names) => {
-                for key in names.iter().flat_map(|uid| uids.holders(uid)) {
-                    link(key, &mut connections[key], &nobody);
-                }
-            }
-            Audience::Groups { groups: names, except } => {
-                for key in names.iter().flat_map(|group| groups.holders(group)) {
-                    link(key, &mut connections[key], except);
-                }
-            }
-        }
-    }
-
-    /// Whoever asked may have gone; then nobody misses the answer.
-    fn answer(&self, question: Question) {
-        match question {
-            Question::IsOnline(number, back) => drop(back.send(self.online.contains_key(&number))),
-            Question::IsUidOnline(uid, back) => drop(back.send(self.uids.is_held(&uid))),
-            Question::ConnectionsOfUid(uid, back) => {
-                drop(back.send(self.uids.holders(&uid).map(|key| self.connections[key].number).collect()));
-            }
-            Question::UidOf(number, back) => {
-                let extra = self.key(number).and_then(|key| self.connections[key].extra());
-                let uid = extra.and_then(|extra| extra.memberships.uid.as_deref());
-                drop(back.send(uid.map(Bytes::copy_from_slice)));
-            }
-            Question::Count(back) => drop(back.send(self.online.len())),
-        }
+        let Self { clients, turn, .. } = self;
+        let frame = turn.add_frame(frame);
+        clients.each_of(to, |key, connection| turn.link(key, &mut connection.pending, frame));
     }
 
     fn stop(&mut self, patience: Duration) {
         self.stop_at = Some(Instant::now() + patience);
-        for key in self.online.values().map(|key| *key as usize).collect::<Vec<_>>() {
+        for key in self.clients.online().collect::<Vec<_>>() {
             self.close(key, close::GOING_AWAY, Phase::Closing);
         }
     }
@@ -396,8 +296,9 @@ impl Shard {
     // ── Time ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     fn keep_time(&mut self, now: Instant) {
-        for key in self.rounds.due(now, self.connections.capacity()) {
-            let Some(connection) = self.connections.get_mut(key).filter(|one| one.phase == Phase::Open)
+        for key in self.rounds.due(now, self.clients.connections.capacity()) {
+            let Some(connection) =
+                self.clients.connections.get_mut(key).filter(|one| one.phase == Phase::Open)
             else {
                 continue;
             };
@@ -414,12 +315,12 @@ impl Shard {
             self.closing.pop_front();
             // The key may belong to somebody new by now.
             let is_closing = |one: &Connection| one.number == number && one.phase != Phase::Open;
-            if self.connections.get(key).is_some_and(is_closing) {
+            if self.clients.connections.get(key).is_some_and(is_closing) {
                 self.drop_connection(key);
             }
         }
         if self.stop_at.is_some_and(|at| now >= at) {
-            for key in self.connections.iter().map(|(key, _)| key).collect::<Vec<_>>() {
+            for key in self.clients.connections.iter().map(|(key, _)| key).collect::<Vec<_>>() {
                 self.drop_connection(key);
             }
         }
@@ -436,7 +337,7 @@ impl Shard {
 
     fn send(&mut self, key: usize, frame: Bytes) {
         let frame = self.turn.add_frame(frame);
-        self.turn.link(key, &mut self.connections[key].pending, frame);
+        self.turn.link(key, &mut self.clients.connections[key].pending, frame);
     }
 
     /// Writes to each client, once, what the turn has brought it.
@@ -449,7 +350,7 @@ impl Shard {
     }
 
     fn write_pending(&mut self, key: usize) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.clients.connections.get_mut(key) else { return };
         let chain = std::mem::replace(&mut connection.pending, Chain::EMPTY);
         if let Err(error) = write_frames(connection, self.turn.frames(chain), self.settings.outbox_bytes) {
             if error.kind() == ErrorKind::StorageFull {
@@ -461,7 +362,7 @@ impl Shard {
     }
 
     fn write_outbox(&mut self, key: usize) {
-        let connection = &mut self.connections[key];
+        let connection = &mut self.clients.connections[key];
         if let (socket, Some(outbox)) = connection.socket_and_outbox()
             && !outbox.is_empty()
         {
@@ -475,7 +376,7 @@ impl Shard {
 
     /// Goes on with a close once all is written.
     fn after_write(&mut self, key: usize) {
-        let connection = &self.connections[key];
+        let connection = &self.clients.connections[key];
         if connection.has_outbox() || !connection.pending.is_empty() {
             return;
         }

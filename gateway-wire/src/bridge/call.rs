@@ -97,16 +97,56 @@ calls! {
         7u8 => UnbindUid { client: ClientId },
         8u8 => JoinGroup { client: ClientId, group: Str<'a> },
         9u8 => LeaveGroup { client: ClientId, group: Str<'a> },
+        /// Everybody leaves it.
+        10u8 => Ungroup { group: Str<'a> },
+        /// Closes at once; nothing queued goes out.
+        11u8 => Destroy { client: ClientId },
+        /// Sessions are serialized PHP arrays; no bytes are no session.
+        12u8 => SetSession { client: ClientId, session: Str<'a> },
+        /// Merged as `array_replace_recursive(session, changes)`.
+        13u8 => UpdateSession { client: ClientId, changes: Str<'a> },
     }
 }
 
 calls! {
+    /// `groups` limits a query to their members, each once; without it, it is about everybody.
     Query {
+        /// A bool.
         100u8 => IsOnline { client: ClientId },
+        /// A bool.
         101u8 => IsUidOnline { uid: Str<'a> },
+        /// A list of client ids.
         102u8 => ClientsOfUid { uid: Str<'a> },
+        /// A string, or null when not bound or offline.
         103u8 => UidOfClient { client: ClientId },
+        /// An int.
         104u8 => ClientCount {},
+        /// A serialized array, '' when there is none, or null when offline.
+        105u8 => Session { client: ClientId },
+        /// A list of bools.
+        106u8 => AreUidsOnline { uids: Vec<Str<'a>> },
+        /// A list of lists of client ids.
+        107u8 => ClientsOfUids { uids: Vec<Str<'a>> },
+        /// A list of client ids.
+        108u8 => Clients { groups: Option<Vec<Str<'a>>> },
+        /// A list of ints, one for each group.
+        109u8 => ClientCountOfEach { groups: Vec<Str<'a>> },
+        /// A map of client ids to sessions.
+        110u8 => Sessions { groups: Option<Vec<Str<'a>>> },
+        /// A list of strings, each uid once.
+        111u8 => Uids { groups: Option<Vec<Str<'a>>> },
+        /// An int.
+        112u8 => UidCount { groups: Option<Vec<Str<'a>>> },
+        /// A list of strings.
+        113u8 => Groups {},
+        /// A map of groups to lists of client ids.
+        114u8 => GroupClients {},
+        /// A map of groups to ints.
+        115u8 => GroupClientCounts {},
+        /// A map of groups to lists of uids.
+        116u8 => GroupUids {},
+        /// A map of groups to ints.
+        117u8 => GroupUidCounts {},
     }
 }
 
@@ -176,11 +216,28 @@ mod tests {
             Call::Order(Order::UnbindUid { client }),
             Call::Order(Order::JoinGroup { client, group: text }),
             Call::Order(Order::LeaveGroup { client, group: text }),
+            Call::Order(Order::Ungroup { group: text }),
+            Call::Order(Order::Destroy { client }),
+            Call::Order(Order::SetSession { client, session: text }),
+            Call::Order(Order::UpdateSession { client, changes: text }),
             Call::Query(Query::IsOnline { client }),
             Call::Query(Query::IsUidOnline { uid: text }),
             Call::Query(Query::ClientsOfUid { uid: text }),
-            Call::Query(Query::UidOfClient { client }),
             Call::Query(Query::ClientCount {}),
+            Call::Query(Query::AreUidsOnline { uids: vec![text, text] }),
+            Call::Query(Query::ClientsOfUids { uids: vec![] }),
+            Call::Query(Query::UidOfClient { client }),
+            Call::Query(Query::Session { client }),
+            Call::Query(Query::Clients { groups: None }),
+            Call::Query(Query::ClientCountOfEach { groups: vec![text] }),
+            Call::Query(Query::Sessions { groups: Some(vec![]) }),
+            Call::Query(Query::Uids { groups: None }),
+            Call::Query(Query::UidCount { groups: None }),
+            Call::Query(Query::Groups {}),
+            Call::Query(Query::GroupClients {}),
+            Call::Query(Query::GroupClientCounts {}),
+            Call::Query(Query::GroupUids {}),
+            Call::Query(Query::GroupUidCounts {}),
         ]
     }
 

@@ -1,9 +1,10 @@
 //! The bridge's server side: one task for each PHP process.
 
-mod calls;
 mod io;
 mod login;
+mod orders;
 mod producers;
+mod queries;
 mod session;
 
 pub(super) use session::serve;

@@ -1,13 +1,13 @@
-//! What each call does.
+//! What each order does.
 
 use bytes::Bytes;
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{MAX_NAME, Order, Query, Str};
+use gateway_wire::bridge::{MAX_NAME, Order, Str};
+use gateway_wire::php_serialize;
 
 use super::Bridge;
-use super::io::Connection;
 use crate::client::websocket;
-use crate::shard::{Name, Stopped};
+use crate::shard::{MAX_SESSION, Name, SessionError, Stopped};
 
 impl Bridge {
     /// Carries out an order. The inner error is PHP's fault and is told to PHP; nothing has been done then.
@@ -18,7 +18,7 @@ impl Bridge {
         order: &Order<'_>,
         content: &Bytes,
     ) -> Result<Result<(), String>, Stopped> {
-        if let Err(message) = check_names(order) {
+        if let Err(message) = check(order) {
             return Ok(Err(message));
         }
         let name = |name: Str| content.slice_ref(name);
@@ -71,48 +71,26 @@ impl Bridge {
                     hub.leave(number, name(group)).await?;
                 }
             }
+            Order::Ungroup { group } => hub.ungroup(name(group)).await?,
+            Order::Destroy { client } => {
+                if let Some(number) = self.local(*client) {
+                    hub.destroy(number).await?;
+                }
+            }
+            Order::SetSession { client, session } => {
+                if let Some(number) = self.local(*client) {
+                    hub.set_session(number, name(session)).await?;
+                }
+            }
+            Order::UpdateSession { client, changes } => {
+                if let Some(number) = self.local(*client) {
+                    let updated = hub.update_session(number, name(changes)).await?;
+                    return Ok(updated.map_err(|error| error.to_string()));
+                }
+            }
             Order::Never(never, _) => match *never {},
         }
         Ok(Ok(()))
-    }
-
-    /// Answers a query, which sees every earlier order of the same PHP process.
-    pub(super) async fn answer(
-        &self,
-        query: &Query<'_>,
-        content: &Bytes,
-        seq: u64,
-        connection: &mut Connection,
-    ) -> Result<(), Stopped> {
-        let hub = &self.hub;
-        match query {
-            Query::IsOnline { client } => {
-                let is_online = match self.local(*client) {
-                    Some(number) => hub.is_online(number).await?,
-                    None => false,
-                };
-                connection.answer(seq, &is_online);
-            }
-            Query::IsUidOnline { uid } => {
-                connection.answer(seq, &hub.is_uid_online(&content.slice_ref(uid)).await?);
-            }
-            Query::ClientsOfUid { uid } => {
-                let numbers = hub.connections_of_uid(&content.slice_ref(uid)).await?;
-                let ids: Vec<_> =
-                    numbers.into_iter().map(|number| ClientId::new(self.node, number)).collect();
-                connection.answer(seq, &ids);
-            }
-            Query::UidOfClient { client } => {
-                let uid = match self.local(*client) {
-                    Some(number) => hub.uid_of(number).await?,
-                    None => None,
-                };
-                connection.answer(seq, &uid.as_deref().map(serde_bytes::Bytes::new));
-            }
-            Query::ClientCount {} => connection.answer(seq, &hub.count().await?),
-            Query::Never(never, _) => match *never {},
-        }
-        Ok(())
     }
 
     /// The message as all its receivers get it.
@@ -121,7 +99,7 @@ impl Bridge {
     }
 
     /// The connection of a client of this node; nobody else holds one here.
-    fn local(&self, client: ClientId) -> Option<u32> {
+    pub(super) fn local(&self, client: ClientId) -> Option<u32> {
         (client.node == self.node).then_some(client.connection)
     }
 
@@ -130,16 +108,30 @@ impl Bridge {
     }
 }
 
-/// Names are kept for long, so they are bounded.
-fn check_names(order: &Order) -> Result<(), String> {
-    let (what, longest) = match order {
-        Order::BindUid { uid, .. } => ("uid", uid.len()),
-        Order::JoinGroup { group, .. } => ("group", group.len()),
-        _ => return Ok(()),
-    };
-    match longest {
+/// Names and sessions are kept for long, so they are bounded, and checked before anything is done.
+fn check(order: &Order) -> Result<(), String> {
+    match order {
+        Order::BindUid { uid, .. } => check_name("uid", uid),
+        Order::JoinGroup { group, .. } => check_name("group", group),
+        Order::SetSession { session, .. } if session.is_empty() => Ok(()),
+        Order::SetSession { session: array, .. } | Order::UpdateSession { changes: array, .. } => {
+            check_session(array).map_err(|error| error.to_string())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_name(what: &str, name: Str) -> Result<(), String> {
+    match name.len() {
         0 => Err(format!("the {what} is empty")),
         1..=MAX_NAME => Ok(()),
         length => Err(format!("the {what} has {length} bytes, more than the {MAX_NAME} allowed")),
+    }
+}
+
+fn check_session(serialized: &[u8]) -> Result<(), SessionError> {
+    match serialized.len() {
+        0..=MAX_SESSION => Ok(php_serialize::check_array(serialized)?),
+        length => Err(SessionError::TooLarge(length)),
     }
 }

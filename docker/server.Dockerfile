@@ -1,0 +1,22 @@
+# The server alone. Build it from the project's root:
+#
+#   docker build -f docker/server.Dockerfile -t gateway-server .
+#   docker run --network host -e GATEWAY_SECRET_KEY=… gateway-server
+#
+# Inside a network of its own the register port must be reachable by PHP's containers, and then it must have a secret:
+#
+#   docker run -p 8282:8282 -e GATEWAY_REGISTER=0.0.0.0:1238 -e GATEWAY_SECRET_KEY=… gateway-server
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /build
+COPY . .
+# The workspace pins its toolchain; the image has it already.
+ENV RUSTUP_TOOLCHAIN=1.95.0
+RUN cargo build --release --locked -p gateway-server
+
+FROM debian:bookworm-slim
+RUN useradd --system gateway
+COPY --from=build /build/target/release/gateway-server /usr/local/bin/gateway-server
+USER gateway
+EXPOSE 8282 1238
+ENTRYPOINT ["gateway-server"]

@@ -1,0 +1,134 @@
+//! What each query is answered.
+
+use std::hash::Hash;
+
+use bytes::Bytes;
+use gateway_wire::ClientId;
+use gateway_wire::bridge::{Query, Str};
+use hashbrown::HashMap;
+use serde::Serialize;
+use serde_bytes::Bytes as Raw;
+
+use super::Bridge;
+use super::io::Connection;
+use crate::shard::{Name, Scope, Stopped};
+
+impl Bridge {
+    /// Answers a query, which sees every earlier order of the same PHP process.
+    ///
+    /// `content` is the memory from which the query's strings are borrowed.
+    pub(super) async fn answer(
+        &self,
+        query: &Query<'_>,
+        content: &Bytes,
+        seq: u64,
+        connection: &mut Connection,
+    ) -> Result<(), Stopped> {
+        let hub = &self.hub;
+        let names = |names: &[Str]| names.iter().map(|name| content.slice_ref(name)).collect::<Vec<Name>>();
+        let scope = |groups: &Option<Vec<Str>>| -> Scope { groups.as_deref().map(names) };
+        match query {
+            Query::IsOnline { client } => {
+                let is_online = match self.local(*client) {
+                    Some(number) => hub.is_online(number).await?,
+                    None => false,
+                };
+                connection.answer(seq, &is_online);
+            }
+            Query::IsUidOnline { uid } => {
+                connection.answer(seq, &hub.is_uid_online(&content.slice_ref(uid)).await?);
+            }
+            Query::ClientsOfUid { uid } => {
+                let numbers = hub.clients_of_uid(&content.slice_ref(uid)).await?;
+                connection.answer(seq, &self.ids(&numbers));
+            }
+            Query::ClientCount {} => connection.answer(seq, &hub.count(None).await?),
+            Query::AreUidsOnline { uids } => {
+                let mut online = Vec::with_capacity(uids.len());
+                for uid in names(uids) {
+                    online.push(hub.is_uid_online(&uid).await?);
+                }
+                connection.answer(seq, &online);
+            }
+            Query::ClientsOfUids { uids } => {
+                let mut clients = Vec::with_capacity(uids.len());
+                for uid in names(uids) {
+                    clients.push(self.ids(&hub.clients_of_uid(&uid).await?));
+                }
+                connection.answer(seq, &clients);
+            }
+            Query::UidOfClient { client } => {
+                let uid = match self.local(*client) {
+                    Some(number) => hub.uid_of(number).await?,
+                    None => None,
+                };
+                connection.answer(seq, &uid.as_deref().map(Raw::new));
+            }
+            Query::Session { client } => {
+                let session = match self.local(*client) {
+                    Some(number) => hub.session_of(number).await?,
+                    None => None,
+                };
+                connection.answer(seq, &session.as_deref().map(Raw::new));
+            }
+            Query::Clients { groups } => {
+                connection.answer(seq, &self.ids(&hub.clients(scope(groups)).await?));
+            }
+            Query::ClientCountOfEach { groups } => {
+                let mut counts = Vec::with_capacity(groups.len());
+                for group in names(groups) {
+                    counts.push(hub.count(Some(vec![group])).await?);
+                }
+                connection.answer(seq, &counts);
+            }
+            Query::Sessions { groups } => {
+                let sessions: HashMap<_, _> = hub.sessions(scope(groups)).await?.into_iter().collect();
+                connection
+                    .answer(seq, &mapped(&sessions, |number| self.id(*number), |session| Raw::new(session)));
+            }
+            Query::Uids { groups } => connection.answer(seq, &raw(&hub.uids(scope(groups)).await?)),
+            Query::UidCount { groups } => connection.answer(seq, &hub.uids(scope(groups)).await?.len()),
+            Query::Groups {} => connection.answer(seq, &raw(&hub.groups().await?)),
+            Query::GroupClients {} => {
+                let groups = hub.group_clients().await?;
+                connection
+                    .answer(seq, &mapped(&groups, |group| Raw::new(group), |numbers| self.ids(numbers)));
+            }
+            Query::GroupClientCounts {} => {
+                let groups = hub.group_counts().await?;
+                connection.answer(seq, &mapped(&groups, |group| Raw::new(group), |count| *count));
+            }
+            Query::GroupUids {} => {
+                let groups = hub.group_uids().await?;
+                connection.answer(seq, &mapped(&groups, |group| Raw::new(group), raw));
+            }
+            Query::GroupUidCounts {} => {
+                let groups = hub.group_uids().await?;
+                connection.answer(seq, &mapped(&groups, |group| Raw::new(group), |uids| uids.len()));
+            }
+            Query::Never(never, _) => match *never {},
+        }
+        Ok(())
+    }
+
+    fn id(&self, number: u32) -> ClientId {
+        ClientId::new(self.node, number)
+    }
+
+    fn ids(&self, numbers: &[u32]) -> Vec<ClientId> {
+        numbers.iter().map(|number| self.id(*number)).collect()
+    }
+}
+
+fn raw<'a>(names: impl IntoIterator<Item = &'a Bytes>) -> Vec<&'a Raw> {
+    names.into_iter().map(|name| Raw::new(name)).collect()
+}
+
+/// The map in the form that it has on the wire.
+fn mapped<'a, K: 'a, V: 'a, Key: Serialize + Eq + Hash, Value: Serialize>(
+    map: &'a HashMap<K, V>,
+    key: impl Fn(&'a K) -> Key,
+    value: impl Fn(&'a V) -> Value,
+) -> std::collections::HashMap<Key, Value> {
+    map.iter().map(|(k, v)| (key(k), value(v))).collect()
+}

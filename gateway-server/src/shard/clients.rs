@@ -1,0 +1,147 @@
+//! The clients of one shard: who is online, what each is bound to, and how others find it.
+
+use std::net::TcpStream;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use mio::{Interest, Registry, Token};
+use slab::Slab;
+
+use super::command::{Audience, Change, Except};
+use super::connection::{Connection, Extra};
+use super::members::Names;
+use super::session::Session;
+
+pub(super) struct Clients {
+    pub(super) connections: Slab<Connection>,
+    /// Keys of the connections that count as online; one that is closing is in the slab only.
+    online: HashMap<u32, u32>,
+    pub(super) uids: Names,
+    pub(super) groups: Names,
+}
+
+impl Clients {
+    pub(super) fn new(uids: Names, groups: Names) -> Self {
+        Self { connections: Slab::new(), online: HashMap::new(), uids, groups }
+    }
+
+    /// Takes a connection in; gives its key, and whether it is online: its number may be taken.
+    pub(super) fn insert(
+        &mut self,
+        socket: TcpStream,
+        number: u32,
+        registry: &Registry,
+    ) -> std::io::Result<(usize, bool)> {
+        let entry = self.connections.vacant_entry();
+        let key = entry.key();
+        let mut socket = mio::net::TcpStream::from_std(socket);
+        registry.register(&mut socket, Token(key), Interest::READABLE | Interest::WRITABLE)?;
+        entry.insert(Connection::new(socket, number));
+        // Numbers come again only after 2³² others, but then the first may still be here.
+        let is_free = !self.online.contains_key(&number);
+        if is_free {
+            self.online.insert(number, key as u32);
+        }
+        Ok((key, is_free))
+    }
+
+    pub(super) fn key(&self, number: u32) -> Option<usize> {
+        self.online.get(&number).map(|key| *key as usize)
+    }
+
+    pub(super) fn online(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.online.values().map(|key| *key as usize)
+    }
+
+    /// Takes the client out of everything by which others find it.
+    pub(super) fn forget(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        if self.online.get(&connection.number) == Some(&(key as u32)) {
+            self.online.remove(&connection.number);
+            // Give memory back after a peak.
+            if self.online.len() < self.online.capacity() / 8 {
+                self.online.shrink_to_fit();
+            }
+        }
+        if let Some(extra) = connection.existing_extra_mut() {
+            extra.memberships.leave_all(&mut self.uids, &mut self.groups, key);
+            extra.session = Session::default();
+        }
+    }
+
+    /// The end of a connection.
+    pub(super) fn remove(&mut self, key: usize, registry: &Registry) {
+        self.forget(key);
+        let mut connection = self.connections.remove(key);
+        // Closing the descriptor takes it out of the poll as well; this is for the poll's own books.
+        let _ = registry.deregister(&mut connection.socket);
+        if self.connections.is_empty() {
+            self.connections.shrink_to_fit();
+        }
+    }
+
+    /// Calls `visit` for everybody of an audience.
+    pub(super) fn each_of(&mut self, audience: &Audience, mut visit: impl FnMut(usize, &mut Connection)) {
+        let Self { connections, online, uids, groups } = self;
+        let mut visit = |key: usize, except: &Except| {
+            let connection = &mut connections[key];
+            if !except.has(connection.number) {
+                visit(key, connection);
+            }
+        };
+        let nobody = Except::default();
+        match audience {
+            Audience::All { except } => {
+                online.values().for_each(|key| visit(*key as usize, except));
+            }
+            Audience::Connections(numbers) => {
+                numbers
+                    .iter()
+                    .filter_map(|number| online.get(number))
+                    .for_each(|key| visit(*key as usize, &nobody));
+            }
+            Audience::Uids(names) => {
+                names.iter().flat_map(|uid| uids.holders(uid)).for_each(|key| visit(key, &nobody));
+            }
+            Audience::Groups { groups: names, except } => {
+                names.iter().flat_map(|group| groups.holders(group)).for_each(|key| visit(key, except));
+            }
+        }
+    }
+
+    /// Changes what is known of a client. One that has gone is ignored.
+    pub(super) fn change(&mut self, number: u32, change: Change) {
+        let Some(key) = self.key(number) else { return self.disclaim(&change) };
+        let Self { connections, uids, groups, .. } = self;
+        let Extra { memberships, session, .. } = connections[key].extra_mut();
+        match change {
+            Change::Bind { uid } => memberships.bind(uids, &uid, key),
+            Change::Unbind => memberships.unbind(uids, key),
+            Change::Join { group } => memberships.join(groups, &group, key),
+            Change::Leave { group } => memberships.leave(groups, &group, key),
+            Change::SetSession { serialized } => session.set(&serialized),
+            // Whoever asked may have gone; then nobody misses the answer.
+            Change::UpdateSession { changes, back } => drop(back.send(session.update(&changes))),
+        }
+        connections[key].slim();
+    }
+
+    pub(super) fn ungroup(&mut self, group: &Bytes) {
+        for key in self.groups.holders(group).collect::<Vec<_>>() {
+            self.connections[key].extra_mut().memberships.leave(&mut self.groups, group, key);
+            self.connections[key].slim();
+        }
+    }
+
+    /// Takes back what was counted on in the index.
+    fn disclaim(&self, change: &Change) {
+        match change {
+            Change::Bind { uid } => self.uids.disclaim(uid),
+            Change::Join { group } => self.groups.disclaim(group),
+            Change::Unbind
+            | Change::Leave { .. }
+            | Change::SetSession { .. }
+            | Change::UpdateSession { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! A client's session: the bytes of a PHP array as `serialize()` gives them.
+
+use gateway_wire::php_serialize::{self, Malformed};
+
+/// Longest session, in bytes.
+pub const MAX_SESSION: usize = 1 << 20;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    #[error("the session is no serialized PHP array: {0}")]
+    Malformed(#[from] Malformed),
+    #[error("the session would have {0} bytes, more than the {MAX_SESSION} allowed; it is left as it was")]
+    TooLarge(usize),
+}
+
+/// No bytes until PHP sets some.
+#[derive(Default)]
+pub(super) struct Session(Option<Box<[u8]>>);
+
+impl Session {
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(super) fn set(&mut self, serialized: &[u8]) {
+        self.0 = (!serialized.is_empty()).then(|| serialized.into());
+    }
+
+    /// `array_replace_recursive(session, changes)`. On an error the session is left as it was.
+    pub(super) fn update(&mut self, changes: &[u8]) -> Result<(), SessionError> {
+        let merged = match self.bytes() {
+            [] => changes.to_vec(),
+            old => php_serialize::replace_recursive(old, changes)?,
+        };
+        if merged.len() > MAX_SESSION {
+            return Err(SessionError::TooLarge(merged.len()));
+        }
+        self.set(&merged);
+        Ok(())
+    }
+}
