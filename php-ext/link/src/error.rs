@@ -1,0 +1,138 @@
+//! What can go wrong on a link, in words for the person who runs the PHP program.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_wire::bridge::frame::FrameTooLarge;
+
+use crate::{Address, Target};
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LinkError {
+    #[error(transparent)]
+    Unreachable(Arc<Unreachable>),
+    #[error(
+        "the call takes {} bytes, more than the limit of {} bytes for one call; send less, or in parts",
+        .0.length, .0.limit
+    )]
+    TooLarge(FrameTooLarge),
+    #[error(
+        "the gateway at {address} did not take earlier calls within {} s: {queued} bytes wait for it, and \
+         gateway.buffer_bytes allows {limit}",
+        .waited.as_secs_f64()
+    )]
+    BufferFull { address: String, queued: usize, limit: usize, waited: Duration },
+    #[error("the gateway at {address} did not answer within {} s (Gateway::$connectTimeout)", .waited.as_secs_f64())]
+    NoAnswer { address: String, waited: Duration },
+    #[error("the gateway at {address} refused the call: {message}")]
+    Refused { address: String, message: String },
+    #[error("the I/O thread of the link to the gateway cannot run: {0}")]
+    Thread(String),
+}
+
+/// Why none of a target's addresses led to a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreachable {
+    /// At least one, in the order tried.
+    pub failures: Vec<Failure>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub address: Address,
+    pub reason: Reason,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    #[error("{0}")]
+    Io(String),
+    #[error("the name cannot be resolved: {0}")]
+    Resolve(String),
+    #[error("no gateway answered within {:.1} s", .0.as_secs_f64())]
+    Timeout(Duration),
+    #[error("what answers there is no gateway of this version: {0}")]
+    NotAGateway(String),
+    #[error("the gateway refused the login: {0}")]
+    LoginRefused(String),
+    #[error("the connection was lost: {0}")]
+    Lost(String),
+}
+
+impl Unreachable {
+    /// That `waited` passed without any of the target's addresses having failed or answered.
+    pub(crate) fn timed_out(target: &Target, waited: Duration) -> Self {
+        let failure =
+            |address: &Address| Failure { address: address.clone(), reason: Reason::Timeout(waited) };
+        Self { failures: target.addresses().iter().map(failure).collect() }
+    }
+}
+
+/// Starts as GatewayWorker's client does, because programs look for that.
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Can not connect to ")?;
+        for (i, Failure { address, reason }) in self.failures.iter().enumerate() {
+            write!(f, "{}{address} {reason}", if i == 0 { "" } else { "; " })?;
+        }
+        let login = self.failures.iter().any(|failure| matches!(failure.reason, Reason::LoginRefused(_)));
+        f.write_str(if login {
+            ". Check that Gateway::$secretKey (gateway.secret_key) is the gateway's secret"
+        } else {
+            ". Check that gateway-server runs and that Gateway::$registerAddress (gateway.register_address) is its \
+             register address"
+        })
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+impl From<Unreachable> for LinkError {
+    fn from(error: Unreachable) -> Self {
+        Self::Unreachable(Arc::new(error))
+    }
+}
+
+impl From<io::Error> for Reason {
+    fn from(error: io::Error) -> Self {
+        Self::Io(describe(&error))
+    }
+}
+
+/// The system's words without Rust's "(os error 111)".
+pub(crate) fn describe(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(address: &str, reason: Reason) -> Failure {
+        Failure { address: Address::parse(address.as_bytes()).unwrap(), reason }
+    }
+
+    #[test]
+    fn starts_with_the_words_that_programs_look_for() {
+        let refused = Reason::from(io::Error::from_raw_os_error(libc::ECONNREFUSED));
+        let error = Unreachable { failures: vec![failure("127.0.0.1:1238", refused)] }.to_string();
+        assert!(error.starts_with("Can not connect to tcp://127.0.0.1:1238 Connection refused. "), "{error}");
+        assert!(error.contains("$registerAddress"), "{error}");
+    }
+
+    #[test]
+    fn names_every_address_and_what_to_check() {
+        let first = failure("127.0.0.1:1", Reason::Timeout(Duration::from_millis(1500)));
+        let second = failure("unix:///run/g", Reason::LoginRefused("wrong proof".to_owned()));
+        let error = Unreachable { failures: vec![first, second] }.to_string();
+        assert!(error.starts_with("Can not connect to tcp://127.0.0.1:1 no gateway answered within 1.5 s; "));
+        assert!(error.contains("unix:///run/g the gateway refused the login: wrong proof. "), "{error}");
+        assert!(error.contains("$secretKey"), "{error}");
+    }
+}

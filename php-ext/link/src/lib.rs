@@ -1,0 +1,33 @@
+//! The link of one PHP process to one gateway, without PHP.
+//!
+//! The PHP thread encodes a call and hands it to an I/O thread; orders return at once, queries wait for their answer.
+//! An order stays with the I/O thread until the gateway has confirmed it, over as many connections as that takes.
+//!
+//! ```text
+//! PHP thread                 channel, bounded in bytes             I/O thread
+//! Links ─▶ Link ─▶ encode ──────────── Frame ───────────▶ Queue ─▶ Connection ─▶ gateway
+//!           ▲                                                          │
+//!           └───────────── Shared: status, confirmed, answer ◀─────────┘
+//! ```
+
+mod address;
+mod backoff;
+mod connect;
+mod connection;
+mod error;
+mod fork;
+mod io_thread;
+mod link;
+mod links;
+mod poll;
+mod queue;
+mod replies;
+mod shared;
+mod target;
+
+pub use address::{Address, AddressError};
+pub use error::{Failure, LinkError, Reason, Unreachable};
+pub use fork::generation;
+pub use link::{Limits, Link, Refused, Unconfirmed};
+pub use links::{Links, MAX_LINKS};
+pub use target::{NoAddress, Target};

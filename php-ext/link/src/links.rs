@@ -1,0 +1,104 @@
+//! The links of one PHP process: one a target, a small number in all.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::{Limits, Link, LinkError, Target, Unconfirmed, fork};
+
+/// Programs use one target, rarely two; each costs a thread and a connection.
+pub const MAX_LINKS: usize = 8;
+
+#[derive(Debug, Default)]
+pub struct Links {
+    generation: u32,
+    /// The one used last stands first.
+    links: Vec<Link>,
+}
+
+impl Links {
+    pub const fn new() -> Self {
+        Self { generation: 0, links: Vec::new() }
+    }
+
+    /// The link to `target`, opened with `limits` if it is not open. The one used least recently makes room, after a
+    /// flush of at most `flush`; what that could not deliver goes to `undelivered`.
+    pub fn to(
+        &mut self,
+        target: &Arc<Target>,
+        limits: impl FnOnce() -> Limits,
+        flush: impl Fn() -> Duration,
+        undelivered: &mut Vec<Unconfirmed>,
+    ) -> Result<&mut Link, LinkError> {
+        self.forget_parents();
+        let same = |link: &Link| Arc::ptr_eq(link.target(), target) || link.target() == target;
+        let index = match self.links.iter().position(same) {
+            Some(index) if self.links[index].is_broken() => {
+                undelivered.extend(self.links.remove(index).flush(Duration::ZERO));
+                None
+            }
+            found => found,
+        };
+        match index {
+            Some(0) => {}
+            Some(index) => self.links[..=index].rotate_right(1),
+            None => {
+                while self.links.len() >= MAX_LINKS {
+                    undelivered.extend(self.links.pop().and_then(|link| close(link, flush())));
+                }
+                self.links.insert(0, Link::new(target.clone(), limits())?);
+            }
+        }
+        Ok(&mut self.links[0])
+    }
+
+    /// The open links. In a forked child those of the parent are not among them.
+    pub fn iter(&mut self) -> impl Iterator<Item = &Link> {
+        self.forget_parents();
+        self.links.iter()
+    }
+
+    /// Waits, at most for `timeout` altogether, for what was handed over since the last time, and gives what could not be
+    /// delivered. What waits for longer has been told of before.
+    pub fn flush(&mut self, timeout: Duration) -> Vec<Unconfirmed> {
+        self.forget_parents();
+        let left = left_of(timeout);
+        let mut unconfirmed = Vec::new();
+        for link in self.links.iter_mut().filter(|link| link.has_news()) {
+            unconfirmed.extend(link.flush(left()));
+            link.news_told();
+        }
+        unconfirmed
+    }
+
+    /// Flushes and closes all, within `flush` altogether, and gives what could not be delivered.
+    pub fn close(&mut self, flush: Duration) -> Vec<Unconfirmed> {
+        self.forget_parents();
+        let left = left_of(flush);
+        mem::take(&mut self.links).into_iter().filter_map(|link| close(link, left())).collect()
+    }
+
+    /// In a forked child there are no threads behind the links, and their memory may be in any state.
+    fn forget_parents(&mut self) {
+        let generation = fork::generation();
+        if mem::replace(&mut self.generation, generation) != generation {
+            mem::forget(mem::take(&mut self.links));
+        }
+    }
+}
+
+/// How long an I/O thread may take to end once it has nothing to do; one that resolves a name ends by itself later.
+const JOIN: Duration = Duration::from_millis(200);
+
+fn close(link: Link, flush: Duration) -> Option<Unconfirmed> {
+    // A link that is down has had its time at the last flush, which told of it.
+    let waited = !link.has_news() && link.is_down();
+    let unconfirmed = if waited { None } else { link.flush(flush) };
+    link.close(JOIN);
+    unconfirmed
+}
+
+fn left_of(bound: Duration) -> impl Fn() -> Duration {
+    let deadline = Instant::now() + bound;
+    move || deadline.saturating_duration_since(Instant::now())
+}

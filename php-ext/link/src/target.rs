@@ -1,0 +1,68 @@
+//! Which gateway to talk to: its addresses in the order to try them, and the secret.
+
+use std::fmt;
+
+use crate::Address;
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    addresses: Vec<Address>,
+    secret: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the list of gateway addresses is empty; give at least one, as host:port")]
+pub struct NoAddress;
+
+impl Target {
+    pub fn new(addresses: Vec<Address>, secret: Vec<u8>) -> Result<Self, NoAddress> {
+        if addresses.is_empty() {
+            return Err(NoAddress);
+        }
+        Ok(Self { addresses, secret })
+    }
+
+    /// At least one.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    pub fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, address) in self.addresses.iter().enumerate() {
+            write!(f, "{}{address}", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+/// Never shows the secret.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = if self.secret.is_empty() { "not set" } else { "set" };
+        f.debug_struct("Target").field("addresses", &self.addresses).field("secret", &secret).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_is_never_shown() {
+        let address = Address::parse(b"127.0.0.1:1").unwrap();
+        let target = Target::new(vec![address], b"hunter2".to_vec()).unwrap();
+        assert!(!format!("{target:?} {target}").contains("hunter2"));
+        assert!(format!("{target:?}").contains("\"set\""));
+    }
+
+    #[test]
+    fn a_target_has_an_address() {
+        assert_eq!(Target::new(vec![], vec![]), Err(NoAddress));
+    }
+}

@@ -1,0 +1,157 @@
+//! How a method is written: once, with names, types and defaults, for reflection and for reading its arguments.
+//!
+//! Not with ext-php-rs's macros: these methods declare no return type, so that a program's subclass may override them
+//! as it could GatewayWorker's, and wrong arguments get PHP's own words.
+
+use std::panic::AssertUnwindSafe;
+
+use ext_php_rs::args::Arg;
+use ext_php_rs::convert::IntoZval;
+use ext_php_rs::exception::PhpException;
+use ext_php_rs::ffi::zend_wrong_parameters_count_error;
+use ext_php_rs::types::Zval;
+use ext_php_rs::zend::{ClassEntry, ExecuteData, run_handler};
+
+use crate::args::Argument;
+use crate::errors::Failure;
+use crate::settings::Settings;
+
+/// Defines `methods()`, which gives the builders of the methods written in it. `call` is the [`Call`].
+macro_rules! methods {
+    ($(
+        $(#[$doc:meta])*
+        fn $name:ident($call:ident $(, $argument:ident: $type:ty $(= $default:tt)?)*) $(-> $return:ty)? $body:block
+    )*) => {
+        pub(super) fn methods() -> Vec<ext_php_rs::builders::FunctionBuilder<'static>> {
+            use ext_php_rs::builders::FunctionBuilder;
+            use ext_php_rs::types::Zval;
+            use ext_php_rs::zend::ExecuteData;
+            use $crate::class::method;
+            use $crate::errors::Failure;
+
+            vec![$({
+                const DEFAULTS: &[Option<&str>] = &[$(method::default!($($default)?)),*];
+
+                extern "C" fn handler(frame: &mut ExecuteData, result: &mut Zval) {
+                    method::run(frame, result, DEFAULTS, |$call| -> Result<method::returned!($($return)?), Failure> {
+                        let mut _position = 0;
+                        $( let $argument: $type = $call.argument(&mut _position)?; )*
+                        $body
+                    });
+                }
+
+                FunctionBuilder::new(stringify!($name), handler)
+                    $( .arg(method::argument::<$type>(stringify!($argument), method::default!($($default)?))) )*
+                    .required_args(method::required(DEFAULTS))
+            }),*]
+        }
+    };
+}
+
+macro_rules! default {
+    () => {
+        None
+    };
+    ($default:tt) => {
+        Some(stringify!($default))
+    };
+}
+
+macro_rules! returned {
+    () => {
+        ()
+    };
+    ($type:ty) => {
+        $type
+    };
+}
+
+pub(super) use {default, methods, returned};
+
+/// One call of a method.
+pub(super) struct Call<'a> {
+    frame: &'a ExecuteData,
+}
+
+impl<'a> Call<'a> {
+    /// The properties of the class that was called.
+    pub(super) fn settings(&self) -> Result<Settings<'a>, Failure> {
+        Settings::of(self.called_class())
+    }
+
+    pub(super) fn argument<T: Argument<'a>>(&self, position: &mut u32) -> Result<T, Failure> {
+        let index = *position;
+        *position += 1;
+        if index < self.given() {
+            // SAFETY: the frame has as many arguments as it says, and each is read once.
+            let value: Option<&'a mut Zval> = unsafe { self.frame.zend_call_arg(index as usize) };
+            if let Some(value) = value {
+                return T::read(value.dereference_mut(), *position);
+            }
+        }
+        match T::left_out() {
+            Some(value) => Ok(value),
+            None => unreachable!("the number of arguments was checked"),
+        }
+    }
+
+    fn given(&self) -> u32 {
+        // SAFETY: in a call's frame this field of the union is in use.
+        unsafe { self.frame.This.u2.num_args }
+    }
+
+    fn called_class(&self) -> *mut ClassEntry {
+        match self.frame.This.object() {
+            Some(object) => object.ce,
+            // SAFETY: the frame of a static method holds the class, or null.
+            None => unsafe { self.frame.This.value.ce },
+        }
+    }
+}
+
+/// Runs a method's body: panics, wrong numbers of arguments and failures become PHP's errors.
+pub(super) fn run<'a, T: IntoZval>(
+    frame: &'a mut ExecuteData,
+    result: &mut Zval,
+    defaults: &[Option<&str>],
+    body: impl FnOnce(&Call<'a>) -> Result<T, Failure>,
+) {
+    let call = Call { frame };
+    run_handler(AssertUnwindSafe(|| {
+        let (least, most) = (required(defaults), defaults.len());
+        if !(least..=most).contains(&(call.given() as usize)) {
+            let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+            // SAFETY: takes two numbers, and the frame is that of the method.
+            return unsafe { zend_wrong_parameters_count_error(count(least), count(most)) };
+        }
+        match body(&call) {
+            Ok(value) => {
+                if let Err(error) = value.set_zval(result, false) {
+                    PhpException::from(error).throw();
+                }
+            }
+            Err(failure) => failure.raise(),
+        }
+    }));
+}
+
+/// How many arguments come before the first with a default.
+pub(super) const fn required(defaults: &[Option<&str>]) -> usize {
+    let mut required = 0;
+    while required < defaults.len() && defaults[required].is_none() {
+        required += 1;
+    }
+    required
+}
+
+/// An argument for reflection.
+pub(super) fn argument<'a, T: Argument<'a>>(name: &str, default: Option<&str>) -> Arg<'static> {
+    let mut argument = Arg::new(name, T::TYPE);
+    if T::NULLABLE {
+        argument = argument.allow_null();
+    }
+    match default {
+        Some(default) => argument.default(default),
+        None => argument,
+    }
+}

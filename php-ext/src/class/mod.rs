@@ -1,0 +1,86 @@
+//! Class Gateway: its properties, its methods by theme, and its other names.
+
+mod bind;
+mod method;
+mod query;
+mod send;
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use ext_php_rs::args::ArgInfoTables;
+use ext_php_rs::builders::{ClassBuilder, ClassProperty};
+use ext_php_rs::error::{Error, Result};
+use ext_php_rs::flags::{MethodFlags, PropertyFlags};
+use ext_php_rs::types::{ZendStr, Zval};
+use ext_php_rs::zend::ClassEntry;
+
+use crate::settings::{CONNECT_TIMEOUT, REGISTER_ADDRESS, SECRET_KEY};
+use crate::{ini, sys, values};
+
+/// The names under which GatewayWorker's users know the class.
+const ALIASES: [&str; 2] = ["GatewayClient\\Gateway", "GatewayWorker\\Lib\\Gateway"];
+
+static CLASS: AtomicPtr<ClassEntry> = AtomicPtr::new(ptr::null_mut());
+
+/// What reflection tells of the methods' arguments: the engine borrows it for as long as the class lives.
+static ARGUMENTS: AtomicPtr<ArgInfoTables> = AtomicPtr::new(ptr::null_mut());
+
+pub(crate) fn entry() -> *mut ClassEntry {
+    CLASS.load(Ordering::Acquire)
+}
+
+pub(crate) fn register() -> Result<()> {
+    let mut class = ClassBuilder::new("Gateway").registration(|class, arg_info| {
+        CLASS.store(class, Ordering::Release);
+        ARGUMENTS.store(Box::into_raw(Box::new(arg_info)), Ordering::Release);
+    });
+    for method in [send::methods(), bind::methods(), query::methods()].into_iter().flatten() {
+        class = class.method(method, MethodFlags::Public | MethodFlags::Static);
+    }
+    class = class
+        .property(property(REGISTER_ADDRESS, interned(ini::register_address())))
+        .property(property(SECRET_KEY, interned(ini::secret_key())))
+        .property(property(CONNECT_TIMEOUT, values::number(ini::connect_timeout())))
+        .property(property("persistentConnection", boolean(true)))
+        .property(property("addressesCacheDisable", boolean(false)));
+    class.register()?;
+    if ini::aliases() {
+        for alias in ALIASES {
+            // SAFETY: the name is as long as told, and the class was registered just now.
+            let done = unsafe {
+                sys::zend_register_class_alias_ex(alias.as_ptr().cast(), alias.len(), entry(), true)
+            };
+            if done != 0 {
+                return Err(Error::DuplicateClass { class: alias.to_owned() });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn property(name: &str, default: Zval) -> ClassProperty {
+    ClassProperty {
+        name: name.to_owned(),
+        flags: PropertyFlags::Public | PropertyFlags::Static,
+        default: Some(Box::new(|| Ok(default))),
+        docs: &[],
+        ty: None,
+        nullable: false,
+        readonly: false,
+        default_stub: None,
+    }
+}
+
+fn boolean(value: bool) -> Zval {
+    let mut zval = Zval::new();
+    zval.set_bool(value);
+    zval
+}
+
+/// The class outlives requests, and so must its defaults.
+fn interned(text: &[u8]) -> Zval {
+    let mut zval = Zval::new();
+    zval.set_zend_string(ZendStr::new_interned(text, true));
+    zval
+}

@@ -1,0 +1,66 @@
+//! Sending and closing.
+
+use gateway_wire::bridge::Order;
+
+use super::method::methods;
+use crate::args::{Client, Except, Flag, Names, Naming, Only, Text};
+use crate::process::order;
+
+const NOT_SENT: &str = "nothing was sent";
+
+methods! {
+    fn sendToAll(
+        call,
+        message: Text,
+        client_id_array: Only = null,
+        exclude_client_id: Except = null,
+        raw: Flag = false
+    ) {
+        let (Only(only), Except(except)) = (client_id_array, exclude_client_id);
+        if only.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(());
+        }
+        order(call.settings()?, Order::SendToAll { message: message.wire(), only, except, raw: raw.0 })
+    }
+
+    fn sendToClient(call, client_id: Client, message: Text, raw: Flag = false) -> bool {
+        order(
+            call.settings()?,
+            Order::SendToClient { client: client_id.0, message: message.wire(), raw: raw.0 },
+        )?;
+        Ok(true)
+    }
+
+    fn sendToUid(call, uid: Names, message: Text, raw: Flag = false) {
+        let uids = uid.filled(Naming::Uid, NOT_SENT)?;
+        if uids.is_empty() {
+            return Ok(());
+        }
+        order(call.settings()?, Order::SendToUids { uids, message: message.wire(), raw: raw.0 })
+    }
+
+    fn sendToGroup(
+        call,
+        group: Names,
+        message: Text,
+        exclude_client_id: Except = null,
+        raw: Flag = false
+    ) -> Option<bool> {
+        let groups = group.filled(Naming::Group, NOT_SENT)?;
+        if groups.is_empty() {
+            return Ok(group.is_empty().then_some(false));
+        }
+        let except = exclude_client_id.0;
+        order(
+            call.settings()?,
+            Order::SendToGroups { groups, message: message.wire(), except, raw: raw.0 },
+        )?;
+        Ok(None)
+    }
+
+    fn closeClient(call, client_id: Client, message: Option<Text> = null) -> bool {
+        let last = message.as_ref().map(Text::wire);
+        order(call.settings()?, Order::Close { client: client_id.0, last })?;
+        Ok(true)
+    }
+}

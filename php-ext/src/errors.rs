@@ -1,0 +1,100 @@
+//! How failures reach PHP: the one place that throws and warns.
+
+use std::ffi::CStr;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use ext_php_rs::builders::ClassBuilder;
+use ext_php_rs::error::php_error;
+use ext_php_rs::exception::PhpException;
+use ext_php_rs::flags::ErrorType;
+use ext_php_rs::types::Zval;
+use ext_php_rs::zend::{ClassEntry, ExecutorGlobals, ce};
+use gateway_link::{AddressError, LinkError, NoAddress};
+use gateway_wire::MalformedClientId;
+
+use crate::sys;
+
+/// Why a method ends without a result.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// An exception is pending already.
+    Pending,
+    /// To be thrown as a GatewayException.
+    Exception(String),
+}
+
+static EXCEPTION: AtomicPtr<ClassEntry> = AtomicPtr::new(ptr::null_mut());
+
+/// Registers class GatewayException.
+pub(crate) fn register() -> ext_php_rs::error::Result<()> {
+    ClassBuilder::new("GatewayException")
+        .extends((ce::exception, "\\Exception"))
+        .registration(|class, _| EXCEPTION.store(class, Ordering::Release))
+        .register()
+}
+
+impl Failure {
+    pub(crate) fn raise(self) {
+        match self {
+            Self::Pending => {}
+            Self::Exception(message) => {
+                // SAFETY: null, or the class that was registered at startup and lives as long as the module.
+                let class = unsafe { EXCEPTION.load(Ordering::Acquire).as_ref() };
+                PhpException::new(printable(&message), 0, class.unwrap_or_else(ce::exception)).throw();
+            }
+        }
+    }
+}
+
+/// The TypeError that PHP's own functions throw. `expected` reads like "string" or "?string".
+pub(crate) fn type_error(position: u32, expected: &CStr, given: &Zval) -> Failure {
+    // A converter may have thrown already, say from a deprecation's handler.
+    if !ExecutorGlobals::has_exception() {
+        // SAFETY: the format takes two C strings, and gets two that outlive the call.
+        unsafe {
+            sys::zend_argument_type_error(
+                position,
+                c"must be of type %s, %s given".as_ptr(),
+                expected.as_ptr(),
+                sys::zend_zval_type_name(given),
+            );
+        }
+    }
+    Failure::Pending
+}
+
+/// E_WARNING. A handler of the program may turn it into an exception, and then the method must end.
+pub(crate) fn warn(message: &str) -> Result<(), Failure> {
+    php_error(&ErrorType::Warning, &printable(message));
+    if ExecutorGlobals::has_exception() { Err(Failure::Pending) } else { Ok(()) }
+}
+
+/// PHP takes these texts as C strings.
+fn printable(message: &str) -> String {
+    message.replace('\0', "\\0")
+}
+
+impl From<LinkError> for Failure {
+    fn from(error: LinkError) -> Self {
+        Self::Exception(error.to_string())
+    }
+}
+
+impl From<AddressError> for Failure {
+    fn from(error: AddressError) -> Self {
+        Self::Exception(error.to_string())
+    }
+}
+
+impl From<NoAddress> for Failure {
+    fn from(error: NoAddress) -> Self {
+        Self::Exception(format!("Gateway::$registerAddress: {error}"))
+    }
+}
+
+impl From<MalformedClientId> for Failure {
+    fn from(error: MalformedClientId) -> Self {
+        Self::Exception(error.to_string())
+    }
+}

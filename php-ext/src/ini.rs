@@ -1,0 +1,140 @@
+//! The settings of php.ini.
+
+use std::ffi::{CStr, c_int};
+use std::ptr;
+use std::time::Duration;
+
+use ext_php_rs::ffi::{zend_ini_entry, zend_string};
+use ext_php_rs::flags::IniEntryPermission;
+use ext_php_rs::zend::{IniEntryDef, IniEntryDefs, output_write};
+
+use crate::sys;
+
+/// Set where the server is configured, not by programs, which have the class's properties for that.
+const CONFIGURED: IniEntryPermission = IniEntryPermission::PerDir.union(IniEntryPermission::System);
+
+static ENTRIES: IniEntryDefs<7> = IniEntryDefs::new([
+    IniEntryDef::new(c"gateway.register_address", c"127.0.0.1:1236", CONFIGURED),
+    secret(IniEntryDef::new(c"gateway.secret_key", c"", CONFIGURED)),
+    IniEntryDef::new(c"gateway.connect_timeout", c"3", CONFIGURED),
+    IniEntryDef::new(c"gateway.aliases", c"1", IniEntryPermission::System),
+    IniEntryDef::new(c"gateway.flush_timeout", c"1", IniEntryPermission::All),
+    IniEntryDef::new(c"gateway.buffer_bytes", c"16M", CONFIGURED),
+    IniEntryDef::end(),
+]);
+
+pub(crate) fn register(module_number: i32) {
+    IniEntryDef::register(ENTRIES.as_slice(), module_number);
+}
+
+pub(crate) fn register_address() -> &'static [u8] {
+    text(c"gateway.register_address")
+}
+
+pub(crate) fn secret_key() -> &'static [u8] {
+    text(c"gateway.secret_key")
+}
+
+/// Seconds.
+pub(crate) fn connect_timeout() -> f64 {
+    checked_connect_timeout().unwrap_or(3.0)
+}
+
+pub(crate) fn aliases() -> bool {
+    !matches!(
+        text(c"gateway.aliases").to_ascii_lowercase().as_slice(),
+        b"" | b"0" | b"off" | b"no" | b"false"
+    )
+}
+
+pub(crate) fn flush_timeout() -> Duration {
+    duration(checked_flush_timeout().unwrap_or(1.0))
+}
+
+pub(crate) fn buffer_bytes() -> usize {
+    checked_buffer_bytes().unwrap_or(16 << 20)
+}
+
+/// What is wrong with the values, in words.
+pub(crate) fn complaints() -> Vec<String> {
+    let wrong =
+        [checked_connect_timeout().err(), checked_flush_timeout().err(), checked_buffer_bytes().err()];
+    wrong.into_iter().flatten().collect()
+}
+
+fn checked_connect_timeout() -> Result<f64, String> {
+    match seconds(text(c"gateway.connect_timeout")) {
+        Some(seconds) if seconds > 0.0 => Ok(seconds),
+        _ => Err(bad(c"gateway.connect_timeout", "a number of seconds above 0")),
+    }
+}
+
+fn checked_flush_timeout() -> Result<f64, String> {
+    match seconds(text(c"gateway.flush_timeout")) {
+        Some(seconds) if seconds >= 0.0 => Ok(seconds),
+        _ => Err(bad(c"gateway.flush_timeout", "a number of seconds")),
+    }
+}
+
+fn checked_buffer_bytes() -> Result<usize, String> {
+    match bytes(text(c"gateway.buffer_bytes")) {
+        Some(bytes) if bytes > 0 => Ok(bytes),
+        _ => Err(bad(c"gateway.buffer_bytes", "a number of bytes above 0, such as 16777216 or 16M")),
+    }
+}
+
+/// Longer than any program waits, shorter than clocks overflow.
+pub(crate) fn duration(seconds: f64) -> Duration {
+    const YEAR: f64 = 365.0 * 24.0 * 3600.0;
+    Duration::from_secs_f64(seconds.clamp(0.0, YEAR))
+}
+
+fn bad(name: &CStr, expected: &str) -> String {
+    let given = String::from_utf8_lossy(text(name));
+    format!("{} is {given:?}, but must be {expected}; the default is used", name.to_string_lossy())
+}
+
+/// Valid until the setting changes, which PHP does only between two uses here.
+fn text(name: &CStr) -> &'static [u8] {
+    // SAFETY: the name is as long as told; asks for the present value, and not whether it exists.
+    let value = unsafe { sys::zend_ini_string_ex(name.as_ptr(), name.count_bytes(), 0, ptr::null_mut()) };
+    if value.is_null() {
+        return b"";
+    }
+    // SAFETY: PHP's values are terminated, and live until the setting changes.
+    unsafe { CStr::from_ptr(value) }.to_bytes()
+}
+
+fn seconds(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.trim().parse::<f64>().ok().filter(|seconds| seconds.is_finite())
+}
+
+/// With PHP's shorthands K, M and G.
+fn bytes(text: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let (digits, shift) = match text.as_bytes().last()?.to_ascii_lowercase() {
+        b'k' => (&text[..text.len() - 1], 10),
+        b'm' => (&text[..text.len() - 1], 20),
+        b'g' => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    digits.trim_end().parse::<usize>().ok()?.checked_mul(1 << shift)
+}
+
+/// phpinfo() tells whether a secret is set, never which.
+const fn secret(mut entry: IniEntryDef) -> IniEntryDef {
+    entry.displayer = Some(display_secret);
+    entry
+}
+
+unsafe extern "C" fn display_secret(entry: *mut zend_ini_entry, kind: c_int) {
+    /// `ZEND_INI_DISPLAY_ORIG`
+    const ORIGINAL: c_int = 1;
+    // SAFETY: PHP gives the entry that it displays.
+    let Some(entry) = (unsafe { entry.as_ref() }) else { return };
+    let original = kind == ORIGINAL && entry.modified != 0;
+    let value: *mut zend_string = if original { entry.orig_value } else { entry.value };
+    // SAFETY: null or a live string of the entry.
+    let is_set = unsafe { value.as_ref() }.is_some_and(|value| value.len > 0);
+    let _ = output_write(if is_set { b"set" } else { b"not set" });
+}

@@ -1,0 +1,20 @@
+//! The PHP extension `gateway`: PHP's face of a [`gateway_link`].
+
+mod args;
+mod class;
+mod errors;
+mod info;
+mod ini;
+mod module;
+mod process;
+mod settings;
+mod sys;
+mod values;
+
+use ext_php_rs::zend::ModuleEntry;
+
+/// What PHP looks for when it loads the extension.
+#[unsafe(no_mangle)]
+pub extern "C" fn get_module() -> *mut ModuleEntry {
+    module::entry()
+}

@@ -1,0 +1,81 @@
+//! The module's life: start, requests, end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ext_php_rs::builders::{ModuleBuilder, ModuleStartup};
+use ext_php_rs::error::php_error;
+use ext_php_rs::flags::ErrorType;
+use ext_php_rs::internal::startup_guard;
+use ext_php_rs::zend::{CatchError, ModuleAllocations, ModuleEntry, StaticModuleEntry, bailout, try_catch};
+
+use crate::errors::Failure;
+use crate::{class, errors, info, ini, process, settings, sys};
+
+pub(crate) fn entry() -> *mut ModuleEntry {
+    static MODULE: StaticModuleEntry = StaticModuleEntry::new();
+    MODULE.get_or_init(|| {
+        let built = ModuleBuilder::new("gateway", env!("CARGO_PKG_VERSION"))
+            .startup_function(start)
+            .shutdown_function(end)
+            .request_startup_function(start_request)
+            .request_shutdown_function(end_request)
+            .post_deactivate_function(after_request)
+            .info_function(info::show)
+            .try_into();
+        let (entry, _, allocations): (ModuleEntry, ModuleStartup, ModuleAllocations) = match built {
+            Ok(built) => built,
+            Err(error) => unreachable!("a module without functions can be built: {error}"),
+        };
+        (entry, allocations)
+    })
+}
+
+unsafe extern "C" fn start(_kind: i32, module_number: i32) -> i32 {
+    startup_guard(|| {
+        ini::register(module_number);
+        for complaint in ini::complaints() {
+            php_error(&ErrorType::CoreWarning, &complaint.replace('\0', "\\0"));
+        }
+        settings::intern_names();
+        errors::register()?;
+        class::register()
+    })
+}
+
+unsafe extern "C" fn end(_kind: i32, module_number: i32) -> i32 {
+    // A panic must not reach PHP, which ends anyway.
+    let _ = catch_unwind(process::end);
+    // SAFETY: the number that the entries were registered under.
+    unsafe { sys::zend_unregister_ini_entries(module_number) };
+    0
+}
+
+unsafe extern "C" fn start_request(_kind: i32, _module_number: i32) -> i32 {
+    shielded(settings::set_defaults);
+    0
+}
+
+unsafe extern "C" fn end_request(_kind: i32, _module_number: i32) -> i32 {
+    shielded(process::end_request);
+    settings::forget_places();
+    0
+}
+
+/// Another module's request shutdown, say a session handler in PHP, may have used the class since.
+unsafe extern "C" fn after_request() -> i32 {
+    let _ = catch_unwind(settings::forget_places);
+    0
+}
+
+/// Runs what may raise PHP errors: a panic ends here, a fatal error goes on to PHP.
+fn shielded(body: impl FnOnce() -> Result<(), Failure>) {
+    let run = || {
+        if let Err(failure) = body() {
+            failure.raise();
+        }
+    };
+    if let Err(CatchError::Bailout) = try_catch(AssertUnwindSafe(run)) {
+        // SAFETY: no Rust frame with something to drop is left between here and PHP.
+        unsafe { bailout() };
+    }
+}

@@ -1,0 +1,106 @@
+//! What this PHP process keeps from request to request: its links.
+
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+use std::time::Duration;
+
+use gateway_link::{Limits, Link, LinkError, Links, Refused, Unconfirmed};
+use gateway_wire::bridge::{Order, Query, Value};
+
+use crate::errors::{Failure, warn};
+use crate::ini;
+use crate::settings::Settings;
+
+thread_local! {
+    /// Not dropped with the thread: the module's shutdown closes the links, and a forked child must not.
+    static LINKS: RefCell<ManuallyDrop<Links>> = const { RefCell::new(ManuallyDrop::new(Links::new())) };
+}
+
+pub(crate) fn order(settings: Settings, order: Order) -> Result<(), Failure> {
+    on_link(settings, |link, timeout| link.order(order, timeout))
+}
+
+pub(crate) fn query(settings: Settings, query: Query) -> Result<Value, Failure> {
+    on_link(settings, |link, timeout| link.query(query, timeout))
+}
+
+fn on_link<T>(
+    settings: Settings,
+    call: impl FnOnce(&mut Link, Duration) -> Result<T, LinkError>,
+) -> Result<T, Failure> {
+    let timeout = settings.timeout()?;
+    let mut news = News::default();
+    // No PHP code runs in here, so nothing comes back while the links are borrowed.
+    let result = settings.with_target(|target| {
+        LINKS.with_borrow_mut(|links| {
+            let link = links.to(target, limits, ini::flush_timeout, &mut news.undelivered)?;
+            let result = call(link, timeout);
+            news.refused.extend(link.take_refused());
+            Ok(result?)
+        })
+    });
+    news.tell()?;
+    result
+}
+
+fn limits() -> Limits {
+    Limits { buffer_bytes: ini::buffer_bytes() }
+}
+
+/// At a request's end: waits a while for what the request handed over, and tells what the gateway would not take or
+/// cannot be given.
+pub(crate) fn end_request() -> Result<(), Failure> {
+    let mut news = News::default();
+    LINKS.with_borrow_mut(|links| {
+        // What a live gateway has not confirmed yet goes on after the request.
+        let left = links.flush(ini::flush_timeout());
+        news.undelivered.extend(left.into_iter().filter(|left| left.down.is_some()));
+        news.refused.extend(links.iter().filter_map(Link::take_refused));
+    });
+    news.tell()
+}
+
+/// At the process's end. No PHP error can be raised any more. It waits even when requests do not, since no later moment
+/// comes.
+pub(crate) fn end() {
+    const LEAST: Duration = Duration::from_secs(1);
+    for left in LINKS.with_borrow_mut(|links| links.close(ini::flush_timeout().max(LEAST))) {
+        eprintln!("PHP extension gateway: {}", undelivered(&left));
+    }
+}
+
+pub(crate) fn describe_links() -> Vec<String> {
+    LINKS.with_borrow_mut(|links| links.iter().map(Link::status).collect())
+}
+
+/// What PHP is to be told of calls that had been accepted.
+#[derive(Default)]
+struct News {
+    undelivered: Vec<Unconfirmed>,
+    refused: Vec<Refused>,
+}
+
+impl News {
+    fn tell(&self) -> Result<(), Failure> {
+        for left in &self.undelivered {
+            warn(&undelivered(left))?;
+        }
+        for Refused { calls, target, message } in &self.refused {
+            warn(&format!(
+                "the gateway at {target} refused {calls} earlier {}: {message}",
+                calls_word(*calls)
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+fn undelivered(left: &Unconfirmed) -> String {
+    let Unconfirmed { calls, target, down } = left;
+    let reason = down.as_deref().unwrap_or("it did not confirm them in time (gateway.flush_timeout)");
+    format!("{calls} {} could not be delivered to the gateway at {target}: {reason}", calls_word(*calls))
+}
+
+fn calls_word(calls: u64) -> &'static str {
+    if calls == 1 { "call" } else { "calls" }
+}

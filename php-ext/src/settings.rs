@@ -1,0 +1,209 @@
+//! The class's static properties, as they are at each call.
+
+use std::cell::RefCell;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::time::Duration;
+
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::types::{ZendStr, Zval};
+use ext_php_rs::zend::ClassEntry;
+use gateway_link::{Address, Target};
+
+use crate::errors::Failure;
+use crate::{class, ini, sys, values};
+
+pub(crate) const REGISTER_ADDRESS: &str = "registerAddress";
+pub(crate) const SECRET_KEY: &str = "secretKey";
+pub(crate) const CONNECT_TIMEOUT: &str = "connectTimeout";
+
+/// The values of the properties that matter to a call.
+#[derive(Clone, Copy)]
+pub(crate) struct Settings<'a> {
+    address: &'a Zval,
+    secret: &'a Zval,
+    timeout: &'a Zval,
+}
+
+/// Where the properties of class Gateway stand, once they are known in this request: the engine moves them only between
+/// requests.
+#[derive(Clone, Copy)]
+struct Places([*mut Zval; 3]);
+
+thread_local! {
+    static PLACES: std::cell::Cell<Option<Places>> = const { std::cell::Cell::new(None) };
+    static CHOSEN: RefCell<Option<Chosen>> = const { RefCell::new(None) };
+}
+
+/// The names as the engine wants them, made once.
+static NAMES: [AtomicPtr<ZendStr>; 3] = [const { AtomicPtr::new(ptr::null_mut()) }; 3];
+
+/// At the module's start, where interned strings live as long as the process.
+pub(crate) fn intern_names() {
+    for (name, text) in NAMES.iter().zip([REGISTER_ADDRESS, SECRET_KEY, CONNECT_TIMEOUT]) {
+        name.store(ZBox::into_raw(ZendStr::new_interned(text, true)), Ordering::Release);
+    }
+}
+
+/// At a request's start: the class's defaults are php.ini's as it was when the module started, but an FPM pool or a
+/// directory may have settings of its own.
+pub(crate) fn set_defaults() -> Result<(), Failure> {
+    // SAFETY: null, or the class that was registered when the module started.
+    let Some(class) = (unsafe { class::entry().as_ref() }) else { return Ok(()) };
+    let now = Settings::of(class::entry())?;
+    for (name, property, configured) in [
+        (REGISTER_ADDRESS, now.address, ini::register_address()),
+        (SECRET_KEY, now.secret, ini::secret_key()),
+    ] {
+        if !is(property, configured) {
+            set(class, name, values::string(configured))?;
+        }
+    }
+    let configured = values::number(ini::connect_timeout());
+    if !now.timeout.is_identical(&configured) {
+        set(class, CONNECT_TIMEOUT, configured)?;
+    }
+    Ok(())
+}
+
+fn set(class: &ClassEntry, name: &str, value: Zval) -> Result<(), Failure> {
+    class.set_static_property(name, value).map_err(|error| Failure::Exception(error.to_string()))
+}
+
+/// At a request's end.
+pub(crate) fn forget_places() {
+    PLACES.set(None);
+}
+
+impl<'a> Settings<'a> {
+    /// `called` is the class that the program named: a subclass may have properties of its own.
+    pub(crate) fn of(called: *mut ClassEntry) -> Result<Self, Failure> {
+        let own = class::entry();
+        let places = if called.is_null() || called == own {
+            match PLACES.get() {
+                Some(places) => places,
+                None => {
+                    let places = find(own)?;
+                    PLACES.set(Some(places));
+                    places
+                }
+            }
+        } else {
+            find(called)?
+        };
+        // SAFETY: never null, and in place until the request ends.
+        let [address, secret, timeout] = places.0.map(|place| unsafe { (*place).dereference() });
+        Ok(Self { address, secret, timeout })
+    }
+
+    pub(crate) fn timeout(&self) -> Result<Duration, Failure> {
+        let seconds = match self.timeout.long() {
+            // The usual case, without arithmetic.
+            Some(seconds @ 1..=3600) => return Ok(Duration::from_secs(seconds.unsigned_abs())),
+            #[allow(clippy::cast_precision_loss)] // Far above what is allowed.
+            Some(seconds) => Some(seconds as f64),
+            None => match self.timeout.double() {
+                Some(seconds) => Some(seconds),
+                None => self.timeout.str().and_then(|text| text.trim().parse().ok()),
+            },
+        };
+        match seconds {
+            Some(seconds) if seconds > 0.0 => Ok(ini::duration(seconds)),
+            _ => Err(Failure::Exception(
+                "Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5".to_owned(),
+            )),
+        }
+    }
+
+    /// Gives the target to `then`. Unless the properties changed, it is the one of the call before.
+    pub(crate) fn with_target<T>(
+        &self,
+        then: impl FnOnce(&Arc<Target>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        CHOSEN.with_borrow_mut(|chosen| {
+            let fits = chosen.as_ref().is_some_and(|chosen| chosen.fits(self));
+            if !fits {
+                *chosen = None;
+                *chosen = Some(Chosen::new(self)?);
+            }
+            match chosen {
+                Some(chosen) => then(&chosen.target),
+                None => unreachable!("just chosen"),
+            }
+        })
+    }
+}
+
+fn find(class: *mut ClassEntry) -> Result<Places, Failure> {
+    let mut places = [ptr::null_mut(); 3];
+    for (place, name) in places.iter_mut().zip(&NAMES) {
+        // SAFETY: a live class, and a name that was made at the module's start.
+        *place = unsafe { sys::zend_read_static_property_ex(class, name.load(Ordering::Acquire), true) };
+        if place.is_null() {
+            return Err(Failure::Exception("the class has lost its properties".to_owned()));
+        }
+    }
+    Ok(Places(places))
+}
+
+/// The last target used, and the property values that it was made from.
+struct Chosen {
+    addresses: Vec<Vec<u8>>,
+    target: Arc<Target>,
+}
+
+impl Chosen {
+    fn new(settings: &Settings) -> Result<Self, Failure> {
+        let addresses: Vec<Vec<u8>> = match settings.address.array() {
+            None => vec![address_text(settings.address)?.to_vec()],
+            Some(list) => list
+                .values()
+                .map(|address| address_text(address.dereference()).map(<[u8]>::to_vec))
+                .collect::<Result<_, _>>()?,
+        };
+        let parsed = addresses.iter().map(|address| Address::parse(address)).collect::<Result<_, _>>()?;
+        let secret = secret_text(settings.secret)?.into_owned();
+        Ok(Self { addresses, target: Arc::new(Target::new(parsed, secret)?) })
+    }
+
+    fn fits(&self, settings: &Settings) -> bool {
+        let addresses_fit = match settings.address.array() {
+            None => matches!(&*self.addresses, [only] if is(settings.address, only)),
+            Some(list) => {
+                list.len() == self.addresses.len()
+                    && list.values().zip(&self.addresses).all(|(value, known)| is(value.dereference(), known))
+            }
+        };
+        let secret_fits = match settings.secret.zend_str() {
+            Some(secret) => secret.as_bytes() == self.target.secret(),
+            None => secret_text(settings.secret).is_ok_and(|secret| *secret == *self.target.secret()),
+        };
+        addresses_fit && secret_fits
+    }
+}
+
+fn is(value: &Zval, text: &[u8]) -> bool {
+    value.zend_str().is_some_and(|string| string.as_bytes() == text)
+}
+
+fn address_text(value: &Zval) -> Result<&[u8], Failure> {
+    value.zend_str().map(ZendStr::as_bytes).ok_or_else(|| {
+        Failure::Exception(
+            "Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings"
+                .to_owned(),
+        )
+    })
+}
+
+fn secret_text(value: &Zval) -> Result<std::borrow::Cow<'_, [u8]>, Failure> {
+    use std::borrow::Cow;
+    if let Some(secret) = value.zend_str() {
+        return Ok(Cow::Borrowed(secret.as_bytes()));
+    }
+    match value.long() {
+        Some(number) => Ok(Cow::Owned(number.to_string().into_bytes())),
+        None if value.is_null() || value.is_false() => Ok(Cow::Borrowed(b"")),
+        None => Err(Failure::Exception("Gateway::$secretKey must be a string".to_owned())),
+    }
+}

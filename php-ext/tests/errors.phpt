@@ -1,0 +1,157 @@
+--TEST--
+Empty names warn, malformed client_ids and settings throw, and nothing is opened
+--EXTENSIONS--
+gateway
+--FILE--
+<?php
+require 'gateway.inc';
+use function GatewayTest\{nobody, thrown};
+
+$address = Gateway::$registerAddress = nobody();
+$id = str_repeat('0', 20);
+
+echo "-- empty uids and groups\n";
+var_dump(Gateway::sendToUid('', 'x'));
+var_dump(Gateway::sendToUid('0', 'x'));
+foreach ([0, null, false, [], 0.0, -0.0] as $empty) {
+    var_dump(@Gateway::sendToUid($empty, 'x'), str_contains(error_get_last()['message'], 'the uid is empty'));
+    error_clear_last();
+}
+var_dump(Gateway::sendToUid(['', 0, null], 'x'));
+var_dump(Gateway::sendToGroup('', 'x'));
+var_dump(Gateway::sendToGroup([], 'x'));
+var_dump(Gateway::sendToGroup([''], 'x'));
+var_dump(Gateway::bindUid($id, ''));
+var_dump(Gateway::joinGroup($id, 0));
+var_dump(Gateway::leaveGroup($id, null));
+var_dump(Gateway::isUidOnline(''));
+var_dump(Gateway::getClientIdByUid('0'));
+
+echo "-- a handler may throw\n";
+set_error_handler(fn ($level, $message) => throw new ErrorException($message));
+echo thrown(fn () => Gateway::sendToUid('', 'x')), "\n";
+echo thrown(fn () => Gateway::sendToUid(['', 'u'], 'x')), "\n";
+restore_error_handler();
+
+echo "-- unbinding needs no uid\n";
+var_dump(str_contains(thrown(fn () => Gateway::unbindUid($id, '')), "Can not connect to tcp://$address "));
+
+echo "-- client_ids\n";
+foreach (['', 'abc', str_repeat('g', 20), str_repeat('0', 21), "nul\0" . str_repeat('0', 16)] as $bad) {
+    echo thrown(fn () => Gateway::sendToClient($bad, 'x')), "\n";
+}
+echo thrown(fn () => Gateway::isOnline('abc')), "\n";
+echo thrown(fn () => Gateway::closeClient('abc')), "\n";
+echo thrown(fn () => Gateway::unbindUid('abc', 1)), "\n";
+echo thrown(fn () => Gateway::getUidByClientId('abc')), "\n";
+echo thrown(fn () => Gateway::sendToAll('x', ['abc'])), "\n";
+echo thrown(fn () => Gateway::sendToAll('x', null, 'abc')), "\n";
+echo thrown(fn () => Gateway::sendToGroup('g', 'x', [7])), "\n";
+
+echo "-- names that are too long to be kept\n";
+echo thrown(fn () => Gateway::bindUid($id, str_repeat('u', 1025))), "\n";
+echo thrown(fn () => Gateway::joinGroup($id, str_repeat('g', 1025))), "\n";
+
+echo "-- settings\n";
+foreach (['', '127.0.0.1', 'ws://127.0.0.1:1', '::1:1236', 'a:1,b:2', 7, null, [], [7], ['127.0.0.1:1', 'x']] as $bad) {
+    Gateway::$registerAddress = $bad;
+    echo thrown(fn () => Gateway::sendToAll('x')), "\n";
+}
+Gateway::$registerAddress = $address;
+foreach ([0, -1, 'soon', null, NAN, []] as $bad) {
+    Gateway::$connectTimeout = $bad;
+    echo thrown(fn () => Gateway::sendToAll('x')), "\n";
+}
+Gateway::$connectTimeout = '0.5';
+echo str_replace($address, 'ADDRESS', thrown(fn () => Gateway::sendToAll('x'))), "\n";
+Gateway::$secretKey = [];
+echo thrown(fn () => Gateway::sendToAll('x')), "\n";
+?>
+--EXPECTF--
+-- empty uids and groups
+
+Warning: Gateway::sendToUid(): the uid is empty, so nothing was sent; give a uid that is not '', '0', 0, null, false or [] in %s on line %d
+NULL
+
+Warning: Gateway::sendToUid(): the uid is empty, so nothing was sent; %s
+NULL
+NULL
+bool(true)
+NULL
+bool(true)
+NULL
+bool(true)
+NULL
+bool(true)
+NULL
+bool(true)
+NULL
+bool(true)
+
+Warning: Gateway::sendToUid(): 3 of the 3 uids are empty and were skipped in %s on line %d
+NULL
+
+Warning: Gateway::sendToGroup(): the group is empty, so nothing was sent; give a group that is not '', '0', 0, null, false or [] in %s on line %d
+bool(false)
+
+Warning: Gateway::sendToGroup(): the group is empty, so nothing was sent; %s
+bool(false)
+
+Warning: Gateway::sendToGroup(): 1 of the 1 groups are empty and were skipped in %s on line %d
+NULL
+
+Warning: Gateway::bindUid(): the uid is empty, so nothing was bound; %s
+NULL
+
+Warning: Gateway::joinGroup(): the group is empty, so no group was joined; %s
+NULL
+
+Warning: Gateway::leaveGroup(): the group is empty, so no group was left; %s
+NULL
+
+Warning: Gateway::isUidOnline(): the uid is empty, so nobody has it; %s
+int(0)
+
+Warning: Gateway::getClientIdByUid(): the uid is empty, so nobody has it; %s
+array(0) {
+}
+-- a handler may throw
+ErrorException: Gateway::sendToUid(): the uid is empty, so nothing was sent; give a uid that is not '', '0', 0, null, false or []
+ErrorException: Gateway::sendToUid(): 1 of the 2 uids are empty and were skipped
+-- unbinding needs no uid
+bool(true)
+-- client_ids
+GatewayException: client_id "" is invalid: it must be 20 hexadecimal digits
+GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+GatewayException: client_id "gggggggggggggggggggg" is invalid: it must be 20 hexadecimal digits
+GatewayException: client_id "000000000000000000000" is invalid: it must be 20 hexadecimal digits
+GatewayException: client_id "nul\00000000000000000" is invalid: it must be 20 hexadecimal digits
+GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+GatewayException: client_id "7" is invalid: it must be 20 hexadecimal digits
+-- names that are too long to be kept
+GatewayException: the uid has 1025 bytes, more than the 1024 that one may have
+GatewayException: the group has 1025 bytes, more than the 1024 that one may have
+-- settings
+GatewayException: the gateway address "" is empty; write it as host:port, tcp://host:port, [ipv6]:port or unix:///path
+GatewayException: the gateway address "127.0.0.1" has no port; %s
+GatewayException: the gateway address "ws://127.0.0.1:1" has a scheme that is not known here; %s
+GatewayException: the gateway address "::1:1236" has too many colons (an IPv6 address stands in brackets); %s
+GatewayException: the gateway address "a:1,b:2" has too many colons (an IPv6 address stands in brackets); %s
+GatewayException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
+GatewayException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
+GatewayException: Gateway::$registerAddress: the list of gateway addresses is empty; give at least one, as host:port
+GatewayException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
+GatewayException: the gateway address "x" has no port; %s
+GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+GatewayException: Can not connect to tcp://ADDRESS Connection refused. %s
+GatewayException: Gateway::$secretKey must be a string

@@ -1,0 +1,86 @@
+--TEST--
+php.ini sets the properties' defaults, phpinfo() tells no secret, aliases can be off
+--EXTENSIONS--
+gateway
+--SKIPIF--
+<?php if (!getenv('GATEWAY_SO')) die('skip GATEWAY_SO does not name the extension'); ?>
+--FILE--
+<?php
+require 'gateway.inc';
+use GatewayTest\Php;
+
+echo "-- defaults\n";
+echo Php::run('var_dump(Gateway::$registerAddress, Gateway::$secretKey, Gateway::$connectTimeout);', [
+    'gateway.register_address' => 'unix:///run/gateway.sock',
+    'gateway.secret_key' => 'hunter2',
+    'gateway.connect_timeout' => '0.5',
+]);
+echo "-- set where the server is configured, not by programs\n";
+var_dump(ini_set('gateway.register_address', '127.0.0.1:1'), ini_set('gateway.secret_key', 'x'));
+var_dump(ini_set('gateway.aliases', '0'), ini_set('gateway.flush_timeout', '2'));
+
+echo "-- bad values\n";
+echo Php::run('var_dump(Gateway::$connectTimeout);', [
+    'gateway.connect_timeout' => 'soon',
+    'gateway.flush_timeout' => '-1',
+    'gateway.buffer_bytes' => '16X',
+]);
+
+echo "-- phpinfo\n";
+$info = Php::run('phpinfo(INFO_MODULES);', ['gateway.secret_key' => 'hunter2']);
+var_dump(str_contains($info, 'hunter2'));
+preg_match('/^gateway support.*?^gateway\.secret_key[^\n]*/ms', $info, $section);
+echo $section[0], "\n";
+preg_match('/^gateway\.secret_key.*/m', Php::run('phpinfo(INFO_MODULES);'), $line);
+echo $line[0], "\n";
+
+echo "-- aliases\n";
+foreach ([0, 'off', 1] as $aliases) {
+    echo Php::run('
+        var_dump(class_exists("GatewayClient\Gateway", false), class_exists("GatewayWorker\Lib\Gateway", false));
+        var_dump(class_exists("Gateway", false));
+    ', ['gateway.aliases' => $aliases]);
+}
+?>
+--EXPECT--
+-- defaults
+string(24) "unix:///run/gateway.sock"
+string(7) "hunter2"
+float(0.5)
+-- set where the server is configured, not by programs
+bool(false)
+bool(false)
+bool(false)
+string(1) "1"
+-- bad values
+
+Warning: PHP Startup: gateway.connect_timeout is "soon", but must be a number of seconds above 0; the default is used in Unknown on line 0
+
+Warning: PHP Startup: gateway.flush_timeout is "-1", but must be a number of seconds; the default is used in Unknown on line 0
+
+Warning: PHP Startup: gateway.buffer_bytes is "16X", but must be a number of bytes above 0, such as 16777216 or 16M; the default is used in Unknown on line 0
+int(3)
+-- phpinfo
+bool(false)
+gateway support => enabled
+Version => 0.1.0
+Bridge version => 1
+
+Directive => Local Value => Master Value
+gateway.aliases => 1 => 1
+gateway.buffer_bytes => 16M => 16M
+gateway.connect_timeout => 3 => 3
+gateway.flush_timeout => 1 => 1
+gateway.register_address => 127.0.0.1:1236 => 127.0.0.1:1236
+gateway.secret_key => set => set
+gateway.secret_key => not set => not set
+-- aliases
+bool(false)
+bool(false)
+bool(true)
+bool(false)
+bool(false)
+bool(true)
+bool(true)
+bool(true)
+bool(true)

@@ -1,0 +1,128 @@
+--TEST--
+Sending to everybody, to clients, to uids and to groups
+--EXTENSIONS--
+gateway
+--SKIPIF--
+<?php
+require "gateway.inc";
+GatewayTest\skip_without_server();
+?>
+--FILE--
+<?php
+require 'gateway.inc';
+
+$server = new GatewayTest\Server;
+Gateway::$registerAddress = $server->register;
+[$a, $b, $c] = [$server->connect(), $server->connect(), $server->connect()];
+Gateway::bindUid($a->id, 'one');
+Gateway::bindUid($b->id, 2);
+Gateway::bindUid($c->id, 2);
+Gateway::joinGroup($a->id, 'room');
+Gateway::joinGroup($b->id, 'room');
+Gateway::joinGroup($b->id, 7);
+
+/** What each got since the last time, told by a mark that comes behind it. */
+function got(GatewayTest\Client ...$clients): string
+{
+    static $marks = 0;
+    $mark = 'mark ' . ++$marks;
+    Gateway::sendToAll($mark);
+    $lines = [];
+    foreach ($clients as $client) {
+        for ($messages = []; ($message = $client->receive()) !== $mark;) {
+            $messages[] = $message;
+        }
+        $lines[] = json_encode($messages);
+    }
+    return implode(' ', $lines) . "\n";
+}
+
+echo "-- everybody\n";
+var_dump(Gateway::sendToAll('all'));
+echo got($a, $b, $c);
+Gateway::sendToAll('a and c', [$a->id, $c->id]);
+Gateway::sendToAll('nobody', []);
+Gateway::sendToAll('not a', null, $a->id);
+Gateway::sendToAll('c only', null, [$a->id, $b->id]);
+Gateway::sendToAll('b of a and b', [$a->id, $b->id], [$a->id]);
+Gateway::sendToAll('upper case', [strtoupper($a->id)]);
+echo got($a, $b, $c);
+
+echo "-- clients\n";
+var_dump(Gateway::sendToClient($a->id, 'to a'));
+var_dump(Gateway::sendToClient(substr($a->id, 0, 12) . 'ffffffff', 'to nobody'));
+var_dump(Gateway::sendToClient(str_repeat('0', 20), 'to nobody'));
+echo got($a, $b, $c);
+
+echo "-- uids\n";
+var_dump(Gateway::sendToUid('one', 'to one'));
+Gateway::sendToUid(2, 'to 2');
+Gateway::sendToUid('2', 'to "2"');
+Gateway::sendToUid(['one', 2, 'nobody'], 'to both');
+@Gateway::sendToUid(['', 'one', 0], 'skipping');
+Gateway::sendToUid('nobody', 'to nobody');
+echo got($a, $b, $c);
+
+echo "-- groups\n";
+var_dump(Gateway::sendToGroup('room', 'to the room'));
+Gateway::sendToGroup(7, 'to 7');
+Gateway::sendToGroup(['room', '7'], 'b twice');
+Gateway::sendToGroup('room', 'a only', $b->id);
+Gateway::sendToGroup('room', 'nobody', [$a->id, $b->id]);
+echo got($a, $b, $c);
+
+echo "-- any bytes, any length that fits\n";
+Gateway::sendToUid('one', '');
+Gateway::sendToUid('one', '0');
+Gateway::sendToUid('one', 'ünïcödé "quotes" \\');
+$long = str_repeat('0123456789abcdef', 1 << 16);
+Gateway::sendToUid('one', $long);
+var_dump($a->receiveMany(3) === ['', '0', 'ünïcödé "quotes" \\'], $a->receive() === $long);
+Gateway::sendToUid('one', "\xff\0\xfe not text");
+var_dump($a->receive() === "\xff\0\xfe not text");
+
+echo "-- raw\n";
+$raw = "\x82\x05\0\xffraw";
+Gateway::sendToAll($raw, [$a->id], null, true);
+Gateway::sendToClient($a->id, $raw, true);
+Gateway::sendToUid('one', $raw, true);
+Gateway::sendToGroup('room', $raw, $b->id, true);
+var_dump($a->receiveRaw(28) === str_repeat($raw, 4));
+
+echo "-- closing\n";
+var_dump(Gateway::closeClient($a->id, 'goodbye'), $a->receive(), $a->receive());
+var_dump(Gateway::closeClient($b->id), $b->receive());
+var_dump(Gateway::closeClient($b->id));
+Gateway::sendToAll('left');
+var_dump($c->receive());
+?>
+--EXPECT--
+-- everybody
+NULL
+["all"] ["all"] ["all"]
+["a and c","upper case"] ["not a","b of a and b"] ["a and c","not a","c only"]
+-- clients
+bool(true)
+bool(true)
+bool(true)
+["to a"] [] []
+-- uids
+NULL
+["to one","to both","skipping"] ["to 2","to \"2\"","to both"] ["to 2","to \"2\"","to both"]
+-- groups
+NULL
+["to the room","b twice","a only"] ["to the room","to 7","b twice","b twice"] []
+-- any bytes, any length that fits
+bool(true)
+bool(true)
+bool(true)
+-- raw
+bool(true)
+-- closing
+bool(true)
+string(7) "goodbye"
+NULL
+bool(true)
+NULL
+bool(true)
+string(4) "left"

@@ -1,0 +1,93 @@
+--TEST--
+gateway.stub.php is what the extension is
+--EXTENSIONS--
+gateway
+tokenizer
+--FILE--
+<?php
+// The stub's classes, in a namespace of their own so that they can stand beside the extension's.
+$stub = file_get_contents(__DIR__ . '/../gateway.stub.php');
+eval('namespace Stub;' . preg_replace('/^<\?php/', '', $stub, 1));
+
+function describe_type(?ReflectionType $type): string
+{
+    return $type === null ? '' : "$type ";
+}
+
+function describe_method(ReflectionMethod $method): string
+{
+    $parameters = array_map(function (ReflectionParameter $parameter) {
+        $default = $parameter->isDefaultValueAvailable() ? ' = ' . var_export($parameter->getDefaultValue(), true) : '';
+        return describe_type($parameter->getType()) . ($parameter->isPassedByReference() ? '&' : '')
+            . ($parameter->isVariadic() ? '...' : '') . '$' . $parameter->getName() . $default;
+    }, $method->getParameters());
+    return implode(' ', Reflection::getModifierNames($method->getModifiers())) . ' function ' . $method->getName() . '('
+        . implode(', ', $parameters) . ') ' . describe_type($method->getReturnType())
+        . $method->getNumberOfRequiredParameters();
+}
+
+function describe(ReflectionClass $class): array
+{
+    $lines = ['class ' . $class->getShortName() . ' extends ' . ($class->getParentClass() ?: null)?->getName()];
+    foreach ($class->getReflectionConstants() as $constant) {
+        $lines[] = 'const ' . $constant->getName() . ' = ' . var_export($constant->getValue(), true);
+    }
+    foreach ($class->getProperties() as $property) {
+        if ($property->getDeclaringClass() == $class) {
+            $lines[] = implode(' ', Reflection::getModifierNames($property->getModifiers())) . ' '
+                . describe_type($property->getType()) . '$' . $property->getName() . ' = '
+                . var_export($property->getDefaultValue(), true);
+        }
+    }
+    foreach ($class->getMethods() as $method) {
+        if ($method->getDeclaringClass() == $class) {
+            $lines[] = describe_method($method);
+        }
+    }
+    sort($lines);
+    return $lines;
+}
+
+$known = array_map(fn ($class) => $class->getName(), (new ReflectionExtension('gateway'))->getClasses());
+// Aliases stand there under their own names.
+$known = array_unique(array_values($known));
+$written = array_map(
+    fn ($name) => substr($name, strlen('Stub\\')),
+    array_values(array_filter(get_declared_classes(), fn ($name) => str_starts_with($name, 'Stub\\')))
+);
+sort($known);
+sort($written);
+var_dump($known === $written, $known);
+foreach ($written as $name) {
+    $stub = describe(new ReflectionClass("Stub\\$name"));
+    $built = describe(new ReflectionClass($name));
+    echo "$name: ", count($built) > 0 ? 'described' : 'empty', "\n";
+    foreach (array_diff($stub, $built) as $line) {
+        echo "only in the stub: $line\n";
+    }
+    foreach (array_diff($built, $stub) as $line) {
+        echo "only in the extension: $line\n";
+    }
+}
+echo "-- every method and class has a docblock\n";
+foreach ($written as $name) {
+    $class = new ReflectionClass("Stub\\$name");
+    foreach ([$class, ...$class->getMethods(), ...$class->getProperties()] as $documented) {
+        $own = !method_exists($documented, 'getDeclaringClass') || $documented->getDeclaringClass() == $class;
+        if ($own && $documented->getDocComment() === false) {
+            echo $documented->getName(), "\n";
+        }
+    }
+}
+?>
+--EXPECT--
+bool(true)
+array(2) {
+  [0]=>
+  string(7) "Gateway"
+  [1]=>
+  string(16) "GatewayException"
+}
+Gateway: described
+GatewayException: described
+-- every method and class has a docblock
