@@ -37,5 +37,6 @@ fn built(variable: &str, name: &str) -> anyhow::Result<PathBuf> {
 
 /// Says, past the test runner's capture, that a test did nothing and why.
 pub fn skip(test: &str, reason: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "SKIPPED {test}: {reason}");
+    // On a line of its own, wherever the runner's dots stand.
+    let _ = writeln!(std::io::stderr().lock(), "\nSKIPPED {test}: {reason}");
 }

@@ -1,12 +1,23 @@
 //! What the end to end tests share: real servers, clients and PHP processes on free ports.
 
 mod artifacts;
+mod browser;
 mod client;
+mod demo;
+mod eventually;
+mod network;
+mod php;
 mod php_peer;
+mod process_group;
 mod server;
 
 pub use artifacts::{extension, root, server_binary, skip};
+pub use browser::{Browser, Tab};
 pub use client::Client;
+pub use demo::{ALICE, BOB, Demo, Page, User, Visit};
+pub use eventually::eventually;
+pub use network::on_default_ports;
+pub use php::{php, run_script};
 pub use php_peer::{PhpPeer, new_producer};
 pub use server::Server;
 

@@ -1,0 +1,158 @@
+//! Headless Chromium, driven as a person would: pages, clicks, typed text.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
+use fantoccini::error::CmdError;
+use fantoccini::wd::{TimeoutConfiguration, WindowHandle};
+use fantoccini::{ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::process_group::ProcessGroup;
+use crate::{PATIENCE, eventually, soon};
+
+/// Debian's name first.
+const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+const FLAGS: [&str; 10] = [
+    "--headless",
+    "--remote-debugging-port=0",
+    "--no-sandbox", // which root cannot have
+    "--no-first-run",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+];
+
+/// One profile: its tabs share their cookies with each other and with no other browser.
+pub struct Browser {
+    session: fantoccini::Client,
+    // Dropped in this order, so that nobody writes to the profile any more when it is removed.
+    _driver: ProcessGroup,
+    _chromium: ProcessGroup,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Chromium is started here and not by its driver, which would put it into a process group of its own.
+    pub async fn start() -> anyhow::Result<Self> {
+        let profile = TempDir::with_prefix("gateway-test-browser-")?;
+        let (chromium, line) =
+            ProcessGroup::start(chromium(profile.path())?, "DevTools listening on ").await?;
+        let debugger = line.split('/').nth(2).with_context(|| format!("an address in {line}"))?;
+
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0");
+        let (driver, line) = ProcessGroup::start(command, "started successfully on port ").await?;
+        let port = line.rsplit(' ').next().unwrap_or_default().trim_end_matches('.');
+
+        let options = json!({ "goog:chromeOptions": { "debuggerAddress": debugger } });
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(serde_json::from_value(options)?);
+        let url = format!("http://127.0.0.1:{port}");
+        let session = soon("a browser session", builder.connect(&url)).await??;
+        let bounds = TimeoutConfiguration::new(Some(PATIENCE), Some(PATIENCE), None);
+        soon("setting timeouts", session.update_timeouts(bounds)).await??;
+        Ok(Self { session, _driver: driver, _chromium: chromium, _profile: profile })
+    }
+
+    /// Opens `url` in a new tab.
+    pub async fn open(&self, url: &str) -> anyhow::Result<Tab> {
+        let window = soon("a new tab", self.session.new_window(true)).await??;
+        let tab = Tab { session: self.session.clone(), window: window.handle };
+        tab.driven(tab.session.goto(url)).await?;
+        Ok(tab)
+    }
+}
+
+/// A tab of a [`Browser`]. Do not use two tabs of one browser at the same time: its session has one current tab.
+pub struct Tab {
+    session: fantoccini::Client,
+    window: WindowHandle,
+}
+
+impl Tab {
+    /// What a script returns that gets `arguments`.
+    pub async fn script(&self, script: &str, arguments: Vec<Value>) -> anyhow::Result<Value> {
+        self.driven(self.session.execute(script, arguments)).await
+    }
+
+    /// The texts of all elements that match.
+    pub async fn texts(&self, selector: &str) -> anyhow::Result<Vec<String>> {
+        let script = "return Array.from(document.querySelectorAll(arguments[0]), (each) => each.textContent)";
+        Ok(serde_json::from_value(self.script(script, vec![selector.into()]).await?)?)
+    }
+
+    /// An attribute of the first element that matches, if both are there.
+    pub async fn attribute(&self, selector: &str, name: &str) -> anyhow::Result<Option<String>> {
+        let script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1])";
+        Ok(serde_json::from_value(self.script(script, vec![selector.into(), name.into()]).await?)?)
+    }
+
+    pub async fn choose(&self, selector: &str, label: &str) -> anyhow::Result<()> {
+        self.driven(async { self.session.find(Locator::Css(selector)).await?.select_by_label(label).await })
+            .await
+    }
+
+    pub async fn write(&self, selector: &str, text: &str) -> anyhow::Result<()> {
+        self.driven(async { self.session.find(Locator::Css(selector)).await?.send_keys(text).await }).await
+    }
+
+    /// Clicks what sends a form, and waits for the page that comes of it.
+    pub async fn submit(&self, selector: &str) -> anyhow::Result<()> {
+        let click = async { self.session.find(Locator::Css(selector)).await?.click().await };
+        self.leave_page(click).await
+    }
+
+    pub async fn reload(&self) -> anyhow::Result<()> {
+        self.leave_page(self.session.refresh()).await
+    }
+
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.driven(self.session.close_window()).await
+    }
+
+    pub async fn screenshot(&self) -> anyhow::Result<Vec<u8>> {
+        self.driven(self.session.screenshot()).await
+    }
+
+    /// The driver may answer before the next page is there, so this one is marked, and the mark goes with it.
+    async fn leave_page(&self, act: impl Future<Output = Result<(), CmdError>>) -> anyhow::Result<()> {
+        self.script("document.documentElement.dataset.left = 'yes'", vec![]).await?;
+        self.driven(act).await?;
+        eventually("the next page", json!(true), async || {
+            let loaded = "const left = 'left' in document.documentElement.dataset;\
+                return document.readyState === 'complete' && !left";
+            self.script(loaded, vec![]).await
+        })
+        .await
+    }
+
+    async fn driven<T>(&self, command: impl Future<Output = Result<T, CmdError>>) -> anyhow::Result<T> {
+        let command = async {
+            self.session.switch_to_window(self.window.clone()).await?;
+            command.await
+        };
+        Ok(soon("the browser's answer", command).await??)
+    }
+}
+
+/// All that Chromium leaves behind goes into `directory`.
+fn chromium(directory: &Path) -> anyhow::Result<Command> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = |name: &&str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    let name = NAMES.into_iter().find(installed).context("Chromium is missing (`make test` installs it)")?;
+    let mut command = Command::new(name);
+    command
+        .args(FLAGS)
+        .arg(format!("--user-data-dir={}", directory.join("profile").display()))
+        .arg("about:blank");
+    command.env("HOME", directory).env("TMPDIR", directory);
+    Ok(command)
+}

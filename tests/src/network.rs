@@ -1,0 +1,74 @@
+//! The default ports, for tests of what has them written in: the tutorial's code names its ports.
+
+use std::io::{self, Read as _};
+use std::net::TcpListener;
+use std::sync::{Mutex, PoisonError};
+
+use nix::libc;
+use nix::sched::{CloneFlags, unshare};
+use socket2::{Protocol, Socket, Type};
+
+use crate::skip;
+
+/// What the scenarios listen on.
+const DEFAULTS: [&str; 4] = ["0.0.0.0:8282", "127.0.0.1:1238", "127.0.0.1:1236", "127.0.0.1:8080"];
+
+/// One scenario at a time: they are heavy, and where there is only the machine's network they share its ports.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Runs `scenario` and all that it starts in a network of its own. Who may not have one (it takes root) gets the
+/// machine's, if the default ports are free there; else the test is skipped.
+pub fn on_default_ports(
+    test: &str,
+    scenario: impl AsyncFnOnce() -> anyhow::Result<()> + Send,
+) -> anyhow::Result<()> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    // A network belongs to a thread and is inherited by its children, threads and processes.
+    let thread = || {
+        if !enter_own_network()?
+            && let Some(taken) = DEFAULTS.iter().find(|address| TcpListener::bind(address).is_err())
+        {
+            skip(test, &format!("no network of its own without root, and on this machine {taken} is taken"));
+            return Ok(());
+        }
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(scenario())
+    };
+    std::thread::scope(|scope| scope.spawn(thread).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// False when this machine does not let us have one.
+fn enter_own_network() -> io::Result<bool> {
+    match unshare(CloneFlags::CLONE_NEWNET) {
+        Ok(()) => bring_loopback_up().map(|()| true),
+        Err(_) => Ok(false),
+    }
+}
+
+/// What `ip link set lo up` asks of the kernel: an rtnetlink message, `nlmsghdr` and `ifinfomsg`.
+fn bring_loopback_up() -> io::Result<()> {
+    const LENGTH: u32 = 32;
+    const LOOPBACK: i32 = 1;
+    let up = libc::IFF_UP as u32;
+    let mut message = Vec::new();
+    message.extend(LENGTH.to_ne_bytes());
+    message.extend(libc::RTM_NEWLINK.to_ne_bytes());
+    message.extend(((libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16).to_ne_bytes());
+    message.extend([0; 8]); // sequence number and port: there is only this one message
+    message.extend([0; 4]); // address family and device type: any
+    message.extend(LOOPBACK.to_ne_bytes());
+    message.extend(up.to_ne_bytes()); // the flags
+    message.extend(up.to_ne_bytes()); // which of them to change
+
+    let mut kernel =
+        Socket::new(libc::AF_NETLINK.into(), Type::RAW, Some(Protocol::from(libc::NETLINK_ROUTE)))?;
+    kernel.send(&message)?;
+    // The answer is a header of 16 bytes, then 0 or a negated errno.
+    let mut answer = [0; 128];
+    let length = kernel.read(&mut answer)?;
+    match answer[..length].get(16..20).and_then(|code| code.try_into().ok()).map(i32::from_ne_bytes) {
+        Some(0) => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(-code)),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}

@@ -1,0 +1,39 @@
+//! Real PHP with the extension.
+
+use std::process::{Output, Stdio};
+
+use anyhow::Context as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::{extension, root, soon};
+
+/// PHP that loads the extension under test and nothing of the machine's own configuration.
+pub fn php() -> anyhow::Result<Command> {
+    let mut command = Command::new("php");
+    command.arg("-n").arg("-d").arg(format!("extension={}", extension()?.display()));
+    command.args(["-d", "error_reporting=-1", "-d", "display_errors=stderr"]).kill_on_drop(true);
+    Ok(command)
+}
+
+/// Runs a script of tests/php to its end. It must succeed and complain of nothing; gives what it printed.
+pub async fn run_script(script: &str, args: &[&str], input: &str) -> anyhow::Result<String> {
+    let Output { status, stdout, stderr } = soon(script, async {
+        let mut process = php()?
+            .arg(root().join("tests/php").join(script))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("starting php")?;
+        let mut stdin = process.stdin.take().context("its input")?;
+        stdin.write_all(input.as_bytes()).await?;
+        drop(stdin);
+        anyhow::Ok(process.wait_with_output().await?)
+    })
+    .await??;
+    let complaints = String::from_utf8_lossy(&stderr);
+    anyhow::ensure!(status.success() && complaints.is_empty(), "{script}: {status}, {complaints}");
+    Ok(String::from_utf8(stdout)?)
+}

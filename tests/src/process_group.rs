@@ -1,0 +1,72 @@
+//! A process and its descendants, which all end together.
+
+use std::io::{BufRead as _, BufReader, PipeReader};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+
+use anyhow::Context as _;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::sync::oneshot;
+
+use crate::soon;
+
+/// Killed when dropped.
+pub(crate) struct ProcessGroup {
+    leader: Child,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl ProcessGroup {
+    /// Starts `command`, and waits for the line with `ready` in it, which it also gives.
+    pub(crate) async fn start(mut command: Command, ready: &'static str) -> anyhow::Result<(Self, String)> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let (output, input) = std::io::pipe()?;
+        command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input).process_group(0);
+        // Ctrl-C does not reach another process group, but the leader at least ends with the test's thread.
+        // SAFETY: between fork and exec this makes one system call and touches no memory of the parent.
+        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+        let leader =
+            command.spawn().with_context(|| format!("{name} did not start (`make test` installs it)"))?;
+        // The command has the pipe's other end open, and the reader would never see the end.
+        drop(command);
+
+        let (found, line) = oneshot::channel();
+        let reader = std::thread::spawn({
+            let name = name.clone();
+            move || read(&name, output, ready, found)
+        });
+        let group = Self { leader, reader: Some(reader) };
+        let line = soon(&format!("{name}'s start"), line)
+            .await?
+            .with_context(|| format!("{name} ended before it said {ready:?}"))?;
+        Ok((group, line))
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        let _ = killpg(Pid::from_raw(self.leader.id().cast_signed()), Signal::SIGKILL);
+        let _ = self.leader.wait();
+        // The output ends with the last process that could write to it, wherever it was in the tree.
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+/// Shows the output with the test's own, so that a failed test has it, and picks the awaited line.
+fn read(name: &str, output: PipeReader, ready: &str, found: oneshot::Sender<String>) {
+    let mut found = Some(found);
+    for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        eprintln!("{name}: {line}");
+        if line.contains(ready)
+            && let Some(found) = found.take()
+        {
+            let _ = found.send(line.into_owned());
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The tutorial's application in real browsers: PHP serves the page, Chromium shows it, nothing in it is edited.
+
+use gateway_tests::{ALICE, BOB, Browser, Demo, Page, eventually, on_default_ports, skip};
+use gateway_wire::bridge::{Query, Value};
+use nix::sys::signal::Signal;
+
+/// Every scenario is a test of the plain page, and one of the Yii2 page.
+macro_rules! on_both_pages {
+    ($($scenario:ident)*) => {
+        mod plain {
+            $(#[test] fn $scenario() -> anyhow::Result<()> {
+                super::run(stringify!($scenario), super::Page::Plain, super::$scenario)
+            })*
+        }
+        mod yii2 {
+            $(#[test] fn $scenario() -> anyhow::Result<()> {
+                super::run(stringify!($scenario), super::Page::Yii2, super::$scenario)
+            })*
+        }
+    };
+}
+
+on_both_pages! {
+    a_comment_reaches_all_tabs_of_its_receiver_and_no_other
+    many_php_processes_serve_the_page
+    a_closed_tab_is_forgotten
+    a_reload_binds_again
+    guests_are_bound_to_nobody
+    a_comment_is_saved_while_the_server_is_down
+}
+
+fn run(
+    scenario: &str,
+    page: Page,
+    play: impl AsyncFnOnce(Page) -> anyhow::Result<()> + Send,
+) -> anyhow::Result<()> {
+    let test = format!("{scenario} ({page:?})");
+    if let Some(reason) = page.missing() {
+        skip(&test, reason);
+        return Ok(());
+    }
+    on_default_ports(&test, async || play(page).await)
+}
+
+const SENT: &str = "saved, and the live notification was sent";
+
+async fn a_comment_reaches_all_tabs_of_its_receiver_and_no_other(page: Page) -> anyhow::Result<()> {
+    two_users_with_two_tabs_each(Demo::start(page).await?).await
+}
+
+async fn many_php_processes_serve_the_page(page: Page) -> anyhow::Result<()> {
+    two_users_with_two_tabs_each(Demo::start_with_workers(page, 4).await?).await
+}
+
+async fn two_users_with_two_tabs_each(demo: Demo) -> anyhow::Result<()> {
+    let (alices, bobs) = tokio::try_join!(Browser::start(), Browser::start())?;
+    let alice = [demo.log_in(&alices, ALICE).await?, demo.visit(&alices).await?];
+    let bob = [demo.log_in(&bobs, BOB).await?, demo.visit(&bobs).await?];
+    for (tabs, user) in [(&alice, ALICE), (&bob, BOB)] {
+        for tab in tabs {
+            demo.bound(tab, user).await?;
+        }
+    }
+
+    // Writing loads the page anew: that tab starts from zero.
+    assert_eq!(bob[1].comment(ALICE, "good morning").await?, SENT);
+    demo.bound(&bob[1], BOB).await?;
+    for tab in &alice {
+        tab.counts_to(1).await?;
+    }
+    assert_eq!(demo.message_counts([&alice[0], &alice[1], &bob[0], &bob[1]]).await?, [1, 1, 0, 0]);
+
+    assert_eq!(alice[1].comment(BOB, "and to you").await?, SENT);
+    demo.bound(&alice[1], ALICE).await?;
+    for tab in &bob {
+        tab.counts_to(1).await?;
+    }
+    assert_eq!(demo.message_counts([&alice[0], &alice[1], &bob[0], &bob[1]]).await?, [1, 0, 1, 1]);
+    assert_eq!(alice[1].comments().await?, ["and to you", "good morning"]);
+    Ok(())
+}
+
+async fn a_closed_tab_is_forgotten(page: Page) -> anyhow::Result<()> {
+    let demo = Demo::start(page).await?;
+    let (alices, bobs) = tokio::try_join!(Browser::start(), Browser::start())?;
+    let (stays, closes) = (demo.log_in(&alices, ALICE).await?, demo.visit(&alices).await?);
+    let bob = demo.log_in(&bobs, BOB).await?;
+    let (staying, closing) = (demo.bound(&stays, ALICE).await?, demo.bound(&closes, ALICE).await?);
+    demo.connections_are(ALICE, vec![staying, closing]).await?;
+
+    closes.tab.close().await?;
+    demo.connections_are(ALICE, vec![staying]).await?;
+
+    assert_eq!(bob.comment(ALICE, "still there?").await?, SENT);
+    stays.counts_to(1).await?;
+    assert_eq!(demo.message_counts([&stays, &bob]).await?, [1, 0]);
+    Ok(())
+}
+
+async fn a_reload_binds_again(page: Page) -> anyhow::Result<()> {
+    let demo = Demo::start(page).await?;
+    let (alices, bobs) = tokio::try_join!(Browser::start(), Browser::start())?;
+    let (alice, bob) = (demo.log_in(&alices, ALICE).await?, demo.log_in(&bobs, BOB).await?);
+    let old = demo.bound(&alice, ALICE).await?;
+
+    alice.tab.reload().await?;
+    let new = demo.bound(&alice, ALICE).await?;
+    assert_ne!(new, old);
+    demo.connections_are(ALICE, vec![new]).await?;
+
+    assert_eq!(bob.comment(ALICE, "welcome back").await?, SENT);
+    alice.counts_to(1).await?;
+    assert_eq!(demo.message_counts([&alice]).await?, [1]);
+    Ok(())
+}
+
+async fn guests_are_bound_to_nobody(page: Page) -> anyhow::Result<()> {
+    let demo = Demo::start(page).await?;
+    let (alices, others) = tokio::try_join!(Browser::start(), Browser::start())?;
+    let (alice, leaves) = (demo.log_in(&alices, ALICE).await?, demo.visit(&alices).await?);
+    demo.bound(&alice, ALICE).await?;
+    demo.bound(&leaves, ALICE).await?;
+    let guest = demo.visit(&others).await?;
+    guest.comes_to("guest").await?;
+    let uid = Query::UidOfClient { client: guest.client_id().await? };
+    assert_eq!(demo.php().await?.ask(uid).await?, Value::Null);
+
+    assert_eq!(leaves.comment(ALICE, "a note to myself").await?, SENT);
+    demo.bound(&leaves, ALICE).await?;
+    alice.counts_to(1).await?;
+    assert_eq!(demo.message_counts([&alice, &guest]).await?, [1, 0]);
+
+    // Who logs out is a guest again; the other tab of the same browser has to be reloaded to become one.
+    leaves.log_out().await?;
+    leaves.comes_to("guest").await?;
+    alice.tab.reload().await?;
+    alice.comes_to("guest").await?;
+    demo.connections_are(ALICE, vec![]).await?;
+
+    guest.log_in(BOB).await?;
+    demo.bound(&guest, BOB).await?;
+    assert_eq!(guest.comment(ALICE, "gone already?").await?, SENT);
+    demo.bound(&guest, BOB).await?;
+    assert_eq!(demo.message_counts([&alice, &leaves, &guest]).await?, [0, 0, 0]);
+    Ok(())
+}
+
+async fn a_comment_is_saved_while_the_server_is_down(page: Page) -> anyhow::Result<()> {
+    let mut demo = Demo::start(page).await?;
+    let (alices, bobs) = tokio::try_join!(Browser::start(), Browser::start())?;
+    let (alice, bob) = (demo.log_in(&alices, ALICE).await?, demo.log_in(&bobs, BOB).await?);
+    demo.bound(&alice, ALICE).await?;
+    demo.bound(&bob, BOB).await?;
+
+    demo.server.signal(Signal::SIGKILL)?;
+    demo.server.exit().await?;
+    alice.comes_to("closed").await?;
+    let said = bob.comment(ALICE, "can you hear me?").await?;
+    assert!(said.starts_with("saved, but the live notification was not delivered: "), "{said}");
+    assert_eq!(bob.tab.attribute(".flash", "class").await?.as_deref(), Some("flash warning"));
+    assert_eq!(bob.comments().await?, ["can you hear me?"]);
+
+    demo.server = Demo::start_server().await?;
+    for (visit, user) in [(&alice, ALICE), (&bob, BOB)] {
+        // PHP looks for the server again in a second or two; until then it says at once that there is none.
+        eventually("a page that is bound again", true, async || {
+            visit.tab.reload().await?;
+            Ok(visit.comes_to("bound").await.is_ok())
+        })
+        .await?;
+        demo.bound(visit, user).await?;
+    }
+    assert_eq!(bob.comment(ALICE, "and now?").await?, SENT);
+    alice.counts_to(1).await?;
+    assert_eq!(demo.message_counts([&alice]).await?, [1]);
+    Ok(())
+}
