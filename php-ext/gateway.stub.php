@@ -210,6 +210,332 @@ class Gateway
     public static function getAllClientCount()
     {
     }
+
+    /**
+     * Closes a connection at once: nothing that is queued for it goes out.
+     *
+     * @return bool true: the order was handed over
+     */
+    public static function destroyClient(string $client_id)
+    {
+    }
+
+    /**
+     * As {@see Gateway::destroyClient()}, in the original's spelling.
+     *
+     * @return bool true: the order was handed over
+     */
+    public static function destoryClient(string $client_id)
+    {
+    }
+
+    /**
+     * Empties a group.
+     *
+     * @param int|string $group
+     * @return false|null false when the group is empty
+     */
+    public static function ungroup(mixed $group)
+    {
+    }
+
+    /**
+     * Which of several uids have a connection.
+     *
+     * @param array<int|string> $uids
+     * @return array<int|string, int> 1 or 0 for each uid
+     */
+    public static function isUidsOnline(array $uids)
+    {
+    }
+
+    /**
+     * The connections of several uids.
+     *
+     * @param array<int|string> $uids
+     * @return array<int|string, string[]> client_ids for each uid
+     */
+    public static function batchGetClientIdByUid(array $uids)
+    {
+    }
+
+    /**
+     * How many connections are in a group, or in all.
+     *
+     * @param int|string $group '' is everybody
+     * @return int
+     */
+    public static function getClientIdCountByGroup(mixed $group = '')
+    {
+    }
+
+    /**
+     * As {@see Gateway::getClientIdCountByGroup()}.
+     *
+     * @param int|string $group '' is everybody
+     * @return int
+     */
+    public static function getClientCountByGroup(mixed $group = '')
+    {
+    }
+
+    /**
+     * How many connections are in each of several groups.
+     *
+     * @param array<int|string> $groups
+     * @return array<int|string, int> a number for each group
+     */
+    public static function batchGetClientIdCountByGroup(array $groups)
+    {
+    }
+
+    /**
+     * How many different uids have a connection.
+     *
+     * @return int
+     */
+    public static function getAllUidCount()
+    {
+    }
+
+    /**
+     * All connections.
+     *
+     * @return array<string, string> client_id => client_id
+     */
+    public static function getAllClientIdList()
+    {
+    }
+
+    /**
+     * The connections in a group, or in any of several.
+     *
+     * @param int|string|array<int|string> $group
+     * @return array<string, string> client_id => client_id
+     */
+    public static function getClientIdListByGroup(mixed $group)
+    {
+    }
+
+    /**
+     * All uids that have a connection.
+     *
+     * @return array<int|string, string> uid => uid
+     */
+    public static function getAllUidList()
+    {
+    }
+
+    /**
+     * The uids of the connections in a group, or in any of several.
+     *
+     * @param int|string|array<int|string> $group
+     * @return array<int|string, string> uid => uid
+     */
+    public static function getUidListByGroup(mixed $group)
+    {
+    }
+
+    /**
+     * How many different uids are in a group, or in any of several.
+     *
+     * @param int|string|array<int|string> $group
+     * @return int
+     */
+    public static function getUidCountByGroup(mixed $group)
+    {
+    }
+
+    /**
+     * All groups that somebody is in.
+     *
+     * @return array<int|string, int|string> group => group, integers where they look like one
+     */
+    public static function getAllGroupIdList()
+    {
+    }
+
+    /**
+     * The uids in each group.
+     *
+     * @return array<int|string, array<int|string, string>> group => [uid => uid]
+     */
+    public static function getAllGroupUidList()
+    {
+    }
+
+    /**
+     * How many different uids are in each group.
+     *
+     * @return array<int|string, int> group => number
+     */
+    public static function getAllGroupUidCount()
+    {
+    }
+
+    /**
+     * The connections in each group.
+     *
+     * @return array<int|string, array<string, string>> group => [client_id => client_id]
+     */
+    public static function getAllGroupClientIdList()
+    {
+    }
+
+    /**
+     * How many connections are in each group.
+     *
+     * @return array<int|string, int> group => number
+     */
+    public static function getAllGroupClientIdCount()
+    {
+    }
+
+    /**
+     * The session of a connection.
+     *
+     * @return array|null `[]` when it has none, null when the connection is not there
+     */
+    public static function getSession(string $client_id)
+    {
+    }
+
+    /**
+     * Sets the session of a connection, in place of the one it may have had.
+     *
+     * @return void
+     */
+    public static function setSession(string $client_id, array $session)
+    {
+    }
+
+    /**
+     * Changes the session of a connection to `array_replace_recursive($old, $session)`, in one step within the gateway.
+     *
+     * @return void
+     */
+    public static function updateSession(string $client_id, array $session)
+    {
+    }
+
+    /**
+     * As {@see Gateway::setSession()}, for frameworks that serialize themselves.
+     *
+     * @param string $session_str a serialized array, or '' for none
+     * @return bool true: the order was handed over
+     */
+    public static function setSocketSession(string $client_id, string $session_str)
+    {
+    }
+
+    /**
+     * The sessions of all connections, or of those in a group.
+     *
+     * @param int|string $group '' is everybody
+     * @return array<string, array> client_id => session, `[]` when it has none
+     */
+    public static function getAllClientSessions(mixed $group = '')
+    {
+    }
+
+    /**
+     * The sessions of the connections in a group, or in any of several.
+     *
+     * @param int|string|array<int|string> $group
+     * @return array<string, array> client_id => session, `[]` when it has none
+     */
+    public static function getClientSessionsByGroup(mixed $group)
+    {
+    }
+
+    /**
+     * As {@see Gateway::getAllClientSessions()}.
+     *
+     * @deprecated
+     * @param int|string $group '' is everybody
+     * @return array<string, array>
+     */
+    public static function getAllClientInfo(mixed $group = '')
+    {
+    }
+
+    /**
+     * As {@see Gateway::getClientSessionsByGroup()}.
+     *
+     * @deprecated
+     * @param int|string|array<int|string> $group
+     * @return array<string, array>
+     */
+    public static function getClientInfoByGroup(mixed $group)
+    {
+    }
+
+    /**
+     * Sends to the client whose event is being handled; throws outside an event.
+     *
+     * @return bool
+     */
+    public static function sendToCurrentClient(string $message, bool $raw = false)
+    {
+    }
+
+    /**
+     * Closes the client whose event is being handled; throws outside an event.
+     *
+     * @return bool
+     */
+    public static function closeCurrentClient(?string $message = null)
+    {
+    }
+
+    /**
+     * Closes, at once, the client whose event is being handled; throws outside an event.
+     *
+     * @return bool
+     */
+    public static function destroyCurrentClient()
+    {
+    }
+
+    /**
+     * As {@see Gateway::destroyCurrentClient()}, in the original's spelling.
+     *
+     * @return bool
+     */
+    public static function destoryCurrentClient()
+    {
+    }
+
+    /**
+     * Accepted for programs that call it; nothing has to be set.
+     *
+     * @return void
+     */
+    public static function setBusinessWorker(mixed $worker)
+    {
+    }
+
+    /**
+     * What went wrong last in this request: the text of the exception or warning, also where `gateway.on_error = silent`
+     * raised none.
+     *
+     * @return string|null
+     */
+    public static function lastError()
+    {
+    }
+
+    /**
+     * What became of the calls of this process that change something, on the link to the present register address:
+     * `queued` and `queued_bytes` wait to be confirmed, `acked` were confirmed, `resent` were sent again after a lost
+     * connection (and took effect once), `dropped` were refused by the gateway; `connected_to` is the gateway's address,
+     * or null.
+     *
+     * @return array{queued: int, queued_bytes: int, acked: int, resent: int, dropped: int, connected_to: string|null}
+     */
+    public static function stats()
+    {
+    }
 }
 
 /**

@@ -6,7 +6,7 @@ use std::ptr;
 
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::flags::DataType;
-use ext_php_rs::types::{ZendStr, Zval};
+use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{MAX_NAME, Str};
 use serde_bytes::Bytes;
@@ -164,9 +164,22 @@ impl<'a> Argument<'a> for Name<'a> {
             None => Err(type_error(position, c"string|int", value)),
         }
     }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(Cow::Borrowed(b"")))
+    }
 }
 
 impl Name<'_> {
+    /// Everybody when it is left out or '', else the members of the group.
+    pub(crate) fn scope(&self) -> Option<Vec<Str<'_>>> {
+        (!self.0.is_empty()).then(|| vec![self.wire()])
+    }
+
+    pub(crate) fn wire(&self) -> Str<'_> {
+        Bytes::new(&self.0)
+    }
+
     /// `None`, after a warning, when it is empty. `undone` says what has not been done.
     pub(crate) fn filled(&self, naming: Naming, undone: &str) -> Result<Option<Str<'_>>, Failure> {
         if !is_empty(&self.0) {
@@ -205,11 +218,7 @@ impl<'a> Argument<'a> for Names<'a> {
                 None => Err(type_error(position, c"array|string|int", value)),
             };
         };
-        let names = list.values().map(|entry| match name(entry.dereference())? {
-            Some(name) => Ok(Name(name)),
-            None => Err(type_error(position, c"a list of string|int", value)),
-        });
-        names.collect::<Result<_, _>>().map(Self::Many)
+        names(value, list, position).map(Self::Many)
     }
 }
 
@@ -249,6 +258,48 @@ fn warn_of_empty(naming: Naming, undone: &str) -> Result<(), Failure> {
     ))
 }
 
+/// An array of uids or groups, as they are: an empty one is asked for like any other, and nobody has it.
+pub(crate) struct NameList<'a>(Vec<Name<'a>>);
+
+impl<'a> Argument<'a> for NameList<'a> {
+    const TYPE: DataType = DataType::Array;
+
+    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
+        match value.array() {
+            Some(list) => names(value, list, position).map(Self),
+            None => Err(type_error(position, c"array", value)),
+        }
+    }
+}
+
+impl NameList<'_> {
+    pub(crate) fn wire(&self) -> Vec<Str<'_>> {
+        self.0.iter().map(Name::wire).collect()
+    }
+}
+
+/// An array of anything.
+pub(crate) struct Array<'a>(pub(crate) &'a Zval);
+
+impl<'a> Argument<'a> for Array<'a> {
+    const TYPE: DataType = DataType::Array;
+
+    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_array() { Ok(Self(value)) } else { Err(type_error(position, c"array", value)) }
+    }
+}
+
+/// Anything, which is not looked at.
+pub(crate) struct Anything;
+
+impl<'a> Argument<'a> for Anything {
+    const TYPE: DataType = DataType::Mixed;
+
+    fn read(_: &'a mut Zval, _: u32) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+}
+
 /// `empty()` of a string.
 fn is_empty(name: &[u8]) -> bool {
     matches!(name, b"" | b"0")
@@ -275,6 +326,14 @@ fn name(value: &Zval) -> Result<Option<Cow<'_, [u8]>>, Failure> {
     // SAFETY: the string is handed over with a reference of its own.
     let string: ZBox<ZendStr> = unsafe { ZBox::from_raw(converted) };
     Ok(Some(Cow::Owned(string.as_bytes().to_vec())))
+}
+
+fn names<'a>(value: &Zval, list: &'a ZendHashTable, position: u32) -> Result<Vec<Name<'a>>, Failure> {
+    let names = list.values().map(|entry| match name(entry.dereference())? {
+        Some(name) => Ok(Name(name)),
+        None => Err(type_error(position, c"a list of string|int", value)),
+    });
+    names.collect()
 }
 
 /// What a string parameter takes. A number becomes a string in its place in the frame.

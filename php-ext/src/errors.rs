@@ -1,5 +1,6 @@
 //! How failures reach PHP: the one place that throws and warns.
 
+use std::cell::RefCell;
 use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -13,6 +14,7 @@ use ext_php_rs::zend::{ClassEntry, ExecutorGlobals, ce};
 use gateway_link::{AddressError, LinkError, NoAddress};
 use gateway_wire::MalformedClientId;
 
+use crate::ini::{self, OnError};
 use crate::sys;
 
 /// Why a method ends without a result.
@@ -22,6 +24,21 @@ pub(crate) enum Failure {
     Pending,
     /// To be thrown as a GatewayException.
     Exception(String),
+    /// The gateway could not be reached, or does not answer: told as gateway.on_error wants it.
+    Link(String),
+}
+
+thread_local! {
+    /// What went wrong last in this request.
+    static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+pub(crate) fn last() -> Option<String> {
+    LAST.with_borrow(Clone::clone)
+}
+
+pub(crate) fn forget_last() {
+    LAST.set(None);
 }
 
 static EXCEPTION: AtomicPtr<ClassEntry> = AtomicPtr::new(ptr::null_mut());
@@ -38,13 +55,26 @@ impl Failure {
     pub(crate) fn raise(self) {
         match self {
             Self::Pending => {}
-            Self::Exception(message) => {
-                // SAFETY: null, or the class that was registered at startup and lives as long as the module.
-                let class = unsafe { EXCEPTION.load(Ordering::Acquire).as_ref() };
-                PhpException::new(printable(&message), 0, class.unwrap_or_else(ce::exception)).throw();
-            }
+            Self::Exception(message) => throw(&message),
+            Self::Link(message) => match ini::on_error() {
+                OnError::Exception => throw(&message),
+                // A handler that throws leaves its exception pending, which is as it should be.
+                OnError::Warning => drop(warn(&message)),
+                OnError::Silent => note(&message),
+            },
         }
     }
+}
+
+fn throw(message: &str) {
+    note(message);
+    // SAFETY: null, or the class that was registered at startup and lives as long as the module.
+    let class = unsafe { EXCEPTION.load(Ordering::Acquire).as_ref() };
+    PhpException::new(printable(message), 0, class.unwrap_or_else(ce::exception)).throw();
+}
+
+fn note(message: &str) {
+    LAST.set(Some(message.to_owned()));
 }
 
 /// The TypeError that PHP's own functions throw. `expected` reads like "string" or "?string".
@@ -66,7 +96,14 @@ pub(crate) fn type_error(position: u32, expected: &CStr, given: &Zval) -> Failur
 
 /// E_WARNING. A handler of the program may turn it into an exception, and then the method must end.
 pub(crate) fn warn(message: &str) -> Result<(), Failure> {
+    note(message);
     php_error(&ErrorType::Warning, &printable(message));
+    if ExecutorGlobals::has_exception() { Err(Failure::Pending) } else { Ok(()) }
+}
+
+/// E_DEPRECATED.
+pub(crate) fn deprecated(message: &str) -> Result<(), Failure> {
+    php_error(&ErrorType::Deprecated, message);
     if ExecutorGlobals::has_exception() { Err(Failure::Pending) } else { Ok(()) }
 }
 
@@ -77,7 +114,11 @@ fn printable(message: &str) -> String {
 
 impl From<LinkError> for Failure {
     fn from(error: LinkError) -> Self {
-        Self::Exception(error.to_string())
+        match error {
+            // The program's own doing, whatever the gateway.
+            LinkError::TooLarge(_) => Self::Exception(error.to_string()),
+            _ => Self::Link(error.to_string()),
+        }
     }
 }
 

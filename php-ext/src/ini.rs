@@ -13,12 +13,13 @@ use crate::sys;
 /// Set where the server is configured, not by programs, which have the class's properties for that.
 const CONFIGURED: IniEntryPermission = IniEntryPermission::PerDir.union(IniEntryPermission::System);
 
-static ENTRIES: IniEntryDefs<7> = IniEntryDefs::new([
+static ENTRIES: IniEntryDefs<8> = IniEntryDefs::new([
     IniEntryDef::new(c"gateway.register_address", c"127.0.0.1:1236", CONFIGURED),
     secret(IniEntryDef::new(c"gateway.secret_key", c"", CONFIGURED)),
     IniEntryDef::new(c"gateway.connect_timeout", c"3", CONFIGURED),
     IniEntryDef::new(c"gateway.aliases", c"1", IniEntryPermission::System),
     IniEntryDef::new(c"gateway.flush_timeout", c"1", IniEntryPermission::All),
+    IniEntryDef::new(c"gateway.on_error", c"exception", IniEntryPermission::All),
     IniEntryDef::new(c"gateway.buffer_bytes", c"16M", CONFIGURED),
     IniEntryDef::end(),
 ]);
@@ -55,10 +56,36 @@ pub(crate) fn buffer_bytes() -> usize {
     checked_buffer_bytes().unwrap_or(16 << 20)
 }
 
+/// What becomes of a call when the gateway cannot be reached or does not answer in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnError {
+    Exception,
+    Warning,
+    /// Only `Gateway::lastError()` tells.
+    Silent,
+}
+
+pub(crate) fn on_error() -> OnError {
+    checked_on_error().unwrap_or(OnError::Exception)
+}
+
+fn checked_on_error() -> Result<OnError, String> {
+    match text(c"gateway.on_error").to_ascii_lowercase().as_slice() {
+        b"exception" => Ok(OnError::Exception),
+        b"warning" => Ok(OnError::Warning),
+        b"silent" => Ok(OnError::Silent),
+        _ => Err(bad(c"gateway.on_error", "exception, warning or silent")),
+    }
+}
+
 /// What is wrong with the values, in words.
 pub(crate) fn complaints() -> Vec<String> {
-    let wrong =
-        [checked_connect_timeout().err(), checked_flush_timeout().err(), checked_buffer_bytes().err()];
+    let wrong = [
+        checked_connect_timeout().err(),
+        checked_flush_timeout().err(),
+        checked_on_error().err(),
+        checked_buffer_bytes().err(),
+    ];
     wrong.into_iter().flatten().collect()
 }
 

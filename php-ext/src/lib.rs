@@ -7,6 +7,7 @@ mod info;
 mod ini;
 mod module;
 mod process;
+mod serialize;
 mod settings;
 mod sys;
 mod values;

@@ -51,6 +51,7 @@ unsafe extern "C" fn end(_kind: i32, module_number: i32) -> i32 {
 }
 
 unsafe extern "C" fn start_request(_kind: i32, _module_number: i32) -> i32 {
+    errors::forget_last();
     shielded(settings::set_defaults);
     0
 }

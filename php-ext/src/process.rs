@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::time::Duration;
 
-use gateway_link::{Limits, Link, LinkError, Links, Refused, Unconfirmed};
+use gateway_link::{Limits, Link, LinkError, Links, Refused, Stats, Unconfirmed};
 use gateway_wire::bridge::{Order, Query, Value};
 
 use crate::errors::{Failure, warn};
@@ -67,6 +67,15 @@ pub(crate) fn end() {
     for left in LINKS.with_borrow_mut(|links| links.close(ini::flush_timeout().max(LEAST))) {
         eprintln!("PHP extension gateway: {}", undelivered(&left));
     }
+}
+
+/// Of the link to the present target; all zero while there is none.
+pub(crate) fn stats(settings: Settings) -> Result<Stats, Failure> {
+    settings.with_target(|target| {
+        Ok(LINKS.with_borrow_mut(|links| {
+            links.iter().find(|link| link.target() == target).map(Link::stats).unwrap_or_default()
+        }))
+    })
 }
 
 pub(crate) fn describe_links() -> Vec<String> {

@@ -4,7 +4,7 @@
 use std::ffi::{c_char, c_int};
 
 use ext_php_rs::ffi::zend_string;
-use ext_php_rs::types::Zval;
+use ext_php_rs::types::{ZendHashTable, Zval};
 use ext_php_rs::zend::{ClassEntry, ModuleEntry};
 
 unsafe extern "C" {
@@ -36,4 +36,28 @@ unsafe extern "C" {
     pub(crate) fn zval_try_get_string_func(value: *mut Zval) -> *mut zend_string;
     pub(crate) fn zend_argument_type_error(position: u32, format: *const c_char, ...);
     pub(crate) fn zend_zval_type_name(value: *const Zval) -> *const c_char;
+    pub(crate) fn add_assoc_zval_ex(array: *mut Zval, key: *const c_char, length: usize, value: *mut Zval);
+    pub(crate) fn php_var_serialize_init() -> *mut SerializeData;
+    pub(crate) fn php_var_serialize(buffer: *mut SmartStr, value: *mut Zval, data: *mut *mut SerializeData);
+    pub(crate) fn php_var_serialize_destroy(data: *mut SerializeData);
+    pub(crate) fn php_unserialize_with_options(
+        result: *mut Zval,
+        buffer: *const c_char,
+        length: usize,
+        options: *mut ZendHashTable,
+        function_name: *const c_char,
+    );
+}
+
+/// PHP's own, never looked into.
+#[repr(C)]
+pub(crate) struct SerializeData {
+    _opaque: [u8; 0],
+}
+
+/// A string that grows; null while it is empty.
+#[repr(C)]
+pub(crate) struct SmartStr {
+    pub(crate) string: *mut zend_string,
+    pub(crate) allocated: usize,
 }

@@ -1,10 +1,15 @@
 //! What the gateway answers, as PHP values.
 
+use std::mem::ManuallyDrop;
+
+use ext_php_rs::convert::IntoZval;
+use ext_php_rs::flags::DataType;
 use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::Value;
 
 use crate::errors::Failure;
+use crate::sys;
 
 pub(crate) fn string(bytes: &[u8]) -> Zval {
     let mut zval = Zval::new();
@@ -26,14 +31,89 @@ pub(crate) fn number(value: f64) -> Zval {
     zval
 }
 
-pub(crate) fn list(values: impl ExactSizeIterator<Item = Zval>) -> Result<Zval, Failure> {
+/// A PHP array that a method gives; an empty one when it has nothing to give.
+pub(crate) struct List(pub(crate) Zval);
+
+impl Default for List {
+    fn default() -> Self {
+        Self(Zval::new_array())
+    }
+}
+
+impl IntoZval for List {
+    const TYPE: DataType = DataType::Array;
+    const NULLABLE: bool = false;
+
+    fn set_zval(self, zval: &mut Zval, persistent: bool) -> ext_php_rs::error::Result<()> {
+        self.0.set_zval(zval, persistent)
+    }
+}
+
+pub(crate) fn list(values: impl ExactSizeIterator<Item = Zval>) -> Result<List, Failure> {
     let mut table = ZendHashTable::with_capacity(u32::try_from(values.len()).unwrap_or(u32::MAX));
     for value in values {
         table.push(value).map_err(|error| Failure::Exception(error.to_string()))?;
     }
     let mut zval = Zval::new();
     zval.set_hashtable(table);
-    Ok(zval)
+    Ok(List(zval))
+}
+
+/// A map whose keys are strings, or integers where PHP makes integers of them.
+pub(crate) fn map<'a>(
+    entries: impl Iterator<Item = Result<(&'a [u8], Zval), Failure>>,
+) -> Result<List, Failure> {
+    let mut array = Zval::new_array();
+    for entry in entries {
+        let (key, value) = entry?;
+        let mut value = ManuallyDrop::new(value);
+        // SAFETY: an array of ours, a key as long as told, and a value that the array takes over.
+        unsafe { sys::add_assoc_zval_ex(&raw mut array, key.as_ptr().cast(), key.len(), &raw mut *value) };
+    }
+    Ok(List(array))
+}
+
+/// A group's name as GatewayWorker's class gives it: an integer where PHP would make one of it as a key.
+pub(crate) fn group(name: &[u8]) -> Zval {
+    let number = std::str::from_utf8(name).ok().and_then(|text| text.parse::<i64>().ok());
+    match number.filter(|number| number.to_string().as_bytes() == name) {
+        Some(number) => {
+            let mut zval = Zval::new();
+            zval.set_long(number);
+            zval
+        }
+        None => string(name),
+    }
+}
+
+pub(crate) fn long(value: i64) -> Zval {
+    let mut zval = Zval::new();
+    zval.set_long(value);
+    zval
+}
+
+pub(crate) fn bytes(value: &Value) -> Result<&[u8], Failure> {
+    match value {
+        Value::Str(bytes) => Ok(bytes),
+        other => Err(unexpected("a string", other)),
+    }
+}
+
+pub(crate) fn items(value: &Value) -> Result<&[Value], Failure> {
+    match value {
+        Value::List(items) => Ok(items),
+        other => Err(unexpected("a list", other)),
+    }
+}
+
+/// The entries of a map whose keys are strings.
+pub(crate) fn entries(
+    value: &Value,
+) -> Result<impl Iterator<Item = Result<(&[u8], &Value), Failure>>, Failure> {
+    match value {
+        Value::Map(entries) => Ok(entries.iter().map(|(key, value)| Ok((bytes(key)?, value)))),
+        other => Err(unexpected("a map", other)),
+    }
 }
 
 /// 1 or 0, as GatewayWorker's class gives them.
@@ -59,16 +139,41 @@ pub(crate) fn optional_string(value: &Value) -> Result<Zval, Failure> {
     }
 }
 
-pub(crate) fn client_ids(value: &Value) -> Result<Zval, Failure> {
-    let Value::List(ids) = value else { return Err(unexpected("a list", value)) };
-    let ids = ids.iter().map(client_id).collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn client_ids(value: &Value) -> Result<List, Failure> {
+    let ids = items(value)?.iter().map(|id| client_id(bytes(id)?)).collect::<Result<Vec<_>, _>>()?;
     list(ids.iter().map(|id| string(&id.to_hex())))
 }
 
-fn client_id(value: &Value) -> Result<ClientId, Failure> {
-    let Value::Str(bytes) = value else { return Err(unexpected("a client_id", value)) };
-    let bytes = bytes.as_slice().try_into().map_err(|_| unexpected("a client_id", value))?;
-    Ok(ClientId::from_bytes(bytes))
+/// `[client_id => client_id]`
+pub(crate) fn client_id_map(value: &Value) -> Result<List, Failure> {
+    let ids = items(value)?
+        .iter()
+        .map(|id| Ok(client_id(bytes(id)?)?.to_hex()))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    map(ids.iter().map(|id| Ok((id.as_slice(), string(id)))))
+}
+
+/// `[name => name]`, the value as `show` gives it.
+pub(crate) fn name_map(value: &Value, show: fn(&[u8]) -> Zval) -> Result<List, Failure> {
+    map(items(value)?.iter().map(|name| {
+        let name = bytes(name)?;
+        Ok((name, show(name)))
+    }))
+}
+
+/// `[group => …]`, what stands for each group as `show` gives it.
+pub(crate) fn group_map(value: &Value, show: fn(&Value) -> Result<Zval, Failure>) -> Result<List, Failure> {
+    map(entries(value)?.map(|entry| {
+        let (group, of) = entry?;
+        Ok((group, show(of)?))
+    }))
+}
+
+pub(crate) fn client_id(bytes: &[u8]) -> Result<ClientId, Failure> {
+    match bytes.try_into() {
+        Ok(bytes) => Ok(ClientId::from_bytes(bytes)),
+        Err(_) => Err(unexpected("a client_id", &Value::Str(bytes.to_vec()))),
+    }
 }
 
 fn unexpected(expected: &str, given: &Value) -> Failure {

@@ -71,6 +71,7 @@ gateway.aliases => 1 => 1
 gateway.buffer_bytes => 16M => 16M
 gateway.connect_timeout => 3 => 3
 gateway.flush_timeout => 1 => 1
+gateway.on_error => exception => exception
 gateway.register_address => 127.0.0.1:1236 => 127.0.0.1:1236
 gateway.secret_key => set => set
 gateway.secret_key => not set => not set

@@ -118,10 +118,6 @@ impl Tab {
         self.driven(self.session.close_window()).await
     }
 
-    pub async fn screenshot(&self) -> anyhow::Result<Vec<u8>> {
-        self.driven(self.session.screenshot()).await
-    }
-
     /// The driver may answer before the next page is there, so this one is marked, and the mark goes with it.
     async fn leave_page(&self, act: impl Future<Output = Result<(), CmdError>>) -> anyhow::Result<()> {
         self.script("document.documentElement.dataset.left = 'yes'", vec![]).await?;

@@ -85,7 +85,7 @@ impl Demo {
         Ok(Self { server, _php: php, _data: data })
     }
 
-    /// A server on its default ports: the harness would else give it free ones.
+    /// Names the default ports, as the harness would else choose free ones.
     pub async fn start_server() -> anyhow::Result<Server> {
         Server::start(&["--websocket", "0.0.0.0:8282", "--register", "127.0.0.1:1238,127.0.0.1:1236"]).await
     }
@@ -112,7 +112,7 @@ impl Demo {
         visit.comes_to("bound").await?;
         let client = visit.client_id().await?;
         let mut php = self.php().await?;
-        eventually(&format!("{} on {client}", user.name), true, async || {
+        eventually(&format!("{client} is bound to {}", user.name), true, async || {
             Ok(php.clients_of(user.uid).await?.contains(&client))
         })
         .await?;
@@ -131,8 +131,8 @@ impl Demo {
         .await
     }
 
-    /// How many messages each tab has got of those that were sent before this call, and of none but those. A last
-    /// message to everybody follows them on each connection; the page is made to forget that one.
+    /// How many messages each tab has counted once all that was sent before this call has arrived. A last message to
+    /// everybody comes after the others on each connection and tells so; the page is made to forget it.
     pub async fn message_counts<const N: usize>(&self, visits: [&Visit; N]) -> anyhow::Result<[u64; N]> {
         let last = json!("that was all").to_string();
         for visit in visits {

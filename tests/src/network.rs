@@ -1,4 +1,4 @@
-//! The default ports, for tests of what has them written in: the tutorial's code names its ports.
+//! The default ports, for tests of what has them written in, as the tutorial's code has.
 
 use std::io::{self, Read as _};
 use std::net::TcpListener;
@@ -16,8 +16,8 @@ const DEFAULTS: [&str; 4] = ["0.0.0.0:8282", "127.0.0.1:1238", "127.0.0.1:1236",
 /// One scenario at a time: they are heavy, and where there is only the machine's network they share its ports.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Runs `scenario` and all that it starts in a network of its own. Who may not have one (it takes root) gets the
-/// machine's, if the default ports are free there; else the test is skipped.
+/// Runs `scenario`, and all that it starts, in a network of its own. Without root there is only the machine's: the
+/// scenario runs there if the default ports are free, and else is skipped.
 pub fn on_default_ports(
     test: &str,
     scenario: impl AsyncFnOnce() -> anyhow::Result<()> + Send,
@@ -33,8 +33,10 @@ pub fn on_default_ports(
         }
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(scenario())
     };
-    std::thread::scope(|scope| scope.spawn(thread).join())
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name(test.to_owned()).spawn_scoped(scope, thread)?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// False when this machine does not let us have one.

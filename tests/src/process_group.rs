@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::soon;
 
-/// Killed when dropped.
+/// Killed when dropped, and the leader at the latest with the thread that started it.
 pub(crate) struct ProcessGroup {
     leader: Child,
     reader: Option<JoinHandle<()>>,
@@ -25,7 +25,7 @@ impl ProcessGroup {
         let name = command.get_program().to_string_lossy().into_owned();
         let (output, input) = std::io::pipe()?;
         command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input).process_group(0);
-        // Ctrl-C does not reach another process group, but the leader at least ends with the test's thread.
+        // Nobody drops anything when the test is killed, and Ctrl-C reaches only the test's own process group.
         // SAFETY: between fork and exec this makes one system call and touches no memory of the parent.
         unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
         let leader =

@@ -9,12 +9,12 @@ macro_rules! on_both_pages {
     ($($scenario:ident)*) => {
         mod plain {
             $(#[test] fn $scenario() -> anyhow::Result<()> {
-                super::run(stringify!($scenario), super::Page::Plain, super::$scenario)
+                super::run(concat!("plain::", stringify!($scenario)), super::Page::Plain, super::$scenario)
             })*
         }
         mod yii2 {
             $(#[test] fn $scenario() -> anyhow::Result<()> {
-                super::run(stringify!($scenario), super::Page::Yii2, super::$scenario)
+                super::run(concat!("yii2::", stringify!($scenario)), super::Page::Yii2, super::$scenario)
             })*
         }
     };
@@ -30,16 +30,15 @@ on_both_pages! {
 }
 
 fn run(
-    scenario: &str,
+    test: &str,
     page: Page,
-    play: impl AsyncFnOnce(Page) -> anyhow::Result<()> + Send,
+    scenario: impl AsyncFnOnce(Page) -> anyhow::Result<()> + Send,
 ) -> anyhow::Result<()> {
-    let test = format!("{scenario} ({page:?})");
     if let Some(reason) = page.missing() {
-        skip(&test, reason);
+        skip(test, reason);
         return Ok(());
     }
-    on_default_ports(&test, async || play(page).await)
+    on_default_ports(test, async || scenario(page).await)
 }
 
 const SENT: &str = "saved, and the live notification was sent";

@@ -32,10 +32,11 @@ pub(crate) fn attempt(
     Err(Unreachable { failures })
 }
 
-/// When the first of `waiting` must be done, so that all get their turn.
+/// When the first of `waiting` must be done, so that all get their turn; the last gets one even when all are late.
 fn share(deadline: Instant, waiting: usize) -> Instant {
+    const LEAST: Duration = Duration::from_millis(10);
     let left = deadline.saturating_duration_since(Instant::now());
-    Instant::now() + left / u32::try_from(waiting).unwrap_or(u32::MAX).max(1)
+    Instant::now() + (left / u32::try_from(waiting).unwrap_or(u32::MAX).max(1)).max(LEAST)
 }
 
 fn reach(

@@ -19,6 +19,8 @@ use crate::{Failure, Reason, Target, Unreachable};
 /// With nothing to deliver, attempts end when nobody has wanted the link for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How much earlier than its caller an attempt gives up, at most.
+const HEAD_START: Duration = Duration::from_millis(200);
 /// Writing goes on while PHP hands in more.
 const COLLECTED_A_TURN: usize = 1024;
 
@@ -220,7 +222,10 @@ impl IoThread {
             let failures = vec![Failure { address, reason: Reason::Lost(why) }];
             Status::Down(Arc::new(Unreachable { failures }))
         };
-        self.shared.change(|state| state.status = status);
+        self.shared.change(|state| {
+            state.status = status;
+            state.connected = None;
+        });
     }
 
     /// One turn without a connection: an attempt if it is time for one, else sleep.
@@ -255,8 +260,9 @@ impl IoThread {
 
     fn attempt(&mut self) {
         let bound = self.shared.lock().connect_timeout;
-        // A little less than the caller waits, so that the caller gets the reason.
-        let (connection, applied) = match connect::attempt(&self.target, self.producer, bound.mul_f64(0.98)) {
+        // Less than the caller waits, so that the caller gets the reason.
+        let bound = bound - (bound / 10).min(HEAD_START);
+        let (connection, applied) = match connect::attempt(&self.target, self.producer, bound) {
             Ok(connected) => connected,
             Err(unreachable) => {
                 self.retry_at = Instant::now() + self.backoff.next();
@@ -278,8 +284,13 @@ impl IoThread {
         {
             self.refused(seq, message);
         }
+        self.shared.resent.fetch_add(self.queue.to_be_resent(), Ordering::Relaxed);
+        let address = connection.address.clone();
         self.connection = Some(connection);
-        self.shared.change(|state| state.status = Status::Up);
+        self.shared.change(|state| {
+            state.status = Status::Up;
+            state.connected = Some(address);
+        });
         self.replies();
     }
 

@@ -28,6 +28,6 @@ mod target;
 pub use address::{Address, AddressError};
 pub use error::{Failure, LinkError, Reason, Unreachable};
 pub use fork::generation;
-pub use link::{Limits, Link, Refused, Unconfirmed};
+pub use link::{Limits, Link, Refused, Stats, Unconfirmed};
 pub use links::{Links, MAX_LINKS};
 pub use target::{NoAddress, Target};

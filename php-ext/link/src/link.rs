@@ -14,7 +14,7 @@ use crate::io_thread::IoThread;
 use crate::poll::Wake;
 use crate::queue::Frame;
 use crate::shared::{Asked, Shared, Status};
-use crate::{LinkError, Target, Unreachable};
+use crate::{Address, LinkError, Target, Unreachable};
 
 /// Frames that the I/O thread has not seen yet. It empties the channel in one go, so this bounds only its memory; what
 /// waits for the gateway is bounded in bytes.
@@ -42,6 +42,23 @@ pub struct Link {
     /// How many of them the last flush of all links waited for.
     flushed: u64,
     scratch: Vec<u8>,
+}
+
+/// What became of the orders of a link since it was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Handed over and not confirmed yet.
+    pub queued: u64,
+    /// Bytes of calls, queries included, that are not done yet.
+    pub queued_bytes: usize,
+    /// Confirmed by the gateway.
+    pub acked: u64,
+    /// Sent again after a lost connection; they took effect once.
+    pub resent: u64,
+    /// Refused by the gateway.
+    pub dropped: u64,
+    /// The gateway at the other end, while there is a connection.
+    pub connected: Option<Address>,
 }
 
 /// What a flush could not get confirmed.
@@ -164,6 +181,20 @@ impl Link {
 
     pub(crate) fn is_down(&self) -> bool {
         !self.shared.up.load(Ordering::Acquire)
+    }
+
+    pub fn stats(&self) -> Stats {
+        let shared = &self.shared;
+        let confirmed = shared.confirmed.load(Ordering::SeqCst);
+        let dropped = shared.dropped.load(Ordering::Relaxed);
+        Stats {
+            queued: self.orders - confirmed,
+            queued_bytes: shared.queued.load(Ordering::Relaxed),
+            acked: confirmed - dropped.min(confirmed),
+            resent: shared.resent.load(Ordering::Relaxed),
+            dropped,
+            connected: shared.lock().connected.clone(),
+        }
     }
 
     /// In words, for people.

@@ -130,6 +130,12 @@ impl Queue {
         done
     }
 
+    /// How many orders will be sent though they were sent before, on another connection.
+    pub(crate) fn to_be_resent(&self) -> u64 {
+        let sent_before = self.frames.iter().take_while(|frame| frame.seq <= self.highest_sent);
+        sent_before.filter(|frame| !frame.is_query).count() as u64
+    }
+
     fn take(&mut self, index: usize) -> Option<Frame> {
         self.sent -= usize::from(index < self.sent);
         self.frames.remove(index)
@@ -224,6 +230,7 @@ mod tests {
         queue.wrote(35);
         let done = queue.rewind(3, Some(5));
         assert_eq!(done, Done { orders: 2, bytes: 30 });
+        assert_eq!(queue.to_be_resent(), 1, "a part of it counts");
         assert_eq!(unsent(&queue), [[4u8; 10], [5; 10], [6; 10]].concat());
     }
 

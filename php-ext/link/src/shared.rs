@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::Value;
 
-use crate::Unreachable;
 use crate::poll::Wake;
 use crate::queue::Done;
+use crate::{Address, Unreachable};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -23,6 +23,10 @@ pub(crate) struct Shared {
     pub(crate) queued: AtomicUsize,
     /// Orders that need no more sending.
     pub(crate) confirmed: AtomicU64,
+    /// Orders that were sent again after a lost connection.
+    pub(crate) resent: AtomicU64,
+    /// Orders that the gateway would not take.
+    pub(crate) dropped: AtomicU64,
     /// Whether [`State::refused`] is something, so that every call can look.
     pub(crate) has_refused: AtomicBool,
     /// The PHP thread waits for a change.
@@ -34,6 +38,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) status: Status,
+    /// The gateway at the other end while the status is `Up`.
+    pub(crate) connected: Option<Address>,
     /// How long an attempt to connect may take.
     pub(crate) connect_timeout: Duration,
     /// When PHP last wanted the link and found it down.
@@ -67,6 +73,7 @@ impl Shared {
     pub(crate) fn new(wake: Wake) -> Self {
         let state = State {
             status: Status::Idle,
+            connected: None,
             connect_timeout: Duration::ZERO,
             wanted: Instant::now(),
             asked: None,
@@ -80,6 +87,8 @@ impl Shared {
             stop: AtomicBool::new(false),
             queued: AtomicUsize::new(0),
             confirmed: AtomicU64::new(0),
+            resent: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
             has_refused: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             state: Mutex::new(state),
@@ -134,6 +143,7 @@ impl Shared {
         let mut state = self.lock();
         let (refused, _) = state.refused.take().unwrap_or_default();
         state.refused = Some((refused + 1, message));
+        self.dropped.fetch_add(1, Ordering::Relaxed);
         self.has_refused.store(true, Ordering::Release);
     }
 

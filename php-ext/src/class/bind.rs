@@ -27,4 +27,11 @@ methods! {
         let Some(group) = group.filled(Naming::Group, "no group was left")? else { return Ok(()) };
         order(call.settings()?, Order::LeaveGroup { client: client_id.0, group })
     }
+
+    /// Everybody leaves it.
+    fn ungroup(call, group: Name) -> Option<bool> {
+        let Some(group) = group.filled(Naming::Group, "nobody has left it")? else { return Ok(Some(false)) };
+        order(call.settings()?, Order::Ungroup { group })?;
+        Ok(None)
+    }
 }

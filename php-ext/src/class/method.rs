@@ -10,7 +10,7 @@ use ext_php_rs::convert::IntoZval;
 use ext_php_rs::exception::PhpException;
 use ext_php_rs::ffi::zend_wrong_parameters_count_error;
 use ext_php_rs::types::Zval;
-use ext_php_rs::zend::{ClassEntry, ExecuteData, run_handler};
+use ext_php_rs::zend::{ClassEntry, ExecuteData, ExecutorGlobals, run_handler};
 
 use crate::args::Argument;
 use crate::errors::Failure;
@@ -110,7 +110,9 @@ impl<'a> Call<'a> {
 }
 
 /// Runs a method's body: panics, wrong numbers of arguments and failures become PHP's errors.
-pub(super) fn run<'a, T: IntoZval>(
+///
+/// A method that failed without an exception, as gateway.on_error may want it, gives nothing: null, false, 0 or `[]`.
+pub(super) fn run<'a, T: IntoZval + Default>(
     frame: &'a mut ExecuteData,
     result: &mut Zval,
     defaults: &[Option<&str>],
@@ -124,13 +126,15 @@ pub(super) fn run<'a, T: IntoZval>(
             // SAFETY: takes two numbers, and the frame is that of the method.
             return unsafe { zend_wrong_parameters_count_error(count(least), count(most)) };
         }
-        match body(&call) {
-            Ok(value) => {
-                if let Err(error) = value.set_zval(result, false) {
-                    PhpException::from(error).throw();
-                }
-            }
-            Err(failure) => failure.raise(),
+        let value = body(&call).unwrap_or_else(|failure| {
+            failure.raise();
+            T::default()
+        });
+        if ExecutorGlobals::has_exception() {
+            return;
+        }
+        if let Err(error) = value.set_zval(result, false) {
+            PhpException::from(error).throw();
         }
     }));
 }

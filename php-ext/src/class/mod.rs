@@ -1,9 +1,13 @@
 //! Class Gateway: its properties, its methods by theme, and its other names.
 
 mod bind;
+mod current;
+mod lists;
 mod method;
 mod query;
 mod send;
+mod session;
+mod truth;
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -35,7 +39,16 @@ pub(crate) fn register() -> Result<()> {
         CLASS.store(class, Ordering::Release);
         ARGUMENTS.store(Box::into_raw(Box::new(arg_info)), Ordering::Release);
     });
-    for method in [send::methods(), bind::methods(), query::methods()].into_iter().flatten() {
+    let methods = [
+        send::methods(),
+        bind::methods(),
+        query::methods(),
+        lists::methods(),
+        session::methods(),
+        current::methods(),
+        truth::methods(),
+    ];
+    for method in methods.into_iter().flatten() {
         class = class.method(method, MethodFlags::Public | MethodFlags::Static);
     }
     class = class

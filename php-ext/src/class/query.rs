@@ -1,12 +1,12 @@
-//! Questions.
+//! Questions about a client, a uid, a count.
 
 use gateway_wire::bridge::Query;
 
 use super::method::{Call, methods};
-use crate::args::{Client, Name, Naming};
+use crate::args::{Client, Name, NameList, Naming};
 use crate::errors::Failure;
 use crate::process::query;
-use crate::values;
+use crate::values::{self, List};
 
 const NOT_ASKED: &str = "nobody has it";
 
@@ -20,9 +20,23 @@ methods! {
         values::flag(&query(call.settings()?, Query::IsUidOnline { uid })?)
     }
 
-    fn getClientIdByUid(call, uid: Name) -> Zval {
-        let Some(uid) = uid.filled(Naming::Uid, NOT_ASKED)? else { return Ok(Zval::new_array()) };
+    fn isUidsOnline(call, uids: NameList) -> List {
+        let uids = uids.wire();
+        let answer = query(call.settings()?, Query::AreUidsOnline { uids: uids.clone() })?;
+        let online = uids.iter().zip(values::items(&answer)?);
+        values::map(online.map(|(uid, is_online)| Ok((&***uid, values::long(values::flag(is_online)?)))))
+    }
+
+    fn getClientIdByUid(call, uid: Name) -> List {
+        let Some(uid) = uid.filled(Naming::Uid, NOT_ASKED)? else { return Ok(List::default()) };
         values::client_ids(&query(call.settings()?, Query::ClientsOfUid { uid })?)
+    }
+
+    fn batchGetClientIdByUid(call, uids: NameList) -> List {
+        let uids = uids.wire();
+        let answer = query(call.settings()?, Query::ClientsOfUids { uids: uids.clone() })?;
+        let clients = uids.iter().zip(values::items(&answer)?);
+        values::map(clients.map(|(uid, ids)| Ok((&***uid, values::client_ids(ids)?.0))))
     }
 
     fn getUidByClientId(call, client_id: Client) -> Zval {
@@ -36,8 +50,34 @@ methods! {
     fn getAllClientCount(call) -> i64 {
         client_count(call)
     }
+
+    fn getClientIdCountByGroup(call, group: Name = "") -> i64 {
+        group_count(call, &group)
+    }
+
+    fn getClientCountByGroup(call, group: Name = "") -> i64 {
+        group_count(call, &group)
+    }
+
+    fn batchGetClientIdCountByGroup(call, groups: NameList) -> List {
+        let groups = groups.wire();
+        let answer = query(call.settings()?, Query::ClientCountOfEach { groups: groups.clone() })?;
+        let counts = groups.iter().zip(values::items(&answer)?);
+        values::map(counts.map(|(group, count)| Ok((&***group, values::long(values::count(count)?)))))
+    }
+
+    fn getAllUidCount(call) -> i64 {
+        values::count(&query(call.settings()?, Query::UidCount { groups: None })?)
+    }
 }
 
 fn client_count(call: &Call) -> Result<i64, Failure> {
     values::count(&query(call.settings()?, Query::ClientCount {})?)
+}
+
+/// Of everybody when the group is ''.
+fn group_count(call: &Call, group: &Name) -> Result<i64, Failure> {
+    let Some(groups) = group.scope() else { return client_count(call) };
+    let answer = query(call.settings()?, Query::ClientCountOfEach { groups })?;
+    values::items(&answer)?.first().map_or(Ok(0), values::count)
 }

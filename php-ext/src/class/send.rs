@@ -2,8 +2,9 @@
 
 use gateway_wire::bridge::Order;
 
-use super::method::methods;
+use super::method::{Call, methods};
 use crate::args::{Client, Except, Flag, Names, Naming, Only, Text};
+use crate::errors::Failure;
 use crate::process::order;
 
 const NOT_SENT: &str = "nothing was sent";
@@ -63,4 +64,19 @@ methods! {
         order(call.settings()?, Order::Close { client: client_id.0, last })?;
         Ok(true)
     }
+
+    /// The original's spelling.
+    fn destoryClient(call, client_id: Client) -> bool {
+        destroy(call, &client_id)
+    }
+
+    fn destroyClient(call, client_id: Client) -> bool {
+        destroy(call, &client_id)
+    }
+}
+
+/// At once: nothing that is queued goes out.
+fn destroy(call: &Call, client: &Client) -> Result<bool, Failure> {
+    order(call.settings()?, Order::Destroy { client: client.0 })?;
+    Ok(true)
 }

@@ -1,0 +1,58 @@
+//! Sessions: PHP arrays that the gateway keeps, serialized, for as long as the connection lives.
+
+use gateway_wire::bridge::{Order, Query, Value};
+
+use super::lists;
+use super::method::methods;
+use crate::args::{Array, Client, Name, Names, Text};
+use crate::errors::deprecated;
+use crate::process::{order, query};
+use crate::serialize;
+use crate::values::{self, List};
+
+methods! {
+    /// `[]` when it has none, null when the client is offline.
+    fn getSession(call, client_id: Client) -> Zval {
+        let answer = query(call.settings()?, Query::Session { client: client_id.0 })?;
+        match &answer {
+            Value::Null => Ok(Zval::null()),
+            other => serialize::read(values::bytes(other)?),
+        }
+    }
+
+    fn setSession(call, client_id: Client, session: Array) {
+        let session = serialize::write(session.0)?;
+        order(call.settings()?, Order::SetSession { client: client_id.0, session: session.wire() })
+    }
+
+    fn updateSession(call, client_id: Client, session: Array) {
+        let changes = serialize::write(session.0)?;
+        order(call.settings()?, Order::UpdateSession { client: client_id.0, changes: changes.wire() })
+    }
+
+    /// For frameworks that serialize themselves.
+    fn setSocketSession(call, client_id: Client, session_str: Text) -> bool {
+        order(call.settings()?, Order::SetSession { client: client_id.0, session: session_str.wire() })?;
+        Ok(true)
+    }
+
+    fn getAllClientSessions(call, group: Name = "") -> List {
+        lists::sessions(call, group.scope())
+    }
+
+    fn getClientSessionsByGroup(call, group: Names) -> List {
+        lists::sessions_of(call, &group)
+    }
+
+    fn getAllClientInfo(call, group: Name = "") -> List {
+        deprecated("Method Gateway::getAllClientInfo() is deprecated, use Gateway::getAllClientSessions() instead")?;
+        lists::sessions(call, group.scope())
+    }
+
+    fn getClientInfoByGroup(call, group: Names) -> List {
+        deprecated(
+            "Method Gateway::getClientInfoByGroup() is deprecated, use Gateway::getClientSessionsByGroup() instead",
+        )?;
+        lists::sessions_of(call, &group)
+    }
+}

@@ -1,0 +1,28 @@
+//! What became of the calls.
+
+use super::method::methods;
+use crate::errors;
+use crate::process;
+use crate::values::{self, List};
+
+methods! {
+    fn lastError(call) -> Option<String> {
+        let _ = call;
+        Ok(errors::last())
+    }
+
+    fn stats(call) -> List {
+        let stats = process::stats(call.settings()?)?;
+        let count = |count: u64| values::long(i64::try_from(count).unwrap_or(i64::MAX));
+        let address = stats.connected.map(|address| values::string(address.to_string().as_bytes()));
+        let entries: [(&[u8], Zval); 6] = [
+            (b"queued", count(stats.queued)),
+            (b"queued_bytes", count(stats.queued_bytes as u64)),
+            (b"acked", count(stats.acked)),
+            (b"resent", count(stats.resent)),
+            (b"dropped", count(stats.dropped)),
+            (b"connected_to", address.unwrap_or_else(Zval::null)),
+        ];
+        values::map(entries.into_iter().map(Ok))
+    }
+}

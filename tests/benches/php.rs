@@ -1,0 +1,144 @@
+//! What a call of the class costs PHP: the extension beside GatewayWorker's PHP client, in one run.
+//!
+//! `make bench-php`. Without the original's sources (GATEWAYCLIENT_PATH and friends) it shows the extension alone.
+
+use std::net::SocketAddr;
+
+use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
+use gateway_tests::{Client, OriginalStack, Server, php, root};
+use tokio::process::Command;
+
+const METHODS: [&str; 5] = ["sendToUid", "bindUid", "isUidOnline", "getClientIdByUid", "setSession"];
+const ROUNDS: usize = 3;
+
+/// Whose client and server.
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Ours,
+    Original { persistent: bool },
+}
+
+/// Medians over the rounds; times in nanoseconds.
+#[derive(Clone, Copy, Default)]
+struct Figures {
+    rate: f64,
+    first: f64,
+    p50: f64,
+    p99: f64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let server = Server::start(&["--log", "warn"]).await?;
+    let original = match OriginalStack::missing() {
+        None => Some(OriginalStack::start().await?),
+        Some(variable) => {
+            println!("{variable} does not name the original's sources: the extension alone");
+            None
+        }
+    };
+    let ours = Place::new(server.websocket, server.register[0]).await?;
+    let theirs = match &original {
+        Some(stack) => Some(Place::new(stack.websocket, stack.register).await?),
+        None => None,
+    };
+
+    println!(
+        "\n{:<18}{:>5}  {:<22}{:>12}{:>12}{:>12}{:>12}{:>9}",
+        "method", "procs", "client", "calls/s", "first µs", "p50 µs", "p99 µs", "ratio"
+    );
+    for method in METHODS {
+        for processes in [1, 8] {
+            let mine = ours.measure(Side::Ours, method, processes).await?;
+            print_row(method, processes, "extension", mine, None);
+            let Some(theirs) = &theirs else { continue };
+            for persistent in [true, false] {
+                let name = if persistent { "original, persistent" } else { "original" };
+                let figures = theirs.measure(Side::Original { persistent }, method, processes).await?;
+                print_row(method, processes, name, figures, Some(mine));
+            }
+        }
+    }
+
+    Ok(())
+}
+
+fn print_row(method: &str, processes: usize, client: &str, figures: Figures, ours: Option<Figures>) {
+    let ratio = ours.map_or(String::new(), |ours| format!("{:.1}x", ours.rate / figures.rate));
+    println!(
+        "{method:<18}{processes:>5}  {client:<22}{:>12.0}{:>12.1}{:>12.2}{:>12.2}{ratio:>9}",
+        figures.rate,
+        figures.first / 1e3,
+        figures.p50 / 1e3,
+        figures.p99 / 1e3
+    );
+}
+
+/// A server with one client that reads what it gets.
+struct Place {
+    register: SocketAddr,
+    client: String,
+}
+
+impl Place {
+    async fn new(websocket: SocketAddr, register: SocketAddr) -> anyhow::Result<Self> {
+        let mut client = Client::connect(websocket).await?;
+        let id = client.id.to_string();
+        tokio::spawn(
+            async move { while client.socket.next().await.is_some_and(|message| message.is_ok()) {} },
+        );
+        Ok(Self { register, client: id })
+    }
+
+    async fn measure(&self, side: Side, method: &str, processes: usize) -> anyhow::Result<Figures> {
+        let mut rounds = Vec::new();
+        for _ in 0..ROUNDS {
+            let running = (0..processes).map(|_| self.run(side, method, processes));
+            let each = try_join_all(running).await?;
+            let mean = |of: fn(&Figures) -> f64| each.iter().map(of).sum::<f64>() / processes as f64;
+            rounds.push(Figures {
+                rate: each.iter().map(|figures| figures.rate).sum(),
+                first: mean(|figures| figures.first),
+                p50: mean(|figures| figures.p50),
+                p99: mean(|figures| figures.p99),
+            });
+        }
+        let median = |of: fn(&Figures) -> f64| {
+            let mut values: Vec<_> = rounds.iter().map(of).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        Ok(Figures {
+            rate: median(|figures| figures.rate),
+            first: median(|figures| figures.first),
+            p50: median(|figures| figures.p50),
+            p99: median(|figures| figures.p99),
+        })
+    }
+
+    async fn run(&self, side: Side, method: &str, processes: usize) -> anyhow::Result<Figures> {
+        let is_query = method.starts_with("is") || method.starts_with("get");
+        let (mut command, calls) = match side {
+            Side::Ours => {
+                let mut command = php()?;
+                command.env_remove("GATEWAYCLIENT_PATH");
+                (command, if is_query { 20_000 } else { 200_000 })
+            }
+            Side::Original { persistent } => {
+                let mut command = Command::new("php");
+                command.args(["-n", "-d", "error_reporting=0"]);
+                (command, if persistent { 10_000 } else { 2_000 })
+            }
+        };
+        let persistent = side != Side::Original { persistent: false };
+        command.arg(root().join("tests/php/bench.php")).arg(self.register.to_string()).arg(method);
+        command.arg((calls / processes).to_string()).arg(&self.client).arg(u8::from(persistent).to_string());
+        let output = command.output().await?;
+        let text = String::from_utf8(output.stdout)?;
+        let value: serde_json::Value = serde_json::from_str(text.trim())
+            .map_err(|error| anyhow::anyhow!("{method}: {error}: {text} {:?}", output.stderr))?;
+        let number = |key: &str| value[key].as_f64().unwrap_or_default();
+        Ok(Figures { rate: number("rate"), first: number("first"), p50: number("p50"), p99: number("p99") })
+    }
+}

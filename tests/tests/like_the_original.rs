@@ -1,0 +1,81 @@
+//! The whole class gives the same results, and every client the same messages, as on GatewayWorker.
+//!
+//! tests/php/scenario.expected holds what the original stack gave. Where its sources are present the test gets it anew
+//! and compares; with RECORD=1 it writes the file.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use anyhow::Context as _;
+use gateway_tests::{Client, OriginalStack, Server, php, root, skip, soon};
+use tokio::process::Command;
+use tokio_tungstenite::tungstenite::Message;
+
+const CLIENTS: usize = 6;
+
+/// What the scenario's calls returned, then what each client received.
+async fn transcript(mut php: Command, websocket: SocketAddr, register: SocketAddr) -> anyhow::Result<String> {
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(Client::connect(websocket).await?);
+    }
+    php.arg(root().join("tests/php/scenario.php")).arg(register.to_string());
+    php.args(clients.iter().map(|client| client.id.to_string())).stderr(Stdio::inherit());
+    let output = soon("the scenario", php.output()).await??;
+    anyhow::ensure!(output.status.success(), "the scenario: {}", output.status);
+
+    let mut transcript = String::from_utf8(output.stdout)?;
+    for (number, mut client) in clients.into_iter().enumerate() {
+        loop {
+            let received = match client.message().await {
+                Ok(Message::Text(text)) => text.to_string(),
+                // How a connection ends is ours: with a close frame.
+                _ => "(closed)".to_owned(),
+            };
+            transcript.push_str(&format!("client {number} <- {received}\n"));
+            if received == "end" || received == "(closed)" {
+                break;
+            }
+        }
+    }
+    Ok(transcript)
+}
+
+async fn original_transcript() -> anyhow::Result<String> {
+    let stack = OriginalStack::start().await?;
+    let mut php = Command::new("php");
+    php.arg("-n").env("SETTLE", "3000");
+    transcript(php, stack.websocket, stack.register).await
+}
+
+#[tokio::test]
+async fn the_extension_gives_what_the_original_gives() -> anyhow::Result<()> {
+    let server = Server::start(&["--shards", "2"]).await?;
+    let mut php = php()?;
+    php.env_remove("GATEWAYCLIENT_PATH");
+    let ours = transcript(php, server.websocket, server.register[0]).await?;
+    let expected = std::fs::read_to_string(root().join("tests/php/scenario.expected"))?;
+    assert_same(&ours, &expected)
+}
+
+#[tokio::test]
+async fn the_original_gives_what_was_recorded_of_it() -> anyhow::Result<()> {
+    if let Some(variable) = OriginalStack::missing() {
+        skip("the_original_gives_what_was_recorded_of_it", &format!("{variable} does not name its sources"));
+        return Ok(());
+    }
+    let original = original_transcript().await?;
+    let file = root().join("tests/php/scenario.expected");
+    if std::env::var_os("RECORD").is_some() {
+        return std::fs::write(file, original).context("recording");
+    }
+    assert_same(&original, &std::fs::read_to_string(file)?)
+}
+
+fn assert_same(got: &str, expected: &str) -> anyhow::Result<()> {
+    for (number, (got, expected)) in got.lines().zip(expected.lines()).enumerate() {
+        anyhow::ensure!(got == expected, "line {}:\n     got {got}\nexpected {expected}", number + 1);
+    }
+    anyhow::ensure!(got.lines().count() == expected.lines().count(), "one of them ends early");
+    Ok(())
+}
