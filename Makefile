@@ -1,14 +1,16 @@
 # Both main targets set up what they need: see scripts/setup.
 #
-#   make demo    build everything, start the gateway and the example page, print its address
-#   make test    run every test
-#   make build   build server and extension, optimised
-#   make check   formatting and lints only
-#   make clean   remove what was built
+#   make demo       build everything, start the gateway and the example page, print its address
+#   make test       run every test
+#   make bench-php  what a call costs PHP, beside GatewayWorker's client where its sources are present
+#   make build      build server and extension, optimised
+#   make check      formatting and lints only
+#   make clean      remove what was built
 
 CARGO ?= cargo
+RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 
-.PHONY: demo test build check clean
+.PHONY: demo test bench-php build check clean
 
 demo: build
 	@scripts/demo
@@ -20,6 +22,10 @@ build:
 test:
 	@scripts/setup test
 	@scripts/test
+
+bench-php: build
+	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \
+		$(CARGO) bench --quiet --locked -p gateway-tests --bench php
 
 check:
 	@scripts/setup build

@@ -3,10 +3,14 @@
 //! `make bench-php`. Without the original's sources (GATEWAYCLIENT_PATH and friends) it shows the extension alone.
 
 use std::net::SocketAddr;
+use std::process::Stdio;
 
+use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use gateway_tests::{Client, OriginalStack, Server, php, root};
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 const METHODS: [&str; 5] = ["sendToUid", "bindUid", "isUidOnline", "getClientIdByUid", "setSession"];
@@ -30,7 +34,7 @@ struct Figures {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let server = Server::start(&["--log", "warn"]).await?;
+    let server = Server::start(&[]).await?;
     let original = match OriginalStack::missing() {
         None => Some(OriginalStack::start().await?),
         Some(variable) => {
@@ -61,7 +65,31 @@ async fn main() -> anyhow::Result<()> {
         }
     }
 
+    let stopped = while_stopped(&server).await?;
+    println!("\nsendToUid while the server is stopped with SIGSTOP, ns: {stopped}");
     Ok(())
+}
+
+/// What a send costs PHP while the server stands still.
+async fn while_stopped(server: &Server) -> anyhow::Result<String> {
+    let mut process = php()?
+        .arg(root().join("tests/php/bench_stopped.php"))
+        .args([server.register[0].to_string().as_str(), "50000"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let (mut input, output) =
+        (process.stdin.take().context("stdin")?, process.stdout.take().context("stdout")?);
+    let mut lines = BufReader::new(output).lines();
+    let mut line = async || lines.next_line().await?.context("PHP ended early");
+    anyhow::ensure!(line().await? == "up");
+    server.signal(Signal::SIGSTOP)?;
+    input.write_all(b"go\n").await?;
+    let figures = line().await;
+    server.signal(Signal::SIGCONT)?;
+    input.write_all(b"end\n").await?;
+    anyhow::ensure!(process.wait().await?.success());
+    figures
 }
 
 fn print_row(method: &str, processes: usize, client: &str, figures: Figures, ours: Option<Figures>) {

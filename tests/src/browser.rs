@@ -47,9 +47,7 @@ impl Browser {
             ProcessGroup::start(chromium(profile.path())?, "DevTools listening on ").await?;
         let debugger = line.split('/').nth(2).with_context(|| format!("an address in {line}"))?;
 
-        let mut command = Command::new("chromedriver");
-        command.arg("--port=0");
-        let (driver, line) = ProcessGroup::start(command, "started successfully on port ").await?;
+        let (driver, line) = start_driver().await?;
         let port = line.rsplit(' ').next().unwrap_or_default().trim_end_matches('.');
 
         let options = json!({ "goog:chromeOptions": { "debuggerAddress": debugger } });
@@ -69,6 +67,22 @@ impl Browser {
         tab.driven(tab.session.goto(url)).await?;
         Ok(tab)
     }
+}
+
+/// With port 0 chromedriver takes a free port of IPv6 and wants the same of IPv4, which may be somebody else's.
+async fn start_driver() -> anyhow::Result<(ProcessGroup, String)> {
+    const ATTEMPTS: usize = 5;
+    let start = || {
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0");
+        ProcessGroup::start(command, "started successfully on port ")
+    };
+    for _ in 1..ATTEMPTS {
+        if let Ok(started) = start().await {
+            return Ok(started);
+        }
+    }
+    start().await
 }
 
 /// A tab of a [`Browser`]. Do not use two tabs of one browser at the same time: its session has one current tab.

@@ -126,13 +126,16 @@ pub(super) fn run<'a, T: IntoZval + Default>(
             // SAFETY: takes two numbers, and the frame is that of the method.
             return unsafe { zend_wrong_parameters_count_error(count(least), count(most)) };
         }
-        let value = body(&call).unwrap_or_else(|failure| {
-            failure.raise();
-            T::default()
-        });
-        if ExecutorGlobals::has_exception() {
-            return;
-        }
+        let value = match body(&call) {
+            Ok(value) => value,
+            Err(failure) => {
+                failure.raise();
+                if ExecutorGlobals::has_exception() {
+                    return;
+                }
+                T::default()
+            }
+        };
         if let Err(error) = value.set_zval(result, false) {
             PhpException::from(error).throw();
         }
