@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::excerpt;
+
 /// `bin2hex(pack('NnN', address, port, connection))`: the node that holds the connection, then the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId {
@@ -31,7 +33,7 @@ impl ClientId {
 
     /// Reads the text form. Upper-case digits are taken too, as PHP's `hex2bin` takes them.
     pub fn from_hex(hex: &[u8]) -> Result<Self, MalformedClientId> {
-        let malformed = || MalformedClientId(shorten(hex));
+        let malformed = || MalformedClientId(excerpt(hex));
         if hex.len() != Self::HEX_DIGITS {
             return Err(malformed());
         }
@@ -109,16 +111,6 @@ fn digit(hex: u8) -> Option<u8> {
     }
 }
 
-/// What an error may quote of a value that came from outside.
-fn shorten(text: &[u8]) -> String {
-    const QUOTED: usize = 40;
-    let mut quoted = String::from_utf8_lossy(&text[..text.len().min(QUOTED)]).into_owned();
-    if text.len() > QUOTED {
-        quoted.push('…');
-    }
-    quoted
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +137,6 @@ mod tests {
             let error = wrong.parse::<ClientId>().unwrap_err();
             assert!(error.to_string().contains("is invalid"), "{error}");
         }
-        assert!(ClientId::from_hex(&[0xff; 5000]).unwrap_err().to_string().len() < 300);
+        assert!(ClientId::from_hex(&[0xff; 5000]).unwrap_err().to_string().len() < 1000);
     }
 }

@@ -6,6 +6,8 @@
 
 pub mod bridge;
 mod client_id;
+mod excerpt;
 pub mod php_serialize;
 
 pub use client_id::{ClientId, MalformedClientId};
+pub use excerpt::excerpt;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 use smallvec::SmallVec;
+use socket2::SockRef;
 
 use super::Settings;
 use super::clients::Clients;
@@ -239,6 +240,14 @@ impl Shard {
         self.clients.remove(key, self.poll.registry());
     }
 
+    /// Drops a connection whose peer is to get nothing more, or takes nothing more: the kernel must not keep what it has not
+    /// sent yet.
+    fn abort(&mut self, key: usize) {
+        // It fails only on a socket that is gone already.
+        let _ = SockRef::from(&self.clients.connections[key].socket).set_linger(Some(Duration::ZERO));
+        self.drop_connection(key);
+    }
+
     // ── Commands ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     fn take_commands(&mut self) -> bool {
@@ -270,7 +279,7 @@ impl Shard {
             }
             Command::Destroy { number } => {
                 if let Some(key) = self.clients.key(number) {
-                    self.drop_connection(key);
+                    self.abort(key);
                 }
             }
             Command::Change { number, change } => self.clients.change(number, change),
@@ -305,7 +314,7 @@ impl Shard {
             match self.settings.heartbeat.look(&mut connection.quiet) {
                 Action::Nothing => {}
                 Action::Ping => self.send(key, self.ping()),
-                Action::GiveUp => self.drop_connection(key),
+                Action::GiveUp => self.abort(key),
             }
         }
         while let Some((at, key, number)) = self.closing.front().copied() {
@@ -316,12 +325,12 @@ impl Shard {
             // The key may belong to somebody new by now.
             let is_closing = |one: &Connection| one.number == number && one.phase != Phase::Open;
             if self.clients.connections.get(key).is_some_and(is_closing) {
-                self.drop_connection(key);
+                self.abort(key);
             }
         }
         if self.stop_at.is_some_and(|at| now >= at) {
             for key in self.clients.connections.iter().map(|(key, _)| key).collect::<Vec<_>>() {
-                self.drop_connection(key);
+                self.abort(key);
             }
         }
     }
@@ -356,7 +365,7 @@ impl Shard {
             if error.kind() == ErrorKind::StorageFull {
                 offence::report(Offence::TooSlow, connection.socket.peer_addr().ok(), &error);
             }
-            return self.drop_connection(key);
+            return self.abort(key);
         }
         self.after_write(key);
     }

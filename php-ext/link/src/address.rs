@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use gateway_wire::excerpt;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     Tcp { host: Host, port: u16 },
@@ -30,7 +32,7 @@ pub struct AddressError {
 
 impl Address {
     pub fn parse(text: &[u8]) -> Result<Self, AddressError> {
-        let error = |problem| AddressError { given: shorten(text), problem };
+        let error = |problem| AddressError { given: excerpt(text), problem };
         if text.is_empty() {
             return Err(error("is empty"));
         }
@@ -104,16 +106,6 @@ fn unix(path: &[u8]) -> Result<Address, &'static str> {
         return Err("has a path of more than 107 bytes");
     }
     Ok(Address::Unix(PathBuf::from(OsStr::from_bytes(path))))
-}
-
-/// What an error may quote of a value that came from outside.
-fn shorten(text: &[u8]) -> String {
-    const QUOTED: usize = 80;
-    let mut quoted = String::from_utf8_lossy(&text[..text.len().min(QUOTED)]).into_owned();
-    if text.len() > QUOTED {
-        quoted.push('…');
-    }
-    quoted
 }
 
 #[cfg(test)]
