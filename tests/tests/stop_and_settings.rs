@@ -178,6 +178,7 @@ fn help_explains_every_setting() -> anyhow::Result<()> {
             "{setting}"
         );
     }
+    assert!(said.contains("GATEWAY_SECRET_KEY"), "how to give the secret is missing in {said}");
     Ok(())
 }
 

@@ -24,12 +24,13 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_REGISTER_UNIX", value_name = "PATH")]
     pub register_unix: Option<PathBuf>,
 
-    /// The secret that PHP must know. There is no flag for it, as flags show in lists of processes: use the file or the
-    /// environment variable GATEWAY_SECRET_KEY
+    /// See `secret_key_file`.
     #[arg(skip)]
     pub secret_key: Option<Secret>,
 
-    /// A file whose first line is the secret that PHP must know [default: none]
+    /// A file whose first line is the secret that PHP must know. The secret itself may stand in the variable
+    /// GATEWAY_SECRET_KEY, or as secret_key in the TOML file; no flag takes it, as flags show in lists of processes
+    /// [default: none]
     #[arg(long, env = "GATEWAY_SECRET_KEY_FILE", value_name = "PATH")]
     pub secret_key_file: Option<PathBuf>,
 
