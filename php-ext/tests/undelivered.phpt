@@ -34,12 +34,18 @@ $code = '
     for ($i = 0; $i < 3; $i++) { Gateway::sendToAll("message $i"); }
     echo "sent", PHP_EOL;
     GatewayTest\read_until(STDIN, "/gone/", "word");
+    // The loss may take a moment to be noticed.
+    GatewayTest\eventually("down", fn () => str_contains(
+        GatewayTest\thrown(fn () => Gateway::isOnline(str_repeat("0", 20))), "Can not connect"
+    ));
     echo "the end", PHP_EOL;
 ';
 foreach ([0.3, 0] as $flush) {
     $gateway = new Process([PHP_BINARY, '-n', '-r', $fake], [['pipe', 'r'], ['pipe', 'w'], ['file', '/dev/null', 'w']]);
     $address = trim(fgets($gateway->pipes[1]));
-    $php = new Php($code, ['gateway.register_address' => $address, 'gateway.flush_timeout' => $flush]);
+    $php = new Php($code, [
+        'gateway.register_address' => $address, 'gateway.flush_timeout' => $flush, 'gateway.connect_timeout' => 0.5,
+    ]);
     GatewayTest\read_until($php->pipes[1], '/^sent$/', 'word of PHP');
     fwrite($gateway->pipes[0], "close\n");
     $gateway->wait();
