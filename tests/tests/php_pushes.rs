@@ -31,7 +31,8 @@ async fn every_message_reaches_every_tab_of_its_user_once_and_in_order() -> anyh
                 loop {
                     let text = tab.text().await?;
                     if text == "end" {
-                        return anyhow::Ok((uid, received));
+                        // The tab stays open: PHP counts who is online after its last push.
+                        return anyhow::Ok((tab, uid, received));
                     }
                     let message: HashMap<String, serde_json::Value> = serde_json::from_str(&text)?;
                     assert_eq!(message["uid"], uid.as_str());
@@ -47,7 +48,7 @@ async fn every_message_reaches_every_tab_of_its_user_once_and_in_order() -> anyh
 
     let expected: Vec<_> = (0..MESSAGES as u64).map(Some).collect();
     for reader in readers {
-        let (uid, received) = reader.await??;
+        let (_tab, uid, received) = reader.await??;
         assert_eq!(received, expected, "at a tab of user {uid}");
     }
     Ok(())
