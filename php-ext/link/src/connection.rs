@@ -23,9 +23,6 @@ pub(crate) struct Connection {
     socket: Watched<Socket>,
     replies: Replies,
     since: Instant,
-    /// Memory for the next write.
-    gathered: Vec<u8>,
-    /// The socket takes no more bytes for now.
     full: bool,
     /// Something was confirmed on it.
     useful: bool,
@@ -34,15 +31,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// `socket` is past the handshake and non-blocking; `replies` holds what came behind the handshake.
     pub(crate) fn new(address: Address, socket: Watched<Socket>, replies: Replies) -> Self {
-        Self {
-            address,
-            socket,
-            replies,
-            since: Instant::now(),
-            gathered: Vec::new(),
-            full: false,
-            useful: false,
-        }
+        Self { address, socket, replies, since: Instant::now(), full: false, useful: false }
     }
 
     /// Whether to come back at once after losing it.
@@ -54,33 +43,36 @@ impl Connection {
         self.useful = true;
     }
 
+    /// The last write found no room.
     pub(crate) fn is_full(&self) -> bool {
         self.full
     }
 
-    pub(crate) fn has_room(&mut self) {
-        self.full = false;
-    }
-
-    /// Writes once, many frames together. The error is in words.
+    /// Writes once, many calls together. The error is in words.
     pub(crate) fn write(&mut self, queue: &mut Queue) -> Result<(), String> {
-        match (&*self.socket).write(queue.unsent(&mut self.gathered)) {
-            Ok(written) => queue.wrote(written),
+        self.full = false;
+        if !queue.has_unsent() {
+            return Ok(());
+        }
+        match queue.write(|slices| (&*self.socket).write_vectored(slices)) {
+            Ok(_) => Ok(()),
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => self.full = true,
-                io::ErrorKind::Interrupted => {}
-                _ => return Err(describe(&error)),
+                io::ErrorKind::WouldBlock => {
+                    self.full = true;
+                    Ok(())
+                }
+                io::ErrorKind::Interrupted => Ok(()),
+                _ => Err(describe(&error)),
             },
         }
-        Ok(())
     }
 
-    /// Reads once. The error is in words.
-    pub(crate) fn read(&mut self) -> Result<(), String> {
+    /// Reads once, if there is something. The error is in words.
+    pub(crate) fn read(&mut self) -> Result<bool, String> {
         match self.replies.fill(&mut &*self.socket) {
             Ok(0) => Err("the gateway closed it".to_owned()),
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(describe(&error)),
         }
     }

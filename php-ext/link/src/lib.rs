@@ -4,16 +4,19 @@
 //! An order stays with the I/O thread until the gateway has confirmed it, over as many connections as that takes.
 //!
 //! ```text
-//! PHP thread                 channel, bounded in bytes             I/O thread
-//! Links ─▶ Link ─▶ encode ──────────── Frame ───────────▶ Queue ─▶ Connection ─▶ gateway
-//!           ▲                                                          │
-//!           └───────────── Shared: status, confirmed, answer ◀─────────┘
+//! PHP thread                  State, for moments            I/O thread
+//! Links ─▶ Link ─▶ encode ─────── Outgoing ───────▶ Engine: Queue ─▶ Connection ─▶ gateway
+//!           ▲                                          │
+//!           └────── status, confirmed, answer ◀────────┘
 //! ```
+//!
+//! While the PHP thread waits for an answer it drives the engine itself.
 
 mod address;
 mod backoff;
 mod connect;
 mod connection;
+mod engine;
 mod error;
 mod fork;
 mod io_thread;

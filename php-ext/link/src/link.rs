@@ -1,27 +1,24 @@
 //! The PHP thread's end of a link.
 
+use std::cell::Cell;
 use std::io;
-use std::mem::MaybeUninit;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{SendTimeoutError, Sender, TrySendError, bounded};
 use gateway_wire::bridge::{Call, Order, Producer, Query, Request, Value};
 
-use crate::io_thread::IoThread;
+use crate::engine::Engine;
+use crate::io_thread;
 use crate::poll::Wake;
-use crate::queue::Frame;
-use crate::shared::{Asked, Shared, Status};
+use crate::shared::{Asked, Rest, Shared, State, Status};
 use crate::{Address, LinkError, Target, Unreachable};
 
-/// Frames that the I/O thread has not seen yet. It empties the channel in one go, so this bounds only its memory; what
-/// waits for the gateway is bounded in bytes.
-const CHANNEL: usize = 1024;
 /// Memory kept for encoding the next call.
 const SCRATCH_KEPT: usize = 256 << 10;
-const STACK: usize = 512 << 10;
+/// How long the PHP thread waits for the I/O thread to let go of the engine before it leaves the work to it.
+const TURN: Duration = Duration::from_micros(50);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -34,9 +31,9 @@ pub struct Link {
     target: Arc<Target>,
     limits: Limits,
     shared: Arc<Shared>,
-    frames: Sender<Frame>,
+    engine: Arc<Mutex<Engine>>,
     thread: Option<JoinHandle<()>>,
-    next_seq: u64,
+    next_seq: Cell<u64>,
     /// Orders handed over.
     orders: u64,
     /// How many of them the last flush of all links waited for.
@@ -86,22 +83,16 @@ impl Link {
         let mut producer = [0; 16];
         getrandom::fill(&mut producer).map_err(|error| LinkError::Thread(error.to_string()))?;
         let shared = Arc::new(Shared::new(Wake::new().map_err(failed)?));
-        let (frames, receiver) = bounded(CHANNEL);
-        let mut io = IoThread::new(shared.clone(), target.clone(), Producer(producer), receiver);
-        let thread = without_signals(|| {
-            std::thread::Builder::new()
-                .name("gateway-link".to_owned())
-                .stack_size(STACK)
-                .spawn(move || io.run())
-        })
-        .map_err(failed)?;
+        let engine = Engine::new(Arc::clone(&shared), Arc::clone(&target), Producer(producer));
+        let engine = Arc::new(Mutex::new(engine));
+        let thread = io_thread::start(Arc::clone(&shared), Arc::clone(&target), Arc::clone(&engine));
         Ok(Self {
             target,
             limits,
             shared,
-            frames,
-            thread: Some(thread),
-            next_seq: 1,
+            engine,
+            thread: Some(thread.map_err(failed)?),
+            next_seq: Cell::new(1),
             orders: 0,
             flushed: 0,
             scratch: Vec::new(),
@@ -115,8 +106,14 @@ impl Link {
     /// Hands an order over. It is delivered in turn, and kept until it is confirmed. Waits, at most for `timeout`, only
     /// for a first connection or for room.
     pub fn order(&mut self, order: Order<'_>, timeout: Duration) -> Result<(), LinkError> {
-        let frame = self.encode(Call::Order(order))?;
-        self.accept(frame, timeout)?;
+        self.encode(Call::Order(order))?;
+        let mut state = self.room(timeout)?;
+        self.hand_over(&mut state, false);
+        if state.rest == Rest::Asleep {
+            self.shared.rouse(state);
+        } else {
+            drop(state);
+        }
         self.orders += 1;
         Ok(())
     }
@@ -124,19 +121,18 @@ impl Link {
     /// Asks and waits for the answer, at most for `timeout`.
     pub fn query(&mut self, query: Query<'_>, timeout: Duration) -> Result<Value, LinkError> {
         let deadline = Instant::now() + timeout;
-        let frame = self.encode(Call::Query(query))?;
-        self.up(timeout)?;
-        self.shared.lock().asked = Some(Asked { seq: frame.seq, answer: None });
-        let accepted = self.accept(frame, deadline.saturating_duration_since(Instant::now()));
-        let answer = accepted.map(|()| {
-            self.shared.wait(deadline, |state| state.asked.as_mut().and_then(|asked| asked.answer.take()))
-        });
-        self.shared.lock().asked = None;
+        self.encode(Call::Query(query))?;
+        let mut state = self.room(timeout)?;
+        state.asked = Some(Asked { seq: self.hand_over(&mut state, true), answer: None });
+        self.drive(state, deadline, |state| state.asked.as_ref().is_none_or(|asked| asked.answer.is_some()));
+        let (mut state, answer) =
+            self.shared.wait(deadline, |state| state.asked.as_mut().and_then(|asked| asked.answer.take()));
+        state.asked = None;
         let address = || self.target.to_string();
-        match answer? {
+        match answer {
             Some(Ok(value)) => Ok(value),
             Some(Err(message)) => Err(LinkError::Refused { address: address(), message }),
-            None => match &self.shared.lock().status {
+            None => match &state.status {
                 Status::Down(reason) => Err(LinkError::Unreachable(reason.clone())),
                 _ => Err(LinkError::NoAnswer { address: address(), waited: timeout }),
             },
@@ -145,20 +141,27 @@ impl Link {
 
     /// Waits, at most for `timeout`, until every order is confirmed.
     pub fn flush(&self, timeout: Duration) -> Option<Unconfirmed> {
-        let left = || self.orders - self.shared.confirmed.load(Ordering::SeqCst);
-        if left() == 0 {
+        let orders = self.orders;
+        let deadline = Instant::now() + timeout;
+        let state = self.shared.lock();
+        if state.confirmed == orders {
             return None;
         }
-        let done = self.shared.wait(Instant::now() + timeout, |_| (left() == 0).then_some(()));
+        if timeout.is_zero() {
+            drop(state);
+        } else {
+            self.drive(state, deadline, |state| state.confirmed == orders);
+        }
+        let (state, done) = self.shared.wait(deadline, |state| (state.confirmed == orders).then_some(()));
         if done.is_some() {
             return None;
         }
-        let down = match &self.shared.lock().status {
+        let down = match &state.status {
             Status::Up => None,
             Status::Down(reason) => Some(reason.to_string()),
             Status::Idle | Status::Connecting => Some("the connection was lost".to_owned()),
         };
-        Some(Unconfirmed { calls: left(), target: self.target.to_string(), down })
+        Some(Unconfirmed { calls: orders - state.confirmed, target: self.target.to_string(), down })
     }
 
     /// What the gateway would not take since the last time this was asked.
@@ -180,44 +183,42 @@ impl Link {
     }
 
     pub(crate) fn is_down(&self) -> bool {
-        !self.shared.up.load(Ordering::Acquire)
+        !self.shared.lock().is_up()
     }
 
     pub fn stats(&self) -> Stats {
-        let shared = &self.shared;
-        let confirmed = shared.confirmed.load(Ordering::SeqCst);
-        let dropped = shared.dropped.load(Ordering::Relaxed);
+        let state = self.shared.lock();
         Stats {
-            queued: self.orders - confirmed,
-            queued_bytes: shared.queued.load(Ordering::Relaxed),
-            acked: confirmed - dropped.min(confirmed),
-            resent: shared.resent.load(Ordering::Relaxed),
-            dropped,
-            connected: shared.lock().connected.clone(),
+            queued: self.orders - state.confirmed,
+            queued_bytes: state.queued,
+            acked: state.confirmed - state.dropped.min(state.confirmed),
+            resent: state.resent,
+            dropped: state.dropped,
+            connected: state.connected.clone(),
         }
     }
 
     /// In words, for people.
     pub fn status(&self) -> String {
-        let status = match &self.shared.lock().status {
+        let state = self.shared.lock();
+        let status = match &state.status {
             Status::Idle => "idle",
             Status::Connecting => "connecting",
             Status::Up => "up",
             Status::Down(_) => "down",
         };
-        let queued = self.shared.queued.load(Ordering::Relaxed);
-        format!("{}: {status}, {queued} bytes unconfirmed", self.target)
+        format!("{}: {status}, {} bytes unconfirmed", self.target, state.queued)
     }
 
     /// The I/O thread has ended, which it does by itself only when it fails.
     pub(crate) fn is_broken(&self) -> bool {
-        !self.shared.up.load(Ordering::Acquire) && self.shared.lock().finished
+        self.shared.lock().finished
     }
 
     /// Ends the I/O thread, waiting at most for `timeout`; past that it ends by itself. Flush before.
     pub fn close(mut self, timeout: Duration) {
         self.stop();
-        let finished = self.shared.wait(Instant::now() + timeout, |state| state.finished.then_some(()));
+        let finished = self.shared.wait(Instant::now() + timeout, |state| state.finished.then_some(())).1;
         if let Some(thread) = self.thread.take().filter(|_| finished.is_some()) {
             // A panic in the thread has been dealt with when it finished.
             let _ = thread.join();
@@ -225,87 +226,98 @@ impl Link {
     }
 
     fn stop(&self) {
-        self.shared.stop.store(true, Ordering::Release);
-        self.shared.rouse();
+        let mut state = self.shared.lock();
+        state.stop = true;
+        self.shared.rouse(state);
     }
 
-    fn encode(&mut self, call: Call<'_>) -> Result<Frame, LinkError> {
-        let is_query = matches!(call, Call::Query(_));
+    /// Into the scratch memory.
+    fn encode(&mut self, call: Call<'_>) -> Result<(), LinkError> {
         self.scratch.clear();
         self.scratch.shrink_to(SCRATCH_KEPT);
-        Request { seq: self.next_seq, call }.encode(&mut self.scratch).map_err(LinkError::TooLarge)?;
-        Ok(Frame { seq: self.next_seq, is_query, bytes: self.scratch.as_slice().into() })
+        Request { seq: self.next_seq.get(), call }.encode(&mut self.scratch).map_err(LinkError::TooLarge)
     }
 
-    fn accept(&mut self, frame: Frame, timeout: Duration) -> Result<(), LinkError> {
-        self.up(timeout)?;
-        self.reserve(frame.bytes.len(), timeout)?;
-        let bytes = frame.bytes.len();
-        if let Err(error) = self.hand_over(frame, timeout) {
-            self.shared.queued.fetch_sub(bytes, Ordering::SeqCst);
-            return Err(error);
+    /// Makes sure that the link is up and has room for the scratch memory, after waiting for both if need be.
+    fn room(&self, timeout: Duration) -> Result<MutexGuard<'_, State>, LinkError> {
+        let (limit, bytes) = (self.limits.buffer_bytes, self.scratch.len());
+        let fits = |state: &State| state.queued == 0 || state.queued.saturating_add(bytes) <= limit;
+        let state = self.shared.lock();
+        if state.is_up() && fits(&state) {
+            return Ok(state);
         }
-        self.next_seq += 1;
-        self.shared.rouse();
-        Ok(())
-    }
-
-    fn hand_over(&self, frame: Frame, timeout: Duration) -> Result<(), LinkError> {
-        let frame = match self.frames.try_send(frame) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Full(frame) | TrySendError::Disconnected(frame)) => frame,
-        };
-        self.shared.rouse();
-        self.frames.send_timeout(frame, timeout).map_err(|error| match error {
-            SendTimeoutError::Timeout(_) => self.buffer_full(timeout),
-            SendTimeoutError::Disconnected(_) => LinkError::Thread("it has ended".to_owned()),
-        })
-    }
-
-    /// Makes sure that the link is up, or fails.
-    fn up(&self, timeout: Duration) -> Result<(), LinkError> {
-        if self.shared.up.load(Ordering::Acquire) {
-            return Ok(());
-        }
+        drop(state);
         let now = Instant::now();
-        let up = self.shared.wait(now + timeout, |state| {
-            state.wanted = now;
-            state.connect_timeout = timeout;
+        let (state, ready) = self.shared.wait(now + timeout, |state| {
             match &state.status {
-                Status::Up => Some(Ok(())),
-                Status::Down(reason) => Some(Err(LinkError::Unreachable(reason.clone()))),
-                Status::Connecting => None,
+                Status::Up if fits(state) => return Some(Ok(())),
+                Status::Up => return None,
+                Status::Down(reason) => {
+                    let reason = reason.clone();
+                    state.wanted = now;
+                    state.connect_timeout = timeout;
+                    return Some(Err(LinkError::Unreachable(reason)));
+                }
+                Status::Connecting => {}
                 Status::Idle => {
                     state.status = Status::Connecting;
-                    self.shared.rouse();
-                    None
+                    if state.rest != Rest::Awake {
+                        state.rest = Rest::Awake;
+                        self.shared.wake.wake();
+                    }
                 }
             }
+            state.wanted = now;
+            state.connect_timeout = timeout;
+            None
         });
-        up.unwrap_or_else(|| Err(Unreachable::timed_out(&self.target, timeout).into()))
-    }
-
-    /// Counts `bytes` in, after waiting for room if there is none.
-    fn reserve(&self, bytes: usize, timeout: Duration) -> Result<(), LinkError> {
-        let limit = self.limits.buffer_bytes;
-        let queued = &self.shared.queued;
-        let fits = || {
-            let queued = queued.load(Ordering::SeqCst);
-            queued == 0 || queued.saturating_add(bytes) <= limit
-        };
-        if !fits() && self.shared.wait(Instant::now() + timeout, |_| fits().then_some(())).is_none() {
-            return Err(self.buffer_full(timeout));
+        match ready {
+            Some(Ok(())) => Ok(state),
+            Some(Err(error)) => Err(error),
+            None if state.is_up() => Err(LinkError::BufferFull {
+                address: self.target.to_string(),
+                queued: state.queued,
+                limit,
+                waited: timeout,
+            }),
+            None => Err(Unreachable::timed_out(&self.target, timeout).into()),
         }
-        queued.fetch_add(bytes, Ordering::SeqCst);
-        Ok(())
     }
 
-    fn buffer_full(&self, waited: Duration) -> LinkError {
-        LinkError::BufferFull {
-            address: self.target.to_string(),
-            queued: self.shared.queued.load(Ordering::SeqCst),
-            limit: self.limits.buffer_bytes,
-            waited,
+    /// The call in the scratch memory; gives its number.
+    fn hand_over(&self, state: &mut State, is_query: bool) -> u64 {
+        let seq = self.next_seq.get();
+        self.next_seq.set(seq + 1);
+        state.outgoing.push(seq, is_query, &self.scratch);
+        state.queued += self.scratch.len();
+        seq
+    }
+
+    /// Does the I/O itself until `done`, unless the I/O thread is at it.
+    fn drive(&self, mut state: MutexGuard<'_, State>, deadline: Instant, done: impl Fn(&State) -> bool) {
+        state.driving = true;
+        drop(state);
+        let engine = self.engine();
+        let mut left_over = true;
+        if let Some(mut engine) = engine {
+            engine.drive(deadline, done);
+            left_over = !engine.is_idle();
+        }
+        let mut state = self.shared.lock();
+        state.driving = false;
+        if left_over || state.rest == Rest::Aside {
+            self.shared.rouse(state);
+        }
+    }
+
+    fn engine(&self) -> Option<MutexGuard<'_, Engine>> {
+        let give_up = Instant::now() + TURN;
+        loop {
+            match self.engine.try_lock() {
+                Ok(engine) => return Some(engine),
+                Err(TryLockError::WouldBlock) if Instant::now() < give_up => std::thread::yield_now(),
+                Err(_) => return None,
+            }
         }
     }
 }
@@ -314,19 +326,4 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// PHP's signal handlers must run on PHP's thread, so the new thread starts with every signal blocked.
-fn without_signals<T>(spawn: impl FnOnce() -> T) -> T {
-    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
-    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigfillset fills what it is given; pthread_sigmask reads the one and fills the other.
-    unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
-    }
-    let spawned = spawn();
-    // SAFETY: filled above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
-    spawned
 }

@@ -42,26 +42,26 @@ impl AsRawFd for Wake {
     }
 }
 
+/// What a socket is watched for. Its end always is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ready {
-    pub(crate) woken: bool,
-    /// Also when the connection has ended, which reading then tells.
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
+pub(crate) struct Interest {
+    pub(crate) input: bool,
+    pub(crate) output: bool,
 }
 
-/// Waits for a wake, or for the socket: to be readable always, to be writable if asked. `None` waits for ever.
+/// Waits for a wake, or for the socket. Without a timeout it waits for ever. Gives whether it was woken.
 pub(crate) fn wait(
-    wake: &Wake,
-    socket: Option<RawFd>,
-    for_writing: bool,
+    wake: Option<&Wake>,
+    socket: Option<(RawFd, Interest)>,
     timeout: Option<Duration>,
-) -> io::Result<Ready> {
-    let out = if for_writing { libc::POLLOUT } else { 0 };
+) -> io::Result<bool> {
+    // Negative descriptors are passed over.
+    let (socket, interest) = socket.unwrap_or((-1, Interest::default()));
+    let input = if interest.input { libc::POLLIN } else { 0 };
+    let output = if interest.output { libc::POLLOUT } else { 0 };
     let mut polled = [
-        libc::pollfd { fd: wake.as_raw_fd(), events: libc::POLLIN, revents: 0 },
-        // Negative descriptors are passed over.
-        libc::pollfd { fd: socket.unwrap_or(-1), events: libc::POLLIN | out, revents: 0 },
+        libc::pollfd { fd: wake.map_or(-1, Wake::as_raw_fd), events: libc::POLLIN, revents: 0 },
+        libc::pollfd { fd: socket, events: input | output | libc::POLLRDHUP, revents: 0 },
     ];
     // SAFETY: the pointer and the count are those of an array that outlives the call.
     let found =
@@ -69,17 +69,11 @@ pub(crate) fn wait(
     if found < 0 {
         let error = io::Error::last_os_error();
         return match error.kind() {
-            io::ErrorKind::Interrupted => Ok(Ready::default()),
+            io::ErrorKind::Interrupted => Ok(false),
             _ => Err(error),
         };
     }
-    let [wake, socket] = polled.map(|polled| polled.revents);
-    let ended = libc::POLLHUP | libc::POLLERR | libc::POLLNVAL;
-    Ok(Ready {
-        woken: wake != 0,
-        readable: socket & (libc::POLLIN | ended) != 0,
-        writable: socket & (libc::POLLOUT | ended) != 0,
-    })
+    Ok(polled[0].revents != 0)
 }
 
 /// Rounded up, so that a wait never ends just before its time.
@@ -97,12 +91,12 @@ mod tests {
     #[test]
     fn a_wake_ends_a_wait_once() {
         let wake = Wake::new().unwrap();
-        assert!(!wait(&wake, None, false, Some(Duration::ZERO)).unwrap().woken);
+        assert!(!wait(Some(&wake), None, Some(Duration::ZERO)).unwrap());
         wake.wake();
         wake.wake();
-        assert!(wait(&wake, None, false, None).unwrap().woken);
+        assert!(wait(Some(&wake), None, None).unwrap());
         wake.clear();
-        assert!(!wait(&wake, None, false, Some(Duration::ZERO)).unwrap().woken);
+        assert!(!wait(Some(&wake), None, Some(Duration::ZERO)).unwrap());
     }
 
     #[test]

@@ -1,28 +1,76 @@
-//! The calls that the gateway has not confirmed yet, in the order made.
+//! The calls that the gateway has not confirmed yet: as the bytes that go out, in the order made.
+//!
+//! Calls are numbered upwards without a gap, so a place among the bytes tells a number, and the other way round.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::mem;
 
-/// One encoded call.
-#[derive(Debug)]
-pub(crate) struct Frame {
-    pub(crate) seq: u64,
-    /// Orders are confirmed and sent again; queries are answered, and only while somebody waits.
-    pub(crate) is_query: bool,
-    pub(crate) bytes: Box<[u8]>,
+use gateway_wire::bridge::frame::HEADER;
+
+/// Calls stand together in chunks of about this size, so that a call costs no memory management of its own.
+const CHUNK: usize = 64 << 10;
+/// Most slices that one write is given.
+const SLICES: usize = 16;
+
+/// What PHP has handed in and the engine has not taken over.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    full: Vec<Chunk>,
+    open: Chunk,
+    /// The numbers of those calls that are queries.
+    queries: Vec<u64>,
 }
 
-/// How much one write takes of small frames.
-const GATHERED: usize = 64 << 10;
-
+/// Whole frames.
 #[derive(Debug, Default)]
+struct Chunk {
+    bytes: Vec<u8>,
+    /// The number of the last.
+    last: u64,
+}
+
+impl Outgoing {
+    pub(crate) fn push(&mut self, seq: u64, is_query: bool, frame: &[u8]) {
+        if self.open.bytes.len() + frame.len() > CHUNK && !self.open.bytes.is_empty() {
+            self.full.push(mem::take(&mut self.open));
+        }
+        self.open.bytes.extend_from_slice(frame);
+        self.open.last = seq;
+        if is_query {
+            self.queries.push(seq);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.full.is_empty() && self.open.bytes.is_empty()
+    }
+}
+
+#[derive(Debug)]
 pub(crate) struct Queue {
-    frames: VecDeque<Frame>,
-    /// How many frames, from the front, have been written whole on the current connection.
-    sent: usize,
-    /// How many bytes of the next frame have been written.
-    offset: usize,
-    /// The highest number ever written, even in part, on any connection.
+    chunks: VecDeque<Chunk>,
+    /// The first call that is not confirmed, and how many bytes of the first chunk stand before it.
+    first: u64,
+    confirmed: usize,
+    /// The first call that is not written whole on the current connection, and where it begins.
+    unsent: u64,
+    boundary: Place,
+    /// How far the current connection has been written, which may be within that call.
+    written: Place,
+    /// The highest call of which ever a byte was written, on any connection.
     highest_sent: u64,
+    /// The last call of all.
+    last: u64,
+    queries: VecDeque<u64>,
+    /// Memory for PHP's next calls.
+    spare: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    chunk: usize,
+    offset: usize,
 }
 
 /// What left the queue.
@@ -32,225 +80,324 @@ pub(crate) struct Done {
     pub(crate) bytes: usize,
 }
 
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            chunks: VecDeque::new(),
+            first: 1,
+            confirmed: 0,
+            unsent: 1,
+            boundary: Place::default(),
+            written: Place::default(),
+            highest_sent: 0,
+            last: 0,
+            queries: VecDeque::new(),
+            spare: Vec::new(),
+        }
+    }
+}
+
 impl Queue {
-    pub(crate) fn push(&mut self, frame: Frame) {
-        self.frames.push_back(frame);
+    /// Takes over what PHP has handed in.
+    pub(crate) fn collect(&mut self, outgoing: &mut Outgoing) {
+        if outgoing.is_empty() {
+            return;
+        }
+        let open = Chunk { bytes: mem::take(&mut self.spare), last: 0 };
+        self.chunks.extend(outgoing.full.drain(..));
+        self.chunks.push_back(mem::replace(&mut outgoing.open, open));
+        self.last = self.chunks.back().map_or(self.last, |chunk| chunk.last);
+        self.queries.extend(outgoing.queries.drain(..));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.chunks.is_empty()
     }
 
     pub(crate) fn has_unsent(&self) -> bool {
-        self.sent < self.frames.len()
+        self.unsent <= self.last
     }
 
-    /// What is to be written next: one large frame where it is, or small ones gathered in `buffer`.
-    pub(crate) fn unsent<'a>(&'a self, buffer: &'a mut Vec<u8>) -> &'a [u8] {
-        buffer.clear();
-        let mut skip = self.offset;
-        for frame in self.frames.range(self.sent..) {
-            let bytes = &frame.bytes[skip..];
-            if buffer.is_empty() && bytes.len() >= GATHERED {
-                return bytes;
-            }
-            if buffer.len() + bytes.len() > GATHERED {
-                break;
-            }
-            buffer.extend_from_slice(bytes);
+    /// Whole, on the current connection, and not dealt with.
+    pub(crate) fn was_sent(&self, seq: u64) -> bool {
+        (self.first..self.unsent).contains(&seq)
+    }
+
+    pub(crate) fn is_query(&self, seq: u64) -> bool {
+        self.queries.contains(&seq)
+    }
+
+    /// Gives what is to be written next to `write`, which says how many bytes of it went out.
+    pub(crate) fn write<E>(
+        &mut self,
+        write: impl FnOnce(&[IoSlice]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut used = 0;
+        let mut skip = self.written.offset;
+        for (slice, chunk) in slices.iter_mut().zip(self.chunks.range(self.written.chunk..)) {
+            *slice = IoSlice::new(&chunk.bytes[skip..]);
             skip = 0;
+            used += 1;
         }
-        buffer
+        let written = write(&slices[..used])?;
+        self.wrote(written);
+        Ok(written)
     }
 
-    /// Notes that so many bytes of what [`Queue::unsent`] gave were written.
-    pub(crate) fn wrote(&mut self, mut bytes: usize) {
+    fn wrote(&mut self, mut bytes: usize) {
         while bytes > 0 {
-            let Some(frame) = self.frames.get(self.sent) else { return };
-            self.highest_sent = self.highest_sent.max(frame.seq);
-            let left = frame.bytes.len() - self.offset;
+            let Some(chunk) = self.chunks.get(self.written.chunk) else { break };
+            let left = chunk.bytes.len() - self.written.offset;
             if bytes < left {
-                self.offset += bytes;
-                return;
+                self.written.offset += bytes;
+                break;
             }
             bytes -= left;
-            self.offset = 0;
-            self.sent += 1;
+            self.written = Place { chunk: self.written.chunk + 1, offset: 0 };
         }
-    }
-
-    /// Takes out the orders up to `seq` that were sent. Queries stay until they are answered or given up.
-    pub(crate) fn confirm(&mut self, seq: u64) -> Done {
-        let mut done = Done::default();
-        let mut kept = 0;
-        // What is confirmed stands at the front, but for a query that is not answered yet.
-        while let Some(frame) = self.frames.get(kept) {
-            if kept >= self.sent || frame.seq > seq {
+        while self.boundary < self.written {
+            let chunk = &self.chunks[self.boundary.chunk];
+            if self.boundary.chunk < self.written.chunk {
+                self.unsent = chunk.last + 1;
+                self.boundary = Place { chunk: self.boundary.chunk + 1, offset: 0 };
+                continue;
+            }
+            let end = self.boundary.offset + frame_length(&chunk.bytes[self.boundary.offset..]);
+            if end > self.written.offset {
                 break;
             }
-            if frame.is_query {
-                kept += 1;
-            } else if let Some(frame) = self.take(kept) {
-                done.count(&frame);
-            }
+            self.unsent += 1;
+            self.boundary.offset = end;
         }
+        let in_part = self.boundary < self.written;
+        self.highest_sent = self.highest_sent.max(self.unsent - 1 + u64::from(in_part));
+    }
+
+    /// Takes out all calls up to `seq` that were sent. The gateway deals with them in turn, so that word of one is word
+    /// of all before it.
+    pub(crate) fn confirm(&mut self, seq: u64) -> Done {
+        self.pop(seq.min(self.unsent - 1))
+    }
+
+    /// Prepares for a new connection: what has taken effect goes out of the queue, the rest is to be sent again.
+    pub(crate) fn rewind(&mut self, applied: u64) -> Done {
+        let done = self.pop(applied.min(self.highest_sent));
+        self.rewound();
         done
     }
 
-    /// Takes out one call that was sent: the gateway has answered or refused it.
-    pub(crate) fn remove(&mut self, seq: u64) -> Option<Frame> {
-        let index = self.frames.binary_search_by_key(&seq, |frame| frame.seq).ok()?;
-        // The rest of a frame that was written in part must follow on the same connection.
-        let in_part = index == self.sent && self.offset > 0;
-        if in_part || seq > self.highest_sent {
+    /// On a connection that was not used yet: takes out the first call, if it was sent on an earlier one. Gives its
+    /// number.
+    pub(crate) fn drop_first_sent(&mut self) -> Option<(u64, Done)> {
+        let first = self.first;
+        if self.is_empty() || first > self.highest_sent {
             return None;
         }
-        self.take(index)
-    }
-
-    /// The first call, if it was sent on this connection or an earlier one.
-    pub(crate) fn first_sent(&self) -> Option<u64> {
-        self.frames.front().map(|frame| frame.seq).filter(|seq| *seq <= self.highest_sent)
-    }
-
-    /// Prepares for a new connection: all is to be sent again but for orders that have taken effect and queries that
-    /// nobody waits for.
-    pub(crate) fn rewind(&mut self, applied: u64, awaited: Option<u64>) -> Done {
-        let applied = applied.min(self.highest_sent);
-        self.sent = 0;
-        self.offset = 0;
-        let mut done = Done::default();
-        self.frames.retain(|frame| {
-            let keep = if frame.is_query { awaited == Some(frame.seq) } else { frame.seq > applied };
-            if !keep {
-                done.count(frame);
-            }
-            keep
-        });
-        done
+        let done = self.pop(first);
+        self.rewound();
+        Some((first, done))
     }
 
     /// How many orders will be sent though they were sent before, on another connection.
     pub(crate) fn to_be_resent(&self) -> u64 {
-        let sent_before = self.frames.iter().take_while(|frame| frame.seq <= self.highest_sent);
-        sent_before.filter(|frame| !frame.is_query).count() as u64
+        let sent_before = (self.highest_sent + 1).saturating_sub(self.first);
+        let queries = self.queries.iter().filter(|seq| **seq <= self.highest_sent).count();
+        sent_before - (queries as u64).min(sent_before)
     }
 
-    fn take(&mut self, index: usize) -> Option<Frame> {
-        self.sent -= usize::from(index < self.sent);
-        self.frames.remove(index)
+    fn rewound(&mut self) {
+        self.unsent = self.first;
+        self.boundary = Place { chunk: 0, offset: self.confirmed };
+        self.written = self.boundary;
+    }
+
+    fn pop(&mut self, up_to: u64) -> Done {
+        let before = self.first;
+        let mut bytes = 0;
+        while self.first <= up_to {
+            let Some(chunk) = self.chunks.front() else { break };
+            if chunk.last > up_to {
+                let length = frame_length(&chunk.bytes[self.confirmed..]);
+                bytes += length;
+                self.confirmed += length;
+                self.first += 1;
+                continue;
+            }
+            bytes += chunk.bytes.len() - self.confirmed;
+            self.first = chunk.last + 1;
+            self.confirmed = 0;
+            self.boundary.chunk = self.boundary.chunk.saturating_sub(1);
+            self.written.chunk = self.written.chunk.saturating_sub(1);
+            self.pop_chunk();
+        }
+        let mut orders = self.first - before;
+        while self.queries.front().is_some_and(|seq| *seq <= up_to) {
+            self.queries.pop_front();
+            orders -= 1;
+        }
+        Done { orders, bytes }
+    }
+
+    fn pop_chunk(&mut self) {
+        if let Some(Chunk { mut bytes, .. }) = self.chunks.pop_front()
+            && bytes.capacity() <= 2 * CHUNK
+        {
+            bytes.clear();
+            self.spare = bytes;
+        }
     }
 }
 
-impl Done {
-    pub(crate) fn of(frame: &Frame) -> Self {
-        let mut done = Self::default();
-        done.count(frame);
-        done
-    }
-
-    fn count(&mut self, frame: &Frame) {
-        self.orders += u64::from(!frame.is_query);
-        self.bytes += frame.bytes.len();
-    }
+/// Of the frame at the start, with its header.
+fn frame_length(bytes: &[u8]) -> usize {
+    let content = bytes.first_chunk().map_or(0, |header| u32::from_be_bytes(*header) as usize);
+    HEADER + content
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn queue(frames: &[(u64, bool)]) -> Queue {
-        let mut queue = Queue::default();
-        for (seq, is_query) in frames {
-            let bytes = vec![u8::try_from(*seq).unwrap(); 10].into();
-            queue.push(Frame { seq: *seq, is_query: *is_query, bytes });
-        }
-        queue
-    }
-
-    fn unsent(queue: &Queue) -> Vec<u8> {
-        queue.unsent(&mut Vec::new()).to_vec()
-    }
-
     const ORDER: bool = false;
     const QUERY: bool = true;
 
+    fn frame(seq: u64, length: usize) -> Vec<u8> {
+        let header = u32::try_from(length).unwrap().to_be_bytes();
+        [&header[..], &vec![u8::try_from(seq).unwrap(); length]].concat()
+    }
+
+    /// Frames of ten bytes, each in a chunk of its own if `apart`.
+    fn queue(frames: &[bool], apart: bool) -> Queue {
+        let mut queue = Queue::default();
+        let mut outgoing = Outgoing::default();
+        for (seq, is_query) in (1..).zip(frames) {
+            outgoing.push(seq, *is_query, &frame(seq, 6));
+            if apart {
+                queue.collect(&mut outgoing);
+            }
+        }
+        queue.collect(&mut outgoing);
+        queue
+    }
+
+    fn unsent(queue: &mut Queue) -> Vec<u8> {
+        let mut seen = Vec::new();
+        let looked: Result<usize, ()> = queue.write(|slices| {
+            slices.iter().for_each(|slice| seen.extend_from_slice(slice));
+            Ok(0)
+        });
+        assert_eq!(looked, Ok(0));
+        seen
+    }
+
+    fn frames(seqs: &[u64]) -> Vec<u8> {
+        seqs.iter().flat_map(|seq| frame(*seq, 6)).collect()
+    }
+
     #[test]
     fn partial_writes_go_on_where_they_stopped() {
-        let mut queue = queue(&[(1, ORDER), (2, ORDER)]);
-        queue.wrote(4);
-        assert_eq!(unsent(&queue), [[1u8; 6].as_slice(), &[2; 10]].concat());
-        queue.wrote(13);
-        assert_eq!(unsent(&queue), [2; 3]);
-        queue.wrote(3);
-        assert!(!queue.has_unsent() && !queue.is_empty());
+        for apart in [true, false] {
+            let mut queue = queue(&[ORDER, ORDER], apart);
+            queue.wrote(4);
+            assert_eq!(unsent(&mut queue), frames(&[1, 2])[4..]);
+            queue.wrote(13);
+            assert_eq!(unsent(&mut queue), frames(&[2])[7..]);
+            assert!(queue.has_unsent());
+            queue.wrote(3);
+            assert!(!queue.has_unsent() && !queue.is_empty());
+        }
     }
 
     #[test]
-    fn small_frames_are_written_together_and_large_ones_from_where_they_are() {
+    fn chunks_are_bounded_but_for_a_large_call() {
+        let mut outgoing = Outgoing::default();
+        let lengths = [10, CHUNK - 30, 10, 1, 3 * CHUNK, 5];
+        for (seq, length) in (1..).zip(lengths) {
+            outgoing.push(seq, false, &frame(seq, length));
+        }
         let mut queue = Queue::default();
-        for (seq, length) in [(1, 10), (2, GATHERED - 20), (3, 10), (4, 1), (5, GATHERED), (6, 5)] {
-            queue.push(Frame { seq, is_query: false, bytes: vec![0; length].into() });
-        }
-        let mut buffer = Vec::new();
-        let mut written = Vec::new();
-        while queue.has_unsent() {
-            let length = queue.unsent(&mut buffer).len();
-            queue.wrote(length);
-            written.push(length);
-        }
-        assert_eq!(written, [GATHERED, 1, GATHERED, 5]);
-        assert!(buffer.capacity() <= 2 * GATHERED);
+        queue.collect(&mut outgoing);
+        let sizes: Vec<_> = queue.chunks.iter().map(|chunk| chunk.bytes.len()).collect();
+        assert_eq!(sizes, [CHUNK - 12, 19, 3 * CHUNK + 4, 9]);
+        let all: Vec<_> = (1..).zip(lengths).flat_map(|(seq, length)| frame(seq, length)).collect();
+        assert_eq!(unsent(&mut queue), all);
     }
 
     #[test]
-    fn confirms_orders_up_to_a_number_and_leaves_queries() {
-        let mut queue = queue(&[(1, ORDER), (2, QUERY), (3, ORDER), (4, ORDER)]);
-        queue.wrote(40);
-        assert_eq!(queue.confirm(3), Done { orders: 2, bytes: 20 });
-        assert!(queue.remove(2).is_some_and(|frame| frame.is_query));
-        assert!(queue.remove(2).is_none());
-        assert_eq!(queue.confirm(9), Done { orders: 1, bytes: 10 });
+    fn confirms_up_to_a_number_and_counts_orders() {
+        for apart in [true, false] {
+            let mut queue = queue(&[ORDER, QUERY, ORDER, ORDER], apart);
+            queue.wrote(40);
+            assert!(queue.is_query(2) && !queue.is_query(3));
+            assert_eq!(queue.confirm(3), Done { orders: 2, bytes: 30 });
+            assert_eq!(queue.confirm(3), Done::default());
+            assert_eq!(queue.confirm(9), Done { orders: 1, bytes: 10 });
+            assert!(queue.is_empty() && !queue.has_unsent());
+        }
+    }
+
+    #[test]
+    fn goes_on_after_it_was_empty() {
+        let mut queue = queue(&[ORDER, ORDER], false);
+        queue.wrote(20);
+        queue.confirm(2);
+        let mut outgoing = Outgoing::default();
+        for seq in 3..6 {
+            outgoing.push(seq, ORDER, &frame(seq, 6));
+            queue.collect(&mut outgoing);
+        }
+        queue.wrote(15);
+        assert_eq!(queue.confirm(4), Done { orders: 1, bytes: 10 });
+        assert_eq!(unsent(&mut queue), frames(&[4, 5])[5..]);
+        queue.wrote(15);
+        assert_eq!(queue.confirm(5), Done { orders: 2, bytes: 20 });
         assert!(queue.is_empty());
     }
 
     #[test]
     fn what_was_not_sent_cannot_be_confirmed() {
-        let mut queue = queue(&[(1, ORDER), (2, ORDER), (3, QUERY)]);
-        queue.wrote(15);
-        assert_eq!(queue.confirm(u64::MAX), Done { orders: 1, bytes: 10 });
-        assert!(queue.remove(2).is_none(), "half of it is on its way");
-        assert!(queue.remove(3).is_none());
-        assert_eq!(unsent(&queue), [[2u8; 5].as_slice(), &[3; 10]].concat());
+        for apart in [true, false] {
+            let mut queue = queue(&[ORDER, ORDER, QUERY], apart);
+            queue.wrote(15);
+            assert_eq!(queue.confirm(u64::MAX), Done { orders: 1, bytes: 10 });
+            assert_eq!(unsent(&mut queue), frames(&[2, 3])[5..]);
+        }
     }
 
     #[test]
     fn a_new_connection_gets_what_took_no_effect() {
-        let mut queue = queue(&[(1, ORDER), (2, QUERY), (3, ORDER), (4, ORDER), (5, QUERY), (6, ORDER)]);
-        queue.wrote(35);
-        let done = queue.rewind(3, Some(5));
-        assert_eq!(done, Done { orders: 2, bytes: 30 });
-        assert_eq!(queue.to_be_resent(), 1, "a part of it counts");
-        assert_eq!(unsent(&queue), [[4u8; 10], [5; 10], [6; 10]].concat());
+        for apart in [true, false] {
+            let mut queue = queue(&[ORDER, QUERY, ORDER, ORDER, QUERY, ORDER], apart);
+            queue.wrote(35);
+            assert_eq!(queue.rewind(3), Done { orders: 2, bytes: 30 });
+            assert_eq!(queue.to_be_resent(), 1, "a part of it counts");
+            assert_eq!(unsent(&mut queue), frames(&[4, 5, 6]));
+            queue.wrote(10);
+            assert_eq!(queue.confirm(9), Done { orders: 1, bytes: 10 });
+        }
     }
 
     #[test]
     fn what_was_sent_once_is_known_on_the_next_connection() {
-        let mut queue = queue(&[(1, ORDER), (2, ORDER), (3, ORDER)]);
-        assert_eq!(queue.first_sent(), None);
-        queue.wrote(15);
-        assert_eq!(queue.rewind(1, None), Done { orders: 1, bytes: 10 });
-        assert_eq!(queue.first_sent(), Some(2));
-        assert_eq!(queue.remove(2).map(|frame| frame.seq), Some(2));
-        assert_eq!(queue.first_sent(), None);
-        assert_eq!(unsent(&queue), [3; 10]);
+        for apart in [true, false] {
+            let mut queue = queue(&[ORDER, ORDER, ORDER], apart);
+            assert_eq!(queue.drop_first_sent(), None);
+            queue.wrote(15);
+            assert_eq!(queue.rewind(1), Done { orders: 1, bytes: 10 });
+            assert_eq!(queue.drop_first_sent(), Some((2, Done { orders: 1, bytes: 10 })));
+            assert_eq!(queue.drop_first_sent(), None);
+            assert_eq!(unsent(&mut queue), frames(&[3]));
+        }
     }
 
     #[test]
     fn a_gateway_cannot_claim_what_it_never_got() {
-        let mut queue = queue(&[(1, ORDER), (2, ORDER), (3, ORDER)]);
-        queue.wrote(15);
-        assert_eq!(queue.rewind(u64::MAX, None), Done { orders: 2, bytes: 20 });
-        assert_eq!(unsent(&queue), [3; 10]);
+        for apart in [true, false] {
+            let mut queue = queue(&[ORDER, ORDER, ORDER], apart);
+            queue.wrote(15);
+            assert_eq!(queue.rewind(u64::MAX), Done { orders: 2, bytes: 20 });
+            assert_eq!(unsent(&mut queue), frames(&[3]));
+        }
     }
 }

@@ -1,36 +1,21 @@
 //! What the PHP thread and the I/O thread both see.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::Value;
 
 use crate::poll::Wake;
-use crate::queue::Done;
+use crate::queue::{Done, Outgoing};
 use crate::{Address, Unreachable};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) wake: Wake,
-    /// The I/O thread waits in poll, or is about to: a new frame must wake it.
-    pub(crate) asleep: AtomicBool,
-    /// The status is `Up`: calls go straight to the channel.
-    pub(crate) up: AtomicBool,
-    /// The I/O thread is to end.
-    pub(crate) stop: AtomicBool,
-    /// Bytes of calls handed over and not confirmed.
-    pub(crate) queued: AtomicUsize,
-    /// Orders that need no more sending.
-    pub(crate) confirmed: AtomicU64,
-    /// Orders that were sent again after a lost connection.
-    pub(crate) resent: AtomicU64,
-    /// Orders that the gateway would not take.
-    pub(crate) dropped: AtomicU64,
     /// Whether [`State::refused`] is something, so that every call can look.
     pub(crate) has_refused: AtomicBool,
-    /// The PHP thread waits for a change.
-    waiting: AtomicBool,
+    /// Held for moments only: never over I/O.
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -44,12 +29,28 @@ pub(crate) struct State {
     pub(crate) connect_timeout: Duration,
     /// When PHP last wanted the link and found it down.
     pub(crate) wanted: Instant,
+    pub(crate) outgoing: Outgoing,
+    /// Bytes of calls handed over and not confirmed.
+    pub(crate) queued: usize,
+    /// Orders that need no more sending.
+    pub(crate) confirmed: u64,
+    /// Orders that were sent again after a lost connection.
+    pub(crate) resent: u64,
+    /// Orders that the gateway would not take.
+    pub(crate) dropped: u64,
     /// The query that PHP waits for.
     pub(crate) asked: Option<Asked>,
     /// Orders that the gateway would not take, which nobody has been told of yet.
     pub(crate) refused: Option<(u64, String)>,
+    pub(crate) rest: Rest,
+    /// The PHP thread has the engine, or is about to.
+    pub(crate) driving: bool,
+    /// The I/O thread is to end.
+    pub(crate) stop: bool,
     /// The I/O thread has ended.
     pub(crate) finished: bool,
+    /// The PHP thread waits for a change.
+    waiting: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +62,18 @@ pub(crate) enum Status {
     Up,
     /// Attempts go on, but callers do not wait for them.
     Down(Arc<Unreachable>),
+}
+
+/// Whether, and for what, the I/O thread waits in poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// It looks at the state again before it sleeps.
+    Awake,
+    Asleep,
+    /// For a socket that is full: new calls need not wake it.
+    Blocked,
+    /// For the PHP thread to let go of the engine; nobody else watches the socket.
+    Aside,
 }
 
 #[derive(Debug)]
@@ -76,38 +89,33 @@ impl Shared {
             connected: None,
             connect_timeout: Duration::ZERO,
             wanted: Instant::now(),
+            outgoing: Outgoing::default(),
+            queued: 0,
+            confirmed: 0,
+            resent: 0,
+            dropped: 0,
             asked: None,
             refused: None,
+            rest: Rest::Awake,
+            driving: false,
+            stop: false,
             finished: false,
+            waiting: false,
         };
-        Self {
-            wake,
-            asleep: AtomicBool::new(false),
-            up: AtomicBool::new(false),
-            stop: AtomicBool::new(false),
-            queued: AtomicUsize::new(0),
-            confirmed: AtomicU64::new(0),
-            resent: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            has_refused: AtomicBool::new(false),
-            waiting: AtomicBool::new(false),
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        }
+        Self { wake, has_refused: AtomicBool::new(false), state: Mutex::new(state), changed: Condvar::new() }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// PHP thread: waits until `check` gives something, at most until `deadline`.
+    /// PHP thread: waits until `check` gives something, at most until `deadline`. Gives the lock back with it.
     pub(crate) fn wait<T>(
         &self,
         deadline: Instant,
         mut check: impl FnMut(&mut State) -> Option<T>,
-    ) -> Option<T> {
+    ) -> (MutexGuard<'_, State>, Option<T>) {
         let mut state = self.lock();
-        self.waiting.store(true, Ordering::SeqCst);
         let found = loop {
             if let Some(found) = check(&mut state) {
                 break Some(found);
@@ -116,17 +124,17 @@ impl Shared {
             else {
                 break None;
             };
+            state.waiting = true;
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         };
-        self.waiting.store(false, Ordering::SeqCst);
-        found
+        state.waiting = false;
+        (state, found)
     }
 
-    /// PHP thread, after a frame or a wish: wakes the I/O thread if it sleeps. A burst finds it awake and costs nothing.
-    pub(crate) fn rouse(&self) {
-        // Pairs with the fence in the I/O thread: either it sees the frame, or this sees it asleep.
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+    /// PHP thread: lets the I/O thread look at the state. A burst of calls finds it awake, and costs nothing here.
+    pub(crate) fn rouse(&self, mut state: MutexGuard<'_, State>) {
+        if std::mem::replace(&mut state.rest, Rest::Awake) != Rest::Awake {
+            drop(state);
             self.wake.wake();
         }
     }
@@ -138,37 +146,42 @@ impl Shared {
         state.refused.take()
     }
 
-    /// I/O thread: notes an order that the gateway would not take.
+    /// Engine: notes an order that the gateway would not take.
     pub(crate) fn refused(&self, message: String) {
         let mut state = self.lock();
         let (refused, _) = state.refused.take().unwrap_or_default();
         state.refused = Some((refused + 1, message));
-        self.dropped.fetch_add(1, Ordering::Relaxed);
+        state.dropped += 1;
         self.has_refused.store(true, Ordering::Release);
     }
 
-    /// I/O thread: changes the state and tells the PHP thread if it waits.
+    /// Engine: changes the state and tells the PHP thread if it waits.
     pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
-        self.up.store(matches!(state.status, Status::Up), Ordering::Release);
+        let waiting = state.waiting;
         drop(state);
-        if self.waiting.load(Ordering::SeqCst) {
+        if waiting {
             self.changed.notify_all();
         }
     }
+}
 
-    /// I/O thread: notes what was confirmed.
-    pub(crate) fn done(&self, done: Done) {
-        if done == Done::default() {
-            return;
+impl State {
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.status, Status::Up)
+    }
+
+    /// Unless nobody waits for it any more.
+    pub(crate) fn answer(&mut self, seq: u64, answer: Result<Value, String>) {
+        if let Some(asked) = self.asked.as_mut().filter(|asked| asked.seq == seq) {
+            asked.answer = Some(answer);
         }
-        self.queued.fetch_sub(done.bytes, Ordering::SeqCst);
-        self.confirmed.fetch_add(done.orders, Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) {
-            // The lock, so that this does not fall between the waiter's check and its sleep.
-            drop(self.lock());
-            self.changed.notify_all();
-        }
+    }
+
+    /// Notes what was confirmed.
+    pub(crate) fn done(&mut self, done: Done) {
+        self.queued = self.queued.saturating_sub(done.bytes);
+        self.confirmed += done.orders;
     }
 }

@@ -1,0 +1,297 @@
+//! What is done on a connection: writes what is queued, reads what is confirmed and answered, comes back when it is lost.
+//!
+//! The I/O thread drives it; while the PHP thread waits for an answer, it drives the engine itself, which saves waking
+//! the one and then the other.
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gateway_wire::bridge::{Producer, Reply, Value};
+
+use crate::backoff::Backoff;
+use crate::connect;
+use crate::connection::Connection;
+use crate::poll::{self, Interest};
+use crate::queue::Queue;
+use crate::shared::{Shared, State, Status};
+use crate::{Failure, Reason, Target, Unreachable};
+
+/// With nothing to deliver, attempts end when nobody has wanted the link for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How much earlier than its caller an attempt gives up, at most.
+const HEAD_START: Duration = Duration::from_millis(200);
+/// How long the PHP thread looks again and again for an answer before it sleeps: waking up takes longer than most answers.
+const SPIN: Duration = Duration::from_micros(60);
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    shared: Arc<Shared>,
+    target: Arc<Target>,
+    producer: Producer,
+    queue: Queue,
+    connection: Option<Connection>,
+    /// Why the connection is of no more use.
+    broken: Option<String>,
+    backoff: Backoff,
+    /// No attempt before this.
+    retry_at: Instant,
+    /// What the gateway said of a frame that it could not read, before it closed the connection.
+    complaint: Option<String>,
+}
+
+/// What the I/O thread may wait for, once nothing is left to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) socket: Option<(RawFd, Interest)>,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Waiting {
+    /// For a socket that takes no more.
+    pub(crate) fn is_blocked(self) -> bool {
+        self.socket.is_some_and(|(_, interest)| interest.output)
+    }
+}
+
+impl Engine {
+    pub(crate) fn new(shared: Arc<Shared>, target: Arc<Target>, producer: Producer) -> Self {
+        Self {
+            shared,
+            target,
+            producer,
+            queue: Queue::default(),
+            connection: None,
+            broken: None,
+            backoff: Backoff::default(),
+            retry_at: Instant::now(),
+            complaint: None,
+        }
+    }
+
+    /// I/O thread: does all that can be done without waiting.
+    pub(crate) fn turn(&mut self) -> Waiting {
+        loop {
+            self.exchange();
+            if let Some(why) = self.broken.take() {
+                self.lost(why);
+            }
+            let Some(connection) = &self.connection else {
+                match self.reconnect() {
+                    Some(timeout) => return Waiting { socket: None, timeout },
+                    None => continue,
+                }
+            };
+            if self.queue.has_unsent() && !connection.is_full() {
+                continue;
+            }
+            let socket = Some((connection.as_raw_fd(), self.interest(connection)));
+            return Waiting { socket, timeout: None };
+        }
+    }
+
+    /// PHP thread, which waits: does the I/O itself until `done`, at most until `deadline` or the connection is lost.
+    pub(crate) fn drive(&mut self, deadline: Instant, done: impl Fn(&State) -> bool) {
+        let spin_until = Instant::now() + SPIN;
+        loop {
+            let heard = self.exchange();
+            if done(&self.shared.lock()) {
+                return;
+            }
+            let Some(connection) = self.connection.as_ref().filter(|_| self.broken.is_none()) else {
+                return;
+            };
+            let now = Instant::now();
+            if now >= deadline {
+                return;
+            }
+            if heard || self.queue.has_unsent() && !connection.is_full() {
+                continue;
+            }
+            if now < spin_until {
+                // Whoever answers may need this core.
+                std::thread::yield_now();
+                continue;
+            }
+            let socket = Some((connection.as_raw_fd(), self.interest(connection)));
+            // Fails only for want of memory, and then the next round tries again.
+            let _ = poll::wait(None, socket, Some(deadline - now));
+        }
+    }
+
+    /// Nothing is under way that the I/O thread would have to wait for.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.broken.is_none() && self.connection.is_some() && self.queue.is_empty()
+    }
+
+    /// Writes once and reads once, as far as the socket goes along. Gives whether something was heard.
+    fn exchange(&mut self) -> bool {
+        self.queue.collect(&mut self.shared.lock().outgoing);
+        let Some(connection) = self.connection.as_mut().filter(|_| self.broken.is_none()) else {
+            return false;
+        };
+        let exchanged = connection.write(&mut self.queue).and_then(|()| connection.read());
+        let result = match exchanged {
+            Ok(false) => return false,
+            Ok(true) => self.replies(),
+            Err(why) => {
+                // What it has said before still counts.
+                self.replies().and(Err(why))
+            }
+        };
+        if let Err(why) = result {
+            self.broken.get_or_insert(why);
+        }
+        true
+    }
+
+    fn interest(&self, connection: &Connection) -> Interest {
+        Interest { input: !self.queue.is_empty(), output: self.queue.has_unsent() && connection.is_full() }
+    }
+
+    /// Deals with the replies that have arrived.
+    fn replies(&mut self) -> Result<(), String> {
+        while let Some(connection) = &mut self.connection
+            && let Some(reply) = connection.reply()?
+        {
+            self.reply(reply)?;
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, reply: Reply) -> Result<(), String> {
+        match reply {
+            Reply::Ack { seq } => self.confirmed(seq, None),
+            Reply::Answer { seq, value } => self.confirmed(seq, Some(Ok(value))),
+            // It could not read a call, and closes the connection.
+            Reply::Error { seq: 0, message } => {
+                self.complaint = Some(message.clone());
+                return Err(message);
+            }
+            Reply::Error { seq, message } if self.queue.is_query(seq) => {
+                self.confirmed(seq, Some(Err(message)));
+            }
+            Reply::Error { seq, message } => {
+                // Before it counts as done: whoever waits for that looks here next.
+                if self.queue.was_sent(seq) {
+                    self.shared.refused(message);
+                }
+                self.confirmed(seq, None);
+            }
+            Reply::Hello { .. } | Reply::Welcome { .. } => {
+                return Err("the gateway began a second handshake".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// The gateway has dealt with all calls up to `seq`, and may have answered that one.
+    fn confirmed(&mut self, seq: u64, answer: Option<Result<Value, String>>) {
+        let answer = answer.filter(|_| self.queue.was_sent(seq));
+        let done = self.queue.confirm(seq);
+        if let Some(connection) = self.connection.as_mut().filter(|_| done.bytes > 0) {
+            connection.proved_useful();
+        }
+        self.shared.change(|state| {
+            state.done(done);
+            if let Some(answer) = answer {
+                state.answer(seq, answer);
+            }
+        });
+    }
+
+    /// The connection is gone. What is not confirmed stays and is sent again.
+    fn lost(&mut self, why: String) {
+        let Some(connection) = self.connection.take() else { return };
+        let address = connection.address.clone();
+        if connection.was_good() {
+            self.backoff.reset();
+        }
+        drop(connection);
+        self.retry_at = Instant::now();
+        self.shared.change(|state| {
+            self.queue.collect(&mut state.outgoing);
+            state.connected = None;
+            state.status = if self.queue.is_empty() {
+                Status::Idle
+            } else if self.backoff.is_fresh() {
+                self.backoff.next();
+                Status::Connecting
+            } else {
+                self.retry_at += self.backoff.next();
+                let failures = vec![Failure { address, reason: Reason::Lost(why) }];
+                Status::Down(Arc::new(Unreachable { failures }))
+            };
+        });
+    }
+
+    /// Without a connection: an attempt if it is time for one, else how long to wait for the next.
+    fn reconnect(&mut self) -> Option<Option<Duration>> {
+        let now = Instant::now();
+        let mut state = self.shared.lock();
+        if state.stop {
+            return Some(None);
+        }
+        let is_due = now >= self.retry_at;
+        let is_wanted = match state.status {
+            Status::Connecting => true,
+            Status::Down(_) if !is_due => return Some(Some(self.retry_at - now)),
+            Status::Down(_) => !self.queue.is_empty() || now.duration_since(state.wanted) < PATIENCE,
+            Status::Idle | Status::Up => !self.queue.is_empty(),
+        };
+        if !is_wanted {
+            state.status = Status::Idle;
+            return Some(None);
+        }
+        let bound = state.connect_timeout;
+        drop(state);
+        // Less than the caller waits, so that the caller gets the reason.
+        self.attempt(bound - (bound / 10).min(HEAD_START));
+        None
+    }
+
+    fn attempt(&mut self, bound: Duration) {
+        let (connection, applied) = match connect::attempt(&self.target, self.producer, bound) {
+            Ok(connected) => connected,
+            Err(unreachable) => {
+                self.retry_at = Instant::now() + self.backoff.next();
+                self.shared.change(|state| state.status = Status::Down(Arc::new(unreachable)));
+                return;
+            }
+        };
+        let mut done = self.queue.rewind(applied);
+        if done.orders > 0 {
+            // The lost connection did some good after all.
+            self.backoff.reset();
+        }
+        // The gateway takes calls in turn, so what it could not read is the first that it has not taken. Sent again, it
+        // would end this connection too.
+        let mut unreadable = None;
+        if let Some(message) = self.complaint.take()
+            && let Some((seq, dropped)) = self.queue.drop_first_sent()
+        {
+            if dropped.orders > 0 {
+                self.shared.refused(message);
+            } else {
+                unreadable = Some((seq, message));
+            }
+            done.orders += dropped.orders;
+            done.bytes += dropped.bytes;
+        }
+        let resent = self.queue.to_be_resent();
+        let address = connection.address.clone();
+        self.connection = Some(connection);
+        self.shared.change(|state| {
+            state.done(done);
+            state.resent += resent;
+            state.status = Status::Up;
+            state.connected = Some(address);
+            if let Some((seq, message)) = unreadable {
+                state.answer(seq, Err(message));
+            }
+        });
+        if let Err(why) = self.replies() {
+            self.broken = Some(why);
+        }
+    }
+}
