@@ -1,13 +1,15 @@
 //! Accepts on the register port, over TCP or a unix socket, and finds out who is there.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use gateway_wire::bridge::PREFACE_FIRST_BYTE;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
@@ -96,9 +98,16 @@ pub async fn serve(port: Port, bridge: Arc<Bridge>, settings: Settings) {
 }
 
 /// A connection from PHP, of either kind.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Asks the system at once, whatever is known of the socket. `WouldBlock` when there is nothing.
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize>;
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl<T: AsFd + AsyncRead + AsyncWrite + Send + Unpin> Stream for T {
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&*SockRef::from(self)).read(buffer)
+    }
+}
 
 async fn greet(mut socket: Box<dyn Stream>, peer: Option<SocketAddr>, bridge: &Bridge, timeout: Duration) {
     let mut first = [0; 1];

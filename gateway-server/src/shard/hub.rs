@@ -19,7 +19,7 @@ use super::inbox::{Outside, Stopped};
 use super::index::Index;
 use super::numbers::Numbers;
 use super::questions::Scope;
-use super::run;
+use super::run::{self, Desk};
 use super::session::SessionError;
 
 /// A uid or group on its way: a slice of the bytes it came in.
@@ -27,6 +27,7 @@ pub type Name = Bytes;
 
 pub struct Hub {
     shards: Box<[Outside]>,
+    desks: Box<[Desk]>,
     numbers: Numbers,
     uids: Arc<Index>,
     groups: Arc<Index>,
@@ -38,15 +39,18 @@ impl Hub {
     pub fn start(shards: usize, key: [u8; 16], settings: &Settings) -> io::Result<Self> {
         let (uids, groups) = (Arc::new(Index::new()), Arc::new(Index::new()));
         let mut outsides = Vec::with_capacity(shards);
+        let mut desks = Vec::with_capacity(shards);
         let mut threads = Vec::with_capacity(shards);
         for shard in 0..shards as u16 {
-            let (outside, thread) =
+            let (outside, desk, thread) =
                 run::start(shard, settings.clone(), Arc::clone(&uids), Arc::clone(&groups))?;
             outsides.push(outside);
+            desks.push(desk);
             threads.push(thread);
         }
         Ok(Self {
             shards: outsides.into(),
+            desks: desks.into(),
             numbers: Numbers::new(key, shards),
             uids,
             groups,
@@ -152,28 +156,35 @@ impl Hub {
     }
 
     pub async fn is_online(&self, number: u32) -> Result<bool, Stopped> {
-        self.ask(self.shard_of(number), move |clients| clients.is_online(number)).await
+        self.look(self.numbers.shard_of(number), move |clients| clients.is_online(number)).await
     }
 
     pub async fn uid_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
-        self.ask(self.shard_of(number), move |clients| clients.uid_of(number)).await
+        self.look(self.numbers.shard_of(number), move |clients| clients.uid_of(number)).await
     }
 
     /// `None` for a client that is not online.
     pub async fn session_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
-        self.ask(self.shard_of(number), move |clients| clients.session_of(number)).await
+        self.look(self.numbers.shard_of(number), move |clients| clients.session_of(number)).await
     }
 
     pub async fn is_uid_online(&self, uid: &Name) -> Result<bool, Stopped> {
-        let holders = self.uids.shards(uid).into_iter().map(usize::from);
-        let uid = uid.clone();
-        Ok(self.ask_each(holders, move |clients| clients.is_uid_online(&uid)).await?.contains(&true))
+        for shard in self.uids.shards(uid) {
+            let uid = uid.clone();
+            if self.look(shard.into(), move |clients| clients.is_uid_online(&uid)).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     pub async fn clients_of_uid(&self, uid: &Name) -> Result<Vec<u32>, Stopped> {
-        let holders = self.uids.shards(uid).into_iter().map(usize::from);
-        let uid = uid.clone();
-        Ok(self.ask_each(holders, move |clients| clients.clients_of_uid(&uid)).await?.concat())
+        let mut numbers = Vec::new();
+        for shard in self.uids.shards(uid) {
+            let uid = uid.clone();
+            numbers.extend(self.look(shard.into(), move |clients| clients.clients_of_uid(&uid)).await?);
+        }
+        Ok(numbers)
     }
 
     pub async fn count(&self, scope: Scope) -> Result<usize, Stopped> {
@@ -254,6 +265,18 @@ impl Hub {
             }
         }
         parts
+    }
+
+    /// As [`Hub::ask`], for a question that is answered in no time.
+    async fn look<T: Send + 'static>(
+        &self,
+        shard: usize,
+        question: impl FnOnce(&Clients) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        match self.desks[shard].look(question) {
+            Ok(answer) => Ok(answer),
+            Err(question) => self.ask(&self.shards[shard], question).await,
+        }
     }
 
     async fn ask<T: Send + 'static>(

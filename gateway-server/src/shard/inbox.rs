@@ -62,6 +62,10 @@ impl Outside {
 }
 
 impl Inbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
     /// Gives at most `limit` commands to `take`, and says whether some may be left.
     pub(super) fn drain(&self, limit: usize, mut take: impl FnMut(Command)) -> bool {
         self.shared.woken.store(false, Ordering::SeqCst);

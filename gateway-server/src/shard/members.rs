@@ -1,6 +1,5 @@
 //! Who is bound to what within one shard.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
@@ -11,7 +10,7 @@ use super::index::Index;
 
 /// All connections that hold a name, for each uid or each group. Keeps the shared index true.
 pub(super) struct Names {
-    holders: HashMap<Rc<[u8]>, Keys>,
+    holders: HashMap<Arc<[u8]>, Keys>,
     index: Arc<Index>,
     shard: u16,
 }
@@ -19,8 +18,8 @@ pub(super) struct Names {
 /// What one connection holds.
 #[derive(Default)]
 pub(super) struct Memberships {
-    pub(super) uid: Option<Rc<[u8]>>,
-    pub(super) groups: Vec<Rc<[u8]>>,
+    pub(super) uid: Option<Arc<[u8]>>,
+    pub(super) groups: Vec<Arc<[u8]>>,
 }
 
 impl Names {
@@ -50,14 +49,14 @@ impl Names {
     }
 
     /// The name as it is kept, or `None` if this connection held it already.
-    fn add(&mut self, name: &[u8], key: usize) -> Option<Rc<[u8]>> {
+    fn add(&mut self, name: &[u8], key: usize) -> Option<Arc<[u8]>> {
         if !self.holders.contains_key(name) {
-            self.holders.insert(Rc::from(name), Keys::default());
+            self.holders.insert(Arc::from(name), Keys::default());
         }
         if let Some((kept, keys)) = self.holders.get_key_value_mut(name)
             && keys.insert(key)
         {
-            Some(Rc::clone(kept))
+            Some(Arc::clone(kept))
         } else {
             self.disclaim(name);
             None

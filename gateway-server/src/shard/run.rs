@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mio::event::Event;
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Registry, Token, Waker};
 use smallvec::SmallVec;
 use socket2::SockRef;
 
@@ -38,24 +39,63 @@ const COMMANDS_IN_A_ROW: usize = 1024;
 /// Slices of one vectored write; more than this many frames for one client go out in several.
 const SLICES: usize = 32;
 
+/// Starts a shard's thread.
 pub(super) fn start(
     shard: u16,
     settings: Settings,
     uids: Arc<Index>,
     groups: Arc<Index>,
-) -> io::Result<(Outside, JoinHandle<()>)> {
-    let poll = Poll::new()?;
+) -> io::Result<(Outside, Desk, JoinHandle<()>)> {
+    let mut poll = Poll::new()?;
     let (outside, inbox) = inbox(Waker::new(poll.registry(), WAKE)?);
-    let thread = std::thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
-        let (uids, groups) = (Names::new(uids, shard), Names::new(groups, shard));
-        Shard::new(poll, inbox, settings, uids, groups).run();
-    })?;
-    Ok((outside, thread))
+    let (uids, groups) = (Names::new(uids, shard), Names::new(groups, shard));
+    let state = Shard::new(poll.registry().try_clone()?, inbox, settings, uids, groups);
+    let desk = Desk(Arc::new(Mutex::new(state)));
+    let shared = desk.clone();
+    let thread =
+        std::thread::Builder::new().name(format!("shard-{shard}")).spawn(move || run(&mut poll, &shared))?;
+    Ok((outside, desk, thread))
+}
+
+/// A shard's state, which belongs to its thread but while that waits for something to happen.
+#[derive(Clone)]
+pub(super) struct Desk(Arc<Mutex<Shard>>);
+
+impl Desk {
+    /// Answers a question at once, in the asker's thread, if the shard's own has nothing to do: two threads need not be
+    /// woken for it. Else gives the question back.
+    pub(super) fn look<T, Q: FnOnce(&Clients) -> T>(&self, question: Q) -> Result<T, Q> {
+        match self.0.try_lock() {
+            // With an empty inbox everything that the asker has ordered before is done.
+            Ok(shard) if shard.inbox.is_empty() => Ok(question(&shard.clients)),
+            _ => Err(question),
+        }
+    }
+}
+
+fn run(poll: &mut Poll, desk: &Desk) {
+    let mut events = Events::with_capacity(1024);
+    let mut patience = Some(Duration::ZERO);
+    loop {
+        match poll.poll(&mut events, patience) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => {
+                tracing::error!(%error, "a shard cannot wait for its sockets and ends");
+                return;
+            }
+        }
+        // Whoever panicked over it was only looking.
+        match desk.0.lock().unwrap_or_else(PoisonError::into_inner).turn(&events) {
+            ControlFlow::Continue(next) => patience = next,
+            ControlFlow::Break(()) => return,
+        }
+    }
 }
 
 struct Shard {
     settings: Settings,
-    poll: Poll,
+    registry: Registry,
     inbox: Inbox,
     clients: Clients,
     turn: Turn,
@@ -69,11 +109,11 @@ struct Shard {
 }
 
 impl Shard {
-    fn new(poll: Poll, inbox: Inbox, settings: Settings, uids: Names, groups: Names) -> Self {
+    fn new(registry: Registry, inbox: Inbox, settings: Settings, uids: Names, groups: Names) -> Self {
         Self {
             rounds: Rounds::new(&settings.heartbeat, Instant::now()),
             settings,
-            poll,
+            registry,
             inbox,
             clients: Clients::new(uids, groups),
             turn: Turn::default(),
@@ -84,36 +124,22 @@ impl Shard {
         }
     }
 
-    fn run(mut self) {
-        let mut events = Events::with_capacity(1024);
-        let mut commands_left = false;
-        loop {
-            let patience = if commands_left || !self.read_on.is_empty() {
-                Some(Duration::ZERO)
-            } else {
-                self.patience()
-            };
-            match self.poll.poll(&mut events, patience) {
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    tracing::error!(%error, "a shard cannot wait for its sockets and ends");
-                    return;
-                }
-            }
-            for key in std::mem::take(&mut self.read_on) {
-                self.read(key, true);
-            }
-            for event in &events {
-                self.on_event(event);
-            }
-            commands_left = self.take_commands();
-            self.keep_time(Instant::now());
-            self.write_turn();
-            if self.stop_at.is_some() && self.clients.connections.is_empty() {
-                return;
-            }
+    /// Does all that there is to do; gives how long to wait for more, unless the shard has ended.
+    fn turn(&mut self, events: &Events) -> ControlFlow<(), Option<Duration>> {
+        for key in std::mem::take(&mut self.read_on) {
+            self.read(key, true);
         }
+        for event in events {
+            self.on_event(event);
+        }
+        let commands_left = self.take_commands();
+        self.keep_time(Instant::now());
+        self.write_turn();
+        if self.stop_at.is_some() && self.clients.connections.is_empty() {
+            return ControlFlow::Break(());
+        }
+        let is_busy = commands_left || !self.read_on.is_empty();
+        ControlFlow::Continue(if is_busy { Some(Duration::ZERO) } else { self.patience() })
     }
 
     fn patience(&self) -> Option<Duration> {
@@ -203,7 +229,7 @@ impl Shard {
     // ── Coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
     fn adopt(&mut self, socket: TcpStream, number: u32) {
-        let (key, is_online) = match self.clients.insert(socket, number, self.poll.registry()) {
+        let (key, is_online) = match self.clients.insert(socket, number, &self.registry) {
             Ok(inserted) => inserted,
             Err(error) => return tracing::error!(%error, "a new connection cannot be polled and is dropped"),
         };
@@ -237,7 +263,7 @@ impl Shard {
     }
 
     fn drop_connection(&mut self, key: usize) {
-        self.clients.remove(key, self.poll.registry());
+        self.clients.remove(key, &self.registry);
     }
 
     /// Drops a connection whose peer is to get nothing more, or takes nothing more: the kernel must not keep what it has not
