@@ -1,6 +1,6 @@
 //! The websocket port and peers that misbehave: the offender alone is closed, and the log says why.
 
-use gateway_tests::{Client, PhpPeer, Server, soon};
+use gateway_tests::{Client, PhpPeer, Server, soon, unread_by_peer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -80,7 +80,10 @@ async fn a_handshake_byte_by_byte_succeeds() -> anyhow::Result<()> {
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     for byte in request {
         socket.write_all(&[*byte]).await?;
-        tokio::task::yield_now().await;
+        // The server reads each by itself.
+        while unread_by_peer(&socket)? > 0 {
+            tokio::task::yield_now().await;
+        }
     }
     let mut answer = Vec::new();
     while !answer.ends_with(b"\"}") {

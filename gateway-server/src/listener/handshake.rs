@@ -3,7 +3,13 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::handshake::machine::TryParse as _;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
+
+/// Longest request, in bytes, with all its headers.
+const MAX_REQUEST: usize = 16 << 10;
+const END: &[u8] = b"\r\n\r\n";
 
 /// What a peer that speaks HTTP but no websocket is told.
 const NOT_A_WEBSOCKET: &str = "HTTP/1.1 426 Upgrade Required\r\n\
@@ -16,14 +22,48 @@ const NOT_A_WEBSOCKET: &str = "HTTP/1.1 426 Upgrade Required\r\n\
 
 /// Shakes hands. On an error, the peer has been told and the socket is to be dropped.
 pub(super) async fn websocket(socket: &mut TcpStream) -> Result<(), Box<Error>> {
-    let Err(error) = tokio_tungstenite::accept_async(&mut *socket).await else { return Ok(()) };
+    let Err(error) = shake(socket).await else { return Ok(()) };
     if speaks_http(&error) && socket.write_all(NOT_A_WEBSOCKET.as_bytes()).await.is_ok() {
         // Wait for the peer to have read it: closing over unread input would destroy it on the way.
         let _ = socket.shutdown().await;
         let mut rest = [0; 1024];
         while socket.read(&mut rest).await.is_ok_and(|length| length > 0) {}
     }
-    Err(Box::new(error))
+    Err(error)
+}
+
+async fn shake(socket: &mut TcpStream) -> Result<(), Box<Error>> {
+    let request = read_request(socket).await?;
+    let response = create_response(&request).map_err(Box::new)?;
+    let mut bytes = Vec::with_capacity(256);
+    write_response(&mut bytes, &response).map_err(Box::new)?;
+    socket.write_all(&bytes).await.map_err(|error| Box::new(error.into()))
+}
+
+/// However small the pieces that it comes in.
+async fn read_request(socket: &mut TcpStream) -> Result<Request, Box<Error>> {
+    let mut bytes = Vec::with_capacity(1024);
+    loop {
+        let before = bytes.len();
+        let read = socket.read_buf(&mut bytes).await.map_err(|error| Box::new(error.into()))?;
+        if read == 0 {
+            return Err(Box::new(Error::Protocol(ProtocolError::HandshakeIncomplete)));
+        }
+        // Parsed at its beginning, which shows garbage, and once it is whole: not at every byte.
+        let is_whole = bytes[before.saturating_sub(END.len() - 1)..].windows(END.len()).any(|end| end == END);
+        if bytes.len() > MAX_REQUEST {
+            let too_long = CapacityError::MessageTooLong { size: bytes.len(), max_size: MAX_REQUEST };
+            return Err(Box::new(Error::Capacity(too_long)));
+        }
+        if !is_whole && before > 0 {
+            continue;
+        }
+        match Request::try_parse(&bytes).map_err(Box::new)? {
+            Some((length, request)) if length == bytes.len() => return Ok(request),
+            Some(_) => return Err(Box::new(Error::Protocol(ProtocolError::JunkAfterRequest))),
+            None => {}
+        }
+    }
 }
 
 fn speaks_http(error: &Error) -> bool {
