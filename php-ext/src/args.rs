@@ -8,7 +8,7 @@ use ext_php_rs::boxed::ZBox;
 use ext_php_rs::flags::DataType;
 use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{MAX_NAME, Str};
+use gateway_wire::bridge::{self as wire, MAX_NAME, Str};
 use serde_bytes::Bytes;
 
 use crate::errors::{Failure, type_error, warn};
@@ -232,7 +232,7 @@ impl Names<'_> {
     }
 
     /// Those that are not empty, after a warning about those that are.
-    pub(crate) fn filled(&self, naming: Naming, undone: &str) -> Result<Vec<Str<'_>>, Failure> {
+    pub(crate) fn filled(&self, naming: Naming, undone: &str) -> Result<wire::Names<'_>, Failure> {
         if self.is_empty() {
             warn_of_empty(naming, undone)?;
         }
@@ -241,7 +241,7 @@ impl Names<'_> {
             Self::Many(names) => names,
         };
         let filled = |name: &&Name| !is_empty(&name.0);
-        let wire: Vec<Str> = names.iter().filter(filled).map(|name| Bytes::new(&name.0)).collect();
+        let wire: wire::Names = names.iter().filter(filled).map(|name| Bytes::new(&name.0)).collect();
         let empty = names.len() - wire.len();
         if empty > 0 && matches!(self, Self::Many(_)) {
             let word = naming.word();

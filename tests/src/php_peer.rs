@@ -125,7 +125,7 @@ impl PhpPeer {
 
     pub async fn send_to_uid(&mut self, uid: &str, message: &str) -> anyhow::Result<()> {
         let (uid, message) = (Bytes::new(uid.as_bytes()), Bytes::new(message.as_bytes()));
-        self.order(Order::SendToUids { uids: vec![uid], message, raw: false }).await.map(drop)
+        self.order(Order::SendToUids { uids: [uid].into(), message, raw: false }).await.map(drop)
     }
 
     pub async fn send_to_all(&mut self, message: &str) -> anyhow::Result<()> {

@@ -74,7 +74,7 @@ async fn every_kind_of_audience() -> anyhow::Result<()> {
     php.order(all(Some(&[ids[1], ids[2]]), &[ids[2]], "e")).await?;
     php.order(all(Some(&[]), &[], "lost")).await?;
     php.order(Order::SendToClient { client: ids[2], message: text("f"), raw }).await?;
-    let uids = vec![text("zero"), text("three"), text("nobody")];
+    let uids = [text("zero"), text("three"), text("nobody")].into_iter().collect();
     php.order(Order::SendToUids { uids, message: text("g"), raw }).await?;
     php.order(Order::LeaveGroup { client: ids[0], group: text("red") }).await?;
     php.order(groups(&["red"], &[], "h")).await?;

@@ -2,7 +2,6 @@
 
 use std::net::TcpStream;
 
-use bytes::Bytes;
 use hashbrown::HashMap;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
@@ -126,7 +125,7 @@ impl Clients {
         connections[key].slim();
     }
 
-    pub(super) fn ungroup(&mut self, group: &Bytes) {
+    pub(super) fn ungroup(&mut self, group: &[u8]) {
         for key in self.groups.holders(group).collect::<Vec<_>>() {
             self.connections[key].extra_mut().memberships.leave(&mut self.groups, group, key);
             self.connections[key].slim();

@@ -22,8 +22,8 @@ use super::questions::Scope;
 use super::run::{self, Desk};
 use super::session::SessionError;
 
-/// A uid or group on its way: a slice of the bytes it came in.
-pub type Name = Bytes;
+/// A uid or group on its way; a short one needs no memory of its own.
+pub type Name = SmallVec<[u8; 24]>;
 
 pub struct Hub {
     shards: Box<[Outside]>,
@@ -82,22 +82,36 @@ impl Hub {
         Ok(())
     }
 
-    pub async fn send_to_uids(&self, frame: Bytes, uids: &[Name]) -> Result<(), Stopped> {
-        for (shard, uids) in self.scatter(held(&self.uids, uids)) {
+    /// `frame` makes the frame, which often nobody is there to get.
+    pub async fn send_to_uids<'a>(
+        &self,
+        frame: impl FnOnce() -> Bytes,
+        uids: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<(), Stopped> {
+        let parts = self.scatter(held(&self.uids, uids));
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let frame = frame();
+        for (shard, uids) in parts {
             let to = Audience::Uids(uids);
             self.shards[shard].send(Command::Deliver { to, frame: frame.clone() }).await?;
         }
         Ok(())
     }
 
-    pub async fn send_to_groups(
+    pub async fn send_to_groups<'a>(
         &self,
-        frame: Bytes,
-        groups: &[Name],
+        frame: impl FnOnce() -> Bytes,
+        groups: impl Iterator<Item = &'a [u8]>,
         except: Vec<u32>,
     ) -> Result<(), Stopped> {
-        let except = Except::new(except);
-        for (shard, groups) in self.scatter(held(&self.groups, groups)) {
+        let parts = self.scatter(held(&self.groups, groups));
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let (frame, except) = (frame(), Except::new(except));
+        for (shard, groups) in parts {
             let to = Audience::Groups { groups, except: except.clone() };
             self.shards[shard].send(Command::Deliver { to, frame: frame.clone() }).await?;
         }
@@ -320,8 +334,8 @@ fn merge<Part, Whole: Default>(
 }
 
 /// Every name with each shard that holds it.
-fn held(index: &Index, names: &[Name]) -> impl Iterator<Item = (usize, Name)> {
-    names
-        .iter()
-        .flat_map(|name| index.shards(name).into_iter().map(|shard| (usize::from(shard), name.clone())))
+fn held<'a>(index: &Index, names: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = (usize, Name)> {
+    names.flat_map(|name| {
+        index.shards(name).into_iter().map(|shard| (usize::from(shard), Name::from_slice(name)))
+    })
 }

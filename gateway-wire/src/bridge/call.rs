@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeTuple, Serializer};
+use smallvec::SmallVec;
 
 use super::frame::{self, FrameTooLarge, MAX_CALL};
 use super::{DecodeError, decode};
@@ -15,6 +16,9 @@ use crate::ClientId;
 
 /// A PHP string: any bytes.
 pub type Str<'a> = &'a serde_bytes::Bytes;
+
+/// Uids or groups, of which there is nearly always one.
+pub type Names<'a> = SmallVec<[Str<'a>; 1]>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
@@ -89,8 +93,8 @@ calls! {
         /// `only`: nobody but these. `except`: all but these.
         1u8 => SendToAll { message: Str<'a>, only: Option<Vec<ClientId>>, except: Vec<ClientId>, raw: bool },
         2u8 => SendToClient { client: ClientId, message: Str<'a>, raw: bool },
-        3u8 => SendToUids { uids: Vec<Str<'a>>, message: Str<'a>, raw: bool },
-        4u8 => SendToGroups { groups: Vec<Str<'a>>, message: Str<'a>, except: Vec<ClientId>, raw: bool },
+        3u8 => SendToUids { uids: Names<'a>, message: Str<'a>, raw: bool },
+        4u8 => SendToGroups { groups: Names<'a>, message: Str<'a>, except: Vec<ClientId>, raw: bool },
         /// Everything queued goes out first, then `last`, then the connection closes.
         5u8 => Close { client: ClientId, last: Option<Str<'a>> },
         6u8 => BindUid { client: ClientId, uid: Str<'a> },
@@ -159,7 +163,7 @@ impl Serialize for Request<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
+impl<'de> Deserialize<'de> for Request<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(RequestVisitor(PhantomData))
     }
@@ -167,14 +171,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
 
 struct RequestVisitor<'a>(PhantomData<&'a ()>);
 
-impl<'de: 'a, 'a> Visitor<'de> for RequestVisitor<'a> {
-    type Value = Request<'a>;
+impl<'de> Visitor<'de> for RequestVisitor<'de> {
+    type Value = Request<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("an array [seq, op, args…]")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Request<'a>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
         let seq = argument(&mut array, "seq")?;
         let op = argument(&mut array, "op")?;
         let call = if let Some(order) = Order::arguments(op, &mut array)? {
@@ -198,18 +202,28 @@ fn argument<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(array: &mut A, name: &s
 #[cfg(test)]
 mod tests {
     use serde_bytes::Bytes;
+    use smallvec::smallvec;
 
     use super::*;
 
-    fn every_call() -> Vec<Call<'static>> {
+    fn every_call<'a>() -> Vec<Call<'a>> {
         let client = ClientId::new("127.0.0.1:1238".parse().unwrap(), 0xdead_beef);
         let text = Bytes::new(b"\xff\x00 any bytes");
         vec![
             Call::Order(Order::SendToAll { message: text, only: None, except: vec![client], raw: false }),
             Call::Order(Order::SendToAll { message: text, only: Some(vec![]), except: vec![], raw: true }),
             Call::Order(Order::SendToClient { client, message: text, raw: false }),
-            Call::Order(Order::SendToUids { uids: vec![text, Bytes::new(b"7")], message: text, raw: false }),
-            Call::Order(Order::SendToGroups { groups: vec![text], message: text, except: vec![], raw: true }),
+            Call::Order(Order::SendToUids {
+                uids: smallvec![text, Bytes::new(b"7")],
+                message: text,
+                raw: false,
+            }),
+            Call::Order(Order::SendToGroups {
+                groups: smallvec![text],
+                message: text,
+                except: vec![],
+                raw: true,
+            }),
             Call::Order(Order::Close { client, last: Some(text) }),
             Call::Order(Order::Close { client, last: None }),
             Call::Order(Order::BindUid { client, uid: text }),
@@ -250,8 +264,9 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        for (seq, call) in (u64::MAX - 100..).zip(every_call()) {
-            let bytes = content(seq, call.clone());
+        for (seq, i) in (u64::MAX - 100..).zip(0..every_call().len()) {
+            let bytes = content(seq, every_call().swap_remove(i));
+            let call = every_call().swap_remove(i);
             assert_eq!(Request::decode(&bytes).unwrap(), Request { seq, call });
         }
     }

@@ -27,6 +27,29 @@ pub fn content_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, Fram
     Ok((buffer.len() - HEADER >= length).then_some(length))
 }
 
+/// The length of all whole frames at the start of `buffer`, with their headers. One over the limit ends them, and is an
+/// error once it stands first.
+pub fn whole_length(buffer: &[u8], limit: usize) -> Result<usize, FrameTooLarge> {
+    let mut length = 0;
+    loop {
+        match content_length(&buffer[length..], limit) {
+            Ok(Some(content)) => length += HEADER + content,
+            Err(error) if length == 0 => return Err(error),
+            Ok(None) | Err(_) => return Ok(length),
+        }
+    }
+}
+
+/// The contents of frames of which the last is whole too.
+pub fn contents(mut frames: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let length = content_length(frames, usize::MAX).ok().flatten()?;
+        let (frame, rest) = frames.split_at(HEADER + length);
+        frames = rest;
+        Some(&frame[HEADER..])
+    })
+}
+
 /// Appends a frame whose content `write` appends. Over the limit, `out` is left as it was.
 pub(super) fn append(
     out: &mut Vec<u8>,
@@ -72,6 +95,23 @@ mod tests {
     fn is_refused_by_its_length_alone() {
         let lie = u32::MAX.to_be_bytes();
         assert_eq!(content_length(&lie, 100), Err(FrameTooLarge { length: u32::MAX as usize, limit: 100 }));
+    }
+
+    #[test]
+    fn many_are_found_up_to_one_that_is_not_whole_or_too_large() {
+        let mut bytes = Vec::new();
+        let content = [&b"one"[..], b"", b"three"];
+        for content in content {
+            append(&mut bytes, 100, |out| out.extend_from_slice(content)).unwrap();
+        }
+        let whole = bytes.len();
+        for rest in [&b""[..], &[0, 0, 0, 9, 1], &[0xff; 4]] {
+            let buffer = [&bytes, rest].concat();
+            assert_eq!(whole_length(&buffer, 100), Ok(whole));
+            assert_eq!(contents(&buffer[..whole]).collect::<Vec<_>>(), content);
+        }
+        assert_eq!(whole_length(&[0, 0], 100), Ok(0));
+        whole_length(&[0xff; 4], 100).unwrap_err();
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub mod frame;
 mod login;
 mod reply;
 
-pub use call::{Call, Order, Query, Request, Str};
+pub use call::{Call, Names, Order, Query, Request, Str};
 pub use login::{Login, NONCE_BYTES, PROOF_BYTES, Producer};
 pub use reply::{Reply, Value};
 

@@ -85,7 +85,7 @@ pub(super) fn sessions_of(call: &Call, group: &Names) -> Result<List, Failure> {
 /// `None`, after a warning, when there is no group to ask about.
 fn members_of<'a>(group: &'a Names) -> Result<Option<Vec<Str<'a>>>, Failure> {
     let groups = group.filled(Naming::Group, NOT_ASKED)?;
-    Ok((!groups.is_empty()).then_some(groups))
+    Ok((!groups.is_empty()).then_some(groups.into_vec()))
 }
 
 fn count(value: &Value) -> Result<Zval, Failure> {

@@ -55,6 +55,13 @@ impl Connection {
         Ok(length.map(|length| self.input.split_to(frame::HEADER + length).freeze().slice(frame::HEADER..)))
     }
 
+    /// All whole frames that have been read already.
+    pub(super) fn read_frames(&mut self, limit: usize) -> Result<Option<Bytes>, Ended> {
+        let found = frame::whole_length(&self.input, limit);
+        let length = found.map_err(|error| Ended::Refused(error.to_string()))?;
+        Ok((length > 0).then(|| self.input.split_to(length).freeze()))
+    }
+
     pub(super) async fn next_frame(&mut self, limit: usize) -> Result<Bytes, Ended> {
         loop {
             if let Some(frame) = self.read_frame(limit)? {

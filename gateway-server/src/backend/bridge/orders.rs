@@ -12,43 +12,37 @@ use crate::shard::{MAX_SESSION, Name, SessionError, Stopped};
 impl Bridge {
     /// Carries out an order. The inner error is PHP's fault and is told to PHP; nothing has been done then.
     ///
-    /// `content` is the memory from which the order's strings are borrowed.
-    pub(super) async fn obey(
-        &self,
-        order: &Order<'_>,
-        content: &Bytes,
-    ) -> Result<Result<(), String>, Stopped> {
+    pub(super) async fn obey(&self, order: &Order<'_>) -> Result<Result<(), String>, Stopped> {
         if let Err(message) = check(order) {
             return Ok(Err(message));
         }
-        let name = |name: Str| content.slice_ref(name);
-        let names = |names: &[Str]| names.iter().map(|name| content.slice_ref(name)).collect::<Vec<Name>>();
+        let name = |name: Str| Name::from_slice(name);
         let hub = &self.hub;
         match order {
             Order::SendToAll { message, only: None, except, raw } => {
-                hub.send_to_all(self.frame(message, *raw, content), self.all_local(except)).await?;
+                hub.send_to_all(self.frame(message, *raw), self.all_local(except)).await?;
             }
             Order::SendToAll { message, only: Some(only), except, raw } => {
                 let except = self.all_local(except);
                 let mut only = self.all_local(only);
                 only.retain(|number| !except.contains(number));
-                hub.send_to_connections(self.frame(message, *raw, content), &only).await?;
+                hub.send_to_connections(self.frame(message, *raw), &only).await?;
             }
             Order::SendToClient { client, message, raw } => {
                 if let Some(number) = self.local(*client) {
-                    hub.send_to_connections(self.frame(message, *raw, content), &[number]).await?;
+                    hub.send_to_connections(self.frame(message, *raw), &[number]).await?;
                 }
             }
             Order::SendToUids { uids, message, raw } => {
-                hub.send_to_uids(self.frame(message, *raw, content), &names(uids)).await?;
+                hub.send_to_uids(|| self.frame(message, *raw), bytes(uids)).await?;
             }
             Order::SendToGroups { groups, message, except, raw } => {
-                let frame = self.frame(message, *raw, content);
-                hub.send_to_groups(frame, &names(groups), self.all_local(except)).await?;
+                let frame = || self.frame(message, *raw);
+                hub.send_to_groups(frame, bytes(groups), self.all_local(except)).await?;
             }
             Order::Close { client, last } => {
                 if let Some(number) = self.local(*client) {
-                    hub.close(number, last.map(|last| self.frame(last, false, content))).await?;
+                    hub.close(number, last.map(|last| self.frame(last, false))).await?;
                 }
             }
             Order::BindUid { client, uid } => {
@@ -79,12 +73,12 @@ impl Bridge {
             }
             Order::SetSession { client, session } => {
                 if let Some(number) = self.local(*client) {
-                    hub.set_session(number, name(session)).await?;
+                    hub.set_session(number, Bytes::copy_from_slice(session)).await?;
                 }
             }
             Order::UpdateSession { client, changes } => {
                 if let Some(number) = self.local(*client) {
-                    let updated = hub.update_session(number, name(changes)).await?;
+                    let updated = hub.update_session(number, Bytes::copy_from_slice(changes)).await?;
                     return Ok(updated.map_err(|error| error.to_string()));
                 }
             }
@@ -93,9 +87,9 @@ impl Bridge {
         Ok(Ok(()))
     }
 
-    /// The message as all its receivers get it.
-    fn frame(&self, message: Str, raw: bool, content: &Bytes) -> Bytes {
-        if raw { content.slice_ref(message) } else { websocket::message(self.message_kind, message) }
+    /// The message as all its receivers get it, in memory of its own: it may wait for a slow client.
+    fn frame(&self, message: Str, raw: bool) -> Bytes {
+        if raw { Bytes::copy_from_slice(message) } else { websocket::message(self.message_kind, message) }
     }
 
     /// The connection of a client of this node; nobody else holds one here.
@@ -106,6 +100,10 @@ impl Bridge {
     fn all_local(&self, clients: &[ClientId]) -> Vec<u32> {
         clients.iter().filter_map(|client| self.local(*client)).collect()
     }
+}
+
+fn bytes<'a>(names: &'a [Str]) -> impl Iterator<Item = &'a [u8]> {
+    names.iter().map(|name| &***name)
 }
 
 /// Names and sessions are kept for long, so they are bounded, and checked before anything is done.

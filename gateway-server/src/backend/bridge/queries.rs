@@ -15,17 +15,14 @@ use crate::shard::{Name, Scope, Stopped};
 
 impl Bridge {
     /// Answers a query, which sees every earlier order of the same PHP process.
-    ///
-    /// `content` is the memory from which the query's strings are borrowed.
     pub(super) async fn answer(
         &self,
         query: &Query<'_>,
-        content: &Bytes,
         seq: u64,
         connection: &mut Connection,
     ) -> Result<(), Stopped> {
         let hub = &self.hub;
-        let names = |names: &[Str]| names.iter().map(|name| content.slice_ref(name)).collect::<Vec<Name>>();
+        let names = |names: &[Str]| names.iter().map(|name| Name::from_slice(name)).collect::<Vec<_>>();
         let scope = |groups: &Option<Vec<Str>>| -> Scope { groups.as_deref().map(names) };
         match query {
             Query::IsOnline { client } => {
@@ -36,10 +33,10 @@ impl Bridge {
                 connection.answer(seq, &is_online);
             }
             Query::IsUidOnline { uid } => {
-                connection.answer(seq, &hub.is_uid_online(&content.slice_ref(uid)).await?);
+                connection.answer(seq, &hub.is_uid_online(&Name::from_slice(uid)).await?);
             }
             Query::ClientsOfUid { uid } => {
-                let numbers = hub.clients_of_uid(&content.slice_ref(uid)).await?;
+                let numbers = hub.clients_of_uid(&Name::from_slice(uid)).await?;
                 connection.answer(seq, &self.ids(&numbers));
             }
             Query::ClientCount {} => connection.answer(seq, &hub.count(None).await?),

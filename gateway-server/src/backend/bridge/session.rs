@@ -57,23 +57,25 @@ async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place
             exchanged = connection.flush_and_read() => exchanged?,
         }
         let mut acked = None;
-        while let Some(content) = connection.read_frame(frame::MAX_CALL)? {
-            let request =
-                Request::decode(&content).map_err(|error| Ended::Refused(format!("a bad call: {error}")))?;
-            match &request.call {
-                Call::Order(order) => {
-                    // Unless it is sent again after a lost connection, though it had taken effect.
-                    if request.seq > place.progress.applied {
-                        if let Err(message) = bridge.obey(order, &content).await? {
-                            connection.reply(&Reply::Error { seq: request.seq, message });
+        while let Some(frames) = connection.read_frames(frame::MAX_CALL)? {
+            for content in frame::contents(&frames) {
+                let request = Request::decode(content)
+                    .map_err(|error| Ended::Refused(format!("a bad call: {error}")))?;
+                match &request.call {
+                    Call::Order(order) => {
+                        // Unless it is sent again after a lost connection, though it had taken effect.
+                        if request.seq > place.progress.applied {
+                            if let Err(message) = bridge.obey(order).await? {
+                                connection.reply(&Reply::Error { seq: request.seq, message });
+                            }
+                            place.progress.applied = request.seq;
                         }
-                        place.progress.applied = request.seq;
+                        acked = Some(place.progress.applied);
                     }
-                    acked = Some(place.progress.applied);
-                }
-                Call::Query(query) => {
-                    bridge.answer(query, &content, request.seq, connection).await?;
-                    acked = None;
+                    Call::Query(query) => {
+                        bridge.answer(query, request.seq, connection).await?;
+                        acked = None;
+                    }
                 }
             }
         }
