@@ -1,16 +1,19 @@
 # Both main targets set up what they need: see scripts/setup.
 #
-#   make demo       build everything, start the gateway and the example page, print its address
-#   make test       run every test
-#   make bench-php  what a call costs PHP, beside GatewayWorker's client where its sources are present
-#   make build      build server and extension, optimised
-#   make check      formatting and lints only
-#   make clean      remove what was built
+#   make demo          build everything, start the gateway and the example page, print its address
+#   make test          run every test
+#   make test-install  install the extension in each of its three ways, into a temporary directory
+#   make test-roots    build and test on a new Debian 12 (PHP 8.2) and a new Debian 13 (PHP 8.4); as root
+#   make bench-php     what a call costs PHP, beside GatewayWorker's client where its sources are present
+#   make build         build server and extension, optimised
+#   make pecl          the extension's package for `pecl install`, in target/pecl/
+#   make check         formatting and lints only
+#   make clean         remove what was built
 
 CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 
-.PHONY: demo test bench-php build check clean
+.PHONY: demo test test-install test-roots bench-php build pecl check clean
 
 demo: build
 	@scripts/demo
@@ -23,9 +26,21 @@ test:
 	@scripts/setup test
 	@scripts/test
 
+test-install: build
+	@scripts/setup pecl
+	@scripts/test-install
+
+test-roots:
+	@scripts/setup roots || true
+	@scripts/test-roots
+
 bench-php: build
 	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \
 		$(CARGO) bench --quiet --locked -p gateway-tests --bench php
+
+pecl:
+	@scripts/setup pecl
+	@scripts/pecl
 
 check:
 	@scripts/setup build

@@ -2,8 +2,6 @@
 php.ini sets the properties' defaults, phpinfo() tells no secret, aliases can be off
 --EXTENSIONS--
 gateway
---SKIPIF--
-<?php if (!getenv('GATEWAY_SO')) die('skip GATEWAY_SO does not name the extension'); ?>
 --FILE--
 <?php
 require 'gateway.inc';

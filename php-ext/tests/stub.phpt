@@ -2,7 +2,6 @@
 gateway.stub.php is what the extension is
 --EXTENSIONS--
 gateway
-tokenizer
 --FILE--
 <?php
 // The stub's classes, in a namespace of their own so that they can stand beside the extension's.
