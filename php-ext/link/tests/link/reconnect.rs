@@ -50,6 +50,35 @@ fn a_storm_of_cuts_loses_and_doubles_nothing() {
 }
 
 #[test]
+fn questions_between_orders_are_right_whatever_is_cut() {
+    let server = Server::start(Behaviour { cut_every: Some(53), ..Behaviour::default() });
+    let mut link = link(server.target());
+    let deadline = Instant::now() + PATIENCE;
+    for round in 1..=2000 {
+        while let Err(error) = link.order(say("more"), TIMEOUT) {
+            assert!(matches!(error, LinkError::Unreachable(_)) && Instant::now() < deadline, "{error}");
+        }
+        // A burst before some, so that the I/O thread is at work when the question comes.
+        if round % 3 == 0 {
+            continue;
+        }
+        let answer = loop {
+            match link.query(Query::ClientCount {}, TIMEOUT) {
+                Ok(answer) => break answer,
+                Err(error) => assert!(
+                    matches!(error, LinkError::Unreachable(_)) && Instant::now() < deadline,
+                    "round {round}: {error}"
+                ),
+            }
+        };
+        assert_eq!(answer, Value::Int(round));
+    }
+    assert_eq!(flushed(&link), None);
+    assert_eq!(server.messages(2000).len(), 2000);
+    assert_eq!(server.wait("state", |state| Some(state.repeated)), 0);
+}
+
+#[test]
 fn a_pending_query_is_asked_again() {
     let server = Server::start(Behaviour { mute: true, ..Behaviour::default() });
     let mut link = link(server.target());

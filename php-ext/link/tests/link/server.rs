@@ -74,6 +74,7 @@ impl Server {
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 let (socket, shared) = (socket.unwrap(), accepting.clone());
+                socket.set_nodelay(true).unwrap();
                 std::thread::spawn(move || {
                     shared.change(|state| {
                         state.connections += 1;
