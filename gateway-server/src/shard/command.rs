@@ -46,6 +46,7 @@ pub(super) enum Command {
     },
 }
 
+#[derive(PartialEq, Eq)]
 pub(super) enum Audience {
     All { except: Except },
     Connections(SmallVec<[u32; 4]>),
@@ -67,7 +68,7 @@ pub(super) enum Change {
 pub(super) type Question = Box<dyn FnOnce(&Clients) + Send>;
 
 /// Connections left out of a broadcast, sorted.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Except(Option<Arc<[u32]>>);
 
 impl Except {

@@ -10,6 +10,7 @@ mod heartbeat;
 mod hub;
 mod inbox;
 mod index;
+mod join;
 mod members;
 mod numbers;
 mod outbox;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read};
+use std::iter::Peekable;
 use std::net::{Shutdown, TcpStream};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use super::connection::{Connection, Phase};
 use super::heartbeat::{Action, Rounds};
 use super::inbox::{Inbox, Outside, inbox};
 use super::index::Index;
+use super::join;
 use super::members::Names;
 use super::outbox::write_some;
 use super::turn::{Chain, Turn};
@@ -282,8 +284,9 @@ impl Shard {
         loop {
             let left = self.inbox.drain(commands.inline_size(), |command| commands.push(command));
             taken += commands.len();
-            for command in commands.drain(..) {
-                self.obey(command);
+            let mut commands = commands.drain(..).peekable();
+            while let Some(command) = commands.next() {
+                self.obey(command, &mut commands);
             }
             if !left || taken >= COMMANDS_IN_A_ROW || self.turn.is_full() {
                 return left;
@@ -291,10 +294,10 @@ impl Shard {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: Command, next: &mut Peekable<impl Iterator<Item = Command>>) {
         match command {
             Command::Adopt { socket, number } => self.adopt(socket, number),
-            Command::Deliver { to, frame } => self.deliver(&to, frame),
+            Command::Deliver { to, frame } => self.deliver(&to, join::with_next(&to, frame, next)),
             Command::Close { number, last } => {
                 if let Some(key) = self.clients.key(number) {
                     if let Some(last) = last {

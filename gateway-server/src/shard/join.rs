@@ -1,0 +1,86 @@
+//! Messages that wait one behind the other for the same audience go out as one piece of bytes.
+
+use std::iter::Peekable;
+
+use bytes::{Bytes, BytesMut};
+
+use super::command::{Audience, Command};
+
+/// Larger ones are not worth the copy.
+const JOINED: usize = 16 << 10;
+
+/// `frame`, and behind it those of the next commands that go to the same audience: each recipient then costs one piece
+/// of a write instead of many.
+pub(super) fn with_next<I: Iterator<Item = Command>>(
+    to: &Audience,
+    frame: Bytes,
+    commands: &mut Peekable<I>,
+) -> Bytes {
+    let mut length = frame.len();
+    let mut next = || {
+        let next = commands.next_if(|command| match command {
+            Command::Deliver { to: other, frame } => length + frame.len() <= JOINED && other == to,
+            _ => false,
+        })?;
+        let Command::Deliver { frame, .. } = next else { return None };
+        length += frame.len();
+        Some(frame)
+    };
+    let Some(second) = next() else { return frame };
+    let mut joined = BytesMut::with_capacity(4 * (frame.len() + second.len()));
+    joined.extend_from_slice(&frame);
+    joined.extend_from_slice(&second);
+    while let Some(frame) = next() {
+        joined.extend_from_slice(&frame);
+    }
+    joined.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::Name;
+    use crate::shard::command::Except;
+
+    fn to_uid(uid: &str) -> Audience {
+        Audience::Uids([Name::from_slice(uid.as_bytes())].into_iter().collect())
+    }
+
+    fn to_all(except: &[u32]) -> Audience {
+        Audience::All { except: Except::new(except.to_vec()) }
+    }
+
+    /// What goes out, with as many frames as there would be.
+    fn joined(commands: Vec<(Audience, Bytes)>) -> Vec<Bytes> {
+        let deliver = |(to, frame)| Command::Deliver { to, frame };
+        let mut commands = commands.into_iter().map(deliver).peekable();
+        let mut out = Vec::new();
+        while let Some(Command::Deliver { to, frame }) = commands.next() {
+            out.push(with_next(&to, frame, &mut commands));
+        }
+        out
+    }
+
+    #[test]
+    fn only_neighbours_with_the_same_audience() {
+        let commands = vec![
+            (to_all(&[]), Bytes::from("a")),
+            (to_all(&[]), Bytes::from("b")),
+            (to_all(&[]), Bytes::from("c")),
+            (to_all(&[7]), Bytes::from("d")),
+            (to_uid("x"), Bytes::from("e")),
+            (to_uid("x"), Bytes::from("f")),
+            (to_uid("y"), Bytes::from("g")),
+            (to_uid("x"), Bytes::from("h")),
+        ];
+        assert_eq!(joined(commands), ["abc", "d", "ef", "g", "h"]);
+    }
+
+    #[test]
+    fn up_to_a_bound() {
+        let frame = || (to_all(&[]), Bytes::from(vec![b'x'; JOINED / 2]));
+        let large = (to_all(&[]), Bytes::from(vec![b'y'; 3 * JOINED]));
+        let lengths: Vec<_> = joined(vec![frame(), frame(), frame(), large]).iter().map(Bytes::len).collect();
+        assert_eq!(lengths, [JOINED, JOINED / 2, 3 * JOINED]);
+    }
+}
