@@ -1,8 +1,9 @@
 //! The websocket port and peers that misbehave: the offender alone is closed, and the log says why.
 
-use gateway_tests::{Client, PhpPeer, Server, soon, unread_by_peer};
+use gateway_tests::{Client, PhpPeer, Server, eventually, soon, unread_by_peer};
+use gateway_wire::bridge::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -203,7 +204,7 @@ async fn a_thousand_leave_at_once_and_leave_nothing_behind() -> anyhow::Result<(
 async fn a_reader_that_stalls_is_closed_and_slows_nobody() -> anyhow::Result<()> {
     let mut server = Server::start(&["--outbox-bytes", "100000"]).await?;
     let mut php = PhpPeer::connect(server.register[0]).await?;
-    let stalled = Client::connect(server.websocket).await?;
+    let mut stalled = Client::connect(server.websocket).await?;
     let mut reader = Client::connect(server.websocket).await?;
     php.bind(stalled.id, "all").await?;
     php.bind(reader.id, "all").await?;
@@ -216,5 +217,47 @@ async fn a_reader_that_stalls_is_closed_and_slows_nobody() -> anyhow::Result<()>
     php.acked().await?;
     server.logs("closed a client that reads too slowly").await?;
     assert_eq!(php.clients_of("all").await?, [reader.id]);
+
+    // It reads on in time: what the kernel held for it, whole messages, and then why it was closed.
+    let close = loop {
+        match stalled.message().await? {
+            Message::Text(text) => assert_eq!(text.len(), message.len()),
+            Message::Close(Some(frame)) => break frame,
+            other => anyhow::bail!("{other:?}"),
+        }
+    };
+    assert_eq!((u16::from(close.code), close.reason.as_str()), (4008, "reads too slowly"));
+    stalled.gone().await
+}
+
+#[tokio::test]
+async fn thousands_of_stalled_readers_cost_nobody_else() -> anyhow::Result<()> {
+    const STALLED: i64 = 2000;
+    let server = Server::start(&["--outbox-bytes", "100000", "--close-timeout", "0.5"]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let mut stalled = Vec::new();
+    for _ in 0..STALLED {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4096)?;
+        stalled.push(Client::over(socket.connect(server.websocket).await?).await?);
+    }
+    let mut reader = Client::connect(server.websocket).await?;
+    let (memory, files) = (server.memory()?, server.open_files()?);
+    // More than the kernel and the outbox hold for each.
+    let message = "x".repeat(20_000);
+    for _ in 0..40 {
+        php.send_to_all(&message).await?;
+        assert_eq!(reader.text().await?.len(), message.len());
+    }
+    eventually("all of them are offline", Value::Int(1), async || php.count().await).await?;
+    eventually("their sockets are closed", true, async || {
+        Ok(server.open_files()? <= files - usize::try_from(STALLED)?)
+    })
+    .await?;
+    let more = server.memory()?.saturating_sub(memory);
+    assert!(more < 32 << 20, "{more} bytes more than with all of them connected and idle");
+    php.send_to_all("still here").await?;
+    assert_eq!(reader.text().await?, "still here");
+    drop(stalled);
     Ok(())
 }

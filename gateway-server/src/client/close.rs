@@ -17,5 +17,7 @@ pub const PROTOCOL_ERROR: Close = Close { code: 1002, reason: "protocol error" }
 pub const NOT_UTF8: Close = Close { code: 1007, reason: "not UTF-8" };
 /// A message over `max_message`. Do not reconnect without a fix.
 pub const MESSAGE_TOO_BIG: Close = Close { code: 1009, reason: "message too big" };
+/// It read so slowly that over `outbox_bytes` waited for it. What waited is lost; reconnect after a moment.
+pub const TOO_SLOW: Close = Close { code: 4008, reason: "reads too slowly" };
 /// No connection number was free. Reconnect at once.
 pub const TRY_AGAIN: Close = Close { code: 1013, reason: "try again" };

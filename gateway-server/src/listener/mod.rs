@@ -8,6 +8,7 @@ pub use accept::{bind_tcp, pause_after_failed_accept};
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::debug;
@@ -54,8 +55,7 @@ async fn establish(mut socket: TcpStream, hub: &Hub, timeout: Duration) {
             return offence::report(Offence::HandshakeStalled, peer, &detail);
         }
     }
-    // A push is one small write that must not wait for more.
-    let handed_over = socket.set_nodelay(true).and_then(|()| socket.into_std());
+    let handed_over = prepare(&socket).and_then(|()| socket.into_std());
     match handed_over {
         Ok(socket) => {
             if hub.adopt(socket).await.is_err() {
@@ -64,4 +64,14 @@ async fn establish(mut socket: TcpStream, hub: &Hub, timeout: Duration) {
         }
         Err(error) => debug!(%error, "a client vanished during its handshake"),
     }
+}
+
+/// Bytes that the kernel keeps unsent for a client: without a bound it takes megabytes for one that does not read. What it
+/// refuses waits in the outbox, which is bounded by a setting.
+const UNSENT: u32 = 128 << 10;
+
+fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+    // A push is one small write that must not wait for more.
+    socket.set_nodelay(true)?;
+    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)
 }

@@ -12,7 +12,9 @@ const SLICES: usize = 64;
 #[derive(Default)]
 pub(super) struct Outbox {
     frames: VecDeque<Bytes>,
-    bytes: usize,
+    bytes: u32,
+    /// The first has been written in part.
+    is_begun: bool,
 }
 
 impl Outbox {
@@ -22,12 +24,26 @@ impl Outbox {
 
     /// Bytes that wait.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes as usize
     }
 
     pub(super) fn push(&mut self, frame: Bytes) {
-        self.bytes += frame.len();
+        // Its bound is far below, and so is that of one frame.
+        self.bytes += frame.len() as u32;
         self.frames.push_back(frame);
+    }
+
+    /// The rest of a frame that the socket has taken in part.
+    pub(super) fn push_rest(&mut self, rest: Bytes) {
+        self.is_begun = true;
+        self.push(rest);
+    }
+
+    /// Forgets what waits, but for the rest of a frame that has begun.
+    pub(super) fn give_up(&mut self) {
+        self.frames.truncate(usize::from(self.is_begun));
+        self.frames.shrink_to_fit();
+        self.bytes = self.frames.front().map_or(0, |rest| rest.len() as u32);
     }
 
     /// Writes until all is out or the socket takes no more.
@@ -49,13 +65,15 @@ impl Outbox {
     }
 
     fn advance(&mut self, mut written: usize) {
-        self.bytes -= written;
+        self.bytes -= written as u32;
         while let Some(frame) = self.frames.front_mut() {
             if written < frame.len() {
+                self.is_begun |= written > 0;
                 frame.advance(written);
                 return;
             }
             written -= frame.len();
+            self.is_begun = false;
             self.frames.pop_front();
         }
     }
@@ -98,6 +116,24 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn what_has_begun_is_finished_when_the_rest_is_given_up() {
+        for (room, bytes, whole) in
+            [(0, 3, "end"), (1, 6, "one end"), (4, 3, "one end"), (5, 6, "one two end")]
+        {
+            let mut outbox = Outbox::default();
+            ["one ", "two ", "six "].iter().for_each(|frame| outbox.push(Bytes::from(*frame)));
+            let mut socket = Socket { taken: Vec::new(), room, at_once: 9 };
+            outbox.write_to(&mut socket).unwrap();
+            outbox.give_up();
+            outbox.push(Bytes::from("end"));
+            assert_eq!(outbox.bytes(), bytes);
+            socket.room = 100;
+            outbox.write_to(&mut socket).unwrap();
+            assert_eq!(socket.taken, whole.as_bytes());
         }
     }
 

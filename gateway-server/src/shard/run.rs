@@ -390,13 +390,28 @@ impl Shard {
     fn write_pending(&mut self, key: usize) {
         let Some(connection) = self.clients.connections.get_mut(key) else { return };
         let chain = std::mem::replace(&mut connection.pending, Chain::EMPTY);
-        if let Err(error) = write_frames(connection, self.turn.frames(chain), self.settings.outbox_bytes) {
-            if error.kind() == ErrorKind::StorageFull {
+        match write_frames(connection, self.turn.frames(chain), self.settings.outbox_bytes) {
+            Ok(()) => self.after_write(key),
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
                 offence::report(Offence::TooSlow, connection.socket.peer_addr().ok(), &error);
+                self.close_too_slow(key);
             }
+            Err(_) => self.abort(key),
+        }
+    }
+
+    /// What waits is thrown away. Should the client read on in time, it learns why.
+    fn close_too_slow(&mut self, key: usize) {
+        self.clients.forget(key);
+        let connection = &mut self.clients.connections[key];
+        if connection.phase != Phase::Open {
             return self.abort(key);
         }
-        self.after_write(key);
+        connection.phase = Phase::Discarding;
+        let outbox = &mut connection.extra_mut().outbox;
+        outbox.give_up();
+        outbox.push(websocket::close(close::TOO_SLOW));
+        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
     }
 
     fn write_outbox(&mut self, key: usize) {
@@ -434,6 +449,7 @@ fn write_frames<'a>(
     outbox_bytes: usize,
 ) -> io::Result<()> {
     let mut rest = SmallVec::<[Bytes; SLICES]>::new();
+    let mut is_begun = false;
     while rest.is_empty() && !connection.has_outbox() {
         let batch: SmallVec<[&Bytes; SLICES]> = frames.by_ref().take(SLICES).collect();
         if batch.is_empty() {
@@ -441,10 +457,14 @@ fn write_frames<'a>(
         }
         let slices: SmallVec<[IoSlice; SLICES]> = batch.iter().map(|frame| IoSlice::new(frame)).collect();
         let written = write_some(&mut connection.socket, &slices)?;
-        rest = unwritten(&batch, written.unwrap_or(0));
+        (rest, is_begun) = unwritten(&batch, written.unwrap_or(0));
     }
     let outbox = &mut connection.extra_mut().outbox;
-    for frame in rest.into_iter().chain(frames.cloned()) {
+    let mut frames = rest.into_iter().chain(frames.cloned());
+    if is_begun && let Some(rest) = frames.next() {
+        outbox.push_rest(rest);
+    }
+    for frame in frames {
         // One message may be larger than all the space there is, if nothing else waits.
         if !outbox.is_empty() && outbox.bytes() + frame.len() > outbox_bytes {
             let reason = format!("{} bytes wait for it already (outbox_bytes)", outbox.bytes());
@@ -455,16 +475,18 @@ fn write_frames<'a>(
     Ok(())
 }
 
-/// What is left of some frames of which `written` bytes went out.
-fn unwritten(frames: &[&Bytes], mut written: usize) -> SmallVec<[Bytes; SLICES]> {
+/// What is left of some frames of which `written` bytes went out, and whether the first of them did in part.
+fn unwritten(frames: &[&Bytes], mut written: usize) -> (SmallVec<[Bytes; SLICES]>, bool) {
     let mut rest = SmallVec::new();
+    let mut is_begun = false;
     for frame in frames {
         if written >= frame.len() {
             written -= frame.len();
         } else {
+            is_begun |= written > 0;
             rest.push(frame.slice(written..));
             written = 0;
         }
     }
-    rest
+    (rest, is_begun)
 }
