@@ -14,7 +14,7 @@ use crate::backend::{self, Port};
 use crate::client::websocket::Kind;
 use crate::listener;
 use crate::ops::config::{MessageType, Settings};
-use crate::ops::descriptors;
+use crate::ops::{descriptors, offence};
 use crate::shard::{self, Heartbeat, Hub};
 
 /// Runs until SIGTERM or SIGINT, and then until the clients have been told.
@@ -67,6 +67,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     tasks.shutdown().await;
     hub.stop(settings.stop_timeout).await;
     tokio::task::spawn_blocking(move || hub.join_threads()).await?;
+    for (offence, total) in offence::totals() {
+        info!(offence, total, "since the start");
+    }
     info!("stopped");
     Ok(())
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tracing::warn;
+
+use crate::ops::offence::{self, Offence};
 
 /// Connections that the kernel may hold for us; it takes the smaller of this and net.core.somaxconn.
 const BACKLOG: i32 = 65_535;
@@ -36,6 +37,6 @@ pub async fn pause_after_failed_accept(error: &io::Error) {
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
         return;
     }
-    warn!(%error, "accepting pauses for a moment");
+    offence::report(Offence::Accept, None, error);
     tokio::time::sleep(PAUSE).await;
 }

@@ -13,7 +13,7 @@ pub enum Offence {
     HandshakeStalled,
     Protocol,
     TooSlow,
-    TooManyHandshakes,
+    Accept,
     Register,
     Login,
 }
@@ -30,21 +30,42 @@ pub fn report(offence: Offence, peer: Option<SocketAddr>, detail: &dyn Display) 
     let verdict =
         THROTTLES[offence as usize].lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
     let Some(unlogged) = verdict else { return };
-    let peer = peer.map_or_else(|| "a peer that has gone".to_owned(), |peer| peer.to_string());
+    let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
     if unlogged > 0 {
         warn!(offence = offence.name(), unlogged, "as many more of this kind were not logged");
     }
     warn!(offence = offence.name(), peer, "{}: {detail}", offence.text());
 }
 
+/// What was reported since the start: each kind by its name.
+pub fn totals() -> Vec<(&'static str, u64)> {
+    let total =
+        |offence: Offence| THROTTLES[offence as usize].lock().unwrap_or_else(PoisonError::into_inner).total;
+    Offence::ALL
+        .into_iter()
+        .map(|offence| (offence.name(), total(offence)))
+        .filter(|(_, total)| *total > 0)
+        .collect()
+}
+
 impl Offence {
+    const ALL: [Self; KINDS] = [
+        Self::NotWebsocket,
+        Self::HandshakeStalled,
+        Self::Protocol,
+        Self::TooSlow,
+        Self::Accept,
+        Self::Register,
+        Self::Login,
+    ];
+
     fn name(self) -> &'static str {
         match self {
             Self::NotWebsocket => "not-websocket",
             Self::HandshakeStalled => "handshake-stalled",
             Self::Protocol => "protocol",
             Self::TooSlow => "too-slow",
-            Self::TooManyHandshakes => "too-many-handshakes",
+            Self::Accept => "accept",
             Self::Register => "register",
             Self::Login => "login",
         }
@@ -56,7 +77,7 @@ impl Offence {
             Self::HandshakeStalled => "closed a connection whose handshake stalled",
             Self::Protocol => "closed a client that broke the protocol",
             Self::TooSlow => "closed a client that reads too slowly",
-            Self::TooManyHandshakes => "refused a connection",
+            Self::Accept => "cannot accept connections for a moment",
             Self::Register => "closed a connection on the register port",
             Self::Login => "refused a login on the register port",
         }
@@ -67,13 +88,15 @@ struct Throttle {
     window: Option<Instant>,
     lines: u32,
     unlogged: u64,
+    total: u64,
 }
 
 impl Throttle {
-    const NEW: Self = Self { window: None, lines: 0, unlogged: 0 };
+    const NEW: Self = Self { window: None, lines: 0, unlogged: 0, total: 0 };
 
     /// Whether a line may be logged, and how many were not since the last one.
     fn admit(&mut self, now: Instant) -> Option<u64> {
+        self.total += 1;
         if self.window.is_none_or(|start| now.duration_since(start) >= WINDOW) {
             self.window = Some(now);
             self.lines = 0;
