@@ -2,6 +2,7 @@
 #
 #   make demo       build everything, start the gateway and the example page, print its address
 #   make test       run every test
+#   make valgrind   run the extension's tests under valgrind
 #   make bench-php  what a call costs PHP, beside GatewayWorker's client where its sources are present
 #   make build      build server and extension, optimised
 #   make check      formatting and lints only
@@ -9,8 +10,9 @@
 
 CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
+DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test bench-php build check clean
+.PHONY: demo test valgrind bench-php build check clean
 
 demo: build
 	@scripts/demo
@@ -22,6 +24,11 @@ build:
 test:
 	@scripts/setup test
 	@scripts/test
+
+valgrind:
+	@scripts/setup valgrind
+	$(CARGO) build --quiet --workspace --locked
+	GATEWAY_SERVER=$(DEBUG)/gateway-server GATEWAY_SO=$(DEBUG)/libgateway.so scripts/valgrind-phpt
 
 bench-php: build
 	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \

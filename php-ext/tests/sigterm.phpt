@@ -72,14 +72,18 @@ foreach ($next as $how => $none) {
 
 // While the gateway is stuck. A handler runs when the call ends.
 $calls = [
-    'a query that waits' => 'Gateway::isOnline(str_repeat("0", 20));',
-    'a send that waits for room' => 'Gateway::sendToAll(str_repeat("x", 1000));',
+    'a query that waits' => ['', 'Gateway::isOnline(str_repeat("0", 20));'],
+    'a send that waits for room' => [
+        'while (Gateway::stats()["queued_bytes"] < 64000) { Gateway::sendToAll(str_repeat("x", 1000)); }',
+        'Gateway::sendToAll(str_repeat("x", 1000));',
+    ],
 ];
-foreach ($calls as $what => $call) {
+foreach ($calls as $what => [$before, $call]) {
     foreach (['no handler' => '', 'a handler' => 'pcntl_async_signals(true); pcntl_signal(SIGTERM, function () { echo "handled"; exit(3); });'] as $how => $handler) {
         echo "-- during $what, $how\n";
         $stuck = new Stuck;
-        $php = new Php("$handler
+        $php = new Php("$handler $before
+            echo 'ready', PHP_EOL;
             while (true) { try { $call } catch (GatewayException \$e) { echo 'thrown '; } }
         ", [
             'gateway.register_address' => $stuck->address,
@@ -87,6 +91,7 @@ foreach ($calls as $what => $call) {
             'gateway.buffer_bytes' => '64K',
             'gateway.flush_timeout' => 0.5,
         ]);
+        GatewayTest\read_until($php->pipes[1], '/^ready$/', 'word');
         $stuck->called();
         $php->signal(15);
         echo str_replace($stuck->address, 'ADDRESS', ended($php));
@@ -94,7 +99,7 @@ foreach ($calls as $what => $call) {
     }
 }
 ?>
---EXPECTF--
+--EXPECT--
 -- during sends, with no handler
 [15]
 -- during sends, with a handler
@@ -107,4 +112,4 @@ handled[3]
 -- during a send that waits for room, no handler
 [15]
 -- during a send that waits for room, a handler
-handledPHP extension gateway: %d calls could not be delivered to the gateway at tcp://ADDRESS: it did not confirm them in time (gateway.flush_timeout)[3]
+handledPHP extension gateway: 64 calls could not be delivered to the gateway at tcp://ADDRESS: it did not confirm them in time (gateway.flush_timeout)[3]
