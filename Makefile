@@ -4,6 +4,7 @@
 #   make test          run every test
 #   make test-install  install the extension in each of its three ways, into a temporary directory
 #   make test-roots    build and test on a new Debian 12 (PHP 8.2) and a new Debian 13 (PHP 8.4); as root
+#   make valgrind      run the extension's tests under valgrind
 #   make bench-php     what a call costs PHP, beside GatewayWorker's client where its sources are present
 #   make build         build server and extension, optimised
 #   make pecl          the extension's package for `pecl install`, in target/pecl/
@@ -12,8 +13,9 @@
 
 CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
+DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test test-install test-roots bench-php build pecl check clean
+.PHONY: demo test test-install test-roots valgrind bench-php build pecl check clean
 
 demo: build
 	@scripts/demo
@@ -33,6 +35,11 @@ test-install: build
 test-roots:
 	@scripts/setup roots || true
 	@scripts/test-roots
+
+valgrind:
+	@scripts/setup valgrind
+	$(CARGO) build --quiet --workspace --locked
+	GATEWAY_SERVER=$(DEBUG)/gateway-server GATEWAY_SO=$(DEBUG)/libgateway.so scripts/valgrind-phpt
 
 bench-php: build
 	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \

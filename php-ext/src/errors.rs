@@ -57,11 +57,28 @@ impl Failure {
             Self::Pending => {}
             Self::Exception(message) => throw(&message),
             Self::Link(message) => match ini::on_error() {
-                OnError::Exception => throw(&message),
+                OnError::Exception => {
+                    run_signal_handlers();
+                    if !ExecutorGlobals::has_exception() {
+                        throw(&message);
+                    }
+                }
                 // A handler that throws leaves its exception pending, which is as it should be.
                 OnError::Warning => drop(warn(&message)),
                 OnError::Silent => note(&message),
             },
+        }
+    }
+}
+
+/// PHP runs them after a call, but takes those of a call that throws from its queue without running them. Such a call has
+/// perhaps waited long, and the signal may be the one that ends a worker.
+fn run_signal_handlers() {
+    let frame = ExecutorGlobals::get().current_execute_data;
+    // SAFETY: a variable of the engine that is set when modules start; its function takes the frame of the running call.
+    unsafe {
+        if let Some(run) = sys::zend_interrupt_function {
+            run(frame);
         }
     }
 }

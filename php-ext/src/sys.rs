@@ -5,9 +5,11 @@ use std::ffi::{c_char, c_int};
 
 use ext_php_rs::ffi::zend_string;
 use ext_php_rs::types::{ZendHashTable, Zval};
-use ext_php_rs::zend::{ClassEntry, ModuleEntry};
+use ext_php_rs::zend::{ClassEntry, ExecuteData, ModuleEntry};
 
 unsafe extern "C" {
+    /// What the VM calls when it has been interrupted: pcntl runs its handlers there.
+    pub(crate) static zend_interrupt_function: Option<unsafe extern "C" fn(*mut ExecuteData)>;
     pub(crate) fn zend_register_class_alias_ex(
         name: *const c_char,
         length: usize,

@@ -11,6 +11,7 @@ mod original;
 mod php;
 mod php_peer;
 mod process_group;
+mod proxy;
 mod server;
 
 pub use artifacts::{extension, root, server_binary, skip};
@@ -23,6 +24,7 @@ pub use network::on_default_ports;
 pub use original::OriginalStack;
 pub use php::{php, run_script};
 pub use php_peer::{PhpPeer, new_producer};
+pub use proxy::ResettingProxy;
 pub use server::Server;
 
 use std::time::Duration;

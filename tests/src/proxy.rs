@@ -1,0 +1,81 @@
+//! A TCP proxy that resets its connections in the middle of what they carry.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// One connection at a time. Ends when dropped.
+pub struct ResettingProxy {
+    pub address: SocketAddr,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl ResettingProxy {
+    /// Forwards to `to`. Each number of `cuts` is how many more bytes are taken from the side that connects until both
+    /// connections are reset; after the last one nothing is.
+    pub async fn start(to: SocketAddr, cuts: Vec<usize>) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let task = tokio::spawn(async move {
+            for cut in cuts {
+                let (mut client, mut server) = accept(&listener, to).await?;
+                forward(&mut client, &mut server, cut).await?;
+                for socket in [client, server] {
+                    // Closing then sends RST, whatever waits to be sent or read.
+                    socket.set_zero_linger()?;
+                }
+            }
+            let (mut client, mut server) = accept(&listener, to).await?;
+            tokio::io::copy_bidirectional(&mut client, &mut server).await?;
+            Ok(())
+        });
+        Ok(Self { address, task })
+    }
+
+    /// Waits until the last connection has ended in order.
+    pub async fn ended(mut self) -> anyhow::Result<()> {
+        crate::soon("the last connection's end", &mut self.task).await??
+    }
+}
+
+impl Drop for ResettingProxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: &TcpListener, to: SocketAddr) -> anyhow::Result<(TcpStream, TcpStream)> {
+    let (client, _) = listener.accept().await?;
+    let server = TcpStream::connect(to).await.context("connecting to the server")?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    Ok((client, server))
+}
+
+/// Until `left` bytes have gone from client to server.
+async fn forward(client: &mut TcpStream, server: &mut TcpStream, mut left: usize) -> anyhow::Result<()> {
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_server, mut to_server) = server.split();
+    let upward = async {
+        let mut buffer = vec![0; 1 << 16];
+        while left > 0 {
+            let room = left.min(buffer.len());
+            let length = from_client.read(&mut buffer[..room]).await?;
+            anyhow::ensure!(length > 0, "PHP closed the connection");
+            to_server.write_all(&buffer[..length]).await?;
+            left -= length;
+        }
+        Ok(())
+    };
+    let downward = async {
+        tokio::io::copy(&mut from_server, &mut to_client).await?;
+        anyhow::bail!("the server closed the connection")
+    };
+    tokio::select! {
+        done = upward => done,
+        done = downward => done,
+    }
+}
