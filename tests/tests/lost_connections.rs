@@ -96,7 +96,7 @@ fn expected() -> Vec<u8> {
 fn cuts(seed: u64) -> anyhow::Result<Vec<usize>> {
     // Nine of ten calls are as long as this one, or longer.
     let message = Bytes::new(b"100000");
-    let order = Order::SendToUids { uids: vec![Bytes::new(b"u")], message, raw: false };
+    let order = Order::SendToUids { uids: [Bytes::new(b"u")].into(), message, raw: false };
     let mut call = Vec::new();
     Request { seq: 100_000, call: Call::Order(order) }.encode(&mut call)?;
     let least = (call.len() * (MESSAGES / 10 * 9)) as u64;
