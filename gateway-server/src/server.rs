@@ -50,6 +50,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         listener::Settings {
             handshake_timeout: settings.handshake_timeout,
             max_handshakes: settings.max_handshakes,
+            deflate: settings.deflate,
         },
     ));
     let bridge = Arc::new(bridge);

@@ -6,6 +6,9 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::machine::TryParse as _;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+
+use crate::client::websocket::{DEFLATE_ACCEPTED, is_deflate_offered};
 
 /// Longest request, in bytes, with all its headers.
 const MAX_REQUEST: usize = 16 << 10;
@@ -20,9 +23,13 @@ const NOT_A_WEBSOCKET: &str = "HTTP/1.1 426 Upgrade Required\r\n\
     \r\n\
     This is a websocket port: connect to it with ws://.\r\n";
 
-/// Shakes hands. On an error, the peer has been told and the socket is to be dropped.
-pub(super) async fn websocket(socket: &mut TcpStream) -> Result<(), Box<Error>> {
-    let Err(error) = shake(socket).await else { return Ok(()) };
+/// Shakes hands. On an error, the peer has been told and the socket is to be dropped. Gives whether messages may be
+/// compressed, which they may if both sides want it.
+pub(super) async fn websocket(socket: &mut TcpStream, deflate: bool) -> Result<bool, Box<Error>> {
+    let error = match shake(socket, deflate).await {
+        Ok(deflate) => return Ok(deflate),
+        Err(error) => error,
+    };
     if speaks_http(&error) && socket.write_all(NOT_A_WEBSOCKET.as_bytes()).await.is_ok() {
         // Wait for the peer to have read it: closing over unread input would destroy it on the way.
         let _ = socket.shutdown().await;
@@ -32,12 +39,18 @@ pub(super) async fn websocket(socket: &mut TcpStream) -> Result<(), Box<Error>> 
     Err(error)
 }
 
-async fn shake(socket: &mut TcpStream) -> Result<(), Box<Error>> {
+async fn shake(socket: &mut TcpStream, deflate: bool) -> Result<bool, Box<Error>> {
     let request = read_request(socket).await?;
-    let response = create_response(&request).map_err(Box::new)?;
+    let mut response = create_response(&request).map_err(Box::new)?;
+    let deflate = deflate && is_deflate_offered(request.headers());
+    if deflate {
+        let accepted = HeaderValue::from_static(DEFLATE_ACCEPTED);
+        response.headers_mut().insert("Sec-WebSocket-Extensions", accepted);
+    }
     let mut bytes = Vec::with_capacity(256);
     write_response(&mut bytes, &response).map_err(Box::new)?;
-    socket.write_all(&bytes).await.map_err(|error| Box::new(error.into()))
+    socket.write_all(&bytes).await.map_err(|error| Box::new(error.into()))?;
+    Ok(deflate)
 }
 
 /// However small the pieces that it comes in.

@@ -21,6 +21,8 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// Handshakes under way at once; more wait in the kernel's queue.
     pub max_handshakes: usize,
+    /// Whether clients may have their messages compressed.
+    pub deflate: bool,
 }
 
 /// Accepts until the task is dropped.
@@ -37,28 +39,30 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, settings: Settings) {
             }
         };
         let hub = Arc::clone(&hub);
-        let timeout = settings.handshake_timeout;
+        let settings = settings.clone();
         tokio::spawn(async move {
-            establish(socket, &hub, timeout).await;
+            establish(socket, &hub, &settings).await;
             drop(place);
         });
     }
 }
 
-async fn establish(mut socket: TcpStream, hub: &Hub, timeout: Duration) {
+async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
     let peer = socket.peer_addr().ok();
-    match tokio::time::timeout(timeout, handshake::websocket(&mut socket)).await {
-        Ok(Ok(())) => {}
+    let timeout = settings.handshake_timeout;
+    let handshake = handshake::websocket(&mut socket, settings.deflate);
+    let takes_deflated = match tokio::time::timeout(timeout, handshake).await {
+        Ok(Ok(takes_deflated)) => takes_deflated,
         Ok(Err(refusal)) => return offence::report(Offence::NotWebsocket, peer, &refusal),
         Err(_) => {
             let detail = format!("no handshake within {timeout:?} (handshake_timeout)");
             return offence::report(Offence::HandshakeStalled, peer, &detail);
         }
-    }
+    };
     let handed_over = prepare(&socket).and_then(|()| socket.into_std());
     match handed_over {
         Ok(socket) => {
-            if hub.adopt(socket).await.is_err() {
+            if hub.adopt(socket, takes_deflated).await.is_err() {
                 debug!("a client came while the server stops");
             }
         }

@@ -29,13 +29,14 @@ impl Clients {
         &mut self,
         socket: TcpStream,
         number: u32,
+        takes_deflated: bool,
         registry: &Registry,
     ) -> std::io::Result<(usize, bool)> {
         let entry = self.connections.vacant_entry();
         let key = entry.key();
         let mut socket = mio::net::TcpStream::from_std(socket);
         registry.register(&mut socket, Token(key), Interest::READABLE | Interest::WRITABLE)?;
-        entry.insert(Connection::new(socket, number));
+        entry.insert(Connection::new(socket, number, takes_deflated));
         // Numbers come again only after 2³² others, but then the first may still be here.
         let is_free = !self.online.contains_key(&number);
         if is_free {

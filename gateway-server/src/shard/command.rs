@@ -10,17 +10,19 @@ use tokio::sync::oneshot;
 use super::Name;
 use super::clients::Clients;
 use super::session::SessionError;
+use crate::client::websocket::Encoded;
 
 pub(super) enum Command {
     /// Take over a connection whose handshake is done.
     Adopt {
         socket: TcpStream,
         number: u32,
+        takes_deflated: bool,
     },
     /// Send one encoded frame to everybody of an audience.
     Deliver {
         to: Audience,
-        frame: Bytes,
+        frame: Encoded,
     },
     /// Flush, send the frame if any, then close.
     Close {
@@ -93,7 +95,7 @@ impl Command {
         size_of::<Self>()
             + match self {
                 Self::Deliver { to, frame } => {
-                    frame.len()
+                    frame.weight()
                         + match to {
                             Audience::All { except } => 4 * except.len(),
                             Audience::Connections(numbers) => 4 * numbers.len(),

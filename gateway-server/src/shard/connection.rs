@@ -16,6 +16,7 @@ pub(super) struct Connection {
     pub(super) phase: Phase,
     /// Looks of the heartbeat since it was heard.
     pub(super) quiet: u8,
+    pub(super) takes_deflated: bool,
     extra: Option<Box<Extra>>,
 }
 
@@ -40,8 +41,16 @@ pub(super) struct Extra {
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, number: u32) -> Self {
-        Self { socket, number, pending: Chain::EMPTY, phase: Phase::Open, quiet: 0, extra: None }
+    pub(super) fn new(socket: TcpStream, number: u32, takes_deflated: bool) -> Self {
+        Self {
+            socket,
+            number,
+            pending: Chain::EMPTY,
+            phase: Phase::Open,
+            quiet: 0,
+            takes_deflated,
+            extra: None,
+        }
     }
 
     pub(super) fn extra(&self) -> Option<&Extra> {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::numbers::Numbers;
 use super::questions::Scope;
 use super::run::{self, Desk};
 use super::session::SessionError;
+use crate::client::websocket::Encoded;
 
 /// A uid or group on its way; a short one needs no memory of its own.
 pub type Name = SmallVec<[u8; 24]>;
@@ -29,6 +31,7 @@ pub struct Hub {
     shards: Box<[Outside]>,
     desks: Box<[Desk]>,
     numbers: Numbers,
+    has_deflating: AtomicBool,
     uids: Arc<Index>,
     groups: Arc<Index>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -52,6 +55,7 @@ impl Hub {
             shards: outsides.into(),
             desks: desks.into(),
             numbers: Numbers::new(key, shards),
+            has_deflating: AtomicBool::new(false),
             uids,
             groups,
             threads: Mutex::new(threads),
@@ -59,12 +63,20 @@ impl Hub {
     }
 
     /// Hands an established connection to its shard.
-    pub async fn adopt(&self, socket: TcpStream) -> Result<(), Stopped> {
+    pub async fn adopt(&self, socket: TcpStream, takes_deflated: bool) -> Result<(), Stopped> {
+        if takes_deflated {
+            self.has_deflating.store(true, Ordering::Relaxed);
+        }
         let (number, shard) = self.numbers.issue();
-        self.shards[shard].send(Command::Adopt { socket, number }).await
+        self.shards[shard].send(Command::Adopt { socket, number, takes_deflated }).await
     }
 
-    pub async fn send_to_all(&self, frame: Bytes, except: Vec<u32>) -> Result<(), Stopped> {
+    /// Whether messages are to be compressed for anybody. Once a client has come that wants it, more will.
+    pub fn has_deflating(&self) -> bool {
+        self.has_deflating.load(Ordering::Relaxed)
+    }
+
+    pub async fn send_to_all(&self, frame: Encoded, except: Vec<u32>) -> Result<(), Stopped> {
         let except = Except::new(except);
         for shard in &self.shards {
             let to = Audience::All { except: except.clone() };
@@ -73,7 +85,7 @@ impl Hub {
         Ok(())
     }
 
-    pub async fn send_to_connections(&self, frame: Bytes, numbers: &[u32]) -> Result<(), Stopped> {
+    pub async fn send_to_connections(&self, frame: Encoded, numbers: &[u32]) -> Result<(), Stopped> {
         let parts = self.scatter(numbers.iter().map(|number| (self.numbers.shard_of(*number), *number)));
         for (shard, numbers) in parts {
             let to = Audience::Connections(numbers);
@@ -85,7 +97,7 @@ impl Hub {
     /// `frame` makes the frame, which often nobody is there to get.
     pub async fn send_to_uids<'a>(
         &self,
-        frame: impl FnOnce() -> Bytes,
+        frame: impl FnOnce() -> Encoded,
         uids: impl Iterator<Item = &'a [u8]>,
     ) -> Result<(), Stopped> {
         let parts = self.scatter(held(&self.uids, uids));
@@ -102,7 +114,7 @@ impl Hub {
 
     pub async fn send_to_groups<'a>(
         &self,
-        frame: impl FnOnce() -> Bytes,
+        frame: impl FnOnce() -> Encoded,
         groups: impl Iterator<Item = &'a [u8]>,
         except: Vec<u32>,
     ) -> Result<(), Stopped> {

@@ -3,8 +3,10 @@
 use std::iter::Peekable;
 
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 
 use super::command::{Audience, Command};
+use crate::client::websocket::Encoded;
 
 /// Larger ones are not worth the copy.
 const JOINED: usize = 16 << 10;
@@ -13,26 +15,32 @@ const JOINED: usize = 16 << 10;
 /// of a write instead of many.
 pub(super) fn with_next<I: Iterator<Item = Command>>(
     to: &Audience,
-    frame: Bytes,
+    frame: Encoded,
     commands: &mut Peekable<I>,
-) -> Bytes {
-    let mut length = frame.len();
+) -> Encoded {
+    let mut length = frame.plain.len();
     let mut next = || {
         let next = commands.next_if(|command| match command {
-            Command::Deliver { to: other, frame } => length + frame.len() <= JOINED && other == to,
+            Command::Deliver { to: other, frame } => length + frame.plain.len() <= JOINED && other == to,
             _ => false,
         })?;
         let Command::Deliver { frame, .. } = next else { return None };
-        length += frame.len();
+        length += frame.plain.len();
         Some(frame)
     };
     let Some(second) = next() else { return frame };
-    let mut joined = BytesMut::with_capacity(4 * (frame.len() + second.len()));
-    joined.extend_from_slice(&frame);
-    joined.extend_from_slice(&second);
-    while let Some(frame) = next() {
-        joined.extend_from_slice(&frame);
+    let mut frames: SmallVec<[Encoded; 32]> = [frame, second].into_iter().collect();
+    frames.extend(std::iter::from_fn(next));
+    let has_deflated = frames.iter().any(|frame| frame.deflated.is_some());
+    Encoded {
+        plain: concat(frames.iter().map(|frame| &frame.plain)),
+        deflated: has_deflated.then(|| concat(frames.iter().map(Encoded::shortest))),
     }
+}
+
+fn concat<'a>(frames: impl Iterator<Item = &'a Bytes> + Clone) -> Bytes {
+    let mut joined = BytesMut::with_capacity(frames.clone().map(Bytes::len).sum());
+    frames.for_each(|frame| joined.extend_from_slice(frame));
     joined.freeze()
 }
 
@@ -52,6 +60,11 @@ mod tests {
 
     /// What goes out, with as many frames as there would be.
     fn joined(commands: Vec<(Audience, Bytes)>) -> Vec<Bytes> {
+        let frames = joined_frames(commands.into_iter().map(|(to, frame)| (to, frame.into())).collect());
+        frames.into_iter().map(|frame| frame.plain).collect()
+    }
+
+    fn joined_frames(commands: Vec<(Audience, Encoded)>) -> Vec<Encoded> {
         let deliver = |(to, frame)| Command::Deliver { to, frame };
         let mut commands = commands.into_iter().map(deliver).peekable();
         let mut out = Vec::new();
@@ -74,6 +87,17 @@ mod tests {
             (to_uid("x"), Bytes::from("h")),
         ];
         assert_eq!(joined(commands), ["abc", "d", "ef", "g", "h"]);
+    }
+
+    #[test]
+    fn compressed_forms_are_joined_beside_the_plain_ones() {
+        let frame = |plain: &str, deflated: Option<&str>| Encoded {
+            plain: Bytes::from(plain.to_owned()),
+            deflated: deflated.map(|text| Bytes::from(text.to_owned())),
+        };
+        let commands = [frame("short", None), frame("looong", Some("l")), frame("end", None)];
+        let joined = joined_frames(commands.into_iter().map(|frame| (to_uid("x"), frame)).collect());
+        assert_eq!(joined, [frame("shortlooongend", Some("shortlend"))]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use super::members::Names;
 use super::outbox::write_some;
 use super::turn::{Chain, Turn};
 use crate::client::close::{self, Close};
-use crate::client::websocket::{self, Decoder, Incoming, Kind};
+use crate::client::websocket::{self, Decoder, Encoded, Incoming, Inflater, Kind};
 use crate::ops::offence::{self, Offence};
 use gateway_wire::ClientId;
 
@@ -102,6 +102,7 @@ struct Shard {
     clients: Clients,
     turn: Turn,
     buffer: Box<[u8]>,
+    inflater: Inflater,
     /// Connections that may have more to read than their share of a turn.
     read_on: Vec<usize>,
     rounds: Rounds,
@@ -120,6 +121,7 @@ impl Shard {
             clients: Clients::new(uids, groups),
             turn: Turn::default(),
             buffer: vec![0; READ_BUFFER].into(),
+            inflater: Inflater::default(),
             read_on: Vec::new(),
             closing: VecDeque::new(),
             stop_at: None,
@@ -195,9 +197,10 @@ impl Shard {
 
     /// Takes in `length` bytes of the buffer.
     fn take_input(&mut self, key: usize, length: usize) {
-        let decoder = Decoder { max_message: self.settings.max_message };
-        let Self { clients, buffer, turn, .. } = self;
+        let Self { clients, buffer, turn, inflater, settings, .. } = self;
         let connection = &mut clients.connections[key];
+        let inflater = connection.takes_deflated.then_some(inflater);
+        let mut decoder = Decoder { max_message: settings.max_message, inflater };
         let mut unfinished = connection.existing_extra_mut().and_then(|extra| extra.unfinished.take());
         let mut is_closed = false;
         let result = decoder.decode(&mut buffer[..length], &mut unfinished, |incoming| match incoming {
@@ -230,8 +233,8 @@ impl Shard {
 
     // ── Coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn adopt(&mut self, socket: TcpStream, number: u32) {
-        let (key, is_online) = match self.clients.insert(socket, number, &self.registry) {
+    fn adopt(&mut self, socket: TcpStream, number: u32, takes_deflated: bool) {
+        let (key, is_online) = match self.clients.insert(socket, number, takes_deflated, &self.registry) {
             Ok(inserted) => inserted,
             Err(error) => return tracing::error!(%error, "a new connection cannot be polled and is dropped"),
         };
@@ -296,7 +299,7 @@ impl Shard {
 
     fn obey(&mut self, command: Command, next: &mut Peekable<impl Iterator<Item = Command>>) {
         match command {
-            Command::Adopt { socket, number } => self.adopt(socket, number),
+            Command::Adopt { socket, number, takes_deflated } => self.adopt(socket, number, takes_deflated),
             Command::Deliver { to, frame } => self.deliver(&to, join::with_next(&to, frame, next)),
             Command::Close { number, last } => {
                 if let Some(key) = self.clients.key(number) {
@@ -318,10 +321,13 @@ impl Shard {
         }
     }
 
-    fn deliver(&mut self, to: &Audience, frame: Bytes) {
+    fn deliver(&mut self, to: &Audience, Encoded { plain, deflated }: Encoded) {
         let Self { clients, turn, .. } = self;
-        let frame = turn.add_frame(frame);
-        clients.each_of(to, |key, connection| turn.link(key, &mut connection.pending, frame));
+        let plain = turn.add_frame(plain);
+        let shortest = deflated.map_or(plain, |deflated| turn.add_frame(deflated));
+        clients.each_of(to, |key, connection| {
+            turn.link(key, &mut connection.pending, if connection.takes_deflated { shortest } else { plain });
+        });
     }
 
     fn stop(&mut self, patience: Duration) {

@@ -6,7 +6,7 @@ use gateway_wire::bridge::{MAX_NAME, Order, Str};
 use gateway_wire::php_serialize;
 
 use super::Bridge;
-use crate::client::websocket;
+use crate::client::websocket::{self, Encoded};
 use crate::shard::{MAX_SESSION, Name, SessionError, Stopped};
 
 impl Bridge {
@@ -42,7 +42,7 @@ impl Bridge {
             }
             Order::Close { client, last } => {
                 if let Some(number) = self.local(*client) {
-                    hub.close(number, last.map(|last| self.frame(last, false))).await?;
+                    hub.close(number, last.map(|last| websocket::message(self.message_kind, last))).await?;
                 }
             }
             Order::BindUid { client, uid } => {
@@ -88,8 +88,12 @@ impl Bridge {
     }
 
     /// The message as all its receivers get it, in memory of its own: it may wait for a slow client.
-    fn frame(&self, message: Str, raw: bool) -> Bytes {
-        if raw { Bytes::copy_from_slice(message) } else { websocket::message(self.message_kind, message) }
+    fn frame(&self, message: Str, raw: bool) -> Encoded {
+        if raw {
+            Bytes::copy_from_slice(message).into()
+        } else {
+            Encoded::new(self.message_kind, message, self.hub.has_deflating())
+        }
     }
 
     /// The connection of a client of this node; nobody else holds one here.

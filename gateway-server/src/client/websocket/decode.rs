@@ -5,6 +5,7 @@ use std::io::Cursor;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
+use super::Inflater;
 use crate::client::close::{self, Close};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub enum Violation {
     Fragmentation,
     #[error("a close frame has a code that must not be sent")]
     CloseCode,
+    #[error("a compressed message cannot be decompressed")]
+    Deflate,
     #[error("a text message or close reason is not UTF-8")]
     NotUtf8,
     #[error("a message is over the limit of {limit} bytes (max_message)")]
@@ -56,21 +59,30 @@ impl Violation {
 pub struct Unfinished {
     /// The start of a frame.
     bytes: Vec<u8>,
-    /// The fragments so far of a message.
-    message: Option<(Kind, Vec<u8>)>,
+    message: Option<Partial>,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub struct Decoder {
-    /// Longest message, over all its fragments.
+/// The fragments so far of a message.
+#[derive(Debug)]
+struct Partial {
+    kind: Kind,
+    is_deflated: bool,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub struct Decoder<'i> {
+    /// Longest message, over all its fragments, and decompressed.
     pub max_message: usize,
+    /// With a client that may send compressed messages.
+    pub inflater: Option<&'i mut Inflater>,
 }
 
-impl Decoder {
+impl Decoder<'_> {
     /// Gives everything whole in `input`, and what stood in `unfinished` before it, to `sink`; the rest stays in
     /// `unfinished`.
     pub fn decode(
-        self,
+        &mut self,
         input: &mut [u8],
         unfinished: &mut Option<Unfinished>,
         mut sink: impl FnMut(Incoming<'_>),
@@ -93,9 +105,9 @@ impl Decoder {
 
     /// Reads the whole frames at the start of `buffer` and tells how many bytes they took.
     fn frames(
-        self,
+        &mut self,
         buffer: &mut [u8],
-        message: &mut Option<(Kind, Vec<u8>)>,
+        message: &mut Option<Partial>,
         sink: &mut impl FnMut(Incoming<'_>),
     ) -> Result<usize, Violation> {
         let mut start = 0;
@@ -111,22 +123,23 @@ impl Decoder {
                     return Ok(buffer.len());
                 }
                 OpCode::Data(Data::Continue) => {
-                    let Some((kind, mut whole)) = message.take() else {
+                    let Some(mut partial) = message.take() else {
                         return Err(Violation::Fragmentation);
                     };
-                    whole.extend_from_slice(payload);
+                    partial.bytes.extend_from_slice(payload);
                     if frame.is_final {
-                        give_message(kind, &whole, sink)?;
+                        self.give_message(partial.kind, partial.is_deflated, &partial.bytes, sink)?;
                     } else {
-                        *message = Some((kind, whole));
+                        *message = Some(partial);
                     }
                 }
                 OpCode::Data(data) => {
                     let kind = if matches!(data, Data::Text) { Kind::Text } else { Kind::Binary };
                     if frame.is_final {
-                        give_message(kind, payload, sink)?;
+                        self.give_message(kind, frame.is_deflated, payload, sink)?;
                     } else {
-                        *message = Some((kind, payload.to_vec()));
+                        let (is_deflated, bytes) = (frame.is_deflated, payload.to_vec());
+                        *message = Some(Partial { kind, is_deflated, bytes });
                     }
                 }
             }
@@ -136,9 +149,9 @@ impl Decoder {
 
     /// Checks the header at the start of `buffer`, before its payload is waited for, and unmasks the frame once it is whole.
     fn next_frame<'a>(
-        self,
+        &self,
         buffer: &'a mut [u8],
-        message: &Option<(Kind, Vec<u8>)>,
+        message: &Option<Partial>,
     ) -> Result<Option<Frame<'a>>, Violation> {
         let mut cursor = Cursor::new(&*buffer);
         let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(|_| Violation::Reserved)? else {
@@ -146,7 +159,10 @@ impl Decoder {
         };
         let start = cursor.position() as usize;
 
-        if header.rsv1 || header.rsv2 || header.rsv3 {
+        // Set on the first frame of a compressed message, and on no other.
+        let may_be_deflated =
+            self.inflater.is_some() && matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+        if header.rsv1 && !may_be_deflated || header.rsv2 || header.rsv3 {
             return Err(Violation::Reserved);
         }
         let mask = header.mask.ok_or(Violation::Unmasked)?;
@@ -157,7 +173,7 @@ impl Decoder {
             OpCode::Control(_) if !header.is_final || length > 125 => return Err(Violation::Control),
             OpCode::Control(_) => 0,
             OpCode::Data(data) => match (data, message) {
-                (Data::Continue, Some((_, before))) => before.len(),
+                (Data::Continue, Some(before)) => before.bytes.len(),
                 (Data::Continue, None) | (_, Some(_)) => return Err(Violation::Fragmentation),
                 (_, None) => 0,
             },
@@ -172,24 +188,36 @@ impl Decoder {
         let end = start + length as usize;
         let Some(payload) = buffer.get_mut(start..end) else { return Ok(None) };
         unmask(payload, mask);
-        Ok(Some(Frame { opcode: header.opcode, is_final: header.is_final, payload, length: end }))
+        let (is_final, is_deflated) = (header.is_final, header.rsv1);
+        Ok(Some(Frame { opcode: header.opcode, is_final, is_deflated, payload, length: end }))
+    }
+
+    fn give_message(
+        &mut self,
+        kind: Kind,
+        is_deflated: bool,
+        payload: &[u8],
+        sink: &mut impl FnMut(Incoming<'_>),
+    ) -> Result<(), Violation> {
+        let payload = match &mut self.inflater {
+            Some(inflater) if is_deflated => inflater.inflate(payload, self.max_message)?,
+            _ => payload,
+        };
+        if kind == Kind::Text && std::str::from_utf8(payload).is_err() {
+            return Err(Violation::NotUtf8);
+        }
+        sink(Incoming::Message(kind, payload));
+        Ok(())
     }
 }
 
 struct Frame<'a> {
     opcode: OpCode,
     is_final: bool,
+    is_deflated: bool,
     payload: &'a [u8],
     /// Header included.
     length: usize,
-}
-
-fn give_message(kind: Kind, payload: &[u8], sink: &mut impl FnMut(Incoming<'_>)) -> Result<(), Violation> {
-    if kind == Kind::Text && std::str::from_utf8(payload).is_err() {
-        return Err(Violation::NotUtf8);
-    }
-    sink(Incoming::Message(kind, payload));
-    Ok(())
 }
 
 /// RFC 6455 7.4: codes that may stand in a close frame, and a reason in UTF-8.
@@ -224,7 +252,6 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
 mod tests {
     use super::*;
 
-    const DECODER: Decoder = Decoder { max_message: 1000 };
     const MASK: [u8; 4] = [1, 2, 3, 4];
 
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -241,12 +268,20 @@ mod tests {
         bytes
     }
 
-    /// Feeds `bytes` in pieces of `size` and gives what came out, as text.
+    fn decoder() -> Decoder<'static> {
+        Decoder { max_message: 1000, inflater: None }
+    }
+
     fn decode_in_pieces(bytes: &[u8], size: usize) -> Result<Vec<String>, Violation> {
+        decode_with(decoder(), bytes, size)
+    }
+
+    /// Feeds `bytes` in pieces of `size` and gives what came out, as text.
+    fn decode_with(mut decoder: Decoder, bytes: &[u8], size: usize) -> Result<Vec<String>, Violation> {
         let mut unfinished = None;
         let mut out = Vec::new();
         for piece in bytes.chunks(size) {
-            DECODER.decode(&mut piece.to_vec(), &mut unfinished, |incoming| {
+            decoder.decode(&mut piece.to_vec(), &mut unfinished, |incoming| {
                 out.push(match incoming {
                     Incoming::Message(kind, payload) => {
                         format!("{kind:?} {}", String::from_utf8_lossy(payload))
@@ -290,8 +325,39 @@ mod tests {
     #[test]
     fn nothing_is_kept_when_all_is_whole() {
         let mut unfinished = None;
-        DECODER.decode(&mut frame(0x81, b"whole"), &mut unfinished, |_| {}).unwrap();
+        decoder().decode(&mut frame(0x81, b"whole"), &mut unfinished, |_| {}).unwrap();
         assert!(unfinished.is_none());
+    }
+
+    #[test]
+    fn compressed_messages_of_those_who_may_send_them() {
+        // RFC 7692 7.2.3.1: "Hello", whole and in two frames.
+        let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+        let bytes = [
+            frame(0xc1, hello),
+            frame(0x41, &hello[..3]),
+            frame(0x89, b"in between"),
+            frame(0x80, &hello[3..]),
+            frame(0x81, b"plain"),
+        ]
+        .concat();
+        let mut inflater = Inflater::default();
+        let mut decode = |bytes: &[u8], size| {
+            decode_with(Decoder { max_message: 1000, inflater: Some(&mut inflater) }, bytes, size)
+        };
+        for size in 1..bytes.len() {
+            let out = decode(&bytes, size).unwrap();
+            assert_eq!(
+                out,
+                ["Text Hello", "Ping in between", "Text Hello", "Text plain"],
+                "in pieces of {size}"
+            );
+        }
+        assert_eq!(decode(&frame(0xc9, b""), 99), Err(Violation::Reserved));
+        assert_eq!(decode(&[frame(0x41, hello), frame(0xc0, b"")].concat(), 99), Err(Violation::Reserved));
+        assert_eq!(decode(&frame(0xc1, b"\xff\xff"), 99), Err(Violation::Deflate));
+        // A block of one stored byte that is no UTF-8.
+        assert_eq!(decode(&frame(0xc1, b"\x00\x01\x00\xfe\xff\xff\x00"), 99), Err(Violation::NotUtf8));
     }
 
     #[test]

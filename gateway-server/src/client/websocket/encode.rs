@@ -2,10 +2,11 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::Kind;
+use super::{Kind, deflate};
 use crate::client::close::Close;
 
 const FINAL: u8 = 0x80;
+const COMPRESSED: u8 = 0x40;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
@@ -16,8 +17,44 @@ const PONG: u8 = 10;
 const MAX_CONTROL: usize = 125;
 const LONGEST_HEADER: usize = 10;
 
+/// A message in the forms in which clients get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    pub plain: Bytes,
+    /// For those who take compressed frames, if it is any shorter.
+    pub deflated: Option<Bytes>,
+}
+
+impl From<Bytes> for Encoded {
+    fn from(plain: Bytes) -> Self {
+        Self { plain, deflated: None }
+    }
+}
+
+impl Encoded {
+    pub fn new(kind: Kind, payload: &[u8], with_deflated: bool) -> Self {
+        let deflated = with_deflated.then(|| deflate::deflate(payload)).flatten();
+        let deflated = deflated.map(|deflated| frame(COMPRESSED | opcode(kind), &deflated));
+        Self { plain: message(kind, payload), deflated }
+    }
+
+    /// For those who take compressed frames.
+    pub fn shortest(&self) -> &Bytes {
+        self.deflated.as_ref().unwrap_or(&self.plain)
+    }
+
+    /// Bytes of memory.
+    pub fn weight(&self) -> usize {
+        self.plain.len() + self.deflated.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 pub fn message(kind: Kind, payload: &[u8]) -> Bytes {
-    frame(if kind == Kind::Text { TEXT } else { BINARY }, payload)
+    frame(opcode(kind), payload)
+}
+
+fn opcode(kind: Kind) -> u8 {
+    if kind == Kind::Text { TEXT } else { BINARY }
 }
 
 pub fn ping() -> Bytes {
@@ -38,9 +75,10 @@ pub fn close(close: Close) -> Bytes {
     frame(CLOSE, &payload[..2 + length])
 }
 
-fn frame(opcode: u8, payload: &[u8]) -> Bytes {
+/// `first` is the opcode, with the bits that the payload needs.
+fn frame(first: u8, payload: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(LONGEST_HEADER + payload.len());
-    out.put_u8(FINAL | opcode);
+    out.put_u8(FINAL | first);
     match payload.len() {
         length @ 0..=125 => out.put_u8(length as u8),
         length @ 126..=0xffff => {

@@ -58,6 +58,11 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_MESSAGE_TYPE", value_name = "TYPE")]
     pub message_type: Option<MessageType>,
 
+    /// Whether messages are compressed for clients that want it (permessage-deflate), which costs CPU once a message and
+    /// no memory for a client [default: false]
+    #[arg(long, env = "GATEWAY_DEFLATE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub deflate: Option<bool>,
+
     /// Bytes of the longest message that a client may send [default: 1048576]
     #[arg(long, env = "GATEWAY_MAX_MESSAGE", value_name = "BYTES")]
     pub max_message: Option<usize>,
@@ -103,6 +108,7 @@ pub struct Settings {
     pub ping_not_response_limit: u8,
     pub ping_data: String,
     pub message_type: MessageType,
+    pub deflate: bool,
     pub max_message: usize,
     pub outbox_bytes: usize,
     pub handshake_timeout: Duration,
@@ -148,7 +154,7 @@ impl Layer {
         }
         merge! {
             websocket, register, register_unix, secret_key, secret_key_file, node, shards, ping_interval,
-            ping_not_response_limit, ping_data, message_type, max_message, outbox_bytes, handshake_timeout,
+            ping_not_response_limit, ping_data, message_type, deflate, max_message, outbox_bytes, handshake_timeout,
             max_handshakes, close_timeout, stop_timeout, log, log_format,
         }
     }
@@ -174,6 +180,7 @@ impl Layer {
             ),
             ping_data: self.ping_data.unwrap_or_default(),
             message_type: self.message_type.unwrap_or(MessageType::Text),
+            deflate: self.deflate.unwrap_or(false),
             max_message: checks.within("max_message", self.max_message.unwrap_or(1 << 20), 125, 1 << 30),
             outbox_bytes: checks.within(
                 "outbox_bytes",

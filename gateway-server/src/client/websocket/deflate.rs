@@ -1,0 +1,188 @@
+//! permessage-deflate (RFC 7692) without context takeover: every message is compressed by itself, so one compressed frame
+//! serves all receivers and a connection costs no memory.
+
+use std::cell::RefCell;
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use tokio_tungstenite::tungstenite::http::HeaderMap;
+
+use super::decode::Violation;
+
+const EXTENSION: &str = "permessage-deflate";
+/// What is answered to an offer that is taken.
+pub const ACCEPTED: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+
+/// Shorter messages gain nothing.
+const LEAST: usize = 64;
+/// What both sides leave out at the end of a message.
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+/// Memory kept for the next message.
+const KEPT: usize = 64 << 10;
+
+/// Whether the client offers the extension with parameters that are kept here. There may be several offers.
+pub fn is_offered(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("Sec-WebSocket-Extensions")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(is_acceptable)
+}
+
+fn is_acceptable(offer: &str) -> bool {
+    let mut parts = offer.split(';').map(str::trim);
+    parts.next() == Some(EXTENSION)
+        && parts.all(|parameter| match parameter.split_once('=') {
+            None => matches!(
+                parameter,
+                "server_no_context_takeover" | "client_no_context_takeover" | "client_max_window_bits"
+            ),
+            // The server's window has 15 bits; the client's may have any.
+            Some((name, value)) => {
+                let bits = value.trim_matches('"').parse::<u8>();
+                name == "client_max_window_bits" && bits.is_ok_and(|bits| (8..=15).contains(&bits))
+            }
+        })
+}
+
+/// The payload compressed, or `None` when that makes it no shorter.
+pub(super) fn deflate(payload: &[u8]) -> Option<Vec<u8>> {
+    thread_local! {
+        static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
+    }
+    if payload.len() < LEAST {
+        return None;
+    }
+    COMPRESS.with_borrow_mut(|compress| {
+        compress.reset();
+        // No more room than would be worth it.
+        let mut out = Vec::with_capacity(payload.len() + TAIL.len());
+        let status = compress.compress_vec(payload, &mut out, FlushCompress::Sync).ok()?;
+        let is_whole = status == Status::Ok
+            && compress.total_in() == payload.len() as u64
+            && out.len() < out.capacity()
+            && out.ends_with(&TAIL);
+        out.truncate(out.len() - TAIL.len().min(out.len()));
+        (is_whole && out.len() < payload.len()).then_some(out)
+    })
+}
+
+/// One serves all connections of a thread.
+#[derive(Debug)]
+pub struct Inflater {
+    decompress: Decompress,
+    out: Vec<u8>,
+}
+
+impl Default for Inflater {
+    fn default() -> Self {
+        Self { decompress: Decompress::new(false), out: Vec::new() }
+    }
+}
+
+impl Inflater {
+    /// The message, of at most `limit` bytes however little it takes compressed.
+    pub(super) fn inflate(&mut self, payload: &[u8], limit: usize) -> Result<&[u8], Violation> {
+        self.decompress.reset(false);
+        self.out.clear();
+        self.out.shrink_to(KEPT);
+        for mut input in [payload, &TAIL] {
+            while !input.is_empty() {
+                // One byte more than is allowed shows that it is too big.
+                let room = (limit + 1 - self.out.len()).min(KEPT);
+                if room == 0 {
+                    return Err(Violation::TooBig { limit });
+                }
+                self.out.reserve(room);
+                let (before, filled) = (self.decompress.total_in(), self.out.len());
+                let status = self
+                    .decompress
+                    .decompress_vec(input, &mut self.out, FlushDecompress::Sync)
+                    .map_err(|_| Violation::Deflate)?;
+                let used = (self.decompress.total_in() - before) as usize;
+                input = &input[used..];
+                if self.out.len() > limit {
+                    return Err(Violation::TooBig { limit });
+                }
+                match status {
+                    // A final block, which is allowed to end a message before its tail.
+                    Status::StreamEnd => return Ok(&self.out),
+                    _ if used == 0 && self.out.len() == filled => return Err(Violation::Deflate),
+                    _ => {}
+                }
+            }
+        }
+        Ok(&self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offers() {
+        let offered = |offers: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for offer in offers {
+                headers.append("Sec-WebSocket-Extensions", offer.parse().unwrap());
+            }
+            is_offered(&headers)
+        };
+        assert!(offered(&["permessage-deflate; client_max_window_bits"]));
+        assert!(offered(&["permessage-deflate"]));
+        assert!(offered(&[
+            "x-other",
+            "permessage-deflate;client_max_window_bits=10 ; server_no_context_takeover"
+        ]));
+        assert!(offered(&["permessage-deflate; server_max_window_bits=10, permessage-deflate"]));
+        for refused in [
+            "permessage-deflate; server_max_window_bits=10",
+            "permessage-deflate; client_max_window_bits=16",
+            "permessage-deflate; unknown",
+            "permessage-deflated",
+            "",
+        ] {
+            assert!(!offered(&[refused]), "{refused}");
+        }
+        assert!(!offered(&[]));
+    }
+
+    #[test]
+    fn round_trip() {
+        let mut inflater = Inflater::default();
+        for length in [LEAST, 200, KEPT, 3 * KEPT] {
+            let payload = b"push ".repeat(length / 5 + 1);
+            let deflated = deflate(&payload).unwrap();
+            assert!(deflated.len() < payload.len() / 2);
+            assert_eq!(inflater.inflate(&deflated, payload.len()).unwrap(), payload);
+        }
+        assert!(deflate(b"short").is_none());
+        let noise: Vec<u8> = (0..500u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        assert!(deflate(&noise).is_none_or(|deflated| inflater.inflate(&deflated, 500).unwrap() == noise));
+    }
+
+    #[test]
+    fn a_bomb_is_stopped_at_the_limit() {
+        let bomb = deflate(&vec![0; 50 << 20]).unwrap();
+        let mut inflater = Inflater::default();
+        assert_eq!(inflater.inflate(&bomb, 1000), Err(Violation::TooBig { limit: 1000 }));
+        assert!(inflater.out.capacity() <= 2 * KEPT);
+        assert_eq!(inflater.inflate(&bomb, 1 << 20), Err(Violation::TooBig { limit: 1 << 20 }));
+        let exact = deflate(&[b'x'; 1000]).unwrap();
+        assert_eq!(inflater.inflate(&exact, 1000).map(<[u8]>::len), Ok(1000));
+        assert_eq!(inflater.inflate(&exact, 999), Err(Violation::TooBig { limit: 999 }));
+    }
+
+    #[test]
+    fn what_is_no_deflate_is_refused() {
+        let mut inflater = Inflater::default();
+        for garbage in [&b"\xff\xff\xff"[..], b"\x07", &[0x1f; 300]] {
+            assert_eq!(inflater.inflate(garbage, 1000), Err(Violation::Deflate), "{garbage:?}");
+        }
+        // RFC 7692 7.2.3.1 and 7.2.3.4: "Hello", and the same with a final block.
+        assert_eq!(inflater.inflate(b"\xf2\x48\xcd\xc9\xc9\x07\x00", 5).unwrap(), b"Hello");
+        assert_eq!(inflater.inflate(b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 5).unwrap(), b"Hello");
+        assert_eq!(inflater.inflate(b"", 5).unwrap(), b"");
+    }
+}
