@@ -23,9 +23,9 @@ pub(crate) enum Contender {
 }
 
 pub(crate) struct Running {
-    pub contender: Contender,
-    pub websocket: SocketAddr,
-    register: SocketAddr,
+    pub(crate) contender: Contender,
+    pub(crate) websocket: SocketAddr,
+    pub(crate) register: SocketAddr,
     processes: ProcessGroup,
     _folder: Option<tempfile::TempDir>,
 }
@@ -47,16 +47,23 @@ impl Contender {
     pub(crate) fn missing(self) -> Option<String> {
         let module = |variable: &str, name: &str| {
             let found = node_modules(variable).join(name).is_dir();
-            (!found).then(|| format!("{variable} names no node_modules with {name}: scripts/bench-peers gets it"))
+            (!found)
+                .then(|| format!("{variable} names no node_modules with {name}: scripts/bench-peers gets it"))
         };
         match self {
             Self::Ours | Self::Plain => None,
             Self::UWebSockets => module("UWS_PATH", "uwebsockets"),
             Self::Ws => module("WS_PATH", "ws"),
             Self::Nchan => Nginx::find().is_none().then(|| {
-                "neither installed (libnginx-mod-nchan) nor in NGINX_PATH: scripts/bench-peers gets it".to_owned()
+                "neither installed (libnginx-mod-nchan) nor in NGINX_PATH: scripts/bench-peers gets it"
+                    .to_owned()
             }),
         }
+    }
+
+    /// Can be left out.
+    pub(crate) fn is_peer(self) -> bool {
+        !matches!(self, Self::Ours | Self::Plain)
     }
 
     /// Sends each client a first message by itself.

@@ -22,7 +22,10 @@ impl Cores {
     }
 
     /// What is started inside runs on the server's core.
-    pub(crate) async fn as_server<T>(self, start: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    pub(crate) async fn as_server<T>(
+        self,
+        start: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
         pin(self.server)?;
         let started = start.await;
         self.stay_with_load()?;

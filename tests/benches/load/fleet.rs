@@ -19,10 +19,10 @@ const READ_BUFFER: usize = 256 << 10;
 const OPENINGS: usize = 200;
 
 pub(crate) struct Fleet {
-    pub poll: Poll,
-    pub clients: Vec<Client>,
+    pub(crate) poll: Poll,
+    pub(crate) clients: Vec<Client>,
     /// Time in which nothing came.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
     events: Events,
     buffer: Vec<u8>,
     patience: Option<Duration>,
@@ -32,13 +32,13 @@ pub(crate) struct Client {
     socket: TcpStream,
     walker: Walker,
     /// Messages so far.
-    pub messages: usize,
+    pub(crate) messages: usize,
 }
 
 /// What came in a turn.
 pub(crate) struct Turn {
     /// Something came for whoever publishes.
-    pub control: bool,
+    pub(crate) control: bool,
 }
 
 impl Fleet {
@@ -69,7 +69,9 @@ impl Fleet {
         let mut sockets: Vec<Option<TcpStream>> = Vec::new();
         let mut last = Instant::now();
         while open > 0 || paths.peek().is_some() {
-            while open < OPENINGS && let Some(path) = paths.next() {
+            while open < OPENINGS
+                && let Some(path) = paths.next()
+            {
                 let mut opening = Opening::begin(server, handshake::request(server, &path))?;
                 self.poll.registry().register(
                     &mut opening.socket,

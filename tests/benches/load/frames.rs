@@ -37,10 +37,10 @@ fn push_header(out: &mut Vec<u8>, opcode: u8, length: usize, mask: u8) {
 
 #[derive(Clone, Copy)]
 pub(crate) struct Header {
-    pub opcode: u8,
+    pub(crate) opcode: u8,
     /// Length of the header itself, with the masking key.
-    pub length: usize,
-    pub payload: usize,
+    pub(crate) length: usize,
+    pub(crate) payload: usize,
 }
 
 const LONGEST_HEADER: usize = 14;

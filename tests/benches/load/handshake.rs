@@ -21,7 +21,7 @@ pub(crate) fn request(server: SocketAddr, path: &str) -> Vec<u8> {
 
 /// A connection that comes about.
 pub(crate) struct Opening {
-    pub socket: TcpStream,
+    pub(crate) socket: TcpStream,
     request: Vec<u8>,
     is_sent: bool,
     answer: Vec<u8>,
@@ -54,14 +54,17 @@ impl Opening {
                 Err(error) => return Err(error).context("reading the handshake's answer"),
             }
         }
-        let Some(end) = self.answer.windows(END.len()).position(|window| window == END) else { return Ok(None) };
+        let Some(end) = self.answer.windows(END.len()).position(|window| window == END) else {
+            return Ok(None);
+        };
         anyhow::ensure!(
             self.answer.starts_with(b"HTTP/1.1 101 "),
             "no upgrade: {}",
             String::from_utf8_lossy(&self.answer)
         );
         let rest = &self.answer[end + END.len()..];
-        let is_greeted = Header::read(rest).is_some_and(|header| rest.len() >= header.length + header.payload);
+        let is_greeted =
+            Header::read(rest).is_some_and(|header| rest.len() >= header.length + header.payload);
         Ok((is_greeted || !greets).then(|| rest.to_vec()))
     }
 }

@@ -9,61 +9,80 @@ use crate::contender::Running;
 use crate::fleet::Fleet;
 use crate::frames::{BINARY, PING, PONG, TEXT, push_masked};
 use crate::publisher::{Publisher, Target};
+use crate::quiet;
 
 /// Of one run.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Figures {
     /// Events a second, or bytes a connection.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Seconds of processors that the server took for a million events.
-    pub cpu: f64,
+    pub(crate) cpu: f64,
     /// Shares of the time in which server and generator had something to do.
-    pub server_load: f64,
-    pub generator_load: f64,
-    /// In seconds.
-    pub latency: Option<Latency>,
+    pub(crate) server_load: f64,
+    pub(crate) generator_load: f64,
+    /// Share of one core that other processes took.
+    pub(crate) others: f64,
+    pub(crate) latency: Option<Latency>,
 }
 
+/// From when a message was due until it was there, in seconds.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Latency {
-    pub p50: f64,
-    pub p99: f64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
 }
 
 /// A server with a fleet that is connected to it and somebody who publishes.
 pub(crate) struct Place {
-    pub server: Running,
-    pub fleet: Fleet,
-    pub publisher: Publisher,
+    pub(crate) server: Running,
+    pub(crate) fleet: Fleet,
+    pub(crate) publisher: Publisher,
     /// Each client's own, unless all share one.
-    pub topics: Vec<String>,
+    pub(crate) topics: Vec<String>,
 }
 
-struct Meter {
-    start: Instant,
-    cpu: Duration,
+/// What there was at the start.
+pub(crate) struct Meter {
+    pub(crate) start: Instant,
+    server: Duration,
+    own: Duration,
+    busy: Duration,
     idle: Duration,
 }
 
 impl Meter {
-    fn start(place: &Place) -> anyhow::Result<Self> {
-        Ok(Self { cpu: place.server.cpu()?, idle: place.fleet.idle, start: Instant::now() })
+    /// `idle`: time in which nothing came to the generator so far.
+    pub(crate) fn start(server: &Running, idle: Duration) -> anyhow::Result<Self> {
+        let (busy, own) = (quiet::busy()?, quiet::own()?);
+        Ok(Self { busy, own, server: server.cpu()?, idle, start: Instant::now() })
     }
 
-    fn stop(self, place: &Place, events: usize) -> anyhow::Result<Figures> {
-        let seconds = self.start.elapsed().as_secs_f64();
-        let cpu = (place.server.cpu()? - self.cpu).as_secs_f64();
+    pub(crate) fn stop(self, server: &Running, idle: Duration, events: usize) -> anyhow::Result<Figures> {
+        let elapsed = self.start.elapsed();
+        let seconds = elapsed.as_secs_f64();
+        let cpu = server.cpu()? - self.server;
+        let others = (quiet::busy()? - self.busy).saturating_sub(cpu + (quiet::own()? - self.own));
         Ok(Figures {
             value: events as f64 / seconds,
-            cpu: cpu / events as f64 * 1e6,
-            server_load: cpu / seconds,
-            generator_load: 1.0 - (place.fleet.idle - self.idle).as_secs_f64() / seconds,
+            cpu: cpu.as_secs_f64() / events as f64 * 1e6,
+            server_load: cpu.div_duration_f64(elapsed),
+            generator_load: 1.0 - (idle - self.idle).div_duration_f64(elapsed),
+            others: others.div_duration_f64(elapsed),
             latency: None,
         })
     }
 }
 
 impl Place {
+    fn meter(&self) -> anyhow::Result<Meter> {
+        Meter::start(&self.server, self.fleet.idle)
+    }
+
+    fn stop(&self, meter: Meter, events: usize) -> anyhow::Result<Figures> {
+        meter.stop(&self.server, self.fleet.idle, events)
+    }
+
     /// Waits for input and counts data frames.
     fn receive(&mut self) -> anyhow::Result<usize> {
         let mut received = 0;
@@ -102,10 +121,15 @@ impl Place {
     }
 
     /// Messages of `size` bytes to everybody, `in_flight` at a time. Events are deliveries.
-    pub(crate) fn fan_out(&mut self, size: usize, in_flight: usize, time: Duration) -> anyhow::Result<Figures> {
+    pub(crate) fn fan_out(
+        &mut self,
+        size: usize,
+        in_flight: usize,
+        time: Duration,
+    ) -> anyhow::Result<Figures> {
         let message = vec![b'x'; size];
         let clients = self.fleet.clients.len();
-        let meter = Meter::start(self)?;
+        let meter = self.meter()?;
         let (mut published, mut delivered) = (0, 0);
         while meter.start.elapsed() < time {
             while published < delivered / clients + in_flight {
@@ -116,15 +140,20 @@ impl Place {
             delivered += self.receive()?;
         }
         self.receive_all(published * clients - delivered)?;
-        meter.stop(self, published * clients)
+        self.stop(meter, published * clients)
     }
 
     /// Messages to one client each, `in_flight` at a time.
-    pub(crate) fn unicast(&mut self, size: usize, in_flight: usize, time: Duration) -> anyhow::Result<Figures> {
+    pub(crate) fn unicast(
+        &mut self,
+        size: usize,
+        in_flight: usize,
+        time: Duration,
+    ) -> anyhow::Result<Figures> {
         // Neighbours in time are not neighbours in memory.
         const STRIDE: usize = 7919;
         let message = vec![b'x'; size];
-        let meter = Meter::start(self)?;
+        let meter = self.meter()?;
         let (mut published, mut delivered) = (0, 0);
         while meter.start.elapsed() < time {
             while published < delivered + in_flight {
@@ -136,7 +165,7 @@ impl Place {
             delivered += self.receive()?;
         }
         self.receive_all(published - delivered)?;
-        meter.stop(self, published)
+        self.stop(meter, published)
     }
 
     /// Each client sends a ping, or a message, as soon as the last one has come back.
@@ -144,7 +173,7 @@ impl Place {
         let (sent, awaited) = if pings { (PING, PONG) } else { (TEXT, TEXT) };
         let mut frame = Vec::new();
         push_masked(&mut frame, sent, &vec![b'x'; size]);
-        let meter = Meter::start(self)?;
+        let meter = self.meter()?;
         for client in &mut self.fleet.clients {
             client.send(&frame)?;
         }
@@ -166,11 +195,16 @@ impl Place {
             result?;
             anyhow::ensure!(meter.start.elapsed() < time + PATIENCE, "{under_way} echoes do not come");
         }
-        meter.stop(self, returned)
+        self.stop(meter, returned)
     }
 
     /// So many messages a second to everybody, at their times whatever has become of those before.
-    pub(crate) fn paced(&mut self, size: usize, messages_a_second: u32, time: Duration) -> anyhow::Result<Figures> {
+    pub(crate) fn paced(
+        &mut self,
+        size: usize,
+        messages_a_second: u32,
+        time: Duration,
+    ) -> anyhow::Result<Figures> {
         let message = vec![b'x'; size];
         let clients = self.fleet.clients.len();
         let pause = Duration::from_secs(1) / messages_a_second;
@@ -179,7 +213,7 @@ impl Place {
         for client in &mut self.fleet.clients {
             client.messages = 0;
         }
-        let meter = Meter::start(self)?;
+        let meter = self.meter()?;
         let mut published = 0;
         while latencies.len() < messages * clients {
             while published < messages && meter.start.elapsed() >= pause * published as u32 {
@@ -198,7 +232,7 @@ impl Place {
             }
             anyhow::ensure!(meter.start.elapsed() < time + PATIENCE, "paced messages do not come");
         }
-        let figures = meter.stop(self, latencies.len())?;
+        let figures = self.stop(meter, latencies.len())?;
         latencies.sort_unstable();
         let at = |share: f64| latencies[(share * (latencies.len() - 1) as f64) as usize].as_secs_f64();
         Ok(Figures { latency: Some(Latency { p50: at(0.5), p99: at(0.99) }), ..figures })

@@ -26,9 +26,13 @@ struct Connection {
 }
 
 enum Role {
-    Client { topic: Vec<u8> },
+    Client {
+        topic: Vec<u8>,
+    },
     /// Sends what to publish; with what has come of a frame that is not whole.
-    Publisher { rest: Vec<u8> },
+    Publisher {
+        rest: Vec<u8>,
+    },
 }
 
 struct Server {
@@ -106,7 +110,9 @@ impl Server {
                     used += length;
                 }
                 input.drain(..used);
-                if let Some(Connection { role: Some(Role::Publisher { rest }), .. }) = &mut self.connections[key] {
+                if let Some(Connection { role: Some(Role::Publisher { rest }), .. }) =
+                    &mut self.connections[key]
+                {
                     *rest = input;
                 }
                 Ok(())

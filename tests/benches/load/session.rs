@@ -2,31 +2,38 @@
 
 use std::time::Duration;
 
-use gateway_wire::ClientId;
-
 use crate::contender::Contender;
 use crate::cores::Cores;
 use crate::fleet::{self, Fleet};
 use crate::measure::{Figures, Place};
-use crate::publisher::SHARED;
+use crate::publisher::{Publisher, SHARED};
+use crate::results::thousands;
 
 #[derive(Clone)]
 pub(crate) struct Session {
-    pub clients: usize,
+    pub(crate) clients: usize,
     /// Each client has a topic of its own: for our server, a uid.
-    pub own_topics: bool,
-    pub parts: Vec<Part>,
+    pub(crate) own_topics: bool,
+    pub(crate) parts: Vec<Part>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Part {
     /// Memory of connections on which nothing happens.
     Idle,
-    FanOut { size: usize, in_flight: usize },
-    Unicast { size: usize, in_flight: usize },
+    FanOut {
+        size: usize,
+        in_flight: usize,
+    },
+    Unicast {
+        size: usize,
+        in_flight: usize,
+    },
     Ping,
     Echo,
-    Paced { messages_a_second: u32 },
+    Paced {
+        messages_a_second: u32,
+    },
 }
 
 /// Payload of what is echoed and paced.
@@ -34,13 +41,33 @@ const SIZE: usize = 64;
 /// Clients that are there before memory is looked at: the first cost more.
 pub(crate) const FIRST: usize = 100;
 /// Between the last handshake and the first message.
-const SETTLE: Duration = Duration::from_millis(300);
+pub(crate) const SETTLE: Duration = Duration::from_millis(300);
 
 impl Part {
-    pub(crate) fn runs_on(self, contender: Contender) -> bool {
+    fn runs_on(self, contender: Contender) -> bool {
         match self {
             Self::Echo => contender.echoes(),
             _ => true,
+        }
+    }
+
+    /// What it is called with so many clients.
+    pub(crate) fn label(self, clients: usize, own_topics: bool) -> String {
+        let clients = thousands(clients as f64);
+        match self {
+            Self::Idle if own_topics => format!("idle, {clients} connections with a uid each"),
+            Self::Idle => format!("idle, {clients} connections"),
+            Self::FanOut { size, in_flight } => {
+                format!("fan-out to {clients}, {} B, {in_flight} in flight", thousands(size as f64))
+            }
+            Self::Unicast { size, in_flight } => {
+                format!("unicast among {clients}, {size} B, {in_flight} in flight")
+            }
+            Self::Ping => format!("ping and pong, {clients} clients"),
+            Self::Echo => format!("echo, {clients} clients"),
+            Self::Paced { messages_a_second } => {
+                format!("{messages_a_second} messages a second to {clients}")
+            }
         }
     }
 }
@@ -61,15 +88,11 @@ impl Session {
         let mut memory = 0;
         let first = FIRST.min(self.clients);
         for range in [0..first, first..self.clients] {
-            let paths = range.clone().map(|client| {
-                contender.path(topics.get(client).map_or(SHARED, String::as_str))
-            });
+            let paths =
+                range.clone().map(|client| contender.path(topics.get(client).map_or(SHARED, String::as_str)));
             let greetings = fleet.connect(server.websocket, paths, contender.greets())?;
             if contender == Contender::Ours && self.own_topics {
-                for (greeting, topic) in greetings.iter().zip(&topics[range.clone()]) {
-                    publisher.bind(client_id(greeting)?, topic)?;
-                }
-                publisher.flush()?;
+                bind(&mut publisher, &greetings, &topics[range.clone()])?;
             }
             tokio::time::sleep(SETTLE).await;
             if range.start == 0 {
@@ -103,8 +126,11 @@ pub(crate) fn own_topic(client: usize) -> String {
     format!("u{client}")
 }
 
-/// The id in the first message of our server.
-pub(crate) fn client_id(greeting: &[u8]) -> anyhow::Result<ClientId> {
-    let message: serde_json::Value = serde_json::from_slice(fleet::payload(greeting)?)?;
-    Ok(message["client_id"].as_str().unwrap_or_default().parse()?)
+/// Gives the clients of our server who were greeted so their uids.
+pub(crate) fn bind(publisher: &mut Publisher, greetings: &[Vec<u8>], uids: &[String]) -> anyhow::Result<()> {
+    for (greeting, uid) in greetings.iter().zip(uids) {
+        let message: serde_json::Value = serde_json::from_slice(fleet::payload(greeting)?)?;
+        publisher.bind(message["client_id"].as_str().unwrap_or_default().parse()?, uid)?;
+    }
+    publisher.flush()
 }
