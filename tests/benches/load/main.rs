@@ -23,6 +23,7 @@ mod session;
 use contender::Contender;
 use cores::Cores;
 use plan::{Plan, Run};
+use quiet::Patience;
 use results::Results;
 
 #[tokio::main(flavor = "current_thread")]
@@ -38,7 +39,7 @@ async fn main() -> anyhow::Result<()> {
 
     let is_quick = arguments.iter().any(|argument| argument == "--quick");
     let words: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
-    let plan = if is_quick { Plan::quick() } else { Plan::full() };
+    let mut plan = if is_quick { Plan::quick() } else { Plan::full() };
     let mut notes = Vec::new();
     let mut contenders = Vec::new();
     for contender in Contender::ALL {
@@ -51,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
     let mut results = Results::default();
     for run in plan.runs.into_iter().filter(|run| words.is_empty() || words.iter().any(|word| run.has(word)))
     {
-        measure(&run, &contenders, cores, &mut results, &mut notes).await?;
+        measure(&run, &contenders, cores, &mut plan.patience, &mut results, &mut notes).await?;
     }
     report::print(&results);
     if !is_quick && words.is_empty() {
@@ -65,6 +66,7 @@ async fn measure(
     run: &Run,
     contenders: &[Contender],
     cores: Cores,
+    patience: &mut Patience,
     results: &mut Results,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<()> {
@@ -72,7 +74,7 @@ async fn measure(
     for round in 0..run.rounds {
         for contender in contenders.clone() {
             eprintln!("{}, round {}: {}", run.name(), round + 1, contender.name());
-            match run.once(contender, cores).await {
+            match run.once(contender, cores, patience).await {
                 Ok(all) => all
                     .iter()
                     .for_each(|(label, unit, figures)| results.add(label, *unit, contender, *figures)),
@@ -88,7 +90,7 @@ async fn measure(
 }
 
 fn skip(notes: &mut Vec<String>, name: &str, reason: &str) {
-    let note = format!("SKIPPED {name}: {reason}");
-    println!("{note}");
-    notes.push(note);
+    println!("SKIPPED {name}: {reason}");
+    // The reason may name what is of this machine only.
+    notes.push(format!("Not measured: {name}."));
 }

@@ -1,18 +1,19 @@
 //! What is measured, how often and for how long.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::churn::churn;
 use crate::contender::Contender;
 use crate::cores::Cores;
 use crate::crowd;
 use crate::measure::Figures;
-use crate::quiet;
+use crate::quiet::{self, Patience};
 use crate::results::{Unit, thousands};
 use crate::session::{Part, Session};
 
 pub(crate) struct Plan {
     pub(crate) runs: Vec<Run>,
+    pub(crate) patience: Patience,
 }
 
 pub(crate) struct Run {
@@ -20,8 +21,6 @@ pub(crate) struct Run {
     pub(crate) rounds: usize,
     /// For each part.
     time: Duration,
-    /// Runs that others disturbed are made again, so often.
-    repeats: usize,
 }
 
 enum Kind {
@@ -43,13 +42,10 @@ const FAN_OUTS: [Part; 4] = [
 
 impl Plan {
     pub(crate) fn full() -> Self {
-        let run = |kind, rounds, milliseconds| Run {
-            kind,
-            rounds,
-            time: Duration::from_millis(milliseconds),
-            repeats: 2,
-        };
+        let run =
+            |kind, rounds, milliseconds| Run { kind, rounds, time: Duration::from_millis(milliseconds) };
         Self {
+            patience: Patience(Duration::from_secs(180)),
             runs: vec![
                 run(shared(1000, [&FAN_OUTS, [Part::Ping, Part::Echo].as_slice()].concat()), 5, 700),
                 run(shared(10_000, [[Part::Idle].as_slice(), &FAN_OUTS].concat()), 3, 1000),
@@ -68,8 +64,9 @@ impl Plan {
     }
 
     pub(crate) fn quick() -> Self {
-        let run = |kind| Run { kind, rounds: 1, time: Duration::from_millis(300), repeats: 0 };
+        let run = |kind| Run { kind, rounds: 1, time: Duration::from_millis(300) };
         Self {
+            patience: Patience(Duration::ZERO),
             runs: vec![
                 run(shared(1000, [&FAN_OUTS, [Part::Ping, Part::Echo].as_slice()].concat())),
                 run(shared(10_000, vec![Part::Idle, FAN_OUTS[0], FAN_OUTS[2]])),
@@ -126,23 +123,26 @@ impl Run {
         &self,
         contender: Contender,
         cores: Cores,
+        patience: &mut Patience,
     ) -> anyhow::Result<Vec<(String, Unit, Figures)>> {
         let mut best: Option<(f64, Vec<_>)> = None;
-        for _ in 0..=self.repeats {
-            quiet::wait().await?;
-            let figures = self.undisturbed(contender, cores).await?;
+        loop {
+            patience.wait().await?;
+            let start = Instant::now();
+            let figures = self.measure(contender, cores).await?;
             let others = figures.iter().map(|(.., figures)| figures.others).fold(0.0, f64::max);
-            if best.as_ref().is_none_or(|(least, _)| others < *least) {
+            let is_best = best.as_ref().is_none_or(|(least, _)| others < *least);
+            if is_best {
                 best = Some((others, figures));
             }
-            if others < quiet::TOLERATED {
-                break;
+            if others < quiet::TOLERATED || patience.has_ended() {
+                return Ok(best.map(|(_, figures)| figures).unwrap_or_default());
             }
+            patience.lose(start.elapsed());
         }
-        Ok(best.map(|(_, figures)| figures).unwrap_or_default())
     }
 
-    async fn undisturbed(
+    async fn measure(
         &self,
         contender: Contender,
         cores: Cores,

@@ -7,7 +7,9 @@ use anyhow::Context as _;
 /// Share of one core that others may take.
 pub(crate) const TOLERATED: f64 = 0.1;
 const LOOK: Duration = Duration::from_millis(250);
-const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a whole run may lose to others: in waiting for them, and in measuring again what they disturbed.
+pub(crate) struct Patience(pub(crate) Duration);
 
 /// Time that all cores together have worked, or were kept from working.
 pub(crate) fn busy() -> anyhow::Result<Duration> {
@@ -27,16 +29,25 @@ pub(crate) fn own() -> anyhow::Result<Duration> {
     Ok(Duration::from_nanos(text.split_whitespace().next().context("schedstat")?.parse()?))
 }
 
-/// Waits for others to be done, but not for ever.
-pub(crate) async fn wait() -> anyhow::Result<()> {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        let (before, since) = (busy()?, Instant::now());
-        tokio::time::sleep(LOOK).await;
-        let share = (busy()? - before).as_secs_f64() / since.elapsed().as_secs_f64();
-        if share < TOLERATED {
-            break;
-        }
+impl Patience {
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.is_zero()
     }
-    Ok(())
+
+    pub(crate) fn lose(&mut self, time: Duration) {
+        self.0 = self.0.saturating_sub(time);
+    }
+
+    /// Waits for others to be done.
+    pub(crate) async fn wait(&mut self) -> anyhow::Result<()> {
+        while !self.has_ended() {
+            let (before, since) = (busy()?, Instant::now());
+            tokio::time::sleep(LOOK).await;
+            if (busy()? - before).div_duration_f64(since.elapsed()) < TOLERATED {
+                break;
+            }
+            self.lose(since.elapsed());
+        }
+        Ok(())
+    }
 }

@@ -14,10 +14,10 @@ const END: &str = "<!-- What `make bench` writes ends here -->";
 const COLUMNS: [&str; 10] = [
     "",
     "per second",
-    "of the plain loop's",
-    "ours of this",
+    "÷ plain loop",
+    "ours ÷ this",
     "CPU s per million",
-    "of the plain loop's",
+    "÷ plain loop",
     "server busy",
     "generator busy",
     "p50 ms",
@@ -35,7 +35,9 @@ pub(crate) fn print(results: &Results) {
         println!();
         for [first, rest @ ..] in lines {
             print!("{first:<44}");
-            rest.iter().for_each(|cell| print!("{cell:>20}"));
+            rest.iter()
+                .zip(&COLUMNS[1..])
+                .for_each(|(cell, column)| print!("{cell:>0$}", column.chars().count() + 3));
             println!();
         }
     }
