@@ -38,7 +38,7 @@ async fn main() -> anyhow::Result<()> {
     cores.stay_with_load()?;
 
     let is_quick = arguments.iter().any(|argument| argument == "--quick");
-    let words: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
+    let words: Vec<_> = arguments.into_iter().filter(|argument| !argument.starts_with("--")).collect();
     let mut plan = if is_quick { Plan::quick() } else { Plan::full() };
     let mut notes = Vec::new();
     let mut contenders = Vec::new();
@@ -50,8 +50,7 @@ async fn main() -> anyhow::Result<()> {
     }
 
     let mut results = Results::default();
-    for run in plan.runs.into_iter().filter(|run| words.is_empty() || words.iter().any(|word| run.has(word)))
-    {
+    for run in plan.runs.into_iter().filter_map(|run| run.only(&words)) {
         measure(&run, &contenders, cores, &mut plan.patience, &mut results, &mut notes).await?;
     }
     report::print(&results);

@@ -101,13 +101,16 @@ impl Run {
         }
     }
 
-    /// Whether its name or one of its scenarios' contains the word.
-    pub(crate) fn has(&self, word: &str) -> bool {
-        let mut names = vec![self.name()];
-        if let Kind::Session(session) = &self.kind {
-            names.extend(session.parts.iter().map(|part| part.label(session.clients, session.own_topics)));
+    /// What of it is called by one of these words; all, without words.
+    pub(crate) fn only(mut self, words: &[String]) -> Option<Self> {
+        let is_called =
+            |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+        if is_called(&self.name()) {
+            return Some(self);
         }
-        names.iter().any(|name| name.contains(word))
+        let Kind::Session(Session { clients, own_topics, parts }) = &mut self.kind else { return None };
+        parts.retain(|part| is_called(&part.label(*clients, *own_topics)));
+        (!parts.is_empty()).then_some(self)
     }
 
     pub(crate) fn takes(&self, contender: Contender) -> bool {
