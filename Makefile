@@ -5,6 +5,8 @@
 #   make test-install  install the extension in each of its three ways, into a temporary directory
 #   make test-roots    build and test on a new Debian 12 (PHP 8.2) and a new Debian 13 (PHP 8.4); as root
 #   make valgrind      run the extension's tests under valgrind
+#   make bench         load on the server, beside others (scripts/bench-peers gets them); writes docs/performance.md
+#   make bench-parts   encoding, decoding and hot parts of a shard, alone
 #   make bench-php     what a call costs PHP, beside GatewayWorker's client where its sources are present
 #   make build         build server and extension, optimised
 #   make pecl          the extension's package for `pecl install`, in target/pecl/
@@ -15,7 +17,7 @@ CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test test-install test-roots valgrind bench-php build pecl check clean
+.PHONY: demo test test-install test-roots valgrind bench bench-parts bench-php build pecl check clean
 
 demo: build
 	@scripts/demo
@@ -43,6 +45,13 @@ valgrind:
 	@scripts/setup valgrind
 	$(CARGO) build --quiet --workspace --locked
 	GATEWAY_SERVER=$(DEBUG)/gateway-server GATEWAY_SO=$(DEBUG)/libgateway.so scripts/valgrind-phpt
+
+bench:
+	$(CARGO) build --release --locked -p gateway-server
+	GATEWAY_SERVER=$(RELEASE)/gateway-server $(CARGO) bench --quiet --locked -p gateway-tests --bench load -- $(ARGS)
+
+bench-parts:
+	$(CARGO) bench --quiet --locked -p gateway-wire -p gateway-server --bench calls --bench frames --bench shard
 
 bench-php: build
 	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \

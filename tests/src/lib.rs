@@ -24,6 +24,7 @@ pub use network::on_default_ports;
 pub use original::OriginalStack;
 pub use php::{php, run_script};
 pub use php_peer::{PhpPeer, new_producer};
+pub use process_group::ProcessGroup;
 pub use proxy::ResettingProxy;
 pub use server::Server;
 

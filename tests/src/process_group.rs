@@ -14,14 +14,27 @@ use tokio::sync::oneshot;
 use crate::soon;
 
 /// Killed when dropped, and the leader at the latest with the thread that started it.
-pub(crate) struct ProcessGroup {
+pub struct ProcessGroup {
     leader: Child,
     reader: Option<JoinHandle<()>>,
 }
 
 impl ProcessGroup {
     /// Starts `command`, and waits for the line with `ready` in it, which it also gives.
-    pub(crate) async fn start(mut command: Command, ready: &'static str) -> anyhow::Result<(Self, String)> {
+    pub async fn start(command: Command, ready: &'static str) -> anyhow::Result<(Self, String)> {
+        Self::start_with(command, ready, true).await
+    }
+
+    /// As [`ProcessGroup::start`], without showing what it says.
+    pub async fn start_silent(command: Command, ready: &'static str) -> anyhow::Result<(Self, String)> {
+        Self::start_with(command, ready, false).await
+    }
+
+    async fn start_with(
+        mut command: Command,
+        ready: &'static str,
+        shows: bool,
+    ) -> anyhow::Result<(Self, String)> {
         let name = command.get_program().to_string_lossy().into_owned();
         let (output, input) = std::io::pipe()?;
         command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input).process_group(0);
@@ -36,13 +49,17 @@ impl ProcessGroup {
         let (found, line) = oneshot::channel();
         let reader = std::thread::spawn({
             let name = name.clone();
-            move || read(&name, output, ready, found)
+            move || read(&name, output, ready, found, shows)
         });
         let group = Self { leader, reader: Some(reader) };
         let line = soon(&format!("{name}'s start"), line)
             .await?
             .with_context(|| format!("{name} ended before it said {ready:?}"))?;
         Ok((group, line))
+    }
+
+    pub fn leader(&self) -> u32 {
+        self.leader.id()
     }
 }
 
@@ -58,11 +75,13 @@ impl Drop for ProcessGroup {
 }
 
 /// Shows the output with the test's own, so that a failed test has it, and picks the awaited line.
-fn read(name: &str, output: PipeReader, ready: &str, found: oneshot::Sender<String>) {
+fn read(name: &str, output: PipeReader, ready: &str, found: oneshot::Sender<String>, shows: bool) {
     let mut found = Some(found);
     for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line);
-        eprintln!("{name}: {line}");
+        if shows {
+            eprintln!("{name}: {line}");
+        }
         if line.contains(ready)
             && let Some(found) = found.take()
         {

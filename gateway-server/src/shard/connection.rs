@@ -36,7 +36,7 @@ pub(super) enum Phase {
 pub(super) struct Extra {
     pub(super) memberships: Memberships,
     pub(super) session: Session,
-    pub(super) unfinished: Option<Unfinished>,
+    pub(super) unfinished: Option<Box<Unfinished>>,
     pub(super) outbox: Outbox,
 }
 

@@ -30,6 +30,8 @@ pub type Name = SmallVec<[u8; 24]>;
 pub struct Hub {
     shards: Box<[Outside]>,
     desks: Box<[Desk]>,
+    /// Which shards have been told something directly and have not been asked to write.
+    unsettled: Box<[AtomicBool]>,
     numbers: Numbers,
     has_deflating: AtomicBool,
     uids: Arc<Index>,
@@ -54,6 +56,7 @@ impl Hub {
         Ok(Self {
             shards: outsides.into(),
             desks: desks.into(),
+            unsettled: (0..shards).map(|_| AtomicBool::new(false)).collect(),
             numbers: Numbers::new(key, shards),
             has_deflating: AtomicBool::new(false),
             uids,
@@ -89,7 +92,7 @@ impl Hub {
         let parts = self.scatter(numbers.iter().map(|number| (self.numbers.shard_of(*number), *number)));
         for (shard, numbers) in parts {
             let to = Audience::Connections(numbers);
-            self.shards[shard].send(Command::Deliver { to, frame: frame.clone() }).await?;
+            self.tell(shard, Command::Deliver { to, frame: frame.clone() }).await?;
         }
         Ok(())
     }
@@ -107,7 +110,7 @@ impl Hub {
         let frame = frame();
         for (shard, uids) in parts {
             let to = Audience::Uids(uids);
-            self.shards[shard].send(Command::Deliver { to, frame: frame.clone() }).await?;
+            self.tell(shard, Command::Deliver { to, frame: frame.clone() }).await?;
         }
         Ok(())
     }
@@ -266,12 +269,32 @@ impl Hub {
         }
     }
 
-    fn shard_of(&self, number: u32) -> &Outside {
-        &self.shards[self.numbers.shard_of(number)]
+    async fn to(&self, number: u32, command: Command) -> Result<(), Stopped> {
+        self.tell(self.numbers.shard_of(number), command).await
     }
 
-    async fn to(&self, number: u32, command: Command) -> Result<(), Stopped> {
-        self.shard_of(number).send(command).await
+    /// For what costs a shard little: saves waking its thread if that sleeps. Takes effect in turn, but is written only
+    /// when [`Hub::settle`] is called.
+    async fn tell(&self, shard: usize, command: Command) -> Result<(), Stopped> {
+        match self.desks[shard].obey(command) {
+            None => {
+                self.unsettled[shard].store(true, Ordering::Release);
+                Ok(())
+            }
+            Some(command) => self.shards[shard].send(command).await,
+        }
+    }
+
+    /// At the end of a burst.
+    pub fn settle(&self) {
+        for (shard, unsettled) in self.unsettled.iter().enumerate() {
+            if unsettled.load(Ordering::Relaxed)
+                && unsettled.swap(false, Ordering::Acquire)
+                && !self.desks[shard].settle()
+            {
+                self.shards[shard].wake();
+            }
+        }
     }
 
     async fn change(&self, number: u32, change: Change) -> Result<(), Stopped> {

@@ -54,10 +54,14 @@ impl Outside {
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return Err(Stopped),
         }
         if !self.shared.woken.swap(true, Ordering::SeqCst) {
-            // The only failure is a full eventfd counter, and then the loop is awake anyway.
-            let _ = self.shared.waker.wake();
+            self.wake();
         }
         Ok(())
+    }
+
+    pub(super) fn wake(&self) {
+        // The only failure is a full eventfd counter, and then the loop is awake anyway.
+        let _ = self.shared.waker.wake();
     }
 }
 

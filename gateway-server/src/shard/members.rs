@@ -122,7 +122,7 @@ impl Memberships {
 /// A set of connection keys: a uid's is nearly always tiny, a group's may be huge.
 enum Keys {
     Few(SmallVec<[u32; 4]>),
-    Many(IndexSet<u32, DefaultHashBuilder>),
+    Many(Box<IndexSet<u32, DefaultHashBuilder>>),
 }
 
 const FEW: usize = 16;
@@ -143,7 +143,7 @@ impl Keys {
                 true
             }
             Self::Few(keys) => {
-                let mut many: IndexSet<_, _> = keys.drain(..).collect();
+                let mut many: Box<IndexSet<_, _>> = Box::new(keys.drain(..).collect());
                 let is_new = many.insert(key);
                 *self = Self::Many(many);
                 is_new

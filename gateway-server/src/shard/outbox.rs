@@ -79,11 +79,20 @@ impl Outbox {
     }
 }
 
+/// One write; `None` when the socket takes nothing now.
+pub(super) fn write_one(socket: &mut impl Write, bytes: &[u8]) -> io::Result<Option<usize>> {
+    taken(|| socket.write(bytes), bytes.is_empty())
+}
+
 /// One vectored write; `None` when the socket takes nothing now.
 pub(super) fn write_some(socket: &mut impl Write, slices: &[IoSlice]) -> io::Result<Option<usize>> {
+    taken(|| socket.write_vectored(slices), slices.iter().all(|slice| slice.is_empty()))
+}
+
+fn taken(mut write: impl FnMut() -> io::Result<usize>, is_nothing: bool) -> io::Result<Option<usize>> {
     loop {
-        return match socket.write_vectored(slices) {
-            Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => Err(ErrorKind::WriteZero.into()),
+        return match write() {
+            Ok(0) if !is_nothing => Err(ErrorKind::WriteZero.into()),
             Ok(written) => Ok(Some(written)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,

@@ -79,6 +79,7 @@ async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place
                 }
             }
         }
+        bridge.hub.settle();
         if let Some(seq) = acked {
             connection.reply(&Reply::Ack { seq });
         }

@@ -1,0 +1,80 @@
+//! Parts of a shard that are hot: the index of who holds a name, and what waits for a slow client.
+
+// Both are private to the shard, and need nothing of it.
+#[allow(dead_code, unused_imports)]
+#[path = "../src/shard/index.rs"]
+mod index;
+#[allow(dead_code, unused_imports)]
+#[path = "../src/shard/outbox.rs"]
+mod outbox;
+
+use std::hint::black_box;
+use std::io::{self, Write};
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use index::Index;
+use outbox::Outbox;
+
+const NAMES: usize = 100_000;
+
+fn names(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("index of 100,000 names");
+    let names: Vec<String> = (0..NAMES).map(|name| format!("user-{name}")).collect();
+    let index = Index::new();
+    names.iter().for_each(|name| index.add(name.as_bytes(), 0));
+    let mut next = 0;
+    // Neighbours in time are not neighbours in memory.
+    let mut any = || {
+        next = (next + 7919) % NAMES;
+        names[next].as_bytes()
+    };
+    group.bench_function("shards of a name", |bencher| bencher.iter(|| index.shards(black_box(any()))));
+    group.bench_function("shards of nobody", |bencher| bencher.iter(|| index.shards(black_box(b"nobody"))));
+    group.bench_function("add and remove", |bencher| {
+        bencher.iter(|| {
+            let name = any();
+            index.add(name, 1);
+            index.remove(name, 1);
+        });
+    });
+}
+
+/// Takes so many bytes at once.
+struct Socket(usize);
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len().min(self.0))
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        Ok(slices.iter().map(|slice| slice.len()).sum::<usize>().min(self.0))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn waiting(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("outbox");
+    let frame = Bytes::from(vec![b'x'; 66]);
+    let filled = |frames| {
+        let mut outbox = Outbox::default();
+        (0..frames).for_each(|_| outbox.push(frame.clone()));
+        outbox
+    };
+    for frames in [1, 16, 1000] {
+        group.bench_function(format!("push {frames} frames"), |bencher| {
+            bencher.iter(|| filled(black_box(frames)))
+        });
+        group.bench_function(format!("write {frames} frames"), |bencher| {
+            let write = |outbox: &mut Outbox| outbox.write_to(&mut Socket(64 << 10)).is_ok();
+            bencher.iter_batched_ref(|| filled(frames), write, BatchSize::SmallInput);
+        });
+    }
+}
+
+criterion_group!(benches, names, waiting);
+criterion_main!(benches);

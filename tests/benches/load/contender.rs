@@ -1,0 +1,240 @@
+//! The servers that are compared, and how each is started.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use gateway_tests::{ProcessGroup, root, server_binary};
+
+use crate::cores::Cores;
+use crate::plain;
+use crate::publisher::Publisher;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Contender {
+    Ours,
+    Plain,
+    UWebSockets,
+    Ws,
+    Nchan,
+}
+
+pub(crate) struct Running {
+    pub(crate) contender: Contender,
+    pub(crate) websocket: SocketAddr,
+    pub(crate) register: SocketAddr,
+    processes: ProcessGroup,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Contender {
+    pub(crate) const ALL: [Self; 5] = [Self::Ours, Self::Plain, Self::UWebSockets, Self::Ws, Self::Nchan];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "gateway-server",
+            Self::Plain => "plain send loop",
+            Self::UWebSockets => "uWebSockets",
+            Self::Ws => "ws",
+            Self::Nchan => "nchan",
+        }
+    }
+
+    /// Why it cannot be measured here.
+    pub(crate) fn missing(self) -> Option<String> {
+        let module = |variable: &str, name: &str| {
+            let found = node_modules(variable).join(name).is_dir();
+            (!found)
+                .then(|| format!("{variable} names no node_modules with {name}: scripts/bench-peers gets it"))
+        };
+        match self {
+            Self::Ours | Self::Plain => None,
+            Self::UWebSockets => module("UWS_PATH", "uwebsockets"),
+            Self::Ws => module("WS_PATH", "ws"),
+            Self::Nchan => Nginx::find().is_none().then(|| {
+                "neither installed (libnginx-mod-nchan) nor in NGINX_PATH: scripts/bench-peers gets it"
+                    .to_owned()
+            }),
+        }
+    }
+
+    /// Can be left out.
+    pub(crate) fn is_peer(self) -> bool {
+        !matches!(self, Self::Ours | Self::Plain)
+    }
+
+    /// Sends each client a first message by itself.
+    pub(crate) fn greets(self) -> bool {
+        self == Self::Ours
+    }
+
+    /// Sends a client's messages back.
+    pub(crate) fn echoes(self) -> bool {
+        matches!(self, Self::Plain | Self::UWebSockets | Self::Ws)
+    }
+
+    pub(crate) fn path(self, topic: &str) -> String {
+        match self {
+            Self::Nchan => format!("/subscribe/{topic}"),
+            _ => format!("/{topic}"),
+        }
+    }
+
+    pub(crate) async fn start(self, cores: Cores) -> anyhow::Result<Running> {
+        let mut folder = None;
+        let mut ready = "ready ";
+        let mut nginx_address = None;
+        let command = match self {
+            Self::Ours => {
+                let mut command = Command::new(server_binary()?);
+                command.args(["--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0"]);
+                // Nothing but what is measured happens on the connections.
+                command.args(["--shards", "1", "--ping-interval", "0"]);
+                command
+            }
+            Self::Plain => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.arg(plain::ARGUMENT);
+                command
+            }
+            Self::UWebSockets => node("bench_uws.js", "UWS_PATH"),
+            Self::Ws => node("bench_ws.js", "WS_PATH"),
+            Self::Nchan => {
+                let nginx = Nginx::find().context("nginx with nchan")?;
+                let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+                nginx_address = Some(address);
+                ready = "start worker process";
+                nginx.command(address, folder.insert(tempfile::tempdir()?).path())?
+            }
+        };
+        let (processes, line) = cores.as_server(ProcessGroup::start_silent(command, ready)).await?;
+        let value = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key));
+        let (websocket, register) = match (self, nginx_address) {
+            (Self::Ours, _) => (
+                value("websocket=").context("websocket=")?.parse()?,
+                value("register=").context("register=")?.parse()?,
+            ),
+            (_, Some(address)) => (address, address),
+            _ => {
+                let address = line.trim_start_matches("ready ").parse()?;
+                (address, address)
+            }
+        };
+        Ok(Running { contender: self, websocket, register, processes, _folder: folder })
+    }
+}
+
+impl Running {
+    pub(crate) fn publisher(&self) -> anyhow::Result<Publisher> {
+        match self.contender {
+            Contender::Ours => Publisher::bridge(self.register),
+            Contender::Nchan => Publisher::http(self.register),
+            _ => Publisher::websocket(self.register),
+        }
+    }
+
+    /// What all its threads have taken of processors so far.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let mut sum = 0;
+        for process in self.pids()? {
+            for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+                // A thread may have ended since.
+                let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
+                sum += text.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
+            }
+        }
+        Ok(Duration::from_nanos(sum))
+    }
+
+    /// Bytes of user memory, where shared pages count in part.
+    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
+        let mut sum = 0;
+        for process in self.pids()? {
+            let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+            let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("Pss")?;
+            sum += line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024;
+        }
+        Ok(sum)
+    }
+
+    /// The leader and its children.
+    fn pids(&self) -> anyhow::Result<Vec<u32>> {
+        let leader = self.processes.leader();
+        let children = std::fs::read_to_string(format!("/proc/{leader}/task/{leader}/children"))?;
+        let mut pids = vec![leader];
+        for child in children.split_whitespace() {
+            pids.push(child.parse()?);
+        }
+        Ok(pids)
+    }
+}
+
+fn node(script: &str, variable: &str) -> Command {
+    let mut command = Command::new("node");
+    command.arg(root().join("tests/js").join(script)).env("NODE_PATH", node_modules(variable));
+    command
+}
+
+fn node_modules(variable: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(|| peers().join("node_modules"), PathBuf::from)
+}
+
+/// Where scripts/bench-peers puts what it gets.
+fn peers() -> PathBuf {
+    // target/release/deps/load-…
+    let bench = std::env::current_exe().unwrap_or_default();
+    bench.ancestors().nth(3).unwrap_or(Path::new("target")).join("bench-peers")
+}
+
+struct Nginx {
+    binary: PathBuf,
+    module: PathBuf,
+}
+
+impl Nginx {
+    /// Below the folder in NGINX_PATH, among the peers, or installed.
+    fn find() -> Option<Self> {
+        let given = std::env::var_os("NGINX_PATH").map(PathBuf::from);
+        given.into_iter().chain([peers().join("nginx"), "/".into()]).find_map(|folder| {
+            let binary = folder.join("usr/sbin/nginx");
+            let module = folder.join("usr/lib/nginx/modules/ngx_nchan_module.so");
+            (binary.exists() && module.exists()).then_some(Self { binary, module })
+        })
+    }
+
+    fn command(&self, address: SocketAddr, folder: &Path) -> anyhow::Result<Command> {
+        let [config, scratch] = ["nginx.conf", "scratch"].map(|name| folder.join(name));
+        let (module, folder, scratch) = (self.module.display(), folder.display(), scratch.display());
+        let as_root = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
+        let text = format!(
+            "load_module {module};
+            daemon off; {as_root} worker_processes 1; worker_rlimit_nofile {limit};
+            pid {folder}/pid; error_log stderr notice;
+            events {{ worker_connections {connections}; }}
+            http {{
+                access_log off; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 1h;
+                client_body_temp_path {scratch}; proxy_temp_path {scratch}; fastcgi_temp_path {scratch};
+                uwsgi_temp_path {scratch}; scgi_temp_path {scratch};
+                nchan_shared_memory_size 256M;
+                server {{
+                    listen {address} backlog=4096;
+                    location ~ ^/subscribe/(.+)$ {{
+                        nchan_subscriber websocket; nchan_channel_id $1; nchan_subscriber_first_message newest;
+                    }}
+                    location ~ ^/publish/(.+)$ {{
+                        nchan_publisher http; nchan_channel_id $1; nchan_store_messages off;
+                    }}
+                }}
+            }}\n",
+            limit = rlimit::getrlimit(rlimit::Resource::NOFILE)?.0,
+            connections = rlimit::getrlimit(rlimit::Resource::NOFILE)?.0.min(100_000),
+        );
+        std::fs::File::create(&config)?.write_all(text.as_bytes())?;
+        let mut command = Command::new(&self.binary);
+        command.arg("-c").arg(config).args(["-e", "stderr"]);
+        Ok(command)
+    }
+}

@@ -1,0 +1,161 @@
+//! Many clients in one thread. One buffer takes what all of them read, and only ends of frames are looked for.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use gateway_tests::PATIENCE;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::frames::{Header, Walker};
+use crate::handshake::{self, Opening};
+
+/// The token of the socket that publishes.
+pub(crate) const CONTROL: Token = Token(usize::MAX);
+const READ_BUFFER: usize = 256 << 10;
+/// Handshakes under way at once: within any listener's queue.
+const OPENINGS: usize = 200;
+
+pub(crate) struct Fleet {
+    pub(crate) poll: Poll,
+    pub(crate) clients: Vec<Client>,
+    /// Time in which nothing came.
+    pub(crate) idle: Duration,
+    events: Events,
+    buffer: Vec<u8>,
+    patience: Option<Duration>,
+}
+
+pub(crate) struct Client {
+    socket: TcpStream,
+    walker: Walker,
+    /// Messages so far.
+    pub(crate) messages: usize,
+}
+
+/// What came in a turn.
+pub(crate) struct Turn {
+    /// Something came for whoever publishes.
+    pub(crate) control: bool,
+}
+
+impl Fleet {
+    /// `spins`: with a core of its own the generator never sleeps, so that no server pays for waking it up.
+    pub(crate) fn new(spins: bool) -> anyhow::Result<Self> {
+        Ok(Self {
+            poll: Poll::new()?,
+            clients: Vec::new(),
+            idle: Duration::ZERO,
+            events: Events::with_capacity(1024),
+            buffer: vec![0; READ_BUFFER],
+            patience: spins.then_some(Duration::ZERO).or(Some(PATIENCE)),
+        })
+    }
+
+    /// Adds clients and waits until all are connected. Where the server `greets`, gives each one's first message.
+    pub(crate) fn connect(
+        &mut self,
+        server: SocketAddr,
+        paths: impl IntoIterator<Item = String>,
+        greets: bool,
+    ) -> anyhow::Result<Vec<Vec<u8>>> {
+        let base = self.clients.len();
+        let mut openings: Vec<Option<Opening>> = Vec::new();
+        let mut greetings = Vec::new();
+        let mut paths = paths.into_iter().peekable();
+        let mut open = 0;
+        let mut sockets: Vec<Option<TcpStream>> = Vec::new();
+        let mut last = Instant::now();
+        while open > 0 || paths.peek().is_some() {
+            while open < OPENINGS
+                && let Some(path) = paths.next()
+            {
+                let mut opening = Opening::begin(server, handshake::request(server, &path))?;
+                self.poll.registry().register(
+                    &mut opening.socket,
+                    Token(base + openings.len()),
+                    Interest::READABLE | Interest::WRITABLE,
+                )?;
+                openings.push(Some(opening));
+                sockets.push(None);
+                greetings.push(Vec::new());
+                open += 1;
+            }
+            self.poll.poll(&mut self.events, Some(PATIENCE))?;
+            for event in &self.events {
+                let Some(key) = event.token().0.checked_sub(base).filter(|key| *key < openings.len()) else {
+                    continue;
+                };
+                let Some(opening) = &mut openings[key] else { continue };
+                let Some(rest) = opening.advance(greets)? else { continue };
+                greetings[key] = rest;
+                sockets[key] = openings[key].take().map(|opening| opening.socket);
+                open -= 1;
+                last = Instant::now();
+            }
+            anyhow::ensure!(last.elapsed() < PATIENCE, "{open} handshakes do not end");
+        }
+        for socket in sockets.into_iter().flatten() {
+            self.clients.push(Client { socket, walker: Walker::default(), messages: 0 });
+        }
+        Ok(greetings)
+    }
+
+    /// Waits for input and gives `ended` each client's key, the client, and the opcode of each frame that ended.
+    pub(crate) fn turn(&mut self, mut ended: impl FnMut(usize, &mut Client, u8)) -> anyhow::Result<Turn> {
+        let before = Instant::now();
+        self.poll.poll(&mut self.events, self.patience)?;
+        let mut turn = Turn { control: false };
+        if self.events.is_empty() {
+            self.idle += before.elapsed();
+            return Ok(turn);
+        }
+        for event in &self.events {
+            if event.token() == CONTROL {
+                turn.control = true;
+                continue;
+            }
+            let key = event.token().0;
+            let Some(client) = self.clients.get_mut(key) else { continue };
+            loop {
+                let length = match client.socket.read(&mut self.buffer) {
+                    Ok(0) => bail!("the server closed client {key}"),
+                    Ok(length) => length,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error).context("reading as a client"),
+                };
+                let mut walker = std::mem::take(&mut client.walker);
+                walker.walk(&self.buffer[..length], |opcode| ended(key, client, opcode));
+                client.walker = walker;
+                // A short read took all that there was.
+                if length < self.buffer.len() {
+                    break;
+                }
+            }
+        }
+        Ok(turn)
+    }
+}
+
+impl Client {
+    /// Sends one small frame, for which there is always room.
+    pub(crate) fn send(&mut self, frame: &[u8]) -> anyhow::Result<()> {
+        let written = self.socket.write(frame).context("writing as a client")?;
+        anyhow::ensure!(written == frame.len(), "a client's frame went out in part");
+        Ok(())
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        handshake::reset(&self.socket);
+    }
+}
+
+/// The payload of the frame that `bytes` are.
+pub(crate) fn payload(bytes: &[u8]) -> anyhow::Result<&[u8]> {
+    let header = Header::read(bytes).context("a frame")?;
+    bytes.get(header.length..header.length + header.payload).context("a whole frame")
+}

@@ -1,0 +1,76 @@
+//! The opening handshake of a client: the request is the same for all but for its path, the answer is not verified.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use mio::net::TcpStream;
+use socket2::SockRef;
+
+use crate::frames::Header;
+
+/// With the example key of RFC 6455.
+const REST: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+const END: &[u8] = b"\r\n\r\n";
+
+pub(crate) fn request(server: SocketAddr, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {server}\r\n{REST}").into_bytes()
+}
+
+/// A connection that comes about.
+pub(crate) struct Opening {
+    pub(crate) socket: TcpStream,
+    request: Vec<u8>,
+    is_sent: bool,
+    answer: Vec<u8>,
+}
+
+impl Opening {
+    pub(crate) fn begin(server: SocketAddr, request: Vec<u8>) -> io::Result<Self> {
+        Ok(Self { socket: TcpStream::connect(server)?, request, is_sent: false, answer: Vec::new() })
+    }
+
+    /// Goes on as far as it can. Once the answer is there, and the first message of a server that `greets`, gives what
+    /// came behind the answer.
+    pub(crate) fn advance(&mut self, greets: bool) -> anyhow::Result<Option<Vec<u8>>> {
+        if !self.is_sent {
+            match self.socket.write(&self.request) {
+                Ok(written) if written == self.request.len() => self.is_sent = true,
+                Ok(_) => bail!("a request was sent in part"),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error).context("connecting"),
+            }
+        }
+        let mut chunk = [0; 2048];
+        loop {
+            match self.socket.read(&mut chunk) {
+                Ok(0) => bail!("the server closed during the handshake"),
+                Ok(length) => self.answer.extend_from_slice(&chunk[..length]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error).context("reading the handshake's answer"),
+            }
+        }
+        let Some(end) = self.answer.windows(END.len()).position(|window| window == END) else {
+            return Ok(None);
+        };
+        anyhow::ensure!(
+            self.answer.starts_with(b"HTTP/1.1 101 "),
+            "no upgrade: {}",
+            String::from_utf8_lossy(&self.answer)
+        );
+        let rest = &self.answer[end + END.len()..];
+        let is_greeted =
+            Header::read(rest).is_some_and(|header| rest.len() >= header.length + header.payload);
+        Ok((is_greeted || !greets).then(|| rest.to_vec()))
+    }
+}
+
+/// Closes without leaving the port in TIME_WAIT: runs follow each other faster than ports come free.
+pub(crate) fn reset(socket: &TcpStream) {
+    // It fails only on a socket that is gone already.
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}

@@ -1,0 +1,95 @@
+//! Load on our server, on a plain send loop, and on other push servers where they are present, side by side in one run.
+//!
+//! `make bench` rewrites docs/performance.md, which says how to read the figures. With `ARGS=--quick` it takes a minute
+//! and writes nothing; further words choose the scenarios whose names contain one of them, and nothing is written either.
+
+mod chart;
+mod churn;
+mod contender;
+mod cores;
+mod crowd;
+mod fleet;
+mod frames;
+mod handshake;
+mod measure;
+mod plain;
+mod plan;
+mod publisher;
+mod quiet;
+mod report;
+mod results;
+mod session;
+
+use contender::Contender;
+use cores::Cores;
+use plan::{Plan, Run};
+use quiet::Patience;
+use results::Results;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    // cargo adds --bench.
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if arguments.iter().any(|argument| argument == plain::ARGUMENT) {
+        return plain::serve();
+    }
+    rlimit::increase_nofile_limit(u64::MAX)?;
+    let cores = Cores::find()?;
+    cores.stay_with_load()?;
+
+    let is_quick = arguments.iter().any(|argument| argument == "--quick");
+    let words: Vec<_> = arguments.into_iter().filter(|argument| !argument.starts_with("--")).collect();
+    let mut plan = if is_quick { Plan::quick() } else { Plan::full() };
+    let mut notes = Vec::new();
+    let mut contenders = Vec::new();
+    for contender in Contender::ALL {
+        match contender.missing() {
+            None => contenders.push(contender),
+            Some(reason) => skip(&mut notes, contender.name(), &reason),
+        }
+    }
+
+    let mut results = Results::default();
+    for run in plan.runs.into_iter().filter_map(|run| run.only(&words)) {
+        measure(&run, &contenders, cores, &mut plan.patience, &mut results, &mut notes).await?;
+    }
+    report::print(&results);
+    if !is_quick && words.is_empty() {
+        report::write(&results, cores, &notes)?;
+    }
+    Ok(())
+}
+
+/// Round after round, each server in its turn.
+async fn measure(
+    run: &Run,
+    contenders: &[Contender],
+    cores: Cores,
+    patience: &mut Patience,
+    results: &mut Results,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let mut contenders: Vec<_> = contenders.iter().copied().filter(|one| run.takes(*one)).collect();
+    for round in 0..run.rounds {
+        for contender in contenders.clone() {
+            eprintln!("{}, round {}: {}", run.name(), round + 1, contender.name());
+            match run.once(contender, cores, patience).await {
+                Ok(all) => all
+                    .iter()
+                    .for_each(|(label, unit, figures)| results.add(label, *unit, contender, *figures)),
+                Err(error) if contender.is_peer() => {
+                    skip(notes, &format!("{}, {}", contender.name(), run.name()), &format!("{error:#}"));
+                    contenders.retain(|one| *one != contender);
+                }
+                Err(error) => return Err(error.context(format!("{}: {}", contender.name(), run.name()))),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn skip(notes: &mut Vec<String>, name: &str, reason: &str) {
+    println!("SKIPPED {name}: {reason}");
+    // The reason may name what is of this machine only.
+    notes.push(format!("Not measured: {name}."));
+}

@@ -1,0 +1,244 @@
+//! What is done to a server with a fleet of clients, and what is noted meanwhile.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use gateway_tests::PATIENCE;
+
+use crate::contender::Running;
+use crate::fleet::Fleet;
+use crate::frames::{BINARY, PING, PONG, TEXT, push_masked};
+use crate::publisher::{Publisher, Target};
+use crate::quiet;
+
+/// Of one run.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Figures {
+    /// Events a second, or bytes a connection.
+    pub(crate) value: f64,
+    /// Seconds of processors that the server took for a million events.
+    pub(crate) cpu: f64,
+    /// Shares of the time in which server and generator had something to do.
+    pub(crate) server_load: f64,
+    pub(crate) generator_load: f64,
+    /// Share of one core that other processes took.
+    pub(crate) others: f64,
+    pub(crate) latency: Option<Latency>,
+}
+
+/// From when a message was due until it was there, in seconds.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Latency {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+}
+
+/// A server with a fleet that is connected to it and somebody who publishes.
+pub(crate) struct Place {
+    pub(crate) server: Running,
+    pub(crate) fleet: Fleet,
+    pub(crate) publisher: Publisher,
+    /// Each client's own, unless all share one.
+    pub(crate) topics: Vec<String>,
+}
+
+/// What there was at the start.
+pub(crate) struct Meter {
+    pub(crate) start: Instant,
+    server: Duration,
+    own: Duration,
+    busy: Duration,
+    idle: Duration,
+}
+
+impl Meter {
+    /// `idle`: time in which nothing came to the generator so far.
+    pub(crate) fn start(server: &Running, idle: Duration) -> anyhow::Result<Self> {
+        let (busy, own) = (quiet::busy()?, quiet::own()?);
+        Ok(Self { busy, own, server: server.cpu()?, idle, start: Instant::now() })
+    }
+
+    pub(crate) fn stop(self, server: &Running, idle: Duration, events: usize) -> anyhow::Result<Figures> {
+        let elapsed = self.start.elapsed();
+        let seconds = elapsed.as_secs_f64();
+        let cpu = server.cpu()? - self.server;
+        let others = (quiet::busy()? - self.busy).saturating_sub(cpu + (quiet::own()? - self.own));
+        Ok(Figures {
+            value: events as f64 / seconds,
+            cpu: cpu.as_secs_f64() / events as f64 * 1e6,
+            server_load: cpu.div_duration_f64(elapsed),
+            generator_load: 1.0 - (idle - self.idle).div_duration_f64(elapsed),
+            others: others.div_duration_f64(elapsed),
+            latency: None,
+        })
+    }
+}
+
+impl Place {
+    fn meter(&self) -> anyhow::Result<Meter> {
+        Meter::start(&self.server, self.fleet.idle)
+    }
+
+    fn stop(&self, meter: Meter, events: usize) -> anyhow::Result<Figures> {
+        meter.stop(&self.server, self.fleet.idle, events)
+    }
+
+    /// Waits for input and counts data frames.
+    fn receive(&mut self) -> anyhow::Result<usize> {
+        let mut received = 0;
+        let turn = self.fleet.turn(|_, _, opcode| received += usize::from(is_data(opcode)))?;
+        if turn.control {
+            self.publisher.drain()?;
+        }
+        Ok(received)
+    }
+
+    /// Waits until `expected` more messages have come.
+    fn receive_all(&mut self, expected: usize) -> anyhow::Result<()> {
+        let mut missing = expected;
+        let start = Instant::now();
+        while missing > 0 {
+            missing = missing.checked_sub(self.receive()?).context("more came than was sent")?;
+            anyhow::ensure!(start.elapsed() < PATIENCE, "{missing} of {expected} messages do not come");
+        }
+        Ok(())
+    }
+
+    /// One message to everybody has reached everybody.
+    pub(crate) fn warm_up(&mut self) -> anyhow::Result<()> {
+        let targets = self.topics.len().max(1);
+        for target in 0..targets {
+            let target = self.topics.get(target).map_or(Target::All, |topic| Target::One(topic));
+            self.publisher.publish(target, b"warm up")?;
+            // In small steps, as the first message to a topic may cost more.
+            if matches!(target, Target::One(_)) {
+                self.publisher.flush()?;
+                self.receive_all(1)?;
+            }
+        }
+        self.publisher.flush()?;
+        if self.topics.is_empty() { self.receive_all(self.fleet.clients.len()) } else { Ok(()) }
+    }
+
+    /// Messages of `size` bytes to everybody, `in_flight` at a time. Events are deliveries.
+    pub(crate) fn fan_out(
+        &mut self,
+        size: usize,
+        in_flight: usize,
+        time: Duration,
+    ) -> anyhow::Result<Figures> {
+        let message = vec![b'x'; size];
+        let clients = self.fleet.clients.len();
+        let meter = self.meter()?;
+        let (mut published, mut delivered) = (0, 0);
+        while meter.start.elapsed() < time {
+            while published < delivered / clients + in_flight {
+                self.publisher.publish(Target::All, &message)?;
+                published += 1;
+            }
+            self.publisher.flush()?;
+            delivered += self.receive()?;
+        }
+        self.receive_all(published * clients - delivered)?;
+        self.stop(meter, published * clients)
+    }
+
+    /// Messages to one client each, `in_flight` at a time.
+    pub(crate) fn unicast(
+        &mut self,
+        size: usize,
+        in_flight: usize,
+        time: Duration,
+    ) -> anyhow::Result<Figures> {
+        // Neighbours in time are not neighbours in memory.
+        const STRIDE: usize = 7919;
+        let message = vec![b'x'; size];
+        let meter = self.meter()?;
+        let (mut published, mut delivered) = (0, 0);
+        while meter.start.elapsed() < time {
+            while published < delivered + in_flight {
+                let topic = &self.topics[published * STRIDE % self.topics.len()];
+                self.publisher.publish(Target::One(topic), &message)?;
+                published += 1;
+            }
+            self.publisher.flush()?;
+            delivered += self.receive()?;
+        }
+        self.receive_all(published - delivered)?;
+        self.stop(meter, published)
+    }
+
+    /// Each client sends a ping, or a message, as soon as the last one has come back.
+    pub(crate) fn echo(&mut self, pings: bool, size: usize, time: Duration) -> anyhow::Result<Figures> {
+        let (sent, awaited) = if pings { (PING, PONG) } else { (TEXT, TEXT) };
+        let mut frame = Vec::new();
+        push_masked(&mut frame, sent, &vec![b'x'; size]);
+        let meter = self.meter()?;
+        for client in &mut self.fleet.clients {
+            client.send(&frame)?;
+        }
+        let (mut returned, mut under_way) = (0, self.fleet.clients.len());
+        while under_way > 0 {
+            let is_over = meter.start.elapsed() >= time;
+            let mut result = Ok(());
+            self.fleet.turn(|_, client, opcode| {
+                if opcode != awaited {
+                    return;
+                }
+                returned += 1;
+                if is_over {
+                    under_way -= 1;
+                } else if let Err(error) = client.send(&frame) {
+                    result = Err(error);
+                }
+            })?;
+            result?;
+            anyhow::ensure!(meter.start.elapsed() < time + PATIENCE, "{under_way} echoes do not come");
+        }
+        self.stop(meter, returned)
+    }
+
+    /// So many messages a second to everybody, at their times whatever has become of those before.
+    pub(crate) fn paced(
+        &mut self,
+        size: usize,
+        messages_a_second: u32,
+        time: Duration,
+    ) -> anyhow::Result<Figures> {
+        let message = vec![b'x'; size];
+        let clients = self.fleet.clients.len();
+        let pause = Duration::from_secs(1) / messages_a_second;
+        let messages = time.div_duration_f64(pause) as usize;
+        let mut latencies = Vec::with_capacity(messages * clients);
+        for client in &mut self.fleet.clients {
+            client.messages = 0;
+        }
+        let meter = self.meter()?;
+        let mut published = 0;
+        while latencies.len() < messages * clients {
+            while published < messages && meter.start.elapsed() >= pause * published as u32 {
+                self.publisher.publish(Target::All, &message)?;
+                published += 1;
+            }
+            self.publisher.flush()?;
+            let turn = self.fleet.turn(|_, client, opcode| {
+                if is_data(opcode) {
+                    latencies.push(meter.start.elapsed() - pause * client.messages as u32);
+                    client.messages += 1;
+                }
+            })?;
+            if turn.control {
+                self.publisher.drain()?;
+            }
+            anyhow::ensure!(meter.start.elapsed() < time + PATIENCE, "paced messages do not come");
+        }
+        let figures = self.stop(meter, latencies.len())?;
+        latencies.sort_unstable();
+        let at = |share: f64| latencies[(share * (latencies.len() - 1) as f64) as usize].as_secs_f64();
+        Ok(Figures { latency: Some(Latency { p50: at(0.5), p99: at(0.99) }), ..figures })
+    }
+}
+
+fn is_data(opcode: u8) -> bool {
+    matches!(opcode, TEXT | BINARY)
+}

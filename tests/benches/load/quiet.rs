@@ -1,0 +1,53 @@
+//! Whether the machine has other work, which would spoil the figures.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+/// Share of one core that others may take.
+pub(crate) const TOLERATED: f64 = 0.1;
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What a whole run may lose to others: in waiting for them, and in measuring again what they disturbed.
+pub(crate) struct Patience(pub(crate) Duration);
+
+/// Time that all cores together have worked, or were kept from working.
+pub(crate) fn busy() -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().context("/proc/stat")?;
+    let fields = line.split_whitespace().skip(1).map(str::parse).collect::<Result<Vec<u64>, _>>()?;
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields[..] else {
+        anyhow::bail!("{line:?} is no line of /proc/stat");
+    };
+    // In hundredths of a second, on every Linux there is.
+    Ok(Duration::from_millis(10 * (user + nice + system + irq + softirq + steal)))
+}
+
+/// Time that this thread has worked.
+pub(crate) fn own() -> anyhow::Result<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    Ok(Duration::from_nanos(text.split_whitespace().next().context("schedstat")?.parse()?))
+}
+
+impl Patience {
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.is_zero()
+    }
+
+    pub(crate) fn lose(&mut self, time: Duration) {
+        self.0 = self.0.saturating_sub(time);
+    }
+
+    /// Waits for others to be done.
+    pub(crate) async fn wait(&mut self) -> anyhow::Result<()> {
+        while !self.has_ended() {
+            let (before, since) = (busy()?, Instant::now());
+            tokio::time::sleep(LOOK).await;
+            if (busy()? - before).div_duration_f64(since.elapsed()) < TOLERATED {
+                break;
+            }
+            self.lose(since.elapsed());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! The table, for people who ran the benchmark and for docs/performance.md.
+
+use anyhow::Context as _;
+use gateway_tests::root;
+
+use crate::chart;
+use crate::contender::Contender;
+use crate::cores::Cores;
+use crate::results::{Results, Row, Unit, thousands};
+
+const BEGIN: &str = "<!-- What `make bench` writes begins here -->";
+const END: &str = "<!-- What `make bench` writes ends here -->";
+
+const COLUMNS: [&str; 10] = [
+    "",
+    "per second",
+    "÷ plain loop",
+    "ours ÷ this",
+    "CPU s per million",
+    "÷ plain loop",
+    "server busy",
+    "generator busy",
+    "p50 ms",
+    "p99 ms",
+];
+
+pub(crate) fn print(results: &Results) {
+    for row in &results.rows {
+        let mut lines = vec![COLUMNS.map(str::to_owned)];
+        lines[0][0] = row.label.clone();
+        if row.unit == Unit::Bytes {
+            lines[0][1] = "bytes each".to_owned();
+        }
+        lines.extend(row.contenders().map(|contender| cells(row, contender)));
+        println!();
+        for [first, rest @ ..] in lines {
+            print!("{first:<44}");
+            rest.iter()
+                .zip(&COLUMNS[1..])
+                .for_each(|(cell, column)| print!("{cell:>0$}", column.chars().count() + 3));
+            println!();
+        }
+    }
+}
+
+/// Rewrites the page's part that is not written by hand, and its chart.
+pub(crate) fn write(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result<()> {
+    let page = root().join("docs/performance.md");
+    let text = std::fs::read_to_string(&page).context("docs/performance.md")?;
+    let (before, rest) = text.split_once(BEGIN).context("docs/performance.md: where the figures begin")?;
+    let (_, after) = rest.split_once(END).context("docs/performance.md: where the figures end")?;
+    let measured = markdown(results, cores, notes)?;
+    std::fs::write(page, format!("{before}{BEGIN}\n\n{measured}\n{END}{after}"))?;
+    Ok(std::fs::write(root().join("docs/performance.svg"), chart::draw(results))?)
+}
+
+fn markdown(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result<String> {
+    let mut out = format!(
+        "`make bench`, {}, Linux {}, {}; {}.\n",
+        today()?,
+        std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim(),
+        cpu()?,
+        if cores.are_two() {
+            "the server on one core, the generator on another"
+        } else {
+            "server and generator on the same core"
+        },
+    );
+    for note in notes {
+        out += &format!("\n{note}\n");
+    }
+    out += "\n![Rates as ratios to the plain loop](performance.svg)\n";
+    for row in &results.rows {
+        let used: Vec<usize> = (0..COLUMNS.len())
+            .filter(|column| {
+                *column == 0 || row.contenders().any(|contender| !cells(row, contender)[*column].is_empty())
+            })
+            .collect();
+        let head = |column: &usize| match (*column, row.unit) {
+            (0, _) => capitalized(&row.label),
+            (1, Unit::Bytes) => "bytes each".to_owned(),
+            (column, _) => COLUMNS[column].to_owned(),
+        };
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        out += "\n";
+        out += &line(used.iter().map(head).collect());
+        out +=
+            &line(used.iter().map(|column| if *column == 0 { "---" } else { "---:" }.to_owned()).collect());
+        for contender in row.contenders() {
+            let cells = cells(row, contender);
+            out += &line(used.iter().map(|column| cells[*column].clone()).collect());
+        }
+    }
+    Ok(out)
+}
+
+fn cells(row: &Row, contender: Contender) -> [String; COLUMNS.len()] {
+    let figures = row.figures(contender);
+    let ratio =
+        |one, other, of| row.ratio(one, other, of).map_or(String::new(), |ratio| format!("{ratio:.2}"));
+    let to_plain = |of| {
+        if contender == Contender::Plain { String::new() } else { ratio(contender, Contender::Plain, of) }
+    };
+    let of_this = if contender == Contender::Ours {
+        String::new()
+    } else {
+        ratio(Contender::Ours, contender, |figures| figures.value)
+    };
+    let latency = |of: fn(&_) -> f64| {
+        figures.latency.as_ref().map_or(String::new(), |latency| format!("{:.2}", of(latency) * 1e3))
+    };
+    let is_rate = row.unit == Unit::Rate;
+    let rate_only = |text: String| if is_rate { text } else { String::new() };
+    [
+        contender.name().to_owned(),
+        thousands(figures.value),
+        to_plain(|figures| figures.value),
+        of_this,
+        rate_only(format!("{:.2}", figures.cpu)),
+        rate_only(to_plain(|figures| figures.cpu)),
+        rate_only(format!("{:.0} %", figures.server_load * 100.0)),
+        rate_only(format!("{:.0} %", figures.generator_load * 100.0)),
+        latency(|latency: &crate::measure::Latency| latency.p50),
+        latency(|latency: &crate::measure::Latency| latency.p99),
+    ]
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn cpu() -> anyhow::Result<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo")?;
+    let model =
+        text.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": an unnamed processor");
+    Ok(model.trim_start_matches(['\t', ' ', ':']).to_owned())
+}
+
+fn today() -> anyhow::Result<String> {
+    let output = std::process::Command::new("date").arg("+%Y-%m-%d").output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}

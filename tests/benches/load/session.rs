@@ -1,0 +1,136 @@
+//! A session: one server is started, a fleet connects to it, and one thing after another is measured.
+
+use std::time::Duration;
+
+use crate::contender::Contender;
+use crate::cores::Cores;
+use crate::fleet::{self, Fleet};
+use crate::measure::{Figures, Place};
+use crate::publisher::{Publisher, SHARED};
+use crate::results::thousands;
+
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) clients: usize,
+    /// Each client has a topic of its own: for our server, a uid.
+    pub(crate) own_topics: bool,
+    pub(crate) parts: Vec<Part>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Part {
+    /// Memory of connections on which nothing happens.
+    Idle,
+    FanOut {
+        size: usize,
+        in_flight: usize,
+    },
+    Unicast {
+        size: usize,
+        in_flight: usize,
+    },
+    Ping,
+    Echo,
+    Paced {
+        messages_a_second: u32,
+    },
+}
+
+/// Payload of what is echoed and paced.
+const SIZE: usize = 64;
+/// Clients that are there before memory is looked at: the first cost more.
+pub(crate) const FIRST: usize = 100;
+/// Between the last handshake and the first message.
+pub(crate) const SETTLE: Duration = Duration::from_millis(300);
+
+impl Part {
+    fn runs_on(self, contender: Contender) -> bool {
+        match self {
+            Self::Echo => contender.echoes(),
+            _ => true,
+        }
+    }
+
+    /// What it is called with so many clients.
+    pub(crate) fn label(self, clients: usize, own_topics: bool) -> String {
+        let clients = thousands(clients as f64);
+        match self {
+            Self::Idle if own_topics => format!("idle, {clients} connections with a uid each"),
+            Self::Idle => format!("idle, {clients} connections"),
+            Self::FanOut { size, in_flight } => {
+                format!("fan-out to {clients}, {} B, {in_flight} in flight", thousands(size as f64))
+            }
+            Self::Unicast { size, in_flight } => {
+                format!("unicast among {clients}, {size} B, {in_flight} in flight")
+            }
+            Self::Ping => format!("ping and pong, {clients} clients"),
+            Self::Echo => format!("echo, {clients} clients"),
+            Self::Paced { messages_a_second } => {
+                format!("{messages_a_second} messages a second to {clients}")
+            }
+        }
+    }
+}
+
+impl Session {
+    /// What each part of it gave.
+    pub(crate) async fn run(
+        &self,
+        contender: Contender,
+        cores: Cores,
+        time: Duration,
+    ) -> anyhow::Result<Vec<(Part, Figures)>> {
+        let server = contender.start(cores).await?;
+        let mut publisher = server.publisher()?;
+        let mut fleet = Fleet::new(cores.are_two())?;
+        publisher.register(fleet.poll.registry())?;
+        let topics = if self.own_topics { (0..self.clients).map(own_topic).collect() } else { Vec::new() };
+        let mut memory = 0;
+        let first = FIRST.min(self.clients);
+        for range in [0..first, first..self.clients] {
+            let paths =
+                range.clone().map(|client| contender.path(topics.get(client).map_or(SHARED, String::as_str)));
+            let greetings = fleet.connect(server.websocket, paths, contender.greets())?;
+            if contender == Contender::Ours && self.own_topics {
+                bind(&mut publisher, &greetings, &topics[range.clone()])?;
+            }
+            tokio::time::sleep(SETTLE).await;
+            if range.start == 0 {
+                memory = server.memory()?;
+            }
+        }
+        let grown = server.memory()?.saturating_sub(memory) as f64;
+        let idle = Figures { value: grown / (self.clients - first).max(1) as f64, ..Figures::default() };
+
+        let mut place = Place { server, fleet, publisher, topics };
+        place.warm_up()?;
+        let mut all = Vec::new();
+        for part in self.parts.iter().copied().filter(|part| part.runs_on(contender)) {
+            all.push((
+                part,
+                match part {
+                    Part::Idle => idle,
+                    Part::FanOut { size, in_flight } => place.fan_out(size, in_flight, time)?,
+                    Part::Unicast { size, in_flight } => place.unicast(size, in_flight, time)?,
+                    Part::Ping => place.echo(true, SIZE, time)?,
+                    Part::Echo => place.echo(false, SIZE, time)?,
+                    Part::Paced { messages_a_second } => place.paced(SIZE, messages_a_second, time)?,
+                },
+            ));
+        }
+        Ok(all)
+    }
+}
+
+pub(crate) fn own_topic(client: usize) -> String {
+    format!("u{client}")
+}
+
+/// Gives the clients of our server who were greeted so their uids.
+pub(crate) fn bind(publisher: &mut Publisher, greetings: &[Vec<u8>], uids: &[String]) -> anyhow::Result<()> {
+    for (greeting, uid) in greetings.iter().zip(uids) {
+        let message: serde_json::Value = serde_json::from_slice(fleet::payload(greeting)?)?;
+        publisher.bind(message["client_id"].as_str().unwrap_or_default().parse()?, uid)?;
+    }
+    publisher.flush()
+}

@@ -1,0 +1,29 @@
+// A push server on uWebSockets, to compare with. The path that a client asks for is its topic; whoever asks for /control
+// publishes, each message "topic\npayload".
+'use strict';
+
+const uws = require('uwebsockets');
+
+const NEWLINE = 10;
+const app = uws.App();
+const limits = {compression: uws.DISABLED, idleTimeout: 0, maxPayloadLength: 1 << 20, maxBackpressure: 16 << 20};
+
+app.ws('/control', {
+    ...limits,
+    message: (_, message) => {
+        const bytes = Buffer.from(message);
+        const end = bytes.indexOf(NEWLINE);
+        app.publish(bytes.latin1Slice(0, end), bytes.subarray(end + 1), false);
+    },
+});
+app.ws('/*', {
+    ...limits,
+    upgrade: (response, request, context) => {
+        const header = name => request.getHeader(`sec-websocket-${name}`);
+        const topic = request.getUrl().slice(1);
+        response.upgrade({topic}, header('key'), header('protocol'), header('extensions'), context);
+    },
+    open: socket => socket.subscribe(socket.getUserData().topic),
+    message: (socket, message, isBinary) => socket.send(message, isBinary),
+});
+app.listen('127.0.0.1', 0, socket => console.log(`ready 127.0.0.1:${uws.us_socket_local_port(socket)}`));
