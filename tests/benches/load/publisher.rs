@@ -81,7 +81,7 @@ impl Publisher {
                 let (uid, message) = (Bytes::new(topic.as_bytes()), Bytes::new(payload));
                 return self.order(match target {
                     Target::All => Order::SendToAll { message, only: None, except: vec![], raw: false },
-                    Target::One(_) => Order::SendToUids { uids: vec![uid], message, raw: false },
+                    Target::One(_) => Order::SendToUids { uids: [uid].into(), message, raw: false },
                 });
             }
             Tongue::Websocket => {
