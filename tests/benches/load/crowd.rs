@@ -16,12 +16,13 @@ use crate::session::{FIRST, SETTLE, bind, own_topic};
 
 /// Descriptors that are no connections.
 const OTHER_FILES: usize = 500;
+const MOST_PORTS: usize = 25_000;
 
-/// How many servers so many connections take here.
-pub(crate) fn servers_for(connections: usize) -> anyhow::Result<usize> {
+/// How many connections one process can have here, on either side.
+pub(crate) fn most_connections() -> anyhow::Result<usize> {
     let limit = rlimit::getrlimit(rlimit::Resource::NOFILE)?.0 as usize;
-    // Port numbers set a limit as well: each server has one address, and so have the clients.
-    Ok(connections.div_ceil(limit.saturating_sub(OTHER_FILES).clamp(1, 25_000)))
+    // Port numbers set a limit as well: a server has one address, and so have its clients.
+    Ok(limit.saturating_sub(OTHER_FILES).clamp(1, MOST_PORTS))
 }
 
 /// Bytes of memory for each of so many connections, on which nothing happens.
@@ -29,9 +30,9 @@ pub(crate) async fn idle(
     contender: Contender,
     cores: Cores,
     connections: usize,
+    servers: usize,
     bound: bool,
 ) -> anyhow::Result<Figures> {
-    let servers = servers_for(connections)?;
     let each = connections / servers;
     let mut crowds = Vec::new();
     for _ in 0..servers {

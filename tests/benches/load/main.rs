@@ -71,12 +71,10 @@ async fn measure(
 ) -> anyhow::Result<()> {
     let mut contenders: Vec<_> = contenders.iter().copied().filter(|one| run.takes(*one)).collect();
     for round in 0..run.rounds {
-        for contender in contenders.clone() {
-            eprintln!("{}, round {}: {}", run.name(), round + 1, contender.name());
-            match run.once(contender, cores, patience).await {
-                Ok(all) => all
-                    .iter()
-                    .for_each(|(label, unit, figures)| results.add(label, *unit, contender, *figures)),
+        eprintln!("{}, round {} of {}", run.name(), round + 1, run.rounds);
+        for (contender, found) in run.round(&contenders, cores, patience).await? {
+            match found {
+                Ok((label, unit, figures)) => results.add(&label, unit, contender, figures),
                 Err(error) if contender.is_peer() => {
                     skip(notes, &format!("{}, {}", contender.name(), run.name()), &format!("{error:#}"));
                     contenders.retain(|one| *one != contender);

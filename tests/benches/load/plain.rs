@@ -84,7 +84,10 @@ impl Server {
             let Some(connection) = self.connections[key].as_mut() else { return Ok(()) };
             let length = match connection.socket.read(&mut self.buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Ok(0) | Err(_) => return Ok(self.forget(key)),
+                Ok(0) | Err(_) => {
+                    self.forget(key);
+                    return Ok(());
+                }
                 Ok(length) => length,
             };
             let buffer = std::mem::take(&mut self.buffer);

@@ -6,7 +6,7 @@ use crate::churn::churn;
 use crate::contender::Contender;
 use crate::cores::Cores;
 use crate::crowd;
-use crate::measure::Figures;
+use crate::measure::{Figures, Place};
 use crate::quiet::{self, Patience};
 use crate::results::{Unit, thousands};
 use crate::session::{Part, Session};
@@ -19,9 +19,15 @@ pub(crate) struct Plan {
 pub(crate) struct Run {
     kind: Kind,
     pub(crate) rounds: usize,
-    /// For each part.
+    /// For one turn of each part.
     time: Duration,
 }
+
+/// Scenario, unit, figures.
+pub(crate) type Found = (String, Unit, Figures);
+
+/// Turns that each server has in each part of a round.
+const TURNS: u32 = 4;
 
 enum Kind {
     Session(Session),
@@ -47,14 +53,14 @@ impl Plan {
         Self {
             patience: Patience(Duration::from_secs(180)),
             runs: vec![
-                run(shared(1000, [&FAN_OUTS, [Part::Ping, Part::Echo].as_slice()].concat()), 5, 700),
-                run(shared(10_000, [[Part::Idle].as_slice(), &FAN_OUTS].concat()), 3, 1000),
+                run(shared(1000, [&FAN_OUTS, [Part::Ping, Part::Echo].as_slice()].concat()), 5, 200),
+                run(shared(10_000, [[Part::Idle].as_slice(), &FAN_OUTS].concat()), 3, 250),
                 run(
                     shared(100, vec![Part::Ping, Part::Echo, Part::Paced { messages_a_second: 500 }]),
                     5,
-                    700,
+                    200,
                 ),
-                run(own(1000, Part::Unicast { size: 64, in_flight: 64 }), 5, 700),
+                run(own(1000, Part::Unicast { size: 64, in_flight: 64 }), 5, 200),
                 run(own(10_000, Part::Idle), 1, 0),
                 run(Kind::Churn, 3, 1500),
                 run(Kind::Crowd { connections: 100_000, bound: false }, 1, 0),
@@ -64,7 +70,7 @@ impl Plan {
     }
 
     pub(crate) fn quick() -> Self {
-        let run = |kind| Run { kind, rounds: 1, time: Duration::from_millis(300) };
+        let run = |kind| Run { kind, rounds: 1, time: Duration::from_millis(100) };
         Self {
             patience: Patience(Duration::ZERO),
             runs: vec![
@@ -121,56 +127,105 @@ impl Run {
         }
     }
 
-    /// One round of one server, as free of others' doings as can be had.
-    pub(crate) async fn once(
+    /// Each server in its turn.
+    pub(crate) async fn round(
         &self,
-        contender: Contender,
+        contenders: &[Contender],
         cores: Cores,
         patience: &mut Patience,
-    ) -> anyhow::Result<Vec<(String, Unit, Figures)>> {
-        let mut best: Option<(f64, Vec<_>)> = None;
-        loop {
-            patience.wait().await?;
-            let start = Instant::now();
-            let figures = self.measure(contender, cores).await?;
-            let others = figures.iter().map(|(.., figures)| figures.others).fold(0.0, f64::max);
-            let is_best = best.as_ref().is_none_or(|(least, _)| others < *least);
-            if is_best {
-                best = Some((others, figures));
-            }
-            if others < quiet::TOLERATED || patience.has_ended() {
-                return Ok(best.map(|(_, figures)| figures).unwrap_or_default());
-            }
-            patience.lose(start.elapsed());
-        }
-    }
-
-    async fn measure(
-        &self,
-        contender: Contender,
-        cores: Cores,
-    ) -> anyhow::Result<Vec<(String, Unit, Figures)>> {
+    ) -> anyhow::Result<Vec<(Contender, anyhow::Result<Found>)>> {
+        let mut all = Vec::new();
         match &self.kind {
             Kind::Session(session) => {
-                let all = session.run(contender, cores, self.time).await?;
-                let named = |(part, figures): (Part, _)| {
-                    let unit = if part == Part::Idle { Unit::Bytes } else { Unit::Rate };
-                    (part.label(session.clients, session.own_topics), unit, figures)
-                };
-                Ok(all.into_iter().map(named).collect())
+                let clients = session.clients * contenders.len();
+                let together = if clients <= crowd::most_connections()? { contenders.len() } else { 1 };
+                for group in contenders.chunks(together.max(1)) {
+                    patience.wait().await?;
+                    all.extend(self.side_by_side(session, group, cores, patience).await);
+                }
             }
             Kind::Churn => {
-                let server = contender.start(cores).await?;
-                let figures = churn(&server, cores.are_two(), self.time)?;
-                Ok(vec![("connect, shake hands, go".to_owned(), Unit::Rate, figures)])
+                for contender in contenders {
+                    patience.wait().await?;
+                    all.push((*contender, self.churn(*contender, cores).await));
+                }
             }
             Kind::Crowd { connections, bound } => {
-                let servers = crowd::servers_for(*connections)?;
-                let figures = crowd::idle(contender, cores, *connections, *bound).await?;
+                let servers = connections.div_ceil(crowd::most_connections()?);
                 let over = if servers > 1 { format!(", over {servers} servers") } else { String::new() };
                 let label = format!("{}{over}", Part::Idle.label(*connections, *bound));
-                Ok(vec![(label, Unit::Bytes, figures)])
+                for contender in contenders {
+                    let figures = crowd::idle(*contender, cores, *connections, servers, *bound).await;
+                    all.push((*contender, figures.map(|figures| (label.clone(), Unit::Bytes, figures))));
+                }
             }
         }
+        Ok(all)
     }
+
+    /// All are started and connected to, then each part is measured in short turns: what drifts in the machine, drifts for
+    /// all.
+    async fn side_by_side(
+        &self,
+        session: &Session,
+        contenders: &[Contender],
+        cores: Cores,
+        patience: &mut Patience,
+    ) -> Vec<(Contender, anyhow::Result<Found>)> {
+        let label = |part: Part| part.label(session.clients, session.own_topics);
+        let (mut all, mut places) = (Vec::new(), Vec::new());
+        for contender in contenders {
+            match session.open(*contender, cores).await {
+                Ok((place, idle)) => {
+                    if session.parts.contains(&Part::Idle) {
+                        all.push((*contender, Ok((label(Part::Idle), Unit::Bytes, idle))));
+                    }
+                    places.push(place);
+                }
+                Err(error) => all.push((*contender, Err(error))),
+            }
+        }
+        for part in session.parts.iter().copied().filter(|part| *part != Part::Idle) {
+            // Rare latencies need many messages.
+            let (turns, time) =
+                if let Part::Paced { .. } = part { (1, self.time * TURNS) } else { (TURNS, self.time) };
+            for _ in 0..turns {
+                for place in places.iter_mut().filter(|place| part.runs_on(place.server.contender)) {
+                    let figures = undisturbed(patience, || part.measure(place, time)).await;
+                    let found = figures.map(|figures| (label(part), Unit::Rate, figures));
+                    all.push((place.server.contender, found));
+                }
+                // What is still on its way there would be counted in the next turn.
+                let has_failed = |place: &Place| {
+                    all.iter().any(|(one, found)| *one == place.server.contender && found.is_err())
+                };
+                places.retain(|place| !has_failed(place));
+            }
+        }
+        all
+    }
+
+    async fn churn(&self, contender: Contender, cores: Cores) -> anyhow::Result<Found> {
+        let server = contender.start(cores).await?;
+        let figures = churn(&server, cores.are_two(), self.time)?;
+        Ok(("connect, shake hands, go".to_owned(), Unit::Rate, figures))
+    }
+}
+
+/// Measures again while others disturb and patience lasts; gives what was disturbed least.
+async fn undisturbed(
+    patience: &mut Patience,
+    mut measure: impl FnMut() -> anyhow::Result<Figures>,
+) -> anyhow::Result<Figures> {
+    let start = Instant::now();
+    let mut best = measure()?;
+    while best.others > quiet::TOLERATED && !patience.has_ended() {
+        patience.lose(start.elapsed());
+        patience.wait().await?;
+        let again = measure()?;
+        if again.others < best.others {
+            best = again;
+        }
+    }
+    Ok(best)
 }

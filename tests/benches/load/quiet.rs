@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 /// Share of one core that others may take.
-pub(crate) const TOLERATED: f64 = 0.1;
+pub(crate) const TOLERATED: f64 = 0.15;
 const LOOK: Duration = Duration::from_millis(250);
 
 /// What a whole run may lose to others: in waiting for them, and in measuring again what they disturbed.

@@ -41,13 +41,24 @@ const SIZE: usize = 64;
 /// Clients that are there before memory is looked at: the first cost more.
 pub(crate) const FIRST: usize = 100;
 /// Between the last handshake and the first message.
-pub(crate) const SETTLE: Duration = Duration::from_millis(300);
+pub(crate) const SETTLE: Duration = Duration::from_millis(200);
 
 impl Part {
-    fn runs_on(self, contender: Contender) -> bool {
+    pub(crate) fn runs_on(self, contender: Contender) -> bool {
         match self {
             Self::Echo => contender.echoes(),
             _ => true,
+        }
+    }
+
+    pub(crate) fn measure(self, place: &mut Place, time: Duration) -> anyhow::Result<Figures> {
+        match self {
+            Self::Idle => anyhow::bail!("memory is looked at when the clients connect"),
+            Self::FanOut { size, in_flight } => place.fan_out(size, in_flight, time),
+            Self::Unicast { size, in_flight } => place.unicast(size, in_flight, time),
+            Self::Ping => place.echo(true, SIZE, time),
+            Self::Echo => place.echo(false, SIZE, time),
+            Self::Paced { messages_a_second } => place.paced(SIZE, messages_a_second, time),
         }
     }
 
@@ -73,13 +84,8 @@ impl Part {
 }
 
 impl Session {
-    /// What each part of it gave.
-    pub(crate) async fn run(
-        &self,
-        contender: Contender,
-        cores: Cores,
-        time: Duration,
-    ) -> anyhow::Result<Vec<(Part, Figures)>> {
+    /// A server with all clients connected, and what memory each of them took.
+    pub(crate) async fn open(&self, contender: Contender, cores: Cores) -> anyhow::Result<(Place, Figures)> {
         let server = contender.start(cores).await?;
         let mut publisher = server.publisher()?;
         let mut fleet = Fleet::new(cores.are_two())?;
@@ -104,21 +110,7 @@ impl Session {
 
         let mut place = Place { server, fleet, publisher, topics };
         place.warm_up()?;
-        let mut all = Vec::new();
-        for part in self.parts.iter().copied().filter(|part| part.runs_on(contender)) {
-            all.push((
-                part,
-                match part {
-                    Part::Idle => idle,
-                    Part::FanOut { size, in_flight } => place.fan_out(size, in_flight, time)?,
-                    Part::Unicast { size, in_flight } => place.unicast(size, in_flight, time)?,
-                    Part::Ping => place.echo(true, SIZE, time)?,
-                    Part::Echo => place.echo(false, SIZE, time)?,
-                    Part::Paced { messages_a_second } => place.paced(SIZE, messages_a_second, time)?,
-                },
-            ));
-        }
-        Ok(all)
+        Ok((place, idle))
     }
 }
 
