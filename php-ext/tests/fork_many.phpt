@@ -17,7 +17,7 @@ use function GatewayTest\{eventually, thrown};
 const FORKS = 400;
 const AT_ONCE = 8;
 
-$server = new GatewayTest\Server('', '127.0.0.1:0', '--outbox-bytes', '100000000');
+$server = new GatewayTest\Server('', '127.0.0.1:0', '--outbox-bytes', '100000000', '--ping-interval', '0');
 $proxy = new GatewayTest\Proxy($server->register);
 Gateway::$registerAddress = $proxy->address;
 $client = $server->connect();
