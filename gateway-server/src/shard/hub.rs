@@ -16,11 +16,12 @@ use tokio::sync::oneshot;
 use super::Settings;
 use super::clients::Clients;
 use super::command::{Audience, Change, Command, Except};
-use super::inbox::{Outside, Stopped};
+use super::desk::Desk;
+use super::inbox::Stopped;
 use super::index::Index;
 use super::numbers::Numbers;
 use super::questions::Scope;
-use super::run::{self, Desk};
+use super::run;
 use super::session::SessionError;
 use crate::client::websocket::Encoded;
 
@@ -28,10 +29,7 @@ use crate::client::websocket::Encoded;
 pub type Name = SmallVec<[u8; 24]>;
 
 pub struct Hub {
-    shards: Box<[Outside]>,
-    desks: Box<[Desk]>,
-    /// Which shards have been told something directly and have not been asked to write.
-    unsettled: Box<[AtomicBool]>,
+    shards: Box<[Desk]>,
     numbers: Numbers,
     has_deflating: AtomicBool,
     uids: Arc<Index>,
@@ -43,20 +41,15 @@ impl Hub {
     /// Starts the threads. `key` seeds the connection numbers.
     pub fn start(shards: usize, key: [u8; 16], settings: &Settings) -> io::Result<Self> {
         let (uids, groups) = (Arc::new(Index::new()), Arc::new(Index::new()));
-        let mut outsides = Vec::with_capacity(shards);
         let mut desks = Vec::with_capacity(shards);
         let mut threads = Vec::with_capacity(shards);
         for shard in 0..shards as u16 {
-            let (outside, desk, thread) =
-                run::start(shard, settings.clone(), Arc::clone(&uids), Arc::clone(&groups))?;
-            outsides.push(outside);
+            let (desk, thread) = run::start(shard, settings.clone(), Arc::clone(&uids), Arc::clone(&groups))?;
             desks.push(desk);
             threads.push(thread);
         }
         Ok(Self {
-            shards: outsides.into(),
-            desks: desks.into(),
-            unsettled: (0..shards).map(|_| AtomicBool::new(false)).collect(),
+            shards: desks.into(),
             numbers: Numbers::new(key, shards),
             has_deflating: AtomicBool::new(false),
             uids,
@@ -92,7 +85,7 @@ impl Hub {
         let parts = self.scatter(numbers.iter().map(|number| (self.numbers.shard_of(*number), *number)));
         for (shard, numbers) in parts {
             let to = Audience::Connections(numbers);
-            self.tell(shard, Command::Deliver { to, frame: frame.clone() }).await?;
+            self.shards[shard].tell(Command::Deliver { to, frame: frame.clone() }).await?;
         }
         Ok(())
     }
@@ -110,7 +103,7 @@ impl Hub {
         let frame = frame();
         for (shard, uids) in parts {
             let to = Audience::Uids(uids);
-            self.tell(shard, Command::Deliver { to, frame: frame.clone() }).await?;
+            self.shards[shard].tell(Command::Deliver { to, frame: frame.clone() }).await?;
         }
         Ok(())
     }
@@ -185,22 +178,22 @@ impl Hub {
     }
 
     pub async fn is_online(&self, number: u32) -> Result<bool, Stopped> {
-        self.look(self.numbers.shard_of(number), move |clients| clients.is_online(number)).await
+        self.shard_of(number).look(move |clients| clients.is_online(number)).await
     }
 
     pub async fn uid_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
-        self.look(self.numbers.shard_of(number), move |clients| clients.uid_of(number)).await
+        self.shard_of(number).look(move |clients| clients.uid_of(number)).await
     }
 
     /// `None` for a client that is not online.
     pub async fn session_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
-        self.look(self.numbers.shard_of(number), move |clients| clients.session_of(number)).await
+        self.shard_of(number).look(move |clients| clients.session_of(number)).await
     }
 
     pub async fn is_uid_online(&self, uid: &Name) -> Result<bool, Stopped> {
         for shard in self.uids.shards(uid) {
             let uid = uid.clone();
-            if self.look(shard.into(), move |clients| clients.is_uid_online(&uid)).await? {
+            if self.shards[usize::from(shard)].look(move |clients| clients.is_uid_online(&uid)).await? {
                 return Ok(true);
             }
         }
@@ -211,7 +204,9 @@ impl Hub {
         let mut numbers = Vec::new();
         for shard in self.uids.shards(uid) {
             let uid = uid.clone();
-            numbers.extend(self.look(shard.into(), move |clients| clients.clients_of_uid(&uid)).await?);
+            numbers.extend(
+                self.shards[usize::from(shard)].look(move |clients| clients.clients_of_uid(&uid)).await?,
+            );
         }
         Ok(numbers)
     }
@@ -251,6 +246,11 @@ impl Hub {
         Ok(merge(parts, |all: &mut HashSet<Bytes>, part: Vec<Bytes>| all.extend(part)))
     }
 
+    /// Writes what orders to few clients have brought, at the end of a burst of orders.
+    pub fn settle(&self) {
+        self.shards.iter().for_each(Desk::settle);
+    }
+
     /// Tells every shard to close its clients and end.
     pub async fn stop(&self, patience: Duration) {
         for shard in &self.shards {
@@ -269,32 +269,12 @@ impl Hub {
         }
     }
 
+    fn shard_of(&self, number: u32) -> &Desk {
+        &self.shards[self.numbers.shard_of(number)]
+    }
+
     async fn to(&self, number: u32, command: Command) -> Result<(), Stopped> {
-        self.tell(self.numbers.shard_of(number), command).await
-    }
-
-    /// For what costs a shard little: saves waking its thread if that sleeps. Takes effect in turn, but is written only
-    /// when [`Hub::settle`] is called.
-    async fn tell(&self, shard: usize, command: Command) -> Result<(), Stopped> {
-        match self.desks[shard].obey(command) {
-            None => {
-                self.unsettled[shard].store(true, Ordering::Release);
-                Ok(())
-            }
-            Some(command) => self.shards[shard].send(command).await,
-        }
-    }
-
-    /// At the end of a burst.
-    pub fn settle(&self) {
-        for (shard, unsettled) in self.unsettled.iter().enumerate() {
-            if unsettled.load(Ordering::Relaxed)
-                && unsettled.swap(false, Ordering::Acquire)
-                && !self.desks[shard].settle()
-            {
-                self.shards[shard].wake();
-            }
-        }
+        self.shard_of(number).tell(command).await
     }
 
     async fn change(&self, number: u32, change: Change) -> Result<(), Stopped> {
@@ -316,36 +296,13 @@ impl Hub {
         parts
     }
 
-    /// As [`Hub::ask`], for a question that is answered in no time.
-    async fn look<T: Send + 'static>(
-        &self,
-        shard: usize,
-        question: impl FnOnce(&Clients) -> T + Send + 'static,
-    ) -> Result<T, Stopped> {
-        match self.desks[shard].look(question) {
-            Ok(answer) => Ok(answer),
-            Err(question) => self.ask(&self.shards[shard], question).await,
-        }
-    }
-
-    async fn ask<T: Send + 'static>(
-        &self,
-        shard: &Outside,
-        question: impl FnOnce(&Clients) -> T + Send + 'static,
-    ) -> Result<T, Stopped> {
-        let (back, answer) = oneshot::channel();
-        // Whoever asked may have gone; then nobody misses the answer.
-        shard.send(Command::Ask(Box::new(move |clients| drop(back.send(question(clients)))))).await?;
-        answer.await.map_err(|_| Stopped)
-    }
-
     /// Asks some shards at once and collects their answers.
     async fn ask_each<T: Send + 'static>(
         &self,
         shards: impl Iterator<Item = usize>,
         question: impl Fn(&Clients) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, Stopped> {
-        try_join_all(shards.map(|shard| self.ask(&self.shards[shard], question.clone()))).await
+        try_join_all(shards.map(|shard| self.shards[shard].ask(question.clone()))).await
     }
 
     async fn ask_all<T: Send + 'static>(

@@ -6,6 +6,7 @@
 mod clients;
 mod command;
 mod connection;
+mod desk;
 mod heartbeat;
 mod hub;
 mod inbox;

@@ -19,8 +19,9 @@ use super::Settings;
 use super::clients::Clients;
 use super::command::{Audience, Command};
 use super::connection::{Connection, Phase};
+use super::desk::Desk;
 use super::heartbeat::{Action, Rounds};
-use super::inbox::{Inbox, Outside, inbox};
+use super::inbox::{Inbox, inbox};
 use super::index::Index;
 use super::join;
 use super::members::Names;
@@ -47,59 +48,19 @@ pub(super) fn start(
     settings: Settings,
     uids: Arc<Index>,
     groups: Arc<Index>,
-) -> io::Result<(Outside, Desk, JoinHandle<()>)> {
+) -> io::Result<(Desk, JoinHandle<()>)> {
     let mut poll = Poll::new()?;
     let (outside, inbox) = inbox(Waker::new(poll.registry(), WAKE)?);
     let (uids, groups) = (Names::new(uids, shard), Names::new(groups, shard));
     let state = Shard::new(poll.registry().try_clone()?, inbox, settings, uids, groups);
-    let desk = Desk(Arc::new(Mutex::new(state)));
-    let shared = desk.clone();
+    let state = Arc::new(Mutex::new(state));
+    let desk = Desk::new(outside, Arc::clone(&state));
     let thread =
-        std::thread::Builder::new().name(format!("shard-{shard}")).spawn(move || run(&mut poll, &shared))?;
-    Ok((outside, desk, thread))
+        std::thread::Builder::new().name(format!("shard-{shard}")).spawn(move || run(&mut poll, &state))?;
+    Ok((desk, thread))
 }
 
-/// A shard's state, which belongs to its thread but while that waits for something to happen.
-#[derive(Clone)]
-pub(super) struct Desk(Arc<Mutex<Shard>>);
-
-impl Desk {
-    /// Does what is told at once, in the teller's thread, if the shard's own has nothing to do. Else gives it back. What
-    /// is to be written then waits for [`Desk::settle`], so that a burst is written together.
-    pub(super) fn obey(&self, command: Command) -> Option<Command> {
-        match self.0.try_lock() {
-            // With an empty inbox everything that was told before is done.
-            Ok(mut shard) if shard.inbox.is_empty() && shard.stop_at.is_none() => {
-                shard.obey(command, &mut std::iter::empty().peekable());
-                if shard.turn.is_full() {
-                    shard.write_turn();
-                }
-                None
-            }
-            _ => Some(command),
-        }
-    }
-
-    /// Writes what [`Desk::obey`] has left. False when the shard's thread must be woken: it is at work and may have
-    /// written before, or there is a new deadline.
-    pub(super) fn settle(&self) -> bool {
-        let Ok(mut shard) = self.0.try_lock() else { return false };
-        shard.write_turn();
-        shard.closing.is_empty()
-    }
-
-    /// Answers a question at once, in the asker's thread, if the shard's own has nothing to do: two threads need not be
-    /// woken for it. Else gives the question back.
-    pub(super) fn look<T, Q: FnOnce(&Clients) -> T>(&self, question: Q) -> Result<T, Q> {
-        match self.0.try_lock() {
-            // With an empty inbox everything that the asker has ordered before is done.
-            Ok(shard) if shard.inbox.is_empty() => Ok(question(&shard.clients)),
-            _ => Err(question),
-        }
-    }
-}
-
-fn run(poll: &mut Poll, desk: &Desk) {
+fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
     let mut events = Events::with_capacity(1024);
     let mut patience = Some(Duration::ZERO);
     loop {
@@ -111,15 +72,15 @@ fn run(poll: &mut Poll, desk: &Desk) {
                 return;
             }
         }
-        // Whoever panicked over it was only looking.
-        match desk.0.lock().unwrap_or_else(PoisonError::into_inner).turn(&events) {
+        // A panic was that of one order or question; the others are served all the same.
+        match shard.lock().unwrap_or_else(PoisonError::into_inner).turn(&events) {
             ControlFlow::Continue(next) => patience = next,
             ControlFlow::Break(()) => return,
         }
     }
 }
 
-struct Shard {
+pub(super) struct Shard {
     settings: Settings,
     registry: Registry,
     inbox: Inbox,
@@ -151,6 +112,33 @@ impl Shard {
             stop_at: None,
         }
     }
+
+    // ── For others, while the thread sleeps ─────────────────────────────────────────────────────────────────────────────
+
+    /// Everything that was sent before is done, and the shard goes on.
+    pub(super) fn is_free(&self) -> bool {
+        self.inbox.is_empty() && self.stop_at.is_none()
+    }
+
+    pub(super) fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// One command, of which what it writes waits for [`Shard::settle`] or the next turn.
+    pub(super) fn obey_alone(&mut self, command: Command) {
+        self.obey(command, &mut std::iter::empty().peekable());
+        if self.turn.is_full() {
+            self.write_turn();
+        }
+    }
+
+    /// False if the thread must take note of a deadline.
+    pub(super) fn settle(&mut self) -> bool {
+        self.write_turn();
+        self.closing.is_empty()
+    }
+
+    // ── Turns ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Does all that there is to do; gives how long to wait for more, unless the shard has ended.
     fn turn(&mut self, events: &Events) -> ControlFlow<(), Option<Duration>> {

@@ -1,0 +1,95 @@
+//! A shard as others reach it: through its inbox, or in their own thread while the shard's has nothing to do. The latter
+//! saves waking two threads for a question, and one for an order.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::oneshot;
+
+use super::clients::Clients;
+use super::command::Command;
+use super::inbox::{Outside, Stopped};
+use super::run::Shard;
+
+pub(super) struct Desk {
+    inbox: Outside,
+    /// Belongs to the shard's thread but while that waits for something to happen.
+    shard: Arc<Mutex<Shard>>,
+    /// Something was told that [`Desk::settle`] is to write.
+    unsettled: AtomicBool,
+}
+
+impl Desk {
+    pub(super) fn new(inbox: Outside, shard: Arc<Mutex<Shard>>) -> Self {
+        Self { inbox, shard, unsettled: AtomicBool::new(false) }
+    }
+
+    /// Leaves it to the shard's thread.
+    pub(super) async fn send(&self, command: Command) -> Result<(), Stopped> {
+        self.inbox.send(command).await
+    }
+
+    /// As [`Desk::send`], for what costs little. It takes effect in turn; what it has written to clients waits for
+    /// [`Desk::settle`], so that a burst goes out together.
+    pub(super) async fn tell(&self, command: Command) -> Result<(), Stopped> {
+        match self.obey(command) {
+            None => {
+                self.unsettled.store(true, Ordering::Release);
+                Ok(())
+            }
+            Some(command) => self.send(command).await,
+        }
+    }
+
+    /// Gives the command back if the shard's thread is at work.
+    fn obey(&self, command: Command) -> Option<Command> {
+        match self.shard.try_lock() {
+            Ok(mut shard) if shard.is_free() => {
+                shard.obey_alone(command);
+                None
+            }
+            _ => Some(command),
+        }
+    }
+
+    /// Writes what was told.
+    pub(super) fn settle(&self) {
+        if !self.unsettled.load(Ordering::Relaxed) || !self.unsettled.swap(false, Ordering::Acquire) {
+            return;
+        }
+        let is_settled = self.shard.try_lock().is_ok_and(|mut shard| shard.settle());
+        if !is_settled {
+            // Its thread writes it then, or takes note of a new deadline.
+            self.inbox.wake();
+        }
+    }
+
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Clients) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (back, answer) = oneshot::channel();
+        // Whoever asked may have gone; then nobody misses the answer.
+        self.send(Command::Ask(Box::new(move |clients| drop(back.send(question(clients)))))).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// As [`Desk::ask`], for a question that is answered in no time.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Clients) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        match self.glance(question) {
+            Ok(answer) => Ok(answer),
+            Err(question) => self.ask(question).await,
+        }
+    }
+
+    /// Gives the question back if the shard's thread is at work.
+    fn glance<T, Q: FnOnce(&Clients) -> T>(&self, question: Q) -> Result<T, Q> {
+        match self.shard.try_lock() {
+            Ok(shard) if shard.is_free() => Ok(question(shard.clients())),
+            _ => Err(question),
+        }
+    }
+}
