@@ -78,7 +78,7 @@ impl Engine {
             }
             let Some(connection) = &self.connection else {
                 match self.reconnect() {
-                    Some(timeout) => return Waiting { socket: None, timeout },
+                    Some(waiting) => return waiting,
                     None => continue,
                 }
             };
@@ -225,23 +225,24 @@ impl Engine {
         });
     }
 
-    /// Without a connection: an attempt if it is time for one, else how long to wait for the next.
-    fn reconnect(&mut self) -> Option<Option<Duration>> {
+    /// Without a connection: an attempt if it is time for one, else what to wait for.
+    fn reconnect(&mut self) -> Option<Waiting> {
+        let wait = |timeout| Some(Waiting { socket: None, timeout });
         let now = Instant::now();
         let mut state = self.shared.lock();
         if state.stop {
-            return Some(None);
+            return wait(None);
         }
         let is_due = now >= self.retry_at;
         let is_wanted = match state.status {
             Status::Connecting => true,
-            Status::Down(_) if !is_due => return Some(Some(self.retry_at - now)),
+            Status::Down(_) if !is_due => return wait(Some(self.retry_at - now)),
             Status::Down(_) => !self.queue.is_empty() || now.duration_since(state.wanted) < PATIENCE,
             Status::Idle | Status::Up => !self.queue.is_empty(),
         };
         if !is_wanted {
             state.status = Status::Idle;
-            return Some(None);
+            return wait(None);
         }
         let bound = state.connect_timeout;
         drop(state);
@@ -275,8 +276,7 @@ impl Engine {
             } else {
                 unreadable = Some((seq, message));
             }
-            done.orders += dropped.orders;
-            done.bytes += dropped.bytes;
+            done += dropped;
         }
         let resent = self.queue.to_be_resent();
         let address = connection.address.clone();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::thread::JoinHandle;
 
@@ -77,7 +78,7 @@ impl Drop for End<'_> {
         let failures = self.target.addresses().iter().map(failure).collect();
         self.shared.change(|state| {
             state.status = Status::Down(Arc::new(Unreachable { failures }));
-            state.finished = true;
+            self.shared.finished.store(true, Ordering::Release);
         });
     }
 }

@@ -212,13 +212,15 @@ impl Link {
 
     /// The I/O thread has ended, which it does by itself only when it fails.
     pub(crate) fn is_broken(&self) -> bool {
-        self.shared.lock().finished
+        self.shared.finished.load(Ordering::Acquire)
     }
 
     /// Ends the I/O thread, waiting at most for `timeout`; past that it ends by itself. Flush before.
     pub fn close(mut self, timeout: Duration) {
         self.stop();
-        let finished = self.shared.wait(Instant::now() + timeout, |state| state.finished.then_some(())).1;
+        let (state, finished) =
+            self.shared.wait(Instant::now() + timeout, |_| self.is_broken().then_some(()));
+        drop(state);
         if let Some(thread) = self.thread.take().filter(|_| finished.is_some()) {
             // A panic in the thread has been dealt with when it finished.
             let _ = thread.join();
@@ -249,27 +251,22 @@ impl Link {
         drop(state);
         let now = Instant::now();
         let (state, ready) = self.shared.wait(now + timeout, |state| {
+            if !state.is_up() {
+                state.wanted = now;
+                state.connect_timeout = timeout;
+            }
             match &state.status {
-                Status::Up if fits(state) => return Some(Ok(())),
-                Status::Up => return None,
-                Status::Down(reason) => {
-                    let reason = reason.clone();
-                    state.wanted = now;
-                    state.connect_timeout = timeout;
-                    return Some(Err(LinkError::Unreachable(reason)));
-                }
-                Status::Connecting => {}
+                Status::Up => fits(state).then_some(Ok(())),
+                Status::Down(reason) => Some(Err(LinkError::Unreachable(reason.clone()))),
+                Status::Connecting => None,
                 Status::Idle => {
                     state.status = Status::Connecting;
-                    if state.rest != Rest::Awake {
-                        state.rest = Rest::Awake;
+                    if state.stir() {
                         self.shared.wake.wake();
                     }
+                    None
                 }
             }
-            state.wanted = now;
-            state.connect_timeout = timeout;
-            None
         });
         match ready {
             Some(Ok(())) => Ok(state),

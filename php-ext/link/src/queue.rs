@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
+use std::ops::AddAssign;
 
 use gateway_wire::bridge::frame::HEADER;
 
@@ -78,6 +79,13 @@ struct Place {
 pub(crate) struct Done {
     pub(crate) orders: u64,
     pub(crate) bytes: usize,
+}
+
+impl AddAssign for Done {
+    fn add_assign(&mut self, more: Self) {
+        self.orders += more.orders;
+        self.bytes += more.bytes;
+    }
 }
 
 impl Default for Queue {

@@ -15,6 +15,8 @@ pub(crate) struct Shared {
     pub(crate) wake: Wake,
     /// Whether [`State::refused`] is something, so that every call can look.
     pub(crate) has_refused: AtomicBool,
+    /// The I/O thread has ended: every call looks at that.
+    pub(crate) finished: AtomicBool,
     /// Held for moments only: never over I/O.
     state: Mutex<State>,
     changed: Condvar,
@@ -47,8 +49,6 @@ pub(crate) struct State {
     pub(crate) driving: bool,
     /// The I/O thread is to end.
     pub(crate) stop: bool,
-    /// The I/O thread has ended.
-    pub(crate) finished: bool,
     /// The PHP thread waits for a change.
     waiting: bool,
 }
@@ -99,10 +99,15 @@ impl Shared {
             rest: Rest::Awake,
             driving: false,
             stop: false,
-            finished: false,
             waiting: false,
         };
-        Self { wake, has_refused: AtomicBool::new(false), state: Mutex::new(state), changed: Condvar::new() }
+        Self {
+            wake,
+            has_refused: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -133,7 +138,7 @@ impl Shared {
 
     /// PHP thread: lets the I/O thread look at the state. A burst of calls finds it awake, and costs nothing here.
     pub(crate) fn rouse(&self, mut state: MutexGuard<'_, State>) {
-        if std::mem::replace(&mut state.rest, Rest::Awake) != Rest::Awake {
+        if state.stir() {
             drop(state);
             self.wake.wake();
         }
@@ -170,6 +175,11 @@ impl Shared {
 impl State {
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.status, Status::Up)
+    }
+
+    /// Whether the I/O thread waits and must be woken, which it then counts as.
+    pub(crate) fn stir(&mut self) -> bool {
+        std::mem::replace(&mut self.rest, Rest::Awake) != Rest::Awake
     }
 
     /// Unless nobody waits for it any more.
