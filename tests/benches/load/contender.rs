@@ -25,7 +25,7 @@ pub(crate) enum Contender {
 pub(crate) struct Running {
     pub(crate) contender: Contender,
     pub(crate) websocket: SocketAddr,
-    pub(crate) register: SocketAddr,
+    register: SocketAddr,
     processes: ProcessGroup,
     _folder: Option<tempfile::TempDir>,
 }
@@ -106,7 +106,7 @@ impl Contender {
                 let nginx = Nginx::find().context("nginx with nchan")?;
                 let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
                 nginx_address = Some(address);
-                ready = "start worker process";
+                ready = "getrlimit(RLIMIT_NOFILE)";
                 nginx.command(address, folder.insert(tempfile::tempdir()?).path())?
             }
         };
@@ -139,36 +139,19 @@ impl Running {
     /// What all its threads have taken of processors so far.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let mut sum = 0;
-        for process in self.pids()? {
-            for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
-                // A thread may have ended since.
-                let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
-                sum += text.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
-            }
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.processes.leader()))? {
+            // A thread may have ended since.
+            let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
+            sum += text.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
         }
         Ok(Duration::from_nanos(sum))
     }
 
     /// Bytes of user memory, where shared pages count in part.
     pub(crate) fn memory(&self) -> anyhow::Result<u64> {
-        let mut sum = 0;
-        for process in self.pids()? {
-            let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
-            let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("Pss")?;
-            sum += line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024;
-        }
-        Ok(sum)
-    }
-
-    /// The leader and its children.
-    fn pids(&self) -> anyhow::Result<Vec<u32>> {
-        let leader = self.processes.leader();
-        let children = std::fs::read_to_string(format!("/proc/{leader}/task/{leader}/children"))?;
-        let mut pids = vec![leader];
-        for child in children.split_whitespace() {
-            pids.push(child.parse()?);
-        }
-        Ok(pids)
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.processes.leader()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("Pss")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 }
 
@@ -211,7 +194,7 @@ impl Nginx {
         let as_root = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
         let text = format!(
             "load_module {module};
-            daemon off; {as_root} worker_processes 1; worker_rlimit_nofile {limit};
+            daemon off; master_process off; {as_root} worker_rlimit_nofile {limit};
             pid {folder}/pid; error_log stderr notice;
             events {{ worker_connections {connections}; }}
             http {{

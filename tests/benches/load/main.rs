@@ -7,7 +7,6 @@ mod chart;
 mod churn;
 mod contender;
 mod cores;
-mod crowd;
 mod fleet;
 mod frames;
 mod handshake;
@@ -18,6 +17,7 @@ mod publisher;
 mod quiet;
 mod report;
 mod results;
+mod seat;
 mod session;
 
 use contender::Contender;

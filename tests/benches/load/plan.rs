@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use crate::churn::churn;
 use crate::contender::Contender;
 use crate::cores::Cores;
-use crate::crowd;
-use crate::measure::{Figures, Place};
+use crate::measure::Figures;
 use crate::quiet::{self, Patience};
 use crate::results::{Unit, thousands};
+use crate::seat::{Seat, most_connections};
 use crate::session::{Part, Session};
 
 pub(crate) struct Plan {
@@ -137,72 +137,22 @@ impl Run {
         let mut all = Vec::new();
         match &self.kind {
             Kind::Session(session) => {
-                let clients = session.clients * contenders.len();
-                let together = if clients <= crowd::most_connections()? { contenders.len() } else { 1 };
-                for group in contenders.chunks(together.max(1)) {
-                    patience.wait().await?;
-                    all.extend(self.side_by_side(session, group, cores, patience).await);
-                }
+                patience.wait()?;
+                all = side_by_side(session, contenders, cores, self.time, patience).await;
             }
             Kind::Churn => {
                 for contender in contenders {
-                    patience.wait().await?;
+                    patience.wait()?;
                     all.push((*contender, self.churn(*contender, cores).await));
                 }
             }
             Kind::Crowd { connections, bound } => {
-                let servers = connections.div_ceil(crowd::most_connections()?);
-                let over = if servers > 1 { format!(", over {servers} servers") } else { String::new() };
-                let label = format!("{}{over}", Part::Idle.label(*connections, *bound));
                 for contender in contenders {
-                    let figures = crowd::idle(*contender, cores, *connections, servers, *bound).await;
-                    all.push((*contender, figures.map(|figures| (label.clone(), Unit::Bytes, figures))));
+                    all.push((*contender, crowd(*contender, cores, *connections, *bound).await));
                 }
             }
         }
         Ok(all)
-    }
-
-    /// All are started and connected to, then each part is measured in short turns: what drifts in the machine, drifts for
-    /// all.
-    async fn side_by_side(
-        &self,
-        session: &Session,
-        contenders: &[Contender],
-        cores: Cores,
-        patience: &mut Patience,
-    ) -> Vec<(Contender, anyhow::Result<Found>)> {
-        let label = |part: Part| part.label(session.clients, session.own_topics);
-        let (mut all, mut places) = (Vec::new(), Vec::new());
-        for contender in contenders {
-            match session.open(*contender, cores).await {
-                Ok((place, idle)) => {
-                    if session.parts.contains(&Part::Idle) {
-                        all.push((*contender, Ok((label(Part::Idle), Unit::Bytes, idle))));
-                    }
-                    places.push(place);
-                }
-                Err(error) => all.push((*contender, Err(error))),
-            }
-        }
-        for part in session.parts.iter().copied().filter(|part| *part != Part::Idle) {
-            // Rare latencies need many messages.
-            let (turns, time) =
-                if let Part::Paced { .. } = part { (1, self.time * TURNS) } else { (TURNS, self.time) };
-            for _ in 0..turns {
-                for place in places.iter_mut().filter(|place| part.runs_on(place.server.contender)) {
-                    let figures = undisturbed(patience, || part.measure(place, time)).await;
-                    let found = figures.map(|figures| (label(part), Unit::Rate, figures));
-                    all.push((place.server.contender, found));
-                }
-                // What is still on its way there would be counted in the next turn.
-                let has_failed = |place: &Place| {
-                    all.iter().any(|(one, found)| *one == place.server.contender && found.is_err())
-                };
-                places.retain(|place| !has_failed(place));
-            }
-        }
-        all
     }
 
     async fn churn(&self, contender: Contender, cores: Cores) -> anyhow::Result<Found> {
@@ -212,8 +162,65 @@ impl Run {
     }
 }
 
+/// All are started and connected to, then each part is measured in short turns: what drifts in the machine, drifts for all.
+async fn side_by_side(
+    session: &Session,
+    contenders: &[Contender],
+    cores: Cores,
+    time: Duration,
+    patience: &mut Patience,
+) -> Vec<(Contender, anyhow::Result<Found>)> {
+    let label = |part: Part| part.label(session.clients, session.own_topics);
+    let (mut all, mut seats) = (Vec::new(), Vec::new());
+    for contender in contenders {
+        let seat =
+            contender.start(cores).await.and_then(|server| Seat::take(session, server, cores.are_two()));
+        match seat {
+            Ok((seat, idle)) => {
+                if session.parts.contains(&Part::Idle) {
+                    all.push((*contender, Ok((label(Part::Idle), Unit::Bytes, idle))));
+                }
+                seats.push(seat);
+            }
+            Err(error) => all.push((*contender, Err(error))),
+        }
+    }
+    for part in session.parts.iter().copied().filter(|part| *part != Part::Idle) {
+        // Rare latencies need many messages.
+        let (turns, time) = if let Part::Paced { .. } = part { (1, time * TURNS) } else { (TURNS, time) };
+        for _ in 0..turns {
+            seats.retain(|seat| {
+                if !part.runs_on(seat.contender) {
+                    return true;
+                }
+                let figures = undisturbed(patience, || seat.measure(part, time));
+                let goes_on = figures.is_ok();
+                all.push((seat.contender, figures.map(|figures| (label(part), Unit::Rate, figures))));
+                // After a failure its clients may still get what was meant for this turn.
+                goes_on
+            });
+        }
+    }
+    all
+}
+
+/// Idle connections over as many servers as it takes.
+async fn crowd(contender: Contender, cores: Cores, connections: usize, bound: bool) -> anyhow::Result<Found> {
+    let servers = connections.div_ceil(most_connections()?);
+    let session = Session { clients: connections / servers, own_topics: bound, parts: vec![Part::Idle] };
+    let (mut seats, mut bytes) = (Vec::new(), 0.0);
+    for _ in 0..servers {
+        let (seat, idle) = Seat::take(&session, contender.start(cores).await?, cores.are_two())?;
+        bytes += idle.value / servers as f64;
+        seats.push(seat);
+    }
+    let over = if servers > 1 { format!(", over {servers} servers") } else { String::new() };
+    let label = format!("{}{over}", Part::Idle.label(connections, bound));
+    Ok((label, Unit::Bytes, Figures { value: bytes, ..Figures::default() }))
+}
+
 /// Measures again while others disturb and patience lasts; gives what was disturbed least.
-async fn undisturbed(
+fn undisturbed(
     patience: &mut Patience,
     mut measure: impl FnMut() -> anyhow::Result<Figures>,
 ) -> anyhow::Result<Figures> {
@@ -221,7 +228,7 @@ async fn undisturbed(
     let mut best = measure()?;
     while best.others > quiet::TOLERATED && !patience.has_ended() {
         patience.lose(start.elapsed());
-        patience.wait().await?;
+        patience.wait()?;
         let again = measure()?;
         if again.others < best.others {
             best = again;

@@ -39,10 +39,10 @@ impl Patience {
     }
 
     /// Waits for others to be done.
-    pub(crate) async fn wait(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn wait(&mut self) -> anyhow::Result<()> {
         while !self.has_ended() {
             let (before, since) = (busy()?, Instant::now());
-            tokio::time::sleep(LOOK).await;
+            std::thread::sleep(LOOK);
             if (busy()? - before).div_duration_f64(since.elapsed()) < TOLERATED {
                 break;
             }

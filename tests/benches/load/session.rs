@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::contender::Contender;
-use crate::cores::Cores;
+use crate::contender::{Contender, Running};
 use crate::fleet::{self, Fleet};
 use crate::measure::{Figures, Place};
 use crate::publisher::{Publisher, SHARED};
@@ -39,9 +38,9 @@ pub(crate) enum Part {
 /// Payload of what is echoed and paced.
 const SIZE: usize = 64;
 /// Clients that are there before memory is looked at: the first cost more.
-pub(crate) const FIRST: usize = 100;
+const FIRST: usize = 100;
 /// Between the last handshake and the first message.
-pub(crate) const SETTLE: Duration = Duration::from_millis(200);
+const SETTLE: Duration = Duration::from_millis(200);
 
 impl Part {
     pub(crate) fn runs_on(self, contender: Contender) -> bool {
@@ -84,11 +83,11 @@ impl Part {
 }
 
 impl Session {
-    /// A server with all clients connected, and what memory each of them took.
-    pub(crate) async fn open(&self, contender: Contender, cores: Cores) -> anyhow::Result<(Place, Figures)> {
-        let server = contender.start(cores).await?;
+    /// Connects all clients; gives also what memory each of them took.
+    pub(crate) fn open(&self, server: Running, spins: bool) -> anyhow::Result<(Place, Figures)> {
+        let contender = server.contender;
         let mut publisher = server.publisher()?;
-        let mut fleet = Fleet::new(cores.are_two())?;
+        let mut fleet = Fleet::new(spins)?;
         publisher.register(fleet.poll.registry())?;
         let topics = if self.own_topics { (0..self.clients).map(own_topic).collect() } else { Vec::new() };
         let mut memory = 0;
@@ -100,7 +99,7 @@ impl Session {
             if contender == Contender::Ours && self.own_topics {
                 bind(&mut publisher, &greetings, &topics[range.clone()])?;
             }
-            tokio::time::sleep(SETTLE).await;
+            std::thread::sleep(SETTLE);
             if range.start == 0 {
                 memory = server.memory()?;
             }
@@ -109,17 +108,19 @@ impl Session {
         let idle = Figures { value: grown / (self.clients - first).max(1) as f64, ..Figures::default() };
 
         let mut place = Place { server, fleet, publisher, topics };
-        place.warm_up()?;
+        if self.parts.iter().any(|part| *part != Part::Idle) {
+            place.warm_up()?;
+        }
         Ok((place, idle))
     }
 }
 
-pub(crate) fn own_topic(client: usize) -> String {
+fn own_topic(client: usize) -> String {
     format!("u{client}")
 }
 
 /// Gives the clients of our server who were greeted so their uids.
-pub(crate) fn bind(publisher: &mut Publisher, greetings: &[Vec<u8>], uids: &[String]) -> anyhow::Result<()> {
+fn bind(publisher: &mut Publisher, greetings: &[Vec<u8>], uids: &[String]) -> anyhow::Result<()> {
     for (greeting, uid) in greetings.iter().zip(uids) {
         let message: serde_json::Value = serde_json::from_slice(fleet::payload(greeting)?)?;
         publisher.bind(message["client_id"].as_str().unwrap_or_default().parse()?, uid)?;

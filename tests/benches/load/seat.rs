@@ -1,0 +1,77 @@
+//! A server with its clients, in a thread that has its own table of descriptors: so many clients of several servers are
+//! more than one process may have open.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nix::sched::{CloneFlags, unshare};
+
+use crate::contender::{Contender, Running};
+use crate::measure::Figures;
+use crate::session::{Part, Session};
+
+/// Descriptors that are no connections.
+const OTHER_FILES: usize = 500;
+const MOST_PORTS: usize = 25_000;
+
+/// How many connections one process can have here, on either side.
+pub(crate) fn most_connections() -> anyhow::Result<usize> {
+    let limit = rlimit::getrlimit(rlimit::Resource::NOFILE)?.0 as usize;
+    // Port numbers set a limit as well: a server has one address, and so have its clients.
+    Ok(limit.saturating_sub(OTHER_FILES).clamp(1, MOST_PORTS))
+}
+
+/// Server and clients end when it is dropped.
+pub(crate) struct Seat {
+    pub(crate) contender: Contender,
+    /// Until it ends.
+    orders: Option<Sender<(Part, Duration)>>,
+    figures: Receiver<anyhow::Result<Figures>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Seat {
+    /// Gives also what memory each client took.
+    pub(crate) fn take(session: &Session, server: Running, spins: bool) -> anyhow::Result<(Self, Figures)> {
+        let (orders, next) = channel();
+        let (say, figures) = channel();
+        let (contender, session) = (server.contender, session.clone());
+        let thread = std::thread::Builder::new().name("clients".to_owned()).spawn(move || {
+            let open = || {
+                unshare(CloneFlags::CLONE_FILES)?;
+                session.open(server, spins)
+            };
+            let mut place = match open() {
+                Ok((place, idle)) => {
+                    // Whoever does not listen any more is seen below.
+                    let _ = say.send(Ok(idle));
+                    place
+                }
+                Err(error) => return drop(say.send(Err(error))),
+            };
+            for (part, time) in next {
+                let _ = say.send(Part::measure(part, &mut place, time));
+            }
+        })?;
+        let seat = Self { contender, orders: Some(orders), figures, thread: Some(thread) };
+        let idle = seat.figures.recv().context("the thread of clients ended")??;
+        Ok((seat, idle))
+    }
+
+    pub(crate) fn measure(&self, part: Part, time: Duration) -> anyhow::Result<Figures> {
+        let orders = self.orders.as_ref().context("the thread of clients has ended")?;
+        orders.send((part, time)).context("the thread of clients ended")?;
+        self.figures.recv().context("the thread of clients ended")?
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
