@@ -7,7 +7,7 @@ use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use super::command::{Audience, Change, Except};
-use super::connection::{Connection, Extra};
+use super::connection::{Connection, Extra, Phase};
 use super::members::Names;
 use super::session::Session;
 
@@ -83,6 +83,13 @@ impl Clients {
     /// Calls `visit` for everybody of an audience.
     pub(super) fn each_of(&mut self, audience: &Audience, mut visit: impl FnMut(usize, &mut Connection)) {
         let Self { connections, online, uids, groups } = self;
+        if let Audience::All { except } = audience {
+            // In the order of memory, here and in the kernel.
+            let all = connections.iter_mut().filter(|(_, connection)| connection.phase == Phase::Open);
+            return all
+                .filter(|(_, connection)| !except.has(connection.number))
+                .for_each(|(key, connection)| visit(key, connection));
+        }
         let mut visit = |key: usize, except: &Except| {
             let connection = &mut connections[key];
             if !except.has(connection.number) {
@@ -91,9 +98,7 @@ impl Clients {
         };
         let nobody = Except::default();
         match audience {
-            Audience::All { except } => {
-                online.values().for_each(|key| visit(*key as usize, except));
-            }
+            Audience::All { .. } => {}
             Audience::Connections(numbers) => {
                 numbers
                     .iter()

@@ -1,7 +1,7 @@
 //! Which shards hold a uid or a group: shared by all, so that a unicast wakes one thread.
 
 use std::hash::BuildHasher;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 use smallvec::SmallVec;
@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 const STRIPES: usize = 64;
 
 type Holders = SmallVec<[(u16, u32); 1]>;
-type Stripe = HashMap<Box<[u8]>, Holders>;
+type Stripe = HashMap<Arc<[u8]>, Holders>;
 
 /// Counts the members that each shard holds of a name.
 ///
@@ -62,6 +62,12 @@ impl Index {
         self.stripe(name)
             .get(name)
             .map_or_else(SmallVec::new, |holders| holders.iter().map(|(shard, _)| *shard).collect())
+    }
+
+    /// The name, kept once for all who count by it.
+    pub(super) fn keep(&self, name: &[u8]) -> Arc<[u8]> {
+        let stripe = self.stripe(name);
+        stripe.get_key_value(name).map_or_else(|| name.into(), |(kept, _)| Arc::clone(kept))
     }
 
     fn stripe(&self, name: &[u8]) -> MutexGuard<'_, Stripe> {

@@ -51,7 +51,7 @@ impl Names {
     /// The name as it is kept, or `None` if this connection held it already.
     fn add(&mut self, name: &[u8], key: usize) -> Option<Arc<[u8]>> {
         if !self.holders.contains_key(name) {
-            self.holders.insert(Arc::from(name), Keys::default());
+            self.holders.insert(self.index.keep(name), Keys::default());
         }
         if let Some((kept, keys)) = self.holders.get_key_value_mut(name)
             && keys.insert(key)

@@ -399,7 +399,9 @@ impl Shard {
 
     /// Writes to each client, once, what the turn has brought it.
     fn write_turn(&mut self) {
-        let touched = self.turn.take_touched();
+        let mut touched = self.turn.take_touched();
+        // In the order in which records and sockets lie in memory, which a crowd feels.
+        touched.sort_unstable();
         for key in &touched {
             self.write_pending(*key);
         }
@@ -471,10 +473,8 @@ fn write_frames<'a>(
     let mut is_begun = false;
     while rest.is_empty() && !connection.has_outbox() {
         let batch: SmallVec<[&Bytes; SLICES]> = frames.by_ref().take(SLICES).collect();
-        if batch.is_empty() {
-            return Ok(());
-        }
         let written = match &*batch {
+            [] => return Ok(()),
             // A plain send, which costs the kernel less than a vectored one.
             [frame] => write_one(&mut connection.socket, frame)?,
             _ => {
@@ -483,7 +483,9 @@ fn write_frames<'a>(
                 write_some(&mut connection.socket, &slices)?
             }
         };
-        (rest, is_begun) = unwritten(&batch, written.unwrap_or(0));
+        if written != Some(batch.iter().map(|frame| frame.len()).sum()) {
+            (rest, is_begun) = unwritten(&batch, written.unwrap_or(0));
+        }
     }
     let outbox = &mut connection.extra_mut().outbox;
     let mut frames = rest.into_iter().chain(frames.cloned());
