@@ -2,7 +2,7 @@
 //!
 //! `listener` and `backend` know `shard`, `shard` knows `client`, and never the other way round.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod backend;
 pub mod client;

@@ -14,7 +14,7 @@ use crate::backend::{self, Port};
 use crate::client::websocket::Kind;
 use crate::listener;
 use crate::ops::config::{MessageType, Settings};
-use crate::ops::{descriptors, offence};
+use crate::ops::{descriptors, memory, offence};
 use crate::shard::{self, Heartbeat, Hub};
 
 /// Runs until SIGTERM or SIGINT, and then until the clients have been told.
@@ -24,7 +24,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let websocket = listener::bind_tcp(settings.websocket, "websocket")?;
+    let websocket = listener::bind_tcp(settings.websocket, settings.reuse_port, "websocket")?;
     let mut ports = Vec::new();
     for address in &settings.register {
         ports.push(Port::tcp(*address)?);
@@ -60,6 +60,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     }
 
     tokio::select! {
+        () = memory::watch(&hub) => warn!("the shards have ended: stopping"),
         _ = terminate.recv() => info!("SIGTERM: stopping"),
         _ = interrupt.recv() => info!("SIGINT: stopping"),
         Some(ended) = tasks.join_next() => warn!(?ended, "a listener ended: stopping"),

@@ -2,8 +2,10 @@
 
 use std::io::Write as _;
 use std::process::Command;
+use std::time::Duration;
 
 use gateway_tests::{Client, PhpPeer, Server, server_binary, soon};
+use gateway_wire::bridge::{Order, Value};
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 
@@ -53,7 +55,7 @@ async fn a_close_that_is_not_answered_is_bounded() -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(server.register[0]).await?;
     let tab = Client::connect(server.websocket).await?;
     let open_files = server.open_files()?;
-    php.order(gateway_wire::bridge::Order::Close { client: tab.id, last: None }).await?;
+    php.order(Order::Close { client: tab.id, last: None }).await?;
     php.acked().await?;
     soon("the descriptor to be closed", async {
         while server.open_files()? >= open_files {
@@ -231,5 +233,62 @@ fn the_secret_comes_from_a_file_too() -> anyhow::Result<()> {
         &[("GATEWAY_SECRET_KEY", "x")],
     )?;
     assert!(!ok && said.contains("secret_key is given too"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn servers_share_a_port_if_all_say_so() -> anyhow::Result<()> {
+    let one = Server::start(&["--reuse-port"]).await?;
+    let port = one.websocket.to_string();
+    let other = Server::start(&["--reuse-port", "--websocket", &port]).await?;
+    let output =
+        Command::new(server_binary()?).args(["--websocket", &port, "--register", "127.0.0.1:0"]).output()?;
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is another gateway-server"));
+
+    let mut tabs = Vec::new();
+    for _ in 0..64 {
+        tabs.push(Client::connect(one.websocket).await?);
+    }
+    let mut clients = Vec::new();
+    for server in [one, other] {
+        let mut php = PhpPeer::connect(server.register[0]).await?;
+        let Value::Int(count) = php.count().await? else { anyhow::bail!("a count is an integer") };
+        clients.push(count);
+    }
+    // All by chance at one: once in 2⁶³ runs.
+    assert!(clients.iter().all(|count| *count > 0), "{clients:?}");
+    assert_eq!(clients.iter().sum::<i64>(), 64);
+    Ok(())
+}
+
+#[tokio::test]
+async fn memory_goes_back_once_a_crowd_has_gone() -> anyhow::Result<()> {
+    const CLIENTS: usize = 1_500;
+    let server = Server::start(&["--shards", "2"]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let session = format!(r#"a:1:{{s:1:"x";s:4000:"{}";}}"#, "x".repeat(4000));
+    let first = Client::connect(server.websocket).await?;
+    let before = server.memory()?;
+    let mut tabs = Vec::new();
+    for _ in 0..CLIENTS {
+        let tab = Client::connect(server.websocket).await?;
+        let session = serde_bytes::Bytes::new(session.as_bytes());
+        php.order(Order::SetSession { client: tab.id, session }).await?;
+        tabs.push(tab);
+    }
+    php.acked().await?;
+    let grown = server.memory()? - before;
+    assert!(grown > (CLIENTS * session.len()) as u64, "{grown}");
+    drop(tabs);
+    let kept = async {
+        while server.memory()? > before + grown / 4 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        anyhow::Ok(())
+    };
+    // It counts its clients every ten seconds.
+    tokio::time::timeout(Duration::from_secs(60), kept).await??;
+    drop(first);
     Ok(())
 }

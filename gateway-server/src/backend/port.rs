@@ -36,7 +36,7 @@ pub struct SocketFile(PathBuf);
 
 impl Port {
     pub fn tcp(address: SocketAddr) -> anyhow::Result<Self> {
-        bind_tcp(address, "register").map(Self::Tcp)
+        bind_tcp(address, false, "register").map(Self::Tcp)
     }
 
     /// A file left by a server that was killed is replaced; one that is served is not.

@@ -14,18 +14,20 @@ use crate::ops::offence::{self, Offence};
 const BACKLOG: i32 = 65_535;
 const PAUSE: Duration = Duration::from_millis(50);
 
-pub fn bind_tcp(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
-    listen(address).with_context(|| {
+/// `is_shared`: others that share the port too get a part of the connections.
+pub fn bind_tcp(address: SocketAddr, is_shared: bool, what: &str) -> anyhow::Result<TcpListener> {
+    listen(address, is_shared).with_context(|| {
         format!(
             "cannot listen on {address} ({what}); is another gateway-server, or GatewayWorker, running there?"
         )
     })
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, is_shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for old connections to time out.
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(is_shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

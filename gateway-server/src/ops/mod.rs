@@ -3,4 +3,5 @@
 pub mod config;
 pub mod descriptors;
 pub mod logs;
+pub mod memory;
 pub mod offence;

@@ -15,13 +15,15 @@ pub(super) struct Clients {
     pub(super) connections: Slab<Connection>,
     /// Keys of the connections that count as online; one that is closing is in the slab only.
     online: HashMap<u32, u32>,
+    /// Most connections at once since the last [`Clients::shrink`].
+    peak: usize,
     pub(super) uids: Names,
     pub(super) groups: Names,
 }
 
 impl Clients {
     pub(super) fn new(uids: Names, groups: Names) -> Self {
-        Self { connections: Slab::new(), online: HashMap::new(), uids, groups }
+        Self { connections: Slab::new(), online: HashMap::new(), peak: 0, uids, groups }
     }
 
     /// Takes a connection in; gives its key, and whether it is online: its number may be taken.
@@ -37,6 +39,7 @@ impl Clients {
         let mut socket = mio::net::TcpStream::from_std(socket);
         registry.register(&mut socket, Token(key), Interest::READABLE | Interest::WRITABLE)?;
         entry.insert(Connection::new(socket, number, takes_deflated));
+        self.peak = self.peak.max(self.connections.len());
         // Numbers come again only after 2³² others, but then the first may still be here.
         let is_free = !self.online.contains_key(&number);
         if is_free {
@@ -75,14 +78,21 @@ impl Clients {
         let mut connection = self.connections.remove(key);
         // Closing the descriptor takes it out of the poll as well; this is for the poll's own books.
         let _ = registry.deregister(&mut connection.socket);
-        if self.connections.is_empty() {
-            self.connections.shrink_to_fit();
-        }
+    }
+
+    pub(super) fn peak(&self) -> usize {
+        self.peak
+    }
+
+    /// Gives back the room of those who have gone.
+    pub(super) fn shrink(&mut self) {
+        self.connections.shrink_to_fit();
+        self.peak = self.connections.len();
     }
 
     /// Calls `visit` for everybody of an audience.
     pub(super) fn each_of(&mut self, audience: &Audience, mut visit: impl FnMut(usize, &mut Connection)) {
-        let Self { connections, online, uids, groups } = self;
+        let Self { connections, online, uids, groups, .. } = self;
         if let Audience::All { except } = audience {
             // In the order of memory, here and in the kernel.
             let all = connections.iter_mut().filter(|(_, connection)| connection.phase == Phase::Open);

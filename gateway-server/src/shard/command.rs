@@ -42,6 +42,8 @@ pub(super) enum Command {
         group: Name,
     },
     Ask(Question),
+    /// Give back the room of those who have gone.
+    Shrink,
     /// Close everybody, then end the thread, at the latest when `patience` is over.
     Stop {
         patience: std::time::Duration,
@@ -113,7 +115,11 @@ impl Command {
                     Change::Unbind => 0,
                 },
                 Self::Ungroup { group } => group.len(),
-                Self::Adopt { .. } | Self::Destroy { .. } | Self::Ask(_) | Self::Stop { .. } => 0,
+                Self::Adopt { .. }
+                | Self::Destroy { .. }
+                | Self::Ask(_)
+                | Self::Shrink
+                | Self::Stop { .. } => 0,
             }
     }
 }

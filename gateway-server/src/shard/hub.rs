@@ -251,6 +251,19 @@ impl Hub {
         self.shards.iter().for_each(Desk::settle);
     }
 
+    /// Most connections at once since the last [`Hub::shrink`].
+    pub async fn peak(&self) -> Result<usize, Stopped> {
+        Ok(self.ask_all(Clients::peak).await?.into_iter().sum())
+    }
+
+    /// Gives back the room of those who have gone.
+    pub async fn shrink(&self) {
+        for shard in &self.shards {
+            // One that has ended has none.
+            let _ = shard.send(Command::Shrink).await;
+        }
+    }
+
     /// Tells every shard to close its clients and end.
     pub async fn stop(&self, patience: Duration) {
         for shard in &self.shards {

@@ -330,6 +330,7 @@ impl Shard {
             Command::Change { number, change } => self.clients.change(number, change),
             Command::Ungroup { group } => self.clients.ungroup(&group),
             Command::Ask(question) => question(&self.clients),
+            Command::Shrink => self.clients.shrink(),
             Command::Stop { patience } => self.stop(patience),
         }
     }

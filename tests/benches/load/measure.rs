@@ -40,6 +40,8 @@ pub(crate) struct Place {
     pub(crate) publisher: Publisher,
     /// Each client's own, unless all share one.
     pub(crate) topics: Vec<String>,
+    /// Of the server, when the first few clients had come.
+    pub(crate) first_memory: u64,
 }
 
 /// What there was at the start.
@@ -237,7 +239,19 @@ impl Place {
         let at = |share: f64| latencies[(share * (latencies.len() - 1) as f64) as usize].as_secs_f64();
         Ok(Figures { latency: Some(Latency { p50: at(0.5), p99: at(0.99) }), ..figures })
     }
+
+    /// All clients go. Bytes that the server has kept of each.
+    pub(crate) fn gone(&mut self) -> anyhow::Result<Figures> {
+        let clients = self.fleet.clients.len();
+        self.fleet.clients.clear();
+        std::thread::sleep(LEAVE);
+        let kept = self.server.memory()?.saturating_sub(self.first_memory);
+        Ok(Figures { value: kept as f64 / clients as f64, ..Figures::default() })
+    }
 }
+
+/// Until a server has noticed that all have gone, and given back what it will: ours looks every ten seconds.
+const LEAVE: Duration = Duration::from_secs(12);
 
 fn is_data(opcode: u8) -> bool {
     matches!(opcode, TEXT | BINARY)

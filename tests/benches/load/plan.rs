@@ -54,14 +54,14 @@ impl Plan {
             patience: Patience(Duration::from_secs(180)),
             runs: vec![
                 run(shared(1000, [&FAN_OUTS, [Part::Ping, Part::Echo].as_slice()].concat()), 5, 200),
-                run(shared(10_000, [[Part::Idle].as_slice(), &FAN_OUTS].concat()), 3, 250),
+                run(shared(10_000, [[Part::Idle].as_slice(), &FAN_OUTS, &[Part::Gone]].concat()), 3, 250),
                 run(
                     shared(100, vec![Part::Ping, Part::Echo, Part::Paced { messages_a_second: 500 }]),
                     5,
                     200,
                 ),
-                run(own(1000, Part::Unicast { size: 64, in_flight: 64 }), 5, 200),
-                run(own(10_000, Part::Idle), 1, 0),
+                run(own(1000, vec![Part::Unicast { size: 64, in_flight: 64 }]), 5, 200),
+                run(own(10_000, vec![Part::Idle, Part::Gone]), 1, 0),
                 run(Kind::Churn, 3, 1500),
                 run(Kind::Crowd { connections: 100_000, bound: false }, 1, 0),
                 run(Kind::Crowd { connections: 100_000, bound: true }, 1, 0),
@@ -77,7 +77,7 @@ impl Plan {
                 run(shared(1000, [&FAN_OUTS, [Part::Ping, Part::Echo].as_slice()].concat())),
                 run(shared(10_000, vec![Part::Idle, FAN_OUTS[0], FAN_OUTS[2]])),
                 run(shared(100, vec![Part::Ping, Part::Paced { messages_a_second: 500 }])),
-                run(own(1000, Part::Unicast { size: 64, in_flight: 64 })),
+                run(own(1000, vec![Part::Unicast { size: 64, in_flight: 64 }])),
                 run(Kind::Churn),
             ],
         }
@@ -88,8 +88,8 @@ fn shared(clients: usize, parts: Vec<Part>) -> Kind {
     Kind::Session(Session { clients, own_topics: false, parts })
 }
 
-fn own(clients: usize, part: Part) -> Kind {
-    Kind::Session(Session { clients, own_topics: true, parts: vec![part] })
+fn own(clients: usize, parts: Vec<Part>) -> Kind {
+    Kind::Session(Session { clients, own_topics: true, parts })
 }
 
 impl Run {
@@ -187,7 +187,11 @@ async fn side_by_side(
     }
     for part in session.parts.iter().copied().filter(|part| *part != Part::Idle) {
         // Rare latencies need many messages.
-        let (turns, time) = if let Part::Paced { .. } = part { (1, time * TURNS) } else { (TURNS, time) };
+        let (turns, time) = match part {
+            Part::Paced { .. } => (1, time * TURNS),
+            Part::Gone => (1, time),
+            _ => (TURNS, time),
+        };
         for _ in 0..turns {
             seats.retain(|seat| {
                 if !part.runs_on(seat.contender) {
@@ -195,7 +199,7 @@ async fn side_by_side(
                 }
                 let figures = undisturbed(patience, || seat.measure(part, time));
                 let goes_on = figures.is_ok();
-                all.push((seat.contender, figures.map(|figures| (label(part), Unit::Rate, figures))));
+                all.push((seat.contender, figures.map(|figures| (label(part), part.unit(), figures))));
                 // After a failure its clients may still get what was meant for this turn.
                 goes_on
             });

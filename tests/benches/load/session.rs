@@ -6,7 +6,7 @@ use crate::contender::{Contender, Running};
 use crate::fleet::{self, Fleet};
 use crate::measure::{Figures, Place};
 use crate::publisher::{Publisher, SHARED};
-use crate::results::thousands;
+use crate::results::{Unit, thousands};
 
 #[derive(Clone)]
 pub(crate) struct Session {
@@ -33,6 +33,8 @@ pub(crate) enum Part {
     Paced {
         messages_a_second: u32,
     },
+    /// Memory that is still held once all clients have gone; nothing can follow.
+    Gone,
 }
 
 /// Payload of what is echoed and paced.
@@ -58,7 +60,12 @@ impl Part {
             Self::Ping => place.echo(true, SIZE, time),
             Self::Echo => place.echo(false, SIZE, time),
             Self::Paced { messages_a_second } => place.paced(SIZE, messages_a_second, time),
+            Self::Gone => place.gone(),
         }
+    }
+
+    pub(crate) fn unit(self) -> Unit {
+        if matches!(self, Self::Idle | Self::Gone) { Unit::Bytes } else { Unit::Rate }
     }
 
     /// What it is called with so many clients.
@@ -67,6 +74,10 @@ impl Part {
         match self {
             Self::Idle if own_topics => format!("idle, {clients} connections with a uid each"),
             Self::Idle => format!("idle, {clients} connections"),
+            Self::Gone if own_topics => {
+                format!("kept of {clients} connections with a uid each that have gone")
+            }
+            Self::Gone => format!("kept of {clients} connections that have gone"),
             Self::FanOut { size, in_flight } => {
                 format!("fan-out to {clients}, {} B, {in_flight} in flight", thousands(size as f64))
             }
@@ -90,7 +101,7 @@ impl Session {
         let mut fleet = Fleet::new(spins)?;
         publisher.register(fleet.poll.registry())?;
         let topics = if self.own_topics { (0..self.clients).map(own_topic).collect() } else { Vec::new() };
-        let mut memory = 0;
+        let mut first_memory = 0;
         let first = FIRST.min(self.clients);
         for range in [0..first, first..self.clients] {
             let paths =
@@ -101,13 +112,13 @@ impl Session {
             }
             std::thread::sleep(SETTLE);
             if range.start == 0 {
-                memory = server.memory()?;
+                first_memory = server.memory()?;
             }
         }
-        let grown = server.memory()?.saturating_sub(memory) as f64;
+        let grown = server.memory()?.saturating_sub(first_memory) as f64;
         let idle = Figures { value: grown / (self.clients - first).max(1) as f64, ..Figures::default() };
 
-        let mut place = Place { server, fleet, publisher, topics };
+        let mut place = Place { server, fleet, publisher, topics, first_memory };
         if self.parts.iter().any(|part| *part != Part::Idle) {
             place.warm_up()?;
         }

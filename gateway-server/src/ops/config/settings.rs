@@ -16,6 +16,11 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_WEBSOCKET", value_name = "ADDRESS")]
     pub websocket: Option<SocketAddr>,
 
+    /// Whether other servers that say the same may listen on the websocket port too; the kernel spreads clients over them,
+    /// each of which belongs to one server only [default: false]
+    #[arg(long, env = "GATEWAY_REUSE_PORT", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub reuse_port: Option<bool>,
+
     /// Where PHP connects; repeat it or separate by commas [default: 127.0.0.1:1238,127.0.0.1:1236]
     #[arg(long, env = "GATEWAY_REGISTER", value_name = "ADDRESS", value_delimiter = ',')]
     pub register: Option<Vec<SocketAddr>>,
@@ -99,6 +104,7 @@ pub struct Layer {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub websocket: SocketAddr,
+    pub reuse_port: bool,
     pub register: Vec<SocketAddr>,
     pub register_unix: Option<PathBuf>,
     pub secret_key: Secret,
@@ -153,7 +159,7 @@ impl Layer {
             ($($key:ident),* $(,)?) => { Self { $($key: self.$key.or(below.$key)),* } };
         }
         merge! {
-            websocket, register, register_unix, secret_key, secret_key_file, node, shards, ping_interval,
+            websocket, reuse_port, register, register_unix, secret_key, secret_key_file, node, shards, ping_interval,
             ping_not_response_limit, ping_data, message_type, deflate, max_message, outbox_bytes, handshake_timeout,
             max_handshakes, close_timeout, stop_timeout, log, log_format,
         }
@@ -164,6 +170,7 @@ impl Layer {
         let mut checks = Checks::default();
         let settings = Settings {
             websocket: self.websocket.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 8282))),
+            reuse_port: self.reuse_port.unwrap_or(false),
             register: self.register.unwrap_or_else(|| {
                 vec![SocketAddr::from(([127, 0, 0, 1], 1238)), SocketAddr::from(([127, 0, 0, 1], 1236))]
             }),

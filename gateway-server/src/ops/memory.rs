@@ -1,0 +1,55 @@
+//! Gives memory back to the system once a crowd has gone.
+
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+
+use crate::shard::Hub;
+
+/// How often the clients are counted.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A peak below this is not worth the work.
+const MANY: usize = 1_000;
+
+/// Watches until the shards have ended.
+pub async fn watch(hub: &Hub) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let (Ok(peak), Ok(online)) = (hub.peak().await, hub.count(None).await) else { return };
+        if is_over(peak, online) {
+            hub.shrink().await;
+            // It walks through all that is free, and holds no thread of ours meanwhile.
+            let _ = spawn_blocking(trim_heap).await;
+        }
+    }
+}
+
+/// More than half of those who were connected at once have gone.
+fn is_over(peak: usize, online: usize) -> bool {
+    peak >= MANY && online < peak / 2
+}
+
+/// What was allocated one by one and freed lies between what is still in use: glibc keeps it unless it is asked.
+#[cfg(target_env = "gnu")]
+#[allow(unsafe_code)]
+fn trim_heap() {
+    // SAFETY: it takes no pointer, keeps what is in use where it is, and may be called from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Other allocators give back by themselves.
+#[cfg(not(target_env = "gnu"))]
+fn trim_heap() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_a_crowd_has_gone() {
+        assert!(is_over(5_000, 2_400) && is_over(1_000, 0));
+        assert!(!is_over(5_000, 2_600) && !is_over(900, 0));
+    }
+}
