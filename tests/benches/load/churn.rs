@@ -28,7 +28,7 @@ pub(crate) fn churn(server: &Running, spins: bool, time: Duration) -> anyhow::Re
         while meter.start.elapsed() < time
             && let Some(place) = empty.pop()
         {
-            let mut opening = Opening::begin(server.websocket, request.clone())?;
+            let mut opening = Opening::begin(None, server.websocket, request.clone())?;
             // Over loopback it is connected already.
             opening.advance(contender.greets())?;
             let interest = Interest::READABLE | Interest::WRITABLE;

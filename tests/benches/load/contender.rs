@@ -88,13 +88,8 @@ impl Contender {
         let mut ready = "ready ";
         let mut nginx_address = None;
         let command = match self {
-            Self::Ours => {
-                let mut command = Command::new(server_binary()?);
-                command.args(["--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0"]);
-                // Nothing but what is measured happens on the connections.
-                command.args(["--shards", "1", "--ping-interval", "0"]);
-                command
-            }
+            // Nothing but what is measured happens on the connections.
+            Self::Ours => ours(&["--websocket", "127.0.0.1:0", "--ping-interval", "0"])?,
             Self::Plain => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg(plain::ARGUMENT);
@@ -111,12 +106,8 @@ impl Contender {
             }
         };
         let (processes, line) = cores.as_server(ProcessGroup::start_silent(command, ready)).await?;
-        let value = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key));
         let (websocket, register) = match (self, nginx_address) {
-            (Self::Ours, _) => (
-                value("websocket=").context("websocket=")?.parse()?,
-                value("register=").context("register=")?.parse()?,
-            ),
+            (Self::Ours, _) => our_addresses(&line)?,
             (_, Some(address)) => (address, address),
             _ => {
                 let address = line.trim_start_matches("ready ").parse()?;
@@ -125,6 +116,30 @@ impl Contender {
         };
         Ok(Running { contender: self, websocket, register, processes, _folder: folder })
     }
+
+    /// Our server with its usual pings, on a port that it shares.
+    pub(crate) async fn sharing(cores: Cores, port: Option<SocketAddr>) -> anyhow::Result<Running> {
+        let port = port.map_or_else(|| "127.0.0.1:0".to_owned(), |port| port.to_string());
+        let command = ours(&["--reuse-port", "--websocket", &port])?;
+        let (processes, line) = cores.as_server(ProcessGroup::start_silent(command, "ready ")).await?;
+        let (websocket, register) = our_addresses(&line)?;
+        Ok(Running { contender: Self::Ours, websocket, register, processes, _folder: None })
+    }
+}
+
+fn ours(flags: &[&str]) -> anyhow::Result<Command> {
+    let mut command = Command::new(server_binary()?);
+    command.args(["--register", "127.0.0.1:0", "--shards", "1"]).args(flags);
+    Ok(command)
+}
+
+/// For clients and for PHP, out of the line that says that it is ready.
+fn our_addresses(line: &str) -> anyhow::Result<(SocketAddr, SocketAddr)> {
+    let value = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key));
+    Ok((
+        value("websocket=").context("websocket=")?.parse()?,
+        value("register=").context("register=")?.parse()?,
+    ))
 }
 
 impl Running {

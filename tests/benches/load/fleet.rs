@@ -1,7 +1,7 @@
 //! Many clients in one thread. One buffer takes what all of them read, and only ends of frames are looked for.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -61,6 +61,17 @@ impl Fleet {
         paths: impl IntoIterator<Item = String>,
         greets: bool,
     ) -> anyhow::Result<Vec<Vec<u8>>> {
+        self.connect_from(None, server, paths, greets)
+    }
+
+    /// As [`Fleet::connect`], with all clients at this address.
+    pub(crate) fn connect_from(
+        &mut self,
+        from: Option<IpAddr>,
+        server: SocketAddr,
+        paths: impl IntoIterator<Item = String>,
+        greets: bool,
+    ) -> anyhow::Result<Vec<Vec<u8>>> {
         let base = self.clients.len();
         let mut openings: Vec<Option<Opening>> = Vec::new();
         let mut greetings = Vec::new();
@@ -72,7 +83,7 @@ impl Fleet {
             while open < OPENINGS
                 && let Some(path) = paths.next()
             {
-                let mut opening = Opening::begin(server, handshake::request(server, &path))?;
+                let mut opening = Opening::begin(from, server, handshake::request(server, &path))?;
                 self.poll.registry().register(
                     &mut opening.socket,
                     Token(base + openings.len()),

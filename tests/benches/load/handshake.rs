@@ -1,12 +1,12 @@
 //! The opening handshake of a client: the request is the same for all but for its path, the answer is not verified.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use mio::net::TcpStream;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::frames::Header;
 
@@ -28,8 +28,12 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    pub(crate) fn begin(server: SocketAddr, request: Vec<u8>) -> io::Result<Self> {
-        Ok(Self { socket: TcpStream::connect(server)?, request, is_sent: false, answer: Vec::new() })
+    pub(crate) fn begin(from: Option<IpAddr>, server: SocketAddr, request: Vec<u8>) -> io::Result<Self> {
+        let socket = match from {
+            None => TcpStream::connect(server)?,
+            Some(from) => connect_from(from, server)?,
+        };
+        Ok(Self { socket, request, is_sent: false, answer: Vec::new() })
     }
 
     /// Goes on as far as it can. Once the answer is there, and the first message of a server that `greets`, gives what
@@ -66,6 +70,16 @@ impl Opening {
         let is_greeted =
             Header::read(rest).is_some_and(|header| rest.len() >= header.length + header.payload);
         Ok((is_greeted || !greets).then(|| rest.to_vec()))
+    }
+}
+
+fn connect_from(from: IpAddr, server: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    match socket.connect(&server.into()) {
+        Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Load on our server, on a plain send loop, and on other push servers where they are present, side by side in one run.
 //!
 //! `make bench` rewrites docs/performance.md, which says how to read the figures. With `ARGS=--quick` it takes a minute
-//! and writes nothing; further words choose the scenarios whose names contain one of them, and nothing is written either.
+//! and writes nothing; further words choose the scenarios whose names contain one of them, and nothing is written either. The
+//! word `million` alone holds a million connections, which takes ten gigabytes of memory.
 
 mod chart;
 mod churn;
@@ -11,6 +12,7 @@ mod fleet;
 mod frames;
 mod handshake;
 mod measure;
+mod million;
 mod plain;
 mod plan;
 mod publisher;
@@ -39,6 +41,9 @@ async fn main() -> anyhow::Result<()> {
 
     let is_quick = arguments.iter().any(|argument| argument == "--quick");
     let words: Vec<_> = arguments.into_iter().filter(|argument| !argument.starts_with("--")).collect();
+    if words == ["million"] {
+        return million::run(cores, 1_000_000).await;
+    }
     let mut plan = if is_quick { Plan::quick() } else { Plan::full() };
     let mut notes = Vec::new();
     let mut contenders = Vec::new();

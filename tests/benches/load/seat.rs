@@ -18,9 +18,13 @@ const MOST_PORTS: usize = 25_000;
 
 /// How many connections one process can have here, on either side.
 pub(crate) fn most_connections() -> anyhow::Result<usize> {
-    let limit = rlimit::getrlimit(rlimit::Resource::NOFILE)?.0 as usize;
     // Port numbers set a limit as well: a server has one address, and so have its clients.
-    Ok(limit.saturating_sub(OTHER_FILES).clamp(1, MOST_PORTS))
+    Ok(most_files()?.min(MOST_PORTS))
+}
+
+pub(crate) fn most_files() -> anyhow::Result<usize> {
+    let limit = rlimit::getrlimit(rlimit::Resource::NOFILE)?.0 as usize;
+    Ok(limit.saturating_sub(OTHER_FILES).max(1))
 }
 
 /// Server and clients end when it is dropped.

@@ -1,0 +1,150 @@
+//! As many idle connections as were asked for, with pings and pongs, and a broadcast that reaches them all.
+//!
+//! Where the limit of open files is too low for one server, several share the port; their clients come from as many
+//! addresses of loopback as it takes.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use nix::sched::{CloneFlags, unshare};
+
+use crate::contender::{Contender, Running};
+use crate::cores::Cores;
+use crate::fleet::Fleet;
+use crate::frames::{BINARY, PING, PONG, TEXT, push_masked};
+use crate::publisher::{Publisher, SHARED, Target};
+use crate::results::thousands;
+use crate::seat::{most_connections, most_files};
+
+/// The server's default; every client is pinged this often.
+const PING_INTERVAL: Duration = Duration::from_secs(25);
+/// How long the connections are held before the broadcast.
+const HOLD: Duration = PING_INTERVAL.saturating_mul(2);
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What has happened so far, told by all threads of clients.
+#[derive(Default)]
+struct Tally {
+    connected: AtomicUsize,
+    pongs: AtomicUsize,
+    messages: AtomicUsize,
+    is_over: AtomicBool,
+    /// Held by the thread that connects: more at once would overflow the listeners' queues.
+    turn: Mutex<()>,
+}
+
+pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> {
+    // The kernel spreads connections by chance: a twentieth is room for those that get more than their share.
+    let servers = connections.div_ceil(most_files()? * 19 / 20);
+    let mut running = vec![Contender::sharing(cores, None).await?];
+    while running.len() < servers {
+        running.push(Contender::sharing(cores, Some(running[0].websocket)).await?);
+    }
+    let server = running[0].websocket;
+    let (free, user) = (free_memory()?, memory(&running)?);
+
+    let tally = Arc::new(Tally::default());
+    let start = Instant::now();
+    let each = connections.div_ceil(connections.div_ceil(most_connections()?));
+    let threads: Vec<_> = (0..connections)
+        .step_by(each)
+        .enumerate()
+        .map(|(at, first)| {
+            let (tally, clients) = (Arc::clone(&tally), each.min(connections - first));
+            let from = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + 1 + at as u32).into();
+            std::thread::spawn(move || {
+                let result = crowd(server, from, clients, &tally);
+                // The others have nothing to wait for any more.
+                tally.is_over.fetch_or(result.is_err(), Ordering::Relaxed);
+                result
+            })
+        })
+        .collect();
+    let hold = || -> anyhow::Result<()> {
+        tally.wait(|| tally.connected.load(Ordering::Relaxed), connections)?;
+        let seconds = start.elapsed().as_secs_f64();
+        println!(
+            "{} connections over {servers} servers after {seconds:.0} s; {:.0} bytes each of the servers' memory, {:.1} GB \
+             of the machine's for both ends",
+            thousands(connections as f64),
+            memory(&running)?.saturating_sub(user) as f64 / connections as f64,
+            free.saturating_sub(free_memory()?) as f64 / 1e9,
+        );
+        std::thread::sleep(HOLD);
+        println!(
+            "{} pings answered by then, {} connections left",
+            thousands(tally.pongs.load(Ordering::Relaxed) as f64),
+            thousands(tally.connected.load(Ordering::Relaxed) as f64),
+        );
+        let mut publishers: Vec<Publisher> =
+            running.iter().map(Running::publisher).collect::<Result<_, _>>()?;
+        let start = Instant::now();
+        for publisher in &mut publishers {
+            publisher.publish(Target::All, b"to all")?;
+            publisher.flush()?;
+        }
+        tally.wait(|| tally.messages.load(Ordering::Relaxed), connections)?;
+        println!("a broadcast has reached all of them after {:.1} s", start.elapsed().as_secs_f64());
+        Ok(())
+    };
+    let held = hold();
+    tally.is_over.store(true, Ordering::Relaxed);
+    for thread in threads {
+        thread.join().ok().context("a thread of clients panicked")??;
+    }
+    held
+}
+
+/// Some of the clients, from one address, until all is over.
+fn crowd(server: SocketAddr, from: IpAddr, clients: usize, tally: &Tally) -> anyhow::Result<()> {
+    unshare(CloneFlags::CLONE_FILES)?;
+    let mut fleet = Fleet::new(false)?;
+    {
+        let _turn = tally.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let paths = (0..clients).map(|_| Contender::Ours.path(SHARED));
+        fleet.connect_from(Some(from), server, paths, Contender::Ours.greets())?;
+    }
+    tally.connected.fetch_add(clients, Ordering::Relaxed);
+    let mut pong = Vec::new();
+    push_masked(&mut pong, PONG, b"");
+    while !tally.is_over.load(Ordering::Relaxed) {
+        let mut result = Ok(());
+        fleet.turn(|_, client, opcode| match opcode {
+            PING => {
+                tally.pongs.fetch_add(1, Ordering::Relaxed);
+                if let Err(error) = client.send(&pong) {
+                    result = Err(error);
+                }
+            }
+            TEXT | BINARY => drop(tally.messages.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        })?;
+        result?;
+    }
+    Ok(())
+}
+
+impl Tally {
+    fn wait(&self, count: impl Fn() -> usize, expected: usize) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while count() < expected {
+            anyhow::ensure!(!self.is_over.load(Ordering::Relaxed), "clients had an error");
+            anyhow::ensure!(start.elapsed() < PATIENCE, "{} of {expected}, and no more come", count());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+fn memory(running: &[Running]) -> anyhow::Result<u64> {
+    running.iter().map(Running::memory).sum()
+}
+
+fn free_memory() -> anyhow::Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).context("MemAvailable")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+}
