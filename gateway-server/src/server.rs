@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::backend::bridge::Bridge;
-use crate::backend::{self, Port};
+use crate::backend::gatewayworker::GatewayWorker;
+use crate::backend::{self, Backend, Port};
 use crate::client::websocket::Kind;
 use crate::listener;
 use crate::ops::config::{MessageType, Settings};
@@ -53,10 +54,11 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             deflate: settings.deflate,
         },
     ));
-    let bridge = Arc::new(bridge);
+    let gatewayworker = GatewayWorker::new(settings.secret_key.clone(), node);
+    let backend = Arc::new(Backend { bridge, gatewayworker });
     for port in ports {
         let settings = backend::Settings { handshake_timeout: settings.handshake_timeout };
-        tasks.spawn(backend::serve(port, Arc::clone(&bridge), settings));
+        tasks.spawn(backend::serve(port, Arc::clone(&backend), settings));
     }
 
     tokio::select! {

@@ -1,6 +1,16 @@
 //! The register port: what PHP speaks. The first byte of a connection tells in which tongue.
 
 pub mod bridge;
+pub mod gatewayworker;
 mod port;
 
 pub use port::{Port, Settings, serve};
+
+use bridge::Bridge;
+use gatewayworker::GatewayWorker;
+
+/// What all connections of the register port share.
+pub struct Backend {
+    pub bridge: Bridge,
+    pub gatewayworker: GatewayWorker,
+}

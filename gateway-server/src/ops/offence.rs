@@ -16,12 +16,13 @@ pub enum Offence {
     Accept,
     Register,
     Login,
+    Call,
 }
 
 /// Lines of one kind in a window; the rest are counted.
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
-const KINDS: usize = Offence::Login as usize + 1;
+const KINDS: usize = Offence::Call as usize + 1;
 
 static THROTTLES: [Mutex<Throttle>; KINDS] = [const { Mutex::new(Throttle::NEW) }; KINDS];
 
@@ -57,6 +58,7 @@ impl Offence {
         Self::Accept,
         Self::Register,
         Self::Login,
+        Self::Call,
     ];
 
     fn name(self) -> &'static str {
@@ -68,6 +70,7 @@ impl Offence {
             Self::Accept => "accept",
             Self::Register => "register",
             Self::Login => "login",
+            Self::Call => "call",
         }
     }
 
@@ -80,6 +83,7 @@ impl Offence {
             Self::Accept => "cannot accept connections for a moment",
             Self::Register => "closed a connection on the register port",
             Self::Login => "refused a login on the register port",
+            Self::Call => "refused a call of GatewayWorker's classes",
         }
     }
 }

@@ -20,7 +20,7 @@ use super::desk::Desk;
 use super::inbox::Stopped;
 use super::index::Index;
 use super::numbers::Numbers;
-use super::questions::Scope;
+use super::questions::{Fields, Profile, Scope, Who};
 use super::run;
 use super::session::SessionError;
 use crate::client::websocket::Encoded;
@@ -221,6 +221,10 @@ impl Hub {
 
     pub async fn sessions(&self, scope: Scope) -> Result<Vec<(u32, Bytes)>, Stopped> {
         Ok(self.ask_all(move |clients| clients.sessions(&scope)).await?.concat())
+    }
+
+    pub async fn profiles(&self, who: Who, fields: Fields) -> Result<Vec<Profile>, Stopped> {
+        Ok(self.ask_all(move |clients| clients.profiles(&who, fields)).await?.concat())
     }
 
     /// Each uid once.

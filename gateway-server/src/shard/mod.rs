@@ -23,7 +23,7 @@ mod turn;
 pub use heartbeat::Heartbeat;
 pub use hub::{Hub, Name};
 pub use inbox::Stopped;
-pub use questions::Scope;
+pub use questions::{Fields, Profile, Scope, Who};
 pub use session::{MAX_SESSION, SessionError};
 
 use std::time::Duration;

@@ -172,6 +172,15 @@ pub enum CommandError {
     NotScalar(u8),
 }
 
+impl CommandError {
+    /// Whether somebody waits for a reply to the command.
+    pub fn is_of_query(&self) -> bool {
+        const QUERIES_WITH_JSON: [u8; 3] =
+            [number::BATCH_GET_CLIENT_ID_BY_UID, number::BATCH_GET_CLIENT_COUNT_BY_GROUP, number::SELECT];
+        matches!(self, Self::Json { command, .. } if QUERIES_WITH_JSON.contains(command))
+    }
+}
+
 impl Select {
     pub const SESSION: &'static str = "session";
     pub const UID: &'static str = "uid";

@@ -34,6 +34,10 @@ impl<'a> Writer<'a> {
         }
     }
 
+    pub fn empty_array(&mut self) {
+        self.out.extend_from_slice(b"a:0:{}");
+    }
+
     /// An array; `write` writes the key and the value of each item.
     pub fn array<T>(&mut self, items: impl ExactSizeIterator<Item = T>, mut write: impl FnMut(&mut Self, T)) {
         self.out.extend_from_slice(format!("a:{}:{{", items.len()).as_bytes());
