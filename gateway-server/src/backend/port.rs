@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use gateway_wire::bridge::PREFACE_FIRST_BYTE;
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
@@ -101,11 +101,18 @@ pub async fn serve(port: Port, backend: Arc<Backend>, settings: Settings) {
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     /// Asks the system at once, whatever is known of the socket. `WouldBlock` when there is nothing.
     fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Another handle of the same socket.
+    fn duplicate(&self) -> io::Result<Socket>;
 }
 
 impl<T: AsFd + AsyncRead + AsyncWrite + Send + Unpin> Stream for T {
     fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&*SockRef::from(self)).read(buffer)
+    }
+
+    fn duplicate(&self) -> io::Result<Socket> {
+        SockRef::from(self).try_clone()
     }
 }
 

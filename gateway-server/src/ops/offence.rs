@@ -17,12 +17,14 @@ pub enum Offence {
     Register,
     Login,
     Call,
+    BusyWorkers,
+    NoWorker,
 }
 
 /// Lines of one kind in a window; the rest are counted.
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
-const KINDS: usize = Offence::Call as usize + 1;
+const KINDS: usize = Offence::NoWorker as usize + 1;
 
 static THROTTLES: [Mutex<Throttle>; KINDS] = [const { Mutex::new(Throttle::NEW) }; KINDS];
 
@@ -59,6 +61,8 @@ impl Offence {
         Self::Register,
         Self::Login,
         Self::Call,
+        Self::BusyWorkers,
+        Self::NoWorker,
     ];
 
     fn name(self) -> &'static str {
@@ -71,6 +75,8 @@ impl Offence {
             Self::Register => "register",
             Self::Login => "login",
             Self::Call => "call",
+            Self::BusyWorkers => "busy-workers",
+            Self::NoWorker => "no-worker",
         }
     }
 
@@ -84,6 +90,8 @@ impl Offence {
             Self::Register => "closed a connection on the register port",
             Self::Login => "refused a login on the register port",
             Self::Call => "refused a call of GatewayWorker's classes",
+            Self::BusyWorkers => "stopped reading from a client until its worker has caught up",
+            Self::NoWorker => "lost an event of a client",
         }
     }
 }

@@ -7,6 +7,7 @@ mod clients;
 mod command;
 mod connection;
 mod desk;
+mod events;
 mod heartbeat;
 mod hub;
 mod inbox;
@@ -20,6 +21,7 @@ mod run;
 mod session;
 mod turn;
 
+pub use events::{BuiltIn, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use hub::{Hub, Name};
 pub use inbox::Stopped;

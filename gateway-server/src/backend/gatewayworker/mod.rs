@@ -1,11 +1,15 @@
 //! GatewayWorker's own protocols, so that its unmodified PHP classes can be used: the register's, which says where the
 //! gateways are, and the internal one of a gateway. Both are spoken on the register port.
 
+mod barrier;
+mod events;
 mod input;
 mod internal;
 mod orders;
+mod php_request;
 mod queries;
 mod register;
+mod worker;
 
 pub(super) use internal::serve as serve_internal;
 pub(super) use register::serve as serve_register;
@@ -18,6 +22,8 @@ use tracing::debug;
 use crate::ops::config::Secret;
 use crate::ops::offence::{self, Offence};
 use crate::shard::Stopped;
+use barrier::Barrier;
+use events::Encoder;
 use register::Gateways;
 
 /// What all connections share.
@@ -25,12 +31,19 @@ pub struct GatewayWorker {
     secret: Secret,
     /// The address that client ids name, at which PHP then looks for the client.
     node: SocketAddrV4,
+    /// Where clients connect.
+    gateway_port: u16,
     gateways: Gateways,
+    barrier: Barrier,
 }
 
 impl GatewayWorker {
-    pub fn new(secret: Secret, node: SocketAddrV4) -> Self {
-        Self { secret, node, gateways: Gateways::default() }
+    pub fn new(secret: Secret, node: SocketAddrV4, gateway_port: u16) -> Self {
+        Self { secret, node, gateway_port, gateways: Gateways::default(), barrier: Barrier::default() }
+    }
+
+    fn encoder(&self) -> Encoder {
+        Encoder { node: self.node, gateway_port: self.gateway_port }
     }
 
     fn check_secret(&self, given: &str) -> Result<(), Ended> {
