@@ -155,6 +155,12 @@ async fn a_restart_of_all_workers_forgets_nobody() -> anyhow::Result<()> {
     let left = format!("close {} after 1", leaves.id);
     let mut leaves = leaves;
     ask(&mut leaves, "hello").await?;
+    // The worker answers first and gives the session back afterwards.
+    for (client, messages) in [(&stays, "\"messages\":0"), (&leaves, "\"messages\":1")] {
+        let session = format!("getSession('{}')", client.id);
+        let has_come = async || Ok(by_extension(&server, &session).await?.contains(messages));
+        eventually("the session", true, has_come).await?;
+    }
     drop(workers);
     server.logs("a worker has gone").await?;
     stays.send(Message::text("anybody there?")).await?;

@@ -20,6 +20,8 @@ use crate::shard::Hub;
 const BATCH: usize = 256 << 10;
 /// How long what the last worker left waits for the next one: about a restart of all of them.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a process that takes no more events may still give orders.
+const LAST_ORDERS: Duration = Duration::from_secs(1);
 /// Connections to other machines are kept alive, as GatewayWorker does.
 const PING: Duration = Duration::from_secs(25);
 
@@ -46,7 +48,12 @@ pub(super) async fn serve(mut session: Session<'_>, socket: Box<dyn Stream>, nam
     let (mut reader, mut writer) = tokio::io::split(socket);
     let Err(ended) = tokio::select! {
         result = session.obey_worker(&mut reader, &handle) => result,
-        result = outgoing.run(&worker, hub, &mut writer) => result,
+        result = async {
+            let result = outgoing.run(&worker, hub, &mut writer).await;
+            // It takes no more events, but what it ordered before is still to be read, up to the end.
+            tokio::time::sleep(LAST_ORDERS).await;
+            result
+        } => result,
     };
     let is_orphaned = router.leave(&worker, outgoing.unsent());
     drop((reader, writer, handle));
