@@ -24,7 +24,7 @@ pub use demo::{ALICE, BOB, Demo, Page, User, Visit};
 pub use eventually::eventually;
 pub use kernel::unread_by_peer;
 pub use network::on_default_ports;
-pub use original::OriginalStack;
+pub use original::{OriginalGateway, OriginalStack};
 pub use php::{php, run_script};
 pub use php_peer::{PhpPeer, new_producer};
 pub use process_group::ProcessGroup;

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::process::Stdio;
 
 use gateway_tests::{
-    BusinessWorkers, Client, Greeted, OriginalStack, Server, eventually, php, root, skip, soon,
+    BusinessWorkers, Client, Greeted, OriginalGateway, OriginalStack, Server, eventually, php, root, skip,
+    soon,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -225,5 +226,37 @@ async fn both_clients_and_workers_share_one_gateway() -> anyhow::Result<()> {
     assert_eq!(client.text().await?, "to blue");
     let answer = ask(&mut client, "hello").await?;
     assert_eq!(answer["session"]["from"], "the extension");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_gateway_of_gatewayworker_may_stand_beside_ours() -> anyhow::Result<()> {
+    if is_missing("a_gateway_of_gatewayworker_may_stand_beside_ours") {
+        return Ok(());
+    }
+    let server = Server::start(&["--shards", "2"]).await?;
+    let _workers = BusinessWorkers::start(server.register[0], 1, "").await?;
+    let original = OriginalGateway::start(server.register[0]).await?;
+    serving(&server, 1).await?;
+    // The worker learns of it from our register, and greets its clients too.
+    let greets = async || Ok(Client::connect(original.websocket).await.is_ok());
+    eventually("the other gateway serves", true, greets).await?;
+
+    let mut here = Client::connect(server.websocket).await?;
+    let mut there = Client::connect(original.websocket).await?;
+    assert_ne!(here.id.node, there.id.node);
+    for client in [&mut here, &mut there] {
+        ask(client, "join red").await?;
+    }
+    let both = async || by_client(&server, "getClientIdCountByGroup('red')").await;
+    eventually("both are counted", "2".to_owned(), both).await?;
+    by_client(&server, "sendToGroup('red', 'to both')").await?;
+    for client in [&mut here, &mut there] {
+        assert_eq!(client.text().await?, "to both");
+    }
+    for client in [&mut here, &mut there] {
+        by_client(&server, &format!("sendToClient('{}', 'to you')", client.id)).await?;
+        assert_eq!(client.text().await?, "to you");
+    }
     Ok(())
 }
