@@ -63,10 +63,10 @@ impl WorkerPeer {
         })
     }
 
-    /// The next event, which must be of this kind. The handshake that follows a connect is passed over.
+    /// The next event, which must be of this kind. Handshakes are passed over.
     pub async fn told_of(&mut self, kind: EventKind) -> anyhow::Result<Told> {
         let mut told = self.told().await?;
-        if told.kind == EventKind::WebsocketConnect && kind != EventKind::WebsocketConnect {
+        while told.kind == EventKind::WebsocketConnect && kind != EventKind::WebsocketConnect {
             told = self.told().await?;
         }
         ensure!(told.kind == kind, "{told:?} instead of {kind:?}");

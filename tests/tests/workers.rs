@@ -118,7 +118,6 @@ async fn the_worker_with_the_fewest_clients_gets_the_next_and_keeps_it() -> anyh
     for (number, worker) in workers.iter_mut().enumerate() {
         for _ in 0..5 {
             homes.insert(worker.told_of(EventKind::Connect).await?.client, number);
-            worker.told_of(EventKind::WebsocketConnect).await?;
         }
     }
     // Whoever comes last has the fewest.
@@ -126,7 +125,6 @@ async fn the_worker_with_the_fewest_clients_gets_the_next_and_keeps_it() -> anyh
     for _ in 0..5 {
         sockets.push(connect(&server).await?);
         last.told_of(EventKind::Connect).await?;
-        last.told_of(EventKind::WebsocketConnect).await?;
     }
     for round in 0..3 {
         for socket in &mut sockets {
@@ -153,7 +151,6 @@ async fn clients_of_a_worker_that_went_go_on_with_another() -> anyhow::Result<()
     for _ in 0..10 {
         sockets.push(connect(&server).await?);
         first.told_of(EventKind::Connect).await?;
-        first.told_of(EventKind::WebsocketConnect).await?;
     }
     let mut second = join(&mut server, "w:1").await?;
     drop(first);
@@ -329,7 +326,6 @@ async fn a_stop_tells_workers_that_their_clients_have_gone() -> anyhow::Result<(
     for _ in 0..10 {
         sockets.push(connect(&server).await?);
         worker.told_of(EventKind::Connect).await?;
-        worker.told_of(EventKind::WebsocketConnect).await?;
     }
     server.signal(Signal::SIGTERM)?;
     for socket in &mut sockets {

@@ -19,7 +19,7 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     Connect,
-    /// Follows a connect at once.
+    /// Follows the connect of the same client, perhaps with those of others in between.
     Handshake(Box<Handshake>),
     Message(Bytes),
     Close,
