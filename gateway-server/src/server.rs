@@ -10,12 +10,17 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::backend::bridge::Bridge;
-use crate::backend::{self, Port};
+use crate::backend::gatewayworker::GatewayWorker;
+use crate::backend::workers::{Mode, Router, Sinks};
+use crate::backend::{self, Backend, Port};
 use crate::client::websocket::Kind;
 use crate::listener;
-use crate::ops::config::{MessageType, Settings};
+use crate::ops::config::{EventHandlers, MessageType, Settings};
 use crate::ops::{descriptors, memory, offence};
 use crate::shard::{self, Heartbeat, Hub};
+
+/// How long a stop waits for workers to be told that their clients have gone.
+const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Runs until SIGTERM or SIGINT, and then until the clients have been told.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
@@ -38,10 +43,17 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         MessageType::Binary => Kind::Binary,
     };
     let node = settings.node.unwrap_or_else(|| node_address(&ports));
-    let hub = Arc::new(start_shards(&settings, node, kind)?);
+    let mode = match settings.events {
+        EventHandlers::BuiltIn => Mode::BuiltIn,
+        EventHandlers::Workers => Mode::Workers,
+        EventHandlers::Auto => Mode::Auto,
+    };
+    let workers = Arc::new(Router::new(mode, settings.worker_buffer_bytes));
+    let hub = Arc::new(start_shards(&settings, node, kind, Sinks(Arc::clone(&workers)))?);
     let instance = u64::from_ne_bytes(random()?);
     let bridge = Bridge::new(Arc::clone(&hub), settings.secret_key.clone(), instance, node, kind);
     announce(&settings, &websocket, &ports)?;
+    let websocket_port = websocket.local_addr()?.port();
 
     let mut tasks = JoinSet::new();
     tasks.spawn(listener::serve(
@@ -53,10 +65,11 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             deflate: settings.deflate,
         },
     ));
-    let bridge = Arc::new(bridge);
+    let gatewayworker = GatewayWorker::new(settings.secret_key.clone(), node, websocket_port);
+    let backend = Arc::new(Backend { bridge, gatewayworker, workers: Arc::clone(&workers) });
     for port in ports {
         let settings = backend::Settings { handshake_timeout: settings.handshake_timeout };
-        tasks.spawn(backend::serve(port, Arc::clone(&bridge), settings));
+        tasks.spawn(backend::serve(port, Arc::clone(&backend), settings));
     }
 
     tokio::select! {
@@ -69,6 +82,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     tasks.shutdown().await;
     hub.stop(settings.stop_timeout).await;
     tokio::task::spawn_blocking(move || hub.join_threads()).await?;
+    if tokio::time::timeout(LAST_EVENTS, workers.emptied()).await.is_err() {
+        warn!("the workers did not take their last events in time");
+    }
     for (offence, total) in offence::totals() {
         info!(offence, total, "since the start");
     }
@@ -76,7 +92,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start_shards(settings: &Settings, node: SocketAddrV4, kind: Kind) -> anyhow::Result<Hub> {
+fn start_shards(settings: &Settings, node: SocketAddrV4, kind: Kind, sinks: Sinks) -> anyhow::Result<Hub> {
     let shards = match settings.shards {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         shards => shards,
@@ -93,7 +109,7 @@ fn start_shards(settings: &Settings, node: SocketAddrV4, kind: Kind) -> anyhow::
         },
         close_timeout: settings.close_timeout,
     };
-    Hub::start(shards, random()?, &shard_settings).context("cannot start the shards")
+    Hub::start(shards, random()?, &shard_settings, Box::new(sinks)).context("cannot start the shards")
 }
 
 /// The first register address that other machines could use, or loopback.

@@ -3,8 +3,9 @@
 //
 //   php scenario.php REGISTER CLIENT_ID CLIENT_ID CLIENT_ID CLIENT_ID CLIENT_ID CLIENT_ID
 //
-// With GATEWAYCLIENT_PATH set it runs on the original class, else on the extension. Client ids are printed as "client 0"
-// and so on, and whatever has no promised order is sorted, so that both print the same.
+// With GATEWAYCLIENT_PATH set it runs on the original class, or another one that CLASS names, else on the extension. Client
+// ids are printed as "client 0" and so on, and whatever has no promised order is sorted, so that all print the same.
+// Methods that the class does not have are left out.
 
 use GatewayClient\Gateway;
 
@@ -14,7 +15,13 @@ if (getenv('GATEWAYCLIENT_PATH')) {
 // The original promises no order between calls, so each must have taken effect before the next.
 $settle = (int) getenv('SETTLE');
 
-Gateway::$registerAddress = $argv[1];
+/** @var class-string<Gateway> $class */
+$class = getenv('CLASS') ?: Gateway::class;
+$class::$registerAddress = $argv[1];
+$class::$secretKey = (string) getenv('SECRET_KEY');
+if (getenv('PERSISTENT') !== false) {
+    $class::$persistentConnection = (bool) getenv('PERSISTENT');
+}
 $c = array_slice($argv, 2);
 
 $gone = substr($c[0], 0, 12) . 'ffffffff';
@@ -50,9 +57,12 @@ function sorted(mixed $value): mixed
 
 function call(string $method, mixed ...$arguments): void
 {
-    global $settle;
+    global $settle, $class;
+    if (!method_exists($class, $method)) {
+        return;
+    }
     try {
-        $result = Gateway::$method(...$arguments);
+        $result = $class::$method(...$arguments);
     } catch (\Exception $exception) {
         $result = 'Exception: ' . $exception->getMessage();
     }

@@ -7,6 +7,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use gateway_wire::ClientId;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::soon;
@@ -24,13 +25,17 @@ impl Client {
     }
 
     pub async fn over(tcp: TcpStream) -> anyhow::Result<Self> {
-        let address = tcp.peer_addr()?;
-        let handshake = tokio_tungstenite::client_async(format!("ws://{address}/"), tcp);
-        let (mut socket, _) = soon("the websocket handshake", handshake).await??;
-        let init = next_text(&mut socket).await?;
-        let init: serde_json::Value = serde_json::from_str(&init)?;
-        anyhow::ensure!(init["type"] == "init", "{init} is no init message");
-        Ok(Self { id: init["client_id"].as_str().context("client_id")?.parse()?, socket })
+        Ok(Greeted::over(tcp, "/", &[]).await?.client)
+    }
+
+    /// The websocket alone, whoever may greet it, and whether or not.
+    pub async fn shake_hands(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> anyhow::Result<WebSocketStream<TcpStream>> {
+        let tcp = soon("connecting", TcpStream::connect(address)).await??;
+        shake_hands(tcp, path, headers).await
     }
 
     /// The next message, which must be text. Pings are answered on the way.
@@ -65,6 +70,45 @@ impl Client {
         soon("closing", self.socket.close(None)).await??;
         self.gone().await
     }
+}
+
+/// A client and the whole message that it was greeted by.
+pub struct Greeted {
+    pub client: Client,
+    pub init: serde_json::Value,
+}
+
+impl Greeted {
+    pub async fn connect(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> anyhow::Result<Self> {
+        let tcp = soon("connecting", TcpStream::connect(address)).await??;
+        Self::over(tcp, path, headers).await
+    }
+
+    async fn over(tcp: TcpStream, path: &str, headers: &[(&'static str, &str)]) -> anyhow::Result<Self> {
+        let mut socket = shake_hands(tcp, path, headers).await?;
+        let init = next_text(&mut socket).await?;
+        let init: serde_json::Value = serde_json::from_str(&init)?;
+        anyhow::ensure!(init["type"] == "init", "{init} is no init message");
+        let id = init["client_id"].as_str().context("client_id")?.parse()?;
+        Ok(Self { client: Client { id, socket }, init })
+    }
+}
+
+async fn shake_hands(
+    tcp: TcpStream,
+    path: &str,
+    headers: &[(&'static str, &str)],
+) -> anyhow::Result<WebSocketStream<TcpStream>> {
+    let mut request = format!("ws://{}{path}", tcp.peer_addr()?).into_client_request()?;
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse()?);
+    }
+    let handshake = tokio_tungstenite::client_async(request, tcp);
+    Ok(soon("the websocket handshake", handshake).await??.0)
 }
 
 async fn next_message(socket: &mut WebSocketStream<TcpStream>) -> anyhow::Result<Message> {

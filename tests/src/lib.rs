@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod browser;
+mod business_workers;
 mod client;
 mod demo;
 mod eventually;
@@ -13,20 +14,23 @@ mod php_peer;
 mod process_group;
 mod proxy;
 mod server;
+mod worker_peer;
 
 pub use artifacts::{extension, root, server_binary, skip};
 pub use browser::{Browser, Tab};
-pub use client::Client;
+pub use business_workers::BusinessWorkers;
+pub use client::{Client, Greeted};
 pub use demo::{ALICE, BOB, Demo, Page, User, Visit};
 pub use eventually::eventually;
 pub use kernel::unread_by_peer;
 pub use network::on_default_ports;
-pub use original::OriginalStack;
+pub use original::{OriginalGateway, OriginalStack};
 pub use php::{php, run_script};
 pub use php_peer::{PhpPeer, new_producer};
 pub use process_group::ProcessGroup;
 pub use proxy::ResettingProxy;
 pub use server::Server;
+pub use worker_peer::{Told, WorkerPeer};
 
 use std::time::Duration;
 

@@ -53,6 +53,30 @@ impl Drop for OriginalStack {
     }
 }
 
+/// A gateway of GatewayWorker that registers elsewhere. Stopped when dropped.
+pub struct OriginalGateway {
+    pub websocket: SocketAddr,
+    _processes: ProcessGroup,
+    _data: tempfile::TempDir,
+}
+
+impl OriginalGateway {
+    pub async fn start(register: SocketAddr) -> anyhow::Result<Self> {
+        let [websocket, internal] = [free_port()?, free_port()?];
+        let data = tempfile::tempdir()?;
+        let mut command = Command::new("php");
+        command
+            .arg(root().join("tests/php/gatewayworker/gateway.php"))
+            .arg("start")
+            .env("WEBSOCKET", websocket.to_string())
+            .env("REGISTER", register.to_string())
+            .env("INTERNAL", internal.port().to_string())
+            .env("STACK_DATA", data.path());
+        let (processes, _) = ProcessGroup::start(command, "Start success").await?;
+        Ok(Self { websocket, _processes: processes, _data: data })
+    }
+}
+
 /// It cannot pick a port itself.
 fn free_port() -> anyhow::Result<SocketAddr> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)

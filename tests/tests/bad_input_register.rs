@@ -37,8 +37,6 @@ async fn garbage_is_closed_with_a_log_line() -> anyhow::Result<()> {
     let mut honest = PhpPeer::connect(server.register[0]).await?;
     assert_eq!(say(&server, b"GET / HTTP/1.1\r\n\r\n").await?, []);
     server.logs("its first byte 0x47 opens no protocol").await?;
-    assert_eq!(say(&server, b"{\"event\":\"worker_connect\"}\n").await?, []);
-    server.logs("GatewayWorker's PHP classes").await?;
     assert_eq!(
         error(&say(&server, b"\xc1XY\x01").await?),
         "the first bytes are not those of a gateway bridge"

@@ -1,7 +1,7 @@
 //! The whole class gives the same results, and every client the same messages, as on GatewayWorker.
 //!
 //! tests/php/scenario.expected holds what the original stack gave. Where its sources are present the test gets it anew
-//! and compares; with RECORD=1 it writes the file.
+//! and compares; with RECORD=1 it writes the file. Its client classes are tried on our server too.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -41,11 +41,20 @@ async fn transcript(mut php: Command, websocket: SocketAddr, register: SocketAdd
     Ok(transcript)
 }
 
-async fn original_transcript() -> anyhow::Result<String> {
-    let stack = OriginalStack::start().await?;
+/// PHP for the original client. It promises no order between calls, so that each has some time to take effect.
+fn original_php() -> Command {
     let mut php = Command::new("php");
     php.arg("-n").env("SETTLE", "3000");
-    transcript(php, stack.websocket, stack.register).await
+    php
+}
+
+async fn original_transcript() -> anyhow::Result<String> {
+    let stack = OriginalStack::start().await?;
+    transcript(original_php(), stack.websocket, stack.register).await
+}
+
+fn recorded() -> anyhow::Result<String> {
+    std::fs::read_to_string(root().join("tests/php/scenario.expected")).context("what was recorded")
 }
 
 #[tokio::test]
@@ -54,8 +63,49 @@ async fn the_extension_gives_what_the_original_gives() -> anyhow::Result<()> {
     let mut php = php()?;
     php.env_remove("GATEWAYCLIENT_PATH");
     let ours = transcript(php, server.websocket, server.register[0]).await?;
-    let expected = std::fs::read_to_string(root().join("tests/php/scenario.expected"))?;
-    assert_same(&ours, &expected)
+    assert_same(&ours, &recorded()?)
+}
+
+#[tokio::test]
+async fn the_original_client_gives_the_same_on_our_server() -> anyhow::Result<()> {
+    if let Some(variable) = OriginalStack::missing() {
+        let reason = format!("{variable} does not name its sources");
+        skip("the_original_client_gives_the_same_on_our_server", &reason);
+        return Ok(());
+    }
+    for (secret, persistent) in [("", "0"), ("", "1"), ("geheim", "0"), ("geheim", "1")] {
+        let server = Server::start_with(|command| {
+            command.args(["--shards", "2"]).env("GATEWAY_SECRET_KEY", secret);
+        })
+        .await?;
+        let mut php = original_php();
+        php.env("SECRET_KEY", secret).env("PERSISTENT", persistent);
+        let ours = transcript(php, server.websocket, server.register[0]).await?;
+        assert_same(&ours, &recorded()?)
+            .with_context(|| format!("secret {secret:?}, persistent {persistent}"))?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_class_of_gatewayworker_itself_gives_the_same_on_our_server() -> anyhow::Result<()> {
+    if let Some(variable) = OriginalStack::missing() {
+        let reason = format!("{variable} does not name its sources");
+        skip("the_class_of_gatewayworker_itself_gives_the_same_on_our_server", &reason);
+        return Ok(());
+    }
+    // Only the client has these.
+    const MISSING: [&str; 3] = ["isUidsOnline", "batchGetClientIdByUid", "batchGetClientIdCountByGroup"];
+    let is_there = |line: &&str| !MISSING.iter().any(|method| line.starts_with(&format!("[\"{method}\"")));
+    let expected: String = recorded()?.lines().filter(is_there).map(|line| format!("{line}\n")).collect();
+    for persistent in ["0", "1"] {
+        let server = Server::start(&["--shards", "2"]).await?;
+        let mut php = original_php();
+        php.env("CLASS", r"GatewayWorker\Lib\Gateway").env("PERSISTENT", persistent);
+        let ours = transcript(php, server.websocket, server.register[0]).await?;
+        assert_same(&ours, &expected).with_context(|| format!("persistent {persistent}"))?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
@@ -69,7 +119,7 @@ async fn the_original_gives_what_was_recorded_of_it() -> anyhow::Result<()> {
     if std::env::var_os("RECORD").is_some() {
         return std::fs::write(file, original).context("recording");
     }
-    assert_same(&original, &std::fs::read_to_string(file)?)
+    assert_same(&original, &recorded()?)
 }
 
 fn assert_same(got: &str, expected: &str) -> anyhow::Result<()> {

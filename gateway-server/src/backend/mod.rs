@@ -1,6 +1,22 @@
 //! The register port: what PHP speaks. The first byte of a connection tells in which tongue.
 
 pub mod bridge;
+pub mod gatewayworker;
 mod port;
+pub mod workers;
 
 pub use port::{Port, Settings, serve};
+
+use std::sync::Arc;
+
+use bridge::Bridge;
+use gatewayworker::GatewayWorker;
+use workers::Router;
+
+/// What all connections of the register port share.
+pub struct Backend {
+    pub bridge: Bridge,
+    pub gatewayworker: GatewayWorker,
+    /// Who handles events.
+    pub workers: Arc<Router>,
+}

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use gateway_wire::bridge::PREFACE_FIRST_BYTE;
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 
-use super::bridge::{self, Bridge};
+use super::{Backend, bridge, gatewayworker};
 use crate::listener::{bind_tcp, pause_after_failed_accept};
 use crate::ops::offence::{self, Offence};
 
@@ -70,7 +70,7 @@ impl Drop for SocketFile {
 }
 
 /// Accepts until the task is dropped.
-pub async fn serve(port: Port, bridge: Arc<Bridge>, settings: Settings) {
+pub async fn serve(port: Port, backend: Arc<Backend>, settings: Settings) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -85,10 +85,10 @@ pub async fn serve(port: Port, bridge: Arc<Bridge>, settings: Settings) {
         };
         match accepted {
             Ok((peer, socket)) => {
-                let bridge = Arc::clone(&bridge);
+                let backend = Arc::clone(&backend);
                 let timeout = settings.handshake_timeout;
                 tokio::spawn(async move {
-                    greet(socket, peer, &bridge, timeout).await;
+                    greet(socket, peer, &backend, timeout).await;
                     drop(place);
                 });
             }
@@ -101,15 +101,22 @@ pub async fn serve(port: Port, bridge: Arc<Bridge>, settings: Settings) {
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     /// Asks the system at once, whatever is known of the socket. `WouldBlock` when there is nothing.
     fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Another handle of the same socket.
+    fn duplicate(&self) -> io::Result<Socket>;
 }
 
 impl<T: AsFd + AsyncRead + AsyncWrite + Send + Unpin> Stream for T {
     fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&*SockRef::from(self)).read(buffer)
     }
+
+    fn duplicate(&self) -> io::Result<Socket> {
+        SockRef::from(self).try_clone()
+    }
 }
 
-async fn greet(mut socket: Box<dyn Stream>, peer: Option<SocketAddr>, bridge: &Bridge, timeout: Duration) {
+async fn greet(mut socket: Box<dyn Stream>, peer: Option<SocketAddr>, backend: &Backend, timeout: Duration) {
     let mut first = [0; 1];
     match tokio::time::timeout(timeout, socket.read_exact(&mut first)).await {
         Ok(Ok(_)) => {}
@@ -122,12 +129,10 @@ async fn greet(mut socket: Box<dyn Stream>, peer: Option<SocketAddr>, bridge: &B
         }
     }
     match first[0] {
-        PREFACE_FIRST_BYTE => bridge::serve(socket, peer, bridge, timeout).await,
-        b'{' | 0 => {
-            let detail = "it speaks a protocol of GatewayWorker's PHP classes, which is not served: \
-                install the PHP extension, whose class Gateway takes their place";
-            offence::report(Offence::Register, peer, &detail);
-        }
+        PREFACE_FIRST_BYTE => bridge::serve(socket, peer, &backend.bridge, timeout).await,
+        b'{' => gatewayworker::serve_register(socket, peer, &backend.gatewayworker, timeout).await,
+        // The length of a packet is below 2²⁴, and comes first.
+        0 => gatewayworker::serve_internal(socket, peer, backend, timeout).await,
         other => {
             let detail = format!("its first byte {other:#04x} opens no protocol that is spoken here");
             offence::report(Offence::Register, peer, &detail);

@@ -19,5 +19,5 @@ pub const NOT_UTF8: Close = Close { code: 1007, reason: "not UTF-8" };
 pub const MESSAGE_TOO_BIG: Close = Close { code: 1009, reason: "message too big" };
 /// It read so slowly that over `outbox_bytes` waited for it. What waited is lost; reconnect after a moment.
 pub const TOO_SLOW: Close = Close { code: 4008, reason: "reads too slowly" };
-/// No connection number was free. Reconnect at once.
+/// No connection number was free, or no worker is there to handle events (`events = workers`). Reconnect after a moment.
 pub const TRY_AGAIN: Close = Close { code: 1013, reason: "try again" };

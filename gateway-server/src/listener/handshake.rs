@@ -8,7 +8,9 @@ use tokio_tungstenite::tungstenite::handshake::machine::TryParse as _;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
+use super::Established;
 use crate::client::websocket::{DEFLATE_ACCEPTED, is_deflate_offered};
+use crate::shard::Handshake;
 
 /// Longest request, in bytes, with all its headers.
 const MAX_REQUEST: usize = 16 << 10;
@@ -23,11 +25,15 @@ const NOT_A_WEBSOCKET: &str = "HTTP/1.1 426 Upgrade Required\r\n\
     \r\n\
     This is a websocket port: connect to it with ws://.\r\n";
 
-/// Shakes hands. On an error, the peer has been told and the socket is to be dropped. Gives whether messages may be
-/// compressed, which they may if both sides want it.
-pub(super) async fn websocket(socket: &mut TcpStream, deflate: bool) -> Result<bool, Box<Error>> {
-    let error = match shake(socket, deflate).await {
-        Ok(deflate) => return Ok(deflate),
+/// Shakes hands. On an error, the peer has been told and the socket is to be dropped. Messages may be compressed if both
+/// sides want it; how the client came is kept if somebody `wants` it.
+pub(super) async fn websocket(
+    socket: &mut TcpStream,
+    deflate: bool,
+    wants: bool,
+) -> Result<Established, Box<Error>> {
+    let error = match shake(socket, deflate, wants).await {
+        Ok(established) => return Ok(established),
         Err(error) => error,
     };
     if speaks_http(&error) && socket.write_all(NOT_A_WEBSOCKET.as_bytes()).await.is_ok() {
@@ -39,7 +45,7 @@ pub(super) async fn websocket(socket: &mut TcpStream, deflate: bool) -> Result<b
     Err(error)
 }
 
-async fn shake(socket: &mut TcpStream, deflate: bool) -> Result<bool, Box<Error>> {
+async fn shake(socket: &mut TcpStream, deflate: bool, wants: bool) -> Result<Established, Box<Error>> {
     let request = read_request(socket).await?;
     let mut response = create_response(&request).map_err(Box::new)?;
     let deflate = deflate && is_deflate_offered(request.headers());
@@ -50,7 +56,24 @@ async fn shake(socket: &mut TcpStream, deflate: bool) -> Result<bool, Box<Error>
     let mut bytes = Vec::with_capacity(256);
     write_response(&mut bytes, &response).map_err(Box::new)?;
     socket.write_all(&bytes).await.map_err(|error| Box::new(error.into()))?;
-    Ok(deflate)
+    Ok(Established { takes_deflated: deflate, handshake: wants.then(|| Box::new(handshake(&request))) })
+}
+
+fn handshake(request: &Request) -> Handshake {
+    let mut headers: Vec<(String, Vec<u8>)> = Vec::with_capacity(request.headers().len());
+    for (name, value) in request.headers() {
+        match headers.last_mut() {
+            // Several headers of one name are as good as one with all their values.
+            Some((last, values)) if last == name.as_str() => {
+                values.push(b',');
+                values.extend_from_slice(value.as_bytes());
+            }
+            _ => headers.push((name.to_string(), value.as_bytes().to_vec())),
+        }
+    }
+    let uri = request.uri();
+    let uri = uri.path_and_query().map_or_else(|| uri.to_string(), |uri| uri.as_str().to_owned());
+    Handshake { uri, headers }
 }
 
 /// However small the pieces that it comes in.

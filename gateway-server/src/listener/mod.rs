@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tracing::debug;
 
 use crate::ops::offence::{self, Offence};
-use crate::shard::Hub;
+use crate::shard::{Handshake, Hub};
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -23,6 +23,12 @@ pub struct Settings {
     pub max_handshakes: usize,
     /// Whether clients may have their messages compressed.
     pub deflate: bool,
+}
+
+/// What the opening handshake gave.
+struct Established {
+    takes_deflated: bool,
+    handshake: Option<Box<Handshake>>,
 }
 
 /// Accepts until the task is dropped.
@@ -50,9 +56,9 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, settings: Settings) {
 async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
     let peer = socket.peer_addr().ok();
     let timeout = settings.handshake_timeout;
-    let handshake = handshake::websocket(&mut socket, settings.deflate);
-    let takes_deflated = match tokio::time::timeout(timeout, handshake).await {
-        Ok(Ok(takes_deflated)) => takes_deflated,
+    let handshake = handshake::websocket(&mut socket, settings.deflate, hub.wants_handshakes());
+    let Established { takes_deflated, handshake } = match tokio::time::timeout(timeout, handshake).await {
+        Ok(Ok(established)) => established,
         Ok(Err(refusal)) => return offence::report(Offence::NotWebsocket, peer, &refusal),
         Err(_) => {
             let detail = format!("no handshake within {timeout:?} (handshake_timeout)");
@@ -62,7 +68,7 @@ async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
     let handed_over = prepare(&socket).and_then(|()| socket.into_std());
     match handed_over {
         Ok(socket) => {
-            if hub.adopt(socket, takes_deflated).await.is_err() {
+            if hub.adopt(socket, takes_deflated, handshake).await.is_err() {
                 debug!("a client came while the server stops");
             }
         }

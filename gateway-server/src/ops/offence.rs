@@ -16,12 +16,15 @@ pub enum Offence {
     Accept,
     Register,
     Login,
+    Call,
+    BusyWorkers,
+    NoWorker,
 }
 
 /// Lines of one kind in a window; the rest are counted.
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
-const KINDS: usize = Offence::Login as usize + 1;
+const KINDS: usize = Offence::NoWorker as usize + 1;
 
 static THROTTLES: [Mutex<Throttle>; KINDS] = [const { Mutex::new(Throttle::NEW) }; KINDS];
 
@@ -57,6 +60,9 @@ impl Offence {
         Self::Accept,
         Self::Register,
         Self::Login,
+        Self::Call,
+        Self::BusyWorkers,
+        Self::NoWorker,
     ];
 
     fn name(self) -> &'static str {
@@ -68,6 +74,9 @@ impl Offence {
             Self::Accept => "accept",
             Self::Register => "register",
             Self::Login => "login",
+            Self::Call => "call",
+            Self::BusyWorkers => "busy-workers",
+            Self::NoWorker => "no-worker",
         }
     }
 
@@ -80,6 +89,9 @@ impl Offence {
             Self::Accept => "cannot accept connections for a moment",
             Self::Register => "closed a connection on the register port",
             Self::Login => "refused a login on the register port",
+            Self::Call => "refused a call of GatewayWorker's classes",
+            Self::BusyWorkers => "stopped reading from a client until its worker has caught up",
+            Self::NoWorker => "lost an event of a client",
         }
     }
 }

@@ -52,14 +52,20 @@ impl Clients {
         self.online.get(&number).map(|key| *key as usize)
     }
 
+    /// Whether a connection is the one that its number finds.
+    pub(super) fn holds_its_number(&self, key: usize) -> bool {
+        self.online.get(&self.connections[key].number) == Some(&(key as u32))
+    }
+
     pub(super) fn online(&self) -> impl ExactSizeIterator<Item = usize> {
         self.online.values().map(|key| *key as usize)
     }
 
     /// Takes the client out of everything by which others find it.
     pub(super) fn forget(&mut self, key: usize) {
+        let is_online = self.holds_its_number(key);
         let connection = &mut self.connections[key];
-        if self.online.get(&connection.number) == Some(&(key as u32)) {
+        if is_online {
             self.online.remove(&connection.number);
             // Give memory back after a peak.
             if self.online.len() < self.online.capacity() / 8 {

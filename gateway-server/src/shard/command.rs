@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::Name;
 use super::clients::Clients;
+use super::events::Handshake;
 use super::session::SessionError;
 use crate::client::websocket::Encoded;
 
@@ -18,6 +19,7 @@ pub(super) enum Command {
         socket: TcpStream,
         number: u32,
         takes_deflated: bool,
+        handshake: Option<Box<Handshake>>,
     },
     /// Send one encoded frame to everybody of an audience.
     Deliver {
@@ -44,6 +46,8 @@ pub(super) enum Command {
     Ask(Question),
     /// Give back the room of those who have gone.
     Shrink,
+    /// Whoever is told of events takes more of them.
+    ReadOn,
     /// Close everybody, then end the thread, at the latest when `patience` is over.
     Stop {
         patience: std::time::Duration,
@@ -115,11 +119,8 @@ impl Command {
                     Change::Unbind => 0,
                 },
                 Self::Ungroup { group } => group.len(),
-                Self::Adopt { .. }
-                | Self::Destroy { .. }
-                | Self::Ask(_)
-                | Self::Shrink
-                | Self::Stop { .. } => 0,
+                Self::Adopt { handshake, .. } => handshake.as_ref().map_or(0, |handshake| handshake.weight()),
+                Self::Destroy { .. } | Self::Ask(_) | Self::ReadOn | Self::Shrink | Self::Stop { .. } => 0,
             }
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Connection {
     /// Looks of the heartbeat since it was heard.
     pub(super) quiet: u8,
     pub(super) takes_deflated: bool,
+    /// It is not read until whoever is told of its messages takes more.
+    pub(super) is_paused: bool,
     extra: Option<Box<Extra>>,
 }
 
@@ -49,6 +51,7 @@ impl Connection {
             phase: Phase::Open,
             quiet: 0,
             takes_deflated,
+            is_paused: false,
             extra: None,
         }
     }

@@ -17,10 +17,11 @@ use super::Settings;
 use super::clients::Clients;
 use super::command::{Audience, Change, Command, Except};
 use super::desk::Desk;
+use super::events::{EventSinks, Handshake};
 use super::inbox::Stopped;
 use super::index::Index;
 use super::numbers::Numbers;
-use super::questions::Scope;
+use super::questions::{Fields, Profile, Scope, Who};
 use super::run;
 use super::session::SessionError;
 use crate::client::websocket::Encoded;
@@ -32,19 +33,26 @@ pub struct Hub {
     shards: Box<[Desk]>,
     numbers: Numbers,
     has_deflating: AtomicBool,
+    sinks: Box<dyn EventSinks>,
     uids: Arc<Index>,
     groups: Arc<Index>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Hub {
-    /// Starts the threads. `key` seeds the connection numbers.
-    pub fn start(shards: usize, key: [u8; 16], settings: &Settings) -> io::Result<Self> {
+    /// Starts the threads. `key` seeds the connection numbers; `sinks` makes whoever is told of the clients.
+    pub fn start(
+        shards: usize,
+        key: [u8; 16],
+        settings: &Settings,
+        sinks: Box<dyn EventSinks>,
+    ) -> io::Result<Self> {
         let (uids, groups) = (Arc::new(Index::new()), Arc::new(Index::new()));
         let mut desks = Vec::with_capacity(shards);
         let mut threads = Vec::with_capacity(shards);
         for shard in 0..shards as u16 {
-            let (desk, thread) = run::start(shard, settings.clone(), Arc::clone(&uids), Arc::clone(&groups))?;
+            let indexes = (Arc::clone(&uids), Arc::clone(&groups));
+            let (desk, thread) = run::start(shard, settings.clone(), sinks.sink(), indexes)?;
             desks.push(desk);
             threads.push(thread);
         }
@@ -52,6 +60,7 @@ impl Hub {
             shards: desks.into(),
             numbers: Numbers::new(key, shards),
             has_deflating: AtomicBool::new(false),
+            sinks,
             uids,
             groups,
             threads: Mutex::new(threads),
@@ -59,17 +68,35 @@ impl Hub {
     }
 
     /// Hands an established connection to its shard.
-    pub async fn adopt(&self, socket: TcpStream, takes_deflated: bool) -> Result<(), Stopped> {
+    pub async fn adopt(
+        &self,
+        socket: TcpStream,
+        takes_deflated: bool,
+        handshake: Option<Box<Handshake>>,
+    ) -> Result<(), Stopped> {
         if takes_deflated {
             self.has_deflating.store(true, Ordering::Relaxed);
         }
         let (number, shard) = self.numbers.issue();
-        self.shards[shard].send(Command::Adopt { socket, number, takes_deflated }).await
+        self.shards[shard].send(Command::Adopt { socket, number, takes_deflated, handshake }).await
     }
 
     /// Whether messages are to be compressed for anybody. Once a client has come that wants it, more will.
     pub fn has_deflating(&self) -> bool {
         self.has_deflating.load(Ordering::Relaxed)
+    }
+
+    /// Whether [`Hub::adopt`] is to be given handshakes.
+    pub fn wants_handshakes(&self) -> bool {
+        self.sinks.wants_handshakes()
+    }
+
+    /// Reads on from clients of whom no more was taken.
+    pub async fn read_on(&self) -> Result<(), Stopped> {
+        for shard in &self.shards {
+            shard.send(Command::ReadOn).await?;
+        }
+        Ok(())
     }
 
     pub async fn send_to_all(&self, frame: Encoded, except: Vec<u32>) -> Result<(), Stopped> {
@@ -221,6 +248,10 @@ impl Hub {
 
     pub async fn sessions(&self, scope: Scope) -> Result<Vec<(u32, Bytes)>, Stopped> {
         Ok(self.ask_all(move |clients| clients.sessions(&scope)).await?.concat())
+    }
+
+    pub async fn profiles(&self, who: Who, fields: Fields) -> Result<Vec<Profile>, Stopped> {
+        Ok(self.ask_all(move |clients| clients.profiles(&who, fields)).await?.concat())
     }
 
     /// Each uid once.

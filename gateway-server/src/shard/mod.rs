@@ -7,6 +7,7 @@ mod clients;
 mod command;
 mod connection;
 mod desk;
+mod events;
 mod heartbeat;
 mod hub;
 mod inbox;
@@ -20,10 +21,11 @@ mod run;
 mod session;
 mod turn;
 
+pub use events::{BuiltIn, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use hub::{Hub, Name};
 pub use inbox::Stopped;
-pub use questions::Scope;
+pub use questions::{Fields, Profile, Scope, Who};
 pub use session::{MAX_SESSION, SessionError};
 
 use std::time::Duration;

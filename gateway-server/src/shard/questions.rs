@@ -10,6 +10,30 @@ use super::connection::Connection;
 /// Everybody, or the members of some groups.
 pub type Scope = Option<Vec<Name>>;
 
+/// Everybody, or whoever is one of these.
+#[derive(Clone, Debug)]
+pub enum Who {
+    Everybody,
+    AnyOf { groups: Vec<Name>, uids: Vec<Name>, numbers: Vec<u32> },
+}
+
+/// What is wanted of a [`Profile`]; the rest stays empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields {
+    pub session: bool,
+    pub uid: bool,
+    pub groups: bool,
+}
+
+/// What is known of a client.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub number: u32,
+    pub session: Bytes,
+    pub uid: Option<Bytes>,
+    pub groups: Vec<Bytes>,
+}
+
 impl Clients {
     pub(super) fn is_online(&self, number: u32) -> bool {
         self.key(number).is_some()
@@ -75,6 +99,22 @@ impl Clients {
         self.each_group(|members| distinct_uids(members))
     }
 
+    /// Each client once.
+    pub(super) fn profiles(&self, who: &Who, fields: Fields) -> Vec<Profile> {
+        let profile = |key: usize| profile(&self.connections[key], fields);
+        match who {
+            Who::Everybody => self.online().map(profile).collect(),
+            Who::AnyOf { groups, uids, numbers } => {
+                let mut seen = HashSet::new();
+                let of_groups = groups.iter().flat_map(|group| self.groups.holders(group));
+                let of_uids = uids.iter().flat_map(|uid| self.uids.holders(uid));
+                let of_numbers = numbers.iter().filter_map(|number| self.key(*number));
+                let keys = of_groups.chain(of_uids).chain(of_numbers);
+                keys.filter(move |key| seen.insert(*key)).map(profile).collect()
+            }
+        }
+    }
+
     fn each_group<'a, T>(
         &'a self,
         collect: impl Fn(&mut dyn Iterator<Item = &'a Connection>) -> Vec<T>,
@@ -94,6 +134,20 @@ impl Clients {
                 Box::new(keys.filter(move |key| seen.insert(*key)).map(|key| &self.connections[key]))
             }
         }
+    }
+}
+
+fn profile(connection: &Connection, fields: Fields) -> Profile {
+    let groups = connection.extra().map_or(&[][..], |extra| &extra.memberships.groups);
+    Profile {
+        number: connection.number,
+        session: if fields.session { session_of(connection) } else { Bytes::new() },
+        uid: uid_of(connection).filter(|_| fields.uid).map(Bytes::copy_from_slice),
+        groups: if fields.groups {
+            groups.iter().map(|group| Bytes::copy_from_slice(group)).collect()
+        } else {
+            Vec::new()
+        },
     }
 }
 

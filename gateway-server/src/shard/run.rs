@@ -20,6 +20,7 @@ use super::clients::Clients;
 use super::command::{Audience, Command};
 use super::connection::{Connection, Phase};
 use super::desk::Desk;
+use super::events::{Client, EventSink, Handshake, Welcome};
 use super::heartbeat::{Action, Rounds};
 use super::inbox::{Inbox, inbox};
 use super::index::Index;
@@ -46,13 +47,13 @@ const SLICES: usize = 32;
 pub(super) fn start(
     shard: u16,
     settings: Settings,
-    uids: Arc<Index>,
-    groups: Arc<Index>,
+    events: Box<dyn EventSink>,
+    (uids, groups): (Arc<Index>, Arc<Index>),
 ) -> io::Result<(Desk, JoinHandle<()>)> {
     let mut poll = Poll::new()?;
     let (outside, inbox) = inbox(Waker::new(poll.registry(), WAKE)?);
     let (uids, groups) = (Names::new(uids, shard), Names::new(groups, shard));
-    let state = Shard::new(poll.registry().try_clone()?, inbox, settings, uids, groups);
+    let state = Shard::new(poll.registry().try_clone()?, inbox, settings, events, Clients::new(uids, groups));
     let state = Arc::new(Mutex::new(state));
     let desk = Desk::new(outside, Arc::clone(&state));
     let thread =
@@ -85,11 +86,15 @@ pub(super) struct Shard {
     registry: Registry,
     inbox: Inbox,
     clients: Clients,
+    /// Told of what they do.
+    events: Box<dyn EventSink>,
     turn: Turn,
     buffer: Box<[u8]>,
     inflater: Inflater,
     /// Connections that may have more to read than their share of a turn.
     read_on: Vec<usize>,
+    /// Connections that were not read since nobody takes more of their events.
+    paused: Vec<usize>,
     rounds: Rounds,
     /// When those that were sent a close frame are dropped: by key and number, soonest first.
     closing: VecDeque<(Instant, usize, u32)>,
@@ -97,17 +102,25 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    fn new(registry: Registry, inbox: Inbox, settings: Settings, uids: Names, groups: Names) -> Self {
+    fn new(
+        registry: Registry,
+        inbox: Inbox,
+        settings: Settings,
+        events: Box<dyn EventSink>,
+        clients: Clients,
+    ) -> Self {
         Self {
             rounds: Rounds::new(&settings.heartbeat, Instant::now()),
             settings,
             registry,
             inbox,
-            clients: Clients::new(uids, groups),
+            clients,
+            events,
             turn: Turn::default(),
             buffer: vec![0; READ_BUFFER].into(),
             inflater: Inflater::default(),
             read_on: Vec::new(),
+            paused: Vec::new(),
             closing: VecDeque::new(),
             stop_at: None,
         }
@@ -185,6 +198,9 @@ impl Shard {
     fn read(&mut self, key: usize, end_seen: bool) {
         for _ in 0..READS_IN_A_ROW {
             let Some(connection) = self.clients.connections.get_mut(key) else { return };
+            if connection.phase == Phase::Open && !self.events.takes_more(connection.number) {
+                return self.pause(key);
+            }
             match connection.socket.read(&mut self.buffer) {
                 Ok(0) => return self.drop_connection(key),
                 Ok(length) => {
@@ -207,17 +223,37 @@ impl Shard {
         self.read_on.push(key);
     }
 
+    /// Leaves what a client says in its socket, which slows it down, until [`Command::ReadOn`].
+    fn pause(&mut self, key: usize) {
+        if !std::mem::replace(&mut self.clients.connections[key].is_paused, true) {
+            self.paused.push(key);
+        }
+    }
+
+    fn read_on(&mut self) {
+        for key in std::mem::take(&mut self.paused) {
+            // The key may belong to somebody new by now, who is read when there is something to read.
+            if let Some(connection) = self.clients.connections.get_mut(key)
+                && std::mem::take(&mut connection.is_paused)
+            {
+                self.read_on.push(key);
+            }
+        }
+    }
+
     /// Takes in `length` bytes of the buffer.
     fn take_input(&mut self, key: usize, length: usize) {
-        let Self { clients, buffer, turn, inflater, settings, .. } = self;
+        let Self { clients, buffer, turn, inflater, settings, events, .. } = self;
         let connection = &mut clients.connections[key];
         let inflater = connection.takes_deflated.then_some(inflater);
         let mut decoder = Decoder { max_message: settings.max_message, inflater };
         let extra = connection.existing_extra_mut();
         let mut unfinished = extra.and_then(|extra| extra.unfinished.take()).map(|unfinished| *unfinished);
+        // Whoever has been sent a close frame has gone for everybody else.
+        let is_heard = connection.phase == Phase::Open;
         let mut is_closed = false;
         let result = decoder.decode(&mut buffer[..length], &mut unfinished, |incoming| match incoming {
-            // Nobody listens to clients while the built-in events serve.
+            Incoming::Message(_, message) if is_heard => events.message(&Client::of(connection), message),
             Incoming::Message(..) | Incoming::Pong => {}
             Incoming::Ping(payload) => {
                 let pong = turn.add_frame(websocket::pong(payload));
@@ -246,7 +282,13 @@ impl Shard {
 
     // ── Coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn adopt(&mut self, socket: TcpStream, number: u32, takes_deflated: bool) {
+    fn adopt(
+        &mut self,
+        socket: TcpStream,
+        number: u32,
+        takes_deflated: bool,
+        handshake: Option<Box<Handshake>>,
+    ) {
         let (key, is_online) = match self.clients.insert(socket, number, takes_deflated, &self.registry) {
             Ok(inserted) => inserted,
             Err(error) => return tracing::error!(%error, "a new connection cannot be polled and is dropped"),
@@ -257,14 +299,28 @@ impl Shard {
         if self.stop_at.is_some() {
             return self.close(key, close::GOING_AWAY, Phase::Closing);
         }
-        let id = ClientId::new(self.settings.node, number);
-        let init = format!(r#"{{"type":"init","client_id":"{id}"}}"#);
-        self.send(key, websocket::message(Kind::Text, init.as_bytes()));
+        match self.events.connected(&Client::of(&self.clients.connections[key]), handshake) {
+            Welcome::BuiltIn => {
+                let id = ClientId::new(self.settings.node, number);
+                let init = format!(r#"{{"type":"init","client_id":"{id}"}}"#);
+                self.send(key, websocket::message(Kind::Text, init.as_bytes()));
+            }
+            Welcome::Elsewhere => {}
+            Welcome::Refused => self.close(key, close::TRY_AGAIN, Phase::Closing),
+        }
+    }
+
+    /// From now on the client is offline for everybody else.
+    fn forget(&mut self, key: usize) {
+        if self.clients.holds_its_number(key) {
+            self.events.closed(&Client::of(&self.clients.connections[key]));
+        }
+        self.clients.forget(key);
     }
 
     /// Sends a close frame. From now on the client is offline for everybody else.
     fn close(&mut self, key: usize, close: Close, phase: Phase) {
-        self.clients.forget(key);
+        self.forget(key);
         if self.clients.connections[key].phase != Phase::Open {
             return;
         }
@@ -281,6 +337,7 @@ impl Shard {
     }
 
     fn drop_connection(&mut self, key: usize) {
+        self.forget(key);
         self.clients.remove(key, &self.registry);
     }
 
@@ -312,7 +369,9 @@ impl Shard {
 
     fn obey(&mut self, command: Command, next: &mut Peekable<impl Iterator<Item = Command>>) {
         match command {
-            Command::Adopt { socket, number, takes_deflated } => self.adopt(socket, number, takes_deflated),
+            Command::Adopt { socket, number, takes_deflated, handshake } => {
+                self.adopt(socket, number, takes_deflated, handshake);
+            }
             Command::Deliver { to, frame } => self.deliver(&to, join::with_next(&to, frame, next)),
             Command::Close { number, last } => {
                 if let Some(key) = self.clients.key(number) {
@@ -331,6 +390,7 @@ impl Shard {
             Command::Ungroup { group } => self.clients.ungroup(&group),
             Command::Ask(question) => question(&self.clients),
             Command::Shrink => self.clients.shrink(),
+            Command::ReadOn => self.read_on(),
             Command::Stop { patience } => self.stop(patience),
         }
     }
@@ -360,6 +420,10 @@ impl Shard {
             else {
                 continue;
             };
+            // What it says is in its socket, and not heard for our own reasons.
+            if connection.is_paused {
+                continue;
+            }
             match self.settings.heartbeat.look(&mut connection.quiet) {
                 Action::Nothing => {}
                 Action::Ping => self.send(key, self.ping()),
@@ -424,7 +488,7 @@ impl Shard {
 
     /// What waits is thrown away. Should the client read on in time, it learns why.
     fn close_too_slow(&mut self, key: usize) {
-        self.clients.forget(key);
+        self.forget(key);
         let connection = &mut self.clients.connections[key];
         if connection.phase != Phase::Open {
             return self.abort(key);

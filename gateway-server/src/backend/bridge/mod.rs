@@ -32,4 +32,8 @@ impl Bridge {
     pub fn new(hub: Arc<Hub>, secret: Secret, instance: u64, node: SocketAddrV4, message_kind: Kind) -> Self {
         Self { hub, secret, instance, node, message_kind, producers: Producers::default() }
     }
+
+    pub(super) fn hub(&self) -> &Hub {
+        &self.hub
+    }
 }

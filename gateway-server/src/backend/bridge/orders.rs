@@ -11,8 +11,7 @@ use crate::shard::{MAX_SESSION, Name, SessionError, Stopped};
 
 impl Bridge {
     /// Carries out an order. The inner error is PHP's fault and is told to PHP; nothing has been done then.
-    ///
-    pub(super) async fn obey(&self, order: &Order<'_>) -> Result<Result<(), String>, Stopped> {
+    pub(in crate::backend) async fn obey(&self, order: &Order<'_>) -> Result<Result<(), String>, Stopped> {
         if let Err(message) = check(order) {
             return Ok(Err(message));
         }

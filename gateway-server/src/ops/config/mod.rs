@@ -6,4 +6,4 @@ mod settings;
 
 pub use cli::{Action, parse};
 pub use file::{Problem, check};
-pub use settings::{Invalid, Layer, LogFormat, MessageType, Secret, Settings};
+pub use settings::{EventHandlers, Invalid, Layer, LogFormat, MessageType, Secret, Settings};

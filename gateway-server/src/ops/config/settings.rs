@@ -59,6 +59,15 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_PING_DATA", value_name = "TEXT")]
     pub ping_data: Option<String>,
 
+    /// Who handles events, and so greets new clients: the server itself by the init message (builtin), PHP workers only
+    /// (workers), or PHP workers while there are any and else the server (auto) [default: auto]
+    #[arg(long, env = "GATEWAY_EVENTS", value_name = "WHO")]
+    pub events: Option<EventHandlers>,
+
+    /// Bytes that may wait for a PHP worker before its clients are not read any further [default: 10240000]
+    #[arg(long, env = "GATEWAY_WORKER_BUFFER_BYTES", value_name = "BYTES")]
+    pub worker_buffer_bytes: Option<usize>,
+
     /// Whether messages from PHP reach clients as text or as binary [default: text]
     #[arg(long, env = "GATEWAY_MESSAGE_TYPE", value_name = "TYPE")]
     pub message_type: Option<MessageType>,
@@ -113,6 +122,8 @@ pub struct Settings {
     pub ping_interval: Duration,
     pub ping_not_response_limit: u8,
     pub ping_data: String,
+    pub events: EventHandlers,
+    pub worker_buffer_bytes: usize,
     pub message_type: MessageType,
     pub deflate: bool,
     pub max_message: usize,
@@ -123,6 +134,15 @@ pub struct Settings {
     pub stop_timeout: Duration,
     pub log: String,
     pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EventHandlers {
+    #[value(name = "builtin")]
+    BuiltIn,
+    Workers,
+    Auto,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -160,7 +180,8 @@ impl Layer {
         }
         merge! {
             websocket, reuse_port, register, register_unix, secret_key, secret_key_file, node, shards, ping_interval,
-            ping_not_response_limit, ping_data, message_type, deflate, max_message, outbox_bytes, handshake_timeout,
+            ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
+            outbox_bytes, handshake_timeout,
             max_handshakes, close_timeout, stop_timeout, log, log_format,
         }
     }
@@ -186,6 +207,13 @@ impl Layer {
                 100,
             ),
             ping_data: self.ping_data.unwrap_or_default(),
+            events: self.events.unwrap_or(EventHandlers::Auto),
+            worker_buffer_bytes: checks.within(
+                "worker_buffer_bytes",
+                self.worker_buffer_bytes.unwrap_or(10_240_000),
+                64 << 10,
+                1 << 30,
+            ),
             message_type: self.message_type.unwrap_or(MessageType::Text),
             deflate: self.deflate.unwrap_or(false),
             max_message: checks.within("max_message", self.max_message.unwrap_or(1 << 20), 125, 1 << 30),

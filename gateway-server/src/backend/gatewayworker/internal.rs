@@ -1,0 +1,203 @@
+//! A connection that speaks the internal protocol, from its first packet to its end.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use gateway_wire::gatewayworker::{Command, CommandError, MAX_PACKET, Packet, PacketError, reply};
+use socket2::Socket;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+
+use super::input::Input;
+use super::orders::order;
+use super::{Ended, queries, worker};
+use crate::backend::Backend;
+use crate::backend::port::Stream;
+use crate::ops::offence::{self, Offence};
+
+/// Longest packet of a peer that has not shown yet that it knows the secret.
+const MAX_LOGIN: usize = 4 << 10;
+/// Longest name that a worker may have.
+const MAX_NAME: usize = 256;
+/// Replies that are collected at most before they are sent.
+const REPLIES: usize = 1 << 20;
+
+/// Serves a connection whose first byte, a zero, has been read.
+pub(in crate::backend) async fn serve(
+    mut socket: Box<dyn Stream>,
+    peer: Option<SocketAddr>,
+    backend: &Backend,
+    timeout: Duration,
+) {
+    let mut session = Session {
+        peer,
+        backend,
+        input: Input::new(0),
+        output: Vec::new(),
+        is_trusted: backend.gatewayworker.secret.is_empty(),
+        worker: None,
+    };
+    let ended = match session.until_worker(&mut socket, timeout).await {
+        Ok(name) => worker::serve(session, socket, name).await,
+        Err(ended) => ended,
+    };
+    ended.report(peer);
+}
+
+pub(super) struct Session<'a> {
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) backend: &'a Backend,
+    input: Input,
+    output: Vec<u8>,
+    /// It has shown that it knows the secret, or there is none.
+    is_trusted: bool,
+    /// The name that it has given itself as a worker.
+    worker: Option<String>,
+}
+
+impl Session<'_> {
+    /// Serves a client until it says that it is a worker; gives its name.
+    async fn until_worker(
+        &mut self,
+        socket: &mut Box<dyn Stream>,
+        timeout: Duration,
+    ) -> Result<String, Ended> {
+        let is_late = tokio::time::timeout(timeout, async {
+            while self.take_packets(socket).await? == 0 {
+                self.input.read_more(socket).await?;
+            }
+            Ok::<_, Ended>(())
+        });
+        is_late.await.map_err(|_| {
+            Ended::Refused(format!("it did not finish a packet within {timeout:?} (handshake_timeout)"))
+        })??;
+        while self.worker.is_none() {
+            self.flush(socket).await?;
+            self.input.read_more(socket).await?;
+            self.take_packets(socket).await?;
+        }
+        self.flush(socket).await?;
+        Ok(self.worker.clone().unwrap_or_default())
+    }
+
+    /// Carries out what a worker orders, beside telling it of events.
+    ///
+    /// `socket` is what `reader` reads; it is asked directly what it has, when somebody wishes that all be done first.
+    pub(super) async fn obey_worker(
+        &mut self,
+        reader: &mut (impl AsyncRead + Unpin),
+        socket: &Socket,
+    ) -> Result<Infallible, Ended> {
+        let mut entry = self.backend.gatewayworker.barrier.enter(self.machine());
+        loop {
+            self.take_packets(&mut tokio::io::sink()).await?;
+            self.backend.bridge.hub().settle();
+            let wish = tokio::select! {
+                biased;
+                Some(wish) = entry.wishes.recv() => wish,
+                read = self.input.read_more(reader) => {
+                    read?;
+                    continue;
+                }
+            };
+            while self.input.read_now(socket)? {
+                self.take_packets(&mut tokio::io::sink()).await?;
+            }
+            // Whoever wished may have gone.
+            let _ = wish.send(());
+        }
+    }
+
+    fn machine(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.ip().to_canonical())
+    }
+
+    /// All whole packets that have been read, each after the one before it has taken effect; the last one may make it a
+    /// worker. Gives how many there were.
+    async fn take_packets(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<usize, Ended> {
+        let was_worker = self.worker.is_some();
+        let mut taken = 0;
+        while self.worker.is_some() == was_worker {
+            let limit = if self.is_trusted { MAX_PACKET } else { MAX_LOGIN };
+            let Some(bytes) = self.input.packet(limit)? else { break };
+            let packet = Packet::decode(&bytes).map_err(|error| Ended::Refused(error.to_string()))?;
+            match Command::from_packet(&packet) {
+                Ok(Command::ClientConnect { secret_key }) => {
+                    self.backend.gatewayworker.check_secret(&secret_key)?;
+                    self.is_trusted = true;
+                }
+                Ok(Command::WorkerConnect { worker_key, secret_key }) => {
+                    self.backend.gatewayworker.check_secret(&secret_key)?;
+                    self.is_trusted = true;
+                    self.become_worker(&worker_key)?;
+                }
+                _ if !self.is_trusted => {
+                    return Err(Ended::Login(
+                        "it knows no secret: set secretKey in PHP to the server's secret_key",
+                    ));
+                }
+                Ok(command) => self.execute(&command).await?,
+                Err(error) => self.refuse(&error)?,
+            }
+            taken += 1;
+            if self.output.len() > REPLIES {
+                self.flush(writer).await?;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The name is one of its kind on a machine.
+    fn become_worker(&mut self, key: &str) -> Result<(), Ended> {
+        if self.worker.is_some() {
+            return Err(Ended::Refused("it is a worker already".to_owned()));
+        }
+        if key.len() > MAX_NAME {
+            return Err(Ended::Refused(format!("its worker_key has over {MAX_NAME} bytes")));
+        }
+        let machine = self.peer.map_or_else(|| "unix".to_owned(), |peer| peer.ip().to_string());
+        self.worker = Some(format!("{machine}:{key}"));
+        Ok(())
+    }
+
+    async fn execute(&mut self, command: &Command<'_>) -> Result<(), Ended> {
+        let Backend { bridge, gatewayworker, .. } = self.backend;
+        if let Some(order) = order(command, gatewayworker.node) {
+            if let Err(message) = bridge.obey(&order).await? {
+                offence::report(Offence::Call, self.peer, &message);
+            }
+            return Ok(());
+        }
+        if self.worker.is_some() && command.is_query() {
+            let detail = "a worker must ask over another connection than the one for its events";
+            return Err(Ended::Refused(detail.to_owned()));
+        }
+        if command.is_query() {
+            gatewayworker.barrier.pass(self.machine()).await;
+        }
+        Ok(queries::answer(command, bridge.hub(), &mut self.output).await??)
+    }
+
+    /// What is wrong with one command is no reason to lose those behind it; but somebody may wait for a reply.
+    fn refuse(&mut self, error: &CommandError) -> Result<(), Ended> {
+        offence::report(Offence::Call, self.peer, error);
+        if error.is_of_query() && self.worker.is_none() {
+            reply::append(&mut self.output, |writer| writer.empty_array())?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), Ended> {
+        self.backend.bridge.hub().settle();
+        writer.write_all(&self.output).await?;
+        self.output.clear();
+        self.output.shrink_to(REPLIES);
+        Ok(())
+    }
+}
+
+impl From<PacketError> for Ended {
+    fn from(error: PacketError) -> Self {
+        Self::Refused(format!("the reply is too large: {error}"))
+    }
+}

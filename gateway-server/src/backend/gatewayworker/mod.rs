@@ -1,0 +1,84 @@
+//! GatewayWorker's own protocols, so that its unmodified PHP classes can be used: the register's, which says where the
+//! gateways are, and the internal one of a gateway. Both are spoken on the register port.
+
+mod barrier;
+mod events;
+mod input;
+mod internal;
+mod orders;
+mod php_request;
+mod queries;
+mod register;
+mod worker;
+
+pub(super) use internal::serve as serve_internal;
+pub(super) use register::serve as serve_register;
+
+use std::io;
+use std::net::{SocketAddr, SocketAddrV4};
+
+use tracing::debug;
+
+use crate::ops::config::Secret;
+use crate::ops::offence::{self, Offence};
+use crate::shard::Stopped;
+use barrier::Barrier;
+use events::Encoder;
+use register::Gateways;
+
+/// What all connections share.
+pub struct GatewayWorker {
+    secret: Secret,
+    /// The address that client ids name, at which PHP then looks for the client.
+    node: SocketAddrV4,
+    /// Where clients connect.
+    gateway_port: u16,
+    gateways: Gateways,
+    barrier: Barrier,
+}
+
+impl GatewayWorker {
+    pub fn new(secret: Secret, node: SocketAddrV4, gateway_port: u16) -> Self {
+        Self { secret, node, gateway_port, gateways: Gateways::default(), barrier: Barrier::default() }
+    }
+
+    fn encoder(&self) -> Encoder {
+        Encoder { node: self.node, gateway_port: self.gateway_port }
+    }
+
+    fn check_secret(&self, given: &str) -> Result<(), Ended> {
+        if gateway_wire::is_same_secret(given.as_bytes(), self.secret.as_bytes()) {
+            Ok(())
+        } else {
+            Err(Ended::Login("wrong secret: secretKey in PHP must be the server's secret_key"))
+        }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("PHP closed the connection")]
+    Closed,
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Login(&'static str),
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Ended {
+    fn report(&self, peer: Option<SocketAddr>) {
+        match self {
+            Self::Closed | Self::Io(_) => {
+                debug!(?peer, "a connection of GatewayWorker's classes ended: {self}")
+            }
+            Self::Stopped(_) => {}
+            Self::Login(_) => offence::report(Offence::Login, peer, self),
+            Self::Refused(_) => offence::report(Offence::Register, peer, self),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A BusinessWorker process: told of events, and giving orders on the same connection.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gateway_wire::gatewayworker::Command;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, interval_at};
+
+use super::Ended;
+use super::events::Encoder;
+use super::internal::Session;
+use crate::backend::port::Stream;
+use crate::backend::workers::{Batch, Event, Mode, Worker};
+use crate::ops::offence::{self, Offence};
+use crate::shard::Hub;
+
+/// Events that are encoded at once, in bytes.
+const BATCH: usize = 256 << 10;
+/// How long what the last worker left waits for the next one: about a restart of all of them.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a process that takes no more events may still give orders.
+const LAST_ORDERS: Duration = Duration::from_secs(1);
+/// Connections to other machines are kept alive, as GatewayWorker does.
+const PING: Duration = Duration::from_secs(25);
+
+/// Serves it to its end.
+pub(super) async fn serve(mut session: Session<'_>, socket: Box<dyn Stream>, name: String) -> Ended {
+    let (peer, backend) = (session.peer, session.backend);
+    let (router, hub) = (&backend.workers, backend.bridge.hub());
+    if router.mode() == Mode::BuiltIn {
+        tracing::info!(worker = name, "a worker is told of nothing, as events = \"builtin\"");
+    }
+    let handle = match socket.duplicate() {
+        Ok(handle) => handle,
+        Err(error) => return error.into(),
+    };
+    let worker = router.join(name);
+    let mut outgoing = Outgoing {
+        peer,
+        encoder: backend.gatewayworker.encoder(),
+        batch: Batch::default(),
+        bytes: Vec::new(),
+        ends: Vec::new(),
+        written: 0,
+    };
+    let (mut reader, mut writer) = tokio::io::split(socket);
+    let Err(ended) = tokio::select! {
+        result = session.obey_worker(&mut reader, &handle) => result,
+        result = async {
+            let result = outgoing.run(&worker, hub, &mut writer).await;
+            // It takes no more events, but what it ordered before is still to be read, up to the end.
+            tokio::time::sleep(LAST_ORDERS).await;
+            result
+        } => result,
+    };
+    let is_orphaned = router.leave(&worker, outgoing.unsent());
+    drop((reader, writer, handle));
+    // Its clients are somebody else's now.
+    let _ = hub.read_on().await;
+    if is_orphaned {
+        tokio::time::sleep(PATIENCE).await;
+        router.give_up(&worker);
+        let _ = hub.read_on().await;
+    }
+    ended
+}
+
+/// Events on their way.
+struct Outgoing {
+    peer: Option<SocketAddr>,
+    encoder: Encoder,
+    batch: Batch,
+    /// The batch as packets, and where each event's ends.
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    written: usize,
+}
+
+impl Outgoing {
+    async fn run(
+        &mut self,
+        worker: &Worker,
+        hub: &Hub,
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<Infallible, Ended> {
+        // What the worker before it left has somebody now.
+        hub.read_on().await?;
+        let is_remote = self.peer.is_some_and(|peer| !peer.ip().to_canonical().is_loopback());
+        let mut pings = interval_at(Instant::now() + PING, PING);
+        loop {
+            tokio::select! {
+                biased;
+                batch = worker.next(BATCH) => match batch {
+                    Some(batch) => self.encode(batch),
+                    None => return Err(Ended::Refused("another worker of its name has taken its place".to_owned())),
+                },
+                _ = pings.tick(), if is_remote => Command::Ping.encode(&mut self.bytes)?,
+            }
+            while self.written < self.bytes.len() {
+                self.written += writer.write(&self.bytes[self.written..]).await?;
+            }
+            writer.flush().await?;
+            self.bytes.clear();
+            self.bytes.shrink_to(2 * BATCH);
+            self.ends.clear();
+            self.written = 0;
+            if worker.done(std::mem::take(&mut self.batch)) {
+                hub.read_on().await?;
+            }
+        }
+    }
+
+    fn encode(&mut self, batch: Batch) {
+        for event in &batch.events {
+            if let Err(error) = self.encoder.encode(event, &mut self.bytes) {
+                offence::report(Offence::NoWorker, Some(event.peer), &error);
+            }
+            self.ends.push(self.bytes.len());
+        }
+        self.batch = batch;
+    }
+
+    /// The events of which the process has not got the last byte: it cannot have handled them.
+    fn unsent(self) -> Vec<Event> {
+        let events = self.batch.events.into_iter().zip(self.ends);
+        events.filter(|(_, end)| *end > self.written).map(|(event, _)| event).collect()
+    }
+}

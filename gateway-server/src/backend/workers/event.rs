@@ -1,0 +1,38 @@
+//! What a client did, on its way to a worker.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::shard::Handshake;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub kind: Kind,
+    /// Of the connection.
+    pub number: u32,
+    pub peer: SocketAddr,
+    /// A serialized PHP array, or nothing.
+    pub session: Bytes,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Connect,
+    /// Follows the connect of the same client, perhaps with those of others in between.
+    Handshake(Box<Handshake>),
+    Message(Bytes),
+    Close,
+}
+
+impl Event {
+    /// The bytes that it holds while it waits.
+    pub(super) fn weight(&self) -> usize {
+        let body = match &self.kind {
+            Kind::Handshake(handshake) => handshake.weight(),
+            Kind::Message(message) => message.len(),
+            Kind::Connect | Kind::Close => 0,
+        };
+        size_of::<Self>() + self.session.len() + body
+    }
+}

@@ -1,0 +1,240 @@
+//! One process that handles events, and what waits for it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::event::Event;
+
+pub struct Worker {
+    /// No two that serve have the same.
+    pub(super) name: String,
+    /// Clients that are with it.
+    pub(super) clients: AtomicUsize,
+    queue: Mutex<Queue>,
+    /// Bytes that may wait.
+    limit: usize,
+    /// Something came in, or the worker's time is over.
+    changed: Notify,
+    /// Nothing waits any more.
+    emptied: Notify,
+}
+
+struct Queue {
+    events: VecDeque<Event>,
+    /// Of the events that wait and of those in a [`Batch`] that is not done.
+    bytes: usize,
+    state: State,
+    /// Somebody is not read before there is room again.
+    is_awaited: bool,
+}
+
+#[derive(Clone)]
+enum State {
+    Serving,
+    /// It has gone and was the last; what comes in waits for the next one.
+    Orphaned,
+    /// It has gone and left nothing: its clients choose anew.
+    Gone,
+    /// It has gone, and this one has its queue and its clients.
+    Inherited(Arc<Worker>),
+}
+
+/// Where a client's events go.
+pub(super) enum Place {
+    Here,
+    /// There, once there is room.
+    Full,
+    At(Arc<Worker>),
+    /// To whoever serves now.
+    Anywhere,
+}
+
+/// Events on their way to the process.
+#[derive(Default)]
+pub struct Batch {
+    pub events: Vec<Event>,
+    bytes: usize,
+}
+
+impl Worker {
+    pub(super) fn new(name: String, limit: usize) -> Self {
+        let queue = Queue { events: VecDeque::new(), bytes: 0, state: State::Serving, is_awaited: false };
+        Self {
+            name,
+            clients: AtomicUsize::new(0),
+            queue: Mutex::new(queue),
+            limit,
+            changed: Notify::new(),
+            emptied: Notify::new(),
+        }
+    }
+
+    // ── For the sinks ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Where the events of a client that is here belong now. Says [`Place::Full`] only if somebody is then woken later.
+    pub(super) fn place(&self) -> Place {
+        let mut queue = self.queue();
+        match &queue.state {
+            State::Inherited(heir) => Place::At(Arc::clone(heir)),
+            State::Gone => Place::Anywhere,
+            State::Serving | State::Orphaned if queue.bytes < self.limit => Place::Here,
+            State::Serving | State::Orphaned => {
+                queue.is_awaited = true;
+                Place::Full
+            }
+        }
+    }
+
+    /// Takes an event, over the limit too: what has been read of a client has no other place. Gives it back if it belongs
+    /// elsewhere now.
+    pub(super) fn push(&self, event: Event) -> Option<(Event, Place)> {
+        let mut queue = self.queue();
+        match &queue.state {
+            State::Inherited(heir) => return Some((event, Place::At(Arc::clone(heir)))),
+            State::Gone => return Some((event, Place::Anywhere)),
+            State::Serving | State::Orphaned => {}
+        }
+        queue.bytes += event.weight();
+        queue.events.push_back(event);
+        drop(queue);
+        self.changed.notify_one();
+        None
+    }
+
+    // ── For the connection to the process ─────────────────────────────────────────────────────────────────────────────
+
+    /// Waits for events, and takes about `bytes` of them. `None` once another process has taken this one's place.
+    pub async fn next(&self, bytes: usize) -> Option<Batch> {
+        loop {
+            {
+                let mut queue = self.queue();
+                if !matches!(queue.state, State::Serving) {
+                    return None;
+                }
+                let mut batch = Batch::default();
+                while batch.bytes < bytes
+                    && let Some(event) = queue.events.pop_front()
+                {
+                    batch.bytes += event.weight();
+                    batch.events.push(event);
+                }
+                // Give memory back after a peak.
+                if queue.events.is_empty() && queue.events.capacity() > 1024 {
+                    queue.events = VecDeque::new();
+                }
+                if !batch.events.is_empty() {
+                    return Some(batch);
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// A batch is with the process. Gives whether somebody waited for the room that it has left.
+    #[must_use]
+    pub fn done(&self, batch: Batch) -> bool {
+        let mut queue = self.queue();
+        queue.bytes = queue.bytes.saturating_sub(batch.bytes);
+        let is_empty = queue.bytes == 0;
+        let has_room = queue.bytes <= self.limit / 2;
+        let is_awaited = has_room && std::mem::take(&mut queue.is_awaited);
+        drop(queue);
+        if is_empty {
+            self.emptied.notify_waiters();
+        }
+        is_awaited
+    }
+
+    // ── For the router, which lets one of these happen at a time ──────────────────────────────────────────────────────
+
+    /// Its process has gone. `unsent` is put back first.
+    pub(super) fn end(&self, unsent: Vec<Event>, heir: Option<&Arc<Worker>>) -> Ending {
+        let mut queue = self.queue();
+        match queue.state.clone() {
+            // What the heir has already came later than this.
+            State::Inherited(heir) => {
+                drop(queue);
+                heir.take_back(unsent);
+                return Ending::Settled;
+            }
+            State::Gone => return Ending::Settled,
+            State::Serving | State::Orphaned => {}
+        }
+        unsent.into_iter().rev().for_each(|event| queue.events.push_front(event));
+        let ending = match heir {
+            None => {
+                queue.state = State::Orphaned;
+                queue.bytes = queue.events.iter().map(Event::weight).sum();
+                Ending::Orphaned
+            }
+            Some(_) if queue.events.is_empty() => {
+                queue.state = State::Gone;
+                Ending::Settled
+            }
+            Some(heir) => {
+                heir.take_over(std::mem::take(&mut queue.events));
+                queue.state = State::Inherited(Arc::clone(heir));
+                Ending::Settled
+            }
+        };
+        drop(queue);
+        self.changed.notify_one();
+        ending
+    }
+
+    /// Nobody came for what it left. Gives how many events are lost.
+    pub(super) fn give_up(&self) -> usize {
+        let mut queue = self.queue();
+        if !matches!(queue.state, State::Orphaned) {
+            return 0;
+        }
+        queue.state = State::Gone;
+        queue.bytes = 0;
+        std::mem::take(&mut queue.events).len()
+    }
+
+    /// Waits until nothing waits.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            tokio::pin!(emptied);
+            emptied.as_mut().enable();
+            if self.queue().bytes == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    fn take_back(&self, events: Vec<Event>) {
+        let mut queue = self.queue();
+        queue.bytes += events.iter().map(Event::weight).sum::<usize>();
+        events.into_iter().rev().for_each(|event| queue.events.push_front(event));
+        drop(queue);
+        self.changed.notify_one();
+    }
+
+    fn take_over(&self, events: VecDeque<Event>) {
+        let mut queue = self.queue();
+        queue.bytes += events.iter().map(Event::weight).sum::<usize>();
+        queue.events.extend(events);
+        drop(queue);
+        self.changed.notify_one();
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of a worker whose process has gone.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its clients and what it left have somebody.
+    Settled,
+    /// They wait for the next one.
+    Orphaned,
+}

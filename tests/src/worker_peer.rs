@@ -1,0 +1,81 @@
+//! What a BusinessWorker process says on the register port, said by the test itself.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, ensure};
+use gateway_wire::ClientId;
+use gateway_wire::gatewayworker::{Command, Event, EventKind, MAX_PACKET, Packet, packet_length};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::soon;
+
+pub struct WorkerPeer {
+    socket: TcpStream,
+    input: Vec<u8>,
+}
+
+/// An event that a worker got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub kind: EventKind,
+    pub client: ClientId,
+    pub session: String,
+    pub body: Vec<u8>,
+}
+
+impl WorkerPeer {
+    pub async fn connect(register: SocketAddr, name: &str) -> anyhow::Result<Self> {
+        let socket = soon("connecting", TcpStream::connect(register)).await??;
+        socket.set_nodelay(true)?;
+        let mut peer = Self { socket, input: Vec::new() };
+        peer.order(Command::WorkerConnect { worker_key: name.to_owned(), secret_key: String::new() }).await?;
+        Ok(peer)
+    }
+
+    pub async fn order(&mut self, command: Command<'_>) -> anyhow::Result<()> {
+        let mut bytes = Vec::new();
+        command.encode(&mut bytes)?;
+        Ok(soon("writing", self.socket.write_all(&bytes)).await??)
+    }
+
+    /// The next event.
+    pub async fn told(&mut self) -> anyhow::Result<Told> {
+        let bytes = soon("an event", async {
+            loop {
+                if let Some(length) = packet_length(&self.input, MAX_PACKET)? {
+                    let rest = self.input.split_off(length);
+                    return anyhow::Ok(std::mem::replace(&mut self.input, rest));
+                }
+                let mut more = vec![0; 64 << 10];
+                let length = self.socket.read(&mut more).await?;
+                ensure!(length > 0, "the server closed the worker's connection");
+                self.input.extend_from_slice(&more[..length]);
+            }
+        })
+        .await??;
+        let Event { kind, origin, session, body } = Event::from_packet(&Packet::decode(&bytes)?)?;
+        Ok(Told {
+            kind,
+            client: ClientId::new(origin.node, origin.connection),
+            session: String::from_utf8(session.to_vec())?,
+            body: body.to_vec(),
+        })
+    }
+
+    /// The next event, which must be of this kind. Handshakes are passed over.
+    pub async fn told_of(&mut self, kind: EventKind) -> anyhow::Result<Told> {
+        let mut told = self.told().await?;
+        while told.kind == EventKind::WebsocketConnect && kind != EventKind::WebsocketConnect {
+            told = self.told().await?;
+        }
+        ensure!(told.kind == kind, "{told:?} instead of {kind:?}");
+        Ok(told)
+    }
+
+    /// The next message.
+    pub async fn message(&mut self) -> anyhow::Result<(ClientId, String)> {
+        let Told { client, body, .. } = self.told_of(EventKind::Message).await?;
+        Ok((client, String::from_utf8(body).context("a message of text")?))
+    }
+}

@@ -1,0 +1,339 @@
+//! Which worker gets which events, and what becomes of them when it goes or is slow.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use gateway_tests::{Client, PhpPeer, Server, WorkerPeer, eventually, soon};
+use gateway_wire::bridge::Value as Count;
+use gateway_wire::gatewayworker::{Command, EventKind};
+use gateway_wire::php_serialize::{Value, Writer};
+use nix::sys::signal::Signal;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+type Socket = WebSocketStream<TcpStream>;
+
+async fn join(server: &mut Server, name: &str) -> anyhow::Result<WorkerPeer> {
+    let worker = WorkerPeer::connect(server.register[0], name).await?;
+    server.logs("a worker joined").await?;
+    Ok(worker)
+}
+
+async fn connect(server: &Server) -> anyhow::Result<Socket> {
+    Client::shake_hands(server.websocket, "/", &[]).await
+}
+
+async fn say(socket: &mut Socket, text: &str) -> anyhow::Result<()> {
+    Ok(soon("sending", socket.send(Message::text(text))).await??)
+}
+
+/// Waits until so many clients are there.
+async fn online(server: &Server, clients: i64) -> anyhow::Result<()> {
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    eventually("clients online", Count::Int(clients), async || php.count().await).await
+}
+
+#[tokio::test]
+async fn a_client_is_told_of_from_its_coming_to_its_going() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let mut worker = join(&mut server, "w:0").await?;
+    let headers = [("cookie", "a=1; b=2"), ("x-forwarded-for", "10.1.2.3")];
+    let mut socket = Client::shake_hands(server.websocket, "/chat?room=7", &headers).await?;
+
+    let came = worker.told().await?;
+    assert_eq!((came.kind, came.session.as_str(), &came.body[..]), (EventKind::Connect, "", &b""[..]));
+    assert_eq!(came.client.node.to_string(), server.register[0].to_string());
+    let handshake = worker.told().await?;
+    assert_eq!((handshake.kind, handshake.client), (EventKind::WebsocketConnect, came.client));
+    Value::parse(&handshake.body)?;
+    let text = String::from_utf8(handshake.body)?;
+    for part in [
+        r#"s:3:"get";a:1:{s:4:"room";s:1:"7";}"#,
+        r#"s:6:"cookie";a:2:{s:1:"a";s:1:"1";s:1:"b";s:1:"2";}"#,
+        r#"s:11:"REQUEST_URI";s:12:"/chat?room=7";"#,
+        r#"s:20:"HTTP_X_FORWARDED_FOR";s:8:"10.1.2.3";"#,
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+
+    // Its orders and the events that follow them: the session is the client's from then on.
+    let connection = came.client.connection;
+    let mut session = Vec::new();
+    Writer::new(&mut session).list([1].into_iter(), |writer, number| writer.int(number));
+    worker.order(Command::SetSession { connection, session: &session }).await?;
+    worker.order(Command::SendToOne { connection, message: b"hello", raw: false }).await?;
+    assert_eq!(soon("hello", socket.next()).await?.unwrap()?, Message::text("hello"));
+    for text in ["one", "two", "three"] {
+        say(&mut socket, text).await?;
+    }
+    for text in ["one", "two", "three"] {
+        let told = worker.told().await?;
+        assert_eq!((told.kind, told.client), (EventKind::Message, came.client));
+        assert_eq!((told.session.as_bytes(), told.body.as_slice()), (&session[..], text.as_bytes()));
+    }
+    soon("closing", socket.close(None)).await??;
+    let gone = worker.told().await?;
+    assert_eq!(
+        (gone.kind, gone.client, gone.session.as_bytes()),
+        (EventKind::Close, came.client, &session[..])
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_is_closed_by_anyone_is_told_of_once() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--close-timeout", "0.2"]).await?;
+    let mut worker = join(&mut server, "w:0").await?;
+    for way in 0..5 {
+        let mut socket = connect(&server).await?;
+        let connection = worker.told_of(EventKind::Connect).await?.client.connection;
+        match way {
+            0 => worker.order(Command::Kick { connection, last: Some(b"bye") }).await?,
+            1 => worker.order(Command::Destroy { connection }).await?,
+            2 => soon("closing", socket.close(None)).await??,
+            // Without a word.
+            3 => drop(socket),
+            // It breaks the protocol.
+            _ => {
+                use tokio::io::AsyncWriteExt as _;
+                socket.get_mut().write_all(b"\x81\x01x").await?;
+            }
+        }
+        let gone = worker.told_of(EventKind::Close).await?;
+        assert_eq!(gone.client.connection, connection, "way {way}");
+    }
+    // Nothing more: the next event is of the next client.
+    let _socket = connect(&server).await?;
+    worker.told_of(EventKind::Connect).await.map(drop)
+}
+
+#[tokio::test]
+async fn the_worker_with_the_fewest_clients_gets_the_next_and_keeps_it() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let mut workers = [join(&mut server, "w:0").await?, join(&mut server, "w:1").await?];
+    let mut sockets = Vec::new();
+    for _ in 0..10 {
+        sockets.push(connect(&server).await?);
+    }
+    let mut homes = std::collections::HashMap::new();
+    for (number, worker) in workers.iter_mut().enumerate() {
+        for _ in 0..5 {
+            homes.insert(worker.told_of(EventKind::Connect).await?.client, number);
+        }
+    }
+    // Whoever comes last has the fewest.
+    let mut last = join(&mut server, "w:2").await?;
+    for _ in 0..5 {
+        sockets.push(connect(&server).await?);
+        last.told_of(EventKind::Connect).await?;
+    }
+    for round in 0..3 {
+        for socket in &mut sockets {
+            say(socket, &round.to_string()).await?;
+        }
+        for (number, worker) in workers.iter_mut().enumerate() {
+            for _ in 0..5 {
+                let (client, text) = worker.message().await?;
+                assert_eq!((homes[&client], text), (number, round.to_string()));
+            }
+        }
+        for _ in 0..5 {
+            assert_eq!(last.message().await?.1, round.to_string());
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn clients_of_a_worker_that_went_go_on_with_another() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let mut first = join(&mut server, "w:0").await?;
+    let mut sockets = Vec::new();
+    for _ in 0..10 {
+        sockets.push(connect(&server).await?);
+        first.told_of(EventKind::Connect).await?;
+    }
+    let mut second = join(&mut server, "w:1").await?;
+    drop(first);
+    server.logs("a worker has gone").await?;
+    for socket in &mut sockets {
+        say(socket, "still there").await?;
+    }
+    for _ in 0..10 {
+        assert_eq!(second.message().await?.1, "still there");
+    }
+    drop(sockets);
+    for _ in 0..10 {
+        second.told_of(EventKind::Close).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_of_the_same_name_takes_the_place_of_the_old_one() -> anyhow::Result<()> {
+    let mut server = Server::start(&[]).await?;
+    let mut old = join(&mut server, "w:0").await?;
+    let mut socket = connect(&server).await?;
+    old.told_of(EventKind::Connect).await?;
+    old.told_of(EventKind::WebsocketConnect).await?;
+    let mut new = join(&mut server, "w:0").await?;
+    assert!(old.told().await.is_err());
+    say(&mut socket, "to the new one").await?;
+    assert_eq!(new.message().await?.1, "to the new one");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_happens_while_workers_restart_is_told_to_the_next() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let mut worker = join(&mut server, "w:0").await?;
+    let mut stays = connect(&server).await?;
+    let stays_id = worker.told_of(EventKind::Connect).await?.client;
+    worker.told_of(EventKind::WebsocketConnect).await?;
+    let mut leaves = connect(&server).await?;
+    let leaves_id = worker.told_of(EventKind::Connect).await?.client;
+    drop(worker);
+    server.logs("a worker has gone").await?;
+
+    say(&mut leaves, "last words").await?;
+    soon("closing", leaves.close(None)).await??;
+    say(&mut stays, "anybody there?").await?;
+    // The server says who is there, as long as nobody else does.
+    let mut comes = Client::connect(server.websocket).await?;
+    online(&server, 2).await?;
+
+    let mut next = join(&mut server, "w:0").await?;
+    let mut of = std::collections::HashMap::<_, Vec<_>>::new();
+    for _ in 0..3 {
+        let told = next.told().await?;
+        of.entry(told.client).or_default().push((told.kind, told.body));
+    }
+    assert_eq!(of[&stays_id], [(EventKind::Message, b"anybody there?".to_vec())]);
+    assert_eq!(of[&leaves_id], [(EventKind::Message, b"last words".to_vec()), (EventKind::Close, vec![])]);
+
+    // The worker knows of everybody whom it hears.
+    comes.send(Message::text("I am new")).await?;
+    assert_eq!(next.told_of(EventKind::Connect).await?.client, comes.id);
+    assert_eq!(next.message().await?, (comes.id, "I am new".to_owned()));
+    comes.leave().await?;
+    assert_eq!(next.told_of(EventKind::Close).await?.client.node.port(), server.register[0].port());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_worker_slows_its_clients_and_loses_nothing() -> anyhow::Result<()> {
+    const MESSAGES: usize = 2000;
+    let mut server = Server::start(&["--shards", "2", "--worker-buffer-bytes", "65536"]).await?;
+    let mut slow = join(&mut server, "w:0").await?;
+    let mut socket = connect(&server).await?;
+    slow.told_of(EventKind::Connect).await?;
+    let before = server.memory()?;
+
+    let sender = tokio::spawn(async move {
+        let padding = "x".repeat(32 << 10);
+        for number in 0..MESSAGES {
+            socket.send(Message::text(format!("{number} {padding}"))).await?;
+        }
+        anyhow::Ok(socket)
+    });
+    server.logs("stopped reading from a client").await?;
+    // Others are served all the same.
+    online(&server, 1).await?;
+    let growth = server.memory()?.saturating_sub(before);
+    assert!(growth < 32 << 20, "{growth} bytes wait for a worker");
+
+    slow.told_of(EventKind::WebsocketConnect).await?;
+    for number in 0..MESSAGES {
+        let (_, text) = slow.message().await?;
+        assert_eq!(text.split(' ').next(), Some(number.to_string().as_str()));
+    }
+    let mut socket = soon("the sender", sender).await???;
+    soon("closing", socket.close(None)).await??;
+    slow.told_of(EventKind::Close).await.map(drop)
+}
+
+#[tokio::test]
+async fn what_a_worker_has_not_got_goes_to_the_next_in_order() -> anyhow::Result<()> {
+    const MESSAGES: usize = 1000;
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let mut stuck = join(&mut server, "w:0").await?;
+    let mut socket = connect(&server).await?;
+    stuck.told_of(EventKind::Connect).await?;
+    // It reads no further, so that most of this waits in the server, which is to have all of it.
+    let padding = "x".repeat(9 << 10);
+    for number in 0..MESSAGES {
+        say(&mut socket, &format!("{number} {padding}")).await?;
+    }
+    soon("closing", socket.close(None)).await??;
+    online(&server, 0).await?;
+    let mut next = join(&mut server, "w:1").await?;
+    drop(stuck);
+    server.logs("a worker has gone").await?;
+    let (client, first) = next.message().await?;
+    let first: usize = first.split(' ').next().unwrap().parse()?;
+    assert!(first > 0 && first < MESSAGES, "begins with {first}");
+    for number in first + 1..MESSAGES {
+        let (_, text) = next.message().await?;
+        assert_eq!(text.split(' ').next(), Some(number.to_string().as_str()));
+    }
+    assert_eq!(next.told_of(EventKind::Close).await?.client, client);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_setting_says_who_handles_events() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--events", "workers"]).await?;
+    let mut early = connect(&server).await?;
+    match soon("a close", early.next()).await?.unwrap()? {
+        Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1013),
+        other => panic!("{other:?} without a worker"),
+    }
+    let mut worker = join(&mut server, "w:0").await?;
+    let mut socket = connect(&server).await?;
+    worker.told_of(EventKind::Connect).await?;
+    worker.told_of(EventKind::WebsocketConnect).await?;
+    // Even while it restarts nobody else answers.
+    drop(worker);
+    server.logs("a worker has gone").await?;
+    let _waits = connect(&server).await?;
+    say(&mut socket, "hello").await?;
+    online(&server, 2).await?;
+    let mut next = join(&mut server, "w:0").await?;
+    let mut kinds = Vec::new();
+    for _ in 0..3 {
+        kinds.push(next.told().await?.kind as u8);
+    }
+    kinds.sort_unstable();
+    assert_eq!(kinds, [1, 3, 205]);
+
+    let mut server = Server::start(&["--events", "builtin"]).await?;
+    let mut idle = join(&mut server, "w:0").await?;
+    let mut client = Client::connect(server.websocket).await?;
+    client.send(Message::text("hello")).await?;
+    let connection = client.id.connection;
+    idle.order(Command::SendToOne { connection, message: b"orders are obeyed", raw: false }).await?;
+    assert_eq!(client.text().await?, "orders are obeyed");
+    client.leave().await?;
+    server.signal(Signal::SIGTERM)?;
+    assert!(idle.told().await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stop_tells_workers_that_their_clients_have_gone() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let mut worker = join(&mut server, "w:0").await?;
+    let mut sockets = Vec::new();
+    for _ in 0..10 {
+        sockets.push(connect(&server).await?);
+        worker.told_of(EventKind::Connect).await?;
+    }
+    server.signal(Signal::SIGTERM)?;
+    for socket in &mut sockets {
+        soon("a close", async { while let Some(Ok(_)) = socket.next().await {} }).await?;
+    }
+    for _ in 0..10 {
+        worker.told_of(EventKind::Close).await?;
+    }
+    assert!(server.exit().await?.success());
+    Ok(())
+}
