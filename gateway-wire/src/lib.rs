@@ -7,7 +7,10 @@
 pub mod bridge;
 mod client_id;
 mod excerpt;
+pub mod gatewayworker;
 pub mod php_serialize;
+mod secret;
 
 pub use client_id::{ClientId, MalformedClientId};
 pub use excerpt::excerpt;
+pub use secret::is_same_secret;

@@ -1,12 +1,16 @@
 //! PHP's `serialize()` format: checked, and merged as `array_replace_recursive()` merges, without ever making a PHP
-//! value of it. Objects stay the bytes that they are.
+//! value of it. Objects stay the bytes that they are. Plain values are read as [`Value`]s and written by a [`Writer`].
 
 mod parse;
 mod replace;
+mod value;
 mod write;
+mod writer;
 
 pub use parse::check_array;
 pub use replace::replace_recursive;
+pub use value::Value;
+pub use writer::Writer;
 
 /// What is wrong with serialized bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +29,8 @@ pub enum Malformed {
     Loop,
     #[error("it is not an array")]
     NotAnArray,
+    #[error("it holds something other than null, booleans, integers, strings and arrays of them")]
+    NotPlain,
 }
 
 /// Nesting that is followed.
@@ -56,7 +62,7 @@ enum Node<'a> {
 
 /// PHP makes an integer of every string key that looks like one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Key<'a> {
+pub enum Key<'a> {
     Int(i64),
     Str(&'a [u8]),
 }

@@ -10,15 +10,21 @@ pub fn check_array(bytes: &[u8]) -> Result<(), Malformed> {
 impl<'a> Arena<'a> {
     /// Reads a document that must be an array. References count within the document.
     pub(super) fn parse_array(&mut self, bytes: &'a [u8]) -> Result<NodeId, Malformed> {
+        let root = self.parse(bytes)?;
+        match self.nodes[root] {
+            Node::Array(_) => Ok(root),
+            _ => Err(Malformed::NotAnArray),
+        }
+    }
+
+    /// Reads a document of any kind.
+    pub(super) fn parse(&mut self, bytes: &'a [u8]) -> Result<NodeId, Malformed> {
         let mut parser = Parser { bytes, at: 0, slots: Vec::new(), arena: self };
         let root = parser.value(0)?;
         if parser.at < bytes.len() {
             return Err(Malformed::Trailing { at: parser.at });
         }
-        match self.nodes[root] {
-            Node::Array(_) => Ok(root),
-            _ => Err(Malformed::NotAnArray),
-        }
+        Ok(root)
     }
 
     fn add(&mut self, node: Node<'a>) -> NodeId {
@@ -246,7 +252,7 @@ impl<'a> Parser<'a, '_> {
 }
 
 /// The integer that PHP makes of a string key: decimal, without sign or zeros that it would not print.
-fn canonical_integer(text: &[u8]) -> Option<i64> {
+pub(super) fn canonical_integer(text: &[u8]) -> Option<i64> {
     let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     (number.to_string().as_bytes() == text).then_some(number)
 }

@@ -1,0 +1,96 @@
+//! What a gateway tells its workers.
+
+use std::net::SocketAddrV4;
+
+use super::packet::{Packet, PacketError, flag};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event<'a> {
+    pub kind: EventKind,
+    pub origin: Origin,
+    /// The client's session, as PHP's `serialize()` gives it; nothing when there is none.
+    pub session: &'a [u8],
+    /// The message; of a websocket handshake a serialized array of `get`, `server` and `cookie`.
+    pub body: &'a [u8],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    Connect = 1,
+    Message = 3,
+    Close = 4,
+    WebsocketConnect = 205,
+}
+
+/// Whom an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The gateway, as client ids name it.
+    pub node: SocketAddrV4,
+    pub connection: u32,
+    pub client: SocketAddrV4,
+    /// Where the gateway listens for clients.
+    pub gateway_port: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("command {0} of GatewayWorker's protocol is no event")]
+pub struct NotAnEvent(pub u8);
+
+impl<'a> Event<'a> {
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), PacketError> {
+        let Origin { node, connection, client, gateway_port } = self.origin;
+        let flags = match self.kind {
+            EventKind::WebsocketConnect => 0,
+            _ => flag::SCALAR,
+        };
+        Packet {
+            command: self.kind as u8,
+            node,
+            client,
+            connection,
+            flags,
+            gateway_port,
+            extension: self.session,
+            body: self.body,
+        }
+        .encode(out)
+    }
+
+    pub fn from_packet(packet: &Packet<'a>) -> Result<Self, NotAnEvent> {
+        let kind = [EventKind::Connect, EventKind::Message, EventKind::Close, EventKind::WebsocketConnect]
+            .into_iter()
+            .find(|kind| *kind as u8 == packet.command)
+            .ok_or(NotAnEvent(packet.command))?;
+        let origin = Origin {
+            node: packet.node,
+            connection: packet.connection,
+            client: packet.client,
+            gateway_port: packet.gateway_port,
+        };
+        Ok(Self { kind, origin, session: packet.extension, body: packet.body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip() {
+        let origin = Origin {
+            node: "127.0.0.1:1238".parse().unwrap(),
+            connection: u32::MAX,
+            client: "10.0.0.9:50000".parse().unwrap(),
+            gateway_port: 8282,
+        };
+        for (kind, flags) in [(EventKind::Connect, 1), (EventKind::WebsocketConnect, 0)] {
+            let event = Event { kind, origin, session: b"a:0:{}", body: b"body" };
+            let mut bytes = Vec::new();
+            event.encode(&mut bytes).unwrap();
+            let packet = Packet::decode(&bytes).unwrap();
+            assert_eq!((packet.flags, Event::from_packet(&packet)), (flags, Ok(event)));
+        }
+        assert_eq!(Event::from_packet(&Packet::new(5)), Err(NotAnEvent(5)));
+    }
+}

@@ -1,0 +1,53 @@
+//! Replies of the internal protocol: a `u32` big-endian length, then that many bytes of PHP's `serialize()`.
+//!
+//! [`Value::parse`](crate::php_serialize::Value::parse) reads one.
+
+use super::packet::PacketError;
+use crate::php_serialize::Writer;
+
+pub const HEADER: usize = 4;
+/// Longest reply: lists of a million clients fit.
+pub const MAX_REPLY: usize = 256 << 20;
+
+/// Finds the reply at the start of `buffer`: `None` while it is not whole, else the length of its content, which stands
+/// behind [`HEADER`] bytes.
+pub fn content_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, PacketError> {
+    let Some(length) = buffer.first_chunk::<HEADER>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*length) as usize;
+    if length > limit {
+        return Err(PacketError::TooLarge { length, limit });
+    }
+    Ok((buffer.len() - HEADER >= length).then_some(length))
+}
+
+/// Appends a reply whose content `write` appends. Over [`MAX_REPLY`], `out` is left as it was.
+pub fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut Writer)) -> Result<(), PacketError> {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER]);
+    write(&mut Writer::new(out));
+    let length = out.len() - start - HEADER;
+    if length > MAX_REPLY {
+        out.truncate(start);
+        return Err(PacketError::TooLarge { length, limit: MAX_REPLY });
+    }
+    out[start..start + HEADER].copy_from_slice(&(length as u32).to_be_bytes());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_found_only_when_whole() {
+        let mut bytes = Vec::new();
+        append(&mut bytes, |writer| writer.int(42)).unwrap();
+        append(&mut bytes, |writer| writer.null()).unwrap();
+        assert_eq!(bytes, b"\0\0\0\x05i:42;\0\0\0\x02N;");
+        for end in 0..9 {
+            assert_eq!(content_length(&bytes[..end], MAX_REPLY), Ok(None));
+        }
+        assert_eq!(content_length(&bytes, MAX_REPLY), Ok(Some(5)));
+        content_length(&[0xff; 4], MAX_REPLY).unwrap_err();
+    }
+}

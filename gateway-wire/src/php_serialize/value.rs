@@ -1,0 +1,107 @@
+//! Bytes to plain values, borrowed from them.
+
+use super::{Arena, Key, Malformed, Node, NodeId};
+
+/// A value without objects, references and floats, which nothing of ours is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Str(&'a [u8]),
+    Array(Vec<(Key<'a>, Value<'a>)>),
+}
+
+impl<'a> Value<'a> {
+    /// Reads one document. An object is an error, never an instance of anything.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut arena = Arena::default();
+        let root = arena.parse(bytes)?;
+        arena.value(root)
+    }
+}
+
+impl<'a> Arena<'a> {
+    /// As deep as the parser went, which is bounded.
+    fn value(&self, node: NodeId) -> Result<Value<'a>, Malformed> {
+        match &self.nodes[node] {
+            Node::Plain(bytes) => plain(bytes).ok_or(Malformed::NotPlain),
+            Node::Array(entries) => {
+                let entry = |(key, value): &(Key<'a>, NodeId)| Ok((*key, self.value(*value)?));
+                entries.iter().map(entry).collect::<Result<_, _>>().map(Value::Array)
+            }
+            Node::Object { .. } | Node::Reference { .. } => Err(Malformed::NotPlain),
+        }
+    }
+}
+
+/// Reads a scalar that the parser has found to be well-formed.
+fn plain<'a>(bytes: &'a [u8]) -> Option<Value<'a>> {
+    match bytes {
+        b"N;" => Some(Value::Null),
+        b"b:0;" => Some(Value::Bool(false)),
+        b"b:1;" => Some(Value::Bool(true)),
+        [b'i', b':', digits @ .., b';'] => Some(Value::Int(std::str::from_utf8(digits).ok()?.parse().ok()?)),
+        [b's', b':', rest @ .., b'"', b';'] => {
+            let start = rest.iter().position(|byte| *byte == b'"')?;
+            Some(Value::Str(&rest[start + 1..]))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MAX_DEPTH, Writer};
+    use super::*;
+
+    #[test]
+    fn reads_what_is_written() {
+        let mut bytes = Vec::new();
+        Writer::new(&mut bytes).array(
+            [(b"7".as_slice(), 1), (b"07", 2), (b"a\";b", 3)].iter(),
+            |writer, (key, value)| {
+                writer.key(key);
+                match value {
+                    1 => writer.null(),
+                    2 => writer.list([-5, 6].into_iter(), Writer::int),
+                    _ => writer.string(b"\"\xff"),
+                }
+            },
+        );
+        assert_eq!(bytes, b"a:3:{i:7;N;s:2:\"07\";a:2:{i:0;i:-5;i:1;i:6;}s:4:\"a\";b\";s:2:\"\"\xff\";}");
+        let list = vec![(Key::Int(0), Value::Int(-5)), (Key::Int(1), Value::Int(6))];
+        let expected = vec![
+            (Key::Int(7), Value::Null),
+            (Key::Str(b"07"), Value::Array(list)),
+            (Key::Str(b"a\";b"), Value::Str(b"\"\xff")),
+        ];
+        assert_eq!(Value::parse(&bytes), Ok(Value::Array(expected)));
+        for end in 0..bytes.len() {
+            Value::parse(&bytes[..end]).unwrap_err();
+        }
+        assert_eq!(Value::parse(b"b:1;"), Ok(Value::Bool(true)));
+    }
+
+    #[test]
+    fn what_is_not_plain_is_refused() {
+        for bytes in [
+            r#"O:8:"stdClass":0:{}"#,
+            r#"a:1:{i:0;O:8:"stdClass":0:{}}"#,
+            r#"C:3:"Foo":0:{}"#,
+            r#"E:7:"Suit:Ok";"#,
+            "a:2:{i:0;i:1;i:1;R:2;}",
+            "d:0.5;",
+        ] {
+            assert_eq!(Value::parse(bytes.as_bytes()), Err(Malformed::NotPlain), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn nesting_and_counts_are_not_believed() {
+        let deep = "a:1:{i:0;".repeat(MAX_DEPTH * 1000);
+        assert_eq!(Value::parse(deep.as_bytes()), Err(Malformed::TooDeep));
+        Value::parse(b"a:999999999999:{").unwrap_err();
+        Value::parse(b"s:999999999999:\"x\";").unwrap_err();
+    }
+}
