@@ -19,6 +19,7 @@ mod connection;
 mod engine;
 mod error;
 mod fork;
+mod inbox;
 mod io_thread;
 mod link;
 mod links;
