@@ -15,7 +15,7 @@ use crate::connection::Connection;
 use crate::poll::{self, Interest};
 use crate::queue::Queue;
 use crate::shared::{Shared, State, Status};
-use crate::{Failure, Reason, Target, Unreachable};
+use crate::{Failure, LinkError, Reason, Target, Trouble, Unreachable};
 
 /// With nothing to deliver, attempts end when nobody has wanted the link for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -169,12 +169,13 @@ impl Engine {
                 return Err(message);
             }
             Reply::Error { seq, message } if self.queue.is_query(seq) => {
-                self.confirmed(seq, Some(Err(message)));
+                let address = self.target.to_string();
+                self.confirmed(seq, Some(Err(LinkError::Refused { address, message })));
             }
             Reply::Error { seq, message } => {
                 // Before it counts as done: whoever waits for that looks here next.
                 if self.queue.was_sent(seq) {
-                    self.shared.refused(message);
+                    self.shared.notice(Trouble::Refused, 1, message);
                 }
                 self.confirmed(seq, None);
             }
@@ -186,7 +187,7 @@ impl Engine {
     }
 
     /// The gateway has dealt with all calls up to `seq`, and may have answered that one.
-    fn confirmed(&mut self, seq: u64, answer: Option<Result<Value, String>>) {
+    fn confirmed(&mut self, seq: u64, answer: Option<Result<Value, LinkError>>) {
         let answer = answer.filter(|_| self.queue.was_sent(seq));
         let done = self.queue.confirm(seq);
         if let Some(connection) = self.connection.as_mut().filter(|_| done.bytes > 0) {
@@ -272,7 +273,7 @@ impl Engine {
             && let Some((seq, dropped)) = self.queue.drop_first_sent()
         {
             if dropped.orders > 0 {
-                self.shared.refused(message);
+                self.shared.notice(Trouble::Refused, 1, message);
             } else {
                 unreadable = Some((seq, message));
             }
@@ -287,7 +288,8 @@ impl Engine {
             state.status = Status::Up;
             state.connected = Some(address);
             if let Some((seq, message)) = unreadable {
-                state.answer(seq, Err(message));
+                let address = self.target.to_string();
+                state.answer(seq, Err(LinkError::Refused { address, message }));
             }
         });
         if let Err(why) = self.replies() {
