@@ -11,14 +11,19 @@
 //! ```
 //!
 //! While the PHP thread waits for an answer it drives the engine itself.
+//!
+//! Where a register of GatewayWorker answers in place of our gateway, a `cluster` session stands in place of the
+//! connection.
 
 mod address;
 mod backoff;
+mod cluster;
 mod connect;
 mod connection;
 mod engine;
 mod error;
 mod fork;
+mod guess;
 mod inbox;
 mod io_thread;
 mod link;
