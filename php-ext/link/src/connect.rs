@@ -14,9 +14,9 @@ use crate::address::Host;
 use crate::cluster::Session;
 use crate::connection::Connection;
 use crate::fork::Watched;
-use crate::guess::{self, Answer, Known};
+use crate::guess::{Answer, Guess, Known};
 use crate::replies::Replies;
-use crate::{Address, Failure, Reason, Target, Unreachable};
+use crate::{Address, Failure, Protocol, Reason, Target, Unreachable};
 
 /// How long the other side may be gone without a word before that is noticed: half a minute, not the kernel's hours.
 pub(crate) const SILENCE: Duration = Duration::from_secs(30);
@@ -77,28 +77,31 @@ impl Attempt<'_> {
     }
 
     fn reach_place(&self, place: &SockAddr, deadline: Instant, known: &mut Known) -> Result<Reached, Reason> {
-        let begun = Instant::now();
-        let socket = connect(place, deadline)?;
-        Handshake { socket: &socket, deadline }.write(&PREFACE)?;
-        let guess = guess::Guess {
-            place,
-            secret: self.target.secret(),
-            patience: known.patience(self.address, begun.elapsed(), deadline),
-            deadline,
+        let secret = self.target.secret();
+        let guess = Guess { place, secret, deadline };
+        let answer = if self.target.protocol() == Protocol::GatewayWorker {
+            guess.register_alone()?
+        } else {
+            let begun = Instant::now();
+            let socket = connect(place, deadline)?;
+            Handshake { socket: &socket, deadline }.write(&PREFACE)?;
+            match self.target.protocol() {
+                Protocol::Bridge => Answer::Gateway(socket),
+                _ => guess.who(socket, known.patience(self.address, begun.elapsed(), deadline))?,
+            }
         };
-        match guess.who(socket)? {
+        match answer {
             Answer::Gateway(socket) => {
                 let handshake = Handshake { socket: &socket, deadline };
                 let mut replies = Replies::default();
-                let applied = handshake.shake(self.target.secret(), self.producer, &mut replies)?;
+                let applied = handshake.shake(secret, self.producer, &mut replies)?;
                 socket.set_nonblocking(true)?;
                 known.is_gateway(self.address);
                 Ok(Reached::Gateway(Connection::new(self.address.clone(), socket, replies), applied))
             }
             Answer::Register(found) => {
                 known.is_register(self.address);
-                let has_others = self.target.addresses().len() > 1;
-                let session = Session::open(self.address.clone(), has_others, *found, deadline);
+                let session = Session::open(self.address.clone(), self.target, *found, deadline);
                 session.map(|session| Reached::Cluster(Box::new(session))).map_err(Reason::Cluster)
             }
         }

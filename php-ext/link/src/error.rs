@@ -64,6 +64,8 @@ pub enum Reason {
     Lost(String),
     #[error("GatewayWorker's register closed the connection unanswered, as it does when the secret is wrong")]
     RegisterRefused,
+    #[error("GatewayWorker's register takes only a secret that is UTF-8, and this one is not")]
+    SecretIsNotText,
     #[error("GatewayWorker's register answers there, but {0}")]
     Cluster(String),
 }
@@ -74,7 +76,7 @@ impl Reason {
     }
 
     fn is_about_the_secret(&self) -> bool {
-        matches!(self, Self::LoginRefused(_) | Self::RegisterRefused)
+        matches!(self, Self::LoginRefused(_) | Self::RegisterRefused | Self::SecretIsNotText)
     }
 }
 

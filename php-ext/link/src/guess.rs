@@ -6,7 +6,7 @@
 //! gateway of ours that is very late is taken once it answers.
 //!
 //! That line has the secret in it, as GatewayWorker's own clients send it. An address where our gateway answered a while
-//! ago is not told it.
+//! ago is not told it, and none is where [`Protocol::Bridge`](crate::Protocol::Bridge) is set.
 
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
@@ -93,21 +93,22 @@ impl Known {
 pub(crate) struct Guess<'a> {
     pub(crate) place: &'a SockAddr,
     pub(crate) secret: &'a [u8],
-    pub(crate) patience: Option<Duration>,
     pub(crate) deadline: Instant,
 }
 
 impl Guess<'_> {
-    /// `bridge` has been told the preface.
-    pub(crate) fn who(&self, bridge: Watched<Socket>) -> Result<Answer, Reason> {
-        let Some(patience) = self.patience else { return Ok(Answer::Gateway(bridge)) };
+    /// `bridge` has been told the preface. Without patience it is not doubted.
+    pub(crate) fn who(&self, bridge: Watched<Socket>, patience: Option<Duration>) -> Result<Answer, Reason> {
+        let Some(patience) = patience else { return Ok(Answer::Gateway(bridge)) };
         wait(Some(&bridge), None, patience)?;
         let is_open = match look(&bridge) {
             Look::Something => return Ok(Answer::Gateway(bridge)),
             Look::Nothing => true,
             Look::End | Look::Broken => false,
         };
-        let register = std::str::from_utf8(self.secret).ok().and_then(|secret| self.ask(secret, patience));
+        // Where it is slow to connect now, though it was not just before, the first connection is the better hope.
+        let soon = self.deadline.min(Instant::now() + patience);
+        let register = self.ask(soon).ok();
         match register {
             Some(register) => self.race(is_open.then_some(bridge), register, patience),
             None if is_open => Ok(Answer::Gateway(bridge)),
@@ -115,13 +116,17 @@ impl Guess<'_> {
         }
     }
 
-    /// Where it is slow to connect now, though it was not just before, the first connection is the better hope.
-    fn ask(&self, secret: &str, patience: Duration) -> Option<Asked> {
-        let soon = self.deadline.min(Instant::now() + patience);
-        let socket = connect::connect(self.place, soon).ok()?;
+    /// Whoever else could answer.
+    pub(crate) fn register_alone(&self) -> Result<Answer, Reason> {
+        self.race(None, self.ask(self.deadline)?, Duration::ZERO)
+    }
+
+    fn ask(&self, deadline: Instant) -> Result<Asked, Reason> {
+        let secret = std::str::from_utf8(self.secret).map_err(|_| Reason::SecretIsNotText)?.to_owned();
+        let socket = connect::connect(self.place, deadline)?;
         // The line is short, and the socket empty.
-        (&*socket).write_all(&cluster::greeting(secret)).ok()?;
-        Some(Asked { socket, inbox: Inbox::default(), secret: secret.to_owned() })
+        (&*socket).write_all(&cluster::greeting(&secret))?;
+        Ok(Asked { socket, inbox: Inbox::default(), secret })
     }
 
     fn race(

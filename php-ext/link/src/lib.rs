@@ -41,4 +41,4 @@ pub use fork::generation;
 pub use link::{Limits, Link, Stats, Unconfirmed};
 pub use links::{Links, MAX_LINKS};
 pub use notice::{Notice, Trouble};
-pub use target::{NoAddress, Target};
+pub use target::{NoAddress, Protocol, Target};

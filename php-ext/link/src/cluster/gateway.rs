@@ -9,7 +9,7 @@ use super::line::{CLOSED, Line};
 use crate::backoff::Backoff;
 
 /// How long calls wait for a gateway that is new, or whose connection was just lost.
-const CONNECT: Duration = Duration::from_secs(1);
+pub(super) const CONNECT: Duration = Duration::from_secs(1);
 /// A connection that lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(1);
 
@@ -91,6 +91,14 @@ impl Gateway {
     /// Calls wait to know whether it is there.
     pub(super) fn is_awaited(&self) -> bool {
         matches!(self.phase, Phase::Connecting { awaited: true, .. })
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn goes_on_alone(&mut self) {
+        if let Phase::Connecting { awaited, .. } = &mut self.phase {
+            *awaited = false;
+            self.why = "it has not answered yet".to_owned();
+        }
     }
 
     /// Bytes that wait to go out.

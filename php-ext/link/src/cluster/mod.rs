@@ -33,12 +33,12 @@ use gateway_wire::bridge::{Call, Order, Query, Request, Value};
 use gateway_wire::gatewayworker::Command;
 use socket2::{SockAddr, Socket};
 
-use crate::Address;
 use crate::error::describe;
 use crate::fork::Watched;
 use crate::inbox::Inbox;
 use crate::poll::{self, Interest};
 use crate::queue::Queue;
+use crate::{Address, Protocol, Target};
 use epoll::{Epoll, Ready};
 use gateway::Gateway;
 use ledger::{Asked, Unsettled};
@@ -79,6 +79,8 @@ pub(crate) struct Session {
     /// Calls wait, and cannot be taken.
     full: bool,
     happenings: Vec<Happening>,
+    /// Orders that gateways did not get, or perhaps did not, and why.
+    lost: BTreeMap<SocketAddrV4, (u64, String)>,
     since: Instant,
     packet: Vec<u8>,
 }
@@ -121,7 +123,7 @@ impl Session {
     /// `deadline`. The error is in words.
     pub(crate) fn open(
         address: Address,
-        has_others: bool,
+        target: &Target,
         found: Found,
         deadline: Instant,
     ) -> Result<Self, String> {
@@ -132,11 +134,12 @@ impl Session {
         let words = |error| describe(&error);
         socket.set_nonblocking(true).map_err(words)?;
         let epoll = Epoll::new().map_err(words)?;
-        let register =
-            Register::new(&epoll, place, greeting(&secret), socket, inbox, bridge).map_err(words)?;
+        let probes = target.protocol() == Protocol::Auto;
+        let told = register::Told { place, greeting: greeting(&secret), probes };
+        let register = Register::new(&epoll, told, socket, inbox, bridge).map_err(words)?;
         let mut session = Self {
             address,
-            has_others,
+            has_others: target.addresses().len() > 1,
             secret,
             epoll,
             register,
@@ -148,6 +151,7 @@ impl Session {
             is_replaced: false,
             full: false,
             happenings: Vec::new(),
+            lost: BTreeMap::new(),
             since: Instant::now(),
             packet: Vec::new(),
         };
@@ -156,11 +160,22 @@ impl Session {
         if session.gateways.values().any(Gateway::is_up) { Ok(session) } else { Err(session.all_down()) }
     }
 
+    /// One that is slow is not waited for when others are there; it counts as down until it answers.
     fn await_gateways(&mut self) {
+        let begun = Instant::now();
+        let soon = |gateways: &BTreeMap<_, Gateway>| {
+            let some = gateways.values().any(Gateway::is_up);
+            some.then(|| gateway::CONNECT.saturating_sub(begun.elapsed()))
+        };
         while self.gateways.values().any(Gateway::is_awaited) {
+            let patience = soon(&self.gateways);
+            if patience.is_some_and(|patience| patience.is_zero()) {
+                self.gateways.values_mut().for_each(Gateway::goes_on_alone);
+                break;
+            }
             let socket = Some((self.epoll.as_raw_fd(), Interest { input: true, output: false }));
             // Fails only for want of memory, and then the next round tries again.
-            let _ = poll::wait(None, socket, self.rest());
+            let _ = poll::wait(None, socket, self.rest().into_iter().chain(patience).min());
             self.listen();
             self.flush();
             self.keep_time();
@@ -192,10 +207,20 @@ impl Session {
     }
 
     pub(crate) fn has_happenings(&self) -> bool {
-        !self.happenings.is_empty()
+        !self.happenings.is_empty() || !self.lost.is_empty()
     }
 
+    /// In the order in which PHP may look: trouble stands before what is settled by it, and that before the answer that
+    /// settled it.
     pub(crate) fn happenings(&mut self) -> Vec<Happening> {
+        let lost = std::mem::take(&mut self.lost).into_iter();
+        let lost = lost.map(|(gateway, (calls, why))| Happening::Lost { calls, gateway, why });
+        self.happenings.extend(lost);
+        self.happenings.sort_by_key(|happening| match happening {
+            Happening::Lost { .. } | Happening::Refused(_) | Happening::Partial(_) => 0,
+            Happening::Settled(_) => 1,
+            Happening::Answer { .. } => 2,
+        });
         std::mem::take(&mut self.happenings)
     }
 
@@ -311,13 +336,9 @@ impl Session {
     }
 
     fn lost(&mut self, node: SocketAddrV4, calls: u64, why: String) {
-        if let Some(Happening::Lost { calls: before, gateway, .. }) = self.happenings.last_mut()
-            && *gateway == node
-        {
-            *before += calls;
-            return;
-        }
-        self.happenings.push(Happening::Lost { calls, gateway: node, why });
+        let (lost, last) = self.lost.entry(node).or_default();
+        *lost += calls;
+        *last = why;
     }
 
     /// Into the packet's memory, if it can be sent.

@@ -29,13 +29,20 @@ pub(super) const TOKEN: u64 = u64::MAX;
 pub(super) const PROBE: u64 = u64::MAX - 1;
 
 pub(super) struct Register {
-    place: SockAddr,
-    greeting: Vec<u8>,
+    told: Told,
     phase: Phase,
     /// It may be gateway-server after all, that was late or took the register's place, and speaks both. This connection
     /// finds out.
     probe: Option<(Watched<Socket>, Instant)>,
     backoff: Backoff,
+}
+
+/// Where it is, and what is said to it first.
+pub(super) struct Told {
+    pub(super) place: SockAddr,
+    pub(super) greeting: Vec<u8>,
+    /// gateway-server may take its place, and is looked for.
+    pub(super) probes: bool,
 }
 
 enum Phase {
@@ -57,12 +64,11 @@ pub(crate) enum News {
 }
 
 impl Register {
-    /// `socket` has been told `greeting` and is non-blocking; `inbox` holds what came behind the first answer. `bridge` has
+    /// `socket` has been greeted and is non-blocking; `inbox` holds what came behind the first answer. `bridge` has
     /// been told the preface.
     pub(super) fn new(
         epoll: &Epoll,
-        place: SockAddr,
-        greeting: Vec<u8>,
+        told: Told,
         socket: Watched<Socket>,
         inbox: Inbox,
         bridge: Option<Watched<Socket>>,
@@ -74,7 +80,7 @@ impl Register {
         }
         let probe = bridge.map(|bridge| (bridge, Instant::now() + PATIENCE));
         let phase = Phase::Listening { socket, inbox };
-        Ok(Self { place, greeting, phase, probe, backoff: Backoff::default() })
+        Ok(Self { told, phase, probe, backoff: Backoff::default() })
     }
 
     pub(super) fn ready(&mut self, epoll: &Epoll, ready: Ready) -> Option<News> {
@@ -90,7 +96,7 @@ impl Register {
             Phase::Connecting { socket, .. } => {
                 // The line is short, and the socket empty.
                 let is_told = matches!(socket.take_error(), Ok(None))
-                    && matches!((&**socket).write(&self.greeting), Ok(written) if written == self.greeting.len());
+                    && matches!((&**socket).write(&self.told.greeting), Ok(written) if written == self.told.greeting.len());
                 if !is_told || epoll.change(&**socket, TOKEN, INPUT).is_err() {
                     return Some(self.lost(epoll));
                 }
@@ -98,7 +104,9 @@ impl Register {
                 if let Phase::Connecting { socket, .. } = before {
                     self.phase = Phase::Listening { socket, inbox: Inbox::default() };
                 }
-                self.probe(epoll);
+                if self.told.probes {
+                    self.probe(epoll);
+                }
                 None
             }
             Phase::Lost { .. } => None,
@@ -121,7 +129,7 @@ impl Register {
         }
         match &self.phase {
             Phase::Connecting { until, .. } if now >= *until => drop(self.lost(epoll)),
-            Phase::Lost { retry_at } if now >= *retry_at => match begin(epoll, &self.place, TOKEN) {
+            Phase::Lost { retry_at } if now >= *retry_at => match begin(epoll, &self.told.place, TOKEN) {
                 Ok(socket) => self.phase = Phase::Connecting { socket, until: now + PATIENCE },
                 Err(_) => drop(self.lost(epoll)),
             },
@@ -147,7 +155,8 @@ impl Register {
             epoll.remove(&*socket);
         }
         // Without it the register's word stands, until the next time.
-        self.probe = begin(epoll, &self.place, PROBE).ok().map(|socket| (socket, Instant::now() + PATIENCE));
+        self.probe =
+            begin(epoll, &self.told.place, PROBE).ok().map(|socket| (socket, Instant::now() + PATIENCE));
     }
 
     fn probed(&mut self, epoll: &Epoll, ready: Ready) -> Option<News> {
