@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_link::{Link, LinkError, Protocol, Trouble};
+use gateway_link::{Limits, Link, LinkError, Protocol, Trouble};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Query, Value};
 
-use crate::fake_cluster::{FakeGateway, FakeRegister};
+use crate::fake_cluster::{FakeGateway, FakeRegister, line};
 use crate::server::{Behaviour, PATIENCE, Server};
 use crate::{TIMEOUT, flushed, link, say, send};
 
@@ -229,4 +229,58 @@ fn one_that_does_not_answer_is_not_waited_for_long() {
     assert_eq!(flushed(&link), None);
     let notice = link.take_notices().remove(0);
     assert_eq!(notice.trouble, Trouble::Lost(still.local_addr().unwrap().to_string()));
+}
+
+/// A server of ours speaks both.
+#[test]
+fn a_gateway_of_ours_that_was_taken_for_a_register_is_taken_back() {
+    let other = FakeGateway::start();
+    let late = Duration::from_millis(400);
+    let server = Server::start(Behaviour { late, register_line: line(&[&other]), ..Behaviour::default() });
+    let mut link = link(server.target());
+    send(&mut link, "first");
+    assert_eq!(other.messages(1), ["first"]);
+    let deadline = Instant::now() + PATIENCE;
+    let mut sent = 0;
+    while server.wait("a look", |state| Some(state.taken.is_empty())) {
+        assert!(Instant::now() < deadline);
+        if link.order(say("more"), TIMEOUT).is_ok() {
+            sent += 1;
+        }
+    }
+    assert_eq!(flushed(&link), None);
+    let taken = server.wait("its messages", |state| Some(state.taken.len()));
+    assert_eq!(taken + other.messages(1).len(), sent + 1, "each went one way");
+    assert_eq!(link.take_notices(), []);
+    assert_eq!(server.wait("a question", |state| Some(state.asked_as_register)), 1);
+}
+
+#[test]
+fn a_gateway_that_stands_still_is_given_up_in_time() {
+    const MESSAGES: usize = 300;
+    let gateways = [FakeGateway::start(), FakeGateway::start()];
+    let register = FakeRegister::start("", &[&gateways[0], &gateways[1]]);
+    let limits = Limits { buffer_bytes: 64 << 20 };
+    let mut link = Link::new(Arc::new(register.target("")), limits).unwrap();
+    assert_eq!(count(&mut link).unwrap(), Value::Int(2));
+    gateways[1].be_still();
+    // More than the system takes for it.
+    let message = "x".repeat(64 << 10);
+    let begun = Instant::now();
+    for _ in 0..MESSAGES {
+        send(&mut link, &message);
+    }
+    assert!(begun.elapsed() < TIMEOUT, "{:?}", begun.elapsed());
+    assert_eq!(link.flush(Duration::from_secs(30)), None);
+    assert_eq!(gateways[0].messages(MESSAGES).len(), MESSAGES);
+    let still = gateways[1].address.to_string();
+    let lost: u64 = link
+        .take_notices()
+        .iter()
+        .map(|notice| {
+            assert_eq!(notice.trouble, Trouble::Lost(still.clone()));
+            notice.calls
+        })
+        .sum();
+    assert_eq!(lost, MESSAGES as u64);
 }

@@ -40,6 +40,15 @@ impl<T: Default> Watched<T> {
     }
 }
 
+impl Watched<GatewayState> {
+    fn wait_while_still(&self) {
+        let mut state = self.state.lock().unwrap();
+        while state.still {
+            state = self.changed.wait(state).unwrap();
+        }
+    }
+}
+
 pub(crate) struct FakeRegister {
     port: u16,
     state: Arc<Watched<RegisterState>>,
@@ -116,7 +125,7 @@ impl RegisterState {
     }
 }
 
-fn line(gateways: &[&FakeGateway]) -> Vec<u8> {
+pub(crate) fn line(gateways: &[&FakeGateway]) -> Vec<u8> {
     let addresses = gateways.iter().map(|gateway| gateway.address.to_string()).collect();
     let mut line = Vec::new();
     RegisterLine::BroadcastAddresses { addresses }.encode(&mut line);
@@ -137,6 +146,8 @@ struct GatewayState {
     live: Vec<TcpStream>,
     /// Does not answer what its connections ask after their first question.
     mute: bool,
+    /// Does not read any more.
+    still: bool,
     /// Sent in place of the answer to a question of the program.
     answer: Option<Vec<u8>>,
     gone: bool,
@@ -183,6 +194,10 @@ impl FakeGateway {
         self.state.change(|state| state.mute = mute);
     }
 
+    pub(crate) fn be_still(&self) {
+        self.state.change(|state| state.still = true);
+    }
+
     pub(crate) fn answer(&self, answer: Option<Vec<u8>>) {
         self.state.change(|state| state.answer = answer);
     }
@@ -217,6 +232,7 @@ fn serve(state: &Watched<GatewayState>, mut socket: &TcpStream) -> Option<()> {
                 break length;
             }
             let mut chunk = [0; 4096];
+            state.wait_while_still();
             match socket.read(&mut chunk).ok()? {
                 0 => return None,
                 read => input.extend_from_slice(&chunk[..read]),

@@ -53,6 +53,8 @@ pub(crate) struct Behaviour {
     pub(crate) cut_every: Option<usize>,
     /// How long the hello takes.
     pub(crate) late: Duration,
+    /// Its answer to a register's line.
+    pub(crate) register_line: Vec<u8>,
     /// Sent in place of the hello.
     pub(crate) greeting: Option<Vec<u8>>,
     /// Sent in place of an answer.
@@ -157,8 +159,12 @@ impl Shared {
         let mut preface = [0; PREFACE.len()];
         socket.read_exact(&mut preface)?;
         if preface != PREFACE {
-            // A register's line, when this server was late. It has no answer to that.
-            self.change(|state| state.asked_as_register += 1);
+            // A register's line, when this server was late.
+            let line = self.change(|state| {
+                state.asked_as_register += 1;
+                state.behaviour.register_line.clone()
+            });
+            socket.write_all(&line)?;
             return socket.read_to_end(&mut Vec::new()).map(drop);
         }
         std::thread::sleep(self.behaviour().late);
