@@ -19,13 +19,16 @@
  * Methods that change something return at once. What they hand over is delivered in turn, over a lost connection too;
  * what cannot be delivered is told of by a warning at the request's end. Methods that ask wait for the answer.
  *
+ * Where a register of GatewayWorker answers, in PHP, the calls go to its gateways. Those have no way to take a call only
+ * once, so what a lost connection may have swallowed is not sent again, but told of by a warning.
+ *
  * All methods throw a {@see GatewayException} when the gateway cannot be reached, or a client_id is malformed.
  */
 class Gateway
 {
     /**
-     * Where gateway-server takes calls from PHP: `host:port`, `tcp://host:port`, `[ipv6]:port` or `unix:///path`, or an
-     * array of these that are tried in order. Starts each request as `gateway.register_address` of php.ini.
+     * Where gateway-server, or a register of GatewayWorker, takes calls from PHP: `host:port`, `tcp://host:port`,
+     * `[ipv6]:port` or `unix:///path`, or an array of these that are tried in order. Starts each request as `gateway.register_address` of php.ini.
      *
      * @var string|string[]
      */
@@ -528,8 +531,8 @@ class Gateway
     /**
      * What became of the calls of this process that change something, on the link to the present register address:
      * `queued` and `queued_bytes` wait to be confirmed, `acked` were confirmed, `resent` were sent again after a lost
-     * connection (and took effect once), `dropped` were refused by the gateway; `connected_to` is the gateway's address,
-     * or null.
+     * connection (and took effect once), `dropped` were refused by the gateway or lost with one of GatewayWorker's;
+     * `connected_to` is the gateway's or register's address, or null.
      *
      * @return array{queued: int, queued_bytes: int, acked: int, resent: int, dropped: int, connected_to: string|null}
      */

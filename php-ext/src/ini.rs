@@ -7,13 +7,14 @@ use std::time::Duration;
 use ext_php_rs::ffi::{zend_ini_entry, zend_string};
 use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs, output_write};
+use gateway_link::Protocol;
 
 use crate::sys;
 
 /// Set where the server is configured, not by programs, which have the class's properties for that.
 const CONFIGURED: IniEntryPermission = IniEntryPermission::PerDir.union(IniEntryPermission::System);
 
-static ENTRIES: IniEntryDefs<8> = IniEntryDefs::new([
+static ENTRIES: IniEntryDefs<9> = IniEntryDefs::new([
     IniEntryDef::new(c"gateway.register_address", c"127.0.0.1:1236", CONFIGURED),
     secret(IniEntryDef::new(c"gateway.secret_key", c"", CONFIGURED)),
     IniEntryDef::new(c"gateway.connect_timeout", c"3", CONFIGURED),
@@ -21,6 +22,7 @@ static ENTRIES: IniEntryDefs<8> = IniEntryDefs::new([
     IniEntryDef::new(c"gateway.flush_timeout", c"1", IniEntryPermission::All),
     IniEntryDef::new(c"gateway.on_error", c"exception", IniEntryPermission::All),
     IniEntryDef::new(c"gateway.buffer_bytes", c"16M", CONFIGURED),
+    IniEntryDef::new(c"gateway.protocol", c"auto", IniEntryPermission::System),
     IniEntryDef::end(),
 ]);
 
@@ -69,6 +71,20 @@ pub(crate) fn on_error() -> OnError {
     checked_on_error().unwrap_or(OnError::Exception)
 }
 
+/// What is spoken at the register address.
+pub(crate) fn protocol() -> Protocol {
+    checked_protocol().unwrap_or_default()
+}
+
+fn checked_protocol() -> Result<Protocol, String> {
+    match text(c"gateway.protocol").to_ascii_lowercase().as_slice() {
+        b"auto" => Ok(Protocol::Auto),
+        b"bridge" => Ok(Protocol::Bridge),
+        b"gatewayworker" => Ok(Protocol::GatewayWorker),
+        _ => Err(bad(c"gateway.protocol", "auto, bridge or gatewayworker")),
+    }
+}
+
 fn checked_on_error() -> Result<OnError, String> {
     match text(c"gateway.on_error").to_ascii_lowercase().as_slice() {
         b"exception" => Ok(OnError::Exception),
@@ -85,6 +101,7 @@ pub(crate) fn complaints() -> Vec<String> {
         checked_flush_timeout().err(),
         checked_on_error().err(),
         checked_buffer_bytes().err(),
+        checked_protocol().err(),
     ];
     wrong.into_iter().flatten().collect()
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::time::Duration;
 
-use gateway_link::{Limits, Link, LinkError, Links, Refused, Stats, Unconfirmed};
+use gateway_link::{Limits, Link, LinkError, Links, Notice, Stats, Unconfirmed};
 use gateway_wire::bridge::{Order, Query, Value};
 
 use crate::errors::{Failure, warn};
@@ -35,7 +35,7 @@ fn on_link<T>(
         LINKS.with_borrow_mut(|links| {
             let link = links.to(target, limits, ini::flush_timeout, &mut news.undelivered)?;
             let result = call(link, timeout);
-            news.refused.extend(link.take_refused());
+            news.notices.extend(link.take_notices());
             Ok(result?)
         })
     });
@@ -55,7 +55,7 @@ pub(crate) fn end_request() -> Result<(), Failure> {
         // What a live gateway has not confirmed yet goes on after the request.
         let left = links.flush(ini::flush_timeout());
         news.undelivered.extend(left.into_iter().filter(|left| left.down.is_some()));
-        news.refused.extend(links.iter().filter_map(Link::take_refused));
+        news.notices.extend(links.iter().flat_map(Link::take_notices));
     });
     news.tell()
 }
@@ -86,7 +86,7 @@ pub(crate) fn describe_links() -> Vec<String> {
 #[derive(Default)]
 struct News {
     undelivered: Vec<Unconfirmed>,
-    refused: Vec<Refused>,
+    notices: Vec<Notice>,
 }
 
 impl News {
@@ -94,11 +94,8 @@ impl News {
         for left in &self.undelivered {
             warn(&undelivered(left))?;
         }
-        for Refused { calls, target, message } in &self.refused {
-            warn(&format!(
-                "the gateway at {target} refused {calls} earlier {}: {message}",
-                calls_word(*calls)
-            ))?;
+        for notice in &self.notices {
+            warn(&notice.to_string())?;
         }
         Ok(())
     }

@@ -164,7 +164,8 @@ impl Chosen {
         };
         let parsed = addresses.iter().map(|address| Address::parse(address)).collect::<Result<_, _>>()?;
         let secret = secret_text(settings.secret)?.into_owned();
-        Ok(Self { addresses, target: Arc::new(Target::new(parsed, secret)?) })
+        let target = Target::new(parsed, secret)?.speaking(ini::protocol());
+        Ok(Self { addresses, target: Arc::new(target) })
     }
 
     fn fits(&self, settings: &Settings) -> bool {

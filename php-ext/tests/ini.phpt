@@ -22,6 +22,7 @@ echo Php::run('var_dump(Gateway::$connectTimeout);', [
     'gateway.connect_timeout' => 'soon',
     'gateway.flush_timeout' => '-1',
     'gateway.buffer_bytes' => '16X',
+    'gateway.protocol' => 'http',
 ]);
 
 echo "-- phpinfo\n";
@@ -57,6 +58,8 @@ Warning: PHP Startup: gateway.connect_timeout is "soon", but must be a number of
 Warning: PHP Startup: gateway.flush_timeout is "-1", but must be a number of seconds; the default is used in Unknown on line 0
 
 Warning: PHP Startup: gateway.buffer_bytes is "16X", but must be a number of bytes above 0, such as 16777216 or 16M; the default is used in Unknown on line 0
+
+Warning: PHP Startup: gateway.protocol is "http", but must be auto, bridge or gatewayworker; the default is used in Unknown on line 0
 int(3)
 -- phpinfo
 bool(false)
@@ -70,6 +73,7 @@ gateway.buffer_bytes => 16M => 16M
 gateway.connect_timeout => 3 => 3
 gateway.flush_timeout => 1 => 1
 gateway.on_error => exception => exception
+gateway.protocol => auto => auto
 gateway.register_address => 127.0.0.1:1236 => 127.0.0.1:1236
 gateway.secret_key => set => set
 gateway.secret_key => not set => not set

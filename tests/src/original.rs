@@ -78,6 +78,6 @@ impl OriginalGateway {
 }
 
 /// It cannot pick a port itself.
-fn free_port() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free_port() -> anyhow::Result<SocketAddr> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

@@ -109,6 +109,20 @@ async fn the_class_of_gatewayworker_itself_gives_the_same_on_our_server() -> any
 }
 
 #[tokio::test]
+async fn the_extension_gives_the_same_on_the_originals_gateway() -> anyhow::Result<()> {
+    if let Some(variable) = OriginalStack::missing() {
+        let reason = format!("{variable} does not name its sources");
+        skip("the_extension_gives_the_same_on_the_originals_gateway", &reason);
+        return Ok(());
+    }
+    let stack = OriginalStack::start().await?;
+    let mut php = php()?;
+    php.env_remove("GATEWAYCLIENT_PATH");
+    let ours = transcript(php, stack.websocket, stack.register).await?;
+    assert_same(&ours, &std::fs::read_to_string(root().join("tests/php/scenario.expected"))?)
+}
+
+#[tokio::test]
 async fn the_original_gives_what_was_recorded_of_it() -> anyhow::Result<()> {
     if let Some(variable) = OriginalStack::missing() {
         skip("the_original_gives_what_was_recorded_of_it", &format!("{variable} does not name its sources"));

@@ -1,4 +1,6 @@
 //! One attempt to reach a gateway: every address in turn, with handshake, within one bound of time.
+//!
+//! What answers may be a register of GatewayWorker in place of our gateway: see `guess`.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -9,23 +11,36 @@ use gateway_wire::bridge::{Login, PREFACE, Producer, Reply};
 use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::address::Host;
+use crate::cluster::Session;
 use crate::connection::Connection;
 use crate::fork::Watched;
+use crate::guess::{Answer, Guess, Known};
 use crate::replies::Replies;
-use crate::{Address, Failure, Reason, Target, Unreachable};
+use crate::{Address, Failure, Protocol, Reason, Target, Unreachable};
 
-/// Gives the connection and the highest order of this producer that has taken effect already.
+/// How long the other side may be gone without a word before that is noticed: half a minute, not the kernel's hours.
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
+
+/// What an attempt leads to.
+pub(crate) enum Reached {
+    /// Our gateway, and the highest order of this producer that has taken effect already.
+    Gateway(Connection, u64),
+    Cluster(Box<Session>),
+}
+
 pub(crate) fn attempt(
     target: &Target,
     producer: Producer,
     bound: Duration,
-) -> Result<(Connection, u64), Unreachable> {
+    known: &mut Known,
+) -> Result<Reached, Unreachable> {
     let deadline = Instant::now() + bound;
     let mut failures = Vec::new();
     let addresses = target.addresses();
     for (i, address) in addresses.iter().enumerate() {
-        match reach(address, share(deadline, addresses.len() - i), target.secret(), producer) {
-            Ok(connected) => return Ok(connected),
+        let attempt = Attempt { address, target, producer, deadline: share(deadline, addresses.len() - i) };
+        match attempt.reach(known) {
+            Ok(reached) => return Ok(reached),
             Err(reason) => failures.push(Failure { address: address.clone(), reason }),
         }
     }
@@ -39,29 +54,58 @@ fn share(deadline: Instant, waiting: usize) -> Instant {
     Instant::now() + (left / u32::try_from(waiting).unwrap_or(u32::MAX).max(1)).max(LEAST)
 }
 
-fn reach(
-    address: &Address,
-    deadline: Instant,
-    secret: &[u8],
+struct Attempt<'a> {
+    address: &'a Address,
+    target: &'a Target,
     producer: Producer,
-) -> Result<(Connection, u64), Reason> {
-    let begun = Instant::now();
-    let places = resolve(address)?;
-    let mut reason = Reason::Resolve("it has no address".to_owned());
-    for (i, place) in places.iter().enumerate() {
-        let deadline = share(deadline, places.len() - i);
-        let handshake = connect(place, deadline).map_err(Reason::from).and_then(|socket| {
-            let (replies, applied) = Handshake { socket: &socket, deadline }.shake(secret, producer)?;
-            socket.set_nonblocking(true)?;
-            Ok((Connection::new(address.clone(), socket, replies), applied))
-        });
-        match handshake {
-            Ok(connected) => return Ok(connected),
-            Err(Reason::Timeout(_)) => reason = Reason::Timeout(begun.elapsed()),
-            Err(other) => reason = other,
+    deadline: Instant,
+}
+
+impl Attempt<'_> {
+    fn reach(&self, known: &mut Known) -> Result<Reached, Reason> {
+        let begun = Instant::now();
+        let places = resolve(self.address)?;
+        let mut reason = Reason::Resolve("it has no address".to_owned());
+        for (i, place) in places.iter().enumerate() {
+            match self.reach_place(place, share(self.deadline, places.len() - i), known) {
+                Ok(reached) => return Ok(reached),
+                Err(Reason::Timeout(_)) => reason = Reason::Timeout(begun.elapsed()),
+                Err(other) => reason = other,
+            }
+        }
+        Err(reason)
+    }
+
+    fn reach_place(&self, place: &SockAddr, deadline: Instant, known: &mut Known) -> Result<Reached, Reason> {
+        let secret = self.target.secret();
+        let guess = Guess { place, secret, deadline };
+        let answer = if self.target.protocol() == Protocol::GatewayWorker {
+            guess.register_alone()?
+        } else {
+            let begun = Instant::now();
+            let socket = connect(place, deadline)?;
+            Handshake { socket: &socket, deadline }.write(&PREFACE)?;
+            match self.target.protocol() {
+                Protocol::Bridge => Answer::Gateway(socket),
+                _ => guess.who(socket, known.patience(self.address, begun.elapsed(), deadline))?,
+            }
+        };
+        match answer {
+            Answer::Gateway(socket) => {
+                let handshake = Handshake { socket: &socket, deadline };
+                let mut replies = Replies::default();
+                let applied = handshake.shake(secret, self.producer, &mut replies)?;
+                socket.set_nonblocking(true)?;
+                known.is_gateway(self.address);
+                Ok(Reached::Gateway(Connection::new(self.address.clone(), socket, replies), applied))
+            }
+            Answer::Register(found) => {
+                known.is_register(self.address);
+                let session = Session::open(self.address.clone(), self.target, *found, deadline);
+                session.map(|session| Reached::Cluster(Box::new(session))).map_err(Reason::Cluster)
+            }
         }
     }
-    Err(reason)
 }
 
 fn resolve(address: &Address) -> Result<Vec<SockAddr>, Reason> {
@@ -82,22 +126,21 @@ fn resolve(address: &Address) -> Result<Vec<SockAddr>, Reason> {
     }
 }
 
-fn connect(place: &SockAddr, deadline: Instant) -> Result<Watched<Socket>, Failed> {
+pub(crate) fn connect(place: &SockAddr, deadline: Instant) -> Result<Watched<Socket>, Failed> {
     let socket = Watched::open(|| Socket::new(place.domain(), Type::STREAM, None))?;
     if place.domain() != Domain::UNIX {
         socket.set_tcp_nodelay(true)?;
-        notice_silence(&socket)?;
+        notice_silence(&socket, SILENCE)?;
     }
     socket.connect_timeout(place, left(deadline)?)?;
     Ok(socket)
 }
 
-/// A gateway that is gone without a word is noticed in half a minute, not in the kernel's hours.
-fn notice_silence(socket: &Socket) -> io::Result<()> {
-    const SILENCE: Duration = Duration::from_secs(30);
+/// `limit` is how long bytes may wait for the other side's system to take them.
+pub(crate) fn notice_silence(socket: &Socket, limit: Duration) -> io::Result<()> {
     let probe = Duration::from_secs(10);
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(probe).with_interval(probe).with_retries(2))?;
-    socket.set_tcp_user_timeout(Some(SILENCE))
+    socket.set_tcp_user_timeout(Some(limit))
 }
 
 struct Handshake<'a> {
@@ -106,10 +149,9 @@ struct Handshake<'a> {
 }
 
 impl Handshake<'_> {
-    fn shake(&self, secret: &[u8], producer: Producer) -> Result<(Replies, u64), Reason> {
-        self.write(&PREFACE)?;
-        let mut replies = Replies::default();
-        let nonce = match self.reply(&mut replies)? {
+    /// After the preface.
+    fn shake(&self, secret: &[u8], producer: Producer, replies: &mut Replies) -> Result<u64, Reason> {
+        let nonce = match self.reply(replies)? {
             Reply::Hello { nonce, .. } => nonce,
             Reply::Error { message, .. } => return Err(Reason::NotAGateway(message)),
             other => return Err(unexpected(&other)),
@@ -119,8 +161,8 @@ impl Handshake<'_> {
             .encode(&mut login)
             .map_err(|error| Reason::Io(error.to_string()))?;
         self.write(&login)?;
-        match self.reply(&mut replies)? {
-            Reply::Welcome { applied } => Ok((replies, applied)),
+        match self.reply(replies)? {
+            Reply::Welcome { applied } => Ok(applied),
             Reply::Error { message, .. } => Err(Reason::LoginRefused(message)),
             other => Err(unexpected(&other)),
         }
@@ -140,7 +182,7 @@ impl Handshake<'_> {
                 Err(error) => return Err(Reason::NotAGateway(error.to_string())),
             }
             if self.fill(replies)? == 0 {
-                return Err(Reason::NotAGateway("the connection was closed during the handshake".to_owned()));
+                return Err(Reason::closed());
             }
         }
     }
@@ -169,7 +211,7 @@ fn left(deadline: Instant) -> Result<Duration, Failed> {
 }
 
 /// An I/O error, or a timeout in whichever of its guises.
-enum Failed {
+pub(crate) enum Failed {
     Timeout,
     Io(io::Error),
 }

@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 use gateway_wire::bridge::{Producer, Reply, Value};
 
 use crate::backoff::Backoff;
-use crate::connect;
+use crate::cluster::{Happening, Session};
+use crate::connect::{self, Reached};
 use crate::connection::Connection;
+use crate::guess::Known;
 use crate::poll::{self, Interest};
 use crate::queue::Queue;
 use crate::shared::{Shared, State, Status};
-use crate::{Failure, Reason, Target, Unreachable};
+use crate::{Address, Failure, LinkError, Reason, Target, Trouble, Unreachable};
 
 /// With nothing to deliver, attempts end when nobody has wanted the link for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,14 +32,23 @@ pub(crate) struct Engine {
     target: Arc<Target>,
     producer: Producer,
     queue: Queue,
-    connection: Option<Connection>,
+    connection: Option<Peer>,
     /// Why the connection is of no more use.
     broken: Option<String>,
     backoff: Backoff,
     /// No attempt before this.
     retry_at: Instant,
+    /// Who has answered where.
+    known: Known,
     /// What the gateway said of a frame that it could not read, before it closed the connection.
     complaint: Option<String>,
+}
+
+/// What stands at the other end.
+#[derive(Debug)]
+enum Peer {
+    Gateway(Connection),
+    Cluster(Box<Session>),
 }
 
 /// What the I/O thread may wait for, once nothing is left to do.
@@ -65,6 +76,7 @@ impl Engine {
             broken: None,
             backoff: Backoff::default(),
             retry_at: Instant::now(),
+            known: Known::default(),
             complaint: None,
         }
     }
@@ -86,7 +98,7 @@ impl Engine {
                 continue;
             }
             let socket = Some((connection.as_raw_fd(), self.interest(connection)));
-            return Waiting { socket, timeout: None };
+            return Waiting { socket, timeout: connection.rest() };
         }
     }
 
@@ -115,13 +127,15 @@ impl Engine {
             }
             let socket = Some((connection.as_raw_fd(), self.interest(connection)));
             // Fails only for want of memory, and then the next round tries again.
-            let _ = poll::wait(None, socket, Some(deadline - now));
+            let rest = connection.rest().map_or(deadline - now, |rest| rest.min(deadline - now));
+            let _ = poll::wait(None, socket, Some(rest));
         }
     }
 
     /// Nothing is under way that the I/O thread would have to wait for.
     pub(crate) fn is_idle(&self) -> bool {
-        self.broken.is_none() && self.connection.is_some() && self.queue.is_empty()
+        let rests = self.connection.as_ref().is_some_and(|connection| connection.rest().is_none());
+        self.broken.is_none() && rests && self.queue.is_empty()
     }
 
     /// Writes once and reads once, as far as the socket goes along. Gives whether something was heard.
@@ -130,10 +144,13 @@ impl Engine {
         let Some(connection) = self.connection.as_mut().filter(|_| self.broken.is_none()) else {
             return false;
         };
-        let exchanged = connection.write(&mut self.queue).and_then(|()| connection.read());
+        let exchanged = match connection {
+            Peer::Gateway(connection) => connection.write(&mut self.queue).and_then(|()| connection.read()),
+            Peer::Cluster(session) => session.exchange(&mut self.queue),
+        };
         let result = match exchanged {
-            Ok(false) => return false,
-            Ok(true) => self.replies(),
+            Ok(false) if !self.has_happenings() => return false,
+            Ok(_) => self.replies(),
             Err(why) => {
                 // What it has said before still counts.
                 self.replies().and(Err(why))
@@ -145,18 +162,54 @@ impl Engine {
         true
     }
 
-    fn interest(&self, connection: &Connection) -> Interest {
+    fn has_happenings(&self) -> bool {
+        matches!(&self.connection, Some(Peer::Cluster(session)) if session.has_happenings())
+    }
+
+    fn interest(&self, connection: &Peer) -> Interest {
+        if matches!(connection, Peer::Cluster(_)) {
+            // It watches its sockets for what is wanted of them.
+            return Interest { input: true, output: false };
+        }
         Interest { input: !self.queue.is_empty(), output: self.queue.has_unsent() && connection.is_full() }
     }
 
     /// Deals with the replies that have arrived.
     fn replies(&mut self) -> Result<(), String> {
-        while let Some(connection) = &mut self.connection
-            && let Some(reply) = connection.reply()?
-        {
-            self.reply(reply)?;
+        loop {
+            match &mut self.connection {
+                Some(Peer::Gateway(connection)) => match connection.reply()? {
+                    Some(reply) => self.reply(reply)?,
+                    None => return Ok(()),
+                },
+                Some(Peer::Cluster(session)) => {
+                    for happening in session.happenings() {
+                        self.happened(happening);
+                    }
+                    return Ok(());
+                }
+                None => return Ok(()),
+            }
         }
-        Ok(())
+    }
+
+    /// In a cluster an answer confirms nothing but itself, since the calls before it went to others perhaps.
+    fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Settled(seq) => self.confirmed(seq, None),
+            Happening::Answer { seq, answer } => {
+                let answer = answer.map_err(|message| {
+                    let address = self.target.to_string();
+                    LinkError::Unanswered { address, message }
+                });
+                self.shared.change(|state| state.answer(seq, answer));
+            }
+            Happening::Refused(why) => self.shared.notice(Trouble::Refused, 1, why),
+            Happening::Lost { calls, gateway, why } => {
+                self.shared.notice(Trouble::Lost(gateway.to_string()), calls, why);
+            }
+            Happening::Partial(why) => self.shared.notice(Trouble::Partial, 1, why),
+        }
     }
 
     fn reply(&mut self, reply: Reply) -> Result<(), String> {
@@ -169,12 +222,13 @@ impl Engine {
                 return Err(message);
             }
             Reply::Error { seq, message } if self.queue.is_query(seq) => {
-                self.confirmed(seq, Some(Err(message)));
+                let address = self.target.to_string();
+                self.confirmed(seq, Some(Err(LinkError::Refused { address, message })));
             }
             Reply::Error { seq, message } => {
                 // Before it counts as done: whoever waits for that looks here next.
                 if self.queue.was_sent(seq) {
-                    self.shared.refused(message);
+                    self.shared.notice(Trouble::Refused, 1, message);
                 }
                 self.confirmed(seq, None);
             }
@@ -186,10 +240,10 @@ impl Engine {
     }
 
     /// The gateway has dealt with all calls up to `seq`, and may have answered that one.
-    fn confirmed(&mut self, seq: u64, answer: Option<Result<Value, String>>) {
+    fn confirmed(&mut self, seq: u64, answer: Option<Result<Value, LinkError>>) {
         let answer = answer.filter(|_| self.queue.was_sent(seq));
         let done = self.queue.confirm(seq);
-        if let Some(connection) = self.connection.as_mut().filter(|_| done.bytes > 0) {
+        if let Some(Peer::Gateway(connection)) = self.connection.as_mut().filter(|_| done.bytes > 0) {
             connection.proved_useful();
         }
         self.shared.change(|state| {
@@ -203,7 +257,11 @@ impl Engine {
     /// The connection is gone. What is not confirmed stays and is sent again.
     fn lost(&mut self, why: String) {
         let Some(connection) = self.connection.take() else { return };
-        let address = connection.address.clone();
+        let address = connection.address().clone();
+        match &connection {
+            Peer::Cluster(session) if session.is_replaced() => self.known.is_gateway(&address),
+            _ => self.known.was_there(&address),
+        }
         if connection.was_good() {
             self.backoff.reset();
         }
@@ -252,8 +310,11 @@ impl Engine {
     }
 
     fn attempt(&mut self, bound: Duration) {
-        let (connection, applied) = match connect::attempt(&self.target, self.producer, bound) {
-            Ok(connected) => connected,
+        let reached = connect::attempt(&self.target, self.producer, bound, &mut self.known);
+        let (connection, applied) = match reached {
+            Ok(Reached::Gateway(connection, applied)) => (Peer::Gateway(connection), applied),
+            // What the last session took it has settled.
+            Ok(Reached::Cluster(session)) => (Peer::Cluster(session), 0),
             Err(unreachable) => {
                 self.retry_at = Instant::now() + self.backoff.next();
                 self.shared.change(|state| state.status = Status::Down(Arc::new(unreachable)));
@@ -272,14 +333,14 @@ impl Engine {
             && let Some((seq, dropped)) = self.queue.drop_first_sent()
         {
             if dropped.orders > 0 {
-                self.shared.refused(message);
+                self.shared.notice(Trouble::Refused, 1, message);
             } else {
                 unreadable = Some((seq, message));
             }
             done += dropped;
         }
         let resent = self.queue.to_be_resent();
-        let address = connection.address.clone();
+        let address = connection.address().clone();
         self.connection = Some(connection);
         self.shared.change(|state| {
             state.done(done);
@@ -287,11 +348,52 @@ impl Engine {
             state.status = Status::Up;
             state.connected = Some(address);
             if let Some((seq, message)) = unreadable {
-                state.answer(seq, Err(message));
+                let address = self.target.to_string();
+                state.answer(seq, Err(LinkError::Refused { address, message }));
             }
         });
         if let Err(why) = self.replies() {
             self.broken = Some(why);
+        }
+    }
+}
+
+impl Peer {
+    fn address(&self) -> &Address {
+        match self {
+            Self::Gateway(connection) => &connection.address,
+            Self::Cluster(session) => &session.address,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Gateway(connection) => connection.is_full(),
+            Self::Cluster(session) => session.is_full(),
+        }
+    }
+
+    fn was_good(&self) -> bool {
+        match self {
+            Self::Gateway(connection) => connection.was_good(),
+            Self::Cluster(session) => session.was_good(),
+        }
+    }
+
+    /// How long nothing has to be done, unless something happens.
+    fn rest(&self) -> Option<Duration> {
+        match self {
+            Self::Gateway(_) => None,
+            Self::Cluster(session) => session.rest(),
+        }
+    }
+}
+
+impl AsRawFd for Peer {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Gateway(connection) => connection.as_raw_fd(),
+            Self::Cluster(session) => session.as_raw_fd(),
         }
     }
 }

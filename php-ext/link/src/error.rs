@@ -28,6 +28,9 @@ pub enum LinkError {
     NoAnswer { address: String, waited: Duration },
     #[error("the gateway at {address} refused the call: {message}")]
     Refused { address: String, message: String },
+    /// One or all of GatewayWorker's gateways.
+    #[error("the question to the gateways behind {address} was not answered: {message}")]
+    Unanswered { address: String, message: String },
     #[error("the I/O thread of the link to the gateway cannot run: {0}")]
     Thread(String),
 }
@@ -59,6 +62,22 @@ pub enum Reason {
     LoginRefused(String),
     #[error("the connection was lost: {0}")]
     Lost(String),
+    #[error("GatewayWorker's register closed the connection unanswered, as it does when the secret is wrong")]
+    RegisterRefused,
+    #[error("GatewayWorker's register takes only a secret that is UTF-8, and this one is not")]
+    SecretIsNotText,
+    #[error("GatewayWorker's register answers there, but {0}")]
+    Cluster(String),
+}
+
+impl Reason {
+    pub(crate) fn closed() -> Self {
+        Self::NotAGateway("the connection was closed during the handshake".to_owned())
+    }
+
+    fn is_about_the_secret(&self) -> bool {
+        matches!(self, Self::LoginRefused(_) | Self::RegisterRefused | Self::SecretIsNotText)
+    }
 }
 
 impl Unreachable {
@@ -77,9 +96,11 @@ impl fmt::Display for Unreachable {
         for (i, Failure { address, reason }) in self.failures.iter().enumerate() {
             write!(f, "{}{address} {reason}", if i == 0 { "" } else { "; " })?;
         }
-        let login = self.failures.iter().any(|failure| matches!(failure.reason, Reason::LoginRefused(_)));
-        f.write_str(if login {
+        let any = |is: fn(&Reason) -> bool| self.failures.iter().any(|failure| is(&failure.reason));
+        f.write_str(if any(Reason::is_about_the_secret) {
             ". Check that Gateway::$secretKey (gateway.secret_key) is the gateway's secret"
+        } else if any(|reason| matches!(reason, Reason::Cluster(_))) {
+            ". Check that GatewayWorker's gateways run, reach their register, and can be reached from here"
         } else {
             ". Check that gateway-server runs and that Gateway::$registerAddress (gateway.register_address) is its \
              register address"

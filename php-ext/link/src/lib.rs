@@ -11,17 +11,24 @@
 //! ```
 //!
 //! While the PHP thread waits for an answer it drives the engine itself.
+//!
+//! Where a register of GatewayWorker answers in place of our gateway, a `cluster` session stands in place of the
+//! connection.
 
 mod address;
 mod backoff;
+mod cluster;
 mod connect;
 mod connection;
 mod engine;
 mod error;
 mod fork;
+mod guess;
+mod inbox;
 mod io_thread;
 mod link;
 mod links;
+mod notice;
 mod poll;
 mod queue;
 mod replies;
@@ -31,6 +38,7 @@ mod target;
 pub use address::{Address, AddressError};
 pub use error::{Failure, LinkError, Reason, Unreachable};
 pub use fork::generation;
-pub use link::{Limits, Link, Refused, Stats, Unconfirmed};
+pub use link::{Limits, Link, Stats, Unconfirmed};
 pub use links::{Links, MAX_LINKS};
-pub use target::{NoAddress, Target};
+pub use notice::{Notice, Trouble};
+pub use target::{NoAddress, Protocol, Target};

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::io_thread;
 use crate::poll::Wake;
 use crate::shared::{Asked, Rest, Shared, State, Status};
-use crate::{Address, LinkError, Target, Unreachable};
+use crate::{Address, LinkError, Notice, Target, Unreachable};
 
 /// Memory kept for encoding the next call.
 const SCRATCH_KEPT: usize = 256 << 10;
@@ -52,7 +52,7 @@ pub struct Stats {
     pub acked: u64,
     /// Sent again after a lost connection; they took effect once.
     pub resent: u64,
-    /// Refused by the gateway.
+    /// Refused by the gateway, or lost with one of GatewayWorker's.
     pub dropped: u64,
     /// The gateway at the other end, while there is a connection.
     pub connected: Option<Address>,
@@ -65,15 +65,6 @@ pub struct Unconfirmed {
     pub target: String,
     /// Why the link is down, if it is; else the gateway is just slow.
     pub down: Option<String>,
-}
-
-/// Orders that the gateway would not take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    pub calls: u64,
-    pub target: String,
-    /// What it said of the last of them.
-    pub message: String,
 }
 
 impl Link {
@@ -131,7 +122,7 @@ impl Link {
         let address = || self.target.to_string();
         match answer {
             Some(Ok(value)) => Ok(value),
-            Some(Err(message)) => Err(LinkError::Refused { address: address(), message }),
+            Some(Err(error)) => Err(error),
             None => match &state.status {
                 Status::Down(reason) => Err(LinkError::Unreachable(reason.clone())),
                 _ => Err(LinkError::NoAnswer { address: address(), waited: timeout }),
@@ -164,13 +155,12 @@ impl Link {
         Some(Unconfirmed { calls: orders - state.confirmed, target: self.target.to_string(), down })
     }
 
-    /// What the gateway would not take since the last time this was asked.
-    pub fn take_refused(&self) -> Option<Refused> {
-        if !self.shared.has_refused.load(Ordering::Acquire) {
-            return None;
+    /// What became known since the last time this was asked.
+    pub fn take_notices(&self) -> Vec<Notice> {
+        if !self.shared.has_notices.load(Ordering::Acquire) {
+            return Vec::new();
         }
-        let (calls, message) = self.shared.take_refused()?;
-        Some(Refused { calls, target: self.target.to_string(), message })
+        self.shared.take_notices(&self.target)
     }
 
     /// Orders were handed over since [`Link::news_told`].

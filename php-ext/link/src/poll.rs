@@ -55,25 +55,39 @@ pub(crate) fn wait(
     socket: Option<(RawFd, Interest)>,
     timeout: Option<Duration>,
 ) -> io::Result<bool> {
-    // Negative descriptors are passed over.
-    let (socket, interest) = socket.unwrap_or((-1, Interest::default()));
-    let input = if interest.input { libc::POLLIN } else { 0 };
-    let output = if interest.output { libc::POLLOUT } else { 0 };
-    let mut polled = [
-        libc::pollfd { fd: wake.map_or(-1, Wake::as_raw_fd), events: libc::POLLIN, revents: 0 },
-        libc::pollfd { fd: socket, events: input | output | libc::POLLRDHUP, revents: 0 },
-    ];
+    let wake = (wake.map_or(-1, Wake::as_raw_fd), Interest { input: true, output: false });
+    let socket = socket.unwrap_or((-1, Interest::default()));
+    poll([wake, socket], timeout).map(|[woken, _]| woken)
+}
+
+/// Waits for either of two sockets.
+pub(crate) fn either(
+    one: Option<(RawFd, Interest)>,
+    other: Option<(RawFd, Interest)>,
+    timeout: Duration,
+) -> io::Result<()> {
+    let nothing = (-1, Interest::default());
+    poll([one.unwrap_or(nothing), other.unwrap_or(nothing)], Some(timeout)).map(drop)
+}
+
+/// Which of them something has happened to; none when interrupted. Negative descriptors are passed over.
+fn poll(watched: [(RawFd, Interest); 2], timeout: Option<Duration>) -> io::Result<[bool; 2]> {
+    let mut polled = watched.map(|(fd, interest)| {
+        let input = if interest.input { libc::POLLIN } else { 0 };
+        let output = if interest.output { libc::POLLOUT } else { 0 };
+        libc::pollfd { fd, events: input | output | libc::POLLRDHUP, revents: 0 }
+    });
     // SAFETY: the pointer and the count are those of an array that outlives the call.
     let found =
         unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, milliseconds(timeout)) };
     if found < 0 {
         let error = io::Error::last_os_error();
         return match error.kind() {
-            io::ErrorKind::Interrupted => Ok(false),
+            io::ErrorKind::Interrupted => Ok([false; 2]),
             _ => Err(error),
         };
     }
-    Ok(polled[0].revents != 0)
+    Ok(polled.map(|polled| polled.revents != 0))
 }
 
 /// Rounded up, so that a wait never ends just before its time.

@@ -1,20 +1,14 @@
-//! Cuts what arrives into replies. The buffer grows by what has arrived, never by what a length claims.
+//! Cuts what arrives into replies.
 
 use std::io::{self, Read};
 
 use gateway_wire::bridge::frame::{self, FrameTooLarge, HEADER};
 use gateway_wire::bridge::{DecodeError, Reply};
 
-/// How much one read takes at most.
-const CHUNK: usize = 16 << 10;
-/// Memory kept for the next reply.
-const KEPT: usize = 256 << 10;
+use crate::inbox::Inbox;
 
 #[derive(Debug, Default)]
-pub(crate) struct Replies {
-    buffer: Vec<u8>,
-    start: usize,
-}
+pub(crate) struct Replies(Inbox);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadReply {
@@ -27,32 +21,13 @@ pub(crate) enum BadReply {
 impl Replies {
     /// Reads once. 0 is the end.
     pub(crate) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
-        let mut chunk = [0; CHUNK];
-        let read = loop {
-            match source.read(&mut chunk) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result?,
-            }
-        };
-        if self.start == self.buffer.len() {
-            self.buffer.clear();
-            self.start = 0;
-            self.buffer.shrink_to(KEPT);
-        } else if self.start > KEPT {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
-        self.buffer.extend_from_slice(&chunk[..read]);
-        Ok(read)
+        self.0.fill(source)
     }
 
     /// The next reply, once it is whole.
     pub(crate) fn next(&mut self, limit: usize) -> Result<Option<Reply>, BadReply> {
-        let unread = &self.buffer[self.start..];
-        let Some(length) = frame::content_length(unread, limit)? else { return Ok(None) };
-        let reply = Reply::decode(&unread[HEADER..HEADER + length])?;
-        self.start += HEADER + length;
-        Ok(Some(reply))
+        let Some(length) = frame::content_length(self.0.unread(), limit)? else { return Ok(None) };
+        Ok(Some(Reply::decode(&self.0.take(HEADER + length)[HEADER..])?))
     }
 }
 
@@ -61,6 +36,7 @@ mod tests {
     use gateway_wire::bridge::Value;
 
     use super::*;
+    use crate::inbox::CHUNK;
 
     #[test]
     fn replies_come_out_whole_however_they_arrive() {
@@ -89,7 +65,7 @@ mod tests {
         let mut replies = Replies::default();
         replies.fill(&mut (200u32 << 20).to_be_bytes().as_slice()).unwrap();
         assert!(replies.next(256 << 20).unwrap().is_none());
-        assert!(replies.buffer.capacity() < CHUNK);
+        assert!(replies.0.capacity() < CHUNK);
         let error = replies.next(1 << 10).unwrap_err().to_string();
         assert!(error.contains("over the limit of 1024"), "{error}");
     }

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::Value;
 
+use crate::notice::{Notice, Notices, Trouble};
 use crate::poll::Wake;
 use crate::queue::{Done, Outgoing};
-use crate::{Address, Unreachable};
+use crate::{Address, LinkError, Target, Unreachable};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) wake: Wake,
-    /// Whether [`State::refused`] is something, so that every call can look.
-    pub(crate) has_refused: AtomicBool,
+    /// Whether [`State::notices`] has something, so that every call can look.
+    pub(crate) has_notices: AtomicBool,
     /// The I/O thread has ended: every call looks at that.
     pub(crate) finished: AtomicBool,
     /// Held for moments only: never over I/O.
@@ -38,12 +39,12 @@ pub(crate) struct State {
     pub(crate) confirmed: u64,
     /// Orders that were sent again after a lost connection.
     pub(crate) resent: u64,
-    /// Orders that the gateway would not take.
+    /// Orders that the gateway would not take, or that were lost on the way.
     pub(crate) dropped: u64,
     /// The query that PHP waits for.
     pub(crate) asked: Option<Asked>,
-    /// Orders that the gateway would not take, which nobody has been told of yet.
-    pub(crate) refused: Option<(u64, String)>,
+    /// What nobody has been told of yet.
+    pub(crate) notices: Notices,
     pub(crate) rest: Rest,
     /// The PHP thread has the engine, or is about to.
     pub(crate) driving: bool,
@@ -79,7 +80,7 @@ pub(crate) enum Rest {
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) seq: u64,
-    pub(crate) answer: Option<Result<Value, String>>,
+    pub(crate) answer: Option<Result<Value, LinkError>>,
 }
 
 impl Shared {
@@ -95,7 +96,7 @@ impl Shared {
             resent: 0,
             dropped: 0,
             asked: None,
-            refused: None,
+            notices: Notices::default(),
             rest: Rest::Awake,
             driving: false,
             stop: false,
@@ -103,7 +104,7 @@ impl Shared {
         };
         Self {
             wake,
-            has_refused: AtomicBool::new(false),
+            has_notices: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -145,19 +146,20 @@ impl Shared {
     }
 
     /// PHP thread.
-    pub(crate) fn take_refused(&self) -> Option<(u64, String)> {
+    pub(crate) fn take_notices(&self, target: &Target) -> Vec<Notice> {
         let mut state = self.lock();
-        self.has_refused.store(false, Ordering::Relaxed);
-        state.refused.take()
+        self.has_notices.store(false, Ordering::Relaxed);
+        state.notices.take(target)
     }
 
-    /// Engine: notes an order that the gateway would not take.
-    pub(crate) fn refused(&self, message: String) {
+    /// Engine: notes what PHP is to be told.
+    pub(crate) fn notice(&self, trouble: Trouble, calls: u64, why: String) {
         let mut state = self.lock();
-        let (refused, _) = state.refused.take().unwrap_or_default();
-        state.refused = Some((refused + 1, message));
-        state.dropped += 1;
-        self.has_refused.store(true, Ordering::Release);
+        if trouble != Trouble::Partial {
+            state.dropped += calls;
+        }
+        state.notices.add(trouble, calls, why);
+        self.has_notices.store(true, Ordering::Release);
     }
 
     /// Engine: changes the state and tells the PHP thread if it waits.
@@ -183,7 +185,7 @@ impl State {
     }
 
     /// Unless nobody waits for it any more.
-    pub(crate) fn answer(&mut self, seq: u64, answer: Result<Value, String>) {
+    pub(crate) fn answer(&mut self, seq: u64, answer: Result<Value, LinkError>) {
         if let Some(asked) = self.asked.as_mut().filter(|asked| asked.seq == seq) {
             asked.answer = Some(answer);
         }

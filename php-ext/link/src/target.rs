@@ -1,4 +1,4 @@
-//! Which gateway to talk to: its addresses in the order to try them, and the secret.
+//! Which gateway to talk to: its addresses in the order to try them, the secret, and what may be spoken.
 
 use std::fmt;
 
@@ -8,6 +8,19 @@ use crate::Address;
 pub struct Target {
     addresses: Vec<Address>,
     secret: Vec<u8>,
+    protocol: Protocol,
+}
+
+/// What is spoken at the addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Whatever answers there.
+    #[default]
+    Auto,
+    /// Ours alone: the secret never travels.
+    Bridge,
+    /// That of GatewayWorker's register alone, without first looking for our gateway.
+    GatewayWorker,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +32,15 @@ impl Target {
         if addresses.is_empty() {
             return Err(NoAddress);
         }
-        Ok(Self { addresses, secret })
+        Ok(Self { addresses, secret, protocol: Protocol::Auto })
+    }
+
+    pub fn speaking(self, protocol: Protocol) -> Self {
+        Self { protocol, ..self }
+    }
+
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// At least one.
@@ -45,7 +66,10 @@ impl fmt::Display for Target {
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secret = if self.secret.is_empty() { "not set" } else { "set" };
-        f.debug_struct("Target").field("addresses", &self.addresses).field("secret", &secret).finish()
+        f.debug_struct("Target")
+            .field("addresses", &self.addresses)
+            .field("secret", &secret)
+            .finish_non_exhaustive()
     }
 }
 

@@ -65,9 +65,9 @@ fn a_refused_order_is_told_of_and_holds_up_nothing() {
     }
     assert_eq!(flushed(&link), None);
     assert_eq!(server.messages(3), ["one", "two", "three"]);
-    let refused = link.take_refused().unwrap();
-    assert_eq!((refused.calls, refused.message.as_str()), (2, "not this one"));
-    assert_eq!(link.take_refused(), None);
+    let refused = link.take_notices().remove(0);
+    assert_eq!((refused.calls, refused.why.as_str()), (2, "not this one"));
+    assert_eq!(link.take_notices(), []);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
+mod cluster;
 mod delivery;
+mod fake_cluster;
 mod hostile;
 mod reconnect;
 mod server;

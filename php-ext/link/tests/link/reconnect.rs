@@ -171,8 +171,8 @@ fn a_call_that_the_gateway_cannot_read_does_not_come_back_for_ever() {
     }
     assert_eq!(flushed(&link), None);
     assert_eq!(server.messages(2), ["one", "two"]);
-    let refused = link.take_refused().unwrap();
-    assert_eq!((refused.calls, refused.message.as_str()), (1, "a bad call: poison"));
+    let refused = link.take_notices().remove(0);
+    assert_eq!((refused.calls, refused.why.as_str()), (1, "a bad call: poison"));
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(crate) struct State {
     /// Orders that came again though they had taken effect.
     pub(crate) repeated: usize,
     pub(crate) logins: usize,
+    /// Connections that began with a register's line.
+    pub(crate) asked_as_register: usize,
     pub(crate) connections: usize,
     pub(crate) disconnections: usize,
     /// The most frames that one read brought.
@@ -49,6 +51,10 @@ pub(crate) struct Behaviour {
     pub(crate) cut_after: Option<usize>,
     /// Does so again and again.
     pub(crate) cut_every: Option<usize>,
+    /// How long the hello takes.
+    pub(crate) late: Duration,
+    /// Its answer to a register's line.
+    pub(crate) register_line: Vec<u8>,
     /// Sent in place of the hello.
     pub(crate) greeting: Option<Vec<u8>>,
     /// Sent in place of an answer.
@@ -152,7 +158,16 @@ impl Shared {
     fn serve(&self, mut socket: &TcpStream) -> std::io::Result<()> {
         let mut preface = [0; PREFACE.len()];
         socket.read_exact(&mut preface)?;
-        assert_eq!(preface, PREFACE);
+        if preface != PREFACE {
+            // A register's line, when this server was late.
+            let line = self.change(|state| {
+                state.asked_as_register += 1;
+                state.behaviour.register_line.clone()
+            });
+            socket.write_all(&line)?;
+            return socket.read_to_end(&mut Vec::new()).map(drop);
+        }
+        std::thread::sleep(self.behaviour().late);
         if let Some(greeting) = self.behaviour().greeting {
             socket.write_all(&greeting)?;
             socket.read_exact(&mut [0])?;

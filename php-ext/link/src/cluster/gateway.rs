@@ -1,0 +1,178 @@
+//! One gateway of the cluster, and whether it can be talked to.
+
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use super::epoll::Epoll;
+use super::ledger::Unsettled;
+use super::line::{CLOSED, Line};
+use crate::backoff::Backoff;
+
+/// How long calls wait for a gateway that is new, or whose connection was just lost.
+pub(super) const CONNECT: Duration = Duration::from_secs(1);
+/// A connection that lasted so long was a good one.
+const GOOD: Duration = Duration::from_secs(1);
+
+pub(super) struct Gateway {
+    address: SocketAddrV4,
+    /// The register tells of it.
+    pub(super) is_listed: bool,
+    phase: Phase,
+    backoff: Backoff,
+    /// Why it cannot be talked to.
+    pub(super) why: String,
+}
+
+enum Phase {
+    /// Until it has said something. Calls wait for it when it is awaited, else it counts as down.
+    Connecting {
+        line: Line,
+        until: Instant,
+        awaited: bool,
+    },
+    Up {
+        line: Line,
+        since: Instant,
+    },
+    Down {
+        retry_at: Instant,
+    },
+}
+
+impl Gateway {
+    pub(super) fn new(address: SocketAddrV4, is_listed: bool) -> Self {
+        Self {
+            address,
+            is_listed,
+            phase: Phase::Down { retry_at: Instant::now() },
+            backoff: Backoff::default(),
+            why: "it is not connected".to_owned(),
+        }
+    }
+
+    /// What `epoll` calls it.
+    pub(super) fn token(address: SocketAddrV4) -> u64 {
+        u64::from(address.ip().to_bits()) << 16 | u64::from(address.port())
+    }
+
+    pub(super) fn by_token(token: u64) -> SocketAddrV4 {
+        #[allow(clippy::cast_possible_truncation)] // The parts that it was made of.
+        SocketAddrV4::new(((token >> 16) as u32).into(), token as u16)
+    }
+
+    pub(super) fn connect(&mut self, epoll: &Epoll, secret: &str, awaited: bool, bound: Option<Instant>) {
+        let until = bound.unwrap_or_else(|| Instant::now() + CONNECT);
+        let line = Line::connect(epoll, self.address, Self::token(self.address));
+        let line = line.map_err(|error| crate::error::describe(&error)).and_then(|mut line| {
+            line.greet(secret)?;
+            Ok(line)
+        });
+        match line {
+            Ok(line) => self.phase = Phase::Connecting { line, until, awaited },
+            Err(why) => {
+                self.why = why;
+                self.phase = Phase::Down { retry_at: Instant::now() + self.backoff.next() };
+            }
+        }
+    }
+
+    /// What goes over it now.
+    pub(super) fn up(&mut self) -> Option<&mut Line> {
+        match &mut self.phase {
+            Phase::Up { line, .. } => Some(line),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Up { .. })
+    }
+
+    /// Calls wait to know whether it is there.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { awaited: true, .. })
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn goes_on_alone(&mut self) {
+        if let Phase::Connecting { awaited, .. } = &mut self.phase {
+            *awaited = false;
+            self.why = "it has not answered yet".to_owned();
+        }
+    }
+
+    /// Bytes that wait to go out.
+    pub(super) fn backlog(&self) -> usize {
+        match &self.phase {
+            Phase::Up { line, .. } => line.backlog(),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn line(&mut self) -> Option<&mut Line> {
+        match &mut self.phase {
+            Phase::Connecting { line, .. } | Phase::Up { line, .. } => Some(line),
+            Phase::Down { .. } => None,
+        }
+    }
+
+    pub(super) fn first_unsettled(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Up { line, .. } => line.ledger.first_unsettled(),
+            _ => None,
+        }
+    }
+
+    /// It has said something.
+    pub(super) fn is_there(&mut self) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Down { retry_at: Instant::now() });
+        self.phase = match phase {
+            Phase::Connecting { line, .. } => Phase::Up { line, since: Instant::now() },
+            other => other,
+        };
+    }
+
+    /// Its connection is of no more use. It is tried again at once if it was a good one, and else after a while.
+    pub(super) fn lose(&mut self, epoll: &Epoll, secret: &str, why: String) -> Unsettled {
+        self.why = why;
+        let retry_at = Instant::now();
+        let (line, was_up) = match std::mem::replace(&mut self.phase, Phase::Down { retry_at }) {
+            Phase::Up { line, since } => {
+                if since.elapsed() >= GOOD {
+                    self.backoff.reset();
+                }
+                (line, true)
+            }
+            Phase::Connecting { line, .. } => (line, false),
+            Phase::Down { retry_at } => {
+                self.phase = Phase::Down { retry_at };
+                return Unsettled::default();
+            }
+        };
+        if !was_up && self.why == CLOSED {
+            self.why.push_str(" before it answered, as it does when the secret is wrong");
+        }
+        let left = line.close(epoll);
+        if was_up && self.backoff.is_fresh() {
+            // The next loss has to wait, unless this connection turns out to be a good one.
+            let _ = self.backoff.next();
+            self.connect(epoll, secret, true, None);
+        } else {
+            self.phase = Phase::Down { retry_at: retry_at + self.backoff.next() };
+        }
+        left
+    }
+
+    /// When something must happen to it: `patience` is how long it may be silent.
+    pub(super) fn due(&self, patience: Duration) -> Option<Instant> {
+        match &self.phase {
+            Phase::Connecting { until, .. } => Some(*until),
+            Phase::Up { line, .. } => line.patience_ends(patience),
+            Phase::Down { retry_at } => self.is_listed.then_some(*retry_at),
+        }
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        matches!(self.phase, Phase::Down { .. })
+    }
+}

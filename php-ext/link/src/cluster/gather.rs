@@ -1,0 +1,423 @@
+//! The answers of several gateways, made one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddrV4;
+
+use gateway_wire::ClientId;
+use gateway_wire::bridge::{Str, Value};
+use gateway_wire::php_serialize::{self as php, Key};
+
+/// A client id's bytes.
+type Id = [u8; ClientId::BYTES];
+/// A uid's or group's.
+type Name = Vec<u8>;
+
+/// What is wanted, and what of it has come.
+#[derive(Debug)]
+pub(super) enum Gather {
+    Flag(bool),
+    Sum(i64),
+    Session(Option<Vec<u8>>),
+    Uid(Option<Name>),
+    ClientsOfUids { answers: Answers<Vec<Id>>, is_batch: bool, shape: Shape },
+    Counts { answers: Answers<i64>, is_batch: bool },
+    Clients(BTreeSet<Id>),
+    Sessions(BTreeMap<Id, Vec<u8>>),
+    Uids { uids: BTreeSet<Name>, count: bool },
+    Groups(BTreeSet<Name>),
+    GroupClients { groups: BTreeMap<Name, Vec<Id>>, count: bool },
+    GroupUids { groups: BTreeMap<Name, BTreeSet<Name>>, count: bool },
+}
+
+/// How the clients of uids are to be told.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shape {
+    IsOnline,
+    EachIsOnline,
+    Clients,
+    EachClients,
+}
+
+/// Answers about names.
+#[derive(Debug)]
+pub(super) struct Answers<T> {
+    /// As they were asked.
+    names: Vec<Name>,
+    of: BTreeMap<Name, T>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadReply {
+    #[error("its reply is not what PHP's serialize() gives: {0}")]
+    Malformed(#[from] php::Malformed),
+    #[error("its reply has something else where {0} is expected: it may not know the question")]
+    Unexpected(&'static str),
+}
+
+impl<T: Clone + Default> Answers<T> {
+    pub(super) fn new(names: &[Str]) -> Self {
+        let names: Vec<_> = names.iter().map(|name| name.to_vec()).collect();
+        let of = names.iter().map(|name| (name.clone(), T::default())).collect();
+        Self { names, of }
+    }
+
+    /// The answer about a name; nothing about one that was not asked.
+    fn about(&mut self, name: &[u8]) -> Option<&mut T> {
+        self.of.get_mut(name)
+    }
+
+    /// In the order of the different names.
+    fn part(&mut self, part: usize) -> Option<&mut T> {
+        self.of.values_mut().nth(part)
+    }
+
+    fn list(self, show: impl Fn(T) -> Value) -> Value {
+        let of = self.of;
+        let answer = |name| show(of.get(name).cloned().unwrap_or_default());
+        Value::List(self.names.iter().map(answer).collect())
+    }
+}
+
+impl Gather {
+    pub(super) fn sessions() -> Self {
+        Self::Sessions(BTreeMap::new())
+    }
+
+    pub(super) fn clients() -> Self {
+        Self::Clients(BTreeSet::new())
+    }
+
+    pub(super) fn uids(count: bool) -> Self {
+        Self::Uids { uids: BTreeSet::new(), count }
+    }
+
+    pub(super) fn groups() -> Self {
+        Self::Groups(BTreeSet::new())
+    }
+
+    pub(super) fn group_clients(count: bool) -> Self {
+        Self::GroupClients { groups: BTreeMap::new(), count }
+    }
+
+    pub(super) fn group_uids(count: bool) -> Self {
+        Self::GroupUids { groups: BTreeMap::new(), count }
+    }
+
+    /// Takes the reply of the gateway `node` to one of the question's commands.
+    pub(super) fn take(&mut self, node: SocketAddrV4, part: usize, reply: &[u8]) -> Result<(), BadReply> {
+        let id = |connection| ClientId::new(node, connection).to_bytes();
+        // A session is anything that the program put there: PHP reads it.
+        if let Self::Session(session) = self {
+            *session = (reply != NULL).then(|| reply.to_vec());
+            return Ok(());
+        }
+        let reply = php::Value::parse(reply)?;
+        match self {
+            Self::Flag(flag) => *flag |= int(&reply)? != 0,
+            Self::Sum(sum) => *sum = sum.saturating_add(int(&reply)?),
+            Self::Session(_) => {}
+            Self::Uid(uid) => {
+                for row in rows(&reply)? {
+                    *uid = row?.uid;
+                }
+            }
+            Self::ClientsOfUids { answers, is_batch, .. } => {
+                let add = |of: Option<&mut Vec<Id>>, connections: &php::Value| {
+                    let Some(of) = of else { return Ok(()) };
+                    for (_, connection) in array(connections)? {
+                        of.push(id(number(int(connection)?)?));
+                    }
+                    Ok(())
+                };
+                if !*is_batch {
+                    return add(answers.part(part), &reply);
+                }
+                for (uid, connections) in array(&reply)? {
+                    add(answers.about(&key(uid)), connections)?;
+                }
+            }
+            Self::Counts { answers, is_batch } => {
+                let add = |of: Option<&mut i64>, count: &php::Value| {
+                    let Some(of) = of else { return Ok(()) };
+                    *of = of.saturating_add(int(count)?);
+                    Ok(())
+                };
+                if !*is_batch {
+                    return add(answers.part(part), &reply);
+                }
+                for (group, count) in array(&reply)? {
+                    add(answers.about(&key(group)), count)?;
+                }
+            }
+            Self::Clients(clients) => {
+                for row in rows(&reply)? {
+                    clients.insert(id(row?.connection));
+                }
+            }
+            Self::Sessions(sessions) => {
+                for (connection, session) in array(&reply)? {
+                    sessions.insert(id(connection_of(connection)?), name(session)?.unwrap_or_default());
+                }
+            }
+            Self::Uids { uids, .. } => {
+                for row in rows(&reply)? {
+                    uids.extend(row?.uid);
+                }
+            }
+            Self::Groups(groups) => {
+                for (_, group) in array(&reply)? {
+                    groups.extend(name(group)?);
+                }
+            }
+            Self::GroupClients { groups, .. } => {
+                for row in rows(&reply)? {
+                    let row = row?;
+                    for group in row.groups {
+                        groups.entry(group).or_default().push(id(row.connection));
+                    }
+                }
+            }
+            Self::GroupUids { groups, .. } => {
+                for row in rows(&reply)? {
+                    let row = row?;
+                    let Some(uid) = row.uid else { continue };
+                    for group in row.groups {
+                        groups.entry(group).or_default().insert(uid.clone());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn value(self) -> Value {
+        match self {
+            Self::Flag(flag) => Value::Bool(flag),
+            Self::Sum(sum) => Value::Int(sum),
+            Self::Session(bytes) | Self::Uid(bytes) => bytes.map_or(Value::Null, Value::Str),
+            Self::ClientsOfUids { answers, shape, .. } => match shape {
+                Shape::EachIsOnline => answers.list(|clients| Value::Bool(!clients.is_empty())),
+                Shape::EachClients => answers.list(ids),
+                Shape::IsOnline => Value::Bool(answers.of.values().any(|clients| !clients.is_empty())),
+                Shape::Clients => ids(answers.of.into_values().flatten()),
+            },
+            Self::Counts { answers, .. } => answers.list(Value::Int),
+            Self::Clients(clients) => ids(clients),
+            Self::Sessions(sessions) => {
+                let entry = |(id, session): (Id, _)| (Value::Str(id.to_vec()), Value::Str(session));
+                Value::Map(sessions.into_iter().map(entry).collect())
+            }
+            Self::Uids { uids, count } => counted(names(uids), count),
+            Self::Groups(groups) => names(groups),
+            Self::GroupClients { groups, count } => of_groups(groups, |clients| counted(ids(clients), count)),
+            Self::GroupUids { groups, count } => of_groups(groups, |uids| counted(names(uids), count)),
+        }
+    }
+}
+
+/// `serialize(null)`
+const NULL: &[u8] = b"N;";
+
+/// What a SELECT gives of one client, as far as it was asked for.
+struct Row {
+    connection: u32,
+    uid: Option<Name>,
+    groups: Vec<Name>,
+}
+
+fn rows<'a>(reply: &'a php::Value<'a>) -> Result<impl Iterator<Item = Result<Row, BadReply>> + 'a, BadReply> {
+    Ok(array(reply)?.iter().map(|(connection, fields)| {
+        let mut row = Row { connection: connection_of(connection)?, uid: None, groups: Vec::new() };
+        for (field, value) in array(fields)? {
+            match (field, value) {
+                (Key::Str(b"uid"), uid) => row.uid = name(uid)?.filter(|uid| !uid.is_empty()),
+                (Key::Str(b"groups"), php::Value::Array(groups)) => {
+                    row.groups = groups.iter().map(|(group, _)| key(group)).collect();
+                }
+                _ => {}
+            }
+        }
+        Ok(row)
+    }))
+}
+
+fn array<'a>(value: &'a php::Value<'a>) -> Result<&'a [(Key<'a>, php::Value<'a>)], BadReply> {
+    match value {
+        php::Value::Array(entries) => Ok(entries),
+        _ => Err(BadReply::Unexpected("an array")),
+    }
+}
+
+fn int(value: &php::Value) -> Result<i64, BadReply> {
+    match value {
+        php::Value::Int(number) => Ok(*number),
+        php::Value::Bool(flag) => Ok(i64::from(*flag)),
+        _ => Err(BadReply::Unexpected("a number")),
+    }
+}
+
+/// `None` is null.
+fn name(value: &php::Value) -> Result<Option<Name>, BadReply> {
+    match value {
+        php::Value::Null => Ok(None),
+        php::Value::Str(bytes) => Ok(Some(bytes.to_vec())),
+        php::Value::Int(number) => Ok(Some(number.to_string().into_bytes())),
+        _ => Err(BadReply::Unexpected("a string")),
+    }
+}
+
+fn key(key: &Key) -> Name {
+    match key {
+        Key::Int(number) => number.to_string().into_bytes(),
+        Key::Str(bytes) => bytes.to_vec(),
+    }
+}
+
+fn connection_of(key: &Key) -> Result<u32, BadReply> {
+    match key {
+        Key::Int(connection) => number(*connection),
+        Key::Str(_) => Err(BadReply::Unexpected("a connection's number")),
+    }
+}
+
+fn number(connection: i64) -> Result<u32, BadReply> {
+    u32::try_from(connection).map_err(|_| BadReply::Unexpected("a connection's number"))
+}
+
+fn ids(clients: impl IntoIterator<Item = Id>) -> Value {
+    Value::List(clients.into_iter().map(|id| Value::Str(id.to_vec())).collect())
+}
+
+fn names(names: BTreeSet<Name>) -> Value {
+    Value::List(names.into_iter().map(Value::Str).collect())
+}
+
+fn of_groups<T>(groups: BTreeMap<Name, T>, show: impl Fn(T) -> Value) -> Value {
+    Value::Map(groups.into_iter().map(|(group, of)| (Value::Str(group), show(of))).collect())
+}
+
+fn counted(list: Value, count: bool) -> Value {
+    match list {
+        Value::List(items) if count => Value::Int(i64::try_from(items.len()).unwrap_or(i64::MAX)),
+        list => list,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway_wire::bridge::Query;
+    use serde_bytes::Bytes;
+
+    use super::super::questions::plan;
+    use super::*;
+
+    const ONE: &str = "10.0.0.1:2900";
+    const TWO: &str = "10.0.0.2:2900";
+
+    /// Asks two gateways, each of which replies to the question's one command.
+    fn asked(query: &Query, replies: [&str; 2]) -> Value {
+        let mut question = plan(query).unwrap();
+        assert_eq!(question.commands.len(), 1);
+        for (node, reply) in [ONE, TWO].into_iter().zip(replies) {
+            question.gather.take(node.parse().unwrap(), 0, reply.as_bytes()).unwrap();
+        }
+        question.gather.value()
+    }
+
+    fn id(node: &str, connection: u32) -> Value {
+        Value::Str(ClientId::new(node.parse().unwrap(), connection).to_bytes().to_vec())
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Str(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn counts_are_added_and_lists_are_joined() {
+        assert_eq!(asked(&Query::ClientCount {}, ["i:2;", "i:3;"]), Value::Int(5));
+        assert_eq!(
+            asked(&Query::ClientsOfUid { uid: Bytes::new(b"u") }, ["a:1:{i:0;i:7;}", "a:1:{i:0;i:7;}"]),
+            Value::List(vec![id(ONE, 7), id(TWO, 7)])
+        );
+        assert_eq!(
+            asked(
+                &Query::Uids { groups: None },
+                [
+                    r#"a:2:{i:1;a:1:{s:3:"uid";s:1:"a";}i:2;a:1:{s:3:"uid";N;}}"#,
+                    r#"a:2:{i:1;a:1:{s:3:"uid";s:1:"a";}i:2;a:1:{s:3:"uid";s:2:"42";}}"#,
+                ]
+            ),
+            Value::List(vec![text("42"), text("a")])
+        );
+    }
+
+    #[test]
+    fn each_name_gets_its_answer_in_the_order_asked() {
+        let names = vec![Bytes::new(b"b"), Bytes::new(b"42"), Bytes::new(b"b"), Bytes::new(b"none")];
+        let uids = Query::AreUidsOnline { uids: names.clone() };
+        let nobody = r#"a:3:{i:42;a:0:{}s:1:"b";a:0:{}s:4:"none";a:0:{}}"#;
+        let some = r#"a:3:{i:42;a:0:{}s:1:"b";a:1:{i:0;i:1;}s:4:"none";a:0:{}}"#;
+        assert_eq!(
+            asked(&uids, [nobody, some]),
+            Value::List([true, false, true, false].map(Value::Bool).to_vec())
+        );
+        let groups = Query::ClientCountOfEach { groups: names };
+        assert_eq!(
+            asked(&groups, [r#"a:2:{i:42;i:1;s:1:"b";i:2;}"#, r#"a:2:{i:42;i:1;s:1:"b";i:0;}"#]),
+            Value::List([2, 2, 2, 0].map(Value::Int).to_vec())
+        );
+    }
+
+    #[test]
+    fn names_that_json_cannot_carry_are_asked_for_one_by_one() {
+        let mut question =
+            plan(&Query::AreUidsOnline { uids: vec![Bytes::new(b"\xff"), Bytes::new(b"a")] }).unwrap();
+        assert_eq!(question.commands.len(), 2);
+        question.gather.take(ONE.parse().unwrap(), 0, b"a:0:{}").unwrap();
+        question.gather.take(ONE.parse().unwrap(), 1, b"a:1:{i:0;i:9;}").unwrap();
+        // Part 0 is "a", the lesser of the two.
+        assert_eq!(question.gather.value(), Value::List(vec![Value::Bool(true), Value::Bool(false)]));
+    }
+
+    #[test]
+    fn groups_are_told_with_all_their_clients() {
+        let rows = r#"a:3:{i:1;a:2:{s:3:"uid";N;s:6:"groups";N;}i:2;a:2:{s:3:"uid";s:1:"u";s:6:"groups";a:1:{i:7;s:1:"7";}}i:3;a:2:{s:3:"uid";N;s:6:"groups";a:1:{i:7;s:1:"7";}}}"#;
+        assert_eq!(
+            asked(&Query::GroupClientCounts {}, [rows, rows]),
+            Value::Map(vec![(text("7"), Value::Int(4))])
+        );
+        assert_eq!(
+            asked(&Query::GroupUids {}, [rows, rows]),
+            Value::Map(vec![(text("7"), Value::List(vec![text("u")]))])
+        );
+    }
+
+    #[test]
+    fn sessions_are_passed_on_as_they_are() {
+        let client = ClientId::new(ONE.parse().unwrap(), 1);
+        for (reply, value) in
+            [("N;", Value::Null), ("a:0:{}", text("a:0:{}")), ("O:1:\"X\"", text("O:1:\"X\""))]
+        {
+            let mut question = plan(&Query::Session { client }).unwrap();
+            question.gather.take(client.node, 0, reply.as_bytes()).unwrap();
+            assert_eq!(question.gather.value(), value);
+        }
+        let all = asked(&Query::Sessions { groups: None }, [r#"a:1:{i:1;s:0:"";}"#, "a:0:{}"]);
+        assert_eq!(all, Value::Map(vec![(id(ONE, 1), text(""))]));
+    }
+
+    #[test]
+    fn a_reply_to_something_else_is_an_error() {
+        for (query, reply) in [
+            (Query::ClientCount {}, "a:0:{}"),
+            (Query::Groups {}, "i:0;"),
+            (Query::Clients { groups: None }, "a:1:{i:0;i:0;}"),
+            (Query::Clients { groups: None }, r#"a:1:{s:1:"x";a:0:{}}"#),
+            (Query::Clients { groups: None }, "a:1:{i:-1;a:0:{}}"),
+            (Query::Clients { groups: None }, "a:1:{i:0"),
+        ] {
+            let mut question = plan(&query).unwrap();
+            question.gather.take(ONE.parse().unwrap(), 0, reply.as_bytes()).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What one gateway has been told and has not confirmed.
+//!
+//! The protocol has no acks, but a gateway takes what comes over one connection in turn, and answers questions in turn:
+//! an answer confirms all that was told before the question. Where the program asks nothing, a small question of our own
+//! follows its orders.
+
+use std::collections::VecDeque;
+
+/// Orders that follow each other on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Orders {
+    /// The number of the first, when there is one.
+    first: u64,
+    count: u64,
+}
+
+/// A reply that is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Due {
+    /// What it confirms.
+    orders: Orders,
+    asked: Asked,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Only to have the orders before it confirmed.
+    ByUs,
+    /// One of the questions that call `seq` takes.
+    ByCall { seq: u64, part: usize },
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    due: VecDeque<Due>,
+    /// Told after the last question.
+    open: Orders,
+    /// A question of ours is under way.
+    sealed: bool,
+}
+
+/// What a lost connection leaves behind.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Unsettled {
+    /// Orders of which nobody knows whether they took effect.
+    pub(super) orders: u64,
+    /// Questions without an answer.
+    pub(super) questions: Vec<u64>,
+}
+
+impl Ledger {
+    pub(super) fn told(&mut self, seq: u64) {
+        if self.open.count == 0 {
+            self.open.first = seq;
+        }
+        self.open.count += 1;
+    }
+
+    pub(super) fn asked(&mut self, asked: Asked) {
+        self.sealed |= asked == Asked::ByUs;
+        self.due.push_back(Due { orders: std::mem::take(&mut self.open), asked });
+    }
+
+    /// It is time for a question of ours: there is something to confirm, and none is under way.
+    pub(super) fn wants_seal(&self) -> bool {
+        self.open.count > 0 && !self.sealed
+    }
+
+    /// A reply has come: what it answers. `None` when none was due.
+    pub(super) fn answered(&mut self) -> Option<Asked> {
+        let asked = self.due.pop_front()?.asked;
+        self.sealed &= asked != Asked::ByUs;
+        Some(asked)
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// The lowest number of a call that is not settled.
+    pub(super) fn first_unsettled(&self) -> Option<u64> {
+        let due = self.due.iter().find_map(|due| match due {
+            Due { orders: Orders { first, count: 1.. }, .. } => Some(*first),
+            Due { asked: Asked::ByCall { seq, .. }, .. } => Some(*seq),
+            _ => None,
+        });
+        due.or((self.open.count > 0).then_some(self.open.first))
+    }
+
+    pub(super) fn close(self) -> Unsettled {
+        let mut left = Unsettled { orders: self.open.count, questions: Vec::new() };
+        for Due { orders, asked } in self.due {
+            left.orders += orders.count;
+            if let Asked::ByCall { seq, .. } = asked {
+                left.questions.push(seq);
+            }
+        }
+        left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_confirms_what_stands_before_its_question() {
+        let mut ledger = Ledger::default();
+        assert!(!ledger.wants_seal() && ledger.first_unsettled().is_none());
+        ledger.told(3);
+        ledger.told(5);
+        assert!(ledger.wants_seal());
+        ledger.asked(Asked::ByUs);
+        ledger.told(8);
+        assert!(!ledger.wants_seal(), "one at a time");
+        ledger.asked(Asked::ByCall { seq: 9, part: 1 });
+        ledger.told(10);
+        assert_eq!(ledger.first_unsettled(), Some(3));
+        assert_eq!(ledger.answered(), Some(Asked::ByUs));
+        assert_eq!(ledger.first_unsettled(), Some(8));
+        assert!(ledger.wants_seal());
+        assert_eq!(ledger.answered(), Some(Asked::ByCall { seq: 9, part: 1 }));
+        assert_eq!(ledger.first_unsettled(), Some(10));
+        assert_eq!(ledger.answered(), None);
+    }
+
+    #[test]
+    fn what_is_left_is_counted() {
+        let mut ledger = Ledger::default();
+        ledger.asked(Asked::ByUs);
+        assert_eq!(ledger.first_unsettled(), None);
+        ledger.told(1);
+        ledger.asked(Asked::ByCall { seq: 2, part: 0 });
+        ledger.told(3);
+        ledger.told(4);
+        assert_eq!(ledger.close(), Unsettled { orders: 3, questions: vec![2] });
+    }
+}

@@ -1,0 +1,93 @@
+//! Orders in GatewayWorker's words: which gateway is told what.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+
+use gateway_wire::bridge::{Order, Str};
+use gateway_wire::gatewayworker::Command;
+use gateway_wire::{ClientId, excerpt};
+
+pub(super) enum Plan<'a> {
+    /// The gateway that holds a client.
+    One(SocketAddrV4, Command<'a>),
+    /// These, and nobody else.
+    Each(BTreeMap<SocketAddrV4, Command<'a>>),
+    /// Every gateway; some in words of their own.
+    All(Command<'a>, BTreeMap<SocketAddrV4, Command<'a>>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("GatewayWorker's protocol carries names only as UTF-8, which {0:?} is not")]
+pub(super) struct NotText(String);
+
+pub(super) fn plan<'a>(order: &Order<'a>) -> Result<Plan<'a>, NotText> {
+    Ok(match order {
+        Order::SendToAll { message, only: None, except, raw } => {
+            let command = |except| Command::SendToAll { message, only: None, except, raw: *raw };
+            let special = by_gateway(except.iter()).map(|(node, except)| (node, command(except))).collect();
+            Plan::All(command(Vec::new()), special)
+        }
+        Order::SendToAll { message, only: Some(only), except, raw } => {
+            let only = by_gateway(only.iter().filter(|client| !except.contains(client)));
+            let command =
+                |only| Command::SendToAll { message, only: Some(only), except: Vec::new(), raw: *raw };
+            Plan::Each(only.map(|(node, only)| (node, command(only))).collect())
+        }
+        Order::SendToUids { uids, message, raw } => {
+            Plan::All(Command::SendToUids { uids: texts(uids)?, message, raw: *raw }, BTreeMap::new())
+        }
+        Order::SendToGroups { groups, message, except, raw } => {
+            let groups = texts(groups)?;
+            let command =
+                |except| Command::SendToGroups { groups: groups.clone(), message, except, raw: *raw };
+            let special = by_gateway(except.iter()).map(|(node, except)| (node, command(except))).collect();
+            Plan::All(command(Vec::new()), special)
+        }
+        Order::Ungroup { group } => Plan::All(Command::Ungroup { group }, BTreeMap::new()),
+        Order::SendToClient { client, message, raw } => {
+            one(*client, |connection| Command::SendToOne { connection, message, raw: *raw })
+        }
+        Order::Close { client, last } => {
+            one(*client, |connection| Command::Kick { connection, last: last.map(|last| &**last) })
+        }
+        Order::Destroy { client } => one(*client, |connection| Command::Destroy { connection }),
+        Order::BindUid { client, uid } => one(*client, |connection| Command::BindUid { connection, uid }),
+        Order::UnbindUid { client } => one(*client, |connection| Command::UnbindUid { connection }),
+        Order::JoinGroup { client, group } => {
+            one(*client, |connection| Command::JoinGroup { connection, group })
+        }
+        Order::LeaveGroup { client, group } => {
+            one(*client, |connection| Command::LeaveGroup { connection, group })
+        }
+        Order::SetSession { client, session } => {
+            one(*client, |connection| Command::SetSession { connection, session })
+        }
+        Order::UpdateSession { client, changes } => {
+            one(*client, |connection| Command::UpdateSession { connection, changes })
+        }
+        Order::Never(never, _) => match *never {},
+    })
+}
+
+/// Names as JSON carries them.
+pub(super) fn texts(names: &[Str]) -> Result<Vec<String>, NotText> {
+    names.iter().map(|name| text(name)).collect()
+}
+
+fn text(name: &[u8]) -> Result<String, NotText> {
+    std::str::from_utf8(name).map(str::to_owned).map_err(|_| NotText(excerpt(name)))
+}
+
+fn one<'a>(client: ClientId, command: impl FnOnce(u32) -> Command<'a>) -> Plan<'a> {
+    Plan::One(client.node, command(client.connection))
+}
+
+fn by_gateway<'a>(
+    clients: impl Iterator<Item = &'a ClientId>,
+) -> impl Iterator<Item = (SocketAddrV4, Vec<u32>)> {
+    let mut gateways: BTreeMap<SocketAddrV4, Vec<u32>> = BTreeMap::new();
+    for client in clients {
+        gateways.entry(client.node).or_default().push(client.connection);
+    }
+    gateways.into_iter()
+}

@@ -1,0 +1,230 @@
+//! The connection to the register, which tells at once and at every change which gateways there are.
+
+use std::io::{self, Write};
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use gateway_wire::bridge::PREFACE;
+use gateway_wire::excerpt;
+use gateway_wire::gatewayworker::{MAX_ADDRESSES_LINE, RegisterLine, line_length};
+use socket2::{SockAddr, Socket, Type};
+
+use super::epoll::{Epoll, Ready};
+use super::line::begin_connect;
+use crate::backoff::Backoff;
+use crate::connect::{self, SILENCE};
+use crate::fork::Watched;
+use crate::inbox::Inbox;
+use crate::poll::Interest;
+
+/// Most gateways of one cluster.
+const MAX_GATEWAYS: usize = 1024;
+/// How long connecting may take, and how long gateway-server has to show itself in the register's place.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+const INPUT: Interest = Interest { input: true, output: false };
+
+/// What `epoll` calls the connection, and the one beside it. No gateway's address makes such a number.
+pub(super) const TOKEN: u64 = u64::MAX;
+pub(super) const PROBE: u64 = u64::MAX - 1;
+
+pub(super) struct Register {
+    told: Told,
+    phase: Phase,
+    /// It may be gateway-server after all, that was late or took the register's place, and speaks both. This connection
+    /// finds out.
+    probe: Option<(Watched<Socket>, Instant)>,
+    backoff: Backoff,
+}
+
+/// Where it is, and what is said to it first.
+pub(super) struct Told {
+    pub(super) place: SockAddr,
+    pub(super) greeting: Vec<u8>,
+    /// gateway-server may take its place, and is looked for.
+    pub(super) probes: bool,
+}
+
+enum Phase {
+    Listening { socket: Watched<Socket>, inbox: Inbox },
+    Connecting { socket: Watched<Socket>, until: Instant },
+    Lost { retry_at: Instant },
+}
+
+/// What the register's connections gave.
+#[derive(Debug)]
+pub(crate) enum News {
+    Gateways(Vec<SocketAddrV4>),
+    /// It cannot be understood.
+    Nonsense(String),
+    /// The connection is gone. It is tried again.
+    Lost,
+    /// gateway-server answers in its place.
+    Replaced,
+}
+
+impl Register {
+    /// `socket` has been greeted and is non-blocking; `inbox` holds what came behind the first answer. `bridge` has
+    /// been told the preface.
+    pub(super) fn new(
+        epoll: &Epoll,
+        told: Told,
+        socket: Watched<Socket>,
+        inbox: Inbox,
+        bridge: Option<Watched<Socket>>,
+    ) -> io::Result<Self> {
+        epoll.add(&*socket, TOKEN, INPUT)?;
+        if let Some(bridge) = &bridge {
+            bridge.set_nonblocking(true)?;
+            epoll.add(&**bridge, PROBE, INPUT)?;
+        }
+        let probe = bridge.map(|bridge| (bridge, Instant::now() + PATIENCE));
+        let phase = Phase::Listening { socket, inbox };
+        Ok(Self { told, phase, probe, backoff: Backoff::default() })
+    }
+
+    pub(super) fn ready(&mut self, epoll: &Epoll, ready: Ready) -> Option<News> {
+        if ready.token == PROBE {
+            return self.probed(epoll, ready);
+        }
+        match &mut self.phase {
+            Phase::Listening { socket, inbox } => match inbox.fill(&mut &**socket) {
+                Ok(1..) => newest(inbox),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+                Ok(0) | Err(_) => Some(self.lost(epoll)),
+            },
+            Phase::Connecting { socket, .. } => {
+                // The line is short, and the socket empty.
+                let is_told = matches!(socket.take_error(), Ok(None))
+                    && matches!((&**socket).write(&self.told.greeting), Ok(written) if written == self.told.greeting.len());
+                if !is_told || epoll.change(&**socket, TOKEN, INPUT).is_err() {
+                    return Some(self.lost(epoll));
+                }
+                let before = std::mem::replace(&mut self.phase, Phase::Lost { retry_at: Instant::now() });
+                if let Phase::Connecting { socket, .. } = before {
+                    self.phase = Phase::Listening { socket, inbox: Inbox::default() };
+                }
+                if self.told.probes {
+                    self.probe(epoll);
+                }
+                None
+            }
+            Phase::Lost { .. } => None,
+        }
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        let own = match &self.phase {
+            Phase::Listening { .. } => None,
+            Phase::Connecting { until, .. } => Some(*until),
+            Phase::Lost { retry_at } => Some(*retry_at),
+        };
+        own.into_iter().chain(self.probe.as_ref().map(|(_, until)| *until)).min()
+    }
+
+    /// At [`Self::due`].
+    pub(super) fn keep_time(&mut self, epoll: &Epoll, now: Instant) {
+        if let Some((socket, _)) = self.probe.take_if(|(_, until)| now >= *until) {
+            epoll.remove(&*socket);
+        }
+        match &self.phase {
+            Phase::Connecting { until, .. } if now >= *until => drop(self.lost(epoll)),
+            Phase::Lost { retry_at } if now >= *retry_at => match begin(epoll, &self.told.place, TOKEN) {
+                Ok(socket) => self.phase = Phase::Connecting { socket, until: now + PATIENCE },
+                Err(_) => drop(self.lost(epoll)),
+            },
+            _ => {}
+        }
+    }
+
+    fn lost(&mut self, epoll: &Epoll) -> News {
+        match &self.phase {
+            Phase::Listening { socket, .. } => {
+                epoll.remove(&**socket);
+                self.backoff.reset();
+            }
+            Phase::Connecting { socket, .. } => epoll.remove(&**socket),
+            Phase::Lost { .. } => {}
+        }
+        self.phase = Phase::Lost { retry_at: Instant::now() + self.backoff.next() };
+        News::Lost
+    }
+
+    fn probe(&mut self, epoll: &Epoll) {
+        if let Some((socket, _)) = self.probe.take() {
+            epoll.remove(&*socket);
+        }
+        // Without it the register's word stands, until the next time.
+        self.probe =
+            begin(epoll, &self.told.place, PROBE).ok().map(|socket| (socket, Instant::now() + PATIENCE));
+    }
+
+    fn probed(&mut self, epoll: &Epoll, ready: Ready) -> Option<News> {
+        let (socket, _) = self.probe.as_ref()?;
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        let answer = socket.peek(&mut byte);
+        if matches!(answer, Ok(1..)) {
+            return Some(News::Replaced);
+        }
+        let still_open = matches!(&answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        let is_told = !ready.output
+            || (matches!((&**socket).write(&PREFACE), Ok(written) if written == PREFACE.len())
+                && epoll.change(&**socket, PROBE, INPUT).is_ok());
+        if (!still_open || !is_told)
+            && let Some((socket, _)) = self.probe.take()
+        {
+            epoll.remove(&*socket);
+        }
+        None
+    }
+}
+
+/// The line that PHP says first.
+pub(crate) fn greeting(secret: &str) -> Vec<u8> {
+    let mut line = Vec::new();
+    RegisterLine::WorkerConnect { secret_key: secret.to_owned() }.encode(&mut line);
+    line
+}
+
+/// What the last whole line says, of those that have arrived.
+pub(crate) fn newest(inbox: &mut Inbox) -> Option<News> {
+    let mut news = None;
+    loop {
+        let length = match line_length(inbox.unread(), MAX_ADDRESSES_LINE) {
+            Ok(Some(length)) => length,
+            Ok(None) => return news,
+            Err(error) => return Some(News::Nonsense(error.to_string())),
+        };
+        news = Some(match RegisterLine::decode(inbox.take(length)) {
+            Ok(RegisterLine::BroadcastAddresses { addresses }) => match parse(&addresses) {
+                Ok(gateways) => News::Gateways(gateways),
+                Err(why) => return Some(News::Nonsense(why)),
+            },
+            Ok(_) => continue,
+            Err(error) => return Some(News::Nonsense(error.to_string())),
+        });
+    }
+}
+
+fn parse(addresses: &[String]) -> Result<Vec<SocketAddrV4>, String> {
+    if addresses.len() > MAX_GATEWAYS {
+        return Err(format!("it tells of {} gateways, more than {MAX_GATEWAYS}", addresses.len()));
+    }
+    let parse = |address: &String| {
+        address.parse().map_err(|_| {
+            let address = excerpt(address.as_bytes());
+            format!("it tells of a gateway at {address:?}: set that gateway's lanIp to an IPv4 address")
+        })
+    };
+    addresses.iter().map(parse).collect()
+}
+
+fn begin(epoll: &Epoll, place: &SockAddr, token: u64) -> io::Result<Watched<Socket>> {
+    let socket = Watched::open(|| Socket::new(place.domain(), Type::STREAM, None))?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    connect::notice_silence(&socket, SILENCE)?;
+    begin_connect(&socket, place)?;
+    epoll.add(&*socket, token, Interest { input: true, output: true })?;
+    Ok(socket)
+}

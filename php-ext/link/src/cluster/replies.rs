@@ -1,0 +1,77 @@
+//! Questions on their way: what has come of the answers, and what will not come.
+
+use std::net::SocketAddrV4;
+
+use super::Happening;
+use super::gather::{BadReply, Gather};
+
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) seq: u64,
+    /// Only one gateway can answer.
+    of_one: bool,
+    gather: Gather,
+    /// Replies that are to come.
+    left: usize,
+    has_some: bool,
+    /// The gateways that do not answer, and why.
+    missing: Vec<(SocketAddrV4, String)>,
+}
+
+impl Open {
+    pub(super) fn new(seq: u64, of_one: bool, gather: Gather) -> Self {
+        Self { seq, of_one, gather, left: 0, has_some: false, missing: Vec::new() }
+    }
+
+    /// For one more reply.
+    pub(super) fn wait(&mut self) {
+        self.left += 1;
+    }
+
+    pub(super) fn lacks(&mut self, node: SocketAddrV4, why: &str) {
+        if self.missing.last().is_none_or(|(last, _)| *last != node) {
+            self.missing.push((node, why.to_owned()));
+        }
+    }
+
+    /// A reply that was to come does not.
+    pub(super) fn lost(&mut self, node: SocketAddrV4, why: &str) {
+        self.left = self.left.saturating_sub(1);
+        self.lacks(node, why);
+    }
+
+    pub(super) fn take(&mut self, node: SocketAddrV4, part: usize, reply: &[u8]) -> Result<(), BadReply> {
+        self.left = self.left.saturating_sub(1);
+        self.gather.take(node, part, reply)?;
+        self.has_some = true;
+        Ok(())
+    }
+
+    /// Once nothing more is to come: the answer, and whether it lacks something.
+    pub(super) fn finish(self) -> Result<Vec<Happening>, Self> {
+        if self.left > 0 {
+            return Err(self);
+        }
+        let Self { seq, of_one, gather, has_some, missing, .. } = self;
+        if missing.is_empty() {
+            return Ok(vec![Happening::Answer { seq, answer: Ok(gather.value()) }]);
+        }
+        let missing: Vec<_> = missing.iter().map(|(node, why)| format!("{node}: {why}")).collect();
+        let missing = missing.join(", ");
+        if of_one || !has_some {
+            return Ok(vec![Happening::Answer { seq, answer: Err(missing) }]);
+        }
+        Ok(vec![Happening::Partial(missing), Happening::Answer { seq, answer: Ok(gather.value()) }])
+    }
+}
+
+/// Takes the question out of `all` if it is answered.
+pub(super) fn close(all: &mut Vec<Open>, index: usize) -> Vec<Happening> {
+    match all.swap_remove(index).finish() {
+        Ok(finished) => finished,
+        Err(open) => {
+            all.push(open);
+            Vec::new()
+        }
+    }
+}

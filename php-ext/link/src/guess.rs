@@ -1,0 +1,257 @@
+//! Who answers at a register address: our gateway, or the register of GatewayWorker, which PHP runs.
+//!
+//! Our gateway answers the preface of the bridge at once. The register waits in silence for the end of a line. So only
+//! after some silence, or an end without a byte, is a second connection made, on which the register's own first line is
+//! said; whoever answers first it is, and our gateway when both do. The first connection is kept for a while even then: a
+//! gateway of ours that is very late is taken once it answers.
+//!
+//! That line has the secret in it, as GatewayWorker's own clients send it. An address where our gateway answered a while
+//! ago is not told it, and none is where [`Protocol::Bridge`](crate::Protocol::Bridge) is set.
+
+use std::io::{self, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use socket2::{SockAddr, Socket};
+
+use crate::cluster::{self, Found, News};
+use crate::connect::{self, Failed};
+use crate::fork::Watched;
+use crate::inbox::Inbox;
+use crate::poll::{self, Interest};
+use crate::{Address, Reason};
+
+/// Silence that tells of a register, beside the time of some ways there and back.
+const SILENCE: Duration = Duration::from_millis(100);
+/// The same, where one has answered before.
+const KNOWN_SILENCE: Duration = Duration::from_millis(10);
+/// How long it counts who has answered before.
+const REMEMBERED: Duration = Duration::from_secs(30);
+
+const INPUT: Interest = Interest { input: true, output: false };
+
+pub(crate) enum Answer {
+    /// Or nobody known, which the handshake finds out.
+    Gateway(Watched<Socket>),
+    Register(Box<Found>),
+}
+
+/// Who has answered at the addresses of a target.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Vec<(Address, Who, Instant)>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Gateway,
+    Register,
+}
+
+impl Known {
+    pub(crate) fn is_gateway(&mut self, address: &Address) {
+        self.note(address, Who::Gateway);
+    }
+
+    pub(crate) fn is_register(&mut self, address: &Address) {
+        self.note(address, Who::Register);
+    }
+
+    /// It has answered until now.
+    pub(crate) fn was_there(&mut self, address: &Address) {
+        if let Some((_, _, when)) = self.0.iter_mut().find(|(known, ..)| known == address) {
+            *when = Instant::now();
+        }
+    }
+
+    /// How long our gateway has before a register is thought of; `None` when it cannot be a register. Connecting has
+    /// taken `connecting`.
+    pub(crate) fn patience(
+        &self,
+        address: &Address,
+        connecting: Duration,
+        deadline: Instant,
+    ) -> Option<Duration> {
+        if matches!(address, Address::Unix(_)) {
+            return None;
+        }
+        let known = self.0.iter().find(|(known, ..)| known == address);
+        let silence = match known.filter(|(_, _, when)| when.elapsed() < REMEMBERED) {
+            Some((_, Who::Gateway, _)) => return None,
+            Some((_, Who::Register, _)) => KNOWN_SILENCE,
+            None => SILENCE,
+        };
+        let most = deadline.saturating_duration_since(Instant::now()) / 3;
+        Some((silence + connecting * 4).min(most))
+    }
+
+    fn note(&mut self, address: &Address, who: Who) {
+        self.0.retain(|(known, ..)| known != address);
+        self.0.push((address.clone(), who, Instant::now()));
+    }
+}
+
+pub(crate) struct Guess<'a> {
+    pub(crate) place: &'a SockAddr,
+    pub(crate) secret: &'a [u8],
+    pub(crate) deadline: Instant,
+}
+
+impl Guess<'_> {
+    /// `bridge` has been told the preface. Without patience it is not doubted.
+    pub(crate) fn who(&self, bridge: Watched<Socket>, patience: Option<Duration>) -> Result<Answer, Reason> {
+        let Some(patience) = patience else { return Ok(Answer::Gateway(bridge)) };
+        wait(Some(&bridge), None, patience)?;
+        let is_open = match look(&bridge) {
+            Look::Something => return Ok(Answer::Gateway(bridge)),
+            Look::Nothing => true,
+            Look::End | Look::Broken => false,
+        };
+        // Where it is slow to connect now, though it was not just before, the first connection is the better hope.
+        let soon = self.deadline.min(Instant::now() + patience);
+        let register = self.ask(soon).ok();
+        match register {
+            Some(register) => self.race(is_open.then_some(bridge), register, patience),
+            None if is_open => Ok(Answer::Gateway(bridge)),
+            None => Err(Reason::closed()),
+        }
+    }
+
+    /// Whoever else could answer.
+    pub(crate) fn register_alone(&self) -> Result<Answer, Reason> {
+        self.race(None, self.ask(self.deadline)?, Duration::ZERO)
+    }
+
+    fn ask(&self, deadline: Instant) -> Result<Asked, Reason> {
+        let secret = std::str::from_utf8(self.secret).map_err(|_| Reason::SecretIsNotText)?.to_owned();
+        let socket = connect::connect(self.place, deadline)?;
+        // The line is short, and the socket empty.
+        (&*socket).write_all(&cluster::greeting(&secret))?;
+        Ok(Asked { socket, inbox: Inbox::default(), secret })
+    }
+
+    fn race(
+        &self,
+        mut bridge: Option<Watched<Socket>>,
+        asked: Asked,
+        patience: Duration,
+    ) -> Result<Answer, Reason> {
+        let mut deadline = self.deadline;
+        let mut asked = Some(asked);
+        let mut was_refused = false;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(if was_refused { Reason::RegisterRefused } else { Failed::Timeout.into() });
+            }
+            wait(bridge.as_deref(), asked.as_ref().map(|asked| &*asked.socket), left)?;
+            bridge = match bridge.map(|bridge| (look(&bridge), bridge)) {
+                Some((Look::Something, bridge)) => return Ok(Answer::Gateway(bridge)),
+                Some((Look::Nothing, bridge)) => Some(bridge),
+                Some((Look::End | Look::Broken, _)) | None => None,
+            };
+            match asked.take().map(Asked::read) {
+                Some(Heard::Nothing(still)) => asked = Some(still),
+                Some(Heard::Answer(asked, News::Gateways(gateways))) => {
+                    let Asked { socket, inbox, secret } = asked;
+                    let place = self.place.clone();
+                    let found = Found { place, socket, inbox, gateways, secret, bridge };
+                    return Ok(Answer::Register(Box::new(found)));
+                }
+                Some(Heard::Answer(_, News::Nonsense(why))) => return Err(Reason::NotAGateway(why)),
+                Some(Heard::Answer(..) | Heard::End) => {
+                    was_refused = true;
+                    deadline = deadline.min(Instant::now() + patience);
+                }
+                // Somebody who does not understand the line, such as a gateway of ours without GatewayWorker's protocols.
+                Some(Heard::Broken) | None => {}
+            }
+            if bridge.is_none() && asked.is_none() {
+                return Err(if was_refused { Reason::RegisterRefused } else { Reason::closed() });
+            }
+        }
+    }
+}
+
+/// A connection on which a register was asked.
+struct Asked {
+    socket: Watched<Socket>,
+    inbox: Inbox,
+    secret: String,
+}
+
+enum Heard {
+    Nothing(Asked),
+    Answer(Asked, News),
+    End,
+    Broken,
+}
+
+impl Asked {
+    /// If there is something to read.
+    fn read(mut self) -> Heard {
+        match look(&self.socket) {
+            Look::Nothing => Heard::Nothing(self),
+            Look::End => Heard::End,
+            Look::Broken => Heard::Broken,
+            Look::Something => match self.inbox.fill(&mut &*self.socket) {
+                Ok(1..) => match cluster::newest(&mut self.inbox) {
+                    Some(news) => Heard::Answer(self, news),
+                    None => Heard::Nothing(self),
+                },
+                Ok(0) => Heard::End,
+                Err(_) => Heard::Broken,
+            },
+        }
+    }
+}
+
+enum Look {
+    Nothing,
+    Something,
+    End,
+    /// Not ended in order.
+    Broken,
+}
+
+/// Without waiting, and without taking anything.
+fn look(socket: &Socket) -> Look {
+    let mut byte = [MaybeUninit::uninit()];
+    match socket.recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT) {
+        Ok(1..) => Look::Something,
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Look::Nothing
+        }
+        Ok(0) => Look::End,
+        Err(_) => Look::Broken,
+    }
+}
+
+/// Until one of them has something, or ends.
+fn wait(one: Option<&Socket>, other: Option<&Socket>, timeout: Duration) -> Result<(), Reason> {
+    let watched = |socket: Option<&Socket>| socket.map(|socket| (socket.as_raw_fd(), INPUT));
+    Ok(poll::either(watched(one), watched(other), timeout)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_decides_how_long_to_wait() {
+        let deadline = Instant::now() + Duration::from_secs(3);
+        let patience = |known: &Known, address: &Address| {
+            known.patience(address, Duration::from_millis(1), deadline).map(|patience| patience.as_millis())
+        };
+        let mut known = Known::default();
+        let here = Address::parse(b"127.0.0.1:1236").unwrap();
+        assert_eq!(patience(&known, &here), Some(104));
+        known.is_register(&here);
+        assert_eq!(patience(&known, &here), Some(14));
+        known.is_gateway(&here);
+        assert_eq!(patience(&known, &here), None);
+        assert_eq!(patience(&known, &Address::parse(b"127.0.0.1:1238").unwrap()), Some(104));
+        assert_eq!(patience(&known, &Address::parse(b"unix:///run/gateway").unwrap()), None);
+        let hurried = Instant::now() + Duration::from_millis(30);
+        assert!(Known::default().patience(&here, Duration::ZERO, hurried).unwrap().as_millis() <= 10);
+    }
+}

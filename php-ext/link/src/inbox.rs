@@ -1,0 +1,53 @@
+//! What has arrived and was not read yet. It grows by what has arrived, never by what a length claims.
+
+use std::io::{self, Read};
+
+/// How much one read takes at most.
+pub(crate) const CHUNK: usize = 16 << 10;
+/// Memory kept for what comes next.
+const KEPT: usize = 256 << 10;
+
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+impl Inbox {
+    /// Reads once. 0 is the end.
+    pub(crate) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
+        let mut chunk = [0; CHUNK];
+        let read = loop {
+            match source.read(&mut chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.start = 0;
+            self.buffer.shrink_to(KEPT);
+        } else if self.start > KEPT {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        self.buffer.extend_from_slice(&chunk[..read]);
+        Ok(read)
+    }
+
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// Takes out so many of the unread bytes.
+    pub(crate) fn take(&mut self, length: usize) -> &[u8] {
+        let start = self.start;
+        self.start = (start + length).min(self.buffer.len());
+        &self.buffer[start..self.start]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+}
