@@ -1,7 +1,7 @@
 //! Many clients in one thread. One buffer takes what all of them read, and only ends of frames are looked for.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -64,10 +64,10 @@ impl Fleet {
         self.connect_from(None, server, paths, greets)
     }
 
-    /// As [`Fleet::connect`], with all clients at this address.
+    /// As [`Fleet::connect`], with all clients at one address, and ports from that on.
     pub(crate) fn connect_from(
         &mut self,
-        from: Option<IpAddr>,
+        mut from: Option<SocketAddr>,
         server: SocketAddr,
         paths: impl IntoIterator<Item = String>,
         greets: bool,
@@ -83,7 +83,7 @@ impl Fleet {
             while open < OPENINGS
                 && let Some(path) = paths.next()
             {
-                let mut opening = Opening::begin(from, server, handshake::request(server, &path))?;
+                let mut opening = begin(&mut from, server, &path)?;
                 self.poll.registry().register(
                     &mut opening.socket,
                     Token(base + openings.len()),
@@ -147,6 +147,21 @@ impl Fleet {
             }
         }
         Ok(turn)
+    }
+}
+
+/// Given an address, takes its next free port: the kernel's own search slows down when most are taken.
+fn begin(from: &mut Option<SocketAddr>, server: SocketAddr, path: &str) -> anyhow::Result<Opening> {
+    let request = handshake::request(server, path);
+    loop {
+        let place = *from;
+        if let Some(from) = from {
+            from.set_port(from.port().checked_add(1).context("the ports of an address are used up")?);
+        }
+        match Opening::begin(place, server, request.clone()) {
+            Err(error) if place.is_some() && error.kind() == ErrorKind::AddrInUse => {}
+            opening => return Ok(opening?),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The opening handshake of a client: the request is the same for all but for its path, the answer is not verified.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -28,7 +28,7 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    pub(crate) fn begin(from: Option<IpAddr>, server: SocketAddr, request: Vec<u8>) -> io::Result<Self> {
+    pub(crate) fn begin(from: Option<SocketAddr>, server: SocketAddr, request: Vec<u8>) -> io::Result<Self> {
         let socket = match from {
             None => TcpStream::connect(server)?,
             Some(from) => connect_from(from, server)?,
@@ -73,10 +73,10 @@ impl Opening {
     }
 }
 
-fn connect_from(from: IpAddr, server: SocketAddr) -> io::Result<TcpStream> {
+fn connect_from(from: SocketAddr, server: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::new(from, 0).into())?;
+    socket.bind(&from.into())?;
     match socket.connect(&server.into()) {
         Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => Err(error),
         _ => Ok(TcpStream::from_std(socket.into())),

@@ -2,7 +2,7 @@
 //!
 //! `make bench` rewrites docs/performance.md, which says how to read the figures. With `ARGS=--quick` it takes a minute
 //! and writes nothing; further words choose the scenarios whose names contain one of them, and nothing is written either. The
-//! word `million` alone holds a million connections, which takes ten gigabytes of memory.
+//! word `million` holds a million connections, or as many as a number behind it says, in ten gigabytes of memory.
 
 mod chart;
 mod churn;
@@ -41,8 +41,11 @@ async fn main() -> anyhow::Result<()> {
 
     let is_quick = arguments.iter().any(|argument| argument == "--quick");
     let words: Vec<_> = arguments.into_iter().filter(|argument| !argument.starts_with("--")).collect();
-    if words == ["million"] {
-        return million::run(cores, 1_000_000).await;
+    if let [word, rest @ ..] = words.as_slice()
+        && word == "million"
+    {
+        let connections = rest.first().map_or(Ok(1_000_000), |number| number.parse())?;
+        return million::run(cores, connections).await;
     }
     let mut plan = if is_quick { Plan::quick() } else { Plan::full() };
     let mut notes = Vec::new();

@@ -3,7 +3,7 @@
 //! Where the limit of open files is too low for one server, several share the port; their clients come from as many
 //! addresses of loopback as it takes.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use crate::seat::{most_connections, most_files};
 const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// How long the connections are held before the broadcast.
 const HOLD: Duration = PING_INTERVAL.saturating_mul(2);
+const FIRST_PORT: u16 = 10_000;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What has happened so far, told by all threads of clients.
@@ -54,7 +55,8 @@ pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> 
         .enumerate()
         .map(|(at, first)| {
             let (tally, clients) = (Arc::clone(&tally), each.min(connections - first));
-            let from = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + 1 + at as u32).into();
+            let from = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + 1 + at as u32);
+            let from = SocketAddr::from((from, FIRST_PORT));
             std::thread::spawn(move || {
                 let result = crowd(server, from, clients, &tally);
                 // The others have nothing to wait for any more.
@@ -99,7 +101,7 @@ pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> 
 }
 
 /// Some of the clients, from one address, until all is over.
-fn crowd(server: SocketAddr, from: IpAddr, clients: usize, tally: &Tally) -> anyhow::Result<()> {
+fn crowd(server: SocketAddr, from: SocketAddr, clients: usize, tally: &Tally) -> anyhow::Result<()> {
     unshare(CloneFlags::CLONE_FILES)?;
     let mut fleet = Fleet::new(false)?;
     {

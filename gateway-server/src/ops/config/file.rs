@@ -161,7 +161,7 @@ mod tests {
                 "3:1: there is no setting regster; did you mean register?"
             ]
         );
-        assert!(problems("zzz = 1")[0].contains("the settings are websocket, register, "));
+        assert!(problems("zzz = 1")[0].contains("the settings are websocket, reuse_port, "));
     }
 
     #[test]
