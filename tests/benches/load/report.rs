@@ -58,7 +58,8 @@ fn markdown(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result
     let mut out = format!(
         "`make bench`, {}, Linux {}, {}; {}.\n",
         today()?,
-        std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim(),
+        // What stands behind is whoever built it.
+        std::fs::read_to_string("/proc/sys/kernel/osrelease")?.split('-').next().unwrap_or_default().trim(),
         cpu()?,
         if cores.are_two() {
             "the server on one core, the generator on another"
