@@ -125,7 +125,7 @@ async fn next_message(socket: &mut WebSocketStream<TcpStream>) -> anyhow::Result
     .await?
 }
 
-async fn next_text(socket: &mut WebSocketStream<TcpStream>) -> anyhow::Result<Utf8Bytes> {
+pub(crate) async fn next_text(socket: &mut WebSocketStream<TcpStream>) -> anyhow::Result<Utf8Bytes> {
     match next_message(socket).await? {
         Message::Text(text) => Ok(text),
         other => bail!("{other:?} instead of text"),

@@ -3,6 +3,8 @@
 mod artifacts;
 mod browser;
 mod business_workers;
+mod chat_workers;
+mod chatter;
 mod client;
 mod demo;
 mod eventually;
@@ -21,6 +23,8 @@ mod worker_peer;
 pub use artifacts::{extension, root, server_binary, skip};
 pub use browser::{Browser, Tab};
 pub use business_workers::BusinessWorkers;
+pub use chat_workers::ChatWorkers;
+pub use chatter::Chatter;
 pub use client::{Client, Greeted};
 pub use demo::{ALICE, BOB, Demo, Page, User, Visit};
 pub use eventually::eventually;
