@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 use super::Established;
+use crate::client::Form;
 use crate::client::websocket::{DEFLATE_ACCEPTED, is_deflate_offered};
 use crate::shard::Handshake;
 
@@ -56,7 +57,8 @@ async fn shake(socket: &mut TcpStream, deflate: bool, wants: bool) -> Result<Est
     let mut bytes = Vec::with_capacity(256);
     write_response(&mut bytes, &response).map_err(Box::new)?;
     socket.write_all(&bytes).await.map_err(|error| Box::new(error.into()))?;
-    Ok(Established { takes_deflated: deflate, handshake: wants.then(|| Box::new(handshake(&request))) })
+    let form = if deflate { Form::Deflated } else { Form::Websocket };
+    Ok(Established { form, handshake: wants.then(|| Box::new(handshake(&request))) })
 }
 
 fn handshake(request: &Request) -> Handshake {

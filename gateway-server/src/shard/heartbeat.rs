@@ -9,7 +9,8 @@ pub struct Heartbeat {
     pub interval: Duration,
     /// A client that leaves this many pings unanswered is closed; 0 closes nobody.
     pub not_response_limit: u8,
-    /// What is sent as a ping; empty is a ping of the websocket protocol, which browsers answer by themselves.
+    /// What is sent as a ping; empty is a ping of the websocket protocol, which browsers answer by themselves, and nothing
+    /// for clients of other protocols, which are still given up when they stay silent.
     pub data: Vec<u8>,
 }
 
