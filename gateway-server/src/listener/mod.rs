@@ -5,6 +5,7 @@ mod accept;
 mod handshake;
 
 pub use accept::{bind_tcp, pause_after_failed_accept};
+pub use handshake::shake;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,9 +32,9 @@ pub struct Settings {
 }
 
 /// What the opening handshake gave.
-struct Established {
-    form: Form,
-    handshake: Option<Box<Handshake>>,
+pub struct Established {
+    pub form: Form,
+    pub handshake: Option<Box<Handshake>>,
 }
 
 /// Accepts until the task is dropped.
