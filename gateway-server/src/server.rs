@@ -17,7 +17,7 @@ use crate::client::websocket::Kind;
 use crate::listener;
 use crate::ops::config::{EventHandlers, MessageType, Settings};
 use crate::ops::{descriptors, memory, offence};
-use crate::shard::{self, Heartbeat, Hub};
+use crate::shard::{self, Door, Heartbeat, Hub};
 
 /// How long a stop waits for workers to be told that their clients have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -29,7 +29,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let websocket = listener::bind_tcp(settings.websocket, settings.reuse_port, "websocket")?;
+    let mut doors = Vec::new();
+    for listener in &settings.listeners {
+        doors.push(listener::bind_tcp(listener.address, settings.reuse_port, listener.protocol.name())?);
+    }
     let mut ports = Vec::new();
     for address in &settings.register {
         ports.push(Port::tcp(*address)?);
@@ -49,23 +52,24 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         EventHandlers::Auto => Mode::Auto,
     };
     let workers = Arc::new(Router::new(mode, settings.worker_buffer_bytes));
-    let hub = Arc::new(start_shards(&settings, node, kind, Sinks(Arc::clone(&workers)))?);
+    let hub = Arc::new(start_shards(&settings, &doors, node, kind, Sinks(Arc::clone(&workers)))?);
     let instance = u64::from_ne_bytes(random()?);
     let bridge = Bridge::new(Arc::clone(&hub), settings.secret_key.clone(), instance, node, kind);
-    announce(&settings, &websocket, &ports)?;
-    let websocket_port = websocket.local_addr()?.port();
+    announce(&settings, &doors, &ports)?;
 
     let mut tasks = JoinSet::new();
-    tasks.spawn(listener::serve(
-        websocket,
-        Arc::clone(&hub),
-        listener::Settings {
+    for (number, socket) in doors.into_iter().enumerate() {
+        let settings = listener::Settings {
+            protocol: settings.listeners[number].protocol,
+            // Their number is bounded where settings are checked.
+            door: number as u8,
             handshake_timeout: settings.handshake_timeout,
             max_handshakes: settings.max_handshakes,
             deflate: settings.deflate,
-        },
-    ));
-    let gatewayworker = GatewayWorker::new(settings.secret_key.clone(), node, websocket_port);
+        };
+        tasks.spawn(listener::serve(socket, Arc::clone(&hub), settings));
+    }
+    let gatewayworker = GatewayWorker::new(settings.secret_key.clone(), node);
     let backend = Arc::new(Backend { bridge, gatewayworker, workers: Arc::clone(&workers) });
     for port in ports {
         let settings = backend::Settings { handshake_timeout: settings.handshake_timeout };
@@ -92,21 +96,34 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start_shards(settings: &Settings, node: SocketAddrV4, kind: Kind, sinks: Sinks) -> anyhow::Result<Hub> {
+fn start_shards(
+    settings: &Settings,
+    sockets: &[TcpListener],
+    node: SocketAddrV4,
+    kind: Kind,
+    sinks: Sinks,
+) -> anyhow::Result<Hub> {
     let shards = match settings.shards {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         shards => shards,
     };
+    let mut doors = Vec::new();
+    for (listener, socket) in settings.listeners.iter().zip(sockets) {
+        doors.push(Door {
+            port: socket.local_addr()?.port(),
+            max_message: listener.max_message,
+            outbox_bytes: listener.outbox_bytes,
+            heartbeat: Heartbeat {
+                interval: listener.ping_interval,
+                not_response_limit: listener.ping_not_response_limit,
+                data: listener.ping_data.clone().into_bytes(),
+            },
+        });
+    }
     let shard_settings = shard::Settings {
         node,
         message_kind: kind,
-        max_message: settings.max_message,
-        outbox_bytes: settings.outbox_bytes,
-        heartbeat: Heartbeat {
-            interval: settings.ping_interval,
-            not_response_limit: settings.ping_not_response_limit,
-            data: settings.ping_data.clone().into_bytes(),
-        },
+        doors: doors.into(),
         close_timeout: settings.close_timeout,
     };
     Hub::start(shards, random()?, &shard_settings, Box::new(sinks)).context("cannot start the shards")
@@ -126,12 +143,23 @@ fn node_address(ports: &[Port]) -> SocketAddrV4 {
 }
 
 /// The line that says where the server listens, for people and for programs that wait for it.
-fn announce(settings: &Settings, websocket: &TcpListener, ports: &[Port]) -> anyhow::Result<()> {
+fn announce(settings: &Settings, doors: &[TcpListener], ports: &[Port]) -> anyhow::Result<()> {
+    let mut clients = Vec::new();
+    for (listener, socket) in settings.listeners.iter().zip(doors) {
+        clients.push((listener.protocol, socket.local_addr()?));
+    }
+    let others: Vec<_> =
+        clients.iter().skip(1).map(|(protocol, address)| format!("{protocol}://{address}")).collect();
+    let websocket = clients.first().map_or_else(String::new, |(_, address)| address.to_string());
     let mut register: Vec<_> =
         ports.iter().filter_map(Port::address).map(|address| address.to_string()).collect();
     register.extend(settings.register_unix.as_ref().map(|path| format!("unix://{}", path.display())));
-    let (websocket, register) = (websocket.local_addr()?, register.join(","));
-    info!("gateway-server {} ready websocket={websocket} register={register}", env!("CARGO_PKG_VERSION"));
+    let others = if others.is_empty() { String::new() } else { format!(" listeners={}", others.join(",")) };
+    info!(
+        "gateway-server {} ready websocket={websocket} register={}{others}",
+        env!("CARGO_PKG_VERSION"),
+        register.join(",")
+    );
     Ok(())
 }
 

@@ -15,6 +15,8 @@ use crate::{server_binary, soon};
 /// Killed when dropped.
 pub struct Server {
     pub websocket: SocketAddr,
+    /// Those of `--listener` or the file, in their order.
+    pub listeners: Vec<SocketAddr>,
     pub register: Vec<SocketAddr>,
     pub unix: Option<PathBuf>,
     process: Child,
@@ -64,7 +66,13 @@ impl Server {
         };
         let (tcp, unix): (Vec<_>, Vec<_>) =
             value("register=")?.split(',').partition(|address| !address.starts_with("unix://"));
+        let listeners = value("listeners=").unwrap_or_default();
         Ok(Self {
+            listeners: listeners
+                .split(',')
+                .filter_map(|listener| listener.split_once("://"))
+                .map(|(_, address)| address.parse())
+                .collect::<Result<_, _>>()?,
             websocket: value("websocket=")?.parse()?,
             register: tcp.iter().map(|address| address.parse()).collect::<Result<_, _>>()?,
             unix: unix.first().map(|address| address.trim_start_matches("unix://").into()),

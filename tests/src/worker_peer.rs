@@ -20,6 +20,8 @@ pub struct WorkerPeer {
 pub struct Told {
     pub kind: EventKind,
     pub client: ClientId,
+    /// Where the client came in.
+    pub gateway_port: u16,
     pub session: String,
     pub body: Vec<u8>,
 }
@@ -57,6 +59,7 @@ impl WorkerPeer {
         let Event { kind, origin, session, body } = Event::from_packet(&Packet::decode(&bytes)?)?;
         Ok(Told {
             kind,
+            gateway_port: origin.gateway_port,
             client: ClientId::new(origin.node, origin.connection),
             session: String::from_utf8(session.to_vec())?,
             body: body.to_vec(),

@@ -1,4 +1,13 @@
-//! What browsers speak once established: bytes in, messages out, without I/O.
+//! What clients speak once established: bytes in, messages out, without I/O.
 
 pub mod close;
+mod decode;
+mod encode;
+mod frame;
+mod protocol;
+mod text;
 pub mod websocket;
+
+pub use decode::{Decoder, Unfinished, Violation};
+pub use encode::{Encoded, NonWebsocket, Wanted, message};
+pub use protocol::{Form, Protocol};

@@ -1,6 +1,6 @@
 //! The opening handshake of RFC 6455.
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
@@ -9,12 +9,14 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 use super::Established;
+use crate::client::Form;
 use crate::client::websocket::{DEFLATE_ACCEPTED, is_deflate_offered};
 use crate::shard::Handshake;
 
 /// Longest request, in bytes, with all its headers.
 const MAX_REQUEST: usize = 16 << 10;
-const END: &[u8] = b"\r\n\r\n";
+/// An empty line, with which a request ends. Lines may end by a line feed alone.
+const ENDS: [&[u8]; 2] = [b"\n\r\n", b"\n\n"];
 
 /// What a peer that speaks HTTP but no websocket is told.
 const NOT_A_WEBSOCKET: &str = "HTTP/1.1 426 Upgrade Required\r\n\
@@ -45,7 +47,12 @@ pub(super) async fn websocket(
     Err(error)
 }
 
-async fn shake(socket: &mut TcpStream, deflate: bool, wants: bool) -> Result<Established, Box<Error>> {
+/// As [`websocket`], without a word to a peer that does something else.
+pub async fn shake(
+    socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    deflate: bool,
+    wants: bool,
+) -> Result<Established, Box<Error>> {
     let request = read_request(socket).await?;
     let mut response = create_response(&request).map_err(Box::new)?;
     let deflate = deflate && is_deflate_offered(request.headers());
@@ -56,7 +63,8 @@ async fn shake(socket: &mut TcpStream, deflate: bool, wants: bool) -> Result<Est
     let mut bytes = Vec::with_capacity(256);
     write_response(&mut bytes, &response).map_err(Box::new)?;
     socket.write_all(&bytes).await.map_err(|error| Box::new(error.into()))?;
-    Ok(Established { takes_deflated: deflate, handshake: wants.then(|| Box::new(handshake(&request))) })
+    let form = if deflate { Form::Deflated } else { Form::Websocket };
+    Ok(Established { form, handshake: wants.then(|| Box::new(handshake(&request))) })
 }
 
 fn handshake(request: &Request) -> Handshake {
@@ -77,7 +85,7 @@ fn handshake(request: &Request) -> Handshake {
 }
 
 /// However small the pieces that it comes in.
-async fn read_request(socket: &mut TcpStream) -> Result<Request, Box<Error>> {
+async fn read_request(socket: &mut (impl AsyncRead + Unpin)) -> Result<Request, Box<Error>> {
     let mut bytes = Vec::with_capacity(1024);
     loop {
         let before = bytes.len();
@@ -86,7 +94,8 @@ async fn read_request(socket: &mut TcpStream) -> Result<Request, Box<Error>> {
             return Err(Box::new(Error::Protocol(ProtocolError::HandshakeIncomplete)));
         }
         // Parsed at its beginning, which shows garbage, and once it is whole: not at every byte.
-        let is_whole = bytes[before.saturating_sub(END.len() - 1)..].windows(END.len()).any(|end| end == END);
+        let news = &bytes[before.saturating_sub(2)..];
+        let is_whole = ENDS.iter().any(|end| news.windows(end.len()).any(|bytes| bytes == *end));
         if bytes.len() > MAX_REQUEST {
             let too_long = CapacityError::MessageTooLong { size: bytes.len(), max_size: MAX_REQUEST };
             return Err(Box::new(Error::Capacity(too_long)));

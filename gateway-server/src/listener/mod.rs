@@ -1,9 +1,11 @@
-//! The front door for browsers: accepts, lets each connection shake hands in its own task, hands it to a shard.
+//! The front doors for clients: accept, let each connection shake hands in its own task if its protocol wants it, hand it to
+//! a shard.
 
 mod accept;
 mod handshake;
 
 pub use accept::{bind_tcp, pause_after_failed_accept};
+pub use handshake::shake;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +15,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::debug;
 
+use crate::client::{Form, Protocol};
 use crate::ops::offence::{self, Offence};
-use crate::shard::{Handshake, Hub};
+use crate::shard::{Handshake, Hub, Newcomer};
 
 #[derive(Clone, Debug)]
 pub struct Settings {
+    pub protocol: Protocol,
+    /// The place of its [`Door`](crate::shard::Door) in the shards' settings.
+    pub door: u8,
     pub handshake_timeout: Duration,
     /// Handshakes under way at once; more wait in the kernel's queue.
     pub max_handshakes: usize,
@@ -26,9 +32,9 @@ pub struct Settings {
 }
 
 /// What the opening handshake gave.
-struct Established {
-    takes_deflated: bool,
-    handshake: Option<Box<Handshake>>,
+pub struct Established {
+    pub form: Form,
+    pub handshake: Option<Box<Handshake>>,
 }
 
 /// Accepts until the task is dropped.
@@ -56,8 +62,15 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, settings: Settings) {
 async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
     let peer = socket.peer_addr().ok();
     let timeout = settings.handshake_timeout;
-    let handshake = handshake::websocket(&mut socket, settings.deflate, hub.wants_handshakes());
-    let Established { takes_deflated, handshake } = match tokio::time::timeout(timeout, handshake).await {
+    let established = async {
+        match settings.protocol {
+            Protocol::Websocket => {
+                handshake::websocket(&mut socket, settings.deflate, hub.wants_handshakes()).await
+            }
+            other => Ok(Established { form: other.form(), handshake: None }),
+        }
+    };
+    let Established { form, handshake } = match tokio::time::timeout(timeout, established).await {
         Ok(Ok(established)) => established,
         Ok(Err(refusal)) => return offence::report(Offence::NotWebsocket, peer, &refusal),
         Err(_) => {
@@ -68,7 +81,8 @@ async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
     let handed_over = prepare(&socket).and_then(|()| socket.into_std());
     match handed_over {
         Ok(socket) => {
-            if hub.adopt(socket, takes_deflated, handshake).await.is_err() {
+            let newcomer = Newcomer { socket, door: settings.door, form, handshake };
+            if hub.adopt(newcomer).await.is_err() {
                 debug!("a client came while the server stops");
             }
         }

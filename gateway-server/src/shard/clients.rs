@@ -10,6 +10,7 @@ use super::command::{Audience, Change, Except};
 use super::connection::{Connection, Extra, Phase};
 use super::members::Names;
 use super::session::Session;
+use crate::client::Form;
 
 pub(super) struct Clients {
     pub(super) connections: Slab<Connection>,
@@ -31,14 +32,15 @@ impl Clients {
         &mut self,
         socket: TcpStream,
         number: u32,
-        takes_deflated: bool,
+        form: Form,
+        door: u8,
         registry: &Registry,
     ) -> std::io::Result<(usize, bool)> {
         let entry = self.connections.vacant_entry();
         let key = entry.key();
         let mut socket = mio::net::TcpStream::from_std(socket);
         registry.register(&mut socket, Token(key), Interest::READABLE | Interest::WRITABLE)?;
-        entry.insert(Connection::new(socket, number, takes_deflated));
+        entry.insert(Connection::new(socket, number, form, door));
         self.peak = self.peak.max(self.connections.len());
         // Numbers come again only after 2³² others, but then the first may still be here.
         let is_free = !self.online.contains_key(&number);

@@ -11,15 +11,23 @@ use super::Name;
 use super::clients::Clients;
 use super::events::Handshake;
 use super::session::SessionError;
-use crate::client::websocket::Encoded;
+use crate::client::{Encoded, Form};
+
+/// An established connection.
+pub struct Newcomer {
+    pub socket: TcpStream,
+    /// Where it came in: the place of its [`Door`](super::Door) in the settings.
+    pub door: u8,
+    pub form: Form,
+    /// How it came, if [`Hub::wants_handshakes`](super::Hub::wants_handshakes) and its protocol has one.
+    pub handshake: Option<Box<Handshake>>,
+}
 
 pub(super) enum Command {
     /// Take over a connection whose handshake is done.
     Adopt {
-        socket: TcpStream,
         number: u32,
-        takes_deflated: bool,
-        handshake: Option<Box<Handshake>>,
+        newcomer: Newcomer,
     },
     /// Send one encoded frame to everybody of an audience.
     Deliver {
@@ -29,7 +37,7 @@ pub(super) enum Command {
     /// Flush, send the frame if any, then close.
     Close {
         number: u32,
-        last: Option<Bytes>,
+        last: Option<Encoded>,
     },
     /// Drop the connection at once.
     Destroy {
@@ -109,7 +117,7 @@ impl Command {
                             Audience::Groups { groups, except } => names(groups) + 4 * except.len(),
                         }
                 }
-                Self::Close { last, .. } => last.as_ref().map_or(0, Bytes::len),
+                Self::Close { last, .. } => last.as_ref().map_or(0, Encoded::weight),
                 Self::Change { change, .. } => match change {
                     Change::Bind { uid: name }
                     | Change::Join { group: name }
@@ -119,7 +127,9 @@ impl Command {
                     Change::Unbind => 0,
                 },
                 Self::Ungroup { group } => group.len(),
-                Self::Adopt { handshake, .. } => handshake.as_ref().map_or(0, |handshake| handshake.weight()),
+                Self::Adopt { newcomer, .. } => {
+                    newcomer.handshake.as_ref().map_or(0, |handshake| handshake.weight())
+                }
                 Self::Destroy { .. } | Self::Ask(_) | Self::ReadOn | Self::Shrink | Self::Stop { .. } => 0,
             }
     }

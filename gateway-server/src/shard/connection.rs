@@ -6,7 +6,7 @@ use super::members::Memberships;
 use super::outbox::Outbox;
 use super::session::Session;
 use super::turn::Chain;
-use crate::client::websocket::Unfinished;
+use crate::client::{Form, Unfinished};
 
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
@@ -16,18 +16,24 @@ pub(super) struct Connection {
     pub(super) phase: Phase,
     /// Looks of the heartbeat since it was heard.
     pub(super) quiet: u8,
-    pub(super) takes_deflated: bool,
+    /// In which it gets messages.
+    pub(super) form: Form,
+    /// Where it came in: which of the shard's doors.
+    pub(super) door: u8,
     /// It is not read until whoever is told of its messages takes more.
     pub(super) is_paused: bool,
     extra: Option<Box<Extra>>,
 }
+
+// Half of a cache line. A debug build's sockets are larger.
+const _: () = assert!(cfg!(debug_assertions) || size_of::<Connection>() <= 32);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
     /// A close frame is on its way; the peer's is awaited.
     Closing,
-    /// A close frame is on its way; what the peer says is not understood any more and is thrown away.
+    /// The last bytes are on their way, which is a close frame for a websocket; what the peer says is thrown away.
     Discarding,
     /// Both close frames are known; closes once all is written.
     Finishing,
@@ -43,14 +49,15 @@ pub(super) struct Extra {
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, number: u32, takes_deflated: bool) -> Self {
+    pub(super) fn new(socket: TcpStream, number: u32, form: Form, door: u8) -> Self {
         Self {
             socket,
             number,
             pending: Chain::EMPTY,
             phase: Phase::Open,
             quiet: 0,
-            takes_deflated,
+            form,
+            door,
             is_paused: false,
             extra: None,
         }
@@ -89,17 +96,5 @@ impl Extra {
     fn is_empty(&self) -> bool {
         let Self { memberships, session, unfinished, outbox } = self;
         memberships.is_empty() && session.is_empty() && unfinished.is_none() && outbox.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stays_small() {
-        // mio keeps the poll's id in debug builds.
-        let limit = if cfg!(debug_assertions) { 40 } else { 32 };
-        assert!(size_of::<Connection>() <= limit, "{} bytes", size_of::<Connection>());
     }
 }

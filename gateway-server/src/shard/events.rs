@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 
+use super::Door;
 use super::connection::Connection;
 
 /// Told by one shard of all that its clients do, of each client in order.
@@ -46,6 +47,8 @@ pub struct Client<'a> {
     pub number: u32,
     /// A serialized PHP array, or nothing.
     pub session: &'a [u8],
+    /// Of the listener where it came in.
+    pub gateway_port: u16,
     socket: &'a TcpStream,
 }
 
@@ -86,9 +89,10 @@ impl EventSink for BuiltIn {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn of(connection: &'a Connection) -> Self {
+    pub(super) fn of(connection: &'a Connection, doors: &[Door]) -> Self {
         let session = connection.extra().map_or(&[][..], |extra| extra.session.bytes());
-        Self { number: connection.number, session, socket: &connection.socket }
+        let gateway_port = doors[usize::from(connection.door)].port;
+        Self { number: connection.number, session, gateway_port, socket: &connection.socket }
     }
 
     /// Asks the system, which does not know any more once the client has gone.

@@ -9,7 +9,8 @@ pub struct Heartbeat {
     pub interval: Duration,
     /// A client that leaves this many pings unanswered is closed; 0 closes nobody.
     pub not_response_limit: u8,
-    /// What is sent as a ping; empty is a ping of the websocket protocol, which browsers answer by themselves.
+    /// What is sent as a ping; empty is a ping of the websocket protocol, which browsers answer by themselves, and nothing
+    /// for clients of other protocols, which are still given up when they stay silent.
     pub data: Vec<u8>,
 }
 
@@ -49,7 +50,8 @@ impl Heartbeat {
 pub(super) struct Rounds {
     step: Option<Duration>,
     next: Instant,
-    cursor: usize,
+    /// Steps of this round so far.
+    done: usize,
 }
 
 const STEPS_PER_ROUND: u32 = 32;
@@ -57,7 +59,7 @@ const STEPS_PER_ROUND: u32 = 32;
 impl Rounds {
     pub(super) fn new(heartbeat: &Heartbeat, now: Instant) -> Self {
         let step = (!heartbeat.interval.is_zero()).then(|| heartbeat.look_every() / STEPS_PER_ROUND);
-        Self { step, next: now + step.unwrap_or_default(), cursor: 0 }
+        Self { step, next: now + step.unwrap_or_default(), done: 0 }
     }
 
     /// When [`Rounds::due`] wants to be called.
@@ -70,12 +72,13 @@ impl Rounds {
         let Some(step) = self.step.filter(|_| now >= self.next) else { return 0..0 };
         // A loop that was held up does not make up for it by looking faster: clients had no chance to answer.
         self.next = now + step;
-        if self.cursor >= slots {
-            self.cursor = 0;
-        }
-        let start = self.cursor;
-        self.cursor = (start + slots.div_ceil(STEPS_PER_ROUND as usize)).min(slots);
-        start..self.cursor
+        // A round takes its time with few slots too: then most steps have none.
+        let steps = STEPS_PER_ROUND as usize;
+        let start = self.done * slots / steps;
+        self.done += 1;
+        let end = self.done * slots / steps;
+        self.done %= steps;
+        start..end
     }
 }
 
@@ -110,15 +113,19 @@ mod tests {
     #[test]
     fn every_slot_is_seen_once_a_round() {
         let now = Instant::now();
-        let mut rounds = Rounds::new(&heartbeat(1), now);
-        assert!(rounds.due(now, 1000).is_empty());
-        let mut seen = vec![0; 1000];
-        let mut at = now;
-        for _ in 0..STEPS_PER_ROUND {
-            at += rounds.step.unwrap();
-            rounds.due(at, seen.len()).for_each(|slot| seen[slot] += 1);
+        for slots in [1, 4, 33, 1000] {
+            let mut rounds = Rounds::new(&heartbeat(1), now);
+            assert!(rounds.due(now, slots).is_empty());
+            let mut seen = vec![0; slots];
+            let mut at = now;
+            for round in 1..=2 {
+                for _ in 0..STEPS_PER_ROUND {
+                    at += rounds.step.unwrap();
+                    rounds.due(at, slots).for_each(|slot| seen[slot] += 1);
+                }
+                assert!(seen.iter().all(|times| *times == round), "{seen:?}");
+            }
         }
-        assert!(seen.iter().all(|times| *times == 1), "{seen:?}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The shards as one: scatters orders to those that need them, gathers their answers.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,16 +14,16 @@ use tokio::sync::oneshot;
 
 use super::Settings;
 use super::clients::Clients;
-use super::command::{Audience, Change, Command, Except};
+use super::command::{Audience, Change, Command, Except, Newcomer};
 use super::desk::Desk;
-use super::events::{EventSinks, Handshake};
+use super::events::EventSinks;
 use super::inbox::Stopped;
 use super::index::Index;
 use super::numbers::Numbers;
 use super::questions::{Fields, Profile, Scope, Who};
 use super::run;
 use super::session::SessionError;
-use crate::client::websocket::Encoded;
+use crate::client::{Encoded, Form, Wanted};
 
 /// A uid or group on its way; a short one needs no memory of its own.
 pub type Name = SmallVec<[u8; 24]>;
@@ -32,7 +31,9 @@ pub type Name = SmallVec<[u8; 24]>;
 pub struct Hub {
     shards: Box<[Desk]>,
     numbers: Numbers,
-    has_deflating: AtomicBool,
+    /// Forms that clients have come for. Once one has, more will.
+    wants_deflated: AtomicBool,
+    wants_non_websocket: AtomicBool,
     sinks: Box<dyn EventSinks>,
     uids: Arc<Index>,
     groups: Arc<Index>,
@@ -59,7 +60,8 @@ impl Hub {
         Ok(Self {
             shards: desks.into(),
             numbers: Numbers::new(key, shards),
-            has_deflating: AtomicBool::new(false),
+            wants_deflated: AtomicBool::new(false),
+            wants_non_websocket: AtomicBool::new(false),
             sinks,
             uids,
             groups,
@@ -68,22 +70,23 @@ impl Hub {
     }
 
     /// Hands an established connection to its shard.
-    pub async fn adopt(
-        &self,
-        socket: TcpStream,
-        takes_deflated: bool,
-        handshake: Option<Box<Handshake>>,
-    ) -> Result<(), Stopped> {
-        if takes_deflated {
-            self.has_deflating.store(true, Ordering::Relaxed);
+    pub async fn adopt(&self, newcomer: Newcomer) -> Result<(), Stopped> {
+        // Before it is there: it gets only what is encoded later, in its form.
+        match newcomer.form {
+            Form::Websocket => {}
+            Form::Deflated => self.wants_deflated.store(true, Ordering::Relaxed),
+            Form::Text | Form::Frame | Form::Tcp => self.wants_non_websocket.store(true, Ordering::Relaxed),
         }
         let (number, shard) = self.numbers.issue();
-        self.shards[shard].send(Command::Adopt { socket, number, takes_deflated, handshake }).await
+        self.shards[shard].send(Command::Adopt { number, newcomer }).await
     }
 
-    /// Whether messages are to be compressed for anybody. Once a client has come that wants it, more will.
-    pub fn has_deflating(&self) -> bool {
-        self.has_deflating.load(Ordering::Relaxed)
+    /// In which forms messages are to be encoded.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            deflated: self.wants_deflated.load(Ordering::Relaxed),
+            non_websocket: self.wants_non_websocket.load(Ordering::Relaxed),
+        }
     }
 
     /// Whether [`Hub::adopt`] is to be given handshakes.
@@ -153,7 +156,7 @@ impl Hub {
         Ok(())
     }
 
-    pub async fn close(&self, number: u32, last: Option<Bytes>) -> Result<(), Stopped> {
+    pub async fn close(&self, number: u32, last: Option<Encoded>) -> Result<(), Stopped> {
         self.to(number, Command::Close { number, last }).await
     }
 

@@ -2,11 +2,10 @@
 
 use std::iter::Peekable;
 
-use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::command::{Audience, Command};
-use crate::client::websocket::Encoded;
+use crate::client::Encoded;
 
 /// Larger ones are not worth the copy.
 const JOINED: usize = 16 << 10;
@@ -18,35 +17,28 @@ pub(super) fn with_next<I: Iterator<Item = Command>>(
     frame: Encoded,
     commands: &mut Peekable<I>,
 ) -> Encoded {
-    let mut length = frame.plain.len();
+    let mut length = frame.websocket.len();
     let mut next = || {
         let next = commands.next_if(|command| match command {
-            Command::Deliver { to: other, frame } => length + frame.plain.len() <= JOINED && other == to,
+            Command::Deliver { to: other, frame } => length + frame.websocket.len() <= JOINED && other == to,
             _ => false,
         })?;
         let Command::Deliver { frame, .. } = next else { return None };
-        length += frame.plain.len();
+        length += frame.websocket.len();
         Some(frame)
     };
     let Some(second) = next() else { return frame };
     let mut frames: SmallVec<[Encoded; 32]> = [frame, second].into_iter().collect();
     frames.extend(std::iter::from_fn(next));
-    let has_deflated = frames.iter().any(|frame| frame.deflated.is_some());
-    Encoded {
-        plain: concat(frames.iter().map(|frame| &frame.plain)),
-        deflated: has_deflated.then(|| concat(frames.iter().map(Encoded::shortest))),
-    }
-}
-
-fn concat<'a>(frames: impl Iterator<Item = &'a Bytes> + Clone) -> Bytes {
-    let mut joined = BytesMut::with_capacity(frames.clone().map(Bytes::len).sum());
-    frames.for_each(|frame| joined.extend_from_slice(frame));
-    joined.freeze()
+    Encoded::concat(&frames)
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::client::NonWebsocket;
     use crate::shard::Name;
     use crate::shard::command::Except;
 
@@ -60,8 +52,9 @@ mod tests {
 
     /// What goes out, with as many frames as there would be.
     fn joined(commands: Vec<(Audience, Bytes)>) -> Vec<Bytes> {
-        let frames = joined_frames(commands.into_iter().map(|(to, frame)| (to, frame.into())).collect());
-        frames.into_iter().map(|frame| frame.plain).collect()
+        let frames =
+            joined_frames(commands.into_iter().map(|(to, frame)| (to, Encoded::raw(frame))).collect());
+        frames.into_iter().map(|frame| frame.websocket).collect()
     }
 
     fn joined_frames(commands: Vec<(Audience, Encoded)>) -> Vec<Encoded> {
@@ -92,8 +85,9 @@ mod tests {
     #[test]
     fn compressed_forms_are_joined_beside_the_plain_ones() {
         let frame = |plain: &str, deflated: Option<&str>| Encoded {
-            plain: Bytes::from(plain.to_owned()),
+            websocket: Bytes::from(plain.to_owned()),
             deflated: deflated.map(|text| Bytes::from(text.to_owned())),
+            non_websocket: NonWebsocket::Missing,
         };
         let commands = [frame("short", None), frame("looong", Some("l")), frame("end", None)];
         let joined = joined_frames(commands.into_iter().map(|frame| (to_uid("x"), frame)).collect());

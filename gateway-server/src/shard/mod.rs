@@ -21,6 +21,7 @@ mod run;
 mod session;
 mod turn;
 
+pub use command::Newcomer;
 pub use events::{BuiltIn, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use hub::{Hub, Name};
@@ -28,22 +29,31 @@ pub use inbox::Stopped;
 pub use questions::{Fields, Profile, Scope, Who};
 pub use session::{MAX_SESSION, SessionError};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::websocket::Kind;
+
+/// A listener, as far as those who came in by it are concerned.
+#[derive(Clone, Debug)]
+pub struct Door {
+    pub port: u16,
+    /// Longest message that a client may send.
+    pub max_message: usize,
+    /// Bytes that may wait for one slow client.
+    pub outbox_bytes: usize,
+    pub heartbeat: Heartbeat,
+}
 
 /// What every shard needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The node part of every client_id.
     pub node: std::net::SocketAddrV4,
-    /// As what messages from PHP go out.
+    /// As what messages from PHP go out to websockets.
     pub message_kind: Kind,
-    /// Longest message that a client may send.
-    pub max_message: usize,
-    /// Bytes that may wait for one slow client.
-    pub outbox_bytes: usize,
-    pub heartbeat: Heartbeat,
+    /// Where clients come in, 256 at most.
+    pub doors: Arc<[Door]>,
     /// How long a client may take to answer a close frame.
     pub close_timeout: Duration,
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read};
 use std::iter::Peekable;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -17,10 +17,10 @@ use socket2::SockRef;
 
 use super::Settings;
 use super::clients::Clients;
-use super::command::{Audience, Command};
+use super::command::{Audience, Command, Newcomer};
 use super::connection::{Connection, Phase};
 use super::desk::Desk;
-use super::events::{Client, EventSink, Handshake, Welcome};
+use super::events::{Client, EventSink, Welcome};
 use super::heartbeat::{Action, Rounds};
 use super::inbox::{Inbox, inbox};
 use super::index::Index;
@@ -29,7 +29,8 @@ use super::members::Names;
 use super::outbox::{write_one, write_some};
 use super::turn::{Chain, Turn};
 use crate::client::close::{self, Close};
-use crate::client::websocket::{self, Decoder, Encoded, Incoming, Inflater, Kind};
+use crate::client::websocket::{self, Incoming, Inflater, Kind};
+use crate::client::{self, Decoder, Encoded, Form};
 use crate::ops::offence::{self, Offence};
 use gateway_wire::ClientId;
 
@@ -95,7 +96,8 @@ pub(super) struct Shard {
     read_on: Vec<usize>,
     /// Connections that were not read since nobody takes more of their events.
     paused: Vec<usize>,
-    rounds: Rounds,
+    /// Of each door.
+    rounds: Vec<Rounds>,
     /// When those that were sent a close frame are dropped: by key and number, soonest first.
     closing: VecDeque<(Instant, usize, u32)>,
     stop_at: Option<Instant>,
@@ -109,8 +111,9 @@ impl Shard {
         events: Box<dyn EventSink>,
         clients: Clients,
     ) -> Self {
+        let now = Instant::now();
         Self {
-            rounds: Rounds::new(&settings.heartbeat, Instant::now()),
+            rounds: settings.doors.iter().map(|door| Rounds::new(&door.heartbeat, now)).collect(),
             settings,
             registry,
             inbox,
@@ -173,7 +176,8 @@ impl Shard {
 
     fn patience(&self) -> Option<Duration> {
         let closing = self.closing.front().map(|(at, ..)| *at);
-        let next = [closing, self.rounds.deadline(), self.stop_at].into_iter().flatten().min()?;
+        let looks = self.rounds.iter().map(Rounds::deadline);
+        let next = [closing, self.stop_at].into_iter().chain(looks).flatten().min()?;
         // Rounded up, as the poll rounds down to whole milliseconds and would spin through the last one.
         Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
     }
@@ -245,15 +249,17 @@ impl Shard {
     fn take_input(&mut self, key: usize, length: usize) {
         let Self { clients, buffer, turn, inflater, settings, events, .. } = self;
         let connection = &mut clients.connections[key];
-        let inflater = connection.takes_deflated.then_some(inflater);
-        let mut decoder = Decoder { max_message: settings.max_message, inflater };
+        let max_message = settings.doors[usize::from(connection.door)].max_message;
+        let mut decoder = Decoder { form: connection.form, max_message, inflater };
         let extra = connection.existing_extra_mut();
         let mut unfinished = extra.and_then(|extra| extra.unfinished.take()).map(|unfinished| *unfinished);
         // Whoever has been sent a close frame has gone for everybody else.
         let is_heard = connection.phase == Phase::Open;
         let mut is_closed = false;
         let result = decoder.decode(&mut buffer[..length], &mut unfinished, |incoming| match incoming {
-            Incoming::Message(_, message) if is_heard => events.message(&Client::of(connection), message),
+            Incoming::Message(_, message) if is_heard => {
+                events.message(&Client::of(connection, &settings.doors), message);
+            }
             Incoming::Message(..) | Incoming::Pong => {}
             Incoming::Ping(payload) => {
                 let pong = turn.add_frame(websocket::pong(payload));
@@ -282,14 +288,9 @@ impl Shard {
 
     // ── Coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn adopt(
-        &mut self,
-        socket: TcpStream,
-        number: u32,
-        takes_deflated: bool,
-        handshake: Option<Box<Handshake>>,
-    ) {
-        let (key, is_online) = match self.clients.insert(socket, number, takes_deflated, &self.registry) {
+    fn adopt(&mut self, number: u32, newcomer: Newcomer) {
+        let Newcomer { socket, door, form, handshake } = newcomer;
+        let (key, is_online) = match self.clients.insert(socket, number, form, door, &self.registry) {
             Ok(inserted) => inserted,
             Err(error) => return tracing::error!(%error, "a new connection cannot be polled and is dropped"),
         };
@@ -299,11 +300,12 @@ impl Shard {
         if self.stop_at.is_some() {
             return self.close(key, close::GOING_AWAY, Phase::Closing);
         }
-        match self.events.connected(&Client::of(&self.clients.connections[key]), handshake) {
+        let client = Client::of(&self.clients.connections[key], &self.settings.doors);
+        match self.events.connected(&client, handshake) {
             Welcome::BuiltIn => {
                 let id = ClientId::new(self.settings.node, number);
                 let init = format!(r#"{{"type":"init","client_id":"{id}"}}"#);
-                self.send(key, websocket::message(Kind::Text, init.as_bytes()));
+                self.send(key, client::message(form, Kind::Text, init.as_bytes()));
             }
             Welcome::Elsewhere => {}
             Welcome::Refused => self.close(key, close::TRY_AGAIN, Phase::Closing),
@@ -313,20 +315,22 @@ impl Shard {
     /// From now on the client is offline for everybody else.
     fn forget(&mut self, key: usize) {
         if self.clients.holds_its_number(key) {
-            self.events.closed(&Client::of(&self.clients.connections[key]));
+            self.events.closed(&Client::of(&self.clients.connections[key], &self.settings.doors));
         }
         self.clients.forget(key);
     }
 
-    /// Sends a close frame. From now on the client is offline for everybody else.
+    /// Sends a close frame to those who know such a thing; others see the end of the connection behind what is queued. From
+    /// now on the client is offline for everybody else.
     fn close(&mut self, key: usize, close: Close, phase: Phase) {
         self.forget(key);
         if self.clients.connections[key].phase != Phase::Open {
             return;
         }
-        self.send(key, websocket::close(close));
+        let form = self.clients.connections[key].form;
+        self.send(key, farewell(form, close));
         let connection = &mut self.clients.connections[key];
-        connection.phase = phase;
+        connection.phase = if form.is_websocket() { phase } else { Phase::Discarding };
         self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
     }
 
@@ -369,14 +373,13 @@ impl Shard {
 
     fn obey(&mut self, command: Command, next: &mut Peekable<impl Iterator<Item = Command>>) {
         match command {
-            Command::Adopt { socket, number, takes_deflated, handshake } => {
-                self.adopt(socket, number, takes_deflated, handshake);
-            }
+            Command::Adopt { number, newcomer } => self.adopt(number, newcomer),
             Command::Deliver { to, frame } => self.deliver(&to, join::with_next(&to, frame, next)),
             Command::Close { number, last } => {
                 if let Some(key) = self.clients.key(number) {
                     if let Some(last) = last {
-                        self.send(key, last);
+                        let last = self.turn.add(last)[self.clients.connections[key].form as usize];
+                        self.turn.link(key, &mut self.clients.connections[key].pending, last);
                     }
                     self.close(key, close::BY_APPLICATION, Phase::Closing);
                 }
@@ -395,12 +398,11 @@ impl Shard {
         }
     }
 
-    fn deliver(&mut self, to: &Audience, Encoded { plain, deflated }: Encoded) {
+    fn deliver(&mut self, to: &Audience, message: Encoded) {
         let Self { clients, turn, .. } = self;
-        let plain = turn.add_frame(plain);
-        let shortest = deflated.map_or(plain, |deflated| turn.add_frame(deflated));
+        let frames = turn.add(message);
         clients.each_of(to, |key, connection| {
-            turn.link(key, &mut connection.pending, if connection.takes_deflated { shortest } else { plain });
+            turn.link(key, &mut connection.pending, frames[connection.form as usize]);
         });
     }
 
@@ -414,20 +416,9 @@ impl Shard {
     // ── Time ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     fn keep_time(&mut self, now: Instant) {
-        for key in self.rounds.due(now, self.clients.connections.capacity()) {
-            let Some(connection) =
-                self.clients.connections.get_mut(key).filter(|one| one.phase == Phase::Open)
-            else {
-                continue;
-            };
-            // What it says is in its socket, and not heard for our own reasons.
-            if connection.is_paused {
-                continue;
-            }
-            match self.settings.heartbeat.look(&mut connection.quiet) {
-                Action::Nothing => {}
-                Action::Ping => self.send(key, self.ping()),
-                Action::GiveUp => self.abort(key),
+        for door in 0..self.rounds.len() {
+            for key in self.rounds[door].due(now, self.clients.connections.capacity()) {
+                self.look_at(door, key);
             }
         }
         while let Some((at, key, number)) = self.closing.front().copied() {
@@ -448,10 +439,26 @@ impl Shard {
         }
     }
 
-    fn ping(&self) -> Bytes {
-        match self.settings.heartbeat.data.as_slice() {
-            [] => websocket::ping(),
-            data => websocket::message(self.settings.message_kind, data),
+    /// A heartbeat's look at a connection, if it came in by this door.
+    fn look_at(&mut self, door: usize, key: usize) {
+        // What a paused one says is in its socket, and not heard for our own reasons.
+        let is_due = |one: &&mut Connection| {
+            usize::from(one.door) == door && one.phase == Phase::Open && !one.is_paused
+        };
+        let Some(connection) = self.clients.connections.get_mut(key).filter(is_due) else { return };
+        let heartbeat = &self.settings.doors[door].heartbeat;
+        match heartbeat.look(&mut connection.quiet) {
+            Action::Nothing => {}
+            Action::Ping => {
+                let ping = match heartbeat.data.as_slice() {
+                    [] if connection.form.is_websocket() => websocket::ping(),
+                    // Its protocol has no ping.
+                    [] => return,
+                    data => client::message(connection.form, self.settings.message_kind, data),
+                };
+                self.send(key, ping);
+            }
+            Action::GiveUp => self.abort(key),
         }
     }
 
@@ -476,7 +483,8 @@ impl Shard {
     fn write_pending(&mut self, key: usize) {
         let Some(connection) = self.clients.connections.get_mut(key) else { return };
         let chain = std::mem::replace(&mut connection.pending, Chain::EMPTY);
-        match write_frames(connection, self.turn.frames(chain), self.settings.outbox_bytes) {
+        let outbox_bytes = self.settings.doors[usize::from(connection.door)].outbox_bytes;
+        match write_frames(connection, self.turn.frames(chain), outbox_bytes) {
             Ok(()) => self.after_write(key),
             Err(error) if error.kind() == ErrorKind::StorageFull => {
                 offence::report(Offence::TooSlow, connection.socket.peer_addr().ok(), &error);
@@ -494,9 +502,10 @@ impl Shard {
             return self.abort(key);
         }
         connection.phase = Phase::Discarding;
+        let farewell = farewell(connection.form, close::TOO_SLOW);
         let outbox = &mut connection.extra_mut().outbox;
         outbox.give_up();
-        outbox.push(websocket::close(close::TOO_SLOW));
+        outbox.push(farewell);
         self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
     }
 
@@ -526,6 +535,12 @@ impl Shard {
             Phase::Open | Phase::Closing => {}
         }
     }
+}
+
+/// The last bytes for a client. None at all, where the protocol has no such thing, are written as others are: what follows
+/// a write then follows.
+fn farewell(form: Form, close: Close) -> Bytes {
+    if form.is_websocket() { websocket::close(close) } else { Bytes::new() }
 }
 
 /// Writes straight to the socket, unless others wait there already; what the kernel refuses waits in the outbox.

@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 
+use crate::client::{Encoded, Form, NonWebsocket};
+
 /// The frames of a turn and, for each connection, the chain of those that it gets. The memory is used again every turn,
 /// so that a recipient costs eight bytes here and no allocation.
-#[derive(Default)]
 pub(super) struct Turn {
+    /// The first has no bytes, for those who get nothing of a message.
     frames: Vec<Bytes>,
     links: Vec<Link>,
     /// Keys of the connections that have a chain.
@@ -29,6 +31,10 @@ pub(super) struct Chain {
 #[derive(Clone, Copy)]
 pub(super) struct FrameRef(u32);
 
+impl FrameRef {
+    pub(super) const NOTHING: Self = Self(0);
+}
+
 const NONE: u32 = u32::MAX;
 
 impl Chain {
@@ -42,7 +48,27 @@ impl Chain {
 /// What a turn keeps of its memory for the next one.
 const KEPT: usize = 64 << 10;
 
+impl Default for Turn {
+    fn default() -> Self {
+        Self { frames: vec![Bytes::new()], links: Vec::new(), touched: Vec::new() }
+    }
+}
+
 impl Turn {
+    /// Adds a message; gives what clients get of it, by their form.
+    pub(super) fn add(&mut self, message: Encoded) -> [FrameRef; Form::COUNT] {
+        let websocket = self.add_frame(message.websocket);
+        let deflated = message.deflated.map_or(websocket, |deflated| self.add_frame(deflated));
+        let [text, frame, tcp] = match message.non_websocket {
+            NonWebsocket::Missing => [FrameRef::NOTHING; 3],
+            NonWebsocket::Raw => [websocket; 3],
+            NonWebsocket::Framed(framed) => {
+                [&framed.text, &framed.frame, &framed.tcp].map(|bytes| self.add_frame(bytes.clone()))
+            }
+        };
+        [websocket, deflated, text, frame, tcp]
+    }
+
     pub(super) fn add_frame(&mut self, frame: Bytes) -> FrameRef {
         self.frames.push(frame);
         FrameRef(self.frames.len() as u32 - 1)
@@ -83,7 +109,7 @@ impl Turn {
     pub(super) fn end(&mut self, mut touched: Vec<usize>) {
         touched.clear();
         self.touched = touched;
-        self.frames.clear();
+        self.frames.truncate(1);
         self.links.clear();
         self.touched.shrink_to(KEPT);
         self.frames.shrink_to(KEPT);

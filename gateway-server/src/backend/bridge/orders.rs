@@ -6,7 +6,7 @@ use gateway_wire::bridge::{MAX_NAME, Order, Str};
 use gateway_wire::php_serialize;
 
 use super::Bridge;
-use crate::client::websocket::{self, Encoded};
+use crate::client::Encoded;
 use crate::shard::{MAX_SESSION, Name, SessionError, Stopped};
 
 impl Bridge {
@@ -41,7 +41,7 @@ impl Bridge {
             }
             Order::Close { client, last } => {
                 if let Some(number) = self.local(*client) {
-                    hub.close(number, last.map(|last| websocket::message(self.message_kind, last))).await?;
+                    hub.close(number, last.map(|last| self.frame(last, false))).await?;
                 }
             }
             Order::BindUid { client, uid } => {
@@ -89,9 +89,9 @@ impl Bridge {
     /// The message as all its receivers get it, in memory of its own: it may wait for a slow client.
     fn frame(&self, message: Str, raw: bool) -> Encoded {
         if raw {
-            Bytes::copy_from_slice(message).into()
+            Encoded::raw(Bytes::copy_from_slice(message))
         } else {
-            Encoded::new(self.message_kind, message, self.hub.has_deflating())
+            Encoded::new(self.message_kind, message, self.hub.wanted())
         }
     }
 

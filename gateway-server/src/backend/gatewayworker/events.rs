@@ -12,8 +12,6 @@ use crate::shard::Handshake;
 #[derive(Clone, Copy)]
 pub(super) struct Encoder {
     pub(super) node: SocketAddrV4,
-    /// Where clients connect.
-    pub(super) gateway_port: u16,
 }
 
 impl Encoder {
@@ -24,7 +22,7 @@ impl Encoder {
             Kind::Message(message) => (EventKind::Message, &message[..]),
             Kind::Close => (EventKind::Close, &[][..]),
             Kind::Handshake(handshake) => {
-                serialized = self.handshake(handshake, event.peer);
+                serialized = server_data(handshake, event.peer, event.gateway_port);
                 (EventKind::WebsocketConnect, &serialized[..])
             }
         };
@@ -32,49 +30,49 @@ impl Encoder {
             node: self.node,
             connection: event.number,
             client: SocketAddrV4::new(ipv4(event.peer.ip()), event.peer.port()),
-            gateway_port: self.gateway_port,
+            gateway_port: event.gateway_port,
         };
         wire::Event { kind, origin, session: &event.session, body }.encode(out)
     }
+}
 
-    /// `['get' => …, 'server' => …, 'cookie' => …]`
-    fn handshake(&self, handshake: &Handshake, peer: SocketAddr) -> Vec<u8> {
-        let header = |name: &str| {
-            handshake.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &value[..])
-        };
-        let query_string = handshake.uri.split_once('?').map_or("", |(_, query)| query);
-        let peer_ip = peer.ip().to_canonical().to_string();
-        let fixed = [
-            ("QUERY_STRING", Value::Text(query_string.as_bytes())),
-            ("REQUEST_METHOD", Value::Text(b"GET")),
-            ("REQUEST_URI", Value::Text(handshake.uri.as_bytes())),
-            ("SERVER_PROTOCOL", Value::Text(b"HTTP/1.1")),
-            ("SERVER_NAME", header("host").map_or(Value::Null, Value::Text)),
-            ("CONTENT_TYPE", header("content-type").map_or(Value::Null, Value::Text)),
-            ("REMOTE_ADDR", Value::Text(peer_ip.as_bytes())),
-            ("REMOTE_PORT", Value::Int(peer.port().into())),
-            ("SERVER_PORT", Value::Int(self.gateway_port.into())),
-        ];
-        let fixed = fixed.map(|(name, value)| (name.to_owned(), value));
-        let headers = handshake.headers.iter().map(|(name, value)| {
-            (format!("HTTP_{}", name.to_uppercase().replace('-', "_")), Value::Text(value))
-        });
-        let server: Vec<_> = fixed.into_iter().chain(headers).collect();
+/// `['get' => …, 'server' => …, 'cookie' => …]`
+fn server_data(handshake: &Handshake, peer: SocketAddr, gateway_port: u16) -> Vec<u8> {
+    let header =
+        |name: &str| handshake.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &value[..]);
+    let query_string = handshake.uri.split_once('?').map_or("", |(_, query)| query);
+    let peer_ip = peer.ip().to_canonical().to_string();
+    let fixed = [
+        ("QUERY_STRING", Value::Text(query_string.as_bytes())),
+        ("REQUEST_METHOD", Value::Text(b"GET")),
+        ("REQUEST_URI", Value::Text(handshake.uri.as_bytes())),
+        ("SERVER_PROTOCOL", Value::Text(b"HTTP/1.1")),
+        ("SERVER_NAME", header("host").map_or(Value::Null, Value::Text)),
+        ("CONTENT_TYPE", header("content-type").map_or(Value::Null, Value::Text)),
+        ("REMOTE_ADDR", Value::Text(peer_ip.as_bytes())),
+        ("REMOTE_PORT", Value::Int(peer.port().into())),
+        ("SERVER_PORT", Value::Int(gateway_port.into())),
+    ];
+    let fixed = fixed.map(|(name, value)| (name.to_owned(), value));
+    let headers = handshake
+        .headers
+        .iter()
+        .map(|(name, value)| (format!("HTTP_{}", name.to_uppercase().replace('-', "_")), Value::Text(value)));
+    let server: Vec<_> = fixed.into_iter().chain(headers).collect();
 
-        let mut out = Vec::new();
-        Writer::new(&mut out).array(["get", "server", "cookie"].iter(), |writer, part| {
-            writer.string(part.as_bytes());
-            match *part {
-                "get" => query(query_string.as_bytes()).write(writer),
-                "server" => writer.array(server.iter(), |writer, (name, value)| {
-                    writer.string(name.as_bytes());
-                    value.write(writer);
-                }),
-                _ => cookies(header("cookie").unwrap_or_default()).write(writer),
-            }
-        });
-        out
-    }
+    let mut out = Vec::new();
+    Writer::new(&mut out).array(["get", "server", "cookie"].iter(), |writer, part| {
+        writer.string(part.as_bytes());
+        match *part {
+            "get" => query(query_string.as_bytes()).write(writer),
+            "server" => writer.array(server.iter(), |writer, (name, value)| {
+                writer.string(name.as_bytes());
+                value.write(writer);
+            }),
+            _ => cookies(header("cookie").unwrap_or_default()).write(writer),
+        }
+    });
+    out
 }
 
 enum Value<'a> {
@@ -115,8 +113,7 @@ mod tests {
                 ("cookie".to_owned(), b"a=1; b=%20".to_vec()),
             ],
         };
-        let encoder = Encoder { node: "127.0.0.1:1238".parse().unwrap(), gateway_port: 8282 };
-        let bytes = encoder.handshake(&handshake, "10.0.0.1:50000".parse().unwrap());
+        let bytes = server_data(&handshake, "10.0.0.1:50000".parse().unwrap(), 8282);
         let expected = [
             &br#"a:3:{s:3:"get";a:2:{s:4:"room";s:1:"7";s:1:"x";a:1:{i:0;s:1:"a";}}"#[..],
             br#"s:6:"server";a:12:{s:12:"QUERY_STRING";s:12:"room=7&x[]=a";s:14:"REQUEST_METHOD";s:3:"GET";"#,

@@ -31,19 +31,17 @@ pub struct GatewayWorker {
     secret: Secret,
     /// The address that client ids name, at which PHP then looks for the client.
     node: SocketAddrV4,
-    /// Where clients connect.
-    gateway_port: u16,
     gateways: Gateways,
     barrier: Barrier,
 }
 
 impl GatewayWorker {
-    pub fn new(secret: Secret, node: SocketAddrV4, gateway_port: u16) -> Self {
-        Self { secret, node, gateway_port, gateways: Gateways::default(), barrier: Barrier::default() }
+    pub fn new(secret: Secret, node: SocketAddrV4) -> Self {
+        Self { secret, node, gateways: Gateways::default(), barrier: Barrier::default() }
     }
 
     fn encoder(&self) -> Encoder {
-        Encoder { node: self.node, gateway_port: self.gateway_port }
+        Encoder { node: self.node }
     }
 
     fn check_secret(&self, given: &str) -> Result<(), Ended> {

@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn addresses_stand_once_and_go_with_their_connection() {
-        let service = GatewayWorker::new(Secret::default(), "127.0.0.1:1238".parse().unwrap(), 8282);
+        let service = GatewayWorker::new(Secret::default(), "127.0.0.1:1238".parse().unwrap());
         let gateways = &service.gateways;
         let all = || service.addresses(&gateways.addresses.borrow());
         let one = gateways.add("10.0.0.1:2900".to_owned()).unwrap();

@@ -12,6 +12,8 @@ pub struct Event {
     /// Of the connection.
     pub number: u32,
     pub peer: SocketAddr,
+    /// Of the listener where the client came in.
+    pub gateway_port: u16,
     /// A serialized PHP array, or nothing.
     pub session: Bytes,
 }

@@ -64,7 +64,8 @@ impl Sink {
     fn tell(&mut self, client: &Client<'_>, kind: Kind) {
         let Some(Known { seat, peer }) = self.clients.get_mut(&client.number) else { return };
         let session = Bytes::copy_from_slice(client.session);
-        let mut event = Event { kind, number: client.number, peer: *peer, session };
+        let Client { number, gateway_port, .. } = *client;
+        let mut event = Event { kind, number, peer: *peer, gateway_port, session };
         loop {
             let Some((back, place)) = seat.0.push(event) else { return };
             event = back;

@@ -1,4 +1,4 @@
-//! Frames to a client. A message is encoded once and shared by all its receivers.
+//! Frames to a client.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -17,40 +17,14 @@ const PONG: u8 = 10;
 const MAX_CONTROL: usize = 125;
 const LONGEST_HEADER: usize = 10;
 
-/// A message in the forms in which clients get it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded {
-    pub plain: Bytes,
-    /// For those who take compressed frames, if it is any shorter.
-    pub deflated: Option<Bytes>,
-}
-
-impl From<Bytes> for Encoded {
-    fn from(plain: Bytes) -> Self {
-        Self { plain, deflated: None }
-    }
-}
-
-impl Encoded {
-    pub fn new(kind: Kind, payload: &[u8], with_deflated: bool) -> Self {
-        let deflated = with_deflated.then(|| deflate::deflate(payload)).flatten();
-        let deflated = deflated.map(|deflated| frame(COMPRESSED | opcode(kind), &deflated));
-        Self { plain: message(kind, payload), deflated }
-    }
-
-    /// For those who take compressed frames.
-    pub fn shortest(&self) -> &Bytes {
-        self.deflated.as_ref().unwrap_or(&self.plain)
-    }
-
-    /// Bytes of memory.
-    pub fn weight(&self) -> usize {
-        self.plain.len() + self.deflated.as_ref().map_or(0, Bytes::len)
-    }
-}
-
 pub fn message(kind: Kind, payload: &[u8]) -> Bytes {
     frame(opcode(kind), payload)
+}
+
+/// `None` when compression makes it no shorter.
+pub fn deflated_message(kind: Kind, payload: &[u8]) -> Option<Bytes> {
+    let deflated = deflate::deflate(payload)?;
+    Some(frame(COMPRESSED | opcode(kind), &deflated))
 }
 
 fn opcode(kind: Kind) -> u8 {

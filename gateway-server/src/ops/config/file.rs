@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Context as _;
+use toml::de::DeTable;
 
+use super::listener::ListenerLayer;
 use super::settings::{Invalid, Layer};
 
 /// Something wrong in a file.
@@ -63,10 +65,17 @@ fn parse(text: &str) -> Result<Layer, Vec<Problem>> {
 
 /// A misspelt key is worth more than serde's list of all keys: the nearest one.
 fn unknown_keys(text: &str) -> Vec<Problem> {
-    let Ok(table) = toml::de::DeTable::parse(text) else { return Vec::new() };
-    let known = known_keys();
-    let mut problems: Vec<_> = table
-        .get_ref()
+    let Ok(table) = DeTable::parse(text) else { return Vec::new() };
+    let mut problems = unknown_in(text, table.get_ref(), &known_keys::<Layer>(), "setting");
+    for listener in listeners(table.get_ref()) {
+        problems.extend(unknown_in(text, listener, &known_keys::<ListenerLayer>(), "setting of a listener"));
+    }
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    problems
+}
+
+fn unknown_in(text: &str, table: &DeTable, known: &[&str], what: &str) -> Vec<Problem> {
+    table
         .keys()
         .filter(|key| !known.contains(&key.get_ref().as_ref()))
         .map(|key| {
@@ -76,17 +85,22 @@ fn unknown_keys(text: &str) -> Vec<Problem> {
                 .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
             let hint = nearest.filter(|nearest| strsim::jaro_winkler(nearest, name) > 0.7);
             let message = match hint {
-                Some(nearest) => format!("there is no setting {name}; did you mean {nearest}?"),
-                None => format!("there is no setting {name}; the settings are {}", known.join(", ")),
+                Some(nearest) => format!("there is no {what} {name}; did you mean {nearest}?"),
+                None => format!("there is no {what} {name}; there are {}", known.join(", ")),
             };
             problem(text, Some(key.span()), message)
         })
-        .collect();
-    problems.sort_by_key(|problem| (problem.line, problem.column));
-    problems
+        .collect()
 }
 
-fn known_keys() -> Vec<&'static str> {
+/// The tables `[[listener]]`.
+fn listeners<'a>(table: &'a DeTable<'a>) -> impl Iterator<Item = &'a DeTable<'a>> {
+    let all = table.iter().find(|(key, _)| key.get_ref() == "listener").map(|(_, value)| value.get_ref());
+    let all = all.and_then(|all| all.as_array()).into_iter().flat_map(|all| all.iter());
+    all.filter_map(|one| one.get_ref().as_table())
+}
+
+fn known_keys<T: for<'de> serde::Deserialize<'de>>() -> Vec<&'static str> {
     struct Keys(Vec<&'static str>);
     use serde::de::{Deserializer, Error, Visitor};
     // Serde tells a struct's fields to whoever deserializes it.
@@ -110,20 +124,26 @@ fn known_keys() -> Vec<&'static str> {
         }
     }
     let mut keys = Keys(Vec::new());
-    let _ = <Layer as serde::Deserialize>::deserialize(&mut keys);
+    let _ = T::deserialize(&mut keys);
     keys.0
 }
 
 fn locate(text: &str, invalid: &Invalid) -> Problem {
-    let span = toml::de::DeTable::parse(text).ok().and_then(|table| {
-        table.get_ref().iter().find(|(key, _)| key.get_ref() == invalid.key).map(|(key, _)| key.span())
+    let span = DeTable::parse(text).ok().and_then(|table| {
+        let table = match invalid.listener {
+            Some(number) => listeners(table.get_ref()).nth(number)?,
+            None => table.get_ref(),
+        };
+        table.iter().find(|(key, _)| key.get_ref() == invalid.key).map(|(key, _)| key.span())
     });
     problem(text, span, invalid.to_string())
 }
 
 fn key_of_value(text: &str, span: &Range<usize>) -> Option<String> {
-    let table = toml::de::DeTable::parse(text).ok()?;
-    let (key, _) = table.get_ref().iter().find(|(_, value)| {
+    let table = DeTable::parse(text).ok()?;
+    let mut entries =
+        listeners(table.get_ref()).flat_map(|listener| listener.iter()).chain(table.get_ref().iter());
+    let (key, _) = entries.find(|(_, value)| {
         let value = value.span();
         value.start <= span.start && span.end <= value.end
     })?;
@@ -161,7 +181,7 @@ mod tests {
                 "3:1: there is no setting regster; did you mean register?"
             ]
         );
-        assert!(problems("zzz = 1")[0].contains("the settings are websocket, reuse_port, "));
+        assert!(problems("zzz = 1")[0].contains("there is no setting zzz; there are websocket, "));
     }
 
     #[test]
@@ -169,6 +189,21 @@ mod tests {
         let wrong = problems("shards = 1\n  websocket = \"nowhere\"");
         assert!(wrong[0].starts_with("2:15: websocket: invalid socket address"), "{wrong:?}");
         assert_eq!(problems("\n\nmax_message = 1"), ["3:1: max_message: 1 is not within 125 to 1073741824"]);
+        let listener = "[[listener]]\nprotocol = \"text\"\naddress = \"127.0.0.1:1\"\n";
+        let second = format!("{listener}{listener}max_message = 1\n");
+        assert_eq!(
+            problems(&second),
+            [
+                "6:1: listener 2: address: another listener has 127.0.0.1:1 already",
+                "7:1: listener 2: max_message: 1 is not within 125 to 1073741824"
+            ]
+        );
+        assert_eq!(
+            problems(&format!("{listener}max_mesage = 1")),
+            ["4:1: there is no setting of a listener max_mesage; did you mean max_message?"]
+        );
+        let smtp = problems("[[listener]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:1\"");
+        assert!(smtp[0].starts_with("2:12: protocol: unknown variant `smtp`"), "{smtp:?}");
         assert!(problems("shards = ")[0].starts_with("1:"), "{:?}", problems("shards = "));
     }
 }

@@ -2,8 +2,10 @@
 
 mod cli;
 mod file;
+mod listener;
 mod settings;
 
 pub use cli::{Action, parse};
 pub use file::{Problem, check};
+pub use listener::{Listener, ListenerLayer};
 pub use settings::{EventHandlers, Invalid, Layer, LogFormat, MessageType, Secret, Settings};

@@ -1,11 +1,15 @@
 //! Every setting, with what it means, its default and what it may be.
 
+use std::fmt;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
+
+use super::listener::{self, Listener, ListenerLayer};
+use crate::client::Protocol;
 
 /// What one source says; the same keys are known to the file, the environment and the flags. The comments are the text of
 /// `--help`.
@@ -16,7 +20,13 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_WEBSOCKET", value_name = "ADDRESS")]
     pub websocket: Option<SocketAddr>,
 
-    /// Whether other servers that say the same may listen on the websocket port too; the kernel spreads clients over them,
+    /// Where other clients connect, and what they speak: websocket, text, frame or tcp; repeat it or separate by commas, as in
+    /// text://0.0.0.0:8283. In the file each is a table [[listener]] with protocol and address, and with ping_interval,
+    /// ping_not_response_limit, ping_data, max_message or outbox_bytes where those are to differ [default: none]
+    #[arg(long, env = "GATEWAY_LISTENER", value_name = "PROTOCOL://ADDRESS", value_delimiter = ',')]
+    pub listener: Option<Vec<ListenerLayer>>,
+
+    /// Whether other servers that say the same may listen on the ports for clients too; the kernel spreads clients over them,
     /// each of which belongs to one server only [default: false]
     #[arg(long, env = "GATEWAY_REUSE_PORT", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub reuse_port: Option<bool>,
@@ -55,7 +65,8 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_PING_NOT_RESPONSE_LIMIT", value_name = "NUMBER")]
     pub ping_not_response_limit: Option<u8>,
 
-    /// Message to ping with; empty sends a websocket ping, which browsers answer by themselves [default: empty]
+    /// Message to ping with; empty sends a websocket ping, which browsers answer by themselves, and nothing to clients of
+    /// other protocols [default: empty]
     #[arg(long, env = "GATEWAY_PING_DATA", value_name = "TEXT")]
     pub ping_data: Option<String>,
 
@@ -112,22 +123,18 @@ pub struct Layer {
 
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub websocket: SocketAddr,
+    /// The one for browsers first.
+    pub listeners: Vec<Listener>,
     pub reuse_port: bool,
     pub register: Vec<SocketAddr>,
     pub register_unix: Option<PathBuf>,
     pub secret_key: Secret,
     pub node: Option<SocketAddrV4>,
     pub shards: usize,
-    pub ping_interval: Duration,
-    pub ping_not_response_limit: u8,
-    pub ping_data: String,
     pub events: EventHandlers,
     pub worker_buffer_bytes: usize,
     pub message_type: MessageType,
     pub deflate: bool,
-    pub max_message: usize,
-    pub outbox_bytes: usize,
     pub handshake_timeout: Duration,
     pub max_handshakes: usize,
     pub close_timeout: Duration,
@@ -166,10 +173,20 @@ pub struct Secret(String);
 
 /// A setting with a value that it cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {reason}")]
 pub struct Invalid {
+    /// Which `[[listener]]`, counted from 0, the key belongs to, if to one.
+    pub listener: Option<usize>,
     pub key: &'static str,
     pub reason: String,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(listener) = self.listener {
+            write!(f, "listener {}: ", listener + 1)?;
+        }
+        write!(f, "{}: {}", self.key, self.reason)
+    }
 }
 
 impl Layer {
@@ -179,7 +196,7 @@ impl Layer {
             ($($key:ident),* $(,)?) => { Self { $($key: self.$key.or(below.$key)),* } };
         }
         merge! {
-            websocket, reuse_port, register, register_unix, secret_key, secret_key_file, node, shards, ping_interval,
+            websocket, listener, reuse_port, register, register_unix, secret_key, secret_key_file, node, shards, ping_interval,
             ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
             outbox_bytes, handshake_timeout,
             max_handshakes, close_timeout, stop_timeout, log, log_format,
@@ -189,8 +206,19 @@ impl Layer {
     /// Fills in the defaults and checks everything, so that all that is wrong can be said at once.
     pub fn settle(self) -> Result<Settings, Vec<Invalid>> {
         let mut checks = Checks::default();
+        let websocket = ListenerLayer {
+            ping_interval: self.ping_interval,
+            ping_not_response_limit: self.ping_not_response_limit,
+            ping_data: self.ping_data,
+            max_message: self.max_message,
+            outbox_bytes: self.outbox_bytes,
+            ..ListenerLayer::new(
+                Protocol::Websocket,
+                self.websocket.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 8282))),
+            )
+        };
         let settings = Settings {
-            websocket: self.websocket.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 8282))),
+            listeners: listener::settle(websocket, self.listener.unwrap_or_default(), &mut checks),
             reuse_port: self.reuse_port.unwrap_or(false),
             register: self.register.unwrap_or_else(|| {
                 vec![SocketAddr::from(([127, 0, 0, 1], 1238)), SocketAddr::from(([127, 0, 0, 1], 1236))]
@@ -199,14 +227,6 @@ impl Layer {
             secret_key: checks.secret(self.secret_key, self.secret_key_file),
             node: self.node,
             shards: checks.within("shards", self.shards.unwrap_or(0), 0, 1024).into(),
-            ping_interval: checks.seconds("ping_interval", self.ping_interval, 25.0, 0.0),
-            ping_not_response_limit: checks.within(
-                "ping_not_response_limit",
-                self.ping_not_response_limit.unwrap_or(2),
-                0,
-                100,
-            ),
-            ping_data: self.ping_data.unwrap_or_default(),
             events: self.events.unwrap_or(EventHandlers::Auto),
             worker_buffer_bytes: checks.within(
                 "worker_buffer_bytes",
@@ -216,22 +236,19 @@ impl Layer {
             ),
             message_type: self.message_type.unwrap_or(MessageType::Text),
             deflate: self.deflate.unwrap_or(false),
-            max_message: checks.within("max_message", self.max_message.unwrap_or(1 << 20), 125, 1 << 30),
-            outbox_bytes: checks.within(
-                "outbox_bytes",
-                self.outbox_bytes.unwrap_or(1_024_000),
-                1024,
-                1 << 30,
+            handshake_timeout: checks.seconds(
+                "handshake_timeout",
+                self.handshake_timeout.unwrap_or(10.0),
+                0.01,
             ),
-            handshake_timeout: checks.seconds("handshake_timeout", self.handshake_timeout, 10.0, 0.01),
             max_handshakes: checks.within(
                 "max_handshakes",
                 self.max_handshakes.unwrap_or(10_000),
                 1,
                 1 << 24,
             ),
-            close_timeout: checks.seconds("close_timeout", self.close_timeout, 5.0, 0.01),
-            stop_timeout: checks.seconds("stop_timeout", self.stop_timeout, 5.0, 0.01),
+            close_timeout: checks.seconds("close_timeout", self.close_timeout.unwrap_or(5.0), 0.01),
+            stop_timeout: checks.seconds("stop_timeout", self.stop_timeout.unwrap_or(5.0), 0.01),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
         };
@@ -242,16 +259,18 @@ impl Layer {
 }
 
 #[derive(Default)]
-struct Checks {
+pub(super) struct Checks {
     invalid: Vec<Invalid>,
+    /// Whose settings are checked now, if those of one `[[listener]]`.
+    pub(super) listener: Option<usize>,
 }
 
 impl Checks {
-    fn refuse(&mut self, key: &'static str, reason: String) {
-        self.invalid.push(Invalid { key, reason });
+    pub(super) fn refuse(&mut self, key: &'static str, reason: String) {
+        self.invalid.push(Invalid { listener: self.listener, key, reason });
     }
 
-    fn within<T: PartialOrd + std::fmt::Display + Copy>(
+    pub(super) fn within<T: PartialOrd + fmt::Display + Copy>(
         &mut self,
         key: &'static str,
         value: T,
@@ -264,9 +283,8 @@ impl Checks {
         value
     }
 
-    fn seconds(&mut self, key: &'static str, value: Option<f64>, default: f64, low: f64) -> Duration {
+    pub(super) fn seconds(&mut self, key: &'static str, value: f64, low: f64) -> Duration {
         const A_DAY: f64 = 86_400.0;
-        let value = value.unwrap_or(default);
         if !(low..=A_DAY).contains(&value) {
             self.refuse(key, format!("{value} seconds is not within {low} to {A_DAY}"));
             return Duration::ZERO;
@@ -335,8 +353,8 @@ impl Secret {
     }
 }
 
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_empty() { "(none)" } else { "(set)" })
     }
 }
@@ -350,8 +368,9 @@ mod tests {
         let file = Layer { shards: Some(3), ping_interval: Some(10.0), ..Layer::default() };
         let flags = Layer { shards: Some(5), ..Layer::default() };
         let settings = flags.over(file).settle().unwrap();
+        let websocket = &settings.listeners[0];
         assert_eq!(
-            (settings.shards, settings.ping_interval.as_secs(), settings.outbox_bytes),
+            (settings.shards, websocket.ping_interval.as_secs(), websocket.outbox_bytes),
             (5, 10, 1_024_000)
         );
     }

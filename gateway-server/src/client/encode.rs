@@ -1,0 +1,174 @@
+//! Messages to clients. Each is encoded once for all clients that take it in the same form, and shared by them.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::websocket::{self, Kind};
+use super::{Form, frame};
+
+/// Which forms are needed beside websocket frames: those of clients that are here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub deflated: bool,
+    pub non_websocket: bool,
+}
+
+/// A message in the forms in which clients get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    pub websocket: Bytes,
+    /// For those who take compressed frames, if it is any shorter.
+    pub deflated: Option<Bytes>,
+    pub non_websocket: NonWebsocket,
+}
+
+/// A message for those who speak something else than websocket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NonWebsocket {
+    /// Nobody was there to get it.
+    Missing,
+    /// The bytes are the same for all.
+    Raw,
+    Framed(Arc<Framed>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Framed {
+    pub text: Bytes,
+    pub frame: Bytes,
+    pub tcp: Bytes,
+}
+
+impl Encoded {
+    pub fn new(kind: Kind, payload: &[u8], wanted: Wanted) -> Self {
+        Self {
+            websocket: websocket::message(kind, payload),
+            deflated: wanted.deflated.then(|| websocket::deflated_message(kind, payload)).flatten(),
+            non_websocket: if wanted.non_websocket {
+                NonWebsocket::Framed(Arc::new(Framed::new(payload)))
+            } else {
+                NonWebsocket::Missing
+            },
+        }
+    }
+
+    /// Bytes that go out as they are.
+    pub fn raw(bytes: Bytes) -> Self {
+        Self { websocket: bytes, deflated: None, non_websocket: NonWebsocket::Raw }
+    }
+
+    /// Messages one behind the other.
+    pub fn concat(messages: &[Self]) -> Self {
+        let has_deflated = messages.iter().any(|message| message.deflated.is_some());
+        let form = |form| concat(messages.iter().map(|message| message.form(form)));
+        let non_websocket = match messages.first().map(|first| &first.non_websocket) {
+            Some(first @ (NonWebsocket::Missing | NonWebsocket::Raw))
+                if messages.iter().all(|message| message.non_websocket == *first) =>
+            {
+                first.clone()
+            }
+            _ => NonWebsocket::Framed(Arc::new(Framed {
+                text: form(Form::Text),
+                frame: form(Form::Frame),
+                tcp: form(Form::Tcp),
+            })),
+        };
+        Self {
+            websocket: form(Form::Websocket),
+            deflated: has_deflated.then(|| form(Form::Deflated)),
+            non_websocket,
+        }
+    }
+
+    /// No bytes for a client that was not there yet when the message was encoded.
+    pub fn form(&self, form: Form) -> &[u8] {
+        match (form, &self.non_websocket) {
+            (Form::Websocket, _) => &self.websocket,
+            (Form::Deflated, _) => self.deflated.as_ref().unwrap_or(&self.websocket),
+            (_, NonWebsocket::Missing) => &[],
+            (_, NonWebsocket::Raw) => &self.websocket,
+            (Form::Text, NonWebsocket::Framed(framed)) => &framed.text,
+            (Form::Frame, NonWebsocket::Framed(framed)) => &framed.frame,
+            (Form::Tcp, NonWebsocket::Framed(framed)) => &framed.tcp,
+        }
+    }
+
+    /// Bytes of memory.
+    pub fn weight(&self) -> usize {
+        let non_websocket = match &self.non_websocket {
+            NonWebsocket::Framed(framed) => size_of::<Framed>() + framed.weight(),
+            NonWebsocket::Missing | NonWebsocket::Raw => 0,
+        };
+        self.websocket.len() + self.deflated.as_ref().map_or(0, Bytes::len) + non_websocket
+    }
+}
+
+impl Framed {
+    fn new(payload: &[u8]) -> Self {
+        let (frame, tcp, text) = frame::encode_with_line_feed(payload);
+        Self { text, frame, tcp }
+    }
+
+    /// At most; they may share their bytes.
+    fn weight(&self) -> usize {
+        self.text.len() + self.frame.len() + self.tcp.len()
+    }
+}
+
+/// A message for one client.
+pub fn message(form: Form, kind: Kind, payload: &[u8]) -> Bytes {
+    match form {
+        Form::Websocket | Form::Deflated => websocket::message(kind, payload),
+        Form::Text => Framed::new(payload).text,
+        Form::Frame => Framed::new(payload).frame,
+        Form::Tcp => Framed::new(payload).tcp,
+    }
+}
+
+fn concat<'a>(parts: impl Iterator<Item = &'a [u8]> + Clone) -> Bytes {
+    let mut joined = BytesMut::with_capacity(parts.clone().map(<[u8]>::len).sum());
+    parts.for_each(|part| joined.extend_from_slice(part));
+    joined.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forms(message: &Encoded) -> [&[u8]; Form::COUNT] {
+        [Form::Websocket, Form::Deflated, Form::Text, Form::Frame, Form::Tcp].map(|form| message.form(form))
+    }
+
+    #[test]
+    fn forms_are_made_for_those_who_are_here() {
+        let nobody = Encoded::new(Kind::Text, b"hi", Wanted::default());
+        assert_eq!(forms(&nobody), [&b"\x81\x02hi"[..], b"\x81\x02hi", b"", b"", b""]);
+        let wanted = Wanted { deflated: true, non_websocket: true };
+        assert_eq!(
+            forms(&Encoded::new(Kind::Text, b"hi", wanted))[2..],
+            [&b"hi\n"[..], b"\0\0\0\x06hi", b"hi"]
+        );
+        let long = Encoded::new(Kind::Text, &[b'x'; 500], wanted);
+        assert!(long.form(Form::Deflated).len() < 50);
+        assert!(long.weight() > 1000);
+    }
+
+    #[test]
+    fn raw_bytes_are_the_same_for_all() {
+        assert_eq!(forms(&Encoded::raw(Bytes::from("raw"))), [b"raw"; Form::COUNT]);
+    }
+
+    #[test]
+    fn each_form_is_joined_by_itself() {
+        let wanted = Wanted { deflated: false, non_websocket: true };
+        let early = Encoded::new(Kind::Text, b"early", Wanted::default());
+        let late = Encoded::new(Kind::Text, b"late", wanted);
+        let raw = Encoded::raw(Bytes::from("raw"));
+        let joined = Encoded::concat(&[early.clone(), late, raw.clone()]);
+        assert_eq!(forms(&joined)[0], b"\x81\x05early\x81\x04lateraw");
+        assert_eq!(forms(&joined)[2..], [&b"late\nraw"[..], b"\0\0\0\x08lateraw", b"lateraw"]);
+        assert_eq!(Encoded::concat(&[early.clone(), early]).non_websocket, NonWebsocket::Missing);
+        assert_eq!(Encoded::concat(&[raw.clone(), raw]).non_websocket, NonWebsocket::Raw);
+    }
+}

@@ -1,0 +1,145 @@
+//! A small fuzzer: inputs made from good ones by many small changes, each by a seed of its own, so that whatever fails can
+//! be run again.
+//!
+//! Ordinary tests try the same twenty thousand inputs every time. With `FUZZ_SECONDS` they go on for so long, from another
+//! seed each time; `FUZZ_SEED` runs the one input of a failure.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Inputs that ordinary tests try for each target.
+const CASES: u64 = 20_000;
+/// A slow machine may try fewer.
+const ORDINARY: Duration = Duration::from_secs(5);
+/// Longest input.
+const MAX_INPUT: usize = 16 << 10;
+
+/// Runs `check`, which panics where something is wrong, on inputs made from `corpus`.
+pub fn fuzz(target: &str, corpus: &[Vec<u8>], check: impl Fn(&[u8], &mut Rng)) {
+    let run = |seed: u64| {
+        let mut rng = Rng::new(seed);
+        let input = rng.mutate(corpus);
+        if catch_unwind(AssertUnwindSafe(|| check(&input, &mut rng))).is_err() {
+            panic!("{target} fails with FUZZ_SEED={seed} on the input b\"{}\"", input.escape_ascii());
+        }
+    };
+    // What the corpus holds is right as it is.
+    for input in corpus {
+        check(input, &mut Rng::new(0));
+    }
+    if let Some(seed) = variable("FUZZ_SEED") {
+        return run(seed);
+    }
+    let (first, cases, time) = match variable("FUZZ_SECONDS") {
+        Some(seconds) => (seed_of_now(), u64::MAX, Duration::from_secs(seconds)),
+        None => (0, CASES, ORDINARY),
+    };
+    let start = Instant::now();
+    let mut tried = 0;
+    while tried < cases && start.elapsed() < time {
+        run(first.wrapping_add(tried));
+        tried += 1;
+    }
+    println!("{target}: {tried} inputs from seed {first}");
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn seed_of_now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64)
+}
+
+/// SplitMix64: small, fast, and the same everywhere.
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Less than `limit`; 0 if that is 0.
+    pub fn below(&mut self, limit: usize) -> usize {
+        if limit == 0 { 0 } else { (self.draw() % limit as u64) as usize }
+    }
+
+    /// `input` in pieces as a socket may give it: one byte at a time, or whatever comes.
+    pub fn pieces<'a>(&mut self, mut input: &'a [u8]) -> Vec<&'a [u8]> {
+        let longest = [1, 2, 7, 100, 5000][self.below(5)];
+        let mut pieces = Vec::new();
+        while !input.is_empty() {
+            let (piece, rest) = input.split_at((1 + self.below(longest)).min(input.len()));
+            pieces.push(piece);
+            input = rest;
+        }
+        pieces
+    }
+
+    fn mutate(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
+        let mut input = self.pick(corpus);
+        for _ in 0..=self.below(4) {
+            self.change(&mut input, corpus);
+        }
+        input.truncate(MAX_INPUT);
+        input
+    }
+
+    fn change(&mut self, input: &mut Vec<u8>, corpus: &[Vec<u8>]) {
+        let at = self.below(input.len() + 1);
+        let end = at + self.below((input.len() - at).min(64) + 1);
+        match self.below(9) {
+            // Lengths, which are what is easily believed.
+            0 => {
+                let length =
+                    [0, 1, 4, 27, 28, 125, 126, 0xffff, 1 << 20, 0x7fff_ffff, u32::MAX][self.below(11)];
+                let length = length.wrapping_add(self.below(3) as u32).wrapping_sub(1).to_be_bytes();
+                let end = (at + 4).min(input.len());
+                input.splice(at..end, length);
+            }
+            1 => {
+                let byte = self.byte();
+                input.insert(at, byte);
+            }
+            2 => drop(input.drain(at..end)),
+            3 => {
+                let again = input[at..end].to_vec();
+                input.splice(at..at, again);
+            }
+            4 => input.truncate(at),
+            5 => {
+                let other = self.pick(corpus);
+                let from = self.below(other.len() + 1);
+                input.splice(at..end, other[from..].iter().copied());
+            }
+            6 => {
+                let whole = self.pick(corpus);
+                input.extend_from_slice(&whole);
+            }
+            _ => {
+                let byte = if self.below(2) == 0 { Some(self.byte()) } else { None };
+                let bit = 1 << self.below(8);
+                if let Some(place) = input.get_mut(at) {
+                    *place = byte.unwrap_or(*place ^ bit);
+                }
+            }
+        }
+    }
+
+    fn byte(&mut self) -> u8 {
+        const TELLING: &[u8] = b"\0\x01\x7f\x80\xff\r\n\"{}[]:;,0919-+ aNisORrbdC\xc0\xc1\xc4\xdd\xdf";
+        if self.below(2) == 0 { TELLING[self.below(TELLING.len())] } else { self.draw() as u8 }
+    }
+
+    fn pick(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
+        corpus.get(self.below(corpus.len())).cloned().unwrap_or_default()
+    }
+}

@@ -1,0 +1,208 @@
+//! Whatever clients may send: nothing panics, and it does not matter in which pieces it comes.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use gateway_server::client::websocket::{Incoming, Inflater, Kind, message};
+use gateway_server::client::{self, Decoder, Form, Unfinished, Violation};
+use gateway_server::listener::shake;
+use gateway_tests::{Rng, fuzz};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+const LIMIT: usize = 300;
+
+/// What a client said, and how it ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Heard {
+    messages: Vec<(Option<Kind>, Vec<u8>)>,
+    violation: Option<Violation>,
+}
+
+fn hear<'a>(form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
+    let mut inflater = Inflater::default();
+    let mut decoder = Decoder { form, max_message: LIMIT, inflater: &mut inflater };
+    let mut unfinished: Option<Unfinished> = None;
+    let mut heard = Heard::default();
+    let mut is_closed = false;
+    for piece in pieces {
+        let messages = &mut heard.messages;
+        let result = decoder.decode(&mut piece.to_vec(), &mut unfinished, |incoming| match incoming {
+            Incoming::Message(kind, message) => messages.push((Some(kind), message.to_vec())),
+            Incoming::Ping(payload) => messages.push((None, payload.to_vec())),
+            Incoming::Pong => {}
+            Incoming::Close => is_closed = true,
+        });
+        heard.violation = result.err();
+        // Nobody listens to what follows.
+        if heard.violation.is_some() || is_closed {
+            break;
+        }
+    }
+    heard
+}
+
+/// A client's frame.
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..=125 => frame.push(0x80 | length as u8),
+        length => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&MASK);
+    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+fn websocket_corpus() -> Vec<Vec<u8>> {
+    let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+    let frames = [
+        masked(0x81, "grüß".as_bytes()),
+        [masked(0x01, b"one "), masked(0x89, b"ping"), masked(0x00, b"two"), masked(0x80, b"")].concat(),
+        masked(0x82, &[b'l'; 200]),
+        masked(0x8a, b""),
+        [masked(0xc1, hello), masked(0x41, &hello[..3]), masked(0x80, &hello[3..])].concat(),
+        masked(0x88, b"\x03\xe8bye"),
+    ];
+    let all = frames.concat();
+    frames.into_iter().chain([all]).collect()
+}
+
+fn in_any_pieces(form: Form) -> impl Fn(&[u8], &mut Rng) {
+    move |input, rng| {
+        let whole = hear(form, [input]);
+        assert!(whole.messages.iter().all(|(_, message)| message.len() <= LIMIT));
+        assert_eq!(hear(form, rng.pieces(input)), whole);
+    }
+}
+
+#[test]
+fn websocket() {
+    fuzz("websocket", &websocket_corpus(), in_any_pieces(Form::Websocket));
+}
+
+#[test]
+fn websocket_with_compression() {
+    fuzz("websocket with compression", &websocket_corpus(), in_any_pieces(Form::Deflated));
+}
+
+#[test]
+fn text() {
+    let corpus = [b"one\r\ntwo\n\n\r\nthr\ree\r\r\n".to_vec(), [&[b'x'; 290][..], b"\n"].concat()];
+    fuzz("text", &corpus, in_any_pieces(Form::Text));
+}
+
+#[test]
+fn frame() {
+    let corpus = [b"\0\0\0\x07one\0\0\0\x04\0\0\0\x08t\nwo".to_vec(), b"\0\0\0\x05x".to_vec()];
+    fuzz("frame", &corpus, in_any_pieces(Form::Frame));
+}
+
+#[test]
+fn tcp_loses_nothing() {
+    fuzz("tcp", &[b"any bytes".repeat(50)], |input, rng| {
+        let pieces = rng.pieces(input);
+        let heard = hear(Form::Tcp, pieces.iter().copied());
+        assert_eq!(heard.violation, None);
+        assert!(heard.messages.iter().all(|(_, message)| message.len() <= LIMIT));
+        let all: Vec<u8> = heard.messages.into_iter().flat_map(|(_, message)| message).collect();
+        assert_eq!(all, input);
+    });
+}
+
+/// What is sent to a client, it could have sent itself.
+#[test]
+fn what_is_encoded_is_decoded() {
+    let corpus = [b"hello".to_vec(), "grüß".as_bytes().to_vec(), vec![b'x'; 126], Vec::new()];
+    fuzz("encoding", &corpus, |input, rng| {
+        let input = &input[..input.len().min(LIMIT)];
+        let frame = client::message(Form::Frame, Kind::Text, input);
+        assert_eq!(hear(Form::Frame, rng.pieces(&frame)).messages, [(Some(Kind::Binary), input.to_vec())]);
+        // The server does not mask.
+        let server = message(Kind::Binary, input);
+        assert!(server.ends_with(input));
+        let heard = hear(Form::Websocket, rng.pieces(&masked(0x82, input)));
+        assert_eq!(heard.messages, [(Some(Kind::Binary), input.to_vec())]);
+        if !input.contains(&b'\n') && !input.ends_with(b"\r") {
+            let line = client::message(Form::Text, Kind::Text, input);
+            assert_eq!(hear(Form::Text, rng.pieces(&line)).messages, [(Some(Kind::Binary), input.to_vec())]);
+        }
+    });
+}
+
+/// A socket that gives its input in pieces and keeps what is written.
+struct Socket<'a> {
+    pieces: Vec<&'a [u8]>,
+    written: Vec<u8>,
+}
+
+impl AsyncRead for Socket<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if let Some(piece) = self.pieces.first_mut() {
+            let (now, later) = piece.split_at(piece.len().min(buffer.remaining()));
+            buffer.put_slice(now);
+            *piece = later;
+            if later.is_empty() {
+                self.pieces.remove(0);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.written.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn handshake() {
+    let corpus = [
+        "GET /chat?room=7 HTTP/1.1\r\nHost: example.org\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nCookie: a=1; b=2\r\n\
+         Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=15\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    ]
+    .map(|request| request.as_bytes().to_vec());
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else {
+        panic!("a runtime needs no more than a thread");
+    };
+    let shaken = |pieces: Vec<&[u8]>| {
+        let mut socket = Socket { pieces, written: Vec::new() };
+        let result = runtime.block_on(shake(&mut socket, true, true));
+        let established = result.ok().map(|established| (established.form, established.handshake));
+        assert_eq!(established.is_some(), socket.written.starts_with(b"HTTP/1.1 101 "));
+        established
+    };
+    fuzz("handshake", &corpus, |input, rng| {
+        // What stands behind a request may have been read with it, which is refused, or not yet.
+        let ends = [&b"\n\r\n"[..], b"\n\n"].map(|end| {
+            let place = input.windows(end.len()).position(|bytes| bytes == end);
+            place.map_or(input.len(), |place| place + end.len())
+        });
+        let input = &input[..ends[0].min(ends[1])];
+        assert_eq!(shaken(rng.pieces(input)), shaken(vec![input]));
+    });
+}

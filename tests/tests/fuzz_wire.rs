@@ -1,0 +1,297 @@
+//! Whatever PHP and GatewayWorker's programs may send: nothing panics, and what is understood means the same when it is
+//! written and read again.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use gateway_tests::{Rng, fuzz};
+use gateway_wire::bridge::{self, Call, Login, Order, Producer, Query, Reply, Request, frame};
+use gateway_wire::gatewayworker::{
+    Command, Event, EventKind, MAX_LINE, MAX_PACKET, Origin, Packet, RegisterLine, flag, line_length,
+    packet_length, reply,
+};
+use gateway_wire::php_serialize::{Key, Value, Writer, check_array, replace_recursive};
+use gateway_wire::{ClientId, bridge::Names};
+use serde_bytes::Bytes;
+
+const NODE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238);
+
+fn client() -> ClientId {
+    ClientId::new(NODE, 0xdead_beef)
+}
+
+fn requests() -> anyhow::Result<Vec<Vec<u8>>> {
+    let text = Bytes::new(b"\xff\x00 any bytes");
+    let names: Names = [text, Bytes::new(b"7")].into_iter().collect();
+    let calls = vec![
+        Call::Order(Order::SendToAll { message: text, only: None, except: vec![client()], raw: false }),
+        Call::Order(Order::SendToAll {
+            message: text,
+            only: Some(vec![client()]),
+            except: vec![],
+            raw: true,
+        }),
+        Call::Order(Order::SendToUids { uids: names.clone(), message: text, raw: false }),
+        Call::Order(Order::SendToGroups { groups: names, message: text, except: vec![], raw: true }),
+        Call::Order(Order::Close { client: client(), last: Some(text) }),
+        Call::Order(Order::BindUid { client: client(), uid: text }),
+        Call::Order(Order::UpdateSession { client: client(), changes: text }),
+        Call::Query(Query::IsOnline { client: client() }),
+        Call::Query(Query::AreUidsOnline { uids: vec![text, text] }),
+        Call::Query(Query::Sessions { groups: Some(vec![text]) }),
+        Call::Query(Query::Groups {}),
+    ];
+    let encode = |(seq, call)| {
+        let mut bytes = Vec::new();
+        Request { seq, call }.encode(&mut bytes)?;
+        Ok(bytes)
+    };
+    (1..).zip(calls).map(encode).collect()
+}
+
+/// Without the header of its frame.
+fn contents(frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    frames.into_iter().map(|frame| frame[frame::HEADER..].to_vec()).collect()
+}
+
+#[test]
+fn bridge_frames() -> anyhow::Result<()> {
+    fuzz("bridge frames", &requests()?, |input, rng| {
+        let limit = rng.below(200);
+        let Ok(whole) = frame::whole_length(input, limit) else {
+            frame::content_length(input, limit).unwrap_err();
+            return;
+        };
+        let contents: Vec<_> = frame::contents(&input[..whole]).collect();
+        assert_eq!(contents.iter().map(|content| frame::HEADER + content.len()).sum::<usize>(), whole);
+        assert!(contents.iter().all(|content| content.len() <= limit));
+        // What is found does not depend on what follows.
+        for end in (0..=whole).step_by(1 + rng.below(9)) {
+            assert!(frame::whole_length(&input[..end], limit).is_ok_and(|length| length <= end));
+        }
+    });
+    Ok(())
+}
+
+#[test]
+fn bridge_calls() -> anyhow::Result<()> {
+    fuzz("bridge calls", &contents(requests()?), |input, _| {
+        let mut bytes = Vec::new();
+        let Ok(request) = Request::decode(input) else { return };
+        request.encode(&mut bytes).unwrap();
+        assert_eq!(Request::decode(&bytes[frame::HEADER..]).unwrap(), request);
+    });
+    Ok(())
+}
+
+#[test]
+fn bridge_replies_and_logins() {
+    let values = vec![
+        (bridge::Value::Str(b"a".to_vec()), bridge::Value::List(vec![bridge::Value::Int(-7)])),
+        (bridge::Value::Int(1), bridge::Value::Null),
+    ];
+    let replies = [
+        Reply::Hello { nonce: [7; 32], instance: 5 },
+        Reply::Welcome { applied: 9 },
+        Reply::Ack { seq: 300 },
+        Reply::Answer { seq: 1, value: bridge::Value::Map(values) },
+        Reply::Error { seq: 2, message: "wrong".to_owned() },
+    ];
+    let mut corpus = Vec::new();
+    for reply in replies {
+        let mut bytes = Vec::new();
+        reply.encode(&mut bytes).unwrap();
+        corpus.push(bytes);
+    }
+    let mut login = Vec::new();
+    Login::new(Login::PHP, Producer([9; 16]), b"secret", &[7; 32]).encode(&mut login).unwrap();
+    corpus.push(login);
+    fuzz("bridge replies and logins", &contents(corpus), |input, _| {
+        if let Ok(reply) = Reply::decode(input) {
+            let mut bytes = Vec::new();
+            reply.encode(&mut bytes).unwrap();
+            assert_eq!(Reply::decode(&bytes[frame::HEADER..]).unwrap(), reply);
+        }
+        if let Ok(login) = Login::decode(input) {
+            let mut bytes = Vec::new();
+            // A role may be longer than what may be sent.
+            if login.encode(&mut bytes).is_ok() {
+                assert_eq!(Login::decode(&bytes[frame::HEADER..]).unwrap(), login);
+            }
+        }
+    });
+}
+
+fn packets() -> anyhow::Result<Vec<Vec<u8>>> {
+    let commands = vec![
+        Command::WorkerConnect { worker_key: "w:0".to_owned(), secret_key: "s".to_owned() },
+        Command::ClientConnect { secret_key: String::new() },
+        Command::Ping,
+        Command::SendToOne { connection: 7, message: b"hello", raw: false },
+        Command::SendToAll { message: b"hello", only: Some(vec![1, 2]), except: vec![], raw: true },
+        Command::SendToAll { message: b"hello", only: None, except: vec![3], raw: false },
+        Command::SendToUids { uids: vec!["a".to_owned(), "7".to_owned()], message: b"hello", raw: false },
+        Command::SendToGroups { groups: vec!["g".to_owned()], message: b"x", except: vec![9], raw: false },
+        Command::Kick { connection: 7, last: Some(b"bye") },
+        Command::BindUid { connection: 7, uid: b"alice" },
+        Command::SetSession { connection: 7, session: b"a:0:{}" },
+        Command::GetSessions,
+        Command::GetGroups,
+    ];
+    let mut packets = Vec::new();
+    for command in commands {
+        let mut bytes = Vec::new();
+        command.encode(&mut bytes)?;
+        packets.push(bytes);
+    }
+    let select = br#"{"fields":["session","uid","groups"],"where":{"groups":["g"],"connection_id":{"1":1}}}"#;
+    // 25: SELECT.
+    let select = Packet { extension: select, flags: flag::SCALAR, ..Packet::new(25) };
+    let mut bytes = Vec::new();
+    select.encode(&mut bytes)?;
+    packets.push(bytes);
+    let origin = Origin {
+        node: NODE,
+        connection: 7,
+        client: SocketAddrV4::new(Ipv4Addr::new(10, 1, 2, 3), 50_000),
+        gateway_port: 8282,
+    };
+    let mut bytes = Vec::new();
+    let event = Event { kind: EventKind::Message, origin, session: b"a:0:{}", body: b"hi" };
+    event.encode(&mut bytes)?;
+    packets.push(bytes);
+    Ok(packets)
+}
+
+#[test]
+fn gatewayworker_packets() -> anyhow::Result<()> {
+    fuzz("GatewayWorker packets", &packets()?, |input, rng| {
+        let length = match packet_length(input, MAX_PACKET) {
+            Ok(Some(length)) => length,
+            Ok(None) => return,
+            Err(_) => return,
+        };
+        // It is the same however much of it is there.
+        let end = rng.below(length);
+        assert!(matches!(packet_length(&input[..end], MAX_PACKET), Ok(None)));
+        let Ok(packet) = Packet::decode(&input[..length]) else { return };
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes).unwrap();
+        assert_eq!(bytes, &input[..length]);
+
+        if let Ok(command) = Command::from_packet(&packet) {
+            let mut bytes = Vec::new();
+            command.encode(&mut bytes).unwrap();
+            let again = Packet::decode(&bytes).unwrap();
+            assert_eq!(Command::from_packet(&again).unwrap(), command);
+        }
+        if let Ok(event) = Event::from_packet(&packet) {
+            let mut bytes = Vec::new();
+            event.encode(&mut bytes).unwrap();
+            let again = Packet::decode(&bytes).unwrap();
+            assert_eq!(Event::from_packet(&again).unwrap(), event);
+        }
+    });
+    Ok(())
+}
+
+#[test]
+fn register_lines() {
+    let corpus: Vec<_> = [
+        &br#"{"event":"worker_connect","secret_key":"s"}"#[..],
+        br#"{"event":"gateway_connect","address":"10.0.0.1:2900","secret_key":""}"#,
+        br#"{"event":"ping"}"#,
+        br#"{"event":"broadcast_addresses","addresses":["127.0.0.1:2900","127.0.0.1:2901"]}"#,
+        br#"{"event":"broadcast_addresses","addresses":{"0":"a:1","2":"b:2"}}"#,
+    ]
+    .map(|line| [line, b"\n"].concat())
+    .into();
+    fuzz("register lines", &corpus, |input, rng| {
+        let limit = 1 + rng.below(MAX_LINE);
+        if let Ok(Some(length)) = line_length(input, limit) {
+            assert!(length <= limit && input[length - 1] == b'\n');
+            assert!(matches!(line_length(&input[..rng.below(length)], limit), Ok(None)));
+        }
+        let Ok(line) = RegisterLine::decode(input) else { return };
+        let mut bytes = Vec::new();
+        line.encode(&mut bytes);
+        assert_eq!(RegisterLine::decode(&bytes).unwrap(), line);
+    });
+}
+
+fn serialized() -> Vec<Vec<u8>> {
+    [
+        r#"a:0:{}"#,
+        r#"a:3:{i:0;i:1;i:1;i:2;i:2;i:3;}"#,
+        r#"a:4:{i:-1;b:0;s:1:"a";a:1:{i:0;N;}s:1:"o";O:3:"Foo":1:{s:1:"p";d:1.5E+25;}s:1:"e";E:7:"Suit:Ok";}"#,
+        r#"a:3:{s:1:"m";a:2:{s:1:"x";i:1;s:1:"y";i:2;}s:1:"s";i:5;s:1:"t";a:1:{i:0;i:1;}}"#,
+        r#"a:3:{s:1:"n";i:0;s:1:"o";O:8:"stdClass":0:{}s:1:"p";r:3;}"#,
+        r#"a:1:{s:1:"x";a:2:{s:1:"x";R:2;s:1:"y";R:2;}}"#,
+        r#"a:2:{i:0;i:1;i:1;R:2;}"#,
+        r#"a:1:{s:1:"c";C:3:"Foo":2:{ab}}"#,
+        r#"s:4:"a";b";"#,
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .into()
+}
+
+#[test]
+fn php_values() {
+    fuzz("PHP values", &serialized(), |input, _| {
+        let _ = check_array(input);
+        let Ok(value) = Value::parse(input) else { return };
+        let mut bytes = Vec::new();
+        write(&value, &mut Writer::new(&mut bytes));
+        assert_eq!(Value::parse(&bytes).unwrap(), value);
+    });
+    // A reply's length is believed only within its limit.
+    fuzz("GatewayWorker replies", &[b"\0\0\0\x05i:42;".to_vec()], |input, rng| {
+        let limit = rng.below(100);
+        if let Ok(Some(length)) = reply::content_length(input, limit) {
+            assert!(length <= limit && reply::HEADER + length <= input.len());
+        }
+    });
+}
+
+fn write(value: &Value, writer: &mut Writer) {
+    match value {
+        Value::Null => writer.null(),
+        Value::Bool(value) => writer.serialized(if *value { b"b:1;" } else { b"b:0;" }),
+        Value::Int(number) => writer.int(*number),
+        Value::Str(text) => writer.string(text),
+        Value::Array(entries) => writer.array(entries.iter(), |writer, (key, value)| {
+            match key {
+                Key::Int(number) => writer.int(*number),
+                Key::Str(text) => writer.string(text),
+            }
+            write(value, writer);
+        }),
+    }
+}
+
+#[test]
+fn php_sessions() {
+    let corpus = serialized();
+    fuzz("PHP sessions", &corpus, |input, rng| {
+        let other = &corpus[rng.below(corpus.len())];
+        let (old, changes) = if rng.below(2) == 0 { (input, &other[..]) } else { (&other[..], input) };
+        let Ok(merged) = replace_recursive(old, changes) else { return };
+        check_array(&merged).unwrap_or_else(|error| panic!("{error}: {}", merged.escape_ascii()));
+        // Once merged with nothing it is in its final form.
+        let nothing = b"a:0:{}";
+        let once = replace_recursive(&merged, nothing).unwrap();
+        assert_eq!(
+            replace_recursive(&once, nothing).unwrap().escape_ascii().to_string(),
+            once.escape_ascii().to_string()
+        );
+    });
+}
+
+#[test]
+fn client_ids() {
+    let corpus = [client().to_string().into_bytes(), b"7F0000010B5400000001".to_vec()];
+    fuzz("client ids", &corpus, |input, _: &mut Rng| {
+        let Ok(id) = ClientId::from_hex(input) else { return };
+        assert_eq!(id.to_string(), String::from_utf8_lossy(input).to_lowercase());
+        assert_eq!(ClientId::from_bytes(id.to_bytes()), id);
+    });
+}
