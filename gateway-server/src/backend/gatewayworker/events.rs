@@ -10,10 +10,10 @@ use crate::backend::workers::{Event, Kind};
 use crate::shard::Handshake;
 
 #[derive(Clone, Copy)]
-pub(super) struct Encoder {
-    pub(super) node: SocketAddrV4,
+pub(in crate::backend) struct Encoder {
+    pub(in crate::backend) node: SocketAddrV4,
     /// Where clients connect.
-    pub(super) gateway_port: u16,
+    pub(in crate::backend) gateway_port: u16,
 }
 
 impl Encoder {
@@ -38,7 +38,7 @@ impl Encoder {
     }
 
     /// `['get' => …, 'server' => …, 'cookie' => …]`
-    fn handshake(&self, handshake: &Handshake, peer: SocketAddr) -> Vec<u8> {
+    pub(in crate::backend) fn handshake(&self, handshake: &Handshake, peer: SocketAddr) -> Vec<u8> {
         let header = |name: &str| {
             handshake.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &value[..])
         };

@@ -42,7 +42,7 @@ impl GatewayWorker {
         Self { secret, node, gateway_port, gateways: Gateways::default(), barrier: Barrier::default() }
     }
 
-    fn encoder(&self) -> Encoder {
+    pub(super) fn encoder(&self) -> Encoder {
         Encoder { node: self.node, gateway_port: self.gateway_port }
     }
 
