@@ -17,6 +17,7 @@ mod process_group;
 mod proxy;
 mod server;
 mod worker_peer;
+mod worker_runner;
 
 pub use artifacts::{extension, root, server_binary, skip};
 pub use browser::{Browser, Tab};
@@ -35,6 +36,7 @@ pub use process_group::ProcessGroup;
 pub use proxy::ResettingProxy;
 pub use server::Server;
 pub use worker_peer::{Told, WorkerPeer};
+pub use worker_runner::WorkerRunner;
 
 use std::time::Duration;
 
