@@ -1,6 +1,7 @@
 //! What the end to end tests share: real servers, clients and PHP processes on free ports.
 
 mod artifacts;
+mod bridge_worker;
 mod browser;
 mod business_workers;
 mod client;
@@ -20,6 +21,7 @@ mod worker_peer;
 mod worker_runner;
 
 pub use artifacts::{extension, root, server_binary, skip};
+pub use bridge_worker::BridgeWorker;
 pub use browser::{Browser, Tab};
 pub use business_workers::BusinessWorkers;
 pub use client::{Client, Greeted};

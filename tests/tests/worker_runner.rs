@@ -128,3 +128,56 @@ async fn a_stop_handles_what_has_come_and_tells_of_the_end() -> anyhow::Result<(
     eventually("nobody runs", true, async || Ok(runner.status().await?.contains("no gateway-worker runs")))
         .await
 }
+
+/// Of the processes that serve.
+async fn pids(runner: &WorkerRunner) -> anyhow::Result<Vec<Pid>> {
+    let status = runner.status().await?;
+    let serving = status.lines().filter(|line| line.contains(" serving "));
+    let pids = serving.filter_map(|line| line.split_whitespace().nth(1)?.parse().ok());
+    Ok(pids.map(Pid::from_raw).collect())
+}
+
+#[tokio::test]
+async fn kills_and_reloads_under_load_repeat_nothing_and_forget_no_close() -> anyhow::Result<()> {
+    const CLIENTS: usize = 20;
+    const ROUNDS: usize = 60;
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let runner = start(&mut server, 2).await?;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(Client::connect(server.websocket).await?);
+    }
+    let mut kills = 0;
+    for round in 0..ROUNDS {
+        for client in &mut clients {
+            client.send(Message::text(format!("m{round}"))).await?;
+        }
+        match round % 20 {
+            // Whichever serves just now; the other one, and the next, have its clients.
+            10 => {
+                if let Some(pid) = pids(&runner).await?.first() {
+                    kill(*pid, Signal::SIGKILL)?;
+                    kills += 1;
+                }
+            }
+            15 => runner.signal(Signal::SIGUSR1)?,
+            _ => {}
+        }
+    }
+    assert!(kills > 0);
+    let ids: Vec<_> = clients.iter().map(|client| client.id.to_string()).collect();
+    for client in clients {
+        client.leave().await?;
+    }
+    for id in &ids {
+        eventually("one onClose", 1, async || count(&runner, &format!("close {id}"))).await?;
+        assert_eq!(count(&runner, &format!("connect {id}"))?, 1);
+    }
+    let diary = runner.diary()?;
+    let messages: Vec<_> = diary.iter().filter(|line| line.starts_with("message ")).collect();
+    let different: std::collections::HashSet<_> = messages.iter().collect();
+    assert_eq!(messages.len(), different.len(), "a message was handled twice");
+    // At most the one that was being handled goes with its process.
+    assert!(messages.len() + kills >= CLIENTS * ROUNDS, "{} after {kills} kills", messages.len());
+    Ok(())
+}
