@@ -103,8 +103,9 @@ final class Slot
     /** When it wants to be looked at again, if nothing happens before. */
     public function dueAt(): ?float
     {
-        $start = $this->serving === null && $this->next === null ? $this->startAt : null;
-        return $this->killAt ?? $start;
+        $isEmpty = $this->serving === null && $this->next === null;
+        $due = array_filter([$this->killAt, $isEmpty && !$this->isDraining ? $this->startAt : null]);
+        return $due === [] ? null : min($due);
     }
 
     /** @return array<string, mixed> */
