@@ -542,6 +542,46 @@ class Gateway
 }
 
 /**
+ * What the worker runner `gateway-worker` is built on: the events of a gateway-server's clients, one at a time. Programs
+ * have no need of it.
+ */
+class GatewayEvents
+{
+    /**
+     * Joins the gateway-server at {@see Gateway::$registerAddress} as a worker, which gets the events of a share of its
+     * clients from then on. No two workers have the same name.
+     *
+     * @return void
+     */
+    public static function join(string $name)
+    {
+    }
+
+    /**
+     * Waits for the next event; the one before it counts as handled. Gives null when a signal has come, and false when this
+     * worker has left and has handled everything. Throws when the connection is lost: then join again.
+     *
+     * `server` is what `$_SERVER` is during the event. `session` is serialized, or ''. `body` is the message; of a handshake
+     * a serialized array with `get`, `server` and `cookie`.
+     *
+     * @return array{0: 'connect'|'handshake'|'message'|'close', 1: string, 2: array, 3: string, 4: string}|false|null
+     *     kind, client_id, server, session, body
+     */
+    public static function next()
+    {
+    }
+
+    /**
+     * Asks for no more events but those on their way.
+     *
+     * @return void
+     */
+    public static function leave()
+    {
+    }
+}
+
+/**
  * What the methods of {@see Gateway} throw.
  */
 class GatewayException extends \Exception

@@ -11,6 +11,7 @@ mod serialize;
 mod settings;
 mod sys;
 mod values;
+mod worker;
 
 use ext_php_rs::zend::ModuleEntry;
 

@@ -81,12 +81,15 @@ foreach ($written as $name) {
 ?>
 --EXPECT--
 bool(true)
-array(2) {
+array(3) {
   [0]=>
   string(7) "Gateway"
   [1]=>
+  string(13) "GatewayEvents"
+  [2]=>
   string(16) "GatewayException"
 }
 Gateway: described
+GatewayEvents: described
 GatewayException: described
 -- every method and class has a docblock

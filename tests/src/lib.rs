@@ -1,6 +1,7 @@
 //! What the end to end tests share: real servers, clients and PHP processes on free ports.
 
 mod artifacts;
+mod bridge_worker;
 mod browser;
 mod business_workers;
 mod chat_workers;
@@ -21,8 +22,10 @@ mod process_group;
 mod proxy;
 mod server;
 mod worker_peer;
+mod worker_runner;
 
 pub use artifacts::{extension, root, server_binary, skip};
+pub use bridge_worker::BridgeWorker;
 pub use browser::{Browser, Tab};
 pub use business_workers::BusinessWorkers;
 pub use chat_workers::ChatWorkers;
@@ -43,6 +46,7 @@ pub use process_group::ProcessGroup;
 pub use proxy::ResettingProxy;
 pub use server::Server;
 pub use worker_peer::{Told, WorkerPeer};
+pub use worker_runner::WorkerRunner;
 
 use std::time::Duration;
 

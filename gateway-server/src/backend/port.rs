@@ -129,7 +129,7 @@ async fn greet(mut socket: Box<dyn Stream>, peer: Option<SocketAddr>, backend: &
         }
     }
     match first[0] {
-        PREFACE_FIRST_BYTE => bridge::serve(socket, peer, &backend.bridge, timeout).await,
+        PREFACE_FIRST_BYTE => bridge::serve(socket, peer, backend, timeout).await,
         b'{' => gatewayworker::serve_register(socket, peer, &backend.gatewayworker, timeout).await,
         // The length of a packet is below 2²⁴, and comes first.
         0 => gatewayworker::serve_internal(socket, peer, backend, timeout).await,

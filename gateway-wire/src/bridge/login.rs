@@ -17,7 +17,7 @@ pub struct Producer(#[serde(with = "serde_bytes")] pub [u8; 16]);
 /// The first frame from PHP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
-    /// What the connection is for: `php` sends calls. Bound into the proof, so that one role's proof is no other's.
+    /// What the connection is for: `php` sends calls, `worker` handles events. Bound into the proof, so that one role's proof is no other's.
     pub role: String,
     pub producer: Producer,
     #[serde(with = "serde_bytes")]
@@ -26,6 +26,7 @@ pub struct Login {
 
 impl Login {
     pub const PHP: &'static str = "php";
+    pub const WORKER: &'static str = "worker";
 
     pub fn new(role: &str, producer: Producer, secret: &[u8], nonce: &[u8; NONCE_BYTES]) -> Self {
         let proof = mac(secret, nonce, role, producer).finalize().into_bytes().into();

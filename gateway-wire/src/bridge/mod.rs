@@ -11,6 +11,7 @@
 //! ```
 //!
 //! After the preface both sides send [`frame`]s: a `u32` big-endian length, then one msgpack array.
+//! What follows the login of a worker stands in `work`.
 //! Calls are numbered upwards from 1 by a *producer*, one PHP process. The gateway remembers, for each producer,
 //! the highest number that it applied, so that calls sent again after a lost connection take effect once.
 
@@ -18,10 +19,12 @@ mod call;
 pub mod frame;
 mod login;
 mod reply;
+mod work;
 
 pub use call::{Call, Names, Order, Query, Request, Str};
 pub use login::{Login, NONCE_BYTES, PROOF_BYTES, Producer};
 pub use reply::{Reply, Value};
+pub use work::{Event, EventKind, MAX_WORKER_NAME, Said, Told};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -30,6 +30,7 @@ pub(crate) enum Reached {
 
 pub(crate) fn attempt(
     target: &Target,
+    role: &str,
     producer: Producer,
     bound: Duration,
     known: &mut Known,
@@ -38,7 +39,8 @@ pub(crate) fn attempt(
     let mut failures = Vec::new();
     let addresses = target.addresses();
     for (i, address) in addresses.iter().enumerate() {
-        let attempt = Attempt { address, target, producer, deadline: share(deadline, addresses.len() - i) };
+        let deadline = share(deadline, addresses.len() - i);
+        let attempt = Attempt { address, target, role, producer, deadline };
         match attempt.reach(known) {
             Ok(reached) => return Ok(reached),
             Err(reason) => failures.push(Failure { address: address.clone(), reason }),
@@ -57,6 +59,8 @@ fn share(deadline: Instant, waiting: usize) -> Instant {
 struct Attempt<'a> {
     address: &'a Address,
     target: &'a Target,
+    /// What the connection is for, as [`Login`] has it.
+    role: &'a str,
     producer: Producer,
     deadline: Instant,
 }
@@ -94,7 +98,7 @@ impl Attempt<'_> {
             Answer::Gateway(socket) => {
                 let handshake = Handshake { socket: &socket, deadline };
                 let mut replies = Replies::default();
-                let applied = handshake.shake(secret, self.producer, &mut replies)?;
+                let applied = handshake.shake(secret, self.role, self.producer, &mut replies)?;
                 socket.set_nonblocking(true)?;
                 known.is_gateway(self.address);
                 Ok(Reached::Gateway(Connection::new(self.address.clone(), socket, replies), applied))
@@ -150,14 +154,20 @@ struct Handshake<'a> {
 
 impl Handshake<'_> {
     /// After the preface.
-    fn shake(&self, secret: &[u8], producer: Producer, replies: &mut Replies) -> Result<u64, Reason> {
+    fn shake(
+        &self,
+        secret: &[u8],
+        role: &str,
+        producer: Producer,
+        replies: &mut Replies,
+    ) -> Result<u64, Reason> {
         let nonce = match self.reply(replies)? {
             Reply::Hello { nonce, .. } => nonce,
             Reply::Error { message, .. } => return Err(Reason::NotAGateway(message)),
             other => return Err(unexpected(&other)),
         };
         let mut login = Vec::new();
-        Login::new(Login::PHP, producer, secret, &nonce)
+        Login::new(role, producer, secret, &nonce)
             .encode(&mut login)
             .map_err(|error| Reason::Io(error.to_string()))?;
         self.write(&login)?;

@@ -11,6 +11,7 @@ use socket2::Socket;
 use crate::Address;
 use crate::error::describe;
 use crate::fork::Watched;
+use crate::inbox::Inbox;
 use crate::queue::Queue;
 use crate::replies::Replies;
 
@@ -32,6 +33,11 @@ impl Connection {
     /// `socket` is past the handshake and non-blocking; `replies` holds what came behind the handshake.
     pub(crate) fn new(address: Address, socket: Watched<Socket>, replies: Replies) -> Self {
         Self { address, socket, replies, since: Instant::now(), full: false, useful: false }
+    }
+
+    /// The socket, and what has been read of it and not been looked at.
+    pub(crate) fn into_parts(self) -> (Watched<Socket>, Inbox) {
+        (self.socket, self.replies.into_unread())
     }
 
     /// Whether to come back at once after losing it.

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_wire::bridge::{Producer, Reply, Value};
+use gateway_wire::bridge::{Login, Producer, Reply, Value};
 
 use crate::backoff::Backoff;
 use crate::cluster::{Happening, Session};
@@ -310,7 +310,7 @@ impl Engine {
     }
 
     fn attempt(&mut self, bound: Duration) {
-        let reached = connect::attempt(&self.target, self.producer, bound, &mut self.known);
+        let reached = connect::attempt(&self.target, Login::PHP, self.producer, bound, &mut self.known);
         let (connection, applied) = match reached {
             Ok(Reached::Gateway(connection, applied)) => (Peer::Gateway(connection), applied),
             // What the last session took it has settled.

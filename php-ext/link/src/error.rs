@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway_wire::bridge::frame::FrameTooLarge;
 
-use crate::{Address, Target};
+use crate::{Address, Target, WorkerLost};
 
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LinkError {
@@ -33,6 +33,8 @@ pub enum LinkError {
     Unanswered { address: String, message: String },
     #[error("the I/O thread of the link to the gateway cannot run: {0}")]
     Thread(String),
+    #[error(transparent)]
+    Worker(#[from] WorkerLost),
 }
 
 /// Why none of a target's addresses led to a gateway.

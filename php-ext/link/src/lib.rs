@@ -34,6 +34,7 @@ mod queue;
 mod replies;
 mod shared;
 mod target;
+mod worker;
 
 pub use address::{Address, AddressError};
 pub use error::{Failure, LinkError, Reason, Unreachable};
@@ -42,3 +43,4 @@ pub use link::{Limits, Link, Stats, Unconfirmed};
 pub use links::{Links, MAX_LINKS};
 pub use notice::{Notice, Trouble};
 pub use target::{NoAddress, Protocol, Target};
+pub use worker::{Next, Worker, WorkerLost};

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::time::Duration;
 
@@ -68,6 +69,34 @@ pub(crate) fn either(
 ) -> io::Result<()> {
     let nothing = (-1, Interest::default());
     poll([one.unwrap_or(nothing), other.unwrap_or(nothing)], Some(timeout)).map(drop)
+}
+
+/// Waits for input, for ever, or until a signal comes. `is_interrupted` is asked with all signals blocked: one that came
+/// before ends the wait by it, and one that comes after ends the sleep. Gives whether there is something to read.
+pub(crate) fn interruptible(socket: RawFd, is_interrupted: impl FnOnce() -> bool) -> io::Result<bool> {
+    let mut polled = libc::pollfd { fd: socket, events: libc::POLLIN | libc::POLLRDHUP, revents: 0 };
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset fills what it is given; pthread_sigmask reads the one and fills the other.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+    }
+    let found = if is_interrupted() {
+        Ok(0)
+    } else {
+        // SAFETY: one pollfd that outlives the call, no timeout, and the mask filled above.
+        match unsafe { libc::ppoll(&raw mut polled, 1, std::ptr::null(), before.as_ptr()) } {
+            found if found >= 0 => Ok(found),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: filled above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+        found => Ok(found? > 0),
+    }
 }
 
 /// Which of them something has happened to; none when interrupted. Negative descriptors are passed over.

@@ -24,6 +24,11 @@ impl Replies {
         self.0.fill(source)
     }
 
+    /// What was read and is no reply.
+    pub(crate) fn into_unread(self) -> Inbox {
+        self.0
+    }
+
     /// The next reply, once it is whole.
     pub(crate) fn next(&mut self, limit: usize) -> Result<Option<Reply>, BadReply> {
         let Some(length) = frame::content_length(self.0.unread(), limit)? else { return Ok(None) };

@@ -1,28 +1,35 @@
 //! The client whose event is being handled, by a worker. There is none anywhere else.
 
+use gateway_wire::ClientId;
+use gateway_wire::bridge::Order;
+
 use super::method::methods;
 use crate::args::{Anything, Flag, Text};
 use crate::errors::Failure;
+use crate::process::order;
+use crate::worker;
 
 methods! {
     fn sendToCurrentClient(call, message: Text, raw: Flag = false) -> bool {
-        let _ = (call, message, raw);
-        no_event("sendToCurrentClient")
+        let client = current("sendToCurrentClient")?;
+        order(call.settings()?, Order::SendToClient { client, message: message.wire(), raw: raw.0 })?;
+        Ok(true)
     }
 
     fn closeCurrentClient(call, message: Option<Text> = null) -> bool {
-        let _ = (call, message);
-        no_event("closeCurrentClient")
+        let client = current("closeCurrentClient")?;
+        order(call.settings()?, Order::Close { client, last: message.as_ref().map(Text::wire) })?;
+        Ok(true)
     }
 
     fn destoryCurrentClient(call) -> bool {
-        let _ = call;
-        no_event("destoryCurrentClient")
+        order(call.settings()?, Order::Destroy { client: current("destoryCurrentClient")? })?;
+        Ok(true)
     }
 
     fn destroyCurrentClient(call) -> bool {
-        let _ = call;
-        no_event("destroyCurrentClient")
+        order(call.settings()?, Order::Destroy { client: current("destroyCurrentClient")? })?;
+        Ok(true)
     }
 
     /// GatewayWorker's workers introduce themselves by it; nothing here has to know them.
@@ -32,9 +39,11 @@ methods! {
     }
 }
 
-fn no_event<T>(method: &str) -> Result<T, Failure> {
-    Err(Failure::Exception(format!(
-        "Gateway::{method}() can be called only while an event of a client is handled; name the client in \
-         another method, such as sendToClient()"
-    )))
+fn current(method: &str) -> Result<ClientId, Failure> {
+    worker::current().ok_or_else(|| {
+        Failure::Exception(format!(
+            "Gateway::{method}() can be called only while an event of a client is handled; name the client in \
+             another method, such as sendToClient()"
+        ))
+    })
 }

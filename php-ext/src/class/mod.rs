@@ -8,6 +8,7 @@ mod query;
 mod send;
 mod session;
 mod truth;
+mod worker;
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -58,6 +59,7 @@ pub(crate) fn register() -> Result<()> {
         .property(property("persistentConnection", boolean(true)))
         .property(property("addressesCacheDisable", boolean(false)));
     class.register()?;
+    worker::register()?;
     if ini::aliases() {
         for alias in ALIASES {
             // SAFETY: the name is as long as told, and the class was registered just now.

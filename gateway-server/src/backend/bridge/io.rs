@@ -4,8 +4,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use gateway_wire::bridge::Reply;
 use gateway_wire::bridge::frame::{self, FrameTooLarge};
+use gateway_wire::bridge::{Reply, Told};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::backend::port::Stream;
@@ -38,6 +38,8 @@ pub(super) struct Connection {
     pub(super) socket: Box<dyn Stream>,
     input: BytesMut,
     output: Vec<u8>,
+    /// How much of `output` is written already.
+    written: usize,
     has_answered: bool,
     /// The last question came soon after an answer.
     is_quick: bool,
@@ -45,7 +47,8 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(socket: Box<dyn Stream>) -> Self {
-        Self { socket, input: BytesMut::new(), output: Vec::new(), has_answered: false, is_quick: false }
+        let (input, output) = (BytesMut::new(), Vec::new());
+        Self { socket, input, output, written: 0, has_answered: false, is_quick: false }
     }
 
     /// The next whole frame that has been read already.
@@ -111,6 +114,33 @@ impl Connection {
         Ok(false)
     }
 
+    /// Reads or writes, whichever can be done first. Nothing is lost when it is given up.
+    pub(super) async fn exchange(&mut self) -> Result<(), Ended> {
+        self.input.reserve(READ);
+        let has_output = self.has_output();
+        let (mut reader, mut writer) = tokio::io::split(&mut self.socket);
+        tokio::select! {
+            read = reader.read_buf(&mut self.input) => match read? {
+                0 => return Err(Ended::Closed),
+                _ => return Ok(()),
+            },
+            written = writer.write(&self.output[self.written..]), if has_output => self.written += written?,
+        }
+        if self.written == self.output.len() {
+            self.clear_output();
+        }
+        Ok(())
+    }
+
+    /// Something waits to be written.
+    pub(super) fn has_output(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    pub(super) fn tell(&mut self, told: &Told<'_>) -> Result<(), FrameTooLarge> {
+        told.encode(&mut self.output)
+    }
+
     pub(super) fn reply(&mut self, reply: &Reply) {
         if let Err(error) = reply.encode(&mut self.output) {
             self.reply_too_large(0, &error);
@@ -131,10 +161,15 @@ impl Connection {
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), Ended> {
-        self.socket.write_all(&self.output).await?;
+        self.socket.write_all(&self.output[self.written..]).await?;
+        self.clear_output();
+        Ok(())
+    }
+
+    fn clear_output(&mut self) {
+        self.written = 0;
         self.output.clear();
         self.output.shrink_to(READ);
-        Ok(())
     }
 
     /// Sends what is left to say and waits until the peer has closed its side: closing over unread input would destroy

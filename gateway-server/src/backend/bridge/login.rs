@@ -34,7 +34,7 @@ async fn exchange(connection: &mut Connection, bridge: &Bridge) -> Result<Login,
 
     let content = connection.next_frame(frame::MAX_LOGIN).await?;
     let login = Login::decode(&content).map_err(|error| Ended::Refused(format!("a bad login: {error}")))?;
-    if login.role != Login::PHP {
+    if ![Login::PHP, Login::WORKER].contains(&&*login.role) {
         return Err(Ended::Refused("the login has a role that is not known here".to_owned()));
     }
     if !login.knows(bridge.secret.as_bytes(), &nonce) {

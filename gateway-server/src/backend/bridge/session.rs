@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gateway_wire::bridge::{Call, Reply, Request, frame};
+use gateway_wire::bridge::{Call, Login, Reply, Request, frame};
 use tracing::debug;
 
-use super::Bridge;
 use super::io::{Connection, Ended};
 use super::login::login;
 use super::producers::Place;
+use super::{Bridge, worker};
+use crate::backend::Backend;
 use crate::backend::port::Stream;
 use crate::ops::offence::{self, Offence};
 
@@ -19,11 +20,20 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 pub(in crate::backend) async fn serve(
     socket: Box<dyn Stream>,
     peer: Option<SocketAddr>,
-    bridge: &Bridge,
+    backend: &Backend,
     timeout: Duration,
 ) {
+    let bridge = &backend.bridge;
     let mut connection = Connection::new(socket);
     let ended = match login(&mut connection, bridge, timeout).await {
+        Ok(login) if login.role == Login::WORKER => {
+            let (result, last) = worker::serve(&mut connection, backend, timeout).await;
+            hang_up(connection, peer, result).await;
+            if let Some(last) = last {
+                worker::give_up(&last, backend).await;
+            }
+            return;
+        }
         Ok(login) => {
             let mut place = bridge.producers.take(login.producer).await;
             let result = session(&mut connection, bridge, &mut place).await;
@@ -32,6 +42,11 @@ pub(in crate::backend) async fn serve(
         }
         Err(ended) => Err(ended),
     };
+    hang_up(connection, peer, ended).await;
+}
+
+/// Says why, where that is the peer's fault.
+async fn hang_up(mut connection: Connection, peer: Option<SocketAddr>, ended: Result<(), Ended>) {
     let Err(ended) = ended else { return };
     match &ended {
         Ended::Closed | Ended::TakenOver | Ended::Io(_) => debug!(?peer, "a bridge ended: {ended}"),

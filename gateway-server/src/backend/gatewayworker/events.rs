@@ -37,7 +37,7 @@ impl Encoder {
 }
 
 /// `['get' => …, 'server' => …, 'cookie' => …]`
-fn server_data(handshake: &Handshake, peer: SocketAddr, gateway_port: u16) -> Vec<u8> {
+pub(in crate::backend) fn server_data(handshake: &Handshake, peer: SocketAddr, gateway_port: u16) -> Vec<u8> {
     let header =
         |name: &str| handshake.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &value[..]);
     let query_string = handshake.uri.split_once('?').map_or("", |(_, query)| query);

@@ -11,6 +11,7 @@ mod queries;
 mod register;
 mod worker;
 
+pub(super) use events::server_data;
 pub(super) use internal::serve as serve_internal;
 pub(super) use register::serve as serve_register;
 

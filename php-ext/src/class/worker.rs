@@ -1,0 +1,46 @@
+//! Class `GatewayEvents`, on which the worker runner in PHP is built. Programs have no need of it.
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use ext_php_rs::args::ArgInfoTables;
+use ext_php_rs::builders::ClassBuilder;
+use ext_php_rs::error::Result;
+use ext_php_rs::flags::MethodFlags;
+
+use super::method::methods;
+use crate::args::Text;
+use crate::settings::Settings;
+use crate::worker;
+
+/// As for class Gateway: the engine borrows it.
+static ARGUMENTS: AtomicPtr<ArgInfoTables> = AtomicPtr::new(ptr::null_mut());
+
+pub(super) fn register() -> Result<()> {
+    let mut class = ClassBuilder::new("GatewayEvents").registration(|_, arg_info| {
+        ARGUMENTS.store(Box::into_raw(Box::new(arg_info)), Ordering::Release);
+    });
+    for method in methods() {
+        class = class.method(method, MethodFlags::Public | MethodFlags::Static);
+    }
+    class.register()
+}
+
+methods! {
+    fn join(call, name: Text) {
+        let _ = call;
+        // The properties are those of class Gateway.
+        worker::join(Settings::of(ptr::null_mut())?, name.wire())
+    }
+
+    /// `[kind, client_id, server, session, body]`, null after a signal, or false when there is nothing more to come.
+    fn next(call) -> Zval {
+        let _ = call;
+        worker::next()
+    }
+
+    fn leave(call) {
+        let _ = call;
+        worker::leave()
+    }
+}

@@ -1,0 +1,148 @@
+//! This process as a worker: the connection for events, and the client whose event is being handled.
+
+use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
+
+use ext_php_rs::types::Zval;
+use ext_php_rs::zend::ExecutorGlobals;
+use gateway_link::{Next, Worker, WorkerLost};
+use gateway_wire::ClientId;
+use gateway_wire::bridge::{Event, EventKind, MAX_WORKER_NAME};
+
+use crate::errors::Failure;
+use crate::settings::Settings;
+use crate::{process, values};
+
+thread_local! {
+    /// Not dropped with the thread: the system closes it, and a forked child has no part in it.
+    static WORKER: RefCell<ManuallyDrop<Option<Worker>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+    static CURRENT: Cell<Option<ClientId>> = const { Cell::new(None) };
+}
+
+/// The client whose event is being handled.
+pub(crate) fn current() -> Option<ClientId> {
+    CURRENT.get()
+}
+
+/// Joins, again if it has joined before.
+pub(crate) fn join(settings: Settings, name: &[u8]) -> Result<(), Failure> {
+    let timeout = settings.timeout()?;
+    let name = match std::str::from_utf8(name) {
+        Ok(name) if (1..=MAX_WORKER_NAME).contains(&name.len()) => name,
+        _ => {
+            return Err(Failure::Exception(format!(
+                "a worker's name must be UTF-8 of 1 to {MAX_WORKER_NAME} bytes"
+            )));
+        }
+    };
+    forget();
+    // Whatever gateway.on_error says: the runner has to know.
+    let joined = settings.with_target(|target| {
+        Worker::join(target, name, timeout).map_err(|error| Failure::Exception(error.to_string()))
+    })?;
+    WORKER.with_borrow_mut(|worker| **worker = Some(joined));
+    Ok(())
+}
+
+/// The next event, after the one before it has been handled. Null when a signal has come, so that PHP can run its
+/// handlers; false when this worker has left and has handled everything.
+pub(crate) fn next() -> Result<Zval, Failure> {
+    CURRENT.set(None);
+    if let Some(taken) = with_worker(take)? {
+        return given(taken);
+    }
+    with_worker(Worker::read)?;
+    if let Some(taken) = with_worker(take)? {
+        return given(taken);
+    }
+    let is_about_to_go = with_worker(|worker| Ok(worker.is_leaving() && worker.is_behind()))?;
+    if is_about_to_go {
+        // Another worker has these clients once this is told; what it sends must come after what was sent here.
+        process::end_request()?;
+    }
+    with_worker(|worker| {
+        worker.all_done()?;
+        worker.wait(|| ExecutorGlobals::get().vm_interrupt.value)
+    })?;
+    with_worker(take)?.map_or_else(|| Ok(Zval::null()), given)
+}
+
+/// Wants no more events than those on their way.
+pub(crate) fn leave() -> Result<(), Failure> {
+    with_worker(Worker::leave)
+}
+
+/// What has arrived.
+enum Taken {
+    Event(Result<Zval, Failure>),
+    End,
+}
+
+fn take(worker: &mut Worker) -> Result<Option<Taken>, WorkerLost> {
+    Ok(match worker.take()? {
+        Next::Nothing => None,
+        Next::Event(event) => {
+            CURRENT.set(Some(event.client));
+            Some(Taken::Event(show(&event)))
+        }
+        Next::End => Some(Taken::End),
+    })
+}
+
+/// The worker is not borrowed here: warnings may run code of the program.
+fn given(taken: Taken) -> Result<Zval, Failure> {
+    match taken {
+        Taken::Event(event) => event,
+        Taken::End => {
+            process::end_request()?;
+            with_worker(Worker::all_done)?;
+            let mut nothing = Zval::new();
+            nothing.set_bool(false);
+            Ok(nothing)
+        }
+    }
+}
+
+/// `[kind, client_id, server, session, body]`
+fn show(event: &Event<'_>) -> Result<Zval, Failure> {
+    let kind: &[u8] = match event.kind {
+        EventKind::Connect => b"connect",
+        EventKind::Handshake => b"handshake",
+        EventKind::Message => b"message",
+        EventKind::Close => b"close",
+    };
+    let client_id = event.client.to_hex();
+    let gateway = event.client.node.ip().to_string();
+    let server: [(&[u8], Zval); 5] = [
+        (b"REMOTE_ADDR", values::string(event.remote_address.as_bytes())),
+        (b"REMOTE_PORT", values::long(event.remote_port.into())),
+        (b"GATEWAY_ADDR", values::string(gateway.as_bytes())),
+        (b"GATEWAY_PORT", values::long(event.gateway_port.into())),
+        (b"GATEWAY_CLIENT_ID", values::string(&client_id)),
+    ];
+    let parts = [
+        values::string(kind),
+        values::string(&client_id),
+        values::map(server.into_iter().map(Ok))?.0,
+        values::string(event.session),
+        values::string(event.body),
+    ];
+    Ok(values::list(parts.into_iter())?.0)
+}
+
+fn with_worker<T>(then: impl FnOnce(&mut Worker) -> Result<T, WorkerLost>) -> Result<T, Failure> {
+    WORKER.with_borrow_mut(|worker| match worker.as_mut().filter(|worker| worker.is_own()) {
+        Some(worker) => then(worker).map_err(|lost| Failure::Exception(lost.to_string())),
+        None => Err(Failure::Exception("this process has not joined as a worker".to_owned())),
+    })
+}
+
+/// What a parent has joined is left as it is: its memory may be in any state, and its descriptor is closed already.
+fn forget() {
+    let old = WORKER.with_borrow_mut(|worker| worker.take());
+    if let Some(old) = old
+        && !old.is_own()
+    {
+        std::mem::forget(old);
+    }
+}

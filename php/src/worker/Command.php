@@ -1,0 +1,56 @@
+<?php
+
+namespace PushGateway\Worker;
+
+/** The command line. */
+final class Command
+{
+    private const HELP = <<<'TEXT'
+        gateway-worker start FILE [--option=value …]   handles events by the class in FILE, until it is told to stop
+        gateway-worker status [--pid-file=FILE]        shows the processes
+        gateway-worker reload [--pid-file=FILE]        replaces one process after the other, with the code as it is now
+        gateway-worker stop [--pid-file=FILE]          lets every process handle what it has, then ends
+
+        --count=N          processes (1)
+        --handler=CLASS    the class in FILE with onMessage() and so on (Events)
+        --register=ADDRESS the server's register address (gateway.register_address of php.ini)
+        --name=NAME        of these workers, in the server's log (gateway-worker)
+        --pid-file=FILE    (gateway-worker.pid in the temporary directory)
+        --stop-timeout=S   seconds that a process may take to handle what it has (30)
+
+        The secret is gateway.secret_key of php.ini, or the environment's GATEWAY_SECRET_KEY.
+        Signals to the first process: SIGTERM and SIGINT stop, SIGUSR1 reloads.
+
+        TEXT;
+
+    /** @param list<string> $arguments */
+    public static function run(array $arguments): int
+    {
+        try {
+            foreach (['gateway', 'pcntl', 'posix'] as $extension) {
+                if (!extension_loaded($extension)) {
+                    throw new UsageError("PHP's extension $extension is not loaded: put extension=$extension in php.ini");
+                }
+            }
+            $options = Options::parse($arguments);
+            $running = new PidFile($options->pidFile);
+            switch ($options->command) {
+                case 'start':
+                    return (new Master($options, $running))->run();
+                case 'stop':
+                    return $running->signal(SIGTERM);
+                case 'reload':
+                    return $running->signal(SIGUSR1);
+                case 'status':
+                    echo $running->status();
+                    return 0;
+                default:
+                    echo self::HELP;
+                    return 0;
+            }
+        } catch (UsageError $error) {
+            fwrite(STDERR, "gateway-worker: {$error->getMessage()}\n");
+            return 2;
+        }
+    }
+}

@@ -1,0 +1,12 @@
+<?php
+
+namespace PushGateway\Worker;
+
+/** Lines on the standard error output. */
+final class Log
+{
+    public static function write(string $message): void
+    {
+        fwrite(STDERR, date('c') . ' gateway-worker[' . getmypid() . "] $message\n");
+    }
+}

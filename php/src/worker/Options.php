@@ -1,0 +1,73 @@
+<?php
+
+namespace PushGateway\Worker;
+
+final class Options
+{
+    public string $command = 'help';
+    public string $file = '';
+    public int $count = 1;
+    public string $handler = 'Events';
+    public ?string $register = null;
+    public string $name = 'gateway-worker';
+    public string $pidFile;
+    public int $stopTimeout = 30;
+
+    private function __construct()
+    {
+        $this->pidFile = sys_get_temp_dir() . '/gateway-worker.pid';
+    }
+
+    /** @param list<string> $arguments */
+    public static function parse(array $arguments): self
+    {
+        $options = new self();
+        $words = [];
+        foreach ($arguments as $argument) {
+            if (str_starts_with($argument, '--')) {
+                $options->set($argument);
+            } else {
+                $words[] = $argument;
+            }
+        }
+        $options->command = $words[0] ?? 'help';
+        if (!in_array($options->command, ['start', 'stop', 'reload', 'status', 'help'], true)) {
+            throw new UsageError("there is no command {$options->command}; gateway-worker help names them");
+        }
+        if ($options->command === 'start') {
+            $file = realpath($words[1] ?? '');
+            if (!isset($words[1]) || $file === false || !is_file($file)) {
+                throw new UsageError('start needs the file with the handler class, such as Events.php');
+            }
+            $options->file = $file;
+        }
+        return $options;
+    }
+
+    private function set(string $argument): void
+    {
+        [$name, $value] = explode('=', substr($argument, 2), 2) + [1 => null];
+        if ($name === 'help') {
+            return;
+        }
+        if ($value === null || $value === '') {
+            throw new UsageError("--$name needs a value: --$name=…");
+        }
+        match ($name) {
+            'count' => $this->count = self::number($name, $value, 1024),
+            'handler' => $this->handler = ltrim($value, '\\'),
+            'register' => $this->register = $value,
+            'name' => $this->name = $value,
+            'pid-file' => $this->pidFile = $value,
+            'stop-timeout' => $this->stopTimeout = self::number($name, $value, 86400),
+            default => throw new UsageError("there is no option --$name; gateway-worker help names them"),
+        };
+    }
+
+    private static function number(string $name, string $value, int $most): int
+    {
+        $options = ['options' => ['min_range' => 1, 'max_range' => $most]];
+        $number = filter_var($value, FILTER_VALIDATE_INT, $options);
+        return $number !== false ? $number : throw new UsageError("--$name must be a number from 1 to $most");
+    }
+}

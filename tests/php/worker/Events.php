@@ -1,0 +1,64 @@
+<?php
+
+/** Does what a client's message says, and keeps a diary in the file that DIARY names. */
+class Events
+{
+    public static function onWorkerStart($worker)
+    {
+        self::note("start $worker->id");
+    }
+
+    public static function onConnect($client_id)
+    {
+        self::note("connect $client_id");
+        $_SESSION['messages'] = 0;
+        Gateway::sendToCurrentClient(json_encode(['type' => 'init', 'client_id' => $client_id, 'worker' => getmypid()]));
+    }
+
+    public static function onWebSocketConnect($client_id, $data)
+    {
+        $_SESSION['room'] = $data['get']['room'] ?? null;
+        $_SESSION['agent'] = $data['server']['HTTP_X_AGENT'] ?? null;
+    }
+
+    public static function onMessage($client_id, $message)
+    {
+        $_SESSION['messages']++;
+        self::note("message $client_id $message");
+        switch ($message) {
+            case 'throw':
+                throw new LogicException('thrown by the handler');
+            case 'exit':
+                exit(3);
+            case 'fatal':
+                ini_set('memory_limit', '32M');
+                self::note(str_repeat('x', 1 << 30));
+                break;
+            case 'close':
+                Gateway::closeCurrentClient('bye');
+                return;
+        }
+        Gateway::sendToCurrentClient(json_encode([
+            'message' => $message,
+            'session' => $_SESSION,
+            'server' => $_SERVER,
+            'worker' => getmypid(),
+            'version' => defined('VERSION') ? VERSION : 0,
+        ]));
+    }
+
+    public static function onClose($client_id)
+    {
+        self::note("close $client_id after {$_SESSION['messages']}");
+    }
+
+    public static function onWorkerStop($worker)
+    {
+        self::note("stop $worker->id");
+    }
+
+    private static function note(string $line): void
+    {
+        file_put_contents(getenv('DIARY'), "$line\n", FILE_APPEND);
+    }
+}

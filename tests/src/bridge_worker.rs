@@ -1,0 +1,74 @@
+//! What a worker of ours says on the register port, said by the test itself.
+
+use std::net::SocketAddr;
+
+use anyhow::bail;
+use gateway_wire::bridge::{EventKind, Login, PREFACE, Reply, Said, Told, frame};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::{new_producer, soon};
+
+pub struct BridgeWorker {
+    socket: TcpStream,
+    input: Vec<u8>,
+}
+
+impl BridgeWorker {
+    /// Logs in, and does not join yet.
+    pub async fn connect(register: SocketAddr) -> anyhow::Result<Self> {
+        let socket = soon("connecting", TcpStream::connect(register)).await??;
+        socket.set_nodelay(true)?;
+        let mut worker = Self { socket, input: Vec::new() };
+        worker.write(&PREFACE).await?;
+        let Reply::Hello { nonce, .. } = Reply::decode(&worker.frame().await?)? else { bail!("no hello") };
+        let mut login = Vec::new();
+        Login::new(Login::WORKER, new_producer(), b"", &nonce).encode(&mut login)?;
+        worker.write(&login).await?;
+        let Reply::Welcome { .. } = Reply::decode(&worker.frame().await?)? else { bail!("no welcome") };
+        Ok(worker)
+    }
+
+    pub async fn say(&mut self, said: &Said<'_>) -> anyhow::Result<()> {
+        let mut bytes = Vec::new();
+        said.encode(&mut bytes)?;
+        self.write(&bytes).await
+    }
+
+    /// The next event: number, kind and body.
+    pub async fn told(&mut self) -> anyhow::Result<(u64, EventKind, Vec<u8>)> {
+        match Told::decode(&self.frame().await?)? {
+            Told::Event(event) => Ok((event.number, event.kind, event.body.to_vec())),
+            Told::End => bail!("the end instead of an event"),
+        }
+    }
+
+    /// The reason for which it is closed.
+    pub async fn refused(&mut self) -> anyhow::Result<String> {
+        match Reply::decode(&self.frame().await?)? {
+            Reply::Error { seq: 0, message } => Ok(message),
+            other => bail!("{other:?} instead of an error"),
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(soon("writing", self.socket.write_all(bytes)).await??)
+    }
+
+    async fn frame(&mut self) -> anyhow::Result<Vec<u8>> {
+        soon("a frame", async {
+            loop {
+                if let Some(length) = frame::content_length(&self.input, frame::MAX_REPLY)? {
+                    let rest = self.input.split_off(frame::HEADER + length);
+                    return Ok(std::mem::replace(&mut self.input, rest).split_off(frame::HEADER));
+                }
+                let mut more = [0; 4096];
+                match self.socket.read(&mut more).await? {
+                    0 => bail!("the server closed the connection"),
+                    length => self.input.extend_from_slice(&more[..length]),
+                }
+            }
+        })
+        .await?
+    }
+}

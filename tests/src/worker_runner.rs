@@ -1,0 +1,65 @@
+//! Our own worker runner, with the extension, on a server of ours.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::process_group::ProcessGroup;
+use crate::{extension, root};
+
+/// Killed when dropped.
+pub struct WorkerRunner {
+    processes: ProcessGroup,
+    data: tempfile::TempDir,
+}
+
+impl WorkerRunner {
+    /// Starts so many workers, which handle events as tests/php/worker/Events.php says.
+    pub async fn start(register: SocketAddr, count: usize) -> anyhow::Result<Self> {
+        let data = tempfile::tempdir()?;
+        let mut command = Self::command(&data, "start")?;
+        command
+            .arg(root().join("tests/php/worker/Events.php"))
+            .arg(format!("--count={count}"))
+            .arg(format!("--register={register}"))
+            .env("DIARY", data.path().join("diary"));
+        let (processes, _) = ProcessGroup::start(command, "starts").await?;
+        Ok(Self { processes, data })
+    }
+
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        Ok(kill(Pid::from_raw(self.processes.leader().try_into()?), signal)?)
+    }
+
+    /// What `gateway-worker status` prints, or what it complains of.
+    pub async fn status(&self) -> anyhow::Result<String> {
+        let mut command = tokio::process::Command::from(Self::command(&self.data, "status")?);
+        let output = command.output().await?;
+        let text = if output.status.success() { output.stdout } else { output.stderr };
+        Ok(String::from_utf8(text)?)
+    }
+
+    /// What the workers did, a line each.
+    pub fn diary(&self) -> anyhow::Result<Vec<String>> {
+        match std::fs::read_to_string(self.data.path().join("diary")) {
+            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn command(data: &tempfile::TempDir, word: &str) -> anyhow::Result<Command> {
+        // With the machine's configuration: on Debian posix is a module that it loads.
+        let mut command = Command::new("php");
+        command
+            .arg("-d")
+            .arg(format!("extension={}", extension()?.display()))
+            .args(["-d", "error_reporting=-1", "-d", "display_errors=stderr"])
+            .arg(root().join("php/bin/gateway-worker"))
+            .arg(word)
+            .arg(format!("--pid-file={}", data.path().join("pid").display()));
+        Ok(command)
+    }
+}

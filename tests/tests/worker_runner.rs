@@ -1,0 +1,183 @@
+//! The worker runner of the composer package: the events of our server's clients, handled without Workerman.
+
+use gateway_tests::{Client, Greeted, Server, WorkerRunner, eventually};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+async fn start(server: &mut Server, count: usize) -> anyhow::Result<WorkerRunner> {
+    let runner = WorkerRunner::start(server.register[0], count).await?;
+    for _ in 0..count {
+        server.logs("a worker joined").await?;
+    }
+    Ok(runner)
+}
+
+async fn ask(client: &mut Client, text: &str) -> anyhow::Result<Value> {
+    client.send(Message::text(text)).await?;
+    Ok(serde_json::from_str(&client.text().await?)?)
+}
+
+/// How many lines of the diary begin so.
+fn count(runner: &WorkerRunner, beginning: &str) -> anyhow::Result<usize> {
+    Ok(runner.diary()?.iter().filter(|line| line.starts_with(beginning)).count())
+}
+
+#[tokio::test]
+async fn one_worker_handles_what_a_client_does() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let runner = start(&mut server, 1).await?;
+    let headers = [("x-agent", "test")];
+    let Greeted { mut client, .. } = Greeted::connect(server.websocket, "/?room=7", &headers).await?;
+    // Sent at once: the session is what the event before has left, however fast they follow.
+    for number in 1..=100 {
+        client.send(Message::text(format!("m{number}"))).await?;
+    }
+    for number in 1..=100 {
+        let answer: Value = serde_json::from_str(&client.text().await?)?;
+        assert_eq!(answer["message"], json!(format!("m{number}")));
+        assert_eq!(answer["session"], json!({"messages": number, "room": "7", "agent": "test"}));
+        assert_eq!(answer["server"]["GATEWAY_CLIENT_ID"], json!(client.id.to_string()));
+        assert_eq!(answer["server"]["GATEWAY_PORT"], json!(server.websocket.port()));
+        assert_eq!(answer["server"]["REMOTE_ADDR"], json!("127.0.0.1"));
+    }
+    // An exception ends the event alone, and closing says the last words first.
+    client.send(Message::text("throw")).await?;
+    assert_eq!(ask(&mut client, "still there").await?["session"]["messages"], json!(102));
+    client.send(Message::text("close")).await?;
+    assert_eq!(client.text().await?, "bye");
+    client.closed().await?;
+    let closed = format!("close {} after 103", client.id);
+    eventually("onClose", 1, async || count(&runner, &closed)).await
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_is_started_anew_and_no_event_is_handled_twice() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let runner = start(&mut server, 1).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    let mut worker = ask(&mut client, "hello").await?["worker"].clone();
+    for ending in ["exit", "fatal", "kill"] {
+        if ending == "kill" {
+            let pid = worker.as_i64().unwrap_or_default();
+            kill(Pid::from_raw(pid.try_into()?), Signal::SIGKILL)?;
+        } else {
+            client.send(Message::text(ending)).await?;
+        }
+        // What follows waits for the next process.
+        let answer = ask(&mut client, &format!("after {ending}")).await?;
+        assert_ne!(answer["worker"], worker);
+        worker = answer["worker"].clone();
+    }
+    for message in ["exit", "fatal", "after exit", "after fatal", "after kill"] {
+        assert_eq!(count(&runner, &format!("message {} {message}", client.id))?, 1, "{message}");
+    }
+    let status = runner.status().await?;
+    assert!(status.contains(&format!(" {worker} serving")), "{status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reload_replaces_every_process_and_loses_nothing() -> anyhow::Result<()> {
+    const CLIENTS: usize = 10;
+    const ROUNDS: usize = 200;
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let runner = start(&mut server, 2).await?;
+    let mut clients = Vec::new();
+    let mut before = std::collections::BTreeSet::new();
+    for _ in 0..CLIENTS {
+        let mut client = Client::connect(server.websocket).await?;
+        before.insert(ask(&mut client, "hello").await?["worker"].as_i64());
+        clients.push(client);
+    }
+    assert_eq!(before.len(), 2);
+    runner.signal(Signal::SIGUSR1)?;
+    for round in 0..ROUNDS {
+        for client in &mut clients {
+            client.send(Message::text(format!("m{round}"))).await?;
+        }
+        for client in &mut clients {
+            let answer: Value = serde_json::from_str(&client.text().await?)?;
+            assert_eq!(answer["message"], json!(format!("m{round}")));
+        }
+    }
+    eventually("old workers stop", 2, async || count(&runner, "stop ")).await?;
+    for client in &mut clients {
+        let worker = ask(client, "hello again").await?["worker"].as_i64();
+        assert!(!before.contains(&worker), "{worker:?} is an old one");
+        assert_eq!(count(&runner, &format!("message {} m", client.id))?, ROUNDS);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stop_handles_what_has_come_and_tells_of_the_end() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let runner = start(&mut server, 2).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    ask(&mut client, "hello").await?;
+    // A worker that waits for events wakes up at once.
+    let begun = std::time::Instant::now();
+    runner.signal(Signal::SIGTERM)?;
+    for _ in 0..2 {
+        server.logs("a worker has gone").await?;
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    eventually("onWorkerStop", 2, async || count(&runner, "stop ")).await?;
+    eventually("nobody runs", true, async || Ok(runner.status().await?.contains("no gateway-worker runs")))
+        .await
+}
+
+/// Of the processes that serve.
+async fn pids(runner: &WorkerRunner) -> anyhow::Result<Vec<Pid>> {
+    let status = runner.status().await?;
+    let serving = status.lines().filter(|line| line.contains(" serving "));
+    let pids = serving.filter_map(|line| line.split_whitespace().nth(1)?.parse().ok());
+    Ok(pids.map(Pid::from_raw).collect())
+}
+
+#[tokio::test]
+async fn kills_and_reloads_under_load_repeat_nothing_and_forget_no_close() -> anyhow::Result<()> {
+    const CLIENTS: usize = 20;
+    const ROUNDS: usize = 60;
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let runner = start(&mut server, 2).await?;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(Client::connect(server.websocket).await?);
+    }
+    let mut kills = 0;
+    for round in 0..ROUNDS {
+        for client in &mut clients {
+            client.send(Message::text(format!("m{round}"))).await?;
+        }
+        match round % 20 {
+            // Whichever serves just now; the other one, and the next, have its clients.
+            10 => {
+                if let Some(pid) = pids(&runner).await?.first() {
+                    kill(*pid, Signal::SIGKILL)?;
+                    kills += 1;
+                }
+            }
+            15 => runner.signal(Signal::SIGUSR1)?,
+            _ => {}
+        }
+    }
+    assert!(kills > 0);
+    let ids: Vec<_> = clients.iter().map(|client| client.id.to_string()).collect();
+    for client in clients {
+        client.leave().await?;
+    }
+    for id in &ids {
+        eventually("one onClose", 1, async || count(&runner, &format!("close {id}"))).await?;
+        assert_eq!(count(&runner, &format!("connect {id}"))?, 1);
+    }
+    let diary = runner.diary()?;
+    let messages: Vec<_> = diary.iter().filter(|line| line.starts_with("message ")).collect();
+    let different: std::collections::HashSet<_> = messages.iter().collect();
+    assert_eq!(messages.len(), different.len(), "a message was handled twice");
+    // At most the one that was being handled goes with its process.
+    assert!(messages.len() + kills >= CLIENTS * ROUNDS, "{} after {kills} kills", messages.len());
+    Ok(())
+}
