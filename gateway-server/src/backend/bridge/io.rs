@@ -124,7 +124,10 @@ impl Connection {
                 0 => return Err(Ended::Closed),
                 _ => return Ok(()),
             },
-            written = writer.write(&self.output[self.written..]), if has_output => self.written += written?,
+            written = writer.write(&self.output[self.written..]), if has_output => {
+                // A peer that has gone gets nothing more. What it said before is still to be read, and the end behind it.
+                self.written = written.map_or(self.output.len(), |written| self.written + written);
+            }
         }
         if self.written == self.output.len() {
             self.clear_output();
