@@ -24,7 +24,7 @@ impl Peer {
         let mut line = Vec::new();
         soon("addresses", self.0.read_until(b'\n', &mut line)).await??;
         match RegisterLine::decode(&line)? {
-            RegisterLine::BroadcastAddresses { addresses } => Ok(addresses),
+            RegisterLine::BroadcastAddresses { addresses, .. } => Ok(addresses),
             other => anyhow::bail!("{other:?} instead of addresses"),
         }
     }

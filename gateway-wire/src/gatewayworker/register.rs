@@ -30,6 +30,9 @@ pub enum RegisterLine {
     BroadcastAddresses {
         #[serde(deserialize_with = "json::values")]
         addresses: Vec<String>,
+        /// Our server says so, which PHP's classes overlook: whoever can should speak the bridge with it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        bridge: bool,
     },
 }
 
@@ -78,7 +81,7 @@ const SECRET: &[u8] = b"secret";
 mod tests {
     use super::*;
 
-    fn lines() -> [(RegisterLine, &'static str); 4] {
+    fn lines() -> [(RegisterLine, &'static str); 5] {
         [
             (
                 RegisterLine::WorkerConnect { secret_key: "s".to_owned() },
@@ -95,8 +98,13 @@ mod tests {
             (
                 RegisterLine::BroadcastAddresses {
                     addresses: vec!["127.0.0.1:2900".to_owned(), "127.0.0.1:2901".to_owned()],
+                    bridge: false,
                 },
                 r#"{"event":"broadcast_addresses","addresses":["127.0.0.1:2900","127.0.0.1:2901"]}"#,
+            ),
+            (
+                RegisterLine::BroadcastAddresses { addresses: Vec::new(), bridge: true },
+                r#"{"event":"broadcast_addresses","addresses":[],"bridge":true}"#,
             ),
         ]
     }
@@ -118,7 +126,10 @@ mod tests {
         );
         assert_eq!(
             RegisterLine::decode(br#"{"event":"broadcast_addresses","addresses":{"0":"a:1","2":"b:2"}}"#),
-            Ok(RegisterLine::BroadcastAddresses { addresses: vec!["a:1".to_owned(), "b:2".to_owned()] })
+            Ok(RegisterLine::BroadcastAddresses {
+                addresses: vec!["a:1".to_owned(), "b:2".to_owned()],
+                bridge: false
+            })
         );
     }
 

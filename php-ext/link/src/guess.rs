@@ -13,6 +13,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use gateway_wire::bridge::PREFACE;
 use socket2::{SockAddr, Socket};
 
 use crate::cluster::{self, Found, News};
@@ -108,7 +109,7 @@ impl Guess<'_> {
         };
         // Where it is slow to connect now, though it was not just before, the first connection is the better hope.
         let soon = self.deadline.min(Instant::now() + patience);
-        let register = self.ask(soon).ok();
+        let register = self.ask(true, soon).ok();
         match register {
             Some(register) => self.race(is_open.then_some(bridge), register, patience),
             None if is_open => Ok(Answer::Gateway(bridge)),
@@ -118,15 +119,21 @@ impl Guess<'_> {
 
     /// Whoever else could answer.
     pub(crate) fn register_alone(&self) -> Result<Answer, Reason> {
-        self.race(None, self.ask(self.deadline)?, Duration::ZERO)
+        self.race(None, self.ask(false, self.deadline)?, Duration::ZERO)
     }
 
-    fn ask(&self, deadline: Instant) -> Result<Asked, Reason> {
+    fn ask(&self, is_open: bool, deadline: Instant) -> Result<Asked, Reason> {
         let secret = std::str::from_utf8(self.secret).map_err(|_| Reason::SecretIsNotText)?.to_owned();
         let socket = connect::connect(self.place, deadline)?;
         // The line is short, and the socket empty.
         (&*socket).write_all(&cluster::greeting(&secret))?;
-        Ok(Asked { socket, inbox: Inbox::default(), secret })
+        Ok(Asked { socket, inbox: Inbox::default(), secret, is_open })
+    }
+
+    fn call_again(&self) -> Result<Watched<Socket>, Reason> {
+        let socket = connect::connect(self.place, self.deadline)?;
+        (&*socket).write_all(&PREFACE)?;
+        Ok(socket)
     }
 
     fn race(
@@ -152,10 +159,14 @@ impl Guess<'_> {
             match asked.take().map(Asked::read) {
                 Some(Heard::Nothing(still)) => asked = Some(still),
                 Some(Heard::Answer(asked, News::Gateways(gateways))) => {
-                    let Asked { socket, inbox, secret } = asked;
+                    let Asked { socket, inbox, secret, .. } = asked;
                     let place = self.place.clone();
                     let found = Found { place, socket, inbox, gateways, secret, bridge };
                     return Ok(Answer::Register(Box::new(found)));
+                }
+                // It was slow, or its connection was lost on the way.
+                Some(Heard::Answer(_, News::Replaced)) => {
+                    return bridge.map_or_else(|| self.call_again(), Ok).map(Answer::Gateway);
                 }
                 Some(Heard::Answer(_, News::Nonsense(why))) => return Err(Reason::NotAGateway(why)),
                 Some(Heard::Answer(..) | Heard::End) => {
@@ -177,6 +188,8 @@ struct Asked {
     socket: Watched<Socket>,
     inbox: Inbox,
     secret: String,
+    /// It may turn out to be a gateway of ours.
+    is_open: bool,
 }
 
 enum Heard {
@@ -194,7 +207,7 @@ impl Asked {
             Look::End => Heard::End,
             Look::Broken => Heard::Broken,
             Look::Something => match self.inbox.fill(&mut &*self.socket) {
-                Ok(1..) => match cluster::newest(&mut self.inbox) {
+                Ok(1..) => match cluster::newest(&mut self.inbox, self.is_open) {
                     Some(news) => Heard::Answer(self, news),
                     None => Heard::Nothing(self),
                 },

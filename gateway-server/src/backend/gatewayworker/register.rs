@@ -85,7 +85,7 @@ async fn converse(
                     changed.map_err(|_| crate::shard::Stopped)?;
                     let addresses = service.addresses(&changes.borrow_and_update());
                     let mut bytes = Vec::new();
-                    RegisterLine::BroadcastAddresses { addresses }.encode(&mut bytes);
+                    RegisterLine::BroadcastAddresses { addresses, bridge: true }.encode(&mut bytes);
                     socket.write_all(&bytes).await?;
                 }
             }

@@ -89,7 +89,7 @@ impl Register {
         }
         match &mut self.phase {
             Phase::Listening { socket, inbox } => match inbox.fill(&mut &**socket) {
-                Ok(1..) => newest(inbox),
+                Ok(1..) => newest(inbox, self.told.probes),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
                 Ok(0) | Err(_) => Some(self.lost(epoll)),
             },
@@ -187,7 +187,8 @@ pub(crate) fn greeting(secret: &str) -> Vec<u8> {
 }
 
 /// What the last whole line says, of those that have arrived.
-pub(crate) fn newest(inbox: &mut Inbox) -> Option<News> {
+/// Where a gateway of ours is `welcome` it is told from a register by what it says itself.
+pub(crate) fn newest(inbox: &mut Inbox, welcome: bool) -> Option<News> {
     let mut news = None;
     loop {
         let length = match line_length(inbox.unread(), MAX_ADDRESSES_LINE) {
@@ -196,7 +197,8 @@ pub(crate) fn newest(inbox: &mut Inbox) -> Option<News> {
             Err(error) => return Some(News::Nonsense(error.to_string())),
         };
         news = Some(match RegisterLine::decode(inbox.take(length)) {
-            Ok(RegisterLine::BroadcastAddresses { addresses }) => match parse(&addresses) {
+            Ok(RegisterLine::BroadcastAddresses { bridge: true, .. }) if welcome => News::Replaced,
+            Ok(RegisterLine::BroadcastAddresses { addresses, .. }) => match parse(&addresses) {
                 Ok(gateways) => News::Gateways(gateways),
                 Err(why) => return Some(News::Nonsense(why)),
             },

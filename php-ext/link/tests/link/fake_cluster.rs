@@ -128,7 +128,7 @@ impl RegisterState {
 pub(crate) fn line(gateways: &[&FakeGateway]) -> Vec<u8> {
     let addresses = gateways.iter().map(|gateway| gateway.address.to_string()).collect();
     let mut line = Vec::new();
-    RegisterLine::BroadcastAddresses { addresses }.encode(&mut line);
+    RegisterLine::BroadcastAddresses { addresses, bridge: false }.encode(&mut line);
     line
 }
 
