@@ -127,6 +127,16 @@ fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
     }
 }
 
+/// Bytes written to a TCP socket that the system has not sent at all. None, for other sockets.
+pub(crate) fn unsent(socket: RawFd) -> usize {
+    /// SIOCOUTQNSD of linux/sockios.h
+    const UNSENT: libc::Ioctl = 0x894b;
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: this request writes one int, which `bytes` is.
+    let result = unsafe { libc::ioctl(socket, UNSENT, &raw mut bytes) };
+    if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

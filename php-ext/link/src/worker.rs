@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::frame::{self, HEADER, MAX_REPLY};
 use gateway_wire::bridge::{Event, Login, Producer, Said, Told};
@@ -16,6 +16,8 @@ use crate::guess::Known;
 use crate::inbox::Inbox;
 use crate::poll::{self, Interest};
 use crate::{Failure, LinkError, Reason, Target, Unreachable};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub struct Worker {
@@ -108,6 +110,7 @@ impl Worker {
         };
         let done = self.taken;
         self.say(&Said::Progress { taken: number, done })?;
+        self.wait_until_sent()?;
         (self.taken, self.done) = (number, done);
         match Told::decode(&self.inbox.take(HEADER + length)[HEADER..]).map_err(lost)? {
             Told::Event(event) => Ok(Next::Event(event)),
@@ -143,9 +146,22 @@ impl Worker {
         }
     }
 
+    /// What the system holds back, because much is on its way, would go with a process that is killed: others would then
+    /// be given an event that had been handled.
+    fn wait_until_sent(&self) -> Result<(), WorkerLost> {
+        const PAUSE: Duration = Duration::from_micros(100);
+        let deadline = Instant::now() + PATIENCE;
+        while poll::unsent(self.socket.as_raw_fd()) > 0 {
+            if Instant::now() >= deadline {
+                return Err(lost("the gateway does not take what it is told"));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
     /// These frames are small, and the gateway reads them whatever else it does.
     fn say(&mut self, said: &Said<'_>) -> Result<(), WorkerLost> {
-        const PATIENCE: Duration = Duration::from_secs(30);
         let mut bytes = Vec::with_capacity(32);
         said.encode(&mut bytes).map_err(lost)?;
         let mut left = &bytes[..];
