@@ -66,8 +66,10 @@ impl OriginalGateway {
         let data = tempfile::tempdir()?;
         let mut command = Command::new("php");
         command
-            .arg(root().join("tests/php/gatewayworker/gateway.php"))
+            .arg(root().join("tests/php/gatewayworker/role.php"))
             .arg("start")
+            .env("ROLE", "gateway")
+            .env("SECRET", "")
             .env("WEBSOCKET", websocket.to_string())
             .env("REGISTER", register.to_string())
             .env("INTERNAL", internal.port().to_string())
