@@ -9,6 +9,7 @@
 #   make bench         load on the server, beside others (scripts/bench-peers gets them); writes docs/performance.md
 #   make bench-parts   encoding, decoding and hot parts of a shard, alone
 #   make bench-php     what a call costs PHP, beside GatewayWorker's client where its sources are present
+#   make bench-workers  messages through an echoing Events.php, beside GatewayWorker where its sources are present
 #   make build         build server and extension, optimised
 #   make pecl          the extension's package for `pecl install`, in target/pecl/
 #   make check         formatting and lints only
@@ -18,7 +19,7 @@ CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test fuzz test-install test-roots valgrind bench bench-parts bench-php build pecl check clean
+.PHONY: demo test fuzz test-install test-roots valgrind bench bench-parts bench-php bench-workers build pecl check clean
 
 demo: build
 	@scripts/demo
@@ -61,6 +62,10 @@ bench-parts:
 bench-php: build
 	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \
 		$(CARGO) bench --quiet --locked -p gateway-tests --bench php
+
+bench-workers: build
+	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \
+		$(CARGO) bench --quiet --locked -p gateway-tests --bench workers
 
 pecl:
 	@scripts/setup pecl

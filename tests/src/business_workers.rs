@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
 
+use crate::original_role::{Roles, events};
 use crate::process_group::ProcessGroup;
-use crate::root;
 
 /// Stopped when dropped.
 pub struct BusinessWorkers {
@@ -16,16 +15,19 @@ pub struct BusinessWorkers {
 impl BusinessWorkers {
     /// Starts so many, which handle events as tests/php/gatewayworker/Conversation.php says.
     pub async fn start(register: SocketAddr, count: usize, secret: &str) -> anyhow::Result<Self> {
+        Self::start_with(events("Conversation.php"), register, count, secret).await
+    }
+
+    /// They handle events as the file says.
+    pub async fn start_with(
+        events: PathBuf,
+        register: SocketAddr,
+        count: usize,
+        secret: &str,
+    ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
-        let mut command = Command::new("php");
-        command
-            .arg(root().join("tests/php/gatewayworker/workers.php"))
-            .arg("start")
-            .env("REGISTER", register.to_string())
-            .env("WORKERS", count.to_string())
-            .env("SECRET_KEY", secret)
-            .env("STACK_DATA", data.path());
-        let (processes, _) = ProcessGroup::start(command, "Start success").await?;
+        let roles = Roles { names: "worker", register, secret, gateway: None, events, workers: count };
+        let processes = roles.start(data.path()).await?;
         Ok(Self { _processes: processes, data })
     }
 

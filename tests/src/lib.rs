@@ -14,6 +14,7 @@ mod kernel;
 mod network;
 mod original;
 mod original_cluster;
+mod original_role;
 mod php;
 mod php_calls;
 mod php_peer;

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
 
+use crate::original_role::{Roles, events};
 use crate::process_group::ProcessGroup;
-use crate::{Client, eventually, root};
+use crate::{Client, eventually};
 
 /// Where its sources are, or which variable is missing.
 const SOURCES: [&str; 4] =
@@ -16,7 +16,7 @@ pub struct OriginalStack {
     pub websocket: SocketAddr,
     pub register: SocketAddr,
     _processes: ProcessGroup,
-    data: PathBuf,
+    _data: tempfile::TempDir,
 }
 
 impl OriginalStack {
@@ -25,31 +25,29 @@ impl OriginalStack {
         SOURCES.into_iter().find(|name| std::env::var_os(name).is_none())
     }
 
-    /// Starts it and waits until it serves.
+    /// Starts it with one worker that tells each client who it is, and waits until it serves.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(events("Events.php"), 1).await
+    }
+
+    /// So many workers handle events as the file says.
+    pub async fn start_with(events: PathBuf, workers: usize) -> anyhow::Result<Self> {
         let [websocket, register, internal] = [free_port()?, free_port()?, free_port()?];
-        let data = std::env::temp_dir().join(format!("original-stack-{}", register.port()));
-        std::fs::create_dir_all(&data)?;
-        let mut command = Command::new("php");
-        command
-            .arg(root().join("tests/php/gatewayworker/start.php"))
-            .arg("start")
-            .env("WEBSOCKET", websocket.to_string())
-            .env("REGISTER", register.to_string())
-            .env("INTERNAL", internal.port().to_string())
-            .env("STACK_DATA", &data);
-        let (processes, _) = ProcessGroup::start(command, "Start success").await?;
-        let stack = Self { websocket, register, _processes: processes, data };
+        let data = tempfile::tempdir()?;
+        let roles = Roles {
+            names: "register,gateway,worker",
+            register,
+            secret: "",
+            gateway: Some((websocket, internal)),
+            events,
+            workers,
+        };
+        let processes = roles.start(data.path()).await?;
+        let stack = Self { websocket, register, _processes: processes, _data: data };
         // Its worker says who a client is once it is connected; a client that comes earlier is closed.
         eventually("GatewayWorker serves", true, async || Ok(Client::connect(websocket).await.is_ok()))
             .await?;
         Ok(stack)
-    }
-}
-
-impl Drop for OriginalStack {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.data);
     }
 }
 
@@ -64,17 +62,15 @@ impl OriginalGateway {
     pub async fn start(register: SocketAddr) -> anyhow::Result<Self> {
         let [websocket, internal] = [free_port()?, free_port()?];
         let data = tempfile::tempdir()?;
-        let mut command = Command::new("php");
-        command
-            .arg(root().join("tests/php/gatewayworker/role.php"))
-            .arg("start")
-            .env("ROLE", "gateway")
-            .env("SECRET", "")
-            .env("WEBSOCKET", websocket.to_string())
-            .env("REGISTER", register.to_string())
-            .env("INTERNAL", internal.port().to_string())
-            .env("STACK_DATA", data.path());
-        let (processes, _) = ProcessGroup::start(command, "Start success").await?;
+        let roles = Roles {
+            names: "gateway",
+            register,
+            secret: "",
+            gateway: Some((websocket, internal)),
+            events: PathBuf::new(),
+            workers: 0,
+        };
+        let processes = roles.start(data.path()).await?;
         Ok(Self { websocket, _processes: processes, _data: data })
     }
 }

@@ -1,12 +1,12 @@
 //! The original stack in parts: a register, gateways and a worker that can be stopped and started one by one.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::Path;
 
 use crate::original::free_port;
+use crate::original_role::{Roles, events};
 use crate::process_group::ProcessGroup;
-use crate::{Client, eventually, root};
+use crate::{Client, eventually};
 
 /// Stopped when dropped.
 pub struct OriginalCluster {
@@ -29,9 +29,8 @@ impl OriginalCluster {
     pub async fn start(gateways: usize, secret: &str) -> anyhow::Result<Self> {
         let register = free_port()?;
         let data = tempfile::tempdir()?;
-        let role = |name: &str| role(name, register, secret, data.path().join(name));
-        let register_process = Some(start(role("register")?).await?);
-        let worker = start(role("worker")?).await?;
+        let register_process = Some(start("register", register, secret, None, data.path()).await?);
+        let worker = start("worker", register, secret, None, data.path()).await?;
         let mut cluster = Self {
             register,
             gateways: Vec::new(),
@@ -54,20 +53,18 @@ impl OriginalCluster {
 
     /// Starts it where it was, and waits until it serves.
     pub async fn start_gateway(&mut self, index: usize) -> anyhow::Result<()> {
-        let data = self.data.path().join(format!("gateway-{index}"));
-        let mut command = role("gateway", self.register, &self.secret, data)?;
+        let data = self.data.path().join(index.to_string());
         let gateway = &mut self.gateways[index];
-        command.env("WEBSOCKET", gateway.websocket.to_string());
-        command.env("INTERNAL", gateway.internal.port().to_string());
-        gateway.process = Some(start(command).await?);
+        let addresses = Some((gateway.websocket, gateway.internal));
+        gateway.process = Some(start("gateway", self.register, &self.secret, addresses, &data).await?);
         let websocket = gateway.websocket;
         // Its worker says who a client is once it is connected; a client that comes earlier is closed.
         eventually("a gateway serves", true, async || Ok(Client::connect(websocket).await.is_ok())).await
     }
 
     pub async fn start_register(&mut self) -> anyhow::Result<()> {
-        let command = role("register", self.register, &self.secret, self.data.path().join("register"))?;
-        self.register_process = Some(start(command).await?);
+        let process = start("register", self.register, &self.secret, None, self.data.path()).await?;
+        self.register_process = Some(process);
         Ok(())
     }
 
@@ -87,17 +84,14 @@ impl OriginalGateway {
     }
 }
 
-async fn start(command: Command) -> anyhow::Result<ProcessGroup> {
-    Ok(ProcessGroup::start(command, "Start success").await?.0)
-}
-
-fn role(name: &str, register: SocketAddr, secret: &str, data: PathBuf) -> anyhow::Result<Command> {
-    std::fs::create_dir_all(&data)?;
-    // One that was killed has left it.
-    let _ = std::fs::remove_file(data.join("pid"));
-    let mut command = Command::new("php");
-    command.arg(root().join("tests/php/gatewayworker/role.php")).arg("start");
-    command.env("ROLE", name).env("REGISTER", register.to_string()).env("SECRET", secret);
-    command.env("STACK_DATA", data);
-    Ok(command)
+/// Starts one kind of process, with a folder of its own below `data`.
+async fn start(
+    name: &str,
+    register: SocketAddr,
+    secret: &str,
+    gateway: Option<(SocketAddr, SocketAddr)>,
+    data: &Path,
+) -> anyhow::Result<ProcessGroup> {
+    let roles = Roles { names: name, register, secret, gateway, events: events("Events.php"), workers: 1 };
+    roles.start(&data.join(name)).await
 }

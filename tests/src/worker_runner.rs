@@ -1,6 +1,7 @@
 //! Our own worker runner, with the extension, on a server of ours.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
@@ -18,10 +19,15 @@ pub struct WorkerRunner {
 impl WorkerRunner {
     /// Starts so many workers, which handle events as tests/php/worker/Events.php says.
     pub async fn start(register: SocketAddr, count: usize) -> anyhow::Result<Self> {
+        Self::start_with(root().join("tests/php/worker/Events.php"), register, count).await
+    }
+
+    /// They handle events as the file says.
+    pub async fn start_with(events: PathBuf, register: SocketAddr, count: usize) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let mut command = Self::command(&data, "start")?;
         command
-            .arg(root().join("tests/php/worker/Events.php"))
+            .arg(events)
             .arg(format!("--count={count}"))
             .arg(format!("--register={register}"))
             .env("DIARY", data.path().join("diary"));
