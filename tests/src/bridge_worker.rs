@@ -39,7 +39,15 @@ impl BridgeWorker {
     pub async fn told(&mut self) -> anyhow::Result<(u64, EventKind, Vec<u8>)> {
         match Told::decode(&self.frame().await?)? {
             Told::Event(event) => Ok((event.number, event.kind, event.body.to_vec())),
-            Told::End => bail!("the end instead of an event"),
+            other => bail!("{other:?} instead of an event"),
+        }
+    }
+
+    /// Whether the file that it has offered is read.
+    pub async fn is_tally_read(&mut self) -> anyhow::Result<bool> {
+        match Told::decode(&self.frame().await?)? {
+            Told::Tally { is_read } => Ok(is_read),
+            other => bail!("{other:?} instead of an answer about the tally"),
         }
     }
 

@@ -1,7 +1,12 @@
 //! Workers on the bridge that misbehave are closed, and told why; what they had not begun another one gets.
 
-use gateway_tests::{BridgeWorker, Client, Server};
-use gateway_wire::bridge::{EventKind, Said};
+use std::os::unix::fs::FileExt as _;
+
+use futures_util::SinkExt as _;
+use gateway_tests::{BridgeWorker, Client, Server, new_producer};
+use gateway_wire::bridge::{EventKind, Said, tally};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
@@ -33,23 +38,83 @@ async fn the_heir_gets_what_was_not_begun_and_only_that() -> anyhow::Result<()> 
     first.say(&Said::Join { name: "first" }).await?;
     server.logs("a worker joined").await?;
     let mut socket = Client::shake_hands(server.websocket, "/", &[]).await?;
-    for text in ["one", "two", "three"] {
-        futures_util::SinkExt::send(&mut socket, Message::text(text)).await?;
-    }
-    let mut begun = 0;
-    while first.told().await?.2 != b"three" {
-        begun += 1;
-    }
-    assert_eq!(begun, 4, "connect, handshake, one, two");
+    hear_three(&mut socket, &mut first).await?;
     first.say(&Said::Progress { taken: 3, done: 2 }).await?;
     first.say(&Said::Leave).await?;
     drop(first);
+    inherits(&mut server, &["two", "three"]).await
+}
+
+/// Four events before the last one: connect, handshake, one, two.
+async fn hear_three(
+    socket: &mut WebSocketStream<TcpStream>,
+    worker: &mut BridgeWorker,
+) -> anyhow::Result<()> {
+    for text in ["one", "two", "three"] {
+        socket.send(Message::text(text)).await?;
+    }
+    let mut before = 0;
+    while worker.told().await?.2 != b"three" {
+        before += 1;
+    }
+    assert_eq!(before, 4);
+    Ok(())
+}
+
+/// Another worker comes after the one that went, and is told of what it left.
+async fn inherits(server: &mut Server, left: &[&str]) -> anyhow::Result<()> {
     server.logs("a worker has gone").await?;
     let mut heir = BridgeWorker::connect(server.register[0]).await?;
     heir.say(&Said::Join { name: "heir" }).await?;
-    for (number, text) in [(1, "two"), (2, "three")] {
-        let (at, kind, body) = heir.told().await?;
-        assert_eq!((at, kind, body.as_slice()), (number, EventKind::Message, text.as_bytes()));
+    for (at, text) in (1..).zip(left) {
+        let (number, kind, body) = heir.told().await?;
+        assert_eq!((number, kind, body.as_slice()), (at, EventKind::Message, text.as_bytes()));
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_worker_has_counted_its_heir_does_not_get() -> anyhow::Result<()> {
+    // Some that begin nothing, one that has begun what it says, one that says more than it was given.
+    for (counted, left) in [(0, &["one", "two", "three"][..]), (4, &["three"]), (u64::MAX, &[])] {
+        let mut server = Server::start(&["--shards", "1"]).await?;
+        let mut worker = BridgeWorker::connect(server.register[0]).await?;
+        worker.say(&Said::Join { name: "first" }).await?;
+        server.logs("a worker joined").await?;
+        let name = tally::name(new_producer().0);
+        let path = tally::path(&name).unwrap();
+        std::fs::write(&path, 0_u64.to_ne_bytes())?;
+        worker.say(&Said::Tally { name: &name }).await?;
+        assert!(worker.is_tally_read().await?);
+        let file = std::fs::OpenOptions::new().write(true).open(&path)?;
+        std::fs::remove_file(&path)?;
+
+        let mut socket = Client::shake_hands(server.websocket, "/", &[]).await?;
+        hear_three(&mut socket, &mut worker).await?;
+        worker.say(&Said::Progress { taken: 2, done: 0 }).await?;
+        file.write_all_at(&u64::to_ne_bytes(counted), 0)?;
+        drop(worker);
+        if !left.is_empty() {
+            inherits(&mut server, left).await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_a_file_of_numbers_in_memory_is_a_tally() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let mut worker = BridgeWorker::connect(server.register[0]).await?;
+    worker.say(&Said::Join { name: "w" }).await?;
+    let link = tally::path(&tally::name([1; 16])).unwrap();
+    let _ = std::fs::remove_file(&link);
+    std::os::unix::fs::symlink("/etc/passwd", &link)?;
+    let names =
+        [tally::name([1; 16]), tally::name([2; 16]), "/etc/passwd".to_owned(), "../../etc/passwd".to_owned()];
+    for name in names {
+        worker.say(&Said::Tally { name: &name }).await?;
+        assert!(!worker.is_tally_read().await?, "{name}");
+    }
+    std::fs::remove_file(&link)?;
     Ok(())
 }

@@ -19,6 +19,7 @@ mod call;
 pub mod frame;
 mod login;
 mod reply;
+pub mod tally;
 mod work;
 
 pub use call::{Call, Names, Order, Query, Request, Str};

@@ -6,6 +6,8 @@
 //!  │ ◀──────────────────────── Event 1, Event 2 … │
 //!  │ Progress { taken: 1, done: 0 } ────────────▶ │   before event 1 is handled
 //!  │ Progress { taken: 2, done: 1 } ────────────▶ │
+//!  │ Tally { name } ────────────────────────────▶ │   it could count them in that file instead
+//!  │ ◀──────────────────── Tally { is_read: true } │   it may, and from now on says so only now and then
 //!  │ Leave ─────────────────────────────────────▶ │   it wants no more, and handles what it has
 //!  │ ◀─────────────────────────────────────── End │   no more will come
 //!  │ Progress { taken: 2, done: 2 } ────────────▶ │   and both hang up
@@ -24,6 +26,9 @@ use crate::ClientId;
 pub enum Told<'a> {
     #[serde(rename = "e", borrow)]
     Event(Event<'a>),
+    /// Whether the file that was offered is here, and is looked at when the worker ends.
+    #[serde(rename = "tally")]
+    Tally { is_read: bool },
     /// The last word.
     #[serde(rename = "end")]
     End,
@@ -70,6 +75,9 @@ pub enum Said<'a> {
     /// The number of the last event that it has begun to handle, and of the last one that it has handled.
     #[serde(rename = "p")]
     Progress { taken: u64, done: u64 },
+    /// The name of a file as in [`tally`](super::tally).
+    #[serde(rename = "tally")]
+    Tally { name: &'a str },
     #[serde(rename = "leave")]
     Leave,
 }
@@ -119,7 +127,7 @@ mod tests {
     #[test]
     fn round_trip_and_every_truncation_is_an_error() {
         let kinds = [EventKind::Connect, EventKind::Handshake, EventKind::Message, EventKind::Close];
-        for one in kinds.into_iter().map(told).chain([Told::End]) {
+        for one in kinds.into_iter().map(told).chain([Told::Tally { is_read: true }, Told::End]) {
             let mut bytes = Vec::new();
             one.encode(&mut bytes).unwrap();
             let content = &bytes[frame::HEADER..];
@@ -129,7 +137,7 @@ mod tests {
             }
         }
         let progress = Said::Progress { taken: 8, done: 7 };
-        for one in [Said::Join { name: "chat:0" }, progress, Said::Leave] {
+        for one in [Said::Join { name: "chat:0" }, progress, Said::Tally { name: "t" }, Said::Leave] {
             let mut bytes = Vec::new();
             one.encode(&mut bytes).unwrap();
             let content = &bytes[frame::HEADER..];

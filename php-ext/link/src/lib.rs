@@ -33,6 +33,7 @@ mod poll;
 mod queue;
 mod replies;
 mod shared;
+mod tally;
 mod target;
 mod worker;
 

@@ -15,9 +15,15 @@ use crate::fork::{self, Watched};
 use crate::guess::Known;
 use crate::inbox::Inbox;
 use crate::poll::{self, Interest};
+use crate::tally::Tally;
 use crate::{Failure, LinkError, Reason, Target, Unreachable};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What is done need not be told at once where it is counted, but before the gateway runs out of what it may send ahead.
+const UNTOLD: u64 = 64;
+const UNTOLD_FOR: Duration = Duration::from_millis(10);
+/// No event has so few bytes.
+const LEAST_EVENT: usize = 16;
 
 #[derive(Debug)]
 pub struct Worker {
@@ -28,7 +34,20 @@ pub struct Worker {
     /// The event that was given out last, and the last one that is known to the gateway as done.
     taken: u64,
     done: u64,
+    begun: Begun,
+    told_at: Instant,
     is_leaving: bool,
+}
+
+/// How the gateway knows which events this worker has begun to handle.
+#[derive(Debug)]
+enum Begun {
+    /// It is told before each.
+    Said,
+    /// The same, until it answers whether it finds the tally.
+    Offered(Tally),
+    /// It looks there when this worker is gone.
+    Counted(Tally),
 }
 
 /// What [`Worker::take`] finds.
@@ -68,8 +87,21 @@ impl Worker {
         };
         let (socket, inbox) = connection.into_parts();
         let generation = fork::generation();
-        let mut worker = Self { socket, inbox, generation, taken: 0, done: 0, is_leaving: false };
+        let mut worker = Self {
+            socket,
+            inbox,
+            generation,
+            taken: 0,
+            done: 0,
+            begun: Begun::Said,
+            told_at: Instant::now(),
+            is_leaving: false,
+        };
         worker.say(&Said::Join { name })?;
+        if let Some((tally, name)) = Tally::create() {
+            worker.say(&Said::Tally { name: &name })?;
+            worker.begun = Begun::Offered(tally);
+        }
         Ok(worker)
     }
 
@@ -97,25 +129,65 @@ impl Worker {
 
     /// The next event that has arrived. The gateway knows of it before the caller does, so that nobody else gets it.
     pub fn take(&mut self) -> Result<Next<'_>, WorkerLost> {
-        let whole = frame::content_length(self.inbox.unread(), MAX_REPLY);
-        let Some(length) = whole.map_err(lost)? else { return Ok(Next::Nothing) };
-        let number = {
-            match Told::decode(&self.inbox.unread()[HEADER..HEADER + length]).map_err(lost)? {
-                Told::Event(event) => event.number,
-                Told::End => {
-                    self.inbox.take(HEADER + length);
-                    return Ok(Next::End);
-                }
-            }
-        };
-        let done = self.taken;
-        self.say(&Said::Progress { taken: number, done })?;
-        self.wait_until_sent()?;
-        (self.taken, self.done) = (number, done);
-        match Told::decode(&self.inbox.take(HEADER + length)[HEADER..]).map_err(lost)? {
-            Told::Event(event) => Ok(Next::Event(event)),
-            Told::End => Ok(Next::End),
+        let Some(length) = self.arrived()? else { return Ok(Next::Nothing) };
+        if self.is_end(length)? {
+            self.inbox.take(HEADER + length);
+            return Ok(Next::End);
         }
+        self.begin()?;
+        match Told::decode(&self.inbox.take(HEADER + length)[HEADER..]).map_err(lost)? {
+            Told::Event(event) if event.number == self.taken => Ok(Next::Event(event)),
+            Told::Event(_) | Told::Tally { .. } | Told::End => {
+                Err(lost("it does not count the events as agreed"))
+            }
+        }
+    }
+
+    /// The length of what has arrived for a handler.
+    fn arrived(&mut self) -> Result<Option<usize>, WorkerLost> {
+        loop {
+            let whole = frame::content_length(self.inbox.unread(), MAX_REPLY);
+            let Some(length) = whole.map_err(lost)? else { return Ok(None) };
+            if !matches!(self.begun, Begun::Offered(_)) {
+                return Ok(Some(length));
+            }
+            let Told::Tally { is_read } = self.peek(length)? else { return Ok(Some(length)) };
+            self.inbox.take(HEADER + length);
+            self.begun = match std::mem::replace(&mut self.begun, Begun::Said) {
+                Begun::Offered(mut tally) if is_read => {
+                    tally.hide();
+                    Begun::Counted(tally)
+                }
+                _ => Begun::Said,
+            };
+        }
+    }
+
+    /// An end is all that comes to one that leaves but events, and shorter than any of them.
+    fn is_end(&self, length: usize) -> Result<bool, WorkerLost> {
+        Ok(length < LEAST_EVENT && self.peek(length)? == Told::End)
+    }
+
+    fn peek(&self, length: usize) -> Result<Told<'_>, WorkerLost> {
+        Told::decode(&self.inbox.unread()[HEADER..HEADER + length]).map_err(lost)
+    }
+
+    /// The next event is about to be handled, the one before it has been.
+    fn begin(&mut self) -> Result<(), WorkerLost> {
+        let (taken, done) = (self.taken + 1, self.taken);
+        let is_counted = match &self.begun {
+            Begun::Counted(tally) => tally.write(taken).map(|()| true).map_err(lost)?,
+            Begun::Said | Begun::Offered(_) => false,
+        };
+        if !is_counted || done - self.done >= UNTOLD || self.told_at.elapsed() > UNTOLD_FOR {
+            self.say(&Said::Progress { taken, done })?;
+            (self.done, self.told_at) = (done, Instant::now());
+        }
+        if !is_counted {
+            self.wait_until_sent()?;
+        }
+        self.taken = taken;
+        Ok(())
     }
 
     /// Everything that was given out has been handled.

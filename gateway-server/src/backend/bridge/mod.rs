@@ -6,6 +6,7 @@ mod orders;
 mod producers;
 mod queries;
 mod session;
+mod tally;
 mod worker;
 
 pub(super) use session::serve;

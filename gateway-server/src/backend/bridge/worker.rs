@@ -8,6 +8,7 @@ use gateway_wire::ClientId;
 use gateway_wire::bridge::{self as wire, EventKind, MAX_WORKER_NAME, Reply, Said, Told, frame};
 
 use super::io::{Connection, Ended};
+use super::tally::Tally;
 use crate::backend::Backend;
 use crate::backend::gatewayworker::server_data;
 use crate::backend::workers::{Batch, Event, Kind, Mode, Worker};
@@ -38,8 +39,9 @@ pub(super) async fn serve(connection: &mut Connection, backend: &Backend, timeou
         tracing::info!(worker = name, "a worker is told of nothing, as events = \"builtin\"");
     }
     let worker = router.join(name);
-    let mut told = ToldSoFar { backend, sent: VecDeque::new(), number: 0, taken: 0, done: 0 };
+    let mut told = ToldSoFar { backend, sent: VecDeque::new(), number: 0, taken: 0, done: 0, tally: None };
     let result = told.run(connection, &worker).await;
+    told.count_what_was_begun();
     let is_orphaned = router.leave(&worker, told.untaken());
     // Its clients are somebody else's now.
     let _ = hub.read_on().await;
@@ -79,6 +81,8 @@ struct ToldSoFar<'a> {
     number: u64,
     taken: u64,
     done: u64,
+    /// Where it counts what it has begun, which may be more than it has said.
+    tally: Option<Tally>,
 }
 
 impl ToldSoFar<'_> {
@@ -92,6 +96,10 @@ impl ToldSoFar<'_> {
             while let Some(content) = connection.read_frame(frame::MAX_LOGIN)? {
                 match said(&content)? {
                     Said::Progress { taken, done } => self.progressed(taken, done)?,
+                    Said::Tally { name } => {
+                        self.tally = Tally::open(name);
+                        self.encode(&Told::Tally { is_read: self.tally.is_some() }, connection);
+                    }
                     Said::Leave if !is_leaving => {
                         is_leaving = true;
                         self.encode(&Told::End, connection);
@@ -168,6 +176,12 @@ impl ToldSoFar<'_> {
     fn encode(&self, told: &Told<'_>, connection: &mut Connection) {
         if let Err(error) = connection.tell(told) {
             offence::report(Offence::NoWorker, None, &error);
+        }
+    }
+
+    fn count_what_was_begun(&mut self) {
+        if let Some(begun) = self.tally.as_ref().and_then(Tally::read) {
+            self.taken = begun.clamp(self.taken, self.number);
         }
     }
 

@@ -1,0 +1,25 @@
+//! The events that a worker on this machine has begun to handle, as it counts them itself.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+
+use gateway_wire::bridge::tally;
+
+#[derive(Debug)]
+pub(super) struct Tally(File);
+
+impl Tally {
+    /// `None` when there is no such file here, or it cannot be read: then the worker says what it begins.
+    pub(super) fn open(name: &str) -> Option<Self> {
+        let path = tally::path(name)?;
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+        file.metadata().is_ok_and(|file| file.is_file()).then_some(Self(file))
+    }
+
+    pub(super) fn read(&self) -> Option<u64> {
+        let mut bytes = [0; 8];
+        self.0.read_exact_at(&mut bytes, 0).ok()?;
+        Some(u64::from_ne_bytes(bytes))
+    }
+}
