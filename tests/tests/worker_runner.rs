@@ -1,6 +1,9 @@
 //! The worker runner of the composer package: the events of our server's clients, handled without Workerman.
 
-use gateway_tests::{Client, Greeted, Server, WorkerRunner, eventually};
+use anyhow::Context as _;
+use futures_util::future::try_join_all;
+use futures_util::{SinkExt as _, StreamExt as _};
+use gateway_tests::{Client, Greeted, Server, WorkerRunner, eventually, soon};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -179,5 +182,61 @@ async fn kills_and_reloads_under_load_repeat_nothing_and_forget_no_close() -> an
     assert_eq!(messages.len(), different.len(), "a message was handled twice");
     // At most the one that was being handled goes with its process.
     assert!(messages.len() + kills >= CLIENTS * ROUNDS, "{} after {kills} kills", messages.len());
+    Ok(())
+}
+
+/// Comes, says two things and leaves as a tab does, whoever handles that.
+async fn visit(websocket: std::net::SocketAddr) -> anyhow::Result<()> {
+    let mut socket = Client::shake_hands(websocket, "/", &[]).await?;
+    for message in ["first", "second"] {
+        socket.send(Message::text(message)).await?;
+    }
+    soon("closing", socket.close(None)).await??;
+    soon("the end", async { while let Some(Ok(_)) = socket.next().await {} }).await
+}
+
+#[tokio::test]
+async fn ten_thousand_visits_while_workers_are_killed_and_reloaded_are_each_told_once() -> anyhow::Result<()>
+{
+    const VISITS: usize = 10_000;
+    const AT_ONCE: usize = 250;
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let runner = start(&mut server, 3).await?;
+    let mut kills = 0;
+    for wave in 0..VISITS / AT_ONCE {
+        let visits = (0..AT_ONCE).map(|_| visit(server.websocket));
+        let disturbance = async {
+            match wave % 4 {
+                0 => runner.signal(Signal::SIGUSR1)?,
+                2 => {
+                    // Not the only one: while there is none the server greets clients itself.
+                    if let [pid, _, ..] = pids(&runner).await?[..] {
+                        // It may have gone meanwhile.
+                        kills += usize::from(kill(pid, Signal::SIGKILL).is_ok());
+                    }
+                }
+                _ => {}
+            }
+            anyhow::Ok(())
+        };
+        tokio::try_join!(try_join_all(visits), disturbance)?;
+    }
+    assert!(kills > 0);
+    // What was being handled when a process was killed is not told, and not handled again.
+    let events = || -> anyhow::Result<Vec<String>> {
+        Ok(runner.diary()?.into_iter().filter(|line| !line.starts_with('s')).collect())
+    };
+    let result = eventually("all events", true, async || Ok(events()?.len() + kills >= 4 * VISITS)).await;
+    let events = events()?;
+    result.with_context(|| format!("{} events, {kills} kills", events.len()))?;
+    let mut seen = std::collections::HashMap::<(&str, &str), usize>::new();
+    for line in &events {
+        let mut words = line.split(' ');
+        let (word, id) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let what = if word == "message" { words.next().unwrap_or_default() } else { word };
+        *seen.entry((id, what)).or_default() += 1;
+    }
+    let twice: Vec<_> = seen.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
     Ok(())
 }
