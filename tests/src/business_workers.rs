@@ -26,7 +26,8 @@ impl BusinessWorkers {
         secret: &str,
     ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
-        let roles = Roles { names: "worker", register, secret, gateway: None, events, workers: count };
+        let roles =
+            Roles { names: "worker", register, secret, protocol: "", gateway: None, events, workers: count };
         let processes = roles.start(data.path()).await?;
         Ok(Self { _processes: processes, data })
     }

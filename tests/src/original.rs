@@ -38,6 +38,7 @@ impl OriginalStack {
             names: "register,gateway,worker",
             register,
             secret: "",
+            protocol: "websocket",
             gateway: Some((websocket, internal)),
             events,
             workers,
@@ -53,25 +54,27 @@ impl OriginalStack {
 
 /// A gateway of GatewayWorker that registers elsewhere. Stopped when dropped.
 pub struct OriginalGateway {
-    pub websocket: SocketAddr,
+    pub address: SocketAddr,
     _processes: ProcessGroup,
     _data: tempfile::TempDir,
 }
 
 impl OriginalGateway {
-    pub async fn start(register: SocketAddr) -> anyhow::Result<Self> {
-        let [websocket, internal] = [free_port()?, free_port()?];
+    /// Clients speak the `protocol` with it.
+    pub async fn start(protocol: &str, register: SocketAddr) -> anyhow::Result<Self> {
+        let [address, internal] = [free_port()?, free_port()?];
         let data = tempfile::tempdir()?;
         let roles = Roles {
             names: "gateway",
             register,
             secret: "",
-            gateway: Some((websocket, internal)),
+            protocol,
+            gateway: Some((address, internal)),
             events: PathBuf::new(),
             workers: 0,
         };
         let processes = roles.start(data.path()).await?;
-        Ok(Self { websocket, _processes: processes, _data: data })
+        Ok(Self { address, _processes: processes, _data: data })
     }
 }
 

@@ -92,6 +92,14 @@ async fn start(
     gateway: Option<(SocketAddr, SocketAddr)>,
     data: &Path,
 ) -> anyhow::Result<ProcessGroup> {
-    let roles = Roles { names: name, register, secret, gateway, events: events("Events.php"), workers: 1 };
+    let roles = Roles {
+        names: name,
+        register,
+        secret,
+        protocol: "websocket",
+        gateway,
+        events: events("Events.php"),
+        workers: 1,
+    };
     roles.start(&data.join(name)).await
 }

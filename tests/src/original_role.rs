@@ -13,6 +13,8 @@ pub(crate) struct Roles<'a> {
     pub(crate) names: &'a str,
     pub(crate) register: SocketAddr,
     pub(crate) secret: &'a str,
+    /// What a gateway speaks.
+    pub(crate) protocol: &'a str,
     /// Of a gateway, for clients and for workers.
     pub(crate) gateway: Option<(SocketAddr, SocketAddr)>,
     pub(crate) events: PathBuf,
@@ -35,8 +37,11 @@ impl Roles<'_> {
             .env("EVENTS", self.events)
             .env("WORKERS", self.workers.to_string())
             .env("STACK_DATA", data);
-        if let Some((websocket, internal)) = self.gateway {
-            command.env("WEBSOCKET", websocket.to_string()).env("INTERNAL", internal.port().to_string());
+        if let Some((listen, internal)) = self.gateway {
+            command
+                .env("PROTOCOL", self.protocol)
+                .env("LISTEN", listen.to_string())
+                .env("INTERNAL", internal.port().to_string());
         }
         Ok(ProcessGroup::start(command, "Start success").await?.0)
     }

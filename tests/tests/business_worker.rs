@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::process::Stdio;
 
 use gateway_tests::{
-    BusinessWorkers, Client, Greeted, OriginalGateway, OriginalStack, Server, eventually, php, root, skip,
-    soon,
+    BusinessWorkers, Client, Greeted, OriginalGateway, OriginalStack, Server, WorkerRunner, eventually, php,
+    root, skip, soon,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -236,14 +236,14 @@ async fn a_gateway_of_gatewayworker_may_stand_beside_ours() -> anyhow::Result<()
     }
     let server = Server::start(&["--shards", "2"]).await?;
     let _workers = BusinessWorkers::start(server.register[0], 1, "").await?;
-    let original = OriginalGateway::start(server.register[0]).await?;
+    let original = OriginalGateway::start("websocket", server.register[0]).await?;
     serving(&server, 1).await?;
     // The worker learns of it from our register, and greets its clients too.
-    let greets = async || Ok(Client::connect(original.websocket).await.is_ok());
+    let greets = async || Ok(Client::connect(original.address).await.is_ok());
     eventually("the other gateway serves", true, greets).await?;
 
     let mut here = Client::connect(server.websocket).await?;
-    let mut there = Client::connect(original.websocket).await?;
+    let mut there = Client::connect(original.address).await?;
     assert_ne!(here.id.node, there.id.node);
     for client in [&mut here, &mut there] {
         ask(client, "join red").await?;
@@ -258,5 +258,45 @@ async fn a_gateway_of_gatewayworker_may_stand_beside_ours() -> anyhow::Result<()
         by_client(&server, &format!("sendToClient('{}', 'to you')", client.id)).await?;
         assert_eq!(client.text().await?, "to you");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn workers_of_both_kinds_and_both_clients_serve_one_gateway() -> anyhow::Result<()> {
+    const CLIENTS: usize = 20;
+    if is_missing("workers_of_both_kinds_and_both_clients_serve_one_gateway") {
+        return Ok(());
+    }
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let theirs = BusinessWorkers::start(server.register[0], 1, "").await?;
+    let _ours = WorkerRunner::start(server.register[0], 1).await?;
+    serving(&server, 2).await?;
+    let mut clients = Vec::new();
+    let mut homes = HashSet::new();
+    for _ in 0..CLIENTS {
+        let greeted = Greeted::connect(server.websocket, "/", &[]).await?;
+        homes.insert(greeted.init["worker"].as_i64());
+        clients.push(greeted.client);
+    }
+    assert_eq!(homes.len(), 2);
+    for client in &mut clients {
+        assert_eq!(ask(client, "hello").await?["session"]["messages"], 1);
+    }
+    by_client(&server, "sendToAll('from GatewayClient')").await?;
+    by_extension(&server, "sendToAll('from the extension')").await?;
+    for client in &mut clients {
+        let heard = HashSet::from([client.text().await?.to_string(), client.text().await?.to_string()]);
+        assert_eq!(heard, HashSet::from(["from GatewayClient".into(), "from the extension".into()]));
+    }
+    // The session goes with a client from one kind to the other.
+    drop(theirs);
+    server.logs("a worker has gone").await?;
+    let mut homes = HashSet::new();
+    for client in &mut clients {
+        let answer = ask(client, "hello again").await?;
+        assert_eq!(answer["session"]["messages"], 2);
+        homes.insert(answer["worker"].as_i64());
+    }
+    assert_eq!(homes.len(), 1);
     Ok(())
 }

@@ -3,12 +3,15 @@
 
 spl_autoload_register(static function (string $class): void {
     $coroutine = getenv('WORKERMAN_COROUTINE_PATH') . '/src/';
+    $workerman = getenv('WORKERMAN_PATH');
+    // Workerman 4 has its classes at the root.
+    $workerman .= is_dir("$workerman/src") ? '/src/' : '/';
     $places = [
         'GatewayClient\\' => getenv('GATEWAYCLIENT_PATH') . '/',
         'GatewayWorker\\' => getenv('GATEWAYWORKER_PATH') . '/src/',
         'Workerman\\Coroutine\\' => $coroutine,
         'Workerman\\Coroutine' => $coroutine . 'Coroutine',
-        'Workerman\\' => getenv('WORKERMAN_PATH') . '/src/',
+        'Workerman\\' => $workerman,
     ];
     foreach ($places as $prefix => $place) {
         $file = $place . strtr(substr($class, strlen($prefix)), '\\', '/') . '.php';

@@ -4,7 +4,7 @@
 //   php stack.php start
 //
 // In the environment: ROLES, some of register,gateway,worker; REGISTER, host:port; STACK_DATA, a folder; SECRET; for a gateway
-// WEBSOCKET, host:port, and INTERNAL, its first port; for workers EVENTS, the file of their handler's class, and WORKERS.
+// PROTOCOL, what it speaks, LISTEN, host:port, and INTERNAL, its first port; for workers EVENTS, the file of their handler's class, and WORKERS.
 
 use GatewayWorker\BusinessWorker;
 use GatewayWorker\Gateway;
@@ -24,7 +24,7 @@ foreach (explode(',', getenv('ROLES')) as $role) {
             $process = new Register('text://' . getenv('REGISTER'));
             break;
         case 'gateway':
-            $process = new Gateway('websocket://' . getenv('WEBSOCKET'));
+            $process = new Gateway(getenv('PROTOCOL') . '://' . getenv('LISTEN'));
             $process->lanIp = '127.0.0.1';
             $process->startPort = (int) getenv('INTERNAL');
             $process->registerAddress = getenv('REGISTER');
