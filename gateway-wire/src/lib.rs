@@ -10,6 +10,7 @@ mod excerpt;
 pub mod gatewayworker;
 pub mod php_serialize;
 mod secret;
+pub mod token;
 
 pub use client_id::{ClientId, MalformedClientId};
 pub use excerpt::excerpt;

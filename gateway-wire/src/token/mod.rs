@@ -1,0 +1,161 @@
+//! Connect tokens: who a client is, said by the application and signed, so that nobody else can say it.
+//!
+//! A token is a JSON Web Token (RFC 7519) signed by HMAC-SHA-256, which any library can make. Its claims are `sub`, the uid;
+//! `exp`, until when it is good, which must be there; and if wanted `nbf`, `groups`, `session` and `jti`, with which it is good
+//! once only.
+
+mod claims;
+mod key;
+mod session;
+
+pub use claims::{Claims, TokenError};
+pub use key::TokenKey;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+
+/// Longest token, in bytes.
+pub const MAX_TOKEN: usize = 8 << 10;
+
+impl TokenKey {
+    /// The claims of a token that is good now: `now` is in seconds since 1970.
+    pub fn verify(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
+        if token.len() > MAX_TOKEN {
+            return Err(TokenError::TooLong(token.len()));
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::NotAToken)?;
+        let (header, payload) = signed.split_once('.').ok_or(TokenError::NotAToken)?;
+        let signature = BASE64.decode(signature).map_err(|_| TokenError::NotAToken)?;
+        // Nothing is believed before this.
+        if !self.has_signed(signed.as_bytes(), &signature) {
+            return Err(TokenError::WrongSignature);
+        }
+        let header = BASE64.decode(header).map_err(|_| TokenError::NotAToken)?;
+        claims::check_header(&header)?;
+        let payload = BASE64.decode(payload).map_err(|_| TokenError::NotAToken)?;
+        let claims = Claims::parse(&payload)?;
+        claims.check(now)?;
+        Ok(claims)
+    }
+
+    /// A token for claims that [`TokenKey::verify`] will take.
+    pub fn mint(&self, claims: &Claims) -> Result<String, TokenError> {
+        let payload = claims.encode()?;
+        let mut token = BASE64.encode(claims::HEADER);
+        token.push('.');
+        BASE64.encode_string(payload, &mut token);
+        let signature = self.sign(token.as_bytes());
+        token.push('.');
+        BASE64.encode_string(signature, &mut token);
+        if token.len() > MAX_TOKEN {
+            return Err(TokenError::TooLong(token.len()));
+        }
+        Ok(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn key() -> TokenKey {
+        TokenKey::new(b"a key of the application")
+    }
+
+    fn claims() -> Claims {
+        Claims {
+            uid: "42".to_owned(),
+            expires: NOW + 60,
+            not_before: None,
+            groups: vec!["news".to_owned(), "房间".to_owned()],
+            session: serde_json::from_str(r#"{"name":"Ann","5":[1,2.5,null,true,{}]}"#).unwrap(),
+            once: Some("x1".to_owned()),
+        }
+    }
+
+    /// As another library would make it.
+    fn signed(header: &str, payload: &str) -> String {
+        let signed = format!("{}.{}", BASE64.encode(header), BASE64.encode(payload));
+        let signature = BASE64.encode(key().sign(signed.as_bytes()));
+        format!("{signed}.{signature}")
+    }
+
+    #[test]
+    fn what_is_minted_is_good_until_it_expires() {
+        let token = key().mint(&claims()).unwrap();
+        assert_eq!(key().verify(&token, NOW), Ok(claims()));
+        assert_eq!(key().verify(&token, NOW + 59), Ok(claims()));
+        assert_eq!(key().verify(&token, NOW + 60), Err(TokenError::Expired(NOW + 60)));
+        assert_eq!(TokenKey::new(b"another").verify(&token, NOW), Err(TokenError::WrongSignature));
+    }
+
+    #[test]
+    fn every_byte_counts() {
+        let token = key().mint(&claims()).unwrap();
+        for at in 0..token.len() {
+            for other in [b'A', b'B', b'.', b'=', b'_'] {
+                let mut bytes = token.clone().into_bytes();
+                if std::mem::replace(&mut bytes[at], other) != other {
+                    key().verify(std::str::from_utf8(&bytes).unwrap(), NOW).unwrap_err();
+                }
+            }
+            key().verify(&token[..at], NOW).unwrap_err();
+        }
+        key().verify(&format!("{token}="), NOW).unwrap_err();
+        assert_eq!(key().verify(&"a".repeat(MAX_TOKEN + 1), NOW), Err(TokenError::TooLong(MAX_TOKEN + 1)));
+    }
+
+    #[test]
+    fn tokens_of_other_libraries_are_taken() {
+        let header = r#"{"typ":"JWT","alg":"HS256","kid":"1"}"#;
+        let token = signed(header, r#"{"iss":"app","sub":42,"exp":1800000060.5,"iat":1}"#);
+        let expected = Claims { uid: "42".to_owned(), expires: NOW + 60, ..Claims::default() };
+        assert_eq!(key().verify(&token, NOW), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_signed_must_still_make_sense() {
+        let good = r#"{"alg":"HS256"}"#;
+        for header in
+            [r#"{"alg":"none"}"#, r#"{"alg":"HS512"}"#, "{}", "[]", r#"{"alg":"HS256","crit":["b64"]}"#]
+        {
+            let error = key().verify(&signed(header, r#"{"sub":"1","exp":1800000060}"#), NOW).unwrap_err();
+            assert_eq!(error, TokenError::OtherAlgorithm, "{header}");
+        }
+        for payload in [
+            "",
+            "1",
+            "{}",
+            r#"{"sub":"1"}"#,
+            r#"{"exp":1800000060}"#,
+            r#"{"sub":"","exp":1800000060}"#,
+            r#"{"sub":null,"exp":1800000060}"#,
+            r#"{"sub":"1","exp":"1800000060"}"#,
+            r#"{"sub":"1","exp":-1}"#,
+            r#"{"sub":"1","exp":1800000060,"groups":"news"}"#,
+            r#"{"sub":"1","exp":1800000060,"groups":[""]}"#,
+            r#"{"sub":"1","exp":1800000060,"session":[1]}"#,
+            r#"{"sub":"1","exp":1800000060,"jti":""}"#,
+            r#"{"sub":"1","exp":1e300}"#,
+        ] {
+            let error = key().verify(&signed(good, payload), NOW).unwrap_err();
+            assert!(matches!(error, TokenError::BadClaims(_)), "{payload}: {error}");
+        }
+        let early = format!(r#"{{"sub":"1","exp":{},"nbf":{}}}"#, NOW + 300, NOW + 200);
+        assert_eq!(key().verify(&signed(good, &early), NOW), Err(TokenError::TooEarly(NOW + 200)));
+        let uid = "u".repeat(crate::bridge::MAX_NAME + 1);
+        let long = format!(r#"{{"sub":"{uid}","exp":1800000060}}"#);
+        assert!(matches!(key().verify(&signed(good, &long), NOW), Err(TokenError::BadClaims(_))));
+    }
+
+    #[test]
+    fn a_session_is_the_array_that_php_would_make_of_it() {
+        assert_eq!(
+            String::from_utf8(claims().serialized_session()).unwrap(),
+            r#"a:2:{s:4:"name";s:3:"Ann";i:5;a:5:{i:0;i:1;i:1;d:2.5;i:2;N;i:3;b:1;i:4;a:0:{}}}"#
+        );
+        assert!(Claims::default().serialized_session().is_empty());
+    }
+}
