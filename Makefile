@@ -3,6 +3,7 @@
 #   make demo          build everything, start the gateway and the example page, print its address
 #   make test          run every test
 #   make fuzz          feed every decoder with broken input, a minute each; FUZZ_SECONDS=600 for ten
+#   make autobahn      the Autobahn websocket test suite with all its messages; takes about ten minutes
 #   make test-install  install the extension in each of its three ways, into a temporary directory
 #   make test-roots    build and test on a new Debian 12 (PHP 8.2) and a new Debian 13 (PHP 8.4); as root
 #   make valgrind      run the extension's tests under valgrind
@@ -19,7 +20,11 @@ CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
+<<<<<<< HEAD
 .PHONY: demo test fuzz test-install test-roots valgrind bench bench-parts bench-php bench-workers build pecl check clean
+=======
+.PHONY: demo test fuzz autobahn test-install test-roots valgrind bench bench-parts bench-php build pecl check clean
+>>>>>>> h-c
 
 demo: build
 	@scripts/demo
@@ -28,9 +33,10 @@ build:
 	@scripts/setup build
 	$(CARGO) build --release --locked -p gateway-server -p gateway-php
 
-# What the last two install is for steps that are skipped without it.
+# What the last three install is for steps that are skipped without it.
 test:
 	@scripts/setup test
+	@scripts/setup autobahn || true
 	@scripts/setup pecl || true
 	@scripts/setup roots || true
 	@scripts/test
@@ -38,6 +44,11 @@ test:
 # A failure prints the FUZZ_SEED that repeats it.
 fuzz:
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked -p gateway-tests --test fuzz_wire --test fuzz_clients -- --nocapture
+
+autobahn:
+	@scripts/setup autobahn
+	$(CARGO) build --release --locked -p gateway-server
+	AUTOBAHN_WHOLE=1 $(CARGO) test --release --locked -p gateway-tests --test autobahn -- --nocapture
 
 test-install: build
 	@scripts/setup pecl

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::bail;
+use gateway_wire::ClientId;
 use gateway_wire::bridge::{EventKind, Login, PREFACE, Reply, Said, Told, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -37,8 +38,14 @@ impl BridgeWorker {
 
     /// The next event: number, kind and body.
     pub async fn told(&mut self) -> anyhow::Result<(u64, EventKind, Vec<u8>)> {
-        match Told::decode(&self.frame().await?)? {
-            Told::Event(event) => Ok((event.number, event.kind, event.body.to_vec())),
+        let (number, kind, _, body) = soon("an event", self.told_of()).await??;
+        Ok((number, kind, body))
+    }
+
+    /// The next event, and whose it is, however long it takes.
+    pub async fn told_of(&mut self) -> anyhow::Result<(u64, EventKind, ClientId, Vec<u8>)> {
+        match Told::decode(&self.next_frame().await?)? {
+            Told::Event(event) => Ok((event.number, event.kind, event.client, event.body.to_vec())),
             other => bail!("{other:?} instead of an event"),
         }
     }
@@ -64,19 +71,20 @@ impl BridgeWorker {
     }
 
     async fn frame(&mut self) -> anyhow::Result<Vec<u8>> {
-        soon("a frame", async {
-            loop {
-                if let Some(length) = frame::content_length(&self.input, frame::MAX_REPLY)? {
-                    let rest = self.input.split_off(frame::HEADER + length);
-                    return Ok(std::mem::replace(&mut self.input, rest).split_off(frame::HEADER));
-                }
-                let mut more = [0; 4096];
-                match self.socket.read(&mut more).await? {
-                    0 => bail!("the server closed the connection"),
-                    length => self.input.extend_from_slice(&more[..length]),
-                }
+        soon("a frame", self.next_frame()).await?
+    }
+
+    async fn next_frame(&mut self) -> anyhow::Result<Vec<u8>> {
+        loop {
+            if let Some(length) = frame::content_length(&self.input, frame::MAX_REPLY)? {
+                let rest = self.input.split_off(frame::HEADER + length);
+                return Ok(std::mem::replace(&mut self.input, rest).split_off(frame::HEADER));
             }
-        })
-        .await?
+            let mut more = [0; 4096];
+            match self.socket.read(&mut more).await? {
+                0 => bail!("the server closed the connection"),
+                length => self.input.extend_from_slice(&more[..length]),
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 use super::Established;
 use crate::client::Form;
-use crate::client::websocket::{DEFLATE_ACCEPTED, is_deflate_offered};
+use crate::client::websocket::deflate_answer;
 use crate::shard::Handshake;
 
 /// Longest request, in bytes, with all its headers.
@@ -55,15 +55,14 @@ pub async fn shake(
 ) -> Result<Established, Box<Error>> {
     let request = read_request(socket).await?;
     let mut response = create_response(&request).map_err(Box::new)?;
-    let deflate = deflate && is_deflate_offered(request.headers());
-    if deflate {
-        let accepted = HeaderValue::from_static(DEFLATE_ACCEPTED);
-        response.headers_mut().insert("Sec-WebSocket-Extensions", accepted);
+    let deflate = if deflate { deflate_answer(request.headers()) } else { None };
+    if let Some(answer) = deflate {
+        response.headers_mut().insert("Sec-WebSocket-Extensions", HeaderValue::from_static(answer));
     }
     let mut bytes = Vec::with_capacity(256);
     write_response(&mut bytes, &response).map_err(Box::new)?;
     socket.write_all(&bytes).await.map_err(|error| Box::new(error.into()))?;
-    let form = if deflate { Form::Deflated } else { Form::Websocket };
+    let form = if deflate.is_some() { Form::Deflated } else { Form::Websocket };
     Ok(Established { form, handshake: wants.then(|| Box::new(handshake(&request))) })
 }
 

@@ -68,6 +68,22 @@ struct Partial {
     kind: Kind,
     is_deflated: bool,
     bytes: Vec<u8>,
+    /// How many of them are whole characters, of a text that is not compressed.
+    checked: usize,
+}
+
+impl Partial {
+    /// A text that cannot become UTF-8 is refused at once, not at its end.
+    fn check(&mut self) -> Result<(), Violation> {
+        if self.kind == Kind::Text && !self.is_deflated {
+            match std::str::from_utf8(&self.bytes[self.checked..]) {
+                Ok(text) => self.checked += text.len(),
+                Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+                Err(_) => return Err(Violation::NotUtf8),
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -128,18 +144,22 @@ impl Decoder<'_> {
                     };
                     partial.bytes.extend_from_slice(payload);
                     if frame.is_final {
-                        self.give_message(partial.kind, partial.is_deflated, &partial.bytes, sink)?;
+                        let Partial { kind, is_deflated, bytes, checked } = &partial;
+                        self.give_message(*kind, *is_deflated, bytes, *checked, sink)?;
                     } else {
+                        partial.check()?;
                         *message = Some(partial);
                     }
                 }
                 OpCode::Data(data) => {
                     let kind = if matches!(data, Data::Text) { Kind::Text } else { Kind::Binary };
                     if frame.is_final {
-                        self.give_message(kind, frame.is_deflated, payload, sink)?;
+                        self.give_message(kind, frame.is_deflated, payload, 0, sink)?;
                     } else {
                         let (is_deflated, bytes) = (frame.is_deflated, payload.to_vec());
-                        *message = Some(Partial { kind, is_deflated, bytes });
+                        let mut partial = Partial { kind, is_deflated, bytes, checked: 0 };
+                        partial.check()?;
+                        *message = Some(partial);
                     }
                 }
             }
@@ -192,18 +212,20 @@ impl Decoder<'_> {
         Ok(Some(Frame { opcode: header.opcode, is_final, is_deflated, payload, length: end }))
     }
 
+    /// `checked` bytes of the payload are known to be whole characters.
     fn give_message(
         &mut self,
         kind: Kind,
         is_deflated: bool,
         payload: &[u8],
+        checked: usize,
         sink: &mut impl FnMut(Incoming<'_>),
     ) -> Result<(), Violation> {
         let payload = match &mut self.inflater {
             Some(inflater) if is_deflated => inflater.inflate(payload, self.max_message)?,
             _ => payload,
         };
-        if kind == Kind::Text && std::str::from_utf8(payload).is_err() {
+        if kind == Kind::Text && std::str::from_utf8(&payload[checked..]).is_err() {
             return Err(Violation::NotUtf8);
         }
         sink(Incoming::Message(kind, payload));
@@ -372,6 +394,11 @@ mod tests {
         assert_eq!(decode(&[frame(0x01, b"a"), frame(0x81, b"b")].concat()), Err(Violation::Fragmentation));
         assert_eq!(decode(&frame(0x81, b"\xff")), Err(Violation::NotUtf8));
         assert_eq!(decode(&frame(0x88, b"\x03\xe8\xff")), Err(Violation::NotUtf8));
+        // Known before the last fragment; the beginning of a character at the end of one is none.
+        assert_eq!(decode(&frame(0x01, b"\xff")), Err(Violation::NotUtf8));
+        assert_eq!(decode(&[frame(0x01, b"\xc3"), frame(0x00, b"x")].concat()), Err(Violation::NotUtf8));
+        assert_eq!(decode(&[frame(0x01, b"\xc3"), frame(0x80, b"")].concat()), Err(Violation::NotUtf8));
+        assert_eq!(decode(&[frame(0x01, b"\xc3"), frame(0x80, b"\xbc")].concat()).unwrap(), ["Text \u{fc}"]);
         for code in [b"\x03\xec".as_slice(), b"\x03", b"\x00\x00", b"\x0b\xb7"] {
             assert_eq!(decode(&frame(0x88, code)), Err(Violation::CloseCode), "{code:?}");
         }

@@ -9,8 +9,10 @@ use tokio_tungstenite::tungstenite::http::HeaderMap;
 use super::decode::Violation;
 
 const EXTENSION: &str = "permessage-deflate";
-/// What is answered to an offer that is taken.
-pub const ACCEPTED: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+/// What is answered to an offer that is taken, and to one that names the server's window, which has 15 bits.
+const ACCEPTED: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+const ACCEPTED_WITH_WINDOW: &str =
+    "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=15";
 
 /// Shorter messages gain nothing.
 const LEAST: usize = 64;
@@ -19,30 +21,36 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// Memory kept for the next message.
 const KEPT: usize = 64 << 10;
 
-/// Whether the client offers the extension with parameters that are kept here. There may be several offers.
-pub fn is_offered(headers: &HeaderMap) -> bool {
+/// The answer to the first of a client's offers whose parameters are kept here. There may be several offers.
+pub fn answer(headers: &HeaderMap) -> Option<&'static str> {
     headers
         .get_all("Sec-WebSocket-Extensions")
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(is_acceptable)
+        .find_map(answer_to)
 }
 
-fn is_acceptable(offer: &str) -> bool {
+fn answer_to(offer: &str) -> Option<&'static str> {
     let mut parts = offer.split(';').map(str::trim);
-    parts.next() == Some(EXTENSION)
-        && parts.all(|parameter| match parameter.split_once('=') {
-            None => matches!(
-                parameter,
-                "server_no_context_takeover" | "client_no_context_takeover" | "client_max_window_bits"
-            ),
-            // The server's window has 15 bits; the client's may have any.
-            Some((name, value)) => {
-                let bits = value.trim_matches('"').parse::<u8>();
-                name == "client_max_window_bits" && bits.is_ok_and(|bits| (8..=15).contains(&bits))
-            }
-        })
+    if parts.next() != Some(EXTENSION) {
+        return None;
+    }
+    let mut answer = ACCEPTED;
+    for parameter in parts {
+        match parameter.split_once('=') {
+            None => match parameter {
+                "server_no_context_takeover" | "client_no_context_takeover" | "client_max_window_bits" => {}
+                _ => return None,
+            },
+            Some((name, bits)) => match (name, bits.trim_matches('"').parse::<u8>()) {
+                ("client_max_window_bits", Ok(8..=15)) => {}
+                ("server_max_window_bits", Ok(15)) => answer = ACCEPTED_WITH_WINDOW,
+                _ => return None,
+            },
+        }
+    }
+    Some(answer)
 }
 
 /// The payload compressed, or `None` when that makes it no shorter.
@@ -55,8 +63,7 @@ pub(super) fn deflate(payload: &[u8]) -> Option<Vec<u8>> {
     }
     COMPRESS.with_borrow_mut(|compress| {
         compress.reset();
-        // No more room than would be worth it.
-        let mut out = Vec::with_capacity(payload.len() + TAIL.len());
+        let mut out = Vec::with_capacity(most_deflated(payload.len()));
         let status = compress.compress_vec(payload, &mut out, FlushCompress::Sync).ok()?;
         let is_whole = status == Status::Ok
             && compress.total_in() == payload.len() as u64
@@ -65,6 +72,12 @@ pub(super) fn deflate(payload: &[u8]) -> Option<Vec<u8>> {
         out.truncate(out.len() - TAIL.len().min(out.len()));
         (is_whole && out.len() < payload.len()).then_some(out)
     })
+}
+
+/// Bytes that nothing is compressed to more of. A fast compression writes up to nine bits for a byte; one that runs out of
+/// room does not come to its end, and some compressors do worse.
+fn most_deflated(length: usize) -> usize {
+    length + length / 8 + 64
 }
 
 /// One serves all connections of a thread.
@@ -122,13 +135,14 @@ mod tests {
 
     #[test]
     fn offers() {
-        let offered = |offers: &[&str]| {
+        let answer_to_all = |offers: &[&str]| {
             let mut headers = HeaderMap::new();
             for offer in offers {
                 headers.append("Sec-WebSocket-Extensions", offer.parse().unwrap());
             }
-            is_offered(&headers)
+            answer(&headers)
         };
+        let offered = |offers: &[&str]| answer_to_all(offers) == Some(ACCEPTED);
         assert!(offered(&["permessage-deflate; client_max_window_bits"]));
         assert!(offered(&["permessage-deflate"]));
         assert!(offered(&[
@@ -143,9 +157,13 @@ mod tests {
             "permessage-deflated",
             "",
         ] {
-            assert!(!offered(&[refused]), "{refused}");
+            assert_eq!(answer_to_all(&[refused]), None, "{refused}");
         }
-        assert!(!offered(&[]));
+        assert_eq!(answer_to_all(&[]), None);
+        assert_eq!(
+            answer_to_all(&["permessage-deflate; server_max_window_bits=15"]),
+            Some(ACCEPTED_WITH_WINDOW)
+        );
     }
 
     #[test]
@@ -160,6 +178,26 @@ mod tests {
         assert!(deflate(b"short").is_none());
         let noise: Vec<u8> = (0..500u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         assert!(deflate(&noise).is_none_or(|deflated| inflater.inflate(&deflated, 500).unwrap() == noise));
+    }
+
+    #[test]
+    fn what_cannot_be_compressed_is_sent_as_it_is() {
+        let mut state = 1u64;
+        let mut noise = |length: usize| -> Vec<u8> {
+            let next = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 56) as u8
+            };
+            std::iter::repeat_with(next).take(length).collect()
+        };
+        let mut inflater = Inflater::default();
+        for length in (LEAST..70_000).step_by(977).chain([16_384, 32_768, 65_536, 131_072, 1 << 20]) {
+            assert_eq!(deflate(&noise(length)), None, "{length}");
+            // Half of it can.
+            let mixed = [noise(length), vec![b'x'; length]].concat();
+            let deflated = deflate(&mixed).unwrap();
+            assert_eq!(inflater.inflate(&deflated, mixed.len()).unwrap(), mixed, "{length}");
+        }
     }
 
     #[test]

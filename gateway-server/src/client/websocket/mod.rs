@@ -5,5 +5,5 @@ mod deflate;
 mod encode;
 
 pub use decode::{Decoder, Incoming, Kind, Unfinished, Violation};
-pub use deflate::{ACCEPTED as DEFLATE_ACCEPTED, Inflater, is_offered as is_deflate_offered};
+pub use deflate::{Inflater, answer as deflate_answer};
 pub use encode::{close, deflated_message, message, ping, pong};

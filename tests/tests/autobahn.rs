@@ -1,0 +1,81 @@
+//! The Autobahn websocket test suite, every case of it: what becomes of each is as tests/autobahn/expected says.
+//!
+//! The suite expects a server that echoes, text as text and binary as binary. Ours sends what PHP says as one of them
+//! (`message_type`), so there are two.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::Context as _;
+use gateway_tests::{EchoServer, MessageType, root, skip};
+use tokio::process::Command;
+
+/// Messages of a case that counts them, of which the suite wants 1000; all of them by `make autobahn`.
+const MESSAGES: &str = "10";
+
+#[tokio::test]
+async fn every_case_of_the_autobahn_suite_ends_as_expected() -> anyhow::Result<()> {
+    let directory = match suite().await {
+        Ok(directory) => directory,
+        Err(reason) => {
+            skip("every_case_of_the_autobahn_suite_ends_as_expected", &format!("{reason:#}"));
+            return Ok(());
+        }
+    };
+    let text = echo(MessageType::Text).await?;
+    let binary = echo(MessageType::Binary).await?;
+    let url = |server: &EchoServer| format!("ws://{}", server.server.websocket);
+
+    let mut command = Command::new(directory.join("venv/bin/python"));
+    command.arg(root().join("tests/autobahn/run.py")).arg(directory.join("cases"));
+    command.args([url(&text), url(&binary)]).stdout(Stdio::piped()).kill_on_drop(true);
+    if std::env::var_os("AUTOBAHN_WHOLE").is_none() {
+        command.args(["--messages", MESSAGES]);
+    }
+    let output = command.spawn()?.wait_with_output().await?;
+    anyhow::ensure!(output.status.success(), "the suite ended with {}", output.status);
+    let results = String::from_utf8(output.stdout)?;
+    std::fs::write(directory.join("results"), &results)?;
+
+    let file = root().join("tests/autobahn/expected");
+    let expected = std::fs::read_to_string(&file)?;
+    let (results, expected) = (by_case(&results), by_case(&expected));
+    let mut different: Vec<_> = results
+        .iter()
+        .filter(|(case, result)| !expected.get(*case).is_some_and(|expected| is_as_good(result, expected)))
+        .map(|(case, result)| format!("{case}: {result}, expected {:?}", expected.get(case)))
+        .collect();
+    let missing = expected.keys().filter(|case| !results.contains_key(*case));
+    different.extend(missing.map(|case| format!("{case} was not run")));
+    anyhow::ensure!(different.is_empty(), "{}", different.join("\n"));
+    Ok(())
+}
+
+/// The longest messages of the suite have 16 MiB.
+async fn echo(message_type: MessageType) -> anyhow::Result<EchoServer> {
+    let flags = ["--deflate", "--ping-interval", "0"];
+    let limits =
+        ["--max-message", "16777216", "--outbox-bytes", "33554432", "--worker-buffer-bytes", "67108864"];
+    EchoServer::start(message_type, &[&flags[..], &limits].concat()).await
+}
+
+/// Where the suite is, in the target folder.
+async fn suite() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let directory = test.ancestors().nth(3).context("the test has no target folder")?.join("autobahn");
+    let output = Command::new(root().join("scripts/autobahn")).arg(&directory).output().await?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let last = complaint.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    anyhow::ensure!(output.status.success(), "the suite cannot be had: {last}");
+    Ok(directory)
+}
+
+/// What depends on which side is faster stands in the file as the worse of the two.
+fn is_as_good(result: &str, expected: &str) -> bool {
+    result == expected || result.strip_prefix("OK") == expected.strip_prefix("NON-STRICT")
+}
+
+fn by_case(text: &str) -> BTreeMap<&str, &str> {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('\t')).collect()
+}
