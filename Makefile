@@ -3,7 +3,7 @@
 #   make demo          build everything, start the gateway and the example page, print its address
 #   make test          run every test
 #   make fuzz          feed every decoder with broken input, a minute each; FUZZ_SECONDS=600 for ten
-#   make autobahn      the Autobahn websocket test suite with all its messages; takes about ten minutes
+#   make autobahn      the Autobahn websocket test suite with all its messages; takes about six minutes
 #   make test-install  install the extension in each of its three ways, into a temporary directory
 #   make test-roots    build and test on a new Debian 12 (PHP 8.2) and a new Debian 13 (PHP 8.4); as root
 #   make valgrind      run the extension's tests under valgrind

@@ -14,10 +14,10 @@ use crate::backend::gatewayworker::GatewayWorker;
 use crate::backend::workers::{Mode, Router, Sinks};
 use crate::backend::{self, Backend, Port};
 use crate::client::websocket::Kind;
-use crate::listener;
+use crate::listener::{self, Admission, Rules};
 use crate::ops::config::{EventHandlers, MessageType, Settings};
 use crate::ops::{descriptors, memory, offence};
-use crate::shard::{self, Door, Heartbeat, Hub};
+use crate::shard::{self, Bounds, Door, Heartbeat, Hub, Rate};
 
 /// How long a stop waits for workers to be told that their clients have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -54,18 +54,35 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let workers = Arc::new(Router::new(mode, settings.worker_buffer_bytes));
     let hub = Arc::new(start_shards(&settings, &doors, node, kind, Sinks(Arc::clone(&workers)))?);
     let instance = u64::from_ne_bytes(random()?);
-    let bridge = Bridge::new(Arc::clone(&hub), settings.secret_key.clone(), instance, node, kind);
+    let bridge = Bridge::new(
+        Arc::clone(&hub),
+        settings.secret_key.clone(),
+        instance,
+        node,
+        kind,
+        settings.max_session_bytes,
+    );
     announce(&settings, &doors, &ports)?;
 
+    let admission = Arc::new(Admission::new(settings.max_connections, settings.max_connections_per_address));
     let mut tasks = JoinSet::new();
     for (number, socket) in doors.into_iter().enumerate() {
+        let listener = &settings.listeners[number];
         let settings = listener::Settings {
-            protocol: settings.listeners[number].protocol,
+            protocol: listener.protocol,
             // Their number is bounded where settings are checked.
             door: number as u8,
             handshake_timeout: settings.handshake_timeout,
             max_handshakes: settings.max_handshakes,
             deflate: settings.deflate,
+            rules: Rules {
+                origins: listener.origins.clone(),
+                paths: listener.paths.clone(),
+                hosts: listener.hosts.clone(),
+                max_request_bytes: settings.max_request_bytes,
+            },
+            handshakes_per_second: settings.handshakes_per_second,
+            admission: Arc::clone(&admission),
         };
         tasks.spawn(listener::serve(socket, Arc::clone(&hub), settings));
     }
@@ -118,6 +135,7 @@ fn start_shards(
                 not_response_limit: listener.ping_not_response_limit,
                 data: listener.ping_data.clone().into_bytes(),
             },
+            rate: Rate { messages: listener.messages_per_second, bytes: listener.bytes_per_second },
         });
     }
     let shard_settings = shard::Settings {
@@ -125,6 +143,13 @@ fn start_shards(
         message_kind: kind,
         doors: doors.into(),
         close_timeout: settings.close_timeout,
+        bounds: Bounds {
+            groups: match settings.max_groups_per_client {
+                0 => usize::MAX,
+                groups => groups,
+            },
+            session: settings.max_session_bytes,
+        },
     };
     Hub::start(shards, random()?, &shard_settings, Box::new(sinks)).context("cannot start the shards")
 }

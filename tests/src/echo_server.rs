@@ -33,15 +33,17 @@ impl EchoServer {
         let given = ["--events", "workers", "--message-type", name];
         let mut server = Server::start(&[&given, flags].concat()).await?;
         let register = server.register[0];
-        let worker = tokio::spawn(async move {
-            let result = echo(register, message_type).await;
-            if let Err(error) = &result {
-                eprintln!("the worker that echoes has ended: {error:#}");
-            }
-            result
-        });
+        let worker = tokio::spawn(echo(register, message_type));
         server.logs("a worker joined").await?;
         Ok(Self { server, worker })
+    }
+
+    /// Waits until it echoes no more, which it does for as long as the server is well; gives the reason.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        match (&mut self.worker).await {
+            Ok(Err(error)) => error.context("the worker that echoes has ended"),
+            other => anyhow::anyhow!("the worker that echoes has ended: {other:?}"),
+        }
     }
 }
 

@@ -23,8 +23,8 @@ async fn every_case_of_the_autobahn_suite_ends_as_expected() -> anyhow::Result<(
             return Ok(());
         }
     };
-    let text = echo(MessageType::Text).await?;
-    let binary = echo(MessageType::Binary).await?;
+    let mut text = echo(MessageType::Text).await?;
+    let mut binary = echo(MessageType::Binary).await?;
     let url = |server: &EchoServer| format!("ws://{}", server.server.websocket);
 
     let mut command = Command::new(directory.join("venv/bin/python"));
@@ -33,7 +33,11 @@ async fn every_case_of_the_autobahn_suite_ends_as_expected() -> anyhow::Result<(
     if std::env::var_os("AUTOBAHN_WHOLE").is_none() {
         command.args(["--messages", MESSAGES]);
     }
-    let output = command.spawn()?.wait_with_output().await?;
+    let output = tokio::select! {
+        output = command.spawn()?.wait_with_output() => output?,
+        reason = text.ended() => return Err(reason),
+        reason = binary.ended() => return Err(reason),
+    };
     anyhow::ensure!(output.status.success(), "the suite ended with {}", output.status);
     let results = String::from_utf8(output.stdout)?;
     std::fs::write(directory.join("results"), &results)?;

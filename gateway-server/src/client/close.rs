@@ -19,5 +19,35 @@ pub const NOT_UTF8: Close = Close { code: 1007, reason: "not UTF-8" };
 pub const MESSAGE_TOO_BIG: Close = Close { code: 1009, reason: "message too big" };
 /// It read so slowly that over `outbox_bytes` waited for it. What waited is lost; reconnect after a moment.
 pub const TOO_SLOW: Close = Close { code: 4008, reason: "reads too slowly" };
+/// It sent more than `messages_per_second` or `bytes_per_second` allow. Reconnect after a moment, and send less.
+pub const TOO_MANY_MESSAGES: Close = Close { code: 4429, reason: "too many messages" };
 /// No connection number was free, or no worker is there to handle events (`events = workers`). Reconnect after a moment.
 pub const TRY_AGAIN: Close = Close { code: 1013, reason: "try again" };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_documented() {
+        let page = include_str!("../../../docs/close-codes.md");
+        let all = [
+            BY_APPLICATION,
+            GOING_AWAY,
+            PROTOCOL_ERROR,
+            NOT_UTF8,
+            MESSAGE_TOO_BIG,
+            TOO_SLOW,
+            TOO_MANY_MESSAGES,
+            TRY_AGAIN,
+        ];
+        let source = include_str!("close.rs");
+        assert_eq!(all.len(), source.lines().filter(|line| line.starts_with("pub const ")).count());
+        for Close { code, reason } in all {
+            assert!(
+                page.contains(&format!("| {code} | {reason} |").replace("|  |", "| |")),
+                "{code} {reason}"
+            );
+        }
+    }
+}

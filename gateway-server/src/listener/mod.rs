@@ -2,10 +2,16 @@
 //! a shard.
 
 mod accept;
+mod admission;
 mod handshake;
+mod refusal;
+mod rules;
 
 pub use accept::{bind_tcp, pause_after_failed_accept};
+pub use admission::Admission;
 pub use handshake::shake;
+pub use refusal::Refusal;
+pub use rules::{MAX_REQUEST, Rules};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +24,7 @@ use tracing::debug;
 use crate::client::{Form, Protocol};
 use crate::ops::offence::{self, Offence};
 use crate::shard::{Handshake, Hub, Newcomer};
+use admission::Pace;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -29,6 +36,12 @@ pub struct Settings {
     pub max_handshakes: usize,
     /// Whether clients may have their messages compressed.
     pub deflate: bool,
+    /// Which requests for a websocket are taken.
+    pub rules: Rules,
+    /// Connections a second; more wait in the kernel's queue. Zero is no limit.
+    pub handshakes_per_second: f64,
+    /// The one for all listeners.
+    pub admission: Arc<Admission>,
 }
 
 /// What the opening handshake gave.
@@ -40,9 +53,11 @@ pub struct Established {
 /// Accepts until the task is dropped.
 pub async fn serve(listener: TcpListener, hub: Arc<Hub>, settings: Settings) {
     let places = Arc::new(Semaphore::new(settings.max_handshakes));
+    let mut pace = Pace::new(settings.handshakes_per_second);
     loop {
         // A place first: a connection that cannot be served yet stays in the kernel's queue.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        pace.next().await;
         let socket = match listener.accept().await {
             Ok((socket, _)) => socket,
             Err(error) => {
@@ -50,6 +65,7 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, settings: Settings) {
                 continue;
             }
         };
+        pace.count();
         let hub = Arc::clone(&hub);
         let settings = settings.clone();
         tokio::spawn(async move {
@@ -63,16 +79,28 @@ async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
     let peer = socket.peer_addr().ok();
     let timeout = settings.handshake_timeout;
     let established = async {
-        match settings.protocol {
-            Protocol::Websocket => {
-                handshake::websocket(&mut socket, settings.deflate, hub.wants_handshakes()).await
+        let is_websocket = settings.protocol == Protocol::Websocket;
+        let place = match settings.admission.enter(admission::address_of(&socket)) {
+            Ok(place) => place,
+            Err(refusal) => {
+                offence::report(refusal.offence, peer, &refusal);
+                if is_websocket {
+                    handshake::refuse(&mut socket, &refusal).await;
+                }
+                return Ok(None);
             }
-            other => Ok(Established { form: other.form(), handshake: None }),
-        }
+        };
+        let established = if is_websocket {
+            handshake::websocket(&mut socket, settings, hub.wants_handshakes()).await?
+        } else {
+            Established { form: settings.protocol.form(), handshake: None }
+        };
+        Ok::<_, Refusal>(Some((established, place)))
     };
-    let Established { form, handshake } = match tokio::time::timeout(timeout, established).await {
-        Ok(Ok(established)) => established,
-        Ok(Err(refusal)) => return offence::report(Offence::NotWebsocket, peer, &refusal),
+    let (Established { form, handshake }, place) = match tokio::time::timeout(timeout, established).await {
+        Ok(Ok(Some(established))) => established,
+        Ok(Ok(None)) => return,
+        Ok(Err(refusal)) => return offence::report(refusal.offence, peer, &refusal),
         Err(_) => {
             let detail = format!("no handshake within {timeout:?} (handshake_timeout)");
             return offence::report(Offence::HandshakeStalled, peer, &detail);
@@ -81,7 +109,8 @@ async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
     let handed_over = prepare(&socket).and_then(|()| socket.into_std());
     match handed_over {
         Ok(socket) => {
-            let newcomer = Newcomer { socket, door: settings.door, form, handshake };
+            let place = place.map(|place| -> Box<dyn Send> { Box::new(place) });
+            let newcomer = Newcomer { socket, door: settings.door, form, handshake, place };
             if hub.adopt(newcomer).await.is_err() {
                 debug!("a client came while the server stops");
             }

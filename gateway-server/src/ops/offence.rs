@@ -19,12 +19,16 @@ pub enum Offence {
     Call,
     BusyWorkers,
     NoWorker,
+    NotAllowed,
+    Full,
+    FullForAddress,
+    TooManyMessages,
 }
 
 /// Lines of one kind in a window; the rest are counted.
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
-const KINDS: usize = Offence::NoWorker as usize + 1;
+const KINDS: usize = Offence::TooManyMessages as usize + 1;
 
 static THROTTLES: [Mutex<Throttle>; KINDS] = [const { Mutex::new(Throttle::NEW) }; KINDS];
 
@@ -63,6 +67,10 @@ impl Offence {
         Self::Call,
         Self::BusyWorkers,
         Self::NoWorker,
+        Self::NotAllowed,
+        Self::Full,
+        Self::FullForAddress,
+        Self::TooManyMessages,
     ];
 
     fn name(self) -> &'static str {
@@ -77,6 +85,10 @@ impl Offence {
             Self::Call => "call",
             Self::BusyWorkers => "busy-workers",
             Self::NoWorker => "no-worker",
+            Self::NotAllowed => "not-allowed",
+            Self::Full => "full",
+            Self::FullForAddress => "full-for-address",
+            Self::TooManyMessages => "too-many-messages",
         }
     }
 
@@ -92,6 +104,9 @@ impl Offence {
             Self::Call => "refused a call of GatewayWorker's classes",
             Self::BusyWorkers => "stopped reading from a client until its worker has caught up",
             Self::NoWorker => "lost an event of a client",
+            Self::NotAllowed => "refused a websocket that is not allowed",
+            Self::Full | Self::FullForAddress => "refused a connection over the limit",
+            Self::TooManyMessages => "closed a client that sends too much",
         }
     }
 }

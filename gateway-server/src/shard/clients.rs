@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
+use super::Bounds;
 use super::command::{Audience, Change, Except};
 use super::connection::{Connection, Extra, Phase};
 use super::members::Names;
@@ -20,11 +21,20 @@ pub(super) struct Clients {
     peak: usize,
     pub(super) uids: Names,
     pub(super) groups: Names,
+    /// What those who count connections gave with them, by key.
+    pub(super) places: HashMap<usize, Box<dyn Send>>,
 }
 
 impl Clients {
     pub(super) fn new(uids: Names, groups: Names) -> Self {
-        Self { connections: Slab::new(), online: HashMap::new(), peak: 0, uids, groups }
+        Self {
+            connections: Slab::new(),
+            online: HashMap::new(),
+            peak: 0,
+            uids,
+            groups,
+            places: HashMap::new(),
+        }
     }
 
     /// Takes a connection in; gives its key, and whether it is online: its number may be taken.
@@ -83,6 +93,7 @@ impl Clients {
     /// The end of a connection.
     pub(super) fn remove(&mut self, key: usize, registry: &Registry) {
         self.forget(key);
+        self.places.remove(&key);
         let mut connection = self.connections.remove(key);
         // Closing the descriptor takes it out of the poll as well; this is for the poll's own books.
         let _ = registry.deregister(&mut connection.socket);
@@ -95,6 +106,7 @@ impl Clients {
     /// Gives back the room of those who have gone.
     pub(super) fn shrink(&mut self) {
         self.connections.shrink_to_fit();
+        self.places.shrink_to_fit();
         self.peak = self.connections.len();
     }
 
@@ -133,18 +145,22 @@ impl Clients {
     }
 
     /// Changes what is known of a client. One that has gone is ignored.
-    pub(super) fn change(&mut self, number: u32, change: Change) {
+    pub(super) fn change(&mut self, number: u32, change: Change, bounds: Bounds) {
         let Some(key) = self.key(number) else { return self.disclaim(&change) };
         let Self { connections, uids, groups, .. } = self;
         let Extra { memberships, session, .. } = connections[key].extra_mut();
         match change {
             Change::Bind { uid } => memberships.bind(uids, &uid, key),
             Change::Unbind => memberships.unbind(uids, key),
-            Change::Join { group } => memberships.join(groups, &group, key),
+            // Whoever asked may have gone; then nobody misses the answer.
+            Change::Join { group, back } => {
+                let _ = back.send(memberships.join(groups, &group, key, bounds.groups));
+            }
             Change::Leave { group } => memberships.leave(groups, &group, key),
             Change::SetSession { serialized } => session.set(&serialized),
-            // Whoever asked may have gone; then nobody misses the answer.
-            Change::UpdateSession { changes, back } => drop(back.send(session.update(&changes))),
+            Change::UpdateSession { changes, back } => {
+                drop(back.send(session.update(&changes, bounds.session)));
+            }
         }
         connections[key].slim();
     }
@@ -160,7 +176,7 @@ impl Clients {
     fn disclaim(&self, change: &Change) {
         match change {
             Change::Bind { uid } => self.uids.disclaim(uid),
-            Change::Join { group } => self.groups.disclaim(group),
+            Change::Join { group, .. } => self.groups.disclaim(group),
             Change::Unbind
             | Change::Leave { .. }
             | Change::SetSession { .. }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::Name;
 use super::clients::Clients;
 use super::events::Handshake;
+use super::members::TooManyGroups;
 use super::session::SessionError;
 use crate::client::{Encoded, Form};
 
@@ -21,6 +22,8 @@ pub struct Newcomer {
     pub form: Form,
     /// How it came, if [`Hub::wants_handshakes`](super::Hub::wants_handshakes) and its protocol has one.
     pub handshake: Option<Box<Handshake>>,
+    /// Dropped when the connection is, for those who count them.
+    pub place: Option<Box<dyn Send>>,
 }
 
 pub(super) enum Command {
@@ -74,7 +77,7 @@ pub(super) enum Audience {
 pub(super) enum Change {
     Bind { uid: Name },
     Unbind,
-    Join { group: Name },
+    Join { group: Name, back: oneshot::Sender<Result<(), TooManyGroups>> },
     Leave { group: Name },
     SetSession { serialized: Bytes },
     UpdateSession { changes: Bytes, back: oneshot::Sender<Result<(), SessionError>> },
@@ -120,7 +123,7 @@ impl Command {
                 Self::Close { last, .. } => last.as_ref().map_or(0, Encoded::weight),
                 Self::Change { change, .. } => match change {
                     Change::Bind { uid: name }
-                    | Change::Join { group: name }
+                    | Change::Join { group: name, .. }
                     | Change::Leave { group: name } => name.len(),
                     Change::SetSession { serialized: bytes }
                     | Change::UpdateSession { changes: bytes, .. } => bytes.len(),

@@ -19,6 +19,7 @@ use super::desk::Desk;
 use super::events::EventSinks;
 use super::inbox::Stopped;
 use super::index::Index;
+use super::members::TooManyGroups;
 use super::numbers::Numbers;
 use super::questions::{Fields, Profile, Scope, Who};
 use super::run;
@@ -174,9 +175,13 @@ impl Hub {
         self.change(number, Change::Unbind).await
     }
 
-    pub async fn join(&self, number: u32, group: Name) -> Result<(), Stopped> {
+    /// Waits for the shard, which alone knows how many groups the client is in.
+    pub async fn join(&self, number: u32, group: Name) -> Result<Result<(), TooManyGroups>, Stopped> {
         self.groups.add(&group, self.numbers.shard_of(number) as u16);
-        self.change(number, Change::Join { group }).await
+        let (back, result) = oneshot::channel();
+        self.change(number, Change::Join { group, back }).await?;
+        // A client that has gone drops the way back.
+        Ok(result.await.unwrap_or(Ok(())))
     }
 
     pub async fn leave(&self, number: u32, group: Name) -> Result<(), Stopped> {

@@ -15,6 +15,10 @@ pub(super) struct Names {
     shard: u16,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the client is in {0} groups already, and in no more (max_groups_per_client)")]
+pub struct TooManyGroups(usize);
+
 /// What one connection holds.
 #[derive(Default)]
 pub(super) struct Memberships {
@@ -94,10 +98,22 @@ impl Memberships {
         }
     }
 
-    pub(super) fn join(&mut self, groups: &mut Names, group: &[u8], key: usize) {
+    /// On an error it is in the groups in which it was.
+    pub(super) fn join(
+        &mut self,
+        groups: &mut Names,
+        group: &[u8],
+        key: usize,
+        limit: usize,
+    ) -> Result<(), TooManyGroups> {
+        if self.groups.len() >= limit && !self.groups.iter().any(|joined| **joined == *group) {
+            groups.disclaim(group);
+            return Err(TooManyGroups(limit));
+        }
         if let Some(kept) = groups.add(group, key) {
             self.groups.push(kept);
         }
+        Ok(())
     }
 
     pub(super) fn leave(&mut self, groups: &mut Names, group: &[u8], key: usize) {
@@ -226,10 +242,13 @@ mod tests {
         for (key, member) in members.iter_mut().enumerate() {
             for _ in 0..2 {
                 index.add(b"all", 0);
-                member.join(&mut groups, b"all", key);
+                member.join(&mut groups, b"all", key, 1).unwrap();
             }
             assert_eq!(held(&groups, b"all"), (0..=key).collect::<Vec<_>>());
         }
+        index.add(b"other", 0);
+        assert_eq!(members[0].join(&mut groups, b"other", 0, 1), Err(TooManyGroups(1)));
+        assert!(index.shards(b"other").is_empty());
         let (mut uids, _) = names();
         for (key, member) in members.iter_mut().enumerate() {
             assert_eq!(held(&groups, b"all"), (key..100).collect::<Vec<_>>());

@@ -17,6 +17,7 @@ mod members;
 mod numbers;
 mod outbox;
 mod questions;
+mod rate;
 mod run;
 mod session;
 mod turn;
@@ -26,7 +27,9 @@ pub use events::{BuiltIn, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use hub::{Hub, Name};
 pub use inbox::Stopped;
+pub use members::TooManyGroups;
 pub use questions::{Fields, Profile, Scope, Who};
+pub use rate::Rate;
 pub use session::{MAX_SESSION, SessionError};
 
 use std::sync::Arc;
@@ -43,6 +46,8 @@ pub struct Door {
     /// Bytes that may wait for one slow client.
     pub outbox_bytes: usize,
     pub heartbeat: Heartbeat,
+    /// What each client may send.
+    pub rate: Rate,
 }
 
 /// What every shard needs to know.
@@ -56,4 +61,14 @@ pub struct Settings {
     pub doors: Arc<[Door]>,
     /// How long a client may take to answer a close frame.
     pub close_timeout: Duration,
+    pub bounds: Bounds,
+}
+
+/// How much is kept about one client.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Groups that it may be in.
+    pub groups: usize,
+    /// Bytes of its session.
+    pub session: usize,
 }

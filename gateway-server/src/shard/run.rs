@@ -15,7 +15,6 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use smallvec::SmallVec;
 use socket2::SockRef;
 
-use super::Settings;
 use super::clients::Clients;
 use super::command::{Audience, Command, Newcomer};
 use super::connection::{Connection, Phase};
@@ -27,7 +26,9 @@ use super::index::Index;
 use super::join;
 use super::members::Names;
 use super::outbox::{write_one, write_some};
+use super::rate::Meters;
 use super::turn::{Chain, Turn};
+use super::{Door, Rate, Settings};
 use crate::client::close::{self, Close};
 use crate::client::websocket::{self, Incoming, Inflater, Kind};
 use crate::client::{self, Decoder, Encoded, Form};
@@ -101,6 +102,7 @@ pub(super) struct Shard {
     /// When those that were sent a close frame are dropped: by key and number, soonest first.
     closing: VecDeque<(Instant, usize, u32)>,
     stop_at: Option<Instant>,
+    meters: Meters,
 }
 
 impl Shard {
@@ -126,6 +128,7 @@ impl Shard {
             paused: Vec::new(),
             closing: VecDeque::new(),
             stop_at: None,
+            meters: Meters::default(),
         }
     }
 
@@ -249,23 +252,27 @@ impl Shard {
     fn take_input(&mut self, key: usize, length: usize) {
         let Self { clients, buffer, turn, inflater, settings, events, .. } = self;
         let connection = &mut clients.connections[key];
-        let max_message = settings.doors[usize::from(connection.door)].max_message;
+        let Door { max_message, rate, .. } = settings.doors[usize::from(connection.door)];
         let mut decoder = Decoder { form: connection.form, max_message, inflater };
         let extra = connection.existing_extra_mut();
         let mut unfinished = extra.and_then(|extra| extra.unfinished.take()).map(|unfinished| *unfinished);
         // Whoever has been sent a close frame has gone for everybody else.
         let is_heard = connection.phase == Phase::Open;
         let mut is_closed = false;
-        let result = decoder.decode(&mut buffer[..length], &mut unfinished, |incoming| match incoming {
-            Incoming::Message(_, message) if is_heard => {
-                events.message(&Client::of(connection, &settings.doors), message);
+        let mut heard = 0;
+        let result = decoder.decode(&mut buffer[..length], &mut unfinished, |incoming| {
+            heard += 1;
+            match incoming {
+                Incoming::Message(_, message) if is_heard => {
+                    events.message(&Client::of(connection, &settings.doors), message);
+                }
+                Incoming::Message(..) | Incoming::Pong => {}
+                Incoming::Ping(payload) => {
+                    let pong = turn.add_frame(websocket::pong(payload));
+                    turn.link(key, &mut connection.pending, pong);
+                }
+                Incoming::Close => is_closed = true,
             }
-            Incoming::Message(..) | Incoming::Pong => {}
-            Incoming::Ping(payload) => {
-                let pong = turn.add_frame(websocket::pong(payload));
-                turn.link(key, &mut connection.pending, pong);
-            }
-            Incoming::Close => is_closed = true,
         });
         if let Some(unfinished) = unfinished {
             connection.extra_mut().unfinished = Some(Box::new(unfinished));
@@ -282,18 +289,31 @@ impl Shard {
             // It answers the close frame that we sent, or nothing that it says is understood any more.
             (Err(_), _) => self.finish(key),
             (Ok(()), _) if is_closed => self.finish(key),
+            (Ok(()), Phase::Open) if rate.is_limited() => self.meter(key, rate, heard, length),
             _ => {}
+        }
+    }
+
+    /// Counts what a client has sent, and closes it when it was too much.
+    fn meter(&mut self, key: usize, rate: Rate, messages: usize, bytes: usize) {
+        if !self.meters.count(key, rate, messages, bytes, Instant::now()) {
+            let peer = self.clients.connections[key].socket.peer_addr().ok();
+            offence::report(Offence::TooManyMessages, peer, &"messages_per_second or bytes_per_second");
+            self.close(key, close::TOO_MANY_MESSAGES, Phase::Discarding);
         }
     }
 
     // ── Coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
     fn adopt(&mut self, number: u32, newcomer: Newcomer) {
-        let Newcomer { socket, door, form, handshake } = newcomer;
+        let Newcomer { socket, door, form, handshake, place } = newcomer;
         let (key, is_online) = match self.clients.insert(socket, number, form, door, &self.registry) {
             Ok(inserted) => inserted,
             Err(error) => return tracing::error!(%error, "a new connection cannot be polled and is dropped"),
         };
+        if let Some(place) = place {
+            self.clients.places.insert(key, place);
+        }
         if !is_online {
             return self.close(key, close::TRY_AGAIN, Phase::Closing);
         }
@@ -342,6 +362,7 @@ impl Shard {
 
     fn drop_connection(&mut self, key: usize) {
         self.forget(key);
+        self.meters.forget(key);
         self.clients.remove(key, &self.registry);
     }
 
@@ -389,7 +410,7 @@ impl Shard {
                     self.abort(key);
                 }
             }
-            Command::Change { number, change } => self.clients.change(number, change),
+            Command::Change { number, change } => self.clients.change(number, change, self.settings.bounds),
             Command::Ungroup { group } => self.clients.ungroup(&group),
             Command::Ask(question) => question(&self.clients),
             Command::Shrink => self.clients.shrink(),

@@ -2,15 +2,17 @@
 
 use gateway_wire::php_serialize::{self, Malformed};
 
-/// Longest session, in bytes.
+/// Longest session by default, in bytes.
 pub const MAX_SESSION: usize = 1 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     #[error("the session is no serialized PHP array: {0}")]
     Malformed(#[from] Malformed),
-    #[error("the session would have {0} bytes, more than the {MAX_SESSION} allowed; it is left as it was")]
-    TooLarge(usize),
+    #[error(
+        "the session would have {length} bytes, more than the {limit} allowed (max_session_bytes); it is left as it was"
+    )]
+    TooLarge { length: usize, limit: usize },
 }
 
 /// No bytes until PHP sets some.
@@ -30,14 +32,14 @@ impl Session {
         self.0 = (!serialized.is_empty()).then(|| serialized.into());
     }
 
-    /// `array_replace_recursive(session, changes)`. On an error the session is left as it was.
-    pub(super) fn update(&mut self, changes: &[u8]) -> Result<(), SessionError> {
+    /// `array_replace_recursive(session, changes)`, of at most `limit` bytes. On an error the session is left as it was.
+    pub(super) fn update(&mut self, changes: &[u8], limit: usize) -> Result<(), SessionError> {
         let merged = match self.bytes() {
             [] => changes.to_vec(),
             old => php_serialize::replace_recursive(old, changes)?,
         };
-        if merged.len() > MAX_SESSION {
-            return Err(SessionError::TooLarge(merged.len()));
+        if merged.len() > limit {
+            return Err(SessionError::TooLarge { length: merged.len(), limit });
         }
         self.set(&merged);
         Ok(())

@@ -27,12 +27,21 @@ pub struct Bridge {
     instance: u64,
     node: SocketAddrV4,
     message_kind: Kind,
+    /// Bytes of the longest session.
+    max_session: usize,
     producers: Producers,
 }
 
 impl Bridge {
-    pub fn new(hub: Arc<Hub>, secret: Secret, instance: u64, node: SocketAddrV4, message_kind: Kind) -> Self {
-        Self { hub, secret, instance, node, message_kind, producers: Producers::default() }
+    pub fn new(
+        hub: Arc<Hub>,
+        secret: Secret,
+        instance: u64,
+        node: SocketAddrV4,
+        message_kind: Kind,
+        max_session: usize,
+    ) -> Self {
+        Self { hub, secret, instance, node, message_kind, max_session, producers: Producers::default() }
     }
 
     pub(super) fn hub(&self) -> &Hub {

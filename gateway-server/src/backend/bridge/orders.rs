@@ -7,12 +7,12 @@ use gateway_wire::php_serialize;
 
 use super::Bridge;
 use crate::client::Encoded;
-use crate::shard::{MAX_SESSION, Name, SessionError, Stopped};
+use crate::shard::{Name, SessionError, Stopped};
 
 impl Bridge {
     /// Carries out an order. The inner error is PHP's fault and is told to PHP; nothing has been done then.
     pub(in crate::backend) async fn obey(&self, order: &Order<'_>) -> Result<Result<(), String>, Stopped> {
-        if let Err(message) = check(order) {
+        if let Err(message) = check(order, self.max_session) {
             return Ok(Err(message));
         }
         let name = |name: Str| Name::from_slice(name);
@@ -56,7 +56,8 @@ impl Bridge {
             }
             Order::JoinGroup { client, group } => {
                 if let Some(number) = self.local(*client) {
-                    hub.join(number, name(group)).await?;
+                    let joined = hub.join(number, name(group)).await?;
+                    return Ok(joined.map_err(|error| error.to_string()));
                 }
             }
             Order::LeaveGroup { client, group } => {
@@ -110,13 +111,13 @@ fn bytes<'a>(names: &'a [Str]) -> impl Iterator<Item = &'a [u8]> {
 }
 
 /// Names and sessions are kept for long, so they are bounded, and checked before anything is done.
-fn check(order: &Order) -> Result<(), String> {
+fn check(order: &Order, max_session: usize) -> Result<(), String> {
     match order {
         Order::BindUid { uid, .. } => check_name("uid", uid),
         Order::JoinGroup { group, .. } => check_name("group", group),
         Order::SetSession { session, .. } if session.is_empty() => Ok(()),
         Order::SetSession { session: array, .. } | Order::UpdateSession { changes: array, .. } => {
-            check_session(array).map_err(|error| error.to_string())
+            check_session(array, max_session).map_err(|error| error.to_string())
         }
         _ => Ok(()),
     }
@@ -130,9 +131,9 @@ fn check_name(what: &str, name: Str) -> Result<(), String> {
     }
 }
 
-fn check_session(serialized: &[u8]) -> Result<(), SessionError> {
+fn check_session(serialized: &[u8], limit: usize) -> Result<(), SessionError> {
     match serialized.len() {
-        0..=MAX_SESSION => Ok(php_serialize::check_array(serialized)?),
-        length => Err(SessionError::TooLarge(length)),
+        length if length > limit => Err(SessionError::TooLarge { length, limit }),
+        _ => Ok(php_serialize::check_array(serialized)?),
     }
 }

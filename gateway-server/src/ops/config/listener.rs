@@ -20,6 +20,11 @@ pub struct ListenerLayer {
     pub ping_data: Option<String>,
     pub max_message: Option<usize>,
     pub outbox_bytes: Option<usize>,
+    pub origins: Option<Vec<String>>,
+    pub paths: Option<Vec<String>>,
+    pub hosts: Option<Vec<String>>,
+    pub messages_per_second: Option<f64>,
+    pub bytes_per_second: Option<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,6 +36,11 @@ pub struct Listener {
     pub ping_data: String,
     pub max_message: usize,
     pub outbox_bytes: usize,
+    pub origins: Vec<String>,
+    pub paths: Vec<String>,
+    pub hosts: Vec<String>,
+    pub messages_per_second: f64,
+    pub bytes_per_second: f64,
 }
 
 /// Listeners at most: a client's record has a byte for which it came by.
@@ -46,6 +56,11 @@ impl Listener {
             ping_data: String::new(),
             max_message: 1 << 20,
             outbox_bytes: 1_024_000,
+            origins: Vec::new(),
+            paths: Vec::new(),
+            hosts: Vec::new(),
+            messages_per_second: 0.0,
+            bytes_per_second: 0.0,
         }
     }
 }
@@ -60,6 +75,11 @@ impl ListenerLayer {
             ping_data: None,
             max_message: None,
             outbox_bytes: None,
+            origins: None,
+            paths: None,
+            hosts: None,
+            messages_per_second: None,
+            bytes_per_second: None,
         }
     }
 
@@ -82,6 +102,15 @@ impl ListenerLayer {
             outbox_bytes: self
                 .outbox_bytes
                 .map_or(defaults.outbox_bytes, |value| checks.within("outbox_bytes", value, 1024, 1 << 30)),
+            origins: self.origins.unwrap_or_else(|| defaults.origins.clone()),
+            paths: self.paths.unwrap_or_else(|| defaults.paths.clone()),
+            hosts: self.hosts.unwrap_or_else(|| defaults.hosts.clone()),
+            messages_per_second: self
+                .messages_per_second
+                .map_or(defaults.messages_per_second, |value| checks.rate("messages_per_second", value)),
+            bytes_per_second: self
+                .bytes_per_second
+                .map_or(defaults.bytes_per_second, |value| checks.rate("bytes_per_second", value)),
         }
     }
 }

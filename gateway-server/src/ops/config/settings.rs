@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use gateway_wire::bridge::frame::MAX_CALL;
 use serde::Deserialize;
 
 use super::listener::{self, Listener, ListenerLayer};
 use crate::client::Protocol;
+use crate::listener::MAX_REQUEST;
+use crate::shard::MAX_SESSION;
 
 /// What one source says; the same keys are known to the file, the environment and the flags. The comments are the text of
 /// `--help`.
@@ -22,7 +25,8 @@ pub struct Layer {
 
     /// Where other clients connect, and what they speak: websocket, text, frame or tcp; repeat it or separate by commas, as in
     /// text://0.0.0.0:8283. In the file each is a table [[listener]] with protocol and address, and with ping_interval,
-    /// ping_not_response_limit, ping_data, max_message or outbox_bytes where those are to differ [default: none]
+    /// ping_not_response_limit, ping_data, max_message, outbox_bytes, origins, paths, hosts, messages_per_second or
+    /// bytes_per_second where those are to differ [default: none]
     #[arg(long, env = "GATEWAY_LISTENER", value_name = "PROTOCOL://ADDRESS", value_delimiter = ',')]
     pub listener: Option<Vec<ListenerLayer>>,
 
@@ -96,6 +100,53 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_OUTBOX_BYTES", value_name = "BYTES")]
     pub outbox_bytes: Option<usize>,
 
+    /// Pages that may connect, by their origin as https://example.com or https://*.example.com; repeat it or separate by
+    /// commas. Programs that are no browsers say no origin and are let in [default: any]
+    #[arg(long, env = "GATEWAY_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub origins: Option<Vec<String>>,
+
+    /// Paths at which browsers may connect, as /chat or /chat/* [default: any]
+    #[arg(long, env = "GATEWAY_PATHS", value_name = "PATH", value_delimiter = ',')]
+    pub paths: Option<Vec<String>>,
+
+    /// Hosts that browsers may connect to, as example.com, or with a port for no other [default: any]
+    #[arg(long, env = "GATEWAY_HOSTS", value_name = "HOST", value_delimiter = ',')]
+    pub hosts: Option<Vec<String>>,
+
+    /// Connections of clients at once, on all listeners; 0 is no limit [default: 0]
+    #[arg(long, env = "GATEWAY_MAX_CONNECTIONS", value_name = "NUMBER")]
+    pub max_connections: Option<usize>,
+
+    /// Of them, those from one IPv4 address or one /64 of IPv6; 0 is no limit. Behind a proxy all have its address
+    /// [default: 0]
+    #[arg(long, env = "GATEWAY_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
+    pub max_connections_per_address: Option<usize>,
+
+    /// Connections that a listener takes in a second; more wait in the kernel's queue. 0 is no limit [default: 0]
+    #[arg(long, env = "GATEWAY_HANDSHAKES_PER_SECOND", value_name = "NUMBER")]
+    pub handshakes_per_second: Option<f64>,
+
+    /// Bytes of the longest websocket request, with all its headers [default: 16384]
+    #[arg(long, env = "GATEWAY_MAX_REQUEST_BYTES", value_name = "BYTES")]
+    pub max_request_bytes: Option<usize>,
+
+    /// Messages, pings and pongs that a client may send in a second, over a few seconds; one that sends more is closed.
+    /// 0 is no limit [default: 0]
+    #[arg(long, env = "GATEWAY_MESSAGES_PER_SECOND", value_name = "NUMBER")]
+    pub messages_per_second: Option<f64>,
+
+    /// The same in bytes [default: 0]
+    #[arg(long, env = "GATEWAY_BYTES_PER_SECOND", value_name = "BYTES")]
+    pub bytes_per_second: Option<f64>,
+
+    /// Groups that a client may be in; 0 is no limit [default: 1000]
+    #[arg(long, env = "GATEWAY_MAX_GROUPS_PER_CLIENT", value_name = "NUMBER")]
+    pub max_groups_per_client: Option<usize>,
+
+    /// Bytes of a client's longest session, serialized [default: 1048576]
+    #[arg(long, env = "GATEWAY_MAX_SESSION_BYTES", value_name = "BYTES")]
+    pub max_session_bytes: Option<usize>,
+
     /// Seconds that a websocket or register handshake may take [default: 10]
     #[arg(long, env = "GATEWAY_HANDSHAKE_TIMEOUT", value_name = "SECONDS")]
     pub handshake_timeout: Option<f64>,
@@ -135,6 +186,12 @@ pub struct Settings {
     pub worker_buffer_bytes: usize,
     pub message_type: MessageType,
     pub deflate: bool,
+    pub max_connections: usize,
+    pub max_connections_per_address: usize,
+    pub handshakes_per_second: f64,
+    pub max_request_bytes: usize,
+    pub max_groups_per_client: usize,
+    pub max_session_bytes: usize,
     pub handshake_timeout: Duration,
     pub max_handshakes: usize,
     pub close_timeout: Duration,
@@ -198,7 +255,9 @@ impl Layer {
         merge! {
             websocket, listener, reuse_port, register, register_unix, secret_key, secret_key_file, node, shards, ping_interval,
             ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
-            outbox_bytes, handshake_timeout,
+            outbox_bytes, origins, paths, hosts, max_connections, max_connections_per_address,
+            handshakes_per_second, max_request_bytes, messages_per_second, bytes_per_second,
+            max_groups_per_client, max_session_bytes, handshake_timeout,
             max_handshakes, close_timeout, stop_timeout, log, log_format,
         }
     }
@@ -212,6 +271,11 @@ impl Layer {
             ping_data: self.ping_data,
             max_message: self.max_message,
             outbox_bytes: self.outbox_bytes,
+            origins: self.origins,
+            paths: self.paths,
+            hosts: self.hosts,
+            messages_per_second: self.messages_per_second,
+            bytes_per_second: self.bytes_per_second,
             ..ListenerLayer::new(
                 Protocol::Websocket,
                 self.websocket.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 8282))),
@@ -236,6 +300,23 @@ impl Layer {
             ),
             message_type: self.message_type.unwrap_or(MessageType::Text),
             deflate: self.deflate.unwrap_or(false),
+            max_connections: self.max_connections.unwrap_or(0),
+            max_connections_per_address: self.max_connections_per_address.unwrap_or(0),
+            handshakes_per_second: checks
+                .rate("handshakes_per_second", self.handshakes_per_second.unwrap_or(0.0)),
+            max_request_bytes: checks.within(
+                "max_request_bytes",
+                self.max_request_bytes.unwrap_or(MAX_REQUEST),
+                1 << 10,
+                1 << 20,
+            ),
+            max_groups_per_client: self.max_groups_per_client.unwrap_or(1000),
+            max_session_bytes: checks.within(
+                "max_session_bytes",
+                self.max_session_bytes.unwrap_or(MAX_SESSION),
+                64,
+                MAX_CALL / 2,
+            ),
             handshake_timeout: checks.seconds(
                 "handshake_timeout",
                 self.handshake_timeout.unwrap_or(10.0),
@@ -290,6 +371,11 @@ impl Checks {
             return Duration::ZERO;
         }
         Duration::from_secs_f64(value)
+    }
+
+    /// So many in a second; zero is no limit.
+    pub(super) fn rate(&mut self, key: &'static str, value: f64) -> f64 {
+        if value == 0.0 { value } else { self.within(key, value, 0.01, 1e9) }
     }
 
     fn secret(&mut self, secret: Option<Secret>, file: Option<PathBuf>) -> Secret {

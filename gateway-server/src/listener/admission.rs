@@ -1,0 +1,185 @@
+//! How many connections there may be, in all and from one address, and how fast they may come.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use tokio::net::TcpStream;
+
+use super::refusal::Refusal;
+
+/// Of all listeners. Zero is no limit.
+#[derive(Debug, Default)]
+pub struct Admission {
+    most: usize,
+    most_per_address: usize,
+    all: AtomicUsize,
+    by_network: Mutex<HashMap<Network, usize>>,
+}
+
+/// A connection's share of the limits, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    admission: Arc<Admission>,
+    network: Option<Network>,
+}
+
+/// Whose connections are counted together: an IPv4 address, or the 64 bits of IPv6 that one customer gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Network(u128);
+
+impl Admission {
+    pub fn new(most: usize, most_per_address: usize) -> Self {
+        Self { most, most_per_address, ..Self::default() }
+    }
+
+    /// `None` when nothing is limited.
+    pub(super) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Option<Place>, Refusal> {
+        if self.most == 0 && self.most_per_address == 0 {
+            return Ok(None);
+        }
+        // Counts itself at once, so that no two take the last place.
+        let mut place = Place { admission: Arc::clone(self), network: None };
+        if self.all.fetch_add(1, Ordering::Relaxed) >= self.most && self.most > 0 {
+            return Err(Refusal::full(self.most));
+        }
+        if let Some(address) = address.filter(|_| self.most_per_address > 0) {
+            let network = Network::of(address);
+            let mut by_network = self.by_network.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = by_network.entry(network).or_default();
+            if *count >= self.most_per_address {
+                // The place, which is given back now, takes the lock only for a network.
+                return Err(Refusal::full_for_address(self.most_per_address));
+            }
+            *count += 1;
+            place.network = Some(network);
+        }
+        Ok(Some(place))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.admission.all.fetch_sub(1, Ordering::Relaxed);
+        let Some(network) = self.network else { return };
+        let mut by_network = self.admission.by_network.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_network.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                by_network.remove(&network);
+            }
+        }
+        // Give memory back after a peak.
+        if by_network.len() < by_network.capacity() / 8 {
+            by_network.shrink_to_fit();
+        }
+    }
+}
+
+impl Network {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(address.to_ipv6_mapped().to_bits()),
+            IpAddr::V6(address) if address == Ipv6Addr::LOCALHOST => Self(address.to_bits()),
+            IpAddr::V6(address) => Self(address.to_bits() >> 64 << 64),
+        }
+    }
+}
+
+/// The address that a connection counts for.
+pub(super) fn address_of(socket: &TcpStream) -> Option<IpAddr> {
+    socket.peer_addr().ok().map(|peer| peer.ip())
+}
+
+/// Connections of one listener a second, of which a second's may come at once. Those that come faster wait in the kernel's
+/// queue.
+#[derive(Debug)]
+pub(super) struct Pace {
+    per_second: f64,
+    ready: f64,
+    at: Instant,
+}
+
+impl Pace {
+    /// Zero is no limit.
+    pub(super) fn new(per_second: f64) -> Self {
+        Self { per_second, ready: per_second.max(1.0), at: Instant::now() }
+    }
+
+    /// Waits until the next one may come.
+    pub(super) async fn next(&mut self) {
+        while let Some(wait) = self.wait(Instant::now()) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// One has come.
+    pub(super) fn count(&mut self) {
+        self.ready -= 1.0;
+    }
+
+    fn wait(&mut self, now: Instant) -> Option<Duration> {
+        if self.per_second == 0.0 {
+            return None;
+        }
+        let gained = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
+        self.ready = (self.ready + gained).min(self.per_second.max(1.0));
+        self.at = now;
+        // The timer counts in milliseconds; less would spin.
+        (self.ready < 1.0).then(|| Duration::from_secs_f64((1.0 - self.ready) / self.per_second + 0.001))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enter(admission: &Arc<Admission>, address: &str) -> Option<Place> {
+        admission.enter(Some(address.parse().unwrap())).ok().flatten()
+    }
+
+    #[test]
+    fn a_place_is_given_back() {
+        let admission = Arc::new(Admission::new(3, 2));
+        let one = enter(&admission, "192.0.2.1").unwrap();
+        let two = enter(&admission, "::ffff:192.0.2.1").unwrap();
+        assert!(enter(&admission, "192.0.2.1").is_none());
+        let three = enter(&admission, "192.0.2.2").unwrap();
+        assert!(enter(&admission, "192.0.2.3").is_none());
+        drop(one);
+        let four = enter(&admission, "192.0.2.1").unwrap();
+        drop((two, three, four));
+        assert_eq!(admission.all.load(Ordering::Relaxed), 0);
+        assert!(admission.by_network.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_half_of_an_ipv6_address_that_one_customer_has_is_one() {
+        let network = |address: &str| Network::of(address.parse().unwrap());
+        assert_eq!(network("2001:db8:0:1::1"), network("2001:db8:0:1:ffff::2"));
+        assert_ne!(network("2001:db8:0:1::1"), network("2001:db8:0:2::1"));
+        assert_ne!(network("::1"), network("::"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_pace_lets_a_seconds_worth_come_at_once() {
+        let mut pace = Pace::new(10.0);
+        let start = pace.at;
+        let at_once = (0..100)
+            .take_while(|_| {
+                pace.wait(start).is_none() && {
+                    pace.count();
+                    true
+                }
+            })
+            .count();
+        assert_eq!(at_once, 10);
+        let wait = pace.wait(start).unwrap();
+        assert!(wait >= Duration::from_millis(100) && wait < Duration::from_millis(110), "{wait:?}");
+        assert_eq!(pace.wait(start + wait), None);
+        assert_eq!(Pace::new(0.0).wait(start), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! What a peer that is not let in is told, by HTTP, and the log is told of it.
+
+use std::fmt;
+
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+
+use crate::ops::offence::Offence;
+
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refusal {
+    pub(super) offence: Offence,
+    /// Nothing for a peer that speaks something else, or has gone.
+    answer: Option<Answer>,
+    detail: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    status: &'static str,
+    headers: &'static str,
+    body: &'static str,
+}
+
+const NOT_A_WEBSOCKET: Answer = Answer {
+    status: "426 Upgrade Required",
+    headers: "Upgrade: websocket\r\n",
+    body: "This is a websocket port: connect to it with ws://.",
+};
+const ORIGIN: Answer =
+    Answer { status: "403 Forbidden", headers: "", body: "Pages of this origin may not connect here." };
+const PATH: Answer =
+    Answer { status: "404 Not Found", headers: "", body: "There is no websocket at this path." };
+const HOST: Answer =
+    Answer { status: "421 Misdirected Request", headers: "", body: "This server does not serve this host." };
+const TOO_LONG: Answer =
+    Answer { status: "431 Request Header Fields Too Large", headers: "", body: "The request is too long." };
+const FULL: Answer =
+    Answer { status: "503 Service Unavailable", headers: "Retry-After: 10\r\n", body: "The server is full." };
+const FULL_FOR_ADDRESS: Answer = Answer {
+    status: "429 Too Many Requests",
+    headers: "Retry-After: 10\r\n",
+    body: "Too many connections from this address.",
+};
+#[cfg(test)]
+const ANSWERS: [Answer; 7] = [ORIGIN, PATH, HOST, NOT_A_WEBSOCKET, FULL_FOR_ADDRESS, TOO_LONG, FULL];
+
+impl Refusal {
+    fn new(offence: Offence, answer: Answer, detail: String) -> Self {
+        Self { offence, answer: Some(answer), detail }
+    }
+
+    pub(super) fn origin(origin: &str) -> Self {
+        Self::new(Offence::NotAllowed, ORIGIN, format!("origin {origin:?} is not one of origins"))
+    }
+
+    pub(super) fn path(path: &str) -> Self {
+        Self::new(Offence::NotAllowed, PATH, format!("path {path:?} is not one of paths"))
+    }
+
+    pub(super) fn host(host: &str) -> Self {
+        Self::new(Offence::NotAllowed, HOST, format!("host {host:?} is not one of hosts"))
+    }
+
+    pub(super) fn too_long(limit: usize) -> Self {
+        let detail = format!("the request is over the limit of {limit} bytes (max_request_bytes)");
+        Self::new(Offence::NotWebsocket, TOO_LONG, detail)
+    }
+
+    pub(super) fn full(limit: usize) -> Self {
+        Self::new(Offence::Full, FULL, format!("there are {limit} connections already (max_connections)"))
+    }
+
+    pub(super) fn full_for_address(limit: usize) -> Self {
+        let detail = format!("its address has {limit} connections already (max_connections_per_address)");
+        Self::new(Offence::FullForAddress, FULL_FOR_ADDRESS, detail)
+    }
+
+    /// What is sent to the peer, which is to close then.
+    pub(super) fn response(&self) -> Option<String> {
+        self.answer.as_ref().map(ToString::to_string)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, headers, body } = self;
+        let length = body.len() + 2;
+        write!(
+            f,
+            "HTTP/1.1 {status}\r\n{headers}Connection: close\r\nContent-Type: text/plain\r\n\
+             Content-Length: {length}\r\n\r\n{body}\r\n"
+        )
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let speaks_http = match &error {
+            Error::Protocol(error) => !matches!(error, ProtocolError::HandshakeIncomplete),
+            Error::Http(_) | Error::HttpFormat(_) => true,
+            _ => false,
+        };
+        if let Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) = error {
+            return Self::too_long(max_size);
+        }
+        let answer = speaks_http.then_some(NOT_A_WEBSOCKET);
+        Self { offence: Offence::NotWebsocket, answer, detail: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_is_documented() {
+        let page = include_str!("../../../docs/close-codes.md");
+        for Answer { status, .. } in ANSWERS {
+            assert!(page.contains(&format!("| {status} |")), "{status}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Which websocket requests a listener takes.
+
+use tokio_tungstenite::tungstenite::handshake::server::Request;
+use tokio_tungstenite::tungstenite::http::header::{HOST, ORIGIN};
+
+use super::refusal::Refusal;
+
+/// Longest request by default, in bytes, with all its headers.
+pub const MAX_REQUEST: usize = 16 << 10;
+
+/// An empty list allows all.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Such as `https://example.com`; a star stands for any subdomain, as in `https://*.example.com`.
+    pub origins: Vec<String>,
+    /// Such as `/chat`; a star at the end stands for anything.
+    pub paths: Vec<String>,
+    /// Such as `example.com`, and with a port for no other.
+    pub hosts: Vec<String>,
+    pub max_request_bytes: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { origins: Vec::new(), paths: Vec::new(), hosts: Vec::new(), max_request_bytes: MAX_REQUEST }
+    }
+}
+
+impl Rules {
+    pub(super) fn check(&self, request: &Request) -> Result<(), Refusal> {
+        let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+        if !self.hosts.is_empty() {
+            let host = header(HOST).unwrap_or_default();
+            if !self.hosts.iter().any(|allowed| is_host(host, allowed)) {
+                return Err(Refusal::host(host));
+            }
+        }
+        let path = request.uri().path();
+        if !self.paths.is_empty() && !self.paths.iter().any(|allowed| is_path(path, allowed)) {
+            return Err(Refusal::path(path));
+        }
+        // Only browsers say where a page is from, and they always do. Others could say what they like.
+        if let Some(origin) = header(ORIGIN).filter(|_| !self.origins.is_empty())
+            && !self.origins.iter().any(|allowed| is_origin(origin, allowed))
+        {
+            return Err(Refusal::origin(origin));
+        }
+        Ok(())
+    }
+}
+
+fn is_host(host: &str, allowed: &str) -> bool {
+    // The port stands behind the last colon, if that is not one of an IPv6 address.
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    host.eq_ignore_ascii_case(allowed) || name.is_some_and(|(name, _)| name.eq_ignore_ascii_case(allowed))
+}
+
+fn is_path(path: &str, allowed: &str) -> bool {
+    match allowed.strip_suffix('*') {
+        Some(start) => path.starts_with(start),
+        None => path == allowed,
+    }
+}
+
+fn is_origin(origin: &str, allowed: &str) -> bool {
+    let Some((scheme, domain)) = allowed.split_once("*.") else {
+        return origin.eq_ignore_ascii_case(allowed);
+    };
+    let rest = origin.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme));
+    let rest = rest.and_then(|_| origin.get(scheme.len()..)).unwrap_or_default();
+    let Some(at) = rest.len().checked_sub(domain.len()) else { return false };
+    // Something and a dot before the domain.
+    rest.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(domain)) && at > 1 && rest[..at].ends_with('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins() {
+        for (origin, allowed, expected) in [
+            ("https://example.com", "https://example.com", true),
+            ("HTTPS://Example.com", "https://example.com", true),
+            ("http://example.com", "https://example.com", false),
+            ("https://example.com:8443", "https://example.com", false),
+            ("https://a.example.com", "https://*.example.com", true),
+            ("https://a.b.example.com", "https://*.example.com", true),
+            ("https://example.com", "https://*.example.com", false),
+            ("https://.example.com", "https://*.example.com", false),
+            ("https://evilexample.com", "https://*.example.com", false),
+            ("https://a.example.com.evil.org", "https://*.example.com", false),
+            ("http://a.example.com", "https://*.example.com", false),
+            ("null", "https://*.example.com", false),
+            ("ü", "https://*.example.com", false),
+            ("null", "null", true),
+        ] {
+            assert_eq!(is_origin(origin, allowed), expected, "{origin} {allowed}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_paths() {
+        assert!(is_host("Example.com", "example.com") && is_host("example.com:8282", "example.com"));
+        assert!(is_host("example.com:8282", "example.com:8282") && is_host("[::1]:8282", "[::1]"));
+        assert!(!is_host("example.com:8283", "example.com:8282") && !is_host("a.example.com", "example.com"));
+        assert!(!is_host("example.com:evil.org", "example.com") && !is_host("", "example.com"));
+        assert!(is_path("/chat", "/chat") && is_path("/chat/7", "/chat/*") && is_path("/", "*"));
+        assert!(!is_path("/chat/", "/chat") && !is_path("/chats", "/chat/*"));
+    }
+}

@@ -1,0 +1,96 @@
+//! How much each client may send.
+
+use std::time::Instant;
+
+use hashbrown::HashMap;
+
+/// In a second; zero is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rate {
+    pub messages: f64,
+    pub bytes: f64,
+}
+
+/// What a client may send at once, in seconds of its rate. Less than one message it never is.
+const BURST: f64 = 5.0;
+
+/// What clients are ahead of their rates, by their keys: those who sent something where there is a limit.
+#[derive(Default)]
+pub(super) struct Meters(HashMap<usize, Meter>);
+
+struct Meter {
+    at: Instant,
+    messages: f32,
+    bytes: f32,
+}
+
+impl Rate {
+    pub(super) fn is_limited(&self) -> bool {
+        self.messages > 0.0 || self.bytes > 0.0
+    }
+}
+
+impl Meters {
+    /// Counts what a client has sent; false when it is too much.
+    pub(super) fn count(
+        &mut self,
+        key: usize,
+        rate: Rate,
+        messages: usize,
+        bytes: usize,
+        now: Instant,
+    ) -> bool {
+        let meter = self.0.entry(key).or_insert(Meter { at: now, messages: 0.0, bytes: 0.0 });
+        let passed = now.saturating_duration_since(meter.at).as_secs_f64();
+        meter.at = now;
+        let mut fits = true;
+        for (ahead, rate, sent) in
+            [(&mut meter.messages, rate.messages, messages), (&mut meter.bytes, rate.bytes, bytes)]
+        {
+            if rate > 0.0 {
+                let now_ahead = (f64::from(*ahead) - passed * rate).max(0.0) + sent as f64;
+                fits &= now_ahead <= (BURST * rate).max(1.0);
+                *ahead = now_ahead as f32;
+            }
+        }
+        fits
+    }
+
+    /// The connection has gone.
+    pub(super) fn forget(&mut self, key: usize) {
+        if self.0.remove(&key).is_some() && self.0.len() < self.0.capacity() / 8 {
+            self.0.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_burst_and_then_the_rate() {
+        let mut meters = Meters::default();
+        let rate = Rate { messages: 2.0, bytes: 0.0 };
+        let start = Instant::now();
+        for _ in 0..10 {
+            assert!(meters.count(1, rate, 1, 1 << 20, start));
+        }
+        assert!(meters.count(2, rate, 10, 0, start));
+        assert!(!meters.count(1, rate, 1, 0, start));
+        let later = start + Duration::from_secs(1);
+        assert!(meters.count(2, rate, 2, 0, later) && !meters.count(2, rate, 1, 0, later));
+        meters.forget(2);
+        assert!(meters.count(2, rate, 10, 0, later));
+    }
+
+    #[test]
+    fn bytes_are_counted_too() {
+        let mut meters = Meters::default();
+        let rate = Rate { messages: 0.0, bytes: 1000.0 };
+        let start = Instant::now();
+        assert!(meters.count(1, rate, 9999, 5000, start) && !meters.count(1, rate, 0, 1, start));
+    }
+}

@@ -1,0 +1,204 @@
+//! What the server does to those who want more than they may have.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use gateway_tests::{Client, PhpPeer, PlainClient, Server, eventually, soon};
+use gateway_wire::bridge::{Order, Reply, Value};
+use nix::sys::signal::Signal;
+use serde_bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+
+/// The whole answer to a websocket request, of those that are refused.
+async fn refusal(address: SocketAddr, path: &str, headers: &str) -> anyhow::Result<String> {
+    let mut socket = soon("connecting", TcpStream::connect(address)).await??;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    );
+    soon("writing", socket.write_all(request.as_bytes())).await??;
+    let mut answer = String::new();
+    soon("the refusal", socket.read_to_string(&mut answer)).await??;
+    Ok(answer)
+}
+
+/// Stops the server, which logs how many offences of this kind there were.
+async fn counted(mut server: Server, offence: &str, total: usize) -> anyhow::Result<()> {
+    server.signal(Signal::SIGTERM)?;
+    server.logs(&format!("offence=\"{offence}\" total={total}")).await.map(drop)
+}
+
+async fn count(server: &Server, clients: i64) -> anyhow::Result<()> {
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    eventually("clients online", Value::Int(clients), async || php.count().await).await
+}
+
+#[tokio::test]
+async fn only_pages_paths_and_hosts_that_are_allowed_get_a_websocket() -> anyhow::Result<()> {
+    let server = Server::start(&[
+        "--origins",
+        "https://example.com,https://*.example.org",
+        "--paths",
+        "/chat/*",
+        "--hosts",
+        "localhost,push.example.com",
+    ])
+    .await?;
+    let at = server.websocket;
+    let host = "Host: push.example.com:443\r\n";
+    let answer = refusal(at, "/chat/7", &format!("{host}Origin: https://example.net\r\n")).await?;
+    assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+    assert!(answer.ends_with("Pages of this origin may not connect here.\r\n"), "{answer}");
+    let answer = refusal(at, "/", &format!("{host}Origin: https://example.com\r\n")).await?;
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    let answer = refusal(at, "/chat/7", "Host: evil.example\r\n").await?;
+    assert!(answer.starts_with("HTTP/1.1 421 Misdirected Request\r\n"), "{answer}");
+
+    for headers in
+        [&[("host", "localhost"), ("origin", "https://a.example.org")][..], &[("host", "localhost")]]
+    {
+        Client::shake_hands(at, "/chat/7", headers).await?;
+    }
+    counted(server, "not-allowed", 3).await
+}
+
+#[tokio::test]
+async fn a_listener_has_rules_of_its_own() -> anyhow::Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    let text = "websocket = \"127.0.0.1:0\"\npaths = [\"/one\"]\n[[listener]]\nprotocol = \"websocket\"\n\
+                address = \"127.0.0.1:0\"\npaths = [\"/two\"]\n";
+    std::fs::write(file.path(), text)?;
+    let server = Server::start(&["--config", &file.path().display().to_string()]).await?;
+    for (address, right, wrong) in [(server.websocket, "/one", "/two"), (server.listeners[0], "/two", "/one")]
+    {
+        Client::shake_hands(address, right, &[]).await?;
+        let answer = refusal(address, wrong, "Host: x\r\n").await?;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_long_is_refused() -> anyhow::Result<()> {
+    let server = Server::start(&["--max-request-bytes", "1024"]).await?;
+    let cookie = |length| format!("Host: x\r\nCookie: {}\r\n", "c".repeat(length));
+    let answer = refusal(server.websocket, "/", &cookie(1024)).await?;
+    assert!(answer.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{answer}");
+    Client::shake_hands(server.websocket, "/", &[("cookie", &"c".repeat(500))]).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_full_server_takes_nobody_until_somebody_leaves() -> anyhow::Result<()> {
+    let server = Server::start(&["--max-connections", "2", "--listener", "text://127.0.0.1:0"]).await?;
+    let one = Client::connect(server.websocket).await?;
+    let two = PlainClient::connect(server.listeners[0]).await?;
+    count(&server, 2).await?;
+    let answer = refusal(server.websocket, "/", "Host: x\r\n").await?;
+    assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\n"), "{answer}");
+    let mut other = soon("connecting", TcpStream::connect(server.listeners[0])).await??;
+    assert_eq!(soon("the end", other.read(&mut [0; 9])).await??, 0);
+
+    one.leave().await?;
+    eventually("there is room again", true, async || Ok(Client::connect(server.websocket).await.is_ok()))
+        .await?;
+    drop(two);
+    server.signal(Signal::SIGTERM)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_connections_and_no_more() -> anyhow::Result<()> {
+    let server = Server::start(&["--max-connections-per-address", "2"]).await?;
+    let _clients = (Client::connect(server.websocket).await?, Client::connect(server.websocket).await?);
+    let answer = refusal(server.websocket, "/", "Host: x\r\n").await?;
+    assert!(answer.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nToo many connections from this address.\r\n"), "{answer}");
+    // All of 127.0.0.0/8 is this machine.
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind("127.0.0.2:0".parse()?)?;
+    let other = soon("connecting", socket.connect(server.websocket)).await??;
+    Client::over(other).await?;
+    counted(server, "full-for-address", 1).await
+}
+
+#[tokio::test]
+async fn connections_that_come_too_fast_wait() -> anyhow::Result<()> {
+    let server = Server::start(&["--handshakes-per-second", "4"]).await?;
+    let start = Instant::now();
+    for _ in 0..8 {
+        Client::connect(server.websocket).await?;
+    }
+    // Four at once, and four in the second after them.
+    assert!(start.elapsed() > Duration::from_millis(900), "{:?}", start.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_many_messages_is_closed() -> anyhow::Result<()> {
+    // Far fewer a second than this machine takes, so that what is sent here comes at once.
+    let server = Server::start(&["--messages-per-second", "0.2"]).await?;
+    let mut quiet = Client::connect(server.websocket).await?;
+    let mut noisy = Client::connect(server.websocket).await?;
+    quiet.send(Message::text("one")).await?;
+    for _ in 0..3 {
+        noisy.send(Message::Ping(Default::default())).await?;
+    }
+    assert_eq!(noisy.closed().await?, (4429, "too many messages".to_owned()));
+    count(&server, 1).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    php.order(Order::SendToClient { client: quiet.id, message: Bytes::new(b"still here"), raw: false })
+        .await?;
+    assert_eq!(quiet.text().await?, "still here");
+    counted(server, "too-many-messages", 1).await
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_many_bytes_is_closed() -> anyhow::Result<()> {
+    let server = Server::start(&["--bytes-per-second", "1000"]).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    client.send(Message::binary(vec![0; 4000])).await?;
+    client.send(Message::binary(vec![0; 100_000])).await?;
+    assert_eq!(client.closed().await?, (4429, "too many messages".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn php_is_told_when_a_client_is_in_too_many_groups() -> anyhow::Result<()> {
+    let server = Server::start(&["--max-groups-per-client", "2", "--shards", "1"]).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    for group in ["one", "two", "one"] {
+        php.order(Order::JoinGroup { client: client.id, group: Bytes::new(group.as_bytes()) }).await?;
+    }
+    php.acked().await?;
+    let join = Order::JoinGroup { client: client.id, group: Bytes::new(b"three") };
+    let seq = php.order(join.clone()).await?;
+    let Reply::Error { seq: refused, message } = php.reply().await? else { anyhow::bail!("no error") };
+    assert_eq!(refused, seq);
+    assert_eq!(message, "the client is in 2 groups already, and in no more (max_groups_per_client)");
+
+    php.order(Order::LeaveGroup { client: client.id, group: Bytes::new(b"one") }).await?;
+    php.order(join).await?;
+    let groups = [Bytes::new(b"three")].into_iter().collect();
+    php.order(Order::SendToGroups { groups, message: Bytes::new(b"hi"), except: Vec::new(), raw: false })
+        .await?;
+    assert_eq!(client.text().await?, "hi");
+    Ok(())
+}
+
+#[tokio::test]
+async fn php_is_told_when_a_session_is_too_long() -> anyhow::Result<()> {
+    let server = Server::start(&["--max-session-bytes", "100"]).await?;
+    let client = Client::connect(server.websocket).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let session = |key: char| format!("a:1:{{s:1:\"{key}\";s:60:\"{}\";}}", "x".repeat(60)).into_bytes();
+    let (one, two) = (session('a'), session('b'));
+    php.order(Order::SetSession { client: client.id, session: Bytes::new(&one) }).await?;
+    php.acked().await?;
+    php.order(Order::UpdateSession { client: client.id, changes: Bytes::new(&two) }).await?;
+    let Reply::Error { message, .. } = php.reply().await? else { anyhow::bail!("no error") };
+    assert!(message.contains("more than the 100 allowed (max_session_bytes)"), "{message}");
+    Ok(())
+}
