@@ -20,11 +20,7 @@ CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-<<<<<<< HEAD
-.PHONY: demo test fuzz test-install test-roots valgrind bench bench-parts bench-php bench-workers build pecl check clean
-=======
-.PHONY: demo test fuzz autobahn test-install test-roots valgrind bench bench-parts bench-php build pecl check clean
->>>>>>> h-c
+.PHONY: demo test fuzz autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers build pecl check clean
 
 demo: build
 	@scripts/demo
