@@ -42,6 +42,14 @@ class Gateway
     public static $secretKey = '';
 
     /**
+     * What connect tokens are signed with: `token_key` of gateway-server. When it is empty, a key that is made of
+     * `$secretKey`, there as here. Starts each request as `gateway.token_key` of php.ini.
+     *
+     * @var string
+     */
+    public static $tokenKey = '';
+
+    /**
      * How many seconds a call waits at most for the gateway. Starts each request as `gateway.connect_timeout` of
      * php.ini.
      *
@@ -428,6 +436,21 @@ class Gateway
      * @return bool true: the order was handed over
      */
     public static function setSocketSession(string $client_id, string $session_str)
+    {
+    }
+
+    /**
+     * A connect token, with which a page opens its websocket: `new WebSocket(url + '?token=' + token)`. The gateway binds that
+     * connection to the uid before anything else happens; no page can say it is somebody else. Nothing is asked of the gateway.
+     *
+     * @param string|int $uid
+     * @param int $ttl for how many seconds it is good
+     * @param array<string|int> $groups to join at once
+     * @param array<mixed> $session of arrays, strings, numbers, bools and null; whoever has the token can read it
+     * @param bool $once it is good for one connection only, so that a page that reconnects needs another one
+     * @return string
+     */
+    public static function token(mixed $uid, int $ttl = 3600, array $groups = [], array $session = [], bool $once = false)
     {
     }
 

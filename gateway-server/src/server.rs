@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use gateway_wire::token::TokenKey;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -14,7 +15,7 @@ use crate::backend::gatewayworker::GatewayWorker;
 use crate::backend::workers::{Mode, Router, Sinks};
 use crate::backend::{self, Backend, Port};
 use crate::client::websocket::Kind;
-use crate::listener::{self, Admission, Rules};
+use crate::listener::{self, Admission, Gate, Rules};
 use crate::ops::config::{EventHandlers, MessageType, Settings};
 use crate::ops::{descriptors, memory, offence};
 use crate::shard::{self, Bounds, Door, Heartbeat, Hub, Rate};
@@ -65,6 +66,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     announce(&settings, &doors, &ports)?;
 
     let admission = Arc::new(Admission::new(settings.max_connections, settings.max_connections_per_address));
+    let gate = Arc::new(gate(&settings));
     let mut tasks = JoinSet::new();
     for (number, socket) in doors.into_iter().enumerate() {
         let listener = &settings.listeners[number];
@@ -81,6 +83,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
                 hosts: listener.hosts.clone(),
                 max_request_bytes: settings.max_request_bytes,
             },
+            gate: Arc::clone(&gate),
             handshakes_per_second: settings.handshakes_per_second,
             admission: Arc::clone(&admission),
         };
@@ -111,6 +114,15 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     info!("stopped");
     Ok(())
+}
+
+fn gate(settings: &Settings) -> Gate {
+    let key = match (settings.token_key.as_bytes(), settings.secret_key.as_bytes()) {
+        ([], []) => None,
+        ([], secret) => Some(TokenKey::derived(secret)),
+        (key, _) => Some(TokenKey::new(key)),
+    };
+    Gate::new(key, settings.require_token, settings.max_groups_per_client, settings.max_session_bytes)
 }
 
 fn start_shards(

@@ -270,11 +270,51 @@ impl<'a> Argument<'a> for NameList<'a> {
             None => Err(type_error(position, c"array", value)),
         }
     }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(Vec::new()))
+    }
 }
 
 impl NameList<'_> {
     pub(crate) fn wire(&self) -> Vec<Str<'_>> {
         self.0.iter().map(Name::wire).collect()
+    }
+}
+
+/// A number of seconds, an hour when left out.
+pub(crate) struct Seconds(pub(crate) i64);
+
+impl<'a> Argument<'a> for Seconds {
+    const TYPE: DataType = DataType::Long;
+
+    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
+        if let Some(seconds) = value.long() {
+            return Ok(Self(seconds));
+        }
+        let mut seconds = 0;
+        // SAFETY: a live value of the frame, and where the result goes.
+        let converted = unsafe { sys::zend_parse_arg_long_slow(value, &raw mut seconds, position) };
+        if converted { Ok(Self(seconds)) } else { Err(type_error(position, c"int", value)) }
+    }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(3600))
+    }
+}
+
+/// An array of anything; none when left out.
+pub(crate) struct Items<'a>(pub(crate) Option<&'a Zval>);
+
+impl<'a> Argument<'a> for Items<'a> {
+    const TYPE: DataType = DataType::Array;
+
+    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
+        Array::read(value, position).map(|array| Self(Some(array.0)))
+    }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(None))
     }
 }
 

@@ -14,9 +14,10 @@ use crate::sys;
 /// Set where the server is configured, not by programs, which have the class's properties for that.
 const CONFIGURED: IniEntryPermission = IniEntryPermission::PerDir.union(IniEntryPermission::System);
 
-static ENTRIES: IniEntryDefs<9> = IniEntryDefs::new([
+static ENTRIES: IniEntryDefs<10> = IniEntryDefs::new([
     IniEntryDef::new(c"gateway.register_address", c"127.0.0.1:1236", CONFIGURED),
     secret(IniEntryDef::new(c"gateway.secret_key", c"", CONFIGURED)),
+    secret(IniEntryDef::new(c"gateway.token_key", c"", CONFIGURED)),
     IniEntryDef::new(c"gateway.connect_timeout", c"3", CONFIGURED),
     IniEntryDef::new(c"gateway.aliases", c"1", IniEntryPermission::System),
     IniEntryDef::new(c"gateway.flush_timeout", c"1", IniEntryPermission::All),
@@ -36,6 +37,10 @@ pub(crate) fn register_address() -> &'static [u8] {
 
 pub(crate) fn secret_key() -> &'static [u8] {
     text(c"gateway.secret_key")
+}
+
+pub(crate) fn token_key() -> &'static [u8] {
+    text(c"gateway.token_key")
 }
 
 /// Seconds.

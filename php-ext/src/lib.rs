@@ -5,6 +5,7 @@ mod class;
 mod errors;
 mod info;
 mod ini;
+mod json;
 mod module;
 mod process;
 mod serialize;

@@ -10,12 +10,14 @@ use ext_php_rs::boxed::ZBox;
 use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::zend::ClassEntry;
 use gateway_link::{Address, Target};
+use gateway_wire::token::TokenKey;
 
 use crate::errors::Failure;
 use crate::{class, ini, sys, values};
 
 pub(crate) const REGISTER_ADDRESS: &str = "registerAddress";
 pub(crate) const SECRET_KEY: &str = "secretKey";
+pub(crate) const TOKEN_KEY: &str = "tokenKey";
 pub(crate) const CONNECT_TIMEOUT: &str = "connectTimeout";
 
 /// The values of the properties that matter to a call.
@@ -24,12 +26,13 @@ pub(crate) struct Settings<'a> {
     address: &'a Zval,
     secret: &'a Zval,
     timeout: &'a Zval,
+    token: &'a Zval,
 }
 
 /// Where the properties of class Gateway stand, once they are known in this request: the engine moves them only between
 /// requests.
 #[derive(Clone, Copy)]
-struct Places([*mut Zval; 3]);
+struct Places([*mut Zval; 4]);
 
 thread_local! {
     static PLACES: std::cell::Cell<Option<Places>> = const { std::cell::Cell::new(None) };
@@ -37,11 +40,11 @@ thread_local! {
 }
 
 /// The names as the engine wants them, made once.
-static NAMES: [AtomicPtr<ZendStr>; 3] = [const { AtomicPtr::new(ptr::null_mut()) }; 3];
+static NAMES: [AtomicPtr<ZendStr>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
 
 /// At the module's start, where interned strings live as long as the process.
 pub(crate) fn intern_names() {
-    for (name, text) in NAMES.iter().zip([REGISTER_ADDRESS, SECRET_KEY, CONNECT_TIMEOUT]) {
+    for (name, text) in NAMES.iter().zip([REGISTER_ADDRESS, SECRET_KEY, CONNECT_TIMEOUT, TOKEN_KEY]) {
         name.store(ZBox::into_raw(ZendStr::new_interned(text, true)), Ordering::Release);
     }
 }
@@ -55,6 +58,7 @@ pub(crate) fn set_defaults() -> Result<(), Failure> {
     for (name, property, configured) in [
         (REGISTER_ADDRESS, now.address, ini::register_address()),
         (SECRET_KEY, now.secret, ini::secret_key()),
+        (TOKEN_KEY, now.token, ini::token_key()),
     ] {
         if !is(property, configured) {
             set(class, name, values::string(configured))?;
@@ -93,8 +97,8 @@ impl<'a> Settings<'a> {
             find(called)?
         };
         // SAFETY: never null, and in place until the request ends.
-        let [address, secret, timeout] = places.0.map(|place| unsafe { (*place).dereference() });
-        Ok(Self { address, secret, timeout })
+        let [address, secret, timeout, token] = places.0.map(|place| unsafe { (*place).dereference() });
+        Ok(Self { address, secret, timeout, token })
     }
 
     pub(crate) fn timeout(&self) -> Result<Duration, Failure> {
@@ -113,6 +117,21 @@ impl<'a> Settings<'a> {
             _ => Err(Failure::Exception(
                 "Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5".to_owned(),
             )),
+        }
+    }
+
+    /// What connect tokens are signed with.
+    pub(crate) fn token_key(&self) -> Result<TokenKey, Failure> {
+        let key = secret_text(self.token, TOKEN_KEY)?;
+        let secret = secret_text(self.secret, SECRET_KEY)?;
+        match (&key[..], &secret[..]) {
+            ([], []) => Err(Failure::Exception(
+                "a token has to be signed: set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of \
+                 gateway-server, or Gateway::$secretKey to its secret_key"
+                    .to_owned(),
+            )),
+            ([], secret) => Ok(TokenKey::derived(secret)),
+            (key, _) => Ok(TokenKey::new(key)),
         }
     }
 
@@ -136,7 +155,7 @@ impl<'a> Settings<'a> {
 }
 
 fn find(class: *mut ClassEntry) -> Result<Places, Failure> {
-    let mut places = [ptr::null_mut(); 3];
+    let mut places = [ptr::null_mut(); 4];
     for (place, name) in places.iter_mut().zip(&NAMES) {
         // SAFETY: a live class, and a name that was made at the module's start.
         *place = unsafe { sys::zend_read_static_property_ex(class, name.load(Ordering::Acquire), true) };
@@ -163,7 +182,7 @@ impl Chosen {
                 .collect::<Result<_, _>>()?,
         };
         let parsed = addresses.iter().map(|address| Address::parse(address)).collect::<Result<_, _>>()?;
-        let secret = secret_text(settings.secret)?.into_owned();
+        let secret = secret_text(settings.secret, SECRET_KEY)?.into_owned();
         let target = Target::new(parsed, secret)?.speaking(ini::protocol());
         Ok(Self { addresses, target: Arc::new(target) })
     }
@@ -178,7 +197,9 @@ impl Chosen {
         };
         let secret_fits = match settings.secret.zend_str() {
             Some(secret) => secret.as_bytes() == self.target.secret(),
-            None => secret_text(settings.secret).is_ok_and(|secret| *secret == *self.target.secret()),
+            None => {
+                secret_text(settings.secret, SECRET_KEY).is_ok_and(|secret| *secret == *self.target.secret())
+            }
         };
         addresses_fit && secret_fits
     }
@@ -197,7 +218,7 @@ fn address_text(value: &Zval) -> Result<&[u8], Failure> {
     })
 }
 
-fn secret_text(value: &Zval) -> Result<std::borrow::Cow<'_, [u8]>, Failure> {
+fn secret_text<'a>(value: &'a Zval, name: &str) -> Result<std::borrow::Cow<'a, [u8]>, Failure> {
     use std::borrow::Cow;
     if let Some(secret) = value.zend_str() {
         return Ok(Cow::Borrowed(secret.as_bytes()));
@@ -205,6 +226,6 @@ fn secret_text(value: &Zval) -> Result<std::borrow::Cow<'_, [u8]>, Failure> {
     match value.long() {
         Some(number) => Ok(Cow::Owned(number.to_string().into_bytes())),
         None if value.is_null() || value.is_false() => Ok(Cow::Borrowed(b"")),
-        None => Err(Failure::Exception("Gateway::$secretKey must be a string".to_owned())),
+        None => Err(Failure::Exception(format!("Gateway::${name} must be a string"))),
     }
 }

@@ -34,6 +34,7 @@ unsafe extern "C" {
         string: *mut *mut zend_string,
         position: u32,
     ) -> bool;
+    pub(crate) fn zend_parse_arg_long_slow(argument: *mut Zval, value: *mut i64, position: u32) -> bool;
     pub(crate) fn zend_parse_arg_bool_slow(argument: *mut Zval, value: *mut bool, position: u32) -> bool;
     pub(crate) fn zval_try_get_string_func(value: *mut Zval) -> *mut zend_string;
     pub(crate) fn zend_argument_type_error(position: u32, format: *const c_char, ...);

@@ -39,10 +39,12 @@ bool(true)
 string(7) "Gateway"
 bool(true)
 string(7) "Gateway"
-array(5) {
+array(6) {
   ["registerAddress"]=>
   string(14) "127.0.0.1:1236"
   ["secretKey"]=>
+  string(0) ""
+  ["tokenKey"]=>
   string(0) ""
   ["connectTimeout"]=>
   int(3)

@@ -8,13 +8,14 @@ require 'gateway.inc';
 use GatewayTest\Php;
 
 echo "-- defaults\n";
-echo Php::run('var_dump(Gateway::$registerAddress, Gateway::$secretKey, Gateway::$connectTimeout);', [
+echo Php::run('var_dump(Gateway::$registerAddress, Gateway::$secretKey, Gateway::$tokenKey, Gateway::$connectTimeout);', [
     'gateway.register_address' => 'unix:///run/gateway.sock',
     'gateway.secret_key' => 'hunter2',
+    'gateway.token_key' => 'hunter3',
     'gateway.connect_timeout' => '0.5',
 ]);
 echo "-- set where the server is configured, not by programs\n";
-var_dump(ini_set('gateway.register_address', '127.0.0.1:1'), ini_set('gateway.secret_key', 'x'));
+var_dump(ini_set('gateway.register_address', '127.0.0.1:1'), ini_set('gateway.secret_key', 'x'), ini_set('gateway.token_key', 'x'));
 var_dump(ini_set('gateway.aliases', '0'), ini_set('gateway.flush_timeout', '2'));
 
 echo "-- bad values\n";
@@ -26,12 +27,12 @@ echo Php::run('var_dump(Gateway::$connectTimeout);', [
 ]);
 
 echo "-- phpinfo\n";
-$info = Php::run('phpinfo(INFO_MODULES);', ['gateway.secret_key' => 'hunter2']);
-var_dump(str_contains($info, 'hunter2'));
-preg_match('/^gateway support.*?^gateway\.secret_key[^\n]*/ms', $info, $section);
+$info = Php::run('phpinfo(INFO_MODULES);', ['gateway.secret_key' => 'hunter2', 'gateway.token_key' => 'hunter3']);
+var_dump(str_contains($info, 'hunter'));
+preg_match('/^gateway support.*?^gateway\.token_key[^\n]*/ms', $info, $section);
 echo $section[0], "\n";
-preg_match('/^gateway\.secret_key.*/m', Php::run('phpinfo(INFO_MODULES);'), $line);
-echo $line[0], "\n";
+preg_match('/^gateway\.secret_key.*\n.*/m', Php::run('phpinfo(INFO_MODULES);'), $lines);
+echo $lines[0], "\n";
 
 echo "-- aliases\n";
 foreach ([0, 'off', 1] as $aliases) {
@@ -45,8 +46,10 @@ foreach ([0, 'off', 1] as $aliases) {
 -- defaults
 string(24) "unix:///run/gateway.sock"
 string(7) "hunter2"
+string(7) "hunter3"
 float(0.5)
 -- set where the server is configured, not by programs
+bool(false)
 bool(false)
 bool(false)
 bool(false)
@@ -76,7 +79,9 @@ gateway.on_error => exception => exception
 gateway.protocol => auto => auto
 gateway.register_address => 127.0.0.1:1236 => 127.0.0.1:1236
 gateway.secret_key => set => set
+gateway.token_key => set => set
 gateway.secret_key => not set => not set
+gateway.token_key => not set => not set
 -- aliases
 bool(false)
 bool(false)

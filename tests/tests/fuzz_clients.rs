@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use gateway_server::client::websocket::{Incoming, Inflater, Kind, message};
 use gateway_server::client::{self, Decoder, Form, Unfinished, Violation};
-use gateway_server::listener::{Rules, shake};
+use gateway_server::listener::{Gate, Rules, shake};
 use gateway_tests::{Rng, fuzz};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -191,7 +191,7 @@ fn handshake() {
     };
     let shaken = |pieces: Vec<&[u8]>| {
         let mut socket = Socket { pieces, written: Vec::new() };
-        let result = runtime.block_on(shake(&mut socket, &Rules::default(), true, true));
+        let result = runtime.block_on(shake(&mut socket, &Rules::default(), &Gate::open(), true, true));
         let established = result.ok().map(|established| (established.form, established.handshake));
         assert_eq!(established.is_some(), socket.written.starts_with(b"HTTP/1.1 101 "));
         established

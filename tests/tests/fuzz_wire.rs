@@ -10,6 +10,7 @@ use gateway_wire::gatewayworker::{
     packet_length, reply,
 };
 use gateway_wire::php_serialize::{Key, Value, Writer, check_array, replace_recursive};
+use gateway_wire::token::{Claims, TokenKey};
 use gateway_wire::{ClientId, bridge::Names};
 use serde_bytes::Bytes;
 
@@ -294,4 +295,40 @@ fn client_ids() {
         assert_eq!(id.to_string(), String::from_utf8_lossy(input).to_lowercase());
         assert_eq!(ClientId::from_bytes(id.to_bytes()), id);
     });
+}
+
+#[test]
+fn connect_tokens() -> anyhow::Result<()> {
+    const NOW: u64 = 1_800_000_000;
+    let key = TokenKey::new(b"a key");
+    let session = serde_json::from_str(r#"{"name":"Ann","5":[1,2.5,null,true,{"x":{}}]}"#)?;
+    let whole = Claims {
+        uid: "42".to_owned(),
+        expires: NOW + 1,
+        not_before: Some(NOW),
+        groups: vec!["news".to_owned(), "7".to_owned()],
+        session,
+        once: Some("x".to_owned()),
+    };
+    let small = Claims { uid: "\u{623f}".to_owned(), expires: u64::MAX, ..Claims::default() };
+    let good = [key.mint(&whole)?, key.mint(&small)?].map(String::into_bytes);
+    fuzz("connect tokens", &good, |input, _| {
+        let token = String::from_utf8_lossy(input);
+        assert_eq!(key.verify(&token, NOW).is_ok(), good.iter().any(|good| good == input));
+    });
+    // What the key has signed may still be nonsense.
+    let payloads = [
+        r#"{"sub":"42","exp":1800000001,"nbf":1800000000,"groups":["a","7"],"session":{"x":[1,{"5":null}]},"jti":"x"}"#,
+        r#"{"iss":"app","sub":42,"exp":18446744073709551615}"#,
+        r#"{"sub":"1","exp":1.9e9,"session":{"deep":[[[[[[[[-1.5e-7]]]]]]]]}}"#,
+    ];
+    fuzz("claims", &payloads.map(|payload| payload.as_bytes().to_vec()), |input, _| {
+        let Ok(claims) = key.verify(&key.seal(br#"{"alg":"HS256"}"#, input), NOW) else { return };
+        let session = claims.serialized_session();
+        assert!(session.is_empty() || check_array(&session).is_ok());
+        if let Ok(again) = key.mint(&claims) {
+            assert_eq!(key.verify(&again, NOW).as_ref(), Ok(&claims));
+        }
+    });
+    Ok(())
 }

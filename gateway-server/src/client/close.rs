@@ -21,6 +21,12 @@ pub const MESSAGE_TOO_BIG: Close = Close { code: 1009, reason: "message too big"
 pub const TOO_SLOW: Close = Close { code: 4008, reason: "reads too slowly" };
 /// It sent more than `messages_per_second` or `bytes_per_second` allow. Reconnect after a moment, and send less.
 pub const TOO_MANY_MESSAGES: Close = Close { code: 4429, reason: "too many messages" };
+/// It brought no connect token, and `require_token` wants one. Reconnect with one.
+pub const TOKEN_MISSING: Close = Close { code: 4401, reason: "token missing" };
+/// Its connect token has expired. Reconnect with a new one.
+pub const TOKEN_EXPIRED: Close = Close { code: 4401, reason: "token expired" };
+/// Its connect token is not good, which the log explains. Do not reconnect with it.
+pub const TOKEN_REFUSED: Close = Close { code: 4401, reason: "token refused" };
 /// No connection number was free, or no worker is there to handle events (`events = workers`). Reconnect after a moment.
 pub const TRY_AGAIN: Close = Close { code: 1013, reason: "try again" };
 
@@ -39,6 +45,9 @@ mod tests {
             MESSAGE_TOO_BIG,
             TOO_SLOW,
             TOO_MANY_MESSAGES,
+            TOKEN_MISSING,
+            TOKEN_EXPIRED,
+            TOKEN_REFUSED,
             TRY_AGAIN,
         ];
         let source = include_str!("close.rs");

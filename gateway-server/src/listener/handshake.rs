@@ -5,11 +5,13 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::machine::TryParse as _;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response, create_response, write_response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
 use super::refusal::Refusal;
 use super::rules::Rules;
+use super::token::{Gate, SUBPROTOCOL};
 use super::{Established, Settings};
 use crate::client::Form;
 use crate::client::websocket::deflate_answer;
@@ -25,7 +27,7 @@ pub(super) async fn websocket(
     settings: &Settings,
     wants: bool,
 ) -> Result<Established, Refusal> {
-    let shaken = shake(socket, &settings.rules, settings.deflate, wants).await;
+    let shaken = shake(socket, &settings.rules, &settings.gate, settings.deflate, wants).await;
     if let Err(refusal) = &shaken {
         refuse(socket, refusal).await;
     }
@@ -35,7 +37,7 @@ pub(super) async fn websocket(
 /// Tells a peer that it is not let in, and waits until it has closed.
 pub(super) async fn refuse(socket: &mut TcpStream, refusal: &Refusal) {
     let Some(response) = refusal.response() else { return };
-    if socket.write_all(response.as_bytes()).await.is_ok() {
+    if socket.write_all(&response).await.is_ok() {
         // Wait for the peer to have read it: closing over unread input would destroy it on the way.
         let _ = socket.shutdown().await;
         let mut rest = [0; 1024];
@@ -47,21 +49,37 @@ pub(super) async fn refuse(socket: &mut TcpStream, refusal: &Refusal) {
 pub async fn shake(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
     rules: &Rules,
+    gate: &Gate,
     deflate: bool,
     wants: bool,
 ) -> Result<Established, Refusal> {
     let request = read_request(socket, rules.max_request_bytes).await?;
     let mut response = create_response(&request)?;
     rules.check(&request)?;
+    let introduction = match gate.introduce(&request) {
+        Err(refusal) if refusal.is_for_websocket() => {
+            answer(socket, &response).await?;
+            return Err(refusal);
+        }
+        introduction => introduction?,
+    };
+    if introduction.offers_subprotocol {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
     let deflate = if deflate { deflate_answer(request.headers()) } else { None };
     if let Some(answer) = deflate {
         response.headers_mut().insert("Sec-WebSocket-Extensions", HeaderValue::from_static(answer));
     }
-    let mut bytes = Vec::with_capacity(256);
-    write_response(&mut bytes, &response)?;
-    socket.write_all(&bytes).await.map_err(Error::from)?;
+    answer(socket, &response).await?;
     let form = if deflate.is_some() { Form::Deflated } else { Form::Websocket };
-    Ok(Established { form, handshake: wants.then(|| Box::new(handshake(&request))) })
+    let handshake = wants.then(|| Box::new(handshake(&request)));
+    Ok(Established { form, handshake, identity: introduction.identity })
+}
+
+async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> Result<(), Refusal> {
+    let mut bytes = Vec::with_capacity(256);
+    write_response(&mut bytes, response)?;
+    Ok(socket.write_all(&bytes).await.map_err(Error::from)?)
 }
 
 fn handshake(request: &Request) -> Handshake {

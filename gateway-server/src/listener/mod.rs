@@ -6,12 +6,15 @@ mod admission;
 mod handshake;
 mod refusal;
 mod rules;
+mod token;
+mod used;
 
 pub use accept::{bind_tcp, pause_after_failed_accept};
 pub use admission::Admission;
 pub use handshake::shake;
 pub use refusal::Refusal;
 pub use rules::{MAX_REQUEST, Rules};
+pub use token::Gate;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +26,7 @@ use tracing::debug;
 
 use crate::client::{Form, Protocol};
 use crate::ops::offence::{self, Offence};
-use crate::shard::{Handshake, Hub, Newcomer};
+use crate::shard::{Handshake, Hub, Identity, Newcomer};
 use admission::Pace;
 
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct Settings {
     pub deflate: bool,
     /// Which requests for a websocket are taken.
     pub rules: Rules,
+    /// Reads connect tokens.
+    pub gate: Arc<Gate>,
     /// Connections a second; more wait in the kernel's queue. Zero is no limit.
     pub handshakes_per_second: f64,
     /// The one for all listeners.
@@ -48,6 +53,7 @@ pub struct Settings {
 pub struct Established {
     pub form: Form,
     pub handshake: Option<Box<Handshake>>,
+    pub identity: Option<Box<Identity>>,
 }
 
 /// Accepts until the task is dropped.
@@ -93,24 +99,25 @@ async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
         let established = if is_websocket {
             handshake::websocket(&mut socket, settings, hub.wants_handshakes()).await?
         } else {
-            Established { form: settings.protocol.form(), handshake: None }
+            Established { form: settings.protocol.form(), handshake: None, identity: None }
         };
         Ok::<_, Refusal>(Some((established, place)))
     };
-    let (Established { form, handshake }, place) = match tokio::time::timeout(timeout, established).await {
-        Ok(Ok(Some(established))) => established,
-        Ok(Ok(None)) => return,
-        Ok(Err(refusal)) => return offence::report(refusal.offence, peer, &refusal),
-        Err(_) => {
-            let detail = format!("no handshake within {timeout:?} (handshake_timeout)");
-            return offence::report(Offence::HandshakeStalled, peer, &detail);
-        }
-    };
+    let (Established { form, handshake, identity }, place) =
+        match tokio::time::timeout(timeout, established).await {
+            Ok(Ok(Some(established))) => established,
+            Ok(Ok(None)) => return,
+            Ok(Err(refusal)) => return offence::report(refusal.offence, peer, &refusal),
+            Err(_) => {
+                let detail = format!("no handshake within {timeout:?} (handshake_timeout)");
+                return offence::report(Offence::HandshakeStalled, peer, &detail);
+            }
+        };
     let handed_over = prepare(&socket).and_then(|()| socket.into_std());
     match handed_over {
         Ok(socket) => {
             let place = place.map(|place| -> Box<dyn Send> { Box::new(place) });
-            let newcomer = Newcomer { socket, door: settings.door, form, handshake, place };
+            let newcomer = Newcomer { socket, door: settings.door, form, handshake, identity, place };
             if hub.adopt(newcomer).await.is_err() {
                 debug!("a client came while the server stops");
             }

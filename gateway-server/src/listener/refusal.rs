@@ -5,6 +5,8 @@ use std::fmt;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 
+use crate::client::close::Close;
+use crate::client::websocket;
 use crate::ops::offence::Offence;
 
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +15,8 @@ pub struct Refusal {
     pub(super) offence: Offence,
     /// Nothing for a peer that speaks something else, or has gone.
     answer: Option<Answer>,
+    /// Said in place of an answer once the handshake is done, as browsers tell pages of that alone.
+    close: Option<Close>,
     detail: String,
 }
 
@@ -48,7 +52,7 @@ const ANSWERS: [Answer; 7] = [ORIGIN, PATH, HOST, NOT_A_WEBSOCKET, FULL_FOR_ADDR
 
 impl Refusal {
     fn new(offence: Offence, answer: Answer, detail: String) -> Self {
-        Self { offence, answer: Some(answer), detail }
+        Self { offence, answer: Some(answer), close: None, detail }
     }
 
     pub(super) fn origin(origin: &str) -> Self {
@@ -77,9 +81,19 @@ impl Refusal {
         Self::new(Offence::FullForAddress, FULL_FOR_ADDRESS, detail)
     }
 
+    pub(super) fn token(close: Close, detail: String) -> Self {
+        Self { offence: Offence::Token, answer: None, close: Some(close), detail }
+    }
+
+    /// Whether the peer is to learn of it by a close frame.
+    pub(super) fn is_for_websocket(&self) -> bool {
+        self.close.is_some()
+    }
+
     /// What is sent to the peer, which is to close then.
-    pub(super) fn response(&self) -> Option<String> {
-        self.answer.as_ref().map(ToString::to_string)
+    pub(super) fn response(&self) -> Option<Vec<u8>> {
+        let answer = self.answer.as_ref().map(|answer| answer.to_string().into_bytes());
+        answer.or_else(|| self.close.map(|close| websocket::close(close).to_vec()))
     }
 }
 
@@ -106,7 +120,7 @@ impl From<Error> for Refusal {
             return Self::too_long(max_size);
         }
         let answer = speaks_http.then_some(NOT_A_WEBSOCKET);
-        Self { offence: Offence::NotWebsocket, answer, detail: error.to_string() }
+        Self { offence: Offence::NotWebsocket, answer, close: None, detail: error.to_string() }
     }
 }
 

@@ -23,12 +23,13 @@ pub enum Offence {
     Full,
     FullForAddress,
     TooManyMessages,
+    Token,
 }
 
 /// Lines of one kind in a window; the rest are counted.
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
-const KINDS: usize = Offence::TooManyMessages as usize + 1;
+const KINDS: usize = Offence::Token as usize + 1;
 
 static THROTTLES: [Mutex<Throttle>; KINDS] = [const { Mutex::new(Throttle::NEW) }; KINDS];
 
@@ -71,10 +72,12 @@ impl Offence {
         Self::Full,
         Self::FullForAddress,
         Self::TooManyMessages,
+        Self::Token,
     ];
 
     fn name(self) -> &'static str {
         match self {
+            Self::Token => "token",
             Self::NotWebsocket => "not-websocket",
             Self::HandshakeStalled => "handshake-stalled",
             Self::Protocol => "protocol",
@@ -94,6 +97,7 @@ impl Offence {
 
     fn text(self) -> &'static str {
         match self {
+            Self::Token => "refused a client for its connect token",
             Self::NotWebsocket => "refused a connection that is no websocket",
             Self::HandshakeStalled => "closed a connection whose handshake stalled",
             Self::Protocol => "closed a client that broke the protocol",

@@ -9,6 +9,7 @@ use slab::Slab;
 use super::Bounds;
 use super::command::{Audience, Change, Except};
 use super::connection::{Connection, Extra, Phase};
+use super::identity::Identity;
 use super::members::Names;
 use super::session::Session;
 use crate::client::Form;
@@ -163,6 +164,25 @@ impl Clients {
             }
         }
         connections[key].slim();
+    }
+
+    /// Gives a client that has just come what its token says of it.
+    pub(super) fn introduce(&mut self, key: usize, identity: &Identity, bounds: Bounds) {
+        let Self { connections, uids, groups, .. } = self;
+        let Extra { memberships, session, .. } = connections[key].extra_mut();
+        memberships.bind(uids, &identity.uid, key);
+        for group in &identity.groups {
+            // Their number was checked before.
+            let _ = memberships.join(groups, group, key, bounds.groups);
+        }
+        session.set(&identity.session);
+        connections[key].slim();
+    }
+
+    /// Takes back what was counted on in the index for a client that did not stay.
+    pub(super) fn disclaim_identity(&self, identity: &Identity) {
+        self.uids.disclaim(&identity.uid);
+        identity.groups.iter().for_each(|group| self.groups.disclaim(group));
     }
 
     pub(super) fn ungroup(&mut self, group: &[u8]) {

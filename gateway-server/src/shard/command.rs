@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::Name;
 use super::clients::Clients;
 use super::events::Handshake;
+use super::identity::Identity;
 use super::members::TooManyGroups;
 use super::session::SessionError;
 use crate::client::{Encoded, Form};
@@ -22,6 +23,8 @@ pub struct Newcomer {
     pub form: Form,
     /// How it came, if [`Hub::wants_handshakes`](super::Hub::wants_handshakes) and its protocol has one.
     pub handshake: Option<Box<Handshake>>,
+    /// Who it is, if it has said so.
+    pub identity: Option<Box<Identity>>,
     /// Dropped when the connection is, for those who count them.
     pub place: Option<Box<dyn Send>>,
 }
@@ -132,6 +135,7 @@ impl Command {
                 Self::Ungroup { group } => group.len(),
                 Self::Adopt { newcomer, .. } => {
                     newcomer.handshake.as_ref().map_or(0, |handshake| handshake.weight())
+                        + newcomer.identity.as_ref().map_or(0, |identity| identity.weight())
                 }
                 Self::Destroy { .. } | Self::Ask(_) | Self::ReadOn | Self::Shrink | Self::Stop { .. } => 0,
             }

@@ -79,6 +79,10 @@ impl Hub {
             Form::Text | Form::Frame | Form::Tcp => self.wants_non_websocket.store(true, Ordering::Relaxed),
         }
         let (number, shard) = self.numbers.issue();
+        if let Some(identity) = &newcomer.identity {
+            self.uids.add(&identity.uid, shard as u16);
+            identity.groups.iter().for_each(|group| self.groups.add(group, shard as u16));
+        }
         self.shards[shard].send(Command::Adopt { number, newcomer }).await
     }
 

@@ -306,19 +306,24 @@ impl Shard {
     // ── Coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
     fn adopt(&mut self, number: u32, newcomer: Newcomer) {
-        let Newcomer { socket, door, form, handshake, place } = newcomer;
+        let Newcomer { socket, door, form, handshake, identity, place } = newcomer;
         let (key, is_online) = match self.clients.insert(socket, number, form, door, &self.registry) {
             Ok(inserted) => inserted,
-            Err(error) => return tracing::error!(%error, "a new connection cannot be polled and is dropped"),
+            Err(error) => {
+                identity.iter().for_each(|identity| self.clients.disclaim_identity(identity));
+                return tracing::error!(%error, "a new connection cannot be polled and is dropped");
+            }
         };
         if let Some(place) = place {
             self.clients.places.insert(key, place);
         }
-        if !is_online {
-            return self.close(key, close::TRY_AGAIN, Phase::Closing);
+        if !is_online || self.stop_at.is_some() {
+            identity.iter().for_each(|identity| self.clients.disclaim_identity(identity));
+            let close = if is_online { close::GOING_AWAY } else { close::TRY_AGAIN };
+            return self.close(key, close, Phase::Closing);
         }
-        if self.stop_at.is_some() {
-            return self.close(key, close::GOING_AWAY, Phase::Closing);
+        if let Some(identity) = identity {
+            self.clients.introduce(key, &identity, self.settings.bounds);
         }
         let client = Client::of(&self.clients.connections[key], &self.settings.doors);
         match self.events.connected(&client, handshake) {

@@ -7,6 +7,7 @@ mod method;
 mod query;
 mod send;
 mod session;
+mod token;
 mod truth;
 mod worker;
 
@@ -20,7 +21,7 @@ use ext_php_rs::flags::{MethodFlags, PropertyFlags};
 use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::zend::ClassEntry;
 
-use crate::settings::{CONNECT_TIMEOUT, REGISTER_ADDRESS, SECRET_KEY};
+use crate::settings::{CONNECT_TIMEOUT, REGISTER_ADDRESS, SECRET_KEY, TOKEN_KEY};
 use crate::{ini, sys, values};
 
 /// The names under which GatewayWorker's users know the class.
@@ -46,6 +47,7 @@ pub(crate) fn register() -> Result<()> {
         query::methods(),
         lists::methods(),
         session::methods(),
+        token::methods(),
         current::methods(),
         truth::methods(),
     ];
@@ -55,6 +57,7 @@ pub(crate) fn register() -> Result<()> {
     class = class
         .property(property(REGISTER_ADDRESS, interned(ini::register_address())))
         .property(property(SECRET_KEY, interned(ini::secret_key())))
+        .property(property(TOKEN_KEY, interned(ini::token_key())))
         .property(property(CONNECT_TIMEOUT, values::number(ini::connect_timeout())))
         .property(property("persistentConnection", boolean(true)))
         .property(property("addressesCacheDisable", boolean(false)));

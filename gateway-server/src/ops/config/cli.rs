@@ -45,7 +45,8 @@ pub fn parse() -> anyhow::Result<Action> {
         return Ok(Action::Check(file));
     }
     let mut flags = cli.layer;
-    flags.secret_key = Secret::from_environment();
+    flags.secret_key = Secret::from_environment("GATEWAY_SECRET_KEY");
+    flags.token_key = Secret::from_environment("GATEWAY_TOKEN_KEY");
     let layer = match &cli.config {
         Some(path) => flags.over(file::read(path)?),
         None => flags,

@@ -53,6 +53,19 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_SECRET_KEY_FILE", value_name = "PATH")]
     pub secret_key_file: Option<PathBuf>,
 
+    /// See `token_key_file`.
+    #[arg(skip)]
+    pub token_key: Option<Secret>,
+
+    /// A file whose first line is the key that connect tokens are signed with; like the secret it may stand in the variable
+    /// GATEWAY_TOKEN_KEY, or as token_key in the TOML file [default: a key made of the secret]
+    #[arg(long, env = "GATEWAY_TOKEN_KEY_FILE", value_name = "PATH")]
+    pub token_key_file: Option<PathBuf>,
+
+    /// Whether only clients with a connect token are let in [default: false]
+    #[arg(long, env = "GATEWAY_REQUIRE_TOKEN", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub require_token: Option<bool>,
+
     /// The address that client ids name for this server [default: the first register address]
     #[arg(long, env = "GATEWAY_NODE", value_name = "IPV4:PORT")]
     pub node: Option<SocketAddrV4>,
@@ -180,6 +193,9 @@ pub struct Settings {
     pub register: Vec<SocketAddr>,
     pub register_unix: Option<PathBuf>,
     pub secret_key: Secret,
+    /// What connect tokens are signed with, if not with a key made of the secret.
+    pub token_key: Secret,
+    pub require_token: bool,
     pub node: Option<SocketAddrV4>,
     pub shards: usize,
     pub events: EventHandlers,
@@ -253,7 +269,7 @@ impl Layer {
             ($($key:ident),* $(,)?) => { Self { $($key: self.$key.or(below.$key)),* } };
         }
         merge! {
-            websocket, listener, reuse_port, register, register_unix, secret_key, secret_key_file, node, shards, ping_interval,
+            websocket, listener, reuse_port, register, register_unix, secret_key, secret_key_file, token_key, token_key_file, require_token, node, shards, ping_interval,
             ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
             outbox_bytes, origins, paths, hosts, max_connections, max_connections_per_address,
             handshakes_per_second, max_request_bytes, messages_per_second, bytes_per_second,
@@ -288,7 +304,9 @@ impl Layer {
                 vec![SocketAddr::from(([127, 0, 0, 1], 1238)), SocketAddr::from(([127, 0, 0, 1], 1236))]
             }),
             register_unix: self.register_unix,
-            secret_key: checks.secret(self.secret_key, self.secret_key_file),
+            secret_key: checks.secret("secret_key", self.secret_key, self.secret_key_file),
+            token_key: checks.secret("token_key", self.token_key, self.token_key_file),
+            require_token: self.require_token.unwrap_or(false),
             node: self.node,
             shards: checks.within("shards", self.shards.unwrap_or(0), 0, 1024).into(),
             events: self.events.unwrap_or(EventHandlers::Auto),
@@ -335,6 +353,7 @@ impl Layer {
         };
         checks.log_filter(&settings.log);
         checks.register_is_guarded(&settings);
+        checks.tokens_can_be_required(&settings);
         if checks.invalid.is_empty() { Ok(settings) } else { Err(checks.invalid) }
     }
 }
@@ -378,10 +397,11 @@ impl Checks {
         if value == 0.0 { value } else { self.within(key, value, 0.01, 1e9) }
     }
 
-    fn secret(&mut self, secret: Option<Secret>, file: Option<PathBuf>) -> Secret {
+    fn secret(&mut self, name: &'static str, secret: Option<Secret>, file: Option<PathBuf>) -> Secret {
+        let key = if name == "token_key" { "token_key_file" } else { "secret_key_file" };
         match (secret, file) {
             (Some(_), Some(_)) => {
-                self.refuse("secret_key_file", "secret_key is given too: leave one of them out".to_owned());
+                self.refuse(key, format!("{name} is given too: leave one of them out"));
                 Secret::default()
             }
             (Some(secret), None) => secret,
@@ -391,11 +411,11 @@ impl Checks {
                     Secret(text.lines().next().unwrap_or_default().to_owned())
                 }
                 Ok(_) => {
-                    self.refuse("secret_key_file", format!("the first line of {} is empty", path.display()));
+                    self.refuse(key, format!("the first line of {} is empty", path.display()));
                     Secret::default()
                 }
                 Err(error) => {
-                    self.refuse("secret_key_file", format!("{}: {error}", path.display()));
+                    self.refuse(key, format!("{}: {error}", path.display()));
                     Secret::default()
                 }
             },
@@ -405,6 +425,26 @@ impl Checks {
     fn log_filter(&mut self, log: &str) {
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(log) {
             self.refuse("log", format!("{log:?} is not a level: {error}"));
+        }
+    }
+
+    fn tokens_can_be_required(&mut self, settings: &Settings) {
+        if !settings.require_token {
+            return;
+        }
+        if settings.token_key.is_empty() && settings.secret_key.is_empty() {
+            self.refuse(
+                "require_token",
+                "there is no key to read tokens with: set token_key or secret_key".to_owned(),
+            );
+        }
+        let others = settings.listeners.iter().find(|listener| listener.protocol != Protocol::Websocket);
+        if let Some(other) = others {
+            let protocol = other.protocol.name();
+            self.refuse(
+                "require_token",
+                format!("clients of the {protocol} listener have no way to bring one"),
+            );
         }
     }
 
@@ -426,8 +466,8 @@ impl Checks {
 }
 
 impl Secret {
-    pub fn from_environment() -> Option<Self> {
-        std::env::var("GATEWAY_SECRET_KEY").ok().map(Self)
+    pub fn from_environment(variable: &str) -> Option<Self> {
+        std::env::var(variable).ok().map(Self)
     }
 
     pub fn is_empty(&self) -> bool {

@@ -1,0 +1,127 @@
+//! Who a client is by its connect token, which it brings in the query or as a websocket subprotocol.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gateway_wire::token::{Claims, TokenError, TokenKey};
+use tokio_tungstenite::tungstenite::handshake::server::Request;
+use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+
+use super::refusal::Refusal;
+use super::used::{Full, Used};
+use crate::client::close::{self, Close};
+use crate::shard::Identity;
+
+/// The subprotocol that is spoken here, whether or not with a token: an answer that browsers want to one that is offered.
+pub(super) const SUBPROTOCOL: &str = "gateway";
+const TOKEN_PROTOCOL: &str = "gateway.token.";
+const TOKEN_QUERY: &str = "token=";
+
+/// Reads tokens.
+pub struct Gate {
+    key: Option<TokenKey>,
+    is_required: bool,
+    max_groups: usize,
+    max_session: usize,
+    used: Used,
+}
+
+/// What a request says of who it is from.
+pub(super) struct Introduction {
+    pub(super) identity: Option<Box<Identity>>,
+    pub(super) offers_subprotocol: bool,
+}
+
+impl Gate {
+    pub fn new(key: Option<TokenKey>, is_required: bool, max_groups: usize, max_session: usize) -> Self {
+        Self { key, is_required, max_groups, max_session, used: Used::default() }
+    }
+
+    /// Without a key, where nobody needs a token.
+    pub fn open() -> Self {
+        Self::new(None, false, 0, 0)
+    }
+
+    pub(super) fn introduce(&self, request: &Request) -> Result<Introduction, Refusal> {
+        let mut tokens: Vec<&str> = Vec::new();
+        let mut offers_subprotocol = false;
+        let query = request.uri().query().unwrap_or_default();
+        tokens.extend(query.split('&').filter_map(|part| part.strip_prefix(TOKEN_QUERY)));
+        for header in request.headers().get_all(SEC_WEBSOCKET_PROTOCOL) {
+            for protocol in header.to_str().unwrap_or_default().split(',').map(str::trim) {
+                offers_subprotocol |= protocol == SUBPROTOCOL;
+                tokens.extend(protocol.strip_prefix(TOKEN_PROTOCOL));
+            }
+        }
+        let identity = match tokens[..] {
+            [] if self.is_required => {
+                return Err(refuse(close::TOKEN_MISSING, "it brought no token (require_token)"));
+            }
+            [] => None,
+            [token] => Some(Box::new(self.read(token)?)),
+            _ => return Err(refuse(close::TOKEN_REFUSED, "it brought several tokens")),
+        };
+        Ok(Introduction { identity, offers_subprotocol })
+    }
+
+    fn read(&self, token: &str) -> Result<Identity, Refusal> {
+        let Some(key) = &self.key else {
+            let reason = "it brought a token, and there is no key to read it with (token_key or secret_key)";
+            return Err(refuse(close::TOKEN_REFUSED, reason));
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let claims = key.verify(token, now).map_err(|error| {
+            let close = match error {
+                TokenError::Expired(_) => close::TOKEN_EXPIRED,
+                _ => close::TOKEN_REFUSED,
+            };
+            refuse(close, &format!("its token is not good: {error}"))
+        })?;
+        let identity = self.identity(&claims)?;
+        // Last: a token that is refused for something else has not been used.
+        if let Some(once) = &claims.once {
+            match self.used.take(once, claims.expires, now) {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Err(refuse(close::TOKEN_REFUSED, "its token was good once, and has been used"));
+                }
+                Err(Full) => {
+                    return Err(refuse(
+                        close::TRY_AGAIN,
+                        "too many tokens that are good once have been used",
+                    ));
+                }
+            }
+        }
+        Ok(identity)
+    }
+
+    fn identity(&self, claims: &Claims) -> Result<Identity, Refusal> {
+        let session = claims.serialized_session();
+        if claims.groups.len() > self.max_groups || session.len() > self.max_session {
+            let reason = format!(
+                "its token has {} groups and {} bytes of session, and {} and {} are allowed (max_groups_per_client, \
+                 max_session_bytes)",
+                claims.groups.len(),
+                session.len(),
+                self.max_groups,
+                self.max_session
+            );
+            return Err(refuse(close::TOKEN_REFUSED, &reason));
+        }
+        let mut groups: Vec<_> = claims.groups.iter().map(|group| group.as_bytes().into()).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        Ok(Identity { uid: claims.uid.as_bytes().into(), groups, session: session.into() })
+    }
+}
+
+impl std::fmt::Debug for Gate {
+    /// No key is ever printed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("is_required", &self.is_required).finish_non_exhaustive()
+    }
+}
+
+fn refuse(close: Close, reason: &str) -> Refusal {
+    Refusal::token(close, reason.to_owned())
+}

@@ -1,0 +1,42 @@
+//! Connect tokens, made in PHP and read by the gateway.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gateway_wire::token::Claims;
+
+use super::method::methods;
+use crate::args::{Flag, Items, Name, NameList, Naming, Seconds};
+use crate::errors::Failure;
+use crate::json;
+
+methods! {
+    /// Nothing is asked of the gateway.
+    fn token(call, uid: Name, ttl: Seconds = 3600, groups: NameList = [], session: Items = [], once: Flag = false) -> String {
+        let Some(uid) = uid.kept(Naming::Uid, "no token was made")? else { return Ok(String::new()) };
+        let groups = groups.wire();
+        let claims = Claims {
+            uid: json::text(uid)?,
+            expires: expiry(ttl.0)?,
+            not_before: None,
+            groups: groups.into_iter().map(|group| json::text(group)).collect::<Result<_, _>>()?,
+            session: session.0.map_or_else(|| Ok(serde_json::Map::new()), json::object)?,
+            once: if once.0 { Some(random()?) } else { None },
+        };
+        let key = call.settings()?.token_key()?;
+        key.mint(&claims).map_err(|error| Failure::Exception(format!("no token was made: {error}")))
+    }
+}
+
+fn expiry(ttl: i64) -> Result<u64, Failure> {
+    let ttl = u64::try_from(ttl).ok().filter(|ttl| *ttl > 0);
+    let ttl = ttl.ok_or_else(|| Failure::Exception("a token's time must be a second or more".to_owned()))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    Ok(now.saturating_add(ttl))
+}
+
+/// A name that no other token has.
+fn random() -> Result<String, Failure> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::Exception(format!("no random numbers: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,192 @@
+//! Connect tokens: who brings a good one is bound before anything else happens, who brings another one is let go.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gateway_tests::{Client, Greeted, PhpPeer, Server, WorkerPeer, php, soon};
+use gateway_wire::bridge::Value;
+use gateway_wire::gatewayworker::EventKind;
+use gateway_wire::token::{Claims, TokenKey};
+use tokio_tungstenite::tungstenite::Message;
+
+const KEY: &str = "a key for tokens";
+
+async fn start(flags: &[&str]) -> anyhow::Result<Server> {
+    Server::start_with(|command| {
+        command.args(["--shards", "2"]).args(flags).env("GATEWAY_TOKEN_KEY", KEY);
+    })
+    .await
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}
+
+fn claims(uid: &str) -> Claims {
+    Claims { uid: uid.to_owned(), expires: now() + 60, ..Claims::default() }
+}
+
+fn mint(claims: &Claims) -> anyhow::Result<String> {
+    Ok(TokenKey::new(KEY.as_bytes()).mint(claims)?)
+}
+
+/// The code and the reason with which a client with that query is closed.
+async fn closed(
+    server: &Server,
+    path: &str,
+    headers: &[(&'static str, &str)],
+) -> anyhow::Result<(u16, String)> {
+    let mut socket = Client::shake_hands(server.websocket, path, headers).await?;
+    match soon("a close frame", futures_util::StreamExt::next(&mut socket)).await? {
+        Some(Ok(Message::Close(Some(frame)))) => Ok((frame.code.into(), frame.reason.to_string())),
+        other => anyhow::bail!("{other:?} instead of a close frame"),
+    }
+}
+
+/// What PHP's `Gateway::token()` gives.
+async fn by_php(arguments: &str, settings: &str) -> anyhow::Result<String> {
+    let code = format!("{settings} echo Gateway::token({arguments});");
+    let output = soon("PHP", php()?.arg("-r").arg(code).output()).await??;
+    anyhow::ensure!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+#[tokio::test]
+async fn a_token_of_php_binds_joins_and_sets_the_session_at_once() -> anyhow::Result<()> {
+    let server = start(&[]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let arguments = "42, 60, ['news', 7], ['name' => 'Ann', 5 => [1, 2.5, null, true]]";
+    let token = by_php(arguments, &format!("Gateway::$tokenKey = '{KEY}';")).await?;
+    let in_query = format!("/?x=1&token={token}");
+    let protocol = format!("gateway, gateway.token.{token}");
+    for (path, headers) in
+        [(in_query.as_str(), vec![]), ("/", vec![("sec-websocket-protocol", protocol.as_str())])]
+    {
+        let mut client = Greeted::connect(server.websocket, path, &headers).await?.client;
+        // The greeting came after the binding.
+        php.send_to_uid("42", "hello").await?;
+        assert_eq!(client.text().await?, "hello");
+        assert_eq!(php.clients_of("42").await?, [client.id]);
+        for group in ["news", "7"] {
+            let order = gateway_wire::bridge::Order::SendToGroups {
+                groups: [serde_bytes::Bytes::new(group.as_bytes())].into_iter().collect(),
+                except: Vec::new(),
+                message: serde_bytes::Bytes::new(group.as_bytes()),
+                raw: false,
+            };
+            php.order(order).await?;
+            assert_eq!(client.text().await?, group);
+        }
+        let session = php.ask(gateway_wire::bridge::Query::Session { client: client.id }).await?;
+        let expected = r#"a:2:{s:4:"name";s:3:"Ann";i:5;a:4:{i:0;i:1;i:1;d:2.5;i:2;N;i:3;b:1;}}"#;
+        assert_eq!(session, Value::Str(expected.as_bytes().to_vec()));
+        client.leave().await?;
+    }
+    assert_eq!(php.clients_of("42").await?, []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_good_token_is_refused_by_a_close_code() -> anyhow::Result<()> {
+    let mut server = start(&["--require-token", "true"]).await?;
+    let good = mint(&claims("1"))?;
+    let expired = mint(&Claims { expires: now() - 1, ..claims("1") })?;
+    let other = TokenKey::new(b"another key").mint(&claims("1"))?;
+    let many = mint(&Claims { groups: (0..1001).map(|n| n.to_string()).collect(), ..claims("1") })?;
+    let none = format!("eyJhbGciOiJub25lIn0.{}.", good.split('.').nth(1).unwrap_or_default());
+    let missing = (4401, "token missing".to_owned());
+    let refused = (4401, "token refused".to_owned());
+    assert_eq!(closed(&server, "/", &[]).await?, missing);
+    assert_eq!(closed(&server, "/?tokens=1&nottoken=2", &[]).await?, missing);
+    assert_eq!(
+        closed(&server, &format!("/?token={expired}"), &[]).await?,
+        (4401, "token expired".to_owned())
+    );
+    for token in ["", "x", "a.b.c", &other, &many, &none, &good[..good.len() - 1], &good.replace('.', "..")] {
+        assert_eq!(closed(&server, &format!("/?token={token}"), &[]).await?, refused, "{token}");
+    }
+    let twice = format!("/?token={good}&token={good}");
+    assert_eq!(closed(&server, &twice, &[]).await?, refused);
+    // The good one is still good, and nothing of any of them is in the log.
+    let _admitted = Client::shake_hands(server.websocket, &format!("/?token={good}"), &[]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    gateway_tests::eventually("one client", 1, async || Ok(php.clients_of("1").await?.len())).await?;
+    server.signal(nix::sys::signal::Signal::SIGTERM)?;
+    let mut log = String::new();
+    while let Ok(line) = server.logs("").await {
+        log += &line;
+    }
+    assert!(log.contains("offence=\"token\""), "{log}");
+    for token in [&good, &expired, &other, &none] {
+        assert!(!log.contains(token.split('.').nth(1).unwrap_or_default()), "{log}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_that_is_good_once_is_not_good_again() -> anyhow::Result<()> {
+    let server = start(&[]).await?;
+    let token = by_php("'7', 60, [], [], true", &format!("Gateway::$tokenKey = '{KEY}';")).await?;
+    let path = format!("/?token={token}");
+    let first = Greeted::connect(server.websocket, &path, &[]).await?.client;
+    for _ in 0..2 {
+        assert_eq!(closed(&server, &path, &[]).await?, (4401, "token refused".to_owned()));
+    }
+    first.leave().await?;
+    assert_eq!(closed(&server, &path, &[]).await?.0, 4401);
+    // Clients at once: one of them has it.
+    let token = mint(&Claims { once: Some("a race".to_owned()), ..claims("8") })?;
+    let path = format!("/?token={token}");
+    let all = (0..20).map(|_| Greeted::connect(server.websocket, &path, &[]));
+    let admitted = futures_util::future::join_all(all).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(admitted, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_key_of_its_own_the_secret_makes_one() -> anyhow::Result<()> {
+    let server = Server::start_with(|command| {
+        command.env("GATEWAY_SECRET_KEY", "geheim");
+    })
+    .await?;
+    let token = by_php("'alice'", "Gateway::$secretKey = 'geheim';").await?;
+    let path = format!("/?token={token}");
+    Greeted::connect(server.websocket, &path, &[]).await?;
+    // The secret itself is no key, and another server's tokens are none of ours.
+    let wrong = TokenKey::new(b"geheim").mint(&claims("alice"))?;
+    assert_eq!(closed(&server, &format!("/?token={wrong}"), &[]).await?.0, 4401);
+    let keyless = Server::start(&[]).await?;
+    assert_eq!(closed(&keyless, &path, &[]).await?.0, 4401);
+    Greeted::connect(keyless.websocket, "/", &[]).await.map(drop)
+}
+
+#[tokio::test]
+async fn workers_see_the_session_of_a_token_from_the_first_event_on() -> anyhow::Result<()> {
+    let mut server = start(&[]).await?;
+    let mut worker = WorkerPeer::connect(server.register[0], "w:0").await?;
+    server.logs("a worker joined").await?;
+    let session = serde_json::from_str(r#"{"name":"Ann"}"#)?;
+    let token = mint(&Claims { session, ..claims("1") })?;
+    let _socket = Client::shake_hands(server.websocket, &format!("/?token={token}"), &[]).await?;
+    let told = worker.told().await?;
+    assert_eq!((told.kind, told.session.as_str()), (EventKind::Connect, r#"a:1:{s:4:"name";s:3:"Ann";}"#));
+    Ok(())
+}
+
+#[tokio::test]
+async fn clients_that_leave_before_they_are_there_leave_nothing_behind() -> anyhow::Result<()> {
+    let server = start(&[]).await?;
+    for round in 0..20 {
+        let visits = (0..50).map(async |number| {
+            let token = mint(&claims(&format!("{round}-{number}")))?;
+            drop(Client::shake_hands(server.websocket, &format!("/?token={token}"), &[]).await);
+            anyhow::Ok(())
+        });
+        futures_util::future::try_join_all(visits).await?;
+    }
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    gateway_tests::eventually("nobody", Value::Int(0), async || php.count().await).await?;
+    for round in 0..20 {
+        assert_eq!(php.clients_of(&format!("{round}-7")).await?, []);
+    }
+    Ok(())
+}
