@@ -455,6 +455,28 @@ class Gateway
     }
 
     /**
+     * Whether a page is the one that the client_id was given to: the init message of gateway-server tells each client its
+     * client_id with a proof that nobody else learns, and the page posts both.
+     *
+     * @param mixed $client_id whatever was posted
+     * @param mixed $proof whatever was posted
+     * @return bool false too for a client that is not online
+     */
+    public static function isClientProof(mixed $client_id, mixed $proof)
+    {
+    }
+
+    /**
+     * The proof of a client, for an `Events::onConnect` that greets clients by itself. Tell it to nobody but that client.
+     *
+     * @param string $client_id
+     * @return string|null null when it is not online
+     */
+    public static function getClientProof(string $client_id)
+    {
+    }
+
+    /**
      * The sessions of all connections, or of those in a group.
      *
      * @param int|string $group '' is everybody

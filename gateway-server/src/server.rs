@@ -18,7 +18,7 @@ use crate::client::websocket::Kind;
 use crate::listener::{self, Admission, Gate, Rules};
 use crate::ops::config::{EventHandlers, MessageType, Settings};
 use crate::ops::{descriptors, memory, offence};
-use crate::shard::{self, Bounds, Door, Heartbeat, Hub, Rate};
+use crate::shard::{self, Bounds, Door, Heartbeat, Hub, Proofs, Rate};
 
 /// How long a stop waits for workers to be told that their clients have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -152,6 +152,7 @@ fn start_shards(
     }
     let shard_settings = shard::Settings {
         node,
+        proofs: Proofs::new(random()?),
         message_kind: kind,
         doors: doors.into(),
         close_timeout: settings.close_timeout,

@@ -84,6 +84,17 @@ impl<'a> Argument<'a> for Flag {
     }
 }
 
+/// A string that comes from a page; whatever else came is none.
+pub(crate) struct Posted<'a>(pub(crate) Option<&'a [u8]>);
+
+impl<'a> Argument<'a> for Posted<'a> {
+    const TYPE: DataType = DataType::Mixed;
+
+    fn read(value: &'a mut Zval, _: u32) -> Result<Self, Failure> {
+        Ok(Self(value.zend_str().map(|text| text.as_bytes())))
+    }
+}
+
 /// A client_id of good form.
 pub(crate) struct Client(pub(crate) ClientId);
 

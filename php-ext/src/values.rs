@@ -131,12 +131,16 @@ pub(crate) fn count(value: &Value) -> Result<i64, Failure> {
     }
 }
 
-pub(crate) fn optional_string(value: &Value) -> Result<Zval, Failure> {
+pub(crate) fn optional_bytes(value: &Value) -> Result<Option<&[u8]>, Failure> {
     match value {
-        Value::Null => Ok(Zval::null()),
-        Value::Str(bytes) => Ok(string(bytes)),
+        Value::Null => Ok(None),
+        Value::Str(bytes) => Ok(Some(bytes)),
         other => Err(unexpected("a string or null", other)),
     }
+}
+
+pub(crate) fn optional_string(value: &Value) -> Result<Zval, Failure> {
+    Ok(optional_bytes(value)?.map_or_else(Zval::null, string))
 }
 
 pub(crate) fn client_ids(value: &Value) -> Result<List, Failure> {

@@ -21,6 +21,7 @@ use super::inbox::Stopped;
 use super::index::Index;
 use super::members::TooManyGroups;
 use super::numbers::Numbers;
+use super::proof::Proofs;
 use super::questions::{Fields, Profile, Scope, Who};
 use super::run;
 use super::session::SessionError;
@@ -32,6 +33,7 @@ pub type Name = SmallVec<[u8; 24]>;
 pub struct Hub {
     shards: Box<[Desk]>,
     numbers: Numbers,
+    proofs: Proofs,
     /// Forms that clients have come for. Once one has, more will.
     wants_deflated: AtomicBool,
     wants_non_websocket: AtomicBool,
@@ -61,6 +63,7 @@ impl Hub {
         Ok(Self {
             shards: desks.into(),
             numbers: Numbers::new(key, shards),
+            proofs: settings.proofs.clone(),
             wants_deflated: AtomicBool::new(false),
             wants_non_websocket: AtomicBool::new(false),
             sinks,
@@ -218,6 +221,11 @@ impl Hub {
 
     pub async fn is_online(&self, number: u32) -> Result<bool, Stopped> {
         self.shard_of(number).look(move |clients| clients.is_online(number)).await
+    }
+
+    /// What a client was told in its init message; `None` for one that is not online.
+    pub async fn proof_of(&self, number: u32) -> Result<Option<String>, Stopped> {
+        Ok(self.is_online(number).await?.then(|| self.proofs.of(number)))
     }
 
     pub async fn uid_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {

@@ -17,6 +17,7 @@ mod join;
 mod members;
 mod numbers;
 mod outbox;
+mod proof;
 mod questions;
 mod rate;
 mod run;
@@ -30,6 +31,7 @@ pub use hub::{Hub, Name};
 pub use identity::Identity;
 pub use inbox::Stopped;
 pub use members::TooManyGroups;
+pub use proof::Proofs;
 pub use questions::{Fields, Profile, Scope, Who};
 pub use rate::Rate;
 pub use session::{MAX_SESSION, SessionError};
@@ -57,6 +59,7 @@ pub struct Door {
 pub struct Settings {
     /// The node part of every client_id.
     pub node: std::net::SocketAddrV4,
+    pub proofs: Proofs,
     /// As what messages from PHP go out to websockets.
     pub message_kind: Kind,
     /// Where clients come in, 256 at most.

@@ -329,7 +329,8 @@ impl Shard {
         match self.events.connected(&client, handshake) {
             Welcome::BuiltIn => {
                 let id = ClientId::new(self.settings.node, number);
-                let init = format!(r#"{{"type":"init","client_id":"{id}"}}"#);
+                let proof = self.settings.proofs.of(number);
+                let init = format!(r#"{{"type":"init","client_id":"{id}","proof":"{proof}"}}"#);
                 self.send(key, client::message(form, Kind::Text, init.as_bytes()));
             }
             Welcome::Elsewhere => {}

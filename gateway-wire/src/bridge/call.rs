@@ -151,6 +151,8 @@ calls! {
         116u8 => GroupUids {},
         /// A map of groups to ints.
         117u8 => GroupUidCounts {},
+        /// A string, or null when offline.
+        118u8 => ProofOfClient { client: ClientId },
     }
 }
 

@@ -4,6 +4,7 @@ mod bind;
 mod current;
 mod lists;
 mod method;
+mod proof;
 mod query;
 mod send;
 mod session;
@@ -48,6 +49,7 @@ pub(crate) fn register() -> Result<()> {
         lists::methods(),
         session::methods(),
         token::methods(),
+        proof::methods(),
         current::methods(),
         truth::methods(),
     ];

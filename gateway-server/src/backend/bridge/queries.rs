@@ -61,6 +61,13 @@ impl Bridge {
                 };
                 connection.answer(seq, &uid.as_deref().map(Raw::new));
             }
+            Query::ProofOfClient { client } => {
+                let proof = match self.local(*client) {
+                    Some(number) => hub.proof_of(number).await?,
+                    None => None,
+                };
+                connection.answer(seq, &proof.as_deref().map(|proof| Raw::new(proof.as_bytes())));
+            }
             Query::Session { client } => {
                 let session = match self.local(*client) {
                     Some(number) => hub.session_of(number).await?,

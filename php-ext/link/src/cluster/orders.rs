@@ -17,10 +17,14 @@ pub(super) enum Plan<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("GatewayWorker's protocol carries names only as UTF-8, which {0:?} is not")]
-pub(super) struct NotText(String);
+pub(super) enum Unsayable {
+    #[error("GatewayWorker's protocol carries names only as UTF-8, which {0:?} is not")]
+    NotText(String),
+    #[error("a GatewayWorker server gives its clients no proof of who they are")]
+    Proof,
+}
 
-pub(super) fn plan<'a>(order: &Order<'a>) -> Result<Plan<'a>, NotText> {
+pub(super) fn plan<'a>(order: &Order<'a>) -> Result<Plan<'a>, Unsayable> {
     Ok(match order {
         Order::SendToAll { message, only: None, except, raw } => {
             let command = |except| Command::SendToAll { message, only: None, except, raw: *raw };
@@ -70,12 +74,12 @@ pub(super) fn plan<'a>(order: &Order<'a>) -> Result<Plan<'a>, NotText> {
 }
 
 /// Names as JSON carries them.
-pub(super) fn texts(names: &[Str]) -> Result<Vec<String>, NotText> {
+pub(super) fn texts(names: &[Str]) -> Result<Vec<String>, Unsayable> {
     names.iter().map(|name| text(name)).collect()
 }
 
-fn text(name: &[u8]) -> Result<String, NotText> {
-    std::str::from_utf8(name).map(str::to_owned).map_err(|_| NotText(excerpt(name)))
+fn text(name: &[u8]) -> Result<String, Unsayable> {
+    std::str::from_utf8(name).map(str::to_owned).map_err(|_| Unsayable::NotText(excerpt(name)))
 }
 
 fn one<'a>(client: ClientId, command: impl FnOnce(u32) -> Command<'a>) -> Plan<'a> {

@@ -8,7 +8,7 @@ use gateway_wire::bridge::{Query, Str};
 use gateway_wire::gatewayworker::{Command, Select, Where};
 
 use super::gather::{Answers, Gather, Shape};
-use super::orders::{NotText, texts};
+use super::orders::{Unsayable, texts};
 
 pub(super) struct Question<'a> {
     /// The only gateway that knows, if it is one.
@@ -18,7 +18,7 @@ pub(super) struct Question<'a> {
     pub(super) gather: Gather,
 }
 
-pub(super) fn plan<'a>(query: &Query<'a>) -> Result<Question<'a>, NotText> {
+pub(super) fn plan<'a>(query: &Query<'a>) -> Result<Question<'a>, Unsayable> {
     Ok(match query {
         Query::IsOnline { client } => {
             of_one(*client, |connection| Command::IsOnline { connection }, Gather::Flag(false))
@@ -54,6 +54,7 @@ pub(super) fn plan<'a>(query: &Query<'a>) -> Result<Question<'a>, NotText> {
         Query::GroupClientCounts {} => select(&[Select::GROUPS], None, Gather::group_clients(true))?,
         Query::GroupUids {} => select(&[Select::UID, Select::GROUPS], None, Gather::group_uids(false))?,
         Query::GroupUidCounts {} => select(&[Select::UID, Select::GROUPS], None, Gather::group_uids(true))?,
+        Query::ProofOfClient { .. } => return Err(Unsayable::Proof),
         Query::Never(never, _) => match *never {},
     })
 }
@@ -97,7 +98,7 @@ fn each_or_batch<'a>(
     (different.into_iter().map(single).collect(), false)
 }
 
-fn select<'a>(fields: &[&str], groups: Option<&[Str]>, gather: Gather) -> Result<Question<'a>, NotText> {
+fn select<'a>(fields: &[&str], groups: Option<&[Str]>, gather: Gather) -> Result<Question<'a>, Unsayable> {
     let select = Select {
         fields: fields.iter().map(|field| (*field).to_owned()).collect(),
         of: Where { groups: groups.map(texts).transpose()?, ..Where::default() },

@@ -1,0 +1,24 @@
+//! Whether a page that names a client_id is the one that got it.
+
+use gateway_wire::bridge::Query;
+use gateway_wire::{ClientId, is_same_secret};
+
+use super::method::methods;
+use crate::args::{Client, Posted};
+use crate::process::query;
+use crate::values;
+
+methods! {
+    /// For programs that greet clients by themselves, to be told to that client alone.
+    fn getClientProof(call, client_id: Client) -> Zval {
+        values::optional_string(&query(call.settings()?, Query::ProofOfClient { client: client_id.0 })?)
+    }
+
+    fn isClientProof(call, client_id: Posted, proof: Posted) -> bool {
+        let (Some(client_id), Some(proof)) = (client_id.0, proof.0) else { return Ok(false) };
+        let Ok(client) = ClientId::from_hex(client_id) else { return Ok(false) };
+        let answer = query(call.settings()?, Query::ProofOfClient { client })?;
+        let expected = values::optional_bytes(&answer)?;
+        Ok(expected.is_some_and(|expected| is_same_secret(proof, expected)))
+    }
+}
