@@ -7,13 +7,14 @@ use anyhow::Context as _;
 use gateway_wire::token::TokenKey;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::backend::bridge::Bridge;
 use crate::backend::gatewayworker::GatewayWorker;
 use crate::backend::workers::{Mode, Router, Sinks};
-use crate::backend::{self, Backend, Port};
+use crate::backend::{self, Backend, Logins, Port};
 use crate::client::websocket::Kind;
 use crate::listener::{self, Admission, Gate, Rules};
 use crate::ops::config::{EventHandlers, MessageType, Settings};
@@ -55,14 +56,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let workers = Arc::new(Router::new(mode, settings.worker_buffer_bytes));
     let hub = Arc::new(start_shards(&settings, &doors, node, kind, Sinks(Arc::clone(&workers)))?);
     let instance = u64::from_ne_bytes(random()?);
-    let bridge = Bridge::new(
-        Arc::clone(&hub),
-        settings.secret_key.clone(),
-        instance,
-        node,
-        kind,
-        settings.max_session_bytes,
-    );
+    let logins = Arc::new(Logins::new(settings.secret_key.clone()));
+    let bridge =
+        Bridge::new(Arc::clone(&hub), Arc::clone(&logins), instance, node, kind, settings.max_session_bytes);
     announce(&settings, &doors, &ports)?;
 
     let admission = Arc::new(Admission::new(settings.max_connections, settings.max_connections_per_address));
@@ -89,10 +85,15 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         };
         tasks.spawn(listener::serve(socket, Arc::clone(&hub), settings));
     }
-    let gatewayworker = GatewayWorker::new(settings.secret_key.clone(), node);
+    let gatewayworker = GatewayWorker::new(logins, node);
     let backend = Arc::new(Backend { bridge, gatewayworker, workers: Arc::clone(&workers) });
+    let places = Arc::new(Semaphore::new(settings.max_register_connections));
     for port in ports {
-        let settings = backend::Settings { handshake_timeout: settings.handshake_timeout };
+        let settings = backend::Settings {
+            handshake_timeout: settings.handshake_timeout,
+            max_connections: settings.max_register_connections,
+            places: Arc::clone(&places),
+        };
         tasks.spawn(backend::serve(port, Arc::clone(&backend), settings));
     }
 

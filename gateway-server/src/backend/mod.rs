@@ -2,9 +2,11 @@
 
 pub mod bridge;
 pub mod gatewayworker;
+mod logins;
 mod port;
 pub mod workers;
 
+pub use logins::Logins;
 pub use port::{Port, Settings, serve};
 
 use std::sync::Arc;

@@ -18,12 +18,12 @@ use super::{Backend, bridge, gatewayworker};
 use crate::listener::{bind_tcp, pause_after_failed_accept};
 use crate::ops::offence::{self, Offence};
 
-/// Connections from PHP at once, over one listener.
-const MAX_CONNECTIONS: usize = 65_536;
-
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub handshake_timeout: Duration,
+    pub max_connections: usize,
+    /// As many, for all ports together.
+    pub places: Arc<Semaphore>,
 }
 
 pub enum Port {
@@ -71,9 +71,14 @@ impl Drop for SocketFile {
 
 /// Accepts until the task is dropped.
 pub async fn serve(port: Port, backend: Arc<Backend>, settings: Settings) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        if settings.places.available_permits() == 0 {
+            let most = settings.max_connections;
+            let detail =
+                format!("there are {most} from PHP already, the most (max_register_connections); it waits");
+            offence::report(Offence::RegisterFull, None, &detail);
+        }
+        let Ok(place) = Arc::clone(&settings.places).acquire_owned().await else { return };
         let accepted = match &port {
             Port::Tcp(listener) => listener.accept().await.and_then(|(socket, peer)| {
                 socket.set_nodelay(true)?;

@@ -28,7 +28,7 @@ pub(super) struct Place {
 
 /// Whose connections are counted together: an IPv4 address, or the 64 bits of IPv6 that one customer gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Network(u128);
+pub struct Network(u128);
 
 impl Admission {
     pub fn new(most: usize, most_per_address: usize) -> Self {
@@ -79,7 +79,10 @@ impl Drop for Place {
 }
 
 impl Network {
-    fn of(address: IpAddr) -> Self {
+    /// Nobody's.
+    pub const UNSPECIFIED: Self = Self(0);
+
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(address.to_ipv6_mapped().to_bits()),
             IpAddr::V6(address) if address == Ipv6Addr::LOCALHOST => Self(address.to_bits()),

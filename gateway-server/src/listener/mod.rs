@@ -10,7 +10,7 @@ mod token;
 mod used;
 
 pub use accept::{bind_tcp, pause_after_failed_accept};
-pub use admission::Admission;
+pub use admission::{Admission, Network};
 pub use handshake::shake;
 pub use refusal::Refusal;
 pub use rules::{MAX_REQUEST, Rules};

@@ -8,6 +8,7 @@ use gateway_wire::bridge::frame::{self, FrameTooLarge};
 use gateway_wire::bridge::{Reply, Told};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::backend::logins;
 use crate::backend::port::Stream;
 use crate::shard::Stopped;
 
@@ -22,8 +23,8 @@ pub(super) enum Ended {
     Stopped(#[from] Stopped),
     #[error("{0}")]
     Io(io::Error),
-    #[error("wrong secret: gateway.secret_key or Gateway::$secretKey must be the server's secret_key")]
-    WrongSecret,
+    #[error("{}", .0.advice("gateway.secret_key or Gateway::$secretKey"))]
+    Login(logins::Refused),
     #[error("{0}")]
     Refused(String),
 }

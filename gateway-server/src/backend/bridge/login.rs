@@ -1,5 +1,6 @@
 //! The opening of a bridge: preface, nonce, proof.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use gateway_wire::bridge::{self, Login, NONCE_BYTES, Reply, frame};
@@ -11,10 +12,11 @@ use super::io::{Connection, Ended};
 /// Lets a peer in whose first preface byte has been read, or says why not.
 pub(super) async fn login(
     connection: &mut Connection,
+    peer: Option<SocketAddr>,
     bridge: &Bridge,
     timeout: Duration,
 ) -> Result<Login, Ended> {
-    match tokio::time::timeout(timeout, exchange(connection, bridge)).await {
+    match tokio::time::timeout(timeout, exchange(connection, peer, bridge)).await {
         Ok(result) => result,
         Err(_) => {
             Err(Ended::Refused(format!("the login was not done within {timeout:?} (handshake_timeout)")))
@@ -22,7 +24,11 @@ pub(super) async fn login(
     }
 }
 
-async fn exchange(connection: &mut Connection, bridge: &Bridge) -> Result<Login, Ended> {
+async fn exchange(
+    connection: &mut Connection,
+    peer: Option<SocketAddr>,
+    bridge: &Bridge,
+) -> Result<Login, Ended> {
     let mut preface = bridge::PREFACE;
     connection.socket.read_exact(&mut preface[1..]).await?;
     bridge::check_preface(preface).map_err(|error| Ended::Refused(error.to_string()))?;
@@ -37,8 +43,6 @@ async fn exchange(connection: &mut Connection, bridge: &Bridge) -> Result<Login,
     if ![Login::PHP, Login::WORKER].contains(&&*login.role) {
         return Err(Ended::Refused("the login has a role that is not known here".to_owned()));
     }
-    if !login.knows(bridge.secret.as_bytes(), &nonce) {
-        return Err(Ended::WrongSecret);
-    }
+    bridge.logins.check(peer, |secret| login.knows(secret, &nonce)).await.map_err(Ended::Login)?;
     Ok(login)
 }

@@ -14,15 +14,15 @@ pub(super) use session::serve;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
+use crate::backend::Logins;
 use crate::client::websocket::Kind;
-use crate::ops::config::Secret;
 use crate::shard::Hub;
 use producers::Producers;
 
 /// What all bridge connections share.
 pub struct Bridge {
     hub: Arc<Hub>,
-    secret: Secret,
+    logins: Arc<Logins>,
     /// Tells this server process from the one before it.
     instance: u64,
     node: SocketAddrV4,
@@ -35,13 +35,13 @@ pub struct Bridge {
 impl Bridge {
     pub fn new(
         hub: Arc<Hub>,
-        secret: Secret,
+        logins: Arc<Logins>,
         instance: u64,
         node: SocketAddrV4,
         message_kind: Kind,
         max_session: usize,
     ) -> Self {
-        Self { hub, secret, instance, node, message_kind, max_session, producers: Producers::default() }
+        Self { hub, logins, instance, node, message_kind, max_session, producers: Producers::default() }
     }
 
     pub(super) fn hub(&self) -> &Hub {

@@ -25,7 +25,7 @@ pub(in crate::backend) async fn serve(
 ) {
     let bridge = &backend.bridge;
     let mut connection = Connection::new(socket);
-    let ended = match login(&mut connection, bridge, timeout).await {
+    let ended = match login(&mut connection, peer, bridge, timeout).await {
         Ok(login) if login.role == Login::WORKER => {
             let (result, last) = worker::serve(&mut connection, backend, timeout).await;
             hang_up(connection, peer, result).await;
@@ -51,10 +51,10 @@ async fn hang_up(mut connection: Connection, peer: Option<SocketAddr>, ended: Re
     match &ended {
         Ended::Closed | Ended::TakenOver | Ended::Io(_) => debug!(?peer, "a bridge ended: {ended}"),
         Ended::Stopped(_) => {}
-        Ended::WrongSecret => offence::report(Offence::Login, peer, &ended),
+        Ended::Login(_) => offence::report(Offence::Login, peer, &ended),
         Ended::Refused(_) => offence::report(Offence::Register, peer, &ended),
     }
-    if matches!(ended, Ended::WrongSecret | Ended::Refused(_)) {
+    if matches!(ended, Ended::Login(_) | Ended::Refused(_)) {
         connection.reply(&Reply::Error { seq: 0, message: ended.to_string() });
         let _ = tokio::time::timeout(LAST_WORD, connection.say_goodbye()).await;
     }

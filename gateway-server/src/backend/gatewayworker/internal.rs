@@ -34,7 +34,7 @@ pub(in crate::backend) async fn serve(
         backend,
         input: Input::new(0),
         output: Vec::new(),
-        is_trusted: backend.gatewayworker.secret.is_empty(),
+        is_trusted: backend.gatewayworker.logins.is_open(),
         worker: None,
     };
     let ended = match session.until_worker(&mut socket, timeout).await {
@@ -123,17 +123,17 @@ impl Session<'_> {
             let packet = Packet::decode(&bytes).map_err(|error| Ended::Refused(error.to_string()))?;
             match Command::from_packet(&packet) {
                 Ok(Command::ClientConnect { secret_key }) => {
-                    self.backend.gatewayworker.check_secret(&secret_key)?;
+                    self.backend.gatewayworker.check_secret(self.peer, &secret_key).await?;
                     self.is_trusted = true;
                 }
                 Ok(Command::WorkerConnect { worker_key, secret_key }) => {
-                    self.backend.gatewayworker.check_secret(&secret_key)?;
+                    self.backend.gatewayworker.check_secret(self.peer, &secret_key).await?;
                     self.is_trusted = true;
                     self.become_worker(&worker_key)?;
                 }
                 _ if !self.is_trusted => {
                     return Err(Ended::Login(
-                        "it knows no secret: set secretKey in PHP to the server's secret_key",
+                        "it knows no secret: set secretKey in PHP to the server's secret_key".to_owned(),
                     ));
                 }
                 Ok(command) => self.execute(&command).await?,

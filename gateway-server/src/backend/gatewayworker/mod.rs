@@ -17,10 +17,12 @@ pub(super) use register::serve as serve_register;
 
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
+use std::sync::Arc;
 
+use gateway_wire::is_same_secret;
 use tracing::debug;
 
-use crate::ops::config::Secret;
+use crate::backend::Logins;
 use crate::ops::offence::{self, Offence};
 use crate::shard::Stopped;
 use barrier::Barrier;
@@ -29,7 +31,7 @@ use register::Gateways;
 
 /// What all connections share.
 pub struct GatewayWorker {
-    secret: Secret,
+    logins: Arc<Logins>,
     /// The address that client ids name, at which PHP then looks for the client.
     node: SocketAddrV4,
     gateways: Gateways,
@@ -37,20 +39,18 @@ pub struct GatewayWorker {
 }
 
 impl GatewayWorker {
-    pub fn new(secret: Secret, node: SocketAddrV4) -> Self {
-        Self { secret, node, gateways: Gateways::default(), barrier: Barrier::default() }
+    pub fn new(logins: Arc<Logins>, node: SocketAddrV4) -> Self {
+        Self { logins, node, gateways: Gateways::default(), barrier: Barrier::default() }
     }
 
     fn encoder(&self) -> Encoder {
         Encoder { node: self.node }
     }
 
-    fn check_secret(&self, given: &str) -> Result<(), Ended> {
-        if gateway_wire::is_same_secret(given.as_bytes(), self.secret.as_bytes()) {
-            Ok(())
-        } else {
-            Err(Ended::Login("wrong secret: secretKey in PHP must be the server's secret_key"))
-        }
+    async fn check_secret(&self, peer: Option<SocketAddr>, given: &str) -> Result<(), Ended> {
+        let knows = |secret: &[u8]| is_same_secret(given.as_bytes(), secret);
+        let checked = self.logins.check(peer, knows).await;
+        checked.map_err(|refused| Ended::Login(refused.advice("secretKey in PHP")))
     }
 }
 
@@ -64,7 +64,7 @@ enum Ended {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("{0}")]
-    Login(&'static str),
+    Login(String),
     #[error("{0}")]
     Refused(String),
 }

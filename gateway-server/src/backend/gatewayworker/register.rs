@@ -64,13 +64,13 @@ async fn converse(
     loop {
         match RegisterLine::decode(&line).map_err(|error| Ended::Refused(error.to_string()))? {
             RegisterLine::WorkerConnect { secret_key } => {
-                service.check_secret(&secret_key)?;
+                service.check_secret(peer, &secret_key).await?;
                 is_worker = true;
                 changes.mark_changed();
                 service.warn_if_unreachable(peer);
             }
             RegisterLine::GatewayConnect { address, secret_key } => {
-                service.check_secret(&secret_key)?;
+                service.check_secret(peer, &secret_key).await?;
                 registration = Some(service.gateways.add(address)?);
             }
             RegisterLine::Ping => {}
@@ -167,11 +167,14 @@ impl Drop for Registration<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Logins;
     use crate::ops::config::Secret;
+    use std::sync::Arc;
 
     #[test]
     fn addresses_stand_once_and_go_with_their_connection() {
-        let service = GatewayWorker::new(Secret::default(), "127.0.0.1:1238".parse().unwrap());
+        let service =
+            GatewayWorker::new(Arc::new(Logins::new(Secret::default())), "127.0.0.1:1238".parse().unwrap());
         let gateways = &service.gateways;
         let all = || service.addresses(&gateways.addresses.borrow());
         let one = gateways.add("10.0.0.1:2900".to_owned()).unwrap();

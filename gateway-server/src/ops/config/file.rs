@@ -188,6 +188,8 @@ mod tests {
     fn wrong_types_and_values_are_told_where() {
         let wrong = problems("shards = 1\n  websocket = \"nowhere\"");
         assert!(wrong[0].starts_with("2:15: websocket: invalid socket address"), "{wrong:?}");
+        // It may be the secret itself.
+        assert_eq!(problems("secret_key = 5"), ["1:14: secret_key: it must be a string, between quotes"]);
         assert_eq!(problems("\n\nmax_message = 1"), ["3:1: max_message: 1 is not within 125 to 1073741824"]);
         let listener = "[[listener]]\nprotocol = \"text\"\naddress = \"127.0.0.1:1\"\n";
         let second = format!("{listener}{listener}max_message = 1\n");

@@ -160,6 +160,10 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_MAX_SESSION_BYTES", value_name = "BYTES")]
     pub max_session_bytes: Option<usize>,
 
+    /// Connections of PHP processes at once, on all register ports; more wait in the kernel's queue [default: 65536]
+    #[arg(long, env = "GATEWAY_MAX_REGISTER_CONNECTIONS", value_name = "NUMBER")]
+    pub max_register_connections: Option<usize>,
+
     /// Seconds that a websocket or register handshake may take [default: 10]
     #[arg(long, env = "GATEWAY_HANDSHAKE_TIMEOUT", value_name = "SECONDS")]
     pub handshake_timeout: Option<f64>,
@@ -208,6 +212,7 @@ pub struct Settings {
     pub max_request_bytes: usize,
     pub max_groups_per_client: usize,
     pub max_session_bytes: usize,
+    pub max_register_connections: usize,
     pub handshake_timeout: Duration,
     pub max_handshakes: usize,
     pub close_timeout: Duration,
@@ -240,9 +245,18 @@ pub enum LogFormat {
 }
 
 /// Never printed.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
+
+impl<'de> Deserialize<'de> for Secret {
+    /// serde's own errors would print what stands in its place.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => Ok(Self(text)),
+            _ => Err(serde::de::Error::custom("it must be a string, between quotes")),
+        }
+    }
+}
 
 /// A setting with a value that it cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -269,11 +283,13 @@ impl Layer {
             ($($key:ident),* $(,)?) => { Self { $($key: self.$key.or(below.$key)),* } };
         }
         merge! {
-            websocket, listener, reuse_port, register, register_unix, secret_key, secret_key_file, token_key, token_key_file, require_token, node, shards, ping_interval,
+            websocket, listener, reuse_port, register, register_unix, secret_key, secret_key_file,
+            token_key, token_key_file, require_token, node, shards, ping_interval,
             ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
             outbox_bytes, origins, paths, hosts, max_connections, max_connections_per_address,
             handshakes_per_second, max_request_bytes, messages_per_second, bytes_per_second,
-            max_groups_per_client, max_session_bytes, handshake_timeout,
+            max_groups_per_client, max_session_bytes,
+            max_register_connections, handshake_timeout,
             max_handshakes, close_timeout, stop_timeout, log, log_format,
         }
     }
@@ -329,6 +345,12 @@ impl Layer {
                 1 << 20,
             ),
             max_groups_per_client: self.max_groups_per_client.unwrap_or(1000),
+            max_register_connections: checks.within(
+                "max_register_connections",
+                self.max_register_connections.unwrap_or(65_536),
+                1,
+                1 << 20,
+            ),
             max_session_bytes: checks.within(
                 "max_session_bytes",
                 self.max_session_bytes.unwrap_or(MAX_SESSION),

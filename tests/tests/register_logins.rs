@@ -1,0 +1,142 @@
+//! Guessing the secret on the register port, by each of its protocols.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use gateway_tests::{PhpPeer, Server, new_producer, soon};
+use gateway_wire::gatewayworker::{Command, RegisterLine};
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+const SECRET: &str = "s3cr3t";
+
+async fn start(flags: &[&str]) -> anyhow::Result<Server> {
+    Server::start_with(|command| {
+        command.args(flags).env("GATEWAY_SECRET_KEY", SECRET);
+    })
+    .await
+}
+
+async fn guess(server: &Server, secret: &str) -> anyhow::Result<()> {
+    PhpPeer::connect_as(server.register[0], new_producer(), secret.as_bytes()).await.map(drop)
+}
+
+/// Of a peer that says `bytes` from that address: whether the server lets it wait rather than close it.
+async fn is_let_in(from: &str, to: SocketAddr, bytes: &[u8]) -> anyhow::Result<bool> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(from.parse()?, 0))?;
+    let mut socket: TcpStream = socket.connect(to).await?;
+    socket.write_all(bytes).await?;
+    // Those who are let in are told something.
+    let mut answer = [0; 1];
+    Ok(soon("an answer or the end", socket.read(&mut answer)).await?.is_ok_and(|length| length > 0))
+}
+
+fn line(secret: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    RegisterLine::WorkerConnect { secret_key: secret.to_owned() }.encode(&mut bytes);
+    bytes
+}
+
+/// A login and a question.
+fn packets(secret: &str) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    Command::ClientConnect { secret_key: secret.into() }.encode(&mut bytes)?;
+    Command::IsOnline { connection: 1 }.encode(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_is_slowed_and_others_are_not() -> anyhow::Result<()> {
+    let server = start(&[]).await?;
+    let to = server.register[0];
+    for (from, wrong, right) in
+        [("127.0.0.2", line("wrong"), line(SECRET)), ("127.0.0.3", packets("wrong")?, packets(SECRET)?)]
+    {
+        for _ in 0..10 {
+            assert!(!is_let_in(from, to, &wrong).await?);
+        }
+        // From now on one a second.
+        let start = Instant::now();
+        for _ in 0..2 {
+            assert!(!is_let_in(from, to, &wrong).await?);
+        }
+        assert!(start.elapsed() > Duration::from_secs(1), "{:?}", start.elapsed());
+        // Who is right has to wait for his turn, and is known from then on.
+        assert!(is_let_in(from, to, &right).await?);
+        for _ in 0..30 {
+            assert!(!is_let_in(from, to, &wrong).await?);
+        }
+    }
+    let start = Instant::now();
+    for _ in 0..10 {
+        guess(&server, "wrong").await.unwrap_err();
+    }
+    guess(&server, "wrong").await.unwrap_err();
+    assert!(start.elapsed() > Duration::from_millis(900), "{:?}", start.elapsed());
+    guess(&server, SECRET).await
+}
+
+#[tokio::test]
+async fn many_guesses_at_once_are_not_all_looked_at() -> anyhow::Result<()> {
+    let server = start(&[]).await?;
+    let start = Instant::now();
+    let guesses = (0..200).map(|number: u32| {
+        let server = &server;
+        async move { guess(server, &number.to_string()).await.err().map(|error| error.to_string()) }
+    });
+    let results = futures_util::future::join_all(guesses).await;
+    let told = |text: &str| results.iter().flatten().filter(|error| error.contains(text)).count();
+    let looked_at = told("wrong secret:");
+    assert!(looked_at as u64 <= 11 + start.elapsed().as_secs(), "{results:?}");
+    assert_eq!(looked_at + told("too many wrong secrets from this address"), 200, "{results:?}");
+    guess(&server, SECRET).await
+}
+
+#[tokio::test]
+async fn no_secret_is_ever_logged() -> anyhow::Result<()> {
+    let mut server = Server::start_with(|command| {
+        command.args(["--log", "trace"]).env("GATEWAY_SECRET_KEY", SECRET).env("GATEWAY_TOKEN_KEY", "t0k3n");
+    })
+    .await?;
+    let to = server.register[0];
+    guess(&server, SECRET).await?;
+    guess(&server, "gu3ss").await.unwrap_err();
+    for (secret, is_right) in [("gu3ss", false), (SECRET, true)] {
+        assert_eq!(is_let_in("127.0.0.1", to, &line(secret)).await?, is_right);
+        assert_eq!(is_let_in("127.0.0.1", to, &packets(secret)?).await?, is_right);
+    }
+    let broken = format!("{{\"event\":\"worker_connect\",\"secret_key\":\"{SECRET}\",\n");
+    assert!(!is_let_in("127.0.0.1", to, broken.as_bytes()).await?);
+    let processes = std::fs::read_to_string(format!("/proc/{}/cmdline", server.pid()?))?;
+    server.signal(Signal::SIGTERM)?;
+    let mut log = processes;
+    while let Ok(line) = server.logs("").await {
+        log += &line;
+    }
+    assert!(log.contains("refused a login") && log.contains("stopped"), "{log}");
+    for secret in [SECRET, "t0k3n", "gu3ss"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_wait() -> anyhow::Result<()> {
+    let mut server = start(&["--max-register-connections", "2"]).await?;
+    let register = server.register[0];
+    let connect = || PhpPeer::connect_as(register, new_producer(), SECRET.as_bytes());
+    let mut first = connect().await?;
+    let _second = connect().await?;
+    server.logs("max_register_connections").await?;
+    let third = connect();
+    tokio::pin!(third);
+    tokio::select! {
+        third = &mut third => anyhow::bail!("a third came in: {:?}", third.err()),
+        // Served all the while.
+        counted = async { for _ in 0..100 { first.count().await?; } anyhow::Ok(()) } => counted?,
+    }
+    drop(first);
+    third.await?.count().await.map(drop)
+}
