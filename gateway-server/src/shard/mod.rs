@@ -18,9 +18,11 @@ mod members;
 mod numbers;
 mod outbox;
 mod questions;
+mod rare;
 mod rate;
 mod run;
 mod session;
+mod tls;
 mod turn;
 
 pub use command::Newcomer;
