@@ -10,3 +10,4 @@ pub mod listener;
 pub mod ops;
 pub mod server;
 pub mod shard;
+pub mod tls;

@@ -20,6 +20,7 @@ use crate::listener::{self, Admission, Gate, Rules};
 use crate::ops::config::{EventHandlers, MessageType, Settings};
 use crate::ops::{descriptors, memory, offence};
 use crate::shard::{self, Bounds, Door, Heartbeat, Hub, Proofs, Rate};
+use crate::tls::{self, Certificate};
 
 /// How long a stop waits for workers to be told that their clients have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -34,6 +35,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut doors = Vec::new();
     for listener in &settings.listeners {
         doors.push(listener::bind_tcp(listener.address, settings.reuse_port, listener.protocol.name())?);
+    }
+    let certificates = certificates(&settings)?;
+    let used = distinct(&certificates);
+    let mut tasks = JoinSet::new();
+    if !used.is_empty() {
+        tasks.spawn(tls::watch(used, signal(SignalKind::hangup())?));
     }
     let mut ports = Vec::new();
     for address in &settings.register {
@@ -63,13 +70,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 
     let admission = Arc::new(Admission::new(settings.max_connections, settings.max_connections_per_address));
     let gate = Arc::new(gate(&settings));
-    let mut tasks = JoinSet::new();
     for (number, socket) in doors.into_iter().enumerate() {
         let listener = &settings.listeners[number];
         let settings = listener::Settings {
             protocol: listener.protocol,
             // Their number is bounded where settings are checked.
             door: number as u8,
+            certificate: certificates[number].clone(),
             handshake_timeout: settings.handshake_timeout,
             max_handshakes: settings.max_handshakes,
             deflate: settings.deflate,
@@ -115,6 +122,30 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     info!("stopped");
     Ok(())
+}
+
+/// Of each listener that has one. Those with the same files share it.
+fn certificates(settings: &Settings) -> anyhow::Result<Vec<Option<Arc<Certificate>>>> {
+    let mut certificates: Vec<Option<Arc<Certificate>>> = Vec::new();
+    for listener in &settings.listeners {
+        let known = certificates.iter().flatten().find(|one| listener.tls.as_ref() == Some(one.files()));
+        certificates.push(match (known, &listener.tls) {
+            (Some(known), _) => Some(Arc::clone(known)),
+            (None, Some(files)) => Some(Arc::new(Certificate::load(files.clone())?)),
+            (None, None) => None,
+        });
+    }
+    Ok(certificates)
+}
+
+fn distinct(certificates: &[Option<Arc<Certificate>>]) -> Arc<[Arc<Certificate>]> {
+    let mut distinct: Vec<Arc<Certificate>> = Vec::new();
+    for certificate in certificates.iter().flatten() {
+        if !distinct.iter().any(|one| Arc::ptr_eq(one, certificate)) {
+            distinct.push(Arc::clone(certificate));
+        }
+    }
+    distinct.into()
 }
 
 fn gate(settings: &Settings) -> Gate {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use gateway_wire::ClientId;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -12,9 +13,9 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::soon;
 
-pub struct Client {
+pub struct Client<S = TcpStream> {
     pub id: ClientId,
-    pub socket: WebSocketStream<TcpStream>,
+    pub socket: WebSocketStream<S>,
 }
 
 impl Client {
@@ -22,10 +23,6 @@ impl Client {
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let tcp = soon("connecting", TcpStream::connect(address)).await??;
         Self::over(tcp).await
-    }
-
-    pub async fn over(tcp: TcpStream) -> anyhow::Result<Self> {
-        Ok(Greeted::over(tcp, "/", &[]).await?.client)
     }
 
     /// The websocket alone, whoever may greet it, and whether or not.
@@ -36,6 +33,13 @@ impl Client {
     ) -> anyhow::Result<WebSocketStream<TcpStream>> {
         let tcp = soon("connecting", TcpStream::connect(address)).await??;
         shake_hands(tcp, path, headers).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// As [`Client::connect`], once a connection is there.
+    pub async fn over(stream: S) -> anyhow::Result<Self> {
+        Ok(Greeted::over(stream, "/", &[]).await?.client)
     }
 
     /// The next message, which must be text. Pings are answered on the way.
@@ -73,8 +77,8 @@ impl Client {
 }
 
 /// A client and the whole message that it was greeted by.
-pub struct Greeted {
-    pub client: Client,
+pub struct Greeted<S = TcpStream> {
+    pub client: Client<S>,
     pub init: serde_json::Value,
 }
 
@@ -87,9 +91,11 @@ impl Greeted {
         let tcp = soon("connecting", TcpStream::connect(address)).await??;
         Self::over(tcp, path, headers).await
     }
+}
 
-    async fn over(tcp: TcpStream, path: &str, headers: &[(&'static str, &str)]) -> anyhow::Result<Self> {
-        let mut socket = shake_hands(tcp, path, headers).await?;
+impl<S: AsyncRead + AsyncWrite + Unpin> Greeted<S> {
+    pub async fn over(stream: S, path: &str, headers: &[(&'static str, &str)]) -> anyhow::Result<Self> {
+        let mut socket = shake_hands(stream, path, headers).await?;
         let init = next_text(&mut socket).await?;
         let init: serde_json::Value = serde_json::from_str(&init)?;
         anyhow::ensure!(init["type"] == "init", "{init} is no init message");
@@ -98,20 +104,22 @@ impl Greeted {
     }
 }
 
-async fn shake_hands(
-    tcp: TcpStream,
+async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     path: &str,
     headers: &[(&'static str, &str)],
-) -> anyhow::Result<WebSocketStream<TcpStream>> {
-    let mut request = format!("ws://{}{path}", tcp.peer_addr()?).into_client_request()?;
+) -> anyhow::Result<WebSocketStream<S>> {
+    let mut request = format!("ws://localhost{path}").into_client_request()?;
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse()?);
     }
-    let handshake = tokio_tungstenite::client_async(request, tcp);
+    let handshake = tokio_tungstenite::client_async(request, stream);
     Ok(soon("the websocket handshake", handshake).await??.0)
 }
 
-async fn next_message(socket: &mut WebSocketStream<TcpStream>) -> anyhow::Result<Message> {
+async fn next_message<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
+) -> anyhow::Result<Message> {
     soon("a message", async {
         loop {
             match socket.next().await.context("the connection ended")?? {
@@ -125,7 +133,9 @@ async fn next_message(socket: &mut WebSocketStream<TcpStream>) -> anyhow::Result
     .await?
 }
 
-pub(crate) async fn next_text(socket: &mut WebSocketStream<TcpStream>) -> anyhow::Result<Utf8Bytes> {
+pub(crate) async fn next_text<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
+) -> anyhow::Result<Utf8Bytes> {
     match next_message(socket).await? {
         Message::Text(text) => Ok(text),
         other => bail!("{other:?} instead of text"),

@@ -23,6 +23,7 @@ mod plain_client;
 mod process_group;
 mod proxy;
 mod server;
+mod tls;
 mod worker_peer;
 mod worker_runner;
 
@@ -48,6 +49,7 @@ pub use plain_client::{PlainClient, greeted};
 pub use process_group::ProcessGroup;
 pub use proxy::ResettingProxy;
 pub use server::Server;
+pub use tls::{Secured, TestCertificate, connect as connect_tls};
 pub use worker_peer::{Told, WorkerPeer};
 pub use worker_runner::WorkerRunner;
 

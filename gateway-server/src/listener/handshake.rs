@@ -1,7 +1,6 @@
 //! The opening handshake of RFC 6455.
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::machine::TryParse as _;
@@ -23,7 +22,7 @@ const ENDS: [&[u8]; 2] = [b"\n\r\n", b"\n\n"];
 /// Shakes hands. On an error, the peer has been told and the socket is to be dropped. How the client came is kept if somebody
 /// `wants` it.
 pub(super) async fn websocket(
-    socket: &mut TcpStream,
+    socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
     settings: &Settings,
     wants: bool,
 ) -> Result<Established, Refusal> {
@@ -35,14 +34,19 @@ pub(super) async fn websocket(
 }
 
 /// Tells a peer that it is not let in, and waits until it has closed.
-pub(super) async fn refuse(socket: &mut TcpStream, refusal: &Refusal) {
+pub(super) async fn refuse(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), refusal: &Refusal) {
     let Some(response) = refusal.response() else { return };
     if socket.write_all(&response).await.is_ok() {
         // Wait for the peer to have read it: closing over unread input would destroy it on the way.
-        let _ = socket.shutdown().await;
-        let mut rest = [0; 1024];
-        while socket.read(&mut rest).await.is_ok_and(|length| length > 0) {}
+        finish(socket).await;
     }
+}
+
+/// Ends our side, and waits until the peer has ended its own.
+pub(super) async fn finish(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    let _ = socket.shutdown().await;
+    let mut rest = [0; 1024];
+    while socket.read(&mut rest).await.is_ok_and(|length| length > 0) {}
 }
 
 /// As [`websocket`], without a word to a peer that does something else. Messages may be compressed if both sides want it.
@@ -79,7 +83,9 @@ pub async fn shake(
 async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> Result<(), Refusal> {
     let mut bytes = Vec::with_capacity(256);
     write_response(&mut bytes, response)?;
-    Ok(socket.write_all(&bytes).await.map_err(Error::from)?)
+    socket.write_all(&bytes).await.map_err(Error::from)?;
+    // What TLS cannot send yet it keeps.
+    Ok(socket.flush().await.map_err(Error::from)?)
 }
 
 fn handshake(request: &Request) -> Handshake {

@@ -6,6 +6,8 @@ mod admission;
 mod handshake;
 mod refusal;
 mod rules;
+mod stream;
+mod tls;
 mod token;
 mod used;
 
@@ -27,13 +29,17 @@ use tracing::debug;
 use crate::client::{Form, Protocol};
 use crate::ops::offence::{self, Offence};
 use crate::shard::{Handshake, Hub, Identity, Newcomer};
+use crate::tls::Certificate;
 use admission::Pace;
+use stream::Stream;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub protocol: Protocol,
     /// The place of its [`Door`](crate::shard::Door) in the shards' settings.
     pub door: u8,
+    /// Clients speak TLS.
+    pub certificate: Option<Arc<Certificate>>,
     pub handshake_timeout: Duration,
     /// Handshakes under way at once; more wait in the kernel's queue.
     pub max_handshakes: usize,
@@ -90,20 +96,25 @@ async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
             Ok(place) => place,
             Err(refusal) => {
                 offence::report(refusal.offence, peer, &refusal);
-                if is_websocket {
+                // An answer by TLS would cost more than the limit saves.
+                if is_websocket && settings.certificate.is_none() {
                     handshake::refuse(&mut socket, &refusal).await;
                 }
                 return Ok(None);
             }
+        };
+        let mut socket = match &settings.certificate {
+            Some(certificate) => tls::accept(socket, certificate).await?,
+            None => Stream::Plain(socket),
         };
         let established = if is_websocket {
             handshake::websocket(&mut socket, settings, hub.wants_handshakes()).await?
         } else {
             Established { form: settings.protocol.form(), handshake: None, identity: None }
         };
-        Ok::<_, Refusal>(Some((established, place)))
+        Ok::<_, Refusal>(Some((socket, established, place)))
     };
-    let (Established { form, handshake, identity }, place) =
+    let (socket, Established { form, handshake, identity }, place) =
         match tokio::time::timeout(timeout, established).await {
             Ok(Ok(Some(established))) => established,
             Ok(Ok(None)) => return,
@@ -113,11 +124,12 @@ async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
                 return offence::report(Offence::HandshakeStalled, peer, &detail);
             }
         };
+    let (socket, tls) = socket.into_parts();
     let handed_over = prepare(&socket).and_then(|()| socket.into_std());
     match handed_over {
         Ok(socket) => {
             let place = place.map(|place| -> Box<dyn Send> { Box::new(place) });
-            let newcomer = Newcomer { socket, door: settings.door, form, handshake, identity, place };
+            let newcomer = Newcomer { socket, tls, door: settings.door, form, handshake, identity, place };
             if hub.adopt(newcomer).await.is_err() {
                 debug!("a client came while the server stops");
             }

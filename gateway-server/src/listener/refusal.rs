@@ -38,6 +38,11 @@ const PATH: Answer =
     Answer { status: "404 Not Found", headers: "", body: "There is no websocket at this path." };
 const HOST: Answer =
     Answer { status: "421 Misdirected Request", headers: "", body: "This server does not serve this host." };
+const NOT_TLS: Answer = Answer {
+    status: "400 Bad Request",
+    headers: "",
+    body: "This port speaks TLS: connect to it with wss://.",
+};
 const TOO_LONG: Answer =
     Answer { status: "431 Request Header Fields Too Large", headers: "", body: "The request is too long." };
 const FULL: Answer =
@@ -48,7 +53,7 @@ const FULL_FOR_ADDRESS: Answer = Answer {
     body: "Too many connections from this address.",
 };
 #[cfg(test)]
-const ANSWERS: [Answer; 7] = [ORIGIN, PATH, HOST, NOT_A_WEBSOCKET, FULL_FOR_ADDRESS, TOO_LONG, FULL];
+const ANSWERS: [Answer; 8] = [NOT_TLS, ORIGIN, PATH, HOST, NOT_A_WEBSOCKET, FULL_FOR_ADDRESS, TOO_LONG, FULL];
 
 impl Refusal {
     fn new(offence: Offence, answer: Answer, detail: String) -> Self {
@@ -65,6 +70,16 @@ impl Refusal {
 
     pub(super) fn host(host: &str) -> Self {
         Self::new(Offence::NotAllowed, HOST, format!("host {host:?} is not one of hosts"))
+    }
+
+    /// It speaks HTTP without TLS.
+    pub(super) fn not_tls() -> Self {
+        Self::new(Offence::Tls, NOT_TLS, "it does not speak TLS but HTTP".to_owned())
+    }
+
+    /// The handshake failed, of which TLS itself has told the peer.
+    pub(super) fn tls(error: impl fmt::Display) -> Self {
+        Self { offence: Offence::Tls, answer: None, close: None, detail: error.to_string() }
     }
 
     pub(super) fn too_long(limit: usize) -> Self {

@@ -25,12 +25,13 @@ pub enum Offence {
     FullForAddress,
     TooManyMessages,
     Token,
+    Tls,
 }
 
 /// Lines of one kind in a window; the rest are counted.
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
-const KINDS: usize = Offence::Token as usize + 1;
+const KINDS: usize = Offence::Tls as usize + 1;
 
 static THROTTLES: [Mutex<Throttle>; KINDS] = [const { Mutex::new(Throttle::NEW) }; KINDS];
 
@@ -75,11 +76,13 @@ impl Offence {
         Self::FullForAddress,
         Self::TooManyMessages,
         Self::Token,
+        Self::Tls,
     ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Token => "token",
+            Self::Tls => "tls",
             Self::NotWebsocket => "not-websocket",
             Self::HandshakeStalled => "handshake-stalled",
             Self::Protocol => "protocol",
@@ -100,6 +103,7 @@ impl Offence {
 
     fn text(self) -> &'static str {
         match self {
+            Self::Tls => "ended a connection for its TLS",
             Self::Token => "refused a client for its connect token",
             Self::NotWebsocket => "refused a connection that is no websocket",
             Self::HandshakeStalled => "closed a connection whose handshake stalled",

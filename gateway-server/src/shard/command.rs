@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustls::ServerConnection;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
@@ -18,6 +19,8 @@ use crate::client::{Encoded, Form};
 /// An established connection.
 pub struct Newcomer {
     pub socket: TcpStream,
+    /// What is between the socket and its protocol.
+    pub tls: Option<Box<ServerConnection>>,
     /// Where it came in: the place of its [`Door`](super::Door) in the settings.
     pub door: u8,
     pub form: Form,

@@ -1,10 +1,13 @@
 //! One client's record: small, because there are many and most of them idle.
 
 use mio::net::TcpStream;
+use rustls::ServerConnection;
 
 use super::members::Memberships;
 use super::outbox::Outbox;
+use super::rare::Rare;
 use super::session::Session;
+use super::tls::{ENCRYPTED, TlsSocket};
 use super::turn::Chain;
 use crate::client::{Form, Unfinished};
 
@@ -22,6 +25,8 @@ pub(super) struct Connection {
     pub(super) door: u8,
     /// It is not read until whoever is told of its messages takes more.
     pub(super) is_paused: bool,
+    /// Its socket is to be used by [`Connection::tls`] only.
+    pub(super) is_tls: bool,
     extra: Option<Box<Extra>>,
 }
 
@@ -44,7 +49,7 @@ pub(super) enum Phase {
 pub(super) struct Extra {
     pub(super) memberships: Memberships,
     pub(super) session: Session,
-    pub(super) unfinished: Option<Box<Unfinished>>,
+    rare: Option<Box<Rare>>,
     pub(super) outbox: Outbox,
 }
 
@@ -59,6 +64,7 @@ impl Connection {
             form,
             door,
             is_paused: false,
+            is_tls: false,
             extra: None,
         }
     }
@@ -75,6 +81,30 @@ impl Connection {
         self.extra.as_deref_mut()
     }
 
+    /// From now on what is said goes through it.
+    pub(super) fn speak_tls(&mut self, mut tls: Box<ServerConnection>) {
+        tls.set_buffer_limit(Some(ENCRYPTED));
+        self.is_tls = true;
+        self.extra_mut().rare_mut().tls = Some(tls);
+    }
+
+    /// Of one that speaks it.
+    pub(super) fn tls(&mut self) -> Option<(TlsSocket<'_>, &mut Outbox)> {
+        let Self { socket, extra, .. } = self;
+        let Extra { rare, outbox, .. } = extra.as_deref_mut()?;
+        Some((TlsSocket::new(rare.as_mut()?.tls.as_mut()?, socket), outbox))
+    }
+
+    /// Nothing that was to be written waits any more.
+    pub(super) fn is_written(&self) -> bool {
+        self.pending.is_empty()
+            && self.extra().is_none_or(|extra| {
+                let rare = extra.rare.as_ref();
+                let tls = rare.and_then(|rare| rare.tls.as_ref());
+                extra.outbox.is_empty() && tls.is_none_or(|tls| !tls.wants_write())
+            })
+    }
+
     pub(super) fn has_outbox(&self) -> bool {
         self.extra().is_some_and(|extra| !extra.outbox.is_empty())
     }
@@ -86,15 +116,31 @@ impl Connection {
 
     /// Gives the extra box back when nothing is in it.
     pub(super) fn slim(&mut self) {
-        if self.extra().is_some_and(Extra::is_empty) {
+        let Some(extra) = &mut self.extra else { return };
+        extra.slim();
+        if extra.is_empty() {
             self.extra = None;
         }
     }
 }
 
 impl Extra {
+    pub(super) fn take_unfinished(&mut self) -> Option<Unfinished> {
+        self.rare.as_mut()?.unfinished.take()
+    }
+
+    pub(super) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    fn slim(&mut self) {
+        if self.rare.as_ref().is_some_and(|rare| rare.is_empty()) {
+            self.rare = None;
+        }
+    }
+
     fn is_empty(&self) -> bool {
-        let Self { memberships, session, unfinished, outbox } = self;
-        memberships.is_empty() && session.is_empty() && unfinished.is_none() && outbox.is_empty()
+        let Self { memberships, session, rare, outbox } = self;
+        memberships.is_empty() && session.is_empty() && rare.is_none() && outbox.is_empty()
     }
 }

@@ -19,9 +19,11 @@ mod numbers;
 mod outbox;
 mod proof;
 mod questions;
+mod rare;
 mod rate;
 mod run;
 mod session;
+mod tls;
 mod turn;
 
 pub use command::Newcomer;

@@ -1,7 +1,7 @@
 //! The loop of a shard: poll, read, take commands, keep time, write.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice, Read};
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write};
 use std::iter::Peekable;
 use std::net::Shutdown;
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ use socket2::SockRef;
 
 use super::clients::Clients;
 use super::command::{Audience, Command, Newcomer};
-use super::connection::{Connection, Phase};
+use super::connection::{Connection, Extra, Phase};
 use super::desk::Desk;
 use super::events::{Client, EventSink, Welcome};
 use super::heartbeat::{Action, Rounds};
@@ -27,6 +27,7 @@ use super::join;
 use super::members::Names;
 use super::outbox::{write_one, write_some};
 use super::rate::Meters;
+use super::tls::Heard;
 use super::turn::{Chain, Turn};
 use super::{Door, Rate, Settings};
 use crate::client::close::{self, Close};
@@ -40,6 +41,8 @@ const WAKE: Token = Token(usize::MAX);
 const READ_BUFFER: usize = 64 << 10;
 /// Reads from one client before others have their turn.
 const READS_IN_A_ROW: usize = 4;
+/// The same of TLS, which reads 4 KiB at once.
+const TLS_READS_IN_A_ROW: usize = 16;
 /// Commands taken before what they caused is written.
 const COMMANDS_IN_A_ROW: usize = 1024;
 /// Slices of one vectored write; more than this many frames for one client go out in several.
@@ -208,6 +211,9 @@ impl Shard {
             if connection.phase == Phase::Open && !self.events.takes_more(connection.number) {
                 return self.pause(key);
             }
+            if connection.is_tls {
+                return self.read_tls(key);
+            }
             match connection.socket.read(&mut self.buffer) {
                 Ok(0) => return self.drop_connection(key),
                 Ok(length) => {
@@ -225,6 +231,38 @@ impl Shard {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return self.drop_connection(key),
+            }
+        }
+        self.read_on.push(key);
+    }
+
+    /// As [`Shard::read`], through TLS, which reads less at once.
+    fn read_tls(&mut self, key: usize) {
+        for _ in 0..TLS_READS_IN_A_ROW {
+            let Some(connection) = self.clients.connections.get_mut(key) else { return };
+            if connection.phase == Phase::Open && !self.events.takes_more(connection.number) {
+                return self.pause(key);
+            }
+            let Some((mut tls, _)) = connection.tls() else { return };
+            match tls.read(&mut self.buffer) {
+                Ok(Heard::Bytes(length)) => {
+                    connection.quiet = 0;
+                    if matches!(connection.phase, Phase::Open | Phase::Closing) {
+                        self.take_input(key, length);
+                    }
+                    if self.turn.is_full() {
+                        self.write_turn();
+                    }
+                }
+                Ok(Heard::Something) => {}
+                Ok(Heard::Nothing) => return,
+                Ok(Heard::End) => return self.drop_connection(key),
+                Err(error) => {
+                    if error.kind() == ErrorKind::InvalidData {
+                        offence::report(Offence::Tls, connection.socket.peer_addr().ok(), &error);
+                    }
+                    return self.drop_connection(key);
+                }
             }
         }
         self.read_on.push(key);
@@ -254,8 +292,7 @@ impl Shard {
         let connection = &mut clients.connections[key];
         let Door { max_message, rate, .. } = settings.doors[usize::from(connection.door)];
         let mut decoder = Decoder { form: connection.form, max_message, inflater };
-        let extra = connection.existing_extra_mut();
-        let mut unfinished = extra.and_then(|extra| extra.unfinished.take()).map(|unfinished| *unfinished);
+        let mut unfinished = connection.existing_extra_mut().and_then(Extra::take_unfinished);
         // Whoever has been sent a close frame has gone for everybody else.
         let is_heard = connection.phase == Phase::Open;
         let mut is_closed = false;
@@ -275,7 +312,7 @@ impl Shard {
             }
         });
         if let Some(unfinished) = unfinished {
-            connection.extra_mut().unfinished = Some(Box::new(unfinished));
+            connection.extra_mut().rare_mut().unfinished = Some(unfinished);
         } else {
             connection.slim();
         }
@@ -306,7 +343,7 @@ impl Shard {
     // ── Coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
     fn adopt(&mut self, number: u32, newcomer: Newcomer) {
-        let Newcomer { socket, door, form, handshake, identity, place } = newcomer;
+        let Newcomer { socket, tls, door, form, handshake, identity, place } = newcomer;
         let (key, is_online) = match self.clients.insert(socket, number, form, door, &self.registry) {
             Ok(inserted) => inserted,
             Err(error) => {
@@ -314,6 +351,11 @@ impl Shard {
                 return tracing::error!(%error, "a new connection cannot be polled and is dropped");
             }
         };
+        if let Some(tls) = tls {
+            self.clients.connections[key].speak_tls(tls);
+            // It may hold what the client said behind its handshake.
+            self.read_on.push(key);
+        }
         if let Some(place) = place {
             self.clients.places.insert(key, place);
         }
@@ -369,6 +411,9 @@ impl Shard {
     fn drop_connection(&mut self, key: usize) {
         self.forget(key);
         self.meters.forget(key);
+        if let Some((mut tls, _)) = self.clients.connections[key].tls() {
+            tls.finish();
+        }
         self.clients.remove(key, &self.registry);
     }
 
@@ -538,6 +583,9 @@ impl Shard {
 
     fn write_outbox(&mut self, key: usize) {
         let connection = &mut self.clients.connections[key];
+        if connection.is_tls {
+            return self.write_tls(key);
+        }
         if let (socket, Some(outbox)) = connection.socket_and_outbox()
             && !outbox.is_empty()
         {
@@ -549,10 +597,26 @@ impl Shard {
         self.after_write(key);
     }
 
+    /// As [`Shard::write_outbox`], through TLS, which may hold something itself.
+    fn write_tls(&mut self, key: usize) {
+        if let Some((mut tls, outbox)) = self.clients.connections[key].tls()
+            && tls.flush().and_then(|()| outbox.write_to(&mut tls)).is_err()
+        {
+            return self.drop_connection(key);
+        }
+        self.after_write(key);
+    }
+
     /// Goes on with a close once all is written.
     fn after_write(&mut self, key: usize) {
-        let connection = &self.clients.connections[key];
-        if connection.has_outbox() || !connection.pending.is_empty() {
+        let connection = &mut self.clients.connections[key];
+        if !connection.is_written() {
+            return;
+        }
+        if connection.phase == Phase::Discarding
+            && let Some((mut tls, _)) = connection.tls()
+            && !tls.finish()
+        {
             return;
         }
         match connection.phase {
@@ -576,24 +640,14 @@ fn write_frames<'a>(
     mut frames: impl Iterator<Item = &'a Bytes>,
     outbox_bytes: usize,
 ) -> io::Result<()> {
-    let mut rest = SmallVec::<[Bytes; SLICES]>::new();
-    let mut is_begun = false;
-    while rest.is_empty() && !connection.has_outbox() {
-        let batch: SmallVec<[&Bytes; SLICES]> = frames.by_ref().take(SLICES).collect();
-        let written = match &*batch {
-            [] => return Ok(()),
-            // A plain send, which costs the kernel less than a vectored one.
-            [frame] => write_one(&mut connection.socket, frame)?,
-            _ => {
-                let slices: SmallVec<[IoSlice; SLICES]> =
-                    batch.iter().map(|frame| IoSlice::new(frame)).collect();
-                write_some(&mut connection.socket, &slices)?
-            }
-        };
-        if written != Some(batch.iter().map(|frame| frame.len()).sum()) {
-            (rest, is_begun) = unwritten(&batch, written.unwrap_or(0));
-        }
-    }
+    let unwritten = if connection.has_outbox() {
+        Some(Unwritten::default())
+    } else if connection.is_tls {
+        connection.tls().map_or(Ok(None), |(mut tls, _)| write_now(&mut tls, &mut frames))?
+    } else {
+        write_now(&mut connection.socket, &mut frames)?
+    };
+    let Some((rest, is_begun)) = unwritten else { return Ok(()) };
     let outbox = &mut connection.extra_mut().outbox;
     let mut frames = rest.into_iter().chain(frames.cloned());
     if is_begun && let Some(rest) = frames.next() {
@@ -610,8 +664,34 @@ fn write_frames<'a>(
     Ok(())
 }
 
+/// What a socket did not take of some frames, and whether it took a part of the first.
+type Unwritten = (SmallVec<[Bytes; SLICES]>, bool);
+
+/// Writes until all frames are out, which is `None`, or the socket takes no more of some of them.
+fn write_now<'a>(
+    socket: &mut impl Write,
+    frames: &mut impl Iterator<Item = &'a Bytes>,
+) -> io::Result<Option<Unwritten>> {
+    loop {
+        let batch: SmallVec<[&Bytes; SLICES]> = frames.take(SLICES).collect();
+        let written = match &*batch {
+            [] => return Ok(None),
+            // A plain send, which costs the kernel less than a vectored one.
+            [frame] => write_one(socket, frame)?,
+            _ => {
+                let slices: SmallVec<[IoSlice; SLICES]> =
+                    batch.iter().map(|frame| IoSlice::new(frame)).collect();
+                write_some(socket, &slices)?
+            }
+        };
+        if written != Some(batch.iter().map(|frame| frame.len()).sum()) {
+            return Ok(Some(unwritten(&batch, written.unwrap_or(0))));
+        }
+    }
+}
+
 /// What is left of some frames of which `written` bytes went out, and whether the first of them did in part.
-fn unwritten(frames: &[&Bytes], mut written: usize) -> (SmallVec<[Bytes; SLICES]>, bool) {
+fn unwritten(frames: &[&Bytes], mut written: usize) -> Unwritten {
     let mut rest = SmallVec::new();
     let mut is_begun = false;
     for frame in frames {

@@ -1,6 +1,7 @@
 //! Where clients connect, with the limits and the heartbeat that each listener has of its own.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use serde::Deserialize;
 
 use super::settings::Checks;
 use crate::client::Protocol;
+use crate::tls::{Files, Problem};
 
 /// A `[[listener]]` of the file, or `PROTOCOL://ADDRESS` elsewhere. What it does not say is as for the websocket listener.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,6 +27,8 @@ pub struct ListenerLayer {
     pub hosts: Option<Vec<String>>,
     pub messages_per_second: Option<f64>,
     pub bytes_per_second: Option<f64>,
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,6 +45,7 @@ pub struct Listener {
     pub hosts: Vec<String>,
     pub messages_per_second: f64,
     pub bytes_per_second: f64,
+    pub tls: Option<Files>,
 }
 
 /// Listeners at most: a client's record has a byte for which it came by.
@@ -61,6 +66,7 @@ impl Listener {
             hosts: Vec::new(),
             messages_per_second: 0.0,
             bytes_per_second: 0.0,
+            tls: None,
         }
     }
 }
@@ -80,6 +86,8 @@ impl ListenerLayer {
             hosts: None,
             messages_per_second: None,
             bytes_per_second: None,
+            tls_certificate: None,
+            tls_key: None,
         }
     }
 
@@ -111,7 +119,42 @@ impl ListenerLayer {
             bytes_per_second: self
                 .bytes_per_second
                 .map_or(defaults.bytes_per_second, |value| checks.rate("bytes_per_second", value)),
+            tls: tls(self.tls_certificate, self.tls_key, defaults.tls.as_ref(), checks),
         }
+    }
+}
+
+/// A listener that says nothing of it has TLS if the websocket listener has; empty paths are for one that is to have none.
+fn tls(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    defaults: Option<&Files>,
+    checks: &mut Checks,
+) -> Option<Files> {
+    let (is_given, is_key_given) = (certificate.is_some(), key.is_some());
+    let named = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
+    match (named(certificate), named(key)) {
+        (Some(certificate), Some(key)) => {
+            let files = Files { certificate, key };
+            match files.load() {
+                Ok(_) => {}
+                Err(Problem::Certificate(reason)) => checks.refuse("tls_certificate", reason),
+                Err(Problem::Key(reason)) => checks.refuse("tls_key", reason),
+            }
+            Some(files)
+        }
+        (Some(certificate), None) => {
+            let reason = format!("tls_key is missing, for the key of {}", certificate.display());
+            checks.refuse("tls_certificate", reason);
+            None
+        }
+        (None, Some(key)) => {
+            let reason = format!("tls_certificate is missing, for the certificate of {}", key.display());
+            checks.refuse("tls_key", reason);
+            None
+        }
+        (None, None) if is_given || is_key_given => None,
+        (None, None) => defaults.cloned(),
     }
 }
 

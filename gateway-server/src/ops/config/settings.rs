@@ -25,8 +25,8 @@ pub struct Layer {
 
     /// Where other clients connect, and what they speak: websocket, text, frame or tcp; repeat it or separate by commas, as in
     /// text://0.0.0.0:8283. In the file each is a table [[listener]] with protocol and address, and with ping_interval,
-    /// ping_not_response_limit, ping_data, max_message, outbox_bytes, origins, paths, hosts, messages_per_second or
-    /// bytes_per_second where those are to differ [default: none]
+    /// ping_not_response_limit, ping_data, max_message, outbox_bytes, tls_certificate and tls_key, origins, paths, hosts,
+    /// messages_per_second or bytes_per_second where those are to differ [default: none]
     #[arg(long, env = "GATEWAY_LISTENER", value_name = "PROTOCOL://ADDRESS", value_delimiter = ',')]
     pub listener: Option<Vec<ListenerLayer>>,
 
@@ -112,6 +112,16 @@ pub struct Layer {
     /// Bytes that may wait for a slow client before it is closed [default: 1024000]
     #[arg(long, env = "GATEWAY_OUTBOX_BYTES", value_name = "BYTES")]
     pub outbox_bytes: Option<usize>,
+
+    /// A PEM file with the certificate of this server, and after it those between it and its authority: browsers then connect
+    /// with wss://. Read again when it changes, and at SIGHUP. In the file a listener that is to have none says "" [default:
+    /// none]
+    #[arg(long, env = "GATEWAY_TLS_CERTIFICATE", value_name = "PATH")]
+    pub tls_certificate: Option<PathBuf>,
+
+    /// A PEM file with the private key of the certificate [default: none]
+    #[arg(long, env = "GATEWAY_TLS_KEY", value_name = "PATH")]
+    pub tls_key: Option<PathBuf>,
 
     /// Pages that may connect, by their origin as https://example.com or https://*.example.com; repeat it or separate by
     /// commas. Programs that are no browsers say no origin and are let in [default: any]
@@ -286,7 +296,7 @@ impl Layer {
             websocket, listener, reuse_port, register, register_unix, secret_key, secret_key_file,
             token_key, token_key_file, require_token, node, shards, ping_interval,
             ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
-            outbox_bytes, origins, paths, hosts, max_connections, max_connections_per_address,
+            outbox_bytes, tls_certificate, tls_key, origins, paths, hosts, max_connections, max_connections_per_address,
             handshakes_per_second, max_request_bytes, messages_per_second, bytes_per_second,
             max_groups_per_client, max_session_bytes,
             max_register_connections, handshake_timeout,
@@ -308,6 +318,8 @@ impl Layer {
             hosts: self.hosts,
             messages_per_second: self.messages_per_second,
             bytes_per_second: self.bytes_per_second,
+            tls_certificate: self.tls_certificate,
+            tls_key: self.tls_key,
             ..ListenerLayer::new(
                 Protocol::Websocket,
                 self.websocket.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 8282))),

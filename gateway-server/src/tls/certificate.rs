@@ -1,0 +1,88 @@
+//! The certificate that those who come are shown, and when it becomes another.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use rustls::ServerConfig;
+use tracing::{error, info};
+
+use super::{Files, Problem};
+
+#[derive(Debug)]
+pub struct Certificate {
+    files: Files,
+    config: RwLock<Arc<ServerConfig>>,
+    seen: Mutex<Seen>,
+}
+
+/// How the two files looked.
+#[derive(Debug)]
+struct Seen {
+    last: Stamp,
+    /// When they were read, whatever came of it.
+    read: Stamp,
+}
+
+type Stamp = [Option<FileStamp>; 2];
+
+/// Device and inode, size, times of the last change of content and of anything.
+type FileStamp = (u64, u64, u64, (i64, i64), (i64, i64));
+
+impl Certificate {
+    pub fn load(files: Files) -> Result<Self, Problem> {
+        // Before they are read: what changes meanwhile is seen as changed.
+        let stamp = stamp(&files);
+        let config = RwLock::new(files.load()?);
+        Ok(Self { files, config, seen: Mutex::new(Seen { last: stamp, read: stamp }) })
+    }
+
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// For the next one who comes.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the files again if they have changed since they were read, and not since the last look: whoever replaces them
+    /// writes one after the other.
+    pub(super) fn look(&self) {
+        let now = stamp(&self.files);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_settled = std::mem::replace(&mut seen.last, now) == now;
+        if is_settled && seen.read != now {
+            seen.read = now;
+            self.reload();
+        }
+    }
+
+    /// Reads the files again, whether or not they have changed.
+    pub(super) fn read_again(&self) {
+        let now = stamp(&self.files);
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen { last: now, read: now };
+        self.reload();
+    }
+
+    fn reload(&self) {
+        let file = self.files.certificate.display();
+        match self.files.load() {
+            Ok(config) => {
+                *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+                info!(%file, "new clients get the new certificate");
+            }
+            Err(problem) => error!(%file, "the new certificate is not taken, the old one stays: {problem}"),
+        }
+    }
+}
+
+fn stamp(files: &Files) -> Stamp {
+    [&files.certificate, &files.key].map(|path| file_stamp(path))
+}
+
+fn file_stamp(path: &Path) -> Option<FileStamp> {
+    let file = std::fs::metadata(path).ok()?;
+    let changed = (file.mtime(), file.mtime_nsec());
+    Some((file.dev(), file.ino(), file.size(), changed, (file.ctime(), file.ctime_nsec())))
+}

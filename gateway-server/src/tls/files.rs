@@ -1,0 +1,84 @@
+//! A certificate and its key, as they stand in PEM files.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{Error, InconsistentKeys, ServerConfig};
+
+/// Far more than any chain of certificates has.
+const MAX_FILE: u64 = 1 << 20;
+/// What is spoken on top. Over HTTP/2 a websocket opens in another way.
+const ALPN: &[u8] = b"http/1.1";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The server's own certificate first, then those between it and the authority.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// What is wrong, with the file in which it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    #[error("{0}")]
+    Certificate(String),
+    #[error("{0}")]
+    Key(String),
+}
+
+impl Files {
+    pub fn load(&self) -> Result<Arc<ServerConfig>, Problem> {
+        let in_certificate =
+            |reason: &str| Problem::Certificate(format!("{}: {reason}", self.certificate.display()));
+        let in_key = |reason: &str| Problem::Key(format!("{}: {reason}", self.key.display()));
+
+        let text = read(&self.certificate).map_err(|error| in_certificate(&error.to_string()))?;
+        let chain = CertificateDer::pem_slice_iter(&text)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| in_certificate(&not_pem(&error, "certificate")))?;
+        if chain.is_empty() {
+            return Err(in_certificate(&not_pem(&pem::Error::NoItemsFound, "certificate")));
+        }
+        let text = read(&self.key).map_err(|error| in_key(&error.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(&text)
+            .map_err(|error| in_key(&not_pem(&error, "private key without a password")))?;
+
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| in_certificate(&error.to_string()))?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|error| match error {
+                Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                    in_key(&format!("it is not the key of the certificate in {}", self.certificate.display()))
+                }
+                Error::InvalidCertificate(error) => in_certificate(&format!("not a certificate: {error}")),
+                error => in_key(&error.to_string()),
+            })?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        // Who comes back, as all do when a network was lost, shows a ticket and saves both sides most of the work.
+        config.ticketer = ring::Ticketer::new().map_err(|error| in_key(&error.to_string()))?;
+        Ok(Arc::new(config))
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("it is longer than {MAX_FILE} bytes")));
+    }
+    Ok(text)
+}
+
+fn not_pem(error: &pem::Error, what: &str) -> String {
+    match error {
+        pem::Error::NoItemsFound => format!("there is no {what} in it, in PEM"),
+        error => format!("not PEM: {error}"),
+    }
+}

@@ -1,0 +1,9 @@
+//! Certificates: read from files, used for those who come, read again when the files change.
+
+mod certificate;
+mod files;
+mod watch;
+
+pub use certificate::Certificate;
+pub use files::{Files, Problem};
+pub use watch::watch;

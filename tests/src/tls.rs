@@ -1,0 +1,86 @@
+//! Certificates of our own making, and clients that trust them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, KeyPair};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+
+use crate::{Client, soon};
+
+/// A certificate for localhost with its key, in files that go when it is dropped.
+pub struct TestCertificate {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    der: CertificateDer<'static>,
+    _folder: tempfile::TempDir,
+}
+
+/// A client that speaks TLS.
+pub type Secured = Client<TlsStream<TcpStream>>;
+
+impl TestCertificate {
+    pub fn new() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+        let mut made = Self { certificate, key, der: CertificateDer::from(Vec::new()), _folder: folder };
+        made.renew()?;
+        Ok(made)
+    }
+
+    /// Puts another certificate and key into the files.
+    pub fn renew(&mut self) -> anyhow::Result<()> {
+        let key = KeyPair::generate()?;
+        let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
+        std::fs::write(&self.key, key.serialize_pem())?;
+        std::fs::write(&self.certificate, certificate.pem())?;
+        self.der = certificate.der().clone();
+        Ok(())
+    }
+
+    /// A server's flags.
+    pub fn flags(&self) -> [String; 4] {
+        [
+            "--tls-certificate".to_owned(),
+            self.certificate.display().to_string(),
+            "--tls-key".to_owned(),
+            self.key.display().to_string(),
+        ]
+    }
+
+    /// Of a client that trusts what is in the files now, and nothing else.
+    pub fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> anyhow::Result<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone())?;
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        Ok(builder.with_protocol_versions(versions)?.with_root_certificates(roots).with_no_client_auth())
+    }
+
+    /// TLS over a connection.
+    pub async fn over<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> anyhow::Result<TlsStream<S>> {
+        let config = self.client(tokio_rustls::rustls::ALL_VERSIONS)?;
+        Ok(soon("TLS", connect(config, stream)).await??)
+    }
+
+    /// Connects and takes the `init` message.
+    pub async fn connect(&self, address: SocketAddr) -> anyhow::Result<Secured> {
+        let tcp = soon("connecting", TcpStream::connect(address)).await??;
+        Client::over(self.over(tcp).await?).await
+    }
+}
+
+/// The TLS handshake of a client.
+pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+    config: ClientConfig,
+    stream: S,
+) -> std::io::Result<TlsStream<S>> {
+    let name = ServerName::try_from("localhost").map_err(std::io::Error::other)?;
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
+}
