@@ -18,6 +18,7 @@ use crate::backend::{self, Backend, Logins, Port};
 use crate::client::websocket::Kind;
 use crate::listener::{self, Admission, Gate, Rules};
 use crate::ops::config::{EventHandlers, MessageType, Settings};
+use crate::ops::stop::{self, StopSignals};
 use crate::ops::{descriptors, memory, offence};
 use crate::shard::{self, Bounds, Door, Heartbeat, Hub, Proofs, Rate};
 use crate::tls::{self, Certificate};
@@ -25,12 +26,11 @@ use crate::tls::{self, Certificate};
 /// How long a stop waits for workers to be told that their clients have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Runs until SIGTERM or SIGINT, and then until the clients have been told.
+/// Runs until SIGTERM or SIGINT, and then until the clients have gone.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     descriptors::raise_limit();
     // Before anything listens: a signal from now on is a wish to stop.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop_signals = StopSignals::new()?;
 
     let mut doors = Vec::new();
     for listener in &settings.listeners {
@@ -70,6 +70,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 
     let admission = Arc::new(Admission::new(settings.max_connections, settings.max_connections_per_address));
     let gate = Arc::new(gate(&settings));
+    let mut client_listeners = JoinSet::new();
     for (number, socket) in doors.into_iter().enumerate() {
         let listener = &settings.listeners[number];
         let settings = listener::Settings {
@@ -90,10 +91,11 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             handshakes_per_second: settings.handshakes_per_second,
             admission: Arc::clone(&admission),
         };
-        tasks.spawn(listener::serve(socket, Arc::clone(&hub), settings));
+        client_listeners.spawn(listener::serve(socket, Arc::clone(&hub), settings));
     }
     let gatewayworker = GatewayWorker::new(logins, node);
     let backend = Arc::new(Backend { bridge, gatewayworker, workers: Arc::clone(&workers) });
+    let mut php_listeners = JoinSet::new();
     let places = Arc::new(Semaphore::new(settings.max_register_connections));
     for port in ports {
         let settings = backend::Settings {
@@ -101,19 +103,20 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             max_connections: settings.max_register_connections,
             places: Arc::clone(&places),
         };
-        tasks.spawn(backend::serve(port, Arc::clone(&backend), settings));
+        php_listeners.spawn(backend::serve(port, Arc::clone(&backend), settings));
     }
 
     tokio::select! {
         () = memory::watch(&hub) => warn!("the shards have ended: stopping"),
-        _ = terminate.recv() => info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => info!("SIGINT: stopping"),
-        Some(ended) = tasks.join_next() => warn!(?ended, "a listener ended: stopping"),
+        signal = stop_signals.next() => info!("{signal}: stopping"),
+        Some(ended) = client_listeners.join_next() => warn!(?ended, "a listener ended: stopping"),
+        Some(ended) = tasks.join_next() => warn!(?ended, "the certificates are not watched any more: stopping"),
+        Some(ended) = php_listeners.join_next() => warn!(?ended, "a register port ended: stopping"),
     }
-    // Nobody new comes in; those who are here are told.
-    tasks.shutdown().await;
-    hub.stop(settings.stop_timeout).await;
-    tokio::task::spawn_blocking(move || hub.join_threads()).await?;
+    // Nobody new comes in. PHP is served for as long as there are clients.
+    client_listeners.shutdown().await;
+    stop::drain(&hub, &mut stop_signals, settings.drain_seconds, settings.stop_timeout).await?;
+    php_listeners.shutdown().await;
     if tokio::time::timeout(LAST_EVENTS, workers.emptied()).await.is_err() {
         warn!("the workers did not take their last events in time");
     }

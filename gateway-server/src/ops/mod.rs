@@ -1,7 +1,8 @@
-//! Running the server: settings, logs, limits of the machine.
+//! Running the server: settings, logs, limits of the machine, stopping.
 
 pub mod config;
 pub mod descriptors;
 pub mod logs;
 pub mod memory;
 pub mod offence;
+pub mod stop;

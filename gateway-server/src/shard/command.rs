@@ -65,8 +65,9 @@ pub(super) enum Command {
     Shrink,
     /// Whoever is told of events takes more of them.
     ReadOn,
-    /// Close everybody, then end the thread, at the latest when `patience` is over.
+    /// Close everybody, evenly `over` some time, then end the thread, at the latest `patience` later. The newest one counts.
     Stop {
+        over: std::time::Duration,
         patience: std::time::Duration,
     },
 }

@@ -315,11 +315,12 @@ impl Hub {
         }
     }
 
-    /// Tells every shard to close its clients and end.
-    pub async fn stop(&self, patience: Duration) {
+    /// Tells every shard to close its clients, evenly `over` some time, and end: at the latest `patience` later. Until then
+    /// everything else goes on. Another call takes the place of the one before.
+    pub async fn stop(&self, over: Duration, patience: Duration) {
         for shard in &self.shards {
             // One that has ended already is as it should be.
-            let _ = shard.send(Command::Stop { patience }).await;
+            let _ = shard.send(Command::Stop { over, patience }).await;
         }
     }
 

@@ -7,6 +7,7 @@ mod clients;
 mod command;
 mod connection;
 mod desk;
+mod drain;
 mod events;
 mod heartbeat;
 mod hub;

@@ -19,6 +19,7 @@ use super::clients::Clients;
 use super::command::{Audience, Command, Newcomer};
 use super::connection::{Connection, Extra, Phase};
 use super::desk::Desk;
+use super::drain::Drain;
 use super::events::{Client, EventSink, Welcome};
 use super::heartbeat::{Action, Rounds};
 use super::inbox::{Inbox, inbox};
@@ -104,6 +105,9 @@ pub(super) struct Shard {
     rounds: Vec<Rounds>,
     /// When those that were sent a close frame are dropped: by key and number, soonest first.
     closing: VecDeque<(Instant, usize, u32)>,
+    /// Clients are being closed, wave by wave.
+    drain: Option<Drain>,
+    /// All have been closed, and those that are still here then are dropped.
     stop_at: Option<Instant>,
     meters: Meters,
 }
@@ -130,6 +134,7 @@ impl Shard {
             read_on: Vec::new(),
             paused: Vec::new(),
             closing: VecDeque::new(),
+            drain: None,
             stop_at: None,
             meters: Meters::default(),
         }
@@ -173,7 +178,7 @@ impl Shard {
         let commands_left = self.take_commands();
         self.keep_time(Instant::now());
         self.write_turn();
-        if self.stop_at.is_some() && self.clients.connections.is_empty() {
+        if self.is_stopping() && self.clients.connections.is_empty() {
             return ControlFlow::Break(());
         }
         let is_busy = commands_left || !self.read_on.is_empty();
@@ -183,7 +188,8 @@ impl Shard {
     fn patience(&self) -> Option<Duration> {
         let closing = self.closing.front().map(|(at, ..)| *at);
         let looks = self.rounds.iter().map(Rounds::deadline);
-        let next = [closing, self.stop_at].into_iter().chain(looks).flatten().min()?;
+        let wave = self.drain.as_ref().map(Drain::deadline);
+        let next = [closing, wave, self.stop_at].into_iter().chain(looks).flatten().min()?;
         // Rounded up, as the poll rounds down to whole milliseconds and would spin through the last one.
         Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
     }
@@ -359,7 +365,7 @@ impl Shard {
         if let Some(place) = place {
             self.clients.places.insert(key, place);
         }
-        if !is_online || self.stop_at.is_some() {
+        if !is_online || self.is_stopping() {
             identity.iter().for_each(|identity| self.clients.disclaim_identity(identity));
             let close = if is_online { close::GOING_AWAY } else { close::TRY_AGAIN };
             return self.close(key, close, Phase::Closing);
@@ -466,7 +472,10 @@ impl Shard {
             Command::Ask(question) => question(&self.clients),
             Command::Shrink => self.clients.shrink(),
             Command::ReadOn => self.read_on(),
-            Command::Stop { patience } => self.stop(patience),
+            Command::Stop { over, patience } => {
+                let online = self.clients.online().len();
+                self.drain = Some(Drain::new(online, over, patience, Instant::now()));
+            }
         }
     }
 
@@ -476,13 +485,6 @@ impl Shard {
         clients.each_of(to, |key, connection| {
             turn.link(key, &mut connection.pending, frames[connection.form as usize]);
         });
-    }
-
-    fn stop(&mut self, patience: Duration) {
-        self.stop_at = Some(Instant::now() + patience);
-        for key in self.clients.online().collect::<Vec<_>>() {
-            self.close(key, close::GOING_AWAY, Phase::Closing);
-        }
     }
 
     // ── Time ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -504,10 +506,29 @@ impl Shard {
                 self.abort(key);
             }
         }
+        self.drain(now);
         if self.stop_at.is_some_and(|at| now >= at) {
             for key in self.clients.connections.iter().map(|(key, _)| key).collect::<Vec<_>>() {
                 self.abort(key);
             }
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.drain.is_some() || self.stop_at.is_some()
+    }
+
+    /// Closes those whose turn it is.
+    fn drain(&mut self, now: Instant) {
+        let Some(drain) = &mut self.drain else { return };
+        let Some(left) = drain.left(now) else { return };
+        if left == 0 {
+            self.stop_at = Some(now + drain.patience);
+            self.drain = None;
+        }
+        let due = self.clients.online().len().saturating_sub(left);
+        for key in self.clients.online().take(due).collect::<Vec<_>>() {
+            self.close(key, close::GOING_AWAY, Phase::Closing);
         }
     }
 

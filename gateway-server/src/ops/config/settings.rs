@@ -186,7 +186,12 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_CLOSE_TIMEOUT", value_name = "SECONDS")]
     pub close_timeout: Option<f64>,
 
-    /// Seconds that a stop waits for clients to take their last messages [default: 5]
+    /// Seconds over which a stop spreads the closing of clients, which then do not all come back at once; with few clients it
+    /// takes less, as a thousand may go in a second. 0 closes all at once [default: 5]
+    #[arg(long, env = "GATEWAY_DRAIN_SECONDS", value_name = "SECONDS")]
+    pub drain_seconds: Option<f64>,
+
+    /// Seconds that a stop then waits for clients to take their last messages [default: 3]
     #[arg(long, env = "GATEWAY_STOP_TIMEOUT", value_name = "SECONDS")]
     pub stop_timeout: Option<f64>,
 
@@ -226,6 +231,7 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     pub max_handshakes: usize,
     pub close_timeout: Duration,
+    pub drain_seconds: Duration,
     pub stop_timeout: Duration,
     pub log: String,
     pub log_format: LogFormat,
@@ -300,7 +306,7 @@ impl Layer {
             handshakes_per_second, max_request_bytes, messages_per_second, bytes_per_second,
             max_groups_per_client, max_session_bytes,
             max_register_connections, handshake_timeout,
-            max_handshakes, close_timeout, stop_timeout, log, log_format,
+            max_handshakes, close_timeout, drain_seconds, stop_timeout, log, log_format,
         }
     }
 
@@ -381,7 +387,8 @@ impl Layer {
                 1 << 24,
             ),
             close_timeout: checks.seconds("close_timeout", self.close_timeout.unwrap_or(5.0), 0.01),
-            stop_timeout: checks.seconds("stop_timeout", self.stop_timeout.unwrap_or(5.0), 0.01),
+            drain_seconds: checks.seconds("drain_seconds", self.drain_seconds.unwrap_or(5.0), 0.0),
+            stop_timeout: checks.seconds("stop_timeout", self.stop_timeout.unwrap_or(3.0), 0.01),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
         };

@@ -1,0 +1,81 @@
+//! How a stop closes clients: in waves, so that they do not all come back at once.
+
+use std::time::{Duration, Instant};
+
+const WAVE_EVERY: Duration = Duration::from_millis(100);
+
+/// Whose turn it is while the clients of a shard are closed evenly over some time.
+#[derive(Debug)]
+pub(super) struct Drain {
+    clients: usize,
+    start: Instant,
+    over: Duration,
+    next: Instant,
+    /// How long those who were closed may take for their last messages, after the last wave.
+    pub(super) patience: Duration,
+}
+
+impl Drain {
+    pub(super) fn new(clients: usize, over: Duration, patience: Duration, now: Instant) -> Self {
+        Self { clients, start: now, over, next: now, patience }
+    }
+
+    /// When [`Drain::left`] wants to be called.
+    pub(super) fn deadline(&self) -> Instant {
+        self.next
+    }
+
+    /// How many clients are to be left by the wave that is due now, if one is. None are by the last.
+    pub(super) fn left(&mut self, now: Instant) -> Option<usize> {
+        if now < self.next {
+            return None;
+        }
+        self.next = now + WAVE_EVERY;
+        let at_end_of_wave = self.next.saturating_duration_since(self.start);
+        let rest = self.over.saturating_sub(at_end_of_wave);
+        // Without any time there is no rest either.
+        Some((self.clients as u128 * rest.as_nanos() / self.over.as_nanos().max(1)) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waves(clients: usize, over: Duration) -> Vec<usize> {
+        let start = Instant::now();
+        let mut drain = Drain::new(clients, over, Duration::ZERO, start);
+        let mut left = Vec::new();
+        while left.last() != Some(&0) {
+            let now = drain.deadline();
+            left.extend(drain.left(now));
+            assert_eq!(drain.left(now), None);
+        }
+        left
+    }
+
+    #[test]
+    fn waves_are_even() {
+        assert_eq!(waves(100, Duration::from_millis(500)), [80, 60, 40, 20, 0]);
+        assert_eq!(waves(3, Duration::from_millis(450)), [2, 1, 1, 0]);
+        let many = waves(100_000, Duration::from_secs(5));
+        assert_eq!((many.len(), many[0], many[48]), (50, 98_000, 2_000));
+    }
+
+    #[test]
+    fn without_time_all_go_at_once() {
+        for over in [Duration::ZERO, Duration::from_millis(3), WAVE_EVERY] {
+            assert_eq!(waves(1_000, over), [0]);
+        }
+        assert_eq!(waves(0, Duration::from_secs(5)), [0]);
+    }
+
+    #[test]
+    fn a_loop_that_was_held_up_goes_on_by_the_clock() {
+        let start = Instant::now();
+        let mut drain = Drain::new(100, Duration::from_secs(1), Duration::ZERO, start);
+        assert_eq!(drain.left(start), Some(90));
+        assert_eq!(drain.left(start + Duration::from_millis(500)), Some(40));
+        assert_eq!(drain.left(start + Duration::from_secs(7)), Some(0));
+    }
+}
