@@ -1,4 +1,4 @@
-//! Gives memory back to the system once a crowd has gone.
+//! Gives memory back to the system once a crowd has gone, or much else.
 
 use std::time::Duration;
 
@@ -10,23 +10,51 @@ use crate::shard::Hub;
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// A peak below this is not worth the work.
 const MANY: usize = 1_000;
+/// Nor is what is less, in bytes.
+const MUCH: usize = 16 << 20;
 
 /// Watches until the shards have ended.
 pub async fn watch(hub: &Hub) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let (Ok(peak), Ok(online)) = (hub.peak().await, hub.count(None).await) else { return };
-        if is_over(peak, online) {
+        let has_thinned = is_over(peak, online);
+        if has_thinned {
             hub.shrink().await;
-            // It walks through all that is free, and holds no thread of ours meanwhile.
-            let _ = spawn_blocking(trim_heap).await;
         }
+        // It walks through all that is free, and holds no thread of ours meanwhile.
+        let _ = spawn_blocking(move || {
+            if has_thinned || is_much(heap()) {
+                trim_heap();
+            }
+        })
+        .await;
     }
 }
 
 /// More than half of those who were connected at once have gone.
 fn is_over(peak: usize, online: usize) -> bool {
     peak >= MANY && online < peak / 2
+}
+
+/// What the allocator holds.
+#[derive(Clone, Copy, Default)]
+struct Heap {
+    used: usize,
+    free: usize,
+}
+
+/// Handshakes, messages and whatever else comes and goes leave it behind.
+fn is_much(heap: Heap) -> bool {
+    heap.free >= MUCH && heap.free >= heap.used / 4
+}
+
+#[cfg(target_env = "gnu")]
+#[allow(unsafe_code)]
+fn heap() -> Heap {
+    // SAFETY: it takes nothing, only counts, and may be called from any thread.
+    let counted = unsafe { libc::mallinfo2() };
+    Heap { used: counted.uordblks, free: counted.fordblks }
 }
 
 /// What was allocated one by one and freed lies between what is still in use: glibc keeps it unless it is asked.
@@ -41,6 +69,11 @@ fn trim_heap() {
 
 /// Other allocators give back by themselves.
 #[cfg(not(target_env = "gnu"))]
+fn heap() -> Heap {
+    Heap::default()
+}
+
+#[cfg(not(target_env = "gnu"))]
 fn trim_heap() {}
 
 #[cfg(test)]
@@ -51,5 +84,12 @@ mod tests {
     fn half_of_a_crowd_has_gone() {
         assert!(is_over(5_000, 2_400) && is_over(1_000, 0));
         assert!(!is_over(5_000, 2_600) && !is_over(900, 0));
+    }
+
+    #[test]
+    fn little_is_not_worth_the_work() {
+        let heap = |used, free| Heap { used: used << 20, free: free << 20 };
+        assert!(is_much(heap(0, 16)) && is_much(heap(100, 25)));
+        assert!(!is_much(heap(0, 15)) && !is_much(heap(100, 24)));
     }
 }

@@ -1,0 +1,118 @@
+//! A thousand honest clients who are pushed to all the while, in a thread of their own, and what the server has of memory and
+//! descriptors with them alone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use futures_util::future::try_join_all;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Client, PhpPeer, Server, eventually, soon};
+
+const CLIENTS: usize = 1000;
+/// Between two pushes.
+const PAUSE: Duration = Duration::from_millis(2);
+/// What a server may keep of memory once its peers have gone: allocators do not give everything back.
+const SLACK: u64 = 32 << 20;
+
+pub struct Crowd {
+    stop: Arc<AtomicBool>,
+    done: oneshot::Receiver<anyhow::Result<Vec<Duration>>>,
+    memory: u64,
+    open_files: usize,
+}
+
+impl Crowd {
+    /// Comes, and is pushed to from now on.
+    pub async fn gather(server: &Server) -> anyhow::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (gathered, all_there) = oneshot::channel();
+        let (told, done) = oneshot::channel();
+        let (websocket, register, stopped) = (server.websocket, server.register[0], Arc::clone(&stop));
+        std::thread::Builder::new().name("crowd".to_owned()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let result = runtime
+                .map_err(Into::into)
+                .and_then(|runtime| runtime.block_on(live(websocket, register, gathered, &stopped)));
+            let _ = told.send(result);
+        })?;
+        soon("the crowd", all_there).await??;
+        Ok(Self { stop, done, memory: server.memory()?, open_files: server.open_files()? })
+    }
+
+    /// How much memory the server has more than with the crowd alone.
+    pub fn memory_beside(&self, server: &Server) -> anyhow::Result<u64> {
+        Ok(server.memory()?.saturating_sub(self.memory))
+    }
+
+    /// Everybody else has gone: waits until the server has forgotten them, lets the crowd go, and says how long pushes took.
+    /// Each push has arrived, in order.
+    pub async fn leave(self, name: &str, server: &Server) -> anyhow::Result<()> {
+        eventually("open files", self.open_files, async || server.open_files()).await?;
+        eventually("memory is given back", true, async || Ok(self.memory_beside(server)? < SLACK)).await?;
+        self.stop.store(true, Ordering::Relaxed);
+        let mut latencies = soon("the crowd's end", self.done).await???;
+        latencies.sort_unstable();
+        let of = |share: f64| {
+            latencies.get((latencies.len() as f64 * share) as usize).copied().unwrap_or_default()
+        };
+        let p99 = of(0.99);
+        let last = latencies.last().copied().unwrap_or_default();
+        println!("{name}: {} pushes, p50 {:?}, p99 {p99:?}, longest {last:?}", latencies.len(), of(0.5));
+        if let Some(most) = strict()? {
+            ensure!(p99 <= most, "{name}: p99 is {p99:?}, more than {most:?}");
+        }
+        Ok(())
+    }
+}
+
+/// Milliseconds that the p99 may take: machines that others use are no measure, so ordinary tests have none.
+fn strict() -> anyhow::Result<Option<Duration>> {
+    match std::env::var("ADVERSARY_P99_MS") {
+        Ok(most) => Ok(Some(Duration::from_millis(most.parse().context("ADVERSARY_P99_MS")?))),
+        Err(_) => Ok(None),
+    }
+}
+
+async fn live(
+    websocket: SocketAddr,
+    register: SocketAddr,
+    gathered: oneshot::Sender<()>,
+    stop: &AtomicBool,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut php = PhpPeer::connect(register).await?;
+    let (heard, mut arrivals) = mpsc::unbounded_channel();
+    let clients = try_join_all((0..CLIENTS).map(|_| Client::connect(websocket))).await?;
+    for (number, mut client) in clients.into_iter().enumerate() {
+        php.bind(client.id, &number.to_string()).await?;
+        let heard = heard.clone();
+        tokio::spawn(async move {
+            // Whatever ends it shows as a push that does not arrive.
+            while let Ok(text) = client.text().await {
+                if heard.send((number, text.parse::<usize>().ok(), Instant::now())).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    php.count().await?;
+    let _ = gathered.send(());
+
+    let start = Instant::now();
+    let mut latencies = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let (push, to) = (latencies.len(), latencies.len() % CLIENTS);
+        let sent = Instant::now();
+        php.send_to_uid(&to.to_string(), &push.to_string()).await?;
+        php.acked().await?;
+        let what = format!("push {push} after {:?}", start.elapsed());
+        let (number, text, at) = soon(&what, arrivals.recv()).await?.context("nobody is left")?;
+        ensure!((number, text) == (to, Some(push)), "{text:?} came to {number} instead of {push} to {to}");
+        latencies.push(at - sent);
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(latencies)
+}
