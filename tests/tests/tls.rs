@@ -104,7 +104,7 @@ async fn a_few_hundred_get_every_push_in_order() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_handshake_byte_by_byte_succeeds() -> anyhow::Result<()> {
     let certificate = TestCertificate::new()?;
-    let server = start(&certificate, &[]).await?;
+    let server = start(&certificate, &["--handshake-timeout", "60"]).await?;
     // TLS speaks to one end of a pipe; what comes out of the other end goes on a byte at a time.
     let (near, mut far) = tokio::io::duplex(64 << 10);
     let mut socket = TcpStream::connect(server.websocket).await?;
