@@ -16,7 +16,7 @@ use crate::backend::gatewayworker::GatewayWorker;
 use crate::backend::workers::{Mode, Router, Sinks};
 use crate::backend::{self, Backend, Logins, Port};
 use crate::client::websocket::Kind;
-use crate::listener::{self, Admission, Gate, Rules};
+use crate::listener::{self, Admission, Gate, Rules, TrustedProxies};
 use crate::ops::config::{EventHandlers, MessageType, Settings};
 use crate::ops::stop::{self, StopSignals};
 use crate::ops::{descriptors, memory, offence};
@@ -69,6 +69,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     announce(&settings, &doors, &ports)?;
 
     let admission = Arc::new(Admission::new(settings.max_connections, settings.max_connections_per_address));
+    let trusted_proxies = Arc::new(TrustedProxies::new(settings.trusted_proxies.clone()));
     let gate = Arc::new(gate(&settings));
     let mut client_listeners = JoinSet::new();
     for (number, socket) in doors.into_iter().enumerate() {
@@ -90,6 +91,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             gate: Arc::clone(&gate),
             handshakes_per_second: settings.handshakes_per_second,
             admission: Arc::clone(&admission),
+            proxy_protocol: listener.proxy_protocol,
+            trusted_proxies: Arc::clone(&trusted_proxies),
         };
         client_listeners.spawn(listener::serve(socket, Arc::clone(&hub), settings));
     }

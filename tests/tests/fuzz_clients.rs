@@ -191,7 +191,8 @@ fn handshake() {
     };
     let shaken = |pieces: Vec<&[u8]>| {
         let mut socket = Socket { pieces, written: Vec::new() };
-        let result = runtime.block_on(shake(&mut socket, &Rules::default(), &Gate::open(), true, true));
+        let result =
+            runtime.block_on(shake(&mut socket, &Rules::default(), &Gate::open(), true, true, |_| Ok(())));
         let established = result.ok().map(|established| (established.form, established.handshake));
         assert_eq!(established.is_some(), socket.written.starts_with(b"HTTP/1.1 101 "));
         established

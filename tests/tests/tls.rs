@@ -104,7 +104,7 @@ async fn a_few_hundred_get_every_push_in_order() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_handshake_byte_by_byte_succeeds() -> anyhow::Result<()> {
     let certificate = TestCertificate::new()?;
-    let server = start(&certificate, &[]).await?;
+    let server = start(&certificate, &["--handshake-timeout", "60"]).await?;
     // TLS speaks to one end of a pipe; what comes out of the other end goes on a byte at a time.
     let (near, mut far) = tokio::io::duplex(64 << 10);
     let mut socket = TcpStream::connect(server.websocket).await?;
@@ -156,12 +156,13 @@ async fn who_does_not_speak_tls_is_told() -> anyhow::Result<()> {
     drop(plain);
     server.logs("it does not speak TLS but HTTP").await?;
 
+    // A fatal alert, or the end alone.
+    let alert = b"\x15\x03\x03\0\x02\x02";
     for garbage in [&[0xff; 3000][..], b"\x16\x03\x01\x00\x05hello", b"\x16\x03\x01\xff\xff0123"] {
         let mut socket = TcpStream::connect(server.websocket).await?;
         socket.write_all(garbage).await?;
-        let alert = rest(&mut socket).await?;
-        // A fatal alert of TLS.
-        assert_eq!((alert[0], alert[5]), (21, 2), "{alert:?}");
+        let answer = rest(&mut socket).await?;
+        assert!(answer.is_empty() || answer.starts_with(alert), "{answer:?}");
         drop(socket);
         server.logs("offence=\"tls\"").await?;
     }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use tokio::net::TcpStream;
 
 use super::refusal::Refusal;
 
@@ -35,28 +34,36 @@ impl Admission {
         Self { most, most_per_address, ..Self::default() }
     }
 
-    /// `None` when nothing is limited.
-    pub(super) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Option<Place>, Refusal> {
+    /// A place among all; `None` when nothing is limited.
+    pub(super) fn enter(self: &Arc<Self>) -> Result<Option<Place>, Refusal> {
         if self.most == 0 && self.most_per_address == 0 {
             return Ok(None);
         }
         // Counts itself at once, so that no two take the last place.
-        let mut place = Place { admission: Arc::clone(self), network: None };
+        let place = Place { admission: Arc::clone(self), network: None };
         if self.all.fetch_add(1, Ordering::Relaxed) >= self.most && self.most > 0 {
             return Err(Refusal::full(self.most));
         }
-        if let Some(address) = address.filter(|_| self.most_per_address > 0) {
-            let network = Network::of(address);
-            let mut by_network = self.by_network.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = by_network.entry(network).or_default();
-            if *count >= self.most_per_address {
-                // The place, which is given back now, takes the lock only for a network.
-                return Err(Refusal::full_for_address(self.most_per_address));
-            }
-            *count += 1;
-            place.network = Some(network);
-        }
         Ok(Some(place))
+    }
+}
+
+impl Place {
+    /// Takes a place among those of an address as well.
+    pub(super) fn come_from(&mut self, address: IpAddr) -> Result<(), Refusal> {
+        let most = self.admission.most_per_address;
+        if most == 0 || self.network.is_some() {
+            return Ok(());
+        }
+        let network = Network::of(address);
+        let mut by_network = self.admission.by_network.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_network.entry(network).or_default();
+        if *count >= most {
+            return Err(Refusal::full_for_address(most));
+        }
+        *count += 1;
+        self.network = Some(network);
+        Ok(())
     }
 }
 
@@ -89,11 +96,6 @@ impl Network {
             IpAddr::V6(address) => Self(address.to_bits() >> 64 << 64),
         }
     }
-}
-
-/// The address that a connection counts for.
-pub(super) fn address_of(socket: &TcpStream) -> Option<IpAddr> {
-    socket.peer_addr().ok().map(|peer| peer.ip())
 }
 
 /// Connections of one listener a second, of which a second's may come at once. Those that come faster wait in the kernel's
@@ -140,7 +142,9 @@ mod tests {
     use super::*;
 
     fn enter(admission: &Arc<Admission>, address: &str) -> Option<Place> {
-        admission.enter(Some(address.parse().unwrap())).ok().flatten()
+        let mut place = admission.enter().ok().flatten()?;
+        place.come_from(address.parse().unwrap()).ok()?;
+        Some(place)
     }
 
     #[test]

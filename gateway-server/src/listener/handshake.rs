@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response, creat
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
+use super::caller::Caller;
 use super::refusal::Refusal;
 use super::rules::Rules;
 use super::token::{Gate, SUBPROTOCOL};
@@ -25,8 +26,10 @@ pub(super) async fn websocket(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
     settings: &Settings,
     wants: bool,
+    caller: &mut Caller<'_>,
 ) -> Result<Established, Refusal> {
-    let shaken = shake(socket, &settings.rules, &settings.gate, settings.deflate, wants).await;
+    let admit = |request: &Request| caller.introduce(request.headers());
+    let shaken = shake(socket, &settings.rules, &settings.gate, settings.deflate, wants, admit).await;
     if let Err(refusal) = &shaken {
         refuse(socket, refusal).await;
     }
@@ -50,16 +53,19 @@ pub(super) async fn finish(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
 }
 
 /// As [`websocket`], without a word to a peer that does something else. Messages may be compressed if both sides want it.
+/// `admit` says whether there is room for whoever sent a request.
 pub async fn shake(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
     rules: &Rules,
     gate: &Gate,
     deflate: bool,
     wants: bool,
+    admit: impl FnOnce(&Request) -> Result<(), Refusal>,
 ) -> Result<Established, Refusal> {
     let request = read_request(socket, rules.max_request_bytes).await?;
     let mut response = create_response(&request)?;
     rules.check(&request)?;
+    admit(&request)?;
     let introduction = match gate.introduce(&request) {
         Err(refusal) if refusal.is_for_websocket() => {
             answer(socket, &response).await?;

@@ -3,12 +3,15 @@
 
 mod accept;
 mod admission;
+mod caller;
 mod handshake;
+mod proxy_protocol;
 mod refusal;
 mod rules;
 mod stream;
 mod tls;
 mod token;
+mod trusted;
 mod used;
 
 pub use accept::{bind_tcp, pause_after_failed_accept};
@@ -17,7 +20,9 @@ pub use handshake::shake;
 pub use refusal::Refusal;
 pub use rules::{MAX_REQUEST, Rules};
 pub use token::Gate;
+pub use trusted::{Network, TrustedProxies};
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +35,8 @@ use crate::client::{Form, Protocol};
 use crate::ops::offence::{self, Offence};
 use crate::shard::{Handshake, Hub, Identity, Newcomer};
 use crate::tls::Certificate;
-use admission::Pace;
+use admission::{Pace, Place};
+use caller::Caller;
 use stream::Stream;
 
 #[derive(Clone, Debug)]
@@ -53,6 +59,9 @@ pub struct Settings {
     pub handshakes_per_second: f64,
     /// The one for all listeners.
     pub admission: Arc<Admission>,
+    /// Every connection begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+    pub trusted_proxies: Arc<TrustedProxies>,
 }
 
 /// What the opening handshake gave.
@@ -87,55 +96,85 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, settings: Settings) {
     }
 }
 
-async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
+async fn establish(socket: TcpStream, hub: &Hub, settings: &Settings) {
     let peer = socket.peer_addr().ok();
+    // Whom the log names.
+    let mut client = peer;
+    let wants = hub.wants_handshakes();
     let timeout = settings.handshake_timeout;
-    let established = async {
-        let is_websocket = settings.protocol == Protocol::Websocket;
-        let place = match settings.admission.enter(admission::address_of(&socket)) {
-            Ok(place) => place,
-            Err(refusal) => {
-                offence::report(refusal.offence, peer, &refusal);
-                // An answer by TLS would cost more than the limit saves.
-                if is_websocket && settings.certificate.is_none() {
-                    handshake::refuse(&mut socket, &refusal).await;
-                }
-                return Ok(None);
-            }
-        };
-        let mut socket = match &settings.certificate {
-            Some(certificate) => tls::accept(socket, certificate).await?,
-            None => Stream::Plain(socket),
-        };
-        let established = if is_websocket {
-            handshake::websocket(&mut socket, settings, hub.wants_handshakes()).await?
-        } else {
-            Established { form: settings.protocol.form(), handshake: None, identity: None }
-        };
-        Ok::<_, Refusal>(Some((socket, established, place)))
+    let taken = tokio::time::timeout(timeout, take(socket, peer, &mut client, settings, wants)).await;
+    let (socket, Established { form, handshake, identity }, place) = match taken {
+        Ok(Ok(taken)) => taken,
+        Ok(Err(refusal)) => return offence::report(refusal.offence, client, &refusal),
+        Err(_) => {
+            let detail = format!("no handshake within {timeout:?} (handshake_timeout)");
+            return offence::report(Offence::HandshakeStalled, client, &detail);
+        }
     };
-    let (socket, Established { form, handshake, identity }, place) =
-        match tokio::time::timeout(timeout, established).await {
-            Ok(Ok(Some(established))) => established,
-            Ok(Ok(None)) => return,
-            Ok(Err(refusal)) => return offence::report(refusal.offence, peer, &refusal),
-            Err(_) => {
-                let detail = format!("no handshake within {timeout:?} (handshake_timeout)");
-                return offence::report(Offence::HandshakeStalled, peer, &detail);
-            }
-        };
     let (socket, tls) = socket.into_parts();
     let handed_over = prepare(&socket).and_then(|()| socket.into_std());
     match handed_over {
         Ok(socket) => {
             let place = place.map(|place| -> Box<dyn Send> { Box::new(place) });
-            let newcomer = Newcomer { socket, tls, door: settings.door, form, handshake, identity, place };
+            let address = client.filter(|_| client != peer);
+            let door = settings.door;
+            let newcomer = Newcomer { socket, tls, door, form, address, handshake, identity, place };
             if hub.adopt(newcomer).await.is_err() {
                 debug!("a client came while the server stops");
             }
         }
         Err(error) => debug!(%error, "a client vanished during its handshake"),
     }
+}
+
+/// All that comes before a client is one. `client` becomes what is known of its address, also when it is refused.
+async fn take(
+    mut socket: TcpStream,
+    peer: Option<SocketAddr>,
+    client: &mut Option<SocketAddr>,
+    settings: &Settings,
+    wants: bool,
+) -> Result<(Stream, Established, Option<Place>), Refusal> {
+    let is_websocket = settings.protocol == Protocol::Websocket;
+    let mut caller = match Caller::enter(peer, &settings.admission, &settings.trusted_proxies) {
+        Ok(caller) => caller,
+        Err(refusal) => return Err(refuse_early(&mut socket, settings, refusal).await),
+    };
+    if settings.proxy_protocol {
+        if !settings.trusted_proxies.is_empty() && !caller.is_trusted_proxy() {
+            return Err(Refusal::untrusted_proxy());
+        }
+        if let Some(address) = proxy_protocol::take_header(&mut socket).await? {
+            caller.address = Some(address);
+            *client = caller.address;
+        }
+    }
+    // A trusted proxy says in its request who comes.
+    if !(is_websocket && caller.is_trusted_proxy())
+        && let Err(refusal) = caller.admit()
+    {
+        return Err(refuse_early(&mut socket, settings, refusal).await);
+    }
+    let mut socket = match &settings.certificate {
+        Some(certificate) => tls::accept(socket, certificate).await?,
+        None => Stream::Plain(socket),
+    };
+    let established = if is_websocket {
+        let shaken = handshake::websocket(&mut socket, settings, wants, &mut caller).await;
+        *client = caller.address;
+        shaken?
+    } else {
+        Established { form: settings.protocol.form(), handshake: None, identity: None }
+    };
+    Ok((socket, established, caller.into_place()))
+}
+
+/// Tells a peer before its handshake that there is no room. An answer by TLS would cost more than the limit saves.
+async fn refuse_early(socket: &mut TcpStream, settings: &Settings, refusal: Refusal) -> Refusal {
+    if settings.protocol == Protocol::Websocket && settings.certificate.is_none() {
+        handshake::refuse(socket, &refusal).await;
+    }
+    refusal
 }
 
 /// Bytes that the kernel keeps unsent for a client: without a bound it takes megabytes for one that does not read. What it

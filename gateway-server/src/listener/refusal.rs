@@ -1,6 +1,7 @@
 //! What a peer that is not let in is told, by HTTP, and the log is told of it.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
@@ -43,6 +44,8 @@ const NOT_TLS: Answer = Answer {
     headers: "",
     body: "This port speaks TLS: connect to it with wss://.",
 };
+const CONTRADICTORY_PROXY: Answer =
+    Answer { status: "400 Bad Request", headers: "", body: "X-Forwarded-For and Forwarded disagree." };
 const TOO_LONG: Answer =
     Answer { status: "431 Request Header Fields Too Large", headers: "", body: "The request is too long." };
 const FULL: Answer =
@@ -53,7 +56,8 @@ const FULL_FOR_ADDRESS: Answer = Answer {
     body: "Too many connections from this address.",
 };
 #[cfg(test)]
-const ANSWERS: [Answer; 8] = [NOT_TLS, ORIGIN, PATH, HOST, NOT_A_WEBSOCKET, FULL_FOR_ADDRESS, TOO_LONG, FULL];
+const ANSWERS: [Answer; 9] =
+    [CONTRADICTORY_PROXY, NOT_TLS, ORIGIN, PATH, HOST, NOT_A_WEBSOCKET, FULL_FOR_ADDRESS, TOO_LONG, FULL];
 
 impl Refusal {
     fn new(offence: Offence, answer: Answer, detail: String) -> Self {
@@ -80,6 +84,21 @@ impl Refusal {
     /// The handshake failed, of which TLS itself has told the peer.
     pub(super) fn tls(error: impl fmt::Display) -> Self {
         Self { offence: Offence::Tls, answer: None, close: None, detail: error.to_string() }
+    }
+
+    pub(super) fn proxy_header(error: impl fmt::Display) -> Self {
+        Self { offence: Offence::Proxy, answer: None, close: None, detail: error.to_string() }
+    }
+
+    pub(super) fn untrusted_proxy() -> Self {
+        Self::proxy_header("it is not one of trusted_proxies, and only those may come here (proxy_protocol)")
+    }
+
+    pub(super) fn contradictory_proxy(one: IpAddr, other: IpAddr) -> Self {
+        let detail = format!(
+            "X-Forwarded-For says {one}, Forwarded says {other}: the proxy is to remove the one that it does not write"
+        );
+        Self::new(Offence::Proxy, CONTRADICTORY_PROXY, detail)
     }
 
     pub(super) fn too_long(limit: usize) -> Self {

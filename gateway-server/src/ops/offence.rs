@@ -26,12 +26,13 @@ pub enum Offence {
     TooManyMessages,
     Token,
     Tls,
+    Proxy,
 }
 
 /// Lines of one kind in a window; the rest are counted.
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
-const KINDS: usize = Offence::Tls as usize + 1;
+const KINDS: usize = Offence::Proxy as usize + 1;
 
 static THROTTLES: [Mutex<Throttle>; KINDS] = [const { Mutex::new(Throttle::NEW) }; KINDS];
 
@@ -77,12 +78,14 @@ impl Offence {
         Self::TooManyMessages,
         Self::Token,
         Self::Tls,
+        Self::Proxy,
     ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::Tls => "tls",
+            Self::Proxy => "proxy",
             Self::NotWebsocket => "not-websocket",
             Self::HandshakeStalled => "handshake-stalled",
             Self::Protocol => "protocol",
@@ -103,6 +106,7 @@ impl Offence {
 
     fn text(self) -> &'static str {
         match self {
+            Self::Proxy => "refused a connection for what its proxy says",
             Self::Tls => "ended a connection for its TLS",
             Self::Token => "refused a client for its connect token",
             Self::NotWebsocket => "refused a connection that is no websocket",

@@ -1,6 +1,6 @@
 //! What a shard is told.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,6 +24,8 @@ pub struct Newcomer {
     /// Where it came in: the place of its [`Door`](super::Door) in the settings.
     pub door: u8,
     pub form: Form,
+    /// Where it comes from, if not from its socket's peer: a proxy may have said so.
+    pub address: Option<SocketAddr>,
     /// How it came, if [`Hub::wants_handshakes`](super::Hub::wants_handshakes) and its protocol has one.
     pub handshake: Option<Box<Handshake>>,
     /// Who it is, if it has said so.

@@ -1,5 +1,7 @@
 //! One client's record: small, because there are many and most of them idle.
 
+use std::net::SocketAddr;
+
 use mio::net::TcpStream;
 use rustls::ServerConnection;
 
@@ -67,6 +69,12 @@ impl Connection {
             is_tls: false,
             extra: None,
         }
+    }
+
+    /// Where it comes from. Asks the system, unless a proxy has said so; it does not know any more once the client has gone.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        let said = self.extra().and_then(|extra| extra.rare.as_ref()?.address);
+        said.or_else(|| self.socket.peer_addr().ok())
     }
 
     pub(super) fn extra(&self) -> Option<&Extra> {

@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 
-use mio::net::TcpStream;
-
 use super::Door;
 use super::connection::Connection;
 
@@ -49,7 +47,7 @@ pub struct Client<'a> {
     pub session: &'a [u8],
     /// Of the listener where it came in.
     pub gateway_port: u16,
-    socket: &'a TcpStream,
+    connection: &'a Connection,
 }
 
 /// The opening handshake of a websocket.
@@ -92,12 +90,12 @@ impl<'a> Client<'a> {
     pub(super) fn of(connection: &'a Connection, doors: &[Door]) -> Self {
         let session = connection.extra().map_or(&[][..], |extra| extra.session.bytes());
         let gateway_port = doors[usize::from(connection.door)].port;
-        Self { number: connection.number, session, gateway_port, socket: &connection.socket }
+        Self { number: connection.number, session, gateway_port, connection }
     }
 
-    /// Asks the system, which does not know any more once the client has gone.
+    /// Where it comes from, which may not be known any more once it has gone.
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.socket.peer_addr().ok()
+        self.connection.peer()
     }
 }
 

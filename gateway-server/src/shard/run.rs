@@ -265,7 +265,7 @@ impl Shard {
                 Ok(Heard::End) => return self.drop_connection(key),
                 Err(error) => {
                     if error.kind() == ErrorKind::InvalidData {
-                        offence::report(Offence::Tls, connection.socket.peer_addr().ok(), &error);
+                        offence::report(Offence::Tls, connection.peer(), &error);
                     }
                     return self.drop_connection(key);
                 }
@@ -324,7 +324,7 @@ impl Shard {
         }
 
         if let Err(violation) = result {
-            offence::report(Offence::Protocol, connection.socket.peer_addr().ok(), &violation);
+            offence::report(Offence::Protocol, connection.peer(), &violation);
         }
         match (result, connection.phase) {
             (Err(violation), Phase::Open) => self.close(key, violation.close(), Phase::Discarding),
@@ -340,7 +340,7 @@ impl Shard {
     /// Counts what a client has sent, and closes it when it was too much.
     fn meter(&mut self, key: usize, rate: Rate, messages: usize, bytes: usize) {
         if !self.meters.count(key, rate, messages, bytes, Instant::now()) {
-            let peer = self.clients.connections[key].socket.peer_addr().ok();
+            let peer = self.clients.connections[key].peer();
             offence::report(Offence::TooManyMessages, peer, &"messages_per_second or bytes_per_second");
             self.close(key, close::TOO_MANY_MESSAGES, Phase::Discarding);
         }
@@ -349,7 +349,7 @@ impl Shard {
     // ── Coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
     fn adopt(&mut self, number: u32, newcomer: Newcomer) {
-        let Newcomer { socket, tls, door, form, handshake, identity, place } = newcomer;
+        let Newcomer { socket, tls, door, form, address, handshake, identity, place } = newcomer;
         let (key, is_online) = match self.clients.insert(socket, number, form, door, &self.registry) {
             Ok(inserted) => inserted,
             Err(error) => {
@@ -361,6 +361,9 @@ impl Shard {
             self.clients.connections[key].speak_tls(tls);
             // It may hold what the client said behind its handshake.
             self.read_on.push(key);
+        }
+        if address.is_some() {
+            self.clients.connections[key].extra_mut().rare_mut().address = address;
         }
         if let Some(place) = place {
             self.clients.places.insert(key, place);
@@ -580,7 +583,7 @@ impl Shard {
         match write_frames(connection, self.turn.frames(chain), outbox_bytes) {
             Ok(()) => self.after_write(key),
             Err(error) if error.kind() == ErrorKind::StorageFull => {
-                offence::report(Offence::TooSlow, connection.socket.peer_addr().ok(), &error);
+                offence::report(Offence::TooSlow, connection.peer(), &error);
                 self.close_too_slow(key);
             }
             Err(_) => self.abort(key),

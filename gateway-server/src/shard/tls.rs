@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, IoSlice, Read as _, Write};
 
 use mio::net::TcpStream;
 use rustls::ServerConnection;
+use smallvec::SmallVec;
 
 /// Bytes of messages that may wait encrypted; what goes out behind them waits in the outbox.
 pub(super) const ENCRYPTED: usize = 32 << 10;
@@ -60,29 +61,30 @@ impl<'a> TlsSocket<'a> {
         // On an error there is nobody who could hear it.
         self.flush().is_err() || !self.tls.wants_write()
     }
-
-    fn write_by(
-        &mut self,
-        write: impl FnOnce(&mut rustls::Writer<'_>) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        // So that never more is encrypted than its bound and a record.
-        self.flush()?;
-        if self.tls.wants_write() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        let written = write(&mut self.tls.writer())?;
-        self.flush()?;
-        Ok(written)
-    }
 }
 
 impl Write for TlsSocket<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_by(|writer| writer.write(bytes))
+        self.write_vectored(&[IoSlice::new(bytes)])
     }
 
+    /// Takes less than all only when the socket takes no more.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.write_by(|writer| writer.write_vectored(slices))
+        let mut slices = SmallVec::<[IoSlice<'_>; 64]>::from_slice(slices);
+        let mut rest = &mut slices[..];
+        let mut taken = 0;
+        self.flush()?;
+        // So that never more is encrypted than its bound.
+        while !self.tls.wants_write() {
+            let length = self.tls.writer().write_vectored(rest)?;
+            taken += length;
+            IoSlice::advance_slices(&mut rest, length);
+            self.flush()?;
+            if rest.is_empty() || length == 0 {
+                return Ok(taken);
+            }
+        }
+        if taken > 0 { Ok(taken) } else { Err(ErrorKind::WouldBlock.into()) }
     }
 
     /// Until the socket takes no more.

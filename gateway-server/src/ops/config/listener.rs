@@ -29,6 +29,7 @@ pub struct ListenerLayer {
     pub bytes_per_second: Option<f64>,
     pub tls_certificate: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
+    pub proxy_protocol: Option<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -46,6 +47,7 @@ pub struct Listener {
     pub messages_per_second: f64,
     pub bytes_per_second: f64,
     pub tls: Option<Files>,
+    pub proxy_protocol: bool,
 }
 
 /// Listeners at most: a client's record has a byte for which it came by.
@@ -67,6 +69,7 @@ impl Listener {
             messages_per_second: 0.0,
             bytes_per_second: 0.0,
             tls: None,
+            proxy_protocol: false,
         }
     }
 }
@@ -88,6 +91,7 @@ impl ListenerLayer {
             bytes_per_second: None,
             tls_certificate: None,
             tls_key: None,
+            proxy_protocol: None,
         }
     }
 
@@ -120,6 +124,7 @@ impl ListenerLayer {
                 .bytes_per_second
                 .map_or(defaults.bytes_per_second, |value| checks.rate("bytes_per_second", value)),
             tls: tls(self.tls_certificate, self.tls_key, defaults.tls.as_ref(), checks),
+            proxy_protocol: self.proxy_protocol.unwrap_or(defaults.proxy_protocol),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::listener::{self, Listener, ListenerLayer};
 use crate::client::Protocol;
-use crate::listener::MAX_REQUEST;
+use crate::listener::{MAX_REQUEST, Network};
 use crate::shard::MAX_SESSION;
 
 /// What one source says; the same keys are known to the file, the environment and the flags. The comments are the text of
@@ -25,8 +25,8 @@ pub struct Layer {
 
     /// Where other clients connect, and what they speak: websocket, text, frame or tcp; repeat it or separate by commas, as in
     /// text://0.0.0.0:8283. In the file each is a table [[listener]] with protocol and address, and with ping_interval,
-    /// ping_not_response_limit, ping_data, max_message, outbox_bytes, tls_certificate and tls_key, origins, paths, hosts,
-    /// messages_per_second or bytes_per_second where those are to differ [default: none]
+    /// ping_not_response_limit, ping_data, max_message, outbox_bytes, tls_certificate and tls_key, proxy_protocol, origins,
+    /// paths, hosts, messages_per_second or bytes_per_second where those are to differ [default: none]
     #[arg(long, env = "GATEWAY_LISTENER", value_name = "PROTOCOL://ADDRESS", value_delimiter = ',')]
     pub listener: Option<Vec<ListenerLayer>>,
 
@@ -123,6 +123,16 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_TLS_KEY", value_name = "PATH")]
     pub tls_key: Option<PathBuf>,
 
+    /// Whether every connection begins with a header of the PROXY protocol, version 1 or 2, as proxies send that do not speak
+    /// HTTP. Others are refused [default: false]
+    #[arg(long, env = "GATEWAY_PROXY_PROTOCOL", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub proxy_protocol: Option<bool>,
+
+    /// Proxies that are believed when X-Forwarded-For or Forwarded says whom they speak for, by address or network as
+    /// 10.0.0.0/8; repeat it or separate by commas. With proxy_protocol they alone may connect [default: none]
+    #[arg(long, env = "GATEWAY_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',')]
+    pub trusted_proxies: Option<Vec<Network>>,
+
     /// Pages that may connect, by their origin as https://example.com or https://*.example.com; repeat it or separate by
     /// commas. Programs that are no browsers say no origin and are let in [default: any]
     #[arg(long, env = "GATEWAY_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
@@ -140,8 +150,8 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_MAX_CONNECTIONS", value_name = "NUMBER")]
     pub max_connections: Option<usize>,
 
-    /// Of them, those from one IPv4 address or one /64 of IPv6; 0 is no limit. Behind a proxy all have its address
-    /// [default: 0]
+    /// Of them, those from one IPv4 address or one /64 of IPv6; 0 is no limit. Behind a proxy all have its
+    /// address, unless proxy_protocol or trusted_proxies says otherwise [default: 0]
     #[arg(long, env = "GATEWAY_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
     pub max_connections_per_address: Option<usize>,
 
@@ -221,6 +231,7 @@ pub struct Settings {
     pub worker_buffer_bytes: usize,
     pub message_type: MessageType,
     pub deflate: bool,
+    pub trusted_proxies: Vec<Network>,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     pub handshakes_per_second: f64,
@@ -302,7 +313,7 @@ impl Layer {
             websocket, listener, reuse_port, register, register_unix, secret_key, secret_key_file,
             token_key, token_key_file, require_token, node, shards, ping_interval,
             ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
-            outbox_bytes, tls_certificate, tls_key, origins, paths, hosts, max_connections, max_connections_per_address,
+            outbox_bytes, tls_certificate, tls_key, proxy_protocol, trusted_proxies, origins, paths, hosts, max_connections, max_connections_per_address,
             handshakes_per_second, max_request_bytes, messages_per_second, bytes_per_second,
             max_groups_per_client, max_session_bytes,
             max_register_connections, handshake_timeout,
@@ -326,6 +337,7 @@ impl Layer {
             bytes_per_second: self.bytes_per_second,
             tls_certificate: self.tls_certificate,
             tls_key: self.tls_key,
+            proxy_protocol: self.proxy_protocol,
             ..ListenerLayer::new(
                 Protocol::Websocket,
                 self.websocket.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 8282))),
@@ -352,6 +364,7 @@ impl Layer {
             ),
             message_type: self.message_type.unwrap_or(MessageType::Text),
             deflate: self.deflate.unwrap_or(false),
+            trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             max_connections: self.max_connections.unwrap_or(0),
             max_connections_per_address: self.max_connections_per_address.unwrap_or(0),
             handshakes_per_second: checks

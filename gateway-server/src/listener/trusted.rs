@@ -1,0 +1,222 @@
+//! Proxies that are believed when they say whom they speak for.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use serde::Deserialize;
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue};
+
+use super::refusal::Refusal;
+
+/// Nobody by default.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(Vec<Network>);
+
+/// An address, or all that begin like it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Network {
+    address: IpAddr,
+    prefix: u32,
+}
+
+impl TrustedProxies {
+    pub fn new(networks: Vec<Network>) -> Self {
+        Self(networks)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+
+    /// Of a request that a trusted proxy has sent: where it came from before it came to one.
+    pub(super) fn client_of(
+        &self,
+        proxy: SocketAddr,
+        headers: &HeaderMap<HeaderValue>,
+    ) -> Result<SocketAddr, Refusal> {
+        let by_x = self.walk(proxy, headers, "x-forwarded-for", address);
+        let by_forwarded = self.walk(proxy, headers, "forwarded", |element| address(for_of(element)?));
+        match (by_x, by_forwarded) {
+            // The proxy wrote one of them, and the client may have written the other.
+            (Some(one), Some(other)) if one.ip() != other.ip() => {
+                Err(Refusal::contradictory_proxy(one.ip(), other.ip()))
+            }
+            (Some(client), _) | (None, Some(client)) => Ok(client),
+            (None, None) => Ok(proxy),
+        }
+    }
+
+    /// Each proxy appends who has spoken to it. From the end: the first who is no trusted proxy is the client, and what stands
+    /// before it is only said by it.
+    fn walk(
+        &self,
+        proxy: SocketAddr,
+        headers: &HeaderMap<HeaderValue>,
+        name: &str,
+        parse: impl Fn(&str) -> Option<SocketAddr>,
+    ) -> Option<SocketAddr> {
+        let values: Vec<_> = headers.get_all(name).iter().collect();
+        if values.is_empty() {
+            return None;
+        }
+        let mut client = proxy;
+        for value in values.into_iter().rev() {
+            for element in value.as_bytes().rsplit(|byte| *byte == b',') {
+                let element = std::str::from_utf8(element).ok();
+                // What is no address, as "unknown", is as far as anybody knows.
+                let Some(address) = element.and_then(|element| parse(element.trim())) else {
+                    return Some(client);
+                };
+                client = address;
+                if !self.contains(address.ip()) {
+                    return Some(client);
+                }
+            }
+        }
+        Some(client)
+    }
+}
+
+/// With a port or without, which is 0 then; an IPv6 address may be in brackets.
+fn address(text: &str) -> Option<SocketAddr> {
+    let bare = || text.parse().ok().map(|address: IpAddr| SocketAddr::new(address, 0));
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let address: SocketAddr = text
+        .parse()
+        .ok()
+        .or_else(bare)
+        .or_else(|| bracketed().map(|address: std::net::Ipv6Addr| SocketAddr::new(address.into(), 0)))?;
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+}
+
+/// What stands behind `for=` in an element of RFC 7239.
+fn for_of(element: &str) -> Option<&str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"'))
+    })
+}
+
+impl Network {
+    fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                self.is_same(own.to_bits().into(), other.to_bits().into(), 32)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => self.is_same(own.to_bits(), other.to_bits(), 128),
+            _ => false,
+        }
+    }
+
+    fn is_same(&self, own: u128, other: u128, bits: u32) -> bool {
+        (own ^ other).checked_shr(bits.saturating_sub(self.prefix)).unwrap_or(0) == 0
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no address or network, as 10.0.0.7, 10.0.0.0/8 or fd00::/8");
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(bits), str::parse).map_err(|_| wrong())?;
+        if prefix > bits {
+            return Err(wrong());
+        }
+        Ok(Self { address, prefix })
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trusted(networks: &[&str]) -> TrustedProxies {
+        TrustedProxies(networks.iter().map(|network| network.parse().unwrap()).collect())
+    }
+
+    fn client(trusted: &TrustedProxies, headers: &[(&'static str, &str)]) -> Option<String> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        let proxy = "10.0.0.1:5000".parse().unwrap();
+        trusted.client_of(proxy, &map).ok().map(|client| client.to_string())
+    }
+
+    #[test]
+    fn networks_hold_their_addresses_and_no_others() {
+        let all = trusted(&["10.0.0.0/8", "192.0.2.7", "2001:db8::/33", "::1"]);
+        for inside in ["10.255.0.1", "192.0.2.7", "::ffff:10.1.1.1", "2001:db8:7fff::1", "::1"] {
+            assert!(all.contains(inside.parse().unwrap()), "{inside}");
+        }
+        for outside in ["11.0.0.1", "192.0.2.6", "2001:db8:8000::1", "::2", "127.0.0.1", "::10.0.0.1"] {
+            assert!(!all.contains(outside.parse().unwrap()), "{outside}");
+        }
+        let any = trusted(&["0.0.0.0/0"]);
+        assert!(any.contains("1.2.3.4".parse().unwrap()) && !any.contains("::1".parse().unwrap()));
+        for wrong in ["", "10.0.0", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "host/8"] {
+            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_last_address_that_is_no_proxy_is_the_client() {
+        let all = trusted(&["10.0.0.0/8", "fd00::/8"]);
+        for (x_forwarded_for, expected) in [
+            ("192.0.2.1", "192.0.2.1:0"),
+            ("198.51.100.9, 192.0.2.1", "192.0.2.1:0"),
+            ("198.51.100.9, 192.0.2.1 , 10.2.2.2,fd00::3", "192.0.2.1:0"),
+            ("192.0.2.1:4711", "192.0.2.1:4711"),
+            ("[2001:db8::1]:4711", "[2001:db8::1]:4711"),
+            ("[2001:db8::1]", "[2001:db8::1]:0"),
+            ("2001:db8::1", "[2001:db8::1]:0"),
+            ("::ffff:192.0.2.1", "192.0.2.1:0"),
+            ("10.2.2.2, 10.3.3.3", "10.2.2.2:0"),
+            ("unknown, 10.2.2.2", "10.2.2.2:0"),
+            ("192.0.2.1, unknown", "10.0.0.1:5000"),
+            ("192.0.2.1,", "10.0.0.1:5000"),
+            ("", "10.0.0.1:5000"),
+        ] {
+            assert_eq!(client(&all, &[("x-forwarded-for", x_forwarded_for)]).unwrap(), expected);
+        }
+        let several = [("x-forwarded-for", "198.51.100.9"), ("x-forwarded-for", "192.0.2.1, 10.2.2.2")];
+        assert_eq!(client(&all, &several).unwrap(), "192.0.2.1:0");
+        assert_eq!(client(&all, &[]).unwrap(), "10.0.0.1:5000");
+    }
+
+    #[test]
+    fn forwarded_says_the_same_or_nobody_is_believed() {
+        let all = trusted(&["10.0.0.0/8"]);
+        for (forwarded, expected) in [
+            ("for=192.0.2.1;proto=https;by=10.0.0.1", "192.0.2.1:0"),
+            ("for=198.51.100.9, proto=https; For=\"[2001:db8::1]:4711\"", "[2001:db8::1]:4711"),
+            ("for=192.0.2.1, for=_hidden", "10.0.0.1:5000"),
+            ("for=\"198.51.100.9, for=192.0.2.1", "192.0.2.1:0"),
+            ("by=10.0.0.1", "10.0.0.1:5000"),
+        ] {
+            assert_eq!(client(&all, &[("forwarded", forwarded)]).unwrap(), expected);
+        }
+        let x = ("x-forwarded-for", "192.0.2.1");
+        assert_eq!(client(&all, &[x, ("forwarded", "for=192.0.2.1:80")]).unwrap(), "192.0.2.1:0");
+        assert_eq!(client(&all, &[x, ("forwarded", "for=192.0.2.2")]), None);
+    }
+}
