@@ -3,6 +3,7 @@
 #   make demo          build everything, start the gateway and the example page, print its address
 #   make test          run every test
 #   make fuzz          feed every decoder with broken input, a minute each; FUZZ_SECONDS=600 for ten
+#   make adversaries  peers that mean harm, by the thousand: 99 of 100 pushes to a thousand others within 50 ms
 #   make autobahn      the Autobahn websocket test suite with all its messages; takes about six minutes
 #   make test-install  install the extension in each of its three ways, into a temporary directory
 #   make test-roots    build and test on a new Debian 12 (PHP 8.2) and a new Debian 13 (PHP 8.4); as root
@@ -20,7 +21,7 @@ CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test fuzz autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers build pecl check clean
+.PHONY: demo test fuzz adversaries autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers build pecl check clean
 
 demo: build
 	@scripts/demo
@@ -40,6 +41,11 @@ test:
 # A failure prints the FUZZ_SEED that repeats it.
 fuzz:
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked -p gateway-tests --test fuzz_wire --test fuzz_clients -- --nocapture
+
+adversaries:
+	$(CARGO) build --release --locked -p gateway-server
+	ADVERSARY_P99_MS=50 GATEWAY_SERVER=$(RELEASE)/gateway-server \
+		$(CARGO) test --locked -p gateway-tests --test adversaries -- --nocapture --test-threads 1
 
 autobahn:
 	@scripts/setup autobahn

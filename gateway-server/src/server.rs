@@ -188,6 +188,7 @@ fn start_shards(
             rate: Rate { messages: listener.messages_per_second, bytes: listener.bytes_per_second },
         });
     }
+    let longest = settings.listeners.iter().map(|listener| listener.max_message).max().unwrap_or(0);
     let shard_settings = shard::Settings {
         node,
         proofs: Proofs::new(random()?),
@@ -200,6 +201,8 @@ fn start_shards(
                 groups => groups,
             },
             session: settings.max_session_bytes,
+            // One client alone may always send what it is allowed to.
+            unfinished: (settings.max_unfinished_bytes / shards).max(4 * longest),
         },
     };
     Hub::start(shards, random()?, &shard_settings, Box::new(sinks)).context("cannot start the shards")

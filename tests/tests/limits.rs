@@ -202,3 +202,47 @@ async fn php_is_told_when_a_session_is_too_long() -> anyhow::Result<()> {
     assert!(message.contains("more than the 100 allowed (max_session_bytes)"), "{message}");
     Ok(())
 }
+
+/// A first fragment, masked by zeros, and a ping behind it.
+fn fragment(length: u16) -> Vec<u8> {
+    let mut bytes = vec![0x02, 0xfe];
+    bytes.extend(length.to_be_bytes());
+    bytes.extend([0; 4]);
+    bytes.resize(bytes.len() + usize::from(length), b'x');
+    bytes.extend(b"\x89\x80\0\0\0\0");
+    bytes
+}
+
+#[tokio::test]
+async fn messages_that_never_come_whole_take_so_much_and_no_more() -> anyhow::Result<()> {
+    let server =
+        Server::start(&["--shards", "1", "--max-message", "100000", "--max-unfinished-bytes", "1048576"])
+            .await?;
+    let mut longest = Client::connect(server.websocket).await?;
+    longest.socket.get_mut().write_all(&fragment(60_000)).await?;
+    let pong = soon("a pong", futures_util::StreamExt::next(&mut longest.socket)).await?;
+    assert!(matches!(pong, Some(Ok(Message::Pong(_)))), "{pong:?}");
+    // Each after the one before has been taken in.
+    let (mut clients, mut refused) = (Vec::new(), 0);
+    for _ in 0..30 {
+        let mut client = Client::connect(server.websocket).await?;
+        client.socket.get_mut().write_all(&fragment(40_000)).await?;
+        match soon("a pong", futures_util::StreamExt::next(&mut client.socket)).await? {
+            Some(Ok(Message::Pong(_))) => clients.push(client),
+            Some(Ok(Message::Close(_))) => refused += 1,
+            other => anyhow::bail!("{other:?}"),
+        }
+    }
+    // The first to go was the one that held most.
+    assert_eq!(longest.closed().await?, (1013, "try again".to_owned()));
+    // Those who are still there may finish.
+    let mut finished = 0;
+    for client in &mut clients {
+        if client.socket.get_mut().write_all(b"\x80\x80\0\0\0\0\x89\x80\0\0\0\0").await.is_ok() {
+            let next = soon("an answer", futures_util::StreamExt::next(&mut client.socket)).await?;
+            finished += usize::from(matches!(next, Some(Ok(Message::Pong(_)))));
+        }
+    }
+    assert!((15..30).contains(&finished), "{finished} of 30, {refused} were refused");
+    counted(server, "unfinished", 31 - finished).await
+}

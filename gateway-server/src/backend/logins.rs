@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::listener::Network;
+use crate::listener::Customer;
 use crate::ops::config::Secret;
 
 /// Wrong guesses that an address may make at once, and then in a second.
@@ -30,9 +30,9 @@ pub(super) enum Refused {
 }
 
 struct Accounts {
-    guesses: HashMap<Network, Account>,
+    guesses: HashMap<Customer, Account>,
     /// Somebody there knows the secret: one who does not must not make him wait.
-    known: HashSet<Network>,
+    known: HashSet<Customer>,
     /// When those that have nothing to wait for were closed last, for others to have a place.
     closed_at: Instant,
 }
@@ -60,13 +60,13 @@ impl Logins {
         peer: Option<SocketAddr>,
         knows: impl Fn(&[u8]) -> bool,
     ) -> Result<(), Refused> {
-        let network = peer.filter(|_| !self.is_open()).map(|peer| Network::of(peer.ip()));
+        let customer = peer.filter(|_| !self.is_open()).map(|peer| Customer::of(peer.ip()));
         // Whoever may open the unix socket is trusted by the file system.
-        let Some(network) = network else { return self.compare(knows) };
+        let Some(customer) = customer else { return self.compare(knows) };
         let deadline = Instant::now() + PATIENCE;
         loop {
             let now = Instant::now();
-            match self.guess(network, now, || self.compare(&knows)) {
+            match self.guess(customer, now, || self.compare(&knows)) {
                 Ok(verdict) => return verdict,
                 Err(wait) if now + wait > deadline => return Err(Refused::TooManyGuesses),
                 Err(wait) => tokio::time::sleep(wait).await,
@@ -81,22 +81,22 @@ impl Logins {
     /// Or how long that address has to wait.
     fn guess(
         &self,
-        network: Network,
+        customer: Customer,
         now: Instant,
         compare: impl Fn() -> Result<(), Refused>,
     ) -> Result<Result<(), Refused>, Duration> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let Accounts { guesses, known, closed_at } = &mut *accounts;
-        if known.contains(&network) {
+        if known.contains(&customer) {
             return Ok(compare());
         }
-        let mut has_place = guesses.len() < ACCOUNTS || guesses.contains_key(&network);
+        let mut has_place = guesses.len() < ACCOUNTS || guesses.contains_key(&customer);
         if !has_place && now.saturating_duration_since(*closed_at) >= Duration::from_secs(1) {
             *closed_at = now;
             guesses.retain(|_, account| account.refill(now) < AT_ONCE);
             has_place = guesses.len() < ACCOUNTS;
         }
-        let place = if has_place { network } else { Network::UNSPECIFIED };
+        let place = if has_place { customer } else { Customer::UNSPECIFIED };
         let account = guesses.entry(place).or_insert(Account { left: AT_ONCE, at: now });
         if account.refill(now) < 1.0 {
             return Err(Duration::from_secs_f64((1.0 - account.left) / PER_SECOND + 0.001));
@@ -104,7 +104,7 @@ impl Logins {
         let verdict = compare();
         if verdict.is_ok() {
             if known.len() < ACCOUNTS {
-                known.insert(network);
+                known.insert(customer);
             }
         } else {
             account.left -= 1.0;
@@ -140,14 +140,14 @@ mod tests {
 
     const WRONG: Result<(), Refused> = Err(Refused::WrongSecret);
 
-    fn network(address: &str) -> Network {
-        Network::of(address.parse().unwrap())
+    fn customer(address: &str) -> Customer {
+        Customer::of(address.parse().unwrap())
     }
 
     #[test]
     fn an_address_that_guesses_has_to_wait() {
         let logins = Logins::new(Secret::default());
-        let (one, other) = (network("192.0.2.1"), network("192.0.2.2"));
+        let (one, other) = (customer("192.0.2.1"), customer("192.0.2.2"));
         let start = Instant::now();
         for _ in 0..10 {
             assert_eq!(logins.guess(one, start, || WRONG), Ok(WRONG));
@@ -169,7 +169,7 @@ mod tests {
         let logins = Logins::new(Secret::default());
         let start = Instant::now();
         let guess = |number: u32, now| {
-            logins.guess(Network::of(std::net::Ipv4Addr::from_bits(number).into()), now, || WRONG)
+            logins.guess(Customer::of(std::net::Ipv4Addr::from_bits(number).into()), now, || WRONG)
         };
         for number in 1..=ACCOUNTS as u32 + 10 {
             assert_eq!(guess(number, start), Ok(WRONG));

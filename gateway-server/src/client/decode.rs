@@ -11,6 +11,16 @@ pub enum Unfinished {
     Bytes(Vec<u8>),
 }
 
+impl Unfinished {
+    /// The bytes that it holds.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Websocket(unfinished) => unfinished.weight(),
+            Self::Bytes(bytes) => bytes.capacity(),
+        }
+    }
+}
+
 /// Why a client is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {

@@ -15,19 +15,19 @@ pub struct Admission {
     most: usize,
     most_per_address: usize,
     all: AtomicUsize,
-    by_network: Mutex<HashMap<Network, usize>>,
+    by_customer: Mutex<HashMap<Customer, usize>>,
 }
 
 /// A connection's share of the limits, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     admission: Arc<Admission>,
-    network: Option<Network>,
+    customer: Option<Customer>,
 }
 
 /// Whose connections are counted together: an IPv4 address, or the 64 bits of IPv6 that one customer gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Network(u128);
+pub struct Customer(u128);
 
 impl Admission {
     pub fn new(most: usize, most_per_address: usize) -> Self {
@@ -40,7 +40,7 @@ impl Admission {
             return Ok(None);
         }
         // Counts itself at once, so that no two take the last place.
-        let place = Place { admission: Arc::clone(self), network: None };
+        let place = Place { admission: Arc::clone(self), customer: None };
         if self.all.fetch_add(1, Ordering::Relaxed) >= self.most && self.most > 0 {
             return Err(Refusal::full(self.most));
         }
@@ -52,17 +52,17 @@ impl Place {
     /// Takes a place among those of an address as well.
     pub(super) fn come_from(&mut self, address: IpAddr) -> Result<(), Refusal> {
         let most = self.admission.most_per_address;
-        if most == 0 || self.network.is_some() {
+        if most == 0 || self.customer.is_some() {
             return Ok(());
         }
-        let network = Network::of(address);
-        let mut by_network = self.admission.by_network.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_network.entry(network).or_default();
+        let customer = Customer::of(address);
+        let mut by_customer = self.admission.by_customer.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_customer.entry(customer).or_default();
         if *count >= most {
             return Err(Refusal::full_for_address(most));
         }
         *count += 1;
-        self.network = Some(network);
+        self.customer = Some(customer);
         Ok(())
     }
 }
@@ -70,22 +70,22 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.admission.all.fetch_sub(1, Ordering::Relaxed);
-        let Some(network) = self.network else { return };
-        let mut by_network = self.admission.by_network.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_network.get_mut(&network) {
+        let Some(customer) = self.customer else { return };
+        let mut by_customer = self.admission.by_customer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_customer.get_mut(&customer) {
             *count -= 1;
             if *count == 0 {
-                by_network.remove(&network);
+                by_customer.remove(&customer);
             }
         }
         // Give memory back after a peak.
-        if by_network.len() < by_network.capacity() / 8 {
-            by_network.shrink_to_fit();
+        if by_customer.len() < by_customer.capacity() / 8 {
+            by_customer.shrink_to_fit();
         }
     }
 }
 
-impl Network {
+impl Customer {
     /// Nobody's.
     pub const UNSPECIFIED: Self = Self(0);
 
@@ -159,16 +159,16 @@ mod tests {
         let four = enter(&admission, "192.0.2.1").unwrap();
         drop((two, three, four));
         assert_eq!(admission.all.load(Ordering::Relaxed), 0);
-        assert!(admission.by_network.lock().unwrap().is_empty());
+        assert!(admission.by_customer.lock().unwrap().is_empty());
     }
 
     #[test]
     fn the_half_of_an_ipv6_address_that_one_customer_has_is_one() {
-        let network = |address: &str| Network::of(address.parse().unwrap());
-        assert_eq!(network("2001:db8:0:1::1"), network("2001:db8:0:1:ffff::2"));
-        assert_ne!(network("2001:db8:0:1::1"), network("2001:db8:0:2::1"));
-        assert_ne!(network("::1"), network("::"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        let customer = |address: &str| Customer::of(address.parse().unwrap());
+        assert_eq!(customer("2001:db8:0:1::1"), customer("2001:db8:0:1:ffff::2"));
+        assert_ne!(customer("2001:db8:0:1::1"), customer("2001:db8:0:2::1"));
+        assert_ne!(customer("::1"), customer("::"));
+        assert_ne!(customer("192.0.2.1"), customer("192.0.2.2"));
     }
 
     #[test]

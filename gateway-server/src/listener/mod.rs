@@ -15,7 +15,7 @@ mod trusted;
 mod used;
 
 pub use accept::{bind_tcp, pause_after_failed_accept};
-pub use admission::{Admission, Network};
+pub use admission::{Admission, Customer};
 pub use handshake::shake;
 pub use refusal::Refusal;
 pub use rules::{MAX_REQUEST, Rules};

@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn little_is_not_worth_the_work() {
-        let heap = |used, free| Heap { used: used << 20, free: free << 20 };
+        let heap = |used: usize, free: usize| Heap { used: used << 20, free: free << 20 };
         assert!(is_much(heap(0, 16)) && is_much(heap(100, 25)));
         assert!(!is_much(heap(0, 15)) && !is_much(heap(100, 24)));
     }

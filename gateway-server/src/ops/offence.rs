@@ -9,6 +9,7 @@ use tracing::warn;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offence {
+    Unfinished,
     NotWebsocket,
     HandshakeStalled,
     Protocol,
@@ -61,6 +62,7 @@ pub fn totals() -> Vec<(&'static str, u64)> {
 
 impl Offence {
     const ALL: [Self; KINDS] = [
+        Self::Unfinished,
         Self::NotWebsocket,
         Self::HandshakeStalled,
         Self::Protocol,
@@ -83,6 +85,7 @@ impl Offence {
 
     fn name(self) -> &'static str {
         match self {
+            Self::Unfinished => "unfinished",
             Self::Token => "token",
             Self::Tls => "tls",
             Self::Proxy => "proxy",
@@ -108,6 +111,7 @@ impl Offence {
         match self {
             Self::Proxy => "refused a connection for what its proxy says",
             Self::Tls => "ended a connection for its TLS",
+            Self::Unfinished => "closed the client whose message that is not whole takes most",
             Self::Token => "refused a client for its connect token",
             Self::NotWebsocket => "refused a connection that is no websocket",
             Self::HandshakeStalled => "closed a connection whose handshake stalled",

@@ -20,6 +20,8 @@ pub(super) struct Clients {
     online: HashMap<u32, u32>,
     /// Most connections at once since the last [`Clients::shrink`].
     peak: usize,
+    /// Bytes of all messages that have not come whole.
+    pub(super) unfinished: usize,
     pub(super) uids: Names,
     pub(super) groups: Names,
     /// What those who count connections gave with them, by key.
@@ -32,6 +34,7 @@ impl Clients {
             connections: Slab::new(),
             online: HashMap::new(),
             peak: 0,
+            unfinished: 0,
             uids,
             groups,
             places: HashMap::new(),
@@ -95,6 +98,7 @@ impl Clients {
     pub(super) fn remove(&mut self, key: usize, registry: &Registry) {
         self.forget(key);
         self.places.remove(&key);
+        drop(self.take_unfinished(key));
         let mut connection = self.connections.remove(key);
         // Closing the descriptor takes it out of the poll as well; this is for the poll's own books.
         let _ = registry.deregister(&mut connection.socket);

@@ -25,8 +25,7 @@ pub(super) struct Connection {
     pub(super) form: Form,
     /// Where it came in: which of the shard's doors.
     pub(super) door: u8,
-    /// It is not read until whoever is told of its messages takes more.
-    pub(super) is_paused: bool,
+    pub(super) waits: Waits,
     /// Its socket is to be used by [`Connection::tls`] only.
     pub(super) is_tls: bool,
     extra: Option<Box<Extra>>,
@@ -44,6 +43,16 @@ pub(super) enum Phase {
     Discarding,
     /// Both close frames are known; closes once all is written.
     Finishing,
+}
+
+/// Why a client is not read though it may have said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    No,
+    /// It has had its share.
+    ForItsTurn,
+    /// Until whoever is told of its messages takes more.
+    ForEventsTaken,
 }
 
 /// What most connections lack most of the time.
@@ -65,7 +74,7 @@ impl Connection {
             quiet: 0,
             form,
             door,
-            is_paused: false,
+            waits: Waits::No,
             is_tls: false,
             extra: None,
         }
@@ -133,6 +142,10 @@ impl Connection {
 }
 
 impl Extra {
+    pub(super) fn unfinished(&self) -> Option<&Unfinished> {
+        self.rare.as_ref()?.unfinished.as_ref()
+    }
+
     pub(super) fn take_unfinished(&mut self) -> Option<Unfinished> {
         self.rare.as_mut()?.unfinished.take()
     }

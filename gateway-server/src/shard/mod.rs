@@ -22,10 +22,12 @@ mod proof;
 mod questions;
 mod rare;
 mod rate;
+mod reading;
 mod run;
 mod session;
 mod tls;
 mod turn;
+mod unfinished;
 
 pub use command::Newcomer;
 pub use events::{BuiltIn, Client, EventSink, EventSinks, Handshake, Welcome};
@@ -72,11 +74,13 @@ pub struct Settings {
     pub bounds: Bounds,
 }
 
-/// How much is kept about one client.
+/// How much is kept about clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Groups that it may be in.
+    /// Groups that one may be in.
     pub groups: usize,
-    /// Bytes of its session.
+    /// Bytes of one's session.
     pub session: usize,
+    /// Bytes of messages that are not whole, of all clients of a shard.
+    pub unfinished: usize,
 }

@@ -1,7 +1,7 @@
 //! The loop of a shard: poll, read, take commands, keep time, write.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice, Read as _, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::iter::Peekable;
 use std::net::Shutdown;
 use std::ops::ControlFlow;
@@ -17,7 +17,9 @@ use socket2::SockRef;
 
 use super::clients::Clients;
 use super::command::{Audience, Command, Newcomer};
-use super::connection::{Connection, Extra, Phase};
+use super::connection::{Connection, Phase, Waits};
+
+use super::Settings;
 use super::desk::Desk;
 use super::drain::Drain;
 use super::events::{Client, EventSink, Welcome};
@@ -28,22 +30,15 @@ use super::join;
 use super::members::Names;
 use super::outbox::{write_one, write_some};
 use super::rate::Meters;
-use super::tls::Heard;
+use super::reading::{READ_BUFFER, READ_IN_A_TURN};
 use super::turn::{Chain, Turn};
-use super::{Door, Rate, Settings};
 use crate::client::close::{self, Close};
-use crate::client::websocket::{self, Incoming, Inflater, Kind};
-use crate::client::{self, Decoder, Encoded, Form};
+use crate::client::websocket::{self, Inflater, Kind};
+use crate::client::{self, Encoded, Form};
 use crate::ops::offence::{self, Offence};
 use gateway_wire::ClientId;
 
 const WAKE: Token = Token(usize::MAX);
-/// One buffer for all reads of a shard.
-const READ_BUFFER: usize = 64 << 10;
-/// Reads from one client before others have their turn.
-const READS_IN_A_ROW: usize = 4;
-/// The same of TLS, which reads 4 KiB at once.
-const TLS_READS_IN_A_ROW: usize = 16;
 /// Commands taken before what they caused is written.
 const COMMANDS_IN_A_ROW: usize = 1024;
 /// Slices of one vectored write; more than this many frames for one client go out in several.
@@ -88,19 +83,21 @@ fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
 }
 
 pub(super) struct Shard {
-    settings: Settings,
+    pub(super) settings: Settings,
     registry: Registry,
-    inbox: Inbox,
-    clients: Clients,
+    pub(super) inbox: Inbox,
+    pub(super) clients: Clients,
     /// Told of what they do.
-    events: Box<dyn EventSink>,
-    turn: Turn,
-    buffer: Box<[u8]>,
-    inflater: Inflater,
+    pub(super) events: Box<dyn EventSink>,
+    pub(super) turn: Turn,
+    pub(super) buffer: Box<[u8]>,
+    pub(super) inflater: Inflater,
     /// Connections that may have more to read than their share of a turn.
-    read_on: Vec<usize>,
+    pub(super) read_on: Vec<usize>,
+    /// Bytes that may still be read in this turn.
+    pub(super) may_read: usize,
     /// Connections that were not read since nobody takes more of their events.
-    paused: Vec<usize>,
+    pub(super) paused: Vec<usize>,
     /// Of each door.
     rounds: Vec<Rounds>,
     /// When those that were sent a close frame are dropped: by key and number, soonest first.
@@ -109,7 +106,7 @@ pub(super) struct Shard {
     drain: Option<Drain>,
     /// All have been closed, and those that are still here then are dropped.
     stop_at: Option<Instant>,
-    meters: Meters,
+    pub(super) meters: Meters,
 }
 
 impl Shard {
@@ -132,6 +129,7 @@ impl Shard {
             buffer: vec![0; READ_BUFFER].into(),
             inflater: Inflater::default(),
             read_on: Vec::new(),
+            may_read: READ_IN_A_TURN,
             paused: Vec::new(),
             closing: VecDeque::new(),
             drain: None,
@@ -169,9 +167,8 @@ impl Shard {
 
     /// Does all that there is to do; gives how long to wait for more, unless the shard has ended.
     fn turn(&mut self, events: &Events) -> ControlFlow<(), Option<Duration>> {
-        for key in std::mem::take(&mut self.read_on) {
-            self.read(key, true);
-        }
+        self.may_read = READ_IN_A_TURN;
+        self.read_on();
         for event in events {
             self.on_event(event);
         }
@@ -205,144 +202,11 @@ impl Shard {
             self.write_outbox(key);
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            self.read(key, event.is_read_closed() || event.is_error());
-        }
-    }
-
-    /// Reads one client's share. A short read means that the kernel has no more, unless an end was `seen` with it,
-    /// which is then not reported again.
-    fn read(&mut self, key: usize, end_seen: bool) {
-        for _ in 0..READS_IN_A_ROW {
-            let Some(connection) = self.clients.connections.get_mut(key) else { return };
-            if connection.phase == Phase::Open && !self.events.takes_more(connection.number) {
-                return self.pause(key);
+            // Who waits for his turn has been read in this one already, and who could not be written to may have gone.
+            let connection = self.clients.connections.get(key);
+            if connection.is_some_and(|connection| connection.waits != Waits::ForItsTurn) {
+                self.read(key, event.is_read_closed() || event.is_error());
             }
-            if connection.is_tls {
-                return self.read_tls(key);
-            }
-            match connection.socket.read(&mut self.buffer) {
-                Ok(0) => return self.drop_connection(key),
-                Ok(length) => {
-                    connection.quiet = 0;
-                    if matches!(connection.phase, Phase::Open | Phase::Closing) {
-                        self.take_input(key, length);
-                    }
-                    if self.turn.is_full() {
-                        self.write_turn();
-                    }
-                    if length < self.buffer.len() && !end_seen {
-                        return;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return self.drop_connection(key),
-            }
-        }
-        self.read_on.push(key);
-    }
-
-    /// As [`Shard::read`], through TLS, which reads less at once.
-    fn read_tls(&mut self, key: usize) {
-        for _ in 0..TLS_READS_IN_A_ROW {
-            let Some(connection) = self.clients.connections.get_mut(key) else { return };
-            if connection.phase == Phase::Open && !self.events.takes_more(connection.number) {
-                return self.pause(key);
-            }
-            let Some((mut tls, _)) = connection.tls() else { return };
-            match tls.read(&mut self.buffer) {
-                Ok(Heard::Bytes(length)) => {
-                    connection.quiet = 0;
-                    if matches!(connection.phase, Phase::Open | Phase::Closing) {
-                        self.take_input(key, length);
-                    }
-                    if self.turn.is_full() {
-                        self.write_turn();
-                    }
-                }
-                Ok(Heard::Something) => {}
-                Ok(Heard::Nothing) => return,
-                Ok(Heard::End) => return self.drop_connection(key),
-                Err(error) => {
-                    if error.kind() == ErrorKind::InvalidData {
-                        offence::report(Offence::Tls, connection.peer(), &error);
-                    }
-                    return self.drop_connection(key);
-                }
-            }
-        }
-        self.read_on.push(key);
-    }
-
-    /// Leaves what a client says in its socket, which slows it down, until [`Command::ReadOn`].
-    fn pause(&mut self, key: usize) {
-        if !std::mem::replace(&mut self.clients.connections[key].is_paused, true) {
-            self.paused.push(key);
-        }
-    }
-
-    fn read_on(&mut self) {
-        for key in std::mem::take(&mut self.paused) {
-            // The key may belong to somebody new by now, who is read when there is something to read.
-            if let Some(connection) = self.clients.connections.get_mut(key)
-                && std::mem::take(&mut connection.is_paused)
-            {
-                self.read_on.push(key);
-            }
-        }
-    }
-
-    /// Takes in `length` bytes of the buffer.
-    fn take_input(&mut self, key: usize, length: usize) {
-        let Self { clients, buffer, turn, inflater, settings, events, .. } = self;
-        let connection = &mut clients.connections[key];
-        let Door { max_message, rate, .. } = settings.doors[usize::from(connection.door)];
-        let mut decoder = Decoder { form: connection.form, max_message, inflater };
-        let mut unfinished = connection.existing_extra_mut().and_then(Extra::take_unfinished);
-        // Whoever has been sent a close frame has gone for everybody else.
-        let is_heard = connection.phase == Phase::Open;
-        let mut is_closed = false;
-        let mut heard = 0;
-        let result = decoder.decode(&mut buffer[..length], &mut unfinished, |incoming| {
-            heard += 1;
-            match incoming {
-                Incoming::Message(_, message) if is_heard => {
-                    events.message(&Client::of(connection, &settings.doors), message);
-                }
-                Incoming::Message(..) | Incoming::Pong => {}
-                Incoming::Ping(payload) => {
-                    let pong = turn.add_frame(websocket::pong(payload));
-                    turn.link(key, &mut connection.pending, pong);
-                }
-                Incoming::Close => is_closed = true,
-            }
-        });
-        if let Some(unfinished) = unfinished {
-            connection.extra_mut().rare_mut().unfinished = Some(unfinished);
-        } else {
-            connection.slim();
-        }
-
-        if let Err(violation) = result {
-            offence::report(Offence::Protocol, connection.peer(), &violation);
-        }
-        match (result, connection.phase) {
-            (Err(violation), Phase::Open) => self.close(key, violation.close(), Phase::Discarding),
-            (Ok(()), Phase::Open) if is_closed => self.close(key, close::BY_APPLICATION, Phase::Finishing),
-            // It answers the close frame that we sent, or nothing that it says is understood any more.
-            (Err(_), _) => self.finish(key),
-            (Ok(()), _) if is_closed => self.finish(key),
-            (Ok(()), Phase::Open) if rate.is_limited() => self.meter(key, rate, heard, length),
-            _ => {}
-        }
-    }
-
-    /// Counts what a client has sent, and closes it when it was too much.
-    fn meter(&mut self, key: usize, rate: Rate, messages: usize, bytes: usize) {
-        if !self.meters.count(key, rate, messages, bytes, Instant::now()) {
-            let peer = self.clients.connections[key].peer();
-            offence::report(Offence::TooManyMessages, peer, &"messages_per_second or bytes_per_second");
-            self.close(key, close::TOO_MANY_MESSAGES, Phase::Discarding);
         }
     }
 
@@ -360,7 +224,7 @@ impl Shard {
         if let Some(tls) = tls {
             self.clients.connections[key].speak_tls(tls);
             // It may hold what the client said behind its handshake.
-            self.read_on.push(key);
+            self.read_later(key);
         }
         if address.is_some() {
             self.clients.connections[key].extra_mut().rare_mut().address = address;
@@ -399,7 +263,7 @@ impl Shard {
 
     /// Sends a close frame to those who know such a thing; others see the end of the connection behind what is queued. From
     /// now on the client is offline for everybody else.
-    fn close(&mut self, key: usize, close: Close, phase: Phase) {
+    pub(super) fn close(&mut self, key: usize, close: Close, phase: Phase) {
         self.forget(key);
         if self.clients.connections[key].phase != Phase::Open {
             return;
@@ -412,12 +276,12 @@ impl Shard {
     }
 
     /// Both sides have said what they had to say: what is queued goes out, then the socket closes.
-    fn finish(&mut self, key: usize) {
+    pub(super) fn finish(&mut self, key: usize) {
         self.clients.connections[key].phase = Phase::Finishing;
         self.after_write(key);
     }
 
-    fn drop_connection(&mut self, key: usize) {
+    pub(super) fn drop_connection(&mut self, key: usize) {
         self.forget(key);
         self.meters.forget(key);
         if let Some((mut tls, _)) = self.clients.connections[key].tls() {
@@ -474,7 +338,7 @@ impl Shard {
             Command::Ungroup { group } => self.clients.ungroup(&group),
             Command::Ask(question) => question(&self.clients),
             Command::Shrink => self.clients.shrink(),
-            Command::ReadOn => self.read_on(),
+            Command::ReadOn => self.resume(),
             Command::Stop { over, patience } => {
                 let online = self.clients.online().len();
                 self.drain = Some(Drain::new(online, over, patience, Instant::now()));
@@ -539,7 +403,7 @@ impl Shard {
     fn look_at(&mut self, door: usize, key: usize) {
         // What a paused one says is in its socket, and not heard for our own reasons.
         let is_due = |one: &&mut Connection| {
-            usize::from(one.door) == door && one.phase == Phase::Open && !one.is_paused
+            usize::from(one.door) == door && one.phase == Phase::Open && one.waits != Waits::ForEventsTaken
         };
         let Some(connection) = self.clients.connections.get_mut(key).filter(is_due) else { return };
         let heartbeat = &self.settings.doors[door].heartbeat;
@@ -566,7 +430,7 @@ impl Shard {
     }
 
     /// Writes to each client, once, what the turn has brought it.
-    fn write_turn(&mut self) {
+    pub(super) fn write_turn(&mut self) {
         let mut touched = self.turn.take_touched();
         // In the order in which records and sockets lie in memory, which a crowd feels.
         touched.sort_unstable();

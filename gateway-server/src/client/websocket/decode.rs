@@ -62,6 +62,12 @@ pub struct Unfinished {
     message: Option<Partial>,
 }
 
+impl Unfinished {
+    pub(crate) fn weight(&self) -> usize {
+        self.bytes.capacity() + self.message.as_ref().map_or(0, |message| message.bytes.capacity())
+    }
+}
+
 /// The fragments so far of a message.
 #[derive(Debug)]
 struct Partial {

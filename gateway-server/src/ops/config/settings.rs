@@ -180,6 +180,11 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_MAX_SESSION_BYTES", value_name = "BYTES")]
     pub max_session_bytes: Option<usize>,
 
+    /// Bytes that messages which have not come whole may take, of all clients together; those who hold most are closed
+    /// when it is more [default: 268435456]
+    #[arg(long, env = "GATEWAY_MAX_UNFINISHED_BYTES", value_name = "BYTES")]
+    pub max_unfinished_bytes: Option<usize>,
+
     /// Connections of PHP processes at once, on all register ports; more wait in the kernel's queue [default: 65536]
     #[arg(long, env = "GATEWAY_MAX_REGISTER_CONNECTIONS", value_name = "NUMBER")]
     pub max_register_connections: Option<usize>,
@@ -238,6 +243,7 @@ pub struct Settings {
     pub max_request_bytes: usize,
     pub max_groups_per_client: usize,
     pub max_session_bytes: usize,
+    pub max_unfinished_bytes: usize,
     pub max_register_connections: usize,
     pub handshake_timeout: Duration,
     pub max_handshakes: usize,
@@ -316,7 +322,7 @@ impl Layer {
             outbox_bytes, tls_certificate, tls_key, proxy_protocol, trusted_proxies, origins, paths, hosts, max_connections, max_connections_per_address,
             handshakes_per_second, max_request_bytes, messages_per_second, bytes_per_second,
             max_groups_per_client, max_session_bytes,
-            max_register_connections, handshake_timeout,
+            max_unfinished_bytes, max_register_connections, handshake_timeout,
             max_handshakes, close_timeout, drain_seconds, stop_timeout, log, log_format,
         }
     }
@@ -376,6 +382,12 @@ impl Layer {
                 1 << 20,
             ),
             max_groups_per_client: self.max_groups_per_client.unwrap_or(1000),
+            max_unfinished_bytes: checks.within(
+                "max_unfinished_bytes",
+                self.max_unfinished_bytes.unwrap_or(256 << 20),
+                1 << 20,
+                1 << 40,
+            ),
             max_register_connections: checks.within(
                 "max_register_connections",
                 self.max_register_connections.unwrap_or(65_536),
