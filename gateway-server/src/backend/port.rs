@@ -12,7 +12,7 @@ use gateway_wire::bridge::PREFACE_FIRST_BYTE;
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::{Backend, bridge, gatewayworker};
 use crate::listener::{bind_tcp, pause_after_failed_accept};
@@ -69,8 +69,8 @@ impl Drop for SocketFile {
     }
 }
 
-/// Accepts until the task is dropped.
-pub async fn serve(port: Port, backend: Arc<Backend>, settings: Settings) {
+/// Accepts until the task is dropped, by the newest settings.
+pub async fn serve(port: Port, backend: Arc<Backend>, settings: watch::Receiver<Settings>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -86,7 +86,7 @@ pub async fn serve(port: Port, backend: Arc<Backend>, settings: Settings) {
         match accepted {
             Ok((peer, socket)) => {
                 let backend = Arc::clone(&backend);
-                let timeout = settings.handshake_timeout;
+                let timeout = settings.borrow().handshake_timeout;
                 tokio::spawn(async move {
                     greet(socket, peer, &backend, timeout).await;
                     drop(place);

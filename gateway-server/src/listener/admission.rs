@@ -13,15 +13,15 @@ use super::refusal::Refusal;
 /// Of all listeners. Zero is no limit.
 #[derive(Debug, Default)]
 pub struct Admission {
-    most: usize,
-    most_per_address: usize,
+    most: AtomicUsize,
+    most_per_address: AtomicUsize,
     all: AtomicUsize,
     by_network: Mutex<HashMap<Network, usize>>,
 }
 
 /// A connection's share of the limits, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     admission: Arc<Admission>,
     network: Option<Network>,
 }
@@ -32,28 +32,57 @@ struct Network(u128);
 
 impl Admission {
     pub fn new(most: usize, most_per_address: usize) -> Self {
-        Self { most, most_per_address, ..Self::default() }
+        Self { most: most.into(), most_per_address: most_per_address.into(), ..Self::default() }
+    }
+
+    /// Changes the limits. Those who are here stay; gives whether they are to be counted anew by [`Admission::recount`].
+    #[must_use]
+    pub fn set(&self, most: usize, most_per_address: usize) -> bool {
+        let was_counted = self.most.swap(most, Ordering::Relaxed) > 0;
+        let was_counted_by_address = self.most_per_address.swap(most_per_address, Ordering::Relaxed) > 0;
+        (was_counted, was_counted_by_address) != (most > 0, most_per_address > 0)
+    }
+
+    /// A new place, over the limits too, for one that is here. `None` when nothing is limited.
+    pub fn recount(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
+        self.count(address, |_| Ok(()), |_| Ok(())).unwrap_or(None)
     }
 
     /// `None` when nothing is limited.
     pub(super) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Option<Place>, Refusal> {
-        if self.most == 0 && self.most_per_address == 0 {
+        let most = self.most.load(Ordering::Relaxed);
+        let most_per_address = self.most_per_address.load(Ordering::Relaxed);
+        let check = |count, most, refusal: fn(usize) -> Refusal| {
+            if most > 0 && count >= most { Err(refusal(most)) } else { Ok(()) }
+        };
+        self.count(
+            address,
+            |all| check(all, most, Refusal::full),
+            |of_address| check(of_address, most_per_address, Refusal::full_for_address),
+        )
+    }
+
+    /// Both checks get how many there are without this one.
+    fn count(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        check_all: impl FnOnce(usize) -> Result<(), Refusal>,
+        check_address: impl FnOnce(usize) -> Result<(), Refusal>,
+    ) -> Result<Option<Place>, Refusal> {
+        let is_by_address = self.most_per_address.load(Ordering::Relaxed) > 0;
+        if self.most.load(Ordering::Relaxed) == 0 && !is_by_address {
             return Ok(None);
         }
         // Counts itself at once, so that no two take the last place.
         let mut place = Place { admission: Arc::clone(self), network: None };
-        if self.all.fetch_add(1, Ordering::Relaxed) >= self.most && self.most > 0 {
-            return Err(Refusal::full(self.most));
-        }
-        if let Some(address) = address.filter(|_| self.most_per_address > 0) {
+        check_all(self.all.fetch_add(1, Ordering::Relaxed))?;
+        if let Some(address) = address.filter(|_| is_by_address) {
             let network = Network::of(address);
             let mut by_network = self.by_network.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = by_network.entry(network).or_default();
-            if *count >= self.most_per_address {
-                // The place, which is given back now, takes the lock only for a network.
-                return Err(Refusal::full_for_address(self.most_per_address));
-            }
-            *count += 1;
+            let count = by_network.get(&network).copied().unwrap_or_default();
+            // The place, which is given back on a refusal, takes the lock only for a network.
+            check_address(count)?;
+            by_network.insert(network, count + 1);
             place.network = Some(network);
         }
         Ok(Some(place))
@@ -153,6 +182,23 @@ mod tests {
         drop((two, three, four));
         assert_eq!(admission.all.load(Ordering::Relaxed), 0);
         assert!(admission.by_network.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn those_who_came_before_a_limit_are_counted() {
+        let admission = Arc::new(Admission::new(0, 0));
+        assert!(enter(&admission, "192.0.2.1").is_none());
+        assert!(!admission.set(0, 0) && admission.set(0, 2));
+        let address = Some("192.0.2.1".parse().unwrap());
+        let early: Vec<_> = (0..3).map(|_| admission.recount(address).unwrap()).collect();
+        assert!(enter(&admission, "192.0.2.1").is_none());
+        // Counted anew, each gives its old place back.
+        assert!(!admission.set(0, 3) && admission.set(3, 3));
+        let early: Vec<_> = early.into_iter().map(|_| admission.recount(address).unwrap()).collect();
+        assert!(admission.enter(Some("192.0.2.2".parse().unwrap())).is_err());
+        drop(early);
+        assert_eq!(admission.all.load(Ordering::Relaxed), 0);
+        assert!(enter(&admission, "192.0.2.1").is_some());
     }
 
     #[test]

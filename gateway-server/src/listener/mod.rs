@@ -10,18 +10,19 @@ mod token;
 mod used;
 
 pub use accept::{bind_tcp, pause_after_failed_accept};
-pub use admission::Admission;
+pub use admission::{Admission, Place};
 pub use handshake::shake;
 pub use refusal::Refusal;
 pub use rules::{MAX_REQUEST, Rules};
 pub use token::Gate;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::debug;
 
 use crate::client::{Form, Protocol};
@@ -56,16 +57,27 @@ pub struct Established {
     pub identity: Option<Box<Identity>>,
 }
 
-/// Accepts until the task is dropped.
-pub async fn serve(listener: TcpListener, hub: Arc<Hub>, settings: Settings) {
-    let places = Arc::new(Semaphore::new(settings.max_handshakes));
+/// Accepts until the task is dropped, by the newest settings.
+pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Receiver<Arc<Settings>>) {
+    let mut settings = Arc::clone(&newest.borrow_and_update());
+    let mut places = Arc::new(Semaphore::new(settings.max_handshakes));
     let mut pace = Pace::new(settings.handshakes_per_second);
     loop {
-        // A place first: a connection that cannot be served yet stays in the kernel's queue.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        pace.next().await;
-        let socket = match listener.accept().await {
-            Ok((socket, _)) => socket,
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &places, &mut pace) => accepted,
+            Ok(()) = newest.changed() => {
+                let old = std::mem::replace(&mut settings, Arc::clone(&newest.borrow_and_update()));
+                if settings.max_handshakes != old.max_handshakes {
+                    places = Arc::new(Semaphore::new(settings.max_handshakes));
+                }
+                if settings.handshakes_per_second != old.handshakes_per_second {
+                    pace = Pace::new(settings.handshakes_per_second);
+                }
+                continue;
+            }
+        };
+        let (place, socket) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 pause_after_failed_accept(&error).await;
                 continue;
@@ -73,12 +85,26 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, settings: Settings) {
         };
         pace.count();
         let hub = Arc::clone(&hub);
-        let settings = settings.clone();
+        // Those that came just now, too.
+        let settings = Arc::clone(&newest.borrow());
         tokio::spawn(async move {
             establish(socket, &hub, &settings).await;
             drop(place);
         });
     }
+}
+
+/// A connection and its place among the handshakes. A place first: a connection that cannot be served yet stays in the
+/// kernel's queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    pace: &mut Pace,
+) -> io::Result<(OwnedSemaphorePermit, TcpStream)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    pace.next().await;
+    let (socket, _) = listener.accept().await?;
+    Ok((place, socket))
 }
 
 async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
@@ -116,6 +142,8 @@ async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
     let handed_over = prepare(&socket).and_then(|()| socket.into_std());
     match handed_over {
         Ok(socket) => {
+            // A limit may have come while it shook hands.
+            let place = place.or_else(|| settings.admission.recount(peer.map(|peer| peer.ip())));
             let place = place.map(|place| -> Box<dyn Send> { Box::new(place) });
             let newcomer = Newcomer { socket, door: settings.door, form, handshake, identity, place };
             if hub.adopt(newcomer).await.is_err() {
@@ -130,7 +158,7 @@ async fn establish(mut socket: TcpStream, hub: &Hub, settings: &Settings) {
 /// refuses waits in the outbox, which is bounded by a setting.
 const UNSENT: u32 = 128 << 10;
 
-fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+fn prepare(socket: &TcpStream) -> io::Result<()> {
     // A push is one small write that must not wait for more.
     socket.set_nodelay(true)?;
     SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)

@@ -24,7 +24,7 @@ mod run;
 mod session;
 mod turn;
 
-pub use command::Newcomer;
+pub use command::{Newcomer, PlaceOf};
 pub use events::{BuiltIn, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use hub::{Hub, Name};

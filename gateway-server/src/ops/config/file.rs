@@ -39,6 +39,20 @@ pub fn check(path: &Path) -> anyhow::Result<()> {
     })
 }
 
+/// Says what is wrong in settings that come in part from a file, and where, if the file is wrong by itself.
+pub(super) fn explain(path: &Path, invalid: &[Invalid]) -> anyhow::Error {
+    let text = text(path).unwrap_or_default();
+    let alone = parse(&text).ok().and_then(|layer| layer.settle().err()).unwrap_or_default();
+    let line = |invalid: &Invalid| {
+        if alone.contains(invalid) {
+            format!("{}:{}", path.display(), locate(&text, invalid))
+        } else {
+            invalid.to_string()
+        }
+    };
+    anyhow::anyhow!(invalid.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
 fn text(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read the configuration {}", path.display()))
 }
