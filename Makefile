@@ -2,6 +2,7 @@
 #
 #   make demo          build everything, start the gateway and the example page, print its address
 #   make test          run every test
+#   make deny          licences, sources and known flaws of all dependencies
 #   make fuzz          feed every decoder with broken input, a minute each; FUZZ_SECONDS=600 for ten
 #   make autobahn      the Autobahn websocket test suite with all its messages; takes about six minutes
 #   make test-install  install the extension in each of its three ways, into a temporary directory
@@ -20,7 +21,7 @@ CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test fuzz autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers build pecl check clean
+.PHONY: demo test deny fuzz autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers build pecl check clean
 
 demo: build
 	@scripts/demo
@@ -29,13 +30,18 @@ build:
 	@scripts/setup build
 	$(CARGO) build --release --locked -p gateway-server -p gateway-php
 
-# What the last three install is for steps that are skipped without it.
+# What the last four install is for steps that are skipped without it.
 test:
 	@scripts/setup test
 	@scripts/setup autobahn || true
+	@scripts/setup deny || true
 	@scripts/setup pecl || true
 	@scripts/setup roots || true
 	@scripts/test
+
+deny:
+	@scripts/setup deny || true
+	@scripts/deny
 
 # A failure prints the FUZZ_SEED that repeats it.
 fuzz:
