@@ -43,9 +43,10 @@ deny:
 	@scripts/setup deny || true
 	@scripts/deny
 
-# A failure prints the FUZZ_SEED that repeats it.
+# A failure prints the FUZZ_SEED that repeats it. What was found once belongs into tests/corpus/.
 fuzz:
-	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked -p gateway-tests --test fuzz_wire --test fuzz_clients -- --nocapture
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked -p gateway-tests \
+		--test fuzz_wire --test fuzz_clients --test fuzz_settings -- --nocapture
 
 autobahn:
 	@scripts/setup autobahn

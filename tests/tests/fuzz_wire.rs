@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use gateway_tests::{Rng, fuzz};
-use gateway_wire::bridge::{self, Call, Login, Order, Producer, Query, Reply, Request, frame};
+use gateway_wire::bridge::{self, Call, Login, Order, Producer, Query, Reply, Request, Said, Told, frame};
 use gateway_wire::gatewayworker::{
     Command, Event, EventKind, MAX_LINE, MAX_PACKET, Origin, Packet, RegisterLine, flag, line_length,
     packet_length, reply,
@@ -120,6 +120,74 @@ fn bridge_replies_and_logins() {
             }
         }
     });
+}
+
+/// The first that PHP says, from the preface on.
+#[test]
+fn bridge_openings() -> anyhow::Result<()> {
+    const NONCE: [u8; 32] = [7; 32];
+    let mut good = Vec::new();
+    for (role, secret) in [(Login::PHP, &b"secret"[..]), (Login::WORKER, b"secret"), (Login::PHP, b"wrong")] {
+        let mut opening = bridge::PREFACE.to_vec();
+        Login::new(role, Producer([9; 16]), secret, &NONCE).encode(&mut opening)?;
+        good.push(opening);
+    }
+    let open = |input: &[u8]| {
+        let (preface, rest) = input.split_first_chunk::<4>()?;
+        bridge::check_preface(*preface).ok()?;
+        let length = frame::content_length(rest, frame::MAX_LOGIN).ok()??;
+        assert!(length <= frame::MAX_LOGIN);
+        Login::decode(&rest[frame::HEADER..][..length]).ok()
+    };
+    let proven: Vec<_> = good[..2].iter().filter_map(|opening| open(opening)).collect();
+    assert_eq!(proven.len(), 2);
+    fuzz("bridge openings", &good, |input, _| {
+        let Some(login) = open(input) else { return };
+        // Nobody who does not know the secret makes a proof.
+        assert_eq!(login.knows(b"secret", &NONCE), proven.contains(&login));
+    });
+    Ok(())
+}
+
+#[test]
+fn bridge_workers() -> anyhow::Result<()> {
+    let event = bridge::Event {
+        number: u64::MAX,
+        kind: bridge::EventKind::Message,
+        client: client(),
+        remote_address: "2001:db8::1",
+        remote_port: 50_000,
+        gateway_port: 8282,
+        session: b"a:0:{}",
+        body: b"\xff any bytes",
+    };
+    let mut corpus = Vec::new();
+    for told in [Told::Event(event), Told::Tally { is_read: true }, Told::End] {
+        let mut bytes = Vec::new();
+        told.encode(&mut bytes)?;
+        corpus.push(bytes);
+    }
+    let progress = Said::Progress { taken: 8, done: 7 };
+    for said in [Said::Join { name: "chat:0" }, progress, Said::Tally { name: "t" }, Said::Leave] {
+        let mut bytes = Vec::new();
+        said.encode(&mut bytes)?;
+        corpus.push(bytes);
+    }
+    fuzz("bridge workers", &contents(corpus), |input, _| {
+        if let Ok(told) = Told::decode(input) {
+            let mut bytes = Vec::new();
+            told.encode(&mut bytes).unwrap();
+            assert_eq!(Told::decode(&bytes[frame::HEADER..]).unwrap(), told);
+        }
+        if let Ok(said) = Said::decode(input) {
+            let mut bytes = Vec::new();
+            // A name may be longer than what may be sent.
+            if said.encode(&mut bytes).is_ok() {
+                assert_eq!(Said::decode(&bytes[frame::HEADER..]).unwrap(), said);
+            }
+        }
+    });
+    Ok(())
 }
 
 fn packets() -> anyhow::Result<Vec<Vec<u8>>> {
