@@ -187,8 +187,6 @@ fn problem(text: &str, span: Option<Range<usize>>, message: String) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     fn problems(text: &str) -> Vec<String> {
         super::problems(text).iter().map(ToString::to_string).collect()
     }
