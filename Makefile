@@ -2,8 +2,9 @@
 #
 #   make demo          build everything, start the gateway and the example page, print its address
 #   make test          run every test
+#   make deny          licences, sources and known flaws of all dependencies
 #   make fuzz          feed every decoder with broken input, a minute each; FUZZ_SECONDS=600 for ten
-#   make adversaries  peers that mean harm, by the thousand: 99 of 100 pushes to a thousand others within 50 ms
+#   make adversaries   peers that mean harm, by the thousand: 99 of 100 pushes to a thousand others within 50 ms
 #   make autobahn      the Autobahn websocket test suite with all its messages; takes about six minutes
 #   make test-install  install the extension in each of its three ways, into a temporary directory
 #   make test-roots    build and test on a new Debian 12 (PHP 8.2) and a new Debian 13 (PHP 8.4); as root
@@ -21,7 +22,7 @@ CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test fuzz adversaries autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers build pecl check clean
+.PHONY: demo test deny fuzz adversaries autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers build pecl check clean
 
 demo: build
 	@scripts/demo
@@ -30,17 +31,23 @@ build:
 	@scripts/setup build
 	$(CARGO) build --release --locked -p gateway-server -p gateway-php
 
-# What the last three install is for steps that are skipped without it.
+# What the last four install is for steps that are skipped without it.
 test:
 	@scripts/setup test
 	@scripts/setup autobahn || true
+	@scripts/setup deny || true
 	@scripts/setup pecl || true
 	@scripts/setup roots || true
 	@scripts/test
 
-# A failure prints the FUZZ_SEED that repeats it.
+deny:
+	@scripts/setup deny || true
+	@scripts/deny
+
+# A failure prints the FUZZ_SEED that repeats it. What was found once belongs into tests/corpus/.
 fuzz:
-	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked -p gateway-tests --test fuzz_wire --test fuzz_clients -- --nocapture
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked -p gateway-tests \
+		--test fuzz_wire --test fuzz_clients --test fuzz_settings --test fuzz_register_port -- --nocapture
 
 adversaries:
 	$(CARGO) build --release --locked -p gateway-server

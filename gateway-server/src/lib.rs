@@ -7,7 +7,9 @@
 pub mod backend;
 pub mod client;
 pub mod listener;
+mod live;
 pub mod ops;
+mod parts;
 pub mod server;
 pub mod shard;
 pub mod tls;

@@ -24,9 +24,11 @@ fn start() -> anyhow::Result<()> {
             println!("{}: nothing is wrong", file.display());
             Ok(())
         }
-        config::Action::Run(settings) => {
-            logs::start(&settings)?;
-            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(server::run(*settings))
+        config::Action::Run(source) => {
+            let settings = source.settings()?;
+            let logs = logs::start(&settings)?;
+            let server = server::run(settings, *source, logs);
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(server)
         }
     }
 }

@@ -1,13 +1,12 @@
 //! The whole server: what listens, what serves, how it stops.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
-use gateway_wire::token::TokenKey;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
@@ -15,32 +14,36 @@ use crate::backend::bridge::Bridge;
 use crate::backend::gatewayworker::GatewayWorker;
 use crate::backend::workers::{Mode, Router, Sinks};
 use crate::backend::{self, Backend, Logins, Port};
-use crate::client::websocket::Kind;
-use crate::listener::{self, Admission, Gate, Rules, TrustedProxies};
-use crate::ops::config::{EventHandlers, MessageType, Settings};
+use crate::listener::{self, Gate};
+use crate::live::Live;
+use crate::ops::config::{EventHandlers, Settings, Source};
+use crate::ops::logs::Logs;
+use crate::ops::reload::Reloads;
 use crate::ops::stop::{self, StopSignals};
 use crate::ops::{descriptors, memory, offence};
-use crate::shard::{self, Bounds, Door, Heartbeat, Hub, Proofs, Rate};
-use crate::tls::{self, Certificate};
+use crate::parts::{self, Parts};
+use crate::shard::{Hub, Proofs};
+use crate::tls::{self, Certificates};
 
 /// How long a stop waits for workers to be told that their clients have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Runs until SIGTERM or SIGINT, and then until the clients have gone.
-pub async fn run(settings: Settings) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Result<()> {
     descriptors::raise_limit();
     // Before anything listens: a signal from now on is a wish to stop.
     let mut stop_signals = StopSignals::new()?;
+    let settings = Arc::new(settings);
+    let mut reloads = Reloads::new(source, Arc::clone(&settings))?;
 
     let mut doors = Vec::new();
     for listener in &settings.listeners {
         doors.push(listener::bind_tcp(listener.address, settings.reuse_port, listener.protocol.name())?);
     }
-    let certificates = certificates(&settings)?;
-    let used = distinct(&certificates);
-    let mut tasks = JoinSet::new();
-    if !used.is_empty() {
-        tasks.spawn(tls::watch(used, signal(SignalKind::hangup())?));
+    let certificates = Certificates::load(settings.listeners.iter().map(|listener| listener.tls.as_ref()))?;
+    let mut watches = JoinSet::new();
+    if !certificates.is_empty() {
+        watches.spawn(tls::watch(certificates.all(), signal(SignalKind::hangup())?));
     }
     let mut ports = Vec::new();
     for address in &settings.register {
@@ -50,74 +53,63 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         ports.push(Port::unix(path)?);
     }
 
-    let kind = match settings.message_type {
-        MessageType::Text => Kind::Text,
-        MessageType::Binary => Kind::Binary,
-    };
     let node = settings.node.unwrap_or_else(|| node_address(&ports));
+    let parts = Parts::new(&settings, &doors, node, Proofs::new(random()?), certificates)?;
     let mode = match settings.events {
         EventHandlers::BuiltIn => Mode::BuiltIn,
         EventHandlers::Workers => Mode::Workers,
         EventHandlers::Auto => Mode::Auto,
     };
     let workers = Arc::new(Router::new(mode, settings.worker_buffer_bytes));
-    let hub = Arc::new(start_shards(&settings, &doors, node, kind, Sinks(Arc::clone(&workers)))?);
+    let hub = Arc::new(start_shards(&settings, &parts, Sinks(Arc::clone(&workers)))?);
     let instance = u64::from_ne_bytes(random()?);
     let logins = Arc::new(Logins::new(settings.secret_key.clone()));
-    let bridge =
-        Bridge::new(Arc::clone(&hub), Arc::clone(&logins), instance, node, kind, settings.max_session_bytes);
+    let bridge = Bridge::new(
+        Arc::clone(&hub),
+        Arc::clone(&logins),
+        instance,
+        node,
+        parts::message_kind(&settings),
+        settings.max_session_bytes,
+    );
     announce(&settings, &doors, &ports)?;
 
-    let admission = Arc::new(Admission::new(settings.max_connections, settings.max_connections_per_address));
-    let trusted_proxies = Arc::new(TrustedProxies::new(settings.trusted_proxies.clone()));
-    let gate = Arc::new(gate(&settings));
+    let gate = parts::gate(&settings, &Gate::open());
     let mut client_listeners = JoinSet::new();
+    let mut listeners = Vec::new();
     for (number, socket) in doors.into_iter().enumerate() {
-        let listener = &settings.listeners[number];
-        let settings = listener::Settings {
-            protocol: listener.protocol,
-            // Their number is bounded where settings are checked.
-            door: number as u8,
-            certificate: certificates[number].clone(),
-            handshake_timeout: settings.handshake_timeout,
-            max_handshakes: settings.max_handshakes,
-            deflate: settings.deflate,
-            rules: Rules {
-                origins: listener.origins.clone(),
-                paths: listener.paths.clone(),
-                hosts: listener.hosts.clone(),
-                max_request_bytes: settings.max_request_bytes,
-            },
-            gate: Arc::clone(&gate),
-            handshakes_per_second: settings.handshakes_per_second,
-            admission: Arc::clone(&admission),
-            proxy_protocol: listener.proxy_protocol,
-            trusted_proxies: Arc::clone(&trusted_proxies),
-        };
-        client_listeners.spawn(listener::serve(socket, Arc::clone(&hub), settings));
+        let (sender, receiver) = watch::channel(parts.listener(&settings, number, &gate));
+        listeners.push(sender);
+        client_listeners.spawn(listener::serve(socket, Arc::clone(&hub), receiver));
     }
     let gatewayworker = GatewayWorker::new(logins, node);
     let backend = Arc::new(Backend { bridge, gatewayworker, workers: Arc::clone(&workers) });
+    let register_ports = watch::Sender::new(parts.register_port(&settings));
     let mut php_listeners = JoinSet::new();
-    let places = Arc::new(Semaphore::new(settings.max_register_connections));
     for port in ports {
-        let settings = backend::Settings {
-            handshake_timeout: settings.handshake_timeout,
-            max_connections: settings.max_register_connections,
-            places: Arc::clone(&places),
-        };
-        php_listeners.spawn(backend::serve(port, Arc::clone(&backend), settings));
+        php_listeners.spawn(backend::serve(port, Arc::clone(&backend), register_ports.subscribe()));
     }
+    let live = Live {
+        logs,
+        hub: Arc::clone(&hub),
+        parts,
+        gate: Mutex::new(gate),
+        listeners,
+        backend,
+        register_ports,
+    };
 
     tokio::select! {
         () = memory::watch(&hub) => warn!("the shards have ended: stopping"),
+        () = reloads.serve(async |settings| live.apply(settings).await) => {}
         signal = stop_signals.next() => info!("{signal}: stopping"),
         Some(ended) = client_listeners.join_next() => warn!(?ended, "a listener ended: stopping"),
-        Some(ended) = tasks.join_next() => warn!(?ended, "the certificates are not watched any more: stopping"),
+        Some(ended) = watches.join_next() => warn!(?ended, "the certificates are not watched any more: stopping"),
         Some(ended) = php_listeners.join_next() => warn!(?ended, "a register port ended: stopping"),
     }
     // Nobody new comes in. PHP is served for as long as there are clients.
     client_listeners.shutdown().await;
+    let settings = reloads.settings();
     stop::drain(&hub, &mut stop_signals, settings.drain_seconds, settings.stop_timeout).await?;
     php_listeners.shutdown().await;
     if tokio::time::timeout(LAST_EVENTS, workers.emptied()).await.is_err() {
@@ -130,82 +122,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Of each listener that has one. Those with the same files share it.
-fn certificates(settings: &Settings) -> anyhow::Result<Vec<Option<Arc<Certificate>>>> {
-    let mut certificates: Vec<Option<Arc<Certificate>>> = Vec::new();
-    for listener in &settings.listeners {
-        let known = certificates.iter().flatten().find(|one| listener.tls.as_ref() == Some(one.files()));
-        certificates.push(match (known, &listener.tls) {
-            (Some(known), _) => Some(Arc::clone(known)),
-            (None, Some(files)) => Some(Arc::new(Certificate::load(files.clone())?)),
-            (None, None) => None,
-        });
-    }
-    Ok(certificates)
-}
-
-fn distinct(certificates: &[Option<Arc<Certificate>>]) -> Arc<[Arc<Certificate>]> {
-    let mut distinct: Vec<Arc<Certificate>> = Vec::new();
-    for certificate in certificates.iter().flatten() {
-        if !distinct.iter().any(|one| Arc::ptr_eq(one, certificate)) {
-            distinct.push(Arc::clone(certificate));
-        }
-    }
-    distinct.into()
-}
-
-fn gate(settings: &Settings) -> Gate {
-    let key = match (settings.token_key.as_bytes(), settings.secret_key.as_bytes()) {
-        ([], []) => None,
-        ([], secret) => Some(TokenKey::derived(secret)),
-        (key, _) => Some(TokenKey::new(key)),
-    };
-    Gate::new(key, settings.require_token, settings.max_groups_per_client, settings.max_session_bytes)
-}
-
-fn start_shards(
-    settings: &Settings,
-    sockets: &[TcpListener],
-    node: SocketAddrV4,
-    kind: Kind,
-    sinks: Sinks,
-) -> anyhow::Result<Hub> {
-    let shards = match settings.shards {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        shards => shards,
-    };
-    let mut doors = Vec::new();
-    for (listener, socket) in settings.listeners.iter().zip(sockets) {
-        doors.push(Door {
-            port: socket.local_addr()?.port(),
-            max_message: listener.max_message,
-            outbox_bytes: listener.outbox_bytes,
-            heartbeat: Heartbeat {
-                interval: listener.ping_interval,
-                not_response_limit: listener.ping_not_response_limit,
-                data: listener.ping_data.clone().into_bytes(),
-            },
-            rate: Rate { messages: listener.messages_per_second, bytes: listener.bytes_per_second },
-        });
-    }
-    let longest = settings.listeners.iter().map(|listener| listener.max_message).max().unwrap_or(0);
-    let shard_settings = shard::Settings {
-        node,
-        proofs: Proofs::new(random()?),
-        message_kind: kind,
-        doors: doors.into(),
-        close_timeout: settings.close_timeout,
-        bounds: Bounds {
-            groups: match settings.max_groups_per_client {
-                0 => usize::MAX,
-                groups => groups,
-            },
-            session: settings.max_session_bytes,
-            // One client alone may always send what it is allowed to.
-            unfinished: (settings.max_unfinished_bytes / shards).max(4 * longest),
-        },
-    };
-    Hub::start(shards, random()?, &shard_settings, Box::new(sinks)).context("cannot start the shards")
+fn start_shards(settings: &Settings, parts: &Parts, sinks: Sinks) -> anyhow::Result<Hub> {
+    Hub::start(parts.shards, random()?, &parts.shard(settings), Box::new(sinks))
+        .context("cannot start the shards")
 }
 
 /// The first register address that other machines could use, or loopback.

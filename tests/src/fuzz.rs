@@ -5,7 +5,10 @@
 //! seed each time; `FUZZ_SEED` runs the one input of a failure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::root;
 
 /// Inputs that ordinary tests try for each target.
 const CASES: u64 = 20_000;
@@ -14,16 +17,26 @@ const ORDINARY: Duration = Duration::from_secs(5);
 /// Longest input.
 const MAX_INPUT: usize = 16 << 10;
 
-/// Runs `check`, which panics where something is wrong, on inputs made from `corpus`.
+/// Runs `check`, which panics where something is wrong, on inputs made from `corpus` and from the files of
+/// `tests/corpus/` for this target.
 pub fn fuzz(target: &str, corpus: &[Vec<u8>], check: impl Fn(&[u8], &mut Rng)) {
+    let directory = root().join("tests/corpus").join(target.to_lowercase().replace(' ', "-"));
+    let corpus = &match seeds(&directory) {
+        Ok(seeds) => [corpus, &seeds].concat(),
+        Err(error) => panic!("{}, where the seeds of {target} belong: {error}", directory.display()),
+    };
     let run = |seed: u64| {
         let mut rng = Rng::new(seed);
         let input = rng.mutate(corpus);
         if catch_unwind(AssertUnwindSafe(|| check(&input, &mut rng))).is_err() {
-            panic!("{target} fails with FUZZ_SEED={seed} on the input b\"{}\"", input.escape_ascii());
+            let directory = directory.display();
+            panic!(
+                "{target} fails with FUZZ_SEED={seed}, and so it would with a file in {directory} that holds b\"{}\"",
+                input.escape_ascii()
+            );
         }
     };
-    // What the corpus holds is right as it is.
+    // As it is, what was found once too.
     for input in corpus {
         check(input, &mut Rng::new(0));
     }
@@ -41,6 +54,14 @@ pub fn fuzz(target: &str, corpus: &[Vec<u8>], check: impl Fn(&[u8], &mut Rng)) {
         tried += 1;
     }
     println!("{target}: {tried} inputs from seed {first}");
+}
+
+/// What files hold, in the order of their names, which a seed depends on.
+fn seeds(directory: &Path) -> std::io::Result<Vec<Vec<u8>>> {
+    let mut files =
+        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    files.sort();
+    files.iter().map(std::fs::read).collect()
 }
 
 fn variable(name: &str) -> Option<u64> {

@@ -3,50 +3,19 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use gateway_tests::{Rng, fuzz};
-use gateway_wire::bridge::{self, Call, Login, Order, Producer, Query, Reply, Request, frame};
+use gateway_tests::{Rng, fuzz, packets, requests};
+use gateway_wire::ClientId;
+use gateway_wire::bridge::{self, Login, Producer, Reply, Request, Said, Told, frame};
 use gateway_wire::gatewayworker::{
-    Command, Event, EventKind, MAX_LINE, MAX_PACKET, Origin, Packet, RegisterLine, flag, line_length,
-    packet_length, reply,
+    Command, Event, MAX_LINE, MAX_PACKET, Packet, RegisterLine, line_length, packet_length, reply,
 };
 use gateway_wire::php_serialize::{Key, Value, Writer, check_array, replace_recursive};
 use gateway_wire::token::{Claims, TokenKey};
-use gateway_wire::{ClientId, bridge::Names};
-use serde_bytes::Bytes;
 
 const NODE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238);
 
 fn client() -> ClientId {
     ClientId::new(NODE, 0xdead_beef)
-}
-
-fn requests() -> anyhow::Result<Vec<Vec<u8>>> {
-    let text = Bytes::new(b"\xff\x00 any bytes");
-    let names: Names = [text, Bytes::new(b"7")].into_iter().collect();
-    let calls = vec![
-        Call::Order(Order::SendToAll { message: text, only: None, except: vec![client()], raw: false }),
-        Call::Order(Order::SendToAll {
-            message: text,
-            only: Some(vec![client()]),
-            except: vec![],
-            raw: true,
-        }),
-        Call::Order(Order::SendToUids { uids: names.clone(), message: text, raw: false }),
-        Call::Order(Order::SendToGroups { groups: names, message: text, except: vec![], raw: true }),
-        Call::Order(Order::Close { client: client(), last: Some(text) }),
-        Call::Order(Order::BindUid { client: client(), uid: text }),
-        Call::Order(Order::UpdateSession { client: client(), changes: text }),
-        Call::Query(Query::IsOnline { client: client() }),
-        Call::Query(Query::AreUidsOnline { uids: vec![text, text] }),
-        Call::Query(Query::Sessions { groups: Some(vec![text]) }),
-        Call::Query(Query::Groups {}),
-    ];
-    let encode = |(seq, call)| {
-        let mut bytes = Vec::new();
-        Request { seq, call }.encode(&mut bytes)?;
-        Ok(bytes)
-    };
-    (1..).zip(calls).map(encode).collect()
 }
 
 /// Without the header of its frame.
@@ -56,7 +25,7 @@ fn contents(frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 
 #[test]
 fn bridge_frames() -> anyhow::Result<()> {
-    fuzz("bridge frames", &requests()?, |input, rng| {
+    fuzz("bridge frames", &requests(client())?, |input, rng| {
         let limit = rng.below(200);
         let Ok(whole) = frame::whole_length(input, limit) else {
             frame::content_length(input, limit).unwrap_err();
@@ -75,7 +44,7 @@ fn bridge_frames() -> anyhow::Result<()> {
 
 #[test]
 fn bridge_calls() -> anyhow::Result<()> {
-    fuzz("bridge calls", &contents(requests()?), |input, _| {
+    fuzz("bridge calls", &contents(requests(client())?), |input, _| {
         let mut bytes = Vec::new();
         let Ok(request) = Request::decode(input) else { return };
         request.encode(&mut bytes).unwrap();
@@ -122,50 +91,77 @@ fn bridge_replies_and_logins() {
     });
 }
 
-fn packets() -> anyhow::Result<Vec<Vec<u8>>> {
-    let commands = vec![
-        Command::WorkerConnect { worker_key: "w:0".to_owned(), secret_key: "s".to_owned() },
-        Command::ClientConnect { secret_key: String::new() },
-        Command::Ping,
-        Command::SendToOne { connection: 7, message: b"hello", raw: false },
-        Command::SendToAll { message: b"hello", only: Some(vec![1, 2]), except: vec![], raw: true },
-        Command::SendToAll { message: b"hello", only: None, except: vec![3], raw: false },
-        Command::SendToUids { uids: vec!["a".to_owned(), "7".to_owned()], message: b"hello", raw: false },
-        Command::SendToGroups { groups: vec!["g".to_owned()], message: b"x", except: vec![9], raw: false },
-        Command::Kick { connection: 7, last: Some(b"bye") },
-        Command::BindUid { connection: 7, uid: b"alice" },
-        Command::SetSession { connection: 7, session: b"a:0:{}" },
-        Command::GetSessions,
-        Command::GetGroups,
-    ];
-    let mut packets = Vec::new();
-    for command in commands {
-        let mut bytes = Vec::new();
-        command.encode(&mut bytes)?;
-        packets.push(bytes);
+/// The first that PHP says, from the preface on.
+#[test]
+fn bridge_openings() -> anyhow::Result<()> {
+    const NONCE: [u8; 32] = [7; 32];
+    let mut good = Vec::new();
+    for (role, secret) in [(Login::PHP, &b"secret"[..]), (Login::WORKER, b"secret"), (Login::PHP, b"wrong")] {
+        let mut opening = bridge::PREFACE.to_vec();
+        Login::new(role, Producer([9; 16]), secret, &NONCE).encode(&mut opening)?;
+        good.push(opening);
     }
-    let select = br#"{"fields":["session","uid","groups"],"where":{"groups":["g"],"connection_id":{"1":1}}}"#;
-    // 25: SELECT.
-    let select = Packet { extension: select, flags: flag::SCALAR, ..Packet::new(25) };
-    let mut bytes = Vec::new();
-    select.encode(&mut bytes)?;
-    packets.push(bytes);
-    let origin = Origin {
-        node: NODE,
-        connection: 7,
-        client: SocketAddrV4::new(Ipv4Addr::new(10, 1, 2, 3), 50_000),
-        gateway_port: 8282,
+    let open = |input: &[u8]| {
+        let (preface, rest) = input.split_first_chunk::<4>()?;
+        bridge::check_preface(*preface).ok()?;
+        let length = frame::content_length(rest, frame::MAX_LOGIN).ok()??;
+        assert!(length <= frame::MAX_LOGIN);
+        Login::decode(&rest[frame::HEADER..][..length]).ok()
     };
-    let mut bytes = Vec::new();
-    let event = Event { kind: EventKind::Message, origin, session: b"a:0:{}", body: b"hi" };
-    event.encode(&mut bytes)?;
-    packets.push(bytes);
-    Ok(packets)
+    let proven: Vec<_> = good[..2].iter().filter_map(|opening| open(opening)).collect();
+    assert_eq!(proven.len(), 2);
+    fuzz("bridge openings", &good, |input, _| {
+        let Some(login) = open(input) else { return };
+        // Nobody who does not know the secret makes a proof.
+        assert_eq!(login.knows(b"secret", &NONCE), proven.contains(&login));
+    });
+    Ok(())
+}
+
+#[test]
+fn bridge_workers() -> anyhow::Result<()> {
+    let event = bridge::Event {
+        number: u64::MAX,
+        kind: bridge::EventKind::Message,
+        client: client(),
+        remote_address: "2001:db8::1",
+        remote_port: 50_000,
+        gateway_port: 8282,
+        session: b"a:0:{}",
+        body: b"\xff any bytes",
+    };
+    let mut corpus = Vec::new();
+    for told in [Told::Event(event), Told::Tally { is_read: true }, Told::End] {
+        let mut bytes = Vec::new();
+        told.encode(&mut bytes)?;
+        corpus.push(bytes);
+    }
+    let progress = Said::Progress { taken: 8, done: 7 };
+    for said in [Said::Join { name: "chat:0" }, progress, Said::Tally { name: "t" }, Said::Leave] {
+        let mut bytes = Vec::new();
+        said.encode(&mut bytes)?;
+        corpus.push(bytes);
+    }
+    fuzz("bridge workers", &contents(corpus), |input, _| {
+        if let Ok(told) = Told::decode(input) {
+            let mut bytes = Vec::new();
+            told.encode(&mut bytes).unwrap();
+            assert_eq!(Told::decode(&bytes[frame::HEADER..]).unwrap(), told);
+        }
+        if let Ok(said) = Said::decode(input) {
+            let mut bytes = Vec::new();
+            // A name may be longer than what may be sent.
+            if said.encode(&mut bytes).is_ok() {
+                assert_eq!(Said::decode(&bytes[frame::HEADER..]).unwrap(), said);
+            }
+        }
+    });
+    Ok(())
 }
 
 #[test]
 fn gatewayworker_packets() -> anyhow::Result<()> {
-    fuzz("GatewayWorker packets", &packets()?, |input, rng| {
+    fuzz("GatewayWorker packets", &packets(7)?, |input, rng| {
         let length = match packet_length(input, MAX_PACKET) {
             Ok(Some(length)) => length,
             Ok(None) => return,

@@ -12,7 +12,7 @@ use gateway_wire::bridge::PREFACE_FIRST_BYTE;
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::{Backend, bridge, gatewayworker};
 use crate::listener::{bind_tcp, pause_after_failed_accept};
@@ -69,16 +69,17 @@ impl Drop for SocketFile {
     }
 }
 
-/// Accepts until the task is dropped.
-pub async fn serve(port: Port, backend: Arc<Backend>, settings: Settings) {
+/// Accepts until the task is dropped, by the newest settings.
+pub async fn serve(port: Port, backend: Arc<Backend>, settings: watch::Receiver<Settings>) {
+    let places = Arc::clone(&settings.borrow().places);
     loop {
-        if settings.places.available_permits() == 0 {
-            let most = settings.max_connections;
+        if places.available_permits() == 0 {
+            let most = settings.borrow().max_connections;
             let detail =
                 format!("there are {most} from PHP already, the most (max_register_connections); it waits");
             offence::report(Offence::RegisterFull, None, &detail);
         }
-        let Ok(place) = Arc::clone(&settings.places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let accepted = match &port {
             Port::Tcp(listener) => listener.accept().await.and_then(|(socket, peer)| {
                 socket.set_nodelay(true)?;
@@ -91,7 +92,7 @@ pub async fn serve(port: Port, backend: Arc<Backend>, settings: Settings) {
         match accepted {
             Ok((peer, socket)) => {
                 let backend = Arc::clone(&backend);
-                let timeout = settings.handshake_timeout;
+                let timeout = settings.borrow().handshake_timeout;
                 tokio::spawn(async move {
                     greet(socket, peer, &backend, timeout).await;
                     drop(place);

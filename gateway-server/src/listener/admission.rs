@@ -12,15 +12,15 @@ use super::refusal::Refusal;
 /// Of all listeners. Zero is no limit.
 #[derive(Debug, Default)]
 pub struct Admission {
-    most: usize,
-    most_per_address: usize,
+    most: AtomicUsize,
+    most_per_address: AtomicUsize,
     all: AtomicUsize,
     by_customer: Mutex<HashMap<Customer, usize>>,
 }
 
 /// A connection's share of the limits, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     admission: Arc<Admission>,
     customer: Option<Customer>,
 }
@@ -31,37 +31,69 @@ pub struct Customer(u128);
 
 impl Admission {
     pub fn new(most: usize, most_per_address: usize) -> Self {
-        Self { most, most_per_address, ..Self::default() }
+        Self { most: most.into(), most_per_address: most_per_address.into(), ..Self::default() }
+    }
+
+    /// Changes the limits. Those who are here stay; gives whether they are to be counted anew by [`Admission::recount`].
+    #[must_use]
+    pub fn set(&self, most: usize, most_per_address: usize) -> bool {
+        let was_counted = self.most.swap(most, Ordering::Relaxed) > 0;
+        let was_counted_by_address = self.most_per_address.swap(most_per_address, Ordering::Relaxed) > 0;
+        (was_counted, was_counted_by_address) != (most > 0, most_per_address > 0)
+    }
+
+    /// A new place, over the limits too, for one that is here. `None` when nothing is limited.
+    pub fn recount(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
+        let (mut place, _) = self.count()?;
+        if let Some(address) = address.filter(|_| self.most_per_address.load(Ordering::Relaxed) > 0) {
+            place.count_for(address, |_| Ok(())).ok()?;
+        }
+        Some(place)
     }
 
     /// A place among all; `None` when nothing is limited.
     pub(super) fn enter(self: &Arc<Self>) -> Result<Option<Place>, Refusal> {
-        if self.most == 0 && self.most_per_address == 0 {
-            return Ok(None);
+        let Some((place, others)) = self.count() else { return Ok(None) };
+        let most = self.most.load(Ordering::Relaxed);
+        if most > 0 && others >= most { Err(Refusal::full(most)) } else { Ok(Some(place)) }
+    }
+
+    /// A place, which counts at once, so that no two take the last one, and how many others there are.
+    fn count(self: &Arc<Self>) -> Option<(Place, usize)> {
+        let limits = [&self.most, &self.most_per_address];
+        if limits.iter().all(|limit| limit.load(Ordering::Relaxed) == 0) {
+            return None;
         }
-        // Counts itself at once, so that no two take the last place.
-        let place = Place { admission: Arc::clone(self), customer: None };
-        if self.all.fetch_add(1, Ordering::Relaxed) >= self.most && self.most > 0 {
-            return Err(Refusal::full(self.most));
-        }
-        Ok(Some(place))
+        let others = self.all.fetch_add(1, Ordering::Relaxed);
+        Some((Place { admission: Arc::clone(self), customer: None }, others))
     }
 }
 
 impl Place {
     /// Takes a place among those of an address as well.
     pub(super) fn come_from(&mut self, address: IpAddr) -> Result<(), Refusal> {
-        let most = self.admission.most_per_address;
+        let most = self.admission.most_per_address.load(Ordering::Relaxed);
         if most == 0 || self.customer.is_some() {
             return Ok(());
         }
+        self.count_for(
+            address,
+            |others| {
+                if others >= most { Err(Refusal::full_for_address(most)) } else { Ok(()) }
+            },
+        )
+    }
+
+    fn count_for(
+        &mut self,
+        address: IpAddr,
+        check: impl FnOnce(usize) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         let customer = Customer::of(address);
         let mut by_customer = self.admission.by_customer.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_customer.entry(customer).or_default();
-        if *count >= most {
-            return Err(Refusal::full_for_address(most));
-        }
-        *count += 1;
+        let others = by_customer.get(&customer).copied().unwrap_or_default();
+        check(others)?;
+        by_customer.insert(customer, others + 1);
         self.customer = Some(customer);
         Ok(())
     }
@@ -160,6 +192,23 @@ mod tests {
         drop((two, three, four));
         assert_eq!(admission.all.load(Ordering::Relaxed), 0);
         assert!(admission.by_customer.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn those_who_came_before_a_limit_are_counted() {
+        let admission = Arc::new(Admission::new(0, 0));
+        assert!(enter(&admission, "192.0.2.1").is_none());
+        assert!(!admission.set(0, 0) && admission.set(0, 2));
+        let address = Some("192.0.2.1".parse().unwrap());
+        let early: Vec<_> = (0..3).map(|_| admission.recount(address).unwrap()).collect();
+        assert!(enter(&admission, "192.0.2.1").is_none());
+        // Counted anew, each gives its old place back.
+        assert!(!admission.set(0, 3) && admission.set(3, 3));
+        let early: Vec<_> = early.into_iter().map(|_| admission.recount(address).unwrap()).collect();
+        assert!(admission.enter().is_err());
+        drop(early);
+        assert_eq!(admission.all.load(Ordering::Relaxed), 0);
+        assert!(enter(&admission, "192.0.2.1").is_some());
     }
 
     #[test]

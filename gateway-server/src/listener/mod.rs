@@ -15,27 +15,28 @@ mod trusted;
 mod used;
 
 pub use accept::{bind_tcp, pause_after_failed_accept};
-pub use admission::{Admission, Customer};
+pub use admission::{Admission, Customer, Place};
 pub use handshake::shake;
 pub use refusal::Refusal;
 pub use rules::{MAX_REQUEST, Rules};
 pub use token::Gate;
 pub use trusted::{Network, TrustedProxies};
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::debug;
 
 use crate::client::{Form, Protocol};
 use crate::ops::offence::{self, Offence};
 use crate::shard::{Handshake, Hub, Identity, Newcomer};
 use crate::tls::Certificate;
-use admission::{Pace, Place};
+use admission::Pace;
 use caller::Caller;
 use stream::Stream;
 
@@ -71,16 +72,27 @@ pub struct Established {
     pub identity: Option<Box<Identity>>,
 }
 
-/// Accepts until the task is dropped.
-pub async fn serve(listener: TcpListener, hub: Arc<Hub>, settings: Settings) {
-    let places = Arc::new(Semaphore::new(settings.max_handshakes));
+/// Accepts until the task is dropped, by the newest settings.
+pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Receiver<Arc<Settings>>) {
+    let mut settings = Arc::clone(&newest.borrow_and_update());
+    let mut places = Arc::new(Semaphore::new(settings.max_handshakes));
     let mut pace = Pace::new(settings.handshakes_per_second);
     loop {
-        // A place first: a connection that cannot be served yet stays in the kernel's queue.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        pace.next().await;
-        let socket = match listener.accept().await {
-            Ok((socket, _)) => socket,
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &places, &mut pace) => accepted,
+            Ok(()) = newest.changed() => {
+                let old = std::mem::replace(&mut settings, Arc::clone(&newest.borrow_and_update()));
+                if settings.max_handshakes != old.max_handshakes {
+                    places = Arc::new(Semaphore::new(settings.max_handshakes));
+                }
+                if settings.handshakes_per_second != old.handshakes_per_second {
+                    pace = Pace::new(settings.handshakes_per_second);
+                }
+                continue;
+            }
+        };
+        let (place, socket) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 pause_after_failed_accept(&error).await;
                 continue;
@@ -88,12 +100,26 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, settings: Settings) {
         };
         pace.count();
         let hub = Arc::clone(&hub);
-        let settings = settings.clone();
+        // Those that came just now, too.
+        let settings = Arc::clone(&newest.borrow());
         tokio::spawn(async move {
             establish(socket, &hub, &settings).await;
             drop(place);
         });
     }
+}
+
+/// A connection and its place among the handshakes. A place first: a connection that cannot be served yet stays in the
+/// kernel's queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    pace: &mut Pace,
+) -> io::Result<(OwnedSemaphorePermit, TcpStream)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    pace.next().await;
+    let (socket, _) = listener.accept().await?;
+    Ok((place, socket))
 }
 
 async fn establish(socket: TcpStream, hub: &Hub, settings: &Settings) {
@@ -115,6 +141,8 @@ async fn establish(socket: TcpStream, hub: &Hub, settings: &Settings) {
     let handed_over = prepare(&socket).and_then(|()| socket.into_std());
     match handed_over {
         Ok(socket) => {
+            // A limit may have come while it shook hands.
+            let place = place.or_else(|| settings.admission.recount(client.map(|client| client.ip())));
             let place = place.map(|place| -> Box<dyn Send> { Box::new(place) });
             let address = client.filter(|_| client != peer);
             let door = settings.door;
@@ -181,7 +209,7 @@ async fn refuse_early(socket: &mut TcpStream, settings: &Settings, refusal: Refu
 /// refuses waits in the outbox, which is bounded by a setting.
 const UNSENT: u32 = 128 << 10;
 
-fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+fn prepare(socket: &TcpStream) -> io::Result<()> {
     // A push is one small write that must not wait for more.
     socket.set_nodelay(true)?;
     SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)

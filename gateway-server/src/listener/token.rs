@@ -1,5 +1,6 @@
 //! Who a client is by its connect token, which it brings in the query or as a websocket subprotocol.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gateway_wire::token::{Claims, TokenError, TokenKey};
@@ -22,7 +23,7 @@ pub struct Gate {
     is_required: bool,
     max_groups: usize,
     max_session: usize,
-    used: Used,
+    used: Arc<Used>,
 }
 
 /// What a request says of who it is from.
@@ -32,13 +33,20 @@ pub(super) struct Introduction {
 }
 
 impl Gate {
-    pub fn new(key: Option<TokenKey>, is_required: bool, max_groups: usize, max_session: usize) -> Self {
-        Self { key, is_required, max_groups, max_session, used: Used::default() }
-    }
-
     /// Without a key, where nobody needs a token.
     pub fn open() -> Self {
-        Self::new(None, false, 0, 0)
+        Self { key: None, is_required: false, max_groups: 0, max_session: 0, used: Arc::default() }
+    }
+
+    /// One with other settings, which knows what tokens have been used.
+    pub fn with(
+        &self,
+        key: Option<TokenKey>,
+        is_required: bool,
+        max_groups: usize,
+        max_session: usize,
+    ) -> Self {
+        Self { key, is_required, max_groups, max_session, used: Arc::clone(&self.used) }
     }
 
     pub(super) fn introduce(&self, request: &Request) -> Result<Introduction, Refusal> {

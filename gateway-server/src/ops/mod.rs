@@ -5,4 +5,5 @@ pub mod descriptors;
 pub mod logs;
 pub mod memory;
 pub mod offence;
+pub mod reload;
 pub mod stop;

@@ -8,12 +8,12 @@ use rustls::ServerConnection;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
-use super::Name;
 use super::clients::Clients;
 use super::events::Handshake;
 use super::identity::Identity;
 use super::members::TooManyGroups;
 use super::session::SessionError;
+use super::{Name, Settings};
 use crate::client::{Encoded, Form};
 
 /// An established connection.
@@ -33,6 +33,9 @@ pub struct Newcomer {
     /// Dropped when the connection is, for those who count them.
     pub place: Option<Box<dyn Send>>,
 }
+
+/// Makes a new [`Newcomer::place`] for a connection from an address.
+pub type PlaceOf = Arc<dyn Fn(Option<SocketAddr>) -> Option<Box<dyn Send>> + Send + Sync>;
 
 pub(super) enum Command {
     /// Take over a connection whose handshake is done.
@@ -67,6 +70,10 @@ pub(super) enum Command {
     Shrink,
     /// Whoever is told of events takes more of them.
     ReadOn,
+    /// Other settings, for the same doors.
+    Configure(Arc<Settings>),
+    /// Replace everybody's place.
+    Recount(PlaceOf),
     /// Close everybody, evenly `over` some time, then end the thread, at the latest `patience` later. The newest one counts.
     Stop {
         over: std::time::Duration,
@@ -143,7 +150,13 @@ impl Command {
                     newcomer.handshake.as_ref().map_or(0, |handshake| handshake.weight())
                         + newcomer.identity.as_ref().map_or(0, |identity| identity.weight())
                 }
-                Self::Destroy { .. } | Self::Ask(_) | Self::ReadOn | Self::Shrink | Self::Stop { .. } => 0,
+                Self::Destroy { .. }
+                | Self::Ask(_)
+                | Self::ReadOn
+                | Self::Shrink
+                | Self::Configure(_)
+                | Self::Recount(_)
+                | Self::Stop { .. } => 0,
             }
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::Settings;
 use super::clients::Clients;
-use super::command::{Audience, Change, Command, Except, Newcomer};
+use super::command::{Audience, Change, Command, Except, Newcomer, PlaceOf};
 use super::desk::Desk;
 use super::events::EventSinks;
 use super::inbox::Stopped;
@@ -313,6 +313,23 @@ impl Hub {
             // One that has ended has none.
             let _ = shard.send(Command::Shrink).await;
         }
+    }
+
+    /// Serves by other settings, which are for the same doors.
+    pub async fn configure(&self, settings: Settings) -> Result<(), Stopped> {
+        let settings = Arc::new(settings);
+        for shard in &self.shards {
+            shard.send(Command::Configure(Arc::clone(&settings))).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives each connection a new [`Newcomer::place`].
+    pub async fn recount(&self, place_of: PlaceOf) -> Result<(), Stopped> {
+        for shard in &self.shards {
+            shard.send(Command::Recount(Arc::clone(&place_of))).await?;
+        }
+        Ok(())
     }
 
     /// Tells every shard to close its clients, evenly `over` some time, and end: at the latest `patience` later. Until then

@@ -29,7 +29,7 @@ mod tls;
 mod turn;
 mod unfinished;
 
-pub use command::Newcomer;
+pub use command::{Newcomer, PlaceOf};
 pub use events::{BuiltIn, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use hub::{Hub, Name};

@@ -15,11 +15,10 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use smallvec::SmallVec;
 use socket2::SockRef;
 
-use super::clients::Clients;
-use super::command::{Audience, Command, Newcomer};
-use super::connection::{Connection, Phase, Waits};
-
 use super::Settings;
+use super::clients::Clients;
+use super::command::{Audience, Command, Newcomer, PlaceOf};
+use super::connection::{Connection, Phase, Waits};
 use super::desk::Desk;
 use super::drain::Drain;
 use super::events::{Client, EventSink, Welcome};
@@ -339,6 +338,8 @@ impl Shard {
             Command::Ask(question) => question(&self.clients),
             Command::Shrink => self.clients.shrink(),
             Command::ReadOn => self.resume(),
+            Command::Configure(settings) => self.configure(&settings),
+            Command::Recount(place_of) => self.recount(&place_of),
             Command::Stop { over, patience } => {
                 let online = self.clients.online().len();
                 self.drain = Some(Drain::new(online, over, patience, Instant::now()));
@@ -352,6 +353,33 @@ impl Shard {
         clients.each_of(to, |key, connection| {
             turn.link(key, &mut connection.pending, frames[connection.form as usize]);
         });
+    }
+
+    fn configure(&mut self, settings: &Settings) {
+        let now = Instant::now();
+        for (door, new) in settings.doors.iter().enumerate() {
+            if self.settings.doors[door].heartbeat == new.heartbeat {
+                continue;
+            }
+            self.rounds[door] = Rounds::new(&new.heartbeat, now);
+            // Nobody is given up for silence that was allowed.
+            for (_, connection) in &mut self.clients.connections {
+                if usize::from(connection.door) == door {
+                    connection.quiet = 0;
+                }
+            }
+        }
+        self.settings = settings.clone();
+    }
+
+    fn recount(&mut self, place_of: &PlaceOf) {
+        let Self { clients, settings, .. } = self;
+        for (key, connection) in &clients.connections {
+            match place_of(Client::of(connection, &settings.doors).peer()) {
+                Some(place) => drop(clients.places.insert(key, place)),
+                None => drop(clients.places.remove(&key)),
+            }
+        }
     }
 
     // ── Time ────────────────────────────────────────────────────────────────────────────────────────────────────────

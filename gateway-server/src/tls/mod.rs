@@ -1,9 +1,11 @@
 //! Certificates: read from files, used for those who come, read again when the files change.
 
 mod certificate;
+mod certificates;
 mod files;
 mod watch;
 
 pub use certificate::Certificate;
+pub use certificates::Certificates;
 pub use files::{Files, Problem};
 pub use watch::watch;

@@ -13,6 +13,7 @@ pub(super) use session::serve;
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::backend::Logins;
 use crate::client::websocket::Kind;
@@ -28,7 +29,7 @@ pub struct Bridge {
     node: SocketAddrV4,
     message_kind: Kind,
     /// Bytes of the longest session.
-    max_session: usize,
+    max_session: AtomicUsize,
     producers: Producers,
 }
 
@@ -41,7 +42,13 @@ impl Bridge {
         message_kind: Kind,
         max_session: usize,
     ) -> Self {
+        let max_session = max_session.into();
         Self { hub, logins, instance, node, message_kind, max_session, producers: Producers::default() }
+    }
+
+    /// For sessions that come from now on.
+    pub fn set_max_session(&self, max_session: usize) {
+        self.max_session.store(max_session, Ordering::Relaxed);
     }
 
     pub(super) fn hub(&self) -> &Hub {

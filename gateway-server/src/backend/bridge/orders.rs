@@ -1,5 +1,7 @@
 //! What each order does.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{MAX_NAME, Order, Str};
@@ -12,7 +14,7 @@ use crate::shard::{Name, SessionError, Stopped};
 impl Bridge {
     /// Carries out an order. The inner error is PHP's fault and is told to PHP; nothing has been done then.
     pub(in crate::backend) async fn obey(&self, order: &Order<'_>) -> Result<Result<(), String>, Stopped> {
-        if let Err(message) = check(order, self.max_session) {
+        if let Err(message) = check(order, self.max_session.load(Ordering::Relaxed)) {
             return Ok(Err(message));
         }
         let name = |name: Str| Name::from_slice(name);

@@ -1,6 +1,6 @@
 //! Which worker gets the next client.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
@@ -22,8 +22,8 @@ pub enum Mode {
 
 pub struct Router {
     mode: Mode,
-    /// Bytes that may wait for one worker.
-    limit: usize,
+    /// Bytes that may wait for one worker, as the workers know too.
+    limit: Arc<AtomicUsize>,
     /// Spares those who find nobody the lock.
     has_workers: AtomicBool,
     state: Mutex<State>,
@@ -38,7 +38,17 @@ struct State {
 
 impl Router {
     pub fn new(mode: Mode, limit: usize) -> Self {
-        Self { mode, limit, has_workers: AtomicBool::new(false), state: Mutex::default() }
+        Self {
+            mode,
+            limit: Arc::new(limit.into()),
+            has_workers: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Those who wait for room are not told.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     pub fn mode(&self) -> Mode {
@@ -84,7 +94,7 @@ impl Router {
     /// A process has come that handles events. It takes the place of one of the same name, and of one that went and left
     /// nobody.
     pub fn join(&self, name: String) -> Arc<Worker> {
-        let worker = Arc::new(Worker::new(name, self.limit));
+        let worker = Arc::new(Worker::new(name, Arc::clone(&self.limit)));
         let mut state = self.state();
         if let Some(at) = state.workers.iter().position(|other| other.name == worker.name) {
             warn!(

@@ -1,7 +1,7 @@
 //! One process that handles events, and what waits for it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -15,7 +15,7 @@ pub struct Worker {
     pub(super) clients: AtomicUsize,
     queue: Mutex<Queue>,
     /// Bytes that may wait.
-    limit: usize,
+    limit: Arc<AtomicUsize>,
     /// Something came in, or the worker's time is over.
     changed: Notify,
     /// Nothing waits any more.
@@ -60,7 +60,7 @@ pub struct Batch {
 }
 
 impl Worker {
-    pub(super) fn new(name: String, limit: usize) -> Self {
+    pub(super) fn new(name: String, limit: Arc<AtomicUsize>) -> Self {
         let queue = Queue { events: VecDeque::new(), bytes: 0, state: State::Serving, is_awaited: false };
         Self {
             name,
@@ -80,7 +80,9 @@ impl Worker {
         match &queue.state {
             State::Inherited(heir) => Place::At(Arc::clone(heir)),
             State::Gone => Place::Anywhere,
-            State::Serving | State::Orphaned if queue.bytes < self.limit => Place::Here,
+            State::Serving | State::Orphaned if queue.bytes < self.limit.load(Ordering::Relaxed) => {
+                Place::Here
+            }
             State::Serving | State::Orphaned => {
                 queue.is_awaited = true;
                 Place::Full
@@ -139,7 +141,7 @@ impl Worker {
         let mut queue = self.queue();
         queue.bytes = queue.bytes.saturating_sub(batch.bytes);
         let is_empty = queue.bytes == 0;
-        let has_room = queue.bytes <= self.limit / 2;
+        let has_room = queue.bytes <= self.limit.load(Ordering::Relaxed) / 2;
         let is_awaited = has_room && std::mem::take(&mut queue.is_awaited);
         drop(queue);
         if is_empty {

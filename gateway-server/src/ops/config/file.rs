@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Context as _;
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::listener::ListenerLayer;
 use super::settings::{Invalid, Layer};
@@ -31,12 +32,31 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Layer> {
 
 /// Says all that is wrong with a file, its values included.
 pub fn check(path: &Path) -> anyhow::Result<()> {
-    let text = text(path)?;
-    let layer = parse(&text).map_err(|problems| in_file(path, &problems))?;
-    layer.settle().map(drop).map_err(|invalid| {
-        let problems: Vec<_> = invalid.iter().map(|invalid| locate(&text, invalid)).collect();
-        in_file(path, &problems)
-    })
+    let problems = problems(&text(path)?);
+    if problems.is_empty() { Ok(()) } else { Err(in_file(path, &problems)) }
+}
+
+/// All that is wrong with a file's text.
+pub fn problems(text: &str) -> Vec<Problem> {
+    match parse(text).map(Layer::settle) {
+        Err(problems) => problems,
+        Ok(Err(invalid)) => invalid.iter().map(|one| locate(text, one)).collect(),
+        Ok(Ok(_)) => Vec::new(),
+    }
+}
+
+/// Says what is wrong in settings that come in part from a file, and where, if the file is wrong by itself.
+pub(super) fn explain(path: &Path, invalid: &[Invalid]) -> anyhow::Error {
+    let text = text(path).unwrap_or_default();
+    let alone = parse(&text).ok().and_then(|layer| layer.settle().err()).unwrap_or_default();
+    let line = |invalid: &Invalid| {
+        if alone.contains(invalid) {
+            format!("{}:{}", path.display(), locate(&text, invalid))
+        } else {
+            invalid.to_string()
+        }
+    };
+    anyhow::anyhow!(invalid.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {
@@ -95,9 +115,13 @@ fn unknown_in(text: &str, table: &DeTable, known: &[&str], what: &str) -> Vec<Pr
 
 /// The tables `[[listener]]`.
 fn listeners<'a>(table: &'a DeTable<'a>) -> impl Iterator<Item = &'a DeTable<'a>> {
+    listener_values(table).filter_map(|one| one.get_ref().as_table())
+}
+
+/// What stands in their place, tables or not.
+fn listener_values<'a>(table: &'a DeTable<'a>) -> impl Iterator<Item = &'a Spanned<DeValue<'a>>> {
     let all = table.iter().find(|(key, _)| key.get_ref() == "listener").map(|(_, value)| value.get_ref());
-    let all = all.and_then(|all| all.as_array()).into_iter().flat_map(|all| all.iter());
-    all.filter_map(|one| one.get_ref().as_table())
+    all.and_then(|all| all.as_array()).into_iter().flat_map(|all| all.iter())
 }
 
 fn known_keys<T: for<'de> serde::Deserialize<'de>>() -> Vec<&'static str> {
@@ -141,12 +165,16 @@ fn locate(text: &str, invalid: &Invalid) -> Problem {
 
 fn key_of_value(text: &str, span: &Range<usize>) -> Option<String> {
     let table = DeTable::parse(text).ok()?;
-    let mut entries =
-        listeners(table.get_ref()).flat_map(|listener| listener.iter()).chain(table.get_ref().iter());
-    let (key, _) = entries.find(|(_, value)| {
-        let value = value.span();
-        value.start <= span.start && span.end <= value.end
-    })?;
+    let is_in = |value: Range<usize>| value.start <= span.start && span.end <= value.end;
+    let mut in_listeners = listeners(table.get_ref()).flat_map(|listener| listener.iter());
+    if let Some((key, _)) = in_listeners.find(|(_, value)| is_in(value.span())) {
+        return Some(key.get_ref().to_string());
+    }
+    // It lacks something.
+    if let Some(number) = listener_values(table.get_ref()).position(|value| is_in(value.span())) {
+        return Some(format!("listener {}", number + 1));
+    }
+    let (key, _) = table.get_ref().iter().find(|(_, value)| is_in(value.span()))?;
     Some(key.get_ref().to_string())
 }
 
@@ -159,17 +187,8 @@ fn problem(text: &str, span: Option<Range<usize>>, message: String) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     fn problems(text: &str) -> Vec<String> {
-        let problems = match parse(text) {
-            Err(problems) => problems,
-            Ok(layer) => layer
-                .settle()
-                .map_err(|invalid| invalid.iter().map(|one| locate(text, one)).collect())
-                .unwrap_err(),
-        };
-        problems.iter().map(ToString::to_string).collect()
+        super::problems(text).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -204,6 +223,8 @@ mod tests {
             problems(&format!("{listener}max_mesage = 1")),
             ["4:1: there is no setting of a listener max_mesage; did you mean max_message?"]
         );
+        let second = format!("{listener}[[listener]]\nprotocol = \"text\"\n");
+        assert_eq!(problems(&second), ["4:1: listener 2: missing field `address`"]);
         let smtp = problems("[[listener]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:1\"");
         assert!(smtp[0].starts_with("2:12: protocol: unknown variant `smtp`"), "{smtp:?}");
         assert!(problems("shards = ")[0].starts_with("1:"), "{:?}", problems("shards = "));

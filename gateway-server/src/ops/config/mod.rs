@@ -3,9 +3,11 @@
 mod cli;
 mod file;
 mod listener;
+mod live;
 mod settings;
 
-pub use cli::{Action, parse};
-pub use file::{Problem, check};
+pub use cli::{Action, Source, parse};
+pub use file::{Problem, check, problems};
 pub use listener::{Listener, ListenerLayer};
+pub use live::Change;
 pub use settings::{EventHandlers, Invalid, Layer, LogFormat, MessageType, Secret, Settings};

@@ -418,9 +418,17 @@ impl Layer {
             log_format: self.log_format.unwrap_or(LogFormat::Text),
         };
         checks.log_filter(&settings.log);
-        checks.register_is_guarded(&settings);
-        checks.tokens_can_be_required(&settings);
+        checks.together(&settings);
         if checks.invalid.is_empty() { Ok(settings) } else { Err(checks.invalid) }
+    }
+}
+
+impl Settings {
+    /// What no setting shows alone.
+    pub(super) fn check(&self) -> Result<(), Vec<Invalid>> {
+        let mut checks = Checks::default();
+        checks.together(self);
+        if checks.invalid.is_empty() { Ok(()) } else { Err(checks.invalid) }
     }
 }
 
@@ -488,6 +496,11 @@ impl Checks {
         }
     }
 
+    fn together(&mut self, settings: &Settings) {
+        self.register_is_guarded(settings);
+        self.tokens_can_be_required(settings);
+    }
+
     fn log_filter(&mut self, log: &str) {
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(log) {
             self.refuse("log", format!("{log:?} is not a level: {error}"));
@@ -534,6 +547,11 @@ impl Checks {
 impl Secret {
     pub fn from_environment(variable: &str) -> Option<Self> {
         std::env::var(variable).ok().map(Self)
+    }
+
+    #[cfg(test)]
+    pub(super) fn new(secret: &str) -> Self {
+        Self(secret.to_owned())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -584,7 +602,7 @@ mod tests {
     fn a_secret_opens_the_register_to_other_machines_and_is_never_printed() {
         let layer = Layer {
             register: Some(vec!["0.0.0.0:1238".parse().unwrap()]),
-            secret_key: Some(Secret("s3cr3t".to_owned())),
+            secret_key: Some(Secret::new("s3cr3t")),
             ..Layer::default()
         };
         assert!(!format!("{layer:?}{:?}", layer.clone().settle().unwrap()).contains("s3cr3t"));

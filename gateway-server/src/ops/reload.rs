@@ -1,0 +1,66 @@
+//! SIGHUP: the settings are read again, and those that can change do.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::config::{Change, Settings, Source};
+
+/// The settings that are served by, and where they came from.
+#[derive(Debug)]
+pub struct Reloads {
+    source: Source,
+    hangup: Signal,
+    settings: Arc<Settings>,
+}
+
+impl Reloads {
+    /// From now on SIGHUP no longer ends the process.
+    pub fn new(source: Source, settings: Arc<Settings>) -> io::Result<Self> {
+        Ok(Self { source, hangup: signal(SignalKind::hangup())?, settings })
+    }
+
+    /// The newest ones.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Gives settings to `apply` whenever they have been read again, changed or not: files that they name may have.
+    pub async fn serve(&mut self, apply: impl AsyncFn(&Settings)) {
+        while self.hangup.recv().await.is_some() {
+            let (source, settings) = (self.source.clone(), Arc::clone(&self.settings));
+            let read = tokio::task::spawn_blocking(move || read(&source, &settings));
+            match read.await.unwrap_or_else(|panic| Err(panic.into())) {
+                Ok(change) => {
+                    self.settings = Arc::new(change.settings);
+                    apply(&self.settings).await;
+                    say(&change.live, &change.fixed);
+                }
+                Err(wrong) => {
+                    format!("{wrong:#}").lines().for_each(|line| error!("{line}"));
+                    error!("SIGHUP: the settings stay as they were");
+                }
+            }
+        }
+        // No signal comes any more.
+        std::future::pending().await
+    }
+}
+
+fn read(source: &Source, settings: &Settings) -> anyhow::Result<Change> {
+    let new = source.settings()?;
+    settings.change(new).map_err(|invalid| source.explain(&invalid))
+}
+
+fn say(live: &[String], fixed: &[String]) {
+    if live.is_empty() {
+        info!("SIGHUP: settings read, none has changed that can");
+    } else {
+        info!("SIGHUP: settings read, changed: {}", live.join(", "));
+    }
+    if !fixed.is_empty() {
+        warn!("SIGHUP: changed in the file, but only by a restart: {}", fixed.join(", "));
+    }
+}

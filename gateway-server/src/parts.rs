@@ -1,0 +1,150 @@
+//! What each part of the server takes from the settings.
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+use gateway_wire::token::TokenKey;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::backend;
+use crate::client::websocket::Kind;
+use crate::listener::{self, Admission, Gate, Rules, TrustedProxies};
+use crate::ops::config::{Listener, MessageType, Settings};
+use crate::shard::{self, Bounds, Door, Heartbeat, Proofs, Rate};
+use crate::tls::Certificates;
+
+pub(crate) fn message_kind(settings: &Settings) -> Kind {
+    match settings.message_type {
+        MessageType::Text => Kind::Text,
+        MessageType::Binary => Kind::Binary,
+    }
+}
+
+/// One that knows what tokens the one before it has let in.
+pub(crate) fn gate(settings: &Settings, before: &Gate) -> Arc<Gate> {
+    let key = match (settings.token_key.as_bytes(), settings.secret_key.as_bytes()) {
+        ([], []) => None,
+        ([], secret) => Some(TokenKey::derived(secret)),
+        (key, _) => Some(TokenKey::new(key)),
+    };
+    let max_groups = max_groups(settings);
+    Arc::new(before.with(key, settings.require_token, max_groups, settings.max_session_bytes))
+}
+
+/// What stays as it was when settings are read again.
+pub(crate) struct Parts {
+    pub(crate) shards: usize,
+    pub(crate) admission: Arc<Admission>,
+    /// Those that the listeners have got.
+    ports: Vec<u16>,
+    node: SocketAddrV4,
+    proofs: Proofs,
+    certificates: Certificates,
+    max_register_connections: usize,
+    register_places: Arc<Semaphore>,
+}
+
+impl Parts {
+    pub(crate) fn new(
+        settings: &Settings,
+        sockets: &[TcpListener],
+        node: SocketAddrV4,
+        proofs: Proofs,
+        certificates: Certificates,
+    ) -> std::io::Result<Self> {
+        let ports = sockets.iter().map(|socket| Ok(socket.local_addr()?.port()));
+        let shards = match settings.shards {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            shards => shards,
+        };
+        let admission = Admission::new(settings.max_connections, settings.max_connections_per_address);
+        Ok(Self {
+            shards,
+            admission: Arc::new(admission),
+            ports: ports.collect::<std::io::Result<_>>()?,
+            node,
+            proofs,
+            certificates,
+            max_register_connections: settings.max_register_connections,
+            register_places: Arc::new(Semaphore::new(settings.max_register_connections)),
+        })
+    }
+
+    /// For the listener of this number.
+    pub(crate) fn listener(
+        &self,
+        settings: &Settings,
+        number: usize,
+        gate: &Arc<Gate>,
+    ) -> Arc<listener::Settings> {
+        let listener = &settings.listeners[number];
+        Arc::new(listener::Settings {
+            protocol: listener.protocol,
+            // Their number is bounded where settings are checked.
+            door: number as u8,
+            certificate: self.certificates.of_listener(number),
+            handshake_timeout: settings.handshake_timeout,
+            max_handshakes: settings.max_handshakes,
+            deflate: settings.deflate,
+            rules: Rules {
+                origins: listener.origins.clone(),
+                paths: listener.paths.clone(),
+                hosts: listener.hosts.clone(),
+                max_request_bytes: settings.max_request_bytes,
+            },
+            gate: Arc::clone(gate),
+            handshakes_per_second: settings.handshakes_per_second,
+            admission: Arc::clone(&self.admission),
+            proxy_protocol: listener.proxy_protocol,
+            trusted_proxies: Arc::new(TrustedProxies::new(settings.trusted_proxies.clone())),
+        })
+    }
+
+    /// For the shards.
+    pub(crate) fn shard(&self, settings: &Settings) -> shard::Settings {
+        let longest = settings.listeners.iter().map(|listener| listener.max_message).max().unwrap_or(0);
+        shard::Settings {
+            node: self.node,
+            proofs: self.proofs.clone(),
+            message_kind: message_kind(settings),
+            doors: settings.listeners.iter().zip(&self.ports).map(door).collect(),
+            close_timeout: settings.close_timeout,
+            bounds: Bounds {
+                groups: max_groups(settings),
+                session: settings.max_session_bytes,
+                // One client alone may always send what it is allowed to.
+                unfinished: (settings.max_unfinished_bytes / self.shards).max(4 * longest),
+            },
+        }
+    }
+
+    pub(crate) fn register_port(&self, settings: &Settings) -> backend::Settings {
+        backend::Settings {
+            handshake_timeout: settings.handshake_timeout,
+            max_connections: self.max_register_connections,
+            places: Arc::clone(&self.register_places),
+        }
+    }
+}
+
+fn door((listener, port): (&Listener, &u16)) -> Door {
+    Door {
+        port: *port,
+        max_message: listener.max_message,
+        outbox_bytes: listener.outbox_bytes,
+        heartbeat: Heartbeat {
+            interval: listener.ping_interval,
+            not_response_limit: listener.ping_not_response_limit,
+            data: listener.ping_data.clone().into_bytes(),
+        },
+        rate: Rate { messages: listener.messages_per_second, bytes: listener.bytes_per_second },
+    }
+}
+
+fn max_groups(settings: &Settings) -> usize {
+    match settings.max_groups_per_client {
+        0 => usize::MAX,
+        groups => groups,
+    }
+}

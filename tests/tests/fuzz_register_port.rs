@@ -1,0 +1,206 @@
+//! Whatever may come in by the register port, to a server that has clients: nothing panics, and every connection that says no
+//! more is closed.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gateway_server::backend::bridge::Bridge;
+use gateway_server::backend::gatewayworker::GatewayWorker;
+use gateway_server::backend::workers::{Mode, Router, Sinks};
+use gateway_server::backend::{self, Backend, Logins, Port};
+use gateway_server::client::Form;
+use gateway_server::client::websocket::Kind;
+use gateway_server::ops::config::Secret;
+use gateway_server::shard::{self, Bounds, Door, Heartbeat, Hub, Newcomer, Proofs, Rate};
+use gateway_tests::{Rng, fuzz, new_producer, packets, requests, soon};
+use gateway_wire::ClientId;
+use gateway_wire::bridge::{Login, PREFACE, Reply, Said, frame};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, watch};
+
+const NODE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238);
+
+/// What has panicked, in whatever thread or task.
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// A server without its process, on a unix socket.
+struct Target {
+    runtime: Runtime,
+    hub: Arc<Hub>,
+    directory: tempfile::TempDir,
+    clients: Vec<ClientId>,
+    /// The clients' own ends, which read nothing; the newest first.
+    peers: Mutex<VecDeque<std::net::TcpStream>>,
+}
+
+impl Target {
+    fn start() -> anyhow::Result<Self> {
+        std::panic::set_hook(Box::new(|panic| {
+            eprintln!("{panic}");
+            PANICS.lock().unwrap_or_else(PoisonError::into_inner).push(panic.to_string());
+        }));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let directory = tempfile::tempdir()?;
+        let router = Arc::new(Router::new(Mode::Auto, 1 << 20));
+        let door = Door {
+            port: 8282,
+            max_message: 1 << 20,
+            outbox_bytes: 1 << 20,
+            heartbeat: Heartbeat { interval: Duration::ZERO, not_response_limit: 0, data: Vec::new() },
+            rate: Rate::default(),
+        };
+        let settings = shard::Settings {
+            node: NODE,
+            proofs: Proofs::new([7; 16]),
+            message_kind: Kind::Text,
+            doors: [door].into(),
+            close_timeout: Duration::from_millis(10),
+            bounds: Bounds { groups: 100, session: 10_000, unfinished: 1 << 20 },
+        };
+        let hub = Arc::new(Hub::start(2, [7; 16], &settings, Box::new(Sinks(Arc::clone(&router))))?);
+        let logins = Arc::new(Logins::new(Secret::default()));
+        let backend = Backend {
+            bridge: Bridge::new(Arc::clone(&hub), Arc::clone(&logins), 1, NODE, Kind::Text, 10_000),
+            gatewayworker: GatewayWorker::new(logins, NODE),
+            workers: router,
+        };
+        let port = runtime.block_on(async { Port::unix(&directory.path().join("php")) })?;
+        let settings = backend::Settings {
+            handshake_timeout: Duration::from_secs(60),
+            max_connections: 100,
+            places: Arc::new(Semaphore::new(100)),
+        };
+        let (_, settings) = watch::channel(settings);
+        runtime.spawn(backend::serve(port, Arc::new(backend), settings));
+        let mut target = Self { runtime, hub, directory, clients: Vec::new(), peers: Mutex::default() };
+        target.clients = target.runtime.block_on(target.populate())?;
+        Ok(target)
+    }
+
+    /// Sees to it that some clients are there.
+    async fn populate(&self) -> anyhow::Result<Vec<ClientId>> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        while self.hub.count(None).await? < 3 {
+            let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+            let (socket, _) = listener.accept()?;
+            socket.set_nonblocking(true)?;
+            let newcomer = Newcomer {
+                socket,
+                tls: None,
+                address: None,
+                door: 0,
+                form: Form::Websocket,
+                handshake: None,
+                identity: None,
+                place: None,
+            };
+            self.hub.adopt(newcomer).await?;
+            let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+            peers.push_front(client);
+            // Those of clients that have gone are older.
+            peers.truncate(3);
+        }
+        Ok(self.hub.clients(None).await?.into_iter().map(|number| ClientId::new(NODE, number)).collect())
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.directory.path().join("php")
+    }
+
+    /// Says `input` after `opening`, and waits until the server has closed.
+    fn say(&self, opening: impl AsyncFn(&mut UnixStream) -> anyhow::Result<()>, input: &[u8]) {
+        let said = self.runtime.block_on(async {
+            self.populate().await?;
+            let mut socket = connect(&self.path()).await?;
+            opening(&mut socket).await?;
+            // The server may have heard enough before the end.
+            if socket.write_all(input).await.is_ok() && socket.shutdown().await.is_ok() {
+                let mut answers = Vec::new();
+                let _ = soon("the end of a connection", socket.read_to_end(&mut answers)).await?;
+            }
+            anyhow::Ok(())
+        });
+        if let Err(error) = said {
+            panic!("{error:#}");
+        }
+        let panics = std::mem::take(&mut *PANICS.lock().unwrap_or_else(PoisonError::into_inner));
+        assert!(panics.is_empty(), "{panics:?}");
+    }
+}
+
+async fn connect(path: &Path) -> anyhow::Result<UnixStream> {
+    Ok(soon("connecting", UnixStream::connect(path)).await??)
+}
+
+/// As a PHP process does that knows the secret.
+async fn log_in(socket: &mut UnixStream, role: &str) -> anyhow::Result<()> {
+    socket.write_all(&PREFACE).await?;
+    let Reply::Hello { nonce, .. } = reply(socket).await? else { anyhow::bail!("no hello") };
+    let mut login = Vec::new();
+    Login::new(role, new_producer(), b"", &nonce).encode(&mut login)?;
+    socket.write_all(&login).await?;
+    let welcome = reply(socket).await?;
+    anyhow::ensure!(matches!(welcome, Reply::Welcome { .. }), "{welcome:?} instead of a welcome");
+    Ok(())
+}
+
+async fn reply(socket: &mut UnixStream) -> anyhow::Result<Reply> {
+    let mut content = vec![0; soon("a reply", socket.read_u32()).await?? as usize];
+    soon("a reply", socket.read_exact(&mut content)).await??;
+    Ok(Reply::decode(&content)?)
+}
+
+async fn nothing(_: &mut UnixStream) -> anyhow::Result<()> {
+    Ok(())
+}
+
+/// Often all is made one frame by its length, as else few changes of one would get any further.
+fn repaired(input: &[u8], rng: &mut Rng) -> Vec<u8> {
+    match input.split_at_checked(frame::HEADER) {
+        Some((_, content)) if rng.below(4) > 0 => {
+            let header = u32::try_from(content.len()).unwrap_or(u32::MAX).to_be_bytes();
+            [&header[..], content].concat()
+        }
+        _ => input.to_vec(),
+    }
+}
+
+/// One test, as what panics elsewhere is nobody's else then.
+#[test]
+fn register_port() -> anyhow::Result<()> {
+    let target = Target::start()?;
+    let client = target.clients[0];
+    let connection = client.connection;
+    let one_after_another = |corpus: Vec<Vec<u8>>| [corpus.clone(), vec![corpus.concat()]].concat();
+
+    let lines = [
+        &b"{\"event\":\"worker_connect\",\"secret_key\":\"\"}\n{\"event\":\"ping\"}\n"[..],
+        b"{\"event\":\"gateway_connect\",\"address\":\"127.0.0.1:2900\",\"secret_key\":\"\"}\n",
+    ];
+    let corpus = [packets(connection)?, lines.map(<[u8]>::to_vec).into()].concat();
+    fuzz("register port", &one_after_another(corpus), |input, _| target.say(nothing, input));
+
+    let corpus = one_after_another(requests(client)?);
+    fuzz("bridge as PHP", &corpus, |input, rng| {
+        let input = repaired(input, rng);
+        target.say(async |socket: &mut UnixStream| log_in(socket, Login::PHP).await, &input);
+    });
+
+    let mut corpus = Vec::new();
+    let progress = Said::Progress { taken: 1, done: 0 };
+    for said in [Said::Join { name: "chat:0" }, progress, Said::Tally { name: "t" }, Said::Leave] {
+        let mut bytes = Vec::new();
+        said.encode(&mut bytes)?;
+        corpus.push(bytes);
+    }
+    fuzz("bridge as a worker", &one_after_another(corpus), |input, rng| {
+        let input = repaired(input, rng);
+        target.say(async |socket: &mut UnixStream| log_in(socket, Login::WORKER).await, &input);
+    });
+    Ok(())
+}
