@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use gateway_tests::{Client, PhpPeer, Server, soon};
 use gateway_wire::bridge::Value;
@@ -10,6 +11,7 @@ use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Message;
 
 /// What a client saw of the stop.
 struct Farewell {
@@ -55,7 +57,7 @@ async fn wait_for_close(
     let mut pushes = 0;
     loop {
         match client.message().await? {
-            tokio_tungstenite::tungstenite::Message::Close(frame) => {
+            Message::Close(frame) => {
                 let at = Instant::now();
                 told.send(at)?;
                 client.gone().await?;
@@ -108,6 +110,27 @@ async fn clients_are_closed_evenly_and_served_until_then() -> anyhow::Result<()>
     }
     let took = farewells[CLIENTS - 1].at - start;
     assert!(took > DRAIN * 8 / 10, "{took:?}");
+    Ok(())
+}
+
+/// By its code, instead of seeing its connection break.
+#[tokio::test]
+async fn who_is_shaking_hands_is_told_too() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let begun = TcpStream::connect(server.websocket).await?;
+    // It was accepted before them.
+    let mut crowd = Crowd::connect(&server, 2_000).await?;
+    server.signal(Signal::SIGTERM)?;
+    crowd.next_close().await?;
+    let request = format!("ws://{}/", server.websocket);
+    let (mut late, _) = soon("a handshake", tokio_tungstenite::client_async(request, begun)).await??;
+    let Some(Ok(Message::Close(Some(frame)))) = soon("a close frame", late.next()).await? else {
+        anyhow::bail!("no close frame")
+    };
+    assert_eq!(u16::from(frame.code), 1001);
+    drop(late);
+    crowd.farewells().await?;
+    assert!(server.exit().await?.success());
     Ok(())
 }
 

@@ -418,7 +418,9 @@ impl Shard {
         let Some(drain) = &mut self.drain else { return };
         let Some(left) = drain.left(now) else { return };
         if left == 0 {
-            self.stop_at = Some(now + drain.patience);
+            let at = now + drain.patience;
+            // Whoever asks again is not made to wait longer.
+            self.stop_at = Some(self.stop_at.map_or(at, |before| before.min(at)));
             self.drain = None;
         }
         let due = self.clients.online().len().saturating_sub(left);
