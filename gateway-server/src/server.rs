@@ -36,7 +36,11 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         doors.push(listener::bind_tcp(listener.address, settings.reuse_port, listener.protocol.name())?);
     }
     let certificates = certificates(&settings)?;
-    let used = distinct(&certificates);
+    let register_certificate = match &settings.register_tls {
+        Some(files) => Some(Arc::new(Certificate::load(files.clone())?)),
+        None => None,
+    };
+    let used = distinct(certificates.iter().chain([&register_certificate]));
     let mut tasks = JoinSet::new();
     if !used.is_empty() {
         tasks.spawn(tls::watch(used, signal(SignalKind::hangup())?));
@@ -102,7 +106,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let gatewayworker = GatewayWorker::new(settings.secret_key.clone(), node);
     let backend = Arc::new(Backend { bridge, gatewayworker, workers: Arc::clone(&workers) });
     for port in ports {
-        let settings = backend::Settings { handshake_timeout: settings.handshake_timeout };
+        let settings = backend::Settings {
+            handshake_timeout: settings.handshake_timeout,
+            certificate: register_certificate.clone(),
+        };
         tasks.spawn(backend::serve(port, Arc::clone(&backend), settings));
     }
 
@@ -140,9 +147,9 @@ fn certificates(settings: &Settings) -> anyhow::Result<Vec<Option<Arc<Certificat
     Ok(certificates)
 }
 
-fn distinct(certificates: &[Option<Arc<Certificate>>]) -> Arc<[Arc<Certificate>]> {
+fn distinct<'a>(certificates: impl Iterator<Item = &'a Option<Arc<Certificate>>>) -> Arc<[Arc<Certificate>]> {
     let mut distinct: Vec<Arc<Certificate>> = Vec::new();
-    for certificate in certificates.iter().flatten() {
+    for certificate in certificates.flatten() {
         if !distinct.iter().any(|one| Arc::ptr_eq(one, certificate)) {
             distinct.push(Arc::clone(certificate));
         }

@@ -79,6 +79,9 @@ gateway.on_error => exception => exception
 gateway.protocol => auto => auto
 gateway.register_address => 127.0.0.1:1236 => 127.0.0.1:1236
 gateway.secret_key => set => set
+gateway.tls_ca => no value => no value
+gateway.tls_certificate => no value => no value
+gateway.tls_key => no value => no value
 gateway.token_key => set => set
 gateway.secret_key => not set => not set
 gateway.token_key => not set => not set

@@ -3,6 +3,7 @@
 pub mod bridge;
 pub mod gatewayworker;
 mod port;
+mod secured;
 pub mod workers;
 
 pub use port::{Port, Settings, serve};

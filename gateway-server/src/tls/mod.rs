@@ -7,3 +7,6 @@ mod watch;
 pub use certificate::Certificate;
 pub use files::{Files, Problem};
 pub use watch::watch;
+
+/// With which every ClientHello begins: the type of its record.
+pub const FIRST_BYTE: u8 = 22;
