@@ -31,8 +31,8 @@ $info = Php::run('phpinfo(INFO_MODULES);', ['gateway.secret_key' => 'hunter2', '
 var_dump(str_contains($info, 'hunter'));
 preg_match('/^gateway support.*?^gateway\.token_key[^\n]*/ms', $info, $section);
 echo $section[0], "\n";
-preg_match('/^gateway\.secret_key.*\n.*/m', Php::run('phpinfo(INFO_MODULES);'), $lines);
-echo $lines[0], "\n";
+preg_match_all('/^gateway\.(?:secret|token)_key.*/m', Php::run('phpinfo(INFO_MODULES);'), $lines);
+echo implode("\n", $lines[0]), "\n";
 
 echo "-- aliases\n";
 foreach ([0, 'off', 1] as $aliases) {
