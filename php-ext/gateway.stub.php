@@ -28,7 +28,8 @@ class Gateway
 {
     /**
      * Where gateway-server, or a register of GatewayWorker, takes calls from PHP: `host:port`, `tcp://host:port`,
-     * `[ipv6]:port` or `unix:///path`, or an array of these that are tried in order. Starts each request as `gateway.register_address` of php.ini.
+     * `[ipv6]:port`, `tls://host:port` or `unix:///path`, or an array of these that are tried in order. Starts each request as
+     * `gateway.register_address` of php.ini.
      *
      * @var string|string[]
      */

@@ -124,6 +124,7 @@ impl Parts {
             handshake_timeout: settings.handshake_timeout,
             max_connections: self.max_register_connections,
             places: Arc::clone(&self.register_places),
+            certificate: self.certificates.of_register(),
         }
     }
 }

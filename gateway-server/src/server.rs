@@ -40,10 +40,11 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     for listener in &settings.listeners {
         doors.push(listener::bind_tcp(listener.address, settings.reuse_port, listener.protocol.name())?);
     }
-    let certificates = Certificates::load(settings.listeners.iter().map(|listener| listener.tls.as_ref()))?;
+    let certificates = Certificates::load(&settings)?;
     let mut watches = JoinSet::new();
-    if !certificates.is_empty() {
-        watches.spawn(tls::watch(certificates.all(), signal(SignalKind::hangup())?));
+    let watched = certificates.all();
+    if !watched.is_empty() {
+        watches.spawn(tls::watch(watched, signal(SignalKind::hangup())?));
     }
     let mut ports = Vec::new();
     for address in &settings.register {
@@ -127,15 +128,22 @@ fn start_shards(settings: &Settings, parts: &Parts, sinks: Sinks) -> anyhow::Res
         .context("cannot start the shards")
 }
 
-/// The first register address that other machines could use, or loopback.
+/// The first register address that other machines could use, or loopback. A client id has room for IPv4 only.
 fn node_address(ports: &[Port]) -> SocketAddrV4 {
-    let addresses = ports.iter().filter_map(|port| match port.address() {
-        Some(SocketAddr::V4(address)) => Some(address),
-        _ => None,
-    });
-    match addresses.into_iter().next() {
-        Some(address) if !address.ip().is_unspecified() => address,
-        Some(address) => SocketAddrV4::new(Ipv4Addr::LOCALHOST, address.port()),
+    let addresses: Vec<_> = ports.iter().filter_map(Port::address).collect();
+    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    match first {
+        Some(SocketAddr::V4(address)) if !address.ip().is_unspecified() => *address,
+        Some(address) => {
+            if address.is_ipv6() && !address.ip().is_loopback() {
+                warn!(
+                    "client ids have no room for the IPv6 address {address}, and name 127.0.0.1:{}: if there are several \
+                     servers, set node to an IPv4 address that is another for each",
+                    address.port()
+                );
+            }
+            SocketAddrV4::new(Ipv4Addr::LOCALHOST, address.port())
+        }
         None => SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238),
     }
 }

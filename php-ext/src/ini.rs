@@ -1,20 +1,22 @@
 //! The settings of php.ini.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, OsStr, c_int};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 use std::ptr;
 use std::time::Duration;
 
 use ext_php_rs::ffi::{zend_ini_entry, zend_string};
 use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs, output_write};
-use gateway_link::Protocol;
+use gateway_link::{Protocol, TlsFiles};
 
 use crate::sys;
 
 /// Set where the server is configured, not by programs, which have the class's properties for that.
 const CONFIGURED: IniEntryPermission = IniEntryPermission::PerDir.union(IniEntryPermission::System);
 
-static ENTRIES: IniEntryDefs<10> = IniEntryDefs::new([
+static ENTRIES: IniEntryDefs<13> = IniEntryDefs::new([
     IniEntryDef::new(c"gateway.register_address", c"127.0.0.1:1236", CONFIGURED),
     secret(IniEntryDef::new(c"gateway.secret_key", c"", CONFIGURED)),
     secret(IniEntryDef::new(c"gateway.token_key", c"", CONFIGURED)),
@@ -24,6 +26,9 @@ static ENTRIES: IniEntryDefs<10> = IniEntryDefs::new([
     IniEntryDef::new(c"gateway.on_error", c"exception", IniEntryPermission::All),
     IniEntryDef::new(c"gateway.buffer_bytes", c"16M", CONFIGURED),
     IniEntryDef::new(c"gateway.protocol", c"auto", IniEntryPermission::System),
+    IniEntryDef::new(c"gateway.tls_ca", c"", IniEntryPermission::System),
+    IniEntryDef::new(c"gateway.tls_certificate", c"", IniEntryPermission::System),
+    IniEntryDef::new(c"gateway.tls_key", c"", IniEntryPermission::System),
     IniEntryDef::end(),
 ]);
 
@@ -81,6 +86,24 @@ pub(crate) fn protocol() -> Protocol {
     checked_protocol().unwrap_or_default()
 }
 
+/// For addresses with tls:// in front.
+pub(crate) fn tls() -> TlsFiles {
+    let (certificate, key) = (path(c"gateway.tls_certificate"), path(c"gateway.tls_key"));
+    TlsFiles { authorities: path(c"gateway.tls_ca"), certificate: certificate.zip(key) }
+}
+
+fn checked_tls() -> Result<(), String> {
+    match (path(c"gateway.tls_certificate"), path(c"gateway.tls_key")) {
+        (Some(_), None) => Err("gateway.tls_certificate is of no use without gateway.tls_key".to_owned()),
+        (None, Some(_)) => Err("gateway.tls_key is of no use without gateway.tls_certificate".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn path(name: &CStr) -> Option<PathBuf> {
+    Some(text(name)).filter(|path| !path.is_empty()).map(|path| OsStr::from_bytes(path).into())
+}
+
 fn checked_protocol() -> Result<Protocol, String> {
     match text(c"gateway.protocol").to_ascii_lowercase().as_slice() {
         b"auto" => Ok(Protocol::Auto),
@@ -107,6 +130,7 @@ pub(crate) fn complaints() -> Vec<String> {
         checked_on_error().err(),
         checked_buffer_bytes().err(),
         checked_protocol().err(),
+        checked_tls().err(),
     ];
     wrong.into_iter().flatten().collect()
 }

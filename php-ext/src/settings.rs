@@ -183,7 +183,7 @@ impl Chosen {
         };
         let parsed = addresses.iter().map(|address| Address::parse(address)).collect::<Result<_, _>>()?;
         let secret = secret_text(settings.secret, SECRET_KEY)?.into_owned();
-        let target = Target::new(parsed, secret)?.speaking(ini::protocol());
+        let target = Target::new(parsed, secret)?.speaking(ini::protocol()).with_tls(ini::tls());
         Ok(Self { addresses, target: Arc::new(target) })
     }
 

@@ -137,7 +137,7 @@ GatewayException: client_id "7" is invalid: it must be 20 hexadecimal digits
 GatewayException: the uid has 1025 bytes, more than the 1024 that one may have
 GatewayException: the group has 1025 bytes, more than the 1024 that one may have
 -- settings
-GatewayException: the gateway address "" is empty; write it as host:port, tcp://host:port, [ipv6]:port or unix:///path
+GatewayException: the gateway address "" is empty; write it as host:port, tcp://host:port, [ipv6]:port or unix:///path, or as tls://host:port if it has TLS
 GatewayException: the gateway address "127.0.0.1" has no port; %s
 GatewayException: the gateway address "ws://127.0.0.1:1" has a scheme that is not known here; %s
 GatewayException: the gateway address "::1:1236" has too many colons (an IPv6 address stands in brackets); %s

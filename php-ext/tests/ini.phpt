@@ -31,8 +31,8 @@ $info = Php::run('phpinfo(INFO_MODULES);', ['gateway.secret_key' => 'hunter2', '
 var_dump(str_contains($info, 'hunter'));
 preg_match('/^gateway support.*?^gateway\.token_key[^\n]*/ms', $info, $section);
 echo $section[0], "\n";
-preg_match('/^gateway\.secret_key.*\n.*/m', Php::run('phpinfo(INFO_MODULES);'), $lines);
-echo $lines[0], "\n";
+preg_match_all('/^gateway\.(?:secret|token)_key.*/m', Php::run('phpinfo(INFO_MODULES);'), $lines);
+echo implode("\n", $lines[0]), "\n";
 
 echo "-- aliases\n";
 foreach ([0, 'off', 1] as $aliases) {
@@ -79,6 +79,9 @@ gateway.on_error => exception => exception
 gateway.protocol => auto => auto
 gateway.register_address => 127.0.0.1:1236 => 127.0.0.1:1236
 gateway.secret_key => set => set
+gateway.tls_ca => no value => no value
+gateway.tls_certificate => no value => no value
+gateway.tls_key => no value => no value
 gateway.token_key => set => set
 gateway.secret_key => not set => not set
 gateway.token_key => not set => not set

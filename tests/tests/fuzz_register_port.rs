@@ -74,6 +74,7 @@ impl Target {
             handshake_timeout: Duration::from_secs(60),
             max_connections: 100,
             places: Arc::new(Semaphore::new(100)),
+            certificate: None,
         };
         let (_, settings) = watch::channel(settings);
         runtime.spawn(backend::serve(port, Arc::new(backend), settings));

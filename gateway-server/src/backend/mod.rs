@@ -4,6 +4,7 @@ pub mod bridge;
 pub mod gatewayworker;
 mod logins;
 mod port;
+mod secured;
 pub mod workers;
 
 pub use logins::Logins;

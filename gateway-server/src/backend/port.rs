@@ -11,12 +11,13 @@ use anyhow::Context as _;
 use gateway_wire::bridge::PREFACE_FIRST_BYTE;
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::{Backend, bridge, gatewayworker};
+use super::{Backend, bridge, gatewayworker, secured};
 use crate::listener::{bind_tcp, pause_after_failed_accept};
 use crate::ops::offence::{self, Offence};
+use crate::tls::Certificate;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -24,6 +25,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// As many, for all ports together.
     pub places: Arc<Semaphore>,
+    /// PHP on other machines speaks TLS.
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 pub enum Port {
@@ -83,24 +86,49 @@ pub async fn serve(port: Port, backend: Arc<Backend>, settings: watch::Receiver<
         let accepted = match &port {
             Port::Tcp(listener) => listener.accept().await.and_then(|(socket, peer)| {
                 socket.set_nodelay(true)?;
-                Ok((Some(peer), Box::new(socket) as Box<dyn Stream>))
+                Ok((Some(peer), Incoming::Tcp(socket)))
             }),
             Port::Unix(listener, _) => {
-                listener.accept().await.map(|(socket, _)| (None, Box::new(socket) as Box<dyn Stream>))
+                listener.accept().await.map(|(socket, _)| (None, Incoming::Unix(socket)))
             }
         };
         match accepted {
             Ok((peer, socket)) => {
                 let backend = Arc::clone(&backend);
-                let timeout = settings.borrow().handshake_timeout;
+                let settings = settings.borrow().clone();
                 tokio::spawn(async move {
-                    greet(socket, peer, &backend, timeout).await;
+                    welcome(socket, peer, &backend, &settings).await;
                     drop(place);
                 });
             }
             Err(error) => pause_after_failed_accept(&error).await,
         }
     }
+}
+
+enum Incoming {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+async fn welcome(socket: Incoming, peer: Option<SocketAddr>, backend: &Backend, settings: &Settings) {
+    let timeout = settings.handshake_timeout;
+    let (socket, is_tls): (Box<dyn Stream>, _) = match (socket, &settings.certificate) {
+        (Incoming::Unix(socket), _) => (Box::new(socket), false),
+        (Incoming::Tcp(socket), None) => (Box::new(socket), false),
+        (Incoming::Tcp(socket), Some(certificate)) => {
+            let is_own = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+            match tokio::time::timeout(timeout, secured::accept(socket, certificate, is_own)).await {
+                Ok(Ok(accepted)) => accepted,
+                Ok(Err(error)) => return offence::report(Offence::Register, peer, &error),
+                Err(_) => {
+                    let detail = format!("no TLS within {timeout:?} (handshake_timeout)");
+                    return offence::report(Offence::Register, peer, &detail);
+                }
+            }
+        }
+    };
+    greet(socket, is_tls, peer, backend, timeout).await;
 }
 
 /// A connection from PHP, of either kind.
@@ -122,7 +150,13 @@ impl<T: AsFd + AsyncRead + AsyncWrite + Send + Unpin> Stream for T {
     }
 }
 
-async fn greet(mut socket: Box<dyn Stream>, peer: Option<SocketAddr>, backend: &Backend, timeout: Duration) {
+async fn greet(
+    mut socket: Box<dyn Stream>,
+    is_tls: bool,
+    peer: Option<SocketAddr>,
+    backend: &Backend,
+    timeout: Duration,
+) {
     let mut first = [0; 1];
     match tokio::time::timeout(timeout, socket.read_exact(&mut first)).await {
         Ok(Ok(_)) => {}
@@ -136,6 +170,9 @@ async fn greet(mut socket: Box<dyn Stream>, peer: Option<SocketAddr>, backend: &
     }
     match first[0] {
         PREFACE_FIRST_BYTE => bridge::serve(socket, peer, backend, timeout).await,
+        _ if is_tls => {
+            offence::report(Offence::Register, peer, &"over TLS only the extension's bridge is spoken here");
+        }
         b'{' => gatewayworker::serve_register(socket, peer, &backend.gatewayworker, timeout).await,
         // The length of a packet is below 2²⁴, and comes first.
         0 => gatewayworker::serve_internal(socket, peer, backend, timeout).await,

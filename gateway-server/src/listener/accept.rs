@@ -28,6 +28,10 @@ fn listen(address: SocketAddr, is_shared: bool) -> io::Result<TcpListener> {
     // A restart must not wait for old connections to time out.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(is_shared)?;
+    if address.ip().is_unspecified() && address.is_ipv6() {
+        // It takes IPv4 too, whatever the machine has as its default.
+        socket.set_only_v6(false)?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

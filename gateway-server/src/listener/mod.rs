@@ -123,7 +123,7 @@ async fn accept(
 }
 
 async fn establish(socket: TcpStream, hub: &Hub, settings: &Settings) {
-    let peer = socket.peer_addr().ok();
+    let peer = socket.peer_addr().ok().map(canonical);
     // Whom the log names.
     let mut client = peer;
     let wants = hub.wants_handshakes();
@@ -203,6 +203,11 @@ async fn refuse_early(socket: &mut TcpStream, settings: &Settings, refusal: Refu
         handshake::refuse(socket, &refusal).await;
     }
     refusal
+}
+
+/// An IPv4 address that has come over a socket of IPv6 is written as what it is.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Bytes that the kernel keeps unsent for a client: without a bound it takes megabytes for one that does not read. What it

@@ -6,10 +6,7 @@ use tokio_rustls::TlsAcceptor;
 use super::handshake::{finish, refuse};
 use super::refusal::Refusal;
 use super::stream::Stream;
-use crate::tls::Certificate;
-
-/// With which every ClientHello begins: the record's type.
-const HANDSHAKE: u8 = 22;
+use crate::tls::{Certificate, FIRST_BYTE};
 
 /// Shakes hands. On an error, the peer has been told.
 pub(super) async fn accept(mut socket: TcpStream, certificate: &Certificate) -> Result<Stream, Refusal> {
@@ -18,7 +15,7 @@ pub(super) async fn accept(mut socket: TcpStream, certificate: &Certificate) -> 
         return Err(Refusal::tls("the peer has closed"));
     }
     // Whoever forgot the s of wss:// speaks HTTP.
-    if first[0] != HANDSHAKE && first[0].is_ascii_uppercase() {
+    if first[0] != FIRST_BYTE && first[0].is_ascii_uppercase() {
         let refusal = Refusal::not_tls();
         refuse(&mut socket, &refusal).await;
         return Err(refusal);

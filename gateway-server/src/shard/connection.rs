@@ -83,7 +83,10 @@ impl Connection {
     /// Where it comes from. Asks the system, unless a proxy has said so; it does not know any more once the client has gone.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         let said = self.extra().and_then(|extra| extra.rare.as_ref()?.address);
-        said.or_else(|| self.socket.peer_addr().ok())
+        said.or_else(|| {
+            let peer = self.socket.peer_addr().ok()?;
+            Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+        })
     }
 
     pub(super) fn extra(&self) -> Option<&Extra> {

@@ -16,7 +16,7 @@ pub struct Certificate {
     seen: Mutex<Seen>,
 }
 
-/// How the two files looked.
+/// How the files looked.
 #[derive(Debug)]
 struct Seen {
     last: Stamp,
@@ -24,7 +24,7 @@ struct Seen {
     read: Stamp,
 }
 
-type Stamp = [Option<FileStamp>; 2];
+type Stamp = [Option<FileStamp>; 3];
 
 /// Device and inode, size, times of the last change of content and of anything.
 type FileStamp = (u64, u64, u64, (i64, i64), (i64, i64));
@@ -78,7 +78,8 @@ impl Certificate {
 }
 
 fn stamp(files: &Files) -> Stamp {
-    [&files.certificate, &files.key].map(|path| file_stamp(path))
+    [Some(&files.certificate), Some(&files.key), files.client_authorities.as_ref()]
+        .map(|path| path.and_then(|path| file_stamp(path)))
 }
 
 fn file_stamp(path: &Path) -> Option<FileStamp> {

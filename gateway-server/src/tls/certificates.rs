@@ -1,38 +1,46 @@
-//! The certificates of all listeners.
+//! The certificates of all listeners and of the register port.
 
 use std::sync::Arc;
 
 use super::{Certificate, Files};
+use crate::ops::config::Settings;
 
-/// Of each listener that has one. Those with the same files share it.
-pub struct Certificates(Vec<Option<Arc<Certificate>>>);
+/// Those with the same files are one.
+pub struct Certificates {
+    listeners: Vec<Option<Arc<Certificate>>>,
+    register: Option<Arc<Certificate>>,
+}
 
 impl Certificates {
-    pub fn load<'a>(files: impl Iterator<Item = Option<&'a Files>>) -> anyhow::Result<Self> {
-        let mut certificates: Vec<Option<Arc<Certificate>>> = Vec::new();
-        for files in files {
-            let known = certificates.iter().flatten().find(|one| files == Some(one.files()));
-            certificates.push(match (known, files) {
-                (Some(known), _) => Some(Arc::clone(known)),
-                (None, Some(files)) => Some(Arc::new(Certificate::load(files.clone())?)),
-                (None, None) => None,
-            });
-        }
-        Ok(Self(certificates))
+    pub fn load(settings: &Settings) -> anyhow::Result<Self> {
+        let mut distinct: Vec<Arc<Certificate>> = Vec::new();
+        let mut load = |files: &Option<Files>| -> anyhow::Result<Option<Arc<Certificate>>> {
+            let Some(files) = files else { return Ok(None) };
+            if let Some(known) = distinct.iter().find(|one| one.files() == files) {
+                return Ok(Some(Arc::clone(known)));
+            }
+            let certificate = Arc::new(Certificate::load(files.clone())?);
+            distinct.push(Arc::clone(&certificate));
+            Ok(Some(certificate))
+        };
+        let listeners =
+            settings.listeners.iter().map(|listener| load(&listener.tls)).collect::<Result<_, _>>()?;
+        let register = load(&settings.register_tls)?;
+        Ok(Self { listeners, register })
     }
 
     pub fn of_listener(&self, number: usize) -> Option<Arc<Certificate>> {
-        self.0.get(number).cloned().flatten()
+        self.listeners.get(number).cloned().flatten()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
+    pub fn of_register(&self) -> Option<Arc<Certificate>> {
+        self.register.clone()
     }
 
     /// Each once.
     pub fn all(&self) -> Arc<[Arc<Certificate>]> {
         let mut distinct: Vec<Arc<Certificate>> = Vec::new();
-        for certificate in self.0.iter().flatten() {
+        for certificate in self.listeners.iter().chain([&self.register]).flatten() {
             if !distinct.iter().any(|one| Arc::ptr_eq(one, certificate)) {
                 distinct.push(Arc::clone(certificate));
             }

@@ -9,3 +9,6 @@ pub use certificate::Certificate;
 pub use certificates::Certificates;
 pub use files::{Files, Problem};
 pub use watch::watch;
+
+/// With which every ClientHello begins: the type of its record.
+pub const FIRST_BYTE: u8 = 22;

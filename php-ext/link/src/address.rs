@@ -10,7 +10,7 @@ use gateway_wire::excerpt;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
-    Tcp { host: Host, port: u16 },
+    Tcp { host: Host, port: u16, is_tls: bool },
     Unix(PathBuf),
 }
 
@@ -23,7 +23,8 @@ pub enum Host {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the gateway address {given:?} {problem}; write it as host:port, tcp://host:port, [ipv6]:port or unix:///path"
+    "the gateway address {given:?} {problem}; write it as host:port, tcp://host:port, [ipv6]:port or unix:///path, or as \
+     tls://host:port if it has TLS"
 )]
 pub struct AddressError {
     given: String,
@@ -39,27 +40,35 @@ impl Address {
         if let Some(path) = text.strip_prefix(b"unix://") {
             return unix(path).map_err(error);
         }
-        let rest = text.strip_prefix(b"tcp://").unwrap_or(text);
+        let encrypted = text.strip_prefix(b"tls://");
+        let is_tls = encrypted.is_some();
+        let rest = encrypted.or_else(|| text.strip_prefix(b"tcp://")).unwrap_or(text);
         let rest = std::str::from_utf8(rest).map_err(|_| error("is not text"))?;
         if rest.contains("://") {
             return Err(error("has a scheme that is not known here"));
         }
-        tcp(rest).map_err(error)
+        let (host, port) = tcp(rest).map_err(error)?;
+        Ok(Self::Tcp { host, port, is_tls })
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tcp { is_tls: true, .. })
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_tls() { "tls" } else { "tcp" };
         match self {
-            Self::Tcp { host: Host::V4(ip), port } => write!(f, "tcp://{ip}:{port}"),
-            Self::Tcp { host: Host::V6(ip), port } => write!(f, "tcp://[{ip}]:{port}"),
-            Self::Tcp { host: Host::Name(name), port } => write!(f, "tcp://{name}:{port}"),
+            Self::Tcp { host: Host::V4(ip), port, .. } => write!(f, "{scheme}://{ip}:{port}"),
+            Self::Tcp { host: Host::V6(ip), port, .. } => write!(f, "{scheme}://[{ip}]:{port}"),
+            Self::Tcp { host: Host::Name(name), port, .. } => write!(f, "{scheme}://{name}:{port}"),
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
         }
     }
 }
 
-fn tcp(text: &str) -> Result<Address, &'static str> {
+fn tcp(text: &str) -> Result<(Host, u16), &'static str> {
     let (host, port) = if let Some(bracketed) = text.strip_prefix('[') {
         let (ip, port) = bracketed.split_once("]:").ok_or("has no port behind its brackets")?;
         (Host::V6(ip.parse().map_err(|_| "has no IPv6 address in its brackets")?), port)
@@ -70,7 +79,7 @@ fn tcp(text: &str) -> Result<Address, &'static str> {
     // `parse` alone would take a plus sign.
     let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse() {
-        Ok(port @ 1..) if digits => Ok(Address::Tcp { host, port }),
+        Ok(port @ 1..) if digits => Ok((host, port)),
         _ => Err("has no port between 1 and 65535"),
     }
 }
@@ -123,6 +132,7 @@ mod tests {
         assert_eq!(shown("Gateway_1.example.com:65535"), "tcp://gateway_1.example.com:65535");
         assert_eq!(shown("[::1]:1238"), "tcp://[::1]:1238");
         assert_eq!(shown("tcp://[2001:DB8::1]:80"), "tcp://[2001:db8::1]:80");
+        assert_eq!(shown("tls://gateway.example.com:1238"), "tls://gateway.example.com:1238");
         assert_eq!(shown("unix:///run/gateway.sock"), "unix:///run/gateway.sock");
     }
 

@@ -16,6 +16,8 @@ use crate::connection::Connection;
 use crate::fork::Watched;
 use crate::guess::{Answer, Guess, Known};
 use crate::replies::Replies;
+use crate::tls;
+use crate::wire::Wire;
 use crate::{Address, Failure, Protocol, Reason, Target, Unreachable};
 
 /// How long the other side may be gone without a word before that is noticed: half a minute, not the kernel's hours.
@@ -82,13 +84,16 @@ impl Attempt<'_> {
 
     fn reach_place(&self, place: &SockAddr, deadline: Instant, known: &mut Known) -> Result<Reached, Reason> {
         let secret = self.target.secret();
+        if self.address.is_tls() {
+            return self.reach_by_tls(place, deadline);
+        }
         let guess = Guess { place, secret, deadline };
         let answer = if self.target.protocol() == Protocol::GatewayWorker {
             guess.register_alone()?
         } else {
             let begun = Instant::now();
             let socket = connect(place, deadline)?;
-            Handshake { socket: &socket, deadline }.write(&PREFACE)?;
+            write_by(&socket, &PREFACE, deadline)?;
             match self.target.protocol() {
                 Protocol::Bridge => Answer::Gateway(socket),
                 _ => guess.who(socket, known.patience(self.address, begun.elapsed(), deadline))?,
@@ -96,12 +101,9 @@ impl Attempt<'_> {
         };
         match answer {
             Answer::Gateway(socket) => {
-                let handshake = Handshake { socket: &socket, deadline };
-                let mut replies = Replies::default();
-                let applied = handshake.shake(secret, self.role, self.producer, &mut replies)?;
-                socket.set_nonblocking(true)?;
+                let reached = self.log_in(Wire::plain(socket), deadline)?;
                 known.is_gateway(self.address);
-                Ok(Reached::Gateway(Connection::new(self.address.clone(), socket, replies), applied))
+                Ok(reached)
             }
             Answer::Register(found) => {
                 known.is_register(self.address);
@@ -110,15 +112,41 @@ impl Attempt<'_> {
             }
         }
     }
+
+    /// Only our gateway speaks TLS: there is nothing to guess.
+    fn reach_by_tls(&self, place: &SockAddr, deadline: Instant) -> Result<Reached, Reason> {
+        if self.target.protocol() == Protocol::GatewayWorker {
+            return Err(Reason::Tls("GatewayWorker's register has none (gateway.protocol)".to_owned()));
+        }
+        let session = tls::session(self.target.tls(), self.address).map_err(Reason::Tls)?;
+        let mut wire = Wire::secured(connect(place, deadline)?, session);
+        wire.shake_hands(|socket| Ok(set_timeouts(socket, deadline)?))?;
+        Handshake { wire: &mut wire, deadline }.write(&PREFACE)?;
+        self.log_in(wire, deadline)
+    }
+
+    /// After the preface.
+    fn log_in(&self, mut wire: Wire, deadline: Instant) -> Result<Reached, Reason> {
+        let mut replies = Replies::default();
+        let applied = Handshake { wire: &mut wire, deadline }.shake(
+            self.target.secret(),
+            self.role,
+            self.producer,
+            &mut replies,
+        )?;
+        wire.socket().set_nonblocking(true)?;
+        let connection = Connection::new(self.address.clone(), wire, replies)?;
+        Ok(Reached::Gateway(connection, applied))
+    }
 }
 
 fn resolve(address: &Address) -> Result<Vec<SockAddr>, Reason> {
     let ip = |ip: IpAddr, port| Ok(vec![SockAddr::from(SocketAddr::new(ip, port))]);
     match address {
         Address::Unix(path) => Ok(vec![SockAddr::unix(path)?]),
-        Address::Tcp { host: Host::V4(v4), port } => ip(IpAddr::V4(*v4), *port),
-        Address::Tcp { host: Host::V6(v6), port } => ip(IpAddr::V6(*v6), *port),
-        Address::Tcp { host: Host::Name(name), port } => {
+        Address::Tcp { host: Host::V4(v4), port, .. } => ip(IpAddr::V4(*v4), *port),
+        Address::Tcp { host: Host::V6(v6), port, .. } => ip(IpAddr::V6(*v6), *port),
+        Address::Tcp { host: Host::Name(name), port, .. } => {
             let found = (name.as_str(), *port).to_socket_addrs();
             let found = found.map_err(|error| {
                 // "failed to lookup address information: Name or service not known"
@@ -147,15 +175,26 @@ pub(crate) fn notice_silence(socket: &Socket, limit: Duration) -> io::Result<()>
     socket.set_tcp_user_timeout(Some(limit))
 }
 
+fn write_by(mut socket: &Socket, bytes: &[u8], deadline: Instant) -> Result<(), Failed> {
+    socket.set_write_timeout(Some(left(deadline)?))?;
+    Ok(socket.write_all(bytes)?)
+}
+
+fn set_timeouts(socket: &Socket, deadline: Instant) -> Result<(), Failed> {
+    let left = left(deadline)?;
+    socket.set_read_timeout(Some(left))?;
+    Ok(socket.set_write_timeout(Some(left))?)
+}
+
 struct Handshake<'a> {
-    socket: &'a Socket,
+    wire: &'a mut Wire,
     deadline: Instant,
 }
 
 impl Handshake<'_> {
     /// After the preface.
     fn shake(
-        &self,
+        &mut self,
         secret: &[u8],
         role: &str,
         producer: Producer,
@@ -178,13 +217,12 @@ impl Handshake<'_> {
         }
     }
 
-    fn write(&self, bytes: &[u8]) -> Result<(), Failed> {
-        self.socket.set_write_timeout(Some(left(self.deadline)?))?;
-        let mut socket = self.socket;
-        Ok(socket.write_all(bytes)?)
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+        set_timeouts(self.wire.socket(), self.deadline)?;
+        Ok(self.wire.write_all(bytes)?)
     }
 
-    fn reply(&self, replies: &mut Replies) -> Result<Reply, Reason> {
+    fn reply(&mut self, replies: &mut Replies) -> Result<Reply, Reason> {
         loop {
             match replies.next(MAX_LOGIN) {
                 Ok(Some(reply)) => return Ok(reply),
@@ -197,10 +235,9 @@ impl Handshake<'_> {
         }
     }
 
-    fn fill(&self, replies: &mut Replies) -> Result<usize, Failed> {
-        self.socket.set_read_timeout(Some(left(self.deadline)?))?;
-        let mut socket = self.socket;
-        Ok(replies.fill(&mut socket)?)
+    fn fill(&mut self, replies: &mut Replies) -> Result<usize, Failed> {
+        set_timeouts(self.wire.socket(), self.deadline)?;
+        Ok(replies.fill(self.wire)?)
     }
 }
 

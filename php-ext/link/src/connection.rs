@@ -1,19 +1,18 @@
 //! An established connection: writes what is queued, reads replies.
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::Reply;
 use gateway_wire::bridge::frame::MAX_REPLY;
-use socket2::Socket;
 
 use crate::Address;
 use crate::error::describe;
-use crate::fork::Watched;
 use crate::inbox::Inbox;
 use crate::queue::Queue;
 use crate::replies::Replies;
+use crate::wire::Wire;
 
 /// A connection that lasted so long was a good one, even if nothing was confirmed on it.
 const GOOD: Duration = Duration::from_secs(1);
@@ -21,7 +20,7 @@ const GOOD: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) address: Address,
-    socket: Watched<Socket>,
+    wire: Wire,
     replies: Replies,
     since: Instant,
     full: bool,
@@ -30,14 +29,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// `socket` is past the handshake and non-blocking; `replies` holds what came behind the handshake.
-    pub(crate) fn new(address: Address, socket: Watched<Socket>, replies: Replies) -> Self {
-        Self { address, socket, replies, since: Instant::now(), full: false, useful: false }
+    /// `wire` is past the handshake and non-blocking; `replies` holds what came behind the handshake.
+    pub(crate) fn new(address: Address, mut wire: Wire, mut replies: Replies) -> io::Result<Self> {
+        while wire.has_read() {
+            replies.fill(&mut wire)?;
+        }
+        Ok(Self { address, wire, replies, since: Instant::now(), full: false, useful: false })
     }
 
-    /// The socket, and what has been read of it and not been looked at.
-    pub(crate) fn into_parts(self) -> (Watched<Socket>, Inbox) {
-        (self.socket, self.replies.into_unread())
+    /// The wire, and what has been read of it and not been looked at.
+    pub(crate) fn into_parts(self) -> (Wire, Inbox) {
+        (self.wire, self.replies.into_unread())
     }
 
     /// Whether to come back at once after losing it.
@@ -57,11 +59,18 @@ impl Connection {
     /// Writes once, many calls together. The error is in words.
     pub(crate) fn write(&mut self, queue: &mut Queue) -> Result<(), String> {
         self.full = false;
-        if !queue.has_unsent() {
+        let written = if queue.has_unsent() {
+            queue.write(|slices| self.wire.write_vectored(slices)).map(drop)
+        } else if self.wire.is_behind() {
+            self.wire.flush()
+        } else {
             return Ok(());
-        }
-        match queue.write(|slices| (&*self.socket).write_vectored(slices)) {
-            Ok(_) => Ok(()),
+        };
+        match written {
+            Ok(()) => {
+                self.full = self.wire.is_behind();
+                Ok(())
+            }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => {
                     self.full = true;
@@ -75,8 +84,10 @@ impl Connection {
 
     /// Reads once, if there is something. The error is in words.
     pub(crate) fn read(&mut self) -> Result<bool, String> {
-        match self.replies.fill(&mut &*self.socket) {
+        match self.replies.fill(&mut self.wire) {
             Ok(0) => Err("the gateway closed it".to_owned()),
+            // Whoever waits for the socket waits in vain for what has been read of it.
+            Ok(_) if self.wire.has_read() => self.read().map(|_| true),
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(describe(&error)),
@@ -91,6 +102,6 @@ impl Connection {
 
 impl AsRawFd for Connection {
     fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.wire.as_raw_fd()
     }
 }

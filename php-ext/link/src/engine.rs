@@ -171,7 +171,7 @@ impl Engine {
             // It watches its sockets for what is wanted of them.
             return Interest { input: true, output: false };
         }
-        Interest { input: !self.queue.is_empty(), output: self.queue.has_unsent() && connection.is_full() }
+        Interest { input: !self.queue.is_empty(), output: connection.is_full() }
     }
 
     /// Deals with the replies that have arrived.

@@ -54,6 +54,8 @@ pub struct Failure {
 pub enum Reason {
     #[error("{0}")]
     Io(String),
+    #[error("TLS failed: {0}")]
+    Tls(String),
     #[error("the name cannot be resolved: {0}")]
     Resolve(String),
     #[error("no gateway answered within {:.1} s", .0.as_secs_f64())]
@@ -101,6 +103,9 @@ impl fmt::Display for Unreachable {
         let any = |is: fn(&Reason) -> bool| self.failures.iter().any(|failure| is(&failure.reason));
         f.write_str(if any(Reason::is_about_the_secret) {
             ". Check that Gateway::$secretKey (gateway.secret_key) is the gateway's secret"
+        } else if any(|reason| matches!(reason, Reason::Tls(_))) {
+            ". Check that gateway-server has TLS (register_tls_certificate), for the name that \
+             Gateway::$registerAddress (gateway.register_address) gives it, vouched for by gateway.tls_ca"
         } else if any(|reason| matches!(reason, Reason::Cluster(_))) {
             ". Check that GatewayWorker's gateways run, reach their register, and can be reached from here"
         } else {

@@ -35,6 +35,8 @@ mod replies;
 mod shared;
 mod tally;
 mod target;
+mod tls;
+mod wire;
 mod worker;
 
 pub use address::{Address, AddressError};
@@ -43,5 +45,5 @@ pub use fork::generation;
 pub use link::{Limits, Link, Stats, Unconfirmed};
 pub use links::{Links, MAX_LINKS};
 pub use notice::{Notice, Trouble};
-pub use target::{NoAddress, Protocol, Target};
+pub use target::{NoAddress, Protocol, Target, TlsFiles};
 pub use worker::{Next, Worker, WorkerLost};

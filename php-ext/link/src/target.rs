@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use std::path::PathBuf;
+
 use crate::Address;
 
 #[derive(Clone, PartialEq, Eq)]
@@ -9,6 +11,16 @@ pub struct Target {
     addresses: Vec<Address>,
     secret: Vec<u8>,
     protocol: Protocol,
+    tls: TlsFiles,
+}
+
+/// What a gateway with TLS is known by, and what it knows us by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificates of those who vouch for gateways; the system's, if none.
+    pub authorities: Option<PathBuf>,
+    /// Our own, for gateways that want to see one, and its key.
+    pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// What is spoken at the addresses.
@@ -32,11 +44,19 @@ impl Target {
         if addresses.is_empty() {
             return Err(NoAddress);
         }
-        Ok(Self { addresses, secret, protocol: Protocol::Auto })
+        Ok(Self { addresses, secret, protocol: Protocol::Auto, tls: TlsFiles::default() })
     }
 
     pub fn speaking(self, protocol: Protocol) -> Self {
         Self { protocol, ..self }
+    }
+
+    pub fn with_tls(self, tls: TlsFiles) -> Self {
+        Self { tls, ..self }
+    }
+
+    pub(crate) fn tls(&self) -> &TlsFiles {
+        &self.tls
     }
 
     pub fn protocol(&self) -> Protocol {

@@ -2,20 +2,20 @@
 //!
 //! It is no part of a link: what a handler sends goes the ordinary way.
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::frame::{self, HEADER, MAX_REPLY};
 use gateway_wire::bridge::{Event, Login, Producer, Said, Told};
-use socket2::Socket;
 
 use crate::connect::{self, Reached};
-use crate::fork::{self, Watched};
+use crate::fork;
 use crate::guess::Known;
 use crate::inbox::Inbox;
 use crate::poll::{self, Interest};
 use crate::tally::Tally;
+use crate::wire::Wire;
 use crate::{Failure, LinkError, Reason, Target, Unreachable};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ const LEAST_EVENT: usize = 16;
 
 #[derive(Debug)]
 pub struct Worker {
-    socket: Watched<Socket>,
+    wire: Wire,
     inbox: Inbox,
     /// Of the process that joined: a forked child has no part in it.
     generation: u32,
@@ -85,10 +85,10 @@ impl Worker {
                 return Err(Unreachable { failures }.into());
             }
         };
-        let (socket, inbox) = connection.into_parts();
+        let (wire, inbox) = connection.into_parts();
         let generation = fork::generation();
         let mut worker = Self {
-            socket,
+            wire,
             inbox,
             generation,
             taken: 0,
@@ -202,7 +202,7 @@ impl Worker {
     /// Waits until something arrives, or a signal does. `is_interrupted` is asked with all signals blocked, so that none
     /// slips in between the question and the sleep.
     pub fn wait(&mut self, is_interrupted: impl FnOnce() -> bool) -> Result<(), WorkerLost> {
-        if poll::interruptible(self.socket.as_raw_fd(), is_interrupted).map_err(lost)? {
+        if poll::interruptible(self.wire.as_raw_fd(), is_interrupted).map_err(lost)? {
             self.read()?;
         }
         Ok(())
@@ -210,8 +210,10 @@ impl Worker {
 
     /// What has arrived, as far as one read goes.
     pub fn read(&mut self) -> Result<(), WorkerLost> {
-        match self.inbox.fill(&mut &*self.socket) {
+        match self.inbox.fill(&mut self.wire) {
             Ok(0) => Err(WorkerLost("the gateway closed it".to_owned())),
+            // Whoever waits for the socket waits in vain for what has been read of it.
+            Ok(_) if self.wire.has_read() => self.read(),
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(lost(error)),
@@ -223,7 +225,7 @@ impl Worker {
     fn wait_until_sent(&self) -> Result<(), WorkerLost> {
         const PAUSE: Duration = Duration::from_micros(100);
         let deadline = Instant::now() + PATIENCE;
-        while poll::unsent(self.socket.as_raw_fd()) > 0 {
+        while poll::unsent(self.wire.as_raw_fd()) > 0 {
             if Instant::now() >= deadline {
                 return Err(lost("the gateway does not take what it is told"));
             }
@@ -232,18 +234,24 @@ impl Worker {
         Ok(())
     }
 
+    fn wait_for_room(&self) -> Result<(), WorkerLost> {
+        let output = Interest { input: false, output: true };
+        poll::either(Some((self.wire.as_raw_fd(), output)), None, PATIENCE).map_err(lost)
+    }
+
     /// These frames are small, and the gateway reads them whatever else it does.
     fn say(&mut self, said: &Said<'_>) -> Result<(), WorkerLost> {
         let mut bytes = Vec::with_capacity(32);
         said.encode(&mut bytes).map_err(lost)?;
         let mut left = &bytes[..];
-        while !left.is_empty() {
-            match (&*self.socket).write(left) {
+        while !left.is_empty() || self.wire.is_behind() {
+            let written = if left.is_empty() { self.wire.flush().map(|()| 0) } else { self.wire.write(left) };
+            match written {
+                Ok(0) if self.wire.is_behind() => self.wait_for_room()?,
                 Ok(written) => left = &left[written..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let output = Interest { input: false, output: true };
-                    poll::either(Some((self.socket.as_raw_fd(), output)), None, PATIENCE).map_err(lost)?;
+                    self.wait_for_room()?;
                 }
                 Err(error) => return Err(lost(error)),
             }

@@ -140,11 +140,11 @@ fn tls(
     let named = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
     match (named(certificate), named(key)) {
         (Some(certificate), Some(key)) => {
-            let files = Files { certificate, key };
+            let files = Files { certificate, key, client_authorities: None, is_web: true };
             match files.load() {
                 Ok(_) => {}
-                Err(Problem::Certificate(reason)) => checks.refuse("tls_certificate", reason),
                 Err(Problem::Key(reason)) => checks.refuse("tls_key", reason),
+                Err(problem) => checks.refuse("tls_certificate", problem.to_string()),
             }
             Some(files)
         }

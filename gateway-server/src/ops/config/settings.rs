@@ -13,6 +13,7 @@ use super::listener::{self, Listener, ListenerLayer};
 use crate::client::Protocol;
 use crate::listener::{MAX_REQUEST, Network};
 use crate::shard::MAX_SESSION;
+use crate::tls::{Files, Problem};
 
 /// What one source says; the same keys are known to the file, the environment and the flags. The comments are the text of
 /// `--help`.
@@ -42,6 +43,20 @@ pub struct Layer {
     /// A unix socket where PHP connects as well [default: none]
     #[arg(long, env = "GATEWAY_REGISTER_UNIX", value_name = "PATH")]
     pub register_unix: Option<PathBuf>,
+
+    /// A PEM file with the certificate of the register port: PHP on other machines then has to connect with tls://, and PHP on
+    /// this one may [default: none]
+    #[arg(long, env = "GATEWAY_REGISTER_TLS_CERTIFICATE", value_name = "PATH")]
+    pub register_tls_certificate: Option<PathBuf>,
+
+    /// A PEM file with the private key of the certificate [default: none]
+    #[arg(long, env = "GATEWAY_REGISTER_TLS_KEY", value_name = "PATH")]
+    pub register_tls_key: Option<PathBuf>,
+
+    /// A PEM file with certificates of authorities: PHP then has to show a certificate that one of them vouches for
+    /// [default: none]
+    #[arg(long, env = "GATEWAY_REGISTER_TLS_CLIENT_CA", value_name = "PATH")]
+    pub register_tls_client_ca: Option<PathBuf>,
 
     /// See `secret_key_file`.
     #[arg(skip)]
@@ -226,6 +241,7 @@ pub struct Settings {
     pub reuse_port: bool,
     pub register: Vec<SocketAddr>,
     pub register_unix: Option<PathBuf>,
+    pub register_tls: Option<Files>,
     pub secret_key: Secret,
     /// What connect tokens are signed with, if not with a key made of the secret.
     pub token_key: Secret,
@@ -316,8 +332,9 @@ impl Layer {
             ($($key:ident),* $(,)?) => { Self { $($key: self.$key.or(below.$key)),* } };
         }
         merge! {
-            websocket, listener, reuse_port, register, register_unix, secret_key, secret_key_file,
-            token_key, token_key_file, require_token, node, shards, ping_interval,
+            websocket, listener, reuse_port, register, register_unix, register_tls_certificate, register_tls_key,
+            register_tls_client_ca, secret_key, secret_key_file, token_key, token_key_file, require_token, node, shards,
+            ping_interval,
             ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
             outbox_bytes, tls_certificate, tls_key, proxy_protocol, trusted_proxies, origins, paths, hosts, max_connections, max_connections_per_address,
             handshakes_per_second, max_request_bytes, messages_per_second, bytes_per_second,
@@ -356,6 +373,11 @@ impl Layer {
                 vec![SocketAddr::from(([127, 0, 0, 1], 1238)), SocketAddr::from(([127, 0, 0, 1], 1236))]
             }),
             register_unix: self.register_unix,
+            register_tls: checks.register_tls(
+                self.register_tls_certificate,
+                self.register_tls_key,
+                self.register_tls_client_ca,
+            ),
             secret_key: checks.secret("secret_key", self.secret_key, self.secret_key_file),
             token_key: checks.secret("token_key", self.token_key, self.token_key_file),
             require_token: self.require_token.unwrap_or(false),
@@ -499,6 +521,43 @@ impl Checks {
     fn together(&mut self, settings: &Settings) {
         self.register_is_guarded(settings);
         self.tokens_can_be_required(settings);
+    }
+
+    fn register_tls(
+        &mut self,
+        certificate: Option<PathBuf>,
+        key: Option<PathBuf>,
+        client_authorities: Option<PathBuf>,
+    ) -> Option<Files> {
+        let needs = |what: &str| format!("it is of no use without {what}");
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => {
+                let files = Files { certificate, key, client_authorities, is_web: false };
+                if let Err(problem) = files.load() {
+                    let setting = match problem {
+                        Problem::Certificate(_) => "register_tls_certificate",
+                        Problem::Key(_) => "register_tls_key",
+                        Problem::ClientAuthorities(_) => "register_tls_client_ca",
+                    };
+                    self.refuse(setting, problem.to_string());
+                }
+                Some(files)
+            }
+            (Some(_), None) => {
+                self.refuse("register_tls_certificate", needs("register_tls_key"));
+                None
+            }
+            (None, Some(_)) => {
+                self.refuse("register_tls_key", needs("register_tls_certificate"));
+                None
+            }
+            (None, None) => {
+                if client_authorities.is_some() {
+                    self.refuse("register_tls_client_ca", needs("register_tls_certificate"));
+                }
+                None
+            }
+        }
     }
 
     fn log_filter(&mut self, log: &str) {

@@ -1,0 +1,128 @@
+//! A socket to a gateway, with TLS or without.
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+
+use rustls::ClientConnection;
+use socket2::Socket;
+
+use crate::Reason;
+use crate::fork::Watched;
+
+#[derive(Debug)]
+pub(crate) struct Wire {
+    socket: Watched<Socket>,
+    tls: Option<Box<ClientConnection>>,
+}
+
+impl Wire {
+    pub(crate) fn plain(socket: Watched<Socket>) -> Self {
+        Self { socket, tls: None }
+    }
+
+    pub(crate) fn secured(socket: Watched<Socket>, session: ClientConnection) -> Self {
+        Self { socket, tls: Some(Box::new(session)) }
+    }
+
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// On a blocking socket, whose timeouts `prepare` sets before each use.
+    pub(crate) fn shake_hands(
+        &mut self,
+        prepare: impl Fn(&Socket) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
+        let Self { socket, tls: Some(tls) } = self else { return Ok(()) };
+        let mut socket: &Socket = socket;
+        while tls.is_handshaking() || tls.wants_write() {
+            prepare(socket)?;
+            if tls.wants_write() {
+                tls.write_tls(&mut socket)?;
+                continue;
+            }
+            if tls.read_tls(&mut socket)? == 0 {
+                return Err(Reason::Tls("the connection was closed during its handshake".to_owned()));
+            }
+            if let Err(error) = tls.process_new_packets() {
+                // It tells the other side what is wrong, if that listens.
+                let _ = tls.write_tls(&mut socket);
+                return Err(Reason::Tls(error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Something has been read of the socket that nobody has read here.
+    pub(crate) fn has_read(&mut self) -> bool {
+        let state = self.tls.as_mut().and_then(|tls| tls.process_new_packets().ok());
+        state.is_some_and(|state| state.plaintext_bytes_to_read() > 0)
+    }
+
+    /// Something has been written here that the socket has not taken.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut socket: &Socket = &self.socket;
+        let Some(tls) = &mut self.tls else { return socket.read(buffer) };
+        loop {
+            match tls.reader().read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // It ended without saying so by TLS. Our frames say themselves when they are whole.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
+                result => return result,
+            }
+            tls.read_tls(&mut socket)?;
+            let processed = tls.process_new_packets();
+            flush(tls, socket)?;
+            processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut socket: &Socket = &self.socket;
+        let Some(tls) = &mut self.tls else { return socket.write_vectored(slices) };
+        // So that no more waits encrypted than its bound.
+        flush(tls, socket)?;
+        if tls.wants_write() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let written = tls.writer().write_vectored(slices)?;
+        flush(tls, socket)?;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.tls.as_mut().map_or(Ok(()), |tls| flush(tls, &self.socket))
+    }
+}
+
+impl AsRawFd for Wire {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// Until the socket takes no more.
+fn flush(tls: &mut ClientConnection, mut socket: &Socket) -> io::Result<()> {
+    while tls.wants_write() {
+        match tls.write_tls(&mut socket) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
