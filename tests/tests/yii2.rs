@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use gateway_tests::{Greeted, Page, PhpPeer, Server, extension, root, skip, soon};
+use gateway_wire::token::{Claims, TokenKey};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -67,5 +68,115 @@ async fn the_action_binds_only_the_page_that_posts() -> anyhow::Result<()> {
     drop(server);
     let answer = request(register, "page/bind", "ann", of(&ann)).await?;
     assert_eq!(answer, "503 The push gateway cannot be reached.");
+    Ok(())
+}
+
+/// What the component says on a gateway with one client, which is returned: with the extension, or without.
+async fn component(has_extension: bool) -> anyhow::Result<(String, Vec<String>)> {
+    let server = Server::start(&[]).await?;
+    let mut page = Greeted::connect(server.websocket, "/", &[]).await?;
+    let proof = page.init["proof"].as_str().unwrap_or_default().to_owned();
+    let mut php = Command::new("php");
+    if has_extension {
+        php.arg("-d").arg(format!("extension={}", extension()?.display()));
+    }
+    php.arg(root().join("tests/php/yii2/component.php")).arg(page.client.id.to_string()).arg(proof);
+    php.env("GATEWAY_REGISTER", server.register[0].to_string()).kill_on_drop(true);
+    let output = soon("PHP", php.output()).await??;
+    anyhow::ensure!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let mut messages = Vec::new();
+    while messages.last().is_none_or(|last| last != "end") {
+        messages.push(page.client.text().await?.to_string());
+    }
+    Ok((String::from_utf8(output.stdout)?, messages))
+}
+
+const SENT: [&str; 6] = [
+    r#"{"text":"grüß","by":"sendToUid"}"#,
+    "as it is",
+    r#"{"n":1,"by":"sendToClient"}"#,
+    r#"{"n":2,"by":"sendToGroup"}"#,
+    r#"{"n":3,"by":"sendToAll"}"#,
+    "end",
+];
+
+const SAID: &str = r#"address "": InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: "" is no address such as 127.0.0.1:1236.
+address "nowhere": InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: "nowhere" is no address such as 127.0.0.1:1236.
+address "127.0.0.1": InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: "127.0.0.1" is no address such as 127.0.0.1:1236.
+address "http:\/\/x:1": InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: "http://x:1" is no address such as 127.0.0.1:1236.
+address ["127.0.0.1:1",7]: InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: 7 is no address such as 127.0.0.1:1236.
+no addresses: InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress is empty.
+timeout: InvalidConfigException: PushGateway\Yii2\Gateway::$connectTimeout must be more than 0 seconds.
+backend: InvalidConfigException: PushGateway\Yii2\Gateway::$backend: there is no class Nowhere.
+unknown: UnknownMethodException: Calling unknown method: PushGateway\Yii2\Gateway::sendTo()
+elsewhere: true
+online: [1,true]
+stranger: 0
+sent: ["sendToUid \"ann\"","sendToUid [\"ann\",\"bob\"]","sendToClient \"CLIENT\"","sendToGroup \"news\"","sendToAll","sendToAll","sendToAll"]
+token: InvalidCallException: Nobody is logged in, so a token needs a uid.
+"#;
+
+/// The text without the tokens in it, and what they say to those who know the keys.
+fn tokens(text: &str) -> anyhow::Result<(String, Vec<Claims>)> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let (tokens, rest): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("TOKEN "));
+    let keys = [TokenKey::new(b"a key"), TokenKey::derived(b"geheim")];
+    let claims = tokens.iter().zip(keys).map(|(token, key)| {
+        let mut claims = key.verify(token.trim_start_matches("TOKEN "), now)?;
+        anyhow::ensure!((now + 50..=now + 60).contains(&claims.expires));
+        claims.expires = 0;
+        claims.once = claims.once.map(|once| once.len().to_string());
+        Ok(claims)
+    });
+    Ok((rest.join("\n"), claims.collect::<anyhow::Result<_>>()?))
+}
+
+#[tokio::test]
+async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<()> {
+    let test = "the_component_works_with_the_extension_and_without";
+    if let Some(reason) = Page::Yii2.missing() {
+        skip(test, reason);
+        return Ok(());
+    }
+    let expected = [
+        Claims {
+            uid: "ann".to_owned(),
+            groups: vec!["news".to_owned(), "7".to_owned()],
+            session: serde_json::from_str(r#"{"name":"Ann","n":[1,2]}"#)?,
+            once: Some("32".to_owned()),
+            ..Claims::default()
+        },
+        Claims { uid: "42".to_owned(), ..Claims::default() },
+    ];
+    for has_extension in [true, false] {
+        if !has_extension && std::env::var_os("GATEWAYCLIENT_PATH").is_none_or(|path| path.is_empty()) {
+            skip(test, "GATEWAYCLIENT_PATH names no workerman/gatewayclient, so not without the extension");
+            continue;
+        }
+        let (text, messages) = component(has_extension).await?;
+        assert_eq!(messages, SENT, "{text}");
+        let (text, claims) = tokens(&text)?;
+        assert_eq!(claims, expected);
+        let client =
+            text.split("sendToClient \\\"").nth(1).and_then(|rest| rest.get(..20)).unwrap_or_default();
+        let text = text.replace(client, "CLIENT");
+        let (said, others) = text.split_at(text.find("token without key").unwrap_or_default());
+        assert_eq!(said, SAID);
+        let others: Vec<_> = others.lines().collect();
+        let (no_key, proof) = match has_extension {
+            true => ("token without key: GatewayException: a token has to be signed", "proof: [true,false]"),
+            false => (
+                "token without key: InvalidConfigException: A token has to be signed",
+                "proof: NotSupportedException: Only the extension gateway can check the proof of a client_id.",
+            ),
+        };
+        assert!(others[0].starts_with(no_key), "{others:?}");
+        assert_eq!(others[1], proof);
+        let fake = r#"fake: [[["sendToUid","ann",{"type":"comment"}]],1,1,"token of x"]"#;
+        assert_eq!(
+            others[2..],
+            [fake, "fake unknown: BadMethodCallException: The fake gateway knows no getAllGroupUidList."]
+        );
+    }
     Ok(())
 }

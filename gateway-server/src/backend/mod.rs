@@ -6,6 +6,7 @@ mod logins;
 mod port;
 mod secured;
 pub mod workers;
+mod young;
 
 pub use logins::Logins;
 pub use port::{Port, Settings, serve};

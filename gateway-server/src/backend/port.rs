@@ -8,16 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use gateway_wire::bridge::PREFACE_FIRST_BYTE;
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::young::{Growth, Young};
 use super::{Backend, bridge, gatewayworker, secured};
 use crate::listener::{bind_tcp, pause_after_failed_accept};
 use crate::ops::offence::{self, Offence};
 use crate::tls::Certificate;
+
+/// Connections that come or grow up before other tasks have their turn.
+const TURNS_IN_A_ROW: u64 = 64;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -74,34 +80,63 @@ impl Drop for SocketFile {
 
 /// Accepts until the task is dropped, by the newest settings.
 pub async fn serve(port: Port, backend: Arc<Backend>, settings: watch::Receiver<Settings>) {
-    let places = Arc::clone(&settings.borrow().places);
-    loop {
-        if places.available_permits() == 0 {
-            let most = settings.borrow().max_connections;
-            let detail =
-                format!("there are {most} from PHP already, the most (max_register_connections); it waits");
-            offence::report(Offence::RegisterFull, None, &detail);
+    // Otherwise tokio would make one wait whose turn it is, and then the next ones come first.
+    tokio::task::unconstrained(serve_in_order(port, backend, settings)).await;
+}
+
+async fn serve_in_order(port: Port, backend: Arc<Backend>, settings: watch::Receiver<Settings>) {
+    let mut young = FuturesUnordered::new();
+    let mut is_full = false;
+    for turn in 1_u64.. {
+        if turn.is_multiple_of(TURNS_IN_A_ROW) {
+            tokio::task::yield_now().await;
         }
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let accepted = match &port {
-            Port::Tcp(listener) => listener.accept().await.and_then(|(socket, peer)| {
-                socket.set_nodelay(true)?;
-                Ok((Some(peer), Incoming::Tcp(socket)))
-            }),
-            Port::Unix(listener, _) => {
-                listener.accept().await.map(|(socket, _)| (None, Incoming::Unix(socket)))
+        tokio::select! {
+            // What has come before takes effect before.
+            biased;
+            Some(grown) = young.next(), if !young.is_empty() => {
+                if let Some(connection) = grown {
+                    tokio::spawn(connection);
+                }
             }
-        };
-        match accepted {
-            Ok((peer, socket)) => {
-                let backend = Arc::clone(&backend);
-                let settings = settings.borrow().clone();
-                tokio::spawn(async move {
-                    welcome(socket, peer, &backend, &settings).await;
+            Some((place, peer, socket)) = accept(&port, &settings, &mut is_full) => {
+                let (backend, settings) = (Arc::clone(&backend), settings.borrow().clone());
+                young.push(Young::new(async move |growth| {
+                    welcome(socket, peer, &backend, &settings, &growth).await;
                     drop(place);
-                });
+                }));
             }
-            Err(error) => pause_after_failed_accept(&error).await,
+        }
+    }
+}
+
+/// `None` when it failed, after a pause. `is_full` says whether the log has it already.
+async fn accept(
+    port: &Port,
+    settings: &watch::Receiver<Settings>,
+    is_full: &mut bool,
+) -> Option<(OwnedSemaphorePermit, Option<SocketAddr>, Incoming)> {
+    let places = Arc::clone(&settings.borrow().places);
+    let was_full = std::mem::replace(is_full, places.available_permits() == 0);
+    if *is_full && !was_full {
+        let most = settings.borrow().max_connections;
+        let detail =
+            format!("there are {most} from PHP already, the most (max_register_connections); it waits");
+        offence::report(Offence::RegisterFull, None, &detail);
+    }
+    let place = places.acquire_owned().await.ok()?;
+    let accepted = match port {
+        Port::Tcp(listener) => listener.accept().await.and_then(|(socket, peer)| {
+            socket.set_nodelay(true)?;
+            Ok((Some(peer), Incoming::Tcp(socket)))
+        }),
+        Port::Unix(listener, _) => listener.accept().await.map(|(socket, _)| (None, Incoming::Unix(socket))),
+    };
+    match accepted {
+        Ok((peer, socket)) => Some((place, peer, socket)),
+        Err(error) => {
+            pause_after_failed_accept(&error).await;
+            None
         }
     }
 }
@@ -111,7 +146,13 @@ enum Incoming {
     Unix(UnixStream),
 }
 
-async fn welcome(socket: Incoming, peer: Option<SocketAddr>, backend: &Backend, settings: &Settings) {
+async fn welcome(
+    socket: Incoming,
+    peer: Option<SocketAddr>,
+    backend: &Backend,
+    settings: &Settings,
+    growth: &Growth,
+) {
     let timeout = settings.handshake_timeout;
     let (socket, is_tls): (Box<dyn Stream>, _) = match (socket, &settings.certificate) {
         (Incoming::Unix(socket), _) => (Box::new(socket), false),
@@ -128,7 +169,7 @@ async fn welcome(socket: Incoming, peer: Option<SocketAddr>, backend: &Backend, 
             }
         }
     };
-    greet(socket, is_tls, peer, backend, timeout).await;
+    greet(socket, is_tls, peer, backend, timeout, growth).await;
 }
 
 /// A connection from PHP, of either kind.
@@ -156,6 +197,7 @@ async fn greet(
     peer: Option<SocketAddr>,
     backend: &Backend,
     timeout: Duration,
+    growth: &Growth,
 ) {
     let mut first = [0; 1];
     match tokio::time::timeout(timeout, socket.read_exact(&mut first)).await {
@@ -168,6 +210,9 @@ async fn greet(
             return offence::report(Offence::Register, peer, &detail);
         }
     }
+    if first[0] != 0 {
+        growth.is_done();
+    }
     match first[0] {
         PREFACE_FIRST_BYTE => bridge::serve(socket, peer, backend, timeout).await,
         _ if is_tls => {
@@ -175,7 +220,7 @@ async fn greet(
         }
         b'{' => gatewayworker::serve_register(socket, peer, &backend.gatewayworker, timeout).await,
         // The length of a packet is below 2²⁴, and comes first.
-        0 => gatewayworker::serve_internal(socket, peer, backend, timeout).await,
+        0 => gatewayworker::serve_internal(socket, peer, backend, timeout, growth).await,
         other => {
             let detail = format!("its first byte {other:#04x} opens no protocol that is spoken here");
             offence::report(Offence::Register, peer, &detail);

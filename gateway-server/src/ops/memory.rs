@@ -15,10 +15,13 @@ const MUCH: usize = 16 << 20;
 
 /// Watches until the shards have ended.
 pub async fn watch(hub: &Hub) {
+    // How many were left when a crowd was seen to go: the last of it may go later.
+    let mut left = None;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let (Ok(peak), Ok(online)) = (hub.peak().await, hub.count(None).await) else { return };
-        let has_thinned = is_over(peak, online);
+        let has_thinned = is_over(peak, online) || left.is_some_and(|left| online < left);
+        left = has_thinned.then_some(online);
         if has_thinned {
             hub.shrink().await;
         }

@@ -2,10 +2,9 @@
 
 namespace PushGateway\Yii2;
 
-use Gateway;
-use GatewayException;
 use Yii;
 use yii\base\Action;
+use yii\di\Instance;
 use yii\web\BadRequestHttpException;
 use yii\web\ForbiddenHttpException;
 use yii\web\HttpException;
@@ -30,6 +29,15 @@ class BindUidAction extends Action
      */
     public bool $requireProof = true;
 
+    /** @var Gateway|array<mixed>|string the component, or its id */
+    public Gateway|array|string $gateway = 'gateway';
+
+    public function init(): void
+    {
+        parent::init();
+        $this->gateway = Instance::ensure($this->gateway, Gateway::class);
+    }
+
     public function run(): Response
     {
         $request = Yii::$app->getRequest();
@@ -42,8 +50,11 @@ class BindUidAction extends Action
             throw new ForbiddenHttpException('Nobody is logged in.');
         }
         try {
-            Gateway::bindUid($this->clientId($request->post('client_id'), $request->post('proof')), $user->getId());
-        } catch (GatewayException $e) {
+            $clientId = $this->clientId($request->post('client_id'), $request->post('proof'));
+            $this->gateway->bindUid($clientId, $user->getId());
+        } catch (HttpException $e) {
+            throw $e;
+        } catch (\Exception $e) {
             Yii::error($e, __METHOD__);
             throw new HttpException(503, 'The push gateway cannot be reached.', 0, $e);
         }
@@ -56,7 +67,7 @@ class BindUidAction extends Action
         if (!is_string($clientId) || !preg_match('/^[0-9a-f]{20}\z/i', $clientId)) {
             throw new BadRequestHttpException('The client_id of the init message is missing or is none.');
         }
-        if ($this->requireProof && !Gateway::isClientProof($clientId, $proof)) {
+        if ($this->requireProof && !$this->gateway->isClientProof($clientId, $proof)) {
             throw new ForbiddenHttpException('The proof of the init message is missing, or is not that of the client_id.');
         }
 

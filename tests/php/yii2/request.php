@@ -6,7 +6,6 @@
 define('YII_DEBUG', true);
 require __DIR__ . '/../../../php/example/yii2/bootstrap.php';
 Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/src/yii2');
-Gateway::$registerAddress = getenv('GATEWAY_REGISTER');
 
 final class Visitor implements yii\web\IdentityInterface
 {
@@ -63,6 +62,7 @@ $application = new yii\web\Application([
     'components' => [
         'request' => ['cookieValidationKey' => 'x'],
         'user' => ['identityClass' => Visitor::class, 'enableSession' => false],
+        'gateway' => ['class' => PushGateway\Yii2\Gateway::class, 'registerAddress' => getenv('GATEWAY_REGISTER')],
         'log' => ['targets' => []],
         'errorHandler' => ['discardExistingOutput' => false],
     ],

@@ -13,6 +13,7 @@ use super::orders::order;
 use super::{Ended, queries, worker};
 use crate::backend::Backend;
 use crate::backend::port::Stream;
+use crate::backend::young::Growth;
 use crate::ops::offence::{self, Offence};
 
 /// Longest packet of a peer that has not shown yet that it knows the secret.
@@ -28,6 +29,7 @@ pub(in crate::backend) async fn serve(
     peer: Option<SocketAddr>,
     backend: &Backend,
     timeout: Duration,
+    growth: &Growth,
 ) {
     let mut session = Session {
         peer,
@@ -35,9 +37,10 @@ pub(in crate::backend) async fn serve(
         input: Input::new(0),
         output: Vec::new(),
         is_trusted: backend.gatewayworker.logins.is_open(),
+        has_ordered: false,
         worker: None,
     };
-    let ended = match session.until_worker(&mut socket, timeout).await {
+    let ended = match session.until_worker(&mut socket, timeout, growth).await {
         Ok(name) => worker::serve(session, socket, name).await,
         Err(ended) => ended,
     };
@@ -51,6 +54,8 @@ pub(super) struct Session<'a> {
     output: Vec<u8>,
     /// It has shown that it knows the secret, or there is none.
     is_trusted: bool,
+    /// It has said more than who it is.
+    has_ordered: bool,
     /// The name that it has given itself as a worker.
     worker: Option<String>,
 }
@@ -61,16 +66,22 @@ impl Session<'_> {
         &mut self,
         socket: &mut Box<dyn Stream>,
         timeout: Duration,
+        growth: &Growth,
     ) -> Result<String, Ended> {
         let is_late = tokio::time::timeout(timeout, async {
-            while self.take_packets(socket).await? == 0 {
+            loop {
+                self.take_packets(socket).await?;
+                // Credentials alone have no effect that somebody else's could come before.
+                if self.has_ordered || self.worker.is_some() {
+                    return Ok::<_, Ended>(());
+                }
                 self.input.read_more(socket).await?;
             }
-            Ok::<_, Ended>(())
         });
         is_late.await.map_err(|_| {
             Ended::Refused(format!("it did not finish a packet within {timeout:?} (handshake_timeout)"))
         })??;
+        growth.is_done();
         while self.worker.is_none() {
             self.flush(socket).await?;
             self.input.read_more(socket).await?;
@@ -113,10 +124,9 @@ impl Session<'_> {
     }
 
     /// All whole packets that have been read, each after the one before it has taken effect; the last one may make it a
-    /// worker. Gives how many there were.
-    async fn take_packets(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<usize, Ended> {
+    /// worker.
+    async fn take_packets(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), Ended> {
         let was_worker = self.worker.is_some();
-        let mut taken = 0;
         while self.worker.is_some() == was_worker {
             let limit = if self.is_trusted { MAX_PACKET } else { MAX_LOGIN };
             let Some(bytes) = self.input.packet(limit)? else { break };
@@ -136,15 +146,20 @@ impl Session<'_> {
                         "it knows no secret: set secretKey in PHP to the server's secret_key".to_owned(),
                     ));
                 }
-                Ok(command) => self.execute(&command).await?,
-                Err(error) => self.refuse(&error)?,
+                Ok(command) => {
+                    self.execute(&command).await?;
+                    self.has_ordered = true;
+                }
+                Err(error) => {
+                    self.refuse(&error)?;
+                    self.has_ordered = true;
+                }
             }
-            taken += 1;
             if self.output.len() > REPLIES {
                 self.flush(writer).await?;
             }
         }
-        Ok(taken)
+        Ok(())
     }
 
     /// The name is one of its kind on a machine.

@@ -1,0 +1,49 @@
+<?php
+
+namespace PushGateway\Yii2;
+
+use yii\base\InvalidArgumentException;
+use yii\base\InvalidConfigException;
+use yii\helpers\Json;
+use yii\helpers\StringHelper;
+
+/** A connect token made without the extension: a JSON Web Token, signed by HMAC-SHA-256. */
+final class ConnectToken
+{
+    /**
+     * @param array<string|int> $groups
+     * @param array<mixed> $session
+     */
+    public function __construct(
+        private readonly string|int $uid,
+        private readonly int $ttl,
+        private readonly array $groups = [],
+        private readonly array $session = [],
+        private readonly bool $once = false,
+    ) {
+        if ((string) $uid === '' || $ttl < 1) {
+            throw new InvalidArgumentException('A token needs a uid, and a time of a second or more.');
+        }
+    }
+
+    public function sign(?string $tokenKey, ?string $secretKey): string
+    {
+        $key = match (true) {
+            (string) $tokenKey !== '' => $tokenKey,
+            (string) $secretKey !== '' => hash_hmac('sha256', 'gateway connect token v1', $secretKey, true),
+            default => throw new InvalidConfigException('A token has to be signed: set tokenKey or secretKey.'),
+        };
+        $claims = ['sub' => (string) $this->uid, 'exp' => time() + $this->ttl];
+        $claims += $this->groups === [] ? [] : ['groups' => array_map('strval', array_values($this->groups))];
+        $claims += $this->session === [] ? [] : ['session' => (object) $this->session];
+        $claims += $this->once ? ['jti' => bin2hex(random_bytes(16))] : [];
+        $signed = self::encode('{"typ":"JWT","alg":"HS256"}') . '.' . self::encode(Json::encode($claims));
+
+        return "$signed." . self::encode(hash_hmac('sha256', $signed, $key, true));
+    }
+
+    private static function encode(string $bytes): string
+    {
+        return rtrim(StringHelper::base64UrlEncode($bytes), '=');
+    }
+}

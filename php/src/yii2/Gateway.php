@@ -1,0 +1,229 @@
+<?php
+
+namespace PushGateway\Yii2;
+
+use Yii;
+use yii\base\Component;
+use yii\base\InvalidCallException;
+use yii\base\InvalidConfigException;
+use yii\base\NotSupportedException;
+use yii\helpers\Json;
+
+/**
+ * The push gateway as a component of the application:
+ *
+ *     'components' => [
+ *         'gateway' => [
+ *             'class' => \PushGateway\Yii2\Gateway::class,
+ *             'registerAddress' => '127.0.0.1:1236',
+ *         ],
+ *     ],
+ *
+ *     Yii::$app->gateway->sendToUid($userId, ['type' => 'comment', 'text' => $text]);
+ *
+ * It has every method of class Gateway. Nothing is asked of the gateway before the first call.
+ *
+ * @method void bindUid(string $clientId, string|int $uid)
+ * @method void unbindUid(string $clientId, string|int $uid)
+ * @method void joinGroup(string $clientId, string|int $group)
+ * @method void leaveGroup(string $clientId, string|int $group)
+ * @method void ungroup(string|int $group)
+ * @method bool closeClient(string $clientId, ?string $message = null)
+ * @method int isOnline(string $clientId)
+ * @method int isUidOnline(string|int $uid)
+ * @method array<string, int> isUidsOnline(array<string|int> $uids)
+ * @method list<string> getClientIdByUid(string|int $uid)
+ * @method ?string getUidByClientId(string $clientId)
+ * @method int getAllClientIdCount()
+ * @method int getClientIdCountByGroup(string|int $group = '')
+ * @method int getAllUidCount()
+ * @method array<string, string> getAllUidList()
+ * @method array<string, string> getUidListByGroup(string|int $group)
+ * @method array<string, string> getAllGroupIdList()
+ * @method array<mixed>|null getSession(string $clientId)
+ * @method void setSession(string $clientId, array<mixed> $session)
+ * @method void updateSession(string $clientId, array<mixed> $session)
+ */
+class Gateway extends Component
+{
+    /** A {@see SendEvent} before something is sent, which a handler can change or hold back. */
+    public const EVENT_BEFORE_SEND = 'beforeSend';
+    /** A {@see SendEvent} after something was sent. */
+    public const EVENT_AFTER_SEND = 'afterSend';
+
+    /**
+     * @var string|string[]|null where PHP reaches the gateway: `host:port`, `unix:///path`, `tls://host:port`, or several; null is
+     * what php.ini says
+     */
+    public string|array|null $registerAddress = null;
+
+    /** The `secret_key` of the gateway; null is what php.ini says. */
+    public ?string $secretKey = null;
+
+    /** What connect tokens are signed with; null is what php.ini says, and in the end a key made of the secret. */
+    public ?string $tokenKey = null;
+
+    /** How many seconds a call waits at most; null is what php.ini says. */
+    public int|float|null $connectTimeout = null;
+
+    /**
+     * @var class-string|null the class that is called; null is the extension's, or where there is none that of the package
+     * workerman/gatewayclient
+     */
+    public ?string $backend = null;
+
+    /** @var array<class-string, array<string, mixed>> what the classes were set to before any component changed it */
+    private static array $defaults = [];
+
+    public function init(): void
+    {
+        parent::init();
+        $this->backend ??= match (true) {
+            extension_loaded('gateway') => \Gateway::class,
+            class_exists(\GatewayClient\Gateway::class) => \GatewayClient\Gateway::class,
+            default => throw new InvalidConfigException(
+                'The extension gateway is not loaded. Install it, or the package workerman/gatewayclient.'
+            ),
+        };
+        if (!class_exists($this->backend)) {
+            throw new InvalidConfigException(static::class . "::\$backend: there is no class $this->backend.");
+        }
+        self::$defaults[$this->backend] ??= array_intersect_key(
+            (new \ReflectionClass($this->backend))->getStaticProperties(),
+            array_flip(['registerAddress', 'secretKey', 'tokenKey', 'connectTimeout'])
+        );
+        foreach ($this->registerAddress === null ? [] : (array) $this->registerAddress as $address) {
+            if (!is_string($address) || !preg_match('~^(unix:///?.+|(tcp://|tls://)?[^/]+:\d{1,5})$~', $address)) {
+                throw new InvalidConfigException(
+                    static::class . '::$registerAddress: ' . Json::encode($address) . ' is no address such as 127.0.0.1:1236.'
+                );
+            }
+        }
+        if ($this->registerAddress === []) {
+            throw new InvalidConfigException(static::class . '::$registerAddress is empty.');
+        }
+        if ($this->connectTimeout !== null && $this->connectTimeout <= 0) {
+            throw new InvalidConfigException(static::class . '::$connectTimeout must be more than 0 seconds.');
+        }
+    }
+
+    /** @param mixed $message a string as it is, anything else as JSON */
+    public function sendToUid(string|int|array $uid, mixed $message, bool $raw = false): void
+    {
+        $this->send('sendToUid', $uid, $message, $raw ? [true] : []);
+    }
+
+    /** @param mixed $message a string as it is, anything else as JSON */
+    public function sendToClient(string $clientId, mixed $message, bool $raw = false): bool
+    {
+        return (bool) $this->send('sendToClient', $clientId, $message, $raw ? [true] : []);
+    }
+
+    /**
+     * @param mixed $message a string as it is, anything else as JSON
+     * @param string|string[]|null $exclude client_ids that do not get it
+     */
+    public function sendToGroup(
+        string|int|array $group,
+        mixed $message,
+        string|array|null $exclude = null,
+        bool $raw = false
+    ): void {
+        $this->send('sendToGroup', $group, $message, [$exclude, $raw]);
+    }
+
+    /**
+     * @param mixed $message a string as it is, anything else as JSON
+     * @param string[]|null $only client_ids; null is everybody
+     * @param string|string[]|null $exclude client_ids that do not get it
+     */
+    public function sendToAll(
+        mixed $message,
+        ?array $only = null,
+        string|array|null $exclude = null,
+        bool $raw = false
+    ): void {
+        $this->send('sendToAll', null, $message, [$only, $exclude, $raw]);
+    }
+
+    /**
+     * A connect token: `new WebSocket(url + '?token=' + token)` is bound to the uid at once.
+     *
+     * @param string|int|null $uid null is the user who is logged in
+     * @param int $ttl for how many seconds it is good
+     * @param array<string|int> $groups to join at once
+     * @param array<mixed> $session whoever has the token can read it
+     * @param bool $once it is good for one connection only
+     */
+    public function token(
+        string|int|null $uid = null,
+        int $ttl = 3600,
+        array $groups = [],
+        array $session = [],
+        bool $once = false
+    ): string {
+        $uid ??= Yii::$app->has('user') ? Yii::$app->getUser()->getId() : null;
+        if ($uid === null) {
+            throw new InvalidCallException('Nobody is logged in, so a token needs a uid.');
+        }
+        if (method_exists((string) $this->backend, 'token')) {
+            return $this->call('token', [$uid, $ttl, $groups, $session, $once]);
+        }
+        return (new ConnectToken($uid, $ttl, $groups, $session, $once))->sign($this->tokenKey, $this->secretKey);
+    }
+
+    /** Whether the client_id was given to whoever knows the proof; both may be whatever a page has posted. */
+    public function isClientProof(mixed $clientId, mixed $proof): bool
+    {
+        if (!method_exists((string) $this->backend, 'isClientProof')) {
+            throw new NotSupportedException('Only the extension gateway can check the proof of a client_id.');
+        }
+        return $this->call('isClientProof', [$clientId, $proof]);
+    }
+
+    /** @param array<mixed> $params */
+    public function __call($name, $params)
+    {
+        if (method_exists((string) $this->backend, $name)) {
+            return $this->call($name, $params);
+        }
+        return parent::__call($name, $params);
+    }
+
+    /**
+     * Calls the class, whose settings are shared by the process: another component may have set them.
+     *
+     * @param array<mixed> $arguments
+     */
+    protected function call(string $method, array $arguments): mixed
+    {
+        $backend = $this->backend;
+        foreach (self::$defaults[$backend] as $setting => $default) {
+            $backend::$$setting = $this->$setting ?? $default;
+        }
+        return $backend::$method(...$arguments);
+    }
+
+    /**
+     * @param string|int|array<string|int>|null $to
+     * @param array<mixed> $more
+     */
+    private function send(string $method, string|int|array|null $to, mixed $message, array $more): mixed
+    {
+        $event = new SendEvent(['method' => $method, 'to' => $to, 'message' => $message]);
+        $this->trigger(self::EVENT_BEFORE_SEND, $event);
+        if (!$event->isValid) {
+            return null;
+        }
+        $message = is_string($event->message) ? $event->message : Json::encode($event->message);
+        $profile = $event->describe();
+        Yii::beginProfile($profile, static::class);
+        try {
+            $event->result = $this->call($method, [...$event->to === null ? [] : [$event->to], $message, ...$more]);
+        } finally {
+            Yii::endProfile($profile, static::class);
+        }
+        $this->trigger(self::EVENT_AFTER_SEND, $event);
+        return $event->result;
+    }
+}

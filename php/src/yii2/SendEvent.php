@@ -1,0 +1,30 @@
+<?php
+
+namespace PushGateway\Yii2;
+
+use yii\base\Event;
+use yii\helpers\Json;
+
+/** Something that is sent to clients. */
+class SendEvent extends Event
+{
+    /** `sendToUid`, `sendToClient`, `sendToGroup` or `sendToAll`. */
+    public string $method = '';
+
+    /** @var string|int|array<string|int>|null uids, a client_id or groups; null is everybody */
+    public string|int|array|null $to = null;
+
+    /** What is sent: a string as it is, anything else as JSON. */
+    public mixed $message = null;
+
+    /** False holds it back. */
+    public bool $isValid = true;
+
+    /** What the call returned, after it. */
+    public mixed $result = null;
+
+    public function describe(): string
+    {
+        return $this->method . ($this->to === null ? '' : ' ' . Json::encode($this->to));
+    }
+}

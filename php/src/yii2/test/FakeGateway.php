@@ -1,0 +1,90 @@
+<?php
+
+namespace PushGateway\Yii2\test;
+
+use PushGateway\Yii2\Gateway;
+use PushGateway\Yii2\SendEvent;
+
+/**
+ * In place of the component in an application's own tests: nothing is sent, and what would have been is kept.
+ *
+ *     'gateway' => ['class' => \PushGateway\Yii2\test\FakeGateway::class, 'clients' => ['c1' => 'ann']],
+ *
+ *     $this->assertSame([['sendToUid', 'ann', ['type' => 'comment']]], Yii::$app->gateway->sent);
+ */
+class FakeGateway extends Gateway
+{
+    /** @var array<string, string|int|null> uids of the clients who are online, by their client_ids */
+    public array $clients = [];
+
+    /** @var array<string|int, array<string, true>> the client_ids in each group */
+    public array $groups = [];
+
+    /** @var list<array{string, mixed, mixed}> method, receivers and message of all that was sent */
+    public array $sent = [];
+
+    public function init(): void
+    {
+        $this->backend ??= self::class;
+        parent::init();
+        $this->on(self::EVENT_AFTER_SEND, function (SendEvent $event) {
+            $this->sent[] = [$event->method, $event->to, $event->message];
+        });
+    }
+
+    public function isClientProof(mixed $clientId, mixed $proof): bool
+    {
+        return $proof === "proof of $clientId";
+    }
+
+    public function token(
+        string|int|null $uid = null,
+        int $ttl = 3600,
+        array $groups = [],
+        array $session = [],
+        bool $once = false
+    ): string {
+        return "token of $uid";
+    }
+
+    public function __call($name, $params)
+    {
+        return $this->call($name, $params);
+    }
+
+    protected function call(string $method, array $arguments): mixed
+    {
+        [$first, $second] = $arguments + [null, null];
+        $of = fn ($uid) => array_map('strval', array_keys($this->clients, $uid));
+        switch ($method) {
+            case 'bindUid':
+                $this->clients[$first] = $second;
+                return null;
+            case 'unbindUid':
+                $this->clients[$first] = null;
+                return null;
+            case 'joinGroup':
+                $this->groups[$second][$first] = true;
+                return null;
+            case 'leaveGroup':
+                unset($this->groups[$second][$first]);
+                return null;
+            case 'isOnline':
+                return (int) array_key_exists($first, $this->clients);
+            case 'isUidOnline':
+                return (int) ($of($first) !== []);
+            case 'getClientIdByUid':
+                return $of($first);
+            case 'getUidByClientId':
+                return $this->clients[$first] ?? null;
+            case 'getClientIdCountByGroup':
+                return count($first === null || $first === '' ? $this->clients : $this->groups[$first] ?? []);
+            case 'sendToAll':
+            case 'sendToClient':
+            case 'sendToUid':
+            case 'sendToGroup':
+                return true;
+        }
+        throw new \BadMethodCallException("The fake gateway knows no $method.");
+    }
+}

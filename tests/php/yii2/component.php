@@ -1,0 +1,83 @@
+<?php
+// The component on a gateway with one client: component.php CLIENT_ID PROOF, with the register's address in GATEWAY_REGISTER.
+// Without the extension it runs on GATEWAYCLIENT_PATH. Prints one line for each thing that it tries.
+
+use PushGateway\Yii2\Gateway;
+use PushGateway\Yii2\SendEvent;
+use PushGateway\Yii2\test\FakeGateway;
+
+define('YII_DEBUG', true);
+require __DIR__ . '/../../../php/example/yii2/bootstrap.php';
+Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/src/yii2');
+if (!extension_loaded('gateway') && getenv('GATEWAYCLIENT_PATH')) {
+    foreach (['Context', 'GatewayProtocol', 'Gateway'] as $file) {
+        require_once getenv('GATEWAYCLIENT_PATH') . "/$file.php";
+    }
+}
+
+[, $client, $proof] = $argv;
+$register = getenv('GATEWAY_REGISTER');
+new yii\console\Application(['id' => 'test', 'basePath' => __DIR__, 'runtimePath' => sys_get_temp_dir()]);
+
+function tried(string $what, callable $try): void
+{
+    try {
+        $result = json_encode($try());
+    } catch (Throwable $thrown) {
+        $result = basename(strtr(get_class($thrown), '\\', '/')) . ': ' . $thrown->getMessage();
+    }
+    echo "$what: $result\n";
+}
+
+$make = fn (array $settings = []) => Yii::createObject($settings + ['class' => Gateway::class, 'registerAddress' => $register]);
+foreach (['', 'nowhere', '127.0.0.1', 'http://x:1', ['127.0.0.1:1', 7]] as $address) {
+    tried('address ' . json_encode($address), fn () => $make(['registerAddress' => $address]) && true);
+}
+tried('no addresses', fn () => $make(['registerAddress' => []]));
+tried('timeout', fn () => $make(['connectTimeout' => 0]));
+tried('backend', fn () => $make(['backend' => 'Nowhere']));
+tried('unknown', fn () => $make()->sendTo());
+
+// Another component's address does not stay.
+$gateway = $make();
+tried('elsewhere', fn () => (bool) $make(['registerAddress' => '127.0.0.1:9', 'connectTimeout' => 1]));
+$gateway->bindUid($client, 'ann');
+tried('online', fn () => [$gateway->isUidOnline('ann'), $gateway->getClientIdByUid('ann') == [$client]]);
+tried('stranger', fn () => $gateway->isUidOnline('bob'));
+
+$gateway->on(Gateway::EVENT_BEFORE_SEND, function (SendEvent $event) {
+    if ($event->message === 'hold back') {
+        $event->isValid = false;
+    } elseif (is_array($event->message)) {
+        $event->message['by'] = $event->method;
+    }
+});
+$sent = [];
+$gateway->on(Gateway::EVENT_AFTER_SEND, function (SendEvent $event) use (&$sent) {
+    $sent[] = $event->describe();
+});
+$gateway->joinGroup($client, 'news');
+$gateway->sendToUid('ann', ['text' => 'grüß']);
+$gateway->sendToUid(['ann', 'bob'], 'as it is');
+$gateway->sendToClient($client, ['n' => 1]);
+$gateway->sendToGroup('news', 'hold back');
+$gateway->sendToGroup('news', ['n' => 2], ['00000000000000000000']);
+$gateway->sendToAll(['n' => 3], [$client]);
+$gateway->sendToAll('excluded', null, $client);
+$gateway->sendToAll('end');
+tried('sent', fn () => $sent);
+
+tried('token', fn () => $make()->token());
+tried('token without key', fn () => $make()->token('ann'));
+$keyed = $make(['tokenKey' => 'a key']);
+echo 'TOKEN ', $keyed->token('ann', 60, ['news', 7], ['name' => 'Ann', 'n' => [1, 2]], true), "\n";
+echo 'TOKEN ', $make(['secretKey' => 'geheim'])->token(42, 60), "\n";
+$make(['tokenKey' => '', 'secretKey' => ''])->getAllUidCount();
+tried('proof', fn () => [$gateway->isClientProof($client, $proof), $gateway->isClientProof($client, 'x')]);
+
+$fake = Yii::createObject(['class' => FakeGateway::class, 'clients' => ['c1' => 'ann', 'c2' => null]]);
+$fake->sendToUid('ann', ['type' => 'comment']);
+$fake->bindUid('c2', 'bob');
+$fake->joinGroup('c2', 'news');
+tried('fake', fn () => [$fake->sent, $fake->isUidOnline('bob'), $fake->getClientIdCountByGroup('news'), $fake->token('x')]);
+tried('fake unknown', fn () => $fake->getAllGroupUidList());
