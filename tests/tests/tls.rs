@@ -1,16 +1,21 @@
 //! Clients that speak TLS: everything is as it is for the others, and certificates change without anybody being dropped.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use gateway_tests::{
-    Client, PhpPeer, PlainClient, Secured, Server, TestCertificate, connect_tls, eventually, soon,
-    unread_by_peer,
+    Client, PhpPeer, PlainClient, Secured, Server, TestCertificate, WorkerPeer, connect_tls, eventually,
+    soon, unread_by_peer,
 };
 use gateway_wire::bridge::{Order, Value};
+use gateway_wire::gatewayworker::EventKind;
 use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::rustls::ClientConnection;
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -357,4 +362,67 @@ async fn listeners_have_tls_as_the_websocket_listener_unless_they_say_otherwise(
     php.order(Order::Destroy { client: id }).await?;
     let _ = soon("the end", secured.read(&mut hello)).await?;
     eventually("one is left", Value::Int(1), async || php.count().await).await
+}
+
+async fn join(server: &mut Server) -> anyhow::Result<WorkerPeer> {
+    let worker = WorkerPeer::connect(server.register[0], "w:0").await?;
+    server.logs("a worker joined").await?;
+    Ok(worker)
+}
+
+#[tokio::test]
+async fn a_slow_worker_slows_its_clients_and_loses_nothing() -> anyhow::Result<()> {
+    const MESSAGES: usize = 1000;
+    let certificate = TestCertificate::new()?;
+    let mut server = start(&certificate, &["--worker-buffer-bytes", "65536"]).await?;
+    let mut slow = join(&mut server).await?;
+    let stream = certificate.over(TcpStream::connect(server.websocket).await?).await?;
+    let mut socket = tokio_tungstenite::client_async("ws://localhost/", stream).await?.0;
+    slow.told_of(EventKind::Connect).await?;
+    let before = server.memory()?;
+    let sender = tokio::spawn(async move {
+        let padding = "x".repeat(32 << 10);
+        for number in 0..MESSAGES {
+            let message = Message::text(format!("{number} {padding}"));
+            futures_util::SinkExt::send(&mut socket, message).await?;
+        }
+        anyhow::Ok(socket)
+    });
+    server.logs("stopped reading from a client").await?;
+    let growth = server.memory()?.saturating_sub(before);
+    assert!(growth < 16 << 20, "{growth} bytes wait for a worker");
+    slow.told_of(EventKind::WebsocketConnect).await?;
+    for number in 0..MESSAGES {
+        let (_, text) = slow.message().await?;
+        assert_eq!(text.split(' ').next(), Some(number.to_string().as_str()));
+    }
+    let mut socket = soon("the sender", sender).await???;
+    soon("closing", socket.close(None)).await??;
+    slow.told_of(EventKind::Close).await.map(drop)
+}
+
+#[tokio::test]
+async fn what_comes_right_behind_the_handshake_is_heard() -> anyhow::Result<()> {
+    let certificate = TestCertificate::new()?;
+    let mut server = start(&certificate, &["--listener", "text://127.0.0.1:0"]).await?;
+    let mut worker = join(&mut server).await?;
+    for version in [&TLS12, &TLS13] {
+        let config = certificate.client(&[version])?;
+        let name = ServerName::try_from("localhost")?;
+        let mut session = ClientConnection::new(Arc::new(config), name)?;
+        // Of TLS 1.3 this goes out with the last of the handshake, in one piece.
+        session.writer().write_all(b"one\ntwo\n")?;
+        let mut socket = std::net::TcpStream::connect(server.listeners[0])?;
+        socket.set_read_timeout(Some(gateway_tests::PATIENCE))?;
+        session.complete_io(&mut socket)?;
+        while session.wants_write() {
+            session.write_tls(&mut socket)?;
+        }
+        worker.told_of(EventKind::Connect).await?;
+        assert_eq!(worker.message().await?.1, "one");
+        assert_eq!(worker.message().await?.1, "two");
+        drop(socket);
+        worker.told_of(EventKind::Close).await?;
+    }
+    Ok(())
 }
