@@ -174,8 +174,13 @@ fn key_of_value(text: &str, span: &Range<usize>) -> Option<String> {
     if let Some(number) = listener_values(table.get_ref()).position(|value| is_in(value.span())) {
         return Some(format!("listener {}", number + 1));
     }
-    let (key, _) = table.get_ref().iter().find(|(_, value)| is_in(value.span()))?;
-    Some(key.get_ref().to_string())
+    if let Some((key, _)) = table.get_ref().iter().find(|(_, value)| is_in(value.span())) {
+        return Some(key.get_ref().to_string());
+    }
+    // A table by dotted keys has no place of its own: it is that of the key before.
+    let keys = listeners(table.get_ref()).flat_map(|listener| listener.keys()).chain(table.get_ref().keys());
+    let before = keys.filter(|key| key.span().start <= span.start).max_by_key(|key| key.span().start)?;
+    Some(before.get_ref().to_string())
 }
 
 fn problem(text: &str, span: Option<Range<usize>>, message: String) -> Problem {
@@ -225,6 +230,8 @@ mod tests {
         );
         let second = format!("{listener}[[listener]]\nprotocol = \"text\"\n");
         assert_eq!(problems(&second), ["4:1: listener 2: missing field `address`"]);
+        let dotted = problems("[[listener]]\nprotocol.x = \"text\"");
+        assert!(dotted[0].starts_with("2:10: protocol: unknown variant `x`"), "{dotted:?}");
         let smtp = problems("[[listener]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:1\"");
         assert!(smtp[0].starts_with("2:12: protocol: unknown variant `smtp`"), "{smtp:?}");
         assert!(problems("shards = ")[0].starts_with("1:"), "{:?}", problems("shards = "));
