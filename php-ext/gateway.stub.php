@@ -618,6 +618,17 @@ class GatewayEvents
     }
 
     /**
+     * Has a function told when {@see Gateway::setSession()} (`$is_whole`) or {@see Gateway::updateSession()} changes the session
+     * of the client whose event is being handled.
+     *
+     * @param callable(bool $is_whole, array $session): void $told
+     * @return void
+     */
+    public static function onSession(callable $told)
+    {
+    }
+
+    /**
      * Asks for no more events but those on their way.
      *
      * @return void

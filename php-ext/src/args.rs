@@ -340,6 +340,16 @@ impl<'a> Argument<'a> for Array<'a> {
     }
 }
 
+pub(crate) struct Callable<'a>(pub(crate) &'a Zval);
+
+impl<'a> Argument<'a> for Callable<'a> {
+    const TYPE: DataType = DataType::Callable;
+
+    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_callable() { Ok(Self(value)) } else { Err(type_error(position, c"callable", value)) }
+    }
+}
+
 /// Anything, which is not looked at.
 pub(crate) struct Anything;
 

@@ -17,11 +17,30 @@ thread_local! {
     /// Not dropped with the thread: the system closes it, and a forked child has no part in it.
     static WORKER: RefCell<ManuallyDrop<Option<Worker>>> = const { RefCell::new(ManuallyDrop::new(None)) };
     static CURRENT: Cell<Option<ClientId>> = const { Cell::new(None) };
+    /// Called when the program changes the session of that client by name. Not dropped: PHP is gone before the thread is.
+    static TOLD_OF_SESSION: RefCell<ManuallyDrop<Option<Zval>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// The client whose event is being handled.
 pub(crate) fn current() -> Option<ClientId> {
     CURRENT.get()
+}
+
+pub(crate) fn tell_of_session(told: &Zval) {
+    TOLD_OF_SESSION.with_borrow_mut(|place| **place = Some(told.shallow_clone()));
+}
+
+/// `$_SESSION` is to follow what is set, as a whole or in part, for the client whose event is being handled.
+pub(crate) fn session_has_changed(client: ClientId, is_whole: bool, session: &Zval) -> Result<(), Failure> {
+    if current() != Some(client) {
+        return Ok(());
+    }
+    // Not borrowed while it runs: it may do whatever it likes.
+    let told = TOLD_OF_SESSION.with_borrow(|told| told.as_ref().map(Zval::shallow_clone));
+    let Some(told) = told else { return Ok(()) };
+    let session = session.shallow_clone();
+    let called = told.try_call(vec![&is_whole, &session]);
+    called.map(drop).map_err(|error| Failure::Exception(format!("$_SESSION was not changed: {error}")))
 }
 
 /// Joins, again if it has joined before.

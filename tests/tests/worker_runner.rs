@@ -56,6 +56,31 @@ async fn one_worker_handles_what_a_client_does() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_session_that_is_set_by_name_is_the_one_of_the_event() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let _runner = start(&mut server, 1).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    assert_eq!(ask(&mut client, "hello").await?["session"]["messages"], json!(1));
+    // Behind each other, so that the later events bring what the session was before.
+    for message in ["set session", "hello", "update session", "hello"] {
+        client.send(Message::text(message)).await?;
+    }
+    for expected in [
+        json!({"messages": 71, "a": {"b": 1}}),
+        json!({"messages": 72, "a": {"b": 1}}),
+        json!({"messages": 73, "a": {"b": 1, "c": 2}}),
+        json!({"messages": 74, "a": {"b": 1, "c": 2}}),
+    ] {
+        assert_eq!(serde_json::from_str::<Value>(&client.text().await?)?["session"], expected);
+    }
+    let mut php = gateway_tests::PhpPeer::connect(server.register[0]).await?;
+    let session = php.ask(gateway_wire::bridge::Query::Session { client: client.id }).await?;
+    let kept = r#"a:2:{s:8:"messages";i:74;s:1:"a";a:2:{s:1:"b";i:1;s:1:"c";i:2;}}"#;
+    assert_eq!(session, gateway_wire::bridge::Value::Str(kept.as_bytes().to_vec()));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_worker_that_dies_is_started_anew_and_no_event_is_handled_twice() -> anyhow::Result<()> {
     let mut server = Server::start(&["--shards", "2"]).await?;
     let runner = start(&mut server, 1).await?;

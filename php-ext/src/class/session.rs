@@ -9,6 +9,7 @@ use crate::errors::deprecated;
 use crate::process::{order, query};
 use crate::serialize;
 use crate::values::{self, List};
+use crate::worker;
 
 methods! {
     /// `[]` when it has none, null when the client is offline.
@@ -21,13 +22,15 @@ methods! {
     }
 
     fn setSession(call, client_id: Client, session: Array) {
-        let session = serialize::write(session.0)?;
-        order(call.settings()?, Order::SetSession { client: client_id.0, session: session.wire() })
+        let serialized = serialize::write(session.0)?;
+        order(call.settings()?, Order::SetSession { client: client_id.0, session: serialized.wire() })?;
+        worker::session_has_changed(client_id.0, true, session.0)
     }
 
     fn updateSession(call, client_id: Client, session: Array) {
         let changes = serialize::write(session.0)?;
-        order(call.settings()?, Order::UpdateSession { client: client_id.0, changes: changes.wire() })
+        order(call.settings()?, Order::UpdateSession { client: client_id.0, changes: changes.wire() })?;
+        worker::session_has_changed(client_id.0, false, session.0)
     }
 
     /// For frameworks that serialize themselves.

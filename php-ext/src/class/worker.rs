@@ -9,7 +9,7 @@ use ext_php_rs::error::Result;
 use ext_php_rs::flags::MethodFlags;
 
 use super::method::methods;
-use crate::args::Text;
+use crate::args::{Callable, Text};
 use crate::settings::Settings;
 use crate::worker;
 
@@ -42,5 +42,11 @@ methods! {
     fn leave(call) {
         let _ = call;
         worker::leave()
+    }
+
+    fn onSession(call, told: Callable) {
+        let _ = call;
+        worker::tell_of_session(told.0);
+        Ok(())
     }
 }

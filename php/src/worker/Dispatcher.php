@@ -3,6 +3,7 @@
 namespace PushGateway\Worker;
 
 use Gateway;
+use GatewayEvents;
 
 /** Calls the program's handler for one event after the other. */
 final class Dispatcher
@@ -15,20 +16,26 @@ final class Dispatcher
     ];
 
     private Sessions $sessions;
+    private string $clientId = '';
+    /** The session as the gateway has it: serialized, and as a value. */
+    private string $bytes = '';
+    private mixed $kept = null;
 
     /** @param class-string $handler */
     public function __construct(private string $handler)
     {
         $this->sessions = new Sessions();
+        GatewayEvents::onSession($this->sessionHasChanged(...));
     }
 
     /** @param array<string, mixed> $server */
     public function handle(string $kind, string $clientId, array $server, string $session, string $body): void
     {
         $_SERVER = $server;
-        $bytes = $this->sessions->latest($clientId, $session);
+        $this->clientId = $clientId;
+        $this->bytes = $this->sessions->latest($clientId, $session);
         // Null where there is none, as in GatewayWorker.
-        $before = $_SESSION = $bytes === '' ? null : (unserialize($bytes) ?: null);
+        $this->kept = $_SESSION = $this->bytes === '' ? null : (unserialize($this->bytes) ?: null);
         match ($kind) {
             'message' => $this->call('onMessage', $clientId, $body),
             'handshake' => $this->call('onWebSocketConnect', $clientId, unserialize($body, ['allowed_classes' => false])),
@@ -36,8 +43,8 @@ final class Dispatcher
         };
         if ($kind === 'close') {
             $this->sessions->forget($clientId);
-        } elseif ($_SESSION !== $before) {
-            $this->keep($clientId, $bytes);
+        } elseif ($_SESSION !== $this->kept) {
+            $this->keep();
         }
     }
 
@@ -53,17 +60,34 @@ final class Dispatcher
         }
     }
 
-    private function keep(string $clientId, string $before): void
+    /**
+     * The program has changed it by the client's name, not by $_SESSION.
+     *
+     * @param array<mixed> $session
+     */
+    private function sessionHasChanged(bool $isWhole, array $session): void
+    {
+        $this->kept = $_SESSION = $isWhole ? $session : array_replace_recursive((array) $_SESSION, $session);
+        $this->written(serialize($_SESSION));
+    }
+
+    private function keep(): void
     {
         try {
             if ($_SESSION !== null && !is_array($_SESSION)) {
                 throw new \UnexpectedValueException('$_SESSION must be an array, not ' . get_debug_type($_SESSION));
             }
             $now = $_SESSION === null ? '' : serialize($_SESSION);
-            Gateway::setSocketSession($clientId, $now);
-            $this->sessions->written($clientId, $before, $now);
+            Gateway::setSocketSession($this->clientId, $now);
+            $this->written($now);
         } catch (\Throwable $thrown) {
-            Log::write("the session of $clientId was not kept: $thrown");
+            Log::write("the session of $this->clientId was not kept: $thrown");
         }
+    }
+
+    private function written(string $now): void
+    {
+        $this->sessions->written($this->clientId, $this->bytes, $now);
+        $this->bytes = $now;
     }
 }

@@ -34,6 +34,15 @@ class Events
                 ini_set('memory_limit', '32M');
                 self::note(str_repeat('x', 1 << 30));
                 break;
+            case 'set session':
+                $_SESSION['lost'] = true;
+                Gateway::setSession($client_id, ['messages' => 70, 'a' => ['b' => 1]]);
+                $_SESSION['messages']++;
+                break;
+            case 'update session':
+                Gateway::updateSession($client_id, ['a' => ['c' => 2]]);
+                Gateway::setSession(str_repeat('0', 20), ['not' => 'this one']);
+                break;
             case 'close':
                 Gateway::closeCurrentClient('bye');
                 return;
