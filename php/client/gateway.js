@@ -5,7 +5,7 @@ const DEFAULTS = {
     tokenIn: 'query',
     protocols: [],
     bind: null,
-    csrf: () => document.querySelector('meta[name=csrf-token]')?.content,
+    csrf: () => globalThis.document?.querySelector('meta[name=csrf-token]')?.content,
     minDelay: 1000,
     maxDelay: 30_000,
     hiddenMaxDelay: 300_000,
@@ -32,7 +32,7 @@ const SUSPENDED = 120_000;
 const WAKING = ['online', 'visibilitychange', 'pageshow', 'resume'];
 
 const isHidden = () => globalThis.document?.hidden === true;
-const valueOf = async (option) => (typeof option === 'function' ? option() : option);
+const resolved = async (option) => (typeof option === 'function' ? option() : option);
 
 export class Gateway extends EventTarget {
     #url;
@@ -54,11 +54,6 @@ export class Gateway extends EventTarget {
         this.#url.protocol = this.#url.protocol.replace('http', 'ws');
         this.#options = {...DEFAULTS, ...options};
         this.#connect();
-    }
-
-    /** Full jitter: anything up to a limit that doubles. Slow: at least half of the longest. */
-    static delay(attempt, {minDelay, maxDelay, random, slow = false}) {
-        return slow ? (1 + random()) * maxDelay / 2 : random() * Math.min(maxDelay, minDelay * 2 ** attempt);
     }
 
     get state() {
@@ -109,7 +104,7 @@ export class Gateway extends EventTarget {
         try {
             const url = new URL(this.#url);
             const offered = [...protocols];
-            const current = await valueOf(token);
+            const current = await resolved(token);
             if (life.aborted) {
                 return;
             }
@@ -173,8 +168,11 @@ export class Gateway extends EventTarget {
         const isFirst = this.#refusals === 1;
         const canRefresh = typeof this.#options.token === 'function' && (isFirst || reason === 'token expired');
         const again = isToken ? canRefresh : code !== NORMAL;
-        if (!again || Date.now() - this.#openedAt > SETTLED) {
+        if (Date.now() - this.#openedAt > SETTLED) {
             this.#attempt = 0;
+        }
+        if (!again) {
+            this.#attempt = this.#refusals = 0;
         }
         const life = this.#begin(again ? 'waiting' : 'closed');
         this.#emit('close', {code, reason, again});
@@ -196,9 +194,11 @@ export class Gateway extends EventTarget {
         this.#emit('reconnecting', {attempt: this.#attempt, delay});
     }
 
+    /** Full jitter: anything up to a limit that doubles. Slow: at least half of the longest. */
     #delay(attempt, slow) {
-        const {maxDelay, hiddenMaxDelay} = this.#options;
-        return Gateway.delay(attempt, {...this.#options, slow, maxDelay: isHidden() ? hiddenMaxDelay : maxDelay});
+        const {minDelay, maxDelay, hiddenMaxDelay, random} = this.#options;
+        const longest = isHidden() ? hiddenMaxDelay : maxDelay;
+        return slow ? (1 + random()) * longest / 2 : random() * Math.min(longest, minDelay * 2 ** attempt);
     }
 
     #receive(data, life) {
@@ -268,7 +268,7 @@ export class Gateway extends EventTarget {
     }
 
     async #post(url, identity, signal) {
-        const csrf = await valueOf(this.#options.csrf);
+        const csrf = await resolved(this.#options.csrf);
         const headers = {'X-Requested-With': 'XMLHttpRequest', ...(csrf && {'X-CSRF-Token': csrf})};
         // A redirect leads to a login, which is no success. The CSRF token is not for other sites.
         const rules = {mode: 'same-origin', redirect: 'manual', signal};
@@ -294,7 +294,7 @@ export class Gateway extends EventTarget {
     #onWaking(signal, action) {
         const wake = (event) => (event.type === 'online' || !isHidden()) && action(event);
         for (const type of WAKING) {
-            globalThis.addEventListener(type, wake, {capture: true, signal});
+            globalThis.addEventListener?.(type, wake, {capture: true, signal});
         }
     }
 

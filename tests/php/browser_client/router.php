@@ -25,7 +25,7 @@ switch ($path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH)) {
         break;
 
     case '/token':
-        echo Gateway::token($_GET['uid'], (int) ($_GET['ttl'] ?? 60));
+        echo Gateway::token($_GET['uid'], 60);
         break;
 
     case '/bind':
