@@ -133,6 +133,10 @@ impl PhpPeer {
         self.order(Order::SendToAll { message, only: None, except: vec![], raw: false }).await.map(drop)
     }
 
+    pub async fn close_client(&mut self, client: ClientId) -> anyhow::Result<()> {
+        self.order(Order::Close { client, last: None }).await.map(drop)
+    }
+
     pub async fn clients_of(&mut self, uid: &str) -> anyhow::Result<Vec<ClientId>> {
         let value = self.ask(Query::ClientsOfUid { uid: Bytes::new(uid.as_bytes()) }).await?;
         let Value::List(ids) = value else { bail!("{value:?} instead of a list") };

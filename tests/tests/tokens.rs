@@ -106,6 +106,9 @@ async fn what_is_no_good_token_is_refused_by_a_close_code() -> anyhow::Result<()
     }
     let twice = format!("/?token={good}&token={good}");
     assert_eq!(closed(&server, &twice, &[]).await?, refused);
+    // Whoever offers the subprotocol wants it chosen, and else would not read on.
+    let as_protocol = [("sec-websocket-protocol", "gateway, gateway.token.x")];
+    assert_eq!(closed(&server, "/", &as_protocol).await?, refused);
     // The good one is still good, and nothing of any of them is in the log.
     let _admitted = Client::shake_hands(server.websocket, &format!("/?token={good}"), &[]).await?;
     let mut php = PhpPeer::connect(server.register[0]).await?;

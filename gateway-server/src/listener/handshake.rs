@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use super::caller::Caller;
 use super::refusal::Refusal;
 use super::rules::Rules;
-use super::token::{Gate, SUBPROTOCOL};
+use super::token::{Gate, SUBPROTOCOL, offers_subprotocol};
 use super::{Established, Settings};
 use crate::client::Form;
 use crate::client::websocket::deflate_answer;
@@ -66,16 +66,16 @@ pub async fn shake(
     let mut response = create_response(&request)?;
     rules.check(&request)?;
     admit(&request)?;
-    let introduction = match gate.introduce(&request) {
+    if offers_subprotocol(&request) {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    let identity = match gate.introduce(&request) {
         Err(refusal) if refusal.is_for_websocket() => {
             answer(socket, &response).await?;
             return Err(refusal);
         }
-        introduction => introduction?,
+        identity => identity?,
     };
-    if introduction.offers_subprotocol {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-    }
     let deflate = if deflate { deflate_answer(request.headers()) } else { None };
     if let Some(answer) = deflate {
         response.headers_mut().insert("Sec-WebSocket-Extensions", HeaderValue::from_static(answer));
@@ -83,7 +83,7 @@ pub async fn shake(
     answer(socket, &response).await?;
     let form = if deflate.is_some() { Form::Deflated } else { Form::Websocket };
     let handshake = wants.then(|| Box::new(handshake(&request)));
-    Ok(Established { form, handshake, identity: introduction.identity })
+    Ok(Established { form, handshake, identity })
 }
 
 async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> Result<(), Refusal> {

@@ -26,12 +26,6 @@ pub struct Gate {
     used: Arc<Used>,
 }
 
-/// What a request says of who it is from.
-pub(super) struct Introduction {
-    pub(super) identity: Option<Box<Identity>>,
-    pub(super) offers_subprotocol: bool,
-}
-
 impl Gate {
     /// Without a key, where nobody needs a token.
     pub fn open() -> Self {
@@ -49,26 +43,20 @@ impl Gate {
         Self { key, is_required, max_groups, max_session, used: Arc::clone(&self.used) }
     }
 
-    pub(super) fn introduce(&self, request: &Request) -> Result<Introduction, Refusal> {
+    /// Who a request says it is from.
+    pub(super) fn introduce(&self, request: &Request) -> Result<Option<Box<Identity>>, Refusal> {
         let mut tokens: Vec<&str> = Vec::new();
-        let mut offers_subprotocol = false;
         let query = request.uri().query().unwrap_or_default();
         tokens.extend(query.split('&').filter_map(|part| part.strip_prefix(TOKEN_QUERY)));
-        for header in request.headers().get_all(SEC_WEBSOCKET_PROTOCOL) {
-            for protocol in header.to_str().unwrap_or_default().split(',').map(str::trim) {
-                offers_subprotocol |= protocol == SUBPROTOCOL;
-                tokens.extend(protocol.strip_prefix(TOKEN_PROTOCOL));
-            }
-        }
-        let identity = match tokens[..] {
+        tokens.extend(protocols(request).filter_map(|protocol| protocol.strip_prefix(TOKEN_PROTOCOL)));
+        match tokens[..] {
             [] if self.is_required => {
-                return Err(refuse(close::TOKEN_MISSING, "it brought no token (require_token)"));
+                Err(refuse(close::TOKEN_MISSING, "it brought no token (require_token)"))
             }
-            [] => None,
-            [token] => Some(Box::new(self.read(token)?)),
-            _ => return Err(refuse(close::TOKEN_REFUSED, "it brought several tokens")),
-        };
-        Ok(Introduction { identity, offers_subprotocol })
+            [] => Ok(None),
+            [token] => Ok(Some(Box::new(self.read(token)?))),
+            _ => Err(refuse(close::TOKEN_REFUSED, "it brought several tokens")),
+        }
     }
 
     fn read(&self, token: &str) -> Result<Identity, Refusal> {
@@ -128,6 +116,17 @@ impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gate").field("is_required", &self.is_required).finish_non_exhaustive()
     }
+}
+
+/// To be answered even when the token is refused: browsers would else not come to the close frame that says so.
+pub(super) fn offers_subprotocol(request: &Request) -> bool {
+    protocols(request).any(|protocol| protocol == SUBPROTOCOL)
+}
+
+/// The subprotocols that a request offers.
+fn protocols(request: &Request) -> impl Iterator<Item = &str> {
+    let headers = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
+    headers.flat_map(|header| header.to_str().unwrap_or_default().split(',').map(str::trim))
 }
 
 fn refuse(close: Close, reason: &str) -> Refusal {
