@@ -188,6 +188,23 @@ fn both_forms_are_of_one_source() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[test]
+fn every_option_has_its_type_and_its_line() -> anyhow::Result<()> {
+    let read = |path: &str| std::fs::read_to_string(root().join(path));
+    let (source, types) = (read("php/client/gateway.js")?, read("php/client/gateway.d.ts")?);
+    let page = read("docs/browser-client.md")?;
+    let defaults = source.split("};").next().unwrap_or_default();
+    let options = defaults.lines().filter_map(|line| line.strip_prefix("    ")?.split(':').next());
+    let options: Vec<_> = options.collect();
+    assert!(options.contains(&"token") && options.contains(&"random"), "{options:?}");
+    for option in &options {
+        assert!(types.contains(&format!("    {option}?: ")), "{option} in gateway.d.ts");
+        let line = |line: &str| line.starts_with('|') && line.contains(&format!("`{option}`"));
+        assert!(page.lines().any(line), "{option} in docs/browser-client.md");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_server_that_comes_back_finds_its_pages_bound_again() -> anyhow::Result<()> {
     let mut stage = Stage::set(&[]).await?;
