@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 
 use crate::backend;
 use crate::client::websocket::Kind;
-use crate::listener::{self, Admission, Gate, Rules, TrustedProxies};
+use crate::listener::{self, Admission, Gate, Rules, Tally, TrustedProxies};
+use crate::operations::{PhpConnections, Watched};
 use crate::ops::config::{Listener, MessageType, Settings};
 use crate::shard::{self, Bounds, Door, Heartbeat, Proofs, Rate};
 use crate::tls::Certificates;
@@ -38,6 +39,8 @@ pub(crate) struct Parts {
     pub(crate) admission: Arc<Admission>,
     /// Those that the listeners have got.
     ports: Vec<u16>,
+    /// What each of them counts.
+    tallies: Vec<Arc<Tally>>,
     node: SocketAddrV4,
     proofs: Proofs,
     certificates: Certificates,
@@ -63,6 +66,7 @@ impl Parts {
             shards,
             admission: Arc::new(admission),
             ports: ports.collect::<std::io::Result<_>>()?,
+            tallies: sockets.iter().map(|_| Arc::default()).collect(),
             node,
             proofs,
             certificates,
@@ -98,7 +102,27 @@ impl Parts {
             admission: Arc::clone(&self.admission),
             proxy_protocol: listener.proxy_protocol,
             trusted_proxies: Arc::new(TrustedProxies::new(settings.trusted_proxies.clone())),
+            tally: Arc::clone(&self.tallies[number]),
         })
+    }
+
+    /// For the operations port.
+    pub(crate) fn watched(&self, settings: &Settings) -> Vec<Watched> {
+        let listeners = settings.listeners.iter().zip(&self.ports).zip(&self.tallies);
+        let watched = |((listener, port), tally): ((&Listener, &u16), &Arc<Tally>)| Watched {
+            name: format!(
+                "{}://{}",
+                listener.protocol,
+                std::net::SocketAddr::new(listener.address.ip(), *port)
+            ),
+            tally: Arc::clone(tally),
+        };
+        listeners.map(watched).collect()
+    }
+
+    /// Those that PHP has on all register ports.
+    pub(crate) fn php_connections(&self) -> PhpConnections {
+        PhpConnections { places: Arc::clone(&self.register_places), most: self.max_register_connections }
     }
 
     /// For the shards.

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::Settings;
 use super::clients::Clients;
 use super::command::{Audience, Change, Command, Except, Newcomer, PlaceOf};
+use super::counts::Census;
 use super::desk::Desk;
 use super::events::EventSinks;
 use super::inbox::Stopped;
@@ -295,6 +296,16 @@ impl Hub {
     pub async fn group_uids(&self) -> Result<HashMap<Bytes, HashSet<Bytes>>, Stopped> {
         let parts = self.ask_all(Clients::group_uids).await?;
         Ok(merge(parts, |all: &mut HashSet<Bytes>, part: Vec<Bytes>| all.extend(part)))
+    }
+
+    /// Each shard's.
+    pub async fn census(&self) -> Result<Vec<Census>, Stopped> {
+        self.ask_all(Clients::census).await
+    }
+
+    /// How many uids and groups clients are bound to, of all shards.
+    pub fn name_counts(&self) -> (usize, usize) {
+        (self.uids.len(), self.groups.len())
     }
 
     /// Writes what orders to few clients have brought, at the end of a burst of orders.

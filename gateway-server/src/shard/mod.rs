@@ -6,6 +6,7 @@
 mod clients;
 mod command;
 mod connection;
+mod counts;
 mod desk;
 mod drain;
 mod events;
@@ -30,6 +31,7 @@ mod turn;
 mod unfinished;
 
 pub use command::{Newcomer, PlaceOf};
+pub use counts::{Census, Counts};
 pub use events::{BuiltIn, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use hub::{Hub, Name};

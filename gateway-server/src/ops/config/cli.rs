@@ -55,6 +55,7 @@ pub fn parse() -> anyhow::Result<Action> {
     let mut flags = cli.layer;
     flags.secret_key = Secret::from_environment("GATEWAY_SECRET_KEY");
     flags.token_key = Secret::from_environment("GATEWAY_TOKEN_KEY");
+    flags.operations_token = Secret::from_environment("GATEWAY_OPERATIONS_TOKEN");
     Ok(Action::Run(Box::new(Source { flags, file: cli.config })))
 }
 
