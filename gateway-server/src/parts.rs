@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::backend;
 use crate::client::websocket::Kind;
 use crate::listener::{self, Admission, Gate, Rules, Tally, TrustedProxies};
-use crate::operations::{PhpConnections, Watched};
+use crate::operations::Watched;
 use crate::ops::config::{Listener, MessageType, Settings};
 use crate::shard::{self, Bounds, Door, Heartbeat, Proofs, Rate};
 use crate::tls::Certificates;
@@ -46,6 +46,7 @@ pub(crate) struct Parts {
     certificates: Certificates,
     max_register_connections: usize,
     register_places: Arc<Semaphore>,
+    register_tally: Arc<Tally>,
 }
 
 impl Parts {
@@ -72,6 +73,7 @@ impl Parts {
             certificates,
             max_register_connections: settings.max_register_connections,
             register_places: Arc::new(Semaphore::new(settings.max_register_connections)),
+            register_tally: Arc::default(),
         })
     }
 
@@ -121,8 +123,8 @@ impl Parts {
     }
 
     /// Those that PHP has on all register ports.
-    pub(crate) fn php_connections(&self) -> PhpConnections {
-        PhpConnections { places: Arc::clone(&self.register_places), most: self.max_register_connections }
+    pub(crate) fn php_connections(&self) -> Arc<Tally> {
+        Arc::clone(&self.register_tally)
     }
 
     /// For the shards.
@@ -148,6 +150,7 @@ impl Parts {
             handshake_timeout: settings.handshake_timeout,
             max_connections: self.max_register_connections,
             places: Arc::clone(&self.register_places),
+            tally: Arc::clone(&self.register_tally),
             certificate: self.certificates.of_register(),
         }
     }

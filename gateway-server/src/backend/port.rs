@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::{Backend, bridge, gatewayworker, secured};
-use crate::listener::{bind_tcp, pause_after_failed_accept};
+use crate::listener::{Tally, bind_tcp, pause_after_failed_accept};
 use crate::ops::offence::{self, Offence};
 use crate::tls::Certificate;
 
@@ -25,6 +25,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// As many, for all ports together.
     pub places: Arc<Semaphore>,
+    /// Counts those that are there.
+    pub tally: Arc<Tally>,
     /// PHP on other machines speaks TLS.
     pub certificate: Option<Arc<Certificate>>,
 }
@@ -96,9 +98,10 @@ pub async fn serve(port: Port, backend: Arc<Backend>, settings: watch::Receiver<
             Ok((peer, socket)) => {
                 let backend = Arc::clone(&backend);
                 let settings = settings.borrow().clone();
+                let present = settings.tally.enter();
                 tokio::spawn(async move {
                     welcome(socket, peer, &backend, &settings).await;
-                    drop(place);
+                    drop((place, present));
                 });
             }
             Err(error) => pause_after_failed_accept(&error).await,

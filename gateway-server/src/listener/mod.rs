@@ -65,6 +65,7 @@ pub struct Settings {
     /// Every connection begins with a header of the PROXY protocol.
     pub proxy_protocol: bool,
     pub trusted_proxies: Arc<TrustedProxies>,
+    /// Counts those that came, and those that shake hands.
     pub tally: Arc<Tally>,
 }
 
@@ -102,7 +103,7 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
             }
         };
         pace.count();
-        let handshaking = settings.tally.accept();
+        let handshaking = settings.tally.enter();
         let hub = Arc::clone(&hub);
         // Those that came just now, too.
         let settings = Arc::clone(&newest.borrow());

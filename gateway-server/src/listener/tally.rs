@@ -1,38 +1,36 @@
-//! What a listener counts.
+//! Who came, and who of them is still there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Of one listener, since the start.
+/// Of some connections, since the start.
 #[derive(Debug, Default)]
 pub struct Tally {
-    accepted: AtomicU64,
-    finished: AtomicU64,
+    came: AtomicU64,
+    gone: AtomicU64,
 }
 
-/// A connection that shakes hands, until it is dropped.
-pub(super) struct Handshaking(Arc<Tally>);
+/// One that counts as present until it is dropped.
+pub struct Present(Arc<Tally>);
 
 impl Tally {
-    pub(super) fn accept(self: &Arc<Self>) -> Handshaking {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
-        Handshaking(Arc::clone(self))
+    pub fn enter(self: &Arc<Self>) -> Present {
+        self.came.fetch_add(1, Ordering::Relaxed);
+        Present(Arc::clone(self))
     }
 
-    /// Connections that came, those that were refused included.
-    pub fn accepted(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
+    pub fn came(&self) -> u64 {
+        self.came.load(Ordering::Relaxed)
     }
 
-    /// Those that are no clients yet.
-    pub fn handshakes(&self) -> u64 {
-        let finished = self.finished.load(Ordering::Acquire);
-        self.accepted().saturating_sub(finished)
+    pub fn present(&self) -> u64 {
+        let gone = self.gone.load(Ordering::Acquire);
+        self.came().saturating_sub(gone)
     }
 }
 
-impl Drop for Handshaking {
+impl Drop for Present {
     fn drop(&mut self) {
-        self.0.finished.fetch_add(1, Ordering::Release);
+        self.0.gone.fetch_add(1, Ordering::Release);
     }
 }

@@ -26,6 +26,10 @@ impl Refusal {
         Self { status, code, message: message.into() }
     }
 
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid", message)
+    }
+
     pub(super) fn to_json(&self) -> serde_json::Value {
         json!({"error": {"code": self.code, "message": self.message}})
     }

@@ -49,11 +49,11 @@ fn clients(out: &mut Exposition, snapshot: &Snapshot, listeners: &[Watched]) {
         "Connections of clients that came, those that were refused included.",
     );
     for listener in listeners {
-        accepted.of("listener", &listener.name, listener.tally.accepted());
+        accepted.of("listener", &listener.name, listener.tally.came());
     }
     let mut handshakes = out.gauge("gateway_handshakes", "Connections that are no clients yet.");
     for listener in listeners {
-        handshakes.of("listener", &listener.name, listener.tally.handshakes());
+        handshakes.of("listener", &listener.name, listener.tally.present());
     }
     out.counter("gateway_clients_total", "Clients that came, since the start.")
         .is(snapshot.sum(|shard| shard.counts.came));

@@ -1,22 +1,28 @@
 //! The operations port: what operators and their programs ask the server over HTTP.
 
 mod answer;
+mod clients;
+pub mod command;
 mod exposition;
 mod guard;
 mod metrics;
 mod port;
 mod process;
+mod query;
 mod routes;
 mod snapshot;
+mod status;
+mod text;
 
 pub use port::{bind, serve};
-pub use snapshot::{PhpConnections, Watched};
+pub use snapshot::Watched;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use crate::backend::Backend;
+use crate::listener::Tally;
 use crate::ops::config::Secret;
 use crate::shard::Hub;
 
@@ -25,7 +31,8 @@ pub struct Operations {
     hub: Arc<Hub>,
     backend: Arc<Backend>,
     listeners: Vec<Watched>,
-    php: PhpConnections,
+    /// Connections of PHP.
+    php: Arc<Tally>,
     token: RwLock<Secret>,
     is_stopping: AtomicBool,
     started: SystemTime,
@@ -36,7 +43,7 @@ impl Operations {
         hub: Arc<Hub>,
         backend: Arc<Backend>,
         listeners: Vec<Watched>,
-        php: PhpConnections,
+        php: Arc<Tally>,
         token: Secret,
     ) -> Self {
         Self {

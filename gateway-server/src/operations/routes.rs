@@ -8,7 +8,7 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Refusal, text};
-use super::{Operations, guard, metrics};
+use super::{Operations, clients, guard, metrics, status};
 use crate::ops::offence::{self, Offence};
 
 /// For one request, its body included.
@@ -46,10 +46,20 @@ async fn route(request: Request<Incoming>, operations: &Operations) -> Result<An
             only(&request, &Method::GET)?;
             metrics::answer_metrics(operations).await
         }
+        "/status" => {
+            only(&request, &Method::GET)?;
+            status::answer(operations).await
+        }
+        "/connections" => {
+            only(&request, &Method::GET)?;
+            clients::answer(operations, request.uri().query()).await
+        }
         path => Err(Refusal::new(
             StatusCode::NOT_FOUND,
             "not_found",
-            format!("there is nothing at {path}; there are /healthz, /readyz, /metrics"),
+            format!(
+                "there is nothing at {path}; there are /healthz, /readyz, /metrics, /status, /connections"
+            ),
         )),
     }
 }

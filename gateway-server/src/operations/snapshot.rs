@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::sync::Semaphore;
-
 use super::Operations;
 use super::process::{self, Process};
 use crate::backend::workers::Report;
@@ -17,18 +15,12 @@ pub struct Watched {
     pub tally: Arc<Tally>,
 }
 
-/// The places of PHP processes on the register ports.
-pub struct PhpConnections {
-    pub places: Arc<Semaphore>,
-    pub most: usize,
-}
-
 pub(super) struct Snapshot {
     pub(super) started: SystemTime,
     pub(super) shards: Vec<Census>,
     pub(super) uids: usize,
     pub(super) groups: usize,
-    pub(super) php_connections: usize,
+    pub(super) php_connections: u64,
     pub(super) workers: Vec<Report>,
     pub(super) process: Process,
 }
@@ -37,13 +29,12 @@ impl Snapshot {
     pub(super) async fn take(operations: &Operations) -> Result<Self, Stopped> {
         let shards = operations.hub.census().await?;
         let (uids, groups) = operations.hub.name_counts();
-        let PhpConnections { places, most } = &operations.php;
         Ok(Self {
             started: operations.started,
             shards,
             uids,
             groups,
-            php_connections: most.saturating_sub(places.available_permits()),
+            php_connections: operations.php.present(),
             workers: operations.backend.workers.report(),
             process: process::look().await,
         })

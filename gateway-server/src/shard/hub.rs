@@ -23,7 +23,7 @@ use super::index::Index;
 use super::members::TooManyGroups;
 use super::numbers::Numbers;
 use super::proof::Proofs;
-use super::questions::{Fields, Profile, Scope, Who};
+use super::questions::{Fields, Filter, Profile, Scope, Sight, Who};
 use super::run;
 use super::session::SessionError;
 use crate::client::{Encoded, Form, Wanted};
@@ -273,6 +273,14 @@ impl Hub {
 
     pub async fn profiles(&self, who: Who, fields: Fields) -> Result<Vec<Profile>, Stopped> {
         Ok(self.ask_all(move |clients| clients.profiles(&who, fields)).await?.concat())
+    }
+
+    /// Of those that a filter lets through, the first `limit` by number, from `from` on.
+    pub async fn page(&self, filter: Filter, from: u32, limit: usize) -> Result<Vec<Sight>, Stopped> {
+        let mut page = self.ask_all(move |clients| clients.page(&filter, from, limit)).await?.concat();
+        page.sort_unstable_by_key(|sight| sight.number);
+        page.truncate(limit);
+        Ok(page)
     }
 
     /// Each uid once.

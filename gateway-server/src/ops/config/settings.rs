@@ -363,6 +363,13 @@ impl Layer {
         }
     }
 
+    /// Where the operations port is, and its token, whatever else may be wrong.
+    pub(super) fn operations(self) -> Result<(Option<SocketAddr>, Secret), Vec<Invalid>> {
+        let mut checks = Checks::default();
+        let token = checks.secret("operations_token", self.operations_token, self.operations_token_file);
+        if checks.invalid.is_empty() { Ok((self.operations, token)) } else { Err(checks.invalid) }
+    }
+
     /// Fills in the defaults and checks everything, so that all that is wrong can be said at once.
     pub fn settle(self) -> Result<Settings, Vec<Invalid>> {
         let mut checks = Checks::default();
