@@ -8,6 +8,7 @@ pub mod backend;
 pub mod client;
 pub mod listener;
 mod live;
+pub mod operations;
 pub mod ops;
 mod parts;
 pub mod server;

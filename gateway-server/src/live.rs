@@ -7,6 +7,7 @@ use tracing::error;
 
 use crate::backend::{self, Backend};
 use crate::listener::{self, Gate};
+use crate::operations::Operations;
 use crate::ops::config::Settings;
 use crate::ops::logs::Logs;
 use crate::parts::{self, Parts};
@@ -20,6 +21,7 @@ pub(crate) struct Live {
     pub(crate) listeners: Vec<watch::Sender<Arc<listener::Settings>>>,
     pub(crate) backend: Arc<Backend>,
     pub(crate) register_ports: watch::Sender<backend::Settings>,
+    pub(crate) operations: Arc<Operations>,
 }
 
 impl Live {
@@ -34,6 +36,7 @@ impl Live {
         self.backend.workers.set_limit(settings.worker_buffer_bytes);
         let _ = self.hub.read_on().await;
         self.register_ports.send_replace(self.parts.register_port(settings));
+        self.operations.set_token(settings.operations_token.clone());
         let is_recounted =
             self.parts.admission.set(settings.max_connections, settings.max_connections_per_address);
         let gate = self.renew_gate(settings);

@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+use gateway_server::operations::command;
 use gateway_server::ops::{config, logs};
 use gateway_server::server;
 
@@ -23,6 +24,18 @@ fn start() -> anyhow::Result<()> {
             config::check(&file)?;
             println!("{}: nothing is wrong", file.display());
             Ok(())
+        }
+        config::Action::Ask(target, question, printed) => {
+            let as_json = printed == config::Printed::Json;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                match question {
+                    config::Question::Status => command::status(&target, as_json).await,
+                    config::Question::Connections(wanted) => {
+                        command::connections(&target, &wanted, as_json).await
+                    }
+                }
+            })
         }
         config::Action::Run(source) => {
             let settings = source.settings()?;

@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 
 use crate::backend;
 use crate::client::websocket::Kind;
-use crate::listener::{self, Admission, Gate, Rules, TrustedProxies};
+use crate::listener::{self, Admission, Gate, Rules, Tally, TrustedProxies};
+use crate::operations::Watched;
 use crate::ops::config::{Listener, MessageType, Settings};
 use crate::shard::{self, Bounds, Door, Heartbeat, Proofs, Rate};
 use crate::tls::Certificates;
@@ -38,11 +39,14 @@ pub(crate) struct Parts {
     pub(crate) admission: Arc<Admission>,
     /// Those that the listeners have got.
     ports: Vec<u16>,
+    /// What each of them counts.
+    tallies: Vec<Arc<Tally>>,
     node: SocketAddrV4,
     proofs: Proofs,
     certificates: Certificates,
     max_register_connections: usize,
     register_places: Arc<Semaphore>,
+    register_tally: Arc<Tally>,
 }
 
 impl Parts {
@@ -63,11 +67,13 @@ impl Parts {
             shards,
             admission: Arc::new(admission),
             ports: ports.collect::<std::io::Result<_>>()?,
+            tallies: sockets.iter().map(|_| Arc::default()).collect(),
             node,
             proofs,
             certificates,
             max_register_connections: settings.max_register_connections,
             register_places: Arc::new(Semaphore::new(settings.max_register_connections)),
+            register_tally: Arc::default(),
         })
     }
 
@@ -98,7 +104,27 @@ impl Parts {
             admission: Arc::clone(&self.admission),
             proxy_protocol: listener.proxy_protocol,
             trusted_proxies: Arc::new(TrustedProxies::new(settings.trusted_proxies.clone())),
+            tally: Arc::clone(&self.tallies[number]),
         })
+    }
+
+    /// For the operations port.
+    pub(crate) fn watched(&self, settings: &Settings) -> Vec<Watched> {
+        let listeners = settings.listeners.iter().zip(&self.ports).zip(&self.tallies);
+        let watched = |((listener, port), tally): ((&Listener, &u16), &Arc<Tally>)| Watched {
+            name: format!(
+                "{}://{}",
+                listener.protocol,
+                std::net::SocketAddr::new(listener.address.ip(), *port)
+            ),
+            tally: Arc::clone(tally),
+        };
+        listeners.map(watched).collect()
+    }
+
+    /// Those that PHP has on all register ports.
+    pub(crate) fn php_connections(&self) -> Arc<Tally> {
+        Arc::clone(&self.register_tally)
     }
 
     /// For the shards.
@@ -124,6 +150,7 @@ impl Parts {
             handshake_timeout: settings.handshake_timeout,
             max_connections: self.max_register_connections,
             places: Arc::clone(&self.register_places),
+            tally: Arc::clone(&self.register_tally),
             certificate: self.certificates.of_register(),
         }
     }

@@ -16,6 +16,7 @@ use crate::backend::workers::{Mode, Router, Sinks};
 use crate::backend::{self, Backend, Logins, Port};
 use crate::listener::{self, Gate};
 use crate::live::Live;
+use crate::operations::{self, Operations};
 use crate::ops::config::{EventHandlers, Settings, Source};
 use crate::ops::logs::Logs;
 use crate::ops::reload::Reloads;
@@ -54,6 +55,8 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         ports.push(Port::unix(path)?);
     }
 
+    let operations_port = settings.operations.map(operations::bind).transpose()?;
+
     let node = settings.node.unwrap_or_else(|| node_address(&ports));
     let parts = Parts::new(&settings, &doors, node, Proofs::new(random()?), certificates)?;
     let mode = match settings.events {
@@ -73,7 +76,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         parts::message_kind(&settings),
         settings.max_session_bytes,
     );
-    announce(&settings, &doors, &ports)?;
+    announce(&settings, &doors, &ports, operations_port.as_ref())?;
 
     let gate = parts::gate(&settings, &Gate::open());
     let mut client_listeners = JoinSet::new();
@@ -90,6 +93,17 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     for port in ports {
         php_listeners.spawn(backend::serve(port, Arc::clone(&backend), register_ports.subscribe()));
     }
+    let operations = Arc::new(Operations::new(
+        Arc::clone(&hub),
+        Arc::clone(&backend),
+        parts.watched(&settings),
+        parts.php_connections(),
+        settings.operations_token.clone(),
+    ));
+    let mut operators = JoinSet::new();
+    if let Some(port) = operations_port {
+        operators.spawn(operations::serve(port, Arc::clone(&operations)));
+    }
     let live = Live {
         logs,
         hub: Arc::clone(&hub),
@@ -98,6 +112,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         listeners,
         backend,
         register_ports,
+        operations: Arc::clone(&operations),
     };
 
     tokio::select! {
@@ -106,8 +121,10 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         signal = stop_signals.next() => info!("{signal}: stopping"),
         Some(ended) = client_listeners.join_next() => warn!(?ended, "a listener ended: stopping"),
         Some(ended) = watches.join_next() => warn!(?ended, "the certificates are not watched any more: stopping"),
+        Some(ended) = operators.join_next() => warn!(?ended, "the operations port ended: stopping"),
         Some(ended) = php_listeners.join_next() => warn!(?ended, "a register port ended: stopping"),
     }
+    operations.stop();
     // Nobody new comes in. PHP is served for as long as there are clients.
     client_listeners.shutdown().await;
     let settings = reloads.settings();
@@ -116,7 +133,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     if tokio::time::timeout(LAST_EVENTS, workers.emptied()).await.is_err() {
         warn!("the workers did not take their last events in time");
     }
-    for (offence, total) in offence::totals() {
+    for (offence, total) in offence::totals().into_iter().filter(|(_, total)| *total > 0) {
         info!(offence, total, "since the start");
     }
     info!("stopped");
@@ -149,7 +166,12 @@ fn node_address(ports: &[Port]) -> SocketAddrV4 {
 }
 
 /// The line that says where the server listens, for people and for programs that wait for it.
-fn announce(settings: &Settings, doors: &[TcpListener], ports: &[Port]) -> anyhow::Result<()> {
+fn announce(
+    settings: &Settings,
+    doors: &[TcpListener],
+    ports: &[Port],
+    operations: Option<&TcpListener>,
+) -> anyhow::Result<()> {
     let mut clients = Vec::new();
     for (listener, socket) in settings.listeners.iter().zip(doors) {
         clients.push((listener.protocol, socket.local_addr()?));
@@ -161,8 +183,12 @@ fn announce(settings: &Settings, doors: &[TcpListener], ports: &[Port]) -> anyho
         ports.iter().filter_map(Port::address).map(|address| address.to_string()).collect();
     register.extend(settings.register_unix.as_ref().map(|path| format!("unix://{}", path.display())));
     let others = if others.is_empty() { String::new() } else { format!(" listeners={}", others.join(",")) };
+    let operations = match operations {
+        Some(port) => format!(" operations={}", port.local_addr()?),
+        None => String::new(),
+    };
     info!(
-        "gateway-server {} ready websocket={websocket} register={}{others}",
+        "gateway-server {} ready websocket={websocket} register={}{others}{operations}",
         env!("CARGO_PKG_VERSION"),
         register.join(",")
     );

@@ -19,6 +19,8 @@ pub struct Server {
     pub listeners: Vec<SocketAddr>,
     pub register: Vec<SocketAddr>,
     pub unix: Option<PathBuf>,
+    /// Of `--operations`.
+    pub operations: Option<SocketAddr>,
     process: Child,
     log: Lines<BufReader<ChildStderr>>,
 }
@@ -76,6 +78,7 @@ impl Server {
             websocket: value("websocket=")?.parse()?,
             register: tcp.iter().map(|address| address.parse()).collect::<Result<_, _>>()?,
             unix: unix.first().map(|address| address.trim_start_matches("unix://").into()),
+            operations: value("operations=").ok().map(str::parse).transpose()?,
             process,
             log,
         })

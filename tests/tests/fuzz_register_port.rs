@@ -75,6 +75,7 @@ impl Target {
             max_connections: 100,
             places: Arc::new(Semaphore::new(100)),
             certificate: None,
+            tally: Arc::default(),
         };
         let (_, settings) = watch::channel(settings);
         runtime.spawn(backend::serve(port, Arc::new(backend), settings));

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::young::{Growth, Young};
 use super::{Backend, bridge, gatewayworker, secured};
-use crate::listener::{bind_tcp, pause_after_failed_accept};
+use crate::listener::{Tally, bind_tcp, pause_after_failed_accept};
 use crate::ops::offence::{self, Offence};
 use crate::tls::Certificate;
 
@@ -31,6 +31,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// As many, for all ports together.
     pub places: Arc<Semaphore>,
+    /// Counts those that are there.
+    pub tally: Arc<Tally>,
     /// PHP on other machines speaks TLS.
     pub certificate: Option<Arc<Certificate>>,
 }
@@ -101,11 +103,13 @@ async fn serve_in_order(port: Port, backend: Arc<Backend>, settings: watch::Rece
             }
             Some((place, peer, socket)) = accept(&port, &settings, &mut is_full) => {
                 let (backend, settings) = (Arc::clone(&backend), settings.borrow().clone());
+                let present = settings.tally.enter();
                 young.push(Young::new(async move |growth| {
                     welcome(socket, peer, &backend, &settings, &growth).await;
-                    drop(place);
+                    drop((place, present));
                 }));
             }
+            else => {}
         }
     }
 }

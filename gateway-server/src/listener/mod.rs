@@ -9,6 +9,7 @@ mod proxy_protocol;
 mod refusal;
 mod rules;
 mod stream;
+mod tally;
 mod tls;
 mod token;
 mod trusted;
@@ -19,6 +20,7 @@ pub use admission::{Admission, Customer, Place};
 pub use handshake::shake;
 pub use refusal::Refusal;
 pub use rules::{MAX_REQUEST, Rules};
+pub use tally::Tally;
 pub use token::Gate;
 pub use trusted::{Network, TrustedProxies};
 
@@ -63,6 +65,8 @@ pub struct Settings {
     /// Every connection begins with a header of the PROXY protocol.
     pub proxy_protocol: bool,
     pub trusted_proxies: Arc<TrustedProxies>,
+    /// Counts those that came, and those that shake hands.
+    pub tally: Arc<Tally>,
 }
 
 /// What the opening handshake gave.
@@ -99,12 +103,13 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
             }
         };
         pace.count();
+        let handshaking = settings.tally.enter();
         let hub = Arc::clone(&hub);
         // Those that came just now, too.
         let settings = Arc::clone(&newest.borrow());
         tokio::spawn(async move {
             establish(socket, &hub, &settings).await;
-            drop(place);
+            drop((place, handshaking));
         });
     }
 }

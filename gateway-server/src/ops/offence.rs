@@ -28,12 +28,13 @@ pub enum Offence {
     Token,
     Tls,
     Proxy,
+    Operations,
 }
 
 /// Lines of one kind in a window; the rest are counted.
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
-const KINDS: usize = Offence::Proxy as usize + 1;
+const KINDS: usize = Offence::Operations as usize + 1;
 
 static THROTTLES: [Mutex<Throttle>; KINDS] = [const { Mutex::new(Throttle::NEW) }; KINDS];
 
@@ -49,15 +50,11 @@ pub fn report(offence: Offence, peer: Option<SocketAddr>, detail: &dyn Display) 
     warn!(offence = offence.name(), peer, "{}: {detail}", offence.text());
 }
 
-/// What was reported since the start: each kind by its name.
+/// How often each kind was reported since the start, by its name.
 pub fn totals() -> Vec<(&'static str, u64)> {
     let total =
         |offence: Offence| THROTTLES[offence as usize].lock().unwrap_or_else(PoisonError::into_inner).total;
-    Offence::ALL
-        .into_iter()
-        .map(|offence| (offence.name(), total(offence)))
-        .filter(|(_, total)| *total > 0)
-        .collect()
+    Offence::ALL.into_iter().map(|offence| (offence.name(), total(offence))).collect()
 }
 
 impl Offence {
@@ -81,6 +78,7 @@ impl Offence {
         Self::Token,
         Self::Tls,
         Self::Proxy,
+        Self::Operations,
     ];
 
     fn name(self) -> &'static str {
@@ -89,6 +87,7 @@ impl Offence {
             Self::Token => "token",
             Self::Tls => "tls",
             Self::Proxy => "proxy",
+            Self::Operations => "operations",
             Self::NotWebsocket => "not-websocket",
             Self::HandshakeStalled => "handshake-stalled",
             Self::Protocol => "protocol",
@@ -109,6 +108,7 @@ impl Offence {
 
     fn text(self) -> &'static str {
         match self {
+            Self::Operations => "refused a request on the operations port",
             Self::Proxy => "refused a connection for what its proxy says",
             Self::Tls => "ended a connection for its TLS",
             Self::Unfinished => "closed the client whose message that is not whole takes most",

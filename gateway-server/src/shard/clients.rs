@@ -2,13 +2,14 @@
 
 use std::net::TcpStream;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use super::Bounds;
 use super::command::{Audience, Change, Except};
 use super::connection::{Connection, Extra, Phase};
+use super::counts::Counts;
 use super::identity::Identity;
 use super::members::Names;
 use super::session::Session;
@@ -20,6 +21,10 @@ pub(super) struct Clients {
     online: HashMap<u32, u32>,
     /// Most connections at once since the last [`Clients::shrink`].
     peak: usize,
+    pub(super) counts: Counts,
+    pub(super) online_by_door: Vec<usize>,
+    /// Keys of the connections for which something waits.
+    pub(super) slow: HashSet<u32>,
     /// Bytes of all messages that have not come whole.
     pub(super) unfinished: usize,
     pub(super) uids: Names,
@@ -34,6 +39,9 @@ impl Clients {
             connections: Slab::new(),
             online: HashMap::new(),
             peak: 0,
+            counts: Counts::default(),
+            online_by_door: Vec::new(),
+            slow: HashSet::new(),
             unfinished: 0,
             uids,
             groups,
@@ -50,6 +58,7 @@ impl Clients {
         door: u8,
         registry: &Registry,
     ) -> std::io::Result<(usize, bool)> {
+        self.counts.came += 1;
         let entry = self.connections.vacant_entry();
         let key = entry.key();
         let mut socket = mio::net::TcpStream::from_std(socket);
@@ -60,6 +69,7 @@ impl Clients {
         let is_free = !self.online.contains_key(&number);
         if is_free {
             self.online.insert(number, key as u32);
+            self.count_online(door);
         }
         Ok((key, is_free))
     }
@@ -83,6 +93,7 @@ impl Clients {
         let connection = &mut self.connections[key];
         if is_online {
             self.online.remove(&connection.number);
+            self.online_by_door[usize::from(connection.door)] -= 1;
             // Give memory back after a peak.
             if self.online.len() < self.online.capacity() / 8 {
                 self.online.shrink_to_fit();
@@ -99,9 +110,17 @@ impl Clients {
         self.forget(key);
         self.places.remove(&key);
         drop(self.take_unfinished(key));
+        self.no_longer_slow(key);
         let mut connection = self.connections.remove(key);
         // Closing the descriptor takes it out of the poll as well; this is for the poll's own books.
         let _ = registry.deregister(&mut connection.socket);
+    }
+
+    /// Nothing waits for it any more.
+    pub(super) fn no_longer_slow(&mut self, key: usize) {
+        if !self.slow.is_empty() {
+            self.slow.remove(&(key as u32));
+        }
     }
 
     pub(super) fn peak(&self) -> usize {
@@ -112,6 +131,7 @@ impl Clients {
     pub(super) fn shrink(&mut self) {
         self.connections.shrink_to_fit();
         self.places.shrink_to_fit();
+        self.slow.shrink_to_fit();
         self.peak = self.connections.len();
     }
 

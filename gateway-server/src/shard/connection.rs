@@ -125,6 +125,11 @@ impl Connection {
             })
     }
 
+    /// Bytes that wait for its socket.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.extra().map_or(0, |extra| extra.outbox.bytes())
+    }
+
     pub(super) fn has_outbox(&self) -> bool {
         self.extra().is_some_and(|extra| !extra.outbox.is_empty())
     }

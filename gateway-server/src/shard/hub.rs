@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::Settings;
 use super::clients::Clients;
 use super::command::{Audience, Change, Command, Except, Newcomer, PlaceOf};
+use super::counts::Census;
 use super::desk::Desk;
 use super::events::EventSinks;
 use super::inbox::Stopped;
@@ -22,7 +23,7 @@ use super::index::Index;
 use super::members::TooManyGroups;
 use super::numbers::Numbers;
 use super::proof::Proofs;
-use super::questions::{Fields, Profile, Scope, Who};
+use super::questions::{Fields, Filter, Profile, Scope, Sight, Who};
 use super::run;
 use super::session::SessionError;
 use crate::client::{Encoded, Form, Wanted};
@@ -274,6 +275,14 @@ impl Hub {
         Ok(self.ask_all(move |clients| clients.profiles(&who, fields)).await?.concat())
     }
 
+    /// Of those that a filter lets through, the first `limit` by number, from `from` on.
+    pub async fn page(&self, filter: Filter, from: u32, limit: usize) -> Result<Vec<Sight>, Stopped> {
+        let mut page = self.ask_all(move |clients| clients.page(&filter, from, limit)).await?.concat();
+        page.sort_unstable_by_key(|sight| sight.number);
+        page.truncate(limit);
+        Ok(page)
+    }
+
     /// Each uid once.
     pub async fn uids(&self, scope: Scope) -> Result<HashSet<Bytes>, Stopped> {
         Ok(self.ask_all(move |clients| clients.uids(&scope)).await?.into_iter().flatten().collect())
@@ -295,6 +304,16 @@ impl Hub {
     pub async fn group_uids(&self) -> Result<HashMap<Bytes, HashSet<Bytes>>, Stopped> {
         let parts = self.ask_all(Clients::group_uids).await?;
         Ok(merge(parts, |all: &mut HashSet<Bytes>, part: Vec<Bytes>| all.extend(part)))
+    }
+
+    /// Each shard's.
+    pub async fn census(&self) -> Result<Vec<Census>, Stopped> {
+        self.ask_all(Clients::census).await
+    }
+
+    /// How many uids and groups clients are bound to, of all shards.
+    pub fn name_counts(&self) -> (usize, usize) {
+        (self.uids.len(), self.groups.len())
     }
 
     /// Writes what orders to few clients have brought, at the end of a burst of orders.

@@ -64,6 +64,11 @@ impl Index {
             .map_or_else(SmallVec::new, |holders| holders.iter().map(|(shard, _)| *shard).collect())
     }
 
+    /// How many names are held.
+    pub(super) fn len(&self) -> usize {
+        self.stripes.iter().map(|stripe| stripe.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+
     /// The name, kept once for all who count by it.
     pub(super) fn keep(&self, name: &[u8]) -> Arc<[u8]> {
         let stripe = self.stripe(name);

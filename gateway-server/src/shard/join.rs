@@ -11,12 +11,12 @@ use crate::client::Encoded;
 const JOINED: usize = 16 << 10;
 
 /// `frame`, and behind it those of the next commands that go to the same audience: each recipient then costs one piece
-/// of a write instead of many.
+/// of a write instead of many. Gives also how many messages they are.
 pub(super) fn with_next<I: Iterator<Item = Command>>(
     to: &Audience,
     frame: Encoded,
     commands: &mut Peekable<I>,
-) -> Encoded {
+) -> (Encoded, u64) {
     let mut length = frame.websocket.len();
     let mut next = || {
         let next = commands.next_if(|command| match command {
@@ -27,10 +27,10 @@ pub(super) fn with_next<I: Iterator<Item = Command>>(
         length += frame.websocket.len();
         Some(frame)
     };
-    let Some(second) = next() else { return frame };
+    let Some(second) = next() else { return (frame, 1) };
     let mut frames: SmallVec<[Encoded; 32]> = [frame, second].into_iter().collect();
     frames.extend(std::iter::from_fn(next));
-    Encoded::concat(&frames)
+    (Encoded::concat(&frames), frames.len() as u64)
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
         let mut commands = commands.into_iter().map(deliver).peekable();
         let mut out = Vec::new();
         while let Some(Command::Deliver { to, frame }) = commands.next() {
-            out.push(with_next(&to, frame, &mut commands));
+            out.push(with_next(&to, frame, &mut commands).0);
         }
         out
     }

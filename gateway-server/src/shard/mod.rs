@@ -6,6 +6,7 @@
 mod clients;
 mod command;
 mod connection;
+mod counts;
 mod desk;
 mod drain;
 mod events;
@@ -30,6 +31,7 @@ mod turn;
 mod unfinished;
 
 pub use command::{Newcomer, PlaceOf};
+pub use counts::{Census, Counts};
 pub use events::{BuiltIn, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use hub::{Hub, Name};
@@ -37,7 +39,7 @@ pub use identity::Identity;
 pub use inbox::Stopped;
 pub use members::TooManyGroups;
 pub use proof::Proofs;
-pub use questions::{Fields, Profile, Scope, Who};
+pub use questions::{Fields, Filter, Profile, Scope, Sight, Who};
 pub use rate::Rate;
 pub use session::{MAX_SESSION, SessionError};
 

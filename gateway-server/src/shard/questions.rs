@@ -1,5 +1,7 @@
 //! What others may ask about the clients of a shard.
 
+use std::net::{IpAddr, SocketAddr};
+
 use bytes::Bytes;
 use hashbrown::HashSet;
 
@@ -24,6 +26,32 @@ pub struct Fields {
     pub uid: bool,
     pub groups: bool,
 }
+
+/// Which clients a page of them is about: all that is said must be true of each.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub uid: Option<Name>,
+    pub group: Option<Name>,
+    pub address: Option<IpAddr>,
+}
+
+/// A client as operators see it.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    pub number: u32,
+    pub uid: Option<Bytes>,
+    /// Some of its groups, of which there may be very many.
+    pub groups: Vec<Bytes>,
+    pub group_count: usize,
+    pub address: Option<SocketAddr>,
+    /// The place of its door in the settings.
+    pub door: u8,
+    /// Bytes that wait for it.
+    pub queued: usize,
+}
+
+/// Groups that a [`Sight`] shows.
+const GROUPS: usize = 100;
 
 /// What is known of a client.
 #[derive(Clone, Debug)]
@@ -115,6 +143,26 @@ impl Clients {
         }
     }
 
+    /// Of those that a filter lets through, the first `limit` by number, from `from` on.
+    pub(super) fn page(&self, filter: &Filter, from: u32, limit: usize) -> Vec<Sight> {
+        let held: Box<dyn Iterator<Item = usize>> = match (&filter.uid, &filter.group) {
+            (Some(uid), _) => Box::new(self.uids.holders(uid)),
+            (None, Some(group)) => Box::new(self.groups.holders(group)),
+            (None, None) => Box::new(self.online()),
+        };
+        let connections = held.map(|key| &self.connections[key]);
+        let mut wanted: Vec<_> = connections
+            .filter(|connection| connection.number >= from && filter.lets_through(connection))
+            .map(|connection| (connection.number, connection))
+            .collect();
+        if wanted.len() > limit {
+            wanted.select_nth_unstable_by_key(limit, |(number, _)| *number);
+            wanted.truncate(limit);
+        }
+        wanted.sort_unstable_by_key(|(number, _)| *number);
+        wanted.into_iter().map(|(_, connection)| sight(connection)).collect()
+    }
+
     fn each_group<'a, T>(
         &'a self,
         collect: impl Fn(&mut dyn Iterator<Item = &'a Connection>) -> Vec<T>,
@@ -134,6 +182,31 @@ impl Clients {
                 Box::new(keys.filter(move |key| seen.insert(*key)).map(|key| &self.connections[key]))
             }
         }
+    }
+}
+
+impl Filter {
+    fn lets_through(&self, connection: &Connection) -> bool {
+        let is_in = |group: &Name| {
+            let extra = connection.extra();
+            extra.is_some_and(|extra| extra.memberships.groups.iter().any(|joined| **joined == **group))
+        };
+        // Whoever was found by its uid may still be in another group. The address, for which the system is asked, last.
+        (self.uid.is_none() || self.group.as_ref().is_none_or(is_in))
+            && self.address.is_none_or(|address| connection.peer().is_some_and(|peer| peer.ip() == address))
+    }
+}
+
+fn sight(connection: &Connection) -> Sight {
+    let groups = connection.extra().map_or(&[][..], |extra| &extra.memberships.groups);
+    Sight {
+        number: connection.number,
+        uid: uid_of(connection).map(Bytes::copy_from_slice),
+        groups: groups.iter().take(GROUPS).map(|group| Bytes::copy_from_slice(group)).collect(),
+        group_count: groups.len(),
+        address: connection.peer(),
+        door: connection.door,
+        queued: connection.waiting_bytes(),
     }
 }
 

@@ -143,10 +143,12 @@ impl Shard {
         let is_heard = connection.phase == Phase::Open;
         let mut is_closed = false;
         let mut heard = 0;
+        let mut messages = 0;
         let result = decoder.decode(&mut buffer[..length], &mut unfinished, |incoming| {
             heard += 1;
             match incoming {
                 Incoming::Message(_, message) if is_heard => {
+                    messages += 1;
                     events.message(&Client::of(connection, &settings.doors), message);
                 }
                 Incoming::Message(..) | Incoming::Pong => {}
@@ -158,8 +160,10 @@ impl Shard {
             }
         });
         let phase = connection.phase;
+        clients.counts.messages_in += messages;
+        clients.counts.bytes_in += length as u64;
         if let Err(violation) = result {
-            offence::report(Offence::Protocol, connection.peer(), &violation);
+            offence::report(Offence::Protocol, clients.connections[key].peer(), &violation);
         }
         self.clients.keep_unfinished(key, unfinished);
         match (result, phase) {

@@ -246,6 +246,7 @@ impl Shard {
                 let proof = self.settings.proofs.of(number);
                 let init = format!(r#"{{"type":"init","client_id":"{id}","proof":"{proof}"}}"#);
                 self.send(key, client::message(form, Kind::Text, init.as_bytes()));
+                self.clients.counts.messages_out += 1;
             }
             Welcome::Elsewhere => {}
             Welcome::Refused => self.close(key, close::TRY_AGAIN, Phase::Closing),
@@ -318,12 +319,16 @@ impl Shard {
     fn obey(&mut self, command: Command, next: &mut Peekable<impl Iterator<Item = Command>>) {
         match command {
             Command::Adopt { number, newcomer } => self.adopt(number, newcomer),
-            Command::Deliver { to, frame } => self.deliver(&to, join::with_next(&to, frame, next)),
+            Command::Deliver { to, frame } => {
+                let (frame, messages) = join::with_next(&to, frame, next);
+                self.deliver(&to, frame, messages);
+            }
             Command::Close { number, last } => {
                 if let Some(key) = self.clients.key(number) {
                     if let Some(last) = last {
                         let last = self.turn.add(last)[self.clients.connections[key].form as usize];
                         self.turn.link(key, &mut self.clients.connections[key].pending, last);
+                        self.clients.counts.messages_out += 1;
                     }
                     self.close(key, close::BY_APPLICATION, Phase::Closing);
                 }
@@ -347,12 +352,15 @@ impl Shard {
         }
     }
 
-    fn deliver(&mut self, to: &Audience, message: Encoded) {
+    fn deliver(&mut self, to: &Audience, message: Encoded, messages: u64) {
         let Self { clients, turn, .. } = self;
         let frames = turn.add(message);
+        let mut receivers = 0;
         clients.each_of(to, |key, connection| {
+            receivers += 1;
             turn.link(key, &mut connection.pending, frames[connection.form as usize]);
         });
+        clients.counts.messages_out += receivers * messages;
     }
 
     fn configure(&mut self, settings: &Settings) {
@@ -474,10 +482,18 @@ impl Shard {
         let Some(connection) = self.clients.connections.get_mut(key) else { return };
         let chain = std::mem::replace(&mut connection.pending, Chain::EMPTY);
         let outbox_bytes = self.settings.doors[usize::from(connection.door)].outbox_bytes;
-        match write_frames(connection, self.turn.frames(chain), outbox_bytes) {
-            Ok(()) => self.after_write(key),
+        let mut written = 0;
+        let result = write_frames(connection, self.turn.frames(chain), outbox_bytes, &mut written);
+        self.clients.counts.bytes_out += written as u64;
+        match result {
+            Ok(waits) => {
+                if waits {
+                    self.clients.slow.insert(key as u32);
+                }
+                self.after_write(key);
+            }
             Err(error) if error.kind() == ErrorKind::StorageFull => {
-                offence::report(Offence::TooSlow, connection.peer(), &error);
+                offence::report(Offence::TooSlow, self.clients.connections[key].peer(), &error);
                 self.close_too_slow(key);
             }
             Err(_) => self.abort(key),
@@ -496,6 +512,7 @@ impl Shard {
         let outbox = &mut connection.extra_mut().outbox;
         outbox.give_up();
         outbox.push(farewell);
+        self.clients.slow.insert(key as u32);
         self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
     }
 
@@ -507,22 +524,36 @@ impl Shard {
         if let (socket, Some(outbox)) = connection.socket_and_outbox()
             && !outbox.is_empty()
         {
+            let waiting = outbox.bytes();
             if outbox.write_to(socket).is_err() {
                 return self.drop_connection(key);
             }
+            let left = outbox.bytes();
             connection.slim();
+            self.count_written(key, waiting, left);
         }
         self.after_write(key);
     }
 
     /// As [`Shard::write_outbox`], through TLS, which may hold something itself.
     fn write_tls(&mut self, key: usize) {
-        if let Some((mut tls, outbox)) = self.clients.connections[key].tls()
-            && tls.flush().and_then(|()| outbox.write_to(&mut tls)).is_err()
-        {
-            return self.drop_connection(key);
+        if let Some((mut tls, outbox)) = self.clients.connections[key].tls() {
+            let waiting = outbox.bytes();
+            if tls.flush().and_then(|()| outbox.write_to(&mut tls)).is_err() {
+                return self.drop_connection(key);
+            }
+            let left = outbox.bytes();
+            self.count_written(key, waiting, left);
         }
         self.after_write(key);
+    }
+
+    /// Of what waited for it, so much is left.
+    fn count_written(&mut self, key: usize, waiting: usize, left: usize) {
+        self.clients.counts.bytes_out += (waiting - left) as u64;
+        if left == 0 {
+            self.clients.no_longer_slow(key);
+        }
     }
 
     /// Goes on with a close once all is written.
@@ -552,20 +583,22 @@ fn farewell(form: Form, close: Close) -> Bytes {
     if form.is_websocket() { websocket::close(close) } else { Bytes::new() }
 }
 
-/// Writes straight to the socket, unless others wait there already; what the kernel refuses waits in the outbox.
+/// Writes straight to the socket, unless others wait there already; what the kernel refuses waits in the outbox. Gives
+/// whether something does. What the socket took is added to `written`.
 fn write_frames<'a>(
     connection: &mut Connection,
     mut frames: impl Iterator<Item = &'a Bytes>,
     outbox_bytes: usize,
-) -> io::Result<()> {
+    written: &mut usize,
+) -> io::Result<bool> {
     let unwritten = if connection.has_outbox() {
         Some(Unwritten::default())
     } else if connection.is_tls {
-        connection.tls().map_or(Ok(None), |(mut tls, _)| write_now(&mut tls, &mut frames))?
+        connection.tls().map_or(Ok(None), |(mut tls, _)| write_now(&mut tls, &mut frames, written))?
     } else {
-        write_now(&mut connection.socket, &mut frames)?
+        write_now(&mut connection.socket, &mut frames, written)?
     };
-    let Some((rest, is_begun)) = unwritten else { return Ok(()) };
+    let Some((rest, is_begun)) = unwritten else { return Ok(false) };
     let outbox = &mut connection.extra_mut().outbox;
     let mut frames = rest.into_iter().chain(frames.cloned());
     if is_begun && let Some(rest) = frames.next() {
@@ -579,7 +612,7 @@ fn write_frames<'a>(
         }
         outbox.push(frame);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// What a socket did not take of some frames, and whether it took a part of the first.
@@ -589,6 +622,7 @@ type Unwritten = (SmallVec<[Bytes; SLICES]>, bool);
 fn write_now<'a>(
     socket: &mut impl Write,
     frames: &mut impl Iterator<Item = &'a Bytes>,
+    total: &mut usize,
 ) -> io::Result<Option<Unwritten>> {
     loop {
         let batch: SmallVec<[&Bytes; SLICES]> = frames.take(SLICES).collect();
@@ -602,6 +636,7 @@ fn write_now<'a>(
                 write_some(socket, &slices)?
             }
         };
+        *total += written.unwrap_or(0);
         if written != Some(batch.iter().map(|frame| frame.len()).sum()) {
             return Ok(Some(unwritten(&batch, written.unwrap_or(0))));
         }

@@ -51,6 +51,11 @@ impl Bridge {
         self.max_session.store(max_session, Ordering::Relaxed);
     }
 
+    /// What client ids name for this server.
+    pub fn node(&self) -> SocketAddrV4 {
+        self.node
+    }
+
     pub(super) fn hub(&self) -> &Hub {
         &self.hub
     }

@@ -9,6 +9,6 @@ mod sink;
 mod worker;
 
 pub use event::{Event, Kind};
-pub use router::{Mode, Router};
+pub use router::{Mode, Report, Router};
 pub use sink::{Sink, Sinks};
 pub use worker::{Batch, Worker};

@@ -29,6 +29,17 @@ pub struct Router {
     state: Mutex<State>,
 }
 
+/// How a worker is doing.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub name: String,
+    pub clients: usize,
+    /// Those that wait for it.
+    pub events: usize,
+    /// Of the events, with those that it is getting.
+    pub bytes: usize,
+}
+
 #[derive(Default)]
 struct State {
     workers: Vec<Arc<Worker>>,
@@ -144,6 +155,17 @@ impl Router {
         for worker in workers {
             worker.emptied().await;
         }
+    }
+
+    /// All that serve.
+    pub fn report(&self) -> Vec<Report> {
+        let workers = self.state().workers.clone();
+        let report = |worker: &Arc<Worker>| {
+            let (events, bytes) = worker.backlog();
+            let clients = worker.clients.load(Ordering::Relaxed);
+            Report { name: worker.name.clone(), clients, events, bytes }
+        };
+        workers.iter().map(report).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -150,6 +150,12 @@ impl Worker {
         is_awaited
     }
 
+    /// Events that wait for it, and their bytes.
+    pub(super) fn backlog(&self) -> (usize, usize) {
+        let queue = self.queue();
+        (queue.events.len(), queue.bytes)
+    }
+
     // ── For the router, which lets one of these happen at a time ──────────────────────────────────────────────────────
 
     /// Its process has gone. `unsent` is put back first.

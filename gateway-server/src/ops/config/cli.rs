@@ -1,12 +1,14 @@
 //! The command line.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use super::file;
 use super::settings::{Invalid, Layer, Secret, Settings};
+use crate::operations::command::{Target, USUAL, Wanted};
 
 /// Holds browsers' websocket connections and takes orders from PHP.
 ///
@@ -30,12 +32,65 @@ struct Cli {
 enum Command {
     /// Says what is wrong with a TOML file, and where
     Check { file: PathBuf },
+    /// Shows how a server that runs is doing
+    Status {
+        #[command(flatten)]
+        where_: Where,
+    },
+    /// Shows the clients of a server that runs
+    Connections {
+        /// Only those that are bound to this uid
+        #[arg(long)]
+        uid: Option<String>,
+        /// Only those in this group
+        #[arg(long)]
+        group: Option<String>,
+        /// Only those from this IP address
+        #[arg(long, value_name = "IP")]
+        address: Option<IpAddr>,
+        /// How many to show at most
+        #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        limit: u32,
+        #[command(flatten)]
+        where_: Where,
+    },
+}
+
+/// Which server to ask. It says where by the same settings as the server itself.
+#[derive(Args)]
+struct Where {
+    /// The server's TOML file [default: none]
+    #[arg(long, env = "GATEWAY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The server's operations port [default: 127.0.0.1:1239]
+    #[arg(long, env = "GATEWAY_OPERATIONS", value_name = "ADDRESS")]
+    operations: Option<SocketAddr>,
+    /// A file whose first line is its operations_token, which the variable GATEWAY_OPERATIONS_TOKEN may hold instead
+    #[arg(long, env = "GATEWAY_OPERATIONS_TOKEN_FILE", value_name = "PATH")]
+    operations_token_file: Option<PathBuf>,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// What the command line asks for.
 pub enum Action {
     Run(Box<Source>),
     Check(PathBuf),
+    Ask(Target, Question, Printed),
+}
+
+/// What a server that runs is asked.
+pub enum Question {
+    Status,
+    Connections(Wanted),
+}
+
+/// As what the answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Printed {
+    Table,
+    Json,
 }
 
 /// Where the settings come from.
@@ -49,23 +104,48 @@ pub struct Source {
 /// Reads flags and environment. `--help` and misspelt flags end the process, as usual.
 pub fn parse() -> anyhow::Result<Action> {
     let cli = Cli::parse();
-    if let Some(Command::Check { file }) = cli.command {
-        return Ok(Action::Check(file));
+    match cli.command {
+        None => {}
+        Some(Command::Check { file }) => return Ok(Action::Check(file)),
+        Some(Command::Status { where_ }) => return where_.ask(Question::Status),
+        Some(Command::Connections { uid, group, address, limit, where_ }) => {
+            return where_.ask(Question::Connections(Wanted { uid, group, address, limit: limit as usize }));
+        }
     }
     let mut flags = cli.layer;
     flags.secret_key = Secret::from_environment("GATEWAY_SECRET_KEY");
     flags.token_key = Secret::from_environment("GATEWAY_TOKEN_KEY");
+    flags.operations_token = Secret::from_environment("GATEWAY_OPERATIONS_TOKEN");
     Ok(Action::Run(Box::new(Source { flags, file: cli.config })))
+}
+
+impl Where {
+    fn ask(self, question: Question) -> anyhow::Result<Action> {
+        let printed = if self.json { Printed::Json } else { Printed::Table };
+        let flags = Layer {
+            operations: self.operations,
+            operations_token: Secret::from_environment("GATEWAY_OPERATIONS_TOKEN"),
+            operations_token_file: self.operations_token_file,
+            ..Layer::default()
+        };
+        let source = Source { flags, file: self.config };
+        let (address, token) = source.layer()?.operations().map_err(|invalid| source.explain(&invalid))?;
+        let target = Target { address: address.unwrap_or(USUAL), token };
+        Ok(Action::Ask(target, question, printed))
+    }
 }
 
 impl Source {
     /// Reads the file, if there is one, and the files that are named for secrets.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        let layer = match &self.file {
+        self.layer()?.settle().map_err(|invalid| self.explain(&invalid))
+    }
+
+    fn layer(&self) -> anyhow::Result<Layer> {
+        Ok(match &self.file {
             Some(path) => self.flags.clone().over(file::read(path)?),
             None => self.flags.clone(),
-        };
-        layer.settle().map_err(|invalid| self.explain(&invalid))
+        })
     }
 
     /// Says what is wrong, and where if it is in the file.

@@ -37,11 +37,11 @@ impl Settings {
         let mut names = (live, fixed);
         let settings = take!(
             self, new, &mut names;
-            live: token_key, require_token, worker_buffer_bytes, deflate, max_connections, max_connections_per_address,
+            live: token_key, require_token, operations_token, worker_buffer_bytes, deflate, max_connections, max_connections_per_address,
                 handshakes_per_second, max_request_bytes, max_groups_per_client, max_session_bytes, max_unfinished_bytes,
                 trusted_proxies, handshake_timeout,
                 max_handshakes, close_timeout, drain_seconds, stop_timeout, log;
-            fixed: reuse_port, register, register_unix, register_tls, secret_key, node, shards, events, message_type,
+            fixed: reuse_port, register, register_unix, register_tls, secret_key, operations, node, shards, events, message_type,
                 max_register_connections, log_format;
             else: listeners
         );

@@ -6,7 +6,7 @@ mod listener;
 mod live;
 mod settings;
 
-pub use cli::{Action, Source, parse};
+pub use cli::{Action, Printed, Question, Source, parse};
 pub use file::{Problem, check, problems};
 pub use listener::{Listener, ListenerLayer};
 pub use live::Change;

@@ -81,6 +81,21 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_REQUIRE_TOKEN", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub require_token: Option<bool>,
 
+    /// Where operators ask for health, metrics and clients over HTTP, and programs push by the HTTP API, as 127.0.0.1:1239
+    /// [default: none]
+    #[arg(long, env = "GATEWAY_OPERATIONS", value_name = "ADDRESS")]
+    pub operations: Option<SocketAddr>,
+
+    /// See `operations_token_file`.
+    #[arg(skip)]
+    pub operations_token: Option<Secret>,
+
+    /// A file whose first line is the token that the operations port wants, as in `Authorization: Bearer TOKEN`; like the
+    /// secret it may stand in the variable GATEWAY_OPERATIONS_TOKEN, or as operations_token in the TOML file. Without one the
+    /// port has to be on loopback, and secret_key unset [default: none]
+    #[arg(long, env = "GATEWAY_OPERATIONS_TOKEN_FILE", value_name = "PATH")]
+    pub operations_token_file: Option<PathBuf>,
+
     /// The address that client ids name for this server [default: the first register address]
     #[arg(long, env = "GATEWAY_NODE", value_name = "IPV4:PORT")]
     pub node: Option<SocketAddrV4>,
@@ -246,6 +261,9 @@ pub struct Settings {
     /// What connect tokens are signed with, if not with a key made of the secret.
     pub token_key: Secret,
     pub require_token: bool,
+    pub operations: Option<SocketAddr>,
+    /// Empty if whoever reaches the port may use it.
+    pub operations_token: Secret,
     pub node: Option<SocketAddrV4>,
     pub shards: usize,
     pub events: EventHandlers,
@@ -333,7 +351,8 @@ impl Layer {
         }
         merge! {
             websocket, listener, reuse_port, register, register_unix, register_tls_certificate, register_tls_key,
-            register_tls_client_ca, secret_key, secret_key_file, token_key, token_key_file, require_token, node, shards,
+            register_tls_client_ca, secret_key, secret_key_file, token_key, token_key_file, require_token, operations,
+            operations_token, operations_token_file, node, shards,
             ping_interval,
             ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
             outbox_bytes, tls_certificate, tls_key, proxy_protocol, trusted_proxies, origins, paths, hosts, max_connections, max_connections_per_address,
@@ -342,6 +361,13 @@ impl Layer {
             max_unfinished_bytes, max_register_connections, handshake_timeout,
             max_handshakes, close_timeout, drain_seconds, stop_timeout, log, log_format,
         }
+    }
+
+    /// Where the operations port is, and its token, whatever else may be wrong.
+    pub(super) fn operations(self) -> Result<(Option<SocketAddr>, Secret), Vec<Invalid>> {
+        let mut checks = Checks::default();
+        let token = checks.secret("operations_token", self.operations_token, self.operations_token_file);
+        if checks.invalid.is_empty() { Ok((self.operations, token)) } else { Err(checks.invalid) }
     }
 
     /// Fills in the defaults and checks everything, so that all that is wrong can be said at once.
@@ -381,6 +407,12 @@ impl Layer {
             secret_key: checks.secret("secret_key", self.secret_key, self.secret_key_file),
             token_key: checks.secret("token_key", self.token_key, self.token_key_file),
             require_token: self.require_token.unwrap_or(false),
+            operations: self.operations,
+            operations_token: checks.secret(
+                "operations_token",
+                self.operations_token,
+                self.operations_token_file,
+            ),
             node: self.node,
             shards: checks.within("shards", self.shards.unwrap_or(0), 0, 1024).into(),
             events: self.events.unwrap_or(EventHandlers::Auto),
@@ -494,7 +526,11 @@ impl Checks {
     }
 
     fn secret(&mut self, name: &'static str, secret: Option<Secret>, file: Option<PathBuf>) -> Secret {
-        let key = if name == "token_key" { "token_key_file" } else { "secret_key_file" };
+        let key = match name {
+            "token_key" => "token_key_file",
+            "operations_token" => "operations_token_file",
+            _ => "secret_key_file",
+        };
         match (secret, file) {
             (Some(_), Some(_)) => {
                 self.refuse(key, format!("{name} is given too: leave one of them out"));
@@ -521,6 +557,21 @@ impl Checks {
     fn together(&mut self, settings: &Settings) {
         self.register_is_guarded(settings);
         self.tokens_can_be_required(settings);
+        self.operations_are_guarded(settings);
+    }
+
+    fn operations_are_guarded(&mut self, settings: &Settings) {
+        let Some(address) = settings.operations.filter(|_| settings.operations_token.is_empty()) else {
+            return;
+        };
+        if !address.ip().is_loopback() {
+            let reason = "can be reached from other machines: set operations_token, or listen on 127.0.0.1";
+            self.refuse("operations", format!("{address} {reason}"));
+        } else if !settings.secret_key.is_empty() {
+            let reason =
+                "everybody on this machine could push there without secret_key: set operations_token too";
+            self.refuse("operations", reason.to_owned());
+        }
     }
 
     fn register_tls(

@@ -1,0 +1,36 @@
+//! Who came, and who of them is still there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Of some connections, since the start.
+#[derive(Debug, Default)]
+pub struct Tally {
+    came: AtomicU64,
+    gone: AtomicU64,
+}
+
+/// One that counts as present until it is dropped.
+pub struct Present(Arc<Tally>);
+
+impl Tally {
+    pub fn enter(self: &Arc<Self>) -> Present {
+        self.came.fetch_add(1, Ordering::Relaxed);
+        Present(Arc::clone(self))
+    }
+
+    pub fn came(&self) -> u64 {
+        self.came.load(Ordering::Relaxed)
+    }
+
+    pub fn present(&self) -> u64 {
+        let gone = self.gone.load(Ordering::Acquire);
+        self.came().saturating_sub(gone)
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.gone.fetch_add(1, Ordering::Release);
+    }
+}

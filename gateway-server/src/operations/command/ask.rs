@@ -1,0 +1,69 @@
+//! One request to the operations port.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::header::{AUTHORIZATION, HOST};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Target;
+
+const TIME: Duration = Duration::from_secs(15);
+/// Of an answer.
+const BYTES: usize = 64 << 20;
+
+pub(super) async fn ask(target: &Target, path: &str) -> anyhow::Result<Value> {
+    let address = reachable(target.address);
+    timeout(TIME, exchange(address, target, path))
+        .await
+        .with_context(|| format!("{address} has not answered within {TIME:?}"))?
+}
+
+async fn exchange(address: SocketAddr, target: &Target, path: &str) -> anyhow::Result<Value> {
+    let socket = TcpStream::connect(address).await.with_context(|| {
+        format!(
+            "no server answers at {address}: is it running, and with operations = \"{address}\"? \
+             --operations or --config say where else it is"
+        )
+    })?;
+    let no_answer = || format!("{address} does not answer as a gateway-server's operations port does");
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.with_context(no_answer)?;
+    let connection = tokio::spawn(connection);
+    let mut request = Request::get(path).header(HOST, address.to_string());
+    if !target.token.is_empty() {
+        let bearer = [b"Bearer ", target.token.as_bytes()].concat();
+        request = request.header(AUTHORIZATION, bearer);
+    }
+    let request = request.body(Empty::<Bytes>::new()).context("operations_token cannot stand in a header")?;
+    let answer = sender.send_request(request).await.with_context(no_answer)?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), BYTES).collect().await;
+    let body = body.map_err(|error| anyhow::anyhow!("{error}")).with_context(no_answer)?.to_bytes();
+    connection.abort();
+    let value: Value = serde_json::from_slice(&body).with_context(no_answer)?;
+    match (status, value["error"]["message"].as_str()) {
+        (StatusCode::OK, _) => Ok(value),
+        (StatusCode::UNAUTHORIZED, Some(message)) => {
+            bail!("{address} refuses: {message} (operations_token_file, GATEWAY_OPERATIONS_TOKEN)")
+        }
+        (_, Some(message)) => bail!("{address} refuses: {message}"),
+        (status, None) => bail!("{}: {status}", no_answer()),
+    }
+}
+
+/// One that listens on all addresses of this machine is asked on the one that it surely has.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
+        address => address,
+    }
+}

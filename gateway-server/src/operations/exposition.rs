@@ -1,0 +1,62 @@
+//! The text format of Prometheus.
+
+use std::fmt::{Display, Write as _};
+
+/// What a scrape gets.
+#[derive(Default)]
+pub(super) struct Exposition {
+    text: String,
+}
+
+/// One metric.
+pub(super) struct Family<'a> {
+    text: &'a mut String,
+    name: &'static str,
+}
+
+impl Exposition {
+    pub(super) fn gauge(&mut self, name: &'static str, help: &str) -> Family<'_> {
+        self.family(name, "gauge", help)
+    }
+
+    /// By custom its name ends in `_total`.
+    pub(super) fn counter(&mut self, name: &'static str, help: &str) -> Family<'_> {
+        self.family(name, "counter", help)
+    }
+
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) -> Family<'_> {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        Family { text: &mut self.text, name }
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+}
+
+impl Family<'_> {
+    pub(super) fn is(&mut self, value: impl Display) {
+        let _ = writeln!(self.text, "{} {value}", self.name);
+    }
+
+    pub(super) fn of(&mut self, label: &str, of: &str, value: impl Display) {
+        let _ = writeln!(self.text, "{}{{{label}=\"{}\"}} {value}", self.name, escaped(of));
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped() {
+        let mut exposition = Exposition::default();
+        exposition.gauge("a", "Help.").of("by", "x\"\\\n", 3);
+        assert_eq!(exposition.into_text(), "# HELP a Help.\n# TYPE a gauge\na{by=\"x\\\"\\\\\\n\"} 3\n");
+    }
+}

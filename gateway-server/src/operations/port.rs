@@ -1,0 +1,75 @@
+//! Accepts on the operations port. Whatever a peer does, it takes one of few connections, some memory and some time.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use super::{Operations, routes};
+use crate::listener::{bind_tcp, pause_after_failed_accept};
+
+/// At once; more wait in the kernel's queue.
+const CONNECTIONS: usize = 64;
+/// Bytes of a request without its body.
+const HEAD: usize = 16 << 10;
+const HEADERS: usize = 64;
+/// For the head of a request, and between two requests.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// A connection takes no more requests after this, so that those that wait have their turn.
+const AGE: Duration = Duration::from_secs(60);
+/// For the answer that is under way then.
+const LAST_ANSWER: Duration = Duration::from_secs(20);
+
+pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    bind_tcp(address, false, "operations")
+}
+
+/// Accepts until the task is dropped.
+pub async fn serve(listener: TcpListener, operations: Arc<Operations>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                let operations = Arc::clone(&operations);
+                tokio::spawn(async move {
+                    converse(socket, peer, &operations).await;
+                    drop(place);
+                });
+            }
+            Err(error) => pause_after_failed_accept(&error).await,
+        }
+    }
+}
+
+async fn converse(socket: TcpStream, peer: SocketAddr, operations: &Operations) {
+    let _ = socket.set_nodelay(true);
+    let service =
+        service_fn(async |request| Ok::<_, Infallible>(routes::respond(request, peer, operations).await));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(socket), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = sleep(AGE) => {
+            connection.as_mut().graceful_shutdown();
+            timeout(LAST_ANSWER, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%peer, %error, "a connection to the operations port ended");
+    }
+}

@@ -1,0 +1,86 @@
+//! Which request is answered by what.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request, StatusCode};
+use tokio::time::timeout;
+
+use super::answer::{Answer, Refusal, text};
+use super::{Operations, clients, guard, metrics, status};
+use crate::ops::offence::{self, Offence};
+
+/// For one request, its body included.
+const TIME: Duration = Duration::from_secs(10);
+
+pub(super) async fn respond(request: Request<Incoming>, peer: SocketAddr, operations: &Operations) -> Answer {
+    let answered = timeout(TIME, route(request, operations)).await.unwrap_or_else(|_| {
+        let message = format!("not done within {TIME:?}; what was asked for may be done in part");
+        Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message))
+    });
+    answered.unwrap_or_else(|refusal| {
+        if matches!(refusal.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            offence::report(Offence::Operations, Some(peer), &refusal.message);
+        }
+        refusal.answer()
+    })
+}
+
+async fn route(request: Request<Incoming>, operations: &Operations) -> Result<Answer, Refusal> {
+    // For those who only want to know whether to send somebody here.
+    match request.uri().path() {
+        "/healthz" => {
+            only(&request, &Method::GET)?;
+            return Ok(text(StatusCode::OK, "alive\n"));
+        }
+        "/readyz" => {
+            only(&request, &Method::GET)?;
+            return Ok(readiness(operations).await);
+        }
+        _ => {}
+    }
+    guard::check(request.uri(), request.headers(), &operations.token())?;
+    match request.uri().path() {
+        "/metrics" => {
+            only(&request, &Method::GET)?;
+            metrics::answer_metrics(operations).await
+        }
+        "/status" => {
+            only(&request, &Method::GET)?;
+            status::answer(operations).await
+        }
+        "/connections" => {
+            only(&request, &Method::GET)?;
+            clients::answer(operations, request.uri().query()).await
+        }
+        path => Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!(
+                "there is nothing at {path}; there are /healthz, /readyz, /metrics, /status, /connections"
+            ),
+        )),
+    }
+}
+
+async fn readiness(operations: &Operations) -> Answer {
+    if operations.is_stopping() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+    }
+    match operations.hub.count(None).await {
+        Ok(_) => text(StatusCode::OK, "ready\n"),
+        Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "stopped\n"),
+    }
+}
+
+/// Whoever may get something may ask whether it is there, too.
+fn only(request: &Request<Incoming>, method: &Method) -> Result<(), Refusal> {
+    let given = request.method();
+    if given == method || (given == Method::HEAD && method == Method::GET) {
+        return Ok(());
+    }
+    let code = if method == Method::POST { "only_post" } else { "only_get" };
+    let message = format!("{} takes {method}, not {given}", request.uri().path());
+    Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, code, message))
+}

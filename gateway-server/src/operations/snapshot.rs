@@ -1,0 +1,56 @@
+//! How the whole server is at one moment.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::Operations;
+use super::process::{self, Process};
+use crate::backend::workers::Report;
+use crate::listener::Tally;
+use crate::shard::{Census, Stopped};
+
+/// A listener that is watched.
+pub struct Watched {
+    pub name: String,
+    pub tally: Arc<Tally>,
+}
+
+pub(super) struct Snapshot {
+    pub(super) started: SystemTime,
+    pub(super) shards: Vec<Census>,
+    pub(super) uids: usize,
+    pub(super) groups: usize,
+    pub(super) php_connections: u64,
+    pub(super) workers: Vec<Report>,
+    pub(super) process: Process,
+}
+
+impl Snapshot {
+    pub(super) async fn take(operations: &Operations) -> Result<Self, Stopped> {
+        let shards = operations.hub.census().await?;
+        let (uids, groups) = operations.hub.name_counts();
+        Ok(Self {
+            started: operations.started,
+            shards,
+            uids,
+            groups,
+            php_connections: operations.php.present(),
+            workers: operations.backend.workers.report(),
+            process: process::look().await,
+        })
+    }
+
+    pub(super) fn uptime(&self) -> f64 {
+        self.started.elapsed().map_or(0.0, |elapsed| elapsed.as_secs_f64())
+    }
+
+    /// Of all shards together.
+    pub(super) fn sum(&self, of: impl Fn(&Census) -> u64) -> u64 {
+        self.shards.iter().map(of).sum()
+    }
+
+    /// Those who came in by the listener of this number.
+    pub(super) fn clients_of(&self, listener: usize) -> u64 {
+        self.sum(|shard| shard.clients_by_door.get(listener).map_or(0, |clients| *clients as u64))
+    }
+}

@@ -1,0 +1,237 @@
+//! The operations port: health, metrics, and who may ask.
+
+use std::time::{Duration, Instant};
+
+use gateway_tests::{Client, Operator, PhpPeer, Server, eventually, server_binary, soon};
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+
+const ON: [&str; 2] = ["--operations", "127.0.0.1:0"];
+
+async fn start(flags: &[&str]) -> anyhow::Result<(Server, Operator)> {
+    let server = Server::start(&[&ON[..], flags].concat()).await?;
+    let operator = Operator::of(&server)?;
+    Ok((server, operator))
+}
+
+async fn start_with_token(token: &str) -> anyhow::Result<(Server, Operator)> {
+    let server = Server::start_with(|command| {
+        command.args(ON).env("GATEWAY_OPERATIONS_TOKEN", token);
+    })
+    .await?;
+    let operator = Operator::of(&server)?;
+    Ok((server, operator))
+}
+
+async fn metric_becomes(operator: &Operator, name: &str, value: f64) -> anyhow::Result<()> {
+    eventually(name, value, async || operator.metric(name).await).await
+}
+
+#[tokio::test]
+async fn a_server_is_alive_and_ready_until_it_drains() -> anyhow::Result<()> {
+    let (mut server, operator) = start(&["--drain-seconds", "30"]).await?;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(operator.get(path).await?.status, 200, "{path}");
+    }
+    // A client that does not answer the close frame holds up the stop.
+    let client = Client::connect(server.websocket).await?;
+    server.signal(Signal::SIGTERM)?;
+    eventually("not ready", 503, async || Ok(operator.get("/readyz").await?.status)).await?;
+    assert_eq!(operator.get("/healthz").await?.status, 200);
+    client.leave().await?;
+    assert!(server.exit().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn metrics_follow_what_clients_do() -> anyhow::Result<()> {
+    let (server, operator) = start(&["--shards", "2"]).await?;
+    assert_eq!(operator.metric("gateway_clients_total").await?, 0.0);
+    let listener = format!("{{listener=\"websocket://{}\"}}", server.websocket);
+    let mut one = Client::connect(server.websocket).await?;
+    let mut two = Client::connect(server.websocket).await?;
+    let clients = format!("gateway_clients{listener}");
+    metric_becomes(&operator, &clients, 2.0).await?;
+    assert_eq!(operator.metric(&format!("gateway_connections_accepted_total{listener}")).await?, 2.0);
+    metric_becomes(&operator, &format!("gateway_handshakes{listener}"), 0.0).await?;
+    let shards = [0, 1].map(|shard| format!("gateway_shard_clients{{shard=\"{shard}\"}}"));
+    let by_shard = operator.metric(&shards[0]).await? + operator.metric(&shards[1]).await?;
+    assert_eq!(by_shard, 2.0);
+    // Both have got their init message.
+    assert_eq!(operator.metric("gateway_messages_sent_total").await?, 2.0);
+    let sent = operator.metric("gateway_sent_bytes_total").await?;
+    assert!(sent > 100.0, "{sent}");
+
+    one.send(Message::text("12345")).await?;
+    metric_becomes(&operator, "gateway_messages_received_total", 1.0).await?;
+    // A header, a mask, and the text.
+    assert_eq!(operator.metric("gateway_received_bytes_total").await?, 11.0);
+
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    assert_eq!(operator.metric("gateway_php_connections").await?, 1.0);
+    let order = gateway_wire::bridge::Order::SendToAll {
+        message: serde_bytes::Bytes::new(b"hello"),
+        only: None,
+        except: Vec::new(),
+        raw: false,
+    };
+    php.order(order).await?;
+    for client in [&mut one, &mut two] {
+        assert_eq!(client.text().await?, "hello");
+    }
+    metric_becomes(&operator, "gateway_messages_sent_total", 4.0).await?;
+    metric_becomes(&operator, "gateway_sent_bytes_total", sent + 14.0).await?;
+    for (client, uid) in [(&one, "alice"), (&two, "alice")] {
+        let (client, uid) = (client.id, serde_bytes::Bytes::new(uid.as_bytes()));
+        php.order(gateway_wire::bridge::Order::BindUid { client, uid }).await?;
+        php.order(gateway_wire::bridge::Order::JoinGroup { client, group: uid }).await?;
+    }
+    metric_becomes(&operator, "gateway_uids", 1.0).await?;
+    metric_becomes(&operator, "gateway_groups", 1.0).await?;
+
+    let offence = "gateway_offences_total{kind=\"protocol\"}";
+    assert_eq!(operator.metric(offence).await?, 0.0);
+    // A frame that is not masked.
+    one.socket.get_mut().write_all(b"\x81\x01x").await?;
+    metric_becomes(&operator, offence, 1.0).await?;
+    two.leave().await?;
+    metric_becomes(&operator, &clients, 0.0).await?;
+    metric_becomes(&operator, "gateway_uids", 0.0).await?;
+    assert_eq!(operator.metric("gateway_clients_total").await?, 2.0);
+    for name in ["process_resident_memory_bytes", "process_open_fds", "process_max_fds"] {
+        assert!(operator.metric(name).await? > 1.0, "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn metrics_show_who_reads_too_slowly() -> anyhow::Result<()> {
+    let (server, operator) = start(&["--outbox-bytes", "100000000"]).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let message = vec![b'x'; 1 << 20];
+    let order = || gateway_wire::bridge::Order::SendToClient {
+        client: client.id,
+        message: serde_bytes::Bytes::new(&message),
+        raw: false,
+    };
+    for _ in 0..20 {
+        php.order(order()).await?;
+    }
+    php.acked().await?;
+    metric_becomes(&operator, "gateway_slow_clients", 1.0).await?;
+    assert!(operator.metric("gateway_outbox_bytes").await? > 1e6);
+    for _ in 0..20 {
+        assert_eq!(client.text().await?.len(), message.len());
+    }
+    metric_becomes(&operator, "gateway_slow_clients", 0.0).await?;
+    metric_becomes(&operator, "gateway_outbox_bytes", 0.0).await?;
+    assert!(operator.metric("gateway_sent_bytes_total").await? > 20.0 * (1 << 20) as f64);
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_has_the_token_may_ask_and_nobody_else() -> anyhow::Result<()> {
+    let (_server, stranger) = start_with_token("t0ken").await?;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(stranger.get(path).await?.status, 200, "{path}");
+    }
+    for token in ["", "t0ke", "t0ken2", "T0KEN"] {
+        let answer = stranger.clone().with_token(token).get("/metrics").await?;
+        assert_eq!(answer.status, 401, "{token}");
+        assert_eq!(answer.json()?["error"]["code"], "unauthorized");
+        assert!(!answer.body.contains("t0ken"), "{answer:?}");
+    }
+    let answer = stranger.get("/metrics").await?;
+    assert_eq!(answer.status, 401);
+    assert!(answer.head.contains("www-authenticate: bearer"), "{answer:?}");
+    let operator = stranger.with_token("t0ken");
+    assert_eq!(operator.get("/metrics").await?.status, 200);
+    // Refusals are counted: none of the two that were let in, and not the health.
+    assert_eq!(operator.metric("gateway_offences_total{kind=\"operations\"}").await?, 5.0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_token_no_web_page_gets_anything() -> anyhow::Result<()> {
+    let (_server, operator) = start(&[]).await?;
+    let ask = async |headers: &str| {
+        let request = format!("GET /metrics HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+        operator.say(request.as_bytes()).await
+    };
+    for headers in ["Host: localhost\r\n", "Host: [::1]:1239\r\n", "Host: 127.0.0.1:1\r\n"] {
+        assert_eq!(ask(headers).await?.status, 200, "{headers}");
+    }
+    for headers in [
+        "Host: rebound.example.com:1239\r\n",
+        "Host: 192.0.2.1\r\n",
+        "",
+        "Host: localhost\r\nHost: evil.example\r\n",
+        "Host: localhost\r\nOrigin: https://evil.example\r\n",
+        "Host: localhost\r\nOrigin: null\r\n",
+    ] {
+        let answer = ask(headers).await?;
+        assert_eq!(answer.status, 403, "{headers}: {answer:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_port_that_others_could_use_needs_a_token() -> anyhow::Result<()> {
+    for (flags, key, advice) in [
+        (&["--operations", "0.0.0.0:0"][..], "", "set operations_token, or listen on 127.0.0.1"),
+        (&ON[..], "s3cr3t", "set operations_token too"),
+    ] {
+        let mut command = tokio::process::Command::new(server_binary()?);
+        command.args(flags).args(["--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0"]);
+        command.env("GATEWAY_SECRET_KEY", key);
+        let output = soon("the end", command.output()).await??;
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && error.contains("operations: ") && error.contains(advice),
+            "{error}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn garbage_and_huge_requests_are_refused() -> anyhow::Result<()> {
+    let (server, operator) = start(&[]).await?;
+    let long = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nCookie: {}\r\n\r\n", "c".repeat(20_000));
+    assert_eq!(operator.say(long.as_bytes()).await?.status, 431);
+    let many = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "a: b\r\n".repeat(100));
+    assert_eq!(operator.say(many.as_bytes()).await?.status, 431);
+    assert_eq!(operator.say(b"\xc1GW\x01\0\0\0\0\r\n\r\n").await?.status, 400);
+    assert_eq!(operator.ask("DELETE", "/metrics", "").await?.status, 405);
+    let answer = operator.get("/nowhere").await?;
+    assert_eq!((answer.status, &answer.json()?["error"]["code"]), (404, &"not_found".into()));
+    assert!(server.memory()? < 100 << 20);
+    Ok(())
+}
+
+#[tokio::test]
+async fn slow_requests_have_so_much_time_and_so_many_places() -> anyhow::Result<()> {
+    let (server, operator) = start(&[]).await?;
+    let before = server.open_files()?;
+    let start = Instant::now();
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut socket = soon("connecting", TcpStream::connect(operator.address)).await??;
+        socket.write_all(b"GET /healthz HT").await?;
+        slow.push(socket);
+    }
+    // Those that were first are given up, and whoever waits behind all has his turn.
+    assert_eq!(operator.get("/healthz").await?.status, 200);
+    assert!(start.elapsed() > Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(server.open_files()? <= before + 66);
+    // One that is idle after a request goes too.
+    let mut idle = soon("connecting", TcpStream::connect(operator.address)).await??;
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+    let mut all = Vec::new();
+    soon("the end of an idle connection", idle.read_to_end(&mut all)).await??;
+    assert!(all.starts_with(b"HTTP/1.1 200 OK"));
+    Ok(())
+}
