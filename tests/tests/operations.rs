@@ -235,3 +235,132 @@ async fn slow_requests_have_so_much_time_and_so_many_places() -> anyhow::Result<
     assert!(all.starts_with(b"HTTP/1.1 200 OK"));
     Ok(())
 }
+
+/// What a command prints, and whether it succeeded.
+async fn run(server: Option<&Server>, args: &[&str], token: &str) -> anyhow::Result<(bool, String)> {
+    let mut command = tokio::process::Command::new(server_binary()?);
+    command.args(args);
+    if let Some(address) = server.and_then(|server| server.operations) {
+        command.args(["--operations", &address.to_string()]);
+    }
+    if !token.is_empty() {
+        command.env("GATEWAY_OPERATIONS_TOKEN", token);
+    }
+    let output = soon("the command", command.output()).await??;
+    let bytes = if output.status.success() { output.stdout } else { output.stderr };
+    Ok((output.status.success(), String::from_utf8(bytes)?))
+}
+
+#[tokio::test]
+async fn status_says_how_a_server_is_doing() -> anyhow::Result<()> {
+    let (server, operator) = start(&["--listener", "text://127.0.0.1:0"]).await?;
+    let _client = Client::connect(server.websocket).await?;
+    metric_becomes(&operator, "gateway_clients_total", 1.0).await?;
+    let (is_done, text) = run(Some(&server), &["status"], "").await?;
+    assert!(is_done, "{text}");
+    for part in ["  running  ", "1 now, 1 since the start", "text://127.0.0.1:", "clients by shard"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let (_, json) = run(Some(&server), &["status", "--json"], "").await?;
+    let status: serde_json::Value = serde_json::from_str(&json)?;
+    assert_eq!(status["clients"], 1);
+    assert_eq!(status["pid"].as_i64(), Some(server.pid()?.as_raw().into()));
+    assert_eq!(status["listeners"][0]["clients"], 1);
+    assert_eq!(status["listeners"][1]["clients"], 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn commands_say_why_they_cannot_ask() -> anyhow::Result<()> {
+    // Nobody listens on a port that was just given back.
+    let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let (is_done, error) = run(None, &["status", "--operations", &free.to_string()], "").await?;
+    assert!(!is_done && error.contains(&format!("no server answers at {free}")), "{error}");
+
+    let (server, _) = start_with_token("t0ken").await?;
+    let (is_done, error) = run(Some(&server), &["status"], "").await?;
+    assert!(!is_done && error.contains("GATEWAY_OPERATIONS_TOKEN"), "{error}");
+    let (is_done, error) = run(Some(&server), &["connections"], "wrong").await?;
+    assert!(!is_done && error.contains("is not the server's operations_token"), "{error}");
+    let (is_done, text) = run(Some(&server), &["connections"], "t0ken").await?;
+    assert!(is_done && text.contains("0 connections"), "{text}");
+
+    let file = tempfile::NamedTempFile::new()?;
+    let operations = server.operations.map(|address| address.to_string()).unwrap_or_default();
+    std::fs::write(file.path(), format!("operations = \"{operations}\"\noperations_token = \"t0ken\"\n"))?;
+    let config = file.path().display().to_string();
+    let (is_done, text) = run(None, &["connections", "--json", "--config", &config], "").await?;
+    assert!(is_done && text.contains("\"has_more\": false"), "{text}");
+
+    // Another kind of server altogether.
+    let (is_done, error) =
+        run(None, &["status", "--operations", &server.register[0].to_string()], "").await?;
+    assert!(!is_done && error.contains("does not answer as"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn connections_are_found_by_what_is_known_of_them() -> anyhow::Result<()> {
+    let (server, operator) = start(&["--shards", "3"]).await?;
+    let mut clients = Vec::new();
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    for number in 0..25 {
+        let client = Client::connect(server.websocket).await?;
+        let uid = format!("user {number}");
+        let (client_id, uid) = (client.id, serde_bytes::Bytes::new(uid.as_bytes()));
+        php.order(gateway_wire::bridge::Order::BindUid { client: client_id, uid }).await?;
+        if number % 5 == 0 {
+            let group = serde_bytes::Bytes::new(b"a&b");
+            php.order(gateway_wire::bridge::Order::JoinGroup { client: client_id, group }).await?;
+        }
+        clients.push(client);
+    }
+    php.acked().await?;
+    let ids = |found: &serde_json::Value| -> std::collections::BTreeSet<String> {
+        let found = found["connections"].as_array().into_iter().flatten();
+        found.filter_map(|one| Some(one["client_id"].as_str()?.to_owned())).collect()
+    };
+
+    // All, page by page, each once.
+    let (mut seen, mut pages, mut after) = (std::collections::BTreeSet::new(), 0, String::new());
+    loop {
+        let page = operator.json(&format!("/connections?limit=4{after}")).await?;
+        let page_ids = ids(&page);
+        assert!(page_ids.is_disjoint(&seen) && page_ids.len() <= 4);
+        seen.extend(page_ids);
+        pages += 1;
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, clients.iter().map(|client| client.id.to_string()).collect());
+    assert!(pages >= 7, "{pages}");
+
+    let one = operator.json("/connections?uid=user+7").await?;
+    let connection = &one["connections"][0];
+    assert_eq!(connection["client_id"], clients[7].id.to_string());
+    assert_eq!(connection["uid"], "user 7");
+    assert_eq!(connection["address"], clients[7].socket.get_ref().local_addr()?.to_string());
+    assert_eq!(connection["listener"], format!("websocket://{}", server.websocket));
+    assert_eq!((&connection["queued_bytes"], &connection["group_count"]), (&0.into(), &0.into()));
+    assert_eq!(ids(&operator.json("/connections?group=a%26b").await?).len(), 5);
+    assert_eq!(ids(&operator.json("/connections?group=a%26b&uid=user%207").await?).len(), 0);
+    assert_eq!(ids(&operator.json("/connections?address=127.0.0.1").await?).len(), 25);
+    assert_eq!(ids(&operator.json("/connections?address=127.0.0.2").await?).len(), 0);
+    for wrong in
+        ["limit=0", "limit=1001", "limit=x", "uuid=7", "address=x", "after=x", "uid=%zz", "uid=a&uid=b"]
+    {
+        let answer = operator.get(&format!("/connections?{wrong}")).await?;
+        assert_eq!((answer.status, &answer.json()?["error"]["code"]), (400, &"invalid".into()), "{wrong}");
+    }
+
+    let (is_done, text) = run(Some(&server), &["connections", "--group", "a&b", "--limit", "3"], "").await?;
+    assert!(is_done && text.contains("3 connections, and there are more (--limit)"), "{text}");
+    let (_, text) = run(Some(&server), &["connections", "--address", "127.0.0.1"], "").await?;
+    assert!(text.contains("25 connections\n") && text.contains("user 24"), "{text}");
+    let (_, json) = run(Some(&server), &["connections", "--json", "--uid", "user 5"], "").await?;
+    let found: serde_json::Value = serde_json::from_str(&json)?;
+    assert_eq!(found["connections"][0]["groups"], serde_json::json!(["a&b"]));
+    Ok(())
+}

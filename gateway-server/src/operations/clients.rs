@@ -1,6 +1,8 @@
 //! `GET /connections`: clients page by page, and what is known of each.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use gateway_wire::ClientId;
 use hyper::StatusCode;
@@ -10,7 +12,7 @@ use super::Operations;
 use super::answer::{Answer, Refusal, json};
 use super::query::Parameters;
 use super::text::text_of;
-use crate::shard::{Filter, Name, Sight};
+use crate::shard::{Bookmark, Filter, Name, Sight};
 
 /// Clients of a page, if nothing else is said, and at most.
 const LIMIT: usize = 100;
@@ -30,18 +32,27 @@ pub(super) async fn answer(operations: &Operations, query: Option<&str>) -> Resu
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Refusal::invalid(format!("limit must be within 1 to {MAX_LIMIT}")));
     }
-    let after: Option<ClientId> = parameters.take_as("after", "a client_id")?;
+    let from = parameters.take_as("after", "what next was in the page before")?.unwrap_or_default();
     parameters.none_left()?;
-    let Some(from) = after.map_or(Some(0), |after| after.connection.checked_add(1)) else {
-        return Ok(json(StatusCode::OK, &json!({"connections": [], "next": null})));
-    };
-    // One more shows whether there is another page.
-    let mut page = operations.hub.page(filter, from, limit + 1).await?;
-    let has_more = page.len() > limit;
-    page.truncate(limit);
-    let next = page.last().filter(|_| has_more).map(|last| operations.id(last.number).to_string());
+    let (page, next) = operations.hub.page(&filter, from, limit).await?;
+    let next = next.map(|next| next.to_string());
     let connections: Vec<_> = page.iter().map(|sight| operations.show(sight)).collect();
     Ok(json(StatusCode::OK, &json!({"connections": connections, "next": next})))
+}
+
+impl fmt::Display for Bookmark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.shard, self.key)
+    }
+}
+
+impl FromStr for Bookmark {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (shard, key) = text.split_once('.').ok_or(())?;
+        Ok(Self { shard: shard.parse().map_err(drop)?, key: key.parse().map_err(drop)? })
+    }
 }
 
 impl Operations {

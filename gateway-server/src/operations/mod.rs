@@ -1,6 +1,8 @@
 //! The operations port: what operators and their programs ask the server over HTTP.
 
 mod answer;
+mod api;
+mod body;
 mod clients;
 pub mod command;
 mod exposition;

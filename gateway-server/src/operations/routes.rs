@@ -7,12 +7,14 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
-use super::answer::{Answer, Refusal, text};
-use super::{Operations, clients, guard, metrics, status};
+use super::answer::{Answer, Refusal, json, text};
+use super::{Operations, api, body, clients, guard, metrics, status};
 use crate::ops::offence::{self, Offence};
 
 /// For one request, its body included.
 const TIME: Duration = Duration::from_secs(10);
+
+const API: &str = "/api/";
 
 pub(super) async fn respond(request: Request<Incoming>, peer: SocketAddr, operations: &Operations) -> Answer {
     let answered = timeout(TIME, route(request, operations)).await.unwrap_or_else(|_| {
@@ -54,11 +56,21 @@ async fn route(request: Request<Incoming>, operations: &Operations) -> Result<An
             only(&request, &Method::GET)?;
             clients::answer(operations, request.uri().query()).await
         }
+        "/openapi.json" => {
+            only(&request, &Method::GET)?;
+            Ok(json(StatusCode::OK, &api::describe()))
+        }
+        path if path.starts_with(API) => {
+            only(&request, &Method::POST)?;
+            let name = path[API.len()..].to_owned();
+            let body = body::read(request.into_body(), api::MAX_BODY).await?;
+            api::answer(operations, &name, &body).await
+        }
         path => Err(Refusal::new(
             StatusCode::NOT_FOUND,
             "not_found",
             format!(
-                "there is nothing at {path}; there are /healthz, /readyz, /metrics, /status, /connections"
+                "there is nothing at {path}; there are /healthz, /readyz, /metrics, /status, /connections, /openapi.json, /api/{{operation}}"
             ),
         )),
     }

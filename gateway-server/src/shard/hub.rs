@@ -23,7 +23,7 @@ use super::index::Index;
 use super::members::TooManyGroups;
 use super::numbers::Numbers;
 use super::proof::Proofs;
-use super::questions::{Fields, Filter, Profile, Scope, Sight, Who};
+use super::questions::{Bookmark, Fields, Filter, Profile, Scope, Sight, Who};
 use super::run;
 use super::session::SessionError;
 use crate::client::{Encoded, Form, Wanted};
@@ -275,12 +275,28 @@ impl Hub {
         Ok(self.ask_all(move |clients| clients.profiles(&who, fields)).await?.concat())
     }
 
-    /// Of those that a filter lets through, the first `limit` by number, from `from` on.
-    pub async fn page(&self, filter: Filter, from: u32, limit: usize) -> Result<Vec<Sight>, Stopped> {
-        let mut page = self.ask_all(move |clients| clients.page(&filter, from, limit)).await?.concat();
-        page.sort_unstable_by_key(|sight| sight.number);
-        page.truncate(limit);
-        Ok(page)
+    /// Those that a filter lets through, at most `limit` from a place on, and where to go on.
+    pub async fn page(
+        &self,
+        filter: &Filter,
+        from: Bookmark,
+        limit: usize,
+    ) -> Result<(Vec<Sight>, Option<Bookmark>), Stopped> {
+        let mut found = Vec::new();
+        let mut key = from.key;
+        for (shard, desk) in self.shards.iter().enumerate().skip(from.shard) {
+            let mut next = Some(std::mem::take(&mut key));
+            while let Some(from) = next {
+                if found.len() == limit {
+                    return Ok((found, Some(Bookmark { shard, key: from })));
+                }
+                let (filter, room) = (filter.clone(), limit - found.len());
+                let (part, rest) = desk.ask(move |clients| clients.page(&filter, from, room)).await?;
+                found.extend(part);
+                next = rest;
+            }
+        }
+        Ok((found, None))
     }
 
     /// Each uid once.

@@ -39,7 +39,7 @@ pub use identity::Identity;
 pub use inbox::Stopped;
 pub use members::TooManyGroups;
 pub use proof::Proofs;
-pub use questions::{Fields, Filter, Profile, Scope, Sight, Who};
+pub use questions::{Bookmark, Fields, Filter, Profile, Scope, Sight, Who};
 pub use rate::Rate;
 pub use session::{MAX_SESSION, SessionError};
 

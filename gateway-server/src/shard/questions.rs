@@ -8,6 +8,7 @@ use hashbrown::HashSet;
 use super::Name;
 use super::clients::Clients;
 use super::connection::Connection;
+use super::members::Names;
 
 /// Everybody, or the members of some groups.
 pub type Scope = Option<Vec<Name>>;
@@ -35,6 +36,13 @@ pub struct Filter {
     pub address: Option<IpAddr>,
 }
 
+/// How far somebody has read who reads all clients page by page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bookmark {
+    pub shard: usize,
+    pub key: usize,
+}
+
 /// A client as operators see it.
 #[derive(Clone, Debug)]
 pub struct Sight {
@@ -52,6 +60,9 @@ pub struct Sight {
 
 /// Groups that a [`Sight`] shows.
 const GROUPS: usize = 100;
+
+/// Connections that are looked at for one answer.
+const LOOKS: usize = 10_000;
 
 /// What is known of a client.
 #[derive(Clone, Debug)]
@@ -143,24 +154,28 @@ impl Clients {
         }
     }
 
-    /// Of those that a filter lets through, the first `limit` by number, from `from` on.
-    pub(super) fn page(&self, filter: &Filter, from: u32, limit: usize) -> Vec<Sight> {
-        let held: Box<dyn Iterator<Item = usize>> = match (&filter.uid, &filter.group) {
-            (Some(uid), _) => Box::new(self.uids.holders(uid)),
-            (None, Some(group)) => Box::new(self.groups.holders(group)),
-            (None, None) => Box::new(self.online()),
+    /// Those that a filter lets through, at most `limit`, in the order of their keys from `from` on. Looks at no more than a
+    /// few, so that nobody else waits for long, and gives where to go on.
+    pub(super) fn page(&self, filter: &Filter, from: usize, limit: usize) -> (Vec<Sight>, Option<usize>) {
+        let held = |names: &Names, name: &Name| {
+            let mut keys: Vec<_> = names.holders(name).filter(|key| *key >= from).collect();
+            keys.sort_unstable();
+            keys.into_iter()
         };
-        let connections = held.map(|key| &self.connections[key]);
-        let mut wanted: Vec<_> = connections
-            .filter(|connection| connection.number >= from && filter.lets_through(connection))
-            .map(|connection| (connection.number, connection))
-            .collect();
-        if wanted.len() > limit {
-            wanted.select_nth_unstable_by_key(limit, |(number, _)| *number);
-            wanted.truncate(limit);
+        let keys: Box<dyn Iterator<Item = usize>> = match (&filter.uid, &filter.group) {
+            (Some(uid), _) => Box::new(held(&self.uids, uid)),
+            (None, Some(group)) => Box::new(held(&self.groups, group)),
+            (None, None) => Box::new(from..self.connections.capacity()),
+        };
+        let mut sights = Vec::new();
+        for (looked, key) in keys.enumerate() {
+            if sights.len() == limit || looked == LOOKS {
+                return (sights, Some(key));
+            }
+            let online = self.connections.get(key).filter(|_| self.holds_its_number(key));
+            sights.extend(online.filter(|connection| filter.lets_through(connection)).map(sight));
         }
-        wanted.sort_unstable_by_key(|(number, _)| *number);
-        wanted.into_iter().map(|(_, connection)| sight(connection)).collect()
+        (sights, None)
     }
 
     fn each_group<'a, T>(

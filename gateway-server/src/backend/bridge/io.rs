@@ -8,6 +8,7 @@ use gateway_wire::bridge::frame::{self, FrameTooLarge};
 use gateway_wire::bridge::{Reply, Told};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::queries::Answers;
 use crate::backend::logins;
 use crate::backend::port::Stream;
 use crate::shard::Stopped;
@@ -44,6 +45,18 @@ pub(super) struct Connection {
     has_answered: bool,
     /// The last question came soon after an answer.
     is_quick: bool,
+}
+
+/// A query that came over a connection.
+pub(super) struct Asked<'a> {
+    connection: &'a mut Connection,
+    seq: u64,
+}
+
+impl Answers for Asked<'_> {
+    fn answer(&mut self, value: &impl serde::Serialize) {
+        self.connection.answer(self.seq, value);
+    }
 }
 
 impl Connection {
@@ -151,7 +164,12 @@ impl Connection {
         }
     }
 
-    pub(super) fn answer(&mut self, seq: u64, value: &impl serde::Serialize) {
+    /// For the answer to the query of this number.
+    pub(super) fn asked(&mut self, seq: u64) -> Asked<'_> {
+        Asked { connection: self, seq }
+    }
+
+    fn answer(&mut self, seq: u64, value: &impl serde::Serialize) {
         self.has_answered = true;
         if let Err(error) = Reply::encode_answer(seq, value, &mut self.output) {
             self.reply_too_large(seq, &error);

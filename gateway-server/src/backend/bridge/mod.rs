@@ -1,5 +1,6 @@
 //! The bridge's server side: one task for each PHP process.
 
+mod api;
 mod io;
 mod login;
 mod orders;
@@ -9,6 +10,7 @@ mod session;
 mod tally;
 mod worker;
 
+pub use api::Failed;
 pub(super) use session::serve;
 
 use std::net::SocketAddrV4;

@@ -10,17 +10,16 @@ use serde::Serialize;
 use serde_bytes::Bytes as Raw;
 
 use super::Bridge;
-use super::io::Connection;
 use crate::shard::{Name, Scope, Stopped};
+
+/// Whoever gets the answer to one query.
+pub(super) trait Answers {
+    fn answer(&mut self, value: &impl Serialize);
+}
 
 impl Bridge {
     /// Answers a query, which sees every earlier order of the same PHP process.
-    pub(super) async fn answer(
-        &self,
-        query: &Query<'_>,
-        seq: u64,
-        connection: &mut Connection,
-    ) -> Result<(), Stopped> {
+    pub(super) async fn answer(&self, query: &Query<'_>, answers: &mut impl Answers) -> Result<(), Stopped> {
         let hub = &self.hub;
         let names = |names: &[Str]| names.iter().map(|name| Name::from_slice(name)).collect::<Vec<_>>();
         let scope = |groups: &Option<Vec<Str>>| -> Scope { groups.as_deref().map(names) };
@@ -30,85 +29,83 @@ impl Bridge {
                     Some(number) => hub.is_online(number).await?,
                     None => false,
                 };
-                connection.answer(seq, &is_online);
+                answers.answer(&is_online);
             }
             Query::IsUidOnline { uid } => {
-                connection.answer(seq, &hub.is_uid_online(&Name::from_slice(uid)).await?);
+                answers.answer(&hub.is_uid_online(&Name::from_slice(uid)).await?);
             }
             Query::ClientsOfUid { uid } => {
                 let numbers = hub.clients_of_uid(&Name::from_slice(uid)).await?;
-                connection.answer(seq, &self.ids(&numbers));
+                answers.answer(&self.ids(&numbers));
             }
-            Query::ClientCount {} => connection.answer(seq, &hub.count(None).await?),
+            Query::ClientCount {} => answers.answer(&hub.count(None).await?),
             Query::AreUidsOnline { uids } => {
                 let mut online = Vec::with_capacity(uids.len());
                 for uid in names(uids) {
                     online.push(hub.is_uid_online(&uid).await?);
                 }
-                connection.answer(seq, &online);
+                answers.answer(&online);
             }
             Query::ClientsOfUids { uids } => {
                 let mut clients = Vec::with_capacity(uids.len());
                 for uid in names(uids) {
                     clients.push(self.ids(&hub.clients_of_uid(&uid).await?));
                 }
-                connection.answer(seq, &clients);
+                answers.answer(&clients);
             }
             Query::UidOfClient { client } => {
                 let uid = match self.local(*client) {
                     Some(number) => hub.uid_of(number).await?,
                     None => None,
                 };
-                connection.answer(seq, &uid.as_deref().map(Raw::new));
+                answers.answer(&uid.as_deref().map(Raw::new));
             }
             Query::ProofOfClient { client } => {
                 let proof = match self.local(*client) {
                     Some(number) => hub.proof_of(number).await?,
                     None => None,
                 };
-                connection.answer(seq, &proof.as_deref().map(|proof| Raw::new(proof.as_bytes())));
+                answers.answer(&proof.as_deref().map(|proof| Raw::new(proof.as_bytes())));
             }
             Query::Session { client } => {
                 let session = match self.local(*client) {
                     Some(number) => hub.session_of(number).await?,
                     None => None,
                 };
-                connection.answer(seq, &session.as_deref().map(Raw::new));
+                answers.answer(&session.as_deref().map(Raw::new));
             }
             Query::Clients { groups } => {
-                connection.answer(seq, &self.ids(&hub.clients(scope(groups)).await?));
+                answers.answer(&self.ids(&hub.clients(scope(groups)).await?));
             }
             Query::ClientCountOfEach { groups } => {
                 let mut counts = Vec::with_capacity(groups.len());
                 for group in names(groups) {
                     counts.push(hub.count(Some(vec![group])).await?);
                 }
-                connection.answer(seq, &counts);
+                answers.answer(&counts);
             }
             Query::Sessions { groups } => {
                 let sessions: HashMap<_, _> = hub.sessions(scope(groups)).await?.into_iter().collect();
-                connection
-                    .answer(seq, &mapped(&sessions, |number| self.id(*number), |session| Raw::new(session)));
+                answers.answer(&mapped(&sessions, |number| self.id(*number), |session| Raw::new(session)));
             }
-            Query::Uids { groups } => connection.answer(seq, &raw(&hub.uids(scope(groups)).await?)),
-            Query::UidCount { groups } => connection.answer(seq, &hub.uids(scope(groups)).await?.len()),
-            Query::Groups {} => connection.answer(seq, &raw(&hub.groups().await?)),
+            Query::Uids { groups } => answers.answer(&raw(&hub.uids(scope(groups)).await?)),
+            Query::UidCount { groups } => answers.answer(&hub.uids(scope(groups)).await?.len()),
+            Query::Groups {} => answers.answer(&raw(&hub.groups().await?)),
             Query::GroupClients {} => {
                 let groups = hub.group_clients().await?;
-                connection
-                    .answer(seq, &mapped(&groups, |group| Raw::new(group), |numbers| self.ids(numbers)));
+                answers.answer(&mapped(&groups, |group| Raw::new(group), |numbers| self.ids(numbers)));
             }
             Query::GroupClientCounts {} => {
                 let groups = hub.group_counts().await?;
-                connection.answer(seq, &mapped(&groups, |group| Raw::new(group), |count| *count));
+                answers.answer(&mapped(&groups, |group| Raw::new(group), |count| *count));
             }
             Query::GroupUids {} => {
                 let groups = hub.group_uids().await?;
-                connection.answer(seq, &mapped(&groups, |group| Raw::new(group), raw));
+                answers.answer(&mapped(&groups, |group| Raw::new(group), raw));
             }
             Query::GroupUidCounts {} => {
                 let groups = hub.group_uids().await?;
-                connection.answer(seq, &mapped(&groups, |group| Raw::new(group), |uids| uids.len()));
+                answers.answer(&mapped(&groups, |group| Raw::new(group), |uids| uids.len()));
             }
             Query::Never(never, _) => match *never {},
         }

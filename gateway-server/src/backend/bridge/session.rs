@@ -88,7 +88,7 @@ async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place
                         acked = Some(place.progress.applied);
                     }
                     Call::Query(query) => {
-                        bridge.answer(query, request.seq, connection).await?;
+                        bridge.answer(query, &mut connection.asked(request.seq)).await?;
                         acked = None;
                     }
                 }

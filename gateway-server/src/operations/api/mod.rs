@@ -1,0 +1,95 @@
+//! The HTTP API: `POST /api/{operation}` does what the class's method of that name does, by the same code.
+
+mod arguments;
+mod batch;
+mod openapi;
+mod results;
+mod session;
+mod table;
+
+pub(super) use openapi::describe;
+
+use gateway_wire::bridge::Call;
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::Operations;
+use super::answer::{Answer, Refusal, json};
+use crate::backend::bridge::Failed;
+use arguments::Arguments;
+use table::{OPERATIONS, Operation};
+
+/// Of one request, with all its headers aside.
+pub(super) const MAX_BODY: usize = 1 << 20;
+/// Bytes of the answers to one request.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// `name` is what stands behind `/api/`.
+pub(super) async fn answer(operations: &Operations, name: &str, body: &[u8]) -> Result<Answer, Refusal> {
+    let body = match body.trim_ascii() {
+        // Many operations need no arguments.
+        [] => json!({}),
+        body => serde_json::from_slice(body)
+            .map_err(|error| Refusal::invalid(format!("the body is no JSON: {error}")))?,
+    };
+    let mut run = Run { operations, room: MAX_ANSWER };
+    let result = if name == "batch" { run.batch(&body).await } else { run.one(name, &body).await };
+    operations.backend.bridge.settle();
+    Ok(json(StatusCode::OK, &result?))
+}
+
+/// One request on its way.
+struct Run<'a> {
+    operations: &'a Operations,
+    /// Bytes that its answers may still have.
+    room: usize,
+}
+
+impl Run<'_> {
+    async fn one(&mut self, name: &str, arguments: &Value) -> Result<Value, Refusal> {
+        let operation = Operation::find(name)?;
+        let arguments = Arguments::read(operation.parameters, arguments)?;
+        let bridge = &self.operations.backend.bridge;
+        let result = match (operation.call)(&arguments)? {
+            Call::Order(order) => {
+                bridge.order(&order).await?;
+                Value::Null
+            }
+            Call::Query(query) => {
+                let (value, length) = bridge.ask(&query).await?;
+                self.room = self.room.checked_sub(length).ok_or(Failed::TooLarge)?;
+                operation.result.json(&value, &arguments)?
+            }
+        };
+        Ok(json!({"result": result}))
+    }
+}
+
+impl Operation {
+    fn find(name: &str) -> Result<&'static Self, Refusal> {
+        OPERATIONS.iter().find(|operation| operation.name == name).ok_or_else(|| {
+            let nearest = OPERATIONS
+                .iter()
+                .map(|operation| operation.name)
+                .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+            let hint = nearest.filter(|nearest| strsim::jaro_winkler(nearest, name) > 0.7);
+            let hint = hint.map_or_else(
+                || "GET /openapi.json lists all".to_owned(),
+                |nearest| format!("did you mean {nearest}?"),
+            );
+            let message = format!("there is no operation {}; {hint}", gateway_wire::excerpt(name.as_bytes()));
+            Refusal::new(StatusCode::NOT_FOUND, "unknown_operation", message)
+        })
+    }
+}
+
+impl From<Failed> for Refusal {
+    fn from(failed: Failed) -> Self {
+        let (status, code) = match failed {
+            Failed::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped"),
+            Failed::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+            Failed::TooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "answer_too_large"),
+        };
+        Self::new(status, code, failed.to_string())
+    }
+}
