@@ -99,8 +99,11 @@ export class Gateway extends EventTarget {
     async #connect() {
         const {token, tokenIn, protocols, connectTimeout} = this.#options;
         const life = this.#begin('connecting');
-        const give = (reason) => this.#state === 'connecting' && this.#closed(ABNORMAL, reason);
-        this.#after(life, connectTimeout, () => give('no connection in time'));
+        this.#after(life, connectTimeout, () => {
+            if (this.#state === 'connecting') {
+                this.#closed(ABNORMAL, 'no connection in time');
+            }
+        });
         try {
             const url = new URL(this.#url);
             const offered = [...protocols];

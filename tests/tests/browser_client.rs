@@ -86,7 +86,7 @@ struct Page(Tab);
 
 impl Page {
     async fn start(&self, address: SocketAddr, options: &str) -> anyhow::Result<()> {
-        self.run(&format!("start('ws://{address}/', {options})")).await.map(drop)
+        self.run(&format!("start('http://{address}/', {options})")).await.map(drop)
     }
 
     async fn run(&self, script: &str) -> anyhow::Result<Value> {
