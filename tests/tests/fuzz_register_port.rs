@@ -73,6 +73,7 @@ impl Target {
         let settings = backend::Settings {
             handshake_timeout: Duration::from_secs(60),
             max_connections: 100,
+            tally: Arc::default(),
             places: Arc::new(Semaphore::new(100)),
             certificate: None,
             tally: Arc::default(),

@@ -254,6 +254,7 @@ fn write(value: &Value, writer: &mut Writer) {
         Value::Null => writer.null(),
         Value::Bool(value) => writer.serialized(if *value { b"b:1;" } else { b"b:0;" }),
         Value::Int(number) => writer.int(*number),
+        Value::Float(float) => writer.serialized(&[b"d:", *float, b";"].concat()),
         Value::Str(text) => writer.string(text),
         Value::Array(entries) => writer.array(entries.iter(), |writer, (key, value)| {
             match key {

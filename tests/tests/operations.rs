@@ -364,3 +364,29 @@ async fn connections_are_found_by_what_is_known_of_them() -> anyhow::Result<()> 
     assert_eq!(found["connections"][0]["groups"], serde_json::json!(["a&b"]));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() -> anyhow::Result<()> {
+    let (_server, operator) = start(&[]).await?;
+    let head = "POST /api/sendToAll HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{";
+    let answer = operator.say(head.as_bytes()).await?;
+    assert_eq!((answer.status, &answer.json()?["error"]["code"]), (504, &"timeout".into()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_token_is_taken_at_sighup() -> anyhow::Result<()> {
+    let (file, token) = (tempfile::NamedTempFile::new()?, tempfile::NamedTempFile::new()?);
+    let text = format!("operations_token_file = {:?}\n", token.path().display().to_string());
+    std::fs::write(file.path(), text)?;
+    std::fs::write(token.path(), "old\n")?;
+    let (mut server, operator) = start(&["--config", &file.path().display().to_string()]).await?;
+    let [old, new] = ["old", "new"].map(|token| operator.clone().with_token(token));
+    assert_eq!((old.get("/metrics").await?.status, new.get("/metrics").await?.status), (200, 401));
+    std::fs::write(token.path(), "new\n")?;
+    server.signal(Signal::SIGHUP)?;
+    let line = server.logs("settings read, changed").await?;
+    assert!(line.contains("operations_token"), "{line}");
+    assert_eq!((old.get("/metrics").await?.status, new.get("/metrics").await?.status), (401, 200));
+    Ok(())
+}

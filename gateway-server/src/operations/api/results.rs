@@ -42,7 +42,8 @@ impl Shape {
             },
             (Self::Text, Wire::Str(bytes)) => text(bytes),
             (Self::Session, Wire::Str(bytes)) => session::parse(bytes).ok_or_else(|| {
-                let message = "a session holds a float, an object or a reference, which only PHP reads";
+                let message =
+                    "a session holds an object, a reference or no finite number, which only PHP reads";
                 Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "not_plain", message)
             })?,
             (Self::Clients, Wire::List(list)) => {

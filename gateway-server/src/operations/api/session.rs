@@ -1,7 +1,9 @@
 //! Sessions are PHP's arrays, and here JSON.
 
 use gateway_wire::php_serialize::{self, Key, Writer};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
+
+use crate::operations::text::text_of;
 
 /// What PHP's `serialize()` gives for the same array. JSON's own depth is bounded by its parser.
 pub(super) fn serialize(value: &Value) -> Vec<u8> {
@@ -36,17 +38,19 @@ pub(super) fn parse(serialized: &[u8]) -> Option<Value> {
     match php_serialize::Value::parse(serialized).ok()? {
         // As an object also when PHP would see no difference to a list.
         php_serialize::Value::Array(entries) if entries.is_empty() => Some(Value::Object(Map::new())),
-        value => Some(json(&value)),
+        value => json(&value),
     }
 }
 
-fn json(value: &php_serialize::Value<'_>) -> Value {
+fn json(value: &php_serialize::Value<'_>) -> Option<Value> {
     use php_serialize::Value as Php;
-    match value {
+    Some(match value {
         Php::Null => Value::Null,
         Php::Bool(is) => (*is).into(),
         Php::Int(number) => (*number).into(),
-        Php::Str(bytes) => String::from_utf8_lossy(bytes).into(),
+        // JSON knows no infinity.
+        Php::Float(text) => Number::from_f64(std::str::from_utf8(text).ok()?.parse().ok()?)?.into(),
+        Php::Str(bytes) => text_of(bytes).into(),
         Php::Array(entries) => {
             let mut places = (0..).zip(entries);
             if places.all(|(place, (key, _))| *key == Key::Int(place)) {
@@ -54,11 +58,12 @@ fn json(value: &php_serialize::Value<'_>) -> Value {
             }
             let name = |key: &Key<'_>| match key {
                 Key::Int(number) => number.to_string(),
-                Key::Str(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                Key::Str(bytes) => text_of(bytes).into_owned(),
             };
-            entries.iter().map(|(key, value)| (name(key), json(value))).collect::<Map<_, _>>().into()
+            let entries = entries.iter().map(|(key, value)| Some((name(key), json(value)?)));
+            entries.collect::<Option<Map<_, _>>>()?.into()
         }
-    }
+    })
 }
 
 #[cfg(test)]
@@ -69,7 +74,7 @@ mod tests {
 
     #[test]
     fn there_and_back() {
-        let session = json!({"name": "ä", "7": null, "list": [1, -2, "x"], "is": {"a": true, "b": false}});
+        let session = json!({"name": "ä", "7": null, "list": [1, -2, "x"], "is": {"a": true, "b": false}, "f": [0.5, -1e300]});
         let serialized = serialize(&session);
         php_serialize::check_array(&serialized).unwrap();
         assert_eq!(parse(&serialized), Some(session));
@@ -83,7 +88,8 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_not_said() {
+    fn what_json_does_not_know_is_not_said() {
         assert_eq!(parse(br#"a:1:{s:1:"o";O:8:"stdClass":0:{}}"#), None);
+        assert_eq!(parse(b"a:1:{i:0;d:INF;}"), None);
     }
 }
