@@ -59,6 +59,8 @@ async fn in_batches<T>(
 async fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
+    // A close is a reset: thousands of connections that the system remembers for a minute would slow other tests down.
+    socket.set_zero_linger()?;
     Ok(socket)
 }
 
@@ -149,6 +151,8 @@ async fn half_closed_peers() -> anyhow::Result<()> {
         ensure!(crowd.memory_beside(server)? < 64 * MIB);
         // Their other half is open; the server closes it.
         soon("all to be closed", join_all(sockets.iter_mut().map(rest))).await?;
+        // Once is enough: the system remembers each for a minute.
+        tokio::time::sleep(LASTING).await;
         Ok(())
     })
     .await
@@ -249,8 +253,6 @@ async fn storms_of_those_who_vanish() -> anyhow::Result<()> {
                 2 => socket.write_all(&REQUEST[..number % REQUEST.len()]).await?,
                 _ => {}
             }
-            // A reset instead of a close.
-            socket.set_zero_linger()?;
             Ok(())
         })
         .await

@@ -76,7 +76,6 @@ impl Target {
             tally: Arc::default(),
             places: Arc::new(Semaphore::new(100)),
             certificate: None,
-            tally: Arc::default(),
         };
         let (_, settings) = watch::channel(settings);
         runtime.spawn(backend::serve(port, Arc::new(backend), settings));
