@@ -1,15 +1,17 @@
 //! Messages through an echoing `Events::onMessage`: GatewayWorker's own stack, its workers on our server, and our worker
 //! runner, in one run with the same handler and the same number of worker processes.
 //!
-//! `make bench-workers`. Without GatewayWorker's sources (GATEWAYWORKER_PATH and friends) it shows our runner alone.
+//! Rates and CPU are shown as multiples of GatewayWorker's. `make bench-workers`. Without GatewayWorker's sources (GATEWAYWORKER_PATH and friends) it shows our runner alone.
 
+use std::collections::{HashMap, VecDeque};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use gateway_tests::{BusinessWorkers, Client, OriginalStack, Server, WorkerRunner, eventually, root};
-use tokio_tungstenite::tungstenite::Message;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const CLIENTS: usize = 100;
 const ROUNDS: usize = 3;
@@ -17,6 +19,9 @@ const ROUND: Duration = Duration::from_secs(4);
 /// Messages that a client has under way.
 const WINDOWS: [usize; 2] = [1, 16];
 const WORKERS: [usize; 2] = [1, 4];
+/// Bytes of a message, and of its frame when it comes back.
+const PAYLOAD: usize = 64;
+const ECHO: usize = 2 + PAYLOAD;
 
 /// Which server, and whose workers.
 #[derive(Clone, Copy, PartialEq)]
@@ -39,6 +44,8 @@ struct Figures {
     rate: f64,
     p50: f64,
     p99: f64,
+    /// CPU seconds of server and workers for a million messages.
+    cpu: f64,
 }
 
 impl Side {
@@ -88,8 +95,8 @@ async fn main() -> anyhow::Result<()> {
         }
     };
     println!(
-        "\n{CLIENTS} clients\n{:<9}{:>10}  {:<32}{:>12}{:>12}{:>12}{:>18}",
-        "workers", "in flight", "", "messages/s", "p50 µs", "p99 µs", "of GatewayWorker"
+        "\n{CLIENTS} clients\n{:<9}{:>10}  {:<32}{:>12}{:>10}{:>10}{:>12}{:>9}{:>9}",
+        "workers", "in flight", "", "messages/s", "p50 µs", "p99 µs", "CPU s/M", "rate", "CPU"
     );
     for workers in WORKERS {
         for window in WINDOWS {
@@ -102,14 +109,17 @@ async fn main() -> anyhow::Result<()> {
             }
             let medians: Vec<_> = rounds.iter().map(|figures| median(figures)).collect();
             for (side, figures) in sides.iter().zip(&medians) {
-                let theirs = medians.get(2).map_or(f64::NAN, |theirs| theirs.rate);
+                let theirs =
+                    medians.get(2).copied().unwrap_or(Figures { rate: f64::NAN, cpu: f64::NAN, ..*figures });
                 println!(
-                    "{workers:<9}{window:>10}  {:<32}{:>12.0}{:>12.0}{:>12.0}{:>17.2}x",
+                    "{workers:<9}{window:>10}  {:<32}{:>12.0}{:>10.0}{:>10.0}{:>12.2}{:>8.2}x{:>8.2}x",
                     side.name(),
                     figures.rate,
                     figures.p50,
                     figures.p99,
-                    figures.rate / theirs
+                    figures.cpu,
+                    figures.rate / theirs.rate,
+                    figures.cpu / theirs.cpu
                 );
             }
         }
@@ -122,35 +132,82 @@ async fn measure(side: Side, workers: usize, window: usize) -> anyhow::Result<Fi
     // A worker has joined when it can be greeted by; one that is not ready closes its clients.
     eventually("a worker greets", true, async || Ok(Client::connect(websocket).await.is_ok())).await?;
     let clients = try_join_all((0..CLIENTS).map(|_| Client::connect(websocket))).await?;
+    let before = cpu_of_descendants()?;
     let begun = Instant::now();
     let end = begun + ROUND;
     let each = try_join_all(clients.into_iter().map(|client| talk(client, window, end))).await?;
     let elapsed = begun.elapsed().as_secs_f64();
+    let spent = cpu_of_descendants()? - before;
     let mut latencies: Vec<_> = each.into_iter().flatten().collect();
     latencies.sort_unstable();
     let at = |part: f64| {
         let place = (latencies.len() as f64 * part) as usize;
         latencies.get(place).map_or(0.0, |latency| latency.as_secs_f64() * 1e6)
     };
-    Ok(Figures { rate: latencies.len() as f64 / elapsed, p50: at(0.5), p99: at(0.99) })
+    let count = latencies.len() as f64;
+    Ok(Figures { rate: count / elapsed, p50: at(0.5), p99: at(0.99), cpu: spent / count * 1e6 })
 }
 
 /// Keeps so many messages under way and gives how long each took. Each must come back, and in order.
-async fn talk(mut client: Client, window: usize, end: Instant) -> anyhow::Result<Vec<Duration>> {
-    let mut latencies = Vec::new();
-    let mut sent = std::collections::VecDeque::new();
-    let mut number = 0_u64;
+///
+/// As cheap as it can be, since it shares the machine with what is measured: one read for all that has come, one write for as
+/// many more.
+async fn talk(client: Client, window: usize, end: Instant) -> anyhow::Result<Vec<Duration>> {
+    let mut socket = client.socket.into_inner();
+    let (mut latencies, mut sent) = (Vec::new(), VecDeque::new());
+    let (mut out, mut input) = (Vec::new(), Vec::new());
+    let (mut next, mut expected) = (0_u64, 0_u64);
     loop {
-        while sent.len() < window && Instant::now() < end {
-            sent.push_back((number, Instant::now()));
-            client.send(Message::text(format!("message {number:056}"))).await?;
-            number += 1;
+        out.clear();
+        let now = Instant::now();
+        while sent.len() < window && now < end {
+            // Masked by zeros, which changes nothing.
+            out.extend([0x81, 0x80 | PAYLOAD as u8, 0, 0, 0, 0]);
+            write!(out, "message {next:056}")?;
+            sent.push_back(now);
+            next += 1;
         }
-        let Some((number, at)) = sent.pop_front() else { return Ok(latencies) };
-        let text = client.text().await?;
-        anyhow::ensure!(text == format!("message {number:056}"), "{text} instead of message {number}");
-        latencies.push(at.elapsed());
+        socket.write_all(&out).await?;
+        if sent.is_empty() {
+            return Ok(latencies);
+        }
+        while input.len() < ECHO {
+            anyhow::ensure!(socket.read_buf(&mut input).await? > 0, "the connection ended");
+        }
+        let (now, whole) = (Instant::now(), input.len() / ECHO * ECHO);
+        for echo in input[..whole].chunks_exact(ECHO) {
+            let number = std::str::from_utf8(&echo[10..])?.parse::<u64>()?;
+            anyhow::ensure!(
+                echo[..10] == *b"\x81\x40message " && number == expected,
+                "{echo:?} is not number {expected}"
+            );
+            latencies.extend(sent.pop_front().map(|at| now - at));
+            expected += 1;
+        }
+        input.drain(..whole);
     }
+}
+
+/// CPU seconds so far of all processes below this one: servers and workers.
+fn cpu_of_descendants() -> anyhow::Result<f64> {
+    let mut processes = HashMap::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
+        // It may have ended meanwhile.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        // The name, which may hold anything, is in brackets; behind it state, parent, and as 12th and 13th the times.
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        processes.insert(pid, (fields[1].parse::<u32>()?, ticks));
+    }
+    let own = std::process::id();
+    let is_below = |pid: &u32| {
+        std::iter::successors(Some(*pid), |pid| processes.get(pid).map(|(parent, _)| *parent))
+            .skip(1)
+            .any(|pid| pid == own)
+    };
+    let ticks: u64 = processes.iter().filter(|(pid, _)| is_below(pid)).map(|(_, (_, ticks))| ticks).sum();
+    Ok(ticks as f64 / 100.0)
 }
 
 fn median(rounds: &[Figures]) -> Figures {
@@ -163,5 +220,6 @@ fn median(rounds: &[Figures]) -> Figures {
         rate: of(|figures| figures.rate),
         p50: of(|figures| figures.p50),
         p99: of(|figures| figures.p99),
+        cpu: of(|figures| figures.cpu),
     }
 }
