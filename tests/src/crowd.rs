@@ -84,6 +84,7 @@ async fn live(
     stop: &AtomicBool,
 ) -> anyhow::Result<Vec<Duration>> {
     let mut php = PhpPeer::connect(register).await?;
+    // One push is under way at a time, so never more than one waits here.
     let (heard, mut arrivals) = mpsc::unbounded_channel();
     let clients = try_join_all((0..CLIENTS).map(|_| Client::connect(websocket))).await?;
     for (number, mut client) in clients.into_iter().enumerate() {

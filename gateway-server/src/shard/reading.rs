@@ -39,14 +39,7 @@ impl Shard {
             match connection.socket.read(&mut self.buffer) {
                 Ok(0) => return self.drop_connection(key),
                 Ok(length) => {
-                    self.may_read = self.may_read.saturating_sub(length);
-                    connection.quiet = 0;
-                    if matches!(connection.phase, Phase::Open | Phase::Closing) {
-                        self.take_input(key, length);
-                    }
-                    if self.turn.is_full() {
-                        self.write_turn();
-                    }
+                    self.hear(key, length);
                     if length < self.buffer.len() && !end_seen {
                         return;
                     }
@@ -68,16 +61,7 @@ impl Shard {
             }
             let Some((mut tls, _)) = connection.tls() else { return };
             match tls.read(&mut self.buffer) {
-                Ok(Heard::Bytes(length)) => {
-                    self.may_read = self.may_read.saturating_sub(length);
-                    connection.quiet = 0;
-                    if matches!(connection.phase, Phase::Open | Phase::Closing) {
-                        self.take_input(key, length);
-                    }
-                    if self.turn.is_full() {
-                        self.write_turn();
-                    }
-                }
+                Ok(Heard::Bytes(length)) => self.hear(key, length),
                 Ok(Heard::Something) => {}
                 Ok(Heard::Nothing) => return,
                 Ok(Heard::End) => return self.drop_connection(key),
@@ -90,6 +74,19 @@ impl Shard {
             }
         }
         self.read_later(key);
+    }
+
+    /// What a client has said stands in the buffer.
+    fn hear(&mut self, key: usize, length: usize) {
+        self.may_read = self.may_read.saturating_sub(length);
+        let connection = &mut self.clients.connections[key];
+        connection.quiet = 0;
+        if matches!(connection.phase, Phase::Open | Phase::Closing) {
+            self.take_input(key, length);
+        }
+        if self.turn.is_full() {
+            self.write_turn();
+        }
     }
 
     /// Those that had more to say than their share of the turn before.
