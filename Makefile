@@ -85,7 +85,7 @@ bench-php: build
 
 bench-workers: build
 	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \
-		$(CARGO) bench --quiet --locked -p gateway-tests --bench workers
+		$(CARGO) bench --quiet --locked -p gateway-tests --bench workers -- $(ARGS)
 
 pecl:
 	@scripts/setup pecl

@@ -24,6 +24,15 @@ pub(crate) fn query(settings: Settings, query: Query) -> Result<Value, Failure> 
     on_link(settings, |link, timeout| link.query(query, timeout))
 }
 
+/// Whether what is sent is gathered from now on, for [`send`].
+pub(crate) fn gather(gather: bool) {
+    LINKS.with_borrow_mut(|links| links.gather(gather));
+}
+
+pub(crate) fn send() {
+    LINKS.with_borrow_mut(|links| links.send());
+}
+
 fn on_link<T>(
     settings: Settings,
     call: impl FnOnce(&mut Link, Duration) -> Result<T, LinkError>,

@@ -2,16 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
+use std::time::Duration;
 
 use ext_php_rs::types::Zval;
 use ext_php_rs::zend::ExecutorGlobals;
-use gateway_link::{Next, Worker, WorkerLost};
+use gateway_link::{Ended, Next, Worker, WorkerLost};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Event, EventKind, MAX_WORKER_NAME};
 
 use crate::errors::Failure;
 use crate::settings::Settings;
 use crate::{process, values};
+
+/// Without an event for so long, the link is left to its own thread.
+const BREAK: Duration = Duration::from_millis(5);
 
 thread_local! {
     /// Not dropped with the thread: the system closes it, and a forked child has no part in it.
@@ -65,25 +69,37 @@ pub(crate) fn join(settings: Settings, name: &[u8]) -> Result<(), Failure> {
 
 /// The next event, after the one before it has been handled. Null when a signal has come, so that PHP can run its
 /// handlers; false when this worker has left and has handled everything.
+///
+/// What the handlers of events that came together send goes out together.
 pub(crate) fn next() -> Result<Zval, Failure> {
     CURRENT.set(None);
-    if let Some(taken) = with_worker(take)? {
-        return given(taken);
+    let next = arrived_or_awaited();
+    // A worker that is idle, or none any more, looks after nothing.
+    process::gather(matches!(next, Ok(Some(Taken::Event(_)))));
+    next?.map_or_else(|| Ok(Zval::null()), given)
+}
+
+fn arrived_or_awaited() -> Result<Option<Taken>, Failure> {
+    if let Some(taken) = take()? {
+        return Ok(Some(taken));
     }
+    process::send();
     with_worker(Worker::read)?;
-    if let Some(taken) = with_worker(take)? {
-        return given(taken);
+    if let Some(taken) = take()? {
+        return Ok(Some(taken));
     }
     let is_about_to_go = with_worker(|worker| Ok(worker.is_leaving() && worker.is_behind()))?;
     if is_about_to_go {
         // Another worker has these clients once this is told; what it sends must come after what was sent here.
         process::end_request()?;
     }
-    with_worker(|worker| {
-        worker.all_done()?;
-        worker.wait(|| ExecutorGlobals::get().vm_interrupt.value)
-    })?;
-    with_worker(take)?.map_or_else(|| Ok(Zval::null()), given)
+    with_worker(Worker::all_done)?;
+    let is_interrupted = || ExecutorGlobals::get().vm_interrupt.value;
+    if with_worker(|worker| worker.wait(Some(BREAK), is_interrupted))? == Ended::ByTime {
+        process::gather(false);
+        with_worker(|worker| worker.wait(None, is_interrupted))?;
+    }
+    take()
 }
 
 /// Wants no more events than those on their way.
@@ -97,14 +113,20 @@ enum Taken {
     End,
 }
 
-fn take(worker: &mut Worker) -> Result<Option<Taken>, WorkerLost> {
-    Ok(match worker.take()? {
-        Next::Nothing => None,
-        Next::Event(event) => {
-            CURRENT.set(Some(event.client));
-            Some(Taken::Event(show(&event)))
-        }
-        Next::End => Some(Taken::End),
+fn take() -> Result<Option<Taken>, Failure> {
+    // What it has sent is on its way before an event counts as handled.
+    if with_worker(|worker| Ok(worker.is_to_tell()))? {
+        process::send();
+    }
+    with_worker(|worker| {
+        Ok(match worker.take()? {
+            Next::Nothing => None,
+            Next::Event(event) => {
+                CURRENT.set(Some(event.client));
+                Some(Taken::Event(show(&event)))
+            }
+            Next::End => Some(Taken::End),
+        })
     })
 }
 

@@ -1,7 +1,9 @@
 //! Messages through an echoing `Events::onMessage`: GatewayWorker's own stack, its workers on our server, and our worker
 //! runner, in one run with the same handler and the same number of worker processes.
 //!
-//! Rates and CPU are shown as multiples of GatewayWorker's. `make bench-workers`. Without GatewayWorker's sources (GATEWAYWORKER_PATH and friends) it shows our runner alone.
+//! Rates and CPU are shown as multiples of GatewayWorker's. `make bench-workers`; ARGS="1x16 4x1" runs only those rows
+//! (workers x messages in flight), ARGS=ours only our runner. Without GatewayWorker's sources (GATEWAYWORKER_PATH and
+//! friends) it shows our runner alone.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::Write as _;
@@ -87,7 +89,11 @@ impl Side {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
+    // Cargo adds one that starts with a dash.
+    let mut rows: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_alone = rows.iter().position(|row| row == "ours").map(|at| rows.remove(at)).is_some();
     let sides = match OriginalStack::missing() {
+        _ if is_alone => &Side::ALL[..1],
         None => &Side::ALL[..],
         Some(variable) => {
             println!("{variable} does not name GatewayWorker's sources: our runner alone");
@@ -100,6 +106,9 @@ async fn main() -> anyhow::Result<()> {
     );
     for workers in WORKERS {
         for window in WINDOWS {
+            if !rows.is_empty() && !rows.contains(&format!("{workers}x{window}")) {
+                continue;
+            }
             let mut rounds = vec![Vec::new(); sides.len()];
             // In turn, so that a slow minute of the machine is everybody's.
             for _ in 0..ROUNDS {

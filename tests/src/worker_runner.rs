@@ -56,6 +56,11 @@ impl WorkerRunner {
         }
     }
 
+    /// Ends the wait of a handler that was told "answer, then wait".
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.data.path().join("diary.go-on"), "")?)
+    }
+
     fn command(data: &tempfile::TempDir, word: &str) -> anyhow::Result<Command> {
         // With the machine's configuration: on Debian posix is a module that it loads.
         let mut command = Command::new("php");

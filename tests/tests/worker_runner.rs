@@ -56,6 +56,22 @@ async fn one_worker_handles_what_a_client_does() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn what_a_handler_sends_does_not_wait_for_its_end() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let runner = start(&mut server, 1).await?;
+    let mut client = Greeted::connect(server.websocket, "/", &[]).await?.client;
+    // The first comes together with the second, perhaps.
+    client.send(Message::text("one")).await?;
+    client.send(Message::text("answer, then wait")).await?;
+    let one: Value = serde_json::from_str(&client.text().await?)?;
+    assert_eq!(one["message"], "one");
+    assert_eq!(client.text().await?, "the answer");
+    assert_eq!(count(&runner, "waited")?, 0, "it waits until it may go on");
+    runner.go_on()?;
+    eventually("the handler's end", 1, async || count(&runner, "waited")).await
+}
+
+#[tokio::test]
 async fn a_session_that_is_set_by_name_is_the_one_of_the_event() -> anyhow::Result<()> {
     let mut server = Server::start(&["--shards", "2"]).await?;
     let _runner = start(&mut server, 1).await?;

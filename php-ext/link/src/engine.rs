@@ -132,6 +132,13 @@ impl Engine {
         }
     }
 
+    /// All is sent; what comes back can wait until somebody looks again.
+    pub(crate) fn needs_nobody_now(&self) -> bool {
+        let connection =
+            self.connection.as_ref().filter(|_| self.broken.is_none() && !self.queue.has_unsent());
+        connection.is_some_and(|connection| !connection.is_full() && connection.rest().is_none())
+    }
+
     /// Nothing is under way that the I/O thread would have to wait for.
     pub(crate) fn is_idle(&self) -> bool {
         let rests = self.connection.as_ref().is_some_and(|connection| connection.rest().is_none());
@@ -139,7 +146,7 @@ impl Engine {
     }
 
     /// Writes once and reads once, as far as the socket goes along. Gives whether something was heard.
-    fn exchange(&mut self) -> bool {
+    pub(crate) fn exchange(&mut self) -> bool {
         self.queue.collect(&mut self.shared.lock().outgoing);
         let Some(connection) = self.connection.as_mut().filter(|_| self.broken.is_none()) else {
             return false;

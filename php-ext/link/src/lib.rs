@@ -45,5 +45,6 @@ pub use fork::generation;
 pub use link::{Limits, Link, Stats, Unconfirmed};
 pub use links::{Links, MAX_LINKS};
 pub use notice::{Notice, Trouble};
+pub use poll::Ended;
 pub use target::{NoAddress, Protocol, Target, TlsFiles};
 pub use worker::{Next, Worker, WorkerLost};

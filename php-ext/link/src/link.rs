@@ -19,6 +19,10 @@ use crate::{Address, LinkError, Notice, Target, Unreachable};
 const SCRATCH_KEPT: usize = 256 << 10;
 /// How long the PHP thread waits for the I/O thread to let go of the engine before it leaves the work to it.
 const TURN: Duration = Duration::from_micros(50);
+/// Orders that are gathered go out by then, whatever the PHP thread does.
+const GATHERED_FOR: Duration = Duration::from_micros(500);
+/// Bytes of orders that are gathered at most.
+const GATHERED: usize = 32 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -39,6 +43,9 @@ pub struct Link {
     /// How many of them the last flush of all links waited for.
     flushed: u64,
     scratch: Vec<u8>,
+    gathers: bool,
+    /// Orders wait for [`Link::send`], and the timer runs.
+    has_gathered: bool,
 }
 
 /// What became of the orders of a link since it was opened.
@@ -87,6 +94,8 @@ impl Link {
             orders: 0,
             flushed: 0,
             scratch: Vec::new(),
+            gathers: false,
+            has_gathered: false,
         })
     }
 
@@ -99,14 +108,65 @@ impl Link {
     pub fn order(&mut self, order: Order<'_>, timeout: Duration) -> Result<(), LinkError> {
         self.encode(Call::Order(order))?;
         let mut state = self.room(timeout)?;
+        let is_first = state.outgoing.is_empty();
         self.hand_over(&mut state, false);
-        if state.rest == Rest::Asleep {
+        let (is_asleep, bytes) = (state.rest == Rest::Asleep, state.outgoing.bytes());
+        if is_asleep && !self.gathers {
             self.shared.rouse(state);
         } else {
             drop(state);
         }
         self.orders += 1;
+        if is_asleep && self.gathers {
+            self.gathered(is_first, bytes);
+        }
         Ok(())
+    }
+
+    /// An order waits.
+    fn gathered(&mut self, is_first: bool, bytes: usize) {
+        if is_first {
+            self.shared.wake.wake_after(GATHERED_FOR);
+            self.has_gathered = true;
+        }
+        if bytes >= GATHERED {
+            self.send();
+        }
+    }
+
+    /// Whether orders, from now on, are gathered for [`Link::send`], which is soon to be called. Then many go out by one
+    /// write, and no thread is woken for them.
+    pub(crate) fn gather(&mut self, gathers: bool) {
+        if gathers == self.gathers {
+            return;
+        }
+        if !gathers {
+            self.gathers = false;
+            self.turn(Engine::is_idle);
+        } else if let Ok(is_new) = self.shared.wake.add_timer() {
+            self.gathers = true;
+            if is_new {
+                self.shared.rouse(self.shared.lock());
+            }
+        }
+    }
+
+    /// Sends what was gathered.
+    pub(crate) fn send(&mut self) {
+        if self.has_gathered {
+            self.turn(Engine::needs_nobody_now);
+        }
+    }
+
+    /// Writes and reads as far as the socket goes along. The I/O thread does the rest, unless it can rest.
+    fn turn(&mut self, can_rest: impl Fn(&Engine) -> bool) {
+        if std::mem::take(&mut self.has_gathered) {
+            self.shared.wake.wake_after(Duration::ZERO);
+        }
+        self.with_engine(|engine| {
+            engine.exchange();
+            can_rest(engine)
+        });
     }
 
     /// Asks and waits for the answer, at most for `timeout`.
@@ -238,7 +298,8 @@ impl Link {
         if state.is_up() && fits(&state) {
             return Ok(state);
         }
-        drop(state);
+        // It may have left it to this thread to make room.
+        self.shared.rouse(state);
         let now = Instant::now();
         let (state, ready) = self.shared.wait(now + timeout, |state| {
             if !state.is_up() {
@@ -281,18 +342,21 @@ impl Link {
     }
 
     /// Does the I/O itself until `done`, unless the I/O thread is at it.
-    fn drive(&self, mut state: MutexGuard<'_, State>, deadline: Instant, done: impl Fn(&State) -> bool) {
-        state.driving = true;
+    fn drive(&self, state: MutexGuard<'_, State>, deadline: Instant, done: impl Fn(&State) -> bool) {
         drop(state);
-        let engine = self.engine();
-        let mut left_over = true;
-        if let Some(mut engine) = engine {
+        self.with_engine(|engine| {
             engine.drive(deadline, done);
-            left_over = !engine.is_idle();
-        }
+            engine.is_idle()
+        });
+    }
+
+    /// The I/O thread keeps away meanwhile. Afterwards it may rest if `work` says so; it does the work if it is at it.
+    fn with_engine(&self, work: impl FnOnce(&mut Engine) -> bool) {
+        self.shared.lock().driving = true;
+        let can_rest = self.engine().is_some_and(|mut engine| work(&mut engine));
         let mut state = self.shared.lock();
         state.driving = false;
-        if left_over || state.rest == Rest::Aside {
+        if !can_rest || state.rest == Rest::Aside {
             self.shared.rouse(state);
         }
     }

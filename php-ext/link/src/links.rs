@@ -14,11 +14,12 @@ pub struct Links {
     generation: u32,
     /// The one used last stands first.
     links: Vec<Link>,
+    gather: bool,
 }
 
 impl Links {
     pub const fn new() -> Self {
-        Self { generation: 0, links: Vec::new() }
+        Self { generation: 0, links: Vec::new(), gather: false }
     }
 
     /// The link to `target`, opened with `limits` if it is not open. The one used least recently makes room, after a
@@ -49,7 +50,22 @@ impl Links {
                 self.links.insert(0, Link::new(target.clone(), limits())?);
             }
         }
+        self.links[0].gather(self.gather);
         Ok(&mut self.links[0])
+    }
+
+    /// Whether orders are gathered from now on, for [`Links::send`] to send. To be called again and again meanwhile.
+    pub fn gather(&mut self, gather: bool) {
+        self.forget_parents();
+        if self.gather != gather {
+            self.gather = gather;
+            self.links.iter_mut().for_each(|link| link.gather(gather));
+        }
+    }
+
+    pub fn send(&mut self) {
+        self.forget_parents();
+        self.links.iter_mut().for_each(Link::send);
     }
 
     /// The open links. In a forked child those of the parent are not among them.
@@ -83,6 +99,7 @@ impl Links {
         let generation = fork::generation();
         if mem::replace(&mut self.generation, generation) != generation {
             mem::forget(mem::take(&mut self.links));
+            self.gather = false;
         }
     }
 }

@@ -1,46 +1,70 @@
-//! `poll(2)`, and the descriptor that wakes the I/O thread from it.
+//! `poll(2)`, and the descriptors that wake the I/O thread from it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::fork::Watched;
 
-/// An eventfd: written by the PHP thread, polled by the I/O thread.
+/// Wakes the I/O thread: at once by an eventfd, or later by a timer.
 #[derive(Debug)]
-pub(crate) struct Wake(Watched<File>);
+pub(crate) struct Wake {
+    event: Watched<File>,
+    /// Few programs need it.
+    timer: OnceLock<Watched<File>>,
+}
 
 impl Wake {
     pub(crate) fn new() -> io::Result<Self> {
-        Watched::open(|| {
-            // SAFETY: takes no pointers.
-            let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
-            if fd < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            // SAFETY: just opened, and owned by nobody else.
-            Ok(unsafe { File::from_raw_fd(fd) })
-        })
-        .map(Self)
+        // SAFETY: takes no pointers.
+        let event = opened(|| unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
+        Ok(Self { event, timer: OnceLock::new() })
+    }
+
+    /// PHP thread: makes [`Wake::wake_after`] work, once the I/O thread has been woken if this gives true.
+    pub(crate) fn add_timer(&self) -> io::Result<bool> {
+        if self.timer.get().is_some() {
+            return Ok(false);
+        }
+        let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
+        // SAFETY: takes no pointers.
+        let timer = opened(|| unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
+        Ok(self.timer.set(timer).is_ok())
     }
 
     pub(crate) fn wake(&self) {
         // Fails only when the counter is full, and then the reader is awake.
-        let _ = (&*self.0).write(&1u64.to_ne_bytes());
+        let _ = (&*self.event).write(&1u64.to_ne_bytes());
+    }
+
+    /// Within a second; in place of the time set before. Zero calls it off.
+    pub(crate) fn wake_after(&self, time: Duration) {
+        let Some(timer) = self.timer.get() else { return };
+        let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let after = libc::timespec { tv_nsec: time.subsec_nanos().into(), ..never };
+        let once = libc::itimerspec { it_interval: never, it_value: after };
+        // SAFETY: it reads `once`, and is told to write nothing. With such values it does not fail.
+        unsafe { libc::timerfd_settime(timer.as_raw_fd(), 0, &raw const once, std::ptr::null_mut()) };
     }
 
     pub(crate) fn clear(&self) {
-        // Fails only when nobody woke.
-        let _ = (&*self.0).read(&mut [0; 8]);
+        // Fail only when nobody woke.
+        let _ = (&*self.event).read(&mut [0; 8]);
+        if let Some(timer) = self.timer.get() {
+            let _ = (&**timer).read(&mut [0; 8]);
+        }
     }
 }
 
-impl AsRawFd for Wake {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
+fn opened(open: impl Fn() -> RawFd) -> io::Result<Watched<File>> {
+    Watched::open(|| match open() {
+        // SAFETY: just opened, and owned by nobody else.
+        fd if fd >= 0 => Ok(unsafe { File::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    })
 }
 
 /// What a socket is watched for. Its end always is.
@@ -56,9 +80,12 @@ pub(crate) fn wait(
     socket: Option<(RawFd, Interest)>,
     timeout: Option<Duration>,
 ) -> io::Result<bool> {
-    let wake = (wake.map_or(-1, Wake::as_raw_fd), Interest { input: true, output: false });
+    let woken = |fd: Option<&Watched<File>>| {
+        (fd.map_or(-1, |fd| fd.as_raw_fd()), Interest { input: true, output: false })
+    };
+    let (event, timer) = (wake.map(|wake| &wake.event), wake.and_then(|wake| wake.timer.get()));
     let socket = socket.unwrap_or((-1, Interest::default()));
-    poll([wake, socket], timeout).map(|[woken, _]| woken)
+    poll([woken(event), woken(timer), socket], timeout).map(|[event, timer, _]| event || timer)
 }
 
 /// Waits for either of two sockets.
@@ -71,9 +98,23 @@ pub(crate) fn either(
     poll([one.unwrap_or(nothing), other.unwrap_or(nothing)], Some(timeout)).map(drop)
 }
 
-/// Waits for input, for ever, or until a signal comes. `is_interrupted` is asked with all signals blocked: one that came
-/// before ends the wait by it, and one that comes after ends the sleep. Gives whether there is something to read.
-pub(crate) fn interruptible(socket: RawFd, is_interrupted: impl FnOnce() -> bool) -> io::Result<bool> {
+/// How a wait for input ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    ByInput,
+    BySignal,
+    ByTime,
+}
+
+/// Waits for input, or until a signal comes. `is_interrupted` is asked with all signals blocked: one that came before ends
+/// the wait by it, and one that comes after ends the sleep. Without a timeout, which is under a second, it waits for ever.
+pub(crate) fn interruptible(
+    socket: RawFd,
+    timeout: Option<Duration>,
+    is_interrupted: impl FnOnce() -> bool,
+) -> io::Result<Ended> {
+    let timeout = timeout.map(|time| libc::timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() });
+    let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let mut polled = libc::pollfd { fd: socket, events: libc::POLLIN | libc::POLLRDHUP, revents: 0 };
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
@@ -82,25 +123,26 @@ pub(crate) fn interruptible(socket: RawFd, is_interrupted: impl FnOnce() -> bool
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
     }
-    let found = if is_interrupted() {
-        Ok(0)
+    let ended = if is_interrupted() {
+        Ok(Ended::BySignal)
     } else {
-        // SAFETY: one pollfd that outlives the call, no timeout, and the mask filled above.
-        match unsafe { libc::ppoll(&raw mut polled, 1, std::ptr::null(), before.as_ptr()) } {
-            found if found >= 0 => Ok(found),
+        // SAFETY: one pollfd and a time that outlive the call, or none, and the mask filled above.
+        match unsafe { libc::ppoll(&raw mut polled, 1, timeout, before.as_ptr()) } {
+            0 => Ok(Ended::ByTime),
+            found if found > 0 => Ok(Ended::ByInput),
             _ => Err(io::Error::last_os_error()),
         }
     };
     // SAFETY: filled above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
-    match found {
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-        found => Ok(found? > 0),
+    match ended {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Ended::BySignal),
+        ended => ended,
     }
 }
 
 /// Which of them something has happened to; none when interrupted. Negative descriptors are passed over.
-fn poll(watched: [(RawFd, Interest); 2], timeout: Option<Duration>) -> io::Result<[bool; 2]> {
+fn poll<const N: usize>(watched: [(RawFd, Interest); N], timeout: Option<Duration>) -> io::Result<[bool; N]> {
     let mut polled = watched.map(|(fd, interest)| {
         let input = if interest.input { libc::POLLIN } else { 0 };
         let output = if interest.output { libc::POLLOUT } else { 0 };
@@ -112,7 +154,7 @@ fn poll(watched: [(RawFd, Interest); 2], timeout: Option<Duration>) -> io::Resul
     if found < 0 {
         let error = io::Error::last_os_error();
         return match error.kind() {
-            io::ErrorKind::Interrupted => Ok([false; 2]),
+            io::ErrorKind::Interrupted => Ok([false; N]),
             _ => Err(error),
         };
     }
@@ -150,6 +192,18 @@ mod tests {
         assert!(wait(Some(&wake), None, None).unwrap());
         wake.clear();
         assert!(!wait(Some(&wake), None, Some(Duration::ZERO)).unwrap());
+    }
+
+    #[test]
+    fn a_timer_wakes_later_unless_it_is_called_off() {
+        let wake = Wake::new().unwrap();
+        assert!(wake.add_timer().unwrap());
+        wake.wake_after(Duration::from_micros(10));
+        assert!(wait(Some(&wake), None, None).unwrap());
+        wake.clear();
+        wake.wake_after(Duration::from_millis(1));
+        wake.wake_after(Duration::ZERO);
+        assert!(!wait(Some(&wake), None, Some(Duration::from_millis(20))).unwrap());
     }
 
     #[test]

@@ -43,6 +43,10 @@ impl Outgoing {
         }
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.full.len() * CHUNK + self.open.bytes.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.full.is_empty() && self.open.bytes.is_empty()
     }

@@ -2,16 +2,19 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gateway_wire::bridge::tally;
 
 #[derive(Debug)]
 pub(crate) struct Tally {
-    file: File,
+    count: Mapped,
     /// While the gateway may still have to find it.
-    path: Option<PathBuf>,
+    name: Option<Linked>,
 }
 
 impl Tally {
@@ -22,26 +25,60 @@ impl Tally {
         let name = tally::name(random);
         let path = tally::path(&name)?;
         // The gateway may run as somebody else.
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path).ok()?;
-        let tally = Self { file, path: Some(path) };
-        tally.write(0).ok()?;
-        Some((tally, name))
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&path).ok()?;
+        let linked = Linked(path);
+        // So that it has its memory: to want that at the first event would be a signal.
+        file.write_all_at(&[0; size_of::<AtomicU64>()], 0).ok()?;
+        let count = Mapped::new(&file).ok()?;
+        Some((Self { count, name: Some(linked) }, name))
     }
 
-    pub(crate) fn write(&self, begun: u64) -> io::Result<()> {
-        self.file.write_all_at(&begun.to_ne_bytes(), 0)
+    pub(crate) fn write(&self, begun: u64) {
+        self.count.get().store(begun, Ordering::Release);
     }
 
     /// The gateway has it, or never will.
     pub(crate) fn hide(&mut self) {
-        if let Some(path) = self.path.take() {
-            let _ = std::fs::remove_file(path);
-        }
+        self.name = None;
     }
 }
 
-impl Drop for Tally {
+/// A file that goes with this.
+#[derive(Debug)]
+struct Linked(PathBuf);
+
+impl Drop for Linked {
     fn drop(&mut self) {
-        self.hide();
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A number in a file: to count costs a store, and no call of the system.
+#[derive(Debug)]
+struct Mapped(NonNull<AtomicU64>);
+
+impl Mapped {
+    fn new(file: &File) -> io::Result<Self> {
+        let (length, protection) = (size_of::<AtomicU64>(), libc::PROT_READ | libc::PROT_WRITE);
+        // SAFETY: a new mapping, wherever there is room.
+        let start = unsafe {
+            libc::mmap(std::ptr::null_mut(), length, protection, libc::MAP_SHARED, file.as_raw_fd(), 0)
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        NonNull::new(start.cast()).map(Self).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+    }
+
+    fn get(&self) -> &AtomicU64 {
+        // SAFETY: the beginning of a page that is mapped as long as this lives, of a file that nobody makes shorter.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new`, and never used again.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<AtomicU64>()) };
     }
 }

@@ -13,7 +13,7 @@ use crate::connect::{self, Reached};
 use crate::fork;
 use crate::guess::Known;
 use crate::inbox::Inbox;
-use crate::poll::{self, Interest};
+use crate::poll::{self, Ended, Interest};
 use crate::tally::Tally;
 use crate::wire::Wire;
 use crate::{Failure, LinkError, Reason, Target, Unreachable};
@@ -172,14 +172,24 @@ impl Worker {
         Told::decode(&self.inbox.unread()[HEADER..HEADER + length]).map_err(lost)
     }
 
+    /// The gateway is told of what is done before the next event is given out.
+    pub fn is_to_tell(&self) -> bool {
+        let is_counted = matches!(self.begun, Begun::Counted(_));
+        !is_counted || self.taken - self.done >= UNTOLD || self.told_at.elapsed() > UNTOLD_FOR
+    }
+
     /// The next event is about to be handled, the one before it has been.
     fn begin(&mut self) -> Result<(), WorkerLost> {
+        let is_to_tell = self.is_to_tell();
         let (taken, done) = (self.taken + 1, self.taken);
-        let is_counted = match &self.begun {
-            Begun::Counted(tally) => tally.write(taken).map(|()| true).map_err(lost)?,
+        let is_counted = match &mut self.begun {
+            Begun::Counted(tally) => {
+                tally.write(taken);
+                true
+            }
             Begun::Said | Begun::Offered(_) => false,
         };
-        if !is_counted || done - self.done >= UNTOLD || self.told_at.elapsed() > UNTOLD_FOR {
+        if is_to_tell {
             self.say(&Said::Progress { taken, done })?;
             (self.done, self.told_at) = (done, Instant::now());
         }
@@ -201,11 +211,16 @@ impl Worker {
 
     /// Waits until something arrives, or a signal does. `is_interrupted` is asked with all signals blocked, so that none
     /// slips in between the question and the sleep.
-    pub fn wait(&mut self, is_interrupted: impl FnOnce() -> bool) -> Result<(), WorkerLost> {
-        if poll::interruptible(self.wire.as_raw_fd(), is_interrupted).map_err(lost)? {
+    pub fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        is_interrupted: impl FnOnce() -> bool,
+    ) -> Result<Ended, WorkerLost> {
+        let ended = poll::interruptible(self.wire.as_raw_fd(), timeout, is_interrupted).map_err(lost)?;
+        if ended == Ended::ByInput {
             self.read()?;
         }
-        Ok(())
+        Ok(ended)
     }
 
     /// What has arrived, as far as one read goes.

@@ -9,7 +9,10 @@ use GatewayException;
 /** A worker process: joins, handles one event after the other, and leaves when it is told to. */
 final class Child
 {
+    private const LOOK_EVERY_NANOSECONDS = 1_000_000_000;
+
     private bool $isLeaving = false;
+    private int $looked = 0;
     private readonly int $master;
 
     /** @param \Closure(): void $ready */
@@ -69,9 +72,7 @@ final class Child
         $hasLeft = false;
         while (true) {
             try {
-                if (posix_getppid() !== $this->master) {
-                    $this->isLeaving = true;
-                }
+                $this->leaveWithoutMaster();
                 if ($this->isLeaving && !$hasLeft) {
                     GatewayEvents::leave();
                     $hasLeft = true;
@@ -91,6 +92,16 @@ final class Child
             if ($event !== null) {
                 $dispatcher->handle(...$event);
             }
+        }
+    }
+
+    /** Nobody else would end it. It looks now and then only: to ask costs as much as an event. */
+    private function leaveWithoutMaster(): void
+    {
+        $now = hrtime(true);
+        if ($now - $this->looked > self::LOOK_EVERY_NANOSECONDS) {
+            $this->looked = $now;
+            $this->isLeaving = $this->isLeaving || posix_getppid() !== $this->master;
         }
     }
 

@@ -43,6 +43,13 @@ class Events
                 Gateway::updateSession($client_id, ['a' => ['c' => 2]]);
                 Gateway::setSession(str_repeat('0', 20), ['not' => 'this one']);
                 break;
+            case 'answer, then wait':
+                Gateway::sendToCurrentClient('the answer');
+                for ($i = 0; $i < 60_000 && !file_exists(getenv('DIARY') . '.go-on'); $i++) {
+                    usleep(1000);
+                }
+                self::note('waited');
+                return;
             case 'close':
                 Gateway::closeCurrentClient('bye');
                 return;

@@ -6,6 +6,7 @@
 mod cluster;
 mod delivery;
 mod fake_cluster;
+mod gathering;
 mod hostile;
 mod reconnect;
 mod server;
