@@ -22,8 +22,8 @@ pub(crate) fn churn(server: &Running, spins: bool, time: Duration) -> anyhow::Re
     let mut places: Vec<Option<Opening>> = (0..AT_ONCE).map(|_| None).collect();
     let mut empty: Vec<usize> = (0..AT_ONCE).collect();
     let patience = if spins { Duration::ZERO } else { PATIENCE };
-    let (mut done, mut idle) = (0, Duration::ZERO);
-    let meter = Meter::start(server, Duration::ZERO)?;
+    let (mut done, mut idle) = (0, spins.then_some(Duration::ZERO));
+    let meter = Meter::start(server, idle)?;
     while meter.start.elapsed() < time || empty.len() < AT_ONCE {
         while meter.start.elapsed() < time
             && let Some(place) = empty.pop()
@@ -38,7 +38,7 @@ pub(crate) fn churn(server: &Running, spins: bool, time: Duration) -> anyhow::Re
         let before = Instant::now();
         poll.poll(&mut events, Some(patience))?;
         if events.is_empty() {
-            idle += before.elapsed();
+            idle = idle.map(|idle| idle + before.elapsed());
             anyhow::ensure!(meter.start.elapsed() < time + PATIENCE, "handshakes do not end");
         }
         for event in &events {

@@ -89,7 +89,7 @@ impl Contender {
         let mut nginx_address = None;
         let command = match self {
             // Nothing but what is measured happens on the connections.
-            Self::Ours => ours(&["--websocket", "127.0.0.1:0", "--ping-interval", "0"])?,
+            Self::Ours => ours(cores, &["--websocket", "127.0.0.1:0", "--ping-interval", "0"])?,
             Self::Plain => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg(plain::ARGUMENT);
@@ -120,16 +120,17 @@ impl Contender {
     /// Our server with its usual pings, on a port that it shares.
     pub(crate) async fn sharing(cores: Cores, port: Option<SocketAddr>) -> anyhow::Result<Running> {
         let port = port.map_or_else(|| "127.0.0.1:0".to_owned(), |port| port.to_string());
-        let command = ours(&["--reuse-port", "--websocket", &port])?;
+        let command = ours(cores, &["--reuse-port", "--websocket", &port])?;
         let (processes, line) = cores.as_server(ProcessGroup::start_silent(command, "ready ")).await?;
         let (websocket, register) = our_addresses(&line)?;
         Ok(Running { contender: Self::Ours, websocket, register, processes, _folder: None })
     }
 }
 
-fn ours(flags: &[&str]) -> anyhow::Result<Command> {
+fn ours(cores: Cores, flags: &[&str]) -> anyhow::Result<Command> {
     let mut command = Command::new(server_binary()?);
-    command.args(["--register", "127.0.0.1:0", "--shards", "1"]).args(flags);
+    let shards = cores.of_server().to_string();
+    command.args(["--register", "127.0.0.1:0", "--shards", &shards]).args(flags);
     Ok(command)
 }
 

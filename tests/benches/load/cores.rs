@@ -1,27 +1,34 @@
-//! One core for the server, another for the load, where there are two.
+//! One core for the server, another for the load, where there are two; or both for both.
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Cores {
-    server: usize,
-    load: usize,
+    server: CpuSet,
+    load: CpuSet,
+    pub(crate) are_apart: bool,
 }
 
 impl Cores {
     pub(crate) fn find() -> anyhow::Result<Self> {
-        let allowed = sched_getaffinity(Pid::from_raw(0))?;
-        let mut cores = (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false));
-        let server = cores.next().unwrap_or(0);
-        Ok(Self { server, load: cores.next().unwrap_or(server) })
+        let allowed = allowed()?;
+        let server = allowed.first().copied().unwrap_or(0);
+        let load = allowed.get(1).copied().unwrap_or(server);
+        Ok(Self { server: set(&[server])?, load: set(&[load])?, are_apart: server != load })
     }
 
-    pub(crate) fn are_two(self) -> bool {
-        self.server != self.load
+    /// The same two, for the server and for the load.
+    pub(crate) fn shared(self) -> anyhow::Result<Self> {
+        let both = [numbers(self.server), numbers(self.load)].concat();
+        Ok(Self { server: set(&both)?, load: set(&both)?, are_apart: false })
     }
 
-    /// What is started inside runs on the server's core.
+    pub(crate) fn of_server(self) -> usize {
+        numbers(self.server).len()
+    }
+
+    /// What is started inside runs on the server's cores.
     pub(crate) async fn as_server<T>(
         self,
         start: impl Future<Output = anyhow::Result<T>>,
@@ -37,9 +44,21 @@ impl Cores {
     }
 }
 
-/// This thread, and what it starts from now on.
-fn pin(core: usize) -> anyhow::Result<()> {
+fn allowed() -> anyhow::Result<Vec<usize>> {
+    Ok(numbers(sched_getaffinity(Pid::from_raw(0))?))
+}
+
+fn numbers(set: CpuSet) -> Vec<usize> {
+    (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect()
+}
+
+fn set(cores: &[usize]) -> anyhow::Result<CpuSet> {
     let mut set = CpuSet::new();
-    set.set(core)?;
-    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+    cores.iter().try_for_each(|core| set.set(*core))?;
+    Ok(set)
+}
+
+/// This thread, and what it starts from now on.
+fn pin(cores: CpuSet) -> anyhow::Result<()> {
+    Ok(sched_setaffinity(Pid::from_raw(0), &cores)?)
 }

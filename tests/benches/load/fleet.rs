@@ -21,8 +21,8 @@ const OPENINGS: usize = 200;
 pub(crate) struct Fleet {
     pub(crate) poll: Poll,
     pub(crate) clients: Vec<Client>,
-    /// Time in which nothing came.
-    pub(crate) idle: Duration,
+    /// Time in which nothing came, where it does not sleep.
+    pub(crate) idle: Option<Duration>,
     events: Events,
     buffer: Vec<u8>,
     patience: Option<Duration>,
@@ -47,7 +47,7 @@ impl Fleet {
         Ok(Self {
             poll: Poll::new()?,
             clients: Vec::new(),
-            idle: Duration::ZERO,
+            idle: spins.then_some(Duration::ZERO),
             events: Events::with_capacity(1024),
             buffer: vec![0; READ_BUFFER],
             patience: spins.then_some(Duration::ZERO).or(Some(PATIENCE)),
@@ -120,7 +120,7 @@ impl Fleet {
         self.poll.poll(&mut self.events, self.patience)?;
         let mut turn = Turn { control: false };
         if self.events.is_empty() {
-            self.idle += before.elapsed();
+            self.idle = self.idle.map(|idle| idle + before.elapsed());
             return Ok(turn);
         }
         for event in &self.events {

@@ -50,26 +50,36 @@ pub(crate) struct Meter {
     server: Duration,
     own: Duration,
     busy: Duration,
-    idle: Duration,
+    idle: Option<Duration>,
 }
 
 impl Meter {
-    /// `idle`: time in which nothing came to the generator so far.
-    pub(crate) fn start(server: &Running, idle: Duration) -> anyhow::Result<Self> {
+    /// `idle`: time in which nothing came to a generator that never sleeps.
+    pub(crate) fn start(server: &Running, idle: Option<Duration>) -> anyhow::Result<Self> {
         let (busy, own) = (quiet::busy()?, quiet::own()?);
         Ok(Self { busy, own, server: server.cpu()?, idle, start: Instant::now() })
     }
 
-    pub(crate) fn stop(self, server: &Running, idle: Duration, events: usize) -> anyhow::Result<Figures> {
+    pub(crate) fn stop(
+        self,
+        server: &Running,
+        idle: Option<Duration>,
+        events: usize,
+    ) -> anyhow::Result<Figures> {
         let elapsed = self.start.elapsed();
         let seconds = elapsed.as_secs_f64();
         let cpu = server.cpu()? - self.server;
-        let others = (quiet::busy()? - self.busy).saturating_sub(cpu + (quiet::own()? - self.own));
+        let own = quiet::own()? - self.own;
+        let others = (quiet::busy()? - self.busy).saturating_sub(cpu + own);
+        let worked = match self.idle.zip(idle) {
+            Some((before, now)) => elapsed.saturating_sub(now - before),
+            None => own,
+        };
         Ok(Figures {
             value: events as f64 / seconds,
             cpu: cpu.as_secs_f64() / events as f64 * 1e6,
             server_load: cpu.div_duration_f64(elapsed),
-            generator_load: 1.0 - (idle - self.idle).div_duration_f64(elapsed),
+            generator_load: worked.div_duration_f64(elapsed),
             others: others.div_duration_f64(elapsed),
             latency: None,
         })

@@ -61,7 +61,7 @@ fn markdown(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result
         // What stands behind is whoever built it.
         std::fs::read_to_string("/proc/sys/kernel/osrelease")?.split('-').next().unwrap_or_default().trim(),
         cpu()?,
-        if cores.are_two() {
+        if cores.are_apart {
             "the server on one core, the generator on another"
         } else {
             "server and generator on the same core"

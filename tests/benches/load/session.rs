@@ -13,6 +13,8 @@ pub(crate) struct Session {
     pub(crate) clients: usize,
     /// Each client has a topic of its own: for our server, a uid.
     pub(crate) own_topics: bool,
+    /// Servers, and the generator, have all cores.
+    pub(crate) shared_cores: bool,
     pub(crate) parts: Vec<Part>,
 }
 
@@ -94,6 +96,11 @@ impl Part {
 }
 
 impl Session {
+    pub(crate) fn label(&self, part: Part) -> String {
+        let shared = if self.shared_cores { ", all cores for all" } else { "" };
+        part.label(self.clients, self.own_topics) + shared
+    }
+
     /// Connects all clients; gives also what memory each of them took.
     pub(crate) fn open(&self, server: Running, spins: bool) -> anyhow::Result<(Place, Figures)> {
         let contender = server.contender;
