@@ -136,6 +136,7 @@ impl Parts {
             message_kind: message_kind(settings),
             doors: settings.listeners.iter().zip(&self.ports).map(door).collect(),
             close_timeout: settings.close_timeout,
+            io_uring: settings.io_uring,
             bounds: Bounds {
                 groups: max_groups(settings),
                 session: settings.max_session_bytes,

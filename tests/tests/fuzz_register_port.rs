@@ -59,6 +59,7 @@ impl Target {
             proofs: Proofs::new([7; 16]),
             message_kind: Kind::Text,
             doors: [door].into(),
+            io_uring: true,
             close_timeout: Duration::from_millis(10),
             bounds: Bounds { groups: 100, session: 10_000, unfinished: 1 << 20 },
         };

@@ -4,6 +4,7 @@ use gateway_tests::{Client, PhpPeer, Server};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Order, Query, Value};
 use serde_bytes::Bytes;
+use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::Message;
 
 fn text(text: &str) -> &Bytes {
@@ -175,6 +176,48 @@ async fn messages_of_every_size_arrive_whole() -> anyhow::Result<()> {
         php.order(Order::SendToClient { client: tab.id, message: text(&"x".repeat(size)), raw: false })
             .await?;
         assert_eq!(tab.text().await?.len(), size);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_crowd_gets_everything_in_order_however_it_is_sent() -> anyhow::Result<()> {
+    const CROWD: usize = 100;
+    for by_io_uring in ["true", "false"] {
+        let server = Server::start(&["--shards", "1", "--io-uring", by_io_uring]).await?;
+        let mut php = PhpPeer::connect(server.register[0]).await?;
+        // Their sockets take what is sent in parts, and a few of them are not read before the end.
+        let mut crowd = Vec::new();
+        for _ in 0..CROWD {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_recv_buffer_size(4096)?;
+            crowd.push(Client::over(socket.connect(server.websocket).await?).await?);
+        }
+        for tab in crowd.iter().step_by(3) {
+            php.bind(tab.id, "every third").await?;
+        }
+        let message = |number: usize| format!("{number} {}", "x".repeat(number * 617 % 9_000));
+        let (late, prompt) = crowd.split_at_mut(10);
+        for number in 0..40 {
+            php.send_to_all(&message(number)).await?;
+            if number % 7 == 0 {
+                php.send_to_uid("every third", &message(number + 1_000)).await?;
+            }
+            for (index, tab) in prompt.iter_mut().enumerate() {
+                assert_eq!(tab.text().await?, message(number));
+                if number % 7 == 0 && (late.len() + index) % 3 == 0 {
+                    assert_eq!(tab.text().await?, message(number + 1_000));
+                }
+            }
+        }
+        for (index, tab) in late.iter_mut().enumerate() {
+            for number in 0..40 {
+                assert_eq!(tab.text().await?, message(number));
+                if number % 7 == 0 && index % 3 == 0 {
+                    assert_eq!(tab.text().await?, message(number + 1_000));
+                }
+            }
+        }
     }
     Ok(())
 }

@@ -134,6 +134,11 @@ impl Connection {
         self.extra().is_some_and(|extra| !extra.outbox.is_empty())
     }
 
+    /// What it is to get goes straight to its socket.
+    pub(super) fn takes_plain_sends(&self) -> bool {
+        !self.is_tls && !self.has_outbox()
+    }
+
     /// The socket and what waits for it, apart.
     pub(super) fn socket_and_outbox(&mut self) -> (&mut TcpStream, Option<&mut Outbox>) {
         (&mut self.socket, self.extra.as_deref_mut().map(|extra| &mut extra.outbox))

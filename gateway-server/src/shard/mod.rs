@@ -24,11 +24,13 @@ mod questions;
 mod rare;
 mod rate;
 mod reading;
+pub mod ring;
 mod run;
 mod session;
 mod tls;
 mod turn;
 mod unfinished;
+mod writing;
 
 pub use command::{Newcomer, PlaceOf};
 pub use counts::{Census, Counts};
@@ -74,6 +76,8 @@ pub struct Settings {
     /// How long a client may take to answer a close frame.
     pub close_timeout: Duration,
     pub bounds: Bounds,
+    /// Whether to send by it, where the kernel permits it.
+    pub io_uring: bool,
 }
 
 /// How much is kept about clients.

@@ -1,15 +1,13 @@
 //! The loop of a shard: poll, read, take commands, keep time, write.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind};
 use std::iter::Peekable;
-use std::net::Shutdown;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use mio::event::Event;
 use mio::{Events, Poll, Registry, Token, Waker};
 use smallvec::SmallVec;
@@ -27,21 +25,19 @@ use super::inbox::{Inbox, inbox};
 use super::index::Index;
 use super::join;
 use super::members::Names;
-use super::outbox::{write_one, write_some};
 use super::rate::Meters;
 use super::reading::{READ_BUFFER, READ_IN_A_TURN};
-use super::turn::{Chain, Turn};
+use super::ring::Ring;
+use super::turn::Turn;
+use super::writing::farewell;
 use crate::client::close::{self, Close};
 use crate::client::websocket::{self, Inflater, Kind};
-use crate::client::{self, Encoded, Form};
-use crate::ops::offence::{self, Offence};
+use crate::client::{self, Encoded};
 use gateway_wire::ClientId;
 
 const WAKE: Token = Token(usize::MAX);
 /// Commands taken before what they caused is written.
 const COMMANDS_IN_A_ROW: usize = 1024;
-/// Slices of one vectored write; more than this many frames for one client go out in several.
-const SLICES: usize = 32;
 
 /// Starts a shard's thread.
 pub(super) fn start(
@@ -100,12 +96,14 @@ pub(super) struct Shard {
     /// Of each door.
     rounds: Vec<Rounds>,
     /// When those that were sent a close frame are dropped: by key and number, soonest first.
-    closing: VecDeque<(Instant, usize, u32)>,
+    pub(super) closing: VecDeque<(Instant, usize, u32)>,
     /// Clients are being closed, wave by wave.
     drain: Option<Drain>,
     /// All have been closed, and those that are still here then are dropped.
     stop_at: Option<Instant>,
     pub(super) meters: Meters,
+    /// For sends to many at once.
+    pub(super) ring: Option<Ring>,
 }
 
 impl Shard {
@@ -117,7 +115,9 @@ impl Shard {
         clients: Clients,
     ) -> Self {
         let now = Instant::now();
+        let ring = settings.io_uring.then(Ring::open).transpose();
         Self {
+            ring: ring.inspect_err(|error| tracing::debug!(%error, "no io_uring")).unwrap_or_default(),
             rounds: settings.doors.iter().map(|door| Rounds::new(&door.heartbeat, now)).collect(),
             settings,
             registry,
@@ -254,7 +254,7 @@ impl Shard {
     }
 
     /// From now on the client is offline for everybody else.
-    fn forget(&mut self, key: usize) {
+    pub(super) fn forget(&mut self, key: usize) {
         if self.clients.holds_its_number(key) {
             self.events.closed(&Client::of(&self.clients.connections[key], &self.settings.doors));
         }
@@ -292,7 +292,7 @@ impl Shard {
 
     /// Drops a connection whose peer is to get nothing more, or takes nothing more: the kernel must not keep what it has not
     /// sent yet.
-    fn abort(&mut self, key: usize) {
+    pub(super) fn abort(&mut self, key: usize) {
         // It fails only on a socket that is gone already.
         let _ = SockRef::from(&self.clients.connections[key].socket).set_linger(Some(Duration::ZERO));
         self.drop_connection(key);
@@ -459,202 +459,4 @@ impl Shard {
             Action::GiveUp => self.abort(key),
         }
     }
-
-    // ── Writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    fn send(&mut self, key: usize, frame: Bytes) {
-        let frame = self.turn.add_frame(frame);
-        self.turn.link(key, &mut self.clients.connections[key].pending, frame);
-    }
-
-    /// Writes to each client, once, what the turn has brought it.
-    pub(super) fn write_turn(&mut self) {
-        let mut touched = self.turn.take_touched();
-        // In the order in which records and sockets lie in memory, which a crowd feels.
-        touched.sort_unstable();
-        for key in &touched {
-            self.write_pending(*key);
-        }
-        self.turn.end(touched);
-    }
-
-    fn write_pending(&mut self, key: usize) {
-        let Some(connection) = self.clients.connections.get_mut(key) else { return };
-        let chain = std::mem::replace(&mut connection.pending, Chain::EMPTY);
-        let outbox_bytes = self.settings.doors[usize::from(connection.door)].outbox_bytes;
-        let mut written = 0;
-        let result = write_frames(connection, self.turn.frames(chain), outbox_bytes, &mut written);
-        self.clients.counts.bytes_out += written as u64;
-        match result {
-            Ok(waits) => {
-                if waits {
-                    self.clients.slow.insert(key as u32);
-                }
-                self.after_write(key);
-            }
-            Err(error) if error.kind() == ErrorKind::StorageFull => {
-                offence::report(Offence::TooSlow, self.clients.connections[key].peer(), &error);
-                self.close_too_slow(key);
-            }
-            Err(_) => self.abort(key),
-        }
-    }
-
-    /// What waits is thrown away. Should the client read on in time, it learns why.
-    fn close_too_slow(&mut self, key: usize) {
-        self.forget(key);
-        let connection = &mut self.clients.connections[key];
-        if connection.phase != Phase::Open {
-            return self.abort(key);
-        }
-        connection.phase = Phase::Discarding;
-        let farewell = farewell(connection.form, close::TOO_SLOW);
-        let outbox = &mut connection.extra_mut().outbox;
-        outbox.give_up();
-        outbox.push(farewell);
-        self.clients.slow.insert(key as u32);
-        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
-    }
-
-    fn write_outbox(&mut self, key: usize) {
-        let connection = &mut self.clients.connections[key];
-        if connection.is_tls {
-            return self.write_tls(key);
-        }
-        if let (socket, Some(outbox)) = connection.socket_and_outbox()
-            && !outbox.is_empty()
-        {
-            let waiting = outbox.bytes();
-            if outbox.write_to(socket).is_err() {
-                return self.drop_connection(key);
-            }
-            let left = outbox.bytes();
-            connection.slim();
-            self.count_written(key, waiting, left);
-        }
-        self.after_write(key);
-    }
-
-    /// As [`Shard::write_outbox`], through TLS, which may hold something itself.
-    fn write_tls(&mut self, key: usize) {
-        if let Some((mut tls, outbox)) = self.clients.connections[key].tls() {
-            let waiting = outbox.bytes();
-            if tls.flush().and_then(|()| outbox.write_to(&mut tls)).is_err() {
-                return self.drop_connection(key);
-            }
-            let left = outbox.bytes();
-            self.count_written(key, waiting, left);
-        }
-        self.after_write(key);
-    }
-
-    /// Of what waited for it, so much is left.
-    fn count_written(&mut self, key: usize, waiting: usize, left: usize) {
-        self.clients.counts.bytes_out += (waiting - left) as u64;
-        if left == 0 {
-            self.clients.no_longer_slow(key);
-        }
-    }
-
-    /// Goes on with a close once all is written.
-    fn after_write(&mut self, key: usize) {
-        let connection = &mut self.clients.connections[key];
-        if !connection.is_written() {
-            return;
-        }
-        if connection.phase == Phase::Discarding
-            && let Some((mut tls, _)) = connection.tls()
-            && !tls.finish()
-        {
-            return;
-        }
-        match connection.phase {
-            Phase::Finishing => self.drop_connection(key),
-            // The peer learns that nothing more comes; when it closes too, or its time is over, the socket goes.
-            Phase::Discarding => drop(connection.socket.shutdown(Shutdown::Write)),
-            Phase::Open | Phase::Closing => {}
-        }
-    }
-}
-
-/// The last bytes for a client. None at all, where the protocol has no such thing, are written as others are: what follows
-/// a write then follows.
-fn farewell(form: Form, close: Close) -> Bytes {
-    if form.is_websocket() { websocket::close(close) } else { Bytes::new() }
-}
-
-/// Writes straight to the socket, unless others wait there already; what the kernel refuses waits in the outbox. Gives
-/// whether something does. What the socket took is added to `written`.
-fn write_frames<'a>(
-    connection: &mut Connection,
-    mut frames: impl Iterator<Item = &'a Bytes>,
-    outbox_bytes: usize,
-    written: &mut usize,
-) -> io::Result<bool> {
-    let unwritten = if connection.has_outbox() {
-        Some(Unwritten::default())
-    } else if connection.is_tls {
-        connection.tls().map_or(Ok(None), |(mut tls, _)| write_now(&mut tls, &mut frames, written))?
-    } else {
-        write_now(&mut connection.socket, &mut frames, written)?
-    };
-    let Some((rest, is_begun)) = unwritten else { return Ok(false) };
-    let outbox = &mut connection.extra_mut().outbox;
-    let mut frames = rest.into_iter().chain(frames.cloned());
-    if is_begun && let Some(rest) = frames.next() {
-        outbox.push_rest(rest);
-    }
-    for frame in frames {
-        // One message may be larger than all the space there is, if nothing else waits.
-        if !outbox.is_empty() && outbox.bytes() + frame.len() > outbox_bytes {
-            let reason = format!("{} bytes wait for it already (outbox_bytes)", outbox.bytes());
-            return Err(io::Error::new(ErrorKind::StorageFull, reason));
-        }
-        outbox.push(frame);
-    }
-    Ok(true)
-}
-
-/// What a socket did not take of some frames, and whether it took a part of the first.
-type Unwritten = (SmallVec<[Bytes; SLICES]>, bool);
-
-/// Writes until all frames are out, which is `None`, or the socket takes no more of some of them.
-fn write_now<'a>(
-    socket: &mut impl Write,
-    frames: &mut impl Iterator<Item = &'a Bytes>,
-    total: &mut usize,
-) -> io::Result<Option<Unwritten>> {
-    loop {
-        let batch: SmallVec<[&Bytes; SLICES]> = frames.take(SLICES).collect();
-        let written = match &*batch {
-            [] => return Ok(None),
-            // A plain send, which costs the kernel less than a vectored one.
-            [frame] => write_one(socket, frame)?,
-            _ => {
-                let slices: SmallVec<[IoSlice; SLICES]> =
-                    batch.iter().map(|frame| IoSlice::new(frame)).collect();
-                write_some(socket, &slices)?
-            }
-        };
-        *total += written.unwrap_or(0);
-        if written != Some(batch.iter().map(|frame| frame.len()).sum()) {
-            return Ok(Some(unwritten(&batch, written.unwrap_or(0))));
-        }
-    }
-}
-
-/// What is left of some frames of which `written` bytes went out, and whether the first of them did in part.
-fn unwritten(frames: &[&Bytes], mut written: usize) -> Unwritten {
-    let mut rest = SmallVec::new();
-    let mut is_begun = false;
-    for frame in frames {
-        if written >= frame.len() {
-            written -= frame.len();
-        } else {
-            is_begun |= written > 0;
-            rest.push(frame.slice(written..));
-            written = 0;
-        }
-    }
-    (rest, is_begun)
 }

@@ -105,6 +105,12 @@ impl Turn {
         })
     }
 
+    /// Of a chain that has just one.
+    pub(super) fn only_frame(&self, chain: Chain) -> Option<&Bytes> {
+        let link = self.links.get(chain.first as usize).filter(|_| chain.first == chain.last)?;
+        Some(&self.frames[link.frame as usize])
+    }
+
     /// All chains of the turn have been written or dropped.
     pub(super) fn end(&mut self, mut touched: Vec<usize>) {
         touched.clear();
@@ -131,10 +137,14 @@ mod tests {
         turn.link(2, &mut two, b);
         turn.link(1, &mut one, c);
         turn.link(1, &mut one, a);
+        let mut three = Chain::EMPTY;
+        turn.link(3, &mut three, b);
         let text = |chain| turn.frames(chain).map(|frame| frame[0] as char).collect::<String>();
+        assert_eq!(turn.only_frame(three).map(|frame| &frame[..]), Some(&b"b"[..]));
+        assert_eq!((turn.only_frame(one), turn.only_frame(Chain::EMPTY)), (None, None));
         assert_eq!((text(one).as_str(), text(two).as_str(), text(Chain::EMPTY).as_str()), ("aca", "ab", ""));
         let touched = turn.take_touched();
-        assert_eq!(touched, [1, 2]);
+        assert_eq!(touched, [1, 2, 3]);
         turn.end(touched);
         assert_eq!(turn.frames(one).count(), 0);
     }

@@ -2,9 +2,11 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use gateway_server::shard::ring::{self, Ring};
 use gateway_tests::PATIENCE;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -26,6 +28,8 @@ pub(crate) struct Fleet {
     events: Events,
     buffer: Vec<u8>,
     patience: Option<Duration>,
+    /// Where the kernel permits it, so that servers that use it are not held up by the clients.
+    ring: Option<Ring>,
 }
 
 pub(crate) struct Client {
@@ -51,6 +55,7 @@ impl Fleet {
             events: Events::with_capacity(1024),
             buffer: vec![0; READ_BUFFER],
             patience: spins.then_some(Duration::ZERO).or(Some(PATIENCE)),
+            ring: Ring::open().ok(),
         })
     }
 
@@ -150,6 +155,24 @@ impl Fleet {
     }
 }
 
+impl Fleet {
+    /// Sends one small frame, for which there is always room, for each of these clients.
+    pub(crate) fn send(&mut self, keys: &[usize], frame: &[u8]) -> anyhow::Result<()> {
+        let Some(ring) = &mut self.ring else {
+            return keys.iter().try_for_each(|key| self.clients[*key].send(frame));
+        };
+        for keys in keys.chunks(ring::AT_ONCE) {
+            let send = |key: &usize| ring::Send { socket: self.clients[*key].socket.as_fd(), bytes: frame };
+            let sends: Vec<_> = keys.iter().map(send).collect();
+            let (outcomes, result) = ring.send(&sends);
+            let all_went = outcomes.iter().all(|outcome| *outcome == frame.len() as i32);
+            result.context("writing as clients")?;
+            anyhow::ensure!(all_went, "not all of the clients' frames went out: {outcomes:?}");
+        }
+        Ok(())
+    }
+}
+
 /// Given an address, takes its next free port: the kernel's own search slows down when most are taken.
 fn begin(from: &mut Option<SocketAddr>, server: SocketAddr, path: &str) -> anyhow::Result<Opening> {
     let request = handshake::request(server, path);
@@ -166,7 +189,6 @@ fn begin(from: &mut Option<SocketAddr>, server: SocketAddr, path: &str) -> anyho
 }
 
 impl Client {
-    /// Sends one small frame, for which there is always room.
     pub(crate) fn send(&mut self, frame: &[u8]) -> anyhow::Result<()> {
         let written = self.socket.write(frame).context("writing as a client")?;
         anyhow::ensure!(written == frame.len(), "a client's frame went out in part");

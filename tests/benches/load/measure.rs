@@ -186,25 +186,20 @@ impl Place {
         let mut frame = Vec::new();
         push_masked(&mut frame, sent, &vec![b'x'; size]);
         let meter = self.meter()?;
-        for client in &mut self.fleet.clients {
-            client.send(&frame)?;
-        }
-        let (mut returned, mut under_way) = (0, self.fleet.clients.len());
-        while under_way > 0 {
+        let mut due: Vec<usize> = (0..self.fleet.clients.len()).collect();
+        let (mut returned, mut under_way) = (0, 0);
+        while under_way > 0 || !due.is_empty() {
+            self.fleet.send(&due, &frame)?;
+            under_way += due.len();
+            due.clear();
             let is_over = meter.start.elapsed() >= time;
-            let mut result = Ok(());
-            self.fleet.turn(|_, client, opcode| {
-                if opcode != awaited {
-                    return;
-                }
-                returned += 1;
-                if is_over {
+            self.fleet.turn(|key, _, opcode| {
+                if opcode == awaited {
+                    returned += 1;
                     under_way -= 1;
-                } else if let Err(error) = client.send(&frame) {
-                    result = Err(error);
+                    due.extend(Some(key).filter(|_| !is_over));
                 }
             })?;
-            result?;
             anyhow::ensure!(meter.start.elapsed() < time + PATIENCE, "{under_way} echoes do not come");
         }
         self.stop(meter, returned)

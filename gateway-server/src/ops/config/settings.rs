@@ -104,6 +104,10 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_SHARDS", value_name = "NUMBER")]
     pub shards: Option<u16>,
 
+    /// Whether to send to many clients at once through io_uring, where the kernel permits it [default: true]
+    #[arg(long, env = "GATEWAY_IO_URING", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub io_uring: Option<bool>,
+
     /// Seconds of silence after which a client is pinged; 0 never pings [default: 25]
     #[arg(long, env = "GATEWAY_PING_INTERVAL", value_name = "SECONDS")]
     pub ping_interval: Option<f64>,
@@ -266,6 +270,7 @@ pub struct Settings {
     pub operations_token: Secret,
     pub node: Option<SocketAddrV4>,
     pub shards: usize,
+    pub io_uring: bool,
     pub events: EventHandlers,
     pub worker_buffer_bytes: usize,
     pub message_type: MessageType,
@@ -352,7 +357,7 @@ impl Layer {
         merge! {
             websocket, listener, reuse_port, register, register_unix, register_tls_certificate, register_tls_key,
             register_tls_client_ca, secret_key, secret_key_file, token_key, token_key_file, require_token, operations,
-            operations_token, operations_token_file, node, shards,
+            operations_token, operations_token_file, node, shards, io_uring,
             ping_interval,
             ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
             outbox_bytes, tls_certificate, tls_key, proxy_protocol, trusted_proxies, origins, paths, hosts, max_connections, max_connections_per_address,
@@ -415,6 +420,7 @@ impl Layer {
             ),
             node: self.node,
             shards: checks.within("shards", self.shards.unwrap_or(0), 0, 1024).into(),
+            io_uring: self.io_uring.unwrap_or(true),
             events: self.events.unwrap_or(EventHandlers::Auto),
             worker_buffer_bytes: checks.within(
                 "worker_buffer_bytes",

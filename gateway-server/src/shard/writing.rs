@@ -1,0 +1,279 @@
+//! What clients get: each gets by one write what a turn has brought it, and what its socket refuses waits in its outbox.
+
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::net::Shutdown;
+use std::os::fd::AsFd as _;
+use std::time::Instant;
+
+use bytes::Bytes;
+use mio::net::TcpStream;
+use smallvec::SmallVec;
+
+use super::connection::{Connection, Phase};
+use super::outbox::{write_one, write_some};
+use super::ring::{self, Outcome, Send};
+use super::run::Shard;
+use super::turn::Chain;
+use crate::client::Form;
+use crate::client::close::{self, Close};
+use crate::client::websocket;
+use crate::ops::offence::{self, Offence};
+
+/// Slices of one vectored write; more than this many frames for one client go out in several.
+const SLICES: usize = 32;
+
+impl Shard {
+    pub(super) fn send(&mut self, key: usize, frame: Bytes) {
+        let frame = self.turn.add_frame(frame);
+        self.turn.link(key, &mut self.clients.connections[key].pending, frame);
+    }
+
+    /// Writes to each client, once, what the turn has brought it.
+    pub(super) fn write_turn(&mut self) {
+        let mut touched = self.turn.take_touched();
+        // In the order in which records and sockets lie in memory, which a crowd feels.
+        touched.sort_unstable();
+        for keys in touched.chunks(ring::AT_ONCE) {
+            self.write_some_of_turn(keys);
+        }
+        self.turn.end(touched);
+    }
+
+    /// Through the ring, as far as there is one and it is worth it.
+    fn write_some_of_turn(&mut self, keys: &[usize]) {
+        let mut plain: SmallVec<[usize; ring::AT_ONCE]> = SmallVec::new();
+        let mut rung: SmallVec<[(usize, Outcome); ring::AT_ONCE]> = SmallVec::new();
+        if let Some(ring) = self.ring.as_mut().filter(|_| keys.len() >= ring::WORTHWHILE) {
+            let mut sends: SmallVec<[Send<'_>; ring::AT_ONCE]> = SmallVec::new();
+            for key in keys {
+                let Some(connection) = self.clients.connections.get(*key) else { continue };
+                match self.turn.only_frame(connection.pending) {
+                    Some(bytes) if connection.takes_plain_sends() => {
+                        sends.push(Send { socket: connection.socket.as_fd(), bytes });
+                        rung.push((*key, 0));
+                    }
+                    _ => plain.push(*key),
+                }
+            }
+            let (outcomes, result) = ring.send(&sends);
+            rung.iter_mut().zip(outcomes).for_each(|((_, outcome), became)| *outcome = *became);
+            if let Err(error) = result {
+                tracing::warn!(%error, "io_uring fails: a shard goes on without it");
+                self.ring = None;
+            }
+        } else {
+            plain.extend_from_slice(keys);
+        }
+        for key in plain {
+            self.write_pending(key, None);
+        }
+        for (key, outcome) in rung {
+            self.write_pending(key, Some(outcome));
+        }
+    }
+
+    /// `first`: what has become of the first send, if there was one.
+    fn write_pending(&mut self, key: usize, first: Option<Outcome>) {
+        let Some(connection) = self.clients.connections.get_mut(key) else { return };
+        let chain = std::mem::replace(&mut connection.pending, Chain::EMPTY);
+        let outbox_bytes = self.settings.doors[usize::from(connection.door)].outbox_bytes;
+        let mut written = 0;
+        let result = write_frames(connection, first, self.turn.frames(chain), outbox_bytes, &mut written);
+        self.clients.counts.bytes_out += written as u64;
+        match result {
+            Ok(waits) => {
+                if waits {
+                    self.clients.slow.insert(key as u32);
+                }
+                self.after_write(key);
+            }
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
+                offence::report(Offence::TooSlow, self.clients.connections[key].peer(), &error);
+                self.close_too_slow(key);
+            }
+            Err(_) => self.abort(key),
+        }
+    }
+
+    /// What waits is thrown away. Should the client read on in time, it learns why.
+    fn close_too_slow(&mut self, key: usize) {
+        self.forget(key);
+        let connection = &mut self.clients.connections[key];
+        if connection.phase != Phase::Open {
+            return self.abort(key);
+        }
+        connection.phase = Phase::Discarding;
+        let farewell = farewell(connection.form, close::TOO_SLOW);
+        let outbox = &mut connection.extra_mut().outbox;
+        outbox.give_up();
+        outbox.push(farewell);
+        self.clients.slow.insert(key as u32);
+        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
+    }
+
+    pub(super) fn write_outbox(&mut self, key: usize) {
+        let connection = &mut self.clients.connections[key];
+        if connection.is_tls {
+            return self.write_tls(key);
+        }
+        if let (socket, Some(outbox)) = connection.socket_and_outbox()
+            && !outbox.is_empty()
+        {
+            let waiting = outbox.bytes();
+            if outbox.write_to(socket).is_err() {
+                return self.drop_connection(key);
+            }
+            let left = outbox.bytes();
+            connection.slim();
+            self.count_written(key, waiting, left);
+        }
+        self.after_write(key);
+    }
+
+    /// As [`Shard::write_outbox`], through TLS, which may hold something itself.
+    fn write_tls(&mut self, key: usize) {
+        if let Some((mut tls, outbox)) = self.clients.connections[key].tls() {
+            let waiting = outbox.bytes();
+            if tls.flush().and_then(|()| outbox.write_to(&mut tls)).is_err() {
+                return self.drop_connection(key);
+            }
+            let left = outbox.bytes();
+            self.count_written(key, waiting, left);
+        }
+        self.after_write(key);
+    }
+
+    /// Of what waited for it, so much is left.
+    fn count_written(&mut self, key: usize, waiting: usize, left: usize) {
+        self.clients.counts.bytes_out += (waiting - left) as u64;
+        if left == 0 {
+            self.clients.no_longer_slow(key);
+        }
+    }
+
+    /// Goes on with a close once all is written.
+    pub(super) fn after_write(&mut self, key: usize) {
+        let connection = &mut self.clients.connections[key];
+        if !connection.is_written() {
+            return;
+        }
+        if connection.phase == Phase::Discarding
+            && let Some((mut tls, _)) = connection.tls()
+            && !tls.finish()
+        {
+            return;
+        }
+        match connection.phase {
+            Phase::Finishing => self.drop_connection(key),
+            // The peer learns that nothing more comes; when it closes too, or its time is over, the socket goes.
+            Phase::Discarding => drop(connection.socket.shutdown(Shutdown::Write)),
+            Phase::Open | Phase::Closing => {}
+        }
+    }
+}
+
+/// The last bytes for a client. None at all, where the protocol has no such thing, are written as others are: what follows
+/// a write then follows.
+pub(super) fn farewell(form: Form, close: Close) -> Bytes {
+    if form.is_websocket() { websocket::close(close) } else { Bytes::new() }
+}
+
+/// Writes straight to the socket, unless others wait there already; what the kernel refuses waits in the outbox. Gives
+/// whether something does. What the socket took is added to `written`.
+fn write_frames<'a>(
+    connection: &mut Connection,
+    first: Option<Outcome>,
+    mut frames: impl Iterator<Item = &'a Bytes>,
+    outbox_bytes: usize,
+    written: &mut usize,
+) -> io::Result<bool> {
+    let unwritten = if connection.has_outbox() {
+        Some(Unwritten::default())
+    } else if connection.is_tls {
+        connection.tls().map_or(Ok(None), |(mut tls, _)| write_now(&mut tls, &mut frames, written))?
+    } else {
+        write_now(&mut Sent { first, socket: &mut connection.socket }, &mut frames, written)?
+    };
+    let Some((rest, is_begun)) = unwritten else { return Ok(false) };
+    let outbox = &mut connection.extra_mut().outbox;
+    let mut frames = rest.into_iter().chain(frames.cloned());
+    if is_begun && let Some(rest) = frames.next() {
+        outbox.push_rest(rest);
+    }
+    for frame in frames {
+        // One message may be larger than all the space there is, if nothing else waits.
+        if !outbox.is_empty() && outbox.bytes() + frame.len() > outbox_bytes {
+            let reason = format!("{} bytes wait for it already (outbox_bytes)", outbox.bytes());
+            return Err(io::Error::new(ErrorKind::StorageFull, reason));
+        }
+        outbox.push(frame);
+    }
+    Ok(true)
+}
+
+/// A socket to which the first send has been made already, perhaps.
+struct Sent<'a> {
+    first: Option<Outcome>,
+    socket: &'a mut TcpStream,
+}
+
+impl Write for Sent<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.first.take() {
+            Some(outcome) => usize::try_from(outcome).map_err(|_| io::Error::from_raw_os_error(-outcome)),
+            None => self.socket.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a socket did not take of some frames, and whether it took a part of the first.
+type Unwritten = (SmallVec<[Bytes; SLICES]>, bool);
+
+/// Writes until all frames are out, which is `None`, or the socket takes no more of some of them.
+fn write_now<'a>(
+    socket: &mut impl Write,
+    frames: &mut impl Iterator<Item = &'a Bytes>,
+    total: &mut usize,
+) -> io::Result<Option<Unwritten>> {
+    loop {
+        let batch: SmallVec<[&Bytes; SLICES]> = frames.take(SLICES).collect();
+        let written = match &*batch {
+            [] => return Ok(None),
+            // A plain send, which costs the kernel less than a vectored one.
+            [frame] => write_one(socket, frame)?,
+            _ => {
+                let slices: SmallVec<[IoSlice; SLICES]> =
+                    batch.iter().map(|frame| IoSlice::new(frame)).collect();
+                write_some(socket, &slices)?
+            }
+        };
+        *total += written.unwrap_or(0);
+        if written != Some(batch.iter().map(|frame| frame.len()).sum()) {
+            return Ok(Some(unwritten(&batch, written.unwrap_or(0))));
+        }
+    }
+}
+
+/// What is left of some frames of which `written` bytes went out, and whether the first of them did in part.
+fn unwritten(frames: &[&Bytes], mut written: usize) -> Unwritten {
+    let mut rest = SmallVec::new();
+    let mut is_begun = false;
+    for frame in frames {
+        if written >= frame.len() {
+            written -= frame.len();
+        } else {
+            is_begun |= written > 0;
+            rest.push(frame.slice(written..));
+            written = 0;
+        }
+    }
+    (rest, is_begun)
+}
