@@ -180,3 +180,60 @@ async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<
     }
     Ok(())
 }
+
+/// What a request's panel keeps, and what it shows, in that language.
+async fn panel(debugger: &std::ffi::OsStr, language: &str) -> anyhow::Result<(Value, String)> {
+    let server = Server::start(&[]).await?;
+    let mut page = Greeted::connect(server.websocket, "/", &[]).await?;
+    let proof = page.init["proof"].as_str().unwrap_or_default();
+    let mut php = Command::new("php");
+    php.arg("-d").arg(format!("extension={}", extension()?.display()));
+    php.arg(root().join("tests/php/yii2/panel.php")).arg(page.client.id.to_string()).arg(proof);
+    php.env("GATEWAY_REGISTER", server.register[0].to_string()).env("YII2_DEBUG_PATH", debugger);
+    php.env("APP_LANGUAGE", language).kill_on_drop(true);
+    let output = soon("PHP", php.output()).await??;
+    anyhow::ensure!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert_eq!(page.client.text().await?, r#"{"type":"what was said"}"#);
+    assert_eq!(page.client.text().await?, "end");
+    let text = String::from_utf8(output.stdout)?;
+    for secret in ["what was said", "what is in the session", "the key of tokens", proof] {
+        assert!(!text.contains(secret), "{secret} is not to be kept: {text}");
+    }
+    let (kept, shown) = text.split_once('\n').unwrap_or_default();
+    Ok((serde_json::from_str(kept)?, shown.to_owned()))
+}
+
+#[tokio::test]
+async fn the_debugger_lists_the_calls_of_a_request() -> anyhow::Result<()> {
+    let test = "the_debugger_lists_the_calls_of_a_request";
+    let debugger = std::env::var_os("YII2_DEBUG_PATH").filter(|path| !path.is_empty());
+    let (Some(debugger), None) = (debugger, Page::Yii2.missing()) else {
+        skip(test, "YII2_PATH names no Yii 2, or YII2_DEBUG_PATH no yiisoft/yii2-debug");
+        return Ok(());
+    };
+    let (kept, shown) = panel(&debugger, "en-US").await?;
+    let calls = kept["calls"].as_array().map_or(&[][..], Vec::as_slice);
+    let methods: Vec<_> = calls.iter().filter_map(|call| call["method"].as_str()).collect();
+    assert_eq!(
+        methods,
+        ["bindUid", "sendToUid", "sendToAll", "isClientProof", "token", "joinGroup"],
+        "the one after it was not made"
+    );
+    assert_eq!((&kept["count"], &kept["failures"]), (&json!(6), &json!(1)), "{kept}");
+    assert_eq!((&calls[1]["to"], &calls[1]["bytes"]), (&json!("ann, <b>bob</b>"), &json!(24)));
+    assert!(calls[5]["error"].is_string() && calls[..5].iter().all(|call| call["error"].is_null()), "{kept}");
+    assert!(calls.iter().all(|call| call["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0)), "{kept}");
+    assert!(shown.contains("6 calls of the gateway in") && shown.contains("everybody"), "{shown}");
+    assert!(shown.contains("ann, &lt;b&gt;bob&lt;/b&gt;") && !shown.contains("<b>bob"), "{shown}");
+
+    let (_, shown) = panel(&debugger, "zh-CN").await?;
+    assert!(shown.contains("调用网关 6 次") && shown.contains("所有人"), "{shown}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_said_is_said_in_every_language() -> anyhow::Result<()> {
+    let output = Command::new("php").arg(root().join("tests/php/yii2/messages.php")).output().await?;
+    assert_eq!((String::from_utf8(output.stdout)?.as_str(), output.status.code()), ("", Some(0)));
+    Ok(())
+}

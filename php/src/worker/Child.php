@@ -30,6 +30,9 @@ final class Child
         if (($secret = getenv('GATEWAY_SECRET_KEY')) !== false) {
             Gateway::$secretKey = $secret;
         }
+        if ($this->options->prepare !== null) {
+            ($this->options->prepare)();
+        }
         self::load($this->options->file);
         $handler = $this->options->handler;
         if (!class_exists($handler)) {

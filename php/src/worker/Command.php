@@ -23,8 +23,11 @@ final class Command
 
         TEXT;
 
-    /** @param list<string> $arguments */
-    public static function run(array $arguments): int
+    /**
+     * @param list<string> $arguments
+     * @param \Closure(): void|null $prepare runs in each worker, before the program's code is loaded
+     */
+    public static function run(array $arguments, ?\Closure $prepare = null): int
     {
         try {
             foreach (['gateway', 'pcntl', 'posix'] as $extension) {
@@ -33,6 +36,7 @@ final class Command
                 }
             }
             $options = Options::parse($arguments);
+            $options->prepare = $prepare;
             $running = new PidFile($options->pidFile);
             switch ($options->command) {
                 case 'start':

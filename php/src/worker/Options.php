@@ -12,6 +12,8 @@ final class Options
     public string $name = 'gateway-worker';
     public string $pidFile;
     public int $stopTimeout = 30;
+    /** @var \Closure(): void|null */
+    public ?\Closure $prepare = null;
 
     private function __construct()
     {

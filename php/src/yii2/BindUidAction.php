@@ -3,12 +3,9 @@
 namespace PushGateway\Yii2;
 
 use Yii;
-use yii\base\Action;
-use yii\di\Instance;
 use yii\web\BadRequestHttpException;
 use yii\web\ForbiddenHttpException;
 use yii\web\HttpException;
-use yii\web\MethodNotAllowedHttpException;
 use yii\web\Response;
 
 /**
@@ -21,7 +18,7 @@ use yii\web\Response;
  *         return ['bind-uid' => \PushGateway\Yii2\BindUidAction::class];
  *     }
  */
-class BindUidAction extends Action
+class BindUidAction extends GatewayAction
 {
     /**
      * Whether the page has to prove that the client_id was given to it. Without a proof every user can bind everybody's
@@ -29,46 +26,32 @@ class BindUidAction extends Action
      */
     public bool $requireProof = true;
 
-    /** @var Gateway|array<mixed>|string the component, or its id */
-    public Gateway|array|string $gateway = 'gateway';
-
-    public function init(): void
-    {
-        parent::init();
-        $this->gateway = Instance::ensure($this->gateway, Gateway::class);
-    }
-
     public function run(): Response
     {
+        $user = $this->userId(Translation::t('The client_id is to be posted.'));
         $request = Yii::$app->getRequest();
-        $user = Yii::$app->getUser();
-        if (!$request->getIsPost()) {
-            Yii::$app->getResponse()->getHeaders()->set('Allow', 'POST');
-            throw new MethodNotAllowedHttpException('The client_id is to be posted.');
-        }
-        if ($user->getIsGuest()) {
-            throw new ForbiddenHttpException('Nobody is logged in.');
-        }
         try {
             $clientId = $this->clientId($request->post('client_id'), $request->post('proof'));
-            $this->gateway->bindUid($clientId, $user->getId());
+            $this->gateway()->bindUid($clientId, $user);
         } catch (HttpException $e) {
             throw $e;
         } catch (\Exception $e) {
             Yii::error($e, __METHOD__);
-            throw new HttpException(503, 'The push gateway cannot be reached.', 0, $e);
+            throw new HttpException(503, Translation::t('The push gateway cannot be reached.'), 0, $e);
         }
 
-        return $this->controller->asJson(['bound' => true]);
+        return $this->json(['bound' => true]);
     }
 
     private function clientId(mixed $clientId, mixed $proof): string
     {
         if (!is_string($clientId) || !preg_match('/^[0-9a-f]{20}\z/i', $clientId)) {
-            throw new BadRequestHttpException('The client_id of the init message is missing or is none.');
+            $why = Translation::t('The client_id of the init message is missing or is none.');
+            throw new BadRequestHttpException($why);
         }
-        if ($this->requireProof && !$this->gateway->isClientProof($clientId, $proof)) {
-            throw new ForbiddenHttpException('The proof of the init message is missing, or is not that of the client_id.');
+        if ($this->requireProof && !$this->gateway()->isClientProof($clientId, $proof)) {
+            $why = Translation::t('The proof of the init message is missing, or is not that of the client_id.');
+            throw new ForbiddenHttpException($why);
         }
 
         return $clientId;

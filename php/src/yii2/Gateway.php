@@ -50,6 +50,8 @@ class Gateway extends Component
     public const EVENT_BEFORE_SEND = 'beforeSend';
     /** A {@see SendEvent} after something was sent. */
     public const EVENT_AFTER_SEND = 'afterSend';
+    /** A {@see CallEvent} after each call, one that failed included. */
+    public const EVENT_AFTER_CALL = 'afterCall';
 
     /**
      * @var string|string[]|null where PHP reaches the gateway: `host:port`, `unix:///path`, `tls://host:port`, or several; null is
@@ -167,7 +169,7 @@ class Gateway extends Component
             throw new InvalidCallException('Nobody is logged in, so a token needs a uid.');
         }
         if (method_exists((string) $this->backend, 'token')) {
-            return $this->call('token', [$uid, $ttl, $groups, $session, $once]);
+            return $this->observed('token', [$uid, $ttl, $groups, $session, $once]);
         }
         return (new ConnectToken($uid, $ttl, $groups, $session, $once))->sign($this->tokenKey, $this->secretKey);
     }
@@ -178,30 +180,57 @@ class Gateway extends Component
         if (!method_exists((string) $this->backend, 'isClientProof')) {
             throw new NotSupportedException('Only the extension gateway can check the proof of a client_id.');
         }
-        return $this->call('isClientProof', [$clientId, $proof]);
+        return $this->observed('isClientProof', [$clientId, $proof]);
     }
 
     /** @param array<mixed> $params */
     public function __call($name, $params)
     {
         if (method_exists((string) $this->backend, $name)) {
-            return $this->call($name, $params);
+            return $this->observed($name, $params);
         }
         return parent::__call($name, $params);
     }
 
-    /**
-     * Calls the class, whose settings are shared by the process: another component may have set them.
-     *
-     * @param array<mixed> $arguments
-     */
-    protected function call(string $method, array $arguments): mixed
+    /** Gives the class these settings, which are shared by the process: another component may have set others. */
+    public function apply(): void
     {
         $backend = $this->backend;
         foreach (self::$defaults[$backend] as $setting => $default) {
             $backend::$$setting = $this->$setting ?? $default;
         }
+    }
+
+    /** @param array<mixed> $arguments */
+    protected function call(string $method, array $arguments): mixed
+    {
+        $this->apply();
+        $backend = $this->backend;
         return $backend::$method(...$arguments);
+    }
+
+    /**
+     * Calls, and tells those who listen.
+     *
+     * @param array<mixed> $arguments
+     * @param int|null $bytes of the message, where there is one
+     */
+    protected function observed(string $method, array $arguments, ?int $bytes = null): mixed
+    {
+        if (!$this->hasEventHandlers(self::EVENT_AFTER_CALL)) {
+            return $this->call($method, $arguments);
+        }
+        $event = new CallEvent(['method' => $method, 'to' => CallEvent::receivers($method, $arguments), 'bytes' => $bytes]);
+        $began = hrtime(true);
+        try {
+            return $this->call($method, $arguments);
+        } catch (\Throwable $thrown) {
+            $event->error = $thrown->getMessage();
+            throw $thrown;
+        } finally {
+            $event->seconds = (hrtime(true) - $began) / 1e9;
+            $this->trigger(self::EVENT_AFTER_CALL, $event);
+        }
     }
 
     /**
@@ -219,7 +248,8 @@ class Gateway extends Component
         $profile = $event->describe();
         Yii::beginProfile($profile, static::class);
         try {
-            $event->result = $this->call($method, [...$event->to === null ? [] : [$event->to], $message, ...$more]);
+            $arguments = [...$event->to === null ? [] : [$event->to], $message, ...$more];
+            $event->result = $this->observed($method, $arguments, strlen($message));
         } finally {
             Yii::endProfile($profile, static::class);
         }

@@ -16,9 +16,12 @@ return [
     'aliases' => [
         '@bower' => '@vendor/bower-asset',
         '@npm' => '@vendor/npm-asset',
+        // Composer does this, where the package is installed by it.
+        '@PushGateway/Yii2' => dirname(__DIR__, 3) . '/src/yii2',
     ],
     'bootstrap' => ['log'],
     'components' => [
+        'gateway' => require __DIR__ . '/gateway.php',
         'request' => [
             'cookieValidationKey' => require __DIR__ . '/key.php',
         ],
@@ -51,6 +54,8 @@ return [
             'cache' => false,
             'rules' => [
                 '' => 'site/index',
+                'live' => 'live/index',
+                'live/<action:[\w-]+>' => 'live/<action>',
                 '<action:[\w-]+>' => 'site/<action>',
             ],
         ],

@@ -49,7 +49,7 @@ class FakeGateway extends Gateway
 
     public function __call($name, $params)
     {
-        return $this->call($name, $params);
+        return $this->observed($name, $params);
     }
 
     protected function call(string $method, array $arguments): mixed

@@ -1,0 +1,27 @@
+<?php
+// The console application: `php php/example/yii2/yii gateway/send '{"type":"hello"}' --uid=1`.
+
+/** @var string $vendor the vendor directory, which may not exist */
+/** @var string $data the directory for all that is written */
+
+return [
+    'id' => 'push-gateway-demo-console',
+    'basePath' => dirname(__DIR__),
+    'vendorPath' => $vendor,
+    'runtimePath' => "$data/runtime",
+    'controllerNamespace' => 'app\commands',
+    // Composer does both, where the package is installed by it.
+    'aliases' => [
+        '@PushGateway/Yii2' => dirname(__DIR__, 3) . '/src/yii2',
+        '@PushGateway/Worker' => dirname(__DIR__, 3) . '/src/worker',
+    ],
+    'bootstrap' => ['log', PushGateway\Yii2\Bootstrap::class],
+    'components' => [
+        'gateway' => require __DIR__ . '/gateway.php',
+        'log' => [
+            'targets' => [
+                ['class' => yii\log\FileTarget::class, 'levels' => ['error', 'warning'], 'logVars' => []],
+            ],
+        ],
+    ],
+];

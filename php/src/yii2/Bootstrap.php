@@ -1,0 +1,52 @@
+<?php
+
+namespace PushGateway\Yii2;
+
+use PushGateway\Yii2\console\GatewayController;
+use PushGateway\Yii2\debug\GatewayPanel;
+use Yii;
+use yii\base\Application;
+use yii\base\BootstrapInterface;
+use yii\base\Module;
+
+/**
+ * Brings the commands `yii gateway/…` to console applications, and the panel to the debugger where there is one. Composer's
+ * plugin of Yii has it run; without the plugin it stands in the application's `bootstrap`, before the debugger.
+ */
+class Bootstrap implements BootstrapInterface
+{
+    private const ID = 'gateway';
+
+    public function bootstrap($app): void
+    {
+        if ($app instanceof \yii\console\Application) {
+            $app->controllerMap[self::ID] ??= GatewayController::class;
+        }
+        if (class_exists(\yii\debug\Module::class)) {
+            foreach ($app->getModules() as $id => $module) {
+                $this->addPanel($app, (string) $id, $module);
+            }
+        }
+    }
+
+    /** @param Module|array<string, mixed>|string $module as it is known before it is used, or the module */
+    private function addPanel(Application $app, string $id, Module|array|string $module): void
+    {
+        if ($module instanceof \yii\debug\Module) {
+            $module->panels[self::ID] ??= Yii::createObject(
+                ['class' => GatewayPanel::class, 'id' => self::ID, 'module' => $module]
+            );
+            return;
+        }
+        if ($module instanceof Module) {
+            return;
+        }
+        $config = is_string($module) ? ['class' => $module] : $module;
+        $class = $config['class'] ?? null;
+        if (is_string($class) && is_a($class, \yii\debug\Module::class, true)) {
+            // Settings of the application, false for none, are left as they are.
+            $config['panels'] = ($config['panels'] ?? []) + [self::ID => GatewayPanel::class];
+            $app->setModule($id, $config);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+<?php
+
+namespace PushGateway\Yii2;
+
+use Yii;
+use yii\base\Action;
+use yii\base\InvalidConfigException;
+use yii\di\Instance;
+use yii\web\Controller;
+use yii\web\ForbiddenHttpException;
+use yii\web\MethodNotAllowedHttpException;
+use yii\web\Response;
+
+/**
+ * What a page may post for the user who is logged in.
+ *
+ * @property Controller $controller
+ */
+abstract class GatewayAction extends Action
+{
+    /** @var Gateway|array<string, mixed>|string the component, or its id */
+    public Gateway|array|string $gateway = 'gateway';
+
+    public function init(): void
+    {
+        parent::init();
+        $this->gateway = Instance::ensure($this->gateway, Gateway::class);
+    }
+
+    protected function gateway(): Gateway
+    {
+        return $this->gateway instanceof Gateway
+            ? $this->gateway
+            : throw new InvalidConfigException(static::class . '::$gateway is no component.');
+    }
+
+    /** Refuses whoever may not ask; gives the id of the user who is logged in. */
+    protected function userId(string $needsPost): string|int
+    {
+        if (!Yii::$app->getRequest()->getIsPost()) {
+            Yii::$app->getResponse()->getHeaders()->set('Allow', 'POST');
+            throw new MethodNotAllowedHttpException($needsPost);
+        }
+        $id = Yii::$app->getUser()->getId();
+        if ($id === null) {
+            throw new ForbiddenHttpException(Translation::t('Nobody is logged in.'));
+        }
+
+        return $id;
+    }
+
+    /** @param array<string, mixed> $data */
+    protected function json(array $data): Response
+    {
+        $response = $this->controller->asJson($data);
+        $response->getHeaders()->set('Cache-Control', 'no-store');
+
+        return $response;
+    }
+}

@@ -1,0 +1,152 @@
+<?php
+
+namespace PushGateway\Yii2;
+
+use Yii;
+use yii\base\InvalidConfigException;
+use yii\base\Widget;
+use yii\helpers\Html;
+use yii\helpers\Json;
+use yii\helpers\Url;
+use yii\web\JsExpression;
+use yii\web\View;
+
+/**
+ * Puts the browser client on a page and connects it:
+ *
+ *     <?= GatewayWidget::widget(['url' => 'wss://example.com/ws', 'tokenRoute' => ['site/token']]) ?>
+ *
+ * Scripts of the page then find it as `gateway`:
+ *
+ *     gateway.on('comment', message => …);
+ */
+class GatewayWidget extends Widget
+{
+    private const SCHEMES = '~^(wss?|https?)://[^/?#\s]+([/?][^#\s]*)?\z~i';
+
+    /** The options of the client that are no functions: docs/browser-client.md. */
+    private const CLIENT_OPTIONS = [
+        'tokenIn', 'protocols', 'minDelay', 'maxDelay', 'hiddenMaxDelay', 'connectTimeout', 'ping', 'pingInterval', 'pingTimeout',
+    ];
+
+    private const CLIENT_EVENTS = ['open', 'bound', 'close', 'reconnecting', 'error', 'raw'];
+
+    /** Where browsers reach the gateway: `wss://example.com/ws`, or a path such as `/ws` on the page's own site. */
+    public string $url = '';
+
+    /** @var array<mixed>|string|null route of a {@see TokenAction}: pages of users come with a token, a new one each time */
+    public array|string|null $tokenRoute = null;
+
+    /** @var array<mixed>|string|null route of a {@see BindUidAction}, for pages without a token */
+    public array|string|null $bindRoute = null;
+
+    /** The JavaScript variable that the client is in. Widgets of one name are one connection. */
+    public string $name = 'gateway';
+
+    /** @var array<string, string|JsExpression> JavaScript functions by the type of messages that they get, `*` for all */
+    public array $on = [];
+
+    /** @var array<string, string|JsExpression> JavaScript functions by the client's own events: `open`, `bound`, `close`, … */
+    public array $clientEvents = [];
+
+    /** @var array<string, mixed> more of the client's options, such as `tokenIn`, `maxDelay` or `ping` */
+    public array $clientOptions = [];
+
+    /** Whether to show the state of the connection, in the user's language. */
+    public bool $showState = false;
+
+    /** @var array<string, mixed> attributes of the element that shows it; `tag` names the element */
+    public array $stateOptions = [];
+
+    public function init(): void
+    {
+        parent::init();
+        if (!preg_match(self::SCHEMES, $this->url) && !preg_match('~^/(?!/)[^#\s\\\\]*\z~', $this->url)) {
+            throw $this->wrong('url', Json::encode($this->url) . ' is no address such as wss://example.com/ws, nor a path.');
+        }
+        if ($this->tokenRoute !== null && $this->bindRoute !== null) {
+            throw $this->wrong('tokenRoute', 'a page that comes with a token is bound, so bindRoute must not be set.');
+        }
+        if (!preg_match('/^[a-z_$][\w$]*\z/i', $this->name)) {
+            throw $this->wrong('name', Json::encode($this->name) . ' is no name of a JavaScript variable.');
+        }
+        $this->known('clientEvents', self::CLIENT_EVENTS);
+        $this->known('clientOptions', self::CLIENT_OPTIONS);
+    }
+
+    public function run(): string
+    {
+        $view = $this->getView();
+        GatewayAsset::register($view);
+        if ($this->tokenRoute !== null || $this->bindRoute !== null) {
+            $view->registerCsrfMetaTags();
+        }
+        $arguments = array_map(Json::htmlEncode(...), [
+            array_filter($this->settings(), fn ($setting) => $setting !== null),
+            (object) array_map($this->function(...), $this->on),
+            (object) array_map($this->function(...), $this->clientEvents),
+        ]);
+        $script = "window.$this->name = GatewayWidget(" . implode(', ', $arguments) . ');';
+        $view->registerJs($script, View::POS_END, self::class . " $this->name");
+
+        return $this->showState ? $this->state() : '';
+    }
+
+    /** @return array<string, mixed> */
+    private function settings(): array
+    {
+        $isUser = Yii::$app->has('user') && !Yii::$app->getUser()->getIsGuest();
+        $options = $this->clientOptions;
+        if ($isUser && $this->bindRoute !== null) {
+            $options['bind'] = Url::to($this->bindRoute);
+        }
+
+        return [
+            'url' => $this->url,
+            'tokenUrl' => $isUser && $this->tokenRoute !== null ? Url::to($this->tokenRoute) : null,
+            'lamp' => $this->showState ? ['element' => $this->getId(), 'labels' => self::labels()] : null,
+            'options' => (object) $options,
+        ];
+    }
+
+    private function state(): string
+    {
+        $options = ['id' => $this->getId(), 'data-state' => 'connecting', 'role' => 'status'] + $this->stateOptions;
+        $tag = $options['tag'] ?? 'span';
+        unset($options['tag']);
+        Html::addCssClass($options, ['widget' => 'gateway-state']);
+
+        return Html::tag($tag, Html::encode(self::labels()['connecting']), $options);
+    }
+
+    /** @return array<string, string> by the client's states */
+    private static function labels(): array
+    {
+        return [
+            'connecting' => Translation::t('connecting'),
+            'open' => Translation::t('connected'),
+            'waiting' => Translation::t('reconnecting'),
+            'closed' => Translation::t('disconnected'),
+        ];
+    }
+
+    private function function(string|JsExpression $code): JsExpression
+    {
+        return is_string($code) ? new JsExpression($code) : $code;
+    }
+
+    /** @param list<string> $known */
+    private function known(string $property, array $known): void
+    {
+        foreach (array_keys($this->$property) as $key) {
+            if (!in_array($key, $known, true)) {
+                throw $this->wrong($property, Json::encode($key) . ' is none of ' . implode(', ', $known) . '.');
+            }
+        }
+    }
+
+    private function wrong(string $property, string $why): InvalidConfigException
+    {
+        return new InvalidConfigException(static::class . "::\$$property: $why");
+    }
+}

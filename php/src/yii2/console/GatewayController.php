@@ -1,0 +1,306 @@
+<?php
+
+namespace PushGateway\Yii2\console;
+
+use PushGateway\Worker\Command;
+use PushGateway\Yii2\Gateway;
+use PushGateway\Yii2\Translation;
+use Yii;
+use yii\base\ErrorHandler;
+use yii\base\Exception as YiiException;
+use yii\console\Controller;
+use yii\console\ExitCode;
+use yii\console\widgets\Table;
+use yii\db\Connection;
+use yii\di\Instance;
+use yii\helpers\Console;
+
+/**
+ * The push gateway: what it does, sending by hand, and workers that handle its clients' events.
+ */
+class GatewayController extends Controller
+{
+    /** How many groups gateway/status lists. */
+    private const MOST_GROUPS = 50;
+
+    public $defaultAction = 'status';
+
+    /** @var Gateway|array<string, mixed>|string the component, or its id */
+    public Gateway|array|string $gateway = 'gateway';
+
+    /** @var string|null gateway/send: to all clients of this uid */
+    public ?string $uid = null;
+
+    /** @var string|null gateway/send: to all clients in this group */
+    public ?string $group = null;
+
+    /** @var string|null gateway/send: to the client with this client_id */
+    public ?string $client = null;
+
+    /** @var bool gateway/send: to everybody */
+    public bool $all = false;
+
+    /** @var bool gateway/send: refuse what is no JSON */
+    public bool $json = false;
+
+    /** @var bool gateway/status: list groups, the largest first */
+    public bool $groups = false;
+
+    /** @var string|null gateway/worker: how many processes */
+    public ?string $count = null;
+
+    /** @var string|null gateway/worker: the class in the file, Events unless it is given */
+    public ?string $handler = null;
+
+    /** @var string|null gateway/worker: the register address, the component's unless it is given */
+    public ?string $register = null;
+
+    /** @var string|null gateway/worker: the name of these workers in the server's log */
+    public ?string $name = null;
+
+    /** @var string|null gateway/worker…: where the first process says who it is */
+    public ?string $pidFile = null;
+
+    /** @var string|null gateway/worker: seconds that a process may take at the end to handle what it has */
+    public ?string $stopTimeout = null;
+
+    /** @return list<string> */
+    public function options($actionID): array
+    {
+        $own = match ($actionID) {
+            'send' => ['gateway', 'uid', 'group', 'client', 'all', 'json'],
+            'status' => ['gateway', 'groups'],
+            'worker' => ['gateway', 'count', 'handler', 'register', 'name', 'pidFile', 'stopTimeout'],
+            'worker-status', 'worker-reload', 'worker-stop' => ['pidFile'],
+            default => [],
+        };
+
+        return [...parent::options($actionID), ...$own];
+    }
+
+    /**
+     * Shows who is connected. The exit code is 69 when the gateway does not answer.
+     */
+    public function actionStatus(): int
+    {
+        return $this->reached(function (Gateway $gateway): int {
+            $began = hrtime(true);
+            $clients = $gateway->getAllClientIdCount();
+            $milliseconds = (hrtime(true) - $began) / 1e6;
+            $groups = $gateway->getAllGroupIdList();
+            $rows = [
+                [Translation::t('Register address'), $this->address($gateway)],
+                [Translation::t('Answer within'), sprintf('%.1f ms', $milliseconds)],
+                [Translation::t('Clients'), (string) $clients],
+                [Translation::t('Uids'), (string) $gateway->getAllUidCount()],
+                [Translation::t('Groups'), (string) count($groups)],
+            ];
+            $this->stdout(Table::widget(['headers' => [Translation::t('Gateway'), ''], 'rows' => $rows]));
+            if ($this->groups && $groups !== []) {
+                $this->listGroups($gateway->batchGetClientIdCountByGroup(array_values($groups)));
+            }
+
+            return ExitCode::OK;
+        });
+    }
+
+    /**
+     * Sends a message, as in: yii gateway/send '{"type":"comment"}' --uid=7. The exit code is 64 when it is wrong, and 69
+     * when the gateway does not answer.
+     *
+     * @param string|null $message what is sent, as it is; - is what comes on standard input
+     */
+    public function actionSend(?string $message = null): int
+    {
+        if ($message === null) {
+            // Yii takes what follows --all for its value.
+            return $this->misused(Translation::t('The message comes first: yii gateway/send MESSAGE --uid=…'));
+        }
+        $to = array_filter(['uid' => $this->uid, 'group' => $this->group, 'client' => $this->client], is_string(...));
+        if (count($to) + (int) $this->all !== 1 || in_array('', $to, true)) {
+            return $this->misused(Translation::t('To whom? Give one of --uid=…, --group=…, --client=… and --all.'));
+        }
+        if ($this->client !== null && !preg_match('/^[0-9a-f]{20}\z/i', $this->client)) {
+            return $this->misused(Translation::t('{id} is no client_id.', ['id' => $this->client]));
+        }
+        $message = $message === '-' ? (string) stream_get_contents(\STDIN) : $message;
+        if ($this->json && json_decode($message) === null && json_last_error() !== JSON_ERROR_NONE) {
+            return $this->misused(Translation::t('That is no JSON: {why}.', ['why' => json_last_error_msg()]));
+        }
+
+        return $this->reached(function (Gateway $gateway) use ($message): int {
+            $receivers = $this->send($gateway, $message);
+            $said = Translation::t('Sent to {n, plural, =0{nobody, since no client is online} one{1 client} other{# clients}}.', [
+                'n' => $receivers,
+            ]);
+            $this->stdout("$said\n");
+
+            return ExitCode::OK;
+        });
+    }
+
+    /**
+     * Starts processes that handle the events of the gateway's clients, as in: yii gateway/worker Events.php --count=4.
+     * This application is there for their code, as it was at the start. It ends when it is told to: by gateway/worker-stop,
+     * SIGTERM or SIGINT.
+     *
+     * @param string $file with the class Events, as of GatewayWorker
+     */
+    public function actionWorker(string $file): int
+    {
+        $gateway = $this->gateway();
+        $this->leaveConnectionsToWorkers();
+        $handler = Yii::$app->getErrorHandler();
+        $handler instanceof ErrorHandler && $handler->unregister();
+
+        return Command::run($this->runner('start', [Yii::getAlias($file)]), function () use ($gateway, $handler): void {
+            $handler instanceof ErrorHandler && $handler->register();
+            $this->logAtOnce();
+            // What the runner was told is true of the component, too.
+            $gateway->registerAddress = $this->register ?? $gateway->registerAddress;
+            $gateway->secretKey = getenv('GATEWAY_SECRET_KEY') ?: $gateway->secretKey;
+            $gateway->apply();
+        });
+    }
+
+    /**
+     * Shows the processes of gateway/worker.
+     */
+    public function actionWorkerStatus(): int
+    {
+        return Command::run($this->runner('status'));
+    }
+
+    /**
+     * Replaces the processes of gateway/worker one after the other, with the handler's file as it is now.
+     */
+    public function actionWorkerReload(): int
+    {
+        return Command::run($this->runner('reload'));
+    }
+
+    /**
+     * Lets every process of gateway/worker handle what it has, then ends them.
+     */
+    public function actionWorkerStop(): int
+    {
+        return Command::run($this->runner('stop'));
+    }
+
+    /** Gives how many clients that are. They are asked for afterwards: with the answer it is certain that the message came. */
+    private function send(Gateway $gateway, string $message): int
+    {
+        if ($this->uid !== null) {
+            $gateway->sendToUid($this->uid, $message);
+            return count($gateway->getClientIdByUid($this->uid));
+        }
+        if ($this->group !== null) {
+            $gateway->sendToGroup($this->group, $message);
+            return $gateway->getClientIdCountByGroup($this->group);
+        }
+        if ($this->client !== null) {
+            $gateway->sendToClient($this->client, $message);
+            return $gateway->isOnline($this->client);
+        }
+        $gateway->sendToAll($message);
+
+        return $gateway->getAllClientIdCount();
+    }
+
+    /** @param array<string|int, int> $counts */
+    private function listGroups(array $counts): void
+    {
+        arsort($counts);
+        $rows = [];
+        foreach (array_slice($counts, 0, self::MOST_GROUPS, true) as $group => $count) {
+            $rows[] = [(string) $group, (string) $count];
+        }
+        if (count($counts) > self::MOST_GROUPS) {
+            $rows[] = ['…', ''];
+        }
+        $this->stdout(Table::widget([
+            'headers' => [Translation::t('Group'), Translation::t('Clients')],
+            'rows' => $rows,
+        ]));
+    }
+
+    private function address(Gateway $gateway): string
+    {
+        return $gateway->registerAddress === null
+            ? Translation::t('as in php.ini')
+            : implode(', ', (array) $gateway->registerAddress);
+    }
+
+    /** @param \Closure(Gateway): int $ask */
+    private function reached(\Closure $ask): int
+    {
+        $gateway = $this->gateway();
+        try {
+            return $ask($gateway);
+        } catch (YiiException | \ErrorException $wrong) {
+            throw $wrong;
+        } catch (\Exception $unreachable) {
+            $why = Translation::t('The push gateway cannot be reached.') . ' ' . $unreachable->getMessage();
+            $this->stderr("$why\n", Console::FG_RED);
+
+            return ExitCode::UNAVAILABLE;
+        }
+    }
+
+    private function misused(string $why): int
+    {
+        $this->stderr("$why\n", Console::FG_RED);
+
+        return ExitCode::USAGE;
+    }
+
+    private function gateway(): Gateway
+    {
+        return Instance::ensure($this->gateway, Gateway::class);
+    }
+
+    /**
+     * The command line of the runner.
+     *
+     * @param list<string> $words
+     * @return list<string>
+     */
+    private function runner(string $command, array $words = []): array
+    {
+        $options = [
+            'count' => $this->count,
+            'handler' => $this->handler,
+            'register' => $this->register,
+            'name' => $this->name,
+            'pid-file' => $this->pidFile === null ? null : Yii::getAlias($this->pidFile),
+            'stop-timeout' => $this->stopTimeout,
+        ];
+        $given = array_filter($options, fn ($value) => $value !== null);
+
+        return [
+            $command,
+            ...$words,
+            ...array_map(fn ($name, $value) => "--$name=$value", array_keys($given), $given),
+        ];
+    }
+
+    /** What several processes write to one connection would be mixed; each opens its own when it needs one. */
+    private function leaveConnectionsToWorkers(): void
+    {
+        Yii::getLogger()->flush(true);
+        foreach (Yii::$app->getComponents(false) as $component) {
+            if ($component instanceof Connection || is_a($component, 'yii\redis\Connection')) {
+                $component->close();
+            }
+        }
+    }
+
+    /** A worker lives long: what it logs is not to wait until there are a thousand lines. */
+    private function logAtOnce(): void
+    {
+        Yii::getLogger()->flushInterval = 1;
+        foreach (Yii::$app->getLog()->targets as $target) {
+            $target->exportInterval = 1;
+        }
+    }
+}

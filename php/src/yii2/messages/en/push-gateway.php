@@ -1,0 +1,41 @@
+<?php
+
+return [
+    'A token is to be asked for by POST.' => 'A token is to be asked for by POST.',
+    'Answer within' => 'Answer within',
+    'as in php.ini' => 'as in php.ini',
+    'Bytes' => 'Bytes',
+    'Clients' => 'Clients',
+    'connected' => 'connected',
+    'connecting' => 'connecting',
+    'disconnected' => 'disconnected',
+    'everybody' => 'everybody',
+    'Failure' => 'Failure',
+    'Gateway' => 'Gateway',
+    'Group' => 'Group',
+    'Groups' => 'Groups',
+    'Method' => 'Method',
+    'Nobody is logged in.' => 'Nobody is logged in.',
+    'Only the first {n} are shown.' => 'Only the first {n} are shown.',
+    'Receivers' => 'Receivers',
+    'reconnecting' => 'reconnecting',
+    'Register address' => 'Register address',
+    'Sent to {n, plural, =0{nobody, since no client is online} one{1 client} other{# clients}}.' =>
+        'Sent to {n, plural, =0{nobody, since no client is online} one{1 client} other{# clients}}.',
+    'That is no JSON: {why}.' => 'That is no JSON: {why}.',
+    'The client_id is to be posted.' => 'The client_id is to be posted.',
+    'The client_id of the init message is missing or is none.' =>
+        'The client_id of the init message is missing or is none.',
+    'The message comes first: yii gateway/send MESSAGE --uid=…' =>
+        'The message comes first: yii gateway/send MESSAGE --uid=…',
+    'The proof of the init message is missing, or is not that of the client_id.' =>
+        'The proof of the init message is missing, or is not that of the client_id.',
+    'The push gateway cannot be reached.' => 'The push gateway cannot be reached.',
+    'Time' => 'Time',
+    'To whom? Give one of --uid=…, --group=…, --client=… and --all.' =>
+        'To whom? Give one of --uid=…, --group=…, --client=… and --all.',
+    'Uids' => 'Uids',
+    '{id} is no client_id.' => '{id} is no client_id.',
+    '{n} calls of the gateway in {ms} ms, {failures} failed' =>
+        '{n} calls of the gateway in {ms} ms, {failures} failed',
+];

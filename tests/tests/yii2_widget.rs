@@ -1,0 +1,218 @@
+//! The widget of the composer package on a page of a real Yii 2, in a real browser; commands of its console push to it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use gateway_tests::{ALICE, Browser, Client, Page, ProcessGroup, Server, Tab, eventually, extension, root, skip, soon};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::Message;
+
+const KEY: &str = "a key for tokens";
+
+/// A gateway, and the example application on it.
+struct Stage {
+    server: Server,
+    site: String,
+    has_key: bool,
+    _php: ProcessGroup,
+    data: TempDir,
+}
+
+impl Stage {
+    /// With a key the page comes with a token, else it is bound once it is connected.
+    async fn set(has_key: bool) -> anyhow::Result<Self> {
+        let server = start_server(has_key, &[]).await?;
+        let data = TempDir::with_prefix("gateway-test-widget-")?;
+        let web = root().join("php/example/yii2/web");
+        let mut command = php(&server, has_key, data.path())?;
+        command.args(["-S", "127.0.0.1:0", "-t"]).arg(&web).arg(web.join("index.php"));
+        command.env("GATEWAY_URL", format!("ws://{}/", server.websocket));
+        let (php, line) = ProcessGroup::start(command, " started").await?;
+        let site = line.split(['(', ')']).nth(1).unwrap_or_default().to_owned();
+        Ok(Self { server, site, has_key, _php: php, data })
+    }
+
+    /// What `yii gateway/…` says, and its exit code.
+    async fn yii(&self, arguments: &[&str]) -> anyhow::Result<(String, Option<i32>)> {
+        let mut command = php(&self.server, self.has_key, self.data.path())?;
+        command.arg(root().join("php/example/yii2/yii")).args(arguments);
+        let Output { status, stdout, stderr } = soon("yii", async {
+            tokio::process::Command::from(command).kill_on_drop(true).output().await
+        })
+        .await??;
+        Ok((String::from_utf8_lossy(&[stdout, stderr].concat()).trim_end().to_owned(), status.code()))
+    }
+
+    /// Sends a comment to alice, as soon as she has a connection.
+    async fn push(&self, text: &str) -> anyhow::Result<()> {
+        let message = json!({"type": "comment", "text": text}).to_string();
+        eventually("a push to alice", "Sent to 1 client.".to_owned(), async || {
+            Ok(self.yii(&["gateway/send", &message, "--uid=1", "--json"]).await?.0)
+        })
+        .await
+    }
+
+    async fn restart(&mut self) -> anyhow::Result<()> {
+        self.server.signal(Signal::SIGKILL)?;
+        self.server.exit().await?;
+        let ports = [self.server.websocket.to_string(), self.server.register[0].to_string()];
+        self.server = start_server(self.has_key, &["--websocket", &ports[0], "--register", &ports[1]]).await?;
+        Ok(())
+    }
+}
+
+async fn start_server(has_key: bool, flags: &[&str]) -> anyhow::Result<Server> {
+    Server::start_with(|command| {
+        command.args(flags);
+        if has_key {
+            command.args(["--require-token", "true"]).env("GATEWAY_TOKEN_KEY", KEY);
+        }
+    })
+    .await
+}
+
+/// PHP's own configuration stays in force: the application needs SQLite and mbstring from there.
+fn php(server: &Server, has_key: bool, data: &Path) -> anyhow::Result<Command> {
+    let mut command = Command::new("php");
+    command.arg("-d").arg(format!("extension={}", extension()?.display()));
+    command.env("DEMO_DATA", data).env("GATEWAY_REGISTER", server.register[0].to_string());
+    command.env("GATEWAY_TOKEN_KEY", if has_key { KEY } else { "" });
+    Ok(command)
+}
+
+async fn state_is(tab: &Tab, state: &str, words: &str) -> anyhow::Result<()> {
+    eventually("the lamp", (Some(state.to_owned()), vec![words.to_owned()]), async || {
+        Ok((tab.attribute(".gateway-state", "data-state").await?, tab.texts(".gateway-state").await?))
+    })
+    .await
+}
+
+async fn shows(tab: &Tab, pushed: &[&str]) -> anyhow::Result<()> {
+    eventually("what was pushed", pushed.join("\n"), async || Ok(tab.texts("#pushed li").await?.join("\n")))
+        .await
+}
+
+async fn pushes_from_the_console_reach_the_page(has_key: bool) -> anyhow::Result<()> {
+    let mut stage = Stage::set(has_key).await?;
+    let browser = Browser::start().await?;
+    let tab = browser.open(&stage.site).await?;
+    tab.choose("#user", ALICE.name).await?;
+    tab.submit("#login").await?;
+    tab.close().await?;
+
+    let page = browser.open(&format!("{}/live", stage.site)).await?;
+    state_is(&page, "open", "connected").await?;
+    stage.push("<b>grüß</b>").await?;
+    shows(&page, &["comment: <b>grüß</b>"]).await?;
+
+    stage.restart().await?;
+    stage.push("again").await?;
+    shows(&page, &["comment: <b>grüß</b>", "comment: again"]).await?;
+    state_is(&page, "open", "connected").await?;
+
+    stage.server.signal(Signal::SIGKILL)?;
+    state_is(&page, "waiting", "reconnecting").await?;
+    page.script("gateway.close()", vec![]).await?;
+    state_is(&page, "closed", "disconnected").await
+}
+
+#[tokio::test]
+async fn a_page_with_tokens_is_pushed_to_before_and_after_a_restart() -> anyhow::Result<()> {
+    on_yii2("a_page_with_tokens_is_pushed_to_before_and_after_a_restart", async || {
+        pushes_from_the_console_reach_the_page(true).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_page_that_binds_is_pushed_to_before_and_after_a_restart() -> anyhow::Result<()> {
+    on_yii2("a_page_that_binds_is_pushed_to_before_and_after_a_restart", async || {
+        pushes_from_the_console_reach_the_page(false).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_console_says_what_went_wrong() -> anyhow::Result<()> {
+    on_yii2("the_console_says_what_went_wrong", async || {
+        let mut stage = Stage::set(false).await?;
+        let whom = "To whom? Give one of --uid=…, --group=…, --client=… and --all.";
+        for (arguments, said, code) in [
+            (&["hi"][..], whom, 64),
+            (&["hi", "--uid="], whom, 64),
+            (&["hi", "--uid=1", "--all"], whom, 64),
+            (&["--all", "hi"], "The message comes first: yii gateway/send MESSAGE --uid=…", 64),
+            (&["hi", "--client=1"], "1 is no client_id.", 64),
+            (&["{]", "--all", "--json"], "That is no JSON: Syntax error.", 64),
+            (&["hi", "--all"], "Sent to nobody, since no client is online.", 0),
+            (&["hi", "--group=news"], "Sent to nobody, since no client is online.", 0),
+            (&["hi", "--client=7f000001000100000001"], "Sent to nobody, since no client is online.", 0),
+        ] {
+            let answer = stage.yii(&[&["gateway/send"], arguments].concat()).await?;
+            assert_eq!(answer, (said.to_owned(), Some(code)), "{arguments:?}");
+        }
+        let (said, code) = stage.yii(&["gateway/status"]).await?;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains(&stage.server.register[0].to_string()), "{said}");
+
+        stage.server.signal(Signal::SIGKILL)?;
+        stage.server.exit().await?;
+        for command in [&["gateway/status"][..], &["gateway/send", "hi", "--all"]] {
+            let (said, code) = stage.yii(command).await?;
+            assert_eq!(code, Some(69), "{said}");
+            assert!(said.starts_with("The push gateway cannot be reached. Can not connect to tcp://"), "{said}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn workers_of_the_console_have_the_application() -> anyhow::Result<()> {
+    on_yii2("workers_of_the_console_have_the_application", async || {
+        let mut stage = Stage::set(false).await?;
+        let pid_file = format!("--pid-file={}", stage.data.path().join("pid").display());
+        let mut command = php(&stage.server, false, stage.data.path())?;
+        command.arg(root().join("php/example/yii2/yii")).arg("gateway/worker");
+        command.arg(root().join("tests/php/yii2/Events.php")).args(["--count=2", &pid_file]);
+        let (workers, _) = ProcessGroup::start(command, "starts 2 workers").await?;
+        for _ in 0..2 {
+            stage.server.logs("a worker joined").await?;
+        }
+        let mut clients =
+            [Client::connect(stage.server.websocket).await?, Client::connect(stage.server.websocket).await?];
+        let mut pids = Vec::new();
+        for client in &mut clients {
+            client.send(Message::text("grüß")).await?;
+            let answer: Value = serde_json::from_str(&client.text().await?)?;
+            assert_eq!((&answer["heard"], &answer["by"]), (&json!("grüß"), &json!("push-gateway-demo-console")));
+            pids.extend(answer["worker"].as_u64());
+        }
+        assert_ne!(pids[0], pids[1], "each has a worker of its own");
+        // Logged at once, not when there are a thousand lines.
+        let log = stage.data.path().join("runtime/logs/app.log");
+        eventually("what was logged", 2, async || {
+            Ok(std::fs::read_to_string(&log).unwrap_or_default().matches("heard grüß").count())
+        })
+        .await?;
+        let (said, code) = stage.yii(&["gateway/worker-status", &pid_file]).await?;
+        assert!(code == Some(0) && pids.iter().all(|pid| said.contains(&pid.to_string())), "{said}");
+        let (said, code) = stage.yii(&["gateway/worker-stop", &pid_file]).await?;
+        assert_eq!(code, Some(0), "{said}");
+        drop(workers);
+        Ok(())
+    })
+    .await
+}
+
+async fn on_yii2(test: &str, scenario: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    match Page::Yii2.missing() {
+        Some(reason) => {
+            skip(test, reason);
+            Ok(())
+        }
+        None => scenario().await,
+    }
+}
