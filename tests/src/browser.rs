@@ -118,6 +118,10 @@ impl Tab {
         self.driven(async { self.session.find(Locator::Css(selector)).await?.send_keys(text).await }).await
     }
 
+    pub async fn click(&self, selector: &str) -> anyhow::Result<()> {
+        self.driven(async { self.session.find(Locator::Css(selector)).await?.click().await }).await
+    }
+
     /// Clicks what sends a form, and waits for the page that comes of it.
     pub async fn submit(&self, selector: &str) -> anyhow::Result<()> {
         let click = async { self.session.find(Locator::Css(selector)).await?.click().await };

@@ -21,7 +21,9 @@ const MAX_LIMIT: usize = 1000;
 pub(super) async fn answer(operations: &Operations, query: Option<&str>) -> Result<Answer, Refusal> {
     let mut parameters = Parameters::parse(query)?;
     let name = |bytes: Vec<u8>| Name::from_slice(&bytes);
+    let client: Option<ClientId> = parameters.take_as("client_id", "a client_id, 20 hexadecimal digits")?;
     let filter = Filter {
+        number: client.map(|client| client.connection),
         uid: parameters.take("uid").map(name),
         group: parameters.take("group").map(name),
         address: parameters
@@ -34,7 +36,11 @@ pub(super) async fn answer(operations: &Operations, query: Option<&str>) -> Resu
     }
     let from = parameters.take_as("after", "what next was in the page before")?.unwrap_or_default();
     parameters.none_left()?;
-    let (page, next) = operations.hub.page(&filter, from, limit).await?;
+    let is_elsewhere = client.is_some_and(|client| client.node != operations.backend.bridge.node());
+    let (page, next) = match is_elsewhere {
+        true => (Vec::new(), None),
+        false => operations.hub.page(&filter, from, limit).await?,
+    };
     let next = next.map(|next| next.to_string());
     let connections: Vec<_> = page.iter().map(|sight| operations.show(sight)).collect();
     Ok(json(StatusCode::OK, &json!({"connections": connections, "next": next})))

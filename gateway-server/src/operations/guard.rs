@@ -1,9 +1,10 @@
-//! Who may ask: whoever has the token, or, where there is none, programs of this machine, but not its browsers for a page.
+//! Who may ask: whoever has the token, or, where there is none, programs of this machine, but not its browsers for a page of
+//! somebody else's.
 
 use std::net::IpAddr;
 
 use gateway_wire::is_same_secret;
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{StatusCode, Uri};
 
 use super::answer::Refusal;
@@ -33,8 +34,16 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
 /// A page of some website may have made its name one of this machine's addresses, and a browser here then asks for it.
 fn check_is_local(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
     let forbidden = |code, message: &str| Err(Refusal::new(StatusCode::FORBIDDEN, code, message));
-    if headers.contains_key(ORIGIN) {
-        return forbidden("from_a_page", "web pages may ask only where operations_token is set, and known");
+    // The dashboard is a page too, but its origin is this very port, under a name that is looked at below.
+    let is_own = |origin: &HeaderValue| {
+        let host = origin.as_bytes().strip_prefix(b"http://");
+        host.is_some() && host == headers.get(HOST).map(HeaderValue::as_bytes)
+    };
+    if !headers.get_all(ORIGIN).iter().all(is_own) {
+        return forbidden(
+            "from_a_page",
+            "other pages than the dashboard may ask only where operations_token is set, and known",
+        );
     }
     let mut hosts = headers.get_all(HOST).iter();
     let is_local = match (hosts.next(), hosts.next()) {

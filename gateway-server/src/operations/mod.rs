@@ -5,6 +5,7 @@ mod api;
 mod body;
 mod clients;
 pub mod command;
+mod dashboard;
 mod exposition;
 mod guard;
 mod metrics;

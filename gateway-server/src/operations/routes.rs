@@ -30,7 +30,7 @@ pub(super) async fn respond(request: Request<Incoming>, peer: SocketAddr, operat
 }
 
 async fn route(request: Request<Incoming>, operations: &Operations) -> Result<Answer, Refusal> {
-    // For those who only want to know whether to send somebody here.
+    // For those who only want to know whether to send somebody here, and a page that knows nothing itself.
     match request.uri().path() {
         "/healthz" => {
             only(&request, &Method::GET)?;
@@ -40,7 +40,12 @@ async fn route(request: Request<Incoming>, operations: &Operations) -> Result<An
             only(&request, &Method::GET)?;
             return Ok(readiness(operations).await);
         }
-        _ => {}
+        path => {
+            if let Some(answer) = dashboard::answer(path) {
+                only(&request, &Method::GET)?;
+                return Ok(answer);
+            }
+        }
     }
     guard::check(request.uri(), request.headers(), &operations.token())?;
     match request.uri().path() {
@@ -70,7 +75,7 @@ async fn route(request: Request<Incoming>, operations: &Operations) -> Result<An
             StatusCode::NOT_FOUND,
             "not_found",
             format!(
-                "there is nothing at {path}; there are /healthz, /readyz, /metrics, /status, /connections, /openapi.json, /api/{{operation}}"
+                "there is nothing at {path}; there are /dashboard, /healthz, /readyz, /metrics, /status, /connections, /openapi.json, /api/{{operation}}"
             ),
         )),
     }

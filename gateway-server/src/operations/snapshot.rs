@@ -1,7 +1,7 @@
 //! How the whole server is at one moment.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Operations;
 use super::process::{self, Process};
@@ -23,11 +23,15 @@ pub(super) struct Snapshot {
     pub(super) php_connections: u64,
     pub(super) workers: Vec<Report>,
     pub(super) process: Process,
+    /// How long it took until every shard had answered.
+    pub(super) answered_within: Duration,
 }
 
 impl Snapshot {
     pub(super) async fn take(operations: &Operations) -> Result<Self, Stopped> {
+        let asked = Instant::now();
         let shards = operations.hub.census().await?;
+        let answered_within = asked.elapsed();
         let (uids, groups) = operations.hub.name_counts();
         Ok(Self {
             started: operations.started,
@@ -37,6 +41,7 @@ impl Snapshot {
             php_connections: operations.php.present(),
             workers: operations.backend.workers.report(),
             process: process::look().await,
+            answered_within,
         })
     }
 

@@ -45,6 +45,7 @@ pub(super) async fn answer(operations: &Operations) -> Result<Answer, Refusal> {
         "slow_clients": snapshot.sum(|shard| shard.slow as u64),
         "outbox_bytes": snapshot.sum(|shard| shard.waiting as u64),
         "unfinished_bytes": snapshot.sum(|shard| shard.unfinished as u64),
+        "shards_answered_in_seconds": snapshot.answered_within.as_secs_f64(),
         "memory_bytes": snapshot.process.memory,
         "open_files": snapshot.process.open_files,
         "max_open_files": snapshot.process.max_open_files,

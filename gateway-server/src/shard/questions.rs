@@ -34,6 +34,7 @@ pub struct Filter {
     pub uid: Option<Name>,
     pub group: Option<Name>,
     pub address: Option<IpAddr>,
+    pub number: Option<u32>,
 }
 
 /// How far somebody has read who reads all clients page by page.
@@ -162,10 +163,11 @@ impl Clients {
             keys.sort_unstable();
             keys.into_iter()
         };
-        let keys: Box<dyn Iterator<Item = usize>> = match (&filter.uid, &filter.group) {
-            (Some(uid), _) => Box::new(held(&self.uids, uid)),
-            (None, Some(group)) => Box::new(held(&self.groups, group)),
-            (None, None) => Box::new(from..self.connections.capacity()),
+        let keys: Box<dyn Iterator<Item = usize>> = match (filter.number, &filter.uid, &filter.group) {
+            (Some(number), ..) => Box::new(self.key(number).filter(|key| *key >= from).into_iter()),
+            (None, Some(uid), _) => Box::new(held(&self.uids, uid)),
+            (None, None, Some(group)) => Box::new(held(&self.groups, group)),
+            (None, None, None) => Box::new(from..self.connections.capacity()),
         };
         let mut sights = Vec::new();
         for (looked, key) in keys.enumerate() {
@@ -206,8 +208,13 @@ impl Filter {
             let extra = connection.extra();
             extra.is_some_and(|extra| extra.memberships.groups.iter().any(|joined| **joined == **group))
         };
-        // Whoever was found by its uid may still be in another group. The address, for which the system is asked, last.
-        (self.uid.is_none() || self.group.as_ref().is_none_or(is_in))
+        let is_uid = |uid: &Name| {
+            let bound = connection.extra().and_then(|extra| extra.memberships.uid.as_deref());
+            bound == Some(&**uid)
+        };
+        // Whoever was found by one may still lack another. The address, for which the system is asked, last.
+        self.uid.as_ref().is_none_or(is_uid)
+            && self.group.as_ref().is_none_or(is_in)
             && self.address.is_none_or(|address| connection.peer().is_some_and(|peer| peer.ip() == address))
     }
 }

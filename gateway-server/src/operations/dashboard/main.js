@@ -1,0 +1,169 @@
+/** Asks how the server is every second, and shows it. */
+
+import {Chart} from './chart.js';
+import * as clients from './clients.js';
+import {forgetToken, hasToken, keepToken, status} from './server.js';
+import {bytes, changeLanguage, duration, number, say, sayAll} from './words.js';
+
+const EVERY = 1000;
+const one = (selector) => document.querySelector(selector);
+const plain = (value) => [number(Math.round(value)), ''];
+const perSecond = (value) => [number(value < 10 ? Math.round(value * 10) / 10 : Math.round(value)), say('second')];
+
+/** What is shown of each: a number that stands in the answer, or how fast it grows. */
+const TILES = {
+    clients: {of: (now) => now.clients, as: plain},
+    in: {of: (now) => now.messages_received, grows: true, as: perSecond},
+    out: {of: (now) => now.messages_sent, grows: true, as: perSecond},
+    traffic: {of: (now) => now.sent_bytes, grows: true, as: (value) => bytes(value).map((part, at) => (at ? part + say('second') : part))},
+    latency: {of: (now) => now.shards_answered_in_seconds * 1000, as: (value) => [value < 10 ? value.toFixed(2) : value.toFixed(0), 'ms']},
+    memory: {of: (now) => now.memory_bytes, as: bytes},
+    slow: {of: (now) => now.slow_clients, as: plain},
+    php: {of: (now) => now.php_connections, as: plain},
+};
+
+let before = null;
+
+function makeTiles() {
+    for (const [name, tile] of Object.entries(TILES)) {
+        const made = document.createElement('article');
+        made.className = 'tile';
+        made.id = `tile-${name}`;
+        made.innerHTML = '<span class="most"></span><h3></h3><p class="value"></p>';
+        one('#tiles').append(made);
+        made.querySelector('h3').dataset.say = name;
+        [tile.element, tile.chart] = [made, new Chart(made, say(name))];
+    }
+}
+
+function show(now) {
+    const at = performance.now();
+    const seconds = before === null || now.pid !== before.now.pid ? null : (at - before.at) / 1000;
+    for (const tile of Object.values(TILES)) {
+        const grown = () => (seconds === null ? null : Math.max(0, tile.of(now) - tile.of(before.now)) / seconds);
+        const value = tile.grows ? grown() : tile.of(now);
+        tile.chart.add(at, value);
+        if (value !== null) {
+            const [text, unit] = tile.as(value);
+            const small = document.createElement('small');
+            small.textContent = unit;
+            tile.element.querySelector('.value').replaceChildren(text, small);
+            tile.element.querySelector('.most').textContent = `${say('most')} ${tile.as(tile.chart.most).join(' ')}`;
+        }
+    }
+    before = {at, now};
+    one('#about').textContent = `${now.version} · ${say('uptime')} ${duration(now.uptime_seconds)} · ${say('process')} ${now.pid}`
+        + ` · ${number(now.uids)} ${say('uids')} · ${number(now.groups)} ${say('groups')}`;
+    rows('#listeners', now.listeners, ({listener, clients, handshakes, accepted}) => [listener, clients, handshakes, accepted]);
+    rows('#workers', now.workers, (worker) => [worker.name, worker.clients, worker.backlog_events]);
+    rows('#offences', Object.entries(now.offences).sort(([, one], [, other]) => other - one), (offence) => offence);
+    const most = Math.max(1, ...now.shards);
+    rows('#shards', now.shards.map((clients, shard) => [String(shard), clients, meter(clients, most)]), (shard) => shard);
+    stands(now.state);
+}
+
+function rows(table, values, cells) {
+    const made = values.map((value) => {
+        const row = document.createElement('tr');
+        for (const content of cells(value)) {
+            const cell = row.insertCell();
+            cell.append(typeof content === 'number' ? number(content) : content);
+            cell.className = typeof content === 'number' ? 'number' : '';
+        }
+        return row;
+    });
+    if (made.length === 0) {
+        const row = document.createElement('tr');
+        const cell = row.insertCell();
+        [cell.textContent, cell.className, cell.colSpan] = [say('none'), 'none', 9];
+        made.push(row);
+    }
+    one(`${table} tbody`).replaceChildren(...made);
+}
+
+function meter(value, most) {
+    const made = document.createElement('meter');
+    [made.max, made.value] = [most, value];
+    return made;
+}
+
+function stands(state) {
+    one('#state').dataset.state = state;
+    one('#state').textContent = say(state);
+    one('main').toggleAttribute('data-stale', state === 'gone');
+}
+
+/** Resolves once a token was entered. */
+function askForToken(why) {
+    const dialog = one('#ask-token');
+    one('#token-why').textContent = hasToken() ? why : '';
+    dialog.showModal();
+    return new Promise((entered) => {
+        dialog.addEventListener('close', () => {
+            const field = dialog.querySelector('input');
+            if (field.value !== '') {
+                keepToken(field.value);
+            }
+            field.value = '';
+            entered();
+        }, {once: true});
+    });
+}
+
+async function turn() {
+    try {
+        const now = await status();
+        one('main').hidden = false;
+        one('#forget').hidden = !hasToken();
+        show(now);
+        await clients.look();
+    } catch (wrong) {
+        if (wrong.wantsToken) {
+            one('main').hidden = true;
+            await askForToken(wrong.message);
+            return 0;
+        }
+        stands('gone');
+        for (const tile of Object.values(TILES)) {
+            tile.chart.add(performance.now(), null);
+        }
+        before = null;
+    }
+    return EVERY;
+}
+
+function theme(next) {
+    const kept = 'gateway-theme';
+    const dark = matchMedia('(prefers-color-scheme: dark)');
+    const update = () => {
+        const chosen = localStorage.getItem(kept) ?? (dark.matches ? 'dark' : 'light');
+        document.documentElement.dataset.theme = chosen;
+        one('#theme').textContent = say(chosen === 'dark' ? 'light' : 'dark');
+    };
+    if (next) {
+        localStorage.setItem(kept, document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark');
+    } else {
+        dark.addEventListener('change', update);
+    }
+    update();
+}
+
+makeTiles();
+sayAll();
+theme(false);
+stands('asking');
+clients.start();
+one('#theme').addEventListener('click', () => theme(true));
+one('#language').addEventListener('click', () => {
+    changeLanguage();
+    theme(false);
+    stands(one('#state').dataset.state);
+});
+one('#forget').addEventListener('click', () => {
+    forgetToken();
+    location.reload();
+});
+for (;;) {
+    const pause = await turn();
+    await new Promise((over) => setTimeout(over, pause));
+}

@@ -1,0 +1,164 @@
+//! The dashboard of the operations port, in a real browser.
+
+use gateway_tests::{Browser, Client, Operator, PhpPeer, Server, Tab, eventually};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+const TOKEN: &str = "the operators' token";
+
+async fn start(token: &str, flags: &[&str]) -> anyhow::Result<(Server, String)> {
+    let server = Server::start_with(|command| {
+        command.args(["--operations", "127.0.0.1:0", "--shards", "2"]).args(flags);
+        command.env("GATEWAY_OPERATIONS_TOKEN", token);
+    })
+    .await?;
+    let page = format!("http://{}/", Operator::of(&server)?.address);
+    Ok((server, page))
+}
+
+async fn shows(tab: &Tab, selector: &str, text: &str) -> anyhow::Result<()> {
+    eventually(selector, Some(text.to_owned()), async || Ok(tab.texts(selector).await?.into_iter().next())).await
+}
+
+async fn find(tab: &Tab, by: &str, what: &str) -> anyhow::Result<()> {
+    tab.script("document.querySelector('#search input').value = ''", vec![]).await?;
+    tab.choose("#search select", by).await?;
+    tab.write("#search input", what).await?;
+    tab.click("#search button").await
+}
+
+#[tokio::test]
+async fn an_operator_sees_the_server_and_reaches_its_clients() -> anyhow::Result<()> {
+    let (mut server, page) = start("", &[]).await?;
+    let browser = Browser::start().await?;
+    let tab = browser.open(&page).await?;
+    shows(&tab, "#state", "running").await?;
+    shows(&tab, "#tile-clients .value", "0").await?;
+
+    let mut ann = Client::connect(server.websocket).await?;
+    let bob = Client::connect(server.websocket).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    php.bind(ann.id, "ann & co").await?;
+    shows(&tab, "#tile-clients .value", "2").await?;
+    shows(&tab, "#listeners tbody td", &format!("websocket://{}", server.websocket)).await?;
+    shows(&tab, "#tile-php .value", "1").await?;
+    eventually("a line is drawn", true, async || {
+        Ok(tab.attribute("#tile-clients .line", "d").await?.unwrap_or_default().matches('L').count() > 1)
+    })
+    .await?;
+    for number in 0..50 {
+        php.send_to_all(&format!("to all {number}")).await?;
+        ann.text().await?;
+    }
+    let more = "return document.querySelector('#tile-out .most').textContent";
+    eventually("messages a second", true, async || {
+        Ok(tab.script(more, vec![]).await?.as_str().is_some_and(|most| !most.ends_with(" 0 /s")))
+    })
+    .await?;
+
+    // By uid, by client_id, by nothing, and by what is wrong.
+    find(&tab, "uid", "ann & co").await?;
+    shows(&tab, "#clients tbody td:nth-child(2)", "ann & co").await?;
+    find(&tab, "client_id", &bob.id.to_string()).await?;
+    shows(&tab, "#clients tbody td", &bob.id.to_string()).await?;
+    shows(&tab, "#found", "found: 1").await?;
+    find(&tab, "Address", "nowhere").await?;
+    shows(&tab, "#found", "address must be an IP address").await?;
+    find(&tab, "uid", "nobody").await?;
+    shows(&tab, "#found", "Nobody was found.").await?;
+
+    // Watched, pushed to, and closed.
+    find(&tab, "uid", "ann & co").await?;
+    shows(&tab, "#found", "found: 1").await?;
+    tab.click("#clients [data-say=watch]").await?;
+    shows(&tab, "#watched code", &ann.id.to_string()).await?;
+    php.bind(ann.id, "another").await?;
+    eventually("the change", true, async || {
+        Ok(tab.texts("#watched li").await?.iter().any(|line| line.ends_with("uid is now another")))
+    })
+    .await?;
+    tab.click("#clients [data-say=push]").await?;
+    tab.write("#push textarea", r#"{"type":"hello"}"#).await?;
+    tab.click("#push .main").await?;
+    assert_eq!(ann.text().await?, r#"{"type":"hello"}"#);
+    tab.click("#clients [data-say=kick]").await?;
+    tab.write("#kick textarea", "bye").await?;
+    tab.click("#kick .main").await?;
+    assert_eq!(ann.text().await?, "bye");
+    ann.closed().await?;
+    eventually("it has gone", true, async || {
+        Ok(tab.texts("#watched li").await?.iter().any(|line| line.ends_with("has gone")))
+    })
+    .await?;
+
+    // All of it is the server's own, and the style is in force.
+    let foreign = "return performance.getEntriesByType('resource')
+        .filter(({name}) => !name.startsWith(location.origin + '/')).map(({name}) => name)";
+    assert_eq!(tab.script(foreign, vec![]).await?, json!([]));
+    let display = "return getComputedStyle(document.querySelector('#tiles')).display";
+    assert_eq!(tab.script(display, vec![]).await?, json!("grid"));
+
+    server.signal(Signal::SIGKILL)?;
+    server.exit().await?;
+    shows(&tab, "#state", "no answer, trying again").await
+}
+
+#[tokio::test]
+async fn with_a_token_nothing_is_shown_without_it() -> anyhow::Result<()> {
+    let (_server, page) = start(TOKEN, &[]).await?;
+    let browser = Browser::start().await?;
+    let tab = browser.open(&page).await?;
+    shows(&tab, "#ask-token[open] h2", "The server asks for its token").await?;
+    assert_eq!(tab.script("return document.querySelector('main').hidden", vec![]).await?, json!(true));
+    tab.write("#ask-token input", "a wrong one").await?;
+    tab.click("#ask-token .main").await?;
+    shows(&tab, "#token-why", "the token is not the server's operations_token").await?;
+    tab.write("#ask-token input", TOKEN).await?;
+    tab.click("#ask-token .main").await?;
+    shows(&tab, "#tile-clients .value", "0").await?;
+    tab.reload().await?;
+    shows(&tab, "#tile-clients .value", "0").await?;
+    tab.click("#forget").await?;
+    shows(&tab, "#ask-token[open] h2", "The server asks for its token").await?;
+    // Given behind the address, and taken from there.
+    let given = format!("{page}dashboard#token={}", TOKEN.replace(' ', "%20"));
+    let other = browser.open(&given).await?;
+    shows(&other, "#tile-clients .value", "0").await?;
+    assert_eq!(other.script("return location.hash", vec![]).await?, json!(""));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_page_can_be_put_into_no_other_and_others_cannot_act_for_it() -> anyhow::Result<()> {
+    let (server, _) = start("", &[]).await?;
+    let operator = Operator::of(&server)?;
+    let page = operator.get("/dashboard").await?;
+    let head = page.head.to_ascii_lowercase();
+    for part in ["default-src 'none'", "frame-ancestors 'none'", "nosniff", "text/html"] {
+        assert!(head.contains(part), "{part} in {head}");
+    }
+    assert_eq!(operator.get("/").await?.status, 302);
+    assert_eq!(operator.ask("POST", "/dashboard", "").await?.status, 405);
+    let address = operator.address;
+    for (origin, status) in [
+        (format!("http://{address}"), "200"),
+        ("http://example.com".to_owned(), "403"),
+        (format!("http://127.0.0.1:{}", address.port() - 1), "403"),
+        (format!("https://{address}"), "403"),
+        ("null".to_owned(), "403"),
+    ] {
+        let request = format!(
+            "POST /api/getAllClientIdCount HTTP/1.1\r\nHost: {address}\r\nOrigin: {origin}\r\nConnection: close\r\n\
+             Content-Length: 2\r\n\r\n{{}}"
+        );
+        let answer = operator.say(request.as_bytes()).await?;
+        assert_eq!(answer.status.to_string(), status, "{origin}");
+    }
+    // A name that somebody has given to this machine.
+    let request = format!(
+        "GET /status HTTP/1.1\r\nHost: example.com:{0}\r\nOrigin: http://example.com:{0}\r\nConnection: close\r\n\r\n",
+        address.port()
+    );
+    assert_eq!(operator.say(request.as_bytes()).await?.status, 403);
+    Ok(())
+}
