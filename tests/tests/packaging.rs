@@ -1,0 +1,98 @@
+//! What stands in packaging/: units that systemd takes, and configurations of proxies that let browsers through.
+
+use std::path::Path;
+use std::process::Command;
+
+use gateway_tests::{
+    Client, Operator, ProcessGroup, Server, TestCertificate, eventually, root, server_binary, skip,
+};
+
+/// The highest exposure that `systemd-analyze security` may find, times ten.
+const EXPOSURE: u32 = 20;
+
+fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+#[test]
+fn systemd_understands_the_units() -> anyhow::Result<()> {
+    if !is_installed("systemd-analyze") {
+        skip("systemd_understands_the_units", "systemd-analyze is not installed (Debian package systemd)");
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    for name in ["gateway-server.service", "gateway-worker.service"] {
+        let text = std::fs::read_to_string(root().join("packaging/systemd").join(name))?;
+        // It looks whether the programs are there.
+        let text = text
+            .replace("/usr/local/bin/gateway-server", &server_binary()?.display().to_string())
+            .replace("/usr/bin/php", "/bin/true");
+        let unit = folder.path().join(name);
+        std::fs::write(&unit, text)?;
+        let verified = Command::new("systemd-analyze").arg("verify").arg("--man=no").arg(&unit).output()?;
+        let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+        let of_ours: Vec<_> = said.lines().filter(|line| line.contains("gateway-")).collect();
+        assert!(verified.status.success() && of_ours.is_empty(), "{said}");
+    }
+    let unit = folder.path().join("gateway-server.service");
+    let threshold = format!("--threshold={EXPOSURE}");
+    let secure =
+        Command::new("systemd-analyze").args(["security", "--offline=true", &threshold]).arg(unit).output()?;
+    assert!(secure.status.success(), "{}", String::from_utf8_lossy(&secure.stdout));
+    Ok(())
+}
+
+/// The packaged configuration, in a folder with all that nginx writes, on these ports.
+fn nginx(folder: &Path, certificate: &TestCertificate, port: u16, server: &Server) -> anyhow::Result<Command> {
+    let gateway = std::fs::read_to_string(root().join("packaging/nginx/gateway.conf"))?
+        .replace("listen 443 ssl", &format!("listen 127.0.0.1:{port} ssl"))
+        .replace("    listen [::]:443 ssl;\n", "")
+        .replace("127.0.0.1:8282", &server.websocket.to_string())
+        .replace("/etc/ssl/push.example.com/fullchain.pem", &certificate.certificate.display().to_string())
+        .replace("/etc/ssl/push.example.com/key.pem", &certificate.key.display().to_string());
+    let scratch = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|of| format!("{of}_temp_path {}/{of};", folder.display()))
+        .concat();
+    let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
+    let text = format!(
+        "daemon off; master_process off; {user} pid {0}/pid; error_log stderr notice; events {{}}\n\
+         http {{ access_log off; {scratch}\n{gateway} }}\n",
+        folder.display()
+    );
+    let path = folder.join("nginx.conf");
+    std::fs::write(&path, text)?;
+    let mut command = Command::new("nginx");
+    command.arg("-c").arg(path).args(["-e", "stderr"]);
+    Ok(command)
+}
+
+#[tokio::test]
+async fn nginx_lets_browsers_through_and_says_who_they_are() -> anyhow::Result<()> {
+    if !is_installed("nginx") {
+        skip(
+            "nginx_lets_browsers_through_and_says_who_they_are",
+            "nginx is not installed (Debian package nginx-light)",
+        );
+        return Ok(());
+    }
+    let server =
+        Server::start(&["--operations", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1"]).await?;
+    let certificate = TestCertificate::new()?;
+    let folder = tempfile::tempdir()?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let (_nginx, _) =
+        ProcessGroup::start(nginx(folder.path(), &certificate, port, &server)?, "getrlimit(RLIMIT_NOFILE)").await?;
+
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind("127.0.0.7:0".parse()?)?;
+    let tcp = socket.connect(([127, 0, 0, 1], port).into()).await?;
+    let client = Client::over(certificate.over(tcp).await?).await?;
+    let operator = Operator::of(&server)?;
+    eventually("the client's own address", "127.0.0.7:0".to_owned(), async || {
+        let found = operator.json("/connections?address=127.0.0.7").await?;
+        Ok(found["connections"][0]["address"].as_str().unwrap_or_default().to_owned())
+    })
+    .await?;
+    drop(client);
+    Ok(())
+}
