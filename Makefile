@@ -14,6 +14,7 @@
 #   make bench-php     what a call costs PHP, beside GatewayWorker's client where its sources are present
 #   make bench-workers  messages through an echoing Events.php, beside GatewayWorker where its sources are present
 #   make build         build server and extension, optimised
+#   make deb           a Debian package of the server, in target/deb/
 #   make pecl          the extension's package for `pecl install`, in target/pecl/
 #   make check         formatting and lints only
 #   make clean         remove what was built
@@ -22,7 +23,7 @@ CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test deny fuzz adversaries autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers build pecl check clean
+.PHONY: demo test deny fuzz adversaries autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers build deb pecl check clean
 
 demo: build
 	@scripts/demo
@@ -86,6 +87,11 @@ bench-php: build
 bench-workers: build
 	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \
 		$(CARGO) bench --quiet --locked -p gateway-tests --bench workers -- $(ARGS)
+
+deb:
+	@scripts/setup build
+	$(CARGO) build --release --locked -p gateway-server
+	@scripts/deb $(RELEASE)/gateway-server target/deb
 
 pecl:
 	@scripts/setup pecl

@@ -17,7 +17,8 @@ async fn start(token: &str, flags: &[&str]) -> anyhow::Result<(Server, String)> 
 }
 
 async fn shows(tab: &Tab, selector: &str, text: &str) -> anyhow::Result<()> {
-    eventually(selector, Some(text.to_owned()), async || Ok(tab.texts(selector).await?.into_iter().next())).await
+    eventually(selector, Some(text.to_owned()), async || Ok(tab.texts(selector).await?.into_iter().next()))
+        .await
 }
 
 async fn find(tab: &Tab, by: &str, what: &str) -> anyhow::Result<()> {

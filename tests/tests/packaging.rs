@@ -36,14 +36,21 @@ fn systemd_understands_the_units() -> anyhow::Result<()> {
     }
     let unit = folder.path().join("gateway-server.service");
     let threshold = format!("--threshold={EXPOSURE}");
-    let secure =
-        Command::new("systemd-analyze").args(["security", "--offline=true", &threshold]).arg(unit).output()?;
+    let secure = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", &threshold])
+        .arg(unit)
+        .output()?;
     assert!(secure.status.success(), "{}", String::from_utf8_lossy(&secure.stdout));
     Ok(())
 }
 
 /// The packaged configuration, in a folder with all that nginx writes, on these ports.
-fn nginx(folder: &Path, certificate: &TestCertificate, port: u16, server: &Server) -> anyhow::Result<Command> {
+fn nginx(
+    folder: &Path,
+    certificate: &TestCertificate,
+    port: u16,
+    server: &Server,
+) -> anyhow::Result<Command> {
     let gateway = std::fs::read_to_string(root().join("packaging/nginx/gateway.conf"))?
         .replace("listen 443 ssl", &format!("listen 127.0.0.1:{port} ssl"))
         .replace("    listen [::]:443 ssl;\n", "")
@@ -75,13 +82,13 @@ async fn nginx_lets_browsers_through_and_says_who_they_are() -> anyhow::Result<(
         );
         return Ok(());
     }
-    let server =
-        Server::start(&["--operations", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1"]).await?;
+    let server = Server::start(&["--operations", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1"]).await?;
     let certificate = TestCertificate::new()?;
     let folder = tempfile::tempdir()?;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let (_nginx, _) =
-        ProcessGroup::start(nginx(folder.path(), &certificate, port, &server)?, "getrlimit(RLIMIT_NOFILE)").await?;
+        ProcessGroup::start(nginx(folder.path(), &certificate, port, &server)?, "getrlimit(RLIMIT_NOFILE)")
+            .await?;
 
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind("127.0.0.7:0".parse()?)?;
@@ -94,5 +101,59 @@ async fn nginx_lets_browsers_through_and_says_who_they_are() -> anyhow::Result<(
     })
     .await?;
     drop(client);
+    Ok(())
+}
+
+fn done(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output()?;
+    let said = [output.stdout, output.stderr].concat();
+    anyhow::ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
+    Ok(String::from_utf8(said)?.trim_end().to_owned())
+}
+
+#[tokio::test]
+async fn the_debian_package_comes_serves_and_goes() -> anyhow::Result<()> {
+    if !is_installed("dpkg-shlibdeps") || !nix::unistd::geteuid().is_root() {
+        skip("the_debian_package_comes_serves_and_goes", "needs root on Debian (package dpkg-dev)");
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let package =
+        done(Command::new(root().join("scripts/deb")).arg(server_binary()?).arg(folder.path().join("made")))?;
+    let machine = folder.path().join("machine");
+    for part in ["info", "updates"] {
+        std::fs::create_dir_all(machine.join("var/lib/dpkg").join(part))?;
+    }
+    std::fs::write(machine.join("var/lib/dpkg/status"), "")?;
+    let dpkg = |arguments: &[&str]| {
+        // No machine is there, so nothing that it depends on either, and scripts run outside of it.
+        let options = ["--force-depends", "--force-script-chrootless", "--log=/dev/null"];
+        done(Command::new("dpkg").arg(format!("--root={}", machine.display())).args(options).args(arguments))
+    };
+    dpkg(&["--install", &package])?;
+    let binary = machine.join("usr/bin/gateway-server");
+    let settings = machine.join("etc/push-gateway/gateway.toml");
+    done(Command::new(&binary).arg("check").arg(&settings))?;
+    let unit = std::fs::read_to_string(machine.join("lib/systemd/system/gateway-server.service"))?;
+    assert!(
+        unit.contains("ExecStart=/usr/bin/gateway-server --config /etc/push-gateway/gateway.toml"),
+        "{unit}"
+    );
+
+    let mut command = Command::new(&binary);
+    command.arg("--config").arg(&settings);
+    for port in ["--websocket", "--register", "--operations"] {
+        command.args([port, "127.0.0.1:0"]);
+    }
+    let (server, line) = ProcessGroup::start(command, "ready ").await?;
+    let websocket = line.split_whitespace().find_map(|word| word.strip_prefix("websocket="));
+    Client::connect(websocket.unwrap_or_default().parse()?).await?;
+    drop(server);
+
+    std::fs::write(&settings, "# changed by hand\n")?;
+    dpkg(&["--remove", "push-gateway"])?;
+    assert!(!binary.exists() && settings.exists(), "what was changed by hand stays until it is purged");
+    dpkg(&["--purge", "push-gateway"])?;
+    assert!(!settings.exists());
     Ok(())
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use gateway_tests::{ALICE, Browser, Client, Page, ProcessGroup, Server, Tab, eventually, extension, root, skip, soon};
+use gateway_tests::{
+    ALICE, Browser, Client, Page, ProcessGroup, Server, Tab, eventually, extension, root, skip, soon,
+};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -38,10 +40,9 @@ impl Stage {
     async fn yii(&self, arguments: &[&str]) -> anyhow::Result<(String, Option<i32>)> {
         let mut command = php(&self.server, self.has_key, self.data.path())?;
         command.arg(root().join("php/example/yii2/yii")).args(arguments);
-        let Output { status, stdout, stderr } = soon("yii", async {
-            tokio::process::Command::from(command).kill_on_drop(true).output().await
-        })
-        .await??;
+        let Output { status, stdout, stderr } =
+            soon("yii", async { tokio::process::Command::from(command).kill_on_drop(true).output().await })
+                .await??;
         Ok((String::from_utf8_lossy(&[stdout, stderr].concat()).trim_end().to_owned(), status.code()))
     }
 
@@ -58,7 +59,8 @@ impl Stage {
         self.server.signal(Signal::SIGKILL)?;
         self.server.exit().await?;
         let ports = [self.server.websocket.to_string(), self.server.register[0].to_string()];
-        self.server = start_server(self.has_key, &["--websocket", &ports[0], "--register", &ports[1]]).await?;
+        self.server =
+            start_server(self.has_key, &["--websocket", &ports[0], "--register", &ports[1]]).await?;
         Ok(())
     }
 }
@@ -162,7 +164,10 @@ async fn the_console_says_what_went_wrong() -> anyhow::Result<()> {
         for command in [&["gateway/status"][..], &["gateway/send", "hi", "--all"]] {
             let (said, code) = stage.yii(command).await?;
             assert_eq!(code, Some(69), "{said}");
-            assert!(said.starts_with("The push gateway cannot be reached. Can not connect to tcp://"), "{said}");
+            assert!(
+                said.starts_with("The push gateway cannot be reached. Can not connect to tcp://"),
+                "{said}"
+            );
         }
         Ok(())
     })
@@ -187,7 +192,10 @@ async fn workers_of_the_console_have_the_application() -> anyhow::Result<()> {
         for client in &mut clients {
             client.send(Message::text("grüß")).await?;
             let answer: Value = serde_json::from_str(&client.text().await?)?;
-            assert_eq!((&answer["heard"], &answer["by"]), (&json!("grüß"), &json!("push-gateway-demo-console")));
+            assert_eq!(
+                (&answer["heard"], &answer["by"]),
+                (&json!("grüß"), &json!("push-gateway-demo-console"))
+            );
             pids.extend(answer["worker"].as_u64());
         }
         assert_ne!(pids[0], pids[1], "each has a worker of its own");

@@ -8,7 +8,7 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Refusal, json, text};
-use super::{Operations, api, body, clients, guard, metrics, status};
+use super::{Operations, api, body, clients, dashboard, guard, metrics, status};
 use crate::ops::offence::{self, Offence};
 
 /// For one request, its body included.
