@@ -102,7 +102,6 @@ async fn pushes_from_the_console_reach_the_page(has_key: bool) -> anyhow::Result
     let tab = browser.open(&stage.site).await?;
     tab.choose("#user", ALICE.name).await?;
     tab.submit("#login").await?;
-    tab.close().await?;
 
     let page = browser.open(&format!("{}/live", stage.site)).await?;
     state_is(&page, "open", "connected").await?;
@@ -147,7 +146,7 @@ async fn the_console_says_what_went_wrong() -> anyhow::Result<()> {
             (&["hi", "--uid=1", "--all"], whom, 64),
             (&["--all", "hi"], "The message comes first: yii gateway/send MESSAGE --uid=…", 64),
             (&["hi", "--client=1"], "1 is no client_id.", 64),
-            (&["{]", "--all", "--json"], "That is no JSON: Syntax error.", 64),
+            (&["no", "--all", "--json"], "That is no JSON: Syntax error.", 64),
             (&["hi", "--all"], "Sent to nobody, since no client is online.", 0),
             (&["hi", "--group=news"], "Sent to nobody, since no client is online.", 0),
             (&["hi", "--client=7f000001000100000001"], "Sent to nobody, since no client is online.", 0),
