@@ -54,8 +54,8 @@ class Gateway extends Component
     public const EVENT_AFTER_CALL = 'afterCall';
 
     /**
-     * @var string|string[]|null where PHP reaches the gateway: `host:port`, `unix:///path`, `tls://host:port`, or several; null is
-     * what php.ini says
+     * @var string|string[]|null where PHP reaches the gateway: `host:port`, `unix:///path`, `tls://host:port`, or several; null
+     * is what php.ini says
      */
     public string|array|null $registerAddress = null;
 

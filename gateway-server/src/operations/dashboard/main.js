@@ -53,7 +53,7 @@ function show(now) {
     }
     before = {at, now};
     one('#about').textContent = `${now.version} · ${say('uptime')} ${duration(now.uptime_seconds)} · ${say('process')} ${now.pid}`
-        + ` · ${number(now.uids)} ${say('uids')} · ${number(now.groups)} ${say('groups')}`;
+        + ` · ${say('uids')} ${number(now.uids)} · ${say('groups')} ${number(now.groups)}`;
     rows('#listeners', now.listeners, ({listener, clients, handshakes, accepted}) => [listener, clients, handshakes, accepted]);
     rows('#workers', now.workers, (worker) => [worker.name, worker.clients, worker.backlog_events]);
     rows('#offences', Object.entries(now.offences).sort(([, one], [, other]) => other - one), (offence) => offence);
