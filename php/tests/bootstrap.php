@@ -1,0 +1,10 @@
+<?php
+// The package on a real Yii 2: YII2_PATH, or the vendor directory of an application.
+
+define('YII_DEBUG', true);
+require __DIR__ . '/../example/yii2/bootstrap.php';
+Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../src/yii2');
+Yii::setAlias('@PushGateway/Worker', __DIR__ . '/../src/worker');
+foreach (['TestCase', 'Visitor', 'UnpublishedAssets'] as $class) {
+    require __DIR__ . "/$class.php";
+}

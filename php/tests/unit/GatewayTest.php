@@ -1,0 +1,78 @@
+<?php
+
+namespace PushGateway\Tests;
+
+use PushGateway\Yii2\CallEvent;
+use PushGateway\Yii2\Gateway;
+use PushGateway\Yii2\SendEvent;
+use PushGateway\Yii2\test\FakeGateway;
+use yii\base\InvalidConfigException;
+
+final class GatewayTest extends TestCase
+{
+    public function testWhatIsSentIsKept(): void
+    {
+        $this->gateway->sendToUid('ann', ['type' => 'comment']);
+        $this->gateway->sendToAll('as it is');
+        $this->gateway->sendToGroup(['news', 7], null);
+        $this->assertSame([
+            ['sendToUid', 'ann', ['type' => 'comment']],
+            ['sendToAll', null, 'as it is'],
+            ['sendToGroup', ['news', 7], null],
+        ], $this->gateway->sent);
+    }
+
+    public function testAHandlerChangesAMessageOrHoldsItBack(): void
+    {
+        $this->gateway->on(Gateway::EVENT_BEFORE_SEND, function (SendEvent $event): void {
+            $event->isValid = $event->to !== 'bob';
+            $event->message = "$event->message!";
+        });
+        $this->gateway->sendToUid('ann', 'hello');
+        $this->gateway->sendToUid('bob', 'hello');
+        $this->assertSame([['sendToUid', 'ann', 'hello!']], $this->gateway->sent);
+    }
+
+    public function testEveryCallIsToldOfAndNoSecret(): void
+    {
+        $calls = [];
+        $this->gateway->on(Gateway::EVENT_AFTER_CALL, function (CallEvent $event) use (&$calls): void {
+            $this->assertGreaterThanOrEqual(0.0, $event->seconds);
+            $calls[] = [$event->method, $event->to, $event->bytes, $event->error];
+        });
+        $this->gateway->sendToUid(['ann', 7], 'grüß');
+        $this->gateway->isUidOnline('ann');
+        $this->gateway->bindUid('c3', 'bob');
+        try {
+            $this->gateway->nothingOfThatName('x');
+            $this->fail('it is there');
+        } catch (\BadMethodCallException $e) {
+            $this->assertStringContainsString('nothingOfThatName', $e->getMessage());
+        }
+        $this->assertSame([
+            ['sendToUid', ['ann', 7], 6, null],
+            ['isUidOnline', 'ann', null, null],
+            ['bindUid', 'c3', null, null],
+        ], array_slice($calls, 0, 3));
+        $this->assertNotNull($calls[3][3]);
+        $this->assertSame('bob', $this->gateway->clients['c3']);
+    }
+
+    /** @dataProvider wrongSettings */
+    public function testWrongSettingsSayWhatIsWrong(array $settings, string $why): void
+    {
+        $this->expectException(InvalidConfigException::class);
+        $this->expectExceptionMessage($why);
+        new FakeGateway($settings);
+    }
+
+    /** @return array<string, array{array<string, mixed>, string}> */
+    public function wrongSettings(): array
+    {
+        return [
+            'no port' => [['registerAddress' => '127.0.0.1'], 'is no address such as 127.0.0.1:1236'],
+            'none at all' => [['registerAddress' => []], 'is empty'],
+            'no time' => [['connectTimeout' => 0], 'must be more than 0 seconds'],
+        ];
+    }
+}
