@@ -240,7 +240,7 @@ async fn the_api_needs_the_token_and_no_page_gets_in_without_one() -> anyhow::Re
     assert_eq!(operator.post("/api/getAllClientIdCount", &json!({})).await?.status, 200);
 
     let (_server, api) = start(&[]).await?;
-    let request = "POST /api/sendToAll HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nContent-Length: 15\r\n\
+    let request = "POST /api/sendToAll HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:8080\r\nContent-Length: 15\r\n\
                    Connection: close\r\n\r\n{\"message\":\"x\"}";
     assert_eq!(api.operator.say(request.as_bytes()).await?.status, 403);
     Ok(())

@@ -61,7 +61,7 @@ final class ActionsTest extends TestCase
     }
 
     /** @return array<string, array{array<string, mixed>, class-string<\Exception>}> */
-    public function wrongPosts(): array
+    public static function wrongPosts(): array
     {
         return [
             'nothing' => [[], BadRequestHttpException::class],

@@ -67,7 +67,7 @@ final class GatewayTest extends TestCase
     }
 
     /** @return array<string, array{array<string, mixed>, string}> */
-    public function wrongSettings(): array
+    public static function wrongSettings(): array
     {
         return [
             'no port' => [['registerAddress' => '127.0.0.1'], 'is no address such as 127.0.0.1:1236'],

@@ -59,7 +59,7 @@ final class GatewayWidgetTest extends TestCase
     }
 
     /** @return array<string, array{array<string, mixed>, string}> */
-    public function wrongSettings(): array
+    public static function wrongSettings(): array
     {
         return [
             'no address' => [['url' => 'javascript:alert(1)'], 'is no address such as wss://example.com/ws'],

@@ -116,7 +116,7 @@ async function turn() {
         one('main').hidden = false;
         one('#forget').hidden = !hasToken();
         show(now);
-        await clients.look();
+        await clients.look().catch(() => {});
     } catch (wrong) {
         if (wrong.wantsToken) {
             one('main').hidden = true;
@@ -124,6 +124,10 @@ async function turn() {
             return 0;
         }
         stands('gone');
+        if (wrong.status !== undefined) {
+            // It does answer, but not this page.
+            one('#state').textContent = wrong.message;
+        }
         for (const tile of Object.values(TILES)) {
             tile.chart.add(performance.now(), null);
         }

@@ -4,6 +4,8 @@ mod cli;
 mod file;
 mod listener;
 mod live;
+#[cfg(test)]
+mod reference;
 mod settings;
 
 pub use cli::{Action, Printed, Question, Source, parse};
