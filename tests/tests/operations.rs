@@ -31,7 +31,9 @@ async fn metric_becomes(operator: &Operator, name: &str, value: f64) -> anyhow::
 
 #[tokio::test]
 async fn a_server_is_alive_and_ready_until_it_drains() -> anyhow::Result<()> {
-    let (mut server, operator) = start(&["--drain-seconds", "30"]).await?;
+    // However busy the machine is, the client is what the stop waits for.
+    let patience = ["--drain-seconds", "30", "--stop-timeout", "30", "--close-timeout", "30"];
+    let (mut server, operator) = start(&patience).await?;
     for path in ["/healthz", "/readyz"] {
         assert_eq!(operator.get(path).await?.status, 200, "{path}");
     }
