@@ -1,7 +1,7 @@
 //! Parts of a shard that are hot: the index of who holds a name, and what waits for a slow client.
 
 // Both are private to the shard, and need nothing of it.
-#[allow(dead_code, unused_imports)]
+#[allow(dead_code, unused_imports, unreachable_pub)]
 #[path = "../src/shard/index.rs"]
 mod index;
 #[allow(dead_code, unused_imports)]
@@ -21,7 +21,7 @@ const NAMES: usize = 100_000;
 fn names(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("index of 100,000 names");
     let names: Vec<String> = (0..NAMES).map(|name| format!("user-{name}")).collect();
-    let index = Index::new();
+    let index = Index::new(None);
     names.iter().for_each(|name| index.add(name.as_bytes(), 0));
     let mut next = 0;
     // Neighbours in time are not neighbours in memory.

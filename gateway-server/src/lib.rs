@@ -1,11 +1,13 @@
 //! A push gateway: holds browsers' connections, takes orders from PHP.
 //!
-//! `listener` and `backend` know `shard`, `shard` knows `client`, and never the other way round.
+//! `listener`, `backend` and `cluster` know `shard`, `backend` knows `cluster`, `shard` knows `client`, and never the other way
+//! round.
 
 #![deny(unsafe_code)]
 
 pub mod backend;
 pub mod client;
+pub mod cluster;
 pub mod listener;
 mod live;
 pub mod operations;

@@ -14,6 +14,7 @@ use crate::backend::bridge::Bridge;
 use crate::backend::gatewayworker::GatewayWorker;
 use crate::backend::workers::{Mode, Router, Sinks};
 use crate::backend::{self, Backend, Logins, Port};
+use crate::cluster::Cluster;
 use crate::listener::{self, Gate};
 use crate::live::Live;
 use crate::operations::{self, Operations};
@@ -23,11 +24,14 @@ use crate::ops::reload::Reloads;
 use crate::ops::stop::{self, StopSignals};
 use crate::ops::{descriptors, memory, offence};
 use crate::parts::{self, Parts};
-use crate::shard::{Hub, Proofs};
+use crate::shard::{Hub, NameWatch, Proofs};
 use crate::tls::{self, Certificates};
 
 /// How long a stop waits for workers to be told that their clients have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long a start waits for the other nodes of the cluster.
+const JOINING: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT, and then until the clients have gone.
 pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Result<()> {
@@ -65,8 +69,13 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         EventHandlers::Auto => Mode::Auto,
     };
     let workers = Arc::new(Router::new(mode, settings.worker_buffer_bytes));
-    let hub = Arc::new(start_shards(&settings, &parts, Sinks(Arc::clone(&workers)))?);
     let instance = u64::from_ne_bytes(random()?);
+    let cluster = settings
+        .cluster
+        .clone()
+        .map(|cluster| Arc::new(Cluster::new(cluster, settings.secret_key.as_bytes(), node, instance)));
+    let names = cluster.as_ref().map(|cluster| cluster.names());
+    let hub = Arc::new(start_shards(&settings, &parts, Sinks(Arc::clone(&workers)), names)?);
     let logins = Arc::new(Logins::new(settings.secret_key.clone()));
     let bridge = Bridge::new(
         Arc::clone(&hub),
@@ -75,7 +84,19 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         node,
         parts::message_kind(&settings),
         settings.max_session_bytes,
+        cluster.clone(),
     );
+    let gatewayworker = GatewayWorker::new(logins, node);
+    let backend = Arc::new(Backend { bridge, gatewayworker, workers: Arc::clone(&workers) });
+    let mut nodes = JoinSet::new();
+    if let Some(cluster) = &cluster {
+        let (cluster, host) = (Arc::clone(cluster), Arc::clone(&backend));
+        nodes.spawn(async move { cluster.run(host).await });
+    }
+    if let Some(cluster) = &cluster {
+        // Nobody is let in before the others know of this node.
+        cluster.joined(JOINING).await.map_err(|reason| anyhow::anyhow!(reason))?;
+    }
     announce(&settings, &doors, &ports, operations_port.as_ref())?;
 
     let gate = parts::gate(&settings, &Gate::open());
@@ -86,8 +107,6 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         listeners.push(sender);
         client_listeners.spawn(listener::serve(socket, Arc::clone(&hub), receiver));
     }
-    let gatewayworker = GatewayWorker::new(logins, node);
-    let backend = Arc::new(Backend { bridge, gatewayworker, workers: Arc::clone(&workers) });
     let register_ports = watch::Sender::new(parts.register_port(&settings));
     let mut php_listeners = JoinSet::new();
     for port in ports {
@@ -121,6 +140,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         signal = stop_signals.next() => info!("{signal}: stopping"),
         Some(ended) = client_listeners.join_next() => warn!(?ended, "a listener ended: stopping"),
         Some(ended) = watches.join_next() => warn!(?ended, "the certificates are not watched any more: stopping"),
+        Some(ended) = nodes.join_next() => warn!(?ended, "the cluster is not served any more: stopping"),
         Some(ended) = operators.join_next() => warn!(?ended, "the operations port ended: stopping"),
         Some(ended) = php_listeners.join_next() => warn!(?ended, "a register port ended: stopping"),
     }
@@ -133,6 +153,9 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     if tokio::time::timeout(LAST_EVENTS, workers.emptied()).await.is_err() {
         warn!("the workers did not take their last events in time");
     }
+    if let Some(cluster) = &cluster {
+        cluster.leave().await;
+    }
     for (offence, total) in offence::totals().into_iter().filter(|(_, total)| *total > 0) {
         info!(offence, total, "since the start");
     }
@@ -140,8 +163,13 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     Ok(())
 }
 
-fn start_shards(settings: &Settings, parts: &Parts, sinks: Sinks) -> anyhow::Result<Hub> {
-    Hub::start(parts.shards, random()?, &parts.shard(settings), Box::new(sinks))
+fn start_shards(
+    settings: &Settings,
+    parts: &Parts,
+    sinks: Sinks,
+    names: Option<Arc<dyn NameWatch>>,
+) -> anyhow::Result<Hub> {
+    Hub::start(parts.shards, random()?, &parts.shard(settings), Box::new(sinks), names)
         .context("cannot start the shards")
 }
 

@@ -63,10 +63,10 @@ impl Target {
             close_timeout: Duration::from_millis(10),
             bounds: Bounds { groups: 100, session: 10_000, unfinished: 1 << 20 },
         };
-        let hub = Arc::new(Hub::start(2, [7; 16], &settings, Box::new(Sinks(Arc::clone(&router))))?);
+        let hub = Arc::new(Hub::start(2, [7; 16], &settings, Box::new(Sinks(Arc::clone(&router))), None)?);
         let logins = Arc::new(Logins::new(Secret::default()));
         let backend = Backend {
-            bridge: Bridge::new(Arc::clone(&hub), Arc::clone(&logins), 1, NODE, Kind::Text, 10_000),
+            bridge: Bridge::new(Arc::clone(&hub), Arc::clone(&logins), 1, NODE, Kind::Text, 10_000, None),
             gatewayworker: GatewayWorker::new(logins, NODE),
             workers: router,
         };

@@ -3,6 +3,7 @@
 pub mod bridge;
 pub mod gatewayworker;
 mod logins;
+mod node;
 mod port;
 mod secured;
 pub mod workers;

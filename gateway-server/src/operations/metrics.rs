@@ -6,6 +6,7 @@ use hyper::StatusCode;
 
 use super::Operations;
 use super::answer::{Answer, Refusal, answer};
+use super::cluster;
 use super::exposition::Exposition;
 use super::snapshot::{Snapshot, Watched};
 use crate::ops::offence;
@@ -17,6 +18,9 @@ pub(super) async fn answer_metrics(operations: &Operations) -> Result<Answer, Re
     clients(&mut out, &snapshot, &operations.listeners);
     traffic(&mut out, &snapshot);
     php(&mut out, &snapshot);
+    if let Some(cluster) = operations.backend.bridge.cluster() {
+        cluster::metrics(&mut out, cluster, snapshot.sum(|shard| shard.clients as u64));
+    }
     process(&mut out, &snapshot);
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(answer(StatusCode::OK, kind, out.into_text().into_bytes()))

@@ -4,6 +4,7 @@ mod answer;
 mod api;
 mod body;
 mod clients;
+mod cluster;
 pub mod command;
 mod dashboard;
 mod exposition;

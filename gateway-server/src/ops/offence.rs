@@ -29,12 +29,13 @@ pub enum Offence {
     Tls,
     Proxy,
     Operations,
+    Cluster,
 }
 
 /// Lines of one kind in a window; the rest are counted.
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
-const KINDS: usize = Offence::Operations as usize + 1;
+const KINDS: usize = Offence::Cluster as usize + 1;
 
 static THROTTLES: [Mutex<Throttle>; KINDS] = [const { Mutex::new(Throttle::NEW) }; KINDS];
 
@@ -79,6 +80,7 @@ impl Offence {
         Self::Tls,
         Self::Proxy,
         Self::Operations,
+        Self::Cluster,
     ];
 
     fn name(self) -> &'static str {
@@ -88,6 +90,7 @@ impl Offence {
             Self::Tls => "tls",
             Self::Proxy => "proxy",
             Self::Operations => "operations",
+            Self::Cluster => "cluster",
             Self::NotWebsocket => "not-websocket",
             Self::HandshakeStalled => "handshake-stalled",
             Self::Protocol => "protocol",
@@ -108,6 +111,7 @@ impl Offence {
 
     fn text(self) -> &'static str {
         match self {
+            Self::Cluster => "ignored what came over NATS",
             Self::Operations => "refused a request on the operations port",
             Self::Proxy => "refused a connection for what its proxy says",
             Self::Tls => "ended a connection for its TLS",

@@ -19,7 +19,7 @@ use super::counts::Census;
 use super::desk::Desk;
 use super::events::EventSinks;
 use super::inbox::Stopped;
-use super::index::Index;
+use super::index::{Index, NameWatch, STRIPES, Sort};
 use super::members::TooManyGroups;
 use super::numbers::Numbers;
 use super::proof::Proofs;
@@ -45,14 +45,17 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts the threads. `key` seeds the connection numbers; `sinks` makes whoever is told of the clients.
+    /// Starts the threads. `key` seeds the connection numbers; `sinks` makes whoever is told of the clients; `names` is told
+    /// what they are bound to.
     pub fn start(
         shards: usize,
         key: [u8; 16],
         settings: &Settings,
         sinks: Box<dyn EventSinks>,
+        names: Option<Arc<dyn NameWatch>>,
     ) -> io::Result<Self> {
-        let (uids, groups) = (Arc::new(Index::new()), Arc::new(Index::new()));
+        let index = |sort| Arc::new(Index::new(names.clone().map(|names| (sort, names))));
+        let (uids, groups) = (index(Sort::Uid), index(Sort::Group));
         let mut desks = Vec::with_capacity(shards);
         let mut threads = Vec::with_capacity(shards);
         for shard in 0..shards as u16 {
@@ -330,6 +333,16 @@ impl Hub {
     /// How many uids and groups clients are bound to, of all shards.
     pub fn name_counts(&self) -> (usize, usize) {
         (self.uids.len(), self.groups.len())
+    }
+
+    /// Gives a part of all uids and groups; there are more while it says so.
+    pub fn each_name(&self, part: usize, visit: &mut dyn FnMut(Sort, &[u8])) -> bool {
+        let (index, sort) = match part < STRIPES {
+            true => (&self.uids, Sort::Uid),
+            false => (&self.groups, Sort::Group),
+        };
+        index.each_name(part % STRIPES, &mut |name| visit(sort, name));
+        part + 1 < 2 * STRIPES
     }
 
     /// Writes what orders to few clients have brought, at the end of a burst of orders.

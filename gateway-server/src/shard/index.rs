@@ -6,7 +6,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hashbrown::{DefaultHashBuilder, HashMap};
 use smallvec::SmallVec;
 
-const STRIPES: usize = 64;
+pub(super) const STRIPES: usize = 64;
+
+/// Told when a name gets its first member on this server and when it loses its last, in that order for each name.
+pub trait NameWatch: Send + Sync {
+    fn first(&self, sort: Sort, name: &[u8]);
+    fn last(&self, sort: Sort, name: &[u8]);
+}
+
+/// What a name is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sort {
+    Uid,
+    Group,
+}
 
 type Holders = SmallVec<[(u16, u32); 1]>;
 type Stripe = HashMap<Arc<[u8]>, Holders>;
@@ -18,13 +31,15 @@ type Stripe = HashMap<Arc<[u8]>, Holders>;
 pub(super) struct Index {
     stripes: Box<[Mutex<Stripe>]>,
     hasher: DefaultHashBuilder,
+    watch: Option<(Sort, Arc<dyn NameWatch>)>,
 }
 
 impl Index {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(watch: Option<(Sort, Arc<dyn NameWatch>)>) -> Self {
         Self {
             stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
             hasher: DefaultHashBuilder::default(),
+            watch,
         }
     }
 
@@ -32,6 +47,9 @@ impl Index {
         let mut stripe = self.stripe(name);
         let Some(holders) = stripe.get_mut(name) else {
             stripe.insert(name.into(), SmallVec::from_iter([(shard, 1)]));
+            if let Some((sort, watch)) = &self.watch {
+                watch.first(*sort, name);
+            }
             return;
         };
         match holders.iter_mut().find(|(holder, _)| *holder == shard) {
@@ -51,6 +69,9 @@ impl Index {
         }
         if holders.is_empty() {
             stripe.remove(name);
+            if let Some((sort, watch)) = &self.watch {
+                watch.last(*sort, name);
+            }
             // Give memory back after a peak.
             if stripe.len() < stripe.capacity() / 8 {
                 stripe.shrink_to_fit();
@@ -62,6 +83,12 @@ impl Index {
         self.stripe(name)
             .get(name)
             .map_or_else(SmallVec::new, |holders| holders.iter().map(|(shard, _)| *shard).collect())
+    }
+
+    /// Gives the names of one of the [`STRIPES`].
+    pub(super) fn each_name(&self, stripe: usize, visit: &mut dyn FnMut(&[u8])) {
+        let stripe = self.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner);
+        stripe.keys().for_each(|name| visit(name));
     }
 
     /// How many names are held.
@@ -87,7 +114,7 @@ mod tests {
 
     #[test]
     fn counts_members_per_shard() {
-        let index = Index::new();
+        let index = Index::new(None);
         index.add(b"alice", 0);
         index.add(b"alice", 2);
         index.add(b"alice", 2);

@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     fn names() -> (Names, Arc<Index>) {
-        let index = Arc::new(Index::new());
+        let index = Arc::new(Index::new(None));
         (Names::new(Arc::clone(&index), 0), index)
     }
 

@@ -39,6 +39,7 @@ pub use heartbeat::Heartbeat;
 pub use hub::{Hub, Name};
 pub use identity::Identity;
 pub use inbox::Stopped;
+pub use index::{NameWatch, Sort};
 pub use members::TooManyGroups;
 pub use proof::Proofs;
 pub use questions::{Bookmark, Fields, Filter, Profile, Scope, Sight, Who};

@@ -46,9 +46,7 @@ impl Files {
         let in_key = |reason: &str| Problem::Key(format!("{}: {reason}", self.key.display()));
 
         let chain = certificates(&self.certificate).map_err(|reason| in_certificate(&reason))?;
-        let text = read(&self.key).map_err(|error| in_key(&error.to_string()))?;
-        let key = PrivateKeyDer::from_pem_slice(&text)
-            .map_err(|error| in_key(&not_pem(&error, "private key without a password")))?;
+        let key = private_key(&self.key).map_err(|reason| in_key(&reason))?;
 
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -88,7 +86,7 @@ fn verifier(file: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn Client
 }
 
 /// At least one.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let text = read(file).map_err(|error| error.to_string())?;
     let found: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
@@ -97,6 +95,11 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         return Err(not_pem(&pem::Error::NoItemsFound, "certificate"));
     }
     Ok(found)
+}
+
+pub(crate) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let text = read(file).map_err(|error| error.to_string())?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| not_pem(&error, "private key without a password"))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

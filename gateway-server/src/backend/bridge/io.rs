@@ -57,6 +57,10 @@ impl Answers for Asked<'_> {
     fn answer(&mut self, value: &impl serde::Serialize) {
         self.connection.answer(self.seq, value);
     }
+
+    fn fail(&mut self, message: String) {
+        self.connection.reply(&Reply::Error { seq: self.seq, message });
+    }
 }
 
 impl Connection {

@@ -1,8 +1,10 @@
 //! The bridge's server side: one task for each PHP process.
 
 mod api;
+mod elsewhere;
 mod io;
 mod login;
+mod merge;
 mod orders;
 mod producers;
 mod queries;
@@ -10,7 +12,7 @@ mod session;
 mod tally;
 mod worker;
 
-pub use api::Failed;
+pub use api::{Failed, Undone};
 pub(super) use session::serve;
 
 use std::net::SocketAddrV4;
@@ -19,6 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::backend::Logins;
 use crate::client::websocket::Kind;
+use crate::cluster::Cluster;
 use crate::shard::Hub;
 use producers::Producers;
 
@@ -32,6 +35,7 @@ pub struct Bridge {
     message_kind: Kind,
     /// Bytes of the longest session.
     max_session: AtomicUsize,
+    cluster: Option<Arc<Cluster>>,
     producers: Producers,
 }
 
@@ -43,9 +47,19 @@ impl Bridge {
         node: SocketAddrV4,
         message_kind: Kind,
         max_session: usize,
+        cluster: Option<Arc<Cluster>>,
     ) -> Self {
         let max_session = max_session.into();
-        Self { hub, logins, instance, node, message_kind, max_session, producers: Producers::default() }
+        Self {
+            hub,
+            logins,
+            instance,
+            node,
+            message_kind,
+            max_session,
+            cluster,
+            producers: Producers::default(),
+        }
     }
 
     /// For sessions that come from now on.
@@ -56,6 +70,18 @@ impl Bridge {
     /// What client ids name for this server.
     pub fn node(&self) -> SocketAddrV4 {
         self.node
+    }
+
+    /// The other nodes, if this is one of several.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_deref()
+    }
+
+    /// Waits until what was bound here is found by pushes from other nodes.
+    pub async fn settled(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.settled().await;
+        }
     }
 
     pub(super) fn hub(&self) -> &Hub {

@@ -7,15 +7,30 @@ use gateway_wire::ClientId;
 use gateway_wire::bridge::{MAX_NAME, Order, Str};
 use gateway_wire::php_serialize;
 
-use super::Bridge;
+use super::{Bridge, Undone};
 use crate::client::Encoded;
 use crate::shard::{Name, SessionError, Stopped};
 
 impl Bridge {
-    /// Carries out an order. The inner error is PHP's fault and is told to PHP; nothing has been done then.
-    pub(in crate::backend) async fn obey(&self, order: &Order<'_>) -> Result<Result<(), String>, Stopped> {
+    /// Carries out an order, on all nodes that it concerns. The inner error is told to PHP.
+    pub(super) async fn obey(&self, order: &Order<'_>) -> Result<Result<(), Undone>, Stopped> {
+        let Some(cluster) = &self.cluster else { return self.obey_here(order).await };
         if let Err(message) = check(order, self.max_session.load(Ordering::Relaxed)) {
-            return Ok(Err(message));
+            return Ok(Err(Undone::Refused(message)));
+        }
+        let elsewhere = self.order_elsewhere(cluster, order).await;
+        let here = self.obey_here(order).await?;
+        Ok(here.and(elsewhere.map_err(Undone::Elsewhere)))
+    }
+
+    /// Carries out an order as far as it concerns clients of this node.
+    pub(in crate::backend) async fn obey_here(
+        &self,
+        order: &Order<'_>,
+    ) -> Result<Result<(), Undone>, Stopped> {
+        let refused = |message: String| Undone::Refused(message);
+        if let Err(message) = check(order, self.max_session.load(Ordering::Relaxed)) {
+            return Ok(Err(refused(message)));
         }
         let name = |name: Str| Name::from_slice(name);
         let hub = &self.hub;
@@ -59,7 +74,7 @@ impl Bridge {
             Order::JoinGroup { client, group } => {
                 if let Some(number) = self.local(*client) {
                     let joined = hub.join(number, name(group)).await?;
-                    return Ok(joined.map_err(|error| error.to_string()));
+                    return Ok(joined.map_err(|error| refused(error.to_string())));
                 }
             }
             Order::LeaveGroup { client, group } => {
@@ -81,7 +96,7 @@ impl Bridge {
             Order::UpdateSession { client, changes } => {
                 if let Some(number) = self.local(*client) {
                     let updated = hub.update_session(number, Bytes::copy_from_slice(changes)).await?;
-                    return Ok(updated.map_err(|error| error.to_string()));
+                    return Ok(updated.map_err(|error| refused(error.to_string())));
                 }
             }
             Order::Never(never, _) => match *never {},

@@ -15,11 +15,28 @@ use crate::shard::{Name, Scope, Stopped};
 /// Whoever gets the answer to one query.
 pub(super) trait Answers {
     fn answer(&mut self, value: &impl Serialize);
+
+    /// There is no answer, and why.
+    fn fail(&mut self, message: String);
 }
 
 impl Bridge {
     /// Answers a query, which sees every earlier order of the same PHP process.
     pub(super) async fn answer(&self, query: &Query<'_>, answers: &mut impl Answers) -> Result<(), Stopped> {
+        let Some(cluster) = &self.cluster else { return self.answer_here(query, answers).await };
+        match self.answer_everywhere(cluster, query).await {
+            Ok(value) => answers.answer(&value),
+            Err(message) => answers.fail(message),
+        }
+        Ok(())
+    }
+
+    /// Answers for the clients of this node.
+    pub(super) async fn answer_here(
+        &self,
+        query: &Query<'_>,
+        answers: &mut impl Answers,
+    ) -> Result<(), Stopped> {
         let hub = &self.hub;
         let names = |names: &[Str]| names.iter().map(|name| Name::from_slice(name)).collect::<Vec<_>>();
         let scope = |groups: &Option<Vec<Str>>| -> Scope { groups.as_deref().map(names) };

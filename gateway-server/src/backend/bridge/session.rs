@@ -80,7 +80,8 @@ async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place
                     Call::Order(order) => {
                         // Unless it is sent again after a lost connection, though it had taken effect.
                         if request.seq > place.progress.applied {
-                            if let Err(message) = bridge.obey(order).await? {
+                            if let Err(undone) = bridge.obey(order).await? {
+                                let message = undone.to_string();
                                 connection.reply(&Reply::Error { seq: request.seq, message });
                             }
                             place.progress.applied = request.seq;
@@ -96,6 +97,7 @@ async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place
         }
         bridge.hub.settle();
         if let Some(seq) = acked {
+            bridge.settled().await;
             connection.reply(&Reply::Ack { seq });
         }
     }

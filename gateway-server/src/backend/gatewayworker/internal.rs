@@ -178,8 +178,9 @@ impl Session<'_> {
     async fn execute(&mut self, command: &Command<'_>) -> Result<(), Ended> {
         let Backend { bridge, gatewayworker, .. } = self.backend;
         if let Some(order) = order(command, gatewayworker.node) {
-            if let Err(message) = bridge.obey(&order).await? {
-                offence::report(Offence::Call, self.peer, &message);
+            // Its classes tell the other nodes by themselves.
+            if let Err(undone) = bridge.obey_here(&order).await? {
+                offence::report(Offence::Call, self.peer, &undone);
             }
             return Ok(());
         }

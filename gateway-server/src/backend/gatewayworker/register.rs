@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,8 @@ const MAX_ADDRESS: usize = 100;
 #[derive(Default)]
 pub(super) struct Gateways {
     addresses: watch::Sender<BTreeMap<u64, String>>,
+    /// Other nodes of the cluster, by their numbers among the addresses.
+    nodes: Mutex<BTreeMap<SocketAddrV4, u64>>,
     next: AtomicU64,
     has_warned: AtomicBool,
 }
@@ -127,7 +130,28 @@ impl GatewayWorker {
     }
 }
 
+impl GatewayWorker {
+    /// Another node of the cluster is there: GatewayWorker's classes go to each themselves.
+    pub(in crate::backend) fn node_came(&self, node: SocketAddrV4) {
+        let number = self.gateways.next.fetch_add(1, Ordering::Relaxed);
+        if let Some(before) = self.gateways.nodes().insert(node, number) {
+            self.gateways.addresses.send_modify(|addresses| drop(addresses.remove(&before)));
+        }
+        self.gateways.addresses.send_modify(|addresses| drop(addresses.insert(number, node.to_string())));
+    }
+
+    pub(in crate::backend) fn node_gone(&self, node: SocketAddrV4) {
+        if let Some(number) = self.gateways.nodes().remove(&node) {
+            self.gateways.addresses.send_modify(|addresses| drop(addresses.remove(&number)));
+        }
+    }
+}
+
 impl Gateways {
+    fn nodes(&self) -> MutexGuard<'_, BTreeMap<SocketAddrV4, u64>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn add(&self, address: String) -> Result<Registration<'_>, Ended> {
         let is_sound = (1..=MAX_ADDRESS).contains(&address.len())
             && address.bytes().all(|byte| byte.is_ascii_graphic())

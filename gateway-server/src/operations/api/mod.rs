@@ -35,6 +35,7 @@ pub(super) async fn answer(operations: &Operations, name: &str, body: &[u8]) -> 
     let mut run = Run { operations, room: MAX_ANSWER };
     let result = if name == "batch" { run.batch(&body).await } else { run.one(name, &body).await };
     operations.backend.bridge.settle();
+    operations.backend.bridge.settled().await;
     Ok(json(StatusCode::OK, &result?))
 }
 
@@ -87,6 +88,7 @@ impl From<Failed> for Refusal {
     fn from(failed: Failed) -> Self {
         let (status, code) = match failed {
             Failed::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped"),
+            Failed::Elsewhere(_) => (StatusCode::SERVICE_UNAVAILABLE, "cluster"),
             Failed::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
             Failed::TooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "answer_too_large"),
         };

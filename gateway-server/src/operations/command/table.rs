@@ -39,6 +39,26 @@ pub(super) fn status(status: &Value) -> String {
         text.push('\n');
         text += &table(&["worker", "clients", "events waiting", "bytes waiting"], workers);
     }
+    let cluster = &status["cluster"];
+    let nodes = rows(&cluster["nodes"], &["node", "state", "clients", "silent_seconds"]);
+    if !nodes.is_empty() {
+        text.push('\n');
+        text += &table(&["node", "state", "clients", "silent for s"], nodes);
+        let number = |key: &str| grouped(cluster[key].as_u64().unwrap_or_default());
+        text += &format!(
+            "cluster {}: {} clients, {} frames sent, {} received, {} bytes waiting, {} refused, {} missed\n",
+            cell(&cluster["name"]),
+            number("clients"),
+            number("sent"),
+            number("received"),
+            number("waiting_bytes"),
+            number("refused"),
+            number("missed")
+        );
+        if !cluster["problem"].is_null() {
+            text += &format!("NATS: {}\n", cell(&cluster["problem"]));
+        }
+    }
     let offences = status["offences"].as_object().into_iter().flatten();
     let offences: Vec<_> = offences.map(|(kind, total)| vec![kind.clone(), cell(total)]).collect();
     if !offences.is_empty() {

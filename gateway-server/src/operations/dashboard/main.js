@@ -3,7 +3,7 @@
 import {Chart} from './chart.js';
 import * as clients from './clients.js';
 import {forgetToken, hasToken, keepToken, status} from './server.js';
-import {bytes, changeLanguage, duration, number, say, sayAll} from './words.js';
+import {bytes, changeLanguage, duration, number, say, sayAll, seconds} from './words.js';
 
 const EVERY = 1000;
 const one = (selector) => document.querySelector(selector);
@@ -56,6 +56,13 @@ function show(now) {
         + ` · ${say('uids')} ${number(now.uids)} · ${say('groups')} ${number(now.groups)}`;
     rows('#listeners', now.listeners, ({listener, clients, handshakes, accepted}) => [listener, clients, handshakes, accepted]);
     rows('#workers', now.workers, (worker) => [worker.name, worker.clients, worker.backlog_events]);
+    one('#cluster').hidden = now.cluster === null;
+    if (now.cluster !== null) {
+        const {nodes, problem} = now.cluster;
+        rows('#nodes', nodes, ({node, state, clients, silent_seconds}) =>
+            [node, say(state === 'gone' ? 'left' : state), clients, seconds(silent_seconds)]);
+        one('#cluster .problem').textContent = problem ?? '';
+    }
     rows('#offences', Object.entries(now.offences).sort(([, one], [, other]) => other - one), (offence) => offence);
     const most = Math.max(1, ...now.shards);
     rows('#shards', now.shards.map((clients, shard) => [String(shard), clients, meter(clients, most)]), (shard) => shard);

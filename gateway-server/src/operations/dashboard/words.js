@@ -12,7 +12,7 @@ const WORDS = {
         queued: 'Queued bytes', actions: 'Actions', push: 'Push', kick: 'Close', watch: 'Watch', watching: 'Watching', stop: 'Stop',
         handshakes: 'Handshakes', accepted: 'Accepted', shard: 'Shard', shards: 'Shards', worker: 'Worker', workers: 'Workers',
         waiting: 'Waiting events', offence: 'Kind', offences: 'Refusals and offences', times: 'Times',
-        none: 'None', token: 'The server asks for its token', enter: 'Enter', message: 'Message, as it is sent',
+        none: 'None', nodes: 'Nodes of the cluster', node: 'Node', state: 'State', self: 'this one', here: 'here', silent: 'Silent for', token: 'The server asks for its token', enter: 'Enter', message: 'Message, as it is sent',
         farewell: 'Last message, if any', cancel: 'Cancel', send: 'Send', close: 'Close the client', to: 'To', session: 'Session',
         sent: 'sent', closed: 'closed', came: 'is here', left: 'has gone', became: 'is now', every: 'all clients of uid',
     },
@@ -27,7 +27,7 @@ const WORDS = {
         queued: '待发字节', actions: '操作', push: '推送', kick: '关闭', watch: '观察', watching: '正在观察', stop: '停止',
         handshakes: '握手中', accepted: '已接受', shard: '分片', shards: '分片', worker: '工作进程', workers: '工作进程',
         waiting: '等待的事件', offence: '类型', offences: '拒绝与违规', times: '次数',
-        none: '无', token: '服务器需要令牌', enter: '进入', message: '消息，原样发送',
+        none: '无', nodes: '集群节点', node: '节点', state: '状态', self: '本机', here: '在线', silent: '静默', token: '服务器需要令牌', enter: '进入', message: '消息，原样发送',
         farewell: '最后一条消息（可空）', cancel: '取消', send: '发送', close: '关闭该客户端', to: '发给', session: '会话',
         sent: '已发送', closed: '已关闭', came: '在线', left: '已离开', became: '现为', every: '该 uid 的全部客户端',
     },
@@ -37,6 +37,7 @@ const KEPT = 'gateway-language';
 let language = localStorage.getItem(KEPT) ?? (navigator.language.startsWith('zh') ? 'zh' : 'en');
 
 export const say = (word) => WORDS[language][word] ?? word;
+export const seconds = (value) => `${value.toLocaleString(language)} s`;
 export const number = (value) => value.toLocaleString(language);
 
 export function sayAll() {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::listener::{self, Listener, ListenerLayer};
 use crate::client::Protocol;
+use crate::cluster;
 use crate::listener::{MAX_REQUEST, Network};
 use crate::shard::MAX_SESSION;
 use crate::tls::{Files, Problem};
@@ -99,6 +100,52 @@ pub struct Layer {
     /// The address that client ids name for this server [default: the first register address]
     #[arg(long, env = "GATEWAY_NODE", value_name = "IPV4:PORT")]
     pub node: Option<SocketAddrV4>,
+
+    /// Servers of NATS, over which this server is one node of a cluster, as nats://10.0.0.1:4222, or with tls:// and with
+    /// user:password@ or token@ before the host; repeat it or separate by commas. Flags show in lists of processes, so a
+    /// password belongs into the file or the variable. All nodes need the same secret_key, and each a node of its own
+    /// [default: none]
+    #[arg(
+        long,
+        env = "GATEWAY_CLUSTER_NATS",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub cluster_nats: Option<Vec<cluster::Address>>,
+
+    /// The name of the cluster, which several may have of one NATS [default: gateway]
+    #[arg(long, env = "GATEWAY_CLUSTER_NAME", value_name = "NAME")]
+    pub cluster_name: Option<String>,
+
+    /// A file with credentials for NATS, as nsc writes it (.creds) [default: none]
+    #[arg(long, env = "GATEWAY_CLUSTER_CREDENTIALS", value_name = "PATH")]
+    pub cluster_credentials: Option<PathBuf>,
+
+    /// A PEM file with certificates of authorities that may vouch for the servers of NATS [default: those of the system]
+    #[arg(long, env = "GATEWAY_CLUSTER_TLS_CA", value_name = "PATH")]
+    pub cluster_tls_ca: Option<PathBuf>,
+
+    /// A PEM file with the certificate that this node shows to NATS [default: none]
+    #[arg(long, env = "GATEWAY_CLUSTER_TLS_CERTIFICATE", value_name = "PATH")]
+    pub cluster_tls_certificate: Option<PathBuf>,
+
+    /// A PEM file with the private key of that certificate [default: none]
+    #[arg(long, env = "GATEWAY_CLUSTER_TLS_KEY", value_name = "PATH")]
+    pub cluster_tls_key: Option<PathBuf>,
+
+    /// Bytes that may wait for other nodes, or be kept in case that one of them misses something [default: 67108864]
+    #[arg(long, env = "GATEWAY_CLUSTER_BUFFER_BYTES", value_name = "BYTES")]
+    pub cluster_buffer_bytes: Option<usize>,
+
+    /// What becomes of pushes to other nodes while there is no connection to NATS: they wait for one (buffer), or PHP is told
+    /// at once that they failed (fail) [default: buffer]
+    #[arg(long, env = "GATEWAY_CLUSTER_OUTAGE", value_name = "POLICY")]
+    pub cluster_outage: Option<Outage>,
+
+    /// Seconds that other nodes may take to answer; one that does not makes the call fail [default: 2]
+    #[arg(long, env = "GATEWAY_CLUSTER_TIMEOUT", value_name = "SECONDS")]
+    pub cluster_timeout: Option<f64>,
 
     /// Threads that serve established connections; 0 is one for each core [default: 0]
     #[arg(long, env = "GATEWAY_SHARDS", value_name = "NUMBER")]
@@ -269,6 +316,8 @@ pub struct Settings {
     /// Empty if whoever reaches the port may use it.
     pub operations_token: Secret,
     pub node: Option<SocketAddrV4>,
+    /// If this is one node of several.
+    pub cluster: Option<cluster::Settings>,
     pub shards: usize,
     pub io_uring: bool,
     pub events: EventHandlers,
@@ -300,6 +349,13 @@ pub enum EventHandlers {
     BuiltIn,
     Workers,
     Auto,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Outage {
+    Buffer,
+    Fail,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -357,7 +413,8 @@ impl Layer {
         merge! {
             websocket, listener, reuse_port, register, register_unix, register_tls_certificate, register_tls_key,
             register_tls_client_ca, secret_key, secret_key_file, token_key, token_key_file, require_token, operations,
-            operations_token, operations_token_file, node, shards, io_uring,
+            operations_token, operations_token_file, node, cluster_nats, cluster_name, cluster_credentials, cluster_tls_ca,
+            cluster_tls_certificate, cluster_tls_key, cluster_buffer_bytes, cluster_outage, cluster_timeout, shards, io_uring,
             ping_interval,
             ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
             outbox_bytes, tls_certificate, tls_key, proxy_protocol, trusted_proxies, origins, paths, hosts, max_connections, max_connections_per_address,
@@ -397,6 +454,17 @@ impl Layer {
                 self.websocket.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 8282))),
             )
         };
+        let timeout = checks.seconds("cluster_timeout", self.cluster_timeout.unwrap_or(2.0), 0.01);
+        let cluster = checks.cluster(cluster::Settings {
+            nats: self.cluster_nats.unwrap_or_default(),
+            name: self.cluster_name.unwrap_or_else(|| "gateway".to_owned()),
+            credentials: self.cluster_credentials,
+            authorities: self.cluster_tls_ca,
+            certificate: self.cluster_tls_certificate.zip(self.cluster_tls_key),
+            buffer: self.cluster_buffer_bytes.unwrap_or(64 << 20),
+            is_buffered: self.cluster_outage != Some(Outage::Fail),
+            timeout,
+        });
         let settings = Settings {
             listeners: listener::settle(websocket, self.listener.unwrap_or_default(), &mut checks),
             reuse_port: self.reuse_port.unwrap_or(false),
@@ -419,6 +487,7 @@ impl Layer {
                 self.operations_token_file,
             ),
             node: self.node,
+            cluster,
             shards: checks.within("shards", self.shards.unwrap_or(0), 0, 1024).into(),
             io_uring: self.io_uring.unwrap_or(true),
             events: self.events.unwrap_or(EventHandlers::Auto),
@@ -564,6 +633,24 @@ impl Checks {
         self.register_is_guarded(settings);
         self.tokens_can_be_required(settings);
         self.operations_are_guarded(settings);
+        if settings.cluster.is_some() && settings.secret_key.is_empty() {
+            let reason =
+                "whoever may use NATS could push to all clients: set secret_key, the same on all nodes";
+            self.refuse("cluster_nats", reason.to_owned());
+        }
+    }
+
+    fn cluster(&mut self, settings: cluster::Settings) -> Option<cluster::Settings> {
+        let is_word = |name: &str| {
+            (1..=32).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        };
+        if !is_word(&settings.name) {
+            let reason = "it must be 1 to 32 letters, digits, - or _";
+            self.refuse("cluster_name", format!("{:?}: {reason}", settings.name));
+        }
+        self.within("cluster_buffer_bytes", settings.buffer, 1 << 20, 1 << 40);
+        (!settings.nats.is_empty()).then_some(settings)
     }
 
     fn operations_are_guarded(&mut self, settings: &Settings) {

@@ -1,0 +1,171 @@
+//! One answer of those of several nodes.
+
+use gateway_wire::bridge::{Query, Value};
+use hashbrown::HashSet;
+
+/// How two answers become one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Merge {
+    /// Either is true.
+    Any,
+    Sum,
+    /// Clients are of one node only.
+    Concat,
+    /// Each once.
+    Union,
+    /// The first with the first, the second with the second.
+    Each(&'static Merge),
+    /// What stands under the same key.
+    Keys(&'static Merge),
+}
+
+impl Merge {
+    /// `None` for what one node alone knows.
+    pub(super) fn of(query: &Query<'_>) -> Option<Self> {
+        Some(match query {
+            Query::IsUidOnline { .. } => Self::Any,
+            Query::ClientCount {} => Self::Sum,
+            Query::ClientsOfUid { .. } | Query::Clients { .. } | Query::Sessions { .. } => Self::Concat,
+            Query::Uids { .. } | Query::Groups {} => Self::Union,
+            Query::AreUidsOnline { .. } => Self::Each(&Self::Any),
+            Query::ClientsOfUids { .. } => Self::Each(&Self::Concat),
+            Query::ClientCountOfEach { .. } => Self::Each(&Self::Sum),
+            Query::GroupClients {} => Self::Keys(&Self::Concat),
+            Query::GroupClientCounts {} => Self::Keys(&Self::Sum),
+            Query::GroupUids {} => Self::Keys(&Self::Union),
+            _ => return None,
+        })
+    }
+
+    pub(super) fn all(self, mut answers: impl Iterator<Item = Value>) -> Result<Value, String> {
+        let first = answers.next().unwrap_or(Value::Null);
+        answers.try_fold(first, |one, other| self.two(one, other))
+    }
+
+    fn two(self, one: Value, other: Value) -> Result<Value, String> {
+        Ok(match (self, one, other) {
+            (Self::Any, Value::Bool(one), Value::Bool(other)) => Value::Bool(one || other),
+            (Self::Sum, Value::Int(one), Value::Int(other)) => Value::Int(one.saturating_add(other)),
+            (Self::Concat, Value::List(mut one), Value::List(mut other)) => {
+                one.append(&mut other);
+                Value::List(one)
+            }
+            (Self::Concat, Value::Map(mut one), Value::Map(mut other)) => {
+                one.append(&mut other);
+                Value::Map(one)
+            }
+            (Self::Union, Value::List(one), Value::List(other)) => union(one, other),
+            (Self::Each(merge), Value::List(one), Value::List(other)) if one.len() == other.len() => {
+                let pairs = one.into_iter().zip(other);
+                Value::List(pairs.map(|(one, other)| merge.two(one, other)).collect::<Result<_, _>>()?)
+            }
+            (Self::Keys(merge), Value::Map(one), Value::Map(other)) => merge.keys(one, other)?,
+            (_, one, other) => {
+                return Err(format!("nodes of the cluster answer in different forms: {one:?} and {other:?}"));
+            }
+        })
+    }
+
+    fn keys(self, one: Vec<(Value, Value)>, other: Vec<(Value, Value)>) -> Result<Value, String> {
+        let mut there: hashbrown::HashMap<Vec<u8>, usize> = one
+            .iter()
+            .enumerate()
+            .filter_map(|(place, (key, _))| Some((bytes(key)?.to_vec(), place)))
+            .collect();
+        let mut entries: Vec<(Value, Value)> = one;
+        for (key, value) in other {
+            let place = bytes(&key).and_then(|name| there.get(name).copied());
+            match place {
+                Some(place) => {
+                    let before = std::mem::replace(&mut entries[place].1, Value::Null);
+                    entries[place].1 = self.two(before, value)?;
+                }
+                None => {
+                    if let Some(name) = bytes(&key) {
+                        there.insert(name.to_vec(), entries.len());
+                    }
+                    entries.push((key, value));
+                }
+            }
+        }
+        Ok(Value::Map(entries))
+    }
+}
+
+/// How many names there are, or how many under each key.
+pub(super) fn count(names: Value) -> Value {
+    match names {
+        Value::List(names) => Value::Int(names.len() as i64),
+        Value::Map(entries) => {
+            Value::Map(entries.into_iter().map(|(key, names)| (key, count(names))).collect())
+        }
+        other => other,
+    }
+}
+
+fn union(one: Vec<Value>, other: Vec<Value>) -> Value {
+    let new: Vec<_> = {
+        let there: HashSet<_> = one.iter().filter_map(bytes).collect();
+        other.into_iter().filter(|name| bytes(name).is_none_or(|name| !there.contains(name))).collect()
+    };
+    Value::List(one.into_iter().chain(new).collect())
+}
+
+fn bytes(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::Str(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Value {
+        Value::List(names.iter().map(|name| Value::Str(name.as_bytes().to_vec())).collect())
+    }
+
+    fn map(entries: &[(&str, Value)]) -> Value {
+        let entry = |(key, value): &(&str, Value)| (Value::Str(key.as_bytes().to_vec()), value.clone());
+        Value::Map(entries.iter().map(entry).collect())
+    }
+
+    fn merged(query: &Query<'_>, answers: &[Value]) -> Value {
+        Merge::of(query).unwrap().all(answers.iter().cloned()).unwrap()
+    }
+
+    #[test]
+    fn each_query_in_its_way() {
+        use Value::{Bool, Int, List};
+        let uid = serde_bytes::Bytes::new(b"a");
+        assert_eq!(merged(&Query::IsUidOnline { uid }, &[Bool(false), Bool(true), Bool(false)]), Bool(true));
+        assert_eq!(merged(&Query::ClientCount {}, &[Int(2), Int(3), Int(0)]), Int(5));
+        assert_eq!(merged(&Query::ClientsOfUid { uid }, &[names(&["1"]), names(&["2"])]), names(&["1", "2"]));
+        let uids = Query::Uids { groups: None };
+        assert_eq!(merged(&uids, &[names(&["a", "b"]), names(&["b", "c"])]), names(&["a", "b", "c"]));
+        assert_eq!(count(merged(&uids, &[names(&["a"]), names(&["a"])])), Int(1));
+        assert_eq!(
+            merged(
+                &Query::AreUidsOnline { uids: vec![] },
+                &[List(vec![Bool(true), Bool(false)]), List(vec![Bool(false), Bool(false)])]
+            ),
+            List(vec![Bool(true), Bool(false)])
+        );
+        assert_eq!(
+            merged(
+                &Query::GroupClientCounts {},
+                &[map(&[("g", Int(1)), ("h", Int(2))]), map(&[("h", Int(5)), ("i", Int(7))])]
+            ),
+            map(&[("g", Int(1)), ("h", Int(7)), ("i", Int(7))])
+        );
+        let group_uids = [map(&[("g", names(&["a"]))]), map(&[("g", names(&["a", "b"]))])];
+        assert_eq!(count(merged(&Query::GroupUids {}, &group_uids)), map(&[("g", Int(2))]));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        assert!(Merge::Sum.all([Value::Int(1), Value::Null].into_iter()).is_err());
+        assert!(Merge::Each(&Merge::Any).all([names(&["a"]), names(&[])].into_iter()).is_err());
+    }
+}

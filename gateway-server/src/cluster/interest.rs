@@ -1,0 +1,182 @@
+//! What this node subscribes to: the uids and groups that its clients have.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use tokio::sync::{Notify, watch};
+
+use super::subject::{Hash, Subjects, To, append_id};
+use crate::shard::{NameWatch, Sort};
+
+/// How long a subscription outlasts the last client that it is for: those who go to another page come back sooner.
+const LINGER: Duration = Duration::from_secs(1);
+
+pub(super) struct Interest {
+    subjects: Arc<Subjects>,
+    changes: Mutex<Changes>,
+    wake: Arc<Notify>,
+    /// Up to which of the wishes the server is known to have taken them.
+    taken: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Changes {
+    /// There is a connection that wants to know.
+    is_live: bool,
+    commands: Vec<u8>,
+    /// Subscribed to, and to be given up after a while.
+    parting: HashMap<(Sort, Hash), Instant>,
+    /// Subscriptions wished for so far.
+    wished: u64,
+}
+
+impl Interest {
+    pub(super) fn new(subjects: Arc<Subjects>, wake: Arc<Notify>) -> Self {
+        Self { subjects, changes: Mutex::default(), wake, taken: watch::Sender::new(0) }
+    }
+
+    /// A new connection subscribes to all that is held now; from here on it is told of changes.
+    pub(super) fn begin(&self) {
+        let mut changes = self.changes();
+        changes.commands.clear();
+        changes.parting.clear();
+        changes.is_live = true;
+    }
+
+    /// There is no connection, and nothing to wait for.
+    pub(super) fn end(&self) {
+        let mut changes = self.changes();
+        changes.is_live = false;
+        changes.commands = Vec::new();
+        changes.parting = HashMap::new();
+        self.taken.send_replace(changes.wished);
+    }
+
+    /// Appends the commands of all changes since, and gives what is to be [`Interest::confirm`]ed once the server has taken
+    /// them, if there is anything that somebody waits for.
+    pub(super) fn take(&self, out: &mut Vec<u8>) -> Option<u64> {
+        let mut changes = self.changes();
+        out.append(&mut changes.commands);
+        changes.commands.shrink_to(64 << 10);
+        (changes.wished > *self.taken.borrow()).then_some(changes.wished)
+    }
+
+    pub(super) fn confirm(&self, wished: u64) {
+        self.taken.send_if_modified(|taken| {
+            let is_news = wished > *taken;
+            *taken = wished.max(*taken);
+            is_news
+        });
+    }
+
+    /// Gives up what nobody has come back to.
+    pub(super) fn tidy(&self) {
+        let now = Instant::now();
+        let mut changes = self.changes();
+        let Changes { commands, parting, .. } = &mut *changes;
+        parting.retain(|(sort, hash), since| {
+            let stays = now.duration_since(*since) < LINGER;
+            if !stays {
+                commands.extend_from_slice(b"UNSUB ");
+                append_id(To::Holders(*sort, *hash), commands);
+                commands.extend_from_slice(b"\r\n");
+            }
+            stays
+        });
+        if parting.len() < parting.capacity() / 8 {
+            parting.shrink_to_fit();
+        }
+    }
+
+    /// Waits until other nodes' pushes find what has been bound so far, if they find this node at all.
+    pub(super) async fn settled(&self) {
+        let wished = self.changes().wished;
+        if *self.taken.borrow() >= wished {
+            return;
+        }
+        // The sender is here.
+        let _ = self.taken.subscribe().wait_for(|taken| *taken >= wished).await;
+    }
+
+    pub(super) fn append_subscription(&self, to: To, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"SUB ");
+        self.subjects.append(to, out);
+        out.push(b' ');
+        append_id(to, out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    pub(super) fn append_name(&self, sort: Sort, name: &[u8], out: &mut Vec<u8>) {
+        self.append_subscription(self.subjects.holders(sort, name), out);
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl NameWatch for Interest {
+    fn first(&self, sort: Sort, name: &[u8]) {
+        let hash = self.subjects.hash(name);
+        let mut changes = self.changes();
+        if !changes.is_live || changes.parting.remove(&(sort, hash)).is_some() {
+            return;
+        }
+        self.append_subscription(To::Holders(sort, hash), &mut changes.commands);
+        changes.wished += 1;
+        drop(changes);
+        self.wake.notify_one();
+    }
+
+    fn last(&self, sort: Sort, name: &[u8]) {
+        let hash = self.subjects.hash(name);
+        let mut changes = self.changes();
+        if changes.is_live {
+            changes.parting.insert((sort, hash), Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_first_and_the_last_are_told_and_the_last_late() {
+        let subjects = Arc::new(Subjects::new("c", [1; 16]));
+        let interest = Interest::new(subjects, Arc::default());
+        let taken = || {
+            let mut out = Vec::new();
+            let wished = interest.take(&mut out);
+            (String::from_utf8(out).unwrap().lines().count(), wished)
+        };
+        interest.first(Sort::Uid, b"before there is a connection");
+        assert_eq!(taken(), (0, None));
+        interest.settled().await;
+
+        interest.begin();
+        interest.first(Sort::Uid, b"a");
+        interest.first(Sort::Group, b"a");
+        assert_eq!(taken(), (2, Some(2)));
+        let waits = interest.settled();
+        interest.confirm(1);
+        interest.confirm(2);
+        waits.await;
+
+        interest.last(Sort::Uid, b"a");
+        interest.tidy();
+        interest.first(Sort::Uid, b"a");
+        assert_eq!(taken(), (0, None));
+        interest.last(Sort::Uid, b"a");
+        interest.changes().parting.values_mut().for_each(|since| *since -= LINGER);
+        interest.tidy();
+        assert_eq!(taken(), (1, None));
+
+        interest.first(Sort::Uid, b"b");
+        let waits = interest.settled();
+        interest.end();
+        waits.await;
+        assert_eq!(taken(), (0, None));
+    }
+}

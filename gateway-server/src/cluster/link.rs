@@ -1,0 +1,381 @@
+//! The connection to NATS: made, used, made again.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tracing::{info, warn};
+
+use super::frame::{Header, Kind, OVERHEAD};
+use super::nats::{self, Connection, Op, Options};
+use super::peers::{BEAT, Beat, seconds_since_epoch};
+use super::queue::Entry;
+use super::receive::Receiver;
+use super::subject::To;
+use super::{Cluster, Host, Link};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// A server that has not answered a ping for so long is given up.
+const DEAD: Duration = Duration::from_secs(6);
+/// How long others may take to object to a node that comes.
+const OBJECTIONS: Duration = Duration::from_millis(300);
+/// Bytes that are written, or read, at once.
+const BATCH: usize = 128 << 10;
+const GOODBYE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Malformed(#[from] nats::Malformed),
+    #[error("the server says: {0}")]
+    Refused(String),
+    #[error("the server does not answer")]
+    Silent,
+    #[error("the server closed the connection")]
+    Closed,
+}
+
+/// One connection, from its login to its end.
+struct Session<'a, H> {
+    cluster: &'a Arc<Cluster>,
+    host: &'a Arc<H>,
+    epoch: u32,
+    max_payload: usize,
+    /// Pings without an answer: when each was sent, and what its answer means.
+    pings: Mutex<VecDeque<(Instant, Meaning)>>,
+    pongs_owed: AtomicUsize,
+}
+
+enum Meaning {
+    /// The server lives.
+    Life,
+    /// All is subscribed to.
+    Begun,
+    /// All that was to be sent has been taken.
+    Left,
+    /// So many wishes for subscriptions have been taken.
+    Wishes(u64),
+}
+
+impl Cluster {
+    /// Keeps the connection for as long as the server runs.
+    pub async fn run<H: Host>(self: &Arc<Self>, host: Arc<H>) -> Infallible {
+        let options = Options {
+            name: format!("gateway-server {}", self.node),
+            credentials: self.settings.credentials.clone(),
+            authorities: self.settings.authorities.clone(),
+            certificate: self.settings.certificate.clone(),
+        };
+        let mut epoch = 0;
+        let mut pause = PAUSES.0;
+        let mut said = String::new();
+        for address in self.settings.nats.iter().cycle() {
+            let connected = tokio::time::timeout(CONNECT_TIMEOUT, nats::connect(address, &options)).await;
+            let reason = match connected {
+                Ok(Ok(connection)) => {
+                    epoch += 1;
+                    let since = Instant::now();
+                    let Err(ended) = self.serve(connection, epoch, &host).await;
+                    self.lost();
+                    if since.elapsed() > DEAD {
+                        pause = PAUSES.0;
+                    }
+                    format!("{address}: {ended}")
+                }
+                Ok(Err(error)) => format!("{address}: {error}"),
+                Err(_) => format!("{address}: no connection within {CONNECT_TIMEOUT:?}"),
+            };
+            self.down(&reason);
+            if reason != said {
+                warn!(reason, "no connection to NATS; other nodes get nothing until there is one");
+                said = reason;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+        // There is at least one address.
+        std::future::pending().await
+    }
+
+    /// Says goodbye, for others to know that this node's clients have gone.
+    pub async fn leave(&self) {
+        if self.push(To::All, Kind::Leave, Bytes::new()).is_err() {
+            return;
+        }
+        self.is_leaving.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+        let _ = tokio::time::timeout(GOODBYE, self.farewell.notified()).await;
+    }
+
+    fn lost(&self) {
+        self.interest.end();
+        self.queue().down();
+    }
+
+    fn down(&self, reason: &str) {
+        self.link.send_modify(|link| match link {
+            Link::Down { reason: known, .. } => reason.clone_into(known),
+            Link::Up { .. } => *link = Link::Down { since: Instant::now(), reason: reason.to_owned() },
+            Link::Conflict => {}
+        });
+    }
+
+    async fn serve<H: Host>(
+        self: &Arc<Self>,
+        connection: Connection,
+        epoch: u32,
+        host: &Arc<H>,
+    ) -> Result<Infallible, Ended> {
+        let Connection { mut reader, mut writer, input, info } = connection;
+        let session = Session {
+            cluster: self,
+            host,
+            epoch,
+            max_payload: info.max_payload.max(2 * OVERHEAD),
+            pings: Mutex::default(),
+            pongs_owed: AtomicUsize::new(0),
+        };
+        self.counts.connections.fetch_add(1, Ordering::Relaxed);
+        // From here on everybody's frames are ignored until they come again.
+        let missed = self.peers().resume_all(Instant::now());
+        tokio::select! {
+            result = session.read(&mut reader, input, &info, missed) => result,
+            result = session.write(&mut writer) => result,
+        }
+    }
+}
+
+impl<H: Host> Session<'_, H> {
+    async fn read(
+        &self,
+        reader: &mut (impl AsyncRead + Unpin),
+        mut input: BytesMut,
+        info: &nats::Info,
+        missed: Vec<(std::net::SocketAddrV4, u64)>,
+    ) -> Result<Infallible, Ended> {
+        let receiver = Receiver::new(self.cluster, self.host);
+        let mut max_payload = info.max_payload;
+        let mut missed = Some(missed);
+        loop {
+            while let Some(op) = nats::decode(&mut input, max_payload)? {
+                match op {
+                    Op::Message(payload) => receiver.take(payload).await,
+                    Op::Ping => {
+                        self.pongs_owed.fetch_add(1, Ordering::Relaxed);
+                        self.cluster.wake.notify_one();
+                    }
+                    Op::Pong => match self.pings().pop_front() {
+                        Some((_, Meaning::Begun)) => {
+                            self.begin(missed.take().unwrap_or_default(), &info.server_id)
+                        }
+                        Some((_, Meaning::Wishes(wished))) => self.cluster.interest.confirm(wished),
+                        Some((_, Meaning::Left)) => self.cluster.farewell.notify_one(),
+                        Some((_, Meaning::Life)) | None => {}
+                    },
+                    Op::Error(error) => return Err(Ended::Refused(error)),
+                    Op::Info(info) => {
+                        max_payload = info.max_payload;
+                        if info.is_leaving {
+                            return Err(Ended::Refused("it is about to end".to_owned()));
+                        }
+                    }
+                    Op::Nothing => {}
+                }
+            }
+            self.host.settle();
+            input.reserve(BATCH);
+            if reader.read_buf(&mut input).await? == 0 {
+                return Err(Ended::Closed);
+            }
+        }
+    }
+
+    /// Whatever is published from now on comes. Says who is here first of all, so that others know that something of what was
+    /// sent before may not have come.
+    fn begin(&self, missed: Vec<(std::net::SocketAddrV4, u64)>, server: &str) {
+        let cluster = self.cluster;
+        {
+            let mut queue = cluster.queue();
+            queue.up();
+            // There is room, as these are small and there is a connection.
+            cluster.beats.store(1, Ordering::Relaxed);
+            let _ = queue.push(To::All, Kind::Hello, cluster.beat_body(1));
+            for (node, after) in missed {
+                let _ =
+                    queue.push(To::Node(node), Kind::Resume, Bytes::copy_from_slice(&after.to_be_bytes()));
+            }
+        }
+        cluster.wake.notify_one();
+        let is_first = self.epoch == 1;
+        info!(cluster = cluster.name(), server, "connected to NATS");
+        let up = Link::Up { server: server.to_owned() };
+        if !is_first {
+            cluster.link.send_replace(up);
+        } else {
+            let link = cluster.link.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(OBJECTIONS).await;
+                link.send_if_modified(|link| {
+                    let may = !matches!(link, Link::Conflict);
+                    if may {
+                        *link = up;
+                    }
+                    may
+                });
+            });
+        }
+    }
+
+    async fn write(&self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<Infallible, Ended> {
+        let cluster = self.cluster;
+        self.subscribe(writer).await?;
+        let mut next_tick = Instant::now();
+        let mut out = Vec::new();
+        let mut pinged = 0;
+        loop {
+            if Instant::now() >= next_tick {
+                next_tick = Instant::now() + BEAT;
+                self.tick(&mut out).await?;
+            }
+            for _ in 0..self.pongs_owed.swap(0, Ordering::Relaxed) {
+                out.extend_from_slice(b"PONG\r\n");
+            }
+            if let Some(wished) = cluster.interest.take(&mut out)
+                && wished > pinged
+            {
+                pinged = wished;
+                self.ping(Meaning::Wishes(wished), &mut out);
+            }
+            while out.len() < BATCH {
+                let Some(entry) = cluster.queue().pop() else { break };
+                self.append(&entry, &mut out);
+                cluster.counts.sent.fetch_add(1, Ordering::Relaxed);
+            }
+            if out.len() < BATCH && cluster.is_leaving.swap(false, Ordering::Relaxed) {
+                self.ping(Meaning::Left, &mut out);
+            }
+            if out.is_empty() {
+                // Whichever it is, the loop looks for all.
+                let _ = tokio::time::timeout_at(next_tick.into(), cluster.wake.notified()).await;
+                continue;
+            }
+            put(writer, &out).await?;
+            out.clear();
+            out.shrink_to(BATCH);
+        }
+    }
+
+    /// To all that concerns this node.
+    async fn subscribe(&self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), Ended> {
+        let interest = &self.cluster.interest;
+        interest.begin();
+        let mut out = Vec::new();
+        interest.append_subscription(To::All, &mut out);
+        interest.append_subscription(To::Node(self.cluster.node), &mut out);
+        for chunk in 0.. {
+            let has_more =
+                self.host.each_name(chunk, &mut |sort, name| interest.append_name(sort, name, &mut out));
+            put(writer, &out).await?;
+            out.clear();
+            if !has_more {
+                break;
+            }
+        }
+        self.ping(Meaning::Begun, &mut out);
+        put(writer, &out).await
+    }
+
+    async fn tick(&self, out: &mut Vec<u8>) -> Result<(), Ended> {
+        let cluster = self.cluster;
+        let now = Instant::now();
+        if self.pings().front().is_some_and(|(sent, _)| now.duration_since(*sent) > DEAD) {
+            return Err(Ended::Silent);
+        }
+        self.ping(Meaning::Life, out);
+        cluster.interest.tidy();
+        let (gone, taken) = {
+            let mut peers = cluster.peers();
+            (peers.tidy(now), peers.taken_by_all())
+        };
+        for node in gone {
+            warn!(%node, "a node of the cluster has been silent for too long and is taken for gone");
+            self.host.gone(node);
+        }
+        // Shards that are busy, or have ended, must not make the node look dead.
+        let clients = tokio::time::timeout(BEAT / 5, self.host.clients()).await;
+        let clients = clients.unwrap_or(cluster.clients.load(Ordering::Relaxed));
+        cluster.clients.store(clients, Ordering::Relaxed);
+        let mut queue = cluster.queue();
+        let last = queue.last();
+        queue.forget(taken.unwrap_or(last));
+        drop(queue);
+        if cluster.is_up() {
+            let body = cluster.beat_body(cluster.beats.fetch_add(1, Ordering::Relaxed) + 1);
+            // Without room it would be said the next time.
+            let _ = cluster.push(To::All, Kind::Beat, body);
+        }
+        Ok(())
+    }
+
+    fn ping(&self, meaning: Meaning, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"PING\r\n");
+        self.pings().push_back((Instant::now(), meaning));
+    }
+
+    fn pings(&self) -> std::sync::MutexGuard<'_, VecDeque<(Instant, Meaning)>> {
+        self.pings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seals it, in parts if it is longer than the server takes.
+    fn append(&self, entry: &Entry, out: &mut Vec<u8>) {
+        let most = self.max_payload - OVERHEAD;
+        let parts = entry.body.len().div_ceil(most).max(1);
+        for part in 0..parts {
+            let body = &entry.body[part * most..entry.body.len().min((part + 1) * most)];
+            let header = Header {
+                kind: entry.kind,
+                instance: self.cluster.instance,
+                epoch: self.epoch,
+                number: entry.number,
+                is_again: entry.is_again,
+                has_more: part + 1 < parts,
+                is_first: part == 0,
+            };
+            out.extend_from_slice(b"PUB ");
+            self.cluster.subjects.append(entry.to, out);
+            out.extend_from_slice(format!(" {}\r\n", OVERHEAD + body.len()).as_bytes());
+            self.cluster.seal.append(&header, body, out);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+impl Cluster {
+    pub(super) fn beat_body(&self, count: u64) -> Bytes {
+        let beat = Beat {
+            node: self.node,
+            count,
+            taken: self.peers().taken(),
+            clients: self.clients.load(Ordering::Relaxed),
+            time: seconds_since_epoch(),
+        };
+        // Plain numbers in memory.
+        rmp_serde::to_vec(&beat).unwrap_or_default().into()
+    }
+}
+
+async fn put(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Ended> {
+    let written = tokio::time::timeout(DEAD, async {
+        writer.write_all(bytes).await?;
+        writer.flush().await
+    });
+    Ok(written.await.map_err(|_| Ended::Silent)??)
+}

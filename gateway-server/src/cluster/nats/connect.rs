@@ -1,0 +1,259 @@
+//! From an address to a connection that is logged in.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use rustls::crypto::ring;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::credentials::Credentials;
+use super::protocol::{Info, Malformed, Op, decode};
+use crate::tls;
+
+/// Of a server that says nothing else, its longest message.
+const MAX_PAYLOAD: usize = 64 << 20;
+const PORT: u16 = 4222;
+
+/// `nats://user:password@host:port`, or with `tls://`, or with a token for user and password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    host: String,
+    port: u16,
+    is_tls: bool,
+    user: Option<String>,
+    password: Option<String>,
+}
+
+/// What is the same for all addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::cluster) struct Options {
+    pub(in crate::cluster) name: String,
+    pub(in crate::cluster) credentials: Option<PathBuf>,
+    /// Authorities that may vouch for the servers, instead of those that the system trusts.
+    pub(in crate::cluster) authorities: Option<PathBuf>,
+    /// Certificate and key of this node.
+    pub(in crate::cluster) certificate: Option<(PathBuf, PathBuf)>,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+pub(in crate::cluster) struct Connection {
+    pub(in crate::cluster) reader: Box<dyn AsyncRead + Send + Unpin>,
+    pub(in crate::cluster) writer: Box<dyn AsyncWrite + Send + Unpin>,
+    /// What has been read already.
+    pub(in crate::cluster) input: BytesMut,
+    pub(in crate::cluster) info: Info,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(in crate::cluster) enum Failed {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("the server says: {0}")]
+    Refused(String),
+    #[error("{0}")]
+    Settings(String),
+}
+
+pub(in crate::cluster) async fn connect(address: &Address, options: &Options) -> Result<Connection, Failed> {
+    let socket = TcpStream::connect((address.host.as_str(), address.port)).await?;
+    socket.set_nodelay(true)?;
+    let mut stream: Box<dyn Stream> = Box::new(socket);
+    let mut input = BytesMut::new();
+    let info = match next(&mut stream, &mut input).await? {
+        Op::Info(info) => *info,
+        Op::Error(error) => return Err(Failed::Refused(error)),
+        other => return Err(Failed::Refused(format!("{other:?} instead of INFO"))),
+    };
+    if address.is_tls || info.tls_required {
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(client_config(options)?));
+        let name = ServerName::try_from(address.host.clone())
+            .map_err(|error| Failed::Settings(format!("{}: {error}", address.host)))?;
+        stream = Box::new(connector.connect(name, stream).await?);
+    }
+    let login = login(address, options, &info)?;
+    stream.write_all(format!("CONNECT {login}\r\nPING\r\n").as_bytes()).await?;
+    stream.flush().await?;
+    loop {
+        match next(&mut stream, &mut input).await? {
+            Op::Pong => break,
+            Op::Error(error) => return Err(Failed::Refused(error)),
+            _ => {}
+        }
+    }
+    let (reader, writer) = tokio::io::split(stream);
+    Ok(Connection { reader: Box::new(reader), writer: Box::new(writer), input, info })
+}
+
+async fn next(stream: &mut Box<dyn Stream>, input: &mut BytesMut) -> Result<Op, Failed> {
+    loop {
+        if let Some(op) = decode(input, MAX_PAYLOAD)? {
+            return Ok(op);
+        }
+        if stream.read_buf(input).await? == 0 {
+            return Err(Failed::Io(io::Error::from(io::ErrorKind::UnexpectedEof)));
+        }
+    }
+}
+
+fn login(address: &Address, options: &Options, info: &Info) -> Result<String, Failed> {
+    let mut login = json!({
+        "verbose": false,
+        "pedantic": false,
+        "tls_required": address.is_tls,
+        "name": options.name,
+        "lang": "rust",
+        "version": env!("CARGO_PKG_VERSION"),
+        "protocol": 1,
+        // What a node publishes it has done itself already.
+        "echo": false,
+    });
+    match (&address.user, &address.password) {
+        (Some(user), Some(password)) => {
+            login["user"] = user.as_str().into();
+            login["pass"] = password.as_str().into();
+        }
+        (Some(token), None) => login["auth_token"] = token.as_str().into(),
+        (None, _) => {}
+    }
+    if let Some(path) = &options.credentials {
+        let credentials = Credentials::read(path)
+            .map_err(|reason| Failed::Settings(format!("{}: {reason}", path.display())))?;
+        login["sig"] = credentials.sign(&info.nonce).into();
+        login["jwt"] = credentials.jwt.into();
+    }
+    Ok(login.to_string())
+}
+
+/// The files are read each time, so that new ones count from the next connection on.
+fn client_config(options: &Options) -> Result<ClientConfig, Failed> {
+    let about =
+        |path: &Path, reason: &dyn fmt::Display| Failed::Settings(format!("{}: {reason}", path.display()));
+    let mut roots = RootCertStore::empty();
+    match &options.authorities {
+        Some(path) => {
+            for certificate in tls::certificates(path).map_err(|reason| about(path, &reason))? {
+                roots.add(certificate).map_err(|error| about(path, &error))?;
+            }
+        }
+        None => {
+            // A system may have some that are of no use, and is none the worse for it.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Failed::Settings(error.to_string()))?
+        .with_root_certificates(roots);
+    let Some((certificate, key)) = &options.certificate else { return Ok(builder.with_no_client_auth()) };
+    let chain = tls::certificates(certificate).map_err(|reason| about(certificate, &reason))?;
+    let private = tls::private_key(key).map_err(|reason| about(key, &reason))?;
+    builder.with_client_auth_cert(chain, private).map_err(|error| about(key, &error))
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let example = "it must be like nats://10.0.0.1:4222 or tls://user:password@nats.example.com";
+        let (scheme, rest) = text.split_once("://").unwrap_or(("nats", text));
+        let is_tls = match scheme {
+            "nats" => false,
+            "tls" => true,
+            _ => return Err(format!("there is no scheme {scheme}://; {example}")),
+        };
+        let (login, place) =
+            rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
+        let place = place.trim_end_matches('/');
+        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, "")) => (host, None),
+            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or(example)?)),
+            None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+        };
+        let port = match port {
+            Some(port) => port.parse().map_err(|_| format!("{port:?} is no port; {example}"))?,
+            None => PORT,
+        };
+        if host.is_empty() {
+            return Err(format!("there is no host in it; {example}"));
+        }
+        let (user, password) = match login.map(|login| login.split_once(':').ok_or(login)) {
+            None => (None, None),
+            Some(Ok((user, password))) => (Some(decoded(user)?), Some(decoded(password)?)),
+            Some(Err(token)) => (Some(decoded(token)?), None),
+        };
+        Ok(Self { host: host.to_owned(), port, is_tls, user, password })
+    }
+}
+
+/// Without `%40` and its like.
+fn decoded(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(byte.ok_or("a % in user or password must be written %25")?);
+        rest = &behind[2..];
+    }
+    String::from_utf8(bytes).map_err(|_| "user or password is no UTF-8".to_owned())
+}
+
+impl<'de> serde::Deserialize<'de> for Address {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The text may hold a password, and stays out of the error.
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Without its password.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_tls { "tls" } else { "nats" };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        write!(f, "{scheme}://{host}:{}", self.port)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let parse = |text: &str| text.parse::<Address>();
+        let address = parse("tls://a%40b:p%3Aw@nats.example.com").unwrap();
+        assert_eq!((address.user.as_deref(), address.password.as_deref()), (Some("a@b"), Some("p:w")));
+        assert_eq!(format!("{address:?}"), "tls://nats.example.com:4222");
+        assert_eq!(parse("10.0.0.1").unwrap().to_string(), "nats://10.0.0.1:4222");
+        assert_eq!(parse("nats://[::1]:4000/").unwrap().to_string(), "nats://[::1]:4000");
+        assert_eq!(parse("nats://t0ken@h").unwrap().user.as_deref(), Some("t0ken"));
+        for wrong in
+            ["http://a", "nats://", "nats://a:b", "nats://u:p%zz@a", "nats://[::1]x", "nats://a:70000"]
+        {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

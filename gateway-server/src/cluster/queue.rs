@@ -1,0 +1,235 @@
+//! What waits to be sent, and what was sent and may have to be sent again. Bounded in bytes.
+
+use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+
+use bytes::Bytes;
+
+use super::frame::Kind;
+use super::subject::To;
+
+/// What an entry takes beside its body.
+const ENTRY: usize = 96;
+
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) to: To,
+    pub(super) kind: Kind,
+    pub(super) number: u64,
+    pub(super) is_again: bool,
+    pub(super) body: Bytes,
+}
+
+pub(super) struct Queue {
+    entries: VecDeque<Entry>,
+    /// The first of those that have not been written.
+    next: usize,
+    bytes: usize,
+    limit: usize,
+    is_up: bool,
+    /// Of the last numbered entry.
+    last: u64,
+    /// Up to here nothing can be sent again, though some may have missed it.
+    forgotten: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("{0} bytes for other nodes wait already (cluster_buffer_bytes)")]
+    Full(usize),
+    #[error("there is no connection to NATS")]
+    Down,
+}
+
+impl Queue {
+    pub(super) fn new(limit: usize) -> Self {
+        let entries = VecDeque::new();
+        Self { entries, next: 0, bytes: 0, limit, is_up: false, last: 0, forgotten: 0 }
+    }
+
+    /// Numbered frames are kept until [`Queue::forget`]; others are for now or never.
+    pub(super) fn push(&mut self, to: To, kind: Kind, body: Bytes) -> Result<u64, Refused> {
+        if !kind.is_numbered() && !self.is_up {
+            return Err(Refused::Down);
+        }
+        let entry = Entry { to, kind, number: self.last, is_again: false, body };
+        let weight = weight(&entry);
+        // What was written is kept only in case that somebody missed it. While there is no connection, somebody surely did.
+        while self.is_up && self.bytes + weight > self.limit && self.next > 0 {
+            self.drop_first();
+        }
+        if self.bytes + weight > self.limit && !self.entries.is_empty() {
+            return Err(Refused::Full(self.bytes));
+        }
+        self.last += u64::from(kind.is_numbered());
+        self.append(Entry { number: self.last, ..entry });
+        Ok(self.last)
+    }
+
+    /// The next one to be written.
+    pub(super) fn pop(&mut self) -> Option<Entry> {
+        let entry = self.entries.get_mut(self.next)?;
+        let popped = entry.clone();
+        self.next += 1;
+        if !is_kept(entry) {
+            self.bytes -= weight(entry) - ENTRY;
+            entry.body = Bytes::new();
+        }
+        // Those that are not kept go with those before them.
+        while self.next > 0 && self.entries.front().is_some_and(|entry| !is_kept(entry)) {
+            self.drop_first();
+        }
+        Some(popped)
+    }
+
+    /// There is a connection. What is here of before is sent again to those that ask for it.
+    pub(super) fn up(&mut self) {
+        self.is_up = true;
+        self.next = self.entries.len();
+    }
+
+    /// The connection has gone, and with it what is for now or never.
+    pub(super) fn down(&mut self) {
+        self.is_up = false;
+        self.entries.retain(is_kept);
+        self.next = 0;
+        self.bytes = self.entries.iter().map(weight).sum();
+    }
+
+    /// Everybody has got everything up to this number.
+    pub(super) fn forget(&mut self, number: u64) {
+        while self.next > 0 && self.entries.front().is_some_and(|entry| entry.number <= number) {
+            self.drop_first();
+        }
+        if self.entries.len() < self.entries.capacity() / 8 {
+            self.entries.shrink_to_fit();
+        }
+    }
+
+    /// Sends again what a node may have missed after a number, and tells it where that ends. Gives how many frames before it
+    /// are not here any more.
+    pub(super) fn again(&mut self, node: SocketAddrV4, after: u64) -> u64 {
+        let concerns = |entry: &&Entry| {
+            is_kept(entry) && entry.number > after && !matches!(entry.to, To::Node(other) if other != node)
+        };
+        let found: Vec<_> = self.entries.iter().filter(concerns).cloned().collect();
+        for entry in found {
+            self.append(Entry { to: To::Node(node), is_again: true, ..entry });
+        }
+        let lost = self.forgotten.saturating_sub(after);
+        let body = Bytes::copy_from_slice(&lost.to_be_bytes());
+        let (kind, number) = (Kind::Resumed, self.last);
+        self.append(Entry { to: To::Node(node), kind, number, is_again: false, body });
+        lost
+    }
+
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn append(&mut self, entry: Entry) {
+        self.bytes += weight(&entry);
+        self.entries.push_back(entry);
+    }
+
+    fn drop_first(&mut self) {
+        let Some(entry) = self.entries.pop_front() else { return };
+        self.next = self.next.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(weight(&entry));
+        if is_kept(&entry) {
+            self.forgotten = self.forgotten.max(entry.number);
+        }
+    }
+}
+
+/// What is sent again shares the bytes of the first time.
+fn weight(entry: &Entry) -> usize {
+    ENTRY + if entry.is_again { 0 } else { entry.body.len() }
+}
+
+fn is_kept(entry: &Entry) -> bool {
+    entry.kind.is_numbered() && !entry.is_again
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(last: u8) -> SocketAddrV4 {
+        SocketAddrV4::new([10, 0, 0, last].into(), 1238)
+    }
+
+    fn order(queue: &mut Queue, to: To) -> Result<u64, Refused> {
+        queue.push(to, Kind::Order, Bytes::from_static(&[0; 104]))
+    }
+
+    fn written(queue: &mut Queue) -> Vec<(u64, Kind, bool)> {
+        std::iter::from_fn(|| queue.pop()).map(|entry| (entry.number, entry.kind, entry.is_again)).collect()
+    }
+
+    #[test]
+    fn what_was_missed_is_sent_again_to_those_it_concerns() {
+        let mut queue = Queue::new(10_000);
+        assert_eq!(queue.push(To::All, Kind::Beat, Bytes::new()), Err(Refused::Down));
+        queue.up();
+        assert_eq!(order(&mut queue, To::All), Ok(1));
+        assert_eq!(order(&mut queue, To::Node(node(1))), Ok(2));
+        assert_eq!(queue.push(To::All, Kind::Beat, Bytes::from_static(b"beat")), Ok(2));
+        assert_eq!(order(&mut queue, To::Node(node(2))), Ok(3));
+        let first = [
+            (1, Kind::Order, false),
+            (2, Kind::Order, false),
+            (2, Kind::Beat, false),
+            (3, Kind::Order, false),
+        ];
+        assert_eq!(written(&mut queue), first);
+
+        queue.down();
+        assert_eq!(order(&mut queue, To::All), Ok(4));
+        queue.up();
+        assert_eq!(written(&mut queue), []);
+        assert_eq!(order(&mut queue, To::All), Ok(5));
+        assert_eq!(queue.again(node(1), 1), 0);
+        let again = [
+            (5, Kind::Order, false),
+            (2, Kind::Order, true),
+            (4, Kind::Order, true),
+            (5, Kind::Order, true),
+            (5, Kind::Resumed, false),
+        ];
+        assert_eq!(written(&mut queue), again);
+
+        queue.forget(4);
+        assert_eq!(queue.again(node(1), 3), 1);
+        assert_eq!(written(&mut queue), [(5, Kind::Order, true), (5, Kind::Resumed, false)]);
+        queue.forget(5);
+        assert!(queue.pop().is_none());
+        assert_eq!((queue.entries.len(), queue.bytes), (0, 0));
+    }
+
+    #[test]
+    fn is_bounded_in_bytes() {
+        let mut queue = Queue::new(1000);
+        queue.up();
+        // Those that wait are not given up for others.
+        for _ in 0..5 {
+            order(&mut queue, To::All).unwrap();
+        }
+        assert_eq!(order(&mut queue, To::All), Err(Refused::Full(1000)));
+        // Those that were written are.
+        written(&mut queue);
+        assert_eq!(order(&mut queue, To::All), Ok(6));
+        assert_eq!(queue.again(node(1), 0), 1);
+        // But not while they may have been lost.
+        queue.down();
+        assert_eq!(order(&mut queue, To::All), Err(Refused::Full(1000)));
+        queue.up();
+        // One alone may be larger than all are to be.
+        let mut queue = Queue::new(1000);
+        queue.push(To::All, Kind::Order, Bytes::from(vec![0; 5000])).unwrap();
+    }
+}

@@ -1,0 +1,84 @@
+//! Where frames are sent to.
+
+use std::fmt::Write as _;
+use std::hash::Hasher as _;
+use std::net::SocketAddrV4;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use crate::shard::Sort;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// All nodes.
+    All,
+    Node(SocketAddrV4),
+    /// Those that hold the uid or group.
+    Holders(Sort, Hash),
+}
+
+/// Of a name, by a key of the cluster's: two that collide are not found, and NATS does not learn the names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hash(u128);
+
+pub(super) struct Subjects {
+    prefix: String,
+    key: [u8; 16],
+}
+
+impl Subjects {
+    pub(super) fn new(cluster: &str, key: [u8; 16]) -> Self {
+        Self { prefix: format!("gateway.{cluster}"), key }
+    }
+
+    pub(super) fn hash(&self, name: &[u8]) -> Hash {
+        let mut hasher = SipHasher13::new_with_key(&self.key);
+        hasher.write(name);
+        Hash(hasher.finish128().as_u128())
+    }
+
+    pub(super) fn holders(&self, sort: Sort, name: &[u8]) -> To {
+        To::Holders(sort, self.hash(name))
+    }
+
+    /// As it stands in commands.
+    pub(super) fn append(&self, to: To, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.prefix.as_bytes());
+        out.push(b'.');
+        append_id(to, out);
+    }
+}
+
+/// What tells a subject from the others of a cluster; it is the subscription's id too.
+pub(super) fn append_id(to: To, out: &mut Vec<u8>) {
+    let mut text = String::with_capacity(40);
+    // Writing to a string cannot fail.
+    let _ = match to {
+        To::All => write!(text, "all"),
+        To::Node(node) => write!(text, "node.{:08x}{:04x}", node.ip().to_bits(), node.port()),
+        To::Holders(Sort::Uid, Hash(hash)) => write!(text, "uid.{hash:032x}"),
+        To::Holders(Sort::Group, Hash(hash)) => write!(text, "group.{hash:032x}"),
+    };
+    out.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_words_that_nats_takes() {
+        let subjects = Subjects::new("c", [1; 16]);
+        let text = |to: To| {
+            let mut out = Vec::new();
+            subjects.append(to, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text(To::All), "gateway.c.all");
+        assert_eq!(text(To::Node("10.0.0.1:1238".parse().unwrap())), "gateway.c.node.0a00000104d6");
+        let uid = text(subjects.holders(Sort::Uid, b"a b.*>\r\n"));
+        assert!(uid.starts_with("gateway.c.uid.") && uid.len() == 14 + 32, "{uid}");
+        assert_ne!(subjects.hash(b"a"), subjects.hash(b"b"));
+        assert_ne!(subjects.hash(b"a"), Subjects::new("c", [2; 16]).hash(b"a"));
+    }
+}

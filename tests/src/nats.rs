@@ -1,0 +1,204 @@
+//! A real NATS server, and the way of a node to it, which can be cut.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::{skip, soon};
+
+/// Killed when dropped.
+pub struct Nats {
+    pub address: SocketAddr,
+    flags: Vec<String>,
+    process: Child,
+}
+
+impl Nats {
+    /// `None`, and said so, where there is none.
+    pub async fn start(test: &str) -> anyhow::Result<Option<Self>> {
+        Self::start_with(test, &[]).await
+    }
+
+    pub async fn start_with(test: &str, flags: &[&str]) -> anyhow::Result<Option<Self>> {
+        if find("nats-server").is_none() {
+            skip(test, "nats-server is not installed (Debian package nats-server)");
+            return Ok(None);
+        }
+        let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let (process, address) = run(-1, &flags).await?;
+        Ok(Some(Self { address, flags, process }))
+    }
+
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.process.kill().await?)
+    }
+
+    /// After [`Nats::kill`], at the same address.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        let (process, address) = run(self.address.port().into(), &self.flags).await?;
+        (self.process, self.address) = (process, address);
+        Ok(())
+    }
+
+    pub fn url(&self) -> String {
+        format!("nats://{}", self.address)
+    }
+}
+
+/// Of a program on the path.
+fn find(program: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    // Where Debian has it, which is on root's path only.
+    let directories = std::env::split_paths(&path).chain([Path::new("/usr/sbin").to_owned()]);
+    directories.map(|directory| directory.join(program)).find(|file| file.is_file())
+}
+
+async fn run(port: i32, flags: &[String]) -> anyhow::Result<(Child, SocketAddr)> {
+    let mut process = Command::new(find("nats-server").context("nats-server")?)
+        .args(["-a", "127.0.0.1", "-p", &port.to_string()])
+        .args(flags)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut log = BufReader::new(process.stderr.take().context("its log")?).lines();
+    let address = soon("nats-server's start", async {
+        let mut address = None;
+        while let Some(line) = log.next_line().await? {
+            if let Some((_, found)) = line.split_once("client connections on ") {
+                address = Some(found.trim().parse()?);
+            }
+            if line.contains("Server is ready") {
+                return address.context("its address");
+            }
+            eprintln!("{line}");
+        }
+        anyhow::bail!("it ended before it was ready")
+    })
+    .await??;
+    // It must not fill the pipe.
+    tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+    Ok((process, address))
+}
+
+/// A way to an address. Ends when dropped.
+pub struct Way {
+    pub address: SocketAddr,
+    state: watch::Sender<State>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State {
+    /// Connections that were made before are reset when it grows.
+    cuts: u64,
+    /// Nobody gets through who comes anew.
+    is_closed: bool,
+    /// Nothing goes either way, and nobody is told.
+    is_stalled: bool,
+    delay: Duration,
+}
+
+impl Way {
+    pub async fn to(to: SocketAddr) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let state = State { cuts: 0, is_closed: false, is_stalled: false, delay: Duration::ZERO };
+        let state = watch::Sender::new(state);
+        let states = Arc::new(state.subscribe());
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let mut states = (*states).clone();
+                connections.spawn(async move {
+                    if states.borrow_and_update().is_closed {
+                        let _ = client.set_zero_linger();
+                        return;
+                    }
+                    let cuts = states.borrow().cuts;
+                    let _ = client.set_nodelay(true);
+                    let Ok(server) = TcpStream::connect(to).await else { return };
+                    let _ = server.set_nodelay(true);
+                    let (mut client, mut server) = (client, server);
+                    let mut cut = states.clone();
+                    let is_cut = {
+                        let ((from_client, to_client), (from_server, to_server)) =
+                            (client.split(), server.split());
+                        tokio::select! {
+                            _ = forward(from_client, to_server, states.clone()) => false,
+                            _ = forward(from_server, to_client, states.clone()) => false,
+                            _ = cut.wait_for(|state| state.cuts != cuts) => true,
+                        }
+                    };
+                    if is_cut {
+                        // Closing then sends RST, whatever waits to be sent or read.
+                        let _ = (client.set_zero_linger(), server.set_zero_linger());
+                    }
+                });
+            }
+        });
+        Ok(Self { address, state, task })
+    }
+
+    /// Resets what goes over it.
+    pub fn cut(&self) {
+        self.state.send_modify(|state| state.cuts += 1);
+    }
+
+    /// Resets it, and lets nobody through before [`Way::open`].
+    pub fn close(&self) {
+        self.state.send_modify(|state| {
+            state.cuts += 1;
+            state.is_closed = true;
+        });
+    }
+
+    pub fn stall(&self) {
+        self.state.send_modify(|state| state.is_stalled = true);
+    }
+
+    pub fn delay(&self, delay: Duration) {
+        self.state.send_modify(|state| state.delay = delay);
+    }
+
+    /// As it was at first.
+    pub fn open(&self) {
+        self.state.send_modify(|state| {
+            *state = State { is_closed: false, is_stalled: false, delay: Duration::ZERO, ..*state };
+        });
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn forward(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    mut states: watch::Receiver<State>,
+) -> anyhow::Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        let delay = states.borrow().delay;
+        tokio::time::sleep(delay).await;
+        states.wait_for(|state| !state.is_stalled).await?;
+        to.write_all(&buffer[..length]).await?;
+    }
+}

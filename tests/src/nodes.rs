@@ -1,0 +1,65 @@
+//! A cluster of real servers.
+
+use crate::{Client, Nats, PhpPeer, Server, Way, new_producer};
+
+pub const SECRET: &str = "the cluster's secret";
+
+pub struct Nodes {
+    pub nats: Nats,
+    pub nodes: Vec<Node>,
+    flags: Vec<String>,
+}
+
+pub struct Node {
+    pub server: Server,
+    /// To NATS.
+    pub way: Way,
+}
+
+impl Nodes {
+    /// `None`, and said so, where there is no NATS.
+    pub async fn start(test: &str, count: usize, flags: &[&str]) -> anyhow::Result<Option<Self>> {
+        let Some(nats) = Nats::start(test).await? else { return Ok(None) };
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let mut nodes = Self { nats, nodes: Vec::new(), flags };
+        for _ in 0..count {
+            nodes.add().await?;
+        }
+        Ok(Some(nodes))
+    }
+
+    pub async fn add(&mut self) -> anyhow::Result<()> {
+        let way = Way::to(self.nats.address).await?;
+        let server = self.server(&way, &[]).await?;
+        self.nodes.push(Node { server, way });
+        Ok(())
+    }
+
+    /// Another process in the place of one, at the same addresses.
+    pub async fn replace(&mut self, place: usize) -> anyhow::Result<()> {
+        let Node { server, way } = &self.nodes[place];
+        let (websocket, register) = (server.websocket.to_string(), server.register[0].to_string());
+        let server = self.server(way, &["--websocket", &websocket, "--register", &register]).await?;
+        self.nodes[place].server = server;
+        Ok(())
+    }
+
+    async fn server(&self, way: &Way, flags: &[&str]) -> anyhow::Result<Server> {
+        Server::start_with(|command| {
+            command
+                .args(["--cluster-nats", &format!("nats://{}", way.address)])
+                .env("GATEWAY_SECRET_KEY", SECRET)
+                .args(&self.flags)
+                .args(flags);
+        })
+        .await
+    }
+
+    pub async fn php(&self, node: usize) -> anyhow::Result<PhpPeer> {
+        PhpPeer::connect_as(self.nodes[node].server.register[0], new_producer(), SECRET.as_bytes()).await
+    }
+
+    pub async fn client(&self, node: usize) -> anyhow::Result<Client> {
+        Client::connect(self.nodes[node].server.websocket).await
+    }
+}

@@ -1,0 +1,405 @@
+//! Several servers are as one.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use gateway_tests::{Client, Nodes, Operator, PhpPeer, SECRET, Server, eventually, server_binary, soon};
+use gateway_wire::ClientId;
+use gateway_wire::bridge::{Order, Query, Reply, Value};
+use nix::sys::signal::Signal;
+use serde_bytes::Bytes;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio_tungstenite::tungstenite::Message;
+
+fn text(text: &str) -> &Bytes {
+    Bytes::new(text.as_bytes())
+}
+
+fn string(text: &str) -> Value {
+    Value::Str(text.as_bytes().to_vec())
+}
+
+fn id(client: ClientId) -> Value {
+    Value::Str(client.to_bytes().to_vec())
+}
+
+fn sorted(value: Value) -> Vec<String> {
+    match value {
+        Value::List(list) => {
+            let mut list: Vec<_> = list.iter().map(|value| format!("{value:?}")).collect();
+            list.sort();
+            list
+        }
+        Value::Map(map) => sorted(Value::List(
+            map.into_iter().map(|(key, value)| Value::List(vec![key, as_sorted(value)])).collect(),
+        )),
+        other => vec![format!("{other:?}")],
+    }
+}
+
+fn as_sorted(value: Value) -> Value {
+    match value {
+        Value::List(_) => Value::List(sorted(value).into_iter().map(|one| string(&one)).collect()),
+        other => other,
+    }
+}
+
+#[tokio::test]
+async fn every_audience_on_every_node() -> anyhow::Result<()> {
+    let Some(nodes) =
+        Nodes::start("every_audience_on_every_node", 3, &["--shards", "2", "--outbox-bytes", "8000000"])
+            .await?
+    else {
+        return Ok(());
+    };
+    let mut php = nodes.php(0).await?;
+    let mut clients = Vec::new();
+    for node in 0..3 {
+        clients.push(nodes.client(node).await?);
+    }
+    let ids: Vec<_> = clients.iter().map(|client| client.id).collect();
+    assert_eq!(ids.iter().map(|id| id.node).collect::<BTreeSet<_>>().len(), 3);
+    let raw = false;
+    for (client, uid) in ids.iter().zip(["zero", "one", "two"]) {
+        php.bind(*client, uid).await?;
+        php.order(Order::JoinGroup { client: *client, group: text("all") }).await?;
+    }
+    php.order(Order::JoinGroup { client: ids[1], group: text("red") }).await?;
+    // Each follows at once on what it needs.
+    php.send_to_uid("one", "a").await?;
+    let groups = |group: &'static str, except: &[ClientId], message| Order::SendToGroups {
+        groups: [text(group)].into(),
+        except: except.to_vec(),
+        message: text(message),
+        raw,
+    };
+    php.order(groups("red", &[], "b")).await?;
+    php.order(groups("all", &[ids[2]], "c")).await?;
+    php.order(Order::SendToAll { message: text("d"), only: None, except: vec![ids[0], ids[1]], raw }).await?;
+    php.order(Order::SendToAll {
+        message: text("e"),
+        only: Some(ids[1..].to_vec()),
+        except: vec![ids[2]],
+        raw,
+    })
+    .await?;
+    php.order(Order::SendToClient { client: ids[2], message: text("f"), raw }).await?;
+    let uids = [text("zero"), text("two"), text("nobody")].into_iter().collect();
+    php.order(Order::SendToUids { uids, message: text("g"), raw }).await?;
+    php.order(Order::UnbindUid { client: ids[1] }).await?;
+    php.send_to_uid("one", "lost").await?;
+    php.order(Order::LeaveGroup { client: ids[1], group: text("red") }).await?;
+    php.order(groups("red", &[], "lost")).await?;
+    php.order(Order::Ungroup { group: text("all") }).await?;
+    php.order(groups("all", &[], "lost")).await?;
+    // Long ones come in parts.
+    let long = "long ".repeat(500_000);
+    php.send_to_uid("two", &long).await?;
+    php.send_to_all("end").await?;
+    php.acked().await?;
+    let expected = [vec!["c", "g"], vec!["a", "b", "c", "e"], vec!["d", "f", "g", &long]];
+    for (client, messages) in clients.iter_mut().zip(expected) {
+        for message in messages.into_iter().chain(["end"]) {
+            assert_eq!(client.text().await?, message);
+        }
+    }
+    php.order(Order::Close { client: ids[1], last: Some(text("bye")) }).await?;
+    php.order(Order::Destroy { client: ids[2] }).await?;
+    assert_eq!(clients[1].text().await?, "bye");
+    assert!(matches!(clients[1].message().await?, Message::Close(_)));
+    clients[2].message().await.unwrap_err();
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_question_is_answered_by_all() -> anyhow::Result<()> {
+    let Some(nodes) = Nodes::start("every_question_is_answered_by_all", 3, &[]).await? else { return Ok(()) };
+    let mut php = nodes.php(1).await?;
+    let mut clients = Vec::new();
+    for node in [0, 1, 2, 2] {
+        clients.push(nodes.client(node).await?);
+    }
+    let ids: Vec<_> = clients.iter().map(|client| client.id).collect();
+    for (client, uid) in ids.iter().zip(["a", "b", "a"]) {
+        php.bind(*client, uid).await?;
+    }
+    for (client, group) in [(0, "g"), (1, "g"), (2, "g"), (2, "h")] {
+        php.order(Order::JoinGroup { client: ids[client], group: text(group) }).await?;
+    }
+    php.order(Order::SetSession { client: ids[0], session: text("a:1:{s:1:\"x\";i:1;}") }).await?;
+    php.order(Order::UpdateSession { client: ids[0], changes: text("a:1:{s:1:\"y\";i:2;}") }).await?;
+    let session = string("a:2:{s:1:\"x\";i:1;s:1:\"y\";i:2;}");
+
+    let gone = ClientId::new(ids[0].node, ids[0].connection ^ 1);
+    let nowhere = ClientId::new("10.1.2.3:4".parse()?, 5);
+    let list = |ids: &[ClientId]| Value::List(ids.iter().copied().map(id).collect());
+    let names = |names: &[&str]| Value::List(names.iter().copied().map(string).collect());
+    let g = || Some(vec![text("g")]);
+    let yes = Value::Bool(true);
+    let no = || Value::Bool(false);
+    for (query, expected) in [
+        (Query::IsOnline { client: ids[2] }, yes.clone()),
+        (Query::IsOnline { client: gone }, no()),
+        (Query::IsOnline { client: nowhere }, no()),
+        (Query::IsUidOnline { uid: text("a") }, yes.clone()),
+        (Query::IsUidOnline { uid: text("z") }, no()),
+        (Query::ClientsOfUid { uid: text("a") }, list(&[ids[0], ids[2]])),
+        (Query::UidOfClient { client: ids[2] }, string("a")),
+        (Query::UidOfClient { client: ids[3] }, Value::Null),
+        (Query::UidOfClient { client: nowhere }, Value::Null),
+        (Query::ClientCount {}, Value::Int(4)),
+        (Query::Session { client: ids[0] }, session.clone()),
+        (Query::Session { client: nowhere }, Value::Null),
+        (
+            Query::AreUidsOnline { uids: vec![text("a"), text("z"), text("b")] },
+            Value::List(vec![yes.clone(), no(), yes.clone()]),
+        ),
+        (
+            Query::ClientsOfUids { uids: vec![text("b"), text("z")] },
+            Value::List(vec![list(&[ids[1]]), Value::List(vec![])]),
+        ),
+        (Query::Clients { groups: None }, list(&ids)),
+        (Query::Clients { groups: g() }, list(&ids[..3])),
+        (
+            Query::ClientCountOfEach { groups: vec![text("g"), text("h")] },
+            Value::List(vec![Value::Int(3), Value::Int(1)]),
+        ),
+        (
+            Query::Sessions { groups: g() },
+            Value::Map(vec![(id(ids[0]), session), (id(ids[1]), string("")), (id(ids[2]), string(""))]),
+        ),
+        (Query::Uids { groups: None }, names(&["a", "b"])),
+        (Query::UidCount { groups: g() }, Value::Int(2)),
+        (Query::Groups {}, names(&["g", "h"])),
+        (
+            Query::GroupClients {},
+            Value::Map(vec![(string("g"), list(&ids[..3])), (string("h"), list(&[ids[2]]))]),
+        ),
+        (
+            Query::GroupClientCounts {},
+            Value::Map(vec![(string("g"), Value::Int(3)), (string("h"), Value::Int(1))]),
+        ),
+        (
+            Query::GroupUids {},
+            Value::Map(vec![(string("g"), names(&["a", "b"])), (string("h"), names(&["a"]))]),
+        ),
+        (
+            Query::GroupUidCounts {},
+            Value::Map(vec![(string("g"), Value::Int(2)), (string("h"), Value::Int(1))]),
+        ),
+    ] {
+        let is_ordered = matches!(
+            query,
+            Query::AreUidsOnline { .. } | Query::ClientCountOfEach { .. } | Query::ClientsOfUids { .. }
+        );
+        let name = format!("{query:?}");
+        let answer = php.ask(query).await.context(name.clone())?;
+        if is_ordered {
+            assert_eq!(answer, expected, "{name}");
+        } else {
+            assert_eq!(sorted(answer), sorted(expected), "{name}");
+        }
+    }
+    // What a node refuses is said to whoever ordered it by another.
+    let seq =
+        php.order(Order::UpdateSession { client: ids[3], changes: text("a:1:{i:0;s:5:\"x\";}") }).await?;
+    assert!(matches!(php.reply().await?, Reply::Error { seq: of, .. } if of == seq));
+    Ok(())
+}
+
+#[tokio::test]
+async fn nodes_come_leave_and_die() -> anyhow::Result<()> {
+    let Some(mut nodes) = Nodes::start("nodes_come_leave_and_die", 2, &["--cluster-timeout", "0.5"]).await?
+    else {
+        return Ok(());
+    };
+    let mut php = nodes.php(0).await?;
+    let _here = nodes.client(0).await?;
+    let _there = nodes.client(1).await?;
+    assert_eq!(php.count().await?, Value::Int(2));
+
+    // One that is half dead makes the call fail.
+    nodes.nodes[1].server.signal(Signal::SIGSTOP)?;
+    let node = nodes.nodes[1].server.register[0].to_string();
+    let error = php.count().await.unwrap_err().to_string();
+    assert!(error.contains(&format!("no answer from node {node}")), "{error}");
+    nodes.nodes[1].server.signal(Signal::SIGCONT)?;
+    eventually("both", true, async || Ok(php.count().await.is_ok_and(|count| count == Value::Int(2))))
+        .await?;
+
+    // One that dies is missed until it is taken for gone.
+    nodes.nodes[1].server.signal(Signal::SIGKILL)?;
+    nodes.nodes[1].server.exit().await?;
+    php.count().await.unwrap_err();
+    eventually("one", true, async || Ok(php.count().await.is_ok_and(|count| count == Value::Int(1)))).await?;
+
+    // One that comes in its place has nothing of it.
+    nodes.replace(1).await?;
+    assert_eq!(php.count().await?, Value::Int(1));
+    let _there = nodes.client(1).await?;
+    assert_eq!(php.count().await?, Value::Int(2));
+
+    // One that leaves says so.
+    nodes.nodes[1].server.signal(Signal::SIGTERM)?;
+    nodes.nodes[1].server.exit().await?;
+    eventually("one", Value::Int(1), async || php.count().await.context("after it left")).await
+}
+
+#[tokio::test]
+async fn operators_see_all_nodes() -> anyhow::Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(&file, "operators\n")?;
+    let path = file.path().to_str().context("a path in UTF-8")?;
+    let flags = ["--operations", "127.0.0.1:0", "--operations-token-file", path];
+    let Some(mut nodes) = Nodes::start("operators_see_all_nodes", 2, &flags).await? else { return Ok(()) };
+    let [one, two] = [0, 1].map(|node| nodes.nodes[node].server.register[0].to_string());
+    let operator = Operator::of(&nodes.nodes[0].server)?.with_token("operators");
+    let _clients = [nodes.client(0).await?, nodes.client(1).await?, nodes.client(1).await?];
+    let seen = async || {
+        let status = operator.json("/status").await?;
+        let nodes = status["cluster"]["nodes"].as_array().context("nodes")?.clone();
+        let node =
+            |node: &serde_json::Value| format!("{} {} {}", node["node"], node["state"], node["clients"]);
+        Ok((status["cluster"]["clients"].clone(), nodes.iter().map(node).collect::<BTreeSet<_>>()))
+    };
+    let of =
+        |other: &str| BTreeSet::from([format!("\"{one}\" \"self\" 1"), format!("\"{two}\" \"{other}\" 2")]);
+    eventually("three clients", (json!(3), of("here")), seen).await?;
+    let metrics = operator.get("/metrics").await?.body;
+    for line in [
+        "gateway_cluster_connected 1",
+        "gateway_cluster_nodes 2",
+        "gateway_cluster_clients 3",
+        "gateway_cluster_missed_total 0",
+    ] {
+        assert!(metrics.lines().any(|one| one == line), "{line} in {metrics}");
+    }
+    let shown = Command::new(server_binary()?)
+        .args(["status", "--operations", &operator.address.to_string(), "--operations-token-file", path])
+        .output()
+        .await?;
+    let shown = String::from_utf8(shown.stdout)?;
+    let is_shown =
+        |node: &str, state: &str| shown.lines().any(|line| line.split_whitespace().take(2).eq([node, state]));
+    assert!(is_shown(&one, "self") && is_shown(&two, "here"), "{shown}");
+
+    nodes.nodes[1].server.signal(Signal::SIGKILL)?;
+    eventually("one client", (json!(1), of("gone")), seen).await?;
+    nodes.nats.kill().await?;
+    eventually("an outage", true, async || {
+        let status = operator.json("/status").await?;
+        Ok(status["cluster"]["problem"].as_str().is_some_and(|problem| problem.contains("no connection")))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_register_names_all_nodes() -> anyhow::Result<()> {
+    let Some(mut nodes) = Nodes::start("the_register_names_all_nodes", 1, &[]).await? else { return Ok(()) };
+    let [one] = [nodes.nodes[0].server.register[0]];
+    let mut register = BufReader::new(TcpStream::connect(one).await?);
+    let line = format!("{{\"event\":\"worker_connect\",\"secret_key\":\"{SECRET}\"}}\n");
+    register.write_all(line.as_bytes()).await?;
+    let mut addresses = async || {
+        let mut line = String::new();
+        soon("addresses", register.read_line(&mut line)).await??;
+        let addresses = serde_json::from_str::<serde_json::Value>(&line)?["addresses"].clone();
+        Ok::<BTreeSet<String>, anyhow::Error>(serde_json::from_value(addresses)?)
+    };
+    assert_eq!(addresses().await?, BTreeSet::from([one.to_string()]));
+    nodes.add().await?;
+    let two = nodes.nodes[1].server.register[0];
+    assert_eq!(addresses().await?, BTreeSet::from([one.to_string(), two.to_string()]));
+    nodes.nodes[1].server.signal(Signal::SIGTERM)?;
+    assert_eq!(addresses().await?, BTreeSet::from([one.to_string()]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_is_one_nodes_alone() -> anyhow::Result<()> {
+    let Some(nodes) = Nodes::start("an_address_is_one_nodes_alone", 1, &["--node", "10.0.0.1:1238"]).await?
+    else {
+        return Ok(());
+    };
+    let refused = Server::start_with(|command| {
+        command
+            .args(["--cluster-nats", &nodes.nats.url(), "--node", "10.0.0.1:1238"])
+            .env("GATEWAY_SECRET_KEY", SECRET);
+    });
+    let error = refused.await.err().context("another node of that address")?.to_string();
+    assert!(error.contains("ended before it was ready"), "{error}");
+    let mut php = nodes.php(0).await?;
+    assert_eq!(php.count().await?, Value::Int(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn strangers_are_not_heard() -> anyhow::Result<()> {
+    let Some(mut nodes) = Nodes::start("strangers_are_not_heard", 1, &[]).await? else { return Ok(()) };
+    let mut other = Server::start_with(|command| {
+        command.args(["--cluster-nats", &nodes.nats.url()]).env("GATEWAY_SECRET_KEY", "another");
+    })
+    .await?;
+    nodes.nodes[0].server.logs("was not sealed with this cluster's name and secret_key").await?;
+    other.logs("was not sealed").await?;
+    let mut client = nodes.client(0).await?;
+    let mut stranger =
+        PhpPeer::connect_as(other.register[0], gateway_tests::new_producer(), b"another").await?;
+    stranger.send_to_all("from a stranger").await?;
+    stranger.acked().await?;
+    let mut php = nodes.php(0).await?;
+    assert_eq!(php.count().await?, Value::Int(1));
+    php.send_to_all("from here").await?;
+    assert_eq!(client.text().await?, "from here");
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_nats_a_node_serves_its_own() -> anyhow::Result<()> {
+    let Some(mut nodes) = Nodes::start("without_nats_a_node_serves_its_own", 2, &[]).await? else {
+        return Ok(());
+    };
+    let mut php = nodes.php(0).await?;
+    let mut clients: [Client; 2] = [nodes.client(0).await?, nodes.client(1).await?];
+    for client in &clients {
+        php.bind(client.id, "ann").await?;
+    }
+    php.acked().await?;
+    nodes.nats.kill().await?;
+    nodes.nodes[0].server.logs("no connection to NATS").await?;
+    php.send_to_uid("ann", "1").await?;
+    php.send_to_uid("ann", "2").await?;
+    php.acked().await?;
+    assert_eq!([clients[0].text().await?, clients[0].text().await?], ["1", "2"]);
+    let error = php.count().await.unwrap_err().to_string();
+    assert!(error.contains("no connection to NATS"), "{error}");
+    // It is sent when that is back.
+    nodes.nats.restart().await?;
+    assert_eq!([clients[1].text().await?, clients[1].text().await?], ["1", "2"]);
+    php.send_to_uid("ann", "3").await?;
+    assert_eq!([clients[0].text().await?, clients[1].text().await?], ["3", "3"]);
+    eventually("both", true, async || Ok(php.count().await.is_ok_and(|count| count == Value::Int(2)))).await
+}
+
+#[tokio::test]
+async fn an_outage_may_fail_at_once() -> anyhow::Result<()> {
+    let flags = ["--cluster-outage", "fail"];
+    let Some(mut nodes) = Nodes::start("an_outage_may_fail_at_once", 1, &flags).await? else { return Ok(()) };
+    let mut php = nodes.php(0).await?;
+    let mut client = nodes.client(0).await?;
+    nodes.nats.kill().await?;
+    nodes.nodes[0].server.logs("no connection to NATS").await?;
+    let seq =
+        php.order(Order::SendToAll { message: text("x"), only: None, except: vec![], raw: false }).await?;
+    match php.reply().await? {
+        Reply::Error { seq: of, message } if of == seq => {
+            assert!(message.contains("only clients of this node"), "{message}")
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(client.text().await?, "x");
+    Ok(())
+}
