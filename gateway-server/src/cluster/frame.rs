@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 const VERSION: u8 = 1;
 const MAC: usize = 16;
-const HEADER: usize = 1 + 1 + 1 + 8 + 4 + 8;
+const HEADER: usize = 1 + 1 + 1 + 8 + 4 + 8 + 4;
 pub(super) const OVERHEAD: usize = MAC + HEADER;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,17 +55,16 @@ pub(super) struct Header {
     pub(super) epoch: u32,
     /// Of this frame, if it is numbered, or of the last one that was.
     pub(super) number: u64,
-    /// It is sent to one node that asked for it.
-    pub(super) is_again: bool,
+    /// It is sent to one node that asked for it by this number; 0 if it is sent for the first time.
+    pub(super) again: u32,
     /// What follows it belongs to it.
     pub(super) has_more: bool,
     /// Nothing before it belongs to it.
     pub(super) is_first: bool,
 }
 
-const AGAIN: u8 = 1;
-const MORE: u8 = 2;
-const FIRST: u8 = 4;
+const MORE: u8 = 1;
+const FIRST: u8 = 2;
 
 pub(super) struct Seal(Hmac<Sha256>);
 
@@ -90,10 +89,11 @@ impl Seal {
         out.put_u8(VERSION);
         out.put_u8(header.kind as u8);
         let flag = |is: bool, flag: u8| if is { flag } else { 0 };
-        out.put_u8(flag(header.is_again, AGAIN) | flag(header.has_more, MORE) | flag(header.is_first, FIRST));
+        out.put_u8(flag(header.has_more, MORE) | flag(header.is_first, FIRST));
         out.put_u64(header.instance);
         out.put_u32(header.epoch);
         out.put_u64(header.number);
+        out.put_u32(header.again);
         out.extend_from_slice(body);
         let mut mac = self.0.clone();
         mac.update(&out[start + MAC..]);
@@ -122,7 +122,7 @@ impl Seal {
             instance: fields.get_u64(),
             epoch: fields.get_u32(),
             number: fields.get_u64(),
-            is_again: flags & AGAIN != 0,
+            again: fields.get_u32(),
             has_more: flags & MORE != 0,
             is_first: flags & FIRST != 0,
         };
@@ -153,7 +153,7 @@ mod tests {
             instance: u64::MAX - 1,
             epoch: 7,
             number: 1 << 40,
-            is_again: true,
+            again: 5,
             has_more: false,
             is_first: true,
         }

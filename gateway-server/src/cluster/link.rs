@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::frame::{Header, Kind, OVERHEAD};
 use super::nats::{self, Connection, Op, Options};
-use super::peers::{BEAT, Beat, seconds_since_epoch};
+use super::peers::{BEAT, Beat, Wish, seconds_since_epoch};
 use super::queue::Entry;
 use super::receive::Receiver;
 use super::subject::To;
@@ -27,6 +27,10 @@ const DEAD: Duration = Duration::from_secs(6);
 const OBJECTIONS: Duration = Duration::from_millis(300);
 /// Bytes that are written, or read, at once.
 const BATCH: usize = 128 << 10;
+/// How long everything is kept after a connection was made.
+const SETTLING: Duration = Duration::from_secs(5);
+/// How long everything is kept at least.
+const YOUNG: Duration = Duration::from_secs(2);
 const GOODBYE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,7 @@ struct Session<'a, H> {
     cluster: &'a Arc<Cluster>,
     host: &'a Arc<H>,
     epoch: u32,
+    since: Instant,
     max_payload: usize,
     /// Pings without an answer: when each was sent, and what its answer means.
     pings: Mutex<VecDeque<(Instant, Meaning)>>,
@@ -139,6 +144,7 @@ impl Cluster {
             cluster: self,
             host,
             epoch,
+            since: Instant::now(),
             max_payload: info.max_payload.max(2 * OVERHEAD),
             pings: Mutex::default(),
             pongs_owed: AtomicUsize::new(0),
@@ -159,7 +165,7 @@ impl<H: Host> Session<'_, H> {
         reader: &mut (impl AsyncRead + Unpin),
         mut input: BytesMut,
         info: &nats::Info,
-        missed: Vec<(std::net::SocketAddrV4, u64)>,
+        missed: Vec<Wish>,
     ) -> Result<Infallible, Ended> {
         let receiver = Receiver::new(self.cluster, self.host);
         let mut max_payload = info.max_payload;
@@ -200,7 +206,7 @@ impl<H: Host> Session<'_, H> {
 
     /// Whatever is published from now on comes. Says who is here first of all, so that others know that something of what was
     /// sent before may not have come.
-    fn begin(&self, missed: Vec<(std::net::SocketAddrV4, u64)>, server: &str) {
+    fn begin(&self, missed: Vec<Wish>, server: &str) {
         let cluster = self.cluster;
         {
             let mut queue = cluster.queue();
@@ -208,9 +214,8 @@ impl<H: Host> Session<'_, H> {
             // There is room, as these are small and there is a connection.
             cluster.beats.store(1, Ordering::Relaxed);
             let _ = queue.push(To::All, Kind::Hello, cluster.beat_body(1));
-            for (node, after) in missed {
-                let _ =
-                    queue.push(To::Node(node), Kind::Resume, Bytes::copy_from_slice(&after.to_be_bytes()));
+            for wish in missed {
+                let _ = queue.push(To::Node(wish.node), Kind::Resume, wish.body());
             }
         }
         cluster.wake.notify_one();
@@ -303,7 +308,7 @@ impl<H: Host> Session<'_, H> {
         cluster.interest.tidy();
         let (gone, taken) = {
             let mut peers = cluster.peers();
-            (peers.tidy(now), peers.taken_by_all())
+            (peers.tidy(now), peers.taken_by_all(now))
         };
         for node in gone {
             warn!(%node, "a node of the cluster has been silent for too long and is taken for gone");
@@ -313,10 +318,12 @@ impl<H: Host> Session<'_, H> {
         let clients = tokio::time::timeout(BEAT / 5, self.host.clients()).await;
         let clients = clients.unwrap_or(cluster.clients.load(Ordering::Relaxed));
         cluster.clients.store(clients, Ordering::Relaxed);
-        let mut queue = cluster.queue();
-        let last = queue.last();
-        queue.forget(taken.unwrap_or(last));
-        drop(queue);
+        // What others ask for who had no connection, or who come just now, is still here.
+        if self.since.elapsed() > SETTLING {
+            let mut queue = cluster.queue();
+            let last = queue.last();
+            queue.forget(taken.unwrap_or(last), YOUNG);
+        }
         if cluster.is_up() {
             let body = cluster.beat_body(cluster.beats.fetch_add(1, Ordering::Relaxed) + 1);
             // Without room it would be said the next time.
@@ -345,7 +352,7 @@ impl<H: Host> Session<'_, H> {
                 instance: self.cluster.instance,
                 epoch: self.epoch,
                 number: entry.number,
-                is_again: entry.is_again,
+                again: entry.again,
                 has_more: part + 1 < parts,
                 is_first: part == 0,
             };

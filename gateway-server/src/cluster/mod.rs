@@ -35,7 +35,7 @@ use crate::shard::{NameWatch, Sort};
 use asks::Asks;
 use frame::{Kind, Seal};
 use interest::Interest;
-use peers::Peers;
+use peers::{Own, Peers};
 use queue::{Queue, Refused};
 use subject::Subjects;
 
@@ -69,6 +69,7 @@ pub struct Cluster {
     /// There is something to write.
     wake: Arc<Notify>,
     link: watch::Sender<Link>,
+    started: Instant,
     /// Of the connection that is there.
     beats: AtomicU64,
     /// Of this node, when it was last looked.
@@ -127,6 +128,7 @@ impl Cluster {
             asks: Asks::default(),
             wake,
             link: watch::Sender::new(down),
+            started: Instant::now(),
             beats: AtomicU64::new(0),
             clients: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),
@@ -262,6 +264,10 @@ impl Cluster {
                 Ok(())
             }
         }
+    }
+
+    fn own(&self) -> Own {
+        Own { instance: self.instance, age: self.started.elapsed() }
     }
 
     fn is_up(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The other nodes: who is there, and how much of what each has sent has come.
 
+use std::cmp::Ordering;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,12 +15,16 @@ use super::frame::{Header, Kind};
 pub(super) const BEAT: Duration = Duration::from_millis(500);
 /// A node that has said nothing for so long is gone.
 pub(super) const SILENCE: Duration = Duration::from_secs(5);
+/// How long others keep for a silent node what it has not got.
+pub(super) const PATIENCE_FOR_SILENT: Duration = Duration::from_secs(60);
 /// How long what came from a node is remembered, should it come back.
 const MEMORY: Duration = Duration::from_secs(3600);
 /// Nodes that are remembered.
 const MAX_PEERS: usize = 4096;
 /// How long sending again may pause before it is asked for anew.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a wish may take to its node.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
 /// By which the clocks of two nodes may differ. What was recorded longer ago nobody takes for news.
 const SKEW: u64 = 15 * 60;
 
@@ -39,6 +44,8 @@ pub(super) struct Beat {
 #[derive(Default)]
 pub(super) struct Peers {
     by_instance: HashMap<u64, Peer>,
+    /// Of the last wish.
+    wishes: u32,
 }
 
 struct Peer {
@@ -49,18 +56,42 @@ struct Peer {
     beats: u64,
     heard: Instant,
     is_member: bool,
+    /// It said so, or another process has its address.
+    has_left: bool,
     clients: u64,
     /// What it has got of us.
     has_taken: u64,
-    /// It is to send again what may have been missed; when something of that came last.
-    resuming: Option<Instant>,
+    /// It is to send again what may have been missed.
+    resuming: Option<Resuming>,
     unfinished: Option<Unfinished>,
+}
+
+struct Resuming {
+    /// The number of the wish. What answers an earlier one has gaps.
+    again: u32,
+    /// When something of it came last.
+    progress: Instant,
 }
 
 /// A frame of which more parts are to come.
 struct Unfinished {
     header: Header,
     body: BytesMut,
+}
+
+/// This node, to itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    pub(super) instance: u64,
+    pub(super) age: Duration,
+}
+
+/// Of a frame, to the connection of which its sender was last heard.
+enum Epoch {
+    Former,
+    Same,
+    /// What it sent at the end of the one before may not have come.
+    New,
 }
 
 /// A node, as others show it.
@@ -80,13 +111,22 @@ pub(super) enum Receipt {
     Take(Bytes),
     /// It came before, or will come again.
     Ignore,
-    /// The node is to send again what came after this number.
-    Resume {
-        node: SocketAddrV4,
-        after: u64,
-    },
+    /// The node is to send again what it has sent.
+    Resume(Wish),
     /// It is nobody's that is known.
     Stranger,
+}
+
+/// That a node send again what came after a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wish {
+    pub(super) node: SocketAddrV4,
+    /// Another process at that address has other numbers.
+    pub(super) instance: u64,
+    pub(super) again: u32,
+    pub(super) after: u64,
+    /// And not before so long ago.
+    pub(super) within: Duration,
 }
 
 /// What a beat has brought to light.
@@ -95,7 +135,7 @@ pub(super) struct News {
     pub(super) came: Option<SocketAddrV4>,
     /// Replaced by the one that came.
     pub(super) gone: Option<SocketAddrV4>,
-    pub(super) resume: Option<(SocketAddrV4, u64)>,
+    pub(super) resume: Option<Wish>,
     /// By how many seconds its clock is wrong, or ours; nothing else was taken of it then.
     pub(super) skew: Option<u64>,
 }
@@ -104,18 +144,20 @@ impl Peers {
     /// For all frames but beats. Parts are put together.
     pub(super) fn receive(&mut self, header: &Header, body: Bytes, now: Instant) -> Receipt {
         let Some(peer) = self.by_instance.get_mut(&header.instance) else { return Receipt::Stranger };
-        if let Some(resume) = peer.meet_epoch(header, now) {
-            return resume;
+        match peer.meet_epoch(header) {
+            Epoch::Former => return Receipt::Ignore,
+            Epoch::New => return Receipt::Resume(peer.resume(header.instance, &mut self.wishes, now)),
+            Epoch::Same => {}
         }
         let Some(body) = peer.put_together(header, body) else { return Receipt::Ignore };
         if !header.kind.is_numbered() {
             return Receipt::Take(body);
         }
-        match (&mut peer.resuming, header.is_again) {
-            (Some(progress), true) => *progress = now,
-            // It comes again.
-            (Some(_), false) => return Receipt::Ignore,
-            (None, _) => {}
+        match &mut peer.resuming {
+            Some(resuming) if resuming.again == header.again => resuming.progress = now,
+            None if header.again == 0 => {}
+            // It comes again, or has come.
+            _ => return Receipt::Ignore,
         }
         if header.number <= peer.taken {
             return Receipt::Ignore;
@@ -124,7 +166,7 @@ impl Peers {
         Receipt::Take(body)
     }
 
-    pub(super) fn beat(&mut self, header: &Header, beat: &Beat, own: u64, now: Instant) -> News {
+    pub(super) fn beat(&mut self, header: &Header, beat: &Beat, own: Own, now: Instant) -> News {
         let time = seconds_since_epoch();
         if beat.time.abs_diff(time) > SKEW {
             return News { skew: Some(beat.time.abs_diff(time)), ..News::default() };
@@ -134,12 +176,20 @@ impl Peers {
             if self.by_instance.len() == MAX_PEERS {
                 return news;
             }
-            let same = self.by_instance.values_mut().find(|peer| peer.node == beat.node && peer.is_member);
-            if let Some(before) = same {
-                before.is_member = false;
-                news.gone = Some(before.node);
+            for before in self.by_instance.values_mut().filter(|peer| peer.node == beat.node) {
+                before.has_left = true;
+                if std::mem::take(&mut before.is_member) {
+                    news.gone = Some(before.node);
+                }
             }
-            self.by_instance.insert(header.instance, Peer::new(header, beat, now));
+            let mut peer = Peer::new(header, beat, now);
+            // What it sent since there are clients here concerns them, heard of or not.
+            let wish = peer.resume(header.instance, &mut self.wishes, now);
+            news.resume = (header.number > 0).then_some(Wish { within: own.age + ON_THE_WAY, ..wish });
+            if news.resume.is_none() {
+                peer.resuming = None;
+            }
+            self.by_instance.insert(header.instance, peer);
         }
         let Some(peer) = self.by_instance.get_mut(&header.instance) else { return news };
         if !peer.is_member {
@@ -147,18 +197,19 @@ impl Peers {
             news.came = Some(peer.node);
         }
         (peer.heard, peer.clients) = (now, beat.clients);
-        let of_us = beat.taken.iter().find(|(instance, _)| *instance == own);
+        let of_us = beat.taken.iter().find(|(instance, _)| *instance == own.instance);
         peer.has_taken = of_us.map_or(peer.has_taken, |(_, taken)| peer.has_taken.max(*taken));
-        match peer.meet_epoch(header, now) {
-            Some(Receipt::Resume { node, after }) => news.resume = Some((node, after)),
-            Some(_) => return news,
-            None if beat.count > peer.beats + 1 => news.resume = Some(peer.resume(now)),
-            None if peer.resuming.is_some_and(|since| now.duration_since(since) > PATIENCE) => {
-                news.resume = Some(peer.resume(now));
-            }
+        let has_gap = match peer.meet_epoch(header) {
+            Epoch::Former => return news,
+            Epoch::New => true,
+            Epoch::Same => beat.count > peer.beats + 1,
+        };
+        let is_stuck = |resuming: &Resuming| now.duration_since(resuming.progress) > PATIENCE;
+        if has_gap || peer.resuming.as_ref().is_some_and(is_stuck) {
+            news.resume = Some(peer.resume(header.instance, &mut self.wishes, now));
+        } else if peer.resuming.is_none() {
             // All that it sent before has come before.
-            None if peer.resuming.is_none() => peer.taken = peer.taken.max(header.number),
-            None => {}
+            peer.taken = peer.taken.max(header.number);
         }
         peer.beats = beat.count;
         news
@@ -166,20 +217,24 @@ impl Peers {
 
     /// All that was asked for has come again.
     pub(super) fn resumed(&mut self, header: &Header) {
-        if let Some(peer) = self.by_instance.get_mut(&header.instance) {
+        let peer = self.by_instance.get_mut(&header.instance);
+        let answers =
+            |peer: &&mut Peer| peer.resuming.as_ref().is_some_and(|resuming| resuming.again == header.again);
+        if let Some(peer) = peer.filter(answers) {
             peer.taken = peer.taken.max(header.number);
             peer.resuming = None;
         }
     }
 
     /// Our connection was lost: everybody is to send again what we may have missed.
-    pub(super) fn resume_all(&mut self, now: Instant) -> Vec<(SocketAddrV4, u64)> {
-        let peers = self.by_instance.values_mut();
+    pub(super) fn resume_all(&mut self, now: Instant) -> Vec<Wish> {
+        let Self { by_instance, wishes } = self;
+        let peers = by_instance.iter_mut().filter(|(_, peer)| !peer.has_left);
         peers
-            .map(|peer| {
+            .map(|(instance, peer)| {
                 peer.heard = now;
                 peer.unfinished = None;
-                peer.resume(now)
+                peer.resume(*instance, wishes, now)
             })
             .collect()
     }
@@ -187,6 +242,7 @@ impl Peers {
     /// Gives its address, if it was there.
     pub(super) fn leave(&mut self, instance: u64) -> Option<SocketAddrV4> {
         let peer = self.by_instance.get_mut(&instance)?;
+        peer.has_left = true;
         std::mem::take(&mut peer.is_member).then_some(peer.node)
     }
 
@@ -206,9 +262,11 @@ impl Peers {
             .collect()
     }
 
-    /// What all that are there have got of us: `None` when there is nobody.
-    pub(super) fn taken_by_all(&self) -> Option<u64> {
-        self.members().map(|(_, peer)| peer.has_taken).min()
+    /// What all have got of us that are there, or have been lately: `None` when there is nobody.
+    pub(super) fn taken_by_all(&self, now: Instant) -> Option<u64> {
+        let may_return =
+            |peer: &&Peer| !peer.has_left && now.duration_since(peer.heard) < PATIENCE_FOR_SILENT;
+        self.by_instance.values().filter(may_return).map(|peer| peer.has_taken).min()
     }
 
     /// For a beat.
@@ -248,15 +306,15 @@ impl Peers {
 }
 
 impl Peer {
-    /// All that came before it is met for the first time is not for us.
     fn new(header: &Header, beat: &Beat, now: Instant) -> Self {
         Self {
             node: beat.node,
             epoch: header.epoch,
-            taken: header.number,
+            taken: 0,
             beats: beat.count - 1,
             heard: now,
             is_member: false,
+            has_left: false,
             clients: beat.clients,
             has_taken: 0,
             resuming: None,
@@ -264,24 +322,23 @@ impl Peer {
         }
     }
 
-    /// What it sent at the end of a connection that was lost may not have come.
-    fn meet_epoch(&mut self, header: &Header, now: Instant) -> Option<Receipt> {
-        if header.epoch < self.epoch {
-            return Some(Receipt::Ignore);
+    fn meet_epoch(&mut self, header: &Header) -> Epoch {
+        match header.epoch.cmp(&self.epoch) {
+            Ordering::Less => Epoch::Former,
+            Ordering::Equal => Epoch::Same,
+            Ordering::Greater => {
+                self.epoch = header.epoch;
+                self.beats = 0;
+                self.unfinished = None;
+                Epoch::New
+            }
         }
-        if header.epoch == self.epoch {
-            return None;
-        }
-        self.epoch = header.epoch;
-        self.beats = 0;
-        self.unfinished = None;
-        let (node, after) = self.resume(now);
-        Some(Receipt::Resume { node, after })
     }
 
-    fn resume(&mut self, now: Instant) -> (SocketAddrV4, u64) {
-        self.resuming = Some(now);
-        (self.node, self.taken)
+    fn resume(&mut self, instance: u64, wishes: &mut u32, now: Instant) -> Wish {
+        *wishes = wishes.checked_add(1).unwrap_or(1);
+        self.resuming = Some(Resuming { again: *wishes, progress: now });
+        Wish { node: self.node, instance, again: *wishes, after: self.taken, within: Duration::MAX }
     }
 
     fn put_together(&mut self, header: &Header, body: Bytes) -> Option<Bytes> {
@@ -290,7 +347,7 @@ impl Peer {
         }
         let is_next = |unfinished: &Unfinished| {
             let first = &unfinished.header;
-            (first.kind, first.number, first.is_again) == (header.kind, header.number, header.is_again)
+            (first.kind, first.number, first.again) == (header.kind, header.number, header.again)
         };
         if header.is_first {
             self.unfinished = Some(Unfinished { header: *header, body: BytesMut::from(&body[..]) });
@@ -327,6 +384,12 @@ mod tests {
 
     const NODE: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(10, 0, 0, 1), 1238);
 
+    const OWN: Own = Own { instance: 9, age: Duration::from_secs(3) };
+
+    fn wish(again: u32, after: u64) -> Option<Wish> {
+        Some(Wish { node: NODE, instance: 1, again, after, within: Duration::MAX })
+    }
+
     struct Test {
         peers: Peers,
         now: Instant,
@@ -335,19 +398,26 @@ mod tests {
     }
 
     impl Test {
-        fn header(&self, kind: Kind, number: u64, is_again: bool) -> Header {
-            Header { kind, instance: 1, epoch: self.epoch, number, is_again, has_more: false, is_first: true }
+        fn header(&self, kind: Kind, number: u64, again: u32) -> Header {
+            Header { kind, instance: 1, epoch: self.epoch, number, again, has_more: false, is_first: true }
         }
 
         fn beat(&mut self, number: u64) -> News {
             self.beats += 1;
             let time = seconds_since_epoch();
             let beat = Beat { node: NODE, count: self.beats, taken: vec![(9, 5)], clients: 3, time };
-            self.peers.beat(&self.header(Kind::Beat, number, false), &beat, 9, self.now)
+            self.peers.beat(&self.header(Kind::Beat, number, 0), &beat, OWN, self.now)
         }
 
-        fn takes(&mut self, number: u64, is_again: bool) -> bool {
-            let header = self.header(Kind::Order, number, is_again);
+        /// It is heard of for the first time, and all that was asked for then has come.
+        fn meet(&mut self, number: u64) -> News {
+            let news = self.beat(number);
+            self.peers.resumed(&self.header(Kind::Resumed, number, 1));
+            news
+        }
+
+        fn takes(&mut self, number: u64, again: u32) -> bool {
+            let header = self.header(Kind::Order, number, again);
             matches!(self.peers.receive(&header, Bytes::new(), self.now), Receipt::Take(_))
         }
     }
@@ -359,54 +429,61 @@ mod tests {
     #[test]
     fn each_number_is_taken_once_and_in_order() {
         let mut test = test();
-        assert!(!test.takes(1, false));
-        assert_eq!(test.beat(5).came, Some(NODE));
-        assert_eq!(test.peers.taken_by_all(), Some(5));
-        assert!(
-            !test.takes(5, false) && test.takes(6, false) && !test.takes(6, false) && test.takes(9, false)
-        );
+        assert!(!test.takes(1, 0));
+        assert_eq!(test.meet(5).came, Some(NODE));
+        assert_eq!(test.peers.taken_by_all(test.now), Some(5));
+        assert!(!test.takes(5, 0) && test.takes(6, 0) && !test.takes(6, 0) && test.takes(9, 0));
         assert_eq!(test.beat(12), News::default());
         assert_eq!(test.peers.taken(), [(1, 12)]);
 
         // Its connection was lost.
         test.epoch = 2;
         test.beats = 0;
-        assert_eq!(test.beat(15).resume, Some((NODE, 12)));
-        assert!(!test.takes(16, false));
-        assert!(test.takes(14, true) && !test.takes(14, true) && test.takes(16, true));
-        let resumed = test.header(Kind::Resumed, 17, false);
+        assert_eq!(test.beat(15).resume, wish(2, 12));
+        assert!(!test.takes(16, 0));
+        assert!(test.takes(14, 2) && !test.takes(14, 2) && !test.takes(15, 1) && test.takes(16, 2));
+        let resumed = test.header(Kind::Resumed, 17, 2);
         test.peers.resumed(&resumed);
-        assert!(!test.takes(17, false) && test.takes(18, false));
+        assert!(!test.takes(17, 0) && !test.takes(18, 2) && test.takes(18, 0));
         test.epoch = 1;
-        assert!(!test.takes(19, false));
+        assert!(!test.takes(19, 0));
         test.epoch = 2;
-        assert!(test.takes(19, false));
+        assert!(test.takes(19, 0));
+    }
+
+    #[test]
+    fn of_one_that_is_met_what_concerns_clients_here_is_wanted() {
+        let mut test = test();
+        assert!(!test.takes(1, 0));
+        assert_eq!(test.beat(2).resume, wish(1, 0).map(|wish| Wish { within: OWN.age + ON_THE_WAY, ..wish }));
+        assert!(!test.takes(3, 0) && test.takes(2, 1));
     }
 
     #[test]
     fn a_beat_that_is_missing_and_a_connection_of_ours_that_was_lost_ask_for_what_came_meanwhile() {
         let mut test = test();
-        test.beat(1);
+        test.meet(1);
         test.beats += 1;
-        assert_eq!(test.beat(7).resume, Some((NODE, 1)));
+        assert_eq!(test.beat(7).resume, wish(2, 1));
         test.now += PATIENCE / 2;
         assert_eq!(test.beat(7).resume, None);
         test.now += PATIENCE;
-        assert_eq!(test.beat(7).resume, Some((NODE, 1)));
-        test.peers.resumed(&test.header(Kind::Resumed, 8, false));
-        assert_eq!(test.peers.resume_all(test.now), [(NODE, 8)]);
+        assert_eq!(test.beat(7).resume, wish(3, 1));
+        test.peers.resumed(&test.header(Kind::Resumed, 8, 3));
+        assert_eq!(test.peers.resume_all(test.now), [wish(4, 8).unwrap()]);
     }
 
     #[test]
     fn the_silent_are_gone_and_remembered() {
         let mut test = test();
-        test.beat(4);
+        test.meet(4);
         test.now += SILENCE * 2;
         assert_eq!(test.peers.tidy(test.now), [NODE]);
-        assert_eq!((test.peers.instance_at(NODE), test.peers.taken_by_all()), (None, None));
+        assert_eq!((test.peers.instance_at(NODE), test.peers.taken_by_all(test.now)), (None, Some(5)));
+        assert_eq!(test.peers.taken_by_all(test.now + PATIENCE_FOR_SILENT), None);
         test.beats += 3;
         let news = test.beat(9);
-        assert_eq!((news.came, news.resume), (Some(NODE), Some((NODE, 4))));
+        assert_eq!((news.came, news.resume), (Some(NODE), wish(2, 4)));
         assert_eq!(test.peers.leave(1), Some(NODE));
         test.now += MEMORY;
         test.peers.tidy(test.now);
@@ -418,7 +495,7 @@ mod tests {
         let mut test = test();
         test.beat(0);
         let mut part = |number, is_first, has_more, body: &'static [u8]| {
-            let header = Header { is_first, has_more, ..test.header(Kind::Order, number, false) };
+            let header = Header { is_first, has_more, ..test.header(Kind::Order, number, 0) };
             test.peers.receive(&header, Bytes::from_static(body), test.now)
         };
         assert_eq!(part(1, false, true, b"b"), Receipt::Ignore);
@@ -433,13 +510,13 @@ mod tests {
     fn another_process_takes_the_place_of_one_and_old_beats_are_none() {
         let mut test = test();
         test.beat(0);
-        let header = Header { instance: 2, ..test.header(Kind::Beat, 0, false) };
+        let header = Header { instance: 2, ..test.header(Kind::Beat, 0, 0) };
         let mut beat = Beat { node: NODE, count: 1, taken: vec![], clients: 0, time: seconds_since_epoch() };
-        let news = test.peers.beat(&header, &beat, 9, test.now);
+        let news = test.peers.beat(&header, &beat, OWN, test.now);
         assert_eq!((news.came, news.gone, test.peers.instance_at(NODE)), (Some(NODE), Some(NODE), Some(2)));
         beat.time -= 2 * SKEW;
         let header = Header { instance: 3, ..header };
-        assert!(test.peers.beat(&header, &beat, 9, test.now).skew.is_some());
+        assert!(test.peers.beat(&header, &beat, OWN, test.now).skew.is_some());
         assert_eq!(test.peers.sightings(test.now).len(), 2);
     }
 }

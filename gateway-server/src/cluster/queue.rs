@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -16,8 +17,10 @@ pub(super) struct Entry {
     pub(super) to: To,
     pub(super) kind: Kind,
     pub(super) number: u64,
-    pub(super) is_again: bool,
+    /// The number of the wish that it answers; 0 for the first time.
+    pub(super) again: u32,
     pub(super) body: Bytes,
+    queued: Instant,
 }
 
 pub(super) struct Queue {
@@ -29,8 +32,8 @@ pub(super) struct Queue {
     is_up: bool,
     /// Of the last numbered entry.
     last: u64,
-    /// Up to here nothing can be sent again, though some may have missed it.
-    forgotten: u64,
+    /// Up to which number nothing can be sent again, and since when.
+    forgotten: (u64, Option<Instant>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +47,7 @@ pub(super) enum Refused {
 impl Queue {
     pub(super) fn new(limit: usize) -> Self {
         let entries = VecDeque::new();
-        Self { entries, next: 0, bytes: 0, limit, is_up: false, last: 0, forgotten: 0 }
+        Self { entries, next: 0, bytes: 0, limit, is_up: false, last: 0, forgotten: (0, None) }
     }
 
     /// Numbered frames are kept until [`Queue::forget`]; others are for now or never.
@@ -52,7 +55,7 @@ impl Queue {
         if !kind.is_numbered() && !self.is_up {
             return Err(Refused::Down);
         }
-        let entry = Entry { to, kind, number: self.last, is_again: false, body };
+        let entry = Entry { to, kind, number: self.last, again: 0, body, queued: Instant::now() };
         let weight = weight(&entry);
         // What was written is kept only in case that somebody missed it. While there is no connection, somebody surely did.
         while self.is_up && self.bytes + weight > self.limit && self.next > 0 {
@@ -96,9 +99,10 @@ impl Queue {
         self.bytes = self.entries.iter().map(weight).sum();
     }
 
-    /// Everybody has got everything up to this number.
-    pub(super) fn forget(&mut self, number: u64) {
-        while self.next > 0 && self.entries.front().is_some_and(|entry| entry.number <= number) {
+    /// Everybody has got everything up to this number. What is not older than `young` is kept for whoever comes just now.
+    pub(super) fn forget(&mut self, number: u64, young: Duration) {
+        let is_done = |entry: &Entry| entry.number <= number && entry.queued.elapsed() >= young;
+        while self.next > 0 && self.entries.front().is_some_and(is_done) {
             self.drop_first();
         }
         if self.entries.len() < self.entries.capacity() / 8 {
@@ -108,18 +112,23 @@ impl Queue {
 
     /// Sends again what a node may have missed after a number, and tells it where that ends. Gives how many frames before it
     /// are not here any more.
-    pub(super) fn again(&mut self, node: SocketAddrV4, after: u64) -> u64 {
+    pub(super) fn again(&mut self, node: SocketAddrV4, again: u32, after: u64, within: Duration) -> u64 {
+        let is_recent = |queued: Instant| queued.elapsed() <= within;
         let concerns = |entry: &&Entry| {
-            is_kept(entry) && entry.number > after && !matches!(entry.to, To::Node(other) if other != node)
+            is_kept(entry)
+                && entry.number > after
+                && is_recent(entry.queued)
+                && !matches!(entry.to, To::Node(other) if other != node)
         };
         let found: Vec<_> = self.entries.iter().filter(concerns).cloned().collect();
         for entry in found {
-            self.append(Entry { to: To::Node(node), is_again: true, ..entry });
+            self.append(Entry { to: To::Node(node), again, ..entry });
         }
-        let lost = self.forgotten.saturating_sub(after);
+        let (forgotten, queued) = self.forgotten;
+        let lost = if queued.is_some_and(is_recent) { forgotten.saturating_sub(after) } else { 0 };
         let body = Bytes::copy_from_slice(&lost.to_be_bytes());
         let (kind, number) = (Kind::Resumed, self.last);
-        self.append(Entry { to: To::Node(node), kind, number, is_again: false, body });
+        self.append(Entry { to: To::Node(node), kind, number, again, body, queued: Instant::now() });
         lost
     }
 
@@ -141,18 +150,22 @@ impl Queue {
         self.next = self.next.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(weight(&entry));
         if is_kept(&entry) {
-            self.forgotten = self.forgotten.max(entry.number);
+            self.forgotten = (self.forgotten.0.max(entry.number), Some(entry.queued));
         }
     }
 }
 
 /// What is sent again shares the bytes of the first time.
 fn weight(entry: &Entry) -> usize {
-    ENTRY + if entry.is_again { 0 } else { entry.body.len() }
+    ENTRY + if is_again(entry) { 0 } else { entry.body.len() }
+}
+
+fn is_again(entry: &Entry) -> bool {
+    entry.again != 0 && entry.kind.is_numbered()
 }
 
 fn is_kept(entry: &Entry) -> bool {
-    entry.kind.is_numbered() && !entry.is_again
+    entry.kind.is_numbered() && entry.again == 0
 }
 
 #[cfg(test)]
@@ -167,8 +180,8 @@ mod tests {
         queue.push(to, Kind::Order, Bytes::from_static(&[0; 104]))
     }
 
-    fn written(queue: &mut Queue) -> Vec<(u64, Kind, bool)> {
-        std::iter::from_fn(|| queue.pop()).map(|entry| (entry.number, entry.kind, entry.is_again)).collect()
+    fn written(queue: &mut Queue) -> Vec<(u64, Kind, u32)> {
+        std::iter::from_fn(|| queue.pop()).map(|entry| (entry.number, entry.kind, entry.again)).collect()
     }
 
     #[test]
@@ -180,12 +193,7 @@ mod tests {
         assert_eq!(order(&mut queue, To::Node(node(1))), Ok(2));
         assert_eq!(queue.push(To::All, Kind::Beat, Bytes::from_static(b"beat")), Ok(2));
         assert_eq!(order(&mut queue, To::Node(node(2))), Ok(3));
-        let first = [
-            (1, Kind::Order, false),
-            (2, Kind::Order, false),
-            (2, Kind::Beat, false),
-            (3, Kind::Order, false),
-        ];
+        let first = [(1, Kind::Order, 0), (2, Kind::Order, 0), (2, Kind::Beat, 0), (3, Kind::Order, 0)];
         assert_eq!(written(&mut queue), first);
 
         queue.down();
@@ -193,20 +201,24 @@ mod tests {
         queue.up();
         assert_eq!(written(&mut queue), []);
         assert_eq!(order(&mut queue, To::All), Ok(5));
-        assert_eq!(queue.again(node(1), 1), 0);
+        assert_eq!(queue.again(node(1), 7, 1, Duration::MAX), 0);
         let again = [
-            (5, Kind::Order, false),
-            (2, Kind::Order, true),
-            (4, Kind::Order, true),
-            (5, Kind::Order, true),
-            (5, Kind::Resumed, false),
+            (5, Kind::Order, 0),
+            (2, Kind::Order, 7),
+            (4, Kind::Order, 7),
+            (5, Kind::Order, 7),
+            (5, Kind::Resumed, 7),
         ];
         assert_eq!(written(&mut queue), again);
 
-        queue.forget(4);
-        assert_eq!(queue.again(node(1), 3), 1);
-        assert_eq!(written(&mut queue), [(5, Kind::Order, true), (5, Kind::Resumed, false)]);
-        queue.forget(5);
+        queue.forget(4, Duration::MAX);
+        assert_eq!(queue.forgotten.0, 0);
+        queue.forget(4, Duration::ZERO);
+        assert_eq!(queue.again(node(1), 8, 3, Duration::MAX), 1);
+        assert_eq!(written(&mut queue), [(5, Kind::Order, 8), (5, Kind::Resumed, 8)]);
+        assert_eq!(queue.again(node(1), 6, 0, Duration::ZERO), 0);
+        assert_eq!(written(&mut queue), [(5, Kind::Resumed, 6)]);
+        queue.forget(5, Duration::ZERO);
         assert!(queue.pop().is_none());
         assert_eq!((queue.entries.len(), queue.bytes), (0, 0));
     }
@@ -223,7 +235,7 @@ mod tests {
         // Those that were written are.
         written(&mut queue);
         assert_eq!(order(&mut queue, To::All), Ok(6));
-        assert_eq!(queue.again(node(1), 0), 1);
+        assert_eq!(queue.again(node(1), 9, 0, Duration::MAX), 1);
         // But not while they may have been lost.
         queue.down();
         assert_eq!(order(&mut queue, To::All), Err(Refused::Full(1000)));

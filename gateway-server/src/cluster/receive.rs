@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gateway_wire::bridge::frame::HEADER;
@@ -13,7 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use super::asks::Answer;
 use super::frame::{Header, Kind};
-use super::peers::{Beat, News, Receipt};
+use super::peers::{Beat, News, Receipt, Wish};
 use super::subject::To;
 use super::{Cluster, Host, Link};
 use crate::ops::offence::{self, Offence};
@@ -51,9 +51,9 @@ impl<'a, H: Host> Receiver<'a, H> {
         let receipt = cluster.peers().receive(&header, body, Instant::now());
         match receipt {
             Receipt::Take(body) => self.act(&header, body).await,
-            Receipt::Resume { node, after } => self.resume(node, after),
-            Receipt::Ignore => {}
-            Receipt::Stranger => debug!(instance = header.instance, "a node that has not said who it is"),
+            Receipt::Resume(wish) => self.cluster.wish(&wish),
+            // A stranger will say who it is, and send again what is missing.
+            Receipt::Ignore | Receipt::Stranger => {}
         }
     }
 
@@ -93,8 +93,10 @@ impl<'a, H: Host> Receiver<'a, H> {
             }
             Kind::Resume => {
                 let node = cluster.peers().node_of(header.instance);
-                if let (Some(node), Some(after)) = (node, number(&body)) {
-                    let lost = cluster.queue().again(node, after);
+                if let (Some(node), Some((instance, again, after, within))) = (node, wished(&body))
+                    && instance == cluster.instance
+                {
+                    let lost = cluster.queue().again(node, again, after, within);
                     debug!(%node, after, lost, "sends again what may have been missed");
                     cluster.wake.notify_one();
                 }
@@ -130,7 +132,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             return self.meet_double(header);
         }
         let News { came, gone, resume, skew } =
-            cluster.peers().beat(header, &beat, cluster.instance, Instant::now());
+            cluster.peers().beat(header, &beat, cluster.own(), Instant::now());
         if let Some(seconds) = skew {
             let detail = format!("the clock of node {} differs from this one's by {seconds} s", beat.node);
             return offence::report(Offence::Cluster, None, &detail);
@@ -143,8 +145,8 @@ impl<'a, H: Host> Receiver<'a, H> {
             info!(%node, "a node of the cluster is there");
             self.host.came(node);
         }
-        if let Some((node, after)) = resume {
-            self.resume(node, after);
+        if let Some(wish) = resume {
+            cluster.wish(&wish);
         }
         if header.kind == Kind::Hello {
             // The count of the last beat, so that none seems to be missing.
@@ -177,12 +179,6 @@ impl<'a, H: Host> Receiver<'a, H> {
             return error!(node = %cluster.node, "another node has this one's address: set node");
         }
         cluster.link.send_replace(Link::Conflict);
-    }
-
-    fn resume(&self, node: SocketAddrV4, after: u64) {
-        debug!(%node, after, "has everything sent again that came later");
-        let body = Bytes::copy_from_slice(&after.to_be_bytes());
-        let _ = self.cluster.push(To::Node(node), Kind::Resume, body);
     }
 
     async fn answer(&self, header: &Header, body: Bytes) {
@@ -224,6 +220,13 @@ impl<'a, H: Host> Receiver<'a, H> {
 }
 
 impl Cluster {
+    pub(super) fn wish(&self, wish: &Wish) {
+        let Wish { node, after, .. } = *wish;
+        debug!(%node, after, "has everything sent again that came later");
+        // If there is no room, it is wished for again.
+        let _ = self.push(To::Node(node), Kind::Resume, wish.body());
+    }
+
     fn answer(&self, node: SocketAddrV4, id: [u8; 8], answer: Answer) {
         let mut frame = Vec::new();
         let encoded = match answer {
@@ -239,6 +242,25 @@ impl Cluster {
         // Whoever asked says that there is none.
         let _ = self.push(To::Node(node), Kind::Answer, body.into());
     }
+}
+
+impl Wish {
+    pub(super) fn body(&self) -> Bytes {
+        let Self { instance, again, after, within, .. } = self;
+        let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        [&instance.to_be_bytes()[..], &again.to_be_bytes(), &after.to_be_bytes(), &within.to_be_bytes()]
+            .concat()
+            .into()
+    }
+}
+
+/// The instance, the number of the wish, after which number, and how long ago at most.
+fn wished(body: &[u8]) -> Option<(u64, u32, u64, Duration)> {
+    let (instance, rest) = body.split_first_chunk()?;
+    let (again, rest) = rest.split_first_chunk()?;
+    let (after, within) = rest.split_first_chunk()?;
+    let within = Duration::from_millis(number(within)?);
+    Some((u64::from_be_bytes(*instance), u32::from_be_bytes(*again), u64::from_be_bytes(*after), within))
 }
 
 fn number(body: &[u8]) -> Option<u64> {
