@@ -13,6 +13,7 @@
 #   make bench-parts   encoding, decoding and hot parts of a shard, alone
 #   make bench-php     what a call costs PHP, beside GatewayWorker's client where its sources are present
 #   make bench-workers  messages through an echoing Events.php, beside GatewayWorker where its sources are present
+#   make bench-cluster  what a sendToUid costs as nodes grow in number, beside GatewayWorker where its sources are present
 #   make build         build server and extension, optimised
 #   make deb           a Debian package of the server, in target/deb/
 #   make pecl          the extension's package for `pecl install`, in target/pecl/
@@ -23,7 +24,7 @@ CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test deny fuzz adversaries autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers build deb pecl check clean
+.PHONY: demo test deny fuzz adversaries autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers bench-cluster build deb pecl check clean
 
 demo: build
 	@scripts/demo
@@ -87,6 +88,10 @@ bench-php: build
 bench-workers: build
 	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \
 		$(CARGO) bench --quiet --locked -p gateway-tests --bench workers -- $(ARGS)
+
+bench-cluster: build
+	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \
+		$(CARGO) bench --quiet --locked -p gateway-tests --bench cluster -- $(ARGS)
 
 deb:
 	@scripts/setup build

@@ -5,14 +5,16 @@
 //! (workers x messages in flight), ARGS=ours only our runner. Without GatewayWorker's sources (GATEWAYWORKER_PATH and
 //! friends) it shows our runner alone.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
-use gateway_tests::{BusinessWorkers, Client, OriginalStack, Server, WorkerRunner, eventually, root};
+use gateway_tests::{
+    BusinessWorkers, Client, OriginalStack, Server, WorkerRunner, cpu_of_descendants, eventually, root,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const CLIENTS: usize = 100;
@@ -195,28 +197,6 @@ async fn talk(client: Client, window: usize, end: Instant) -> anyhow::Result<Vec
         }
         input.drain(..whole);
     }
-}
-
-/// CPU seconds so far of all processes below this one: servers and workers.
-fn cpu_of_descendants() -> anyhow::Result<f64> {
-    let mut processes = HashMap::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
-        // It may have ended meanwhile.
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        // The name, which may hold anything, is in brackets; behind it state, parent, and as 12th and 13th the times.
-        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        processes.insert(pid, (fields[1].parse::<u32>()?, ticks));
-    }
-    let own = std::process::id();
-    let is_below = |pid: &u32| {
-        std::iter::successors(Some(*pid), |pid| processes.get(pid).map(|(parent, _)| *parent))
-            .skip(1)
-            .any(|pid| pid == own)
-    };
-    let ticks: u64 = processes.iter().filter(|(pid, _)| is_below(pid)).map(|(_, (_, ticks))| ticks).sum();
-    Ok(ticks as f64 / 100.0)
 }
 
 fn median(rounds: &[Figures]) -> Figures {

@@ -73,7 +73,7 @@ async fn run(port: i32, flags: &[String]) -> anyhow::Result<(Child, SocketAddr)>
         .spawn()?;
     let mut log = BufReader::new(process.stderr.take().context("its log")?).lines();
     let address = soon("nats-server's start", async {
-        let mut address = None;
+        let (mut address, mut said) = (None, String::new());
         while let Some(line) = log.next_line().await? {
             if let Some((_, found)) = line.split_once("client connections on ") {
                 address = Some(found.trim().parse()?);
@@ -81,9 +81,9 @@ async fn run(port: i32, flags: &[String]) -> anyhow::Result<(Child, SocketAddr)>
             if line.contains("Server is ready") {
                 return address.context("its address");
             }
-            eprintln!("{line}");
+            said += &format!("\n{line}");
         }
-        anyhow::bail!("it ended before it was ready")
+        anyhow::bail!("it ended before it was ready:{said}")
     })
     .await??;
     // It must not fill the pipe.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -62,7 +62,7 @@ impl Stage {
                 for _ in 0..5 {
                     uid = (uid + 1) % UIDS;
                     let count = {
-                        let mut sent = noted.lock().unwrap();
+                        let mut sent = noted.lock().unwrap_or_else(PoisonError::into_inner);
                         let count = sent.entry((number, uid)).or_default();
                         *count += 1;
                         *count
@@ -91,7 +91,16 @@ impl Stage {
         php.acked().await?;
         // Whatever is sent from here on has to come.
         let since = self.senders.iter().enumerate().map(|(number, sender)| {
-            (number, sender.sent.lock().unwrap().get(&(number, uid)).copied().unwrap_or(0))
+            (
+                number,
+                sender
+                    .sent
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get(&(number, uid))
+                    .copied()
+                    .unwrap_or(0),
+            )
         });
         let since = since.collect();
         let got: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -100,7 +109,7 @@ impl Stage {
             // As long as its node lives, be it for minutes without a word.
             while let Some(Ok(message)) = client.socket.next().await {
                 if let Message::Text(text) = message {
-                    noted.lock().unwrap().push(text.to_string());
+                    noted.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_string());
                 }
             }
         });
@@ -179,8 +188,8 @@ impl Stage {
     /// What is wrong with what a page has got.
     fn check(&self, page: &Page, lives: bool) -> Result<(), String> {
         let mut got: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
-        for text in page.got.lock().unwrap().iter() {
-            let numbers: Vec<u64> = text.split(' ').map(|number| number.parse().unwrap()).collect();
+        for text in page.got.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let numbers: Vec<u64> = text.split(' ').filter_map(|number| number.parse().ok()).collect();
             let [sender, uid, count] = numbers[..] else { return Err(format!("{text:?}")) };
             if uid != page.uid {
                 return Err(format!("{text:?} at uid {}", page.uid));
@@ -196,8 +205,13 @@ impl Stage {
             return Ok(());
         }
         for sender in &self.current {
-            let sent =
-                self.senders[*sender].sent.lock().unwrap().get(&(*sender, page.uid)).copied().unwrap_or(0);
+            let sent = self.senders[*sender]
+                .sent
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&(*sender, page.uid))
+                .copied()
+                .unwrap_or(0);
             let since = page.since.iter().find(|(one, _)| one == sender).map_or(0, |(_, count)| *count);
             let counts = got.get(sender).map_or(&[][..], Vec::as_slice);
             if sent > since

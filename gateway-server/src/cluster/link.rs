@@ -123,6 +123,7 @@ impl Cluster {
     fn lost(&self) {
         self.interest.end();
         self.queue().down();
+        self.room.notify_waiters();
     }
 
     fn down(&self, reason: &str) {
@@ -264,6 +265,7 @@ impl<H: Host> Session<'_, H> {
                 self.append(&entry, &mut out);
                 cluster.counts.sent.fetch_add(1, Ordering::Relaxed);
             }
+            cluster.room.notify_waiters();
             if out.len() < BATCH && cluster.is_leaving.swap(false, Ordering::Relaxed) {
                 self.ping(Meaning::Left, &mut out);
             }
@@ -306,9 +308,9 @@ impl<H: Host> Session<'_, H> {
         }
         self.ping(Meaning::Life, out);
         cluster.interest.tidy();
-        let (gone, taken) = {
+        let (gone, taken, taken_by_the_healthy) = {
             let mut peers = cluster.peers();
-            (peers.tidy(now), peers.taken_by_all(now))
+            (peers.tidy(now), peers.taken_by_all(now), peers.taken_by_the_healthy(now))
         };
         for node in gone {
             warn!(%node, "a node of the cluster has been silent for too long and is taken for gone");
@@ -318,12 +320,16 @@ impl<H: Host> Session<'_, H> {
         let clients = tokio::time::timeout(BEAT / 5, self.host.clients()).await;
         let clients = clients.unwrap_or(cluster.clients.load(Ordering::Relaxed));
         cluster.clients.store(clients, Ordering::Relaxed);
-        // What others ask for who had no connection, or who come just now, is still here.
-        if self.since.elapsed() > SETTLING {
+        {
             let mut queue = cluster.queue();
             let last = queue.last();
-            queue.forget(taken.unwrap_or(last), YOUNG);
+            queue.taken(taken_by_the_healthy.unwrap_or(last));
+            // What others ask for who had no connection, or who come just now, is still here.
+            if self.since.elapsed() > SETTLING {
+                queue.forget(taken.unwrap_or(last), YOUNG);
+            }
         }
+        cluster.room.notify_waiters();
         if cluster.is_up() {
             let body = cluster.beat_body(cluster.beats.fetch_add(1, Ordering::Relaxed) + 1);
             // Without room it would be said the next time.

@@ -68,6 +68,8 @@ pub struct Cluster {
     asks: Asks,
     /// There is something to write.
     wake: Arc<Notify>,
+    /// There may be room in the queue.
+    room: Notify,
     link: watch::Sender<Link>,
     started: Instant,
     /// Of the connection that is there.
@@ -127,6 +129,7 @@ impl Cluster {
             peers: Mutex::default(),
             asks: Asks::default(),
             wake,
+            room: Notify::new(),
             link: watch::Sender::new(down),
             started: Instant::now(),
             beats: AtomicU64::new(0),
@@ -171,18 +174,39 @@ impl Cluster {
         self.subjects.holders(sort, name)
     }
 
-    /// Has other nodes carry out an order, each once.
-    pub fn send(&self, to: To, order: &Order<'_>) -> Result<(), String> {
+    /// Has other nodes carry out an order, each once. Waits for a while if they cannot keep up.
+    pub async fn send(&self, to: To, order: &Order<'_>) -> Result<(), String> {
         if !self.settings.is_buffered && !self.is_up() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
             return Err(self.without_others(&Refused::Down));
         }
         let body = request(Call::Order(order.clone()))?;
-        let pushed = self.push(to, Kind::Order, body);
+        let mut pushed = self.push(to, Kind::Order, body.clone());
+        if matches!(pushed, Err(Refused::Full(_))) {
+            pushed = self.push_in_time(to, body).await;
+        }
         pushed.map_err(|refused| {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
             self.without_others(&refused)
         })
+    }
+
+    async fn push_in_time(&self, to: To, body: Bytes) -> Result<(), Refused> {
+        let deadline = tokio::time::Instant::now() + self.settings.timeout;
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            // From here on no news is missed.
+            room.as_mut().enable();
+            match self.push(to, Kind::Order, body.clone()) {
+                Err(Refused::Full(bytes)) => {
+                    let is_late = tokio::time::timeout_at(deadline, room).await.is_err();
+                    if is_late || !self.is_up() {
+                        return Err(Refused::Full(bytes));
+                    }
+                }
+                done => return done,
+            }
+        }
     }
 
     /// As [`Cluster::send`], and waits until it is done. An order for a node that is not there is done: its clients have

@@ -15,6 +15,8 @@ use super::frame::{Header, Kind};
 pub(super) const BEAT: Duration = Duration::from_millis(500);
 /// A node that has said nothing for so long is gone.
 pub(super) const SILENCE: Duration = Duration::from_secs(5);
+/// Whoever was heard of so lately may be slow, and others then wait for him.
+const HEALTHY: Duration = Duration::from_millis(1500);
 /// How long others keep for a silent node what it has not got.
 pub(super) const PATIENCE_FOR_SILENT: Duration = Duration::from_secs(60);
 /// How long what came from a node is remembered, should it come back.
@@ -267,6 +269,12 @@ impl Peers {
         let may_return =
             |peer: &&Peer| !peer.has_left && now.duration_since(peer.heard) < PATIENCE_FOR_SILENT;
         self.by_instance.values().filter(may_return).map(|peer| peer.has_taken).min()
+    }
+
+    /// What those have got of us for whom others can wait: `None` when there is nobody.
+    pub(super) fn taken_by_the_healthy(&self, now: Instant) -> Option<u64> {
+        let is_healthy = |peer: &&Peer| now.duration_since(peer.heard) < HEALTHY;
+        self.members().map(|(_, peer)| peer).filter(is_healthy).map(|peer| peer.has_taken).min()
     }
 
     /// For a beat.

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use super::frame::Kind;
 use super::subject::To;
 
+/// While there is a connection no more waits for it, so that whoever asks something is not behind seconds of pushes.
+const MAX_UNWRITTEN: usize = 4 << 20;
 /// What an entry takes beside its body.
 const ENTRY: usize = 96;
 
@@ -28,8 +30,12 @@ pub(super) struct Queue {
     /// The first of those that have not been written.
     next: usize,
     bytes: usize,
+    /// Of them, what has not been written.
+    unwritten: usize,
     limit: usize,
     is_up: bool,
+    /// Everybody who can be waited for has got everything up to this number.
+    taken: u64,
     /// Of the last numbered entry.
     last: u64,
     /// Up to which number nothing can be sent again, and since when.
@@ -47,32 +53,59 @@ pub(super) enum Refused {
 impl Queue {
     pub(super) fn new(limit: usize) -> Self {
         let entries = VecDeque::new();
-        Self { entries, next: 0, bytes: 0, limit, is_up: false, last: 0, forgotten: (0, None) }
+        Self {
+            entries,
+            next: 0,
+            bytes: 0,
+            unwritten: 0,
+            limit,
+            is_up: false,
+            taken: 0,
+            last: 0,
+            forgotten: (0, None),
+        }
     }
 
     /// Numbered frames are kept until [`Queue::forget`]; others are for now or never.
     pub(super) fn push(&mut self, to: To, kind: Kind, body: Bytes) -> Result<u64, Refused> {
-        if !kind.is_numbered() && !self.is_up {
-            return Err(Refused::Down);
-        }
         let entry = Entry { to, kind, number: self.last, again: 0, body, queued: Instant::now() };
-        let weight = weight(&entry);
-        // What was written is kept only in case that somebody missed it. While there is no connection, somebody surely did.
-        while self.is_up && self.bytes + weight > self.limit && self.next > 0 {
+        if kind.is_numbered() {
+            self.make_room(weight(&entry))?;
+            self.last += 1;
+        } else if !self.is_up {
+            return Err(Refused::Down);
+        } else if self.bytes > 2 * self.limit {
+            return Err(Refused::Full(self.bytes));
+        }
+        self.append(Entry { number: self.last, ..entry });
+        Ok(self.last)
+    }
+
+    fn make_room(&mut self, weight: usize) -> Result<(), Refused> {
+        // What everybody has got is kept only for whoever comes just now.
+        let taken = self.taken;
+        let is_spare = |entry: &Entry| !is_kept(entry) || entry.number <= taken;
+        while self.is_up
+            && self.bytes + weight > self.limit
+            && self.next > 0
+            && self.entries.front().is_some_and(is_spare)
+        {
             self.drop_first();
         }
         if self.bytes + weight > self.limit && !self.entries.is_empty() {
             return Err(Refused::Full(self.bytes));
         }
-        self.last += u64::from(kind.is_numbered());
-        self.append(Entry { number: self.last, ..entry });
-        Ok(self.last)
+        if self.is_up && self.unwritten > MAX_UNWRITTEN {
+            return Err(Refused::Full(self.unwritten));
+        }
+        Ok(())
     }
 
     /// The next one to be written.
     pub(super) fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.get_mut(self.next)?;
         let popped = entry.clone();
+        self.unwritten -= weight(entry);
         self.next += 1;
         if !is_kept(entry) {
             self.bytes -= weight(entry) - ENTRY;
@@ -89,6 +122,7 @@ impl Queue {
     pub(super) fn up(&mut self) {
         self.is_up = true;
         self.next = self.entries.len();
+        self.unwritten = 0;
     }
 
     /// The connection has gone, and with it what is for now or never.
@@ -97,6 +131,12 @@ impl Queue {
         self.entries.retain(is_kept);
         self.next = 0;
         self.bytes = self.entries.iter().map(weight).sum();
+        self.unwritten = self.bytes;
+    }
+
+    /// Those who can be waited for have got everything up to this number.
+    pub(super) fn taken(&mut self, number: u64) {
+        self.taken = number;
     }
 
     /// Everybody has got everything up to this number. What is not older than `young` is kept for whoever comes just now.
@@ -142,6 +182,7 @@ impl Queue {
 
     fn append(&mut self, entry: Entry) {
         self.bytes += weight(&entry);
+        self.unwritten += weight(&entry);
         self.entries.push_back(entry);
     }
 
@@ -232,8 +273,10 @@ mod tests {
             order(&mut queue, To::All).unwrap();
         }
         assert_eq!(order(&mut queue, To::All), Err(Refused::Full(1000)));
-        // Those that were written are.
         written(&mut queue);
+        assert_eq!(order(&mut queue, To::All), Err(Refused::Full(1000)));
+        // Those that everybody has got are.
+        queue.taken(1);
         assert_eq!(order(&mut queue, To::All), Ok(6));
         assert_eq!(queue.again(node(1), 9, 0, Duration::MAX), 1);
         // But not while they may have been lost.

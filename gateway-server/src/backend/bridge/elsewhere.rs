@@ -15,47 +15,53 @@ impl Bridge {
     /// Has the other nodes do their part of an order.
     pub(super) async fn order_elsewhere(&self, cluster: &Cluster, order: &Order<'_>) -> Result<(), String> {
         match order {
-            Order::SendToAll { only: None, .. } => cluster.send(To::All, order),
+            Order::SendToAll { only: None, .. } => cluster.send(To::All, order).await?,
             Order::SendToAll { message, only: Some(only), except, raw } => {
-                let mut clients: Vec<_> = only
-                    .iter()
-                    .filter(|client| self.local(**client).is_none() && !except.contains(client))
-                    .collect();
+                let is_elsewhere =
+                    |client: &ClientId| self.local(*client).is_none() && !except.contains(client);
+                let mut clients: Vec<_> = only.iter().copied().filter(is_elsewhere).collect();
                 clients.sort_unstable();
-                clients.chunk_by(|one, other| one.node == other.node).try_for_each(|clients| {
-                    let only = Some(clients.iter().map(|client| **client).collect());
-                    let part = Order::SendToAll { message, only, except: Vec::new(), raw: *raw };
-                    cluster.send(To::Node(clients[0].node), &part)
-                })
+                for clients in clients.chunk_by(|one, other| one.node == other.node) {
+                    let (only, except) = (Some(clients.to_vec()), Vec::new());
+                    let part = Order::SendToAll { message, only, except, raw: *raw };
+                    cluster.send(To::Node(clients[0].node), &part).await?;
+                }
             }
-            Order::SendToUids { uids, message, raw } => uids.iter().try_for_each(|uid| {
-                let part = Order::SendToUids { uids: smallvec![*uid], message, raw: *raw };
-                cluster.send(cluster.holders(Sort::Uid, uid), &part)
-            }),
-            Order::SendToGroups { groups, message, except, raw } => groups.iter().try_for_each(|group| {
-                let (groups, except) = (smallvec![*group], except.clone());
-                let part = Order::SendToGroups { groups, message, except, raw: *raw };
-                cluster.send(cluster.holders(Sort::Group, group), &part)
-            }),
-            Order::Ungroup { group } => cluster.send(cluster.holders(Sort::Group, group), order),
+            Order::SendToUids { uids, message, raw } => {
+                for uid in uids {
+                    let part = Order::SendToUids { uids: smallvec![*uid], message, raw: *raw };
+                    cluster.send(cluster.holders(Sort::Uid, uid), &part).await?;
+                }
+            }
+            Order::SendToGroups { groups, message, except, raw } => {
+                for group in groups {
+                    let (groups, except) = (smallvec![*group], except.clone());
+                    let part = Order::SendToGroups { groups, message, except, raw: *raw };
+                    cluster.send(cluster.holders(Sort::Group, group), &part).await?;
+                }
+            }
+            Order::Ungroup { group } => cluster.send(cluster.holders(Sort::Group, group), order).await?,
             // What may fail, and what pushes that follow have to find done.
             Order::BindUid { client, .. }
             | Order::JoinGroup { client, .. }
-            | Order::UpdateSession { client, .. } => match self.elsewhere(*client) {
-                Some(node) => cluster.order_at(node, order).await,
-                None => Ok(()),
-            },
+            | Order::UpdateSession { client, .. } => {
+                if let Some(node) = self.elsewhere(*client) {
+                    cluster.order_at(node, order).await?;
+                }
+            }
             Order::SendToClient { client, .. }
             | Order::Close { client, .. }
             | Order::UnbindUid { client }
             | Order::LeaveGroup { client, .. }
             | Order::Destroy { client }
-            | Order::SetSession { client, .. } => match self.elsewhere(*client) {
-                Some(node) => cluster.send(To::Node(node), order),
-                None => Ok(()),
-            },
+            | Order::SetSession { client, .. } => {
+                if let Some(node) = self.elsewhere(*client) {
+                    cluster.send(To::Node(node), order).await?;
+                }
+            }
             Order::Never(never, _) => match *never {},
         }
+        Ok(())
     }
 
     /// The answer of the whole cluster.

@@ -1,0 +1,170 @@
+//! What a `sendToUid` costs as nodes grow in number: ours over NATS, and GatewayWorker with as many gateways.
+//!
+//! PHP is connected to a node that has none of the clients, so that every push goes from one node to another; with one node
+//! none does. All processes share this machine. CPU is that of all of them, PHP and NATS included, but not of the clients.
+//! `make bench-cluster`. Without GatewayWorker's sources (GATEWAYWORKER_PATH and friends) it shows ours alone.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use gateway_tests::{
+    Client, Nats, OriginalCluster, OriginalStack, SECRET, Server, cpu_of_descendants, php, root,
+};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::Command;
+
+const NODES: [usize; 4] = [1, 2, 4, 8];
+const ROUNDS: usize = 3;
+/// Clients of all nodes together, each with a uid of its own.
+const CLIENTS: usize = 400;
+/// A push as it comes: a header of two bytes and 64 of the message.
+const FRAME: u64 = 66;
+
+/// Whose servers and client.
+#[derive(Clone, Copy)]
+enum Side {
+    Ours,
+    Theirs,
+}
+
+struct Figures {
+    /// Microseconds of CPU for a push.
+    cpu: f64,
+    rate: f64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let theirs = match OriginalStack::missing() {
+        None => true,
+        Some(variable) => {
+            println!("{variable} does not name GatewayWorker's sources: ours alone");
+            false
+        }
+    };
+    println!(
+        "\n{CLIENTS} clients in all, one PHP process, 64 bytes; the last columns are multiples of two nodes"
+    );
+    println!("{:<8}{:<16}{:>12}{:>16}{:>10}{:>10}", "nodes", "", "pushes/s", "CPU µs/push", "CPU", "rate");
+    let mut firsts = [None, None];
+    for nodes in NODES {
+        if !words.is_empty() && !words.contains(&nodes.to_string()) {
+            continue;
+        }
+        for side in [Side::Ours, Side::Theirs] {
+            if matches!(side, Side::Theirs) && !theirs {
+                continue;
+            }
+            let mut rounds = Vec::new();
+            for _ in 0..ROUNDS {
+                rounds.push(side.measure(nodes).await?);
+            }
+            rounds.sort_by(|one, other| one.cpu.total_cmp(&other.cpu));
+            let Figures { cpu, rate } = rounds.swap_remove(ROUNDS / 2);
+            print!("{nodes:<8}{:<16}{rate:>12.0}{cpu:>16.2}", side.name());
+            if nodes > 1 {
+                let first = firsts[side as usize].get_or_insert((cpu, rate));
+                print!("{:>9.2}x{:>9.2}x", cpu / first.0, rate / first.1);
+            }
+            println!();
+        }
+    }
+    Ok(())
+}
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "gateway-server",
+            Self::Theirs => "GatewayWorker",
+        }
+    }
+
+    fn pushes(self) -> u64 {
+        match self {
+            Self::Ours => 400_000,
+            Self::Theirs => 100_000,
+        }
+    }
+
+    async fn measure(self, nodes: usize) -> anyhow::Result<Figures> {
+        match self {
+            Self::Ours => {
+                let nats = Nats::start("cluster").await?.context("nats-server")?;
+                let mut servers = Vec::new();
+                for _ in 0..nodes {
+                    let start = |command: &mut Command| {
+                        command.args(["--cluster-nats", &nats.url()]).env("GATEWAY_SECRET_KEY", SECRET);
+                        // Whoever falls behind is not what this is about.
+                        command.args(["--shards", "1", "--outbox-bytes", "100000000"]);
+                        command.args(["--log", "warn,gateway_server::server=info"]);
+                    };
+                    servers.push(Server::start_with(start).await?);
+                }
+                let websockets: Vec<_> = servers.iter().map(|server| server.websocket).collect();
+                self.push(&websockets, servers[0].register[0], SECRET, php()?).await
+            }
+            Self::Theirs => {
+                let cluster = OriginalCluster::start(nodes, SECRET).await?;
+                let websockets: Vec<_> = cluster.gateways.iter().map(|gateway| gateway.websocket).collect();
+                let mut php = Command::new("php");
+                php.env("CLIENT", root().join("tests/php/gatewayworker/autoload.php")).kill_on_drop(true);
+                self.push(&websockets, cluster.register, SECRET, php).await
+            }
+        }
+    }
+
+    async fn push(
+        self,
+        websockets: &[SocketAddr],
+        register: SocketAddr,
+        secret: &str,
+        mut php: Command,
+    ) -> anyhow::Result<Figures> {
+        let received = Arc::new(AtomicU64::new(0));
+        let mut input = String::new();
+        // The first is PHP's.
+        let others = if websockets.len() == 1 { websockets } else { &websockets[1..] };
+        for number in 0..CLIENTS {
+            let client = Client::connect(others[number % others.len()]).await?;
+            input += &format!("{} u{number}\n", client.id);
+            let received = Arc::clone(&received);
+            tokio::spawn(async move {
+                let mut socket = client.socket.into_inner();
+                let mut buffer = vec![0; 64 << 10];
+                while let Ok(length @ 1..) = socket.read(&mut buffer).await {
+                    received.fetch_add(length as u64, Ordering::Relaxed);
+                }
+            });
+        }
+        let pushes = self.pushes();
+        let mut process = php
+            .arg(root().join("tests/php/spread_pushes.php"))
+            .args([register.to_string(), pushes.to_string(), secret.to_owned()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut stdin = process.stdin.take().context("its input")?;
+        let mut stdout = BufReader::new(process.stdout.take().context("its output")?).lines();
+        stdin.write_all(format!("{input}\n").as_bytes()).await?;
+        anyhow::ensure!(stdout.next_line().await?.as_deref() == Some("bound"), "PHP has bound nobody");
+        let before = received.load(Ordering::Relaxed);
+        let (cpu, begun) = (cpu_of_descendants()?, Instant::now());
+        stdin.write_all(b"go\n").await?;
+        anyhow::ensure!(stdout.next_line().await?.as_deref() == Some("sent"), "PHP has not sent all");
+        while received.load(Ordering::Relaxed) - before < pushes * FRAME {
+            anyhow::ensure!(begun.elapsed() < Duration::from_secs(120), "not everything came");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let elapsed = begun.elapsed().as_secs_f64();
+        let cpu = cpu_of_descendants()? - cpu;
+        stdin.write_all(b"\n").await?;
+        process.wait().await?;
+        Ok(Figures { cpu: cpu / pushes as f64 * 1e6, rate: pushes as f64 / elapsed })
+    }
+}
