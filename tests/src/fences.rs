@@ -28,7 +28,9 @@ pub fn fences(page: &str) -> Vec<Fence> {
             code.push_str(line.get(indent..).unwrap_or_default());
             code.push('\n');
         }
-        let file = before.trim_end().strip_suffix("`:").and_then(|text| text.rsplit('`').next());
+        let last = before.trim_end().strip_suffix("`:").and_then(|text| text.rsplit('`').next());
+        let file =
+            last.filter(|name| name.contains('.') && !name.contains(' ') && !name.starts_with(['/', '.']));
         found.push(Fence { language: language.trim().to_owned(), file: file.map(str::to_owned), code });
         before = "";
     }
