@@ -126,7 +126,10 @@ fn a_chat_with_rooms() -> anyhow::Result<()> {
         shows(&ann, "#lines li:last-child", &["王伟 has left"]).await?;
         assert!(!ann.texts("#lines li").await?.concat().contains("Cid"), "another room's");
 
-        visit("what a name!", "tea").await?;
+        let nobody = visit("what a name!", "tea").await?;
+        let why = "a room and a name are letters and digits, 32 at most";
+        shows(&nobody, "#lines li:last-child", &[why]).await?;
+        assert!(!ann.texts("#lines li").await?.concat().contains("what a name!"), "refused, and let in");
         Ok(())
     })
 }
