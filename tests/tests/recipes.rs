@@ -214,12 +214,11 @@ fn presence_is_seen_by_all() -> anyhow::Result<()> {
         let bob = come("8").await?;
         shows(&ann, "body", &["7 8"]).await?;
         let bobs_second = come("8").await?;
-        // The first page's end is told of to nobody.
+        // The first page's end is told of to nobody. Whoever comes after it is heard of after it.
         drop(bob);
-        let cid = come("9").await?;
-        shows(&ann, "body", &["7 8 9"]).await?;
         let mut php = PhpPeer::connect("127.0.0.1:1238").await?;
         eventually("pages of 8", 1, async || Ok(php.clients_of("8").await?.len())).await?;
+        let cid = come("9").await?;
         shows(&ann, "body", &["7 8 9"]).await?;
         drop(bobs_second);
         shows(&ann, "body", &["7 9"]).await?;
