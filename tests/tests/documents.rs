@@ -1,8 +1,9 @@
 //! What the documents say of the code is true.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use gateway_tests::root;
+use gateway_tests::{Client, Server, fences, php, root, soon};
 
 /// All files below `folder` whose names end so.
 fn files(folder: &Path, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
@@ -97,4 +98,101 @@ fn links_lead_somewhere() -> anyhow::Result<()> {
     assert!(links > 100, "only {links} were found");
     assert_eq!(broken, Vec::<String>::new());
     Ok(())
+}
+
+/// What the stub says of class `Gateway`: its methods as `name(arguments)`, and its properties as `name = default`.
+fn members(stub: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let class = stub.split("\nclass ").find(|class| class.starts_with("Gateway\n")).unwrap_or_default();
+    let all = |mark: &str, end: &str| {
+        let of = |rest: &str| rest.split(end).next().unwrap_or_default().to_owned();
+        class.split(mark).skip(1).map(of).collect::<BTreeSet<_>>()
+    };
+    (all("public static function ", "\n"), all("public static $", ";\n"))
+}
+
+/// The page's, in the same form: what stands below a heading, and the rows of the properties' table.
+fn described(page: &str) -> (BTreeSet<String>, BTreeSet<String>, Vec<String>) {
+    let lines: Vec<_> = page.lines().collect();
+    let mut wrong = Vec::new();
+    let mut methods = BTreeSet::new();
+    for (heading, signature) in
+        lines.iter().zip(lines.iter().skip(2)).filter(|(line, _)| line.starts_with("### "))
+    {
+        let signature = signature.trim_matches('`').to_owned();
+        if signature.split('(').next() != heading.strip_prefix("### ") || !methods.insert(signature) {
+            wrong.push((*heading).to_owned());
+        }
+    }
+    let rows = lines.iter().filter_map(|line| line.strip_prefix("| `Gateway::$")?.split_once("` | `"));
+    let default = |rest: &str| rest.split('`').next().unwrap_or_default().to_owned();
+    let properties = rows.map(|(name, rest)| format!("{name} = {}", default(rest))).collect();
+    (methods, properties, wrong)
+}
+
+#[test]
+fn the_class_reference_has_what_the_stub_has() -> anyhow::Result<()> {
+    let (methods, properties) = members(&std::fs::read_to_string(root().join("php-ext/gateway.stub.php"))?);
+    assert!(methods.len() > 50 && properties.len() > 5, "{} and {}", methods.len(), properties.len());
+    let (on_page, properties_on_page, wrong) =
+        described(&std::fs::read_to_string(root().join("docs/class.md"))?);
+    assert_eq!(wrong, Vec::<String>::new(), "in docs/class.md, above another signature or twice");
+    let missing: Vec<_> = methods.difference(&on_page).collect();
+    let extra: Vec<_> = on_page.difference(&methods).collect();
+    assert!(
+        missing.is_empty() && extra.is_empty(),
+        "docs/class.md lacks {missing:#?} of php-ext/gateway.stub.php, and has {extra:#?} that it has not"
+    );
+    assert_eq!(properties_on_page, properties, "the properties in docs/class.md, and those of the stub");
+    Ok(())
+}
+
+/// `what; // => value` as a check that says the line.
+fn checked(line: &str) -> String {
+    let Some((what, value)) = line.split_once("; // => ") else { return line.to_owned() };
+    let (what, lead) = (what.trim_start(), &what[..what.len() - what.trim_start().len()]);
+    let quoted = line.trim().replace('\\', "\\\\").replace('\'', "\\'");
+    format!("{lead}expect({what}, {value}, '{quoted}');")
+}
+
+const EXPECT: &str = "<?php
+[, Gateway::$registerAddress, $client_id, $other] = $argv;
+$checks = 0;
+function expect($got, $wanted, $line) {
+    $GLOBALS['checks']++;
+    if ($got !== $wanted) {
+        exit(\"$line\\nbut it gave \" . var_export($got, true) . \"\\n\");
+    }
+}
+";
+
+#[tokio::test]
+async fn the_examples_of_the_class_reference_are_true() -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(root().join("docs/class.md"))?;
+    let mut script = EXPECT.to_owned();
+    for fence in fences(&page).iter().filter(|fence| fence.language == "php") {
+        script.extend(fence.code.lines().map(|line| checked(line) + "\n"));
+    }
+    script.push_str("echo $checks;");
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("examples.php");
+    std::fs::write(&file, script)?;
+
+    let server = Server::start(&[]).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    let mut other = Client::connect(server.websocket).await?;
+    let mut php = php()?;
+    php.env("GATEWAY_TOKEN_KEY", "a key that nobody else knows at all");
+    php.arg(&file).arg(server.register[0].to_string()).args([client.id.to_string(), other.id.to_string()]);
+    let output = soon("the examples", php.output()).await??;
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.parse::<u32>().is_ok_and(|checks| checks > 30), "{said}");
+
+    assert_eq!(client.text().await?, "to everybody");
+    assert_eq!(client.text().await?, "to one alone");
+    assert_eq!(client.text().await?, r#"{"type":"comment","text":"hello"}"#);
+    assert_eq!(other.text().await?, "to everybody");
+    assert_eq!(other.text().await?, "to the others");
+    assert_eq!(other.text().await?, "that was all");
+    other.gone().await
 }

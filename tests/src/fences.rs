@@ -1,0 +1,47 @@
+//! The code that stands in the documents, between fences.
+
+use anyhow::Context as _;
+
+/// A block of code of a page.
+pub struct Fence {
+    pub language: String,
+    /// The file that the line before says it is: "what it does, `Chat.php`:".
+    pub file: Option<String>,
+    pub code: String,
+}
+
+/// All blocks of code of a page, in their order, without what they are indented by.
+pub fn fences(page: &str) -> Vec<Fence> {
+    let mut found = Vec::new();
+    let mut before = "";
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(language) = line.trim_start().strip_prefix("```") else {
+            if !line.trim().is_empty() {
+                before = line;
+            }
+            continue;
+        };
+        let indent = line.len() - line.trim_start().len();
+        let mut code = String::new();
+        for line in lines.by_ref().take_while(|line| !line.trim_start().starts_with("```")) {
+            code.push_str(line.get(indent..).unwrap_or_default());
+            code.push('\n');
+        }
+        let last = before.trim_end().strip_suffix("`:").and_then(|text| text.rsplit('`').next());
+        let file =
+            last.filter(|name| name.contains('.') && !name.contains(' ') && !name.starts_with(['/', '.']));
+        found.push(Fence { language: language.trim().to_owned(), file: file.map(str::to_owned), code });
+        before = "";
+    }
+    found
+}
+
+/// The code of a file that a page shows.
+pub fn file_of(page: &str, file: &str) -> anyhow::Result<String> {
+    fences(page)
+        .into_iter()
+        .find(|fence| fence.file.as_deref() == Some(file))
+        .map(|fence| fence.code)
+        .with_context(|| format!("the page shows no file {file}"))
+}

@@ -1,0 +1,326 @@
+//! Every command in the documents is one that works. What can run here is run; what would install or build has to name a
+//! target, a file or a flag that there is. A command that is not known here fails the test: say below how it is checked.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use anyhow::{Context as _, bail, ensure};
+use gateway_tests::{
+    Client, PhpPeer, ProcessGroup, Server, extension, fences, php, root, server_binary, soon,
+};
+use gateway_wire::bridge::Order;
+use serde_bytes::Bytes;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// The client_id that stands in the documents for one that is there.
+const CLIENT: &str = "7f00000104d6a3f1c2b4";
+
+/// A line of a page, as one would paste it, and what the page says that it prints.
+struct Line {
+    text: String,
+    prints: Option<String>,
+}
+
+/// What the commands meet.
+struct Sandbox {
+    server: Server,
+    client: Client,
+    /// Where those of a page run that names files of its own.
+    folder: TempDir,
+}
+
+/// The pages that people read.
+fn pages() -> anyhow::Result<Vec<PathBuf>> {
+    let mut pages =
+        vec![root().join("README.md"), root().join("README.zh-CN.md"), root().join("SECURITY.md")];
+    for folder in ["docs", "docs/recipes", "php", "php/client", "php-ext", "docker", "packaging"] {
+        let entries = std::fs::read_dir(root().join(folder))?;
+        for entry in entries {
+            pages.push(entry?.path());
+        }
+    }
+    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    pages.sort();
+    Ok(pages)
+}
+
+/// The lines of a block. One goes on after a backslash and within quotes; what begins with a brace was printed.
+fn lines(code: &str) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut open = String::new();
+    for part in code.lines() {
+        if open.is_empty() && part.starts_with('{') {
+            if let Some(line) = lines.last_mut() {
+                line.prints = Some(part.to_owned());
+            }
+            continue;
+        }
+        open.push_str(part.strip_suffix('\\').unwrap_or(part));
+        open.push(' ');
+        if !part.ends_with('\\') && open.matches('\'').count().is_multiple_of(2) {
+            let text = open.split(" # ").next().unwrap_or_default().trim().to_owned();
+            if !text.is_empty() && !text.starts_with('#') {
+                lines.push(Line { text, prints: None });
+            }
+            open.clear();
+        }
+    }
+    lines
+}
+
+/// Commands in a text's own lines, as `make test`. Others than these are names more often than commands.
+fn inline(page: &str) -> Vec<Line> {
+    let prose = page.split("```").step_by(2);
+    let spans = prose.flat_map(|text| text.split('`').skip(1).step_by(2));
+    let known = ["make ", "scripts/", "gateway-server ", "php ", "REWRITE=1 "];
+    spans
+        .filter(|span| known.iter().any(|start| span.starts_with(start)) && !span.ends_with('/'))
+        .map(|span| Line {
+            // What the reader fills in.
+            text: span.replace("PORT", "1234").replace("端口", "1234").replace('\n', " "),
+            prints: None,
+        })
+        .collect()
+}
+
+/// The words of a simple command, without quotes.
+fn words(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for c in command.chars() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            ('\'' | '"', None) => quote = Some(c),
+            (' ', None) => words.push(String::new()),
+            _ => words.last_mut().into_iter().for_each(|word| word.push(c)),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+async fn output(command: &mut Command) -> anyhow::Result<Output> {
+    Ok(soon("the command's end", command.kill_on_drop(true).output()).await??)
+}
+
+async fn succeeds(command: &mut Command) -> anyhow::Result<String> {
+    let output = output(command).await?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {}", output.status, complaint.trim());
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn exists(path: &Path) -> anyhow::Result<()> {
+    ensure!(path.exists(), "there is no {}", path.display());
+    Ok(())
+}
+
+impl Sandbox {
+    async fn start() -> anyhow::Result<Self> {
+        let server = Server::start(&["--operations", "127.0.0.1:0"]).await?;
+        let client = Client::connect(server.websocket).await?;
+        let mut php = PhpPeer::connect(server.register[0]).await?;
+        php.bind(client.id, "7").await?;
+        php.order(Order::JoinGroup { client: client.id, group: Bytes::new(b"news") }).await?;
+        php.acked().await?;
+        Ok(Self { server, client, folder: TempDir::with_prefix("gateway-test-commands-")? })
+    }
+
+    /// The files that the page shows, and those that it tells the reader to have.
+    fn lay_out(&mut self, page: &str) -> anyhow::Result<()> {
+        self.folder = TempDir::with_prefix("gateway-test-commands-")?;
+        std::fs::write(self.path("FILE"), "ping_interval = 25\n")?;
+        for fence in fences(page) {
+            if let Some(path) = fence.file.map(|file| self.path(&file)) {
+                std::fs::create_dir_all(path.parent().unwrap_or(self.folder.path()))?;
+                std::fs::write(path, fence.code)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// In the page's own folder, or else in the project's.
+    fn find(&self, file: &str) -> anyhow::Result<PathBuf> {
+        let own = self.path(file);
+        if own.exists() {
+            return Ok(own);
+        }
+        let path = root().join(file);
+        exists(&path)?;
+        Ok(path)
+    }
+
+    /// `folder` is where the commands before this one have gone to.
+    async fn check(&mut self, line: &Line, command: &str, folder: &mut PathBuf) -> anyhow::Result<()> {
+        if let Some(rest) = command.strip_prefix("export ") {
+            let name = rest.split('=').next().unwrap_or_default();
+            let script = format!("set -e; export {rest}; test -n \"${name}\"");
+            return succeeds(Command::new("bash").args(["-ec", &script])).await.map(drop);
+        }
+        let words = words(command);
+        let mut words = words.iter().map(String::as_str).peekable();
+        while words.next_if(|word| *word == "sudo" || *word == "env" || word.contains('=')).is_some() {}
+        let program = words.next().context("no command")?;
+        let arguments: Vec<_> = words.collect();
+        match program {
+            "cd" => {
+                folder.push(arguments.first().context("cd to where?")?);
+                exists(folder)
+            }
+            // phpize makes the Makefile of this one; scripts/test-install runs it all.
+            "phpize" | "./configure" => exists(&folder.join("config.m4")),
+            "make" if folder.join("config.m4").exists() => {
+                ensure!(
+                    arguments.iter().all(|target| ["test", "install"].contains(target)),
+                    "phpize makes no such target"
+                );
+                Ok(())
+            }
+            "make" => succeeds(Command::new("make").arg("-n").args(&arguments).current_dir(&*folder))
+                .await
+                .map(drop),
+            "cargo" => {
+                let package = arguments.iter().skip_while(|word| **word != "-p").nth(1);
+                exists(&root().join(package.context("of which package?")?).join("Cargo.toml"))
+            }
+            "gateway-server" | "target/release/gateway-server" => self.server_command(&arguments).await,
+            "php" => self.php(&arguments).await,
+            "curl" => self.curl(line, command).await,
+            "install" => match arguments.iter().find(|word| !word.starts_with('-')) {
+                Some(&"target/release/gateway-server") => Ok(()),
+                source => exists(&root().join(source.context("install what?")?)),
+            },
+            "systemctl" => match arguments[..] {
+                ["daemon-reload"] => Ok(()),
+                [.., unit] => exists(&root().join(format!("packaging/systemd/{unit}.service"))),
+                [] => bail!("systemctl what?"),
+            },
+            "pecl" => {
+                let package = format!("target/pecl/gateway-{}.tgz", env!("CARGO_PKG_VERSION"));
+                ensure!(arguments == ["install", &package], "`make pecl` writes {package}");
+                Ok(())
+            }
+            "docker" => arguments
+                .iter()
+                .filter(|word| word.starts_with("docker/"))
+                .try_for_each(|file| exists(&root().join(file))),
+            script if script.starts_with("scripts/") => exists(&root().join(script)),
+            _ => bail!(
+                "no test knows the command `{program}`: tests/tests/commands.rs has to say how it is checked"
+            ),
+        }
+    }
+
+    /// Every flag and value is one that the server takes; questions are asked of one that runs.
+    async fn server_command(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let mut command = Command::new(server_binary()?);
+        command.args(arguments).current_dir(self.folder.path());
+        match arguments.first() {
+            Some(&"check") => {}
+            Some(&("status" | "connections")) => {
+                let operations = self.server.operations.context("an operations port")?;
+                command.env("GATEWAY_OPERATIONS", operations.to_string());
+            }
+            _ => _ = command.arg("--help"),
+        }
+        succeeds(&mut command).await.map(drop)
+    }
+
+    async fn php(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        match arguments {
+            ["-S", _, rest @ ..] => {
+                let mut command = std::process::Command::new("php");
+                command.args(["-S", "127.0.0.1:0"]).current_dir(root());
+                for word in rest {
+                    let is_flag = word.starts_with('-');
+                    command.arg(if is_flag { PathBuf::from(word) } else { self.find(word)? });
+                }
+                ProcessGroup::start(command, " started").await.map(drop)
+            }
+            [flag, ..] if flag.starts_with('-') => succeeds(php()?.args(arguments)).await.map(drop),
+            [script, rest @ ..] if script.ends_with("/gateway-worker") => {
+                // With the machine's configuration: on Debian posix is a module that it loads.
+                let mut help = Command::new("php");
+                help.arg("-d").arg(format!("extension={}", extension()?.display()));
+                let help = succeeds(help.arg(self.find(script)?).arg("help")).await?;
+                let named = rest.iter().map(|word| word.split('=').next().unwrap_or_default());
+                let unknown: Vec<_> =
+                    named.filter(|word| !word.ends_with(".php") && !help.contains(*word)).collect();
+                ensure!(unknown.is_empty(), "`gateway-worker help` knows no {unknown:?}");
+                Ok(())
+            }
+            // The recipes' own tests run these.
+            [script, ..] => succeeds(php()?.arg("-l").arg(self.find(script)?)).await.map(drop),
+            [] => bail!("php what?"),
+        }
+    }
+
+    /// Asks the server that runs here, in which the documents' client is.
+    async fn curl(&self, line: &Line, command: &str) -> anyhow::Result<()> {
+        let id = self.client.id.to_string();
+        let operations = self.server.operations.context("an operations port")?.to_string();
+        let command = command.replace("127.0.0.1:1239", &operations).replace(CLIENT, &id);
+        ensure!(command.contains(&operations), "it asks another port than 127.0.0.1:1239");
+        let printed =
+            succeeds(Command::new("bash").args(["-c", &format!("{command} --silent --show-error --fail")]))
+                .await?;
+        let said = line.prints.as_ref().context("the page does not say what it prints")?.replace(CLIENT, &id);
+        ensure!(printed.trim() == said, "it prints {printed}, and the page says {said}");
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_in_the_documents_works() -> anyhow::Result<()> {
+    let mut sandbox = Sandbox::start().await?;
+    let (mut known, mut wrong) = (0, Vec::new());
+    for page in pages()? {
+        let text = std::fs::read_to_string(&page)?;
+        sandbox.lay_out(&text)?;
+        let shell = fences(&text).into_iter().filter(|fence| ["sh", "bash"].contains(&&*fence.language));
+        let blocks = shell.map(|fence| lines(&fence.code)).chain([inline(&text)]);
+        for block in blocks {
+            let mut folder = root();
+            for line in block {
+                for command in line.text.split(" && ") {
+                    known += 1;
+                    let command = command.trim().trim_end_matches('&').trim();
+                    if let Err(error) = sandbox.check(&line, command, &mut folder).await {
+                        wrong.push(format!("{}: {command}: {error:#}", page.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(known > 60, "only {known} were found");
+    Ok(())
+}
+
+/// A page with a command that there is not, and one that nobody knows.
+#[tokio::test]
+async fn a_command_that_does_not_work_is_told_of() -> anyhow::Result<()> {
+    let mut sandbox = Sandbox::start().await?;
+    let wrong = [
+        ("make no-such-target", "No rule to make target"),
+        ("gateway-server --no-such-flag", "--no-such-flag"),
+        ("gateway-server check missing.toml", "missing.toml"),
+        ("php php/bin/gateway-worker start Events.php --no-such-flag", "--no-such-flag"),
+        ("php -r 'exit(1);'", "exit status: 1"),
+        ("install -D no/such/file /usr/local/bin/file", "there is no"),
+        ("frobnicate everything", "no test knows the command `frobnicate`"),
+        ("curl -d '{}' http://127.0.0.1:1239/api/noSuchOperation", "404"),
+    ];
+    for (command, complaint) in wrong {
+        let line = Line { text: command.to_owned(), prints: Some("{}".to_owned()) };
+        let error = sandbox.check(&line, command, &mut root()).await.err();
+        let error = error.with_context(|| format!("{command} passes"))?.to_string();
+        assert!(error.contains(complaint), "{command}: {error}");
+    }
+    Ok(())
+}
