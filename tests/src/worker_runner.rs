@@ -24,12 +24,24 @@ impl WorkerRunner {
 
     /// They handle events as the file says.
     pub async fn start_with(events: PathBuf, register: SocketAddr, count: usize) -> anyhow::Result<Self> {
+        Self::start_for(events, &[register], count, "").await
+    }
+
+    /// For several nodes, which want a secret.
+    pub async fn start_for(
+        events: PathBuf,
+        registers: &[SocketAddr],
+        count: usize,
+        secret: &str,
+    ) -> anyhow::Result<Self> {
+        let registers: Vec<_> = registers.iter().map(ToString::to_string).collect();
         let data = tempfile::tempdir()?;
         let mut command = Self::command(&data, "start")?;
         command
             .arg(events)
             .arg(format!("--count={count}"))
-            .arg(format!("--register={register}"))
+            .arg(format!("--register={}", registers.join(",")))
+            .env("GATEWAY_SECRET_KEY", secret)
             .env("DIARY", data.path().join("diary"));
         let (processes, _) = ProcessGroup::start(command, "starts").await?;
         Ok(Self { processes, data })

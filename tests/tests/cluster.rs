@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
-use gateway_tests::{Client, Nodes, Operator, PhpPeer, SECRET, Server, eventually, server_binary, soon};
+use futures_util::SinkExt as _;
+use gateway_tests::{
+    Client, Nodes, Operator, PhpPeer, SECRET, Server, WorkerRunner, eventually, root, server_binary, soon,
+};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Order, Query, Reply, Value};
 use nix::sys::signal::Signal;
@@ -315,6 +318,28 @@ async fn the_register_names_all_nodes() -> anyhow::Result<()> {
     assert_eq!(addresses().await?, BTreeSet::from([one.to_string(), two.to_string()]));
     nodes.nodes[1].server.signal(Signal::SIGTERM)?;
     assert_eq!(addresses().await?, BTreeSet::from([one.to_string()]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn workers_of_one_runner_serve_all_nodes() -> anyhow::Result<()> {
+    let test = "workers_of_one_runner_serve_all_nodes";
+    let Some(mut nodes) = Nodes::start(test, 2, &["--events", "workers"]).await? else { return Ok(()) };
+    let registers: Vec<_> = nodes.nodes.iter().map(|node| node.server.register[0]).collect();
+    let events = root().join("tests/php/cluster/Events.php");
+    let _runner = WorkerRunner::start_for(events, &registers, 2, SECRET).await?;
+    for node in &mut nodes.nodes {
+        node.server.logs("a worker joined").await?;
+    }
+    let mut clients = [nodes.client(0).await?, nodes.client(1).await?];
+    for (from, to) in [(0, 1), (1, 0)] {
+        clients[to].socket.send(Message::text("join")).await?;
+        assert_eq!(clients[to].text().await?, "joined");
+        clients[from].socket.send(Message::text("say hello")).await?;
+        assert_eq!(clients[to].text().await?, format!("{} of 2: hello", clients[from].id));
+        clients[to].socket.send(Message::text("leave")).await?;
+        assert_eq!(clients[to].text().await?, "left");
+    }
     Ok(())
 }
 

@@ -24,14 +24,16 @@ final class Child
     public function run(): int
     {
         $this->listen();
-        if ($this->options->register !== null) {
-            Gateway::$registerAddress = $this->options->register;
+        $registers = $this->options->registers;
+        $register = $registers === [] ? null : $registers[$this->number % count($registers)];
+        if ($register !== null) {
+            Gateway::$registerAddress = $register;
         }
         if (($secret = getenv('GATEWAY_SECRET_KEY')) !== false) {
             Gateway::$secretKey = $secret;
         }
         if ($this->options->prepare !== null) {
-            ($this->options->prepare)();
+            ($this->options->prepare)($register);
         }
         self::load($this->options->file);
         $handler = $this->options->handler;

@@ -13,7 +13,8 @@ final class Command
 
         --count=N          processes (1)
         --handler=CLASS    the class in FILE with onMessage() and so on (Events)
-        --register=ADDRESS the server's register address (gateway.register_address of php.ini)
+        --register=ADDRESS the server's register address (gateway.register_address of php.ini); of a cluster those
+                           of all nodes, separated by commas: each gets as many of the processes
         --name=NAME        of these workers, in the server's log (gateway-worker)
         --pid-file=FILE    (gateway-worker.pid in the temporary directory)
         --stop-timeout=S   seconds that a process may take to handle what it has (30)
@@ -25,7 +26,8 @@ final class Command
 
     /**
      * @param list<string> $arguments
-     * @param \Closure(): void|null $prepare runs in each worker, before the program's code is loaded
+     * @param \Closure(?string): void|null $prepare runs in each worker, before the program's code is loaded, and is given
+     * the register address, if there was one among the arguments
      */
     public static function run(array $arguments, ?\Closure $prepare = null): int
     {

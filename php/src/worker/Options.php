@@ -8,11 +8,12 @@ final class Options
     public string $file = '';
     public int $count = 1;
     public string $handler = 'Events';
-    public ?string $register = null;
+    /** @var list<string> of the nodes, which each get some of the processes */
+    public array $registers = [];
     public string $name = 'gateway-worker';
     public string $pidFile;
     public int $stopTimeout = 30;
-    /** @var \Closure(): void|null */
+    /** @var \Closure(?string): void|null is given the register address */
     public ?\Closure $prepare = null;
 
     private function __construct()
@@ -42,6 +43,10 @@ final class Options
                 throw new UsageError('start needs the file with the handler class, such as Events.php');
             }
             $options->file = $file;
+            if ($options->count < count($options->registers)) {
+                $nodes = count($options->registers);
+                throw new UsageError("--register names $nodes nodes, which each need a process: --count=$nodes or more");
+            }
         }
         return $options;
     }
@@ -58,12 +63,22 @@ final class Options
         match ($name) {
             'count' => $this->count = self::number($name, $value, 1024),
             'handler' => $this->handler = ltrim($value, '\\'),
-            'register' => $this->register = $value,
+            'register' => $this->registers = self::addresses($name, $value),
             'name' => $this->name = $value,
             'pid-file' => $this->pidFile = $value,
             'stop-timeout' => $this->stopTimeout = self::number($name, $value, 86400),
             default => throw new UsageError("there is no option --$name; gateway-worker help names them"),
         };
+    }
+
+    /** @return list<string> */
+    private static function addresses(string $name, string $value): array
+    {
+        $addresses = array_map(trim(...), explode(',', $value));
+
+        return !in_array('', $addresses, true)
+            ? $addresses
+            : throw new UsageError("--$name must be an address, or several separated by commas");
     }
 
     private static function number(string $name, string $value, int $most): int

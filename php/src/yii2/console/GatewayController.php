@@ -52,7 +52,7 @@ class GatewayController extends Controller
     /** @var string|null gateway/worker: the class in the file, Events unless it is given */
     public ?string $handler = null;
 
-    /** @var string|null gateway/worker: the register address, the component's unless it is given */
+    /** @var string|null gateway/worker: the register address, the component's unless it is given; several by commas */
     public ?string $register = null;
 
     /** @var string|null gateway/worker: the name of these workers in the server's log */
@@ -153,11 +153,11 @@ class GatewayController extends Controller
         $handler = Yii::$app->getErrorHandler();
         $handler instanceof ErrorHandler && $handler->unregister();
 
-        return Command::run($this->runner('start', [Yii::getAlias($file)]), function () use ($gateway, $handler): void {
+        return Command::run($this->runner('start', [Yii::getAlias($file)]), function (?string $register) use ($gateway, $handler): void {
             $handler instanceof ErrorHandler && $handler->register();
             $this->logAtOnce();
             // What the runner was told is true of the component, too.
-            $gateway->registerAddress = $this->register ?? $gateway->registerAddress;
+            $gateway->registerAddress = $register ?? $gateway->registerAddress;
             $gateway->secretKey = getenv('GATEWAY_SECRET_KEY') ?: $gateway->secretKey;
             $gateway->apply();
         });
