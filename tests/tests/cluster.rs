@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use futures_util::SinkExt as _;
 use gateway_tests::{
-    Client, Nodes, Operator, PhpPeer, SECRET, Server, WorkerRunner, eventually, root, server_binary, soon,
+    Client, Nats, Nodes, Operator, PhpPeer, SECRET, Server, TestCertificate, WorkerRunner, eventually,
+    new_producer, root, server_binary, soon,
 };
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Order, Query, Reply, Value};
@@ -362,6 +363,50 @@ async fn an_address_is_one_nodes_alone() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn nats_asks_for_a_password_and_speaks_tls() -> anyhow::Result<()> {
+    let certificate = TestCertificate::new()?;
+    let (chain, key) = (certificate.certificate.display().to_string(), certificate.key.display().to_string());
+    let flags = ["--user", "node", "--pass", "p@ss", "--tls", "--tlscert", &chain, "--tlskey", &key];
+    let Some(nats) = Nats::start_with("nats_asks_for_a_password_and_speaks_tls", &flags).await? else {
+        return Ok(());
+    };
+    let port = nats.address.port();
+    let start = async |address: String, authorities: &str| {
+        Server::start_with(|command| {
+            command.args(["--cluster-nats", &address, "--cluster-tls-ca", authorities]);
+            command.env("GATEWAY_SECRET_KEY", SECRET);
+        })
+        .await
+    };
+    let right = format!("tls://node:p%40ss@localhost:{port}");
+    let one = start(right.clone(), &chain).await?;
+    let two = start(format!("nats://node:p%40ss@localhost:{port}"), &chain).await?;
+    let mut php = PhpPeer::connect_as(one.register[0], new_producer(), SECRET.as_bytes()).await?;
+    let mut client = Client::connect(two.websocket).await?;
+    php.bind(client.id, "ann").await?;
+    php.send_to_uid("ann", "over TLS").await?;
+    assert_eq!(client.text().await?, "over TLS");
+
+    // Such a node serves alone, and says why.
+    let other_certificate = TestCertificate::new()?;
+    let other = other_certificate.certificate.display().to_string();
+    let alone = async |address: String, authorities: &str, reason: &str| {
+        let server = start(address, authorities).await?;
+        let mut php = PhpPeer::connect_as(server.register[0], new_producer(), SECRET.as_bytes()).await?;
+        let error = php.count().await.unwrap_err().to_string();
+        anyhow::ensure!(error.contains(reason) && !error.contains("wrong"), "{error}");
+        Ok(())
+    };
+    let refused = "Authorization Violation";
+    tokio::try_join!(
+        alone(format!("tls://node:wrong@localhost:{port}"), &chain, refused),
+        alone(format!("tls://localhost:{port}"), &chain, refused),
+        alone(right, &other, "certificate"),
+    )?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn strangers_are_not_heard() -> anyhow::Result<()> {
     let Some(mut nodes) = Nodes::start("strangers_are_not_heard", 1, &[]).await? else { return Ok(()) };
     let mut other = Server::start_with(|command| {
@@ -371,8 +416,7 @@ async fn strangers_are_not_heard() -> anyhow::Result<()> {
     nodes.nodes[0].server.logs("was not sealed with this cluster's name and secret_key").await?;
     other.logs("was not sealed").await?;
     let mut client = nodes.client(0).await?;
-    let mut stranger =
-        PhpPeer::connect_as(other.register[0], gateway_tests::new_producer(), b"another").await?;
+    let mut stranger = PhpPeer::connect_as(other.register[0], new_producer(), b"another").await?;
     stranger.send_to_all("from a stranger").await?;
     stranger.acked().await?;
     let mut php = nodes.php(0).await?;
