@@ -6,6 +6,8 @@
 # Inside a network of its own the register port must be reachable by PHP's containers, and then it must have a secret:
 #
 #   docker run -p 8282:8282 -e GATEWAY_REGISTER=0.0.0.0:1238 -e GATEWAY_SECRET_KEY=… gateway-server
+#
+# Or PHP's containers share its network, as in compose.yaml.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
@@ -17,6 +19,9 @@ RUN cargo build --release --locked -p gateway-server
 FROM debian:bookworm-slim
 RUN useradd --system gateway
 COPY --from=build /build/target/release/gateway-server /usr/local/bin/gateway-server
+COPY docker/start.sh /usr/local/bin/start-gateway
 USER gateway
+ENV GATEWAY_OPERATIONS=127.0.0.1:1239
 EXPOSE 8282 1238
-ENTRYPOINT ["gateway-server"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["gateway-server", "health"]
+ENTRYPOINT ["start-gateway"]

@@ -30,6 +30,7 @@ fn start() -> anyhow::Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 match question {
+                    config::Question::Health => command::health(&target, as_json).await,
                     config::Question::Status => command::status(&target, as_json).await,
                     config::Question::Connections(wanted) => {
                         command::connections(&target, &wanted, as_json).await

@@ -89,12 +89,53 @@ async fn nginx_lets_browsers_through_and_says_who_they_are() -> anyhow::Result<(
     let (_nginx, _) =
         ProcessGroup::start(nginx(folder.path(), &certificate, port, &server)?, "getrlimit(RLIMIT_NOFILE)")
             .await?;
+    is_known_behind(&server, &certificate, port).await
+}
 
+/// Caddy with the packaged site, at another address and with a certificate of ours.
+fn caddy(
+    folder: &Path,
+    certificate: &TestCertificate,
+    port: u16,
+    server: &Server,
+) -> anyhow::Result<Command> {
+    let site = std::fs::read_to_string(root().join("packaging/caddy/Caddyfile"))?;
+    let tls = format!("tls {} {}", certificate.certificate.display(), certificate.key.display());
+    let site = site
+        .replace("push.example.com {", &format!("https://localhost:{port} {{\n\t{tls}"))
+        .replace("127.0.0.1:8282", &server.websocket.to_string());
+    let path = folder.join("Caddyfile");
+    std::fs::write(&path, format!("{{\n\tadmin off\n\tauto_https off\n}}\n{site}"))?;
+    let mut command = Command::new("caddy");
+    command.args(["run", "--adapter", "caddyfile", "--config"]).arg(path).env("HOME", folder);
+    Ok(command)
+}
+
+#[tokio::test]
+async fn caddy_lets_browsers_through_and_says_who_they_are() -> anyhow::Result<()> {
+    if !is_installed("caddy") {
+        let test = "caddy_lets_browsers_through_and_says_who_they_are";
+        skip(test, "caddy is not installed (Debian package caddy)");
+        return Ok(());
+    }
+    let server = Server::start(&["--operations", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1"]).await?;
+    let (certificate, folder) = (TestCertificate::new()?, tempfile::tempdir()?);
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let (_caddy, _) = ProcessGroup::start(
+        caddy(folder.path(), &certificate, port, &server)?,
+        "serving initial configuration",
+    )
+    .await?;
+    is_known_behind(&server, &certificate, port).await
+}
+
+/// A client that comes by way of the proxy is known by its own address.
+async fn is_known_behind(server: &Server, certificate: &TestCertificate, port: u16) -> anyhow::Result<()> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind("127.0.0.7:0".parse()?)?;
     let tcp = socket.connect(([127, 0, 0, 1], port).into()).await?;
     let client = Client::over(certificate.over(tcp).await?).await?;
-    let operator = Operator::of(&server)?;
+    let operator = Operator::of(server)?;
     eventually("the client's own address", "127.0.0.7:0".to_owned(), async || {
         let found = operator.json("/connections?address=127.0.0.7").await?;
         Ok(found["connections"][0]["address"].as_str().unwrap_or_default().to_owned())

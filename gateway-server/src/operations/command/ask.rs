@@ -21,19 +21,38 @@ const BYTES: usize = 64 << 20;
 
 pub(super) async fn ask(target: &Target, path: &str) -> anyhow::Result<Value> {
     let address = reachable(target.address);
+    let (status, body) = get(target, path).await?;
+    let value: Value = serde_json::from_slice(&body).with_context(|| no_answer(address))?;
+    match (status, value["error"]["message"].as_str()) {
+        (StatusCode::OK, _) => Ok(value),
+        (StatusCode::UNAUTHORIZED, Some(message)) => {
+            bail!("{address} refuses: {message} (operations_token_file, GATEWAY_OPERATIONS_TOKEN)")
+        }
+        (_, Some(message)) => bail!("{address} refuses: {message}"),
+        (status, None) => bail!("{}: {status}", no_answer(address)),
+    }
+}
+
+/// Whatever the answer is.
+pub(super) async fn get(target: &Target, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+    let address = reachable(target.address);
     timeout(TIME, exchange(address, target, path))
         .await
         .with_context(|| format!("{address} has not answered within {TIME:?}"))?
 }
 
-async fn exchange(address: SocketAddr, target: &Target, path: &str) -> anyhow::Result<Value> {
+fn no_answer(address: SocketAddr) -> String {
+    format!("{address} does not answer as a gateway-server's operations port does")
+}
+
+async fn exchange(address: SocketAddr, target: &Target, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
     let socket = TcpStream::connect(address).await.with_context(|| {
         format!(
             "no server answers at {address}: is it running, and with operations = \"{address}\"? \
              --operations or --config say where else it is"
         )
     })?;
-    let no_answer = || format!("{address} does not answer as a gateway-server's operations port does");
+    let no_answer = || no_answer(address);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.with_context(no_answer)?;
     let connection = tokio::spawn(connection);
@@ -48,15 +67,7 @@ async fn exchange(address: SocketAddr, target: &Target, path: &str) -> anyhow::R
     let body = Limited::new(answer.into_body(), BYTES).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!("{error}")).with_context(no_answer)?.to_bytes();
     connection.abort();
-    let value: Value = serde_json::from_slice(&body).with_context(no_answer)?;
-    match (status, value["error"]["message"].as_str()) {
-        (StatusCode::OK, _) => Ok(value),
-        (StatusCode::UNAUTHORIZED, Some(message)) => {
-            bail!("{address} refuses: {message} (operations_token_file, GATEWAY_OPERATIONS_TOKEN)")
-        }
-        (_, Some(message)) => bail!("{address} refuses: {message}"),
-        (status, None) => bail!("{}: {status}", no_answer()),
-    }
+    Ok((status, body))
 }
 
 /// One that listens on all addresses of this machine is asked on the one that it surely has.

@@ -1,4 +1,4 @@
-//! `gateway-server status` and `gateway-server connections`: asks a server that runs.
+//! `gateway-server status`, `health` and `connections`: asks a server that runs.
 
 mod ask;
 mod table;
@@ -7,11 +7,12 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Context as _;
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::query::encode;
 use crate::ops::config::Secret;
-use ask::ask;
+use ask::{ask, get};
 
 /// Where the operations port is when nothing says so.
 pub const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1239);
@@ -38,6 +39,14 @@ const PAGE: usize = 1000;
 pub async fn status(target: &Target, as_json: bool) -> anyhow::Result<()> {
     let status = ask(target, "/status").await?;
     print(&if as_json { pretty(&status)? } else { table::status(&status) })
+}
+
+/// The process succeeds only if clients are taken.
+pub async fn health(target: &Target, as_json: bool) -> anyhow::Result<()> {
+    let (status, body) = get(target, "/readyz").await?;
+    let said = String::from_utf8_lossy(&body).trim().to_owned();
+    anyhow::ensure!(status == StatusCode::OK, "not ready: {said}");
+    print(&if as_json { pretty(&json!({"state": said}))? } else { said + "\n" })
 }
 
 pub async fn connections(target: &Target, wanted: &Wanted, as_json: bool) -> anyhow::Result<()> {

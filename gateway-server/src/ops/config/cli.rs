@@ -37,6 +37,11 @@ enum Command {
         #[command(flatten)]
         where_: Where,
     },
+    /// Succeeds if a server that runs takes clients, for health checks
+    Health {
+        #[command(flatten)]
+        where_: Where,
+    },
     /// Shows the clients of a server that runs
     Connections {
         /// Only those that are bound to this uid
@@ -83,6 +88,7 @@ pub enum Action {
 /// What a server that runs is asked.
 pub enum Question {
     Status,
+    Health,
     Connections(Wanted),
 }
 
@@ -108,6 +114,7 @@ pub fn parse() -> anyhow::Result<Action> {
         None => {}
         Some(Command::Check { file }) => return Ok(Action::Check(file)),
         Some(Command::Status { where_ }) => return where_.ask(Question::Status),
+        Some(Command::Health { where_ }) => return where_.ask(Question::Health),
         Some(Command::Connections { uid, group, address, limit, where_ }) => {
             return where_.ask(Question::Connections(Wanted { uid, group, address, limit: limit as usize }));
         }

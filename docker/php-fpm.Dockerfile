@@ -1,0 +1,41 @@
+# PHP-FPM with the extension. Build it from the project's root:
+#
+#   docker build -f docker/php-fpm.Dockerfile -t php-fpm-gateway .
+#
+# An application's own image begins with FROM php-fpm-gateway. With --target demo it has the example application.
+#
+# The example's Yii 2 comes by composer. Where packagist cannot be reached, --build-arg LIBRARIES=IMAGE names an image that has
+# it below /app/vendor.
+
+ARG LIBRARIES=composed
+
+FROM rust:1.95-slim-bookworm AS extension
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends build-essential libclang-dev php8.2-cli php8.2-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+COPY . .
+ENV RUSTUP_TOOLCHAIN=1.95.0
+RUN cargo build --release --locked -p gateway-php
+
+FROM php:8.2-fpm-bookworm AS runtime
+COPY --from=extension /build/target/release/libgateway.so /usr/local/lib/gateway.so
+RUN mv /usr/local/lib/gateway.so "$(php-config --extension-dir)/gateway.so" \
+    && echo extension=gateway > "$PHP_INI_DIR/conf.d/gateway.ini" \
+    && php --ri gateway
+
+FROM composer:2 AS composed
+WORKDIR /app
+COPY php/example/yii2/composer.json .
+RUN composer install --no-dev --no-interaction --ignore-platform-reqs
+
+# hadolint ignore=DL3006
+FROM ${LIBRARIES} AS libraries
+
+FROM runtime AS demo
+COPY php /srv/php
+COPY --from=libraries /app/vendor /srv/php/example/yii2/vendor
+ENV DEMO_DATA=/var/lib/demo
+RUN install -d -o www-data -g www-data "$DEMO_DATA"
+
+FROM runtime AS php-fpm

@@ -1,0 +1,143 @@
+//! The images of docker/, built and run where there is an engine. The first build compiles everything, which takes minutes.
+//!
+//! `LIBRARIES=IMAGE`, as docker/php-fpm.Dockerfile explains, is for machines that do not reach packagist.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use gateway_tests::{Client, eventually, root, skip};
+use tokio_tungstenite::tungstenite::Message;
+
+const BUILD: Duration = Duration::from_secs(1800);
+
+fn done(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.current_dir(root()).output()?;
+    let said = [output.stdout, output.stderr].concat();
+    anyhow::ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
+    Ok(String::from_utf8_lossy(&said).trim().to_owned())
+}
+
+fn docker(arguments: &[&str]) -> anyhow::Result<String> {
+    done(Command::new("docker").args(arguments))
+}
+
+/// Version 2 is a part of docker, version 1 a program of its own.
+fn compose() -> Option<Command> {
+    if docker(&["compose", "version"]).is_ok() {
+        let mut command = Command::new("docker");
+        command.arg("compose");
+        return Some(command);
+    }
+    Command::new("docker-compose").arg("version").output().ok()?;
+    Some(Command::new("docker-compose"))
+}
+
+fn has_engine(test: &str) -> bool {
+    let is_there = docker(&["info", "--format", "{{.ServerVersion}}"]).is_ok();
+    if !is_there {
+        skip(test, "no docker engine answers");
+    }
+    is_there
+}
+
+/// Removed when dropped.
+struct Container(String);
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = docker(&["rm", "--force", "--volumes", &self.0]);
+    }
+}
+
+struct Stack {
+    project: String,
+    ports: [u16; 2],
+}
+
+impl Stack {
+    fn compose(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = compose().context("compose")?;
+        let [web, gateway] = self.ports.map(|port| format!("127.0.0.1:{port}"));
+        command.args(["-f", "docker/compose.yaml", "-p", &self.project]).args(arguments);
+        done(command.env("WEB_PORT", web).env("GATEWAY_PORT", gateway))
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let _ = self.compose(&["down", "--volumes", "--timeout", "5"]);
+    }
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+#[tokio::test]
+async fn the_server_is_healthy_needs_no_root_and_stops() -> anyhow::Result<()> {
+    if !has_engine("the_server_is_healthy_needs_no_root_and_stops") {
+        return Ok(());
+    }
+    let image = "gateway-server-test";
+    let begun = Instant::now();
+    docker(&["build", "-q", "--network", "host", "-f", "docker/server.Dockerfile", "-t", image, "."])?;
+    anyhow::ensure!(begun.elapsed() < BUILD, "the build took {:?}", begun.elapsed());
+    // With a secret, as users run it.
+    let run = [
+        "run",
+        "-d",
+        "-p",
+        "127.0.0.1::8282",
+        "-e",
+        "GATEWAY_REGISTER=0.0.0.0:1238",
+        "-e",
+        "GATEWAY_SECRET_KEY=s",
+    ];
+    let container = Container(docker(&[&run[..], &[image]].concat())?);
+    let inspect = |format: &str| docker(&["inspect", "--format", format, &container.0]);
+    eventually("health", "healthy".to_owned(), async || inspect("{{.State.Health.Status}}")).await?;
+    assert_eq!(docker(&["exec", &container.0, "id", "-un"])?, "gateway");
+    let port = docker(&["port", &container.0, "8282"])?;
+    Client::connect(port.lines().next().context("a port")?.parse()?).await?;
+    docker(&["stop", &container.0])?;
+    assert_eq!(inspect("{{.State.ExitCode}}")?, "0");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_whole_demo_starts_with_one_command() -> anyhow::Result<()> {
+    let test = "the_whole_demo_starts_with_one_command";
+    if !has_engine(test) {
+        return Ok(());
+    }
+    if compose().is_none() {
+        skip(test, "there is no docker compose");
+        return Ok(());
+    }
+    let stack = Stack { project: format!("demo{}", std::process::id()), ports: [free_port()?, free_port()?] };
+    stack.compose(&["up", "--build", "-d"])?;
+    let [web, gateway] = stack.ports;
+    let page = |path: &str| {
+        done(Command::new("curl").args(["-sS", "--max-time", "5", &format!("http://127.0.0.1:{web}{path}")]))
+    };
+    eventually("the page", true, async || Ok(page("/").is_ok_and(|page| page.contains("Push gateway"))))
+        .await?;
+    assert!(page("/live")?.contains(r#""url":"\/ws""#), "the widget's page: {}", page("/live")?);
+
+    let path = Client::shake_hands(([127, 0, 0, 1], web).into(), "/ws", &[]).await?;
+    let direct = Client::shake_hands(([127, 0, 0, 1], gateway).into(), "/", &[]).await?;
+    let push = "Gateway::sendToAll('from PHP'); Gateway::getAllClientIdCount();";
+    stack.compose(&["exec", "-T", "php", "php", "-r", push])?;
+    for mut socket in [path, direct] {
+        let mut texts = Vec::new();
+        while texts.len() < 2 {
+            if let Message::Text(text) = socket.next().await.context("the socket's end")?? {
+                texts.push(text.to_string());
+            }
+        }
+        assert!(texts[0].contains("\"init\"") && texts[1] == "from PHP", "{texts:?}");
+    }
+    Ok(())
+}
