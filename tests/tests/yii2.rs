@@ -9,11 +9,25 @@ use tokio::process::Command;
 
 /// What the application answers: status and text.
 async fn request(register: SocketAddr, route: &str, user: &str, post: Value) -> anyhow::Result<String> {
+    request_on(true, register, route, user, post).await
+}
+
+/// On the extension, or on workerman/gatewayclient.
+async fn request_on(
+    has_extension: bool,
+    register: SocketAddr,
+    route: &str,
+    user: &str,
+    post: Value,
+) -> anyhow::Result<String> {
     let extension = format!("extension={}", extension()?.display());
     let output = soon("PHP", async {
         // PHP's own configuration stays in force: Yii needs mbstring from there.
         let mut php = Command::new("php");
-        php.args(["-d", &extension]).arg(root().join("tests/php/yii2/request.php"));
+        if has_extension {
+            php.args(["-d", &extension]);
+        }
+        php.arg(root().join("tests/php/yii2/request.php"));
         php.args([route, user, &post.to_string()]).env("GATEWAY_REGISTER", register.to_string());
         php.kill_on_drop(true).output().await
     })
@@ -68,6 +82,38 @@ async fn the_action_binds_only_the_page_that_posts() -> anyhow::Result<()> {
     drop(server);
     let answer = request(register, "page/bind", "ann", of(&ann)).await?;
     assert_eq!(answer, "503 The push gateway cannot be reached.");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_actions_work_without_the_extension() -> anyhow::Result<()> {
+    let test = "the_actions_work_without_the_extension";
+    if let Some(reason) = Page::Yii2.missing() {
+        skip(test, reason);
+        return Ok(());
+    }
+    if std::env::var_os("GATEWAYCLIENT_PATH").is_none_or(|path| path.is_empty()) {
+        skip(test, "GATEWAYCLIENT_PATH names no workerman/gatewayclient");
+        return Ok(());
+    }
+    let server = Server::start(&[]).await?;
+    let register = server.register[0];
+    let mut php = PhpPeer::connect(register).await?;
+    let page = Greeted::connect(server.websocket, "/", &[]).await?;
+    let post = || json!({"client_id": page.init["client_id"], "proof": page.init["proof"]});
+    // Proofs are beyond the client in PHP, and that is said.
+    let answer = request_on(false, register, "page/bind", "ann", post()).await?;
+    assert!(answer.starts_with("501 Only the extension gateway can check the proof"), "{answer}");
+    assert_eq!(php.clients_of("ann").await?, []);
+    let answer = request_on(false, register, "page/bind-unproved", "ann", post()).await?;
+    assert_eq!(answer, r#"200 {"bound":true}"#);
+    assert_eq!(php.clients_of("ann").await?, [page.client.id]);
+
+    let answer = request_on(false, register, "page/token", "ann", json!({})).await?;
+    let answer: Value = serde_json::from_str(answer.strip_prefix("200 ").unwrap_or_default())?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let claims = TokenKey::new(b"a key").verify(answer["token"].as_str().unwrap_or_default(), now)?;
+    assert_eq!(claims.uid, "ann");
     Ok(())
 }
 
@@ -167,7 +213,7 @@ async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<
             true => ("token without key: GatewayException: a token has to be signed", "proof: [true,false]"),
             false => (
                 "token without key: InvalidConfigException: A token has to be signed",
-                "proof: NotSupportedException: Only the extension gateway can check the proof of a client_id.",
+                "proof: NotSupportedException: Only the extension gateway can check the proof of a client_id. Install it, or use connect tokens instead.",
             ),
         };
         assert!(others[0].starts_with(no_key), "{others:?}");

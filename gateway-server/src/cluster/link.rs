@@ -226,11 +226,13 @@ impl<H: Host> Session<'_, H> {
         if !is_first {
             cluster.link.send_replace(up);
         } else {
-            let link = cluster.link.clone();
+            let cluster = Arc::clone(cluster);
             tokio::spawn(async move {
                 tokio::time::sleep(OBJECTIONS).await;
-                link.send_if_modified(|link| {
-                    let may = !matches!(link, Link::Conflict);
+                // The connection may have been lost meanwhile, or somebody has objected.
+                let is_up = cluster.queue().is_up();
+                cluster.link.send_if_modified(|link| {
+                    let may = is_up && matches!(link, Link::Down { .. });
                     if may {
                         *link = up;
                     }

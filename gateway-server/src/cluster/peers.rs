@@ -194,6 +194,11 @@ impl Peers {
             self.by_instance.insert(header.instance, peer);
         }
         let Some(peer) = self.by_instance.get_mut(&header.instance) else { return news };
+        if (header.epoch, beat.count) < (peer.epoch, peer.beats) {
+            // Somebody has kept it.
+            return news;
+        }
+        peer.has_left = false;
         if !peer.is_member {
             peer.is_member = true;
             news.came = Some(peer.node);

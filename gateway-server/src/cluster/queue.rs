@@ -172,6 +172,10 @@ impl Queue {
         lost
     }
 
+    pub(super) fn is_up(&self) -> bool {
+        self.is_up
+    }
+
     pub(super) fn last(&self) -> u64 {
         self.last
     }

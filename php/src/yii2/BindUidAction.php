@@ -3,6 +3,7 @@
 namespace PushGateway\Yii2;
 
 use Yii;
+use yii\base\NotSupportedException;
 use yii\web\BadRequestHttpException;
 use yii\web\ForbiddenHttpException;
 use yii\web\HttpException;
@@ -33,7 +34,7 @@ class BindUidAction extends GatewayAction
         try {
             $clientId = $this->clientId($request->post('client_id'), $request->post('proof'));
             $this->gateway()->bindUid($clientId, $user);
-        } catch (HttpException $e) {
+        } catch (HttpException | NotSupportedException $e) {
             throw $e;
         } catch (\Exception $e) {
             Yii::error($e, __METHOD__);

@@ -178,7 +178,9 @@ class Gateway extends Component
     public function isClientProof(mixed $clientId, mixed $proof): bool
     {
         if (!method_exists((string) $this->backend, 'isClientProof')) {
-            throw new NotSupportedException('Only the extension gateway can check the proof of a client_id.');
+            throw new NotSupportedException(
+                'Only the extension gateway can check the proof of a client_id. Install it, or use connect tokens instead.'
+            );
         }
         return $this->observed('isClientProof', [$clientId, $proof]);
     }

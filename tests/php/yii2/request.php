@@ -5,6 +5,11 @@
 [, $route, $id, $post] = $argv;
 define('YII_DEBUG', true);
 require __DIR__ . '/../../../php/example/yii2/bootstrap.php';
+if (!extension_loaded('gateway')) {
+    foreach (['Context', 'GatewayProtocol', 'Gateway'] as $file) {
+        require getenv('GATEWAYCLIENT_PATH') . "/$file.php";
+    }
+}
 Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/src/yii2');
 
 final class Visitor implements yii\web\IdentityInterface
@@ -46,7 +51,7 @@ final class PageController extends yii\web\Controller
     public function actions()
     {
         $action = PushGateway\Yii2\BindUidAction::class;
-        return ['bind' => $action, 'bind-unproved' => ['class' => $action, 'requireProof' => false]];
+        return ['token' => PushGateway\Yii2\TokenAction::class, 'bind' => $action, 'bind-unproved' => ['class' => $action, 'requireProof' => false]];
     }
 }
 
@@ -62,7 +67,7 @@ $application = new yii\web\Application([
     'components' => [
         'request' => ['cookieValidationKey' => 'x'],
         'user' => ['identityClass' => Visitor::class, 'enableSession' => false],
-        'gateway' => ['class' => PushGateway\Yii2\Gateway::class, 'registerAddress' => getenv('GATEWAY_REGISTER')],
+        'gateway' => ['class' => PushGateway\Yii2\Gateway::class, 'registerAddress' => getenv('GATEWAY_REGISTER'), 'tokenKey' => 'a key'],
         'log' => ['targets' => []],
         'errorHandler' => ['discardExistingOutput' => false],
     ],
@@ -72,6 +77,8 @@ try {
     $response = $application->handleRequest($application->getRequest());
     $response->format === yii\web\Response::FORMAT_JSON || exit('no JSON');
     echo $response->getStatusCode(), ' ', json_encode($response->data);
+} catch (yii\base\NotSupportedException $e) {
+    echo '501 ', $e->getMessage();
 } catch (yii\web\HttpException $e) {
     echo $e->statusCode, ' ', $e->getMessage();
 }

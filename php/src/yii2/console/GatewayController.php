@@ -153,7 +153,9 @@ class GatewayController extends Controller
         $handler = Yii::$app->getErrorHandler();
         $handler instanceof ErrorHandler && $handler->unregister();
 
-        return Command::run($this->runner('start', [Yii::getAlias($file)]), function (?string $register) use ($gateway, $handler): void {
+        $options = $this->runner('start', [Yii::getAlias($file)]);
+
+        return Command::run($options, function (?string $register) use ($gateway, $handler): void {
             $handler instanceof ErrorHandler && $handler->register();
             $this->logAtOnce();
             // What the runner was told is true of the component, too.
