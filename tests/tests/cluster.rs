@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use futures_util::SinkExt as _;
 use gateway_tests::{
     Client, Nats, Nodes, Operator, PhpPeer, SECRET, Server, TestCertificate, WorkerRunner, eventually,
-    new_producer, root, server_binary, soon,
+    new_producer, php, root, server_binary, soon,
 };
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Order, Query, Reply, Value};
@@ -342,6 +342,32 @@ async fn workers_of_one_runner_serve_all_nodes() -> anyhow::Result<()> {
         assert_eq!(clients[to].text().await?, "left");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn php_is_told_who_has_not_answered() -> anyhow::Result<()> {
+    let flags = ["--cluster-timeout", "0.3"];
+    let Some(nodes) = Nodes::start("php_is_told_who_has_not_answered", 2, &flags).await? else {
+        return Ok(());
+    };
+    let _client = nodes.client(1).await?;
+    let [register, other] = [0, 1].map(|node| nodes.nodes[node].server.register[0].to_string());
+    let count = async || {
+        let script = "GatewayClient\\Gateway::$registerAddress = $argv[1]; GatewayClient\\Gateway::$secretKey = $argv[2];\
+            try { echo Gateway::getAllClientIdCount(); }\
+            catch (GatewayException $e) { echo $e->getMessage(), '|', Gateway::lastError(); }";
+        let output = php()?.args(["-r", script, &register, SECRET]).output().await?;
+        anyhow::ensure!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    assert_eq!(count().await?, "1");
+    nodes.nodes[1].server.signal(Signal::SIGSTOP)?;
+    let said = count().await?;
+    let (thrown, last) = said.split_once('|').context(said.clone())?;
+    let expected = format!("no answer from node {other} of the cluster within 300ms (cluster_timeout)");
+    assert!(thrown.contains(&expected) && last.contains(&expected), "{said}");
+    nodes.nodes[1].server.signal(Signal::SIGCONT)?;
+    eventually("an answer", "1".to_owned(), count).await
 }
 
 #[tokio::test]
