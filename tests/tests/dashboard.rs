@@ -1,6 +1,6 @@
 //! The dashboard of the operations port, in a real browser.
 
-use gateway_tests::{Browser, Client, Operator, PhpPeer, Server, Tab, eventually};
+use gateway_tests::{Browser, Client, Nodes, Operator, PhpPeer, Server, Tab, eventually};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -162,4 +162,40 @@ async fn the_page_can_be_put_into_no_other_and_others_cannot_act_for_it() -> any
     );
     assert_eq!(operator.say(request.as_bytes()).await?.status, 403);
     Ok(())
+}
+
+#[tokio::test]
+async fn the_nodes_of_a_cluster_are_shown() -> anyhow::Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(&file, TOKEN)?;
+    let path = file.path().display().to_string();
+    let flags = ["--operations", "127.0.0.1:0", "--operations-token-file", &path];
+    let Some(mut nodes) = Nodes::start("the_nodes_of_a_cluster_are_shown", 2, &flags).await? else {
+        return Ok(());
+    };
+    let page = format!("http://{}/dashboard#token={}", Operator::of(&nodes.nodes[0].server)?.address, TOKEN);
+    let browser = Browser::start().await?;
+    let tab = browser.open(&page.replace(' ', "%20")).await?;
+    shows(&tab, "#state", "running").await?;
+    let other = nodes.nodes[1].server.register[0].to_string();
+    let rows = "return [...document.querySelectorAll('#nodes tbody tr')]\
+        .map((row) => [...row.cells].slice(0, 3).map((cell) => cell.textContent).join(' '))";
+    let is_seen = async |expected: &str| {
+        let expected = format!("{other} {expected}");
+        eventually(&expected, true, async || {
+            let rows = tab.script(rows, vec![]).await?;
+            Ok(rows.as_array().is_some_and(|rows| rows.iter().any(|row| *row == expected.as_str())))
+        })
+        .await
+    };
+    let _client = nodes.client(1).await?;
+    is_seen("here 1").await?;
+    nodes.nodes[1].server.signal(Signal::SIGKILL)?;
+    is_seen("has gone 1").await?;
+    nodes.nats.kill().await?;
+    eventually("the problem", true, async || {
+        let texts = tab.texts("#cluster .problem").await?;
+        Ok(texts.iter().any(|text| text.contains("no connection")))
+    })
+    .await
 }

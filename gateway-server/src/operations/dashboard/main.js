@@ -3,7 +3,7 @@
 import {Chart} from './chart.js';
 import * as clients from './clients.js';
 import {forgetToken, hasToken, keepToken, status} from './server.js';
-import {bytes, changeLanguage, duration, number, say, sayAll, seconds} from './words.js';
+import {bytes, changeLanguage, duration, number, say, sayAll, inSeconds} from './words.js';
 
 const EVERY = 1000;
 const one = (selector) => document.querySelector(selector);
@@ -60,7 +60,7 @@ function show(now) {
     if (now.cluster !== null) {
         const {nodes, problem} = now.cluster;
         rows('#nodes', nodes, ({node, state, clients, silent_seconds}) =>
-            [node, say(state === 'gone' ? 'left' : state), clients, seconds(silent_seconds)]);
+            [node, say(state === 'gone' ? 'left' : state), clients, inSeconds(silent_seconds)]);
         one('#cluster .problem').textContent = problem ?? '';
     }
     rows('#offences', Object.entries(now.offences).sort(([, one], [, other]) => other - one), (offence) => offence);

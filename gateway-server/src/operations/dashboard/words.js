@@ -37,7 +37,7 @@ const KEPT = 'gateway-language';
 let language = localStorage.getItem(KEPT) ?? (navigator.language.startsWith('zh') ? 'zh' : 'en');
 
 export const say = (word) => WORDS[language][word] ?? word;
-export const seconds = (value) => `${value.toLocaleString(language)} s`;
+export const inSeconds = (value) => `${value.toLocaleString(language)} s`;
 export const number = (value) => value.toLocaleString(language);
 
 export function sayAll() {
