@@ -49,7 +49,7 @@ deny:
 # A failure prints the FUZZ_SEED that repeats it. What was found once belongs into tests/corpus/.
 fuzz:
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked -p gateway-tests \
-		--test fuzz_wire --test fuzz_clients --test fuzz_settings --test fuzz_register_port -- --nocapture
+		--test fuzz_wire --test fuzz_clients --test fuzz_settings --test fuzz_register_port --test fuzz_cluster -- --nocapture
 
 adversaries:
 	$(CARGO) build --release --locked -p gateway-server

@@ -9,7 +9,7 @@ mod frame;
 mod host;
 mod interest;
 mod link;
-mod nats;
+pub mod nats;
 mod peers;
 mod queue;
 mod receive;

@@ -9,4 +9,4 @@ mod protocol;
 
 pub use connect::Address;
 pub(super) use connect::{Connection, Options, connect};
-pub(super) use protocol::{Info, Malformed, Op, decode};
+pub use protocol::{Info, Malformed, Op, decode};

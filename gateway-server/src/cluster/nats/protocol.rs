@@ -9,7 +9,7 @@ const END: &[u8] = b"\r\n";
 
 /// What a server says.
 #[derive(Debug)]
-pub(in crate::cluster) enum Op {
+pub enum Op {
     Info(Box<Info>),
     Message(Bytes),
     Ping,
@@ -21,27 +21,27 @@ pub(in crate::cluster) enum Op {
 
 /// What a server says of itself.
 #[derive(Clone, Debug, Deserialize)]
-pub(in crate::cluster) struct Info {
+pub struct Info {
     #[serde(default)]
-    pub(in crate::cluster) server_id: String,
+    pub server_id: String,
     /// Longest payload of a message.
-    pub(in crate::cluster) max_payload: usize,
+    pub max_payload: usize,
     #[serde(default)]
-    pub(in crate::cluster) tls_required: bool,
+    pub tls_required: bool,
     /// To be signed by whoever logs in with a key.
     #[serde(default)]
-    pub(in crate::cluster) nonce: String,
+    pub nonce: String,
     /// The server will end, and clients may go to others meanwhile.
     #[serde(default, rename = "ldm")]
-    pub(in crate::cluster) is_leaving: bool,
+    pub is_leaving: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the peer does not speak NATS: {0}")]
-pub(in crate::cluster) struct Malformed(String);
+pub struct Malformed(String);
 
 /// Takes the next whole thing that was said off `input`.
-pub(in crate::cluster) fn decode(input: &mut BytesMut, max_payload: usize) -> Result<Option<Op>, Malformed> {
+pub fn decode(input: &mut BytesMut, max_payload: usize) -> Result<Option<Op>, Malformed> {
     let Some(length) = memchr::memmem::find(input, END) else {
         return if input.len() > MAX_LINE { Err(malformed("a line is too long", input)) } else { Ok(None) };
     };
