@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use futures_util::SinkExt as _;
 use gateway_tests::{
-    Client, Nats, Nodes, Operator, PhpPeer, SECRET, Server, TestCertificate, WorkerRunner, eventually,
-    new_producer, php, root, server_binary, soon,
+    BusinessWorkers, Client, Nats, Nodes, Operator, OriginalStack, PhpPeer, SECRET, Server, TestCertificate,
+    WorkerRunner, eventually, new_producer, php, root, server_binary, skip, soon,
 };
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Order, Query, Reply, Value};
@@ -368,6 +368,46 @@ async fn php_is_told_who_has_not_answered() -> anyhow::Result<()> {
     assert!(thrown.contains(&expected) && last.contains(&expected), "{said}");
     nodes.nodes[1].server.signal(Signal::SIGCONT)?;
     eventually("an answer", "1".to_owned(), count).await
+}
+
+#[tokio::test]
+async fn the_classes_of_gatewayworker_reach_all_nodes() -> anyhow::Result<()> {
+    let test = "the_classes_of_gatewayworker_reach_all_nodes";
+    if let Some(variable) = OriginalStack::missing() {
+        skip(test, &format!("{variable} does not name its sources"));
+        return Ok(());
+    }
+    let Some(mut nodes) = Nodes::start(test, 2, &["--events", "workers"]).await? else { return Ok(()) };
+    let register = nodes.nodes[0].server.register[0];
+    let events = root().join("tests/php/echo/Events.php");
+    let _workers = BusinessWorkers::start_with(events, register, 1, SECRET).await?;
+    for node in &mut nodes.nodes {
+        node.server.logs("a worker joined").await?;
+    }
+    let mut clients = [nodes.client(0).await?, nodes.client(1).await?];
+    for client in &mut clients {
+        client.socket.send(Message::text("echo")).await?;
+        assert_eq!(client.text().await?, "echo");
+    }
+    let [one, two] = [0, 1].map(|node| clients[node].id.to_string());
+    let script = format!(
+        "require '{}'; use GatewayClient\\Gateway;\
+        Gateway::$registerAddress = '{register}'; Gateway::$secretKey = \"{SECRET}\";\
+        Gateway::bindUid('{one}', 'ann'); Gateway::bindUid('{two}', 'ann');\
+        echo Gateway::getAllClientIdCount(), ' ', count(Gateway::getClientIdByUid('ann'));\
+        Gateway::sendToUid('ann', 'once');",
+        root().join("tests/php/gatewayworker/autoload.php").display()
+    );
+    let output = Command::new("php").args(["-r", &script]).output().await?;
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "2 2", "{output:?}");
+    // Whoever asks by our own class gets the same of both.
+    let mut php = nodes.php(1).await?;
+    assert_eq!(php.clients_of("ann").await?.len(), 2);
+    php.send_to_uid("ann", "twice").await?;
+    for client in &mut clients {
+        assert_eq!([client.text().await?, client.text().await?], ["once", "twice"]);
+    }
+    Ok(())
 }
 
 #[tokio::test]
