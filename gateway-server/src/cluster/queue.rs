@@ -151,8 +151,17 @@ impl Queue {
     }
 
     /// Sends again what a node may have missed after a number, and tells it where that ends. Gives how many frames before it
-    /// are not here any more.
-    pub(super) fn again(&mut self, node: SocketAddrV4, again: u32, after: u64, within: Duration) -> u64 {
+    /// are not here any more; nothing where there is no room, and it will wish again.
+    pub(super) fn again(
+        &mut self,
+        node: SocketAddrV4,
+        again: u32,
+        after: u64,
+        within: Duration,
+    ) -> Option<u64> {
+        if self.bytes > 2 * self.limit {
+            return None;
+        }
         let is_recent = |queued: Instant| queued.elapsed() <= within;
         let concerns = |entry: &&Entry| {
             is_kept(entry)
@@ -169,7 +178,7 @@ impl Queue {
         let body = Bytes::copy_from_slice(&lost.to_be_bytes());
         let (kind, number) = (Kind::Resumed, self.last);
         self.append(Entry { to: To::Node(node), kind, number, again, body, queued: Instant::now() });
-        lost
+        Some(lost)
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -246,7 +255,7 @@ mod tests {
         queue.up();
         assert_eq!(written(&mut queue), []);
         assert_eq!(order(&mut queue, To::All), Ok(5));
-        assert_eq!(queue.again(node(1), 7, 1, Duration::MAX), 0);
+        assert_eq!(queue.again(node(1), 7, 1, Duration::MAX), Some(0));
         let again = [
             (5, Kind::Order, 0),
             (2, Kind::Order, 7),
@@ -259,9 +268,9 @@ mod tests {
         queue.forget(4, Duration::MAX);
         assert_eq!(queue.forgotten.0, 0);
         queue.forget(4, Duration::ZERO);
-        assert_eq!(queue.again(node(1), 8, 3, Duration::MAX), 1);
+        assert_eq!(queue.again(node(1), 8, 3, Duration::MAX), Some(1));
         assert_eq!(written(&mut queue), [(5, Kind::Order, 8), (5, Kind::Resumed, 8)]);
-        assert_eq!(queue.again(node(1), 6, 0, Duration::ZERO), 0);
+        assert_eq!(queue.again(node(1), 6, 0, Duration::ZERO), Some(0));
         assert_eq!(written(&mut queue), [(5, Kind::Resumed, 6)]);
         queue.forget(5, Duration::ZERO);
         assert!(queue.pop().is_none());
@@ -282,7 +291,7 @@ mod tests {
         // Those that everybody has got are.
         queue.taken(1);
         assert_eq!(order(&mut queue, To::All), Ok(6));
-        assert_eq!(queue.again(node(1), 9, 0, Duration::MAX), 1);
+        assert_eq!(queue.again(node(1), 9, 0, Duration::MAX), Some(1));
         // But not while they may have been lost.
         queue.down();
         assert_eq!(order(&mut queue, To::All), Err(Refused::Full(1000)));

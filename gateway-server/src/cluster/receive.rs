@@ -97,7 +97,7 @@ impl<'a, H: Host> Receiver<'a, H> {
                     && instance == cluster.instance
                 {
                     let lost = cluster.queue().again(node, again, after, within);
-                    debug!(%node, after, lost, "sends again what may have been missed");
+                    debug!(%node, after, ?lost, "sends again what may have been missed");
                     cluster.wake.notify_one();
                 }
             }
