@@ -90,10 +90,8 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     let backend = Arc::new(Backend { bridge, gatewayworker, workers: Arc::clone(&workers) });
     let mut nodes = JoinSet::new();
     if let Some(cluster) = &cluster {
-        let (cluster, host) = (Arc::clone(cluster), Arc::clone(&backend));
-        nodes.spawn(async move { cluster.run(host).await });
-    }
-    if let Some(cluster) = &cluster {
+        let (task, host) = (Arc::clone(cluster), Arc::clone(&backend));
+        nodes.spawn(async move { task.run(host).await });
         // Nobody is let in before the others know of this node.
         cluster.joined(JOINING).await.map_err(|reason| anyhow::anyhow!(reason))?;
     }

@@ -1,5 +1,7 @@
 //! The code that stands in the documents, between fences.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 
 /// A block of code of a page.
@@ -44,4 +46,15 @@ pub fn file_of(page: &str, file: &str) -> anyhow::Result<String> {
         .find(|fence| fence.file.as_deref() == Some(file))
         .map(|fence| fence.code)
         .with_context(|| format!("the page shows no file {file}"))
+}
+
+/// Writes all files that a page shows.
+pub fn lay_out(page: &str, folder: &Path) -> anyhow::Result<()> {
+    for fence in fences(page) {
+        if let Some(path) = fence.file.map(|file| folder.join(file)) {
+            std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
+            std::fs::write(path, fence.code)?;
+        }
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::original_role::{Roles, events};
 use crate::process_group::ProcessGroup;
-use crate::{Client, eventually};
+use crate::{Client, eventually, free_port};
 
 /// Where its sources are, or which variable is missing.
 const SOURCES: [&str; 4] =
@@ -76,9 +76,4 @@ impl OriginalGateway {
         let processes = roles.start(data.path()).await?;
         Ok(Self { address, _processes: processes, _data: data })
     }
-}
-
-/// It cannot pick a port itself.
-pub(crate) fn free_port() -> anyhow::Result<SocketAddr> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

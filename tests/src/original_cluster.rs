@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::original::free_port;
 use crate::original_role::{Roles, events};
 use crate::process_group::ProcessGroup;
-use crate::{Client, eventually};
+use crate::{Client, eventually, free_port};
 
 /// Stopped when dropped.
 pub struct OriginalCluster {

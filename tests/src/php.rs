@@ -16,6 +16,14 @@ pub fn php() -> anyhow::Result<Command> {
     Ok(command)
 }
 
+/// As [`php`], with the machine's own configuration: on Debian posix and mbstring are modules that it loads.
+pub fn php_of_the_machine() -> anyhow::Result<std::process::Command> {
+    let mut command = std::process::Command::new("php");
+    command.arg("-d").arg(format!("extension={}", extension()?.display()));
+    command.args(["-d", "error_reporting=-1", "-d", "display_errors=stderr"]);
+    Ok(command)
+}
+
 /// Runs a script of tests/php to its end. It must succeed and complain of nothing; gives what it printed.
 pub async fn run_script(script: &str, args: &[&str], input: &str) -> anyhow::Result<String> {
     let Output { status, stdout, stderr } = soon(script, async {

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::process_group::ProcessGroup;
-use crate::{extension, root};
+use crate::{php_of_the_machine, root};
 
 /// Killed when dropped.
 pub struct WorkerRunner {
@@ -74,12 +74,8 @@ impl WorkerRunner {
     }
 
     fn command(data: &tempfile::TempDir, word: &str) -> anyhow::Result<Command> {
-        // With the machine's configuration: on Debian posix is a module that it loads.
-        let mut command = Command::new("php");
+        let mut command = php_of_the_machine()?;
         command
-            .arg("-d")
-            .arg(format!("extension={}", extension()?.display()))
-            .args(["-d", "error_reporting=-1", "-d", "display_errors=stderr"])
             .arg(root().join("php/bin/gateway-worker"))
             .arg(word)
             .arg(format!("--pid-file={}", data.path().join("pid").display()));

@@ -6,7 +6,8 @@ use std::process::Output;
 
 use anyhow::{Context as _, bail, ensure};
 use gateway_tests::{
-    Client, PhpPeer, ProcessGroup, Server, extension, fences, php, root, server_binary, soon,
+    Client, PhpPeer, ProcessGroup, Server, fences, lay_out, php, php_of_the_machine, root, server_binary,
+    soon,
 };
 use gateway_wire::bridge::Order;
 use serde_bytes::Bytes;
@@ -131,13 +132,7 @@ impl Sandbox {
     fn lay_out(&mut self, page: &str) -> anyhow::Result<()> {
         self.folder = TempDir::with_prefix("gateway-test-commands-")?;
         std::fs::write(self.path("FILE"), "ping_interval = 25\n")?;
-        for fence in fences(page) {
-            if let Some(path) = fence.file.map(|file| self.path(&file)) {
-                std::fs::create_dir_all(path.parent().unwrap_or(self.folder.path()))?;
-                std::fs::write(path, fence.code)?;
-            }
-        }
-        Ok(())
+        lay_out(page, self.folder.path())
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -244,9 +239,7 @@ impl Sandbox {
             }
             [flag, ..] if flag.starts_with('-') => succeeds(php()?.args(arguments)).await.map(drop),
             [script, rest @ ..] if script.ends_with("/gateway-worker") => {
-                // With the machine's configuration: on Debian posix is a module that it loads.
-                let mut help = Command::new("php");
-                help.arg("-d").arg(format!("extension={}", extension()?.display()));
+                let mut help = Command::from(php_of_the_machine()?);
                 let help = succeeds(help.arg(self.find(script)?).arg("help")).await?;
                 let named = rest.iter().map(|word| word.split('=').next().unwrap_or_default());
                 let unknown: Vec<_> =

@@ -7,20 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
-use gateway_tests::{Client, eventually, root, skip};
+use gateway_tests::{Client, done, eventually, free_port, root, skip};
 use tokio_tungstenite::tungstenite::Message;
 
 const BUILD: Duration = Duration::from_secs(1800);
 
-fn done(command: &mut Command) -> anyhow::Result<String> {
-    let output = command.current_dir(root()).output()?;
-    let said = [output.stdout, output.stderr].concat();
-    anyhow::ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
-    Ok(String::from_utf8_lossy(&said).trim().to_owned())
-}
-
 fn docker(arguments: &[&str]) -> anyhow::Result<String> {
-    done(Command::new("docker").args(arguments))
+    done(Command::new("docker").args(arguments).current_dir(root()))
 }
 
 /// Version 2 is a part of docker, version 1 a program of its own.
@@ -61,7 +54,7 @@ impl Stack {
         let mut command = compose().context("compose")?;
         let [web, gateway] = self.ports.map(|port| format!("127.0.0.1:{port}"));
         command.args(["-f", "docker/compose.yaml", "-p", &self.project]).args(arguments);
-        done(command.env("WEB_PORT", web).env("GATEWAY_PORT", gateway))
+        done(command.env("WEB_PORT", web).env("GATEWAY_PORT", gateway).current_dir(root()))
     }
 }
 
@@ -69,10 +62,6 @@ impl Drop for Stack {
     fn drop(&mut self) {
         let _ = self.compose(&["down", "--volumes", "--timeout", "5"]);
     }
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 #[tokio::test]
@@ -116,7 +105,10 @@ async fn the_whole_demo_starts_with_one_command() -> anyhow::Result<()> {
         skip(test, "there is no docker compose");
         return Ok(());
     }
-    let stack = Stack { project: format!("demo{}", std::process::id()), ports: [free_port()?, free_port()?] };
+    let stack = Stack {
+        project: format!("demo{}", std::process::id()),
+        ports: [free_port()?.port(), free_port()?.port()],
+    };
     stack.compose(&["up", "--build", "-d"])?;
     let [web, gateway] = stack.ports;
     let page = |path: &str| {

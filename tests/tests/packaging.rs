@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use gateway_tests::{
-    Client, Operator, ProcessGroup, Server, TestCertificate, eventually, root, server_binary, skip,
+    Client, Operator, ProcessGroup, Server, TestCertificate, done, eventually, free_port, root,
+    server_binary, skip,
 };
 
 /// The highest exposure that `systemd-analyze security` may find, times ten.
@@ -85,7 +86,7 @@ async fn nginx_lets_browsers_through_and_says_who_they_are() -> anyhow::Result<(
     let server = Server::start(&["--operations", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1"]).await?;
     let certificate = TestCertificate::new()?;
     let folder = tempfile::tempdir()?;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_port()?.port();
     let (_nginx, _) =
         ProcessGroup::start(nginx(folder.path(), &certificate, port, &server)?, "getrlimit(RLIMIT_NOFILE)")
             .await?;
@@ -120,7 +121,7 @@ async fn caddy_lets_browsers_through_and_says_who_they_are() -> anyhow::Result<(
     }
     let server = Server::start(&["--operations", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1"]).await?;
     let (certificate, folder) = (TestCertificate::new()?, tempfile::tempdir()?);
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_port()?.port();
     let (_caddy, _) = ProcessGroup::start(
         caddy(folder.path(), &certificate, port, &server)?,
         "serving initial configuration",
@@ -143,13 +144,6 @@ async fn is_known_behind(server: &Server, certificate: &TestCertificate, port: u
     .await?;
     drop(client);
     Ok(())
-}
-
-fn done(command: &mut Command) -> anyhow::Result<String> {
-    let output = command.output()?;
-    let said = [output.stdout, output.stderr].concat();
-    anyhow::ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
-    Ok(String::from_utf8(said)?.trim_end().to_owned())
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use gateway_tests::{
-    Browser, Client, PhpPeer, ProcessGroup, Server, Tab, WorkerRunner, eventually, extension, fences,
-    file_of, on_default_ports, php, root, run_script, soon,
+    Browser, Client, PhpPeer, ProcessGroup, Server, Tab, WorkerRunner, eventually, fences, file_of, lay_out,
+    on_default_ports, php, php_of_the_machine, root, run_script, soon,
 };
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -21,12 +21,7 @@ impl Recipe {
     fn of(page: &str) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("gateway-test-recipe-")?;
         let text = std::fs::read_to_string(root().join("docs/recipes").join(page))?;
-        for fence in fences(&text) {
-            let Some(file) = fence.file else { continue };
-            let path = folder.path().join(file);
-            std::fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
-            std::fs::write(path, fence.code)?;
-        }
+        lay_out(&text, folder.path())?;
         std::fs::copy(root().join("php/client/gateway.js"), folder.path().join("gateway.js"))?;
         Ok(Self { folder })
     }
@@ -37,11 +32,9 @@ impl Recipe {
 
     /// PHP as the recipe has it, with the machine's configuration, in the recipe's folder.
     fn php(&self, arguments: &[&str]) -> anyhow::Result<Command> {
-        let mut command = Command::new("php");
+        let mut command = php_of_the_machine()?;
         command
             .arg("-d")
-            .arg(format!("extension={}", extension()?.display()))
-            .args(["-d", "error_reporting=-1", "-d", "display_errors=stderr", "-d"])
             .arg(format!("session.save_path={}", self.folder.path().display()))
             .args(arguments)
             .env("GATEWAY_TOKEN_KEY", KEY)

@@ -13,11 +13,12 @@ use tracing::{info, warn};
 
 use super::frame::{Header, Kind, OVERHEAD};
 use super::nats::{self, Connection, Op, Options};
-use super::peers::{BEAT, Beat, Wish, seconds_since_epoch};
+use super::peers::{BEAT, Beat, Wish};
 use super::queue::Entry;
 use super::receive::Receiver;
 use super::subject::To;
 use super::{Cluster, Host, Link};
+use crate::ops::clock::seconds_since_epoch;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -331,7 +332,6 @@ impl<H: Host> Session<'_, H> {
                 queue.forget(taken.unwrap_or(last), YOUNG);
             }
         }
-        cluster.room.notify_waiters();
         if cluster.is_up() {
             let body = cluster.beat_body(cluster.beats.fetch_add(1, Ordering::Relaxed) + 1);
             // Without room it would be said the next time.

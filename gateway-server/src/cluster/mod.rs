@@ -117,6 +117,18 @@ pub struct View {
     pub waiting_bytes: usize,
 }
 
+impl View {
+    /// Other nodes that are there.
+    pub fn members(&self) -> impl Iterator<Item = &Sighting> {
+        self.others.iter().filter(|other| other.is_member)
+    }
+
+    /// Their clients.
+    pub fn clients(&self) -> u64 {
+        self.members().map(|member| member.clients).sum()
+    }
+}
+
 impl Cluster {
     pub fn new(settings: Settings, secret: &[u8], node: SocketAddrV4, instance: u64) -> Self {
         let seal = Seal::new(secret, &settings.name);

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::net::SocketAddrV4;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use gateway_wire::bridge::frame::MAX_REPLY;
@@ -10,15 +10,16 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::frame::{Header, Kind};
+use crate::ops::clock::seconds_since_epoch;
 
 /// How often a node says that it is there.
 pub(super) const BEAT: Duration = Duration::from_millis(500);
 /// A node that has said nothing for so long is gone.
-pub(super) const SILENCE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(5);
 /// Whoever was heard of so lately may be slow, and others then wait for him.
 const HEALTHY: Duration = Duration::from_millis(1500);
 /// How long others keep for a silent node what it has not got.
-pub(super) const PATIENCE_FOR_SILENT: Duration = Duration::from_secs(60);
+const PATIENCE_FOR_SILENT: Duration = Duration::from_secs(60);
 /// How long what came from a node is remembered, should it come back.
 const MEMORY: Duration = Duration::from_secs(3600);
 /// Nodes that are remembered.
@@ -186,10 +187,9 @@ impl Peers {
             }
             let mut peer = Peer::new(header, beat, now);
             // What it sent since there are clients here concerns them, heard of or not.
-            let wish = peer.resume(header.instance, &mut self.wishes, now);
-            news.resume = (header.number > 0).then_some(Wish { within: own.age + ON_THE_WAY, ..wish });
-            if news.resume.is_none() {
-                peer.resuming = None;
+            if header.number > 0 {
+                let wish = peer.resume(header.instance, &mut self.wishes, now);
+                news.resume = Some(Wish { within: own.age + ON_THE_WAY, ..wish });
             }
             self.by_instance.insert(header.instance, peer);
         }
@@ -206,11 +206,8 @@ impl Peers {
         (peer.heard, peer.clients) = (now, beat.clients);
         let of_us = beat.taken.iter().find(|(instance, _)| *instance == own.instance);
         peer.has_taken = of_us.map_or(peer.has_taken, |(_, taken)| peer.has_taken.max(*taken));
-        let has_gap = match peer.meet_epoch(header) {
-            Epoch::Former => return news,
-            Epoch::New => true,
-            Epoch::Same => beat.count > peer.beats + 1,
-        };
+        let is_new = matches!(peer.meet_epoch(header), Epoch::New);
+        let has_gap = is_new || beat.count > peer.beats + 1;
         let is_stuck = |resuming: &Resuming| now.duration_since(resuming.progress) > PATIENCE;
         if has_gap || peer.resuming.as_ref().is_some_and(is_stuck) {
             news.resume = Some(peer.resume(header.instance, &mut self.wishes, now));
@@ -324,7 +321,7 @@ impl Peer {
             node: beat.node,
             epoch: header.epoch,
             taken: 0,
-            beats: beat.count - 1,
+            beats: beat.count.saturating_sub(1),
             heard: now,
             is_member: false,
             has_left: false,
@@ -385,10 +382,6 @@ impl Header {
     pub(super) fn is_introduction(&self) -> bool {
         matches!(self.kind, Kind::Beat | Kind::Hello)
     }
-}
-
-pub(super) fn seconds_since_epoch() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Who a client is by its connect token, which it brings in the query or as a websocket subprotocol.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use gateway_wire::token::{Claims, TokenError, TokenKey};
 use tokio_tungstenite::tungstenite::handshake::server::Request;
@@ -10,6 +9,7 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use super::refusal::Refusal;
 use super::used::{Full, Used};
 use crate::client::close::{self, Close};
+use crate::ops::clock::seconds_since_epoch;
 use crate::shard::Identity;
 
 /// The subprotocol that is spoken here, whether or not with a token: an answer that browsers want to one that is offered.
@@ -64,7 +64,7 @@ impl Gate {
             let reason = "it brought a token, and there is no key to read it with (token_key or secret_key)";
             return Err(refuse(close::TOKEN_REFUSED, reason));
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let now = seconds_since_epoch();
         let claims = key.verify(token, now).map_err(|error| {
             let close = match error {
                 TokenError::Expired(_) => close::TOKEN_EXPIRED,

@@ -1,5 +1,6 @@
 //! Running the server: settings, logs, limits of the machine, stopping.
 
+pub mod clock;
 pub mod config;
 pub mod descriptors;
 pub mod logs;

@@ -76,13 +76,17 @@ impl Files {
 }
 
 fn verifier(file: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    WebPkiClientVerifier::builder_with_provider(Arc::new(authorities(file)?), provider)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+pub(crate) fn authorities(file: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .map_err(|error| error.to_string())
+    Ok(roots)
 }
 
 /// At least one.

@@ -8,7 +8,7 @@ mod watch;
 pub use certificate::Certificate;
 pub use certificates::Certificates;
 pub use files::{Files, Problem};
-pub(crate) use files::{certificates, private_key};
+pub(crate) use files::{authorities, certificates, private_key};
 pub use watch::watch;
 
 /// With which every ClientHello begins: the type of its record.

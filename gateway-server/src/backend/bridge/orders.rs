@@ -15,11 +15,11 @@ impl Bridge {
     /// Carries out an order, on all nodes that it concerns. The inner error is told to PHP.
     pub(super) async fn obey(&self, order: &Order<'_>) -> Result<Result<(), Undone>, Stopped> {
         let Some(cluster) = &self.cluster else { return self.obey_here(order).await };
-        if let Err(message) = check(order, self.max_session.load(Ordering::Relaxed)) {
-            return Ok(Err(Undone::Refused(message)));
+        if let Err(refused) = self.check(order) {
+            return Ok(Err(refused));
         }
         let elsewhere = self.order_elsewhere(cluster, order).await;
-        let here = self.obey_here(order).await?;
+        let here = self.carry_out(order).await?;
         Ok(here.and(elsewhere.map_err(Undone::Elsewhere)))
     }
 
@@ -28,10 +28,18 @@ impl Bridge {
         &self,
         order: &Order<'_>,
     ) -> Result<Result<(), Undone>, Stopped> {
-        let refused = |message: String| Undone::Refused(message);
-        if let Err(message) = check(order, self.max_session.load(Ordering::Relaxed)) {
-            return Ok(Err(refused(message)));
+        match self.check(order) {
+            Ok(()) => self.carry_out(order).await,
+            Err(refused) => Ok(Err(refused)),
         }
+    }
+
+    fn check(&self, order: &Order<'_>) -> Result<(), Undone> {
+        check(order, self.max_session.load(Ordering::Relaxed)).map_err(Undone::Refused)
+    }
+
+    /// What has been checked, for clients of this node.
+    async fn carry_out(&self, order: &Order<'_>) -> Result<Result<(), Undone>, Stopped> {
         let name = |name: Str| Name::from_slice(name);
         let hub = &self.hub;
         match order {
@@ -74,7 +82,7 @@ impl Bridge {
             Order::JoinGroup { client, group } => {
                 if let Some(number) = self.local(*client) {
                     let joined = hub.join(number, name(group)).await?;
-                    return Ok(joined.map_err(|error| refused(error.to_string())));
+                    return Ok(joined.map_err(|error| Undone::Refused(error.to_string())));
                 }
             }
             Order::LeaveGroup { client, group } => {
@@ -96,7 +104,7 @@ impl Bridge {
             Order::UpdateSession { client, changes } => {
                 if let Some(number) = self.local(*client) {
                     let updated = hub.update_session(number, Bytes::copy_from_slice(changes)).await?;
-                    return Ok(updated.map_err(|error| refused(error.to_string())));
+                    return Ok(updated.map_err(|error| Undone::Refused(error.to_string())));
                 }
             }
             Order::Never(never, _) => match *never {},

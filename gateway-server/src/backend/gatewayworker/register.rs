@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,12 +21,18 @@ const MAX_GATEWAYS: usize = 4096;
 /// Longest address of one, which may be a host name.
 const MAX_ADDRESS: usize = 100;
 
-/// The internal addresses of other gateways, by their connections.
+/// What is known beside this server.
+#[derive(Default)]
+struct Known {
+    /// The internal addresses of gateways that registered, by their connections.
+    registered: BTreeMap<u64, String>,
+    /// Other nodes of the cluster.
+    nodes: BTreeSet<SocketAddrV4>,
+}
+
 #[derive(Default)]
 pub(super) struct Gateways {
-    addresses: watch::Sender<BTreeMap<u64, String>>,
-    /// Other nodes of the cluster, by their numbers among the addresses.
-    nodes: Mutex<BTreeMap<SocketAddrV4, u64>>,
+    known: watch::Sender<Known>,
     next: AtomicU64,
     has_warned: AtomicBool,
 }
@@ -56,7 +61,7 @@ async fn converse(
     timeout: Duration,
 ) -> Result<Infallible, Ended> {
     let mut input = Input::new(b'{');
-    let mut changes = service.gateways.addresses.subscribe();
+    let mut changes = service.gateways.known.subscribe();
     let mut registration = None;
     let mut is_worker = false;
 
@@ -109,9 +114,11 @@ async fn next_line(input: &mut Input, socket: &mut Box<dyn Stream>) -> Result<By
 
 impl GatewayWorker {
     /// Each once. This server stands for itself by the address that its client ids name: PHP looks there for a client.
-    fn addresses(&self, others: &BTreeMap<u64, String>) -> Vec<String> {
+    fn addresses(&self, known: &Known) -> Vec<String> {
         let own = self.node.to_string();
-        let others: BTreeSet<_> = others.values().filter(|address| **address != own).cloned().collect();
+        let nodes = known.nodes.iter().map(ToString::to_string);
+        let others: BTreeSet<_> =
+            known.registered.values().cloned().chain(nodes).filter(|address| *address != own).collect();
         std::iter::once(own).chain(others).collect()
     }
 
@@ -133,25 +140,15 @@ impl GatewayWorker {
 impl GatewayWorker {
     /// Another node of the cluster is there: GatewayWorker's classes go to each themselves.
     pub(in crate::backend) fn node_came(&self, node: SocketAddrV4) {
-        let number = self.gateways.next.fetch_add(1, Ordering::Relaxed);
-        if let Some(before) = self.gateways.nodes().insert(node, number) {
-            self.gateways.addresses.send_modify(|addresses| drop(addresses.remove(&before)));
-        }
-        self.gateways.addresses.send_modify(|addresses| drop(addresses.insert(number, node.to_string())));
+        self.gateways.known.send_if_modified(|known| known.nodes.insert(node));
     }
 
     pub(in crate::backend) fn node_gone(&self, node: SocketAddrV4) {
-        if let Some(number) = self.gateways.nodes().remove(&node) {
-            self.gateways.addresses.send_modify(|addresses| drop(addresses.remove(&number)));
-        }
+        self.gateways.known.send_if_modified(|known| known.nodes.remove(&node));
     }
 }
 
 impl Gateways {
-    fn nodes(&self) -> MutexGuard<'_, BTreeMap<SocketAddrV4, u64>> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn add(&self, address: String) -> Result<Registration<'_>, Ended> {
         let is_sound = (1..=MAX_ADDRESS).contains(&address.len())
             && address.bytes().all(|byte| byte.is_ascii_graphic())
@@ -163,11 +160,11 @@ impl Gateways {
             )));
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let is_added = self.addresses.send_if_modified(|addresses| {
-            let has_room = addresses.len() < MAX_GATEWAYS;
+        let is_added = self.known.send_if_modified(|Known { registered, .. }| {
+            let has_room = registered.len() < MAX_GATEWAYS;
             if has_room {
                 info!(address, "a gateway of GatewayWorker registered");
-                addresses.insert(id, address);
+                registered.insert(id, address);
             }
             has_room
         });
@@ -180,8 +177,8 @@ impl Gateways {
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        self.gateways.addresses.send_modify(|addresses| {
-            if let Some(address) = addresses.remove(&self.id) {
+        self.gateways.known.send_modify(|Known { registered, .. }| {
+            if let Some(address) = registered.remove(&self.id) {
                 info!(address, "a gateway of GatewayWorker has gone");
             }
         });
@@ -200,7 +197,7 @@ mod tests {
         let service =
             GatewayWorker::new(Arc::new(Logins::new(Secret::default())), "127.0.0.1:1238".parse().unwrap());
         let gateways = &service.gateways;
-        let all = || service.addresses(&gateways.addresses.borrow());
+        let all = || service.addresses(&gateways.known.borrow());
         let one = gateways.add("10.0.0.1:2900".to_owned()).unwrap();
         let again = gateways.add("10.0.0.1:2900".to_owned()).unwrap();
         let itself = gateways.add("127.0.0.1:1238".to_owned()).unwrap();

@@ -140,18 +140,15 @@ fn login(address: &Address, options: &Options, info: &Info) -> Result<String, Fa
 fn client_config(options: &Options) -> Result<ClientConfig, Failed> {
     let about =
         |path: &Path, reason: &dyn fmt::Display| Failed::Settings(format!("{}: {reason}", path.display()));
-    let mut roots = RootCertStore::empty();
-    match &options.authorities {
-        Some(path) => {
-            for certificate in tls::certificates(path).map_err(|reason| about(path, &reason))? {
-                roots.add(certificate).map_err(|error| about(path, &error))?;
-            }
-        }
+    let roots = match &options.authorities {
+        Some(path) => tls::authorities(path).map_err(|reason| about(path, &reason))?,
         None => {
+            let mut roots = RootCertStore::empty();
             // A system may have some that are of no use, and is none the worse for it.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            roots
         }
-    }
+    };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| Failed::Settings(error.to_string()))?
