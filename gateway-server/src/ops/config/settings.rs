@@ -455,16 +455,20 @@ impl Layer {
             )
         };
         let timeout = checks.seconds("cluster_timeout", self.cluster_timeout.unwrap_or(2.0), 0.01);
-        let cluster = checks.cluster(cluster::Settings {
+        let cluster = cluster::Settings {
             nats: self.cluster_nats.unwrap_or_default(),
             name: self.cluster_name.unwrap_or_else(|| "gateway".to_owned()),
             credentials: self.cluster_credentials,
             authorities: self.cluster_tls_ca,
-            certificate: self.cluster_tls_certificate.zip(self.cluster_tls_key),
+            certificate: checks.pair(
+                ("cluster_tls_certificate", self.cluster_tls_certificate),
+                ("cluster_tls_key", self.cluster_tls_key),
+            ),
             buffer: self.cluster_buffer_bytes.unwrap_or(64 << 20),
             is_buffered: self.cluster_outage != Some(Outage::Fail),
             timeout,
-        });
+        };
+        let cluster = checks.cluster(cluster);
         let settings = Settings {
             listeners: listener::settle(websocket, self.listener.unwrap_or_default(), &mut checks),
             reuse_port: self.reuse_port.unwrap_or(false),
@@ -673,9 +677,10 @@ impl Checks {
         key: Option<PathBuf>,
         client_authorities: Option<PathBuf>,
     ) -> Option<Files> {
-        let needs = |what: &str| format!("it is of no use without {what}");
-        match (certificate, key) {
-            (Some(certificate), Some(key)) => {
+        let is_without_certificate = certificate.is_none() && key.is_none();
+        let files = self.pair(("register_tls_certificate", certificate), ("register_tls_key", key));
+        match files {
+            Some((certificate, key)) => {
                 let files = Files { certificate, key, client_authorities, is_web: false };
                 if let Err(problem) = files.load() {
                     let setting = match problem {
@@ -687,21 +692,27 @@ impl Checks {
                 }
                 Some(files)
             }
-            (Some(_), None) => {
-                self.refuse("register_tls_certificate", needs("register_tls_key"));
-                None
-            }
-            (None, Some(_)) => {
-                self.refuse("register_tls_key", needs("register_tls_certificate"));
-                None
-            }
-            (None, None) => {
-                if client_authorities.is_some() {
-                    self.refuse("register_tls_client_ca", needs("register_tls_certificate"));
+            None => {
+                if is_without_certificate && client_authorities.is_some() {
+                    self.refuse("register_tls_client_ca", of_no_use_without("register_tls_certificate"));
                 }
                 None
             }
         }
+    }
+
+    /// A certificate and its key: both or neither.
+    fn pair(
+        &mut self,
+        (certificate_name, certificate): (&'static str, Option<PathBuf>),
+        (key_name, key): (&'static str, Option<PathBuf>),
+    ) -> Option<(PathBuf, PathBuf)> {
+        match (&certificate, &key) {
+            (Some(_), None) => self.refuse(certificate_name, of_no_use_without(key_name)),
+            (None, Some(_)) => self.refuse(key_name, of_no_use_without(certificate_name)),
+            _ => {}
+        }
+        certificate.zip(key)
     }
 
     fn log_filter(&mut self, log: &str) {
@@ -745,6 +756,10 @@ impl Checks {
             );
         }
     }
+}
+
+fn of_no_use_without(what: &str) -> String {
+    format!("it is of no use without {what}")
 }
 
 impl Secret {
@@ -799,6 +814,15 @@ mod tests {
         };
         let keys: Vec<_> = layer.settle().unwrap_err().iter().map(|invalid| invalid.key).collect();
         assert_eq!(keys, ["ping_interval", "max_message", "log", "register"]);
+    }
+
+    #[test]
+    fn a_certificate_for_nats_needs_its_key() {
+        let half = Layer { cluster_tls_certificate: Some("a.pem".into()), ..Layer::default() };
+        let other_half = Layer { cluster_tls_key: Some("a.pem".into()), ..Layer::default() };
+        let refused = |layer: Layer| layer.settle().unwrap_err().remove(0).to_string();
+        assert_eq!(refused(half), "cluster_tls_certificate: it is of no use without cluster_tls_key");
+        assert_eq!(refused(other_half), "cluster_tls_key: it is of no use without cluster_tls_certificate");
     }
 
     #[test]
