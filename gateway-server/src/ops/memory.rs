@@ -22,8 +22,8 @@ pub async fn watch(hub: &Hub) {
         let (Ok(peak), Ok(online)) = (hub.peak().await, hub.count(None).await) else { return };
         let has_thinned = is_over(peak, online) || left.is_some_and(|left| online < left);
         left = has_thinned.then_some(online);
-        if has_thinned {
-            hub.shrink().await;
+        if has_thinned && hub.shrink().await.is_err() {
+            return;
         }
         // It walks through all that is free, and holds no thread of ours meanwhile.
         let _ = spawn_blocking(move || {

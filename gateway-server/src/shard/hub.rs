@@ -355,12 +355,14 @@ impl Hub {
         Ok(self.ask_all(Clients::peak).await?.into_iter().sum())
     }
 
-    /// Gives back the room of those who have gone.
-    pub async fn shrink(&self) {
+    /// Gives back the room of those who have gone, and is done once every shard has done so.
+    pub async fn shrink(&self) -> Result<(), Stopped> {
         for shard in &self.shards {
             // One that has ended has none.
             let _ = shard.send(Command::Shrink).await;
         }
+        // A shard answers in the order in which it was told.
+        self.count(None).await.map(drop)
     }
 
     /// Serves by other settings, which are for the same doors.
