@@ -618,6 +618,15 @@ class GatewayEvents
     }
 
     /**
+     * Where the nodes of the cluster take calls and workers, `host:port` each; one without a cluster.
+     *
+     * @return list<string>
+     */
+    public static function nodes()
+    {
+    }
+
+    /**
      * Has a function told when {@see Gateway::setSession()} (`$is_whole`) or {@see Gateway::updateSession()} changes the session
      * of the client whose event is being handled.
      *

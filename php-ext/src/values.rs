@@ -148,6 +148,11 @@ pub(crate) fn client_ids(value: &Value) -> Result<List, Failure> {
     list(ids.iter().map(|id| string(&id.to_hex())))
 }
 
+pub(crate) fn strings(value: &Value) -> Result<List, Failure> {
+    let strings = items(value)?.iter().map(bytes).collect::<Result<Vec<_>, _>>()?;
+    list(strings.into_iter().map(string))
+}
+
 /// `[client_id => client_id]`
 pub(crate) fn client_id_map(value: &Value) -> Result<List, Failure> {
     let ids = items(value)?

@@ -1,6 +1,6 @@
 //! Several servers are as one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use futures_util::SinkExt as _;
@@ -341,6 +341,52 @@ async fn workers_of_one_runner_serve_all_nodes() -> anyhow::Result<()> {
         clients[to].socket.send(Message::text("leave")).await?;
         assert_eq!(clients[to].text().await?, "left");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn workers_go_where_the_nodes_are() -> anyhow::Result<()> {
+    let test = "workers_go_where_the_nodes_are";
+    let Some(mut nodes) = Nodes::start(test, 2, &["--events", "workers"]).await? else { return Ok(()) };
+    let registers = |nodes: &Nodes| {
+        let mut registers: Vec<_> =
+            nodes.nodes.iter().map(|node| node.server.register[0].to_string()).collect();
+        registers.sort_unstable();
+        registers
+    };
+    let events = root().join("tests/php/cluster/Events.php");
+    // It is told of one node only.
+    let runner = WorkerRunner::start_for(events, &[nodes.nodes[0].server.register[0]], 4, SECRET).await?;
+    // Of each register, how many workers serve there.
+    let spread = async || {
+        let mut spread = BTreeMap::new();
+        for line in runner.status().await?.lines().filter(|line| line.contains(" serving ")) {
+            let register = line.split_whitespace().last().context("a register")?.to_owned();
+            *spread.entry(register).or_insert(0) += 1;
+        }
+        anyhow::Ok(spread)
+    };
+    let evenly = |registers: Vec<String>| registers.into_iter().map(|register| (register, 2)).collect();
+    eventually("two workers at each", evenly(registers(&nodes)), spread).await?;
+
+    nodes.add().await?;
+    let all = registers(&nodes);
+    let is_on_all = async || Ok(spread().await?.into_keys().collect::<Vec<_>>());
+    eventually("a worker at each", all, is_on_all).await?;
+    let mut clients = [nodes.client(0).await?, nodes.client(2).await?];
+    clients[0].socket.send(Message::text("join")).await?;
+    assert_eq!(clients[0].text().await?, "joined");
+    clients[1].socket.send(Message::text("say hello")).await?;
+    assert_eq!(clients[0].text().await?, format!("{} of 2: hello", clients[1].id));
+
+    // The one that it was told of goes.
+    nodes.nodes.remove(0).server.signal(Signal::SIGTERM)?;
+    eventually("two workers at each", evenly(registers(&nodes)), spread).await?;
+    clients[1].socket.send(Message::text("join")).await?;
+    assert_eq!(clients[1].text().await?, "joined");
+    let mut late = nodes.client(0).await?;
+    late.socket.send(Message::text("say bye")).await?;
+    assert_eq!(clients[1].text().await?, format!("{} of 2: bye", late.id));
     Ok(())
 }
 

@@ -153,6 +153,8 @@ calls! {
         117u8 => GroupUidCounts {},
         /// A string, or null when offline.
         118u8 => ProofOfClient { client: ClientId },
+        /// A list of strings `host:port`, where each node of the cluster takes calls; without a cluster it is one.
+        119u8 => Nodes {},
     }
 }
 
@@ -254,6 +256,8 @@ mod tests {
             Call::Query(Query::GroupClientCounts {}),
             Call::Query(Query::GroupUids {}),
             Call::Query(Query::GroupUidCounts {}),
+            Call::Query(Query::ProofOfClient { client }),
+            Call::Query(Query::Nodes {}),
         ]
     }
 

@@ -7,10 +7,13 @@ use ext_php_rs::args::ArgInfoTables;
 use ext_php_rs::builders::ClassBuilder;
 use ext_php_rs::error::Result;
 use ext_php_rs::flags::MethodFlags;
+use gateway_wire::bridge::Query;
 
 use super::method::methods;
 use crate::args::{Callable, Text};
+use crate::process::query;
 use crate::settings::Settings;
+use crate::values::{self, List};
 use crate::worker;
 
 /// As for class Gateway: the engine borrows it.
@@ -42,6 +45,11 @@ methods! {
     fn leave(call) {
         let _ = call;
         worker::leave()
+    }
+
+    fn nodes(call) -> List {
+        let _ = call;
+        values::strings(&query(Settings::of(ptr::null_mut())?, Query::Nodes {})?)
     }
 
     fn onSession(call, told: Callable) {

@@ -15,25 +15,30 @@ final class Child
     private int $looked = 0;
     private readonly int $master;
 
-    /** @param \Closure(): void $ready */
-    public function __construct(private int $number, private Options $options, private \Closure $ready)
-    {
+    /**
+     * @param string|null $register null for what php.ini says
+     * @param \Closure(string): void $tell is called once it serves
+     */
+    public function __construct(
+        private int $number,
+        private Options $options,
+        private ?string $register,
+        private \Closure $tell,
+    ) {
         $this->master = posix_getppid();
     }
 
     public function run(): int
     {
         $this->listen();
-        $registers = $this->options->registers;
-        $register = $registers === [] ? null : $registers[$this->number % count($registers)];
-        if ($register !== null) {
-            Gateway::$registerAddress = $register;
+        if ($this->register !== null) {
+            Gateway::$registerAddress = $this->register;
         }
         if (($secret = getenv('GATEWAY_SECRET_KEY')) !== false) {
             Gateway::$secretKey = $secret;
         }
         if ($this->options->prepare !== null) {
-            ($this->options->prepare)($register);
+            ($this->options->prepare)($this->register);
         }
         self::load($this->options->file);
         $handler = $this->options->handler;
@@ -45,7 +50,7 @@ final class Child
         $dispatcher = new Dispatcher($handler);
         $dispatcher->call('onWorkerStart', $worker);
         if ($this->join()) {
-            ($this->ready)();
+            ($this->tell)('serves');
             $this->serve($dispatcher);
         }
         $dispatcher->call('onWorkerStop', $worker);

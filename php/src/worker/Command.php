@@ -13,8 +13,9 @@ final class Command
 
         --count=N          processes (1)
         --handler=CLASS    the class in FILE with onMessage() and so on (Events)
-        --register=ADDRESS the server's register address (gateway.register_address of php.ini); of a cluster those
-                           of all nodes, separated by commas: each gets as many of the processes
+        --register=ADDRESS the server's register address (gateway.register_address of php.ini); of a cluster that of
+                           any node: the processes go to all nodes, as they come and go. Several addresses,
+                           separated by commas, each get as many of the processes, and no other does
         --name=NAME        of these workers, in the server's log (gateway-worker)
         --pid-file=FILE    (gateway-worker.pid in the temporary directory)
         --stop-timeout=S   seconds that a process may take to handle what it has (30)
@@ -26,8 +27,8 @@ final class Command
 
     /**
      * @param list<string> $arguments
-     * @param \Closure(?string): void|null $prepare runs in each worker, before the program's code is loaded, and is given
-     * the register address, if there was one among the arguments
+     * @param \Closure(?string): void|null $prepare runs in each process that connects, before the program's code is loaded, and
+     * is given the register address, if it is from the arguments or of a node that was found
      */
     public static function run(array $arguments, ?\Closure $prepare = null): int
     {

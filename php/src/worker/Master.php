@@ -16,9 +16,11 @@ final class Master
     private array $toReload = [];
     private ?float $killAt = null;
     private bool $isStopping = false;
+    private Nodes $nodes;
 
     public function __construct(private Options $options, private PidFile $pidFile)
     {
+        $this->nodes = new Nodes($options, $pidFile);
     }
 
     public function run(): int
@@ -27,7 +29,7 @@ final class Master
         // They wait until they are asked for, so that none comes at a bad moment.
         pcntl_sigprocmask(SIG_BLOCK, self::SIGNALS);
         for ($number = 0; $number < $this->options->count; $number++) {
-            $this->slots[] = new Slot($number, $this->options, $this->pidFile);
+            $this->slots[] = new Slot($number, $this->options, $this->nodes, $this->pidFile);
         }
         Log::write("starts {$this->options->count} workers for {$this->options->file}");
         while (!$this->isStopping || $this->hasProcesses()) {
@@ -54,6 +56,11 @@ final class Master
             }
             return;
         }
+        $moved = array_map(fn (int $number) => $this->slots[$number], $this->nodes->look());
+        if ($moved !== []) {
+            array_map(fn (Slot $slot) => $slot->redirect(), $moved);
+            $this->replace($moved);
+        }
         while ($this->toReload !== [] && $this->toReload[0]->isReloaded()) {
             array_shift($this->toReload);
             if ($this->toReload === []) {
@@ -67,7 +74,8 @@ final class Master
     private function wait(): void
     {
         $due = array_map(fn (Slot $slot) => $slot->dueAt(), $this->slots);
-        $due = array_filter([$this->killAt, ...$due], fn ($time) => $time !== null);
+        $lookAt = $this->isStopping ? null : $this->nodes->dueAt();
+        $due = array_filter([$this->killAt, $lookAt, ...$due], fn ($time) => $time !== null);
         $seconds = $due === [] ? 3600.0 : max(0.0, min($due) - microtime(true));
         $signal = @pcntl_sigtimedwait(
             self::SIGNALS,
@@ -86,6 +94,7 @@ final class Master
             case SIGCHLD:
                 while (($pid = pcntl_waitpid(-1, $status, WNOHANG)) > 0) {
                     $this->each(fn (Slot $slot) => $slot->ended($pid, $status));
+                    $this->nodes->ended($pid);
                 }
                 break;
             default:
@@ -102,6 +111,7 @@ final class Master
         $this->isStopping = true;
         $this->killAt = microtime(true) + $this->options->stopTimeout;
         $this->each(fn (Slot $slot) => $slot->drain());
+        $this->nodes->stop();
     }
 
     private function reload(): void
@@ -110,8 +120,14 @@ final class Master
             return;
         }
         Log::write('reloads, one worker after the other');
+        $this->replace($this->slots);
+    }
+
+    /** @param non-empty-list<Slot> $slots one after the other, and after the one that is at it */
+    private function replace(array $slots): void
+    {
         $isIdle = $this->toReload === [];
-        $this->toReload = $isIdle ? $this->slots : [$this->toReload[0], ...$this->slots];
+        $this->toReload = $isIdle ? $slots : [$this->toReload[0], ...$slots];
         if ($isIdle) {
             $this->toReload[0]->reload();
         }

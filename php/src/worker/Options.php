@@ -8,12 +8,12 @@ final class Options
     public string $file = '';
     public int $count = 1;
     public string $handler = 'Events';
-    /** @var list<string> of the nodes, which each get some of the processes */
+    /** @var list<string> one, or of the nodes that each get some of the processes; none is what php.ini says */
     public array $registers = [];
     public string $name = 'gateway-worker';
     public string $pidFile;
     public int $stopTimeout = 30;
-    /** @var \Closure(?string): void|null is given the register address */
+    /** @var \Closure(?string): void|null is given the register address, if it is not that of php.ini */
     public ?\Closure $prepare = null;
 
     private function __construct()

@@ -60,8 +60,8 @@ final class PidFile
     {
         ['pid' => $pid, 'workers' => $workers] = $this->read();
         $lines = ["gateway-worker, process $pid, with " . count($workers) . ' workers'];
-        $row = '%-8s %8s %-9s %9s %9s %10s';
-        $lines[] = sprintf($row, 'worker', 'pid', 'state', 'seconds', 'restarts', 'memory KiB');
+        $row = '%-8s %8s %-9s %9s %9s %10s  %s';
+        $lines[] = sprintf($row, 'worker', 'pid', 'state', 'seconds', 'restarts', 'memory KiB', 'register');
         foreach ($workers as $worker) {
             $seconds = $worker['since'] === null ? '-' : (string) (time() - $worker['since']);
             $memory = self::memory($worker['pid']);
@@ -72,7 +72,8 @@ final class PidFile
                 $worker['state'],
                 $seconds,
                 $worker['restarts'],
-                $memory
+                $memory,
+                $worker['register'] ?? 'of php.ini'
             );
         }
         return implode("\n", $lines) . "\n";

@@ -2,17 +2,19 @@
 
 namespace PushGateway\Worker;
 
-/** A child process that says when it is ready. */
+/** A child process that tells its parent something, a line each time. */
 final class Process
 {
-    private bool $isReady = false;
+    private string $read = '';
+    /** What it told last. */
+    private ?string $news = null;
 
-    /** @param resource $news */
-    private function __construct(public readonly int $pid, public readonly float $since, private $news)
+    /** @param resource $lines */
+    private function __construct(public readonly int $pid, public readonly float $since, private $lines)
     {
     }
 
-    /** @param \Closure(\Closure(): void): int $body gets what it is to call once it is ready, and gives the exit code */
+    /** @param \Closure(\Closure(string): void): int $body gets what it is to call with its news, and gives the exit code */
     public static function start(\Closure $body): self
     {
         $pair = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
@@ -23,8 +25,8 @@ final class Process
         if ($pid === 0) {
             fclose($pair[0]);
             $master = posix_getppid();
-            exit($body(static function () use ($pair, $master): void {
-                fwrite($pair[1], '.');
+            exit($body(static function (string $news) use ($pair, $master): void {
+                fwrite($pair[1], "$news\n");
                 posix_kill($master, SIGUSR2);
             }));
         }
@@ -33,9 +35,23 @@ final class Process
         return new self($pid, microtime(true), $pair[0]);
     }
 
+    public function news(): ?string
+    {
+        while (($bytes = (string) fread($this->lines, 65536)) !== '') {
+            $this->read .= $bytes;
+        }
+        $end = strrpos($this->read, "\n");
+        if ($end !== false) {
+            $told = explode("\n", substr($this->read, 0, $end));
+            $this->news = end($told);
+            $this->read = substr($this->read, $end + 1);
+        }
+        return $this->news;
+    }
+
     public function isReady(): bool
     {
-        return $this->isReady = $this->isReady || fread($this->news, 1) === '.';
+        return $this->news() !== null;
     }
 
     public function signal(int $signal): void

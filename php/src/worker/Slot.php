@@ -19,9 +19,15 @@ final class Slot
     private int $failures = 0;
     private int $restarts = 0;
     private bool $isDraining = false;
+    /** Where the newest process joins. */
+    private ?string $joins = null;
 
-    public function __construct(private int $number, private Options $options, private PidFile $pidFile)
-    {
+    public function __construct(
+        private int $number,
+        private Options $options,
+        private Nodes $nodes,
+        private PidFile $pidFile,
+    ) {
     }
 
     public function look(bool $isStopping): void
@@ -47,6 +53,15 @@ final class Slot
     public function reload(): void
     {
         if ($this->serving !== null && $this->next === null) {
+            $this->next = $this->fork();
+        }
+    }
+
+    /** A process that has not joined yet may be waiting for a node that is not there any more. */
+    public function redirect(): void
+    {
+        if ($this->next !== null && $this->joins !== $this->nodes->of($this->number)) {
+            $this->next->signal(SIGTERM);
             $this->next = $this->fork();
         }
     }
@@ -122,14 +137,16 @@ final class Slot
             },
             'since' => $this->serving === null ? null : (int) $this->serving->since,
             'restarts' => $this->restarts,
+            'register' => $this->joins,
         ];
     }
 
     private function fork(): Process
     {
-        return Process::start(function (\Closure $ready): int {
+        $this->joins = $this->nodes->of($this->number);
+        return Process::start(function (\Closure $tell): int {
             $this->pidFile->forget();
-            return (new Child($this->number, $this->options, $ready))->run();
+            return (new Child($this->number, $this->options, $this->joins, $tell))->run();
         });
     }
 }

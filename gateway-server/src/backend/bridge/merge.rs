@@ -25,7 +25,9 @@ impl Merge {
         Some(match query {
             Query::IsUidOnline { .. } => Self::Any,
             Query::ClientCount {} => Self::Sum,
-            Query::ClientsOfUid { .. } | Query::Clients { .. } | Query::Sessions { .. } => Self::Concat,
+            Query::ClientsOfUid { .. } | Query::Clients { .. } | Query::Sessions { .. } | Query::Nodes {} => {
+                Self::Concat
+            }
             Query::Uids { .. } | Query::Groups {} => Self::Union,
             Query::AreUidsOnline { .. } => Self::Each(&Self::Any),
             Query::ClientsOfUids { .. } => Self::Each(&Self::Concat),

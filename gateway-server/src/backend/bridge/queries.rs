@@ -124,6 +124,7 @@ impl Bridge {
                 let groups = hub.group_uids().await?;
                 answers.answer(&mapped(&groups, |group| Raw::new(group), |uids| uids.len()));
             }
+            Query::Nodes {} => answers.answer(&[Raw::new(self.node.to_string().as_bytes())]),
             Query::Never(never, _) => match *never {},
         }
         Ok(())

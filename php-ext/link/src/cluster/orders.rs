@@ -22,6 +22,8 @@ pub(super) enum Unsayable {
     NotText(String),
     #[error("a GatewayWorker server gives its clients no proof of who they are")]
     Proof,
+    #[error("a GatewayWorker register has no nodes that a worker of gateway-server could join")]
+    Nodes,
 }
 
 pub(super) fn plan<'a>(order: &Order<'a>) -> Result<Plan<'a>, Unsayable> {

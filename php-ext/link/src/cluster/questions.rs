@@ -55,6 +55,7 @@ pub(super) fn plan<'a>(query: &Query<'a>) -> Result<Question<'a>, Unsayable> {
         Query::GroupUids {} => select(&[Select::UID, Select::GROUPS], None, Gather::group_uids(false))?,
         Query::GroupUidCounts {} => select(&[Select::UID, Select::GROUPS], None, Gather::group_uids(true))?,
         Query::ProofOfClient { .. } => return Err(Unsayable::Proof),
+        Query::Nodes {} => return Err(Unsayable::Nodes),
         Query::Never(never, _) => match *never {},
     })
 }
