@@ -26,8 +26,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 const DEAD: Duration = Duration::from_secs(6);
 /// How long others may take to object to a node that comes.
 const OBJECTIONS: Duration = Duration::from_millis(300);
-/// Bytes that are written, or read, at once.
+/// Bytes that are written at once.
 const BATCH: usize = 128 << 10;
+/// Bytes that are read at once. What comes together goes to clients together, several messages for one by one write.
+const INPUT: usize = 512 << 10;
 /// How long everything is kept after a connection was made.
 const SETTLING: Duration = Duration::from_secs(5);
 /// How long everything is kept at least.
@@ -199,7 +201,7 @@ impl<H: Host> Session<'_, H> {
                 }
             }
             self.host.settle();
-            input.reserve(BATCH);
+            input.reserve(INPUT);
             if reader.read_buf(&mut input).await? == 0 {
                 return Err(Ended::Closed);
             }
