@@ -86,6 +86,10 @@ impl Router {
             Mode::Auto if !self.has_workers() => Err(Welcome::BuiltIn),
             Mode::Auto | Mode::Workers => {
                 let state = self.state();
+                if self.mode == Mode::Auto && state.workers.is_empty() {
+                    // The last one has gone just now.
+                    return Err(Welcome::BuiltIn);
+                }
                 let stand_in = state.orphan.iter().filter(|_| self.mode == Mode::Workers);
                 let all = state.workers.iter().chain(stand_in);
                 // There is no more room for those who come than for those who are here.
@@ -176,5 +180,34 @@ impl Router {
 impl State {
     fn least<'a>(workers: impl Iterator<Item = &'a Arc<Worker>>) -> Option<Arc<Worker>> {
         workers.min_by_key(|worker| worker.clients.load(Ordering::Relaxed)).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_refused_while_the_last_worker_goes() {
+        let router = Router::new(Mode::Auto, 1 << 20);
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            let clients = threads.spawn(|| {
+                let (mut served, mut greeted) = (0, 0);
+                while !is_over.load(Ordering::Relaxed) {
+                    match router.choose_for_new() {
+                        Ok(_) => served += 1,
+                        Err(Welcome::BuiltIn) => greeted += 1,
+                        Err(other) => panic!("{other:?} after {served} and {greeted}"),
+                    }
+                }
+            });
+            for _ in 0..20_000 {
+                let worker = router.join("w:0".to_owned());
+                let _ = router.leave(&worker, Vec::new());
+            }
+            is_over.store(true, Ordering::Relaxed);
+            clients.join().unwrap();
+        });
     }
 }
