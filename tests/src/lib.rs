@@ -53,7 +53,7 @@ pub use fences::{Fence, fences, file_of, lay_out};
 pub use fuzz::{Rng, fuzz};
 pub use kernel::unread_by_peer;
 pub use nats::{Nats, Way};
-pub use network::on_default_ports;
+pub use network::{in_own_network, on_default_ports};
 pub use nodes::{Node, Nodes, SECRET};
 pub use operator::{Answer, Operator};
 pub use original::{OriginalGateway, OriginalStack};

@@ -1,4 +1,4 @@
-//! The default ports, for tests of what has them written in, as the tutorial's code has.
+//! A network of a test's own: for its faults, and for the default ports, which the tutorial's code has written in.
 
 use std::io::{self, Read as _};
 use std::net::TcpListener;
@@ -23,20 +23,41 @@ pub fn on_default_ports(
     scenario: impl AsyncFnOnce() -> anyhow::Result<()> + Send,
 ) -> anyhow::Result<()> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    // A network belongs to a thread and is inherited by its children, threads and processes.
-    let thread = || {
+    on_own_thread(test, || {
         if !enter_own_network()?
             && let Some(taken) = DEFAULTS.iter().find(|address| TcpListener::bind(address).is_err())
         {
             skip(test, &format!("no network of its own without root, and on this machine {taken} is taken"));
             return Ok(());
         }
-        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(scenario())
-    };
+        run(scenario)
+    })
+}
+
+/// Runs `scenario`, and all that it starts, in a network of its own; skips it without root.
+pub fn in_own_network(
+    test: &str,
+    scenario: impl AsyncFnOnce() -> anyhow::Result<()> + Send,
+) -> anyhow::Result<()> {
+    on_own_thread(test, || {
+        if !enter_own_network()? {
+            skip(test, "no network of its own without root");
+            return Ok(());
+        }
+        run(scenario)
+    })
+}
+
+/// A network belongs to a thread and is inherited by its children, threads and processes.
+fn on_own_thread(test: &str, thread: impl FnOnce() -> anyhow::Result<()> + Send) -> anyhow::Result<()> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(test.to_owned()).spawn_scoped(scope, thread)?;
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+fn run(scenario: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(scenario())
 }
 
 /// False when this machine does not let us have one.
