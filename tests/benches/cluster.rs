@@ -1,8 +1,10 @@
 //! What a `sendToUid` costs as nodes grow in number: ours over NATS, and GatewayWorker with as many gateways.
 //!
 //! PHP is connected to a node that has none of the clients, so that every push goes from one node to another; with one node
-//! none does. All processes share this machine. CPU is that of all of them, PHP and NATS included, but not of the clients.
-//! `make bench-cluster`. Without GatewayWorker's sources (GATEWAYWORKER_PATH and friends) it shows ours alone.
+//! none does. With the word `spread` the clients are on all nodes alike, and the more nodes there are the more pushes cross.
+//! All processes share this machine. CPU is that of all of them, PHP and NATS included, but not of the clients.
+//! `make bench-cluster ARGS="spread 2 4"`. Without GatewayWorker's sources (GATEWAYWORKER_PATH and friends) it shows ours
+//! alone.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -19,6 +21,7 @@ use tokio::process::Command;
 
 const NODES: [usize; 4] = [1, 2, 4, 8];
 const ROUNDS: usize = 3;
+const SPREAD: &str = "spread";
 /// Clients of all nodes together, each with a uid of its own.
 const CLIENTS: usize = 400;
 /// A push as it comes: a header of two bytes and 64 of the message.
@@ -39,7 +42,9 @@ struct Figures {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let mut words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_spread = words.iter().any(|word| word == SPREAD);
+    words.retain(|word| word != SPREAD);
     let theirs = match OriginalStack::missing() {
         None => true,
         Some(variable) => {
@@ -47,8 +52,9 @@ async fn main() -> anyhow::Result<()> {
             false
         }
     };
+    let first = if is_spread { "one node" } else { "two nodes" };
     println!(
-        "\n{CLIENTS} clients in all, one PHP process, 64 bytes; the last columns are multiples of two nodes"
+        "\n{CLIENTS} clients in all, one PHP process, 64 bytes; the last columns are multiples of {first}"
     );
     println!("{:<8}{:<16}{:>12}{:>16}{:>10}{:>10}", "nodes", "", "pushes/s", "CPU µs/push", "CPU", "rate");
     let mut firsts = [None, None];
@@ -62,12 +68,12 @@ async fn main() -> anyhow::Result<()> {
             }
             let mut rounds = Vec::new();
             for _ in 0..ROUNDS {
-                rounds.push(side.measure(nodes).await?);
+                rounds.push(side.measure(nodes, is_spread).await?);
             }
             rounds.sort_by(|one, other| one.cpu.total_cmp(&other.cpu));
             let Figures { cpu, rate } = rounds.swap_remove(ROUNDS / 2);
             print!("{nodes:<8}{:<16}{rate:>12.0}{cpu:>16.2}", side.name());
-            if nodes > 1 {
+            if is_spread || nodes > 1 {
                 let first = firsts[side as usize].get_or_insert((cpu, rate));
                 print!("{:>9.2}x{:>9.2}x", cpu / first.0, rate / first.1);
             }
@@ -75,6 +81,11 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Of these nodes, those that have clients. The first is PHP's.
+fn at(nodes: &[SocketAddr], is_spread: bool) -> &[SocketAddr] {
+    if is_spread || nodes.len() == 1 { nodes } else { &nodes[1..] }
 }
 
 impl Side {
@@ -92,7 +103,7 @@ impl Side {
         }
     }
 
-    async fn measure(self, nodes: usize) -> anyhow::Result<Figures> {
+    async fn measure(self, nodes: usize, is_spread: bool) -> anyhow::Result<Figures> {
         match self {
             Self::Ours => {
                 let nats = Nats::start("cluster").await?.context("nats-server")?;
@@ -107,14 +118,14 @@ impl Side {
                     servers.push(Server::start_with(start).await?);
                 }
                 let websockets: Vec<_> = servers.iter().map(|server| server.websocket).collect();
-                self.push(&websockets, servers[0].register[0], SECRET, php()?).await
+                self.push(at(&websockets, is_spread), servers[0].register[0], SECRET, php()?).await
             }
             Self::Theirs => {
                 let cluster = OriginalCluster::start(nodes, SECRET).await?;
                 let websockets: Vec<_> = cluster.gateways.iter().map(|gateway| gateway.websocket).collect();
                 let mut php = Command::new("php");
                 php.env("CLIENT", root().join("tests/php/gatewayworker/autoload.php")).kill_on_drop(true);
-                self.push(&websockets, cluster.register, SECRET, php).await
+                self.push(at(&websockets, is_spread), cluster.register, SECRET, php).await
             }
         }
     }
@@ -128,10 +139,8 @@ impl Side {
     ) -> anyhow::Result<Figures> {
         let received = Arc::new(AtomicU64::new(0));
         let mut input = String::new();
-        // The first is PHP's.
-        let others = if websockets.len() == 1 { websockets } else { &websockets[1..] };
         for number in 0..CLIENTS {
-            let client = Client::connect(others[number % others.len()]).await?;
+            let client = Client::connect(websockets[number % websockets.len()]).await?;
             input += &format!("{} u{number}\n", client.id);
             let received = Arc::clone(&received);
             tokio::spawn(async move {
