@@ -2,7 +2,6 @@
 
 namespace PushGateway\Worker;
 
-use Gateway;
 use GatewayEvents;
 use GatewayException;
 
@@ -31,15 +30,7 @@ final class Child
     public function run(): int
     {
         $this->listen();
-        if ($this->register !== null) {
-            Gateway::$registerAddress = $this->register;
-        }
-        if (($secret = getenv('GATEWAY_SECRET_KEY')) !== false) {
-            Gateway::$secretKey = $secret;
-        }
-        if ($this->options->prepare !== null) {
-            ($this->options->prepare)($this->register);
-        }
+        $this->options->connectTo($this->register);
         self::load($this->options->file);
         $handler = $this->options->handler;
         if (!class_exists($handler)) {

@@ -2,6 +2,8 @@
 
 namespace PushGateway\Worker;
 
+use Gateway;
+
 final class Options
 {
     public string $command = 'help';
@@ -19,6 +21,20 @@ final class Options
     private function __construct()
     {
         $this->pidFile = sys_get_temp_dir() . '/gateway-worker.pid';
+    }
+
+    /** Has this process connect to a register address; null is that of php.ini. */
+    public function connectTo(?string $register): void
+    {
+        if ($register !== null) {
+            Gateway::$registerAddress = $register;
+        }
+        if (($secret = getenv('GATEWAY_SECRET_KEY')) !== false) {
+            Gateway::$secretKey = $secret;
+        }
+        if ($this->prepare !== null) {
+            ($this->prepare)($register);
+        }
     }
 
     /** @param list<string> $arguments */

@@ -51,7 +51,8 @@ final class Process
 
     public function isReady(): bool
     {
-        return $this->news() !== null;
+        // It says so once: there is nothing more to read.
+        return ($this->news ?? $this->news()) !== null;
     }
 
     public function signal(int $signal): void

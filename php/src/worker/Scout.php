@@ -27,16 +27,7 @@ final class Scout
             pcntl_signal($signal, SIG_IGN);
         }
         pcntl_sigprocmask(SIG_SETMASK, []);
-        $register = $this->options->registers[0] ?? null;
-        if ($register !== null) {
-            Gateway::$registerAddress = $register;
-        }
-        if (($secret = getenv('GATEWAY_SECRET_KEY')) !== false) {
-            Gateway::$secretKey = $secret;
-        }
-        if ($this->options->prepare !== null) {
-            ($this->options->prepare)($register);
-        }
+        $this->options->connectTo($this->options->registers[0] ?? null);
         $given = (array) Gateway::$registerAddress;
         while (posix_getppid() === $this->master) {
             $nodes = $this->ask((string) reset($given));
