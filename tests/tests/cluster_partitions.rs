@@ -17,16 +17,10 @@ struct Node {
 }
 
 impl Node {
-    async fn start(number: usize, nats: SocketAddr, flags: &[&str]) -> anyhow::Result<Self> {
-        let node =
-            Self { way: format!("10.77.0.{}", number + 1), server: Self::server(number, nats, flags).await? };
-        Ok(node)
-    }
-
     async fn server(number: usize, nats: SocketAddr, flags: &[&str]) -> anyhow::Result<Server> {
         Server::start_with(|command| {
             command
-                .args(["--cluster-nats", &format!("nats://10.77.0.{}:{}", number + 1, nats.port())])
+                .args(["--cluster-nats", &format!("nats://{}:{}", way(number), nats.port())])
                 .args(flags)
                 .env("GATEWAY_SECRET_KEY", SECRET);
         })
@@ -53,6 +47,23 @@ impl Node {
         php.acked().await?;
         Ok(client)
     }
+}
+
+/// Each with a way of its own to NATS. `None`, and said so, where there is no NATS.
+async fn three_nodes(test: &str, flags: &[&str]) -> anyhow::Result<Option<(Nats, Vec<Node>)>> {
+    for number in 0..3 {
+        ip("add", &way(number)).await?;
+    }
+    let Some(nats) = Nats::start_with(test, &["-a", "0.0.0.0"]).await? else { return Ok(None) };
+    let mut nodes = Vec::new();
+    for number in 0..3 {
+        nodes.push(Node { way: way(number), server: Node::server(number, nats.address, flags).await? });
+    }
+    Ok(Some((nats, nodes)))
+}
+
+fn way(number: usize) -> String {
+    format!("10.77.0.{}", number + 1)
 }
 
 async fn ip(word: &str, address: &str) -> anyhow::Result<()> {
@@ -106,14 +117,7 @@ async fn clients(php: &mut PhpPeer) -> anyhow::Result<Value> {
 fn nothing_is_lost_on_a_way_that_loses_packets_for_a_while() -> anyhow::Result<()> {
     let test = "nothing_is_lost_on_a_way_that_loses_packets_for_a_while";
     in_own_network(test, async || {
-        for number in 0..3 {
-            ip("add", &format!("10.77.0.{}", number + 1)).await?;
-        }
-        let Some(nats) = Nats::start_with(test, &["-a", "0.0.0.0"]).await? else { return Ok(()) };
-        let mut nodes = Vec::new();
-        for number in 0..3 {
-            nodes.push(Node::start(number, nats.address, &[]).await?);
-        }
+        let Some((_nats, nodes)) = three_nodes(test, &[]).await? else { return Ok(()) };
         let mut pages = [nodes[1].page("ann").await?, nodes[2].page("ann").await?];
         let mut php = nodes[0].php().await?;
         eventually("all are seen", Value::Int(2), async || clients(&mut php).await).await?;
@@ -143,14 +147,9 @@ fn nothing_is_lost_on_a_way_that_loses_packets_for_a_while() -> anyhow::Result<(
 fn a_partition_is_noticed_and_ends() -> anyhow::Result<()> {
     let test = "a_partition_is_noticed_and_ends";
     in_own_network(test, async || {
-        for number in 0..3 {
-            ip("add", &format!("10.77.0.{}", number + 1)).await?;
-        }
-        let Some(nats) = Nats::start_with(test, &["-a", "0.0.0.0"]).await? else { return Ok(()) };
-        let mut nodes = Vec::new();
-        for number in 0..3 {
-            nodes.push(Node::start(number, nats.address, &["--cluster-timeout", "1"]).await?);
-        }
+        let Some((nats, mut nodes)) = three_nodes(test, &["--cluster-timeout", "1"]).await? else {
+            return Ok(());
+        };
         let mut here = nodes[0].page("ann").await?;
         let mut there = nodes[2].page("ann").await?;
         let mut php = nodes[0].php().await?;
