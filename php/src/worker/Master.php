@@ -12,8 +12,8 @@ final class Master
 
     /** @var list<Slot> */
     private array $slots = [];
-    /** @var list<Slot> those that a reload has still to replace */
-    private array $toReload = [];
+    /** @var Turns<Slot> those that are to be replaced, one after the other */
+    private Turns $reloads;
     private ?float $killAt = null;
     private bool $isStopping = false;
     private Nodes $nodes;
@@ -21,6 +21,7 @@ final class Master
     public function __construct(private Options $options, private PidFile $pidFile)
     {
         $this->nodes = new Nodes($options, $pidFile);
+        $this->reloads = new Turns();
     }
 
     public function run(): int
@@ -57,17 +58,14 @@ final class Master
             return;
         }
         $moved = array_map(fn (int $number) => $this->slots[$number], $this->nodes->look());
-        if ($moved !== []) {
-            array_map(fn (Slot $slot) => $slot->redirect(), $moved);
-            $this->replace($moved);
-        }
-        while ($this->toReload !== [] && $this->toReload[0]->isReloaded()) {
-            array_shift($this->toReload);
-            if ($this->toReload === []) {
+        array_map(fn (Slot $slot) => $slot->redirect(), $moved);
+        $this->replace($moved);
+        while ($this->reloads->current()?->isReloaded()) {
+            $next = $this->reloads->end();
+            if ($next === null) {
                 Log::write('has reloaded');
-            } else {
-                $this->toReload[0]->reload();
             }
+            $next?->reload();
         }
     }
 
@@ -93,6 +91,7 @@ final class Master
                 break;
             case SIGCHLD:
                 while (($pid = pcntl_waitpid(-1, $status, WNOHANG)) > 0) {
+                    /** @var int $status */
                     $this->each(fn (Slot $slot) => $slot->ended($pid, $status));
                     $this->nodes->ended($pid);
                 }
@@ -123,13 +122,13 @@ final class Master
         $this->replace($this->slots);
     }
 
-    /** @param non-empty-list<Slot> $slots one after the other, and after the one that is at it */
+    /** @param list<Slot> $slots */
     private function replace(array $slots): void
     {
-        $isIdle = $this->toReload === [];
-        $this->toReload = $isIdle ? $slots : [$this->toReload[0], ...$slots];
+        $isIdle = $this->reloads->current() === null;
+        $this->reloads->give($slots);
         if ($isIdle) {
-            $this->toReload[0]->reload();
+            $this->reloads->current()?->reload();
         }
     }
 
