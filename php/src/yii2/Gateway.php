@@ -8,6 +8,7 @@ use yii\base\InvalidCallException;
 use yii\base\InvalidConfigException;
 use yii\base\NotSupportedException;
 use yii\helpers\Json;
+use yii\web\User;
 
 /**
  * The push gateway as a component of the application:
@@ -23,26 +24,45 @@ use yii\helpers\Json;
  *
  * It has every method of class Gateway. Nothing is asked of the gateway before the first call.
  *
- * @method void bindUid(string $clientId, string|int $uid)
- * @method void unbindUid(string $clientId, string|int $uid)
- * @method void joinGroup(string $clientId, string|int $group)
- * @method void leaveGroup(string $clientId, string|int $group)
- * @method void ungroup(string|int $group)
- * @method bool closeClient(string $clientId, ?string $message = null)
- * @method int isOnline(string $clientId)
+ * @method void bindUid(string $client_id, string|int $uid)
+ * @method void unbindUid(string $client_id, string|int $uid)
+ * @method void joinGroup(string $client_id, string|int $group)
+ * @method void leaveGroup(string $client_id, string|int $group)
+ * @method ?false ungroup(string|int $group)
+ * @method bool closeClient(string $client_id, ?string $message = null)
+ * @method bool destroyClient(string $client_id)
+ * @method bool sendToCurrentClient(string $message, bool $raw = false)
+ * @method bool closeCurrentClient(?string $message = null)
+ * @method bool destroyCurrentClient()
+ * @method int isOnline(string $client_id)
  * @method int isUidOnline(string|int $uid)
- * @method array<string, int> isUidsOnline(array<string|int> $uids)
+ * @method array<int|string, int> isUidsOnline(array<string|int> $uids)
  * @method list<string> getClientIdByUid(string|int $uid)
- * @method ?string getUidByClientId(string $clientId)
+ * @method array<int|string, list<string>> batchGetClientIdByUid(array<string|int> $uids)
+ * @method ?string getUidByClientId(string $client_id)
+ * @method ?string getClientProof(string $client_id)
  * @method int getAllClientIdCount()
  * @method int getClientIdCountByGroup(string|int $group = '')
+ * @method array<int|string, int> batchGetClientIdCountByGroup(array<string|int> $groups)
+ * @method array<string, string> getAllClientIdList()
+ * @method array<string, string> getClientIdListByGroup(string|int|array<string|int> $group)
  * @method int getAllUidCount()
- * @method array<string, string> getAllUidList()
- * @method array<string, string> getUidListByGroup(string|int $group)
- * @method array<string, string> getAllGroupIdList()
- * @method array<mixed>|null getSession(string $clientId)
- * @method void setSession(string $clientId, array<mixed> $session)
- * @method void updateSession(string $clientId, array<mixed> $session)
+ * @method array<int|string, string> getAllUidList()
+ * @method array<int|string, string> getUidListByGroup(string|int|array<string|int> $group)
+ * @method int getUidCountByGroup(string|int|array<string|int> $group)
+ * @method array<int|string, int|string> getAllGroupIdList()
+ * @method array<int|string, array<int|string, string>> getAllGroupUidList()
+ * @method array<int|string, int> getAllGroupUidCount()
+ * @method array<int|string, array<string, string>> getAllGroupClientIdList()
+ * @method array<int|string, int> getAllGroupClientIdCount()
+ * @method array<mixed>|null getSession(string $client_id)
+ * @method void setSession(string $client_id, array<mixed> $session)
+ * @method void updateSession(string $client_id, array<mixed> $session)
+ * @method bool setSocketSession(string $client_id, string $session_str)
+ * @method array<string, array<mixed>> getAllClientSessions(string|int $group = '')
+ * @method array<string, array<mixed>> getClientSessionsByGroup(string|int|array<string|int> $group)
+ * @method ?string lastError()
+ * @method array{queued: int, queued_bytes: int, acked: int, resent: int, dropped: int, connected_to: ?string} stats()
  */
 class Gateway extends Component
 {
@@ -109,7 +129,10 @@ class Gateway extends Component
         }
     }
 
-    /** @param mixed $message a string as it is, anything else as JSON */
+    /**
+     * @param string|int|array<string|int> $uid
+     * @param mixed $message a string as it is, anything else as JSON
+     */
     public function sendToUid(string|int|array $uid, mixed $message, bool $raw = false): void
     {
         $this->send('sendToUid', $uid, $message, $raw ? [true] : []);
@@ -122,6 +145,7 @@ class Gateway extends Component
     }
 
     /**
+     * @param string|int|array<string|int> $group
      * @param mixed $message a string as it is, anything else as JSON
      * @param string|string[]|null $exclude client_ids that do not get it
      */
@@ -164,12 +188,17 @@ class Gateway extends Component
         array $session = [],
         bool $once = false
     ): string {
-        $uid ??= Yii::$app->has('user') ? Yii::$app->getUser()->getId() : null;
+        if ($uid === null) {
+            $user = Yii::$app->get('user', false);
+            $uid = $user instanceof User ? $user->getId() : null;
+        }
         if ($uid === null) {
             throw new InvalidCallException('Nobody is logged in, so a token needs a uid.');
         }
         if (method_exists((string) $this->backend, 'token')) {
-            return $this->observed('token', [$uid, $ttl, $groups, $session, $once]);
+            /** @var string $token */
+            $token = $this->observed('token', [$uid, $ttl, $groups, $session, $once]);
+            return $token;
         }
         return (new ConnectToken($uid, $ttl, $groups, $session, $once))->sign($this->tokenKey, $this->secretKey);
     }
@@ -182,7 +211,7 @@ class Gateway extends Component
                 'Only the extension gateway can check the proof of a client_id. Install it, or use connect tokens instead.'
             );
         }
-        return $this->observed('isClientProof', [$clientId, $proof]);
+        return $this->observed('isClientProof', [$clientId, $proof]) === true;
     }
 
     /** @param array<mixed> $params */

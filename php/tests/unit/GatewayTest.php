@@ -58,6 +58,28 @@ final class GatewayTest extends TestCase
         $this->assertSame('bob', $this->gateway->clients['c3']);
     }
 
+    /** So that editors and analysers know them; __call() takes them all. */
+    public function testEveryMethodOfTheClassIsNamed(): void
+    {
+        $old = ['getAllClientCount', 'getClientCountByGroup', 'destoryClient', 'destoryCurrentClient', 'getAllClientInfo'];
+        $old = [...$old, 'getClientInfoByGroup', 'setBusinessWorker'];
+        $stub = (string) file_get_contents(__DIR__ . '/../../../php-ext/gateway.stub.php');
+        [$class] = explode('class GatewayEvents', $stub);
+        preg_match_all('/^    public static function (\w+)\((.*)\)$/m', $class, $all, PREG_SET_ORDER);
+        $this->assertNotEmpty($all);
+        $component = new \ReflectionClass(Gateway::class);
+        foreach ($all as [, $method, $parameters]) {
+            if (in_array($method, $old, true) || $component->hasMethod($method)) {
+                continue;
+            }
+            // With its parameters' names, which whoever names them in a call needs.
+            preg_match_all('/\$(\w+)/', $parameters, $names);
+            $named = implode(', ', array_map(fn (string $name) => "[^$]+\\$$name( = [^,]+)?", $names[1]));
+            $line = "/ @method \S.* $method\\($named\\)\n/";
+            $this->assertMatchesRegularExpression($line, (string) $component->getDocComment());
+        }
+    }
+
     /** @dataProvider wrongSettings */
     public function testWrongSettingsSayWhatIsWrong(array $settings, string $why): void
     {
