@@ -610,7 +610,7 @@ class GatewayEvents
      * `server` is what `$_SERVER` is during the event. `session` is serialized, or ''. `body` is the message; of a handshake
      * a serialized array with `get`, `server` and `cookie`.
      *
-     * @return array{0: 'connect'|'handshake'|'message'|'close', 1: string, 2: array, 3: string, 4: string}|false|null
+     * @return array{0: 'connect'|'handshake'|'message'|'close', 1: string, 2: array<string, mixed>, 3: string, 4: string}|false|null
      *     kind, client_id, server, session, body
      */
     public static function next()

@@ -44,7 +44,7 @@ final class Dispatcher
         if ($kind === 'close') {
             $this->sessions->forget($clientId);
         } elseif ($_SESSION !== $this->kept) {
-            $this->keep();
+            $this->keep($_SESSION);
         }
     }
 
@@ -52,8 +52,9 @@ final class Dispatcher
     public function call(string $method, mixed ...$arguments): void
     {
         try {
-            if (is_callable([$this->handler, $method])) {
-                [$this->handler, $method](...$arguments);
+            $handle = [$this->handler, $method];
+            if (is_callable($handle)) {
+                $handle(...$arguments);
             }
         } catch (\Throwable $thrown) {
             Log::write("{$this->handler}::$method(): $thrown");
@@ -71,13 +72,14 @@ final class Dispatcher
         $this->written(serialize($_SESSION));
     }
 
-    private function keep(): void
+    /** @param mixed $session the program may have put anything there */
+    private function keep(mixed $session): void
     {
         try {
-            if ($_SESSION !== null && !is_array($_SESSION)) {
-                throw new \UnexpectedValueException('$_SESSION must be an array, not ' . get_debug_type($_SESSION));
+            if ($session !== null && !is_array($session)) {
+                throw new \UnexpectedValueException('$_SESSION must be an array, not ' . get_debug_type($session));
             }
-            $now = $_SESSION === null ? '' : serialize($_SESSION);
+            $now = $session === null ? '' : serialize($session);
             Gateway::setSocketSession($this->clientId, $now);
             $this->written($now);
         } catch (\Throwable $thrown) {

@@ -2,7 +2,11 @@
 
 namespace PushGateway\Worker;
 
-/** Where the first process says who it is and what its processes do. It holds a lock on it for as long as it lives. */
+/**
+ * Where the first process says who it is and what its processes do. It holds a lock on it for as long as it lives.
+ *
+ * @phpstan-import-type State from Slot
+ */
 final class PidFile
 {
     /** @var resource|null */
@@ -24,15 +28,16 @@ final class PidFile
         $this->locked = $file;
     }
 
-    /** @param list<array<string, mixed>> $workers */
+    /** @param list<State> $workers */
     public function write(array $workers): void
     {
         $text = json_encode(['pid' => getmypid(), 'workers' => $workers], JSON_THROW_ON_ERROR);
+        $file = $this->locked();
         // Longer first, so that a reader never sees less than it had; then cut.
-        rewind($this->locked);
-        fwrite($this->locked, str_pad($text, fstat($this->locked)['size']) . "\n");
-        ftruncate($this->locked, strlen($text));
-        fflush($this->locked);
+        rewind($file);
+        fwrite($file, str_pad($text, fstat($file)['size'] ?? 0) . "\n");
+        ftruncate($file, strlen($text));
+        fflush($file);
     }
 
     public function remove(): void
@@ -43,7 +48,7 @@ final class PidFile
     /** In a child: the lock is the parent's. */
     public function forget(): void
     {
-        fclose($this->locked);
+        fclose($this->locked());
         $this->locked = null;
     }
 
@@ -79,7 +84,13 @@ final class PidFile
         return implode("\n", $lines) . "\n";
     }
 
-    /** @return array{pid: int, workers: list<array<string, mixed>>} */
+    /** @return resource */
+    private function locked()
+    {
+        return $this->locked ?? throw new \LogicException("{$this->path} is not taken");
+    }
+
+    /** @return array{pid: int, workers: list<State>} */
     private function read(): array
     {
         $file = @fopen($this->path, 'r');
@@ -88,7 +99,11 @@ final class PidFile
             throw new UsageError("no gateway-worker runs with {$this->path} (--pid-file)");
         }
         $state = json_decode((string) stream_get_contents($file), true);
-        return is_array($state) ? $state : throw new UsageError("{$this->path} is of no gateway-worker, or not ready yet");
+        if (!is_array($state) || !isset($state['pid'], $state['workers'])) {
+            throw new UsageError("{$this->path} is of no gateway-worker, or not ready yet");
+        }
+        /** @var array{pid: int, workers: list<State>} $state as write() has written it */
+        return $state;
     }
 
     private static function memory(?int $pid): string

@@ -18,21 +18,25 @@ final class Process
     public static function start(\Closure $body): self
     {
         $pair = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
-        $pid = $pair === false ? -1 : pcntl_fork();
+        if ($pair === false) {
+            throw new \RuntimeException('cannot start a process: there is no pair of sockets for it');
+        }
+        [$parents, $childs] = $pair;
+        $pid = pcntl_fork();
         if ($pid < 0) {
             throw new \RuntimeException('cannot start a process: ' . pcntl_strerror(pcntl_get_last_error()));
         }
         if ($pid === 0) {
-            fclose($pair[0]);
+            fclose($parents);
             $master = posix_getppid();
-            exit($body(static function (string $news) use ($pair, $master): void {
-                fwrite($pair[1], "$news\n");
+            exit($body(static function (string $news) use ($childs, $master): void {
+                fwrite($childs, "$news\n");
                 posix_kill($master, SIGUSR2);
             }));
         }
-        fclose($pair[1]);
-        stream_set_blocking($pair[0], false);
-        return new self($pid, microtime(true), $pair[0]);
+        fclose($childs);
+        stream_set_blocking($parents, false);
+        return new self($pid, microtime(true), $parents);
     }
 
     public function news(): ?string

@@ -28,11 +28,11 @@ final class Sessions
             $this->forget($clientId);
             return $arrived;
         }
-        foreach (array_splice($values, 0, $at) as $old) {
+        foreach (array_slice($values, 0, $at) as $old) {
             $this->bytes -= strlen($old);
         }
-        $this->values[$clientId] = $values;
-        return end($values);
+        $this->values[$clientId] = array_slice($values, $at);
+        return $values[$last];
     }
 
     public function written(string $clientId, string $before, string $now): void

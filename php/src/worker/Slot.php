@@ -2,7 +2,11 @@
 
 namespace PushGateway\Worker;
 
-/** One of the places for a worker: the process in it, and during a reload the one before it and the one after it. */
+/**
+ * One of the places for a worker: the process in it, and during a reload the one before it and the one after it.
+ *
+ * @phpstan-type State array{number: int, pid: ?int, state: string, since: ?int, restarts: int, register: ?string}
+ */
 final class Slot
 {
     private const LONGEST_PAUSE = 10.0;
@@ -123,7 +127,7 @@ final class Slot
         return $due === [] ? null : min($due);
     }
 
-    /** @return array<string, mixed> */
+    /** @return State */
     public function describe(): array
     {
         return [

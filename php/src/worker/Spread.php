@@ -5,7 +5,7 @@ namespace PushGateway\Worker;
 /** Which node each worker joins: every node of the cluster has as many workers as any other, or one more. */
 final class Spread
 {
-    /** @var list<string|null> of each worker; null for what php.ini says */
+    /** @var array<int, string|null> of each worker; null for what php.ini says */
     private array $addresses = [];
 
     /** @param non-empty-list<string|null> $registers as they were given: each gets as many */
@@ -42,14 +42,15 @@ final class Spread
         // So many nodes have one more, and who has it already keeps it.
         $larger = $this->count % count($nodes);
         uasort($workers, fn (array $one, array $other) => count($other) <=> count($one));
+        $free = [];
         foreach ($workers as $address => $numbers) {
             $share = $fewest + ($larger-- > 0 ? 1 : 0);
             $homeless = [...$homeless, ...array_slice($numbers, $share)];
-            $workers[$address] = ['share' => $share, 'numbers' => array_slice($numbers, 0, $share)];
+            $free[$address] = max(0, $share - count($numbers));
         }
         $moved = [];
-        foreach ($workers as $address => ['share' => $share, 'numbers' => $numbers]) {
-            foreach (array_splice($homeless, 0, $share - count($numbers)) as $number) {
+        foreach ($free as $address => $places) {
+            foreach (array_splice($homeless, 0, $places) as $number) {
                 $this->addresses[$number] = (string) $address;
                 $moved[] = $number;
             }

@@ -23,7 +23,9 @@ class Bootstrap implements BootstrapInterface
             $app->controllerMap[self::ID] ??= GatewayController::class;
         }
         if (class_exists(\yii\debug\Module::class)) {
-            foreach ($app->getModules() as $id => $module) {
+            /** @var array<string|int, Module|array<string, mixed>|string> $modules */
+            $modules = $app->getModules();
+            foreach ($modules as $id => $module) {
                 $this->addPanel($app, (string) $id, $module);
             }
         }
@@ -45,7 +47,7 @@ class Bootstrap implements BootstrapInterface
         $class = $config['class'] ?? null;
         if (is_string($class) && is_a($class, \yii\debug\Module::class, true)) {
             // Settings of the application, false for none, are left as they are.
-            $config['panels'] = ($config['panels'] ?? []) + [self::ID => GatewayPanel::class];
+            $config['panels'] = (array) ($config['panels'] ?? []) + [self::ID => GatewayPanel::class];
             $app->setModule($id, $config);
         }
     }

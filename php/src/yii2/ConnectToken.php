@@ -29,8 +29,8 @@ final class ConnectToken
     public function sign(?string $tokenKey, ?string $secretKey): string
     {
         $key = match (true) {
-            (string) $tokenKey !== '' => $tokenKey,
-            (string) $secretKey !== '' => hash_hmac('sha256', 'gateway connect token v1', $secretKey, true),
+            $tokenKey !== null && $tokenKey !== '' => $tokenKey,
+            $secretKey !== null && $secretKey !== '' => hash_hmac('sha256', 'gateway connect token v1', $secretKey, true),
             default => throw new InvalidConfigException('A token has to be signed: set tokenKey or secretKey.'),
         };
         $claims = ['sub' => (string) $this->uid, 'exp' => time() + $this->ttl];

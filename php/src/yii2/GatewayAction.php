@@ -4,10 +4,13 @@ namespace PushGateway\Yii2;
 
 use Yii;
 use yii\base\Action;
+use yii\base\InvalidCallException;
 use yii\base\InvalidConfigException;
 use yii\di\Instance;
+use yii\web\Application;
 use yii\web\Controller;
 use yii\web\ForbiddenHttpException;
+use yii\web\IdentityInterface;
 use yii\web\MethodNotAllowedHttpException;
 use yii\web\Response;
 
@@ -34,19 +37,24 @@ abstract class GatewayAction extends Action
             : throw new InvalidConfigException(static::class . '::$gateway is no component.');
     }
 
-    /** Refuses whoever may not ask; gives the id of the user who is logged in. */
-    protected function userId(string $needsPost): string|int
+    protected function app(): Application
     {
-        if (!Yii::$app->getRequest()->getIsPost()) {
-            Yii::$app->getResponse()->getHeaders()->set('Allow', 'POST');
+        return Yii::$app instanceof Application
+            ? Yii::$app
+            : throw new InvalidCallException(static::class . ' is for controllers of web applications.');
+    }
+
+    /** Refuses whoever may not ask; gives the user who is logged in. */
+    protected function user(string $needsPost): IdentityInterface
+    {
+        $app = $this->app();
+        if (!$app->getRequest()->getIsPost()) {
+            $app->getResponse()->getHeaders()->set('Allow', 'POST');
             throw new MethodNotAllowedHttpException($needsPost);
         }
-        $id = Yii::$app->getUser()->getId();
-        if ($id === null) {
-            throw new ForbiddenHttpException(Translation::t('Nobody is logged in.'));
-        }
 
-        return $id;
+        return $app->getUser()->getIdentity()
+            ?? throw new ForbiddenHttpException(Translation::t('Nobody is logged in.'));
     }
 
     /** @param array<string, mixed> $data */

@@ -9,6 +9,7 @@ use yii\helpers\Html;
 use yii\helpers\Json;
 use yii\helpers\Url;
 use yii\web\JsExpression;
+use yii\web\User;
 use yii\web\View;
 
 /**
@@ -55,7 +56,7 @@ class GatewayWidget extends Widget
     /** Whether to show the state of the connection, in the user's language. */
     public bool $showState = false;
 
-    /** @var array<string, mixed> attributes of the element that shows it; `tag` names the element */
+    /** @var array{tag?: string, ...<string, mixed>} attributes of the element that shows it; `tag` names the element */
     public array $stateOptions = [];
 
     public function init(): void
@@ -70,8 +71,8 @@ class GatewayWidget extends Widget
         if (!preg_match('/^[a-z_$][\w$]*\z/i', $this->name)) {
             throw $this->wrong('name', Json::encode($this->name) . ' is no name of a JavaScript variable.');
         }
-        $this->known('clientEvents', self::CLIENT_EVENTS);
-        $this->known('clientOptions', self::CLIENT_OPTIONS);
+        $this->known('clientEvents', $this->clientEvents, self::CLIENT_EVENTS);
+        $this->known('clientOptions', $this->clientOptions, self::CLIENT_OPTIONS);
     }
 
     public function run(): string
@@ -95,7 +96,8 @@ class GatewayWidget extends Widget
     /** @return array<string, mixed> */
     private function settings(): array
     {
-        $isUser = Yii::$app->has('user') && !Yii::$app->getUser()->getIsGuest();
+        $user = Yii::$app->get('user', false);
+        $isUser = $user instanceof User && !$user->getIsGuest();
         $options = $this->clientOptions;
         if ($isUser && $this->bindRoute !== null) {
             $options['bind'] = Url::to($this->bindRoute);
@@ -135,10 +137,13 @@ class GatewayWidget extends Widget
         return is_string($code) ? new JsExpression($code) : $code;
     }
 
-    /** @param list<string> $known */
-    private function known(string $property, array $known): void
+    /**
+     * @param array<string, mixed> $given
+     * @param list<string> $known
+     */
+    private function known(string $property, array $given, array $known): void
     {
-        foreach (array_keys($this->$property) as $key) {
+        foreach (array_keys($given) as $key) {
             if (!in_array($key, $known, true)) {
                 throw $this->wrong($property, Json::encode($key) . ' is none of ' . implode(', ', $known) . '.');
             }

@@ -2,7 +2,6 @@
 
 namespace PushGateway\Yii2;
 
-use Yii;
 use yii\web\IdentityInterface;
 use yii\web\Response;
 
@@ -34,19 +33,11 @@ class TokenAction extends GatewayAction
 
     public function run(): Response
     {
-        $user = $this->userId(Translation::t('A token is to be asked for by POST.'));
-        $groups = $this->ofUser($this->groups);
-        $session = $this->ofUser($this->session);
+        $user = $this->user(Translation::t('A token is to be asked for by POST.'));
+        $groups = is_array($this->groups) ? $this->groups : ($this->groups)($user);
+        $session = is_array($this->session) ? $this->session : ($this->session)($user);
+        $token = $this->gateway()->token($user->getId(), $this->ttl, $groups, $session, $this->once);
 
-        return $this->json(['token' => $this->gateway()->token($user, $this->ttl, $groups, $session, $this->once)]);
-    }
-
-    /**
-     * @param array<mixed>|\Closure(IdentityInterface): array<mixed> $setting
-     * @return array<mixed>
-     */
-    private function ofUser(array|\Closure $setting): array
-    {
-        return is_array($setting) ? $setting : $setting(Yii::$app->getUser()->getIdentity());
+        return $this->json(['token' => $token]);
     }
 }

@@ -14,6 +14,7 @@ use yii\console\widgets\Table;
 use yii\db\Connection;
 use yii\di\Instance;
 use yii\helpers\Console;
+use yii\redis\Connection as RedisConnection;
 
 /**
  * The push gateway: what it does, sending by hand, and workers that handle its clients' events.
@@ -64,7 +65,7 @@ class GatewayController extends Controller
     /** @var string|null gateway/worker: seconds that a process may take at the end to handle what it has */
     public ?string $stopTimeout = null;
 
-    /** @return list<string> */
+    /** @return string[] */
     public function options($actionID): array
     {
         $own = match ($actionID) {
@@ -291,7 +292,7 @@ class GatewayController extends Controller
     {
         Yii::getLogger()->flush(true);
         foreach (Yii::$app->getComponents(false) as $component) {
-            if ($component instanceof Connection || is_a($component, 'yii\redis\Connection')) {
+            if ($component instanceof Connection || $component instanceof RedisConnection) {
                 $component->close();
             }
         }

@@ -14,10 +14,10 @@ use PushGateway\Yii2\SendEvent;
  */
 class FakeGateway extends Gateway
 {
-    /** @var array<string, string|int|null> uids of the clients who are online, by their client_ids */
+    /** @var array<string|int, string|int|null> uids of the clients who are online, by their client_ids */
     public array $clients = [];
 
-    /** @var array<string|int, array<string, true>> the client_ids in each group */
+    /** @var array<string|int, array<string|int, true>> the client_ids in each group */
     public array $groups = [];
 
     /** @var list<array{string, mixed, mixed}> method, receivers and message of all that was sent */
@@ -34,7 +34,7 @@ class FakeGateway extends Gateway
 
     public function isClientProof(mixed $clientId, mixed $proof): bool
     {
-        return $proof === "proof of $clientId";
+        return is_string($clientId) && $proof === "proof of $clientId";
     }
 
     public function token(
@@ -54,7 +54,9 @@ class FakeGateway extends Gateway
 
     protected function call(string $method, array $arguments): mixed
     {
-        [$first, $second] = $arguments + [null, null];
+        /** @var array{string|int, string|int} $two */
+        $two = $arguments + ['', ''];
+        [$first, $second] = $two;
         $of = fn ($uid) => array_map('strval', array_keys($this->clients, $uid));
         switch ($method) {
             case 'bindUid':
@@ -78,7 +80,7 @@ class FakeGateway extends Gateway
             case 'getUidByClientId':
                 return $this->clients[$first] ?? null;
             case 'getClientIdCountByGroup':
-                return count($first === null || $first === '' ? $this->clients : $this->groups[$first] ?? []);
+                return count($first === '' ? $this->clients : $this->groups[$first] ?? []);
             case 'sendToAll':
             case 'sendToClient':
             case 'sendToUid':
