@@ -103,6 +103,12 @@ impl Tab {
         Ok(serde_json::from_value(self.script(script, vec![selector.into()]).await?)?)
     }
 
+    /// Waits until these are the texts of all elements that match.
+    pub async fn shows(&self, selector: &str, wanted: &[&str]) -> anyhow::Result<()> {
+        let wanted: Vec<_> = wanted.iter().map(|text| (*text).to_owned()).collect();
+        eventually(selector, wanted, async || self.texts(selector).await).await
+    }
+
     /// An attribute of the first element that matches, if both are there.
     pub async fn attribute(&self, selector: &str, name: &str) -> anyhow::Result<Option<String>> {
         let script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1])";
