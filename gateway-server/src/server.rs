@@ -22,7 +22,7 @@ use crate::ops::config::{EventHandlers, Settings, Source};
 use crate::ops::logs::Logs;
 use crate::ops::reload::Reloads;
 use crate::ops::stop::{self, StopSignals};
-use crate::ops::{descriptors, memory, offence};
+use crate::ops::{descriptors, memory, offence, supervisor};
 use crate::parts::{self, Parts};
 use crate::shard::{Hub, NameWatch, Proofs};
 use crate::tls::{self, Certificates};
@@ -96,6 +96,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         cluster.joined(JOINING).await.map_err(|reason| anyhow::anyhow!(reason))?;
     }
     announce(&settings, &doors, &ports, operations_port.as_ref())?;
+    supervisor::ready();
 
     let gate = parts::gate(&settings, &Gate::open());
     let mut client_listeners = JoinSet::new();
@@ -142,6 +143,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         Some(ended) = operators.join_next() => warn!(?ended, "the operations port ended: stopping"),
         Some(ended) = php_listeners.join_next() => warn!(?ended, "a register port ended: stopping"),
     }
+    supervisor::stopping();
     operations.stop();
     // Nobody new comes in. PHP is served for as long as there are clients.
     client_listeners.shutdown().await;

@@ -4,10 +4,11 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use gateway_tests::{Client, PhpPeer, Server, server_binary, soon};
 use gateway_wire::bridge::{Order, Value};
 use nix::sys::signal::Signal;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixDatagram};
 
 #[tokio::test]
 async fn a_stop_tells_every_client_and_ends() -> anyhow::Result<()> {
@@ -29,6 +30,34 @@ async fn a_stop_tells_every_client_and_ends() -> anyhow::Result<()> {
         assert!(server.exit().await?.success());
         assert!(TcpStream::connect(server.websocket).await.is_err());
     }
+    Ok(())
+}
+
+/// What systemd waits for: sd_notify(3).
+#[tokio::test]
+async fn a_supervisor_hears_when_it_serves_reads_settings_and_stops() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("notify");
+    let supervisor = UnixDatagram::bind(&path)?;
+    let hears = async || {
+        let mut states = vec![0; 256];
+        let length = soon("what the server says", supervisor.recv(&mut states)).await??;
+        states.truncate(length);
+        anyhow::Ok(String::from_utf8(states)?)
+    };
+    let mut server = Server::start_with(|command| {
+        command.env("NOTIFY_SOCKET", &path);
+    })
+    .await?;
+    assert_eq!(hears().await?.trim_end(), "READY=1");
+    server.signal(Signal::SIGHUP)?;
+    let reloading = hears().await?;
+    let now = reloading.trim_end().strip_prefix("RELOADING=1\nMONOTONIC_USEC=").context(reloading.clone())?;
+    assert!(now.parse::<u64>()? > 0);
+    assert_eq!(hears().await?.trim_end(), "READY=1");
+    server.signal(Signal::SIGTERM)?;
+    assert_eq!(hears().await?.trim_end(), "STOPPING=1");
+    assert!(server.exit().await?.success());
     Ok(())
 }
 

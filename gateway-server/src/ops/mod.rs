@@ -8,3 +8,4 @@ pub mod memory;
 pub mod offence;
 pub mod reload;
 pub mod stop;
+pub mod supervisor;

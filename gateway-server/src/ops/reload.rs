@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::config::{Change, Settings, Source};
+use super::supervisor;
 
 /// The settings that are served by, and where they came from.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ impl Reloads {
     /// Gives settings to `apply` whenever they have been read again, changed or not: files that they name may have.
     pub async fn serve(&mut self, apply: impl AsyncFn(&Settings)) {
         while self.hangup.recv().await.is_some() {
+            supervisor::reloading();
             let (source, settings) = (self.source.clone(), Arc::clone(&self.settings));
             let read = tokio::task::spawn_blocking(move || read(&source, &settings));
             match read.await.unwrap_or_else(|panic| Err(panic.into())) {
@@ -43,6 +45,7 @@ impl Reloads {
                     error!("SIGHUP: the settings stay as they were");
                 }
             }
+            supervisor::ready();
         }
         // No signal comes any more.
         std::future::pending().await
