@@ -1,0 +1,91 @@
+//! A Debian that has booted: systemd and all, in a container on this machine's network.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use anyhow::Context as _;
+
+use crate::{ProcessGroup, done, root, soon};
+
+/// Beside what a container may do anyway, as on a machine of its own.
+const CALLS: &str = "--system-call-filter=io_uring_setup io_uring_enter io_uring_register";
+
+/// What is written there is gone when it is dropped.
+pub struct Machine {
+    _container: ProcessGroup,
+    systemd: u32,
+}
+
+impl Machine {
+    /// Boots with files and folders of this machine, which are read-only there, at other places. Gives the reason where this machine
+    /// cannot do it.
+    pub async fn boot(lent: &[(&Path, &str)]) -> anyhow::Result<Result<Self, String>> {
+        if Command::new("systemd-nspawn").arg("--version").output().is_err() {
+            return Ok(Err("systemd-nspawn is not installed (Debian package systemd-container)".to_owned()));
+        }
+        // The same Debian as this machine's, as what was built here is to run there.
+        let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+        let suite =
+            release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or_default();
+        if !release.lines().any(|line| line == "ID=debian") {
+            return Ok(Err("this machine is no Debian".to_owned()));
+        }
+        let packages = "systemd,systemd-sysv,dbus,php-cli";
+        let made =
+            Command::new(root().join("scripts/debian-root")).args(["systemd", suite, packages]).output()?;
+        let place = String::from_utf8(made.stdout)?.trim().to_owned();
+        match made.status.code() {
+            Some(0) => {}
+            Some(77) => return Ok(Err(place)),
+            _ => anyhow::bail!("scripts/debian-root: {}", String::from_utf8_lossy(&made.stderr)),
+        }
+        let mut command = Command::new("systemd-nspawn");
+        command
+            .args([
+                "--boot",
+                "--volatile=overlay",
+                "--register=no",
+                "--keep-unit",
+                "--settings=no",
+                "--resolv-conf=off",
+            ])
+            .args([CALLS, "--machine=gateway-test", "--directory", &place]);
+        for (here, there) in lent {
+            command.arg(format!("--bind-ro={}:{there}", here.canonicalize()?.display()));
+        }
+        let container = match ProcessGroup::start_silent(command, "Multi-User System").await {
+            Ok((container, _)) => container,
+            Err(error) => return Ok(Err(format!("a container with systemd does not boot here: {error:#}"))),
+        };
+        let parent = container.leader().to_string();
+        let systemd = done(Command::new("pgrep").args(["--parent", &parent]))?;
+        let systemd = systemd.parse().with_context(|| format!("the container's first process: {systemd}"))?;
+        let machine = Self { _container: container, systemd };
+        // An extension that was built for one PHP is for no other.
+        let version = ["-n", "-r", "echo PHP_VERSION;"];
+        let (theirs, ours) = (machine.done("php", &version).await?, done(Command::new("php").args(version))?);
+        Ok(if theirs == ours { Ok(machine) } else { Err(format!("PHP is {ours} here, and {theirs} there")) })
+    }
+
+    /// What a program does there.
+    pub async fn run<S: AsRef<OsStr>>(&self, program: &str, arguments: &[S]) -> anyhow::Result<Output> {
+        let mut command = tokio::process::Command::new("nsenter");
+        command.args(["--target", &self.systemd.to_string(), "--mount", "--uts", "--ipc", "--pid", "--"]);
+        let run = command.arg(program).args(arguments).kill_on_drop(true).output();
+        Ok(soon(program, run).await??)
+    }
+
+    /// What a program that must succeed prints there.
+    pub async fn done<S: AsRef<OsStr>>(&self, program: &str, arguments: &[S]) -> anyhow::Result<String> {
+        let output = self.run(program, arguments).await?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "{program}: {complaint}");
+        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    }
+
+    pub async fn write(&self, path: &str, text: &str) -> anyhow::Result<()> {
+        let script = r#"mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1""#;
+        self.done("sh", &["-euc", script, "sh", path, text]).await.map(drop)
+    }
+}

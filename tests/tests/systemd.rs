@@ -1,0 +1,199 @@
+//! The Debian package and the units of packaging/systemd, on a Debian that runs systemd.
+
+use std::collections::HashMap;
+use std::process::Command;
+
+use anyhow::Context as _;
+use gateway_tests::{
+    Client, Machine, PhpPeer, done, eventually, extension, fences, in_own_network, new_producer, root,
+    server_binary, skip,
+};
+
+const SERVER: &str = "gateway-server.service";
+const WORKERS: &str = "gateway-worker.service";
+const SETTINGS: &str = "/etc/push-gateway/gateway.toml";
+const WEBSOCKET: &str = "127.0.0.1:8282";
+const REGISTER: &str = "127.0.0.1:1238";
+const EVENTS: &str = "<?php class Events {
+    public static function onConnect($client) {
+        Gateway::sendToClient($client, json_encode(['type' => 'init', 'client_id' => $client]));
+    }
+    public static function onMessage($client, $message) { Gateway::sendToClient($client, getmypid() . \" had $message\"); }
+}";
+
+async fn connect() -> anyhow::Result<Client> {
+    Client::connect(WEBSOCKET.parse()?).await
+}
+
+async fn property(machine: &Machine, unit: &str, name: &str) -> anyhow::Result<String> {
+    machine.done("systemctl", &["show", "--value", "--property", name, unit]).await
+}
+
+/// Once it says so it serves.
+async fn is_active(machine: &Machine, unit: &str) -> anyhow::Result<()> {
+    eventually(unit, "active".to_owned(), async || property(machine, unit, "ActiveState").await).await
+}
+
+async fn journal(machine: &Machine, unit: &str) -> anyhow::Result<String> {
+    machine.done("journalctl", &["--unit", unit, "--output=cat", "--no-pager"]).await
+}
+
+async fn logs(machine: &Machine, unit: &str, text: &str) -> anyhow::Result<()> {
+    eventually(text, true, async || Ok(journal(machine, unit).await?.contains(text))).await
+}
+
+async fn add_settings(machine: &Machine, text: &str) -> anyhow::Result<()> {
+    let settings = machine.done("cat", &[SETTINGS]).await?;
+    machine.write(SETTINGS, &format!("{settings}\n{text}\n")).await
+}
+
+#[test]
+fn a_machine_with_the_package() -> anyhow::Result<()> {
+    const TEST: &str = "a_machine_with_the_package";
+    in_own_network(TEST, async || {
+        let folder = tempfile::tempdir()?;
+        let package =
+            done(Command::new(root().join("scripts/deb")).arg(server_binary()?).arg(folder.path()))?;
+        let lent = [
+            (package.as_ref(), "/opt/push-gateway.deb"),
+            (&*extension()?, "/opt/gateway.so"),
+            (&*root().join("php"), "/opt/php"),
+            (&*root().join("packaging/systemd"), "/opt/units"),
+        ];
+        let machine = match Machine::boot(&lent).await? {
+            Ok(machine) => machine,
+            Err(reason) => {
+                skip(TEST, &reason);
+                return Ok(());
+            }
+        };
+        let seen = comes_serves_and_goes(&machine).await;
+        if seen.is_err() {
+            println!("{}", machine.done("journalctl", &["--no-pager", "--lines=100"]).await?);
+        }
+        seen
+    })
+}
+
+async fn comes_serves_and_goes(machine: &Machine) -> anyhow::Result<()> {
+    machine.done("dpkg", &["--install", "/opt/push-gateway.deb"]).await?;
+    is_active(machine, SERVER).await?;
+    assert_eq!(property(machine, SERVER, "UnitFileState").await?, "enabled");
+    may_do_little(machine).await?;
+    reloads(machine).await?;
+    comes_back(machine).await?;
+    workers_serve_it(machine).await?;
+    php_comes_by_a_unix_socket_and_with_a_secret(machine).await?;
+
+    let mut client = connect().await?;
+    machine.done("dpkg", &["--remove", "push-gateway"]).await?;
+    assert_eq!(client.closed().await?.0, 1001, "a stop says that it is one");
+    assert_eq!(property(machine, SERVER, "LoadState").await?, "not-found");
+    assert!(connect().await.is_err());
+    Ok(())
+}
+
+async fn may_do_little(machine: &Machine) -> anyhow::Result<()> {
+    let pid = property(machine, SERVER, "MainPID").await?;
+    let status = machine.done("cat", &[format!("/proc/{pid}/status")]).await?;
+    let status: HashMap<_, _> = status.lines().filter_map(|line| line.split_once(":\t")).collect();
+    let user: u32 = status["Uid"].split('\t').next().context("a user")?.parse()?;
+    assert!((61184..=65519).contains(&user), "a user that systemd has made up: {user}");
+    assert_eq!(status["CapEff"], "0000000000000400", "ports below 1024, and nothing else");
+    assert_eq!((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"));
+    let log = journal(machine, SERVER).await?;
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
+    Ok(())
+}
+
+async fn reloads(machine: &Machine) -> anyhow::Result<()> {
+    let mut client = connect().await?;
+    add_settings(machine, "max_connections = 1000").await?;
+    machine.done("systemctl", &["reload", SERVER]).await?;
+    logs(machine, SERVER, "settings read, changed: max_connections").await?;
+    add_settings(machine, "no_such_setting = 1").await?;
+    let refused = machine.run("systemctl", &["reload", SERVER]).await?;
+    assert!(!refused.status.success(), "{refused:?}");
+    logs(machine, SERVER, "no_such_setting").await?;
+    machine.done("sed", &["-i", "/no_such_setting/d", SETTINGS]).await?;
+    let mut php = PhpPeer::connect(REGISTER).await?;
+    php.send_to_all("still there").await?;
+    assert_eq!(client.text().await?, "still there");
+    Ok(())
+}
+
+async fn comes_back(machine: &Machine) -> anyhow::Result<()> {
+    let mut client = connect().await?;
+    let pid = property(machine, SERVER, "MainPID").await?;
+    machine.done("sh", &["-euc", "kill -KILL $1", "sh", &pid]).await?;
+    client.gone().await?;
+    eventually("restarts", "1".to_owned(), async || property(machine, SERVER, "NRestarts").await).await?;
+    is_active(machine, SERVER).await
+}
+
+async fn workers_serve_it(machine: &Machine) -> anyhow::Result<()> {
+    // As `composer require` leaves it.
+    let script = "mkdir -p /srv/app/vendor/bin && ln -s /opt/php/bin/gateway-worker /srv/app/vendor/bin/
+        for folder in /etc/php/*/cli/conf.d; do echo extension=/opt/gateway.so > $folder/50-gateway.ini; done
+        cp /opt/units/gateway-worker.service /etc/systemd/system/";
+    machine.done("sh", &["-euc", script]).await?;
+    machine.write("/srv/app/Events.php", EVENTS).await?;
+    machine.done("systemctl", &["daemon-reload"]).await?;
+    machine.done("systemctl", &["enable", "--now", WORKERS]).await?;
+    let joined = async |wanted: usize| {
+        eventually("workers that joined", wanted, async || {
+            Ok(journal(machine, SERVER).await?.matches("a worker joined").count())
+        })
+        .await
+    };
+    joined(4).await?;
+    let mut client = connect().await?;
+    client.send("hello".into()).await?;
+    let before = client.text().await?;
+    assert!(before.ends_with("had hello"), "{before}");
+    machine.done("systemctl", &["reload", WORKERS]).await?;
+    joined(8).await?;
+    logs(machine, WORKERS, "has reloaded").await?;
+    client.send("hello".into()).await?;
+    let after = client.text().await?;
+    assert!(after.ends_with("had hello") && after != before, "{after}, as {before}");
+    machine.done("systemctl", &["disable", "--now", WORKERS]).await?;
+    assert_eq!(property(machine, WORKERS, "Result").await?, "success");
+    Ok(())
+}
+
+/// What docs/operations.md says an administrator adds.
+async fn php_comes_by_a_unix_socket_and_with_a_secret(machine: &Machine) -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(root().join("docs/operations.md"))?;
+    let shown = |language: &str| {
+        let found = fences(&page).into_iter().find(|fence| fence.language == language);
+        found.map(|fence| fence.code).with_context(|| format!("docs/operations.md shows no {language}"))
+    };
+    for name in ["secret", "operations-token"] {
+        let path = format!("/etc/push-gateway/{name}");
+        machine.write(&path, &format!("the {name} that few know")).await?;
+        machine.done("chmod", &["600", &path]).await?;
+    }
+    machine.write(&format!("/etc/systemd/system/{SERVER}.d/override.conf"), &shown("ini")?).await?;
+    machine.done("systemctl", &["daemon-reload"]).await?;
+    add_settings(machine, &shown("toml")?).await?;
+    machine.done("systemctl", &["restart", SERVER]).await?;
+    is_active(machine, SERVER).await?;
+    assert!(PhpPeer::connect(REGISTER).await.is_err(), "without the secret");
+    PhpPeer::connect_as(REGISTER, new_producer(), b"the secret that few know").await?;
+
+    let mut client = connect().await?;
+    let push = "Gateway::$registerAddress = 'unix:///run/push-gateway/register.sock';
+        Gateway::$secretKey = 'the secret that few know';
+        Gateway::sendToAll('by a unix socket');";
+    let by = async |user: &str, group: &str| {
+        machine
+            .run("setpriv", &["--reuid", user, "--regid", group, "--clear-groups", "php", "-r", push])
+            .await
+    };
+    let pushed = by("www-data", "www-data").await?;
+    assert!(pushed.status.success(), "{pushed:?}");
+    assert_eq!(client.text().await?, "by a unix socket");
+    assert!(!by("nobody", "nogroup").await?.status.success(), "the socket is not for everybody");
+    Ok(())
+}
