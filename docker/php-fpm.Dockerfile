@@ -9,10 +9,16 @@
 
 ARG LIBRARIES=composed
 
-FROM rust:1.95-slim-bookworm AS extension
+FROM rust:1.95-slim-bookworm AS rust
+
+# With the PHP that it is for: one that was built with a newer patch level may not load.
+FROM php:8.2-fpm-bookworm AS extension
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends build-essential libclang-dev php8.2-cli php8.2-dev \
+    && apt-get install -y --no-install-recommends build-essential libclang-dev \
     && rm -rf /var/lib/apt/lists/*
+COPY --from=rust /usr/local/rustup /usr/local/rustup
+COPY --from=rust /usr/local/cargo /usr/local/cargo
+ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo PATH=/usr/local/cargo/bin:$PATH
 WORKDIR /build
 COPY . .
 ENV RUSTUP_TOOLCHAIN=1.95.0
