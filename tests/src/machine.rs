@@ -1,7 +1,7 @@
 //! A Debian that has booted: systemd and all, in a container on this machine's network.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::Context as _;
@@ -18,13 +18,13 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Boots with files and folders of this machine, which are read-only there, at other places. Gives the reason where this machine
-    /// cannot do it.
-    pub async fn boot(lent: &[(&Path, &str)]) -> anyhow::Result<Result<Self, String>> {
+    /// The Debian to boot, which is fetched the first time: not in a network of one's own. Gives the reason where this machine cannot
+    /// have it.
+    pub fn debian() -> anyhow::Result<Result<PathBuf, String>> {
         if Command::new("systemd-nspawn").arg("--version").output().is_err() {
             return Ok(Err("systemd-nspawn is not installed (Debian package systemd-container)".to_owned()));
         }
-        // The same Debian as this machine's, as what was built here is to run there.
+        // The same as this machine's, as what was built here is to run there.
         let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
         let suite =
             release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or_default();
@@ -34,12 +34,17 @@ impl Machine {
         let packages = "systemd,systemd-sysv,dbus,php-cli";
         let made =
             Command::new(root().join("scripts/debian-root")).args(["systemd", suite, packages]).output()?;
-        let place = String::from_utf8(made.stdout)?.trim().to_owned();
+        let said = String::from_utf8(made.stdout)?.trim().to_owned();
         match made.status.code() {
-            Some(0) => {}
-            Some(77) => return Ok(Err(place)),
+            Some(0) => Ok(Ok(said.into())),
+            Some(77) => Ok(Err(said)),
             _ => anyhow::bail!("scripts/debian-root: {}", String::from_utf8_lossy(&made.stderr)),
         }
+    }
+
+    /// Boots it with files and folders of this machine, which are read-only there, at other places. Gives the reason where this
+    /// machine cannot do it.
+    pub async fn boot(debian: &Path, lent: &[(&Path, &str)]) -> anyhow::Result<Result<Self, String>> {
         let mut command = Command::new("systemd-nspawn");
         command
             .args([
@@ -50,7 +55,8 @@ impl Machine {
                 "--settings=no",
                 "--resolv-conf=off",
             ])
-            .args([CALLS, "--machine=gateway-test", "--directory", &place]);
+            .args([CALLS, &format!("--machine=gateway-test-{}", std::process::id()), "--directory"])
+            .arg(debian);
         for (here, there) in lent {
             command.arg(format!("--bind-ro={}:{there}", here.canonicalize()?.display()));
         }

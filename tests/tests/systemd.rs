@@ -50,6 +50,13 @@ async fn add_settings(machine: &Machine, text: &str) -> anyhow::Result<()> {
 #[test]
 fn a_machine_with_the_package() -> anyhow::Result<()> {
     const TEST: &str = "a_machine_with_the_package";
+    let debian = match Machine::debian()? {
+        Ok(debian) => debian,
+        Err(reason) => {
+            skip(TEST, &reason);
+            return Ok(());
+        }
+    };
     in_own_network(TEST, async || {
         let folder = tempfile::tempdir()?;
         let package =
@@ -60,7 +67,7 @@ fn a_machine_with_the_package() -> anyhow::Result<()> {
             (&*root().join("php"), "/opt/php"),
             (&*root().join("packaging/systemd"), "/opt/units"),
         ];
-        let machine = match Machine::boot(&lent).await? {
+        let machine = match Machine::boot(&debian, &lent).await? {
             Ok(machine) => machine,
             Err(reason) => {
                 skip(TEST, &reason);
