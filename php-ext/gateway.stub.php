@@ -406,7 +406,7 @@ class Gateway
     /**
      * The session of a connection.
      *
-     * @return array|null `[]` when it has none, null when the connection is not there
+     * @return array<mixed>|null `[]` when it has none, null when the connection is not there
      */
     public static function getSession(string $client_id)
     {
@@ -415,6 +415,7 @@ class Gateway
     /**
      * Sets the session of a connection, in place of the one it may have had.
      *
+     * @param array<mixed> $session
      * @return void
      */
     public static function setSession(string $client_id, array $session)
@@ -424,6 +425,7 @@ class Gateway
     /**
      * Changes the session of a connection to `array_replace_recursive($old, $session)`, in one step within the gateway.
      *
+     * @param array<mixed> $session
      * @return void
      */
     public static function updateSession(string $client_id, array $session)
@@ -481,7 +483,7 @@ class Gateway
      * The sessions of all connections, or of those in a group.
      *
      * @param int|string $group '' is everybody
-     * @return array<string, array> client_id => session, `[]` when it has none
+     * @return array<string, array<mixed>> client_id => session, `[]` when it has none
      */
     public static function getAllClientSessions(mixed $group = '')
     {
@@ -491,7 +493,7 @@ class Gateway
      * The sessions of the connections in a group, or in any of several.
      *
      * @param int|string|array<int|string> $group
-     * @return array<string, array> client_id => session, `[]` when it has none
+     * @return array<string, array<mixed>> client_id => session, `[]` when it has none
      */
     public static function getClientSessionsByGroup(mixed $group)
     {
@@ -502,7 +504,7 @@ class Gateway
      *
      * @deprecated
      * @param int|string $group '' is everybody
-     * @return array<string, array>
+     * @return array<string, array<mixed>>
      */
     public static function getAllClientInfo(mixed $group = '')
     {
@@ -513,7 +515,7 @@ class Gateway
      *
      * @deprecated
      * @param int|string|array<int|string> $group
-     * @return array<string, array>
+     * @return array<string, array<mixed>>
      */
     public static function getClientInfoByGroup(mixed $group)
     {
@@ -630,7 +632,7 @@ class GatewayEvents
      * Has a function told when {@see Gateway::setSession()} (`$is_whole`) or {@see Gateway::updateSession()} changes the session
      * of the client whose event is being handled.
      *
-     * @param callable(bool $is_whole, array $session): void $told
+     * @param callable(bool $is_whole, array<mixed> $session): void $told
      * @return void
      */
     public static function onSession(callable $told)
