@@ -93,7 +93,13 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         let (task, host) = (Arc::clone(cluster), Arc::clone(&backend));
         nodes.spawn(async move { task.run(host).await });
         // Nobody is let in before the others know of this node.
-        cluster.joined(JOINING).await.map_err(|reason| anyhow::anyhow!(reason))?;
+        tokio::select! {
+            joined = cluster.joined(JOINING) => joined.map_err(|reason| anyhow::anyhow!(reason))?,
+            signal = stop_signals.next() => {
+                info!("{signal}: stopping before it has served");
+                return Ok(());
+            }
+        }
     }
     announce(&settings, &doors, &ports, operations_port.as_ref())?;
     supervisor::ready();

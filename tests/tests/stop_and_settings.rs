@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use gateway_tests::{Client, PhpPeer, Server, server_binary, soon};
 use gateway_wire::bridge::{Order, Value};
-use nix::sys::signal::Signal;
-use tokio::net::{TcpStream, UnixDatagram};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::net::{TcpListener, TcpStream, UnixDatagram};
 
 #[tokio::test]
 async fn a_stop_tells_every_client_and_ends() -> anyhow::Result<()> {
@@ -58,6 +59,25 @@ async fn a_supervisor_hears_when_it_serves_reads_settings_and_stops() -> anyhow:
     server.signal(Signal::SIGTERM)?;
     assert_eq!(hears().await?.trim_end(), "STOPPING=1");
     assert!(server.exit().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_cluster_that_cannot_be_joined() -> anyhow::Result<()> {
+    // It takes connections, and never says what NATS would.
+    let nats = TcpListener::bind("127.0.0.1:0").await?;
+    let server = tokio::process::Command::new(server_binary()?)
+        .args(["--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0"])
+        .args(["--cluster-nats", &nats.local_addr()?.to_string()])
+        .env("GATEWAY_SECRET_KEY", "a secret of this cluster")
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let _joining = soon("the server at NATS", nats.accept()).await??;
+    kill(Pid::from_raw(server.id().context("a process")?.cast_signed()), Signal::SIGTERM)?;
+    let ended = soon("its end", server.wait_with_output()).await??;
+    let log = String::from_utf8(ended.stderr)?;
+    assert!(ended.status.success() && log.contains("stopping before it has served"), "{log}");
     Ok(())
 }
 
