@@ -29,11 +29,11 @@ class BindUidAction extends GatewayAction
 
     public function run(): Response
     {
-        $user = $this->user(Translation::t('The client_id is to be posted.'));
+        $user = $this->userId(Translation::t('The client_id is to be posted.'));
         $request = $this->app()->getRequest();
         try {
             $clientId = $this->clientId($request->post('client_id'), $request->post('proof'));
-            $this->gateway()->bindUid($clientId, $user->getId());
+            $this->gateway()->bindUid($clientId, $user);
         } catch (HttpException | NotSupportedException $e) {
             throw $e;
         } catch (\Exception $e) {

@@ -10,7 +10,6 @@ use yii\di\Instance;
 use yii\web\Application;
 use yii\web\Controller;
 use yii\web\ForbiddenHttpException;
-use yii\web\IdentityInterface;
 use yii\web\MethodNotAllowedHttpException;
 use yii\web\Response;
 
@@ -44,8 +43,8 @@ abstract class GatewayAction extends Action
             : throw new InvalidCallException(static::class . ' is for controllers of web applications.');
     }
 
-    /** Refuses whoever may not ask; gives the user who is logged in. */
-    protected function user(string $needsPost): IdentityInterface
+    /** Refuses whoever may not ask; gives the id of the user who is logged in. */
+    protected function userId(string $needsPost): string|int
     {
         $app = $this->app();
         if (!$app->getRequest()->getIsPost()) {
@@ -53,8 +52,7 @@ abstract class GatewayAction extends Action
             throw new MethodNotAllowedHttpException($needsPost);
         }
 
-        return $app->getUser()->getIdentity()
-            ?? throw new ForbiddenHttpException(Translation::t('Nobody is logged in.'));
+        return $app->getUser()->getId() ?? throw new ForbiddenHttpException(Translation::t('Nobody is logged in.'));
     }
 
     /** @param array<string, mixed> $data */

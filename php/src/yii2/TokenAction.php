@@ -33,11 +33,26 @@ class TokenAction extends GatewayAction
 
     public function run(): Response
     {
-        $user = $this->user(Translation::t('A token is to be asked for by POST.'));
-        $groups = is_array($this->groups) ? $this->groups : ($this->groups)($user);
-        $session = is_array($this->session) ? $this->session : ($this->session)($user);
-        $token = $this->gateway()->token($user->getId(), $this->ttl, $groups, $session, $this->once);
+        $user = $this->userId(Translation::t('A token is to be asked for by POST.'));
+        $groups = $this->ofUser($this->groups);
+        $session = $this->ofUser($this->session);
 
-        return $this->json(['token' => $token]);
+        return $this->json(['token' => $this->gateway()->token($user, $this->ttl, $groups, $session, $this->once)]);
+    }
+
+    /**
+     * @template T
+     * @param array<T>|\Closure(IdentityInterface): array<T> $setting
+     * @return array<T>
+     */
+    private function ofUser(array|\Closure $setting): array
+    {
+        if (is_array($setting)) {
+            return $setting;
+        }
+        /** @var IdentityInterface $user as somebody is logged in */
+        $user = $this->app()->getUser()->getIdentity();
+
+        return $setting($user);
     }
 }

@@ -54,8 +54,8 @@ class FakeGateway extends Gateway
 
     protected function call(string $method, array $arguments): mixed
     {
-        /** @var array{string|int, string|int} $two */
-        $two = $arguments + ['', ''];
+        /** @var array{string|int|null, string|int|null} $two */
+        $two = $arguments + [null, null];
         [$first, $second] = $two;
         $of = fn ($uid) => array_map('strval', array_keys($this->clients, $uid));
         switch ($method) {
@@ -72,7 +72,7 @@ class FakeGateway extends Gateway
                 unset($this->groups[$second][$first]);
                 return null;
             case 'isOnline':
-                return (int) array_key_exists($first, $this->clients);
+                return (int) array_key_exists($first ?? '', $this->clients);
             case 'isUidOnline':
                 return (int) ($of($first) !== []);
             case 'getClientIdByUid':
@@ -80,7 +80,7 @@ class FakeGateway extends Gateway
             case 'getUidByClientId':
                 return $this->clients[$first] ?? null;
             case 'getClientIdCountByGroup':
-                return count($first === '' ? $this->clients : $this->groups[$first] ?? []);
+                return count($first === null || $first === '' ? $this->clients : $this->groups[$first] ?? []);
             case 'sendToAll':
             case 'sendToClient':
             case 'sendToUid':
