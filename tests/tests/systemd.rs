@@ -30,8 +30,8 @@ async fn property(machine: &Machine, unit: &str, name: &str) -> anyhow::Result<S
 }
 
 /// Once it says so it serves.
-async fn is_active(machine: &Machine, unit: &str) -> anyhow::Result<()> {
-    eventually(unit, "active".to_owned(), async || property(machine, unit, "ActiveState").await).await
+async fn serves(machine: &Machine) -> anyhow::Result<()> {
+    eventually(SERVER, "active".to_owned(), async || property(machine, SERVER, "ActiveState").await).await
 }
 
 async fn journal(machine: &Machine, unit: &str) -> anyhow::Result<String> {
@@ -84,7 +84,7 @@ fn a_machine_with_the_package() -> anyhow::Result<()> {
 
 async fn comes_serves_and_goes(machine: &Machine) -> anyhow::Result<()> {
     machine.done("dpkg", &["--install", "/opt/push-gateway.deb"]).await?;
-    is_active(machine, SERVER).await?;
+    serves(machine).await?;
     assert_eq!(property(machine, SERVER, "UnitFileState").await?, "enabled");
     may_do_little(machine).await?;
     reloads(machine).await?;
@@ -135,7 +135,7 @@ async fn comes_back(machine: &Machine) -> anyhow::Result<()> {
     machine.done("sh", &["-euc", "kill -KILL $1", "sh", &pid]).await?;
     client.gone().await?;
     eventually("restarts", "1".to_owned(), async || property(machine, SERVER, "NRestarts").await).await?;
-    is_active(machine, SERVER).await
+    serves(machine).await
 }
 
 async fn workers_serve_it(machine: &Machine) -> anyhow::Result<()> {
@@ -185,7 +185,7 @@ async fn php_comes_by_a_unix_socket_and_with_a_secret(machine: &Machine) -> anyh
     machine.done("systemctl", &["daemon-reload"]).await?;
     add_settings(machine, &shown("toml")?).await?;
     machine.done("systemctl", &["restart", SERVER]).await?;
-    is_active(machine, SERVER).await?;
+    serves(machine).await?;
     assert!(PhpPeer::connect(REGISTER).await.is_err(), "without the secret");
     PhpPeer::connect_as(REGISTER, new_producer(), b"the secret that few know").await?;
 

@@ -91,11 +91,6 @@ async fn state_is(tab: &Tab, state: &str, words: &str) -> anyhow::Result<()> {
     .await
 }
 
-async fn shows(tab: &Tab, pushed: &[&str]) -> anyhow::Result<()> {
-    eventually("what was pushed", pushed.join("\n"), async || Ok(tab.texts("#pushed li").await?.join("\n")))
-        .await
-}
-
 async fn pushes_from_the_console_reach_the_page(has_key: bool) -> anyhow::Result<()> {
     let mut stage = Stage::set(has_key).await?;
     let browser = Browser::start().await?;
@@ -106,11 +101,11 @@ async fn pushes_from_the_console_reach_the_page(has_key: bool) -> anyhow::Result
     let page = browser.open(&format!("{}/live", stage.site)).await?;
     state_is(&page, "open", "connected").await?;
     stage.push("<b>grüß</b>").await?;
-    shows(&page, &["comment: <b>grüß</b>"]).await?;
+    page.shows("#pushed li", &["comment: <b>grüß</b>"]).await?;
 
     stage.restart().await?;
     stage.push("again").await?;
-    shows(&page, &["comment: <b>grüß</b>", "comment: again"]).await?;
+    page.shows("#pushed li", &["comment: <b>grüß</b>", "comment: again"]).await?;
     state_is(&page, "open", "connected").await?;
 
     stage.server.signal(Signal::SIGKILL)?;
