@@ -45,8 +45,10 @@ impl Machine {
     /// Boots it with files and folders of this machine, which are read-only there, at other places. Gives the reason where this
     /// machine cannot do it.
     pub async fn boot(debian: &Path, lent: &[(&Path, &str)]) -> anyhow::Result<Result<Self, String>> {
-        let mut command = Command::new("systemd-nspawn");
+        // It would leave the container behind when it is killed, but for a PID namespace around both.
+        let mut command = Command::new("unshare");
         command
+            .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "systemd-nspawn"])
             .args([
                 "--boot",
                 "--volatile=overlay",
@@ -64,14 +66,17 @@ impl Machine {
             Ok((container, _)) => container,
             Err(error) => return Ok(Err(format!("a container with systemd does not boot here: {error:#}"))),
         };
-        let parent = container.leader().to_string();
-        let systemd = done(Command::new("pgrep").args(["--parent", &parent]))?;
-        let systemd = systemd.parse().with_context(|| format!("the container's first process: {systemd}"))?;
+        let systemd = child_of(child_of(container.leader())?)?;
         let machine = Self { _container: container, systemd };
         // An extension that was built for one PHP is for no other.
         let version = ["-n", "-r", "echo PHP_VERSION;"];
         let (theirs, ours) = (machine.done("php", &version).await?, done(Command::new("php").args(version))?);
         Ok(if theirs == ours { Ok(machine) } else { Err(format!("PHP is {ours} here, and {theirs} there")) })
+    }
+
+    /// Its first process, as this machine counts them.
+    pub fn systemd(&self) -> u32 {
+        self.systemd
     }
 
     /// What a program does there.
@@ -94,4 +99,9 @@ impl Machine {
         let script = r#"mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1""#;
         self.done("sh", &["-euc", script, "sh", path, text]).await.map(drop)
     }
+}
+
+fn child_of(parent: u32) -> anyhow::Result<u32> {
+    let child = done(Command::new("pgrep").args(["--parent", &parent.to_string()]))?;
+    child.parse().with_context(|| format!("the one child of {parent}: {child}"))
 }

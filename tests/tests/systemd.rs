@@ -1,6 +1,7 @@
 //! The Debian package and the units of packaging/systemd, on a Debian that runs systemd.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -78,6 +79,9 @@ fn a_machine_with_the_package() -> anyhow::Result<()> {
         if seen.is_err() {
             println!("{}", machine.done("journalctl", &["--no-pager", "--lines=100"]).await?);
         }
+        let systemd = format!("/proc/{}", machine.systemd());
+        drop(machine);
+        eventually("what is left of the machine", false, async || Ok(Path::new(&systemd).exists())).await?;
         seen
     })
 }
