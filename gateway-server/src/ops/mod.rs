@@ -4,6 +4,7 @@ pub mod clock;
 pub mod config;
 pub mod descriptors;
 pub mod logs;
+pub mod machine;
 pub mod memory;
 pub mod offence;
 pub mod reload;

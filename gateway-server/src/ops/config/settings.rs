@@ -13,6 +13,7 @@ use super::listener::{self, Listener, ListenerLayer};
 use crate::client::Protocol;
 use crate::cluster;
 use crate::listener::{MAX_REQUEST, Network};
+use crate::ops::machine;
 use crate::shard::MAX_SESSION;
 use crate::tls::{Files, Problem};
 
@@ -262,7 +263,7 @@ pub struct Layer {
     pub max_session_bytes: Option<usize>,
 
     /// Bytes that messages which have not come whole may take, of all clients together; those who hold most are closed
-    /// when it is more [default: 268435456]
+    /// when it is more [default: an eighth of the memory, but 268435456 at most]
     #[arg(long, env = "GATEWAY_MAX_UNFINISHED_BYTES", value_name = "BYTES")]
     pub max_unfinished_bytes: Option<usize>,
 
@@ -517,7 +518,7 @@ impl Layer {
             max_groups_per_client: self.max_groups_per_client.unwrap_or(1000),
             max_unfinished_bytes: checks.within(
                 "max_unfinished_bytes",
-                self.max_unfinished_bytes.unwrap_or(256 << 20),
+                self.max_unfinished_bytes.unwrap_or_else(|| machine::memory_share(8, 256 << 20)),
                 1 << 20,
                 1 << 40,
             ),
