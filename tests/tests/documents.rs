@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use gateway_tests::{Client, Server, fences, php, root, soon};
 
 /// All files below `folder` whose names end so.
@@ -54,6 +55,48 @@ fn every_line_of_the_log_is_explained() -> anyhow::Result<()> {
     assert!(lines.len() > 45, "only {} were found", lines.len());
     let missing: Vec<_> = lines.iter().filter(|line| !page.contains(line.as_str())).collect();
     assert_eq!(missing, Vec::<&String>::new());
+    Ok(())
+}
+
+/// The tests of a Rust file, or of all files of a folder.
+fn tests_of(place: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let files = if place.is_dir() { files(place, ".rs")? } else { vec![place.to_owned()] };
+    let mut tests = BTreeSet::new();
+    for file in files {
+        let code = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        for test in code.split("test]\n").skip(1).chain(code.split("test(").skip(1)) {
+            let name = test.split("fn ").nth(1).and_then(|test| test.split('(').next());
+            tests.extend(name.map(str::to_owned));
+        }
+    }
+    Ok(tests)
+}
+
+#[test]
+fn each_claim_of_the_security_page_is_held_by_a_test() -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(root().join("docs/security.md"))?;
+    let table = page.split("| held by |").nth(1).context("there is no table")?;
+    let lines: Vec<_> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert!(lines.len() >= 20, "only {} lines were found", lines.len());
+    for line in lines {
+        let held_by = line.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
+        let names: Vec<_> = held_by.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test is named in {line}");
+        for name in names {
+            if name.ends_with(".phpt") {
+                assert!(root().join("php-ext/tests").join(name).exists(), "{name} in {line}");
+                continue;
+            }
+            let (place, test) = name.split_once("::").with_context(|| name.to_owned())?;
+            let here = root().join("tests/tests").join(place);
+            let place = match place.contains('/') {
+                true => root().join(place),
+                false if here.is_dir() => here,
+                false => here.with_extension("rs"),
+            };
+            assert!(tests_of(&place)?.contains(test), "{name} in {line}");
+        }
+    }
     Ok(())
 }
 
