@@ -65,6 +65,52 @@ async fn only_pages_paths_and_hosts_that_are_allowed_get_a_websocket() -> anyhow
 }
 
 #[tokio::test]
+async fn a_request_that_others_may_read_otherwise_is_refused() -> anyhow::Result<()> {
+    let rules = ["--origins", "https://example.com", "--paths", "/chat/*", "--hosts", "example.com"];
+    let server = Server::start(&rules).await?;
+    let at = server.websocket;
+    let host = "Host: example.com\r\n";
+    let origin = "Origin: https://example.com\r\n";
+    let with = |more: &str| format!("{host}{more}");
+    let requests = [
+        ("/chat/7", with("Host: evil.example\r\n"), "400"),
+        ("/chat/7", with(&format!("{origin}Origin: https://evil.example\r\n")), "400"),
+        ("/chat/7", with("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"), "400"),
+        ("/chat/7", with("Sec-WebSocket-Version: 13\r\n"), "400"),
+        ("/chat/7", with("Content-Length: 4\r\n"), "400"),
+        ("/chat/7", with("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n"), "400"),
+        ("http://evil.example/chat/7", with(""), "400"),
+        ("http://example.com/chat/../admin", with(""), "400"),
+        ("/chat/../admin", with(""), "400"),
+        ("/chat/%2e%2E/admin", with(""), "400"),
+        ("/chat/..%2Fadmin", with(""), "400"),
+        ("*", with(""), "400"),
+        // These are no HTTP.
+        ("/chat/7", with("X-Folded: a\r\n b\r\n"), "426"),
+        ("/chat/7", with("X-Nul: a\0b\r\n"), "426"),
+        ("/chat/7", with("X-Space : a\r\n"), "426"),
+        ("/chat/7", "Host : example.com\r\n".to_owned(), "426"),
+    ];
+    for (path, headers, status) in &requests {
+        let answer = refusal(at, path, headers).await?;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {headers:?}: {answer}");
+    }
+    for path in ["/chat/7", "/chat/a..b", "http://example.com/chat/7"] {
+        let mut socket = soon("connecting", TcpStream::connect(at)).await??;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{host}{origin}Content-Length: 0\r\n\r\n"
+        );
+        soon("writing", socket.write_all(request.as_bytes())).await??;
+        let mut status = [0; 12];
+        soon("the answer", socket.read_exact(&mut status)).await??;
+        assert_eq!(&status, b"HTTP/1.1 101", "{path}");
+    }
+    let ambiguous = requests.iter().filter(|(_, _, status)| *status == "400").count();
+    counted(server, "not-allowed", ambiguous).await
+}
+
+#[tokio::test]
 async fn a_listener_has_rules_of_its_own() -> anyhow::Result<()> {
     let file = tempfile::NamedTempFile::new()?;
     let text = "websocket = \"127.0.0.1:0\"\npaths = [\"/one\"]\n[[listener]]\nprotocol = \"websocket\"\n\

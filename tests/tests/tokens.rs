@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gateway_tests::{Client, Greeted, PhpPeer, Server, WorkerPeer, php, soon};
+use gateway_tests::{Client, Greeted, PhpPeer, Server, WorkerPeer, php, skip, soon};
 use gateway_wire::bridge::Value;
 use gateway_wire::gatewayworker::EventKind;
 use gateway_wire::token::{Claims, TokenKey};
@@ -48,6 +48,50 @@ async fn by_php(arguments: &str, settings: &str) -> anyhow::Result<String> {
     let output = soon("PHP", php()?.arg("-r").arg(code).output()).await??;
     anyhow::ensure!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Sets the clock of a server that was started by libfaketime: so many seconds are added to the machine's.
+fn set_clock(file: &tempfile::NamedTempFile, seconds: i64) -> anyhow::Result<()> {
+    Ok(std::fs::write(file.path(), format!("{seconds:+}\n"))?)
+}
+
+#[tokio::test]
+async fn a_token_that_was_used_stays_so_however_the_clock_jumps() -> anyhow::Result<()> {
+    let Some(library) = libfaketime() else {
+        skip("a_token_that_was_used_stays_so_however_the_clock_jumps", "libfaketime is not installed");
+        return Ok(());
+    };
+    let clock = tempfile::NamedTempFile::new()?;
+    set_clock(&clock, 0)?;
+    let server = Server::start_with(|command| {
+        command.args(["--shards", "2"]).env("GATEWAY_TOKEN_KEY", KEY).env("LD_PRELOAD", library);
+        command.env("FAKETIME_TIMESTAMP_FILE", clock.path()).env("FAKETIME_NO_CACHE", "1");
+        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    })
+    .await?;
+    let once = |name: &str, expires| {
+        let claims = Claims { once: Some(name.to_owned()), expires, ..claims("1") };
+        anyhow::Ok(format!("/?token={}", mint(&claims)?))
+    };
+    let refused = (4401, "token refused".to_owned());
+    let used = once("used", now() + 600)?;
+    Client::shake_hands(server.websocket, &used, &[]).await?;
+    assert_eq!(closed(&server, &used, &[]).await?, refused);
+    // An hour on, it has expired, and others come, whose time the server looks through the names for.
+    set_clock(&clock, 3600)?;
+    assert_eq!(closed(&server, &used, &[]).await?, (4401, "token expired".to_owned()));
+    Client::shake_hands(server.websocket, &once("then", now() + 7200)?, &[]).await?;
+    for seconds in [0, -100_000] {
+        set_clock(&clock, seconds)?;
+        assert_eq!(closed(&server, &used, &[]).await?, refused, "{seconds}");
+    }
+    // Tokens that nobody has used are as good as before.
+    Client::shake_hands(server.websocket, &once("unused", now() + 60)?, &[]).await.map(drop)
+}
+
+fn libfaketime() -> Option<std::path::PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").ok()?.flatten().map(|folder| folder.path());
+    folders.map(|folder| folder.join("faketime/libfaketime.so.1")).find(|library| library.exists())
 }
 
 #[tokio::test]

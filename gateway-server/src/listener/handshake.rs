@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response, creat
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
+use super::ambiguous;
 use super::caller::Caller;
 use super::refusal::Refusal;
 use super::rules::Rules;
@@ -64,6 +65,7 @@ pub async fn shake(
 ) -> Result<Established, Refusal> {
     let request = read_request(socket, rules.max_request_bytes).await?;
     let mut response = create_response(&request)?;
+    ambiguous::check(&request)?;
     rules.check(&request)?;
     admit(&request)?;
     if offers_subprotocol(&request) {

@@ -3,6 +3,7 @@
 
 mod accept;
 mod admission;
+mod ambiguous;
 mod caller;
 mod handshake;
 mod proxy_protocol;

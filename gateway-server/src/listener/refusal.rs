@@ -39,6 +39,8 @@ const PATH: Answer =
     Answer { status: "404 Not Found", headers: "", body: "There is no websocket at this path." };
 const HOST: Answer =
     Answer { status: "421 Misdirected Request", headers: "", body: "This server does not serve this host." };
+const AMBIGUOUS: Answer =
+    Answer { status: "400 Bad Request", headers: "", body: "The request can be understood in several ways." };
 const NOT_TLS: Answer = Answer {
     status: "400 Bad Request",
     headers: "",
@@ -56,8 +58,18 @@ const FULL_FOR_ADDRESS: Answer = Answer {
     body: "Too many connections from this address.",
 };
 #[cfg(test)]
-const ANSWERS: [Answer; 9] =
-    [CONTRADICTORY_PROXY, NOT_TLS, ORIGIN, PATH, HOST, NOT_A_WEBSOCKET, FULL_FOR_ADDRESS, TOO_LONG, FULL];
+const ANSWERS: [Answer; 10] = [
+    AMBIGUOUS,
+    CONTRADICTORY_PROXY,
+    NOT_TLS,
+    ORIGIN,
+    PATH,
+    HOST,
+    NOT_A_WEBSOCKET,
+    FULL_FOR_ADDRESS,
+    TOO_LONG,
+    FULL,
+];
 
 impl Refusal {
     fn new(offence: Offence, answer: Answer, detail: String) -> Self {
@@ -74,6 +86,11 @@ impl Refusal {
 
     pub(super) fn host(host: &str) -> Self {
         Self::new(Offence::NotAllowed, HOST, format!("host {host:?} is not one of hosts"))
+    }
+
+    /// Others may read the request otherwise.
+    pub(super) fn ambiguous(detail: String) -> Self {
+        Self::new(Offence::NotAllowed, AMBIGUOUS, detail)
     }
 
     /// It speaks HTTP without TLS.

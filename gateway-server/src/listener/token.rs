@@ -1,13 +1,14 @@
 //! Who a client is by its connect token, which it brings in the query or as a websocket subprotocol.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use gateway_wire::token::{Claims, TokenError, TokenKey};
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
 use super::refusal::Refusal;
-use super::used::{Full, Used};
+use super::used::{Refused, Used};
 use crate::client::close::{self, Close};
 use crate::ops::clock::seconds_since_epoch;
 use crate::shard::Identity;
@@ -75,18 +76,13 @@ impl Gate {
         let identity = self.identity(&claims)?;
         // Last: a token that is refused for something else has not been used.
         if let Some(once) = &claims.once {
-            match self.used.take(once, claims.expires, now) {
-                Ok(true) => {}
-                Ok(false) => {
-                    return Err(refuse(close::TOKEN_REFUSED, "its token was good once, and has been used"));
-                }
-                Err(Full) => {
-                    return Err(refuse(
-                        close::TRY_AGAIN,
-                        "too many tokens that are good once have been used",
-                    ));
-                }
-            }
+            self.used.take(once, claims.expires, now, Instant::now()).map_err(|refused| {
+                let close = match refused {
+                    Refused::Full => close::TRY_AGAIN,
+                    Refused::Used | Refused::Unknown => close::TOKEN_REFUSED,
+                };
+                refuse(close, &refused.to_string())
+            })?;
         }
         Ok(identity)
     }
