@@ -14,8 +14,9 @@
 #   make bench-php     what a call costs PHP, beside GatewayWorker's client where its sources are present
 #   make bench-workers  messages through an echoing Events.php, beside GatewayWorker where its sources are present
 #   make bench-cluster  what a sendToUid costs as nodes grow in number, beside GatewayWorker where its sources are present
-#   make build         build server and extension, optimised
+#   make build         build server and extension, optimised, without paths of this machine in them
 #   make deb           a Debian package of the server, in target/deb/
+#   make sbom          what server and extension are made of, CycloneDX's JSON, in target/sbom/; the packages have it too
 #   make pecl          the extension's package for `pecl install`, in target/pecl/
 #   make check         formatting and lints only
 #   make clean         remove what was built
@@ -24,7 +25,11 @@ CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test deny fuzz adversaries autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers bench-cluster build deb pecl check clean
+.PHONY: demo test deny fuzz adversaries autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
+
+# The same for all that is optimised, as cargo would else build it again whenever they differ.
+demo build adversaries autobahn test-install bench bench-parts bench-php bench-workers bench-cluster deb: \
+	export RUSTFLAGS = $(shell scripts/release-flags)
 
 demo: build
 	@scripts/demo
@@ -32,6 +37,7 @@ demo: build
 build:
 	@scripts/setup build
 	$(CARGO) build --release --locked -p gateway-server -p gateway-php
+	@scripts/build-paths $(RELEASE)/gateway-server $(RELEASE)/libgateway.so
 
 # What the last four install is for steps that are skipped without it.
 test:
@@ -96,7 +102,12 @@ bench-cluster: build
 deb:
 	@scripts/setup build
 	$(CARGO) build --release --locked -p gateway-server
+	@scripts/build-paths $(RELEASE)/gateway-server
 	@scripts/deb $(RELEASE)/gateway-server target/deb
+
+sbom:
+	@mkdir -p target/sbom
+	@for package in gateway-server gateway-php; do scripts/sbom $$package target/sbom/$$package.cdx.json || exit; done
 
 pecl:
 	@scripts/setup pecl

@@ -22,7 +22,7 @@ ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo PATH=/usr/local/ca
 WORKDIR /build
 COPY . .
 ENV RUSTUP_TOOLCHAIN=1.95.0
-RUN cargo build --release --locked -p gateway-php
+RUN RUSTFLAGS=$(scripts/release-flags) cargo build --release --locked -p gateway-php
 
 FROM php:8.2-fpm-bookworm AS runtime
 COPY --from=extension /build/target/release/libgateway.so /usr/local/lib/gateway.so

@@ -14,7 +14,7 @@ WORKDIR /build
 COPY . .
 # The workspace pins its toolchain; the image has it already.
 ENV RUSTUP_TOOLCHAIN=1.95.0
-RUN cargo build --release --locked -p gateway-server
+RUN RUSTFLAGS=$(scripts/release-flags) cargo build --release --locked -p gateway-server
 
 FROM debian:bookworm-slim
 RUN useradd --system gateway

@@ -180,6 +180,9 @@ async fn the_debian_package_comes_serves_and_goes() -> anyhow::Result<()> {
     for port in ["--websocket", "--register", "--operations"] {
         command.args([port, "127.0.0.1:0"]);
     }
+    let bill = std::fs::read_to_string(machine.join("usr/share/doc/push-gateway/sbom.cdx.json"))?;
+    assert!(bill.contains("pkg:cargo/gateway-server@"), "{bill}");
+
     let (server, line) = ProcessGroup::start(command, "ready ").await?;
     let websocket = line.split_whitespace().find_map(|word| word.strip_prefix("websocket="));
     Client::connect(websocket.unwrap_or_default().parse()?).await?;
@@ -190,5 +193,87 @@ async fn the_debian_package_comes_serves_and_goes() -> anyhow::Result<()> {
     assert!(!binary.exists() && settings.exists(), "what was changed by hand stays until it is purged");
     dpkg(&["--purge", "push-gateway"])?;
     assert!(!settings.exists());
+    Ok(())
+}
+
+/// A bill of materials names all that is linked, once, and nothing that only builds or tests.
+#[test]
+fn what_is_handed_on_says_what_it_is_made_of() -> anyhow::Result<()> {
+    let bill_of = |package: &str| done(Command::new(root().join("scripts/sbom")).arg(package));
+    for (package, has, lacks) in
+        [("gateway-server", "mio", "fantoccini"), ("gateway-php", "ext-php-rs", "bindgen")]
+    {
+        let text = bill_of(package)?;
+        let bill: serde_json::Value = serde_json::from_str(&text)?;
+        assert_eq!(bill["metadata"]["component"]["name"], package);
+        let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+        let components = list(&bill["components"]);
+        let mut references = vec![bill["metadata"]["component"]["bom-ref"].clone()];
+        for component in &components {
+            references.push(component["bom-ref"].clone());
+            let licenses = component["licenses"][0]["expression"].as_str();
+            assert!(licenses.is_some_and(|licenses| !licenses.contains('/')), "{component}");
+            let hash = component["hashes"][0]["content"].as_str();
+            let is_ours = component["name"].as_str().is_some_and(|name| name.starts_with("gateway-"));
+            assert!(is_ours || hash.is_some_and(|hash| hash.len() == 64), "{component}");
+        }
+        let named = |name: &str| components.iter().filter(|component| component["name"] == name).count();
+        assert_eq!((named(has), named("gateway-wire"), named(lacks)), (1, 1, 0), "{text}");
+        // Whatever something depends on is in it.
+        let dependencies = list(&bill["dependencies"]);
+        assert_eq!(dependencies.len(), references.len());
+        for reference in dependencies.iter().flat_map(|one| list(&one["dependsOn"])) {
+            assert!(references.contains(&reference), "{reference}");
+        }
+        assert_eq!(bill_of(package)?, text, "the same source gives the same bill");
+        assert!(!text.contains(&*root().canonicalize()?.to_string_lossy()), "{text}");
+    }
+    Ok(())
+}
+
+/// No path of the machine that builds stands in what is built with the flags of a release.
+#[test]
+fn what_is_handed_on_tells_nobody_where_it_was_built() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir_in(root().join("target"))?;
+    let folder = folder.path().canonicalize()?;
+    let source = folder.join("source.rs");
+    std::fs::write(&source, "fn main() { panic!() }")?;
+    let build = |name: &str, flags: &str| {
+        let file = folder.join(name);
+        let flags = flags.split_whitespace();
+        done(Command::new("rustc").args(flags).arg("-Cstrip=debuginfo").arg("-o").arg(&file).arg(&source))?;
+        anyhow::Ok(file)
+    };
+    let look = |file: &Path| Command::new(root().join("scripts/build-paths")).arg(file).output();
+    let flags = done(Command::new(root().join("scripts/release-flags")).env("RUSTFLAGS", "-Copt-level=1"))?;
+    assert!(flags.starts_with("-Copt-level=1 "), "{flags}");
+    let told = look(&build("plain", "")?)?;
+    assert!(!told.status.success() && String::from_utf8_lossy(&told.stderr).contains("release-flags"));
+    done(Command::new(root().join("scripts/build-paths")).arg(build("released", &flags)?))?;
+    Ok(())
+}
+
+/// What nobody looked at is neither well nor broken.
+#[test]
+fn a_check_that_is_skipped_has_not_passed() -> anyhow::Result<()> {
+    let deny = |strict: &str| {
+        Command::new(root().join("scripts/deny"))
+            // As where nothing can be fetched.
+            .env("DENY_WITHOUT_TOOL", "1")
+            .env("DENY_STRICT", strict)
+            .output()
+    };
+    let lenient = deny("")?;
+    let said = String::from_utf8_lossy(&lenient.stdout);
+    assert!(said.contains("sources ok, licenses ok\n"), "{said}");
+    assert!(said.ends_with("test result: incomplete. 1 passed; 0 failed; 1 skipped\n"), "{said}");
+    assert!(lenient.status.success() && !deny("1")?.status.success());
+
+    let skipped = done(Command::new(root().join("scripts/one-test")).args(["--skip", "style", "no tool"]))?;
+    let log = tempfile::NamedTempFile::new()?;
+    // One of cargo's tests has done nothing and said so, and one of two checks of a script.
+    let cargo = "SKIPPED a_test: no root\ntest result: ok. 8 passed; 0 failed; 0 ignored; 0 measured\n";
+    std::fs::write(log.path(), format!("{cargo}{said}{skipped}\n"))?;
+    assert_eq!(done(Command::new(root().join("scripts/count-results")).arg(log.path()))?, "8 0 3");
     Ok(())
 }
