@@ -629,6 +629,27 @@ class GatewayEvents
     }
 
     /**
+     * As `unserialize()`, with the classes that `gateway.session_classes` allows. Objects of others stand as
+     * `__PHP_Incomplete_Class`, after a warning for the first of them, and {@see GatewayEvents::writeSession()} writes them
+     * as they were. No bytes are an empty array.
+     *
+     * @return mixed
+     */
+    public static function readSession(string $bytes)
+    {
+    }
+
+    /**
+     * As `serialize()`.
+     *
+     * @param array<mixed> $session
+     * @return string
+     */
+    public static function writeSession(array $session)
+    {
+    }
+
+    /**
      * Has a function told when {@see Gateway::setSession()} (`$is_whole`) or {@see Gateway::updateSession()} changes the session
      * of the client whose event is being handled.
      *

@@ -16,7 +16,7 @@ use crate::sys;
 /// Set where the server is configured, not by programs, which have the class's properties for that.
 const CONFIGURED: IniEntryPermission = IniEntryPermission::PerDir.union(IniEntryPermission::System);
 
-static ENTRIES: IniEntryDefs<13> = IniEntryDefs::new([
+static ENTRIES: IniEntryDefs<14> = IniEntryDefs::new([
     IniEntryDef::new(c"gateway.register_address", c"127.0.0.1:1236", CONFIGURED),
     secret(IniEntryDef::new(c"gateway.secret_key", c"", CONFIGURED)),
     secret(IniEntryDef::new(c"gateway.token_key", c"", CONFIGURED)),
@@ -26,6 +26,7 @@ static ENTRIES: IniEntryDefs<13> = IniEntryDefs::new([
     IniEntryDef::new(c"gateway.on_error", c"exception", IniEntryPermission::All),
     IniEntryDef::new(c"gateway.buffer_bytes", c"16M", CONFIGURED),
     IniEntryDef::new(c"gateway.protocol", c"auto", IniEntryPermission::System),
+    IniEntryDef::new(c"gateway.session_classes", c"", IniEntryPermission::All),
     IniEntryDef::new(c"gateway.tls_ca", c"", IniEntryPermission::System),
     IniEntryDef::new(c"gateway.tls_certificate", c"", IniEntryPermission::System),
     IniEntryDef::new(c"gateway.tls_key", c"", IniEntryPermission::System),
@@ -84,6 +85,36 @@ pub(crate) fn on_error() -> OnError {
 /// What is spoken at the register address.
 pub(crate) fn protocol() -> Protocol {
     checked_protocol().unwrap_or_default()
+}
+
+/// The classes of objects that sessions may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Classes {
+    All,
+    /// Their names, between commas and blanks.
+    These(&'static [u8]),
+}
+
+pub(crate) fn session_classes() -> Classes {
+    match text(c"gateway.session_classes").trim_ascii() {
+        b"*" => Classes::All,
+        names => Classes::These(names),
+    }
+}
+
+impl Classes {
+    /// None when all are allowed.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static [u8]> {
+        let names: &[u8] = if let Self::These(names) = self { names } else { b"" };
+        let names = names.split(|byte| matches!(byte, b',' | b' ' | b'\t'));
+        // A full name may begin with a backslash; the class's own has none.
+        names.map(|name| name.strip_prefix(b"\\").unwrap_or(name)).filter(|name| !name.is_empty())
+    }
+
+    /// As PHP compares the names of classes.
+    pub(crate) fn has(self, class: &[u8]) -> bool {
+        self == Self::All || self.names().any(|name| name.eq_ignore_ascii_case(class))
+    }
 }
 
 /// For addresses with tls:// in front.

@@ -1,22 +1,34 @@
 //! `serialize()` and `unserialize()`.
 
+use std::borrow::Cow;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ext_php_rs::boxed::ZBox;
-use ext_php_rs::types::{ZendStr, Zval};
+use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
 use ext_php_rs::zend::ExecutorGlobals;
 use gateway_wire::bridge::Str;
+use gateway_wire::excerpt;
+use gateway_wire::php_serialize::{self, Kept};
 use serde_bytes::Bytes;
 
-use crate::errors::Failure;
+use crate::errors::{Failure, warn};
+use crate::ini::{self, Classes};
 use crate::sys::{self, SmartStr};
+use crate::values;
 
-/// What `serialize()` gives.
-pub(crate) struct Serialized(Option<ZBox<ZendStr>>);
+/// What `serialize()` gives, with what [`read`] has kept of classes that are not allowed in its place again.
+pub(crate) enum Serialized {
+    AsWritten(Option<ZBox<ZendStr>>),
+    Restored(Vec<u8>),
+}
 
 impl Serialized {
     pub(crate) fn wire(&self) -> Str<'_> {
-        Bytes::new(self.0.as_ref().map_or(b"", |string| string.as_bytes()))
+        Bytes::new(match self {
+            Self::AsWritten(string) => string.as_ref().map_or(b"", |string| string.as_bytes()),
+            Self::Restored(bytes) => bytes,
+        })
     }
 }
 
@@ -32,24 +44,75 @@ pub(crate) fn write(value: &Zval) -> Result<Serialized, Failure> {
     // SAFETY: null, or the string that was made, which is ours now. PHP ends such strings with a zero only on request,
     // and here nobody reads past the length.
     let string = unsafe { buffer.string.cast::<ZendStr>().as_mut().map(|string| ZBox::from_raw(string)) };
-    if ExecutorGlobals::has_exception() { Err(Failure::Pending) } else { Ok(Serialized(string)) }
+    if ExecutorGlobals::has_exception() {
+        return Err(Failure::Pending);
+    }
+    let restored = match php_serialize::restore(string.as_ref().map_or(b"", |string| string.as_bytes())) {
+        Cow::Owned(restored) => Some(restored),
+        Cow::Borrowed(_) => None,
+    };
+    Ok(restored.map_or(Serialized::AsWritten(string), Serialized::Restored))
 }
 
-/// As `unserialize()`: classes are made, as programs that keep objects in sessions expect. No bytes are an empty array.
+/// As `unserialize()`, with the classes of gateway.session_classes. What comes over the network makes no other objects:
+/// whoever answers in the gateway's place could run code by them. No bytes are an empty array.
 pub(crate) fn read(bytes: &[u8]) -> Result<Zval, Failure> {
     if bytes.is_empty() {
         return Ok(Zval::new_array());
     }
+    let classes = ini::session_classes();
+    let kept = match classes {
+        Classes::All => Kept { bytes: Cow::Borrowed(bytes), refused: None },
+        Classes::These(_) => php_serialize::keep(bytes, |class| classes.has(class)),
+    };
+    if let Some(class) = kept.refused {
+        warn_of(class)?;
+    }
+    let mut options = options(classes)?;
+    let bytes = &*kept.bytes;
     let mut value = Zval::new();
-    // SAFETY: bytes as long as told, no options, and a place for the result.
+    // SAFETY: bytes as long as told, options that are only read, and a place for the result.
     unsafe {
         sys::php_unserialize_with_options(
             &raw mut value,
             bytes.as_ptr().cast(),
             bytes.len(),
-            ptr::null_mut(),
+            options.as_mut().map_or(ptr::null_mut(), |options| &raw mut **options),
             c"Gateway::getSession".as_ptr(),
         );
     }
     if ExecutorGlobals::has_exception() { Err(Failure::Pending) } else { Ok(value) }
+}
+
+/// For PHP's `unserialize()`; none is every class.
+fn options(classes: Classes) -> Result<Option<ZBox<ZendHashTable>>, Failure> {
+    let allowed = match classes {
+        Classes::All => return Ok(None),
+        Classes::These(b"") => {
+            let mut none = Zval::new();
+            none.set_bool(false);
+            none
+        }
+        Classes::These(_) => {
+            let names: Vec<_> = classes.names().map(values::string).collect();
+            values::list(names.into_iter())?.0
+        }
+    };
+    let mut options = ZendHashTable::new();
+    let inserted = options.insert("allowed_classes", allowed);
+    inserted.map_err(|error| Failure::Exception(error.to_string()))?;
+    Ok(Some(options))
+}
+
+/// Once, so that a log does not fill with what is the same each time.
+fn warn_of(class: &[u8]) -> Result<(), Failure> {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if WARNED.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
+    warn(&format!(
+        "a session holds an object of class {}, which gateway.session_classes does not allow: it is kept as it is, but cannot \
+         be used here",
+        excerpt(class)
+    ))
 }

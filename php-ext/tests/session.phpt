@@ -7,6 +7,8 @@ gateway
 require "gateway.inc";
 GatewayTest\skip_without_server();
 ?>
+--INI--
+gateway.session_classes=Cart, Suit, \DateTimeImmutable
 --FILE--
 <?php
 require 'gateway.inc';

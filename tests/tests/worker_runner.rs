@@ -56,6 +56,33 @@ async fn one_worker_handles_what_a_client_does() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn sessions_make_no_objects_that_are_not_allowed() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let runner = start(&mut server, 1).await?;
+    let mut client = Greeted::connect(server.websocket, "/", &[]).await?.client;
+    client.send(Message::text("remember objects")).await?;
+    client.text().await?;
+    let incomplete = json!("__PHP_Incomplete_Class");
+    let remembered = ask(&mut client, "what is remembered").await?;
+    assert_eq!(remembered[0], incomplete);
+    // It has been written again by now, with one message more, and is what it was.
+    let again = ask(&mut client, "what is remembered").await?;
+    assert_eq!(again[0], incomplete);
+    let cart = hex_of(
+        "s:4:\"cart\";O:4:\"Cart\":2:{s:4:\"suit\";E:11:\"Suit:Hearts\";s:5:\"items\";a:1:{i:0;s:3:\"tea\";}}",
+    );
+    for answer in [&remembered, &again] {
+        assert!(answer[1].as_str().is_some_and(|session| session.contains(&cart)), "{answer}");
+    }
+    assert_eq!(count(&runner, "woken")?, 0);
+    Ok(())
+}
+
+fn hex_of(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
 async fn what_a_handler_sends_does_not_wait_for_its_end() -> anyhow::Result<()> {
     let mut server = Server::start(&["--shards", "2"]).await?;
     let runner = start(&mut server, 1).await?;

@@ -1,12 +1,14 @@
 //! PHP's `serialize()` format: checked, and merged as `array_replace_recursive()` merges, without ever making a PHP
 //! value of it. Objects stay the bytes that they are. Plain values are read as [`Value`]s and written by a [`Writer`].
 
+mod keep;
 mod parse;
 mod replace;
 mod value;
 mod write;
 mod writer;
 
+pub use keep::{Kept, keep, restore};
 pub use parse::check_array;
 pub use replace::replace_recursive;
 pub use value::Value;

@@ -10,8 +10,9 @@ use ext_php_rs::flags::MethodFlags;
 use gateway_wire::bridge::Query;
 
 use super::method::methods;
-use crate::args::{Callable, Text};
+use crate::args::{Array, Callable, Text};
 use crate::process::query;
+use crate::serialize;
 use crate::settings::Settings;
 use crate::values::{self, List};
 use crate::worker;
@@ -50,6 +51,18 @@ methods! {
     fn nodes(call) -> List {
         let _ = call;
         values::strings(&query(Settings::of(ptr::null_mut())?, Query::Nodes {})?)
+    }
+
+    /// As `unserialize()`, with the classes of gateway.session_classes.
+    fn readSession(call, bytes: Text) -> Zval {
+        let _ = call;
+        serialize::read(bytes.wire())
+    }
+
+    /// As `serialize()`, with what `readSession` has kept of other classes.
+    fn writeSession(call, session: Array) -> Zval {
+        let _ = call;
+        Ok(values::string(serialize::write(session.0)?.wire()))
     }
 
     fn onSession(call, told: Callable) {

@@ -35,7 +35,7 @@ final class Dispatcher
         $this->clientId = $clientId;
         $this->bytes = $this->sessions->latest($clientId, $session);
         // Null where there is none, as in GatewayWorker.
-        $this->kept = $_SESSION = $this->bytes === '' ? null : (unserialize($this->bytes) ?: null);
+        $this->kept = $_SESSION = $this->bytes === '' ? null : (GatewayEvents::readSession($this->bytes) ?: null);
         match ($kind) {
             'message' => $this->call('onMessage', $clientId, $body),
             'handshake' => $this->call('onWebSocketConnect', $clientId, unserialize($body, ['allowed_classes' => false])),
@@ -69,7 +69,7 @@ final class Dispatcher
     private function sessionHasChanged(bool $isWhole, array $session): void
     {
         $this->kept = $_SESSION = $isWhole ? $session : array_replace_recursive((array) $_SESSION, $session);
-        $this->written(serialize($_SESSION));
+        $this->written(GatewayEvents::writeSession($_SESSION));
     }
 
     /** @param mixed $session the program may have put anything there */
@@ -79,7 +79,7 @@ final class Dispatcher
             if ($session !== null && !is_array($session)) {
                 throw new \UnexpectedValueException('$_SESSION must be an array, not ' . get_debug_type($session));
             }
-            $now = $session === null ? '' : serialize($session);
+            $now = $session === null ? '' : GatewayEvents::writeSession($session);
             Gateway::setSocketSession($this->clientId, $now);
             $this->written($now);
         } catch (\Throwable $thrown) {

@@ -1,5 +1,21 @@
 <?php
 
+class Cart
+{
+    public $suit;
+    public $items = ['tea'];
+
+    public function __wakeup()
+    {
+        file_put_contents(getenv('DIARY'), "woken\n", FILE_APPEND);
+    }
+}
+
+enum Suit: string
+{
+    case Hearts = 'h';
+}
+
 /** Does what a client's message says, and keeps a diary in the file that DIARY names. */
 class Events
 {
@@ -49,6 +65,15 @@ class Events
                     usleep(1000);
                 }
                 self::note('waited');
+                return;
+            case 'remember objects':
+                $_SESSION['cart'] = new Cart();
+                $_SESSION['cart']->suit = Suit::Hearts;
+                break;
+            case 'what is remembered':
+                Gateway::sendToCurrentClient(json_encode([
+                    get_debug_type($_SESSION['cart'] ?? null), bin2hex(GatewayEvents::writeSession($_SESSION)),
+                ]));
                 return;
             case 'close':
                 Gateway::closeCurrentClient('bye');
