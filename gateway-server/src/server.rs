@@ -102,6 +102,11 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         }
     }
     announce(&settings, &doors, &ports, operations_port.as_ref())?;
+    if settings.secret_key.is_empty() && !settings.register.is_empty() {
+        warn!(
+            "no secret_key is set: all users of this machine may push, handle events, and listen here while the server is down"
+        );
+    }
     supervisor::ready();
 
     let gate = parts::gate(&settings, &Gate::open());

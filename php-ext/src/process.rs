@@ -52,8 +52,11 @@ fn on_link<T>(
     result
 }
 
+/// How long a gateway that has something to say may be silent: as long as the system takes to notice that a machine is gone.
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
+
 fn limits() -> Limits {
-    Limits { buffer_bytes: ini::buffer_bytes() }
+    Limits { buffer_bytes: ini::buffer_bytes(), silence: SILENCE }
 }
 
 /// At a request's end: waits a while for what the request handed over, and tells what the gateway would not take or

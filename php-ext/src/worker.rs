@@ -61,7 +61,8 @@ pub(crate) fn join(settings: Settings, name: &[u8]) -> Result<(), Failure> {
     forget();
     // Whatever gateway.on_error says: the runner has to know.
     let joined = settings.with_target(|target| {
-        Worker::join(target, name, timeout).map_err(|error| Failure::Exception(error.to_string()))
+        Worker::join(target, name, timeout, process::SILENCE)
+            .map_err(|error| Failure::Exception(error.to_string()))
     })?;
     WORKER.with_borrow_mut(|worker| **worker = Some(joined));
     Ok(())

@@ -74,5 +74,5 @@ in time
 GatewayException: Can not connect to tcp://127.0.0.1:PORT Connection refused; tcp://127.0.0.1:PORT no gateway answered within %f s; tcp://127.0.0.1:PORT no gateway answered within %f s; tcp://127.0.0.1:PORT Connection refused. Check that %s
 in time
 -- somebody else listens
-GatewayException: Can not connect to tcp://ADDRESS what answers there is no gateway of this version: %s
+GatewayException: Can not connect to tcp://ADDRESS an HTTP server answers there, such as gateway-server's port for browsers. Check that %s
 -- nothing was accepted, so there is nothing to complain of at the end

@@ -68,7 +68,7 @@ int(3)
 bool(false)
 gateway support => enabled
 Version => 0.1.0
-Bridge version => 1
+Bridge version => 2
 
 Directive => Local Value => Master Value
 gateway.aliases => 1 => 1
@@ -79,6 +79,7 @@ gateway.on_error => exception => exception
 gateway.protocol => auto => auto
 gateway.register_address => 127.0.0.1:1236 => 127.0.0.1:1236
 gateway.secret_key => set => set
+gateway.session_classes => no value => no value
 gateway.tls_ca => no value => no value
 gateway.tls_certificate => no value => no value
 gateway.tls_key => no value => no value

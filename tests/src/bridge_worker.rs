@@ -8,7 +8,7 @@ use gateway_wire::bridge::{EventKind, Login, PREFACE, Reply, Said, Told, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::{new_producer, soon};
+use crate::{OWN_NONCE, new_producer, soon};
 
 pub struct BridgeWorker {
     socket: TcpStream,
@@ -24,7 +24,7 @@ impl BridgeWorker {
         worker.write(&PREFACE).await?;
         let Reply::Hello { nonce, .. } = Reply::decode(&worker.frame().await?)? else { bail!("no hello") };
         let mut login = Vec::new();
-        Login::new(Login::WORKER, new_producer(), b"", &nonce).encode(&mut login)?;
+        Login::new(Login::WORKER, new_producer(), b"", &nonce, OWN_NONCE).encode(&mut login)?;
         worker.write(&login).await?;
         let Reply::Welcome { .. } = Reply::decode(&worker.frame().await?)? else { bail!("no welcome") };
         Ok(worker)

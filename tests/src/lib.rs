@@ -63,7 +63,7 @@ pub use original::{OriginalGateway, OriginalStack};
 pub use original_cluster::OriginalCluster;
 pub use php::{php, php_of_the_machine, run_script};
 pub use php_calls::{Called, PhpCalls};
-pub use php_peer::{PhpPeer, new_producer};
+pub use php_peer::{OWN_NONCE, PhpPeer, new_producer};
 pub use plain_client::{PlainClient, greeted};
 pub use port::free_port;
 pub use process_group::ProcessGroup;

@@ -28,7 +28,13 @@ pub struct Called {
 
 impl PhpCalls {
     pub fn start(register: SocketAddr, secret: &str) -> anyhow::Result<Self> {
+        Self::start_with(register, secret, &[])
+    }
+
+    /// With these settings of php.ini, `name=value` each.
+    pub fn start_with(register: SocketAddr, secret: &str, settings: &[&str]) -> anyhow::Result<Self> {
         let mut process = php()?
+            .args(settings.iter().flat_map(|setting| ["-d", setting]))
             .arg(root().join("tests/php/calls.php"))
             .args([&register.to_string(), secret])
             .stdin(Stdio::piped())

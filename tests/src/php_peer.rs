@@ -1,13 +1,18 @@
 //! What a PHP process says on the register port, said by the test itself.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Call, Login, Order, PREFACE, Producer, Query, Reply, Request, Value, frame};
+use gateway_wire::bridge::{
+    Call, Login, NONCE_BYTES, Nonce, Order, PREFACE, Producer, Query, Reply, Request, Value, frame,
+};
 use serde_bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, ToSocketAddrs, UnixStream};
 
 use crate::soon;
+
+/// What peers of the tests have the server prove itself over.
+pub const OWN_NONCE: Nonce = [6; NONCE_BYTES];
 
 pub struct PhpPeer {
     socket: Box<dyn Stream>,
@@ -50,10 +55,12 @@ impl PhpPeer {
         let Reply::Hello { nonce, instance } = peer.reply().await? else { bail!("no hello") };
         peer.instance = instance;
         let mut login = Vec::new();
-        Login::new(Login::PHP, producer, secret, &nonce).encode(&mut login)?;
+        let ours = Login::new(Login::PHP, producer, secret, &nonce, OWN_NONCE);
+        ours.encode(&mut login)?;
         peer.write(&login).await?;
         match peer.reply().await? {
-            Reply::Welcome { applied } => {
+            Reply::Welcome { applied, proof } => {
+                ensure!(ours.is_answered(secret, &nonce, &proof), "the server does not prove itself");
                 peer.applied = applied;
                 peer.seq = applied;
                 Ok(peer)

@@ -1,6 +1,6 @@
 //! The register port and peers that misbehave: the offender alone is closed, and the log says why.
 
-use gateway_tests::{PhpPeer, Server, new_producer, soon};
+use gateway_tests::{OWN_NONCE, PhpPeer, Server, new_producer, soon};
 use gateway_wire::bridge::{Login, MAX_NAME, Order, PREFACE, Reply, frame};
 use serde_bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -50,7 +50,7 @@ async fn an_unknown_version_is_told_which_one_is_spoken() -> anyhow::Result<()> 
     let mut server = Server::start(&[]).await?;
     assert!(
         error(&say(&server, b"\xc1GW\x63").await?)
-            .starts_with("bridge version 99 is not spoken here, only version 1")
+            .starts_with("bridge version 99 is not spoken here, only version 2")
     );
     server.logs("bridge version 99").await.map(drop)
 }
@@ -117,7 +117,7 @@ async fn a_proof_is_good_for_one_nonce_only() -> anyhow::Result<()> {
     })
     .await?;
     let mut replayed = PREFACE.to_vec();
-    Login::new(Login::PHP, new_producer(), b"s3cr3t", &[0; 32]).encode(&mut replayed)?;
+    Login::new(Login::PHP, new_producer(), b"s3cr3t", &[0; 32], OWN_NONCE).encode(&mut replayed)?;
     let replies = say(&server, &replayed).await?;
     assert!(error(&replies).starts_with("wrong secret"), "{replies:?}");
     Ok(())

@@ -15,7 +15,7 @@ use gateway_server::client::Form;
 use gateway_server::client::websocket::Kind;
 use gateway_server::ops::config::Secret;
 use gateway_server::shard::{self, Bounds, Door, Heartbeat, Hub, Newcomer, Proofs, Rate};
-use gateway_tests::{Rng, fuzz, new_producer, packets, requests, soon};
+use gateway_tests::{OWN_NONCE, Rng, fuzz, new_producer, packets, requests, soon};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Login, PREFACE, Reply, Said, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -145,7 +145,7 @@ async fn log_in(socket: &mut UnixStream, role: &str) -> anyhow::Result<()> {
     socket.write_all(&PREFACE).await?;
     let Reply::Hello { nonce, .. } = reply(socket).await? else { anyhow::bail!("no hello") };
     let mut login = Vec::new();
-    Login::new(role, new_producer(), b"", &nonce).encode(&mut login)?;
+    Login::new(role, new_producer(), b"", &nonce, OWN_NONCE).encode(&mut login)?;
     socket.write_all(&login).await?;
     let welcome = reply(socket).await?;
     anyhow::ensure!(matches!(welcome, Reply::Welcome { .. }), "{welcome:?} instead of a welcome");

@@ -61,7 +61,7 @@ fn bridge_replies_and_logins() {
     ];
     let replies = [
         Reply::Hello { nonce: [7; 32], instance: 5 },
-        Reply::Welcome { applied: 9 },
+        Reply::Welcome { applied: 9, proof: [8; 32] },
         Reply::Ack { seq: 300 },
         Reply::Answer { seq: 1, value: bridge::Value::Map(values) },
         Reply::Error { seq: 2, message: "wrong".to_owned() },
@@ -73,7 +73,7 @@ fn bridge_replies_and_logins() {
         corpus.push(bytes);
     }
     let mut login = Vec::new();
-    Login::new(Login::PHP, Producer([9; 16]), b"secret", &[7; 32]).encode(&mut login).unwrap();
+    Login::new(Login::PHP, Producer([9; 16]), b"secret", &[7; 32], [6; 32]).encode(&mut login).unwrap();
     corpus.push(login);
     fuzz("bridge replies and logins", &contents(corpus), |input, _| {
         if let Ok(reply) = Reply::decode(input) {
@@ -98,7 +98,7 @@ fn bridge_openings() -> anyhow::Result<()> {
     let mut good = Vec::new();
     for (role, secret) in [(Login::PHP, &b"secret"[..]), (Login::WORKER, b"secret"), (Login::PHP, b"wrong")] {
         let mut opening = bridge::PREFACE.to_vec();
-        Login::new(role, Producer([9; 16]), secret, &NONCE).encode(&mut opening)?;
+        Login::new(role, Producer([9; 16]), secret, &NONCE, [6; 32]).encode(&mut opening)?;
         good.push(opening);
     }
     let open = |input: &[u8]| {

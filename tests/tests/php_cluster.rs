@@ -37,7 +37,8 @@ async fn two_gateways_are_as_one() -> anyhow::Result<()> {
         return Ok(());
     }
     let cluster = OriginalCluster::start(2, "ein Schlüssel").await?;
-    let mut php = PhpCalls::start(cluster.register, "ein Schlüssel")?;
+    let by_wish = ["gateway.protocol=gatewayworker"];
+    let mut php = PhpCalls::start_with(cluster.register, "ein Schlüssel", &by_wish)?;
     let mut clients = clients(&cluster).await?;
     let (one, two) = (id(&clients[0]), id(&clients[1]));
 
@@ -95,7 +96,7 @@ async fn a_wrong_secret_is_told_of() -> anyhow::Result<()> {
     }
     let cluster = OriginalCluster::start(1, "right").await?;
     for wrong in ["wrong", ""] {
-        let mut php = PhpCalls::start(cluster.register, wrong)?;
+        let mut php = PhpCalls::start_with(cluster.register, wrong, &["gateway.protocol=gatewayworker"])?;
         let Called { result, seconds, .. } = php.call(json!(["sendToAll", "x"])).await?;
         let message = result.expect_err("a wrong secret must not do");
         assert!(message.starts_with(&format!("Can not connect to tcp://{} ", cluster.register)), "{message}");
@@ -103,6 +104,12 @@ async fn a_wrong_secret_is_told_of() -> anyhow::Result<()> {
         assert!(message.contains("$secretKey"), "{message}");
         assert!(seconds < 2.0, "{seconds}");
     }
+    // Without that wish it is not told the secret at all.
+    let mut php = PhpCalls::start(cluster.register, "right")?;
+    let message =
+        php.call(json!(["sendToAll", "x"])).await?.result.expect_err("nobody said that it may be told");
+    assert!(message.contains("GatewayWorker's register answers there"), "{message}");
+    assert!(message.contains("gateway.protocol = gatewayworker"), "{message}");
     Ok(())
 }
 

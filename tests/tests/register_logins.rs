@@ -48,6 +48,19 @@ fn packets(secret: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 #[tokio::test]
+async fn a_port_that_all_users_of_the_machine_may_use_is_warned_of() -> anyhow::Result<()> {
+    let mut open = Server::start(&[]).await?;
+    let line = open.logs("no secret_key is set").await?;
+    assert!(line.contains("all users of this machine may push"), "{line}");
+    // With a secret there is nothing to warn of, from the start to the end.
+    let mut guarded = start(&[]).await?;
+    guarded.signal(Signal::SIGTERM)?;
+    let line = guarded.logs("no secret_key is set").await;
+    anyhow::ensure!(line.is_err(), "{line:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_address_that_guesses_is_slowed_and_others_are_not() -> anyhow::Result<()> {
     let server = start(&[]).await?;
     let to = server.register[0];

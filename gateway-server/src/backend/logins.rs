@@ -74,6 +74,11 @@ impl Logins {
         }
     }
 
+    /// What `proof` makes of the secret, for a peer that has shown that it knows it.
+    pub(super) fn prove<T>(&self, proof: impl FnOnce(&[u8]) -> T) -> T {
+        proof(self.secret.as_bytes())
+    }
+
     fn compare(&self, knows: impl Fn(&[u8]) -> bool) -> Result<(), Refused> {
         if knows(self.secret.as_bytes()) { Ok(()) } else { Err(Refused::WrongSecret) }
     }

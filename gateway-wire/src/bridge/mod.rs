@@ -4,8 +4,8 @@
 //! PHP                                          gateway
 //!  │ 0xC1 'G' 'W' version ──────────────────────▶ │   preface
 //!  │ ◀──────────────────────── Hello { nonce, … } │
-//!  │ Login { role, producer, proof } ───────────▶ │   the secret itself never travels
-//!  │ ◀────────────────────── Welcome { applied }  │   or Error, then the connection closes
+//!  │ Login { role, producer, nonce, proof } ────▶ │   the secret itself never travels
+//!  │ ◀─────────────── Welcome { applied, proof }  │   or Error, then the connection closes
 //!  │ call, call, call … ────────────────────────▶ │
 //!  │ ◀────────────────────── ack, answer, ack …   │
 //! ```
@@ -23,15 +23,15 @@ pub mod tally;
 mod work;
 
 pub use call::{Call, Names, Order, Query, Request, Str};
-pub use login::{Login, NONCE_BYTES, PROOF_BYTES, Producer};
+pub use login::{Login, NONCE_BYTES, Nonce, PROOF_BYTES, Producer, Proof};
 pub use reply::{Reply, Value};
 pub use work::{Event, EventKind, MAX_WORKER_NAME, Said, Told};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// The only version there is.
-pub const VERSION: u8 = 1;
+/// The only version that is spoken. In version 1 the gateway proved nothing.
+pub const VERSION: u8 = 2;
 
 /// What opens a bridge. Its first byte is the one that msgpack never uses, and neither of GatewayWorker's protocols
 /// begins with it.

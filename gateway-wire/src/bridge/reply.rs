@@ -6,16 +6,17 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::frame::{self, FrameTooLarge, MAX_REPLY};
-use super::login::NONCE_BYTES;
+use super::login::{Nonce, Proof};
 use super::{DecodeError, decode};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// The gateway's first frame. `instance` is a random number of this server process: when it changes, all clients
     /// and everything known of them is gone.
-    Hello { nonce: [u8; NONCE_BYTES], instance: u64 },
-    /// The login was right. Orders up to `applied` of this producer have taken effect already.
-    Welcome { applied: u64 },
+    Hello { nonce: Nonce, instance: u64 },
+    /// The login was right. Orders up to `applied` of this producer have taken effect already. `proof` is that of
+    /// [`Login::gateway_proof`](super::Login::gateway_proof).
+    Welcome { applied: u64, proof: Proof },
     /// All calls up to `seq` were taken.
     Ack { seq: u64 },
     /// The answer to query `seq`, and an ack for all before it.
@@ -48,7 +49,9 @@ impl Reply {
             Self::Hello { nonce, instance } => {
                 append(out, 0, HELLO, &(serde_bytes::Bytes::new(nonce), instance))
             }
-            Self::Welcome { applied } => append(out, 0, WELCOME, applied),
+            Self::Welcome { applied, proof } => {
+                append(out, 0, WELCOME, &(applied, serde_bytes::Bytes::new(proof)))
+            }
             Self::Ack { seq } => append(out, *seq, ACK, &()),
             Self::Answer { seq, value } => append(out, *seq, ANSWER, value),
             Self::Error { seq, message } => append(out, *seq, ERROR, message),
@@ -99,7 +102,12 @@ impl<'de> Visitor<'de> for ReplyVisitor {
                     nonce.as_ref().try_into().map_err(|_| de::Error::custom("a nonce has 32 bytes"))?;
                 Ok(Reply::Hello { nonce, instance })
             }
-            WELCOME => next(&mut array, 2).map(|applied| Reply::Welcome { applied }),
+            WELCOME => {
+                let (applied, proof): (u64, &serde_bytes::Bytes) = next(&mut array, 2)?;
+                let proof =
+                    proof.as_ref().try_into().map_err(|_| de::Error::custom("a proof has 32 bytes"))?;
+                Ok(Reply::Welcome { applied, proof })
+            }
             other => Err(de::Error::custom(format_args!("there is no reply of status {other}"))),
         }
     }
@@ -182,6 +190,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
 #[cfg(test)]
 mod tests {
+    use super::super::login::{NONCE_BYTES, PROOF_BYTES};
     use super::*;
     use crate::ClientId;
 
@@ -189,7 +198,7 @@ mod tests {
         let text = || Value::Str(b"\xff any bytes".to_vec());
         vec![
             Reply::Hello { nonce: [3; NONCE_BYTES], instance: u64::MAX },
-            Reply::Welcome { applied: 7 },
+            Reply::Welcome { applied: 7, proof: [4; PROOF_BYTES] },
             Reply::Ack { seq: 1 << 40 },
             Reply::Answer { seq: 2, value: Value::Null },
             Reply::Answer { seq: 3, value: Value::Bool(true) },

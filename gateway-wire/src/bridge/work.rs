@@ -8,6 +8,8 @@
 //!  │ Progress { taken: 2, done: 1 } ────────────▶ │
 //!  │ Tally { name } ────────────────────────────▶ │   it could count them in that file instead
 //!  │ ◀──────────────────── Tally { is_read: true } │   it may, and from now on says so only now and then
+//!  │ Ping ──────────────────────────────────────▶ │   now and then, while nothing comes
+//!  │ ◀────────────────────────────────────── Pong │
 //!  │ Leave ─────────────────────────────────────▶ │   it wants no more, and handles what it has
 //!  │ ◀─────────────────────────────────────── End │   no more will come
 //!  │ Progress { taken: 2, done: 2 } ────────────▶ │   and both hang up
@@ -29,6 +31,9 @@ pub enum Told<'a> {
     /// Whether the file that was offered is here, and is looked at when the worker ends.
     #[serde(rename = "tally")]
     Tally { is_read: bool },
+    /// To a ping, at once.
+    #[serde(rename = "pong")]
+    Pong,
     /// The last word.
     #[serde(rename = "end")]
     End,
@@ -78,6 +83,9 @@ pub enum Said<'a> {
     /// The name of a file as in [`tally`](super::tally).
     #[serde(rename = "tally")]
     Tally { name: &'a str },
+    /// Is anybody there? The system of a gateway that hangs, or a proxy with nobody behind it, confirms every packet.
+    #[serde(rename = "ping")]
+    Ping,
     #[serde(rename = "leave")]
     Leave,
 }
@@ -127,7 +135,7 @@ mod tests {
     #[test]
     fn round_trip_and_every_truncation_is_an_error() {
         let kinds = [EventKind::Connect, EventKind::Handshake, EventKind::Message, EventKind::Close];
-        for one in kinds.into_iter().map(told).chain([Told::Tally { is_read: true }, Told::End]) {
+        for one in kinds.into_iter().map(told).chain([Told::Tally { is_read: true }, Told::Pong, Told::End]) {
             let mut bytes = Vec::new();
             one.encode(&mut bytes).unwrap();
             let content = &bytes[frame::HEADER..];
@@ -137,7 +145,8 @@ mod tests {
             }
         }
         let progress = Said::Progress { taken: 8, done: 7 };
-        for one in [Said::Join { name: "chat:0" }, progress, Said::Tally { name: "t" }, Said::Leave] {
+        let (join, tally) = (Said::Join { name: "chat:0" }, Said::Tally { name: "t" });
+        for one in [join, progress, tally, Said::Ping, Said::Leave] {
             let mut bytes = Vec::new();
             one.encode(&mut bytes).unwrap();
             let content = &bytes[frame::HEADER..];

@@ -7,21 +7,24 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::frame::MAX_LOGIN;
-use gateway_wire::bridge::{Login, PREFACE, Producer, Reply};
+use gateway_wire::bridge::{Login, NONCE_BYTES, PREFACE, Producer, Reply};
 use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::address::Host;
 use crate::cluster::Session;
 use crate::connection::Connection;
 use crate::fork::Watched;
-use crate::guess::{Answer, Guess, Known};
+use crate::guess::{self, Answer, Guess, Known};
 use crate::replies::Replies;
 use crate::tls;
 use crate::wire::Wire;
-use crate::{Address, Failure, Protocol, Reason, Target, Unreachable};
+use crate::{Address, Failure, Protocol, Reason, Stranger, Target, Unreachable};
 
 /// How long the other side may be gone without a word before that is noticed: half a minute, not the kernel's hours.
 pub(crate) const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long somebody who has not answered gets to say who he is.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// What an attempt leads to.
 pub(crate) enum Reached {
@@ -200,21 +203,51 @@ impl Handshake<'_> {
         producer: Producer,
         replies: &mut Replies,
     ) -> Result<u64, Reason> {
-        let nonce = match self.reply(replies)? {
+        let nonce = match self.first_reply(replies)? {
             Reply::Hello { nonce, .. } => nonce,
             Reply::Error { message, .. } => return Err(Reason::NotAGateway(message)),
             other => return Err(unexpected(&other)),
         };
-        let mut login = Vec::new();
-        Login::new(role, producer, secret, &nonce)
-            .encode(&mut login)
-            .map_err(|error| Reason::Io(error.to_string()))?;
-        self.write(&login)?;
+        let mut own = [0; NONCE_BYTES];
+        getrandom::fill(&mut own).map_err(|error| Reason::Io(format!("no random numbers: {error}")))?;
+        let login = Login::new(role, producer, secret, &nonce, own);
+        let mut encoded = Vec::new();
+        login.encode(&mut encoded).map_err(|error| Reason::Io(error.to_string()))?;
+        self.write(&encoded)?;
         match self.reply(replies)? {
-            Reply::Welcome { applied } => Ok(applied),
+            // Without a secret everybody could prove as much.
+            Reply::Welcome { proof, .. }
+                if !secret.is_empty() && !login.is_answered(secret, &nonce, &proof) =>
+            {
+                Err(Reason::Unproven)
+            }
+            Reply::Welcome { applied, .. } => Ok(applied),
             Reply::Error { message, .. } => Err(Reason::LoginRefused(message)),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Where nothing comes, the last of the time goes into finding out who is there.
+    fn first_reply(&mut self, replies: &mut Replies) -> Result<Reply, Reason> {
+        let left = left(self.deadline)?;
+        // By poll: the timeouts of reads may be late by a tenth.
+        if !self.wire.has_read() && guess::is_silent(self.wire.socket(), left - LAST_WORD.min(left / 4))? {
+            return Err(self.who_is_silent(replies));
+        }
+        self.reply(replies)
+    }
+
+    /// Our gateway answers the preface at once. Many other servers wait for the end of a line, and then say something
+    /// by which they are known. This connection is given up in any case.
+    fn who_is_silent(&mut self, replies: &mut Replies) -> Reason {
+        let mut heard = self.write(b"\r\n\r\n").is_ok();
+        while heard {
+            heard = matches!(self.fill(replies), Ok(1..));
+            if let Some(stranger) = Stranger::by_its_words(replies.unread()) {
+                return Reason::Stranger(stranger);
+            }
+        }
+        Reason::Timeout(Duration::ZERO)
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failed> {
@@ -227,7 +260,10 @@ impl Handshake<'_> {
             match replies.next(MAX_LOGIN) {
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => {}
-                Err(error) => return Err(Reason::NotAGateway(error.to_string())),
+                Err(error) => {
+                    let stranger = Stranger::by_its_words(replies.unread());
+                    return Err(stranger.map_or(Reason::NotAGateway(error.to_string()), Reason::Stranger));
+                }
             }
             if self.fill(replies)? == 0 {
                 return Err(Reason::closed());

@@ -33,6 +33,9 @@ pub(crate) struct Engine {
     producer: Producer,
     queue: Queue,
     connection: Option<Peer>,
+    /// How long a gateway may say nothing while word of calls is owed, and since when it is.
+    silence: Duration,
+    owed_since: Option<Instant>,
     /// Why the connection is of no more use.
     broken: Option<String>,
     backoff: Backoff,
@@ -66,13 +69,20 @@ impl Waiting {
 }
 
 impl Engine {
-    pub(crate) fn new(shared: Arc<Shared>, target: Arc<Target>, producer: Producer) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        target: Arc<Target>,
+        producer: Producer,
+        silence: Duration,
+    ) -> Self {
         Self {
             shared,
             target,
             producer,
             queue: Queue::default(),
             connection: None,
+            silence,
+            owed_since: None,
             broken: None,
             backoff: Backoff::default(),
             retry_at: Instant::now(),
@@ -98,7 +108,7 @@ impl Engine {
                 continue;
             }
             let socket = Some((connection.as_raw_fd(), self.interest(connection)));
-            return Waiting { socket, timeout: connection.rest() };
+            return Waiting { socket, timeout: self.rest(connection) };
         }
     }
 
@@ -127,7 +137,7 @@ impl Engine {
             }
             let socket = Some((connection.as_raw_fd(), self.interest(connection)));
             // Fails only for want of memory, and then the next round tries again.
-            let rest = connection.rest().map_or(deadline - now, |rest| rest.min(deadline - now));
+            let rest = self.rest(connection).map_or(deadline - now, |rest| rest.min(deadline - now));
             let _ = poll::wait(None, socket, Some(rest));
         }
     }
@@ -155,6 +165,10 @@ impl Engine {
             Peer::Gateway(connection) => connection.write(&mut self.queue).and_then(|()| connection.read()),
             Peer::Cluster(session) => session.exchange(&mut self.queue),
         };
+        if exchanged == Ok(true) {
+            self.shared.hear();
+        }
+        self.keep_time(exchanged == Ok(true));
         let result = match exchanged {
             Ok(false) if !self.has_happenings() => return false,
             Ok(_) => self.replies(),
@@ -167,6 +181,25 @@ impl Engine {
             self.broken.get_or_insert(why);
         }
         true
+    }
+
+    /// The system notices when the other side's system is gone. A gateway that hangs, or a proxy that has nobody behind it,
+    /// still confirms every packet: it is found out by the word that it owes.
+    fn keep_time(&mut self, has_heard: bool) {
+        if !self.queue.is_owed_word() || !matches!(self.connection, Some(Peer::Gateway(_))) {
+            self.owed_since = None;
+        } else if has_heard || self.owed_since.is_none() {
+            self.owed_since = Some(Instant::now());
+        } else if self.owed_since.is_some_and(|since| since.elapsed() >= self.silence) {
+            let silence = self.silence.as_secs_f64();
+            self.broken = Some(format!("the gateway took calls and has said nothing for {silence} s"));
+        }
+    }
+
+    /// How long nothing has to be done, unless something happens.
+    fn rest(&self, connection: &Peer) -> Option<Duration> {
+        let owed = self.owed_since.map(|since| self.silence.saturating_sub(since.elapsed()));
+        owed.into_iter().chain(connection.rest()).min()
     }
 
     fn has_happenings(&self) -> bool {
@@ -273,6 +306,7 @@ impl Engine {
             self.backoff.reset();
         }
         drop(connection);
+        self.owed_since = None;
         self.retry_at = Instant::now();
         self.shared.change(|state| {
             self.queue.collect(&mut state.outgoing);
@@ -349,6 +383,7 @@ impl Engine {
         let resent = self.queue.to_be_resent();
         let address = connection.address().clone();
         self.connection = Some(connection);
+        self.shared.hear();
         self.shared.change(|state| {
             state.done(done);
             state.resent += resent;

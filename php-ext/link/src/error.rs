@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway_wire::bridge::frame::FrameTooLarge;
 
-use crate::{Address, Target, WorkerLost};
+use crate::{Address, Stranger, Target, WorkerLost};
 
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LinkError {
@@ -26,6 +26,11 @@ pub enum LinkError {
     BufferFull { address: String, queued: usize, limit: usize, waited: Duration },
     #[error("the gateway at {address} did not answer within {} s (Gateway::$connectTimeout)", .waited.as_secs_f64())]
     NoAnswer { address: String, waited: Duration },
+    #[error(
+        "the gateway at {address} has said nothing for {:.1} s, so that calls wait no longer than {} s for it until it does",
+        .silent.as_secs_f64(), .waited.as_secs_f64()
+    )]
+    Silent { address: String, silent: Duration, waited: Duration },
     #[error("the gateway at {address} refused the call: {message}")]
     Refused { address: String, message: String },
     /// One or all of GatewayWorker's gateways.
@@ -62,6 +67,13 @@ pub enum Reason {
     Timeout(Duration),
     #[error("what answers there is no gateway of this version: {0}")]
     NotAGateway(String),
+    #[error("{0}")]
+    Stranger(Stranger),
+    #[error(
+        "what answers there lets this process in, but does not prove that it knows the secret: something else listens in the \
+         gateway's place, and was told nothing"
+    )]
+    Unproven,
     #[error("the gateway refused the login: {0}")]
     LoginRefused(String),
     #[error("the connection was lost: {0}")]
@@ -103,6 +115,8 @@ impl fmt::Display for Unreachable {
         let any = |is: fn(&Reason) -> bool| self.failures.iter().any(|failure| is(&failure.reason));
         f.write_str(if any(Reason::is_about_the_secret) {
             ". Check that Gateway::$secretKey (gateway.secret_key) is the gateway's secret"
+        } else if any(|reason| matches!(reason, Reason::Unproven)) {
+            ". Find out which program it is, and who started it"
         } else if any(|reason| matches!(reason, Reason::Tls(_))) {
             ". Check that gateway-server has TLS (register_tls_certificate), for the name that \
              Gateway::$registerAddress (gateway.register_address) gives it, vouched for by gateway.tls_ca"

@@ -5,8 +5,9 @@
 //! said; whoever answers first it is, and our gateway when both do. The first connection is kept for a while even then: a
 //! gateway of ours that is very late is taken once it answers.
 //!
-//! That line has the secret in it, as GatewayWorker's own clients send it. An address where our gateway answered a while
-//! ago is not told it, and none is where [`Protocol::Bridge`](crate::Protocol::Bridge) is set.
+//! That line has the secret in it, as GatewayWorker's own clients send it. So where there is a secret nobody is asked so
+//! who has not been named a register by [`Protocol::GatewayWorker`](crate::Protocol::GatewayWorker): silence would do for
+//! whoever listens there to be told the secret.
 
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
@@ -21,7 +22,7 @@ use crate::connect::{self, Failed};
 use crate::fork::Watched;
 use crate::inbox::Inbox;
 use crate::poll::{self, Interest};
-use crate::{Address, Reason};
+use crate::{Address, Reason, Stranger};
 
 /// Silence that tells of a register, beside the time of some ways there and back.
 const SILENCE: Duration = Duration::from_millis(100);
@@ -168,6 +169,7 @@ impl Guess<'_> {
                 Some(Heard::Answer(_, News::Replaced)) => {
                     return bridge.map_or_else(|| self.call_again(), Ok).map(Answer::Gateway);
                 }
+                Some(Heard::Stranger(stranger)) => return Err(Reason::Stranger(stranger)),
                 Some(Heard::Answer(_, News::Nonsense(why))) => return Err(Reason::NotAGateway(why)),
                 Some(Heard::Answer(..) | Heard::End) => {
                     was_refused = true;
@@ -195,6 +197,7 @@ struct Asked {
 enum Heard {
     Nothing(Asked),
     Answer(Asked, News),
+    Stranger(Stranger),
     End,
     Broken,
 }
@@ -207,15 +210,26 @@ impl Asked {
             Look::End => Heard::End,
             Look::Broken => Heard::Broken,
             Look::Something => match self.inbox.fill(&mut &*self.socket) {
-                Ok(1..) => match cluster::newest(&mut self.inbox, self.is_open) {
-                    Some(news) => Heard::Answer(self, news),
-                    None => Heard::Nothing(self),
-                },
+                Ok(1..) => {
+                    if let Some(stranger) = Stranger::by_its_words(self.inbox.unread()) {
+                        return Heard::Stranger(stranger);
+                    }
+                    match cluster::newest(&mut self.inbox, self.is_open) {
+                        Some(news) => Heard::Answer(self, news),
+                        None => Heard::Nothing(self),
+                    }
+                }
                 Ok(0) => Heard::End,
                 Err(_) => Heard::Broken,
             },
         }
     }
+}
+
+/// Whether nothing comes, for so long, nor an end.
+pub(crate) fn is_silent(socket: &Socket, patience: Duration) -> Result<bool, Reason> {
+    wait(Some(socket), None, patience)?;
+    Ok(matches!(look(socket), Look::Nothing))
 }
 
 enum Look {

@@ -23,11 +23,18 @@ const TURN: Duration = Duration::from_micros(50);
 const GATHERED_FOR: Duration = Duration::from_micros(500);
 /// Bytes of orders that are gathered at most.
 const GATHERED: usize = 32 << 10;
+/// Once it has been waited in vain for a gateway that says nothing, for so long at least, calls wait for it shortly and the
+/// ends of requests not at all, until it says something.
+const VAIN: Duration = Duration::from_millis(500);
+/// How long calls wait then.
+const PROBE: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of unconfirmed calls that a link holds; one call may always go alone.
     pub buffer_bytes: usize,
+    /// A gateway that has taken calls and says nothing for so long is given up, and connected to anew.
+    pub silence: Duration,
 }
 
 #[derive(Debug)]
@@ -43,6 +50,8 @@ pub struct Link {
     /// How many of them the last flush of all links waited for.
     flushed: u64,
     scratch: Vec<u8>,
+    /// What had been heard, and when, as the first wait began that nothing came of.
+    vain: Cell<Option<(u64, Instant)>>,
     gathers: bool,
     /// Orders wait for [`Link::send`], and the timer runs.
     has_gathered: bool,
@@ -81,7 +90,8 @@ impl Link {
         let mut producer = [0; 16];
         getrandom::fill(&mut producer).map_err(|error| LinkError::Thread(error.to_string()))?;
         let shared = Arc::new(Shared::new(Wake::new().map_err(failed)?));
-        let engine = Engine::new(Arc::clone(&shared), Arc::clone(&target), Producer(producer));
+        let engine =
+            Engine::new(Arc::clone(&shared), Arc::clone(&target), Producer(producer), limits.silence);
         let engine = Arc::new(Mutex::new(engine));
         let thread = io_thread::start(Arc::clone(&shared), Arc::clone(&target), Arc::clone(&engine));
         Ok(Self {
@@ -94,6 +104,7 @@ impl Link {
             orders: 0,
             flushed: 0,
             scratch: Vec::new(),
+            vain: Cell::new(None),
             gathers: false,
             has_gathered: false,
         })
@@ -171,11 +182,26 @@ impl Link {
 
     /// Asks and waits for the answer, at most for `timeout`.
     pub fn query(&mut self, query: Query<'_>, timeout: Duration) -> Result<Value, LinkError> {
-        let deadline = Instant::now() + timeout;
+        let begun = self.begin_waiting();
+        let deadline = begun.1 + timeout;
         self.encode(Call::Query(query))?;
         let mut state = self.room(timeout)?;
         state.asked = Some(Asked { seq: self.hand_over(&mut state, true), answer: None });
-        self.drive(state, deadline, |state| state.asked.as_ref().is_none_or(|asked| asked.answer.is_some()));
+        let is_answered = |state: &State| state.asked.as_ref().is_none_or(|asked| asked.answer.is_some());
+        let mut waited = timeout;
+        if self.is_silent() {
+            // Whatever it says, it is there again, and has the whole time.
+            let has_come = |state: &State| is_answered(state) || self.shared.heard() != begun.0;
+            let probe = deadline.min(begun.1 + PROBE);
+            self.drive(state, probe, has_come);
+            let (checked, come) = self.shared.wait(probe, |state| has_come(state).then_some(()));
+            state = checked;
+            if come.is_none() {
+                waited = PROBE.min(timeout);
+            }
+        }
+        let deadline = begun.1 + waited;
+        self.drive(state, deadline, is_answered);
         let (mut state, answer) =
             self.shared.wait(deadline, |state| state.asked.as_mut().and_then(|asked| asked.answer.take()));
         state.asked = None;
@@ -185,15 +211,21 @@ impl Link {
             Some(Err(error)) => Err(error),
             None => match &state.status {
                 Status::Down(reason) => Err(LinkError::Unreachable(reason.clone())),
-                _ => Err(LinkError::NoAnswer { address: address(), waited: timeout }),
+                _ => match self.waited_in_vain(begun) {
+                    Some(silent) if waited < timeout => {
+                        Err(LinkError::Silent { address: address(), silent, waited })
+                    }
+                    _ => Err(LinkError::NoAnswer { address: address(), waited }),
+                },
             },
         }
     }
 
     /// Waits, at most for `timeout`, until every order is confirmed.
     pub fn flush(&self, timeout: Duration) -> Option<Unconfirmed> {
+        let begun = self.begin_waiting();
         let orders = self.orders;
-        let deadline = Instant::now() + timeout;
+        let deadline = begun.1 + timeout;
         let state = self.shared.lock();
         if state.confirmed == orders {
             return None;
@@ -207,12 +239,46 @@ impl Link {
         if done.is_some() {
             return None;
         }
+        self.waited_in_vain(begun);
         let down = match &state.status {
             Status::Up => None,
             Status::Down(reason) => Some(reason.to_string()),
             Status::Idle | Status::Connecting => Some("the connection was lost".to_owned()),
         };
         Some(Unconfirmed { calls: orders - state.confirmed, target: self.target.to_string(), down })
+    }
+
+    /// The same, but does not wait for a gateway that has been waited for in vain and has said nothing since.
+    pub(crate) fn flush_unless_silent(&self, timeout: Duration) -> Option<Unconfirmed> {
+        if self.is_silent() {
+            self.with_engine(|engine| {
+                engine.exchange();
+                engine.is_idle()
+            });
+        }
+        self.flush(if self.is_silent() { Duration::ZERO } else { timeout })
+    }
+
+    /// What has been heard, and when that was.
+    fn begin_waiting(&self) -> (u64, Instant) {
+        (self.shared.heard(), Instant::now())
+    }
+
+    /// Notes a wait that nothing came of, and gives how long nothing has come; none when something else has come.
+    fn waited_in_vain(&self, begun: (u64, Instant)) -> Option<Duration> {
+        let (heard, first) = match self.vain.get() {
+            Some(earlier) if earlier.0 == begun.0 => earlier,
+            _ => begun,
+        };
+        if heard != self.shared.heard() {
+            return None;
+        }
+        self.vain.set(Some((heard, first)));
+        Some(first.elapsed())
+    }
+
+    fn is_silent(&self) -> bool {
+        self.vain.get().is_some_and(|(heard, since)| heard == self.shared.heard() && since.elapsed() >= VAIN)
     }
 
     /// What became known since the last time this was asked.
@@ -292,6 +358,7 @@ impl Link {
 
     /// Makes sure that the link is up and has room for the scratch memory, after waiting for both if need be.
     fn room(&self, timeout: Duration) -> Result<MutexGuard<'_, State>, LinkError> {
+        let begun = self.begin_waiting();
         let (limit, bytes) = (self.limits.buffer_bytes, self.scratch.len());
         let fits = |state: &State| state.queued == 0 || state.queued.saturating_add(bytes) <= limit;
         let state = self.shared.lock();
@@ -300,8 +367,9 @@ impl Link {
         }
         // It may have left it to this thread to make room.
         self.shared.rouse(state);
-        let now = Instant::now();
-        let (state, ready) = self.shared.wait(now + timeout, |state| {
+        let now = begun.1;
+        let waited = if self.is_silent() { PROBE.min(timeout) } else { timeout };
+        let (state, ready) = self.shared.wait(now + waited, |state| {
             if !state.is_up() {
                 state.wanted = now;
                 state.connect_timeout = timeout;
@@ -322,13 +390,15 @@ impl Link {
         match ready {
             Some(Ok(())) => Ok(state),
             Some(Err(error)) => Err(error),
-            None if state.is_up() => Err(LinkError::BufferFull {
-                address: self.target.to_string(),
-                queued: state.queued,
-                limit,
-                waited: timeout,
-            }),
-            None => Err(Unreachable::timed_out(&self.target, timeout).into()),
+            None if state.is_up() => {
+                self.waited_in_vain(begun);
+                let (address, queued) = (self.target.to_string(), state.queued);
+                Err(LinkError::BufferFull { address, queued, limit, waited })
+            }
+            None => {
+                self.waited_in_vain(begun);
+                Err(Unreachable::timed_out(&self.target, waited).into())
+            }
         }
     }
 

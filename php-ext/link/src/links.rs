@@ -81,7 +81,7 @@ impl Links {
         let left = left_of(timeout);
         let mut unconfirmed = Vec::new();
         for link in self.links.iter_mut().filter(|link| link.has_news()) {
-            unconfirmed.extend(link.flush(left()));
+            unconfirmed.extend(link.flush_unless_silent(left()));
             link.news_told();
         }
         unconfirmed

@@ -107,13 +107,16 @@ pub enum Ended {
 }
 
 /// Waits for input, or until a signal comes. `is_interrupted` is asked with all signals blocked: one that came before ends
-/// the wait by it, and one that comes after ends the sleep. Without a timeout, which is under a second, it waits for ever.
+/// the wait by it, and one that comes after ends the sleep. Without a timeout it waits for ever.
 pub(crate) fn interruptible(
     socket: RawFd,
     timeout: Option<Duration>,
     is_interrupted: impl FnOnce() -> bool,
 ) -> io::Result<Ended> {
-    let timeout = timeout.map(|time| libc::timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() });
+    let timeout = timeout.map(|time| libc::timespec {
+        tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    });
     let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let mut polled = libc::pollfd { fd: socket, events: libc::POLLIN | libc::POLLRDHUP, revents: 0 };
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();

@@ -130,6 +130,11 @@ impl Queue {
         self.unsent <= self.last
     }
 
+    /// Something was sent whole on the current connection and is not dealt with: word of it is to come.
+    pub(crate) fn is_owed_word(&self) -> bool {
+        self.first < self.unsent
+    }
+
     /// Whole, on the current connection, and not dealt with.
     pub(crate) fn was_sent(&self, seq: u64) -> bool {
         (self.first..self.unsent).contains(&seq)

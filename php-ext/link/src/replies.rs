@@ -24,6 +24,10 @@ impl Replies {
         self.0.fill(source)
     }
 
+    pub(crate) fn unread(&self) -> &[u8] {
+        self.0.unread()
+    }
+
     /// What was read and is no reply.
     pub(crate) fn into_unread(self) -> Inbox {
         self.0

@@ -1,6 +1,6 @@
 //! What the PHP thread and the I/O thread both see.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ pub(crate) struct Shared {
     pub(crate) wake: Wake,
     /// Whether [`State::notices`] has something, so that every call can look.
     pub(crate) has_notices: AtomicBool,
+    /// How often something came from the other side: while it stays the same, that is silent.
+    heard: AtomicU64,
     /// The I/O thread has ended: every call looks at that.
     pub(crate) finished: AtomicBool,
     /// Held for moments only: never over I/O.
@@ -105,6 +107,7 @@ impl Shared {
         Self {
             wake,
             has_notices: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
             finished: AtomicBool::new(false),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -113,6 +116,16 @@ impl Shared {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Engine: something has come.
+    pub(crate) fn hear(&self) {
+        // Only whoever has the engine writes it.
+        self.heard.store(self.heard().wrapping_add(1), Ordering::Relaxed);
     }
 
     /// PHP thread: waits until `check` gives something, at most until `deadline`. Gives the lock back with it.

@@ -26,12 +26,13 @@ pub struct TlsFiles {
 /// What is spoken at the addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
-    /// Whatever answers there.
+    /// Whatever answers there, as long as there is no secret; with one as [`Protocol::Bridge`], so that nobody is told
+    /// the secret who happens to listen there.
     #[default]
     Auto,
     /// Ours alone: the secret never travels.
     Bridge,
-    /// That of GatewayWorker's register alone, without first looking for our gateway.
+    /// That of GatewayWorker's register alone, without first looking for our gateway. The secret travels as it is.
     GatewayWorker,
 }
 
@@ -59,8 +60,12 @@ impl Target {
         &self.tls
     }
 
+    /// What is spoken, with or without a secret.
     pub fn protocol(&self) -> Protocol {
-        self.protocol
+        match self.protocol {
+            Protocol::Auto if !self.secret.is_empty() => Protocol::Bridge,
+            protocol => protocol,
+        }
     }
 
     /// At least one.
@@ -103,6 +108,18 @@ mod tests {
         let target = Target::new(vec![address], b"hunter2".to_vec()).unwrap();
         assert!(!format!("{target:?} {target}").contains("hunter2"));
         assert!(format!("{target:?}").contains("\"set\""));
+    }
+
+    #[test]
+    fn the_secret_is_told_only_by_explicit_wish() {
+        let target = |secret: &[u8], protocol| {
+            let address = Address::parse(b"127.0.0.1:1").unwrap();
+            Target::new(vec![address], secret.to_vec()).unwrap().speaking(protocol).protocol()
+        };
+        assert_eq!(target(b"", Protocol::Auto), Protocol::Auto);
+        assert_eq!(target(b"secret", Protocol::Auto), Protocol::Bridge);
+        assert_eq!(target(b"secret", Protocol::GatewayWorker), Protocol::GatewayWorker);
+        assert_eq!(target(b"", Protocol::Bridge), Protocol::Bridge);
     }
 
     #[test]

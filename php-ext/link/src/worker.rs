@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What is done need not be told at once where it is counted, but before the gateway runs out of what it may send ahead.
 const UNTOLD: u64 = 64;
 const UNTOLD_FOR: Duration = Duration::from_millis(10);
+/// While nothing comes for so long, the gateway is asked whether it is there.
+const ASK_AFTER: Duration = Duration::from_secs(15);
 /// No event has so few bytes.
 const LEAST_EVENT: usize = 16;
 
@@ -36,6 +38,11 @@ pub struct Worker {
     done: u64,
     begun: Begun,
     told_at: Instant,
+    /// When something came last, when the gateway was asked since then whether it is there, and how long it may take to
+    /// answer.
+    heard_at: Instant,
+    asked_at: Option<Instant>,
+    silence: Duration,
     is_leaving: bool,
 }
 
@@ -66,8 +73,8 @@ pub enum Next<'a> {
 pub struct WorkerLost(String);
 
 impl Worker {
-    /// Joins within `bound`.
-    pub fn join(target: &Target, name: &str, bound: Duration) -> Result<Self, LinkError> {
+    /// Joins within `bound`. A gateway that says nothing for `silence` though it was asked is given up.
+    pub fn join(target: &Target, name: &str, bound: Duration, silence: Duration) -> Result<Self, LinkError> {
         let mut producer = [0; 16];
         getrandom::fill(&mut producer).map_err(lost)?;
         let reached =
@@ -95,6 +102,9 @@ impl Worker {
             done: 0,
             begun: Begun::Said,
             told_at: Instant::now(),
+            heard_at: Instant::now(),
+            asked_at: None,
+            silence,
             is_leaving: false,
         };
         worker.say(&Said::Join { name })?;
@@ -137,7 +147,7 @@ impl Worker {
         self.begin()?;
         match Told::decode(&self.inbox.take(HEADER + length)[HEADER..]).map_err(lost)? {
             Told::Event(event) if event.number == self.taken => Ok(Next::Event(event)),
-            Told::Event(_) | Told::Tally { .. } | Told::End => {
+            Told::Event(_) | Told::Tally { .. } | Told::Pong | Told::End => {
                 Err(lost("it does not count the events as agreed"))
             }
         }
@@ -148,6 +158,10 @@ impl Worker {
         loop {
             let whole = frame::content_length(self.inbox.unread(), MAX_REPLY);
             let Some(length) = whole.map_err(lost)? else { return Ok(None) };
+            if length < LEAST_EVENT && self.peek(length)? == Told::Pong {
+                self.inbox.take(HEADER + length);
+                continue;
+            }
             if !matches!(self.begun, Begun::Offered(_)) {
                 return Ok(Some(length));
             }
@@ -210,29 +224,64 @@ impl Worker {
     }
 
     /// Waits until something arrives, or a signal does. `is_interrupted` is asked with all signals blocked, so that none
-    /// slips in between the question and the sleep.
+    /// slips in between the question and the sleep. The gateway's word that it is there counts as time that has passed.
     pub fn wait(
         &mut self,
         timeout: Option<Duration>,
-        is_interrupted: impl FnOnce() -> bool,
+        is_interrupted: impl Fn() -> bool,
     ) -> Result<Ended, WorkerLost> {
-        let ended = poll::interruptible(self.wire.as_raw_fd(), timeout, is_interrupted).map_err(lost)?;
-        if ended == Ended::ByInput {
-            self.read()?;
+        loop {
+            let Some(patience) = self.keep_asking()? else { return Ok(Ended::ByInput) };
+            let wait = timeout.map_or(patience, |timeout| timeout.min(patience));
+            match poll::interruptible(self.wire.as_raw_fd(), Some(wait), &is_interrupted).map_err(lost)? {
+                Ended::ByTime if timeout.is_none() => {}
+                ended => {
+                    if ended == Ended::ByInput {
+                        self.read()?;
+                    }
+                    return Ok(ended);
+                }
+            }
         }
-        Ok(ended)
+    }
+
+    /// Asks the gateway whether it is there once that is due, and gives how long nothing has to be done about that. `None`
+    /// when something has come, perhaps while a handler ran and nobody read.
+    fn keep_asking(&mut self) -> Result<Option<Duration>, WorkerLost> {
+        let now = Instant::now();
+        let due = match self.asked_at {
+            Some(asked) => asked + self.silence,
+            None => self.heard_at + ASK_AFTER.min(self.silence),
+        };
+        if now < due {
+            return Ok(Some(due - now));
+        }
+        if self.asked_at.is_some() {
+            self.read()?;
+            if self.asked_at.is_some() {
+                let silence = self.silence.as_secs_f64();
+                return Err(WorkerLost(format!(
+                    "the gateway was asked whether it is there and has said nothing for {silence} s"
+                )));
+            }
+            return Ok(None);
+        }
+        self.say(&Said::Ping)?;
+        self.asked_at = Some(now);
+        Ok(Some(self.silence))
     }
 
     /// What has arrived, as far as one read goes.
     pub fn read(&mut self) -> Result<(), WorkerLost> {
         match self.inbox.fill(&mut self.wire) {
-            Ok(0) => Err(WorkerLost("the gateway closed it".to_owned())),
-            // Whoever waits for the socket waits in vain for what has been read of it.
-            Ok(_) if self.wire.has_read() => self.read(),
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(lost(error)),
+            Ok(0) => return Err(WorkerLost("the gateway closed it".to_owned())),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(lost(error)),
         }
+        (self.heard_at, self.asked_at) = (Instant::now(), None);
+        // Whoever waits for the socket waits in vain for what has been read of it.
+        if self.wire.has_read() { self.read() } else { Ok(()) }
     }
 
     /// What the system holds back, because much is on its way, would go with a process that is killed: others would then

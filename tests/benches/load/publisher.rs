@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail};
-use gateway_tests::new_producer;
+use gateway_tests::{OWN_NONCE, new_producer};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Call, Login, Order, PREFACE, Reply, Request, frame};
 use mio::net::TcpStream;
@@ -43,7 +43,7 @@ impl Publisher {
         socket.write_all(&PREFACE)?;
         let Reply::Hello { nonce, .. } = read_reply(&mut socket)? else { bail!("no hello") };
         let mut login = Vec::new();
-        Login::new(Login::PHP, new_producer(), b"", &nonce).encode(&mut login)?;
+        Login::new(Login::PHP, new_producer(), b"", &nonce, OWN_NONCE).encode(&mut login)?;
         socket.write_all(&login)?;
         let Reply::Welcome { .. } = read_reply(&mut socket)? else { bail!("no welcome") };
         Self::new(socket, Tongue::Bridge { seq: 0 })

@@ -3,19 +3,19 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gateway_wire::bridge::{self, Login, NONCE_BYTES, Reply, frame};
+use gateway_wire::bridge::{self, Login, NONCE_BYTES, Proof, Reply, frame};
 use tokio::io::AsyncReadExt as _;
 
 use super::Bridge;
 use super::io::{Connection, Ended};
 
-/// Lets a peer in whose first preface byte has been read, or says why not.
+/// Lets a peer in whose first preface byte has been read, or says why not. Gives the proof that its welcome needs.
 pub(super) async fn login(
     connection: &mut Connection,
     peer: Option<SocketAddr>,
     bridge: &Bridge,
     timeout: Duration,
-) -> Result<Login, Ended> {
+) -> Result<(Login, Proof), Ended> {
     match tokio::time::timeout(timeout, exchange(connection, peer, bridge)).await {
         Ok(result) => result,
         Err(_) => {
@@ -28,7 +28,7 @@ async fn exchange(
     connection: &mut Connection,
     peer: Option<SocketAddr>,
     bridge: &Bridge,
-) -> Result<Login, Ended> {
+) -> Result<(Login, Proof), Ended> {
     let mut preface = bridge::PREFACE;
     connection.socket.read_exact(&mut preface[1..]).await?;
     bridge::check_preface(preface).map_err(|error| Ended::Refused(error.to_string()))?;
@@ -44,5 +44,6 @@ async fn exchange(
         return Err(Ended::Refused("the login has a role that is not known here".to_owned()));
     }
     bridge.logins.check(peer, |secret| login.knows(secret, &nonce)).await.map_err(Ended::Login)?;
-    Ok(login)
+    let proof = bridge.logins.prove(|secret| login.gateway_proof(secret, &nonce));
+    Ok((login, proof))
 }

@@ -26,7 +26,8 @@ pub(in crate::backend) async fn serve(
     let bridge = &backend.bridge;
     let mut connection = Connection::new(socket);
     let ended = match login(&mut connection, peer, bridge, timeout).await {
-        Ok(login) if login.role == Login::WORKER => {
+        Ok((login, proof)) if login.role == Login::WORKER => {
+            connection.reply(&Reply::Welcome { applied: 0, proof });
             let (result, last) = worker::serve(&mut connection, backend, timeout).await;
             hang_up(connection, peer, result).await;
             if let Some(last) = last {
@@ -34,8 +35,9 @@ pub(in crate::backend) async fn serve(
             }
             return;
         }
-        Ok(login) => {
+        Ok((login, proof)) => {
             let mut place = bridge.producers.take(login.producer).await;
+            connection.reply(&Reply::Welcome { applied: place.progress.applied, proof });
             let result = session(&mut connection, bridge, &mut place).await;
             bridge.producers.leave(place);
             result
@@ -61,7 +63,6 @@ async fn hang_up(mut connection: Connection, peer: Option<SocketAddr>, ended: Re
 }
 
 async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place) -> Result<(), Ended> {
-    connection.reply(&Reply::Welcome { applied: place.progress.applied });
     let wanted = place.wanted();
     tokio::pin!(wanted);
     loop {

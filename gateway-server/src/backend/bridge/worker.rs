@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{self as wire, EventKind, MAX_WORKER_NAME, Reply, Said, Told, frame};
+use gateway_wire::bridge::{self as wire, EventKind, MAX_WORKER_NAME, Said, Told, frame};
 
 use super::io::{Connection, Ended};
 use super::tally::Tally;
@@ -26,7 +26,6 @@ pub(super) type Served = (Result<(), Ended>, Option<Arc<Worker>>);
 
 pub(super) async fn serve(connection: &mut Connection, backend: &Backend, timeout: Duration) -> Served {
     let (router, hub) = (&backend.workers, backend.bridge.hub());
-    connection.reply(&Reply::Welcome { applied: 0 });
     let name = match tokio::time::timeout(timeout, joined(connection)).await {
         Ok(Ok(name)) => name,
         Ok(Err(ended)) => return (Err(ended), None),
@@ -100,6 +99,9 @@ impl ToldSoFar<'_> {
                         self.tally = Tally::open(name);
                         self.encode(&Told::Tally { is_read: self.tally.is_some() }, connection);
                     }
+                    // One that does not read its pongs gets no more of them than it reads.
+                    Said::Ping if connection.has_output() => {}
+                    Said::Ping => self.encode(&Told::Pong, connection),
                     Said::Leave if !is_leaving => {
                         is_leaving = true;
                         self.encode(&Told::End, connection);

@@ -9,7 +9,7 @@ use gateway_wire::bridge::{Query, Value};
 
 use crate::fake_cluster::{FakeGateway, FakeRegister, line};
 use crate::server::{Behaviour, PATIENCE, Server};
-use crate::{TIMEOUT, flushed, link, say, send};
+use crate::{LIMITS, TIMEOUT, flushed, link, say, send};
 
 fn open(register: &FakeRegister) -> Link {
     link(Arc::new(register.target("")))
@@ -31,21 +31,51 @@ fn refusal(register: &FakeRegister, secret: &str) -> String {
 #[test]
 fn a_register_is_found_by_its_silence() {
     let gateways = [FakeGateway::start(), FakeGateway::start()];
-    let register = FakeRegister::start("s\"ß", &[&gateways[0], &gateways[1]]);
-    let mut link = link(Arc::new(register.target("s\"ß")));
+    let register = FakeRegister::start("", &[&gateways[0], &gateways[1]]);
+    let mut link = open(&register);
     for message in ["one", "two"] {
         send(&mut link, message);
     }
     assert_eq!(flushed(&link), None);
     for gateway in &gateways {
         assert_eq!(gateway.messages(2), ["one", "two"]);
-        assert_eq!(gateway.secrets(), ["s\"ß"]);
     }
     assert_eq!(count(&mut link).unwrap(), Value::Int(2));
     let stats = link.stats();
     assert_eq!((stats.acked, stats.queued, stats.queued_bytes), (2, 0, 0));
     assert_eq!(stats.connected, Some(register.address()));
     assert_eq!(register.asked(), 1);
+}
+
+#[test]
+fn a_register_is_told_the_secret_only_by_explicit_wish() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start("s\"ß", &[&gateway]);
+    for protocol in [Protocol::Auto, Protocol::Bridge] {
+        let mut link = link(Arc::new(register.target_by_chance("s\"ß").speaking(protocol)));
+        let error = link.order(say("x"), TIMEOUT).unwrap_err().to_string();
+        assert!(error.contains("GatewayWorker's register answers there"), "{error}");
+        assert!(error.contains("set gateway.protocol = gatewayworker"), "{error}");
+    }
+    assert_eq!(register.asked(), 0);
+    let mut link = link(Arc::new(register.target("s\"ß")));
+    send(&mut link, "by wish");
+    assert_eq!(gateway.messages(1), ["by wish"]);
+    assert_eq!(gateway.secrets(), ["s\"ß"]);
+}
+
+#[test]
+fn a_gateway_of_ours_that_is_late_is_not_told_the_secret() {
+    let late = Duration::from_millis(400);
+    let server = Server::start(Behaviour { late, secret: b"secret".to_vec(), ..Behaviour::default() });
+    let mut link = link(server.target());
+    send(&mut link, "hello");
+    assert_eq!(flushed(&link), None);
+    assert_eq!(server.messages(1), ["hello"]);
+    assert_eq!(
+        server.wait("no question", |state| Some((state.asked_as_register, state.connections))),
+        (0, 1)
+    );
 }
 
 #[test]
@@ -94,7 +124,8 @@ fn registers_that_cannot_be_used_say_why() {
     );
     for (line, why) in [
         ("{\"event\":\"broadcast_addresses\",\"addresses\":[\"host:2900\"]}\n", "lanIp"),
-        ("HTTP/1.1 400 Bad Request\n", "no line of the register protocol"),
+        ("HTTP/1.1 400 Bad Request\n", "an HTTP server answers there"),
+        ("something else\n", "no line of the register protocol"),
         (&many, "more than 1024"),
         (
             "{\"event\":\"broadcast_addresses\",\"addresses\":[\"127.0.0.1:1\"]}\n",
@@ -260,7 +291,7 @@ fn a_gateway_that_stands_still_is_given_up_in_time() {
     const MESSAGES: usize = 300;
     let gateways = [FakeGateway::start(), FakeGateway::start()];
     let register = FakeRegister::start("", &[&gateways[0], &gateways[1]]);
-    let limits = Limits { buffer_bytes: 64 << 20 };
+    let limits = Limits { buffer_bytes: 64 << 20, ..LIMITS };
     let mut link = Link::new(Arc::new(register.target("")), limits).unwrap();
     assert_eq!(count(&mut link).unwrap(), Value::Int(2));
     gateways[1].be_still();

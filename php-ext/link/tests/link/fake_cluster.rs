@@ -5,7 +5,7 @@ use std::net::{SocketAddrV4, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use gateway_link::{Address, Target};
+use gateway_link::{Address, Protocol, Target};
 use gateway_wire::gatewayworker::{Command, MAX_PACKET, Packet, RegisterLine, packet_length, reply};
 
 use crate::server::PATIENCE;
@@ -108,16 +108,29 @@ impl FakeRegister {
         Address::parse(format!("127.0.0.1:{}", self.port).as_bytes()).unwrap()
     }
 
+    /// Where there is a secret, the register is spoken to by explicit wish.
     pub(crate) fn target(&self, secret: &str) -> Target {
+        let target = self.target_by_chance(secret);
+        if secret.is_empty() { target } else { target.speaking(Protocol::GatewayWorker) }
+    }
+
+    pub(crate) fn target_by_chance(&self, secret: &str) -> Target {
         Target::new(vec![self.address()], secret.as_bytes().to_vec()).unwrap()
     }
 }
 
 impl RegisterState {
     fn answer(&mut self, mut socket: &TcpStream, asked: &[u8]) {
+        let Ok(line) = RegisterLine::decode(asked) else {
+            let _ = socket.write_all(
+                b"Bad request for Register service. Request info(IP:127.0.0.1, Request Buffer:).\n",
+            );
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+            return;
+        };
         self.asked += 1;
         let greeting = RegisterLine::WorkerConnect { secret_key: self.secret.clone() };
-        if RegisterLine::decode(asked) == Ok(greeting) && socket.write_all(&self.line).is_ok() {
+        if line == greeting && socket.write_all(&self.line).is_ok() {
             self.listeners.push(socket.try_clone().unwrap());
         } else {
             let _ = socket.shutdown(std::net::Shutdown::Both);

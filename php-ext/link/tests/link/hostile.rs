@@ -47,7 +47,7 @@ fn a_length_that_nothing_follows() {
 
 #[test]
 fn a_second_handshake() {
-    survives(encoded(&Reply::Welcome { applied: 0 }));
+    survives(encoded(&Reply::Welcome { applied: 0, proof: [0; 32] }));
     survives(encoded(&Reply::Hello { nonce: [1; 32], instance: 2 }));
 }
 

@@ -10,6 +10,7 @@ mod gathering;
 mod hostile;
 mod reconnect;
 mod server;
+mod silent;
 mod unreachable;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use gateway_link::{Limits, Link, LinkError, Links, Target, Unconfirmed};
 use gateway_wire::bridge::Order;
 use serde_bytes::Bytes;
 
-pub(crate) const LIMITS: Limits = Limits { buffer_bytes: 1 << 20 };
+pub(crate) const LIMITS: Limits = Limits { buffer_bytes: 1 << 20, silence: Duration::from_secs(30) };
 /// As `$connectTimeout`.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use gateway_link::{Address, Target};
 use gateway_wire::bridge::frame::{self, MAX_CALL};
-use gateway_wire::bridge::{Call, Login, Order, PREFACE, Producer, Query, Reply, Request, Value};
+use gateway_wire::bridge::{
+    Call, Login, Order, PREFACE, Producer, Proof, Query, Reply, Request, Said, Told, Value,
+};
 
 /// How long a test waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,6 +35,8 @@ pub(crate) struct State {
     pub(crate) logins: usize,
     /// Connections that began with a register's line.
     pub(crate) asked_as_register: usize,
+    /// Of workers.
+    pub(crate) pings: usize,
     pub(crate) connections: usize,
     pub(crate) disconnections: usize,
     /// The most frames that one read brought.
@@ -51,6 +55,8 @@ pub(crate) struct Behaviour {
     pub(crate) cut_after: Option<usize>,
     /// Does so again and again.
     pub(crate) cut_every: Option<usize>,
+    /// What its welcome has in place of a proof, made of the login; the proof itself, if none.
+    pub(crate) proves: Option<fn(&Login) -> Proof>,
     /// How long the hello takes.
     pub(crate) late: Duration,
     /// Its answer to a register's line.
@@ -61,6 +67,8 @@ pub(crate) struct Behaviour {
     pub(crate) answer: Option<Vec<u8>>,
     /// Leaves queries unanswered.
     pub(crate) mute: bool,
+    /// Answers the pings of workers.
+    pub(crate) pongs: bool,
     /// Refuses orders with this message.
     pub(crate) refuses: Option<String>,
     /// Cannot read orders with this message: says so and cuts the connection.
@@ -177,14 +185,23 @@ impl Shared {
         let mut reader = Reader { socket, buffer: Vec::new() };
         let login = Login::decode(&reader.frames()?[0]).unwrap();
         let producer = login.producer;
-        if !login.knows(&self.behaviour().secret, &[5; 32]) {
+        let behaviour = self.behaviour();
+        if behaviour.proves.is_none() && !login.knows(&behaviour.secret, &[5; 32]) {
             return send(socket, &Reply::Error { seq: 0, message: "wrong secret".to_owned() });
         }
         let applied = self.change(|state| {
             state.logins += 1;
             state.applied.get(&producer).copied().unwrap_or(0)
         });
-        send(socket, &Reply::Welcome { applied })?;
+        let behaviour = self.behaviour();
+        let proof = match behaviour.proves {
+            Some(proves) => proves(&login),
+            None => login.gateway_proof(&behaviour.secret, &[5; 32]),
+        };
+        send(socket, &Reply::Welcome { applied, proof })?;
+        if login.role == Login::WORKER {
+            return self.ping_pong(&mut reader);
+        }
         loop {
             let frames = reader.frames()?;
             self.change(|state| state.most_at_once = state.most_at_once.max(frames.len()));
@@ -203,6 +220,24 @@ impl Shared {
             }
             if confirmed > 0 && !self.behaviour().silent {
                 send(socket, &Reply::Ack { seq: confirmed })?;
+            }
+        }
+    }
+
+    /// Has no events for a worker.
+    fn ping_pong(&self, reader: &mut Reader) -> std::io::Result<()> {
+        loop {
+            for frame in reader.frames()? {
+                if Said::decode(&frame).unwrap() != Said::Ping {
+                    continue;
+                }
+                self.change(|state| state.pings += 1);
+                if self.behaviour().pongs {
+                    let mut bytes = Vec::new();
+                    Told::Pong.encode(&mut bytes).unwrap();
+                    let mut socket = reader.socket;
+                    socket.write_all(&bytes)?;
+                }
             }
         }
     }

@@ -1,12 +1,13 @@
 //! Gateways that are not there, or do not let us in.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_link::{Address, Link, LinkError, Target};
-use gateway_wire::bridge::Query;
+use gateway_link::{Address, Link, LinkError, Protocol, Target};
+use gateway_wire::bridge::{Login, Proof, Query};
 
 use crate::server::{Behaviour, PATIENCE, Server};
 use crate::{TIMEOUT, flushed, link, say, send};
@@ -121,9 +122,79 @@ fn a_wrong_secret_is_told_of_with_the_gateways_words() {
     assert!(error.contains("gateway.secret_key"), "{error}");
 }
 
+/// Whoever waits on the port of a gateway that is down, or sits before it, can let everybody in.
+#[test]
+fn a_gateway_that_does_not_prove_itself_is_told_nothing() {
+    let proofs: [fn(&Login) -> Proof; 3] = [
+        |_| [0; 32],
+        // What it has just been told.
+        |login| login.proof,
+        |login| login.gateway_proof(b"guessed", &[5; 32]),
+    ];
+    for proves in proofs {
+        let server = Server::start(Behaviour { proves: Some(proves), ..Behaviour::default() });
+        let target = Target::new(vec![server.address()], b"secret".to_vec()).unwrap();
+        let mut link = link(Arc::new(target));
+        let error = error(&mut link, TIMEOUT);
+        assert!(error.contains("does not prove that it knows the secret"), "{error}");
+        let asked = link.query(Query::ClientCount {}, TIMEOUT).unwrap_err().to_string();
+        assert!(asked.contains("does not prove that it knows the secret"), "{asked}");
+        assert_eq!(server.wait("state", |state| Some(state.taken.len())), 0);
+    }
+    // Without a secret there is nothing to prove.
+    let server = Server::start(Behaviour { proves: Some(|_| [0; 32]), ..Behaviour::default() });
+    let mut link = link(server.target());
+    send(&mut link, "hello");
+    assert_eq!(server.messages(1), ["hello"]);
+}
+
+/// Greets whoever comes, or answers what ends a line.
+fn stranger(greeting: &'static [u8], answer: &'static [u8]) -> Address {
+    let (listener, address) = black_hole();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            std::thread::spawn(move || {
+                // Ends when the peer has ended it.
+                let _ = socket.write_all(greeting);
+                let mut byte = [0];
+                while matches!(socket.read(&mut byte), Ok(1..)) {
+                    if byte == *b"\n" {
+                        let _ = socket.write_all(answer);
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn what_listens_there_in_a_gateways_place_is_named() {
+    for (greeting, answer, name) in [
+        (&b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"[..], &b""[..], "an SSH server answers there"),
+        (b"\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00", b"", "a MySQL server answers there"),
+        (b"", b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "an HTTP server answers there"),
+        (b"", b"-ERR unknown command\r\n", "a Redis server answers there"),
+    ] {
+        let address = stranger(greeting, answer);
+        for (secret, protocol) in [
+            (&b""[..], Protocol::Auto),
+            (b"", Protocol::Bridge),
+            (b"secret", Protocol::Auto),
+            (b"secret", Protocol::GatewayWorker),
+        ] {
+            let target = Target::new(vec![address.clone()], secret.to_vec()).unwrap().speaking(protocol);
+            let mut link = link(Arc::new(target));
+            let error = error(&mut link, TIMEOUT);
+            assert!(error.contains(&format!("Can not connect to {address} {name}")), "{protocol:?}: {error}");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_gateway_is_told_of() {
-    for greeting in [b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), vec![0, 0, 0, 1, 0xc0], vec![0xff; 4]] {
+    for greeting in [vec![0, 0, 0, 1, 0xc0], vec![0xff; 4]] {
         let server = Server::start(Behaviour { greeting: Some(greeting), ..Behaviour::default() });
         let mut link = link(server.target());
         let error = error(&mut link, TIMEOUT);
