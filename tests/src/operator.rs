@@ -46,12 +46,13 @@ impl Operator {
         self.ask("POST", path, &body.to_string()).await
     }
 
+    /// `body` is sent as JSON.
     pub async fn ask(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
         let token = self.token.as_ref();
         let authorization = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\n{authorization}Connection: close\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             self.address,
             body.len()
         );

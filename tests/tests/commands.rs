@@ -307,7 +307,7 @@ async fn a_command_that_does_not_work_is_told_of() -> anyhow::Result<()> {
         ("php -r 'exit(1);'", "exit status: 1"),
         ("install -D no/such/file /usr/local/bin/file", "there is no"),
         ("frobnicate everything", "no test knows the command `frobnicate`"),
-        ("curl -d '{}' http://127.0.0.1:1239/api/noSuchOperation", "404"),
+        ("curl --json '{}' http://127.0.0.1:1239/api/noSuchOperation", "404"),
     ];
     for (command, complaint) in wrong {
         let line = Line { text: command.to_owned(), prints: Some("{}".to_owned()) };

@@ -150,7 +150,7 @@ async fn the_page_can_be_put_into_no_other_and_others_cannot_act_for_it() -> any
     ] {
         let request = format!(
             "POST /api/getAllClientIdCount HTTP/1.1\r\nHost: {address}\r\nOrigin: {origin}\r\nConnection: close\r\n\
-             Content-Length: 2\r\n\r\n{{}}"
+             Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
         );
         let answer = operator.say(request.as_bytes()).await?;
         assert_eq!(answer.status.to_string(), status, "{origin}");

@@ -245,3 +245,37 @@ async fn the_api_needs_the_token_and_no_page_gets_in_without_one() -> anyhow::Re
     assert_eq!(api.operator.say(request.as_bytes()).await?.status, 403);
     Ok(())
 }
+
+/// What a browser sends for a page of any site without asking this port first.
+#[tokio::test]
+async fn without_a_token_a_body_is_json_by_its_type() -> anyhow::Result<()> {
+    let post = |token: &str, kind: &str| {
+        format!(
+            "POST /api/sendToAll HTTP/1.1\r\nHost: localhost\r\n{token}{kind}Content-Length: 15\r\nConnection: close\r\n\r\n\
+             {{\"message\":\"x\"}}"
+        )
+    };
+    let types = ["", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n"];
+    let (server, api) = start(&[]).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    for kind in types {
+        let answer = api.operator.say(post("", kind).as_bytes()).await?;
+        assert_eq!((answer.status, &answer.json()?["error"]["code"]), (415, &"not_json".into()), "{kind}");
+    }
+    let request = post("", "Content-Type: application/json; charset=utf-8\r\n").replace(":\"x\"", ":\"y\"");
+    assert_eq!(api.operator.say(request.as_bytes()).await?.status, 200);
+    assert_eq!(client.text().await?, "y");
+    // A question without arguments has no body.
+    let question = "POST /api/getAllClientIdCount HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    assert_eq!(api.operator.say(question.as_bytes()).await?.status, 200);
+
+    let server = Server::start_with(|command| {
+        command.args(["--operations", "127.0.0.1:0"]).env("GATEWAY_OPERATIONS_TOKEN", "t0ken");
+    })
+    .await?;
+    for kind in types {
+        let request = post("Authorization: Bearer t0ken\r\n", kind);
+        assert_eq!(Operator::of(&server)?.say(request.as_bytes()).await?.status, 200, "{kind}");
+    }
+    Ok(())
+}

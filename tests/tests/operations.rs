@@ -370,7 +370,7 @@ async fn connections_are_found_by_what_is_known_of_them() -> anyhow::Result<()> 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for() -> anyhow::Result<()> {
     let (_server, operator) = start(&[]).await?;
-    let head = "POST /api/sendToAll HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{";
+    let head = "POST /api/sendToAll HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
     let answer = operator.say(head.as_bytes()).await?;
     assert_eq!((answer.status, &answer.json()?["error"]["code"]), (504, &"timeout".into()));
     Ok(())

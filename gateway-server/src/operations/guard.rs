@@ -4,8 +4,9 @@
 use std::net::IpAddr;
 
 use gateway_wire::is_same_secret;
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
-use hyper::{StatusCode, Uri};
+use hyper::body::{Body, Incoming};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
+use hyper::{Request, StatusCode, Uri};
 
 use super::answer::Refusal;
 use crate::ops::config::Secret;
@@ -59,6 +60,26 @@ fn check_is_local(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Browsers send a body of another type than JSON to any address, for any page and without asking there first; one that does
+/// not say an origin would pass the other checks. A token is proof enough, as browsers ask before they send one.
+pub(super) fn check_body(request: &Request<Incoming>, token: &Secret) -> Result<(), Refusal> {
+    if !token.is_empty() || request.body().is_end_stream() || is_json(request.headers()) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "not_json",
+        "without operations_token a request with a body needs the header Content-Type: application/json (curl --json)",
+    ))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(only), None) = (types.next(), types.next()) else { return false };
+    let name = only.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    name.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}
+
 fn is_loopback(host: &str) -> bool {
     let without_port = match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => {
@@ -88,6 +109,23 @@ mod tests {
         {
             assert!(!is_loopback(host), "{host}");
         }
+    }
+
+    #[test]
+    fn only_json_is_json() {
+        let headers = |types: &[&'static str]| -> HeaderMap {
+            types.iter().map(|one| (CONTENT_TYPE, HeaderValue::from_static(one))).collect()
+        };
+        for json in ["application/json", "Application/JSON; charset=utf-8", " application/json ;x"] {
+            assert!(is_json(&headers(&[json])), "{json}");
+        }
+        let safe =
+            ["text/plain", "multipart/form-data", "text/plain; application/json", "application/jsonp", ""];
+        for other in safe {
+            assert!(!is_json(&headers(&[other])), "{other}");
+        }
+        assert!(!is_json(&headers(&[])));
+        assert!(!is_json(&headers(&["application/json", "text/plain"])));
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::ops::offence::{self, Offence};
 const TIME: Duration = Duration::from_secs(10);
 
 const API: &str = "/api/";
+/// What is answered to those who may not ask. The log tells of each.
+const NOT_LET_IN: [StatusCode; 3] =
+    [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::UNSUPPORTED_MEDIA_TYPE];
 
 pub(super) async fn respond(request: Request<Incoming>, peer: SocketAddr, operations: &Operations) -> Answer {
     let answered = timeout(TIME, route(request, operations)).await.unwrap_or_else(|_| {
@@ -22,7 +25,7 @@ pub(super) async fn respond(request: Request<Incoming>, peer: SocketAddr, operat
         Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message))
     });
     answered.unwrap_or_else(|refusal| {
-        if matches!(refusal.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        if NOT_LET_IN.contains(&refusal.status) {
             offence::report(Offence::Operations, Some(peer), &refusal.message);
         }
         refusal.answer()
@@ -47,7 +50,8 @@ async fn route(request: Request<Incoming>, operations: &Operations) -> Result<An
             }
         }
     }
-    guard::check(request.uri(), request.headers(), &operations.token())?;
+    let token = operations.token();
+    guard::check(request.uri(), request.headers(), &token)?;
     match request.uri().path() {
         "/metrics" => {
             only(&request, &Method::GET)?;
@@ -67,6 +71,7 @@ async fn route(request: Request<Incoming>, operations: &Operations) -> Result<An
         }
         path if path.starts_with(API) => {
             only(&request, &Method::POST)?;
+            guard::check_body(&request, &token)?;
             let name = path[API.len()..].to_owned();
             let body = body::read(request.into_body(), api::MAX_BODY).await?;
             api::answer(operations, &name, &body).await

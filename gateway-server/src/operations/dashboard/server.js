@@ -29,13 +29,17 @@ export const hasToken = () => sessionStorage.getItem(KEPT) !== null;
 
 async function ask(method, path, body) {
     const token = sessionStorage.getItem(KEPT);
+    const headers = body === undefined ? {} : {'Content-Type': 'application/json'};
+    if (token !== null) {
+        headers.Authorization = `Bearer ${token}`;
+    }
     const answer = await fetch(path, {
         method,
         body,
         cache: 'no-store',
         credentials: 'omit',
         signal: AbortSignal.timeout(PATIENCE),
-        headers: token === null ? {} : {Authorization: `Bearer ${token}`},
+        headers,
     });
     const value = await answer.json().catch(() => ({}));
     if (!answer.ok) {
