@@ -208,6 +208,17 @@ async fn what_needs_a_restart_is_named() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn what_of_a_listener_needs_a_restart_is_named_and_what_flags_hide_too() -> anyhow::Result<()> {
+    let listener = "[[listener]]\nprotocol = \"text\"\naddress = \"127.0.0.1:0\"\n";
+    let mut it = Reloaded::start(listener).await?;
+    it.reload(&format!("{listener}proxy_protocol = true\n"), "none has changed that can").await?;
+    it.server.logs("only by a restart: listener 1: proxy_protocol").await?;
+    // The server was started with a flag for it.
+    it.reload("shards = 7\nmax_connections = 5\n", "changed: max_connections").await?;
+    it.server.logs("a flag or a variable says otherwise: shards").await.map(drop)
+}
+
+#[tokio::test]
 async fn a_file_that_is_wrong_changes_nothing() -> anyhow::Result<()> {
     let mut it = Reloaded::start("max_connections = 1\n").await?;
     let name = it.file.path().display().to_string();

@@ -285,6 +285,23 @@ fn the_secret_comes_from_a_file_too() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_secret_in_a_variable_that_is_no_text_is_refused_and_not_printed() -> anyhow::Result<()> {
+    let secret = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"s3cr3t\xff");
+    for variable in ["GATEWAY_SECRET_KEY", "GATEWAY_TOKEN_KEY", "GATEWAY_OPERATIONS_TOKEN"] {
+        let output = Command::new(server_binary()?)
+            .args(["--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0"])
+            // Should it start, it ends at once.
+            .args(["--cluster-name", "no word"])
+            .env(variable, secret)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(&format!("{variable}: it is not UTF-8")), "{said}");
+        assert!(!said.contains("s3cr3t"), "{said}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn servers_share_a_port_if_all_say_so() -> anyhow::Result<()> {
     let one = Server::start(&["--reuse-port"]).await?;

@@ -38,7 +38,7 @@ impl Reloads {
                 Ok(change) => {
                     self.settings = Arc::new(change.settings);
                     apply(&self.settings).await;
-                    say(&change.live, &change.fixed);
+                    say(&change.live, &change.fixed, &change.hidden);
                 }
                 Err(wrong) => {
                     format!("{wrong:#}").lines().for_each(|line| error!("{line}"));
@@ -54,10 +54,11 @@ impl Reloads {
 
 fn read(source: &Source, settings: &Settings) -> anyhow::Result<Change> {
     let new = source.settings()?;
-    settings.change(new).map_err(|invalid| source.explain(&invalid))
+    let change = settings.change(new).map_err(|invalid| source.explain(&invalid))?;
+    Ok(Change { hidden: source.hidden()?, ..change })
 }
 
-fn say(live: &[String], fixed: &[String]) {
+fn say(live: &[String], fixed: &[String], hidden: &[&str]) {
     if live.is_empty() {
         info!("SIGHUP: settings read, none has changed that can");
     } else {
@@ -65,5 +66,8 @@ fn say(live: &[String], fixed: &[String]) {
     }
     if !fixed.is_empty() {
         warn!("SIGHUP: changed in the file, but only by a restart: {}", fixed.join(", "));
+    }
+    if !hidden.is_empty() {
+        info!("SIGHUP: in the file, but a flag or a variable says otherwise: {}", hidden.join(", "));
     }
 }

@@ -120,9 +120,9 @@ pub fn parse() -> anyhow::Result<Action> {
         }
     }
     let mut flags = cli.layer;
-    flags.secret_key = Secret::from_environment("GATEWAY_SECRET_KEY");
-    flags.token_key = Secret::from_environment("GATEWAY_TOKEN_KEY");
-    flags.operations_token = Secret::from_environment("GATEWAY_OPERATIONS_TOKEN");
+    flags.secret_key = Secret::from_environment("GATEWAY_SECRET_KEY")?;
+    flags.token_key = Secret::from_environment("GATEWAY_TOKEN_KEY")?;
+    flags.operations_token = Secret::from_environment("GATEWAY_OPERATIONS_TOKEN")?;
     Ok(Action::Run(Box::new(Source { flags, file: cli.config })))
 }
 
@@ -131,7 +131,7 @@ impl Where {
         let printed = if self.json { Printed::Json } else { Printed::Table };
         let flags = Layer {
             operations: self.operations,
-            operations_token: Secret::from_environment("GATEWAY_OPERATIONS_TOKEN"),
+            operations_token: Secret::from_environment("GATEWAY_OPERATIONS_TOKEN")?,
             operations_token_file: self.operations_token_file,
             ..Layer::default()
         };
@@ -146,6 +146,14 @@ impl Source {
     /// Reads the file, if there is one, and the files that are named for secrets.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         self.layer()?.settle().map_err(|invalid| self.explain(&invalid))
+    }
+
+    /// The names of the settings in the file that do not count, as a flag or a variable gives them too.
+    pub fn hidden(&self) -> anyhow::Result<Vec<&'static str>> {
+        Ok(match &self.file {
+            Some(path) => self.flags.clone().hiding(file::read(path)?).1,
+            None => Vec::new(),
+        })
     }
 
     fn layer(&self) -> anyhow::Result<Layer> {

@@ -2,6 +2,8 @@
 
 use super::listener::Listener;
 use super::settings::{Invalid, Settings};
+use crate::cluster;
+use crate::tls::Files;
 
 /// Settings that were read again.
 #[derive(Clone, Debug)]
@@ -12,6 +14,8 @@ pub struct Change {
     pub live: Vec<String>,
     /// The names of those that stay as they were until a restart.
     pub fixed: Vec<String>,
+    /// The names of those in the file that do not count, as a flag or a variable gives them too.
+    pub hidden: Vec<&'static str>,
 }
 
 /// Compares field by field. A new field must be put in one of the two lists, as the pattern is to be whole.
@@ -34,6 +38,9 @@ impl Settings {
     pub fn change(&self, mut new: Self) -> Result<Change, Vec<Invalid>> {
         let (mut live, mut fixed) = (Vec::new(), Vec::new());
         let listeners = self.change_listeners(std::mem::take(&mut new.listeners), &mut live, &mut fixed);
+        let register_tls = ["register_tls_certificate", "register_tls_key", "register_tls_client_ca"];
+        changed_files(self.register_tls.as_ref(), new.register_tls.as_ref(), register_tls, &mut fixed);
+        changed_cluster(self.cluster.as_ref(), new.cluster.as_ref(), &mut fixed);
         let mut names = (live, fixed);
         let settings = take!(
             self, new, &mut names;
@@ -41,13 +48,13 @@ impl Settings {
                 handshakes_per_second, max_request_bytes, max_groups_per_client, max_session_bytes, max_unfinished_bytes,
                 trusted_proxies, handshake_timeout,
                 max_handshakes, close_timeout, drain_seconds, stop_timeout, log;
-            fixed: reuse_port, register, register_unix, register_tls, secret_key, operations, node, cluster, shards, io_uring, events, message_type,
+            fixed: reuse_port, register, register_unix, secret_key, operations, node, shards, io_uring, events, message_type,
                 max_register_connections, log_format;
-            else: listeners
+            else: listeners, register_tls, cluster
         );
         let settings = Self { listeners, ..settings };
         settings.check()?;
-        Ok(Change { settings, live: names.0, fixed: names.1 })
+        Ok(Change { settings, live: names.0, fixed: names.1, hidden: Vec::new() })
     }
 
     fn change_listeners(
@@ -67,30 +74,75 @@ impl Settings {
             let here = new.get(number).filter(|one| number == 0 || place(one) == place(old));
             here.or_else(|| new.iter().skip(1).find(|one| number > 0 && place(one) == place(old)))
         };
-        let change = |(number, old): (usize, &Listener)| match same_place(number, old) {
-            Some(new) => old.change(new.clone(), &mut |name| {
-                live.push(if number == 0 { name.to_owned() } else { format!("listener {number}: {name}") });
-            }),
-            None => old.clone(),
+        let change = |(number, old): (usize, &Listener)| {
+            let Some(new) = same_place(number, old) else { return old.clone() };
+            let full = |name: &str| match number {
+                0 => name.to_owned(),
+                _ => format!("listener {number}: {name}"),
+            };
+            let (listener, changed, waiting) = old.change(new.clone());
+            live.extend(changed.iter().map(|name| full(name)));
+            fixed.extend(waiting.iter().map(|name| full(name)));
+            listener
         };
         self.listeners.iter().enumerate().map(change).collect()
     }
 }
 
 impl Listener {
-    fn change(&self, new: Self, changed: &mut impl FnMut(&str)) -> Self {
+    /// What is to be served by, the names of the settings that change now, and of those that wait for a restart.
+    fn change(&self, new: Self) -> (Self, Vec<String>, Vec<String>) {
         let mut names = (Vec::new(), Vec::new());
+        changed_files(self.tls.as_ref(), new.tls.as_ref(), ["tls_certificate", "tls_key", ""], &mut names.1);
         let listener = take!(
             self, new, &mut names;
             live: ping_interval, ping_not_response_limit, ping_data, max_message, outbox_bytes, origins, paths, hosts,
                 messages_per_second, bytes_per_second;
-            fixed: tls, proxy_protocol;
-            else: protocol, address
+            fixed: proxy_protocol;
+            else: protocol, address, tls
         );
-        let (live, _): (Vec<String>, Vec<String>) = names;
-        live.iter().for_each(|name| changed(name));
-        listener
+        (listener, names.0, names.1)
     }
+}
+
+/// Adds the names of the settings by which a certificate's files are other ones.
+fn changed_files(old: Option<&Files>, new: Option<&Files>, names: [&str; 3], changed: &mut Vec<String>) {
+    let paths = |files: Option<&Files>| match files {
+        Some(files) => {
+            [Some(files.certificate.clone()), Some(files.key.clone()), files.client_authorities.clone()]
+        }
+        None => [None, None, None],
+    };
+    let differing = paths(old).into_iter().zip(paths(new)).zip(names).filter(|((old, new), _)| old != new);
+    changed.extend(differing.map(|(_, name)| name.to_owned()));
+}
+
+/// Adds the names of the settings by which the cluster is another one.
+fn changed_cluster(
+    old: Option<&cluster::Settings>,
+    new: Option<&cluster::Settings>,
+    changed: &mut Vec<String>,
+) {
+    let (Some(old), Some(new)) = (old, new) else {
+        // The others are of no use without it.
+        return changed.extend((old.is_some() != new.is_some()).then(|| "cluster_nats".to_owned()));
+    };
+    let cluster::Settings { nats, name, credentials, authorities, certificate, buffer, is_buffered, timeout } =
+        new;
+    let (old_certificate, old_key) = old.certificate.clone().unzip();
+    let (new_certificate, new_key) = certificate.clone().unzip();
+    let differs = [
+        (old.nats != *nats, "cluster_nats"),
+        (old.name != *name, "cluster_name"),
+        (old.credentials != *credentials, "cluster_credentials"),
+        (old.authorities != *authorities, "cluster_tls_ca"),
+        (old_certificate != new_certificate, "cluster_tls_certificate"),
+        (old_key != new_key, "cluster_tls_key"),
+        (old.buffer != *buffer, "cluster_buffer_bytes"),
+        (old.is_buffered != *is_buffered, "cluster_outage"),
+        (old.timeout != *timeout, "cluster_timeout"),
+    ];
+    changed.extend(differs.into_iter().filter(|(differs, _)| *differs).map(|(_, name)| name.to_owned()));
 }
 
 #[cfg(test)]
@@ -135,6 +187,58 @@ mod tests {
         assert_eq!(change.fixed, ["shards"]);
         assert_eq!((change.settings.shards, change.settings.max_connections), (0, 3));
         assert!(change.settings.listeners.iter().all(|listener| listener.ping_interval.as_secs() == 3));
+    }
+
+    #[test]
+    fn each_listener_names_what_waits_for_a_restart() {
+        let mut text: super::super::ListenerLayer = "text://127.0.0.1:8283".parse().unwrap();
+        text.proxy_protocol = Some(false);
+        let tcp = "tcp://127.0.0.1:8284".parse().unwrap();
+        let new = Layer { proxy_protocol: Some(true), listener: Some(vec![text, tcp]), ..Layer::default() };
+        let change = change(layer(), new);
+        assert_eq!(
+            (change.live.len(), change.fixed),
+            (0, vec!["proxy_protocol".into(), "listener 2: proxy_protocol".into()])
+        );
+        assert!(change.settings.listeners.iter().all(|listener| !listener.proxy_protocol));
+    }
+
+    #[test]
+    fn files_and_the_cluster_are_named_setting_by_setting() {
+        let files = |key: &str, authorities: Option<&str>| Files {
+            certificate: "a.pem".into(),
+            key: key.into(),
+            client_authorities: authorities.map(Into::into),
+            is_web: false,
+        };
+        let mut old = Layer { secret_key: Some(Secret::new("s3cr3t")), ..Layer::default() }.settle().unwrap();
+        let mut new = old.clone();
+        (old.register_tls, new.register_tls) =
+            (Some(files("a.key", None)), Some(files("b.key", Some("ca.pem"))));
+        (old.listeners[0].tls, new.listeners[0].tls) = (None, Some(files("a.key", None)));
+        let nats = |name: &str, key: &str| Layer {
+            secret_key: Some(Secret::new("s3cr3t")),
+            cluster_nats: Some(vec!["nats://127.0.0.1".parse().unwrap()]),
+            cluster_name: Some(name.to_owned()),
+            cluster_tls_certificate: Some("c.pem".into()),
+            cluster_tls_key: Some(key.into()),
+            ..Layer::default()
+        };
+        old.cluster = nats("one", "a.key").settle().unwrap().cluster;
+        new.cluster = nats("two", "b.key").settle().unwrap().cluster;
+        let change = old.change(new).unwrap();
+        let names = [
+            "tls_certificate",
+            "tls_key",
+            "register_tls_key",
+            "register_tls_client_ca",
+            "cluster_name",
+            "cluster_tls_key",
+        ];
+        assert_eq!(change.fixed, names);
+        let alone = Layer { secret_key: Some(Secret::new("s3cr3t")), ..Layer::default() }.settle().unwrap();
+        let joined = alone.change(nats("one", "a.key").settle().unwrap()).unwrap();
+        assert_eq!((joined.fixed, joined.settings.cluster), (vec!["cluster_nats".to_owned()], None));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Every setting, with what it means, its default and what it may be.
 
+use std::env::VarError;
 use std::fmt;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
@@ -408,8 +409,17 @@ impl fmt::Display for Invalid {
 impl Layer {
     /// What `self` says, and `below` where it says nothing.
     pub fn over(self, below: Self) -> Self {
+        self.hiding(below).0
+    }
+
+    /// As [`Layer::over`], with the names of those settings to which both give a value.
+    pub(super) fn hiding(self, below: Self) -> (Self, Vec<&'static str>) {
         macro_rules! merge {
-            ($($key:ident),* $(,)?) => { Self { $($key: self.$key.or(below.$key)),* } };
+            ($($key:ident),* $(,)?) => {{
+                let both = [$((self.$key.is_some() && below.$key.is_some(), stringify!($key))),*];
+                let hidden = both.into_iter().filter_map(|(is_hidden, key)| is_hidden.then_some(key)).collect();
+                (Self { $($key: self.$key.or(below.$key)),* }, hidden)
+            }};
         }
         merge! {
             websocket, listener, reuse_port, register, register_unix, register_tls_certificate, register_tls_key,
@@ -764,8 +774,14 @@ fn of_no_use_without(what: &str) -> String {
 }
 
 impl Secret {
-    pub fn from_environment(variable: &str) -> Option<Self> {
-        std::env::var(variable).ok().map(Self)
+    /// `None` if there is no such variable.
+    pub fn from_environment(variable: &str) -> anyhow::Result<Option<Self>> {
+        match std::env::var(variable) {
+            Ok(secret) => Ok(Some(Self(secret))),
+            Err(VarError::NotPresent) => Ok(None),
+            // The error itself would print the secret.
+            Err(VarError::NotUnicode(_)) => anyhow::bail!("{variable}: it is not UTF-8"),
+        }
     }
 
     #[cfg(test)]
