@@ -156,6 +156,9 @@ timeout: InvalidConfigException: PushGateway\Yii2\Gateway::$connectTimeout must 
 backend: InvalidConfigException: PushGateway\Yii2\Gateway::$backend: there is no class Nowhere.
 unknown: UnknownMethodException: Calling unknown method: PushGateway\Yii2\Gateway::sendTo()
 elsewhere: true
+down: [null,null,2,"sendToUid \"ann\" with a reason"]
+asked: true
+thrown: true
 online: [1,true]
 stranger: 0
 sent: ["sendToUid \"ann\"","sendToUid [\"ann\",\"bob\"]","sendToClient \"CLIENT\"","sendToGroup \"news\"","sendToAll","sendToAll","sendToAll"]

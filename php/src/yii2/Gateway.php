@@ -70,6 +70,8 @@ class Gateway extends Component
     public const EVENT_BEFORE_SEND = 'beforeSend';
     /** A {@see SendEvent} after something was sent. */
     public const EVENT_AFTER_SEND = 'afterSend';
+    /** A {@see SendEvent} with its error when something could not be sent and {@see $onError} is `log`. */
+    public const EVENT_SEND_FAILED = 'sendFailed';
     /** A {@see CallEvent} after each call, one that failed included. */
     public const EVENT_AFTER_CALL = 'afterCall';
 
@@ -87,6 +89,15 @@ class Gateway extends Component
 
     /** How many seconds a call waits at most; null is what php.ini says. */
     public int|float|null $connectTimeout = null;
+
+    /**
+     * What a send does that fails, as while the gateway is down. `log`: Yii's log and {@see EVENT_SEND_FAILED} have it, and
+     * the request goes on, since what it has saved is saved. `throw`: the exception is the caller's. All other calls throw.
+     */
+    public string $onError = self::ON_ERROR_LOG;
+
+    public const ON_ERROR_LOG = 'log';
+    public const ON_ERROR_THROW = 'throw';
 
     /**
      * @var class-string|null the class that is called; null is the extension's, or where there is none that of the package
@@ -123,6 +134,11 @@ class Gateway extends Component
         }
         if ($this->registerAddress === []) {
             throw new InvalidConfigException(static::class . '::$registerAddress is empty.');
+        }
+        if (!in_array($this->onError, [self::ON_ERROR_LOG, self::ON_ERROR_THROW], true)) {
+            throw new InvalidConfigException(
+                static::class . '::$onError: ' . Json::encode($this->onError) . ' is neither "log" nor "throw".'
+            );
         }
         if ($this->connectTimeout !== null && $this->connectTimeout <= 0) {
             throw new InvalidConfigException(static::class . '::$connectTimeout must be more than 0 seconds.');
@@ -248,20 +264,36 @@ class Gateway extends Component
      */
     protected function observed(string $method, array $arguments, ?int $bytes = null): mixed
     {
-        if (!$this->hasEventHandlers(self::EVENT_AFTER_CALL)) {
-            return $this->call($method, $arguments);
+        [$result, $thrown] = $this->attempt($method, $arguments, $bytes);
+        if ($thrown !== null) {
+            throw $thrown;
         }
-        $event = new CallEvent(['method' => $method, 'to' => CallEvent::receivers($method, $arguments), 'bytes' => $bytes]);
+        return $result;
+    }
+
+    /**
+     * @param array<mixed> $arguments
+     * @return array{mixed, ?\Throwable} what the call has returned, or what it has thrown
+     */
+    private function attempt(string $method, array $arguments, ?int $bytes): array
+    {
+        $result = $thrown = null;
         $began = hrtime(true);
         try {
-            return $this->call($method, $arguments);
+            $result = $this->call($method, $arguments);
         } catch (\Throwable $thrown) {
-            $event->error = $thrown->getMessage();
-            throw $thrown;
-        } finally {
-            $event->seconds = (hrtime(true) - $began) / 1e9;
-            $this->trigger(self::EVENT_AFTER_CALL, $event);
+            // It is handed on, once those who listen have heard of it.
         }
+        if ($this->hasEventHandlers(self::EVENT_AFTER_CALL)) {
+            $this->trigger(self::EVENT_AFTER_CALL, new CallEvent([
+                'method' => $method,
+                'to' => CallEvent::receivers($method, $arguments),
+                'bytes' => $bytes,
+                'seconds' => (hrtime(true) - $began) / 1e9,
+                'error' => $thrown?->getMessage(),
+            ]));
+        }
+        return [$result, $thrown];
     }
 
     /**
@@ -277,14 +309,29 @@ class Gateway extends Component
         }
         $message = is_string($event->message) ? $event->message : Json::encode($event->message);
         $profile = $event->describe();
+        $arguments = [...$event->to === null ? [] : [$event->to], $message, ...$more];
         Yii::beginProfile($profile, static::class);
         try {
-            $arguments = [...$event->to === null ? [] : [$event->to], $message, ...$more];
-            $event->result = $this->observed($method, $arguments, strlen($message));
+            [$event->result, $thrown] = $this->attempt($method, $arguments, strlen($message));
         } finally {
             Yii::endProfile($profile, static::class);
         }
+        if ($thrown !== null) {
+            return $this->failed($event, $thrown);
+        }
         $this->trigger(self::EVENT_AFTER_SEND, $event);
         return $event->result;
+    }
+
+    /** A mistake in the program, which is an \Error, is thrown whatever {@see $onError} says. */
+    private function failed(SendEvent $event, \Throwable $thrown): bool
+    {
+        if ($this->onError === self::ON_ERROR_THROW || !$thrown instanceof \Exception) {
+            throw $thrown;
+        }
+        $event->error = $thrown;
+        Yii::error($event->describe() . " was not sent: {$thrown->getMessage()}", static::class);
+        $this->trigger(self::EVENT_SEND_FAILED, $event);
+        return false;
     }
 }

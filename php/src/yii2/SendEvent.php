@@ -23,6 +23,9 @@ class SendEvent extends Event
     /** What the call returned, after it. */
     public mixed $result = null;
 
+    /** Why it could not be sent, in {@see Gateway::EVENT_SEND_FAILED}. */
+    public ?\Exception $error = null;
+
     public function describe(): string
     {
         return $this->method . ($this->to === null ? '' : ' ' . Json::encode($this->to));

@@ -7,6 +7,7 @@ use PushGateway\Yii2\Gateway;
 use PushGateway\Yii2\SendEvent;
 use PushGateway\Yii2\test\FakeGateway;
 use yii\base\InvalidConfigException;
+use yii\log\Logger;
 
 final class GatewayTest extends TestCase
 {
@@ -58,6 +59,59 @@ final class GatewayTest extends TestCase
         $this->assertSame('bob', $this->gateway->clients['c3']);
     }
 
+    public function testASendThatFailsIsLoggedAndTheRequestGoesOn(): void
+    {
+        $failed = [];
+        $this->gateway->on(Gateway::EVENT_SEND_FAILED, function (SendEvent $event) use (&$failed): void {
+            $failed[] = $event->describe() . ': ' . $event->error?->getMessage();
+        });
+        $this->gateway->failure = 'nobody listens';
+        \Yii::getLogger()->messages = [];
+        $this->gateway->sendToUid('ann', 'hello');
+        $this->assertFalse($this->gateway->sendToClient('c1', 'hello'));
+        $this->assertSame(['sendToUid "ann": nobody listens', 'sendToClient "c1": nobody listens'], $failed);
+        $this->assertSame([], $this->gateway->sent);
+        $errors = array_filter(\Yii::getLogger()->messages, fn (array $line) => $line[1] === Logger::LEVEL_ERROR);
+        $this->assertSame(
+            ['sendToUid "ann" was not sent: nobody listens', 'sendToClient "c1" was not sent: nobody listens'],
+            array_column($errors, 0)
+        );
+        $this->gateway->failure = null;
+        $this->gateway->sendToUid('ann', 'again');
+        $this->assertSame([['sendToUid', 'ann', 'again']], $this->gateway->sent);
+    }
+
+    public function testAQuestionThatFailsThrowsAndSendsDoWhereThatIsWanted(): void
+    {
+        $this->gateway->failure = 'nobody listens';
+        foreach ([fn () => $this->gateway->isUidOnline('ann'), fn () => $this->gateway->bindUid('c1', 'ann')] as $call) {
+            $this->assertSame('nobody listens', self::thrownBy($call));
+        }
+        $this->gateway->onError = Gateway::ON_ERROR_THROW;
+        $this->assertSame('nobody listens', self::thrownBy(fn () => $this->gateway->sendToAll('hello')));
+    }
+
+    public function testAMistakeInTheProgramIsThrownAsSuch(): void
+    {
+        $gateway = new class extends FakeGateway {
+            protected function call(string $method, array $arguments): mixed
+            {
+                throw new \TypeError('no such type');
+            }
+        };
+        $this->assertSame('no such type', self::thrownBy(fn () => $gateway->sendToAll('hello')));
+    }
+
+    private static function thrownBy(callable $call): ?string
+    {
+        try {
+            $call();
+            return null;
+        } catch (\Throwable $thrown) {
+            return $thrown->getMessage();
+        }
+    }
+
     /** So that editors and analysers know them; __call() takes them all. */
     public function testEveryMethodOfTheClassIsNamed(): void
     {
@@ -94,6 +148,7 @@ final class GatewayTest extends TestCase
         return [
             'no port' => [['registerAddress' => '127.0.0.1'], 'is no address such as 127.0.0.1:1236'],
             'none at all' => [['registerAddress' => []], 'is empty'],
+            'neither' => [['onError' => 'ignore'], 'is neither "log" nor "throw"'],
             'no time' => [['connectTimeout' => 0], 'must be more than 0 seconds'],
         ];
     }

@@ -41,6 +41,27 @@ tried('unknown', fn () => $make()->sendTo());
 // Another component's address does not stay.
 $gateway = $make();
 tried('elsewhere', fn () => (bool) $make(['registerAddress' => '127.0.0.1:9', 'connectTimeout' => 1]));
+// Nobody listens there. (Before anything else is asked: GatewayClient remembers for a second where gateways were.)
+// What is sent is lost and said so; what is asked throws, and sends where that is wanted.
+$down = $make(['registerAddress' => '127.0.0.1:9', 'connectTimeout' => 1]);
+$failed = [];
+$down->on(Gateway::EVENT_SEND_FAILED, function (SendEvent $event) use (&$failed) {
+    $failed[] = $event->describe() . ($event->error === null ? '' : ' with a reason');
+});
+$throws = function (callable $call): bool {
+    try {
+        $call();
+        return false;
+    } catch (Exception) {
+        return true;
+    }
+};
+$results = [$down->sendToUid('ann', 'lost'), $down->sendToGroup('news', 'lost')];
+tried('down', fn () => [...$results, count($failed), $failed[0]]);
+tried('asked', fn () => $throws(fn () => $down->isUidOnline('ann')));
+$down->onError = Gateway::ON_ERROR_THROW;
+tried('thrown', fn () => $throws(fn () => $down->sendToAll('lost')));
+
 $gateway->bindUid($client, 'ann');
 tried('online', fn () => [$gateway->isUidOnline('ann'), $gateway->getClientIdByUid('ann') == [$client]]);
 tried('stranger', fn () => $gateway->isUidOnline('bob'));

@@ -130,6 +130,7 @@ class GatewayController extends Controller
         }
 
         return $this->reached(function (Gateway $gateway) use ($message): int {
+            $gateway->onError = Gateway::ON_ERROR_THROW;
             $receivers = $this->send($gateway, $message);
             $said = Translation::t('Sent to {n, plural, =0{nobody, since no client is online} one{1 client} other{# clients}}.', [
                 'n' => $receivers,

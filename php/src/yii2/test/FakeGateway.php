@@ -23,6 +23,9 @@ class FakeGateway extends Gateway
     /** @var list<array{string, mixed, mixed}> method, receivers and message of all that was sent */
     public array $sent = [];
 
+    /** Why every call fails, to try what the application does while the gateway is down; null is that none does. */
+    public ?string $failure = null;
+
     public function init(): void
     {
         $this->backend ??= self::class;
@@ -54,6 +57,9 @@ class FakeGateway extends Gateway
 
     protected function call(string $method, array $arguments): mixed
     {
+        if ($this->failure !== null) {
+            throw new \RuntimeException($this->failure);
+        }
         /** @var array{string|int|null, string|int|null} $two */
         $two = $arguments + [null, null];
         [$first, $second] = $two;
