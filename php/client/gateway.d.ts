@@ -11,7 +11,10 @@ export interface Identity {
 }
 
 export interface Options {
-    /** A connect token, or what gets a new one before each attempt. Without one the page connects as nobody. */
+    /**
+     * Where on this site to ask for a connect token before each attempt, by POST, or what gets one, or a token itself.
+     * Without one the page connects as nobody.
+     */
     token?: string | null | (() => string | null | Promise<string | null>);
     /** Whether the token travels in the URL (the default) or as a subprotocol, which no proxy logs. */
     tokenIn?: 'query' | 'protocol';
@@ -22,7 +25,7 @@ export interface Options {
      * 429 or 5xx are tried again; another Response that is not ok is final.
      */
     bind?: string | null | ((identity: Identity, signal: AbortSignal) => unknown);
-    /** The header X-CSRF-Token of that post; by default the content of <meta name="csrf-token">. */
+    /** The header X-CSRF-Token of these posts; by default the content of <meta name="csrf-token">. */
     csrf?: string | null | (() => string | null | undefined | Promise<string | null | undefined>);
     /** Milliseconds below which the first delay is; the limit doubles with each attempt. 1,000 */
     minDelay?: number;
@@ -70,7 +73,7 @@ export interface ErrorEvent extends Event {
     readonly where: 'token' | 'connect' | 'bind';
     readonly message: string;
     readonly cause: unknown;
-    /** Of the answer to a bind. */
+    /** Of the answer to a bind, or of where a token was asked for. */
     readonly status?: number;
 }
 
@@ -86,6 +89,12 @@ export interface Events {
 export class Gateway extends EventTarget {
     /** Connects at once. The URL may be relative to the page; http: and https: mean ws: and wss:. */
     constructor(url: string | URL, options?: Options);
+
+    /** Asks once, as the option `token` does with an address. */
+    static token(
+        url: string,
+        options?: {csrf?: Options['csrf']; signal?: AbortSignal},
+    ): Promise<string | null>;
 
     readonly state: State;
     /** Of this connection, once its init message has come. */

@@ -24,6 +24,11 @@ const NORMAL = 1000;
 const ABNORMAL = 1006;
 const TOKEN = 4401;
 
+/** What a site answers to a page that gets no token, however often it asks. */
+const NOT_LET_IN = [401, 403];
+/** A JSON Web Token, as Gateway::token() makes them. */
+const TOKEN_FORM = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
 /** The page's own fault: if it comes back soon, it will soon be closed again. */
 const SLOW = [1002, 1007, 1008, 1009, 4429];
 
@@ -37,6 +42,48 @@ const WAKING = ['online', 'visibilitychange', 'pageshow', 'resume'];
 
 const isHidden = () => globalThis.document?.hidden === true;
 const resolved = async (option) => (typeof option === 'function' ? option() : option);
+/** No token has a slash in it. */
+const isAddress = (token) => typeof token === 'string' && token.includes('/');
+
+/** Posts to a page of this site. A redirect leads to a login, which is no success. The CSRF token is not for other sites. */
+async function post(url, fields, csrf, signal) {
+    const token = await resolved(csrf);
+    const headers = {
+        Accept: 'application/json, text/plain;q=0.9',
+        'X-Requested-With': 'XMLHttpRequest',
+        ...(token && {'X-CSRF-Token': token}),
+    };
+    const rules = {mode: 'same-origin', redirect: 'manual', cache: 'no-store', signal};
+    return fetch(url, {method: 'POST', body: new URLSearchParams(fields), headers, ...rules});
+}
+
+/** Asks a page of this site for a token: the text of its answer, or `token` of its JSON, where null is to connect as nobody. */
+async function ask(url, csrf, signal) {
+    const answer = await post(url, {}, csrf, signal);
+    const refuse = (reason) => {
+        throw Object.assign(new Error(`no token from ${url}: ${reason}`), {status: answer.status});
+    };
+    if (answer.type === 'opaqueredirect') {
+        refuse('it leads elsewhere, perhaps to a login');
+    }
+    const text = (await answer.text()).trim();
+    const start = text.length > 60 ? `${text.slice(0, 60)}…` : text;
+    if (!answer.ok) {
+        refuse(`HTTP ${answer.status} ${start}`);
+    }
+    let token = text;
+    if (/^application\/json/i.test(answer.headers.get('Content-Type') ?? '')) {
+        try {
+            ({token} = JSON.parse(text));
+        } catch {
+            // What it is instead is shown below.
+        }
+        if (token === null) {
+            return null;
+        }
+    }
+    return TOKEN_FORM.test(token) ? token : refuse(`it answers with no token but with ${JSON.stringify(start)}`);
+}
 
 class Gateway extends EventTarget {
     #url;
@@ -58,6 +105,11 @@ class Gateway extends EventTarget {
         this.#url.protocol = this.#url.protocol.replace('http', 'ws');
         this.#options = {...DEFAULTS, ...options};
         this.#connect();
+    }
+
+    /** What the option `token` does with an address: asks there once. Rejects with an error that has a `status` and says why. */
+    static token(url, {csrf = DEFAULTS.csrf, signal} = {}) {
+        return ask(url, csrf, signal);
     }
 
     get state() {
@@ -111,7 +163,7 @@ class Gateway extends EventTarget {
         try {
             const url = new URL(this.#url);
             const offered = [...protocols];
-            const current = await resolved(token);
+            const current = isAddress(token) ? await ask(token, this.#options.csrf, life) : await resolved(token);
             if (life.aborted) {
                 return;
             }
@@ -122,8 +174,11 @@ class Gateway extends EventTarget {
             }
             this.#listen(new WebSocket(url, offered), life);
         } catch (cause) {
+            if (!life.aborted && isAddress(token) && NOT_LET_IN.includes(cause.status)) {
+                return this.#closed(TOKEN, cause.message, false, cause);
+            }
             if (!life.aborted) {
-                this.#fail('connect', cause);
+                this.#fail('connect', cause, cause.status);
             }
             if (!life.aborted) {
                 this.#closed(ABNORMAL, 'no connection');
@@ -169,11 +224,14 @@ class Gateway extends EventTarget {
         this.#onWaking(life, tick);
     }
 
-    #closed(code, reason, atOnce = false) {
+    /** `refused`: why nothing that comes later helps. */
+    #closed(code, reason, atOnce = false, refused = null) {
         const isToken = code === TOKEN;
         this.#refusals = isToken ? this.#refusals + 1 : 0;
         const isFirst = this.#refusals === 1;
-        const canRefresh = typeof this.#options.token === 'function' && (isFirst || reason === 'token expired');
+        const {token} = this.#options;
+        const isRenewable = refused === null && (typeof token === 'function' || isAddress(token));
+        const canRefresh = isRenewable && (isFirst || reason === 'token expired');
         const again = isToken ? canRefresh : code !== NORMAL;
         if (Date.now() - this.#openedAt > SETTLED) {
             this.#attempt = 0;
@@ -184,7 +242,7 @@ class Gateway extends EventTarget {
         const life = this.#begin(again ? 'waiting' : 'closed');
         this.#emit('close', {code, reason, again});
         if (isToken && !(again && isFirst)) {
-            this.#fail('token', new Error(reason));
+            this.#fail('token', refused ?? new Error(reason), refused?.status);
         }
         if (again && !life.aborted) {
             this.#wait(life, SLOW.includes(code), atOnce || isToken && isFirst);
@@ -255,7 +313,7 @@ class Gateway extends EventTarget {
         const identity = proof === undefined ? {client_id} : {client_id, proof};
         let status;
         try {
-            const answer = await (typeof bind === 'function' ? bind(identity, life) : this.#post(bind, identity, life));
+            const answer = await (typeof bind === 'function' ? bind(identity, life) : post(bind, identity, this.#options.csrf, life));
             if (answer?.ok === false) {
                 status = answer.status;
                 throw new Error(`HTTP ${status}`);
@@ -272,14 +330,6 @@ class Gateway extends EventTarget {
                 this.#after(life, this.#delay(attempt), () => this.#bind(identity, life, attempt + 1));
             }
         }
-    }
-
-    async #post(url, identity, signal) {
-        const csrf = await resolved(this.#options.csrf);
-        const headers = {'X-Requested-With': 'XMLHttpRequest', ...(csrf && {'X-CSRF-Token': csrf})};
-        // A redirect leads to a login, which is no success. The CSRF token is not for other sites.
-        const rules = {mode: 'same-origin', redirect: 'manual', signal};
-        return fetch(url, {method: 'POST', body: new URLSearchParams(identity), headers, ...rules});
     }
 
     /** Ends what was, without a word. */

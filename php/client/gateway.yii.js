@@ -6,16 +6,14 @@ const NOT_LOGGED_IN = [401, 403];
 
 /** Asks TokenAction. Whoever is not logged in any more connects as nobody. */
 async function token(url) {
-    const csrf = document.querySelector('meta[name=csrf-token]')?.content;
-    const headers = {Accept: 'application/json', 'X-Requested-With': 'XMLHttpRequest', ...(csrf && {'X-CSRF-Token': csrf})};
-    const answer = await fetch(url, {method: 'POST', headers, mode: 'same-origin', redirect: 'manual', cache: 'no-store'});
-    if (NOT_LOGGED_IN.includes(answer.status)) {
-        return null;
+    try {
+        return await Gateway.token(url);
+    } catch (cause) {
+        if (NOT_LOGGED_IN.includes(cause.status)) {
+            return null;
+        }
+        throw cause;
     }
-    if (!answer.ok) {
-        throw new Error(`no token from ${url}: HTTP ${answer.status}`);
-    }
-    return (await answer.json()).token;
 }
 
 /** Shows the state of the connection in an element, in the words of the page. */

@@ -276,6 +276,50 @@ async fn a_token_that_has_expired_is_replaced() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_token_is_asked_for_at_an_address_of_the_site() -> anyhow::Result<()> {
+    let stage = Stage::set(&[]).await?;
+    let mut php = stage.peer().await?;
+    for (answer, users) in [("text", 1), ("json", 1), ("json of nobody", 0)] {
+        let page = stage.connected(&format!("{{token: '/ask?with={answer}'}}")).await?;
+        page.has(1, json!({"type": "init"})).await?;
+        assert_eq!(php.clients_of("ann").await?.len(), users, "{answer}");
+        page.has(0, json!({"event": "error"})).await?;
+        page.run("gateway.close()").await?;
+        eventually("nobody", 0, async || Ok(php.clients_of("ann").await?.len())).await?;
+    }
+    // No page of an error is taken for a token, and it may be better in a moment.
+    for (answer, status, why) in [
+        ("page", json!(200), "it answers with no token but with \"<!DOCTYPE html>"),
+        ("nothing", json!(200), "it answers with no token but with \"\""),
+        ("json without", json!(200), "it answers with no token but with \"{"),
+        ("login", json!(0), "it leads elsewhere, perhaps to a login"),
+        ("500", json!(500), "HTTP 500"),
+        ("419", json!(419), "HTTP 419"),
+    ] {
+        let page = stage.page("/module").await?;
+        page.start(stage.server.websocket, &format!("{{token: '/ask?with={answer}', {FAST}}}")).await?;
+        page.comes_to("those({event: 'reconnecting'}).length > 1", true).await?;
+        let errors = page.those(json!({"event": "error", "where": "connect"})).await?;
+        let first = errors.first().context("no error")?;
+        assert_eq!(first["status"], status, "{first}");
+        let message = first["message"].as_str().unwrap_or_default();
+        assert!(message.starts_with(&format!("no token from /ask?with={answer}: {why}")), "{message}");
+        page.has(0, json!({"event": "open"})).await?;
+        page.run("gateway.close()").await?;
+    }
+    // Who is not to have one is told so once.
+    for status in [401, 403] {
+        let page = stage.page("/global").await?;
+        page.start(stage.server.websocket, &format!("{{token: '/ask?with={status}', {FAST}}}")).await?;
+        page.has(1, json!({"event": "error", "where": "token", "status": status})).await?;
+        page.has(1, json!({"event": "close", "code": 4401, "again": false})).await?;
+        page.has(0, json!({"event": "reconnecting"})).await?;
+        assert_eq!(page.run("return gateway.state").await?, "closed");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_token_that_is_refused_ends_it_after_one_other() -> anyhow::Result<()> {
     let stage = Stage::set(&["--require-token", "true"]).await?;
     for (options, reason, attempts) in [

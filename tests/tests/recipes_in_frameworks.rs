@@ -23,6 +23,15 @@ fn write_page(recipe: &Recipe, path: &str) -> anyhow::Result<()> {
     recipe.write(path, &format!("{alert}{}", script.code))
 }
 
+/// What the client says on a page of somebody who is not logged in, when it asks for a token.
+async fn refusal(browser: &Browser, page: &str, client: &str) -> anyhow::Result<String> {
+    let script = format!(
+        "return import('{client}').then(({{Gateway}}) => Gateway.token('/live/token')).catch(error => error.message)"
+    );
+    let said = browser.open(&format!("{AT}{page}")).await?.script(&script, vec![]).await?;
+    Ok(said.as_str().unwrap_or_default().to_owned())
+}
+
 async fn pages_of_seven(wanted: usize) -> anyhow::Result<()> {
     let mut php = PhpPeer::connect("127.0.0.1:1238").await?;
     eventually("pages of user 7", wanted, async || Ok(php.clients_of("7").await?.len())).await
@@ -65,9 +74,10 @@ fn laravel() -> anyhow::Result<()> {
             form.shows("#text", &[""]).await
         };
 
-        browser.open(&format!("{AT}/live/token")).await?.shows("body", &["log in first"]).await?;
+        let refused = refusal(&browser, "/page", "/js/gateway.js").await?;
+        assert!(refused.starts_with("no token from /live/token: HTTP 401 "), "{refused}");
         browser.open(&format!("{AT}/login/7")).await?.shows("body", &["7"]).await?;
-        let page = browser.open(&format!("{AT}/page.html")).await?;
+        let page = browser.open(&format!("{AT}/page")).await?;
         pages_of_seven(1).await?;
         write("<b>hello</b>").await?;
         page.shows("p", &["<b>hello</b>"]).await?;
@@ -137,7 +147,8 @@ fn thinkphp() -> anyhow::Result<()> {
             form.shows("body", &[answer]).await
         };
 
-        browser.open(&format!("{AT}/live/token")).await?.shows("body", &["log in first"]).await?;
+        let refused = refusal(&browser, "/page.html", "/static/gateway.js").await?;
+        assert_eq!(refused, "no token from /live/token: HTTP 403 log in first");
         write("from nobody", "log in first").await?;
         browser.open(&format!("{AT}/login")).await?.shows("body", &["logged in"]).await?;
         let page = browser.open(&format!("{AT}/page.html")).await?;

@@ -28,6 +28,25 @@ switch ($path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH)) {
         echo Gateway::token($_GET['uid'], 60);
         break;
 
+    // What sites answer where a token is asked for.
+    case '/ask':
+        $isPage = ($_SERVER['HTTP_X_CSRF_TOKEN'] ?? '') === CSRF && $_SERVER['REQUEST_METHOD'] === 'POST';
+        $answer = $isPage ? $_GET['with'] : 'elsewhere';
+        if (str_starts_with($answer, 'json')) {
+            header('Content-Type: application/json; charset=UTF-8');
+        }
+        match ($answer) {
+            'text' => print Gateway::token('ann', 60) . "\n",
+            'json' => print json_encode(['token' => Gateway::token('ann', 60)]),
+            'json of nobody' => print '{"token":null}',
+            'json without' => print '{"error":"none"}',
+            'page' => print '<!DOCTYPE html><title>Oops</title><p>An error that is shown with status 200',
+            'nothing' => null,
+            'login' => header('Location: /module'),
+            default => http_response_code((int) $answer),
+        };
+        break;
+
     case '/bind':
         try {
             http_response_code(bind());
