@@ -72,12 +72,12 @@ fn tests_of(place: &Path) -> anyhow::Result<BTreeSet<String>> {
     Ok(tests)
 }
 
-#[test]
-fn each_claim_of_the_security_page_is_held_by_a_test() -> anyhow::Result<()> {
-    let page = std::fs::read_to_string(root().join("docs/security.md"))?;
+/// Looks that each line of a page's table names tests in its last column, and that they are there.
+fn assert_held_by_tests(page: &str, least: usize) -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(root().join(page))?;
     let table = page.split("| held by |").nth(1).context("there is no table")?;
     let lines: Vec<_> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
-    assert!(lines.len() >= 20, "only {} lines were found", lines.len());
+    assert!(lines.len() >= least, "only {} lines were found", lines.len());
     for line in lines {
         let held_by = line.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
         let names: Vec<_> = held_by.split('`').skip(1).step_by(2).collect();
@@ -98,6 +98,12 @@ fn each_claim_of_the_security_page_is_held_by_a_test() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn each_claim_of_security_and_of_failures_is_held_by_a_test() -> anyhow::Result<()> {
+    assert_held_by_tests("docs/security.md", 20)?;
+    assert_held_by_tests("docs/what-happens-when.md", 12)
 }
 
 /// As a heading's anchor.
