@@ -2,8 +2,9 @@
 
 use std::os::unix::fs::FileExt as _;
 
+use anyhow::Context as _;
 use futures_util::SinkExt as _;
-use gateway_tests::{BridgeWorker, Client, Server, new_producer};
+use gateway_tests::{BridgeWorker, Client, Server, new_producer, soon};
 use gateway_wire::bridge::{EventKind, Said, tally};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -116,5 +117,52 @@ async fn only_a_file_of_numbers_in_memory_is_a_tally() -> anyhow::Result<()> {
         assert!(!worker.is_tally_read().await?, "{name}");
     }
     std::fs::remove_file(&link)?;
+    Ok(())
+}
+
+/// Its connections are open, but nothing goes over them any more, as when a cable was drawn.
+#[tokio::test]
+async fn a_worker_that_comes_back_gets_what_it_had_not_begun() -> anyhow::Result<()> {
+    const MESSAGES: usize = 200;
+    let mut server = Server::start(&["--shards", "1", "--worker-buffer-bytes", "100000000"]).await?;
+    let padding = "x".repeat(60 << 10);
+    let (mut socket, mut stuck) = (None, Vec::new());
+    for turn in 0..3 {
+        let mut worker = BridgeWorker::connect(server.register[0]).await?;
+        worker.say(&Said::Join { name: "w" }).await?;
+        server.logs("a worker joined").await?;
+        if turn > 0 {
+            server.logs("a worker has gone").await?;
+        }
+        if socket.is_none() {
+            socket = Some(Client::shake_hands(server.websocket, "/", &[]).await?);
+        }
+        let socket = socket.as_mut().context("a client")?;
+        // More than the system keeps of it.
+        for number in turn * MESSAGES..(turn + 1) * MESSAGES {
+            soon("sending", socket.send(Message::text(format!("{number} {padding}")))).await??;
+        }
+        let message = async |worker: &mut BridgeWorker| loop {
+            let (number, kind, body) = worker.told().await?;
+            if kind == EventKind::Message {
+                let text = String::from_utf8_lossy(&body).into_owned();
+                return anyhow::Ok((number, text.split(' ').next().unwrap_or_default().parse::<usize>()?));
+            }
+        };
+        // It begins one event, which nobody gets again.
+        let (taken, first) = message(&mut worker).await?;
+        assert_eq!(first, turn);
+        if turn < 2 {
+            worker.say(&Said::Progress { taken, done: taken - 1 }).await?;
+            stuck.push(worker);
+            continue;
+        }
+        worker.say(&Said::Progress { taken, done: taken }).await?;
+        for expected in first + 1..3 * MESSAGES {
+            let (taken, number) = message(&mut worker).await?;
+            assert_eq!(number, expected);
+            worker.say(&Said::Progress { taken, done: taken }).await?;
+        }
+    }
     Ok(())
 }

@@ -279,6 +279,41 @@ async fn what_a_worker_has_not_got_goes_to_the_next_in_order() -> anyhow::Result
     Ok(())
 }
 
+/// Its connections are open, but nothing goes over them any more, as when a cable was drawn.
+#[tokio::test]
+async fn a_worker_that_comes_back_gets_what_its_old_connections_have_not_got() -> anyhow::Result<()> {
+    const MESSAGES: usize = 3000;
+    let mut server = Server::start(&["--shards", "2", "--worker-buffer-bytes", "100000000"]).await?;
+    let mut first = join(&mut server, "w:0").await?;
+    let mut socket = connect(&server).await?;
+    first.told_of(EventKind::Connect).await?;
+    // More than the system keeps for all three of them.
+    let padding = "x".repeat(9 << 10);
+    let mut send = async |numbers: std::ops::Range<usize>| {
+        for number in numbers {
+            say(&mut socket, &format!("{number} {padding}")).await?;
+        }
+        anyhow::Ok(())
+    };
+    send(0..MESSAGES / 2).await?;
+    let mut second = join(&mut server, "w:0").await?;
+    server.logs("a worker has gone").await?;
+    send(MESSAGES / 2..MESSAGES).await?;
+    let mut third = join(&mut server, "w:0").await?;
+    server.logs("a worker has gone").await?;
+
+    let mut numbers = Vec::new();
+    for worker in [&mut first, &mut second, &mut third] {
+        while numbers.len() < MESSAGES
+            && let Ok((_, text)) = worker.message().await
+        {
+            numbers.push(text.split(' ').next().unwrap().parse::<usize>()?);
+        }
+    }
+    assert_eq!(numbers, (0..MESSAGES).collect::<Vec<_>>());
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_setting_says_who_handles_events() -> anyhow::Result<()> {
     let mut server = Server::start(&["--events", "workers"]).await?;

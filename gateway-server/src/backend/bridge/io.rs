@@ -132,6 +132,17 @@ impl Connection {
         Ok(false)
     }
 
+    /// Reads what has arrived, without waiting and not without end: of a peer whose connection is given up.
+    pub(super) fn read_what_is_there(&mut self) {
+        let mut chunk = [0; 2048];
+        let end = self.input.len() + READ;
+        while self.input.len() < end
+            && let Ok(length @ 1..) = self.socket.read_now(&mut chunk)
+        {
+            self.input.extend_from_slice(&chunk[..length]);
+        }
+    }
+
     /// Reads or writes, whichever can be done first. Nothing is lost when it is given up.
     pub(super) async fn exchange(&mut self) -> Result<(), Ended> {
         self.input.reserve(READ);
@@ -159,7 +170,7 @@ impl Connection {
     }
 
     pub(super) fn tell(&mut self, told: &Told<'_>) -> Result<(), FrameTooLarge> {
-        told.encode(&mut self.output)
+        told.encode(&mut self.output).inspect_err(|_| self.output.shrink_to(READ))
     }
 
     pub(super) fn reply(&mut self, reply: &Reply) {

@@ -2,6 +2,7 @@
 
 mod api;
 mod elsewhere;
+mod in_flight;
 mod io;
 mod login;
 mod merge;

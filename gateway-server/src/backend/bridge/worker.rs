@@ -1,12 +1,12 @@
 //! A process that handles events, from its login to its end.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{self as wire, EventKind, MAX_WORKER_NAME, Said, Told, frame};
 
+use super::in_flight::InFlight;
 use super::io::{Connection, Ended};
 use super::tally::Tally;
 use crate::backend::Backend;
@@ -38,9 +38,8 @@ pub(super) async fn serve(connection: &mut Connection, backend: &Backend, timeou
         tracing::info!(worker = name, "a worker is told of nothing, as events = \"builtin\"");
     }
     let worker = router.join(name);
-    let mut told = ToldSoFar { backend, sent: VecDeque::new(), number: 0, taken: 0, done: 0, tally: None };
+    let mut told = ToldSoFar { backend, in_flight: InFlight::default(), is_leaving: false, tally: None };
     let result = told.run(connection, &worker).await;
-    told.count_what_was_begun();
     let is_orphaned = router.leave(&worker, told.untaken());
     // Its clients are somebody else's now.
     let _ = hub.read_on().await;
@@ -74,12 +73,9 @@ fn said(content: &[u8]) -> Result<Said<'_>, Ended> {
 /// What the process has been told, and what it has made of it.
 struct ToldSoFar<'a> {
     backend: &'a Backend,
-    /// Batches that are not done, each with the number of its last event.
-    sent: VecDeque<(u64, Batch)>,
-    /// Of the last event sent.
-    number: u64,
-    taken: u64,
-    done: u64,
+    in_flight: InFlight,
+    /// It wants no more.
+    is_leaving: bool,
     /// Where it counts what it has begun, which may be more than it has said.
     tally: Option<Tally>,
 }
@@ -88,68 +84,68 @@ impl ToldSoFar<'_> {
     /// Until it has left, having handled everything that it had.
     async fn run(&mut self, connection: &mut Connection, worker: &Worker) -> Result<(), Ended> {
         let hub = self.backend.bridge.hub();
+        worker.handed_over().await;
         // What the worker before it left has somebody now.
         hub.read_on().await?;
-        let mut is_leaving = false;
         loop {
-            while let Some(content) = connection.read_frame(frame::MAX_LOGIN)? {
-                match said(&content)? {
-                    Said::Progress { taken, done } => self.progressed(taken, done)?,
-                    Said::Tally { name } => {
-                        self.tally = Tally::open(name);
-                        self.encode(&Told::Tally { is_read: self.tally.is_some() }, connection);
-                    }
-                    // One that does not read its pongs gets no more of them than it reads.
-                    Said::Ping if connection.has_output() => {}
-                    Said::Ping => self.encode(&Told::Pong, connection),
-                    Said::Leave if !is_leaving => {
-                        is_leaving = true;
-                        self.encode(&Told::End, connection);
-                    }
-                    Said::Leave | Said::Join { .. } => {
-                        return Err(Ended::Refused("a worker joins once and leaves once".to_owned()));
-                    }
-                }
-            }
-            if is_leaving && self.done == self.number && !connection.has_output() {
+            self.hear(connection)?;
+            if self.is_leaving && self.in_flight.is_done() && !connection.has_output() {
                 return Ok(());
             }
             let mut is_awaited = false;
-            while self.sent.front().is_some_and(|(last, _)| *last <= self.done)
-                && let Some((_, batch)) = self.sent.pop_front()
-            {
+            while let Some(batch) = self.in_flight.next_done() {
                 is_awaited |= worker.done(batch);
             }
             if is_awaited {
                 hub.read_on().await?;
             }
-            let has_room = self.sent.len() < WINDOW && !connection.has_output() && !is_leaving;
+            let has_room = self.in_flight.batches() < WINDOW && !connection.has_output() && !self.is_leaving;
             tokio::select! {
                 biased;
-                batch = worker.next(BATCH), if has_room => match batch {
-                    Some(batch) => self.tell(batch, connection),
-                    None => return Err(Ended::Refused("another worker of its name has taken its place".to_owned())),
-                },
+                // However long nothing has gone over this connection.
+                () = worker.replaced() => {
+                    connection.read_what_is_there();
+                    self.hear(connection)?;
+                    return Err(Ended::Refused("another worker of its name has taken its place".to_owned()));
+                }
+                Some(batch) = worker.next(BATCH), if has_room => self.tell(batch, connection),
                 result = connection.exchange() => result?,
             }
         }
     }
 
-    fn progressed(&mut self, taken: u64, done: u64) -> Result<(), Ended> {
-        if !(self.taken..=self.number).contains(&taken) || !(self.done..=taken).contains(&done) {
-            return Err(Ended::Refused(format!(
-                "a worker says that it has taken {taken} and done {done} of {} events, after {} and {}",
-                self.number, self.taken, self.done
-            )));
+    /// What the process has said so far.
+    fn hear(&mut self, connection: &mut Connection) -> Result<(), Ended> {
+        while let Some(content) = connection.read_frame(frame::MAX_LOGIN)? {
+            match said(&content)? {
+                Said::Progress { taken, done } => {
+                    self.in_flight.progress(taken, done).map_err(Ended::Refused)?;
+                }
+                Said::Tally { name } => {
+                    self.tally = Tally::open(name);
+                    let answer = Told::Tally { is_read: self.tally.is_some() };
+                    connection.tell(&answer).map_err(|error| Ended::Refused(error.to_string()))?;
+                }
+                // One that does not read its pongs gets no more of them than it reads.
+                Said::Ping if connection.has_output() => {}
+                Said::Ping => {
+                    connection.tell(&Told::Pong).map_err(|error| Ended::Refused(error.to_string()))?;
+                }
+                Said::Leave if !self.is_leaving => {
+                    self.is_leaving = true;
+                    connection.tell(&Told::End).map_err(|error| Ended::Refused(error.to_string()))?;
+                }
+                Said::Leave | Said::Join { .. } => {
+                    return Err(Ended::Refused("a worker joins once and leaves once".to_owned()));
+                }
+            }
         }
-        (self.taken, self.done) = (taken, done);
         Ok(())
     }
 
     fn tell(&mut self, batch: Batch, connection: &mut Connection) {
         let node = self.backend.bridge.node;
-        for event in &batch.events {
-            self.number += 1;
+        self.in_flight.send(batch, |number, event| {
             let serialized;
             let (kind, body) = match &event.kind {
                 Kind::Connect => (EventKind::Connect, &[][..]),
@@ -160,8 +156,8 @@ impl ToldSoFar<'_> {
                     (EventKind::Handshake, &serialized[..])
                 }
             };
-            let told = Told::Event(wire::Event {
-                number: self.number,
+            let told = connection.tell(&Told::Event(wire::Event {
+                number,
                 kind,
                 client: ClientId::new(node, event.number),
                 remote_address: &event.peer.ip().to_canonical().to_string(),
@@ -169,31 +165,18 @@ impl ToldSoFar<'_> {
                 gateway_port: event.gateway_port,
                 session: &event.session,
                 body,
-            });
-            self.encode(&told, connection);
-        }
-        self.sent.push_back((self.number, batch));
-    }
-
-    fn encode(&self, told: &Told<'_>, connection: &mut Connection) {
-        if let Err(error) = connection.tell(told) {
-            offence::report(Offence::NoWorker, None, &error);
-        }
-    }
-
-    fn count_what_was_begun(&mut self) {
-        if let Some(begun) = self.tally.as_ref().and_then(Tally::read) {
-            self.taken = begun.clamp(self.taken, self.number);
-        }
-    }
-
-    /// The events that the process has not begun to handle. One that it had begun nobody handles again: it may have been
-    /// that event that ended the process, and half of what it does may have been done.
-    fn untaken(self) -> Vec<Event> {
-        let numbered = self.sent.into_iter().flat_map(|(last, batch)| {
-            let first = last - batch.events.len() as u64 + 1;
-            (first..).zip(batch.events)
+            }));
+            if let Err(error) = &told {
+                offence::report(Offence::NoWorker, Some(event.peer), error);
+            }
+            told.is_ok()
         });
-        numbered.filter(|(number, _)| *number > self.taken).map(|(_, event)| event).collect()
+    }
+
+    fn untaken(mut self) -> Vec<Event> {
+        if let Some(begun) = self.tally.as_ref().and_then(Tally::read) {
+            self.in_flight.has_begun(begun);
+        }
+        self.in_flight.untaken()
     }
 }

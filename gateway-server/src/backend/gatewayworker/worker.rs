@@ -46,16 +46,28 @@ pub(super) async fn serve(mut session: Session<'_>, socket: Box<dyn Stream>, nam
         written: 0,
     };
     let (mut reader, mut writer) = tokio::io::split(socket);
+    let mut is_orphaned = None;
     let Err(ended) = tokio::select! {
         result = session.obey_worker(&mut reader, &handle) => result,
         result = async {
-            let result = outgoing.run(&worker, hub, &mut writer).await;
+            let result = tokio::select! {
+                result = outgoing.run(&worker, hub, &mut writer) => result,
+                // However long nothing has gone over this connection.
+                () = worker.replaced() => {
+                    Err(Ended::Refused("another worker of its name has taken its place".to_owned()))
+                }
+            };
+            is_orphaned = Some(router.leave(&worker, outgoing.unsent()));
+            // Its clients are somebody else's now.
+            let _ = hub.read_on().await;
             // It takes no more events, but what it ordered before is still to be read, up to the end.
             tokio::time::sleep(LAST_ORDERS).await;
             result
         } => result,
     };
-    let is_orphaned = router.leave(&worker, outgoing.unsent());
+    // What it ordered before it ended has effect.
+    backend.bridge.settle();
+    let is_orphaned = is_orphaned.unwrap_or_else(|| router.leave(&worker, outgoing.unsent()));
     drop((reader, writer, handle));
     // Its clients are somebody else's now.
     let _ = hub.read_on().await;
@@ -85,6 +97,7 @@ impl Outgoing {
         hub: &Hub,
         writer: &mut (impl AsyncWrite + Unpin),
     ) -> Result<Infallible, Ended> {
+        worker.handed_over().await;
         // What the worker before it left has somebody now.
         hub.read_on().await?;
         let is_remote = self.peer.is_some_and(|peer| !peer.ip().to_canonical().is_loopback());
@@ -92,11 +105,10 @@ impl Outgoing {
         loop {
             tokio::select! {
                 biased;
-                batch = worker.next(BATCH) => match batch {
-                    Some(batch) => self.encode(batch),
-                    None => return Err(Ended::Refused("another worker of its name has taken its place".to_owned())),
-                },
+                Some(batch) = worker.next(BATCH) => self.encode(batch),
                 _ = pings.tick(), if is_remote => Command::Ping.encode(&mut self.bytes)?,
+                // Another has taken its place, which ends this soon.
+                else => std::future::pending().await,
             }
             while self.written < self.bytes.len() {
                 self.written += writer.write(&self.bytes[self.written..]).await?;
@@ -123,8 +135,8 @@ impl Outgoing {
     }
 
     /// The events of which the process has not got the last byte: it cannot have handled them.
-    fn unsent(self) -> Vec<Event> {
-        let events = self.batch.events.into_iter().zip(self.ends);
+    fn unsent(&mut self) -> Vec<Event> {
+        let events = std::mem::take(&mut self.batch).events.into_iter().zip(std::mem::take(&mut self.ends));
         events.filter(|(_, end)| *end > self.written).map(|(event, _)| event).collect()
     }
 }

@@ -109,14 +109,17 @@ impl Router {
     /// A process has come that handles events. It takes the place of one of the same name, and of one that went and left
     /// nobody.
     pub fn join(&self, name: String) -> Arc<Worker> {
-        let worker = Arc::new(Worker::new(name, Arc::clone(&self.limit)));
         let mut state = self.state();
-        if let Some(at) = state.workers.iter().position(|other| other.name == worker.name) {
+        let same = state.workers.iter().position(|other| other.name == name);
+        let before = same.map(|at| state.workers.remove(at));
+        let predecessor = before.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let worker = Arc::new(Worker::new(name, Arc::clone(&self.limit), predecessor));
+        if let Some(before) = before {
             warn!(
                 worker = worker.name,
                 "a worker of this name is there already; the new one takes its place"
             );
-            state.workers.remove(at).end(Vec::new(), Some(&worker));
+            before.give_way(&worker);
         }
         if let Some(orphan) = state.orphan.take() {
             orphan.end(Vec::new(), Some(&worker));
@@ -132,13 +135,17 @@ impl Router {
     pub fn leave(&self, worker: &Arc<Worker>, unsent: Vec<Event>) -> bool {
         let mut state = self.state();
         state.workers.retain(|other| !Arc::ptr_eq(other, worker));
-        let ending = worker.end(unsent, State::least(state.workers.iter()).as_ref());
+        let is_orphaned = match worker.end(unsent, State::least(state.workers.iter()).as_ref()) {
+            Ending::Settled => false,
+            Ending::Orphaned => true,
+            Ending::Unplaced(events) => !state.place(worker, events),
+        };
         info!(worker = worker.name, workers = state.workers.len(), "a worker has gone");
         self.has_workers.store(!state.workers.is_empty(), Ordering::Relaxed);
-        if ending == Ending::Orphaned {
+        if is_orphaned {
             state.orphan = Some(Arc::clone(worker));
         }
-        ending == Ending::Orphaned
+        is_orphaned
     }
 
     /// No other has come in time.
@@ -178,6 +185,21 @@ impl Router {
 }
 
 impl State {
+    /// Finds somebody for what a worker gives back whose place another has taken: the last of those who followed it, any
+    /// other, or one that waits for the next to come. If there is none, it is kept, and gives false.
+    fn place(&self, worker: &Arc<Worker>, mut events: Vec<Event>) -> bool {
+        let successor = std::iter::successors(worker.heir(), |heir| heir.heir()).last();
+        let others = [successor, Self::least(self.workers.iter()), self.orphan.clone()];
+        for other in others.into_iter().flatten() {
+            match other.take_back(events) {
+                Ok(()) => return true,
+                Err(back) => events = back,
+            }
+        }
+        worker.keep(events);
+        false
+    }
+
     fn least<'a>(workers: impl Iterator<Item = &'a Arc<Worker>>) -> Option<Arc<Worker>> {
         workers.min_by_key(|worker| worker.clients.load(Ordering::Relaxed)).cloned()
     }
@@ -185,7 +207,115 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use futures_util::FutureExt as _;
+
+    use super::super::event::Kind;
     use super::*;
+
+    fn event(number: u32) -> Event {
+        let peer = "192.0.2.1:1".parse().unwrap();
+        Event { kind: Kind::Close, number, peer, gateway_port: 8282, session: Bytes::new() }
+    }
+
+    fn push(worker: &Worker, numbers: std::ops::Range<u32>) {
+        for number in numbers {
+            assert!(worker.push(event(number)).is_none());
+        }
+    }
+
+    fn batch_of(worker: &Worker) -> Vec<Event> {
+        worker.next(usize::MAX).now_or_never().flatten().map_or(Vec::new(), |batch| batch.events)
+    }
+
+    fn numbers_of(worker: &Worker) -> Vec<u32> {
+        batch_of(worker).iter().map(|event| event.number).collect()
+    }
+
+    #[test]
+    fn what_is_on_its_way_to_a_worker_goes_to_the_one_that_takes_its_place() {
+        let router = Router::new(Mode::Auto, 1 << 20);
+        let join = |name: &str| router.join(name.to_owned());
+        let old = join("w");
+        push(&old, 1..4);
+        let on_its_way = batch_of(&old);
+        push(&old, 4..5);
+        let new = join("w");
+        assert!(old.replaced().now_or_never().is_some());
+        assert!(new.handed_over().now_or_never().is_none());
+        assert!(!router.leave(&old, on_its_way));
+        assert!(new.handed_over().now_or_never().is_some());
+        assert_eq!(numbers_of(&new), [1, 2, 3, 4]);
+        // What clients that were with the old one say belongs to the new one.
+        assert!(matches!(old.place(), Place::At(heir) if Arc::ptr_eq(&heir, &new)));
+    }
+
+    #[test]
+    fn what_is_given_back_finds_the_last_of_those_who_followed() {
+        let router = Router::new(Mode::Auto, 1 << 20);
+        let join = |name: &str| router.join(name.to_owned());
+        let first = join("w");
+        push(&first, 1..3);
+        let of_first = batch_of(&first);
+        let second = join("w");
+        push(&second, 3..5);
+        let of_second = batch_of(&second);
+        let third = join("w");
+        push(&third, 5..6);
+        assert!(!router.leave(&second, of_second));
+        assert!(!router.leave(&first, of_first));
+        assert_eq!(numbers_of(&third), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn what_is_given_back_after_all_who_followed_finds_another() {
+        let router = Router::new(Mode::Auto, 1 << 20);
+        let join = |name: &str| router.join(name.to_owned());
+        let replaced = || {
+            let old = join("w");
+            push(&old, 1..3);
+            let on_its_way = batch_of(&old);
+            (old, on_its_way, join("w"))
+        };
+        // One that serves.
+        let (old, on_its_way, successor) = replaced();
+        let other = join("other");
+        assert!(!router.leave(&successor, Vec::new()) && !router.leave(&old, on_its_way));
+        assert_eq!(numbers_of(&other), [1, 2]);
+        assert!(router.leave(&other, Vec::new()));
+        router.give_up(&other);
+        // One that has gone, and for whose successor all wait.
+        let (old, on_its_way, successor) = replaced();
+        assert!(router.leave(&successor, Vec::new()) && !router.leave(&old, on_its_way));
+        let next = join("next");
+        assert_eq!(numbers_of(&next), [1, 2]);
+        assert!(router.leave(&next, Vec::new()));
+        router.give_up(&next);
+        // Nobody: it waits for the next one.
+        let (old, on_its_way, successor) = replaced();
+        assert!(router.leave(&successor, Vec::new()));
+        router.give_up(&successor);
+        assert!(router.leave(&old, on_its_way));
+        assert_eq!(numbers_of(&join("last")), [1, 2]);
+    }
+
+    #[test]
+    fn a_client_that_is_silent_for_very_many_workers_is_no_burden() {
+        let router = Router::new(Mode::Auto, 1 << 20);
+        let first = router.join("w".to_owned());
+        let mut worker = Arc::clone(&first);
+        for _ in 0..100_000 {
+            push(&worker, 1..2);
+            // Something is on its way, so that each has the next one as its heir.
+            batch_of(&worker);
+            let next = router.join("w".to_owned());
+            assert!(!router.leave(&worker, Vec::new()));
+            worker = next;
+        }
+        drop(worker);
+        drop(router);
+        drop(first);
+    }
 
     #[test]
     fn nobody_is_refused_while_the_last_worker_goes() {

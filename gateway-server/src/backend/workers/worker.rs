@@ -2,11 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::event::Event;
+
+/// How long a worker waits for what the one before it of its name gives back, which takes no I/O.
+const HAND_OVER: Duration = Duration::from_secs(1);
 
 pub struct Worker {
     /// No two that serve have the same.
@@ -20,6 +24,10 @@ pub struct Worker {
     changed: Notify,
     /// Nothing waits any more.
     emptied: Notify,
+    /// The one of its name whose place it has taken.
+    predecessor: Weak<Worker>,
+    /// It serves no more, or its connection has given back what it had.
+    ended: Notify,
 }
 
 struct Queue {
@@ -29,6 +37,8 @@ struct Queue {
     state: State,
     /// Somebody is not read before there is room again.
     is_awaited: bool,
+    /// Its connection has given back what its process has not got.
+    has_left: bool,
 }
 
 #[derive(Clone)]
@@ -36,9 +46,9 @@ enum State {
     Serving,
     /// It has gone and was the last; what comes in waits for the next one.
     Orphaned,
-    /// It has gone and left nothing: its clients choose anew.
+    /// It has gone, and nothing of it waits or is on its way: its clients choose anew.
     Gone,
-    /// It has gone, and this one has its queue and its clients.
+    /// It has gone, and this one has its queue, its clients, and what its connection gives back later.
     Inherited(Arc<Worker>),
 }
 
@@ -60,8 +70,14 @@ pub struct Batch {
 }
 
 impl Worker {
-    pub(super) fn new(name: String, limit: Arc<AtomicUsize>) -> Self {
-        let queue = Queue { events: VecDeque::new(), bytes: 0, state: State::Serving, is_awaited: false };
+    pub(super) fn new(name: String, limit: Arc<AtomicUsize>, predecessor: Weak<Worker>) -> Self {
+        let queue = Queue {
+            events: VecDeque::new(),
+            bytes: 0,
+            state: State::Serving,
+            is_awaited: false,
+            has_left: false,
+        };
         Self {
             name,
             clients: AtomicUsize::new(0),
@@ -69,6 +85,8 @@ impl Worker {
             limit,
             changed: Notify::new(),
             emptied: Notify::new(),
+            predecessor,
+            ended: Notify::new(),
         }
     }
 
@@ -107,6 +125,29 @@ impl Worker {
     }
 
     // ── For the connection to the process ─────────────────────────────────────────────────────────────────────────────
+
+    /// Waits until the worker whose place this one has taken has given back what its process has not got: that comes first.
+    pub async fn handed_over(&self) {
+        let Some(predecessor) = self.predecessor.upgrade() else { return };
+        let _ = tokio::time::timeout(HAND_OVER, predecessor.until(|queue| queue.has_left)).await;
+    }
+
+    /// Waits until another process has taken this one's place, however long this one's connection has stood still.
+    pub async fn replaced(&self) {
+        self.until(|queue| !matches!(queue.state, State::Serving)).await;
+    }
+
+    async fn until(&self, is_so: impl Fn(&Queue) -> bool) {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if is_so(&self.queue()) {
+                return;
+            }
+            ended.await;
+        }
+    }
 
     /// Waits for events, and takes about `bytes` of them. `None` once another process has taken this one's place.
     pub async fn next(&self, bytes: usize) -> Option<Batch> {
@@ -158,39 +199,81 @@ impl Worker {
 
     // ── For the router, which lets one of these happen at a time ──────────────────────────────────────────────────────
 
-    /// Its process has gone. `unsent` is put back first.
+    /// Another process of its name has come. Its own connection has still to give back what it has not got.
+    pub(super) fn give_way(&self, heir: &Arc<Worker>) {
+        let mut queue = self.queue();
+        let events = std::mem::take(&mut queue.events);
+        // Without a batch on its way there will be nothing to give back.
+        let is_done = queue.bytes == 0;
+        queue.state = if is_done { State::Gone } else { State::Inherited(Arc::clone(heir)) };
+        // What clients say from now on comes behind it.
+        heir.take_over(events);
+        drop(queue);
+        self.tell_the_end();
+    }
+
+    /// Its process has gone. `unsent` is put back first; what nobody has a place for is given back.
     pub(super) fn end(&self, unsent: Vec<Event>, heir: Option<&Arc<Worker>>) -> Ending {
         let mut queue = self.queue();
-        match queue.state.clone() {
-            // What the heir has already came later than this.
-            State::Inherited(heir) => {
-                drop(queue);
-                heir.take_back(unsent);
-                return Ending::Settled;
-            }
-            State::Gone => return Ending::Settled,
-            State::Serving | State::Orphaned => {}
-        }
-        unsent.into_iter().rev().for_each(|event| queue.events.push_front(event));
-        let ending = match heir {
-            None => {
-                queue.state = State::Orphaned;
-                queue.bytes = queue.events.iter().map(Event::weight).sum();
-                Ending::Orphaned
-            }
-            Some(_) if queue.events.is_empty() => {
-                queue.state = State::Gone;
-                Ending::Settled
-            }
-            Some(heir) => {
-                heir.take_over(std::mem::take(&mut queue.events));
-                queue.state = State::Inherited(Arc::clone(heir));
-                Ending::Settled
+        queue.has_left = true;
+        let ending = match queue.state {
+            State::Inherited(_) | State::Gone if unsent.is_empty() => Ending::Settled,
+            State::Inherited(_) | State::Gone => Ending::Unplaced(unsent),
+            State::Serving | State::Orphaned => {
+                unsent.into_iter().rev().for_each(|event| queue.events.push_front(event));
+                match heir {
+                    None => {
+                        queue.become_orphan();
+                        Ending::Orphaned
+                    }
+                    Some(_) if queue.events.is_empty() => {
+                        queue.state = State::Gone;
+                        Ending::Settled
+                    }
+                    Some(heir) => {
+                        heir.take_over(std::mem::take(&mut queue.events));
+                        queue.state = State::Inherited(Arc::clone(heir));
+                        Ending::Settled
+                    }
+                }
             }
         };
         drop(queue);
-        self.changed.notify_one();
+        self.tell_the_end();
         ending
+    }
+
+    /// The one that has taken its place, if another has.
+    pub(super) fn heir(&self) -> Option<Arc<Worker>> {
+        match &self.queue().state {
+            State::Inherited(heir) => Some(Arc::clone(heir)),
+            _ => None,
+        }
+    }
+
+    /// Puts first what another has given back: it came before what waits here. Gives it back if this one has gone too.
+    pub(super) fn take_back(&self, events: Vec<Event>) -> Result<(), Vec<Event>> {
+        let mut queue = self.queue();
+        if !matches!(queue.state, State::Serving | State::Orphaned) {
+            return Err(events);
+        }
+        queue.bytes += events.iter().map(Event::weight).sum::<usize>();
+        events.into_iter().rev().for_each(|event| queue.events.push_front(event));
+        drop(queue);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// There is nobody for what its connection has given back: it waits here for the next worker.
+    pub(super) fn keep(&self, events: Vec<Event>) {
+        let mut queue = self.queue();
+        queue.events.extend(events);
+        queue.become_orphan();
+    }
+
+    fn tell_the_end(&self) {
+        self.changed.notify_one();
+        self.ended.notify_waiters();
     }
 
     /// Nobody came for what it left. Gives how many events are lost.
@@ -217,14 +300,6 @@ impl Worker {
         }
     }
 
-    fn take_back(&self, events: Vec<Event>) {
-        let mut queue = self.queue();
-        queue.bytes += events.iter().map(Event::weight).sum::<usize>();
-        events.into_iter().rev().for_each(|event| queue.events.push_front(event));
-        drop(queue);
-        self.changed.notify_one();
-    }
-
     fn take_over(&self, events: VecDeque<Event>) {
         let mut queue = self.queue();
         queue.bytes += events.iter().map(Event::weight).sum::<usize>();
@@ -238,6 +313,31 @@ impl Worker {
     }
 }
 
+impl Queue {
+    fn become_orphan(&mut self) {
+        self.state = State::Orphaned;
+        self.bytes = self.events.iter().map(Event::weight).sum();
+    }
+}
+
+impl Drop for Worker {
+    /// A worker may have been replaced any number of times while a client was silent: they go one after the other, not each
+    /// within the end of the one before it.
+    fn drop(&mut self) {
+        let heir_of = |worker: &mut Self| {
+            let queue = worker.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
+            match std::mem::replace(&mut queue.state, State::Gone) {
+                State::Inherited(heir) => Arc::into_inner(heir),
+                _ => None,
+            }
+        };
+        let mut next = heir_of(self);
+        while let Some(mut worker) = next {
+            next = heir_of(&mut worker);
+        }
+    }
+}
+
 /// What became of a worker whose process has gone.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -245,4 +345,6 @@ pub(super) enum Ending {
     Settled,
     /// They wait for the next one.
     Orphaned,
+    /// Another has its clients, but not yet these events.
+    Unplaced(Vec<Event>),
 }
