@@ -188,3 +188,22 @@ async fn replies_come_in_order_however_many_are_asked_for() -> anyhow::Result<()
     assert!(reply::MAX_REPLY > session.len());
     Ok(())
 }
+
+#[tokio::test]
+async fn what_comes_before_a_broken_packet_has_effect_and_is_answered() -> anyhow::Result<()> {
+    // Its shards do nothing else that would send what waits.
+    let server = Server::start(&["--ping-interval", "0"]).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    let connection = client.id.connection;
+    let worker = Command::WorkerConnect { worker_key: "w:0".to_owned(), secret_key: String::new() };
+    let order = |message| Command::SendToOne { connection, message, raw: false };
+    let broken = [0, 0, 0, 27, 0];
+    let bytes = [packets(&[order(b"one"), Command::IsOnline { connection }])?, broken.to_vec()].concat();
+    let answer = say(&server, &bytes).await?;
+    assert_eq!(Value::parse(&answer[reply::HEADER..])?, Value::Int(1));
+    assert_eq!(client.text().await?, "one");
+    let bytes = [packets(&[worker, order(b"two")])?, broken.to_vec()].concat();
+    say(&server, &bytes).await?;
+    assert_eq!(client.text().await?, "two");
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! The register port and peers that misbehave: the offender alone is closed, and the log says why.
 
-use gateway_tests::{OWN_NONCE, PhpPeer, Server, new_producer, soon};
-use gateway_wire::bridge::{Login, MAX_NAME, Order, PREFACE, Reply, frame};
+use gateway_tests::{Client, OWN_NONCE, PhpPeer, Server, new_producer, soon};
+use gateway_wire::bridge::{Call, Login, MAX_NAME, Order, PREFACE, Reply, Request, frame};
 use serde_bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -223,5 +223,27 @@ async fn a_unix_socket_serves_php_too() -> anyhow::Result<()> {
     third.signal(nix::sys::signal::Signal::SIGTERM)?;
     third.exit().await?;
     assert!(!path.exists(), "the socket's file is left behind");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_comes_before_a_broken_frame_has_effect_and_is_acked() -> anyhow::Result<()> {
+    // Its shards do nothing else that would send what waits.
+    let server = Server::start(&["--ping-interval", "0"]).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    let broken: [&[u8]; 3] = [&[0, 0, 0, 1, 0xc0], &[0xff; 4], &[0, 0, 0, 3, 0x92, 1, 250]];
+    for (number, broken) in broken.into_iter().enumerate() {
+        let mut php = PhpPeer::connect(server.register[0]).await?;
+        let text = number.to_string();
+        let message = Bytes::new(text.as_bytes());
+        let mut bytes = Vec::new();
+        let order = Order::SendToClient { client: client.id, message, raw: false };
+        Request { seq: 1, call: Call::Order(order) }.encode(&mut bytes)?;
+        bytes.extend_from_slice(broken);
+        php.write(&bytes).await?;
+        assert_eq!(client.text().await?, text);
+        assert_eq!(php.reply().await?, Reply::Ack { seq: 1 });
+        let Reply::Error { seq: 0, .. } = php.reply().await? else { panic!("no error") };
+    }
     Ok(())
 }

@@ -73,33 +73,46 @@ async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place
             exchanged = connection.flush_and_read() => exchanged?,
         }
         let mut acked = None;
-        while let Some(frames) = connection.read_frames(frame::MAX_CALL)? {
-            for content in frame::contents(&frames) {
-                let request = Request::decode(content)
-                    .map_err(|error| Ended::Refused(format!("a bad call: {error}")))?;
-                match &request.call {
-                    Call::Order(order) => {
-                        // Unless it is sent again after a lost connection, though it had taken effect.
-                        if request.seq > place.progress.applied {
-                            if let Err(undone) = bridge.obey(order).await? {
-                                let message = undone.to_string();
-                                connection.reply(&Reply::Error { seq: request.seq, message });
-                            }
-                            place.progress.applied = request.seq;
-                        }
-                        acked = Some(place.progress.applied);
-                    }
-                    Call::Query(query) => {
-                        bridge.answer(query, &mut connection.asked(request.seq)).await?;
-                        acked = None;
-                    }
-                }
-            }
-        }
+        let taken = take(connection, bridge, place, &mut acked).await;
+        // What has been carried out has effect, and is said, also when a broken frame is behind it.
         bridge.hub.settle();
         if let Some(seq) = acked {
             bridge.settled().await;
             connection.reply(&Reply::Ack { seq });
         }
+        taken?;
     }
+}
+
+/// Carries out all whole frames that have been read. `acked` becomes the last order, if no answer stands for its ack.
+async fn take(
+    connection: &mut Connection,
+    bridge: &Bridge,
+    place: &mut Place,
+    acked: &mut Option<u64>,
+) -> Result<(), Ended> {
+    while let Some(frames) = connection.read_frames(frame::MAX_CALL)? {
+        for content in frame::contents(&frames) {
+            let request =
+                Request::decode(content).map_err(|error| Ended::Refused(format!("a bad call: {error}")))?;
+            match &request.call {
+                Call::Order(order) => {
+                    // Unless it is sent again after a lost connection, though it had taken effect.
+                    if request.seq > place.progress.applied {
+                        if let Err(undone) = bridge.obey(order).await? {
+                            let message = undone.to_string();
+                            connection.reply(&Reply::Error { seq: request.seq, message });
+                        }
+                        place.progress.applied = request.seq;
+                    }
+                    *acked = Some(place.progress.applied);
+                }
+                Call::Query(query) => {
+                    bridge.answer(query, &mut connection.asked(request.seq)).await?;
+                    *acked = None;
+                }
+            }
+        }
+    }
+    Ok(())
 }

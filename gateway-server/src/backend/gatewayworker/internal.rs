@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway_wire::gatewayworker::{Command, CommandError, MAX_PACKET, Packet, PacketError, reply};
 use socket2::Socket;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::input::Input;
 use super::orders::order;
@@ -20,6 +20,8 @@ use crate::ops::offence::{self, Offence};
 const MAX_LOGIN: usize = 4 << 10;
 /// Longest name that a worker may have.
 const MAX_NAME: usize = 256;
+/// How long a peer that is not served any more may take to read what it was answered.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// Replies that are collected at most before they are sent.
 const REPLIES: usize = 1 << 20;
 
@@ -42,7 +44,14 @@ pub(in crate::backend) async fn serve(
     };
     let ended = match session.until_worker(&mut socket, timeout, growth).await {
         Ok(name) => worker::serve(session, socket, name).await,
-        Err(ended) => ended,
+        Err(ended) => {
+            // What it ordered before it ended has effect, and what it asked is answered.
+            backend.bridge.settle();
+            if !session.output.is_empty() {
+                let _ = tokio::time::timeout(LAST_WORD, session.say_goodbye(&mut socket)).await;
+            }
+            ended
+        }
     };
     ended.report(peer);
 }
@@ -200,6 +209,15 @@ impl Session<'_> {
         if error.is_of_query() && self.worker.is_none() {
             reply::append(&mut self.output, |writer| writer.empty_array())?;
         }
+        Ok(())
+    }
+
+    /// Waits until the peer has closed its side: closing over unread input would destroy the answers on their way.
+    async fn say_goodbye(&mut self, socket: &mut Box<dyn Stream>) -> Result<(), Ended> {
+        self.flush(socket).await?;
+        socket.shutdown().await?;
+        let mut rest = [0; 1024];
+        while socket.read(&mut rest).await? > 0 {}
         Ok(())
     }
 

@@ -34,7 +34,7 @@ pub(super) async fn answer(operations: &Operations, name: &str, body: &[u8]) -> 
     };
     let mut run = Run { operations, room: MAX_ANSWER };
     let result = if name == "batch" { run.batch(&body).await } else { run.one(name, &body).await };
-    operations.backend.bridge.settle();
+    drop(run);
     operations.backend.bridge.settled().await;
     Ok(json(StatusCode::OK, &result?))
 }
@@ -44,6 +44,13 @@ struct Run<'a> {
     operations: &'a Operations,
     /// Bytes that its answers may still have.
     room: usize,
+}
+
+impl Drop for Run<'_> {
+    /// What was ordered goes out, also when the time for what follows it is over.
+    fn drop(&mut self) {
+        self.operations.backend.bridge.settle();
+    }
 }
 
 impl Run<'_> {
