@@ -10,9 +10,12 @@ use gateway_server::server;
 
 fn main() -> ExitCode {
     match start() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            logs::flush();
+            ExitCode::SUCCESS
+        }
         Err(error) => {
-            eprintln!("gateway-server: {error:#}");
+            logs::last_words(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -22,8 +25,7 @@ fn start() -> anyhow::Result<()> {
     match config::parse()? {
         config::Action::Check(file) => {
             config::check(&file)?;
-            println!("{}: nothing is wrong", file.display());
-            Ok(())
+            command::print(&format!("{}: nothing is wrong\n", file.display()))
         }
         config::Action::Ask(target, question, printed) => {
             let as_json = printed == config::Printed::Json;

@@ -9,7 +9,7 @@ use super::answer::{Answer, Refusal, answer};
 use super::cluster;
 use super::exposition::Exposition;
 use super::snapshot::{Snapshot, Watched};
-use crate::ops::offence;
+use crate::ops::{logs, offence};
 
 pub(super) async fn answer_metrics(operations: &Operations) -> Result<Answer, Refusal> {
     let snapshot = Snapshot::take(operations).await?;
@@ -29,6 +29,8 @@ pub(super) async fn answer_metrics(operations: &Operations) -> Result<Answer, Re
 fn server(out: &mut Exposition, snapshot: &Snapshot) {
     out.gauge("gateway_build_info", "The server's version.").of("version", env!("CARGO_PKG_VERSION"), 1);
     out.gauge("gateway_uptime_seconds", "Since the start.").is(snapshot.uptime());
+    out.counter("gateway_log_lines_lost_total", "Lines of the log that could not be written.")
+        .is(logs::lost());
     let mut offences = out.counter(
         "gateway_offences_total",
         "What clients and PHP did that was refused or ended their connection, by kind.",

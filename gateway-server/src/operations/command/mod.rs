@@ -86,7 +86,7 @@ fn pretty(value: &Value) -> anyhow::Result<String> {
 }
 
 /// Whoever reads may have seen enough.
-fn print(text: &str) -> anyhow::Result<()> {
+pub fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
         _ => Ok(()),

@@ -1,0 +1,125 @@
+//! What a panic costs: the one client or order that caused it, where the rest of the shard is whole without it; and else the
+//! process, as clients of a shard that does not go on would wait for ever.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use super::command::Command;
+use super::connection::Phase;
+use super::run::Shard;
+use crate::client::close;
+use crate::client::websocket::Inflater;
+use crate::ops::end;
+
+/// Panics of a shard within [`WINDOW`] that are borne; with more, it is no longer one client that causes them.
+const BORNE: u32 = 100;
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// How many panics a shard has borne since when.
+#[derive(Default)]
+pub(super) struct Borne {
+    since: Option<Instant>,
+    panics: u32,
+}
+
+/// Whom a command is about, and so whom a panic in it costs.
+#[derive(Clone, Copy)]
+pub(super) enum Concerned {
+    Client(u32),
+    /// Nobody's state is changed by it: those who did not get what it brings do without.
+    Nobody,
+    /// Half of it may have been done to anybody.
+    Everybody,
+}
+
+impl Concerned {
+    pub(super) fn by(command: &Command) -> Self {
+        match command {
+            Command::Adopt { number, .. }
+            | Command::Close { number, .. }
+            | Command::Destroy { number }
+            | Command::Change { number, .. } => Self::Client(*number),
+            Command::Deliver { .. } | Command::Ask(_) => Self::Nobody,
+            Command::Ungroup { .. }
+            | Command::Shrink
+            | Command::ReadOn
+            | Command::Configure(_)
+            | Command::Recount(_)
+            | Command::Stop { .. } => Self::Everybody,
+        }
+    }
+}
+
+/// Does some work after which nothing is as it should be if it panics: then the process ends.
+pub(super) fn or_end<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| end::now(&format!("a fault in {what}")))
+}
+
+/// Gives nothing if `work`, which changes nothing of the shard, panics.
+pub(super) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+impl Shard {
+    /// Does something for one client, which is closed if it panics.
+    pub(super) fn for_client(&mut self, key: usize, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.bear();
+            or_end("the closing of a client", || self.close_faulty(key));
+        }
+    }
+
+    /// As [`Shard::for_client`] while the turn is being written: nothing more can be sent by it.
+    pub(super) fn write_for_client(&mut self, key: usize, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.bear();
+            or_end("the end of a client", || {
+                if self.clients.connections.contains(key) {
+                    self.abort(key);
+                }
+            });
+        }
+    }
+
+    /// Carries out a command; a panic costs whom it is about.
+    pub(super) fn for_command(&mut self, concerned: Concerned, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_ok() {
+            return;
+        }
+        self.bear();
+        match concerned {
+            Concerned::Client(number) => or_end("the closing of a client", || {
+                if let Some(key) = self.clients.key(number) {
+                    self.close_faulty(key);
+                }
+            }),
+            Concerned::Nobody => {}
+            Concerned::Everybody => end::now("a fault in an order that concerns all clients of a shard"),
+        }
+    }
+
+    fn close_faulty(&mut self, key: usize) {
+        // It is shared, and may have stopped within a message.
+        self.inflater = Inflater::default();
+        if !self.clients.connections.contains(key) {
+            return;
+        }
+        drop(self.clients.take_unfinished(key));
+        match self.clients.connections[key].phase {
+            Phase::Open => self.close(key, close::INTERNAL_ERROR, Phase::Discarding),
+            _ => self.abort(key),
+        }
+    }
+
+    /// The panic itself has been logged.
+    fn bear(&mut self) {
+        let now = Instant::now();
+        if self.borne.since.is_none_or(|since| now.duration_since(since) >= WINDOW) {
+            self.borne = Borne { since: Some(now), panics: 0 };
+        }
+        self.borne.panics += 1;
+        if self.borne.panics > BORNE {
+            end::now(&format!("more than {BORNE} faults of one shard within {WINDOW:?}"));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Drills: what surrounds the server fails, or a part of it does. Each ends in service, or in the end of the process with an
+//! exit code that has it restarted, and never in half a server.
+
+mod log;
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use anyhow::Context as _;
+use gateway_tests::{Client, Operator, PhpPeer, eventually, free_port, server_binary};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+
+/// A server whose log goes where a test wants it to: it is known by its ports.
+struct Unheard {
+    process: Child,
+    websocket: SocketAddr,
+    register: SocketAddr,
+    operator: Operator,
+}
+
+impl Unheard {
+    async fn start(log: impl Into<Stdio>, flags: &[&str]) -> anyhow::Result<Self> {
+        let mut command = Command::new(server_binary()?);
+        command.stderr(log);
+        Self::start_by(command, flags).await
+    }
+
+    /// The server is what this command starts, in its own process.
+    async fn start_by(mut command: Command, flags: &[&str]) -> anyhow::Result<Self> {
+        let [websocket, register, operations] = [free_port()?, free_port()?, free_port()?];
+        let process = command
+            .args(["--websocket", &websocket.to_string(), "--register", &register.to_string()])
+            .args(["--operations", &operations.to_string(), "--shards", "1"])
+            .args(flags)
+            .kill_on_drop(true)
+            .spawn()?;
+        let operator = Operator { address: operations, token: None };
+        eventually("a server that is ready", true, async || {
+            Ok(operator.get("/readyz").await.is_ok_and(|answer| answer.status == 200))
+        })
+        .await?;
+        Ok(Self { process, websocket, register, operator })
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = self.process.id().context("the server has ended")?;
+        Ok(kill(Pid::from_raw(pid.cast_signed()), signal)?)
+    }
+
+    /// Clients come, one is pushed to, and one that breaks the protocol is closed for it, of which there is a line in the log.
+    async fn serves(&self) -> anyhow::Result<()> {
+        let mut broken = Client::connect(self.websocket).await?;
+        let mut other = Client::connect(self.websocket).await?;
+        // It is not masked.
+        broken.socket.get_mut().write_all(b"\x81\x01x").await?;
+        assert_eq!(broken.closed().await?.0, 1002);
+        let mut php = PhpPeer::connect(self.register).await?;
+        php.send_to_all("still here").await?;
+        assert_eq!(other.text().await?, "still here");
+        Ok(())
+    }
+}
