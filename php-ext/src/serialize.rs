@@ -65,10 +65,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Zval, Failure> {
         Classes::All => Kept { bytes: Cow::Borrowed(bytes), refused: None },
         Classes::These(_) => php_serialize::keep(bytes, |class| classes.has(class)),
     };
+    // Before the warning: an error handler may set gateway.session_classes, whose text is borrowed here.
+    let mut options = options(classes)?;
     if let Some(class) = kept.refused {
         warn_of(class)?;
     }
-    let mut options = options(classes)?;
     let bytes = &*kept.bytes;
     let mut value = Zval::new();
     // SAFETY: bytes as long as told, options that are only read, and a place for the result.

@@ -80,6 +80,12 @@ run('
     gc_collect_cycles();
 ');
 
+echo "-- a handler of the warning that changes the setting changes nothing of this call\n";
+run('
+    set_error_handler(fn () => ini_set("gateway.session_classes", str_repeat("x", 200)) !== null);
+    var_dump(get_class(Gateway::getSession($id)["money"]));
+', ['gateway.session_classes' => 'Suit,' . str_repeat('Money ', 30)]);
+
 echo "-- what nobody understands is given to nobody\n";
 $text = 'a:1:{i:0;S:1:"\41";}';
 run("var_dump(\GatewayEvents::readSession('$text'));");
@@ -128,6 +134,9 @@ woken
 unserialized
 string(5) "Money"
 destroyed
+-- a handler of the warning that changes the setting changes nothing of this call
+unserialized
+string(5) "Money"
 -- what nobody understands is given to nobody
 
 Notice: GatewayEvents::readSession(): Error at offset 9 of 9 bytes in Command line code on line %d
