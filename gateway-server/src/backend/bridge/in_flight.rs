@@ -126,7 +126,7 @@ mod tests {
         let mut flight = InFlight::default();
         flight.send(batch(0..10), |_, _| true);
         flight.send(batch(10..20), |_, _| true);
-        flight.progress(11, 11).unwrap_err();
+        flight.progress(21, 0).unwrap_err();
         flight.progress(3, 2).unwrap();
         flight.progress(2, 2).unwrap_err();
         flight.has_begun(13);
