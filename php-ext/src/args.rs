@@ -1,27 +1,33 @@
 //! Arguments as PHP passes them, read by PHP's own rules: a string parameter takes what any string parameter of PHP
 //! takes, under strict_types too.
+//!
+//! Reading an argument may run code of the program, which may change every variable that the arguments came from. So an
+//! argument holds what it is made of, and borrows nothing from PHP: see [`crate::held`].
 
-use std::borrow::Cow;
+use std::ffi::CStr;
 use std::ptr;
 
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::flags::DataType;
-use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
+use ext_php_rs::types::{ZendStr, Zval};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{self as wire, MAX_NAME, Str};
 use serde_bytes::Bytes;
+use serde_json::{Map, Value};
 
 use crate::errors::{Failure, type_error, warn};
-use crate::sys;
+use crate::held::{HeldString, elements, hold, unless_thrown};
+use crate::{json, sys};
 
 /// Something that a method takes.
-pub(crate) trait Argument<'a>: Sized {
+pub(crate) trait Argument: Sized {
     /// For reflection.
     const TYPE: DataType;
     const NULLABLE: bool = false;
 
-    /// `position` counts from 1. The value borrows from the call's frame, which outlives the call.
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure>;
+    /// `position` counts from 1. The value is the frame's own, which code of the program cannot reach, or what a reference
+    /// there leads to, which it can.
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure>;
 
     /// What it is when it was left out; `None` when it cannot be.
     fn left_out() -> Option<Self> {
@@ -30,27 +36,27 @@ pub(crate) trait Argument<'a>: Sized {
 }
 
 /// A string: any bytes.
-pub(crate) struct Text<'a>(&'a [u8]);
+pub(crate) struct Text(HeldString);
 
-impl<'a> Text<'a> {
-    pub(crate) fn wire(&self) -> Str<'a> {
-        Bytes::new(self.0)
+impl Text {
+    pub(crate) fn wire(&self) -> Str<'_> {
+        Bytes::new(self.0.bytes())
     }
 }
 
-impl<'a> Argument<'a> for Text<'a> {
+impl Argument for Text {
     const TYPE: DataType = DataType::String;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
         text(value, position, c"string").map(Self)
     }
 }
 
-impl<'a> Argument<'a> for Option<Text<'a>> {
+impl Argument for Option<Text> {
     const TYPE: DataType = DataType::String;
     const NULLABLE: bool = true;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
         if value.is_null() {
             Ok(None)
         } else {
@@ -66,17 +72,17 @@ impl<'a> Argument<'a> for Option<Text<'a>> {
 /// A bool, false when left out.
 pub(crate) struct Flag(pub(crate) bool);
 
-impl<'a> Argument<'a> for Flag {
+impl Argument for Flag {
     const TYPE: DataType = DataType::Bool;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
         if let Some(flag) = value.bool() {
             return Ok(Self(flag));
         }
-        let mut flag = false;
-        // SAFETY: a live value of the frame, and where the result goes.
-        let converted = unsafe { sys::zend_parse_arg_bool_slow(value, &raw mut flag, position) };
-        if converted { Ok(Self(flag)) } else { Err(type_error(position, c"bool", value)) }
+        let (mut held, mut flag) = (hold(value), false);
+        // SAFETY: a live value that nobody else has, and where the result goes.
+        let converted = unsafe { sys::zend_parse_arg_bool_slow(&raw mut held, &raw mut flag, position) };
+        if converted { unless_thrown(Self(flag)) } else { Err(type_error(position, c"bool", value)) }
     }
 
     fn left_out() -> Option<Self> {
@@ -85,34 +91,34 @@ impl<'a> Argument<'a> for Flag {
 }
 
 /// A string that comes from a page; whatever else came is none.
-pub(crate) struct Posted<'a>(pub(crate) Option<&'a [u8]>);
+pub(crate) struct Posted(pub(crate) Option<HeldString>);
 
-impl<'a> Argument<'a> for Posted<'a> {
+impl Argument for Posted {
     const TYPE: DataType = DataType::Mixed;
 
-    fn read(value: &'a mut Zval, _: u32) -> Result<Self, Failure> {
-        Ok(Self(value.zend_str().map(|text| text.as_bytes())))
+    fn read(value: &Zval, _: u32) -> Result<Self, Failure> {
+        Ok(Self(HeldString::of(value)))
     }
 }
 
 /// A client_id of good form.
 pub(crate) struct Client(pub(crate) ClientId);
 
-impl<'a> Argument<'a> for Client {
+impl Argument for Client {
     const TYPE: DataType = DataType::String;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
-        Ok(Self(ClientId::from_hex(text(value, position, c"string")?)?))
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        Ok(Self(ClientId::from_hex(text(value, position, c"string")?.bytes())?))
     }
 }
 
 /// The client_ids to send to: a list, or anything empty but a list for everybody.
 pub(crate) struct Only(pub(crate) Option<Vec<ClientId>>);
 
-impl<'a> Argument<'a> for Only {
+impl Argument for Only {
     const TYPE: DataType = DataType::Mixed;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
         if value.is_array() {
             return client_list(value, position).map(|list| Self(Some(list)));
         }
@@ -127,10 +133,10 @@ impl<'a> Argument<'a> for Only {
 /// The client_ids to leave out: one, a list, or anything empty for none.
 pub(crate) struct Except(pub(crate) Vec<ClientId>);
 
-impl<'a> Argument<'a> for Except {
+impl Argument for Except {
     const TYPE: DataType = DataType::Mixed;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
         if value.is_array() {
             return client_list(value, position).map(Self);
         }
@@ -139,7 +145,7 @@ impl<'a> Argument<'a> for Except {
             return Ok(Self(Vec::new()));
         }
         let id = text(value, position, c"array|string|null")?;
-        Ok(Self(vec![ClientId::from_hex(id)?]))
+        Ok(Self(vec![ClientId::from_hex(id.bytes())?]))
     }
 
     fn left_out() -> Option<Self> {
@@ -148,7 +154,11 @@ impl<'a> Argument<'a> for Except {
 }
 
 /// One uid or group: any scalar, kept as a string.
-pub(crate) struct Name<'a>(Cow<'a, [u8]>);
+pub(crate) enum Name {
+    Held(HeldString),
+    /// Of a number, or empty.
+    Made(Vec<u8>),
+}
 
 /// What a name is the name of, for messages.
 #[derive(Clone, Copy)]
@@ -166,35 +176,44 @@ impl Naming {
     }
 }
 
-impl<'a> Argument<'a> for Name<'a> {
+impl Argument for Name {
     const TYPE: DataType = DataType::Mixed;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
-        match name(value)? {
-            Some(name) => Ok(Self(name)),
-            None => Err(type_error(position, c"string|int", value)),
-        }
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        name(value)?.ok_or_else(|| type_error(position, c"string|int", value))
     }
 
     fn left_out() -> Option<Self> {
-        Some(Self(Cow::Borrowed(b"")))
+        Some(Self::Made(Vec::new()))
     }
 }
 
-impl Name<'_> {
+impl Name {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Held(string) => string.bytes(),
+            Self::Made(bytes) => bytes,
+        }
+    }
+
+    /// `empty()` of it.
+    fn is_empty(&self) -> bool {
+        matches!(self.bytes(), b"" | b"0")
+    }
+
     /// Everybody when it is left out or '', else the members of the group.
     pub(crate) fn scope(&self) -> Option<Vec<Str<'_>>> {
-        (!self.0.is_empty()).then(|| vec![self.wire()])
+        (!self.bytes().is_empty()).then(|| vec![self.wire()])
     }
 
     pub(crate) fn wire(&self) -> Str<'_> {
-        Bytes::new(&self.0)
+        Bytes::new(self.bytes())
     }
 
     /// `None`, after a warning, when it is empty. `undone` says what has not been done.
     pub(crate) fn filled(&self, naming: Naming, undone: &str) -> Result<Option<Str<'_>>, Failure> {
-        if !is_empty(&self.0) {
-            return Ok(Some(Bytes::new(&self.0)));
+        if !self.is_empty() {
+            return Ok(Some(self.wire()));
         }
         warn_of_empty(naming, undone)?;
         Ok(None)
@@ -202,11 +221,11 @@ impl Name<'_> {
 
     /// As [`Name::filled`], for a name that the gateway is to keep.
     pub(crate) fn kept(&self, naming: Naming, undone: &str) -> Result<Option<Str<'_>>, Failure> {
-        if self.0.len() > MAX_NAME {
+        let length = self.bytes().len();
+        if length > MAX_NAME {
+            let word = naming.word();
             return Err(Failure::Exception(format!(
-                "the {} has {} bytes, more than the {MAX_NAME} that one may have",
-                naming.word(),
-                self.0.len()
+                "the {word} has {length} bytes, more than the {MAX_NAME} that one may have"
             )));
         }
         self.filled(naming, undone)
@@ -214,30 +233,30 @@ impl Name<'_> {
 }
 
 /// One or many uids or groups.
-pub(crate) enum Names<'a> {
-    One(Name<'a>),
-    Many(Vec<Name<'a>>),
+pub(crate) enum Names {
+    One(Name),
+    Many(Vec<Name>),
 }
 
-impl<'a> Argument<'a> for Names<'a> {
+impl Argument for Names {
     const TYPE: DataType = DataType::Mixed;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
-        let Some(list) = value.array() else {
-            return match name(value)? {
-                Some(name) => Ok(Self::One(Name(name))),
-                None => Err(type_error(position, c"array|string|int", value)),
-            };
-        };
-        names(value, list, position).map(Self::Many)
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_array() {
+            return names(value, position).map(Self::Many);
+        }
+        match name(value)? {
+            Some(name) => Ok(Self::One(name)),
+            None => Err(type_error(position, c"array|string|int", value)),
+        }
     }
 }
 
-impl Names<'_> {
+impl Names {
     /// `empty()` of the argument as a whole.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
-            Self::One(name) => is_empty(&name.0),
+            Self::One(name) => name.is_empty(),
             Self::Many(names) => names.is_empty(),
         }
     }
@@ -251,8 +270,7 @@ impl Names<'_> {
             Self::One(name) => std::slice::from_ref(name),
             Self::Many(names) => names,
         };
-        let filled = |name: &&Name| !is_empty(&name.0);
-        let wire: wire::Names = names.iter().filter(filled).map(|name| Bytes::new(&name.0)).collect();
+        let wire: wire::Names = names.iter().filter(|name| !name.is_empty()).map(Name::wire).collect();
         let empty = names.len() - wire.len();
         if empty > 0 && matches!(self, Self::Many(_)) {
             let word = naming.word();
@@ -270,15 +288,16 @@ fn warn_of_empty(naming: Naming, undone: &str) -> Result<(), Failure> {
 }
 
 /// An array of uids or groups, as they are: an empty one is asked for like any other, and nobody has it.
-pub(crate) struct NameList<'a>(Vec<Name<'a>>);
+pub(crate) struct NameList(Vec<Name>);
 
-impl<'a> Argument<'a> for NameList<'a> {
+impl Argument for NameList {
     const TYPE: DataType = DataType::Array;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
-        match value.array() {
-            Some(list) => names(value, list, position).map(Self),
-            None => Err(type_error(position, c"array", value)),
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_array() {
+            names(value, position).map(Self)
+        } else {
+            Err(type_error(position, c"array", value))
         }
     }
 
@@ -287,7 +306,7 @@ impl<'a> Argument<'a> for NameList<'a> {
     }
 }
 
-impl NameList<'_> {
+impl NameList {
     pub(crate) fn wire(&self) -> Vec<Str<'_>> {
         self.0.iter().map(Name::wire).collect()
     }
@@ -296,17 +315,17 @@ impl NameList<'_> {
 /// A number of seconds, an hour when left out.
 pub(crate) struct Seconds(pub(crate) i64);
 
-impl<'a> Argument<'a> for Seconds {
+impl Argument for Seconds {
     const TYPE: DataType = DataType::Long;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
         if let Some(seconds) = value.long() {
             return Ok(Self(seconds));
         }
-        let mut seconds = 0;
-        // SAFETY: a live value of the frame, and where the result goes.
-        let converted = unsafe { sys::zend_parse_arg_long_slow(value, &raw mut seconds, position) };
-        if converted { Ok(Self(seconds)) } else { Err(type_error(position, c"int", value)) }
+        let (mut held, mut seconds) = (hold(value), 0);
+        // SAFETY: a live value that nobody else has, and where the result goes.
+        let converted = unsafe { sys::zend_parse_arg_long_slow(&raw mut held, &raw mut seconds, position) };
+        if converted { unless_thrown(Self(seconds)) } else { Err(type_error(position, c"int", value)) }
     }
 
     fn left_out() -> Option<Self> {
@@ -314,113 +333,113 @@ impl<'a> Argument<'a> for Seconds {
     }
 }
 
-/// An array of anything; none when left out.
-pub(crate) struct Items<'a>(pub(crate) Option<&'a Zval>);
+/// An array as a JSON object, empty when left out.
+pub(crate) struct Json(pub(crate) Map<String, Value>);
 
-impl<'a> Argument<'a> for Items<'a> {
+impl Argument for Json {
     const TYPE: DataType = DataType::Array;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
-        Array::read(value, position).map(|array| Self(Some(array.0)))
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        match value.array() {
+            Some(array) => json::object(array).map(Self),
+            None => Err(type_error(position, c"array", value)),
+        }
     }
 
     fn left_out() -> Option<Self> {
-        Some(Self(None))
+        Some(Self(Map::new()))
     }
 }
 
 /// An array of anything.
-pub(crate) struct Array<'a>(pub(crate) &'a Zval);
+pub(crate) struct Array(pub(crate) Zval);
 
-impl<'a> Argument<'a> for Array<'a> {
+impl Argument for Array {
     const TYPE: DataType = DataType::Array;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
-        if value.is_array() { Ok(Self(value)) } else { Err(type_error(position, c"array", value)) }
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_array() { Ok(Self(hold(value))) } else { Err(type_error(position, c"array", value)) }
     }
 }
 
-pub(crate) struct Callable<'a>(pub(crate) &'a Zval);
+pub(crate) struct Callable(pub(crate) Zval);
 
-impl<'a> Argument<'a> for Callable<'a> {
+impl Argument for Callable {
     const TYPE: DataType = DataType::Callable;
 
-    fn read(value: &'a mut Zval, position: u32) -> Result<Self, Failure> {
-        if value.is_callable() { Ok(Self(value)) } else { Err(type_error(position, c"callable", value)) }
+    /// Whether it is one may take loading a class, which is code of the program.
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        let held = hold(value);
+        let is_callable = unless_thrown(held.is_callable())?;
+        if is_callable { Ok(Self(held)) } else { Err(type_error(position, c"callable", value)) }
     }
 }
 
 /// Anything, which is not looked at.
 pub(crate) struct Anything;
 
-impl<'a> Argument<'a> for Anything {
+impl Argument for Anything {
     const TYPE: DataType = DataType::Mixed;
 
-    fn read(_: &'a mut Zval, _: u32) -> Result<Self, Failure> {
+    fn read(_: &Zval, _: u32) -> Result<Self, Failure> {
         Ok(Self)
     }
 }
 
-/// `empty()` of a string.
-fn is_empty(name: &[u8]) -> bool {
-    matches!(name, b"" | b"0")
-}
-
 /// A scalar, null or Stringable as a string, what is empty as an empty one. `None` when it is none of these.
-fn name(value: &Zval) -> Result<Option<Cow<'_, [u8]>>, Failure> {
-    if let Some(string) = value.zend_str() {
-        return Ok(Some(Cow::Borrowed(string.as_bytes())));
+fn name(value: &Zval) -> Result<Option<Name>, Failure> {
+    let value = value.dereference();
+    if let Some(string) = HeldString::of(value) {
+        return Ok(Some(Name::Held(string)));
     }
     if let Some(number) = value.long() {
-        return Ok(Some(Cow::Owned(number.to_string().into_bytes())));
+        return Ok(Some(Name::Made(number.to_string().into_bytes())));
     }
     if value.is_array() || value.is_resource() {
         return Ok(None);
     }
     // 0.0 and -0.0 are empty, though their strings need not be.
     if !value.is_object() && !value.coerce_to_bool() {
-        return Ok(Some(Cow::Borrowed(b"")));
+        return Ok(Some(Name::Made(Vec::new())));
     }
-    // SAFETY: a live value, which is only read: what is no string gives a new string, or null after throwing.
-    let converted = unsafe { sys::zval_try_get_string_func(ptr::from_ref(value).cast_mut()).as_mut() };
+    let mut held = hold(value);
+    // SAFETY: a live value that nobody else has; what is no string gives a new string, or null after throwing.
+    let converted = unsafe { sys::zval_try_get_string_func(&raw mut held).as_mut() };
     let Some(converted) = converted else { return Err(Failure::Pending) };
     // SAFETY: the string is handed over with a reference of its own.
     let string: ZBox<ZendStr> = unsafe { ZBox::from_raw(converted) };
-    Ok(Some(Cow::Owned(string.as_bytes().to_vec())))
+    // An object's last user may be this, and then its destructor runs here.
+    drop(held);
+    unless_thrown(Some(Name::Held(string.into())))
 }
 
-fn names<'a>(value: &Zval, list: &'a ZendHashTable, position: u32) -> Result<Vec<Name<'a>>, Failure> {
-    let names = list.values().map(|entry| match name(entry.dereference())? {
-        Some(name) => Ok(Name(name)),
-        None => Err(type_error(position, c"a list of string|int", value)),
-    });
-    names.collect()
-}
-
-/// What a string parameter takes. A number becomes a string in its place in the frame.
-fn text<'a>(value: &'a mut Zval, position: u32, expected: &std::ffi::CStr) -> Result<&'a [u8], Failure> {
-    if !value.is_string() {
-        let mut string = ptr::null_mut();
-        // SAFETY: a live value of the frame, and where the result goes.
-        let converted = unsafe { sys::zend_parse_arg_str_slow(value, &raw mut string, position) };
-        if !converted {
-            return Err(type_error(position, expected, value));
-        }
-    }
-    match value.zend_str() {
-        Some(string) => Ok(string.as_bytes()),
-        None => Err(type_error(position, expected, value)),
-    }
+fn names(value: &Zval, position: u32) -> Result<Vec<Name>, Failure> {
+    each(value, |entry| name(entry)?.ok_or_else(|| type_error(position, c"a list of string|int", value)))
 }
 
 fn client_list(value: &Zval, position: u32) -> Result<Vec<ClientId>, Failure> {
-    let Some(list) = value.array() else { return Ok(Vec::new()) };
-    let ids = list.values().map(|entry| match entry.dereference().zend_str() {
-        Some(id) => Ok(ClientId::from_hex(id.as_bytes())?),
-        None => match name(entry.dereference())? {
-            Some(id) => Ok(ClientId::from_hex(&id)?),
-            None => Err(type_error(position, c"a list of string", value)),
-        },
-    });
-    ids.collect()
+    each(value, |entry| match name(entry)? {
+        Some(id) => Ok(ClientId::from_hex(id.bytes())?),
+        None => Err(type_error(position, c"a list of string", value)),
+    })
+}
+
+/// The elements of an array, which is held: reading one may run code that changes the variable which it came from.
+fn each<T>(list: &Zval, read: impl Fn(&Zval) -> Result<T, Failure>) -> Result<Vec<T>, Failure> {
+    let held = hold(list);
+    held.array().map_or_else(|| Ok(Vec::new()), |array| elements(array).map(read).collect())
+}
+
+/// What a string parameter takes.
+fn text(value: &Zval, position: u32, expected: &CStr) -> Result<HeldString, Failure> {
+    if let Some(string) = HeldString::of(value) {
+        return Ok(string);
+    }
+    let (mut held, mut string) = (hold(value), ptr::null_mut());
+    // SAFETY: a live value that nobody else has, and where the result goes. A number becomes a string in its place.
+    let converted = unsafe { sys::zend_parse_arg_str_slow(&raw mut held, &raw mut string, position) };
+    match HeldString::of(&held).filter(|_| converted) {
+        Some(string) => unless_thrown(string),
+        None => Err(type_error(position, expected, value)),
+    }
 }

@@ -59,9 +59,7 @@ impl Failure {
             Self::Link(message) => match ini::on_error() {
                 OnError::Exception => {
                     run_signal_handlers();
-                    if !ExecutorGlobals::has_exception() {
-                        throw(&message);
-                    }
+                    throw(&message);
                 }
                 // A handler that throws leaves its exception pending, which is as it should be.
                 OnError::Warning => drop(warn(&message)),
@@ -84,6 +82,10 @@ fn run_signal_handlers() {
 }
 
 fn throw(message: &str) {
+    // What is pending already says more, and stays.
+    if ExecutorGlobals::has_exception() {
+        return;
+    }
     note(message);
     // SAFETY: null, or the class that was registered at startup and lives as long as the module.
     let class = unsafe { EXCEPTION.load(Ordering::Acquire).as_ref() };

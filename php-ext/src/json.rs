@@ -1,16 +1,18 @@
-//! PHP's values as JSON.
+//! PHP's values as JSON. No code of the program runs here.
 
-use ext_php_rs::types::{ArrayKey, ZendHashTable, Zval};
+use ext_php_rs::types::{ZendHashTable, Zval};
+use gateway_wire::token::MAX_TOKEN;
 use serde_json::{Map, Number, Value};
 
 use crate::errors::Failure;
+use crate::held::elements;
 
 /// Deeper than any session is meant to be; an array may hold itself.
 const MAX_DEPTH: usize = 32;
 
 /// An array as an object, whatever its keys.
-pub(crate) fn object(array: &Zval) -> Result<Map<String, Value>, Failure> {
-    array.array().map_or_else(|| Ok(Map::new()), |array| map(array, MAX_DEPTH))
+pub(crate) fn object(array: &ZendHashTable) -> Result<Map<String, Value>, Failure> {
+    map(array, MAX_DEPTH, &mut { MAX_TOKEN })
 }
 
 pub(crate) fn text(bytes: &[u8]) -> Result<String, Failure> {
@@ -20,23 +22,25 @@ pub(crate) fn text(bytes: &[u8]) -> Result<String, Failure> {
     }
 }
 
-fn map(array: &ZendHashTable, depth: usize) -> Result<Map<String, Value>, Failure> {
-    array
-        .iter()
-        .map(|(key, item)| {
-            let key = match key {
-                ArrayKey::Long(number) => number.to_string(),
-                ArrayKey::String(key) => key,
-                ArrayKey::Str(key) => key.to_owned(),
-                ArrayKey::ZendString(key) => text(key.as_bytes())?,
-            };
-            Ok((key, value(item.dereference(), depth)?))
-        })
-        .collect()
+fn map(array: &ZendHashTable, depth: usize, left: &mut usize) -> Result<Map<String, Value>, Failure> {
+    let (mut map, mut entries) = (Map::new(), array.iter());
+    while let Some((key, item)) = entries.next_zval() {
+        let key = match key.zend_str() {
+            Some(key) => text(key.as_bytes())?,
+            None => key.long().unwrap_or_default().to_string(),
+        };
+        map.insert(key, value(item.dereference(), depth, left)?);
+    }
+    Ok(map)
 }
 
-fn value(item: &Zval, depth: usize) -> Result<Value, Failure> {
+/// `left` is how many values may still follow: each takes a byte of the token, and one array may be there a million times.
+fn value(item: &Zval, depth: usize, left: &mut usize) -> Result<Value, Failure> {
     let Some(depth) = depth.checked_sub(1) else { return refuse("arrays more than 32 deep") };
+    *left = match left.checked_sub(1) {
+        Some(left) => left,
+        None => return refuse("more values than a token has bytes"),
+    };
     if item.is_null() {
         Ok(Value::Null)
     } else if let Some(truth) = item.bool() {
@@ -51,18 +55,26 @@ fn value(item: &Zval, depth: usize) -> Result<Value, Failure> {
     } else if let Some(string) = item.zend_str() {
         text(string.as_bytes()).map(Value::from)
     } else if let Some(array) = item.array() {
-        if array.has_sequential_keys() {
-            array
-                .values()
-                .map(|item| value(item.dereference(), depth))
-                .collect::<Result<_, _>>()
-                .map(Value::Array)
+        if is_list(array) {
+            elements(array).map(|item| value(item, depth, left)).collect::<Result<_, _>>().map(Value::Array)
         } else {
-            map(array, depth).map(Value::Object)
+            map(array, depth, left).map(Value::Object)
         }
     } else {
         refuse("anything but arrays, strings, numbers, bools and null")
     }
+}
+
+/// Whether the keys are 0, 1, 2 and so on. As in [`elements`], not the library's own way.
+fn is_list(array: &ZendHashTable) -> bool {
+    let (mut next, mut entries) = (0, array.iter());
+    while let Some((key, _)) = entries.next_zval() {
+        if key.long() != Some(next) {
+            return false;
+        }
+        next += 1;
+    }
+    true
 }
 
 fn refuse<T>(what: &str) -> Result<T, Failure> {

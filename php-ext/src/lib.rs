@@ -3,6 +3,7 @@
 mod args;
 mod class;
 mod errors;
+mod held;
 mod info;
 mod ini;
 mod json;

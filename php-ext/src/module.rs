@@ -9,7 +9,7 @@ use ext_php_rs::internal::startup_guard;
 use ext_php_rs::zend::{CatchError, ModuleAllocations, ModuleEntry, StaticModuleEntry, bailout, try_catch};
 
 use crate::errors::Failure;
-use crate::{class, errors, info, ini, process, settings, sys};
+use crate::{class, errors, info, ini, process, settings, sys, worker};
 
 pub(crate) fn entry() -> *mut ModuleEntry {
     static MODULE: StaticModuleEntry = StaticModuleEntry::new();
@@ -52,12 +52,16 @@ unsafe extern "C" fn end(_kind: i32, module_number: i32) -> i32 {
 
 unsafe extern "C" fn start_request(_kind: i32, _module_number: i32) -> i32 {
     errors::forget_last();
+    worker::start_request();
     shielded(settings::set_defaults);
     0
 }
 
 unsafe extern "C" fn end_request(_kind: i32, _module_number: i32) -> i32 {
-    shielded(process::end_request);
+    shielded(|| {
+        worker::end_request();
+        process::end_request()
+    });
     settings::forget_places();
     0
 }

@@ -13,6 +13,7 @@ use gateway_link::{Address, Target};
 use gateway_wire::token::TokenKey;
 
 use crate::errors::Failure;
+use crate::held::{elements, unless_thrown};
 use crate::{class, ini, sys, values};
 
 pub(crate) const REGISTER_ADDRESS: &str = "registerAddress";
@@ -20,7 +21,8 @@ pub(crate) const SECRET_KEY: &str = "secretKey";
 pub(crate) const TOKEN_KEY: &str = "tokenKey";
 pub(crate) const CONNECT_TIMEOUT: &str = "connectTimeout";
 
-/// The values of the properties that matter to a call.
+/// The values of the properties that matter to a call. They are PHP's, so no code of the program may run while this is in
+/// use: arguments are read before, and what a call brings to tell is told after.
 #[derive(Clone, Copy)]
 pub(crate) struct Settings<'a> {
     address: &'a Zval,
@@ -159,6 +161,8 @@ fn find(class: *mut ClassEntry) -> Result<Places, Failure> {
     for (place, name) in places.iter_mut().zip(&NAMES) {
         // SAFETY: a live class, and a name that was made at the module's start.
         *place = unsafe { sys::zend_read_static_property_ex(class, name.load(Ordering::Acquire), true) };
+        // The properties of a program's class may need code of the program to have values.
+        unless_thrown(())?;
         if place.is_null() {
             return Err(Failure::Exception("the class has lost its properties".to_owned()));
         }
@@ -176,9 +180,8 @@ impl Chosen {
     fn new(settings: &Settings) -> Result<Self, Failure> {
         let addresses: Vec<Vec<u8>> = match settings.address.array() {
             None => vec![address_text(settings.address)?.to_vec()],
-            Some(list) => list
-                .values()
-                .map(|address| address_text(address.dereference()).map(<[u8]>::to_vec))
+            Some(list) => elements(list)
+                .map(|address| address_text(address).map(<[u8]>::to_vec))
                 .collect::<Result<_, _>>()?,
         };
         let parsed = addresses.iter().map(|address| Address::parse(address)).collect::<Result<_, _>>()?;
@@ -192,7 +195,7 @@ impl Chosen {
             None => matches!(&*self.addresses, [only] if is(settings.address, only)),
             Some(list) => {
                 list.len() == self.addresses.len()
-                    && list.values().zip(&self.addresses).all(|(value, known)| is(value.dereference(), known))
+                    && elements(list).zip(&self.addresses).all(|(value, known)| is(value, known))
             }
         };
         let secret_fits = match settings.secret.zend_str() {

@@ -39,7 +39,6 @@ unsafe extern "C" {
     pub(crate) fn zval_try_get_string_func(value: *mut Zval) -> *mut zend_string;
     pub(crate) fn zend_argument_type_error(position: u32, format: *const c_char, ...);
     pub(crate) fn zend_zval_type_name(value: *const Zval) -> *const c_char;
-    pub(crate) fn add_assoc_zval_ex(array: *mut Zval, key: *const c_char, length: usize, value: *mut Zval);
     pub(crate) fn php_var_serialize_init() -> *mut SerializeData;
     pub(crate) fn php_var_serialize(buffer: *mut SmartStr, value: *mut Zval, data: *mut *mut SerializeData);
     pub(crate) fn php_var_serialize_destroy(data: *mut SerializeData);

@@ -1,15 +1,12 @@
 //! What the gateway answers, as PHP values.
 
-use std::mem::ManuallyDrop;
-
 use ext_php_rs::convert::IntoZval;
 use ext_php_rs::flags::DataType;
-use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
+use ext_php_rs::types::{ArrayKey, ZendHashTable, ZendStr, Zval};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::Value;
 
 use crate::errors::Failure;
-use crate::sys;
 
 pub(crate) fn string(bytes: &[u8]) -> Zval {
     let mut zval = Zval::new();
@@ -63,27 +60,34 @@ pub(crate) fn list(values: impl ExactSizeIterator<Item = Zval>) -> Result<List, 
 pub(crate) fn map<'a>(
     entries: impl Iterator<Item = Result<(&'a [u8], Zval), Failure>>,
 ) -> Result<List, Failure> {
-    let mut array = Zval::new_array();
+    let mut table = ZendHashTable::new();
     for entry in entries {
         let (key, value) = entry?;
-        let mut value = ManuallyDrop::new(value);
-        // SAFETY: an array of ours, a key as long as told, and a value that the array takes over.
-        unsafe { sys::add_assoc_zval_ex(&raw mut array, key.as_ptr().cast(), key.len(), &raw mut *value) };
+        let inserted = match integer(key) {
+            Some(key) => table.insert_at_index(key, value),
+            // As a string of PHP's: the engine's functions that take a pointer to a key read a byte of an empty one, and
+            // a byte behind others.
+            None => table.insert(ArrayKey::ZendString(&ZendStr::new(key, false)), value),
+        };
+        inserted.map_err(|error| Failure::Exception(error.to_string()))?;
     }
-    Ok(List(array))
+    let mut zval = Zval::new();
+    zval.set_hashtable(table);
+    Ok(List(zval))
 }
 
 /// A group's name as GatewayWorker's class gives it: an integer where PHP would make one of it as a key.
 pub(crate) fn group(name: &[u8]) -> Zval {
-    let number = std::str::from_utf8(name).ok().and_then(|text| text.parse::<i64>().ok());
-    match number.filter(|number| number.to_string().as_bytes() == name) {
-        Some(number) => {
-            let mut zval = Zval::new();
-            zval.set_long(number);
-            zval
-        }
-        None => string(name),
+    integer(name).map_or_else(|| string(name), long)
+}
+
+/// The integer that PHP makes of a key: one that is written as PHP writes it.
+fn integer(key: &[u8]) -> Option<i64> {
+    if !matches!(key.first(), Some(b'-' | b'0'..=b'9')) {
+        return None;
     }
+    let number: i64 = std::str::from_utf8(key).ok()?.parse().ok()?;
+    (number.to_string().as_bytes() == key).then_some(number)
 }
 
 pub(crate) fn long(value: i64) -> Zval {

@@ -11,6 +11,7 @@ use gateway_wire::ClientId;
 use gateway_wire::bridge::{Event, EventKind, MAX_WORKER_NAME};
 
 use crate::errors::Failure;
+use crate::held::unless_thrown;
 use crate::settings::Settings;
 use crate::{process, values};
 
@@ -21,8 +22,24 @@ thread_local! {
     /// Not dropped with the thread: the system closes it, and a forked child has no part in it.
     static WORKER: RefCell<ManuallyDrop<Option<Worker>>> = const { RefCell::new(ManuallyDrop::new(None)) };
     static CURRENT: Cell<Option<ClientId>> = const { Cell::new(None) };
-    /// Called when the program changes the session of that client by name. Not dropped: PHP is gone before the thread is.
+    static IS_IN_REQUEST: Cell<bool> = const { Cell::new(false) };
+    /// Called when the program changes the session of that client by name. PHP's, so it is let go before the request ends, or
+    /// never: PHP is gone before the thread is.
     static TOLD_OF_SESSION: RefCell<ManuallyDrop<Option<Zval>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+}
+
+/// At a request's start.
+pub(crate) fn start_request() {
+    IS_IN_REQUEST.set(true);
+}
+
+/// At a request's end, while PHP's values are still there: the next request has no part in what this one left.
+pub(crate) fn end_request() {
+    IS_IN_REQUEST.set(false);
+    CURRENT.set(None);
+    // Its last user may be this, and what it holds may call in here while it goes: not borrowed then.
+    let told = TOLD_OF_SESSION.with_borrow_mut(|told| told.take());
+    drop(told);
 }
 
 /// The client whose event is being handled.
@@ -30,8 +47,12 @@ pub(crate) fn current() -> Option<ClientId> {
     CURRENT.get()
 }
 
-pub(crate) fn tell_of_session(told: &Zval) {
-    TOLD_OF_SESSION.with_borrow_mut(|place| **place = Some(told.shallow_clone()));
+/// Another module's code may run after this one's end of the request, and nothing would let go of what it leaves here.
+pub(crate) fn tell_of_session(told: Zval) {
+    if IS_IN_REQUEST.get() {
+        let old = TOLD_OF_SESSION.with_borrow_mut(|place| place.replace(told));
+        drop(old);
+    }
 }
 
 /// `$_SESSION` is to follow what is set, as a whole or in part, for the client whose event is being handled.
@@ -44,6 +65,7 @@ pub(crate) fn session_has_changed(client: ClientId, is_whole: bool, session: &Zv
     let Some(told) = told else { return Ok(()) };
     let session = session.shallow_clone();
     let called = told.try_call(vec![&is_whole, &session]);
+    unless_thrown(())?;
     called.map(drop).map_err(|error| Failure::Exception(format!("$_SESSION was not changed: {error}")))
 }
 

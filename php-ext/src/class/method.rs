@@ -14,6 +14,7 @@ use ext_php_rs::zend::{ClassEntry, ExecuteData, ExecutorGlobals, run_handler};
 
 use crate::args::Argument;
 use crate::errors::Failure;
+use crate::held::hold;
 use crate::settings::Settings;
 
 /// Defines `methods()`, which gives the builders of the methods written in it. `call` is the [`Call`].
@@ -79,14 +80,23 @@ impl<'a> Call<'a> {
         Settings::of(self.called_class())
     }
 
-    pub(super) fn argument<T: Argument<'a>>(&self, position: &mut u32) -> Result<T, Failure> {
+    pub(super) fn argument<T: Argument>(&self, position: &mut u32) -> Result<T, Failure> {
         let index = *position;
         *position += 1;
         if index < self.given() {
             // SAFETY: the frame has as many arguments as it says, and each is read once.
-            let value: Option<&'a mut Zval> = unsafe { self.frame.zend_call_arg(index as usize) };
+            let value: Option<&Zval> =
+                unsafe { self.frame.zend_call_arg(index as usize) }.map(|value| &*value);
             if let Some(value) = value {
-                return T::read(value.dereference_mut(), *position);
+                // What a reference leads to is held too: code of the program may let go of it while it is read.
+                let held;
+                let value = if value.is_reference() {
+                    held = hold(value);
+                    &held
+                } else {
+                    value
+                };
+                return T::read(value, *position);
             }
         }
         match T::left_out() {
@@ -152,7 +162,7 @@ pub(super) const fn required(defaults: &[Option<&str>]) -> usize {
 }
 
 /// An argument for reflection.
-pub(super) fn argument<'a, T: Argument<'a>>(name: &str, default: Option<&str>) -> Arg<'static> {
+pub(super) fn argument<T: Argument>(name: &str, default: Option<&str>) -> Arg<'static> {
     let mut argument = Arg::new(name, T::TYPE);
     if T::NULLABLE {
         argument = argument.allow_null();

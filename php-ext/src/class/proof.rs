@@ -16,9 +16,9 @@ methods! {
 
     fn isClientProof(call, client_id: Posted, proof: Posted) -> bool {
         let (Some(client_id), Some(proof)) = (client_id.0, proof.0) else { return Ok(false) };
-        let Ok(client) = ClientId::from_hex(client_id) else { return Ok(false) };
+        let Ok(client) = ClientId::from_hex(client_id.bytes()) else { return Ok(false) };
         let answer = query(call.settings()?, Query::ProofOfClient { client })?;
         let expected = values::optional_bytes(&answer)?;
-        Ok(expected.is_some_and(|expected| is_same_secret(proof, expected)))
+        Ok(expected.is_some_and(|expected| is_same_secret(proof.bytes(), expected)))
     }
 }

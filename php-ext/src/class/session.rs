@@ -22,15 +22,15 @@ methods! {
     }
 
     fn setSession(call, client_id: Client, session: Array) {
-        let serialized = serialize::write(session.0)?;
+        let serialized = serialize::write(&session.0)?;
         order(call.settings()?, Order::SetSession { client: client_id.0, session: serialized.wire() })?;
-        worker::session_has_changed(client_id.0, true, session.0)
+        worker::session_has_changed(client_id.0, true, &session.0)
     }
 
     fn updateSession(call, client_id: Client, session: Array) {
-        let changes = serialize::write(session.0)?;
+        let changes = serialize::write(&session.0)?;
         order(call.settings()?, Order::UpdateSession { client: client_id.0, changes: changes.wire() })?;
-        worker::session_has_changed(client_id.0, false, session.0)
+        worker::session_has_changed(client_id.0, false, &session.0)
     }
 
     /// For frameworks that serialize themselves.

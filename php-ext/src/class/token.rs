@@ -5,13 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gateway_wire::token::Claims;
 
 use super::method::methods;
-use crate::args::{Flag, Items, Name, NameList, Naming, Seconds};
+use crate::args::{Flag, Json, Name, NameList, Naming, Seconds};
 use crate::errors::Failure;
 use crate::json;
 
 methods! {
     /// Nothing is asked of the gateway.
-    fn token(call, uid: Name, ttl: Seconds = 3600, groups: NameList = [], session: Items = [], once: Flag = false) -> String {
+    fn token(call, uid: Name, ttl: Seconds = 3600, groups: NameList = [], session: Json = [], once: Flag = false) -> String {
         let Some(uid) = uid.kept(Naming::Uid, "no token was made")? else { return Ok(String::new()) };
         let groups = groups.wire();
         let claims = Claims {
@@ -19,7 +19,7 @@ methods! {
             expires: expiry(ttl.0)?,
             not_before: None,
             groups: groups.into_iter().map(|group| json::text(group)).collect::<Result<_, _>>()?,
-            session: session.0.map_or_else(|| Ok(serde_json::Map::new()), json::object)?,
+            session: session.0,
             once: if once.0 { Some(random()?) } else { None },
         };
         let key = call.settings()?.token_key()?;

@@ -62,7 +62,7 @@ methods! {
     /// As `serialize()`, with what `readSession` has kept of other classes.
     fn writeSession(call, session: Array) -> Zval {
         let _ = call;
-        Ok(values::string(serialize::write(session.0)?.wire()))
+        Ok(values::string(serialize::write(&session.0)?.wire()))
     }
 
     fn onSession(call, told: Callable) {

@@ -1,0 +1,718 @@
+--TEST--
+Every argument of every method takes any value, or says what is wrong with it, whatever runs meanwhile
+--EXTENSIONS--
+gateway
+--SKIPIF--
+<?php
+require "gateway.inc";
+GatewayTest\skip_without_server();
+?>
+--FILE--
+<?php
+require 'gateway.inc';
+
+$server = new GatewayTest\Server;
+Gateway::$registerAddress = $server->register;
+Gateway::$secretKey = '';
+Gateway::$tokenKey = 'a key';
+
+const ID = '00000000000000000000';
+
+/** Says something when it is asked, after whatever else it does. */
+final class Says
+{
+    public function __construct(private string $text, private ?Closure $before = null)
+    {
+    }
+
+    public function __toString(): string
+    {
+        $this->before && ($this->before)();
+        // Not a string that somebody else keeps.
+        return strrev(strrev($this->text));
+    }
+}
+
+enum Suit: string
+{
+    case Hearts = 'h';
+}
+
+/** What can be given, by name; made anew each time, so that nothing else keeps it. */
+function values(): array
+{
+    $open = fopen('php://memory', 'r');
+    $closed = fopen('php://memory', 'r');
+    fclose($closed);
+    $cycle = ['x'];
+    $cycle['cycle'] = &$cycle;
+    $string = strrev('txet');
+    $values = [
+        'null' => null, 'false' => false, 'true' => true, '0' => 0, '-1' => -1, 'PHP_INT_MIN' => PHP_INT_MIN,
+        '0.0' => 0.0, '-0.0' => -0.0, '1.5' => 1.5, 'NAN' => NAN, 'INF' => INF,
+        "''" => '', "'0'" => '0', "'-'" => strrev('-'), "'text'" => $string, 'bytes' => "\0\xff\xfe", 'id' => strrev(ID),
+        'long' => str_repeat('x', 100000),
+        'object' => new stdClass, 'closure' => fn () => 1, 'enum' => Suit::Hearts, 'generator' => (fn () => yield 1)(),
+        "says ''" => new Says(''), 'says text' => new Says('text'), 'says id' => new Says(ID),
+        'throws' => new Says('', fn () => throw new DomainException('thrown')),
+        'open' => $open, 'closed' => $closed, 'cycle' => $cycle,
+    ];
+    $lists = ['[]' => [], '[keys]' => ['key' => 'x', "\xff" => 'y', '' => 'z'], '[[]]' => [[]], '[null x 1000]' => array_fill(0, 1000, null)];
+    foreach ($values as $name => $value) {
+        $lists["[$name]"] = [$value];
+    }
+    // Each with a reference of its own, which nobody else has.
+    foreach (array_keys($values) as $name) {
+        $reference = $values[$name];
+        $lists["[&$name]"] = [&$reference];
+        unset($reference);
+    }
+    return $values + $lists;
+}
+
+/** Good values for the other arguments. */
+function good(ReflectionParameter $parameter): mixed
+{
+    return match ($parameter->name) {
+        'client_id' => ID,
+        'uids', 'groups', 'session' => ['x'],
+        'session_str', 'bytes' => 'a:0:{}',
+        'message', 'uid', 'group', 'name', 'proof' => 'x',
+        'told' => fn () => 1,
+        'worker' => null,
+        default => $parameter->getDefaultValue(),
+    };
+}
+
+function kind(mixed $result): string
+{
+    return is_array($result) ? 'array' : (is_string($result) && $result !== '' ? 'text' : json_encode($result));
+}
+
+/** What a call gives, in a word or a few: its complaints, and then its result or what it throws. */
+function outcome(string $class, string $method, array $arguments): string
+{
+    global $complaints;
+    $complaints = [];
+    try {
+        $result = kind(call_user_func_array([$class, $method], $arguments));
+    } catch (Throwable $e) {
+        $message = preg_replace('/^Gateway\w*::\w+\(\): Argument #\d \(\$\w+\) /', '', $e->getMessage());
+        $message = preg_replace('/^client_id .* is invalid.*/s', 'client_id is invalid', $message);
+        $message = preg_replace('/, \S+ given$|(?<=^Object of class )\S+/', ' …', $message);
+        $result = get_class($e) . ': ' . $message;
+    }
+    return implode(', ', array_map(fn ($n) => "$n, ", array_keys($complaints))) . $result;
+}
+
+/** The gateway's answer to a call before, which comes when it comes: a session that is no serialized array. */
+function is_late(string $message): bool
+{
+    return str_contains($message, ' refused ');
+}
+
+$complaints = [];
+function note(int $level, string $message): bool
+{
+    global $complaints;
+    if (is_late($message)) {
+        return true;
+    }
+    $complaints[match ($level) {
+        // A notice is a warning in later versions of PHP.
+        E_WARNING, E_NOTICE => 'Warning', E_DEPRECATED => 'Deprecated', default => "error $level",
+    }] = true;
+    return true;
+}
+
+/** All calls: [class, method, position, name of the value, arguments]. */
+function calls(): Generator
+{
+    foreach (['Gateway', 'GatewayEvents'] as $class) {
+        foreach ((new ReflectionClass($class))->getMethods() as $method) {
+            foreach ($method->getParameters() as $position => $parameter) {
+                $others = array_map('good', $method->getParameters());
+                foreach (values() as $name => $value) {
+                    yield [$class, $method->name, $parameter, $name, array_replace($others, [$position => $value])];
+                    unset($value);
+                }
+            }
+        }
+    }
+}
+
+echo "-- outcomes\n";
+set_error_handler('note');
+$rows = $expected = [];
+foreach (calls() as [$class, $method, $parameter, $name, $arguments]) {
+    $outcome = outcome($class, $method, $arguments);
+    $rows["$class::$method(\$$parameter->name)"][$outcome][] = $name;
+    $expected["$class::$method $parameter->name $name"] = $outcome;
+}
+$all = array_keys(values());
+$arrays = array_filter($all, fn ($name) => $name[0] === '[');
+$alike = [];
+foreach ($rows as $place => $outcomes) {
+    $table = '';
+    foreach ($outcomes as $outcome => $names) {
+        if ($names === $all) {
+            $names = ['anything'];
+        } elseif (!array_diff($arrays, $names)) {
+            $names = [...array_diff($names, $arrays), 'any array'];
+        }
+        // In a list, a reference to a value is as the value.
+        $names = array_filter($names, fn ($name) => !in_array(str_replace('[&', '[', $name), array_diff($names, [$name]), true));
+        $table .= "    $outcome\n        " . wordwrap(implode(', ', $names), 110, "\n        ") . "\n";
+    }
+    $alike[$table][] = $place;
+}
+foreach ($alike as $table => $places) {
+    echo wordwrap(implode(' ', $places), 120), "\n$table";
+}
+
+/** How many calls that change something were handed over. */
+function handed(): int
+{
+    $stats = Gateway::stats();
+    return $stats['queued'] + $stats['acked'] + $stats['dropped'];
+}
+
+echo "-- a handler that throws ends a call that complains, and nothing is sent\n";
+set_error_handler(fn (int $level, string $message) => is_late($message) || throw new ErrorException('complaint', 0, $level));
+$differences = $thrown = 0;
+foreach (calls() as [$class, $method, $parameter, $name, $arguments]) {
+    $before = handed();
+    $outcome = outcome($class, $method, $arguments);
+    $known = $expected["$class::$method $parameter->name $name"];
+    if (preg_match('/^(Warning|Deprecated), /', $known)) {
+        $thrown++;
+        // A deprecated method has complained before it does anything.
+        $known = 'ErrorException: complaint';
+    }
+    if ($outcome !== $known || (str_contains($outcome, ': ') && handed() !== $before)) {
+        $differences++;
+        echo "$class::$method(\$$parameter->name) with $name: $outcome, not $known; ", handed() - $before, " sent\n";
+    }
+}
+var_dump($differences, $thrown > 100);
+
+echo "-- what was given changes while it is read\n";
+$shaken = 0;
+$shake = function () use (&$shaken) {
+    global $given, $garbage;
+    $shaken++;
+    // All that leads to what was given; and what it has left is used for something else.
+    foreach (array_keys($given ?? []) as $key) {
+        if (is_array($given[$key])) {
+            foreach (array_keys($given[$key]) as $inner) {
+                $given[$key][$inner] = null;
+            }
+        }
+        $given[$key] = null;
+    }
+    $garbage = array_map(fn ($length) => str_repeat('G', $length), range(1, 60));
+};
+set_error_handler(function (int $level, string $message) use ($shake) {
+    $shake();
+    return note($level, $message);
+});
+$differences = 0;
+foreach (calls() as [$class, $method, $parameter, $name, $arguments]) {
+    $known = $expected["$class::$method $parameter->name $name"];
+    $given = [];
+    foreach (array_keys($arguments) as $position) {
+        $given[$position] = $arguments[$position];
+        // By a reference, which the call may be given as well.
+        $arguments[$position] = &$given[$position];
+        if (is_array($given[$position]) && !isset($given[$position]['cycle'])) {
+            foreach (array_keys($given[$position]) as $inner) {
+                $element = $given[$position][$inner];
+                unset($given[$position][$inner]);
+                $given[$position][$inner] = &$element;
+                unset($element);
+            }
+        }
+    }
+    $outcome = outcome($class, $method, $arguments);
+    if ($outcome !== $known) {
+        $differences++;
+        echo "$class::$method(\$$parameter->name) with $name: $outcome, not $known\n";
+    }
+}
+var_dump($differences, $shaken > 100);
+restore_error_handler();
+Gateway::getAllClientIdCount();
+echo "done\n";
+?>
+--EXPECT--
+-- outcomes
+Gateway::sendToAll($message) Gateway::sendToUid($message) Gateway::sendToGroup($message)
+    Deprecated, null
+        null
+    null
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says '',
+        says text, says id
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
+Gateway::sendToAll($client_id_array)
+    null
+        null, false, 0, 0.0, -0.0, '', '0', [], [id], [says id]
+    TypeError: must be of type ?array …
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, object, closure, enum, generator, says '',
+        says text, says id, throws, open, closed
+    GatewayException: client_id is invalid
+        cycle, [keys], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0], [1.5], [NAN],
+        [INF], [''], ['0'], ['-'], ['text'], [bytes], [long], [says ''], [says text]
+    TypeError: must be of type a list of string …
+        [[]], [open], [closed], [cycle]
+    Error: Object of class  … could not be converted to string
+        [object], [closure], [enum], [generator]
+    DomainException: thrown
+        [throws]
+Gateway::sendToAll($exclude_client_id) Gateway::sendToGroup($exclude_client_id)
+    null
+        null, false, 0, 0.0, -0.0, '', '0', id, says id, [], [id], [says id]
+    GatewayException: client_id is invalid
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, long, says '', says text, cycle, [keys], [null x
+        1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0], [1.5], [NAN], [INF], [''], ['0'],
+        ['-'], ['text'], [bytes], [long], [says ''], [says text]
+    TypeError: must be of type array|string|null …
+        object, closure, enum, generator, open, closed
+    DomainException: thrown
+        throws, [throws]
+    TypeError: must be of type a list of string …
+        [[]], [open], [closed], [cycle]
+    Error: Object of class  … could not be converted to string
+        [object], [closure], [enum], [generator]
+Gateway::sendToAll($raw) Gateway::sendToUid($raw) Gateway::sendToGroup($raw)
+    Deprecated, null
+        null
+    null
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
+    TypeError: must be of type bool …
+        object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
+Gateway::sendToClient($client_id) Gateway::closeClient($client_id) Gateway::destoryClient($client_id)
+Gateway::destroyClient($client_id) Gateway::setSocketSession($client_id)
+    Deprecated, GatewayException: client_id is invalid
+        null
+    GatewayException: client_id is invalid
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, long, says '', says
+        text
+    true
+        id, says id
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
+Gateway::sendToClient($message) Gateway::setSocketSession($session_str)
+    Deprecated, true
+        null
+    true
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says '',
+        says text, says id
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
+Gateway::sendToClient($raw)
+    Deprecated, true
+        null
+    true
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
+    TypeError: must be of type bool …
+        object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
+Gateway::sendToUid($uid)
+    Warning, null
+        null, false, 0, 0.0, -0.0, '', '0', says '', [], [null x 1000], [null], [false], [0], [0.0], [-0.0], [''],
+        ['0'], [says '']
+    null
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id, [keys], [true], [-1],
+        [PHP_INT_MIN], [1.5], [NAN], [INF], ['-'], ['text'], [bytes], [id], [long], [says text], [says id]
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator, [object], [closure], [enum], [generator]
+    DomainException: thrown
+        throws, [throws]
+    TypeError: must be of type array|string|int …
+        open, closed
+    TypeError: must be of type a list of string|int …
+        cycle, [[]], [open], [closed], [cycle]
+Gateway::sendToGroup($group)
+    Warning, false
+        null, false, 0, 0.0, -0.0, '', '0', says '', []
+    null
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id, [keys], [true], [-1],
+        [PHP_INT_MIN], [1.5], [NAN], [INF], ['-'], ['text'], [bytes], [id], [long], [says text], [says id]
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator, [object], [closure], [enum], [generator]
+    DomainException: thrown
+        throws, [throws]
+    TypeError: must be of type array|string|int …
+        open, closed
+    TypeError: must be of type a list of string|int …
+        cycle, [[]], [open], [closed], [cycle]
+    Warning, null
+        [null x 1000], [null], [false], [0], [0.0], [-0.0], [''], ['0'], [says '']
+Gateway::closeClient($message)
+    true
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id
+    TypeError: must be of type ?string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
+Gateway::bindUid($client_id) Gateway::unbindUid($client_id) Gateway::joinGroup($client_id)
+Gateway::leaveGroup($client_id) Gateway::getUidByClientId($client_id) Gateway::getSession($client_id)
+Gateway::setSession($client_id) Gateway::updateSession($client_id) Gateway::getClientProof($client_id)
+    Deprecated, GatewayException: client_id is invalid
+        null
+    GatewayException: client_id is invalid
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, long, says '', says
+        text
+    null
+        id, says id
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
+Gateway::bindUid($uid)
+    Warning, null
+        null, false, 0, 0.0, -0.0, '', '0', says ''
+    null
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, says text, says id
+    GatewayException: the uid has 100000 bytes, more than the 1024 that one may have
+        long
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator
+    DomainException: thrown
+        throws
+    TypeError: must be of type string|int …
+        open, closed, cycle, any array
+Gateway::unbindUid($uid)
+    null
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator
+    DomainException: thrown
+        throws
+    TypeError: must be of type string|int …
+        open, closed, cycle, any array
+Gateway::joinGroup($group)
+    Warning, null
+        null, false, 0, 0.0, -0.0, '', '0', says ''
+    null
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, says text, says id
+    GatewayException: the group has 100000 bytes, more than the 1024 that one may have
+        long
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator
+    DomainException: thrown
+        throws
+    TypeError: must be of type string|int …
+        open, closed, cycle, any array
+Gateway::leaveGroup($group)
+    Warning, null
+        null, false, 0, 0.0, -0.0, '', '0', says ''
+    null
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator
+    DomainException: thrown
+        throws
+    TypeError: must be of type string|int …
+        open, closed, cycle, any array
+Gateway::ungroup($group)
+    Warning, false
+        null, false, 0, 0.0, -0.0, '', '0', says ''
+    null
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator
+    DomainException: thrown
+        throws
+    TypeError: must be of type string|int …
+        open, closed, cycle, any array
+Gateway::isOnline($client_id)
+    Deprecated, GatewayException: client_id is invalid
+        null
+    GatewayException: client_id is invalid
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, long, says '', says
+        text
+    0
+        id, says id
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
+Gateway::isUidOnline($uid)
+    Warning, 0
+        null, false, 0, 0.0, -0.0, '', '0', says ''
+    0
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator
+    DomainException: thrown
+        throws
+    TypeError: must be of type string|int …
+        open, closed, cycle, any array
+Gateway::isUidsOnline($uids) Gateway::batchGetClientIdByUid($uids) Gateway::batchGetClientIdCountByGroup($groups)
+    TypeError: must be of type array …
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long,
+        object, closure, enum, generator, says '', says text, says id, throws, open, closed
+    TypeError: must be of type a list of string|int …
+        cycle, [[]], [open], [closed], [cycle]
+    array
+        [], [keys], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0], [1.5], [NAN],
+        [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [says ''], [says text], [says id]
+    Error: Object of class  … could not be converted to string
+        [object], [closure], [enum], [generator]
+    DomainException: thrown
+        [throws]
+Gateway::getClientIdByUid($uid)
+    Warning, array
+        null, false, 0, 0.0, -0.0, '', '0', says ''
+    array
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator
+    DomainException: thrown
+        throws
+    TypeError: must be of type string|int …
+        open, closed, cycle, any array
+Gateway::getClientIdCountByGroup($group) Gateway::getClientCountByGroup($group)
+    0
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator
+    DomainException: thrown
+        throws
+    TypeError: must be of type string|int …
+        open, closed, cycle, any array
+Gateway::getClientIdListByGroup($group) Gateway::getUidListByGroup($group) Gateway::getClientSessionsByGroup($group)
+    Warning, array
+        null, false, 0, 0.0, -0.0, '', '0', says '', [], [null x 1000], [null], [false], [0], [0.0], [-0.0], [''],
+        ['0'], [says '']
+    array
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id, [keys], [true], [-1],
+        [PHP_INT_MIN], [1.5], [NAN], [INF], ['-'], ['text'], [bytes], [id], [long], [says text], [says id]
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator, [object], [closure], [enum], [generator]
+    DomainException: thrown
+        throws, [throws]
+    TypeError: must be of type array|string|int …
+        open, closed
+    TypeError: must be of type a list of string|int …
+        cycle, [[]], [open], [closed], [cycle]
+Gateway::getUidCountByGroup($group)
+    Warning, 0
+        null, false, 0, 0.0, -0.0, '', '0', says '', [], [null x 1000], [null], [false], [0], [0.0], [-0.0], [''],
+        ['0'], [says '']
+    0
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id, [keys], [true], [-1],
+        [PHP_INT_MIN], [1.5], [NAN], [INF], ['-'], ['text'], [bytes], [id], [long], [says text], [says id]
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator, [object], [closure], [enum], [generator]
+    DomainException: thrown
+        throws, [throws]
+    TypeError: must be of type array|string|int …
+        open, closed
+    TypeError: must be of type a list of string|int …
+        cycle, [[]], [open], [closed], [cycle]
+Gateway::setSession($session) Gateway::updateSession($session)
+    TypeError: must be of type array …
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long,
+        object, closure, enum, generator, says '', says text, says id, throws, open, closed
+    null
+        cycle, [], [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0],
+        [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [enum], [says ''], [says
+        text], [says id], [open], [closed], [cycle]
+    Exception: Serialization of 'Closure' is not allowed
+        [closure], [throws]
+    Exception: Serialization of 'Generator' is not allowed
+        [generator]
+Gateway::getAllClientSessions($group)
+    array
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator
+    DomainException: thrown
+        throws
+    TypeError: must be of type string|int …
+        open, closed, cycle, any array
+Gateway::getAllClientInfo($group)
+    Deprecated, array
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator
+    DomainException: thrown
+        throws
+    TypeError: must be of type string|int …
+        open, closed, cycle, any array
+Gateway::getClientInfoByGroup($group)
+    Deprecated, , Warning, array
+        null, false, 0, 0.0, -0.0, '', '0', says '', [], [null x 1000], [null], [false], [0], [0.0], [-0.0], [''],
+        ['0'], [says '']
+    Deprecated, array
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id, [keys], [true], [-1],
+        [PHP_INT_MIN], [1.5], [NAN], [INF], ['-'], ['text'], [bytes], [id], [long], [says text], [says id]
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator, [object], [closure], [enum], [generator]
+    DomainException: thrown
+        throws, [throws]
+    TypeError: must be of type array|string|int …
+        open, closed
+    TypeError: must be of type a list of string|int …
+        cycle, [[]], [open], [closed], [cycle]
+Gateway::token($uid)
+    Warning, ""
+        null, false, 0, 0.0, -0.0, '', '0', says ''
+    text
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', id, says text, says id
+    GatewayException: no token was made: it cannot carry text that is not UTF-8
+        bytes
+    GatewayException: the uid has 100000 bytes, more than the 1024 that one may have
+        long
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator
+    DomainException: thrown
+        throws
+    TypeError: must be of type string|int …
+        open, closed, cycle, any array
+Gateway::token($ttl)
+    Deprecated, GatewayException: a token's time must be a second or more
+        null
+    GatewayException: a token's time must be a second or more
+        false, 0, -1, PHP_INT_MIN, 0.0, -0.0, '0', id
+    text
+        true
+    Deprecated, text
+        1.5
+    TypeError: must be of type int …
+        NAN, INF, '', '-', 'text', bytes, long, object, closure, enum, generator, says '', says text, says id, throws,
+        open, closed, cycle, any array
+Gateway::token($groups)
+    TypeError: must be of type array …
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long,
+        object, closure, enum, generator, says '', says text, says id, throws, open, closed
+    TypeError: must be of type a list of string|int …
+        cycle, [[]], [open], [closed], [cycle]
+    text
+        [], [keys], [true], [0], [-1], [PHP_INT_MIN], [1.5], [NAN], [INF], ['0'], ['-'], ['text'], [id], [says text],
+        [says id]
+    GatewayException: no token was made: each of groups must have 1 to 1024 bytes
+        [null x 1000], [null], [false], [0.0], [-0.0], [''], [long], [says '']
+    GatewayException: no token was made: it cannot carry text that is not UTF-8
+        [bytes]
+    Error: Object of class  … could not be converted to string
+        [object], [closure], [enum], [generator]
+    DomainException: thrown
+        [throws]
+Gateway::token($session)
+    TypeError: must be of type array …
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long,
+        object, closure, enum, generator, says '', says text, says id, throws, open, closed
+    GatewayException: no token was made: it cannot carry arrays more than 32 deep
+        cycle, [cycle]
+    text
+        [], [[]], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0], [1.5], [''], ['0'], ['-'],
+        ['text'], [id]
+    GatewayException: no token was made: it cannot carry text that is not UTF-8
+        [keys], [bytes]
+    GatewayException: no token was made: it has 14675 bytes, more than the 8192 allowed
+        [null x 1000]
+    GatewayException: no token was made: it cannot carry a number that is infinite or none
+        [NAN], [INF]
+    GatewayException: no token was made: it has 133497 bytes, more than the 8192 allowed
+        [long]
+    GatewayException: no token was made: it cannot carry anything but arrays, strings, numbers, bools and null
+        [object], [closure], [enum], [generator], [says ''], [says text], [says id], [throws], [open], [closed]
+Gateway::token($once)
+    Deprecated, text
+        null
+    text
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
+    TypeError: must be of type bool …
+        object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
+Gateway::isClientProof($client_id) Gateway::isClientProof($proof)
+    false
+        anything
+Gateway::sendToCurrentClient($message)
+    Deprecated, GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+        null
+    GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says '',
+        says text, says id
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
+Gateway::sendToCurrentClient($raw)
+    Deprecated, GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+        null
+    GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
+    TypeError: must be of type bool …
+        object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
+Gateway::closeCurrentClient($message)
+    GatewayException: Gateway::closeCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id
+    TypeError: must be of type ?string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
+Gateway::setBusinessWorker($worker)
+    null
+        anything
+GatewayEvents::join($name)
+    Deprecated, GatewayException: a worker's name must be UTF-8 of 1 to 256 bytes
+        null
+    GatewayException: a worker's name must be UTF-8 of 1 to 256 bytes
+        false, '', bytes, long, says ''
+    null
+        true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '0', '-', 'text', id, says text, says id
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
+GatewayEvents::readSession($bytes)
+    Deprecated, array
+        null
+    array
+        false, '', says ''
+    false
+        true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '0', '-', 'text', bytes, id, long, says text, says id
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
+GatewayEvents::writeSession($session)
+    TypeError: must be of type array …
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long,
+        object, closure, enum, generator, says '', says text, says id, throws, open, closed
+    text
+        cycle, [], [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0],
+        [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [enum], [says ''], [says
+        text], [says id], [open], [closed], [cycle]
+    Exception: Serialization of 'Closure' is not allowed
+        [closure], [throws]
+    Exception: Serialization of 'Generator' is not allowed
+        [generator]
+GatewayEvents::onSession($told)
+    TypeError: must be of type callable …
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long,
+        object, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
+    null
+        closure
+-- a handler that throws ends a call that complains, and nothing is sent
+int(0)
+bool(true)
+-- what was given changes while it is read
+int(0)
+bool(true)
+done
