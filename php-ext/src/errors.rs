@@ -135,7 +135,7 @@ impl From<LinkError> for Failure {
     fn from(error: LinkError) -> Self {
         match error {
             // The program's own doing, whatever the gateway.
-            LinkError::TooLarge(_) => Self::Exception(error.to_string()),
+            LinkError::TooLarge(_) | LinkError::AnswerTooLarge { .. } => Self::Exception(error.to_string()),
             _ => Self::Link(error.to_string()),
         }
     }

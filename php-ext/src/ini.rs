@@ -69,6 +69,11 @@ pub(crate) fn buffer_bytes() -> usize {
     checked_buffer_bytes().unwrap_or(16 << 20)
 }
 
+/// PHP's own; none without a limit.
+pub(crate) fn memory_limit() -> Option<usize> {
+    bytes(text(c"memory_limit"))
+}
+
 /// What becomes of a call when the gateway cannot be reached or does not answer in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnError {

@@ -7,6 +7,7 @@ mod held;
 mod info;
 mod ini;
 mod json;
+mod memory;
 mod module;
 mod process;
 mod serialize;

@@ -2,14 +2,16 @@
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use ext_php_rs::zend::{CatchError, bailout, try_catch};
 use gateway_link::{Limits, Link, LinkError, Links, Notice, Stats, Unconfirmed};
-use gateway_wire::bridge::{Order, Query, Value};
+use gateway_wire::bridge::{Order, Query, Raw};
 
 use crate::errors::{Failure, warn};
-use crate::ini;
 use crate::settings::Settings;
+use crate::{ini, memory};
 
 thread_local! {
     /// Not dropped with the thread: the module's shutdown closes the links, and a forked child must not.
@@ -20,8 +22,24 @@ pub(crate) fn order(settings: Settings, order: Order) -> Result<(), Failure> {
     on_link(settings, |link, timeout| link.order(order, timeout))
 }
 
-pub(crate) fn query(settings: Settings, query: Query) -> Result<Value, Failure> {
-    on_link(settings, |link, timeout| link.query(query, timeout))
+/// Gives what `show` makes of the answer. That takes PHP's memory, of which there may be too little: then PHP ends the
+/// request, and the answer goes before.
+pub(crate) fn query<T>(
+    settings: Settings,
+    query: Query,
+    show: impl FnOnce(Raw<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let answer = on_link(settings, |link, timeout| link.query_within(query, timeout, memory::most_answer()))?;
+    match try_catch(AssertUnwindSafe(|| show(answer.value()))) {
+        Ok(shown) => shown,
+        Err(CatchError::Bailout) => {
+            drop(answer);
+            // SAFETY: nothing is left here that has to be dropped. What the caller holds is what every method holds
+            // while PHP code may run.
+            unsafe { bailout() }
+        }
+        Err(panic) => Err(Failure::Exception(format!("the answer could not be shown: {panic}"))),
+    }
 }
 
 /// Whether what is sent is gathered from now on, for [`send`].

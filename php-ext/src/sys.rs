@@ -16,6 +16,7 @@ unsafe extern "C" {
         class: *mut ClassEntry,
         persistent: bool,
     ) -> c_int;
+    pub(crate) fn zend_memory_usage(from_system: bool) -> usize;
     pub(crate) fn zend_unregister_ini_entries(module_number: c_int);
     pub(crate) fn zend_ini_string_ex(
         name: *const c_char,

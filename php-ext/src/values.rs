@@ -4,9 +4,10 @@ use ext_php_rs::convert::IntoZval;
 use ext_php_rs::flags::DataType;
 use ext_php_rs::types::{ArrayKey, ZendHashTable, ZendStr, Zval};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::Value;
+use gateway_wire::bridge::{BadValue, Part, Raw};
 
 use crate::errors::Failure;
+use crate::memory::Watch;
 
 pub(crate) fn string(bytes: &[u8]) -> Zval {
     let mut zval = Zval::new();
@@ -56,13 +57,25 @@ pub(crate) fn list(values: impl ExactSizeIterator<Item = Zval>) -> Result<List, 
     Ok(List(zval))
 }
 
+/// As many values as there turn out to be.
+pub(crate) fn try_list(values: impl Iterator<Item = Result<Zval, Failure>>) -> Result<List, Failure> {
+    let mut table = ZendHashTable::new();
+    for value in values {
+        table.push(value?).map_err(|error| Failure::Exception(error.to_string()))?;
+    }
+    let mut zval = Zval::new();
+    zval.set_hashtable(table);
+    Ok(List(zval))
+}
+
 /// A map whose keys are strings, or integers where PHP makes integers of them.
-pub(crate) fn map<'a>(
-    entries: impl Iterator<Item = Result<(&'a [u8], Zval), Failure>>,
+pub(crate) fn map<K: AsRef<[u8]>>(
+    entries: impl Iterator<Item = Result<(K, Zval), Failure>>,
 ) -> Result<List, Failure> {
     let mut table = ZendHashTable::new();
     for entry in entries {
         let (key, value) = entry?;
+        let key = key.as_ref();
         let inserted = match integer(key) {
             Some(key) => table.insert_at_index(key, value),
             // As a string of PHP's: the engine's functions that take a pointer to a key read a byte of an empty one, and
@@ -96,86 +109,93 @@ pub(crate) fn long(value: i64) -> Zval {
     zval
 }
 
-pub(crate) fn bytes(value: &Value) -> Result<&[u8], Failure> {
-    match value {
-        Value::Str(bytes) => Ok(bytes),
-        other => Err(unexpected("a string", other)),
+pub(crate) fn bytes(value: Raw<'_>) -> Result<&[u8], Failure> {
+    match value.read()? {
+        Part::Str(bytes) => Ok(bytes),
+        other => Err(unexpected("a string", &other)),
     }
 }
 
-pub(crate) fn items(value: &Value) -> Result<&[Value], Failure> {
-    match value {
-        Value::List(items) => Ok(items),
-        other => Err(unexpected("a list", other)),
+pub(crate) fn items(value: Raw<'_>) -> Result<impl Iterator<Item = Result<Raw<'_>, Failure>>, Failure> {
+    match value.read()? {
+        Part::List(items) => Ok(watched(items.map(|item| Ok(item?)))),
+        other => Err(unexpected("a list", &other)),
     }
+}
+
+/// Ends with an error before what is made of the items takes too much memory.
+fn watched<T>(items: impl Iterator<Item = Result<T, Failure>>) -> impl Iterator<Item = Result<T, Failure>> {
+    let memory = Watch::begin();
+    items.map(move |item| memory.check().and(item))
 }
 
 /// The entries of a map whose keys are strings.
 pub(crate) fn entries(
-    value: &Value,
-) -> Result<impl Iterator<Item = Result<(&[u8], &Value), Failure>>, Failure> {
-    match value {
-        Value::Map(entries) => Ok(entries.iter().map(|(key, value)| Ok((bytes(key)?, value)))),
-        other => Err(unexpected("a map", other)),
+    value: Raw<'_>,
+) -> Result<impl Iterator<Item = Result<(&[u8], Raw<'_>), Failure>>, Failure> {
+    match value.read()? {
+        Part::Map(mut items) => Ok(watched(std::iter::from_fn(move || {
+            let key = items.next()?;
+            let value = items.next()?;
+            Some(key.map_err(Failure::from).and_then(|key| Ok((bytes(key)?, value?))))
+        }))),
+        other => Err(unexpected("a map", &other)),
     }
 }
 
 /// 1 or 0, as GatewayWorker's class gives them.
-pub(crate) fn flag(value: &Value) -> Result<i64, Failure> {
-    match value {
-        Value::Bool(flag) => Ok(i64::from(*flag)),
-        other => Err(unexpected("a bool", other)),
+pub(crate) fn flag(value: Raw<'_>) -> Result<i64, Failure> {
+    match value.read()? {
+        Part::Bool(flag) => Ok(i64::from(flag)),
+        other => Err(unexpected("a bool", &other)),
     }
 }
 
-pub(crate) fn count(value: &Value) -> Result<i64, Failure> {
-    match value {
-        Value::Int(count) => Ok(*count),
-        other => Err(unexpected("an integer", other)),
+pub(crate) fn count(value: Raw<'_>) -> Result<i64, Failure> {
+    match value.read()? {
+        Part::Int(count) => Ok(count),
+        other => Err(unexpected("an integer", &other)),
     }
 }
 
-pub(crate) fn optional_bytes(value: &Value) -> Result<Option<&[u8]>, Failure> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Str(bytes) => Ok(Some(bytes)),
-        other => Err(unexpected("a string or null", other)),
+pub(crate) fn optional_bytes(value: Raw<'_>) -> Result<Option<&[u8]>, Failure> {
+    match value.read()? {
+        Part::Null => Ok(None),
+        Part::Str(bytes) => Ok(Some(bytes)),
+        other => Err(unexpected("a string or null", &other)),
     }
 }
 
-pub(crate) fn optional_string(value: &Value) -> Result<Zval, Failure> {
+pub(crate) fn optional_string(value: Raw<'_>) -> Result<Zval, Failure> {
     Ok(optional_bytes(value)?.map_or_else(Zval::null, string))
 }
 
-pub(crate) fn client_ids(value: &Value) -> Result<List, Failure> {
-    let ids = items(value)?.iter().map(|id| client_id(bytes(id)?)).collect::<Result<Vec<_>, _>>()?;
-    list(ids.iter().map(|id| string(&id.to_hex())))
+pub(crate) fn client_ids(value: Raw<'_>) -> Result<List, Failure> {
+    try_list(items(value)?.map(|id| Ok(string(&client_id(bytes(id?)?)?.to_hex()))))
 }
 
-pub(crate) fn strings(value: &Value) -> Result<List, Failure> {
-    let strings = items(value)?.iter().map(bytes).collect::<Result<Vec<_>, _>>()?;
-    list(strings.into_iter().map(string))
+pub(crate) fn strings(value: Raw<'_>) -> Result<List, Failure> {
+    try_list(items(value)?.map(|text| bytes(text?).map(string)))
 }
 
 /// `[client_id => client_id]`
-pub(crate) fn client_id_map(value: &Value) -> Result<List, Failure> {
-    let ids = items(value)?
-        .iter()
-        .map(|id| Ok(client_id(bytes(id)?)?.to_hex()))
-        .collect::<Result<Vec<_>, Failure>>()?;
-    map(ids.iter().map(|id| Ok((id.as_slice(), string(id)))))
+pub(crate) fn client_id_map(value: Raw<'_>) -> Result<List, Failure> {
+    map(items(value)?.map(|id| {
+        let id = client_id(bytes(id?)?)?.to_hex();
+        Ok((id, string(&id)))
+    }))
 }
 
 /// `[name => name]`, the value as `show` gives it.
-pub(crate) fn name_map(value: &Value, show: fn(&[u8]) -> Zval) -> Result<List, Failure> {
-    map(items(value)?.iter().map(|name| {
-        let name = bytes(name)?;
+pub(crate) fn name_map(value: Raw<'_>, show: fn(&[u8]) -> Zval) -> Result<List, Failure> {
+    map(items(value)?.map(|name| {
+        let name = bytes(name?)?;
         Ok((name, show(name)))
     }))
 }
 
 /// `[group => …]`, what stands for each group as `show` gives it.
-pub(crate) fn group_map(value: &Value, show: fn(&Value) -> Result<Zval, Failure>) -> Result<List, Failure> {
+pub(crate) fn group_map(value: Raw<'_>, show: fn(Raw<'_>) -> Result<Zval, Failure>) -> Result<List, Failure> {
     map(entries(value)?.map(|entry| {
         let (group, of) = entry?;
         Ok((group, show(of)?))
@@ -185,20 +205,26 @@ pub(crate) fn group_map(value: &Value, show: fn(&Value) -> Result<Zval, Failure>
 pub(crate) fn client_id(bytes: &[u8]) -> Result<ClientId, Failure> {
     match bytes.try_into() {
         Ok(bytes) => Ok(ClientId::from_bytes(bytes)),
-        Err(_) => Err(unexpected("a client_id", &Value::Str(bytes.to_vec()))),
+        Err(_) => Err(unexpected("a client_id", &Part::Str(bytes))),
     }
 }
 
-fn unexpected(expected: &str, given: &Value) -> Failure {
+fn unexpected(expected: &str, given: &Part<'_>) -> Failure {
     let kind = match given {
-        Value::Null => "null",
-        Value::Bool(_) => "a bool",
-        Value::Int(_) => "an integer",
-        Value::Str(_) => "a string",
-        Value::List(_) => "a list",
-        Value::Map(_) => "a map",
+        Part::Null => "null",
+        Part::Bool(_) => "a bool",
+        Part::Int(_) => "an integer",
+        Part::Str(_) => "a string",
+        Part::List(_) => "a list",
+        Part::Map(_) => "a map",
     };
     Failure::Exception(format!(
         "the gateway answered with {kind} in place of {expected}: extension and server must be of one release"
     ))
+}
+
+impl From<BadValue> for Failure {
+    fn from(error: BadValue) -> Self {
+        Self::Exception(format!("the gateway's answer cannot be read: {error}"))
+    }
 }

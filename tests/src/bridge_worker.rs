@@ -58,6 +58,14 @@ impl BridgeWorker {
         }
     }
 
+    /// The answer to a ping.
+    pub async fn pong(&mut self) -> anyhow::Result<()> {
+        match Told::decode(&self.frame().await?)? {
+            Told::Pong => Ok(()),
+            other => bail!("{other:?} instead of a pong"),
+        }
+    }
+
     /// The reason for which it is closed.
     pub async fn refused(&mut self) -> anyhow::Result<String> {
         match Reply::decode(&self.frame().await?)? {

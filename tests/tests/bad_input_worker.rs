@@ -103,6 +103,21 @@ async fn what_a_worker_has_counted_its_heir_does_not_get() -> anyhow::Result<()>
 }
 
 #[tokio::test]
+async fn a_worker_that_asks_whether_anybody_is_there_is_answered() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let mut worker = BridgeWorker::connect(server.register[0]).await?;
+    worker.say(&Said::Join { name: "w" }).await?;
+    for _ in 0..3 {
+        worker.say(&Said::Ping).await?;
+        worker.pong().await?;
+    }
+    // While it leaves, too.
+    worker.say(&Said::Ping).await?;
+    worker.say(&Said::Leave).await?;
+    worker.pong().await
+}
+
+#[tokio::test]
 async fn only_a_file_of_numbers_in_memory_is_a_tally() -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     let mut worker = BridgeWorker::connect(server.register[0]).await?;

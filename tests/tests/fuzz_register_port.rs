@@ -196,7 +196,8 @@ fn register_port() -> anyhow::Result<()> {
 
     let mut corpus = Vec::new();
     let progress = Said::Progress { taken: 1, done: 0 };
-    for said in [Said::Join { name: "chat:0" }, progress, Said::Tally { name: "t" }, Said::Leave] {
+    for said in [Said::Join { name: "chat:0" }, progress, Said::Tally { name: "t" }, Said::Ping, Said::Leave]
+    {
         let mut bytes = Vec::new();
         said.encode(&mut bytes)?;
         corpus.push(bytes);

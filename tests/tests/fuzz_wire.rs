@@ -131,13 +131,14 @@ fn bridge_workers() -> anyhow::Result<()> {
         body: b"\xff any bytes",
     };
     let mut corpus = Vec::new();
-    for told in [Told::Event(event), Told::Tally { is_read: true }, Told::End] {
+    for told in [Told::Event(event), Told::Tally { is_read: true }, Told::Pong, Told::End] {
         let mut bytes = Vec::new();
         told.encode(&mut bytes)?;
         corpus.push(bytes);
     }
     let progress = Said::Progress { taken: 8, done: 7 };
-    for said in [Said::Join { name: "chat:0" }, progress, Said::Tally { name: "t" }, Said::Leave] {
+    for said in [Said::Join { name: "chat:0" }, progress, Said::Tally { name: "t" }, Said::Ping, Said::Leave]
+    {
         let mut bytes = Vec::new();
         said.encode(&mut bytes)?;
         corpus.push(bytes);

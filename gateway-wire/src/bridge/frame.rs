@@ -19,12 +19,18 @@ pub struct FrameTooLarge {
 /// Finds the frame at the start of `buffer`: `None` while it is not whole, else the length of its content, which
 /// stands behind [`HEADER`] bytes.
 pub fn content_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, FrameTooLarge> {
+    let length = claimed_length(buffer, limit)?;
+    Ok(length.filter(|length| buffer.len() - HEADER >= *length))
+}
+
+/// The length of the content of the frame at the start of `buffer`, whether it is whole or not.
+pub fn claimed_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, FrameTooLarge> {
     let Some(header) = buffer.first_chunk::<HEADER>() else { return Ok(None) };
     let length = u32::from_be_bytes(*header) as usize;
     if length > limit {
         return Err(FrameTooLarge { length, limit });
     }
-    Ok((buffer.len() - HEADER >= length).then_some(length))
+    Ok(Some(length))
 }
 
 /// The length of all whole frames at the start of `buffer`, with their headers. One over the limit ends them, and is an

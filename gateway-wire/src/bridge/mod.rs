@@ -18,13 +18,15 @@
 mod call;
 pub mod frame;
 mod login;
+mod raw;
 mod reply;
 pub mod tally;
 mod work;
 
 pub use call::{Call, Names, Order, Query, Request, Str};
 pub use login::{Login, NONCE_BYTES, Nonce, PROOF_BYTES, Producer, Proof};
-pub use reply::{Reply, Value};
+pub use raw::{BadValue, Items, Part, Raw};
+pub use reply::{ANSWER_HEAD, Reply, Value};
 pub use work::{Event, EventKind, MAX_WORKER_NAME, Said, Told};
 
 use serde::Deserialize;

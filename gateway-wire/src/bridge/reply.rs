@@ -7,6 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::frame::{self, FrameTooLarge, MAX_REPLY};
 use super::login::{Nonce, Proof};
+use super::raw::Part;
 use super::{DecodeError, decode};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +67,21 @@ impl Reply {
     pub fn decode(content: &[u8]) -> Result<Self, DecodeError> {
         decode(content)
     }
+
+    /// Where an answer's value begins, and the number of its query. `None` if it is another reply, or not enough of it
+    /// is there.
+    pub fn answer(content: &[u8]) -> Option<(u64, usize)> {
+        let rest = content.strip_prefix(&[0x90 | 3])?;
+        let mut parts = super::raw::Items::of(rest, 3);
+        let (seq, status) = (parts.next()?.ok()?, parts.next()?.ok()?);
+        let (Ok(Part::Int(seq)), Ok(Part::Int(status))) = (seq.read(), status.read()) else { return None };
+        let value = content.len() - parts.unread().len();
+        (status == i64::from(ANSWER)).then_some((u64::try_from(seq).ok()?, value))
+    }
 }
+
+/// As far as an answer's number and status, at most.
+pub const ANSWER_HEAD: usize = 1 + 9 + 1;
 
 fn append(out: &mut Vec<u8>, seq: u64, status: u8, value: &impl Serialize) -> Result<(), FrameTooLarge> {
     frame::append(out, MAX_REPLY, |out| frame::write_msgpack(out, &(seq, status, value)))
@@ -110,6 +125,15 @@ impl<'de> Visitor<'de> for ReplyVisitor {
             }
             other => Err(de::Error::custom(format_args!("there is no reply of status {other}"))),
         }
+    }
+}
+
+impl Value {
+    /// As an answer has it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        frame::write_msgpack(&mut bytes, self);
+        bytes
     }
 }
 
@@ -244,6 +268,22 @@ mod tests {
         Reply::encode_answer(1, &vec![client], &mut bytes).unwrap();
         let value = Value::List(vec![Value::Str(client.to_bytes().to_vec())]);
         assert_eq!(Reply::decode(&bytes[frame::HEADER..]).unwrap(), Reply::Answer { seq: 1, value });
+    }
+
+    #[test]
+    fn an_answer_is_known_by_its_head() {
+        for seq in [0, 1, 127, 128, 1 << 20, 1 << 40, i64::MAX as u64] {
+            let value = Value::List(vec![Value::Str(b"x".to_vec()), Value::Null]);
+            let bytes = content(&Reply::Answer { seq, value: value.clone() });
+            let (number, start) = Reply::answer(&bytes).unwrap();
+            assert_eq!((number, start <= ANSWER_HEAD), (seq, true));
+            assert_eq!(super::super::Raw::new(&bytes[start..]).to_value().unwrap(), value);
+            assert_eq!(Reply::answer(&bytes[..start]), Some((seq, start)));
+        }
+        for reply in every_reply() {
+            let is_answer = matches!(reply, Reply::Answer { .. });
+            assert_eq!(Reply::answer(&content(&reply)).is_some(), is_answer, "{reply:?}");
+        }
     }
 
     #[test]

@@ -73,6 +73,16 @@ pub fn restore(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(restored)
 }
 
+/// How many values, keys and ends there are in `bytes`, as far as they are understood: each takes memory once it is read.
+pub fn count_tokens(bytes: &[u8]) -> usize {
+    let (mut at, mut count) = (0, 0);
+    while let Some(token) = Token::read(&bytes[at..]) {
+        at += token.length;
+        count += 1;
+    }
+    count
+}
+
 fn rewrite(class: &[u8], token: &[u8], out: &mut Vec<u8>) {
     let length = class.len() + MARK.len() + 2 * token.len();
     out.extend_from_slice(format!("O:{length}:\"").as_bytes());
@@ -248,6 +258,13 @@ mod tests {
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn tokens_are_counted() {
+        assert_eq!(count_tokens(NOTHING.as_bytes()), 1 + 2 * 6 + 1 + 2 + 1);
+        assert_eq!(count_tokens(CUSTOM.as_bytes()), 6);
+        assert_eq!(count_tokens(b""), 0);
     }
 
     #[test]

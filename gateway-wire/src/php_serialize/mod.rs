@@ -8,7 +8,7 @@ mod value;
 mod write;
 mod writer;
 
-pub use keep::{Kept, keep, restore};
+pub use keep::{Kept, count_tokens, keep, restore};
 pub use parse::check_array;
 pub use replace::replace_recursive;
 pub use value::Value;

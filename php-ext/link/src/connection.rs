@@ -4,14 +4,11 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use gateway_wire::bridge::Reply;
-use gateway_wire::bridge::frame::MAX_REPLY;
-
 use crate::Address;
 use crate::error::describe;
 use crate::inbox::Inbox;
 use crate::queue::Queue;
-use crate::replies::Replies;
+use crate::replies::{Received, Replies};
 use crate::wire::Wire;
 
 /// A connection that lasted so long was a good one, even if nothing was confirmed on it.
@@ -94,9 +91,9 @@ impl Connection {
         }
     }
 
-    /// The next reply that has arrived whole.
-    pub(crate) fn reply(&mut self) -> Result<Option<Reply>, String> {
-        self.replies.next(MAX_REPLY).map_err(|error| error.to_string())
+    /// The next reply that has arrived whole. An answer may have `most` bytes.
+    pub(crate) fn reply(&mut self, most: usize) -> Result<Option<Received>, String> {
+        self.replies.next_within(most).map_err(|error| error.to_string())
     }
 }
 

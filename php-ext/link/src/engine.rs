@@ -5,9 +5,10 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use gateway_wire::bridge::{Login, Producer, Reply, Value};
+use gateway_wire::bridge::{Login, Producer, Reply};
 
 use crate::backoff::Backoff;
 use crate::cluster::{Happening, Session};
@@ -16,8 +17,9 @@ use crate::connection::Connection;
 use crate::guess::Known;
 use crate::poll::{self, Interest};
 use crate::queue::Queue;
+use crate::replies::Received;
 use crate::shared::{Shared, State, Status};
-use crate::{Address, Failure, LinkError, Reason, Target, Trouble, Unreachable};
+use crate::{Address, Answer, Failure, LinkError, Reason, Target, Trouble, Unreachable};
 
 /// With nothing to deliver, attempts end when nobody has wanted the link for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -218,10 +220,13 @@ impl Engine {
     fn replies(&mut self) -> Result<(), String> {
         loop {
             match &mut self.connection {
-                Some(Peer::Gateway(connection)) => match connection.reply()? {
-                    Some(reply) => self.reply(reply)?,
-                    None => return Ok(()),
-                },
+                Some(Peer::Gateway(connection)) => {
+                    let most = self.shared.most_answer.load(Ordering::Relaxed);
+                    match connection.reply(most)? {
+                        Some(reply) => self.received(reply)?,
+                        None => return Ok(()),
+                    }
+                }
                 Some(Peer::Cluster(session)) => {
                     for happening in session.happenings() {
                         self.happened(happening);
@@ -242,6 +247,7 @@ impl Engine {
                     let address = self.target.to_string();
                     LinkError::Unanswered { address, message }
                 });
+                let answer = answer.map(|value| Answer::from(&value));
                 self.shared.change(|state| state.answer(seq, answer));
             }
             Happening::Refused(why) => self.shared.notice(Trouble::Refused, 1, why),
@@ -252,10 +258,22 @@ impl Engine {
         }
     }
 
+    fn received(&mut self, received: Received) -> Result<(), String> {
+        match received {
+            Received::Answer { seq, answer } => self.confirmed(seq, Some(Ok(answer))),
+            Received::TooLarge { seq, length } => {
+                let (address, most) =
+                    (self.target.to_string(), self.shared.most_answer.load(Ordering::Relaxed));
+                self.confirmed(seq, Some(Err(LinkError::AnswerTooLarge { address, length, most })));
+            }
+            Received::Other(reply) => return self.reply(reply),
+        }
+        Ok(())
+    }
+
     fn reply(&mut self, reply: Reply) -> Result<(), String> {
         match reply {
             Reply::Ack { seq } => self.confirmed(seq, None),
-            Reply::Answer { seq, value } => self.confirmed(seq, Some(Ok(value))),
             // It could not read a call, and closes the connection.
             Reply::Error { seq: 0, message } => {
                 self.complaint = Some(message.clone());
@@ -272,7 +290,7 @@ impl Engine {
                 }
                 self.confirmed(seq, None);
             }
-            Reply::Hello { .. } | Reply::Welcome { .. } => {
+            Reply::Answer { .. } | Reply::Hello { .. } | Reply::Welcome { .. } => {
                 return Err("the gateway began a second handshake".to_owned());
             }
         }
@@ -280,7 +298,7 @@ impl Engine {
     }
 
     /// The gateway has dealt with all calls up to `seq`, and may have answered that one.
-    fn confirmed(&mut self, seq: u64, answer: Option<Result<Value, LinkError>>) {
+    fn confirmed(&mut self, seq: u64, answer: Option<Result<Answer, LinkError>>) {
         let answer = answer.filter(|_| self.queue.was_sent(seq));
         let done = self.queue.confirm(seq);
         if let Some(Peer::Gateway(connection)) = self.connection.as_mut().filter(|_| done.bytes > 0) {

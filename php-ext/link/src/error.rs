@@ -31,6 +31,11 @@ pub enum LinkError {
         .silent.as_secs_f64(), .waited.as_secs_f64()
     )]
     Silent { address: String, silent: Duration, waited: Duration },
+    #[error(
+        "the answer of the gateway at {address} has {length} bytes, more than the {most} for which there is memory \
+         (memory_limit); ask for less at once, or count"
+    )]
+    AnswerTooLarge { address: String, length: usize, most: usize },
     #[error("the gateway at {address} refused the call: {message}")]
     Refused { address: String, message: String },
     /// One or all of GatewayWorker's gateways.

@@ -46,6 +46,14 @@ impl Inbox {
         &self.buffer[start..self.start]
     }
 
+    /// The same, without a copy where it is large and alone.
+    pub(crate) fn take_owned(&mut self, length: usize) -> Vec<u8> {
+        if self.start == 0 && self.buffer.len() == length && length > KEPT {
+            return std::mem::take(&mut self.buffer);
+        }
+        self.take(length).to_vec()
+    }
+
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         self.buffer.capacity()

@@ -16,6 +16,7 @@
 //! connection.
 
 mod address;
+mod answer;
 mod backoff;
 mod cluster;
 mod connect;
@@ -41,6 +42,7 @@ mod wire;
 mod worker;
 
 pub use address::{Address, AddressError};
+pub use answer::Answer;
 pub use error::{Failure, LinkError, Reason, Unreachable};
 pub use fork::generation;
 pub use link::{Limits, Link, Stats, Unconfirmed};

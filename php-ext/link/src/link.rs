@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use gateway_wire::bridge::{Call, Order, Producer, Query, Request, Value};
+use gateway_wire::bridge::frame::MAX_REPLY;
+use gateway_wire::bridge::{Call, Order, Producer, Query, Request};
 
 use crate::engine::Engine;
 use crate::io_thread;
 use crate::poll::Wake;
 use crate::shared::{Asked, Rest, Shared, State, Status};
-use crate::{Address, LinkError, Notice, Target, Unreachable};
+use crate::{Address, Answer, LinkError, Notice, Target, Unreachable};
 
 /// Memory kept for encoding the next call.
 const SCRATCH_KEPT: usize = 256 << 10;
@@ -181,8 +182,19 @@ impl Link {
     }
 
     /// Asks and waits for the answer, at most for `timeout`.
-    pub fn query(&mut self, query: Query<'_>, timeout: Duration) -> Result<Value, LinkError> {
+    pub fn query(&mut self, query: Query<'_>, timeout: Duration) -> Result<Answer, LinkError> {
+        self.query_within(query, timeout, MAX_REPLY)
+    }
+
+    /// The same, for an answer of `most` bytes at most. A larger one is an error, and takes no memory.
+    pub fn query_within(
+        &mut self,
+        query: Query<'_>,
+        timeout: Duration,
+        most: usize,
+    ) -> Result<Answer, LinkError> {
         let begun = self.begin_waiting();
+        self.shared.most_answer.store(most, Ordering::Relaxed);
         let deadline = begun.1 + timeout;
         self.encode(Call::Query(query))?;
         let mut state = self.room(timeout)?;

@@ -2,13 +2,33 @@
 
 use std::io::{self, Read};
 
-use gateway_wire::bridge::frame::{self, FrameTooLarge, HEADER};
-use gateway_wire::bridge::{DecodeError, Reply};
+use gateway_wire::bridge::frame::{self, FrameTooLarge, HEADER, MAX_REPLY};
+use gateway_wire::bridge::{ANSWER_HEAD, DecodeError, Reply};
 
+use crate::Answer;
 use crate::inbox::Inbox;
 
 #[derive(Debug, Default)]
-pub(crate) struct Replies(Inbox);
+pub(crate) struct Replies {
+    inbox: Inbox,
+    /// Bytes of a reply that nobody wants, which are on their way.
+    unwanted: usize,
+}
+
+/// A reply.
+#[derive(Debug)]
+pub(crate) enum Received {
+    Answer {
+        seq: u64,
+        answer: Answer,
+    },
+    /// It has more bytes than are wanted, and is passed over.
+    TooLarge {
+        seq: u64,
+        length: usize,
+    },
+    Other(Reply),
+}
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadReply {
@@ -21,24 +41,51 @@ pub(crate) enum BadReply {
 impl Replies {
     /// Reads once. 0 is the end.
     pub(crate) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
-        self.0.fill(source)
+        self.inbox.fill(source)
     }
 
     pub(crate) fn unread(&self) -> &[u8] {
-        self.0.unread()
+        self.inbox.unread()
     }
 
     /// What was read and is no reply.
     pub(crate) fn into_unread(self) -> Inbox {
-        self.0
+        self.inbox
     }
 
     /// The next reply, once it is whole.
     pub(crate) fn next(&mut self, limit: usize) -> Result<Option<Reply>, BadReply> {
-        let Some(length) = frame::content_length(self.0.unread(), limit)? else { return Ok(None) };
-        Ok(Some(Reply::decode(&self.0.take(HEADER + length)[HEADER..])?))
+        let Some(length) = frame::content_length(self.inbox.unread(), limit)? else { return Ok(None) };
+        Ok(Some(Reply::decode(&self.inbox.take(HEADER + length)[HEADER..])?))
+    }
+
+    /// The next reply after the handshake, once it is whole; of an answer with more bytes than `most`, once its head is.
+    pub(crate) fn next_within(&mut self, most: usize) -> Result<Option<Received>, BadReply> {
+        let passed = self.unwanted.min(self.inbox.unread().len());
+        self.inbox.take(passed);
+        self.unwanted -= passed;
+        let unread = self.inbox.unread();
+        let Some(length) = frame::claimed_length(unread, MAX_REPLY)? else { return Ok(None) };
+        let content = &unread[HEADER..];
+        if length > most.max(LEAST) && content.len() >= ANSWER_HEAD {
+            // Nothing else is so long.
+            let (seq, _) = Reply::answer(content).ok_or(FrameTooLarge { length, limit: most })?;
+            self.unwanted = HEADER + length;
+            return Ok(Some(Received::TooLarge { seq, length }));
+        }
+        if content.len() < length || length > most.max(LEAST) {
+            return Ok(None);
+        }
+        if let Some((seq, start)) = Reply::answer(&content[..length]) {
+            let answer = Answer::new(self.inbox.take_owned(HEADER + length), HEADER + start);
+            return Ok(Some(Received::Answer { seq, answer }));
+        }
+        Ok(Some(Received::Other(Reply::decode(&self.inbox.take(HEADER + length)[HEADER..])?)))
     }
 }
+
+/// Replies that are no answers, such as errors, are below it.
+const LEAST: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -70,11 +117,38 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_is_too_large_is_passed_over_as_it_comes() {
+        let length = 40 * CHUNK;
+        let big = Reply::Answer { seq: 7, value: Value::Str(vec![b'x'; length]) };
+        let mut bytes = Vec::new();
+        for reply in [Reply::Ack { seq: 6 }, big, Reply::Answer { seq: 8, value: Value::Int(5) }] {
+            reply.encode(&mut bytes).unwrap();
+        }
+        for step in [1, CHUNK, bytes.len()] {
+            let mut replies = Replies::default();
+            let mut got = Vec::new();
+            for mut piece in bytes.chunks(step) {
+                while replies.fill(&mut piece).unwrap() > 0 {
+                    while let Some(reply) = replies.next_within(20 * CHUNK).unwrap() {
+                        got.push(reply);
+                    }
+                    assert!(replies.inbox.capacity() <= 32 * CHUNK, "it takes no memory");
+                }
+            }
+            let [Received::Other(Reply::Ack { seq: 6 }), too_large, answer] = &got[..] else {
+                panic!("{got:?} in steps of {step}")
+            };
+            assert!(matches!(too_large, Received::TooLarge { seq: 7, length: l } if *l > length));
+            assert!(matches!(answer, Received::Answer { seq: 8, answer } if *answer == Value::Int(5)));
+        }
+    }
+
+    #[test]
     fn a_claimed_length_takes_no_memory_and_is_bounded() {
         let mut replies = Replies::default();
         replies.fill(&mut (200u32 << 20).to_be_bytes().as_slice()).unwrap();
         assert!(replies.next(256 << 20).unwrap().is_none());
-        assert!(replies.0.capacity() < CHUNK);
+        assert!(replies.inbox.capacity() < CHUNK);
         let error = replies.next(1 << 10).unwrap_err().to_string();
         assert!(error.contains("over the limit of 1024"), "{error}");
     }

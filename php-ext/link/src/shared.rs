@@ -1,15 +1,15 @@
 //! What the PHP thread and the I/O thread both see.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use gateway_wire::bridge::Value;
+use gateway_wire::bridge::frame::MAX_REPLY;
 
 use crate::notice::{Notice, Notices, Trouble};
 use crate::poll::Wake;
 use crate::queue::{Done, Outgoing};
-use crate::{Address, LinkError, Target, Unreachable};
+use crate::{Address, Answer, LinkError, Target, Unreachable};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -18,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) has_notices: AtomicBool,
     /// How often something came from the other side: while it stays the same, that is silent.
     heard: AtomicU64,
+    /// Bytes that the answer may have that PHP waits for.
+    pub(crate) most_answer: AtomicUsize,
     /// The I/O thread has ended: every call looks at that.
     pub(crate) finished: AtomicBool,
     /// Held for moments only: never over I/O.
@@ -82,7 +84,7 @@ pub(crate) enum Rest {
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) seq: u64,
-    pub(crate) answer: Option<Result<Value, LinkError>>,
+    pub(crate) answer: Option<Result<Answer, LinkError>>,
 }
 
 impl Shared {
@@ -108,6 +110,7 @@ impl Shared {
             wake,
             has_notices: AtomicBool::new(false),
             heard: AtomicU64::new(0),
+            most_answer: AtomicUsize::new(MAX_REPLY),
             finished: AtomicBool::new(false),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -198,7 +201,7 @@ impl State {
     }
 
     /// Unless nobody waits for it any more.
-    pub(crate) fn answer(&mut self, seq: u64, answer: Result<Value, LinkError>) {
+    pub(crate) fn answer(&mut self, seq: u64, answer: Result<Answer, LinkError>) {
         if let Some(asked) = self.asked.as_mut().filter(|asked| asked.seq == seq) {
             asked.answer = Some(answer);
         }

@@ -1,7 +1,7 @@
 //! Questions that are answered with everything there is: clients, uids, groups, sessions.
 
 use ext_php_rs::types::Zval;
-use gateway_wire::bridge::{Query, Str, Value};
+use gateway_wire::bridge::{Query, Raw, Str};
 
 use super::method::{Call, methods};
 use crate::args::{Names, Naming};
@@ -14,65 +14,64 @@ const NOT_ASKED: &str = "nobody is in it";
 
 methods! {
     fn getAllClientIdList(call) -> List {
-        values::client_id_map(&query(call.settings()?, Query::Clients { groups: None })?)
+        query(call.settings()?, Query::Clients { groups: None }, values::client_id_map)
     }
 
     fn getClientIdListByGroup(call, group: Names) -> List {
         let Some(groups) = members_of(&group)? else { return Ok(List::default()) };
-        values::client_id_map(&query(call.settings()?, Query::Clients { groups: Some(groups) })?)
+        query(call.settings()?, Query::Clients { groups: Some(groups) }, values::client_id_map)
     }
 
     fn getAllUidList(call) -> List {
-        values::name_map(&query(call.settings()?, Query::Uids { groups: None })?, values::string)
+        query(call.settings()?, Query::Uids { groups: None }, |names| values::name_map(names, values::string))
     }
 
     fn getUidListByGroup(call, group: Names) -> List {
         let Some(groups) = members_of(&group)? else { return Ok(List::default()) };
-        values::name_map(&query(call.settings()?, Query::Uids { groups: Some(groups) })?, values::string)
+        query(call.settings()?, Query::Uids { groups: Some(groups) }, |names| values::name_map(names, values::string))
     }
 
     fn getUidCountByGroup(call, group: Names) -> i64 {
         let Some(groups) = members_of(&group)? else { return Ok(0) };
-        values::count(&query(call.settings()?, Query::UidCount { groups: Some(groups) })?)
+        query(call.settings()?, Query::UidCount { groups: Some(groups) }, values::count)
     }
 
     fn getAllGroupIdList(call) -> List {
-        values::name_map(&query(call.settings()?, Query::Groups {})?, values::group)
+        query(call.settings()?, Query::Groups {}, |names| values::name_map(names, values::group))
     }
 
     fn getAllGroupUidList(call) -> List {
-        let answer = query(call.settings()?, Query::GroupUids {})?;
-        values::group_map(&answer, |uids| Ok(values::name_map(uids, values::string)?.0))
+        query(call.settings()?, Query::GroupUids {}, |groups| {
+            values::group_map(groups, |uids| Ok(values::name_map(uids, values::string)?.0))
+        })
     }
 
     fn getAllGroupUidCount(call) -> List {
-        values::group_map(&query(call.settings()?, Query::GroupUidCounts {})?, count)
+        query(call.settings()?, Query::GroupUidCounts {}, |groups| values::group_map(groups, count))
     }
 
     fn getAllGroupClientIdList(call) -> List {
-        let answer = query(call.settings()?, Query::GroupClients {})?;
-        values::group_map(&answer, |clients| Ok(values::client_id_map(clients)?.0))
+        query(call.settings()?, Query::GroupClients {}, |groups| {
+            values::group_map(groups, |clients| Ok(values::client_id_map(clients)?.0))
+        })
     }
 
     fn getAllGroupClientIdCount(call) -> List {
-        values::group_map(&query(call.settings()?, Query::GroupClientCounts {})?, count)
+        query(call.settings()?, Query::GroupClientCounts {}, |groups| values::group_map(groups, count))
     }
 }
 
 /// The sessions of everybody, or of the members of some groups.
 pub(super) fn sessions(call: &Call, groups: Option<Vec<Str>>) -> Result<List, Failure> {
-    let answer = query(call.settings()?, Query::Sessions { groups })?;
-    let sessions = values::entries(&answer)?
-        .map(|entry| {
+    query(call.settings()?, Query::Sessions { groups }, |sessions| {
+        values::map(values::entries(sessions)?.map(|entry| {
             let (id, session) = entry?;
-            Ok((values::client_id(id)?.to_hex(), session))
-        })
-        .collect::<Result<Vec<_>, Failure>>()?;
-    values::map(sessions.iter().map(|(id, session)| {
-        // A session that cannot be read has been told of, and stands as an empty one.
-        let session = serialize::read(values::bytes(session)?)?;
-        Ok((id.as_slice(), if session.is_array() { session } else { Zval::new_array() }))
-    }))
+            let id = values::client_id(id)?.to_hex();
+            // A session that cannot be read has been told of, and stands as an empty one.
+            let session = serialize::read(values::bytes(session)?)?;
+            Ok((id, if session.is_array() { session } else { Zval::new_array() }))
+        }))
+    })
 }
 
 pub(super) fn sessions_of(call: &Call, group: &Names) -> Result<List, Failure> {
@@ -88,6 +87,6 @@ fn members_of<'a>(group: &'a Names) -> Result<Option<Vec<Str<'a>>>, Failure> {
     Ok((!groups.is_empty()).then_some(groups.into_vec()))
 }
 
-fn count(value: &Value) -> Result<Zval, Failure> {
+fn count(value: Raw<'_>) -> Result<Zval, Failure> {
     values::count(value).map(values::long)
 }

@@ -11,14 +11,15 @@ use crate::values;
 methods! {
     /// For programs that greet clients by themselves, to be told to that client alone.
     fn getClientProof(call, client_id: Client) -> Zval {
-        values::optional_string(&query(call.settings()?, Query::ProofOfClient { client: client_id.0 })?)
+        query(call.settings()?, Query::ProofOfClient { client: client_id.0 }, values::optional_string)
     }
 
     fn isClientProof(call, client_id: Posted, proof: Posted) -> bool {
         let (Some(client_id), Some(proof)) = (client_id.0, proof.0) else { return Ok(false) };
         let Ok(client) = ClientId::from_hex(client_id.bytes()) else { return Ok(false) };
-        let answer = query(call.settings()?, Query::ProofOfClient { client })?;
-        let expected = values::optional_bytes(&answer)?;
-        Ok(expected.is_some_and(|expected| is_same_secret(proof.bytes(), expected)))
+        query(call.settings()?, Query::ProofOfClient { client }, |answer| {
+            let expected = values::optional_bytes(answer)?;
+            Ok(expected.is_some_and(|expected| is_same_secret(proof.bytes(), expected)))
+        })
     }
 }

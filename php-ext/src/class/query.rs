@@ -12,35 +12,37 @@ const NOT_ASKED: &str = "nobody has it";
 
 methods! {
     fn isOnline(call, client_id: Client) -> i64 {
-        values::flag(&query(call.settings()?, Query::IsOnline { client: client_id.0 })?)
+        query(call.settings()?, Query::IsOnline { client: client_id.0 }, values::flag)
     }
 
     fn isUidOnline(call, uid: Name) -> i64 {
         let Some(uid) = uid.filled(Naming::Uid, NOT_ASKED)? else { return Ok(0) };
-        values::flag(&query(call.settings()?, Query::IsUidOnline { uid })?)
+        query(call.settings()?, Query::IsUidOnline { uid }, values::flag)
     }
 
     fn isUidsOnline(call, uids: NameList) -> List {
         let uids = uids.wire();
-        let answer = query(call.settings()?, Query::AreUidsOnline { uids: uids.clone() })?;
-        let online = uids.iter().zip(values::items(&answer)?);
-        values::map(online.map(|(uid, is_online)| Ok((&***uid, values::long(values::flag(is_online)?)))))
+        query(call.settings()?, Query::AreUidsOnline { uids: uids.clone() }, |answer| {
+            let online = uids.iter().zip(values::items(answer)?);
+            values::map(online.map(|(uid, is_online)| Ok((&***uid, values::long(values::flag(is_online?)?)))))
+        })
     }
 
     fn getClientIdByUid(call, uid: Name) -> List {
         let Some(uid) = uid.filled(Naming::Uid, NOT_ASKED)? else { return Ok(List::default()) };
-        values::client_ids(&query(call.settings()?, Query::ClientsOfUid { uid })?)
+        query(call.settings()?, Query::ClientsOfUid { uid }, values::client_ids)
     }
 
     fn batchGetClientIdByUid(call, uids: NameList) -> List {
         let uids = uids.wire();
-        let answer = query(call.settings()?, Query::ClientsOfUids { uids: uids.clone() })?;
-        let clients = uids.iter().zip(values::items(&answer)?);
-        values::map(clients.map(|(uid, ids)| Ok((&***uid, values::client_ids(ids)?.0))))
+        query(call.settings()?, Query::ClientsOfUids { uids: uids.clone() }, |answer| {
+            let clients = uids.iter().zip(values::items(answer)?);
+            values::map(clients.map(|(uid, ids)| Ok((&***uid, values::client_ids(ids?)?.0))))
+        })
     }
 
     fn getUidByClientId(call, client_id: Client) -> Zval {
-        values::optional_string(&query(call.settings()?, Query::UidOfClient { client: client_id.0 })?)
+        query(call.settings()?, Query::UidOfClient { client: client_id.0 }, values::optional_string)
     }
 
     fn getAllClientIdCount(call) -> i64 {
@@ -61,23 +63,25 @@ methods! {
 
     fn batchGetClientIdCountByGroup(call, groups: NameList) -> List {
         let groups = groups.wire();
-        let answer = query(call.settings()?, Query::ClientCountOfEach { groups: groups.clone() })?;
-        let counts = groups.iter().zip(values::items(&answer)?);
-        values::map(counts.map(|(group, count)| Ok((&***group, values::long(values::count(count)?)))))
+        query(call.settings()?, Query::ClientCountOfEach { groups: groups.clone() }, |answer| {
+            let counts = groups.iter().zip(values::items(answer)?);
+            values::map(counts.map(|(group, count)| Ok((&***group, values::long(values::count(count?)?)))))
+        })
     }
 
     fn getAllUidCount(call) -> i64 {
-        values::count(&query(call.settings()?, Query::UidCount { groups: None })?)
+        query(call.settings()?, Query::UidCount { groups: None }, values::count)
     }
 }
 
 fn client_count(call: &Call) -> Result<i64, Failure> {
-    values::count(&query(call.settings()?, Query::ClientCount {})?)
+    query(call.settings()?, Query::ClientCount {}, values::count)
 }
 
 /// Of everybody when the group is ''.
 fn group_count(call: &Call, group: &Name) -> Result<i64, Failure> {
     let Some(groups) = group.scope() else { return client_count(call) };
-    let answer = query(call.settings()?, Query::ClientCountOfEach { groups })?;
-    values::items(&answer)?.first().map_or(Ok(0), values::count)
+    query(call.settings()?, Query::ClientCountOfEach { groups }, |answer| {
+        values::items(answer)?.next().map_or(Ok(0), |count| values::count(count?))
+    })
 }

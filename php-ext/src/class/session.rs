@@ -1,6 +1,6 @@
 //! Sessions: PHP arrays that the gateway keeps, serialized, for as long as the connection lives.
 
-use gateway_wire::bridge::{Order, Query, Value};
+use gateway_wire::bridge::{Order, Query};
 
 use super::lists;
 use super::method::methods;
@@ -14,11 +14,9 @@ use crate::worker;
 methods! {
     /// `[]` when it has none, null when the client is offline.
     fn getSession(call, client_id: Client) -> Zval {
-        let answer = query(call.settings()?, Query::Session { client: client_id.0 })?;
-        match &answer {
-            Value::Null => Ok(Zval::null()),
-            other => serialize::read(values::bytes(other)?),
-        }
+        query(call.settings()?, Query::Session { client: client_id.0 }, |answer| {
+            values::optional_bytes(answer)?.map_or_else(|| Ok(Zval::null()), serialize::read)
+        })
     }
 
     fn setSession(call, client_id: Client, session: Array) {

@@ -50,7 +50,7 @@ methods! {
 
     fn nodes(call) -> List {
         let _ = call;
-        values::strings(&query(Settings::of(ptr::null_mut())?, Query::Nodes {})?)
+        query(Settings::of(ptr::null_mut())?, Query::Nodes {}, values::strings)
     }
 
     /// As `unserialize()`, with the classes of gateway.session_classes.

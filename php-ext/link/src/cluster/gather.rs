@@ -7,6 +7,9 @@ use gateway_wire::ClientId;
 use gateway_wire::bridge::{Str, Value};
 use gateway_wire::php_serialize::{self as php, Key};
 
+/// What a reply may consist of, which takes about 80 bytes each while it is read: a million clients with uids do.
+const MOST_TOKENS: usize = 8 << 20;
+
 /// A client id's bytes.
 type Id = [u8; ClientId::BYTES];
 /// A uid's or group's.
@@ -50,6 +53,8 @@ pub(super) struct Answers<T> {
 pub(super) enum BadReply {
     #[error("its reply is not what PHP's serialize() gives: {0}")]
     Malformed(#[from] php::Malformed),
+    #[error("its reply has more than {MOST_TOKENS} values; ask for less at once, or count")]
+    TooMany,
     #[error("its reply has something else where {0} is expected: it may not know the question")]
     Unexpected(&'static str),
 }
@@ -110,6 +115,9 @@ impl Gather {
         if let Self::Session(session) = self {
             *session = (reply != NULL).then(|| reply.to_vec());
             return Ok(());
+        }
+        if php::count_tokens(reply) > MOST_TOKENS {
+            return Err(BadReply::TooMany);
         }
         let reply = php::Value::parse(reply)?;
         match self {
@@ -322,6 +330,14 @@ mod tests {
             question.gather.take(node.parse().unwrap(), 0, reply.as_bytes()).unwrap();
         }
         question.gather.value()
+    }
+
+    #[test]
+    fn a_reply_of_very_many_values_is_refused_before_it_is_read() {
+        let mut question = plan(&Query::ClientCount {}).unwrap();
+        let reply = format!("a:{}:{{{}}}", MOST_TOKENS / 2, "i:0;N;".repeat(MOST_TOKENS / 2));
+        let taken = question.gather.take(ONE.parse().unwrap(), 0, reply.as_bytes());
+        assert_eq!(taken, Err(BadReply::TooMany));
     }
 
     fn id(node: &str, connection: u32) -> Value {

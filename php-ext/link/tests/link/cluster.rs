@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_link::{Limits, Link, LinkError, Protocol, Trouble};
+use gateway_link::{Answer, Limits, Link, LinkError, Protocol, Trouble};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Query, Value};
 
@@ -15,7 +15,7 @@ fn open(register: &FakeRegister) -> Link {
     link(Arc::new(register.target("")))
 }
 
-fn count(link: &mut Link) -> Result<Value, LinkError> {
+fn count(link: &mut Link) -> Result<Answer, LinkError> {
     link.query(Query::ClientCount {}, TIMEOUT)
 }
 
@@ -217,7 +217,7 @@ fn a_gateway_that_is_down_is_missed_in_orders_and_answers() {
     assert!(matches!(error, LinkError::Unanswered { .. }), "{error:?}");
     // Once it is off the list it has no clients.
     register.tell(&[&gateways[0]]);
-    while link.query(Query::IsOnline { client }, TIMEOUT).ok() != Some(Value::Bool(false)) {
+    while !link.query(Query::IsOnline { client }, TIMEOUT).is_ok_and(|answer| answer == Value::Bool(false)) {
         assert!(Instant::now() < deadline);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway_link::LinkError;
 use gateway_wire::bridge::{Query, Reply, Value};
 
 use crate::server::{Behaviour, Server};
@@ -55,6 +56,18 @@ fn a_second_handshake() {
 fn answers_to_questions_that_nobody_asked() {
     survives(encoded(&Reply::Answer { seq: 999, value: Value::Int(1) }));
     survives(encoded(&Reply::Error { seq: 999, message: "no".to_owned() }));
+}
+
+#[test]
+fn an_answer_that_is_too_large_is_an_error_and_ends_nothing() {
+    let huge = encoded(&Reply::Answer { seq: 1, value: Value::List(vec![Value::Null; 32 << 20]) });
+    let server = Server::start(Behaviour { answer: Some(huge), ..Behaviour::default() });
+    let mut link = link(server.target());
+    let error = link.query_within(Query::ClientCount {}, TIMEOUT * 5, 1 << 20).unwrap_err();
+    assert!(matches!(error, LinkError::AnswerTooLarge { most: 0x10_0000, .. }), "{error:?}");
+    server.behave(|behaviour| behaviour.answer = None);
+    assert_eq!(link.query(Query::ClientCount {}, TIMEOUT * 5).unwrap(), Value::Int(0));
+    assert_eq!(server.wait("state", |state| Some(state.logins)), 1);
 }
 
 #[test]

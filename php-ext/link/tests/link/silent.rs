@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gateway_link::{Ended, Limits, Link, LinkError, Next, Worker};
+use gateway_link::{Answer, Ended, Limits, Link, LinkError, Next, Worker};
 use gateway_wire::bridge::{Query, Value};
 
 use crate::server::{Behaviour, PATIENCE, Server};
@@ -11,7 +11,7 @@ use crate::{LIMITS, flushed, link, send, send_to};
 /// As `$connectTimeout`; long enough that a busy machine does not take a short wait for a whole one.
 const LONG: Duration = Duration::from_secs(4);
 
-fn count(link: &mut Link) -> Result<Value, LinkError> {
+fn count(link: &mut Link) -> Result<Answer, LinkError> {
     link.query(Query::ClientCount {}, LONG)
 }
 

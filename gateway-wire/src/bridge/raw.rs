@@ -1,0 +1,262 @@
+//! An answer as it came, read piece by piece: what is made of it takes memory, the reading does not, whatever its lengths claim.
+
+use super::{DecodeError, Value, decode};
+
+/// One msgpack value.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a>(&'a [u8]);
+
+/// What a value is. Its children are read as they are asked for.
+#[derive(Clone, Debug)]
+pub enum Part<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Str(&'a [u8]),
+    List(Items<'a>),
+    /// Keys and values in turn.
+    Map(Items<'a>),
+}
+
+/// The children of a value.
+#[derive(Clone, Debug)]
+pub struct Items<'a> {
+    left: usize,
+    bytes: &'a [u8],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadValue {
+    #[error("it ends too early")]
+    Truncated,
+    #[error("it has a value that PHP has none for")]
+    NoSuchValue,
+}
+
+impl<'a> Raw<'a> {
+    /// The value at the start of `bytes`. What follows it is not looked at.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub fn read(self) -> Result<Part<'a>, BadValue> {
+        let (head, rest) = Head::read(self.0)?;
+        Ok(match head {
+            Head::Null => Part::Null,
+            Head::Bool(value) => Part::Bool(value),
+            Head::Int(value) => Part::Int(value),
+            Head::Str(length) => Part::Str(rest.get(..length).ok_or(BadValue::Truncated)?),
+            Head::List(left) => Part::List(Items { left, bytes: rest }),
+            Head::Map(pairs) => {
+                Part::Map(Items { left: pairs.checked_mul(2).ok_or(BadValue::Truncated)?, bytes: rest })
+            }
+        })
+    }
+
+    /// As a tree, which takes many times the memory.
+    pub fn to_value(self) -> Result<Value, DecodeError> {
+        decode(self.0)
+    }
+
+    /// How many bytes it has, with all that is in it.
+    fn length(self) -> Result<usize, BadValue> {
+        let (mut rest, mut left) = (self.0, 1_usize);
+        while left > 0 {
+            // Each takes a byte at least.
+            if left > rest.len() {
+                return Err(BadValue::Truncated);
+            }
+            let (head, behind) = Head::read(rest)?;
+            left -= 1;
+            rest = behind;
+            match head {
+                Head::Null | Head::Bool(_) | Head::Int(_) => {}
+                Head::Str(length) => rest = rest.get(length..).ok_or(BadValue::Truncated)?,
+                Head::List(items) => left = left.saturating_add(items),
+                Head::Map(pairs) => left = left.saturating_add(pairs.saturating_mul(2)),
+            }
+        }
+        Ok(self.0.len() - rest.len())
+    }
+}
+
+impl<'a> Items<'a> {
+    pub(super) fn of(bytes: &'a [u8], left: usize) -> Self {
+        Self { left, bytes }
+    }
+
+    pub(super) fn unread(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// How many are left, by what the answer claims.
+    pub fn claimed(&self) -> usize {
+        self.left
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Result<Raw<'a>, BadValue>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let length = Raw(self.bytes).length();
+        if length.is_err() {
+            self.left = 0;
+        }
+        Some(length.map(|length| {
+            let (item, rest) = self.bytes.split_at(length);
+            self.bytes = rest;
+            Raw(item)
+        }))
+    }
+}
+
+enum Head {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Str(usize),
+    List(usize),
+    /// How many pairs.
+    Map(usize),
+}
+
+impl Head {
+    /// The one at the start, and what stands behind it.
+    fn read(bytes: &[u8]) -> Result<(Self, &[u8]), BadValue> {
+        let (marker, rest) = bytes.split_first().ok_or(BadValue::Truncated)?;
+        let fixed = |head| Ok((head, rest));
+        match *marker {
+            number @ 0..=0x7f => fixed(Self::Int(number.into())),
+            pairs @ 0x80..=0x8f => fixed(Self::Map((pairs & 0x0f).into())),
+            items @ 0x90..=0x9f => fixed(Self::List((items & 0x0f).into())),
+            length @ 0xa0..=0xbf => fixed(Self::Str((length & 0x1f).into())),
+            0xc0 => fixed(Self::Null),
+            0xc2 => fixed(Self::Bool(false)),
+            0xc3 => fixed(Self::Bool(true)),
+            // Binary and text, of lengths of 8, 16 and 32 bits.
+            0xc4 | 0xd9 => length::<1>(rest, Self::Str),
+            0xc5 | 0xda => length::<2>(rest, Self::Str),
+            0xc6 | 0xdb => length::<4>(rest, Self::Str),
+            0xcc => unsigned::<1>(rest),
+            0xcd => unsigned::<2>(rest),
+            0xce => unsigned::<4>(rest),
+            0xcf => unsigned::<8>(rest),
+            0xd0 => signed(rest, i8::from_be_bytes),
+            0xd1 => signed(rest, i16::from_be_bytes),
+            0xd2 => signed(rest, i32::from_be_bytes),
+            0xd3 => signed(rest, i64::from_be_bytes),
+            0xdc => length::<2>(rest, Self::List),
+            0xdd => length::<4>(rest, Self::List),
+            0xde => length::<2>(rest, Self::Map),
+            0xdf => length::<4>(rest, Self::Map),
+            number @ 0xe0..=0xff => fixed(Self::Int(i8::from_be_bytes([number]).into())),
+            _ => Err(BadValue::NoSuchValue),
+        }
+    }
+}
+
+fn big_endian<const N: usize>(bytes: &[u8]) -> Result<(u64, &[u8]), BadValue> {
+    let (digits, rest) = bytes.split_first_chunk::<N>().ok_or(BadValue::Truncated)?;
+    Ok((digits.iter().fold(0, |number, digit| number << 8 | u64::from(*digit)), rest))
+}
+
+fn length<const N: usize>(bytes: &[u8], head: fn(usize) -> Head) -> Result<(Head, &[u8]), BadValue> {
+    let (length, rest) = big_endian::<N>(bytes)?;
+    Ok((head(usize::try_from(length).map_err(|_| BadValue::Truncated)?), rest))
+}
+
+fn unsigned<const N: usize>(bytes: &[u8]) -> Result<(Head, &[u8]), BadValue> {
+    let (number, rest) = big_endian::<N>(bytes)?;
+    Ok((Head::Int(number.try_into().map_err(|_| BadValue::NoSuchValue)?), rest))
+}
+
+fn signed<const N: usize, T: Into<i64>>(
+    bytes: &[u8],
+    read: fn([u8; N]) -> T,
+) -> Result<(Head, &[u8]), BadValue> {
+    let (digits, rest) = bytes.split_first_chunk::<N>().ok_or(BadValue::Truncated)?;
+    Ok((Head::Int(read(*digits).into()), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads all of it.
+    fn tree(raw: Raw) -> Result<Value, BadValue> {
+        Ok(match raw.read()? {
+            Part::Null => Value::Null,
+            Part::Bool(value) => Value::Bool(value),
+            Part::Int(value) => Value::Int(value),
+            Part::Str(bytes) => Value::Str(bytes.to_vec()),
+            Part::List(items) => Value::List(items.map(|item| tree(item?)).collect::<Result<_, _>>()?),
+            Part::Map(mut items) => {
+                let mut entries = Vec::new();
+                while let Some(key) = items.next() {
+                    let value = items.next().ok_or(BadValue::Truncated)?;
+                    entries.push((tree(key?)?, tree(value?)?));
+                }
+                Value::Map(entries)
+            }
+        })
+    }
+
+    fn written(value: &Value) -> Vec<u8> {
+        rmp_serde::to_vec(value).unwrap()
+    }
+
+    fn every_value() -> Vec<Value> {
+        let mut values = vec![Value::Null, Value::Bool(false), Value::Bool(true)];
+        for shift in 0..64 {
+            for number in [1_i64 << shift, (1_i64 << shift).wrapping_sub(1), (-1_i64) << shift] {
+                values.push(Value::Int(number));
+            }
+        }
+        for length in [0, 1, 15, 16, 31, 32, 255, 256, 65_535, 65_536] {
+            values.push(Value::Str(vec![b'x'; length]));
+            values.push(Value::List(vec![Value::Int(-7); length]));
+            values.push(Value::Map(vec![(Value::Str(b"key".to_vec()), Value::Null); length]));
+        }
+        values.push(Value::List(values.clone()));
+        values
+    }
+
+    #[test]
+    fn whatever_is_written_is_read() {
+        for value in every_value() {
+            let bytes = written(&value);
+            assert_eq!(Raw(&bytes).length(), Ok(bytes.len()));
+            assert_eq!(tree(Raw(&bytes)), Ok(value));
+        }
+    }
+
+    #[test]
+    fn lengths_are_not_believed() {
+        for lie in [
+            &[0xdd, 0xff, 0xff, 0xff, 0xff, 0xc0][..],
+            &[0xdf, 0xff, 0xff, 0xff, 0xff, 0xc0, 0xc0],
+            &[0xdb, 0xff, 0xff, 0xff, 0xff, b'x'],
+            &[0x92, 0xc0],
+            &[0x81, 0xc0],
+            &[0xcd, 0],
+            &[],
+        ] {
+            tree(Raw(lie)).unwrap_err();
+            Raw(lie).length().unwrap_err();
+        }
+        // A claim inside a claim, again and again.
+        let deep = [0xdd, 0xff, 0xff, 0xff, 0xff].repeat(100_000);
+        Raw(&deep).length().unwrap_err();
+        let deep = [0x91].repeat(100_000);
+        Raw(&deep).length().unwrap_err();
+    }
+
+    #[test]
+    fn what_php_has_no_value_for_is_refused() {
+        for bytes in [&[0xc1][..], &[0xca, 0, 0, 0, 0], &[0xcf, 0xff, 0, 0, 0, 0, 0, 0, 0], &[0xd4, 0, 0]] {
+            assert_eq!(tree(Raw(bytes)), Err(BadValue::NoSuchValue));
+        }
+    }
+}
