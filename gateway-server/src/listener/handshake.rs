@@ -4,7 +4,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::machine::TryParse as _;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response, create_response, write_response};
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response, create_response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
@@ -20,6 +20,10 @@ use crate::shard::Handshake;
 
 /// An empty line, with which a request ends. Lines may end by a line feed alone.
 const ENDS: [&[u8]; 2] = [b"\n\r\n", b"\n\n"];
+
+/// The headers of an answer as RFC 6455 writes them. Their case means nothing, but some devices compare letter by letter.
+const NAMES: [&str; 5] =
+    ["Connection", "Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"];
 
 /// Shakes hands. On an error, the peer has been told and the socket is to be dropped. How the client came is kept if somebody
 /// `wants` it.
@@ -90,7 +94,14 @@ pub async fn shake(
 
 async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> Result<(), Refusal> {
     let mut bytes = Vec::with_capacity(256);
-    write_response(&mut bytes, response)?;
+    bytes.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+    for (name, value) in response.headers() {
+        let name = NAMES.into_iter().find(|known| *name == *known).unwrap_or(name.as_str());
+        for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
     socket.write_all(&bytes).await.map_err(Error::from)?;
     // What TLS cannot send yet it keeps.
     Ok(socket.flush().await.map_err(Error::from)?)
