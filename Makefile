@@ -9,6 +9,7 @@
 #   make test-install  install the extension in each of its three ways, into a temporary directory
 #   make test-roots    build and test on a new Debian 12 (PHP 8.2) and a new Debian 13 (PHP 8.4); as root
 #   make valgrind      run the extension's tests under valgrind
+#   make asan-php      run them on a PHP with assertions, extension and PHP built with AddressSanitizer; builds that PHP once
 #   make bench         load on the server, beside others (scripts/bench-peers gets them); writes docs/performance.md
 #   make bench-parts   encoding, decoding and hot parts of a shard, alone
 #   make bench-php     what a call costs PHP, beside GatewayWorker's client where its sources are present
@@ -25,7 +26,7 @@ CARGO ?= cargo
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test deny fuzz adversaries autobahn test-install test-roots valgrind bench bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
+.PHONY: demo test deny fuzz adversaries autobahn test-install test-roots valgrind asan-php bench bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
 demo build adversaries autobahn test-install bench bench-parts bench-php bench-workers bench-cluster deb: \
@@ -79,6 +80,11 @@ valgrind:
 	@scripts/setup valgrind
 	$(CARGO) build --quiet --workspace --locked
 	GATEWAY_SERVER=$(DEBUG)/gateway-server GATEWAY_SO=$(DEBUG)/libgateway.so scripts/valgrind-phpt
+
+asan-php:
+	@scripts/setup asan-php
+	$(CARGO) build --quiet --locked -p gateway-server
+	GATEWAY_SERVER=$(DEBUG)/gateway-server scripts/asan-phpt
 
 bench:
 	$(CARGO) build --release --locked -p gateway-server
