@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use gateway_server::operations::command;
@@ -44,7 +45,11 @@ fn start() -> anyhow::Result<()> {
             let settings = source.settings()?;
             let logs = logs::start(&settings)?;
             let server = server::run(settings, *source, logs);
-            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(server)
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(server)));
+            // What still hangs there ends with the process.
+            runtime.shutdown_background();
+            ended.unwrap_or_else(|_| Err(anyhow::anyhow!("a fault in what holds the server together")))
         }
     }
 }

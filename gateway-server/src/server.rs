@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::backend::bridge::Bridge;
 use crate::backend::gatewayworker::GatewayWorker;
@@ -19,10 +19,11 @@ use crate::listener::{self, Gate};
 use crate::live::Live;
 use crate::operations::{self, Operations};
 use crate::ops::config::{EventHandlers, Settings, Source};
+use crate::ops::deadline::Deadline;
 use crate::ops::logs::Logs;
 use crate::ops::reload::Reloads;
 use crate::ops::stop::{self, StopSignals};
-use crate::ops::{descriptors, memory, offence, supervisor};
+use crate::ops::{descriptors, memory, offence, supervisor, watchdog};
 use crate::parts::{self, Parts};
 use crate::shard::{Hub, NameWatch, Proofs};
 use crate::tls::{self, Certificates};
@@ -38,6 +39,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     descriptors::raise_limit();
     // Before anything listens: a signal from now on is a wish to stop.
     let mut stop_signals = StopSignals::new()?;
+    let deadline = Deadline::start(&settings)?;
     let settings = Arc::new(settings);
     let mut reloads = Reloads::new(source, Arc::clone(&settings))?;
 
@@ -133,6 +135,8 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     if let Some(port) = operations_port {
         operators.spawn(operations::serve(port, Arc::clone(&operations)));
     }
+    let mut watchdog = JoinSet::new();
+    watchdog.spawn(watchdog::watch(Arc::clone(&hub)));
     let live = Live {
         logs,
         hub: Arc::clone(&hub),
@@ -144,15 +148,27 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         operations: Arc::clone(&operations),
     };
 
-    tokio::select! {
-        () = memory::watch(&hub) => warn!("the shards have ended: stopping"),
-        () = reloads.serve(async |settings| live.apply(settings).await) => {}
-        signal = stop_signals.next() => info!("{signal}: stopping"),
-        Some(ended) = client_listeners.join_next() => warn!(?ended, "a listener ended: stopping"),
-        Some(ended) = watches.join_next() => warn!(?ended, "the certificates are not watched any more: stopping"),
-        Some(ended) = nodes.join_next() => warn!(?ended, "the cluster is not served any more: stopping"),
-        Some(ended) = operators.join_next() => warn!(?ended, "the operations port ended: stopping"),
-        Some(ended) = php_listeners.join_next() => warn!(?ended, "a register port ended: stopping"),
+    let apply = async |settings: &Settings| {
+        deadline.set(settings);
+        live.apply(settings).await;
+    };
+    let fault = tokio::select! {
+        () = memory::watch(&hub) => Some("the shards have ended"),
+        () = reloads.serve(apply) => Some("the settings are not read again any more"),
+        signal = stop_signals.next() => {
+            info!("{signal}: stopping");
+            None
+        }
+        Some(_) = client_listeners.join_next() => Some("a listener ended"),
+        Some(_) = watches.join_next() => Some("the certificates are not watched any more"),
+        Some(_) = nodes.join_next() => Some("the cluster is not served any more"),
+        Some(_) = operators.join_next() => Some("the operations port ended"),
+        Some(_) = php_listeners.join_next() => Some("a register port ended"),
+        Some(_) = watchdog.join_next() => Some("the shards are not watched any more"),
+    };
+    if let Some(fault) = fault {
+        error!("{fault}: stopping");
+        deadline.begin();
     }
     supervisor::stopping();
     operations.stop();
@@ -171,7 +187,8 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         info!(offence, total, "since the start");
     }
     info!("stopped");
-    Ok(())
+    // Whoever started it is to start it again.
+    fault.map_or(Ok(()), |fault| Err(anyhow::anyhow!("{fault}, so it has stopped")))
 }
 
 fn start_shards(

@@ -36,6 +36,12 @@ fn systemd_understands_the_units() -> anyhow::Result<()> {
         assert!(verified.status.success() && of_ours.is_empty(), "{said}");
     }
     let unit = folder.path().join("gateway-server.service");
+    let text = std::fs::read_to_string(&unit)?;
+    for line in
+        ["WatchdogSec=10", "MemoryMax=75%", "TasksMax=4096", "StartLimitIntervalSec=0", "Restart=on-failure"]
+    {
+        assert!(text.lines().any(|one| one == line), "{line}");
+    }
     let threshold = format!("--threshold={EXPOSURE}");
     let secure = Command::new("systemd-analyze")
         .args(["security", "--offline=true", &threshold])

@@ -17,6 +17,8 @@ pub const PROTOCOL_ERROR: Close = Close { code: 1002, reason: "protocol error" }
 pub const NOT_UTF8: Close = Close { code: 1007, reason: "not UTF-8" };
 /// A message over `max_message`. Do not reconnect without a fix.
 pub const MESSAGE_TOO_BIG: Close = Close { code: 1009, reason: "message too big" };
+/// A fault of the server, which the log tells of, came up while it served this client. Reconnect after a moment.
+pub const INTERNAL_ERROR: Close = Close { code: 1011, reason: "server error" };
 /// It read so slowly that over `outbox_bytes` waited for it. What waited is lost; reconnect after a moment.
 pub const TOO_SLOW: Close = Close { code: 4008, reason: "reads too slowly" };
 /// It sent more than `messages_per_second` or `bytes_per_second` allow. Reconnect after a moment, and send less.
@@ -43,6 +45,7 @@ mod tests {
             PROTOCOL_ERROR,
             NOT_UTF8,
             MESSAGE_TOO_BIG,
+            INTERNAL_ERROR,
             TOO_SLOW,
             TOO_MANY_MESSAGES,
             TOKEN_MISSING,

@@ -36,6 +36,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::debug;
 
 use crate::client::{Form, Protocol};
+use crate::ops::injected;
 use crate::ops::offence::{self, Offence};
 use crate::shard::{Handshake, Hub, Identity, Newcomer};
 use crate::tls::Certificate;
@@ -104,6 +105,7 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
             }
         };
         pace.count();
+        injected::strike("listener");
         let handshaking = settings.tally.enter();
         let hub = Arc::clone(&hub);
         // Those that came just now, too.

@@ -23,11 +23,15 @@ pub use snapshot::Watched;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
+
+use answer::Refusal;
+use hyper::StatusCode;
 
 use crate::backend::Backend;
 use crate::listener::Tally;
 use crate::ops::config::Secret;
+use crate::ops::watchdog;
 use crate::shard::Hub;
 
 /// What all requests share.
@@ -40,6 +44,8 @@ pub struct Operations {
     token: RwLock<Secret>,
     is_stopping: AtomicBool,
     started: SystemTime,
+    /// By the clock that does not jump.
+    running_since: Instant,
 }
 
 impl Operations {
@@ -58,6 +64,7 @@ impl Operations {
             token: RwLock::new(token),
             is_stopping: AtomicBool::new(false),
             started: SystemTime::now(),
+            running_since: Instant::now(),
         }
     }
 
@@ -73,6 +80,17 @@ impl Operations {
 
     fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// Or says within a second which do not.
+    async fn all_shards_answer(&self) -> Result<(), Refusal> {
+        let silent = self.hub.silent(watchdog::ANSWER).await;
+        if silent.is_empty() {
+            return Ok(());
+        }
+        let names = silent.iter().map(|shard| format!("shard {shard}")).collect::<Vec<_>>().join(", ");
+        let message = format!("{names} did not answer within {:?}", watchdog::ANSWER);
+        Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shard_silent", message))
     }
 
     fn token(&self) -> Secret {

@@ -90,9 +90,9 @@ async fn readiness(operations: &Operations) -> Answer {
     if operations.is_stopping() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
-    match operations.hub.count(None).await {
-        Ok(_) => text(StatusCode::OK, "ready\n"),
-        Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "stopped\n"),
+    match operations.all_shards_answer().await {
+        Ok(()) => text(StatusCode::OK, "ready\n"),
+        Err(refusal) => text(refusal.status, format!("{}\n", refusal.message)),
     }
 }
 

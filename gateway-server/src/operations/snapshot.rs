@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Operations;
+use super::answer::Refusal;
 use super::process::{self, Process};
 use crate::backend::workers::Report;
 use crate::listener::Tally;
-use crate::shard::{Census, Stopped};
+use crate::shard::Census;
 
 /// A listener that is watched.
 pub struct Watched {
@@ -17,6 +18,7 @@ pub struct Watched {
 
 pub(super) struct Snapshot {
     pub(super) started: SystemTime,
+    uptime: Duration,
     pub(super) shards: Vec<Census>,
     pub(super) uids: usize,
     pub(super) groups: usize,
@@ -28,13 +30,15 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    pub(super) async fn take(operations: &Operations) -> Result<Self, Stopped> {
+    pub(super) async fn take(operations: &Operations) -> Result<Self, Refusal> {
+        operations.all_shards_answer().await?;
         let asked = Instant::now();
         let shards = operations.hub.census().await?;
         let answered_within = asked.elapsed();
         let (uids, groups) = operations.hub.name_counts();
         Ok(Self {
             started: operations.started,
+            uptime: operations.running_since.elapsed(),
             shards,
             uids,
             groups,
@@ -46,7 +50,7 @@ impl Snapshot {
     }
 
     pub(super) fn uptime(&self) -> f64 {
-        self.started.elapsed().map_or(0.0, |elapsed| elapsed.as_secs_f64())
+        self.uptime.as_secs_f64()
     }
 
     /// Of all shards together.

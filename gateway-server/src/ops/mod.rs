@@ -2,7 +2,11 @@
 
 pub mod clock;
 pub mod config;
+pub mod deadline;
 pub mod descriptors;
+pub mod end;
+pub mod files;
+pub mod injected;
 pub mod logs;
 pub mod machine;
 pub mod memory;
@@ -10,3 +14,4 @@ pub mod offence;
 pub mod reload;
 pub mod stop;
 pub mod supervisor;
+pub mod watchdog;

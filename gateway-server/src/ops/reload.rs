@@ -7,7 +7,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::config::{Change, Settings, Source};
+use super::files::Reads;
 use super::supervisor;
+
+static READS: Reads = Reads::new();
 
 /// The settings that are served by, and where they came from.
 #[derive(Debug)]
@@ -33,8 +36,8 @@ impl Reloads {
         while self.hangup.recv().await.is_some() {
             supervisor::reloading();
             let (source, settings) = (self.source.clone(), Arc::clone(&self.settings));
-            let read = tokio::task::spawn_blocking(move || read(&source, &settings));
-            match read.await.unwrap_or_else(|panic| Err(panic.into())) {
+            let read = READS.run(move || read(&source, &settings)).await;
+            match read.unwrap_or_else(|failed| Err(anyhow::Error::from(failed).context("the settings"))) {
                 Ok(change) => {
                     self.settings = Arc::new(change.settings);
                     apply(&self.settings).await;

@@ -1,4 +1,4 @@
-//! What systemd hears of the server, where it has started it: that it serves, reads its settings, or stops.
+//! What systemd hears of the server, where it has started it: that it serves, reads its settings, lives, or stops.
 
 use std::io;
 
@@ -16,6 +16,13 @@ pub fn reloading() {
 
 pub fn stopping() {
     told(notify(&[NotifyState::Stopping]));
+}
+
+/// Within every `WatchdogSec=`, or systemd ends the server and starts it again.
+pub fn alive() {
+    if sd_notify::watchdog_enabled().is_some() {
+        told(notify(&[NotifyState::Watchdog]));
+    }
 }
 
 /// All is well where nobody wants to hear it.

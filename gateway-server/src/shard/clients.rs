@@ -14,6 +14,7 @@ use super::identity::Identity;
 use super::members::Names;
 use super::session::Session;
 use crate::client::Form;
+use crate::ops::injected;
 
 pub(super) struct Clients {
     pub(super) connections: Slab<Connection>,
@@ -171,6 +172,7 @@ impl Clients {
 
     /// Changes what is known of a client. One that has gone is ignored.
     pub(super) fn change(&mut self, number: u32, change: Change, bounds: Bounds) {
+        injected::strike("change");
         let Some(key) = self.key(number) else { return self.disclaim(&change) };
         let Self { connections, uids, groups, .. } = self;
         let Extra { memberships, session, .. } = connections[key].extra_mut();

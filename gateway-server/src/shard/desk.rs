@@ -1,14 +1,16 @@
 //! A shard as others reach it: through its inbox, or in their own thread while the shard's has nothing to do. The latter
 //! saves waking two threads for a question, and one for an order.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 
 use super::clients::Clients;
 use super::command::Command;
+use super::fault;
 use super::inbox::{Outside, Stopped};
+use super::pulse::Pulse;
 use super::run::Shard;
 
 pub(super) struct Desk {
@@ -17,11 +19,33 @@ pub(super) struct Desk {
     shard: Arc<Mutex<Shard>>,
     /// Something was told that [`Desk::settle`] is to write.
     unsettled: AtomicBool,
+    pulse: Pulse,
 }
 
 impl Desk {
-    pub(super) fn new(inbox: Outside, shard: Arc<Mutex<Shard>>) -> Self {
-        Self { inbox, shard, unsettled: AtomicBool::new(false) }
+    /// `steps` is counted by the shard.
+    pub(super) fn new(inbox: Outside, shard: Arc<Mutex<Shard>>, steps: Arc<AtomicU64>) -> Self {
+        Self { inbox, shard, unsettled: AtomicBool::new(false), pulse: Pulse::new(steps) }
+    }
+
+    /// Waits until the shard's own thread has answered. One that has ended is not waited for.
+    pub(super) async fn answers(&self) {
+        let mut answers = self.pulse.answers();
+        let before = *answers.borrow_and_update();
+        while *answers.borrow_and_update() == before {
+            if let Some(question) = self.pulse.question()
+                && self.send(Command::Ask(Box::new(move |_| question.answer()))).await.is_err()
+            {
+                return;
+            }
+            // The sender is this desk's own.
+            let _ = answers.changed().await;
+        }
+    }
+
+    /// What the shard has done so far: while that grows it is at work, even if it does not answer.
+    pub(super) fn steps(&self) -> u64 {
+        self.pulse.steps()
     }
 
     /// Leaves it to the shard's thread.
@@ -80,15 +104,15 @@ impl Desk {
         question: impl FnOnce(&Clients) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
         match self.glance(question) {
-            Ok(answer) => Ok(answer),
+            Ok(answer) => answer.ok_or(Stopped),
             Err(question) => self.ask(question).await,
         }
     }
 
-    /// Gives the question back if the shard's thread is at work.
-    fn glance<T, Q: FnOnce(&Clients) -> T>(&self, question: Q) -> Result<T, Q> {
+    /// Gives the question back if the shard's thread is at work, and no answer if the question panicked.
+    fn glance<T, Q: FnOnce(&Clients) -> T>(&self, question: Q) -> Result<Option<T>, Q> {
         match self.shard.try_lock() {
-            Ok(shard) if shard.is_free() => Ok(question(shard.clients())),
+            Ok(shard) if shard.is_free() => Ok(fault::contained(|| question(shard.clients()))),
             _ => Err(question),
         }
     }

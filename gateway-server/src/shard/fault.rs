@@ -2,6 +2,7 @@
 //! process, as clients of a shard that does not go on would wait for ever.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::command::Command;
@@ -61,8 +62,15 @@ pub(super) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
 }
 
 impl Shard {
+    /// For those who watch whether the shard does anything.
+    fn step(&self) {
+        // Nobody else writes it: whoever works has the shard's lock.
+        self.steps.store(self.steps.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
     /// Does something for one client, which is closed if it panics.
     pub(super) fn for_client(&mut self, key: usize, work: impl FnOnce(&mut Self)) {
+        self.step();
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             self.bear();
             or_end("the closing of a client", || self.close_faulty(key));
@@ -71,6 +79,7 @@ impl Shard {
 
     /// As [`Shard::for_client`] while the turn is being written: nothing more can be sent by it.
     pub(super) fn write_for_client(&mut self, key: usize, work: impl FnOnce(&mut Self)) {
+        self.step();
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             self.bear();
             or_end("the end of a client", || {
@@ -83,6 +92,7 @@ impl Shard {
 
     /// Carries out a command; a panic costs whom it is about.
     pub(super) fn for_command(&mut self, concerned: Concerned, work: impl FnOnce(&mut Self)) {
+        self.step();
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_ok() {
             return;
         }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
@@ -325,6 +325,18 @@ impl Hub {
         Ok(merge(parts, |all: &mut HashSet<Bytes>, part: Vec<Bytes>| all.extend(part)))
     }
 
+    /// The numbers of the shards whose own threads do not answer within some time.
+    pub async fn silent(&self, within: Duration) -> Vec<usize> {
+        let asked = self.shards.iter().map(|shard| tokio::time::timeout(within, shard.answers()));
+        let answered = join_all(asked).await.into_iter().enumerate();
+        answered.filter_map(|(shard, answered)| answered.is_err().then_some(shard)).collect()
+    }
+
+    /// What each shard has done so far: a number that grows while it does anything.
+    pub fn steps(&self) -> Vec<u64> {
+        self.shards.iter().map(Desk::steps).collect()
+    }
+
     /// Each shard's.
     pub async fn census(&self) -> Result<Vec<Census>, Stopped> {
         self.ask_all(Clients::census).await
@@ -396,7 +408,7 @@ impl Hub {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             if thread.join().is_err() {
-                tracing::error!("a shard panicked");
+                tracing::error!("a shard's thread ended by a fault");
             }
         }
     }

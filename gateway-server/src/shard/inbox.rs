@@ -15,7 +15,7 @@ const UNIT: usize = 512;
 const UNITS: usize = 32 << 10;
 
 #[derive(Debug, thiserror::Error)]
-#[error("the server is stopping")]
+#[error("the server is stopping, or has a fault that its log tells of")]
 pub struct Stopped;
 
 /// The senders' end.

@@ -9,6 +9,7 @@ use super::Name;
 use super::clients::Clients;
 use super::connection::Connection;
 use super::members::Names;
+use crate::ops::injected;
 
 /// Everybody, or the members of some groups.
 pub type Scope = Option<Vec<Name>>;
@@ -84,6 +85,7 @@ impl Clients {
     }
 
     pub(super) fn clients_of_uid(&self, uid: &[u8]) -> Vec<u32> {
+        injected::strike("question");
         self.uids.holders(uid).map(|key| self.connections[key].number).collect()
     }
 

@@ -10,6 +10,7 @@ use super::tls::Heard;
 use super::{Door, Rate};
 use crate::client::websocket::{self, Incoming};
 use crate::client::{Decoder, close};
+use crate::ops::injected;
 use crate::ops::offence::{self, Offence};
 
 /// One buffer for all reads of a shard.
@@ -97,7 +98,7 @@ impl Shard {
                 && connection.waits == Waits::ForItsTurn
             {
                 connection.waits = Waits::No;
-                self.read(key, true);
+                self.for_client(key, |shard| shard.read(key, true));
             }
         }
     }
@@ -146,6 +147,8 @@ impl Shard {
             match incoming {
                 Incoming::Message(_, message) if is_heard => {
                     messages += 1;
+                    injected::arm(message);
+                    injected::strike("message");
                     events.message(&Client::of(connection, &settings.doors), message);
                 }
                 Incoming::Message(..) | Incoming::Pong => {}

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::iter::Peekable;
 use std::ops::ControlFlow;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use super::connection::{Connection, Phase, Waits};
 use super::desk::Desk;
 use super::drain::Drain;
 use super::events::{Client, EventSink, Welcome};
+use super::fault::{self, Concerned};
 use super::heartbeat::{Action, Rounds};
 use super::inbox::{Inbox, inbox};
 use super::index::Index;
@@ -33,6 +35,7 @@ use super::writing::farewell;
 use crate::client::close::{self, Close};
 use crate::client::websocket::{self, Inflater, Kind};
 use crate::client::{self, Encoded};
+use crate::ops::{end, injected};
 use gateway_wire::ClientId;
 
 const WAKE: Token = Token(usize::MAX);
@@ -51,7 +54,8 @@ pub(super) fn start(
     let (uids, groups) = (Names::new(uids, shard), Names::new(groups, shard));
     let state = Shard::new(poll.registry().try_clone()?, inbox, settings, events, Clients::new(uids, groups));
     let state = Arc::new(Mutex::new(state));
-    let desk = Desk::new(outside, Arc::clone(&state));
+    let steps = Arc::clone(&state.lock().unwrap_or_else(PoisonError::into_inner).steps);
+    let desk = Desk::new(outside, Arc::clone(&state), steps);
     let thread =
         std::thread::Builder::new().name(format!("shard-{shard}")).spawn(move || run(&mut poll, &state))?;
     Ok((desk, thread))
@@ -64,13 +68,10 @@ fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
         match poll.poll(&mut events, patience) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => {
-                tracing::error!(%error, "a shard cannot wait for its sockets and ends");
-                return;
-            }
+            Err(error) => end::now(&format!("a shard cannot wait for its sockets: {error}")),
         }
-        // A panic was that of one order or question; the others are served all the same.
-        match shard.lock().unwrap_or_else(PoisonError::into_inner).turn(&events) {
+        let turn = || shard.lock().unwrap_or_else(PoisonError::into_inner).turn(&events);
+        match fault::or_end("a turn of a shard", turn) {
             ControlFlow::Continue(next) => patience = next,
             ControlFlow::Break(()) => return,
         }
@@ -102,6 +103,9 @@ pub(super) struct Shard {
     /// All have been closed, and those that are still here then are dropped.
     stop_at: Option<Instant>,
     pub(super) meters: Meters,
+    pub(super) borne: fault::Borne,
+    /// What has been done so far, for those who watch whether anything is.
+    pub(super) steps: Arc<AtomicU64>,
     /// For sends to many at once.
     pub(super) ring: Option<Ring>,
 }
@@ -134,6 +138,8 @@ impl Shard {
             drain: None,
             stop_at: None,
             meters: Meters::default(),
+            borne: fault::Borne::default(),
+            steps: Arc::default(),
         }
     }
 
@@ -150,7 +156,8 @@ impl Shard {
 
     /// One command, of which what it writes waits for [`Shard::settle`] or the next turn.
     pub(super) fn obey_alone(&mut self, command: Command) {
-        self.obey(command, &mut std::iter::empty().peekable());
+        let concerned = Concerned::by(&command);
+        self.for_command(concerned, |shard| shard.obey(command, &mut std::iter::empty().peekable()));
         if self.turn.is_full() {
             self.write_turn();
         }
@@ -169,8 +176,9 @@ impl Shard {
         self.may_read = READ_IN_A_TURN;
         self.read_on();
         for event in events {
-            self.on_event(event);
+            self.for_client(event.token().0, |shard| shard.on_event(event));
         }
+        injected::strike("turn");
         let commands_left = self.take_commands();
         self.keep_time(Instant::now());
         self.write_turn();
@@ -308,7 +316,8 @@ impl Shard {
             taken += commands.len();
             let mut commands = commands.drain(..).peekable();
             while let Some(command) = commands.next() {
-                self.obey(command, &mut commands);
+                let concerned = Concerned::by(&command);
+                self.for_command(concerned, |shard| shard.obey(command, &mut commands));
             }
             if !left || taken >= COMMANDS_IN_A_ROW || self.turn.is_full() {
                 return left;
@@ -353,6 +362,7 @@ impl Shard {
     }
 
     fn deliver(&mut self, to: &Audience, message: Encoded, messages: u64) {
+        injected::strike("delivery");
         let Self { clients, turn, .. } = self;
         let frames = turn.add(message);
         let mut receivers = 0;
@@ -395,7 +405,7 @@ impl Shard {
     fn keep_time(&mut self, now: Instant) {
         for door in 0..self.rounds.len() {
             for key in self.rounds[door].due(now, self.clients.connections.capacity()) {
-                self.look_at(door, key);
+                self.for_client(key, |shard| shard.look_at(door, key));
             }
         }
         while let Some((at, key, number)) = self.closing.front().copied() {

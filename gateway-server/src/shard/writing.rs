@@ -10,6 +10,7 @@ use mio::net::TcpStream;
 use smallvec::SmallVec;
 
 use super::connection::{Connection, Phase};
+use super::fault;
 use super::outbox::{write_one, write_some};
 use super::ring::{self, Outcome, Send};
 use super::run::Shard;
@@ -17,6 +18,7 @@ use super::turn::Chain;
 use crate::client::Form;
 use crate::client::close::{self, Close};
 use crate::client::websocket;
+use crate::ops::injected;
 use crate::ops::offence::{self, Offence};
 
 /// Slices of one vectored write; more than this many frames for one client go out in several.
@@ -30,6 +32,10 @@ impl Shard {
 
     /// Writes to each client, once, what the turn has brought it.
     pub(super) fn write_turn(&mut self) {
+        fault::or_end("the writing of a turn", || self.write_whole_turn());
+    }
+
+    fn write_whole_turn(&mut self) {
         let mut touched = self.turn.take_touched();
         // In the order in which records and sockets lie in memory, which a crowd feels.
         touched.sort_unstable();
@@ -65,15 +71,16 @@ impl Shard {
             plain.extend_from_slice(keys);
         }
         for key in plain {
-            self.write_pending(key, None);
+            self.write_for_client(key, |shard| shard.write_pending(key, None));
         }
         for (key, outcome) in rung {
-            self.write_pending(key, Some(outcome));
+            self.write_for_client(key, |shard| shard.write_pending(key, Some(outcome)));
         }
     }
 
     /// `first`: what has become of the first send, if there was one.
     fn write_pending(&mut self, key: usize, first: Option<Outcome>) {
+        injected::strike("write");
         let Some(connection) = self.clients.connections.get_mut(key) else { return };
         let chain = std::mem::replace(&mut connection.pending, Chain::EMPTY);
         let outbox_bytes = self.settings.doors[usize::from(connection.door)].outbox_bytes;

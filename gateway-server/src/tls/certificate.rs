@@ -54,6 +54,8 @@ impl Certificate {
         let is_settled = std::mem::replace(&mut seen.last, now) == now;
         if is_settled && seen.read != now {
             seen.read = now;
+            // A read that hangs holds up no later look.
+            drop(seen);
             self.reload();
         }
     }

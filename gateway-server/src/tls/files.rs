@@ -1,7 +1,5 @@
 //! A certificate and its key, as they stand in PEM files.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +9,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
+
+use crate::ops::files;
 
 /// Far more than any chain of certificates has.
 const MAX_FILE: u64 = 1 << 20;
@@ -91,7 +91,7 @@ pub(crate) fn authorities(file: &Path) -> Result<RootCertStore, String> {
 
 /// At least one.
 pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = read(file).map_err(|error| error.to_string())?;
+    let text = files::read(file, MAX_FILE).map_err(|error| error.to_string())?;
     let found: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
         .map_err(|error| not_pem(&error, "certificate"))?;
@@ -102,17 +102,8 @@ pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 pub(crate) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let text = read(file).map_err(|error| error.to_string())?;
+    let text = files::read(file, MAX_FILE).map_err(|error| error.to_string())?;
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| not_pem(&error, "private key without a password"))
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(io::Error::other(format!("it is longer than {MAX_FILE} bytes")));
-    }
-    Ok(text)
 }
 
 fn not_pem(error: &pem::Error, what: &str) -> String {

@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::Signal;
-use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::info;
+use tracing::{error, info};
 
 use super::Certificate;
+use crate::ops::files::Reads;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+static READS: Reads = Reads::new();
+
 /// Watches until the task is dropped.
 pub async fn watch(certificates: Arc<[Arc<Certificate>]>, mut hangup: Signal) {
+    let mut is_failing = false;
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -30,7 +33,14 @@ pub async fn watch(certificates: Arc<[Arc<Certificate>]>, mut hangup: Signal) {
             let look = if is_asked { Certificate::read_again } else { Certificate::look };
             certificates.iter().for_each(|certificate| look(certificate));
         };
-        // A disk may be slow. A panic in there has been logged, and the next look comes.
-        let _ = spawn_blocking(look).await;
+        // The next look comes in any case.
+        match READS.run(look).await {
+            Ok(()) => is_failing = false,
+            Err(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    error!("the certificates cannot be looked at, the old ones stay: {error}");
+                }
+            }
+        }
     }
 }

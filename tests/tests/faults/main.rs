@@ -1,7 +1,10 @@
 //! Drills: what surrounds the server fails, or a part of it does. Each ends in service, or in the end of the process with an
 //! exit code that has it restarted, and never in half a server.
 
+mod clock;
+mod hangs;
 mod log;
+mod panics;
 
 use std::net::SocketAddr;
 use std::process::Stdio;

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 
 use super::credentials::Credentials;
 use super::protocol::{Info, Malformed, Op, decode};
+use crate::ops::files::Reads;
 use crate::tls;
 
 /// Of a server that says nothing else, its longest message.
@@ -77,12 +78,14 @@ pub(in crate::cluster) async fn connect(address: &Address, options: &Options) ->
         other => return Err(Failed::Refused(format!("{other:?} instead of INFO"))),
     };
     if address.is_tls || info.tls_required {
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(client_config(options)?));
+        let config = read_in_time(options, client_config).await?;
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from(address.host.clone())
             .map_err(|error| Failed::Settings(format!("{}: {error}", address.host)))?;
         stream = Box::new(connector.connect(name, stream).await?);
     }
-    let login = login(address, options, &info)?;
+    let (to, said) = (address.clone(), info.clone());
+    let login = read_in_time(options, move |options| login(&to, options, &said)).await?;
     stream.write_all(format!("CONNECT {login}\r\nPING\r\n").as_bytes()).await?;
     stream.flush().await?;
     loop {
@@ -94,6 +97,16 @@ pub(in crate::cluster) async fn connect(address: &Address, options: &Options) ->
     }
     let (reader, writer) = tokio::io::split(stream);
     Ok(Connection { reader: Box::new(reader), writer: Box::new(writer), input, info })
+}
+
+/// Files that `options` name may hang, and nothing else is to.
+async fn read_in_time<T: Send + 'static>(
+    options: &Options,
+    read: impl FnOnce(&Options) -> Result<T, Failed> + Send + 'static,
+) -> Result<T, Failed> {
+    static READS: Reads = Reads::new();
+    let options = options.clone();
+    READS.run(move || read(&options)).await.map_err(|failed| Failed::Settings(failed.to_string()))?
 }
 
 async fn next(stream: &mut Box<dyn Stream>, input: &mut BytesMut) -> Result<Op, Failed> {

@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::signature::Ed25519KeyPair;
 
+use crate::ops::files;
+
 /// As `nsc` writes them: <https://docs.nats.io/using-nats/developer/connecting/creds>.
 pub(in crate::cluster) struct Credentials {
     pub(in crate::cluster) jwt: String,
@@ -19,11 +21,7 @@ const MAX_FILE: u64 = 64 << 10;
 impl Credentials {
     /// The error is in words.
     pub(in crate::cluster) fn read(path: &Path) -> Result<Self, String> {
-        let length = path.metadata().map_err(|error| error.to_string())?.len();
-        if length > MAX_FILE {
-            return Err(format!("it is longer than {MAX_FILE} bytes"));
-        }
-        Self::parse(&std::fs::read_to_string(path).map_err(|error| error.to_string())?)
+        Self::parse(&files::read_text(path, MAX_FILE).map_err(|error| error.to_string())?)
     }
 
     fn parse(text: &str) -> Result<Self, String> {

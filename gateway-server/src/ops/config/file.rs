@@ -10,6 +10,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::listener::ListenerLayer;
 use super::settings::{Invalid, Layer};
+use crate::ops::files;
+
+/// Bytes of a file, far more than all settings take.
+const LONGEST: u64 = 4 << 20;
 
 /// Something wrong in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +64,8 @@ pub(super) fn explain(path: &Path, invalid: &[Invalid]) -> anyhow::Error {
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read the configuration {}", path.display()))
+    files::read_text(path, LONGEST)
+        .with_context(|| format!("cannot read the configuration {}", path.display()))
 }
 
 fn in_file(path: &Path, problems: &[Problem]) -> anyhow::Error {

@@ -14,9 +14,12 @@ use super::listener::{self, Listener, ListenerLayer};
 use crate::client::Protocol;
 use crate::cluster;
 use crate::listener::{MAX_REQUEST, Network};
-use crate::ops::machine;
+use crate::ops::{files, machine};
 use crate::shard::MAX_SESSION;
 use crate::tls::{Files, Problem};
+
+/// Bytes of a file whose first line is a secret.
+const MAX_SECRET_FILE: u64 = 64 << 10;
 
 /// What one source says; the same keys are known to the file, the environment and the flags. The comments are the text of
 /// `--help`.
@@ -628,7 +631,7 @@ impl Checks {
             }
             (Some(secret), None) => secret,
             (None, None) => Secret::default(),
-            (None, Some(path)) => match std::fs::read_to_string(&path) {
+            (None, Some(path)) => match files::read_text(&path, MAX_SECRET_FILE) {
                 Ok(text) if text.lines().next().is_some_and(|line| !line.is_empty()) => {
                     Secret(text.lines().next().unwrap_or_default().to_owned())
                 }
