@@ -3,15 +3,16 @@
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
-use gateway_wire::token::TokenKey;
+use gateway_wire::token::{MIN_SECRET, TokenKey};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tracing::warn;
 
 use crate::backend;
 use crate::client::websocket::Kind;
 use crate::listener::{self, Admission, Gate, Rules, Tally, TrustedProxies};
 use crate::operations::Watched;
-use crate::ops::config::{Listener, MessageType, Settings};
+use crate::ops::config::{Listener, MessageType, Secret, Settings};
 use crate::shard::{self, Bounds, Door, Heartbeat, Proofs, Rate};
 use crate::tls::Certificates;
 
@@ -26,11 +27,28 @@ pub(crate) fn message_kind(settings: &Settings) -> Kind {
 pub(crate) fn gate(settings: &Settings, before: &Gate) -> Arc<Gate> {
     let key = match (settings.token_key.as_bytes(), settings.secret_key.as_bytes()) {
         ([], []) => None,
-        ([], secret) => Some(TokenKey::derived(secret)),
+        // The start has warned of a secret that is too short, and each token that is refused for it says so.
+        ([], secret) => TokenKey::derived(secret).ok(),
         (key, _) => Some(TokenKey::new(key)),
     };
     let max_groups = max_groups(settings);
     Arc::new(before.with(key, settings.require_token, max_groups, settings.max_session_bytes))
+}
+
+/// Whoever sees what was signed with a short secret, as every page sees its token, can find the secret out by trying.
+pub(crate) fn warn_of_guessable(settings: &Settings) {
+    let is_short = |secret: &Secret| (1..MIN_SECRET).contains(&secret.as_bytes().len());
+    if is_short(&settings.secret_key) {
+        warn!(
+            "secret_key is so short that it can be found out by trying: make it random and longer ({MIN_SECRET} bytes); \
+             until then connect tokens need a token_key"
+        );
+    }
+    if is_short(&settings.token_key) {
+        warn!(
+            "token_key is so short that whoever has a token can find it out: make it random and longer ({MIN_SECRET} bytes)"
+        );
+    }
 }
 
 /// What stays as it was when settings are read again.

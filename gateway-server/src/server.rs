@@ -103,6 +103,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
             }
         }
     }
+    parts::warn_of_guessable(&settings);
     announce(&settings, &doors, &ports, operations_port.as_ref())?;
     if settings.secret_key.is_empty() && !settings.register.is_empty() {
         warn!(

@@ -132,7 +132,12 @@ impl<'a> Settings<'a> {
                  gateway-server, or Gateway::$secretKey to its secret_key"
                     .to_owned(),
             )),
-            ([], secret) => Ok(TokenKey::derived(secret)),
+            ([], secret) => TokenKey::derived(secret).map_err(|short| {
+                Failure::Exception(format!(
+                    "no token was made: {short}; set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of \
+                     gateway-server"
+                ))
+            }),
             (key, _) => Ok(TokenKey::new(key)),
         }
     }

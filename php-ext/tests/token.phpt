@@ -28,8 +28,10 @@ complains(fn () => Gateway::token(1));
 
 // Of the secret a key is made, as the page on identity says.
 $ttl = 3600;
-Gateway::$secretKey = 'geheim';
-$key = hash_hmac('sha256', 'gateway connect token v1', 'geheim', true);
+Gateway::$secretKey = 'fifteen bytes..';
+complains(fn () => Gateway::token(42));
+Gateway::$secretKey = 'sixteen bytes...';
+$key = hash_hmac('sha256', 'gateway connect token v1', 'sixteen bytes...', true);
 echo json_encode(claims(Gateway::token(42))), "\n";
 
 Gateway::$tokenKey = $key = 'a key';
@@ -55,6 +57,7 @@ var_dump(str_contains(ob_get_clean(), 'a key'));
 ?>
 --EXPECTF--
 GatewayException: a token has to be signed: set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server, or Gateway::$secretKey to its secret_key
+GatewayException: no token was made: the secret has 15 bytes, and whoever has a token could find out one of fewer than 16 by trying; set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server
 bool(true)
 string(27) "{"typ":"JWT","alg":"HS256"}"
 {"sub":"42","exp":true}

@@ -200,8 +200,11 @@ async fn what_needs_a_restart_is_named() -> anyhow::Result<()> {
     it.php().await?.send_to_all("hello").await?;
     assert_eq!(tab.text().await?, "hello");
     // What would be wrong until the restart.
-    it.reload("secret_key = \"s3cr3t\"\nrequire_token = true\n", "there is no key to read tokens with")
-        .await?;
+    it.reload(
+        "secret_key = \"s3cr3t of 16 bytes\"\nrequire_token = true\n",
+        "there is no key to read tokens with",
+    )
+    .await?;
     it.server.logs("SIGHUP: the settings stay as they were").await?;
     assert!(it.refusal("/", &[]).await?.contains("503"));
     Ok(())

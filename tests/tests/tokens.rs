@@ -1,5 +1,6 @@
 //! Connect tokens: who brings a good one is bound before anything else happens, who brings another one is let go.
 
+use std::io::BufRead as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gateway_tests::{Client, Greeted, PhpPeer, Server, WorkerPeer, php, skip, soon};
@@ -192,18 +193,73 @@ async fn a_token_that_is_good_once_is_not_good_again() -> anyhow::Result<()> {
 #[tokio::test]
 async fn without_a_key_of_its_own_the_secret_makes_one() -> anyhow::Result<()> {
     let server = Server::start_with(|command| {
-        command.env("GATEWAY_SECRET_KEY", "geheim");
+        command.env("GATEWAY_SECRET_KEY", "geheim, mit 24 Zeichen..");
     })
     .await?;
-    let token = by_php("'alice'", "Gateway::$secretKey = 'geheim';").await?;
+    let token = by_php("'alice'", "Gateway::$secretKey = 'geheim, mit 24 Zeichen..';").await?;
     let path = format!("/?token={token}");
     Greeted::connect(server.websocket, &path, &[]).await?;
     // The secret itself is no key, and another server's tokens are none of ours.
-    let wrong = TokenKey::new(b"geheim").mint(&claims("alice"))?;
+    let wrong = TokenKey::new(b"geheim, mit 24 Zeichen..").mint(&claims("alice"))?;
     assert_eq!(closed(&server, &format!("/?token={wrong}"), &[]).await?.0, 4401);
     let keyless = Server::start(&[]).await?;
     assert_eq!(closed(&keyless, &path, &[]).await?.0, 4401);
     Greeted::connect(keyless.websocket, "/", &[]).await.map(drop)
+}
+
+/// Whoever has a token of a short secret could try secrets until one fits, and ask nobody.
+#[tokio::test]
+async fn no_key_is_made_of_a_short_secret() -> anyhow::Result<()> {
+    let secret = "15 bytes, short";
+    let mut server = Server::start_with(|command| {
+        command.env("GATEWAY_SECRET_KEY", secret);
+    })
+    .await?;
+    let key = format!("hash_hmac('sha256', 'gateway connect token v1', '{secret}', true)");
+    let path = format!("/?token={}", by_php("'alice'", &format!("Gateway::$tokenKey = {key};")).await?);
+    assert_eq!(closed(&server, &path, &[]).await?, (4401, "token refused".to_owned()));
+    server.logs("set token_key, or a secret_key of 16 bytes or more").await?;
+    Greeted::connect(server.websocket, "/", &[]).await?;
+
+    let code = format!("Gateway::$secretKey = '{secret}'; echo Gateway::token('alice');");
+    let output = soon("PHP", php()?.arg("-r").arg(code).output()).await??;
+    let said = String::from_utf8([output.stdout, output.stderr].concat())?;
+    assert!(!output.status.success() && said.contains("set Gateway::$tokenKey"), "{said}");
+    // With a key of its own everything is as it was.
+    let settings = format!("Gateway::$secretKey = '{secret}'; Gateway::$tokenKey = '{KEY}';");
+    let token = by_php("'alice'", &settings).await?;
+    let server = start(&[]).await?;
+    Greeted::connect(server.websocket, &format!("/?token={token}"), &[]).await.map(drop)
+}
+
+#[test]
+fn a_short_secret_is_warned_of_at_the_start() -> anyhow::Result<()> {
+    let start = |secret: &str, token_key: &str| {
+        let mut command = std::process::Command::new(gateway_tests::server_binary()?);
+        command.args(["--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0"]);
+        command.env("GATEWAY_SECRET_KEY", secret).env("GATEWAY_TOKEN_KEY", token_key);
+        let mut process = command.stderr(std::process::Stdio::piped()).spawn()?;
+        let log = process.stderr.take().into_iter().flat_map(|log| std::io::BufReader::new(log).lines());
+        let mut lines = Vec::new();
+        for line in log.map_while(Result::ok) {
+            lines.push(line);
+            if lines.last().is_some_and(|line| line.contains(" ready ")) {
+                break;
+            }
+        }
+        process.kill()?;
+        process.wait()?;
+        anyhow::Ok(lines.join("\n"))
+    };
+    let log = start("s3cr3t", "t0k3n")?;
+    for key in ["secret_key", "token_key"] {
+        assert!(log.contains(&format!("{key} is so short that")), "{log}");
+    }
+    let long = "0123456789abcdef";
+    for log in [start(long, long)?, start("", "")?] {
+        assert!(log.contains(" ready ") && !log.contains("is so short that"), "{log}");
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -169,7 +169,7 @@ token: InvalidCallException: Nobody is logged in, so a token needs a uid.
 fn tokens(text: &str) -> anyhow::Result<(String, Vec<Claims>)> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let (tokens, rest): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("TOKEN "));
-    let keys = [TokenKey::new(b"a key"), TokenKey::derived(b"geheim")];
+    let keys = [TokenKey::new(b"a key"), TokenKey::derived(b"geheim, mit 24 Zeichen..")?];
     let claims = tokens.iter().zip(keys).map(|(token, key)| {
         let mut claims = key.verify(token.trim_start_matches("TOKEN "), now)?;
         anyhow::ensure!((now + 50..=now + 60).contains(&claims.expires));
@@ -212,18 +212,24 @@ async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<
         let (said, others) = text.split_at(text.find("token without key").unwrap_or_default());
         assert_eq!(said, SAID);
         let others: Vec<_> = others.lines().collect();
-        let (no_key, proof) = match has_extension {
-            true => ("token without key: GatewayException: a token has to be signed", "proof: [true,false]"),
+        let (no_key, short, proof) = match has_extension {
+            true => (
+                "token without key: GatewayException: a token has to be signed",
+                "token of a short secret: GatewayException: no token was made: the secret has 6 bytes",
+                "proof: [true,false]",
+            ),
             false => (
                 "token without key: InvalidConfigException: A token has to be signed",
+                "token of a short secret: InvalidConfigException: Whoever has a token could find out a secretKey of fewer than 16",
                 "proof: NotSupportedException: Only the extension gateway can check the proof of a client_id. Install it, or use connect tokens instead.",
             ),
         };
         assert!(others[0].starts_with(no_key), "{others:?}");
-        assert_eq!(others[1], proof);
+        assert!(others[1].starts_with(short), "{others:?}");
+        assert_eq!(others[2], proof);
         let fake = r#"fake: [[["sendToUid","ann",{"type":"comment"}]],1,1,"token of x"]"#;
         assert_eq!(
-            others[2..],
+            others[3..],
             [fake, "fake unknown: BadMethodCallException: The fake gateway knows no getAllGroupUidList."]
         );
     }

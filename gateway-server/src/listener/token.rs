@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use gateway_wire::token::{Claims, TokenError, TokenKey};
+use gateway_wire::token::{Claims, MIN_SECRET, TokenError, TokenKey};
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
@@ -62,8 +62,11 @@ impl Gate {
 
     fn read(&self, token: &str) -> Result<Identity, Refusal> {
         let Some(key) = &self.key else {
-            let reason = "it brought a token, and there is no key to read it with (token_key or secret_key)";
-            return Err(refuse(close::TOKEN_REFUSED, reason));
+            let reason = format!(
+                "it brought a token, and there is no key to read it with: set token_key, or a secret_key of {MIN_SECRET} \
+                 bytes or more"
+            );
+            return Err(refuse(close::TOKEN_REFUSED, &reason));
         };
         let now = seconds_since_epoch();
         let claims = key.verify(token, now).map_err(|error| {

@@ -1,6 +1,17 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+/// Shortest secret, in bytes, of which a key for tokens is made. Whoever has a token can try secrets for as long as he likes,
+/// without asking anybody.
+pub const MIN_SECRET: usize = 16;
+
+/// A secret of which no key for tokens is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the secret has {0} bytes, and whoever has a token could find out one of fewer than {MIN_SECRET} by trying"
+)]
+pub struct SecretTooShort(usize);
+
 /// What connect tokens are signed with.
 #[derive(Clone)]
 pub struct TokenKey(Hmac<Sha256>);
@@ -14,8 +25,11 @@ impl TokenKey {
     }
 
     /// The one in use where none is set: HMAC-SHA-256 of a fixed text, keyed by the secret of the register port.
-    pub fn derived(secret_key: &[u8]) -> Self {
-        Self::new(&Self::new(secret_key).sign(b"gateway connect token v1"))
+    pub fn derived(secret_key: &[u8]) -> Result<Self, SecretTooShort> {
+        if secret_key.len() < MIN_SECRET {
+            return Err(SecretTooShort(secret_key.len()));
+        }
+        Ok(Self::new(&Self::new(secret_key).sign(b"gateway connect token v1")))
     }
 
     pub(super) fn sign(&self, bytes: &[u8]) -> [u8; 32] {

@@ -9,7 +9,7 @@ mod key;
 mod session;
 
 pub use claims::{Claims, TokenError};
-pub use key::TokenKey;
+pub use key::{MIN_SECRET, SecretTooShort, TokenKey};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;

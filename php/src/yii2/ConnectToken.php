@@ -10,6 +10,9 @@ use yii\helpers\StringHelper;
 /** A connect token made without the extension: a JSON Web Token, signed by HMAC-SHA-256. */
 final class ConnectToken
 {
+    /** Shortest secret, in bytes, of which a key is made. */
+    private const MIN_SECRET = 16;
+
     /**
      * @param array<string|int> $groups
      * @param array<mixed> $session
@@ -30,7 +33,7 @@ final class ConnectToken
     {
         $key = match (true) {
             $tokenKey !== null && $tokenKey !== '' => $tokenKey,
-            $secretKey !== null && $secretKey !== '' => hash_hmac('sha256', 'gateway connect token v1', $secretKey, true),
+            $secretKey !== null && $secretKey !== '' => self::derived($secretKey),
             default => throw new InvalidConfigException('A token has to be signed: set tokenKey or secretKey.'),
         };
         $claims = ['sub' => (string) $this->uid, 'exp' => time() + $this->ttl];
@@ -40,6 +43,19 @@ final class ConnectToken
         $signed = self::encode('{"typ":"JWT","alg":"HS256"}') . '.' . self::encode(Json::encode($claims));
 
         return "$signed." . self::encode(hash_hmac('sha256', $signed, $key, true));
+    }
+
+    /** The key that the gateway makes of its secret, too. */
+    private static function derived(string $secretKey): string
+    {
+        if (strlen($secretKey) < self::MIN_SECRET) {
+            throw new InvalidConfigException(
+                'Whoever has a token could find out a secretKey of fewer than ' . self::MIN_SECRET
+                . ' bytes by trying: set tokenKey to the token_key of gateway-server.'
+            );
+        }
+
+        return hash_hmac('sha256', 'gateway connect token v1', $secretKey, true);
     }
 
     private static function encode(string $bytes): string

@@ -90,9 +90,10 @@ tried('sent', fn () => $sent);
 
 tried('token', fn () => $make()->token());
 tried('token without key', fn () => $make()->token('ann'));
+tried('token of a short secret', fn () => $make(['secretKey' => 'geheim'])->token('ann'));
 $keyed = $make(['tokenKey' => 'a key']);
 echo 'TOKEN ', $keyed->token('ann', 60, ['news', 7], ['name' => 'Ann', 'n' => [1, 2]], true), "\n";
-echo 'TOKEN ', $make(['secretKey' => 'geheim'])->token(42, 60), "\n";
+echo 'TOKEN ', $make(['secretKey' => 'geheim, mit 24 Zeichen..'])->token(42, 60), "\n";
 $make(['tokenKey' => '', 'secretKey' => ''])->getAllUidCount();
 tried('proof', fn () => [$gateway->isClientProof($client, $proof), $gateway->isClientProof($client, 'x')]);
 

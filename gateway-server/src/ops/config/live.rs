@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_before_a_restart_is_refused() {
-        let secret = Layer { secret_key: Some(Secret::new("s3cr3t")), ..Layer::default() };
+        let secret = Layer { secret_key: Some(Secret::new("s3cr3t of 16 bytes")), ..Layer::default() };
         let new = Layer { require_token: Some(true), ..secret.clone() };
         assert!(change(secret, new.clone()).settings.require_token);
         let old = Layer::default().settle().unwrap();

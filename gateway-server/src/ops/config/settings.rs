@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use gateway_wire::bridge::frame::MAX_CALL;
+use gateway_wire::token::MIN_SECRET;
 use serde::Deserialize;
 
 use super::listener::{self, Listener, ListenerLayer};
@@ -739,10 +740,12 @@ impl Checks {
         if !settings.require_token {
             return;
         }
-        if settings.token_key.is_empty() && settings.secret_key.is_empty() {
+        if settings.token_key.is_empty() && settings.secret_key.as_bytes().len() < MIN_SECRET {
             self.refuse(
                 "require_token",
-                "there is no key to read tokens with: set token_key or secret_key".to_owned(),
+                format!(
+                    "there is no key to read tokens with: set token_key, or a secret_key of {MIN_SECRET} bytes or more"
+                ),
             );
         }
         let others = settings.listeners.iter().find(|listener| listener.protocol != Protocol::Websocket);
@@ -788,7 +791,7 @@ impl Secret {
     }
 
     #[cfg(test)]
-    pub(super) fn new(secret: &str) -> Self {
+    pub(crate) fn new(secret: &str) -> Self {
         Self(secret.to_owned())
     }
 
