@@ -82,6 +82,51 @@ fn hex_of(text: &str) -> String {
     text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Another user may make the file first where both can write, lock it, and name a process that is not his.
+#[test]
+fn a_pid_file_of_another_user_stops_no_process() -> anyhow::Result<()> {
+    let run = |path: &std::path::Path, words: &[&str]| {
+        let mut command = gateway_tests::php_of_the_machine()?;
+        command.arg(gateway_tests::root().join("php/bin/gateway-worker")).args(words);
+        let output = command.arg(format!("--pid-file={}", path.display())).output()?;
+        anyhow::Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    };
+    let folder = tempfile::tempdir()?;
+    let mut victim = std::process::Command::new("sleep").arg("600").spawn()?;
+    let text = format!(r#"{{"pid":{},"workers":[]}}"#, victim.id());
+    let file = folder.path().join("pid");
+    std::fs::write(&file, &text)?;
+    let lock = std::fs::File::open(&file)?;
+    let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusive);
+    let lock = lock.map_err(|(_, error)| error)?;
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&file, &link)?;
+    let events = gateway_tests::root().join("tests/php/worker/Events.php").display().to_string();
+    let tried = [
+        (run(&file, &["stop"])?, "nobody was signalled"),
+        (run(&file, &["reload"])?, "nobody was signalled"),
+        (run(&link, &["stop"])?, "no regular file"),
+        (run(&link, &["start", &events])?, "no regular file"),
+    ];
+    let is_alive = victim.try_wait()?.is_none();
+    victim.kill()?;
+    victim.wait()?;
+    drop(lock);
+    assert!(is_alive, "it was signalled: {tried:?}");
+    for ((succeeded, said), expected) in tried {
+        assert!(!succeeded && said.contains(expected), "{said} instead of {expected}");
+    }
+    let test = "a_pid_file_of_another_user_stops_no_process";
+    if !nix::unistd::geteuid().is_root() {
+        gateway_tests::skip(test, "only root can make a file of another user's");
+        return Ok(());
+    }
+    std::os::unix::fs::chown(&file, Some(65534), Some(65534))?;
+    let (succeeded, said) = run(&file, &["start", &events])?;
+    assert!(!succeeded && said.contains("belongs to another user"), "{said}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_a_handler_sends_does_not_wait_for_its_end() -> anyhow::Result<()> {
     let mut server = Server::start(&["--shards", "2"]).await?;

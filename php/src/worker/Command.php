@@ -17,7 +17,8 @@ final class Command
                            any node: the processes go to all nodes, as they come and go. Several addresses,
                            separated by commas, each get as many of the processes, and no other does
         --name=NAME        of these workers, in the server's log (gateway-worker)
-        --pid-file=FILE    (gateway-worker.pid in the temporary directory)
+        --pid-file=FILE    (gateway-worker.pid in $XDG_RUNTIME_DIR; of root in /run; else in a folder of the user's
+                           own in the temporary directory)
         --stop-timeout=S   seconds that a process may take to handle what it has (30)
 
         The secret is gateway.secret_key of php.ini, or the environment's GATEWAY_SECRET_KEY.

@@ -20,7 +20,7 @@ final class Options
 
     private function __construct()
     {
-        $this->pidFile = sys_get_temp_dir() . '/gateway-worker.pid';
+        $this->pidFile = '';
     }
 
     /** Has this process connect to a register address; null is that of php.ini. */
@@ -50,6 +50,9 @@ final class Options
             }
         }
         $options->command = $words[0] ?? 'help';
+        if ($options->pidFile === '' && $options->command !== 'help') {
+            $options->pidFile = PidFile::usualPath();
+        }
         if (!in_array($options->command, ['start', 'stop', 'reload', 'status', 'help'], true)) {
             throw new UsageError("there is no command {$options->command}; gateway-worker help names them");
         }

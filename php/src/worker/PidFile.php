@@ -16,12 +16,35 @@ final class PidFile
     {
     }
 
+    /** A place in which no other user can put anything. */
+    public static function usualPath(): string
+    {
+        $folder = getenv('XDG_RUNTIME_DIR') ?: (posix_geteuid() === 0 ? '/run' : '');
+        if ($folder === '' || !self::isOwnFolder($folder)) {
+            $folder = sys_get_temp_dir() . '/gateway-worker-' . posix_geteuid();
+            @mkdir($folder, 0700);
+            if (!self::isOwnFolder($folder)) {
+                throw new UsageError("$folder is not a folder of this user alone: remove it, or give a --pid-file");
+            }
+        }
+        return "$folder/gateway-worker.pid";
+    }
+
     public function take(): void
     {
-        $file = @fopen($this->path, 'c+');
+        // A link that somebody has put there is not followed, and a file of somebody else's is not taken.
+        $isThere = $this->lstat() !== null;
+        $umask = umask(0077);
+        $file = @fopen($this->path, $isThere ? 'r+' : 'x+');
+        umask($umask);
         if ($file === false) {
             throw new UsageError("cannot write {$this->path} (--pid-file)");
         }
+        if ($this->owner($file) !== posix_geteuid()) {
+            throw new UsageError("{$this->path} belongs to another user; give a --pid-file where only this user can write");
+        }
+        // Whoever can open it can lock it.
+        @chmod($this->path, 0600);
         if (!flock($file, LOCK_EX | LOCK_NB)) {
             throw new UsageError("another gateway-worker has {$this->path}; give this one its own --pid-file");
         }
@@ -31,7 +54,7 @@ final class PidFile
     /** @param list<State> $workers */
     public function write(array $workers): void
     {
-        $text = json_encode(['pid' => getmypid(), 'workers' => $workers], JSON_THROW_ON_ERROR);
+        $text = json_encode(['pid' => getmypid(), 'start' => self::start((int) getmypid()), 'workers' => $workers], JSON_THROW_ON_ERROR);
         $file = $this->locked();
         // Longer first, so that a reader never sees less than it had; then cut.
         rewind($file);
@@ -54,7 +77,12 @@ final class PidFile
 
     public function signal(int $signal): int
     {
-        $pid = $this->read()['pid'];
+        ['pid' => $pid, 'start' => $start, 'owner' => $owner] = $this->read();
+        // What stands in the file may be old, and the number another process' by now.
+        clearstatcache();
+        if ($pid < 2 || self::start($pid) !== $start || (is_dir("/proc/$pid") && @fileowner("/proc/$pid") !== $owner)) {
+            throw new UsageError("process $pid is not the gateway-worker that wrote {$this->path}: nobody was signalled");
+        }
         if (!posix_kill($pid, $signal)) {
             throw new UsageError("cannot signal process $pid: " . posix_strerror(posix_get_last_error()));
         }
@@ -90,19 +118,74 @@ final class PidFile
         return $this->locked ?? throw new \LogicException("{$this->path} is not taken");
     }
 
-    /** @return array{pid: int, workers: list<State>} */
+    /**
+     * Null where nothing is. A link, or what is no file, is of nobody who may be believed.
+     *
+     * @return array<string|int, int>|null
+     */
+    private function lstat(): ?array
+    {
+        clearstatcache();
+        $stat = @lstat($this->path);
+        if ($stat === false) {
+            return null;
+        }
+        if (($stat['mode'] & 0170000) !== 0100000) {
+            throw new UsageError("{$this->path} is no regular file (--pid-file)");
+        }
+        return $stat;
+    }
+
+    /**
+     * Whose file it is, if what was opened is what stands there now.
+     *
+     * @param resource $file
+     */
+    private function owner($file): int
+    {
+        [$now, $opened] = [$this->lstat(), fstat($file)];
+        if ($now === null || $opened === false || [$now['dev'], $now['ino']] !== [$opened['dev'], $opened['ino']]) {
+            throw new UsageError("{$this->path} was replaced while it was opened; try again");
+        }
+        return $opened['uid'];
+    }
+
+    private static function isOwnFolder(string $folder): bool
+    {
+        clearstatcache();
+        $stat = @lstat($folder);
+        return $stat !== false && ($stat['mode'] & 0170000) === 0040000
+            && $stat['uid'] === posix_geteuid() && ($stat['mode'] & 0022) === 0;
+    }
+
+    /** When a process was started, in ticks since the machine was; null where the system does not say. */
+    private static function start(int $pid): ?int
+    {
+        $stat = @file_get_contents("/proc/$pid/stat");
+        // Its name, which may have spaces, stands in parentheses; the time is the 20th word behind it.
+        $words = $stat === false ? [] : explode(' ', substr($stat, (int) strrpos($stat, ')') + 2));
+        return isset($words[19]) ? (int) $words[19] : null;
+    }
+
+    /** @return array{pid: int, start: int|null, owner: int, workers: list<State>} */
     private function read(): array
     {
-        $file = @fopen($this->path, 'r');
+        $file = $this->lstat() === null ? false : @fopen($this->path, 'r');
         // Whoever can lock it finds nobody there.
         if ($file === false || flock($file, LOCK_SH | LOCK_NB)) {
             throw new UsageError("no gateway-worker runs with {$this->path} (--pid-file)");
         }
+        $owner = $this->owner($file);
+        // Root may stop what another user has started, of that user's processes alone.
+        if ($owner !== posix_geteuid() && posix_geteuid() !== 0) {
+            throw new UsageError("{$this->path} belongs to another user");
+        }
         $state = json_decode((string) stream_get_contents($file), true);
-        if (!is_array($state) || !isset($state['pid'], $state['workers'])) {
+        if (!is_array($state) || !is_int($state['pid'] ?? null) || !isset($state['workers'])) {
             throw new UsageError("{$this->path} is of no gateway-worker, or not ready yet");
         }
-        /** @var array{pid: int, workers: list<State>} $state as write() has written it */
+        /** @var array{pid: int, start: int|null, owner: int, workers: list<State>} $state as write() has written it */
+        $state = ['owner' => $owner, 'start' => $state['start'] ?? null] + $state;
         return $state;
     }
 
