@@ -20,6 +20,9 @@ pub type Str<'a> = &'a serde_bytes::Bytes;
 /// Uids or groups, of which there is nearly always one.
 pub type Names<'a> = SmallVec<[Str<'a>; 1]>;
 
+/// Names and clients that the lists of one call may have together: each takes more in memory than on its way.
+pub const MAX_ELEMENTS: usize = 1 << 20;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
     /// Counts a producer's calls upwards from 1.
@@ -41,9 +44,76 @@ impl Request<'_> {
 }
 
 impl<'a> Request<'a> {
+    /// A call with lists that are too long is to be sorted out before, by [`Request::with_too_many_elements`].
     pub fn decode(content: &'a [u8]) -> Result<Self, DecodeError> {
         decode(content)
     }
+
+    /// How many elements the lists of a call say that they have.
+    pub fn elements(content: &[u8]) -> usize {
+        elements(content)
+    }
+
+    /// The number of a call whose lists have more than [`MAX_ELEMENTS`] together.
+    pub fn with_too_many_elements(content: &[u8]) -> Result<Option<u64>, DecodeError> {
+        // Each takes a byte at least.
+        if content.len() <= MAX_ELEMENTS || elements(content) <= MAX_ELEMENTS {
+            return Ok(None);
+        }
+        decode::<First>(content).map(|First(seq)| Some(seq))
+    }
+}
+
+/// The first element of an array, which is all that is kept of it.
+struct First(u64);
+
+impl<'de> Deserialize<'de> for First {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Array;
+        impl<'de> Visitor<'de> for Array {
+            type Value = First;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an array [seq, op, args…]")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<First, A::Error> {
+                let seq = argument(&mut array, "seq")?;
+                while array.next_element::<de::IgnoredAny>()?.is_some() {}
+                Ok(First(seq))
+            }
+        }
+        deserializer.deserialize_seq(Array)
+    }
+}
+
+/// The lengths of all arrays in msgpack, as they are said, whether or not the rest is whole.
+fn elements(mut bytes: &[u8]) -> usize {
+    /// Big-endian, of so many bytes behind the marker.
+    fn number(bytes: &[u8], length: usize) -> usize {
+        bytes.iter().take(length).fold(0, |number, byte| number << 8 | usize::from(*byte))
+    }
+    let mut count = 0_usize;
+    while let Some((marker, rest)) = bytes.split_first() {
+        // What stands behind the marker, and how many elements follow.
+        let (skipped, length) = match marker {
+            0x90..=0x9f => (0, usize::from(marker & 0x0f)),
+            0xdc => (2, number(rest, 2)),
+            0xdd => (4, number(rest, 4)),
+            0xa0..=0xbf => (usize::from(marker & 0x1f), 0),
+            0xc4 | 0xd9 => (1 + number(rest, 1), 0),
+            0xc5 | 0xda => (2 + number(rest, 2), 0),
+            0xc6 | 0xdb => (4 + number(rest, 4), 0),
+            0xcc | 0xd0 => (1, 0),
+            0xcd | 0xd1 | 0xde => (2, 0),
+            0xca | 0xce | 0xd2 | 0xdf => (4, 0),
+            0xcb | 0xcf | 0xd3 => (8, 0),
+            _ => (0, 0),
+        };
+        count = count.saturating_add(length);
+        bytes = rest.get(skipped..).unwrap_or_default();
+    }
+    count
 }
 
 /// Defines an enum of calls with the number that each has on the wire, and its way to msgpack and back.
@@ -310,6 +380,24 @@ mod tests {
         lie.extend_from_slice(&[0; 10]);
         lie.extend_from_slice(&[0xc6, 0xff, 0xff, 0xff, 0xff]);
         Request::decode(&lie).unwrap_err();
+    }
+
+    #[test]
+    fn elements_are_counted_before_they_are_made() {
+        for call in every_call() {
+            let counted = elements(&content(u64::MAX, call.clone()));
+            assert!((2..12).contains(&counted), "{call:?}");
+            assert!(Request::with_too_many_elements(&content(7, call)).unwrap().is_none());
+        }
+        let names = |count: usize| vec![Bytes::new(b""); count];
+        let call = |count| content(1 << 40, Call::Query(Query::AreUidsOnline { uids: names(count) }));
+        assert_eq!(elements(&call(70_000)), 70_003);
+        assert_eq!(Request::with_too_many_elements(&call(MAX_ELEMENTS - 3)).unwrap(), None);
+        assert_eq!(Request::with_too_many_elements(&call(MAX_ELEMENTS)).unwrap(), Some(1 << 40));
+        let mut broken = call(MAX_ELEMENTS);
+        broken.push(0);
+        Request::with_too_many_elements(&broken).unwrap_err();
+        assert_eq!(elements(&[0xdd, 0xff, 0xff, 0xff, 0xff]), u32::MAX as usize);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::bridge::MAX_ELEMENTS;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// The values of a PHP array, whatever its keys; null has none.
@@ -28,7 +29,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Values<T> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut values = Vec::new();
                 while let Some(value) = list.next_element()? {
-                    values.push(value);
+                    push(&mut values, value)?;
                 }
                 Ok(Values(values))
             }
@@ -36,13 +37,21 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Values<T> {
             fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
                 let mut values = Vec::new();
                 while let Some((_, value)) = object.next_entry::<IgnoredAny, T>()? {
-                    values.push(value);
+                    push(&mut values, value)?;
                 }
                 Ok(Values(values))
             }
         }
         deserializer.deserialize_any(Array(PhantomData))
     }
+}
+
+fn push<T, E: Error>(values: &mut Vec<T>, value: T) -> Result<(), E> {
+    if values.len() == MAX_ELEMENTS {
+        return Err(E::custom(format_args!("more than {MAX_ELEMENTS} elements")));
+    }
+    values.push(value);
+    Ok(())
 }
 
 impl<'de> Deserialize<'de> for Name {
