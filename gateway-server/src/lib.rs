@@ -1,7 +1,7 @@
 //! A push gateway: holds browsers' connections, takes orders from PHP.
 //!
 //! `listener`, `backend` and `cluster` know `shard`, `backend` knows `cluster`, `shard` knows `client`, and never the other way
-//! round.
+//! round. `net` knows nobody.
 
 #![deny(unsafe_code)]
 
@@ -10,6 +10,7 @@ pub mod client;
 pub mod cluster;
 pub mod listener;
 mod live;
+pub mod net;
 pub mod operations;
 pub mod ops;
 mod parts;

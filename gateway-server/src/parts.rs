@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use gateway_wire::token::{MIN_SECRET, TokenKey};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::backend;
@@ -62,8 +61,7 @@ pub(crate) struct Parts {
     node: SocketAddrV4,
     proofs: Proofs,
     certificates: Certificates,
-    max_register_connections: usize,
-    register_places: Arc<Semaphore>,
+    register_places: Arc<backend::Places>,
     register_tally: Arc<Tally>,
 }
 
@@ -89,8 +87,7 @@ impl Parts {
             node,
             proofs,
             certificates,
-            max_register_connections: settings.max_register_connections,
-            register_places: Arc::new(Semaphore::new(settings.max_register_connections)),
+            register_places: backend::places(settings.max_register_connections),
             register_tally: Arc::default(),
         })
     }
@@ -167,7 +164,6 @@ impl Parts {
     pub(crate) fn register_port(&self, settings: &Settings) -> backend::Settings {
         backend::Settings {
             handshake_timeout: settings.handshake_timeout,
-            max_connections: self.max_register_connections,
             places: Arc::clone(&self.register_places),
             tally: Arc::clone(&self.register_tally),
             certificate: self.certificates.of_register(),

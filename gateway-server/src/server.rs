@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use crate::backend::bridge::Bridge;
 use crate::backend::gatewayworker::GatewayWorker;
 use crate::backend::workers::{Mode, Router, Sinks};
-use crate::backend::{self, Backend, Logins, Port};
+use crate::backend::{self, Backend, Budget, Logins, Port};
 use crate::cluster::Cluster;
 use crate::listener::{self, Gate};
 use crate::live::Live;
@@ -89,7 +89,8 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         cluster.clone(),
     );
     let gatewayworker = GatewayWorker::new(logins, node);
-    let backend = Arc::new(Backend { bridge, gatewayworker, workers: Arc::clone(&workers) });
+    let budget = Budget::new(settings.max_unfinished_bytes);
+    let backend = Arc::new(Backend { bridge, gatewayworker, workers: Arc::clone(&workers), budget });
     let mut nodes = JoinSet::new();
     if let Some(cluster) = &cluster {
         let (task, host) = (Arc::clone(cluster), Arc::clone(&backend));

@@ -18,13 +18,18 @@ pub struct BridgeWorker {
 impl BridgeWorker {
     /// Logs in, and does not join yet.
     pub async fn connect(register: SocketAddr) -> anyhow::Result<Self> {
+        Self::connect_as(register, b"").await
+    }
+
+    /// As [`BridgeWorker::connect`], with the secret.
+    pub async fn connect_as(register: SocketAddr, secret: &[u8]) -> anyhow::Result<Self> {
         let socket = soon("connecting", TcpStream::connect(register)).await??;
         socket.set_nodelay(true)?;
         let mut worker = Self { socket, input: Vec::new() };
         worker.write(&PREFACE).await?;
         let Reply::Hello { nonce, .. } = Reply::decode(&worker.frame().await?)? else { bail!("no hello") };
         let mut login = Vec::new();
-        Login::new(Login::WORKER, new_producer(), b"", &nonce, OWN_NONCE).encode(&mut login)?;
+        Login::new(Login::WORKER, new_producer(), secret, &nonce, OWN_NONCE).encode(&mut login)?;
         worker.write(&login).await?;
         let Reply::Welcome { .. } = Reply::decode(&worker.frame().await?)? else { bail!("no welcome") };
         Ok(worker)

@@ -207,3 +207,21 @@ async fn what_comes_before_a_broken_packet_has_effect_and_is_answered() -> anyho
     assert_eq!(client.text().await?, "two");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_ping_is_no_login() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--handshake-timeout", "0.5"]).await?;
+    let ping = b"{\"event\":\"ping\"}\n";
+    assert_eq!(say(&server, &ping.repeat(3)).await?, b"");
+    server.logs("it did not say who it is within 500ms (handshake_timeout)").await?;
+    // One that has said who it is may be silent for as long as it likes, and ping.
+    let mut worker = TcpStream::connect(server.register[0]).await?;
+    let mut line = Vec::new();
+    RegisterLine::WorkerConnect { secret_key: String::new() }.encode(&mut line);
+    worker.write_all(&[&ping[..], &line].concat()).await?;
+    let mut addresses = [0; 1024];
+    assert!(soon("addresses", worker.read(&mut addresses)).await?? > 0);
+    let silent = tokio::time::timeout(std::time::Duration::from_secs(1), worker.read(&mut addresses)).await;
+    assert!(silent.is_err(), "{silent:?}");
+    Ok(())
+}

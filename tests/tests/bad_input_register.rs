@@ -1,7 +1,9 @@
 //! The register port and peers that misbehave: the offender alone is closed, and the log says why.
 
 use gateway_tests::{Client, OWN_NONCE, PhpPeer, Server, new_producer, soon};
-use gateway_wire::bridge::{Call, Login, MAX_NAME, Order, PREFACE, Reply, Request, frame};
+use gateway_wire::bridge::{
+    Call, Login, MAX_ELEMENTS, MAX_NAME, Order, PREFACE, Query, Reply, Request, frame,
+};
 use serde_bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -246,4 +248,18 @@ async fn what_comes_before_a_broken_frame_has_effect_and_is_acked() -> anyhow::R
         let Reply::Error { seq: 0, .. } = php.reply().await? else { panic!("no error") };
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_call_with_too_many_names_is_told_of_and_the_next_one_is_served() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let uids = vec![Bytes::new(b""); MAX_ELEMENTS];
+    let mut bytes = Vec::new();
+    Request { seq: 1, call: Call::Query(Query::AreUidsOnline { uids }) }.encode(&mut bytes)?;
+    php.write(&bytes).await?;
+    let Reply::Error { seq: 1, message } = php.reply().await? else { panic!("no error") };
+    assert!(message.contains("more than 1048576 names or clients"), "{message}");
+    php.seq = 1;
+    php.count().await.map(drop)
 }

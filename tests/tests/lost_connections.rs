@@ -1,15 +1,21 @@
-//! A million messages over a connection that is reset again and again.
+//! A million messages over a connection that is reset again and again, and a host that vanishes without a word.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use gateway_tests::{Client, ResettingProxy, Server, php, root, soon};
-use gateway_wire::bridge::{Call, Order, Request};
+use futures_util::SinkExt as _;
+use gateway_tests::{
+    BridgeWorker, Client, Operator, PhpPeer, ResettingProxy, SECRET, Server, eventually, in_own_network,
+    new_producer, php, root, soon,
+};
+use gateway_wire::bridge::{Call, EventKind, Order, Request, Said};
 use serde_bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+use tokio_tungstenite::tungstenite::Message;
 
 const MESSAGES: usize = 1_000_000;
 const CUTS: usize = 20;
@@ -114,4 +120,55 @@ fn cuts(seed: u64) -> anyhow::Result<Vec<usize>> {
     points.sort_unstable();
     let mut last = 0;
     Ok(points.iter().map(|point| point - std::mem::replace(&mut last, *point)).collect())
+}
+
+/// As long as it may take until the server has noticed: within a minute, on a busy machine.
+const VANISHED: Duration = Duration::from_secs(100);
+
+/// A host is an address: without it no packet arrives, nor does an answer.
+#[test]
+fn what_a_host_that_vanishes_has_not_got_goes_to_another_within_a_minute() -> anyhow::Result<()> {
+    let test = "what_a_host_that_vanishes_has_not_got_goes_to_another_within_a_minute";
+    in_own_network(test, async || {
+        ip("add").await?;
+        let mut server = Server::start_with(|command| {
+            command
+                .args(["--register", "127.0.0.1:0,10.78.0.1:0", "--operations", "127.0.0.1:0"])
+                .args(["--shards", "1"])
+                .env("GATEWAY_SECRET_KEY", SECRET)
+                .env("GATEWAY_OPERATIONS_TOKEN", "t0ken");
+        })
+        .await?;
+        let operator = Operator::of(&server)?.with_token("t0ken");
+        let [here, there] = server.register[..] else { anyhow::bail!("two ports") };
+        let mut far = BridgeWorker::connect_as(there, SECRET.as_bytes()).await?;
+        far.say(&Said::Join { name: "far" }).await?;
+        server.logs("a worker joined").await?;
+        // Nothing is on its way to this one: the kernel has to ask whether it is there.
+        let _idle = PhpPeer::connect_as(there, new_producer(), SECRET.as_bytes()).await?;
+        let mut client = Client::shake_hands(server.websocket, "/", &[]).await?;
+        assert_eq!(far.told().await?.1, EventKind::Connect);
+        let mut near = BridgeWorker::connect_as(here, SECRET.as_bytes()).await?;
+        near.say(&Said::Join { name: "near" }).await?;
+        server.logs("a worker joined").await?;
+
+        ip("del").await?;
+        soon("sending", client.send(Message::text("is anybody there?"))).await??;
+        let told = async {
+            loop {
+                let (_, kind, _, body) = near.told_of().await?;
+                if kind == EventKind::Message {
+                    return anyhow::Ok(body);
+                }
+            }
+        };
+        assert_eq!(tokio::time::timeout(VANISHED, told).await??, b"is anybody there?");
+        eventually("connections of PHP", 1.0, async || operator.metric("gateway_php_connections").await).await
+    })
+}
+
+async fn ip(word: &str) -> anyhow::Result<()> {
+    let done = Command::new("ip").args(["address", word, "10.78.0.1/32", "dev", "lo"]).status();
+    anyhow::ensure!(soon("ip", done).await??.success(), "ip address {word}");
+    Ok(())
 }

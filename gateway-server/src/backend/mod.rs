@@ -2,6 +2,7 @@
 
 pub mod bridge;
 pub mod gatewayworker;
+mod held;
 mod logins;
 mod node;
 mod port;
@@ -9,8 +10,9 @@ mod secured;
 pub mod workers;
 mod young;
 
+pub use held::Budget;
 pub use logins::Logins;
-pub use port::{Port, Settings, serve};
+pub use port::{Places, Port, Settings, places, serve};
 
 use std::sync::Arc;
 
@@ -24,4 +26,6 @@ pub struct Backend {
     pub gatewayworker: GatewayWorker,
     /// Who handles events.
     pub workers: Arc<Router>,
+    /// What PHP's connections may hold of memory.
+    pub budget: Arc<Budget>,
 }

@@ -14,23 +14,34 @@ use gateway_wire::bridge::PREFACE_FIRST_BYTE;
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 use super::young::{Growth, Young};
 use super::{Backend, bridge, gatewayworker, secured};
-use crate::listener::{Tally, bind_tcp, pause_after_failed_accept};
+use crate::listener::{Customer, Tally, bind_tcp, pause_after_failed_accept};
+use crate::net::{Permit, Permits, keepalive};
 use crate::ops::offence::{self, Offence};
 use crate::tls::Certificate;
 
 /// Connections that come or grow up before other tasks have their turn.
 const TURNS_IN_A_ROW: u64 = 64;
+/// A connection that has not logged in for longer than this, where there is no room for all, makes room for another.
+const STALLED: Duration = Duration::from_secs(1);
+
+/// Connections that there may be, for all ports together.
+pub type Places = Permits<Customer>;
+/// The place of one. It has proved itself once it has logged in, or, where there is no secret, has said something whole.
+pub(super) type Place = Permit<Customer>;
+
+/// A quarter for those of one other machine that have not logged in.
+pub fn places(most: usize) -> Arc<Places> {
+    Permits::new(most, most / 4, STALLED)
+}
 
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub handshake_timeout: Duration,
-    pub max_connections: usize,
-    /// As many, for all ports together.
-    pub places: Arc<Semaphore>,
+    pub places: Arc<Places>,
     /// Counts those that are there.
     pub tally: Arc<Tally>,
     /// PHP on other machines speaks TLS.
@@ -105,7 +116,15 @@ async fn serve_in_order(port: Port, backend: Arc<Backend>, settings: watch::Rece
                 let (backend, settings) = (Arc::clone(&backend), settings.borrow().clone());
                 let present = settings.tally.enter();
                 young.push(Young::new(async move |growth| {
-                    welcome(socket, peer, &backend, &settings, &growth).await;
+                    place.begin();
+                    tokio::select! {
+                        biased;
+                        () = welcome(socket, peer, &backend, &settings, &growth, &place) => {}
+                        () = place.evicted() => {
+                            let detail = "it had not logged in, and others wanted its place (max_register_connections)";
+                            offence::report(Offence::Register, peer, &detail);
+                        }
+                    }
                     drop((place, present));
                 }));
             }
@@ -114,35 +133,47 @@ async fn serve_in_order(port: Port, backend: Arc<Backend>, settings: watch::Rece
     }
 }
 
-/// `None` when it failed, after a pause. `is_full` says whether the log has it already.
+/// `None` when it failed, after a pause, or was refused. `is_full` says whether the log has it already.
 async fn accept(
     port: &Port,
     settings: &watch::Receiver<Settings>,
     is_full: &mut bool,
-) -> Option<(OwnedSemaphorePermit, Option<SocketAddr>, Incoming)> {
+) -> Option<(Place, Option<SocketAddr>, Incoming)> {
     let places = Arc::clone(&settings.borrow().places);
-    let was_full = std::mem::replace(is_full, places.available_permits() == 0);
+    let was_full = std::mem::replace(is_full, places.is_full());
     if *is_full && !was_full {
-        let most = settings.borrow().max_connections;
+        let most = places.most();
         let detail =
             format!("there are {most} from PHP already, the most (max_register_connections); it waits");
         offence::report(Offence::RegisterFull, None, &detail);
     }
-    let place = places.acquire_owned().await.ok()?;
+    places.room().await;
     let accepted = match port {
         Port::Tcp(listener) => listener.accept().await.and_then(|(socket, peer)| {
             socket.set_nodelay(true)?;
+            keepalive::watch(&socket)?;
             Ok((Some(peer), Incoming::Tcp(socket)))
         }),
         Port::Unix(listener, _) => listener.accept().await.map(|(socket, _)| (None, Incoming::Unix(socket))),
     };
-    match accepted {
-        Ok((peer, socket)) => Some((place, peer, socket)),
+    let (peer, socket) = match accepted {
+        Ok(accepted) => accepted,
         Err(error) => {
             pause_after_failed_accept(&error).await;
-            None
+            return None;
         }
+    };
+    // All of this machine are as one to nobody: PHP is here.
+    let other_machine = peer.map(|peer| peer.ip().to_canonical()).filter(|address| !address.is_loopback());
+    let place = places.enter(other_machine.map(Customer::of));
+    if place.is_none() {
+        let detail = format!(
+            "its address has {} connections that have not logged in, a quarter of max_register_connections",
+            places.share()
+        );
+        offence::report(Offence::Register, peer, &detail);
     }
+    Some((place?, peer, socket))
 }
 
 enum Incoming {
@@ -156,6 +187,7 @@ async fn welcome(
     backend: &Backend,
     settings: &Settings,
     growth: &Growth,
+    place: &Place,
 ) {
     let timeout = settings.handshake_timeout;
     let (socket, is_tls): (Box<dyn Stream>, _) = match (socket, &settings.certificate) {
@@ -173,7 +205,7 @@ async fn welcome(
             }
         }
     };
-    greet(socket, is_tls, peer, backend, timeout, growth).await;
+    greet(socket, is_tls, peer, backend, timeout, growth, place).await;
 }
 
 /// A connection from PHP, of either kind.
@@ -202,6 +234,7 @@ async fn greet(
     backend: &Backend,
     timeout: Duration,
     growth: &Growth,
+    place: &Place,
 ) {
     let mut first = [0; 1];
     match tokio::time::timeout(timeout, socket.read_exact(&mut first)).await {
@@ -218,13 +251,15 @@ async fn greet(
         growth.is_done();
     }
     match first[0] {
-        PREFACE_FIRST_BYTE => bridge::serve(socket, peer, backend, timeout).await,
+        PREFACE_FIRST_BYTE => bridge::serve(socket, peer, backend, timeout, place).await,
         _ if is_tls => {
             offence::report(Offence::Register, peer, &"over TLS only the extension's bridge is spoken here");
         }
-        b'{' => gatewayworker::serve_register(socket, peer, &backend.gatewayworker, timeout).await,
+        b'{' => {
+            gatewayworker::serve_register(socket, peer, &backend.gatewayworker, timeout, place).await;
+        }
         // The length of a packet is below 2²⁴, and comes first.
-        0 => gatewayworker::serve_internal(socket, peer, backend, timeout, growth).await,
+        0 => gatewayworker::serve_internal(socket, peer, backend, timeout, growth, place).await,
         other => {
             let detail = format!("its first byte {other:#04x} opens no protocol that is spoken here");
             offence::report(Offence::Register, peer, &detail);

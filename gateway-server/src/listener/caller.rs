@@ -1,17 +1,26 @@
 //! Who a connection comes from, and whether there is room for it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue};
 
-use super::admission::{Admission, Place};
+use super::admission::{Admission, Customer, Place};
 use super::refusal::Refusal;
 use super::trusted::TrustedProxies;
+use crate::net::Permit;
+
+/// Whose share of the handshakes a connection counts in. This machine has none, and neither has a proxy, which speaks for many.
+pub(super) fn share_of(address: IpAddr, is_proxy: bool, trusted: &TrustedProxies) -> Option<Customer> {
+    let is_known = is_proxy || address.to_canonical().is_loopback() || trusted.contains(address);
+    (!is_known).then(|| Customer::of(address))
+}
 
 pub(super) struct Caller<'a> {
     trusted: &'a TrustedProxies,
     place: Option<Place>,
+    /// Its place among the handshakes.
+    handshaking: &'a Permit<Customer>,
     /// As far as is known by now.
     pub(super) address: Option<SocketAddr>,
 }
@@ -22,8 +31,9 @@ impl<'a> Caller<'a> {
         peer: Option<SocketAddr>,
         admission: &Arc<Admission>,
         trusted: &'a TrustedProxies,
+        handshaking: &'a Permit<Customer>,
     ) -> Result<Self, Refusal> {
-        Ok(Self { trusted, place: admission.enter()?, address: peer })
+        Ok(Self { trusted, place: admission.enter()?, handshaking, address: peer })
     }
 
     /// Whether its requests say whom it speaks for.
@@ -40,6 +50,10 @@ impl<'a> Caller<'a> {
 
     /// Takes a place among those of its address.
     pub(super) fn admit(&mut self) -> Result<(), Refusal> {
+        let share = self.address.and_then(|address| share_of(address.ip(), false, self.trusted));
+        if !self.handshaking.identify(share) {
+            return Err(Refusal::too_many_handshakes(self.handshaking.share()));
+        }
         match (&mut self.place, self.address) {
             (Some(place), Some(address)) => place.come_from(address.ip()),
             _ => Ok(()),

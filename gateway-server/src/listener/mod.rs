@@ -32,10 +32,11 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tracing::debug;
 
 use crate::client::{Form, Protocol};
+use crate::net::{Permit, Permits};
 use crate::ops::injected;
 use crate::ops::offence::{self, Offence};
 use crate::shard::{Handshake, Hub, Identity, Newcomer};
@@ -52,7 +53,7 @@ pub struct Settings {
     /// Clients speak TLS.
     pub certificate: Option<Arc<Certificate>>,
     pub handshake_timeout: Duration,
-    /// Handshakes under way at once; more wait in the kernel's queue.
+    /// Handshakes under way at once; then the one that has stood still longest makes room for the next.
     pub max_handshakes: usize,
     /// Whether clients may have their messages compressed.
     pub deflate: bool,
@@ -78,10 +79,19 @@ pub struct Established {
     pub identity: Option<Box<Identity>>,
 }
 
+/// A handshake that takes longer than this, where there is no room for all, makes room for another.
+const STALLED: Duration = Duration::from_secs(1);
+
+/// Three quarters of the places for one address, so that the next from another finds one.
+fn handshakes(settings: &Settings) -> Arc<Permits<Customer>> {
+    let most = settings.max_handshakes;
+    Permits::new(most, most - most / 4, STALLED)
+}
+
 /// Accepts until the task is dropped, by the newest settings.
 pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Receiver<Arc<Settings>>) {
     let mut settings = Arc::clone(&newest.borrow_and_update());
-    let mut places = Arc::new(Semaphore::new(settings.max_handshakes));
+    let mut places = handshakes(&settings);
     let mut pace = Pace::new(settings.handshakes_per_second);
     loop {
         let accepted = tokio::select! {
@@ -89,7 +99,7 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
             Ok(()) = newest.changed() => {
                 let old = std::mem::replace(&mut settings, Arc::clone(&newest.borrow_and_update()));
                 if settings.max_handshakes != old.max_handshakes {
-                    places = Arc::new(Semaphore::new(settings.max_handshakes));
+                    places = handshakes(&settings);
                 }
                 if settings.handshakes_per_second != old.handshakes_per_second {
                     pace = Pace::new(settings.handshakes_per_second);
@@ -97,7 +107,7 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
                 continue;
             }
         };
-        let (place, socket) = match accepted {
+        let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 pause_after_failed_accept(&error).await;
@@ -106,37 +116,57 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
         };
         pace.count();
         injected::strike("listener");
-        let handshaking = settings.tally.enter();
-        let hub = Arc::clone(&hub);
+        let peer = canonical(peer);
         // Those that came just now, too.
         let settings = Arc::clone(&newest.borrow());
+        let key = caller::share_of(peer.ip(), settings.proxy_protocol, &settings.trusted_proxies);
+        let Some(place) = places.enter(key) else {
+            let refusal = Refusal::too_many_handshakes(places.share());
+            offence::report(refusal.offence, Some(peer), &refusal);
+            continue;
+        };
+        let handshaking = settings.tally.enter();
+        let hub = Arc::clone(&hub);
         tokio::spawn(async move {
-            establish(socket, &hub, &settings).await;
+            place.begin();
+            establish(socket, peer, &hub, &settings, &place).await;
             drop((place, handshaking));
         });
     }
 }
 
-/// A connection and its place among the handshakes. A place first: a connection that cannot be served yet stays in the
-/// kernel's queue.
+/// A connection that cannot be served yet stays in the kernel's queue.
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    places: &Permits<Customer>,
     pace: &mut Pace,
-) -> io::Result<(OwnedSemaphorePermit, TcpStream)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+) -> io::Result<(TcpStream, SocketAddr)> {
+    places.room().await;
     pace.next().await;
-    let (socket, _) = listener.accept().await?;
-    Ok((place, socket))
+    listener.accept().await
 }
 
-async fn establish(socket: TcpStream, hub: &Hub, settings: &Settings) {
-    let peer = socket.peer_addr().ok().map(canonical);
+async fn establish(
+    socket: TcpStream,
+    peer: SocketAddr,
+    hub: &Hub,
+    settings: &Settings,
+    place: &Permit<Customer>,
+) {
+    let peer = Some(peer);
     // Whom the log names.
     let mut client = peer;
     let wants = hub.wants_handshakes();
     let timeout = settings.handshake_timeout;
-    let taken = tokio::time::timeout(timeout, take(socket, peer, &mut client, settings, wants)).await;
+    let taken = tokio::select! {
+        biased;
+        taken = tokio::time::timeout(timeout, take(socket, peer, &mut client, settings, wants, place)) => Some(taken),
+        () = place.evicted() => None,
+    };
+    let Some(taken) = taken else {
+        let detail = "no handshake yet, and others wanted its place (max_handshakes)";
+        return offence::report(Offence::HandshakeStalled, client, &detail);
+    };
     let (socket, Established { form, handshake, identity }, place) = match taken {
         Ok(Ok(taken)) => taken,
         Ok(Err(refusal)) => return offence::report(refusal.offence, client, &refusal),
@@ -170,9 +200,10 @@ async fn take(
     client: &mut Option<SocketAddr>,
     settings: &Settings,
     wants: bool,
+    handshaking: &Permit<Customer>,
 ) -> Result<(Stream, Established, Option<Place>), Refusal> {
     let is_websocket = settings.protocol == Protocol::Websocket;
-    let mut caller = match Caller::enter(peer, &settings.admission, &settings.trusted_proxies) {
+    let mut caller = match Caller::enter(peer, &settings.admission, &settings.trusted_proxies, handshaking) {
         Ok(caller) => caller,
         Err(refusal) => return Err(refuse_early(&mut socket, settings, refusal).await),
     };

@@ -132,6 +132,12 @@ impl Refusal {
         Self::new(Offence::FullForAddress, FULL_FOR_ADDRESS, detail)
     }
 
+    pub(super) fn too_many_handshakes(limit: usize) -> Self {
+        let detail =
+            format!("its address has {limit} handshakes under way already, three quarters of max_handshakes");
+        Self::new(Offence::FullForAddress, FULL_FOR_ADDRESS, detail)
+    }
+
     pub(super) fn token(close: Close, detail: String) -> Self {
         Self { offence: Offence::Token, answer: None, close: Some(close), detail }
     }

@@ -28,11 +28,18 @@ use std::time::{Instant, SystemTime};
 use answer::Refusal;
 use hyper::StatusCode;
 
+use tokio::sync::Semaphore;
+
 use crate::backend::Backend;
 use crate::listener::Tally;
 use crate::ops::config::Secret;
 use crate::ops::watchdog;
 use crate::shard::Hub;
+
+/// Requests that are served at once, beside those for health. More wait for their turn.
+const SERVED: usize = 64;
+/// Of them, those whose bodies or answers may be large.
+const LARGE: usize = 8;
 
 /// What all requests share.
 pub struct Operations {
@@ -43,6 +50,8 @@ pub struct Operations {
     php: Arc<Tally>,
     token: RwLock<Secret>,
     is_stopping: AtomicBool,
+    served: Semaphore,
+    large: Semaphore,
     started: SystemTime,
     /// By the clock that does not jump.
     running_since: Instant,
@@ -63,6 +72,8 @@ impl Operations {
             php,
             token: RwLock::new(token),
             is_stopping: AtomicBool::new(false),
+            served: Semaphore::new(SERVED),
+            large: Semaphore::new(LARGE),
             started: SystemTime::now(),
             running_since: Instant::now(),
         }

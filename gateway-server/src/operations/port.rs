@@ -10,15 +10,22 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::{Operations, routes};
-use crate::listener::{bind_tcp, pause_after_failed_accept};
+use crate::listener::{Customer, bind_tcp, pause_after_failed_accept};
+use crate::net::{Permit, Permits, keepalive};
+use crate::ops::offence::{self, Offence};
 
-/// At once; more wait in the kernel's queue.
-const CONNECTIONS: usize = 64;
+/// A connection, which has proved itself while a request is served that its peer may make.
+pub(super) type Place = Permit<Customer>;
+
+/// At once. Those that are served are fewer ([`super::SERVED`]), so there is always one that makes room for the next: the
+/// oldest of the address that has most.
+const CONNECTIONS: usize = 1024;
+/// Those of another machine that are not served.
+const SHARE: usize = CONNECTIONS / 2;
 /// Bytes of a request without its body.
 const HEAD: usize = 16 << 10;
 const HEADERS: usize = 64;
@@ -35,15 +42,21 @@ pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// Accepts until the task is dropped.
 pub async fn serve(listener: TcpListener, operations: Arc<Operations>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Permits::new(CONNECTIONS, SHARE, Duration::ZERO);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((socket, peer)) => {
+                let other_machine = Some(peer.ip().to_canonical()).filter(|address| !address.is_loopback());
+                let Some(place) = places.enter(other_machine.map(Customer::of)) else { continue };
                 let operations = Arc::clone(&operations);
                 tokio::spawn(async move {
-                    converse(socket, peer, &operations).await;
-                    drop(place);
+                    tokio::select! {
+                        biased;
+                        () = converse(socket, peer, &operations, &place) => {}
+                        () = place.evicted() => {
+                            offence::report(Offence::Operations, Some(peer), &"it asked nothing while others wanted its place");
+                        }
+                    }
                 });
             }
             Err(error) => pause_after_failed_accept(&error).await,
@@ -51,10 +64,14 @@ pub async fn serve(listener: TcpListener, operations: Arc<Operations>) {
     }
 }
 
-async fn converse(socket: TcpStream, peer: SocketAddr, operations: &Operations) {
+async fn converse(socket: TcpStream, peer: SocketAddr, operations: &Operations, place: &Place) {
     let _ = socket.set_nodelay(true);
-    let service =
-        service_fn(async |request| Ok::<_, Infallible>(routes::respond(request, peer, operations).await));
+    let _ = keepalive::watch(&socket);
+    let service = service_fn(async |request| {
+        let answer = routes::respond(request, peer, operations, place).await;
+        place.doubt();
+        Ok::<_, Infallible>(answer)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)

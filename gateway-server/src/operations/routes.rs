@@ -8,6 +8,7 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Refusal, json, text};
+use super::port::Place;
 use super::{Operations, api, body, clients, dashboard, guard, metrics, status};
 use crate::ops::offence::{self, Offence};
 
@@ -19,8 +20,13 @@ const API: &str = "/api/";
 const NOT_LET_IN: [StatusCode; 3] =
     [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::UNSUPPORTED_MEDIA_TYPE];
 
-pub(super) async fn respond(request: Request<Incoming>, peer: SocketAddr, operations: &Operations) -> Answer {
-    let answered = timeout(TIME, route(request, operations)).await.unwrap_or_else(|_| {
+pub(super) async fn respond(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    operations: &Operations,
+    place: &Place,
+) -> Answer {
+    let answered = timeout(TIME, route(request, operations, place)).await.unwrap_or_else(|_| {
         let message = format!("not done within {TIME:?}; what was asked for may be done in part");
         Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message))
     });
@@ -32,7 +38,11 @@ pub(super) async fn respond(request: Request<Incoming>, peer: SocketAddr, operat
     })
 }
 
-async fn route(request: Request<Incoming>, operations: &Operations) -> Result<Answer, Refusal> {
+async fn route(
+    request: Request<Incoming>,
+    operations: &Operations,
+    place: &Place,
+) -> Result<Answer, Refusal> {
     // For those who only want to know whether to send somebody here, and a page that knows nothing itself.
     match request.uri().path() {
         "/healthz" => {
@@ -52,6 +62,15 @@ async fn route(request: Request<Incoming>, operations: &Operations) -> Result<An
     }
     let token = operations.token();
     guard::check(request.uri(), request.headers(), &token)?;
+    let _served = operations.served.acquire().await;
+    // It would be of no use to go on for a connection that has lost its place.
+    if !place.prove() {
+        return Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "others wanted the connection's place",
+        ));
+    }
     match request.uri().path() {
         "/metrics" => {
             only(&request, &Method::GET)?;

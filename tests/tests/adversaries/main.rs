@@ -6,6 +6,7 @@
 
 mod handshakes;
 mod messages;
+mod ports;
 mod tokens;
 
 use std::net::SocketAddr;

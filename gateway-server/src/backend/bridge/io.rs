@@ -9,6 +9,7 @@ use gateway_wire::bridge::{Reply, Told};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::queries::Answers;
+use crate::backend::held::{Held, ReadSize, Revoked};
 use crate::backend::logins;
 use crate::backend::port::Stream;
 use crate::shard::Stopped;
@@ -26,12 +27,18 @@ pub(super) enum Ended {
     Io(io::Error),
     #[error("{}", .0.advice("gateway.secret_key or Gateway::$secretKey"))]
     Login(logins::Refused),
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
     #[error("{0}")]
     Refused(String),
 }
 
-/// Read at once at least; the buffer grows with what arrives, never by a length that was only claimed.
-const READ: usize = 64 << 10;
+/// Output that is kept for the next answers once it is written.
+const KEPT: usize = 64 << 10;
+/// Bytes of answers that wait for the peer before it is asked to take them: no more is answered meanwhile.
+const ENOUGH: usize = 1 << 20;
+/// How long a peer that is owed much may take none of it.
+const UNTAKEN: Duration = Duration::from_secs(60);
 /// A peer that has its next question ready so soon after an answer will have another: it is not slept over, since waking
 /// up takes longer.
 const QUICK: Duration = Duration::from_micros(50);
@@ -39,6 +46,8 @@ const QUICK: Duration = Duration::from_micros(50);
 pub(super) struct Connection {
     pub(super) socket: Box<dyn Stream>,
     input: BytesMut,
+    read: ReadSize,
+    held: Held,
     output: Vec<u8>,
     /// How much of `output` is written already.
     written: usize,
@@ -64,9 +73,15 @@ impl Answers for Asked<'_> {
 }
 
 impl Connection {
-    pub(super) fn new(socket: Box<dyn Stream>) -> Self {
+    pub(super) fn new(socket: Box<dyn Stream>, held: Held) -> Self {
         let (input, output) = (BytesMut::new(), Vec::new());
-        Self { socket, input, output, written: 0, has_answered: false, is_quick: false }
+        let read = ReadSize::STRANGER;
+        Self { socket, input, read, held, output, written: 0, has_answered: false, is_quick: false }
+    }
+
+    /// The peer has logged in.
+    pub(super) fn trust(&mut self) {
+        self.read.trust();
     }
 
     /// The next whole frame that has been read already.
@@ -93,11 +108,34 @@ impl Connection {
     }
 
     pub(super) async fn read_more(&mut self) -> Result<(), Ended> {
-        self.input.reserve(READ);
-        match self.socket.read_buf(&mut self.input).await? {
-            0 => Err(Ended::Closed),
-            _ => Ok(()),
+        self.make_room();
+        let read = self.held.unless_revoked(self.socket.read_buf(&mut self.input)).await??;
+        self.came(read)
+    }
+
+    /// For the next read. One that says little keeps no large buffer.
+    fn make_room(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > 2 * self.read.bytes() {
+            self.input = BytesMut::new();
         }
+        self.held.set(self.input.len() + self.waiting());
+        self.input.reserve(self.read.bytes());
+    }
+
+    /// So much was read; nothing is the end.
+    fn came(&mut self, bytes: usize) -> Result<(), Ended> {
+        self.read.came(bytes);
+        if bytes == 0 { Err(Ended::Closed) } else { Ok(()) }
+    }
+
+    /// Bytes that wait to be written.
+    fn waiting(&self) -> usize {
+        self.output.len() - self.written
+    }
+
+    /// Whether the peer has to take what it was answered before it gets more.
+    pub(super) fn owes_enough(&self) -> bool {
+        self.waiting() >= ENOUGH
     }
 
     /// Sends what is left to say, then waits for more to read.
@@ -135,7 +173,7 @@ impl Connection {
     /// Reads what has arrived, without waiting and not without end: of a peer whose connection is given up.
     pub(super) fn read_what_is_there(&mut self) {
         let mut chunk = [0; 2048];
-        let end = self.input.len() + READ;
+        let end = self.input.len() + ReadSize::MOST;
         while self.input.len() < end
             && let Ok(length @ 1..) = self.socket.read_now(&mut chunk)
         {
@@ -145,18 +183,21 @@ impl Connection {
 
     /// Reads or writes, whichever can be done first. Nothing is lost when it is given up.
     pub(super) async fn exchange(&mut self) -> Result<(), Ended> {
-        self.input.reserve(READ);
+        self.make_room();
         let has_output = self.has_output();
         let (mut reader, mut writer) = tokio::io::split(&mut self.socket);
-        tokio::select! {
-            read = reader.read_buf(&mut self.input) => match read? {
-                0 => return Err(Ended::Closed),
-                _ => return Ok(()),
-            },
-            written = writer.write(&self.output[self.written..]), if has_output => {
-                // A peer that has gone gets nothing more. What it said before is still to be read, and the end behind it.
-                self.written = written.map_or(self.output.len(), |written| self.written + written);
+        let exchanged = async {
+            tokio::select! {
+                read = reader.read_buf(&mut self.input) => read.map(Some),
+                written = writer.write(&self.output[self.written..]), if has_output => {
+                    // A peer that has gone gets nothing more. What it said before is still to be read, and the end behind it.
+                    self.written = written.map_or(self.output.len(), |written| self.written + written);
+                    Ok(None)
+                }
             }
+        };
+        if let Some(read) = self.held.unless_revoked(exchanged).await?? {
+            return self.came(read);
         }
         if self.written == self.output.len() {
             self.clear_output();
@@ -170,7 +211,7 @@ impl Connection {
     }
 
     pub(super) fn tell(&mut self, told: &Told<'_>) -> Result<(), FrameTooLarge> {
-        told.encode(&mut self.output).inspect_err(|_| self.output.shrink_to(READ))
+        told.encode(&mut self.output).inspect_err(|_| self.output.shrink_to(KEPT))
     }
 
     pub(super) fn reply(&mut self, reply: &Reply) {
@@ -197,8 +238,25 @@ impl Connection {
             .encode(&mut self.output);
     }
 
+    /// Writes all that waits. Nothing is lost when it is given up.
     pub(super) async fn flush(&mut self) -> Result<(), Ended> {
-        self.socket.write_all(&self.output[self.written..]).await?;
+        while self.waiting() > 0 {
+            self.held.set(self.input.len() + self.waiting());
+            let write = self.socket.write(&self.output[self.written..]);
+            let written = if self.held.is_counted() {
+                // A deadline for each write would be much for the short answers that most are.
+                let written = self.held.unless_revoked(tokio::time::timeout(UNTAKEN, write)).await?;
+                written.map_err(|_| {
+                    Ended::Refused(format!("it has taken nothing of its answers for {UNTAKEN:?}"))
+                })?
+            } else {
+                write.await
+            };
+            match written? {
+                0 => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                written => self.written += written,
+            }
+        }
         self.clear_output();
         Ok(())
     }
@@ -206,7 +264,7 @@ impl Connection {
     fn clear_output(&mut self) {
         self.written = 0;
         self.output.clear();
-        self.output.shrink_to(READ);
+        self.output.shrink_to(KEPT);
     }
 
     /// Sends what is left to say and waits until the peer has closed its side: closing over unread input would destroy

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gateway_wire::bridge::{Call, Login, Reply, Request, frame};
+use gateway_wire::bridge::{Call, DecodeError, Login, MAX_ELEMENTS, Reply, Request, frame};
 use tracing::debug;
 
 use super::io::{Connection, Ended};
@@ -11,7 +11,8 @@ use super::login::login;
 use super::producers::Place;
 use super::{Bridge, worker};
 use crate::backend::Backend;
-use crate::backend::port::Stream;
+use crate::backend::held::Budget;
+use crate::backend::port::{self, Stream};
 use crate::ops::offence::{self, Offence};
 
 /// How long a peer that is told off may take to read why.
@@ -22,11 +23,15 @@ pub(in crate::backend) async fn serve(
     peer: Option<SocketAddr>,
     backend: &Backend,
     timeout: Duration,
+    permit: &port::Place,
 ) {
     let bridge = &backend.bridge;
-    let mut connection = Connection::new(socket);
+    let mut connection = Connection::new(socket, backend.budget.held());
     let ended = match login(&mut connection, peer, bridge, timeout).await {
+        // Another has its place already.
+        Ok(_) if !permit.prove() => return,
         Ok((login, proof)) if login.role == Login::WORKER => {
+            connection.trust();
             connection.reply(&Reply::Welcome { applied: 0, proof });
             let (result, last) = worker::serve(&mut connection, backend, timeout).await;
             hang_up(connection, peer, result).await;
@@ -36,9 +41,10 @@ pub(in crate::backend) async fn serve(
             return;
         }
         Ok((login, proof)) => {
+            connection.trust();
             let mut place = bridge.producers.take(login.producer).await;
             connection.reply(&Reply::Welcome { applied: place.progress.applied, proof });
-            let result = session(&mut connection, bridge, &mut place).await;
+            let result = session(&mut connection, bridge, &backend.budget, &mut place).await;
             bridge.producers.leave(place);
             result
         }
@@ -54,15 +60,20 @@ async fn hang_up(mut connection: Connection, peer: Option<SocketAddr>, ended: Re
         Ended::Closed | Ended::TakenOver | Ended::Io(_) => debug!(?peer, "a bridge ended: {ended}"),
         Ended::Stopped(_) => {}
         Ended::Login(_) => offence::report(Offence::Login, peer, &ended),
-        Ended::Refused(_) => offence::report(Offence::Register, peer, &ended),
+        Ended::Refused(_) | Ended::Revoked(_) => offence::report(Offence::Register, peer, &ended),
     }
-    if matches!(ended, Ended::Login(_) | Ended::Refused(_)) {
+    if matches!(ended, Ended::Login(_) | Ended::Refused(_) | Ended::Revoked(_)) {
         connection.reply(&Reply::Error { seq: 0, message: ended.to_string() });
         let _ = tokio::time::timeout(LAST_WORD, connection.say_goodbye()).await;
     }
 }
 
-async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place) -> Result<(), Ended> {
+async fn session(
+    connection: &mut Connection,
+    bridge: &Bridge,
+    budget: &Budget,
+    place: &mut Place,
+) -> Result<(), Ended> {
     let wanted = place.wanted();
     tokio::pin!(wanted);
     loop {
@@ -73,7 +84,7 @@ async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place
             exchanged = connection.flush_and_read() => exchanged?,
         }
         let mut acked = None;
-        let taken = take(connection, bridge, place, &mut acked).await;
+        let taken = take(connection, bridge, budget, place, &mut wanted, &mut acked).await;
         // What has been carried out has effect, and is said, also when a broken frame is behind it.
         bridge.hub.settle();
         if let Some(seq) = acked {
@@ -88,13 +99,24 @@ async fn session(connection: &mut Connection, bridge: &Bridge, place: &mut Place
 async fn take(
     connection: &mut Connection,
     bridge: &Bridge,
+    budget: &Budget,
     place: &mut Place,
+    wanted: &mut (impl Future<Output = ()> + Unpin),
     acked: &mut Option<u64>,
 ) -> Result<(), Ended> {
     while let Some(frames) = connection.read_frames(frame::MAX_CALL)? {
         for content in frame::contents(&frames) {
-            let request =
-                Request::decode(content).map_err(|error| Ended::Refused(format!("a bad call: {error}")))?;
+            let bad = |error: DecodeError| Ended::Refused(format!("a bad call: {error}"));
+            let room = budget.room_for(content.len(), || Request::elements(content)).await;
+            if let Some(seq) = Request::with_too_many_elements(content).map_err(bad)? {
+                let message =
+                    format!("a call has more than {MAX_ELEMENTS} names or clients: make several of it");
+                connection.reply(&Reply::Error { seq, message });
+                place.progress.applied = seq.max(place.progress.applied);
+                *acked = Some(place.progress.applied);
+                continue;
+            }
+            let request = Request::decode(content).map_err(bad)?;
             match &request.call {
                 Call::Order(order) => {
                     // Unless it is sent again after a lost connection, though it had taken effect.
@@ -110,6 +132,16 @@ async fn take(
                 Call::Query(query) => {
                     bridge.answer(query, &mut connection.asked(request.seq)).await?;
                     *acked = None;
+                }
+            }
+            drop((request, room));
+            // Who asks and does not read is answered no more.
+            if connection.owes_enough() {
+                bridge.hub.settle();
+                tokio::select! {
+                    biased;
+                    () = &mut *wanted => return Err(Ended::TakenOver),
+                    flushed = connection.flush() => flushed?,
                 }
             }
         }

@@ -8,16 +8,24 @@ use socket2::Socket;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::Ended;
+use crate::backend::held::ReadSize;
 
-/// Read at once at least; the buffer grows with what arrives, never by a length that was only claimed.
-const READ: usize = 16 << 10;
-
-pub(super) struct Input(BytesMut);
+pub(super) struct Input(BytesMut, ReadSize);
 
 impl Input {
     /// `first` has been read already, to find out who is there.
     pub(super) fn new(first: u8) -> Self {
-        Self(BytesMut::from(&[first][..]))
+        Self(BytesMut::from(&[first][..]), ReadSize::STRANGER)
+    }
+
+    /// The peer has shown that it may come.
+    pub(super) fn trust(&mut self) {
+        self.1.trust();
+    }
+
+    /// Bytes that are kept.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The next whole packet that has been read already.
@@ -48,10 +56,14 @@ impl Input {
 
     /// Nothing is lost when it is dropped half-way.
     pub(super) async fn read_more(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), Ended> {
-        self.0.reserve(READ);
-        match socket.read_buf(&mut self.0).await? {
-            0 => Err(Ended::Closed),
-            _ => Ok(()),
+        let Self(bytes, size) = self;
+        // One that says little keeps no large buffer.
+        if bytes.is_empty() && bytes.capacity() > 2 * size.bytes() {
+            *bytes = BytesMut::new();
         }
+        bytes.reserve(size.bytes());
+        let read = socket.read_buf(bytes).await?;
+        size.came(read);
+        if read == 0 { Err(Ended::Closed) } else { Ok(()) }
     }
 }

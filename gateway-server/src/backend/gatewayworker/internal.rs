@@ -12,7 +12,8 @@ use super::input::Input;
 use super::orders::order;
 use super::{Ended, queries, worker};
 use crate::backend::Backend;
-use crate::backend::port::Stream;
+use crate::backend::held::Held;
+use crate::backend::port::{Place, Stream};
 use crate::backend::young::Growth;
 use crate::ops::offence::{self, Offence};
 
@@ -22,6 +23,8 @@ const MAX_LOGIN: usize = 4 << 10;
 const MAX_NAME: usize = 256;
 /// How long a peer that is not served any more may take to read what it was answered.
 const LAST_WORD: Duration = Duration::from_secs(1);
+/// Output that is kept for the next replies.
+const KEPT: usize = 16 << 10;
 /// Replies that are collected at most before they are sent.
 const REPLIES: usize = 1 << 20;
 
@@ -32,11 +35,14 @@ pub(in crate::backend) async fn serve(
     backend: &Backend,
     timeout: Duration,
     growth: &Growth,
+    place: &Place,
 ) {
     let mut session = Session {
         peer,
+        place,
         backend,
         input: Input::new(0),
+        held: backend.budget.held(),
         output: Vec::new(),
         is_trusted: backend.gatewayworker.logins.is_open(),
         has_ordered: false,
@@ -57,9 +63,11 @@ pub(in crate::backend) async fn serve(
 }
 
 pub(super) struct Session<'a> {
+    place: &'a Place,
     pub(super) peer: Option<SocketAddr>,
     pub(super) backend: &'a Backend,
     input: Input,
+    held: Held,
     output: Vec<u8>,
     /// It has shown that it knows the secret, or there is none.
     is_trusted: bool,
@@ -84,7 +92,7 @@ impl Session<'_> {
                 if self.has_ordered || self.worker.is_some() {
                     return Ok::<_, Ended>(());
                 }
-                self.input.read_more(socket).await?;
+                self.read_more(socket).await?;
             }
         });
         is_late.await.map_err(|_| {
@@ -93,7 +101,7 @@ impl Session<'_> {
         growth.is_done();
         while self.worker.is_none() {
             self.flush(socket).await?;
-            self.input.read_more(socket).await?;
+            self.read_more(socket).await?;
             self.take_packets(socket).await?;
         }
         self.flush(socket).await?;
@@ -115,7 +123,7 @@ impl Session<'_> {
             let wish = tokio::select! {
                 biased;
                 Some(wish) = entry.wishes.recv() => wish,
-                read = self.input.read_more(reader) => {
+                read = self.read_more(reader) => {
                     read?;
                     continue;
                 }
@@ -140,6 +148,8 @@ impl Session<'_> {
             let limit = if self.is_trusted { MAX_PACKET } else { MAX_LOGIN };
             let Some(bytes) = self.input.packet(limit)? else { break };
             let packet = Packet::decode(&bytes).map_err(|error| Ended::Refused(error.to_string()))?;
+            // The extension data of large packets is a list, of which an element takes four bytes at least.
+            let _room = self.backend.budget.room_for(bytes.len(), || packet.extension.len() / 4).await;
             match Command::from_packet(&packet) {
                 Ok(Command::ClientConnect { secret_key }) => {
                     self.backend.gatewayworker.check_secret(self.peer, &secret_key).await?;
@@ -148,6 +158,8 @@ impl Session<'_> {
                 Ok(Command::WorkerConnect { worker_key, secret_key }) => {
                     self.backend.gatewayworker.check_secret(self.peer, &secret_key).await?;
                     self.is_trusted = true;
+                    self.place.prove();
+                    self.input.trust();
                     self.become_worker(&worker_key)?;
                 }
                 _ if !self.is_trusted => {
@@ -156,10 +168,15 @@ impl Session<'_> {
                     ));
                 }
                 Ok(command) => {
+                    if !self.has_ordered {
+                        self.place.prove();
+                        self.input.trust();
+                    }
                     self.execute(&command).await?;
                     self.has_ordered = true;
                 }
                 Err(error) => {
+                    self.place.prove();
                     self.refuse(&error)?;
                     self.has_ordered = true;
                 }
@@ -216,16 +233,25 @@ impl Session<'_> {
     async fn say_goodbye(&mut self, socket: &mut Box<dyn Stream>) -> Result<(), Ended> {
         self.flush(socket).await?;
         socket.shutdown().await?;
-        let mut rest = [0; 1024];
+        let mut rest = [0; 64];
         while socket.read(&mut rest).await? > 0 {}
         Ok(())
     }
 
+    async fn read_more(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> Result<(), Ended> {
+        self.held.set(self.input.len());
+        self.held.unless_revoked(self.input.read_more(reader)).await?
+    }
+
     async fn flush(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), Ended> {
         self.backend.bridge.hub().settle();
-        writer.write_all(&self.output).await?;
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        self.held.set(self.input.len() + self.output.len());
+        self.held.unless_revoked(writer.write_all(&self.output)).await??;
         self.output.clear();
-        self.output.shrink_to(REPLIES);
+        self.output.shrink_to(KEPT);
         Ok(())
     }
 }

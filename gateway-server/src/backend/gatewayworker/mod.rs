@@ -23,6 +23,7 @@ use gateway_wire::is_same_secret;
 use tracing::debug;
 
 use crate::backend::Logins;
+use crate::backend::held::Revoked;
 use crate::ops::offence::{self, Offence};
 use crate::shard::Stopped;
 use barrier::Barrier;
@@ -65,6 +66,8 @@ enum Ended {
     Io(#[from] io::Error),
     #[error("{0}")]
     Login(String),
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
     #[error("{0}")]
     Refused(String),
 }
@@ -77,7 +80,7 @@ impl Ended {
             }
             Self::Stopped(_) => {}
             Self::Login(_) => offence::report(Offence::Login, peer, self),
-            Self::Refused(_) => offence::report(Offence::Register, peer, self),
+            Self::Refused(_) | Self::Revoked(_) => offence::report(Offence::Register, peer, self),
         }
     }
 }

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::input::Input;
 use super::{Ended, GatewayWorker};
-use crate::backend::port::Stream;
+use crate::backend::port::{Place, Stream};
 
 /// Gateways that may register beside this server; the line with all of them stays below what PHP reads at once.
 const MAX_GATEWAYS: usize = 4096;
@@ -49,8 +49,9 @@ pub(in crate::backend) async fn serve(
     peer: Option<SocketAddr>,
     service: &GatewayWorker,
     timeout: Duration,
+    place: &Place,
 ) {
-    let Err(ended) = converse(&mut socket, peer, service, timeout).await;
+    let Err(ended) = converse(&mut socket, peer, service, timeout, place).await;
     ended.report(peer);
 }
 
@@ -59,26 +60,29 @@ async fn converse(
     peer: Option<SocketAddr>,
     service: &GatewayWorker,
     timeout: Duration,
+    place: &Place,
 ) -> Result<Infallible, Ended> {
     let mut input = Input::new(b'{');
     let mut changes = service.gateways.known.subscribe();
     let mut registration = None;
     let mut is_worker = false;
 
-    let first = tokio::time::timeout(timeout, next_line(&mut input, socket)).await;
+    let first = tokio::time::timeout(timeout, first_line(&mut input, socket)).await;
     let mut line = first.map_err(|_| {
-        Ended::Refused(format!("it did not finish a line within {timeout:?} (handshake_timeout)"))
+        Ended::Refused(format!("it did not say who it is within {timeout:?} (handshake_timeout)"))
     })??;
     loop {
         match RegisterLine::decode(&line).map_err(|error| Ended::Refused(error.to_string()))? {
             RegisterLine::WorkerConnect { secret_key } => {
                 service.check_secret(peer, &secret_key).await?;
+                place.prove();
                 is_worker = true;
                 changes.mark_changed();
                 service.warn_if_unreachable(peer);
             }
             RegisterLine::GatewayConnect { address, secret_key } => {
                 service.check_secret(peer, &secret_key).await?;
+                place.prove();
                 registration = Some(service.gateways.add(address)?);
             }
             RegisterLine::Ping => {}
@@ -100,6 +104,16 @@ async fn converse(
         };
         // For as long as the connection lasts.
         let _ = &registration;
+    }
+}
+
+/// The first line that says more than that somebody is there, which proves nothing.
+async fn first_line(input: &mut Input, socket: &mut Box<dyn Stream>) -> Result<Bytes, Ended> {
+    loop {
+        let line = next_line(input, socket).await?;
+        if !matches!(RegisterLine::decode(&line), Ok(RegisterLine::Ping)) {
+            return Ok(line);
+        }
     }
 }
 

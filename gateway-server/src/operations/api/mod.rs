@@ -17,15 +17,22 @@ use super::Operations;
 use super::answer::{Answer, Refusal, json};
 use crate::backend::bridge::Failed;
 use arguments::Arguments;
+use results::Shape;
 use table::{OPERATIONS, Operation};
 
 /// Of one request, with all its headers aside.
 pub(super) const MAX_BODY: usize = 1 << 20;
 /// Bytes of the answers to one request.
 const MAX_ANSWER: usize = 64 << 20;
+/// Bytes of a body from which nothing large is made: JSON takes up to 40 times its bytes in memory.
+const SMALL: usize = 64 << 10;
 
 /// `name` is what stands behind `/api/`.
 pub(super) async fn answer(operations: &Operations, name: &str, body: &[u8]) -> Result<Answer, Refusal> {
+    // A small order alone makes nothing large.
+    let is_small =
+        body.len() <= SMALL && (name != "batch" && matches!(Operation::find(name)?.result, Shape::Nothing));
+    let _turn = if is_small { None } else { operations.large.acquire().await.ok() };
     let body = match body.trim_ascii() {
         // Many operations need no arguments.
         [] => json!({}),

@@ -268,11 +268,12 @@ pub struct Layer {
     pub max_session_bytes: Option<usize>,
 
     /// Bytes that messages which have not come whole may take, of all clients together; those who hold most are closed
-    /// when it is more [default: an eighth of the memory, but 268435456 at most]
+    /// when it is more. As many again may calls of PHP take that have not come whole, and answers that it has not read [default: an eighth of the memory, but 268435456 at most]
     #[arg(long, env = "GATEWAY_MAX_UNFINISHED_BYTES", value_name = "BYTES")]
     pub max_unfinished_bytes: Option<usize>,
 
-    /// Connections of PHP processes at once, on all register ports; more wait in the kernel's queue [default: 65536]
+    /// Connections of PHP processes at once, on all register ports; more take the place of one that has not logged in
+    /// within a second, or wait in the kernel's queue. Of those that have not, one other machine may have a quarter [default: 65536]
     #[arg(long, env = "GATEWAY_MAX_REGISTER_CONNECTIONS", value_name = "NUMBER")]
     pub max_register_connections: Option<usize>,
 
@@ -280,7 +281,9 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_HANDSHAKE_TIMEOUT", value_name = "SECONDS")]
     pub handshake_timeout: Option<f64>,
 
-    /// Websocket handshakes that may be under way at once [default: 10000]
+    /// Handshakes that may be under way at once; when there are so many, one that takes more than a second makes room for the
+    /// next, first of the address that has most. Three quarters may be of one address that is neither this machine nor one of
+    /// trusted_proxies [default: 10000]
     #[arg(long, env = "GATEWAY_MAX_HANDSHAKES", value_name = "NUMBER")]
     pub max_handshakes: Option<usize>,
 

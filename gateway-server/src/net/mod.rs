@@ -1,0 +1,6 @@
+//! What ports of any kind do with connections. It knows nothing of what they speak.
+
+pub mod keepalive;
+pub mod permits;
+
+pub use permits::{Permit, Permits};

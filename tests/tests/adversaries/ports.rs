@@ -1,0 +1,113 @@
+//! Peers that hold the places and the memory of a port, with the secret or without.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use futures_util::future::try_join_all;
+use gateway_tests::{Client, PhpPeer, soon};
+use gateway_wire::bridge::{Call, PREFACE, Query, Reply, Request};
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
+
+use super::{MIB, connect, during, in_batches};
+
+#[tokio::test]
+async fn handshakes_that_stand_still() -> anyhow::Result<()> {
+    let flags = ["--handshake-timeout", "120", "--max-handshakes", "2000"];
+    during("3,000 handshakes that stand still", &flags, async |server, _| {
+        let _idle = in_batches(1000, async |_| connect(server.websocket).await).await?;
+        let _begun = in_batches(2000, async |_| {
+            let mut socket = connect(server.websocket).await?;
+            socket.write_all(b"GET / HTTP/1.1\r\n").await?;
+            Ok(socket)
+        })
+        .await?;
+        for _ in 0..20 {
+            soon("a newcomer", Client::connect(server.websocket)).await??;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn places_of_the_register_port_held_by_strangers() -> anyhow::Result<()> {
+    let flags = ["--handshake-timeout", "120", "--max-register-connections", "50"];
+    during("200 strangers on 50 places for PHP", &flags, async |server, _| {
+        let _strangers = in_batches(200, async |number| {
+            let mut socket = connect(server.register[0]).await?;
+            let words: [&[u8]; 4] = [b"", b"{\"event\":\"ping\"}\n", &PREFACE, b"\0\0\0\x30\xca"];
+            socket.write_all(words[number % words.len()]).await?;
+            Ok(socket)
+        })
+        .await?;
+        for _ in 0..20 {
+            soon("PHP", async { PhpPeer::connect(server.register[0]).await?.count().await }).await??;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn logins_that_are_never_finished() -> anyhow::Result<()> {
+    during("6,000 half logins", &["--handshake-timeout", "120"], async |server, crowd| {
+        let _half = in_batches(6000, async |number| {
+            let mut socket = connect(server.register[0]).await?;
+            let words: [&[u8]; 3] =
+                [&[&PREFACE[..], &[0, 0, 2, 0, 0x93]].concat(), b"\0\0\x0f\x30\xca", b"{\"event\":"];
+            socket.write_all(words[number % words.len()]).await?;
+            Ok(socket)
+        })
+        .await?;
+        let memory = crowd.memory_beside(server)?;
+        println!("{} bytes for each half login", memory / 6000);
+        ensure!(memory < 6000 * (16 << 10), "{memory} bytes");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn calls_that_never_come_whole() -> anyhow::Result<()> {
+    let flags = ["--max-unfinished-bytes", "67108864"];
+    during("64 calls of 16 MB that never come whole", &flags, async |server, crowd| {
+        let almost = [&(15_u32 << 20).to_be_bytes()[..], &vec![0x93; (14 * MIB) as usize]].concat();
+        let attacks = (0..64).map(async |_| {
+            let mut peer = PhpPeer::connect(server.register[0]).await?;
+            // Most are closed while they write.
+            let is_written = peer.write(&almost).await.is_ok();
+            Ok::<_, anyhow::Error>((peer, is_written))
+        });
+        let peers = soon("the attacks", try_join_all(attacks)).await??;
+        let memory = crowd.memory_beside(server)?;
+        // All of them would be 896 MB; buffers that grow are twice there for a moment.
+        ensure!(memory < 400 * MIB, "{memory} bytes");
+        ensure!(peers.iter().filter(|(_, is_written)| !is_written).count() > 20);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads() -> anyhow::Result<()> {
+    during("20 who ask and never read", &[], async |server, crowd| {
+        let mut question = Vec::new();
+        Request { seq: 1, call: Call::Query(Query::Clients { groups: None }) }.encode(&mut question)?;
+        // Each is answered with all clients of the crowd, so that all answers of one are 240 MB.
+        let questions = question.repeat(20_000);
+        let attacks = (0..20).map(async |_| {
+            let mut peer = PhpPeer::connect(server.register[0]).await?;
+            let _ = timeout(Duration::from_secs(3), peer.write(&questions)).await;
+            Ok::<_, anyhow::Error>(peer)
+        });
+        let mut peers = soon("the attacks", try_join_all(attacks)).await??;
+        let memory = crowd.memory_beside(server)?;
+        ensure!(memory < 128 * MIB, "{memory} bytes");
+        // Who reads after all gets what it asked for.
+        let reply = peers[0].reply().await?;
+        ensure!(matches!(reply, Reply::Answer { .. }), "{reply:?}");
+        Ok(())
+    })
+    .await
+}
