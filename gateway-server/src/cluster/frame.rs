@@ -5,9 +5,11 @@ use bytes::{BufMut as _, Bytes};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-const VERSION: u8 = 1;
+/// Nodes of another version stand outside: what they say is not read. The field keeps its place, right behind the
+/// authenticator, and the key does not depend on it, so that they can be told from strangers.
+const VERSION: u8 = 2;
 const MAC: usize = 16;
-const HEADER: usize = 1 + 1 + 1 + 8 + 4 + 8 + 4;
+const HEADER: usize = 1 + 1 + 1 + 8 + 4 + 8 + 8 + 4;
 pub(super) const OVERHEAD: usize = MAC + HEADER;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,12 @@ pub(super) enum Kind {
     Resumed = 9,
     /// Another node of that address is there already.
     Conflict = 10,
+    /// Who the sender is, to one node, whose nonce it repeats: so it lives now, and is no recording.
+    Greeting = 11,
+    /// Goes the way of the sender's subscriptions, right behind them.
+    Probe = 12,
+    /// A probe has come.
+    Echo = 13,
 }
 
 impl Kind {
@@ -40,9 +48,12 @@ impl Kind {
 
     fn from_byte(byte: u8) -> Option<Self> {
         use Kind::*;
-        [Order, AskedOrder, Query, Answer, Hello, Beat, Leave, Resume, Resumed, Conflict]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        [
+            Order, AskedOrder, Query, Answer, Hello, Beat, Leave, Resume, Resumed, Conflict, Greeting, Probe,
+            Echo,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
     }
 }
 
@@ -53,6 +64,8 @@ pub(super) struct Header {
     pub(super) instance: u64,
     /// Counts its connections to NATS.
     pub(super) epoch: u32,
+    /// Counts all frames of the process, over all its connections. They come in this order, and each is taken once.
+    pub(super) serial: u64,
     /// Of this frame, if it is numbered, or of the last one that was.
     pub(super) number: u64,
     /// It is sent to one node that asked for it by this number; 0 if it is sent for the first time.
@@ -61,6 +74,17 @@ pub(super) struct Header {
     pub(super) has_more: bool,
     /// Nothing before it belongs to it.
     pub(super) is_first: bool,
+}
+
+/// Why a payload is no frame of this cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unopened {
+    #[error("it was not sealed with this cluster's name and secret_key")]
+    NotSealed,
+    #[error(
+        "a node of another release is in the cluster (it speaks version {0}, this one {VERSION}): all nodes must be of one release"
+    )]
+    OtherRelease(u8),
 }
 
 const MORE: u8 = 1;
@@ -92,6 +116,7 @@ impl Seal {
         out.put_u8(flag(header.has_more, MORE) | flag(header.is_first, FIRST));
         out.put_u64(header.instance);
         out.put_u32(header.epoch);
+        out.put_u64(header.serial);
         out.put_u64(header.number);
         out.put_u32(header.again);
         out.extend_from_slice(body);
@@ -101,32 +126,35 @@ impl Seal {
         out[start..start + MAC].copy_from_slice(&mac);
     }
 
-    /// `None` for what nobody sealed who knows the secret, and for what is of another version.
-    pub(super) fn open(&self, mut payload: Bytes) -> Option<(Header, Bytes)> {
-        if payload.len() < OVERHEAD {
-            return None;
+    pub(super) fn open(&self, mut payload: Bytes) -> Result<(Header, Bytes), Unopened> {
+        if payload.len() <= MAC {
+            return Err(Unopened::NotSealed);
         }
         let mut mac = self.0.clone();
         mac.update(&payload[MAC..]);
-        mac.verify_truncated_left(&payload[..MAC]).ok()?;
-        let header = payload.split_to(OVERHEAD);
-        let mut fields = &header[MAC..];
-        use bytes::Buf as _;
-        if fields.get_u8() != VERSION {
-            return None;
+        mac.verify_truncated_left(&payload[..MAC]).map_err(|_| Unopened::NotSealed)?;
+        if payload[MAC] != VERSION {
+            return Err(Unopened::OtherRelease(payload[MAC]));
         }
-        let kind = Kind::from_byte(fields.get_u8())?;
+        if payload.len() < OVERHEAD {
+            return Err(Unopened::NotSealed);
+        }
+        let header = payload.split_to(OVERHEAD);
+        let mut fields = &header[MAC + 1..];
+        use bytes::Buf as _;
+        let kind = Kind::from_byte(fields.get_u8()).ok_or(Unopened::NotSealed)?;
         let flags = fields.get_u8();
         let header = Header {
             kind,
             instance: fields.get_u64(),
             epoch: fields.get_u32(),
+            serial: fields.get_u64(),
             number: fields.get_u64(),
             again: fields.get_u32(),
             has_more: flags & MORE != 0,
             is_first: flags & FIRST != 0,
         };
-        Some((header, payload))
+        Ok((header, payload))
     }
 }
 
@@ -152,6 +180,7 @@ mod tests {
             kind: Kind::AskedOrder,
             instance: u64::MAX - 1,
             epoch: 7,
+            serial: 1 << 41,
             number: 1 << 40,
             again: 5,
             has_more: false,
@@ -166,16 +195,28 @@ mod tests {
         seal.append(&header(), b"body", &mut sealed);
         let sealed = sealed.split_off(6);
         let open = |seal: &Seal, bytes: &[u8]| seal.open(Bytes::copy_from_slice(bytes));
-        assert_eq!(open(&seal, &sealed), Some((header(), Bytes::from_static(b"body"))));
+        assert_eq!(open(&seal, &sealed), Ok((header(), Bytes::from_static(b"body"))));
+        let refused = Err(Unopened::NotSealed);
         for end in 0..sealed.len() {
-            assert_eq!(open(&seal, &sealed[..end]), None);
+            assert_eq!(open(&seal, &sealed[..end]), refused);
         }
         for at in 0..sealed.len() {
             let mut other = sealed.clone();
             other[at] ^= 1;
-            assert_eq!(open(&seal, &other), None, "byte {at}");
+            assert_eq!(open(&seal, &other), refused, "byte {at}");
         }
-        assert_eq!(open(&Seal::new(b"secret", "d"), &sealed), None);
-        assert_eq!(open(&Seal::new(b"secrets", "c"), &sealed), None);
+        assert_eq!(open(&Seal::new(b"secret", "d"), &sealed), refused);
+        assert_eq!(open(&Seal::new(b"secrets", "c"), &sealed), refused);
+    }
+
+    #[test]
+    fn another_release_is_told_from_a_stranger() {
+        let seal = Seal::new(b"secret", "c");
+        let mut other = vec![0; MAC];
+        other.extend(b"\x01of a release before");
+        let mut mac = seal.0.clone();
+        mac.update(&other[MAC..]);
+        other[..MAC].copy_from_slice(&mac.finalize().into_bytes()[..MAC]);
+        assert_eq!(seal.open(other.into()), Err(Unopened::OtherRelease(1)));
     }
 }

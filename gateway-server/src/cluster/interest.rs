@@ -16,9 +16,32 @@ pub(super) struct Interest {
     subjects: Arc<Subjects>,
     changes: Mutex<Changes>,
     wake: Arc<Notify>,
-    /// Up to which of the wishes the server is known to have taken them.
+    reach: Mutex<Reach>,
+    /// Up to which of the wishes all servers to which nodes are connected are known to have taken them.
     taken: watch::Sender<u64>,
 }
+
+/// How far wishes for subscriptions have come.
+///
+/// The server to which this node is connected says so itself. Where servers are a cluster, it tells the others later than it
+/// answers, so that each is asked through a node that is connected to it: the question comes there behind the subscriptions.
+#[derive(Default)]
+struct Reach {
+    /// The server of this node has taken so many.
+    own: u64,
+    others: HashMap<u64, Other>,
+}
+
+/// Another server.
+struct Other {
+    taken: u64,
+    /// Up to which of the wishes it was asked for last, and when.
+    asked: u64,
+    since: Instant,
+}
+
+/// After how long a server is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(400);
 
 #[derive(Default)]
 struct Changes {
@@ -33,11 +56,13 @@ struct Changes {
 
 impl Interest {
     pub(super) fn new(subjects: Arc<Subjects>, wake: Arc<Notify>) -> Self {
-        Self { subjects, changes: Mutex::default(), wake, taken: watch::Sender::new(0) }
+        let reach = Mutex::default();
+        Self { subjects, changes: Mutex::default(), wake, reach, taken: watch::Sender::new(0) }
     }
 
     /// A new connection subscribes to all that is held now; from here on it is told of changes.
     pub(super) fn begin(&self) {
+        self.reach().others.clear();
         let mut changes = self.changes();
         changes.commands.clear();
         changes.parting.clear();
@@ -62,10 +87,47 @@ impl Interest {
         (changes.wished > *self.taken.borrow()).then_some(changes.wished)
     }
 
+    /// The server of this node has taken so many.
     pub(super) fn confirm(&self, wished: u64) {
+        let mut reach = self.reach();
+        reach.own = reach.own.max(wished);
+        self.settle(&reach);
+    }
+
+    /// Another server has.
+    pub(super) fn echoed(&self, server: u64, wished: u64) {
+        let mut reach = self.reach();
+        if let Some(other) = reach.others.get_mut(&server) {
+            other.taken = other.taken.max(wished);
+        }
+        self.settle(&reach);
+    }
+
+    /// Waits for these other servers and no more, and gives those that are to be asked for so many wishes.
+    pub(super) fn require(&self, wished: u64, servers: impl Iterator<Item = u64>) -> Vec<u64> {
+        let now = Instant::now();
+        let mut reach = self.reach();
+        let mut before = std::mem::take(&mut reach.others);
+        let mut to_ask = Vec::new();
+        for server in servers {
+            let new = Other { taken: 0, asked: 0, since: now };
+            let mut other = before.remove(&server).unwrap_or(new);
+            let is_late = other.taken < wished && now.duration_since(other.since) >= ASK_AGAIN;
+            if other.asked < wished || is_late {
+                (other.asked, other.since) = (wished, now);
+                to_ask.push(server);
+            }
+            reach.others.insert(server, other);
+        }
+        self.settle(&reach);
+        to_ask
+    }
+
+    fn settle(&self, reach: &Reach) {
+        let reached = reach.others.values().map(|other| other.taken).fold(reach.own, u64::min);
         self.taken.send_if_modified(|taken| {
-            let is_news = wished > *taken;
-            *taken = wished.max(*taken);
+            let is_news = reached > *taken;
+            *taken = reached.max(*taken);
             is_news
         });
     }
@@ -109,6 +171,10 @@ impl Interest {
 
     pub(super) fn append_name(&self, sort: Sort, name: &[u8], out: &mut Vec<u8>) {
         self.append_subscription(self.subjects.holders(sort, name), out);
+    }
+
+    fn reach(&self) -> MutexGuard<'_, Reach> {
+        self.reach.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
@@ -178,5 +244,33 @@ mod tests {
         interest.end();
         waits.await;
         assert_eq!(taken(), (0, None));
+    }
+
+    #[tokio::test]
+    async fn all_servers_to_which_nodes_are_connected_have_to_take_them() {
+        let interest = Interest::new(Arc::new(Subjects::new("c", [1; 16])), Arc::default());
+        interest.begin();
+        interest.first(Sort::Uid, b"a");
+        let is_settled = || *interest.taken.borrow() == interest.changes().wished;
+        assert_eq!(interest.require(1, [7, 8].into_iter()), [7, 8]);
+        assert!(interest.require(1, [7, 8].into_iter()).is_empty());
+        interest.confirm(1);
+        interest.echoed(7, 1);
+        interest.echoed(9, 1);
+        assert!(!is_settled());
+        // The one that has not answered is asked again.
+        interest.reach().others.values_mut().for_each(|other| other.since -= ASK_AGAIN);
+        assert_eq!(interest.require(1, [7, 8].into_iter()), [8]);
+        interest.echoed(8, 1);
+        assert!(is_settled());
+        interest.first(Sort::Uid, b"b");
+        assert_eq!(interest.require(2, [7, 8].into_iter()), [7, 8]);
+        interest.confirm(2);
+        interest.echoed(8, 2);
+        assert!(!is_settled());
+        // Nobody is connected to it any more.
+        assert!(interest.require(2, [8].into_iter()).is_empty());
+        assert!(is_settled());
+        interest.settled().await;
     }
 }

@@ -18,7 +18,6 @@ use super::queue::Entry;
 use super::receive::Receiver;
 use super::subject::To;
 use super::{Cluster, Host, Link};
-use crate::ops::clock::seconds_since_epoch;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -217,6 +216,7 @@ impl<H: Host> Session<'_, H> {
             queue.up();
             // There is room, as these are small and there is a connection.
             cluster.beats.store(1, Ordering::Relaxed);
+            cluster.server.store(cluster.subjects.server(server), Ordering::Relaxed);
             let _ = queue.push(To::All, Kind::Hello, cluster.beat_body(1));
             for wish in missed {
                 let _ = queue.push(To::Node(wish.node), Kind::Resume, wish.body());
@@ -250,9 +250,10 @@ impl<H: Host> Session<'_, H> {
         self.subscribe(writer).await?;
         let mut next_tick = Instant::now();
         let mut out = Vec::new();
-        let mut pinged = 0;
+        let (mut pinged, mut probed) = (0, 0);
         loop {
-            if Instant::now() >= next_tick {
+            let is_tick = Instant::now() >= next_tick;
+            if is_tick {
                 next_tick = Instant::now() + BEAT;
                 self.tick(&mut out).await?;
             }
@@ -260,10 +261,16 @@ impl<H: Host> Session<'_, H> {
                 out.extend_from_slice(b"PONG\r\n");
             }
             if let Some(wished) = cluster.interest.take(&mut out)
-                && wished > pinged
+                && (wished > pinged || wished > probed || is_tick)
             {
-                pinged = wished;
-                self.ping(Meaning::Wishes(wished), &mut out);
+                // Behind the subscriptions, so that they go the same way before it.
+                if self.probe(wished, &mut out) {
+                    probed = wished;
+                }
+                if wished > pinged {
+                    pinged = wished;
+                    self.ping(Meaning::Wishes(wished), &mut out);
+                }
             }
             while out.len() < BATCH {
                 let Some(entry) = cluster.queue().pop() else { break };
@@ -313,10 +320,13 @@ impl<H: Host> Session<'_, H> {
         }
         self.ping(Meaning::Life, out);
         cluster.interest.tidy();
-        let (gone, taken, taken_by_the_healthy) = {
+        let (gone, due, taken, taken_by_the_healthy) = {
             let mut peers = cluster.peers();
-            (peers.tidy(now), peers.taken_by_all(now), peers.taken_by_the_healthy(now))
+            (peers.tidy(now), peers.due(now), peers.taken_by_all(now), peers.taken_by_the_healthy(now))
         };
+        for (node, resend) in due {
+            cluster.send_again(node, resend);
+        }
         for node in gone {
             warn!(%node, "a node of the cluster has been silent for too long and is taken for gone");
             self.host.gone(node);
@@ -342,6 +352,24 @@ impl<H: Host> Session<'_, H> {
         Ok(())
     }
 
+    /// Has other servers of NATS asked, through a node of each, whether they have heard of the subscriptions. Whether they could
+    /// be, as other nodes ignore what comes before they know of this connection.
+    fn probe(&self, wished: u64, out: &mut Vec<u8>) -> bool {
+        let cluster = self.cluster;
+        if !cluster.queue().is_up() {
+            // They will be asked to send again what they sent until they knew.
+            return false;
+        }
+        let servers = cluster.peers().servers(cluster.server.load(Ordering::Relaxed), Instant::now());
+        for server in cluster.interest.require(wished, servers.keys().copied()) {
+            if let Some(node) = servers.get(&server) {
+                let body = Bytes::copy_from_slice(&wished.to_be_bytes());
+                self.append(&Entry::at_once(To::Node(*node), Kind::Probe, body), out);
+            }
+        }
+        true
+    }
+
     fn ping(&self, meaning: Meaning, out: &mut Vec<u8>) {
         out.extend_from_slice(b"PING\r\n");
         self.pings().push_back((Instant::now(), meaning));
@@ -361,6 +389,7 @@ impl<H: Host> Session<'_, H> {
                 kind: entry.kind,
                 instance: self.cluster.instance,
                 epoch: self.epoch,
+                serial: self.cluster.serials.fetch_add(1, Ordering::Relaxed) + 1,
                 number: entry.number,
                 again: entry.again,
                 has_more: part + 1 < parts,
@@ -376,16 +405,21 @@ impl<H: Host> Session<'_, H> {
 }
 
 impl Cluster {
-    pub(super) fn beat_body(&self, count: u64) -> Bytes {
-        let beat = Beat {
+    pub(super) fn own_beat(&self, count: u64) -> Beat {
+        let peers = self.peers();
+        Beat {
             node: self.node,
             count,
-            taken: self.peers().taken(),
+            taken: peers.taken(),
             clients: self.clients.load(Ordering::Relaxed),
-            time: seconds_since_epoch(),
-        };
+            nonce: peers.nonce(),
+            server: self.server.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn beat_body(&self, count: u64) -> Bytes {
         // Plain numbers in memory.
-        rmp_serde::to_vec(&beat).unwrap_or_default().into()
+        rmp_serde::to_vec(&self.own_beat(count)).unwrap_or_default().into()
     }
 }
 

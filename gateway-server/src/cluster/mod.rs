@@ -3,6 +3,10 @@
 //! A push to a uid or group is published on a subject of that name, to which those nodes subscribe that hold it. What is
 //! numbered comes to each node in order and once: a node that may have missed something, as it or the other lost its
 //! connection to NATS, has everything sent again that came after what it has. Nodes say every half second that they are there.
+//!
+//! Whoever may use the NATS can record what nodes say and send it again. So a node is believed only once it has repeated a
+//! nonce of this one (a greeting), and from then on only frames with higher serial numbers than those that came. No clock
+//! counts: those of machines differ.
 
 mod asks;
 mod frame;
@@ -13,6 +17,7 @@ pub mod nats;
 mod peers;
 mod queue;
 mod receive;
+mod strangers;
 mod subject;
 
 pub use host::Host;
@@ -30,6 +35,7 @@ use bytes::Bytes;
 use gateway_wire::bridge::frame::HEADER;
 use gateway_wire::bridge::{Call, Order, Query, Request, Value};
 use tokio::sync::{Notify, watch};
+use tracing::warn;
 
 use crate::shard::{NameWatch, Sort};
 use asks::Asks;
@@ -38,6 +44,10 @@ use interest::Interest;
 use peers::{Own, Peers};
 use queue::{Queue, Refused};
 use subject::Subjects;
+
+/// How long other servers of NATS may take to hear of subscriptions. Nodes that have been silent for a part of it are not waited
+/// for: what they send is asked for when they are heard.
+const UNCONFIRMED: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -70,8 +80,16 @@ pub struct Cluster {
     wake: Arc<Notify>,
     /// There may be room in the queue.
     room: Notify,
+    /// A stranger has become a node.
+    proven: Notify,
     link: watch::Sender<Link>,
     started: Instant,
+    /// Of the last frame.
+    serials: AtomicU64,
+    /// When to say next that nodes do not confirm, in seconds since the start.
+    next_warning: AtomicU64,
+    /// The server of NATS of the connection that is there.
+    server: AtomicU64,
     /// Of the connection that is there.
     beats: AtomicU64,
     /// Of this node, when it was last looked.
@@ -106,6 +124,10 @@ pub struct Counts {
     pub refused: AtomicU64,
     /// Orders of other nodes that did not come, at most: nobody had them any more when they were asked for.
     pub missed: AtomicU64,
+    /// Frames that were not taken: not sealed, of nobody who is known to live, or sent again by somebody.
+    pub ignored: AtomicU64,
+    /// How often PHP was told that something is bound before all servers of NATS were known to have heard of it.
+    pub unconfirmed: AtomicU64,
     pub connections: AtomicU64,
 }
 
@@ -114,6 +136,8 @@ pub struct Counts {
 pub struct View {
     pub link: Link,
     pub others: Vec<Sighting>,
+    /// Nodes that are heard, and have not shown that they live.
+    pub unproven: Vec<SocketAddrV4>,
     pub waiting_bytes: usize,
 }
 
@@ -138,10 +162,14 @@ impl Cluster {
         Self {
             interest: Arc::new(Interest::new(Arc::clone(&subjects), Arc::clone(&wake))),
             queue: Mutex::new(Queue::new(settings.buffer)),
-            peers: Mutex::default(),
+            peers: Mutex::new(Peers::new()),
             asks: Asks::default(),
             wake,
             room: Notify::new(),
+            proven: Notify::new(),
+            serials: AtomicU64::new(0),
+            next_warning: AtomicU64::new(0),
+            server: AtomicU64::new(0),
             link: watch::Sender::new(down),
             started: Instant::now(),
             beats: AtomicU64::new(0),
@@ -175,11 +203,13 @@ impl Cluster {
     }
 
     pub fn view(&self) -> View {
-        View {
-            link: self.link.borrow().clone(),
-            others: self.peers().sightings(Instant::now()),
-            waiting_bytes: self.queue().bytes(),
-        }
+        let now = Instant::now();
+        let (others, unproven) = {
+            let peers = self.peers();
+            (peers.sightings(now), peers.unproven(now))
+        };
+        let (link, waiting_bytes) = (self.link.borrow().clone(), self.queue().bytes());
+        View { link, others, unproven, waiting_bytes }
     }
 
     pub fn holders(&self, sort: Sort, name: &[u8]) -> To {
@@ -224,6 +254,7 @@ impl Cluster {
     /// As [`Cluster::send`], and waits until it is done. An order for a node that is not there is done: its clients have
     /// gone.
     pub async fn order_at(&self, node: SocketAddrV4, order: &Order<'_>) -> Result<(), String> {
+        self.known(Some(node)).await?;
         let Some(instance) = self.peers().instance_at(node) else {
             return if self.is_up() { Ok(()) } else { Err(self.unreachable(node)) };
         };
@@ -233,6 +264,7 @@ impl Cluster {
 
     /// Asks the node that has a client; `None` if it is not there, and so neither is the client.
     pub async fn query_at(&self, node: SocketAddrV4, query: &Query<'_>) -> Result<Option<Value>, String> {
+        self.known(Some(node)).await?;
         let Some(instance) = self.peers().instance_at(node) else {
             return if self.is_up() { Ok(None) } else { Err(self.unreachable(node)) };
         };
@@ -245,6 +277,7 @@ impl Cluster {
         if !self.is_up() {
             return Err(format!("the other nodes of the cluster cannot be asked: {}", self.why_down()));
         }
+        self.known(None).await?;
         let others = self.peers().instances();
         if others.is_empty() {
             return Ok(Vec::new());
@@ -279,7 +312,61 @@ impl Cluster {
 
     /// Waits until other nodes' pushes find what has been bound here so far.
     pub async fn settled(&self) {
-        self.interest.settled().await;
+        if tokio::time::timeout(UNCONFIRMED, self.interest.settled()).await.is_ok() {
+            return;
+        }
+        self.counts.unconfirmed.fetch_add(1, Ordering::Relaxed);
+        // Whoever binds on and on hears of it now and then.
+        let now = self.started.elapsed().as_secs();
+        if now >= self.next_warning.load(Ordering::Relaxed) {
+            self.next_warning.store(now + UNCONFIRMED.as_secs(), Ordering::Relaxed);
+            warn!("nodes at another server of NATS do not confirm that they reach what is bound here");
+        }
+    }
+
+    /// Why this node does not know all clients of the cluster, though it has a connection.
+    pub fn problem(&self) -> Option<String> {
+        self.unknown(None)
+    }
+
+    /// Waits until whoever is heard has shown that he lives, be it of all nodes or of one.
+    async fn known(&self, node: Option<SocketAddrV4>) -> Result<(), String> {
+        if self.unknown(node).is_none() {
+            return Ok(());
+        }
+        let deadline = tokio::time::Instant::now() + self.settings.timeout;
+        loop {
+            let mut proven = std::pin::pin!(self.proven.notified());
+            // From here on no news is missed.
+            proven.as_mut().enable();
+            let Some(unknown) = self.unknown(node) else { return Ok(()) };
+            if tokio::time::Instant::now() >= deadline {
+                return Err(unknown);
+            }
+            // Some are forgotten without news.
+            let _ = tokio::time::timeout_at(deadline, tokio::time::timeout(peers::BEAT, proven)).await;
+        }
+    }
+
+    fn unknown(&self, node: Option<SocketAddrV4>) -> Option<String> {
+        let now = Instant::now();
+        let peers = self.peers();
+        if node.is_some_and(|node| peers.is_proven_at(node)) {
+            return None;
+        }
+        let mut unproven = peers.unproven(now);
+        unproven.retain(|one| node.is_none_or(|node| node == *one));
+        if !unproven.is_empty() {
+            let names: Vec<_> = unproven.iter().map(ToString::to_string).collect();
+            return Some(format!(
+                "node {} of the cluster is heard, and has not answered yet",
+                names.join(", ")
+            ));
+        }
+        peers.hears_other_release(now).then(|| {
+            "nodes of another release are in the cluster, and cannot be asked: all nodes must be of one release"
+                .to_owned()
+        })
     }
 
     /// Waits until the other nodes are known, for some time, or says why this node cannot be one of them.
@@ -287,19 +374,24 @@ impl Cluster {
         let mut link = self.link.subscribe();
         let settled = link.wait_for(|link| !matches!(link, Link::Down { .. }));
         match tokio::time::timeout(patience, settled).await {
-            Ok(Ok(link)) if *link == Link::Conflict => Err(format!(
-                "another server of cluster {} has the address {} in its client ids: set node to one that no other has",
-                self.settings.name, self.node
-            )),
-            Ok(_) => Ok(()),
+            Ok(Ok(link)) if *link == Link::Conflict => {
+                return Err(format!(
+                    "another server of cluster {} has the address {} in its client ids: set node to one that no other has",
+                    self.settings.name, self.node
+                ));
+            }
+            Ok(_) => {}
             Err(_) => {
-                tracing::warn!(
+                warn!(
                     reason = self.why_down(),
                     "the cluster cannot be reached; this node serves alone until it can"
                 );
-                Ok(())
+                return Ok(());
             }
         }
+        // Others are asked by clients that come at once. What goes on for longer is said where it is asked.
+        let _ = self.known(None).await;
+        Ok(())
     }
 
     fn own(&self) -> Own {

@@ -1,6 +1,5 @@
 //! The other nodes: who is there, and how much of what each has sent has come.
 
-use std::cmp::Ordering;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
@@ -10,12 +9,12 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::frame::{Header, Kind};
-use crate::ops::clock::seconds_since_epoch;
+use super::strangers::{Approach, Strangers};
 
 /// How often a node says that it is there.
 pub(super) const BEAT: Duration = Duration::from_millis(500);
 /// A node that has said nothing for so long is gone.
-const SILENCE: Duration = Duration::from_secs(5);
+pub(super) const SILENCE: Duration = Duration::from_secs(5);
 /// Whoever was heard of so lately may be slow, and others then wait for him.
 const HEALTHY: Duration = Duration::from_millis(1500);
 /// How long others keep for a silent node what it has not got.
@@ -28,8 +27,8 @@ const MAX_PEERS: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a wish may take to its node.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
-/// By which the clocks of two nodes may differ. What was recorded longer ago nobody takes for news.
-const SKEW: u64 = 15 * 60;
+/// How often a node has sent again what it asks for.
+const RESENDING: Duration = BEAT;
 
 /// What a node says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,20 +39,61 @@ pub(super) struct Beat {
     /// Up to which number it has got everything of each instance.
     pub(super) taken: Vec<(u64, u64)>,
     pub(super) clients: u64,
-    /// Seconds since the Unix epoch.
-    pub(super) time: u64,
+    /// Another one for each connection. A greeting repeats it, and so was made after it was drawn.
+    pub(super) nonce: u64,
+    /// Tells the server of NATS to which it is connected from others.
+    pub(super) server: u64,
+}
+
+impl Default for Beat {
+    fn default() -> Self {
+        let node = SocketAddrV4::new(std::net::Ipv4Addr::UNSPECIFIED, 0);
+        Self { node, count: 0, taken: Vec::new(), clients: 0, nonce: 0, server: 0 }
+    }
+}
+
+/// A beat for one node, that shows that its sender lives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Greeting {
+    pub(super) beat: Beat,
+    /// The instance that is greeted, and its nonce.
+    pub(super) to: u64,
+    pub(super) nonce: u64,
+    /// It has not shown its sender that it lives.
+    pub(super) wants_answer: bool,
+}
+
+/// What a greeting adds to its beat, for the node that is greeted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proof {
+    pub(super) nonce: u64,
+    pub(super) wants_answer: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Peers {
     by_instance: HashMap<u64, Peer>,
+    strangers: Strangers,
+    /// Whoever repeats it lives. Drawn anew whenever a node may have gone of which nothing is known any more, so that greetings
+    /// that it has sent are worth nothing.
+    nonce: u64,
     /// Of the last wish.
     wishes: u32,
+    /// When a node of another release was heard.
+    other_release: Option<Instant>,
 }
 
 struct Peer {
     node: SocketAddrV4,
     epoch: u32,
+    /// Of the last frame that came of it. What has no higher one has come before, and somebody sends it again.
+    serial: u64,
+    /// It has shown that it lives, and has not been out of sight since.
+    is_proven: bool,
+    /// What it sent may have gone past this node, as it may not have heard of a subscription.
+    is_doubtful: bool,
+    /// The server of NATS to which it is connected.
+    server: u64,
     /// Everything up to this number has come.
     taken: u64,
     beats: u64,
@@ -66,6 +106,9 @@ struct Peer {
     has_taken: u64,
     /// It is to send again what may have been missed.
     resuming: Option<Resuming>,
+    /// When it was last sent again what it had asked for, and what it has asked for since.
+    resent: Option<Instant>,
+    asked: Option<Resend>,
     unfinished: Option<Unfinished>,
 }
 
@@ -89,12 +132,15 @@ pub(super) struct Own {
     pub(super) age: Duration,
 }
 
-/// Of a frame, to the connection of which its sender was last heard.
-enum Epoch {
-    Former,
-    Same,
-    /// What it sent at the end of the one before may not have come.
-    New,
+/// How a frame follows on those that came before it of the same process.
+enum Follows {
+    /// It is of a connection that its sender has no more.
+    Late,
+    /// It came before.
+    Recorded,
+    InOrder,
+    /// It is of a new connection: what was sent at the end of the one before may not have come.
+    Anew,
 }
 
 /// A node, as others show it.
@@ -116,8 +162,10 @@ pub(super) enum Receipt {
     Ignore,
     /// The node is to send again what it has sent.
     Resume(Wish),
-    /// It is nobody's that is known.
+    /// It is nobody's that is known to live.
     Stranger,
+    /// It came before: somebody sends what he has recorded.
+    Recorded,
 }
 
 /// That a node send again what came after a number.
@@ -132,6 +180,14 @@ pub(super) struct Wish {
     pub(super) within: Duration,
 }
 
+/// What a node asks for: all after a number, and not before so long ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Resend {
+    pub(super) again: u32,
+    pub(super) after: u64,
+    pub(super) within: Duration,
+}
+
 /// What a beat has brought to light.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct News {
@@ -139,22 +195,38 @@ pub(super) struct News {
     /// Replaced by the one that came.
     pub(super) gone: Option<SocketAddrV4>,
     pub(super) resume: Option<Wish>,
-    /// By how many seconds its clock is wrong, or ours; nothing else was taken of it then.
-    pub(super) skew: Option<u64>,
+    /// The node is not known to live; nothing else was taken of the beat then.
+    pub(super) stranger: Option<Approach>,
+    /// It came before; nothing was taken of it either.
+    pub(super) is_recorded: bool,
 }
 
 impl Peers {
-    /// For all frames but beats. Parts are put together.
+    /// With numbers that nobody can have recorded.
+    pub(super) fn new() -> Self {
+        Self { nonce: draw(0), wishes: draw(0) as u32, ..Self::default() }
+    }
+
+    pub(super) fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
+    /// For all frames but those that say who their sender is. Parts are put together.
     pub(super) fn receive(&mut self, header: &Header, body: Bytes, now: Instant) -> Receipt {
-        let Some(peer) = self.by_instance.get_mut(&header.instance) else { return Receipt::Stranger };
-        match peer.meet_epoch(header) {
-            Epoch::Former => return Receipt::Ignore,
-            Epoch::New => return Receipt::Resume(peer.resume(header.instance, &mut self.wishes, now)),
-            Epoch::Same => {}
+        let peer = self.by_instance.get_mut(&header.instance).filter(|peer| peer.is_proven);
+        let Some(peer) = peer else { return Receipt::Stranger };
+        match peer.follow(header) {
+            Follows::Late => return Receipt::Ignore,
+            Follows::Recorded => return Receipt::Recorded,
+            Follows::Anew => return Receipt::Resume(peer.resume(header.instance, &mut self.wishes, now)),
+            Follows::InOrder => {}
         }
         let Some(body) = peer.put_together(header, body) else { return Receipt::Ignore };
         if !header.kind.is_numbered() {
             return Receipt::Take(body);
+        }
+        if peer.is_doubtful {
+            return Receipt::Resume(peer.resume(header.instance, &mut self.wishes, now));
         }
         match &mut peer.resuming {
             Some(resuming) if resuming.again == header.again => resuming.progress = now,
@@ -169,54 +241,140 @@ impl Peers {
         Receipt::Take(body)
     }
 
-    pub(super) fn beat(&mut self, header: &Header, beat: &Beat, own: Own, now: Instant) -> News {
-        let time = seconds_since_epoch();
-        if beat.time.abs_diff(time) > SKEW {
-            return News { skew: Some(beat.time.abs_diff(time)), ..News::default() };
-        }
+    /// Hears who a node says that it is. `proof` comes with a greeting to this node.
+    pub(super) fn hear(
+        &mut self,
+        header: &Header,
+        beat: &Beat,
+        proof: Option<Proof>,
+        own: Own,
+        now: Instant,
+    ) -> News {
         let mut news = News::default();
-        if !self.by_instance.contains_key(&header.instance) {
-            if self.by_instance.len() == MAX_PEERS {
+        let is_proof = proof.is_some_and(|proof| proof.nonce == self.nonce);
+        let known = self.by_instance.get(&header.instance);
+        if !is_proof && !known.is_some_and(|peer| peer.is_proven) {
+            news.stranger = Some(self.strangers.hear(header.instance, beat, now));
+            return news;
+        }
+        let is_new = known.is_none();
+        if is_new {
+            if self.by_instance.len() == MAX_PEERS && !self.make_room() {
+                // All of them are there.
+                news.stranger = Some(Approach::Suspect);
                 return news;
             }
             for before in self.by_instance.values_mut().filter(|peer| peer.node == beat.node) {
-                before.has_left = true;
+                (before.has_left, before.is_proven) = (true, false);
                 if std::mem::take(&mut before.is_member) {
                     news.gone = Some(before.node);
                 }
             }
-            let mut peer = Peer::new(header, beat, now);
-            // What it sent since there are clients here concerns them, heard of or not.
-            if header.number > 0 {
-                let wish = peer.resume(header.instance, &mut self.wishes, now);
-                news.resume = Some(Wish { within: own.age + ON_THE_WAY, ..wish });
-            }
-            self.by_instance.insert(header.instance, peer);
+            self.by_instance.insert(header.instance, Peer::new(header, beat, now));
         }
         let Some(peer) = self.by_instance.get_mut(&header.instance) else { return news };
-        if (header.epoch, beat.count) < (peer.epoch, peer.beats) {
-            // Somebody has kept it.
-            return news;
-        }
+        let is_anew = match peer.follow(header) {
+            Follows::Late => return news,
+            Follows::Recorded => return News { is_recorded: true, ..news },
+            Follows::InOrder => false,
+            Follows::Anew => true,
+        };
+        self.strangers.forget(header.instance);
+        let is_back = !std::mem::replace(&mut peer.is_proven, true);
         peer.has_left = false;
         if !peer.is_member {
             peer.is_member = true;
             news.came = Some(peer.node);
         }
-        (peer.heard, peer.clients) = (now, beat.clients);
+        (peer.heard, peer.clients, peer.server) = (now, beat.clients, beat.server);
         let of_us = beat.taken.iter().find(|(instance, _)| *instance == own.instance);
         peer.has_taken = of_us.map_or(peer.has_taken, |(_, taken)| peer.has_taken.max(*taken));
-        let is_new = matches!(peer.meet_epoch(header), Epoch::New);
-        let has_gap = is_new || beat.count > peer.beats + 1;
+        let has_gap = is_anew || peer.is_doubtful || beat.count > peer.beats + 1;
         let is_stuck = |resuming: &Resuming| now.duration_since(resuming.progress) > PATIENCE;
-        if has_gap || peer.resuming.as_ref().is_some_and(is_stuck) {
-            news.resume = Some(peer.resume(header.instance, &mut self.wishes, now));
+        // What it did not know whom to send to, it has not heard either.
+        let is_unasked = is_back && peer.resuming.is_none() || proof.is_some_and(|proof| proof.wants_answer);
+        if has_gap || is_unasked || peer.resuming.as_ref().is_some_and(is_stuck) {
+            let wish = peer.resume(header.instance, &mut self.wishes, now);
+            // What a new node sent since there are clients here concerns them.
+            let within = if is_new { own.age + ON_THE_WAY } else { wish.within };
+            news.resume = Some(Wish { within, ..wish });
         } else if peer.resuming.is_none() {
             // All that it sent before has come before.
             peer.taken = peer.taken.max(header.number);
         }
         peer.beats = beat.count;
+        for (instance, _) in &beat.taken {
+            self.strangers.vouch(*instance, now);
+        }
         news
+    }
+
+    /// Forgets the one that has been silent for longest. Whether there was one that is not there.
+    fn make_room(&mut self) -> bool {
+        let absent = self.by_instance.iter().filter(|(_, peer)| !peer.is_member);
+        let Some(instance) = absent.min_by_key(|(_, peer)| peer.heard).map(|(instance, _)| *instance) else {
+            return false;
+        };
+        self.by_instance.remove(&instance);
+        self.nonce = draw(self.nonce);
+        true
+    }
+
+    /// Nodes that are heard and have not shown that they live, so that without them nothing is whole.
+    pub(super) fn unproven(&self, now: Instant) -> Vec<SocketAddrV4> {
+        let mut nodes: Vec<_> = self.strangers.waited_for(now).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
+    }
+
+    pub(super) fn hear_other_release(&mut self, now: Instant) {
+        self.other_release = Some(now);
+    }
+
+    /// Whether nodes of another release are in the cluster, which know other clients.
+    pub(super) fn hears_other_release(&self, now: Instant) -> bool {
+        self.other_release.is_some_and(|heard| now.duration_since(heard) < SILENCE)
+    }
+
+    /// A node wants something sent again: gives where to, or keeps the wish for [`Peers::due`] if it has just been served.
+    pub(super) fn asks(&mut self, instance: u64, resend: Resend, now: Instant) -> Option<SocketAddrV4> {
+        let peer = self.by_instance.get_mut(&instance)?;
+        if peer.resent.is_some_and(|resent| now.duration_since(resent) < RESENDING) {
+            // It has given up what it asked for before.
+            peer.asked = Some(resend);
+            return None;
+        }
+        peer.asked = None;
+        peer.resent = Some(now);
+        Some(peer.node)
+    }
+
+    /// What was asked for too soon, and may be sent by now.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<(SocketAddrV4, Resend)> {
+        let is_due = |peer: &&mut Peer| peer.resent.is_none_or(|resent| now - resent >= RESENDING);
+        let due = self.by_instance.values_mut().filter(is_due);
+        due.filter_map(|peer| {
+            let resend = peer.asked.take()?;
+            peer.resent = Some(now);
+            Some((peer.node, resend))
+        })
+        .collect()
+    }
+
+    /// The servers of NATS to which other nodes are connected, this node's `own` aside, each with one of its nodes. What those
+    /// send which are too silent to be asked is wanted again when they are heard.
+    pub(super) fn servers(&mut self, own: u64, now: Instant) -> HashMap<u64, SocketAddrV4> {
+        let mut found: HashMap<u64, (Instant, SocketAddrV4)> = HashMap::new();
+        for peer in self.by_instance.values_mut().filter(|peer| peer.is_member && peer.server != own) {
+            if now.duration_since(peer.heard) >= HEALTHY {
+                peer.is_doubtful = true;
+                continue;
+            }
+            let best = found.entry(peer.server).or_insert((peer.heard, peer.node));
+            *best = (*best).max((peer.heard, peer.node));
+        }
+        found.into_iter().map(|(server, (_, node))| (server, node)).collect()
     }
 
     /// All that was asked for has come again.
@@ -232,11 +390,14 @@ impl Peers {
 
     /// Our connection was lost: everybody is to send again what we may have missed.
     pub(super) fn resume_all(&mut self, now: Instant) -> Vec<Wish> {
-        let Self { by_instance, wishes } = self;
+        self.nonce = draw(self.nonce);
+        let Self { by_instance, wishes, .. } = self;
         let peers = by_instance.iter_mut().filter(|(_, peer)| !peer.has_left);
         peers
             .map(|(instance, peer)| {
                 peer.heard = now;
+                // Who has gone meanwhile was not heard to go.
+                peer.is_proven = false;
                 peer.unfinished = None;
                 peer.resume(*instance, wishes, now)
             })
@@ -252,14 +413,18 @@ impl Peers {
 
     /// Those that have been silent for too long.
     pub(super) fn tidy(&mut self, now: Instant) -> Vec<SocketAddrV4> {
+        let known = self.by_instance.len();
         self.by_instance.retain(|_, peer| now.duration_since(peer.heard) < MEMORY);
+        if self.by_instance.len() < known {
+            self.nonce = draw(self.nonce);
+        }
         let silent = self
             .by_instance
             .values_mut()
             .filter(|peer| peer.is_member && now.duration_since(peer.heard) > SILENCE);
         silent
             .map(|peer| {
-                peer.is_member = false;
+                (peer.is_member, peer.is_proven) = (false, false);
                 peer.unfinished = None;
                 peer.node
             })
@@ -268,6 +433,9 @@ impl Peers {
 
     /// What all have got of us that are there, or have been lately: `None` when there is nobody.
     pub(super) fn taken_by_all(&self, now: Instant) -> Option<u64> {
+        if self.strangers.waited_for(now).next().is_some() {
+            return Some(0);
+        }
         let may_return =
             |peer: &&Peer| !peer.has_left && now.duration_since(peer.heard) < PATIENCE_FOR_SILENT;
         self.by_instance.values().filter(may_return).map(|peer| peer.has_taken).min()
@@ -291,6 +459,11 @@ impl Peers {
     /// Of those that are there.
     pub(super) fn instance_at(&self, node: SocketAddrV4) -> Option<u64> {
         self.members().find(|(_, peer)| peer.node == node).map(|(instance, _)| *instance)
+    }
+
+    /// Whether a node is there and has shown that it lives.
+    pub(super) fn is_proven_at(&self, node: SocketAddrV4) -> bool {
+        self.members().any(|(_, peer)| peer.node == node && peer.is_proven)
     }
 
     pub(super) fn node_of(&self, instance: u64) -> Option<SocketAddrV4> {
@@ -320,6 +493,10 @@ impl Peer {
         Self {
             node: beat.node,
             epoch: header.epoch,
+            serial: 0,
+            is_proven: false,
+            is_doubtful: false,
+            server: beat.server,
             taken: 0,
             beats: beat.count.saturating_sub(1),
             heard: now,
@@ -328,25 +505,32 @@ impl Peer {
             clients: beat.clients,
             has_taken: 0,
             resuming: None,
+            resent: None,
+            asked: None,
             unfinished: None,
         }
     }
 
-    fn meet_epoch(&mut self, header: &Header) -> Epoch {
-        match header.epoch.cmp(&self.epoch) {
-            Ordering::Less => Epoch::Former,
-            Ordering::Equal => Epoch::Same,
-            Ordering::Greater => {
-                self.epoch = header.epoch;
-                self.beats = 0;
-                self.unfinished = None;
-                Epoch::New
-            }
+    fn follow(&mut self, header: &Header) -> Follows {
+        if header.epoch < self.epoch {
+            return Follows::Late;
         }
+        if header.serial <= self.serial {
+            return Follows::Recorded;
+        }
+        self.serial = header.serial;
+        if header.epoch == self.epoch {
+            return Follows::InOrder;
+        }
+        self.epoch = header.epoch;
+        self.beats = 0;
+        self.unfinished = None;
+        Follows::Anew
     }
 
     fn resume(&mut self, instance: u64, wishes: &mut u32, now: Instant) -> Wish {
         *wishes = wishes.checked_add(1).unwrap_or(1);
+        self.is_doubtful = false;
         self.resuming = Some(Resuming { again: *wishes, progress: now });
         Wish { node: self.node, instance, again: *wishes, after: self.taken, within: Duration::MAX }
     }
@@ -380,7 +564,17 @@ impl Peer {
 impl Header {
     /// Whether it says who its sender is.
     pub(super) fn is_introduction(&self) -> bool {
-        matches!(self.kind, Kind::Beat | Kind::Hello)
+        matches!(self.kind, Kind::Beat | Kind::Hello | Kind::Greeting)
+    }
+}
+
+/// A number that was not used before.
+fn draw(before: u64) -> u64 {
+    let mut bytes = [0; 8];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u64::from_ne_bytes(bytes),
+        // Nobody has to be unable to guess it.
+        Err(_) => before.wrapping_add(1),
     }
 }
 
@@ -396,40 +590,67 @@ mod tests {
         Some(Wish { node: NODE, instance: 1, again, after, within: Duration::MAX })
     }
 
+    /// What is wanted of a node that is new.
+    fn first_wish() -> Option<Wish> {
+        wish(1, 0).map(|wish| Wish { within: OWN.age + ON_THE_WAY, ..wish })
+    }
+
     struct Test {
         peers: Peers,
         now: Instant,
+        instance: u64,
         epoch: u32,
+        serial: u64,
         beats: u64,
+        server: u64,
     }
 
     impl Test {
-        fn header(&self, kind: Kind, number: u64, again: u32) -> Header {
-            Header { kind, instance: 1, epoch: self.epoch, number, again, has_more: false, is_first: true }
+        fn header(&mut self, kind: Kind, number: u64, again: u32) -> Header {
+            self.serial += 1;
+            let (instance, epoch, serial) = (self.instance, self.epoch, self.serial);
+            Header { kind, instance, epoch, serial, number, again, has_more: false, is_first: true }
+        }
+
+        fn own_beat(&self) -> Beat {
+            let taken = vec![(OWN.instance, 5)];
+            Beat { node: NODE, count: self.beats, taken, clients: 3, nonce: 0, server: self.server }
         }
 
         fn beat(&mut self, number: u64) -> News {
             self.beats += 1;
-            let time = seconds_since_epoch();
-            let beat = Beat { node: NODE, count: self.beats, taken: vec![(9, 5)], clients: 3, time };
-            self.peers.beat(&self.header(Kind::Beat, number, 0), &beat, OWN, self.now)
+            let (header, beat) = (self.header(Kind::Beat, number, 0), self.own_beat());
+            self.peers.hear(&header, &beat, None, OWN, self.now)
         }
 
-        /// It is heard of for the first time, and all that was asked for then has come.
+        fn greeting(&mut self, number: u64, nonce: u64) -> News {
+            let (header, beat) = (self.header(Kind::Greeting, number, 0), self.own_beat());
+            let proof = Some(Proof { nonce, wants_answer: false });
+            self.peers.hear(&header, &beat, proof, OWN, self.now)
+        }
+
+        /// It shows that it lives, and all that is asked for then has come.
         fn meet(&mut self, number: u64) -> News {
-            let news = self.beat(number);
-            self.peers.resumed(&self.header(Kind::Resumed, number, 1));
+            let news = self.greeting(number, self.peers.nonce());
+            let again = news.resume.map_or(0, |wish| wish.again);
+            let resumed = self.header(Kind::Resumed, number, again);
+            self.peers.resumed(&resumed);
             news
         }
 
-        fn takes(&mut self, number: u64, again: u32) -> bool {
+        fn receive(&mut self, number: u64, again: u32) -> Receipt {
             let header = self.header(Kind::Order, number, again);
-            matches!(self.peers.receive(&header, Bytes::new(), self.now), Receipt::Take(_))
+            self.peers.receive(&header, Bytes::new(), self.now)
+        }
+
+        fn takes(&mut self, number: u64, again: u32) -> bool {
+            matches!(self.receive(number, again), Receipt::Take(_))
         }
     }
 
     fn test() -> Test {
-        Test { peers: Peers::default(), now: Instant::now(), epoch: 1, beats: 0 }
+        let (peers, now) = (Peers::default(), Instant::now());
+        Test { peers, now, instance: 1, epoch: 1, serial: 0, beats: 0, server: 0 }
     }
 
     #[test]
@@ -458,11 +679,93 @@ mod tests {
     }
 
     #[test]
-    fn of_one_that_is_met_what_concerns_clients_here_is_wanted() {
+    fn nobody_is_believed_before_he_has_repeated_the_nonce_of_now() {
         let mut test = test();
-        assert!(!test.takes(1, 0));
-        assert_eq!(test.beat(2).resume, wish(1, 0).map(|wish| Wish { within: OWN.age + ON_THE_WAY, ..wish }));
-        assert!(!test.takes(3, 0) && test.takes(2, 1));
+        test.peers.nonce = 70;
+        let stranger = |approach| News { stranger: Some(approach), ..News::default() };
+        assert_eq!(test.beat(5), stranger(Approach::Greet));
+        assert_eq!((test.receive(6, 0), test.peers.unproven(test.now)), (Receipt::Stranger, vec![NODE]));
+        // What others keep for it is not thrown away meanwhile.
+        assert_eq!((test.peers.taken_by_all(test.now), test.peers.instances().len()), (Some(0), 0));
+        assert_eq!(test.greeting(6, 69), stranger(Approach::Wait));
+        let news = test.greeting(6, 70);
+        assert_eq!((news.came, news.resume, news.stranger), (Some(NODE), first_wish(), None));
+        assert!(test.peers.unproven(test.now).is_empty() && test.peers.is_proven_at(NODE));
+        assert!(!test.takes(7, 0) && test.takes(6, 1));
+
+        // While this node had no connection the other may have gone.
+        test.peers.resume_all(test.now);
+        let nonce = test.peers.nonce();
+        assert_ne!(nonce, 70);
+        assert_eq!(test.beat(7), stranger(Approach::Greet));
+        assert_eq!(test.receive(8, 2), Receipt::Stranger);
+        assert_eq!(test.greeting(8, 70), stranger(Approach::Wait));
+        assert_eq!(test.greeting(8, nonce), News::default());
+        assert!(test.takes(8, 2));
+
+        // And while it was not heard.
+        test.now += SILENCE * 2;
+        test.peers.tidy(test.now);
+        assert_eq!(test.beat(8), stranger(Approach::Greet));
+        assert_eq!(test.greeting(8, nonce).came, Some(NODE));
+
+        // What it is forgotten with is worth nothing any more.
+        test.now += MEMORY;
+        test.peers.tidy(test.now);
+        assert_ne!(test.peers.nonce(), nonce);
+        assert!(test.greeting(8, nonce).stranger.is_some());
+    }
+
+    #[test]
+    fn whatever_comes_again_is_refused() {
+        let mut test = test();
+        test.meet(0);
+        let kinds = [Kind::Query, Kind::Resume, Kind::Leave, Kind::Probe, Kind::Order];
+        for kind in kinds {
+            let header = test.header(kind, 1, 0);
+            let receive = |test: &mut Test| test.peers.receive(&header, Bytes::new(), test.now);
+            assert!(matches!(receive(&mut test), Receipt::Take(_)), "{kind:?}");
+            assert_eq!(receive(&mut test), Receipt::Recorded, "{kind:?}");
+        }
+        test.beat(1);
+        let hear = |test: &mut Test, serial, proof| {
+            let header = Header { serial, ..test.header(Kind::Greeting, 1, 0) };
+            let beat = test.own_beat();
+            test.peers.hear(&header, &beat, proof, OWN, test.now)
+        };
+        for proof in [None, Some(Proof { nonce: 0, wants_answer: true })] {
+            assert_eq!(hear(&mut test, 3, proof), News { is_recorded: true, ..News::default() });
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_again_at_once_waits() {
+        let mut test = test();
+        test.meet(0);
+        let resend = |again| Resend { again, after: 0, within: Duration::MAX };
+        assert_eq!(test.peers.asks(1, resend(1), test.now), Some(NODE));
+        assert_eq!(test.peers.asks(1, resend(2), test.now), None);
+        assert_eq!(test.peers.asks(1, resend(3), test.now), None);
+        assert!(test.peers.due(test.now).is_empty());
+        test.now += RESENDING;
+        assert_eq!(test.peers.due(test.now), [(NODE, resend(3))]);
+        assert!(test.peers.due(test.now + RESENDING).is_empty());
+        assert_eq!(test.peers.asks(2, resend(1), test.now), None);
+    }
+
+    #[test]
+    fn each_other_server_of_nats_is_asked_through_a_node_that_is_heard() {
+        let mut test = test();
+        test.server = 7;
+        test.meet(0);
+        assert!(test.peers.servers(7, test.now).is_empty());
+        assert_eq!(test.peers.servers(8, test.now), HashMap::from([(7, NODE)]));
+        assert!(test.takes(1, 0));
+        // What it may have sent before it heard of a subscription, if it was too silent to be asked, comes again.
+        test.now += HEALTHY;
+        assert!(test.peers.servers(8, test.now).is_empty());
+        assert_eq!(test.receive(3, 0), Receipt::Resume(wish(2, 1).unwrap()));
+        assert!(!test.takes(3, 0) && test.takes(2, 2) && test.takes(3, 2));
     }
 
     #[test]
@@ -475,7 +778,8 @@ mod tests {
         assert_eq!(test.beat(7).resume, None);
         test.now += PATIENCE;
         assert_eq!(test.beat(7).resume, wish(3, 1));
-        test.peers.resumed(&test.header(Kind::Resumed, 8, 3));
+        let resumed = test.header(Kind::Resumed, 8, 3);
+        test.peers.resumed(&resumed);
         assert_eq!(test.peers.resume_all(test.now), [wish(4, 8).unwrap()]);
     }
 
@@ -488,7 +792,8 @@ mod tests {
         assert_eq!((test.peers.instance_at(NODE), test.peers.taken_by_all(test.now)), (None, Some(5)));
         assert_eq!(test.peers.taken_by_all(test.now + PATIENCE_FOR_SILENT), None);
         test.beats += 3;
-        let news = test.beat(9);
+        let nonce = test.peers.nonce();
+        let news = test.greeting(9, nonce);
         assert_eq!((news.came, news.resume), (Some(NODE), wish(2, 4)));
         assert_eq!(test.peers.leave(1), Some(NODE));
         test.now += MEMORY;
@@ -499,7 +804,7 @@ mod tests {
     #[test]
     fn parts_come_together_only_if_all_come() {
         let mut test = test();
-        test.beat(0);
+        test.meet(0);
         let mut part = |number, is_first, has_more, body: &'static [u8]| {
             let header = Header { is_first, has_more, ..test.header(Kind::Order, number, 0) };
             test.peers.receive(&header, Bytes::from_static(body), test.now)
@@ -513,16 +818,27 @@ mod tests {
     }
 
     #[test]
-    fn another_process_takes_the_place_of_one_and_old_beats_are_none() {
+    fn another_process_takes_the_place_of_one() {
         let mut test = test();
-        test.beat(0);
-        let header = Header { instance: 2, ..test.header(Kind::Beat, 0, 0) };
-        let mut beat = Beat { node: NODE, count: 1, taken: vec![], clients: 0, time: seconds_since_epoch() };
-        let news = test.peers.beat(&header, &beat, OWN, test.now);
+        test.meet(0);
+        test.instance = 2;
+        assert_eq!(test.beat(0).gone, None);
+        let news = test.meet(0);
         assert_eq!((news.came, news.gone, test.peers.instance_at(NODE)), (Some(NODE), Some(NODE), Some(2)));
-        beat.time -= 2 * SKEW;
-        let header = Header { instance: 3, ..header };
-        assert!(test.peers.beat(&header, &beat, OWN, test.now).skew.is_some());
         assert_eq!(test.peers.sightings(test.now).len(), 2);
+    }
+
+    #[test]
+    fn who_is_not_there_makes_room_for_who_comes() {
+        let mut test = test();
+        for instance in 1..=MAX_PEERS as u64 {
+            test.instance = instance;
+            test.meet(0);
+        }
+        let nonce = test.peers.nonce();
+        test.instance = 0;
+        assert_eq!(test.meet(0).came, Some(NODE));
+        assert_eq!(test.peers.by_instance.len(), MAX_PEERS);
+        assert_ne!(test.peers.nonce(), nonce);
     }
 }

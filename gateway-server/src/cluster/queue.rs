@@ -25,6 +25,13 @@ pub(super) struct Entry {
     queued: Instant,
 }
 
+impl Entry {
+    /// One that waits in no queue. It is for now or never, and has no number.
+    pub(super) fn at_once(to: To, kind: Kind, body: Bytes) -> Self {
+        Self { to, kind, number: 0, again: 0, body, queued: Instant::now() }
+    }
+}
+
 pub(super) struct Queue {
     entries: VecDeque<Entry>,
     /// The first of those that have not been written.

@@ -12,8 +12,9 @@ use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
 use super::asks::Answer;
-use super::frame::{Header, Kind};
-use super::peers::{Beat, News, Receipt, Wish};
+use super::frame::{Header, Kind, Unopened};
+use super::peers::{Beat, Greeting, News, Proof, Receipt, Resend, Wish};
+use super::strangers::Approach;
 use super::subject::To;
 use super::{Cluster, Host, Link};
 use crate::ops::offence::{self, Offence};
@@ -34,12 +35,18 @@ impl<'a, H: Host> Receiver<'a, H> {
 
     pub(super) async fn take(&self, payload: Bytes) {
         let cluster = self.cluster;
-        let Some((header, body)) = cluster.seal.open(payload) else {
-            let detail = "it was not sealed with this cluster's name and secret_key, or by another version";
-            return offence::report(Offence::Cluster, None, &detail);
+        let (header, body) = match cluster.seal.open(payload) {
+            Ok(frame) => frame,
+            Err(unopened) => {
+                if let Unopened::OtherRelease(_) = unopened {
+                    cluster.peers().hear_other_release(Instant::now());
+                }
+                return self.ignore(&unopened);
+            }
         };
         if header.instance == cluster.instance {
-            return;
+            // The server sends nobody his own.
+            return self.recorded(&header);
         }
         cluster.counts.received.fetch_add(1, Ordering::Relaxed);
         if header.is_introduction() {
@@ -52,9 +59,22 @@ impl<'a, H: Host> Receiver<'a, H> {
         match receipt {
             Receipt::Take(body) => self.act(&header, body).await,
             Receipt::Resume(wish) => self.cluster.wish(&wish),
-            // A stranger will say who it is, and send again what is missing.
-            Receipt::Ignore | Receipt::Stranger => {}
+            Receipt::Ignore => {}
+            // If it lives it will say who it is, and send again what is missing.
+            Receipt::Stranger => {
+                cluster.counts.ignored.fetch_add(1, Ordering::Relaxed);
+            }
+            Receipt::Recorded => self.recorded(&header),
         }
+    }
+
+    fn recorded(&self, header: &Header) {
+        self.ignore(&format!("{:?} of a node came again: somebody sends what he has recorded", header.kind));
+    }
+
+    fn ignore(&self, detail: &dyn std::fmt::Display) {
+        self.cluster.counts.ignored.fetch_add(1, Ordering::Relaxed);
+        offence::report(Offence::Cluster, None, detail);
     }
 
     async fn act(&self, header: &Header, body: Bytes) {
@@ -92,13 +112,13 @@ impl<'a, H: Host> Receiver<'a, H> {
                 }
             }
             Kind::Resume => {
-                let node = cluster.peers().node_of(header.instance);
-                if let (Some(node), Some((instance, again, after, within))) = (node, wished(&body))
+                if let Some((instance, resend)) = wished(&body)
                     && instance == cluster.instance
                 {
-                    let lost = cluster.queue().again(node, again, after, within);
-                    debug!(%node, after, ?lost, "sends again what may have been missed");
-                    cluster.wake.notify_one();
+                    let node = cluster.peers().asks(header.instance, resend, Instant::now());
+                    if let Some(node) = node {
+                        cluster.send_again(node, resend);
+                    }
                 }
             }
             Kind::Resumed => {
@@ -117,26 +137,69 @@ impl<'a, H: Host> Receiver<'a, H> {
                     );
                 }
             }
-            Kind::Hello | Kind::Beat | Kind::Conflict => {}
+            Kind::Probe => {
+                let node = cluster.peers().node_of(header.instance);
+                if let (Some(node), Some(wished)) = (node, number(&body)) {
+                    let server = cluster.server.load(Ordering::Relaxed);
+                    let body = [wished.to_be_bytes(), server.to_be_bytes()].concat();
+                    // If there is no room, it is asked again.
+                    let _ = cluster.push(To::Node(node), Kind::Echo, body.into());
+                }
+            }
+            Kind::Echo => {
+                if let (Some(wished), Some(server)) = (number(&body), body.get(8..).and_then(number)) {
+                    cluster.interest.echoed(server, wished);
+                }
+            }
+            Kind::Hello | Kind::Beat | Kind::Greeting | Kind::Conflict => {}
         }
     }
 
-    /// A beat, or the first word of a node.
+    /// A beat, a greeting or the first word of a node.
     fn meet(&self, header: &Header, body: &[u8]) {
         let cluster = self.cluster;
-        let beat: Beat = match rmp_serde::from_slice(body) {
-            Ok(beat) => beat,
+        let introduction = if header.kind == Kind::Greeting {
+            rmp_serde::from_slice(body).map(|greeting: Greeting| {
+                let Greeting { beat, to, nonce, wants_answer } = greeting;
+                (beat, Some((to, Proof { nonce, wants_answer })))
+            })
+        } else {
+            rmp_serde::from_slice(body).map(|beat: Beat| (beat, None))
+        };
+        let (beat, greeting) = match introduction {
+            Ok(introduction) => introduction,
             Err(error) => return unexpected(header, &error),
         };
+        if greeting.is_some_and(|(to, _)| to != cluster.instance) {
+            // It is for the process that had this address before, or for another that has it.
+            cluster.counts.ignored.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         if beat.node == cluster.node {
             return self.meet_double(header);
         }
-        let News { came, gone, resume, skew } =
-            cluster.peers().beat(header, &beat, cluster.own(), Instant::now());
-        if let Some(seconds) = skew {
-            let detail = format!("the clock of node {} differs from this one's by {seconds} s", beat.node);
-            return offence::report(Offence::Cluster, None, &detail);
+        let proof = greeting.map(|(_, proof)| proof);
+        let News { came, gone, resume, stranger, is_recorded } =
+            cluster.peers().hear(header, &beat, proof, cluster.own(), Instant::now());
+        if is_recorded {
+            return self.recorded(header);
         }
+        if let Some(approach) = stranger {
+            if approach == Approach::Suspect {
+                let node = beat.node;
+                self.ignore(&format!(
+                    "it says that it is node {node}, and does not answer: somebody sends what he has recorded, or nothing \
+                     gets there"
+                ));
+            } else {
+                cluster.counts.ignored.fetch_add(1, Ordering::Relaxed);
+            }
+            if approach != Approach::Wait {
+                cluster.greet(header, &beat, true);
+            }
+            return;
+        }
+        cluster.proven.notify_waiters();
         if let Some(node) = gone {
             info!(%node, "another process has taken the place of a node");
             self.host.gone(node);
@@ -145,13 +208,12 @@ impl<'a, H: Host> Receiver<'a, H> {
             info!(%node, "a node of the cluster is there");
             self.host.came(node);
         }
+        // First of all, as what follows is ignored without it.
+        if header.kind == Kind::Hello || proof.is_some_and(|proof| proof.wants_answer) {
+            cluster.greet(header, &beat, false);
+        }
         if let Some(wish) = resume {
             cluster.wish(&wish);
-        }
-        if header.kind == Kind::Hello {
-            // The count of the last beat, so that none seems to be missing.
-            let body = cluster.beat_body(cluster.beats.load(Ordering::Relaxed));
-            let _ = cluster.push(To::Node(beat.node), Kind::Beat, body);
         }
     }
 
@@ -220,6 +282,27 @@ impl<'a, H: Host> Receiver<'a, H> {
 }
 
 impl Cluster {
+    /// Shows a node that this one lives, and asks the same of it.
+    fn greet(&self, header: &Header, beat: &Beat, wants_answer: bool) {
+        let greeting = Greeting {
+            // The count of the last beat, so that none seems to be missing.
+            beat: self.own_beat(self.beats.load(Ordering::Relaxed)),
+            to: header.instance,
+            nonce: beat.nonce,
+            wants_answer,
+        };
+        // Plain numbers in memory. Without room for it, the node is greeted again when it is heard again.
+        let body = rmp_serde::to_vec(&greeting).unwrap_or_default();
+        let _ = self.push(To::Node(beat.node), Kind::Greeting, body.into());
+    }
+
+    pub(super) fn send_again(&self, node: SocketAddrV4, resend: Resend) {
+        let Resend { again, after, within } = resend;
+        let lost = self.queue().again(node, again, after, within);
+        debug!(%node, after, ?lost, "sends again what may have been missed");
+        self.wake.notify_one();
+    }
+
     pub(super) fn wish(&self, wish: &Wish) {
         let Wish { node, after, .. } = *wish;
         debug!(%node, after, "has everything sent again that came later");
@@ -254,13 +337,14 @@ impl Wish {
     }
 }
 
-/// The instance, the number of the wish, after which number, and how long ago at most.
-fn wished(body: &[u8]) -> Option<(u64, u32, u64, Duration)> {
+/// Whose frames are wanted, and which.
+fn wished(body: &[u8]) -> Option<(u64, Resend)> {
     let (instance, rest) = body.split_first_chunk()?;
     let (again, rest) = rest.split_first_chunk()?;
     let (after, within) = rest.split_first_chunk()?;
     let within = Duration::from_millis(number(within)?);
-    Some((u64::from_be_bytes(*instance), u32::from_be_bytes(*again), u64::from_be_bytes(*after), within))
+    let (again, after) = (u32::from_be_bytes(*again), u64::from_be_bytes(*after));
+    Some((u64::from_be_bytes(*instance), Resend { again, after, within }))
 }
 
 fn number(body: &[u8]) -> Option<u64> {

@@ -37,6 +37,12 @@ impl Subjects {
         Hash(hasher.finish128().as_u128())
     }
 
+    /// A number for a server of NATS, the same for all nodes.
+    pub(super) fn server(&self, id: &str) -> u64 {
+        let Hash(hash) = self.hash(id.as_bytes());
+        hash as u64
+    }
+
     pub(super) fn holders(&self, sort: Sort, name: &[u8]) -> To {
         To::Holders(sort, self.hash(name))
     }

@@ -1,5 +1,6 @@
 //! The other nodes, as operators see them.
 
+use std::net::SocketAddrV4;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
@@ -13,25 +14,28 @@ pub(super) fn status(cluster: Option<&Cluster>, clients: u64) -> Value {
     let view = cluster.view();
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let (is_up, nats, problem) = match &view.link {
-        Link::Up { server } => (true, Some(server.as_str()), None),
+        Link::Up { server } => (true, Some(server.as_str()), cluster.problem()),
         Link::Down { since, reason } => {
             (false, None, Some(format!("no connection for {} s: {reason}", since.elapsed().as_secs())))
         }
         Link::Conflict => (false, None, Some("another node has this one's address".to_owned())),
     };
-    let node = |node: String, clients: u64, is_here: bool, silent: f64, is_self: bool| {
+    let node = |node: SocketAddrV4, clients: u64, state: &str, silent: f64| {
         json!({
-            "node": node,
+            "node": node.to_string(),
             "clients": clients,
-            "state": if is_self { "self" } else if is_here { "here" } else { "gone" },
+            "state": state,
             "silent_seconds": silent,
         })
     };
-    let this = node(cluster.node().to_string(), clients, true, 0.0, true);
+    let this = node(cluster.node(), clients, "self", 0.0);
     let nodes = view.others.iter().map(|other| {
         let silent = (other.silent_for.as_secs_f64() * 10.0).round() / 10.0;
-        node(other.node.to_string(), other.clients, other.is_member, silent, false)
+        node(other.node, other.clients, if other.is_member { "here" } else { "gone" }, silent)
     });
+    let is_known = |node: &SocketAddrV4| view.members().any(|member| member.node == *node);
+    let unproven = view.unproven.iter().filter(|node| !is_known(node));
+    let unproven = unproven.map(|unproven| node(*unproven, 0, "unproven", 0.0));
     let counts = cluster.counts();
     json!({
         "name": cluster.name(),
@@ -39,12 +43,14 @@ pub(super) fn status(cluster: Option<&Cluster>, clients: u64) -> Value {
         "nats": nats,
         "problem": problem,
         "clients": clients + view.clients(),
-        "nodes": std::iter::once(this).chain(nodes).collect::<Vec<_>>(),
+        "nodes": std::iter::once(this).chain(nodes).chain(unproven).collect::<Vec<_>>(),
         "waiting_bytes": view.waiting_bytes,
         "sent": count(&counts.sent),
         "received": count(&counts.received),
         "refused": count(&counts.refused),
         "missed": count(&counts.missed),
+        "ignored": count(&counts.ignored),
+        "unconfirmed": count(&counts.unconfirmed),
     })
 }
 
@@ -54,6 +60,8 @@ pub(super) fn metrics(out: &mut Exposition, cluster: &Cluster, clients: u64) {
     out.gauge("gateway_cluster_connected", "Whether there is a connection to NATS.").is(u8::from(is_up));
     out.gauge("gateway_cluster_nodes", "Nodes that are there, this one included.")
         .is(view.members().count() + 1);
+    out.gauge("gateway_cluster_unproven_nodes", "Nodes that are heard and have not shown that they live.")
+        .is(view.unproven.len());
     out.gauge("gateway_cluster_clients", "Clients of all of them.").is(clients + view.clients());
     out.gauge("gateway_cluster_waiting_bytes", "What waits for other nodes, or is kept for them.")
         .is(view.waiting_bytes);
@@ -68,6 +76,16 @@ pub(super) fn metrics(out: &mut Exposition, cluster: &Cluster, clients: u64) {
             &counts.refused,
         ),
         ("gateway_cluster_missed_total", "Orders of other nodes that did not come, at most.", &counts.missed),
+        (
+            "gateway_cluster_ignored_total",
+            "Frames that were not taken: not sealed, of nobody who is known to live, or sent again by somebody.",
+            &counts.ignored,
+        ),
+        (
+            "gateway_cluster_unconfirmed_total",
+            "How often what was bound was not known to be reached by all nodes when PHP was told.",
+            &counts.unconfirmed,
+        ),
     ] {
         out.counter(name, help).is(count.load(Ordering::Relaxed));
     }

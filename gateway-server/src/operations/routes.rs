@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::answer::{Answer, Refusal, json, text};
 use super::port::Place;
 use super::{Operations, api, body, clients, dashboard, guard, metrics, status};
+use crate::cluster::Cluster;
 use crate::ops::offence::{self, Offence};
 
 /// For one request, its body included.
@@ -108,6 +109,9 @@ async fn route(
 async fn readiness(operations: &Operations) -> Answer {
     if operations.is_stopping() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+    }
+    if let Some(problem) = operations.backend.bridge.cluster().and_then(Cluster::problem) {
+        return text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n"));
     }
     match operations.all_shards_answer().await {
         Ok(()) => text(StatusCode::OK, "ready\n"),

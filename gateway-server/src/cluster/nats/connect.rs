@@ -64,6 +64,8 @@ pub(in crate::cluster) enum Failed {
     #[error("the server says: {0}")]
     Refused(String),
     #[error("{0}")]
+    InTheClear(String),
+    #[error("{0}")]
     Settings(String),
 }
 
@@ -72,12 +74,20 @@ pub(in crate::cluster) async fn connect(address: &Address, options: &Options) ->
     socket.set_nodelay(true)?;
     let mut stream: Box<dyn Stream> = Box::new(socket);
     let mut input = BytesMut::new();
-    let info = match next(&mut stream, &mut input).await? {
+    let mut info = match next(&mut stream, &mut input).await? {
         Op::Info(info) => *info,
         Op::Error(error) => return Err(Failed::Refused(error)),
         other => return Err(Failed::Refused(format!("{other:?} instead of INFO"))),
     };
     if address.is_tls || info.tls_required {
+        // Whoever sits between could have put in what would then pass for said by the server behind its certificate.
+        if !input.is_empty() {
+            return Err(Failed::InTheClear(format!(
+                "{} bytes came in the clear behind the server's INFO, where TLS has to begin: {:?}",
+                input.len(),
+                gateway_wire::excerpt(&input)
+            )));
+        }
         let config = read_in_time(options, client_config).await?;
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from(address.host.clone())
@@ -91,6 +101,8 @@ pub(in crate::cluster) async fn connect(address: &Address, options: &Options) ->
     loop {
         match next(&mut stream, &mut input).await? {
             Op::Pong => break,
+            // What it said before TLS anybody could have said.
+            Op::Info(later) => info = *later,
             Op::Error(error) => return Err(Failed::Refused(error)),
             _ => {}
         }
