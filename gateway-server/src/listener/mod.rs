@@ -184,8 +184,8 @@ async fn establish(
             let place = place.map(|place| -> Box<dyn Send> { Box::new(place) });
             let address = client.filter(|_| client != peer);
             let door = settings.door;
-            let newcomer = Newcomer { socket, tls, door, form, address, handshake, identity, place };
-            if hub.adopt(newcomer).await.is_err() {
+            let newcomer = Newcomer { socket, tls, door, form, address, handshake, place };
+            if hub.adopt(newcomer, identity).await.is_err() {
                 debug!("a client came while the server stops");
             }
         }

@@ -10,7 +10,7 @@ use super::Bounds;
 use super::command::{Audience, Change, Except};
 use super::connection::{Connection, Extra, Phase};
 use super::counts::Counts;
-use super::identity::Identity;
+use super::identity::ClaimedIdentity;
 use super::members::Names;
 use super::session::Session;
 use crate::client::Form;
@@ -173,15 +173,15 @@ impl Clients {
     /// Changes what is known of a client. One that has gone is ignored.
     pub(super) fn change(&mut self, number: u32, change: Change, bounds: Bounds) {
         injected::strike("change");
-        let Some(key) = self.key(number) else { return self.disclaim(&change) };
+        let Some(key) = self.key(number) else { return };
         let Self { connections, uids, groups, .. } = self;
         let Extra { memberships, session, .. } = connections[key].extra_mut();
         match change {
-            Change::Bind { uid } => memberships.bind(uids, &uid, key),
+            Change::Bind { uid } => memberships.bind(uids, uid, key),
             Change::Unbind => memberships.unbind(uids, key),
             // Whoever asked may have gone; then nobody misses the answer.
             Change::Join { group, back } => {
-                let _ = back.send(memberships.join(groups, &group, key, bounds.groups));
+                let _ = back.send(memberships.join(groups, group, key, bounds.groups));
             }
             Change::Leave { group } => memberships.leave(groups, &group, key),
             Change::SetSession { serialized } => session.set(&serialized),
@@ -193,11 +193,11 @@ impl Clients {
     }
 
     /// Gives a client that has just come what its token says of it.
-    pub(super) fn introduce(&mut self, key: usize, identity: &Identity, bounds: Bounds) {
+    pub(super) fn introduce(&mut self, key: usize, identity: ClaimedIdentity, bounds: Bounds) {
         let Self { connections, uids, groups, .. } = self;
         let Extra { memberships, session, .. } = connections[key].extra_mut();
-        memberships.bind(uids, &identity.uid, key);
-        for group in &identity.groups {
+        memberships.bind(uids, identity.uid, key);
+        for group in identity.groups {
             // Their number was checked before.
             let _ = memberships.join(groups, group, key, bounds.groups);
         }
@@ -205,28 +205,10 @@ impl Clients {
         connections[key].slim();
     }
 
-    /// Takes back what was counted on in the index for a client that did not stay.
-    pub(super) fn disclaim_identity(&self, identity: &Identity) {
-        self.uids.disclaim(&identity.uid);
-        identity.groups.iter().for_each(|group| self.groups.disclaim(group));
-    }
-
     pub(super) fn ungroup(&mut self, group: &[u8]) {
         for key in self.groups.holders(group).collect::<Vec<_>>() {
             self.connections[key].extra_mut().memberships.leave(&mut self.groups, group, key);
             self.connections[key].slim();
-        }
-    }
-
-    /// Takes back what was counted on in the index.
-    fn disclaim(&self, change: &Change) {
-        match change {
-            Change::Bind { uid } => self.uids.disclaim(uid),
-            Change::Join { group, .. } => self.groups.disclaim(group),
-            Change::Unbind
-            | Change::Leave { .. }
-            | Change::SetSession { .. }
-            | Change::UpdateSession { .. } => {}
         }
     }
 }

@@ -8,9 +8,10 @@ use rustls::ServerConnection;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
+use super::claim::Claim;
 use super::clients::Clients;
 use super::events::Handshake;
-use super::identity::Identity;
+use super::identity::ClaimedIdentity;
 use super::members::TooManyGroups;
 use super::session::SessionError;
 use super::{Name, Settings};
@@ -28,8 +29,6 @@ pub struct Newcomer {
     pub address: Option<SocketAddr>,
     /// How it came, if [`Hub::wants_handshakes`](super::Hub::wants_handshakes) and its protocol has one.
     pub handshake: Option<Box<Handshake>>,
-    /// Who it is, if it has said so.
-    pub identity: Option<Box<Identity>>,
     /// Dropped when the connection is, for those who count them.
     pub place: Option<Box<dyn Send>>,
 }
@@ -42,6 +41,8 @@ pub(super) enum Command {
     Adopt {
         number: u32,
         newcomer: Newcomer,
+        /// Who it is, if it has said so.
+        identity: Option<Box<ClaimedIdentity>>,
     },
     /// Send one encoded frame to everybody of an audience.
     Deliver {
@@ -91,9 +92,9 @@ pub(super) enum Audience {
 
 /// What is kept about a client.
 pub(super) enum Change {
-    Bind { uid: Name },
+    Bind { uid: Claim },
     Unbind,
-    Join { group: Name, back: oneshot::Sender<Result<(), TooManyGroups>> },
+    Join { group: Claim, back: oneshot::Sender<Result<(), TooManyGroups>> },
     Leave { group: Name },
     SetSession { serialized: Bytes },
     UpdateSession { changes: Bytes, back: oneshot::Sender<Result<(), SessionError>> },
@@ -138,17 +139,16 @@ impl Command {
                 }
                 Self::Close { last, .. } => last.as_ref().map_or(0, Encoded::weight),
                 Self::Change { change, .. } => match change {
-                    Change::Bind { uid: name }
-                    | Change::Join { group: name, .. }
-                    | Change::Leave { group: name } => name.len(),
+                    Change::Bind { uid: claim } | Change::Join { group: claim, .. } => claim.name().len(),
+                    Change::Leave { group } => group.len(),
                     Change::SetSession { serialized: bytes }
                     | Change::UpdateSession { changes: bytes, .. } => bytes.len(),
                     Change::Unbind => 0,
                 },
                 Self::Ungroup { group } => group.len(),
-                Self::Adopt { newcomer, .. } => {
+                Self::Adopt { newcomer, identity, .. } => {
                     newcomer.handshake.as_ref().map_or(0, |handshake| handshake.weight())
-                        + newcomer.identity.as_ref().map_or(0, |identity| identity.weight())
+                        + identity.as_ref().map_or(0, |identity| identity.weight())
                 }
                 Self::Destroy { .. }
                 | Self::Ask(_)

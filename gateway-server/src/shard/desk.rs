@@ -48,6 +48,12 @@ impl Desk {
         self.pulse.steps()
     }
 
+    /// Keeps the shard's thread from its work.
+    #[cfg(test)]
+    pub(super) fn hold(&self) -> std::sync::MutexGuard<'_, Shard> {
+        self.shard.lock().unwrap()
+    }
+
     /// Leaves it to the shard's thread.
     pub(super) async fn send(&self, command: Command) -> Result<(), Stopped> {
         self.inbox.send(command).await

@@ -13,11 +13,13 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::Settings;
+use super::claim::Claim;
 use super::clients::Clients;
 use super::command::{Audience, Change, Command, Except, Newcomer, PlaceOf};
 use super::counts::Census;
 use super::desk::Desk;
 use super::events::EventSinks;
+use super::identity::{ClaimedIdentity, Identity};
 use super::inbox::Stopped;
 use super::index::{Index, NameWatch, STRIPES, Sort};
 use super::members::TooManyGroups;
@@ -77,8 +79,8 @@ impl Hub {
         })
     }
 
-    /// Hands an established connection to its shard.
-    pub async fn adopt(&self, newcomer: Newcomer) -> Result<(), Stopped> {
+    /// Hands an established connection to its shard, with who it is, if it has said so.
+    pub async fn adopt(&self, newcomer: Newcomer, identity: Option<Box<Identity>>) -> Result<(), Stopped> {
         // Before it is there: it gets only what is encoded later, in its form.
         match newcomer.form {
             Form::Websocket => {}
@@ -86,11 +88,11 @@ impl Hub {
             Form::Text | Form::Frame | Form::Tcp => self.wants_non_websocket.store(true, Ordering::Relaxed),
         }
         let (number, shard) = self.numbers.issue();
-        if let Some(identity) = &newcomer.identity {
-            self.uids.add(&identity.uid, shard as u16);
-            identity.groups.iter().for_each(|group| self.groups.add(group, shard as u16));
-        }
-        self.shards[shard].send(Command::Adopt { number, newcomer }).await
+        let claimed = |identity: Box<Identity>| {
+            Box::new(ClaimedIdentity::new(*identity, &self.uids, &self.groups, shard))
+        };
+        let identity = identity.map(claimed);
+        self.shards[shard].send(Command::Adopt { number, newcomer, identity }).await
     }
 
     /// In which forms messages are to be encoded.
@@ -178,7 +180,7 @@ impl Hub {
     }
 
     pub async fn bind(&self, number: u32, uid: Name) -> Result<(), Stopped> {
-        self.uids.add(&uid, self.numbers.shard_of(number) as u16);
+        let uid = Claim::new(&self.uids, uid, self.numbers.shard_of(number));
         self.change(number, Change::Bind { uid }).await
     }
 
@@ -188,7 +190,7 @@ impl Hub {
 
     /// Waits for the shard, which alone knows how many groups the client is in.
     pub async fn join(&self, number: u32, group: Name) -> Result<Result<(), TooManyGroups>, Stopped> {
-        self.groups.add(&group, self.numbers.shard_of(number) as u16);
+        let group = Claim::new(&self.groups, group, self.numbers.shard_of(number));
         let (back, result) = oneshot::channel();
         self.change(number, Change::Join { group, back }).await?;
         // A client that has gone drops the way back.
@@ -411,6 +413,11 @@ impl Hub {
                 tracing::error!("a shard's thread ended by a fault");
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn desk(&self, shard: usize) -> &Desk {
+        &self.shards[shard]
     }
 
     fn shard_of(&self, number: u32) -> &Desk {

@@ -1,8 +1,12 @@
 //! Who a client is from its first moment on.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Name;
+use super::claim::Claim;
+use super::index::Index;
 
 /// As its connect token says. It holds before anybody is told of the client.
 #[derive(Debug)]
@@ -14,10 +18,24 @@ pub struct Identity {
     pub session: Bytes,
 }
 
-impl Identity {
+/// An identity on its way to a shard: its names count already.
+pub(super) struct ClaimedIdentity {
+    pub(super) uid: Claim,
+    pub(super) groups: Vec<Claim>,
+    pub(super) session: Bytes,
+}
+
+impl ClaimedIdentity {
+    pub(super) fn new(identity: Identity, uids: &Arc<Index>, groups: &Arc<Index>, shard: usize) -> Self {
+        let Identity { uid, groups: names, session } = identity;
+        let uid = Claim::new(uids, uid, shard);
+        let groups = names.into_iter().map(|group| Claim::new(groups, group, shard)).collect();
+        Self { uid, groups, session }
+    }
+
     /// The bytes that it holds.
     pub(super) fn weight(&self) -> usize {
-        let groups: usize = self.groups.iter().map(|group| size_of::<Name>() + group.len()).sum();
-        size_of::<Self>() + self.uid.len() + groups + self.session.len()
+        let groups: usize = self.groups.iter().map(|group| size_of::<Claim>() + group.name().len()).sum();
+        size_of::<Self>() + self.uid.name().len() + groups + self.session.len()
     }
 }

@@ -27,7 +27,7 @@ type Stripe = HashMap<Arc<[u8]>, Holders>;
 /// Counts the members that each shard holds of a name.
 ///
 /// A member is counted by whoever asks for the membership, *before* the shard is told: so a push that follows from
-/// the same sender finds the shard. The shard takes back what came to nothing and what has gone.
+/// the same sender finds the shard. What comes to nothing is taken back, and so is a member that has gone.
 pub(super) struct Index {
     stripes: Box<[Mutex<Stripe>]>,
     hasher: DefaultHashBuilder,

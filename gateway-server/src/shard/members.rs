@@ -6,6 +6,7 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use indexmap::IndexSet;
 use smallvec::SmallVec;
 
+use super::claim::Claim;
 use super::index::Index;
 
 /// All connections that hold a name, for each uid or each group. Keeps the shared index true.
@@ -47,22 +48,19 @@ impl Names {
         self.holders.contains_key(name)
     }
 
-    /// Whoever asked for a membership has counted it in the index. Takes the count back when nothing comes of it.
-    pub(super) fn disclaim(&self, name: &[u8]) {
-        self.index.remove(name, self.shard);
-    }
-
     /// The name as it is kept, or `None` if this connection held it already.
-    fn add(&mut self, name: &[u8], key: usize) -> Option<Arc<[u8]>> {
+    fn add(&mut self, claim: Claim, key: usize) -> Option<Arc<[u8]>> {
+        let name = claim.name();
         if !self.holders.contains_key(name) {
             self.holders.insert(self.index.keep(name), Keys::default());
         }
         if let Some((kept, keys)) = self.holders.get_key_value_mut(name)
             && keys.insert(key)
         {
-            Some(Arc::clone(kept))
+            let kept = Arc::clone(kept);
+            claim.keep();
+            Some(kept)
         } else {
-            self.disclaim(name);
             None
         }
     }
@@ -77,14 +75,14 @@ impl Names {
                 self.holders.shrink_to_fit();
             }
         }
-        self.disclaim(name);
+        self.index.remove(name, self.shard);
     }
 }
 
 impl Memberships {
     /// A connection has one uid: binding again moves it.
-    pub(super) fn bind(&mut self, uids: &mut Names, uid: &[u8], key: usize) {
-        if self.uid.as_deref().is_some_and(|bound| bound != uid) {
+    pub(super) fn bind(&mut self, uids: &mut Names, uid: Claim, key: usize) {
+        if self.uid.as_deref().is_some_and(|bound| bound != uid.name()) {
             self.unbind(uids, key);
         }
         if let Some(kept) = uids.add(uid, key) {
@@ -102,12 +100,11 @@ impl Memberships {
     pub(super) fn join(
         &mut self,
         groups: &mut Names,
-        group: &[u8],
+        group: Claim,
         key: usize,
         limit: usize,
     ) -> Result<(), TooManyGroups> {
-        if self.groups.len() >= limit && !self.groups.iter().any(|joined| **joined == *group) {
-            groups.disclaim(group);
+        if self.groups.len() >= limit && !self.groups.iter().any(|joined| **joined == *group.name()) {
             return Err(TooManyGroups(limit));
         }
         if let Some(kept) = groups.add(group, key) {
@@ -210,6 +207,10 @@ mod tests {
         (Names::new(Arc::clone(&index), 0), index)
     }
 
+    fn claim(index: &Arc<Index>, name: &str) -> Claim {
+        Claim::new(index, name.as_bytes().into(), 0)
+    }
+
     fn held(names: &Names, name: &[u8]) -> Vec<usize> {
         let mut keys: Vec<_> = names.holders(name).collect();
         keys.sort_unstable();
@@ -220,13 +221,10 @@ mod tests {
     fn binding_again_moves_and_the_index_follows() {
         let (mut uids, index) = names();
         let mut one = Memberships::default();
-        index.add(b"alice", 0);
-        one.bind(&mut uids, b"alice", 1);
-        index.add(b"alice", 0);
-        one.bind(&mut uids, b"alice", 1);
+        one.bind(&mut uids, claim(&index, "alice"), 1);
+        one.bind(&mut uids, claim(&index, "alice"), 1);
         assert_eq!(held(&uids, b"alice"), [1]);
-        index.add(b"bob", 0);
-        one.bind(&mut uids, b"bob", 1);
+        one.bind(&mut uids, claim(&index, "bob"), 1);
         assert!(!uids.is_held(b"alice"));
         assert!(index.shards(b"alice").is_empty());
         assert_eq!(held(&uids, b"bob"), [1]);
@@ -241,13 +239,11 @@ mod tests {
         let mut members: Vec<_> = (0..100).map(|_| Memberships::default()).collect();
         for (key, member) in members.iter_mut().enumerate() {
             for _ in 0..2 {
-                index.add(b"all", 0);
-                member.join(&mut groups, b"all", key, 1).unwrap();
+                member.join(&mut groups, claim(&index, "all"), key, 1).unwrap();
             }
             assert_eq!(held(&groups, b"all"), (0..=key).collect::<Vec<_>>());
         }
-        index.add(b"other", 0);
-        assert_eq!(members[0].join(&mut groups, b"other", 0, 1), Err(TooManyGroups(1)));
+        assert_eq!(members[0].join(&mut groups, claim(&index, "other"), 0, 1), Err(TooManyGroups(1)));
         assert!(index.shards(b"other").is_empty());
         let (mut uids, _) = names();
         for (key, member) in members.iter_mut().enumerate() {

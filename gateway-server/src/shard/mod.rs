@@ -3,6 +3,7 @@
 //! Each runs one poll loop over its own sockets and keeps its own uids, groups and outboxes in plain maps, without
 //! locks. Everybody else reaches the shards through the [`Hub`], by commands in a bounded inbox.
 
+mod claim;
 mod clients;
 mod command;
 mod connection;
@@ -29,6 +30,8 @@ mod reading;
 pub mod ring;
 mod run;
 mod session;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod turn;
 mod unfinished;

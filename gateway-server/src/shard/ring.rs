@@ -14,14 +14,14 @@ pub const WORTHWHILE: usize = 8;
 
 pub struct Ring {
     uring: IoUring,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<Option<Outcome>>,
+    /// After so many sends of a call the kernel fails.
+    #[cfg(test)]
+    pub(super) fails_after: Option<u32>,
 }
 
 /// What the kernel made of a send: bytes that it took, or the negative number of an error.
 pub type Outcome = i32;
-
-/// Of one that it never got.
-const REFUSED: Outcome = -libc::EAGAIN;
 
 pub struct Send<'a> {
     pub socket: BorrowedFd<'a>,
@@ -37,15 +37,20 @@ impl Ring {
         if !probe.is_supported(opcode::Send::CODE) {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        Ok(Self { uring, outcomes: Vec::with_capacity(AT_ONCE) })
+        Ok(Self {
+            uring,
+            outcomes: Vec::with_capacity(AT_ONCE),
+            #[cfg(test)]
+            fails_after: None,
+        })
     }
 
-    /// Sends all of them, [`AT_ONCE`] at most, and gives the outcome of each. After an error this is of no more use; the
-    /// outcomes are right all the same.
+    /// Sends all of them, [`AT_ONCE`] at most, and gives the outcome of each; a send that was never tried has none. After
+    /// an error the ring is of no more use; the outcomes are right all the same.
     #[allow(unsafe_code)]
-    pub fn send(&mut self, sends: &[Send<'_>]) -> (&[Outcome], io::Result<()>) {
+    pub fn send(&mut self, sends: &[Send<'_>]) -> (&[Option<Outcome>], io::Result<()>) {
         self.outcomes.clear();
-        self.outcomes.resize(sends.len(), REFUSED);
+        self.outcomes.resize(sends.len(), None);
         let mut queued = 0;
         for (index, send) in sends.iter().enumerate() {
             let entry = entry(send, index);
@@ -62,8 +67,9 @@ impl Ring {
 
     fn complete(&mut self, mut missing: usize) -> io::Result<()> {
         while missing > 0 {
-            match self.uring.submit_and_wait(missing) {
+            match self.enter(missing) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    // The kernel has done those that it took before it failed: each is over when the call returns.
                     self.collect();
                     return Err(error);
                 }
@@ -73,11 +79,22 @@ impl Ring {
         Ok(())
     }
 
+    fn enter(&mut self, missing: usize) -> io::Result<usize> {
+        #[cfg(test)]
+        if let Some(taken) = self.fails_after {
+            return tests::fail_after(&self.uring, taken);
+        }
+        self.uring.submit_and_wait(missing)
+    }
+
     fn collect(&mut self) -> usize {
         let mut collected = 0;
         for completed in self.uring.completion() {
-            if let Some(outcome) = self.outcomes.get_mut(completed.user_data() as usize) {
-                *outcome = completed.result();
+            // The kernel gave up one that it calls cancelled before it tried it.
+            if let Some(outcome) = self.outcomes.get_mut(completed.user_data() as usize)
+                && completed.result() != -libc::ECANCELED
+            {
+                *outcome = Some(completed.result());
             }
             collected += 1;
         }
@@ -100,6 +117,34 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+
+    /// Has the kernel take so many of the sends that were queued, and then fails.
+    #[allow(unsafe_code)]
+    pub(super) fn fail_after(uring: &IoUring, taken: u32) -> io::Result<usize> {
+        const WAIT: u32 = 1;
+        // SAFETY: what was queued is borrowed by whoever sends, and no argument goes with the call.
+        unsafe { uring.submitter().enter::<()>(taken, taken, WAIT, None) }.unwrap();
+        Err(io::Error::from_raw_os_error(libc::ENOMEM))
+    }
+
+    #[test]
+    fn after_a_failure_what_was_done_is_told_from_what_was_never_tried() {
+        let Ok(mut ring) = Ring::open() else {
+            return println!("SKIPPED a failure of io_uring: this machine does not permit it");
+        };
+        for taken in 0..4 {
+            let pairs: Vec<_> = (0..3).map(|_| UnixStream::pair().unwrap()).collect();
+            let sends: Vec<_> =
+                pairs.iter().map(|(socket, _)| Send { socket: socket.as_fd(), bytes: b"hi" }).collect();
+            ring.fails_after = Some(taken);
+            let (outcomes, result) = ring.send(&sends);
+            assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::ENOMEM));
+            for (index, outcome) in outcomes.iter().enumerate() {
+                assert_eq!(*outcome, (index < taken as usize).then_some(2), "{index} of {taken}");
+            }
+            ring = Ring::open().unwrap();
+        }
+    }
 
     #[test]
     fn every_send_has_the_outcome_of_a_plain_one() {
@@ -128,13 +173,14 @@ mod tests {
             let (outcomes, result) = ring.send(&sends);
             result.unwrap();
             assert_eq!(outcomes.len(), count);
-            assert!((1..much.len() as i32).contains(&outcomes[0]), "in part: {}", outcomes[0]);
+            let in_part = outcomes[0].unwrap();
+            assert!((1..much.len() as i32).contains(&in_part), "in part: {in_part}");
             for (index, outcome) in outcomes.iter().enumerate().skip(1) {
                 let expected = if is_gone(index) { -libc::EPIPE } else { bytes[index].len() as i32 };
-                assert_eq!(*outcome, expected, "{index} of {count}");
+                assert_eq!(*outcome, Some(expected), "{index} of {count}");
             }
             let (outcomes, _) = ring.send(&sends[..1]);
-            assert_eq!(outcomes, [-libc::EAGAIN], "full");
+            assert_eq!(outcomes, [Some(-libc::EAGAIN)], "full");
             for (index, (_, peer)) in rest.iter().enumerate().filter(|(index, _)| !is_gone(index + 1)) {
                 let mut read = [0; 16];
                 let length = (&*peer).read(&mut read).unwrap();

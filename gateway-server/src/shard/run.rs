@@ -23,6 +23,7 @@ use super::drain::Drain;
 use super::events::{Client, EventSink, Welcome};
 use super::fault::{self, Concerned};
 use super::heartbeat::{Action, Rounds};
+use super::identity::ClaimedIdentity;
 use super::inbox::{Inbox, inbox};
 use super::index::Index;
 use super::join;
@@ -111,7 +112,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    fn new(
+    pub(super) fn new(
         registry: Registry,
         inbox: Inbox,
         settings: Settings,
@@ -172,7 +173,7 @@ impl Shard {
     // ── Turns ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Does all that there is to do; gives how long to wait for more, unless the shard has ended.
-    fn turn(&mut self, events: &Events) -> ControlFlow<(), Option<Duration>> {
+    pub(super) fn turn(&mut self, events: &Events) -> ControlFlow<(), Option<Duration>> {
         self.may_read = READ_IN_A_TURN;
         self.read_on();
         for event in events {
@@ -219,14 +220,11 @@ impl Shard {
 
     // ── Coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn adopt(&mut self, number: u32, newcomer: Newcomer) {
-        let Newcomer { socket, tls, door, form, address, handshake, identity, place } = newcomer;
+    fn adopt(&mut self, number: u32, newcomer: Newcomer, identity: Option<Box<ClaimedIdentity>>) {
+        let Newcomer { socket, tls, door, form, address, handshake, place } = newcomer;
         let (key, is_online) = match self.clients.insert(socket, number, form, door, &self.registry) {
             Ok(inserted) => inserted,
-            Err(error) => {
-                identity.iter().for_each(|identity| self.clients.disclaim_identity(identity));
-                return tracing::error!(%error, "a new connection cannot be polled and is dropped");
-            }
+            Err(error) => return tracing::error!(%error, "a new connection cannot be polled and is dropped"),
         };
         if let Some(tls) = tls {
             self.clients.connections[key].speak_tls(tls);
@@ -240,12 +238,11 @@ impl Shard {
             self.clients.places.insert(key, place);
         }
         if !is_online || self.is_stopping() {
-            identity.iter().for_each(|identity| self.clients.disclaim_identity(identity));
             let close = if is_online { close::GOING_AWAY } else { close::TRY_AGAIN };
             return self.close(key, close, Phase::Closing);
         }
         if let Some(identity) = identity {
-            self.clients.introduce(key, &identity, self.settings.bounds);
+            self.clients.introduce(key, *identity, self.settings.bounds);
         }
         let client = Client::of(&self.clients.connections[key], &self.settings.doors);
         match self.events.connected(&client, handshake) {
@@ -327,7 +324,7 @@ impl Shard {
 
     fn obey(&mut self, command: Command, next: &mut Peekable<impl Iterator<Item = Command>>) {
         match command {
-            Command::Adopt { number, newcomer } => self.adopt(number, newcomer),
+            Command::Adopt { number, newcomer, identity } => self.adopt(number, newcomer, identity),
             Command::Deliver { to, frame } => {
                 let (frame, messages) = join::with_next(&to, frame, next);
                 self.deliver(&to, frame, messages);

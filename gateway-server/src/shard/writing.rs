@@ -48,7 +48,7 @@ impl Shard {
     /// Through the ring, as far as there is one and it is worth it.
     fn write_some_of_turn(&mut self, keys: &[usize]) {
         let mut plain: SmallVec<[usize; ring::AT_ONCE]> = SmallVec::new();
-        let mut rung: SmallVec<[(usize, Outcome); ring::AT_ONCE]> = SmallVec::new();
+        let mut rung: SmallVec<[(usize, Option<Outcome>); ring::AT_ONCE]> = SmallVec::new();
         if let Some(ring) = self.ring.as_mut().filter(|_| keys.len() >= ring::WORTHWHILE) {
             let mut sends: SmallVec<[Send<'_>; ring::AT_ONCE]> = SmallVec::new();
             for key in keys {
@@ -56,7 +56,7 @@ impl Shard {
                 match self.turn.only_frame(connection.pending) {
                     Some(bytes) if connection.takes_plain_sends() => {
                         sends.push(Send { socket: connection.socket.as_fd(), bytes });
-                        rung.push((*key, 0));
+                        rung.push((*key, None));
                     }
                     _ => plain.push(*key),
                 }
@@ -74,11 +74,11 @@ impl Shard {
             self.write_for_client(key, |shard| shard.write_pending(key, None));
         }
         for (key, outcome) in rung {
-            self.write_for_client(key, |shard| shard.write_pending(key, Some(outcome)));
+            self.write_for_client(key, |shard| shard.write_pending(key, outcome));
         }
     }
 
-    /// `first`: what has become of the first send, if there was one.
+    /// `first`: what has become of the first send, if it was tried.
     fn write_pending(&mut self, key: usize, first: Option<Outcome>) {
         injected::strike("write");
         let Some(connection) = self.clients.connections.get_mut(key) else { return };
@@ -283,4 +283,36 @@ fn unwritten(frames: &[&Bytes], mut written: usize) -> Unwritten {
         }
     }
     (rest, is_begun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{Audience, Command, Except};
+    use super::super::testing::{TestShard, arrived, settings};
+    use super::*;
+    use crate::client::Encoded;
+
+    fn to_all(frame: &'static [u8]) -> Command {
+        let to = Audience::All { except: Except::default() };
+        Command::Deliver { to, frame: Encoded::raw(Bytes::from_static(frame)) }
+    }
+
+    #[test]
+    fn a_failure_of_io_uring_holds_up_nobody() {
+        let mut shard = TestShard::new(settings());
+        let mut clients: Vec<_> = (1..=20).map(|number| shard.client(number, Form::Websocket)).collect();
+        let Some(ring) = &mut shard.shard.ring else {
+            return println!("SKIPPED a failure of io_uring: this machine does not permit it");
+        };
+        ring.fails_after = Some(5);
+        for frame in [b"first", b"other"] {
+            shard.shard.obey_alone(to_all(frame));
+            shard.shard.write_turn();
+            assert!(shard.shard.ring.is_none());
+            for client in &mut clients {
+                assert_eq!(arrived(client), frame);
+            }
+        }
+        assert!(shard.shard.clients.slow.is_empty());
+    }
 }

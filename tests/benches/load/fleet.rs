@@ -165,7 +165,7 @@ impl Fleet {
             let send = |key: &usize| ring::Send { socket: self.clients[*key].socket.as_fd(), bytes: frame };
             let sends: Vec<_> = keys.iter().map(send).collect();
             let (outcomes, result) = ring.send(&sends);
-            let all_went = outcomes.iter().all(|outcome| *outcome == frame.len() as i32);
+            let all_went = outcomes.iter().all(|outcome| *outcome == Some(frame.len() as i32));
             result.context("writing as clients")?;
             anyhow::ensure!(all_went, "not all of the clients' frames went out: {outcomes:?}");
         }

@@ -1,0 +1,103 @@
+//! A membership that counts before its shard knows of it.
+
+use std::sync::Arc;
+
+use super::Name;
+use super::index::Index;
+
+/// One member of a name, counted in the index from the moment that somebody asks for the membership. Until the shard keeps
+/// it, the count ends with this value, wherever that is dropped: with a caller that gave up while it waited for the shard,
+/// with a client that has gone, or in the inbox of a shard that has ended.
+#[must_use]
+pub(super) struct Claim {
+    /// `None` once the shard has kept it.
+    index: Option<Arc<Index>>,
+    name: Name,
+    shard: u16,
+}
+
+impl Claim {
+    pub(super) fn new(index: &Arc<Index>, name: Name, shard: usize) -> Self {
+        let shard = shard as u16;
+        index.add(&name, shard);
+        Self { index: Some(Arc::clone(index)), name, shard }
+    }
+
+    pub(super) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// From now on the shard counts it, and takes the count back when the member goes.
+    pub(super) fn keep(mut self) {
+        self.index = None;
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(index) = &self.index {
+            index.remove(&self.name, self.shard);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use bytes::Bytes;
+    use futures_util::FutureExt as _;
+
+    use super::super::command::{Audience, Command};
+    use super::super::events::BuiltIn;
+    use super::super::testing::{newcomer, settings};
+    use super::super::{Hub, Identity, NameWatch, Sort};
+    use super::*;
+    use crate::client::{Encoded, Form};
+
+    /// Names that are subscribed to.
+    #[derive(Default)]
+    struct Subscribed(Mutex<Vec<(Sort, Vec<u8>)>>);
+
+    impl NameWatch for Subscribed {
+        fn first(&self, sort: Sort, name: &[u8]) {
+            self.0.lock().unwrap().push((sort, name.to_vec()));
+        }
+
+        fn last(&self, sort: Sort, name: &[u8]) {
+            self.0.lock().unwrap().retain(|(one, held)| (*one, &held[..]) != (sort, name));
+        }
+    }
+
+    #[test]
+    fn whoever_gives_up_before_the_shard_is_told_leaves_nothing_behind() {
+        let watch = Arc::new(Subscribed::default());
+        let names: Arc<dyn NameWatch> = watch.clone();
+        let hub = Hub::start(1, [7; 16], &settings(), Box::new(BuiltIn), Some(names)).unwrap();
+        // The shard is at work, and its inbox is full.
+        let busy = hub.desk(0).hold();
+        let large = Command::Deliver {
+            to: Audience::Connections([].into_iter().collect()),
+            frame: Encoded::raw(Bytes::from(vec![0; 16 << 20])),
+        };
+        hub.desk(0).send(large).now_or_never().unwrap().unwrap();
+        let name = |name: &str| Name::from_slice(name.as_bytes());
+
+        assert!(hub.bind(1, name("uid")).now_or_never().is_none());
+        assert!(hub.join(1, name("group")).now_or_never().is_none());
+        let identity =
+            Identity { uid: name("who"), groups: vec![name("a"), name("b")], session: Bytes::new() };
+        let (newcomer, _peer) = newcomer(Form::Websocket);
+        assert!(hub.adopt(newcomer, Some(Box::new(identity))).now_or_never().is_none());
+        assert_eq!(hub.name_counts(), (0, 0));
+        assert!(watch.0.lock().unwrap().is_empty());
+
+        // While they wait they count, so that a push which follows finds the shard.
+        let mut waiting = Box::pin(hub.bind(1, name("uid")));
+        assert!((&mut waiting).now_or_never().is_none());
+        assert_eq!((hub.name_counts().0, watch.0.lock().unwrap().len()), (1, 1));
+        drop(waiting);
+        assert_eq!(hub.name_counts(), (0, 0));
+        drop(busy);
+    }
+}

@@ -1,0 +1,87 @@
+//! What tests of shards have in common: settings, clients, and a shard whose turns a test takes itself.
+
+use std::io::{ErrorKind, Read as _};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::time::Duration;
+
+use mio::{Events, Poll, Token, Waker};
+
+use super::clients::Clients;
+use super::command::{Command, Newcomer};
+use super::events::BuiltIn;
+use super::inbox::{Outside, inbox};
+use super::index::Index;
+use super::members::Names;
+use super::run::Shard;
+use super::{Bounds, Door, Heartbeat, Proofs, Rate, Settings};
+use crate::client::Form;
+use crate::client::websocket::Kind;
+
+pub(super) fn settings() -> Settings {
+    let heartbeat = Heartbeat { interval: Duration::from_secs(600), not_response_limit: 0, data: Vec::new() };
+    let door =
+        Door { port: 1, max_message: 1 << 20, outbox_bytes: 4 << 20, heartbeat, rate: Rate::default() };
+    Settings {
+        node: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1),
+        proofs: Proofs::new([1; 16]),
+        message_kind: Kind::Text,
+        doors: [door].into(),
+        close_timeout: Duration::from_secs(600),
+        bounds: Bounds { groups: 10, session: 1 << 20, unfinished: 64 << 20 },
+        io_uring: true,
+    }
+}
+
+/// A connection, and the end of it that a client holds.
+pub(super) fn newcomer(form: Form) -> (Newcomer, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (socket, _) = listener.accept().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    client.set_nonblocking(true).unwrap();
+    let newcomer = Newcomer { socket, tls: None, door: 0, form, address: None, handshake: None, place: None };
+    (newcomer, client)
+}
+
+/// All that has arrived at a client.
+pub(super) fn arrived(client: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    match client.read_to_end(&mut all) {
+        Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
+        _ => all,
+    }
+}
+
+pub(super) struct TestShard {
+    poll: Poll,
+    events: Events,
+    pub(super) shard: Shard,
+    _outside: Outside,
+}
+
+impl TestShard {
+    pub(super) fn new(settings: Settings) -> Self {
+        let poll = Poll::new().unwrap();
+        let (outside, inbox) = inbox(Waker::new(poll.registry(), Token(usize::MAX)).unwrap());
+        let names = || Names::new(Index::new(None).into(), 0);
+        let clients = Clients::new(names(), names());
+        let registry = poll.registry().try_clone().unwrap();
+        let shard = Shard::new(registry, inbox, settings, Box::new(BuiltIn), clients);
+        Self { poll, events: Events::with_capacity(1024), shard, _outside: outside }
+    }
+
+    /// A client that has read what greets it. Its key is that of the first free place.
+    pub(super) fn client(&mut self, number: u32, form: Form) -> TcpStream {
+        let (newcomer, mut client) = newcomer(form);
+        self.shard.obey_alone(Command::Adopt { number, newcomer, identity: None });
+        self.turn();
+        assert!(!arrived(&mut client).is_empty());
+        client
+    }
+
+    /// One turn, with what has happened until now.
+    pub(super) fn turn(&mut self) {
+        self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
+        let _ = self.shard.turn(&self.events);
+    }
+}
