@@ -273,13 +273,13 @@ fn php_sessions() {
     fuzz("PHP sessions", &corpus, |input, rng| {
         let other = &corpus[rng.below(corpus.len())];
         let (old, changes) = if rng.below(2) == 0 { (input, &other[..]) } else { (&other[..], input) };
-        let Ok(merged) = replace_recursive(old, changes) else { return };
+        let Ok(merged) = replace_recursive(old, changes, 1 << 20) else { return };
         check_array(&merged).unwrap_or_else(|error| panic!("{error}: {}", merged.escape_ascii()));
         // Once merged with nothing it is in its final form.
         let nothing = b"a:0:{}";
-        let once = replace_recursive(&merged, nothing).unwrap();
+        let once = replace_recursive(&merged, nothing, 1 << 20).unwrap();
         assert_eq!(
-            replace_recursive(&once, nothing).unwrap().escape_ascii().to_string(),
+            replace_recursive(&once, nothing, 1 << 20).unwrap().escape_ascii().to_string(),
             once.escape_ascii().to_string()
         );
     });

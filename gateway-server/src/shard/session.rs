@@ -8,11 +8,11 @@ pub const MAX_SESSION: usize = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     #[error("the session is no serialized PHP array: {0}")]
-    Malformed(#[from] Malformed),
+    Malformed(Malformed),
     #[error(
-        "the session would have {length} bytes, more than the {limit} allowed (max_session_bytes); it is left as it was"
+        "the session would have more bytes than the {limit} allowed (max_session_bytes); it is left as it was"
     )]
-    TooLarge { length: usize, limit: usize },
+    TooLarge { limit: usize },
 }
 
 /// No bytes until PHP sets some.
@@ -35,13 +35,20 @@ impl Session {
     /// `array_replace_recursive(session, changes)`, of at most `limit` bytes. On an error the session is left as it was.
     pub(super) fn update(&mut self, changes: &[u8], limit: usize) -> Result<(), SessionError> {
         let merged = match self.bytes() {
+            [] if changes.len() > limit => return Err(SessionError::TooLarge { limit }),
             [] => changes.to_vec(),
-            old => php_serialize::replace_recursive(old, changes)?,
+            old => php_serialize::replace_recursive(old, changes, limit)?,
         };
-        if merged.len() > limit {
-            return Err(SessionError::TooLarge { length: merged.len(), limit });
-        }
         self.set(&merged);
         Ok(())
+    }
+}
+
+impl From<Malformed> for SessionError {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::TooLong { limit } => Self::TooLarge { limit },
+            malformed => Self::Malformed(malformed),
+        }
     }
 }

@@ -14,6 +14,8 @@ pub use replace::replace_recursive;
 pub use value::Value;
 pub use writer::Writer;
 
+use std::collections::HashSet;
+
 /// What is wrong with serialized bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
@@ -31,6 +33,8 @@ pub enum Malformed {
     Loop,
     #[error("it is not an array")]
     NotAnArray,
+    #[error("it would have more than {limit} bytes")]
+    TooLong { limit: usize },
     #[error("it holds something other than null, booleans, integers, strings and arrays of them")]
     NotPlain,
 }
@@ -42,6 +46,8 @@ pub const MAX_DEPTH: usize = 256;
 #[derive(Default)]
 struct Arena<'a> {
     nodes: Vec<Node<'a>>,
+    /// What PHP references (`R:`) lead to.
+    aliased: HashSet<NodeId>,
 }
 
 type NodeId = usize;

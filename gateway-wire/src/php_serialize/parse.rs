@@ -27,7 +27,7 @@ impl<'a> Arena<'a> {
         Ok(root)
     }
 
-    fn add(&mut self, node: Node<'a>) -> NodeId {
+    pub(super) fn add(&mut self, node: Node<'a>) -> NodeId {
         self.nodes.push(node);
         self.nodes.len() - 1
     }
@@ -147,8 +147,9 @@ impl<'a> Parser<'a, '_> {
             _ => target,
         };
         let node = self.arena.add(Node::Reference { kind, target });
-        if kind == Kind::Handle {
-            self.slots.push(node);
+        match kind {
+            Kind::Handle => self.slots.push(node),
+            Kind::Alias => drop(self.arena.aliased.insert(target)),
         }
         Ok(node)
     }

@@ -1,47 +1,74 @@
 //! `array_replace_recursive()`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Arena, Key, Malformed, Node, NodeId};
+use super::{Arena, Key, MAX_DEPTH, Malformed, Node, NodeId};
+
+/// Bytes that an entry of an array takes at the least: `i:0;N;`.
+const LEAST_ENTRY: usize = 6;
 
 /// Gives `array_replace_recursive(old, changes)`: a change takes the place of what has its key, except that two arrays
 /// are merged in the same way, and new keys go to the end. Keys and their order, references and objects are PHP's.
-pub fn replace_recursive(old: &[u8], changes: &[u8]) -> Result<Vec<u8>, Malformed> {
+///
+/// The result has at most `limit` bytes. The work is at most proportional to the bytes of all three: references, by which a
+/// few bytes stand for many values, do not multiply it.
+pub fn replace_recursive(old: &[u8], changes: &[u8], limit: usize) -> Result<Vec<u8>, Malformed> {
     let mut arena = Arena::default();
+    // An array that a merge gives stands in the result, and has the entries of both. Only keys that stand twice in one
+    // array, which PHP never writes, need more.
+    let budget =
+        limit.saturating_mul(2).saturating_add(old.len()).saturating_add(changes.len()) / LEAST_ENTRY;
     let old = arena.parse_array(old)?;
     let changes = arena.parse_array(changes)?;
-    // Without references each array is met once; with them, loops would be followed for ever.
-    let mut budget = arena.nodes.len();
-    arena.replace(old, changes, &mut budget)?;
-    arena.write(old)
+    let mut merge = Merge { arena: &mut arena, limit, budget, under_way: HashSet::new() };
+    let merged = merge.arrays(old, changes, 0)?;
+    arena.write(merged, limit)
 }
 
-impl<'a> Arena<'a> {
-    fn replace(&mut self, old: NodeId, changes: NodeId, budget: &mut usize) -> Result<(), Malformed> {
-        *budget = budget.checked_sub(1).ok_or(Malformed::Loop)?;
-        let (Some(entries), Some(changes)) = (self.entries(old), self.entries(changes)) else {
+struct Merge<'a, 'b> {
+    arena: &'b mut Arena<'a>,
+    limit: usize,
+    /// Entries that may still be looked at.
+    budget: usize,
+    /// Arrays of changes that are being merged, each within the one before.
+    under_way: HashSet<NodeId>,
+}
+
+impl<'a> Merge<'a, '_> {
+    /// A new array: as in PHP, what else refers to the old one keeps it as it is.
+    fn arrays(&mut self, old: NodeId, changes: NodeId, depth: usize) -> Result<NodeId, Malformed> {
+        if depth > MAX_DEPTH {
+            return Err(Malformed::TooDeep);
+        }
+        if !self.under_way.insert(changes) {
+            return Err(Malformed::Loop);
+        }
+        let (Some(entries), Some(new)) = (self.arena.entries(old), self.arena.entries(changes)) else {
             return Err(Malformed::NotAnArray);
         };
-        let mut merged = entries.to_vec();
-        let changes = changes.to_vec();
+        let looked_at = entries.len() + new.len();
+        self.budget = self.budget.checked_sub(looked_at).ok_or(Malformed::TooLong { limit: self.limit })?;
+        let (mut merged, new) = (entries.to_vec(), new.to_vec());
         let mut places: HashMap<Key<'a>, usize> =
             merged.iter().enumerate().map(|(place, (key, _))| (*key, place)).collect();
-        for (key, change) in changes {
+        for (key, change) in new {
             let Some(place) = places.get(&key).copied() else {
                 places.insert(key, merged.len());
                 merged.push((key, change));
                 continue;
             };
             let present = merged[place].1;
-            match (self.array_at(present), self.array_at(change)) {
-                (Some(present), Some(change)) => self.replace(present, change, budget)?,
-                _ => merged[place].1 = change,
-            }
+            merged[place].1 = match (self.arena.array_at(present), self.arena.array_at(change)) {
+                (Some(present), Some(change)) => self.arrays(present, change, depth + 1)?,
+                _ => change,
+            };
         }
-        self.nodes[old] = Node::Array(merged);
-        Ok(())
+        self.under_way.remove(&changes);
+        Ok(self.arena.add(Node::Array(merged)))
     }
+}
 
+impl<'a> Arena<'a> {
     fn entries(&self, node: NodeId) -> Option<&[(Key<'a>, NodeId)]> {
         match &self.nodes[node] {
             Node::Array(entries) => Some(entries),
@@ -63,6 +90,10 @@ impl<'a> Arena<'a> {
 mod tests {
     use super::super::check_array;
     use super::*;
+
+    fn merge(old: &[u8], changes: &[u8]) -> Result<Vec<u8>, Malformed> {
+        replace_recursive(old, changes, 1 << 20)
+    }
 
     /// Each result is what PHP 8.2 printed for `serialize(array_replace_recursive($old, $changes))`.
     #[test]
@@ -108,8 +139,30 @@ mod tests {
                 r#"a:1:{s:1:"a";a:1:{i:0;i:1;}}"#,
                 r#"a:2:{s:1:"a";a:1:{i:0;i:1;}s:1:"o";O:8:"stdClass":1:{s:4:"self";r:4;}}"#,
             ),
+            // What refers to an array that is merged elsewhere keeps it as it was.
+            (
+                r#"a:2:{s:1:"a";a:1:{i:0;i:1;}s:1:"b";R:2;}"#,
+                r#"a:1:{s:1:"b";a:1:{i:1;i:2;}}"#,
+                r#"a:2:{s:1:"a";a:1:{i:0;i:1;}s:1:"b";a:2:{i:0;i:1;i:1;i:2;}}"#,
+            ),
+            (
+                r#"a:3:{s:1:"a";a:1:{i:0;i:1;}s:1:"b";R:2;s:1:"c";R:2;}"#,
+                r#"a:1:{s:1:"a";a:1:{i:1;i:2;}}"#,
+                r#"a:3:{s:1:"a";a:2:{i:0;i:1;i:1;i:2;}s:1:"b";a:1:{i:0;i:1;}s:1:"c";R:5;}"#,
+            ),
+            // Of what both copies hold, objects and references are the same, and the rest is there twice.
+            (
+                r#"a:2:{s:1:"a";a:4:{i:0;i:1;i:1;a:1:{i:0;i:2;}i:2;i:5;i:3;O:8:"stdClass":0:{}}s:1:"b";R:2;}"#,
+                r#"a:1:{s:1:"b";a:1:{i:0;i:3;}}"#,
+                r#"a:2:{s:1:"a";a:4:{i:0;i:1;i:1;a:1:{i:0;i:2;}i:2;i:5;i:3;O:8:"stdClass":0:{}}s:1:"b";a:4:{i:0;i:3;i:1;a:1:{i:0;i:2;}i:2;i:5;i:3;r:7;}}"#,
+            ),
+            (
+                r#"a:3:{s:1:"a";i:7;s:1:"b";a:1:{i:0;R:2;}s:1:"c";R:3;}"#,
+                r#"a:1:{s:1:"b";a:1:{i:1;i:3;}}"#,
+                r#"a:3:{s:1:"a";i:7;s:1:"b";a:2:{i:0;R:2;i:1;i:3;}s:1:"c";a:1:{i:0;R:2;}}"#,
+            ),
         ] {
-            let merged = replace_recursive(old.as_bytes(), changes.as_bytes()).unwrap();
+            let merged = merge(old.as_bytes(), changes.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(merged).unwrap(), expected, "{old} with {changes}");
         }
     }
@@ -117,12 +170,12 @@ mod tests {
     #[test]
     fn strings_hold_any_bytes() {
         let old = b"a:1:{s:4:\"\";}\xff\";i:1;}";
-        assert_eq!(replace_recursive(old, b"a:0:{}").unwrap(), old);
+        assert_eq!(merge(old, b"a:0:{}").unwrap(), old);
     }
 
     #[test]
     fn string_keys_that_are_integers_meet_integer_keys() {
-        let merged = replace_recursive(br#"a:1:{s:1:"5";i:1;}"#, b"a:1:{i:5;i:2;}").unwrap();
+        let merged = merge(br#"a:1:{s:1:"5";i:1;}"#, b"a:1:{i:5;i:2;}").unwrap();
         assert_eq!(merged, b"a:1:{i:5;i:2;}");
     }
 
@@ -161,6 +214,58 @@ mod tests {
         assert_eq!(check_array(deep.as_bytes()), Err(Malformed::TooDeep));
         // $a['x'] = &$a, merged with itself.
         let loops = br#"a:1:{s:1:"x";a:2:{s:1:"x";R:2;s:1:"y";R:2;}}"#;
-        assert_eq!(replace_recursive(loops, loops), Err(Malformed::Loop));
+        assert_eq!(merge(loops, loops), Err(Malformed::Loop));
+    }
+
+    /// Each entry of `old` and of the changes that is said to refer to a large array.
+    fn referring(large: usize, references: usize, first: &str) -> String {
+        let entries: String = (0..large).map(|key| format!("i:{key};i:1;")).collect();
+        let more: String = (1..=references).map(|key| format!("i:{key};{first}")).collect();
+        format!("a:{}:{{i:0;a:{large}:{{{entries}}}{more}}}", references + 1)
+    }
+
+    #[test]
+    fn references_multiply_neither_the_work_nor_the_result() {
+        // As many merges of a large array as bytes allow would take hours; a bounded number takes no time.
+        let (large, references) = (60_000, 60_000);
+        let old_refers = referring(large, references, "R:2;");
+        let old_is_small = referring(1, references, "a:0:{}");
+        let small_changes = referring(1, references, "a:1:{i:0;i:2;}");
+        for (old, changes) in
+            [(&old_refers, &small_changes), (&old_is_small, &old_refers), (&old_refers, &old_refers)]
+        {
+            let limit = 1 << 20;
+            let merged = replace_recursive(old.as_bytes(), changes.as_bytes(), limit);
+            assert_eq!(merged, Err(Malformed::TooLong { limit }));
+        }
+        // A key that stands twice names the same array each time.
+        let twice = format!("a:{references}:{{{}}}", "i:0;a:1:{i:0;i:2;}".repeat(references));
+        let merged = replace_recursive(referring(large, 0, "").as_bytes(), twice.as_bytes(), 1 << 20);
+        assert_eq!(merged, Err(Malformed::TooLong { limit: 1 << 20 }));
+    }
+
+    #[test]
+    fn a_result_is_as_long_as_its_limit_allows() {
+        let (old, changes) = (referring(9, 9, "R:2;"), referring(9, 9, "R:2;"));
+        let whole = merge(old.as_bytes(), changes.as_bytes()).unwrap();
+        let within = |limit| replace_recursive(old.as_bytes(), changes.as_bytes(), limit);
+        assert_eq!(within(whole.len()).as_ref(), Ok(&whole));
+        assert_eq!(within(whole.len() - 1), Err(Malformed::TooLong { limit: whole.len() - 1 }));
+        assert_eq!(within(0), Err(Malformed::TooLong { limit: 0 }));
+    }
+
+    #[test]
+    fn references_within_references_are_bounded_in_depth() {
+        // Each array holds the one before it: deeper than what stands in the bytes.
+        let nested: String = (1..100_000).map(|key| format!("i:{key};a:1:{{i:0;R:{};}}", key + 1)).collect();
+        let nested = format!("a:100000:{{i:0;a:0:{{}}{nested}}}");
+        let merged = replace_recursive(nested.as_bytes(), nested.as_bytes(), 1 << 30);
+        assert_eq!(merged, Err(Malformed::TooDeep));
+        // A loop of one array, over another.
+        let padding = "i:5;".repeat(2 * 50_000);
+        let old = format!("a:50002:{{i:0;R:1;i:1;i:1;{padding}}}");
+        merge(old.as_bytes(), old.as_bytes()).unwrap_err();
+        let changes = format!("{}i:1;i:1;{}", "a:2:{i:0;".repeat(200), "i:1;i:1;}".repeat(200));
+        let _ = merge(old.as_bytes(), changes.as_bytes());
     }
 }

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::{Arena, Key, Kind, MAX_DEPTH, Malformed, Node, NodeId};
 
 impl Arena<'_> {
-    pub(super) fn write(&self, root: NodeId) -> Result<Vec<u8>, Malformed> {
-        let mut writer = Writer { arena: self, out: Vec::new(), slots: 0, written: HashMap::new() };
+    /// At most `limit` bytes, and no work beyond them.
+    pub(super) fn write(&self, root: NodeId, limit: usize) -> Result<Vec<u8>, Malformed> {
+        let mut writer = Writer { arena: self, out: Vec::new(), limit, slots: 0, written: HashMap::new() };
         writer.value(root, 0)?;
         Ok(writer.out)
     }
@@ -15,39 +16,53 @@ impl Arena<'_> {
 struct Writer<'a, 'b> {
     arena: &'b Arena<'a>,
     out: Vec<u8>,
+    limit: usize,
     /// How many values PHP will have numbered so far.
     slots: usize,
-    /// The number of each node that has been written, and how others refer to it.
-    written: HashMap<NodeId, (usize, Kind)>,
+    /// The number of each node that has been written.
+    written: HashMap<NodeId, usize>,
 }
 
 impl Writer<'_, '_> {
     fn value(&mut self, node: NodeId, depth: usize) -> Result<(), Malformed> {
         match &self.arena.nodes[node] {
             Node::Reference { kind, target } => self.shared(*target, *kind, depth),
-            // A reference that stands earlier now has been given the value already.
-            _ => match self.written.get(&node) {
-                Some((_, kind)) => self.shared(node, *kind, depth),
-                None => self.fresh(node, Kind::Alias, depth),
-            },
+            // It may have been written already: by a reference that stands earlier now, or in a copy of the same array.
+            _ if self.arena.aliased.contains(&node) => self.shared(node, Kind::Alias, depth),
+            _ if self.is_object(node) => self.shared(node, Kind::Handle, depth),
+            _ => self.fresh(node, depth),
         }
     }
 
     /// A value that stands in several places: the first has it whole.
     fn shared(&mut self, target: NodeId, kind: Kind, depth: usize) -> Result<(), Malformed> {
-        let Some((slot, _)) = self.written.get(&target) else { return self.fresh(target, kind, depth) };
+        let Some(slot) = self.written.get(&target) else { return self.fresh(target, depth) };
         let letter = if kind == Kind::Handle { 'r' } else { 'R' };
         self.out.extend_from_slice(format!("{letter}:{slot};").as_bytes());
         self.slots += usize::from(kind == Kind::Handle);
-        Ok(())
+        self.check_length()
     }
 
-    fn fresh(&mut self, node: NodeId, kind: Kind, depth: usize) -> Result<(), Malformed> {
+    /// An enum case and what serializes itself are objects too.
+    fn is_object(&self, node: NodeId) -> bool {
+        match &self.arena.nodes[node] {
+            Node::Object { .. } => true,
+            Node::Plain(bytes) => matches!(bytes.first(), Some(b'E' | b'C')),
+            Node::Array(_) | Node::Reference { .. } => false,
+        }
+    }
+
+    fn check_length(&self) -> Result<(), Malformed> {
+        let limit = self.limit;
+        if self.out.len() > limit { Err(Malformed::TooLong { limit }) } else { Ok(()) }
+    }
+
+    fn fresh(&mut self, node: NodeId, depth: usize) -> Result<(), Malformed> {
         if depth > MAX_DEPTH {
             return Err(Malformed::TooDeep);
         }
         self.slots += 1;
-        self.written.insert(node, (self.slots, kind));
+        self.written.insert(node, self.slots);
         match &self.arena.nodes[node] {
             Node::Plain(bytes) => self.out.extend_from_slice(bytes),
             Node::Array(entries) => {
@@ -70,7 +85,7 @@ impl Writer<'_, '_> {
             // The parser lets a reference lead to a value only.
             Node::Reference { .. } => return Err(Malformed::NotAnArray),
         }
-        Ok(())
+        self.check_length()
     }
 
     fn key(&mut self, key: Key) {

@@ -8,6 +8,7 @@ use smallvec::smallvec;
 
 use super::Bridge;
 use super::merge::{Merge, count};
+use super::orders::without;
 use crate::cluster::{Cluster, To};
 use crate::shard::Sort;
 
@@ -17,9 +18,8 @@ impl Bridge {
         match order {
             Order::SendToAll { only: None, .. } => cluster.send(To::All, order).await?,
             Order::SendToAll { message, only: Some(only), except, raw } => {
-                let is_elsewhere =
-                    |client: &ClientId| self.local(*client).is_none() && !except.contains(client);
-                let mut clients: Vec<_> = only.iter().copied().filter(is_elsewhere).collect();
+                let is_elsewhere = |client: &ClientId| self.local(*client).is_none();
+                let mut clients = without(only.iter().copied().filter(is_elsewhere).collect(), except);
                 clients.sort_unstable();
                 for clients in clients.chunk_by(|one, other| one.node == other.node) {
                     let (only, except) = (Some(clients.to_vec()), Vec::new());
