@@ -30,7 +30,7 @@ fn hear<'a>(form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
         let result = decoder.decode(&mut piece.to_vec(), &mut unfinished, |incoming| match incoming {
             Incoming::Message(kind, message) => messages.push((Some(kind), message.to_vec())),
             Incoming::Ping(payload) => messages.push((None, payload.to_vec())),
-            Incoming::Pong => {}
+            Incoming::Pong | Incoming::Fragment => {}
             Incoming::Close => is_closed = true,
         });
         heard.violation = result.err();

@@ -12,6 +12,14 @@ pub enum Unfinished {
 }
 
 impl Unfinished {
+    /// It goes on without more input, since the decoder stopped for others to have their turn.
+    pub fn is_behind(&self) -> bool {
+        match self {
+            Self::Websocket(unfinished) => unfinished.is_behind(),
+            Self::Bytes(_) => false,
+        }
+    }
+
     /// The bytes that it holds.
     pub fn weight(&self) -> usize {
         match self {

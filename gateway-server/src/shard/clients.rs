@@ -28,6 +28,8 @@ pub(super) struct Clients {
     pub(super) slow: HashSet<u32>,
     /// Bytes of all messages that have not come whole.
     pub(super) unfinished: usize,
+    /// Bytes of sessions and of changes that were merged in this turn.
+    pub(super) merged: usize,
     pub(super) uids: Names,
     pub(super) groups: Names,
     /// What those who count connections gave with them, by key.
@@ -44,6 +46,7 @@ impl Clients {
             online_by_door: Vec::new(),
             slow: HashSet::new(),
             unfinished: 0,
+            merged: 0,
             uids,
             groups,
             places: HashMap::new(),
@@ -174,7 +177,7 @@ impl Clients {
     pub(super) fn change(&mut self, number: u32, change: Change, bounds: Bounds) {
         injected::strike("change");
         let Some(key) = self.key(number) else { return };
-        let Self { connections, uids, groups, .. } = self;
+        let Self { connections, uids, groups, merged, .. } = self;
         let Extra { memberships, session, .. } = connections[key].extra_mut();
         match change {
             Change::Bind { uid } => memberships.bind(uids, uid, key),
@@ -186,6 +189,7 @@ impl Clients {
             Change::Leave { group } => memberships.leave(groups, &group, key),
             Change::SetSession { serialized } => session.set(&serialized),
             Change::UpdateSession { changes, back } => {
+                *merged += session.bytes().len() + changes.len();
                 drop(back.send(session.update(&changes, bounds.session)));
             }
         }

@@ -70,8 +70,8 @@ impl Inbox {
         self.commands.is_empty()
     }
 
-    /// Gives at most `limit` commands to `take`, and says whether some may be left.
-    pub(super) fn drain(&self, limit: usize, mut take: impl FnMut(Command)) -> bool {
+    /// Gives at most `limit` commands to `take`, until it takes no more, and says whether some may be left.
+    pub(super) fn drain(&self, limit: usize, mut take: impl FnMut(Command) -> bool) -> bool {
         self.shared.woken.store(false, Ordering::SeqCst);
         let mut freed = 0;
         let mut left = true;
@@ -81,7 +81,9 @@ impl Inbox {
                 break;
             };
             freed += units as usize;
-            take(command);
+            if !take(command) {
+                break;
+            }
         }
         if freed > 0 {
             self.shared.space.add_permits(freed);

@@ -3,13 +3,13 @@
 use std::io::{ErrorKind, Read as _};
 use std::time::Instant;
 
-use super::connection::{Phase, Waits};
+use super::connection::{Extra, Phase, Waits};
 use super::events::Client;
 use super::run::Shard;
 use super::tls::Heard;
 use super::{Door, Rate};
 use crate::client::websocket::{self, Incoming};
-use crate::client::{Decoder, close};
+use crate::client::{Decoder, Form, Unfinished, close};
 use crate::ops::injected;
 use crate::ops::offence::{self, Offence};
 
@@ -21,6 +21,8 @@ const READS_IN_A_ROW: usize = 2;
 const TLS_READS_IN_A_ROW: usize = 16;
 /// Bytes that are read of all before commands are taken and what was caused is written.
 pub(super) const READ_IN_A_TURN: usize = 4 * READ_BUFFER;
+/// Bytes that messages of all are inflated to before the same. The message with which they are reached is the last.
+pub(super) const INFLATED_IN_A_TURN: usize = 4 * READ_BUFFER;
 
 impl Shard {
     /// Reads one client's share. A short read means that the kernel has no more, unless an end was `seen` with it,
@@ -34,6 +36,11 @@ impl Shard {
             if connection.phase == Phase::Open && !self.events.takes_more(connection.number) {
                 return self.pause(key);
             }
+            if self.is_behind(key) {
+                self.hear_on(key);
+                continue;
+            }
+            let Some(connection) = self.clients.connections.get_mut(key) else { return };
             if connection.is_tls {
                 return self.read_tls(key);
             }
@@ -56,6 +63,9 @@ impl Shard {
     /// As [`Shard::read`], through TLS, which reads less at once.
     fn read_tls(&mut self, key: usize) {
         for _ in 0..TLS_READS_IN_A_ROW {
+            if self.may_read == 0 || self.is_behind(key) {
+                break;
+            }
             let Some(connection) = self.clients.connections.get_mut(key) else { return };
             if connection.phase == Phase::Open && !self.events.takes_more(connection.number) {
                 return self.pause(key);
@@ -90,9 +100,38 @@ impl Shard {
         }
     }
 
-    /// Those that had more to say than their share of the turn before.
+    /// Something that the client has said has been read already, and waits for its turn.
+    fn is_behind(&self, key: usize) -> bool {
+        let connection = self.clients.connections.get(key);
+        connection.is_some_and(|connection| {
+            connection.form == Form::Deflated
+                && matches!(connection.phase, Phase::Open | Phase::Closing)
+                && connection.extra().and_then(Extra::unfinished).is_some_and(Unfinished::is_behind)
+        })
+    }
+
+    fn hear_on(&mut self, key: usize) {
+        self.take_input(key, 0);
+        if self.turn.is_full() {
+            self.write_turn();
+        }
+    }
+
+    /// Those that had more to say than their share of a turn, in the order in which they had it, as far as this turn allows:
+    /// for one of them it always does.
     pub(super) fn read_on(&mut self) {
-        for key in std::mem::take(&mut self.read_on) {
+        self.may_read = self.may_read.max(READ_BUFFER);
+        self.may_inflate = self.may_inflate.max(1);
+        let mut held_up = Vec::new();
+        for _ in 0..self.read_on.len() {
+            if self.may_read == 0 {
+                break;
+            }
+            let Some(key) = self.read_on.pop_front() else { break };
+            if self.may_inflate == 0 && self.is_behind(key) {
+                held_up.push(key);
+                continue;
+            }
             // The key may belong to somebody new by now, who is read when there is something to read.
             if let Some(connection) = self.clients.connections.get_mut(key)
                 && connection.waits == Waits::ForItsTurn
@@ -101,13 +140,15 @@ impl Shard {
                 self.for_client(key, |shard| shard.read(key, true));
             }
         }
+        // Before those who have had a share in this turn.
+        held_up.into_iter().rev().for_each(|key| self.read_on.push_front(key));
     }
 
     pub(super) fn read_later(&mut self, key: usize) {
         let Some(connection) = self.clients.connections.get_mut(key) else { return };
         if connection.waits != Waits::ForItsTurn {
             connection.waits = Waits::ForItsTurn;
-            self.read_on.push(key);
+            self.read_on.push_back(key);
         }
     }
 
@@ -130,8 +171,9 @@ impl Shard {
         }
     }
 
-    /// Takes in `length` bytes of the buffer.
+    /// Takes in `length` bytes of the buffer, and what waits of those before.
     fn take_input(&mut self, key: usize, length: usize) {
+        self.inflater.allow(self.may_inflate);
         let mut unfinished = self.clients.take_unfinished(key);
         let Self { clients, buffer, turn, inflater, settings, events, .. } = self;
         let connection = &mut clients.connections[key];
@@ -151,7 +193,7 @@ impl Shard {
                     injected::strike("message");
                     events.message(&Client::of(connection, &settings.doors), message);
                 }
-                Incoming::Message(..) | Incoming::Pong => {}
+                Incoming::Message(..) | Incoming::Pong | Incoming::Fragment => {}
                 Incoming::Ping(payload) => {
                     let pong = turn.add_frame(websocket::pong(payload));
                     turn.link(key, &mut connection.pending, pong);
@@ -160,11 +202,13 @@ impl Shard {
             }
         });
         let phase = connection.phase;
+        let inflated = inflater.inflated();
         clients.counts.messages_in += messages;
         clients.counts.bytes_in += length as u64;
         if let Err(violation) = result {
             offence::report(Offence::Protocol, clients.connections[key].peer(), &violation);
         }
+        self.may_inflate = self.may_inflate.saturating_sub(inflated);
         self.clients.keep_unfinished(key, unfinished);
         match (result, phase) {
             (Err(violation), Phase::Open) => self.close(key, violation.close(), Phase::Discarding),
@@ -172,19 +216,25 @@ impl Shard {
             // It answers the close frame that we sent, or nothing that it says is understood any more.
             (Err(_), _) => self.finish(key),
             (Ok(()), _) if is_closed => self.finish(key),
-            (Ok(()), Phase::Open) if rate.is_limited() => self.meter(key, rate, heard, length),
+            (Ok(()), Phase::Open) if rate.is_limited() => self.meter(key, rate, heard, length + inflated),
             _ => {}
         }
         if self.clients.unfinished_bytes() > self.settings.bounds.unfinished {
             self.shed();
         }
+        if self.is_behind(key) {
+            self.read_later(key);
+        }
     }
 
-    /// Frees memory, at the cost of those who hold most of it, when messages that are not whole take too much.
+    /// Frees memory, at the cost of those who hold most of it, when messages that are not whole take too much. Some room is
+    /// left, so that whoever fills it again has to send for it: looking for them takes longer the more clients there are.
     fn shed(&mut self) {
-        while self.clients.unfinished_bytes() > self.settings.bounds.unfinished
-            && let Some(key) = self.clients.longest_unfinished()
-        {
+        let bound = self.settings.bounds.unfinished;
+        for (key, _) in self.clients.longest_unfinished() {
+            if self.clients.unfinished_bytes() <= bound - bound / 8 {
+                break;
+            }
             let peer = self.clients.connections[key].peer();
             offence::report(Offence::Unfinished, peer, &"max_unfinished_bytes");
             self.close(key, close::TRY_AGAIN, Phase::Discarding);
@@ -192,12 +242,130 @@ impl Shard {
         }
     }
 
-    /// Counts what a client has sent, and closes it when it was too much.
+    /// Counts what a client has sent, with what it was inflated to, and closes it when it was too much.
     fn meter(&mut self, key: usize, rate: Rate, messages: usize, bytes: usize) {
         if !self.meters.count(key, rate, messages, bytes, Instant::now()) {
             let peer = self.clients.connections[key].peer();
             offence::report(Offence::TooManyMessages, peer, &"messages_per_second or bytes_per_second");
             self.close(key, close::TOO_MANY_MESSAGES, Phase::Discarding);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::{Arc, Mutex};
+
+    use super::super::testing::{TestShard, arrived, settings};
+    use super::super::{EventSink, Handshake, Settings, Welcome};
+    use super::*;
+    use crate::client::websocket::{Kind, deflated_message};
+
+    const MESSAGE: usize = 1 << 20;
+
+    /// As a client sends it: masked, by zeros.
+    fn masked(frame: &[u8]) -> Vec<u8> {
+        let header = match frame[1] {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        let mut masked = frame.to_vec();
+        masked[1] |= 0x80;
+        masked.splice(header..header, [0; 4]);
+        masked
+    }
+
+    fn bomb() -> Vec<u8> {
+        masked(&deflated_message(Kind::Binary, &vec![0; MESSAGE]).unwrap())
+    }
+
+    /// As many messages of zeros as a read brings.
+    fn bombs() -> Vec<u8> {
+        bomb().repeat(READ_BUFFER / bomb().len())
+    }
+
+    /// How many messages each of three clients has sent.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<[usize; 3]>>);
+
+    impl EventSink for Told {
+        fn connected(&mut self, _: &Client<'_>, _: Option<Box<Handshake>>) -> Welcome {
+            Welcome::BuiltIn
+        }
+
+        fn message(&mut self, client: &Client<'_>, _: &[u8]) {
+            self.0.lock().unwrap()[client.number as usize] += 1;
+        }
+
+        fn closed(&mut self, _: &Client<'_>) {}
+
+        fn takes_more(&mut self, _: u32) -> bool {
+            true
+        }
+    }
+
+    fn limited(rate: Rate) -> Settings {
+        let mut settings = settings();
+        let mut door = settings.doors[0].clone();
+        door.rate = rate;
+        settings.doors = [door].into();
+        settings
+    }
+
+    #[test]
+    fn what_a_few_bytes_are_inflated_to_is_a_share_of_the_turn() {
+        let heard = Told::default();
+        let mut shard = TestShard::telling(settings(), Box::new(heard.clone()));
+        let mut attackers: Vec<_> = (0..3).map(|number| shard.client(number, Form::Deflated)).collect();
+        let mut honest = shard.client(9, Form::Websocket);
+        let bombs = bombs();
+        for attacker in &mut attackers {
+            attacker.write_all(&bombs).unwrap();
+        }
+        let mut before = 0;
+        for turn in 0.. {
+            honest.write_all(&masked(&websocket::ping())).unwrap();
+            shard.turn();
+            assert_eq!(arrived(&mut honest), websocket::pong(b""), "in turn {turn}");
+            let messages = *heard.0.lock().unwrap();
+            let sum = messages.iter().sum();
+            // One of those who come new, and one of those who wait.
+            assert!(before < sum && sum <= before + 2, "{messages:?} in turn {turn}, after {before}");
+            assert!(messages.iter().all(|of_one| of_one.abs_diff(messages[0]) <= 2), "{messages:?}");
+            before = sum;
+            if shard.shard.read_on.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(before, 3 * bombs.len() / bomb().len());
+        assert_eq!(shard.shard.clients.unfinished_bytes(), 0);
+    }
+
+    #[test]
+    fn what_messages_are_inflated_to_counts_as_sent() {
+        let mut shard = TestShard::new(limited(Rate { messages: 0.0, bytes: 1e6 }));
+        let mut client = shard.client(1, Form::Deflated);
+        client.write_all(&bombs()).unwrap();
+        for _ in 0..10 {
+            shard.turn();
+        }
+        // Five seconds of its rate.
+        assert_eq!(shard.shard.clients.counts.messages_in, 5);
+        assert_eq!(arrived(&mut client), websocket::close(close::TOO_MANY_MESSAGES));
+    }
+
+    #[test]
+    fn fragments_and_control_frames_count_as_messages() {
+        for frame in [[0x00, 0x80], [0x89, 0x80], [0x8a, 0x80]] {
+            let mut shard = TestShard::new(limited(Rate { messages: 1.0, bytes: 0.0 }));
+            let mut client = shard.client(1, Form::Websocket);
+            let frame = [&frame[..], &[0; 4]].concat();
+            client.write_all(&[0x01, 0x80, 0, 0, 0, 0]).unwrap();
+            client.write_all(&frame.repeat(6)).unwrap();
+            shard.turn();
+            assert!(arrived(&mut client).ends_with(&websocket::close(close::TOO_MANY_MESSAGES)), "{frame:?}");
         }
     }
 }

@@ -16,7 +16,7 @@ use socket2::SockRef;
 
 use super::Settings;
 use super::clients::Clients;
-use super::command::{Audience, Command, Newcomer, PlaceOf};
+use super::command::{Audience, Change, Command, Newcomer, PlaceOf};
 use super::connection::{Connection, Phase, Waits};
 use super::desk::Desk;
 use super::drain::Drain;
@@ -29,7 +29,7 @@ use super::index::Index;
 use super::join;
 use super::members::Names;
 use super::rate::Meters;
-use super::reading::{READ_BUFFER, READ_IN_A_TURN};
+use super::reading::{INFLATED_IN_A_TURN, READ_BUFFER, READ_IN_A_TURN};
 use super::ring::Ring;
 use super::turn::Turn;
 use super::writing::farewell;
@@ -42,6 +42,8 @@ use gateway_wire::ClientId;
 const WAKE: Token = Token(usize::MAX);
 /// Commands taken before what they caused is written.
 const COMMANDS_IN_A_ROW: usize = 1024;
+/// Bytes of sessions, and of changes to them, that are merged before the same.
+const MERGED_IN_A_ROW: usize = 256 << 10;
 
 /// Starts a shard's thread.
 pub(super) fn start(
@@ -90,9 +92,11 @@ pub(super) struct Shard {
     pub(super) buffer: Box<[u8]>,
     pub(super) inflater: Inflater,
     /// Connections that may have more to read than their share of a turn.
-    pub(super) read_on: Vec<usize>,
+    pub(super) read_on: VecDeque<usize>,
     /// Bytes that may still be read in this turn.
     pub(super) may_read: usize,
+    /// Bytes to which messages may still be inflated in this turn.
+    pub(super) may_inflate: usize,
     /// Connections that were not read since nobody takes more of their events.
     pub(super) paused: Vec<usize>,
     /// Of each door.
@@ -132,8 +136,9 @@ impl Shard {
             turn: Turn::default(),
             buffer: vec![0; READ_BUFFER].into(),
             inflater: Inflater::default(),
-            read_on: Vec::new(),
+            read_on: VecDeque::new(),
             may_read: READ_IN_A_TURN,
+            may_inflate: INFLATED_IN_A_TURN,
             paused: Vec::new(),
             closing: VecDeque::new(),
             drain: None,
@@ -174,11 +179,12 @@ impl Shard {
 
     /// Does all that there is to do; gives how long to wait for more, unless the shard has ended.
     pub(super) fn turn(&mut self, events: &Events) -> ControlFlow<(), Option<Duration>> {
-        self.may_read = READ_IN_A_TURN;
-        self.read_on();
+        (self.may_read, self.may_inflate) = (READ_IN_A_TURN, INFLATED_IN_A_TURN);
+        // Those who are new in this turn come before those who have had their share of others.
         for event in events {
             self.for_client(event.token().0, |shard| shard.on_event(event));
         }
+        self.read_on();
         injected::strike("turn");
         let commands_left = self.take_commands();
         self.keep_time(Instant::now());
@@ -210,7 +216,7 @@ impl Shard {
             self.write_outbox(key);
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            // Who waits for his turn has been read in this one already, and who could not be written to may have gone.
+            // Who waits for his turn is read when it comes, and who could not be written to may have gone.
             let connection = self.clients.connections.get(key);
             if connection.is_some_and(|connection| connection.waits != Waits::ForItsTurn) {
                 self.read(key, event.is_read_closed() || event.is_error());
@@ -308,15 +314,26 @@ impl Shard {
     fn take_commands(&mut self) -> bool {
         let mut commands = SmallVec::<[Command; 32]>::new();
         let mut taken = 0;
+        self.clients.merged = 0;
         loop {
-            let left = self.inbox.drain(commands.inline_size(), |command| commands.push(command));
+            let left = self.inbox.drain(commands.inline_size(), |command| {
+                // One that may cost much is the last before it is seen whether there is time for more.
+                let is_cheap =
+                    !matches!(command, Command::Change { change: Change::UpdateSession { .. }, .. });
+                commands.push(command);
+                is_cheap
+            });
             taken += commands.len();
             let mut commands = commands.drain(..).peekable();
             while let Some(command) = commands.next() {
                 let concerned = Concerned::by(&command);
                 self.for_command(concerned, |shard| shard.obey(command, &mut commands));
             }
-            if !left || taken >= COMMANDS_IN_A_ROW || self.turn.is_full() {
+            if !left
+                || taken >= COMMANDS_IN_A_ROW
+                || self.clients.merged >= MERGED_IN_A_ROW
+                || self.turn.is_full()
+            {
                 return left;
             }
         }

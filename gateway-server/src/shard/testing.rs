@@ -8,7 +8,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::clients::Clients;
 use super::command::{Command, Newcomer};
-use super::events::BuiltIn;
+use super::events::{BuiltIn, EventSink};
 use super::inbox::{Outside, inbox};
 use super::index::Index;
 use super::members::Names;
@@ -61,12 +61,16 @@ pub(super) struct TestShard {
 
 impl TestShard {
     pub(super) fn new(settings: Settings) -> Self {
+        Self::telling(settings, Box::new(BuiltIn))
+    }
+
+    pub(super) fn telling(settings: Settings, sink: Box<dyn EventSink>) -> Self {
         let poll = Poll::new().unwrap();
         let (outside, inbox) = inbox(Waker::new(poll.registry(), Token(usize::MAX)).unwrap());
         let names = || Names::new(Index::new(None).into(), 0);
         let clients = Clients::new(names(), names());
         let registry = poll.registry().try_clone().unwrap();
-        let shard = Shard::new(registry, inbox, settings, Box::new(BuiltIn), clients);
+        let shard = Shard::new(registry, inbox, settings, sink, clients);
         Self { poll, events: Events::with_capacity(1024), shard, _outside: outside }
     }
 

@@ -26,11 +26,13 @@ impl Clients {
         }
     }
 
-    /// Who holds most.
-    pub(super) fn longest_unfinished(&self) -> Option<usize> {
+    /// Who holds any, and how many bytes: who holds most comes first. Everybody is looked at for it.
+    pub(super) fn longest_unfinished(&self) -> Vec<(usize, usize)> {
         let weights = self.connections.iter().map(|(key, connection)| {
             (key, connection.extra().and_then(Extra::unfinished).map_or(0, Unfinished::weight))
         });
-        weights.filter(|(_, weight)| *weight > 0).max_by_key(|(_, weight)| *weight).map(|(key, _)| key)
+        let mut weights: Vec<_> = weights.filter(|(_, weight)| *weight > 0).collect();
+        weights.sort_unstable_by_key(|(_, weight)| std::cmp::Reverse(*weight));
+        weights
     }
 }

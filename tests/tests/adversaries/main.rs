@@ -5,6 +5,8 @@
 //! most twice as long as before.
 
 mod handshakes;
+mod inflate;
+mod memory;
 mod messages;
 mod ports;
 mod tokens;

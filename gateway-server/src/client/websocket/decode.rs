@@ -19,6 +19,8 @@ pub enum Incoming<'a> {
     Message(Kind, &'a [u8]),
     Ping(&'a [u8]),
     Pong,
+    /// A part of a message that is not its last.
+    Fragment,
     /// The last thing a client says; what follows it is not read.
     Close,
 }
@@ -60,9 +62,15 @@ pub struct Unfinished {
     /// The start of a frame.
     bytes: Vec<u8>,
     message: Option<Partial>,
+    /// Whole frames may stand in the bytes: the decoder stopped for others to have their turn.
+    is_behind: bool,
 }
 
 impl Unfinished {
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
     pub(crate) fn weight(&self) -> usize {
         self.bytes.capacity() + self.message.as_ref().map_or(0, |message| message.bytes.capacity())
     }
@@ -102,14 +110,15 @@ pub struct Decoder<'i> {
 
 impl Decoder<'_> {
     /// Gives everything whole in `input`, and what stood in `unfinished` before it, to `sink`; the rest stays in
-    /// `unfinished`.
+    /// `unfinished`. Once as much is inflated as is allowed, the rest stays there as well, and goes on with the next input,
+    /// which may be empty.
     pub fn decode(
         &mut self,
         input: &mut [u8],
         unfinished: &mut Option<Unfinished>,
         mut sink: impl FnMut(Incoming<'_>),
     ) -> Result<(), Violation> {
-        let Unfinished { mut bytes, mut message } = unfinished.take().unwrap_or_default();
+        let Unfinished { mut bytes, mut message, .. } = unfinished.take().unwrap_or_default();
         let used = if bytes.is_empty() {
             let used = self.frames(input, &mut message, &mut sink)?;
             bytes.extend_from_slice(&input[used..]);
@@ -120,9 +129,14 @@ impl Decoder<'_> {
         };
         bytes.drain(..used);
         if !bytes.is_empty() || message.is_some() {
-            *unfinished = Some(Unfinished { bytes, message });
+            let is_behind = self.has_spent_all() && !bytes.is_empty();
+            *unfinished = Some(Unfinished { bytes, message, is_behind });
         }
         Ok(())
+    }
+
+    fn has_spent_all(&self) -> bool {
+        self.inflater.as_ref().is_some_and(|inflater| inflater.has_spent_all())
     }
 
     /// Reads the whole frames at the start of `buffer` and tells how many bytes they took.
@@ -133,7 +147,9 @@ impl Decoder<'_> {
         sink: &mut impl FnMut(Incoming<'_>),
     ) -> Result<usize, Violation> {
         let mut start = 0;
-        while let Some(frame) = self.next_frame(&mut buffer[start..], message)? {
+        while !self.has_spent_all()
+            && let Some(frame) = self.next_frame(&mut buffer[start..], message)?
+        {
             start += frame.length;
             let payload = frame.payload;
             match frame.opcode {
@@ -155,6 +171,7 @@ impl Decoder<'_> {
                     } else {
                         partial.check()?;
                         *message = Some(partial);
+                        sink(Incoming::Fragment);
                     }
                 }
                 OpCode::Data(data) => {
@@ -166,6 +183,7 @@ impl Decoder<'_> {
                         let mut partial = Partial { kind, is_deflated, bytes, checked: 0 };
                         partial.check()?;
                         *message = Some(partial);
+                        sink(Incoming::Fragment);
                     }
                 }
             }
@@ -315,6 +333,7 @@ mod tests {
                         format!("{kind:?} {}", String::from_utf8_lossy(payload))
                     }
                     Incoming::Ping(payload) => format!("Ping {}", String::from_utf8_lossy(payload)),
+                    Incoming::Fragment => return,
                     other => format!("{other:?}"),
                 });
             })?;
@@ -386,6 +405,39 @@ mod tests {
         assert_eq!(decode(&frame(0xc1, b"\xff\xff"), 99), Err(Violation::Deflate));
         // A block of one stored byte that is no UTF-8.
         assert_eq!(decode(&frame(0xc1, b"\x00\x01\x00\xfe\xff\xff\x00"), 99), Err(Violation::NotUtf8));
+    }
+
+    #[test]
+    fn what_was_inflated_stops_the_decoder_between_two_messages() {
+        let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+        let mut bytes =
+            [frame(0xc1, hello).repeat(3), frame(0x81, b"plain"), frame(0xc1, hello), vec![0x81]].concat();
+        let mut inflater = Inflater::default();
+        let (mut unfinished, mut steps) = (None, Vec::new());
+        let mut input = &mut bytes[..];
+        loop {
+            inflater.allow(6);
+            let mut decoder = Decoder { max_message: 1000, inflater: Some(&mut inflater) };
+            let mut messages = 0;
+            decoder.decode(input, &mut unfinished, |_| messages += 1).unwrap();
+            steps.push((messages, inflater.inflated()));
+            if !unfinished.as_ref().unwrap().is_behind() {
+                break;
+            }
+            input = &mut [];
+        }
+        // The byte that is left is the beginning of a frame.
+        assert_eq!(steps, [(2, 10), (3, 10), (0, 0)]);
+        assert_eq!(unfinished.unwrap().bytes, [0x81]);
+    }
+
+    #[test]
+    fn fragments_are_told() {
+        let bytes = [frame(0x01, b"a"), frame(0x00, b""), frame(0x80, b"b"), frame(0x81, b"c")].concat();
+        let mut fragments = 0;
+        let count = |incoming: Incoming<'_>| fragments += usize::from(incoming == Incoming::Fragment);
+        decoder().decode(&mut bytes.clone(), &mut None, count).unwrap();
+        assert_eq!(fragments, 2);
     }
 
     #[test]

@@ -85,17 +85,41 @@ fn most_deflated(length: usize) -> usize {
 pub struct Inflater {
     decompress: Decompress,
     out: Vec<u8>,
+    /// Bytes that messages may still be inflated to before whoever reads them has others have their turn.
+    allowed: usize,
+    /// Bytes that messages were inflated to since [`Inflater::allow`].
+    inflated: usize,
 }
 
 impl Default for Inflater {
     fn default() -> Self {
-        Self { decompress: Decompress::new(false), out: Vec::new() }
+        Self { decompress: Decompress::new(false), out: Vec::new(), allowed: usize::MAX, inflated: 0 }
     }
 }
 
 impl Inflater {
-    /// The message, of at most `limit` bytes however little it takes compressed.
+    /// From now on a decoder stops behind the message with which `bytes` are reached.
+    pub fn allow(&mut self, bytes: usize) {
+        (self.allowed, self.inflated) = (bytes, 0);
+    }
+
+    pub fn inflated(&self) -> usize {
+        self.inflated
+    }
+
+    pub(super) fn has_spent_all(&self) -> bool {
+        self.inflated >= self.allowed
+    }
+
+    /// As [`Inflater::inflate_all`], counted.
     pub(super) fn inflate(&mut self, payload: &[u8], limit: usize) -> Result<&[u8], Violation> {
+        let result = self.inflate_all(payload, limit);
+        self.inflated = self.inflated.saturating_add(self.out.len());
+        result.map(|()| &self.out[..])
+    }
+
+    /// The message, of at most `limit` bytes however little it takes compressed.
+    fn inflate_all(&mut self, payload: &[u8], limit: usize) -> Result<(), Violation> {
         self.decompress.reset(false);
         self.out.clear();
         self.out.shrink_to(KEPT);
@@ -119,13 +143,13 @@ impl Inflater {
                 }
                 match status {
                     // A final block, which is allowed to end a message before its tail.
-                    Status::StreamEnd => return Ok(&self.out),
+                    Status::StreamEnd => return Ok(()),
                     _ if used == 0 && self.out.len() == filled => return Err(Violation::Deflate),
                     _ => {}
                 }
             }
         }
-        Ok(&self.out)
+        Ok(())
     }
 }
 

@@ -250,12 +250,12 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_MAX_REQUEST_BYTES", value_name = "BYTES")]
     pub max_request_bytes: Option<usize>,
 
-    /// Messages, pings and pongs that a client may send in a second, over a few seconds; one that sends more is closed.
-    /// 0 is no limit [default: 0]
+    /// Messages, fragments of them, pings and pongs that a client may send in a second, over a few seconds; one that sends
+    /// more is closed. 0 is no limit [default: 0]
     #[arg(long, env = "GATEWAY_MESSAGES_PER_SECOND", value_name = "NUMBER")]
     pub messages_per_second: Option<f64>,
 
-    /// The same in bytes [default: 0]
+    /// The same in bytes, with those that compressed messages are inflated to [default: 0]
     #[arg(long, env = "GATEWAY_BYTES_PER_SECOND", value_name = "BYTES")]
     pub bytes_per_second: Option<f64>,
 

@@ -1,0 +1,90 @@
+//! Clients that have much kept for them, and sessions that cost more than their bytes.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use futures_util::future::{join_all, try_join_all};
+use gateway_tests::{Client, PhpPeer};
+use gateway_wire::bridge::{Order, Reply};
+use serde_bytes::Bytes;
+use tokio::io::AsyncWriteExt as _;
+
+use super::{MIB, during, established, frame, in_batches};
+
+#[tokio::test]
+async fn pings_that_nobody_reads_the_pongs_of() -> anyhow::Result<()> {
+    during("100 who ping and read nothing", &[], async |server, crowd| {
+        let flood = frame(0x89, b"").repeat(10_000);
+        let mut sockets = in_batches(100, async |_| established(server.websocket).await).await?;
+        let floods = sockets.iter_mut().map(async |socket| {
+            // As much as the server takes in the time; whoever it closes has done his part.
+            let write = async { while socket.write_all(&flood).await.is_ok() {} };
+            let _ = tokio::time::timeout(Duration::from_secs(3), write).await;
+        });
+        join_all(floods).await;
+        let memory = crowd.memory_beside(server)?;
+        ensure!(memory < 24 * MIB, "{memory} bytes");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn pushes_that_nobody_reads() -> anyhow::Result<()> {
+    let flags = ["--max-outbox-bytes", "16777216", "--outbox-bytes", "8388608"];
+    during("50 who read nothing of what they are pushed", &flags, async |server, crowd| {
+        let mut php = PhpPeer::connect(server.register[0]).await?;
+        // Their sockets hold some of it, so that not all of this waits in the server.
+        let clients = try_join_all((0..50).map(|_| Client::connect(server.websocket))).await?;
+        for (number, client) in clients.iter().enumerate() {
+            php.bind(client.id, &format!("deaf-{number}")).await?;
+        }
+        php.acked().await?;
+        let message = "x".repeat(500_000);
+        for _ in 0..20 {
+            for number in 0..clients.len() {
+                php.send_to_uid(&format!("deaf-{number}"), &message).await?;
+            }
+            php.acked().await?;
+            let memory = crowd.memory_beside(server)?;
+            ensure!(memory < 128 * MIB, "{memory} bytes");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn sessions_full_of_references() -> anyhow::Result<()> {
+    // Each of so many entries refers to one array that has as many.
+    let referring = |large: usize, references: usize, first: &str| {
+        let entries: String = (0..large).map(|key| format!("i:{key};i:1;")).collect();
+        let more: String = (1..=references).map(|key| format!("i:{key};{first}")).collect();
+        format!("a:{}:{{i:0;a:{large}:{{{entries}}}{more}}}", references + 1)
+    };
+    let session = referring(30_000, 30_000, "R:2;");
+    let changes = referring(1, 30_000, "a:1:{i:0;i:2;}");
+    during("sessions full of references", &[], async |server, crowd| {
+        let mut php = PhpPeer::connect(server.register[0]).await?;
+        let victim = Client::connect(server.websocket).await?;
+        let session = Bytes::new(session.as_bytes());
+        let seq = php.order(Order::SetSession { client: victim.id, session }).await?;
+        ensure!(matches!(php.reply().await?, Reply::Ack { seq: acked } if acked == seq));
+        for _ in 0..5 {
+            let changes = Bytes::new(changes.as_bytes());
+            php.order(Order::UpdateSession { client: victim.id, changes }).await?;
+            match php.reply().await? {
+                Reply::Error { message, .. } => {
+                    ensure!(message.contains("max_session_bytes"), "{message}");
+                    // An ack follows what was refused.
+                    php.acked().await?;
+                }
+                other => anyhow::bail!("{other:?} instead of an error"),
+            }
+        }
+        let memory = crowd.memory_beside(server)?;
+        ensure!(memory < 200 * MIB, "{memory} bytes");
+        victim.leave().await
+    })
+    .await
+}
