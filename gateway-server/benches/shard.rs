@@ -1,6 +1,9 @@
 //! Parts of a shard that are hot: the index of who holds a name, and what waits for a slow client.
 
 // Both are private to the shard, and need nothing of it.
+#[allow(dead_code, unused_imports)]
+#[path = "../src/shard/held.rs"]
+mod held;
 #[allow(dead_code, unused_imports, unreachable_pub)]
 #[path = "../src/shard/index.rs"]
 mod index;
@@ -13,6 +16,7 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use held::Held;
 use index::Index;
 use outbox::Outbox;
 
@@ -61,16 +65,17 @@ fn waiting(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("outbox");
     let frame = Bytes::from(vec![b'x'; 66]);
     let filled = |frames| {
-        let mut outbox = Outbox::default();
-        (0..frames).for_each(|_| outbox.push(frame.clone()));
-        outbox
+        let (mut outbox, mut held) = (Outbox::default(), Held::default());
+        (0..frames).for_each(|_| outbox.push(frame.clone(), &mut held));
+        (outbox, held)
     };
     for frames in [1, 16, 1000] {
         group.bench_function(format!("push {frames} frames"), |bencher| {
             bencher.iter(|| filled(black_box(frames)))
         });
         group.bench_function(format!("write {frames} frames"), |bencher| {
-            let write = |outbox: &mut Outbox| outbox.write_to(&mut Socket(64 << 10)).is_ok();
+            let write =
+                |(outbox, held): &mut (Outbox, Held)| outbox.write_to(&mut Socket(64 << 10), held).is_ok();
             bencher.iter_batched_ref(|| filled(frames), write, BatchSize::SmallInput);
         });
     }

@@ -145,6 +145,7 @@ impl Parts {
     /// For the shards.
     pub(crate) fn shard(&self, settings: &Settings) -> shard::Settings {
         let longest = settings.listeners.iter().map(|listener| listener.max_message).max().unwrap_or(0);
+        let most_waiting = settings.listeners.iter().map(|listener| listener.outbox_bytes).max().unwrap_or(0);
         shard::Settings {
             node: self.node,
             proofs: self.proofs.clone(),
@@ -152,11 +153,13 @@ impl Parts {
             doors: settings.listeners.iter().zip(&self.ports).map(door).collect(),
             close_timeout: settings.close_timeout,
             io_uring: settings.io_uring,
+            outbox_timeout: settings.outbox_timeout,
             bounds: Bounds {
                 groups: max_groups(settings),
                 session: settings.max_session_bytes,
                 // One client alone may always send what it is allowed to.
                 unfinished: (settings.max_unfinished_bytes / self.shards).max(4 * longest),
+                waiting: (settings.max_outbox_bytes / self.shards).max(most_waiting),
             },
         }
     }

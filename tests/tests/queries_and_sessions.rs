@@ -169,7 +169,7 @@ async fn a_session_that_is_no_array_or_too_large_is_refused_and_the_old_one_stay
         (Order::SetSession { client, session: text(&too_large) }, "more than the 1048576 allowed"),
         (
             Order::UpdateSession { client, changes: text(&half("b")) },
-            "the session would have more bytes than the 1048576 allowed",
+            "the session would be too long: its bytes are more than the 1048576 allowed",
         ),
     ] {
         let seq = php.order(order).await?;

@@ -10,6 +10,7 @@ use super::Bounds;
 use super::command::{Audience, Change, Except};
 use super::connection::{Connection, Extra, Phase};
 use super::counts::Counts;
+use super::held::Held;
 use super::identity::ClaimedIdentity;
 use super::members::Names;
 use super::session::Session;
@@ -26,6 +27,8 @@ pub(super) struct Clients {
     pub(super) online_by_door: Vec<usize>,
     /// Keys of the connections for which something waits.
     pub(super) slow: HashSet<u32>,
+    /// What waits for all of them.
+    pub(super) held: Held,
     /// Bytes of all messages that have not come whole.
     pub(super) unfinished: usize,
     /// Bytes of sessions and of changes that were merged in this turn.
@@ -45,6 +48,7 @@ impl Clients {
             counts: Counts::default(),
             online_by_door: Vec::new(),
             slow: HashSet::new(),
+            held: Held::default(),
             unfinished: 0,
             merged: 0,
             uids,
@@ -115,6 +119,9 @@ impl Clients {
         self.places.remove(&key);
         drop(self.take_unfinished(key));
         self.no_longer_slow(key);
+        if let Some(extra) = self.connections[key].existing_extra_mut() {
+            extra.outbox.clear(&mut self.held);
+        }
         let mut connection = self.connections.remove(key);
         // Closing the descriptor takes it out of the poll as well; this is for the poll's own books.
         let _ = registry.deregister(&mut connection.socket);
@@ -139,8 +146,13 @@ impl Clients {
         self.peak = self.connections.len();
     }
 
-    /// Calls `visit` for everybody of an audience.
-    pub(super) fn each_of(&mut self, audience: &Audience, mut visit: impl FnMut(usize, &mut Connection)) {
+    /// Calls `visit` for everybody of one of the [`Audience::parts`].
+    pub(super) fn each_of(
+        &mut self,
+        audience: &Audience,
+        part: usize,
+        mut visit: impl FnMut(usize, &mut Connection),
+    ) {
         let Self { connections, online, uids, groups, .. } = self;
         if let Audience::All { except } = audience {
             // In the order of memory, here and in the kernel.
@@ -159,16 +171,22 @@ impl Clients {
         match audience {
             Audience::All { .. } => {}
             Audience::Connections(numbers) => {
-                numbers
-                    .iter()
-                    .filter_map(|number| online.get(number))
-                    .for_each(|key| visit(*key as usize, &nobody));
+                let numbers = numbers.chunks(Audience::PART).nth(part).into_iter().flatten();
+                numbers.filter_map(|number| online.get(number)).for_each(|key| visit(*key as usize, &nobody));
             }
             Audience::Uids(names) => {
-                names.iter().flat_map(|uid| uids.holders(uid)).for_each(|key| visit(key, &nobody));
+                names
+                    .get(part)
+                    .into_iter()
+                    .flat_map(|uid| uids.holders(uid))
+                    .for_each(|key| visit(key, &nobody));
             }
             Audience::Groups { groups: names, except } => {
-                names.iter().flat_map(|group| groups.holders(group)).for_each(|key| visit(key, except));
+                names
+                    .get(part)
+                    .into_iter()
+                    .flat_map(|group| groups.holders(group))
+                    .for_each(|key| visit(key, except));
             }
         }
     }

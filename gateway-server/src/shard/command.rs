@@ -90,6 +90,21 @@ pub(super) enum Audience {
     Groups { groups: SmallVec<[Name; 1]>, except: Except },
 }
 
+impl Audience {
+    /// Connections of a part.
+    pub(super) const PART: usize = 4096;
+
+    /// In how many parts it is told one after the other, each of which has no more receivers than there are clients.
+    pub(super) fn parts(&self) -> usize {
+        match self {
+            Self::All { .. } => 1,
+            Self::Connections(numbers) => numbers.len().div_ceil(Self::PART),
+            Self::Uids(uids) => uids.len(),
+            Self::Groups { groups, .. } => groups.len(),
+        }
+    }
+}
+
 /// What is kept about a client.
 pub(super) enum Change {
     Bind { uid: Claim },

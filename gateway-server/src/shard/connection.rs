@@ -125,9 +125,9 @@ impl Connection {
             })
     }
 
-    /// Bytes that wait for its socket.
+    /// What waits for its socket, at what it costs if nobody else holds it.
     pub(super) fn waiting_bytes(&self) -> usize {
-        self.extra().map_or(0, |extra| extra.outbox.bytes())
+        self.extra().map_or(0, |extra| extra.outbox.cost())
     }
 
     pub(super) fn has_outbox(&self) -> bool {

@@ -24,7 +24,7 @@ pub struct Census {
     pub clients_by_door: Vec<usize>,
     /// Those whose sockets take no more for now.
     pub slow: usize,
-    /// Bytes that wait for them.
+    /// Bytes of memory that what waits for them takes.
     pub waiting: usize,
     /// Bytes of messages that have not come whole.
     pub unfinished: usize,
@@ -33,14 +33,13 @@ pub struct Census {
 impl Clients {
     pub(super) fn census(&self) -> Census {
         let slow = self.slow.iter().filter_map(|key| self.connections.get(*key as usize));
-        let waiting = slow.map(|connection| connection.waiting_bytes()).filter(|bytes| *bytes > 0);
-        let (slow, waiting) = waiting.fold((0, 0), |(slow, sum), bytes| (slow + 1, sum + bytes));
+        let slow = slow.filter(|connection| connection.has_outbox()).count();
         Census {
             counts: self.counts,
             clients: self.online().len(),
             clients_by_door: self.online_by_door.clone(),
             slow,
-            waiting,
+            waiting: self.held.bytes(),
             unfinished: self.unfinished_bytes(),
         }
     }

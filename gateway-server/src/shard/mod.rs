@@ -13,6 +13,7 @@ mod drain;
 mod events;
 mod fault;
 mod heartbeat;
+mod held;
 mod hub;
 mod identity;
 mod inbox;
@@ -62,7 +63,7 @@ pub struct Door {
     pub port: u16,
     /// Longest message that a client may send.
     pub max_message: usize,
-    /// Bytes that may wait for one slow client.
+    /// What may wait for one slow client: bytes of frames, and what it costs to keep each.
     pub outbox_bytes: usize,
     pub heartbeat: Heartbeat,
     /// What each client may send.
@@ -81,6 +82,8 @@ pub struct Settings {
     pub doors: Arc<[Door]>,
     /// How long a client may take to answer a close frame.
     pub close_timeout: Duration,
+    /// How long a client may take nothing of what waits for it; zero is no bound.
+    pub outbox_timeout: Duration,
     pub bounds: Bounds,
     /// Whether to send by it, where the kernel permits it.
     pub io_uring: bool,
@@ -95,4 +98,6 @@ pub struct Bounds {
     pub session: usize,
     /// Bytes of messages that are not whole, of all clients of a shard.
     pub unfinished: usize,
+    /// Bytes of memory for what waits for all clients of a shard.
+    pub waiting: usize,
 }

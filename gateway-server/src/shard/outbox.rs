@@ -2,22 +2,44 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::time::Instant;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
+
+use super::held::{ALLOCATION, Held};
 
 /// Most slices that one vectored write is given.
 const SLICES: usize = 64;
+/// A frame up to this many bytes is copied behind the one before it: a place of its own would cost as much.
+const SMALL: usize = 128;
+/// Bytes of as many small frames as stand together.
+const JOINED: usize = 4 << 10;
 
-/// Empty, and without memory, unless the kernel has refused bytes.
+/// Empty, and without memory, unless the kernel has refused bytes. What it holds is counted where [`Held`] is given.
 #[derive(Default)]
 pub(super) struct Outbox(Option<Box<Waiting>>);
 
-#[derive(Default)]
 struct Waiting {
-    frames: VecDeque<Bytes>,
-    bytes: u32,
-    /// The first has been written in part.
-    is_begun: bool,
+    chunks: VecDeque<Chunk>,
+    /// Bytes that the socket has not taken.
+    bytes: usize,
+    /// Of the first chunk, how many it has.
+    taken: usize,
+    /// Room of all joined chunks.
+    joined: usize,
+    /// How many chunks have gone out.
+    gone: u64,
+    /// Which of all chunks, with those that have gone, is the newest pong.
+    pong: Option<u64>,
+    /// When the socket last took something.
+    since: Instant,
+}
+
+enum Chunk {
+    /// A frame that others may hold too.
+    Frame(Bytes),
+    /// Small frames.
+    Joined(Vec<u8>),
 }
 
 impl Outbox {
@@ -25,71 +47,187 @@ impl Outbox {
         self.0.is_none()
     }
 
-    /// Bytes that wait.
+    /// Bytes that wait to be written.
     pub(super) fn bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, |waiting| waiting.bytes as usize)
+        self.0.as_ref().map_or(0, |waiting| waiting.bytes)
     }
 
-    pub(super) fn push(&mut self, frame: Bytes) {
-        self.0.get_or_insert_default().push(frame);
+    /// What waits, at what it costs if nobody else holds it.
+    pub(super) fn cost(&self) -> usize {
+        const PLACE: usize = size_of::<Chunk>() + ALLOCATION;
+        self.0.as_ref().map_or(0, |waiting| waiting.bytes + PLACE * waiting.chunks.len())
     }
 
-    /// The rest of a frame that the socket has taken in part.
-    pub(super) fn push_rest(&mut self, rest: Bytes) {
-        let waiting = self.0.get_or_insert_default();
-        waiting.is_begun = true;
-        waiting.push(rest);
+    /// Since when the socket has taken nothing of what waits.
+    pub(super) fn stalled_since(&self) -> Option<Instant> {
+        self.0.as_ref().map(|waiting| waiting.since)
     }
 
-    /// Forgets what waits, but for the rest of a frame that has begun.
-    pub(super) fn give_up(&mut self) {
-        let begun = self.0.take().filter(|waiting| waiting.is_begun);
-        if let Some(rest) = begun.and_then(|mut waiting| waiting.frames.pop_front()) {
-            self.push_rest(rest);
-        }
+    pub(super) fn push(&mut self, frame: Bytes, held: &mut Held) {
+        self.change(held, |waiting, held| waiting.push(frame, held));
+    }
+
+    /// Takes the place of the pong that waits, if one does: nobody waits for the answer to an older ping than the newest
+    /// (RFC 6455 5.5.3).
+    pub(super) fn push_pong(&mut self, pong: Bytes, held: &mut Held) {
+        self.change(held, |waiting, held| waiting.push_pong(pong, held));
+    }
+
+    /// A frame of which the socket has taken a part, before anything else waits.
+    pub(super) fn push_begun(&mut self, frame: Bytes, taken: usize, held: &mut Held) {
+        self.change(held, |waiting, held| {
+            waiting.push_frame(frame, held);
+            waiting.taken = taken;
+            waiting.bytes -= taken;
+        });
+    }
+
+    /// Forgets what waits, but for the rest of what has begun: a frame, or small ones that stand together.
+    pub(super) fn give_up(&mut self, held: &mut Held) {
+        self.change(held, |waiting, held| {
+            let begun = usize::from(waiting.taken > 0);
+            while waiting.chunks.len() > begun
+                && let Some(chunk) = waiting.chunks.pop_back()
+            {
+                waiting.forget(&chunk, held);
+                waiting.bytes -= chunk.len();
+            }
+            waiting.pong = None;
+        });
+    }
+
+    /// Forgets all that waits: the connection ends.
+    pub(super) fn clear(&mut self, held: &mut Held) {
+        self.change(held, |waiting, held| {
+            waiting.taken = 0;
+            while let Some(chunk) = waiting.chunks.pop_back() {
+                waiting.forget(&chunk, held);
+            }
+        });
     }
 
     /// Writes until all is out or the socket takes no more.
-    pub(super) fn write_to(&mut self, socket: &mut impl Write) -> io::Result<()> {
-        while let Some(waiting) = &mut self.0 {
+    pub(super) fn write_to(&mut self, socket: &mut impl Write, held: &mut Held) -> io::Result<()> {
+        while let Some(waiting) = &self.0 {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut used = 0;
-            for (slice, frame) in slices.iter_mut().zip(&waiting.frames) {
-                *slice = IoSlice::new(frame);
+            let mut taken = waiting.taken;
+            for (slice, chunk) in slices.iter_mut().zip(&waiting.chunks) {
+                *slice = IoSlice::new(&chunk.bytes()[taken..]);
+                taken = 0;
                 used += 1;
             }
-            match write_some(socket, &slices[..used])? {
-                Some(written) => waiting.advance(written),
-                None => return Ok(()),
-            }
-            if waiting.frames.is_empty() {
-                self.0 = None;
-            }
+            let Some(written) = write_some(socket, &slices[..used])? else { break };
+            self.change(held, |waiting, held| waiting.advance(written, held));
         }
         Ok(())
+    }
+
+    /// Counts what an action changes of what is this client's alone.
+    fn change(&mut self, held: &mut Held, action: impl FnOnce(&mut Waiting, &mut Held)) {
+        let before = self.own();
+        let waiting = self.0.get_or_insert_with(Box::default);
+        action(waiting, held);
+        if waiting.chunks.is_empty() {
+            self.0 = None;
+        }
+        held.change(before, self.own());
+    }
+
+    fn own(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| {
+            size_of::<Waiting>() + waiting.chunks.capacity() * size_of::<Chunk>() + waiting.joined
+        })
+    }
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        let chunks = VecDeque::new();
+        Self { chunks, bytes: 0, taken: 0, joined: 0, gone: 0, pong: None, since: Instant::now() }
+    }
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Frame(frame) => frame,
+            Self::Joined(frames) => frames,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.bytes().len()
     }
 }
 
 impl Waiting {
-    fn push(&mut self, frame: Bytes) {
-        // Its bound is far below, and so is that of one frame.
-        self.bytes += frame.len() as u32;
-        self.frames.push_back(frame);
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        self.bytes -= written as u32;
-        while let Some(frame) = self.frames.front_mut() {
-            if written < frame.len() {
-                self.is_begun |= written > 0;
-                frame.advance(written);
+    fn push(&mut self, frame: Bytes, held: &mut Held) {
+        if frame.len() > SMALL {
+            return self.push_frame(frame, held);
+        }
+        self.bytes += frame.len();
+        let before = match self.chunks.back_mut() {
+            Some(Chunk::Joined(frames)) if frames.len() + frame.len() <= JOINED => {
+                let before = frames.capacity();
+                frames.extend_from_slice(&frame);
+                self.joined += frames.capacity() - before;
                 return;
             }
-            written -= frame.len();
-            self.is_begun = false;
-            self.frames.pop_front();
+            _ => frame.to_vec(),
+        };
+        self.joined += before.capacity();
+        self.chunks.push_back(Chunk::Joined(before));
+    }
+
+    fn push_frame(&mut self, frame: Bytes, held: &mut Held) {
+        self.bytes += frame.len();
+        held.add(&frame);
+        self.chunks.push_back(Chunk::Frame(frame));
+    }
+
+    fn push_pong(&mut self, pong: Bytes, held: &mut Held) {
+        let place = self.pong.and_then(|pong| pong.checked_sub(self.gone));
+        if let Some(place) = place.filter(|place| *place > 0 || self.taken == 0)
+            && let Some(Chunk::Frame(waits)) = self.chunks.get_mut(place as usize)
+        {
+            self.bytes = self.bytes - waits.len() + pong.len();
+            held.remove(waits);
+            held.add(&pong);
+            *waits = pong;
+            return;
+        }
+        self.pong = Some(self.gone + self.chunks.len() as u64);
+        self.push_frame(pong, held);
+    }
+
+    /// It does not wait any more.
+    fn forget(&mut self, chunk: &Chunk, held: &mut Held) {
+        match chunk {
+            Chunk::Frame(frame) => held.remove(frame),
+            Chunk::Joined(frames) => self.joined -= frames.capacity(),
         }
     }
+
+    fn advance(&mut self, written: usize, held: &mut Held) {
+        if written > 0 {
+            self.since = Instant::now();
+        }
+        self.bytes -= written;
+        self.taken += written;
+        while self.chunks.front().is_some_and(|chunk| chunk.len() <= self.taken)
+            && let Some(chunk) = self.chunks.pop_front()
+        {
+            self.taken -= chunk.len();
+            self.gone += 1;
+            self.forget(&chunk, held);
+        }
+    }
+}
+
+/// Whether it is a websocket's pong, and nothing else.
+pub(super) fn is_pong(frame: &[u8]) -> bool {
+    matches!(frame, [0x8a, length, payload @ ..] if usize::from(*length) == payload.len() && *length <= 125)
 }
 
 /// One write; `None` when the socket takes nothing now.
@@ -141,37 +279,104 @@ mod tests {
         }
     }
 
+    fn frame(byte: u8, length: usize) -> Bytes {
+        Bytes::from(vec![byte; length])
+    }
+
     #[test]
     fn what_has_begun_is_finished_when_the_rest_is_given_up() {
-        for (room, bytes, whole) in
-            [(0, 3, "end"), (1, 6, "one end"), (4, 3, "one end"), (5, 6, "one two end")]
-        {
-            let mut outbox = Outbox::default();
-            ["one ", "two ", "six "].iter().for_each(|frame| outbox.push(Bytes::from(*frame)));
-            let mut socket = Socket { taken: Vec::new(), room, at_once: 9 };
-            outbox.write_to(&mut socket).unwrap();
-            outbox.give_up();
-            outbox.push(Bytes::from("end"));
-            assert_eq!(outbox.bytes(), bytes);
-            socket.room = 100;
-            outbox.write_to(&mut socket).unwrap();
+        // Frames of 200 bytes, and small ones that stand together.
+        for (room, bytes, whole) in [
+            (0, 3, "e"),
+            (1, 202, "ae"),
+            (200, 3, "ae"),
+            (201, 202, "abe"),
+            (400, 3, "abe"),
+            (401, 8, "abcde"),
+        ] {
+            let (mut outbox, mut held) = (Outbox::default(), Held::default());
+            [frame(b'a', 200), frame(b'b', 200), frame(b'c', 3), frame(b'd', 3)]
+                .into_iter()
+                .for_each(|frame| outbox.push(frame, &mut held));
+            let mut socket = Socket { taken: Vec::new(), room, at_once: 999 };
+            outbox.write_to(&mut socket, &mut held).unwrap();
+            outbox.give_up(&mut held);
+            outbox.push(frame(b'e', 3), &mut held);
+            assert_eq!(outbox.bytes(), bytes, "{room}");
+            socket.room = 1000;
+            outbox.write_to(&mut socket, &mut held).unwrap();
+            socket.taken.dedup();
             assert_eq!(socket.taken, whole.as_bytes());
+            assert_eq!(held.bytes(), 0);
         }
     }
 
     #[test]
+    fn only_the_newest_pong_waits() {
+        let (mut outbox, mut held) = (Outbox::default(), Held::default());
+        let mut socket = Socket { taken: Vec::new(), room: 1, at_once: 999 };
+        let pong = |payload: &str| {
+            let pong = Bytes::from([&[0x8a, payload.len() as u8], payload.as_bytes()].concat());
+            assert!(is_pong(&pong) && !is_pong(&pong[1..]) && !is_pong(&[&pong[..], b"x"].concat()));
+            pong
+        };
+        // The first has begun and is finished; where the next waits, all others do, and the newest is left.
+        outbox.push_pong(pong("begun"), &mut held);
+        outbox.write_to(&mut socket, &mut held).unwrap();
+        outbox.push(frame(b'a', 3), &mut held);
+        outbox.push_pong(pong("old"), &mut held);
+        outbox.push(frame(b'b', 3), &mut held);
+        let cost = held.bytes();
+        for number in 0..1000 {
+            outbox.push_pong(pong(&format!("number {number}")), &mut held);
+        }
+        assert!(held.bytes() <= cost + 16, "{} after {cost}", held.bytes());
+        socket.room = 1000;
+        outbox.write_to(&mut socket, &mut held).unwrap();
+        let expected = [&pong("begun")[..], b"aaa", &pong("number 999"), b"bbb"].concat();
+        assert_eq!(socket.taken, expected);
+        assert_eq!(held.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_counted_is_what_is_held() {
+        let mut held = Held::default();
+        let shared = frame(b's', 100_000);
+        let mut outboxes: Vec<_> = (0..100).map(|_| Outbox::default()).collect();
+        for outbox in &mut outboxes {
+            outbox.push_begun(shared.clone(), 99_999, &mut held);
+            // A small frame costs about its bytes.
+            (0..1000).for_each(|_| outbox.push(frame(b'x', 10), &mut held));
+            assert_eq!(outbox.bytes(), 10_001);
+            assert!(outbox.cost() < 11_000, "{}", outbox.cost());
+        }
+        // The shared one once, as long as a byte of it waits for anybody.
+        assert!((1_100_000..1_900_000).contains(&held.bytes()), "{}", held.bytes());
+        let mut socket = Socket { taken: Vec::new(), room: 1, at_once: 999 };
+        for outbox in &mut outboxes[1..] {
+            socket.room = 1;
+            outbox.write_to(&mut socket, &mut held).unwrap();
+            outbox.clear(&mut held);
+            assert!(outbox.is_empty());
+        }
+        assert!((110_000..120_000).contains(&held.bytes()), "{}", held.bytes());
+        outboxes[0].clear(&mut held);
+        assert_eq!(held.bytes(), 0);
+    }
+
+    #[test]
     fn keeps_order_over_partial_writes() {
-        let mut outbox = Outbox::default();
-        let frames: Vec<_> = (0..200_u8).map(|i| Bytes::from(vec![i; usize::from(i) % 7])).collect();
-        frames.iter().for_each(|frame| outbox.push(frame.clone()));
+        let (mut outbox, mut held) = (Outbox::default(), Held::default());
+        let frames: Vec<_> = (0..200_u8).map(|i| frame(i, usize::from(i) % 7 * usize::from(i))).collect();
+        frames.iter().for_each(|frame| outbox.push(frame.clone(), &mut held));
         let total = frames.iter().map(Bytes::len).sum::<usize>();
         let mut socket = Socket { taken: Vec::new(), room: 0, at_once: 3 };
         while !outbox.is_empty() {
-            socket.room = 10;
-            outbox.write_to(&mut socket).unwrap();
+            socket.room = 100;
+            outbox.write_to(&mut socket, &mut held).unwrap();
             assert_eq!(outbox.bytes() + socket.taken.len(), total);
         }
         assert_eq!(socket.taken, frames.concat());
-        assert_eq!(outbox.bytes(), 0);
+        assert_eq!((outbox.bytes(), held.bytes()), (0, 0));
     }
 }

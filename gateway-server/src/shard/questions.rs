@@ -56,7 +56,7 @@ pub struct Sight {
     pub address: Option<SocketAddr>,
     /// The place of its door in the settings.
     pub door: u8,
-    /// Bytes that wait for it.
+    /// Bytes that wait for it, with what it costs to keep them.
     pub queued: usize,
 }
 

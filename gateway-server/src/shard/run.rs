@@ -103,6 +103,10 @@ pub(super) struct Shard {
     rounds: Vec<Rounds>,
     /// When those that were sent a close frame are dropped: by key and number, soonest first.
     pub(super) closing: VecDeque<(Instant, usize, u32)>,
+    /// When it is looked next at those for whom something waits.
+    pub(super) look_at_slow: Instant,
+    /// The thread wakes up for it.
+    watches_slow: bool,
     /// Clients are being closed, wave by wave.
     drain: Option<Drain>,
     /// All have been closed, and those that are still here then are dropped.
@@ -141,6 +145,8 @@ impl Shard {
             may_inflate: INFLATED_IN_A_TURN,
             paused: Vec::new(),
             closing: VecDeque::new(),
+            look_at_slow: now,
+            watches_slow: false,
             drain: None,
             stop_at: None,
             meters: Meters::default(),
@@ -172,7 +178,7 @@ impl Shard {
     /// False if the thread must take note of a deadline.
     pub(super) fn settle(&mut self) -> bool {
         self.write_turn();
-        self.closing.is_empty()
+        self.closing.is_empty() && (self.watches_slow || !self.has_slow())
     }
 
     // ── Turns ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -192,15 +198,22 @@ impl Shard {
         if self.is_stopping() && self.clients.connections.is_empty() {
             return ControlFlow::Break(());
         }
+        self.watches_slow = self.has_slow();
         let is_busy = commands_left || !self.read_on.is_empty();
         ControlFlow::Continue(if is_busy { Some(Duration::ZERO) } else { self.patience() })
+    }
+
+    /// A client may have to be given up for taking nothing of what waits for it.
+    fn has_slow(&self) -> bool {
+        !self.clients.slow.is_empty() && !self.settings.outbox_timeout.is_zero()
     }
 
     fn patience(&self) -> Option<Duration> {
         let closing = self.closing.front().map(|(at, ..)| *at);
         let looks = self.rounds.iter().map(Rounds::deadline);
         let wave = self.drain.as_ref().map(Drain::deadline);
-        let next = [closing, wave, self.stop_at].into_iter().chain(looks).flatten().min()?;
+        let slow = self.watches_slow.then_some(self.look_at_slow);
+        let next = [closing, wave, self.stop_at, slow].into_iter().chain(looks).flatten().min()?;
         // Rounded up, as the poll rounds down to whole milliseconds and would spin through the last one.
         Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
     }
@@ -377,14 +390,25 @@ impl Shard {
 
     fn deliver(&mut self, to: &Audience, message: Encoded, messages: u64) {
         injected::strike("delivery");
-        let Self { clients, turn, .. } = self;
-        let frames = turn.add(message);
+        let parts = to.parts();
+        let again = (parts > 1).then(|| message.clone());
+        let mut frames = self.turn.add(message);
         let mut receivers = 0;
-        clients.each_of(to, |key, connection| {
-            receivers += 1;
-            turn.link(key, &mut connection.pending, frames[connection.form as usize]);
-        });
-        clients.counts.messages_out += receivers * messages;
+        for part in 0..parts {
+            // A long list may name everybody again and again: what waits to be written is bounded all the same.
+            if self.turn.is_full()
+                && let Some(message) = &again
+            {
+                self.write_turn();
+                frames = self.turn.add(message.clone());
+            }
+            let Self { clients, turn, .. } = self;
+            clients.each_of(to, part, |key, connection| {
+                receivers += 1;
+                turn.link(key, &mut connection.pending, frames[connection.form as usize]);
+            });
+        }
+        self.clients.counts.messages_out += receivers * messages;
     }
 
     fn configure(&mut self, settings: &Settings) {
@@ -432,6 +456,9 @@ impl Shard {
             if self.clients.connections.get(key).is_some_and(is_closing) {
                 self.abort(key);
             }
+        }
+        if self.has_slow() && now >= self.look_at_slow {
+            self.give_up_stalled(now);
         }
         self.drain(now);
         if self.stop_at.is_some_and(|at| now >= at) {

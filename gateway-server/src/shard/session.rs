@@ -10,7 +10,7 @@ pub enum SessionError {
     #[error("the session is no serialized PHP array: {0}")]
     Malformed(Malformed),
     #[error(
-        "the session would have more bytes than the {limit} allowed (max_session_bytes); it is left as it was"
+        "the session would be too long: its bytes are more than the {limit} allowed (max_session_bytes); it is left as it was"
     )]
     TooLarge { limit: usize },
 }

@@ -27,7 +27,8 @@ pub(super) fn settings() -> Settings {
         message_kind: Kind::Text,
         doors: [door].into(),
         close_timeout: Duration::from_secs(600),
-        bounds: Bounds { groups: 10, session: 1 << 20, unfinished: 64 << 20 },
+        outbox_timeout: Duration::ZERO,
+        bounds: Bounds { groups: 10, session: 1 << 20, unfinished: 64 << 20, waiting: 64 << 20 },
         io_uring: true,
     }
 }

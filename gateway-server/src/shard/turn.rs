@@ -92,6 +92,12 @@ impl Turn {
         self.links.len() >= KEPT
     }
 
+    /// Places that there are for links.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.links.capacity()
+    }
+
     pub(super) fn take_touched(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.touched)
     }

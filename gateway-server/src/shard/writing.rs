@@ -1,5 +1,6 @@
 //! What clients get: each gets by one write what a turn has brought it, and what its socket refuses waits in its outbox.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
@@ -9,9 +10,11 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 use smallvec::SmallVec;
 
+use super::clients::Clients;
 use super::connection::{Connection, Phase};
 use super::fault;
-use super::outbox::{write_one, write_some};
+use super::held::Held;
+use super::outbox::{is_pong, write_one, write_some};
 use super::ring::{self, Outcome, Send};
 use super::run::Shard;
 use super::turn::Chain;
@@ -43,6 +46,9 @@ impl Shard {
             self.write_some_of_turn(keys);
         }
         self.turn.end(touched);
+        if self.clients.held.bytes() > self.settings.bounds.waiting {
+            self.shed_waiting();
+        }
     }
 
     /// Through the ring, as far as there is one and it is worth it.
@@ -81,11 +87,13 @@ impl Shard {
     /// `first`: what has become of the first send, if it was tried.
     fn write_pending(&mut self, key: usize, first: Option<Outcome>) {
         injected::strike("write");
-        let Some(connection) = self.clients.connections.get_mut(key) else { return };
+        let Clients { connections, held, .. } = &mut self.clients;
+        let Some(connection) = connections.get_mut(key) else { return };
         let chain = std::mem::replace(&mut connection.pending, Chain::EMPTY);
         let outbox_bytes = self.settings.doors[usize::from(connection.door)].outbox_bytes;
         let mut written = 0;
-        let result = write_frames(connection, first, self.turn.frames(chain), outbox_bytes, &mut written);
+        let result =
+            write_frames(connection, first, self.turn.frames(chain), outbox_bytes, held, &mut written);
         self.clients.counts.bytes_out += written as u64;
         match result {
             Ok(waits) => {
@@ -95,8 +103,7 @@ impl Shard {
                 self.after_write(key);
             }
             Err(error) if error.kind() == ErrorKind::StorageFull => {
-                offence::report(Offence::TooSlow, self.clients.connections[key].peer(), &error);
-                self.close_too_slow(key);
+                self.close_slow(key, &error);
             }
             Err(_) => self.abort(key),
         }
@@ -112,14 +119,52 @@ impl Shard {
         connection.phase = Phase::Discarding;
         let farewell = farewell(connection.form, close::TOO_SLOW);
         let outbox = &mut connection.extra_mut().outbox;
-        outbox.give_up();
-        outbox.push(farewell);
+        outbox.give_up(&mut self.clients.held);
+        outbox.push(farewell, &mut self.clients.held);
         self.clients.slow.insert(key as u32);
         self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
     }
 
+    /// Frees memory, at the cost of those for whom most waits, when what waits for all takes too much. Some room is left, so
+    /// that they are not looked for at every frame.
+    fn shed_waiting(&mut self) {
+        let bound = self.settings.bounds.waiting;
+        let cost =
+            |key: &u32| self.clients.connections.get(*key as usize).map_or(0, Connection::waiting_bytes);
+        let mut slow: Vec<_> = self.clients.slow.iter().map(|key| (cost(key), *key as usize)).collect();
+        slow.sort_unstable_by(|one, other| other.cmp(one));
+        for (_, key) in slow {
+            if self.clients.held.bytes() <= bound - bound / 8 {
+                break;
+            }
+            self.close_slow(key, &"what waits for all clients takes too much memory (max_outbox_bytes)");
+        }
+    }
+
+    /// Closes those whose sockets have taken nothing of what waits for a whole timeout.
+    pub(super) fn give_up_stalled(&mut self, now: Instant) {
+        let timeout = self.settings.outbox_timeout;
+        self.look_at_slow = now + timeout / 8;
+        let is_stalled = |key: &u32| {
+            let connection = self.clients.connections.get(*key as usize);
+            let open = connection.filter(|connection| connection.phase == Phase::Open);
+            let since = open.and_then(|connection| connection.extra()?.outbox.stalled_since());
+            since.is_some_and(|since| now.saturating_duration_since(since) >= timeout)
+        };
+        let stalled: Vec<_> = self.clients.slow.iter().copied().filter(is_stalled).collect();
+        for key in stalled {
+            self.close_slow(key as usize, &format_args!("it took nothing for {timeout:?} (outbox_timeout)"));
+        }
+    }
+
+    fn close_slow(&mut self, key: usize, detail: &dyn Display) {
+        offence::report(Offence::TooSlow, self.clients.connections[key].peer(), detail);
+        self.close_too_slow(key);
+    }
+
     pub(super) fn write_outbox(&mut self, key: usize) {
-        let connection = &mut self.clients.connections[key];
+        let Clients { connections, held, .. } = &mut self.clients;
+        let connection = &mut connections[key];
         if connection.is_tls {
             return self.write_tls(key);
         }
@@ -127,7 +172,7 @@ impl Shard {
             && !outbox.is_empty()
         {
             let waiting = outbox.bytes();
-            if outbox.write_to(socket).is_err() {
+            if outbox.write_to(socket, held).is_err() {
                 return self.drop_connection(key);
             }
             let left = outbox.bytes();
@@ -139,9 +184,10 @@ impl Shard {
 
     /// As [`Shard::write_outbox`], through TLS, which may hold something itself.
     fn write_tls(&mut self, key: usize) {
-        if let Some((mut tls, outbox)) = self.clients.connections[key].tls() {
+        let Clients { connections, held, .. } = &mut self.clients;
+        if let Some((mut tls, outbox)) = connections[key].tls() {
             let waiting = outbox.bytes();
-            if tls.flush().and_then(|()| outbox.write_to(&mut tls)).is_err() {
+            if tls.flush().and_then(|()| outbox.write_to(&mut tls, held)).is_err() {
                 return self.drop_connection(key);
             }
             let left = outbox.bytes();
@@ -192,6 +238,7 @@ fn write_frames<'a>(
     first: Option<Outcome>,
     mut frames: impl Iterator<Item = &'a Bytes>,
     outbox_bytes: usize,
+    held: &mut Held,
     written: &mut usize,
 ) -> io::Result<bool> {
     let unwritten = if connection.has_outbox() {
@@ -201,19 +248,26 @@ fn write_frames<'a>(
     } else {
         write_now(&mut Sent { first, socket: &mut connection.socket }, &mut frames, written)?
     };
-    let Some((rest, is_begun)) = unwritten else { return Ok(false) };
+    let Some((rest, taken)) = unwritten else { return Ok(false) };
+    let may_be_pongs = connection.form.is_websocket();
     let outbox = &mut connection.extra_mut().outbox;
     let mut frames = rest.into_iter().chain(frames.cloned());
-    if is_begun && let Some(rest) = frames.next() {
-        outbox.push_rest(rest);
+    if taken > 0
+        && let Some(begun) = frames.next()
+    {
+        outbox.push_begun(begun, taken, held);
     }
     for frame in frames {
+        if may_be_pongs && is_pong(&frame) {
+            outbox.push_pong(frame, held);
+            continue;
+        }
         // One message may be larger than all the space there is, if nothing else waits.
-        if !outbox.is_empty() && outbox.bytes() + frame.len() > outbox_bytes {
-            let reason = format!("{} bytes wait for it already (outbox_bytes)", outbox.bytes());
+        if !outbox.is_empty() && outbox.cost() + frame.len() > outbox_bytes {
+            let reason = format!("{} bytes wait for it already (outbox_bytes)", outbox.cost());
             return Err(io::Error::new(ErrorKind::StorageFull, reason));
         }
-        outbox.push(frame);
+        outbox.push(frame, held);
     }
     Ok(true)
 }
@@ -241,8 +295,8 @@ impl Write for Sent<'_> {
     }
 }
 
-/// What a socket did not take of some frames, and whether it took a part of the first.
-type Unwritten = (SmallVec<[Bytes; SLICES]>, bool);
+/// The frames that a socket did not take whole, and how many bytes it took of the first.
+type Unwritten = (SmallVec<[Bytes; SLICES]>, usize);
 
 /// Writes until all frames are out, which is `None`, or the socket takes no more of some of them.
 fn write_now<'a>(
@@ -269,24 +323,22 @@ fn write_now<'a>(
     }
 }
 
-/// What is left of some frames of which `written` bytes went out, and whether the first of them did in part.
-fn unwritten(frames: &[&Bytes], mut written: usize) -> Unwritten {
-    let mut rest = SmallVec::new();
-    let mut is_begun = false;
-    for frame in frames {
-        if written >= frame.len() {
-            written -= frame.len();
-        } else {
-            is_begun |= written > 0;
-            rest.push(frame.slice(written..));
-            written = 0;
-        }
+/// What is left of some frames of which `written` bytes went out.
+fn unwritten(mut frames: &[&Bytes], mut written: usize) -> Unwritten {
+    while let [frame, rest @ ..] = frames
+        && written >= frame.len()
+    {
+        written -= frame.len();
+        frames = rest;
     }
-    (rest, is_begun)
+    (frames.iter().map(|frame| (*frame).clone()).collect(), written)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::time::Duration;
+
     use super::super::command::{Audience, Command, Except};
     use super::super::testing::{TestShard, arrived, settings};
     use super::*;
@@ -314,5 +366,114 @@ mod tests {
             }
         }
         assert!(shard.shard.clients.slow.is_empty());
+    }
+
+    /// A client that reads nothing, and for which something waits.
+    fn stalled(shard: &mut TestShard, number: u32) -> std::net::TcpStream {
+        let client = shard.client(number, Form::Websocket);
+        let key = shard.shard.clients.key(number).unwrap();
+        // The kernel takes what it likes first.
+        while !shard.shard.clients.connections[key].has_outbox() {
+            shard.shard.send(key, Bytes::from(vec![b'x'; 64 << 10]));
+            shard.shard.write_turn();
+        }
+        client
+    }
+
+    #[test]
+    fn pings_of_one_who_reads_nothing_cost_nothing() {
+        let mut shard = TestShard::new(settings());
+        let mut client = stalled(&mut shard, 1);
+        let before = shard.shard.clients.held.bytes();
+        let pings = [0x89, 0x80, 0, 0, 0, 0].repeat(10_000);
+        for _ in 0..10 {
+            client.write_all(&pings).unwrap();
+            for _ in 0..4 {
+                shard.turn();
+            }
+        }
+        assert_eq!(shard.shard.clients.counts.bytes_in, 10 * pings.len() as u64);
+        let after = shard.shard.clients.held.bytes();
+        assert!(after < before + 1000, "{after} after {before}");
+        // What it is sent is all there, and one pong.
+        let mut all = Vec::new();
+        while shard.shard.clients.held.bytes() > 0 {
+            all = arrived(&mut client);
+            shard.turn();
+        }
+        all.extend(arrived(&mut client));
+        assert!(all.ends_with(b"xx\x8a\0"), "{:?}", &all[all.len() - 9..]);
+    }
+
+    #[test]
+    fn those_for_whom_most_waits_go_first_when_it_is_too_much() {
+        let mut settings = settings();
+        settings.bounds.waiting = 2 << 20;
+        let mut shard = TestShard::new(settings);
+        let _clients: Vec<_> = (1..=3).map(|number| stalled(&mut shard, number)).collect();
+        // What all share costs once: without that it would be too much by far.
+        for _ in 0..10 {
+            let frame = Bytes::from(vec![b'y'; 100_000]);
+            for key in 0..3 {
+                shard.shard.send(key, frame.clone());
+            }
+            shard.shard.write_turn();
+        }
+        assert_eq!(shard.shard.clients.online().len(), 3);
+        for _ in 0..20 {
+            if shard.shard.clients.key(2).is_some() {
+                shard.shard.send(1, Bytes::from(vec![b'z'; 100_000]));
+                shard.shard.write_turn();
+            }
+        }
+        assert_eq!(shard.shard.clients.key(2), None, "the one with most");
+        assert_eq!(shard.shard.clients.online().len(), 2);
+        assert!(shard.shard.clients.held.bytes() < 2 << 20);
+    }
+
+    #[test]
+    fn one_that_takes_nothing_is_given_up_in_time() {
+        let mut settings = settings();
+        settings.outbox_timeout = Duration::from_secs(60);
+        let mut shard = TestShard::new(settings);
+        let mut clients: Vec<_> = (1..=2).map(|number| stalled(&mut shard, number)).collect();
+        let since = |shard: &TestShard, key: usize| {
+            shard.shard.clients.connections[key].extra().unwrap().outbox.stalled_since().unwrap()
+        };
+        let first = since(&shard, 0).min(since(&shard, 1));
+        shard.shard.give_up_stalled(first + Duration::from_secs(59));
+        assert_eq!(shard.shard.clients.online().len(), 2);
+        let last = since(&shard, 1);
+        // One goes on.
+        while shard.shard.clients.connections[0].has_outbox() {
+            arrived(&mut clients[0]);
+            shard.turn();
+        }
+        shard.shard.give_up_stalled(last + Duration::from_secs(60));
+        assert_eq!(shard.shard.clients.key(2), None);
+        assert!(shard.shard.clients.key(1).is_some());
+        // Nothing is kept for the other but what has begun and a farewell.
+        assert!(shard.shard.clients.held.bytes() < 70_000, "{}", shard.shard.clients.held.bytes());
+    }
+
+    #[test]
+    fn a_list_that_names_all_again_and_again_is_written_in_parts() {
+        let mut shard = TestShard::new(settings());
+        let mut clients: Vec<_> = (1..=200).map(|number| shard.client(number, Form::Websocket)).collect();
+        let times = 5_000;
+        let numbers = (0..times).flat_map(|_| 1..=200).collect();
+        let (to, frame) = (Audience::Connections(numbers), Encoded::raw(Bytes::from_static(b"x")));
+        shard.shard.obey_alone(Command::Deliver { to, frame });
+        // A million at once would take as many places.
+        assert!(shard.shard.turn.room() < 300_000, "{} places", shard.shard.turn.room());
+        shard.shard.write_turn();
+        for client in &mut clients {
+            let mut all = arrived(client);
+            while all.len() < times {
+                shard.turn();
+                all.extend(arrived(client));
+            }
+            assert_eq!(all, b"x".repeat(times));
+        }
     }
 }

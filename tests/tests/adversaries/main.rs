@@ -5,7 +5,6 @@
 //! most twice as long as before.
 
 mod handshakes;
-mod inflate;
 mod memory;
 mod messages;
 mod ports;

@@ -15,7 +15,6 @@ const PONG: u8 = 10;
 
 /// Longest payload of a control frame.
 const MAX_CONTROL: usize = 125;
-const LONGEST_HEADER: usize = 10;
 
 pub fn message(kind: Kind, payload: &[u8]) -> Bytes {
     frame(opcode(kind), payload)
@@ -51,7 +50,13 @@ pub fn close(close: Close) -> Bytes {
 
 /// `first` is the opcode, with the bits that the payload needs.
 fn frame(first: u8, payload: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(LONGEST_HEADER + payload.len());
+    let header = match payload.len() {
+        ..=125 => 2,
+        126..=0xffff => 4,
+        _ => 10,
+    };
+    // Not a byte more: what is left over would be kept as long as the frame.
+    let mut out = BytesMut::with_capacity(header + payload.len());
     out.put_u8(FINAL | first);
     match payload.len() {
         length @ 0..=125 => out.put_u8(length as u8),

@@ -45,7 +45,7 @@ impl Settings {
         let settings = take!(
             self, new, &mut names;
             live: token_key, require_token, operations_token, worker_buffer_bytes, deflate, max_connections, max_connections_per_address,
-                handshakes_per_second, max_request_bytes, max_groups_per_client, max_session_bytes, max_unfinished_bytes,
+                handshakes_per_second, max_request_bytes, max_groups_per_client, max_session_bytes, max_unfinished_bytes, max_outbox_bytes, outbox_timeout,
                 trusted_proxies, handshake_timeout,
                 max_handshakes, close_timeout, drain_seconds, stop_timeout, log;
             fixed: reuse_port, register, register_unix, secret_key, operations, node, shards, io_uring, events, message_type,

@@ -272,6 +272,15 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_MAX_UNFINISHED_BYTES", value_name = "BYTES")]
     pub max_unfinished_bytes: Option<usize>,
 
+    /// Bytes of memory that what waits for slow clients may take, of all clients together; those for whom most waits are
+    /// closed when it is more [default: a quarter of the memory, but 1073741824 at most]
+    #[arg(long, env = "GATEWAY_MAX_OUTBOX_BYTES", value_name = "BYTES")]
+    pub max_outbox_bytes: Option<usize>,
+
+    /// Seconds that a client may take nothing at all of what waits for it; 0 is no limit [default: 60]
+    #[arg(long, env = "GATEWAY_OUTBOX_TIMEOUT", value_name = "SECONDS")]
+    pub outbox_timeout: Option<f64>,
+
     /// Connections of PHP processes at once, on all register ports; more take the place of one that has not logged in
     /// within a second, or wait in the kernel's queue. Of those that have not, one other machine may have a quarter [default: 65536]
     #[arg(long, env = "GATEWAY_MAX_REGISTER_CONNECTIONS", value_name = "NUMBER")]
@@ -341,6 +350,8 @@ pub struct Settings {
     pub max_groups_per_client: usize,
     pub max_session_bytes: usize,
     pub max_unfinished_bytes: usize,
+    pub max_outbox_bytes: usize,
+    pub outbox_timeout: Duration,
     pub max_register_connections: usize,
     pub handshake_timeout: Duration,
     pub max_handshakes: usize,
@@ -438,7 +449,7 @@ impl Layer {
             outbox_bytes, tls_certificate, tls_key, proxy_protocol, trusted_proxies, origins, paths, hosts, max_connections, max_connections_per_address,
             handshakes_per_second, max_request_bytes, messages_per_second, bytes_per_second,
             max_groups_per_client, max_session_bytes,
-            max_unfinished_bytes, max_register_connections, handshake_timeout,
+            max_unfinished_bytes, max_outbox_bytes, outbox_timeout, max_register_connections, handshake_timeout,
             max_handshakes, close_timeout, drain_seconds, stop_timeout, log, log_format,
         }
     }
@@ -539,6 +550,13 @@ impl Layer {
                 1 << 20,
                 1 << 40,
             ),
+            max_outbox_bytes: checks.within(
+                "max_outbox_bytes",
+                self.max_outbox_bytes.unwrap_or_else(|| machine::memory_share(4, 1 << 30)),
+                1 << 20,
+                1 << 40,
+            ),
+            outbox_timeout: checks.seconds("outbox_timeout", self.outbox_timeout.unwrap_or(60.0), 0.0),
             max_register_connections: checks.within(
                 "max_register_connections",
                 self.max_register_connections.unwrap_or(65_536),
