@@ -10,7 +10,7 @@ use std::time::Duration;
 use gateway_server::backend::bridge::Bridge;
 use gateway_server::backend::gatewayworker::GatewayWorker;
 use gateway_server::backend::workers::{Mode, Router, Sinks};
-use gateway_server::backend::{self, Backend, Logins, Port};
+use gateway_server::backend::{self, Backend, Budget, Logins, Port};
 use gateway_server::client::Form;
 use gateway_server::client::websocket::Kind;
 use gateway_server::ops::config::Secret;
@@ -21,7 +21,7 @@ use gateway_wire::bridge::{Login, PREFACE, Reply, Said, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 const NODE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238);
 
@@ -61,7 +61,8 @@ impl Target {
             doors: [door].into(),
             io_uring: true,
             close_timeout: Duration::from_millis(10),
-            bounds: Bounds { groups: 100, session: 10_000, unfinished: 1 << 20 },
+            outbox_timeout: Duration::ZERO,
+            bounds: Bounds { groups: 100, session: 10_000, unfinished: 1 << 20, waiting: 16 << 20 },
         };
         let hub = Arc::new(Hub::start(2, [7; 16], &settings, Box::new(Sinks(Arc::clone(&router))), None)?);
         let logins = Arc::new(Logins::new(Secret::default()));
@@ -69,13 +70,13 @@ impl Target {
             bridge: Bridge::new(Arc::clone(&hub), Arc::clone(&logins), 1, NODE, Kind::Text, 10_000, None),
             gatewayworker: GatewayWorker::new(logins, NODE),
             workers: router,
+            budget: Budget::new(64 << 20),
         };
         let port = runtime.block_on(async { Port::unix(&directory.path().join("php")) })?;
         let settings = backend::Settings {
             handshake_timeout: Duration::from_secs(60),
-            max_connections: 100,
             tally: Arc::default(),
-            places: Arc::new(Semaphore::new(100)),
+            places: backend::places(100),
             certificate: None,
         };
         let (_, settings) = watch::channel(settings);
@@ -99,10 +100,9 @@ impl Target {
                 door: 0,
                 form: Form::Websocket,
                 handshake: None,
-                identity: None,
                 place: None,
             };
-            self.hub.adopt(newcomer).await?;
+            self.hub.adopt(newcomer, None).await?;
             let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
             peers.push_front(client);
             // Those of clients that have gone are older.
