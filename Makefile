@@ -3,7 +3,10 @@
 #   make demo          build everything, start the gateway and the example page, print its address
 #   make test          run every test
 #   make deny          licences, sources and known flaws of all dependencies
-#   make fuzz          feed every decoder with broken input, a minute each; FUZZ_SECONDS=600 for ten
+#   make fuzz          feed every decoder with broken input, a minute each; FUZZ_SECONDS=600 for ten. libFuzzer chooses the inputs
+#   make models        schedules of threads, chosen by shuttle, of a shard and of the extension's link; MODEL_SCHEDULES=10000 for more
+#   make asan          AddressSanitizer over gateway-wire, and over the server under its hardest tests
+#   make miri          gateway-wire's tests under Miri, where a toolchain has it
 #   make adversaries   peers that mean harm, by the thousand: 99 of 100 pushes to others take at most twice as long as before
 #   make autobahn      the Autobahn websocket test suite with all its messages; takes about six minutes
 #   make test-install  install the extension in each of its three ways, into a temporary directory
@@ -23,10 +26,11 @@
 #   make clean         remove what was built
 
 CARGO ?= cargo
+FUZZ_SECONDS ?= 60
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test deny fuzz adversaries autobahn test-install test-roots valgrind asan-php bench bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
+.PHONY: demo test deny fuzz models asan miri adversaries autobahn test-install test-roots valgrind asan-php bench bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
 demo build adversaries autobahn test-install bench bench-parts bench-php bench-workers bench-cluster deb: \
@@ -53,10 +57,21 @@ deny:
 	@scripts/setup deny || true
 	@scripts/deny
 
-# A failure prints the FUZZ_SEED that repeats it. What was found once belongs into tests/corpus/.
+# What was found once belongs into tests/corpus/. The tests' own fuzzers come first, with a tenth of the time; a failure of these prints
+# the FUZZ_SEED that repeats it.
 fuzz:
-	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked -p gateway-tests \
+	FUZZ_SECONDS=$(shell expr \( $(FUZZ_SECONDS) + 9 \) / 10) $(CARGO) test --release --locked -p gateway-tests \
 		--test fuzz_wire --test fuzz_clients --test fuzz_settings --test fuzz_register_port --test fuzz_cluster -- --nocapture
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
+
+models:
+	$(CARGO) test --locked -p gateway-server -p gateway-link --features gateway-server/models,gateway-link/models --lib models
+
+asan:
+	@scripts/sanitize
+
+miri:
+	@scripts/miri
 
 adversaries:
 	$(CARGO) build --release --locked -p gateway-server

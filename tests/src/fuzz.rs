@@ -3,6 +3,8 @@
 //!
 //! Ordinary tests try the same twenty thousand inputs every time. With `FUZZ_SECONDS` they go on for so long, from another
 //! seed each time; `FUZZ_SEED` runs the one input of a failure.
+//!
+//! Built with the feature `libfuzzer`, the same checks are guided by the coverage that inputs reach: scripts/fuzz.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -20,7 +22,12 @@ const MAX_INPUT: usize = 16 << 10;
 /// Runs `check`, which panics where something is wrong, on inputs made from `corpus` and from the files of
 /// `tests/corpus/` for this target.
 pub fn fuzz(target: &str, corpus: &[Vec<u8>], check: impl Fn(&[u8], &mut Rng)) {
-    let directory = root().join("tests/corpus").join(target.to_lowercase().replace(' ', "-"));
+    let name = target.to_lowercase().replace(' ', "-");
+    let directory = root().join("tests/corpus").join(&name);
+    #[cfg(feature = "libfuzzer")]
+    if crate::libfuzzer::run(&name, &directory, corpus, &check) {
+        return;
+    }
     let corpus = &match seeds(&directory) {
         Ok(seeds) => [corpus, &seeds].concat(),
         Err(error) => panic!("{}, where the seeds of {target} belong: {error}", directory.display()),
@@ -38,7 +45,7 @@ pub fn fuzz(target: &str, corpus: &[Vec<u8>], check: impl Fn(&[u8], &mut Rng)) {
     };
     // As it is, what was found once too.
     for input in corpus {
-        check(input, &mut Rng::new(0));
+        check(input, &mut Rng::of(input));
     }
     if let Some(seed) = variable("FUZZ_SEED") {
         return run(seed);
@@ -78,6 +85,12 @@ pub struct Rng(u64);
 impl Rng {
     pub fn new(seed: u64) -> Self {
         Self(seed)
+    }
+
+    /// The one that belongs to an input: FNV-1a of its bytes is the seed. So a file that failed fails again.
+    pub fn of(input: &[u8]) -> Self {
+        let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        Self(input.iter().fold(0xcbf2_9ce4_8422_2325, hash))
     }
 
     pub fn draw(&mut self) -> u64 {

@@ -18,6 +18,8 @@ mod faketime;
 mod fences;
 mod fuzz;
 mod kernel;
+#[cfg(feature = "libfuzzer")]
+mod libfuzzer;
 mod machine;
 mod nats;
 mod network;

@@ -3,14 +3,19 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use flate2::{Compress, Compression, FlushCompress};
 use gateway_server::client::websocket::{Incoming, Inflater, Kind, message};
 use gateway_server::client::{self, Decoder, Form, Unfinished, Violation};
-use gateway_server::listener::{Gate, Rules, shake};
+use gateway_server::listener::{Gate, Rules, shake, take_proxy_header};
 use gateway_tests::{Rng, fuzz};
 use gateway_wire::token::{Claims, TokenKey};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 
 const LIMIT: usize = 300;
+/// For what is compressed, which has to be larger to be anything else than stored.
+const INFLATED_LIMIT: usize = 256 << 10;
 
 /// What a client said, and how it ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,8 +25,12 @@ struct Heard {
 }
 
 fn hear<'a>(form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
+    hear_within(LIMIT, form, pieces)
+}
+
+fn hear_within<'a>(max_message: usize, form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
     let mut inflater = Inflater::default();
-    let mut decoder = Decoder { form, max_message: LIMIT, inflater: &mut inflater };
+    let mut decoder = Decoder { form, max_message, inflater: &mut inflater };
     let mut unfinished: Option<Unfinished> = None;
     let mut heard = Heard::default();
     let mut is_closed = false;
@@ -48,6 +57,10 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
         length @ 0..=125 => frame.push(0x80 | length as u8),
+        length @ 0x1_0000.. => {
+            frame.push(0x80 | 127);
+            frame.extend_from_slice(&(length as u64).to_be_bytes());
+        }
         length => {
             frame.push(0x80 | 126);
             frame.extend_from_slice(&(length as u16).to_be_bytes());
@@ -88,6 +101,26 @@ fn websocket() {
 #[test]
 fn websocket_with_compression() {
     fuzz("websocket with compression", &websocket_corpus(), in_any_pieces(Form::Deflated));
+}
+
+/// The whole input is one compressed message.
+#[test]
+fn inflate() {
+    let mut compressed = Vec::new();
+    for payload in [&b"hello hello hello hello"[..], &[b'x'; 5000], &[0; INFLATED_LIMIT + 1]] {
+        let mut deflate = Compress::new(Compression::fast(), false);
+        let mut out = Vec::with_capacity(5000);
+        let Ok(_) = deflate.compress_vec(payload, &mut out, FlushCompress::Sync) else { continue };
+        out.truncate(out.len().saturating_sub(4));
+        compressed.push(out);
+    }
+    fuzz("inflate", &compressed, |input, rng| {
+        let frame = masked(0xc2, input);
+        let whole = hear_within(INFLATED_LIMIT, Form::Deflated, [&frame[..]]);
+        assert!(whole.messages.iter().all(|(_, message)| message.len() <= INFLATED_LIMIT));
+        let (one, other) = frame.split_at(rng.below(frame.len()));
+        assert_eq!(hear_within(INFLATED_LIMIT, Form::Deflated, [one, other]), whole);
+    });
 }
 
 #[test]
@@ -243,6 +276,56 @@ fn handshake_with_token() -> anyhow::Result<()> {
             assert_eq!(&identity.uid[..], b"42");
             assert!(input.windows(token.len()).any(|part| part == token.as_bytes()));
         }
+    });
+    Ok(())
+}
+
+/// What stands behind a header is left for who reads next, to the last byte.
+#[test]
+fn proxy_protocol() -> anyhow::Result<()> {
+    let version_2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\x0a\0\0\x01\xdc\x04\x01\xbbGET /";
+    let mut version_2_over_ipv6 = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x28".to_vec();
+    version_2_over_ipv6.extend_from_slice(&[0x20; 40]);
+    let corpus = [
+        b"PROXY TCP4 192.0.2.1 10.0.0.1 56324 443\r\nGET /".to_vec(),
+        b"PROXY TCP6 2001:db8::1 ::1 1 65535\r\n".to_vec(),
+        b"PROXY UNKNOWN ffff::1 and so on\r\n".to_vec(),
+        version_2.to_vec(),
+        version_2_over_ipv6,
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+    let address = listener.local_addr()?;
+    let take = async |input: &[u8]| -> anyhow::Result<Option<Vec<u8>>> {
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (mut client, (mut server, _)) = (client?, accepted?);
+        // No port has to wait for late packets, as there are only some ten thousand.
+        SockRef::from(&server).set_linger(Some(std::time::Duration::ZERO))?;
+        let say = async {
+            // It may be closed before the end.
+            if client.write_all(input).await.is_ok() {
+                let _ = client.shutdown().await;
+            }
+            client
+        };
+        let hear = async move {
+            let taken = take_proxy_header(&mut server).await.is_ok();
+            let mut rest = Vec::new();
+            Ok(if taken && server.read_to_end(&mut rest).await.is_ok() { Some(rest) } else { None })
+        };
+        tokio::join!(say, hear).1
+    };
+    fuzz("PROXY protocol", &corpus, |input, _| {
+        let rest = match runtime.block_on(take(input)) {
+            Ok(rest) => rest,
+            Err(error) => panic!("{error:#}"),
+        };
+        let Some(rest) = rest else { return };
+        let header = match input[0] {
+            b'P' => input.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1),
+            _ => 16 + usize::from(u16::from_be_bytes([input[14], input[15]])),
+        };
+        assert_eq!(rest, &input[header..]);
     });
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! Whatever may come in by the register port, to a server that has clients: nothing panics, and every connection that says no
-//! more is closed.
+//! Whatever may come in by the register port and the operations port, to a server that has clients: nothing panics, and every
+//! connection that says no more is closed.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,13 +13,14 @@ use gateway_server::backend::workers::{Mode, Router, Sinks};
 use gateway_server::backend::{self, Backend, Budget, Logins, Port};
 use gateway_server::client::Form;
 use gateway_server::client::websocket::Kind;
+use gateway_server::operations::{self, Operations};
 use gateway_server::ops::config::Secret;
 use gateway_server::shard::{self, Bounds, Door, Heartbeat, Hub, Newcomer, Proofs, Rate};
 use gateway_tests::{OWN_NONCE, Rng, fuzz, new_producer, packets, requests, soon};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Login, PREFACE, Reply, Said, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -33,6 +34,7 @@ struct Target {
     runtime: Runtime,
     hub: Arc<Hub>,
     directory: tempfile::TempDir,
+    operations: SocketAddr,
     clients: Vec<ClientId>,
     /// The clients' own ends, which read nothing; the newest first.
     peers: Mutex<VecDeque<std::net::TcpStream>>,
@@ -80,8 +82,14 @@ impl Target {
             certificate: None,
         };
         let (_, settings) = watch::channel(settings);
-        runtime.spawn(backend::serve(port, Arc::new(backend), settings));
-        let mut target = Self { runtime, hub, directory, clients: Vec::new(), peers: Mutex::default() };
+        let backend = Arc::new(backend);
+        runtime.spawn(backend::serve(port, Arc::clone(&backend), settings));
+        let listener = runtime.block_on(async { operations::bind("127.0.0.1:0".parse()?) })?;
+        let operations = listener.local_addr()?;
+        let asked = Operations::new(Arc::clone(&hub), backend, Vec::new(), Arc::default(), Secret::default());
+        runtime.spawn(operations::serve(listener, Arc::new(asked)));
+        let (clients, peers) = (Vec::new(), Mutex::default());
+        let mut target = Self { runtime, hub, directory, operations, clients, peers };
         target.clients = target.runtime.block_on(target.populate())?;
         Ok(target)
     }
@@ -131,6 +139,38 @@ impl Target {
         if let Err(error) = said {
             panic!("{error:#}");
         }
+        Self::assert_sound();
+    }
+
+    /// Asks for what the first line names, with the rest as the body, and waits until it is answered.
+    fn ask(&self, input: &[u8]) {
+        let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+        let (path, body) = (&input[..end], input.get(end + 1..).unwrap_or_default());
+        let method = if body.is_empty() { "GET" } else { "POST" };
+        let head = format!(
+            "Host: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let request = [method.as_bytes(), b" /", path, b" HTTP/1.1\r\n", head.as_bytes(), body].concat();
+        let asked = self.runtime.block_on(async {
+            self.populate().await?;
+            let mut socket = soon("connecting", TcpStream::connect(self.operations)).await??;
+            let mut answer = Vec::new();
+            // What is malformed may be answered before its end.
+            if socket.write_all(&request).await.is_ok() {
+                let _ = soon("an answer", socket.read_to_end(&mut answer)).await?;
+            }
+            let is_fault = answer.starts_with(b"HTTP/1.1 500");
+            anyhow::ensure!(!is_fault, "{}", answer.escape_ascii());
+            anyhow::Ok(())
+        });
+        if let Err(error) = asked {
+            panic!("{error:#}");
+        }
+        Self::assert_sound();
+    }
+
+    fn assert_sound() {
         let panics = std::mem::take(&mut *PANICS.lock().unwrap_or_else(PoisonError::into_inner));
         assert!(panics.is_empty(), "{panics:?}");
     }
@@ -206,5 +246,18 @@ fn register_port() -> anyhow::Result<()> {
         let input = repaired(input, rng);
         target.say(async |socket: &mut UnixStream| log_in(socket, Login::WORKER).await, &input);
     });
+
+    let requests = [
+        "api/sendToAll\n{\"message\":\"hi\",\"client_id_array\":[\"7f00000104d6deadbeef\"]}",
+        "api/sendToUid\n{\"uid\":[\"a\",7],\"message\":\"\\u6f22\\ud83d\\ude00\"}",
+        "api/batch\n[{\"operation\":\"getAllClientCount\"},{\"operation\":\"isUidOnline\",\"arguments\":{\"uid\":1}}]",
+        "api/updateSession\n{\"client_id\":\"7f00000104d6deadbeef\",\"session\":{\"a\":[1,-2.5e3,null,{\"b\":true}]}}",
+        "connections?uid=7&group=g&address=127.0.0.1&limit=2&after=1%20x",
+        "status",
+        "metrics",
+        "openapi.json",
+    ];
+    let corpus: Vec<_> = requests.map(|request| request.as_bytes().to_vec()).into();
+    fuzz("HTTP API", &corpus, |input, _| target.ask(input));
     Ok(())
 }

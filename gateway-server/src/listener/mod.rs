@@ -19,6 +19,8 @@ mod used;
 pub use accept::{bind_tcp, pause_after_failed_accept};
 pub use admission::{Admission, Customer, Place};
 pub use handshake::shake;
+#[doc(hidden)]
+pub use proxy_protocol::take_header as take_proxy_header;
 pub use refusal::Refusal;
 pub use rules::{MAX_REQUEST, Rules};
 pub use tally::Tally;

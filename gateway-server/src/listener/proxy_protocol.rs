@@ -26,7 +26,7 @@ enum Bad {
 }
 
 /// Takes the header from the socket, and not a byte behind it; gives whom the proxy speaks for, if not for itself.
-pub(super) async fn take_header(socket: &mut TcpStream) -> Result<Option<SocketAddr>, Refusal> {
+pub async fn take_header(socket: &mut TcpStream) -> Result<Option<SocketAddr>, Refusal> {
     let mut first = [0];
     read_exact(socket, &mut first).await?;
     match first[0] {

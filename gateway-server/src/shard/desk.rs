@@ -1,8 +1,8 @@
 //! A shard as others reach it: through its inbox, or in their own thread while the shard's has nothing to do. The latter
 //! saves waking two threads for a question, and one for an order.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
 
@@ -12,6 +12,7 @@ use super::fault;
 use super::inbox::{Outside, Stopped};
 use super::pulse::Pulse;
 use super::run::Shard;
+use super::sync::{AtomicBool, Mutex};
 
 pub(super) struct Desk {
     inbox: Outside,

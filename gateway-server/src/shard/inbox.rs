@@ -1,13 +1,12 @@
 //! The queue in front of a shard: bounded in bytes, and waking its poll loop only when it may sleep.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
-use mio::Waker;
-use tokio::sync::Semaphore;
+use crossbeam_channel::TrySendError;
 
 use super::command::Command;
+use super::sync::{AtomicBool, Receiver, Semaphore, Sender, Waker, bounded};
 
 /// Space is counted in units of this many bytes, so that the number of commands is bounded with it.
 const UNIT: usize = 512;
@@ -38,7 +37,7 @@ struct Shared {
 }
 
 pub(super) fn inbox(waker: Waker) -> (Outside, Inbox) {
-    let (sender, receiver) = crossbeam_channel::bounded(UNITS);
+    let (sender, receiver) = bounded(UNITS);
     let shared = Arc::new(Shared { space: Semaphore::new(UNITS), woken: AtomicBool::new(false), waker });
     (Outside { commands: sender, shared: Arc::clone(&shared) }, Inbox { commands: receiver, shared })
 }

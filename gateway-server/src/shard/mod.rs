@@ -20,6 +20,8 @@ mod inbox;
 mod index;
 mod join;
 mod members;
+#[cfg(all(test, feature = "models"))]
+mod models;
 mod numbers;
 mod outbox;
 mod proof;
@@ -31,6 +33,7 @@ mod reading;
 pub mod ring;
 mod run;
 mod session;
+mod sync;
 #[cfg(test)]
 mod testing;
 mod tls;

@@ -5,12 +5,12 @@ use std::io::{self, ErrorKind};
 use std::iter::Peekable;
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::{Events, Poll, Registry, Token, Waker};
+use mio::{Events, Poll, Registry, Token};
 use smallvec::SmallVec;
 use socket2::SockRef;
 
@@ -31,6 +31,7 @@ use super::members::Names;
 use super::rate::Meters;
 use super::reading::{INFLATED_IN_A_TURN, READ_BUFFER, READ_IN_A_TURN};
 use super::ring::Ring;
+use super::sync::{Mutex, Waker};
 use super::turn::Turn;
 use super::writing::farewell;
 use crate::client::close::{self, Close};

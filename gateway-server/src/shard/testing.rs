@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::time::Duration;
 
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Token};
 
 use super::clients::Clients;
 use super::command::{Command, Newcomer};
@@ -13,6 +13,7 @@ use super::inbox::{Outside, inbox};
 use super::index::Index;
 use super::members::Names;
 use super::run::Shard;
+use super::sync::Waker;
 use super::{Bounds, Door, Heartbeat, Proofs, Rate, Settings};
 use crate::client::Form;
 use crate::client::websocket::Kind;

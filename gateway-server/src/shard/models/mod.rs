@@ -1,0 +1,218 @@
+//! The real desk, inbox and shard under shuttle, which chooses when which thread goes on: thousands of schedules, of which a
+//! failing one is printed. `make models` runs them.
+
+pub(super) mod stand_ins;
+
+use std::io::{ErrorKind, Read as _};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::{Events, Poll, Token};
+use shuttle::future::block_on;
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::{Config, Runner, thread};
+
+use super::clients::Clients;
+use super::command::{Audience, Command, Except};
+use super::desk::Desk;
+use super::inbox::inbox;
+use super::index::Index;
+use super::members::Names;
+use super::run::Shard;
+use super::testing::{newcomer, settings};
+use super::{BuiltIn, Settings};
+use crate::client::websocket::Kind;
+use crate::client::{Encoded, Form, Wanted};
+use stand_ins::{Mutex, Waker};
+
+const SENDERS: usize = 2;
+const ORDERS: usize = 3;
+
+/// Schedules to try of each kind, unless `MODEL_SCHEDULES` says another number.
+const SCHEDULES: usize = 500;
+
+/// What has been carried out: by which sender, and which of its orders.
+type Log = Arc<std::sync::Mutex<Vec<(usize, usize)>>>;
+
+/// Some schedules change threads anywhere, some only a few times, which finds other faults.
+fn check(model: fn()) {
+    let schedules = std::env::var("MODEL_SCHEDULES").ok().and_then(|number| number.parse().ok());
+    let schedules = schedules.unwrap_or(SCHEDULES);
+    let mut config = Config::new();
+    config.stack_size = 1 << 20;
+    Runner::new(RandomScheduler::new(schedules), config.clone()).run(model);
+    Runner::new(PctScheduler::new(3, schedules), config).run(model);
+}
+
+/// A shard and what others have of it. Its loop is that of `run`, with the waker in place of the poll.
+fn start() -> (Arc<Desk>, impl FnOnce() + Send) {
+    let poll = Poll::new().unwrap();
+    let waker = Waker::new(poll.registry(), Token(0)).unwrap();
+    let mut settings = settings();
+    // Nothing waits for a time to come.
+    let mut door = settings.doors[0].clone();
+    door.heartbeat.interval = Duration::ZERO;
+    settings = Settings { doors: [door].into(), io_uring: false, close_timeout: Duration::ZERO, ..settings };
+    let (outside, inside) = inbox(waker.clone());
+    let names = || Names::new(Arc::new(Index::new(None)), 0);
+    let clients = Clients::new(names(), names());
+    let shard =
+        Shard::new(poll.registry().try_clone().unwrap(), inside, settings, Box::new(BuiltIn), clients);
+    let steps = Arc::clone(&shard.steps);
+    let shard = Arc::new(Mutex::new(shard));
+    let desk = Arc::new(Desk::new(outside, Arc::clone(&shard), steps));
+    let run = move || {
+        // What is registered outlives the shard.
+        let _poll = poll;
+        let events = Events::with_capacity(1);
+        loop {
+            let turn = shard.lock().unwrap().turn(&events);
+            match turn {
+                ControlFlow::Continue(None) => waker.sleep(),
+                ControlFlow::Continue(Some(_)) => {}
+                ControlFlow::Break(()) => return,
+            }
+        }
+    };
+    (desk, run)
+}
+
+const STOP: Command = Command::Stop { over: Duration::ZERO, patience: Duration::ZERO };
+
+fn order(log: &Log, sender: usize, number: usize) -> Command {
+    let log = Arc::clone(log);
+    Command::Ask(Box::new(move |_| log.lock().unwrap().push((sender, number))))
+}
+
+/// All were carried out, and each sender's in their order.
+fn assert_whole(log: &Log, senders: usize, orders: usize) {
+    let log = log.lock().unwrap();
+    for sender in 0..senders {
+        let of_it: Vec<_> =
+            log.iter().filter(|(from, _)| *from == sender).map(|(_, number)| *number).collect();
+        assert_eq!(of_it, (0..orders).collect::<Vec<_>>(), "of sender {sender} in {log:?}");
+    }
+}
+
+/// Orders through the inbox, which wakes the loop only when it may sleep.
+#[test]
+fn no_order_is_lost_and_none_overtakes_in_the_inbox() {
+    check(|| {
+        let (desk, run) = start();
+        let shard = thread::spawn(run);
+        let log = Log::default();
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let (desk, log) = (Arc::clone(&desk), Arc::clone(&log));
+                thread::spawn(move || {
+                    for number in 0..ORDERS {
+                        block_on(desk.send(order(&log, sender, number))).unwrap();
+                    }
+                })
+            })
+            .collect();
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        // An answer comes behind all that was sent before.
+        block_on(desk.ask(|_| ())).unwrap();
+        assert_whole(&log, SENDERS, ORDERS);
+        block_on(desk.send(STOP)).unwrap();
+        shard.join().unwrap();
+    });
+}
+
+/// The same in the sender's own thread where the shard's sleeps, mixed with questions.
+#[test]
+fn no_order_is_lost_and_none_overtakes_when_others_carry_it_out() {
+    check(|| {
+        let (desk, run) = start();
+        let shard = thread::spawn(run);
+        let log = Log::default();
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let (desk, log) = (Arc::clone(&desk), Arc::clone(&log));
+                thread::spawn(move || {
+                    for number in 0..ORDERS {
+                        // Those that cost more are left to the shard's thread.
+                        if (sender + number) % 3 == 2 {
+                            block_on(desk.send(order(&log, sender, number))).unwrap();
+                        } else {
+                            block_on(desk.tell(order(&log, sender, number))).unwrap();
+                        }
+                    }
+                    desk.settle();
+                    // A question of the same sender sees what it has ordered before.
+                    let log = Arc::clone(&log);
+                    let seen = block_on(desk.look(move |_| {
+                        log.lock().unwrap().iter().filter(|(from, _)| *from == sender).count()
+                    }));
+                    assert_eq!(seen.unwrap(), ORDERS);
+                })
+            })
+            .collect();
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        assert_whole(&log, SENDERS, ORDERS);
+        block_on(desk.send(STOP)).unwrap();
+        shard.join().unwrap();
+    });
+}
+
+/// What was written to a client in a sender's own thread reaches it once the sender has settled: by the sender, or by the
+/// shard's thread, which is woken for it.
+#[test]
+fn nothing_that_was_settled_stays_unwritten() {
+    check(|| push_to_a_client(SENDERS, ORDERS, 0));
+}
+
+/// Who only looks holds the lock as well, and writes nothing that the sender had to leave.
+#[test]
+fn nothing_that_was_settled_during_a_look_stays_unwritten() {
+    check(|| push_to_a_client(1, 1, 3));
+}
+
+fn push_to_a_client(senders: usize, orders: usize, looks: usize) {
+    let (desk, run) = start();
+    let (newcomer, mut client) = newcomer(Form::Websocket);
+    let shard = thread::spawn(run);
+    block_on(desk.send(Command::Adopt { number: 1, newcomer, identity: None })).unwrap();
+    block_on(desk.ask(|_| ())).unwrap();
+    let threads: Vec<_> = (0..senders)
+        .map(|sender| {
+            let desk = Arc::clone(&desk);
+            thread::spawn(move || {
+                for number in 0..orders {
+                    let text = format!("{sender}{number}");
+                    let wanted = Wanted { deflated: false, non_websocket: false };
+                    let frame = Encoded::new(Kind::Text, text.as_bytes(), wanted);
+                    let to = Audience::All { except: Except::default() };
+                    block_on(desk.tell(Command::Deliver { to, frame })).unwrap();
+                }
+                desk.settle();
+            })
+        })
+        .collect();
+    for _ in 0..looks {
+        block_on(desk.look(|_| ())).unwrap();
+    }
+    threads.into_iter().for_each(|sender| sender.join().unwrap());
+    let mut heard = Vec::new();
+    // A schedule in which something stays unwritten has no end, which shuttle tells.
+    while heard.iter().filter(|byte| **byte == 0x81).count() < 1 + senders * orders {
+        let mut bytes = [0; 1000];
+        match client.read(&mut bytes) {
+            Ok(length) => heard.extend_from_slice(&bytes[..length]),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+        thread::yield_now();
+    }
+    let messages: Vec<_> =
+        heard.split(|byte| *byte == 0x81).map(|frame| &frame[frame.len().min(1)..]).collect();
+    let log = Log::default();
+    for message in &messages[2..] {
+        let [sender, number] = message[..] else { panic!("{messages:?}") };
+        log.lock().unwrap().push((usize::from(sender - b'0'), usize::from(number - b'0')));
+    }
+    assert_whole(&log, senders, orders);
+    block_on(desk.send(STOP)).unwrap();
+    shard.join().unwrap();
+}
