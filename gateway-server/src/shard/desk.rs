@@ -51,7 +51,7 @@ impl Desk {
 
     /// Keeps the shard's thread from its work.
     #[cfg(test)]
-    pub(super) fn hold(&self) -> std::sync::MutexGuard<'_, Shard> {
+    pub(super) fn hold(&self) -> super::sync::MutexGuard<'_, Shard> {
         self.shard.lock().unwrap()
     }
 

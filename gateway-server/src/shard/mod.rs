@@ -20,7 +20,8 @@ mod inbox;
 mod index;
 mod join;
 mod members;
-#[cfg(all(test, feature = "models"))]
+#[cfg(test)]
+#[cfg(feature = "models")]
 mod models;
 mod numbers;
 mod outbox;

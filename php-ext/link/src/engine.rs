@@ -19,6 +19,7 @@ use crate::poll::{self, Interest};
 use crate::queue::Queue;
 use crate::replies::Received;
 use crate::shared::{Shared, State, Status};
+use crate::sync::thread;
 use crate::{Address, Answer, Failure, LinkError, Reason, Target, Trouble, Unreachable};
 
 /// With nothing to deliver, attempts end when nobody has wanted the link for so long.
@@ -93,6 +94,13 @@ impl Engine {
         }
     }
 
+    /// With a connection that somebody else has made.
+    #[cfg(all(test, feature = "models"))]
+    pub(crate) fn connected(self, connection: Connection) -> Self {
+        self.shared.change(|state| state.status = Status::Up);
+        Self { connection: Some(Peer::Gateway(connection)), ..self }
+    }
+
     /// I/O thread: does all that can be done without waiting.
     pub(crate) fn turn(&mut self) -> Waiting {
         loop {
@@ -134,7 +142,7 @@ impl Engine {
             }
             if now < spin_until {
                 // Whoever answers may need this core.
-                std::thread::yield_now();
+                thread::yield_now();
                 continue;
             }
             let socket = Some((connection.as_raw_fd(), self.interest(connection)));

@@ -3,12 +3,12 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, TryLockError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, TryLockError};
 
 use crate::engine::{Engine, Waiting};
 use crate::poll;
 use crate::shared::{Rest, Shared, Status};
+use crate::sync::{JoinHandle, Mutex, thread};
 use crate::{Address, Failure, Reason, Target, Unreachable};
 
 const STACK: usize = 512 << 10;
@@ -19,7 +19,7 @@ pub(crate) fn start(
     engine: Arc<Mutex<Engine>>,
 ) -> io::Result<JoinHandle<()>> {
     without_signals(|| {
-        std::thread::Builder::new().name("gateway-link".to_owned()).stack_size(STACK).spawn(move || {
+        thread::Builder::new().name("gateway-link".to_owned()).stack_size(STACK).spawn(move || {
             let _end = End { shared: &shared, target: &target };
             run(&shared, &engine);
         })

@@ -29,12 +29,16 @@ mod inbox;
 mod io_thread;
 mod link;
 mod links;
+#[cfg(test)]
+#[cfg(feature = "models")]
+mod models;
 mod notice;
 mod poll;
 mod queue;
 mod replies;
 mod shared;
 mod stranger;
+mod sync;
 mod tally;
 mod target;
 mod tls;

@@ -3,8 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, TryLockError};
 use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::frame::MAX_REPLY;
@@ -14,6 +13,7 @@ use crate::engine::Engine;
 use crate::io_thread;
 use crate::poll::Wake;
 use crate::shared::{Asked, Rest, Shared, State, Status};
+use crate::sync::{JoinHandle, Mutex, MutexGuard, thread};
 use crate::{Address, Answer, LinkError, Notice, Target, Unreachable};
 
 /// Memory kept for encoding the next call.
@@ -93,6 +93,17 @@ impl Link {
         let shared = Arc::new(Shared::new(Wake::new().map_err(failed)?));
         let engine =
             Engine::new(Arc::clone(&shared), Arc::clone(&target), Producer(producer), limits.silence);
+        Self::start(target, limits, shared, engine)
+    }
+
+    /// With an engine that may be connected already.
+    pub(crate) fn start(
+        target: Arc<Target>,
+        limits: Limits,
+        shared: Arc<Shared>,
+        engine: Engine,
+    ) -> Result<Self, LinkError> {
+        let failed = |error: io::Error| LinkError::Thread(error.to_string());
         let engine = Arc::new(Mutex::new(engine));
         let thread = io_thread::start(Arc::clone(&shared), Arc::clone(&target), Arc::clone(&engine));
         Ok(Self {
@@ -448,7 +459,7 @@ impl Link {
         loop {
             match self.engine.try_lock() {
                 Ok(engine) => return Some(engine),
-                Err(TryLockError::WouldBlock) if Instant::now() < give_up => std::thread::yield_now(),
+                Err(TryLockError::WouldBlock) if Instant::now() < give_up => thread::yield_now(),
                 Err(_) => return None,
             }
         }

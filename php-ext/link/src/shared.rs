@@ -1,7 +1,7 @@
 //! What the PHP thread and the I/O thread both see.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::frame::MAX_REPLY;
@@ -9,6 +9,7 @@ use gateway_wire::bridge::frame::MAX_REPLY;
 use crate::notice::{Notice, Notices, Trouble};
 use crate::poll::Wake;
 use crate::queue::{Done, Outgoing};
+use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard};
 use crate::{Address, Answer, LinkError, Target, Unreachable};
 
 #[derive(Debug)]

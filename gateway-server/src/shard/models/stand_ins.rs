@@ -8,8 +8,8 @@ use mio::{Registry, Token};
 use shuttle::future::batch_semaphore::{BatchSemaphore, Fairness};
 use shuttle::sync::Condvar;
 
-pub(in crate::shard) use shuttle::sync::Mutex;
 pub(in crate::shard) use shuttle::sync::atomic::AtomicBool;
+pub(in crate::shard) use shuttle::sync::{Mutex, MutexGuard};
 
 /// In place of crossbeam's, as a bounded queue of which each use is one step.
 pub(in crate::shard) struct Sender<T>(Arc<Channel<T>>);
