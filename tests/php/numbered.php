@@ -8,7 +8,7 @@ use GatewayClient\Gateway;
 /** Calls again while the link is down: what throws was not accepted. */
 function insist(string $method, mixed ...$arguments): mixed
 {
-    $deadline = microtime(true) + 20;
+    $deadline = microtime(true) + 60;
     while (true) {
         try {
             return Gateway::$method(...$arguments);
