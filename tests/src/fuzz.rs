@@ -19,6 +19,9 @@ const ORDINARY: Duration = Duration::from_secs(5);
 /// Longest input.
 const MAX_INPUT: usize = 16 << 10;
 
+/// What one of the files may take of the processor, which other programs do not make more: even without optimisation.
+const MAX_CPU: Duration = Duration::from_secs(5);
+
 /// Runs `check`, which panics where something is wrong, on inputs made from `corpus` and from the files of
 /// `tests/corpus/` for this target.
 pub fn fuzz(target: &str, corpus: &[Vec<u8>], check: impl Fn(&[u8], &mut Rng)) {
@@ -45,7 +48,10 @@ pub fn fuzz(target: &str, corpus: &[Vec<u8>], check: impl Fn(&[u8], &mut Rng)) {
     };
     // As it is, what was found once too.
     for input in corpus {
+        let before = cpu_time();
         check(input, &mut Rng::of(input));
+        let taken = cpu_time().saturating_sub(before);
+        assert!(taken < MAX_CPU, "{target} takes {taken:?} of the processor for {}", input.escape_ascii());
     }
     if let Some(seed) = variable("FUZZ_SEED") {
         return run(seed);
@@ -61,6 +67,12 @@ pub fn fuzz(target: &str, corpus: &[Vec<u8>], check: impl Fn(&[u8], &mut Rng)) {
         tried += 1;
     }
     println!("{target}: {tried} inputs from seed {first}");
+}
+
+/// What this thread has taken so far.
+fn cpu_time() -> Duration {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
+    time.map_or(Duration::ZERO, Duration::from)
 }
 
 /// What files hold, in the order of their names, which a seed depends on.

@@ -15,7 +15,7 @@ use super::listener::{self, Listener, ListenerLayer};
 use crate::client::Protocol;
 use crate::cluster;
 use crate::listener::{MAX_REQUEST, Network};
-use crate::ops::{files, machine};
+use crate::ops::{files, logs, machine};
 use crate::shard::MAX_SESSION;
 use crate::tls::{Files, Problem};
 
@@ -752,7 +752,7 @@ impl Checks {
     }
 
     fn log_filter(&mut self, log: &str) {
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(log) {
+        if let Err(error) = logs::filter(log) {
             self.refuse("log", format!("{log:?} is not a level: {error}"));
         }
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 use super::config::{LogFormat, Settings};
 use line::{Level, line};
@@ -38,7 +39,7 @@ pub struct Logs {
 
 /// Starts the thread that writes, from which on panics are logged too.
 pub fn start(settings: &Settings) -> anyhow::Result<Logs> {
-    let filter = filter(&settings.log)?;
+    let filter = filter(&settings.log).with_context(|| format!("log = {:?}", settings.log))?;
     let format = settings.log_format;
     let log = LOG.get_or_init(|| Log { queue: Queue::default(), format });
     // A descriptor of its own: the lock around the standard one would be held while a line is written. Where there is none,
@@ -104,12 +105,14 @@ pub fn last_words(message: &str) {
 impl Logs {
     /// Changes what is logged.
     pub fn set_filter(&self, log: &str) -> anyhow::Result<()> {
-        (self.set)(filter(log)?)
+        (self.set)(filter(log).with_context(|| format!("log = {log:?}"))?)
     }
 }
 
-fn filter(log: &str) -> anyhow::Result<EnvFilter> {
-    EnvFilter::try_new(log).with_context(|| format!("log = {log:?}"))
+/// Reads the setting `log`. What stands in it for a span's field is no pattern: to compile one of some hundred bytes may take
+/// seconds.
+pub(crate) fn filter(log: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().with_regex(false).parse(log)
 }
 
 /// Not by way of `tracing`, within which the panic may have been. The name of the thread says whose it was.
