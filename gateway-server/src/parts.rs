@@ -34,7 +34,7 @@ pub(crate) fn gate(settings: &Settings, before: &Gate) -> Arc<Gate> {
     Arc::new(before.with(key, settings.require_token, max_groups, settings.max_session_bytes))
 }
 
-/// Whoever sees what was signed with a short secret, as every page sees its token, can find the secret out by trying.
+/// Every page sees its token. If it is signed with a short secret, its holder can find the secret out by trying.
 pub(crate) fn warn_of_guessable(settings: &Settings) {
     let is_short = |secret: &Secret| (1..MIN_SECRET).contains(&secret.as_bytes().len());
     if is_short(&settings.secret_key) {

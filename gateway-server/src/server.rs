@@ -189,7 +189,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         info!(offence, total, "since the start");
     }
     info!("stopped");
-    // Whoever started it is to start it again.
+    // The supervisor that started it is to start it again.
     fault.map_or(Ok(()), |fault| Err(anyhow::anyhow!("{fault}, so it has stopped")))
 }
 

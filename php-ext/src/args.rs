@@ -156,7 +156,7 @@ impl Argument for Except {
 /// One uid or group: any scalar, kept as a string.
 pub(crate) enum Name {
     Held(HeldString),
-    /// Of a number, or empty.
+    /// Made of a number, or empty.
     Made(Vec<u8>),
 }
 

@@ -111,7 +111,8 @@ impl State {
         Some(holder)
     }
 
-    /// Those that hold most for longest go until the others have room. One alone may always hold what it may.
+    /// Closes the connections that have held most for longest, until the others have room. A single connection may always hold what
+    /// its own limit allows.
     fn keep_within(&mut self, limit: usize, now: Instant) {
         while self.total > limit && self.holders.len() > 1 {
             let weight = |holder: &Holder| {
@@ -173,7 +174,7 @@ impl Drop for Held {
 pub(super) struct ReadSize(usize);
 
 impl ReadSize {
-    /// Of a peer that has not logged in.
+    /// How much is read at once from a peer that has not logged in.
     pub(super) const STRANGER: Self = Self(512);
     const LEAST: usize = 2 << 10;
     pub(super) const MOST: usize = 64 << 10;

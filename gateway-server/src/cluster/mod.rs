@@ -4,7 +4,7 @@
 //! numbered comes to each node in order and once: a node that may have missed something, as it or the other lost its
 //! connection to NATS, has everything sent again that came after what it has. Nodes say every half second that they are there.
 //!
-//! Whoever may use the NATS can record what nodes say and send it again. So a node is believed only once it has repeated a
+//! A stranger who may use the NATS can record what nodes say and send it again. So a node is believed only once it has repeated a
 //! nonce of this one (a greeting), and from then on only frames with higher serial numbers than those that came. No clock
 //! counts: those of machines differ.
 
@@ -84,7 +84,7 @@ pub struct Cluster {
     proven: Notify,
     link: watch::Sender<Link>,
     started: Instant,
-    /// Of the last frame.
+    /// The number of the last frame.
     serials: AtomicU64,
     /// When to say next that nodes do not confirm, in seconds since the start.
     next_warning: AtomicU64,
@@ -316,7 +316,7 @@ impl Cluster {
             return;
         }
         self.counts.unconfirmed.fetch_add(1, Ordering::Relaxed);
-        // Whoever binds on and on hears of it now and then.
+        // A caller that binds on and on hears of it now and then.
         let now = self.started.elapsed().as_secs();
         if now >= self.next_warning.load(Ordering::Relaxed) {
             self.next_warning.store(now + UNCONFIRMED.as_secs(), Ordering::Relaxed);

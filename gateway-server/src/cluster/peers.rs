@@ -74,7 +74,7 @@ pub(super) struct Proof {
 pub(super) struct Peers {
     by_instance: HashMap<u64, Peer>,
     strangers: Strangers,
-    /// Whoever repeats it lives. Drawn anew whenever a node may have gone of which nothing is known any more, so that greetings
+    /// The nonce that a living node repeats. It is drawn anew whenever a node may have gone of which nothing is known any more, so that greetings
     /// that it has sent are worth nothing.
     nonce: u64,
     /// Of the last wish.
@@ -86,7 +86,7 @@ pub(super) struct Peers {
 struct Peer {
     node: SocketAddrV4,
     epoch: u32,
-    /// Of the last frame that came of it. What has no higher one has come before, and somebody sends it again.
+    /// The serial number of its last frame. A frame with no higher one has come before, and somebody sends it again.
     serial: u64,
     /// It has shown that it lives, and has not been out of sight since.
     is_proven: bool,
@@ -590,7 +590,7 @@ mod tests {
         Some(Wish { node: NODE, instance: 1, again, after, within: Duration::MAX })
     }
 
-    /// What is wanted of a node that is new.
+    /// The numbers that are wanted of a node that is new.
     fn first_wish() -> Option<Wish> {
         wish(1, 0).map(|wish| Wish { within: OWN.age + ON_THE_WAY, ..wish })
     }

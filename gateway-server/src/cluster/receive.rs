@@ -337,7 +337,7 @@ impl Wish {
     }
 }
 
-/// Whose frames are wanted, and which.
+/// The node whose frames are wanted, and their numbers.
 fn wished(body: &[u8]) -> Option<(u64, Resend)> {
     let (instance, rest) = body.split_first_chunk()?;
     let (again, rest) = rest.split_first_chunk()?;

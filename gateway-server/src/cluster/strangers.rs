@@ -1,4 +1,4 @@
-//! Those who say with this cluster's seal that they are nodes, and have not shown that they live now.
+//! Peers that say with this cluster's seal that they are nodes, and have not shown that they live now.
 //!
 //! What they have said may be a recording that somebody plays. Each is greeted, and a node that lives answers the greeting.
 //! Until then the cluster may be larger than what is known of it, so that questions to all have to wait.
@@ -80,7 +80,7 @@ impl Strangers {
         }
     }
 
-    /// Those that may well be nodes, so that without them nothing is whole.
+    /// The peers that may well be nodes, so that without them nothing is whole.
     pub(super) fn waited_for(&self, now: Instant) -> impl Iterator<Item = SocketAddrV4> {
         let is_recent = move |time: Instant, within| now.duration_since(time) < within;
         let is_waited_for = move |stranger: &&Stranger| {

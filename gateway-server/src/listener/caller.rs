@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use super::trusted::TrustedProxies;
 use crate::net::Permit;
 
-/// Whose share of the handshakes a connection counts in. This machine has none, and neither has a proxy, which speaks for many.
+/// The address in whose share of the handshakes a connection counts. This machine has none, and neither has a proxy, which speaks for many.
 pub(super) fn share_of(address: IpAddr, is_proxy: bool, trusted: &TrustedProxies) -> Option<Customer> {
     let is_known = is_proxy || address.to_canonical().is_loopback() || trusted.contains(address);
     (!is_known).then(|| Customer::of(address))

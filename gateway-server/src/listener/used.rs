@@ -31,7 +31,7 @@ pub(super) enum Refused {
         "its token was good once, and nobody knows any more whether it has been used: the clock was set back"
     )]
     Unknown,
-    /// None can be taken before one of them expires: to forget one early would make it good again.
+    /// There is no room before one of them expires: to forget one early would make it good again.
     #[error("too many tokens that are good once have been used")]
     Full,
 }

@@ -33,7 +33,7 @@ pub struct Permits<K> {
 struct State<K> {
     held: usize,
     next: u64,
-    /// Those that have proved nothing, the oldest first.
+    /// The connections that have proved nothing, the oldest first.
     unproven: BTreeMap<u64, Unproven<K>>,
     /// The same by whose they are. `None` is those who have no share, as a proxy speaks for many.
     by_key: HashMap<Option<K>, BTreeSet<u64>>,
@@ -320,7 +320,7 @@ mod tests {
         let permits = Permits::new(10, 2, Duration::from_secs(3600));
         let own: Vec<_> = (0..2).map(|_| permits.enter(Some(1)).unwrap()).collect();
         assert!(permits.enter(Some(1)).is_none());
-        // Whoever speaks for others has none of its own, until it is known for whom.
+        // A proxy has no share of its own, until it is known for whom.
         let others: Vec<_> = (0..4).map(|_| permits.enter(None).unwrap()).collect();
         assert!(!others[0].identify(Some(1)) && others[1].identify(Some(2)) && others[2].identify(Some(2)));
         assert!(!others[3].identify(Some(2)));

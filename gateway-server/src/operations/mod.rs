@@ -38,7 +38,7 @@ use crate::shard::Hub;
 
 /// Requests that are served at once, beside those for health. More wait for their turn.
 const SERVED: usize = 64;
-/// Of them, those whose bodies or answers may be large.
+/// How many of them may have large bodies or answers.
 const LARGE: usize = 8;
 
 /// What all requests share.
@@ -53,7 +53,7 @@ pub struct Operations {
     served: Semaphore,
     large: Semaphore,
     started: SystemTime,
-    /// By the clock that does not jump.
+    /// The start by the clock that does not jump.
     running_since: Instant,
 }
 

@@ -24,7 +24,7 @@ pub(super) type Place = Permit<Customer>;
 /// At once. Those that are served are fewer ([`super::SERVED`]), so there is always one that makes room for the next: the
 /// oldest of the address that has most.
 const CONNECTIONS: usize = 1024;
-/// Those of another machine that are not served.
+/// Connections of other machines that wait to be served.
 const SHARE: usize = CONNECTIONS / 2;
 /// Bytes of a request without its body.
 const HEAD: usize = 16 << 10;

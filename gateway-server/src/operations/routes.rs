@@ -17,7 +17,7 @@ use crate::ops::offence::{self, Offence};
 const TIME: Duration = Duration::from_secs(10);
 
 const API: &str = "/api/";
-/// What is answered to those who may not ask. The log tells of each.
+/// Answers a request that may not be made. The log tells of each.
 const NOT_LET_IN: [StatusCode; 3] =
     [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::UNSUPPORTED_MEDIA_TYPE];
 

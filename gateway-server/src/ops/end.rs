@@ -2,7 +2,7 @@
 
 use super::logs;
 
-/// As sysexits(3) has it for an error within the program.
+/// The exit code that sysexits(3) has for an error within the program.
 const SOFTWARE: i32 = 70;
 
 /// Says why, waits until that is written but not for long, and ends. Any thread may call it.

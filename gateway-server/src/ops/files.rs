@@ -20,7 +20,7 @@ pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     read_bounded(&file, longest)
 }
 
-/// As [`read`], for text.
+/// Reads a file as [`read`] does, and gives its text.
 pub fn read_text(path: &Path, longest: u64) -> io::Result<String> {
     String::from_utf8(read(path, longest)?).map_err(|_| io::Error::other("it is not UTF-8"))
 }
@@ -54,7 +54,7 @@ pub struct Reads {
 
 /// How long a read may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Those that hang and may still end. With more, no other is begun.
+/// How many reads may hang. With more, no other is begun.
 const AT_ONCE: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ impl Reads {
         let (back, result) = oneshot::channel();
         let read = move || {
             let _place = place;
-            // Whoever asked may wait no more.
+            // The caller may wait no more.
             let _ = back.send(work());
         };
         std::thread::Builder::new().name("files".to_owned()).spawn(read).map_err(Failed::NoThread)?;

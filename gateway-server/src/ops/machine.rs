@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use rlimit::Resource;
 
-/// What is assumed where the system says nothing.
+/// Bytes that are assumed where the system says nothing.
 const UNKNOWN: u64 = 1 << 30;
 /// The longest file that is read here; those of the kernel take a page.
 const LONGEST: u64 = 64 << 10;

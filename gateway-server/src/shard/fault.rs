@@ -77,7 +77,7 @@ impl Shard {
         }
     }
 
-    /// As [`Shard::for_client`] while the turn is being written: nothing more can be sent by it.
+    /// Does what [`Shard::for_client`] does while the turn is being written, when nothing more can be sent by it.
     pub(super) fn write_for_client(&mut self, key: usize, work: impl FnOnce(&mut Self)) {
         self.step();
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {

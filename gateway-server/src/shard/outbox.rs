@@ -23,7 +23,7 @@ struct Waiting {
     chunks: VecDeque<Chunk>,
     /// Bytes that the socket has not taken.
     bytes: usize,
-    /// Of the first chunk, how many it has.
+    /// How many frames the first chunk has.
     taken: usize,
     /// Room of all joined chunks.
     joined: usize,

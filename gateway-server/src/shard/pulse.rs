@@ -41,7 +41,7 @@ impl Pulse {
 }
 
 impl Question {
-    /// By the shard's thread.
+    /// Called by the shard's thread.
     pub(super) fn answer(self) {
         self.answers.send_modify(|answers| *answers += 1);
     }

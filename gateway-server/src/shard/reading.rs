@@ -117,7 +117,7 @@ impl Shard {
         }
     }
 
-    /// Those that had more to say than their share of a turn, in the order in which they had it, as far as this turn allows:
+    /// Reads the clients that had more to say than their share of a turn, in the order in which they had it, as far as this turn allows:
     /// for one of them it always does.
     pub(super) fn read_on(&mut self) {
         self.may_read = self.may_read.max(READ_BUFFER);
@@ -264,7 +264,7 @@ mod tests {
 
     const MESSAGE: usize = 1 << 20;
 
-    /// As a client sends it: masked, by zeros.
+    /// Makes a frame as a client sends it: masked, by zeros.
     fn masked(frame: &[u8]) -> Vec<u8> {
         let header = match frame[1] {
             126 => 4,
@@ -281,7 +281,7 @@ mod tests {
         masked(&deflated_message(Kind::Binary, &vec![0; MESSAGE]).unwrap())
     }
 
-    /// As many messages of zeros as a read brings.
+    /// Makes as many messages of zeros as a read brings.
     fn bombs() -> Vec<u8> {
         bomb().repeat(READ_BUFFER / bomb().len())
     }

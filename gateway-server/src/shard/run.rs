@@ -187,7 +187,7 @@ impl Shard {
     /// Does all that there is to do; gives how long to wait for more, unless the shard has ended.
     pub(super) fn turn(&mut self, events: &Events) -> ControlFlow<(), Option<Duration>> {
         (self.may_read, self.may_inflate) = (READ_IN_A_TURN, INFLATED_IN_A_TURN);
-        // Those who are new in this turn come before those who have had their share of others.
+        // Clients that are new in this turn come before those that have had their share of others.
         for event in events {
             self.for_client(event.token().0, |shard| shard.on_event(event));
         }

@@ -323,7 +323,7 @@ fn write_now<'a>(
     }
 }
 
-/// What is left of some frames of which `written` bytes went out.
+/// Gives what is left of some frames of which `written` bytes went out.
 fn unwritten(mut frames: &[&Bytes], mut written: usize) -> Unwritten {
     while let [frame, rest @ ..] = frames
         && written >= frame.len()

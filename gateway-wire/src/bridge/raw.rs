@@ -53,7 +53,7 @@ impl<'a> Raw<'a> {
         })
     }
 
-    /// As a tree, which takes many times the memory.
+    /// Decodes it to a tree, which takes many times the memory.
     pub fn to_value(self) -> Result<Value, DecodeError> {
         decode(self.0)
     }

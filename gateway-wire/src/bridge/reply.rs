@@ -80,7 +80,7 @@ impl Reply {
     }
 }
 
-/// As far as an answer's number and status, at most.
+/// The bytes up to an answer's number and status, at most.
 pub const ANSWER_HEAD: usize = 1 + 9 + 1;
 
 fn append(out: &mut Vec<u8>, seq: u64, status: u8, value: &impl Serialize) -> Result<(), FrameTooLarge> {
@@ -129,7 +129,7 @@ impl<'de> Visitor<'de> for ReplyVisitor {
 }
 
 impl Value {
-    /// As an answer has it.
+    /// Encodes it as it stands in an answer.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         frame::write_msgpack(&mut bytes, self);

@@ -150,7 +150,7 @@ mod tests {
                 r#"a:1:{s:1:"a";a:1:{i:1;i:2;}}"#,
                 r#"a:3:{s:1:"a";a:2:{i:0;i:1;i:1;i:2;}s:1:"b";a:1:{i:0;i:1;}s:1:"c";R:5;}"#,
             ),
-            // Of what both copies hold, objects and references are the same, and the rest is there twice.
+            // Objects and references that both copies hold are the same, and the rest is there twice.
             (
                 r#"a:2:{s:1:"a";a:4:{i:0;i:1;i:1;a:1:{i:0;i:2;}i:2;i:5;i:3;O:8:"stdClass":0:{}}s:1:"b";R:2;}"#,
                 r#"a:1:{s:1:"b";a:1:{i:0;i:3;}}"#,
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn references_multiply_neither_the_work_nor_the_result() {
-        // As many merges of a large array as bytes allow would take hours; a bounded number takes no time.
+        // Merging a large array as often as the bytes allow would take hours; a bounded number takes no time.
         let (large, references) = (60_000, 60_000);
         let old_refers = referring(large, references, "R:2;");
         let old_is_small = referring(1, references, "a:0:{}");

@@ -4,7 +4,7 @@ use std::fmt;
 
 use gateway_wire::bridge::{Raw, Value};
 
-/// As it came, so that whoever needs it makes of it what he needs and nothing more.
+/// The bytes as they came, of which the caller makes what it needs and nothing more.
 #[derive(Clone)]
 pub struct Answer {
     bytes: Vec<u8>,
@@ -22,7 +22,7 @@ impl Answer {
     }
 }
 
-/// Of several gateways of GatewayWorker, gathered.
+/// The answers of several gateways of GatewayWorker, gathered.
 impl From<&Value> for Answer {
     fn from(value: &Value) -> Self {
         Self::new(value.to_bytes(), 0)

@@ -230,7 +230,7 @@ impl Handshake<'_> {
     /// Where nothing comes, the last of the time goes into finding out who is there.
     fn first_reply(&mut self, replies: &mut Replies) -> Result<Reply, Reason> {
         let left = left(self.deadline)?;
-        // By poll: the timeouts of reads may be late by a tenth.
+        // It waits by poll, since the timeouts of reads may be late by a tenth of a second.
         if !self.wire.has_read() && guess::is_silent(self.wire.socket(), left - LAST_WORD.min(left / 4))? {
             return Err(self.who_is_silent(replies));
         }

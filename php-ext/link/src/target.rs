@@ -60,7 +60,7 @@ impl Target {
         &self.tls
     }
 
-    /// What is spoken, with or without a secret.
+    /// The protocol that is spoken, with or without a secret.
     pub fn protocol(&self) -> Protocol {
         match self.protocol {
             Protocol::Auto if !self.secret.is_empty() => Protocol::Bridge,

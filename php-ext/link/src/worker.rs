@@ -280,7 +280,7 @@ impl Worker {
             Err(error) => return Err(lost(error)),
         }
         (self.heard_at, self.asked_at) = (Instant::now(), None);
-        // Whoever waits for the socket waits in vain for what has been read of it.
+        // A wait for the socket is in vain for what has been read of it already.
         if self.wire.has_read() { self.read() } else { Ok(()) }
     }
 

@@ -53,13 +53,13 @@ methods! {
         query(Settings::of(ptr::null_mut())?, Query::Nodes {}, values::strings)
     }
 
-    /// As `unserialize()`, with the classes of gateway.session_classes.
+    /// Does what `unserialize()` does, with the classes of gateway.session_classes.
     fn readSession(call, bytes: Text) -> Zval {
         let _ = call;
         serialize::read(bytes.wire())
     }
 
-    /// As `serialize()`, with what `readSession` has kept of other classes.
+    /// Does what `serialize()` does, with what `readSession` has kept of other classes.
     fn writeSession(call, session: Array) -> Zval {
         let _ = call;
         Ok(values::string(serialize::write(&session.0)?.wire()))

@@ -131,7 +131,7 @@ impl Bridge {
     }
 }
 
-/// Those that are not in the other list. Both may be long: the time that it takes does not grow by one times the other.
+/// Keeps the ids that are not in the other list. Both may be long: the time that it takes does not grow by one times the other.
 pub(super) fn without<T: Copy + Eq + Hash>(mut only: Vec<T>, except: &[T]) -> Vec<T> {
     if !except.is_empty() {
         let except: HashSet<T> = except.iter().copied().collect();

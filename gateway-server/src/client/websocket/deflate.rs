@@ -111,7 +111,7 @@ impl Inflater {
         self.inflated >= self.allowed
     }
 
-    /// As [`Inflater::inflate_all`], counted.
+    /// Does what [`Inflater::inflate_all`] does, and counts the bytes.
     pub(super) fn inflate(&mut self, payload: &[u8], limit: usize) -> Result<&[u8], Violation> {
         let result = self.inflate_all(payload, limit);
         self.inflated = self.inflated.saturating_add(self.out.len());

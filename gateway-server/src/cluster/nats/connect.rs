@@ -80,7 +80,7 @@ pub(in crate::cluster) async fn connect(address: &Address, options: &Options) ->
         other => return Err(Failed::Refused(format!("{other:?} instead of INFO"))),
     };
     if address.is_tls || info.tls_required {
-        // Whoever sits between could have put in what would then pass for said by the server behind its certificate.
+        // Somebody who sits between could have put in what would then pass for said by the server behind its certificate.
         if !input.is_empty() {
             return Err(Failed::InTheClear(format!(
                 "{} bytes came in the clear behind the server's INFO, where TLS has to begin: {:?}",

@@ -90,7 +90,7 @@ impl Settings {
 }
 
 impl Listener {
-    /// What is to be served by, the names of the settings that change now, and of those that wait for a restart.
+    /// Gives the settings to serve by, the names of the settings that change now, and of those that wait for a restart.
     fn change(&self, new: Self) -> (Self, Vec<String>, Vec<String>) {
         let mut names = (Vec::new(), Vec::new());
         changed_files(self.tls.as_ref(), new.tls.as_ref(), ["tls_certificate", "tls_key", ""], &mut names.1);

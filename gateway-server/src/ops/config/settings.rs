@@ -430,7 +430,7 @@ impl Layer {
         self.hiding(below).0
     }
 
-    /// As [`Layer::over`], with the names of those settings to which both give a value.
+    /// Does what [`Layer::over`] does, and gives the names of those settings to which both give a value.
     pub(super) fn hiding(self, below: Self) -> (Self, Vec<&'static str>) {
         macro_rules! merge {
             ($($key:ident),* $(,)?) => {{

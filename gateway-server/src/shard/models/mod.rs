@@ -63,7 +63,7 @@ fn start() -> (Arc<Desk>, impl FnOnce() + Send) {
     let shard = Arc::new(Mutex::new(shard));
     let desk = Arc::new(Desk::new(outside, Arc::clone(&shard), steps));
     let run = move || {
-        // What is registered outlives the shard.
+        // The poll outlives the shard, whose sockets are registered there.
         let _poll = poll;
         let events = Events::with_capacity(1);
         loop {
@@ -133,7 +133,7 @@ fn no_order_is_lost_and_none_overtakes_when_others_carry_it_out() {
                 let (desk, log) = (Arc::clone(&desk), Arc::clone(&log));
                 thread::spawn(move || {
                     for number in 0..ORDERS {
-                        // Those that cost more are left to the shard's thread.
+                        // An order that costs more is left to the shard's thread.
                         if (sender + number) % 3 == 2 {
                             block_on(desk.send(order(&log, sender, number))).unwrap();
                         } else {

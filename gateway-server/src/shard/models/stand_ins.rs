@@ -1,4 +1,4 @@
-//! As much of the crates' interfaces as shards use, on shuttle's locks.
+//! The part of the crates' interfaces that shards use, on shuttle's locks.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Waker {
         Ok(())
     }
 
-    /// As a poll without a timeout.
+    /// Sleeps as a poll without a timeout does.
     pub(in crate::shard) fn sleep(&self) {
         let mut woken = self.0.0.lock().unwrap();
         while !std::mem::take(&mut *woken) {

@@ -35,7 +35,7 @@ pub(crate) struct State {
     pub(crate) logins: usize,
     /// Connections that began with a register's line.
     pub(crate) asked_as_register: usize,
-    /// Of workers.
+    /// Pings that came from workers.
     pub(crate) pings: usize,
     pub(crate) connections: usize,
     pub(crate) disconnections: usize,

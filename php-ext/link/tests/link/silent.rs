@@ -8,7 +8,7 @@ use gateway_wire::bridge::{Query, Value};
 use crate::server::{Behaviour, PATIENCE, Server};
 use crate::{LIMITS, flushed, link, send, send_to};
 
-/// As `$connectTimeout`; long enough that a busy machine does not take a short wait for a whole one.
+/// The bound of a wait, as `$connectTimeout` is; long enough that a busy machine does not take a short wait for a whole one.
 const LONG: Duration = Duration::from_secs(4);
 
 fn count(link: &mut Link) -> Result<Answer, LinkError> {
@@ -76,7 +76,7 @@ fn a_gateway_that_owes_word_for_too_long_is_given_up() {
     let limits = Limits { silence: Duration::from_millis(300), ..LIMITS };
     let mut link = Link::new(server.target(), limits).unwrap();
     send(&mut link, "one");
-    // By the I/O thread alone: nobody asks anything.
+    // The I/O thread notices it alone: nobody asks anything.
     server.wait("another login", |state| (state.logins >= 2).then_some(()));
     hang(&server, false);
     assert_eq!(flushed(&link), None);

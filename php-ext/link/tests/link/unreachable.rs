@@ -122,7 +122,7 @@ fn a_wrong_secret_is_told_of_with_the_gateways_words() {
     assert!(error.contains("gateway.secret_key"), "{error}");
 }
 
-/// Whoever waits on the port of a gateway that is down, or sits before it, can let everybody in.
+/// A stranger that waits on the port of a gateway that is down, or sits before it, can let everybody in.
 #[test]
 fn a_gateway_that_does_not_prove_itself_is_told_nothing() {
     let proofs: [fn(&Login) -> Proof; 3] = [
