@@ -54,7 +54,8 @@ final class PidFile
     /** @param list<State> $workers */
     public function write(array $workers): void
     {
-        $text = json_encode(['pid' => getmypid(), 'start' => self::start((int) getmypid()), 'workers' => $workers], JSON_THROW_ON_ERROR);
+        $pid = (int) getmypid();
+        $text = json_encode(['pid' => $pid, 'start' => self::start($pid), 'workers' => $workers], JSON_THROW_ON_ERROR);
         $file = $this->locked();
         // Longer first, so that a reader never sees less than it had; then cut.
         rewind($file);
