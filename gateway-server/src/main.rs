@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use gateway_server::operations::command;
-use gateway_server::ops::{config, logs};
+use gateway_server::ops::{config, logs, memory};
 use gateway_server::server;
 
 fn main() -> ExitCode {
@@ -42,6 +42,7 @@ fn start() -> anyhow::Result<()> {
             })
         }
         config::Action::Run(source) => {
+            memory::tune_allocator();
             let settings = source.settings()?;
             let logs = logs::start(&settings)?;
             let server = server::run(settings, *source, logs);

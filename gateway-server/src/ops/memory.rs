@@ -13,6 +13,29 @@ const MANY: usize = 1_000;
 /// Nor is what is less, in bytes.
 const MUCH: usize = 16 << 20;
 
+/// Blocks from this size on are the system's own, which has them back as soon as they are freed.
+#[cfg(target_env = "gnu")]
+const LARGE: libc::c_int = 1 << 20;
+/// Bytes that each thread's heap may keep free at its end.
+#[cfg(target_env = "gnu")]
+const KEPT: libc::c_int = 4 << 20;
+
+/// Has the allocator give back what strangers have made it take. By itself glibc keeps, for each thread, up to twice the largest
+/// block that was ever freed: dozens of megabytes once a few calls of the longest kind have come.
+#[cfg(target_env = "gnu")]
+#[allow(unsafe_code)]
+pub fn tune_allocator() {
+    // SAFETY: they take two numbers each, and may be called at any time; here no other thread runs yet. A failure leaves
+    // things as they were.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+pub fn tune_allocator() {}
+
 /// Watches until the shards have ended.
 pub async fn watch(hub: &Hub) {
     // How many were left when a crowd was seen to go: the last of it may go later.
