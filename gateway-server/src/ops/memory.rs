@@ -18,7 +18,7 @@ const MUCH: usize = 16 << 20;
 const LARGE: libc::c_int = 1 << 20;
 /// Bytes that each thread's heap may keep free at its end.
 #[cfg(target_env = "gnu")]
-const KEPT: libc::c_int = 4 << 20;
+const KEPT: libc::c_int = 1 << 20;
 
 /// Has the allocator give back what strangers have made it take. By itself glibc keeps, for each thread, up to twice the largest
 /// block that was ever freed: dozens of megabytes once a few calls of the longest kind have come.
