@@ -139,5 +139,5 @@ unserialized
 string(5) "Money"
 -- what nobody understands is given to nobody
 
-Notice: GatewayEvents::readSession(): Error at offset 9 of 9 bytes in Command line code on line %d
+%r(Notice|Warning)%r: GatewayEvents::readSession(): Error at offset 9 of 9 bytes in Command line code on line %d
 bool(false)
