@@ -269,8 +269,56 @@ impl<'de> Visitor<'de> for RequestVisitor<'de> {
     }
 }
 
-fn argument<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(array: &mut A, name: &str) -> Result<T, A::Error> {
-    array.next_element()?.ok_or_else(|| de::Error::custom(format_args!("argument {name} is missing")))
+fn argument<'de, T: Argument<'de>, A: SeqAccess<'de>>(array: &mut A, name: &str) -> Result<T, A::Error> {
+    let read = array.next_element::<T::Read>()?;
+    read.map(Into::into).ok_or_else(|| de::Error::custom(format_args!("argument {name} is missing")))
+}
+
+/// What stands behind the number of a call.
+trait Argument<'de>: Sized {
+    /// What it is read as: this reserves no more than some kilobytes for a length that is only claimed.
+    type Read: Deserialize<'de> + Into<Self>;
+}
+
+macro_rules! read_as_they_are {
+    ( $( $type:ty ),* $(,)? ) => { $( impl<'de> Argument<'de> for $type { type Read = Self; } )* };
+}
+read_as_they_are!(u8, u64, bool, ClientId, Vec<ClientId>, Option<Vec<ClientId>>);
+read_as_they_are!(Str<'de>, Option<Str<'de>>, Vec<Str<'de>>, Option<Vec<Str<'de>>>);
+
+impl<'de> Argument<'de> for Names<'de> {
+    type Read = ReadNames<'de>;
+}
+
+/// A `SmallVec` by itself reserves for as many as the length says, up to 64 GiB.
+struct ReadNames<'de>(Names<'de>);
+
+impl<'de> From<ReadNames<'de>> for Names<'de> {
+    fn from(names: ReadNames<'de>) -> Self {
+        names.0
+    }
+}
+
+impl<'de> Deserialize<'de> for ReadNames<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Array;
+        impl<'de> Visitor<'de> for Array {
+            type Value = ReadNames<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an array of strings")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+                let mut names = Names::new();
+                while let Some(name) = array.next_element()? {
+                    names.push(name);
+                }
+                Ok(ReadNames(names))
+            }
+        }
+        deserializer.deserialize_seq(Array)
+    }
 }
 
 #[cfg(test)]
