@@ -1,8 +1,10 @@
 //! Which worker gets which events, and what becomes of them when it goes or is slow.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt as _, StreamExt as _};
-use gateway_tests::{Client, PhpPeer, Server, WorkerPeer, eventually, soon};
-use gateway_wire::bridge::Value as Count;
+use gateway_tests::{BridgeWorker, Client, PhpPeer, Server, WorkerPeer, eventually, soon};
+use gateway_wire::bridge::{Said, Value as Count};
 use gateway_wire::gatewayworker::{Command, EventKind};
 use gateway_wire::php_serialize::{Value, Writer};
 use nix::sys::signal::Signal;
@@ -370,5 +372,26 @@ async fn a_stop_tells_workers_that_their_clients_have_gone() -> anyhow::Result<(
         worker.told_of(EventKind::Close).await?;
     }
     assert!(server.exit().await?.success());
+    Ok(())
+}
+
+/// What the last worker left waits for half a minute, but the place of its connection does not.
+#[tokio::test]
+async fn a_worker_that_has_gone_takes_no_place_of_the_register_port() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--max-register-connections", "2"]).await?;
+    let again_and_again = async {
+        for _ in 0..2 {
+            let mut worker = BridgeWorker::connect(server.register[0]).await?;
+            worker.say(&Said::Join { name: "chat:0" }).await?;
+            server.logs("a worker joined").await?;
+            drop(worker);
+            server.logs("a worker has gone").await?;
+            drop(join(&mut server, "chat:0").await?);
+            server.logs("a worker has gone").await?;
+        }
+        PhpPeer::connect(server.register[0]).await?.count().await
+    };
+    // Else the third would have to wait until the first was given up.
+    tokio::time::timeout(Duration::from_secs(20), again_and_again).await??;
     Ok(())
 }

@@ -85,7 +85,7 @@ impl Bridge {
         }
     }
 
-    pub(super) fn hub(&self) -> &Hub {
+    pub(super) fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }
 }

@@ -33,12 +33,7 @@ pub(in crate::backend) async fn serve(
         Ok((login, proof)) if login.role == Login::WORKER => {
             connection.trust();
             connection.reply(&Reply::Welcome { applied: 0, proof });
-            let (result, last) = worker::serve(&mut connection, backend, timeout).await;
-            hang_up(connection, peer, result).await;
-            if let Some(last) = last {
-                worker::give_up(&last, backend).await;
-            }
-            return;
+            worker::serve(&mut connection, backend, timeout).await
         }
         Ok((login, proof)) => {
             connection.trust();

@@ -1,6 +1,5 @@
 //! A process that handles events, from its login to its end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_wire::ClientId;
@@ -11,27 +10,26 @@ use super::io::{Connection, Ended};
 use super::tally::Tally;
 use crate::backend::Backend;
 use crate::backend::gatewayworker::server_data;
-use crate::backend::workers::{Batch, Event, Kind, Mode, Worker};
+use crate::backend::workers::{Batch, Event, Kind, Mode, Worker, give_up_later};
 use crate::ops::offence::{self, Offence};
 
 /// Events that are encoded at once, in bytes.
 const BATCH: usize = 64 << 10;
 /// Batches that may be with the process: while it handles one, the next is on its way.
 const WINDOW: usize = 4;
-/// How long what the last worker left waits for the next one: about a restart of all of them.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Why it ended, and the worker if it was the last one: see [`give_up`].
-pub(super) type Served = (Result<(), Ended>, Option<Arc<Worker>>);
-
-pub(super) async fn serve(connection: &mut Connection, backend: &Backend, timeout: Duration) -> Served {
+/// Gives why it ended.
+pub(super) async fn serve(
+    connection: &mut Connection,
+    backend: &Backend,
+    timeout: Duration,
+) -> Result<(), Ended> {
     let (router, hub) = (&backend.workers, backend.bridge.hub());
     let name = match tokio::time::timeout(timeout, joined(connection)).await {
         Ok(Ok(name)) => name,
-        Ok(Err(ended)) => return (Err(ended), None),
+        Ok(Err(ended)) => return Err(ended),
         Err(_) => {
             let message = format!("the worker did not join within {timeout:?} (handshake_timeout)");
-            return (Err(Ended::Refused(message)), None);
+            return Err(Ended::Refused(message));
         }
     };
     if router.mode() == Mode::BuiltIn {
@@ -43,14 +41,10 @@ pub(super) async fn serve(connection: &mut Connection, backend: &Backend, timeou
     let is_orphaned = router.leave(&worker, told.untaken());
     // Its clients are somebody else's now.
     let _ = hub.read_on().await;
-    (result, is_orphaned.then_some(worker))
-}
-
-/// Waits for another worker to come after the last one, and not for ever.
-pub(super) async fn give_up(worker: &Arc<Worker>, backend: &Backend) {
-    tokio::time::sleep(PATIENCE).await;
-    backend.workers.give_up(worker);
-    let _ = backend.bridge.hub().read_on().await;
+    if is_orphaned {
+        give_up_later(worker, router, hub);
+    }
+    result
 }
 
 /// Its first frame. Gives its name.

@@ -12,14 +12,12 @@ use super::Ended;
 use super::events::Encoder;
 use super::internal::Session;
 use crate::backend::port::Stream;
-use crate::backend::workers::{Batch, Event, Mode, Worker};
+use crate::backend::workers::{Batch, Event, Mode, Worker, give_up_later};
 use crate::ops::offence::{self, Offence};
 use crate::shard::Hub;
 
 /// Events that are encoded at once, in bytes.
 const BATCH: usize = 256 << 10;
-/// How long what the last worker left waits for the next one: about a restart of all of them.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a process that takes no more events may still give orders.
 const LAST_ORDERS: Duration = Duration::from_secs(1);
 /// Connections to other machines are kept alive, as GatewayWorker does.
@@ -72,9 +70,7 @@ pub(super) async fn serve(mut session: Session<'_>, socket: Box<dyn Stream>, nam
     // Its clients are somebody else's now.
     let _ = hub.read_on().await;
     if is_orphaned {
-        tokio::time::sleep(PATIENCE).await;
-        router.give_up(&worker);
-        let _ = hub.read_on().await;
+        give_up_later(worker, router, hub);
     }
     ended
 }

@@ -4,11 +4,13 @@
 //! connection to that process empties. A client stays with its worker; when that goes, the next one has what it left.
 
 mod event;
+mod last;
 mod router;
 mod sink;
 mod worker;
 
 pub use event::{Event, Kind};
+pub use last::give_up_later;
 pub use router::{Mode, Report, Router};
 pub use sink::{Sink, Sinks};
 pub use worker::{Batch, Worker};
