@@ -17,6 +17,7 @@ use crate::ops::offence::{self, Offence};
 const BATCH: usize = 64 << 10;
 /// Batches that may be with the process: while it handles one, the next is on its way.
 const WINDOW: usize = 4;
+
 /// Gives why it ended.
 pub(super) async fn serve(
     connection: &mut Connection,
