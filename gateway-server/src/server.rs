@@ -111,6 +111,12 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
             "no secret_key is set: all users of this machine may push, handle events, and listen here while the server is down"
         );
     }
+    for folder in ports.iter().filter_map(Port::open_folder) {
+        warn!(
+            "register_unix: all users of this machine may listen in {} while the server is down; choose a folder that is its user's alone",
+            folder.display()
+        );
+    }
     supervisor::ready();
 
     let gate = parts::gate(&settings, &Gate::open());

@@ -1,8 +1,10 @@
 //! Guessing the secret on the register port, by each of its protocols.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use gateway_tests::{PhpPeer, Server, new_producer, soon};
 use gateway_wire::gatewayworker::{Command, RegisterLine};
 use nix::sys::signal::Signal;
@@ -57,6 +59,23 @@ async fn a_port_that_all_users_of_the_machine_may_use_is_warned_of() -> anyhow::
     guarded.signal(Signal::SIGTERM)?;
     let line = guarded.logs("no secret_key is set").await;
     anyhow::ensure!(line.is_err(), "{line:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_where_all_users_may_put_a_socket_is_warned_of() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let socket = folder.path().join("register.sock");
+    let socket = socket.to_str().context("a path that is no text")?;
+    // As /tmp is: the sticky bit keeps files, not names that are free.
+    for (mode, is_warned) in [(0o1777, true), (0o750, false)] {
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode))?;
+        let mut server = start(&["--register-unix", socket]).await?;
+        server.signal(Signal::SIGTERM)?;
+        let line = server.logs("register_unix: all users of this machine may listen in").await;
+        assert_eq!(line.is_ok(), is_warned, "{mode:o}: {line:?}");
+        server.exit().await?;
+    }
     Ok(())
 }
 

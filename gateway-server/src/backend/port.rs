@@ -3,6 +3,7 @@
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,15 @@ impl Port {
         }
         let listener = UnixListener::bind(path).with_context(context)?;
         Ok(Self::Unix(listener, SocketFile(path.to_owned())))
+    }
+
+    /// The folder of the unix socket, when users other than its owner and group may put a socket of their own there
+    /// while the server is down. The sticky bit of `/tmp` does not hinder them.
+    pub fn open_folder(&self) -> Option<&Path> {
+        let Self::Unix(_, SocketFile(path)) = self else { return None };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mode = std::fs::metadata(folder).ok()?.permissions().mode();
+        (mode & 0o002 != 0).then_some(folder)
     }
 
     /// The TCP address, when it is one.
