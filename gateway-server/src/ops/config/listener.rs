@@ -62,7 +62,7 @@ impl Listener {
             ping_not_response_limit: 2,
             ping_data: String::new(),
             max_message: 1 << 20,
-            outbox_bytes: 1_024_000,
+            outbox_bytes: 16 << 20,
             origins: Vec::new(),
             paths: Vec::new(),
             hosts: Vec::new(),

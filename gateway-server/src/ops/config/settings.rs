@@ -196,7 +196,8 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_MAX_MESSAGE", value_name = "BYTES")]
     pub max_message: Option<usize>,
 
-    /// Bytes that may wait for a slow client before it is closed [default: 1024000]
+    /// Bytes that may wait for a client that takes them slowly, with what it costs to keep them; one for which more wait is closed
+    /// at the next message [default: 16777216]
     #[arg(long, env = "GATEWAY_OUTBOX_BYTES", value_name = "BYTES")]
     pub outbox_bytes: Option<usize>,
 
@@ -843,7 +844,7 @@ mod tests {
         let websocket = &settings.listeners[0];
         assert_eq!(
             (settings.shards, websocket.ping_interval.as_secs(), websocket.outbox_bytes),
-            (5, 10, 1_024_000)
+            (5, 10, 16 << 20)
         );
     }
 

@@ -1,0 +1,66 @@
+//! Bursts of pushes, and clients that take their time: whoever takes something is served, however much waits for it.
+
+use gateway_tests::{Browser, Operator, PhpPeer, Server, Tab, eventually};
+use serde_json::{Value, json};
+
+/// How many messages of how many bytes come at once.
+const BURSTS: [(usize, usize); 4] = [(10, 300_000), (5, 900_000), (30, 100_000), (300, 5_000)];
+
+/// A message that says which one it is.
+fn numbered(number: usize, length: usize) -> String {
+    let number = number.to_string();
+    "0".repeat(length - number.len()) + &number
+}
+
+/// Connects a page; what it is sent is there as [number, length], and how its connection ended as text.
+async fn connect(tab: &Tab, server: &Server) -> anyhow::Result<gateway_wire::ClientId> {
+    let script = "const seen = window.seen = []; window.id = null;\
+        const socket = new WebSocket('ws://' + arguments[0]);\
+        socket.onmessage = ({data}) => {\
+            if (id === null) id = JSON.parse(data).client_id; else seen.push([+data, data.length]);\
+        };\
+        socket.onclose = ({code, reason}) => seen.push(code + ' ' + reason);";
+    tab.script(script, vec![server.websocket.to_string().into()]).await?;
+    eventually("the page is greeted", true, async || Ok(tab.script("return id", vec![]).await?.is_string()))
+        .await?;
+    Ok(tab.script("return id", vec![]).await?.as_str().unwrap_or_default().parse()?)
+}
+
+async fn seen(tab: &Tab) -> anyhow::Result<Vec<Value>> {
+    Ok(serde_json::from_value(tab.script("return seen", vec![]).await?)?)
+}
+
+#[tokio::test]
+async fn a_browser_gets_all_of_a_burst() -> anyhow::Result<()> {
+    let server = Server::start(&["--shards", "2", "--operations", "127.0.0.1:0"]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let browser = Browser::start().await?;
+    // Any page of this machine will do; browsers do not let one of nowhere connect here.
+    let tab = browser.open(&format!("http://{}/healthz", Operator::of(&server)?.address)).await?;
+    for (count, length) in BURSTS {
+        // Twice: by uid to one, and to all.
+        for audience in ["uid", "all"] {
+            let id = connect(&tab, &server).await?;
+            php.bind(id, "browser").await?;
+            php.acked().await?;
+            for number in 0..count {
+                match audience {
+                    "uid" => php.send_to_uid("browser", &numbered(number, length)).await?,
+                    _ => php.send_to_all(&numbered(number, length)).await?,
+                };
+            }
+            php.acked().await?;
+            let all: Vec<_> = (0..count).map(|number| json!([number, length])).collect();
+            eventually(&format!("{count} messages of {length} bytes to {audience}"), all, async || {
+                let seen = seen(&tab).await?;
+                match seen.iter().find(|one| one.is_string()) {
+                    Some(end) => anyhow::bail!("{end} after {} messages of {length} bytes", seen.len() - 1),
+                    None => Ok(seen),
+                }
+            })
+            .await?;
+            php.close_client(id).await?;
+        }
+    }
+    Ok(())
+}
