@@ -46,6 +46,7 @@ Gateway::sendToAll('not a', null, $a->id);
 Gateway::sendToAll('c only', null, [$a->id, $b->id]);
 Gateway::sendToAll('b of a and b', [$a->id, $b->id], [$a->id]);
 Gateway::sendToAll('upper case', [strtoupper($a->id)]);
+Gateway::sendToAll('once', [$a->id, $b->id, $a->id, strtoupper($a->id)], [$b->id, $b->id]);
 echo got($a, $b, $c);
 
 echo "-- clients\n";
@@ -59,7 +60,7 @@ var_dump(Gateway::sendToUid('one', 'to one'));
 Gateway::sendToUid(2, 'to 2');
 Gateway::sendToUid('2', 'to "2"');
 Gateway::sendToUid(['one', 2, 'nobody'], 'to both');
-@Gateway::sendToUid(['', 'one', 0], 'skipping');
+Gateway::sendToUid(['', 'one', 0], 'skipping');
 Gateway::sendToUid('nobody', 'to nobody');
 echo got($a, $b, $c);
 
@@ -100,7 +101,7 @@ var_dump($c->receive());
 -- everybody
 NULL
 ["all"] ["all"] ["all"]
-["a and c","upper case"] ["not a","b of a and b"] ["a and c","not a","c only"]
+["a and c","upper case","once"] ["not a","b of a and b"] ["a and c","not a","c only"]
 -- clients
 bool(true)
 bool(true)

@@ -85,7 +85,7 @@ async fn every_audience_on_every_node() -> anyhow::Result<()> {
     php.order(Order::SendToAll { message: text("d"), only: None, except: vec![ids[0], ids[1]], raw }).await?;
     php.order(Order::SendToAll {
         message: text("e"),
-        only: Some(ids[1..].to_vec()),
+        only: Some(vec![ids[1], ids[2], ids[1]]),
         except: vec![ids[2]],
         raw,
     })

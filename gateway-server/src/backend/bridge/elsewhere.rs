@@ -19,8 +19,8 @@ impl Bridge {
             Order::SendToAll { only: None, .. } => cluster.send(To::All, order).await?,
             Order::SendToAll { message, only: Some(only), except, raw } => {
                 let is_elsewhere = |client: &ClientId| self.local(*client).is_none();
-                let mut clients = without(only.iter().copied().filter(is_elsewhere).collect(), except);
-                clients.sort_unstable();
+                // Sorted, those of one node stand together.
+                let clients = without(only.iter().copied().filter(is_elsewhere).collect(), except);
                 for clients in clients.chunk_by(|one, other| one.node == other.node) {
                     let (only, except) = (Some(clients.to_vec()), Vec::new());
                     let part = Order::SendToAll { message, only, except, raw: *raw };

@@ -1,6 +1,6 @@
 //! Orders in GatewayWorker's words: which gateway is told what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 
 use gateway_wire::bridge::{Order, Str};
@@ -34,7 +34,10 @@ pub(super) fn plan<'a>(order: &Order<'a>) -> Result<Plan<'a>, Unsayable> {
             Plan::All(command(Vec::new()), special)
         }
         Order::SendToAll { message, only: Some(only), except, raw } => {
-            let only = by_gateway(only.iter().filter(|client| !except.contains(client)));
+            let except: BTreeSet<&ClientId> = except.iter().collect();
+            // A gateway sends as often as a client is listed.
+            let only: BTreeSet<&ClientId> = only.iter().filter(|client| !except.contains(client)).collect();
+            let only = by_gateway(only.into_iter());
             let command =
                 |only| Command::SendToAll { message, only: Some(only), except: Vec::new(), raw: *raw };
             Plan::Each(only.map(|(node, only)| (node, command(only))).collect())
