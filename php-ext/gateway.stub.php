@@ -14,7 +14,7 @@
  *
  * A *client_id* names one connection, as 20 hexadecimal digits. A *uid* is what a program binds connections to, usually
  * a user's id; a *group* is what it gathers connections in. Both are kept as strings, and neither may be empty by PHP's
- * `empty()`: that raises a warning, and nothing is done.
+ * `empty()`: sends and questions about an empty one concern nobody, and binding it or joining it does nothing, with a warning.
  *
  * Methods that change something return at once. What they hand over is delivered in turn, over a lost connection too;
  * what cannot be delivered is told of by a warning at the request's end. Methods that ask wait for the answer.
@@ -76,7 +76,7 @@ class Gateway
      * Sends to everybody, or to the connections listed.
      *
      * @param string $message
-     * @param string[]|null $client_id_array only to these; an empty list is nobody
+     * @param string[]|null $client_id_array only to these, once each; an empty list is nobody
      * @param string|string[]|null $exclude_client_id not to these
      * @param bool $raw sends the bytes as they are, without the client protocol's framing
      * @return void
@@ -482,7 +482,7 @@ class Gateway
     /**
      * The sessions of all connections, or of those in a group.
      *
-     * @param int|string $group '' is everybody
+     * @param int|string $group empty is everybody
      * @return array<string, array<mixed>> client_id => session, `[]` when it has none
      */
     public static function getAllClientSessions(mixed $group = '')
@@ -503,7 +503,7 @@ class Gateway
      * As {@see Gateway::getAllClientSessions()}.
      *
      * @deprecated
-     * @param int|string $group '' is everybody
+     * @param int|string $group empty is everybody
      * @return array<string, array<mixed>>
      */
     public static function getAllClientInfo(mixed $group = '')
@@ -580,9 +580,10 @@ class Gateway
      * What became of the calls of this process that change something, on the link to the present register address:
      * `queued` and `queued_bytes` wait to be confirmed, `acked` were confirmed, `resent` were sent again after a lost
      * connection (and took effect once), `dropped` were refused by the gateway or lost with one of GatewayWorker's;
-     * `connected_to` is the gateway's or register's address, or null.
+     * `skipped` counts the empty uids and groups of sends and questions; `connected_to` is the gateway's or register's
+     * address, or null.
      *
-     * @return array{queued: int, queued_bytes: int, acked: int, resent: int, dropped: int, connected_to: string|null}
+     * @return array{queued: int, queued_bytes: int, acked: int, resent: int, dropped: int, skipped: int, connected_to: string|null}
      */
     public static function stats()
     {

@@ -9,7 +9,7 @@ use std::ptr;
 
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::flags::DataType;
-use ext_php_rs::types::{ZendStr, Zval};
+use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{self as wire, MAX_NAME, Str};
 use serde_bytes::Bytes;
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::errors::{Failure, type_error, warn};
 use crate::held::{HeldString, elements, hold, unless_thrown};
-use crate::{json, sys};
+use crate::{json, skipped, sys};
 
 /// Something that a method takes.
 pub(crate) trait Argument: Sized {
@@ -180,6 +180,9 @@ impl Argument for Name {
     const TYPE: DataType = DataType::Mixed;
 
     fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if value.array().is_some_and(ZendHashTable::is_empty) {
+            return Ok(Self::Made(Vec::new()));
+        }
         name(value)?.ok_or_else(|| type_error(position, c"string|int", value))
     }
 
@@ -210,12 +213,24 @@ impl Name {
         Bytes::new(self.bytes())
     }
 
-    /// `None`, after a warning, when it is empty. `undone` says what has not been done.
+    /// `None` when it is empty: nobody has such a name, so a send or a question about it concerns nobody.
+    pub(crate) fn asked(&self) -> Option<Str<'_>> {
+        if self.is_empty() {
+            skipped::count(1);
+            return None;
+        }
+        Some(self.wire())
+    }
+
+    /// `None`, after a warning, when it is empty, for what binds, joins or leaves. `undone` says what has not been done.
     pub(crate) fn filled(&self, naming: Naming, undone: &str) -> Result<Option<Str<'_>>, Failure> {
         if !self.is_empty() {
             return Ok(Some(self.wire()));
         }
-        warn_of_empty(naming, undone)?;
+        let word = naming.word();
+        warn(&format!(
+            "the {word} is empty, so {undone}; give a {word} that is not '', '0', 0, null, false or []"
+        ))?;
         Ok(None)
     }
 
@@ -229,6 +244,27 @@ impl Name {
             )));
         }
         self.filled(naming, undone)
+    }
+}
+
+/// A group whose members are asked about, or everybody: when it is left out, and when it is empty.
+pub(crate) struct Members(Name);
+
+impl Argument for Members {
+    const TYPE: DataType = DataType::Mixed;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        Name::read(value, position).map(Self)
+    }
+
+    fn left_out() -> Option<Self> {
+        Name::left_out().map(Self)
+    }
+}
+
+impl Members {
+    pub(crate) fn groups(&self) -> Option<Vec<Str<'_>>> {
+        (!self.0.is_empty()).then(|| vec![self.0.wire()])
     }
 }
 
@@ -261,30 +297,18 @@ impl Names {
         }
     }
 
-    /// Those that are not empty, after a warning about those that are.
-    pub(crate) fn filled(&self, naming: Naming, undone: &str) -> Result<wire::Names<'_>, Failure> {
-        if self.is_empty() {
-            warn_of_empty(naming, undone)?;
-        }
+    /// Those that are not empty: the others name nobody.
+    pub(crate) fn asked(&self) -> wire::Names<'_> {
         let names = match self {
             Self::One(name) => std::slice::from_ref(name),
             Self::Many(names) => names,
         };
-        let wire: wire::Names = names.iter().filter(|name| !name.is_empty()).map(Name::wire).collect();
-        let empty = names.len() - wire.len();
-        if empty > 0 && matches!(self, Self::Many(_)) {
-            let word = naming.word();
-            warn(&format!("{empty} of the {} {word}s are empty and were skipped", names.len()))?;
-        }
-        Ok(wire)
+        let filled: wire::Names = names.iter().filter(|name| !name.is_empty()).map(Name::wire).collect();
+        // A list without elements is as empty as an empty name.
+        let empty = if names.is_empty() { 1 } else { names.len() - filled.len() };
+        skipped::count(empty);
+        filled
     }
-}
-
-fn warn_of_empty(naming: Naming, undone: &str) -> Result<(), Failure> {
-    let word = naming.word();
-    warn(&format!(
-        "the {word} is empty, so {undone}; give a {word} that is not '', '0', 0, null, false or []"
-    ))
 }
 
 /// An array of uids or groups, as they are: an empty one is asked for like any other, and nobody has it.
@@ -398,9 +422,10 @@ fn name(value: &Zval) -> Result<Option<Name>, Failure> {
     if value.is_array() || value.is_resource() {
         return Ok(None);
     }
-    // 0.0 and -0.0 are empty, though their strings need not be.
+    // 0.0 and -0.0 are empty, though their strings need not be; null and false are '' as strings.
     if !value.is_object() && !value.coerce_to_bool() {
-        return Ok(Some(Name::Made(Vec::new())));
+        let text: &[u8] = if value.is_double() { b"0" } else { b"" };
+        return Ok(Some(Name::Made(text.to_vec())));
     }
     let mut held = hold(value);
     // SAFETY: a live value that nobody else has; what is no string gives a new string, or null after throwing.

@@ -12,6 +12,7 @@ mod module;
 mod process;
 mod serialize;
 mod settings;
+mod skipped;
 mod sys;
 mod values;
 mod worker;

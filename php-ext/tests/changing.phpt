@@ -112,13 +112,8 @@ arrived('sent');
 
 echo "-- a handler of our own warning\n";
 $handler($change);
-$x = fresh('right-uid');
-Gateway::sendToUid([&$x, '', null], 'uid');
-$x = fresh('right-uid');
-Gateway::sendToGroup([&$x, '', null], 'group');
-arrived('sent');
-$x = fresh('right-uid');
-var_dump(count(Gateway::getClientIdListByGroup([&$x, ''])));
+$x = '0';
+var_dump(call_user_func_array('Gateway::bindUid', [$right->id, &$x]), $x);
 
 echo "-- a handler of PHP's deprecations\n";
 $x = fresh('right-uid');
@@ -158,7 +153,6 @@ echo thrown(function () use (&$y) {
     Gateway::sendToUid([&$y, new Runs('x', fn () => print "not read\n")], 'at its end');
 }), "\n";
 $handler($throws);
-echo thrown(fn () => Gateway::sendToUid(['right-uid', ''], 'm')), "\n";
 echo thrown(fn () => Gateway::sendToUid('right-uid', 'm', null)), "\n";
 echo thrown(fn () => Gateway::sendToUid('right-uid', null)), "\n";
 echo thrown(fn () => Gateway::token('user', 1.5)), "\n";
@@ -225,8 +219,8 @@ array(2) {
 sent: once once, nothing
 sent: shifted, nothing
 -- a handler of our own warning
-sent: uid group, nothing
-int(1)
+NULL
+NULL
 -- a handler of PHP's deprecations
 sent: null as raw , nothing
 -- tokens
@@ -242,7 +236,6 @@ string(9) "right-uid"
 -- an object that goes while it is asked
 sent: gone gone from a list gone message, nothing
 -- what is thrown is what is seen, and nothing is sent after it
-DomainException: mine
 DomainException: mine
 DomainException: mine
 DomainException: mine

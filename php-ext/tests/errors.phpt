@@ -1,5 +1,5 @@
 --TEST--
-Empty names warn, malformed client_ids and settings throw, and nothing is opened
+Empty names are nobody's, binding one warns, malformed client_ids and settings throw, and nothing is opened
 --EXTENSIONS--
 gateway
 --FILE--
@@ -10,28 +10,32 @@ use function GatewayTest\{nobody, thrown};
 $address = Gateway::$registerAddress = nobody();
 $id = str_repeat('0', 20);
 
-echo "-- empty uids and groups\n";
-var_dump(Gateway::sendToUid('', 'x'));
-var_dump(Gateway::sendToUid('0', 'x'));
-foreach ([0, null, false, [], 0.0, -0.0] as $empty) {
-    var_dump(@Gateway::sendToUid($empty, 'x'), str_contains(error_get_last()['message'], 'the uid is empty'));
-    error_clear_last();
-}
-var_dump(Gateway::sendToUid(['', 0, null], 'x'));
-var_dump(Gateway::sendToGroup('', 'x'));
-var_dump(Gateway::sendToGroup([], 'x'));
-var_dump(Gateway::sendToGroup([''], 'x'));
-var_dump(Gateway::bindUid($id, ''));
-var_dump(Gateway::joinGroup($id, 0));
-var_dump(Gateway::leaveGroup($id, null));
-var_dump(Gateway::isUidOnline(''));
-var_dump(Gateway::getClientIdByUid('0'));
-
-echo "-- a handler may throw\n";
+// As in an application, where every warning becomes an exception.
 set_error_handler(fn ($level, $message) => throw new ErrorException($message));
-echo thrown(fn () => Gateway::sendToUid('', 'x')), "\n";
-echo thrown(fn () => Gateway::sendToUid(['', 'u'], 'x')), "\n";
+
+echo "-- sends to and questions about empty uids and groups\n";
+$before = Gateway::stats()['skipped'];
+foreach (['', '0', 0, null, false, [], 0.0, -0.0, [''], ['', 0, null]] as $empty) {
+    echo json_encode([
+        Gateway::sendToUid($empty, 'x'), Gateway::sendToGroup($empty, 'x'), Gateway::getClientIdListByGroup($empty),
+        Gateway::getUidListByGroup($empty), Gateway::getUidCountByGroup($empty), Gateway::getClientSessionsByGroup($empty),
+    ]), "\n";
+}
+foreach (['', '0', 0, null, false, 0.0] as $empty) {
+    echo json_encode([Gateway::isUidOnline($empty), Gateway::getClientIdByUid($empty)]), "\n";
+}
+// Six of each; of the last three uids and three groups by five.
+var_dump(Gateway::stats()['skipped'] - $before === 9 * 6 + 3 * 6 + 6 * 2, Gateway::lastError());
+
+echo "-- binding, joining, leaving and emptying\n";
+echo thrown(fn () => Gateway::bindUid($id, '')), "\n";
+echo thrown(fn () => Gateway::joinGroup($id, 0)), "\n";
 restore_error_handler();
+var_dump(Gateway::bindUid($id, false));
+var_dump(Gateway::joinGroup($id, '0'));
+var_dump(Gateway::leaveGroup($id, null));
+var_dump(Gateway::ungroup([]));
+var_dump(Gateway::ungroup(''));
 
 echo "-- unbinding needs no uid\n";
 var_dump(str_contains(thrown(fn () => Gateway::unbindUid($id, '')), "Can not connect to tcp://$address "));
@@ -68,37 +72,28 @@ Gateway::$secretKey = [];
 echo thrown(fn () => Gateway::sendToAll('x')), "\n";
 ?>
 --EXPECTF--
--- empty uids and groups
-
-Warning: Gateway::sendToUid(): the uid is empty, so nothing was sent; give a uid that is not '', '0', 0, null, false or [] in %s on line %d
-NULL
-
-Warning: Gateway::sendToUid(): the uid is empty, so nothing was sent; %s
-NULL
-NULL
+-- sends to and questions about empty uids and groups
+[null,false,[],[],0,[]]
+[null,false,[],[],0,[]]
+[null,false,[],[],0,[]]
+[null,false,[],[],0,[]]
+[null,false,[],[],0,[]]
+[null,false,[],[],0,[]]
+[null,false,[],[],0,[]]
+[null,false,[],[],0,[]]
+[null,null,[],[],0,[]]
+[null,null,[],[],0,[]]
+[0,[]]
+[0,[]]
+[0,[]]
+[0,[]]
+[0,[]]
+[0,[]]
 bool(true)
 NULL
-bool(true)
-NULL
-bool(true)
-NULL
-bool(true)
-NULL
-bool(true)
-NULL
-bool(true)
-
-Warning: Gateway::sendToUid(): 3 of the 3 uids are empty and were skipped in %s on line %d
-NULL
-
-Warning: Gateway::sendToGroup(): the group is empty, so nothing was sent; give a group that is not '', '0', 0, null, false or [] in %s on line %d
-bool(false)
-
-Warning: Gateway::sendToGroup(): the group is empty, so nothing was sent; %s
-bool(false)
-
-Warning: Gateway::sendToGroup(): 1 of the 1 groups are empty and were skipped in %s on line %d
-NULL
+-- binding, joining, leaving and emptying
+ErrorException: Gateway::bindUid(): the uid is empty, so nothing was bound; give a uid that is not '', '0', 0, null, false or []
+ErrorException: Gateway::joinGroup(): the group is empty, so no group was joined; give a group that is not '', '0', 0, null, false or []
 
 Warning: Gateway::bindUid(): the uid is empty, so nothing was bound; %s
 NULL
@@ -109,15 +104,11 @@ NULL
 Warning: Gateway::leaveGroup(): the group is empty, so no group was left; %s
 NULL
 
-Warning: Gateway::isUidOnline(): the uid is empty, so nobody has it; %s
-int(0)
+Warning: Gateway::ungroup(): the group is empty, so nobody has left it; %s
+bool(false)
 
-Warning: Gateway::getClientIdByUid(): the uid is empty, so nobody has it; %s
-array(0) {
-}
--- a handler may throw
-ErrorException: Gateway::sendToUid(): the uid is empty, so nothing was sent; give a uid that is not '', '0', 0, null, false or []
-ErrorException: Gateway::sendToUid(): 1 of the 2 uids are empty and were skipped
+Warning: Gateway::ungroup(): the group is empty, so nobody has left it; %s
+bool(false)
 -- unbinding needs no uid
 bool(true)
 -- client_ids

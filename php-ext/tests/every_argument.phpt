@@ -324,12 +324,11 @@ Gateway::sendToClient($raw)
     TypeError: must be of type bool …
         object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
 Gateway::sendToUid($uid)
-    Warning, null
-        null, false, 0, 0.0, -0.0, '', '0', says '', [], [null x 1000], [null], [false], [0], [0.0], [-0.0], [''],
-        ['0'], [says '']
     null
-        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id, [keys], [true], [-1],
-        [PHP_INT_MIN], [1.5], [NAN], [INF], ['-'], ['text'], [bytes], [id], [long], [says text], [says id]
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id, [], [keys], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [says ''], [says text],
+        [says id]
     Error: Object of class  … could not be converted to string
         object, closure, enum, generator, [object], [closure], [enum], [generator]
     DomainException: thrown
@@ -339,11 +338,12 @@ Gateway::sendToUid($uid)
     TypeError: must be of type a list of string|int …
         cycle, [[]], [open], [closed], [cycle]
 Gateway::sendToGroup($group)
-    Warning, false
+    false
         null, false, 0, 0.0, -0.0, '', '0', says '', []
     null
-        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id, [keys], [true], [-1],
-        [PHP_INT_MIN], [1.5], [NAN], [INF], ['-'], ['text'], [bytes], [id], [long], [says text], [says id]
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id, [keys], [null x 1000],
+        [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'],
+        ['text'], [bytes], [id], [long], [says ''], [says text], [says id]
     Error: Object of class  … could not be converted to string
         object, closure, enum, generator, [object], [closure], [enum], [generator]
     DomainException: thrown
@@ -352,8 +352,6 @@ Gateway::sendToGroup($group)
         open, closed
     TypeError: must be of type a list of string|int …
         cycle, [[]], [open], [closed], [cycle]
-    Warning, null
-        [null x 1000], [null], [false], [0], [0.0], [-0.0], [''], ['0'], [says '']
 Gateway::closeClient($message)
     true
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
@@ -378,7 +376,7 @@ Gateway::setSession($client_id) Gateway::updateSession($client_id) Gateway::getC
         throws
 Gateway::bindUid($uid)
     Warning, null
-        null, false, 0, 0.0, -0.0, '', '0', says ''
+        null, false, 0, 0.0, -0.0, '', '0', says '', []
     null
         true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, says text, says id
     GatewayException: the uid has 100000 bytes, more than the 1024 that one may have
@@ -388,20 +386,24 @@ Gateway::bindUid($uid)
     DomainException: thrown
         throws
     TypeError: must be of type string|int …
-        open, closed, cycle, any array
+        open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
+        [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
 Gateway::unbindUid($uid)
     null
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
-        '', says text, says id
+        '', says text, says id, []
     Error: Object of class  … could not be converted to string
         object, closure, enum, generator
     DomainException: thrown
         throws
     TypeError: must be of type string|int …
-        open, closed, cycle, any array
+        open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
+        [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
 Gateway::joinGroup($group)
     Warning, null
-        null, false, 0, 0.0, -0.0, '', '0', says ''
+        null, false, 0, 0.0, -0.0, '', '0', says '', []
     null
         true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, says text, says id
     GatewayException: the group has 100000 bytes, more than the 1024 that one may have
@@ -411,10 +413,12 @@ Gateway::joinGroup($group)
     DomainException: thrown
         throws
     TypeError: must be of type string|int …
-        open, closed, cycle, any array
+        open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
+        [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
 Gateway::leaveGroup($group)
     Warning, null
-        null, false, 0, 0.0, -0.0, '', '0', says ''
+        null, false, 0, 0.0, -0.0, '', '0', says '', []
     null
         true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id
     Error: Object of class  … could not be converted to string
@@ -422,10 +426,12 @@ Gateway::leaveGroup($group)
     DomainException: thrown
         throws
     TypeError: must be of type string|int …
-        open, closed, cycle, any array
+        open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
+        [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
 Gateway::ungroup($group)
     Warning, false
-        null, false, 0, 0.0, -0.0, '', '0', says ''
+        null, false, 0, 0.0, -0.0, '', '0', says '', []
     null
         true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id
     Error: Object of class  … could not be converted to string
@@ -433,7 +439,9 @@ Gateway::ungroup($group)
     DomainException: thrown
         throws
     TypeError: must be of type string|int …
-        open, closed, cycle, any array
+        open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
+        [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
 Gateway::isOnline($client_id)
     Deprecated, GatewayException: client_id is invalid
         null
@@ -446,17 +454,18 @@ Gateway::isOnline($client_id)
         object, closure, enum, generator, open, closed, cycle, any array
     DomainException: thrown
         throws
-Gateway::isUidOnline($uid)
-    Warning, 0
-        null, false, 0, 0.0, -0.0, '', '0', says ''
+Gateway::isUidOnline($uid) Gateway::getClientIdCountByGroup($group) Gateway::getClientCountByGroup($group)
     0
-        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id, []
     Error: Object of class  … could not be converted to string
         object, closure, enum, generator
     DomainException: thrown
         throws
     TypeError: must be of type string|int …
-        open, closed, cycle, any array
+        open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
+        [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
 Gateway::isUidsOnline($uids) Gateway::batchGetClientIdByUid($uids) Gateway::batchGetClientIdCountByGroup($groups)
     TypeError: must be of type array …
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long,
@@ -470,34 +479,24 @@ Gateway::isUidsOnline($uids) Gateway::batchGetClientIdByUid($uids) Gateway::batc
         [object], [closure], [enum], [generator]
     DomainException: thrown
         [throws]
-Gateway::getClientIdByUid($uid)
-    Warning, array
-        null, false, 0, 0.0, -0.0, '', '0', says ''
+Gateway::getClientIdByUid($uid) Gateway::getAllClientSessions($group)
     array
-        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id
-    Error: Object of class  … could not be converted to string
-        object, closure, enum, generator
-    DomainException: thrown
-        throws
-    TypeError: must be of type string|int …
-        open, closed, cycle, any array
-Gateway::getClientIdCountByGroup($group) Gateway::getClientCountByGroup($group)
-    0
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
-        '', says text, says id
+        '', says text, says id, []
     Error: Object of class  … could not be converted to string
         object, closure, enum, generator
     DomainException: thrown
         throws
     TypeError: must be of type string|int …
-        open, closed, cycle, any array
+        open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
+        [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
 Gateway::getClientIdListByGroup($group) Gateway::getUidListByGroup($group) Gateway::getClientSessionsByGroup($group)
-    Warning, array
-        null, false, 0, 0.0, -0.0, '', '0', says '', [], [null x 1000], [null], [false], [0], [0.0], [-0.0], [''],
-        ['0'], [says '']
     array
-        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id, [keys], [true], [-1],
-        [PHP_INT_MIN], [1.5], [NAN], [INF], ['-'], ['text'], [bytes], [id], [long], [says text], [says id]
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id, [], [keys], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [says ''], [says text],
+        [says id]
     Error: Object of class  … could not be converted to string
         object, closure, enum, generator, [object], [closure], [enum], [generator]
     DomainException: thrown
@@ -507,12 +506,11 @@ Gateway::getClientIdListByGroup($group) Gateway::getUidListByGroup($group) Gatew
     TypeError: must be of type a list of string|int …
         cycle, [[]], [open], [closed], [cycle]
 Gateway::getUidCountByGroup($group)
-    Warning, 0
-        null, false, 0, 0.0, -0.0, '', '0', says '', [], [null x 1000], [null], [false], [0], [0.0], [-0.0], [''],
-        ['0'], [says '']
     0
-        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id, [keys], [true], [-1],
-        [PHP_INT_MIN], [1.5], [NAN], [INF], ['-'], ['text'], [bytes], [id], [long], [says text], [says id]
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id, [], [keys], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [says ''], [says text],
+        [says id]
     Error: Object of class  … could not be converted to string
         object, closure, enum, generator, [object], [closure], [enum], [generator]
     DomainException: thrown
@@ -533,33 +531,24 @@ Gateway::setSession($session) Gateway::updateSession($session)
         [closure], [throws]
     Exception: Serialization of 'Generator' is not allowed
         [generator]
-Gateway::getAllClientSessions($group)
-    array
-        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
-        '', says text, says id
-    Error: Object of class  … could not be converted to string
-        object, closure, enum, generator
-    DomainException: thrown
-        throws
-    TypeError: must be of type string|int …
-        open, closed, cycle, any array
 Gateway::getAllClientInfo($group)
     Deprecated, array
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
-        '', says text, says id
+        '', says text, says id, []
     Error: Object of class  … could not be converted to string
         object, closure, enum, generator
     DomainException: thrown
         throws
     TypeError: must be of type string|int …
-        open, closed, cycle, any array
+        open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
+        [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
 Gateway::getClientInfoByGroup($group)
-    Deprecated, , Warning, array
-        null, false, 0, 0.0, -0.0, '', '0', says '', [], [null x 1000], [null], [false], [0], [0.0], [-0.0], [''],
-        ['0'], [says '']
     Deprecated, array
-        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, says text, says id, [keys], [true], [-1],
-        [PHP_INT_MIN], [1.5], [NAN], [INF], ['-'], ['text'], [bytes], [id], [long], [says text], [says id]
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id, [], [keys], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [says ''], [says text],
+        [says id]
     Error: Object of class  … could not be converted to string
         object, closure, enum, generator, [object], [closure], [enum], [generator]
     DomainException: thrown
@@ -570,7 +559,7 @@ Gateway::getClientInfoByGroup($group)
         cycle, [[]], [open], [closed], [cycle]
 Gateway::token($uid)
     Warning, ""
-        null, false, 0, 0.0, -0.0, '', '0', says ''
+        null, false, 0, 0.0, -0.0, '', '0', says '', []
     text
         true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', id, says text, says id
     GatewayException: no token was made: it cannot carry text that is not UTF-8
@@ -582,7 +571,9 @@ Gateway::token($uid)
     DomainException: thrown
         throws
     TypeError: must be of type string|int …
-        open, closed, cycle, any array
+        open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
+        [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
 Gateway::token($ttl)
     Deprecated, GatewayException: a token's time must be a second or more
         null
@@ -602,10 +593,10 @@ Gateway::token($groups)
     TypeError: must be of type a list of string|int …
         cycle, [[]], [open], [closed], [cycle]
     text
-        [], [keys], [true], [0], [-1], [PHP_INT_MIN], [1.5], [NAN], [INF], ['0'], ['-'], ['text'], [id], [says text],
-        [says id]
+        [], [keys], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0], [1.5], [NAN], [INF], ['0'], ['-'], ['text'],
+        [id], [says text], [says id]
     GatewayException: no token was made: each of groups must have 1 to 1024 bytes
-        [null x 1000], [null], [false], [0.0], [-0.0], [''], [long], [says '']
+        [null x 1000], [null], [false], [''], [long], [says '']
     GatewayException: no token was made: it cannot carry text that is not UTF-8
         [bytes]
     Error: Object of class  … could not be converted to string

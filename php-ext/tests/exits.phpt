@@ -95,7 +95,7 @@ $ends = [
         set_error_handler(function () { exit(7); });
         register_shutdown_function(function () {
             {$send(0, 300)}
-            Gateway::sendToUid('', 'x');
+            Gateway::bindUid(str_repeat('0', 20), '');
             {$send(1000, 1001)}
         });
     ",

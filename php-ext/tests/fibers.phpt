@@ -88,7 +88,7 @@ set_error_handler(function (int $level, string $message) {
     return true;
 });
 $fiber = new Fiber(function () {
-    Gateway::sendToUid('', 'nothing');
+    Gateway::bindUid(str_repeat('0', 20), '');
     Gateway::sendToAll('after the warning');
 });
 echo $fiber->start(), "\n";
@@ -159,7 +159,7 @@ array(5) {
   string(7) "between"
 }
 -- suspended by an error handler within a call
-Gateway::sendToUid(): the uid is empty, so nothing was sent; give a uid that is not '', '0', 0, null, false or []
+Gateway::bindUid(): the uid is empty, so nothing was bound; give a uid that is not '', '0', 0, null, false or []
 array(2) {
   [0]=>
   string(18) "during the warning"

@@ -151,10 +151,6 @@ array(1) {
 }
 -- empty names
 
-Warning: Gateway::getClientIdListByGroup(): the group is empty, so nobody is in it; give a group that is not '', '0', 0, null, false or [] in %s on line %d
-
-Warning: Gateway::getUidCountByGroup(): the group is empty, so nobody is in it; give a group that is not '', '0', 0, null, false or [] in %s on line %d
-
 Warning: Gateway::ungroup(): the group is empty, so nobody has left it; give a group that is not '', '0', 0, null, false or [] in %s on line %d
 array(0) {
 }

@@ -55,13 +55,13 @@ var_dump(ini_get('gateway.on_error'));
 ?>
 --EXPECTF--
 -- asking opens nothing
-{"queued":0,"queued_bytes":0,"acked":0,"resent":0,"dropped":0,"connected_to":null}
+{"queued":0,"queued_bytes":0,"acked":0,"resent":0,"dropped":0,"skipped":0,"connected_to":null}
 NULL
 int(0)
 -- acked and refused
 
 Warning: Gateway::%s(): the gateway at tcp://%s refused 1 earlier call: the session is no serialized PHP array: byte 0 cannot stand there in %s on line %d
-{"queued":0,"queued_bytes":0,"acked":2,"resent":0,"dropped":1,"connected_to":"tcp://PROXY"}
+{"queued":0,"queued_bytes":0,"acked":2,"resent":0,"dropped":1,"skipped":0,"connected_to":"tcp://PROXY"}
 string(%d) "the gateway at PROXY refused 1 earlier call: the session is no serialized PHP array: byte 0 cannot stand there"
 -- sent again, and taken once
 int(1)

@@ -35,7 +35,7 @@ function named(mixed $value): mixed
 
         return array_combine($keys, array_map(named(...), $value));
     }
-    $number = array_search($value, $c, true);
+    $number = array_search(is_string($value) ? strtolower($value) : $value, $c, true);
 
     return match (true) {
         $value === $gone => 'client gone',
@@ -61,11 +61,14 @@ function call(string $method, mixed ...$arguments): void
     if (!method_exists($class, $method)) {
         return;
     }
+    // The original prints that a group is empty.
+    ob_start();
     try {
         $result = $class::$method(...$arguments);
     } catch (\Exception $exception) {
         $result = 'Exception: ' . $exception->getMessage();
     }
+    ob_end_clean();
     usleep($settle);
     $line = [$method, named($arguments), get_debug_type($result), sorted(named($result))];
     echo json_encode($line, JSON_PRESERVE_ZERO_FRACTION | JSON_UNESCAPED_UNICODE | JSON_INVALID_UTF8_SUBSTITUTE), "\n";
@@ -167,10 +170,35 @@ call('getClientIdListByGroup', 'blue');
 call('sendToGroup', 'blue', 'to nobody any more');
 call('getAllGroupIdList');
 
+// Empty names are nobody's, and take nothing from the rest of a list. Where nothing is sent, the original prints.
+foreach (['', '0', 0, []] as $empty) {
+    call('sendToUid', $empty, 'to an empty uid');
+    call('sendToGroup', $empty, 'to an empty group');
+    call('getClientIdListByGroup', $empty);
+    call('getUidListByGroup', $empty);
+    call('getUidCountByGroup', $empty);
+    call('getClientSessionsByGroup', $empty);
+    call('getAllClientSessions', $empty);
+}
+foreach (['', '0', 0] as $empty) {
+    call('isUidOnline', $empty);
+    call('getClientIdByUid', $empty);
+    call('getClientIdCountByGroup', $empty);
+}
+call('sendToUid', [0, 'alice'], 'to alice beside 0');
+call('sendToUid', ['', null, 'alice', 42], 'to alice and 42 beside two empty ones');
+call('sendToGroup', ['', 'red'], 'to red beside an empty one');
+call('getClientIdListByGroup', ['', 'red']);
+call('getUidCountByGroup', [0, 'red']);
+
 // Everybody, and single clients.
 call('sendToAll', 'to all');
 call('sendToAll', 'to 0 and 2', [$c[0], $c[2]]);
 call('sendToAll', 'to no list', []);
+call('sendToAll', 'to 0 once', [$c[0], $c[0]]);
+call('sendToAll', 'to 0 once more', [$c[0], $c[2], strtoupper($c[0])], [$c[2], $c[2]]);
+call('sendToUid', ['alice', 'alice'], 'to alice twice');
+call('sendToGroup', ['red', 'red'], 'to red twice');
 call('sendToAll', 'to all but 1', null, $c[1]);
 call('sendToAll', 'to all but 1 and 2', null, [$c[1], $c[2]]);
 call('sendToAll', "\x81\x03raw", null, null, true);

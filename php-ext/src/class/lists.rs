@@ -4,13 +4,11 @@ use ext_php_rs::types::Zval;
 use gateway_wire::bridge::{Query, Raw, Str};
 
 use super::method::{Call, methods};
-use crate::args::{Names, Naming};
+use crate::args::Names;
 use crate::errors::Failure;
 use crate::process::query;
 use crate::serialize;
 use crate::values::{self, List};
-
-const NOT_ASKED: &str = "nobody is in it";
 
 methods! {
     fn getAllClientIdList(call) -> List {
@@ -18,7 +16,7 @@ methods! {
     }
 
     fn getClientIdListByGroup(call, group: Names) -> List {
-        let Some(groups) = members_of(&group)? else { return Ok(List::default()) };
+        let Some(groups) = members_of(&group) else { return Ok(List::default()) };
         query(call.settings()?, Query::Clients { groups: Some(groups) }, values::client_id_map)
     }
 
@@ -27,12 +25,12 @@ methods! {
     }
 
     fn getUidListByGroup(call, group: Names) -> List {
-        let Some(groups) = members_of(&group)? else { return Ok(List::default()) };
+        let Some(groups) = members_of(&group) else { return Ok(List::default()) };
         query(call.settings()?, Query::Uids { groups: Some(groups) }, |names| values::name_map(names, values::string))
     }
 
     fn getUidCountByGroup(call, group: Names) -> i64 {
-        let Some(groups) = members_of(&group)? else { return Ok(0) };
+        let Some(groups) = members_of(&group) else { return Ok(0) };
         query(call.settings()?, Query::UidCount { groups: Some(groups) }, values::count)
     }
 
@@ -75,16 +73,16 @@ pub(super) fn sessions(call: &Call, groups: Option<Vec<Str>>) -> Result<List, Fa
 }
 
 pub(super) fn sessions_of(call: &Call, group: &Names) -> Result<List, Failure> {
-    match members_of(group)? {
+    match members_of(group) {
         Some(groups) => sessions(call, Some(groups)),
         None => Ok(List::default()),
     }
 }
 
-/// `None`, after a warning, when there is no group to ask about.
-fn members_of<'a>(group: &'a Names) -> Result<Option<Vec<Str<'a>>>, Failure> {
-    let groups = group.filled(Naming::Group, NOT_ASKED)?;
-    Ok((!groups.is_empty()).then_some(groups.into_vec()))
+/// `None` when there is no group to ask about.
+fn members_of(group: &Names) -> Option<Vec<Str<'_>>> {
+    let groups = group.asked();
+    (!groups.is_empty()).then(|| groups.into_vec())
 }
 
 fn count(value: Raw<'_>) -> Result<Zval, Failure> {

@@ -3,12 +3,10 @@
 use gateway_wire::bridge::Query;
 
 use super::method::{Call, methods};
-use crate::args::{Client, Name, NameList, Naming};
+use crate::args::{Client, Name, NameList};
 use crate::errors::Failure;
 use crate::process::query;
 use crate::values::{self, List};
-
-const NOT_ASKED: &str = "nobody has it";
 
 methods! {
     fn isOnline(call, client_id: Client) -> i64 {
@@ -16,7 +14,7 @@ methods! {
     }
 
     fn isUidOnline(call, uid: Name) -> i64 {
-        let Some(uid) = uid.filled(Naming::Uid, NOT_ASKED)? else { return Ok(0) };
+        let Some(uid) = uid.asked() else { return Ok(0) };
         query(call.settings()?, Query::IsUidOnline { uid }, values::flag)
     }
 
@@ -29,7 +27,7 @@ methods! {
     }
 
     fn getClientIdByUid(call, uid: Name) -> List {
-        let Some(uid) = uid.filled(Naming::Uid, NOT_ASKED)? else { return Ok(List::default()) };
+        let Some(uid) = uid.asked() else { return Ok(List::default()) };
         query(call.settings()?, Query::ClientsOfUid { uid }, values::client_ids)
     }
 

@@ -3,11 +3,9 @@
 use gateway_wire::bridge::Order;
 
 use super::method::{Call, methods};
-use crate::args::{Client, Except, Flag, Names, Naming, Only, Text};
+use crate::args::{Client, Except, Flag, Names, Only, Text};
 use crate::errors::Failure;
 use crate::process::order;
-
-const NOT_SENT: &str = "nothing was sent";
 
 methods! {
     fn sendToAll(
@@ -33,7 +31,7 @@ methods! {
     }
 
     fn sendToUid(call, uid: Names, message: Text, raw: Flag = false) {
-        let uids = uid.filled(Naming::Uid, NOT_SENT)?;
+        let uids = uid.asked();
         if uids.is_empty() {
             return Ok(());
         }
@@ -47,7 +45,7 @@ methods! {
         exclude_client_id: Except = null,
         raw: Flag = false
     ) -> Option<bool> {
-        let groups = group.filled(Naming::Group, NOT_SENT)?;
+        let groups = group.asked();
         if groups.is_empty() {
             return Ok(group.is_empty().then_some(false));
         }

@@ -4,7 +4,7 @@ use gateway_wire::bridge::{Order, Query};
 
 use super::lists;
 use super::method::methods;
-use crate::args::{Array, Client, Name, Names, Text};
+use crate::args::{Array, Client, Members, Names, Text};
 use crate::errors::deprecated;
 use crate::process::{order, query};
 use crate::serialize;
@@ -37,17 +37,17 @@ methods! {
         Ok(true)
     }
 
-    fn getAllClientSessions(call, group: Name = "") -> List {
-        lists::sessions(call, group.scope())
+    fn getAllClientSessions(call, group: Members = "") -> List {
+        lists::sessions(call, group.groups())
     }
 
     fn getClientSessionsByGroup(call, group: Names) -> List {
         lists::sessions_of(call, &group)
     }
 
-    fn getAllClientInfo(call, group: Name = "") -> List {
+    fn getAllClientInfo(call, group: Members = "") -> List {
         deprecated("Method Gateway::getAllClientInfo() is deprecated, use Gateway::getAllClientSessions() instead")?;
-        lists::sessions(call, group.scope())
+        lists::sessions(call, group.groups())
     }
 
     fn getClientInfoByGroup(call, group: Names) -> List {

@@ -62,7 +62,7 @@ use yii\web\User;
  * @method array<string, array<mixed>> getAllClientSessions(string|int $group = '')
  * @method array<string, array<mixed>> getClientSessionsByGroup(string|int|array<string|int> $group)
  * @method ?string lastError()
- * @method array{queued: int, queued_bytes: int, acked: int, resent: int, dropped: int, connected_to: ?string} stats()
+ * @method array{queued: int, queued_bytes: int, acked: int, resent: int, dropped: int, skipped: int, connected_to: ?string} stats()
  */
 class Gateway extends Component
 {
