@@ -10,6 +10,12 @@ mod index;
 #[allow(dead_code, unused_imports)]
 #[path = "../src/shard/outbox.rs"]
 mod outbox;
+#[allow(dead_code, unused_imports)]
+#[path = "../src/shard/pace.rs"]
+mod pace;
+#[allow(dead_code, unused_imports)]
+#[path = "../src/shard/total.rs"]
+mod total;
 
 use std::hint::black_box;
 use std::io::{self, Write};

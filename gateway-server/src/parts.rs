@@ -145,7 +145,6 @@ impl Parts {
     /// For the shards.
     pub(crate) fn shard(&self, settings: &Settings) -> shard::Settings {
         let longest = settings.listeners.iter().map(|listener| listener.max_message).max().unwrap_or(0);
-        let most_waiting = settings.listeners.iter().map(|listener| listener.outbox_bytes).max().unwrap_or(0);
         shard::Settings {
             node: self.node,
             proofs: self.proofs.clone(),
@@ -159,7 +158,7 @@ impl Parts {
                 session: settings.max_session_bytes,
                 // One client alone may always send what it is allowed to.
                 unfinished: (settings.max_unfinished_bytes / self.shards).max(4 * longest),
-                waiting: (settings.max_outbox_bytes / self.shards).max(most_waiting),
+                waiting: settings.max_outbox_bytes,
             },
         }
     }

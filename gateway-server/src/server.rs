@@ -143,6 +143,9 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     if let Some(port) = operations_port {
         operators.spawn(operations::serve(port, Arc::clone(&operations)));
     }
+    let mut waiting = JoinSet::new();
+    let shards = Arc::clone(&hub);
+    waiting.spawn(async move { shards.watch_waiting().await });
     let mut watchdog = JoinSet::new();
     watchdog.spawn(watchdog::watch(Arc::clone(&hub)));
     let live = Live {
@@ -172,6 +175,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         Some(_) = nodes.join_next() => Some("the cluster is not served any more"),
         Some(_) = operators.join_next() => Some("the operations port ended"),
         Some(_) = php_listeners.join_next() => Some("a register port ended"),
+        Some(_) = waiting.join_next() => Some("what waits for clients is not watched any more"),
         Some(_) = watchdog.join_next() => Some("the shards are not watched any more"),
     };
     if let Some(fault) = fault {

@@ -1,6 +1,7 @@
 //! Bursts of pushes, and clients that take their time: whoever takes something is served, however much waits for it.
 
-use gateway_tests::{Browser, Operator, PhpPeer, Server, Tab, eventually};
+use futures_util::future::try_join_all;
+use gateway_tests::{Browser, Client, Operator, PhpPeer, Server, Tab, eventually};
 use serde_json::{Value, json};
 
 /// How many messages of how many bytes come at once.
@@ -61,6 +62,39 @@ async fn a_browser_gets_all_of_a_burst() -> anyhow::Result<()> {
             .await?;
             php.close_client(id).await?;
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_makes_it_too_much_for_all_is_the_one_to_go() -> anyhow::Result<()> {
+    // So much may wait for one that only the bound of all counts.
+    let flags = ["--shards", "2", "--max-outbox-bytes", "33554432", "--outbox-bytes", "1000000000"];
+    let mut server = Server::start(&flags).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let mut readers = try_join_all((0..8).map(|_| Client::connect(server.websocket))).await?;
+    let idle = try_join_all((0..8).map(|_| Client::connect(server.websocket))).await?;
+    let greedy = try_join_all((0..4).map(|_| Client::connect(server.websocket))).await?;
+    for client in readers.iter().chain(&idle) {
+        php.bind(client.id, "crowd").await?;
+    }
+    for (number, client) in greedy.iter().enumerate() {
+        php.bind(client.id, &format!("greedy-{number}")).await?;
+    }
+    // Something waits for those who read nothing, too.
+    let (shared, own) = (numbered(0, 20_000), numbered(0, 1_000_000));
+    for number in 0..greedy.len() {
+        let uid = format!("greedy-{number}");
+        while !php.clients_of(&uid).await?.is_empty() {
+            php.send_to_uid(&uid, &own).await?;
+            php.send_to_uid("crowd", &shared).await?;
+            for reader in &mut readers {
+                assert_eq!(reader.text().await?, shared);
+            }
+        }
+        let line = server.logs("closed a client that reads too slowly").await?;
+        assert!(line.contains("max_outbox_bytes"), "{line}");
+        assert_eq!(php.clients_of("crowd").await?.len(), readers.len() + idle.len());
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ pub const NOT_UTF8: Close = Close { code: 1007, reason: "not UTF-8" };
 pub const MESSAGE_TOO_BIG: Close = Close { code: 1009, reason: "message too big" };
 /// A fault of the server, which the log tells of, came up while it served this client. Reconnect after a moment.
 pub const INTERNAL_ERROR: Close = Close { code: 1011, reason: "server error" };
-/// It read so slowly that over `outbox_bytes` waited for it. What waited is lost; reconnect after a moment.
+/// It took nothing of what waited for `outbox_timeout`, or held too much of it. What waited is lost; reconnect after a moment.
 pub const TOO_SLOW: Close = Close { code: 4008, reason: "reads too slowly" };
 /// It sent more than `messages_per_second` or `bytes_per_second` allow. Reconnect after a moment, and send less.
 pub const TOO_MANY_MESSAGES: Close = Close { code: 4429, reason: "too many messages" };

@@ -67,8 +67,7 @@ fn clients(out: &mut Exposition, snapshot: &Snapshot, listeners: &[Watched]) {
     out.gauge("gateway_groups", "Groups that clients are in.").is(snapshot.groups);
     out.gauge("gateway_slow_clients", "Clients whose sockets take no more for now.")
         .is(snapshot.sum(|shard| shard.slow as u64));
-    out.gauge("gateway_outbox_bytes", "Memory of what waits for slow clients.")
-        .is(snapshot.sum(|shard| shard.waiting as u64));
+    out.gauge("gateway_outbox_bytes", "Memory of what waits for slow clients.").is(snapshot.waiting as u64);
     out.gauge("gateway_unfinished_bytes", "What is there of messages that have not come whole.")
         .is(snapshot.sum(|shard| shard.unfinished as u64));
 }

@@ -20,6 +20,8 @@ pub(super) struct Snapshot {
     pub(super) started: SystemTime,
     uptime: Duration,
     pub(super) shards: Vec<Census>,
+    /// Bytes that wait for clients.
+    pub(super) waiting: usize,
     pub(super) uids: usize,
     pub(super) groups: usize,
     pub(super) php_connections: u64,
@@ -40,6 +42,7 @@ impl Snapshot {
             started: operations.started,
             uptime: operations.running_since.elapsed(),
             shards,
+            waiting: operations.hub.waiting_bytes(),
             uids,
             groups,
             php_connections: operations.php.present(),

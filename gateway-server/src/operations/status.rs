@@ -44,7 +44,7 @@ pub(super) async fn answer(operations: &Operations) -> Result<Answer, Refusal> {
         "received_bytes": snapshot.sum(|shard| shard.counts.bytes_in),
         "sent_bytes": snapshot.sum(|shard| shard.counts.bytes_out),
         "slow_clients": snapshot.sum(|shard| shard.slow as u64),
-        "outbox_bytes": snapshot.sum(|shard| shard.waiting as u64),
+        "outbox_bytes": snapshot.waiting,
         "unfinished_bytes": snapshot.sum(|shard| shard.unfinished as u64),
         "shards_answered_in_seconds": snapshot.answered_within.as_secs_f64(),
         "memory_bytes": snapshot.process.memory,

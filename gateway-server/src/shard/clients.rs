@@ -1,6 +1,7 @@
 //! The clients of one shard: who is online, what each is bound to, and how others find it.
 
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use mio::{Interest, Registry, Token};
@@ -14,6 +15,7 @@ use super::held::Held;
 use super::identity::ClaimedIdentity;
 use super::members::Names;
 use super::session::Session;
+use super::total::Total;
 use crate::client::Form;
 use crate::ops::injected;
 
@@ -40,7 +42,7 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn new(uids: Names, groups: Names) -> Self {
+    pub(super) fn new(uids: Names, groups: Names, total: Arc<Total>) -> Self {
         Self {
             connections: Slab::new(),
             online: HashMap::new(),
@@ -48,7 +50,7 @@ impl Clients {
             counts: Counts::default(),
             online_by_door: Vec::new(),
             slow: HashSet::new(),
-            held: Held::default(),
+            held: Held::new(total),
             unfinished: 0,
             merged: 0,
             uids,

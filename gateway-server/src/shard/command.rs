@@ -58,6 +58,11 @@ pub(super) enum Command {
     Destroy {
         number: u32,
     },
+    /// Close one for whom too much waits, by its key.
+    GiveUp {
+        key: usize,
+        number: u32,
+    },
     Change {
         number: u32,
         change: Change,
@@ -166,6 +171,7 @@ impl Command {
                         + identity.as_ref().map_or(0, |identity| identity.weight())
                 }
                 Self::Destroy { .. }
+                | Self::GiveUp { .. }
                 | Self::Ask(_)
                 | Self::ReadOn
                 | Self::Shrink

@@ -24,8 +24,6 @@ pub struct Census {
     pub clients_by_door: Vec<usize>,
     /// Those whose sockets take no more for now.
     pub slow: usize,
-    /// Bytes of memory that what waits for them takes.
-    pub waiting: usize,
     /// Bytes of messages that have not come whole.
     pub unfinished: usize,
 }
@@ -39,7 +37,6 @@ impl Clients {
             clients: self.online().len(),
             clients_by_door: self.online_by_door.clone(),
             slow,
-            waiting: self.held.bytes(),
             unfinished: self.unfinished_bytes(),
         }
     }

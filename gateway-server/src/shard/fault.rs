@@ -39,6 +39,7 @@ impl Concerned {
             Command::Adopt { number, .. }
             | Command::Close { number, .. }
             | Command::Destroy { number }
+            | Command::GiveUp { number, .. }
             | Command::Change { number, .. } => Self::Client(*number),
             Command::Deliver { .. } | Command::Ask(_) => Self::Nobody,
             Command::Ungroup { .. }

@@ -1,23 +1,36 @@
 //! What waits for the clients of a shard, at what it costs in memory.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-/// Bytes that the allocator and the count of its holders add to a frame, about.
-pub(super) const ALLOCATION: usize = 64;
+pub(super) use super::total::ALLOCATION;
+use super::total::Total;
 
-/// The memory of all outboxes of a shard. A frame that waits for many clients is there once, and costs once; each client's
-/// place for it in its queue is that client's.
+/// The memory of all outboxes of a shard, and its part of the [`Total`]. A frame that waits for many clients is there once,
+/// and costs once; each client's place for it in its queue is that client's.
 #[derive(Default)]
 pub(super) struct Held {
     /// How many queues hold a frame, and its length, by the address of its bytes.
     frames: HashMap<usize, (u32, usize)>,
     bytes: usize,
+    /// What clients alone hold, as far as the total does not know of it yet.
+    untold: isize,
+    total: Arc<Total>,
 }
 
 impl Held {
+    pub(super) fn new(total: Arc<Total>) -> Self {
+        Self { total, ..Self::default() }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub(super) fn total(&self) -> &Total {
+        &self.total
     }
 
     /// One more queue holds the frame.
@@ -26,6 +39,7 @@ impl Held {
         *holders += 1;
         if *holders == 1 {
             self.bytes += frame.len() + ALLOCATION;
+            self.total.add(frame);
         }
     }
 
@@ -37,6 +51,7 @@ impl Held {
         if *holders == 0 {
             self.bytes -= *length + ALLOCATION;
             self.frames.remove(&address);
+            self.total.remove(address);
             // Give memory back after a peak.
             if self.frames.len() < self.frames.capacity() / 8 {
                 self.frames.shrink_to_fit();
@@ -47,6 +62,20 @@ impl Held {
     /// What one client alone holds has become more or less.
     pub(super) fn change(&mut self, before: usize, after: usize) {
         self.bytes = self.bytes - before + after;
+        self.untold += after as isize - before as isize;
+    }
+
+    /// Tells the total what has changed, once for many changes.
+    pub(super) fn tell(&mut self) {
+        if self.untold != 0 {
+            self.total.change(std::mem::take(&mut self.untold));
+        }
+    }
+
+    /// One holder's part of a frame.
+    pub(super) fn part_of(&self, frame: &Bytes) -> usize {
+        let held = self.frames.get(&(frame.as_ptr() as usize));
+        held.map_or(0, |(holders, length)| (length + ALLOCATION) / *holders as usize)
     }
 }
 
@@ -62,14 +91,17 @@ mod tests {
         let of_one = held.bytes();
         assert!((1000..1100).contains(&of_one));
         held.add(&one.clone());
-        assert_eq!(held.bytes(), of_one);
+        assert_eq!((held.bytes(), held.part_of(&one)), (of_one, of_one / 2));
         held.add(&other);
         held.change(0, 7);
+        assert_eq!(held.total().bytes(), held.bytes() - 7);
+        held.tell();
+        assert_eq!(held.total().bytes(), held.bytes());
         // The same bytes, without the last: how long it was when it came counts.
         held.remove(&one.slice(..999));
         held.remove(&one);
         held.remove(&other);
-        assert_eq!(held.bytes(), 7);
+        assert_eq!((held.bytes(), held.total().bytes()), (7, 7));
         assert!(held.frames.is_empty());
     }
 }

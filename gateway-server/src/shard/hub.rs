@@ -28,6 +28,7 @@ use super::proof::Proofs;
 use super::questions::{Bookmark, Fields, Filter, Profile, Scope, Sight, Who};
 use super::run;
 use super::session::SessionError;
+use super::total::Total;
 use crate::client::{Encoded, Form, Wanted};
 
 /// A uid or group on its way; a short one needs no memory of its own.
@@ -43,6 +44,7 @@ pub struct Hub {
     sinks: Box<dyn EventSinks>,
     uids: Arc<Index>,
     groups: Arc<Index>,
+    waiting: Arc<Total>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -58,11 +60,13 @@ impl Hub {
     ) -> io::Result<Self> {
         let index = |sort| Arc::new(Index::new(names.clone().map(|names| (sort, names))));
         let (uids, groups) = (index(Sort::Uid), index(Sort::Group));
+        let waiting = Arc::new(Total::new(settings.bounds.waiting, shards));
         let mut desks = Vec::with_capacity(shards);
         let mut threads = Vec::with_capacity(shards);
         for shard in 0..shards as u16 {
             let indexes = (Arc::clone(&uids), Arc::clone(&groups));
-            let (desk, thread) = run::start(shard, settings.clone(), sinks.sink(), indexes)?;
+            let (desk, thread) =
+                run::start(shard, settings.clone(), sinks.sink(), indexes, Arc::clone(&waiting))?;
             desks.push(desk);
             threads.push(thread);
         }
@@ -75,6 +79,7 @@ impl Hub {
             sinks,
             uids,
             groups,
+            waiting,
             threads: Mutex::new(threads),
         })
     }
@@ -177,6 +182,11 @@ impl Hub {
     /// Drops the connection at once.
     pub async fn destroy(&self, number: u32) -> Result<(), Stopped> {
         self.to(number, Command::Destroy { number }).await
+    }
+
+    /// Closes one for whom too much waits.
+    pub(super) async fn give_up(&self, shard: usize, key: usize, number: u32) -> Result<(), Stopped> {
+        self.shards[shard].send(Command::GiveUp { key, number }).await
     }
 
     pub async fn bind(&self, number: u32, uid: Name) -> Result<(), Stopped> {
@@ -344,6 +354,16 @@ impl Hub {
         self.ask_all(Clients::census).await
     }
 
+    /// What waits for all clients.
+    pub(super) fn waiting(&self) -> &Total {
+        &self.waiting
+    }
+
+    /// Bytes of memory that what waits for all clients takes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting.bytes()
+    }
+
     /// How many uids and groups clients are bound to, of all shards.
     pub fn name_counts(&self) -> (usize, usize) {
         (self.uids.len(), self.groups.len())
@@ -456,7 +476,7 @@ impl Hub {
         try_join_all(shards.map(|shard| self.shards[shard].ask(question.clone()))).await
     }
 
-    async fn ask_all<T: Send + 'static>(
+    pub(super) async fn ask_all<T: Send + 'static>(
         &self,
         question: impl Fn(&Clients) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, Stopped> {

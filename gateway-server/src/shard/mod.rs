@@ -25,6 +25,7 @@ mod members;
 mod models;
 mod numbers;
 mod outbox;
+mod pace;
 mod proof;
 mod pulse;
 mod questions;
@@ -34,10 +35,12 @@ mod reading;
 pub mod ring;
 mod run;
 mod session;
+mod slow;
 mod sync;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod total;
 mod turn;
 mod unfinished;
 mod writing;
@@ -67,7 +70,7 @@ pub struct Door {
     pub port: u16,
     /// Longest message that a client may send.
     pub max_message: usize,
-    /// What may wait for one slow client: bytes of frames, and what it costs to keep each.
+    /// What may wait for one client before the next message: bytes of frames, and what it costs to keep each.
     pub outbox_bytes: usize,
     pub heartbeat: Heartbeat,
     /// What each client may send.
@@ -102,6 +105,6 @@ pub struct Bounds {
     pub session: usize,
     /// Bytes of messages that are not whole, of all clients of a shard.
     pub unfinished: usize,
-    /// Bytes of memory for what waits for all clients of a shard.
+    /// Bytes of memory for what waits for all clients of all shards.
     pub waiting: usize,
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::held::{ALLOCATION, Held};
+use super::pace::Pace;
 
 /// Most slices that one vectored write is given.
 const SLICES: usize = 64;
@@ -14,6 +15,8 @@ const SLICES: usize = 64;
 const SMALL: usize = 128;
 /// Bytes of as many small frames as stand together.
 const JOINED: usize = 4 << 10;
+/// So many chunks are looked at to see what an outbox costs beside others.
+const LOOKS: usize = 16;
 
 /// Empty, and without memory, unless the kernel has refused bytes. What it holds is counted where [`Held`] is given.
 #[derive(Default)]
@@ -31,8 +34,9 @@ struct Waiting {
     gone: u64,
     /// Which of all chunks, with those that have gone, is the newest pong.
     pong: Option<u64>,
-    /// When the socket last took something.
-    since: Instant,
+    pace: Pace,
+    /// The client has been given up for what waited.
+    is_given_up: bool,
 }
 
 enum Chunk {
@@ -58,9 +62,26 @@ impl Outbox {
         self.0.as_ref().map_or(0, |waiting| waiting.bytes + PLACE * waiting.chunks.len())
     }
 
-    /// Since when the socket has taken nothing of what waits.
-    pub(super) fn stalled_since(&self) -> Option<Instant> {
-        self.0.as_ref().map(|waiting| waiting.since)
+    /// About what would become free if it were cleared: a frame that others hold too is theirs as much.
+    pub(super) fn burden(&self, held: &Held) -> usize {
+        let Some(waiting) = &self.0 else { return 0 };
+        let step = waiting.chunks.len().div_ceil(LOOKS).max(1);
+        let part = |chunk: &Chunk| match chunk {
+            Chunk::Frame(frame) => held.part_of(frame),
+            Chunk::Joined(_) => 0,
+        };
+        let parts = waiting.chunks.iter().step_by(step).map(part).sum::<usize>() * step;
+        self.own() + parts.min(self.cost())
+    }
+
+    /// How quickly the socket takes what waits, if anything does.
+    pub(super) fn pace(&self) -> Option<&Pace> {
+        self.0.as_ref().map(|waiting| &waiting.pace)
+    }
+
+    /// Its client has been given up; what has begun may still wait.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.0.as_ref().is_some_and(|waiting| waiting.is_given_up)
     }
 
     pub(super) fn push(&mut self, frame: Bytes, held: &mut Held) {
@@ -85,6 +106,7 @@ impl Outbox {
     /// Forgets what waits, but for the rest of what has begun: a frame, or small ones that stand together.
     pub(super) fn give_up(&mut self, held: &mut Held) {
         self.change(held, |waiting, held| {
+            waiting.is_given_up = true;
             let begun = usize::from(waiting.taken > 0);
             while waiting.chunks.len() > begun
                 && let Some(chunk) = waiting.chunks.pop_back()
@@ -93,6 +115,7 @@ impl Outbox {
                 waiting.bytes -= chunk.len();
             }
             waiting.pong = None;
+            waiting.chunks.shrink_to_fit();
         });
     }
 
@@ -143,8 +166,16 @@ impl Outbox {
 
 impl Default for Waiting {
     fn default() -> Self {
-        let chunks = VecDeque::new();
-        Self { chunks, bytes: 0, taken: 0, joined: 0, gone: 0, pong: None, since: Instant::now() }
+        Self {
+            chunks: VecDeque::new(),
+            bytes: 0,
+            taken: 0,
+            joined: 0,
+            gone: 0,
+            pong: None,
+            pace: Pace::new(Instant::now()),
+            is_given_up: false,
+        }
     }
 }
 
@@ -211,7 +242,7 @@ impl Waiting {
 
     fn advance(&mut self, written: usize, held: &mut Held) {
         if written > 0 {
-            self.since = Instant::now();
+            self.pace.took(written, Instant::now());
         }
         self.bytes -= written;
         self.taken += written;

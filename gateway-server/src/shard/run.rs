@@ -32,6 +32,7 @@ use super::rate::Meters;
 use super::reading::{INFLATED_IN_A_TURN, READ_BUFFER, READ_IN_A_TURN};
 use super::ring::Ring;
 use super::sync::{Mutex, Waker};
+use super::total::Total;
 use super::turn::Turn;
 use super::writing::farewell;
 use crate::client::close::{self, Close};
@@ -52,11 +53,13 @@ pub(super) fn start(
     settings: Settings,
     events: Box<dyn EventSink>,
     (uids, groups): (Arc<Index>, Arc<Index>),
+    waiting: Arc<Total>,
 ) -> io::Result<(Desk, JoinHandle<()>)> {
     let mut poll = Poll::new()?;
     let (outside, inbox) = inbox(Waker::new(poll.registry(), WAKE)?);
     let (uids, groups) = (Names::new(uids, shard), Names::new(groups, shard));
-    let state = Shard::new(poll.registry().try_clone()?, inbox, settings, events, Clients::new(uids, groups));
+    let clients = Clients::new(uids, groups, waiting);
+    let state = Shard::new(poll.registry().try_clone()?, inbox, settings, events, clients);
     let state = Arc::new(Mutex::new(state));
     let steps = Arc::clone(&state.lock().unwrap_or_else(PoisonError::into_inner).steps);
     let desk = Desk::new(outside, Arc::clone(&state), steps);
@@ -375,6 +378,7 @@ impl Shard {
                     self.abort(key);
                 }
             }
+            Command::GiveUp { key, number } => self.give_up(key, number),
             Command::Change { number, change } => self.clients.change(number, change, self.settings.bounds),
             Command::Ungroup { group } => self.clients.ungroup(&group),
             Command::Ask(question) => question(&self.clients),
@@ -413,6 +417,7 @@ impl Shard {
     }
 
     fn configure(&mut self, settings: &Settings) {
+        self.clients.held.total().set_bound(settings.bounds.waiting);
         let now = Instant::now();
         for (door, new) in settings.doors.iter().enumerate() {
             if self.settings.doors[door].heartbeat == new.heartbeat {

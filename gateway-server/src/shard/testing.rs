@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::time::Duration;
 
+use bytes::Bytes;
 use mio::{Events, Poll, Token};
 
 use super::clients::Clients;
@@ -14,6 +15,7 @@ use super::index::Index;
 use super::members::Names;
 use super::run::Shard;
 use super::sync::Waker;
+use super::total::Total;
 use super::{Bounds, Door, Heartbeat, Proofs, Rate, Settings};
 use crate::client::Form;
 use crate::client::websocket::Kind;
@@ -54,6 +56,18 @@ pub(super) fn arrived(client: &mut TcpStream) -> Vec<u8> {
     }
 }
 
+/// A client that reads nothing, and for which something waits.
+pub(super) fn stalled(shard: &mut TestShard, number: u32) -> TcpStream {
+    let client = shard.client(number, Form::Websocket);
+    let key = shard.shard.clients.key(number).unwrap();
+    // The kernel takes what it likes first.
+    while !shard.shard.clients.connections[key].has_outbox() {
+        shard.shard.send(key, Bytes::from(vec![b'x'; 64 << 10]));
+        shard.shard.write_turn();
+    }
+    client
+}
+
 pub(super) struct TestShard {
     poll: Poll,
     events: Events,
@@ -70,7 +84,8 @@ impl TestShard {
         let poll = Poll::new().unwrap();
         let (outside, inbox) = inbox(Waker::new(poll.registry(), Token(usize::MAX)).unwrap());
         let names = || Names::new(Index::new(None).into(), 0);
-        let clients = Clients::new(names(), names());
+        let total = Total::new(settings.bounds.waiting, 1);
+        let clients = Clients::new(names(), names(), total.into());
         let registry = poll.registry().try_clone().unwrap();
         let shard = Shard::new(registry, inbox, settings, sink, clients);
         Self { poll, events: Events::with_capacity(1024), shard, _outside: outside }

@@ -1,10 +1,8 @@
 //! What clients get: each gets by one write what a turn has brought it, and what its socket refuses waits in its outbox.
 
-use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
-use std::time::Instant;
 
 use bytes::Bytes;
 use mio::net::TcpStream;
@@ -19,10 +17,9 @@ use super::ring::{self, Outcome, Send};
 use super::run::Shard;
 use super::turn::Chain;
 use crate::client::Form;
-use crate::client::close::{self, Close};
+use crate::client::close::Close;
 use crate::client::websocket;
 use crate::ops::injected;
-use crate::ops::offence::{self, Offence};
 
 /// Slices of one vectored write; more than this many frames for one client go out in several.
 const SLICES: usize = 32;
@@ -46,9 +43,7 @@ impl Shard {
             self.write_some_of_turn(keys);
         }
         self.turn.end(touched);
-        if self.clients.held.bytes() > self.settings.bounds.waiting {
-            self.shed_waiting();
-        }
+        self.make_room();
     }
 
     /// Through the ring, as far as there is one and it is worth it.
@@ -107,59 +102,6 @@ impl Shard {
             }
             Err(_) => self.abort(key),
         }
-    }
-
-    /// What waits is thrown away. Should the client read on in time, it learns why.
-    fn close_too_slow(&mut self, key: usize) {
-        self.forget(key);
-        let connection = &mut self.clients.connections[key];
-        if connection.phase != Phase::Open {
-            return self.abort(key);
-        }
-        connection.phase = Phase::Discarding;
-        let farewell = farewell(connection.form, close::TOO_SLOW);
-        let outbox = &mut connection.extra_mut().outbox;
-        outbox.give_up(&mut self.clients.held);
-        outbox.push(farewell, &mut self.clients.held);
-        self.clients.slow.insert(key as u32);
-        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
-    }
-
-    /// Frees memory, at the cost of those for whom most waits, when what waits for all takes too much. Some room is left, so
-    /// that they are not looked for at every frame.
-    fn shed_waiting(&mut self) {
-        let bound = self.settings.bounds.waiting;
-        let cost =
-            |key: &u32| self.clients.connections.get(*key as usize).map_or(0, Connection::waiting_bytes);
-        let mut slow: Vec<_> = self.clients.slow.iter().map(|key| (cost(key), *key as usize)).collect();
-        slow.sort_unstable_by(|one, other| other.cmp(one));
-        for (_, key) in slow {
-            if self.clients.held.bytes() <= bound - bound / 8 {
-                break;
-            }
-            self.close_slow(key, &"what waits for all clients takes too much memory (max_outbox_bytes)");
-        }
-    }
-
-    /// Closes those whose sockets have taken nothing of what waits for a whole timeout.
-    pub(super) fn give_up_stalled(&mut self, now: Instant) {
-        let timeout = self.settings.outbox_timeout;
-        self.look_at_slow = now + timeout / 8;
-        let is_stalled = |key: &u32| {
-            let connection = self.clients.connections.get(*key as usize);
-            let open = connection.filter(|connection| connection.phase == Phase::Open);
-            let since = open.and_then(|connection| connection.extra()?.outbox.stalled_since());
-            since.is_some_and(|since| now.saturating_duration_since(since) >= timeout)
-        };
-        let stalled: Vec<_> = self.clients.slow.iter().copied().filter(is_stalled).collect();
-        for key in stalled {
-            self.close_slow(key as usize, &format_args!("it took nothing for {timeout:?} (outbox_timeout)"));
-        }
-    }
-
-    fn close_slow(&mut self, key: usize, detail: &dyn Display) {
-        offence::report(Offence::TooSlow, self.clients.connections[key].peer(), detail);
-        self.close_too_slow(key);
     }
 
     pub(super) fn write_outbox(&mut self, key: usize) {
@@ -339,10 +281,10 @@ fn unwritten(mut frames: &[&Bytes], mut written: usize) -> Unwritten {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::super::command::{Audience, Command, Except};
-    use super::super::testing::{TestShard, arrived, settings};
+    use super::super::testing::{TestShard, arrived, settings, stalled};
     use super::*;
     use crate::client::Encoded;
 
@@ -370,18 +312,6 @@ mod tests {
         assert!(shard.shard.clients.slow.is_empty());
     }
 
-    /// A client that reads nothing, and for which something waits.
-    fn stalled(shard: &mut TestShard, number: u32) -> std::net::TcpStream {
-        let client = shard.client(number, Form::Websocket);
-        let key = shard.shard.clients.key(number).unwrap();
-        // The kernel takes what it likes first.
-        while !shard.shard.clients.connections[key].has_outbox() {
-            shard.shard.send(key, Bytes::from(vec![b'x'; 64 << 10]));
-            shard.shard.write_turn();
-        }
-        client
-    }
-
     #[test]
     fn pings_of_one_who_reads_nothing_cost_nothing() {
         let mut shard = TestShard::new(settings());
@@ -406,88 +336,6 @@ mod tests {
         }
         assert_eq!(shard.shard.clients.held.bytes(), 0);
         assert!(all.ends_with(b"xx\x8a\0"), "{:?}", &all[all.len() - 9..]);
-    }
-
-    #[test]
-    fn those_for_whom_most_waits_go_first_when_it_is_too_much() {
-        let mut settings = settings();
-        settings.bounds.waiting = 2 << 20;
-        let mut shard = TestShard::new(settings);
-        let _clients: Vec<_> = (1..=3).map(|number| stalled(&mut shard, number)).collect();
-        // What all share costs once: without that it would be too much by far.
-        for _ in 0..10 {
-            let frame = Bytes::from(vec![b'y'; 100_000]);
-            for key in 0..3 {
-                shard.shard.send(key, frame.clone());
-            }
-            shard.shard.write_turn();
-        }
-        assert_eq!(shard.shard.clients.online().len(), 3);
-        for _ in 0..20 {
-            if shard.shard.clients.key(2).is_some() {
-                shard.shard.send(1, Bytes::from(vec![b'z'; 100_000]));
-                shard.shard.write_turn();
-            }
-        }
-        assert_eq!(shard.shard.clients.key(2), None, "the one with most");
-        assert_eq!(shard.shard.clients.online().len(), 2);
-        assert!(shard.shard.clients.held.bytes() < 2 << 20);
-    }
-
-    #[test]
-    fn one_message_may_be_larger_than_all_that_may_wait() {
-        let mut settings = settings();
-        let mut door = settings.doors[0].clone();
-        door.outbox_bytes = 100_000;
-        settings.doors = [door].into();
-        let mut shard = TestShard::new(settings);
-        let mut clients: Vec<_> = (1..=2).map(|number| stalled(&mut shard, number)).collect();
-        let large = Bytes::from(vec![b'L'; 3 << 20]);
-        for key in 0..2 {
-            shard.shard.send(key, large.clone());
-            shard.shard.write_turn();
-        }
-        assert_eq!(shard.shard.clients.online().len(), 2, "both are sent it behind what waits");
-        // The close of one, and what it is told last, do not come too late for it.
-        let last = Some(Encoded::raw(Bytes::from_static(b"goodbye")));
-        shard.shard.obey_alone(Command::Close { number: 1, last });
-        shard.shard.send(1, Bytes::from_static(b"one more"));
-        shard.shard.write_turn();
-        assert_eq!(shard.shard.clients.online().len(), 0, "too much waits for the other");
-        let ends = [b"Lgoodbye\x88\x02\x03\xe8".to_vec(), websocket::close(close::TOO_SLOW).to_vec()];
-        for (client, end) in clients.iter_mut().zip(ends) {
-            let (mut all, start) = (Vec::new(), Instant::now());
-            while !all.ends_with(&end) && start.elapsed() < Duration::from_secs(30) {
-                all.extend(arrived(client));
-                shard.turn();
-            }
-            assert!(all.ends_with(&end), "{:?}", &all[all.len() - 30..]);
-        }
-    }
-
-    #[test]
-    fn one_that_takes_nothing_is_given_up_in_time() {
-        let mut settings = settings();
-        settings.outbox_timeout = Duration::from_secs(60);
-        let mut shard = TestShard::new(settings);
-        let mut clients: Vec<_> = (1..=2).map(|number| stalled(&mut shard, number)).collect();
-        let since = |shard: &TestShard, key: usize| {
-            shard.shard.clients.connections[key].extra().unwrap().outbox.stalled_since().unwrap()
-        };
-        let first = since(&shard, 0).min(since(&shard, 1));
-        shard.shard.give_up_stalled(first + Duration::from_secs(59));
-        assert_eq!(shard.shard.clients.online().len(), 2);
-        let last = since(&shard, 1);
-        // One goes on.
-        while shard.shard.clients.connections[0].has_outbox() {
-            arrived(&mut clients[0]);
-            shard.turn();
-        }
-        shard.shard.give_up_stalled(last + Duration::from_secs(60));
-        assert_eq!(shard.shard.clients.key(2), None);
-        assert!(shard.shard.clients.key(1).is_some());
-        // Nothing is kept for the other but what has begun and a farewell.
-        assert!(shard.shard.clients.held.bytes() < 70_000, "{}", shard.shard.clients.held.bytes());
     }
 
     #[test]

@@ -273,8 +273,8 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_MAX_UNFINISHED_BYTES", value_name = "BYTES")]
     pub max_unfinished_bytes: Option<usize>,
 
-    /// Bytes of memory that what waits for slow clients may take, of all clients together; those for whom most waits are
-    /// closed when it is more [default: a quarter of the memory, but 1073741824 at most]
+    /// Bytes of memory that what waits for slow clients may take, of all clients together, and one message besides; when it is
+    /// more, those are closed who hold most and take least. What many wait for counts once [default: a quarter of the memory, but 1073741824 at most]
     #[arg(long, env = "GATEWAY_MAX_OUTBOX_BYTES", value_name = "BYTES")]
     pub max_outbox_bytes: Option<usize>,
 

@@ -56,7 +56,7 @@ fn start() -> (Arc<Desk>, impl FnOnce() + Send) {
     settings = Settings { doors: [door].into(), io_uring: false, close_timeout: Duration::ZERO, ..settings };
     let (outside, inside) = inbox(waker.clone());
     let names = || Names::new(Arc::new(Index::new(None)), 0);
-    let clients = Clients::new(names(), names());
+    let clients = Clients::new(names(), names(), Arc::default());
     let shard =
         Shard::new(poll.registry().try_clone().unwrap(), inside, settings, Box::new(BuiltIn), clients);
     let steps = Arc::clone(&shard.steps);
