@@ -95,6 +95,35 @@ async fn events_sessions_and_calls_are_those_of_gatewayworker() -> anyhow::Resul
     Ok(())
 }
 
+/// Bytes that GatewayWorker takes of a client at once, and so does the server unless it is told otherwise.
+const LONGEST: usize = 10 << 20;
+
+#[tokio::test]
+async fn a_message_of_ten_megabytes_comes_through_and_one_that_no_worker_takes_is_lost_alone()
+-> anyhow::Result<()> {
+    if is_missing("a_message_of_ten_megabytes_comes_through_and_one_that_no_worker_takes_is_lost_alone") {
+        return Ok(());
+    }
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let worker = BusinessWorkers::start(server.register[0], 1, "").await?;
+    serving(&server, 1).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    // Its packet has room for the rest of the event.
+    let longest = "x".repeat(LONGEST - 1000);
+    assert_eq!(ask(&mut client, &longest).await?["message"], json!(longest));
+    // Workerman ends a connection on which it is told of a longer packet, with all that waits there for other clients.
+    client.send(Message::text("x".repeat(LONGEST))).await?;
+    assert_eq!(ask(&mut client, "the next").await?["session"]["messages"], json!(2));
+    server.logs("lost an event of a client: a packet of ").await?;
+    drop(worker);
+
+    // The same of the original gateway.
+    let stack = OriginalStack::start_with(root().join("tests/php/gatewayworker/Conversation.php"), 1).await?;
+    let mut client = Client::connect(stack.websocket).await?;
+    assert_eq!(ask(&mut client, &longest).await?["message"], json!(longest));
+    Ok(())
+}
+
 #[tokio::test]
 async fn clients_of_a_killed_worker_go_on_with_the_others() -> anyhow::Result<()> {
     const CLIENTS: usize = 40;

@@ -56,6 +56,19 @@ async fn one_worker_handles_what_a_client_does() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_message_of_ten_megabytes_is_handled_and_answered() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let _runner = start(&mut server, 1).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    let longest = "x".repeat(10 << 20);
+    assert_eq!(ask(&mut client, &longest).await?["message"], json!(longest));
+    assert_eq!(ask(&mut client, "the next").await?["session"]["messages"], json!(2));
+    client.send(Message::text(longest + "x")).await?;
+    assert_eq!(client.closed().await?, (1009, "message too big".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
 async fn sessions_make_no_objects_that_are_not_allowed() -> anyhow::Result<()> {
     let mut server = Server::start(&["--shards", "2"]).await?;
     let runner = start(&mut server, 1).await?;

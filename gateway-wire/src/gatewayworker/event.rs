@@ -2,7 +2,11 @@
 
 use std::net::SocketAddrV4;
 
-use super::packet::{Packet, PacketError, flag};
+use super::packet::{HEADER, Packet, PacketError, flag};
+
+/// The longest packet of an event. A BusinessWorker drops its connection, and all that waits on it, at one that is longer:
+/// Workerman takes that for no packet (`TcpConnection::$defaultMaxPackageSize`).
+pub(super) const MAX_EVENT: usize = 10 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
@@ -38,7 +42,12 @@ pub struct Origin {
 pub struct NotAnEvent(pub u8);
 
 impl<'a> Event<'a> {
+    /// Appends the packet. Over [`MAX_EVENT`], `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), PacketError> {
+        let length = HEADER + self.session.len() + self.body.len();
+        if length > MAX_EVENT {
+            return Err(PacketError::TooLarge { length, limit: MAX_EVENT });
+        }
         let Origin { node, connection, client, gateway_port } = self.origin;
         let flags = match self.kind {
             EventKind::WebsocketConnect => 0,

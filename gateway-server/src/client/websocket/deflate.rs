@@ -101,6 +101,9 @@ impl Inflater {
     /// From now on a decoder stops behind the message with which `bytes` are reached.
     pub fn allow(&mut self, bytes: usize) {
         (self.allowed, self.inflated) = (bytes, 0);
+        // Nobody looks at the last message any more.
+        self.out.clear();
+        self.out.shrink_to(KEPT);
     }
 
     pub fn inflated(&self) -> usize {

@@ -61,7 +61,7 @@ impl Listener {
             ping_interval: Duration::from_secs(25),
             ping_not_response_limit: 2,
             ping_data: String::new(),
-            max_message: 1 << 20,
+            max_message: 10 << 20,
             outbox_bytes: 16 << 20,
             origins: Vec::new(),
             paths: Vec::new(),

@@ -262,7 +262,7 @@ mod tests {
             (vec!["listener 2: max_message".to_owned()], vec!["websocket".to_owned(), "listener".to_owned()])
         );
         let max_message: Vec<_> = change.settings.listeners.iter().map(|one| one.max_message).collect();
-        assert_eq!(max_message, [1 << 20, 1 << 20, 500]);
+        assert_eq!(max_message, [10 << 20, 10 << 20, 500]);
     }
 
     #[test]

@@ -192,7 +192,7 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_DEFLATE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub deflate: Option<bool>,
 
-    /// Bytes of the longest message that a client may send [default: 1048576]
+    /// Bytes of the longest message that a client may send [default: 10485760]
     #[arg(long, env = "GATEWAY_MAX_MESSAGE", value_name = "BYTES")]
     pub max_message: Option<usize>,
 
@@ -268,8 +268,8 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_MAX_SESSION_BYTES", value_name = "BYTES")]
     pub max_session_bytes: Option<usize>,
 
-    /// Bytes that messages which have not come whole may take, of all clients together; those who hold most are closed
-    /// when it is more. As many again may calls of PHP take that have not come whole, and answers that it has not read [default: an eighth of the memory, but 268435456 at most]
+    /// Bytes that messages which have not come whole may take, of all clients together, though always four of the longest
+    /// messages a shard; those who hold most are closed when it is more. As many again may calls of PHP take that have not come whole, and answers that it has not read [default: an eighth of the memory, but 268435456 at most]
     #[arg(long, env = "GATEWAY_MAX_UNFINISHED_BYTES", value_name = "BYTES")]
     pub max_unfinished_bytes: Option<usize>,
 
