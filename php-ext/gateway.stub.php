@@ -2,15 +2,18 @@
 
 /**
  * The classes of the extension `gateway`, for people and for editors. They are compiled into the extension; this file is
- * never loaded. A test compares it with the extension.
+ * never loaded. A test compares it with the extension. Their other names are in `aliases.stub.php`.
  *
  * The methods declare no return types, so that a program's subclass may override them freely.
  */
 
+namespace PushGateway;
+
 /**
  * Pushes messages to browsers through a gateway-server.
  *
- * Also known as `GatewayClient\Gateway` and `GatewayWorker\Lib\Gateway`, unless php.ini says `gateway.aliases = 0`.
+ * Also known as `Gateway`, `GatewayClient\Gateway` and `GatewayWorker\Lib\Gateway`, wherever the program has no class of that name
+ * itself: `gateway.aliases` in php.ini says which of these names are wanted.
  *
  * A *client_id* names one connection, as 20 hexadecimal digits. A *uid* is what a program binds connections to, usually
  * a user's id; a *group* is what it gathers connections in. Both are kept as strings, and neither may be empty by PHP's

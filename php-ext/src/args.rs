@@ -399,14 +399,14 @@ impl Argument for Callable {
     }
 }
 
-/// Anything, which is not looked at.
-pub(crate) struct Anything;
+/// Anything.
+pub(crate) struct Anything(pub(crate) Zval);
 
 impl Argument for Anything {
     const TYPE: DataType = DataType::Mixed;
 
-    fn read(_: &Zval, _: u32) -> Result<Self, Failure> {
-        Ok(Self)
+    fn read(value: &Zval, _: u32) -> Result<Self, Failure> {
+        Ok(Self(hold(value)))
     }
 }
 

@@ -15,7 +15,7 @@ use gateway_link::{AddressError, LinkError, NoAddress};
 use gateway_wire::MalformedClientId;
 
 use crate::ini::{self, OnError};
-use crate::sys;
+use crate::{aliases, sys};
 
 /// Why a method ends without a result.
 #[derive(Debug)]
@@ -43,9 +43,13 @@ pub(crate) fn forget_last() {
 
 static EXCEPTION: AtomicPtr<ClassEntry> = AtomicPtr::new(ptr::null_mut());
 
+pub(crate) fn exception() -> *mut ClassEntry {
+    EXCEPTION.load(Ordering::Acquire)
+}
+
 /// Registers class GatewayException.
 pub(crate) fn register() -> ext_php_rs::error::Result<()> {
-    ClassBuilder::new("GatewayException")
+    ClassBuilder::new(aliases::EXCEPTION)
         .extends((ce::exception, "\\Exception"))
         .registration(|class, _| EXCEPTION.store(class, Ordering::Release))
         .register()
@@ -82,13 +86,16 @@ fn run_signal_handlers() {
 }
 
 fn throw(message: &str) {
+    if !ExecutorGlobals::has_exception() {
+        aliases::name_exception();
+    }
     // What is pending already says more, and stays.
     if ExecutorGlobals::has_exception() {
         return;
     }
     note(message);
     // SAFETY: null, or the class that was registered at startup and lives as long as the module.
-    let class = unsafe { EXCEPTION.load(Ordering::Acquire).as_ref() };
+    let class = unsafe { exception().as_ref() };
     PhpException::new(printable(message), 0, class.unwrap_or_else(ce::exception)).throw();
 }
 

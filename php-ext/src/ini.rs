@@ -11,6 +11,7 @@ use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs, output_write};
 use gateway_link::{Protocol, TlsFiles};
 
+use crate::aliases::{self, Wanted};
 use crate::sys;
 
 /// Set where the server is configured, not by programs, which have the class's properties for that.
@@ -54,11 +55,12 @@ pub(crate) fn connect_timeout() -> f64 {
     checked_connect_timeout().unwrap_or(3.0)
 }
 
-pub(crate) fn aliases() -> bool {
-    !matches!(
-        text(c"gateway.aliases").to_ascii_lowercase().as_slice(),
-        b"" | b"0" | b"off" | b"no" | b"false"
-    )
+/// The other names of the classes.
+pub(crate) fn aliases() -> Result<Wanted, String> {
+    aliases::parse(text(c"gateway.aliases")).map_err(|reason| {
+        let expected = "0, 1, or names of classes, and eager to declare them when PHP starts";
+        format!("{}, as {reason}", bad(c"gateway.aliases", expected))
+    })
 }
 
 pub(crate) fn flush_timeout() -> Duration {
@@ -167,6 +169,7 @@ pub(crate) fn complaints() -> Vec<String> {
         checked_buffer_bytes().err(),
         checked_protocol().err(),
         checked_tls().err(),
+        aliases().err(),
     ];
     wrong.into_iter().flatten().collect()
 }

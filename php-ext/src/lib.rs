@@ -1,7 +1,10 @@
 //! The PHP extension `gateway`: PHP's face of a [`gateway_link`].
 
+mod aliases;
 mod args;
+mod business_worker;
 mod class;
+mod class_alias;
 mod errors;
 mod held;
 mod info;

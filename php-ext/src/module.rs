@@ -9,7 +9,7 @@ use ext_php_rs::internal::startup_guard;
 use ext_php_rs::zend::{CatchError, ModuleAllocations, ModuleEntry, StaticModuleEntry, bailout, try_catch};
 
 use crate::errors::Failure;
-use crate::{class, errors, info, ini, process, settings, sys, worker};
+use crate::{aliases, class, class_alias, errors, info, ini, process, settings, sys, worker};
 
 pub(crate) fn entry() -> *mut ModuleEntry {
     static MODULE: StaticModuleEntry = StaticModuleEntry::new();
@@ -38,19 +38,24 @@ unsafe extern "C" fn start(_kind: i32, module_number: i32) -> i32 {
         }
         settings::intern_names();
         errors::register()?;
-        class::register()
+        class::register()?;
+        aliases::start();
+        Ok(())
     })
 }
 
 unsafe extern "C" fn end(_kind: i32, module_number: i32) -> i32 {
     // A panic must not reach PHP, which ends anyway.
     let _ = catch_unwind(process::end);
+    aliases::end();
+    class_alias::end();
     // SAFETY: the number that the entries were registered under.
     unsafe { sys::zend_unregister_ini_entries(module_number) };
     0
 }
 
 unsafe extern "C" fn start_request(_kind: i32, _module_number: i32) -> i32 {
+    class_alias::start_request();
     errors::forget_last();
     worker::start_request();
     shielded(settings::set_defaults);

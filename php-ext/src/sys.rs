@@ -7,6 +7,10 @@ use ext_php_rs::ffi::zend_string;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ext_php_rs::zend::{ClassEntry, ExecuteData, ModuleEntry};
 
+use crate::aliases::Autoload;
+
+pub(crate) const E_WARNING: c_int = 2;
+
 unsafe extern "C" {
     /// What the VM calls when it has been interrupted: pcntl runs its handlers there.
     pub(crate) static zend_interrupt_function: Option<unsafe extern "C" fn(*mut ExecuteData)>;
@@ -16,6 +20,10 @@ unsafe extern "C" {
         class: *mut ClassEntry,
         persistent: bool,
     ) -> c_int;
+    /// Asks for a class that is not known; the modules that stand behind it put themselves there.
+    pub(crate) static mut zend_autoload: Option<Autoload>;
+    pub(crate) fn zend_clear_exception();
+    pub(crate) fn zend_error(kind: c_int, format: *const c_char, ...);
     pub(crate) fn zend_memory_usage(from_system: bool) -> usize;
     pub(crate) fn zend_unregister_ini_entries(module_number: c_int);
     pub(crate) fn zend_ini_string_ex(

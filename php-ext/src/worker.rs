@@ -13,7 +13,7 @@ use gateway_wire::bridge::{Event, EventKind, MAX_WORKER_NAME};
 use crate::errors::Failure;
 use crate::held::unless_thrown;
 use crate::settings::Settings;
-use crate::{process, values};
+use crate::{business_worker, process, values};
 
 /// Without an event for so long, the link is left to its own thread.
 const BREAK: Duration = Duration::from_millis(5);
@@ -37,6 +37,7 @@ pub(crate) fn start_request() {
 pub(crate) fn end_request() {
     IS_IN_REQUEST.set(false);
     CURRENT.set(None);
+    business_worker::end_request();
     // Its last user may be this, and what it holds may call in here while it goes: not borrowed then.
     let told = TOLD_OF_SESSION.with_borrow_mut(|told| told.take());
     drop(told);
@@ -44,7 +45,7 @@ pub(crate) fn end_request() {
 
 /// The client whose event is being handled.
 pub(crate) fn current() -> Option<ClientId> {
-    CURRENT.get()
+    CURRENT.get().or_else(business_worker::current)
 }
 
 /// Another module's code may run after this one's end of the request, and nothing would let go of what it leaves here.

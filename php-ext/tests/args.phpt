@@ -98,15 +98,15 @@ fine
 fine
 fine
 fine
-TypeError: Gateway::sendToAll(): Argument #1 ($message) must be of type string, array given
-TypeError: Gateway::sendToAll(): Argument #1 ($message) must be of type string, stdClass given
+TypeError: PushGateway\Gateway::sendToAll(): Argument #1 ($message) must be of type string, array given
+TypeError: PushGateway\Gateway::sendToAll(): Argument #1 ($message) must be of type string, stdClass given
 
-Deprecated: Gateway::sendToAll(): Passing null to parameter #1 ($message) of type string is deprecated in %s on line %d
+Deprecated: PushGateway\Gateway::sendToAll(): Passing null to parameter #1 ($message) of type string is deprecated in %s on line %d
 fine
 -- a bool takes what bools take
 fine
 fine
-TypeError: Gateway::sendToUid(): Argument #3 ($raw) must be of type bool, array given
+TypeError: PushGateway\Gateway::sendToUid(): Argument #3 ($raw) must be of type bool, array given
 -- a uid or group is any scalar
 fine
 fine
@@ -117,13 +117,13 @@ fine
 fine
 fine
 Error: Object of class stdClass could not be converted to string
-TypeError: Gateway::sendToUid(): Argument #1 ($uid) must be of type array|string|int, resource given
-TypeError: Gateway::sendToUid(): Argument #1 ($uid) must be of type a list of string|int, array given
+TypeError: PushGateway\Gateway::sendToUid(): Argument #1 ($uid) must be of type array|string|int, resource given
+TypeError: PushGateway\Gateway::sendToUid(): Argument #1 ($uid) must be of type a list of string|int, array given
 fine
 fine
-TypeError: Gateway::bindUid(): Argument #2 ($uid) must be of type string|int, array given
-TypeError: Gateway::joinGroup(): Argument #2 ($group) must be of type string|int, array given
-TypeError: Gateway::isUidOnline(): Argument #1 ($uid) must be of type string|int, array given
+TypeError: PushGateway\Gateway::bindUid(): Argument #2 ($uid) must be of type string|int, array given
+TypeError: PushGateway\Gateway::joinGroup(): Argument #2 ($group) must be of type string|int, array given
+TypeError: PushGateway\Gateway::isUidOnline(): Argument #1 ($uid) must be of type string|int, array given
 -- references are looked through
 fine
 -- lists of clients
@@ -133,9 +133,9 @@ fine
 fine
 fine
 nothing was thrown
-TypeError: Gateway::sendToAll(): Argument #2 ($client_id_array) must be of type ?array, string given
-TypeError: Gateway::sendToAll(): Argument #2 ($client_id_array) must be of type a list of string, array given
-TypeError: Gateway::sendToAll(): Argument #3 ($exclude_client_id) must be of type array|string|null, stdClass given
+TypeError: PushGateway\Gateway::sendToAll(): Argument #2 ($client_id_array) must be of type ?array, string given
+TypeError: PushGateway\Gateway::sendToAll(): Argument #2 ($client_id_array) must be of type a list of string, array given
+TypeError: PushGateway\Gateway::sendToAll(): Argument #3 ($exclude_client_id) must be of type array|string|null, stdClass given
 fine
 fine
 -- names and numbers of arguments
@@ -143,9 +143,9 @@ fine
 fine
 fine
 fine
-ArgumentCountError: Gateway::sendToAll() expects at least 1 argument, 0 given
-ArgumentCountError: Gateway::sendToUid() expects at least 2 arguments, 1 given
-ArgumentCountError: Gateway::sendToUid() expects at most 3 arguments, 4 given
+ArgumentCountError: PushGateway\Gateway::sendToAll() expects at least 1 argument, 0 given
+ArgumentCountError: PushGateway\Gateway::sendToUid() expects at least 2 arguments, 1 given
+ArgumentCountError: PushGateway\Gateway::sendToUid() expects at most 3 arguments, 4 given
 Error: Unknown named parameter $text
 fine
 fine

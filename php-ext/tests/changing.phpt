@@ -200,7 +200,7 @@ echo GatewayTest\Php::run('
 ?>
 --EXPECT--
 -- __toString()
-sent: uid group message all all except, nothing
+sent: uid group message all except, nothing
 array(3) {
   ["right-uid"]=>
   int(1)

@@ -4,8 +4,8 @@ Class Gateway: its names, its properties, its exception
 gateway
 --FILE--
 <?php
-foreach (['GatewayClient\Gateway', 'GatewayWorker\Lib\Gateway'] as $alias) {
-    var_dump(class_exists($alias, false), (new ReflectionClass($alias))->getName());
+foreach (['Gateway', 'GatewayClient\Gateway', 'GatewayWorker\Lib\Gateway'] as $alias) {
+    echo "$alias is ", (new ReflectionClass($alias))->getName(), "\n";
 }
 var_dump((new ReflectionClass('Gateway'))->getStaticProperties());
 
@@ -35,10 +35,9 @@ try {
 }
 ?>
 --EXPECTF--
-bool(true)
-string(7) "Gateway"
-bool(true)
-string(7) "Gateway"
+Gateway is PushGateway\Gateway
+GatewayClient\Gateway is PushGateway\Gateway
+GatewayWorker\Lib\Gateway is PushGateway\Gateway
 array(6) {
   ["registerAddress"]=>
   string(14) "127.0.0.1:1236"
@@ -65,6 +64,6 @@ int(7)
 int(%d)
 string(9) "class.php"
 bool(false)
-string(16) "GatewayException"
+string(28) "PushGateway\GatewayException"
 int(%d)
 string(8) "isOnline"

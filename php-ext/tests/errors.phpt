@@ -92,57 +92,57 @@ echo thrown(fn () => Gateway::sendToAll('x')), "\n";
 bool(true)
 NULL
 -- binding, joining, leaving and emptying
-ErrorException: Gateway::bindUid(): the uid is empty, so nothing was bound; give a uid that is not '', '0', 0, null, false or []
-ErrorException: Gateway::joinGroup(): the group is empty, so no group was joined; give a group that is not '', '0', 0, null, false or []
+ErrorException: PushGateway\Gateway::bindUid(): the uid is empty, so nothing was bound; give a uid that is not '', '0', 0, null, false or []
+ErrorException: PushGateway\Gateway::joinGroup(): the group is empty, so no group was joined; give a group that is not '', '0', 0, null, false or []
 
-Warning: Gateway::bindUid(): the uid is empty, so nothing was bound; %s
+Warning: PushGateway\Gateway::bindUid(): the uid is empty, so nothing was bound; %s
 NULL
 
-Warning: Gateway::joinGroup(): the group is empty, so no group was joined; %s
+Warning: PushGateway\Gateway::joinGroup(): the group is empty, so no group was joined; %s
 NULL
 
-Warning: Gateway::leaveGroup(): the group is empty, so no group was left; %s
+Warning: PushGateway\Gateway::leaveGroup(): the group is empty, so no group was left; %s
 NULL
 
-Warning: Gateway::ungroup(): the group is empty, so nobody has left it; %s
+Warning: PushGateway\Gateway::ungroup(): the group is empty, so nobody has left it; %s
 bool(false)
 
-Warning: Gateway::ungroup(): the group is empty, so nobody has left it; %s
+Warning: PushGateway\Gateway::ungroup(): the group is empty, so nobody has left it; %s
 bool(false)
 -- unbinding needs no uid
 bool(true)
 -- client_ids
-GatewayException: client_id "" is invalid: it must be 20 hexadecimal digits
-GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-GatewayException: client_id "gggggggggggggggggggg" is invalid: it must be 20 hexadecimal digits
-GatewayException: client_id "000000000000000000000" is invalid: it must be 20 hexadecimal digits
-GatewayException: client_id "nul\00000000000000000" is invalid: it must be 20 hexadecimal digits
-GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-GatewayException: client_id "7" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "gggggggggggggggggggg" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "000000000000000000000" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "nul\00000000000000000" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "7" is invalid: it must be 20 hexadecimal digits
 -- names that are too long to be kept
-GatewayException: the uid has 1025 bytes, more than the 1024 that one may have
-GatewayException: the group has 1025 bytes, more than the 1024 that one may have
+PushGateway\GatewayException: the uid has 1025 bytes, more than the 1024 that one may have
+PushGateway\GatewayException: the group has 1025 bytes, more than the 1024 that one may have
 -- settings
-GatewayException: the gateway address "" is empty; write it as host:port, tcp://host:port, [ipv6]:port or unix:///path, or as tls://host:port if it has TLS
-GatewayException: the gateway address "127.0.0.1" has no port; %s
-GatewayException: the gateway address "ws://127.0.0.1:1" has a scheme that is not known here; %s
-GatewayException: the gateway address "::1:1236" has too many colons (an IPv6 address stands in brackets); %s
-GatewayException: the gateway address "a:1,b:2" has too many colons (an IPv6 address stands in brackets); %s
-GatewayException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
-GatewayException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
-GatewayException: Gateway::$registerAddress: the list of gateway addresses is empty; give at least one, as host:port
-GatewayException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
-GatewayException: the gateway address "x" has no port; %s
-GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
-GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
-GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
-GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
-GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
-GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
-GatewayException: Can not connect to tcp://ADDRESS Connection refused. %s
-GatewayException: Gateway::$secretKey must be a string
+PushGateway\GatewayException: the gateway address "" is empty; write it as host:port, tcp://host:port, [ipv6]:port or unix:///path, or as tls://host:port if it has TLS
+PushGateway\GatewayException: the gateway address "127.0.0.1" has no port; %s
+PushGateway\GatewayException: the gateway address "ws://127.0.0.1:1" has a scheme that is not known here; %s
+PushGateway\GatewayException: the gateway address "::1:1236" has too many colons (an IPv6 address stands in brackets); %s
+PushGateway\GatewayException: the gateway address "a:1,b:2" has too many colons (an IPv6 address stands in brackets); %s
+PushGateway\GatewayException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
+PushGateway\GatewayException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
+PushGateway\GatewayException: Gateway::$registerAddress: the list of gateway addresses is empty; give at least one, as host:port
+PushGateway\GatewayException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
+PushGateway\GatewayException: the gateway address "x" has no port; %s
+PushGateway\GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+PushGateway\GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+PushGateway\GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+PushGateway\GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+PushGateway\GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+PushGateway\GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+PushGateway\GatewayException: Can not connect to tcp://ADDRESS Connection refused. %s
+PushGateway\GatewayException: Gateway::$secretKey must be a string

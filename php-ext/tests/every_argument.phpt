@@ -97,7 +97,7 @@ function outcome(string $class, string $method, array $arguments): string
     try {
         $result = kind(call_user_func_array([$class, $method], $arguments));
     } catch (Throwable $e) {
-        $message = preg_replace('/^Gateway\w*::\w+\(\): Argument #\d \(\$\w+\) /', '', $e->getMessage());
+        $message = preg_replace('/^PushGateway\\\\Gateway\w*::\w+\(\): Argument #\d \(\$\w+\) /', '', $e->getMessage());
         $message = preg_replace('/^client_id .* is invalid.*/s', 'client_id is invalid', $message);
         $message = preg_replace('/, \S+ given$|(?<=^Object of class )\S+/', ' …', $message);
         $result = get_class($e) . ': ' . $message;
@@ -262,7 +262,7 @@ Gateway::sendToAll($client_id_array)
     TypeError: must be of type ?array …
         true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, long, object, closure, enum, generator, says '',
         says text, says id, throws, open, closed
-    GatewayException: client_id is invalid
+    PushGateway\GatewayException: client_id is invalid
         cycle, [keys], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0], [1.5], [NAN],
         [INF], [''], ['0'], ['-'], ['text'], [bytes], [long], [says ''], [says text]
     TypeError: must be of type a list of string …
@@ -274,7 +274,7 @@ Gateway::sendToAll($client_id_array)
 Gateway::sendToAll($exclude_client_id) Gateway::sendToGroup($exclude_client_id)
     null
         null, false, 0, 0.0, -0.0, '', '0', id, says id, [], [id], [says id]
-    GatewayException: client_id is invalid
+    PushGateway\GatewayException: client_id is invalid
         true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, long, says '', says text, cycle, [keys], [null x
         1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0], [1.5], [NAN], [INF], [''], ['0'],
         ['-'], ['text'], [bytes], [long], [says ''], [says text]
@@ -295,9 +295,9 @@ Gateway::sendToAll($raw) Gateway::sendToUid($raw) Gateway::sendToGroup($raw)
         object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
 Gateway::sendToClient($client_id) Gateway::closeClient($client_id) Gateway::destoryClient($client_id)
 Gateway::destroyClient($client_id) Gateway::setSocketSession($client_id)
-    Deprecated, GatewayException: client_id is invalid
+    Deprecated, PushGateway\GatewayException: client_id is invalid
         null
-    GatewayException: client_id is invalid
+    PushGateway\GatewayException: client_id is invalid
         false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, long, says '', says
         text
     true
@@ -363,9 +363,9 @@ Gateway::closeClient($message)
 Gateway::bindUid($client_id) Gateway::unbindUid($client_id) Gateway::joinGroup($client_id)
 Gateway::leaveGroup($client_id) Gateway::getUidByClientId($client_id) Gateway::getSession($client_id)
 Gateway::setSession($client_id) Gateway::updateSession($client_id) Gateway::getClientProof($client_id)
-    Deprecated, GatewayException: client_id is invalid
+    Deprecated, PushGateway\GatewayException: client_id is invalid
         null
-    GatewayException: client_id is invalid
+    PushGateway\GatewayException: client_id is invalid
         false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, long, says '', says
         text
     null
@@ -379,7 +379,7 @@ Gateway::bindUid($uid)
         null, false, 0, 0.0, -0.0, '', '0', says '', []
     null
         true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, says text, says id
-    GatewayException: the uid has 100000 bytes, more than the 1024 that one may have
+    PushGateway\GatewayException: the uid has 100000 bytes, more than the 1024 that one may have
         long
     Error: Object of class  … could not be converted to string
         object, closure, enum, generator
@@ -406,7 +406,7 @@ Gateway::joinGroup($group)
         null, false, 0, 0.0, -0.0, '', '0', says '', []
     null
         true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, says text, says id
-    GatewayException: the group has 100000 bytes, more than the 1024 that one may have
+    PushGateway\GatewayException: the group has 100000 bytes, more than the 1024 that one may have
         long
     Error: Object of class  … could not be converted to string
         object, closure, enum, generator
@@ -443,9 +443,9 @@ Gateway::ungroup($group)
         [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
         [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
 Gateway::isOnline($client_id)
-    Deprecated, GatewayException: client_id is invalid
+    Deprecated, PushGateway\GatewayException: client_id is invalid
         null
-    GatewayException: client_id is invalid
+    PushGateway\GatewayException: client_id is invalid
         false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, long, says '', says
         text
     0
@@ -562,9 +562,9 @@ Gateway::token($uid)
         null, false, 0, 0.0, -0.0, '', '0', says '', []
     text
         true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', id, says text, says id
-    GatewayException: no token was made: it cannot carry text that is not UTF-8
+    PushGateway\GatewayException: no token was made: it cannot carry text that is not UTF-8
         bytes
-    GatewayException: the uid has 100000 bytes, more than the 1024 that one may have
+    PushGateway\GatewayException: the uid has 100000 bytes, more than the 1024 that one may have
         long
     Error: Object of class  … could not be converted to string
         object, closure, enum, generator
@@ -575,9 +575,9 @@ Gateway::token($uid)
         [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
         [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
 Gateway::token($ttl)
-    Deprecated, GatewayException: a token's time must be a second or more
+    Deprecated, PushGateway\GatewayException: a token's time must be a second or more
         null
-    GatewayException: a token's time must be a second or more
+    PushGateway\GatewayException: a token's time must be a second or more
         false, 0, -1, PHP_INT_MIN, 0.0, -0.0, '0', id
     text
         true
@@ -595,9 +595,9 @@ Gateway::token($groups)
     text
         [], [keys], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0], [1.5], [NAN], [INF], ['0'], ['-'], ['text'],
         [id], [says text], [says id]
-    GatewayException: no token was made: each of groups must have 1 to 1024 bytes
+    PushGateway\GatewayException: no token was made: each of groups must have 1 to 1024 bytes
         [null x 1000], [null], [false], [''], [long], [says '']
-    GatewayException: no token was made: it cannot carry text that is not UTF-8
+    PushGateway\GatewayException: no token was made: it cannot carry text that is not UTF-8
         [bytes]
     Error: Object of class  … could not be converted to string
         [object], [closure], [enum], [generator]
@@ -607,20 +607,20 @@ Gateway::token($session)
     TypeError: must be of type array …
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long,
         object, closure, enum, generator, says '', says text, says id, throws, open, closed
-    GatewayException: no token was made: it cannot carry arrays more than 32 deep
+    PushGateway\GatewayException: no token was made: it cannot carry arrays more than 32 deep
         cycle, [cycle]
     text
         [], [[]], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0], [1.5], [''], ['0'], ['-'],
         ['text'], [id]
-    GatewayException: no token was made: it cannot carry text that is not UTF-8
+    PushGateway\GatewayException: no token was made: it cannot carry text that is not UTF-8
         [keys], [bytes]
-    GatewayException: no token was made: it has 14675 bytes, more than the 8192 allowed
+    PushGateway\GatewayException: no token was made: it has 14675 bytes, more than the 8192 allowed
         [null x 1000]
-    GatewayException: no token was made: it cannot carry a number that is infinite or none
+    PushGateway\GatewayException: no token was made: it cannot carry a number that is infinite or none
         [NAN], [INF]
-    GatewayException: no token was made: it has 133497 bytes, more than the 8192 allowed
+    PushGateway\GatewayException: no token was made: it has 133497 bytes, more than the 8192 allowed
         [long]
-    GatewayException: no token was made: it cannot carry anything but arrays, strings, numbers, bools and null
+    PushGateway\GatewayException: no token was made: it cannot carry anything but arrays, strings, numbers, bools and null
         [object], [closure], [enum], [generator], [says ''], [says text], [says id], [throws], [open], [closed]
 Gateway::token($once)
     Deprecated, text
@@ -633,9 +633,9 @@ Gateway::isClientProof($client_id) Gateway::isClientProof($proof)
     false
         anything
 Gateway::sendToCurrentClient($message)
-    Deprecated, GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+    Deprecated, PushGateway\GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
         null
-    GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+    PushGateway\GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
         false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says '',
         says text, says id
     TypeError: must be of type string …
@@ -643,14 +643,14 @@ Gateway::sendToCurrentClient($message)
     DomainException: thrown
         throws
 Gateway::sendToCurrentClient($raw)
-    Deprecated, GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+    Deprecated, PushGateway\GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
         null
-    GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+    PushGateway\GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
         false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
     TypeError: must be of type bool …
         object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
 Gateway::closeCurrentClient($message)
-    GatewayException: Gateway::closeCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+    PushGateway\GatewayException: Gateway::closeCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
         '', says text, says id
     TypeError: must be of type ?string …
@@ -661,9 +661,9 @@ Gateway::setBusinessWorker($worker)
     null
         anything
 GatewayEvents::join($name)
-    Deprecated, GatewayException: a worker's name must be UTF-8 of 1 to 256 bytes
+    Deprecated, PushGateway\GatewayException: a worker's name must be UTF-8 of 1 to 256 bytes
         null
-    GatewayException: a worker's name must be UTF-8 of 1 to 256 bytes
+    PushGateway\GatewayException: a worker's name must be UTF-8 of 1 to 256 bytes
         false, '', bytes, long, says ''
     null
         true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '0', '-', 'text', id, says text, says id

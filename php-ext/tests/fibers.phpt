@@ -159,7 +159,7 @@ array(5) {
   string(7) "between"
 }
 -- suspended by an error handler within a call
-Gateway::bindUid(): the uid is empty, so nothing was bound; give a uid that is not '', '0', 0, null, false or []
+PushGateway\Gateway::bindUid(): the uid is empty, so nothing was bound; give a uid that is not '', '0', 0, null, false or []
 array(2) {
   [0]=>
   string(18) "during the warning"
@@ -167,7 +167,7 @@ array(2) {
   string(17) "after the warning"
 }
 -- exceptions within fibers, and fibers that never end
-GatewayException: client_id "bad" is invalid: it must be 20 hexadecimal digits
+PushGateway\GatewayException: client_id "bad" is invalid: it must be 20 hexadecimal digits
 array(2) {
   [0]=>
   string(6) "before"

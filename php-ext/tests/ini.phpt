@@ -1,5 +1,5 @@
 --TEST--
-php.ini sets the properties' defaults, phpinfo() tells no secret, aliases can be off
+php.ini sets the properties' defaults, phpinfo() tells no secret
 --EXTENSIONS--
 gateway
 --FILE--
@@ -24,6 +24,7 @@ echo Php::run('var_dump(Gateway::$connectTimeout);', [
     'gateway.flush_timeout' => '-1',
     'gateway.buffer_bytes' => '16X',
     'gateway.protocol' => 'http',
+    'gateway.aliases' => '"My-Gateway"',
 ]);
 
 echo "-- phpinfo\n";
@@ -34,13 +35,6 @@ echo $section[0], "\n";
 preg_match_all('/^gateway\.(?:secret|token)_key.*/m', Php::run('phpinfo(INFO_MODULES);'), $lines);
 echo implode("\n", $lines[0]), "\n";
 
-echo "-- aliases\n";
-foreach ([0, 'off', 1] as $aliases) {
-    echo Php::run('
-        var_dump(class_exists("GatewayClient\Gateway", false), class_exists("GatewayWorker\Lib\Gateway", false));
-        var_dump(class_exists("Gateway", false));
-    ', ['gateway.aliases' => $aliases]);
-}
 ?>
 --EXPECT--
 -- defaults
@@ -63,6 +57,8 @@ Warning: PHP Startup: gateway.flush_timeout is "-1", but must be a number of sec
 Warning: PHP Startup: gateway.buffer_bytes is "16X", but must be a number of bytes above 0, such as 16777216 or 16M; the default is used in Unknown on line 0
 
 Warning: PHP Startup: gateway.protocol is "http", but must be auto, bridge or gatewayworker; the default is used in Unknown on line 0
+
+Warning: PHP Startup: gateway.aliases is "My-Gateway", but must be 0, 1, or names of classes, and eager to declare them when PHP starts; the default is used, as "My-Gateway" is no name of a class in Unknown on line 0
 int(3)
 -- phpinfo
 bool(false)
@@ -86,13 +82,3 @@ gateway.tls_key => no value => no value
 gateway.token_key => set => set
 gateway.secret_key => not set => not set
 gateway.token_key => not set => not set
--- aliases
-bool(false)
-bool(false)
-bool(true)
-bool(false)
-bool(false)
-bool(true)
-bool(true)
-bool(true)
-bool(true)

@@ -151,27 +151,27 @@ array(1) {
 }
 -- empty names
 
-Warning: Gateway::ungroup(): the group is empty, so nobody has left it; give a group that is not '', '0', 0, null, false or [] in %s on line %d
+Warning: PushGateway\Gateway::ungroup(): the group is empty, so nobody has left it; give a group that is not '', '0', 0, null, false or [] in %s on line %d
 array(0) {
 }
 int(0)
 bool(false)
 -- types
-TypeError: Gateway::isUidsOnline(): Argument #1 ($uids) must be of type array, string given
-TypeError: Gateway::batchGetClientIdCountByGroup(): Argument #1 ($groups) must be of type a list of string|int, array given
+TypeError: PushGateway\Gateway::isUidsOnline(): Argument #1 ($uids) must be of type array, string given
+TypeError: PushGateway\Gateway::batchGetClientIdCountByGroup(): Argument #1 ($groups) must be of type a list of string|int, array given
 -- deprecated
 
-Deprecated: Gateway::getClientInfoByGroup(): Method Gateway::getClientInfoByGroup() is deprecated, use Gateway::getClientSessionsByGroup() instead in %s on line %d
+Deprecated: PushGateway\Gateway::getClientInfoByGroup(): Method Gateway::getClientInfoByGroup() is deprecated, use Gateway::getClientSessionsByGroup() instead in %s on line %d
 
-Deprecated: Gateway::getAllClientInfo(): Method Gateway::getAllClientInfo() is deprecated, use Gateway::getAllClientSessions() instead in %s on line %d
+Deprecated: PushGateway\Gateway::getAllClientInfo(): Method Gateway::getAllClientInfo() is deprecated, use Gateway::getAllClientSessions() instead in %s on line %d
 array(0) {
 }
 int(3)
 -- outside an event there is no current client
-GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
-GatewayException: Gateway::closeCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
-GatewayException: Gateway::destoryCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
-GatewayException: Gateway::destroyCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+PushGateway\GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+PushGateway\GatewayException: Gateway::closeCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+PushGateway\GatewayException: Gateway::destoryCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
+PushGateway\GatewayException: Gateway::destroyCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
 NULL
 -- destroying
 bool(true)

@@ -131,11 +131,11 @@ bool(true)
 array(0) {
 }
 -- what cannot be one
-TypeError: Gateway::setSession(): Argument #2 ($session) must be of type array, string given
+TypeError: PushGateway\Gateway::setSession(): Argument #2 ($session) must be of type array, string given
 Exception: Serialization of 'Closure' is not allowed
 
-Warning: Gateway::%s(): the gateway at %s refused 1 earlier call: the session is no serialized PHP array: it is not an array in %s on line %d
+Warning: PushGateway\Gateway::%s(): the gateway at %s refused 1 earlier call: the session is no serialized PHP array: it is not an array in %s on line %d
 
-Warning: Gateway::%s(): the gateway at %s refused 1 earlier call: the session would be too long: its bytes are more than the 1048576 allowed (max_session_bytes); it is left as it was in %s on line %d
+Warning: PushGateway\Gateway::%s(): the gateway at %s refused 1 earlier call: the session would be too long: its bytes are more than the 1048576 allowed (max_session_bytes); it is left as it was in %s on line %d
 array(0) {
 }

@@ -33,8 +33,8 @@ fine
 fine
 fine
 fine
-TypeError: Gateway::sendToUid(): Argument #2 ($message) must be of type string, int given
-TypeError: Gateway::sendToUid(): Argument #2 ($message) must be of type string, null given
-TypeError: Gateway::sendToUid(): Argument #3 ($raw) must be of type bool, int given
-TypeError: Gateway::closeClient(): Argument #2 ($message) must be of type ?string, int given
-TypeError: Gateway::isOnline(): Argument #1 ($client_id) must be of type string, int given
+TypeError: PushGateway\Gateway::sendToUid(): Argument #2 ($message) must be of type string, int given
+TypeError: PushGateway\Gateway::sendToUid(): Argument #2 ($message) must be of type string, null given
+TypeError: PushGateway\Gateway::sendToUid(): Argument #3 ($raw) must be of type bool, int given
+TypeError: PushGateway\Gateway::closeClient(): Argument #2 ($message) must be of type ?string, int given
+TypeError: PushGateway\Gateway::isOnline(): Argument #1 ($client_id) must be of type string, int given

@@ -4,9 +4,10 @@ gateway.stub.php is what the extension is
 gateway
 --FILE--
 <?php
-// The stub's classes, in a namespace of their own so that they can stand beside the extension's.
+// The stub's classes, in another namespace so that they can stand beside the extension's.
 $stub = file_get_contents(__DIR__ . '/../gateway.stub.php');
-eval('namespace Stub;' . preg_replace('/^<\?php/', '', $stub, 1));
+$stub = preg_replace(['/^<\?php/', '/^namespace PushGateway;$/m'], ['', 'namespace Stub;'], $stub);
+eval($stub);
 
 function describe_type(?ReflectionType $type): string
 {
@@ -47,7 +48,7 @@ function describe(ReflectionClass $class): array
     return $lines;
 }
 
-$known = array_map(fn ($class) => $class->getName(), (new ReflectionExtension('gateway'))->getClasses());
+$known = array_map(fn ($class) => $class->getShortName(), (new ReflectionExtension('gateway'))->getClasses());
 // Aliases stand there under their own names.
 $known = array_unique(array_values($known));
 $written = array_map(
@@ -59,13 +60,22 @@ sort($written);
 var_dump($known === $written, $known);
 foreach ($written as $name) {
     $stub = describe(new ReflectionClass("Stub\\$name"));
-    $built = describe(new ReflectionClass($name));
+    $built = describe(new ReflectionClass("PushGateway\\$name"));
     echo "$name: ", count($built) > 0 ? 'described' : 'empty', "\n";
     foreach (array_diff($stub, $built) as $line) {
         echo "only in the stub: $line\n";
     }
     foreach (array_diff($built, $stub) as $line) {
         echo "only in the extension: $line\n";
+    }
+}
+echo "-- the other names\n";
+$aliases = file_get_contents(__DIR__ . '/../aliases.stub.php');
+eval(preg_replace(['/^<\?php/', '/^namespace (?={)/m', '/^namespace (?=Gateway)/m'], ['', 'namespace Alias ', 'namespace Alias\\'], $aliases));
+foreach (get_declared_classes() as $alias) {
+    if (str_starts_with($alias, 'Alias\\')) {
+        $name = substr($alias, strlen('Alias\\'));
+        echo "$name: ", (new ReflectionClass($name))->getName() === get_parent_class($alias) ? 'as here' : 'another', "\n";
     }
 }
 echo "-- every method and class has a docblock\n";
@@ -92,4 +102,10 @@ array(3) {
 Gateway: described
 GatewayEvents: described
 GatewayException: described
+-- the other names
+Gateway: as here
+GatewayEvents: as here
+GatewayException: as here
+GatewayClient\Gateway: as here
+GatewayWorker\Lib\Gateway: as here
 -- every method and class has a docblock

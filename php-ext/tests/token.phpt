@@ -56,8 +56,8 @@ phpinfo(INFO_MODULES);
 var_dump(str_contains(ob_get_clean(), 'a key'));
 ?>
 --EXPECTF--
-GatewayException: a token has to be signed: set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server, or Gateway::$secretKey to its secret_key
-GatewayException: no token was made: the secret has 15 bytes, and whoever has a token could find out one of fewer than 16 by trying; set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server
+PushGateway\GatewayException: a token has to be signed: set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server, or Gateway::$secretKey to its secret_key
+PushGateway\GatewayException: no token was made: the secret has 15 bytes, and whoever has a token could find out one of fewer than 16 by trying; set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server
 bool(true)
 string(27) "{"typ":"JWT","alg":"HS256"}"
 {"sub":"42","exp":true}
@@ -70,15 +70,15 @@ bool(true)
 string(27) "{"typ":"JWT","alg":"HS256"}"
 int(32)
 bool(true)
-GatewayException: a token's time must be a second or more
-TypeError: Gateway::token(): Argument #2 ($ttl) must be of type int, string given
-GatewayException: no token was made: it cannot carry text that is not UTF-8
-GatewayException: no token was made: it cannot carry anything but arrays, strings, numbers, bools and null
-GatewayException: no token was made: it cannot carry arrays more than 32 deep
-GatewayException: no token was made: it cannot carry a number that is infinite or none
-GatewayException: no token was made: each of groups must have 1 to 1024 bytes
-GatewayException: no token was made: it has %d bytes, more than the 8192 allowed
+PushGateway\GatewayException: a token's time must be a second or more
+TypeError: PushGateway\Gateway::token(): Argument #2 ($ttl) must be of type int, string given
+PushGateway\GatewayException: no token was made: it cannot carry text that is not UTF-8
+PushGateway\GatewayException: no token was made: it cannot carry anything but arrays, strings, numbers, bools and null
+PushGateway\GatewayException: no token was made: it cannot carry arrays more than 32 deep
+PushGateway\GatewayException: no token was made: it cannot carry a number that is infinite or none
+PushGateway\GatewayException: no token was made: each of groups must have 1 to 1024 bytes
+PushGateway\GatewayException: no token was made: it has %d bytes, more than the 8192 allowed
 
-Warning: Gateway::token(): the uid is empty, so no token was made; give a uid that is not '', '0', 0, null, false or [] in %s on line %d
+Warning: PushGateway\Gateway::token(): the uid is empty, so no token was made; give a uid that is not '', '0', 0, null, false or [] in %s on line %d
 string(0) ""
 bool(false)

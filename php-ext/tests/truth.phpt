@@ -40,7 +40,7 @@ var_dump(Gateway::isOnline($client->id), Gateway::stats()['queued'], Gateway::st
 
 echo "-- exceptions, warnings, silence\n";
 Gateway::$registerAddress = $address = nobody();
-$short = fn (?string $text) => $text === null ? null : substr(str_replace($address, 'NOBODY', $text), 0, 60);
+$short = fn (?string $text) => $text === null ? null : substr(str_replace(['PushGateway\\', $address], ['', 'NOBODY'], $text), 0, 60);
 echo $short(thrown(fn () => Gateway::sendToAll('x'))), "\n";
 echo $short(Gateway::lastError()), "\n";
 set_error_handler(fn ($level, $text) => print("warned: " . $short($text) . "\n"));
@@ -60,7 +60,7 @@ NULL
 int(0)
 -- acked and refused
 
-Warning: Gateway::%s(): the gateway at tcp://%s refused 1 earlier call: the session is no serialized PHP array: byte 0 cannot stand there in %s on line %d
+Warning: PushGateway\Gateway::%s(): the gateway at tcp://%s refused 1 earlier call: the session is no serialized PHP array: byte 0 cannot stand there in %s on line %d
 {"queued":0,"queued_bytes":0,"acked":2,"resent":0,"dropped":1,"skipped":0,"connected_to":"tcp://PROXY"}
 string(%d) "the gateway at PROXY refused 1 earlier call: the session is no serialized PHP array: byte 0 cannot stand there"
 -- sent again, and taken once

@@ -25,9 +25,28 @@ impl BusinessWorkers {
         count: usize,
         secret: &str,
     ) -> anyhow::Result<Self> {
+        Self::start_in(&[], events, register, count, secret).await
+    }
+
+    /// In a PHP with these settings, `name=value` each.
+    pub async fn start_in(
+        settings: &[String],
+        events: PathBuf,
+        register: SocketAddr,
+        count: usize,
+        secret: &str,
+    ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
-        let roles =
-            Roles { names: "worker", register, secret, protocol: "", gateway: None, events, workers: count };
+        let roles = Roles {
+            names: "worker",
+            register,
+            secret,
+            protocol: "",
+            gateway: None,
+            events,
+            workers: count,
+            settings,
+        };
         let processes = roles.start(data.path()).await?;
         Ok(Self { _processes: processes, data })
     }

@@ -42,6 +42,7 @@ impl OriginalStack {
             gateway: Some((websocket, internal)),
             events,
             workers,
+            settings: &[],
         };
         let processes = roles.start(data.path()).await?;
         let stack = Self { websocket, register, _processes: processes, _data: data };
@@ -72,6 +73,7 @@ impl OriginalGateway {
             gateway: Some((address, internal)),
             events: PathBuf::new(),
             workers: 0,
+            settings: &[],
         };
         let processes = roles.start(data.path()).await?;
         Ok(Self { address, _processes: processes, _data: data })

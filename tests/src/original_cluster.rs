@@ -99,6 +99,7 @@ async fn start(
         gateway,
         events: events("Events.php"),
         workers: 1,
+        settings: &[],
     };
     roles.start(&data.join(name)).await
 }

@@ -19,6 +19,8 @@ pub(crate) struct Roles<'a> {
     pub(crate) gateway: Option<(SocketAddr, SocketAddr)>,
     pub(crate) events: PathBuf,
     pub(crate) workers: usize,
+    /// Settings of php.ini, `name=value` each.
+    pub(crate) settings: &'a [String],
 }
 
 impl Roles<'_> {
@@ -29,6 +31,7 @@ impl Roles<'_> {
         let _ = std::fs::remove_file(data.join("pid"));
         let mut command = Command::new("php");
         command
+            .args(self.settings.iter().flat_map(|setting| ["-d", setting]))
             .arg(root().join("tests/php/gatewayworker/stack.php"))
             .arg("start")
             .env("ROLES", self.names)

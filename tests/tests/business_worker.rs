@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::process::Stdio;
 
 use gateway_tests::{
-    BusinessWorkers, Client, Greeted, OriginalGateway, OriginalStack, Server, WorkerRunner, eventually, php,
-    root, skip, soon,
+    BusinessWorkers, Client, Greeted, OriginalGateway, OriginalStack, Server, WorkerRunner, eventually,
+    extension, php, root, skip, soon,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -47,12 +47,21 @@ async fn events_sessions_and_calls_are_those_of_gatewayworker() -> anyhow::Resul
     if is_missing("events_sessions_and_calls_are_those_of_gatewayworker") {
         return Ok(());
     }
-    for secret in ["", "geheim"] {
+    let loaded = format!("extension={}", extension()?.display());
+    let in_place = r"gateway.aliases=eager,GatewayWorker\Lib\Gateway".to_owned();
+    // In a PHP that has the extension too the workers' own class stays theirs, unless php.ini says otherwise.
+    for (secret, settings) in [
+        ("", vec![]),
+        ("geheim", vec![]),
+        ("geheim", vec![loaded.clone()]),
+        ("geheim", vec![loaded, in_place]),
+    ] {
         let server = Server::start_with(|command| {
             command.args(["--shards", "2"]).env("GATEWAY_SECRET_KEY", secret);
         })
         .await?;
-        let workers = BusinessWorkers::start(server.register[0], 1, secret).await?;
+        let events = root().join("tests/php/gatewayworker/Conversation.php");
+        let workers = BusinessWorkers::start_in(&settings, events, server.register[0], 1, secret).await?;
         serving(&server, 1).await?;
 
         let headers = [("cookie", "user=7; theme=dark"), ("user-agent", "test")];

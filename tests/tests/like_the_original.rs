@@ -4,6 +4,7 @@
 //! and compares; with RECORD=1 it writes the file. Its client classes are tried on our server too.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::Context as _;
@@ -104,6 +105,38 @@ async fn the_class_of_gatewayworker_itself_gives_the_same_on_our_server() -> any
         php.env("CLASS", r"GatewayWorker\Lib\Gateway").env("PERSISTENT", persistent);
         let ours = transcript(php, server.websocket, server.register[0]).await?;
         assert_same(&ours, &expected).with_context(|| format!("persistent {persistent}"))?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_of_the_original_client_is_what_runs_beside_the_extension() -> anyhow::Result<()> {
+    if let Some(variable) = OriginalStack::missing() {
+        let reason = format!("{variable} does not name its sources");
+        skip("a_file_of_the_original_client_is_what_runs_beside_the_extension", &reason);
+        return Ok(());
+    }
+    let server = Server::start(&["--shards", "2"]).await?;
+    let file = Path::new(&std::env::var_os("GATEWAYCLIENT_PATH").context("set")?).join("Gateway.php");
+    let autoload = root().join("tests/php/gatewayworker/autoload.php");
+    // As its manual shows it, and by an autoloader, as Composer's is.
+    for (first, class, settings) in [
+        (&file, r"GatewayClient\Gateway", "1"),
+        (&autoload, r"GatewayClient\Gateway", "1"),
+        (&autoload, r"GatewayWorker\Lib\Gateway", "1"),
+        (&autoload, r"GatewayWorker\Lib\Gateway", "eager"),
+    ] {
+        let code = format!(
+            "require_once '{}'; {class}::$registerAddress = '{}'; echo json_encode({class}::getClientIdByUid('nobody')), ' by ',
+             (new ReflectionClass({class}::class))->isInternal() ? 'ours' : 'theirs';",
+            first.display(),
+            server.register[0],
+        );
+        let mut php = php()?;
+        php.arg("-d").arg(format!("gateway.aliases={settings}")).arg("-r").arg(code);
+        let output = soon("PHP", php.output()).await??;
+        let printed = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
+        assert_eq!(printed, "[] by theirs", "{class} from {}", first.display());
     }
     Ok(())
 }

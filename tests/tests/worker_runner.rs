@@ -69,6 +69,32 @@ async fn a_message_of_ten_megabytes_is_handled_and_answered() -> anyhow::Result<
 }
 
 #[tokio::test]
+async fn the_class_of_workers_is_the_extensions_though_an_autoloader_has_another() -> anyhow::Result<()> {
+    let mut server = Server::start(&[]).await?;
+    let folder = tempfile::tempdir()?;
+    // As where Composer still has the package of GatewayWorker.
+    std::fs::write(
+        folder.path().join("Gateway.php"),
+        r"<?php namespace GatewayWorker\Lib; class Gateway { }",
+    )?;
+    let events = folder.path().join("Events.php");
+    std::fs::write(
+        &events,
+        r#"<?php
+        spl_autoload_register(fn ($class) => $class === 'GatewayWorker\Lib\Gateway' && require __DIR__ . '/Gateway.php');
+        class Events {
+            static function onConnect($id) {
+                \GatewayWorker\Lib\Gateway::sendToCurrentClient(json_encode(['type' => 'init', 'client_id' => $id]));
+            }
+        }"#,
+    )?;
+    let _runner = WorkerRunner::start_with(events, server.register[0], 1).await?;
+    server.logs("a worker joined").await?;
+    Client::connect(server.websocket).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn sessions_make_no_objects_that_are_not_allowed() -> anyhow::Result<()> {
     let mut server = Server::start(&["--shards", "2"]).await?;
     let runner = start(&mut server, 1).await?;

@@ -7,7 +7,7 @@ use super::method::methods;
 use crate::args::{Anything, Flag, Text};
 use crate::errors::Failure;
 use crate::process::order;
-use crate::worker;
+use crate::{business_worker, worker};
 
 methods! {
     fn sendToCurrentClient(call, message: Text, raw: Flag = false) -> bool {
@@ -32,10 +32,10 @@ methods! {
         Ok(true)
     }
 
-    /// GatewayWorker's workers introduce themselves by it; nothing here has to know them.
+    /// GatewayWorker's workers introduce themselves by it.
     fn setBusinessWorker(call, worker: Anything) {
-        let _ = (call, worker);
-        Ok(())
+        let _ = call;
+        business_worker::introduce(&worker.0)
     }
 }
 

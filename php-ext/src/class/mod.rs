@@ -1,4 +1,4 @@
-//! Class Gateway: its properties, its methods by theme, and its other names.
+//! Class Gateway: its properties, and its methods by theme.
 
 mod bind;
 mod current;
@@ -17,16 +17,15 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use ext_php_rs::args::ArgInfoTables;
 use ext_php_rs::builders::{ClassBuilder, ClassProperty};
-use ext_php_rs::error::{Error, Result};
+use ext_php_rs::error::Result;
 use ext_php_rs::flags::{MethodFlags, PropertyFlags};
 use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::zend::ClassEntry;
 
 use crate::settings::{CONNECT_TIMEOUT, REGISTER_ADDRESS, SECRET_KEY, TOKEN_KEY};
-use crate::{ini, sys, values};
+use crate::{aliases, ini, values};
 
-/// The names under which GatewayWorker's users know the class.
-const ALIASES: [&str; 2] = ["GatewayClient\\Gateway", "GatewayWorker\\Lib\\Gateway"];
+pub(crate) use worker::entry as events_entry;
 
 static CLASS: AtomicPtr<ClassEntry> = AtomicPtr::new(ptr::null_mut());
 
@@ -38,7 +37,7 @@ pub(crate) fn entry() -> *mut ClassEntry {
 }
 
 pub(crate) fn register() -> Result<()> {
-    let mut class = ClassBuilder::new("Gateway").registration(|class, arg_info| {
+    let mut class = ClassBuilder::new(aliases::GATEWAY).registration(|class, arg_info| {
         CLASS.store(class, Ordering::Release);
         ARGUMENTS.store(Box::into_raw(Box::new(arg_info)), Ordering::Release);
     });
@@ -64,19 +63,7 @@ pub(crate) fn register() -> Result<()> {
         .property(property("persistentConnection", boolean(true)))
         .property(property("addressesCacheDisable", boolean(false)));
     class.register()?;
-    worker::register()?;
-    if ini::aliases() {
-        for alias in ALIASES {
-            // SAFETY: the name is as long as told, and the class was registered just now.
-            let done = unsafe {
-                sys::zend_register_class_alias_ex(alias.as_ptr().cast(), alias.len(), entry(), true)
-            };
-            if done != 0 {
-                return Err(Error::DuplicateClass { class: alias.to_owned() });
-            }
-        }
-    }
-    Ok(())
+    worker::register()
 }
 
 fn property(name: &str, default: Zval) -> ClassProperty {

@@ -7,9 +7,11 @@ use ext_php_rs::args::ArgInfoTables;
 use ext_php_rs::builders::ClassBuilder;
 use ext_php_rs::error::Result;
 use ext_php_rs::flags::MethodFlags;
+use ext_php_rs::zend::ClassEntry;
 use gateway_wire::bridge::Query;
 
 use super::method::methods;
+use crate::aliases;
 use crate::args::{Array, Callable, Text};
 use crate::process::query;
 use crate::serialize;
@@ -20,8 +22,15 @@ use crate::worker;
 /// As for class Gateway: the engine borrows it.
 static ARGUMENTS: AtomicPtr<ArgInfoTables> = AtomicPtr::new(ptr::null_mut());
 
+static CLASS: AtomicPtr<ClassEntry> = AtomicPtr::new(ptr::null_mut());
+
+pub(crate) fn entry() -> *mut ClassEntry {
+    CLASS.load(Ordering::Acquire)
+}
+
 pub(super) fn register() -> Result<()> {
-    let mut class = ClassBuilder::new("GatewayEvents").registration(|_, arg_info| {
+    let mut class = ClassBuilder::new(aliases::EVENTS).registration(|class, arg_info| {
+        CLASS.store(class, Ordering::Release);
         ARGUMENTS.store(Box::into_raw(Box::new(arg_info)), Ordering::Release);
     });
     for method in methods() {

@@ -2,13 +2,15 @@
 
 namespace PushGateway\Worker;
 
-use GatewayEvents;
-use GatewayException;
+use PushGateway\Gateway;
+use PushGateway\GatewayEvents;
+use PushGateway\GatewayException;
 
 /** A worker process: joins, handles one event after the other, and leaves when it is told to. */
 final class Child
 {
     private const LOOK_EVERY_NANOSECONDS = 1_000_000_000;
+    private const CLASS_OF_WORKERS = 'GatewayWorker\Lib\Gateway';
 
     private bool $isLeaving = false;
     private int $looked = 0;
@@ -31,6 +33,10 @@ final class Child
     {
         $this->listen();
         $this->options->connectTo($this->register);
+        // GatewayWorker's own class, which an autoloader of the program may find, knows nothing of the events here.
+        if (!class_exists(self::CLASS_OF_WORKERS, false)) {
+            class_alias(Gateway::class, self::CLASS_OF_WORKERS);
+        }
         self::load($this->options->file);
         $handler = $this->options->handler;
         if (!class_exists($handler)) {

@@ -2,8 +2,8 @@
 
 namespace PushGateway\Worker;
 
-use Gateway;
-use GatewayEvents;
+use PushGateway\Gateway;
+use PushGateway\GatewayEvents;
 
 /** Calls the program's handler for one event after the other. */
 final class Dispatcher

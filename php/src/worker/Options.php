@@ -2,7 +2,7 @@
 
 namespace PushGateway\Worker;
 
-use Gateway;
+use PushGateway\Gateway;
 
 final class Options
 {

@@ -2,8 +2,9 @@
 
 namespace PushGateway\Worker;
 
-use Gateway;
-use GatewayEvents;
+use PushGateway\Gateway;
+use PushGateway\GatewayEvents;
+use PushGateway\GatewayException;
 
 /** A process that asks the cluster for its nodes, and tells of them when they have changed. */
 final class Scout
@@ -48,7 +49,7 @@ final class Scout
     {
         try {
             $nodes = @GatewayEvents::nodes();
-        } catch (\GatewayException) {
+        } catch (GatewayException) {
             // The workers say it when they cannot join.
             return [];
         }

@@ -62,7 +62,7 @@ use yii\web\User;
  * @method array<string, array<mixed>> getAllClientSessions(string|int $group = '')
  * @method array<string, array<mixed>> getClientSessionsByGroup(string|int|array<string|int> $group)
  * @method ?string lastError()
- * @method array{queued: int, queued_bytes: int, acked: int, resent: int, dropped: int, skipped: int, connected_to: ?string} stats()
+ * @method array<string, int|string|null> stats()
  */
 class Gateway extends Component
 {
@@ -112,7 +112,7 @@ class Gateway extends Component
     {
         parent::init();
         $this->backend ??= match (true) {
-            extension_loaded('gateway') => \Gateway::class,
+            extension_loaded('gateway') => \PushGateway\Gateway::class,
             class_exists(\GatewayClient\Gateway::class) => \GatewayClient\Gateway::class,
             default => throw new InvalidConfigException(
                 'The extension gateway is not loaded. Install it, or the package workerman/gatewayclient.'
