@@ -4,9 +4,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 use gateway_server::operations::command;
-use gateway_server::ops::{config, logs, memory};
+use gateway_server::ops::{config, logs, machine, memory};
 use gateway_server::server;
 
 fn main() -> ExitCode {
@@ -20,6 +22,29 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Threads of the runtime that wait for the system: for files, and for names of NATS' servers.
+const BLOCKING: usize = 4;
+
+/// Its threads are bounded, and there from the start: a machine whose memory is used up later gives no more.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    const EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(machine::threads())
+        .max_blocking_threads(BLOCKING)
+        .thread_keep_alive(EVER)
+        .enable_all()
+        .build()?;
+    let all_there = Arc::new(Barrier::new(BLOCKING + 1));
+    for _ in 0..BLOCKING {
+        let all_there = Arc::clone(&all_there);
+        runtime.spawn_blocking(move || {
+            all_there.wait();
+        });
+    }
+    all_there.wait();
+    Ok(runtime)
 }
 
 fn start() -> anyhow::Result<()> {
@@ -46,7 +71,7 @@ fn start() -> anyhow::Result<()> {
             let settings = source.settings()?;
             let logs = logs::start(&settings)?;
             let server = server::run(settings, *source, logs);
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let runtime = runtime()?;
             let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(server)));
             // What still hangs there ends with the process.
             runtime.shutdown_background();

@@ -12,6 +12,7 @@ use crate::client::websocket::Kind;
 use crate::listener::{self, Admission, Gate, Rules, Tally, TrustedProxies};
 use crate::operations::Watched;
 use crate::ops::config::{Listener, MessageType, Secret, Settings};
+use crate::ops::machine;
 use crate::shard::{self, Bounds, Door, Heartbeat, Proofs, Rate};
 use crate::tls::Certificates;
 
@@ -75,7 +76,7 @@ impl Parts {
     ) -> std::io::Result<Self> {
         let ports = sockets.iter().map(|socket| Ok(socket.local_addr()?.port()));
         let shards = match settings.shards {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => machine::threads(),
             shards => shards,
         };
         let admission = Admission::new(settings.max_connections, settings.max_connections_per_address);

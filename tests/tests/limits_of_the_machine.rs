@@ -1,9 +1,22 @@
 //! What the machine does not give: the server goes on with what it has.
 
-use gateway_tests::{Client, PhpPeer, Server, eventually, soon};
-use gateway_wire::bridge::Value;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use gateway_tests::{Client, PhpPeer, Server, eventually, skip, soon};
+use gateway_wire::bridge::{PREFACE, Value};
 use rlimit::Resource;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+const MIB: u64 = 1 << 20;
+/// What docs/operations.md says is enough.
+const LITTLE: u64 = 128 * MIB;
 
 #[tokio::test]
 async fn without_descriptors_accepting_pauses() -> anyhow::Result<()> {
@@ -46,5 +59,206 @@ async fn without_descriptors_accepting_pauses() -> anyhow::Result<()> {
     }
     eventually("all have left", Value::Int(0), async || php.count().await).await?;
     drop(soon("connecting", TcpStream::connect(server.websocket)).await??);
+    Ok(())
+}
+
+/// Has the process, once it is one, do something before it becomes the server.
+#[allow(unsafe_code)]
+fn beforehand(command: &mut Command, act: impl FnMut() -> io::Result<()> + Send + Sync + 'static) {
+    // SAFETY: what the callers give makes a few system calls.
+    unsafe {
+        command.pre_exec(act);
+    }
+}
+
+/// A server whose address space is bounded, as by `ulimit -v`.
+async fn confined(flags: &[&str]) -> anyhow::Result<Server> {
+    Server::start_with(|command| {
+        command.args(flags);
+        beforehand(command, || Resource::AS.set(LITTLE, LITTLE));
+    })
+    .await
+}
+
+/// A client's connection, with what has greeted it read.
+async fn established(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let mut socket = TcpStream::connect(address).await?;
+    socket.set_zero_linger()?;
+    socket.write_all(REQUEST).await?;
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\"}") {
+        anyhow::ensure!(socket.read_buf(&mut seen).await? > 0, "it was not let in");
+    }
+    Ok(socket)
+}
+
+/// A frame's header that is masked by zeros.
+fn header(first: u8, length: usize) -> Vec<u8> {
+    [&[first, 0xff][..], &(length as u64).to_be_bytes(), &[0; 4]].concat()
+}
+
+/// All at once that makes a server take memory. Who is closed for it, or not let in, has done his part.
+async fn attack(server: &Server) {
+    const WHOLE: usize = 1 << 20;
+    // A message of which the last bytes never come, and one of zeros, which is a thousand times as long as its bytes.
+    let unfinished = [header(0x82, WHOLE), vec![b'x'; WHOLE - 100]].concat();
+    let zeros = deflated_zeros(WHOLE);
+    let bombs = [header(0xc2, zeros.len()), zeros].concat().repeat(5);
+    let senders = (0..150).map(async |number: usize| {
+        let mut socket = established(server.websocket).await.ok()?;
+        let bytes = if number.is_multiple_of(3) { &bombs } else { &unfinished };
+        let _ = timeout(Duration::from_secs(5), socket.write_all(bytes)).await;
+        Some(socket)
+    });
+    let call = [&(15_u32 << 20).to_be_bytes()[..], &vec![0x93; 14 << 20]].concat();
+    let callers = (0..8).map(async |_| {
+        let mut php = PhpPeer::connect(server.register[0]).await.ok()?;
+        let _ = timeout(Duration::from_secs(5), php.write(&call)).await;
+        Some(php)
+    });
+    let half_login = [&PREFACE[..], &[0, 0, 2, 0, 0x93]].concat();
+    let logins = (0..300).map(async |_| {
+        let mut socket = TcpStream::connect(server.register[0]).await.ok()?;
+        let _ = socket.write_all(&half_login).await;
+        Some(socket)
+    });
+    let pushes = async {
+        let deaf = join_all((0..30).map(|_| established(server.websocket))).await;
+        for _ in 0..5 {
+            // One that is refused, or whose connection is closed for its size, comes anew.
+            let Ok(mut php) = PhpPeer::connect(server.register[0]).await else { continue };
+            for _ in 0..10 {
+                let _ = php.send_to_all(&"p".repeat(2 << 20)).await;
+                let _ = php.reply().await;
+            }
+        }
+        deaf
+    };
+    tokio::join!(join_all(senders), join_all(callers), join_all(logins), pushes);
+}
+
+fn deflated_zeros(length: usize) -> Vec<u8> {
+    use flate2::{Compress, Compression, FlushCompress};
+    let mut out = Vec::with_capacity(length);
+    let _ = Compress::new(Compression::best(), false).compress_vec(
+        &vec![0; length],
+        &mut out,
+        FlushCompress::Sync,
+    );
+    out.truncate(out.len().saturating_sub(4));
+    out
+}
+
+/// Somebody new is let in, in time, and pushed to.
+async fn serves(server: &Server) -> anyhow::Result<()> {
+    eventually("an honest client is served", true, async || {
+        let exchange = async {
+            let mut php = PhpPeer::connect(server.register[0]).await?;
+            let mut client = Client::connect(server.websocket).await?;
+            php.bind(client.id, "honest").await?;
+            php.send_to_uid("honest", "still there").await?;
+            anyhow::ensure!(client.text().await? == "still there");
+            client.leave().await
+        };
+        Ok(exchange.await.inspect_err(|error| eprintln!("not yet: {error:#}")).is_ok())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn with_little_memory_the_limits_are_a_share_of_it() -> anyhow::Result<()> {
+    let mut server = confined(&["--deflate"]).await?;
+    for _ in 0..2 {
+        attack(&server).await;
+        serves(&server).await?;
+    }
+    server.signal(nix::sys::signal::Signal::SIGTERM)?;
+    assert!(server.exit().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_memory_those_who_want_it_are_given_up() -> anyhow::Result<()> {
+    // Limits that are far too high.
+    let much = (64 * LITTLE).to_string();
+    let mut server = confined(&[
+        "--deflate",
+        "--max-unfinished-bytes",
+        &much,
+        "--max-outbox-bytes",
+        &much,
+        "--outbox-bytes",
+        "67108864",
+        "--operations",
+        "127.0.0.1:0",
+    ])
+    .await?;
+    for _ in 0..2 {
+        attack(&server).await;
+        serves(&server).await?;
+    }
+    server.logs("gave up a connection for want of memory").await?;
+    server.signal(nix::sys::signal::Signal::SIGTERM)?;
+    assert!(server.exit().await?.success());
+    Ok(())
+}
+
+/// A cgroup that is removed at the end.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// One with so much memory, if this machine permits it.
+    fn with_memory(bytes: u64) -> io::Result<Self> {
+        let root = Path::new("/sys/fs/cgroup");
+        let name = format!("gateway-test-{}", std::process::id());
+        // Version 2, or 1.
+        let (parent, file) = match root.join("cgroup.controllers").exists() {
+            true => (root.to_owned(), "memory.max"),
+            false => (root.join("memory"), "memory.limit_in_bytes"),
+        };
+        let folder = parent.join(name);
+        std::fs::create_dir(&folder)?;
+        let cgroup = Self(folder);
+        std::fs::write(cgroup.0.join(file), bytes.to_string())?;
+        Ok(cgroup)
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // The server has ended by then, but the kernel may not have noticed.
+        for _ in 0..100 {
+            if std::fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_a_small_cgroup_the_limits_are_a_share_of_it() -> anyhow::Result<()> {
+    let cgroup = match Cgroup::with_memory(LITTLE) {
+        Ok(cgroup) => cgroup,
+        Err(error) => {
+            skip("a server in a small cgroup", &format!("this machine lets nobody make one: {error}"));
+            return Ok(());
+        }
+    };
+    let processes = cgroup.0.join("cgroup.procs");
+    let mut server = Server::start_with(|command| {
+        command.arg("--deflate");
+        beforehand(command, move || std::fs::write(&processes, "0"));
+    })
+    .await?;
+    for _ in 0..2 {
+        attack(&server).await;
+        serves(&server).await?;
+    }
+    server.signal(nix::sys::signal::Signal::SIGTERM)?;
+    assert!(server.exit().await?.success());
     Ok(())
 }

@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use bytes::BytesMut;
 use gateway_wire::bridge::frame::MAX_CALL;
 use hashbrown::HashMap;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+
+use crate::ops::cushion::{self, NoMemory};
 
 /// What a connection holds up to this is not counted: that is what it has in ordinary use.
 const SMALL: usize = 64 << 10;
@@ -144,7 +147,9 @@ impl Held {
             (id, revoked)
         });
         state.set(*id, bytes, now);
-        state.keep_within(self.budget.limit.load(Ordering::Relaxed), now);
+        let limit = self.budget.limit.load(Ordering::Relaxed);
+        let limit = if cushion::is_short() { limit.min(state.total / 2) } else { limit };
+        state.keep_within(limit, now);
     }
 
     /// Whether it holds much.
@@ -167,6 +172,24 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.set(0);
     }
+}
+
+/// Whether there is memory to read more behind what has been read of an unfinished call. Small ones find some always; a buffer
+/// that is full becomes twice as large, beside the old one.
+pub(super) fn may_grow(input: &BytesMut) -> Result<(), NoMemory> {
+    let is_full = input.capacity() - input.len() < ReadSize::MOST;
+    if input.len() > SMALL && is_full && !cushion::has_room(2 * input.capacity()) {
+        return Err(NoMemory);
+    }
+    Ok(())
+}
+
+/// Whether there is memory to carry out a call: for what it says, in all forms in which it may have to be sent, and for its list.
+pub(super) fn may_carry_out(bytes: usize, elements: impl FnOnce() -> usize) -> Result<(), NoMemory> {
+    const FORMS: usize = 4;
+    let is_refused = bytes > SMALL
+        && !cushion::has_room(bytes.saturating_mul(FORMS).saturating_add(elements().saturating_mul(ELEMENT)));
+    if is_refused { Err(NoMemory) } else { Ok(()) }
 }
 
 /// How much is read at once at least: little from one that says little, as most do, so that thousands of them take little.

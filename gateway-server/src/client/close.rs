@@ -19,6 +19,8 @@ pub const NOT_UTF8: Close = Close { code: 1007, reason: "not UTF-8" };
 pub const MESSAGE_TOO_BIG: Close = Close { code: 1009, reason: "message too big" };
 /// A fault of the server, which the log tells of, came up while it served this client. Reconnect after a moment.
 pub const INTERNAL_ERROR: Close = Close { code: 1011, reason: "server error" };
+/// There is no memory for what it has sent. Reconnect after a moment.
+pub const NO_MEMORY: Close = Close { code: 1011, reason: "out of memory" };
 /// It took nothing of what waited for `outbox_timeout`, or held too much of it. What waited is lost; reconnect after a moment.
 pub const TOO_SLOW: Close = Close { code: 4008, reason: "reads too slowly" };
 /// It sent more than `messages_per_second` or `bytes_per_second` allow. Reconnect after a moment, and send less.
@@ -46,6 +48,7 @@ mod tests {
             NOT_UTF8,
             MESSAGE_TOO_BIG,
             INTERNAL_ERROR,
+            NO_MEMORY,
             TOO_SLOW,
             TOO_MANY_MESSAGES,
             TOKEN_MISSING,

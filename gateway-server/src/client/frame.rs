@@ -3,6 +3,7 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::Violation;
+use crate::ops::cushion;
 
 pub(super) const HEADER: usize = 4;
 
@@ -15,14 +16,14 @@ pub(super) fn decode(
 ) -> Result<(), Violation> {
     if unfinished.is_empty() {
         let used = messages(input, limit, &mut sink)?;
-        unfinished.extend_from_slice(&input[used..]);
+        cushion::append(unfinished, &input[used..])?;
         return Ok(());
     }
-    unfinished.extend_from_slice(input);
+    cushion::append(unfinished, input)?;
     let used = messages(unfinished, limit, &mut sink)?;
     if used > 0 {
         // What is left is seldom much, and needs no more memory than it has bytes.
-        *unfinished = unfinished[used..].to_vec();
+        *unfinished = cushion::copy(&unfinished[used..])?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! One line a message, as Workerman's `text` protocol has it.
 
 use super::Violation;
+use crate::ops::cushion;
 
 /// Gives every whole line in `input` and before it, without its end, to `sink`; what is not whole yet stays in
 /// `unfinished`. Each byte is looked at once, however small the pieces that it comes in.
@@ -19,7 +20,7 @@ pub(super) fn decode(
         if unfinished.is_empty() {
             sink(without_end(line));
         } else {
-            unfinished.extend_from_slice(line);
+            cushion::append(unfinished, line)?;
             sink(without_end(unfinished));
             *unfinished = Vec::new();
         }
@@ -28,7 +29,7 @@ pub(super) fn decode(
     if unfinished.len() + rest.len() > limit {
         return Err(Violation::TooBig { limit });
     }
-    unfinished.extend_from_slice(rest);
+    cushion::append(unfinished, rest)?;
     Ok(())
 }
 

@@ -39,6 +39,7 @@ use tracing::debug;
 
 use crate::client::{Form, Protocol};
 use crate::net::{Permit, Permits};
+use crate::ops::cushion::{self, NoMemory};
 use crate::ops::injected;
 use crate::ops::offence::{self, Offence};
 use crate::shard::{Handshake, Hub, Identity, Newcomer};
@@ -117,6 +118,10 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
             }
         };
         pace.count();
+        if cushion::is_short() {
+            offence::report(Offence::NoMemory, Some(peer), &NoMemory);
+            continue;
+        }
         injected::strike("listener");
         let peer = canonical(peer);
         // Those that came just now, too.

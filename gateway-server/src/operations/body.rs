@@ -2,17 +2,34 @@
 
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::StatusCode;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 
 use super::answer::Refusal;
+use crate::ops::cushion;
 
-pub(super) async fn read(body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let message = format!("the body has more than the {limit} bytes allowed");
-            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message))
+/// What is made of a body takes many times its bytes.
+const GROWTH: usize = 40;
+
+pub(super) async fn read(body: Incoming, limit: usize) -> Result<Vec<u8>, Refusal> {
+    let mut parts = Limited::new(body, limit);
+    let mut whole = Vec::new();
+    while let Some(part) = parts.frame().await {
+        match part {
+            Ok(part) => {
+                let Some(bytes) = part.data_ref() else { continue };
+                cushion::append(&mut whole, bytes).map_err(|_| no_memory())?;
+            }
+            Err(error) if error.is::<LengthLimitError>() => {
+                let message = format!("the body has more than the {limit} bytes allowed");
+                return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
+            }
+            Err(error) => return Err(Refusal::invalid(format!("the body did not come whole: {error}"))),
         }
-        Err(error) => Err(Refusal::invalid(format!("the body did not come whole: {error}"))),
     }
+    if cushion::has_room(whole.len() * GROWTH) { Ok(whole) } else { Err(no_memory()) }
+}
+
+fn no_memory() -> Refusal {
+    let message = "the server has no memory for it now: send less, or later";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "no_memory", message)
 }

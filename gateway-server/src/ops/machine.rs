@@ -7,6 +7,8 @@ use rlimit::Resource;
 
 /// Bytes that are assumed where the system says nothing.
 const UNKNOWN: u64 = 1 << 30;
+/// What a thread takes of the address space: its stack, and what it allocates for itself.
+const THREAD: u64 = 4 << 20;
 /// The longest file that is read here; those of the kernel take a page.
 const LONGEST: u64 = 64 << 10;
 
@@ -15,16 +17,34 @@ pub fn memory_share(divisor: u64, most: u64) -> usize {
     usize::try_from((memory() / divisor).min(most).max(1 << 20)).unwrap_or(usize::MAX)
 }
 
+/// As many things of `each` so many bytes as a `divisor`th of the memory holds, but `most` at the most and 1 at the least.
+pub fn count_in_share(divisor: u64, each: u64, most: usize) -> usize {
+    usize::try_from(memory() / divisor / each).unwrap_or(usize::MAX).clamp(1, most)
+}
+
 /// Bytes that this process may use: the least of what the machine has, its cgroup allows and its address space may hold
-/// (`ulimit -v`). They are asked for once.
+/// (`ulimit -v`), of which what the process has from its start is no use to anybody. They are asked for once.
 pub fn memory() -> u64 {
     static MEMORY: OnceLock<u64> = OnceLock::new();
     *MEMORY.get_or_init(|| {
         let machine = read("/proc/meminfo").and_then(|text| total(&text));
         let cgroup = read("/proc/self/cgroup").and_then(|text| limit_of_cgroup(&text, read));
         let address_space = Resource::AS.get_soft().ok().filter(|limit| *limit != rlimit::INFINITY);
+        let address_space = address_space.map(|limit| limit.saturating_sub(own_size()));
         [machine, cgroup, address_space].into_iter().flatten().min().unwrap_or(UNKNOWN)
     })
+}
+
+/// Threads of one kind that there may be: one for each core, but no more than an eighth of the memory has room for.
+pub fn threads() -> usize {
+    count_in_share(8, THREAD, std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Bytes of the address space that the program itself takes.
+fn own_size() -> u64 {
+    const PAGE: u64 = 4096;
+    let pages = read("/proc/self/statm").and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
+    pages.unwrap_or(0).saturating_mul(PAGE)
 }
 
 fn read(path: impl AsRef<Path>) -> Option<String> {
@@ -93,5 +113,7 @@ mod tests {
         assert!(memory() >= 1 << 20);
         assert_eq!(memory_share(1, 2 << 20), 2 << 20);
         assert_eq!(memory_share(u64::MAX, 5 << 20), 1 << 20);
+        assert_eq!((count_in_share(1, 1, 7), count_in_share(u64::MAX, 1, 7)), (7, 1));
+        assert!(threads() >= 1 && own_size() > 1 << 20);
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
+use super::machine;
 use crate::shard::Hub;
 
 /// How often the clients are counted.
@@ -16,6 +17,12 @@ const MUCH: usize = 16 << 20;
 /// Blocks from this size on are the system's own, which has them back as soon as they are freed.
 #[cfg(target_env = "gnu")]
 const LARGE: libc::c_int = 1 << 20;
+/// What glibc takes of the address space for a thread's heap, whatever is in it.
+#[cfg(target_env = "gnu")]
+const HEAP: u64 = 64 << 20;
+/// Where a share of the memory has room for so many heaps, glibc chooses their number.
+#[cfg(target_env = "gnu")]
+const MOST_HEAPS: usize = 64;
 /// Bytes that each thread's heap may keep free at its end.
 #[cfg(target_env = "gnu")]
 const KEPT: libc::c_int = 1 << 20;
@@ -25,16 +32,23 @@ const KEPT: libc::c_int = 1 << 20;
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
 pub fn tune_allocator() {
+    super::cushion::fill();
+    let heaps = machine::count_in_share(4, HEAP, MOST_HEAPS);
     // SAFETY: they take two numbers each, and may be called at any time; here no other thread runs yet. A failure leaves
     // things as they were.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
         libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
+        if heaps < MOST_HEAPS {
+            libc::mallopt(libc::M_ARENA_MAX, heaps as libc::c_int);
+        }
     }
 }
 
 #[cfg(not(target_env = "gnu"))]
-pub fn tune_allocator() {}
+pub fn tune_allocator() {
+    super::cushion::fill();
+}
 
 /// Watches until the shards have ended.
 pub async fn watch(hub: &Hub) {
@@ -101,6 +115,11 @@ fn heap() -> Heap {
 
 #[cfg(not(target_env = "gnu"))]
 fn trim_heap() {}
+
+/// Bytes that the allocator has free between those in use.
+pub(super) fn free_bytes() -> usize {
+    heap().free
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod cushion;
 pub mod deadline;
 pub mod descriptors;
 pub mod end;

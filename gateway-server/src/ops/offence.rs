@@ -10,6 +10,7 @@ use tracing::warn;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offence {
     Unfinished,
+    NoMemory,
     NotWebsocket,
     HandshakeStalled,
     Protocol,
@@ -61,6 +62,7 @@ pub fn totals() -> Vec<(&'static str, u64)> {
 impl Offence {
     const ALL: [Self; KINDS] = [
         Self::Unfinished,
+        Self::NoMemory,
         Self::NotWebsocket,
         Self::HandshakeStalled,
         Self::Protocol,
@@ -86,6 +88,7 @@ impl Offence {
     fn name(self) -> &'static str {
         match self {
             Self::Unfinished => "unfinished",
+            Self::NoMemory => "no-memory",
             Self::Token => "token",
             Self::Tls => "tls",
             Self::Proxy => "proxy",
@@ -116,6 +119,7 @@ impl Offence {
             Self::Proxy => "refused a connection for what its proxy says",
             Self::Tls => "ended a connection for its TLS",
             Self::Unfinished => "closed the client whose message that is not whole takes most",
+            Self::NoMemory => "gave up a connection for want of memory",
             Self::Token => "refused a client for its connect token",
             Self::NotWebsocket => "refused a connection that is no websocket",
             Self::HandshakeStalled => "closed a connection whose handshake stalled",

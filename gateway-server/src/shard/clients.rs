@@ -17,7 +17,7 @@ use super::members::Names;
 use super::session::Session;
 use super::total::Total;
 use crate::client::Form;
-use crate::ops::injected;
+use crate::ops::{cushion, injected};
 
 pub(super) struct Clients {
     pub(super) connections: Slab<Connection>,
@@ -57,6 +57,12 @@ impl Clients {
             groups,
             places: HashMap::new(),
         }
+    }
+
+    /// Whether memory has room for one more: the records of all stand together, and twice as much is needed when they grow.
+    pub(super) fn has_room_for_one(&self) -> bool {
+        let (held, room) = (self.connections.len(), self.connections.capacity());
+        held < room || cushion::has_room(2 * room.max(1) * size_of::<Connection>())
     }
 
     /// Takes a connection in; gives its key, and whether it is online: its number may be taken.

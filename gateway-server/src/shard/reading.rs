@@ -206,7 +206,8 @@ impl Shard {
         clients.counts.messages_in += messages;
         clients.counts.bytes_in += length as u64;
         if let Err(violation) = result {
-            offence::report(Offence::Protocol, clients.connections[key].peer(), &violation);
+            let kind = if violation.is_for_want_of_memory() { Offence::NoMemory } else { Offence::Protocol };
+            offence::report(kind, clients.connections[key].peer(), &violation);
         }
         self.may_inflate = self.may_inflate.saturating_sub(inflated);
         self.clients.keep_unfinished(key, unfinished);
@@ -219,24 +220,25 @@ impl Shard {
             (Ok(()), Phase::Open) if rate.is_limited() => self.meter(key, rate, heard, length + inflated),
             _ => {}
         }
-        if self.clients.unfinished_bytes() > self.settings.bounds.unfinished {
-            self.shed();
+        let bound = self.settings.bounds.unfinished;
+        if self.clients.unfinished_bytes() > bound {
+            // Some room is left, so that whoever fills it again has to send for it: looking for them takes longer the more
+            // clients there are.
+            self.shed(bound - bound / 8, Offence::Unfinished, "max_unfinished_bytes");
         }
         if self.is_behind(key) {
             self.read_later(key);
         }
     }
 
-    /// Frees memory, at the cost of those who hold most of it, when messages that are not whole take too much. Some room is
-    /// left, so that whoever fills it again has to send for it: looking for them takes longer the more clients there are.
-    fn shed(&mut self) {
-        let bound = self.settings.bounds.unfinished;
+    /// Frees memory, at the cost of those who hold most of it, until messages that are not whole take so many bytes at most.
+    pub(super) fn shed(&mut self, most: usize, offence: Offence, detail: &str) {
         for (key, _) in self.clients.longest_unfinished() {
-            if self.clients.unfinished_bytes() <= bound - bound / 8 {
+            if self.clients.unfinished_bytes() <= most {
                 break;
             }
             let peer = self.clients.connections[key].peer();
-            offence::report(Offence::Unfinished, peer, &"max_unfinished_bytes");
+            offence::report(offence, peer, &detail);
             self.close(key, close::TRY_AGAIN, Phase::Discarding);
             drop(self.clients.take_unfinished(key));
         }

@@ -38,7 +38,9 @@ use super::writing::farewell;
 use crate::client::close::{self, Close};
 use crate::client::websocket::{self, Inflater, Kind};
 use crate::client::{self, Encoded};
-use crate::ops::{end, injected};
+use crate::ops::cushion::NoMemory;
+use crate::ops::offence::{self, Offence};
+use crate::ops::{cushion, end, injected};
 use gateway_wire::ClientId;
 
 const WAKE: Token = Token(usize::MAX);
@@ -199,6 +201,10 @@ impl Shard {
         let commands_left = self.take_commands();
         self.keep_time(Instant::now());
         self.write_turn();
+        if cushion::is_short() {
+            self.relieve_memory();
+            self.write_turn();
+        }
         if self.is_stopping() && self.clients.connections.is_empty() {
             return ControlFlow::Break(());
         }
@@ -244,6 +250,10 @@ impl Shard {
     // ── Coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
     fn adopt(&mut self, number: u32, newcomer: Newcomer, identity: Option<Box<ClaimedIdentity>>) {
+        if !self.clients.has_room_for_one() {
+            // The end of its connection is all that it is told.
+            return offence::report(Offence::NoMemory, newcomer.address, &NoMemory);
+        }
         let Newcomer { socket, tls, door, form, address, handshake, place } = newcomer;
         let (key, is_online) = match self.clients.insert(socket, number, form, door, &self.registry) {
             Ok(inserted) => inserted,

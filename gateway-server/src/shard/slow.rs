@@ -85,6 +85,20 @@ impl Shard {
         }
     }
 
+    /// Gives up those who have taken most of the memory, where there is none left at all.
+    pub(super) fn relieve_memory(&mut self) {
+        const DETAIL: &str = "there is no memory left, and it holds most";
+        self.shed(self.clients.unfinished_bytes() / 2, Offence::NoMemory, DETAIL);
+        let most = self.clients.held.bytes() / 2;
+        for one in self.clients.heaviest(Instant::now(), usize::MAX) {
+            if self.clients.held.bytes() <= most {
+                break;
+            }
+            self.close_slow(one.key, &DETAIL);
+        }
+        self.clients.held.tell();
+    }
+
     /// Closes one that all others are better without.
     pub(super) fn give_up(&mut self, key: usize, number: u32) {
         // The key may belong to somebody new by now, and nothing may wait any more.

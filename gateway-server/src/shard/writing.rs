@@ -19,6 +19,7 @@ use super::turn::Chain;
 use crate::client::Form;
 use crate::client::close::Close;
 use crate::client::websocket;
+use crate::ops::cushion::{self, NoMemory};
 use crate::ops::injected;
 
 /// Slices of one vectored write; more than this many frames for one client go out in several.
@@ -210,6 +211,9 @@ fn write_frames<'a>(
         if is_open && outbox.cost() > outbox_bytes {
             let reason = format!("{} bytes wait for it already (outbox_bytes)", outbox.cost());
             return Err(io::Error::new(ErrorKind::StorageFull, reason));
+        }
+        if is_open && cushion::is_short() {
+            return Err(io::Error::new(ErrorKind::StorageFull, NoMemory));
         }
         outbox.push(frame, held);
     }

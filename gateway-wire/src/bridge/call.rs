@@ -60,7 +60,12 @@ impl<'a> Request<'a> {
         if content.len() <= MAX_ELEMENTS || elements(content) <= MAX_ELEMENTS {
             return Ok(None);
         }
-        decode::<First>(content).map(|First(seq)| Some(seq))
+        Self::seq(content).map(Some)
+    }
+
+    /// The number of a call of which nothing else is kept.
+    pub fn seq(content: &[u8]) -> Result<u64, DecodeError> {
+        decode::<First>(content).map(|First(seq)| seq)
     }
 }
 

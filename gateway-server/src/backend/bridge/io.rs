@@ -9,9 +9,10 @@ use gateway_wire::bridge::{Reply, Told};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::queries::Answers;
-use crate::backend::held::{Held, ReadSize, Revoked};
+use crate::backend::held::{self, Held, ReadSize, Revoked};
 use crate::backend::logins;
 use crate::backend::port::Stream;
+use crate::ops::cushion::NoMemory;
 use crate::shard::Stopped;
 
 /// Why a bridge connection ended.
@@ -29,6 +30,8 @@ pub(super) enum Ended {
     Login(logins::Refused),
     #[error(transparent)]
     Revoked(#[from] Revoked),
+    #[error("the server has no memory for its calls now: {0}")]
+    NoMemory(#[from] NoMemory),
     #[error("{0}")]
     Refused(String),
 }
@@ -108,18 +111,20 @@ impl Connection {
     }
 
     pub(super) async fn read_more(&mut self) -> Result<(), Ended> {
-        self.make_room();
+        self.make_room()?;
         let read = self.held.unless_revoked(self.socket.read_buf(&mut self.input)).await??;
         self.came(read)
     }
 
     /// For the next read. One that says little keeps no large buffer.
-    fn make_room(&mut self) {
+    fn make_room(&mut self) -> Result<(), Ended> {
         if self.input.is_empty() && self.input.capacity() > 2 * self.read.bytes() {
             self.input = BytesMut::new();
         }
         self.held.set(self.input.len() + self.waiting());
+        held::may_grow(&self.input)?;
         self.input.reserve(self.read.bytes());
+        Ok(())
     }
 
     /// So much was read; nothing is the end.
@@ -183,7 +188,7 @@ impl Connection {
 
     /// Reads or writes, whichever can be done first. Nothing is lost when it is given up.
     pub(super) async fn exchange(&mut self) -> Result<(), Ended> {
-        self.make_room();
+        self.make_room()?;
         let has_output = self.has_output();
         let (mut reader, mut writer) = tokio::io::split(&mut self.socket);
         let exchanged = async {

@@ -11,7 +11,7 @@ use super::login::login;
 use super::producers::Place;
 use super::{Bridge, worker};
 use crate::backend::Backend;
-use crate::backend::held::Budget;
+use crate::backend::held::{Budget, may_carry_out};
 use crate::backend::port::{self, Stream};
 use crate::ops::offence::{self, Offence};
 
@@ -56,8 +56,9 @@ async fn hang_up(mut connection: Connection, peer: Option<SocketAddr>, ended: Re
         Ended::Stopped(_) => {}
         Ended::Login(_) => offence::report(Offence::Login, peer, &ended),
         Ended::Refused(_) | Ended::Revoked(_) => offence::report(Offence::Register, peer, &ended),
+        Ended::NoMemory(_) => offence::report(Offence::NoMemory, peer, &ended),
     }
-    if matches!(ended, Ended::Login(_) | Ended::Refused(_) | Ended::Revoked(_)) {
+    if matches!(ended, Ended::Login(_) | Ended::Refused(_) | Ended::Revoked(_) | Ended::NoMemory(_)) {
         connection.reply(&Reply::Error { seq: 0, message: ended.to_string() });
         let _ = tokio::time::timeout(LAST_WORD, connection.say_goodbye()).await;
     }
@@ -106,6 +107,14 @@ async fn take(
             if let Some(seq) = Request::with_too_many_elements(content).map_err(bad)? {
                 let message =
                     format!("a call has more than {MAX_ELEMENTS} names or clients: make several of it");
+                connection.reply(&Reply::Error { seq, message });
+                place.progress.applied = seq.max(place.progress.applied);
+                *acked = Some(place.progress.applied);
+                continue;
+            }
+            if may_carry_out(content.len(), || Request::elements(content)).is_err() {
+                let seq = Request::seq(content).map_err(bad)?;
+                let message = "the server has no memory for this call now: send less, or later".to_owned();
                 connection.reply(&Reply::Error { seq, message });
                 place.progress.applied = seq.max(place.progress.applied);
                 *acked = Some(place.progress.applied);

@@ -8,7 +8,7 @@ use socket2::Socket;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::Ended;
-use crate::backend::held::ReadSize;
+use crate::backend::held::{self, ReadSize};
 
 pub(super) struct Input(BytesMut, ReadSize);
 
@@ -61,6 +61,7 @@ impl Input {
         if bytes.is_empty() && bytes.capacity() > 2 * size.bytes() {
             *bytes = BytesMut::new();
         }
+        held::may_grow(bytes)?;
         bytes.reserve(size.bytes());
         let read = socket.read_buf(bytes).await?;
         size.came(read);

@@ -12,7 +12,7 @@ use super::input::Input;
 use super::orders::order;
 use super::{Ended, queries, worker};
 use crate::backend::Backend;
-use crate::backend::held::Held;
+use crate::backend::held::{Held, may_carry_out};
 use crate::backend::port::{Place, Stream};
 use crate::backend::young::Growth;
 use crate::ops::offence::{self, Offence};
@@ -150,6 +150,7 @@ impl Session<'_> {
             let packet = Packet::decode(&bytes).map_err(|error| Ended::Refused(error.to_string()))?;
             // The extension data of large packets is a list, of which an element takes four bytes at least.
             let _room = self.backend.budget.room_for(bytes.len(), || packet.extension.len() / 4).await;
+            may_carry_out(bytes.len(), || packet.extension.len() / 4)?;
             match Command::from_packet(&packet) {
                 Ok(Command::ClientConnect { secret_key }) => {
                     self.backend.gatewayworker.check_secret(self.peer, &secret_key).await?;

@@ -24,6 +24,7 @@ use tracing::debug;
 
 use crate::backend::Logins;
 use crate::backend::held::Revoked;
+use crate::ops::cushion::NoMemory;
 use crate::ops::offence::{self, Offence};
 use crate::shard::Stopped;
 use barrier::Barrier;
@@ -68,6 +69,8 @@ enum Ended {
     Login(String),
     #[error(transparent)]
     Revoked(#[from] Revoked),
+    #[error("the server has no memory for its packets now: {0}")]
+    NoMemory(#[from] NoMemory),
     #[error("{0}")]
     Refused(String),
 }
@@ -79,6 +82,7 @@ impl Ended {
                 debug!(?peer, "a connection of GatewayWorker's classes ended: {self}")
             }
             Self::Stopped(_) => {}
+            Self::NoMemory(_) => offence::report(Offence::NoMemory, peer, self),
             Self::Login(_) => offence::report(Offence::Login, peer, self),
             Self::Refused(_) | Self::Revoked(_) => offence::report(Offence::Register, peer, self),
         }

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpC
 
 use super::Inflater;
 use crate::client::close::{self, Close};
+use crate::ops::cushion::{self, NoMemory};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -44,6 +45,8 @@ pub enum Violation {
     NotUtf8,
     #[error("a message is over the limit of {limit} bytes (max_message)")]
     TooBig { limit: usize },
+    #[error(transparent)]
+    NoMemory(#[from] NoMemory),
 }
 
 impl Violation {
@@ -51,6 +54,7 @@ impl Violation {
         match self {
             Self::NotUtf8 => close::NOT_UTF8,
             Self::TooBig { .. } => close::MESSAGE_TOO_BIG,
+            Self::NoMemory(_) => close::NO_MEMORY,
             _ => close::PROTOCOL_ERROR,
         }
     }
@@ -121,10 +125,10 @@ impl Decoder<'_> {
         let Unfinished { mut bytes, mut message, .. } = unfinished.take().unwrap_or_default();
         let used = if bytes.is_empty() {
             let used = self.frames(input, &mut message, &mut sink)?;
-            bytes.extend_from_slice(&input[used..]);
+            cushion::append(&mut bytes, &input[used..])?;
             0
         } else {
-            bytes.extend_from_slice(input);
+            cushion::append(&mut bytes, input)?;
             self.frames(&mut bytes, &mut message, &mut sink)?
         };
         bytes.drain(..used);
@@ -164,7 +168,7 @@ impl Decoder<'_> {
                     let Some(mut partial) = message.take() else {
                         return Err(Violation::Fragmentation);
                     };
-                    partial.bytes.extend_from_slice(payload);
+                    cushion::append(&mut partial.bytes, payload)?;
                     if frame.is_final {
                         let Partial { kind, is_deflated, bytes, checked } = &partial;
                         self.give_message(*kind, *is_deflated, bytes, *checked, sink)?;
@@ -179,7 +183,7 @@ impl Decoder<'_> {
                     if frame.is_final {
                         self.give_message(kind, frame.is_deflated, payload, 0, sink)?;
                     } else {
-                        let (is_deflated, bytes) = (frame.is_deflated, payload.to_vec());
+                        let (is_deflated, bytes) = (frame.is_deflated, cushion::copy(payload)?);
                         let mut partial = Partial { kind, is_deflated, bytes, checked: 0 };
                         partial.check()?;
                         *message = Some(partial);

@@ -7,6 +7,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use tokio_tungstenite::tungstenite::http::HeaderMap;
 
 use super::decode::Violation;
+use crate::ops::cushion;
 
 const EXTENSION: &str = "permessage-deflate";
 /// What is answered to an offer that is taken, and to one that names the server's window, which has 15 bits.
@@ -133,7 +134,7 @@ impl Inflater {
                 if room == 0 {
                     return Err(Violation::TooBig { limit });
                 }
-                self.out.reserve(room);
+                cushion::reserve(&mut self.out, room)?;
                 let (before, filled) = (self.decompress.total_in(), self.out.len());
                 let status = self
                     .decompress

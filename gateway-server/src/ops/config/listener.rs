@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::settings::Checks;
 use crate::client::Protocol;
+use crate::ops::machine;
 use crate::tls::{Files, Problem};
 
 /// A `[[listener]]` of the file, or `PROTOCOL://ADDRESS` elsewhere. What it does not say is as for the websocket listener.
@@ -61,8 +62,8 @@ impl Listener {
             ping_interval: Duration::from_secs(25),
             ping_not_response_limit: 2,
             ping_data: String::new(),
-            max_message: 10 << 20,
-            outbox_bytes: 16 << 20,
+            max_message: machine::memory_share(64, 10 << 20),
+            outbox_bytes: machine::memory_share(32, 16 << 20),
             origins: Vec::new(),
             paths: Vec::new(),
             hosts: Vec::new(),

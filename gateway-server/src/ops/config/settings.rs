@@ -19,6 +19,10 @@ use crate::ops::{files, logs, machine};
 use crate::shard::MAX_SESSION;
 use crate::tls::{Files, Problem};
 
+/// What is reckoned for a connection of PHP that holds little, in bytes.
+const REGISTER_CONNECTION: u64 = 16 << 10;
+/// What is reckoned for a client's handshake, with TLS, in bytes.
+const HANDSHAKE: u64 = 32 << 10;
 /// Bytes of a file whose first line is a secret.
 const MAX_SECRET_FILE: u64 = 64 << 10;
 
@@ -140,7 +144,8 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_CLUSTER_TLS_KEY", value_name = "PATH")]
     pub cluster_tls_key: Option<PathBuf>,
 
-    /// Bytes that may wait for other nodes, or be kept in case that one of them misses something [default: 67108864]
+    /// Bytes that may wait for other nodes, or be kept in case that one of them misses something [default: a sixteenth
+    /// of the memory, but 67108864 at most]
     #[arg(long, env = "GATEWAY_CLUSTER_BUFFER_BYTES", value_name = "BYTES")]
     pub cluster_buffer_bytes: Option<usize>,
 
@@ -153,7 +158,8 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_CLUSTER_TIMEOUT", value_name = "SECONDS")]
     pub cluster_timeout: Option<f64>,
 
-    /// Threads that serve established connections; 0 is one for each core [default: 0]
+    /// Threads that serve established connections; 0 is one for each core, where an eighth of
+    /// the memory has 4 MiB for each [default: 0]
     #[arg(long, env = "GATEWAY_SHARDS", value_name = "NUMBER")]
     pub shards: Option<u16>,
 
@@ -179,7 +185,8 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_EVENTS", value_name = "WHO")]
     pub events: Option<EventHandlers>,
 
-    /// Bytes that may wait for a PHP worker before its clients are not read any further [default: 10240000]
+    /// Bytes that may wait for a PHP worker before its clients are not read any further [default: a 32nd
+    /// of the memory, but 10240000 at most]
     #[arg(long, env = "GATEWAY_WORKER_BUFFER_BYTES", value_name = "BYTES")]
     pub worker_buffer_bytes: Option<usize>,
 
@@ -192,12 +199,12 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_DEFLATE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub deflate: Option<bool>,
 
-    /// Bytes of the longest message that a client may send [default: 10485760]
+    /// Bytes of the longest message that a client may send [default: a 64th of the memory, but 10485760 at most]
     #[arg(long, env = "GATEWAY_MAX_MESSAGE", value_name = "BYTES")]
     pub max_message: Option<usize>,
 
     /// Bytes that may wait for a client that takes them slowly, with what it costs to keep them; one for which more wait is closed
-    /// at the next message [default: 16777216]
+    /// at the next message [default: a 32nd of the memory, but 16777216 at most]
     #[arg(long, env = "GATEWAY_OUTBOX_BYTES", value_name = "BYTES")]
     pub outbox_bytes: Option<usize>,
 
@@ -283,7 +290,8 @@ pub struct Layer {
     pub outbox_timeout: Option<f64>,
 
     /// Connections of PHP processes at once, on all register ports; more take the place of one that has not logged in
-    /// within a second, or wait in the kernel's queue. Of those that have not, one other machine may have a quarter [default: 65536]
+    /// within a second, or wait in the kernel's queue. Of those that have not, one other machine may have a quarter [default:
+    /// 65536, but fewer where a quarter of the memory is less than 16 KiB for each]
     #[arg(long, env = "GATEWAY_MAX_REGISTER_CONNECTIONS", value_name = "NUMBER")]
     pub max_register_connections: Option<usize>,
 
@@ -293,7 +301,7 @@ pub struct Layer {
 
     /// Handshakes that may be under way at once; when there are so many, one that takes more than a second makes room for the
     /// next, first of the address that has most. Three quarters may be of one address that is neither this machine nor one of
-    /// trusted_proxies [default: 10000]
+    /// trusted_proxies [default: 10000, but fewer where an eighth of the memory is less than 32 KiB for each]
     #[arg(long, env = "GATEWAY_MAX_HANDSHAKES", value_name = "NUMBER")]
     pub max_handshakes: Option<usize>,
 
@@ -494,7 +502,7 @@ impl Layer {
                 ("cluster_tls_certificate", self.cluster_tls_certificate),
                 ("cluster_tls_key", self.cluster_tls_key),
             ),
-            buffer: self.cluster_buffer_bytes.unwrap_or(64 << 20),
+            buffer: self.cluster_buffer_bytes.unwrap_or_else(|| machine::memory_share(16, 64 << 20)),
             is_buffered: self.cluster_outage != Some(Outage::Fail),
             timeout,
         };
@@ -527,7 +535,7 @@ impl Layer {
             events: self.events.unwrap_or(EventHandlers::Auto),
             worker_buffer_bytes: checks.within(
                 "worker_buffer_bytes",
-                self.worker_buffer_bytes.unwrap_or(10_240_000),
+                self.worker_buffer_bytes.unwrap_or_else(|| machine::memory_share(32, 10_240_000)),
                 64 << 10,
                 1 << 30,
             ),
@@ -560,7 +568,8 @@ impl Layer {
             outbox_timeout: checks.seconds("outbox_timeout", self.outbox_timeout.unwrap_or(60.0), 0.0),
             max_register_connections: checks.within(
                 "max_register_connections",
-                self.max_register_connections.unwrap_or(65_536),
+                self.max_register_connections
+                    .unwrap_or_else(|| machine::count_in_share(4, REGISTER_CONNECTION, 65_536)),
                 1,
                 1 << 20,
             ),
@@ -577,7 +586,7 @@ impl Layer {
             ),
             max_handshakes: checks.within(
                 "max_handshakes",
-                self.max_handshakes.unwrap_or(10_000),
+                self.max_handshakes.unwrap_or_else(|| machine::count_in_share(8, HANDSHAKE, 10_000)),
                 1,
                 1 << 24,
             ),
