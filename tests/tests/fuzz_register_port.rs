@@ -107,6 +107,7 @@ impl Target {
                 address: None,
                 door: 0,
                 form: Form::Websocket,
+                early: Box::default(),
                 handshake: None,
                 place: None,
             };

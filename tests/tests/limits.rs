@@ -73,27 +73,27 @@ async fn a_request_that_others_may_read_otherwise_is_refused() -> anyhow::Result
     let origin = "Origin: https://example.com\r\n";
     let with = |more: &str| format!("{host}{more}");
     let requests = [
-        ("/chat/7", with("Host: evil.example\r\n"), "400"),
-        ("/chat/7", with(&format!("{origin}Origin: https://evil.example\r\n")), "400"),
-        ("/chat/7", with("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"), "400"),
-        ("/chat/7", with("Sec-WebSocket-Version: 13\r\n"), "400"),
-        ("/chat/7", with("Content-Length: 4\r\n"), "400"),
-        ("/chat/7", with("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n"), "400"),
-        ("http://evil.example/chat/7", with(""), "400"),
-        ("http://example.com/chat/../admin", with(""), "400"),
-        ("/chat/../admin", with(""), "400"),
-        ("/chat/%2e%2E/admin", with(""), "400"),
-        ("/chat/..%2Fadmin", with(""), "400"),
-        ("*", with(""), "400"),
-        // These are no HTTP.
-        ("/chat/7", with("X-Folded: a\r\n b\r\n"), "426"),
-        ("/chat/7", with("X-Nul: a\0b\r\n"), "426"),
-        ("/chat/7", with("X-Space : a\r\n"), "426"),
-        ("/chat/7", "Host : example.com\r\n".to_owned(), "426"),
+        ("/chat/7", with("Host: evil.example\r\n")),
+        ("/chat/7", with(&format!("{origin}Origin: https://evil.example\r\n"))),
+        ("/chat/7", with("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n")),
+        ("/chat/7", with("Sec-WebSocket-Version: 13\r\n")),
+        ("/chat/7", with("Content-Length: 4\r\n")),
+        ("/chat/7", with("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n")),
+        ("http://evil.example/chat/7", with("")),
+        ("http://example.com/chat/../admin", with("")),
+        ("/chat/../admin", with("")),
+        ("/chat/%2e%2E/admin", with("")),
+        ("/chat/..%2Fadmin", with("")),
+        ("*", with("")),
+        // These are not as HTTP has them.
+        ("/chat/7", with("X-Folded: a\r\n b\r\n")),
+        ("/chat/7", with("X-Nul: a\0b\r\n")),
+        ("/chat/7", with("X-Space : a\r\n")),
+        ("/chat/7", "Host : example.com\r\n".to_owned()),
     ];
-    for (path, headers, status) in &requests {
+    for (path, headers) in &requests {
         let answer = refusal(at, path, headers).await?;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {headers:?}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{path} {headers:?}: {answer}");
     }
     for path in ["/chat/7", "/chat/a..b", "http://example.com/chat/7"] {
         let mut socket = soon("connecting", TcpStream::connect(at)).await??;
@@ -106,8 +106,8 @@ async fn a_request_that_others_may_read_otherwise_is_refused() -> anyhow::Result
         soon("the answer", socket.read_exact(&mut status)).await??;
         assert_eq!(&status, b"HTTP/1.1 101", "{path}");
     }
-    let ambiguous = requests.iter().filter(|(_, _, status)| *status == "400").count();
-    counted(server, "not-allowed", ambiguous).await
+    // The last four.
+    counted(server, "not-allowed", requests.len() - 4).await
 }
 
 #[tokio::test]

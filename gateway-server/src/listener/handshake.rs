@@ -2,24 +2,20 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::handshake::machine::TryParse as _;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response, create_response};
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Version};
 
 use super::ambiguous;
 use super::caller::Caller;
 use super::refusal::Refusal;
+use super::request::{self, Opening};
 use super::rules::Rules;
 use super::token::{Gate, SUBPROTOCOL, offers_subprotocol};
 use super::{Established, Settings};
 use crate::client::Form;
 use crate::client::websocket::deflate_answer;
 use crate::shard::Handshake;
-
-/// An empty line, with which a request ends. Lines may end by a line feed alone.
-const ENDS: [&[u8]; 2] = [b"\n\r\n", b"\n\n"];
 
 /// The headers of an answer as RFC 6455 writes them. Their case means nothing, but some devices compare letter by letter.
 const NAMES: [&str; 5] =
@@ -67,8 +63,8 @@ pub async fn shake(
     wants: bool,
     admit: impl FnOnce(&Request) -> Result<(), Refusal>,
 ) -> Result<Established, Refusal> {
-    let request = read_request(socket, rules.max_request_bytes).await?;
-    let mut response = create_response(&request)?;
+    let Opening { request, target, early } = request::read(socket, rules.max_request_bytes).await?;
+    let mut response = request::accept(&request)?;
     ambiguous::check(&request)?;
     rules.check(&request)?;
     admit(&request)?;
@@ -88,8 +84,8 @@ pub async fn shake(
     }
     answer(socket, &response).await?;
     let form = if deflate.is_some() { Form::Deflated } else { Form::Websocket };
-    let handshake = wants.then(|| Box::new(handshake(&request)));
-    Ok(Established { form, handshake, identity })
+    let handshake = wants.then(|| Box::new(handshake(&request, target)));
+    Ok(Established { form, early, handshake, identity })
 }
 
 async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> Result<(), Refusal> {
@@ -107,7 +103,7 @@ async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> 
     Ok(socket.flush().await.map_err(Error::from)?)
 }
 
-fn handshake(request: &Request) -> Handshake {
+fn handshake(request: &Request, uri: Vec<u8>) -> Handshake {
     let mut headers: Vec<(String, Vec<u8>)> = Vec::with_capacity(request.headers().len());
     for (name, value) in request.headers() {
         match headers.last_mut() {
@@ -119,33 +115,6 @@ fn handshake(request: &Request) -> Handshake {
             _ => headers.push((name.to_string(), value.as_bytes().to_vec())),
         }
     }
-    let uri = request.uri();
-    let uri = uri.path_and_query().map_or_else(|| uri.to_string(), |uri| uri.as_str().to_owned());
-    Handshake { uri, headers }
-}
-
-/// However small the pieces that it comes in.
-async fn read_request(socket: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Request, Refusal> {
-    let mut bytes = Vec::with_capacity(1024);
-    loop {
-        let before = bytes.len();
-        let read = socket.read_buf(&mut bytes).await.map_err(Error::from)?;
-        if read == 0 {
-            return Err(Error::Protocol(ProtocolError::HandshakeIncomplete).into());
-        }
-        // Parsed at its beginning, which shows garbage, and once it is whole: not at every byte.
-        let news = &bytes[before.saturating_sub(2)..];
-        let is_whole = ENDS.iter().any(|end| news.windows(end.len()).any(|bytes| bytes == *end));
-        if bytes.len() > limit {
-            return Err(Refusal::too_long(limit));
-        }
-        if !is_whole && before > 0 {
-            continue;
-        }
-        match Request::try_parse(&bytes)? {
-            Some((length, request)) if length == bytes.len() => return Ok(request),
-            Some(_) => return Err(Error::Protocol(ProtocolError::JunkAfterRequest).into()),
-            None => {}
-        }
-    }
+    let protocol = if request.version() == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    Handshake { uri, protocol, headers }
 }

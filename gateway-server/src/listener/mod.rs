@@ -8,6 +8,7 @@ mod caller;
 mod handshake;
 mod proxy_protocol;
 mod refusal;
+mod request;
 mod rules;
 mod stream;
 mod tally;
@@ -78,6 +79,8 @@ pub struct Settings {
 /// What the opening handshake gave.
 pub struct Established {
     pub form: Form,
+    /// What the client said behind its request already, which was read with it.
+    pub early: Box<[u8]>,
     pub handshake: Option<Box<Handshake>>,
     pub identity: Option<Box<Identity>>,
 }
@@ -174,7 +177,7 @@ async fn establish(
         let detail = "no handshake yet, and others wanted its place (max_handshakes)";
         return offence::report(Offence::HandshakeStalled, client, &detail);
     };
-    let (socket, Established { form, handshake, identity }, place) = match taken {
+    let (socket, Established { form, early, handshake, identity }, place) = match taken {
         Ok(Ok(taken)) => taken,
         Ok(Err(refusal)) => return offence::report(refusal.offence, client, &refusal),
         Err(_) => {
@@ -191,7 +194,7 @@ async fn establish(
             let place = place.map(|place| -> Box<dyn Send> { Box::new(place) });
             let address = client.filter(|_| client != peer);
             let door = settings.door;
-            let newcomer = Newcomer { socket, tls, door, form, address, handshake, place };
+            let newcomer = Newcomer { socket, tls, door, form, early, address, handshake, place };
             if hub.adopt(newcomer, identity).await.is_err() {
                 debug!("a client came while the server stops");
             }
@@ -238,7 +241,7 @@ async fn take(
         *client = caller.address;
         shaken?
     } else {
-        Established { form: settings.protocol.form(), handshake: None, identity: None }
+        Established { form: settings.protocol.form(), early: Box::default(), handshake: None, identity: None }
     };
     Ok((socket, established, caller.into_place()))
 }

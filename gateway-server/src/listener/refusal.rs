@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::IpAddr;
 
 use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 
 use crate::client::close::Close;
 use crate::client::websocket;
@@ -22,17 +21,12 @@ pub struct Refusal {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Answer {
+pub(super) struct Answer {
     status: &'static str,
     headers: &'static str,
     body: &'static str,
 }
 
-const NOT_A_WEBSOCKET: Answer = Answer {
-    status: "426 Upgrade Required",
-    headers: "Upgrade: websocket\r\n",
-    body: "This is a websocket port: connect to it with ws://.",
-};
 const ORIGIN: Answer =
     Answer { status: "403 Forbidden", headers: "", body: "Pages of this origin may not connect here." };
 const PATH: Answer =
@@ -57,15 +51,72 @@ const FULL_FOR_ADDRESS: Answer = Answer {
     headers: "Retry-After: 10\r\n",
     body: "Too many connections from this address.",
 };
+const TOO_MANY_HEADERS: Answer = Answer {
+    status: "431 Request Header Fields Too Large",
+    headers: "",
+    body: "The request has too many headers.",
+};
+
+/// What is answered to requests that are none for a websocket.
+pub(super) mod answers {
+    use super::Answer;
+
+    pub(in super::super) const NOT_A_WEBSOCKET: Answer = Answer {
+        status: "426 Upgrade Required",
+        headers: "Upgrade: websocket\r\n",
+        body: "This is a websocket port: connect to it with ws://.",
+    };
+    pub(in super::super) const NOT_UPGRADED: Answer = Answer {
+        status: "426 Upgrade Required",
+        headers: "Upgrade: websocket\r\n",
+        body: "Upgrade: websocket or Connection: Upgrade is missing; a proxy in between has to pass both on.",
+    };
+    pub(in super::super) const VERSION: Answer = Answer {
+        status: "426 Upgrade Required",
+        headers: "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+        body: "Websockets of version 13 are spoken here, and no others.",
+    };
+    pub(in super::super) const NO_VERSION: Answer = Answer {
+        status: "400 Bad Request",
+        headers: "Sec-WebSocket-Version: 13\r\n",
+        body: "The request has no header Sec-WebSocket-Version.",
+    };
+    pub(in super::super) const NO_KEY: Answer = Answer {
+        status: "400 Bad Request",
+        headers: "",
+        body: "The request has no header Sec-WebSocket-Key.",
+    };
+    pub(in super::super) const NOT_UNDERSTOOD: Answer =
+        Answer { status: "400 Bad Request", headers: "", body: "The request is not as HTTP/1.1 has it." };
+    pub(in super::super) const METHOD: Answer = Answer {
+        status: "405 Method Not Allowed",
+        headers: "Allow: GET\r\n",
+        body: "A websocket is asked for by GET.",
+    };
+    pub(in super::super) const HTTP_VERSION: Answer = Answer {
+        status: "505 HTTP Version Not Supported",
+        headers: "",
+        body: "A websocket is asked for by HTTP/1.1 here.",
+    };
+}
+
 #[cfg(test)]
-const ANSWERS: [Answer; 10] = [
+const ANSWERS: [Answer; 18] = [
     AMBIGUOUS,
     CONTRADICTORY_PROXY,
     NOT_TLS,
     ORIGIN,
     PATH,
     HOST,
-    NOT_A_WEBSOCKET,
+    answers::NOT_A_WEBSOCKET,
+    answers::NOT_UPGRADED,
+    answers::VERSION,
+    answers::NO_VERSION,
+    answers::NO_KEY,
+    answers::NOT_UNDERSTOOD,
+    answers::METHOD,
+    answers::HTTP_VERSION,
+    TOO_MANY_HEADERS,
     FULL_FOR_ADDRESS,
     TOO_LONG,
     FULL,
@@ -123,6 +174,16 @@ impl Refusal {
         Self::new(Offence::NotWebsocket, TOO_LONG, detail)
     }
 
+    pub(super) fn too_many_headers(limit: usize) -> Self {
+        let detail = format!("the request has over {limit} headers");
+        Self::new(Offence::NotWebsocket, TOO_MANY_HEADERS, detail)
+    }
+
+    /// It is no request for a websocket.
+    pub(super) fn not_websocket(answer: Answer, detail: &str) -> Self {
+        Self::new(Offence::NotWebsocket, answer, detail.to_owned())
+    }
+
     pub(super) fn full(limit: usize) -> Self {
         Self::new(Offence::Full, FULL, format!("there are {limit} connections already (max_connections)"))
     }
@@ -167,17 +228,9 @@ impl fmt::Display for Answer {
 }
 
 impl From<Error> for Refusal {
+    /// The peer has gone, or its socket is broken: there is nobody to be answered.
     fn from(error: Error) -> Self {
-        let speaks_http = match &error {
-            Error::Protocol(error) => !matches!(error, ProtocolError::HandshakeIncomplete),
-            Error::Http(_) | Error::HttpFormat(_) => true,
-            _ => false,
-        };
-        if let Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) = error {
-            return Self::too_long(max_size);
-        }
-        let answer = speaks_http.then_some(NOT_A_WEBSOCKET);
-        Self { offence: Offence::NotWebsocket, answer, close: None, detail: error.to_string() }
+        Self { offence: Offence::NotWebsocket, answer: None, close: None, detail: error.to_string() }
     }
 }
 

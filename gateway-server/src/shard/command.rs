@@ -25,6 +25,8 @@ pub struct Newcomer {
     /// Where it came in: the place of its [`Door`](super::Door) in the settings.
     pub door: u8,
     pub form: Form,
+    /// What it has said behind its handshake already.
+    pub early: Box<[u8]>,
     /// Where it comes from, if not from its socket's peer: a proxy may have said so.
     pub address: Option<SocketAddr>,
     /// How it came, if [`Hub::wants_handshakes`](super::Hub::wants_handshakes) and its protocol has one.

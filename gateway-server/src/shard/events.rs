@@ -54,7 +54,9 @@ pub struct Client<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
     /// Path and query, as the client sent them.
-    pub uri: String,
+    pub uri: Vec<u8>,
+    /// `HTTP/1.1`, or `HTTP/1.0` of old proxies.
+    pub protocol: &'static str,
     /// Names in lower case, in the order in which they came.
     pub headers: Vec<(String, Vec<u8>)>,
 }

@@ -100,6 +100,18 @@ impl Shard {
         }
     }
 
+    /// Takes what a client has said behind its handshake and was read with it, before anything that comes after.
+    pub(super) fn hear_early(&mut self, key: usize, early: &[u8]) {
+        for part in early.chunks(READ_BUFFER) {
+            // It may have ended itself by what it said before.
+            if !self.clients.connections.contains(key) {
+                return;
+            }
+            self.buffer[..part.len()].copy_from_slice(part);
+            self.hear(key, part.len());
+        }
+    }
+
     /// Something that the client has said has been read already, and waits for its turn.
     fn is_behind(&self, key: usize) -> bool {
         let connection = self.clients.connections.get(key);

@@ -254,7 +254,7 @@ impl Shard {
             // The end of its connection is all that it is told.
             return offence::report(Offence::NoMemory, newcomer.address, &NoMemory);
         }
-        let Newcomer { socket, tls, door, form, address, handshake, place } = newcomer;
+        let Newcomer { socket, tls, door, form, early, address, handshake, place } = newcomer;
         let (key, is_online) = match self.clients.insert(socket, number, form, door, &self.registry) {
             Ok(inserted) => inserted,
             Err(error) => return tracing::error!(%error, "a new connection cannot be polled and is dropped"),
@@ -289,6 +289,7 @@ impl Shard {
             Welcome::Elsewhere => {}
             Welcome::Refused => self.close(key, close::TRY_AGAIN, Phase::Closing),
         }
+        self.hear_early(key, &early);
     }
 
     /// From now on the client is offline for everybody else.

@@ -43,7 +43,16 @@ pub(super) fn newcomer(form: Form) -> (Newcomer, TcpStream) {
     let (socket, _) = listener.accept().unwrap();
     socket.set_nonblocking(true).unwrap();
     client.set_nonblocking(true).unwrap();
-    let newcomer = Newcomer { socket, tls: None, door: 0, form, address: None, handshake: None, place: None };
+    let newcomer = Newcomer {
+        socket,
+        tls: None,
+        door: 0,
+        form,
+        early: Box::default(),
+        address: None,
+        handshake: None,
+        place: None,
+    };
     (newcomer, client)
 }
 

@@ -40,13 +40,14 @@ impl Encoder {
 pub(in crate::backend) fn server_data(handshake: &Handshake, peer: SocketAddr, gateway_port: u16) -> Vec<u8> {
     let header =
         |name: &str| handshake.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &value[..]);
-    let query_string = handshake.uri.split_once('?').map_or("", |(_, query)| query);
+    let query_string = handshake.uri.iter().position(|byte| *byte == b'?');
+    let query_string = query_string.map_or(&b""[..], |at| &handshake.uri[at + 1..]);
     let peer_ip = peer.ip().to_canonical().to_string();
     let fixed = [
-        ("QUERY_STRING", Value::Text(query_string.as_bytes())),
+        ("QUERY_STRING", Value::Text(query_string)),
         ("REQUEST_METHOD", Value::Text(b"GET")),
-        ("REQUEST_URI", Value::Text(handshake.uri.as_bytes())),
-        ("SERVER_PROTOCOL", Value::Text(b"HTTP/1.1")),
+        ("REQUEST_URI", Value::Text(&handshake.uri)),
+        ("SERVER_PROTOCOL", Value::Text(handshake.protocol.as_bytes())),
         ("SERVER_NAME", header("host").map_or(Value::Null, Value::Text)),
         ("CONTENT_TYPE", header("content-type").map_or(Value::Null, Value::Text)),
         ("REMOTE_ADDR", Value::Text(peer_ip.as_bytes())),
@@ -64,7 +65,7 @@ pub(in crate::backend) fn server_data(handshake: &Handshake, peer: SocketAddr, g
     Writer::new(&mut out).array(["get", "server", "cookie"].iter(), |writer, part| {
         writer.string(part.as_bytes());
         match *part {
-            "get" => query(query_string.as_bytes()).write(writer),
+            "get" => query(query_string).write(writer),
             "server" => writer.array(server.iter(), |writer, (name, value)| {
                 writer.string(name.as_bytes());
                 value.write(writer);
@@ -106,7 +107,8 @@ mod tests {
     #[test]
     fn a_handshake_is_the_array_that_php_knows() {
         let handshake = Handshake {
-            uri: "/chat?room=7&x[]=a".to_owned(),
+            uri: b"/chat?room=7&x[]=a".to_vec(),
+            protocol: "HTTP/1.1",
             headers: vec![
                 ("host".to_owned(), b"example.org:8282".to_vec()),
                 ("user-agent".to_owned(), b"\xff".to_vec()),
