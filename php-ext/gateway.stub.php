@@ -19,6 +19,9 @@ namespace PushGateway;
  * a user's id; a *group* is what it gathers connections in. Both are kept as strings, and neither may be empty by PHP's
  * `empty()`: sends and questions about an empty one concern nobody, and binding it or joining it does nothing, with a warning.
  *
+ * A message is a string or what PHP makes a string of; null is sent as `null`. Where a client_id may be null, that is the client
+ * whose event is being handled.
+ *
  * Methods that change something return at once. What they hand over is delivered in turn, over a lost connection too;
  * what cannot be delivered is told of by a warning at the request's end. Methods that ask wait for the answer.
  *
@@ -78,13 +81,13 @@ class Gateway
     /**
      * Sends to everybody, or to the connections listed.
      *
-     * @param string $message
+     * @param scalar|\Stringable|null $message
      * @param string[]|null $client_id_array only to these, once each; an empty list is nobody
      * @param string|string[]|null $exclude_client_id not to these
      * @param bool $raw sends the bytes as they are, without the client protocol's framing
      * @return void
      */
-    public static function sendToAll(string $message, mixed $client_id_array = null, mixed $exclude_client_id = null, bool $raw = false)
+    public static function sendToAll(mixed $message, mixed $client_id_array = null, mixed $exclude_client_id = null, bool $raw = false)
     {
     }
 
@@ -94,7 +97,7 @@ class Gateway
      * @param bool $raw sends the bytes as they are, without the client protocol's framing
      * @return bool true: the message was handed over
      */
-    public static function sendToClient(string $client_id, string $message, bool $raw = false)
+    public static function sendToClient(?string $client_id, mixed $message, bool $raw = false)
     {
     }
 
@@ -105,7 +108,7 @@ class Gateway
      * @param bool $raw sends the bytes as they are, without the client protocol's framing
      * @return void
      */
-    public static function sendToUid(mixed $uid, string $message, bool $raw = false)
+    public static function sendToUid(mixed $uid, mixed $message, bool $raw = false)
     {
     }
 
@@ -117,7 +120,7 @@ class Gateway
      * @param bool $raw sends the bytes as they are, without the client protocol's framing
      * @return false|null false when the group is empty
      */
-    public static function sendToGroup(mixed $group, string $message, mixed $exclude_client_id = null, bool $raw = false)
+    public static function sendToGroup(mixed $group, mixed $message, mixed $exclude_client_id = null, bool $raw = false)
     {
     }
 
@@ -126,7 +129,7 @@ class Gateway
      *
      * @return bool true: the order was handed over
      */
-    public static function closeClient(string $client_id, ?string $message = null)
+    public static function closeClient(string $client_id, mixed $message = null)
     {
     }
 
@@ -136,7 +139,7 @@ class Gateway
      * @param int|string $uid
      * @return void
      */
-    public static function bindUid(string $client_id, mixed $uid)
+    public static function bindUid(?string $client_id, mixed $uid)
     {
     }
 
@@ -146,7 +149,7 @@ class Gateway
      * @param mixed $uid ignored: a connection has only one
      * @return void
      */
-    public static function unbindUid(string $client_id, mixed $uid)
+    public static function unbindUid(?string $client_id, mixed $uid)
     {
     }
 
@@ -156,7 +159,7 @@ class Gateway
      * @param int|string $group
      * @return void
      */
-    public static function joinGroup(string $client_id, mixed $group)
+    public static function joinGroup(?string $client_id, mixed $group)
     {
     }
 
@@ -166,7 +169,7 @@ class Gateway
      * @param int|string $group
      * @return void
      */
-    public static function leaveGroup(string $client_id, mixed $group)
+    public static function leaveGroup(?string $client_id, mixed $group)
     {
     }
 
@@ -421,7 +424,7 @@ class Gateway
      * @param array<mixed> $session
      * @return void
      */
-    public static function setSession(string $client_id, array $session)
+    public static function setSession(?string $client_id, array $session)
     {
     }
 
@@ -431,7 +434,7 @@ class Gateway
      * @param array<mixed> $session
      * @return void
      */
-    public static function updateSession(string $client_id, array $session)
+    public static function updateSession(?string $client_id, array $session)
     {
     }
 
@@ -441,7 +444,7 @@ class Gateway
      * @param string $session_str a serialized array, or '' for none
      * @return bool true: the order was handed over
      */
-    public static function setSocketSession(string $client_id, string $session_str)
+    public static function setSocketSession(?string $client_id, string $session_str)
     {
     }
 
@@ -529,7 +532,7 @@ class Gateway
      *
      * @return bool
      */
-    public static function sendToCurrentClient(string $message, bool $raw = false)
+    public static function sendToCurrentClient(mixed $message, bool $raw = false)
     {
     }
 
@@ -538,7 +541,7 @@ class Gateway
      *
      * @return bool
      */
-    public static function closeCurrentClient(?string $message = null)
+    public static function closeCurrentClient(mixed $message = null)
     {
     }
 

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::errors::{Failure, type_error, warn};
 use crate::held::{HeldString, elements, hold, unless_thrown};
-use crate::{json, skipped, sys};
+use crate::{json, skipped, sys, worker};
 
 /// Something that a method takes.
 pub(crate) trait Argument: Sized {
@@ -52,20 +52,69 @@ impl Argument for Text {
     }
 }
 
-impl Argument for Option<Text> {
-    const TYPE: DataType = DataType::String;
-    const NULLABLE: bool = true;
+/// What is sent: any scalar as the string that it is, under strict_types too, and null as the word that GatewayWorker sends.
+pub(crate) struct Message(HeldString);
+
+impl Message {
+    pub(crate) fn wire(&self) -> Str<'_> {
+        Bytes::new(self.0.bytes())
+    }
+}
+
+impl Argument for Message {
+    const TYPE: DataType = DataType::Mixed;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_null() {
+            return Ok(Self(ZendStr::new("null", false).into()));
+        }
+        message(value, position, c"string").map(Self)
+    }
+}
+
+/// Null is no message.
+impl Argument for Option<Message> {
+    const TYPE: DataType = DataType::Mixed;
 
     fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
         if value.is_null() {
             Ok(None)
         } else {
-            text(value, position, c"?string").map(|text| Some(Text(text)))
+            message(value, position, c"?string").map(|text| Some(Message(text)))
         }
     }
 
     fn left_out() -> Option<Self> {
         Some(None)
+    }
+}
+
+fn message(value: &Zval, position: u32, expected: &CStr) -> Result<HeldString, Failure> {
+    if let Some(string) = HeldString::of(value) {
+        return Ok(string);
+    }
+    if value.is_long() || value.is_double() || value.is_bool() {
+        string(value)
+    } else {
+        text(value, position, expected)
+    }
+}
+
+/// Whether the bytes are sent as they are: what PHP takes for true, under strict_types too.
+pub(crate) struct Raw(pub(crate) bool);
+
+impl Argument for Raw {
+    const TYPE: DataType = DataType::Bool;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_null() || value.is_bool() || value.is_long() || value.is_double() || value.is_string() {
+            return Ok(Self(value.coerce_to_bool()));
+        }
+        Err(type_error(position, c"bool", value))
+    }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(false))
     }
 }
 
@@ -109,6 +158,26 @@ impl Argument for Client {
 
     fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
         Ok(Self(ClientId::from_hex(text(value, position, c"string")?.bytes())?))
+    }
+}
+
+/// A client_id of good form, or null for the client whose event is being handled.
+pub(crate) struct ClientOrCurrent(pub(crate) ClientId);
+
+impl Argument for ClientOrCurrent {
+    const TYPE: DataType = DataType::String;
+    const NULLABLE: bool = true;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if !value.is_null() {
+            return Client::read(value, position).map(|client| Self(client.0));
+        }
+        worker::current().map(Self).ok_or_else(|| {
+            Failure::Exception(
+                "the client_id is null, which is the client whose event is being handled, and none is; name the client"
+                    .to_owned(),
+            )
+        })
     }
 }
 
@@ -427,6 +496,11 @@ fn name(value: &Zval) -> Result<Option<Name>, Failure> {
         let text: &[u8] = if value.is_double() { b"0" } else { b"" };
         return Ok(Some(Name::Made(text.to_vec())));
     }
+    string(value).map(|string| Some(Name::Held(string)))
+}
+
+/// What no string is, as one. Objects say theirs.
+fn string(value: &Zval) -> Result<HeldString, Failure> {
     let mut held = hold(value);
     // SAFETY: a live value that nobody else has; what is no string gives a new string, or null after throwing.
     let converted = unsafe { sys::zval_try_get_string_func(&raw mut held).as_mut() };
@@ -435,7 +509,7 @@ fn name(value: &Zval) -> Result<Option<Name>, Failure> {
     let string: ZBox<ZendStr> = unsafe { ZBox::from_raw(converted) };
     // An object's last user may be this, and then its destructor runs here.
     drop(held);
-    unless_thrown(Some(Name::Held(string.into())))
+    unless_thrown(string.into())
 }
 
 fn names(value: &Zval, position: u32) -> Result<Vec<Name>, Failure> {

@@ -100,8 +100,6 @@ fine
 fine
 TypeError: PushGateway\Gateway::sendToAll(): Argument #1 ($message) must be of type string, array given
 TypeError: PushGateway\Gateway::sendToAll(): Argument #1 ($message) must be of type string, stdClass given
-
-Deprecated: PushGateway\Gateway::sendToAll(): Passing null to parameter #1 ($message) of type string is deprecated in %s on line %d
 fine
 -- a bool takes what bools take
 fine

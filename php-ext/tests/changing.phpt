@@ -116,11 +116,9 @@ $x = '0';
 var_dump(call_user_func_array('Gateway::bindUid', [$right->id, &$x]), $x);
 
 echo "-- a handler of PHP's deprecations\n";
-$x = fresh('right-uid');
-Gateway::sendToUid([&$x], 'null as raw', null);
-$x = fresh('right-uid');
-Gateway::sendToUid([&$x], null);
-arrived('sent');
+$x = fresh($right->id);
+call_user_func_array('Gateway::setSocketSession', [&$x, null]);
+var_dump($x);
 restore_error_handler();
 
 echo "-- tokens\n";
@@ -153,8 +151,7 @@ echo thrown(function () use (&$y) {
     Gateway::sendToUid([&$y, new Runs('x', fn () => print "not read\n")], 'at its end');
 }), "\n";
 $handler($throws);
-echo thrown(fn () => Gateway::sendToUid('right-uid', 'm', null)), "\n";
-echo thrown(fn () => Gateway::sendToUid('right-uid', null)), "\n";
+echo thrown(fn () => Gateway::setSocketSession($right->id, null)), "\n";
 echo thrown(fn () => Gateway::token('user', 1.5)), "\n";
 echo thrown(fn () => Gateway::bindUid($right->id, '')), "\n";
 restore_error_handler();
@@ -222,7 +219,7 @@ sent: shifted, nothing
 NULL
 NULL
 -- a handler of PHP's deprecations
-sent: null as raw , nothing
+NULL
 -- tokens
 array(1) {
   [0]=>
@@ -236,7 +233,6 @@ string(9) "right-uid"
 -- an object that goes while it is asked
 sent: gone gone from a list gone message, nothing
 -- what is thrown is what is seen, and nothing is sent after it
-DomainException: mine
 DomainException: mine
 DomainException: mine
 DomainException: mine

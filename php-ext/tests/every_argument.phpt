@@ -247,11 +247,9 @@ echo "done\n";
 --EXPECT--
 -- outcomes
 Gateway::sendToAll($message) Gateway::sendToUid($message) Gateway::sendToGroup($message)
-    Deprecated, null
-        null
     null
-        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says '',
-        says text, says id
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id
     TypeError: must be of type string …
         object, closure, enum, generator, open, closed, cycle, any array
     DomainException: thrown
@@ -287,15 +285,12 @@ Gateway::sendToAll($exclude_client_id) Gateway::sendToGroup($exclude_client_id)
     Error: Object of class  … could not be converted to string
         [object], [closure], [enum], [generator]
 Gateway::sendToAll($raw) Gateway::sendToUid($raw) Gateway::sendToGroup($raw)
-    Deprecated, null
-        null
     null
-        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
     TypeError: must be of type bool …
         object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
-Gateway::sendToClient($client_id) Gateway::closeClient($client_id) Gateway::destoryClient($client_id)
-Gateway::destroyClient($client_id) Gateway::setSocketSession($client_id)
-    Deprecated, PushGateway\GatewayException: client_id is invalid
+Gateway::sendToClient($client_id) Gateway::setSocketSession($client_id)
+    PushGateway\GatewayException: the client_id is null, which is the client whose event is being handled, and none is; name the client
         null
     PushGateway\GatewayException: client_id is invalid
         false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, long, says '', says
@@ -306,21 +301,17 @@ Gateway::destroyClient($client_id) Gateway::setSocketSession($client_id)
         object, closure, enum, generator, open, closed, cycle, any array
     DomainException: thrown
         throws
-Gateway::sendToClient($message) Gateway::setSocketSession($session_str)
-    Deprecated, true
-        null
+Gateway::sendToClient($message)
     true
-        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says '',
-        says text, says id
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id
     TypeError: must be of type string …
         object, closure, enum, generator, open, closed, cycle, any array
     DomainException: thrown
         throws
 Gateway::sendToClient($raw)
-    Deprecated, true
-        null
     true
-        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
     TypeError: must be of type bool …
         object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
 Gateway::sendToUid($uid)
@@ -352,6 +343,18 @@ Gateway::sendToGroup($group)
         open, closed
     TypeError: must be of type a list of string|int …
         cycle, [[]], [open], [closed], [cycle]
+Gateway::closeClient($client_id) Gateway::destoryClient($client_id) Gateway::destroyClient($client_id)
+    Deprecated, PushGateway\GatewayException: client_id is invalid
+        null
+    PushGateway\GatewayException: client_id is invalid
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, long, says '', says
+        text
+    true
+        id, says id
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
 Gateway::closeClient($message)
     true
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
@@ -361,9 +364,8 @@ Gateway::closeClient($message)
     DomainException: thrown
         throws
 Gateway::bindUid($client_id) Gateway::unbindUid($client_id) Gateway::joinGroup($client_id)
-Gateway::leaveGroup($client_id) Gateway::getUidByClientId($client_id) Gateway::getSession($client_id)
-Gateway::setSession($client_id) Gateway::updateSession($client_id) Gateway::getClientProof($client_id)
-    Deprecated, PushGateway\GatewayException: client_id is invalid
+Gateway::leaveGroup($client_id) Gateway::setSession($client_id) Gateway::updateSession($client_id)
+    PushGateway\GatewayException: the client_id is null, which is the client whose event is being handled, and none is; name the client
         null
     PushGateway\GatewayException: client_id is invalid
         false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, long, says '', says
@@ -491,6 +493,18 @@ Gateway::getClientIdByUid($uid) Gateway::getAllClientSessions($group)
         open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
         [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
         [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
+Gateway::getUidByClientId($client_id) Gateway::getSession($client_id) Gateway::getClientProof($client_id)
+    Deprecated, PushGateway\GatewayException: client_id is invalid
+        null
+    PushGateway\GatewayException: client_id is invalid
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, long, says '', says
+        text
+    null
+        id, says id
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
 Gateway::getClientIdListByGroup($group) Gateway::getUidListByGroup($group) Gateway::getClientSessionsByGroup($group)
     array
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
@@ -531,6 +545,16 @@ Gateway::setSession($session) Gateway::updateSession($session)
         [closure], [throws]
     Exception: Serialization of 'Generator' is not allowed
         [generator]
+Gateway::setSocketSession($session_str)
+    Deprecated, true
+        null
+    true
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says '',
+        says text, says id
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
 Gateway::getAllClientInfo($group)
     Deprecated, array
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
@@ -633,20 +657,16 @@ Gateway::isClientProof($client_id) Gateway::isClientProof($proof)
     false
         anything
 Gateway::sendToCurrentClient($message)
-    Deprecated, PushGateway\GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
-        null
     PushGateway\GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
-        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says '',
-        says text, says id
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id
     TypeError: must be of type string …
         object, closure, enum, generator, open, closed, cycle, any array
     DomainException: thrown
         throws
 Gateway::sendToCurrentClient($raw)
-    Deprecated, PushGateway\GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
-        null
     PushGateway\GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
-        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
     TypeError: must be of type bool …
         object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
 Gateway::closeCurrentClient($message)

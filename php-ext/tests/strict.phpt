@@ -1,5 +1,5 @@
 --TEST--
-strict_types holds for strings and bools; uids and groups are any scalar anyway
+strict_types holds for client_ids; uids, groups and messages are any scalar anyway, and raw whatever is true
 --EXTENSIONS--
 gateway
 --FILE--
@@ -25,6 +25,10 @@ show(fn () => Gateway::closeClient($id, null));
 show(fn () => Gateway::sendToUid(7, 12));
 show(fn () => Gateway::sendToUid(7, null));
 show(fn () => Gateway::sendToUid(7, 'x', 1));
+show(fn () => Gateway::sendToUid(7, 1.5, null));
+show(fn () => Gateway::sendToGroup('g', true, null, 'yes'));
+show(fn () => Gateway::sendToAll(false));
+show(fn () => Gateway::sendToClient($id, 0));
 show(fn () => Gateway::closeClient($id, 5));
 show(fn () => Gateway::isOnline(7));
 ?>
@@ -33,8 +37,12 @@ fine
 fine
 fine
 fine
-TypeError: PushGateway\Gateway::sendToUid(): Argument #2 ($message) must be of type string, int given
-TypeError: PushGateway\Gateway::sendToUid(): Argument #2 ($message) must be of type string, null given
-TypeError: PushGateway\Gateway::sendToUid(): Argument #3 ($raw) must be of type bool, int given
-TypeError: PushGateway\Gateway::closeClient(): Argument #2 ($message) must be of type ?string, int given
+fine
+fine
+fine
+fine
+fine
+fine
+fine
+fine
 TypeError: PushGateway\Gateway::isOnline(): Argument #1 ($client_id) must be of type string, int given

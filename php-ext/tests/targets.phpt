@@ -31,7 +31,8 @@ var_dump($a->receiveMany(2), $b->receive());
 echo "-- forms\n";
 $port = substr(strrchr($one->register, ':'), 1);
 $forms = ["127.0.0.0:$port", "tcp://127.0.0.1:$port", "localhost:$port", "unix://$path",
-    ["127.0.0.1:$port"], [nobody(), "tcp://127.0.0.1:$port"], ["unix:///no/such/socket", "127.0.0.0:$port"]];
+    ["127.0.0.1:$port"], [nobody(), "tcp://127.0.0.1:$port"], ["unix:///no/such/socket", "127.0.0.0:$port"],
+    " 127.0.0.1:$port\r\n", ["unix://$path\n"]];
 foreach ($forms as $i => $form) {
     Gateway::$registerAddress = $form;
     Gateway::sendToAll("form $i");
@@ -77,6 +78,8 @@ string(6) "form 3"
 string(6) "form 4"
 string(6) "form 5"
 string(6) "form 6"
+string(6) "form 7"
+string(6) "form 8"
 -- a subclass with properties of its own
 string(6) "to one"
 string(6) "to two"

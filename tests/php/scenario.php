@@ -199,6 +199,11 @@ call('sendToAll', 'to 0 once', [$c[0], $c[0]]);
 call('sendToAll', 'to 0 once more', [$c[0], $c[2], strtoupper($c[0])], [$c[2], $c[2]]);
 call('sendToUid', ['alice', 'alice'], 'to alice twice');
 call('sendToGroup', ['red', 'red'], 'to red twice');
+foreach ([7, 1.5, true, false, null, 0] as $scalar) {
+    call('sendToAll', $scalar, [$c[0]]);
+    call('sendToClient', $c[0], $scalar);
+    call('sendToUid', 'alice', $scalar);
+}
 call('sendToAll', 'to all but 1', null, $c[1]);
 call('sendToAll', 'to all but 1 and 2', null, [$c[1], $c[2]]);
 call('sendToAll', "\x81\x03raw", null, null, true);
@@ -229,7 +234,7 @@ call('getClientSessionsByGroup', 'none');
 call('setSession', $gone, ['lost' => 1]);
 
 // Leaving.
-call('closeClient', $c[4], 'goodbye 4');
+call('closeClient', $c[4], 4);
 call('destoryClient', $c[5]);
 usleep(200_000 * ($settle > 0));
 call('isOnline', $c[4]);

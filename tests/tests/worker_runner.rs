@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use futures_util::future::try_join_all;
 use futures_util::{SinkExt as _, StreamExt as _};
-use gateway_tests::{Client, Greeted, Server, WorkerRunner, eventually, soon};
+use gateway_tests::{Client, Greeted, OriginalStack, Server, WorkerRunner, eventually, skip, soon};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -65,6 +65,52 @@ async fn a_message_of_ten_megabytes_is_handled_and_answered() -> anyhow::Result<
     assert_eq!(ask(&mut client, "the next").await?["session"]["messages"], json!(2));
     client.send(Message::text(longest + "x")).await?;
     assert_eq!(client.closed().await?, (1009, "message too big".to_owned()));
+    Ok(())
+}
+
+/// What is asked of a handler in which null is the client of the event.
+const WITH_NULL: &str = r#"<?php
+use GatewayWorker\Lib\Gateway;
+class Events {
+    static function onConnect($id) {
+        Gateway::sendToClient(null, json_encode(['type' => 'init', 'client_id' => $id]));
+    }
+    static function onMessage($id, $message) {
+        Gateway::bindUid(null, 'me');
+        Gateway::joinGroup(null, 'here');
+        Gateway::joinGroup(null, 'there');
+        Gateway::leaveGroup(null, 'there');
+        Gateway::setSession(null, ['one' => 1]);
+        Gateway::updateSession(null, ['two' => 2]);
+        usleep(100000);
+        $told = [Gateway::getUidByClientId($id), Gateway::getAllGroupIdList(), Gateway::getSession($id)];
+        Gateway::unbindUid(null, 'me');
+        usleep(100000);
+        $told[] = Gateway::getUidByClientId($id);
+        Gateway::sendToClient(null, json_encode($told));
+    }
+}"#;
+
+#[tokio::test]
+async fn null_is_the_client_of_the_event_as_for_gatewayworker() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let events = folder.path().join("Events.php");
+    std::fs::write(&events, WITH_NULL)?;
+    let expected = json!(["me", {"here": "here"}, {"one": 1, "two": 2}, null]);
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let runner = WorkerRunner::start_with(events.clone(), server.register[0], 1).await?;
+    server.logs("a worker joined").await?;
+    let mut client = Client::connect(server.websocket).await?;
+    assert_eq!(ask(&mut client, "who am I?").await?, expected);
+    drop((runner, server));
+    if let Some(variable) = OriginalStack::missing() {
+        let reason = format!("{variable} does not name its sources");
+        skip("null_is_the_client_of_the_event_as_for_gatewayworker", &reason);
+        return Ok(());
+    }
+    let stack = OriginalStack::start_with(events, 1).await?;
+    let mut client = Client::connect(stack.websocket).await?;
+    assert_eq!(ask(&mut client, "who am I?").await?, expected);
     Ok(())
 }
 

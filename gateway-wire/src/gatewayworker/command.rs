@@ -471,7 +471,14 @@ fn is_null(packet: &Packet) -> bool {
 }
 
 fn message<'a>(packet: &Packet<'a>) -> Result<&'a [u8], CommandError> {
-    if packet.is_scalar() { Ok(packet.body) } else { Err(CommandError::NotScalar(packet.command)) }
+    if packet.is_scalar() {
+        Ok(packet.body)
+    } else if is_null(packet) {
+        // What GatewayWorker's gateway sends for it.
+        Ok(b"null")
+    } else {
+        Err(CommandError::NotScalar(packet.command))
+    }
 }
 
 fn json<'a, T: Deserialize<'a>>(packet: &Packet<'a>) -> Result<T, CommandError> {
@@ -602,6 +609,8 @@ mod tests {
         }
         let array = Packet { flags: 0, body: b"a:0:{}", ..Packet::new(5) };
         assert_eq!(Command::from_packet(&array), Err(CommandError::NotScalar(5)));
+        let null = Packet { flags: 0, body: b"N;", ..Packet::new(5) };
+        assert!(matches!(Command::from_packet(&null), Ok(Command::SendToOne { message: b"null", .. })));
         let secret = Packet { body: br#"{"secret_key":["geheim"]}"#, ..Packet::new(202) };
         assert_eq!(Command::from_packet(&secret), Err(CommandError::Credentials(202)));
     }

@@ -32,7 +32,9 @@ pub struct AddressError {
 }
 
 impl Address {
+    /// Blanks and ends of lines around it, as what comes from a file has them, are no part of it.
     pub fn parse(text: &[u8]) -> Result<Self, AddressError> {
+        let text = text.trim_ascii();
         let error = |problem| AddressError { given: excerpt(text), problem };
         if text.is_empty() {
             return Err(error("is empty"));
@@ -134,6 +136,14 @@ mod tests {
         assert_eq!(shown("tcp://[2001:DB8::1]:80"), "tcp://[2001:db8::1]:80");
         assert_eq!(shown("tls://gateway.example.com:1238"), "tls://gateway.example.com:1238");
         assert_eq!(shown("unix:///run/gateway.sock"), "unix:///run/gateway.sock");
+    }
+
+    #[test]
+    fn what_a_file_has_around_it_is_no_part_of_it() {
+        assert_eq!(shown(" 127.0.0.1:1238\r\n"), "tcp://127.0.0.1:1238");
+        assert_eq!(shown("\tunix:///run/gateway.sock \n"), "unix:///run/gateway.sock");
+        assert!(Address::parse(b" \n").is_err_and(|error| error.to_string().contains("is empty")));
+        assert!(Address::parse(b"127.0.0.1:1238\n127.0.0.1:1239").is_err());
     }
 
     #[test]

@@ -4,21 +4,21 @@ use gateway_wire::ClientId;
 use gateway_wire::bridge::Order;
 
 use super::method::methods;
-use crate::args::{Anything, Flag, Text};
+use crate::args::{Anything, Message, Raw};
 use crate::errors::Failure;
 use crate::process::order;
 use crate::{business_worker, worker};
 
 methods! {
-    fn sendToCurrentClient(call, message: Text, raw: Flag = false) -> bool {
+    fn sendToCurrentClient(call, message: Message, raw: Raw = false) -> bool {
         let client = current("sendToCurrentClient")?;
         order(call.settings()?, Order::SendToClient { client, message: message.wire(), raw: raw.0 })?;
         Ok(true)
     }
 
-    fn closeCurrentClient(call, message: Option<Text> = null) -> bool {
+    fn closeCurrentClient(call, message: Option<Message> = null) -> bool {
         let client = current("closeCurrentClient")?;
-        order(call.settings()?, Order::Close { client, last: message.as_ref().map(Text::wire) })?;
+        order(call.settings()?, Order::Close { client, last: message.as_ref().map(Message::wire) })?;
         Ok(true)
     }
 

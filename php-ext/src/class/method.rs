@@ -17,13 +17,13 @@ use crate::errors::Failure;
 use crate::held::hold;
 use crate::settings::Settings;
 
-/// Defines `methods()`, which gives the builders of the methods written in it. `call` is the [`Call`].
+/// Defines `methods()`, which gives the names and the builders of the methods written in it. `call` is the [`Call`].
 macro_rules! methods {
     ($(
         $(#[$doc:meta])*
         fn $name:ident($call:ident $(, $argument:ident: $type:ty $(= $default:tt)?)*) $(-> $return:ty)? $body:block
     )*) => {
-        pub(super) fn methods() -> Vec<ext_php_rs::builders::FunctionBuilder<'static>> {
+        pub(super) fn methods() -> Vec<(&'static str, ext_php_rs::builders::FunctionBuilder<'static>)> {
             use ext_php_rs::builders::FunctionBuilder;
             use ext_php_rs::types::Zval;
             use ext_php_rs::zend::ExecuteData;
@@ -41,9 +41,10 @@ macro_rules! methods {
                     });
                 }
 
-                FunctionBuilder::new(stringify!($name), handler)
+                let built = FunctionBuilder::new(stringify!($name), handler)
                     $( .arg(method::argument::<$type>(stringify!($argument), method::default!($($default)?))) )*
-                    .required_args(method::required(DEFAULTS))
+                    .required_args(method::required(DEFAULTS));
+                (stringify!($name), built)
             }),*]
         }
     };

@@ -27,6 +27,27 @@ use crate::{aliases, ini, values};
 
 pub(crate) use worker::entry as events_entry;
 
+/// Methods that a program's class may have written otherwise: those whose arguments were fewer in some version of
+/// GatewayWorker's classes, as `sendToUid($uid, $message)`, and those that only this class has.
+///
+/// The engine lets the arguments of a method in a subclass differ only where the method is one that makes objects, and so
+/// it is told that these are. Nothing else comes of it: which method makes objects is noted in the class. It knows no
+/// `#[\Override]` for them.
+const OVERRIDDEN_AT_WILL: [&str; 12] = [
+    "sendToClient",
+    "sendToCurrentClient",
+    "sendToUid",
+    "closeClient",
+    "closeCurrentClient",
+    "destroyClient",
+    "destroyCurrentClient",
+    "token",
+    "isClientProof",
+    "getClientProof",
+    "lastError",
+    "stats",
+];
+
 static CLASS: AtomicPtr<ClassEntry> = AtomicPtr::new(ptr::null_mut());
 
 /// What reflection tells of the methods' arguments: the engine borrows it for as long as the class lives.
@@ -52,8 +73,12 @@ pub(crate) fn register() -> Result<()> {
         current::methods(),
         truth::methods(),
     ];
-    for method in methods.into_iter().flatten() {
-        class = class.method(method, MethodFlags::Public | MethodFlags::Static);
+    for (name, method) in methods.into_iter().flatten() {
+        let mut flags = MethodFlags::Public | MethodFlags::Static;
+        if OVERRIDDEN_AT_WILL.contains(&name) {
+            flags |= MethodFlags::IsConstructor;
+        }
+        class = class.method(method, flags);
     }
     class = class
         .property(property(REGISTER_ADDRESS, interned(ini::register_address())))

@@ -3,17 +3,17 @@
 use gateway_wire::bridge::Order;
 
 use super::method::{Call, methods};
-use crate::args::{Client, Except, Flag, Names, Only, Text};
+use crate::args::{Client, ClientOrCurrent, Except, Message, Names, Only, Raw};
 use crate::errors::Failure;
 use crate::process::order;
 
 methods! {
     fn sendToAll(
         call,
-        message: Text,
+        message: Message,
         client_id_array: Only = null,
         exclude_client_id: Except = null,
-        raw: Flag = false
+        raw: Raw = false
     ) {
         let (Only(only), Except(except)) = (client_id_array, exclude_client_id);
         if only.as_ref().is_some_and(Vec::is_empty) {
@@ -22,7 +22,7 @@ methods! {
         order(call.settings()?, Order::SendToAll { message: message.wire(), only, except, raw: raw.0 })
     }
 
-    fn sendToClient(call, client_id: Client, message: Text, raw: Flag = false) -> bool {
+    fn sendToClient(call, client_id: ClientOrCurrent, message: Message, raw: Raw = false) -> bool {
         order(
             call.settings()?,
             Order::SendToClient { client: client_id.0, message: message.wire(), raw: raw.0 },
@@ -30,7 +30,7 @@ methods! {
         Ok(true)
     }
 
-    fn sendToUid(call, uid: Names, message: Text, raw: Flag = false) {
+    fn sendToUid(call, uid: Names, message: Message, raw: Raw = false) {
         let uids = uid.asked();
         if uids.is_empty() {
             return Ok(());
@@ -41,9 +41,9 @@ methods! {
     fn sendToGroup(
         call,
         group: Names,
-        message: Text,
+        message: Message,
         exclude_client_id: Except = null,
-        raw: Flag = false
+        raw: Raw = false
     ) -> Option<bool> {
         let groups = group.asked();
         if groups.is_empty() {
@@ -57,8 +57,8 @@ methods! {
         Ok(None)
     }
 
-    fn closeClient(call, client_id: Client, message: Option<Text> = null) -> bool {
-        let last = message.as_ref().map(Text::wire);
+    fn closeClient(call, client_id: Client, message: Option<Message> = null) -> bool {
+        let last = message.as_ref().map(Message::wire);
         order(call.settings()?, Order::Close { client: client_id.0, last })?;
         Ok(true)
     }

@@ -4,7 +4,7 @@ use gateway_wire::bridge::{Order, Query};
 
 use super::lists;
 use super::method::methods;
-use crate::args::{Array, Client, Members, Names, Text};
+use crate::args::{Array, Client, ClientOrCurrent, Members, Names, Text};
 use crate::errors::deprecated;
 use crate::process::{order, query};
 use crate::serialize;
@@ -19,20 +19,20 @@ methods! {
         })
     }
 
-    fn setSession(call, client_id: Client, session: Array) {
+    fn setSession(call, client_id: ClientOrCurrent, session: Array) {
         let serialized = serialize::write(&session.0)?;
         order(call.settings()?, Order::SetSession { client: client_id.0, session: serialized.wire() })?;
         worker::session_has_changed(client_id.0, true, &session.0)
     }
 
-    fn updateSession(call, client_id: Client, session: Array) {
+    fn updateSession(call, client_id: ClientOrCurrent, session: Array) {
         let changes = serialize::write(&session.0)?;
         order(call.settings()?, Order::UpdateSession { client: client_id.0, changes: changes.wire() })?;
         worker::session_has_changed(client_id.0, false, &session.0)
     }
 
     /// For frameworks that serialize themselves.
-    fn setSocketSession(call, client_id: Client, session_str: Text) -> bool {
+    fn setSocketSession(call, client_id: ClientOrCurrent, session_str: Text) -> bool {
         order(call.settings()?, Order::SetSession { client: client_id.0, session: session_str.wire() })?;
         Ok(true)
     }

@@ -33,7 +33,7 @@ pub(super) fn register() -> Result<()> {
         CLASS.store(class, Ordering::Release);
         ARGUMENTS.store(Box::into_raw(Box::new(arg_info)), Ordering::Release);
     });
-    for method in methods() {
+    for (_, method) in methods() {
         class = class.method(method, MethodFlags::Public | MethodFlags::Static);
     }
     class.register()
