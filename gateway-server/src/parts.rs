@@ -113,6 +113,7 @@ impl Parts {
                 origins: listener.origins.clone(),
                 paths: listener.paths.clone(),
                 hosts: listener.hosts.clone(),
+                subprotocols: listener.subprotocols.clone(),
                 max_request_bytes: settings.max_request_bytes,
             },
             gate: Arc::clone(gate),

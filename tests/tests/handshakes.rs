@@ -212,6 +212,34 @@ async fn frames_right_behind_a_request_are_heard() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_subprotocol_is_the_first_of_the_client_that_is_spoken() -> anyhow::Result<()> {
+    let request = String::from_utf8(file("line-feeds-alone")?)?.trim_end().to_owned();
+    let chosen = async |address, offers: &str| {
+        let request = format!("{request}\nSec-WebSocket-Protocol: {offers}\n\n");
+        let (_, answer) = ask(address, request.as_bytes()).await?;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        let line = answer.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Protocol: "));
+        anyhow::Ok(line.map(str::to_owned))
+    };
+    let file = tempfile::NamedTempFile::new()?;
+    let text = "websocket = \"127.0.0.1:0\"\nsubprotocols = [\"wamp\", \"mqtt\"]\n[[listener]]\n\
+                protocol = \"websocket\"\naddress = \"127.0.0.1:0\"\nsubprotocols = [\"v12.stomp\"]\n";
+    std::fs::write(file.path(), text)?;
+    let server = Server::start(&["--config", &file.path().display().to_string()]).await?;
+    let (at, other) = (server.websocket, server.listeners[0]);
+    assert_eq!(chosen(at, "mqtt, wamp").await?.as_deref(), Some("mqtt"));
+    assert_eq!(chosen(at, "mqttv3.1, wamp").await?.as_deref(), Some("wamp"));
+    assert_eq!(chosen(at, "gateway, mqtt").await?.as_deref(), Some("gateway"));
+    assert_eq!(chosen(at, "soap").await?, None);
+    assert_eq!(chosen(other, "mqtt, v12.stomp").await?.as_deref(), Some("v12.stomp"));
+    // Without the setting that of connect tokens is spoken alone.
+    let server = Server::start(&[]).await?;
+    assert_eq!(chosen(server.websocket, "mqtt, gateway").await?.as_deref(), Some("gateway"));
+    assert_eq!(chosen(server.websocket, "mqtt").await?, None);
+    Ok(())
+}
+
 /// More than is read at once, and more than a request may have.
 #[tokio::test]
 async fn many_frames_right_behind_a_request_are_heard() -> anyhow::Result<()> {

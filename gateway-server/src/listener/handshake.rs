@@ -11,7 +11,8 @@ use super::caller::Caller;
 use super::refusal::Refusal;
 use super::request::{self, Opening};
 use super::rules::Rules;
-use super::token::{Gate, SUBPROTOCOL, offers_subprotocol};
+use super::subprotocol;
+use super::token::Gate;
 use super::{Established, Settings};
 use crate::client::Form;
 use crate::client::websocket::deflate_answer;
@@ -68,8 +69,8 @@ pub async fn shake(
     ambiguous::check(&request)?;
     rules.check(&request)?;
     admit(&request)?;
-    if offers_subprotocol(&request) {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    if let Some(protocol) = subprotocol::choose(&request, &rules.subprotocols) {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     let identity = match gate.introduce(&request) {
         Err(refusal) if refusal.is_for_websocket() => {

@@ -18,12 +18,20 @@ pub struct Rules {
     pub paths: Vec<String>,
     /// Such as `example.com`, and with a port for no other.
     pub hosts: Vec<String>,
+    /// Those that are spoken beside that of connect tokens.
+    pub subprotocols: Vec<String>,
     pub max_request_bytes: usize,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { origins: Vec::new(), paths: Vec::new(), hosts: Vec::new(), max_request_bytes: MAX_REQUEST }
+        Self {
+            origins: Vec::new(),
+            paths: Vec::new(),
+            hosts: Vec::new(),
+            subprotocols: Vec::new(),
+            max_request_bytes: MAX_REQUEST,
+        }
     }
 }
 

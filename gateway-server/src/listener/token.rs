@@ -15,7 +15,7 @@ use crate::shard::Identity;
 
 /// The subprotocol that is spoken here, whether or not with a token: an answer that browsers want to one that is offered.
 pub(super) const SUBPROTOCOL: &str = "gateway";
-const TOKEN_PROTOCOL: &str = "gateway.token.";
+pub(super) const TOKEN_PROTOCOL: &str = "gateway.token.";
 const TOKEN_QUERY: &str = "token=";
 
 /// Reads tokens.
@@ -117,13 +117,8 @@ impl std::fmt::Debug for Gate {
     }
 }
 
-/// To be answered even when the token is refused: browsers would else not come to the close frame that says so.
-pub(super) fn offers_subprotocol(request: &Request) -> bool {
-    protocols(request).any(|protocol| protocol == SUBPROTOCOL)
-}
-
-/// The subprotocols that a request offers.
-fn protocols(request: &Request) -> impl Iterator<Item = &str> {
+/// The subprotocols that a request offers, in the order in which the client prefers them.
+pub(super) fn protocols(request: &Request) -> impl Iterator<Item = &str> {
     let headers = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
     headers.flat_map(|header| header.to_str().unwrap_or_default().split(',').map(str::trim))
 }

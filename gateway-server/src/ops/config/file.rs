@@ -220,6 +220,8 @@ mod tests {
         // It may be the secret itself.
         assert_eq!(problems("secret_key = 5"), ["1:14: secret_key: it must be a string, between quotes"]);
         assert_eq!(problems("\n\nmax_message = 1"), ["3:1: max_message: 1 is not within 125 to 1073741824"]);
+        let name = problems("subprotocols = [\"mqtt\", \"a b\"]");
+        assert!(name[0].starts_with("1:1: subprotocols: \"a b\" is no name of a subprotocol"), "{name:?}");
         let listener = "[[listener]]\nprotocol = \"text\"\naddress = \"127.0.0.1:1\"\n";
         let second = format!("{listener}{listener}max_message = 1\n");
         assert_eq!(

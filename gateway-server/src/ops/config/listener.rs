@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::settings::Checks;
 use crate::client::Protocol;
+use crate::listener::is_subprotocol;
 use crate::ops::machine;
 use crate::tls::{Files, Problem};
 
@@ -26,6 +27,7 @@ pub struct ListenerLayer {
     pub origins: Option<Vec<String>>,
     pub paths: Option<Vec<String>>,
     pub hosts: Option<Vec<String>>,
+    pub subprotocols: Option<Vec<String>>,
     pub messages_per_second: Option<f64>,
     pub bytes_per_second: Option<f64>,
     pub tls_certificate: Option<PathBuf>,
@@ -45,6 +47,7 @@ pub struct Listener {
     pub origins: Vec<String>,
     pub paths: Vec<String>,
     pub hosts: Vec<String>,
+    pub subprotocols: Vec<String>,
     pub messages_per_second: f64,
     pub bytes_per_second: f64,
     pub tls: Option<Files>,
@@ -67,6 +70,7 @@ impl Listener {
             origins: Vec::new(),
             paths: Vec::new(),
             hosts: Vec::new(),
+            subprotocols: Vec::new(),
             messages_per_second: 0.0,
             bytes_per_second: 0.0,
             tls: None,
@@ -88,6 +92,7 @@ impl ListenerLayer {
             origins: None,
             paths: None,
             hosts: None,
+            subprotocols: None,
             messages_per_second: None,
             bytes_per_second: None,
             tls_certificate: None,
@@ -118,6 +123,9 @@ impl ListenerLayer {
             origins: self.origins.unwrap_or_else(|| defaults.origins.clone()),
             paths: self.paths.unwrap_or_else(|| defaults.paths.clone()),
             hosts: self.hosts.unwrap_or_else(|| defaults.hosts.clone()),
+            subprotocols: self
+                .subprotocols
+                .map_or_else(|| defaults.subprotocols.clone(), |names| checked_subprotocols(names, checks)),
             messages_per_second: self
                 .messages_per_second
                 .map_or(defaults.messages_per_second, |value| checks.rate("messages_per_second", value)),
@@ -128,6 +136,17 @@ impl ListenerLayer {
             proxy_protocol: self.proxy_protocol.unwrap_or(defaults.proxy_protocol),
         }
     }
+}
+
+/// Names as RFC 6455 has them: what stands in an answer must be one of those that a client offers, byte by byte.
+fn checked_subprotocols(names: Vec<String>, checks: &mut Checks) -> Vec<String> {
+    for name in &names {
+        if !is_subprotocol(name) {
+            let reason = format!("{name:?} is no name of a subprotocol: letters, digits and !#$%&'*+-.^_`|~");
+            checks.refuse("subprotocols", reason);
+        }
+    }
+    names
 }
 
 /// A listener that says nothing of it has TLS if the websocket listener has; empty paths are for one that is to have none.

@@ -96,7 +96,7 @@ impl Listener {
         changed_files(self.tls.as_ref(), new.tls.as_ref(), ["tls_certificate", "tls_key", ""], &mut names.1);
         let listener = take!(
             self, new, &mut names;
-            live: ping_interval, ping_not_response_limit, ping_data, max_message, outbox_bytes, origins, paths, hosts,
+            live: ping_interval, ping_not_response_limit, ping_data, max_message, outbox_bytes, origins, paths, hosts, subprotocols,
                 messages_per_second, bytes_per_second;
             fixed: proxy_protocol;
             else: protocol, address, tls

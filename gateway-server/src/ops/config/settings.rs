@@ -38,7 +38,7 @@ pub struct Layer {
     /// Where other clients connect, and what they speak: websocket, text, frame or tcp; repeat it or separate by commas, as in
     /// text://0.0.0.0:8283. In the file each is a table [[listener]] with protocol and address, and with ping_interval,
     /// ping_not_response_limit, ping_data, max_message, outbox_bytes, tls_certificate and tls_key, proxy_protocol, origins,
-    /// paths, hosts, messages_per_second or bytes_per_second where those are to differ [default: none]
+    /// paths, hosts, subprotocols, messages_per_second or bytes_per_second where those are to differ [default: none]
     #[arg(long, env = "GATEWAY_LISTENER", value_name = "PROTOCOL://ADDRESS", value_delimiter = ',')]
     pub listener: Option<Vec<ListenerLayer>>,
 
@@ -240,6 +240,11 @@ pub struct Layer {
     /// Hosts that browsers may connect to, as example.com, or with a port for no other [default: any]
     #[arg(long, env = "GATEWAY_HOSTS", value_name = "HOST", value_delimiter = ',')]
     pub hosts: Option<Vec<String>>,
+
+    /// Websocket subprotocols that are spoken, as mqtt: a client is answered the first of those it offers that is one of them, or
+    /// is gateway, the one of connect tokens. A message means the same whatever was answered [default: none]
+    #[arg(long, env = "GATEWAY_SUBPROTOCOLS", value_name = "NAME", value_delimiter = ',')]
+    pub subprotocols: Option<Vec<String>>,
 
     /// Connections of clients at once, on all listeners; 0 is no limit [default: 0]
     #[arg(long, env = "GATEWAY_MAX_CONNECTIONS", value_name = "NUMBER")]
@@ -455,7 +460,7 @@ impl Layer {
             cluster_tls_certificate, cluster_tls_key, cluster_buffer_bytes, cluster_outage, cluster_timeout, shards, io_uring,
             ping_interval,
             ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
-            outbox_bytes, tls_certificate, tls_key, proxy_protocol, trusted_proxies, origins, paths, hosts, max_connections, max_connections_per_address,
+            outbox_bytes, tls_certificate, tls_key, proxy_protocol, trusted_proxies, origins, paths, hosts, subprotocols, max_connections, max_connections_per_address,
             handshakes_per_second, max_request_bytes, messages_per_second, bytes_per_second,
             max_groups_per_client, max_session_bytes,
             max_unfinished_bytes, max_outbox_bytes, outbox_timeout, max_register_connections, handshake_timeout,
@@ -482,6 +487,7 @@ impl Layer {
             origins: self.origins,
             paths: self.paths,
             hosts: self.hosts,
+            subprotocols: self.subprotocols,
             messages_per_second: self.messages_per_second,
             bytes_per_second: self.bytes_per_second,
             tls_certificate: self.tls_certificate,
