@@ -85,9 +85,11 @@ class Gateway
      * @param string[]|null $client_id_array only to these, once each; an empty list is nobody
      * @param string|string[]|null $exclude_client_id not to these
      * @param bool $raw sends the bytes as they are, without the client protocol's framing
+     * @param int|string|array<int|string>|null $exclude_group not to the members of these groups
+     * @param bool|null $binary sends websocket clients the message as binary, or as text; null is as the server is set
      * @return void
      */
-    public static function sendToAll(mixed $message, mixed $client_id_array = null, mixed $exclude_client_id = null, bool $raw = false)
+    public static function sendToAll(mixed $message, mixed $client_id_array = null, mixed $exclude_client_id = null, bool $raw = false, mixed $exclude_group = null, ?bool $binary = null)
     {
     }
 
@@ -95,9 +97,10 @@ class Gateway
      * Sends to one connection.
      *
      * @param bool $raw sends the bytes as they are, without the client protocol's framing
+     * @param bool|null $binary sends websocket clients the message as binary, or as text; null is as the server is set
      * @return bool true: the message was handed over
      */
-    public static function sendToClient(?string $client_id, mixed $message, bool $raw = false)
+    public static function sendToClient(?string $client_id, mixed $message, bool $raw = false, ?bool $binary = null)
     {
     }
 
@@ -106,9 +109,12 @@ class Gateway
      *
      * @param int|string|array<int|string> $uid
      * @param bool $raw sends the bytes as they are, without the client protocol's framing
+     * @param string|string[]|null $exclude_client_id not to these
+     * @param int|string|array<int|string>|null $exclude_group not to the members of these groups
+     * @param bool|null $binary sends websocket clients the message as binary, or as text; null is as the server is set
      * @return void
      */
-    public static function sendToUid(mixed $uid, mixed $message, bool $raw = false)
+    public static function sendToUid(mixed $uid, mixed $message, bool $raw = false, mixed $exclude_client_id = null, mixed $exclude_group = null, ?bool $binary = null)
     {
     }
 
@@ -118,9 +124,11 @@ class Gateway
      * @param int|string|array<int|string> $group
      * @param string|string[]|null $exclude_client_id not to these
      * @param bool $raw sends the bytes as they are, without the client protocol's framing
+     * @param int|string|array<int|string>|null $exclude_group not to the members of these groups
+     * @param bool|null $binary sends websocket clients the message as binary, or as text; null is as the server is set
      * @return false|null false when the group is empty
      */
-    public static function sendToGroup(mixed $group, mixed $message, mixed $exclude_client_id = null, bool $raw = false)
+    public static function sendToGroup(mixed $group, mixed $message, mixed $exclude_client_id = null, bool $raw = false, mixed $exclude_group = null, ?bool $binary = null)
     {
     }
 
@@ -130,6 +138,16 @@ class Gateway
      * @return bool true: the order was handed over
      */
     public static function closeClient(string $client_id, mixed $message = null)
+    {
+    }
+
+    /**
+     * Closes all connections of a uid, or of each of several, each once everything sent to it, and then the message, has gone out.
+     *
+     * @param int|string|array<int|string> $uid
+     * @return void
+     */
+    public static function closeUid(mixed $uid, mixed $message = null)
     {
     }
 
@@ -530,9 +548,10 @@ class Gateway
     /**
      * Sends to the client whose event is being handled; throws outside an event.
      *
+     * @param bool|null $binary sends websocket clients the message as binary, or as text; null is as the server is set
      * @return bool
      */
-    public static function sendToCurrentClient(mixed $message, bool $raw = false)
+    public static function sendToCurrentClient(mixed $message, bool $raw = false, ?bool $binary = null)
     {
     }
 

@@ -222,6 +222,66 @@ impl Argument for Except {
     }
 }
 
+/// The groups whose members are left out: one, a list, or anything empty for none.
+pub(crate) struct ExceptGroups(Vec<Name>);
+
+impl Argument for ExceptGroups {
+    const TYPE: DataType = DataType::Mixed;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        let mut groups = match Names::read(value, position)? {
+            Names::One(name) => vec![name],
+            Names::Many(names) => names,
+        };
+        groups.retain(|group| !group.is_empty());
+        Ok(Self(groups))
+    }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(Vec::new()))
+    }
+}
+
+impl ExceptGroups {
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) fn wire(&self) -> Vec<Str<'_>> {
+        self.0.iter().map(Name::wire).collect()
+    }
+}
+
+/// Whether websocket clients get the message as binary; null is as the server is set.
+pub(crate) struct Binary(Option<bool>);
+
+impl Argument for Binary {
+    const TYPE: DataType = DataType::Bool;
+    const NULLABLE: bool = true;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_null() {
+            Ok(Self(None))
+        } else {
+            Raw::read(value, position).map(|binary| Self(Some(binary.0)))
+        }
+    }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(None))
+    }
+}
+
+impl Binary {
+    pub(crate) fn kind(&self) -> u8 {
+        match self.0 {
+            None => wire::kind::USUAL,
+            Some(false) => wire::kind::TEXT,
+            Some(true) => wire::kind::BINARY,
+        }
+    }
+}
+
 /// One uid or group: any scalar, kept as a string.
 pub(crate) enum Name {
     Held(HeldString),

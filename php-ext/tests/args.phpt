@@ -85,7 +85,7 @@ show(fn () => Gateway::closeClient(client_id: $id));
 show(fn () => Gateway::closeClient($id, null));
 show(fn () => Gateway::sendToAll());
 show(fn () => Gateway::sendToUid(1));
-show(fn () => Gateway::sendToUid(1, 'x', false, 4));
+show(fn () => Gateway::sendToUid(1, 'x', false, null, null, null, 7));
 show(fn () => Gateway::sendToUid(1, text: 'x'));
 show(fn () => call_user_func_array(['Gateway', 'sendToUid'], ['uid' => 1, 'message' => 'x']));
 show(fn () => array_map('Gateway::isOnline', [$id]));
@@ -143,7 +143,7 @@ fine
 fine
 ArgumentCountError: PushGateway\Gateway::sendToAll() expects at least 1 argument, 0 given
 ArgumentCountError: PushGateway\Gateway::sendToUid() expects at least 2 arguments, 1 given
-ArgumentCountError: PushGateway\Gateway::sendToUid() expects at most 3 arguments, 4 given
+ArgumentCountError: PushGateway\Gateway::sendToUid() expects at most 6 arguments, 7 given
 Error: Unknown named parameter $text
 fine
 fine

@@ -269,7 +269,7 @@ Gateway::sendToAll($client_id_array)
         [object], [closure], [enum], [generator]
     DomainException: thrown
         [throws]
-Gateway::sendToAll($exclude_client_id) Gateway::sendToGroup($exclude_client_id)
+Gateway::sendToAll($exclude_client_id) Gateway::sendToUid($exclude_client_id) Gateway::sendToGroup($exclude_client_id)
     null
         null, false, 0, 0.0, -0.0, '', '0', id, says id, [], [id], [says id]
     PushGateway\GatewayException: client_id is invalid
@@ -284,11 +284,27 @@ Gateway::sendToAll($exclude_client_id) Gateway::sendToGroup($exclude_client_id)
         [[]], [open], [closed], [cycle]
     Error: Object of class  … could not be converted to string
         [object], [closure], [enum], [generator]
-Gateway::sendToAll($raw) Gateway::sendToUid($raw) Gateway::sendToGroup($raw)
+Gateway::sendToAll($raw) Gateway::sendToAll($binary) Gateway::sendToUid($raw) Gateway::sendToUid($binary)
+Gateway::sendToGroup($raw) Gateway::sendToGroup($binary)
     null
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
     TypeError: must be of type bool …
         object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
+Gateway::sendToAll($exclude_group) Gateway::sendToUid($uid) Gateway::sendToUid($exclude_group)
+Gateway::sendToGroup($exclude_group) Gateway::closeUid($uid)
+    null
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id, [], [keys], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [says ''], [says text],
+        [says id]
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator, [object], [closure], [enum], [generator]
+    DomainException: thrown
+        throws, [throws]
+    TypeError: must be of type array|string|int …
+        open, closed
+    TypeError: must be of type a list of string|int …
+        cycle, [[]], [open], [closed], [cycle]
 Gateway::sendToClient($client_id) Gateway::setSocketSession($client_id)
     PushGateway\GatewayException: the client_id is null, which is the client whose event is being handled, and none is; name the client
         null
@@ -309,25 +325,11 @@ Gateway::sendToClient($message)
         object, closure, enum, generator, open, closed, cycle, any array
     DomainException: thrown
         throws
-Gateway::sendToClient($raw)
+Gateway::sendToClient($raw) Gateway::sendToClient($binary)
     true
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
     TypeError: must be of type bool …
         object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
-Gateway::sendToUid($uid)
-    null
-        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
-        '', says text, says id, [], [keys], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
-        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [says ''], [says text],
-        [says id]
-    Error: Object of class  … could not be converted to string
-        object, closure, enum, generator, [object], [closure], [enum], [generator]
-    DomainException: thrown
-        throws, [throws]
-    TypeError: must be of type array|string|int …
-        open, closed
-    TypeError: must be of type a list of string|int …
-        cycle, [[]], [open], [closed], [cycle]
 Gateway::sendToGroup($group)
     false
         null, false, 0, 0.0, -0.0, '', '0', says '', []
@@ -343,6 +345,14 @@ Gateway::sendToGroup($group)
         open, closed
     TypeError: must be of type a list of string|int …
         cycle, [[]], [open], [closed], [cycle]
+Gateway::closeUid($message)
+    null
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id
+    TypeError: must be of type ?string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
 Gateway::closeClient($client_id) Gateway::destoryClient($client_id) Gateway::destroyClient($client_id)
     Deprecated, PushGateway\GatewayException: client_id is invalid
         null
@@ -664,7 +674,7 @@ Gateway::sendToCurrentClient($message)
         object, closure, enum, generator, open, closed, cycle, any array
     DomainException: thrown
         throws
-Gateway::sendToCurrentClient($raw)
+Gateway::sendToCurrentClient($raw) Gateway::sendToCurrentClient($binary)
     PushGateway\GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
     TypeError: must be of type bool …

@@ -72,6 +72,31 @@ Gateway::sendToGroup('room', 'a only', $b->id);
 Gateway::sendToGroup('room', 'nobody', [$a->id, $b->id]);
 echo got($a, $b, $c);
 
+echo "-- options\n";
+Gateway::sendToUid(2, 'not b', false, $b->id);
+Gateway::sendToUid([2, 'one'], 'c of all', exclude_client_id: [$a->id, $b->id]);
+Gateway::sendToUid([2, 2, 'one'], 'no roommates', exclude_group: 'room');
+Gateway::sendToAll('not 7', exclude_group: 7);
+Gateway::sendToAll('neither', exclude_group: ['room', 'nobody\'s'], exclude_client_id: $c->id);
+Gateway::sendToAll('a of a and b', [$a->id, $b->id, $a->id], exclude_group: ['7']);
+Gateway::sendToGroup('room', 'room but 7', exclude_group: 7);
+Gateway::sendToGroup(['room', 7], 'twice still', binary: false);
+Gateway::sendToAll('everybody', exclude_group: ['', 0, null]);
+Gateway::sendToUid([0, 'one'], 'beside an empty one', exclude_client_id: $c->id);
+echo got($a, $b, $c);
+foreach ([true => 'binary', false => 'text'] as $binary => $kind) {
+    Gateway::sendToAll('kind', binary: (bool) $binary);
+    Gateway::sendToClient($a->id, 'kind', false, (bool) $binary);
+    Gateway::sendToUid('one', 'kind', binary: (bool) $binary);
+    Gateway::sendToGroup('room', 'kind', binary: (bool) $binary);
+    echo "$kind:";
+    foreach ([1, 2, 3, 4] as $_) {
+        echo ' ', $a->receive() === 'kind' ? $a->opcode : 'another';
+    }
+    echo "\n";
+}
+got($a, $b, $c);
+
 echo "-- any bytes, any length that fits\n";
 Gateway::sendToUid('one', '');
 Gateway::sendToUid('one', '0');
@@ -96,6 +121,10 @@ var_dump(Gateway::closeClient($b->id), $b->receive());
 var_dump(Gateway::closeClient($b->id));
 Gateway::sendToAll('left');
 var_dump($c->receive());
+$d = $server->connect();
+Gateway::bindUid($d->id, 'four');
+var_dump(Gateway::closeUid(['nobody', 0, 2, 'four'], 'all of them'), $c->receive(), $c->receive(), $d->receive(), $d->receive());
+var_dump(Gateway::closeUid(''), Gateway::isUidOnline(2));
 ?>
 --EXPECT--
 -- everybody
@@ -113,6 +142,10 @@ NULL
 -- groups
 NULL
 ["to the room","b twice","a only"] ["to the room","to 7","b twice","b twice"] []
+-- options
+["not 7","a of a and b","room but 7","twice still","everybody","beside an empty one"] ["twice still","twice still","everybody"] ["not b","c of all","no roommates","not 7","everybody"]
+binary: 2 2 2 2
+text: 1 1 1 1
 -- any bytes, any length that fits
 bool(true)
 bool(true)
@@ -127,3 +160,10 @@ bool(true)
 NULL
 bool(true)
 string(4) "left"
+NULL
+string(11) "all of them"
+NULL
+string(11) "all of them"
+NULL
+NULL
+int(0)

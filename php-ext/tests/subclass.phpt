@@ -152,4 +152,4 @@ string(3) "bye"
 bool(false)
 bool(true)
 NULL
-int(3)
+int(6)

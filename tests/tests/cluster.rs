@@ -91,6 +91,21 @@ async fn every_audience_on_every_node() -> anyhow::Result<()> {
     })
     .await?;
     php.order(Order::SendToClient { client: ids[2], message: text("f"), raw }).await?;
+    let send =
+        |only: Option<Vec<ClientId>>, uids: Option<Vec<_>>, groups: Option<Vec<_>>, message| Order::Send {
+            message: text(message),
+            only,
+            uids,
+            groups,
+            except: vec![ids[0]],
+            except_groups: vec![text("red")],
+            raw,
+            kind: 1,
+        };
+    php.order(send(Some(ids.clone()), None, None, "only")).await?;
+    php.order(send(None, Some(vec![text("zero"), text("one"), text("two")]), None, "uids")).await?;
+    php.order(send(None, None, Some(vec![text("all")]), "groups")).await?;
+    php.order(send(None, None, None, "all")).await?;
     let uids = [text("zero"), text("two"), text("nobody")].into_iter().collect();
     php.order(Order::SendToUids { uids, message: text("g"), raw }).await?;
     php.order(Order::UnbindUid { client: ids[1] }).await?;
@@ -104,7 +119,11 @@ async fn every_audience_on_every_node() -> anyhow::Result<()> {
     php.send_to_uid("two", &long).await?;
     php.send_to_all("end").await?;
     php.acked().await?;
-    let expected = [vec!["c", "g"], vec!["a", "b", "c", "e"], vec!["d", "f", "g", &long]];
+    let expected = [
+        vec!["c", "g"],
+        vec!["a", "b", "c", "e"],
+        vec!["d", "f", "only", "uids", "groups", "all", "g", &long],
+    ];
     for (client, messages) in clients.iter_mut().zip(expected) {
         for message in messages.into_iter().chain(["end"]) {
             assert_eq!(client.text().await?, message);
@@ -115,6 +134,15 @@ async fn every_audience_on_every_node() -> anyhow::Result<()> {
     assert_eq!(clients[1].text().await?, "bye");
     assert!(matches!(clients[1].message().await?, Message::Close(_)));
     clients[2].message().await.unwrap_err();
+    // From another node than that of the client.
+    let mut php = nodes.php(1).await?;
+    php.order(Order::CloseUids {
+        uids: [text("zero"), text("nobody")].into_iter().collect(),
+        last: Some(text("all bye")),
+    })
+    .await?;
+    assert_eq!(clients[0].text().await?, "all bye");
+    assert!(matches!(clients[0].message().await?, Message::Close(_)));
     Ok(())
 }
 

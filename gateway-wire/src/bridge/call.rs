@@ -163,6 +163,14 @@ macro_rules! calls {
     };
 }
 
+/// What a message of [`Order::Send`] is for websocket clients.
+pub mod kind {
+    /// As the server is set.
+    pub const USUAL: u8 = 0;
+    pub const TEXT: u8 = 1;
+    pub const BINARY: u8 = 2;
+}
+
 calls! {
     Order {
         /// `only`: nobody but these. `except`: all but these.
@@ -184,6 +192,20 @@ calls! {
         12u8 => SetSession { client: ClientId, session: Str<'a> },
         /// Merged as `array_replace_recursive(session, changes)`.
         13u8 => UpdateSession { client: ClientId, changes: Str<'a> },
+        /// A send with options that are seldom used. At most one of `only`, `uids` and `groups` says to whom; without any of
+        /// them it is everybody. Members of `except_groups` do not get it. `kind` is one of [`kind`].
+        14u8 => Send {
+            message: Str<'a>,
+            only: Option<Vec<ClientId>>,
+            uids: Option<Vec<Str<'a>>>,
+            groups: Option<Vec<Str<'a>>>,
+            except: Vec<ClientId>,
+            except_groups: Vec<Str<'a>>,
+            raw: bool,
+            kind: u8,
+        },
+        /// As `Close`, for all clients of some uids.
+        15u8 => CloseUids { uids: Names<'a>, last: Option<Str<'a>> },
     }
 }
 
@@ -361,6 +383,17 @@ mod tests {
             Call::Order(Order::Destroy { client }),
             Call::Order(Order::SetSession { client, session: text }),
             Call::Order(Order::UpdateSession { client, changes: text }),
+            Call::Order(Order::Send {
+                message: text,
+                only: Some(vec![client]),
+                uids: None,
+                groups: Some(vec![text]),
+                except: vec![client],
+                except_groups: vec![text],
+                raw: false,
+                kind: kind::BINARY,
+            }),
+            Call::Order(Order::CloseUids { uids: [text].into(), last: None }),
             Call::Query(Query::IsOnline { client }),
             Call::Query(Query::IsUidOnline { uid: text }),
             Call::Query(Query::ClientsOfUid { uid: text }),

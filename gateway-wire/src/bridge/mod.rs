@@ -23,7 +23,7 @@ mod reply;
 pub mod tally;
 mod work;
 
-pub use call::{Call, MAX_ELEMENTS, Names, Order, Query, Request, Str};
+pub use call::{Call, MAX_ELEMENTS, Names, Order, Query, Request, Str, kind};
 pub use login::{Login, NONCE_BYTES, Nonce, PROOF_BYTES, Producer, Proof};
 pub use raw::{BadValue, Items, Part, Raw};
 pub use reply::{ANSWER_HEAD, Reply, Value};

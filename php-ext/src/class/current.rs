@@ -4,16 +4,15 @@ use gateway_wire::ClientId;
 use gateway_wire::bridge::Order;
 
 use super::method::methods;
-use crate::args::{Anything, Message, Raw};
+use super::send;
+use crate::args::{Anything, Binary, Message, Raw};
 use crate::errors::Failure;
 use crate::process::order;
 use crate::{business_worker, worker};
 
 methods! {
-    fn sendToCurrentClient(call, message: Message, raw: Raw = false) -> bool {
-        let client = current("sendToCurrentClient")?;
-        order(call.settings()?, Order::SendToClient { client, message: message.wire(), raw: raw.0 })?;
-        Ok(true)
+    fn sendToCurrentClient(call, message: Message, raw: Raw = false, binary: Binary = null) -> bool {
+        send::one(call, current("sendToCurrentClient")?, &message, &raw, &binary)
     }
 
     fn closeCurrentClient(call, message: Option<Message> = null) -> bool {

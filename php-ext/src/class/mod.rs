@@ -28,12 +28,15 @@ use crate::{aliases, ini, values};
 pub(crate) use worker::entry as events_entry;
 
 /// Methods that a program's class may have written otherwise: those whose arguments were fewer in some version of
-/// GatewayWorker's classes, as `sendToUid($uid, $message)`, and those that only this class has.
+/// GatewayWorker's classes, as `sendToUid($uid, $message)`, or are more here, and those that only this class has.
 ///
 /// The engine lets the arguments of a method in a subclass differ only where the method is one that makes objects, and so
 /// it is told that these are. Nothing else comes of it: which method makes objects is noted in the class. It knows no
 /// `#[\Override]` for them.
-const OVERRIDDEN_AT_WILL: [&str; 12] = [
+const OVERRIDDEN_AT_WILL: [&str; 15] = [
+    "sendToAll",
+    "sendToGroup",
+    "closeUid",
     "sendToClient",
     "sendToCurrentClient",
     "sendToUid",

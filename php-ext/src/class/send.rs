@@ -1,9 +1,10 @@
 //! Sending and closing.
 
-use gateway_wire::bridge::Order;
+use gateway_wire::ClientId;
+use gateway_wire::bridge::{Order, Str, kind};
 
 use super::method::{Call, methods};
-use crate::args::{Client, ClientOrCurrent, Except, Message, Names, Only, Raw};
+use crate::args::{Binary, Client, ClientOrCurrent, Except, ExceptGroups, Message, Names, Only, Raw};
 use crate::errors::Failure;
 use crate::process::order;
 
@@ -13,29 +14,55 @@ methods! {
         message: Message,
         client_id_array: Only = null,
         exclude_client_id: Except = null,
-        raw: Raw = false
+        raw: Raw = false,
+        exclude_group: ExceptGroups = null,
+        binary: Binary = null
     ) {
         let (Only(only), Except(except)) = (client_id_array, exclude_client_id);
         if only.as_ref().is_some_and(Vec::is_empty) {
             return Ok(());
         }
-        order(call.settings()?, Order::SendToAll { message: message.wire(), only, except, raw: raw.0 })
+        let (message, raw, options) = (message.wire(), raw.0, Options::of(&exclude_group, &binary));
+        order(call.settings()?, match options {
+            None => Order::SendToAll { message, only, except, raw },
+            Some(options) => options.order(message, To { only, ..To::default() }, except, raw),
+        })
     }
 
-    fn sendToClient(call, client_id: ClientOrCurrent, message: Message, raw: Raw = false) -> bool {
-        order(
-            call.settings()?,
-            Order::SendToClient { client: client_id.0, message: message.wire(), raw: raw.0 },
-        )?;
-        Ok(true)
+    fn sendToClient(
+        call,
+        client_id: ClientOrCurrent,
+        message: Message,
+        raw: Raw = false,
+        binary: Binary = null
+    ) -> bool {
+        one(call, client_id.0, &message, &raw, &binary)
     }
 
-    fn sendToUid(call, uid: Names, message: Message, raw: Raw = false) {
+    fn sendToUid(
+        call,
+        uid: Names,
+        message: Message,
+        raw: Raw = false,
+        exclude_client_id: Except = null,
+        exclude_group: ExceptGroups = null,
+        binary: Binary = null
+    ) {
         let uids = uid.asked();
         if uids.is_empty() {
             return Ok(());
         }
-        order(call.settings()?, Order::SendToUids { uids, message: message.wire(), raw: raw.0 })
+        let (message, raw, except) = (message.wire(), raw.0, exclude_client_id.0);
+        let options = match Options::of(&exclude_group, &binary) {
+            None if !except.is_empty() => Some(Options::default()),
+            options => options,
+        };
+        order(call.settings()?, match options {
+            None => Order::SendToUids { uids, message, raw },
+            Some(options) => {
+                options.order(message, To { uids: Some(uids.into_vec()), ..To::default() }, except, raw)
+            }
+        })
     }
 
     fn sendToGroup(
@@ -43,18 +70,31 @@ methods! {
         group: Names,
         message: Message,
         exclude_client_id: Except = null,
-        raw: Raw = false
+        raw: Raw = false,
+        exclude_group: ExceptGroups = null,
+        binary: Binary = null
     ) -> Option<bool> {
         let groups = group.asked();
         if groups.is_empty() {
             return Ok(group.is_empty().then_some(false));
         }
-        let except = exclude_client_id.0;
-        order(
-            call.settings()?,
-            Order::SendToGroups { groups, message: message.wire(), except, raw: raw.0 },
-        )?;
+        let (message, raw, except) = (message.wire(), raw.0, exclude_client_id.0);
+        order(call.settings()?, match Options::of(&exclude_group, &binary) {
+            None => Order::SendToGroups { groups, message, except, raw },
+            Some(options) => {
+                options.order(message, To { groups: Some(groups.into_vec()), ..To::default() }, except, raw)
+            }
+        })?;
         Ok(None)
+    }
+
+    /// All clients of a uid, or of each of several.
+    fn closeUid(call, uid: Names, message: Option<Message> = null) {
+        let uids = uid.asked();
+        if uids.is_empty() {
+            return Ok(());
+        }
+        order(call.settings()?, Order::CloseUids { uids, last: message.as_ref().map(Message::wire) })
     }
 
     fn closeClient(call, client_id: Client, message: Option<Message> = null) -> bool {
@@ -70,6 +110,56 @@ methods! {
 
     fn destroyClient(call, client_id: Client) -> bool {
         destroy(call, &client_id)
+    }
+}
+
+/// To one client.
+pub(super) fn one(
+    call: &Call,
+    client: ClientId,
+    message: &Message,
+    raw: &Raw,
+    binary: &Binary,
+) -> Result<bool, Failure> {
+    let (message, raw) = (message.wire(), raw.0);
+    order(
+        call.settings()?,
+        match Options::of(&ExceptGroups::none(), binary) {
+            None => Order::SendToClient { client, message, raw },
+            Some(options) => {
+                options.order(message, To { only: Some(vec![client]), ..To::default() }, Vec::new(), raw)
+            }
+        },
+    )?;
+    Ok(true)
+}
+
+/// What few sends have beside their receivers.
+#[derive(Default)]
+struct Options<'a> {
+    except_groups: Vec<Str<'a>>,
+    kind: u8,
+}
+
+/// To whom: everybody, if it is none of these.
+#[derive(Default)]
+struct To<'a> {
+    only: Option<Vec<ClientId>>,
+    uids: Option<Vec<Str<'a>>>,
+    groups: Option<Vec<Str<'a>>>,
+}
+
+impl<'a> Options<'a> {
+    /// `None` when there are none, and the send is one of the usual ones.
+    fn of(except_groups: &'a ExceptGroups, binary: &Binary) -> Option<Self> {
+        let options = Self { except_groups: except_groups.wire(), kind: binary.kind() };
+        (!options.except_groups.is_empty() || options.kind != kind::USUAL).then_some(options)
+    }
+
+    fn order(self, message: Str<'a>, to: To<'a>, except: Vec<ClientId>, raw: bool) -> Order<'a> {
+        let Self { except_groups, kind } = self;
+        let To { only, uids, groups } = to;
+        Order::Send { message, only, uids, groups, except, except_groups, raw, kind }
     }
 }
 

@@ -40,6 +40,44 @@ impl Bridge {
                     cluster.send(cluster.holders(Sort::Group, group), &part).await?;
                 }
             }
+            Order::Send { message, only, uids, groups, except, except_groups, raw, kind } => {
+                let part = |only, uids, groups| Order::Send {
+                    message,
+                    only,
+                    uids,
+                    groups,
+                    except: except.clone(),
+                    except_groups: except_groups.clone(),
+                    raw: *raw,
+                    kind: *kind,
+                };
+                if let Some(only) = only {
+                    let is_elsewhere = |client: &ClientId| self.local(*client).is_none();
+                    let clients = without(only.iter().copied().filter(is_elsewhere).collect(), except);
+                    for clients in clients.chunk_by(|one, other| one.node == other.node) {
+                        let part = part(Some(clients.to_vec()), None, None);
+                        cluster.send(To::Node(clients[0].node), &part).await?;
+                    }
+                } else if let Some(uids) = uids {
+                    for uid in uids {
+                        let part = part(None, Some(vec![*uid]), None);
+                        cluster.send(cluster.holders(Sort::Uid, uid), &part).await?;
+                    }
+                } else if let Some(groups) = groups {
+                    for group in groups {
+                        let part = part(None, None, Some(vec![*group]));
+                        cluster.send(cluster.holders(Sort::Group, group), &part).await?;
+                    }
+                } else {
+                    cluster.send(To::All, order).await?;
+                }
+            }
+            Order::CloseUids { uids, last } => {
+                for uid in uids {
+                    let part = Order::CloseUids { uids: smallvec![*uid], last: *last };
+                    cluster.send(cluster.holders(Sort::Uid, uid), &part).await?;
+                }
+            }
             Order::Ungroup { group } => cluster.send(cluster.holders(Sort::Group, group), order).await?,
             // What may fail, and what pushes that follow have to find done.
             Order::BindUid { client, .. }

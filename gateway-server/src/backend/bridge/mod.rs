@@ -6,6 +6,7 @@ mod in_flight;
 mod io;
 mod login;
 mod merge;
+mod options;
 mod orders;
 mod producers;
 mod queries;

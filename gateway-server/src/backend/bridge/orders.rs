@@ -11,6 +11,7 @@ use hashbrown::HashSet;
 
 use super::{Bridge, Undone};
 use crate::client::Encoded;
+use crate::client::websocket::Kind;
 use crate::shard::{Name, SessionError, Stopped};
 
 impl Bridge {
@@ -64,6 +65,13 @@ impl Bridge {
                 let frame = || self.frame(message, *raw);
                 hub.send_to_groups(frame, bytes(groups), self.all_local(except)).await?;
             }
+            Order::Send { .. } => self.send_with_options(order).await?,
+            Order::CloseUids { uids, last } => {
+                let last = last.map(|last| self.frame(last, false));
+                for number in self.clients_of_uids(uids).await? {
+                    hub.close(number, last.clone()).await?;
+                }
+            }
             Order::Close { client, last } => {
                 if let Some(number) = self.local(*client) {
                     hub.close(number, last.map(|last| self.frame(last, false))).await?;
@@ -114,10 +122,14 @@ impl Bridge {
 
     /// The message as all its receivers get it, in memory of its own: it may wait for a slow client.
     fn frame(&self, message: Str, raw: bool) -> Encoded {
+        self.frame_of(self.message_kind, message, raw)
+    }
+
+    pub(super) fn frame_of(&self, kind: Kind, message: Str, raw: bool) -> Encoded {
         if raw {
             Encoded::raw(Bytes::copy_from_slice(message))
         } else {
-            Encoded::new(self.message_kind, message, self.hub.wanted())
+            Encoded::new(kind, message, self.hub.wanted())
         }
     }
 
@@ -126,7 +138,7 @@ impl Bridge {
         (client.node == self.node).then_some(client.connection)
     }
 
-    fn all_local(&self, clients: &[ClientId]) -> Vec<u32> {
+    pub(super) fn all_local(&self, clients: &[ClientId]) -> Vec<u32> {
         clients.iter().filter_map(|client| self.local(*client)).collect()
     }
 }
@@ -143,7 +155,7 @@ pub(super) fn without<T: Copy + Eq + Hash + Ord>(mut only: Vec<T>, except: &[T])
     only
 }
 
-fn bytes<'a>(names: &'a [Str]) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn bytes<'a>(names: &'a [Str]) -> impl Iterator<Item = &'a [u8]> {
     names.iter().map(|name| &***name)
 }
 

@@ -20,6 +20,11 @@ pub(super) enum Plan<'a> {
 pub(super) enum Unsayable {
     #[error("GatewayWorker's protocol carries names only as UTF-8, which {0:?} is not")]
     NotText(String),
+    #[error(
+        "GatewayWorker's gateways cannot leave out groups, or clients of a uid, choose text or binary for a message, or close all \
+         clients of a uid; gateway-server can"
+    )]
+    Options,
     #[error("a GatewayWorker server gives its clients no proof of who they are")]
     Proof,
     #[error("a GatewayWorker register has no nodes that a worker of gateway-server could join")]
@@ -74,6 +79,7 @@ pub(super) fn plan<'a>(order: &Order<'a>) -> Result<Plan<'a>, Unsayable> {
         Order::UpdateSession { client, changes } => {
             one(*client, |connection| Command::UpdateSession { connection, changes })
         }
+        Order::Send { .. } | Order::CloseUids { .. } => return Err(Unsayable::Options),
         Order::Never(never, _) => match *never {},
     })
 }

@@ -1,0 +1,50 @@
+//! Sends with the options that are seldom used: whole groups that are left out, uids but some of their clients, text or binary.
+//!
+//! The shards know no such audiences, so what is left out is looked up first.
+
+use gateway_wire::bridge::{Order, Str, kind};
+
+use super::Bridge;
+use super::orders::{bytes, without};
+use crate::client::websocket::Kind;
+use crate::shard::{Name, Stopped};
+
+impl Bridge {
+    /// For clients of this node.
+    pub(super) async fn send_with_options(&self, order: &Order<'_>) -> Result<(), Stopped> {
+        let Order::Send { message, only, uids, groups, except, except_groups, raw, kind } = order else {
+            return Ok(());
+        };
+        let kind = match *kind {
+            kind::TEXT => Kind::Text,
+            kind::BINARY => Kind::Binary,
+            _ => self.message_kind,
+        };
+        let frame = || self.frame_of(kind, message, *raw);
+        let mut except = self.all_local(except);
+        if !except_groups.is_empty() {
+            let groups = bytes(except_groups).map(Name::from_slice).collect();
+            except.extend(self.hub.clients(Some(groups)).await?);
+        }
+        match (only, uids, groups) {
+            (Some(only), _, _) => {
+                let only = without(self.all_local(only), &except);
+                self.hub.send_to_connections(frame(), &only).await
+            }
+            (None, Some(uids), _) => {
+                let only = without(self.clients_of_uids(uids).await?, &except);
+                self.hub.send_to_connections(frame(), &only).await
+            }
+            (None, None, Some(groups)) => self.hub.send_to_groups(frame, bytes(groups), except).await,
+            (None, None, None) => self.hub.send_to_all(frame(), except).await,
+        }
+    }
+
+    pub(super) async fn clients_of_uids(&self, uids: &[Str<'_>]) -> Result<Vec<u32>, Stopped> {
+        let mut clients = Vec::new();
+        for uid in uids {
+            clients.extend(self.hub.clients_of_uid(&Name::from_slice(uid)).await?);
+        }
+        Ok(clients)
+    }
+}
