@@ -106,8 +106,8 @@ async fn attack(server: &Server) {
     // A message of which the last bytes never come, and one of zeros, which is a thousand times as long as its bytes.
     let unfinished = [header(0x82, WHOLE), vec![b'x'; WHOLE - 100]].concat();
     let zeros = deflated_zeros(WHOLE);
-    let bombs = [header(0xc2, zeros.len()), zeros].concat().repeat(5);
-    let senders = (0..150).map(async |number: usize| {
+    let bombs = [header(0xc2, zeros.len()), zeros].concat().repeat(2);
+    let senders = (0..120).map(async |number: usize| {
         let mut socket = established(server.websocket).await.ok()?;
         let bytes = if number.is_multiple_of(3) { &bombs } else { &unfinished };
         let _ = timeout(Duration::from_secs(5), socket.write_all(bytes)).await;

@@ -195,3 +195,42 @@ async fn a_destroyed_client_is_dropped_at_once() -> anyhow::Result<()> {
     assert!(tab.message().await.is_err(), "a destroyed client gets no close frame");
     Ok(())
 }
+
+#[tokio::test]
+async fn changes_of_a_large_session_that_come_at_once_are_all_kept() -> anyhow::Result<()> {
+    const PROCESSES: usize = 4;
+    const CHANGES: usize = 25;
+    let server = Server::start(&[]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let client = Client::connect(server.websocket).await?;
+    let numbers: String = (0..2_000).map(|key| format!("i:{key};s:10:\"0123456789\";")).collect();
+    let session = format!("a:2000:{{{numbers}}}");
+    php.order(Order::SetSession { client: client.id, session: text(&session) }).await?;
+    php.acked().await?;
+    let processes = (0..PROCESSES).map(async |process| {
+        let mut php = PhpPeer::connect(server.register[0]).await?;
+        for change in 0..CHANGES {
+            let key = 10_000 + process * CHANGES + change;
+            let changes = format!("a:1:{{i:{key};i:{process};}}");
+            php.order(Order::UpdateSession { client: client.id, changes: text(&changes) }).await?;
+        }
+        // What follows sees what came before, of the same process.
+        let Value::Str(session) = php.ask(Query::Session { client: client.id }).await? else {
+            anyhow::bail!("no session")
+        };
+        let last = format!("i:{};i:{process};", 10_000 + process * CHANGES + CHANGES - 1);
+        anyhow::ensure!(String::from_utf8(session)?.contains(&last), "{last} is not there yet");
+        anyhow::Ok(())
+    });
+    futures_util::future::try_join_all(processes).await?;
+    let Value::Str(session) = php.ask(Query::Session { client: client.id }).await? else {
+        anyhow::bail!("no session")
+    };
+    let session = String::from_utf8(session)?;
+    assert!(session.starts_with(&format!("a:{}:{{{numbers}", 2_000 + PROCESSES * CHANGES)));
+    for key in 0..PROCESSES * CHANGES {
+        let entry = format!("i:{};i:{};", 10_000 + key, key / CHANGES);
+        assert!(session.contains(&entry), "{entry} is lost");
+    }
+    Ok(())
+}

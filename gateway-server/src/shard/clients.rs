@@ -19,6 +19,9 @@ use super::total::Total;
 use crate::client::Form;
 use crate::ops::{cushion, injected};
 
+/// Bytes of a session and of changes to it that a shard merges itself, which takes a fraction of a millisecond.
+const MERGED_AT_ONCE: usize = 16 << 10;
+
 pub(super) struct Clients {
     pub(super) connections: Slab<Connection>,
     /// Keys of the connections that count as online; one that is closing is in the slab only.
@@ -214,9 +217,17 @@ impl Clients {
             }
             Change::Leave { group } => memberships.leave(groups, &group, key),
             Change::SetSession { serialized } => session.set(&serialized),
-            Change::UpdateSession { changes, back } => {
-                *merged += session.bytes().len() + changes.len();
-                drop(back.send(session.update(&changes, bounds.session)));
+            Change::UpdateSession { changes, in_shard, back } => {
+                let cost = session.bytes().len() + changes.len();
+                drop(back.send(if in_shard || cost <= MERGED_AT_ONCE {
+                    *merged += cost;
+                    session.update(&changes, bounds.session).map(|()| None)
+                } else {
+                    Ok(Some(session.snapshot(bounds.session)))
+                }));
+            }
+            Change::ReplaceSession { before, merged, back } => {
+                let _ = back.send(session.replace(&before, merged));
             }
         }
         connections[key].slim();

@@ -13,7 +13,7 @@ use super::clients::Clients;
 use super::events::Handshake;
 use super::identity::ClaimedIdentity;
 use super::members::TooManyGroups;
-use super::session::SessionError;
+use super::session::{SessionError, Snapshot};
 use super::{Name, Settings};
 use crate::client::{Encoded, Form};
 
@@ -114,12 +114,32 @@ impl Audience {
 
 /// What is kept about a client.
 pub(super) enum Change {
-    Bind { uid: Claim },
+    Bind {
+        uid: Claim,
+    },
     Unbind,
-    Join { group: Claim, back: oneshot::Sender<Result<(), TooManyGroups>> },
-    Leave { group: Name },
-    SetSession { serialized: Bytes },
-    UpdateSession { changes: Bytes, back: oneshot::Sender<Result<(), SessionError>> },
+    Join {
+        group: Claim,
+        back: oneshot::Sender<Result<(), TooManyGroups>>,
+    },
+    Leave {
+        group: Name,
+    },
+    SetSession {
+        serialized: Bytes,
+    },
+    /// `back` is told what to merge elsewhere instead, if that is much and `in_shard` does not want it here all the same.
+    UpdateSession {
+        changes: Bytes,
+        in_shard: bool,
+        back: oneshot::Sender<Result<Option<Snapshot>, SessionError>>,
+    },
+    /// What was merged elsewhere; `back` is told whether the session is still what it was merged with.
+    ReplaceSession {
+        before: Snapshot,
+        merged: Arc<[u8]>,
+        back: oneshot::Sender<bool>,
+    },
 }
 
 /// Looks at the clients and sends what it saw to whoever asked.
@@ -165,6 +185,7 @@ impl Command {
                     Change::Leave { group } => group.len(),
                     Change::SetSession { serialized: bytes }
                     | Change::UpdateSession { changes: bytes, .. } => bytes.len(),
+                    Change::ReplaceSession { before, merged, .. } => before.len() + merged.len(),
                     Change::Unbind => 0,
                 },
                 Self::Ungroup { group } => group.len(),

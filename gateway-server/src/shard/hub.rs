@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::spawn_blocking;
 
 use super::Settings;
 use super::claim::Claim;
@@ -34,6 +35,9 @@ use crate::client::{Encoded, Form, Wanted};
 /// A uid or group on its way; a short one needs no memory of its own.
 pub type Name = SmallVec<[u8; 24]>;
 
+/// How often a large session is merged beside its shard before that does it itself.
+const MERGES: usize = 8;
+
 pub struct Hub {
     shards: Box<[Desk]>,
     numbers: Numbers,
@@ -46,6 +50,8 @@ pub struct Hub {
     groups: Arc<Index>,
     waiting: Arc<Total>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Large sessions that are merged at once: others have the processors too.
+    merges: Semaphore,
 }
 
 impl Hub {
@@ -81,6 +87,7 @@ impl Hub {
             groups,
             waiting,
             threads: Mutex::new(threads),
+            merges: Semaphore::new(1),
         })
     }
 
@@ -223,16 +230,38 @@ impl Hub {
         self.change(number, Change::SetSession { serialized }).await
     }
 
-    /// Waits for the shard, as the result of a merge is known only there.
+    /// Waits for the shard, as the result of a merge is known only there. A large session is merged beside the shard, which serves
+    /// its clients meanwhile: what comes of it takes the place of what it was merged with. If that has changed, it is merged
+    /// again, and in the shard if it changes again and again.
     pub async fn update_session(
         &self,
         number: u32,
         changes: Bytes,
     ) -> Result<Result<(), SessionError>, Stopped> {
-        let (back, result) = oneshot::channel();
-        self.change(number, Change::UpdateSession { changes, back }).await?;
-        // A client that has gone drops the way back.
-        Ok(result.await.unwrap_or(Ok(())))
+        for attempt in 1.. {
+            let (back, result) = oneshot::channel();
+            let in_shard = attempt > MERGES;
+            self.change(number, Change::UpdateSession { changes: changes.clone(), in_shard, back }).await?;
+            // A client that has gone drops the way back.
+            let before = match result.await {
+                Ok(Ok(Some(before))) => before,
+                Ok(Err(error)) => return Ok(Err(error)),
+                Ok(Ok(None)) | Err(_) => break,
+            };
+            let _turn = self.merges.acquire().await;
+            let (old, new) = (before.clone(), changes.clone());
+            let merged = match spawn_blocking(move || old.merged(&new)).await {
+                Ok(Ok(merged)) => merged,
+                Ok(Err(error)) => return Ok(Err(error)),
+                Err(_) => return Err(Stopped),
+            };
+            let (back, result) = oneshot::channel();
+            self.change(number, Change::ReplaceSession { before, merged, back }).await?;
+            if result.await.unwrap_or(true) {
+                break;
+            }
+        }
+        Ok(Ok(()))
     }
 
     pub async fn is_online(&self, number: u32) -> Result<bool, Stopped> {

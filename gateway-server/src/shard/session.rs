@@ -1,6 +1,10 @@
 //! A client's session: the bytes of a PHP array as `serialize()` gives them.
 
+use std::sync::Arc;
+
 use gateway_wire::php_serialize::{self, Malformed};
+
+use crate::ops::cushion;
 
 /// Longest session by default, in bytes.
 pub const MAX_SESSION: usize = 1 << 20;
@@ -13,11 +17,46 @@ pub enum SessionError {
         "the session would be too long: its bytes are more than the {limit} allowed (max_session_bytes); it is left as it was"
     )]
     TooLarge { limit: usize },
+    #[error("the server has no memory to change the session now; it is left as it was")]
+    NoMemory,
 }
 
 /// No bytes until PHP sets some.
 #[derive(Default)]
-pub(super) struct Session(Option<Box<[u8]>>);
+pub(super) struct Session(Option<Arc<[u8]>>);
+
+/// A session as it stood, to be told from every other that comes after it.
+#[derive(Clone)]
+pub(super) struct Snapshot {
+    bytes: Option<Arc<[u8]>>,
+    /// The longest that may come of it.
+    limit: usize,
+}
+
+/// What a merge takes of memory, for each byte of both: the shortest values have six, and a place of their own.
+const MERGING: usize = 16;
+
+impl Snapshot {
+    pub(super) fn len(&self) -> usize {
+        self.bytes.as_deref().map_or(0, <[u8]>::len)
+    }
+
+    /// `array_replace_recursive(session, changes)`.
+    pub(super) fn merged(&self, changes: &[u8]) -> Result<Arc<[u8]>, SessionError> {
+        if !cushion::has_room(MERGING * (self.len() + changes.len())) {
+            return Err(SessionError::NoMemory);
+        }
+        merged(self.bytes.as_deref().unwrap_or_default(), changes, self.limit).map(Arc::from)
+    }
+}
+
+fn merged(old: &[u8], changes: &[u8], limit: usize) -> Result<Vec<u8>, SessionError> {
+    match old {
+        [] if changes.len() > limit => Err(SessionError::TooLarge { limit }),
+        [] => Ok(changes.to_vec()),
+        old => Ok(php_serialize::replace_recursive(old, changes, limit)?),
+    }
+}
 
 impl Session {
     pub(super) fn bytes(&self) -> &[u8] {
@@ -34,13 +73,24 @@ impl Session {
 
     /// `array_replace_recursive(session, changes)`, of at most `limit` bytes. On an error the session is left as it was.
     pub(super) fn update(&mut self, changes: &[u8], limit: usize) -> Result<(), SessionError> {
-        let merged = match self.bytes() {
-            [] if changes.len() > limit => return Err(SessionError::TooLarge { limit }),
-            [] => changes.to_vec(),
-            old => php_serialize::replace_recursive(old, changes, limit)?,
-        };
-        self.set(&merged);
+        self.set(&merged(self.bytes(), changes, limit)?);
         Ok(())
+    }
+
+    pub(super) fn snapshot(&self, limit: usize) -> Snapshot {
+        Snapshot { bytes: self.0.clone(), limit }
+    }
+
+    /// Takes the place of the session, if that is still the one of the snapshot. Gives whether it is.
+    pub(super) fn replace(&mut self, before: &Snapshot, merged: Arc<[u8]>) -> bool {
+        let is_same = match (&self.0, &before.bytes) {
+            (Some(now), Some(before)) => Arc::ptr_eq(now, before),
+            (now, before) => now.is_none() && before.is_none(),
+        };
+        if is_same {
+            self.0 = Some(merged);
+        }
+        is_same
     }
 }
 
@@ -50,5 +100,52 @@ impl From<Malformed> for SessionError {
             Malformed::TooLong { limit } => Self::TooLarge { limit },
             malformed => Self::Malformed(malformed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::sync::oneshot;
+
+    use super::super::command::{Change, Command};
+    use super::super::testing::{TestShard, settings};
+    use super::*;
+    use crate::client::Form;
+
+    /// Tells a shard of a change to the session of its client; gives its answer.
+    fn change<T>(shard: &mut TestShard, change: impl FnOnce(oneshot::Sender<T>) -> Change) -> T {
+        let (back, mut answer) = oneshot::channel();
+        shard.shard.obey_alone(Command::Change { number: 1, change: change(back) });
+        answer.try_recv().unwrap()
+    }
+
+    fn update(shard: &mut TestShard, changes: &'static [u8], in_shard: bool) -> Option<Snapshot> {
+        let changes = Bytes::from_static(changes);
+        change(shard, |back| Change::UpdateSession { changes, in_shard, back }).unwrap()
+    }
+
+    #[test]
+    fn a_large_session_is_merged_elsewhere_unless_it_changes_meanwhile() {
+        let mut shard = TestShard::new(settings());
+        let _client = shard.client(1, Form::Websocket);
+        let large = format!(r#"a:1:{{s:1:"a";s:50000:"{}";}}"#, "x".repeat(50_000));
+        let serialized = Bytes::from(large.clone());
+        shard.shard.obey_alone(Command::Change { number: 1, change: Change::SetSession { serialized } });
+        let session = |shard: &TestShard| shard.shard.clients().session_of(1).unwrap();
+
+        let before = update(&mut shard, b"a:1:{i:5;i:1;}", false).unwrap();
+        assert_eq!((session(&shard), shard.shard.clients().merged), (Bytes::from(large), 0));
+        // Another change comes first.
+        assert!(update(&mut shard, b"a:1:{i:6;i:2;}", true).is_none());
+        let replace = |shard: &mut TestShard, before: Snapshot| {
+            let merged = before.merged(b"a:1:{i:5;i:1;}").unwrap();
+            change(shard, |back| Change::ReplaceSession { before, merged, back })
+        };
+        assert!(!replace(&mut shard, before));
+        assert!(session(&shard).ends_with(b"i:6;i:2;}"));
+        let before = update(&mut shard, b"a:1:{i:5;i:1;}", false).unwrap();
+        assert!(replace(&mut shard, before));
+        assert!(session(&shard).ends_with(b"i:6;i:2;i:5;i:1;}"));
     }
 }

@@ -14,8 +14,6 @@ pub use replace::replace_recursive;
 pub use value::Value;
 pub use writer::Writer;
 
-use std::collections::HashSet;
-
 /// What is wrong with serialized bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
@@ -46,8 +44,14 @@ pub const MAX_DEPTH: usize = 256;
 #[derive(Default)]
 struct Arena<'a> {
     nodes: Vec<Node<'a>>,
-    /// What PHP references (`R:`) lead to.
-    aliased: HashSet<NodeId>,
+    /// Whether a PHP reference (`R:`) leads to a node, up to the last to which one does.
+    aliased: Vec<bool>,
+}
+
+impl Arena<'_> {
+    fn is_aliased(&self, node: NodeId) -> bool {
+        self.aliased.get(node).copied().unwrap_or(false)
+    }
 }
 
 type NodeId = usize;

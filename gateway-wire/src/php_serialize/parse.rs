@@ -149,7 +149,11 @@ impl<'a> Parser<'a, '_> {
         let node = self.arena.add(Node::Reference { kind, target });
         match kind {
             Kind::Handle => self.slots.push(node),
-            Kind::Alias => drop(self.arena.aliased.insert(target)),
+            Kind::Alias => {
+                let aliased = &mut self.arena.aliased;
+                aliased.resize(aliased.len().max(target + 1), false);
+                aliased[target] = true;
+            }
         }
         Ok(node)
     }

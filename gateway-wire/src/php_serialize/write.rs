@@ -1,13 +1,14 @@
 //! Nodes to bytes, with references numbered anew.
 
-use std::collections::HashMap;
+use std::io::Write as _;
 
 use super::{Arena, Key, Kind, MAX_DEPTH, Malformed, Node, NodeId};
 
 impl Arena<'_> {
     /// At most `limit` bytes, and no work beyond them.
     pub(super) fn write(&self, root: NodeId, limit: usize) -> Result<Vec<u8>, Malformed> {
-        let mut writer = Writer { arena: self, out: Vec::new(), limit, slots: 0, written: HashMap::new() };
+        let mut writer =
+            Writer { arena: self, out: Vec::new(), limit, slots: 0, written: vec![0; self.nodes.len()] };
         writer.value(root, 0)?;
         Ok(writer.out)
     }
@@ -19,8 +20,8 @@ struct Writer<'a, 'b> {
     limit: usize,
     /// How many values PHP will have numbered so far.
     slots: usize,
-    /// The number of each node that has been written.
-    written: HashMap<NodeId, usize>,
+    /// The number of each node that has been written; PHP's begin with 1.
+    written: Vec<usize>,
 }
 
 impl Writer<'_, '_> {
@@ -28,7 +29,7 @@ impl Writer<'_, '_> {
         match &self.arena.nodes[node] {
             Node::Reference { kind, target } => self.shared(*target, *kind, depth),
             // It may have been written already: by a reference that stands earlier now, or in a copy of the same array.
-            _ if self.arena.aliased.contains(&node) => self.shared(node, Kind::Alias, depth),
+            _ if self.arena.is_aliased(node) => self.shared(node, Kind::Alias, depth),
             _ if self.is_object(node) => self.shared(node, Kind::Handle, depth),
             _ => self.fresh(node, depth),
         }
@@ -36,9 +37,12 @@ impl Writer<'_, '_> {
 
     /// A value that stands in several places: the first has it whole.
     fn shared(&mut self, target: NodeId, kind: Kind, depth: usize) -> Result<(), Malformed> {
-        let Some(slot) = self.written.get(&target) else { return self.fresh(target, depth) };
+        let slot = self.written[target];
+        if slot == 0 {
+            return self.fresh(target, depth);
+        }
         let letter = if kind == Kind::Handle { 'r' } else { 'R' };
-        self.out.extend_from_slice(format!("{letter}:{slot};").as_bytes());
+        self.print(format_args!("{letter}:{slot};"));
         self.slots += usize::from(kind == Kind::Handle);
         self.check_length()
     }
@@ -62,11 +66,11 @@ impl Writer<'_, '_> {
             return Err(Malformed::TooDeep);
         }
         self.slots += 1;
-        self.written.insert(node, self.slots);
+        self.written[node] = self.slots;
         match &self.arena.nodes[node] {
             Node::Plain(bytes) => self.out.extend_from_slice(bytes),
             Node::Array(entries) => {
-                self.out.extend_from_slice(format!("a:{}:{{", entries.len()).as_bytes());
+                self.print(format_args!("a:{}:{{", entries.len()));
                 for (key, value) in entries {
                     self.key(*key);
                     self.value(*value, depth + 1)?;
@@ -75,7 +79,7 @@ impl Writer<'_, '_> {
             }
             Node::Object { head, properties } => {
                 self.out.extend_from_slice(head);
-                self.out.extend_from_slice(format!(":{}:{{", properties.len()).as_bytes());
+                self.print(format_args!(":{}:{{", properties.len()));
                 for (name, value) in properties {
                     self.out.extend_from_slice(name);
                     self.value(*value, depth + 1)?;
@@ -88,11 +92,16 @@ impl Writer<'_, '_> {
         self.check_length()
     }
 
+    fn print(&mut self, text: std::fmt::Arguments<'_>) {
+        // Memory takes all that is written into it.
+        let _ = self.out.write_fmt(text);
+    }
+
     fn key(&mut self, key: Key) {
         match key {
-            Key::Int(number) => self.out.extend_from_slice(format!("i:{number};").as_bytes()),
+            Key::Int(number) => self.print(format_args!("i:{number};")),
             Key::Str(text) => {
-                self.out.extend_from_slice(format!("s:{}:\"", text.len()).as_bytes());
+                self.print(format_args!("s:{}:\"", text.len()));
                 self.out.extend_from_slice(text);
                 self.out.extend_from_slice(b"\";");
             }

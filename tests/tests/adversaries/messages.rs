@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use flate2::{Compress, Compression, FlushCompress};
 use futures_util::future::try_join_all;
 use gateway_tests::soon;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{MIB, during, established, frame, in_batches, rest};
+use super::{MIB, REQUEST, connect, during, established, frame, in_batches, rest};
 
 #[tokio::test]
 async fn messages_byte_by_byte() -> anyhow::Result<()> {
@@ -104,6 +105,57 @@ async fn frames_that_break_the_rules() -> anyhow::Result<()> {
         })
         .await
         .map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn messages_of_zeros_that_a_thousandth_of_their_bytes_make() -> anyhow::Result<()> {
+    let mut zeros = Vec::with_capacity(MIB as usize);
+    Compress::new(Compression::best(), false).compress_vec(
+        &vec![0; MIB as usize],
+        &mut zeros,
+        FlushCompress::Sync,
+    )?;
+    // Both sides leave out the end of a message.
+    zeros.truncate(zeros.len() - 4);
+    let bombs = frame(0xc2, &zeros).repeat(50);
+    let flags = ["--deflate", "--max-message", "1048576"];
+    during("50 who each send 50 messages of 1 MiB in 1 KB", &flags, async |server, crowd| {
+        let attacks = (0..50).map(async |_| {
+            let mut socket = connect(server.websocket).await?;
+            let request = String::from_utf8_lossy(REQUEST);
+            let offer = "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+            socket.write_all(format!("{}{offer}", request.trim_end()).as_bytes()).await?;
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"\"}") {
+                ensure!(
+                    socket.read_buf(&mut seen).await? > 0,
+                    "{} and the end",
+                    String::from_utf8_lossy(&seen)
+                );
+            }
+            socket.write_all(&bombs).await?;
+            // It answers in its turn: all that came before has been read.
+            socket.write_all(&frame(0x89, b"done?")).await?;
+            let mut pong = [0; 7];
+            socket.read_exact(&mut pong).await?;
+            ensure!(pong == *b"\x8a\x05done?", "{pong:?} is no pong");
+            Ok(socket)
+        });
+        let attacks = tokio::time::timeout(Duration::from_secs(240), try_join_all(attacks));
+        let mut attacks = std::pin::pin!(attacks);
+        let sockets = loop {
+            tokio::select! {
+                sockets = &mut attacks => break sockets??,
+                () = tokio::time::sleep(Duration::from_millis(100)) => {
+                    let memory = crowd.memory_beside(server)?;
+                    ensure!(memory < 48 * MIB, "{memory} bytes");
+                }
+            }
+        };
+        drop(sockets);
+        Ok(())
     })
     .await
 }
