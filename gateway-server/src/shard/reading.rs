@@ -358,6 +358,34 @@ mod tests {
     }
 
     #[test]
+    fn whoever_waits_for_its_turn_is_not_taken_for_silent() {
+        let mut settings = settings();
+        let mut door = settings.doors[0].clone();
+        door.heartbeat.not_response_limit = 1;
+        settings.doors = [door].into();
+        let mut shard = TestShard::new(settings);
+        let mut client = shard.client(1, Form::Deflated);
+        client.write_all(&bombs()).unwrap();
+        while shard.shard.read_on.is_empty() {
+            shard.turn();
+        }
+        let key = shard.shard.clients.key(1).unwrap();
+        (0..5).for_each(|_| shard.shard.look_at(0, key));
+        while !shard.shard.read_on.is_empty() {
+            shard.turn();
+        }
+        assert_eq!(shard.shard.clients.counts.messages_in as usize, bombs().len() / bomb().len());
+        assert_eq!(arrived(&mut client), b"");
+        // One that says nothing is pinged, and then given up.
+        for _ in 0..5 {
+            if let Some(key) = shard.shard.clients.key(1) {
+                shard.shard.look_at(0, key);
+            }
+        }
+        assert_eq!(shard.shard.clients.key(1), None);
+    }
+
+    #[test]
     fn what_messages_are_inflated_to_counts_as_sent() {
         let mut shard = TestShard::new(limited(Rate { messages: 0.0, bytes: 1e6 }));
         let mut client = shard.client(1, Form::Deflated);

@@ -506,10 +506,10 @@ impl Shard {
     }
 
     /// A heartbeat's look at a connection, if it came in by this door.
-    fn look_at(&mut self, door: usize, key: usize) {
-        // What a paused one says is in its socket, and not heard for our own reasons.
+    pub(super) fn look_at(&mut self, door: usize, key: usize) {
+        // What one says that is paused or has to wait for its turn is not heard for our own reasons.
         let is_due = |one: &&mut Connection| {
-            usize::from(one.door) == door && one.phase == Phase::Open && one.waits != Waits::ForEventsTaken
+            usize::from(one.door) == door && one.phase == Phase::Open && one.waits == Waits::No
         };
         let Some(connection) = self.clients.connections.get_mut(key).filter(is_due) else { return };
         let heartbeat = &self.settings.doors[door].heartbeat;

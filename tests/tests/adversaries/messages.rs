@@ -119,9 +119,10 @@ async fn messages_of_zeros_that_a_thousandth_of_their_bytes_make() -> anyhow::Re
     )?;
     // Both sides leave out the end of a message.
     zeros.truncate(zeros.len() - 4);
-    let bombs = frame(0xc2, &zeros).repeat(50);
+    // A debug build inflates ten times as slowly.
+    let bombs = frame(0xc2, &zeros).repeat(if cfg!(debug_assertions) { 15 } else { 50 });
     let flags = ["--deflate", "--max-message", "1048576"];
-    during("50 who each send 50 messages of 1 MiB in 1 KB", &flags, async |server, crowd| {
+    during("50 who send messages of 1 MiB in 1 KB each", &flags, async |server, crowd| {
         let attacks = (0..50).map(async |_| {
             let mut socket = connect(server.websocket).await?;
             let request = String::from_utf8_lossy(REQUEST);
