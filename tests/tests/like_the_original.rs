@@ -149,10 +149,23 @@ async fn the_extension_gives_the_same_on_the_originals_gateway() -> anyhow::Resu
         return Ok(());
     }
     let stack = OriginalStack::start().await?;
-    let mut php = php()?;
-    php.env_remove("GATEWAYCLIENT_PATH");
-    let ours = transcript(php, stack.websocket, stack.register).await?;
-    assert_same(&ours, &std::fs::read_to_string(root().join("tests/php/scenario.expected"))?)
+    let mut scenario = php()?;
+    scenario.env_remove("GATEWAYCLIENT_PATH");
+    let ours = transcript(scenario, stack.websocket, stack.register).await?;
+    assert_same(&ours, &recorded()?)?;
+    // What its gateways have no words for is told, and nothing else is sent in its place.
+    for call in
+        ["closeUid('alice')", "sendToAll('x', exclude_group: 'red')", "sendToUid('alice', 'x', binary: true)"]
+    {
+        let code = format!(
+            "Gateway::$registerAddress = '{}'; Gateway::{call}; Gateway::getAllClientIdCount();",
+            stack.register
+        );
+        let output = soon("PHP", php()?.arg("-r").arg(code).output()).await??;
+        let said = String::from_utf8(output.stderr)?;
+        assert!(said.contains("GatewayWorker's gateways cannot leave out groups"), "{call}: {said}");
+    }
+    Ok(())
 }
 
 #[tokio::test]
