@@ -45,7 +45,7 @@ static BEFORE: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
 pub(crate) type Autoload = unsafe extern "C" fn(*mut zend_string, *mut zend_string) -> *mut ClassEntry;
 
-/// At the module's start, once the classes are there.
+/// Runs at the module's start, once the classes are there.
 pub(crate) fn start() {
     let wanted = WANTED.get_or_init(|| ini::aliases().unwrap_or_else(|_| usual()));
     for name in &wanted.early {
@@ -67,7 +67,7 @@ pub(crate) fn start() {
     }
 }
 
-/// At the module's end.
+/// Runs at the module's end.
 pub(crate) fn end() {
     // SAFETY: as at the start; what is there now is left if another module has put it there since.
     unsafe {
@@ -83,7 +83,7 @@ fn before() -> Option<Autoload> {
     (!before.is_null()).then(|| unsafe { transmute::<*mut (), Autoload>(before) })
 }
 
-/// Has nothing that must be dropped while the autoloaders of the program run: a fatal error jumps over it.
+/// This frame holds nothing that must be dropped while the autoloaders of the program run: a fatal error of theirs jumps over it.
 unsafe extern "C" fn autoload(name: *mut zend_string, lower_case: *mut zend_string) -> *mut ClassEntry {
     if let Some(before) = before() {
         // SAFETY: PHP's own arguments are handed on.
@@ -100,7 +100,7 @@ unsafe extern "C" fn autoload(name: *mut zend_string, lower_case: *mut zend_stri
     wanted.names.iter().find(is_asked).map_or(ptr::null_mut(), |name| declare(name, false))
 }
 
-/// Null when there is a class of that name. What is not persistent goes at the request's end.
+/// Gives null when there is a class of that name already. PHP forgets a name that is not persistent at the request's end.
 fn declare(name: &str, persistent: bool) -> *mut ClassEntry {
     let class = meant(name);
     // SAFETY: the name is as long as told, and the class was registered when the module started.

@@ -21,7 +21,7 @@ thread_local! {
     static IS_HERE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// By `setBusinessWorker()`. Where the gateway is, such a worker knows by a property of its own.
+/// `setBusinessWorker()` calls this. The worker knows the register's address by a property of its own, and the class takes it from there.
 pub(crate) fn introduce(worker: &Zval) -> Result<(), Failure> {
     let Some(worker) = worker.object() else { return Ok(()) };
     if !names_of_classes(worker.ce).any(|name| name == WORKER) {
@@ -37,7 +37,7 @@ pub(crate) fn introduce(worker: &Zval) -> Result<(), Failure> {
     Ok(())
 }
 
-/// At a request's end.
+/// Runs at a request's end.
 pub(crate) fn end_request() {
     IS_HERE.set(false);
 }

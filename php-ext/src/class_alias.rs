@@ -19,7 +19,7 @@ type Handler = unsafe extern "C" fn(*mut ExecuteData, *mut Zval);
 static FUNCTION: AtomicPtr<zend_internal_function> = AtomicPtr::new(ptr::null_mut());
 static HANDLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
-/// At a request's start, since PHP tells modules of its functions only then; once for the process.
+/// Runs at a request's start, since PHP tells modules of its functions only then, and does its work once in a process.
 pub(crate) fn start_request() {
     if !FUNCTION.load(Ordering::Acquire).is_null() {
         return;
@@ -38,7 +38,7 @@ pub(crate) fn start_request() {
     }
 }
 
-/// At the module's end.
+/// Runs at the module's end.
 pub(crate) fn end() {
     let function = FUNCTION.swap(ptr::null_mut(), Ordering::AcqRel);
     // SAFETY: null, or PHP's function, which is there until all modules have ended.
@@ -53,7 +53,7 @@ fn php_own() -> Option<Handler> {
     (!handler.is_null()).then(|| unsafe { transmute::<*mut (), Handler>(handler) })
 }
 
-/// Has nothing that must be dropped while code of the program runs: a fatal error jumps over it.
+/// This frame holds nothing that must be dropped while code of the program runs: a fatal error of it jumps over this.
 unsafe extern "C" fn alias(frame: *mut ExecuteData, result: *mut Zval) {
     // SAFETY: PHP's frame of the call, and where its result goes.
     let done = unsafe { frame.as_ref() }.and_then(name_own_class);
