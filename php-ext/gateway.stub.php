@@ -632,8 +632,8 @@ class GatewayEvents
     }
 
     /**
-     * Waits for the next event; the one before it counts as handled. Gives null when a signal has come, and false when this
-     * worker has left and has handled everything. Throws when the connection is lost: then join again.
+     * Waits for the next event; the one before it counts as handled. Gives null when a signal has come or so many
+     * milliseconds have passed (0 is without end, and -1 only ends the event before), and false when this worker has left and has handled everything. Throws when the connection is lost: then join again.
      *
      * `server` is what `$_SERVER` is during the event. `session` is serialized, or ''. `body` is the message; of a handshake
      * a serialized array with `get`, `server` and `cookie`.
@@ -641,7 +641,7 @@ class GatewayEvents
      * @return array{0: 'connect'|'handshake'|'message'|'close', 1: string, 2: array<string, mixed>, 3: string, 4: string}|false|null
      *     kind, client_id, server, session, body
      */
-    public static function next()
+    public static function next(int $milliseconds = 0)
     {
     }
 

@@ -7,6 +7,8 @@
 use std::ffi::CStr;
 use std::ptr;
 
+use std::time::Duration;
+
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::flags::DataType;
 use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
@@ -483,6 +485,22 @@ impl Argument for Seconds {
 
     fn left_out() -> Option<Self> {
         Some(Self(3600))
+    }
+}
+
+/// How long to wait, in milliseconds; zero, as when left out, is without end, and less than that not at all.
+pub(crate) struct Patience(pub(crate) Option<Duration>);
+
+impl Argument for Patience {
+    const TYPE: DataType = DataType::Long;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        let Seconds(milliseconds) = Seconds::read(value, position)?;
+        Ok(Self((milliseconds != 0).then(|| Duration::from_millis(milliseconds.try_into().unwrap_or(0)))))
+    }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(None))
     }
 }
 

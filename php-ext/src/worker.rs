@@ -70,6 +70,21 @@ pub(crate) fn session_has_changed(client: ClientId, is_whole: bool, session: &Zv
     called.map(drop).map_err(|error| Failure::Exception(format!("$_SESSION was not changed: {error}")))
 }
 
+/// The `$_SESSION` of the client whose event is being handled, as the program has it now.
+pub(crate) fn current_session(client: ClientId) -> Option<Zval> {
+    if current() != Some(client) {
+        return None;
+    }
+    let globals = ExecutorGlobals::get();
+    let value = globals.symbol_table.get("_SESSION")?;
+    let value = value.indirect().unwrap_or(value).dereference();
+    match value {
+        value if value.is_array() => Some(value.shallow_clone()),
+        value if value.is_null() => Some(Zval::new_array()),
+        _ => None,
+    }
+}
+
 /// Joins, again if it has joined before.
 pub(crate) fn join(settings: Settings, name: &[u8]) -> Result<(), Failure> {
     let timeout = settings.timeout()?;
@@ -92,18 +107,21 @@ pub(crate) fn join(settings: Settings, name: &[u8]) -> Result<(), Failure> {
 }
 
 /// The next event, after the one before it has been handled. Null when a signal has come, so that PHP can run its
-/// handlers; false when this worker has left and has handled everything.
+/// handlers, or when none of this has happened within the `patience`; false when this worker has left and has handled everything.
 ///
 /// What the handlers of events that came together send goes out together.
-pub(crate) fn next() -> Result<Zval, Failure> {
+pub(crate) fn next(patience: Option<Duration>) -> Result<Zval, Failure> {
     CURRENT.set(None);
-    let next = arrived_or_awaited();
+    if patience == Some(Duration::ZERO) {
+        return Ok(Zval::null());
+    }
+    let next = arrived_or_awaited(patience);
     // A worker that is idle, or none any more, looks after nothing.
     process::gather(matches!(next, Ok(Some(Taken::Event(_)))));
     next?.map_or_else(|| Ok(Zval::null()), given)
 }
 
-fn arrived_or_awaited() -> Result<Option<Taken>, Failure> {
+fn arrived_or_awaited(patience: Option<Duration>) -> Result<Option<Taken>, Failure> {
     if let Some(taken) = take()? {
         return Ok(Some(taken));
     }
@@ -119,9 +137,13 @@ fn arrived_or_awaited() -> Result<Option<Taken>, Failure> {
     }
     with_worker(Worker::all_done)?;
     let is_interrupted = || ExecutorGlobals::get().vm_interrupt.value;
-    if with_worker(|worker| worker.wait(Some(BREAK), is_interrupted))? == Ended::ByTime {
+    let first = patience.map_or(BREAK, |patience| patience.min(BREAK));
+    if with_worker(|worker| worker.wait(Some(first), is_interrupted))? == Ended::ByTime {
         process::gather(false);
-        with_worker(|worker| worker.wait(None, is_interrupted))?;
+        let rest = patience.map(|patience| patience - first);
+        if rest.is_none_or(|rest| !rest.is_zero()) {
+            with_worker(|worker| worker.wait(rest, is_interrupted))?;
+        }
     }
     take()
 }

@@ -130,6 +130,10 @@ function calls(): Generator
 {
     foreach (['Gateway', 'GatewayEvents'] as $class) {
         foreach ((new ReflectionClass($class))->getMethods() as $method) {
+            if ($method->name === 'next') {
+                // It waits as long as it is told.
+                continue;
+            }
             foreach ($method->getParameters() as $position => $parameter) {
                 $others = array_map('good', $method->getParameters());
                 foreach (values() as $name => $value) {

@@ -34,6 +34,17 @@ impl WorkerRunner {
         count: usize,
         secret: &str,
     ) -> anyhow::Result<Self> {
+        Self::start_in(events, registers, count, secret, &[]).await
+    }
+
+    /// With more options of the command line.
+    pub async fn start_in(
+        events: PathBuf,
+        registers: &[SocketAddr],
+        count: usize,
+        secret: &str,
+        more: &[&str],
+    ) -> anyhow::Result<Self> {
         let registers: Vec<_> = registers.iter().map(ToString::to_string).collect();
         let data = tempfile::tempdir()?;
         let mut command = Self::command(&data, "start")?;
@@ -41,6 +52,7 @@ impl WorkerRunner {
             .arg(events)
             .arg(format!("--count={count}"))
             .arg(format!("--register={}", registers.join(",")))
+            .args(more)
             .env("GATEWAY_SECRET_KEY", secret)
             .env("DIARY", data.path().join("diary"));
         let (processes, _) = ProcessGroup::start(command, "starts").await?;

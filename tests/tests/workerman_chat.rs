@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway_tests::{ChatWorkers, Chatter, Server, on_default_ports, skip};
+use gateway_tests::{ChatWorkers, Chatter, Server, WorkerRunner, on_default_ports, skip};
 
 #[test]
 fn chat_rooms_of_unmodified_workerman_chat() -> anyhow::Result<()> {
@@ -20,6 +20,23 @@ fn chat_rooms_of_unmodified_workerman_chat() -> anyhow::Result<()> {
         }
         talk(&server).await
     })
+}
+
+/// Without Workerman: the same conversation as above.
+#[tokio::test]
+async fn chat_rooms_of_unmodified_workerman_chat_on_the_runner() -> anyhow::Result<()> {
+    let Some(sources) = std::env::var_os("WORKERMAN_CHAT_PATH") else {
+        let test = "chat_rooms_of_unmodified_workerman_chat_on_the_runner";
+        skip(test, "WORKERMAN_CHAT_PATH does not name its sources");
+        return Ok(());
+    };
+    let events = std::path::Path::new(&sources).join("Applications/Chat/Events.php");
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let _runner = WorkerRunner::start_with(events, server.register[0], ChatWorkers::COUNT).await?;
+    for _ in 0..ChatWorkers::COUNT {
+        server.logs("a worker joined").await?;
+    }
+    talk(&server).await
 }
 
 async fn talk(server: &Server) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use crate::errors::Failure;
 use crate::process::query;
 use crate::serialize;
 use crate::values::{self, List};
+use crate::worker;
 
 methods! {
     fn getAllClientIdList(call) -> List {
@@ -64,7 +65,12 @@ pub(super) fn sessions(call: &Call, groups: Option<Vec<Str>>) -> Result<List, Fa
     query(call.settings()?, Query::Sessions { groups }, |sessions| {
         values::map(values::entries(sessions)?.map(|entry| {
             let (id, session) = entry?;
-            let id = values::client_id(id)?.to_hex();
+            let client = values::client_id(id)?;
+            let id = client.to_hex();
+            // What the event has changed is written when it ends.
+            if let Some(session) = worker::current_session(client) {
+                return Ok((id, session));
+            }
             // A session that cannot be read has been told of, and stands as an empty one.
             let session = serialize::read(values::bytes(session)?)?;
             Ok((id, if session.is_array() { session } else { Zval::new_array() }))

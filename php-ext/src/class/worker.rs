@@ -12,7 +12,7 @@ use gateway_wire::bridge::Query;
 
 use super::method::methods;
 use crate::aliases;
-use crate::args::{Array, Callable, Text};
+use crate::args::{Array, Callable, Patience, Text};
 use crate::process::query;
 use crate::serialize;
 use crate::settings::Settings;
@@ -46,10 +46,11 @@ methods! {
         worker::join(Settings::of(ptr::null_mut())?, name.wire())
     }
 
-    /// `[kind, client_id, server, session, body]`, null after a signal, or false when there is nothing more to come.
-    fn next(call) -> Zval {
+    /// `[kind, client_id, server, session, body]`, null after a signal or so many milliseconds, or false when there is nothing
+    /// more to come.
+    fn next(call, milliseconds: Patience = 0) -> Zval {
         let _ = call;
-        worker::next()
+        worker::next(milliseconds.0)
     }
 
     fn leave(call) {

@@ -2,15 +2,14 @@
 
 namespace PushGateway\Worker;
 
-use PushGateway\Gateway;
 use PushGateway\GatewayEvents;
 use PushGateway\GatewayException;
 
 /** A worker process: joins, handles one event after the other, and leaves when it is told to. */
 final class Child
 {
+    private const ALIVE_EVERY_MILLISECONDS = 1100;
     private const LOOK_EVERY_NANOSECONDS = 1_000_000_000;
-    private const CLASS_OF_WORKERS = 'GatewayWorker\Lib\Gateway';
 
     private bool $isLeaving = false;
     private int $looked = 0;
@@ -33,22 +32,20 @@ final class Child
     {
         $this->listen();
         $this->options->connectTo($this->register);
-        // GatewayWorker's own class, which an autoloader of the program may find, knows nothing of the events here.
-        if (!class_exists(self::CLASS_OF_WORKERS, false)) {
-            class_alias(Gateway::class, self::CLASS_OF_WORKERS);
-        }
+        $limits = new Limits($this->options);
+        Workerman::takePlaces();
         self::load($this->options->file);
         $handler = $this->options->handler;
         if (!class_exists($handler)) {
             Log::write("{$this->options->file} has no class $handler (--handler)");
             return 1;
         }
-        $worker = new WorkerInfo($this->number, $this->options->name, $this->options->count);
-        $dispatcher = new Dispatcher($handler);
+        $worker = Workerman::worker($this->number, $this->options->name, $this->options->count);
+        $dispatcher = new Dispatcher($handler, $limits);
         $dispatcher->call('onWorkerStart', $worker);
-        if ($this->join()) {
+        if ($this->join($dispatcher)) {
             ($this->tell)('serves');
-            $this->serve($dispatcher);
+            $this->serve($dispatcher, $limits);
         }
         $dispatcher->call('onWorkerStop', $worker);
         return 0;
@@ -74,9 +71,9 @@ final class Child
         pcntl_sigprocmask(SIG_SETMASK, []);
     }
 
-    private function serve(Dispatcher $dispatcher): void
+    private function serve(Dispatcher $dispatcher, Limits $limits): void
     {
-        $hasLeft = false;
+        $hasLeft = $isSpent = false;
         while (true) {
             try {
                 $this->leaveWithoutMaster();
@@ -84,10 +81,15 @@ final class Child
                     GatewayEvents::leave();
                     $hasLeft = true;
                 }
-                $event = GatewayEvents::next();
+                if (Timer::isDue()) {
+                    // No client is the current one in them.
+                    GatewayEvents::next(-1);
+                    $dispatcher->runTimers();
+                }
+                $event = GatewayEvents::next($this->patience());
             } catch (GatewayException $lost) {
                 Log::write($lost->getMessage());
-                if ($this->isLeaving || !$this->join()) {
+                if ($this->isLeaving || !$this->join($dispatcher)) {
                     return;
                 }
                 continue;
@@ -95,9 +97,13 @@ final class Child
             if ($event === false) {
                 return;
             }
-            // Null: a signal has come, and its handler has run.
+            // Null: a signal has come, and its handler has run, or a timer is due.
             if ($event !== null) {
                 $dispatcher->handle(...$event);
+                if (!$isSpent && $limits->areReached()) {
+                    $isSpent = true;
+                    ($this->tell)(Process::SPENT);
+                }
             }
         }
     }
@@ -109,11 +115,25 @@ final class Child
         if ($now - $this->looked > self::LOOK_EVERY_NANOSECONDS) {
             $this->looked = $now;
             $this->isLeaving = $this->isLeaving || posix_getppid() !== $this->master;
+            if ($this->options->handlerTimeout !== null) {
+                ($this->tell)('alive');
+            }
         }
     }
 
+    /** In milliseconds; 0 is without end. */
+    private function patience(): int
+    {
+        $timer = Timer::patience() ?? 0;
+        if ($this->options->handlerTimeout === null) {
+            return $timer;
+        }
+        // The first process wants to hear that this one is not stuck.
+        return $timer === 0 ? self::ALIVE_EVERY_MILLISECONDS : min($timer, self::ALIVE_EVERY_MILLISECONDS);
+    }
+
     /** Again and again, until it succeeds or the process is to end. */
-    private function join(): bool
+    private function join(Dispatcher $dispatcher): bool
     {
         $name = "{$this->options->name}:$this->number:" . getmypid() . '@' . gethostname();
         $pause = 0.05;
@@ -125,7 +145,11 @@ final class Child
                 if ($pause === 0.05) {
                     Log::write($unreachable->getMessage());
                 }
-                usleep((int) ($pause * 1e6));
+                $dispatcher->runTimers();
+                if ($this->options->handlerTimeout !== null) {
+                    ($this->tell)('alive');
+                }
+                usleep((int) min($pause * 1e6, 1000 * (Timer::patience() ?? 2000)));
                 $pause = min(2 * $pause, 2.0);
             }
         }

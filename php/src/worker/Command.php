@@ -20,6 +20,12 @@ final class Command
         --pid-file=FILE    (gateway-worker.pid in $XDG_RUNTIME_DIR; of root in /run; else in a folder of the user's
                            own in the temporary directory)
         --stop-timeout=S   seconds that a process may take to handle what it has (30)
+        --handler-timeout=S seconds that a handler may take (no limit). Where it stands then is logged, and its process
+                           is replaced: what it has handled by then stays as it is, its other events go on
+        --max-memory=SIZE  that PHP may use in a process, such as 256M (memory_limit of php.ini, or 1G if that is -1):
+                           a handler that wants more ends with its process; from three quarters on the process is
+                           replaced after the event
+        --max-events=N     events after which a process is replaced (no limit)
 
         The secret is gateway.secret_key of php.ini, or the environment's GATEWAY_SECRET_KEY.
         Signals to the first process: SIGTERM and SIGINT stop, SIGUSR1 reloads.

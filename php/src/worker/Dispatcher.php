@@ -22,7 +22,7 @@ final class Dispatcher
     private mixed $kept = null;
 
     /** @param class-string $handler */
-    public function __construct(private string $handler)
+    public function __construct(private string $handler, private Limits $limits)
     {
         $this->sessions = new Sessions();
         GatewayEvents::onSession($this->sessionHasChanged(...));
@@ -37,15 +37,36 @@ final class Dispatcher
         // Null where there is none, as in GatewayWorker.
         $this->kept = $_SESSION = $this->bytes === '' ? null : (GatewayEvents::readSession($this->bytes) ?: null);
         match ($kind) {
-            'message' => $this->call('onMessage', $clientId, $body),
-            'handshake' => $this->call('onWebSocketConnect', $clientId, unserialize($body, ['allowed_classes' => false])),
-            default => $this->call(self::METHODS[$kind], $clientId),
+            'message' => $this->limited('onMessage', $clientId, $body),
+            'handshake' => $this->limited('onWebSocketConnect', $clientId, unserialize($body, ['allowed_classes' => false])),
+            default => $this->limited(self::METHODS[$kind], $clientId),
         };
         if ($kind === 'close') {
             $this->sessions->forget($clientId);
         } elseif ($_SESSION !== $this->kept) {
             $this->keep($_SESSION);
         }
+    }
+
+    public function runTimers(): void
+    {
+        $_SESSION = null;
+        Timer::run(function (callable $func, array $arguments): void {
+            $this->limits->begin();
+            try {
+                $func(...$arguments);
+            } catch (\Throwable $thrown) {
+                Log::write("a timer: $thrown");
+            }
+            $this->limits->end();
+        });
+    }
+
+    private function limited(string $method, mixed ...$arguments): void
+    {
+        $this->limits->begin();
+        $this->call($method, ...$arguments);
+        $this->limits->end();
     }
 
     /** An exception ends the event, and nothing else. */

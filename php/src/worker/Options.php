@@ -15,6 +15,12 @@ final class Options
     public string $name = 'gateway-worker';
     public string $pidFile;
     public int $stopTimeout = 30;
+    /** Seconds that a handler may take; null is without end. */
+    public ?int $handlerTimeout = null;
+    /** Bytes that PHP may use in a process; null is for what php.ini says, or a default. */
+    public ?int $maxMemory = null;
+    /** Events after which a process is replaced. */
+    public ?int $maxEvents = null;
     /** @var \Closure(?string): void|null is given the register address, if it is not that of php.ini */
     public ?\Closure $prepare = null;
 
@@ -86,6 +92,9 @@ final class Options
             'name' => $this->name = $value,
             'pid-file' => $this->pidFile = $value,
             'stop-timeout' => $this->stopTimeout = self::number($name, $value, 86400),
+            'handler-timeout' => $this->handlerTimeout = self::number($name, $value, 86400),
+            'max-memory' => $this->maxMemory = self::size($name, $value),
+            'max-events' => $this->maxEvents = self::number($name, $value, PHP_INT_MAX),
             default => throw new UsageError("there is no option --$name; gateway-worker help names them"),
         };
     }
@@ -98,6 +107,16 @@ final class Options
         return !in_array('', $addresses, true)
             ? $addresses
             : throw new UsageError("--$name must be an address, or several separated by commas");
+    }
+
+    private static function size(string $name, string $value): int
+    {
+        $hint = "--$name must be a size from 8M to 1024G, such as 256M";
+        if (!preg_match('/^(\d{1,9})([KMG])$/i', $value, $parts)) {
+            throw new UsageError($hint);
+        }
+        $bytes = (int) $parts[1] << ['K' => 10, 'M' => 20, 'G' => 30][strtoupper($parts[2])];
+        return $bytes >= 8 << 20 && $bytes <= 1 << 40 ? $bytes : throw new UsageError($hint);
     }
 
     private static function number(string $name, string $value, int $most): int

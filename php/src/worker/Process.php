@@ -5,13 +5,20 @@ namespace PushGateway\Worker;
 /** A child process that tells its parent something, a line each time. */
 final class Process
 {
+    /** A worker says it that wants another to take its place. */
+    public const SPENT = 'spent';
+
     private string $read = '';
     /** What it told last. */
     private ?string $news = null;
+    private bool $isSpent = false;
+    /** When it last told anything, in nanoseconds of the clock that nobody sets. */
+    private int $heardAt;
 
     /** @param resource $lines */
     private function __construct(public readonly int $pid, public readonly float $since, private $lines)
     {
+        $this->heardAt = hrtime(true);
     }
 
     /** @param \Closure(\Closure(string): void): int $body gets what it is to call with its news, and gives the exit code */
@@ -48,6 +55,8 @@ final class Process
         if ($end !== false) {
             $told = explode("\n", substr($this->read, 0, $end));
             $this->news = end($told);
+            $this->isSpent = $this->isSpent || in_array(self::SPENT, $told, true);
+            $this->heardAt = hrtime(true);
             $this->read = substr($this->read, $end + 1);
         }
         return $this->news;
@@ -55,8 +64,20 @@ final class Process
 
     public function isReady(): bool
     {
-        // It says so once: there is nothing more to read.
         return ($this->news ?? $this->news()) !== null;
+    }
+
+    public function isSpent(): bool
+    {
+        $this->news();
+        return $this->isSpent;
+    }
+
+    /** For how many seconds it has told nothing. */
+    public function silence(): float
+    {
+        $this->news();
+        return (hrtime(true) - $this->heardAt) / 1e9;
     }
 
     public function signal(int $signal): void

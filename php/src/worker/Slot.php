@@ -13,6 +13,9 @@ final class Slot
     /** A process that lived so many seconds was a good one. */
     private const GOOD = 5.0;
 
+    /** Seconds that a process has beyond the handlers' time to end by itself. */
+    private const GRACE = 3.0;
+
     private ?Process $serving = null;
     /** Is to take over once it serves. */
     private ?Process $next = null;
@@ -49,9 +52,30 @@ final class Slot
             $this->leaving->signal(SIGKILL);
             $this->killAt = null;
         }
+        if (!$isStopping && $this->serving?->isReady() && $this->options->handlerTimeout !== null) {
+            $this->watch($this->serving);
+        }
+        if (!$isStopping && $this->serving?->isSpent() && $this->isReloaded() && $now >= $this->startAt) {
+            Log::write("worker $this->number: process {$this->serving->pid} is replaced (--max-events, --max-memory)");
+            $this->next = $this->fork();
+        }
         if (!$isStopping && $this->serving === null && $this->next === null && $now >= $this->startAt) {
             $this->serving = $this->fork();
         }
+    }
+
+    /** Where a handler waits for the system, PHP runs no code that would end it. */
+    private function watch(Process $process): void
+    {
+        if ($process->silence() > $this->longestSilence()) {
+            Log::write("worker $this->number: kills $process->pid, whose handler does not come back (--handler-timeout)");
+            $process->signal(SIGKILL);
+        }
+    }
+
+    private function longestSilence(): float
+    {
+        return $this->options->handlerTimeout + self::GRACE;
     }
 
     public function reload(): void
@@ -99,6 +123,7 @@ final class Slot
             $this->leaving = $this->killAt = null;
         } elseif ($pid === $this->next?->pid) {
             $this->next = null;
+            $this->startAt = microtime(true) + self::GOOD;
             Log::write("worker $this->number: the new process $pid ended $how before it served; the old one stays");
         } elseif ($pid === $this->serving?->pid) {
             $since = $this->serving->since;
@@ -123,7 +148,8 @@ final class Slot
     public function dueAt(): ?float
     {
         $isEmpty = $this->serving === null && $this->next === null;
-        $due = array_filter([$this->killAt, $isEmpty && !$this->isDraining ? $this->startAt : null]);
+        $watchAt = $this->options->handlerTimeout === null || $isEmpty ? null : microtime(true) + self::GRACE;
+        $due = array_filter([$this->killAt, $watchAt, $isEmpty && !$this->isDraining ? $this->startAt : null]);
         return $due === [] ? null : min($due);
     }
 

@@ -2,10 +2,11 @@
 
 namespace PushGateway\Worker;
 
-/** What onWorkerStart and onWorkerStop are given, with the properties of GatewayWorker's that programs look at. */
-final class WorkerInfo
+/** Stands where programs expect `Workerman\Worker` when that is not installed, with the properties that they look at. */
+#[\AllowDynamicProperties]
+class WorkerInfo
 {
-    public function __construct(public readonly int $id, public readonly string $name, public readonly int $count)
-    {
-    }
+    public int $id = 0;
+    public string $name = '';
+    public int $count = 1;
 }

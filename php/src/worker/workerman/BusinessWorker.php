@@ -1,0 +1,10 @@
+<?php
+
+namespace GatewayWorker;
+
+use Workerman\Worker;
+
+/** Handlers name it as the type of what onWorkerStart() is given. */
+class BusinessWorker extends Worker
+{
+}
