@@ -1,8 +1,15 @@
 //! Bursts of pushes, and clients that take their time: whoever takes something is served, however much waits for it.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
-use gateway_tests::{Browser, Client, Operator, PhpPeer, Server, Tab, eventually};
+use gateway_tests::{Browser, Client, Operator, PhpPeer, Server, Tab, TestCertificate, eventually};
+use gateway_wire::bridge::Order;
+use serde_bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
 
 /// How many messages of how many bytes come at once.
 const BURSTS: [(usize, usize); 4] = [(10, 300_000), (5, 900_000), (30, 100_000), (300, 5_000)];
@@ -97,4 +104,96 @@ async fn whoever_makes_it_too_much_for_all_is_the_one_to_go() -> anyhow::Result<
         assert_eq!(php.clients_of("crowd").await?.len(), readers.len() + idle.len());
     }
     Ok(())
+}
+
+/// Timeouts are short, so that whoever reads by these flags is past them all before it has read what is pushed.
+const IMPATIENT: [&str; 8] = [
+    "--outbox-timeout",
+    "4",
+    "--close-timeout",
+    "4",
+    "--ping-interval",
+    "4",
+    "--ping-not-response-limit",
+    "1",
+];
+
+/// A connection whose kernel takes little that is not read.
+async fn narrow(server: &Server) -> anyhow::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(64 << 10)?;
+    Ok(socket.connect(server.websocket).await?)
+}
+
+/// Is sent 14 MB at once and reads them in about twelve seconds; one that is closed right behind them gets all the same.
+async fn read_slowly<S: AsyncRead + AsyncWrite + Unpin>(
+    server: &Server,
+    stream: S,
+    is_closed: bool,
+) -> anyhow::Result<()> {
+    const MESSAGES: usize = 60;
+    const LENGTH: usize = 230_000;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let mut client = Client::over(stream).await?;
+    let uid = format!("slow-{is_closed}");
+    php.bind(client.id, &uid).await?;
+    for number in 0..MESSAGES {
+        php.send_to_uid(&uid, &numbered(number, LENGTH)).await?;
+    }
+    if is_closed {
+        let last = Some(Bytes::new(b"goodbye"));
+        php.order(Order::Close { client: client.id, last }).await?;
+    }
+    php.acked().await?;
+    for number in 0..MESSAGES {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(client.text().await?, numbered(number, LENGTH));
+    }
+    if is_closed {
+        assert_eq!(client.text().await?, "goodbye");
+        assert_eq!(client.closed().await?.0, 1000);
+        return client.gone().await;
+    }
+    assert_eq!(php.clients_of(&uid).await?, [client.id]);
+    php.send_to_uid(&uid, "still here").await?;
+    assert_eq!(client.text().await?, "still here");
+    client.leave().await
+}
+
+#[tokio::test]
+async fn one_that_reads_slowly_gets_all_however_long_it_takes() -> anyhow::Result<()> {
+    let server = Server::start(&IMPATIENT).await?;
+    let certificate = TestCertificate::new()?;
+    let flags = certificate.flags();
+    let flags: Vec<_> = flags.iter().map(String::as_str).chain(IMPATIENT).collect();
+    let secured = Server::start(&flags).await?;
+    let plain = async |is_closed| read_slowly(&server, narrow(&server).await?, is_closed).await;
+    let tls = async |is_closed| {
+        read_slowly(&secured, certificate.over(narrow(&secured).await?).await?, is_closed).await
+    };
+    tokio::try_join!(plain(false), plain(true), tls(false), tls(true))?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_stops_is_closed_in_time() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--outbox-timeout", "1", "--ping-interval", "0"]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let mut client = Client::over(narrow(&server).await?).await?;
+    php.bind(client.id, "stops").await?;
+    for number in 0..8 {
+        php.send_to_uid("stops", &numbered(number, 1_000_000)).await?;
+    }
+    // It reads some, and then nothing.
+    for number in 0..2 {
+        assert_eq!(client.text().await?, numbered(number, 1_000_000));
+    }
+    let line = server.logs("closed a client that reads too slowly").await?;
+    assert!(line.contains("it took nothing for 1s (outbox_timeout)"), "{line}");
+    assert!(php.clients_of("stops").await?.is_empty());
+    // What had begun is whole, if it reads on in time, and then it learns why.
+    assert_eq!(client.text().await?, numbered(2, 1_000_000));
+    let end = client.message().await?;
+    assert!(matches!(&end, Message::Close(Some(close)) if u16::from(close.code) == 4008), "{end:?}");
+    client.gone().await
 }

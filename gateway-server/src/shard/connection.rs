@@ -1,6 +1,7 @@
 //! One client's record: small, because there are many and most of them idle.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use rustls::ServerConnection;
@@ -26,6 +27,8 @@ pub(super) struct Connection {
     /// Where it came in: which of the shard's doors.
     pub(super) door: u8,
     pub(super) waits: Waits,
+    /// It has taken the last of what waited for it since its close began, and may need time to answer.
+    pub(super) has_caught_up: bool,
     /// Its socket is to be used by [`Connection::tls`] only.
     pub(super) is_tls: bool,
     extra: Option<Box<Extra>>,
@@ -75,6 +78,7 @@ impl Connection {
             form,
             door,
             waits: Waits::No,
+            has_caught_up: false,
             is_tls: false,
             extra: None,
         }
@@ -132,6 +136,14 @@ impl Connection {
 
     pub(super) fn has_outbox(&self) -> bool {
         self.extra().is_some_and(|extra| !extra.outbox.is_empty())
+    }
+
+    /// Something waits for it, of which its socket has taken some lately, and it has not been given up.
+    pub(super) fn takes_within(&self, time: Duration, now: Instant) -> bool {
+        self.extra().is_some_and(|extra| {
+            let pace = extra.outbox.pace().filter(|_| !extra.outbox.is_given_up());
+            pace.is_some_and(|pace| pace.has_taken() && pace.idle(now) < time)
+        })
     }
 
     /// What it is to get goes straight to its socket.

@@ -24,7 +24,7 @@ pub(super) enum Action {
 impl Heartbeat {
     /// How often each client is looked at: twice an interval when silence ends connections, so that one heard just
     /// after a look is not given up a whole interval late.
-    fn look_every(&self) -> Duration {
+    pub(super) fn look_every(&self) -> Duration {
         if self.not_response_limit > 0 { self.interval / 2 } else { self.interval }
     }
 

@@ -79,6 +79,13 @@ impl Outbox {
         self.0.as_ref().map(|waiting| &waiting.pace)
     }
 
+    /// The socket has taken something that is not counted here.
+    pub(super) fn moved(&mut self) {
+        if let Some(waiting) = &mut self.0 {
+            waiting.pace.took(1, Instant::now());
+        }
+    }
+
     /// Its client has been given up; what has begun may still wait.
     pub(super) fn is_given_up(&self) -> bool {
         self.0.as_ref().is_some_and(|waiting| waiting.is_given_up)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// What was taken longer ago counts less and less.
 const WINDOW: Duration = Duration::from_secs(10);
 /// Bytes that every socket is believed to have taken: no conclusions are drawn from less.
-const GIVEN: f64 = 65536.0;
+const GIVEN: f64 = 262_144.0;
 
 pub(super) struct Pace {
     /// When it last took something, or something began to wait.
@@ -28,6 +28,11 @@ impl Pace {
             self.taken /= 2.0;
             self.since += counted / 2;
         }
+    }
+
+    /// Something, since it began to wait.
+    pub(super) fn has_taken(&self) -> bool {
+        self.taken > 0.0
     }
 
     /// For how long it has taken nothing.
@@ -60,7 +65,7 @@ mod tests {
             drips.took(1, now);
             let slowness = [&steady, &drips, &nothing].map(|pace| pace.slowness(now));
             assert!(
-                slowness[0] * 10.0 < slowness[1] && slowness[1] <= slowness[2],
+                slowness[0] * 4.0 < slowness[1] && slowness[1] <= slowness[2],
                 "{slowness:?} at {second}"
             );
             assert_eq!((drips.idle(now), nothing.idle(now)), (Duration::ZERO, Duration::from_secs(second)));

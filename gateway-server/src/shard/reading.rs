@@ -370,7 +370,7 @@ mod tests {
             shard.turn();
         }
         let key = shard.shard.clients.key(1).unwrap();
-        (0..5).for_each(|_| shard.shard.look_at(0, key));
+        (0..5).for_each(|_| shard.shard.look_at(0, key, Instant::now()));
         while !shard.shard.read_on.is_empty() {
             shard.turn();
         }
@@ -379,7 +379,7 @@ mod tests {
         // One that says nothing is pinged, and then given up.
         for _ in 0..5 {
             if let Some(key) = shard.shard.clients.key(1) {
-                shard.shard.look_at(0, key);
+                shard.shard.look_at(0, key, Instant::now());
             }
         }
         assert_eq!(shard.shard.clients.key(1), None);

@@ -460,7 +460,7 @@ impl Shard {
     fn keep_time(&mut self, now: Instant) {
         for door in 0..self.rounds.len() {
             for key in self.rounds[door].due(now, self.clients.connections.capacity()) {
-                self.for_client(key, |shard| shard.look_at(door, key));
+                self.for_client(key, |shard| shard.look_at(door, key, now));
             }
         }
         while let Some((at, key, number)) = self.closing.front().copied() {
@@ -471,7 +471,7 @@ impl Shard {
             // The key may belong to somebody new by now.
             let is_closing = |one: &Connection| one.number == number && one.phase != Phase::Open;
             if self.clients.connections.get(key).is_some_and(is_closing) {
-                self.abort(key);
+                self.close_by_now(key, now);
             }
         }
         if self.has_slow() && now >= self.look_at_slow {
@@ -506,15 +506,22 @@ impl Shard {
     }
 
     /// A heartbeat's look at a connection, if it came in by this door.
-    pub(super) fn look_at(&mut self, door: usize, key: usize) {
+    pub(super) fn look_at(&mut self, door: usize, key: usize, now: Instant) {
         // What one says that is paused or has to wait for its turn is not heard for our own reasons.
         let is_due = |one: &&mut Connection| {
             usize::from(one.door) == door && one.phase == Phase::Open && one.waits == Waits::No
         };
         let Some(connection) = self.clients.connections.get_mut(key).filter(is_due) else { return };
         let heartbeat = &self.settings.doors[door].heartbeat;
+        let has_outbox = connection.has_outbox();
+        // It is there while it takes of what waits for it. What it says to a ping would come behind all that.
+        if has_outbox && connection.takes_within(heartbeat.look_every(), now) {
+            connection.quiet = 0;
+            return;
+        }
         match heartbeat.look(&mut connection.quiet) {
             Action::Nothing => {}
+            Action::Ping if has_outbox => {}
             Action::Ping => {
                 let ping = match heartbeat.data.as_slice() {
                     [] if connection.form.is_websocket() => websocket::ping(),

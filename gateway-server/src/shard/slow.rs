@@ -117,7 +117,7 @@ impl Shard {
         let idle: Vec<_> =
             self.clients.slow.iter().copied().filter(|key| self.idle(*key, now) >= every).collect();
         for key in idle {
-            // The kernel tells of room only when a third of what it keeps has gone, which a thin line takes minutes for.
+            // The kernel tells of room only when much of what it keeps has gone, for which a thin line takes long.
             self.write_for_client(key as usize, |shard| shard.write_outbox(key as usize));
             if self.idle(key, now) >= timeout {
                 self.close_slow(
@@ -125,6 +125,26 @@ impl Shard {
                     &format_args!("it took nothing for {timeout:?} (outbox_timeout)"),
                 );
             }
+        }
+    }
+
+    /// The time for a close is over: its client has taken nothing for so long, or gets as much time again, and once more when it has
+    /// taken all, so that it can answer.
+    pub(super) fn close_by_now(&mut self, key: usize, now: Instant) {
+        let number = self.clients.connections[key].number;
+        if self.clients.connections[key].has_outbox() {
+            self.write_for_client(key, |shard| shard.write_outbox(key));
+        }
+        let timeout = self.settings.close_timeout;
+        let Some(connection) = self.clients.connections.get_mut(key).filter(|one| one.number == number)
+        else {
+            return;
+        };
+        let has_caught_up = std::mem::take(&mut connection.has_caught_up);
+        if has_caught_up || connection.takes_within(timeout, now) {
+            self.closing.push_back((now + timeout, key, number));
+        } else {
+            self.abort(key);
         }
     }
 
@@ -210,6 +230,9 @@ mod tests {
     use super::*;
     use crate::client::{Encoded, Form, websocket};
 
+    /// Longer than all timeouts of the settings.
+    const LATER: Duration = Duration::from_secs(1000);
+
     /// As much as these tests like may wait for each, and little more for all.
     fn tight() -> Settings {
         let mut settings = settings();
@@ -293,12 +316,13 @@ mod tests {
         let watch = tokio::spawn(async move { watched.watch_waiting().await });
         let numbers = hub.clients(None).await.unwrap();
         assert_eq!(numbers.len(), 9);
+        // Some of it waits for everybody.
+        hub.send_to_all(Encoded::raw(message(6 << 20)), Vec::new()).await.unwrap();
         for greedy in [numbers[0], numbers[4], numbers[8]] {
-            // All hold some, and one most: too much, but not by so much that its shard has to find out by itself.
+            // One holds most: too much, but not by so much that its shard has to find out by itself.
             let start = Instant::now();
             while hub.is_online(greedy).await.unwrap() && start.elapsed() < Duration::from_secs(30) {
-                if hub.waiting_bytes() < 8 << 20 {
-                    hub.send_to_all(Encoded::raw(message(5_000)), Vec::new()).await.unwrap();
+                if !hub.waiting().is_exceeded() {
                     hub.send_to_connections(Encoded::raw(message(500_000)), &[greedy]).await.unwrap();
                     hub.settle();
                 } else {
@@ -363,6 +387,58 @@ mod tests {
         assert!(shard.shard.clients.key(1).is_some());
         // Nothing is kept for the other but what has begun and a farewell.
         assert!(shard.shard.clients.held.bytes() < 70_000, "{}", shard.shard.clients.held.bytes());
+    }
+
+    #[test]
+    fn heartbeats_and_closes_wait_for_whoever_takes_something() {
+        let mut settings = settings();
+        let mut door = settings.doors[0].clone();
+        door.heartbeat.not_response_limit = 1;
+        settings.doors = [door].into();
+        let mut shard = TestShard::new(settings);
+        let mut clients: Vec<_> = (1..=4).map(|number| stalled(&mut shard, number)).collect();
+        for key in 0..4 {
+            shard.shard.send(key, message(1_500_000));
+            shard.shard.send(key, message(1_500_000));
+        }
+        // The first and the third go on.
+        for key in [0, 2] {
+            let waiting = |shard: &TestShard| shard.shard.clients.connections[key].waiting_bytes();
+            shard.turn();
+            let (before, start) = (waiting(&shard), Instant::now());
+            let mut some = vec![0; 100_000];
+            while waiting(&shard) == before && start.elapsed() < Duration::from_secs(30) {
+                let _ = clients[key].read(&mut some);
+                shard.turn();
+            }
+            assert!(shard.shard.clients.connections[key].has_outbox());
+        }
+        for _ in 0..10 {
+            shard.shard.look_at(0, 0, Instant::now());
+            shard.shard.look_at(0, 1, Instant::now() + LATER);
+        }
+        assert_eq!(shard.shard.clients.key(2), None, "it says nothing and takes nothing");
+        let connection = &shard.shard.clients.connections[0];
+        assert_eq!((connection.quiet, connection.pending.is_empty()), (0, true), "no ping would help");
+        for (key, time) in [(2, Duration::ZERO), (3, LATER)] {
+            shard.shard.close(key, close::BY_APPLICATION, Phase::Closing);
+            shard.shard.write_turn();
+            shard.shard.close_by_now(key, Instant::now() + time);
+        }
+        assert!(shard.shard.clients.connections.contains(2) && !shard.shard.clients.connections.contains(3));
+        // It gets all.
+        let (mut all, start) = (Vec::new(), Instant::now());
+        let end = websocket::close(close::BY_APPLICATION);
+        while !all.ends_with(&end) && start.elapsed() < Duration::from_secs(30) {
+            all.extend(arrived(&mut clients[2]));
+            shard.turn();
+        }
+        assert!(all.ends_with(&end));
+        // It has nothing more to take, and does not answer.
+        shard.shard.close_by_now(2, Instant::now() + LATER);
+        assert!(shard.shard.clients.connections.contains(2));
+        shard.shard.close_by_now(2, Instant::now() + LATER);
+        assert!(!shard.shard.clients.connections.contains(2));
     }
 
     #[test]

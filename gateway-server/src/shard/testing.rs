@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mio::{Events, Poll, Token};
+use socket2::SockRef;
 
 use super::clients::Clients;
 use super::command::{Command, Newcomer};
@@ -43,6 +44,9 @@ pub(super) fn newcomer(form: Form) -> (Newcomer, TcpStream) {
     let (socket, _) = listener.accept().unwrap();
     socket.set_nonblocking(true).unwrap();
     client.set_nonblocking(true).unwrap();
+    // So that the kernel takes little for one that does not read.
+    SockRef::from(&client).set_recv_buffer_size(64 << 10).unwrap();
+    SockRef::from(&socket).set_tcp_notsent_lowat(64 << 10).unwrap();
     let newcomer = Newcomer {
         socket,
         tls: None,

@@ -13,6 +13,8 @@ pub(super) const ENCRYPTED: usize = 32 << 10;
 pub(super) struct TlsSocket<'a> {
     tls: &'a mut ServerConnection,
     socket: &'a mut TcpStream,
+    /// Encrypted bytes that the socket has taken.
+    sent: usize,
 }
 
 /// What one read gave.
@@ -29,7 +31,7 @@ pub(super) enum Heard {
 
 impl<'a> TlsSocket<'a> {
     pub(super) fn new(tls: &'a mut ServerConnection, socket: &'a mut TcpStream) -> Self {
-        Self { tls, socket }
+        Self { tls, socket, sent: 0 }
     }
 
     /// Reads the socket once, unless there is something already. An error of the kind `InvalidData` is the client's.
@@ -53,6 +55,11 @@ impl<'a> TlsSocket<'a> {
         self.flush()?;
         processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         Ok(Heard::Something)
+    }
+
+    /// Whether its socket has taken anything.
+    pub(super) fn has_sent(&self) -> bool {
+        self.sent > 0
     }
 
     /// Says that nothing more comes; true when that is out.
@@ -92,7 +99,7 @@ impl Write for TlsSocket<'_> {
         while self.tls.wants_write() {
             match self.tls.write_tls(self.socket) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(_) => {}
+                Ok(sent) => self.sent += sent,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

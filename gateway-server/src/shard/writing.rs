@@ -133,6 +133,9 @@ impl Shard {
             if tls.flush().and_then(|()| outbox.write_to(&mut tls, held)).is_err() {
                 return self.drop_connection(key);
             }
+            if tls.has_sent() {
+                outbox.moved();
+            }
             let left = outbox.bytes();
             self.count_written(key, waiting, left);
         }
@@ -144,6 +147,8 @@ impl Shard {
         self.clients.counts.bytes_out += (waiting - left) as u64;
         if left == 0 {
             self.clients.no_longer_slow(key);
+            let connection = &mut self.clients.connections[key];
+            connection.has_caught_up = connection.phase != Phase::Open;
         }
     }
 

@@ -290,7 +290,7 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_MAX_OUTBOX_BYTES", value_name = "BYTES")]
     pub max_outbox_bytes: Option<usize>,
 
-    /// Seconds that a client may take nothing at all of what waits for it; 0 is no limit [default: 60]
+    /// Seconds that a client may take nothing at all of what waits for it; 0 is no limit [default: 30]
     #[arg(long, env = "GATEWAY_OUTBOX_TIMEOUT", value_name = "SECONDS")]
     pub outbox_timeout: Option<f64>,
 
@@ -310,7 +310,8 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_MAX_HANDSHAKES", value_name = "NUMBER")]
     pub max_handshakes: Option<usize>,
 
-    /// Seconds that a client may take to answer a close frame [default: 5]
+    /// Seconds that a client may take to answer a close frame. While it takes of what waits for it, it gets as many again
+    /// [default: 5]
     #[arg(long, env = "GATEWAY_CLOSE_TIMEOUT", value_name = "SECONDS")]
     pub close_timeout: Option<f64>,
 
@@ -571,7 +572,7 @@ impl Layer {
                 1 << 20,
                 1 << 40,
             ),
-            outbox_timeout: checks.seconds("outbox_timeout", self.outbox_timeout.unwrap_or(60.0), 0.0),
+            outbox_timeout: checks.seconds("outbox_timeout", self.outbox_timeout.unwrap_or(30.0), 0.0),
             max_register_connections: checks.within(
                 "max_register_connections",
                 self.max_register_connections
