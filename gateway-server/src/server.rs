@@ -12,13 +12,13 @@ use tracing::{error, info, warn};
 
 use crate::backend::bridge::Bridge;
 use crate::backend::gatewayworker::GatewayWorker;
-use crate::backend::workers::{Mode, Router, Sinks};
+use crate::backend::workers::{Choice, Mode, Router, Sinks};
 use crate::backend::{self, Backend, Budget, Logins, Port};
 use crate::cluster::Cluster;
 use crate::listener::{self, Gate};
 use crate::live::Live;
 use crate::operations::{self, Operations};
-use crate::ops::config::{EventHandlers, Settings, Source};
+use crate::ops::config::{EventHandlers, Routing, Settings, Source};
 use crate::ops::deadline::Deadline;
 use crate::ops::logs::Logs;
 use crate::ops::reload::Reloads;
@@ -70,7 +70,12 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         EventHandlers::Workers => Mode::Workers,
         EventHandlers::Auto => Mode::Auto,
     };
-    let workers = Arc::new(Router::new(mode, settings.worker_buffer_bytes));
+    let choice = match settings.router {
+        Routing::LeastClients => Choice::Least,
+        Routing::ClientAddress => Choice::Address,
+        Routing::Random => Choice::Random,
+    };
+    let workers = Arc::new(Router::new(mode, settings.worker_buffer_bytes).with_choice(choice));
     let instance = u64::from_ne_bytes(random()?);
     let cluster = settings
         .cluster

@@ -11,6 +11,6 @@ mod worker;
 
 pub use event::{Event, Kind};
 pub use last::give_up_later;
-pub use router::{Mode, Report, Router};
+pub use router::{Choice, Mode, Report, Router};
 pub use sink::{Sink, Sinks};
 pub use worker::{Batch, Worker};

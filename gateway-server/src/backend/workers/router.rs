@@ -1,5 +1,7 @@
 //! Which worker gets the next client.
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,8 +22,22 @@ pub enum Mode {
     Auto,
 }
 
+/// Which worker a client that nobody knows yet goes to, and stays with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The one with the fewest clients.
+    Least,
+    /// The same one for all clients of an address, for as long as the same workers are there.
+    Address,
+    Random,
+}
+
 pub struct Router {
     mode: Mode,
+    choice: Choice,
+    draws: AtomicUsize,
+    /// Nobody outside can choose addresses that all go to one worker.
+    hasher: RandomState,
     /// Bytes that may wait for one worker, as the workers know too.
     limit: Arc<AtomicUsize>,
     /// Spares those who find nobody the lock.
@@ -51,10 +67,23 @@ impl Router {
     pub fn new(mode: Mode, limit: usize) -> Self {
         Self {
             mode,
+            choice: Choice::Least,
+            draws: AtomicUsize::new(0),
+            hasher: RandomState::new(),
             limit: Arc::new(limit.into()),
             has_workers: AtomicBool::new(false),
             state: Mutex::default(),
         }
+    }
+
+    #[must_use]
+    pub fn with_choice(self, choice: Choice) -> Self {
+        Self { choice, ..self }
+    }
+
+    /// Whether it matters where a client comes from, which costs a question to the system.
+    pub(super) fn is_by_address(&self) -> bool {
+        self.choice == Choice::Address
     }
 
     /// Those who wait for room are not told.
@@ -71,16 +100,37 @@ impl Router {
         self.has_workers.load(Ordering::Relaxed)
     }
 
-    /// The one with the fewest clients.
-    pub(super) fn choose(&self) -> Option<Arc<Worker>> {
+    /// For a client at that address whom no worker has, or whose worker has gone.
+    pub(super) fn choose(&self, client: IpAddr) -> Option<Arc<Worker>> {
         if !self.has_workers() {
             return None;
         }
-        State::least(self.state().workers.iter())
+        self.pick(self.state().workers.iter(), client)
+    }
+
+    fn pick<'a>(
+        &self,
+        workers: impl Iterator<Item = &'a Arc<Worker>>,
+        client: IpAddr,
+    ) -> Option<Arc<Worker>> {
+        match self.choice {
+            Choice::Least => State::least(workers),
+            // Each worker draws a number for each address, and the highest has it: when a worker goes or comes, no other's
+            // clients move. A process that takes another's place under its name draws the same.
+            Choice::Address => {
+                workers.max_by_key(|worker| self.hasher.hash_one((client, worker.slot()))).cloned()
+            }
+            Choice::Random => {
+                let all: Vec<_> = workers.collect();
+                let drawn = self.hasher.hash_one(self.draws.fetch_add(1, Ordering::Relaxed));
+                let at = drawn.checked_rem(all.len() as u64)?;
+                all.get(usize::try_from(at).ok()?).map(|worker| Arc::clone(worker))
+            }
+        }
     }
 
     /// For a new client. While only workers may serve, one that has just gone stands in for the one that follows it.
-    pub(super) fn choose_for_new(&self) -> Result<Arc<Worker>, Welcome> {
+    pub(super) fn choose_for_new(&self, client: IpAddr) -> Result<Arc<Worker>, Welcome> {
         match self.mode {
             Mode::BuiltIn => Err(Welcome::BuiltIn),
             Mode::Auto if !self.has_workers() => Err(Welcome::BuiltIn),
@@ -93,8 +143,8 @@ impl Router {
                 let stand_in = state.orphan.iter().filter(|_| self.mode == Mode::Workers);
                 let all = state.workers.iter().chain(stand_in);
                 // There is no more room for those who come than for those who are here.
-                let least = State::least(all.filter(|worker| matches!(worker.place(), Place::Here)));
-                least.ok_or(Welcome::Refused)
+                let chosen = self.pick(all.filter(|worker| matches!(worker.place(), Place::Here)), client);
+                chosen.ok_or(Welcome::Refused)
             }
         }
     }
@@ -232,6 +282,38 @@ mod tests {
         batch_of(worker).iter().map(|event| event.number).collect()
     }
 
+    #[test]
+    fn clients_of_an_address_go_to_one_worker_and_move_only_when_it_goes() {
+        let router = Router::new(Mode::Auto, 1 << 20).with_choice(Choice::Address);
+        let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}:77@host"))).collect();
+        let addresses: Vec<IpAddr> = (0..=255).map(|last| IpAddr::from([192, 0, 2, last])).collect();
+        let chosen = || addresses.iter().map(|ip| router.choose(*ip).unwrap().name.clone()).collect();
+        let before: Vec<String> = chosen();
+        assert_eq!(before, chosen() as Vec<String>);
+        for worker in &workers {
+            assert!(before.contains(&worker.name), "{} has none of 256 addresses", worker.name);
+        }
+        let _ = router.leave(&workers[0], Vec::new());
+        for (before, after) in before.iter().zip(chosen() as Vec<String>) {
+            assert!(*before == after || *before == workers[0].name);
+        }
+        // The next process in that place has the same clients.
+        router.join("w:0:78@host".to_owned());
+        for (before, after) in before.iter().zip(chosen() as Vec<String>) {
+            assert_eq!(before.replace(":77@", ""), after.replace(":77@", "").replace(":78@", ""));
+        }
+    }
+
+    #[test]
+    fn at_random_every_worker_gets_clients() {
+        let router = Router::new(Mode::Auto, 1 << 20).with_choice(Choice::Random);
+        let client = IpAddr::from([192, 0, 2, 1]);
+        assert!(router.choose(client).is_none());
+        let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}"))).collect();
+        let chosen: Vec<_> = (0..512).map(|_| router.choose(client).unwrap().name.clone()).collect();
+        assert!(workers.iter().all(|worker| chosen.contains(&worker.name)));
+    }
+
     #[tokio::test]
     async fn what_is_on_its_way_to_a_worker_goes_to_the_one_that_takes_its_place() {
         let router = Router::new(Mode::Auto, 1 << 20);
@@ -325,7 +407,7 @@ mod tests {
             let clients = threads.spawn(|| {
                 let (mut served, mut greeted) = (0, 0);
                 while !is_over.load(Ordering::Relaxed) {
-                    match router.choose_for_new() {
+                    match router.choose_for_new(IpAddr::from([192, 0, 2, 1])) {
                         Ok(_) => served += 1,
                         Err(Welcome::BuiltIn) => greeted += 1,
                         Err(other) => panic!("{other:?} after {served} and {greeted}"),

@@ -1,6 +1,6 @@
 //! A shard's clients and their workers.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -50,6 +50,12 @@ impl Sink {
         Self { router, clients: HashMap::new() }
     }
 
+    /// Any, if it makes no difference to the router. One that has gone already has none any more.
+    fn address_of(&self, client: &Client<'_>) -> IpAddr {
+        let peer = if self.router.is_by_address() { client.peer() } else { None };
+        peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
+    }
+
     /// The first that a worker hears of a client.
     fn introduce(&mut self, client: &Client<'_>, worker: Arc<Worker>, handshake: Option<Box<Handshake>>) {
         // One that has gone already has no address any more.
@@ -71,7 +77,7 @@ impl Sink {
             event = back;
             let next = match place {
                 Place::At(heir) => Some(heir),
-                _ => self.router.choose(),
+                _ => self.router.choose(peer.ip()),
             };
             let Some(next) = next else {
                 // It knew workers, and there is none any more for longer than anybody waits.
@@ -85,7 +91,7 @@ impl Sink {
 
 impl EventSink for Sink {
     fn connected(&mut self, client: &Client<'_>, handshake: Option<Box<Handshake>>) -> Welcome {
-        match self.router.choose_for_new() {
+        match self.router.choose_for_new(self.address_of(client)) {
             Ok(worker) => {
                 self.introduce(client, worker, handshake);
                 Welcome::Elsewhere
@@ -100,7 +106,7 @@ impl EventSink for Sink {
         }
         if !self.clients.contains_key(&client.number) {
             // It came while there was no worker.
-            let Some(worker) = self.router.choose() else { return };
+            let Some(worker) = self.router.choose(self.address_of(client)) else { return };
             self.introduce(client, worker, None);
         }
         self.tell(client, Kind::Message(Bytes::copy_from_slice(message)));
@@ -128,7 +134,7 @@ impl EventSink for Sink {
                     return false;
                 }
                 Place::At(heir) => *seat = Seat::new(heir),
-                Place::Anywhere => match self.router.choose() {
+                Place::Anywhere => match self.router.choose(peer.ip()) {
                     Some(worker) => *seat = Seat::new(worker),
                     None => return true,
                 },

@@ -70,6 +70,14 @@ pub struct Batch {
 }
 
 impl Worker {
+    /// What its name has in common with that of the process which takes its place: our runner's are `name:number:pid@host`.
+    pub(super) fn slot(&self) -> (&str, &str) {
+        match self.name.rsplit_once(':').map(|(slot, process)| (slot, process.split_once('@'))) {
+            Some((slot, Some((_, host)))) => (slot, host),
+            _ => (&self.name, ""),
+        }
+    }
+
     pub(super) fn new(name: String, limit: Arc<AtomicUsize>, predecessor: Weak<Worker>) -> Self {
         let queue = Queue {
             events: VecDeque::new(),

@@ -241,6 +241,9 @@ mod tests {
         assert!(dotted[0].starts_with("2:10: protocol: unknown variant `x`"), "{dotted:?}");
         let smtp = problems("[[listener]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:1\"");
         assert!(smtp[0].starts_with("2:12: protocol: unknown variant `smtp`"), "{smtp:?}");
+        let router = problems("router = \"nearest\"");
+        assert!(router[0].contains("router: unknown variant `nearest`"), "{router:?}");
+        assert!(router[0].contains("`least-clients`, `client-address`, `random`"), "{router:?}");
         assert!(problems("shards = ")[0].starts_with("1:"), "{:?}", problems("shards = "));
     }
 }

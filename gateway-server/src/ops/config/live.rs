@@ -48,7 +48,7 @@ impl Settings {
                 handshakes_per_second, max_request_bytes, max_groups_per_client, max_session_bytes, max_unfinished_bytes, max_outbox_bytes, outbox_timeout,
                 trusted_proxies, handshake_timeout,
                 max_handshakes, close_timeout, drain_seconds, stop_timeout, log;
-            fixed: reuse_port, register, register_unix, secret_key, operations, node, shards, io_uring, events, message_type,
+            fixed: reuse_port, register, register_unix, secret_key, operations, node, shards, io_uring, events, router, message_type,
                 max_register_connections, log_format;
             else: listeners, register_tls, cluster
         );

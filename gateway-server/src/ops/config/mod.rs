@@ -12,4 +12,4 @@ pub use cli::{Action, Printed, Question, Source, parse};
 pub use file::{Problem, check, problems};
 pub use listener::{Listener, ListenerLayer};
 pub use live::Change;
-pub use settings::{EventHandlers, Invalid, Layer, LogFormat, MessageType, Secret, Settings};
+pub use settings::{EventHandlers, Invalid, Layer, LogFormat, MessageType, Routing, Secret, Settings};

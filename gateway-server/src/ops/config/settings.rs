@@ -185,6 +185,11 @@ pub struct Layer {
     #[arg(long, env = "GATEWAY_EVENTS", value_name = "WHO")]
     pub events: Option<EventHandlers>,
 
+    /// Which worker gets a new client, and keeps it: the one with the fewest clients (least-clients), the same one for all
+    /// clients of an address while the same workers are there (client-address), or any (random) [default: least-clients]
+    #[arg(long, env = "GATEWAY_ROUTER", value_name = "HOW")]
+    pub router: Option<Routing>,
+
     /// Bytes that may wait for a PHP worker before its clients are not read any further [default: a 32nd
     /// of the memory, but 10240000 at most]
     #[arg(long, env = "GATEWAY_WORKER_BUFFER_BYTES", value_name = "BYTES")]
@@ -354,6 +359,7 @@ pub struct Settings {
     pub shards: usize,
     pub io_uring: bool,
     pub events: EventHandlers,
+    pub router: Routing,
     pub worker_buffer_bytes: usize,
     pub message_type: MessageType,
     pub deflate: bool,
@@ -384,6 +390,14 @@ pub enum EventHandlers {
     BuiltIn,
     Workers,
     Auto,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Routing {
+    LeastClients,
+    ClientAddress,
+    Random,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -460,7 +474,7 @@ impl Layer {
             operations_token, operations_token_file, node, cluster_nats, cluster_name, cluster_credentials, cluster_tls_ca,
             cluster_tls_certificate, cluster_tls_key, cluster_buffer_bytes, cluster_outage, cluster_timeout, shards, io_uring,
             ping_interval,
-            ping_not_response_limit, ping_data, events, worker_buffer_bytes, message_type, deflate, max_message,
+            ping_not_response_limit, ping_data, events, router, worker_buffer_bytes, message_type, deflate, max_message,
             outbox_bytes, tls_certificate, tls_key, proxy_protocol, trusted_proxies, origins, paths, hosts, subprotocols, max_connections, max_connections_per_address,
             handshakes_per_second, max_request_bytes, messages_per_second, bytes_per_second,
             max_groups_per_client, max_session_bytes,
@@ -540,6 +554,7 @@ impl Layer {
             shards: checks.within("shards", self.shards.unwrap_or(0), 0, 1024).into(),
             io_uring: self.io_uring.unwrap_or(true),
             events: self.events.unwrap_or(EventHandlers::Auto),
+            router: self.router.unwrap_or(Routing::LeastClients),
             worker_buffer_bytes: checks.within(
                 "worker_buffer_bytes",
                 self.worker_buffer_bytes.unwrap_or_else(|| machine::memory_share(32, 10_240_000)),
