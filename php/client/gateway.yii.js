@@ -27,13 +27,46 @@ function show(gateway, {element, labels}) {
     gateway.addEventListener('close', update);
 }
 
+/**
+ * The function that `find` gives, which is looked for again each time until it is there: a later script may define it. Each that is
+ * missing is told of on the console when the page has loaded, and when something comes that it would have got.
+ */
+function handler(what, find) {
+    let found = null;
+    let reason = '';
+    const look = () => {
+        try {
+            found = find();
+            reason = typeof found === 'function' ? '' : `it is ${found === null ? 'null' : typeof found}`;
+        } catch (error) {
+            reason = error.message;
+        }
+        return reason === '';
+    };
+    const complain = (when) => console.error(`Gateway: the handler of ${what} is no function${when}: ${reason}`);
+    if (!look()) {
+        const loaded = () => look() || complain(' of this page');
+        if (document.readyState === 'complete') {
+            queueMicrotask(loaded);
+        } else {
+            addEventListener('load', loaded, {once: true});
+        }
+    }
+    return function (argument) {
+        if (reason === '' || look()) {
+            return found.call(this, argument);
+        }
+        complain(', and something came for it');
+    };
+}
+
 globalThis.GatewayWidget = ({url, tokenUrl, lamp, options}, messages, events) => {
     const gateway = new Gateway(url, tokenUrl ? {...options, token: () => token(tokenUrl)} : options);
-    for (const [type, handler] of Object.entries(messages)) {
-        gateway.on(type, handler);
+    for (const [type, find] of Object.entries(messages)) {
+        gateway.on(type, handler(`messages of type ${JSON.stringify(type)}`, find));
     }
-    for (const [type, handler] of Object.entries(events)) {
-        gateway.addEventListener(type, handler);
+    for (const [type, find] of Object.entries(events)) {
+        gateway.addEventListener(type, handler(`the event ${JSON.stringify(type)}`, find));
     }
     if (lamp) {
         show(gateway, lamp);

@@ -16,7 +16,8 @@ use yii\web\User;
  *     'components' => [
  *         'gateway' => [
  *             'class' => \PushGateway\Yii2\Gateway::class,
- *             'registerAddress' => '127.0.0.1:1236',
+ *             'registerAddress' => '127.0.0.1:1238',
+ *             'tokenKeyFile' => '@app/config/token-key',
  *         ],
  *     ],
  *
@@ -88,6 +89,12 @@ class Gateway extends Component
     /** What connect tokens are signed with; null is what php.ini says, and in the end a key made of the secret. */
     public ?string $tokenKey = null;
 
+    /** A file, or its alias, whose first line is the secret key. PHP-FPM hands no environment on, but reads files. */
+    public ?string $secretKeyFile = null;
+
+    /** The same for the key of tokens. */
+    public ?string $tokenKeyFile = null;
+
     /** How many seconds a call waits at most; null is what php.ini says. */
     public int|float|null $connectTimeout = null;
 
@@ -129,7 +136,7 @@ class Gateway extends Component
         foreach ($this->registerAddress === null ? [] : (array) $this->registerAddress as $address) {
             if (!is_string($address) || !preg_match('~^(unix:///?.+|(tcp://|tls://)?[^/]+:\d{1,5})$~', $address)) {
                 throw new InvalidConfigException(
-                    static::class . '::$registerAddress: ' . Json::encode($address) . ' is no address such as 127.0.0.1:1236.'
+                    static::class . '::$registerAddress: ' . Json::encode($address) . ' is no address such as 127.0.0.1:1238.'
                 );
             }
         }
@@ -139,6 +146,14 @@ class Gateway extends Component
         if (!in_array($this->onError, [self::ON_ERROR_LOG, self::ON_ERROR_THROW], true)) {
             throw new InvalidConfigException(
                 static::class . '::$onError: ' . Json::encode($this->onError) . ' is neither "log" nor "throw".'
+            );
+        }
+        $this->secretKey = $this->key('secretKey', $this->secretKey, $this->secretKeyFile);
+        $this->tokenKey = $this->key('tokenKey', $this->tokenKey, $this->tokenKeyFile);
+        if ($this->tokenKey === '') {
+            throw new InvalidConfigException(
+                static::class . '::$tokenKey is empty. If it comes of getenv(): PHP-FPM hands no environment on unless its pool '
+                . 'has clear_env = no. Name a file in $tokenKeyFile, or leave both out to have it as in php.ini.'
             );
         }
         if ($this->connectTimeout !== null && $this->connectTimeout <= 0) {
@@ -238,6 +253,29 @@ class Gateway extends Component
             return $this->observed($name, $params);
         }
         return parent::__call($name, $params);
+    }
+
+    /** The first line of the file, as gateway-server reads the same file. */
+    private function key(string $setting, ?string $key, ?string $file): ?string
+    {
+        if ($file === null) {
+            return $key;
+        }
+        if ($key !== null) {
+            throw new InvalidConfigException(static::class . ": \$$setting and \${$setting}File are both set. Keep one.");
+        }
+        $path = (string) Yii::getAlias($file);
+        $read = is_file($path) ? @file_get_contents($path) : false;
+        $line = strtok((string) $read, "\r\n");
+        if ($line === false || trim($line) === '') {
+            $why = match (true) {
+                !is_file($path) => 'there is no such file',
+                $read === false => 'this user may not read it',
+                default => 'it is empty',
+            };
+            throw new InvalidConfigException(static::class . "::\${$setting}File: $path: $why.");
+        }
+        return $line;
     }
 
     /** Gives the class these settings, which are shared by the process: another component may have set others. */

@@ -132,9 +132,10 @@ class GatewayWidget extends Widget
         ];
     }
 
+    /** In a function, so that the page connects when there is no such handler, or when a later script defines it. */
     private function function(string|JsExpression $code): JsExpression
     {
-        return is_string($code) ? new JsExpression($code) : $code;
+        return new JsExpression("() => ($code\n)");
     }
 
     /**

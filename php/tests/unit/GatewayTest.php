@@ -142,13 +142,32 @@ final class GatewayTest extends TestCase
         new FakeGateway($settings);
     }
 
+    public function testAFileHasAKeyForPagesAndConsole(): void
+    {
+        $file = self::file("a key\n");
+        $component = new FakeGateway(['tokenKeyFile' => $file, 'secretKeyFile' => $file]);
+        $this->assertSame(['a key', 'a key'], [$component->tokenKey, $component->secretKey]);
+    }
+
+    private static function file(string $text): string
+    {
+        $file = (string) tempnam(sys_get_temp_dir(), 'gateway-test-');
+        file_put_contents($file, $text);
+        register_shutdown_function('unlink', $file);
+        return $file;
+    }
+
     /** @return array<string, array{array<string, mixed>, string}> */
     public static function wrongSettings(): array
     {
         return [
-            'no port' => [['registerAddress' => '127.0.0.1'], 'is no address such as 127.0.0.1:1236'],
+            'no port' => [['registerAddress' => '127.0.0.1'], 'is no address such as 127.0.0.1:1238'],
             'none at all' => [['registerAddress' => []], 'is empty'],
             'neither' => [['onError' => 'ignore'], 'is neither "log" nor "throw"'],
+            'an environment that FPM empties' => [['tokenKey' => (string) getenv('NOBODY_SETS_THIS')], 'clear_env = no'],
+            'no file' => [['tokenKeyFile' => '@app/nowhere'], '/nowhere: there is no such file.'],
+            'an empty file' => [['secretKeyFile' => self::file(" \n")], ': it is empty.'],
+            'two keys' => [['tokenKey' => 'a key', 'tokenKeyFile' => '@app/nowhere'], 'are both set'],
             'no time' => [['connectTimeout' => 0], 'must be more than 0 seconds'],
         ];
     }

@@ -32,7 +32,7 @@ final class GatewayWidgetTest extends TestCase
         GatewayWidget::widget(['url' => '/ws?</script><b>', 'on' => ['</script>' => 'show']]);
         $this->assertStringNotContainsString('</script>', $this->script());
         $this->assertStringContainsString('window.gateway = GatewayWidget(', $this->script());
-        $this->assertStringContainsString(':show}', $this->script());
+        $this->assertStringContainsString(":() => (show\n)}", $this->script());
     }
 
     public function testItShowsItsStateInTheUsersLanguage(): void

@@ -1,0 +1,5 @@
+<?php
+
+/** @var Exception $exception */
+?>
+<pre><?= yii\helpers\Html::encode((string) $exception) ?></pre>

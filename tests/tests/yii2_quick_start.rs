@@ -1,0 +1,212 @@
+//! The Yii2 quick start of php/README.md, line by line as it stands there, in an application like yii2-app-basic: one that
+//! YII2_APP_BASIC_PATH names, with its vendor directory, or else a stand-in on the Yii 2 of YII2_PATH.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context as _;
+use gateway_tests::{
+    Browser, Fence, Page, PhpPeer, ProcessGroup, Server, done, eventually, extension, fences, on_default_ports,
+    root, server_binary, skip,
+};
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+const CHECKOUT: &str = "/path/to/push-gateway";
+const SITE: &str = "http://localhost:8080/index.php?r=site";
+
+fn page(name: &str) -> anyhow::Result<String> {
+    Ok(std::fs::read_to_string(root().join("php").join(name))?)
+}
+
+/// The blocks of code of the quick start, in their order.
+fn blocks(page: &str, heading: &str) -> anyhow::Result<Vec<Fence>> {
+    let part = page.split(heading).nth(1).with_context(|| format!("no {heading}"))?;
+    Ok(fences(part.split("\n## ").next().unwrap_or_default()))
+}
+
+/// A framework's checkout has it in a folder, an application's vendor directory does not.
+fn framework() -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("YII2_PATH").filter(|path| !path.is_empty())?);
+    [path.join("framework"), path].into_iter().find(|path| path.join("Yii.php").exists())
+}
+
+struct Application {
+    folder: TempDir,
+}
+
+impl Application {
+    /// Gives the reason where there is none to have here.
+    fn new() -> anyhow::Result<Result<Self, &'static str>> {
+        let of_others = std::env::var_os("YII2_APP_BASIC_PATH").filter(|path| !path.is_empty());
+        let framework = framework();
+        if of_others.is_none() && framework.is_none() {
+            return Ok(Err("YII2_PATH names no Yii 2"));
+        }
+        if Command::new("composer").arg("--version").env("COMPOSER_ALLOW_SUPERUSER", "1").output().is_err() {
+            return Ok(Err("composer is not installed (Debian package composer)"));
+        }
+        let folder = TempDir::with_prefix("gateway-test-quick-start-")?;
+        let from = of_others.clone().map_or_else(|| root().join("tests/php/yii2-app-basic"), PathBuf::from);
+        done(Command::new("cp").arg("-r").arg(from.join(".")).arg(folder.path()))?;
+        let application = Self { folder };
+        if of_others.is_none()
+            && let Some(framework) = framework
+        {
+            std::fs::create_dir_all(application.path("vendor/yiisoft"))?;
+            std::os::unix::fs::symlink(framework, application.path("vendor/yiisoft/yii2"))?;
+        }
+        // What php.ini and composer's own configuration would say: the page is about neither.
+        for folder in ["web/assets", "runtime", "machine/php"] {
+            std::fs::create_dir_all(application.path(folder))?;
+        }
+        let loads = format!("extension={}\n", extension()?.display());
+        std::fs::write(application.path("machine/php/gateway.ini"), loads)?;
+        let offline = r#"{"repositories": [{"packagist.org": false}]}"#;
+        std::fs::write(application.path("machine/config.json"), offline)?;
+        Ok(Ok(application))
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// As somebody types it in the application's folder.
+    fn shell(&self, lines: &str) -> Command {
+        let lines = lines.replace(CHECKOUT, &root().display().to_string());
+        let mut command = Command::new("sh");
+        command.args(["-euc", &lines]).current_dir(self.folder.path());
+        command.env("PHP_INI_SCAN_DIR", format!(":{}", self.path("machine/php").display()));
+        command.env("COMPOSER_HOME", self.path("machine")).env("COMPOSER_ALLOW_SUPERUSER", "1");
+        command
+    }
+
+    /// Puts text before or behind the first `mark` that follows `after`.
+    fn insert(&self, file: &str, after: &str, mark: &str, place: Place, text: &str) -> anyhow::Result<()> {
+        let code = std::fs::read_to_string(self.path(file))?;
+        let begin = code.find(after).with_context(|| format!("{after:?} in {file}"))?;
+        let at = begin + code[begin..].find(mark).with_context(|| format!("{mark:?} in {file}"))?;
+        let at = if place == Place::Behind { at + mark.len() } else { at };
+        let (before, behind) = code.split_at(at);
+        Ok(std::fs::write(self.path(file), format!("{before}\n{text}\n{behind}"))?)
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.path("runtime/logs/app.log")).unwrap_or_default()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Before,
+    Behind,
+}
+
+/// Those of the page whose code has this, which is one.
+fn block<'a>(blocks: &'a [Fence], part: &str) -> anyhow::Result<&'a str> {
+    let found: Vec<_> = blocks.iter().filter(|block| block.code.contains(part)).collect();
+    anyhow::ensure!(found.len() == 1, "{} blocks have {part:?}", found.len());
+    Ok(&found[0].code)
+}
+
+/// Does what steps 1 to 7 say, but for the server.
+fn follow(application: &Application, blocks: &[Fence]) -> anyhow::Result<()> {
+    done(&mut application.shell(block(blocks, "composer require")?))?;
+    done(&mut application.shell(block(blocks, "random_bytes")?))?;
+    for one in blocks.iter().filter(|block| block.file.as_deref() == Some("config/gateway.php")) {
+        std::fs::write(application.path("config/gateway.php"), &one.code)?;
+    }
+    let component = block(blocks, "require __DIR__")?;
+    for file in ["config/web.php", "config/console.php"] {
+        application.insert(file, "", "'components' => [", Place::Behind, component)?;
+    }
+    let controller = "controllers/SiteController.php";
+    let action = block(blocks, "TokenAction")?;
+    application.insert(controller, "function actions()", "return [", Place::Behind, action)?;
+    let widget = block(blocks, "GatewayWidget")?;
+    application.insert("views/layouts/main.php", "", "<?php $this->endBody() ?>", Place::Before, widget)?;
+    application.insert(controller, "class ", "{", Place::Behind, block(blocks, "actionComment")?)?;
+    let index = application.path("views/site/index.php");
+    let mut home = std::fs::read_to_string(&index)?;
+    write!(home, "\n{}", block(blocks, "beginForm")?)?;
+    Ok(std::fs::write(index, home)?)
+}
+
+async fn start_server(application: &Application, blocks: &[Fence]) -> anyhow::Result<Server> {
+    let line = block(blocks, "--token-key-file")?.trim();
+    let flags = line
+        .strip_prefix(&format!("{CHECKOUT}/target/release/gateway-server "))
+        .with_context(|| format!("{line} starts the server"))?;
+    // The harness would else choose free ports; these are the server's own.
+    Server::start_with(|command| {
+        command.args(flags.split(' ')).current_dir(application.folder.path());
+        command.args(["--websocket", "0.0.0.0:8282", "--register", "127.0.0.1:1238,127.0.0.1:1236"]);
+    })
+    .await
+}
+
+async fn pages_of_101(wanted: usize) -> anyhow::Result<()> {
+    let mut php = PhpPeer::connect("127.0.0.1:1238").await?;
+    eventually("pages of user 101", wanted, async || Ok(php.clients_of("101").await?.len())).await
+}
+
+async fn the_quick_start_works(application: &Application, blocks: &[Fence]) -> anyhow::Result<()> {
+    follow(application, blocks)?;
+    let mut server = start_server(application, blocks).await?;
+    let (_site, _) = ProcessGroup::start(application.shell(block(blocks, "yii serve")?), " started").await?;
+
+    let browser = Browser::start().await?;
+    let tab = browser.open(&format!("{SITE}%2Flogin")).await?;
+    tab.write("#loginform-username", "demo").await?;
+    tab.write("#loginform-password", "demo").await?;
+    tab.submit("#login-form button").await?;
+    let other = browser.open(SITE).await?;
+    pages_of_101(2).await?;
+
+    tab.write("#comment input[name=text]", "<b>grüß").await?;
+    tab.submit("#comment button").await?;
+    other.shows("#comments li", &["<b>grüß"]).await?;
+    pages_of_101(2).await?;
+    let said = done(&mut application.shell(block(blocks, "gateway/send")?))?;
+    assert_eq!(said.trim(), "Sent to 2 clients.");
+    other.shows("#comments li", &["<b>grüß", "hello"]).await?;
+
+    // The comment is saved, and the page comes, whether or not somebody could be told.
+    server.signal(Signal::SIGKILL)?;
+    server.exit().await?;
+    tab.write("#comment input[name=text]", "nobody hears it").await?;
+    tab.submit("#comment button").await?;
+    tab.shows("#comment input[name=text]", &[""]).await?;
+    let status = "return performance.getEntriesByType('navigation')[0].responseStatus";
+    assert_eq!(tab.script(status, vec![]).await?, 200);
+    let told = " was not sent: ";
+    assert!(application.log().contains(told), "{}", application.log());
+    Ok(())
+}
+
+#[test]
+fn the_quick_start_works_as_printed() -> anyhow::Result<()> {
+    const TEST: &str = "the_quick_start_works_as_printed";
+    let application = match Application::new()? {
+        Ok(application) => application,
+        Err(reason) => {
+            skip(TEST, reason);
+            return Ok(());
+        }
+    };
+    let blocks = blocks(&page("README.md")?, "## Live pages in ten minutes")?;
+    on_default_ports(TEST, async || the_quick_start_works(&application, &blocks).await)
+}
+
+#[test]
+fn the_chinese_page_has_the_same_code() -> anyhow::Result<()> {
+    let code = |page: &str, heading: &str| -> anyhow::Result<Vec<String>> {
+        Ok(blocks(page, heading)?.into_iter().map(|block| block.code).collect())
+    };
+    assert_eq!(
+        code(&page("README.md")?, "## Live pages in ten minutes")?,
+        code(&page("README.zh-CN.md")?, "## 十分钟做出实时页面")?
+    );
+    Ok(())
+}
