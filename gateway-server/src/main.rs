@@ -13,9 +13,9 @@ use gateway_server::server;
 
 fn main() -> ExitCode {
     match start() {
-        Ok(()) => {
+        Ok(code) => {
             logs::flush();
-            ExitCode::SUCCESS
+            code
         }
         Err(error) => {
             logs::last_words(&format!("{error:#}"));
@@ -47,8 +47,11 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     Ok(runtime)
 }
 
-fn start() -> anyhow::Result<()> {
-    match config::parse()? {
+/// `EX_CONFIG` of sysexits.h: it would end so again, until somebody changes the settings.
+const WRONG_SETTINGS: u8 = 78;
+
+fn start() -> anyhow::Result<ExitCode> {
+    let done = match config::parse()? {
         config::Action::Check(file) => {
             config::check(&file)?;
             command::print(&format!("{}: nothing is wrong\n", file.display()))
@@ -68,7 +71,13 @@ fn start() -> anyhow::Result<()> {
         }
         config::Action::Run(source) => {
             memory::tune_allocator();
-            let settings = source.settings()?;
+            let settings = match source.settings() {
+                Ok(settings) => settings,
+                Err(error) => {
+                    logs::last_words(&format!("{error:#}"));
+                    return Ok(ExitCode::from(WRONG_SETTINGS));
+                }
+            };
             let logs = logs::start(&settings)?;
             let server = server::run(settings, *source, logs);
             let runtime = runtime()?;
@@ -77,5 +86,6 @@ fn start() -> anyhow::Result<()> {
             runtime.shutdown_background();
             ended.unwrap_or_else(|_| Err(anyhow::anyhow!("a fault in what holds the server together")))
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -37,9 +37,14 @@ fn systemd_understands_the_units() -> anyhow::Result<()> {
     }
     let unit = folder.path().join("gateway-server.service");
     let text = std::fs::read_to_string(&unit)?;
-    for line in
-        ["WatchdogSec=10", "MemoryMax=75%", "TasksMax=4096", "StartLimitIntervalSec=0", "Restart=on-failure"]
-    {
+    for line in [
+        "WatchdogSec=10",
+        "MemoryMax=75%",
+        "TasksMax=4096",
+        "StartLimitIntervalSec=0",
+        "Restart=on-failure",
+        "RestartPreventExitStatus=2 78",
+    ] {
         assert!(text.lines().any(|one| one == line), "{line}");
     }
     let threshold = format!("--threshold={EXPOSURE}");

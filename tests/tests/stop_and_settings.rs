@@ -359,3 +359,20 @@ async fn memory_goes_back_once_a_crowd_has_gone() -> anyhow::Result<()> {
     drop(first);
     Ok(())
 }
+
+#[tokio::test]
+async fn wrong_settings_end_it_with_a_code_of_their_own() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("gateway.toml");
+    std::fs::write(&file, "max_message = 1")?;
+    let missing = folder.path().join("no.toml");
+    for (file, code, said) in [(&file, 78, "max_message: 1 is not within"), (&missing, 78, "no.toml")] {
+        let mut command = tokio::process::Command::new(gateway_tests::server_binary()?);
+        let output = command.arg("--config").arg(file).kill_on_drop(true).output();
+        let output = soon("its end", output).await??;
+        assert_eq!(output.status.code(), Some(code));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains(said), "{error}");
+    }
+    Ok(())
+}

@@ -106,9 +106,9 @@ async fn a_question_fails_or_a_delivery_is_lost() -> anyhow::Result<()> {
     php.bind(faulty.id, "7").await?;
     faulty.send("panic at question".into()).await?;
     eventually("the wish for a fault", 3.0, async || operator.metric(received).await).await?;
-    // It costs the connection of whoever asked, which comes again.
-    assert!(php.clients_of("7").await.is_err());
-    let mut php = PhpPeer::connect(server.register[0]).await?;
+    // Whoever asked is told, and asks again.
+    let told = php.clients_of("7").await.unwrap_err().to_string();
+    assert!(told.contains("a fault of its own came up"), "{told}");
     server.logs("a fault of ours in thread").await?;
     assert_eq!(php.clients_of("7").await?, [faulty.id]);
     still_serves(&server, &mut early, &mut php).await

@@ -134,7 +134,14 @@ async fn take(
                     *acked = Some(place.progress.applied);
                 }
                 Call::Query(query) => {
-                    bridge.answer(query, &mut connection.asked(request.seq)).await?;
+                    if let Err(stopped) = bridge.answer(query, &mut connection.asked(request.seq)).await {
+                        // Somebody waits for word of it.
+                        let message = "no answer: the server stops, or a fault of its own came up, which its log tells of";
+                        connection.reply(&Reply::Error { seq: request.seq, message: message.to_owned() });
+                        if bridge.hub.count(None).await.is_err() {
+                            return Err(stopped.into());
+                        }
+                    }
                     *acked = None;
                 }
             }
