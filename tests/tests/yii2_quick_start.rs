@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use gateway_tests::{
-    Browser, Fence, Page, PhpPeer, ProcessGroup, Server, done, eventually, extension, fences,
-    on_default_ports, root, server_binary, skip,
+    Browser, Fence, PhpPeer, ProcessGroup, Server, done, eventually, extension, fences, on_default_ports,
+    root, skip,
 };
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
