@@ -146,11 +146,11 @@ const SENT: [&str; 6] = [
     "end",
 ];
 
-const SAID: &str = r#"address "": InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: "" is no address such as 127.0.0.1:1236.
-address "nowhere": InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: "nowhere" is no address such as 127.0.0.1:1236.
-address "127.0.0.1": InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: "127.0.0.1" is no address such as 127.0.0.1:1236.
-address "http:\/\/x:1": InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: "http://x:1" is no address such as 127.0.0.1:1236.
-address ["127.0.0.1:1",7]: InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: 7 is no address such as 127.0.0.1:1236.
+const SAID: &str = r#"address "": InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: "" is no address such as 127.0.0.1:1238.
+address "nowhere": InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: "nowhere" is no address such as 127.0.0.1:1238.
+address "127.0.0.1": InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: "127.0.0.1" is no address such as 127.0.0.1:1238.
+address "http:\/\/x:1": InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: "http://x:1" is no address such as 127.0.0.1:1238.
+address ["127.0.0.1:1",7]: InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress: 7 is no address such as 127.0.0.1:1238.
 no addresses: InvalidConfigException: PushGateway\Yii2\Gateway::$registerAddress is empty.
 timeout: InvalidConfigException: PushGateway\Yii2\Gateway::$connectTimeout must be more than 0 seconds.
 backend: InvalidConfigException: PushGateway\Yii2\Gateway::$backend: there is no class Nowhere.

@@ -210,3 +210,99 @@ fn the_chinese_page_has_the_same_code() -> anyhow::Result<()> {
     );
     Ok(())
 }
+
+async fn a_page_connects_whatever_its_handlers_are(
+    application: &Application,
+    blocks: &[Fence],
+) -> anyhow::Result<()> {
+    follow(application, blocks)?;
+    let layout = "views/layouts/main.php";
+    let more = "'gone' => 'showNothing', 'late' => 'later.show',";
+    application.insert(layout, "'on' =>", "[", Place::Behind, more)?;
+    let hears = "<script>window.said = []; console.error = text => said.push(text);</script>";
+    application.insert(layout, "", "<?php $this->beginBody() ?>", Place::Behind, hears)?;
+    let _server = start_server(application, blocks).await?;
+    let (_site, _) = ProcessGroup::start(application.shell(block(blocks, "yii serve")?), " started").await?;
+
+    let browser = Browser::start().await?;
+    let tab = browser.open(&format!("{SITE}%2Flogin")).await?;
+    tab.write("#loginform-username", "demo").await?;
+    tab.write("#loginform-password", "demo").await?;
+    tab.submit("#login-form button").await?;
+    pages_of_101(1).await?;
+    let said = async |wanted: &[&str]| {
+        let wanted: Vec<_> = wanted.iter().map(|line| format!("Gateway: the handler of {line}")).collect();
+        eventually("the console", wanted, async || {
+            Ok(serde_json::from_value(tab.script("return said", vec![]).await?)?)
+        })
+        .await
+    };
+    let push = |kind: &str| {
+        let line = format!("php yii gateway/send '{{\"type\":\"{kind}\",\"text\":\"{kind}\"}}' --uid=101");
+        done(&mut application.shell(&line))
+    };
+    let gone = r#"messages of type "gone" is no function of this page: showNothing is not defined"#;
+    let late = r#"messages of type "late" is no function of this page: later is not defined"#;
+    said(&[gone, late]).await?;
+    push("gone")?;
+    let came =
+        r#"messages of type "gone" is no function, and something came for it: showNothing is not defined"#;
+    said(&[gone, late, came]).await?;
+    tab.script("window.later = {show: showComment}", vec![]).await?;
+    push("late")?;
+    push("comment")?;
+    tab.shows("#comments li", &["late", "comment"]).await?;
+    said(&[gone, late, came]).await
+}
+
+#[test]
+fn a_handler_that_is_missing_or_comes_late_keeps_no_page_from_connecting() -> anyhow::Result<()> {
+    const TEST: &str = "a_handler_that_is_missing_or_comes_late_keeps_no_page_from_connecting";
+    let application = match Application::new()? {
+        Ok(application) => application,
+        Err(reason) => {
+            skip(TEST, reason);
+            return Ok(());
+        }
+    };
+    let blocks = blocks(&page("README.md")?, "## Live pages in ten minutes")?;
+    on_default_ports(TEST, async || a_page_connects_whatever_its_handlers_are(&application, &blocks).await)
+}
+
+/// The package in a repository of its own, as the page has it made.
+#[test]
+fn the_package_comes_from_a_git_server() -> anyhow::Result<()> {
+    let application = match Application::new()? {
+        Ok(application) => application,
+        Err(reason) => {
+            skip("the_package_comes_from_a_git_server", reason);
+            return Ok(());
+        }
+    };
+    let folder = TempDir::with_prefix("gateway-test-split-")?;
+    let (checkout, bare) = (folder.path().join("checkout"), folder.path().join("yii2-gateway.git"));
+    let run = |lines: &str| {
+        let lines = lines
+            .replace(CHECKOUT, &checkout.display().to_string())
+            .replace("git@example.com:yii2-gateway.git", &bare.display().to_string());
+        let mut command = application.shell(&lines);
+        for role in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{role}_NAME"), "test")
+                .env(format!("GIT_{role}_EMAIL"), "test@localhost");
+        }
+        done(&mut command)
+    };
+    run(&format!(
+        "git init --quiet --bare --initial-branch main '{}'; git init --quiet '{checkout}'
+        cd '{checkout}'; cp -r '{root}/php' '{root}/composer.json' .; git add .; git commit --quiet -m all",
+        bare.display(),
+        checkout = checkout.display(),
+        root = root().display(),
+    ))?;
+    for block in blocks(&page("README.md")?, "## Install the package")? {
+        run(&block.code)?;
+    }
+    assert!(application.path("vendor/push-gateway/yii2-gateway/src/yii2/Gateway.php").exists());
+    Ok(())
+}
