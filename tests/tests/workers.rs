@@ -193,6 +193,7 @@ async fn what_happens_while_workers_restart_is_told_to_the_next() -> anyhow::Res
     worker.told_of(EventKind::WebsocketConnect).await?;
     let mut leaves = connect(&server).await?;
     let leaves_id = worker.told_of(EventKind::Connect).await?.client;
+    worker.told_of(EventKind::WebsocketConnect).await?;
     drop(worker);
     server.logs("a worker has gone").await?;
 
