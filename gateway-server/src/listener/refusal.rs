@@ -57,7 +57,7 @@ const TOO_MANY_HEADERS: Answer = Answer {
     body: "The request has too many headers.",
 };
 
-/// What is answered to requests that are none for a websocket.
+/// The answers to requests that do not ask for a websocket.
 pub(super) mod answers {
     use super::Answer;
 

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use super::answer::Refusal;
 use crate::ops::cushion;
 
-/// What is made of a body takes many times its bytes.
+/// The values that are made of a body take many times its bytes.
 const GROWTH: usize = 40;
 
 pub(super) async fn read(body: Incoming, limit: usize) -> Result<Vec<u8>, Refusal> {

@@ -17,7 +17,7 @@ use crate::ops::offence::{self, Offence};
 const LOOKS: u32 = 8;
 /// Clients of each shard that are given up before it is seen whether that was enough.
 const AT_ONCE: usize = 1024;
-/// Whoever has begun to wait has so long to show that he reads, unless there is far too much.
+/// A client for which something begins to wait has so long to show that it reads, unless there is far too much.
 const GRACE: Duration = Duration::from_secs(1);
 /// When nobody could be given up.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -43,7 +43,7 @@ impl Burden {
 }
 
 impl Clients {
-    /// Those who hold most and take least, the worst first, and at most so many.
+    /// The clients that hold most and take least, the worst first, and at most so many.
     fn heaviest(&self, now: Instant, most: usize) -> Vec<Burden> {
         let mut all: Vec<_> = self.slow.iter().filter_map(|key| self.burden(*key as usize, now)).collect();
         all.sort_unstable_by(|one, other| other.weight.total_cmp(&one.weight));

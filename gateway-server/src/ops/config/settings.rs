@@ -19,9 +19,9 @@ use crate::ops::{files, logs, machine};
 use crate::shard::MAX_SESSION;
 use crate::tls::{Files, Problem};
 
-/// What is reckoned for a connection of PHP that holds little, in bytes.
+/// The memory that a connection of PHP which holds little is reckoned to take, in bytes.
 const REGISTER_CONNECTION: u64 = 16 << 10;
-/// What is reckoned for a client's handshake, with TLS, in bytes.
+/// The memory that a client's handshake, with TLS, is reckoned to take, in bytes.
 const HANDSHAKE: u64 = 32 << 10;
 /// Bytes of a file whose first line is a secret.
 const MAX_SECRET_FILE: u64 = 64 << 10;
