@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::frame::{Header, Kind, OVERHEAD};
@@ -155,9 +156,27 @@ impl Cluster {
         self.counts.connections.fetch_add(1, Ordering::Relaxed);
         // From here on everybody's frames are ignored until they come again.
         let missed = self.peers().resume_all(Instant::now());
-        tokio::select! {
-            result = session.read(&mut reader, input, &info, missed) => result,
-            result = session.write(&mut writer) => result,
+        let is_over = Notify::new();
+        let read = async {
+            let ended = session.read(&mut reader, input, &info, missed, &is_over).await;
+            // What was obeyed by then is written, whatever ended the connection.
+            host.settle();
+            ended
+        };
+        both(read, session.write(&mut writer), &is_over).await
+    }
+}
+
+/// Until one of them ends. Reading is told so and comes to its own end, as what it has taken from another node is never sent again:
+/// dropped in the middle of it, an order would be lost.
+async fn both<T>(read: impl Future<Output = T>, write: impl Future<Output = T>, is_over: &Notify) -> T {
+    let mut read = std::pin::pin!(read);
+    tokio::select! {
+        result = &mut read => result,
+        result = write => {
+            is_over.notify_one();
+            read.await;
+            result
         }
     }
 }
@@ -169,6 +188,7 @@ impl<H: Host> Session<'_, H> {
         mut input: BytesMut,
         info: &nats::Info,
         missed: Vec<Wish>,
+        is_over: &Notify,
     ) -> Result<Infallible, Ended> {
         let receiver = Receiver::new(self.cluster, self.host);
         let mut max_payload = info.max_payload;
@@ -201,7 +221,11 @@ impl<H: Host> Session<'_, H> {
             }
             self.host.settle();
             input.reserve(INPUT);
-            if reader.read_buf(&mut input).await? == 0 {
+            let read = tokio::select! {
+                read = reader.read_buf(&mut input) => read?,
+                () = is_over.notified() => 0,
+            };
+            if read == 0 {
                 return Err(Ended::Closed);
             }
         }
@@ -429,4 +453,26 @@ async fn put(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(),
         writer.flush().await
     });
     Ok(written.await.map_err(|_| Ended::Silent)??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_comes_to_its_end_when_writing_fails() {
+        let (is_over, goes_on) = (Notify::new(), Notify::new());
+        let mut is_done = false;
+        let read = async {
+            is_over.notified().await;
+            // As while a shard that is at work is waited for.
+            goes_on.notified().await;
+            is_done = true;
+            "read"
+        };
+        let result =
+            async { tokio::join!(both(read, async { "written" }, &is_over), async { goes_on.notify_one() }) };
+        assert_eq!(tokio::time::timeout(DEAD, result).await.unwrap().0, "written");
+        assert!(is_done);
+    }
 }
