@@ -1,6 +1,6 @@
 //! The HTTP API: every operation once against real clients, batches, and what is refused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_tests::{Client, Operator, Server};
 use serde_json::{Value, json};
@@ -92,11 +92,42 @@ async fn every_operation_does_what_it_says() -> anyhow::Result<()> {
     api.done("sendToUid", json!({"uid": ["7", "bob"], "message": "uid"})).await?;
     api.done("sendToGroup", json!({"group": "g", "message": "group", "exclude_client_id": a})).await?;
     api.done("sendToClient", json!({"client_id": a, "message": "\u{81}", "raw": false})).await?;
+    let both = json!(["7", "bob"]);
+    for (operation, arguments) in [
+        ("sendToAll", json!({"message": "not h", "exclude_group": "h"})),
+        (
+            "sendToAll",
+            json!({"message": "a of two", "client_id_array": [a, b, a], "exclude_group": ["h", "x"]}),
+        ),
+        ("sendToUid", json!({"uid": both, "message": "uid but b", "exclude_client_id": b})),
+        ("sendToUid", json!({"uid": both, "message": "uid but h", "exclude_group": "h"})),
+        ("sendToGroup", json!({"group": ["g", "h"], "message": "not h, once", "exclude_group": ["h"]})),
+        ("sendToGroup", json!({"group": "g", "message": "everybody", "exclude_group": [], "binary": null})),
+    ] {
+        api.done(operation, arguments).await?;
+    }
     for text in ["all", "client", "uid", "\u{81}"] {
         assert_eq!(one.text().await?, text);
     }
-    for text in ["these", "uid", "group"] {
+    for text in ["not h", "a of two", "uid but b", "uid but h", "not h, once", "everybody"] {
+        assert_eq!(one.text().await?, text);
+    }
+    for text in ["these", "uid", "group", "everybody"] {
         assert_eq!(two.text().await?, text);
+    }
+    for binary in [true, false] {
+        api.done("sendToAll", json!({"message": "k", "client_id_array": [a], "binary": binary})).await?;
+        api.done("sendToClient", json!({"client_id": a, "message": "k", "binary": binary})).await?;
+        api.done("sendToUid", json!({"uid": 7, "message": "k", "binary": binary})).await?;
+        api.done(
+            "sendToGroup",
+            json!({"group": "g", "exclude_client_id": b, "message": "k", "binary": binary}),
+        )
+        .await?;
+        for _ in 0..4 {
+            let message = one.message().await?;
+            assert_eq!((message.is_binary(), message.is_text()), (binary, !binary), "{message:?}");
+        }
     }
 
     api.gives("isOnline", json!({"client_id": a}), json!(true)).await?;
@@ -144,10 +175,44 @@ async fn every_operation_does_what_it_says() -> anyhow::Result<()> {
     two.gone().await?;
     api.gives("isOnline", json!({"client_id": b}), json!(false)).await?;
     api.gives("getSession", json!({"client_id": b}), json!(null)).await?;
+    let mut four = Client::connect(server.websocket).await?;
+    let mut five = Client::connect(server.websocket).await?;
+    for (client, uid) in [(four.id, "carl"), (five.id, "dora")] {
+        api.done("bindUid", json!({"client_id": client.to_string(), "uid": uid})).await?;
+    }
+    api.done("closeUid", json!({"uid": ["carl", "nobody"], "message": "bye"})).await?;
+    api.done("closeUid", json!({"uid": "dora"})).await?;
+    assert_eq!(four.text().await?, "bye");
+    assert_eq!((four.closed().await?.0, five.closed().await?.0), (1000, 1000));
+    api.gives("getAllClientIdList", json!({}), json!([c])).await?;
 
     let mut listed = described(&api.operator).await?;
     assert!(listed.remove("batch"));
     assert_eq!(listed, api.called);
+    Ok(())
+}
+
+/// The rows of the page's table: each operation with the arguments that its row names.
+fn on_the_page(page: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+    let rows = page.split("## Several at once").next().unwrap_or_default().lines();
+    let rows = rows.filter_map(|line| line.strip_prefix("| `").map(|_| line.split('|').collect::<Vec<_>>()));
+    rows.flat_map(|cells| names(cells[1]).into_iter().map(move |name| (name, names(cells[2])))).collect()
+}
+
+#[tokio::test]
+async fn the_page_and_the_description_list_the_same_arguments() -> anyhow::Result<()> {
+    let (_server, api) = start(&[]).await?;
+    let description = api.operator.json("/openapi.json").await?;
+    let mut described = BTreeMap::new();
+    for operation in self::described(&api.operator).await?.into_iter().filter(|name| name != "batch") {
+        let body = &description["paths"][format!("/api/{operation}")]["post"]["requestBody"]["content"];
+        let properties = body["application/json"]["schema"]["properties"].as_object();
+        let names = properties.into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        described.insert(operation, names);
+    }
+    let page = std::fs::read_to_string(gateway_tests::root().join("docs/http-api.md"))?;
+    assert_eq!(on_the_page(&page), described);
     Ok(())
 }
 
@@ -207,6 +272,10 @@ async fn what_is_wrong_is_explained() -> anyhow::Result<()> {
         ("sendToAll", r#"{"message": 7}"#),
         ("sendToAll", r#"{"message": "x", "mesage": "y"}"#),
         ("sendToAll", r#"{"message": "x", "raw": 1}"#),
+        ("sendToAll", r#"{"message": "x", "binary": "yes"}"#),
+        ("sendToAll", r#"{"message": "x", "exclude_group": [{}]}"#),
+        ("sendToUid", r#"{"uid": 7, "message": "x", "exclude_client_id": "xyz"}"#),
+        ("closeUid", r#"{"message": "x"}"#),
         ("sendToUid", r#"{"uid": 1.5, "message": "x"}"#),
         ("closeClient", r#"{"client_id": "xyz"}"#),
         ("setSession", r#"{"client_id": "7f0000010000000000ff", "session": "x"}"#),

@@ -20,6 +20,8 @@ pub(super) enum Kind {
     /// One, or a list.
     Names,
     Flag,
+    /// Being left out says a third thing.
+    FlagOrUnset,
     /// An object or a list, which PHP has as an array.
     Session,
 }
@@ -100,7 +102,14 @@ impl Arguments {
     }
 
     pub(super) fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name), Some(Argument::Flag(true)))
+        self.flag_or_unset(name) == Some(true)
+    }
+
+    pub(super) fn flag_or_unset(&self, name: &str) -> Option<bool> {
+        match self.get(name)? {
+            Argument::Flag(flag) => Some(*flag),
+            _ => None,
+        }
     }
 
     fn get(&self, name: &str) -> Option<&Argument> {
@@ -134,8 +143,8 @@ impl Parameter {
             (Kind::Name | Kind::Names, _) => names(one),
             (Kind::Text, Value::String(text)) => Ok(Argument::Bytes(vec![text.clone().into_bytes()])),
             (Kind::Text, _) => Err(wrong("a string; what is none has to be made one, as by json_encode")),
-            (Kind::Flag, Value::Bool(flag)) => Ok(Argument::Flag(*flag)),
-            (Kind::Flag, _) => Err(wrong("true or false")),
+            (Kind::Flag | Kind::FlagOrUnset, Value::Bool(flag)) => Ok(Argument::Flag(*flag)),
+            (Kind::Flag | Kind::FlagOrUnset, _) => Err(wrong("true or false")),
             (Kind::Session, Value::Object(_) | Value::Array(_)) => {
                 Ok(Argument::Bytes(vec![session::serialize(value)]))
             }

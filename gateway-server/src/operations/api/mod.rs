@@ -4,6 +4,7 @@ mod arguments;
 mod batch;
 mod openapi;
 mod results;
+mod send;
 mod session;
 mod table;
 

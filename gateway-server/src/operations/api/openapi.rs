@@ -117,6 +117,7 @@ impl Parameter {
             Kind::Name => name,
             Kind::Names => or_list(name),
             Kind::Flag => json!({"type": "boolean", "default": false}),
+            Kind::FlagOrUnset => json!({"type": "boolean"}),
             Kind::Session => json!({"type": ["object", "array"]}),
         };
         schema["description"] = self.help.into();

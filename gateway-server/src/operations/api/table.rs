@@ -2,9 +2,10 @@
 
 use gateway_wire::bridge::{Call, Order, Query};
 
-use super::arguments::Kind::{Client, Clients, Flag, Name, Names, Session, Text};
+use super::arguments::Kind::{Client, Clients, Flag, FlagOrUnset, Name, Names, Session, Text};
 use super::arguments::{Arguments, Kind, Parameter};
 use super::results::Shape;
+use super::send;
 use crate::operations::answer::Refusal;
 
 pub(super) struct Operation {
@@ -31,6 +32,12 @@ const GROUP: Parameter = needs("group", Name, "the group");
 const GROUPS: Parameter = needs("groups", Names, "the groups");
 const EXCEPT: Parameter = takes("exclude_client_id", Clients, "clients that do not get it");
 const RAW: Parameter = takes("raw", Flag, "whether the bytes go out as they are, without framing");
+const EXCEPT_GROUPS: Parameter = takes("exclude_group", Names, "groups whose members do not get it");
+const BINARY: Parameter = takes(
+    "binary",
+    FlagOrUnset,
+    "whether websocket clients get the message as binary, or as text; without it as the server is set",
+);
 const SESSION: Parameter = needs("session", Session, "what PHP sees as an array");
 
 fn order(order: Order<'_>) -> Result<Call<'_>, Refusal> {
@@ -59,30 +66,22 @@ pub(super) static OPERATIONS: &[Operation] = operations! {
         MESSAGE,
         takes("client_id_array", Clients, "only these; an empty list is nobody"),
         EXCEPT,
-        RAW
-    ) -> Shape::Nothing, "Sends to everybody, or to the clients listed", |a| order(Order::SendToAll {
-        message: a.text("message")?,
-        only: a.clients("client_id_array").map(<[_]>::to_vec),
-        except: a.clients("exclude_client_id").unwrap_or_default().to_vec(),
-        raw: a.flag("raw"),
-    });
-    sendToClient(CLIENT, MESSAGE, RAW) -> Shape::Nothing, "Sends to one client", |a| order(Order::SendToClient {
-        client: a.client("client_id")?,
-        message: a.text("message")?,
-        raw: a.flag("raw"),
-    });
-    sendToUid(needs("uid", Names, "the uid, or several"), MESSAGE, RAW) -> Shape::Nothing,
-        "Sends to all clients of a uid, or of each of several", |a| order(Order::SendToUids {
+        RAW,
+        EXCEPT_GROUPS,
+        BINARY
+    ) -> Shape::Nothing, "Sends to everybody, or to the clients listed", |a| order(send::to_all(a)?);
+    sendToClient(CLIENT, MESSAGE, RAW, BINARY) -> Shape::Nothing, "Sends to one client",
+        |a| order(send::to_client(a)?);
+    sendToUid(needs("uid", Names, "the uid, or several"), MESSAGE, RAW, EXCEPT, EXCEPT_GROUPS, BINARY)
+        -> Shape::Nothing, "Sends to all clients of a uid, or of each of several", |a| order(send::to_uids(a)?);
+    sendToGroup(needs("group", Names, "the group, or several"), MESSAGE, EXCEPT, RAW, EXCEPT_GROUPS, BINARY)
+        -> Shape::Nothing, "Sends to all members of a group, or of each of several",
+        |a| order(send::to_groups(a)?);
+    closeUid(needs("uid", Names, "the uid, or several"), takes("message", Text, "sent before")) -> Shape::Nothing,
+        "Closes all clients of a uid, or of each of several, once all that was sent to them has gone out",
+        |a| order(Order::CloseUids {
             uids: a.names("uid"),
-            message: a.text("message")?,
-            raw: a.flag("raw"),
-        });
-    sendToGroup(needs("group", Names, "the group, or several"), MESSAGE, EXCEPT, RAW) -> Shape::Nothing,
-        "Sends to all members of a group, or of each of several", |a| order(Order::SendToGroups {
-            groups: a.names("group"),
-            message: a.text("message")?,
-            except: a.clients("exclude_client_id").unwrap_or_default().to_vec(),
-            raw: a.flag("raw"),
+            last: a.optional_text("message"),
         });
     closeClient(CLIENT, takes("message", Text, "sent before")) -> Shape::Nothing,
         "Closes a client once all that was sent to it has gone out", |a| order(Order::Close {
