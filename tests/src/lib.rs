@@ -16,6 +16,7 @@ mod echo_server;
 mod eventually;
 mod faketime;
 mod fences;
+mod firefox;
 mod fuzz;
 mod kernel;
 #[cfg(feature = "libfuzzer")]
@@ -58,6 +59,7 @@ pub use echo_server::{EchoServer, MessageType};
 pub use eventually::eventually;
 pub use faketime::WrongClock;
 pub use fences::{Fence, fences, file_of, lay_out};
+pub use firefox::Firefox;
 pub use fuzz::{Rng, fuzz};
 pub use kernel::unread_by_peer;
 pub use machine::Machine;
