@@ -1,8 +1,16 @@
 //! The tutorial's application in real browsers: PHP serves the page, Chromium shows it, nothing in it is edited.
 
-use gateway_tests::{ALICE, BOB, Browser, Demo, Page, eventually, on_default_ports, skip};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use gateway_tests::{
+    ALICE, BOB, Browser, Demo, Page, done, eventually, extension, on_default_ports, root, server_binary, skip,
+};
 use gateway_wire::bridge::{Query, Value};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// Every scenario is a test of the plain page, and one of the Yii2 page.
 macro_rules! on_both_pages {
@@ -173,4 +181,64 @@ async fn a_comment_is_saved_while_the_server_is_down(page: Page) -> anyhow::Resu
     alice.counts_to(1).await?;
     assert_eq!(demo.message_counts([&alice]).await?, [1]);
     Ok(())
+}
+
+/// `scripts/demo`, which stops what it has started when it is told to end.
+struct Script(Child);
+
+impl Script {
+    /// What is built lies in `target`, an absolute path.
+    fn start(target: &Path, address: Option<&str>) -> anyhow::Result<Self> {
+        let release = target.join("release");
+        if !release.exists() {
+            std::fs::create_dir_all(&release)?;
+            std::os::unix::fs::symlink(server_binary()?.canonicalize()?, release.join("gateway-server"))?;
+            std::os::unix::fs::symlink(extension()?.canonicalize()?, release.join("libgateway.so"))?;
+        }
+        let mut command = Command::new(root().join("scripts/demo"));
+        command.env("CARGO_TARGET_DIR", target).env("DEMO_DATA", target).env_remove("YII2_PATH");
+        match address {
+            Some(address) => command.env("DEMO_ADDRESS", address),
+            None => command.env_remove("DEMO_ADDRESS"),
+        };
+        Ok(Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?))
+    }
+
+    /// Where it says that the page is, if it does before it ends.
+    fn page(&mut self) -> Option<String> {
+        let lines = BufReader::new(self.0.stdout.as_mut()?).lines().map_while(Result::ok);
+        lines.filter_map(|line| Some(line.trim().strip_prefix("The page:")?.trim().to_owned())).next()
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let _ = kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGTERM);
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_demo_takes_the_next_port_if_its_own_is_taken() -> anyhow::Result<()> {
+    on_default_ports("the_demo_takes_the_next_port_if_its_own_is_taken", async || {
+        let target = tempfile::tempdir()?;
+        let taken = TcpListener::bind("127.0.0.1:8080")?;
+
+        let mut script = Script::start(target.path(), None)?;
+        let page = script.page().unwrap_or_default();
+        assert!(page.starts_with("http://127.0.0.1:80") && !page.ends_with(":8080"), "{page}");
+        let shown = done(Command::new("curl").args(["-sS", "--max-time", "30", &page]))?;
+        assert!(shown.contains("Push gateway"), "{shown}");
+        drop(script);
+
+        // Nobody else is told to have taken what he named himself.
+        let mut script = Script::start(target.path(), Some(&taken.local_addr()?.to_string()))?;
+        assert_eq!(script.page(), None);
+        assert_eq!(script.0.wait()?.code(), Some(1));
+        let mut said = String::new();
+        script.0.stderr.take().expect("it is piped").read_to_string(&mut said)?;
+        let why = "The page cannot listen on 127.0.0.1:8080: give another address in DEMO_ADDRESS";
+        assert!(said.contains(why), "{said}");
+        Ok(())
+    })
 }

@@ -245,6 +245,8 @@ fn what_is_handed_on_says_what_it_is_made_of() -> anyhow::Result<()> {
 /// No path of the machine that builds stands in what is built with the flags of a release.
 #[test]
 fn what_is_handed_on_tells_nobody_where_it_was_built() -> anyhow::Result<()> {
+    // It has to be in the checkout, and what is built may be elsewhere (CARGO_TARGET_DIR).
+    std::fs::create_dir_all(root().join("target"))?;
     let folder = tempfile::tempdir_in(root().join("target"))?;
     let folder = folder.path().canonicalize()?;
     let source = folder.join("source.rs");
