@@ -2,6 +2,7 @@
 #
 #   make demo          build everything, start the gateway and the example page, print its address
 #   make test          run every test
+#   make quick         formatting, lints, unit tests and the end-to-end tests that need only the server; after every change
 #   make deny          licences, sources and known flaws of all dependencies
 #   make fuzz          feed every decoder with broken input, a minute each; FUZZ_SECONDS=600 for ten. libFuzzer chooses the inputs
 #   make models        schedules of threads, chosen by shuttle, of a shard and of the extension's link; MODEL_SCHEDULES=10000 for more
@@ -30,7 +31,7 @@ FUZZ_SECONDS ?= 60
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test deny fuzz models asan miri adversaries autobahn test-install test-roots valgrind asan-php bench bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
+.PHONY: demo test quick deny fuzz models asan miri adversaries autobahn test-install test-roots valgrind asan-php bench bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
 demo build adversaries autobahn test-install bench bench-parts bench-php bench-workers bench-cluster deb: \
@@ -52,6 +53,9 @@ test:
 	@scripts/setup pecl || true
 	@scripts/setup roots || true
 	@scripts/test
+
+quick:
+	@scripts/quick
 
 deny:
 	@scripts/setup deny || true
