@@ -15,10 +15,17 @@ struct Deflating {
 
 impl Deflating {
     async fn connect(server: &Server) -> anyhow::Result<Self> {
+        Self::connect_as(server, "a test").await
+    }
+
+    async fn connect_as(server: &Server, user_agent: &str) -> anyhow::Result<Self> {
         let mut socket = TcpStream::connect(server.websocket).await?;
-        let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-            Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+            User-Agent: {user_agent}\r\n\
+            Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+        );
         socket.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
@@ -130,6 +137,27 @@ async fn compressed_messages_are_taken_and_checked() -> anyhow::Result<()> {
     };
     bomber.send(0xc2, &bomb).await?;
     assert_eq!(bomber.frame().await?, (0x88, b"\x03\xf1message too big".to_vec()));
+    Ok(())
+}
+
+/// Safari 15.0 to 15.3 compress a message with those before it, whatever they have agreed to, so they are agreed nothing with.
+#[tokio::test]
+async fn a_safari_that_keeps_its_context_goes_without() -> anyhow::Result<()> {
+    let server = Server::start(&["--deflate"]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let safari = |version: &str| {
+        format!(
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+            Version/{version} Safari/605.1.15"
+        )
+    };
+    let mut broken = Deflating::connect_as(&server, &safari("15.2")).await?;
+    assert!(!broken.answer.contains("Extensions"), "{}", broken.answer);
+    let mut sound = Deflating::connect_as(&server, &safari("15.4")).await?;
+    assert!(sound.answer.contains("permessage-deflate"), "{}", sound.answer);
+    php.send_to_all(&"x".repeat(100)).await?;
+    assert_eq!(broken.frame().await?, (0x81, vec![b'x'; 100]));
+    assert_eq!(sound.frame().await?.0, 0xc1);
     Ok(())
 }
 

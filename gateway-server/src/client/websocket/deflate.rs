@@ -7,6 +7,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use tokio_tungstenite::tungstenite::http::HeaderMap;
 
 use super::decode::Violation;
+use super::keeps_context;
 use crate::ops::cushion;
 
 const EXTENSION: &str = "permessage-deflate";
@@ -22,8 +23,12 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// Memory kept for the next message.
 const KEPT: usize = 64 << 10;
 
-/// The answer to the first of a client's offers whose parameters are kept here. There may be several offers.
+/// The answer to the first of a client's offers whose parameters are kept here. There may be several offers. Clients that are
+/// known to break what they agree to get none.
 pub fn answer(headers: &HeaderMap) -> Option<&'static str> {
+    if keeps_context::is_known_to(headers) {
+        return None;
+    }
     headers
         .get_all("Sec-WebSocket-Extensions")
         .iter()

@@ -3,6 +3,7 @@
 mod decode;
 mod deflate;
 mod encode;
+mod keeps_context;
 
 pub use decode::{Decoder, Incoming, Kind, Unfinished, Violation};
 pub use deflate::{Inflater, answer as deflate_answer};
