@@ -6,12 +6,19 @@ use anyhow::{Context as _, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use gateway_wire::ClientId;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::soon;
+
+/// A connection that comes from that address: all of 127.0.0.0/8 is this machine.
+pub async fn connect_from(source: &str, address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(source.parse()?, 0))?;
+    Ok(soon("connecting", socket.connect(address)).await??)
+}
 
 pub struct Client<S = TcpStream> {
     pub id: ClientId,

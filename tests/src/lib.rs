@@ -49,7 +49,7 @@ pub use browser::{Browser, Tab};
 pub use business_workers::BusinessWorkers;
 pub use chat_workers::ChatWorkers;
 pub use chatter::Chatter;
-pub use client::{Client, Greeted};
+pub use client::{Client, Greeted, connect_from};
 pub use cpu::cpu_of_descendants;
 pub use crowd::Crowd;
 pub use demo::{ALICE, BOB, Demo, Page, User, Visit};

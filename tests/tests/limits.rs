@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use gateway_tests::{Client, PhpPeer, PlainClient, Server, eventually, soon};
+use gateway_tests::{Client, PhpPeer, PlainClient, Server, connect_from, eventually, soon};
 use gateway_wire::bridge::{Order, Reply, Value};
 use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
@@ -161,11 +161,7 @@ async fn an_address_has_so_many_connections_and_no_more() -> anyhow::Result<()> 
     let answer = refusal(server.websocket, "/", "Host: x\r\n").await?;
     assert!(answer.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{answer}");
     assert!(answer.ends_with("\r\n\r\nToo many connections from this address.\r\n"), "{answer}");
-    // All of 127.0.0.0/8 is this machine.
-    let socket = tokio::net::TcpSocket::new_v4()?;
-    socket.bind("127.0.0.2:0".parse()?)?;
-    let other = soon("connecting", socket.connect(server.websocket)).await??;
-    Client::over(other).await?;
+    Client::over(connect_from("127.0.0.2", server.websocket).await?).await?;
     counted(server, "full-for-address", 1).await
 }
 

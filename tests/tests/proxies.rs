@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use gateway_tests::{
-    Client, Greeted, PhpPeer, PlainClient, Server, TestCertificate, WorkerPeer, eventually, soon,
-    unread_by_peer,
+    Client, Greeted, PhpPeer, PlainClient, Server, TestCertificate, WorkerPeer, connect_from, eventually,
+    soon, unread_by_peer,
 };
 use gateway_wire::bridge::Value;
 use gateway_wire::gatewayworker::EventKind;
@@ -160,9 +160,7 @@ async fn headers_of_those_who_are_not_trusted_are_refused() -> anyhow::Result<()
     let header = b"PROXY TCP4 127.0.0.2 127.0.0.1 4711 443\r\n";
     assert_eq!(answer(header, server.websocket).await?, "");
     server.logs("it is not one of trusted_proxies").await?;
-    let socket = tokio::net::TcpSocket::new_v4()?;
-    socket.bind("127.0.0.2:0".parse()?)?;
-    let mut trusted = soon("connecting", socket.connect(server.websocket)).await??;
+    let mut trusted = connect_from("127.0.0.2", server.websocket).await?;
     trusted.write_all(b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 443\r\n").await?;
     Client::over(trusted).await?.leave().await
 }

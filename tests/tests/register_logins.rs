@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use gateway_tests::{PhpPeer, Server, new_producer, soon};
+use gateway_tests::{PhpPeer, Server, connect_from, new_producer, soon};
 use gateway_wire::gatewayworker::{Command, RegisterLine};
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 const SECRET: &str = "s3cr3t";
 
@@ -26,9 +26,7 @@ async fn guess(server: &Server, secret: &str) -> anyhow::Result<()> {
 
 /// Of a peer that says `bytes` from that address: whether the server lets it wait rather than close it.
 async fn is_let_in(from: &str, to: SocketAddr, bytes: &[u8]) -> anyhow::Result<bool> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::new(from.parse()?, 0))?;
-    let mut socket: TcpStream = socket.connect(to).await?;
+    let mut socket = connect_from(from, to).await?;
     socket.write_all(bytes).await?;
     // Those who are let in are told something.
     let mut answer = [0; 1];

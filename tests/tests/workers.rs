@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use gateway_tests::{BridgeWorker, Client, PhpPeer, Server, WorkerPeer, eventually, soon};
+use gateway_tests::{
+    BridgeWorker, Client, Operator, PhpPeer, Server, WorkerPeer, connect_from, eventually, soon,
+};
 use gateway_wire::bridge::{Said, Value as Count};
 use gateway_wire::gatewayworker::{Command, EventKind};
 use gateway_wire::php_serialize::{Value, Writer};
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 type Socket = WebSocketStream<TcpStream>;
 
@@ -141,6 +143,33 @@ async fn the_worker_with_the_fewest_clients_gets_the_next_and_keeps_it() -> anyh
         for _ in 0..5 {
             assert_eq!(last.message().await?.1, round.to_string());
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn by_the_setting_all_clients_of_an_address_have_the_same_worker() -> anyhow::Result<()> {
+    const CLIENTS: u64 = 8;
+    let flags = ["--router", "client-address", "--shards", "2", "--operations", "127.0.0.1:0"];
+    let mut server = Server::start(&flags).await?;
+    let operator = Operator::of(&server)?;
+    // How many clients each worker has: the least busy would be each of them in turn.
+    let counts = async || {
+        let workers = operator.json("/status").await?["workers"].take();
+        let counts = workers.as_array().into_iter().flatten().filter_map(|worker| worker["clients"].as_u64());
+        anyhow::Ok(counts.collect::<Vec<_>>())
+    };
+    let _workers = [join(&mut server, "w:0").await?, join(&mut server, "w:1").await?];
+    let mut sockets = Vec::new();
+    for (came, source) in (1..).zip(["127.0.0.1", "127.0.0.2"]) {
+        for _ in 0..CLIENTS {
+            let tcp = connect_from(source, server.websocket).await?;
+            sockets.push(soon("a handshake", client_async("ws://localhost/", tcp)).await??);
+        }
+        eventually("clients of workers", CLIENTS * came, async || Ok(counts().await?.iter().sum())).await?;
+        let counts = counts().await?;
+        assert_eq!(counts.len(), 2);
+        assert!(counts.iter().all(|clients| clients % CLIENTS == 0), "{counts:?} after {source}");
     }
     Ok(())
 }
