@@ -131,18 +131,20 @@ async fn component(has_extension: bool) -> anyhow::Result<(String, Vec<String>)>
     let output = soon("PHP", php.output()).await??;
     anyhow::ensure!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let mut messages = Vec::new();
-    while messages.last().is_none_or(|last| last != "end") {
+    while messages.last().is_none_or(|last| last != r#"{"type":"bye"}"#) {
         messages.push(page.client.text().await?.to_string());
     }
+    assert_eq!(page.client.closed().await?.0, 1000);
     Ok((String::from_utf8(output.stdout)?, messages))
 }
 
-const SENT: [&str; 6] = [
+const SENT: [&str; 7] = [
     r#"{"text":"grüß","by":"sendToUid"}"#,
     "as it is",
     r#"{"n":1,"by":"sendToClient"}"#,
     r#"{"n":2,"by":"sendToGroup"}"#,
     r#"{"n":3,"by":"sendToAll"}"#,
+    "with options",
     "end",
 ];
 
@@ -161,7 +163,7 @@ asked: true
 thrown: true
 online: [1,true]
 stranger: 0
-sent: ["sendToUid \"ann\"","sendToUid [\"ann\",\"bob\"]","sendToClient \"CLIENT\"","sendToGroup \"news\"","sendToAll","sendToAll","sendToAll"]
+sent: ["sendToUid \"ann\"","sendToUid [\"ann\",\"bob\"]","sendToClient \"CLIENT\"","sendToGroup \"news\"","sendToAll","sendToAll","sendToUid \"ann\"","sendToUid \"ann\"","sendToUid \"ann\"","sendToAll","sendToAll","sendToGroup \"news\"","sendToAll"]
 token: InvalidCallException: Nobody is logged in, so a token needs a uid.
 "#;
 
@@ -203,7 +205,8 @@ async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<
             continue;
         }
         let (text, messages) = component(has_extension).await?;
-        assert_eq!(messages, SENT, "{text}");
+        let kind = if has_extension { &["as text"][..] } else { &[] };
+        assert_eq!(messages, [&SENT[..], kind, &[r#"{"type":"bye"}"#]].concat(), "{text}");
         let (text, claims) = tokens(&text)?;
         assert_eq!(claims, expected);
         let client =
@@ -212,24 +215,26 @@ async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<
         let (said, others) = text.split_at(text.find("token without key").unwrap_or_default());
         assert_eq!(said, SAID);
         let others: Vec<_> = others.lines().collect();
-        let (no_key, short, proof) = match has_extension {
+        let (no_key, short, proof, kind) = match has_extension {
             true => (
                 "token without key: GatewayException: a token has to be signed",
                 "token of a short secret: GatewayException: no token was made: the secret has 6 bytes",
                 "proof: [true,false]",
+                "kind: true",
             ),
             false => (
                 "token without key: InvalidConfigException: A token has to be signed",
                 "token of a short secret: InvalidConfigException: Whoever has a token could find out a secretKey of fewer than 16",
                 "proof: NotSupportedException: Only the extension gateway can check the proof of a client_id. Install it, or use connect tokens instead.",
+                "kind: NotSupportedException: Only the extension gateway can choose text or binary for one message. Install it, or leave $binary out.",
             ),
         };
         assert!(others[0].starts_with(no_key), "{others:?}");
         assert!(others[1].starts_with(short), "{others:?}");
-        assert_eq!(others[2], proof);
+        assert_eq!(others[2..4], [proof, kind]);
         let fake = r#"fake: [[["sendToUid","ann",{"type":"comment"}]],1,1,"token of x"]"#;
         assert_eq!(
-            others[3..],
+            others[4..],
             [fake, "fake unknown: BadMethodCallException: The fake gateway knows no getAllGroupUidList."]
         );
     }

@@ -21,14 +21,18 @@ class CallEvent extends Event
     public ?string $error = null;
 
     /**
-     * Whom a call is about: the first argument, but of sendToAll.
+     * Whom a call is about: the first argument, but of sendToAll, and of those that are about the current client.
      *
      * @param array<mixed> $arguments
      * @return string|int|list<string|int>|null
      */
     public static function receivers(string $method, array $arguments): string|int|array|null
     {
-        $first = $method === 'sendToAll' ? $arguments[1] ?? null : reset($arguments);
+        $first = match (true) {
+            $method === 'sendToAll' => $arguments[1] ?? null,
+            str_ends_with($method, 'CurrentClient') => null,
+            default => reset($arguments),
+        };
         if (is_array($first)) {
             return array_values(array_filter($first, fn ($one) => is_string($one) || is_int($one)));
         }

@@ -30,11 +30,7 @@ use yii\web\User;
  * @method void joinGroup(string $client_id, string|int $group)
  * @method void leaveGroup(string $client_id, string|int $group)
  * @method ?false ungroup(string|int $group)
- * @method void closeUid(string|int|array<string|int> $uid, ?string $message = null)
- * @method bool closeClient(string $client_id, ?string $message = null)
  * @method bool destroyClient(string $client_id)
- * @method bool sendToCurrentClient(string $message, bool $raw = false, ?bool $binary = null)
- * @method bool closeCurrentClient(?string $message = null)
  * @method bool destroyCurrentClient()
  * @method int isOnline(string $client_id)
  * @method int isUidOnline(string|int $uid)
@@ -164,44 +160,106 @@ class Gateway extends Component
     /**
      * @param string|int|array<string|int> $uid
      * @param mixed $message a string as it is, anything else as JSON
+     * @param string|string[]|null $exclude client_ids that do not get it
+     * @param string|int|array<string|int>|null $excludeGroup groups whose members do not get it
+     * @param bool|null $binary whether websocket clients get it as binary, or as text; null is as the server is set
      */
-    public function sendToUid(string|int|array $uid, mixed $message, bool $raw = false): void
-    {
-        $this->send('sendToUid', $uid, $message, $raw ? [true] : []);
+    public function sendToUid(
+        string|int|array $uid,
+        mixed $message,
+        bool $raw = false,
+        string|array|null $exclude = null,
+        string|int|array|null $excludeGroup = null,
+        ?bool $binary = null
+    ): void {
+        $this->send('sendToUid', $uid, $message, compact('raw', 'exclude', 'excludeGroup', 'binary'));
     }
 
-    /** @param mixed $message a string as it is, anything else as JSON */
-    public function sendToClient(string $clientId, mixed $message, bool $raw = false): bool
+    /**
+     * @param mixed $message a string as it is, anything else as JSON
+     * @param bool|null $binary whether a websocket client gets it as binary, or as text; null is as the server is set
+     */
+    public function sendToClient(string $clientId, mixed $message, bool $raw = false, ?bool $binary = null): bool
     {
-        return (bool) $this->send('sendToClient', $clientId, $message, $raw ? [true] : []);
+        return (bool) $this->send('sendToClient', $clientId, $message, compact('raw', 'binary'));
+    }
+
+    /**
+     * To the client whose event is being handled.
+     *
+     * @param mixed $message a string as it is, anything else as JSON
+     * @param bool|null $binary whether a websocket client gets it as binary, or as text; null is as the server is set
+     */
+    public function sendToCurrentClient(mixed $message, bool $raw = false, ?bool $binary = null): bool
+    {
+        return (bool) $this->send('sendToCurrentClient', null, $message, compact('raw', 'binary'));
     }
 
     /**
      * @param string|int|array<string|int> $group
      * @param mixed $message a string as it is, anything else as JSON
      * @param string|string[]|null $exclude client_ids that do not get it
+     * @param string|int|array<string|int>|null $excludeGroup groups whose members do not get it
+     * @param bool|null $binary whether websocket clients get it as binary, or as text; null is as the server is set
      */
     public function sendToGroup(
         string|int|array $group,
         mixed $message,
         string|array|null $exclude = null,
-        bool $raw = false
+        bool $raw = false,
+        string|int|array|null $excludeGroup = null,
+        ?bool $binary = null
     ): void {
-        $this->send('sendToGroup', $group, $message, [$exclude, $raw]);
+        $this->send('sendToGroup', $group, $message, compact('exclude', 'raw', 'excludeGroup', 'binary'));
     }
 
     /**
      * @param mixed $message a string as it is, anything else as JSON
      * @param string[]|null $only client_ids; null is everybody
      * @param string|string[]|null $exclude client_ids that do not get it
+     * @param string|int|array<string|int>|null $excludeGroup groups whose members do not get it
+     * @param bool|null $binary whether websocket clients get it as binary, or as text; null is as the server is set
      */
     public function sendToAll(
         mixed $message,
         ?array $only = null,
         string|array|null $exclude = null,
-        bool $raw = false
+        bool $raw = false,
+        string|int|array|null $excludeGroup = null,
+        ?bool $binary = null
     ): void {
-        $this->send('sendToAll', null, $message, [$only, $exclude, $raw]);
+        $this->send('sendToAll', null, $message, compact('only', 'exclude', 'raw', 'excludeGroup', 'binary'));
+    }
+
+    /**
+     * Closes all connections of a uid, or of each of several, once everything sent to them has gone out.
+     *
+     * @param string|int|array<string|int> $uid
+     * @param mixed $message what they get before: a string as it is, anything else but null as JSON
+     */
+    public function closeUid(string|int|array $uid, mixed $message = null): void
+    {
+        $this->close('closeUid', [$uid], $message);
+    }
+
+    /**
+     * Closes a connection once everything sent to it has gone out.
+     *
+     * @param mixed $message what it gets before: a string as it is, anything else but null as JSON
+     */
+    public function closeClient(string $clientId, mixed $message = null): bool
+    {
+        return (bool) $this->close('closeClient', [$clientId], $message);
+    }
+
+    /**
+     * The same for the client whose event is being handled.
+     *
+     * @param mixed $message what it gets before: a string as it is, anything else but null as JSON
+     */
+    public function closeCurrentClient(mixed $message = null): bool
+    {
+        return (bool) $this->close('closeCurrentClient', [], $message);
     }
 
     /**
@@ -291,8 +349,7 @@ class Gateway extends Component
     protected function call(string $method, array $arguments): mixed
     {
         $this->apply();
-        $backend = $this->backend;
-        return $backend::$method(...$arguments);
+        return (new Backend((string) $this->backend))->call($method, $arguments);
     }
 
     /**
@@ -337,18 +394,20 @@ class Gateway extends Component
 
     /**
      * @param string|int|array<string|int>|null $to
-     * @param array<mixed> $more
+     * @param array<string, mixed> $options in the order of the class's arguments
      */
-    private function send(string $method, string|int|array|null $to, mixed $message, array $more): mixed
+    private function send(string $method, string|int|array|null $to, mixed $message, array $options): mixed
     {
-        $event = new SendEvent(['method' => $method, 'to' => $to, 'message' => $message]);
+        $isGiven = fn (mixed $value, string $name) => $value !== ($name === 'raw' ? false : null);
+        $given = array_filter($options, $isGiven, ARRAY_FILTER_USE_BOTH);
+        $event = new SendEvent(['method' => $method, 'to' => $to, 'message' => $message, 'options' => $given]);
         $this->trigger(self::EVENT_BEFORE_SEND, $event);
         if (!$event->isValid) {
             return null;
         }
-        $message = is_string($event->message) ? $event->message : Json::encode($event->message);
+        $message = self::text($event->message);
         $profile = $event->describe();
-        $arguments = [...$event->to === null ? [] : [$event->to], $message, ...$more];
+        $arguments = [...$event->to === null ? [] : [$event->to], $message, ...array_values($options)];
         Yii::beginProfile($profile, static::class);
         try {
             [$event->result, $thrown] = $this->attempt($method, $arguments, strlen($message));
@@ -362,10 +421,23 @@ class Gateway extends Component
         return $event->result;
     }
 
-    /** A mistake in the program, which is an \Error, is thrown whatever {@see $onError} says. */
+    /** @param list<mixed> $whom */
+    private function close(string $method, array $whom, mixed $message): mixed
+    {
+        $last = $message === null ? null : self::text($message);
+        return $this->observed($method, [...$whom, $last], $last === null ? null : strlen($last));
+    }
+
+    private static function text(mixed $message): string
+    {
+        return is_string($message) ? $message : Json::encode($message);
+    }
+
+    /** A mistake in the program, as an \Error is, is thrown whatever {@see $onError} says. */
     private function failed(SendEvent $event, \Throwable $thrown): bool
     {
-        if ($this->onError === self::ON_ERROR_THROW || !$thrown instanceof \Exception) {
+        $isMistake = !$thrown instanceof \Exception || $thrown instanceof NotSupportedException;
+        if ($this->onError === self::ON_ERROR_THROW || $isMistake) {
             throw $thrown;
         }
         $event->error = $thrown;

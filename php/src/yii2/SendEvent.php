@@ -8,14 +8,17 @@ use yii\helpers\Json;
 /** Something that is sent to clients. */
 class SendEvent extends Event
 {
-    /** `sendToUid`, `sendToClient`, `sendToGroup` or `sendToAll`. */
+    /** `sendToUid`, `sendToClient`, `sendToGroup`, `sendToAll` or `sendToCurrentClient`. */
     public string $method = '';
 
-    /** @var string|int|array<string|int>|null uids, a client_id or groups; null is everybody */
+    /** @var string|int|array<string|int>|null uids, a client_id or groups; null is everybody, or the current client */
     public string|int|array|null $to = null;
 
     /** What is sent: a string as it is, anything else as JSON. */
     public mixed $message = null;
+
+    /** @var array<string, mixed> those of `only`, `exclude`, `excludeGroup`, `raw` and `binary` that were given */
+    public array $options = [];
 
     /** False holds it back. */
     public bool $isValid = true;

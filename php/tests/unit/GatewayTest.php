@@ -23,6 +23,50 @@ final class GatewayTest extends TestCase
         ], $this->gateway->sent);
     }
 
+    public function testOptionsAreKeptWithWhatIsSent(): void
+    {
+        $this->gateway->on(Gateway::EVENT_BEFORE_SEND, function (SendEvent $event): void {
+            $event->isValid = ($event->options['excludeGroup'] ?? null) !== 'hidden';
+        });
+        $this->gateway->sendToUid('ann', 'a', exclude: 'c1', binary: false);
+        $this->gateway->sendToAll('b', null, null, true, 'muted');
+        $this->gateway->sendToGroup('news', 'c', excludeGroup: 'hidden');
+        $this->gateway->sendToClient('c1', 'd', false, true);
+        $this->gateway->sendToCurrentClient(['e' => 1]);
+        $this->assertSame([
+            ['sendToUid', 'ann', 'a', ['exclude' => 'c1', 'binary' => false]],
+            ['sendToAll', null, 'b', ['raw' => true, 'excludeGroup' => 'muted']],
+            ['sendToClient', 'c1', 'd', ['binary' => true]],
+            ['sendToCurrentClient', null, ['e' => 1]],
+        ], $this->gateway->sent);
+    }
+
+    public function testWhoIsClosedHasGone(): void
+    {
+        $this->gateway->joinGroup('c1', 'news');
+        $this->gateway->joinGroup('c3', 'news');
+        $this->gateway->closeUid(['ann', 'nobody'], ['type' => 'bye']);
+        $this->assertSame([0, 1], [$this->gateway->isUidOnline('ann'), $this->gateway->isOnline('c3')]);
+        $this->assertSame(1, $this->gateway->getClientIdCountByGroup('news'));
+        $this->assertTrue($this->gateway->closeClient('c3'));
+        $this->assertSame(0, $this->gateway->isOnline('c3'));
+    }
+
+    public function testWhatTheCurrentClientIsToldIsInNoCallEvent(): void
+    {
+        $calls = [];
+        $this->gateway->on(Gateway::EVENT_AFTER_CALL, function (CallEvent $event) use (&$calls): void {
+            $calls[] = [$event->method, $event->to, $event->bytes];
+        });
+        $this->gateway->sendToCurrentClient('secret');
+        $this->gateway->closeCurrentClient('secret');
+        $this->gateway->closeUid('ann', ['n' => 1]);
+        $this->assertSame(
+            [['sendToCurrentClient', null, 6], ['closeCurrentClient', null, 6], ['closeUid', 'ann', 7]],
+            $calls
+        );
+    }
+
     public function testAHandlerChangesAMessageOrHoldsItBack(): void
     {
         $this->gateway->on(Gateway::EVENT_BEFORE_SEND, function (SendEvent $event): void {

@@ -85,6 +85,12 @@ $gateway->sendToGroup('news', 'hold back');
 $gateway->sendToGroup('news', ['n' => 2], ['00000000000000000000']);
 $gateway->sendToAll(['n' => 3], [$client]);
 $gateway->sendToAll('excluded', null, $client);
+$gateway->sendToUid('ann', 'to her other pages', false, $client);
+$gateway->sendToUid('ann', 'to those without news', false, null, 'news');
+$gateway->sendToUid('ann', 'with options', false, '00000000000000000000', ['weather']);
+$gateway->sendToAll('to all without news', null, null, false, ['weather', 'news']);
+$gateway->sendToAll('to some without news', [$client], excludeGroup: 'news');
+$gateway->sendToGroup('news', 'to no member', excludeGroup: 'news');
 $gateway->sendToAll('end');
 tried('sent', fn () => $sent);
 
@@ -97,9 +103,13 @@ echo 'TOKEN ', $make(['secretKey' => 'geheim, mit 24 Zeichen..'])->token(42, 60)
 $make(['secretKey' => ''])->getAllUidCount();
 tried('proof', fn () => [$gateway->isClientProof($client, $proof), $gateway->isClientProof($client, 'x')]);
 
+tried('kind', fn () => $gateway->sendToClient($client, 'as text', binary: false));
+
 $fake = Yii::createObject(['class' => FakeGateway::class, 'clients' => ['c1' => 'ann', 'c2' => null]]);
 $fake->sendToUid('ann', ['type' => 'comment']);
 $fake->bindUid('c2', 'bob');
 $fake->joinGroup('c2', 'news');
 tried('fake', fn () => [$fake->sent, $fake->isUidOnline('bob'), $fake->getClientIdCountByGroup('news'), $fake->token('x')]);
 tried('fake unknown', fn () => $fake->getAllGroupUidList());
+
+$gateway->closeUid(['nobody', 'ann'], ['type' => 'bye']);

@@ -20,7 +20,10 @@ class FakeGateway extends Gateway
     /** @var array<string|int, array<string|int, true>> the client_ids in each group */
     public array $groups = [];
 
-    /** @var list<array{string, mixed, mixed}> method, receivers and message of all that was sent */
+    /**
+     * @var list<array{0: string, 1: mixed, 2: mixed, 3?: array<string, mixed>}> method, receivers and message of all that was
+     * sent, and the options where there were some
+     */
     public array $sent = [];
 
     /** Why every call fails, to try what the application does while the gateway is down; null is that none does. */
@@ -31,7 +34,8 @@ class FakeGateway extends Gateway
         $this->backend ??= self::class;
         parent::init();
         $this->on(self::EVENT_AFTER_SEND, function (SendEvent $event) {
-            $this->sent[] = [$event->method, $event->to, $event->message];
+            $options = $event->options === [] ? [] : [$event->options];
+            $this->sent[] = [$event->method, $event->to, $event->message, ...$options];
         });
     }
 
@@ -77,6 +81,15 @@ class FakeGateway extends Gateway
             case 'leaveGroup':
                 unset($this->groups[$second][$first]);
                 return null;
+            case 'closeUid':
+                foreach ((array) $first as $uid) {
+                    $this->leave(...$of($uid));
+                }
+                return null;
+            case 'closeClient':
+            case 'destroyClient':
+                $this->leave((string) $first);
+                return true;
             case 'isOnline':
                 return (int) array_key_exists($first ?? '', $this->clients);
             case 'isUidOnline':
@@ -91,8 +104,16 @@ class FakeGateway extends Gateway
             case 'sendToClient':
             case 'sendToUid':
             case 'sendToGroup':
+            case 'sendToCurrentClient':
+            case 'closeCurrentClient':
                 return true;
         }
         throw new \BadMethodCallException("The fake gateway knows no $method.");
+    }
+
+    private function leave(string ...$clients): void
+    {
+        $this->clients = array_diff_key($this->clients, array_flip($clients));
+        $this->groups = array_map(fn (array $members) => array_diff_key($members, array_flip($clients)), $this->groups);
     }
 }
