@@ -1,6 +1,6 @@
 //! Websocket clients that people use, each in a small program of tests/clients: it sends back whatever comes until "bye", pings,
-//! and closes once it has the pong. Those that are not installed are skipped; `scripts/setup test` installs what Debian has,
-//! but Go, which is large.
+//! and closes once it has the pong. Those that are not installed are skipped; `scripts/setup test` installs what Debian and npm
+//! have, but Go, which is large.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -37,8 +37,14 @@ fn command(program: &str, args: &[&str]) -> Command {
     command
 }
 
+/// Its packages are those that `scripts/npm-clients` has fetched, or else Debian's, which its Node.js finds by itself.
 fn node(package: &str, file: &str) -> Program {
-    Program::new(command("node", &["-e", &format!("require('{package}')")]), command("node", &[file]))
+    let node = |args: &[&str]| {
+        let mut command = command("node", args);
+        command.env("NODE_PATH", root().join("target/clients/node_modules"));
+        command
+    };
+    Program::new(node(&["-e", &format!("require('{package}')")]), node(&[file]))
 }
 
 fn python(module: &str, file: &str) -> Program {
@@ -61,7 +67,10 @@ async fn try_it(test: &str, program: impl Fn(&Path) -> Program) -> anyhow::Resul
             Ok(output) if output.status.success() => {}
             Ok(output) => {
                 let reason = String::from_utf8_lossy(&output.stderr);
-                skip(test, reason.trim().lines().last().unwrap_or("what it needs is missing"));
+                // Node.js says more behind it.
+                let error = reason.lines().find(|line| line.starts_with("Error: "));
+                let said = error.or_else(|| reason.trim().lines().last());
+                skip(test, said.unwrap_or("what it needs is missing"));
                 return Ok(());
             }
             Err(error) => {
