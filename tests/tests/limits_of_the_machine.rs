@@ -168,23 +168,31 @@ async fn serves(server: &Server) -> anyhow::Result<()> {
     .await
 }
 
-#[tokio::test]
-async fn with_little_memory_the_limits_are_a_share_of_it() -> anyhow::Result<()> {
-    let mut server = confined(&["--deflate"]).await?;
+/// It serves after each of two attacks, and in the end stops as it is told. `meanwhile` looks at it before that.
+async fn endures(
+    mut server: Server,
+    meanwhile: impl AsyncFnOnce(&mut Server) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     for _ in 0..2 {
         attack(&server).await;
         serves(&server).await?;
     }
+    meanwhile(&mut server).await?;
     server.signal(nix::sys::signal::Signal::SIGTERM)?;
     assert!(server.exit().await?.success());
     Ok(())
 }
 
 #[tokio::test]
+async fn with_little_memory_the_limits_are_a_share_of_it() -> anyhow::Result<()> {
+    endures(confined(&["--deflate"]).await?, async |_| Ok(())).await
+}
+
+#[tokio::test]
 async fn without_memory_those_who_want_it_are_given_up() -> anyhow::Result<()> {
     // Limits that are far too high.
     let much = (64 * LITTLE).to_string();
-    let mut server = confined(&[
+    let server = confined(&[
         "--deflate",
         "--max-unfinished-bytes",
         &much,
@@ -196,14 +204,8 @@ async fn without_memory_those_who_want_it_are_given_up() -> anyhow::Result<()> {
         "127.0.0.1:0",
     ])
     .await?;
-    for _ in 0..2 {
-        attack(&server).await;
-        serves(&server).await?;
-    }
-    server.logs("gave up a connection for want of memory").await?;
-    server.signal(nix::sys::signal::Signal::SIGTERM)?;
-    assert!(server.exit().await?.success());
-    Ok(())
+    endures(server, async |server| server.logs("gave up a connection for want of memory").await.map(drop))
+        .await
 }
 
 /// A cgroup that is removed at the end.
@@ -249,16 +251,10 @@ async fn in_a_small_cgroup_the_limits_are_a_share_of_it() -> anyhow::Result<()> 
         }
     };
     let processes = cgroup.0.join("cgroup.procs");
-    let mut server = Server::start_with(|command| {
+    let server = Server::start_with(|command| {
         command.arg("--deflate");
         beforehand(command, move || std::fs::write(&processes, "0"));
     })
     .await?;
-    for _ in 0..2 {
-        attack(&server).await;
-        serves(&server).await?;
-    }
-    server.signal(nix::sys::signal::Signal::SIGTERM)?;
-    assert!(server.exit().await?.success());
-    Ok(())
+    endures(server, async |_| Ok(())).await
 }

@@ -9,7 +9,6 @@ use gateway_tests::{PhpPeer, Server, connect_from, new_producer, soon};
 use gateway_wire::gatewayworker::{Command, RegisterLine};
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 const SECRET: &str = "s3cr3t";
 

@@ -160,17 +160,27 @@ async fn by_the_setting_all_clients_of_an_address_have_the_same_worker() -> anyh
         anyhow::Ok(counts.collect::<Vec<_>>())
     };
     let _workers = [join(&mut server, "w:0").await?, join(&mut server, "w:1").await?];
+    let connect = async |source: &str| {
+        let tcp = connect_from(source, server.websocket).await?;
+        anyhow::Ok(soon("a handshake", client_async("ws://localhost/", tcp)).await??.0)
+    };
     let mut sockets = Vec::new();
     for (came, source) in (1..).zip(["127.0.0.1", "127.0.0.2"]) {
         for _ in 0..CLIENTS {
-            let tcp = connect_from(source, server.websocket).await?;
-            sockets.push(soon("a handshake", client_async("ws://localhost/", tcp)).await??);
+            sockets.push(connect(source).await?);
         }
         eventually("clients of workers", CLIENTS * came, async || Ok(counts().await?.iter().sum())).await?;
         let counts = counts().await?;
         assert_eq!(counts.len(), 2);
         assert!(counts.iter().all(|clients| clients % CLIENTS == 0), "{counts:?} after {source}");
     }
+    // Which one that is depends on the address: of 50 more some have the one, and some the other.
+    for last in 3..53 {
+        sockets.push(connect(&format!("127.0.0.{last}")).await?);
+    }
+    eventually("clients of workers", 2 * CLIENTS + 50, async || Ok(counts().await?.iter().sum())).await?;
+    let counts = counts().await?;
+    assert!(counts.iter().all(|clients| *clients > 0), "{counts:?}");
     Ok(())
 }
 

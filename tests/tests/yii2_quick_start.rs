@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use gateway_tests::{
-    Browser, Fence, PhpPeer, ProcessGroup, Server, done, eventually, extension, fences, on_default_ports,
-    root, skip,
+    Browser, Fence, PhpPeer, ProcessGroup, Server, Tab, done, eventually, extension, fences,
+    on_default_ports, root, skip,
 };
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -37,8 +37,14 @@ struct Application {
 }
 
 impl Application {
+    /// `None` where there is none to have here, once the test has said that it is skipped.
+    fn of(test: &str) -> anyhow::Result<Option<Self>> {
+        let made = Self::make()?;
+        Ok(made.inspect_err(|reason| skip(test, reason)).ok())
+    }
+
     /// Gives the reason where there is none to have here.
-    fn new() -> anyhow::Result<Result<Self, &'static str>> {
+    fn make() -> anyhow::Result<Result<Self, &'static str>> {
         let of_others = std::env::var_os("YII2_APP_BASIC_PATH").filter(|path| !path.is_empty());
         let framework = framework();
         if of_others.is_none() && framework.is_none() {
@@ -151,16 +157,22 @@ async fn pages_of_101(wanted: usize) -> anyhow::Result<()> {
     eventually("pages of user 101", wanted, async || Ok(php.clients_of("101").await?.len())).await
 }
 
+/// A tab in which user 101 is logged in.
+async fn log_in(browser: &Browser) -> anyhow::Result<Tab> {
+    let tab = browser.open(&format!("{SITE}%2Flogin")).await?;
+    tab.write("#loginform-username", "demo").await?;
+    tab.write("#loginform-password", "demo").await?;
+    tab.submit("#login-form button").await?;
+    Ok(tab)
+}
+
 async fn the_quick_start_works(application: &Application, blocks: &[Fence]) -> anyhow::Result<()> {
     follow(application, blocks)?;
     let mut server = start_server(application, blocks).await?;
     let (_site, _) = ProcessGroup::start(application.shell(block(blocks, "yii serve")?), " started").await?;
 
     let browser = Browser::start().await?;
-    let tab = browser.open(&format!("{SITE}%2Flogin")).await?;
-    tab.write("#loginform-username", "demo").await?;
-    tab.write("#loginform-password", "demo").await?;
-    tab.submit("#login-form button").await?;
+    let tab = log_in(&browser).await?;
     let other = browser.open(SITE).await?;
     pages_of_101(2).await?;
 
@@ -188,13 +200,7 @@ async fn the_quick_start_works(application: &Application, blocks: &[Fence]) -> a
 #[test]
 fn the_quick_start_works_as_printed() -> anyhow::Result<()> {
     const TEST: &str = "the_quick_start_works_as_printed";
-    let application = match Application::new()? {
-        Ok(application) => application,
-        Err(reason) => {
-            skip(TEST, reason);
-            return Ok(());
-        }
-    };
+    let Some(application) = Application::of(TEST)? else { return Ok(()) };
     let blocks = blocks(&page("README.md")?, "## Live pages in ten minutes")?;
     on_default_ports(TEST, async || the_quick_start_works(&application, &blocks).await)
 }
@@ -225,10 +231,7 @@ async fn a_page_connects_whatever_its_handlers_are(
     let (_site, _) = ProcessGroup::start(application.shell(block(blocks, "yii serve")?), " started").await?;
 
     let browser = Browser::start().await?;
-    let tab = browser.open(&format!("{SITE}%2Flogin")).await?;
-    tab.write("#loginform-username", "demo").await?;
-    tab.write("#loginform-password", "demo").await?;
-    tab.submit("#login-form button").await?;
+    let tab = log_in(&browser).await?;
     pages_of_101(1).await?;
     let said = async |wanted: &[&str]| {
         let wanted: Vec<_> = wanted.iter().map(|line| format!("Gateway: the handler of {line}")).collect();
@@ -258,13 +261,7 @@ async fn a_page_connects_whatever_its_handlers_are(
 #[test]
 fn a_handler_that_is_missing_or_comes_late_keeps_no_page_from_connecting() -> anyhow::Result<()> {
     const TEST: &str = "a_handler_that_is_missing_or_comes_late_keeps_no_page_from_connecting";
-    let application = match Application::new()? {
-        Ok(application) => application,
-        Err(reason) => {
-            skip(TEST, reason);
-            return Ok(());
-        }
-    };
+    let Some(application) = Application::of(TEST)? else { return Ok(()) };
     let blocks = blocks(&page("README.md")?, "## Live pages in ten minutes")?;
     on_default_ports(TEST, async || a_page_connects_whatever_its_handlers_are(&application, &blocks).await)
 }
@@ -272,13 +269,7 @@ fn a_handler_that_is_missing_or_comes_late_keeps_no_page_from_connecting() -> an
 /// The package in a repository of its own, as the page has it made.
 #[test]
 fn the_package_comes_from_a_git_server() -> anyhow::Result<()> {
-    let application = match Application::new()? {
-        Ok(application) => application,
-        Err(reason) => {
-            skip("the_package_comes_from_a_git_server", reason);
-            return Ok(());
-        }
-    };
+    let Some(application) = Application::of("the_package_comes_from_a_git_server")? else { return Ok(()) };
     let folder = TempDir::with_prefix("gateway-test-split-")?;
     let (checkout, bare) = (folder.path().join("checkout"), folder.path().join("yii2-gateway.git"));
     let run = |lines: &str| {
