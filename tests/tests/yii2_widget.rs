@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use gateway_tests::{
-    ALICE, Browser, Client, Page, ProcessGroup, Server, Tab, eventually, extension, root, skip, soon,
+    ALICE, Browser, Client, Page, ProcessGroup, Server, Tab, done, eventually, extension, root, skip, soon,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -103,9 +103,17 @@ async fn pushes_from_the_console_reach_the_page(has_key: bool) -> anyhow::Result
     stage.push("<b>grüß</b>").await?;
     page.shows("#pushed li", &["comment: <b>grüß</b>"]).await?;
 
+    // What the page tells to type runs as it is, in any folder and without this test's environment.
+    let printed = page.texts("p code").await?.concat();
+    let elsewhere = TempDir::new()?;
+    let mut shell = Command::new("env");
+    shell.args(["-i", "PATH=/usr/bin:/bin", "sh", "-c", &printed]).current_dir(elsewhere.path());
+    assert_eq!(done(&mut shell)?, "Sent to 1 client.", "{printed}");
+    page.shows("#pushed li", &["comment: <b>grüß</b>", "hello: Good morning"]).await?;
+
     stage.restart().await?;
     stage.push("again").await?;
-    page.shows("#pushed li", &["comment: <b>grüß</b>", "comment: again"]).await?;
+    page.shows("#pushed li", &["comment: <b>grüß</b>", "hello: Good morning", "comment: again"]).await?;
     state_is(&page, "open", "connected").await?;
 
     stage.server.signal(Signal::SIGKILL)?;

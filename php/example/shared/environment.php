@@ -52,6 +52,42 @@ function missingExtension(): ?string
         : 'the gateway extension is not loaded: add extension=gateway to php.ini, or start PHP with -d extension=gateway';
 }
 
+/**
+ * How this example's console is run from a shell, whatever its folder: with this PHP, its extension and its settings. DEMO_CONSOLE says
+ * otherwise, where the shell is on another machine than the page.
+ */
+function console(string $script): string
+{
+    if (getenv('DEMO_CONSOLE')) {
+        return getenv('DEMO_CONSOLE');
+    }
+    $words = [];
+    foreach (['YII2_PATH', 'DEMO_DATA', 'GATEWAY_REGISTER'] as $variable) {
+        if ($value = getenv($variable)) {
+            $words[] = "$variable=" . word(realpath($value) ?: $value);
+        }
+    }
+    $started = PHP_SAPI === 'cli-server' ? explode("\0", (string) @file_get_contents('/proc/self/cmdline')) : [];
+    $words[] = $started === [] ? 'php' : word(PHP_BINARY);
+    // What php was started with, as -d extension=gateway.
+    foreach ($started as $index => $option) {
+        if ($option === '-d' || $option === '-c') {
+            array_push($words, $option, word($started[$index + 1] ?? ''));
+        } elseif ($option === '-n') {
+            $words[] = $option;
+        }
+    }
+    $words[] = word($script);
+
+    return implode(' ', $words);
+}
+
+/** As a shell takes it for one word. */
+function word(string $text): string
+{
+    return preg_match('~^[\w@%+=:,./-]+\z~', $text) ? $text : escapeshellarg($text);
+}
+
 /** Sends a style sheet or a script; false if the file is neither, or is not there. */
 function sendAsset(string $file): bool
 {

@@ -7,6 +7,8 @@ use PushGateway\Yii2\TokenAction;
 use Yii;
 use yii\web\Controller;
 
+use function example\console;
+
 /** The same by the package: a widget puts the client on the page, and an action says who the page is. */
 class LiveController extends Controller
 {
@@ -23,6 +25,9 @@ class LiveController extends Controller
         $who = Yii::$app->gateway->tokenKey === null ? ['bindRoute' => ['live/bind-uid']] : ['tokenRoute' => ['live/token']];
         $url = getenv('GATEWAY_URL') ?: 'ws://' . Yii::$app->request->hostName . ':8282';
 
-        return $this->render('index', ['client' => ['url' => $url] + $who]);
+        return $this->render('index', [
+            'client' => ['url' => $url] + $who,
+            'console' => console(dirname(__DIR__) . '/yii'),
+        ]);
     }
 }

@@ -6,6 +6,7 @@ use yii\helpers\Url;
 
 /** @var yii\web\View $this */
 /** @var array<string, mixed> $client settings of the widget */
+/** @var string $console how the console is run */
 
 $user = Yii::$app->user->identity;
 ?>
@@ -18,7 +19,7 @@ $user = Yii::$app->user->identity;
         'on' => ['*' => 'show'],
     ]) ?>.
 </p>
-<p>Push something: <code>php/example/yii2/yii gateway/send '{"type":"hello","text":"Good morning"}' --all</code></p>
+<p>Push something: <code><?= Html::encode("$console gateway/send '" . '{"type":"hello","text":"Good morning"}' . "' --all") ?></code></p>
 <ol id="pushed"></ol>
 <script>
 function show({type, text}) {
