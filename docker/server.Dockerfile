@@ -7,7 +7,9 @@
 #
 #   docker run -p 8282:8282 -e GATEWAY_REGISTER=0.0.0.0:1238 -e GATEWAY_SECRET_KEY=… gateway-server
 #
-# Or PHP's containers share its network, as in compose.yaml.
+# Or PHP's containers share its network, as in compose.yaml. How it is doing:
+#
+#   docker exec CONTAINER gateway-server status
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
@@ -18,10 +20,11 @@ RUN RUSTFLAGS=$(scripts/release-flags) cargo build --release --locked -p gateway
 
 FROM debian:bookworm-slim
 RUN useradd --system gateway
-COPY --from=build /build/target/release/gateway-server /usr/local/bin/gateway-server
-COPY docker/start.sh /usr/local/bin/start-gateway
+COPY --from=build /build/target/release/gateway-server /usr/local/libexec/gateway-server
+COPY docker/gateway-server.sh /usr/local/bin/gateway-server
+RUN install -d -o gateway -g gateway -m 700 /run/push-gateway
 USER gateway
 ENV GATEWAY_OPERATIONS=127.0.0.1:1239
 EXPOSE 8282 1238
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["gateway-server", "health"]
-ENTRYPOINT ["start-gateway"]
+ENTRYPOINT ["gateway-server"]

@@ -88,6 +88,8 @@ async fn the_server_is_healthy_needs_no_root_and_stops() -> anyhow::Result<()> {
     let inspect = |format: &str| docker(&["inspect", "--format", format, &container.0]);
     eventually("health", "healthy".to_owned(), async || inspect("{{.State.Health.Status}}")).await?;
     assert_eq!(docker(&["exec", &container.0, "id", "-un"])?, "gateway");
+    let status = docker(&["exec", &container.0, "gateway-server", "status"])?;
+    assert!(status.contains("clients by shard"), "{status}");
     let port = docker(&["port", &container.0, "8282"])?;
     Client::connect(port.lines().next().context("a port")?.parse()?).await?;
     docker(&["stop", &container.0])?;
@@ -117,6 +119,10 @@ async fn the_whole_demo_starts_with_one_command() -> anyhow::Result<()> {
     eventually("the page", true, async || Ok(page("/").is_ok_and(|page| page.contains("Push gateway"))))
         .await?;
     assert!(page("/live")?.contains(r#""url":"\/ws""#), "the widget's page: {}", page("/live")?);
+    let command = "docker compose -f docker/compose.yaml exec php php /srv/php/example/yii2/yii gateway/send";
+    assert!(page("/live")?.contains(command), "{}", page("/live")?);
+    let status = stack.compose(&["exec", "-T", "gateway", "gateway-server", "status"])?;
+    assert!(status.contains("clients by shard"), "{status}");
 
     let path = Client::shake_hands(([127, 0, 0, 1], web).into(), "/ws", &[]).await?;
     let direct = Client::shake_hands(([127, 0, 0, 1], gateway).into(), "/", &[]).await?;

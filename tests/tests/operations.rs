@@ -1,7 +1,9 @@
 //! The operations port: health, metrics, and who may ask.
 
 use anyhow::Context as _;
-use gateway_tests::{Client, Operator, PhpPeer, Server, eventually, server_binary, soon};
+use gateway_tests::{
+    Client, Operator, PhpPeer, ProcessGroup, Server, done, eventually, root, server_binary, soon,
+};
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -280,6 +282,43 @@ async fn status_says_how_a_server_is_doing() -> anyhow::Result<()> {
     assert_eq!(status["pid"].as_i64(), Some(server.pid()?.as_raw().into()));
     assert_eq!(status["listeners"][0]["clients"], 1);
     assert_eq!(status["listeners"][1]["clients"], 0);
+    Ok(())
+}
+
+/// The program of docker/server.Dockerfile is a script around the server: what it starts can be asked by what it runs later, which has
+/// no more of the environment than the image gives.
+#[tokio::test]
+async fn in_the_image_commands_find_the_token_of_the_server() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let kept = folder.path().join("operations_token").display().to_string();
+    let script = std::fs::read_to_string(root().join("docker/gateway-server.sh"))?
+        .replace("/usr/local/libexec/gateway-server", &server_binary()?.display().to_string())
+        .replace("/run/push-gateway/operations_token", &kept);
+    let program = folder.path().join("gateway-server");
+    std::fs::write(&program, script)?;
+    let image = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("sh");
+        command.arg(&program).args(arguments);
+        command
+    };
+    let mut server =
+        image(&["--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0", "--operations", "127.0.0.1:0"]);
+    server.env("GATEWAY_SECRET_KEY", "s");
+    let (_server, line) = ProcessGroup::start(server, " ready ").await?;
+    let operations = line.split_whitespace().find_map(|word| word.strip_prefix("operations="));
+    let operations = operations.context("operations=")?;
+
+    let status = done(&mut image(&["status", "--operations", operations]))?;
+    assert!(status.contains("clients by shard"), "{status}");
+    let connections = done(&mut image(&["connections", "--operations", operations]))?;
+    assert_eq!(connections.lines().last(), Some("0 connections"));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&kept)?.permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    // One that is given is not replaced.
+    let mut other = image(&["status", "--operations", operations]);
+    let other = other.env("GATEWAY_OPERATIONS_TOKEN", "another").output()?;
+    let said = String::from_utf8_lossy(&other.stderr);
+    assert!(said.contains("is not the server's operations_token"), "{said}");
     Ok(())
 }
 
