@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::file;
 use super::settings::{Invalid, Layer, Secret, Settings};
+use super::wanted;
 use crate::operations::command::{Target, USUAL, Wanted};
 
 /// Holds browsers' websocket connections and takes orders from PHP.
@@ -109,7 +110,7 @@ pub struct Source {
 
 /// Reads flags and environment. `--help` and misspelt flags end the process, as usual.
 pub fn parse() -> anyhow::Result<Action> {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| wanted::of_flag(error).exit());
     match cli.command {
         None => {}
         Some(Command::Check { file }) => return Ok(Action::Check(file)),

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::listener::ListenerLayer;
 use super::settings::{Invalid, Layer};
+use super::wanted;
 use crate::ops::files;
 
 /// Bytes of a file, far more than all settings take.
@@ -81,7 +82,7 @@ fn parse(text: &str) -> Result<Layer, Vec<Problem>> {
     toml::from_str(text).map_err(|error| {
         let key = error.span().and_then(|span| key_of_value(text, &span));
         let message = match key {
-            Some(key) => format!("{key}: {}", error.message()),
+            Some(key) => format!("{key}: {}", wanted::instead_of(&key, error.message())),
             None => error.message().to_owned(),
         };
         vec![problem(text, error.span(), message)]
@@ -217,6 +218,10 @@ mod tests {
     fn wrong_types_and_values_are_told_where() {
         let wrong = problems("shards = 1\n  websocket = \"nowhere\"");
         assert!(wrong[0].starts_with("2:15: websocket: invalid socket address"), "{wrong:?}");
+        assert_eq!(
+            problems("[[listener]]\nprotocol = \"text\"\naddress = \"127.0.0.1:1\"\nmax_message = \"64K\""),
+            ["4:15: max_message: it must be a number of bytes, such as 65536, and not the string \"64K\""]
+        );
         // It may be the secret itself.
         assert_eq!(problems("secret_key = 5"), ["1:14: secret_key: it must be a string, between quotes"]);
         assert_eq!(problems("\n\nmax_message = 1"), ["3:1: max_message: 1 is not within 125 to 1073741824"]);

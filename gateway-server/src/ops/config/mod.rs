@@ -7,6 +7,7 @@ mod live;
 #[cfg(test)]
 mod reference;
 mod settings;
+mod wanted;
 
 pub use cli::{Action, Printed, Question, Source, parse};
 pub use file::{Problem, check, problems};
