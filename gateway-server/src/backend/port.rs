@@ -22,6 +22,7 @@ use super::{Backend, bridge, gatewayworker, secured};
 use crate::listener::{Customer, Tally, bind_tcp, pause_after_failed_accept};
 use crate::net::{Permit, Permits, keepalive};
 use crate::ops::offence::{self, Offence};
+use crate::ops::words::counted;
 use crate::tls::Certificate;
 
 /// Connections that come or grow up before other tasks have their turn.
@@ -178,8 +179,8 @@ async fn accept(
     let place = places.enter(other_machine.map(Customer::of));
     if place.is_none() {
         let detail = format!(
-            "its address has {} connections that have not logged in, a quarter of max_register_connections",
-            places.share()
+            "its address has {} not logged in, a quarter of max_register_connections",
+            counted(places.share(), "connection")
         );
         offence::report(Offence::Register, peer, &detail);
     }

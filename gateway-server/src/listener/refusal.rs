@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::Error;
 use crate::client::close::Close;
 use crate::client::websocket;
 use crate::ops::offence::Offence;
+use crate::ops::words::counted;
 
 #[derive(Debug, thiserror::Error)]
 #[error("{detail}")]
@@ -185,17 +186,21 @@ impl Refusal {
     }
 
     pub(super) fn full(limit: usize) -> Self {
-        Self::new(Offence::Full, FULL, format!("there are {limit} connections already (max_connections)"))
+        let are = if limit == 1 { "is" } else { "are" };
+        let connections = counted(limit, "connection");
+        Self::new(Offence::Full, FULL, format!("there {are} {connections} already (max_connections)"))
     }
 
     pub(super) fn full_for_address(limit: usize) -> Self {
-        let detail = format!("its address has {limit} connections already (max_connections_per_address)");
+        let connections = counted(limit, "connection");
+        let detail = format!("its address has {connections} already (max_connections_per_address)");
         Self::new(Offence::FullForAddress, FULL_FOR_ADDRESS, detail)
     }
 
     pub(super) fn too_many_handshakes(limit: usize) -> Self {
+        let handshakes = counted(limit, "handshake");
         let detail =
-            format!("its address has {limit} handshakes under way already, three quarters of max_handshakes");
+            format!("its address has {handshakes} under way already, three quarters of max_handshakes");
         Self::new(Offence::FullForAddress, FULL_FOR_ADDRESS, detail)
     }
 

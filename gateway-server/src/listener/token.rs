@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use super::used::{Refused, Used};
 use crate::client::close::{self, Close};
 use crate::ops::clock::seconds_since_epoch;
+use crate::ops::words::counted;
 use crate::shard::Identity;
 
 /// The subprotocol that is spoken here, whether or not with a token: an answer that browsers want to one that is offered.
@@ -94,10 +95,10 @@ impl Gate {
         let session = claims.serialized_session();
         if claims.groups.len() > self.max_groups || session.len() > self.max_session {
             let reason = format!(
-                "its token has {} groups and {} bytes of session, and {} and {} are allowed (max_groups_per_client, \
+                "its token has {} and {} of session, and {} and {} are allowed (max_groups_per_client, \
                  max_session_bytes)",
-                claims.groups.len(),
-                session.len(),
+                counted(claims.groups.len(), "group"),
+                counted(session.len(), "byte"),
                 self.max_groups,
                 self.max_session
             );

@@ -16,3 +16,4 @@ pub mod reload;
 pub mod stop;
 pub mod supervisor;
 pub mod watchdog;
+pub mod words;

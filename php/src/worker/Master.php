@@ -32,7 +32,8 @@ final class Master
         for ($number = 0; $number < $this->options->count; $number++) {
             $this->slots[] = new Slot($number, $this->options, $this->nodes, $this->pidFile);
         }
-        Log::write("starts {$this->options->count} workers for {$this->options->file}");
+        $workers = $this->options->count === 1 ? '1 worker' : "{$this->options->count} workers";
+        Log::write("starts $workers for {$this->options->file}");
         while (!$this->isStopping || $this->hasProcesses()) {
             $this->step();
             $this->pidFile->write(array_map(fn (Slot $slot) => $slot->describe(), $this->slots));

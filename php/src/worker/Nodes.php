@@ -44,7 +44,8 @@ final class Nodes
         $nodes = json_decode($news, true);
         Log::write('the nodes of the cluster are ' . implode(', ', $nodes));
         if (count($nodes) > $this->options->count) {
-            Log::write("{$this->options->count} workers are too few for them: --count=" . count($nodes) . ' or more');
+            $are = $this->options->count === 1 ? '1 worker is' : "{$this->options->count} workers are";
+            Log::write("$are too few for them: --count=" . count($nodes) . ' or more');
         }
         return $this->spread->over($nodes);
     }

@@ -2,8 +2,12 @@
 
 use serde_json::Value;
 
+use crate::ops::words::plural;
+
 pub(super) fn status(status: &Value) -> String {
-    let number = |key: &str| grouped(status[key].as_u64().unwrap_or_default());
+    let value = |key: &str| status[key].as_u64().unwrap_or_default();
+    let number = |key: &str| grouped(value(key));
+    let count = |key: &str, noun: &str| counted(value(key), noun);
     let mut text = format!(
         "gateway-server {}  {}  pid {}  up {}\n\n",
         cell(&status["version"]),
@@ -14,15 +18,18 @@ pub(super) fn status(status: &Value) -> String {
     let lines = [
         ("clients", format!("{} now, {} since the start", number("clients"), number("clients_since_start"))),
         ("uids, groups", format!("{}, {}", number("uids"), number("groups"))),
-        ("received", format!("{} messages, {} bytes", number("messages_received"), number("received_bytes"))),
-        ("sent", format!("{} messages, {} bytes", number("messages_sent"), number("sent_bytes"))),
+        (
+            "received",
+            format!("{}, {}", count("messages_received", "message"), count("received_bytes", "byte")),
+        ),
+        ("sent", format!("{}, {}", count("messages_sent", "message"), count("sent_bytes", "byte"))),
         (
             "slow clients",
-            format!("{}, for whom {} bytes wait", number("slow_clients"), number("outbox_bytes")),
+            format!("{}, with {} waiting", number("slow_clients"), count("outbox_bytes", "byte")),
         ),
-        ("unfinished", format!("{} bytes of messages that have not come whole", number("unfinished_bytes"))),
+        ("unfinished", format!("{} of messages that have not come whole", count("unfinished_bytes", "byte"))),
         ("php connections", number("php_connections")),
-        ("memory", format!("{} bytes", number("memory_bytes"))),
+        ("memory", count("memory_bytes", "byte")),
         ("open files", format!("{} of {}", number("open_files"), number("max_open_files"))),
         ("clients by shard", listed(&status["shards"])),
     ];
@@ -44,14 +51,15 @@ pub(super) fn status(status: &Value) -> String {
     if !nodes.is_empty() {
         text.push('\n');
         text += &table(&["node", "state", "clients", "silent for s"], nodes);
-        let number = |key: &str| grouped(cluster[key].as_u64().unwrap_or_default());
+        let value = |key: &str| cluster[key].as_u64().unwrap_or_default();
+        let number = |key: &str| grouped(value(key));
         text += &format!(
-            "cluster {}: {} clients, {} frames sent, {} received, {} bytes waiting, {} refused, {} missed\n",
+            "cluster {}: {}, {} sent, {} received, {} waiting, {} refused, {} missed\n",
             cell(&cluster["name"]),
-            number("clients"),
-            number("sent"),
+            counted(value("clients"), "client"),
+            counted(value("sent"), "frame"),
             number("received"),
-            number("waiting_bytes"),
+            counted(value("waiting_bytes"), "byte"),
             number("refused"),
             number("missed")
         );
@@ -84,8 +92,8 @@ pub(super) fn connections(found: &[Value], has_more: bool) -> String {
     let head = ["client_id", "address", "listener", "queued", "uid", "groups"];
     let mut text = table(&head, found.iter().map(row).collect());
     text += &format!(
-        "{} connections{}\n",
-        found.len(),
+        "{}{}\n",
+        counted(found.len() as u64, "connection"),
         if has_more { ", and there are more (--limit)" } else { "" }
     );
     text
@@ -134,6 +142,11 @@ fn duration(seconds: u64) -> String {
     }
 }
 
+/// As `grouped`, with its noun.
+fn counted(number: u64, noun: &str) -> String {
+    format!("{} {}", grouped(number), plural(number, noun))
+}
+
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let first = digits.len() % 3;
@@ -151,6 +164,14 @@ mod tests {
     fn numbers_for_people() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([59, 61, 3_700, 90_000].map(duration), ["59 s", "1 min", "1 h 1 min", "1 d 1 h"]);
+    }
+
+    #[test]
+    fn one_is_singular() {
+        let one = serde_json::json!({"client_id": "a", "groups": [], "group_count": 0});
+        assert!(connections(&[one], false).ends_with("\n1 connection\n"));
+        let text = status(&serde_json::json!({"messages_sent": 1, "sent_bytes": 1, "outbox_bytes": 2}));
+        assert!(text.contains("1 message, 1 byte\n") && text.contains("0, with 2 bytes waiting\n"), "{text}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
 use super::config::{LogFormat, Settings};
+use super::words::plural;
 use line::{Level, line};
 use queue::Queue;
 
@@ -49,7 +50,9 @@ pub fn start(settings: &Settings) -> anyhow::Result<Logs> {
         Err(_) => Box::new(io::sink()),
     };
     let notice = move |lost: u64, reason: &str| {
-        line(format, Level::Warn, &format!("{lost} lines of the log were lost: {reason}"))
+        let lines = plural(lost, "line");
+        let were = if lost == 1 { "was" } else { "were" };
+        line(format, Level::Warn, &format!("{lost} {lines} of the log {were} lost: {reason}"))
     };
     std::thread::Builder::new()
         .name("log".to_owned())
