@@ -1,8 +1,10 @@
 //! The HTTP API: every operation once against real clients, batches, and what is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
-use gateway_tests::{Client, Operator, Server};
+use anyhow::Context as _;
+use gateway_tests::{Client, Operator, Server, skip};
 use serde_json::{Value, json};
 
 struct Api {
@@ -68,6 +70,43 @@ async fn described(operator: &Operator) -> anyhow::Result<BTreeSet<String>> {
     assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.")));
     let paths = description["paths"].as_object().into_iter().flatten();
     Ok(paths.filter_map(|(path, _)| Some(path.strip_prefix("/api/")?.to_owned())).collect())
+}
+
+/// Redocly's linter of npm, of the version that the rules were kept for; `REDOCLY` names another program.
+fn linter() -> Command {
+    let mut command = match std::env::var_os("REDOCLY") {
+        Some(program) => Command::new(program),
+        None => {
+            let mut npx = Command::new("timeout");
+            npx.args(["300", "npx", "--yes", "@redocly/cli@2.77.0"]);
+            npx
+        }
+    };
+    command.env("REDOCLY_TELEMETRY", "off").env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true");
+    command
+}
+
+#[tokio::test]
+async fn the_description_keeps_the_recommended_rules() -> anyhow::Result<()> {
+    let (_server, api) = start(&[]).await?;
+    let description = api.operator.json("/openapi.json").await?;
+    assert_eq!(description["servers"][0]["url"], "/", "relative to where the description comes from");
+    if !linter().arg("--version").output().is_ok_and(|version| version.status.success()) {
+        let why = "npx gives no @redocly/cli, and REDOCLY names no other program";
+        skip("the_description_keeps_the_recommended_rules", why);
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("openapi.json");
+    std::fs::write(&file, description.to_string())?;
+    let linted = linter()
+        .args(["lint", "--extends", "recommended", "--format", "json", "openapi.json"])
+        .current_dir(folder.path())
+        .output()?;
+    let report: Value = serde_json::from_slice(&linted.stdout)
+        .with_context(|| String::from_utf8_lossy(&linted.stderr).into_owned())?;
+    assert_eq!(report["totals"], json!({"errors": 0, "warnings": 0, "ignored": 0}), "{report:#}");
+    Ok(())
 }
 
 #[tokio::test]

@@ -19,7 +19,10 @@ pub(in crate::operations) fn describe() -> Value {
             "title": "gateway-server",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Each operation does what the method of that name of PHP's class Gateway does.",
+            "license": {"name": "MIT", "identifier": "MIT"},
         },
+        // The description comes from the port that it describes, and an address is relative to where it comes from.
+        "servers": [{"url": "/", "description": "the operations port, as http://127.0.0.1:1239"}],
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "operations_token, if one is set"}},
@@ -72,7 +75,7 @@ fn batch() -> Value {
         },
     });
     let item = json!({"oneOf": [
-        {"type": "object", "required": ["result"]},
+        {"type": "object", "required": ["result"], "properties": {"result": {"description": "as of the operation alone"}}},
         {"$ref": "#/components/schemas/Error"},
     ]});
     let results = json!({
@@ -91,16 +94,18 @@ fn batch() -> Value {
 
 fn post(name: &str, help: &str, is_required: bool, body: &Value, result: &Value) -> Value {
     let content = |schema: &Value| json!({"application/json": {"schema": schema}});
+    let not_done = |description: &str| {
+        let error = json!({"$ref": "#/components/schemas/Error"});
+        json!({"description": description, "content": content(&error)})
+    };
     json!({"post": {
         "operationId": name,
         "summary": help,
         "requestBody": {"required": is_required, "content": content(body)},
         "responses": {
             "200": {"description": "It is done.", "content": content(result)},
-            "default": {
-                "description": "It is not done.",
-                "content": content(&json!({"$ref": "#/components/schemas/Error"})),
-            },
+            "4XX": not_done("It is not done: the request is wrong, or not allowed."),
+            "default": not_done("It is not done."),
         },
     }})
 }
