@@ -129,7 +129,8 @@ impl<'a> Settings<'a> {
         match (&key[..], &secret[..]) {
             ([], []) => Err(Failure::Exception(
                 "a token has to be signed: set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of \
-                 gateway-server, or Gateway::$secretKey to its secret_key"
+                 gateway-server, or Gateway::$secretKey to its secret_key. If the key comes of getenv(): PHP-FPM hands no \
+                 environment on unless its pool has clear_env = no"
                     .to_owned(),
             )),
             ([], secret) => TokenKey::derived(secret).map_err(|short| {

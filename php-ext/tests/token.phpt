@@ -56,7 +56,7 @@ phpinfo(INFO_MODULES);
 var_dump(str_contains(ob_get_clean(), 'a key'));
 ?>
 --EXPECTF--
-PushGateway\GatewayException: a token has to be signed: set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server, or Gateway::$secretKey to its secret_key
+PushGateway\GatewayException: a token has to be signed: set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server, or Gateway::$secretKey to its secret_key. If the key comes of getenv(): PHP-FPM hands no environment on unless its pool has clear_env = no
 PushGateway\GatewayException: no token was made: the secret has 15 bytes, and whoever has a token could find out one of fewer than 16 by trying; set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server
 bool(true)
 string(27) "{"typ":"JWT","alg":"HS256"}"

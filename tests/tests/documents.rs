@@ -246,3 +246,38 @@ async fn the_examples_of_the_class_reference_are_true() -> anyhow::Result<()> {
     assert_eq!(other.text().await?, "that was all");
     other.gone().await
 }
+
+/// The settings of php.ini as the extension's code has them: name, default, and the last place that counts.
+fn settings_of_php(code: &str) -> anyhow::Result<Vec<[String; 3]>> {
+    let entries = code.split("IniEntryDef::new(c\"").skip(1);
+    let settings = entries.map(|entry| {
+        let (name, rest) = entry.split_once("\", c\"").context("a setting without a default")?;
+        let (default, rest) = rest.split_once("\", ").context("a setting that says not where it counts")?;
+        let place = match rest.split(')').next() {
+            Some("CONFIGURED") => "`.user.ini`",
+            Some("IniEntryPermission::System") => "`php.ini`",
+            Some("IniEntryPermission::All") => "`ini_set()`",
+            other => anyhow::bail!("{name}: {other:?}"),
+        };
+        let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
+        Ok([format!("`{name}`"), default, place.to_owned()])
+    });
+    settings.collect()
+}
+
+#[test]
+fn the_page_of_php_ini_has_what_the_extension_has() -> anyhow::Result<()> {
+    let code = std::fs::read_to_string(root().join("php-ext/src/ini.rs"))?;
+    let settings = settings_of_php(&code)?;
+    assert!(settings.len() >= 13, "{settings:?}");
+    let page = std::fs::read_to_string(root().join("docs/php-ini.md"))?;
+    let mut rows = Vec::new();
+    for row in page.lines().filter(|line| line.starts_with("| `gateway.")) {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [name, kind, default, place, what] = cells[..] else { anyhow::bail!("{row}") };
+        assert!(!kind.is_empty() && what.len() > 20, "{row}");
+        rows.push([name, default, place].map(str::to_owned));
+    }
+    assert_eq!(rows, settings, "docs/php-ini.md and php-ext/src/ini.rs");
+    Ok(())
+}
