@@ -255,15 +255,15 @@ fn announce(
     let mut register: Vec<_> =
         ports.iter().filter_map(Port::address).map(|address| address.to_string()).collect();
     register.extend(settings.register_unix.as_ref().map(|path| format!("unix://{}", path.display())));
-    let others = if others.is_empty() { String::new() } else { format!(" listeners={}", others.join(",")) };
-    let operations = match operations {
-        Some(port) => format!(" operations={}", port.local_addr()?),
-        None => String::new(),
-    };
+    let others = Some(others.join(",")).filter(|others| !others.is_empty());
+    let operations = operations.map(TcpListener::local_addr).transpose()?;
     info!(
-        "gateway-server {} ready websocket={websocket} register={}{others}{operations}",
+        %websocket,
+        register = %register.join(","),
+        listeners = others.map(display),
+        operations = operations.map(display),
+        "gateway-server {} ready",
         env!("CARGO_PKG_VERSION"),
-        register.join(",")
     );
     Ok(())
 }

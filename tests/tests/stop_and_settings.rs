@@ -1,7 +1,7 @@
 //! Starting, stopping and configuring the server.
 
 use std::io::Write as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,6 +9,7 @@ use gateway_tests::{Client, PhpPeer, Server, server_binary, soon};
 use gateway_wire::bridge::{Order, Value};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream, UnixDatagram};
 
 #[tokio::test]
@@ -31,6 +32,51 @@ async fn a_stop_tells_every_client_and_ends() -> anyhow::Result<()> {
         assert!(server.exit().await?.success());
         assert!(TcpStream::connect(server.websocket).await.is_err());
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_log_in_json_has_fields_of_their_types() -> anyhow::Result<()> {
+    let mut command = tokio::process::Command::new(server_binary()?);
+    for port in ["--websocket", "--register", "--listener", "--operations"] {
+        let address = if port == "--listener" { "text://127.0.0.1:0" } else { "127.0.0.1:0" };
+        command.args([port, address]);
+    }
+    command.args(["--log-format", "json"]).env_remove("NOTIFY_SOCKET");
+    let mut server = command.stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
+    let mut log = BufReader::new(server.stderr.take().context("the log")?).lines();
+    let mut line = async |text: &str| {
+        soon(&format!("a line with {text:?}"), async {
+            loop {
+                let line = log.next_line().await?.context("the log ended")?;
+                let line: serde_json::Value = serde_json::from_str(&line).context(line)?;
+                if line["message"].as_str().is_some_and(|message| message.contains(text)) {
+                    return anyhow::Ok(line);
+                }
+            }
+        })
+        .await?
+    };
+    let limit = line("limit of open files").await?;
+    assert!(limit["limit"].is_u64() && limit["level"] == "INFO" && limit["timestamp"].is_string(), "{limit}");
+    let ready = line("ready").await?;
+    let address = |field: &str| ready[field].as_str().unwrap_or_default().parse::<std::net::SocketAddr>();
+    assert!(address("register").is_ok() && address("operations").is_ok(), "{ready}");
+    assert!(ready["listeners"].as_str().is_some_and(|all| all.starts_with("text://127.0.0.1:")), "{ready}");
+
+    let mut stranger = TcpStream::connect(address("websocket")?).await?;
+    stranger.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+    // What it is told takes until it ends its side.
+    stranger.shutdown().await?;
+    let offence = line("refused a connection that is no websocket").await?;
+    assert_eq!(offence["offence"], "not-websocket");
+    assert_eq!(offence["peer"], stranger.local_addr()?.to_string());
+
+    kill(Pid::from_raw(server.id().context("its pid")?.cast_signed()), Signal::SIGTERM)?;
+    let closing = line("closing the clients").await?;
+    assert!(closing["clients"].is_u64() && closing["seconds"].is_f64(), "{closing}");
+    assert_eq!(line("since the start").await?["total"], 1);
+    assert!(soon("the server's end", server.wait()).await??.success());
     Ok(())
 }
 
