@@ -24,7 +24,7 @@ pub(super) enum Kind {
     /// Who comes, and wishes to know who is there.
     Hello = 5,
     /// Who is there.
-    Beat = 6,
+    Heartbeat = 6,
     Leave = 7,
     /// What has come so far; what came after it is to be sent again.
     Resume = 8,
@@ -49,8 +49,8 @@ impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
         use Kind::*;
         [
-            Order, AskedOrder, Query, Answer, Hello, Beat, Leave, Resume, Resumed, Conflict, Greeting, Probe,
-            Echo,
+            Order, AskedOrder, Query, Answer, Hello, Heartbeat, Leave, Resume, Resumed, Conflict, Greeting,
+            Probe, Echo,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)
@@ -90,9 +90,9 @@ pub(super) enum Unopened {
 const MORE: u8 = 1;
 const FIRST: u8 = 2;
 
-pub(super) struct Seal(Hmac<Sha256>);
+pub(super) struct FrameAuthenticator(Hmac<Sha256>);
 
-impl Seal {
+impl FrameAuthenticator {
     pub(super) fn new(secret: &[u8], cluster: &str) -> Self {
         let mut mac = keyed(secret);
         mac.update(b"gateway cluster v1\0");
@@ -190,11 +190,11 @@ mod tests {
 
     #[test]
     fn opens_only_what_it_has_sealed() {
-        let seal = Seal::new(b"secret", "c");
+        let seal = FrameAuthenticator::new(b"secret", "c");
         let mut sealed = b"before".to_vec();
         seal.append(&header(), b"body", &mut sealed);
         let sealed = sealed.split_off(6);
-        let open = |seal: &Seal, bytes: &[u8]| seal.open(Bytes::copy_from_slice(bytes));
+        let open = |seal: &FrameAuthenticator, bytes: &[u8]| seal.open(Bytes::copy_from_slice(bytes));
         assert_eq!(open(&seal, &sealed), Ok((header(), Bytes::from_static(b"body"))));
         let refused = Err(Unopened::NotSealed);
         for end in 0..sealed.len() {
@@ -205,13 +205,13 @@ mod tests {
             other[at] ^= 1;
             assert_eq!(open(&seal, &other), refused, "byte {at}");
         }
-        assert_eq!(open(&Seal::new(b"secret", "d"), &sealed), refused);
-        assert_eq!(open(&Seal::new(b"secrets", "c"), &sealed), refused);
+        assert_eq!(open(&FrameAuthenticator::new(b"secret", "d"), &sealed), refused);
+        assert_eq!(open(&FrameAuthenticator::new(b"secrets", "c"), &sealed), refused);
     }
 
     #[test]
     fn another_release_is_told_from_a_stranger() {
-        let seal = Seal::new(b"secret", "c");
+        let seal = FrameAuthenticator::new(b"secret", "c");
         let mut other = vec![0; MAC];
         other.extend(b"\x01of a release before");
         let mut mac = seal.0.clone();

@@ -13,10 +13,10 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::frame::{Header, Kind, OVERHEAD};
+use super::membership::{HEARTBEAT, Heartbeat, ResendRequest};
 use super::nats::{self, Connection, Op, Options};
-use super::peers::{BEAT, Beat, Wish};
 use super::queue::Entry;
-use super::receive::Receiver;
+use super::receiver::Receiver;
 use super::subject::To;
 use super::{Cluster, Host, Link};
 
@@ -187,7 +187,7 @@ impl<H: Host> Session<'_, H> {
         reader: &mut (impl AsyncRead + Unpin),
         mut input: BytesMut,
         info: &nats::Info,
-        missed: Vec<Wish>,
+        missed: Vec<ResendRequest>,
         is_over: &Notify,
     ) -> Result<Infallible, Ended> {
         let receiver = Receiver::new(self.cluster, self.host);
@@ -233,7 +233,7 @@ impl<H: Host> Session<'_, H> {
 
     /// Whatever is published from now on comes. Says who is here first of all, so that others know that something of what was
     /// sent before may not have come.
-    fn begin(&self, missed: Vec<Wish>, server: &str) {
+    fn begin(&self, missed: Vec<ResendRequest>, server: &str) {
         let cluster = self.cluster;
         {
             let mut queue = cluster.queue();
@@ -278,7 +278,7 @@ impl<H: Host> Session<'_, H> {
         loop {
             let is_tick = Instant::now() >= next_tick;
             if is_tick {
-                next_tick = Instant::now() + BEAT;
+                next_tick = Instant::now() + HEARTBEAT;
                 self.tick(&mut out).await?;
             }
             for _ in 0..self.pongs_owed.swap(0, Ordering::Relaxed) {
@@ -356,7 +356,7 @@ impl<H: Host> Session<'_, H> {
             self.host.gone(node);
         }
         // Shards that are busy, or have ended, must not make the node look dead.
-        let clients = tokio::time::timeout(BEAT / 5, self.host.clients()).await;
+        let clients = tokio::time::timeout(HEARTBEAT / 5, self.host.clients()).await;
         let clients = clients.unwrap_or(cluster.clients.load(Ordering::Relaxed));
         cluster.clients.store(clients, Ordering::Relaxed);
         {
@@ -371,7 +371,7 @@ impl<H: Host> Session<'_, H> {
         if cluster.is_up() {
             let body = cluster.beat_body(cluster.beats.fetch_add(1, Ordering::Relaxed) + 1);
             // Without room it would be said the next time.
-            let _ = cluster.push(To::All, Kind::Beat, body);
+            let _ = cluster.push(To::All, Kind::Heartbeat, body);
         }
         Ok(())
     }
@@ -429,9 +429,9 @@ impl<H: Host> Session<'_, H> {
 }
 
 impl Cluster {
-    pub(super) fn own_beat(&self, count: u64) -> Beat {
+    pub(super) fn own_beat(&self, count: u64) -> Heartbeat {
         let peers = self.peers();
-        Beat {
+        Heartbeat {
             node: self.node,
             count,
             taken: peers.taken(),

@@ -8,21 +8,21 @@
 //! nonce of this one (a greeting), and from then on only frames with higher serial numbers than those that came. No clock
 //! counts: those of machines differ.
 
-mod asks;
 mod frame;
 mod host;
-mod interest;
 mod link;
+mod membership;
 pub mod nats;
-mod peers;
+mod pending_requests;
 mod queue;
-mod receive;
+mod receiver;
 mod strangers;
 mod subject;
+mod subscriptions;
 
 pub use host::Host;
+pub use membership::Sighting;
 pub use nats::Address;
-pub use peers::Sighting;
 pub use subject::To;
 
 use std::net::SocketAddrV4;
@@ -38,12 +38,12 @@ use tokio::sync::{Notify, watch};
 use tracing::warn;
 
 use crate::shard::{NameWatch, Sort};
-use asks::Asks;
-use frame::{Kind, Seal};
-use interest::Interest;
-use peers::{Own, Peers};
+use frame::{FrameAuthenticator, Kind};
+use membership::{Membership, Own};
+use pending_requests::PendingRequests;
 use queue::{Queue, Refused};
 use subject::Subjects;
+use subscriptions::Subscriptions;
 
 /// How long other servers of NATS may take to hear of subscriptions. Nodes that have been silent for a part of it are not waited
 /// for: what they send is asked for when they are heard.
@@ -70,12 +70,12 @@ pub struct Cluster {
     node: SocketAddrV4,
     /// Tells this process from the one before it.
     instance: u64,
-    seal: Seal,
+    seal: FrameAuthenticator,
     subjects: Arc<Subjects>,
-    interest: Arc<Interest>,
+    interest: Arc<Subscriptions>,
     queue: Mutex<Queue>,
-    peers: Mutex<Peers>,
-    asks: Asks,
+    peers: Mutex<Membership>,
+    asks: PendingRequests,
     /// There is something to write.
     wake: Arc<Notify>,
     /// There may be room in the queue.
@@ -155,15 +155,15 @@ impl View {
 
 impl Cluster {
     pub fn new(settings: Settings, secret: &[u8], node: SocketAddrV4, instance: u64) -> Self {
-        let seal = Seal::new(secret, &settings.name);
+        let seal = FrameAuthenticator::new(secret, &settings.name);
         let subjects = Arc::new(Subjects::new(&settings.name, seal.key(b"names")));
         let wake = Arc::new(Notify::new());
         let down = Link::Down { since: Instant::now(), reason: "it has not been tried yet".to_owned() };
         Self {
-            interest: Arc::new(Interest::new(Arc::clone(&subjects), Arc::clone(&wake))),
+            interest: Arc::new(Subscriptions::new(Arc::clone(&subjects), Arc::clone(&wake))),
             queue: Mutex::new(Queue::new(settings.buffer)),
-            peers: Mutex::new(Peers::new()),
-            asks: Asks::default(),
+            peers: Mutex::new(Membership::new()),
+            asks: PendingRequests::default(),
             wake,
             room: Notify::new(),
             proven: Notify::new(),
@@ -262,7 +262,7 @@ impl Cluster {
         answers.await.map(drop)
     }
 
-    /// Asks the node that has a client; `None` if it is not there, and so neither is the client.
+    /// PendingRequests the node that has a client; `None` if it is not there, and so neither is the client.
     pub async fn query_at(&self, node: SocketAddrV4, query: &Query<'_>) -> Result<Option<Value>, String> {
         self.known(Some(node)).await?;
         let Some(instance) = self.peers().instance_at(node) else {
@@ -272,7 +272,7 @@ impl Cluster {
         Ok(answers.await?.pop())
     }
 
-    /// Asks all other nodes. That one has not answered is an error, as what the others say is not the whole.
+    /// PendingRequests all other nodes. That one has not answered is an error, as what the others say is not the whole.
     pub async fn gather(&self, query: &Query<'_>) -> Result<Vec<Value>, String> {
         if !self.is_up() {
             return Err(format!("the other nodes of the cluster cannot be asked: {}", self.why_down()));
@@ -344,7 +344,8 @@ impl Cluster {
                 return Err(unknown);
             }
             // Some are forgotten without news.
-            let _ = tokio::time::timeout_at(deadline, tokio::time::timeout(peers::BEAT, proven)).await;
+            let _ =
+                tokio::time::timeout_at(deadline, tokio::time::timeout(membership::HEARTBEAT, proven)).await;
         }
     }
 
@@ -432,7 +433,7 @@ impl Cluster {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn peers(&self) -> MutexGuard<'_, Peers> {
+    fn peers(&self) -> MutexGuard<'_, Membership> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -248,13 +248,13 @@ mod tests {
     #[test]
     fn what_was_missed_is_sent_again_to_those_it_concerns() {
         let mut queue = Queue::new(10_000);
-        assert_eq!(queue.push(To::All, Kind::Beat, Bytes::new()), Err(Refused::Down));
+        assert_eq!(queue.push(To::All, Kind::Heartbeat, Bytes::new()), Err(Refused::Down));
         queue.up();
         assert_eq!(order(&mut queue, To::All), Ok(1));
         assert_eq!(order(&mut queue, To::Node(node(1))), Ok(2));
-        assert_eq!(queue.push(To::All, Kind::Beat, Bytes::from_static(b"beat")), Ok(2));
+        assert_eq!(queue.push(To::All, Kind::Heartbeat, Bytes::from_static(b"beat")), Ok(2));
         assert_eq!(order(&mut queue, To::Node(node(2))), Ok(3));
-        let first = [(1, Kind::Order, 0), (2, Kind::Order, 0), (2, Kind::Beat, 0), (3, Kind::Order, 0)];
+        let first = [(1, Kind::Order, 0), (2, Kind::Order, 0), (2, Kind::Heartbeat, 0), (3, Kind::Order, 0)];
         assert_eq!(written(&mut queue), first);
 
         queue.down();

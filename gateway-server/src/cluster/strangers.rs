@@ -1,4 +1,4 @@
-//! Peers that say with this cluster's seal that they are nodes, and have not shown that they live now.
+//! Membership that say with this cluster's seal that they are nodes, and have not shown that they live now.
 //!
 //! What they have said may be a recording that somebody plays. Each is greeted, and a node that lives answers the greeting.
 //! Until then the cluster may be larger than what is known of it, so that questions to all have to wait.
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use super::peers::{Beat, SILENCE};
+use super::membership::{Heartbeat, SILENCE};
 
 /// A stranger for whom nobody else vouches may keep questions waiting for so long. A node answers within a round trip; a
 /// recording would keep them waiting for as long as it is played.
@@ -44,7 +44,7 @@ pub(super) enum Approach {
 }
 
 impl Strangers {
-    pub(super) fn hear(&mut self, instance: u64, beat: &Beat, now: Instant) -> Approach {
+    pub(super) fn hear(&mut self, instance: u64, beat: &Heartbeat, now: Instant) -> Approach {
         if !self.by_instance.contains_key(&instance) && self.by_instance.len() == MAX_STRANGERS {
             let most_silent = self.by_instance.iter().min_by_key(|(_, stranger)| stranger.last);
             if let Some(instance) = most_silent.map(|(instance, _)| *instance) {
@@ -95,8 +95,8 @@ impl Strangers {
 mod tests {
     use super::*;
 
-    fn beat() -> Beat {
-        Beat { node: "10.0.0.1:1238".parse().unwrap(), ..Beat::default() }
+    fn beat() -> Heartbeat {
+        Heartbeat { node: "10.0.0.1:1238".parse().unwrap(), ..Heartbeat::default() }
     }
 
     #[test]

@@ -11,9 +11,9 @@ use gateway_wire::bridge::{Call, Reply, Request, Value};
 use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
-use super::asks::Answer;
 use super::frame::{Header, Kind, Unopened};
-use super::peers::{Beat, Greeting, News, Proof, Receipt, Resend, Wish};
+use super::membership::{Greeting, Heartbeat, News, Proof, Receipt, Resend, ResendRequest};
+use super::pending_requests::Answer;
 use super::strangers::Approach;
 use super::subject::To;
 use super::{Cluster, Host, Link};
@@ -151,7 +151,7 @@ impl<'a, H: Host> Receiver<'a, H> {
                     cluster.interest.echoed(server, wished);
                 }
             }
-            Kind::Hello | Kind::Beat | Kind::Greeting | Kind::Conflict => {}
+            Kind::Hello | Kind::Heartbeat | Kind::Greeting | Kind::Conflict => {}
         }
     }
 
@@ -164,7 +164,7 @@ impl<'a, H: Host> Receiver<'a, H> {
                 (beat, Some((to, Proof { nonce, wants_answer })))
             })
         } else {
-            rmp_serde::from_slice(body).map(|beat: Beat| (beat, None))
+            rmp_serde::from_slice(body).map(|beat: Heartbeat| (beat, None))
         };
         let (beat, greeting) = match introduction {
             Ok(introduction) => introduction,
@@ -283,7 +283,7 @@ impl<'a, H: Host> Receiver<'a, H> {
 
 impl Cluster {
     /// Shows a node that this one lives, and asks the same of it.
-    fn greet(&self, header: &Header, beat: &Beat, wants_answer: bool) {
+    fn greet(&self, header: &Header, beat: &Heartbeat, wants_answer: bool) {
         let greeting = Greeting {
             // The count of the last beat, so that none seems to be missing.
             beat: self.own_beat(self.beats.load(Ordering::Relaxed)),
@@ -303,8 +303,8 @@ impl Cluster {
         self.wake.notify_one();
     }
 
-    pub(super) fn wish(&self, wish: &Wish) {
-        let Wish { node, after, .. } = *wish;
+    pub(super) fn wish(&self, wish: &ResendRequest) {
+        let ResendRequest { node, after, .. } = *wish;
         debug!(%node, after, "has everything sent again that came later");
         // If there is no room, it is wished for again.
         let _ = self.push(To::Node(node), Kind::Resume, wish.body());
@@ -327,7 +327,7 @@ impl Cluster {
     }
 }
 
-impl Wish {
+impl ResendRequest {
     pub(super) fn body(&self) -> Bytes {
         let Self { instance, again, after, within, .. } = self;
         let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);

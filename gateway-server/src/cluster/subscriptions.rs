@@ -12,7 +12,7 @@ use crate::shard::{NameWatch, Sort};
 /// How long a subscription outlasts the last client that it is for: those who go to another page come back sooner.
 const LINGER: Duration = Duration::from_secs(1);
 
-pub(super) struct Interest {
+pub(super) struct Subscriptions {
     subjects: Arc<Subjects>,
     changes: Mutex<Changes>,
     wake: Arc<Notify>,
@@ -54,7 +54,7 @@ struct Changes {
     wished: u64,
 }
 
-impl Interest {
+impl Subscriptions {
     pub(super) fn new(subjects: Arc<Subjects>, wake: Arc<Notify>) -> Self {
         let reach = Mutex::default();
         Self { subjects, changes: Mutex::default(), wake, reach, taken: watch::Sender::new(0) }
@@ -78,7 +78,7 @@ impl Interest {
         self.taken.send_replace(changes.wished);
     }
 
-    /// Appends the commands of all changes since, and gives what is to be [`Interest::confirm`]ed once the server has taken
+    /// Appends the commands of all changes since, and gives what is to be [`Subscriptions::confirm`]ed once the server has taken
     /// them, if there is anything that somebody waits for.
     pub(super) fn take(&self, out: &mut Vec<u8>) -> Option<u64> {
         let mut changes = self.changes();
@@ -182,7 +182,7 @@ impl Interest {
     }
 }
 
-impl NameWatch for Interest {
+impl NameWatch for Subscriptions {
     fn first(&self, sort: Sort, name: &[u8]) {
         let hash = self.subjects.hash(name);
         let mut changes = self.changes();
@@ -211,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_first_and_the_last_are_told_and_the_last_late() {
         let subjects = Arc::new(Subjects::new("c", [1; 16]));
-        let interest = Interest::new(subjects, Arc::default());
+        let interest = Subscriptions::new(subjects, Arc::default());
         let taken = || {
             let mut out = Vec::new();
             let wished = interest.take(&mut out);
@@ -248,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_servers_to_which_nodes_are_connected_have_to_take_them() {
-        let interest = Interest::new(Arc::new(Subjects::new("c", [1; 16])), Arc::default());
+        let interest = Subscriptions::new(Arc::new(Subjects::new("c", [1; 16])), Arc::default());
         interest.begin();
         interest.first(Sort::Uid, b"a");
         let is_settled = || *interest.taken.borrow() == interest.changes().wished;

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 pub(super) type Answer = Result<Value, String>;
 
 #[derive(Default)]
-pub(super) struct Asks {
+pub(super) struct PendingRequests {
     next: AtomicU64,
     open: Mutex<HashMap<u64, Open>>,
 }
@@ -24,18 +24,18 @@ struct Open {
 }
 
 /// A question, forgotten when dropped.
-pub(super) struct Ask<'a> {
-    asks: &'a Asks,
+pub(super) struct PendingRequest<'a> {
+    asks: &'a PendingRequests,
     pub(super) id: u64,
     done: oneshot::Receiver<()>,
 }
 
-impl Asks {
-    pub(super) fn open(&self, of: Vec<u64>) -> Ask<'_> {
+impl PendingRequests {
+    pub(super) fn open(&self, of: Vec<u64>) -> PendingRequest<'_> {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         let (sender, done) = oneshot::channel();
         self.all().insert(id, Open { missing: of, answers: Vec::new(), done: Some(sender) });
-        Ask { asks: self, id, done }
+        PendingRequest { asks: self, id, done }
     }
 
     pub(super) fn answer(&self, id: u64, instance: u64, answer: Answer) {
@@ -72,7 +72,7 @@ impl Open {
     }
 }
 
-impl Ask<'_> {
+impl PendingRequest<'_> {
     /// Until everybody has answered.
     pub(super) async fn done(&mut self) {
         // The sender is dropped only with the question.
@@ -86,7 +86,7 @@ impl Ask<'_> {
     }
 }
 
-impl Drop for Ask<'_> {
+impl Drop for PendingRequest<'_> {
     fn drop(&mut self) {
         self.asks.all().remove(&self.id);
     }
@@ -98,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_node_answers_once() {
-        let asks = Asks::default();
+        let asks = PendingRequests::default();
         let mut one = asks.open(vec![1, 2]);
         let two = asks.open(vec![1, 2]);
         let id = one.id;

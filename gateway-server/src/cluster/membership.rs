@@ -12,7 +12,7 @@ use super::frame::{Header, Kind};
 use super::strangers::{Approach, Strangers};
 
 /// How often a node says that it is there.
-pub(super) const BEAT: Duration = Duration::from_millis(500);
+pub(super) const HEARTBEAT: Duration = Duration::from_millis(500);
 /// A node that has said nothing for so long is gone.
 pub(super) const SILENCE: Duration = Duration::from_secs(5);
 /// Whoever was heard of so lately may be slow, and others then wait for him.
@@ -28,11 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a wish may take to its node.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 /// How often a node has sent again what it asks for.
-const RESENDING: Duration = BEAT;
+const RESENDING: Duration = HEARTBEAT;
 
 /// What a node says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Beat {
+pub(super) struct Heartbeat {
     pub(super) node: SocketAddrV4,
     /// Counts the beats of a connection upwards from 1.
     pub(super) count: u64,
@@ -45,7 +45,7 @@ pub(super) struct Beat {
     pub(super) server: u64,
 }
 
-impl Default for Beat {
+impl Default for Heartbeat {
     fn default() -> Self {
         let node = SocketAddrV4::new(std::net::Ipv4Addr::UNSPECIFIED, 0);
         Self { node, count: 0, taken: Vec::new(), clients: 0, nonce: 0, server: 0 }
@@ -55,7 +55,7 @@ impl Default for Beat {
 /// A beat for one node, that shows that its sender lives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Greeting {
-    pub(super) beat: Beat,
+    pub(super) beat: Heartbeat,
     /// The instance that is greeted, and its nonce.
     pub(super) to: u64,
     pub(super) nonce: u64,
@@ -71,7 +71,7 @@ pub(super) struct Proof {
 }
 
 #[derive(Default)]
-pub(super) struct Peers {
+pub(super) struct Membership {
     by_instance: HashMap<u64, Peer>,
     strangers: Strangers,
     /// The nonce that a living node repeats. It is drawn anew whenever a node may have gone of which nothing is known any more, so that greetings
@@ -161,7 +161,7 @@ pub(super) enum Receipt {
     /// It came before, or will come again.
     Ignore,
     /// The node is to send again what it has sent.
-    Resume(Wish),
+    Resume(ResendRequest),
     /// It is nobody's that is known to live.
     Stranger,
     /// It came before: somebody sends what he has recorded.
@@ -170,7 +170,7 @@ pub(super) enum Receipt {
 
 /// That a node send again what came after a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wish {
+pub(super) struct ResendRequest {
     pub(super) node: SocketAddrV4,
     /// Another process at that address has other numbers.
     pub(super) instance: u64,
@@ -194,14 +194,14 @@ pub(super) struct News {
     pub(super) came: Option<SocketAddrV4>,
     /// Replaced by the one that came.
     pub(super) gone: Option<SocketAddrV4>,
-    pub(super) resume: Option<Wish>,
+    pub(super) resume: Option<ResendRequest>,
     /// The node is not known to live; nothing else was taken of the beat then.
     pub(super) stranger: Option<Approach>,
     /// It came before; nothing was taken of it either.
     pub(super) is_recorded: bool,
 }
 
-impl Peers {
+impl Membership {
     /// With numbers that nobody can have recorded.
     pub(super) fn new() -> Self {
         Self { nonce: draw(0), wishes: draw(0) as u32, ..Self::default() }
@@ -245,7 +245,7 @@ impl Peers {
     pub(super) fn hear(
         &mut self,
         header: &Header,
-        beat: &Beat,
+        beat: &Heartbeat,
         proof: Option<Proof>,
         own: Own,
         now: Instant,
@@ -297,7 +297,7 @@ impl Peers {
             let wish = peer.resume(header.instance, &mut self.wishes, now);
             // What a new node sent since there are clients here concerns them.
             let within = if is_new { own.age + ON_THE_WAY } else { wish.within };
-            news.resume = Some(Wish { within, ..wish });
+            news.resume = Some(ResendRequest { within, ..wish });
         } else if peer.resuming.is_none() {
             // All that it sent before has come before.
             peer.taken = peer.taken.max(header.number);
@@ -337,7 +337,7 @@ impl Peers {
         self.other_release.is_some_and(|heard| now.duration_since(heard) < SILENCE)
     }
 
-    /// A node wants something sent again: gives where to, or keeps the wish for [`Peers::due`] if it has just been served.
+    /// A node wants something sent again: gives where to, or keeps the wish for [`Membership::due`] if it has just been served.
     pub(super) fn asks(&mut self, instance: u64, resend: Resend, now: Instant) -> Option<SocketAddrV4> {
         let peer = self.by_instance.get_mut(&instance)?;
         if peer.resent.is_some_and(|resent| now.duration_since(resent) < RESENDING) {
@@ -389,7 +389,7 @@ impl Peers {
     }
 
     /// Our connection was lost: everybody is to send again what we may have missed.
-    pub(super) fn resume_all(&mut self, now: Instant) -> Vec<Wish> {
+    pub(super) fn resume_all(&mut self, now: Instant) -> Vec<ResendRequest> {
         self.nonce = draw(self.nonce);
         let Self { by_instance, wishes, .. } = self;
         let peers = by_instance.iter_mut().filter(|(_, peer)| !peer.has_left);
@@ -489,7 +489,7 @@ impl Peers {
 }
 
 impl Peer {
-    fn new(header: &Header, beat: &Beat, now: Instant) -> Self {
+    fn new(header: &Header, beat: &Heartbeat, now: Instant) -> Self {
         Self {
             node: beat.node,
             epoch: header.epoch,
@@ -528,11 +528,11 @@ impl Peer {
         Follows::Anew
     }
 
-    fn resume(&mut self, instance: u64, wishes: &mut u32, now: Instant) -> Wish {
+    fn resume(&mut self, instance: u64, wishes: &mut u32, now: Instant) -> ResendRequest {
         *wishes = wishes.checked_add(1).unwrap_or(1);
         self.is_doubtful = false;
         self.resuming = Some(Resuming { again: *wishes, progress: now });
-        Wish { node: self.node, instance, again: *wishes, after: self.taken, within: Duration::MAX }
+        ResendRequest { node: self.node, instance, again: *wishes, after: self.taken, within: Duration::MAX }
     }
 
     fn put_together(&mut self, header: &Header, body: Bytes) -> Option<Bytes> {
@@ -564,7 +564,7 @@ impl Peer {
 impl Header {
     /// Whether it says who its sender is.
     pub(super) fn is_introduction(&self) -> bool {
-        matches!(self.kind, Kind::Beat | Kind::Hello | Kind::Greeting)
+        matches!(self.kind, Kind::Heartbeat | Kind::Hello | Kind::Greeting)
     }
 }
 
@@ -586,17 +586,17 @@ mod tests {
 
     const OWN: Own = Own { instance: 9, age: Duration::from_secs(3) };
 
-    fn wish(again: u32, after: u64) -> Option<Wish> {
-        Some(Wish { node: NODE, instance: 1, again, after, within: Duration::MAX })
+    fn wish(again: u32, after: u64) -> Option<ResendRequest> {
+        Some(ResendRequest { node: NODE, instance: 1, again, after, within: Duration::MAX })
     }
 
     /// The numbers that are wanted of a node that is new.
-    fn first_wish() -> Option<Wish> {
-        wish(1, 0).map(|wish| Wish { within: OWN.age + ON_THE_WAY, ..wish })
+    fn first_wish() -> Option<ResendRequest> {
+        wish(1, 0).map(|wish| ResendRequest { within: OWN.age + ON_THE_WAY, ..wish })
     }
 
     struct Test {
-        peers: Peers,
+        peers: Membership,
         now: Instant,
         instance: u64,
         epoch: u32,
@@ -612,14 +612,14 @@ mod tests {
             Header { kind, instance, epoch, serial, number, again, has_more: false, is_first: true }
         }
 
-        fn own_beat(&self) -> Beat {
+        fn own_beat(&self) -> Heartbeat {
             let taken = vec![(OWN.instance, 5)];
-            Beat { node: NODE, count: self.beats, taken, clients: 3, nonce: 0, server: self.server }
+            Heartbeat { node: NODE, count: self.beats, taken, clients: 3, nonce: 0, server: self.server }
         }
 
         fn beat(&mut self, number: u64) -> News {
             self.beats += 1;
-            let (header, beat) = (self.header(Kind::Beat, number, 0), self.own_beat());
+            let (header, beat) = (self.header(Kind::Heartbeat, number, 0), self.own_beat());
             self.peers.hear(&header, &beat, None, OWN, self.now)
         }
 
@@ -649,7 +649,7 @@ mod tests {
     }
 
     fn test() -> Test {
-        let (peers, now) = (Peers::default(), Instant::now());
+        let (peers, now) = (Membership::default(), Instant::now());
         Test { peers, now, instance: 1, epoch: 1, serial: 0, beats: 0, server: 0 }
     }
 
