@@ -12,8 +12,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::frame::{Header, Kind, OVERHEAD};
-use super::membership::{HEARTBEAT, Heartbeat, ResendRequest};
+use super::authenticator::OVERHEAD;
+use super::frame::{Header, Kind};
+use super::heartbeat::{self, Heartbeat};
+use super::membership::Resume;
 use super::nats::{self, Connection, Op, Options};
 use super::queue::Entry;
 use super::receiver::Receiver;
@@ -22,17 +24,18 @@ use super::{Cluster, Host, Link};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// A server that has not answered a ping for so long is given up.
+/// A server of NATS that has not answered a ping for so long is given up.
 const DEAD: Duration = Duration::from_secs(6);
-/// How long others may take to object to a node that comes.
+/// How long others may take to object to the address of a node that comes.
 const OBJECTIONS: Duration = Duration::from_millis(300);
-/// Bytes that are written at once.
+/// About how many bytes are written at once.
 const BATCH: usize = 128 << 10;
-/// Bytes that are read at once. What comes together goes to clients together, several messages for one by one write.
+/// How many bytes are read at once at most. Orders that arrive together are carried out before anything is written to clients, so
+/// that several messages for one client go out by one write.
 const INPUT: usize = 512 << 10;
-/// How long everything is kept after a connection was made.
+/// How long all orders are kept after a connection was made.
 const SETTLING: Duration = Duration::from_secs(5);
-/// How long everything is kept at least.
+/// How long orders are kept at least.
 const YOUNG: Duration = Duration::from_secs(2);
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -50,14 +53,14 @@ enum Ended {
     Closed,
 }
 
-/// One connection, from its login to its end.
+/// One connection to NATS, from its login to its end.
 struct Session<'a, H> {
     cluster: &'a Arc<Cluster>,
     host: &'a Arc<H>,
     epoch: u32,
     since: Instant,
     max_payload: usize,
-    /// Pings without an answer: when each was sent, and what its answer means.
+    /// The pings without an answer: when each was sent, and what its answer means.
     pings: Mutex<VecDeque<(Instant, Meaning)>>,
     pongs_owed: AtomicUsize,
 }
@@ -65,12 +68,12 @@ struct Session<'a, H> {
 enum Meaning {
     /// The server lives.
     Life,
-    /// All is subscribed to.
+    /// The server has all subscriptions.
     Begun,
-    /// All that was to be sent has been taken.
+    /// The server has all that was to be sent.
     Left,
-    /// So many wishes for subscriptions have been taken.
-    Wishes(u64),
+    /// The server has so many of the subscriptions that were wanted.
+    Subscribed(u64),
 }
 
 impl Cluster {
@@ -113,7 +116,7 @@ impl Cluster {
         std::future::pending().await
     }
 
-    /// Says goodbye, for others to know that this node's clients have gone.
+    /// Tells the other nodes that this one leaves, and its clients with it.
     pub async fn leave(&self) {
         if self.push(To::All, Kind::Leave, Bytes::new()).is_err() {
             return;
@@ -124,7 +127,7 @@ impl Cluster {
     }
 
     fn lost(&self) {
-        self.interest.end();
+        self.subscriptions.end();
         self.queue().down();
         self.room.notify_waiters();
     }
@@ -154,8 +157,8 @@ impl Cluster {
             pongs_owed: AtomicUsize::new(0),
         };
         self.counts.connections.fetch_add(1, Ordering::Relaxed);
-        // From here on everybody's frames are ignored until they come again.
-        let missed = self.peers().resume_all(Instant::now());
+        // From here on the orders of other nodes are ignored until they are sent again.
+        let missed = self.membership().resume_all(Instant::now());
         let is_over = Notify::new();
         let read = async {
             let ended = session.read(&mut reader, input, &info, missed, &is_over).await;
@@ -187,7 +190,7 @@ impl<H: Host> Session<'_, H> {
         reader: &mut (impl AsyncRead + Unpin),
         mut input: BytesMut,
         info: &nats::Info,
-        missed: Vec<ResendRequest>,
+        missed: Vec<Resume>,
         is_over: &Notify,
     ) -> Result<Infallible, Ended> {
         let receiver = Receiver::new(self.cluster, self.host);
@@ -205,7 +208,7 @@ impl<H: Host> Session<'_, H> {
                         Some((_, Meaning::Begun)) => {
                             self.begin(missed.take().unwrap_or_default(), &info.server_id)
                         }
-                        Some((_, Meaning::Wishes(wished))) => self.cluster.interest.confirm(wished),
+                        Some((_, Meaning::Subscribed(wanted))) => self.cluster.subscriptions.confirm(wanted),
                         Some((_, Meaning::Left)) => self.cluster.farewell.notify_one(),
                         Some((_, Meaning::Life)) | None => {}
                     },
@@ -231,19 +234,19 @@ impl<H: Host> Session<'_, H> {
         }
     }
 
-    /// Whatever is published from now on comes. Says who is here first of all, so that others know that something of what was
-    /// sent before may not have come.
-    fn begin(&self, missed: Vec<ResendRequest>, server: &str) {
+    /// Whatever is published from now on arrives. This node says first of all who it is, so that others know that their last orders
+    /// may not have arrived.
+    fn begin(&self, missed: Vec<Resume>, server: &str) {
         let cluster = self.cluster;
         {
             let mut queue = cluster.queue();
             queue.up();
-            // There is room, as these are small and there is a connection.
-            cluster.beats.store(1, Ordering::Relaxed);
+            // There is always room for these: they are small, and there is a connection.
+            cluster.heartbeats.store(1, Ordering::Relaxed);
             cluster.server.store(cluster.subjects.server(server), Ordering::Relaxed);
-            let _ = queue.push(To::All, Kind::Hello, cluster.beat_body(1));
-            for wish in missed {
-                let _ = queue.push(To::Node(wish.node), Kind::Resume, wish.body());
+            let _ = queue.push(To::All, Kind::Hello, cluster.heartbeat_body(1));
+            for Resume { node, instance, request } in missed {
+                let _ = queue.push(To::Node(node), Kind::Resume, request.encode(instance));
             }
         }
         cluster.wake.notify_one();
@@ -278,22 +281,22 @@ impl<H: Host> Session<'_, H> {
         loop {
             let is_tick = Instant::now() >= next_tick;
             if is_tick {
-                next_tick = Instant::now() + HEARTBEAT;
+                next_tick = Instant::now() + heartbeat::INTERVAL;
                 self.tick(&mut out).await?;
             }
             for _ in 0..self.pongs_owed.swap(0, Ordering::Relaxed) {
                 out.extend_from_slice(b"PONG\r\n");
             }
-            if let Some(wished) = cluster.interest.take(&mut out)
-                && (wished > pinged || wished > probed || is_tick)
+            if let Some(wanted) = cluster.subscriptions.take_commands(&mut out)
+                && (wanted > pinged || wanted > probed || is_tick)
             {
-                // Behind the subscriptions, so that they go the same way before it.
-                if self.probe(wished, &mut out) {
-                    probed = wished;
+                // Probes and pings go behind the subscriptions, and arrive after them.
+                if self.probe(wanted, &mut out) {
+                    probed = wanted;
                 }
-                if wished > pinged {
-                    pinged = wished;
-                    self.ping(Meaning::Wishes(wished), &mut out);
+                if wanted > pinged {
+                    pinged = wanted;
+                    self.ping(Meaning::Subscribed(wanted), &mut out);
                 }
             }
             while out.len() < BATCH {
@@ -306,7 +309,7 @@ impl<H: Host> Session<'_, H> {
                 self.ping(Meaning::Left, &mut out);
             }
             if out.is_empty() {
-                // Whichever it is, the loop looks for all.
+                // Whatever has happened, the loop looks for everything.
                 let _ = tokio::time::timeout_at(next_tick.into(), cluster.wake.notified()).await;
                 continue;
             }
@@ -316,9 +319,9 @@ impl<H: Host> Session<'_, H> {
         }
     }
 
-    /// To all that concerns this node.
+    /// Subscribes to all subjects that concern this node.
     async fn subscribe(&self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), Ended> {
-        let interest = &self.cluster.interest;
+        let interest = &self.cluster.subscriptions;
         interest.begin();
         let mut out = Vec::new();
         interest.append_subscription(To::All, &mut out);
@@ -343,51 +346,52 @@ impl<H: Host> Session<'_, H> {
             return Err(Ended::Silent);
         }
         self.ping(Meaning::Life, out);
-        cluster.interest.tidy();
-        let (gone, due, taken, taken_by_the_healthy) = {
-            let mut peers = cluster.peers();
-            (peers.tidy(now), peers.due(now), peers.taken_by_all(now), peers.taken_by_the_healthy(now))
+        cluster.subscriptions.tidy();
+        let (gone, due, acked_by_all, acked_by_the_healthy) = {
+            let mut membership = cluster.membership();
+            let (gone, due) = (membership.tidy(now), membership.due(now));
+            (gone, due, membership.acked_by_all(now), membership.acked_by_the_healthy(now))
         };
-        for (node, resend) in due {
-            cluster.send_again(node, resend);
+        for (node, request) in due {
+            cluster.send_again(node, request);
         }
         for node in gone {
             warn!(%node, "a node of the cluster has been silent for too long and is taken for gone");
             self.host.gone(node);
         }
         // Shards that are busy, or have ended, must not make the node look dead.
-        let clients = tokio::time::timeout(HEARTBEAT / 5, self.host.clients()).await;
+        let clients = tokio::time::timeout(heartbeat::INTERVAL / 5, self.host.clients()).await;
         let clients = clients.unwrap_or(cluster.clients.load(Ordering::Relaxed));
         cluster.clients.store(clients, Ordering::Relaxed);
         {
             let mut queue = cluster.queue();
             let last = queue.last();
-            queue.taken(taken_by_the_healthy.unwrap_or(last));
-            // What others ask for who had no connection, or who come just now, is still here.
+            queue.acked(acked_by_the_healthy.unwrap_or(last));
+            // Orders are still here that nodes ask for which had no connection, or which come just now.
             if self.since.elapsed() > SETTLING {
-                queue.forget(taken.unwrap_or(last), YOUNG);
+                queue.forget(acked_by_all.unwrap_or(last), YOUNG);
             }
         }
         if cluster.is_up() {
-            let body = cluster.beat_body(cluster.beats.fetch_add(1, Ordering::Relaxed) + 1);
-            // Without room it would be said the next time.
+            let body = cluster.heartbeat_body(cluster.heartbeats.fetch_add(1, Ordering::Relaxed) + 1);
+            // Without room for it, the next heartbeat follows soon.
             let _ = cluster.push(To::All, Kind::Heartbeat, body);
         }
         Ok(())
     }
 
-    /// Has other servers of NATS asked, through a node of each, whether they have heard of the subscriptions. Whether they could
-    /// be, as other nodes ignore what comes before they know of this connection.
-    fn probe(&self, wished: u64, out: &mut Vec<u8>) -> bool {
+    /// Probes through a node of each other NATS server whether that has the subscriptions. False while other nodes do not know of
+    /// this connection, as they ignore what comes before.
+    fn probe(&self, wanted: u64, out: &mut Vec<u8>) -> bool {
         let cluster = self.cluster;
         if !cluster.queue().is_up() {
-            // They will be asked to send again what they sent until they knew.
+            // The nodes will be asked to send again what they sent until then.
             return false;
         }
-        let servers = cluster.peers().servers(cluster.server.load(Ordering::Relaxed), Instant::now());
-        for server in cluster.interest.require(wished, servers.keys().copied()) {
+        let servers = cluster.membership().servers(cluster.server.load(Ordering::Relaxed), Instant::now());
+        for server in cluster.subscriptions.require(wanted, servers.keys().copied()) {
             if let Some(node) = servers.get(&server) {
-                let body = Bytes::copy_from_slice(&wished.to_be_bytes());
+                let body = Bytes::copy_from_slice(&wanted.to_be_bytes());
                 self.append(&Entry::at_once(To::Node(*node), Kind::Probe, body), out);
             }
         }
@@ -403,7 +407,7 @@ impl<H: Host> Session<'_, H> {
         self.pings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Seals it, in parts if it is longer than the server takes.
+    /// Appends the frames of an entry: several if its body is longer than the server takes.
     fn append(&self, entry: &Entry, out: &mut Vec<u8>) {
         let most = self.max_payload - OVERHEAD;
         let parts = entry.body.len().div_ceil(most).max(1);
@@ -422,28 +426,28 @@ impl<H: Host> Session<'_, H> {
             out.extend_from_slice(b"PUB ");
             self.cluster.subjects.append(entry.to, out);
             out.extend_from_slice(format!(" {}\r\n", OVERHEAD + body.len()).as_bytes());
-            self.cluster.seal.append(&header, body, out);
+            self.cluster.authenticator.append(&header, body, out);
             out.extend_from_slice(b"\r\n");
         }
     }
 }
 
 impl Cluster {
-    pub(super) fn own_beat(&self, count: u64) -> Heartbeat {
-        let peers = self.peers();
+    pub(super) fn own_heartbeat(&self, count: u64) -> Heartbeat {
+        let membership = self.membership();
         Heartbeat {
             node: self.node,
             count,
-            taken: peers.taken(),
+            acked: membership.acked(),
             clients: self.clients.load(Ordering::Relaxed),
-            nonce: peers.nonce(),
+            nonce: membership.nonce(),
             server: self.server.load(Ordering::Relaxed),
         }
     }
 
-    pub(super) fn beat_body(&self, count: u64) -> Bytes {
-        // Plain numbers in memory.
-        rmp_serde::to_vec(&self.own_beat(count)).unwrap_or_default().into()
+    pub(super) fn heartbeat_body(&self, count: u64) -> Bytes {
+        // Plain numbers can always be encoded.
+        rmp_serde::to_vec(&self.own_heartbeat(count)).unwrap_or_default().into()
     }
 }
 

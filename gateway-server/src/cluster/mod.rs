@@ -1,21 +1,27 @@
-//! Other nodes, over NATS.
+//! Several servers, the nodes of a cluster, work as one: they tell each other orders and ask each other queries over NATS.
 //!
-//! A push to a uid or group is published on a subject of that name, to which those nodes subscribe that hold it. What is
-//! numbered comes to each node in order and once: a node that may have missed something, as it or the other lost its
-//! connection to NATS, has everything sent again that came after what it has. Nodes say every half second that they are there.
+//! A push to a uid or group is published on a subject of that name, to which the nodes subscribe that have such clients. Orders are
+//! numbered, and each arrives at each node in order and once: a node that may have missed some, because it or their sender lost
+//! its connection to NATS, has all orders sent again that came after those it has. Every half second a node says that it is there.
 //!
 //! A stranger who may use the NATS can record what nodes say and send it again. So a node is believed only once it has repeated a
-//! nonce of this one (a greeting), and from then on only frames with higher serial numbers than those that came. No clock
-//! counts: those of machines differ.
+//! nonce of this one in a greeting, and from then on its frames are taken only with higher serial numbers than before. Clocks are
+//! not compared, as those of machines differ.
 
+mod authenticator;
 mod frame;
+mod heartbeat;
 mod host;
 mod link;
 mod membership;
 pub mod nats;
+mod peer;
 mod pending_requests;
 mod queue;
+mod reassembly;
 mod receiver;
+mod remote;
+mod resend;
 mod strangers;
 mod subject;
 mod subscriptions;
@@ -27,74 +33,69 @@ pub use subject::To;
 
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use gateway_wire::bridge::frame::HEADER;
-use gateway_wire::bridge::{Call, Order, Query, Request, Value};
 use tokio::sync::{Notify, watch};
 use tracing::warn;
 
 use crate::shard::{NameWatch, Sort};
-use frame::{FrameAuthenticator, Kind};
+use authenticator::FrameAuthenticator;
+use frame::Kind;
 use membership::{Membership, Own};
 use pending_requests::PendingRequests;
 use queue::{Queue, Refused};
 use subject::Subjects;
 use subscriptions::Subscriptions;
 
-/// How long other servers of NATS may take to hear of subscriptions. Nodes that have been silent for a part of it are not waited
-/// for: what they send is asked for when they are heard.
-const UNCONFIRMED: Duration = Duration::from_secs(5);
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Of the NATS servers; one is enough to find the others by.
+    /// The addresses of NATS servers. One is enough to find the others by, as long as that one is there.
     pub nats: Vec<Address>,
     pub name: String,
     pub credentials: Option<PathBuf>,
     pub authorities: Option<PathBuf>,
     pub certificate: Option<(PathBuf, PathBuf)>,
-    /// Bytes that may wait for other nodes, or be kept for them.
+    /// How many bytes of frames may wait for other nodes or be kept for them.
     pub buffer: usize,
-    /// What is sent to other nodes while there is no connection waits for one.
+    /// Orders for other nodes wait while there is no connection, instead of being refused.
     pub is_buffered: bool,
-    /// How long an answer is waited for.
+    /// How long the answers of other nodes are waited for.
     pub timeout: Duration,
 }
 
 pub struct Cluster {
     settings: Settings,
     node: SocketAddrV4,
-    /// Tells this process from the one before it.
+    /// A number that tells this process from all others.
     instance: u64,
-    seal: FrameAuthenticator,
+    authenticator: FrameAuthenticator,
     subjects: Arc<Subjects>,
-    interest: Arc<Subscriptions>,
+    subscriptions: Arc<Subscriptions>,
     queue: Mutex<Queue>,
-    peers: Mutex<Membership>,
-    asks: PendingRequests,
-    /// There is something to write.
+    membership: Mutex<Membership>,
+    pending: PendingRequests,
+    /// Is notified when there is something to write.
     wake: Arc<Notify>,
-    /// There may be room in the queue.
+    /// Is notified when there may be room in the queue.
     room: Notify,
-    /// A stranger has become a node.
+    /// Is notified when a stranger has shown that it is a node.
     proven: Notify,
     link: watch::Sender<Link>,
     started: Instant,
-    /// The number of the last frame.
+    /// The serial number of the last frame.
     serials: AtomicU64,
-    /// When to say next that nodes do not confirm, in seconds since the start.
+    /// When it may be warned again that nodes do not confirm subscriptions, in seconds since the start.
     next_warning: AtomicU64,
-    /// The server of NATS of the connection that is there.
+    /// The server of NATS to which this node is connected.
     server: AtomicU64,
-    /// Of the connection that is there.
-    beats: AtomicU64,
-    /// Of this node, when it was last looked.
+    /// Counts the heartbeats of the connection.
+    heartbeats: AtomicU64,
+    /// How many clients this node had when they were last counted.
     clients: AtomicU64,
-    /// This node ends once the server has taken all that is there to be sent.
+    /// This node ends once NATS has all that is to be sent.
     is_leaving: AtomicBool,
     farewell: Notify,
     counts: Counts,
@@ -107,7 +108,7 @@ pub enum Link {
         since: Instant,
         reason: String,
     },
-    /// Other nodes' frames come, and ours go.
+    /// Frames come and go.
     Up {
         server: String,
     },
@@ -115,18 +116,18 @@ pub enum Link {
     Conflict,
 }
 
-/// Since the start.
+/// What has happened since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
     pub sent: AtomicU64,
     pub received: AtomicU64,
-    /// Orders that no other node got, as there was no room or no connection.
+    /// Orders that no other node got because there was no room or no connection.
     pub refused: AtomicU64,
-    /// Orders of other nodes that did not come, at most: nobody had them any more when they were asked for.
+    /// How many orders of other nodes did not come at most: their senders had them no more when they were asked for.
     pub missed: AtomicU64,
-    /// Frames that were not taken: not sealed, of nobody who is known to live, or sent again by somebody.
+    /// Frames that were not taken: they were not authentic, their senders are not known to live, or they came before.
     pub ignored: AtomicU64,
-    /// How often PHP was told that something is bound before all servers of NATS were known to have heard of it.
+    /// How often PHP was told that a client is bound before all servers of NATS were known to have the subscription.
     pub unconfirmed: AtomicU64,
     pub connections: AtomicU64,
 }
@@ -136,18 +137,18 @@ pub struct Counts {
 pub struct View {
     pub link: Link,
     pub others: Vec<Sighting>,
-    /// Nodes that are heard, and have not shown that they live.
+    /// Nodes that are heard and have not shown that they live.
     pub unproven: Vec<SocketAddrV4>,
     pub waiting_bytes: usize,
 }
 
 impl View {
-    /// Other nodes that are there.
+    /// The other nodes that are there.
     pub fn members(&self) -> impl Iterator<Item = &Sighting> {
         self.others.iter().filter(|other| other.is_member)
     }
 
-    /// Their clients.
+    /// How many clients these have.
     pub fn clients(&self) -> u64 {
         self.members().map(|member| member.clients).sum()
     }
@@ -155,15 +156,15 @@ impl View {
 
 impl Cluster {
     pub fn new(settings: Settings, secret: &[u8], node: SocketAddrV4, instance: u64) -> Self {
-        let seal = FrameAuthenticator::new(secret, &settings.name);
-        let subjects = Arc::new(Subjects::new(&settings.name, seal.key(b"names")));
+        let authenticator = FrameAuthenticator::new(secret, &settings.name);
+        let subjects = Arc::new(Subjects::new(&settings.name, authenticator.derive_key(b"names")));
         let wake = Arc::new(Notify::new());
         let down = Link::Down { since: Instant::now(), reason: "it has not been tried yet".to_owned() };
         Self {
-            interest: Arc::new(Subscriptions::new(Arc::clone(&subjects), Arc::clone(&wake))),
+            subscriptions: Arc::new(Subscriptions::new(Arc::clone(&subjects), Arc::clone(&wake))),
             queue: Mutex::new(Queue::new(settings.buffer)),
-            peers: Mutex::new(Membership::new()),
-            asks: PendingRequests::default(),
+            membership: Mutex::new(Membership::new()),
+            pending: PendingRequests::default(),
             wake,
             room: Notify::new(),
             proven: Notify::new(),
@@ -172,7 +173,7 @@ impl Cluster {
             server: AtomicU64::new(0),
             link: watch::Sender::new(down),
             started: Instant::now(),
-            beats: AtomicU64::new(0),
+            heartbeats: AtomicU64::new(0),
             clients: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),
             farewell: Notify::new(),
@@ -180,14 +181,14 @@ impl Cluster {
             settings,
             node,
             instance,
-            seal,
+            authenticator,
             subjects,
         }
     }
 
-    /// To be told what this node's clients are bound to.
+    /// Is to be told to which names this node's clients are bound.
     pub fn names(&self) -> Arc<dyn NameWatch> {
-        Arc::clone(&self.interest) as Arc<dyn NameWatch>
+        Arc::clone(&self.subscriptions) as Arc<dyn NameWatch>
     }
 
     pub fn node(&self) -> SocketAddrV4 {
@@ -205,8 +206,8 @@ impl Cluster {
     pub fn view(&self) -> View {
         let now = Instant::now();
         let (others, unproven) = {
-            let peers = self.peers();
-            (peers.sightings(now), peers.unproven(now))
+            let membership = self.membership();
+            (membership.sightings(now), membership.unproven(now))
         };
         let (link, waiting_bytes) = (self.link.borrow().clone(), self.queue().bytes());
         View { link, others, unproven, waiting_bytes }
@@ -216,161 +217,7 @@ impl Cluster {
         self.subjects.holders(sort, name)
     }
 
-    /// Has other nodes carry out an order, each once. Waits for a while if they cannot keep up.
-    pub async fn send(&self, to: To, order: &Order<'_>) -> Result<(), String> {
-        if !self.settings.is_buffered && !self.is_up() {
-            self.counts.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(self.without_others(&Refused::Down));
-        }
-        let body = request(Call::Order(order.clone()))?;
-        let mut pushed = self.push(to, Kind::Order, body.clone());
-        if matches!(pushed, Err(Refused::Full(_))) {
-            pushed = self.push_in_time(to, body).await;
-        }
-        pushed.map_err(|refused| {
-            self.counts.refused.fetch_add(1, Ordering::Relaxed);
-            self.without_others(&refused)
-        })
-    }
-
-    async fn push_in_time(&self, to: To, body: Bytes) -> Result<(), Refused> {
-        let deadline = tokio::time::Instant::now() + self.settings.timeout;
-        loop {
-            let mut room = std::pin::pin!(self.room.notified());
-            // From here on no news is missed.
-            room.as_mut().enable();
-            match self.push(to, Kind::Order, body.clone()) {
-                Err(Refused::Full(bytes)) => {
-                    let is_late = tokio::time::timeout_at(deadline, room).await.is_err();
-                    if is_late || !self.is_up() {
-                        return Err(Refused::Full(bytes));
-                    }
-                }
-                done => return done,
-            }
-        }
-    }
-
-    /// As [`Cluster::send`], and waits until it is done. An order for a node that is not there is done: its clients have
-    /// gone.
-    pub async fn order_at(&self, node: SocketAddrV4, order: &Order<'_>) -> Result<(), String> {
-        self.known(Some(node)).await?;
-        let Some(instance) = self.peers().instance_at(node) else {
-            return if self.is_up() { Ok(()) } else { Err(self.unreachable(node)) };
-        };
-        let answers = self.ask(vec![instance], To::Node(node), Kind::AskedOrder, Call::Order(order.clone()));
-        answers.await.map(drop)
-    }
-
-    /// PendingRequests the node that has a client; `None` if it is not there, and so neither is the client.
-    pub async fn query_at(&self, node: SocketAddrV4, query: &Query<'_>) -> Result<Option<Value>, String> {
-        self.known(Some(node)).await?;
-        let Some(instance) = self.peers().instance_at(node) else {
-            return if self.is_up() { Ok(None) } else { Err(self.unreachable(node)) };
-        };
-        let answers = self.ask(vec![instance], To::Node(node), Kind::Query, Call::Query(query.clone()));
-        Ok(answers.await?.pop())
-    }
-
-    /// PendingRequests all other nodes. That one has not answered is an error, as what the others say is not the whole.
-    pub async fn gather(&self, query: &Query<'_>) -> Result<Vec<Value>, String> {
-        if !self.is_up() {
-            return Err(format!("the other nodes of the cluster cannot be asked: {}", self.why_down()));
-        }
-        self.known(None).await?;
-        let others = self.peers().instances();
-        if others.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.ask(others, To::All, Kind::Query, Call::Query(query.clone())).await
-    }
-
-    async fn ask(&self, of: Vec<u64>, to: To, kind: Kind, call: Call<'_>) -> Result<Vec<Value>, String> {
-        let mut ask = self.asks.open(of);
-        let request = request(call)?;
-        let mut body = Vec::with_capacity(8 + request.len());
-        body.extend_from_slice(&ask.id.to_be_bytes());
-        body.extend_from_slice(&request);
-        self.push(to, kind, body.into()).map_err(|refused| refused.to_string())?;
-        // Whoever has not answered by then is named below.
-        let _ = tokio::time::timeout(self.settings.timeout, ask.done()).await;
-        let (answers, missing) = ask.close();
-        if missing.is_empty() {
-            return answers.into_iter().collect();
-        }
-        let names: Vec<_> = {
-            let peers = self.peers();
-            missing
-                .iter()
-                .filter_map(|instance| peers.node_of(*instance))
-                .map(|node| node.to_string())
-                .collect()
-        };
-        let (names, timeout) = (names.join(", "), self.settings.timeout);
-        Err(format!("no answer from node {names} of the cluster within {timeout:?} (cluster_timeout)"))
-    }
-
-    /// Waits until other nodes' pushes find what has been bound here so far.
-    pub async fn settled(&self) {
-        if tokio::time::timeout(UNCONFIRMED, self.interest.settled()).await.is_ok() {
-            return;
-        }
-        self.counts.unconfirmed.fetch_add(1, Ordering::Relaxed);
-        // A caller that binds on and on hears of it now and then.
-        let now = self.started.elapsed().as_secs();
-        if now >= self.next_warning.load(Ordering::Relaxed) {
-            self.next_warning.store(now + UNCONFIRMED.as_secs(), Ordering::Relaxed);
-            warn!("nodes at another server of NATS do not confirm that they reach what is bound here");
-        }
-    }
-
-    /// Why this node does not know all clients of the cluster, though it has a connection.
-    pub fn problem(&self) -> Option<String> {
-        self.unknown(None)
-    }
-
-    /// Waits until whoever is heard has shown that he lives, be it of all nodes or of one.
-    async fn known(&self, node: Option<SocketAddrV4>) -> Result<(), String> {
-        if self.unknown(node).is_none() {
-            return Ok(());
-        }
-        let deadline = tokio::time::Instant::now() + self.settings.timeout;
-        loop {
-            let mut proven = std::pin::pin!(self.proven.notified());
-            // From here on no news is missed.
-            proven.as_mut().enable();
-            let Some(unknown) = self.unknown(node) else { return Ok(()) };
-            if tokio::time::Instant::now() >= deadline {
-                return Err(unknown);
-            }
-            // Some are forgotten without news.
-            let _ =
-                tokio::time::timeout_at(deadline, tokio::time::timeout(membership::HEARTBEAT, proven)).await;
-        }
-    }
-
-    fn unknown(&self, node: Option<SocketAddrV4>) -> Option<String> {
-        let now = Instant::now();
-        let peers = self.peers();
-        if node.is_some_and(|node| peers.is_proven_at(node)) {
-            return None;
-        }
-        let mut unproven = peers.unproven(now);
-        unproven.retain(|one| node.is_none_or(|node| node == *one));
-        if !unproven.is_empty() {
-            let names: Vec<_> = unproven.iter().map(ToString::to_string).collect();
-            return Some(format!(
-                "node {} of the cluster is heard, and has not answered yet",
-                names.join(", ")
-            ));
-        }
-        peers.hears_other_release(now).then(|| {
-            "nodes of another release are in the cluster, and cannot be asked: all nodes must be of one release"
-                .to_owned()
-        })
-    }
-
-    /// Waits until the other nodes are known, for some time, or says why this node cannot be one of them.
+    /// Waits for some time until the other nodes are known. Says why if this node cannot be one of them.
     pub async fn joined(&self, patience: Duration) -> Result<(), String> {
         let mut link = self.link.subscribe();
         let settled = link.wait_for(|link| !matches!(link, Link::Down { .. }));
@@ -390,7 +237,7 @@ impl Cluster {
                 return Ok(());
             }
         }
-        // Others are asked by clients that come at once. What goes on for longer is said where it is asked.
+        // Clients that come at once may ask for others' clients. A query says itself what goes on for longer.
         let _ = self.known(None).await;
         Ok(())
     }
@@ -413,16 +260,6 @@ impl Cluster {
         }
     }
 
-    fn without_others(&self, refused: &Refused) -> String {
-        let reason =
-            if self.is_up() { refused.to_string() } else { format!("{refused}; {}", self.why_down()) };
-        format!("only clients of this node got it, as the others could not be told: {reason}")
-    }
-
-    fn unreachable(&self, node: SocketAddrV4) -> String {
-        format!("node {node} of the cluster cannot be reached: {}", self.why_down())
-    }
-
     fn push(&self, to: To, kind: Kind, body: Bytes) -> Result<(), Refused> {
         self.queue().push(to, kind, body)?;
         self.wake.notify_one();
@@ -433,13 +270,7 @@ impl Cluster {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn peers(&self) -> MutexGuard<'_, Membership> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn membership(&self) -> MutexGuard<'_, Membership> {
+        self.membership.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn request(call: Call<'_>) -> Result<Bytes, String> {
-    let mut frame = Vec::new();
-    Request { seq: 0, call }.encode(&mut frame).map_err(|error| error.to_string())?;
-    Ok(Bytes::from(frame).slice(HEADER..))
 }

@@ -1,4 +1,4 @@
-//! Questions to other nodes that wait for their answers.
+//! Requests to other nodes that have not been answered by all of them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,84 +11,87 @@ pub(super) type Answer = Result<Value, String>;
 
 #[derive(Default)]
 pub(super) struct PendingRequests {
-    next: AtomicU64,
-    open: Mutex<HashMap<u64, Open>>,
+    next_id: AtomicU64,
+    by_id: Mutex<HashMap<u64, Answers>>,
 }
 
-struct Open {
-    /// Those that have not answered.
+/// The answers to one request so far.
+struct Answers {
+    /// The instances of the nodes that have not answered.
     missing: Vec<u64>,
-    answers: Vec<Answer>,
-    /// Told when none is missing.
+    received: Vec<Answer>,
+    /// Is sent to once no answer is missing.
     done: Option<oneshot::Sender<()>>,
 }
 
-/// A question, forgotten when dropped.
+/// A request of which the answers are collected. They are forgotten when it is dropped.
 pub(super) struct PendingRequest<'a> {
-    asks: &'a PendingRequests,
+    all: &'a PendingRequests,
     pub(super) id: u64,
     done: oneshot::Receiver<()>,
 }
 
 impl PendingRequests {
-    pub(super) fn open(&self, of: Vec<u64>) -> PendingRequest<'_> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+    /// Registers a request to the nodes with these instances. Its id stands in the answers.
+    pub(super) fn register(&self, instances: Vec<u64>) -> PendingRequest<'_> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed) + 1;
         let (sender, done) = oneshot::channel();
-        self.all().insert(id, Open { missing: of, answers: Vec::new(), done: Some(sender) });
-        PendingRequest { asks: self, id, done }
+        let answers = Answers { missing: instances, received: Vec::new(), done: Some(sender) };
+        self.lock().insert(id, answers);
+        PendingRequest { all: self, id, done }
     }
 
     pub(super) fn answer(&self, id: u64, instance: u64, answer: Answer) {
-        let mut all = self.all();
-        // It may have been too late.
-        let Some(open) = all.get_mut(&id) else { return };
-        let Some(at) = open.missing.iter().position(|missing| *missing == instance) else { return };
-        open.missing.swap_remove(at);
-        open.answers.push(answer);
-        open.look();
+        let mut by_id = self.lock();
+        // An answer that comes too late belongs to no request any more.
+        let Some(answers) = by_id.get_mut(&id) else { return };
+        let Some(at) = answers.missing.iter().position(|missing| *missing == instance) else { return };
+        answers.missing.swap_remove(at);
+        answers.received.push(answer);
+        answers.notify_if_complete();
     }
 
-    /// A node has left, with all its clients: there is nothing of it to wait for.
-    pub(super) fn left(&self, instance: u64) {
-        for open in self.all().values_mut() {
-            open.missing.retain(|missing| *missing != instance);
-            open.look();
+    /// A node has left the cluster with all its clients, so its answers are not waited for.
+    pub(super) fn node_left(&self, instance: u64) {
+        for answers in self.lock().values_mut() {
+            answers.missing.retain(|missing| *missing != instance);
+            answers.notify_if_complete();
         }
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Answers>> {
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Open {
-    fn look(&mut self) {
+impl Answers {
+    fn notify_if_complete(&mut self) {
         if self.missing.is_empty()
             && let Some(done) = self.done.take()
         {
-            // Whoever asked may just have given up.
+            // The caller may have given up just now.
             let _ = done.send(());
         }
     }
 }
 
 impl PendingRequest<'_> {
-    /// Until everybody has answered.
-    pub(super) async fn done(&mut self) {
-        // The sender is dropped only with the question.
+    /// Waits until all nodes have answered.
+    pub(super) async fn complete(&mut self) {
+        // The sender lives as long as the entry of this request.
         let _ = (&mut self.done).await;
     }
 
-    /// What has been answered, and who has not answered.
-    pub(super) fn close(self) -> (Vec<Answer>, Vec<u64>) {
-        let open = self.asks.all().remove(&self.id);
-        open.map_or_else(Default::default, |open| (open.answers, open.missing))
+    /// Gives the answers, and the instances of the nodes that have not answered.
+    pub(super) fn finish(self) -> (Vec<Answer>, Vec<u64>) {
+        let answers = self.all.lock().remove(&self.id);
+        answers.map_or_else(Default::default, |answers| (answers.received, answers.missing))
     }
 }
 
 impl Drop for PendingRequest<'_> {
     fn drop(&mut self) {
-        self.asks.all().remove(&self.id);
+        self.all.lock().remove(&self.id);
     }
 }
 
@@ -98,25 +101,25 @@ mod tests {
 
     #[tokio::test]
     async fn each_node_answers_once() {
-        let asks = PendingRequests::default();
-        let mut one = asks.open(vec![1, 2]);
-        let two = asks.open(vec![1, 2]);
+        let pending = PendingRequests::default();
+        let mut one = pending.register(vec![1, 2]);
+        let two = pending.register(vec![1, 2]);
         let id = one.id;
-        asks.answer(id, 1, Ok(Value::Int(1)));
-        asks.answer(id, 1, Ok(Value::Int(5)));
-        asks.answer(id, 3, Ok(Value::Int(7)));
-        asks.answer(id, 2, Err("no".to_owned()));
-        one.done().await;
-        assert_eq!(one.close(), (vec![Ok(Value::Int(1)), Err("no".to_owned())], vec![]));
-        asks.answer(id, 1, Ok(Value::Null));
-        asks.answer(two.id, 2, Ok(Value::Null));
-        assert_eq!(two.close().1, [1]);
-        let mut three = asks.open(vec![1, 2]);
-        asks.answer(three.id, 2, Ok(Value::Null));
-        asks.left(1);
-        three.done().await;
-        assert_eq!(three.close(), (vec![Ok(Value::Null)], vec![]));
-        drop(asks.open(vec![4]));
-        assert!(asks.all().is_empty());
+        pending.answer(id, 1, Ok(Value::Int(1)));
+        pending.answer(id, 1, Ok(Value::Int(5)));
+        pending.answer(id, 3, Ok(Value::Int(7)));
+        pending.answer(id, 2, Err("no".to_owned()));
+        one.complete().await;
+        assert_eq!(one.finish(), (vec![Ok(Value::Int(1)), Err("no".to_owned())], vec![]));
+        pending.answer(id, 1, Ok(Value::Null));
+        pending.answer(two.id, 2, Ok(Value::Null));
+        assert_eq!(two.finish().1, [1]);
+        let mut three = pending.register(vec![1, 2]);
+        pending.answer(three.id, 2, Ok(Value::Null));
+        pending.node_left(1);
+        three.complete().await;
+        assert_eq!(three.finish(), (vec![Ok(Value::Null)], vec![]));
+        drop(pending.register(vec![4]));
+        assert!(pending.lock().is_empty());
     }
 }

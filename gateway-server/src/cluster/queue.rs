@@ -1,4 +1,4 @@
-//! What waits to be sent, and what was sent and may have to be sent again. Bounded in bytes.
+//! Frames that wait to be sent to other nodes, and orders that were sent and may have to be sent again. Bounded in bytes.
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::frame::Kind;
+use super::resend::ResendRequest;
 use super::subject::To;
 
-/// While there is a connection no more waits for it, so that whoever asks something is not behind seconds of pushes.
+/// How many bytes may wait while there is a connection. Queries wait behind them, and are not to wait behind seconds of pushes.
 const MAX_UNWRITTEN: usize = 4 << 20;
-/// What an entry takes beside its body.
+/// Bytes of memory that an entry takes beside its body.
 const ENTRY: usize = 96;
 
 #[derive(Clone, Debug)]
@@ -19,14 +20,14 @@ pub(super) struct Entry {
     pub(super) to: To,
     pub(super) kind: Kind,
     pub(super) number: u64,
-    /// The number of the wish that it answers; 0 for the first time.
+    /// The number of the resend request that it answers; 0 if it is sent for the first time.
     pub(super) again: u32,
     pub(super) body: Bytes,
     queued: Instant,
 }
 
 impl Entry {
-    /// One that waits in no queue. It is for now or never, and has no number.
+    /// An entry that is written at once and stands in no queue. It has no number.
     pub(super) fn at_once(to: To, kind: Kind, body: Bytes) -> Self {
         Self { to, kind, number: 0, again: 0, body, queued: Instant::now() }
     }
@@ -34,18 +35,19 @@ impl Entry {
 
 pub(super) struct Queue {
     entries: VecDeque<Entry>,
-    /// The first of those that have not been written.
+    /// The place of the first entry that has not been written.
     next: usize,
+    /// Bytes of all entries.
     bytes: usize,
-    /// Of them, what has not been written.
+    /// Bytes of the entries that have not been written.
     unwritten: usize,
     limit: usize,
     is_up: bool,
-    /// Everybody who can be waited for has got everything up to this number.
-    taken: u64,
-    /// Of the last numbered entry.
+    /// All nodes that can be waited for have the orders up to this number.
+    acked: u64,
+    /// The number of the last order.
     last: u64,
-    /// Up to which number nothing can be sent again, and since when.
+    /// Orders up to this number cannot be sent again, and when the last of them was queued.
     forgotten: (u64, Option<Instant>),
 }
 
@@ -67,13 +69,13 @@ impl Queue {
             unwritten: 0,
             limit,
             is_up: false,
-            taken: 0,
+            acked: 0,
             last: 0,
             forgotten: (0, None),
         }
     }
 
-    /// Numbered frames are kept until [`Queue::forget`]; others are for now or never.
+    /// Queues a frame. Orders are kept until [`Queue::forget`]; other frames are sent on this connection or never.
     pub(super) fn push(&mut self, to: To, kind: Kind, body: Bytes) -> Result<u64, Refused> {
         let entry = Entry { to, kind, number: self.last, again: 0, body, queued: Instant::now() };
         if kind.is_numbered() {
@@ -89,9 +91,9 @@ impl Queue {
     }
 
     fn make_room(&mut self, weight: usize) -> Result<(), Refused> {
-        // What everybody has got is kept only for whoever comes just now.
-        let taken = self.taken;
-        let is_spare = |entry: &Entry| !is_kept(entry) || entry.number <= taken;
+        // Orders that all nodes have are kept only for nodes that come just now.
+        let acked = self.acked;
+        let is_spare = |entry: &Entry| !is_kept(entry) || entry.number <= acked;
         while self.is_up
             && self.bytes + weight > self.limit
             && self.next > 0
@@ -108,7 +110,7 @@ impl Queue {
         Ok(())
     }
 
-    /// The next one to be written.
+    /// Takes the next entry that is to be written. Orders stay here, too.
     pub(super) fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.get_mut(self.next)?;
         let popped = entry.clone();
@@ -118,21 +120,21 @@ impl Queue {
             self.bytes -= weight(entry) - ENTRY;
             entry.body = Bytes::new();
         }
-        // Those that are not kept go with those before them.
+        // Frames that are not kept go once those before them have gone.
         while self.next > 0 && self.entries.front().is_some_and(|entry| !is_kept(entry)) {
             self.drop_first();
         }
         Some(popped)
     }
 
-    /// There is a connection. What is here of before is sent again to those that ask for it.
+    /// There is a connection. Orders of before are sent to the nodes that ask for them.
     pub(super) fn up(&mut self) {
         self.is_up = true;
         self.next = self.entries.len();
         self.unwritten = 0;
     }
 
-    /// The connection has gone, and with it what is for now or never.
+    /// The connection has gone, and with it all frames but orders.
     pub(super) fn down(&mut self) {
         self.is_up = false;
         self.entries.retain(is_kept);
@@ -141,12 +143,12 @@ impl Queue {
         self.unwritten = self.bytes;
     }
 
-    /// Those who can be waited for have got everything up to this number.
-    pub(super) fn taken(&mut self, number: u64) {
-        self.taken = number;
+    /// All nodes that can be waited for have the orders up to this number.
+    pub(super) fn acked(&mut self, number: u64) {
+        self.acked = number;
     }
 
-    /// Everybody has got everything up to this number. What is not older than `young` is kept for whoever comes just now.
+    /// All nodes have the orders up to this number. Orders that are not older than `young` are kept for nodes that come just now.
     pub(super) fn forget(&mut self, number: u64, young: Duration) {
         let is_done = |entry: &Entry| entry.number <= number && entry.queued.elapsed() >= young;
         while self.next > 0 && self.entries.front().is_some_and(is_done) {
@@ -157,15 +159,10 @@ impl Queue {
         }
     }
 
-    /// Sends again what a node may have missed after a number, and tells it where that ends. Gives how many frames before it
-    /// are not here any more; nothing where there is no room, and it will wish again.
-    pub(super) fn again(
-        &mut self,
-        node: SocketAddrV4,
-        again: u32,
-        after: u64,
-        within: Duration,
-    ) -> Option<u64> {
+    /// Sends again the orders that a node asks for as far as they may concern it, and tells it where they end. Gives how many of
+    /// them are not here any more at most; `None` where there is no room, and the node will ask again.
+    pub(super) fn send_again(&mut self, node: SocketAddrV4, request: ResendRequest) -> Option<u64> {
+        let ResendRequest { again, after, within } = request;
         if self.bytes > 2 * self.limit {
             return None;
         }
@@ -216,7 +213,7 @@ impl Queue {
     }
 }
 
-/// What is sent again shares the bytes of the first time.
+/// Bytes that an entry takes. One that is sent again shares the body of the first time.
 fn weight(entry: &Entry) -> usize {
     ENTRY + if is_again(entry) { 0 } else { entry.body.len() }
 }
@@ -235,6 +232,10 @@ mod tests {
 
     fn node(last: u8) -> SocketAddrV4 {
         SocketAddrV4::new([10, 0, 0, last].into(), 1238)
+    }
+
+    fn request(again: u32, after: u64, within: Duration) -> ResendRequest {
+        ResendRequest { again, after, within }
     }
 
     fn order(queue: &mut Queue, to: To) -> Result<u64, Refused> {
@@ -262,7 +263,7 @@ mod tests {
         queue.up();
         assert_eq!(written(&mut queue), []);
         assert_eq!(order(&mut queue, To::All), Ok(5));
-        assert_eq!(queue.again(node(1), 7, 1, Duration::MAX), Some(0));
+        assert_eq!(queue.send_again(node(1), request(7, 1, Duration::MAX)), Some(0));
         let again = [
             (5, Kind::Order, 0),
             (2, Kind::Order, 7),
@@ -275,9 +276,9 @@ mod tests {
         queue.forget(4, Duration::MAX);
         assert_eq!(queue.forgotten.0, 0);
         queue.forget(4, Duration::ZERO);
-        assert_eq!(queue.again(node(1), 8, 3, Duration::MAX), Some(1));
+        assert_eq!(queue.send_again(node(1), request(8, 3, Duration::MAX)), Some(1));
         assert_eq!(written(&mut queue), [(5, Kind::Order, 8), (5, Kind::Resumed, 8)]);
-        assert_eq!(queue.again(node(1), 6, 0, Duration::ZERO), Some(0));
+        assert_eq!(queue.send_again(node(1), request(6, 0, Duration::ZERO)), Some(0));
         assert_eq!(written(&mut queue), [(5, Kind::Resumed, 6)]);
         queue.forget(5, Duration::ZERO);
         assert!(queue.pop().is_none());
@@ -288,22 +289,22 @@ mod tests {
     fn is_bounded_in_bytes() {
         let mut queue = Queue::new(1000);
         queue.up();
-        // Those that wait are not given up for others.
+        // Orders that wait are not given up for others.
         for _ in 0..5 {
             order(&mut queue, To::All).unwrap();
         }
         assert_eq!(order(&mut queue, To::All), Err(Refused::Full(1000)));
         written(&mut queue);
         assert_eq!(order(&mut queue, To::All), Err(Refused::Full(1000)));
-        // Those that everybody has got are.
-        queue.taken(1);
+        // Orders that all nodes have are given up.
+        queue.acked(1);
         assert_eq!(order(&mut queue, To::All), Ok(6));
-        assert_eq!(queue.again(node(1), 9, 0, Duration::MAX), Some(1));
-        // But not while they may have been lost.
+        assert_eq!(queue.send_again(node(1), request(9, 0, Duration::MAX)), Some(1));
+        // They are not given up while they may have been lost.
         queue.down();
         assert_eq!(order(&mut queue, To::All), Err(Refused::Full(1000)));
         queue.up();
-        // One alone may be larger than all are to be.
+        // A single order may be larger than all orders together are to be.
         let mut queue = Queue::new(1000);
         queue.push(To::All, Kind::Order, Bytes::from(vec![0; 5000])).unwrap();
     }

@@ -1,9 +1,9 @@
-//! What other nodes say, and what becomes of it.
+//! Carries out what the frames of other nodes say.
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use gateway_wire::bridge::frame::HEADER;
@@ -11,16 +11,19 @@ use gateway_wire::bridge::{Call, Reply, Request, Value};
 use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
-use super::frame::{Header, Kind, Unopened};
-use super::membership::{Greeting, Heartbeat, News, Proof, Receipt, Resend, ResendRequest};
+use super::authenticator::Refusal;
+use super::frame::{Header, Kind};
+use super::heartbeat::{Greeting, Heartbeat, Proof};
+use super::membership::{News, Receipt, Resume};
 use super::pending_requests::Answer;
+use super::resend::ResendRequest;
 use super::strangers::Approach;
 use super::subject::To;
 use super::{Cluster, Host, Link};
 use crate::ops::offence::{self, Offence};
 
-/// Questions of others that are answered at once.
-const QUESTIONS: usize = 256;
+/// How many queries of other nodes are answered at the same time.
+const MAX_QUERIES: usize = 256;
 
 pub(super) struct Receiver<'a, H> {
     cluster: &'a Arc<Cluster>,
@@ -30,22 +33,22 @@ pub(super) struct Receiver<'a, H> {
 
 impl<'a, H: Host> Receiver<'a, H> {
     pub(super) fn new(cluster: &'a Arc<Cluster>, host: &'a Arc<H>) -> Self {
-        Self { cluster, host, places: Arc::new(Semaphore::new(QUESTIONS)) }
+        Self { cluster, host, places: Arc::new(Semaphore::new(MAX_QUERIES)) }
     }
 
     pub(super) async fn take(&self, payload: Bytes) {
         let cluster = self.cluster;
-        let (header, body) = match cluster.seal.open(payload) {
+        let (header, body) = match cluster.authenticator.open(payload) {
             Ok(frame) => frame,
-            Err(unopened) => {
-                if let Unopened::OtherRelease(_) = unopened {
-                    cluster.peers().hear_other_release(Instant::now());
+            Err(refusal) => {
+                if let Refusal::OtherRelease(_) = refusal {
+                    cluster.membership().hear_other_release(Instant::now());
                 }
-                return self.ignore(&unopened);
+                return self.ignore(&refusal);
             }
         };
         if header.instance == cluster.instance {
-            // The server sends nobody his own.
+            // NATS sends nobody what he has published himself (`echo` is off).
             return self.recorded(&header);
         }
         cluster.counts.received.fetch_add(1, Ordering::Relaxed);
@@ -55,12 +58,12 @@ impl<'a, H: Host> Receiver<'a, H> {
         if header.kind == Kind::Conflict {
             return self.conflict(&body);
         }
-        let receipt = cluster.peers().receive(&header, body, Instant::now());
+        let receipt = cluster.membership().receive(&header, body, Instant::now());
         match receipt {
             Receipt::Take(body) => self.act(&header, body).await,
-            Receipt::Resume(wish) => self.cluster.wish(&wish),
+            Receipt::Resume(resume) => self.cluster.request_resend(&resume),
             Receipt::Ignore => {}
-            // If it lives it will say who it is, and send again what is missing.
+            // A sender that lives will say who it is, and send again what is missing.
             Receipt::Stranger => {
                 cluster.counts.ignored.fetch_add(1, Ordering::Relaxed);
             }
@@ -102,31 +105,31 @@ impl<'a, H: Host> Receiver<'a, H> {
                     Ok(other) => Err(format!("{other:?} instead of an answer")),
                     Err(error) => Err(error.to_string()),
                 };
-                cluster.asks.answer(id, header.instance, answer);
+                cluster.pending.answer(id, header.instance, answer);
             }
             Kind::Leave => {
-                if let Some(node) = cluster.peers().leave(header.instance) {
+                if let Some(node) = cluster.membership().leave(header.instance) {
                     info!(%node, "a node has left the cluster");
-                    cluster.asks.left(header.instance);
+                    cluster.pending.node_left(header.instance);
                     self.host.gone(node);
                 }
             }
             Kind::Resume => {
-                if let Some((instance, resend)) = wished(&body)
+                if let Some((instance, request)) = ResendRequest::decode(&body)
                     && instance == cluster.instance
                 {
-                    let node = cluster.peers().asks(header.instance, resend, Instant::now());
+                    let node = cluster.membership().asks(header.instance, request, Instant::now());
                     if let Some(node) = node {
-                        cluster.send_again(node, resend);
+                        cluster.send_again(node, request);
                     }
                 }
             }
             Kind::Resumed => {
                 let lost = number(&body).unwrap_or(0);
                 let node = {
-                    let mut peers = cluster.peers();
-                    peers.resumed(header);
-                    peers.node_of(header.instance)
+                    let mut membership = cluster.membership();
+                    membership.resumed(header);
+                    membership.node_of(header.instance)
                 };
                 if lost > 0 {
                     cluster.counts.missed.fetch_add(lost, Ordering::Relaxed);
@@ -138,55 +141,55 @@ impl<'a, H: Host> Receiver<'a, H> {
                 }
             }
             Kind::Probe => {
-                let node = cluster.peers().node_of(header.instance);
-                if let (Some(node), Some(wished)) = (node, number(&body)) {
+                let node = cluster.membership().node_of(header.instance);
+                if let (Some(node), Some(wanted)) = (node, number(&body)) {
                     let server = cluster.server.load(Ordering::Relaxed);
-                    let body = [wished.to_be_bytes(), server.to_be_bytes()].concat();
-                    // If there is no room, it is asked again.
+                    let body = [wanted.to_be_bytes(), server.to_be_bytes()].concat();
+                    // Without room for the echo, the node probes again.
                     let _ = cluster.push(To::Node(node), Kind::Echo, body.into());
                 }
             }
             Kind::Echo => {
-                if let (Some(wished), Some(server)) = (number(&body), body.get(8..).and_then(number)) {
-                    cluster.interest.echoed(server, wished);
+                if let (Some(wanted), Some(server)) = (number(&body), body.get(8..).and_then(number)) {
+                    cluster.subscriptions.echoed(server, wanted);
                 }
             }
             Kind::Hello | Kind::Heartbeat | Kind::Greeting | Kind::Conflict => {}
         }
     }
 
-    /// A beat, a greeting or the first word of a node.
+    /// A node introduces itself by a heartbeat, a greeting or a hello.
     fn meet(&self, header: &Header, body: &[u8]) {
         let cluster = self.cluster;
         let introduction = if header.kind == Kind::Greeting {
             rmp_serde::from_slice(body).map(|greeting: Greeting| {
-                let Greeting { beat, to, nonce, wants_answer } = greeting;
-                (beat, Some((to, Proof { nonce, wants_answer })))
+                let Greeting { heartbeat, to, nonce, wants_answer } = greeting;
+                (heartbeat, Some((to, Proof { nonce, wants_answer })))
             })
         } else {
-            rmp_serde::from_slice(body).map(|beat: Heartbeat| (beat, None))
+            rmp_serde::from_slice(body).map(|heartbeat: Heartbeat| (heartbeat, None))
         };
-        let (beat, greeting) = match introduction {
+        let (heartbeat, greeting) = match introduction {
             Ok(introduction) => introduction,
             Err(error) => return unexpected(header, &error),
         };
         if greeting.is_some_and(|(to, _)| to != cluster.instance) {
-            // It is for the process that had this address before, or for another that has it.
+            // The greeting is for the process that had this address before, or for another that has it.
             cluster.counts.ignored.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        if beat.node == cluster.node {
+        if heartbeat.node == cluster.node {
             return self.meet_double(header);
         }
         let proof = greeting.map(|(_, proof)| proof);
         let News { came, gone, resume, stranger, is_recorded } =
-            cluster.peers().hear(header, &beat, proof, cluster.own(), Instant::now());
+            cluster.membership().hear(header, &heartbeat, proof, cluster.own(), Instant::now());
         if is_recorded {
             return self.recorded(header);
         }
         if let Some(approach) = stranger {
             if approach == Approach::Suspect {
-                let node = beat.node;
+                let node = heartbeat.node;
                 self.ignore(&format!(
                     "it says that it is node {node}, and does not answer: somebody sends what he has recorded, or nothing \
                      gets there"
@@ -195,7 +198,7 @@ impl<'a, H: Host> Receiver<'a, H> {
                 cluster.counts.ignored.fetch_add(1, Ordering::Relaxed);
             }
             if approach != Approach::Wait {
-                cluster.greet(header, &beat, true);
+                cluster.greet(header, &heartbeat, true);
             }
             return;
         }
@@ -208,12 +211,12 @@ impl<'a, H: Host> Receiver<'a, H> {
             info!(%node, "a node of the cluster is there");
             self.host.came(node);
         }
-        // First of all, as what follows is ignored without it.
+        // The greeting goes first, as the node ignores what follows without it.
         if header.kind == Kind::Hello || proof.is_some_and(|proof| proof.wants_answer) {
-            cluster.greet(header, &beat, false);
+            cluster.greet(header, &heartbeat, false);
         }
-        if let Some(wish) = resume {
-            cluster.wish(&wish);
+        if let Some(resume) = resume {
+            cluster.request_resend(&resume);
         }
     }
 
@@ -244,7 +247,7 @@ impl<'a, H: Host> Receiver<'a, H> {
     }
 
     async fn answer(&self, header: &Header, body: Bytes) {
-        let Some(node) = self.cluster.peers().node_of(header.instance) else { return };
+        let Some(node) = self.cluster.membership().node_of(header.instance) else { return };
         let Some(id) = body.first_chunk().copied() else {
             return unexpected(header, &"a question without a number");
         };
@@ -282,32 +285,31 @@ impl<'a, H: Host> Receiver<'a, H> {
 }
 
 impl Cluster {
-    /// Shows a node that this one lives, and asks the same of it.
-    fn greet(&self, header: &Header, beat: &Heartbeat, wants_answer: bool) {
+    /// Shows a node that this one lives; it is to do the same if it `wants_answer`.
+    fn greet(&self, header: &Header, heartbeat: &Heartbeat, wants_answer: bool) {
         let greeting = Greeting {
-            // The count of the last beat, so that none seems to be missing.
-            beat: self.own_beat(self.beats.load(Ordering::Relaxed)),
+            // The count is that of the last heartbeat, so that none seems to be missing.
+            heartbeat: self.own_heartbeat(self.heartbeats.load(Ordering::Relaxed)),
             to: header.instance,
-            nonce: beat.nonce,
+            nonce: heartbeat.nonce,
             wants_answer,
         };
-        // Plain numbers in memory. Without room for it, the node is greeted again when it is heard again.
+        // Plain numbers can always be encoded. Without room for the greeting, the node is greeted again when it is heard again.
         let body = rmp_serde::to_vec(&greeting).unwrap_or_default();
-        let _ = self.push(To::Node(beat.node), Kind::Greeting, body.into());
+        let _ = self.push(To::Node(heartbeat.node), Kind::Greeting, body.into());
     }
 
-    pub(super) fn send_again(&self, node: SocketAddrV4, resend: Resend) {
-        let Resend { again, after, within } = resend;
-        let lost = self.queue().again(node, again, after, within);
-        debug!(%node, after, ?lost, "sends again what may have been missed");
+    pub(super) fn send_again(&self, node: SocketAddrV4, request: ResendRequest) {
+        let lost = self.queue().send_again(node, request);
+        debug!(%node, after = request.after, ?lost, "sends again what may have been missed");
         self.wake.notify_one();
     }
 
-    pub(super) fn wish(&self, wish: &ResendRequest) {
-        let ResendRequest { node, after, .. } = *wish;
-        debug!(%node, after, "has everything sent again that came later");
-        // If there is no room, it is wished for again.
-        let _ = self.push(To::Node(node), Kind::Resume, wish.body());
+    pub(super) fn request_resend(&self, resume: &Resume) {
+        let Resume { node, instance, request } = *resume;
+        debug!(%node, after = request.after, "has everything sent again that came later");
+        // Without room for the request, it is made again later.
+        let _ = self.push(To::Node(node), Kind::Resume, request.encode(instance));
     }
 
     fn answer(&self, node: SocketAddrV4, id: [u8; 8], answer: Answer) {
@@ -318,33 +320,13 @@ impl Cluster {
         };
         if let Err(error) = encoded {
             let message = format!("the answer is too large: {error}");
-            // An error text is far below the limit.
+            // The error is far shorter than an answer may be.
             let _ = Reply::Error { seq: 0, message }.encode(&mut frame);
         }
         let body = [&id, frame.get(HEADER..).unwrap_or_default()].concat();
-        // Whoever asked says that there is none.
+        // Without room for the answer, the caller says that none has come.
         let _ = self.push(To::Node(node), Kind::Answer, body.into());
     }
-}
-
-impl ResendRequest {
-    pub(super) fn body(&self) -> Bytes {
-        let Self { instance, again, after, within, .. } = self;
-        let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        [&instance.to_be_bytes()[..], &again.to_be_bytes(), &after.to_be_bytes(), &within.to_be_bytes()]
-            .concat()
-            .into()
-    }
-}
-
-/// The node whose frames are wanted, and their numbers.
-fn wished(body: &[u8]) -> Option<(u64, Resend)> {
-    let (instance, rest) = body.split_first_chunk()?;
-    let (again, rest) = rest.split_first_chunk()?;
-    let (after, within) = rest.split_first_chunk()?;
-    let within = Duration::from_millis(number(within)?);
-    let (again, after) = (u32::from_be_bytes(*again), u64::from_be_bytes(*after));
-    Some((u64::from_be_bytes(*instance), Resend { again, after, within }))
 }
 
 fn number(body: &[u8]) -> Option<u64> {

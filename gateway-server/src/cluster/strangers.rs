@@ -1,21 +1,22 @@
-//! Membership that say with this cluster's seal that they are nodes, and have not shown that they live now.
+//! Senders of authentic frames that say that they are nodes, and have not shown that they live now.
 //!
-//! What they have said may be a recording that somebody plays. Each is greeted, and a node that lives answers the greeting.
-//! Until then the cluster may be larger than what is known of it, so that questions to all have to wait.
+//! What a stranger has said may be a recording that somebody plays. Each stranger is greeted, and a node that lives answers the
+//! greeting. Until then the cluster may be larger than what is known of it, so that queries to all nodes have to wait.
 
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use super::membership::{Heartbeat, SILENCE};
+use super::heartbeat::Heartbeat;
+use super::membership::SILENCE;
 
-/// A stranger for whom nobody else vouches may keep questions waiting for so long. A node answers within a round trip; a
-/// recording would keep them waiting for as long as it is played.
+/// A stranger for whom no node vouches may keep queries waiting for so long. A node answers within a round trip; a recording
+/// would keep them waiting for as long as it is played.
 const PROVING: Duration = Duration::from_secs(10);
-/// Between two greetings of the same stranger: the first pause, and the longest.
+/// The first and the longest pause between two greetings of the same stranger.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
-/// Strangers who are remembered; beyond, the one that has been silent for longest is forgotten.
+/// How many strangers are remembered. Beyond, the one that has been silent for longest is forgotten.
 const MAX_STRANGERS: usize = 256;
 
 #[derive(Default)]
@@ -29,7 +30,7 @@ struct Stranger {
     last: Instant,
     next_greeting: Instant,
     pause: Duration,
-    /// When a node that lives last said that it hears this one.
+    /// When a node that lives said last that it hears this stranger.
     vouched: Option<Instant>,
 }
 
@@ -37,14 +38,14 @@ struct Stranger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Approach {
     Greet,
-    /// It has been greeted just now.
+    /// It has been greeted just now, and is given time to answer.
     Wait,
-    /// It has not answered for long.
+    /// It has not answered for long, and is greeted all the same.
     Suspect,
 }
 
 impl Strangers {
-    pub(super) fn hear(&mut self, instance: u64, beat: &Heartbeat, now: Instant) -> Approach {
+    pub(super) fn hear(&mut self, instance: u64, heartbeat: &Heartbeat, now: Instant) -> Approach {
         if !self.by_instance.contains_key(&instance) && self.by_instance.len() == MAX_STRANGERS {
             let most_silent = self.by_instance.iter().min_by_key(|(_, stranger)| stranger.last);
             if let Some(instance) = most_silent.map(|(instance, _)| *instance) {
@@ -52,7 +53,7 @@ impl Strangers {
             }
         }
         let stranger = self.by_instance.entry(instance).or_insert_with(|| Stranger {
-            node: beat.node,
+            node: heartbeat.node,
             first: now,
             last: now,
             next_greeting: now,
@@ -68,19 +69,19 @@ impl Strangers {
         if stranger.pause == PAUSES.1 { Approach::Suspect } else { Approach::Greet }
     }
 
-    /// It has shown that it lives, or another process has its address.
+    /// The stranger has shown that it lives, or another process has its address.
     pub(super) fn forget(&mut self, instance: u64) {
         self.by_instance.remove(&instance);
     }
 
-    /// A node that lives hears it.
+    /// A node that lives says that it hears this instance.
     pub(super) fn vouch(&mut self, instance: u64, now: Instant) {
         if let Some(stranger) = self.by_instance.get_mut(&instance) {
             stranger.vouched = Some(now);
         }
     }
 
-    /// The peers that may well be nodes, so that without them nothing is whole.
+    /// The strangers that may well be nodes, without whom no answer of the cluster is whole.
     pub(super) fn waited_for(&self, now: Instant) -> impl Iterator<Item = SocketAddrV4> {
         let is_recent = move |time: Instant, within| now.duration_since(time) < within;
         let is_waited_for = move |stranger: &&Stranger| {
@@ -95,29 +96,29 @@ impl Strangers {
 mod tests {
     use super::*;
 
-    fn beat() -> Heartbeat {
+    fn heartbeat() -> Heartbeat {
         Heartbeat { node: "10.0.0.1:1238".parse().unwrap(), ..Heartbeat::default() }
     }
 
     #[test]
     fn a_recording_keeps_nobody_waiting_for_long_and_a_node_that_others_hear_does() {
         let (mut strangers, start) = (Strangers::default(), Instant::now());
-        assert_eq!(strangers.hear(1, &beat(), start), Approach::Greet);
-        assert_eq!(strangers.hear(1, &beat(), start), Approach::Wait);
+        assert_eq!(strangers.hear(1, &heartbeat(), start), Approach::Greet);
+        assert_eq!(strangers.hear(1, &heartbeat(), start), Approach::Wait);
         let names = |strangers: &Strangers, now| strangers.waited_for(now).collect::<Vec<_>>();
-        assert_eq!(names(&strangers, start), [beat().node]);
+        assert_eq!(names(&strangers, start), [heartbeat().node]);
         assert!(names(&strangers, start + SILENCE).is_empty());
 
         let mut now = start;
         while now < start + PROVING {
             now += Duration::from_millis(500);
-            strangers.hear(1, &beat(), now);
+            strangers.hear(1, &heartbeat(), now);
         }
-        assert_eq!(strangers.hear(1, &beat(), now + PAUSES.1), Approach::Suspect);
+        assert_eq!(strangers.hear(1, &heartbeat(), now + PAUSES.1), Approach::Suspect);
         assert!(names(&strangers, now).is_empty());
         strangers.vouch(1, now);
         strangers.vouch(2, now);
-        assert_eq!(names(&strangers, now), [beat().node]);
+        assert_eq!(names(&strangers, now), [heartbeat().node]);
         strangers.forget(1);
         assert!(names(&strangers, now).is_empty());
     }
@@ -126,7 +127,7 @@ mod tests {
     fn those_who_are_remembered_are_bounded() {
         let (mut strangers, now) = (Strangers::default(), Instant::now());
         for instance in 0..2 * MAX_STRANGERS as u64 {
-            strangers.hear(instance, &beat(), now + Duration::from_millis(instance));
+            strangers.hear(instance, &heartbeat(), now + Duration::from_millis(instance));
         }
         assert_eq!(strangers.by_instance.len(), MAX_STRANGERS);
         assert!(strangers.by_instance.contains_key(&(MAX_STRANGERS as u64)));

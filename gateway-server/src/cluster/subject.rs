@@ -1,4 +1,4 @@
-//! Where frames are sent to.
+//! The subjects of NATS to which frames are published.
 
 use std::fmt::Write as _;
 use std::hash::Hasher as _;
@@ -10,14 +10,16 @@ use crate::shard::Sort;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {
-    /// All nodes.
+    /// All nodes get the frame.
     All,
+    /// The node with this address gets it.
     Node(SocketAddrV4),
-    /// Those that hold the uid or group.
+    /// The nodes get it that have a client of the uid or group.
     Holders(Sort, Hash),
 }
 
-/// Of a name, by a key of the cluster's: two that collide are not found, and NATS does not learn the names.
+/// The SipHash of a uid's or group's name. The key is made of the cluster's secret, so that nobody outside can find two names that collide, and
+/// NATS does not learn the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hash(u128);
 
@@ -37,7 +39,7 @@ impl Subjects {
         Hash(hasher.finish128().as_u128())
     }
 
-    /// A number for a server of NATS, the same for all nodes.
+    /// A number for a server of NATS by its id, the same on all nodes of the cluster.
     pub(super) fn server(&self, id: &str) -> u64 {
         let Hash(hash) = self.hash(id.as_bytes());
         hash as u64
@@ -47,7 +49,7 @@ impl Subjects {
         To::Holders(sort, self.hash(name))
     }
 
-    /// As it stands in commands.
+    /// Appends the subject as it stands in commands of NATS.
     pub(super) fn append(&self, to: To, out: &mut Vec<u8>) {
         out.extend_from_slice(self.prefix.as_bytes());
         out.push(b'.');
@@ -55,7 +57,7 @@ impl Subjects {
     }
 }
 
-/// What tells a subject from the others of a cluster; it is the subscription's id too.
+/// Appends the part that tells a subject from others of the cluster, which is the id of the subscription, too.
 pub(super) fn append_id(to: To, out: &mut Vec<u8>) {
     let mut text = String::with_capacity(40);
     // Writing to a string cannot fail.

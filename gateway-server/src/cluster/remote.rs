@@ -1,0 +1,191 @@
+//! Orders and queries that other nodes carry out and answer.
+
+use std::net::SocketAddrV4;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use gateway_wire::bridge::frame::HEADER;
+use gateway_wire::bridge::{Call, Order, Query, Request, Value};
+use tracing::warn;
+
+use super::frame::Kind;
+use super::queue::Refused;
+use super::subject::To;
+use super::{Cluster, heartbeat};
+
+/// How long other servers of NATS may take to hear of subscriptions. A node that has been silent for a part of it is not waited
+/// for: what it sends meanwhile is asked for when it is heard.
+const UNCONFIRMED: Duration = Duration::from_secs(5);
+
+impl Cluster {
+    /// Has other nodes carry out an order, each of them once. Waits for a while if they cannot keep up.
+    pub async fn send(&self, to: To, order: &Order<'_>) -> Result<(), String> {
+        if !self.settings.is_buffered && !self.is_up() {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(self.without_others(&Refused::Down));
+        }
+        let body = request(Call::Order(order.clone()))?;
+        let mut pushed = self.push(to, Kind::Order, body.clone());
+        if matches!(pushed, Err(Refused::Full(_))) {
+            pushed = self.push_in_time(to, body).await;
+        }
+        pushed.map_err(|refused| {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+            self.without_others(&refused)
+        })
+    }
+
+    async fn push_in_time(&self, to: To, body: Bytes) -> Result<(), Refused> {
+        let deadline = tokio::time::Instant::now() + self.settings.timeout;
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            // From here on no notification is missed.
+            room.as_mut().enable();
+            match self.push(to, Kind::Order, body.clone()) {
+                Err(Refused::Full(bytes)) => {
+                    let is_late = tokio::time::timeout_at(deadline, room).await.is_err();
+                    if is_late || !self.is_up() {
+                        return Err(Refused::Full(bytes));
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// As [`Cluster::send`], and waits until the order has been carried out. An order for a node that is not there counts as carried
+    /// out: the clients of that node have gone.
+    pub async fn order_at(&self, node: SocketAddrV4, order: &Order<'_>) -> Result<(), String> {
+        self.known(Some(node)).await?;
+        let Some(instance) = self.membership().instance_at(node) else {
+            return if self.is_up() { Ok(()) } else { Err(self.unreachable(node)) };
+        };
+        let answers = self.ask(vec![instance], To::Node(node), Kind::AskedOrder, Call::Order(order.clone()));
+        answers.await.map(drop)
+    }
+
+    /// Asks the node that has a client. `None` if that node is not there, and so neither is the client.
+    pub async fn query_at(&self, node: SocketAddrV4, query: &Query<'_>) -> Result<Option<Value>, String> {
+        self.known(Some(node)).await?;
+        let Some(instance) = self.membership().instance_at(node) else {
+            return if self.is_up() { Ok(None) } else { Err(self.unreachable(node)) };
+        };
+        let answers = self.ask(vec![instance], To::Node(node), Kind::Query, Call::Query(query.clone()));
+        Ok(answers.await?.pop())
+    }
+
+    /// Asks all other nodes. It is an error if one of them does not answer, as what the others say is not the whole.
+    pub async fn gather(&self, query: &Query<'_>) -> Result<Vec<Value>, String> {
+        if !self.is_up() {
+            return Err(format!("the other nodes of the cluster cannot be asked: {}", self.why_down()));
+        }
+        self.known(None).await?;
+        let others = self.membership().instances();
+        if others.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(others, To::All, Kind::Query, Call::Query(query.clone())).await
+    }
+
+    async fn ask(&self, of: Vec<u64>, to: To, kind: Kind, call: Call<'_>) -> Result<Vec<Value>, String> {
+        let mut pending = self.pending.register(of);
+        let request = request(call)?;
+        let mut body = Vec::with_capacity(8 + request.len());
+        body.extend_from_slice(&pending.id.to_be_bytes());
+        body.extend_from_slice(&request);
+        self.push(to, kind, body.into()).map_err(|refused| refused.to_string())?;
+        // Nodes that have not answered by then are named below.
+        let _ = tokio::time::timeout(self.settings.timeout, pending.complete()).await;
+        let (answers, missing) = pending.finish();
+        if missing.is_empty() {
+            return answers.into_iter().collect();
+        }
+        let names: Vec<_> = {
+            let membership = self.membership();
+            missing
+                .iter()
+                .filter_map(|instance| membership.node_of(*instance))
+                .map(|node| node.to_string())
+                .collect()
+        };
+        let (names, timeout) = (names.join(", "), self.settings.timeout);
+        Err(format!("no answer from node {names} of the cluster within {timeout:?} (cluster_timeout)"))
+    }
+
+    /// Waits until the pushes of other nodes find what has been bound here so far.
+    pub async fn settled(&self) {
+        if tokio::time::timeout(UNCONFIRMED, self.subscriptions.settled()).await.is_ok() {
+            return;
+        }
+        self.counts.unconfirmed.fetch_add(1, Ordering::Relaxed);
+        // The warning comes now and then, however often clients are bound.
+        let now = self.started.elapsed().as_secs();
+        if now >= self.next_warning.load(Ordering::Relaxed) {
+            self.next_warning.store(now + UNCONFIRMED.as_secs(), Ordering::Relaxed);
+            warn!("nodes at another server of NATS do not confirm that they reach what is bound here");
+        }
+    }
+
+    /// Why this node does not know all clients of the cluster although it has a connection.
+    pub fn problem(&self) -> Option<String> {
+        self.unknown(None)
+    }
+
+    /// Waits until all nodes that are heard, or the one named, have shown that they live.
+    pub(super) async fn known(&self, node: Option<SocketAddrV4>) -> Result<(), String> {
+        if self.unknown(node).is_none() {
+            return Ok(());
+        }
+        let deadline = tokio::time::Instant::now() + self.settings.timeout;
+        loop {
+            let mut proven = std::pin::pin!(self.proven.notified());
+            // From here on no notification is missed.
+            proven.as_mut().enable();
+            let Some(unknown) = self.unknown(node) else { return Ok(()) };
+            if tokio::time::Instant::now() >= deadline {
+                return Err(unknown);
+            }
+            // A stranger may also be forgotten, of which nobody is notified.
+            let proven = tokio::time::timeout(heartbeat::INTERVAL, proven);
+            let _ = tokio::time::timeout_at(deadline, proven).await;
+        }
+    }
+
+    fn unknown(&self, node: Option<SocketAddrV4>) -> Option<String> {
+        let now = Instant::now();
+        let membership = self.membership();
+        if node.is_some_and(|node| membership.is_proven_at(node)) {
+            return None;
+        }
+        let mut unproven = membership.unproven(now);
+        unproven.retain(|one| node.is_none_or(|node| node == *one));
+        if !unproven.is_empty() {
+            let names: Vec<_> = unproven.iter().map(ToString::to_string).collect();
+            return Some(format!(
+                "node {} of the cluster is heard, and has not answered yet",
+                names.join(", ")
+            ));
+        }
+        membership.hears_other_release(now).then(|| {
+            "nodes of another release are in the cluster, and cannot be asked: all nodes must be of one release"
+                .to_owned()
+        })
+    }
+
+    fn without_others(&self, refused: &Refused) -> String {
+        let reason =
+            if self.is_up() { refused.to_string() } else { format!("{refused}; {}", self.why_down()) };
+        format!("only clients of this node got it, as the others could not be told: {reason}")
+    }
+
+    fn unreachable(&self, node: SocketAddrV4) -> String {
+        format!("node {node} of the cluster cannot be reached: {}", self.why_down())
+    }
+}
+
+fn request(call: Call<'_>) -> Result<Bytes, String> {
+    let mut frame = Vec::new();
+    Request { seq: 0, call }.encode(&mut frame).map_err(|error| error.to_string())?;
+    Ok(Bytes::from(frame).slice(HEADER..))
+}
