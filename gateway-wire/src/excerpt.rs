@@ -1,3 +1,5 @@
+//! Quotes of values that came from outside.
+
 /// What an error may quote of a value that came from outside.
 pub fn excerpt(text: &[u8]) -> String {
     const QUOTED: usize = 80;

@@ -1,3 +1,5 @@
+//! The comparison of secrets.
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 

@@ -281,3 +281,44 @@ fn the_page_of_php_ini_has_what_the_extension_has() -> anyhow::Result<()> {
     assert_eq!(rows, settings, "docs/php-ini.md and php-ext/src/ini.rs");
     Ok(())
 }
+
+/// The crates whose files ARCHITECTURE.md lists.
+const CRATES: [&str; 4] = ["gateway-wire/src", "gateway-server/src", "php-ext/link/src", "php-ext/src"];
+
+/// The first sentence of a file's own documentation.
+fn purpose(code: &str) -> String {
+    let lines = code.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    let paragraph: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+    let text = paragraph.join(" ");
+    let end = text.find(". ").map_or(text.len(), |end| end + 1);
+    text[..end].trim_end_matches('.').to_owned()
+}
+
+#[test]
+fn the_architecture_lists_every_file() -> anyhow::Result<()> {
+    let mut list = String::new();
+    for folder in CRATES {
+        let root = root().join(folder);
+        let mut paths = files(&root, ".rs")?;
+        paths.sort();
+        list += &format!("### {folder}\n\n| file | what it holds |\n|---|---|\n");
+        for path in paths {
+            let purpose = purpose(&std::fs::read_to_string(&path)?);
+            let name = path.strip_prefix(&root)?.display();
+            assert!(!purpose.is_empty(), "{folder}/{name} does not say in its first line what it holds");
+            list += &format!("| `{name}` | {purpose} |\n");
+        }
+        list += "\n";
+    }
+    let page = root().join("ARCHITECTURE.md");
+    let text = std::fs::read_to_string(&page)?;
+    let start = text.find("### ").unwrap_or(text.len());
+    let wanted = format!("{}{}\n", &text[..start], list.trim_end());
+    if std::env::var_os("REWRITE").is_some() {
+        std::fs::write(&page, wanted)?;
+        return Ok(());
+    }
+    let advice = "REWRITE=1 cargo test -p gateway-tests --test documents architecture";
+    assert!(text == wanted, "the list of files in ARCHITECTURE.md is out of date: {advice}");
+    Ok(())
+}

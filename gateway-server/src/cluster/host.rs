@@ -1,3 +1,5 @@
+//! What a cluster asks of the server that takes part in it.
+
 use gateway_wire::bridge::{Order, Query, Value};
 use std::net::SocketAddrV4;
 

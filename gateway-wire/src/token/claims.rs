@@ -1,3 +1,5 @@
+//! What a connect token says, as JSON.
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -1,3 +1,5 @@
+//! The key by which connect tokens are signed.
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
