@@ -31,7 +31,7 @@ FUZZ_SECONDS ?= 60
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test quick deny fuzz models asan miri adversaries autobahn test-install test-roots valgrind asan-php bench bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
+.PHONY: demo test setup-build quick deny fuzz models asan miri adversaries autobahn test-install test-roots valgrind asan-php bench bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
 demo build adversaries autobahn test-install bench bench-parts bench-php bench-workers bench-cluster deb: \
@@ -40,8 +40,11 @@ demo build adversaries autobahn test-install bench bench-parts bench-php bench-w
 demo: build
 	@scripts/demo
 
-build:
+# A step by itself, as the flags of what is built then name the compiler that it may install.
+setup-build:
 	@scripts/setup build
+
+build: setup-build
 	$(CARGO) build --release --locked -p gateway-server -p gateway-php
 	@scripts/build-paths $(RELEASE)/gateway-server $(RELEASE)/libgateway.so
 
@@ -124,10 +127,8 @@ bench-cluster: build
 	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \
 		$(CARGO) bench --quiet --locked -p gateway-tests --bench cluster -- $(ARGS)
 
-deb:
-	@scripts/setup build
-	$(CARGO) build --release --locked -p gateway-server
-	@scripts/build-paths $(RELEASE)/gateway-server
+# Both are built at once, as for the demo: alone the server would get its libraries with other features, which are built anew.
+deb: build
 	@scripts/deb $(RELEASE)/gateway-server target/deb
 
 sbom:

@@ -266,6 +266,75 @@ fn what_is_handed_on_tells_nobody_where_it_was_built() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// `scripts/setup build` on a machine whose Rust is too old, and whose apt has these packages in these versions: what apt is told to
+/// install, what it says, and whether it succeeds.
+fn set_up(user: &str, available: &[(&str, &str)]) -> anyhow::Result<(String, String, bool)> {
+    let folder = tempfile::tempdir()?;
+    let program = |name: &str, lines: &str| -> anyhow::Result<()> {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{lines}\n"))?;
+        Ok(std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?)
+    };
+    let installed = folder.path().join("installed");
+    program("cargo", "echo 'cargo 0.66.0'")?;
+    program("id", &format!("echo {user}"))?;
+    program("apt-get", &format!("[ $1 = update ] || echo \"$@\" >>{}", installed.display()))?;
+    let cases: String = available
+        .iter()
+        .map(|(name, version)| format!("{name}) echo '  Candidate: {version}' ;;\n"))
+        .collect();
+    program("apt-cache", &format!("case $2 in\n{cases}*) echo '  Candidate: (none)' ;;\nesac"))?;
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH")?);
+    let output = Command::new(root().join("scripts/setup"))
+        .arg("build")
+        .env("PATH", path)
+        .env("CARGO_HOME", folder.path())
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((std::fs::read_to_string(installed).unwrap_or_default(), said, output.status.success()))
+}
+
+#[test]
+fn rust_is_installed_where_apt_has_one_that_is_new_enough() -> anyhow::Result<()> {
+    let bookworm = [("cargo", "0.66.0+ds1-1"), ("rustc", "1.63.0+dfsg1-2")];
+    let updates = [("cargo-web", "1.96.0+dfsg1-1~deb12u2"), ("rustc-web", "1.96.0+dfsg1-1~deb12u2")];
+    let both = [bookworm, updates].concat();
+    let (installed, said, is_done) = set_up("0", &both)?;
+    assert!(is_done && installed.contains(" cargo-web rustc-web"), "{installed}{said}");
+    let (installed, said, is_done) = set_up("1000", &both)?;
+    assert!(!is_done && installed.is_empty(), "{installed}");
+    assert!(said.contains("sudo apt-get install cargo-web rustc-web"), "{said}");
+    // Without its updates it has none.
+    let old = [("cargo-web", "1.85.0+dfsg3-1~deb12u3"), ("rustc-web", "1.85.0+dfsg3-1~deb12u3")];
+    let (installed, said, is_done) = set_up("0", &[bookworm, old].concat())?;
+    assert!(!is_done && installed.is_empty(), "{installed}");
+    let rust = env!("CARGO_PKG_RUST_VERSION");
+    let why = format!(
+        "Rust {rust} or newer is missing, and apt has none: install it from https://rustup.rs, then run this again.\n"
+    );
+    assert_eq!(said, why);
+    let (installed, said, is_done) = set_up("0", &[("cargo", "1.99.0-1"), ("rustc", "1.99.0-1")])?;
+    assert!(is_done && installed.contains(" cargo rustc"), "{installed}{said}");
+    Ok(())
+}
+
+/// One that built less would build libraries again, as they then have other features.
+#[test]
+fn the_package_is_made_of_what_the_demo_has_built() -> anyhow::Result<()> {
+    if !is_installed("make") {
+        skip("the_package_is_made_of_what_the_demo_has_built", "make is not installed");
+        return Ok(());
+    }
+    let builds = |target: &str| -> anyhow::Result<Vec<String>> {
+        let steps = done(Command::new("make").args(["--dry-run", target]).current_dir(root()))?;
+        Ok(steps.lines().filter(|step| step.contains(" build --")).map(str::to_owned).collect())
+    };
+    let demo = builds("demo")?;
+    assert_eq!(demo.len(), 1, "{demo:?}");
+    assert_eq!(builds("deb")?, demo);
+    Ok(())
+}
+
 /// What nobody looked at is neither well nor broken.
 #[test]
 fn a_check_that_is_skipped_has_not_passed() -> anyhow::Result<()> {
