@@ -36,6 +36,30 @@ async fn online(server: &Server, clients: i64) -> anyhow::Result<()> {
     eventually("clients online", Count::Int(clients), async || php.count().await).await
 }
 
+/// Until the process knows otherwise it takes the session that comes with an event for the newest.
+#[tokio::test]
+async fn what_on_connect_writes_comes_with_the_handshake_and_the_first_message() -> anyhow::Result<()> {
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let mut worker = join(&mut server, "w:0").await?;
+    let session = "a:1:{s:4:\"name\";s:1:\"n\";}";
+    // A busy machine may take its time to bring the session back.
+    eventually("events with the session", true, async || {
+        let mut socket = connect(&server).await?;
+        say(&mut socket, "first").await?;
+        let came = worker.told().await?;
+        assert_eq!((came.kind, came.session.as_str()), (EventKind::Connect, ""));
+        let connection = came.client.connection;
+        worker.order(Command::SetSession { connection, session: session.as_bytes() }).await?;
+        let next = [worker.told().await?, worker.told().await?];
+        assert_eq!(next.each_ref().map(|told| told.client), [came.client; 2]);
+        assert_eq!(next.each_ref().map(|told| told.kind), [EventKind::WebsocketConnect, EventKind::Message]);
+        drop(socket);
+        worker.told_of(EventKind::Close).await?;
+        Ok(next.iter().all(|told| told.session == session))
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_client_is_told_of_from_its_coming_to_its_going() -> anyhow::Result<()> {
     let mut server = Server::start(&["--shards", "2"]).await?;

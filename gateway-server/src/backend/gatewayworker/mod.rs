@@ -5,6 +5,7 @@ mod barrier;
 mod events;
 mod input;
 mod internal;
+mod newcomers;
 mod orders;
 mod php_request;
 mod queries;

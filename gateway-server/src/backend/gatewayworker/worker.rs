@@ -11,6 +11,7 @@ use tokio::time::{Instant, interval_at};
 use super::Ended;
 use super::events::Encoder;
 use super::internal::Session;
+use super::newcomers::Newcomers;
 use crate::backend::port::Stream;
 use crate::backend::workers::{Batch, Event, Mode, Worker, give_up_later};
 use crate::ops::offence::{self, Offence};
@@ -18,6 +19,8 @@ use crate::shard::Hub;
 
 /// Events that are encoded at once, in bytes.
 const BATCH: usize = 256 << 10;
+/// Events that were held back and are sent at once.
+const DUE_AT_ONCE: usize = 256;
 /// How long a process that takes no more events may still give orders.
 const LAST_ORDERS: Duration = Duration::from_secs(1);
 /// Connections to other machines are kept alive, as GatewayWorker does.
@@ -38,6 +41,7 @@ pub(super) async fn serve(mut session: Session<'_>, socket: Box<dyn Stream>, nam
     let mut outgoing = Outgoing {
         peer,
         encoder: backend.gatewayworker.encoder(),
+        newcomers: Newcomers::default(),
         batch: Batch::default(),
         bytes: Vec::new(),
         ends: Vec::new(),
@@ -79,6 +83,7 @@ pub(super) async fn serve(mut session: Session<'_>, socket: Box<dyn Stream>, nam
 struct Outgoing {
     peer: Option<SocketAddr>,
     encoder: Encoder,
+    newcomers: Newcomers,
     batch: Batch,
     /// The batch as packets, and where each event's ends.
     bytes: Vec<u8>,
@@ -101,10 +106,19 @@ impl Outgoing {
         loop {
             tokio::select! {
                 biased;
-                Some(batch) = worker.next(BATCH) => self.encode(batch),
+                () = self.newcomers.due() => {
+                    let mut sessions = Vec::new();
+                    for client in self.newcomers.who_is_due(DUE_AT_ONCE, Instant::now()) {
+                        sessions.push(hub.session_of(client).await?);
+                    }
+                    let batch = self.newcomers.take(sessions);
+                    self.encode(batch);
+                }
+                Some(batch) = worker.next(BATCH) => {
+                    let batch = self.newcomers.hold_back(batch, Instant::now());
+                    self.encode(batch);
+                }
                 _ = pings.tick(), if is_remote => Command::Ping.encode(&mut self.bytes)?,
-                // Another has taken its place, which ends this soon.
-                else => std::future::pending().await,
             }
             while self.written < self.bytes.len() {
                 self.written += writer.write(&self.bytes[self.written..]).await?;
@@ -133,6 +147,8 @@ impl Outgoing {
     /// The events of which the process has not got the last byte: it cannot have handled them.
     fn unsent(&mut self) -> Vec<Event> {
         let events = std::mem::take(&mut self.batch).events.into_iter().zip(std::mem::take(&mut self.ends));
-        events.filter(|(_, end)| *end > self.written).map(|(event, _)| event).collect()
+        let unsent = events.filter(|(_, end)| *end > self.written).map(|(event, _)| event);
+        // What is held back of a client came behind all else of it.
+        unsent.chain(self.newcomers.take_all()).collect()
     }
 }

@@ -69,6 +69,21 @@ pub struct Batch {
     bytes: usize,
 }
 
+impl Batch {
+    /// Takes out an event that is to be sent later, in a batch of its own.
+    pub fn put_aside(&mut self, event: Event) -> Self {
+        let bytes = event.weight().min(self.bytes);
+        self.bytes -= bytes;
+        Self { events: vec![event], bytes }
+    }
+
+    /// Takes in what was put aside.
+    pub fn append(&mut self, mut aside: Self) {
+        self.events.append(&mut aside.events);
+        self.bytes += aside.bytes;
+    }
+}
+
 impl Worker {
     /// What its name has in common with that of the process which takes its place: our runner's are `name:number:pid@host`.
     pub(super) fn slot(&self) -> (&str, &str) {
