@@ -356,16 +356,17 @@ async fn kills_and_reloads_under_load_repeat_nothing_and_forget_no_close() -> an
         match round % 20 {
             // Whichever serves just now; the other one, and the next, have its clients.
             10 => {
-                if let Some(pid) = pids(&runner).await?.first() {
-                    kill(*pid, Signal::SIGKILL)?;
-                    kills += 1;
-                }
+                // A reload may have ended it meanwhile, and on a busy machine they may still be starting.
+                eventually("a kill", true, async || {
+                    Ok(pids(&runner).await?.first().is_some_and(|pid| kill(*pid, Signal::SIGKILL).is_ok()))
+                })
+                .await?;
+                kills += 1;
             }
             15 => runner.signal(Signal::SIGUSR1)?,
             _ => {}
         }
     }
-    assert!(kills > 0);
     let ids: Vec<_> = clients.iter().map(|client| client.id.to_string()).collect();
     for client in clients {
         client.leave().await?;
