@@ -29,23 +29,41 @@ fn hear<'a>(form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
 }
 
 fn hear_within<'a>(max_message: usize, form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
+    hear_by(usize::MAX, max_message, form, pieces)
+}
+
+/// Has messages inflated to `share` bytes at a time.
+fn hear_by<'a>(
+    share: usize,
+    max_message: usize,
+    form: Form,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Heard {
     let mut inflater = Inflater::default();
-    let mut decoder = Decoder { form, max_message, inflater: &mut inflater };
     let mut unfinished: Option<Unfinished> = None;
     let mut heard = Heard::default();
     let mut is_closed = false;
     for piece in pieces {
-        let messages = &mut heard.messages;
-        let result = decoder.decode(&mut piece.to_vec(), &mut unfinished, |incoming| match incoming {
-            Incoming::Message(kind, message) => messages.push((Some(kind), message.to_vec())),
-            Incoming::Ping(payload) => messages.push((None, payload.to_vec())),
-            Incoming::Pong | Incoming::Fragment => {}
-            Incoming::Close => is_closed = true,
-        });
-        heard.violation = result.err();
-        // Nobody listens to what follows.
-        if heard.violation.is_some() || is_closed {
-            break;
+        let mut input = piece.to_vec();
+        loop {
+            inflater.allow(share, true);
+            let mut decoder = Decoder { form, max_message, inflater: &mut inflater };
+            let messages = &mut heard.messages;
+            let result = decoder.decode(&mut input, &mut unfinished, |incoming| match incoming {
+                Incoming::Message(kind, message) => messages.push((Some(kind), message.to_vec())),
+                Incoming::Ping(payload) => messages.push((None, payload.to_vec())),
+                Incoming::Pong | Incoming::Fragment => {}
+                Incoming::Close => is_closed = true,
+            });
+            heard.violation = result.err();
+            // Nobody listens to what follows.
+            if heard.violation.is_some() || is_closed {
+                return heard;
+            }
+            input.clear();
+            if !unfinished.as_ref().is_some_and(Unfinished::is_behind) {
+                break;
+            }
         }
     }
     heard
@@ -120,6 +138,8 @@ fn inflate() {
         assert!(whole.messages.iter().all(|(_, message)| message.len() <= INFLATED_LIMIT));
         let (one, other) = frame.split_at(rng.below(frame.len()));
         assert_eq!(hear_within(INFLATED_LIMIT, Form::Deflated, [one, other]), whole);
+        let share = 1 + rng.below(INFLATED_LIMIT);
+        assert_eq!(hear_by(share, INFLATED_LIMIT, Form::Deflated, [one, other]), whole);
     });
 }
 

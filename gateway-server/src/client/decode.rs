@@ -21,6 +21,22 @@ impl Unfinished {
         }
     }
 
+    /// It is in the middle of a message, which goes on by itself.
+    pub fn is_inflating(&self) -> bool {
+        match self {
+            Self::Websocket(unfinished) => unfinished.is_inflating(),
+            Self::Bytes(_) => false,
+        }
+    }
+
+    /// It is before a message that begins once it may be kept when it is inflated in part.
+    pub fn waits_to_inflate(&self) -> bool {
+        match self {
+            Self::Websocket(unfinished) => unfinished.waits_to_inflate(),
+            Self::Bytes(_) => false,
+        }
+    }
+
     /// The bytes that it holds.
     pub fn weight(&self) -> usize {
         match self {

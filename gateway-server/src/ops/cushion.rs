@@ -156,6 +156,14 @@ pub fn reserve<T>(list: &mut Vec<T>, more: usize) -> Result<(), NoMemory> {
     may_fail(|| list.try_reserve(more)).map_err(|_| NoMemory)
 }
 
+/// Makes room for so many more elements, and no more than these.
+pub fn reserve_exact<T>(list: &mut Vec<T>, more: usize) -> Result<(), NoMemory> {
+    if is_short() {
+        return Err(NoMemory);
+    }
+    may_fail(|| list.try_reserve_exact(more)).map_err(|_| NoMemory)
+}
+
 /// Adds a stranger's bytes to those that came before.
 pub fn append(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), NoMemory> {
     reserve(to, bytes.len())?;
@@ -166,9 +174,7 @@ pub fn append(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), NoMemory> {
 /// Gives a stranger's bytes memory of their own, and no more than they need.
 pub fn copy(bytes: &[u8]) -> Result<Vec<u8>, NoMemory> {
     let mut copy = Vec::new();
-    if is_short() || may_fail(|| copy.try_reserve_exact(bytes.len())).is_err() {
-        return Err(NoMemory);
-    }
+    reserve_exact(&mut copy, bytes.len())?;
     copy.extend_from_slice(bytes);
     Ok(copy)
 }

@@ -103,6 +103,8 @@ pub(super) struct Shard {
     pub(super) may_read: usize,
     /// Bytes to which messages may still be inflated in this turn.
     pub(super) may_inflate: usize,
+    /// The connection a message of which is inflated in part, and goes on with the next turn.
+    pub(super) inflating: Option<usize>,
     /// Connections that were not read since nobody takes more of their events.
     pub(super) paused: Vec<usize>,
     /// Of each door.
@@ -149,6 +151,7 @@ impl Shard {
             read_on: VecDeque::new(),
             may_read: READ_IN_A_TURN,
             may_inflate: INFLATED_IN_A_TURN,
+            inflating: None,
             paused: Vec::new(),
             closing: VecDeque::new(),
             look_at_slow: now,
@@ -209,7 +212,7 @@ impl Shard {
             return ControlFlow::Break(());
         }
         self.watches_slow = self.has_slow();
-        let is_busy = commands_left || !self.read_on.is_empty();
+        let is_busy = commands_left || !self.read_on.is_empty() || self.inflating.is_some();
         ControlFlow::Continue(if is_busy { Some(Duration::ZERO) } else { self.patience() })
     }
 
@@ -311,7 +314,11 @@ impl Shard {
         self.send(key, farewell(form, close));
         let connection = &mut self.clients.connections[key];
         connection.phase = if form.is_websocket() { phase } else { Phase::Discarding };
+        let is_heard = connection.phase == Phase::Closing;
         self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
+        if !is_heard {
+            drop(self.clients.take_unfinished(key));
+        }
     }
 
     /// Both sides have said what they had to say: what is queued goes out, then the socket closes.

@@ -169,6 +169,8 @@ impl Shard {
             return self.abort(key);
         }
         connection.phase = Phase::Discarding;
+        drop(self.clients.take_unfinished(key));
+        let connection = &mut self.clients.connections[key];
         let farewell = farewell(connection.form, close::TOO_SLOW);
         let outbox = &mut connection.extra_mut().outbox;
         outbox.give_up(&mut self.clients.held);

@@ -113,6 +113,11 @@ impl TestShard {
         client
     }
 
+    /// There is more to do without anything that happens.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.shard.read_on.is_empty() || self.shard.inflating.is_some()
+    }
+
     /// One turn, with what has happened until now.
     pub(super) fn turn(&mut self) {
         self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();

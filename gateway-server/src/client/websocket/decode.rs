@@ -5,7 +5,8 @@ use std::io::Cursor;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-use super::Inflater;
+use super::inflate::{Inflater, Progress};
+use super::inflating::{Compressed, Inflating};
 use crate::client::close::{self, Close};
 use crate::ops::cushion::{self, NoMemory};
 
@@ -66,6 +67,7 @@ pub struct Unfinished {
     /// The start of a frame.
     bytes: Vec<u8>,
     message: Option<Partial>,
+    inflating: Option<Inflating>,
     /// Whole frames may stand in the bytes: the decoder stopped for others to have their turn.
     is_behind: bool,
 }
@@ -75,8 +77,20 @@ impl Unfinished {
         self.is_behind
     }
 
+    /// A message is kept that is inflated in part.
+    pub(crate) fn is_inflating(&self) -> bool {
+        self.inflating.as_ref().is_some_and(|one| one.begun.is_some())
+    }
+
+    /// A message is to be inflated from its beginning, once it may be kept in part.
+    pub(crate) fn waits_to_inflate(&self) -> bool {
+        self.inflating.as_ref().is_some_and(|one| one.begun.is_none())
+    }
+
     pub(crate) fn weight(&self) -> usize {
-        self.bytes.capacity() + self.message.as_ref().map_or(0, |message| message.bytes.capacity())
+        self.bytes.capacity()
+            + self.message.as_ref().map_or(0, |message| message.bytes.capacity())
+            + self.inflating.as_ref().map_or(0, Inflating::weight)
     }
 }
 
@@ -91,17 +105,21 @@ struct Partial {
 }
 
 impl Partial {
-    /// A text that cannot become UTF-8 is refused at once, not at its end.
     fn check(&mut self) -> Result<(), Violation> {
-        if self.kind == Kind::Text && !self.is_deflated {
-            match std::str::from_utf8(&self.bytes[self.checked..]) {
-                Ok(text) => self.checked += text.len(),
-                Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
-                Err(_) => return Err(Violation::NotUtf8),
-            }
-        }
-        Ok(())
+        if self.is_deflated { Ok(()) } else { check(self.kind, &self.bytes, &mut self.checked) }
     }
+}
+
+/// A text that cannot become UTF-8 is refused at once, not at its end. `checked` bytes of it are known to be whole characters.
+fn check(kind: Kind, bytes: &[u8], checked: &mut usize) -> Result<(), Violation> {
+    if kind == Kind::Text {
+        match std::str::from_utf8(&bytes[*checked..]) {
+            Ok(text) => *checked += text.len(),
+            Err(error) if error.error_len().is_none() => *checked += error.valid_up_to(),
+            Err(_) => return Err(Violation::NotUtf8),
+        }
+    }
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -114,27 +132,27 @@ pub struct Decoder<'i> {
 
 impl Decoder<'_> {
     /// Gives everything whole in `input`, and what stood in `unfinished` before it, to `sink`; the rest stays in
-    /// `unfinished`. Once as much is inflated as is allowed, the rest stays there as well, and goes on with the next input,
-    /// which may be empty.
+    /// `unfinished`. Once as much is inflated as is allowed, the rest stays there as well, be it of a message or behind one, and goes
+    /// on with the next input, which may be empty.
     pub fn decode(
         &mut self,
         input: &mut [u8],
         unfinished: &mut Option<Unfinished>,
         mut sink: impl FnMut(Incoming<'_>),
     ) -> Result<(), Violation> {
-        let Unfinished { mut bytes, mut message, .. } = unfinished.take().unwrap_or_default();
+        let Unfinished { mut bytes, mut message, mut inflating, .. } = unfinished.take().unwrap_or_default();
         let used = if bytes.is_empty() {
-            let used = self.frames(input, &mut message, &mut sink)?;
+            let used = self.frames(input, &mut message, &mut inflating, &mut sink)?;
             cushion::append(&mut bytes, &input[used..])?;
             0
         } else {
             cushion::append(&mut bytes, input)?;
-            self.frames(&mut bytes, &mut message, &mut sink)?
+            self.frames(&mut bytes, &mut message, &mut inflating, &mut sink)?
         };
         bytes.drain(..used);
-        if !bytes.is_empty() || message.is_some() {
-            let is_behind = self.has_spent_all() && !bytes.is_empty();
-            *unfinished = Some(Unfinished { bytes, message, is_behind });
+        if !bytes.is_empty() || message.is_some() || inflating.is_some() {
+            let is_behind = inflating.is_some() || self.has_spent_all() && !bytes.is_empty();
+            *unfinished = Some(Unfinished { bytes, message, inflating, is_behind });
         }
         Ok(())
     }
@@ -143,17 +161,27 @@ impl Decoder<'_> {
         self.inflater.as_ref().is_some_and(|inflater| inflater.has_spent_all())
     }
 
-    /// Reads the whole frames at the start of `buffer` and tells how many bytes they took.
+    /// Reads the whole frames at the start of `buffer` and tells how many bytes they took. What is being inflated comes before
+    /// them, and stays where it is until it is whole.
     fn frames(
         &mut self,
         buffer: &mut [u8],
         message: &mut Option<Partial>,
+        inflating: &mut Option<Inflating>,
         sink: &mut impl FnMut(Incoming<'_>),
     ) -> Result<usize, Violation> {
         let mut start = 0;
-        while !self.has_spent_all()
+        if inflating.is_some() {
+            if self.has_spent_all() {
+                return Ok(0);
+            }
+            start = self.inflate(inflating, buffer, sink)?;
+        }
+        while inflating.is_none()
+            && !self.has_spent_all()
             && let Some(frame) = self.next_frame(&mut buffer[start..], message)?
         {
+            let begin = start;
             start += frame.length;
             let payload = frame.payload;
             match frame.opcode {
@@ -169,9 +197,11 @@ impl Decoder<'_> {
                         return Err(Violation::Fragmentation);
                     };
                     cushion::append(&mut partial.bytes, payload)?;
-                    if frame.is_final {
-                        let Partial { kind, is_deflated, bytes, checked } = &partial;
-                        self.give_message(*kind, *is_deflated, bytes, *checked, sink)?;
+                    if frame.is_final && partial.is_deflated {
+                        *inflating = Some(Inflating::new(partial.kind, Compressed::Fragments(partial.bytes)));
+                        self.inflate(inflating, &[], sink)?;
+                    } else if frame.is_final {
+                        give(partial.kind, &partial.bytes, partial.checked, sink)?;
                     } else {
                         partial.check()?;
                         *message = Some(partial);
@@ -180,8 +210,12 @@ impl Decoder<'_> {
                 }
                 OpCode::Data(data) => {
                     let kind = if matches!(data, Data::Text) { Kind::Text } else { Kind::Binary };
-                    if frame.is_final {
-                        self.give_message(kind, frame.is_deflated, payload, 0, sink)?;
+                    if frame.is_final && frame.is_deflated {
+                        let payload = frame.length - payload.len()..frame.length;
+                        *inflating = Some(Inflating::new(kind, Compressed::Frame(payload)));
+                        start = begin + self.inflate(inflating, &buffer[begin..], sink)?;
+                    } else if frame.is_final {
+                        give(kind, payload, 0, sink)?;
                     } else {
                         let (is_deflated, bytes) = (frame.is_deflated, cushion::copy(payload)?);
                         let mut partial = Partial { kind, is_deflated, bytes, checked: 0 };
@@ -240,25 +274,46 @@ impl Decoder<'_> {
         Ok(Some(Frame { opcode: header.opcode, is_final, is_deflated, payload, length: end }))
     }
 
-    /// `checked` bytes of the payload are known to be whole characters.
-    fn give_message(
+    /// Gives a message, as far as it may be inflated now. Tells how many bytes of `buffer`, at the start of which it stands unless
+    /// it came in fragments, are over with it.
+    fn inflate(
         &mut self,
-        kind: Kind,
-        is_deflated: bool,
-        payload: &[u8],
-        checked: usize,
+        inflating: &mut Option<Inflating>,
+        buffer: &[u8],
         sink: &mut impl FnMut(Incoming<'_>),
-    ) -> Result<(), Violation> {
-        let payload = match &mut self.inflater {
-            Some(inflater) if is_deflated => inflater.inflate(payload, self.max_message)?,
-            _ => payload,
-        };
-        if kind == Kind::Text && std::str::from_utf8(&payload[checked..]).is_err() {
-            return Err(Violation::NotUtf8);
+    ) -> Result<usize, Violation> {
+        // Without the one nothing is taken for compressed.
+        let (Some(mut one), Some(inflater)) = (inflating.take(), &mut self.inflater) else { return Ok(0) };
+        let begun = one.begun.take();
+        match inflater.inflate(one.compressed(buffer), begun, self.max_message)? {
+            Progress::Whole(message) => {
+                give(one.kind, message, one.checked, sink)?;
+                Ok(one.length())
+            }
+            Progress::Waits(begun) => {
+                if let Some(stream) = &begun {
+                    check(one.kind, stream.so_far(), &mut one.checked)?;
+                }
+                one.begun = begun;
+                *inflating = Some(one);
+                Ok(0)
+            }
         }
-        sink(Incoming::Message(kind, payload));
-        Ok(())
     }
+}
+
+/// `checked` bytes of the message are known to be whole characters.
+fn give(
+    kind: Kind,
+    message: &[u8],
+    checked: usize,
+    sink: &mut impl FnMut(Incoming<'_>),
+) -> Result<(), Violation> {
+    if kind == Kind::Text && std::str::from_utf8(&message[checked..]).is_err() {
+        return Err(Violation::NotUtf8);
+    }
+    sink(Incoming::Message(kind, message));
+    Ok(())
 }
 
 struct Frame<'a> {
@@ -420,7 +475,7 @@ mod tests {
         let (mut unfinished, mut steps) = (None, Vec::new());
         let mut input = &mut bytes[..];
         loop {
-            inflater.allow(6);
+            inflater.allow(6, true);
             let mut decoder = Decoder { max_message: 1000, inflater: Some(&mut inflater) };
             let mut messages = 0;
             decoder.decode(input, &mut unfinished, |_| messages += 1).unwrap();

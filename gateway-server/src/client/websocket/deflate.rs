@@ -3,12 +3,10 @@
 
 use std::cell::RefCell;
 
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::{Compress, Compression, FlushCompress, Status};
 use tokio_tungstenite::tungstenite::http::HeaderMap;
 
-use super::decode::Violation;
 use super::keeps_context;
-use crate::ops::cushion;
 
 const EXTENSION: &str = "permessage-deflate";
 /// What is answered to an offer that is taken, and to one that names the server's window, which has 15 bits.
@@ -19,9 +17,7 @@ const ACCEPTED_WITH_WINDOW: &str =
 /// Shorter messages gain nothing.
 const LEAST: usize = 64;
 /// What both sides leave out at the end of a message.
-const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
-/// Memory kept for the next message.
-const KEPT: usize = 64 << 10;
+pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// The answer to the first of a client's offers whose parameters are kept here. There may be several offers. Clients that are
 /// known to break what they agree to get none.
@@ -86,84 +82,9 @@ fn most_deflated(length: usize) -> usize {
     length + length / 8 + 64
 }
 
-/// One serves all connections of a thread.
-#[derive(Debug)]
-pub struct Inflater {
-    decompress: Decompress,
-    out: Vec<u8>,
-    /// Bytes that messages may still be inflated to before whoever reads them has others have their turn.
-    allowed: usize,
-    /// Bytes that messages were inflated to since [`Inflater::allow`].
-    inflated: usize,
-}
-
-impl Default for Inflater {
-    fn default() -> Self {
-        Self { decompress: Decompress::new(false), out: Vec::new(), allowed: usize::MAX, inflated: 0 }
-    }
-}
-
-impl Inflater {
-    /// From now on a decoder stops behind the message with which `bytes` are reached.
-    pub fn allow(&mut self, bytes: usize) {
-        (self.allowed, self.inflated) = (bytes, 0);
-        // Nobody looks at the last message any more.
-        self.out.clear();
-        self.out.shrink_to(KEPT);
-    }
-
-    pub fn inflated(&self) -> usize {
-        self.inflated
-    }
-
-    pub(super) fn has_spent_all(&self) -> bool {
-        self.inflated >= self.allowed
-    }
-
-    /// Does what [`Inflater::inflate_all`] does, and counts the bytes.
-    pub(super) fn inflate(&mut self, payload: &[u8], limit: usize) -> Result<&[u8], Violation> {
-        let result = self.inflate_all(payload, limit);
-        self.inflated = self.inflated.saturating_add(self.out.len());
-        result.map(|()| &self.out[..])
-    }
-
-    /// The message, of at most `limit` bytes however little it takes compressed.
-    fn inflate_all(&mut self, payload: &[u8], limit: usize) -> Result<(), Violation> {
-        self.decompress.reset(false);
-        self.out.clear();
-        self.out.shrink_to(KEPT);
-        for mut input in [payload, &TAIL] {
-            while !input.is_empty() {
-                // One byte more than is allowed shows that it is too big.
-                let room = (limit + 1 - self.out.len()).min(KEPT);
-                if room == 0 {
-                    return Err(Violation::TooBig { limit });
-                }
-                cushion::reserve(&mut self.out, room)?;
-                let (before, filled) = (self.decompress.total_in(), self.out.len());
-                let status = self
-                    .decompress
-                    .decompress_vec(input, &mut self.out, FlushDecompress::Sync)
-                    .map_err(|_| Violation::Deflate)?;
-                let used = (self.decompress.total_in() - before) as usize;
-                input = &input[used..];
-                if self.out.len() > limit {
-                    return Err(Violation::TooBig { limit });
-                }
-                match status {
-                    // A final block, which is allowed to end a message before its tail.
-                    Status::StreamEnd => return Ok(()),
-                    _ if used == 0 && self.out.len() == filled => return Err(Violation::Deflate),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::inflate::{Inflater, STEP};
     use super::*;
 
     #[test]
@@ -202,15 +123,17 @@ mod tests {
     #[test]
     fn round_trip() {
         let mut inflater = Inflater::default();
-        for length in [LEAST, 200, KEPT, 3 * KEPT] {
+        for length in [LEAST, 200, STEP, 3 * STEP] {
             let payload = b"push ".repeat(length / 5 + 1);
             let deflated = deflate(&payload).unwrap();
             assert!(deflated.len() < payload.len() / 2);
-            assert_eq!(inflater.inflate(&deflated, payload.len()).unwrap(), payload);
+            assert_eq!(inflater.inflate_all(&deflated, payload.len()).unwrap(), payload);
         }
         assert!(deflate(b"short").is_none());
         let noise: Vec<u8> = (0..500u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-        assert!(deflate(&noise).is_none_or(|deflated| inflater.inflate(&deflated, 500).unwrap() == noise));
+        assert!(
+            deflate(&noise).is_none_or(|deflated| inflater.inflate_all(&deflated, 500).unwrap() == noise)
+        );
     }
 
     #[test]
@@ -229,31 +152,7 @@ mod tests {
             // Half of it can.
             let mixed = [noise(length), vec![b'x'; length]].concat();
             let deflated = deflate(&mixed).unwrap();
-            assert_eq!(inflater.inflate(&deflated, mixed.len()).unwrap(), mixed, "{length}");
+            assert_eq!(inflater.inflate_all(&deflated, mixed.len()).unwrap(), mixed, "{length}");
         }
-    }
-
-    #[test]
-    fn a_bomb_is_stopped_at_the_limit() {
-        let bomb = deflate(&vec![0; 50 << 20]).unwrap();
-        let mut inflater = Inflater::default();
-        assert_eq!(inflater.inflate(&bomb, 1000), Err(Violation::TooBig { limit: 1000 }));
-        assert!(inflater.out.capacity() <= 2 * KEPT);
-        assert_eq!(inflater.inflate(&bomb, 1 << 20), Err(Violation::TooBig { limit: 1 << 20 }));
-        let exact = deflate(&[b'x'; 1000]).unwrap();
-        assert_eq!(inflater.inflate(&exact, 1000).map(<[u8]>::len), Ok(1000));
-        assert_eq!(inflater.inflate(&exact, 999), Err(Violation::TooBig { limit: 999 }));
-    }
-
-    #[test]
-    fn what_is_no_deflate_is_refused() {
-        let mut inflater = Inflater::default();
-        for garbage in [&b"\xff\xff\xff"[..], b"\x07", &[0x1f; 300]] {
-            assert_eq!(inflater.inflate(garbage, 1000), Err(Violation::Deflate), "{garbage:?}");
-        }
-        // RFC 7692 7.2.3.1 and 7.2.3.4: "Hello", and the same with a final block.
-        assert_eq!(inflater.inflate(b"\xf2\x48\xcd\xc9\xc9\x07\x00", 5).unwrap(), b"Hello");
-        assert_eq!(inflater.inflate(b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 5).unwrap(), b"Hello");
-        assert_eq!(inflater.inflate(b"", 5).unwrap(), b"");
     }
 }

@@ -3,8 +3,11 @@
 mod decode;
 mod deflate;
 mod encode;
+mod inflate;
+mod inflating;
 mod keeps_context;
 
 pub use decode::{Decoder, Incoming, Kind, Unfinished, Violation};
-pub use deflate::{Inflater, answer as deflate_answer};
+pub use deflate::answer as deflate_answer;
 pub use encode::{close, deflated_message, message, ping, pong};
+pub use inflate::Inflater;
