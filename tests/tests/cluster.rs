@@ -52,6 +52,83 @@ fn as_sorted(value: Value) -> Value {
 }
 
 #[tokio::test]
+async fn many_names_and_long_lists_go_to_other_nodes_once() -> anyhow::Result<()> {
+    const TEST: &str = "many_names_and_long_lists_go_to_other_nodes_once";
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(&file, "operators\n")?;
+    let path = file.path().to_str().context("a path in UTF-8")?;
+    let flags = ["--operations", "127.0.0.1:0", "--operations-token-file", path, "--shards", "2"];
+    let Some(nodes) = Nodes::start(TEST, 2, &flags).await? else { return Ok(()) };
+    let mut php = nodes.php(0).await?;
+    let mut clients = [nodes.client(0).await?, nodes.client(1).await?, nodes.client(1).await?];
+    let ids = [0, 1, 2].map(|client| clients[client].id);
+    for (client, uid) in ids.iter().zip(["zero", "one", "two"]) {
+        php.bind(*client, uid).await?;
+        for group in ["0", "1"] {
+            php.order(Order::JoinGroup { client: *client, group: text(group) }).await?;
+        }
+    }
+    php.acked().await?;
+    let names: Vec<_> = (0..1000).map(|name| name.to_string()).collect();
+    let uids: Vec<_> = ["zero", "one", "two"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let operator = Operator::of(&nodes.nodes[0].server)?.with_token("operators");
+    let sent = async || operator.metric("gateway_cluster_sent_total").await;
+    let before = sent().await?;
+    let long = "x".repeat(2000);
+    // Few names go to those nodes alone that have them; many, with a long message or list, go to all nodes once.
+    for (names, uids, strangers) in [(&names[..2], &uids[..3], 0), (&names, &uids, 200)] {
+        // The last client, and others that are nowhere.
+        let stranger = |number| ClientId::new(ids[1].node, ids[1].connection.wrapping_add(number));
+        let except: Vec<_> =
+            (1..=strangers).map(stranger).filter(|id| *id != ids[1]).chain([ids[2]]).collect();
+        let message = if strangers == 0 { "short" } else { &long };
+        let raw = false;
+        let groups: Vec<_> = names.iter().map(|name| text(name)).collect();
+        let uids: Vec<_> = uids.iter().map(|uid| text(uid)).collect();
+        let send = |uids, groups| Order::Send {
+            message: text(message),
+            only: None,
+            uids,
+            groups,
+            except: except.clone(),
+            except_groups: vec![],
+            raw,
+            kind: 0,
+        };
+        php.order(Order::SendToGroups {
+            groups: groups.iter().copied().collect(),
+            except: except.clone(),
+            message: text(message),
+            raw,
+        })
+        .await?;
+        php.order(send(None, Some(groups))).await?;
+        php.order(send(Some(uids.clone()), None)).await?;
+        php.order(Order::SendToUids { uids: uids.into_iter().collect(), message: text(message), raw })
+            .await?;
+        php.send_to_all("end").await?;
+        php.acked().await?;
+        // A member of two groups gets what is sent to both of them twice.
+        for (client, times) in clients.iter_mut().zip([6, 6, 1]) {
+            for time in 0..times {
+                assert_eq!(client.text().await?, message, "{time}");
+            }
+            assert_eq!(client.text().await?, "end");
+        }
+    }
+    // Nodes say twice a second that they are there.
+    let sent = sent().await? - before;
+    assert!(sent < 1000.0, "{sent} frames");
+    php.order(Order::CloseUids { uids: uids.iter().map(|uid| text(uid)).collect(), last: Some(text(&long)) })
+        .await?;
+    for client in &mut clients {
+        assert_eq!(client.text().await?, long);
+        assert!(matches!(client.message().await?, Message::Close(_)));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_audience_on_every_node() -> anyhow::Result<()> {
     let Some(nodes) =
         Nodes::start("every_audience_on_every_node", 3, &["--shards", "2", "--outbox-bytes", "8000000"])

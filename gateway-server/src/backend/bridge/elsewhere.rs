@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Order, Query, Value};
+use gateway_wire::bridge::{Order, Query, Str, Value};
 use smallvec::smallvec;
 
 use super::Bridge;
@@ -12,71 +12,64 @@ use super::orders::without;
 use crate::cluster::{Cluster, To};
 use crate::shard::Sort;
 
+/// Bytes that an order may repeat so that each of its parts reaches those nodes alone that it concerns.
+const REPEATED: usize = 1 << 20;
+/// Bytes of a client's id in a call, about.
+const ID: usize = 12;
+
 impl Bridge {
     /// Has the other nodes do their part of an order.
     pub(super) async fn order_elsewhere(&self, cluster: &Cluster, order: &Order<'_>) -> Result<(), String> {
         match order {
             Order::SendToAll { only: None, .. } => cluster.send(To::All, order).await?,
             Order::SendToAll { message, only: Some(only), except, raw } => {
-                let is_elsewhere = |client: &ClientId| self.local(*client).is_none();
-                // Sorted, those of one node stand together.
-                let clients = without(only.iter().copied().filter(is_elsewhere).collect(), except);
-                for clients in clients.chunk_by(|one, other| one.node == other.node) {
-                    let (only, except) = (Some(clients.to_vec()), Vec::new());
-                    let part = Order::SendToAll { message, only, except, raw: *raw };
-                    cluster.send(To::Node(clients[0].node), &part).await?;
-                }
+                let part = |only| Order::SendToAll { message, only: Some(only), except: vec![], raw: *raw };
+                let clients = self.all_elsewhere(only, except);
+                order_by_node(cluster, order, &clients, message.len(), part).await?;
             }
             Order::SendToUids { uids, message, raw } => {
-                for uid in uids {
-                    let part = Order::SendToUids { uids: smallvec![*uid], message, raw: *raw };
-                    cluster.send(cluster.holders(Sort::Uid, uid), &part).await?;
-                }
+                let part = |uid| Order::SendToUids { uids: smallvec![uid], message, raw: *raw };
+                order_by_name(cluster, order, Sort::Uid, uids, message.len(), part).await?;
             }
             Order::SendToGroups { groups, message, except, raw } => {
-                for group in groups {
-                    let (groups, except) = (smallvec![*group], except.clone());
-                    let part = Order::SendToGroups { groups, message, except, raw: *raw };
-                    cluster.send(cluster.holders(Sort::Group, group), &part).await?;
-                }
+                let repeated = message.len() + ID * except.len();
+                let part = |group| {
+                    let (groups, except) = (smallvec![group], except.clone());
+                    Order::SendToGroups { groups, message, except, raw: *raw }
+                };
+                order_by_name(cluster, order, Sort::Group, groups, repeated, part).await?;
             }
             Order::Send { message, only, uids, groups, except, except_groups, raw, kind } => {
-                let part = |only, uids, groups| Order::Send {
+                let part = |only, uids, groups, except| Order::Send {
                     message,
                     only,
                     uids,
                     groups,
-                    except: except.clone(),
+                    except,
                     except_groups: except_groups.clone(),
                     raw: *raw,
                     kind: *kind,
                 };
+                let names: usize = except_groups.iter().map(|group| group.len()).sum();
+                let repeated = message.len() + names + ID * except.len();
                 if let Some(only) = only {
-                    let is_elsewhere = |client: &ClientId| self.local(*client).is_none();
-                    let clients = without(only.iter().copied().filter(is_elsewhere).collect(), except);
-                    for clients in clients.chunk_by(|one, other| one.node == other.node) {
-                        let part = part(Some(clients.to_vec()), None, None);
-                        cluster.send(To::Node(clients[0].node), &part).await?;
-                    }
+                    let clients = self.all_elsewhere(only, except);
+                    let part = |only| part(Some(only), None, None, vec![]);
+                    order_by_node(cluster, order, &clients, message.len() + names, part).await?;
                 } else if let Some(uids) = uids {
-                    for uid in uids {
-                        let part = part(None, Some(vec![*uid]), None);
-                        cluster.send(cluster.holders(Sort::Uid, uid), &part).await?;
-                    }
+                    let part = |uid| part(None, Some(vec![uid]), None, except.clone());
+                    order_by_name(cluster, order, Sort::Uid, uids, repeated, part).await?;
                 } else if let Some(groups) = groups {
-                    for group in groups {
-                        let part = part(None, None, Some(vec![*group]));
-                        cluster.send(cluster.holders(Sort::Group, group), &part).await?;
-                    }
+                    let part = |group| part(None, None, Some(vec![group]), except.clone());
+                    order_by_name(cluster, order, Sort::Group, groups, repeated, part).await?;
                 } else {
                     cluster.send(To::All, order).await?;
                 }
             }
             Order::CloseUids { uids, last } => {
-                for uid in uids {
-                    let part = Order::CloseUids { uids: smallvec![*uid], last: *last };
-                    cluster.send(cluster.holders(Sort::Uid, uid), &part).await?;
-                }
+                let part = |uid| Order::CloseUids { uids: smallvec![uid], last: *last };
+                let repeated = last.map_or(0, |last| last.len());
+                order_by_name(cluster, order, Sort::Uid, uids, repeated, part).await?;
             }
             Order::Ungroup { group } => cluster.send(cluster.holders(Sort::Group, group), order).await?,
             // What may fail, and what pushes that follow have to find done.
@@ -136,8 +129,69 @@ impl Bridge {
         Ok(self.ask_here(query).await.map_err(|failed| failed.to_string())?.0)
     }
 
+    /// The clients of other nodes, but for some, each once. Those of one node stand together.
+    fn all_elsewhere(&self, only: &[ClientId], except: &[ClientId]) -> Vec<ClientId> {
+        let is_elsewhere = |client: &ClientId| self.local(*client).is_none();
+        without(only.iter().copied().filter(is_elsewhere).collect(), except)
+    }
+
     /// The node that has a client, if it is another.
     fn elsewhere(&self, client: ClientId) -> Option<SocketAddrV4> {
         self.local(client).is_none().then_some(client.node)
+    }
+}
+
+/// Whether all nodes are to get an order, once, and do what concerns their own clients: parts of it for those alone whom they concern
+/// would repeat too many bytes.
+fn is_for_all(parts: usize, repeated: usize) -> bool {
+    parts.saturating_sub(1).saturating_mul(repeated) > REPEATED
+}
+
+/// Sends to the nodes that hold each name what is for those who have it.
+async fn order_by_name<'a>(
+    cluster: &Cluster,
+    order: &Order<'a>,
+    sort: Sort,
+    names: &[Str<'a>],
+    repeated: usize,
+    part: impl Fn(Str<'a>) -> Order<'a>,
+) -> Result<(), String> {
+    if is_for_all(names.len(), repeated) {
+        return cluster.send(To::All, order).await;
+    }
+    for name in names {
+        cluster.send(cluster.holders(sort, name), &part(name)).await?;
+    }
+    Ok(())
+}
+
+/// Sends to each node what is for its clients, who stand together.
+async fn order_by_node<'a>(
+    cluster: &Cluster,
+    order: &Order<'a>,
+    clients: &[ClientId],
+    repeated: usize,
+    part: impl Fn(Vec<ClientId>) -> Order<'a>,
+) -> Result<(), String> {
+    let parts = || clients.chunk_by(|one, other| one.node == other.node);
+    if is_for_all(parts().count(), repeated) {
+        return cluster.send(To::All, order).await;
+    }
+    for clients in parts() {
+        cluster.send(To::Node(clients[0].node), &part(clients.to_vec())).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_repeated_too_often_goes_to_all_nodes_once() {
+        assert!(!is_for_all(0, usize::MAX) && !is_for_all(1, usize::MAX));
+        assert!(!is_for_all(1000, 1000) && is_for_all(1000, 1100));
+        // A hundred groups without a hundred thousand clients.
+        assert!(is_for_all(100, ID * 100_000) && is_for_all(usize::MAX, usize::MAX));
     }
 }
