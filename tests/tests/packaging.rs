@@ -194,6 +194,13 @@ async fn the_debian_package_comes_serves_and_goes() -> anyhow::Result<()> {
     let bill = std::fs::read_to_string(machine.join("usr/share/doc/push-gateway/sbom.cdx.json"))?;
     assert!(bill.contains("pkg:cargo/gateway-server@"), "{bill}");
 
+    // Each of its pages can be shown, where there is a program that does.
+    let manual = machine.join("usr/share/man/man8");
+    for page in ["gateway-server", "gateway-server-check", "gateway-server-status"] {
+        let text = done(Command::new("gzip").arg("-cd").arg(manual.join(format!("{page}.8.gz"))))?;
+        assert!(text.contains(".SH NAME") && text.contains(&page.replace('-', "\\-")), "{text}");
+    }
+
     let (server, line) = ProcessGroup::start(command, "ready ").await?;
     let websocket = line.split_whitespace().find_map(|word| word.strip_prefix("websocket="));
     Client::connect(websocket.unwrap_or_default().parse()?).await?;

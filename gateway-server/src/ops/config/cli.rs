@@ -17,7 +17,7 @@ use crate::operations::command::{Target, USUAL, Wanted};
 /// over the file. The file's keys are the flags' names with underscores, as in `ping_interval = 25`. SIGHUP reads them again.
 #[derive(Parser)]
 #[command(name = "gateway-server", version, args_conflicts_with_subcommands = true)]
-struct Cli {
+pub(super) struct Cli {
     /// The TOML file with settings [default: none]
     #[arg(long, env = "GATEWAY_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,

@@ -5,6 +5,8 @@ mod file;
 mod listener;
 mod live;
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod reference;
 mod settings;
 mod wanted;
