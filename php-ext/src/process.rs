@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use ext_php_rs::zend::{CatchError, bailout, try_catch};
-use gateway_link::{Limits, Link, LinkError, Links, Notice, Stats, Unconfirmed};
+use gateway_link::{Limits, Link, LinkError, LinkPool, Notice, Stats, Unconfirmed};
 use gateway_wire::bridge::{Order, Query, Raw};
 
 use crate::errors::{Failure, warn};
@@ -15,7 +15,7 @@ use crate::{ini, memory};
 
 thread_local! {
     /// Not dropped with the thread: the module's shutdown closes the links, and a forked child must not.
-    static LINKS: RefCell<ManuallyDrop<Links>> = const { RefCell::new(ManuallyDrop::new(Links::new())) };
+    static LINKS: RefCell<ManuallyDrop<LinkPool>> = const { RefCell::new(ManuallyDrop::new(LinkPool::new())) };
 }
 
 pub(crate) fn order(settings: Settings, order: Order) -> Result<(), Failure> {

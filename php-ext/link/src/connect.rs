@@ -1,6 +1,6 @@
 //! One attempt to reach a gateway: every address in turn, with handshake, within one bound of time.
 //!
-//! What answers may be a register of GatewayWorker in place of our gateway: see `guess`.
+//! What answers may be a register of GatewayWorker in place of our gateway: see `detect`.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -11,10 +11,10 @@ use gateway_wire::bridge::{Login, NONCE_BYTES, PREFACE, Producer, Reply};
 use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::address::Host;
-use crate::cluster::Session;
-use crate::connection::Connection;
+use crate::bridge_connection::BridgeConnection;
+use crate::detect::{self, Answer, DetectionCache, ProtocolDetector};
 use crate::fork::Watched;
-use crate::guess::{self, Answer, Guess, Known};
+use crate::gatewayworker::Session;
 use crate::replies::Replies;
 use crate::tls;
 use crate::wire::Wire;
@@ -29,7 +29,7 @@ const LAST_WORD: Duration = Duration::from_millis(100);
 /// What an attempt leads to.
 pub(crate) enum Reached {
     /// Our gateway, and the highest order of this producer that has taken effect already.
-    Gateway(Connection, u64),
+    Gateway(BridgeConnection, u64),
     Cluster(Box<Session>),
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn attempt(
     role: &str,
     producer: Producer,
     bound: Duration,
-    known: &mut Known,
+    known: &mut DetectionCache,
 ) -> Result<Reached, Unreachable> {
     let deadline = Instant::now() + bound;
     let mut failures = Vec::new();
@@ -71,7 +71,7 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn reach(&self, known: &mut Known) -> Result<Reached, Reason> {
+    fn reach(&self, known: &mut DetectionCache) -> Result<Reached, Reason> {
         let begun = Instant::now();
         let places = resolve(self.address)?;
         let mut reason = Reason::Resolve("it has no address".to_owned());
@@ -85,21 +85,26 @@ impl Attempt<'_> {
         Err(reason)
     }
 
-    fn reach_place(&self, place: &SockAddr, deadline: Instant, known: &mut Known) -> Result<Reached, Reason> {
+    fn reach_place(
+        &self,
+        place: &SockAddr,
+        deadline: Instant,
+        known: &mut DetectionCache,
+    ) -> Result<Reached, Reason> {
         let secret = self.target.secret();
         if self.address.is_tls() {
             return self.reach_by_tls(place, deadline);
         }
-        let guess = Guess { place, secret, deadline };
+        let detector = ProtocolDetector { place, secret, deadline };
         let answer = if self.target.protocol() == Protocol::GatewayWorker {
-            guess.register_alone()?
+            detector.register_alone()?
         } else {
             let begun = Instant::now();
             let socket = connect(place, deadline)?;
             write_by(&socket, &PREFACE, deadline)?;
             match self.target.protocol() {
                 Protocol::Bridge => Answer::Gateway(socket),
-                _ => guess.who(socket, known.patience(self.address, begun.elapsed(), deadline))?,
+                _ => detector.who(socket, known.patience(self.address, begun.elapsed(), deadline))?,
             }
         };
         match answer {
@@ -138,7 +143,7 @@ impl Attempt<'_> {
             &mut replies,
         )?;
         wire.socket().set_nonblocking(true)?;
-        let connection = Connection::new(self.address.clone(), wire, replies)?;
+        let connection = BridgeConnection::new(self.address.clone(), wire, replies)?;
         Ok(Reached::Gateway(connection, applied))
     }
 }
@@ -231,7 +236,7 @@ impl Handshake<'_> {
     fn first_reply(&mut self, replies: &mut Replies) -> Result<Reply, Reason> {
         let left = left(self.deadline)?;
         // It waits by poll, since the timeouts of reads may be late by a tenth of a second.
-        if !self.wire.has_read() && guess::is_silent(self.wire.socket(), left - LAST_WORD.min(left / 4))? {
+        if !self.wire.has_read() && detect::is_silent(self.wire.socket(), left - LAST_WORD.min(left / 4))? {
             return Err(self.who_is_silent(replies));
         }
         self.reply(replies)

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use gateway_wire::bridge::{Login, Producer, Reply};
 
 use crate::backoff::Backoff;
-use crate::cluster::{Happening, Session};
+use crate::bridge_connection::BridgeConnection;
 use crate::connect::{self, Reached};
-use crate::connection::Connection;
-use crate::guess::Known;
+use crate::detect::DetectionCache;
+use crate::gatewayworker::{Session, SessionEvent};
 use crate::poll::{self, Interest};
 use crate::queue::Queue;
 use crate::replies::Received;
@@ -45,7 +45,7 @@ pub(crate) struct Engine {
     /// No attempt before this.
     retry_at: Instant,
     /// Who has answered where.
-    known: Known,
+    known: DetectionCache,
     /// What the gateway said of a frame that it could not read, before it closed the connection.
     complaint: Option<String>,
 }
@@ -53,8 +53,8 @@ pub(crate) struct Engine {
 /// What stands at the other end.
 #[derive(Debug)]
 enum Peer {
-    Gateway(Connection),
-    Cluster(Box<Session>),
+    Gateway(BridgeConnection),
+    GatewayWorker(Box<Session>),
 }
 
 /// What the I/O thread may wait for, once nothing is left to do.
@@ -89,14 +89,14 @@ impl Engine {
             broken: None,
             backoff: Backoff::default(),
             retry_at: Instant::now(),
-            known: Known::default(),
+            known: DetectionCache::default(),
             complaint: None,
         }
     }
 
     /// With a connection that somebody else has made.
     #[cfg(all(test, feature = "models"))]
-    pub(crate) fn connected(self, connection: Connection) -> Self {
+    pub(crate) fn connected(self, connection: BridgeConnection) -> Self {
         self.shared.change(|state| state.status = Status::Up);
         Self { connection: Some(Peer::Gateway(connection)), ..self }
     }
@@ -118,7 +118,7 @@ impl Engine {
                 continue;
             }
             let socket = Some((connection.as_raw_fd(), self.interest(connection)));
-            return Waiting { socket, timeout: self.rest(connection) };
+            return Waiting { socket, timeout: self.until_timeout(connection) };
         }
     }
 
@@ -147,7 +147,7 @@ impl Engine {
             }
             let socket = Some((connection.as_raw_fd(), self.interest(connection)));
             // Fails only for want of memory, and then the next round tries again.
-            let rest = self.rest(connection).map_or(deadline - now, |rest| rest.min(deadline - now));
+            let rest = self.until_timeout(connection).map_or(deadline - now, |rest| rest.min(deadline - now));
             let _ = poll::wait(None, socket, Some(rest));
         }
     }
@@ -156,12 +156,12 @@ impl Engine {
     pub(crate) fn needs_nobody_now(&self) -> bool {
         let connection =
             self.connection.as_ref().filter(|_| self.broken.is_none() && !self.queue.has_unsent());
-        connection.is_some_and(|connection| !connection.is_full() && connection.rest().is_none())
+        connection.is_some_and(|connection| !connection.is_full() && connection.until_timeout().is_none())
     }
 
     /// Nothing is under way that the I/O thread would have to wait for.
     pub(crate) fn is_idle(&self) -> bool {
-        let rests = self.connection.as_ref().is_some_and(|connection| connection.rest().is_none());
+        let rests = self.connection.as_ref().is_some_and(|connection| connection.until_timeout().is_none());
         self.broken.is_none() && rests && self.queue.is_empty()
     }
 
@@ -173,14 +173,14 @@ impl Engine {
         };
         let exchanged = match connection {
             Peer::Gateway(connection) => connection.write(&mut self.queue).and_then(|()| connection.read()),
-            Peer::Cluster(session) => session.exchange(&mut self.queue),
+            Peer::GatewayWorker(session) => session.exchange(&mut self.queue),
         };
         if exchanged == Ok(true) {
             self.shared.hear();
         }
         self.keep_time(exchanged == Ok(true));
         let result = match exchanged {
-            Ok(false) if !self.has_happenings() => return false,
+            Ok(false) if !self.has_session_events() => return false,
             Ok(_) => self.replies(),
             Err(why) => {
                 // What it has said before still counts.
@@ -207,17 +207,17 @@ impl Engine {
     }
 
     /// How long nothing has to be done, unless something happens.
-    fn rest(&self, connection: &Peer) -> Option<Duration> {
+    fn until_timeout(&self, connection: &Peer) -> Option<Duration> {
         let owed = self.owed_since.map(|since| self.silence.saturating_sub(since.elapsed()));
-        owed.into_iter().chain(connection.rest()).min()
+        owed.into_iter().chain(connection.until_timeout()).min()
     }
 
-    fn has_happenings(&self) -> bool {
-        matches!(&self.connection, Some(Peer::Cluster(session)) if session.has_happenings())
+    fn has_session_events(&self) -> bool {
+        matches!(&self.connection, Some(Peer::GatewayWorker(session)) if session.has_events())
     }
 
     fn interest(&self, connection: &Peer) -> Interest {
-        if matches!(connection, Peer::Cluster(_)) {
+        if matches!(connection, Peer::GatewayWorker(_)) {
             // It watches its sockets for what is wanted of them.
             return Interest { input: true, output: false };
         }
@@ -235,9 +235,9 @@ impl Engine {
                         None => return Ok(()),
                     }
                 }
-                Some(Peer::Cluster(session)) => {
-                    for happening in session.happenings() {
-                        self.happened(happening);
+                Some(Peer::GatewayWorker(session)) => {
+                    for event in session.events() {
+                        self.handle_session_event(event);
                     }
                     return Ok(());
                 }
@@ -247,10 +247,10 @@ impl Engine {
     }
 
     /// In a cluster an answer confirms nothing but itself, since the calls before it went to others perhaps.
-    fn happened(&mut self, happening: Happening) {
-        match happening {
-            Happening::Settled(seq) => self.confirmed(seq, None),
-            Happening::Answer { seq, answer } => {
+    fn handle_session_event(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Settled(seq) => self.confirmed(seq, None),
+            SessionEvent::Answer { seq, answer } => {
                 let answer = answer.map_err(|message| {
                     let address = self.target.to_string();
                     LinkError::Unanswered { address, message }
@@ -258,11 +258,11 @@ impl Engine {
                 let answer = answer.map(|value| Answer::from(&value));
                 self.shared.change(|state| state.answer(seq, answer));
             }
-            Happening::Refused(why) => self.shared.notice(Trouble::Refused, 1, why),
-            Happening::Lost { calls, gateway, why } => {
+            SessionEvent::Refused(why) => self.shared.notice(Trouble::Refused, 1, why),
+            SessionEvent::Lost { calls, gateway, why } => {
                 self.shared.notice(Trouble::Lost(gateway.to_string()), calls, why);
             }
-            Happening::Partial(why) => self.shared.notice(Trouble::Partial, 1, why),
+            SessionEvent::Partial(why) => self.shared.notice(Trouble::Partial, 1, why),
         }
     }
 
@@ -325,7 +325,7 @@ impl Engine {
         let Some(connection) = self.connection.take() else { return };
         let address = connection.address().clone();
         match &connection {
-            Peer::Cluster(session) if session.is_replaced() => self.known.is_gateway(&address),
+            Peer::GatewayWorker(session) if session.is_replaced() => self.known.is_gateway(&address),
             _ => self.known.was_there(&address),
         }
         if connection.was_good() {
@@ -381,7 +381,7 @@ impl Engine {
         let (connection, applied) = match reached {
             Ok(Reached::Gateway(connection, applied)) => (Peer::Gateway(connection), applied),
             // What the last session took it has settled.
-            Ok(Reached::Cluster(session)) => (Peer::Cluster(session), 0),
+            Ok(Reached::Cluster(session)) => (Peer::GatewayWorker(session), 0),
             Err(unreachable) => {
                 self.retry_at = Instant::now() + self.backoff.next();
                 self.shared.change(|state| state.status = Status::Down(Arc::new(unreachable)));
@@ -430,29 +430,29 @@ impl Peer {
     fn address(&self) -> &Address {
         match self {
             Self::Gateway(connection) => &connection.address,
-            Self::Cluster(session) => &session.address,
+            Self::GatewayWorker(session) => &session.address,
         }
     }
 
     fn is_full(&self) -> bool {
         match self {
             Self::Gateway(connection) => connection.is_full(),
-            Self::Cluster(session) => session.is_full(),
+            Self::GatewayWorker(session) => session.is_full(),
         }
     }
 
     fn was_good(&self) -> bool {
         match self {
             Self::Gateway(connection) => connection.was_good(),
-            Self::Cluster(session) => session.was_good(),
+            Self::GatewayWorker(session) => session.was_good(),
         }
     }
 
     /// How long nothing has to be done, unless something happens.
-    fn rest(&self) -> Option<Duration> {
+    fn until_timeout(&self) -> Option<Duration> {
         match self {
             Self::Gateway(_) => None,
-            Self::Cluster(session) => session.rest(),
+            Self::GatewayWorker(session) => session.until_timeout(),
         }
     }
 }
@@ -461,7 +461,7 @@ impl AsRawFd for Peer {
     fn as_raw_fd(&self) -> RawFd {
         match self {
             Self::Gateway(connection) => connection.as_raw_fd(),
-            Self::Cluster(session) => session.as_raw_fd(),
+            Self::GatewayWorker(session) => session.as_raw_fd(),
         }
     }
 }

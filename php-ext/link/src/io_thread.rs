@@ -7,7 +7,7 @@ use std::sync::{Arc, TryLockError};
 
 use crate::engine::{Engine, Waiting};
 use crate::poll;
-use crate::shared::{Rest, Shared, Status};
+use crate::shared::{IoThreadState, Shared, Status};
 use crate::sync::{JoinHandle, Mutex, thread};
 use crate::{Address, Failure, Reason, Target, Unreachable};
 
@@ -43,24 +43,24 @@ fn sleep(shared: &Shared, waiting: Option<Waiting>) {
     let mut state = shared.lock();
     let is_blocked = waiting.is_some_and(|waiting| waiting.is_blocked());
     let (rest, is_pending) = match &waiting {
-        None => (Rest::Aside, !state.driving),
-        Some(_) if is_blocked => (Rest::Blocked, false),
+        None => (IoThreadState::WaitsForEngine, !state.driving),
+        Some(_) if is_blocked => (IoThreadState::Blocked, false),
         Some(waiting) => {
             let wished = waiting.socket.is_none() && matches!(state.status, Status::Connecting);
-            (Rest::Asleep, wished || !state.outgoing.is_empty())
+            (IoThreadState::Asleep, wished || !state.outgoing.is_empty())
         }
     };
     if is_pending || state.stop {
         return;
     }
-    state.rest = rest;
+    state.io_thread = rest;
     drop(state);
     let Waiting { socket, timeout } = waiting.unwrap_or(Waiting { socket: None, timeout: None });
     // Fails only for want of memory, and then the next turn tries again.
     if poll::wait(Some(&shared.wake), socket, timeout).unwrap_or(false) {
         shared.wake.clear();
     }
-    shared.lock().rest = Rest::Awake;
+    shared.lock().io_thread = IoThreadState::Awake;
 }
 
 /// The thread's end, also by a panic: whoever waits must not wait for ever.

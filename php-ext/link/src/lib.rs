@@ -5,35 +5,35 @@
 //!
 //! ```text
 //! PHP thread                  State, for moments            I/O thread
-//! Links ─▶ Link ─▶ encode ─────── Outgoing ───────▶ Engine: Queue ─▶ Connection ─▶ gateway
-//!           ▲                                          │
-//!           └────── status, confirmed, answer ◀────────┘
+//! LinkPool ─▶ Link ─▶ encode ──── Outgoing ───────▶ Engine: Queue ─▶ BridgeConnection ─▶ gateway
+//!               ▲                                      │
+//!               └────── status, confirmed, answer ◀────┘
 //! ```
 //!
 //! While the PHP thread waits for an answer it drives the engine itself.
 //!
-//! Where a register of GatewayWorker answers in place of our gateway, a `cluster` session stands in place of the
+//! Where a register of GatewayWorker answers in place of our gateway, a session of `gatewayworker` stands in place of the
 //! connection.
 
 mod address;
 mod answer;
 mod backoff;
-mod cluster;
+mod bridge_connection;
 mod connect;
-mod connection;
+mod detect;
 mod engine;
 mod error;
 mod fork;
-mod guess;
+mod gatewayworker;
 mod inbox;
 mod io_thread;
 mod link;
-mod links;
 #[cfg(test)]
 #[cfg(feature = "models")]
 mod models;
 mod notice;
 mod poll;
+mod pool;
 mod queue;
 mod replies;
 mod shared;
@@ -50,9 +50,9 @@ pub use answer::Answer;
 pub use error::{Failure, LinkError, Reason, Unreachable};
 pub use fork::generation;
 pub use link::{Limits, Link, Stats, Unconfirmed};
-pub use links::{Links, MAX_LINKS};
 pub use notice::{Notice, Trouble};
 pub use poll::Ended;
+pub use pool::{LinkPool, MAX_LINKS};
 pub use stranger::Stranger;
 pub use target::{NoAddress, Protocol, Target, TlsFiles};
 pub use worker::{Next, Worker, WorkerLost};

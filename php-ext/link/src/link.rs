@@ -12,7 +12,7 @@ use gateway_wire::bridge::{Call, Order, Producer, Query, Request};
 use crate::engine::Engine;
 use crate::io_thread;
 use crate::poll::Wake;
-use crate::shared::{Asked, Rest, Shared, State, Status};
+use crate::shared::{Asked, IoThreadState, Shared, State, Status};
 use crate::sync::{JoinHandle, Mutex, MutexGuard, thread};
 use crate::{Address, Answer, LinkError, Notice, Target, Unreachable};
 
@@ -133,7 +133,7 @@ impl Link {
         let mut state = self.room(timeout)?;
         let is_first = state.outgoing.is_empty();
         self.hand_over(&mut state, false);
-        let (is_asleep, bytes) = (state.rest == Rest::Asleep, state.outgoing.bytes());
+        let (is_asleep, bytes) = (state.io_thread == IoThreadState::Asleep, state.outgoing.bytes());
         if is_asleep && !self.gathers {
             self.shared.rouse(state);
         } else {
@@ -449,7 +449,7 @@ impl Link {
         let can_rest = self.engine().is_some_and(|mut engine| work(&mut engine));
         let mut state = self.shared.lock();
         state.driving = false;
-        if !can_rest || state.rest == Rest::Aside {
+        if !can_rest || state.io_thread == IoThreadState::WaitsForEngine {
             self.shared.rouse(state);
         }
     }

@@ -14,7 +14,7 @@ use shuttle::sync::Mutex;
 use shuttle::{Config, MaxSteps, Runner, thread};
 use socket2::Socket;
 
-use crate::connection::Connection;
+use crate::bridge_connection::BridgeConnection;
 use crate::engine::Engine;
 use crate::fork::Watched;
 use crate::poll::Wake;
@@ -88,7 +88,7 @@ fn with_link(calls: u64, work: fn(&mut Link)) {
     ours.set_send_buffer_size(4096).unwrap();
     let wire = Wire::plain(Watched::open(|| Ok::<_, ()>(ours)).unwrap());
     let address: Address = Address::parse(b"127.0.0.1:1238").unwrap();
-    let connection = Connection::new(address.clone(), wire, Replies::default()).unwrap();
+    let connection = BridgeConnection::new(address.clone(), wire, Replies::default()).unwrap();
     let target = Arc::new(Target::new(vec![address], Vec::new()).unwrap());
     let limits = Limits { buffer_bytes: 1 << 20, silence: EVER };
     let shared = Arc::new(Shared::new(Wake::new().unwrap()));

@@ -50,7 +50,7 @@ pub(crate) struct State {
     pub(crate) asked: Option<Asked>,
     /// What nobody has been told of yet.
     pub(crate) notices: Notices,
-    pub(crate) rest: Rest,
+    pub(crate) io_thread: IoThreadState,
     /// The PHP thread has the engine, or is about to.
     pub(crate) driving: bool,
     /// The I/O thread is to end.
@@ -72,14 +72,14 @@ pub(crate) enum Status {
 
 /// Whether, and for what, the I/O thread waits in poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
+pub(crate) enum IoThreadState {
     /// It looks at the state again before it sleeps.
     Awake,
     Asleep,
     /// For a socket that is full: new calls need not wake it.
     Blocked,
     /// For the PHP thread to let go of the engine; nobody else watches the socket.
-    Aside,
+    WaitsForEngine,
 }
 
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Shared {
             dropped: 0,
             asked: None,
             notices: Notices::default(),
-            rest: Rest::Awake,
+            io_thread: IoThreadState::Awake,
             driving: false,
             stop: false,
             waiting: false,
@@ -198,7 +198,7 @@ impl State {
 
     /// Whether the I/O thread waits and must be woken, which it then counts as.
     pub(crate) fn stir(&mut self) -> bool {
-        std::mem::replace(&mut self.rest, Rest::Awake) != Rest::Awake
+        std::mem::replace(&mut self.io_thread, IoThreadState::Awake) != IoThreadState::Awake
     }
 
     /// Unless nobody waits for it any more.

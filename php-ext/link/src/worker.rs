@@ -10,8 +10,8 @@ use gateway_wire::bridge::frame::{self, HEADER, MAX_REPLY};
 use gateway_wire::bridge::{Event, Login, Producer, Said, Told};
 
 use crate::connect::{self, Reached};
+use crate::detect::DetectionCache;
 use crate::fork;
-use crate::guess::Known;
 use crate::inbox::Inbox;
 use crate::poll::{self, Ended, Interest};
 use crate::tally::Tally;
@@ -77,8 +77,13 @@ impl Worker {
     pub fn join(target: &Target, name: &str, bound: Duration, silence: Duration) -> Result<Self, LinkError> {
         let mut producer = [0; 16];
         getrandom::fill(&mut producer).map_err(lost)?;
-        let reached =
-            connect::attempt(target, Login::WORKER, Producer(producer), bound, &mut Known::default())?;
+        let reached = connect::attempt(
+            target,
+            Login::WORKER,
+            Producer(producer),
+            bound,
+            &mut DetectionCache::default(),
+        )?;
         let connection = match reached {
             Reached::Gateway(connection, _) => connection,
             Reached::Cluster(_) => {

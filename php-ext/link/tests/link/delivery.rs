@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gateway_link::{LinkError, Links, MAX_LINKS};
+use gateway_link::{LinkError, LinkPool, MAX_LINKS};
 use gateway_wire::bridge::{Query, Value};
 
 use crate::server::{Behaviour, Server};
@@ -159,7 +159,7 @@ fn closing_ends_the_connection_and_the_thread() {
 fn a_small_number_of_links_is_kept_the_oldest_leaves() {
     let servers: Vec<_> = (0..=MAX_LINKS).map(|_| Server::start(Behaviour::default())).collect();
     let targets: Vec<_> = servers.iter().map(Server::target).collect();
-    let mut links = Links::new();
+    let mut links = LinkPool::new();
     for target in &targets[..MAX_LINKS] {
         assert_eq!(send_to(&mut links, target, "hello").unwrap(), []);
     }
@@ -187,7 +187,7 @@ fn a_small_number_of_links_is_kept_the_oldest_leaves() {
 fn an_evicted_link_says_what_it_could_not_deliver() {
     let silent = Server::start(Behaviour { silent: true, ..Behaviour::default() });
     let others: Vec<_> = (0..MAX_LINKS).map(|_| Server::start(Behaviour::default())).collect();
-    let mut links = Links::new();
+    let mut links = LinkPool::new();
     send_to(&mut links, &silent.target(), "unconfirmed").unwrap();
     silent.messages(1);
     let undelivered: Vec<_> =
@@ -199,7 +199,7 @@ fn an_evicted_link_says_what_it_could_not_deliver() {
 #[test]
 fn equal_targets_share_a_link_and_another_secret_does_not() {
     let server = Server::start(Behaviour::default());
-    let mut links = Links::new();
+    let mut links = LinkPool::new();
     send_to(&mut links, &server.target(), "one").unwrap();
     send_to(&mut links, &server.target(), "two").unwrap();
     assert_eq!(links.iter().count(), 1);

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_link::{Links, Target};
+use gateway_link::{LinkPool, Target};
 
 use crate::server::{Behaviour, PATIENCE, Server};
 use crate::{LIMITS, send_to};
 
-fn gathering() -> Links {
-    let mut links = Links::new();
+fn gathering() -> LinkPool {
+    let mut links = LinkPool::new();
     links.gather(true);
     links
 }
 
 /// Some find the link down for a moment.
-fn send(links: &mut Links, target: &Arc<Target>, message: &str) {
+fn send(links: &mut LinkPool, target: &Arc<Target>, message: &str) {
     let deadline = Instant::now() + PATIENCE;
     while let Err(error) = send_to(links, target, message) {
         assert!(Instant::now() < deadline, "{error}");

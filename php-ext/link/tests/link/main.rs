@@ -16,7 +16,7 @@ mod unreachable;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_link::{Limits, Link, LinkError, Links, Target, Unconfirmed};
+use gateway_link::{Limits, Link, LinkError, LinkPool, Target, Unconfirmed};
 use gateway_wire::bridge::Order;
 use serde_bytes::Bytes;
 
@@ -42,7 +42,7 @@ pub(crate) fn flushed(link: &Link) -> Option<Unconfirmed> {
 
 /// Sends over one of several links.
 pub(crate) fn send_to(
-    links: &mut Links,
+    links: &mut LinkPool,
     target: &Arc<Target>,
     message: &str,
 ) -> Result<Vec<Unconfirmed>, LinkError> {

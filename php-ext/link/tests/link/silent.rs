@@ -49,7 +49,7 @@ fn a_gateway_that_hangs_costs_one_wait_until_it_is_heard_again() {
 #[test]
 fn the_ends_of_requests_do_not_wait_for_a_gateway_that_hangs() {
     let server = Server::start(Behaviour::default());
-    let (target, mut links) = (server.target(), gateway_link::Links::new());
+    let (target, mut links) = (server.target(), gateway_link::LinkPool::new());
     send_to(&mut links, &target, "before").unwrap();
     assert_eq!(links.flush(PATIENCE), []);
     hang(&server, true);

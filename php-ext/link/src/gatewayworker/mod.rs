@@ -1,25 +1,25 @@
 //! A cluster of GatewayWorker's own gateways, spoken to in its own protocols, behind the same face as our gateway.
 //!
 //! Calls come out of the same queue and are settled in it. One connection leads to the register and one to each gateway.
-//! A call is settled once every gateway that it concerns has confirmed it (see `ledger`), or is lost; what a lost gateway
+//! A call is settled once every gateway that it concerns has confirmed it (see `unacked`), or is lost; what a lost gateway
 //! had not confirmed is told of, and never sent twice.
 //!
 //! ```text
-//! Queue ─▶ orders, questions ─▶ Gateway: Line ─▶ its internal port
+//! Queue ─▶ orders, questions ─▶ Gateway: Connection ─▶ its internal port
 //!   ▲                             │  ▲
-//!   └── settled ◀── ledger, gather┘  └── Register: which gateways there are
+//!   └── settled ◀─ unacked, aggregate ┘  └── Register: which gateways there are
 //! ```
 
+mod aggregate;
 mod calls;
+mod connection;
 mod epoll;
 mod gateway;
-mod gather;
-mod ledger;
-mod line;
 mod orders;
 mod questions;
 mod register;
 mod replies;
+mod unacked;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -39,9 +39,9 @@ use crate::queue::Queue;
 use crate::{Address, Protocol, Target};
 use epoll::{Epoll, Ready};
 use gateway::Gateway;
-use ledger::{Asked, Unsettled};
 use register::Register;
 use replies::Open;
+use unacked::{Asked, Unsettled};
 
 pub(crate) use register::{News, greeting, newest};
 
@@ -73,7 +73,7 @@ pub(crate) struct Session {
     is_replaced: bool,
     /// Calls wait, and cannot be taken.
     full: bool,
-    happenings: Vec<Happening>,
+    events: Vec<SessionEvent>,
     /// Orders that gateways did not get, or perhaps did not, and why.
     lost: BTreeMap<SocketAddrV4, (u64, String)>,
     since: Instant,
@@ -82,7 +82,7 @@ pub(crate) struct Session {
 
 /// What became of calls.
 #[derive(Debug)]
-pub(crate) enum Happening {
+pub(crate) enum SessionEvent {
     /// All calls up to this one.
     Settled(u64),
     Answer {
@@ -145,7 +145,7 @@ impl Session {
             ending: None,
             is_replaced: false,
             full: false,
-            happenings: Vec::new(),
+            events: Vec::new(),
             lost: BTreeMap::new(),
             since: Instant::now(),
             packet: Vec::new(),
@@ -170,7 +170,7 @@ impl Session {
             }
             let socket = Some((self.epoll.as_raw_fd(), Interest { input: true, output: false }));
             // Fails only for want of memory, and then the next round tries again.
-            let _ = poll::wait(None, socket, self.rest().into_iter().chain(patience).min());
+            let _ = poll::wait(None, socket, self.until_timeout().into_iter().chain(patience).min());
             self.listen();
             self.flush();
             self.keep_time();
@@ -201,22 +201,22 @@ impl Session {
         }
     }
 
-    pub(crate) fn has_happenings(&self) -> bool {
-        !self.happenings.is_empty() || !self.lost.is_empty()
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty() || !self.lost.is_empty()
     }
 
     /// In the order in which PHP may look: trouble stands before what is settled by it, and that before the answer that
     /// settled it.
-    pub(crate) fn happenings(&mut self) -> Vec<Happening> {
+    pub(crate) fn events(&mut self) -> Vec<SessionEvent> {
         let lost = std::mem::take(&mut self.lost).into_iter();
-        let lost = lost.map(|(gateway, (calls, why))| Happening::Lost { calls, gateway, why });
-        self.happenings.extend(lost);
-        self.happenings.sort_by_key(|happening| match happening {
-            Happening::Lost { .. } | Happening::Refused(_) | Happening::Partial(_) => 0,
-            Happening::Settled(_) => 1,
-            Happening::Answer { .. } => 2,
+        let lost = lost.map(|(gateway, (calls, why))| SessionEvent::Lost { calls, gateway, why });
+        self.events.extend(lost);
+        self.events.sort_by_key(|event| match event {
+            SessionEvent::Lost { .. } | SessionEvent::Refused(_) | SessionEvent::Partial(_) => 0,
+            SessionEvent::Settled(_) => 1,
+            SessionEvent::Answer { .. } => 2,
         });
-        std::mem::take(&mut self.happenings)
+        std::mem::take(&mut self.events)
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -232,7 +232,7 @@ impl Session {
     }
 
     /// How long nothing has to be done, unless something happens.
-    pub(crate) fn rest(&self) -> Option<Duration> {
+    pub(crate) fn until_timeout(&self) -> Option<Duration> {
         let patience = self.patience();
         let due =
             self.gateways.values().filter_map(|gateway| gateway.due(patience)).chain(self.register.due());
@@ -255,7 +255,7 @@ impl Session {
             if let Some(line) = gateway.up() {
                 line.seal();
             }
-            if let Some(line) = gateway.line()
+            if let Some(line) = gateway.connection()
                 && let Err(why) = line.flush(&self.epoll)
             {
                 lost.push((*node, why));
@@ -291,7 +291,7 @@ impl Session {
 
     fn hear(&mut self, node: SocketAddrV4, ready: Ready) -> Result<bool, String> {
         let Some(gateway) = self.gateways.get_mut(&node) else { return Ok(false) };
-        let Some(line) = gateway.line() else { return Ok(false) };
+        let Some(line) = gateway.connection() else { return Ok(false) };
         if ready.output {
             line.unblock(&self.epoll)?;
         }
@@ -303,11 +303,11 @@ impl Session {
             let Some(index) = self.open.iter().position(|open| open.seq == seq) else { continue };
             if let Err(error) = self.open[index].take(node, part, reply) {
                 self.open[index].lacks(node, &error.to_string());
-                self.happenings.extend(replies::close(&mut self.open, index));
+                self.events.extend(replies::close(&mut self.open, index));
                 // Whatever follows may answer something else than is thought.
                 return Err(error.to_string());
             }
-            self.happenings.extend(replies::close(&mut self.open, index));
+            self.events.extend(replies::close(&mut self.open, index));
         }
         if replied {
             gateway.is_there();
@@ -363,7 +363,7 @@ impl Session {
             for seq in questions {
                 if let Some(index) = self.open.iter().position(|open| open.seq == seq) {
                     self.open[index].lost(node, &why);
-                    self.happenings.extend(replies::close(&mut self.open, index));
+                    self.events.extend(replies::close(&mut self.open, index));
                 }
             }
         }
@@ -392,7 +392,7 @@ impl Session {
         let settled = unsettled.map_or(self.taken, |first| first - 1);
         if settled > self.settled {
             self.settled = settled;
-            self.happenings.push(Happening::Settled(settled));
+            self.events.push(SessionEvent::Settled(settled));
         }
     }
 

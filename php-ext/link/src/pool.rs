@@ -10,14 +10,14 @@ use crate::{Limits, Link, LinkError, Target, Unconfirmed, fork};
 pub const MAX_LINKS: usize = 8;
 
 #[derive(Debug, Default)]
-pub struct Links {
+pub struct LinkPool {
     generation: u32,
     /// The one used last stands first.
     links: Vec<Link>,
     gather: bool,
 }
 
-impl Links {
+impl LinkPool {
     pub const fn new() -> Self {
         Self { generation: 0, links: Vec::new(), gather: false }
     }
@@ -54,7 +54,7 @@ impl Links {
         Ok(&mut self.links[0])
     }
 
-    /// Whether orders are gathered from now on, for [`Links::send`] to send. To be called again and again meanwhile.
+    /// Whether orders are gathered from now on, for [`LinkPool::send`] to send. To be called again and again meanwhile.
     pub fn gather(&mut self, gather: bool) {
         self.forget_parents();
         if self.gather != gather {

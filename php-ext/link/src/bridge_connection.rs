@@ -15,7 +15,7 @@ use crate::wire::Wire;
 const GOOD: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct BridgeConnection {
     pub(crate) address: Address,
     wire: Wire,
     replies: Replies,
@@ -25,7 +25,7 @@ pub(crate) struct Connection {
     useful: bool,
 }
 
-impl Connection {
+impl BridgeConnection {
     /// `wire` is past the handshake and non-blocking; `replies` holds what came behind the handshake.
     pub(crate) fn new(address: Address, mut wire: Wire, mut replies: Replies) -> io::Result<Self> {
         while wire.has_read() {
@@ -97,7 +97,7 @@ impl Connection {
     }
 }
 
-impl AsRawFd for Connection {
+impl AsRawFd for BridgeConnection {
     fn as_raw_fd(&self) -> RawFd {
         self.wire.as_raw_fd()
     }

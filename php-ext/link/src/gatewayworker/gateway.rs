@@ -3,9 +3,9 @@
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
+use super::connection::{CLOSED, Connection};
 use super::epoll::Epoll;
-use super::ledger::Unsettled;
-use super::line::{CLOSED, Line};
+use super::unacked::Unsettled;
 use crate::backoff::Backoff;
 
 /// How long calls wait for a gateway that is new, or whose connection was just lost.
@@ -26,12 +26,12 @@ pub(super) struct Gateway {
 enum Phase {
     /// Until it has said something. Calls wait for it when it is awaited, else it counts as down.
     Connecting {
-        line: Line,
+        connection: Connection,
         until: Instant,
         awaited: bool,
     },
     Up {
-        line: Line,
+        connection: Connection,
         since: Instant,
     },
     Down {
@@ -62,13 +62,14 @@ impl Gateway {
 
     pub(super) fn connect(&mut self, epoll: &Epoll, secret: &str, awaited: bool, bound: Option<Instant>) {
         let until = bound.unwrap_or_else(|| Instant::now() + CONNECT);
-        let line = Line::connect(epoll, self.address, Self::token(self.address));
-        let line = line.map_err(|error| crate::error::describe(&error)).and_then(|mut line| {
-            line.greet(secret)?;
-            Ok(line)
-        });
-        match line {
-            Ok(line) => self.phase = Phase::Connecting { line, until, awaited },
+        let connection = Connection::connect(epoll, self.address, Self::token(self.address));
+        let connection =
+            connection.map_err(|error| crate::error::describe(&error)).and_then(|mut connection| {
+                connection.greet(secret)?;
+                Ok(connection)
+            });
+        match connection {
+            Ok(connection) => self.phase = Phase::Connecting { connection, until, awaited },
             Err(why) => {
                 self.why = why;
                 self.phase = Phase::Down { retry_at: Instant::now() + self.backoff.next() };
@@ -77,9 +78,9 @@ impl Gateway {
     }
 
     /// What goes over it now.
-    pub(super) fn up(&mut self) -> Option<&mut Line> {
+    pub(super) fn up(&mut self) -> Option<&mut Connection> {
         match &mut self.phase {
-            Phase::Up { line, .. } => Some(line),
+            Phase::Up { connection, .. } => Some(connection),
             _ => None,
         }
     }
@@ -104,21 +105,21 @@ impl Gateway {
     /// Bytes that wait to go out.
     pub(super) fn backlog(&self) -> usize {
         match &self.phase {
-            Phase::Up { line, .. } => line.backlog(),
+            Phase::Up { connection, .. } => connection.backlog(),
             _ => 0,
         }
     }
 
-    pub(super) fn line(&mut self) -> Option<&mut Line> {
+    pub(super) fn connection(&mut self) -> Option<&mut Connection> {
         match &mut self.phase {
-            Phase::Connecting { line, .. } | Phase::Up { line, .. } => Some(line),
+            Phase::Connecting { connection, .. } | Phase::Up { connection, .. } => Some(connection),
             Phase::Down { .. } => None,
         }
     }
 
     pub(super) fn first_unsettled(&self) -> Option<u64> {
         match &self.phase {
-            Phase::Up { line, .. } => line.ledger.first_unsettled(),
+            Phase::Up { connection, .. } => connection.unacked.first_unsettled(),
             _ => None,
         }
     }
@@ -127,7 +128,7 @@ impl Gateway {
     pub(super) fn is_there(&mut self) {
         let phase = std::mem::replace(&mut self.phase, Phase::Down { retry_at: Instant::now() });
         self.phase = match phase {
-            Phase::Connecting { line, .. } => Phase::Up { line, since: Instant::now() },
+            Phase::Connecting { connection, .. } => Phase::Up { connection, since: Instant::now() },
             other => other,
         };
     }
@@ -136,14 +137,14 @@ impl Gateway {
     pub(super) fn lose(&mut self, epoll: &Epoll, secret: &str, why: String) -> Unsettled {
         self.why = why;
         let retry_at = Instant::now();
-        let (line, was_up) = match std::mem::replace(&mut self.phase, Phase::Down { retry_at }) {
-            Phase::Up { line, since } => {
+        let (connection, was_up) = match std::mem::replace(&mut self.phase, Phase::Down { retry_at }) {
+            Phase::Up { connection, since } => {
                 if since.elapsed() >= GOOD {
                     self.backoff.reset();
                 }
-                (line, true)
+                (connection, true)
             }
-            Phase::Connecting { line, .. } => (line, false),
+            Phase::Connecting { connection, .. } => (connection, false),
             Phase::Down { retry_at } => {
                 self.phase = Phase::Down { retry_at };
                 return Unsettled::default();
@@ -152,7 +153,7 @@ impl Gateway {
         if !was_up && self.why == CLOSED {
             self.why.push_str(" before it answered, as it does when the secret is wrong");
         }
-        let left = line.close(epoll);
+        let left = connection.close(epoll);
         if was_up && self.backoff.is_fresh() {
             // The next loss has to wait, unless this connection turns out to be a good one.
             let _ = self.backoff.next();
@@ -167,7 +168,7 @@ impl Gateway {
     pub(super) fn due(&self, patience: Duration) -> Option<Instant> {
         match &self.phase {
             Phase::Connecting { until, .. } => Some(*until),
-            Phase::Up { line, .. } => line.patience_ends(patience),
+            Phase::Up { connection, .. } => connection.patience_ends(patience),
             Phase::Down { retry_at } => self.is_listed.then_some(*retry_at),
         }
     }

@@ -17,7 +17,7 @@ type Name = Vec<u8>;
 
 /// What is wanted, and what of it has come.
 #[derive(Debug)]
-pub(super) enum Gather {
+pub(super) enum Aggregate {
     Flag(bool),
     Sum(i64),
     Session(Option<Vec<u8>>),
@@ -83,7 +83,7 @@ impl<T: Clone + Default> Answers<T> {
     }
 }
 
-impl Gather {
+impl Aggregate {
     pub(super) fn sessions() -> Self {
         Self::Sessions(BTreeMap::new())
     }
@@ -327,16 +327,16 @@ mod tests {
         let mut question = plan(query).unwrap();
         assert_eq!(question.commands.len(), 1);
         for (node, reply) in [ONE, TWO].into_iter().zip(replies) {
-            question.gather.take(node.parse().unwrap(), 0, reply.as_bytes()).unwrap();
+            question.aggregate.take(node.parse().unwrap(), 0, reply.as_bytes()).unwrap();
         }
-        question.gather.value()
+        question.aggregate.value()
     }
 
     #[test]
     fn a_reply_of_very_many_values_is_refused_before_it_is_read() {
         let mut question = plan(&Query::ClientCount {}).unwrap();
         let reply = format!("a:{}:{{{}}}", MOST_TOKENS / 2, "i:0;N;".repeat(MOST_TOKENS / 2));
-        let taken = question.gather.take(ONE.parse().unwrap(), 0, reply.as_bytes());
+        let taken = question.aggregate.take(ONE.parse().unwrap(), 0, reply.as_bytes());
         assert_eq!(taken, Err(BadReply::TooMany));
     }
 
@@ -389,10 +389,10 @@ mod tests {
         let mut question =
             plan(&Query::AreUidsOnline { uids: vec![Bytes::new(b"\xff"), Bytes::new(b"a")] }).unwrap();
         assert_eq!(question.commands.len(), 2);
-        question.gather.take(ONE.parse().unwrap(), 0, b"a:0:{}").unwrap();
-        question.gather.take(ONE.parse().unwrap(), 1, b"a:1:{i:0;i:9;}").unwrap();
+        question.aggregate.take(ONE.parse().unwrap(), 0, b"a:0:{}").unwrap();
+        question.aggregate.take(ONE.parse().unwrap(), 1, b"a:1:{i:0;i:9;}").unwrap();
         // Part 0 is "a", the lesser of the two.
-        assert_eq!(question.gather.value(), Value::List(vec![Value::Bool(true), Value::Bool(false)]));
+        assert_eq!(question.aggregate.value(), Value::List(vec![Value::Bool(true), Value::Bool(false)]));
     }
 
     #[test]
@@ -415,8 +415,8 @@ mod tests {
             [("N;", Value::Null), ("a:0:{}", text("a:0:{}")), ("O:1:\"X\"", text("O:1:\"X\""))]
         {
             let mut question = plan(&Query::Session { client }).unwrap();
-            question.gather.take(client.node, 0, reply.as_bytes()).unwrap();
-            assert_eq!(question.gather.value(), value);
+            question.aggregate.take(client.node, 0, reply.as_bytes()).unwrap();
+            assert_eq!(question.aggregate.value(), value);
         }
         let all = asked(&Query::Sessions { groups: None }, [r#"a:1:{i:1;s:0:"";}"#, "a:0:{}"]);
         assert_eq!(all, Value::Map(vec![(id(ONE, 1), text(""))]));
@@ -433,7 +433,7 @@ mod tests {
             (Query::Clients { groups: None }, "a:1:{i:0"),
         ] {
             let mut question = plan(&query).unwrap();
-            question.gather.take(ONE.parse().unwrap(), 0, reply.as_bytes()).unwrap_err();
+            question.aggregate.take(ONE.parse().unwrap(), 0, reply.as_bytes()).unwrap_err();
         }
     }
 }

@@ -2,15 +2,15 @@
 
 use std::net::SocketAddrV4;
 
-use super::Happening;
-use super::gather::{BadReply, Gather};
+use super::SessionEvent;
+use super::aggregate::{Aggregate, BadReply};
 
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) seq: u64,
     /// Only one gateway can answer.
     of_one: bool,
-    gather: Gather,
+    aggregate: Aggregate,
     /// Replies that are to come.
     left: usize,
     has_some: bool,
@@ -19,8 +19,8 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) fn new(seq: u64, of_one: bool, gather: Gather) -> Self {
-        Self { seq, of_one, gather, left: 0, has_some: false, missing: Vec::new() }
+    pub(super) fn new(seq: u64, of_one: bool, aggregate: Aggregate) -> Self {
+        Self { seq, of_one, aggregate, left: 0, has_some: false, missing: Vec::new() }
     }
 
     /// For one more reply.
@@ -42,31 +42,31 @@ impl Open {
 
     pub(super) fn take(&mut self, node: SocketAddrV4, part: usize, reply: &[u8]) -> Result<(), BadReply> {
         self.left = self.left.saturating_sub(1);
-        self.gather.take(node, part, reply)?;
+        self.aggregate.take(node, part, reply)?;
         self.has_some = true;
         Ok(())
     }
 
     /// Once nothing more is to come: the answer, and whether it lacks something.
-    pub(super) fn finish(self) -> Result<Vec<Happening>, Self> {
+    pub(super) fn finish(self) -> Result<Vec<SessionEvent>, Self> {
         if self.left > 0 {
             return Err(self);
         }
-        let Self { seq, of_one, gather, has_some, missing, .. } = self;
+        let Self { seq, of_one, aggregate, has_some, missing, .. } = self;
         if missing.is_empty() {
-            return Ok(vec![Happening::Answer { seq, answer: Ok(gather.value()) }]);
+            return Ok(vec![SessionEvent::Answer { seq, answer: Ok(aggregate.value()) }]);
         }
         let missing: Vec<_> = missing.iter().map(|(node, why)| format!("{node}: {why}")).collect();
         let missing = missing.join(", ");
         if of_one || !has_some {
-            return Ok(vec![Happening::Answer { seq, answer: Err(missing) }]);
+            return Ok(vec![SessionEvent::Answer { seq, answer: Err(missing) }]);
         }
-        Ok(vec![Happening::Partial(missing), Happening::Answer { seq, answer: Ok(gather.value()) }])
+        Ok(vec![SessionEvent::Partial(missing), SessionEvent::Answer { seq, answer: Ok(aggregate.value()) }])
     }
 }
 
 /// Takes the question out of `all` if it is answered.
-pub(super) fn close(all: &mut Vec<Open>, index: usize) -> Vec<Happening> {
+pub(super) fn close(all: &mut Vec<Open>, index: usize) -> Vec<SessionEvent> {
     match all.swap_remove(index).finish() {
         Ok(finished) => finished,
         Err(open) => {

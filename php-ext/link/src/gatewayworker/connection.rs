@@ -9,7 +9,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::SILENCE;
 use super::epoll::Epoll;
-use super::ledger::{Asked, Ledger, Unsettled};
+use super::unacked::{Asked, Unacked, Unsettled};
 use crate::connect;
 use crate::error::describe;
 use crate::fork::Watched;
@@ -19,7 +19,7 @@ use crate::poll::Interest;
 /// Why a connection was lost, when nothing else is known.
 pub(super) const CLOSED: &str = "it closed the connection";
 
-pub(super) struct Line {
+pub(super) struct Connection {
     socket: Watched<Socket>,
     token: u64,
     outbox: Vec<u8>,
@@ -28,12 +28,12 @@ pub(super) struct Line {
     /// The socket takes no more for now, or is not connected yet.
     blocked: bool,
     inbox: Inbox,
-    pub(super) ledger: Ledger,
+    pub(super) unacked: Unacked,
     /// When something last went out or came in, or began to be waited for.
     pub(super) moved: Instant,
 }
 
-impl Line {
+impl Connection {
     /// Begins to connect. What is put in goes out once it is connected.
     pub(super) fn connect(epoll: &Epoll, to: SocketAddrV4, token: u64) -> io::Result<Self> {
         let socket = Watched::open(|| Socket::new(Domain::IPV4, Type::STREAM, None))?;
@@ -49,7 +49,7 @@ impl Line {
             written: 0,
             blocked: true,
             inbox: Inbox::default(),
-            ledger: Ledger::default(),
+            unacked: Unacked::default(),
             moved: Instant::now(),
         })
     }
@@ -66,21 +66,21 @@ impl Line {
 
     /// Order `seq`, as a packet.
     pub(super) fn tell(&mut self, seq: u64, packet: &[u8]) {
-        self.ledger.told(seq);
+        self.unacked.told(seq);
         self.outbox.extend_from_slice(packet);
     }
 
     pub(super) fn ask(&mut self, asked: Asked, packet: &[u8]) {
-        if !self.ledger.is_waiting() {
+        if !self.unacked.is_waiting() {
             self.moved = Instant::now();
         }
-        self.ledger.asked(asked);
+        self.unacked.asked(asked);
         self.outbox.extend_from_slice(packet);
     }
 
     /// Has the orders so far confirmed, unless that is under way.
     pub(super) fn seal(&mut self) {
-        if self.ledger.wants_seal() {
+        if self.unacked.wants_seal() {
             self.ask_ourselves();
         }
     }
@@ -149,18 +149,18 @@ impl Line {
     pub(super) fn reply(&mut self) -> Result<Option<(Asked, &[u8])>, String> {
         let length = reply::content_length(self.inbox.unread(), reply::MAX_REPLY);
         let Some(length) = length.map_err(|error| error.to_string())? else { return Ok(None) };
-        let asked = self.ledger.answered().ok_or("it replied to what nobody asked")?;
+        let asked = self.unacked.answered().ok_or("it replied to what nobody asked")?;
         Ok(Some((asked, &self.inbox.take(reply::HEADER + length)[reply::HEADER..])))
     }
 
     /// When it is given up, unless something moves before.
     pub(super) fn patience_ends(&self, patience: Duration) -> Option<Instant> {
-        self.ledger.is_waiting().then(|| self.moved + patience)
+        self.unacked.is_waiting().then(|| self.moved + patience)
     }
 
     pub(super) fn close(self, epoll: &Epoll) -> Unsettled {
         epoll.remove(&*self.socket);
-        self.ledger.close()
+        self.unacked.close()
     }
 
     fn watch(&self, epoll: &Epoll) -> Result<(), String> {

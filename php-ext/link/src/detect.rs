@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use gateway_wire::bridge::PREFACE;
 use socket2::{SockAddr, Socket};
 
-use crate::cluster::{self, Found, News};
 use crate::connect::{self, Failed};
 use crate::fork::Watched;
+use crate::gatewayworker::{self, Found, News};
 use crate::inbox::Inbox;
 use crate::poll::{self, Interest};
 use crate::{Address, Reason, Stranger};
@@ -41,7 +41,7 @@ pub(crate) enum Answer {
 
 /// Who has answered at the addresses of a target.
 #[derive(Debug, Default)]
-pub(crate) struct Known(Vec<(Address, Who, Instant)>);
+pub(crate) struct DetectionCache(Vec<(Address, Who, Instant)>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
@@ -49,7 +49,7 @@ enum Who {
     Register,
 }
 
-impl Known {
+impl DetectionCache {
     pub(crate) fn is_gateway(&mut self, address: &Address) {
         self.note(address, Who::Gateway);
     }
@@ -92,13 +92,13 @@ impl Known {
     }
 }
 
-pub(crate) struct Guess<'a> {
+pub(crate) struct ProtocolDetector<'a> {
     pub(crate) place: &'a SockAddr,
     pub(crate) secret: &'a [u8],
     pub(crate) deadline: Instant,
 }
 
-impl Guess<'_> {
+impl ProtocolDetector<'_> {
     /// `bridge` has been told the preface. Without patience it is not doubted.
     pub(crate) fn who(&self, bridge: Watched<Socket>, patience: Option<Duration>) -> Result<Answer, Reason> {
         let Some(patience) = patience else { return Ok(Answer::Gateway(bridge)) };
@@ -127,7 +127,7 @@ impl Guess<'_> {
         let secret = std::str::from_utf8(self.secret).map_err(|_| Reason::SecretIsNotText)?.to_owned();
         let socket = connect::connect(self.place, deadline)?;
         // The line is short, and the socket empty.
-        (&*socket).write_all(&cluster::greeting(&secret))?;
+        (&*socket).write_all(&gatewayworker::greeting(&secret))?;
         Ok(Asked { socket, inbox: Inbox::default(), secret, is_open })
     }
 
@@ -214,7 +214,7 @@ impl Asked {
                     if let Some(stranger) = Stranger::by_its_words(self.inbox.unread()) {
                         return Heard::Stranger(stranger);
                     }
-                    match cluster::newest(&mut self.inbox, self.is_open) {
+                    match gatewayworker::newest(&mut self.inbox, self.is_open) {
                         Some(news) => Heard::Answer(self, news),
                         None => Heard::Nothing(self),
                     }
@@ -266,10 +266,10 @@ mod tests {
     #[test]
     fn what_is_known_decides_how_long_to_wait() {
         let deadline = Instant::now() + Duration::from_secs(3);
-        let patience = |known: &Known, address: &Address| {
+        let patience = |known: &DetectionCache, address: &Address| {
             known.patience(address, Duration::from_millis(1), deadline).map(|patience| patience.as_millis())
         };
-        let mut known = Known::default();
+        let mut known = DetectionCache::default();
         let here = Address::parse(b"127.0.0.1:1236").unwrap();
         assert_eq!(patience(&known, &here), Some(104));
         known.is_register(&here);
@@ -279,6 +279,8 @@ mod tests {
         assert_eq!(patience(&known, &Address::parse(b"127.0.0.1:1238").unwrap()), Some(104));
         assert_eq!(patience(&known, &Address::parse(b"unix:///run/gateway").unwrap()), None);
         let hurried = Instant::now() + Duration::from_millis(30);
-        assert!(Known::default().patience(&here, Duration::ZERO, hurried).unwrap().as_millis() <= 10);
+        assert!(
+            DetectionCache::default().patience(&here, Duration::ZERO, hurried).unwrap().as_millis() <= 10
+        );
     }
 }

@@ -31,7 +31,7 @@ pub(super) enum Asked {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct Unacked {
     due: VecDeque<Due>,
     /// Told after the last question.
     open: Orders,
@@ -48,7 +48,7 @@ pub(super) struct Unsettled {
     pub(super) questions: Vec<u64>,
 }
 
-impl Ledger {
+impl Unacked {
     pub(super) fn told(&mut self, seq: u64) {
         if self.open.count == 0 {
             self.open.first = seq;
@@ -105,34 +105,34 @@ mod tests {
 
     #[test]
     fn an_answer_confirms_what_stands_before_its_question() {
-        let mut ledger = Ledger::default();
-        assert!(!ledger.wants_seal() && ledger.first_unsettled().is_none());
-        ledger.told(3);
-        ledger.told(5);
-        assert!(ledger.wants_seal());
-        ledger.asked(Asked::ByUs);
-        ledger.told(8);
-        assert!(!ledger.wants_seal(), "one at a time");
-        ledger.asked(Asked::ByCall { seq: 9, part: 1 });
-        ledger.told(10);
-        assert_eq!(ledger.first_unsettled(), Some(3));
-        assert_eq!(ledger.answered(), Some(Asked::ByUs));
-        assert_eq!(ledger.first_unsettled(), Some(8));
-        assert!(ledger.wants_seal());
-        assert_eq!(ledger.answered(), Some(Asked::ByCall { seq: 9, part: 1 }));
-        assert_eq!(ledger.first_unsettled(), Some(10));
-        assert_eq!(ledger.answered(), None);
+        let mut unacked = Unacked::default();
+        assert!(!unacked.wants_seal() && unacked.first_unsettled().is_none());
+        unacked.told(3);
+        unacked.told(5);
+        assert!(unacked.wants_seal());
+        unacked.asked(Asked::ByUs);
+        unacked.told(8);
+        assert!(!unacked.wants_seal(), "one at a time");
+        unacked.asked(Asked::ByCall { seq: 9, part: 1 });
+        unacked.told(10);
+        assert_eq!(unacked.first_unsettled(), Some(3));
+        assert_eq!(unacked.answered(), Some(Asked::ByUs));
+        assert_eq!(unacked.first_unsettled(), Some(8));
+        assert!(unacked.wants_seal());
+        assert_eq!(unacked.answered(), Some(Asked::ByCall { seq: 9, part: 1 }));
+        assert_eq!(unacked.first_unsettled(), Some(10));
+        assert_eq!(unacked.answered(), None);
     }
 
     #[test]
     fn what_is_left_is_counted() {
-        let mut ledger = Ledger::default();
-        ledger.asked(Asked::ByUs);
-        assert_eq!(ledger.first_unsettled(), None);
-        ledger.told(1);
-        ledger.asked(Asked::ByCall { seq: 2, part: 0 });
-        ledger.told(3);
-        ledger.told(4);
-        assert_eq!(ledger.close(), Unsettled { orders: 3, questions: vec![2] });
+        let mut unacked = Unacked::default();
+        unacked.asked(Asked::ByUs);
+        assert_eq!(unacked.first_unsettled(), None);
+        unacked.told(1);
+        unacked.asked(Asked::ByCall { seq: 2, part: 0 });
+        unacked.told(3);
+        unacked.told(4);
+        assert_eq!(unacked.close(), Unsettled { orders: 3, questions: vec![2] });
     }
 }

@@ -7,7 +7,7 @@ use gateway_wire::ClientId;
 use gateway_wire::bridge::{Query, Str};
 use gateway_wire::gatewayworker::{Command, Select, Where};
 
-use super::gather::{Answers, Gather, Shape};
+use super::aggregate::{Aggregate, Answers, Shape};
 use super::orders::{Unsayable, texts};
 
 pub(super) struct Question<'a> {
@@ -15,16 +15,16 @@ pub(super) struct Question<'a> {
     pub(super) of: Option<SocketAddrV4>,
     /// Told one after the other; the place of a command among them is the part that its reply is.
     pub(super) commands: Vec<Command<'a>>,
-    pub(super) gather: Gather,
+    pub(super) aggregate: Aggregate,
 }
 
 pub(super) fn plan<'a>(query: &Query<'a>) -> Result<Question<'a>, Unsayable> {
     Ok(match query {
         Query::IsOnline { client } => {
-            of_one(*client, |connection| Command::IsOnline { connection }, Gather::Flag(false))
+            of_one(*client, |connection| Command::IsOnline { connection }, Aggregate::Flag(false))
         }
         Query::Session { client } => {
-            of_one(*client, |connection| Command::GetSession { connection }, Gather::Session(None))
+            of_one(*client, |connection| Command::GetSession { connection }, Aggregate::Session(None))
         }
         Query::UidOfClient { client } => {
             let select = |connection| {
@@ -33,39 +33,45 @@ pub(super) fn plan<'a>(query: &Query<'a>) -> Result<Question<'a>, Unsayable> {
                     of: Where { connection_id: Some(vec![connection]), ..Where::default() },
                 })
             };
-            of_one(*client, select, Gather::Uid(None))
+            of_one(*client, select, Aggregate::Uid(None))
         }
         Query::IsUidOnline { uid } => of_uids(std::slice::from_ref(uid), Shape::IsOnline),
         Query::ClientsOfUid { uid } => of_uids(std::slice::from_ref(uid), Shape::Clients),
         Query::AreUidsOnline { uids } => of_uids(uids, Shape::EachIsOnline),
         Query::ClientsOfUids { uids } => of_uids(uids, Shape::EachClients),
-        Query::ClientCount {} => of_all(vec![Command::GetClientCount { group: None }], Gather::Sum(0)),
+        Query::ClientCount {} => of_all(vec![Command::GetClientCount { group: None }], Aggregate::Sum(0)),
         Query::ClientCountOfEach { groups } => counts(groups),
-        Query::Sessions { groups: None } => of_all(vec![Command::GetSessions], Gather::sessions()),
+        Query::Sessions { groups: None } => of_all(vec![Command::GetSessions], Aggregate::sessions()),
         Query::Sessions { groups: Some(groups) } => {
             let of_group = |group: &Str<'a>| Command::GetSessionsByGroup { group };
-            of_all(groups.iter().map(of_group).collect(), Gather::sessions())
+            of_all(groups.iter().map(of_group).collect(), Aggregate::sessions())
         }
-        Query::Clients { groups } => select(&[Select::UID], groups.as_deref(), Gather::clients())?,
-        Query::Uids { groups } => select(&[Select::UID], groups.as_deref(), Gather::uids(false))?,
-        Query::UidCount { groups } => select(&[Select::UID], groups.as_deref(), Gather::uids(true))?,
-        Query::Groups {} => of_all(vec![Command::GetGroups], Gather::groups()),
-        Query::GroupClients {} => select(&[Select::GROUPS], None, Gather::group_clients(false))?,
-        Query::GroupClientCounts {} => select(&[Select::GROUPS], None, Gather::group_clients(true))?,
-        Query::GroupUids {} => select(&[Select::UID, Select::GROUPS], None, Gather::group_uids(false))?,
-        Query::GroupUidCounts {} => select(&[Select::UID, Select::GROUPS], None, Gather::group_uids(true))?,
+        Query::Clients { groups } => select(&[Select::UID], groups.as_deref(), Aggregate::clients())?,
+        Query::Uids { groups } => select(&[Select::UID], groups.as_deref(), Aggregate::uids(false))?,
+        Query::UidCount { groups } => select(&[Select::UID], groups.as_deref(), Aggregate::uids(true))?,
+        Query::Groups {} => of_all(vec![Command::GetGroups], Aggregate::groups()),
+        Query::GroupClients {} => select(&[Select::GROUPS], None, Aggregate::group_clients(false))?,
+        Query::GroupClientCounts {} => select(&[Select::GROUPS], None, Aggregate::group_clients(true))?,
+        Query::GroupUids {} => select(&[Select::UID, Select::GROUPS], None, Aggregate::group_uids(false))?,
+        Query::GroupUidCounts {} => {
+            select(&[Select::UID, Select::GROUPS], None, Aggregate::group_uids(true))?
+        }
         Query::ProofOfClient { .. } => return Err(Unsayable::Proof),
         Query::Nodes {} => return Err(Unsayable::Nodes),
         Query::Never(never, _) => match *never {},
     })
 }
 
-fn of_one<'a>(client: ClientId, command: impl FnOnce(u32) -> Command<'a>, gather: Gather) -> Question<'a> {
-    Question { of: Some(client.node), commands: vec![command(client.connection)], gather }
+fn of_one<'a>(
+    client: ClientId,
+    command: impl FnOnce(u32) -> Command<'a>,
+    aggregate: Aggregate,
+) -> Question<'a> {
+    Question { of: Some(client.node), commands: vec![command(client.connection)], aggregate }
 }
 
-fn of_all(commands: Vec<Command<'_>>, gather: Gather) -> Question<'_> {
-    Question { of: None, commands, gather }
+fn of_all(commands: Vec<Command<'_>>, aggregate: Aggregate) -> Question<'_> {
+    Question { of: None, commands, aggregate }
 }
 
 fn of_uids<'a>(uids: &[Str<'a>], shape: Shape) -> Question<'a> {
@@ -73,7 +79,7 @@ fn of_uids<'a>(uids: &[Str<'a>], shape: Shape) -> Question<'a> {
     let single = |uid: Str<'a>| Command::GetClientsByUid { uid };
     let batch = |uids| Command::GetClientsByUids { uids };
     let (commands, is_batch) = each_or_batch(uids, single, batch);
-    of_all(commands, Gather::ClientsOfUids { answers, is_batch, shape })
+    of_all(commands, Aggregate::ClientsOfUids { answers, is_batch, shape })
 }
 
 fn counts<'a>(groups: &[Str<'a>]) -> Question<'a> {
@@ -81,7 +87,7 @@ fn counts<'a>(groups: &[Str<'a>]) -> Question<'a> {
     let single = |group: Str<'a>| Command::GetClientCount { group: Some(group) };
     let batch = |groups| Command::GetClientCounts { groups };
     let (commands, is_batch) = each_or_batch(groups, single, batch);
-    of_all(commands, Gather::Counts { answers, is_batch })
+    of_all(commands, Aggregate::Counts { answers, is_batch })
 }
 
 /// One command for many names where JSON carries them all, else one each, in the order in which [`Answers`] keeps them.
@@ -99,10 +105,14 @@ fn each_or_batch<'a>(
     (different.into_iter().map(single).collect(), false)
 }
 
-fn select<'a>(fields: &[&str], groups: Option<&[Str]>, gather: Gather) -> Result<Question<'a>, Unsayable> {
+fn select<'a>(
+    fields: &[&str],
+    groups: Option<&[Str]>,
+    aggregate: Aggregate,
+) -> Result<Question<'a>, Unsayable> {
     let select = Select {
         fields: fields.iter().map(|field| (*field).to_owned()).collect(),
         of: Where { groups: groups.map(texts).transpose()?, ..Where::default() },
     };
-    Ok(of_all(vec![Command::Select(select)], gather))
+    Ok(of_all(vec![Command::Select(select)], aggregate))
 }

@@ -9,8 +9,8 @@ use gateway_wire::excerpt;
 use gateway_wire::gatewayworker::{MAX_ADDRESSES_LINE, RegisterLine, line_length};
 use socket2::{SockAddr, Socket, Type};
 
+use super::connection::begin_connect;
 use super::epoll::{Epoll, Ready};
-use super::line::begin_connect;
 use crate::backoff::Backoff;
 use crate::connect::{self, SILENCE};
 use crate::fork::Watched;

@@ -8,10 +8,10 @@ use gateway_wire::bridge::frame::{self, HEADER, MAX_CALL};
 use gateway_wire::bridge::{Call, Order, Query, Request};
 use gateway_wire::gatewayworker::Command;
 
-use super::ledger::Asked;
 use super::orders::{self, Plan};
 use super::replies::Open;
-use super::{Happening, Session, questions};
+use super::unacked::Asked;
+use super::{Session, SessionEvent, questions};
 
 /// Largest packet that Workerman takes, unless it is told otherwise: over it, it closes the connection.
 const MAX_PACKET: usize = 10 << 20;
@@ -130,14 +130,14 @@ impl Session {
     }
 
     fn refuse(&mut self, why: &dyn Display) {
-        self.happenings.push(Happening::Refused(why.to_string()));
+        self.events.push(SessionEvent::Refused(why.to_string()));
     }
 
     fn query(&mut self, seq: u64, query: &Query) {
         let question = match questions::plan(query) {
             Ok(question) => question,
             Err(error) => {
-                self.happenings.push(Happening::Answer { seq, answer: Err(error.to_string()) });
+                self.events.push(SessionEvent::Answer { seq, answer: Err(error.to_string()) });
                 return;
             }
         };
@@ -152,12 +152,12 @@ impl Session {
                 (length <= MAX_PACKET).then_some(()).ok_or_else(error)
             });
             if let Err(why) = fits {
-                self.happenings.push(Happening::Answer { seq, answer: Err(why) });
+                self.events.push(SessionEvent::Answer { seq, answer: Err(why) });
                 return;
             }
             packets.push(packet);
         }
-        let mut open = Open::new(seq, question.of.is_some(), question.gather);
+        let mut open = Open::new(seq, question.of.is_some(), question.aggregate);
         for (node, gateway) in &mut self.gateways {
             if question.of.is_some_and(|of| of != *node) {
                 continue;
@@ -173,7 +173,7 @@ impl Session {
             }
         }
         match open.finish() {
-            Ok(finished) => self.happenings.extend(finished),
+            Ok(finished) => self.events.extend(finished),
             Err(open) => self.open.push(open),
         }
     }
