@@ -1,9 +1,10 @@
 //! Programs that were written for GatewayWorker, on the worker runner: the same file gives every client the same messages as on
 //! the original stack, whether or not Workerman is installed.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use gateway_tests::{Client, OriginalStack, Server, WorkerRunner, eventually, root, skip};
+use gateway_tests::{Client, Greeted, OriginalStack, Server, WorkerRunner, eventually, root, skip};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -23,16 +24,12 @@ fn write(folder: &Path, text: &str) -> anyhow::Result<PathBuf> {
     Ok(events)
 }
 
-fn rooms() -> PathBuf {
-    root().join("tests/php/programs/rooms/Events.php")
-}
-
 async fn say(client: &mut Client, what: Value) -> anyhow::Result<()> {
     client.send(Message::text(what.to_string())).await
 }
 
 /// Two play in a room, a third in another.
-async fn play(websocket: std::net::SocketAddr) -> anyhow::Result<Transcript> {
+async fn play(websocket: SocketAddr) -> anyhow::Result<Transcript> {
     let mut told = Transcript::new();
     let mut ann = Client::connect(websocket).await?;
     let mut bob = Client::connect(websocket).await?;
@@ -67,29 +64,206 @@ async fn play(websocket: std::net::SocketAddr) -> anyhow::Result<Transcript> {
     Ok(told)
 }
 
-#[tokio::test]
-async fn a_game_of_rooms_and_timers_tells_every_client_what_it_does_on_the_original() -> anyhow::Result<()> {
+/// Gives what every client got of a program on the runner without Workerman, which is what they get with it, and from the original.
+async fn same_everywhere(
+    test: &str,
+    program: &str,
+    options: &[&str],
+    play: impl AsyncFn(SocketAddr) -> anyhow::Result<Transcript>,
+) -> anyhow::Result<Transcript> {
+    let events = root().join("tests/php/programs").join(program).join("Events.php");
     let mut server = Server::start(&["--shards", "2"]).await?;
-    let runner = start(&mut server, rooms(), &[]).await?;
+    let runner = start(&mut server, events.clone(), options).await?;
     let without_workerman = play(server.websocket).await?;
     drop((runner, server));
-    assert_eq!(without_workerman[0], ("ann", r#"{"login":"Ann","names":["Ann"]}"#.to_owned()));
-    assert_eq!(without_workerman[4], ("ann", r#"{"by":"Ann","moves":{"Ann":1}}"#.to_owned()));
-    assert_eq!(without_workerman.last(), Some(&("ann", r#"{"logout":"Bob","still":1}"#.to_owned())));
     if let Some(variable) = OriginalStack::missing() {
-        let test = "a_game_of_rooms_and_timers_tells_every_client_what_it_does_on_the_original";
         skip(test, &format!("{variable} does not name its sources"));
-        return Ok(());
+        return Ok(without_workerman);
     }
     let folder = tempfile::tempdir()?;
     let autoload = root().join("tests/php/gatewayworker/autoload.php");
-    let text = format!("<?php require '{}'; require '{}';", autoload.display(), rooms().display());
+    let text = format!("<?php require '{}'; require '{}';", autoload.display(), events.display());
     let mut server = Server::start(&["--shards", "2"]).await?;
-    let runner = start(&mut server, write(folder.path(), &text)?, &[]).await?;
+    let runner = start(&mut server, write(folder.path(), &text)?, options).await?;
     assert_eq!(play(server.websocket).await?, without_workerman);
     drop((runner, server));
-    let stack = OriginalStack::start_with(rooms(), 1).await?;
+    let stack = OriginalStack::start_with(events, 1).await?;
     assert_eq!(play(stack.websocket).await?, without_workerman);
+    Ok(without_workerman)
+}
+
+/// What some get next, one after the other.
+async fn hear(told: &mut Transcript, clients: &mut [(&'static str, &mut Client)]) -> anyhow::Result<()> {
+    for (name, client) in clients {
+        told.push((name, client.text().await?.to_string()));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_game_of_rooms_and_timers_tells_every_client_what_it_does_on_the_original() -> anyhow::Result<()> {
+    let test = "a_game_of_rooms_and_timers_tells_every_client_what_it_does_on_the_original";
+    let told = same_everywhere(test, "rooms", &[], play).await?;
+    assert_eq!(told[0], ("ann", r#"{"login":"Ann","names":["Ann"]}"#.to_owned()));
+    assert_eq!(told[4], ("ann", r#"{"by":"Ann","moves":{"Ann":1}}"#.to_owned()));
+    assert_eq!(told.last(), Some(&("ann", r#"{"logout":"Bob","still":1}"#.to_owned())));
+    Ok(())
+}
+
+/// Three swim: many small broadcasts that leave out who sends, and one is thrown out.
+async fn swim(websocket: SocketAddr) -> anyhow::Result<Transcript> {
+    const STROKES: usize = 200;
+    let mut told = Transcript::new();
+    let mut ann = Client::connect(websocket).await?;
+    let mut bob = Client::connect(websocket).await?;
+    let mut cy = Client::connect(websocket).await?;
+    for (number, (name, client)) in
+        [("ann", &mut ann), ("bob", &mut bob), ("cy", &mut cy)].into_iter().enumerate()
+    {
+        say(client, json!({"type": "login", "id": number + 1})).await?;
+        hear(&mut told, &mut [(name, client)]).await?;
+    }
+    for stroke in 0..STROKES {
+        say(&mut ann, json!({"type": "update", "x": stroke as f64 / 4.0, "y": "7", "name": "Ann"})).await?;
+        if stroke % 10 == 0 {
+            say(&mut ann, json!({"type": "message", "text": "中文 <b>"})).await?;
+        }
+    }
+    for _ in 0..STROKES + STROKES / 10 {
+        hear(&mut told, &mut [("bob", &mut bob), ("cy", &mut cy)]).await?;
+    }
+    for _ in 0..STROKES / 10 {
+        hear(&mut told, &mut [("ann", &mut ann)]).await?;
+    }
+    say(&mut bob, json!({"type": "update", "x": 1e9, "y": -0.5})).await?;
+    hear(&mut told, &mut [("ann", &mut ann), ("cy", &mut cy)]).await?;
+    say(&mut bob, json!({"type": "poke", "who": ann.id.to_string()})).await?;
+    hear(&mut told, &mut [("ann", &mut ann), ("bob", &mut bob)]).await?;
+    // Nothing comes of what is no JSON and of what has no case.
+    ann.send(Message::text("{")).await?;
+    say(&mut ann, json!({"type": "nothing"})).await?;
+    say(&mut ann, json!({"type": "throw out", "who": cy.id.to_string()})).await?;
+    hear(&mut told, &mut [("cy", &mut cy), ("ann", &mut ann), ("bob", &mut bob)]).await?;
+    say(&mut bob, json!({"type": "count", "who": cy.id.to_string()})).await?;
+    hear(&mut told, &mut [("bob", &mut bob)]).await?;
+    ann.leave().await?;
+    hear(&mut told, &mut [("bob", &mut bob)]).await?;
+    Ok(told)
+}
+
+#[tokio::test]
+async fn many_small_broadcasts_of_a_pond_are_those_of_the_original() -> anyhow::Result<()> {
+    let test = "many_small_broadcasts_of_a_pond_are_those_of_the_original";
+    let told = same_everywhere(test, "pond", &[], swim).await?;
+    let first = r#"{"type":"update","id":1,"x":0,"y":7,"name":"Ann"}"#;
+    assert_eq!(told[3..5], [("bob", first.to_owned()), ("cy", first.to_owned())]);
+    let [.., out, _, _, count, left] = &told[..] else { anyhow::bail!("{told:?}") };
+    assert_eq!(*out, ("cy", r#"{"type":"out"}"#.to_owned()));
+    assert_eq!(*count, ("bob", "[2,0]".to_owned()));
+    assert_eq!(*left, ("bob", r#"{"type":"closed","id":1}"#.to_owned()));
+    Ok(())
+}
+
+/// Two play and one watches, until one has five stones.
+async fn put_stones(websocket: SocketAddr) -> anyhow::Result<Transcript> {
+    let mut told = Transcript::new();
+    let mut ann = Client::connect(websocket).await?;
+    let mut bob = Client::connect(websocket).await?;
+    let mut cy = Client::connect(websocket).await?;
+    let enter = |name: &str| json!({"do": "enter", "room": "one", "name": name});
+    let put = |at: String| json!({"do": "put", "at": at});
+    say(&mut ann, enter("Ann")).await?;
+    hear(&mut told, &mut [("ann", &mut ann)]).await?;
+    say(&mut bob, enter("Bob")).await?;
+    // The second is whose turn it is.
+    hear(&mut told, &mut [("bob", &mut bob), ("ann", &mut ann)]).await?;
+    hear(&mut told, &mut [("ann", &mut ann)]).await?;
+    say(&mut cy, enter("Cy")).await?;
+    hear(&mut told, &mut [("cy", &mut cy), ("bob", &mut bob), ("ann", &mut ann)]).await?;
+    say(&mut cy, put("a1".to_owned())).await?;
+    hear(&mut told, &mut [("cy", &mut cy)]).await?;
+    for row in 1..5 {
+        say(&mut ann, put(format!("a{row}"))).await?;
+        hear(&mut told, &mut [("cy", &mut cy), ("bob", &mut bob)]).await?;
+        hear(&mut told, &mut [("bob", &mut bob)]).await?;
+        if row == 1 {
+            say(&mut bob, put("a1".to_owned())).await?;
+            hear(&mut told, &mut [("bob", &mut bob)]).await?;
+            say(&mut bob, json!({"do": "slow"})).await?;
+            hear(&mut told, &mut [("cy", &mut cy), ("bob", &mut bob), ("ann", &mut ann)]).await?;
+        }
+        say(&mut bob, put(format!("b{row}"))).await?;
+        hear(&mut told, &mut [("cy", &mut cy), ("ann", &mut ann)]).await?;
+        hear(&mut told, &mut [("ann", &mut ann)]).await?;
+    }
+    say(&mut ann, put("a5".to_owned())).await?;
+    hear(&mut told, &mut [("cy", &mut cy), ("bob", &mut bob)]).await?;
+    hear(&mut told, &mut [("cy", &mut cy), ("bob", &mut bob), ("ann", &mut ann)]).await?;
+    say(&mut ann, json!({"do": "save", "at": 9})).await?;
+    hear(&mut told, &mut [("ann", &mut ann)]).await?;
+    say(&mut bob, json!({"do": "leave"})).await?;
+    hear(&mut told, &mut [("cy", &mut cy), ("ann", &mut ann)]).await?;
+    cy.leave().await?;
+    hear(&mut told, &mut [("ann", &mut ann)]).await?;
+    say(&mut ann, json!({"do": "dismiss"})).await?;
+    hear(&mut told, &mut [("ann", &mut ann)]).await?;
+    hear(&mut told, &mut [("ann", &mut ann)]).await?;
+    Ok(told)
+}
+
+#[tokio::test]
+async fn two_who_play_and_one_who_watches_are_told_what_the_original_tells() -> anyhow::Result<()> {
+    let test = "two_who_play_and_one_who_watches_are_told_what_the_original_tells";
+    let told = same_everywhere(test, "board", &[], put_stones).await?;
+    assert_eq!(told[3], ("ann", r#"{"turn":"black"}"#.to_owned()));
+    assert!(told.contains(&("cy", r#"{"late":"white"}"#.to_owned())), "{told:?}");
+    assert!(
+        told.contains(&("cy", r#"{"what":"won","name":"Ann","stones":9,"wins":1}"#.to_owned())),
+        "{told:?}"
+    );
+    let saved = r#"{"room":"one","name":"Ann","side":"black","wins":1,"saved":{"at":9,"by":["Ann"]}}"#;
+    assert!(told.contains(&("ann", saved.to_owned())), "{told:?}");
+    assert_eq!(told.last(), Some(&("ann", r#"{"count":0}"#.to_owned())));
+    Ok(())
+}
+
+/// What handshakes, sessions and lists are to a handler in a namespace.
+async fn ask_the_service(websocket: SocketAddr) -> anyhow::Result<Transcript> {
+    let mut told = Transcript::new();
+    let headers = [("cookie", "theme=dark; user=%C3%BC"), ("user-agent", "test/1.0")];
+    let uri = "/push/v1?uid=7&name=Ann&tags[]=a&tags[b]=c";
+    let mut ann = Greeted::connect(websocket, uri, &headers).await?.client;
+    ann.send(Message::text("who")).await?;
+    hear(&mut told, &mut [("ann", &mut ann)]).await?;
+    let mut bob = Greeted::connect(websocket, "/", &[]).await?.client;
+    bob.send(Message::text("who")).await?;
+    hear(&mut told, &mut [("ann", &mut ann), ("bob", &mut bob)]).await?;
+    for question in ["server", "uids", "nest", "nest", "who", "中文"] {
+        ann.send(Message::text(question)).await?;
+        hear(&mut told, &mut [("ann", &mut ann), ("bob", &mut bob)]).await?;
+    }
+    // A session that was forgotten is an empty one or none there, as it comes in time or not.
+    for question in ["uids", "forget", "nest", "who"] {
+        bob.send(Message::text(question)).await?;
+        hear(&mut told, &mut [("ann", &mut ann), ("bob", &mut bob)]).await?;
+    }
+    ann.leave().await?;
+    hear(&mut told, &mut [("bob", &mut bob)]).await?;
+    Ok(told)
+}
+
+#[tokio::test]
+async fn a_handler_in_a_namespace_gets_handshakes_and_sessions_as_on_the_original() -> anyhow::Result<()> {
+    let test = "a_handler_in_a_namespace_gets_handshakes_and_sessions_as_on_the_original";
+    let options = [r"--handler=app\push\Events"];
+    let told = same_everywhere(test, "think", &options, ask_the_service).await?;
+    let who = concat!(
+        r#"{"get":{"uid":"7","name":"Ann","tags":{"0":"a","b":"c"}},"cookie":{"theme":"dark","user":"%C3%BC"},"#,
+        r#""agent":"test\/1.0","path":"\/push\/v1"}"#
+    );
+    assert_eq!(told[0], ("ann", who.to_owned()));
+    assert!(told.contains(&("bob", r#"[["7"],"7",0]"#.to_owned())), "{told:?}");
+    assert_eq!(told.last(), Some(&("bob", "logout Ann".to_owned())));
     Ok(())
 }
 
