@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use gateway_tests::{
-    Client, Machine, PhpPeer, done, eventually, extension, fences, in_own_network, new_producer, root,
-    server_binary, skip,
+    Client, Machine, PhpPeer, TestCertificate, done, eventually, extension, fences, in_own_network,
+    new_producer, root, server_binary, skip,
 };
 
 const SERVER: &str = "gateway-server.service";
@@ -95,6 +95,8 @@ async fn comes_serves_and_goes(machine: &Machine) -> anyhow::Result<()> {
     comes_back(machine).await?;
     workers_serve_it(machine).await?;
     php_comes_by_a_unix_socket_and_with_a_secret(machine).await?;
+    a_version_that_would_not_start_replaces_nothing(machine).await?;
+    certbot_renews(machine).await?;
 
     let mut client = connect().await?;
     machine.done("dpkg", &["--remove", "push-gateway"]).await?;
@@ -198,6 +200,7 @@ async fn php_comes_by_a_unix_socket_and_with_a_secret(machine: &Machine) -> anyh
     serves(machine).await?;
     assert!(PhpPeer::connect(REGISTER).await.is_err(), "without the secret");
     PhpPeer::connect_as(REGISTER, new_producer(), b"the secret that few know").await?;
+    machine.done("systemctl", &["reload", SERVER]).await?;
 
     let mut client = connect().await?;
     let push = "Gateway::$registerAddress = 'unix:///run/push-gateway/register.sock';
@@ -213,4 +216,128 @@ async fn php_comes_by_a_unix_socket_and_with_a_secret(machine: &Machine) -> anyh
     assert_eq!(client.text().await?, "by a unix socket");
     assert!(!by("nobody", "nogroup").await?.status.success(), "the socket is not for everybody");
     Ok(())
+}
+
+/// An upgrade has the new version look first, with the rights that it will have: root may read more.
+async fn a_version_that_would_not_start_replaces_nothing(machine: &Machine) -> anyhow::Result<()> {
+    const TOKENS: &str = "/etc/push-gateway/token-key";
+    let before = machine.done("cat", &[SETTINGS]).await?;
+    let upgrade = async || {
+        let done = machine.run("dpkg", &["--install", "/opt/push-gateway.deb"]).await?;
+        assert!(done.status.success(), "{done:?}");
+        anyhow::Ok(String::from_utf8(done.stderr)?)
+    };
+    let mut client = connect().await?;
+    let pid = property(machine, SERVER, "MainPID").await?;
+    machine.write(TOKENS, "only root may read this").await?;
+    machine.done("chmod", &["600", TOKENS]).await?;
+    add_settings(machine, &format!("token_key_file = \"{TOKENS}\"")).await?;
+    machine.done("gateway-server", &["check", SETTINGS]).await?;
+    let said = upgrade().await?;
+    assert!(said.contains("would not start with these settings, so the old one goes on"), "{said}");
+    logs(machine, SERVER, "the user that this runs as may not read it").await?;
+    assert_eq!(property(machine, SERVER, "MainPID").await?, pid);
+    assert_eq!(property(machine, SERVER, "ActiveState").await?, "active");
+    let mut php = PhpPeer::connect_as(REGISTER, new_producer(), b"the secret that few know").await?;
+    php.send_to_all("still there").await?;
+    assert_eq!(client.text().await?, "still there");
+
+    machine.write(SETTINGS, &before).await?;
+    let said = upgrade().await?;
+    assert!(!said.contains("would not start"), "{said}");
+    assert_eq!(client.closed().await?.0, 1001, "the new version has taken over");
+    serves(machine).await?;
+    assert_ne!(property(machine, SERVER, "MainPID").await?, pid);
+    Ok(())
+}
+
+/// Puts a certificate where certbot does: for root alone, in files with numbers to which links point.
+async fn certbot_writes(machine: &Machine, certificate: &TestCertificate, number: u32) -> anyhow::Result<()> {
+    let script = "umask 077; cd /etc/letsencrypt || { mkdir -p /etc/letsencrypt; cd /etc/letsencrypt; }
+        chmod 755 .; mkdir -p archive/localhost live/localhost
+        printf %s \"$2\" > archive/localhost/fullchain$1.pem; printf %s \"$3\" > archive/localhost/privkey$1.pem
+        for name in fullchain privkey; do
+            ln -sfn ../../archive/localhost/$name$1.pem live/localhost/$name.pem
+        done";
+    let read = |path: &Path| std::fs::read_to_string(path);
+    let (chain, key) = (read(&certificate.certificate)?, read(&certificate.key)?);
+    machine.done("sh", &["-euc", script, "sh", &number.to_string(), &chain, &key]).await.map(drop)
+}
+
+/// What docs/tls.md says of certbot.
+async fn certbot_renews(machine: &Machine) -> anyhow::Result<()> {
+    const HOOK: &str = "/etc/letsencrypt/renewal-hooks/deploy/push-gateway";
+    let renewed = async |lineage: &str| {
+        let lineage = format!("RENEWED_LINEAGE=/etc/letsencrypt/live/{lineage}");
+        machine.run("env", &[&*lineage, HOOK]).await
+    };
+    let page = std::fs::read_to_string(root().join("docs/tls.md"))?;
+    let section = page.split("## certbot").nth(1).context("docs/tls.md says nothing of certbot")?;
+    let shown = |language: &str| -> anyhow::Result<String> {
+        let found = fences(section).into_iter().find(|fence| fence.language == language);
+        Ok(found
+            .with_context(|| format!("docs/tls.md shows no {language}"))?
+            .code
+            .replace("push.example.com", "localhost"))
+    };
+    let before = machine.done("cat", &[SETTINGS]).await?;
+    let mut certificate = TestCertificate::new()?;
+    certbot_writes(machine, &certificate, 1).await?;
+
+    // What only root can read the server cannot, and goes on.
+    let mut client = connect().await?;
+    machine
+        .write(
+            SETTINGS,
+            &format!(
+                "{before}\n{}",
+                shown("toml")?.replace("/etc/push-gateway/tls", "/etc/letsencrypt/live")
+            ),
+        )
+        .await?;
+    machine.done("gateway-server", &["check", SETTINGS]).await?;
+    assert!(!machine.run("systemctl", &["reload", SERVER]).await?.status.success());
+    logs(machine, SERVER, "docs/tls.md has a hook for certbot").await?;
+
+    machine.write(SETTINGS, &before).await?;
+    machine.done("sh", &["-euc", &shown("sh")?]).await?;
+    machine.write(SETTINGS, &format!("{before}\n{}", shown("toml")?)).await?;
+    machine.done("systemctl", &["reload", SERVER]).await?;
+    machine.done("systemctl", &["restart", SERVER]).await?;
+    serves(machine).await?;
+    assert_eq!(client.closed().await?.0, 1001);
+    let address = WEBSOCKET.parse()?;
+    let mut old = certificate.connect(address).await?;
+    for (path, mode) in [("", "750 root:push-gateway"), ("/localhost/privkey.pem", "640 root:push-gateway")] {
+        let path = format!("/etc/push-gateway/tls{path}");
+        assert_eq!(machine.done("stat", &["--format=%a %U:%G", &path]).await?, mode, "{path}");
+    }
+
+    certificate.renew()?;
+    certbot_writes(machine, &certificate, 2).await?;
+    let done = renewed("localhost").await?;
+    assert!(done.status.success(), "{done:?}");
+    eventually("the new certificate", true, async || Ok(certificate.connect(address).await.is_ok())).await?;
+    let mut php = PhpPeer::connect_as(REGISTER, new_producer(), b"the secret that few know").await?;
+    php.send_to_all("still there").await?;
+    assert_eq!(old.text().await?, "still there");
+    drop(old);
+
+    // A pair that cannot be used replaces nothing, and neither does what is for other servers.
+    let other = TestCertificate::new()?;
+    std::fs::copy(&other.key, &certificate.key)?;
+    certbot_writes(machine, &certificate, 3).await?;
+    let done = renewed("localhost").await?;
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(!done.status.success() && said.contains("not the key of the certificate"), "{said}");
+    assert!(renewed("www.example.com").await?.status.success());
+    machine.done("systemctl", &["restart", SERVER]).await?;
+    serves(machine).await?;
+    certificate.connect(address).await?;
+    let left = machine.done("ls", &["--almost-all", "/etc/push-gateway/tls"]).await?;
+    assert_eq!(left.lines().count(), 2, "a link and what it points to: {left}");
+
+    machine.write(SETTINGS, &before).await?;
+    machine.done("systemctl", &["restart", SERVER]).await?;
+    serves(machine).await
 }

@@ -12,6 +12,23 @@ use tokio::sync::oneshot;
 
 /// Reads a regular file of at most so many bytes.
 pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
+    read_as_it_is(path, longest).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            let hint = if path.starts_with(CERTBOT) { CERTBOT_HINT } else { "" };
+            let what = format!(
+                "the user that this runs as may not read it, or not look into a folder on the way{hint}"
+            );
+            io::Error::new(error.kind(), what)
+        }
+        _ => error,
+    })
+}
+
+/// Where certbot has certificates and keys, for root alone.
+const CERTBOT: &str = "/etc/letsencrypt";
+const CERTBOT_HINT: &str = "; docs/tls.md has a hook for certbot that makes copies for the server";
+
+fn read_as_it_is(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     // Opening anything else may have an effect, or wait for somebody.
     must_be_regular(&path.metadata()?)?;
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
