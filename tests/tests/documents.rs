@@ -58,6 +58,48 @@ fn every_line_of_the_log_is_explained() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The longest part of a text of PHP that stands in it as it is, beside variables and the places of `sprintf`.
+fn fixed_part(text: &str) -> &str {
+    let behind_name = |piece: &'_ str| {
+        piece.find(|c: char| !(c.is_ascii_alphanumeric() || "_->".contains(c))).unwrap_or(piece.len())
+    };
+    let behind_place = |piece: &'_ str| piece.find(|c: char| c.is_ascii_alphabetic()).map_or(0, |at| at + 1);
+    let named = text.split('$').enumerate().map(|(at, piece)| match at {
+        0 => piece,
+        _ => piece[behind_name(piece)..].trim_start_matches('}'),
+    });
+    let pieces = named.flat_map(|piece| {
+        piece.split('%').enumerate().map(move |(at, piece)| match at {
+            0 => piece,
+            _ => &piece[behind_place(piece)..],
+        })
+    });
+    pieces.map(|piece| piece.trim_end_matches('{').trim()).max_by_key(|piece| piece.len()).unwrap_or_default()
+}
+
+#[test]
+fn every_line_of_the_runner_is_explained() -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(root().join("docs/troubleshooting.md"))?;
+    let page = page.split("## Lines of gateway-worker").nth(1).context("the page has no such part")?;
+    let mut lines = BTreeSet::new();
+    for file in files(&root().join("php/src/worker"), ".php")? {
+        let code = std::fs::read_to_string(&file)?;
+        for call in code.split("Log::write(").skip(1) {
+            let call = call.split(");\n").next().unwrap_or_default();
+            let Some(quote) = call.find(['"', '\'']) else { continue };
+            let text = call[quote + 1..].split(&call[quote..=quote]).next().unwrap_or_default();
+            let text = text.split("\\n").next().unwrap_or_default();
+            lines.insert(fixed_part(text).to_owned());
+        }
+    }
+    // What says the least is an exception's text behind the handler's name.
+    lines.retain(|line| line.len() > 5);
+    assert!(lines.len() > 12, "only {lines:?} were found");
+    let missing: Vec<_> = lines.iter().filter(|line| !page.contains(line.as_str())).collect();
+    assert_eq!(missing, Vec::<&String>::new());
+    Ok(())
+}
+
 /// The tests of a Rust file, or of all files of a folder.
 fn tests_of(place: &Path) -> anyhow::Result<BTreeSet<String>> {
     let files = if place.is_dir() { files(place, ".rs")? } else { vec![place.to_owned()] };
