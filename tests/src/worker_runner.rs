@@ -55,7 +55,9 @@ impl WorkerRunner {
             .args(more)
             .env("GATEWAY_SECRET_KEY", secret)
             .env("DIARY", data.path().join("diary"));
-        let (processes, _) = ProcessGroup::start(command, "starts").await?;
+        let (processes, line) = ProcessGroup::start(command, "starts").await?;
+        let workers = if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") };
+        anyhow::ensure!(line.contains(&format!("starts {workers} for ")), "{line}");
         Ok(Self { processes, data })
     }
 
