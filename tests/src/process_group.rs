@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, PipeReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
@@ -11,12 +12,14 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::sync::oneshot;
 
-use crate::soon;
+use crate::{eventually, soon};
 
 /// Killed when dropped, and the leader at the latest with the thread that started it.
 pub struct ProcessGroup {
     leader: Child,
     reader: Option<JoinHandle<()>>,
+    /// What was shown.
+    said: Arc<Mutex<String>>,
 }
 
 impl ProcessGroup {
@@ -47,11 +50,12 @@ impl ProcessGroup {
         drop(command);
 
         let (found, line) = oneshot::channel();
+        let said = Arc::default();
         let reader = std::thread::spawn({
-            let name = name.clone();
-            move || read(&name, output, ready, found, shows)
+            let (name, said) = (name.clone(), Arc::clone(&said));
+            move || read(&name, output, ready, found, shows.then_some(&said))
         });
-        let group = Self { leader, reader: Some(reader) };
+        let group = Self { leader, reader: Some(reader), said };
         let line = soon(&format!("{name}'s start"), line)
             .await?
             .with_context(|| format!("{name} ended before it said {ready:?}"))?;
@@ -60,6 +64,12 @@ impl ProcessGroup {
 
     pub fn leader(&self) -> u32 {
         self.leader.id()
+    }
+
+    /// Waits until it has said this, unless it is silent, since it was started.
+    pub async fn says(&self, text: &str) -> anyhow::Result<()> {
+        let said = async || Ok(self.said.lock().unwrap_or_else(PoisonError::into_inner).contains(text));
+        eventually(&format!("{text:?} is said"), true, said).await
     }
 }
 
@@ -75,12 +85,21 @@ impl Drop for ProcessGroup {
 }
 
 /// Shows the output with the test's own, so that a failed test has it, and picks the awaited line.
-fn read(name: &str, output: PipeReader, ready: &str, found: oneshot::Sender<String>, shows: bool) {
+fn read(
+    name: &str,
+    output: PipeReader,
+    ready: &str,
+    found: oneshot::Sender<String>,
+    said: Option<&Mutex<String>>,
+) {
     let mut found = Some(found);
     for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line);
-        if shows {
+        if let Some(said) = said {
             eprintln!("{name}: {line}");
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            said.push_str(&line);
+            said.push('\n');
         }
         if line.contains(ready)
             && let Some(found) = found.take()

@@ -65,6 +65,11 @@ impl WorkerRunner {
         Ok(kill(Pid::from_raw(self.processes.leader().try_into()?), signal)?)
     }
 
+    /// Waits until the workers, or the process that starts them, have written this to their log.
+    pub async fn logs(&self, text: &str) -> anyhow::Result<()> {
+        self.processes.says(text).await
+    }
+
     /// What `gateway-worker status` prints, or what it complains of.
     pub async fn status(&self) -> anyhow::Result<String> {
         let mut command = tokio::process::Command::from(Self::command(&self.data, "status")?);

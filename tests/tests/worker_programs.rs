@@ -5,16 +5,28 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use gateway_tests::{Client, Greeted, OriginalStack, Server, WorkerRunner, eventually, root, skip};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 /// What each client got, in order.
 type Transcript = Vec<(&'static str, String)>;
 
-/// With the options `more` of the runner.
+/// One process, with the options `more` of the runner.
 async fn start(server: &mut Server, events: PathBuf, more: &[&str]) -> anyhow::Result<WorkerRunner> {
-    let runner = WorkerRunner::start_in(events, &[server.register[0]], 1, "", more).await?;
-    server.logs("a worker joined").await?;
+    start_some(server, events, 1, more).await
+}
+
+async fn start_some(
+    server: &mut Server,
+    events: PathBuf,
+    count: usize,
+    more: &[&str],
+) -> anyhow::Result<WorkerRunner> {
+    let runner = WorkerRunner::start_in(events, &[server.register[0]], count, "", more).await?;
+    for _ in 0..count {
+        server.logs("a worker joined").await?;
+    }
     Ok(runner)
 }
 
@@ -272,6 +284,9 @@ const MISBEHAVING: &str = r#"<?php
 use Workerman\Lib\Timer;
 use Workerman\Worker;
 class Events {
+    static function spin() {
+        while (true);
+    }
     static function onWorkerStart(Worker $worker) {
         file_put_contents(getenv('DIARY'), "start $worker->id $worker->name $worker->count\n", FILE_APPEND);
         Timer::add(3600, fn () => null);
@@ -286,6 +301,7 @@ class Events {
             case 'wait': $pair = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0); fread($pair[0], 1); break;
             case 'eat': while (true) { $kept[] = str_repeat('x', 1 << 20); } break;
             case 'keep': $kept[] = str_repeat('x', 17 << 20); break;
+            case 'spin later': Timer::add(0, 'Events::spin', [], false); return;
         }
         \Gateway::sendToCurrentClient((string) getmypid());
     }
@@ -312,7 +328,77 @@ async fn a_handler_that_hangs_is_ended_with_its_process_and_the_next_events_go_o
         assert_ne!(next, pid, "after {hang}");
         pid = next;
     }
+    // What hangs in PHP's own code is said with where it is, in events and in timers.
+    runner.logs("a handler has not ended within 1 s (--handler-timeout)").await?;
+    runner.logs("Events::onMessage(").await?;
+    client.send(Message::text("spin later")).await?;
+    runner.logs("Events::spin(").await?;
+    assert_ne!(ask(&mut client, "hello").await?, pid);
     Ok(())
+}
+
+/// Writes down what it is told at the start, in a timer of the old name.
+const TIMERS: &str = r#"<?php
+use Workerman\Lib\Timer;
+class Events {
+    static function onWorkerStart(\GatewayWorker\BusinessWorker $worker) {
+        Timer::add(0, function ($text) {
+            file_put_contents(getenv('DIARY'), "$text\n", FILE_APPEND);
+        }, ["$worker->id $worker->name $worker->count"], false);
+    }
+    static function onConnect($id) {
+        \Gateway::sendToCurrentClient(json_encode(['type' => 'init', 'client_id' => $id]));
+    }
+    static function onMessage($id, $message) {
+        if ($message === 'tick') {
+            return Timer::add(0.02, fn () => file_put_contents(getenv('DIARY'), "tick\n", FILE_APPEND));
+        }
+        $_SESSION['message'] = $message;
+        $said = [];
+        Timer::add(0, function () use (&$said) {
+            $said[] = $_SESSION;
+            try {
+                \Gateway::sendToCurrentClient('to whom?');
+            } catch (Exception) {
+                $said[] = 'nobody';
+            }
+            throw new LogicException('thrown in a timer');
+        }, [], false);
+        // The first deletes the second, which is due as well.
+        $second = 0;
+        Timer::add(0, function () use (&$said, &$second) { $said[] = Timer::del($second); }, [], false);
+        $second = Timer::add(0, function () use (&$said) { $said[] = 'deleted'; }, [], false);
+        Timer::add(0.05, function () use ($id, &$said) { \Gateway::sendToClient($id, json_encode($said)); }, [], false);
+    }
+}"#;
+
+#[tokio::test]
+async fn a_worker_knows_which_it_is_and_its_timers_are_of_no_client() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let events = write(folder.path(), TIMERS)?;
+    let mut server = Server::start(&["--shards", "2"]).await?;
+    let runner = start_some(&mut server, events, 3, &["--name=game"]).await?;
+    let written = ["0 game 3", "1 game 3", "2 game 3"].map(str::to_owned);
+    let diary = async || {
+        let mut lines = runner.diary()?;
+        lines.sort();
+        Ok(lines)
+    };
+    eventually("what the workers are told", written.to_vec(), diary).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    assert_eq!(ask(&mut client, "hello").await?, r#"[null,"nobody",true]"#);
+    runner.logs("thrown in a timer").await?;
+    // A timer that does not repeat has not.
+    assert_eq!(diary().await?, written);
+    client.send(Message::text("tick")).await?;
+    // They go on while there is no server.
+    let ticks = async || anyhow::Ok(diary().await?.iter().filter(|line| *line == "tick").count());
+    eventually("a tick", true, async || Ok(ticks().await? > 0)).await?;
+    server.signal(Signal::SIGKILL)?;
+    server.exit().await?;
+    runner.logs("Can not connect to").await?;
+    let before = ticks().await?;
+    eventually("ticks without a server", true, async || Ok(ticks().await? > before + 2)).await
 }
 
 #[tokio::test]
