@@ -19,7 +19,7 @@ namespace PushGateway;
  * a user's id; a *group* is what it gathers connections in. Both are kept as strings, and neither may be empty by PHP's
  * `empty()`: sends and questions about an empty one concern nobody, and binding it or joining it does nothing, with a warning.
  *
- * A message is a string or what PHP makes a string of; null is sent as `null`. Where a client_id may be null, that is the client
+ * A message is a string or what PHP makes a string of; null is sent as `null`, an array as JSON. Where a client_id may be null, that is the client
  * whose event is being handled.
  *
  * Methods that change something return at once. What they hand over is delivered in turn, over a lost connection too;

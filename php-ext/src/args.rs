@@ -14,12 +14,13 @@ use ext_php_rs::flags::DataType;
 use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{self as wire, MAX_NAME, Str};
+use gateway_wire::php_serialize;
 use serde_bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::errors::{Failure, type_error, warn};
 use crate::held::{HeldString, elements, hold, unless_thrown};
-use crate::{json, skipped, sys, worker};
+use crate::{json, serialize, skipped, sys, worker};
 
 /// Something that a method takes.
 pub(crate) trait Argument: Sized {
@@ -54,7 +55,8 @@ impl Argument for Text {
     }
 }
 
-/// What is sent: any scalar as the string that it is, under strict_types too, and null as the word that GatewayWorker sends.
+/// What is sent: any scalar as the string that it is, under strict_types too, null as the word and an array as the JSON that
+/// GatewayWorker sends.
 pub(crate) struct Message(HeldString);
 
 impl Message {
@@ -97,9 +99,23 @@ fn message(value: &Zval, position: u32, expected: &CStr) -> Result<HeldString, F
     }
     if value.is_long() || value.is_double() || value.is_bool() {
         string(value)
+    } else if value.dereference().is_array() {
+        array_as_json(value)
     } else {
         text(value, position, expected)
     }
+}
+
+/// As a gateway of GatewayWorker makes it of what `serialize()` gives.
+fn array_as_json(value: &Zval) -> Result<HeldString, Failure> {
+    let held = hold(value);
+    let serialized = serialize::write(&held)?;
+    // Objects in it may have said what they are, and an object's last user may be this array.
+    drop(held);
+    let json = php_serialize::to_json(serialized.wire()).map_err(|why| {
+        Failure::Exception(format!("the message is an array of which no JSON is made: {why}; encode it"))
+    })?;
+    unless_thrown(ZendStr::new(&*json, false).into())
 }
 
 /// Whether the bytes are sent as they are: what PHP takes for true, under strict_types too.

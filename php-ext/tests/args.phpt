@@ -33,6 +33,10 @@ show(fn () => Gateway::sendToAll(true));
 show(fn () => Gateway::sendToAll(new Text));
 show(fn () => Gateway::sendToAll("\xff\0 any bytes"));
 show(fn () => Gateway::sendToAll([]));
+show(fn () => Gateway::sendToAll(['a' => [1, null]]));
+show(fn () => Gateway::sendToAll([new stdClass]));
+show(fn () => Gateway::sendToAll(["\xff"]));
+show(fn () => Gateway::sendToAll(array_fill(0, 1 << 17, 1)));
 show(fn () => Gateway::sendToAll(new stdClass));
 show(fn () => Gateway::sendToAll(null));
 
@@ -98,7 +102,11 @@ fine
 fine
 fine
 fine
-TypeError: PushGateway\Gateway::sendToAll(): Argument #1 ($message) must be of type string, array given
+fine
+fine
+PushGateway\GatewayException: the message is an array of which no JSON is made: it holds something other than null, booleans, integers, strings and arrays of them; encode it
+PushGateway\GatewayException: the message is an array of which no JSON is made: it holds text that is not UTF-8; encode it
+PushGateway\GatewayException: the message is an array of which no JSON is made: it has more than 131072 values; encode it
 TypeError: PushGateway\Gateway::sendToAll(): Argument #1 ($message) must be of type string, stdClass given
 fine
 -- a bool takes what bools take

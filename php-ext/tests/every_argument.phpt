@@ -253,11 +253,22 @@ echo "done\n";
 Gateway::sendToAll($message) Gateway::sendToUid($message) Gateway::sendToGroup($message)
     null
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
-        '', says text, says id
+        '', says text, says id, cycle, [], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN],
+        [0.0], [-0.0], [1.5], [''], ['0'], ['-'], ['text'], [id], [long], [open], [closed], [cycle]
     TypeError: must be of type string …
-        object, closure, enum, generator, open, closed, cycle, any array
+        object, closure, enum, generator, open, closed
     DomainException: thrown
         throws
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds text that is not UTF-8; encode it
+        [keys], [bytes]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds a number that is infinite or none; encode it
+        [NAN], [INF]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds something other than null, booleans, integers, strings and arrays of them; encode it
+        [object], [enum], [says ''], [says text], [says id]
+    Exception: Serialization of 'Closure' is not allowed
+        [closure], [throws]
+    Exception: Serialization of 'Generator' is not allowed
+        [generator]
 Gateway::sendToAll($client_id_array)
     null
         null, false, 0, 0.0, -0.0, '', '0', [], [id], [says id]
@@ -324,11 +335,22 @@ Gateway::sendToClient($client_id) Gateway::setSocketSession($client_id)
 Gateway::sendToClient($message)
     true
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
-        '', says text, says id
+        '', says text, says id, cycle, [], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN],
+        [0.0], [-0.0], [1.5], [''], ['0'], ['-'], ['text'], [id], [long], [open], [closed], [cycle]
     TypeError: must be of type string …
-        object, closure, enum, generator, open, closed, cycle, any array
+        object, closure, enum, generator, open, closed
     DomainException: thrown
         throws
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds text that is not UTF-8; encode it
+        [keys], [bytes]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds a number that is infinite or none; encode it
+        [NAN], [INF]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds something other than null, booleans, integers, strings and arrays of them; encode it
+        [object], [enum], [says ''], [says text], [says id]
+    Exception: Serialization of 'Closure' is not allowed
+        [closure], [throws]
+    Exception: Serialization of 'Generator' is not allowed
+        [generator]
 Gateway::sendToClient($raw) Gateway::sendToClient($binary)
     true
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
@@ -352,11 +374,22 @@ Gateway::sendToGroup($group)
 Gateway::closeUid($message)
     null
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
-        '', says text, says id
+        '', says text, says id, cycle, [], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN],
+        [0.0], [-0.0], [1.5], [''], ['0'], ['-'], ['text'], [id], [long], [open], [closed], [cycle]
     TypeError: must be of type ?string …
-        object, closure, enum, generator, open, closed, cycle, any array
+        object, closure, enum, generator, open, closed
     DomainException: thrown
         throws
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds text that is not UTF-8; encode it
+        [keys], [bytes]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds a number that is infinite or none; encode it
+        [NAN], [INF]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds something other than null, booleans, integers, strings and arrays of them; encode it
+        [object], [enum], [says ''], [says text], [says id]
+    Exception: Serialization of 'Closure' is not allowed
+        [closure], [throws]
+    Exception: Serialization of 'Generator' is not allowed
+        [generator]
 Gateway::closeClient($client_id) Gateway::destoryClient($client_id) Gateway::destroyClient($client_id)
     Deprecated, PushGateway\GatewayException: client_id is invalid
         null
@@ -372,11 +405,22 @@ Gateway::closeClient($client_id) Gateway::destoryClient($client_id) Gateway::des
 Gateway::closeClient($message)
     true
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
-        '', says text, says id
+        '', says text, says id, cycle, [], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN],
+        [0.0], [-0.0], [1.5], [''], ['0'], ['-'], ['text'], [id], [long], [open], [closed], [cycle]
     TypeError: must be of type ?string …
-        object, closure, enum, generator, open, closed, cycle, any array
+        object, closure, enum, generator, open, closed
     DomainException: thrown
         throws
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds text that is not UTF-8; encode it
+        [keys], [bytes]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds a number that is infinite or none; encode it
+        [NAN], [INF]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds something other than null, booleans, integers, strings and arrays of them; encode it
+        [object], [enum], [says ''], [says text], [says id]
+    Exception: Serialization of 'Closure' is not allowed
+        [closure], [throws]
+    Exception: Serialization of 'Generator' is not allowed
+        [generator]
 Gateway::bindUid($client_id) Gateway::unbindUid($client_id) Gateway::joinGroup($client_id)
 Gateway::leaveGroup($client_id) Gateway::setSession($client_id) Gateway::updateSession($client_id)
     PushGateway\GatewayException: the client_id is null, which is the client whose event is being handled, and none is; name the client
@@ -673,11 +717,22 @@ Gateway::isClientProof($client_id) Gateway::isClientProof($proof)
 Gateway::sendToCurrentClient($message)
     PushGateway\GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
-        '', says text, says id
+        '', says text, says id, cycle, [], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN],
+        [0.0], [-0.0], [1.5], [''], ['0'], ['-'], ['text'], [id], [long], [open], [closed], [cycle]
     TypeError: must be of type string …
-        object, closure, enum, generator, open, closed, cycle, any array
+        object, closure, enum, generator, open, closed
     DomainException: thrown
         throws
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds text that is not UTF-8; encode it
+        [keys], [bytes]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds a number that is infinite or none; encode it
+        [NAN], [INF]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds something other than null, booleans, integers, strings and arrays of them; encode it
+        [object], [enum], [says ''], [says text], [says id]
+    Exception: Serialization of 'Closure' is not allowed
+        [closure], [throws]
+    Exception: Serialization of 'Generator' is not allowed
+        [generator]
 Gateway::sendToCurrentClient($raw) Gateway::sendToCurrentClient($binary)
     PushGateway\GatewayException: Gateway::sendToCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
@@ -686,11 +741,22 @@ Gateway::sendToCurrentClient($raw) Gateway::sendToCurrentClient($binary)
 Gateway::closeCurrentClient($message)
     PushGateway\GatewayException: Gateway::closeCurrentClient() can be called only while an event of a client is handled; name the client in another method, such as sendToClient()
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
-        '', says text, says id
+        '', says text, says id, cycle, [], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN],
+        [0.0], [-0.0], [1.5], [''], ['0'], ['-'], ['text'], [id], [long], [open], [closed], [cycle]
     TypeError: must be of type ?string …
-        object, closure, enum, generator, open, closed, cycle, any array
+        object, closure, enum, generator, open, closed
     DomainException: thrown
         throws
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds text that is not UTF-8; encode it
+        [keys], [bytes]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds a number that is infinite or none; encode it
+        [NAN], [INF]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds something other than null, booleans, integers, strings and arrays of them; encode it
+        [object], [enum], [says ''], [says text], [says id]
+    Exception: Serialization of 'Closure' is not allowed
+        [closure], [throws]
+    Exception: Serialization of 'Generator' is not allowed
+        [generator]
 Gateway::setBusinessWorker($worker)
     null
         anything

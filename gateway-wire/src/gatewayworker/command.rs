@@ -6,6 +6,7 @@ use serde_json::json;
 use super::json::{names, some_names, some_values, values};
 use super::packet::{Packet, PacketError, flag};
 use crate::excerpt;
+use crate::php_serialize::{self, NotJson};
 
 /// A command, with what its packet carries. Connections are the last 32 bits of client ids of the gateway that is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +171,8 @@ pub enum CommandError {
     Credentials(u8),
     #[error("the message of command {0} is no scalar: send a string")]
     NotScalar(u8),
+    #[error("the message of command {command} is no scalar and cannot be made JSON: {reason}")]
+    NotJson { command: u8, reason: NotJson },
 }
 
 impl CommandError {
@@ -479,6 +482,19 @@ fn message<'a>(packet: &Packet<'a>) -> Result<&'a [u8], CommandError> {
     } else {
         Err(CommandError::NotScalar(packet.command))
     }
+}
+
+/// The message of a send, if it is an array, as JSON: Workerman's websocket protocol makes that of it in GatewayWorker's
+/// gateway. The packet with it in place of the body is one of a scalar.
+pub fn array_as_json(packet: &Packet<'_>) -> Option<Result<Vec<u8>, CommandError>> {
+    use number::{KICK, SEND_TO_ALL, SEND_TO_GROUP, SEND_TO_ONE, SEND_TO_UID};
+    let has_message =
+        matches!(packet.command, SEND_TO_ONE | SEND_TO_ALL | SEND_TO_UID | SEND_TO_GROUP | KICK);
+    if !has_message || packet.is_scalar() || is_null(packet) {
+        return None;
+    }
+    let json = php_serialize::to_json(packet.body);
+    Some(json.map_err(|reason| CommandError::NotJson { command: packet.command, reason }))
 }
 
 fn json<'a, T: Deserialize<'a>>(packet: &Packet<'a>) -> Result<T, CommandError> {

@@ -18,7 +18,7 @@ mod packet;
 mod register;
 pub mod reply;
 
-pub use command::{Command, CommandError, Select, Where};
+pub use command::{Command, CommandError, Select, Where, array_as_json};
 pub use event::{Event, EventKind, NotAnEvent, Origin};
 pub use packet::{HEADER, MAX_PACKET, Packet, PacketError, flag, packet_length};
 pub use register::{MAX_ADDRESSES_LINE, MAX_LINE, NotARegisterLine, RegisterLine, line_length};

@@ -108,6 +108,12 @@ impl<'a> Packet<'a> {
         Ok(())
     }
 
+    /// The same with another body, which is a scalar.
+    #[must_use]
+    pub fn with_scalar(&self, body: &'a [u8]) -> Self {
+        Self { body, flags: self.flags | flag::SCALAR, ..*self }
+    }
+
     pub(super) fn is_scalar(&self) -> bool {
         self.flags & flag::SCALAR != 0
     }

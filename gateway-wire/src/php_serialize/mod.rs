@@ -1,6 +1,7 @@
 //! PHP's `serialize()` format: checked, and merged as `array_replace_recursive()` merges, without ever making a PHP
 //! value of it. Objects stay the bytes that they are. Plain values are read as [`Value`]s and written by a [`Writer`].
 
+mod json;
 mod keep;
 mod parse;
 mod replace;
@@ -8,6 +9,7 @@ mod value;
 mod write;
 mod writer;
 
+pub use json::{NotJson, to_json};
 pub use keep::{Kept, count_tokens, keep, restore};
 pub use parse::check_array;
 pub use replace::replace_recursive;

@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use gateway_wire::gatewayworker::{Command, CommandError, MAX_PACKET, Packet, PacketError, reply};
+use gateway_wire::gatewayworker::{
+    Command, CommandError, MAX_PACKET, Packet, PacketError, array_as_json, reply,
+};
 use socket2::Socket;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -151,7 +153,14 @@ impl Session<'_> {
             // The extension data of large packets is a list, of which an element takes four bytes at least.
             let _room = self.backend.budget.room_for(bytes.len(), || packet.extension.len() / 4).await;
             may_carry_out(bytes.len(), || packet.extension.len() / 4)?;
-            match Command::from_packet(&packet) {
+            // A stranger's packet has no say in what it is made.
+            let json = if self.is_trusted { array_as_json(&packet) } else { None };
+            let command = match &json {
+                None => Command::from_packet(&packet),
+                Some(Ok(json)) => Command::from_packet(&packet.with_scalar(json)),
+                Some(Err(error)) => Err(error.clone()),
+            };
+            match command {
                 Ok(Command::ClientConnect { secret_key }) => {
                     self.backend.gatewayworker.check_secret(self.peer, &secret_key).await?;
                     self.is_trusted = true;

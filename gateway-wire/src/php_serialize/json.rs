@@ -1,0 +1,130 @@
+//! A plain value as JSON, as PHP's `json_encode($value, JSON_UNESCAPED_UNICODE)` writes it.
+
+use super::{Key, Malformed, Value, count_tokens};
+
+/// Tokens of a serialized value that is made JSON: each takes some 80 bytes of memory meanwhile.
+const MAX_TOKENS: usize = 1 << 18;
+
+/// Why there is no JSON of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotJson {
+    #[error("it has more than {} values", MAX_TOKENS / 2)]
+    TooMany,
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    #[error("it holds text that is not UTF-8")]
+    NotUtf8,
+    #[error("it holds a number that is infinite or none")]
+    NotFinite,
+}
+
+/// JSON of one serialized value.
+pub fn to_json(serialized: &[u8]) -> Result<Vec<u8>, NotJson> {
+    if count_tokens(serialized) > MAX_TOKENS {
+        return Err(NotJson::TooMany);
+    }
+    let mut out = Vec::with_capacity(serialized.len());
+    write(&Value::parse(serialized)?, &mut out)?;
+    Ok(out)
+}
+
+/// As deep as the parser went, which is bounded.
+fn write(value: &Value<'_>, out: &mut Vec<u8>) -> Result<(), NotJson> {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(is) => out.extend_from_slice(if *is { b"true" } else { b"false" }),
+        Value::Int(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        Value::Float(b"INF" | b"-INF" | b"NAN") => return Err(NotJson::NotFinite),
+        // The same digits, but for the case of a letter.
+        Value::Float(text) => out.extend(text.iter().map(u8::to_ascii_lowercase)),
+        Value::Str(bytes) => string(bytes, out)?,
+        Value::Array(entries) => {
+            let is_list = (0..).zip(entries).all(|(place, (key, _))| *key == Key::Int(place));
+            out.push(if is_list { b'[' } else { b'{' });
+            for (place, (key, value)) in entries.iter().enumerate() {
+                if place > 0 {
+                    out.push(b',');
+                }
+                match key {
+                    _ if is_list => {}
+                    Key::Int(number) => out.extend_from_slice(format!("\"{number}\":").as_bytes()),
+                    Key::Str(name) => {
+                        string(name, out)?;
+                        out.push(b':');
+                    }
+                }
+                write(value, out)?;
+            }
+            out.push(if is_list { b']' } else { b'}' });
+        }
+    }
+    Ok(())
+}
+
+fn string(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotJson> {
+    let text = std::str::from_utf8(bytes).map_err(|_| NotJson::NotUtf8)?;
+    out.push(b'"');
+    for char in text.chars() {
+        match char {
+            '"' | '\\' | '/' => out.extend_from_slice(&[b'\\', char as u8]),
+            '\u{8}' => out.extend_from_slice(b"\\b"),
+            '\u{c}' => out.extend_from_slice(b"\\f"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            // JavaScript of old took the last two for ends of lines, so PHP escapes them.
+            '\0'..'\u{20}' | '\u{2028}' | '\u{2029}' => {
+                out.extend_from_slice(format!("\\u{:04x}", u32::from(char)).as_bytes());
+            }
+            _ => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    out.push(b'"');
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(serialized: &str) -> String {
+        String::from_utf8(to_json(serialized.as_bytes()).unwrap()).unwrap()
+    }
+
+    /// The texts are what PHP gives for the same values.
+    #[test]
+    fn as_php_writes_it() {
+        for (serialized, expected) in [
+            ("a:0:{}", "[]"),
+            ("a:2:{i:0;i:1;i:1;a:1:{s:1:\"a\";N;}}", r#"[1,{"a":null}]"#),
+            ("a:1:{i:1;b:1;}", r#"{"1":true}"#),
+            ("a:2:{s:4:\"text\";s:7:\"grüß/\";i:-7;b:0;}", "{\"text\":\"grüß\\/\",\"-7\":false}"),
+            ("a:4:{i:0;d:0.5;i:1;d:1.0E+25;i:2;d:10;i:3;d:-0;}", "[0.5,1.0e+25,10,-0]"),
+            (
+                "s:11:\"\u{8}\u{c}\n\r\t\u{1}\u{7f}\"\\\u{a0}\";",
+                "\"\\b\\f\\n\\r\\t\\u0001\u{7f}\\\"\\\\\u{a0}\"",
+            ),
+            ("s:6:\"\u{2028}\u{2029}\";", "\"\\u2028\\u2029\""),
+        ] {
+            assert_eq!(json(serialized), expected, "{serialized}");
+        }
+    }
+
+    #[test]
+    fn what_json_has_no_words_for() {
+        for (serialized, expected) in [
+            (&b"a:1:{i:0;s:1:\"\xff\";}"[..], NotJson::NotUtf8),
+            (b"a:1:{i:0;d:-INF;}", NotJson::NotFinite),
+            (b"O:8:\"stdClass\":0:{}", NotJson::Malformed(Malformed::NotPlain)),
+            (b"a:1:{", NotJson::Malformed(Malformed::Truncated)),
+        ] {
+            assert_eq!(to_json(serialized), Err(expected));
+        }
+        let of = |count: usize| {
+            let entries: String = (0..count).map(|place| format!("i:{place};N;")).collect();
+            to_json(format!("a:{count}:{{{entries}}}").as_bytes())
+        };
+        assert_eq!(of(MAX_TOKENS / 2).unwrap_err(), NotJson::TooMany);
+        assert_eq!(of(MAX_TOKENS / 2 - 1).unwrap().len(), 5 * (MAX_TOKENS / 2 - 1) + 1);
+    }
+}
