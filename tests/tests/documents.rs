@@ -154,17 +154,20 @@ fn slug(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
 
+/// All documents for people.
+fn pages() -> anyhow::Result<Vec<PathBuf>> {
+    let mut pages = files(&root().join("docs"), ".md")?;
+    let of_php = files(&root().join("php"), ".md")?.into_iter();
+    pages.extend(of_php.filter(|page| !page.to_string_lossy().contains("vendor")));
+    let at_root =
+        ["README.md", "README.zh-CN.md", "CHANGELOG.md", "SECURITY.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+    pages.extend(at_root.map(|page| root().join(page)));
+    Ok(pages)
+}
+
 #[test]
 fn links_lead_somewhere() -> anyhow::Result<()> {
-    let mut pages = files(&root().join("docs"), ".md")?;
-    pages.extend(
-        files(&root().join("php"), ".md")?
-            .into_iter()
-            .filter(|page| !page.to_string_lossy().contains("vendor")),
-    );
-    pages.extend(
-        ["README.md", "README.zh-CN.md", "CHANGELOG.md", "SECURITY.md"].map(|page| root().join(page)),
-    );
+    let pages = pages()?;
     let (mut links, mut broken) = (0, Vec::new());
     for page in pages {
         let text = std::fs::read_to_string(&page)?;
@@ -188,6 +191,44 @@ fn links_lead_somewhere() -> anyhow::Result<()> {
     }
     assert!(links > 100, "only {links} were found");
     assert_eq!(broken, Vec::<String>::new());
+    Ok(())
+}
+
+/// The folders of a line that are named after the gateway, below those where a system has such.
+fn folders(line: &str) -> Vec<&str> {
+    const BELOW: [&str; 6] = ["/etc/", "/run/", "/var/lib/", "/var/log/", "/usr/share/", "/opt/"];
+    let names = BELOW.iter().flat_map(|below| line.split(below).skip(1));
+    let names = names.map(|rest| {
+        let is_of_name = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
+        rest.split(|char| !is_of_name(char)).next().unwrap_or_default()
+    });
+    names.filter(|name| name.contains("gateway") && !name.contains('.')).collect()
+}
+
+#[test]
+fn documents_have_one_port_and_one_folder() -> anyhow::Result<()> {
+    let mut places = pages()?;
+    places.extend(files(&root().join("packaging"), "")?);
+    places.extend(files(&root().join("docker"), "")?);
+    places.extend(files(&root().join("php/example"), ".php")?);
+    let (mut ports, mut found, mut wrong) = (0, 0, Vec::new());
+    for place in places {
+        let text = std::fs::read_to_string(&place).with_context(|| place.display().to_string())?;
+        for line in text.lines() {
+            ports += line.matches("1238").count();
+            // GatewayClient's own port is told of where the server listens on both, and where a default is explained.
+            let explains = line.contains("1238")
+                || line.contains("GatewayClient")
+                || line.contains("gateway.register_address");
+            let folders = folders(line);
+            found += folders.len();
+            if line.contains("1236") && !explains || folders.iter().any(|name| *name != "push-gateway") {
+                wrong.push(format!("{}: {line}", place.display()));
+            }
+        }
+    }
+    assert!(ports > 20 && found > 10, "{ports} ports and {found} folders");
+    assert_eq!(wrong, Vec::<String>::new(), "the port is 1238, and folders are named push-gateway");
     Ok(())
 }
 
