@@ -30,8 +30,19 @@ impl OriginalStack {
         Self::start_with(events("Events.php"), 1).await
     }
 
-    /// So many workers handle events as the file says.
+    /// So many workers handle events as the file says, which must tell each client who it is.
     pub async fn start_with(events: PathBuf, workers: usize) -> anyhow::Result<Self> {
+        // A client that comes before there is a worker is closed.
+        let serves = async |websocket| Client::connect(websocket).await.is_ok();
+        Self::start_until(events, workers, serves).await
+    }
+
+    /// The same for any handlers: `serves` says whether one has handled something.
+    pub async fn start_until(
+        events: PathBuf,
+        workers: usize,
+        serves: impl AsyncFn(SocketAddr) -> bool,
+    ) -> anyhow::Result<Self> {
         let [websocket, register, internal] = [free_port()?, free_port()?, free_port()?];
         let data = tempfile::tempdir()?;
         let roles = Roles {
@@ -46,9 +57,7 @@ impl OriginalStack {
         };
         let processes = roles.start(data.path()).await?;
         let stack = Self { websocket, register, _processes: processes, _data: data };
-        // Its worker says who a client is once it is connected; a client that comes earlier is closed.
-        eventually("GatewayWorker serves", true, async || Ok(Client::connect(websocket).await.is_ok()))
-            .await?;
+        eventually("GatewayWorker serves", true, async || Ok(serves(websocket).await)).await?;
         Ok(stack)
     }
 }
