@@ -60,6 +60,10 @@ async fn talk(websocket: SocketAddr) -> anyhow::Result<Vec<String>> {
     let ann_id = alone["client_id"].as_str().unwrap_or_default().to_owned();
     assert_eq!(names(&alone), ["Ann"]);
     heard.push(alone);
+    // Her name is kept once her login has been handled to its end, behind the answer, on the original too: another process would list
+    // her without one before that.
+    ann.say("all", "", "alone").await?;
+    heard.push(ann.next().await?);
 
     let mut bob = Chatter::connect(websocket).await?;
     let both = bob.login("Bob", 1).await?;
