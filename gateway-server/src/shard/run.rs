@@ -200,6 +200,9 @@ impl Shard {
             self.for_client(event.token().0, |shard| shard.on_event(event));
         }
         self.read_on();
+        if self.inflating.is_none() {
+            self.inflater.rest();
+        }
         injected::strike("turn");
         let commands_left = self.take_commands();
         self.keep_time(Instant::now());

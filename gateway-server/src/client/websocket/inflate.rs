@@ -12,6 +12,9 @@ pub(super) const STEP: usize = 64 << 10;
 /// Bytes that a decompressor takes beside itself: 32 KiB of them are its window.
 const DECOMPRESSOR: usize = 48 << 10;
 
+/// Bytes of memory that are kept for the next long message.
+const LONG: usize = 4 * STEP;
+
 /// A message on its way out of its compressed form.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -36,11 +39,6 @@ impl Stream {
     /// The memory that it takes.
     pub(super) fn weight(&self) -> usize {
         DECOMPRESSOR + self.out.capacity()
-    }
-
-    fn clear(&mut self) {
-        self.out.clear();
-        self.out.shrink_to(STEP);
     }
 
     /// Inflates `most` bytes, rounded up to whole steps. Gives whether the message is whole, which has at most `limit` bytes
@@ -110,6 +108,8 @@ pub(super) enum Progress<'a> {
 pub struct Inflater {
     /// For messages from their beginning, of which most are over at once.
     stream: Stream,
+    /// The memory of a long message that is over, for the next one: to have the system give it anew takes far longer than to inflate.
+    spare: Vec<u8>,
     /// Bytes that messages may still be inflated to before whoever reads them has others have their turn.
     allowed: usize,
     /// A message that is not whole by then may be kept as far as it is.
@@ -123,7 +123,7 @@ pub struct Inflater {
 impl Default for Inflater {
     fn default() -> Self {
         let stream = Stream::default();
-        Self { stream, allowed: usize::MAX, may_keep: true, inflated: 0, discarded: 0 }
+        Self { stream, spare: Vec::new(), allowed: usize::MAX, may_keep: true, inflated: 0, discarded: 0 }
     }
 }
 
@@ -133,8 +133,26 @@ impl Inflater {
     pub fn allow(&mut self, bytes: usize, may_keep: bool) {
         (self.allowed, self.may_keep) = (bytes, may_keep);
         (self.inflated, self.discarded) = (0, 0);
-        // Nobody looks at the last message any more.
-        self.stream.clear();
+        self.clear();
+    }
+
+    /// Nobody looks at the last message any more.
+    fn clear(&mut self) {
+        let out = &mut self.stream.out;
+        out.clear();
+        if out.capacity() > self.spare.capacity().max(LONG) {
+            self.spare = std::mem::take(out);
+        } else {
+            out.shrink_to(STEP);
+        }
+    }
+
+    /// No long message is there to go on with.
+    pub fn rest(&mut self) {
+        if self.stream.out.capacity() > STEP || self.spare.capacity() > 0 {
+            self.clear();
+            self.spare = Vec::new();
+        }
     }
 
     /// The work that was done since [`Inflater::allow`], in bytes that came out.
@@ -171,7 +189,7 @@ impl Inflater {
             self.stream = *stream;
             return Ok(Progress::Whole(&self.stream.out));
         }
-        self.stream.clear();
+        self.clear();
         self.stream.used = 0;
         self.stream.decompress.reset(false);
         let result = self.stream.go_on(compressed, limit, most);
@@ -186,7 +204,12 @@ impl Inflater {
         if !cushion::has_room(DECOMPRESSOR) {
             return Err(NoMemory.into());
         }
-        Ok(Progress::Waits(Some(Box::new(std::mem::take(&mut self.stream)))))
+        let mut stream = std::mem::take(&mut self.stream);
+        if self.spare.capacity() > stream.out.capacity() {
+            self.spare.extend_from_slice(&stream.out);
+            stream.out = std::mem::take(&mut self.spare);
+        }
+        Ok(Progress::Waits(Some(Box::new(stream))))
     }
 
     /// The whole message at once.
@@ -257,6 +280,24 @@ mod tests {
         assert_eq!((inflater.inflated(), inflater.sent()), (STEP, 0));
         assert_eq!(inflater.inflate_all(&compressed, 1 << 20).map(<[u8]>::len), Ok(1 << 20));
         assert_eq!((inflater.inflated(), inflater.sent()), (1 << 20, 1 << 20));
+    }
+
+    #[test]
+    fn the_next_long_message_has_the_memory_of_the_last() {
+        let compressed = deflate(&vec![0; 1 << 20]).unwrap();
+        let mut inflater = Inflater::default();
+        in_parts(&mut inflater, &compressed, 1).unwrap();
+        let place = inflater.stream.out.as_ptr();
+        inflater.allow(1, true);
+        let Ok(Progress::Waits(Some(stream))) = inflater.inflate(&compressed, None, 4 << 20) else {
+            panic!("it is whole");
+        };
+        assert_eq!((stream.so_far().len(), stream.so_far().as_ptr()), (STEP, place));
+        drop(stream);
+        in_parts(&mut inflater, &compressed, 1).unwrap();
+        inflater.rest();
+        assert_eq!(inflater.spare.capacity(), 0);
+        assert!(inflater.stream.out.capacity() <= STEP);
     }
 
     #[test]
