@@ -35,7 +35,7 @@ impl Live {
         self.backend.bridge.set_max_session(settings.max_session_bytes);
         self.backend.workers.set_limit(settings.worker_buffer_bytes);
         self.backend.budget.set_limit(settings.max_unfinished_bytes);
-        let _ = self.hub.read_on().await;
+        self.hub.read_on().await;
         self.register_ports.send_replace(self.parts.register_port(settings));
         self.operations.set_token(settings.operations_token.clone());
         let is_recounted =

@@ -121,11 +121,11 @@ impl Hub {
     }
 
     /// Reads on from clients of whom no more was taken.
-    pub async fn read_on(&self) -> Result<(), Stopped> {
+    pub async fn read_on(&self) {
         for shard in &self.shards {
-            shard.send(Command::ReadOn).await?;
+            // A shard that has ended has no clients any more.
+            let _ = shard.send(Command::ReadOn).await;
         }
-        Ok(())
     }
 
     pub async fn send_to_all(&self, frame: Encoded, except: Vec<u32>) -> Result<(), Stopped> {
@@ -530,4 +530,25 @@ fn held<'a>(index: &Index, names: impl Iterator<Item = &'a [u8]>) -> impl Iterat
     names.flat_map(|name| {
         index.shards(name).into_iter().map(|shard| (usize::from(shard), Name::from_slice(name)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::BuiltIn;
+    use super::super::testing::settings;
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_an_answer_of_a_shard_that_has_ended() {
+        let hub = Arc::new(Hub::start(2, [7; 16], &settings(), Box::new(BuiltIn), None).unwrap());
+        hub.stop(Duration::ZERO, Duration::ZERO).await;
+        let ended = Arc::clone(&hub);
+        spawn_blocking(move || ended.join_threads()).await.unwrap();
+        let asked = async {
+            assert!(hub.count(None).await.is_err());
+            assert!(hub.session_of(1).await.is_err() && hub.session_of(2).await.is_err());
+            assert!(hub.send_to_connections(Encoded::raw(Bytes::from_static(b"a")), &[1, 2]).await.is_err());
+        };
+        tokio::time::timeout(Duration::from_secs(30), asked).await.unwrap();
+    }
 }

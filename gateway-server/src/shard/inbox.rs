@@ -91,8 +91,11 @@ impl Inbox {
     }
 }
 
-impl Drop for Inbox {
-    fn drop(&mut self) {
+impl Inbox {
+    /// Nobody reads it any more. What stands in it is dropped, and whoever waits for an answer to it hears that there is none.
+    pub(super) fn close(&mut self) {
         self.shared.space.close();
+        let (_, nobody) = bounded(1);
+        self.commands = nobody;
     }
 }

@@ -82,9 +82,11 @@ fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
         let turn = || shard.lock().unwrap_or_else(PoisonError::into_inner).turn(&events);
         match fault::or_end("a turn of a shard", turn) {
             ControlFlow::Continue(next) => patience = next,
-            ControlFlow::Break(()) => return,
+            ControlFlow::Break(()) => break,
         }
     }
+    // The shard stays, as others hold it too, but it does nothing any more.
+    shard.lock().unwrap_or_else(PoisonError::into_inner).inbox.close();
 }
 
 pub(super) struct Shard {

@@ -41,7 +41,7 @@ pub(super) async fn serve(
     let result = told.run(connection, &worker).await;
     let is_orphaned = router.leave(&worker, told.untaken());
     // Its clients are somebody else's now.
-    let _ = hub.read_on().await;
+    hub.read_on().await;
     if is_orphaned {
         give_up_later(worker, router, hub);
     }
@@ -81,7 +81,7 @@ impl ToldSoFar<'_> {
         let hub = self.backend.bridge.hub();
         worker.handed_over().await;
         // What the worker before it left has somebody now.
-        hub.read_on().await?;
+        hub.read_on().await;
         loop {
             self.hear(connection)?;
             if self.is_leaving && self.in_flight.is_done() && !connection.has_output() {
@@ -92,7 +92,7 @@ impl ToldSoFar<'_> {
                 is_awaited |= worker.done(batch);
             }
             if is_awaited {
-                hub.read_on().await?;
+                hub.read_on().await;
             }
             let has_room = self.in_flight.batches() < WINDOW && !connection.has_output() && !self.is_leaving;
             tokio::select! {

@@ -17,6 +17,6 @@ pub fn give_up_later(worker: Arc<Worker>, router: &Arc<Router>, hub: &Arc<Hub>) 
         tokio::time::sleep(PATIENCE).await;
         router.give_up(&worker);
         // An error means that the server stops.
-        let _ = hub.read_on().await;
+        hub.read_on().await;
     });
 }
