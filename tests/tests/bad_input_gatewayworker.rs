@@ -81,7 +81,8 @@ async fn a_command_that_is_refused_harms_no_other() -> anyhow::Result<()> {
     let connection = client.id.connection;
     let mut socket = TcpStream::connect(server.register[0]).await?;
     let mut bytes = Vec::new();
-    // A session that is deeper than any stack, one that is an object, a name that is too long, JSON that is none.
+    // A session that is deeper than any stack, one that is an object, a name that is too long, a message with an object, JSON that
+    // is none.
     let deep = "a:1:{i:0;".repeat(100_000);
     let name = vec![b'x'; 5000];
     for command in [
@@ -93,7 +94,8 @@ async fn a_command_that_is_refused_harms_no_other() -> anyhow::Result<()> {
         command.encode(&mut bytes)?;
     }
     Packet::new(99).encode(&mut bytes)?;
-    Packet { flags: 0, body: b"a:0:{}", connection, ..Packet::new(5) }.encode(&mut bytes)?;
+    let with_object = br#"a:1:{i:0;O:8:"stdClass":0:{}}"#;
+    Packet { flags: 0, body: with_object, connection, ..Packet::new(5) }.encode(&mut bytes)?;
     let nested = "[".repeat(100_000);
     Packet { extension: nested.as_bytes(), ..Packet::new(16) }.encode(&mut bytes)?;
     Command::GetSession { connection }.encode(&mut bytes)?;
