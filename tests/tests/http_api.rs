@@ -78,7 +78,7 @@ fn linter() -> Command {
         Some(program) => Command::new(program),
         None => {
             let mut npx = Command::new("timeout");
-            npx.args(["300", "npx", "--yes", "@redocly/cli@2.77.0"]);
+            npx.args(["90", "npx", "--yes", "@redocly/cli@2.77.0"]);
             npx
         }
     };
