@@ -329,6 +329,12 @@ impl Membership {
         self.members().map(|(instance, _)| *instance).collect()
     }
 
+    /// Those of the instances that are no members.
+    pub(super) fn absent_of(&self, mut instances: Vec<u64>) -> Vec<u64> {
+        instances.retain(|instance| !self.by_instance.get(instance).is_some_and(|peer| peer.is_member));
+        instances
+    }
+
     /// The instance of the member with this address.
     pub(super) fn instance_at(&self, node: SocketAddrV4) -> Option<u64> {
         self.members().find(|(_, peer)| peer.node == node).map(|(instance, _)| *instance)
@@ -584,7 +590,9 @@ mod tests {
         let nonce = test.membership.nonce();
         let news = test.greeting(9, nonce);
         assert_eq!((news.came, news.resume), (Some(NODE), resume(2, 4)));
+        assert!(test.membership.absent_of(vec![1]).is_empty());
         assert_eq!(test.membership.leave(1), Some(NODE));
+        assert_eq!(test.membership.absent_of(vec![1, 2]), [1, 2]);
         test.now += MEMORY;
         test.membership.tidy(test.now);
         assert!(test.membership.sightings(test.now).is_empty());

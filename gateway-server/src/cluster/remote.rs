@@ -88,8 +88,17 @@ impl Cluster {
         self.ask(others, To::All, Kind::Query, Call::Query(query.clone())).await
     }
 
-    async fn ask(&self, of: Vec<u64>, to: To, kind: Kind, call: Call<'_>) -> Result<Vec<Value>, String> {
-        let mut pending = self.pending.register(of);
+    async fn ask(
+        &self,
+        instances: Vec<u64>,
+        to: To,
+        kind: Kind,
+        call: Call<'_>,
+    ) -> Result<Vec<Value>, String> {
+        let mut pending = self.pending.register(instances.clone());
+        // A node that left just before was not waited for by anybody then.
+        let left = self.membership().absent_of(instances);
+        left.into_iter().for_each(|instance| self.pending.node_left(instance));
         let request = request(call)?;
         let mut body = Vec::with_capacity(8 + request.len());
         body.extend_from_slice(&pending.id.to_be_bytes());
