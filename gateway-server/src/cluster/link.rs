@@ -469,7 +469,7 @@ mod tests {
         let mut is_done = false;
         let read = async {
             is_over.notified().await;
-            // As while a shard that is at work is waited for.
+            // It goes on later, as it does when a shard is at work that it waits for.
             goes_on.notified().await;
             is_done = true;
             "read"

@@ -54,8 +54,8 @@ impl Cluster {
         }
     }
 
-    /// As [`Cluster::send`], and waits until the order has been carried out. An order for a node that is not there counts as carried
-    /// out: the clients of that node have gone.
+    /// Has a node carry out an order, and waits until it has. An order for a node that is not there counts as carried out: the clients
+    /// of that node have gone.
     pub async fn order_at(&self, node: SocketAddrV4, order: &Order<'_>) -> Result<(), String> {
         self.known(Some(node)).await?;
         let Some(instance) = self.membership().instance_at(node) else {

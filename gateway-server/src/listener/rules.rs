@@ -18,7 +18,7 @@ pub struct Rules {
     pub paths: Vec<String>,
     /// Such as `example.com`, and with a port for no other.
     pub hosts: Vec<String>,
-    /// Those that are spoken beside that of connect tokens.
+    /// The subprotocols that are spoken beside that of connect tokens.
     pub subprotocols: Vec<String>,
     pub max_request_bytes: usize,
 }

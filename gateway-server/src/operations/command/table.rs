@@ -142,7 +142,7 @@ fn duration(seconds: u64) -> String {
     }
 }
 
-/// As `grouped`, with its noun.
+/// A number with its thousands apart, as `grouped` has it, and its noun.
 fn counted(number: u64, noun: &str) -> String {
     format!("{} {}", grouped(number), plural(number, noun))
 }

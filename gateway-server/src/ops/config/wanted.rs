@@ -57,7 +57,7 @@ pub(super) fn of_flag(error: clap::Error) -> clap::Error {
     )
 }
 
-/// As `--help` shows it: `BYTES`, `SECONDS` and so on. A listener's settings have the names of the others.
+/// The name that `--help` gives the value: `BYTES`, `SECONDS` and so on. A listener's settings have the names of the others.
 fn value_name(key: &str) -> String {
     let all = Layer::augment_args(Command::new("gateway-server"));
     let argument = all.get_arguments().find(|argument| argument.get_id() == key);
