@@ -57,7 +57,7 @@ impl Live {
         Arc::clone(&gate)
     }
 
-    /// Those who came before there was a limit count too.
+    /// Counts connections again that came before there was a limit.
     async fn recount(&self) {
         let admission = Arc::clone(&self.parts.admission);
         let place_of = move |peer: Option<std::net::SocketAddr>| {

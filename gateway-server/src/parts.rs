@@ -55,7 +55,7 @@ pub(crate) fn warn_of_guessable(settings: &Settings) {
 pub(crate) struct Parts {
     pub(crate) shards: usize,
     pub(crate) admission: Arc<Admission>,
-    /// Those that the listeners have got.
+    /// The ports that the listeners have got.
     ports: Vec<u16>,
     /// What each of them counts.
     tallies: Vec<Arc<Tally>>,
@@ -139,7 +139,7 @@ impl Parts {
         listeners.map(watched).collect()
     }
 
-    /// Those that PHP has on all register ports.
+    /// Counts the connections that PHP has on all register ports.
     pub(crate) fn php_connections(&self) -> Arc<Tally> {
         Arc::clone(&self.register_tally)
     }

@@ -96,7 +96,7 @@ impl Logins {
     ) -> Result<(), Refused> {
         let is_right = || knows(self.secret.as_bytes());
         let customer = peer.filter(|_| !self.is_open()).map(|peer| Customer::of(peer.ip()));
-        // Whoever may open the unix socket is trusted by the file system.
+        // A peer that may open the unix socket is trusted by the file system.
         let Some(customer) = customer else {
             return if is_right() { Ok(()) } else { Err(Refused::WrongSecret) };
         };

@@ -15,7 +15,8 @@ use crate::tls::{Certificate, FIRST_BYTE};
 
 struct Secured(TlsStream<TcpStream>);
 
-/// Whoever is on this machine, and so has its `is_own` true, may do without TLS. Gives whether it does not.
+/// Shakes hands by TLS where the peer begins to. A peer on this machine, for which `is_own` is true, may do without. Gives whether
+/// the connection has TLS.
 pub(super) async fn accept(
     socket: TcpStream,
     certificate: &Certificate,
@@ -34,7 +35,7 @@ pub(super) async fn accept(
 fn wants_tls(first: &[u8], is_own: bool) -> io::Result<bool> {
     match first {
         [FIRST_BYTE] => Ok(true),
-        // Of one that came and went at once nothing is to be said.
+        // The peer came and went at once, which is not worth a word.
         [] => Ok(false),
         _ if is_own => Ok(false),
         _ => Err(io::Error::other(
@@ -55,7 +56,7 @@ impl Stream for Secured {
 }
 
 impl AsyncRead for Secured {
-    /// Whoever reads has said all: what TLS still keeps of it goes out meanwhile.
+    /// A caller that reads has said all, so what TLS still keeps of that goes out meanwhile.
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

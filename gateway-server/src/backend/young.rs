@@ -17,7 +17,7 @@ pub(super) struct Young {
     is_grown: Arc<AtomicBool>,
 }
 
-/// By which a connection says that its first words were understood and have taken effect.
+/// A connection says by it that its first words were understood and have taken effect.
 #[derive(Clone)]
 pub(super) struct Growth(Arc<AtomicBool>);
 

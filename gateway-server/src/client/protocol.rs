@@ -28,7 +28,7 @@ impl Protocol {
         }
     }
 
-    /// Of a client that takes no compressed frames.
+    /// The form of messages for a client that takes no compressed frames.
     pub fn form(self) -> Form {
         match self {
             Self::Websocket => Form::Websocket,

@@ -329,7 +329,7 @@ impl Membership {
         self.members().map(|(instance, _)| *instance).collect()
     }
 
-    /// Those of the instances that are no members.
+    /// The instances among these that are no members.
     pub(super) fn absent_of(&self, mut instances: Vec<u64>) -> Vec<u64> {
         instances.retain(|instance| !self.by_instance.get(instance).is_some_and(|peer| peer.is_member));
         instances

@@ -260,7 +260,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             self.host.settle();
             let cluster = Arc::clone(self.cluster);
             tokio::spawn(async move {
-                // Whoever hears that it is done may push to it.
+                // A caller that hears that it is done may push to it at once.
                 cluster.settled().await;
                 cluster.answer(node, id, done.map(|()| Value::Null));
             });

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 
 use super::refusal::Refusal;
 
-/// Of all listeners. Zero is no limit.
+/// The limits of all listeners together. Zero is no limit.
 #[derive(Debug, Default)]
 pub struct Admission {
     most: AtomicUsize,

@@ -21,7 +21,7 @@ pub(super) struct Caller<'a> {
     place: Option<Place>,
     /// Its place among the handshakes.
     handshaking: &'a Permit<Customer>,
-    /// As far as is known by now.
+    /// The client's address, as far as it is known by now.
     pub(super) address: Option<SocketAddr>,
 }
 

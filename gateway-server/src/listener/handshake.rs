@@ -54,7 +54,7 @@ pub(super) async fn finish(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     while socket.read(&mut rest).await.is_ok_and(|length| length > 0) {}
 }
 
-/// As [`websocket`], without a word to a peer that does something else. Messages may be compressed if both sides want it.
+/// Shakes hands like [`websocket`], without a word to a peer that does something else. Messages may be compressed if both sides want it.
 /// `admit` says whether there is room for whoever sent a request.
 pub async fn shake(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),

@@ -129,7 +129,7 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
         }
         injected::strike("listener");
         let peer = canonical(peer);
-        // Those that came just now, too.
+        // Settings that came just now count, too.
         let settings = Arc::clone(&newest.borrow());
         let key = caller::share_of(peer.ip(), settings.proxy_protocol, &settings.trusted_proxies);
         let Some(place) = places.enter(key) else {

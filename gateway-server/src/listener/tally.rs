@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Of some connections, since the start.
+/// Counts of some connections, since the start.
 #[derive(Debug, Default)]
 pub struct Tally {
     came: AtomicU64,

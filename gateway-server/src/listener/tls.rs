@@ -14,7 +14,7 @@ pub(super) async fn accept(mut socket: TcpStream, certificate: &Certificate) -> 
     if socket.peek(&mut first).await.map_err(Refusal::tls)? == 0 {
         return Err(Refusal::tls("the peer has closed"));
     }
-    // Whoever forgot the s of wss:// speaks HTTP.
+    // A client that forgot the s of wss:// speaks HTTP.
     if first[0] != FIRST_BYTE && first[0].is_ascii_uppercase() {
         let refusal = Refusal::not_tls();
         refuse(&mut socket, &refusal).await;

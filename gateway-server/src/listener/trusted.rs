@@ -33,7 +33,7 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// Of a request that a trusted proxy has sent: where it came from before it came to one.
+    /// Where a request that a trusted proxy has sent came from before it came to one.
     pub(super) fn client_of(
         &self,
         proxy: SocketAddr,

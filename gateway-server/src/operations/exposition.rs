@@ -19,7 +19,7 @@ impl Exposition {
         self.family(name, "gauge", help)
     }
 
-    /// By custom its name ends in `_total`.
+    /// Begins a counter, the name of which ends in `_total` by custom.
     pub(super) fn counter(&mut self, name: &'static str, help: &str) -> Family<'_> {
         self.family(name, "counter", help)
     }

@@ -104,7 +104,7 @@ fn php(out: &mut Exposition, snapshot: &Snapshot) {
         .sum::<usize>());
 }
 
-/// By the names that Prometheus has for every program.
+/// Writes what Prometheus has names for that every program shares.
 fn process(out: &mut Exposition, snapshot: &Snapshot) {
     let started = snapshot.started.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
     out.gauge("process_start_time_seconds", "Since the Unix epoch.").is(started);

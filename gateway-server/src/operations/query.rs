@@ -32,7 +32,7 @@ impl Parameters {
         parsed.map(Some).ok_or_else(|| Refusal::invalid(format!("{name} must be {what}")))
     }
 
-    /// Whoever misspells a filter must not believe that it has filtered.
+    /// Refuses parameters that are left over: somebody who misspells a filter must not believe that it has filtered.
     pub(super) fn none_left(self) -> Result<(), Refusal> {
         match self.0.first() {
             Some((name, _)) => Err(Refusal::invalid(format!("there is no parameter {name}, or not twice"))),

@@ -119,7 +119,7 @@ async fn readiness(operations: &Operations) -> Answer {
     }
 }
 
-/// Whoever may get something may ask whether it is there, too.
+/// Refuses other methods. `HEAD` is as good as `GET`.
 fn only(request: &Request<Incoming>, method: &Method) -> Result<(), Refusal> {
     let given = request.method();
     if given == method || (given == Method::HEAD && method == Method::GET) {

@@ -56,12 +56,12 @@ impl Snapshot {
         self.uptime.as_secs_f64()
     }
 
-    /// Of all shards together.
+    /// A count of all shards together.
     pub(super) fn sum(&self, of: impl Fn(&Census) -> u64) -> u64 {
         self.shards.iter().map(of).sum()
     }
 
-    /// Those who came in by the listener of this number.
+    /// How many clients came in by the listener of this number.
     pub(super) fn clients_of(&self, listener: usize) -> u64 {
         self.sum(|shard| shard.clients_by_door.get(listener).map_or(0, |clients| *clients as u64))
     }

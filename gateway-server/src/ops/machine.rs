@@ -17,7 +17,7 @@ pub fn memory_share(divisor: u64, most: u64) -> usize {
     usize::try_from((memory() / divisor).min(most).max(1 << 20)).unwrap_or(usize::MAX)
 }
 
-/// As many things of `each` so many bytes as a `divisor`th of the memory holds, but `most` at the most and 1 at the least.
+/// How many things of `each` bytes a `divisor`th of the memory holds: at least 1, and `most` at most.
 pub fn count_in_share(divisor: u64, each: u64, most: usize) -> usize {
     usize::try_from(memory() / divisor / each).unwrap_or(usize::MAX).clamp(1, most)
 }

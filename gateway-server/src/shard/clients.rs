@@ -211,7 +211,7 @@ impl Clients {
         match change {
             Change::Bind { uid } => memberships.bind(uids, uid, key),
             Change::Unbind => memberships.unbind(uids, key),
-            // Whoever asked may have gone; then nobody misses the answer.
+            // The caller may have gone; then nobody misses the answer.
             Change::Join { group, back } => {
                 let _ = back.send(memberships.join(groups, group, key, bounds.groups));
             }

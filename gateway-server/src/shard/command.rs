@@ -76,7 +76,7 @@ pub(super) enum Command {
     Ask(Question),
     /// Give back the room of those who have gone.
     Shrink,
-    /// Whoever is told of events takes more of them.
+    /// The sink takes more events again.
     ReadOn,
     /// Other settings, for the same doors.
     Configure(Arc<Settings>),

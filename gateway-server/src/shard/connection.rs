@@ -112,7 +112,7 @@ impl Connection {
         self.extra_mut().rare_mut().tls = Some(tls);
     }
 
-    /// Of one that speaks it.
+    /// The TLS state of a connection that has one, and its outbox.
     pub(super) fn tls(&mut self) -> Option<(TlsSocket<'_>, &mut Outbox)> {
         let Self { socket, extra, .. } = self;
         let Extra { rare, outbox, .. } = extra.as_deref_mut()?;

@@ -20,9 +20,9 @@ pub struct Counts {
 pub struct Census {
     pub counts: Counts,
     pub clients: usize,
-    /// By the place of their door in the settings.
+    /// How many clients came in by each door, in the order of the settings.
     pub clients_by_door: Vec<usize>,
-    /// Those whose sockets take no more for now.
+    /// Clients whose sockets take no more for now.
     pub slow: usize,
     /// Bytes of messages that have not come whole.
     pub unfinished: usize,

@@ -16,7 +16,7 @@ use super::sync::{AtomicBool, Mutex};
 
 pub(super) struct Desk {
     inbox: Outside,
-    /// Belongs to the shard's thread but while that waits for something to happen.
+    /// Locked by the shard's thread while it works, and by any other thread while the shard's thread sleeps in poll.
     shard: Arc<Mutex<Shard>>,
     /// Something was told that [`Desk::settle`] is to write.
     unsettled: AtomicBool,
@@ -60,7 +60,7 @@ impl Desk {
         self.inbox.send(command).await
     }
 
-    /// As [`Desk::send`], for what costs little. It takes effect in turn; what it has written to clients waits for
+    /// Does what [`Desk::send`] does, for a command that costs little. It takes effect in turn; what it has written to clients waits for
     /// [`Desk::settle`], so that a burst goes out together.
     pub(super) async fn tell(&self, command: Command) -> Result<(), Stopped> {
         match self.obey(command) {
@@ -100,12 +100,12 @@ impl Desk {
         question: impl FnOnce(&Clients) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
         let (back, answer) = oneshot::channel();
-        // Whoever asked may have gone; then nobody misses the answer.
+        // The caller may have gone; then nobody misses the answer.
         self.send(Command::Ask(Box::new(move |clients| drop(back.send(question(clients)))))).await?;
         answer.await.map_err(|_| Stopped)
     }
 
-    /// As [`Desk::ask`], for a question that is answered in no time.
+    /// Does what [`Desk::ask`] does, for a question that is answered in no time.
     pub(super) async fn look<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Clients) -> T + Send + 'static,

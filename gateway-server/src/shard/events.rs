@@ -7,7 +7,7 @@ use super::connection::Connection;
 
 /// Told by one shard of all that its clients do, of each client in order.
 ///
-/// Whoever calls holds the shard, so these must neither wait nor ask the [`Hub`](super::Hub).
+/// The caller holds the shard's lock, so these methods must neither wait nor ask the [`Hub`](super::Hub).
 pub trait EventSink: Send {
     /// A client is there; `handshake` is how it came, if [`EventSinks::wants_handshakes`].
     fn connected(&mut self, client: &Client<'_>, handshake: Option<Box<Handshake>>) -> Welcome;
@@ -45,7 +45,7 @@ pub struct Client<'a> {
     pub number: u32,
     /// A serialized PHP array, or nothing.
     pub session: &'a [u8],
-    /// Of the listener where it came in.
+    /// The port of the listener where it came in.
     pub gateway_port: u16,
     connection: &'a Connection,
 }

@@ -319,7 +319,7 @@ impl Hub {
         Ok(self.ask_all(move |clients| clients.profiles(&who, fields)).await?.concat())
     }
 
-    /// Those that a filter lets through, at most `limit` from a place on, and where to go on.
+    /// The clients that a filter lets through, at most `limit` from a place on, and where to go on.
     pub async fn page(
         &self,
         filter: &Filter,

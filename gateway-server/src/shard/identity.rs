@@ -8,7 +8,7 @@ use super::Name;
 use super::claim::Claim;
 use super::index::Index;
 
-/// As its connect token says. It holds before anybody is told of the client.
+/// Who a client is by its connect token. It is bound so before anybody is told of it.
 #[derive(Debug)]
 pub struct Identity {
     pub uid: Name,

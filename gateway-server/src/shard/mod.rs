@@ -1,7 +1,9 @@
 //! Shards: plain threads that own the established connections.
 //!
-//! Each runs one poll loop over its own sockets and keeps its own uids, groups and outboxes in plain maps, without
-//! locks. Everybody else reaches the shards through the [`Hub`], by commands in a bounded inbox.
+//! Each runs one poll loop over its own sockets and keeps its own uids, groups and outboxes in plain maps, which stand together behind
+//! one lock. The shard's thread has the lock while it works, and lets it go while it sleeps in `poll`: then any other thread may take it
+//! and carry out an order or a query itself. Otherwise commands wait in the shard's inbox, which is bounded in bytes. Everybody reaches
+//! the shards through the [`Hub`].
 
 mod claim;
 mod clients;
@@ -83,7 +85,7 @@ pub struct Settings {
     /// The node part of every client_id.
     pub node: std::net::SocketAddrV4,
     pub proofs: Proofs,
-    /// As what messages from PHP go out to websockets.
+    /// Whether messages from PHP go out to websockets as text or as binary.
     pub message_kind: Kind,
     /// Where clients come in, 256 at most.
     pub doors: Arc<[Door]>,

@@ -8,7 +8,7 @@ use siphasher::sip::SipHasher24;
 /// Issues 32-bit connection numbers that nobody can foretell and that come again only after all others have.
 ///
 /// A counter goes through a permutation with a secret key: a Feistel network whose round function is SipHash-2-4.
-/// Whoever knows the key turns a number back into its counter, and the counter tells the shard: connections go round
+/// A holder of the key turns a number back into its counter, and the counter tells the shard: connections go round
 /// the shards, and finding one needs no table.
 pub(super) struct Numbers {
     key: [u8; 16],

@@ -15,7 +15,7 @@ impl Proofs {
         Self { key }
     }
 
-    /// Of a connection, for as long as its number is its own. In 32 hex digits.
+    /// The proof of a connection, in 32 hex digits, for as long as its number is its own.
     pub(super) fn of(&self, number: u32) -> String {
         let mut hasher = SipHasher24::new_with_key(&self.key);
         hasher.write_u32(number);

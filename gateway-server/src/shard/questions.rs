@@ -157,7 +157,7 @@ impl Clients {
         }
     }
 
-    /// Those that a filter lets through, at most `limit`, in the order of their keys from `from` on. Looks at no more than a
+    /// The clients that a filter lets through, at most `limit`, in the order of their keys from `from` on. Looks at no more than a
     /// few, so that nobody else waits for long, and gives where to go on.
     pub(super) fn page(&self, filter: &Filter, from: usize, limit: usize) -> (Vec<Sight>, Option<usize>) {
         let held = |names: &Names, name: &Name| {
@@ -214,7 +214,7 @@ impl Filter {
             let bound = connection.extra().and_then(|extra| extra.memberships.uid.as_deref());
             bound == Some(&**uid)
         };
-        // Whoever was found by one may still lack another. The address, for which the system is asked, last.
+        // All of them have to hold. The address comes last, as the system is asked for it.
         self.uid.as_ref().is_none_or(is_uid)
             && self.group.as_ref().is_none_or(is_in)
             && self.address.is_none_or(|address| connection.peer().is_some_and(|peer| peer.ip() == address))

@@ -23,7 +23,7 @@ const TLS_READS_IN_A_ROW: usize = 16;
 pub(super) const READ_IN_A_TURN: usize = 4 * READ_BUFFER;
 /// Bytes that messages of all are inflated to before the same, rounded up to whole steps or to the end of a message.
 pub(super) const INFLATED_IN_A_TURN: usize = 4 * READ_BUFFER;
-/// Of them, what the message gets that was begun in an earlier turn.
+/// How many of these bytes a message gets that was begun in an earlier turn.
 const INFLATED_ON_IN_A_TURN: usize = INFLATED_IN_A_TURN / 2;
 
 impl Shard {
@@ -62,7 +62,7 @@ impl Shard {
         self.read_later(key);
     }
 
-    /// As [`Shard::read`], through TLS, which reads less at once.
+    /// Reads like [`Shard::read`], through TLS, which reads less at once.
     fn read_tls(&mut self, key: usize) {
         for _ in 0..TLS_READS_IN_A_ROW {
             if self.may_read == 0 || self.is_behind(key) {
@@ -127,8 +127,8 @@ impl Shard {
         connection.extra()?.unfinished()
     }
 
-    /// Of the messages of all clients one at a time is kept that is inflated in part, so that all together take no more memory than
-    /// one does. Whether it may be one of this client.
+    /// Whether a message of this client may be kept that is inflated in part. One of all clients is kept at a time, so that all
+    /// together take no more memory than one does.
     fn may_keep_inflated(&self, key: usize) -> bool {
         self.inflating
             .is_none_or(|other| other == key || !self.unfinished(other).is_some_and(Unfinished::is_inflating))
@@ -238,7 +238,7 @@ impl Shard {
         let connection = &mut clients.connections[key];
         let Door { max_message, rate, .. } = settings.doors[usize::from(connection.door)];
         let mut decoder = Decoder { form: connection.form, max_message, inflater };
-        // Whoever has been sent a close frame has gone for everybody else.
+        // A client that has been sent a close frame has gone for everybody else.
         let is_heard = connection.phase == Phase::Open;
         let mut is_closed = false;
         let mut heard = 0;
@@ -470,7 +470,7 @@ mod tests {
             }
             assert_eq!(heard.0.lock().unwrap()[0], usize::from(end == 0), "{end}");
             assert_eq!(shard.shard.clients.unfinished_bytes(), 0, "{end}");
-            // Whoever is closed is still read, so that its end is seen.
+            // A client that is closed is still read, so that its end is seen.
             let places = shard.shard.clients.connections.len();
             assert_eq!(places, if end == 0 { 1 } else { 2 }, "{end}");
         }

@@ -109,7 +109,7 @@ pub(super) struct Shard {
     pub(super) inflating: Option<usize>,
     /// Connections that were not read since nobody takes more of their events.
     pub(super) paused: Vec<usize>,
-    /// Of each door.
+    /// The heartbeat's rounds of each door.
     rounds: Vec<Rounds>,
     /// When those that were sent a close frame are dropped: by key and number, soonest first.
     pub(super) closing: VecDeque<(Instant, usize, u32)>,
@@ -507,7 +507,7 @@ impl Shard {
         let Some(left) = drain.left(now) else { return };
         if left == 0 {
             let at = now + drain.patience;
-            // Whoever asks again is not made to wait longer.
+            // A second call does not make the first one's wait longer.
             self.stop_at = Some(self.stop_at.map_or(at, |before| before.min(at)));
             self.drain = None;
         }

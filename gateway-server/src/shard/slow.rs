@@ -235,7 +235,7 @@ mod tests {
     /// Longer than all timeouts of the settings.
     const LATER: Duration = Duration::from_secs(1000);
 
-    /// As much as these tests like may wait for each, and little more for all.
+    /// Lets as much as these tests like wait for each client, and little more for all.
     fn tight() -> Settings {
         let mut settings = settings();
         let mut door = settings.doors[0].clone();

@@ -111,7 +111,7 @@ impl Turn {
         })
     }
 
-    /// Of a chain that has just one.
+    /// The frame of a chain that has just one.
     pub(super) fn only_frame(&self, chain: Chain) -> Option<&Bytes> {
         let link = self.links.get(chain.first as usize).filter(|_| chain.first == chain.last)?;
         Some(&self.frames[link.frame as usize])

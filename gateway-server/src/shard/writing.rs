@@ -125,7 +125,7 @@ impl Shard {
         self.after_write(key);
     }
 
-    /// As [`Shard::write_outbox`], through TLS, which may hold something itself.
+    /// Writes like [`Shard::write_outbox`], through TLS, which may hold something itself.
     fn write_tls(&mut self, key: usize) {
         let Clients { connections, held, .. } = &mut self.clients;
         if let Some((mut tls, outbox)) = connections[key].tls() {
@@ -142,7 +142,7 @@ impl Shard {
         self.after_write(key);
     }
 
-    /// Of what waited for it, so much is left.
+    /// Counts what was written of the `waiting` bytes, of which so many are left.
     fn count_written(&mut self, key: usize, waiting: usize, left: usize) {
         self.clients.counts.bytes_out += (waiting - left) as u64;
         if left == 0 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Certificate, Files};
 use crate::ops::config::Settings;
 
-/// Those with the same files are one.
+/// All certificates; those with the same files are one.
 pub struct Certificates {
     listeners: Vec<Option<Arc<Certificate>>>,
     register: Option<Arc<Certificate>>,

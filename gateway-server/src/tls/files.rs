@@ -22,7 +22,7 @@ pub struct Files {
     /// The server's own certificate first, then those between it and the authority.
     pub certificate: PathBuf,
     pub key: PathBuf,
-    /// Whoever connects must have a certificate that one of these vouches for.
+    /// A peer that connects must have a certificate that one of these vouches for.
     pub client_authorities: Option<PathBuf>,
     /// Browsers connect, which say in TLS what they will speak on top.
     pub is_web: bool,

@@ -84,7 +84,7 @@ impl Bridge {
         framed.value()
     }
 
-    /// As [`Bridge::ask`], for this node alone.
+    /// Answers like [`Bridge::ask`], for this node alone.
     pub(in crate::backend) async fn ask_here(&self, query: &Query<'_>) -> Result<(Value, usize), Failed> {
         let mut framed = Framed::default();
         self.answer_here(query, &mut framed).await?;

@@ -12,7 +12,7 @@ use serde_bytes::Bytes as Raw;
 use super::Bridge;
 use crate::shard::{Name, Scope, Stopped};
 
-/// Whoever gets the answer to one query.
+/// Gets the answer to one query.
 pub(super) trait Answers {
     fn answer(&mut self, value: &impl Serialize);
 

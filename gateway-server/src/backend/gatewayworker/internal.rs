@@ -133,7 +133,7 @@ impl Session<'_> {
             while self.input.read_now(socket)? {
                 self.take_packets(&mut tokio::io::sink()).await?;
             }
-            // Whoever wished may have gone.
+            // The peer that wished it may have gone.
             let _ = wish.send(());
         }
     }

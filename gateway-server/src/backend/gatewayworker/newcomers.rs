@@ -95,7 +95,7 @@ impl Newcomers {
         due.flat_map(|(_, batch)| batch.events.iter().map(|event| event.number)).collect()
     }
 
-    /// As many events as there are sessions, which they get. A client that has gone meanwhile has none any more, and its event
+    /// Takes as many events as there are sessions, which they get. A client that has gone meanwhile has none any more, and its event
     /// keeps the one that it has.
     pub(super) fn take(&mut self, sessions: Vec<Option<Bytes>>) -> Batch {
         let mut all = Batch::default();

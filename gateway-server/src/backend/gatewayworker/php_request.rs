@@ -14,7 +14,7 @@ pub(super) enum Tree {
     Array(IndexMap<Vec<u8>, Tree>),
 }
 
-/// As `parse_str()` does: `a=1&b[]=2&b[x]=3`.
+/// Reads a query as PHP's `parse_str()` does: `a=1&b[]=2&b[x]=3`.
 pub(super) fn query(text: &[u8]) -> Tree {
     let mut tree = Tree::empty();
     for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).take(MAX_VARIABLES) {
@@ -26,7 +26,7 @@ pub(super) fn query(text: &[u8]) -> Tree {
     tree
 }
 
-/// As Workerman does: `a=1; b=2`, nothing decoded.
+/// Reads cookies as Workerman does: `a=1; b=2`, nothing decoded.
 pub(super) fn cookies(text: &[u8]) -> Tree {
     let pairs = text.split(|byte| *byte == b';').take(MAX_VARIABLES).filter_map(|pair| cut(pair, b'='));
     let cookie = |(name, value): (&[u8], &[u8])| (name.trim_ascii().to_vec(), Tree::Text(value.to_vec()));

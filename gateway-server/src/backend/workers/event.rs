@@ -9,10 +9,10 @@ use crate::shard::Handshake;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     pub kind: Kind,
-    /// Of the connection.
+    /// The number of the connection.
     pub number: u32,
     pub peer: SocketAddr,
-    /// Of the listener where the client came in.
+    /// The port of the listener where the client came in.
     pub gateway_port: u16,
     /// A serialized PHP array, or nothing.
     pub session: Bytes,

@@ -50,9 +50,9 @@ pub struct Router {
 pub struct Report {
     pub name: String,
     pub clients: usize,
-    /// Those that wait for it.
+    /// How many events wait for it.
     pub events: usize,
-    /// Of the events, with those that it is getting.
+    /// Bytes of these events, and of those that are on their way to it.
     pub bytes: usize,
 }
 
@@ -86,7 +86,7 @@ impl Router {
         self.choice == Choice::Address
     }
 
-    /// Those who wait for room are not told.
+    /// Sets how many bytes may wait for each worker. Clients that wait for room are not told.
     pub fn set_limit(&self, limit: usize) {
         self.limit.store(limit, Ordering::Relaxed);
     }

@@ -16,7 +16,7 @@ use crate::shard::{Client, EventSink, EventSinks, Handshake, Welcome};
 /// Gives the events of one shard to workers.
 pub struct Sink {
     router: Arc<Router>,
-    /// Those of whom workers know.
+    /// The clients of which workers know.
     clients: HashMap<u32, Known>,
 }
 

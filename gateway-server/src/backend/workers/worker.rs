@@ -32,7 +32,7 @@ pub struct Worker {
 
 struct Queue {
     events: VecDeque<Event>,
-    /// Of the events that wait and of those in a [`Batch`] that is not done.
+    /// Bytes of the events that wait, and of those in a [`Batch`] that is not done.
     bytes: usize,
     state: State,
     /// Somebody is not read before there is room again.

@@ -19,7 +19,7 @@ use super::protocol::{Info, Malformed, Op, decode};
 use crate::ops::files::Reads;
 use crate::tls;
 
-/// Of a server that says nothing else, its longest message.
+/// Bytes of the longest message of a server that says nothing of it.
 const MAX_PAYLOAD: usize = 64 << 20;
 const PORT: u16 = 4222;
 

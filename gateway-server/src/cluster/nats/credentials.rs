@@ -8,7 +8,7 @@ use ring::signature::Ed25519KeyPair;
 
 use crate::ops::files;
 
-/// As `nsc` writes them: <https://docs.nats.io/using-nats/developer/connecting/creds>.
+/// Credentials as `nsc` writes them: <https://docs.nats.io/using-nats/developer/connecting/creds>.
 pub(in crate::cluster) struct Credentials {
     pub(in crate::cluster) jwt: String,
     key: Ed25519KeyPair,

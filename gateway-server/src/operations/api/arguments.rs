@@ -34,7 +34,7 @@ pub(super) struct Parameter {
     pub(super) help: &'static str,
 }
 
-/// Those that were given, read.
+/// The arguments that were given, read.
 pub(super) struct Arguments(Vec<(&'static str, Argument)>);
 
 enum Argument {
@@ -93,7 +93,7 @@ impl Arguments {
         self.names(name).into_vec()
     }
 
-    /// As they were given.
+    /// The values of an argument, as they were given.
     pub(super) fn all(&self, name: &str) -> &[Vec<u8>] {
         match self.get(name) {
             Some(Argument::Bytes(all)) => all,

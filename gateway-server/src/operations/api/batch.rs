@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Run;
 use crate::operations::answer::Refusal;
 
-/// Of one request.
+/// How many operations one request may hold.
 pub(super) const MAX_CALLS: usize = 1000;
 
 impl Run<'_> {

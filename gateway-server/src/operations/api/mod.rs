@@ -21,7 +21,7 @@ use arguments::Arguments;
 use results::Shape;
 use table::{OPERATIONS, Operation};
 
-/// Of one request, with all its headers aside.
+/// Bytes of a request's body at most.
 pub(super) const MAX_BODY: usize = 1 << 20;
 /// Bytes of the answers to one request.
 const MAX_ANSWER: usize = 64 << 20;

@@ -35,7 +35,7 @@ impl Shape {
             (Self::Nothing, _) | (Self::Text | Self::Session, Wire::Null) => Value::Null,
             (Self::Flag, Wire::Bool(is)) => (*is).into(),
             (Self::Count, Wire::Int(number)) => (*number).into(),
-            // Of one group, where several may be asked for.
+            // One group was asked for, where several may be.
             (Self::Count, Wire::List(one)) => match one.as_slice() {
                 [Wire::Int(number)] => (*number).into(),
                 _ => return Err(unexpected()),

@@ -36,7 +36,7 @@ pub(super) fn parse(serialized: &[u8]) -> Option<Value> {
         return Some(Value::Object(Map::new()));
     }
     match php_serialize::Value::parse(serialized).ok()? {
-        // As an object also when PHP would see no difference to a list.
+        // An empty one is an object, too, though PHP sees no difference to a list.
         php_serialize::Value::Array(entries) if entries.is_empty() => Some(Value::Object(Map::new())),
         value => json(&value),
     }

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::Target;
 
 const TIME: Duration = Duration::from_secs(15);
-/// Of an answer.
+/// Bytes of an answer at most.
 const BYTES: usize = 64 << 20;
 
 pub(super) async fn ask(target: &Target, path: &str) -> anyhow::Result<Value> {

@@ -93,7 +93,7 @@ pub enum Question {
     Connections(Wanted),
 }
 
-/// As what the answer is printed.
+/// The form in which an answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Printed {
     Table,
@@ -103,7 +103,7 @@ pub enum Printed {
 /// Where the settings come from.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Those of the environment included.
+    /// The flags, and the variables of the environment.
     flags: Layer,
     file: Option<PathBuf>,
 }
