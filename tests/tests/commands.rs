@@ -33,8 +33,8 @@ struct Sandbox {
 
 /// The pages that people read.
 fn pages() -> anyhow::Result<Vec<PathBuf>> {
-    let mut pages =
-        vec![root().join("README.md"), root().join("README.zh-CN.md"), root().join("SECURITY.md")];
+    let names = ["README.md", "README.zh-CN.md", "SECURITY.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+    let mut pages: Vec<_> = names.iter().map(|name| root().join(name)).collect();
     for folder in ["docs", "docs/recipes", "php", "php/client", "php-ext", "docker", "packaging"] {
         let entries = std::fs::read_dir(root().join(folder))?;
         for entry in entries {
@@ -193,8 +193,17 @@ impl Sandbox {
                 .await
                 .map(drop),
             "cargo" => {
-                let package = arguments.iter().skip_while(|word| **word != "-p").nth(1);
-                exists(&root().join(package.context("of which package?")?).join("Cargo.toml"))
+                let value = |flag| arguments.iter().skip_while(|word| **word != flag).nth(1);
+                let package = format!("name = \"{}\"\n", value("-p").context("of which package?")?);
+                let folders = ["gateway-wire", "gateway-server", "php-ext", "php-ext/link", "tests"];
+                let files =
+                    folders.map(|folder| std::fs::read_to_string(root().join(folder).join("Cargo.toml")));
+                ensure!(
+                    files.into_iter().flatten().any(|file| file.contains(&package)),
+                    "there is no such package"
+                );
+                let test = |name| exists(&root().join(format!("tests/tests/{name}.rs")));
+                value("--test").map_or(Ok(()), test)
             }
             "gateway-server" | "target/release/gateway-server" => self.server_command(&arguments).await,
             "php" => self.php(&arguments).await,
@@ -217,7 +226,20 @@ impl Sandbox {
                 .iter()
                 .filter(|word| word.starts_with("docker/"))
                 .try_for_each(|file| exists(&root().join(file))),
-            script if script.starts_with("scripts/") => exists(&root().join(script)),
+            // systemd.rs runs both on a machine of its own.
+            "groupadd" => {
+                let unit = std::fs::read_to_string(root().join("packaging/systemd/gateway-server.service"))?;
+                let group = arguments.last().context("which group?")?;
+                ensure!(
+                    unit.contains(&format!("SupplementaryGroups={group}\n")),
+                    "the unit has no such group"
+                );
+                Ok(())
+            }
+            "/usr/lib/push-gateway/certbot-hook" => exists(&root().join("packaging/certbot/push-gateway")),
+            script if script.starts_with("scripts/") || script.starts_with("php-ext/") => {
+                exists(&root().join(script))
+            }
             _ => bail!(
                 "no test knows the command `{program}`: tests/tests/commands.rs has to say how it is checked"
             ),
