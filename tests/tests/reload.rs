@@ -232,7 +232,10 @@ async fn a_file_that_is_wrong_changes_nothing() -> anyhow::Result<()> {
             ":2:1: there is no setting ping_intervall; did you mean",
         ),
         ("max_connections = 9\n\nmax_message = 1\n", ":3:1: max_message: 1 is not within 125 to 1073741824"),
-        ("max_connections = 9\nping_interval = \"\"\n", ":2:17: ping_interval: invalid type: string"),
+        (
+            "max_connections = 9\nping_interval = \"\"\n",
+            ":2:17: ping_interval: it must be a number of seconds",
+        ),
         ("max_connections = 9\nwhat", ":2:"),
     ] {
         it.reload(wrong, &format!("{name}{said}")).await?;
