@@ -100,12 +100,19 @@ impl Router {
         self.has_workers.load(Ordering::Relaxed)
     }
 
-    /// For a client at that address whom no worker has, or whose worker has gone.
+    /// For a client at that address that has had no worker.
     pub(super) fn choose(&self, client: IpAddr) -> Option<Arc<Worker>> {
         if !self.has_workers() {
             return None;
         }
         self.pick(self.state().workers.iter(), client)
+    }
+
+    /// For a client at that address whose worker has gone: another, or the last one that went, with which its events wait for the
+    /// next to come.
+    pub(super) fn choose_next(&self, client: IpAddr) -> Option<Arc<Worker>> {
+        let state = self.state();
+        self.pick(state.workers.iter(), client).or_else(|| state.orphan.clone())
     }
 
     fn pick<'a>(
@@ -312,6 +319,21 @@ mod tests {
         let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}"))).collect();
         let chosen: Vec<_> = (0..512).map(|_| router.choose(client).unwrap().name.clone()).collect();
         assert!(workers.iter().all(|worker| chosen.contains(&worker.name)));
+    }
+
+    #[test]
+    fn clients_of_a_worker_that_went_first_wait_with_the_last() {
+        let router = Router::new(Mode::Auto, 1 << 20);
+        let [first, last] = ["first", "last"].map(|name| router.join(name.to_owned()));
+        let client = IpAddr::from([192, 0, 2, 1]);
+        assert!(!router.leave(&first, Vec::new()));
+        assert!(matches!(first.place(), Place::Anywhere));
+        assert!(router.leave(&last, Vec::new()));
+        assert!(router.choose(client).is_none(), "nobody new is introduced to it");
+        push(&router.choose_next(client).unwrap(), 1..3);
+        let next = router.join("next".to_owned());
+        assert_eq!(numbers_of(&next), [1, 2]);
+        assert!(Arc::ptr_eq(&router.choose_next(client).unwrap(), &next));
     }
 
     #[tokio::test]

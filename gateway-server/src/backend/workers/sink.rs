@@ -77,7 +77,7 @@ impl Sink {
             event = back;
             let next = match place {
                 Place::At(heir) => Some(heir),
-                _ => self.router.choose(peer.ip()),
+                _ => self.router.choose_next(peer.ip()),
             };
             let Some(next) = next else {
                 // It knew workers, and there is none any more for longer than anybody waits.
@@ -134,7 +134,7 @@ impl EventSink for Sink {
                     return false;
                 }
                 Place::At(heir) => *seat = Seat::new(heir),
-                Place::Anywhere => match self.router.choose(peer.ip()) {
+                Place::Anywhere => match self.router.choose_next(peer.ip()) {
                     Some(worker) => *seat = Seat::new(worker),
                     None => return true,
                 },
