@@ -1,6 +1,6 @@
 //! A plain value as JSON, as PHP's `json_encode($value, JSON_UNESCAPED_UNICODE)` writes it.
 
-use super::{Key, Malformed, Value, count_tokens};
+use super::{Key, Malformed, Value, count_tokens, is_list};
 
 /// Tokens of a serialized value that is made JSON: each takes some 80 bytes of memory meanwhile.
 const MAX_TOKENS: usize = 1 << 18;
@@ -28,7 +28,7 @@ pub fn to_json(serialized: &[u8]) -> Result<Vec<u8>, NotJson> {
     Ok(out)
 }
 
-/// As deep as the parser went, which is bounded.
+/// It recurses as deep as the parser went, which is bounded.
 fn write(value: &Value<'_>, out: &mut Vec<u8>) -> Result<(), NotJson> {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
@@ -39,7 +39,7 @@ fn write(value: &Value<'_>, out: &mut Vec<u8>) -> Result<(), NotJson> {
         Value::Float(text) => out.extend(text.iter().map(u8::to_ascii_lowercase)),
         Value::Str(bytes) => string(bytes, out)?,
         Value::Array(entries) => {
-            let is_list = (0..).zip(entries).all(|(place, (key, _))| *key == Key::Int(place));
+            let is_list = is_list(entries);
             out.push(if is_list { b'[' } else { b'{' });
             for (place, (key, value)) in entries.iter().enumerate() {
                 if place > 0 {

@@ -13,7 +13,7 @@ pub use json::{NotJson, to_json};
 pub use keep::{Kept, count_tokens, keep, restore};
 pub use parse::check_array;
 pub use replace::replace_recursive;
-pub use value::Value;
+pub use value::{Value, is_list};
 pub use writer::Writer;
 
 /// What is wrong with serialized bytes.

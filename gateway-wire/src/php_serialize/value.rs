@@ -23,8 +23,13 @@ impl<'a> Value<'a> {
     }
 }
 
+/// Whether PHP takes an array for a list: its keys are 0, 1, 2 and so on, in this order.
+pub fn is_list(entries: &[(Key<'_>, Value<'_>)]) -> bool {
+    (0..).zip(entries).all(|(place, (key, _))| *key == Key::Int(place))
+}
+
 impl<'a> Arena<'a> {
-    /// As deep as the parser went, which is bounded.
+    /// It recurses as deep as the parser went, which is bounded.
     fn value(&self, node: NodeId) -> Result<Value<'a>, Malformed> {
         match &self.nodes[node] {
             Node::Plain(bytes) => plain(bytes).ok_or(Malformed::NotPlain),

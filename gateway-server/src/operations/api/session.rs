@@ -52,8 +52,7 @@ fn json(value: &php_serialize::Value<'_>) -> Option<Value> {
         Php::Float(text) => Number::from_f64(std::str::from_utf8(text).ok()?.parse().ok()?)?.into(),
         Php::Str(bytes) => text_of(bytes).into(),
         Php::Array(entries) => {
-            let mut places = (0..).zip(entries);
-            if places.all(|(place, (key, _))| *key == Key::Int(place)) {
+            if php_serialize::is_list(entries) {
                 return entries.iter().map(|(_, value)| json(value)).collect();
             }
             let name = |key: &Key<'_>| match key {
