@@ -65,7 +65,7 @@ pub(super) struct Resume {
     pub(super) request: ResendRequest,
 }
 
-/// What is to be done about a frame.
+/// Says what is to be done about a frame.
 #[derive(Debug, PartialEq)]
 pub(super) enum Receipt {
     Take(Bytes),
@@ -396,7 +396,7 @@ mod tests {
         Some(Resume { node: NODE, instance: 1, request })
     }
 
-    /// What is asked of a node that is new.
+    /// The resend request that a new node gets.
     fn first_resume() -> Option<Resume> {
         let within = OWN.age + ON_THE_WAY;
         resume(1, 0).map(|resume| Resume { request: ResendRequest { within, ..resume.request }, ..resume })

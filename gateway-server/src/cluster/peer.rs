@@ -11,7 +11,7 @@ use super::resend::{ResendLimiter, ResendRequest};
 /// How long sending again may pause before it is asked for anew.
 pub(super) const RESEND_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is known of the process with an instance number.
+/// A process that takes part in the cluster, as far as this node knows it.
 pub(super) struct Peer {
     pub(super) node: SocketAddrV4,
     /// Counts its connections to NATS.

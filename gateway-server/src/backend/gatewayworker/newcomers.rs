@@ -89,7 +89,7 @@ impl Newcomers {
         }
     }
 
-    /// Whose events are due, one for each event, `most` at most.
+    /// Gives the client of each event that is due, `most` at most.
     pub(super) fn who_is_due(&self, most: usize, now: Instant) -> Vec<u32> {
         let due = self.waiting.iter().take(most).take_while(|(due, _)| *due <= now);
         due.flat_map(|(_, batch)| batch.events.iter().map(|event| event.number)).collect()
@@ -148,7 +148,7 @@ mod tests {
         batch
     }
 
-    /// What is due a moment after that, with a session.
+    /// Takes what is due a moment later, with a session.
     fn told(newcomers: &mut Newcomers, at: Instant) -> Vec<Event> {
         assert!(newcomers.who_is_due(1000, at + MOMENT / 2).is_empty());
         let due = newcomers.who_is_due(1000, at + MOMENT);

@@ -149,7 +149,7 @@ impl Outgoing {
     fn unsent(&mut self) -> Vec<Event> {
         let events = std::mem::take(&mut self.batch).events.into_iter().zip(std::mem::take(&mut self.ends));
         let unsent = events.filter(|(_, end)| *end > self.written).map(|(event, _)| event);
-        // What is held back of a client came behind all else of it.
+        // The events of a client that are held back came behind all others of it.
         unsent.chain(self.newcomers.take_all()).collect()
     }
 }

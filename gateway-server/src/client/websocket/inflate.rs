@@ -266,7 +266,7 @@ mod tests {
             in_parts(&mut inflater, &deflate(&vec![0; 5 << 20]).unwrap(), 1),
             Err(Violation::TooBig { limit: 4 << 20 })
         );
-        // What is broken at its end is refused there.
+        // A message that is broken at its end is refused there.
         let broken = [&deflate(&vec![0; 1 << 20]).unwrap()[..], &[0xff; 10]].concat();
         assert_eq!(in_parts(&mut inflater, &broken, 1), Err(Violation::Deflate));
     }
