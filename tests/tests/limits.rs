@@ -14,6 +14,11 @@ use tokio_tungstenite::tungstenite::Message;
 /// The whole answer to a websocket request, of those that are refused.
 async fn refusal(address: SocketAddr, path: &str, headers: &str) -> anyhow::Result<String> {
     let mut socket = soon("connecting", TcpStream::connect(address)).await??;
+    refusal_on(&mut socket, path, headers).await
+}
+
+/// The same of a client that does not close its side.
+async fn refusal_on(socket: &mut TcpStream, path: &str, headers: &str) -> anyhow::Result<String> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
@@ -62,6 +67,15 @@ async fn only_pages_paths_and_hosts_that_are_allowed_get_a_websocket() -> anyhow
         Client::shake_hands(at, "/chat/7", headers).await?;
     }
     counted(server, "not-allowed", 3).await
+}
+
+#[tokio::test]
+async fn a_refused_client_that_does_not_close_is_logged_by_its_own_reason() -> anyhow::Result<()> {
+    let server = Server::start(&["--paths", "/chat/*"]).await?;
+    let mut socket = soon("connecting", TcpStream::connect(server.websocket)).await??;
+    let answer = refusal_on(&mut socket, "/", "").await?;
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    counted(server, "not-allowed", 1).await
 }
 
 #[tokio::test]

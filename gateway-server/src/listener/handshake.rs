@@ -1,19 +1,18 @@
 //! The opening handshake of RFC 6455.
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Version};
 
+use super::Established;
 use super::ambiguous;
-use super::caller::Caller;
 use super::refusal::Refusal;
 use super::request::{self, Opening};
 use super::rules::Rules;
 use super::subprotocol;
 use super::token::Gate;
-use super::{Established, Settings};
 use crate::client::Form;
 use crate::client::websocket::deflate_answer;
 use crate::shard::Handshake;
@@ -22,40 +21,8 @@ use crate::shard::Handshake;
 const NAMES: [&str; 5] =
     ["Connection", "Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"];
 
-/// Shakes hands. On an error, the peer has been told and the socket is to be dropped. How the client came is kept if somebody
-/// `wants` it.
-pub(super) async fn websocket(
-    socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    settings: &Settings,
-    wants: bool,
-    caller: &mut Caller<'_>,
-) -> Result<Established, Refusal> {
-    let admit = |request: &Request| caller.introduce(request.headers());
-    let shaken = shake(socket, &settings.rules, &settings.gate, settings.deflate, wants, admit).await;
-    if let Err(refusal) = &shaken {
-        refuse(socket, refusal).await;
-    }
-    shaken
-}
-
-/// Tells a peer that it is not let in, and waits until it has closed.
-pub(super) async fn refuse(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), refusal: &Refusal) {
-    let Some(response) = refusal.response() else { return };
-    if socket.write_all(&response).await.is_ok() {
-        // Wait for the peer to have read it: closing over unread input would destroy it on the way.
-        finish(socket).await;
-    }
-}
-
-/// Ends our side, and waits until the peer has ended its own.
-pub(super) async fn finish(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
-    let _ = socket.shutdown().await;
-    let mut rest = [0; 1024];
-    while socket.read(&mut rest).await.is_ok_and(|length| length > 0) {}
-}
-
-/// Shakes hands like [`websocket`], without a word to a peer that does something else. Messages may be compressed if both sides want it.
-/// `admit` says whether there is room for whoever sent a request.
+/// Shakes hands. A peer that is refused has not been told of it yet. Messages may be compressed if both sides want it. `admit` says
+/// whether there is room for the sender of a request. How the client came is kept if somebody `wants` it.
 pub async fn shake(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
     rules: &Rules,

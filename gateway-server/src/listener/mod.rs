@@ -5,6 +5,7 @@ mod accept;
 mod admission;
 mod ambiguous;
 mod caller;
+mod farewell;
 mod handshake;
 mod proxy_protocol;
 mod refusal;
@@ -38,10 +39,12 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tracing::debug;
 
 use crate::client::{Form, Protocol};
-use crate::net::{Permit, Permits};
+use crate::net::{Permit, Permits, Turns};
 use crate::ops::cushion::{self, NoMemory};
 use crate::ops::injected;
 use crate::ops::offence::{self, Offence};
@@ -49,6 +52,7 @@ use crate::shard::{Handshake, Hub, Identity, Newcomer};
 use crate::tls::Certificate;
 use admission::Pace;
 use caller::Caller;
+use farewell::Farewell;
 use stream::Stream;
 
 #[derive(Clone, Debug)]
@@ -87,6 +91,11 @@ pub struct Established {
     pub identity: Option<Box<Identity>>,
 }
 
+/// Connections that are accepted before others have their turn.
+const ACCEPTED_IN_A_ROW: u64 = 8;
+/// Newcomers that are to be looked after.
+static TURNS: Turns = Turns::new();
+
 /// A handshake that takes longer than this, where there is no room for all, makes room for another.
 const STALLED: Duration = Duration::from_secs(1);
 
@@ -101,7 +110,11 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
     let mut settings = Arc::clone(&newest.borrow_and_update());
     let mut places = handshakes(&settings);
     let mut pace = Pace::new(settings.handshakes_per_second);
-    loop {
+    for turn in 1_u64.. {
+        if turn.is_multiple_of(ACCEPTED_IN_A_ROW) {
+            std::thread::yield_now();
+            tokio::task::yield_now().await;
+        }
         let accepted = tokio::select! {
             accepted = accept(&listener, &places, &mut pace) => accepted,
             Ok(()) = newest.changed() => {
@@ -141,6 +154,7 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
         let hub = Arc::clone(&hub);
         tokio::spawn(async move {
             place.begin();
+            TURNS.next().await;
             establish(socket, peer, &hub, &settings, &place).await;
             drop((place, handshaking));
         });
@@ -170,9 +184,10 @@ async fn establish(
     let mut client = peer;
     let wants = hub.wants_handshakes();
     let timeout = settings.handshake_timeout;
+    let deadline = Instant::now() + timeout;
     let taken = tokio::select! {
         biased;
-        taken = tokio::time::timeout(timeout, take(socket, peer, &mut client, settings, wants, place)) => Some(taken),
+        taken = timeout_at(deadline, take(socket, peer, &mut client, settings, wants, place)) => Some(taken),
         () = place.evicted() => None,
     };
     let Some(taken) = taken else {
@@ -181,7 +196,14 @@ async fn establish(
     };
     let (socket, Established { form, early, handshake, identity }, place) = match taken {
         Ok(Ok(taken)) => taken,
-        Ok(Err(refusal)) => return offence::report(refusal.offence, client, &refusal),
+        Ok(Err(farewell)) => {
+            offence::report(farewell.refusal.offence, client, &farewell.refusal);
+            tokio::select! {
+                _ = timeout_at(deadline, farewell.say()) => {}
+                () = place.evicted() => {}
+            }
+            return;
+        }
         Err(_) => {
             let detail = format!("no handshake within {timeout:?} (handshake_timeout)");
             return offence::report(Offence::HandshakeStalled, client, &detail);
@@ -213,15 +235,15 @@ async fn take(
     settings: &Settings,
     wants: bool,
     handshaking: &Permit<Customer>,
-) -> Result<(Stream, Established, Option<Place>), Refusal> {
+) -> Result<(Stream, Established, Option<Place>), Farewell> {
     let is_websocket = settings.protocol == Protocol::Websocket;
     let mut caller = match Caller::enter(peer, &settings.admission, &settings.trusted_proxies, handshaking) {
         Ok(caller) => caller,
-        Err(refusal) => return Err(refuse_early(&mut socket, settings, refusal).await),
+        Err(refusal) => return Err(refuse_early(socket, settings, refusal)),
     };
     if settings.proxy_protocol {
         if !settings.trusted_proxies.is_empty() && !caller.is_trusted_proxy() {
-            return Err(Refusal::untrusted_proxy());
+            return Err(Refusal::untrusted_proxy().into());
         }
         if let Some(address) = proxy_protocol::take_header(&mut socket).await? {
             caller.address = Some(address);
@@ -232,28 +254,34 @@ async fn take(
     if !(is_websocket && caller.is_trusted_proxy())
         && let Err(refusal) = caller.admit()
     {
-        return Err(refuse_early(&mut socket, settings, refusal).await);
+        return Err(refuse_early(socket, settings, refusal));
     }
     let mut socket = match &settings.certificate {
         Some(certificate) => tls::accept(socket, certificate).await?,
         None => Stream::Plain(socket),
     };
     let established = if is_websocket {
-        let shaken = handshake::websocket(&mut socket, settings, wants, &mut caller).await;
+        let admit = |request: &Request| caller.introduce(request.headers());
+        let shaken =
+            shake(&mut socket, &settings.rules, &settings.gate, settings.deflate, wants, admit).await;
         *client = caller.address;
-        shaken?
+        match shaken {
+            Ok(established) => established,
+            Err(refusal) => return Err(Farewell::on(socket, refusal)),
+        }
     } else {
         Established { form: settings.protocol.form(), early: Box::default(), handshake: None, identity: None }
     };
     Ok((socket, established, caller.into_place()))
 }
 
-/// Tells a peer before its handshake that there is no room. An answer by TLS would cost more than the limit saves.
-async fn refuse_early(socket: &mut TcpStream, settings: &Settings, refusal: Refusal) -> Refusal {
+/// A peer without a place learns of it before its handshake, but not by TLS: that would cost more than the limit saves.
+fn refuse_early(socket: TcpStream, settings: &Settings, refusal: Refusal) -> Farewell {
     if settings.protocol == Protocol::Websocket && settings.certificate.is_none() {
-        handshake::refuse(socket, &refusal).await;
+        Farewell::on(Stream::Plain(socket), refusal)
+    } else {
+        refusal.into()
     }
-    refusal
 }
 
 /// An IPv4 address that has come over a socket of IPv6 is written as what it is.

@@ -2,5 +2,7 @@
 
 pub mod keepalive;
 pub mod permits;
+mod turns;
 
 pub use permits::{Permit, Permits};
+pub use turns::Turns;
