@@ -44,6 +44,8 @@ pub(super) enum Phase {
     Closing,
     /// The last bytes are on their way, which is a close frame for a websocket; what the peer says is thrown away.
     Discarding,
+    /// The last bytes have been written, and the peer knows that nothing follows; what it still says is thrown away.
+    Shut,
     /// Both close frames are known; closes once all is written.
     Finishing,
 }

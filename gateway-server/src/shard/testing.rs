@@ -123,4 +123,10 @@ impl TestShard {
         self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
         let _ = self.shard.turn(&self.events);
     }
+
+    /// Takes one turn; gives to how many sockets something had happened.
+    pub(super) fn events_of_turn(&mut self) -> usize {
+        self.turn();
+        self.events.iter().count()
+    }
 }

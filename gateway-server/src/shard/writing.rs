@@ -167,8 +167,12 @@ impl Shard {
         match connection.phase {
             Phase::Finishing => self.drop_connection(key),
             // The peer learns that nothing more comes; when it closes too, or its time is over, the socket goes.
-            Phase::Discarding => drop(connection.socket.shutdown(Shutdown::Write)),
-            Phase::Open | Phase::Closing => {}
+            Phase::Discarding => {
+                // Once, as the kernel reports each time that something has happened to the socket.
+                connection.phase = Phase::Shut;
+                let _ = connection.socket.shutdown(Shutdown::Write);
+            }
+            Phase::Open | Phase::Closing | Phase::Shut => {}
         }
     }
 }
@@ -295,7 +299,7 @@ mod tests {
     use super::super::command::{Audience, Command, Except};
     use super::super::testing::{TestShard, arrived, settings, stalled};
     use super::*;
-    use crate::client::Encoded;
+    use crate::client::{Encoded, close};
 
     fn to_all(frame: &'static [u8]) -> Command {
         let to = Audience::All { except: Except::default() };
@@ -345,6 +349,28 @@ mod tests {
         }
         assert_eq!(shard.shard.clients.held.bytes(), 0);
         assert!(all.ends_with(b"xx\x8a\0"), "{:?}", &all[all.len() - 9..]);
+    }
+
+    #[test]
+    fn a_client_that_stays_after_its_close_gives_a_shard_nothing_to_do() {
+        let mut shard = TestShard::new(settings());
+        let mut client = shard.client(1, Form::Websocket);
+        shard.shard.close(shard.shard.clients.key(1).unwrap(), close::TRY_AGAIN, Phase::Discarding);
+        shard.shard.write_turn();
+        let mut farewell = arrived(&mut client);
+        while farewell.is_empty() {
+            farewell = arrived(&mut client);
+        }
+        shard.turn();
+        assert_eq!([shard.events_of_turn(), shard.events_of_turn(), shard.events_of_turn()], [0; 3]);
+        // What it says is still read, as the kernel would else answer it with a reset that takes the farewell with it.
+        client.write_all(b"more").unwrap();
+        while shard.events_of_turn() == 0 {}
+        assert_eq!(shard.events_of_turn(), 0);
+        drop(client);
+        while shard.shard.clients.connections.len() > 0 {
+            shard.turn();
+        }
     }
 
     #[test]
