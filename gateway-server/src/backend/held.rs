@@ -162,8 +162,9 @@ impl Held {
         let Some((_, revoked)) = &self.counted else { return Ok(future.await) };
         tokio::select! {
             biased;
-            done = future => Ok(done),
+            // First, as a peer that sends all the while would else go on.
             () = revoked.notified() => Err(Revoked),
+            done = future => Ok(done),
         }
     }
 }
@@ -250,6 +251,16 @@ mod tests {
         small.set(SMALL);
         let state = budget.state();
         assert!(state.total == 0 && state.holders.is_empty());
+    }
+
+    #[test]
+    fn one_that_is_to_go_goes_though_it_has_more_to_say() {
+        let budget = Budget::new(40 * MIB);
+        let (mut large, mut larger) = (budget.held(), budget.held());
+        large.set(30 * MIB);
+        larger.set(35 * MIB);
+        let has_more = larger.unless_revoked(std::future::ready(())).now_or_never();
+        assert_eq!(has_more, Some(Err(Revoked)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod logins;
 mod node;
 mod port;
 mod secured;
+mod share;
 pub mod workers;
 mod young;
 

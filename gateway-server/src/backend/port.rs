@@ -26,7 +26,7 @@ use crate::ops::words::counted;
 use crate::tls::Certificate;
 
 /// Connections that come or grow up before other tasks have their turn.
-const TURNS_IN_A_ROW: u64 = 64;
+const TURNS_IN_A_ROW: u64 = 16;
 /// A connection that has not logged in for longer than this, where there is no room for all, makes room for another.
 const STALLED: Duration = Duration::from_secs(1);
 
@@ -113,6 +113,7 @@ async fn serve_in_order(port: Port, backend: Arc<Backend>, settings: watch::Rece
     let mut is_full = false;
     for turn in 1_u64.. {
         if turn.is_multiple_of(TURNS_IN_A_ROW) {
+            std::thread::yield_now();
             tokio::task::yield_now().await;
         }
         tokio::select! {

@@ -14,6 +14,7 @@ use super::events::Handshake;
 use super::identity::ClaimedIdentity;
 use super::members::TooManyGroups;
 use super::session::{SessionError, Snapshot};
+use super::turn::LARGE;
 use super::{Name, Settings};
 use crate::client::{Encoded, Form};
 
@@ -165,6 +166,24 @@ impl Except {
 }
 
 impl Command {
+    /// Whether many such may be carried out before it is seen whether there is time for more.
+    pub(super) fn is_cheap(&self) -> bool {
+        match self {
+            Self::Change { change: Change::UpdateSession { .. }, .. } => false,
+            Self::Deliver { frame, .. } => frame.websocket.len() < LARGE,
+            _ => true,
+        }
+    }
+
+    /// How long it takes, in commands of the usual kind.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            // The system is called several times.
+            Self::Adopt { .. } | Self::Close { .. } | Self::Destroy { .. } | Self::GiveUp { .. } => 16,
+            _ => 1,
+        }
+    }
+
     /// The bytes that it holds while it waits in an inbox.
     pub(super) fn weight(&self) -> usize {
         let names = |names: &[Name]| names.iter().map(|name| size_of::<Name>() + name.len()).sum::<usize>();

@@ -23,6 +23,10 @@ const TLS_READS_IN_A_ROW: usize = 16;
 pub(super) const READ_IN_A_TURN: usize = 4 * READ_BUFFER;
 /// Bytes that messages of all are inflated to before the same, rounded up to whole steps or to the end of a message.
 pub(super) const INFLATED_IN_A_TURN: usize = 4 * READ_BUFFER;
+/// What a frame costs beside its bytes: as much as so many more.
+const FRAME_COST: usize = 32;
+/// Pings of one read that are answered each. Of more, only the newest is, as RFC 6455 has it (5.5.3).
+const PONGS_IN_A_ROW: usize = 64;
 /// How many of these bytes a message gets that was begun in an earlier turn.
 const INFLATED_ON_IN_A_TURN: usize = INFLATED_IN_A_TURN / 2;
 
@@ -243,6 +247,8 @@ impl Shard {
         let mut is_closed = false;
         let mut heard = 0;
         let mut messages = 0;
+        let mut pings = 0;
+        let mut newest_pong = None;
         let result = decoder.decode(&mut buffer[..length], &mut unfinished, |incoming| {
             heard += 1;
             match incoming {
@@ -254,12 +260,23 @@ impl Shard {
                 }
                 Incoming::Message(..) | Incoming::Pong | Incoming::Fragment => {}
                 Incoming::Ping(payload) => {
-                    let pong = turn.add_frame(websocket::pong(payload));
-                    turn.link(key, &mut connection.pending, pong);
+                    pings += 1;
+                    let pong = websocket::pong(payload);
+                    if pings <= PONGS_IN_A_ROW {
+                        let pong = turn.add_frame(pong);
+                        turn.link(key, &mut connection.pending, pong);
+                    } else {
+                        newest_pong = Some(pong);
+                    }
                 }
                 Incoming::Close => is_closed = true,
             }
         });
+        if let Some(pong) = newest_pong {
+            let pong = turn.add_frame(pong);
+            turn.link(key, &mut connection.pending, pong);
+        }
+        self.may_read = self.may_read.saturating_sub(heard * FRAME_COST);
         let phase = connection.phase;
         let (inflated, sent) = (inflater.inflated(), length + inflater.sent());
         clients.counts.messages_in += messages;
@@ -502,6 +519,24 @@ mod tests {
             }
         }
         assert_eq!(shard.shard.clients.key(1), None);
+    }
+
+    #[test]
+    fn of_many_pings_in_a_row_the_first_are_answered_and_the_newest() {
+        let mut shard = TestShard::new(settings());
+        let mut client = shard.client(1, Form::Websocket);
+        let ping = |number: usize| masked(&[&[0x89, 4], format!("{number:04}").as_bytes()].concat());
+        let pings: Vec<u8> = (0..3000).flat_map(ping).collect();
+        client.write_all(&pings).unwrap();
+        let mut pongs = Vec::new();
+        while !pongs.ends_with(b"2999") {
+            shard.turn();
+            pongs.extend(arrived(&mut client));
+        }
+        let numbers: Vec<&[u8]> =
+            pongs.chunks(6).map(|pong| pong.strip_prefix(b"\x8a\x04").unwrap()).collect();
+        assert!(numbers.is_sorted() && numbers.len() < 1000, "{} pongs", numbers.len());
+        assert!((0..PONGS_IN_A_ROW).all(|number| numbers[number] == format!("{number:04}").as_bytes()));
     }
 
     #[test]

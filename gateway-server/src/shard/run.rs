@@ -16,7 +16,7 @@ use socket2::SockRef;
 
 use super::Settings;
 use super::clients::Clients;
-use super::command::{Audience, Change, Command, Newcomer, PlaceOf};
+use super::command::{Audience, Command, Newcomer, PlaceOf};
 use super::connection::{Connection, Phase, Waits};
 use super::desk::Desk;
 use super::drain::Drain;
@@ -44,7 +44,11 @@ use crate::ops::{cushion, end, injected};
 use gateway_wire::ClientId;
 
 const WAKE: Token = Token(usize::MAX);
-/// Commands taken before what they caused is written.
+/// Sockets that are looked after before commands are taken and what was caused is written.
+const EVENTS_IN_A_ROW: usize = 64;
+/// More than these are so much work that others wait for the core meanwhile.
+const MANY_EVENTS: usize = 32;
+/// Commands taken before what they caused is written; some [cost](Command::cost) more than one.
 const COMMANDS_IN_A_ROW: usize = 1024;
 /// Bytes of sessions, and of changes to them, that are merged before the same.
 const MERGED_IN_A_ROW: usize = 256 << 10;
@@ -71,7 +75,7 @@ pub(super) fn start(
 }
 
 fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
-    let mut events = Events::with_capacity(1024);
+    let mut events = Events::with_capacity(EVENTS_IN_A_ROW);
     let mut patience = Some(Duration::ZERO);
     loop {
         match poll.poll(&mut events, patience) {
@@ -81,7 +85,13 @@ fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
         }
         let turn = || shard.lock().unwrap_or_else(PoisonError::into_inner).turn(&events);
         match fault::or_end("a turn of a shard", turn) {
-            ControlFlow::Continue(next) => patience = next,
+            ControlFlow::Continue(next) => {
+                patience = next;
+                // The kernel would leave the core to a busy shard for milliseconds, while a thread with a push waits for it.
+                if patience == Some(Duration::ZERO) || events.iter().nth(MANY_EVENTS).is_some() {
+                    std::thread::yield_now();
+                }
+            }
             ControlFlow::Break(()) => break,
         }
     }
@@ -353,24 +363,23 @@ impl Shard {
 
     fn take_commands(&mut self) -> bool {
         let mut commands = SmallVec::<[Command; 32]>::new();
-        let mut taken = 0;
+        let mut cost = 0;
         self.clients.merged = 0;
         loop {
             let left = self.inbox.drain(commands.inline_size(), |command| {
                 // One that may cost much is the last before it is seen whether there is time for more.
-                let is_cheap =
-                    !matches!(command, Command::Change { change: Change::UpdateSession { .. }, .. });
+                let is_cheap = command.is_cheap();
+                cost += command.cost();
                 commands.push(command);
                 is_cheap
             });
-            taken += commands.len();
             let mut commands = commands.drain(..).peekable();
             while let Some(command) = commands.next() {
                 let concerned = Concerned::by(&command);
                 self.for_command(concerned, |shard| shard.obey(command, &mut commands));
             }
             if !left
-                || taken >= COMMANDS_IN_A_ROW
+                || cost >= COMMANDS_IN_A_ROW
                 || self.clients.merged >= MERGED_IN_A_ROW
                 || self.turn.is_full()
             {

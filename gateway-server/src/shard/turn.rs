@@ -12,6 +12,8 @@ pub(super) struct Turn {
     links: Vec<Link>,
     /// Keys of the connections that have a chain.
     touched: Vec<usize>,
+    /// What the writing of all chains costs, in the units of [`LARGE`].
+    cost: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -47,10 +49,16 @@ impl Chain {
 
 /// What a turn keeps of its memory for the next one.
 const KEPT: usize = 64 << 10;
+/// A frame of so many bytes is no cheaper in company: its bytes are what its writing costs. Of a smaller one it is the call.
+pub(super) const LARGE: usize = 16 << 10;
+/// What the writing of a small frame costs, in bytes.
+const SMALL: usize = 16;
+/// The cost of writing after which others have their turn.
+const FULL: usize = KEPT * SMALL;
 
 impl Default for Turn {
     fn default() -> Self {
-        Self { frames: vec![Bytes::new()], links: Vec::new(), touched: Vec::new() }
+        Self { frames: vec![Bytes::new()], links: Vec::new(), touched: Vec::new(), cost: 0 }
     }
 }
 
@@ -78,6 +86,8 @@ impl Turn {
     pub(super) fn link(&mut self, key: usize, chain: &mut Chain, frame: FrameRef) {
         let link = self.links.len() as u32;
         self.links.push(Link { frame: frame.0, next: NONE });
+        let bytes = self.frames[frame.0 as usize].len();
+        self.cost += if bytes < LARGE { SMALL } else { bytes };
         if chain.is_empty() {
             chain.first = link;
             self.touched.push(key);
@@ -89,7 +99,7 @@ impl Turn {
 
     /// Enough has gathered to be written before more is added.
     pub(super) fn is_full(&self) -> bool {
-        self.links.len() >= KEPT
+        self.cost >= FULL
     }
 
     /// Places that there are for links.
@@ -123,6 +133,7 @@ impl Turn {
         self.touched = touched;
         self.frames.truncate(1);
         self.links.clear();
+        self.cost = 0;
         self.touched.shrink_to(KEPT);
         self.frames.shrink_to(KEPT);
         self.links.shrink_to(KEPT);

@@ -12,6 +12,7 @@ use super::queries::Answers;
 use crate::backend::held::{self, Held, ReadSize, Revoked};
 use crate::backend::logins;
 use crate::backend::port::Stream;
+use crate::backend::share::Share;
 use crate::ops::cushion::NoMemory;
 use crate::shard::Stopped;
 
@@ -51,6 +52,7 @@ pub(super) struct Connection {
     input: BytesMut,
     read: ReadSize,
     held: Held,
+    share: Share,
     output: Vec<u8>,
     /// How much of `output` is written already.
     written: usize,
@@ -79,7 +81,8 @@ impl Connection {
     pub(super) fn new(socket: Box<dyn Stream>, held: Held) -> Self {
         let (input, output) = (BytesMut::new(), Vec::new());
         let read = ReadSize::STRANGER;
-        Self { socket, input, read, held, output, written: 0, has_answered: false, is_quick: false }
+        let share = Share::default();
+        Self { socket, input, read, held, share, output, written: 0, has_answered: false, is_quick: false }
     }
 
     /// The peer has logged in.
@@ -111,6 +114,7 @@ impl Connection {
     }
 
     pub(super) async fn read_more(&mut self) -> Result<(), Ended> {
+        self.share.give_way().await;
         self.make_room()?;
         let read = self.held.unless_revoked(self.socket.read_buf(&mut self.input)).await??;
         self.came(read)
@@ -130,12 +134,22 @@ impl Connection {
     /// So much was read; nothing is the end.
     fn came(&mut self, bytes: usize) -> Result<(), Ended> {
         self.read.came(bytes);
+        self.share.charge(bytes);
         if bytes == 0 { Err(Ended::Closed) } else { Ok(()) }
     }
 
     /// Bytes that wait to be written.
     fn waiting(&self) -> usize {
         self.output.len() - self.written
+    }
+
+    /// Enough has been answered in a row: others are to have their turn.
+    pub(super) fn has_had_its_share(&self) -> bool {
+        self.share.is_used_up()
+    }
+
+    pub(super) async fn give_way(&mut self) {
+        self.share.give_way().await;
     }
 
     /// Whether the peer has to take what it was answered before it gets more.
@@ -232,9 +246,11 @@ impl Connection {
 
     fn answer(&mut self, seq: u64, value: &impl serde::Serialize) {
         self.has_answered = true;
+        let before = self.output.len();
         if let Err(error) = Reply::encode_answer(seq, value, &mut self.output) {
             self.reply_too_large(seq, &error);
         }
+        self.share.charge(self.output.len() - before);
     }
 
     fn reply_too_large(&mut self, seq: u64, error: &FrameTooLarge) {

@@ -146,6 +146,10 @@ async fn take(
                 }
             }
             drop((request, room));
+            if connection.has_had_its_share() {
+                bridge.hub.settle();
+                connection.give_way().await;
+            }
             // Who asks and does not read is answered no more.
             if connection.owes_enough() {
                 bridge.hub.settle();

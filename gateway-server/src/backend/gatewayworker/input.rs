@@ -9,13 +9,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::Ended;
 use crate::backend::held::{self, ReadSize};
+use crate::backend::share::Share;
 
-pub(super) struct Input(BytesMut, ReadSize);
+pub(super) struct Input(BytesMut, ReadSize, Share);
 
 impl Input {
     /// `first` has been read already, to find out who is there.
     pub(super) fn new(first: u8) -> Self {
-        Self(BytesMut::from(&[first][..]), ReadSize::STRANGER)
+        Self(BytesMut::from(&[first][..]), ReadSize::STRANGER, Share::default())
     }
 
     /// The peer has shown that it may come.
@@ -56,7 +57,8 @@ impl Input {
 
     /// Nothing is lost when it is dropped half-way.
     pub(super) async fn read_more(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), Ended> {
-        let Self(bytes, size) = self;
+        let Self(bytes, size, share) = self;
+        share.give_way().await;
         // One that says little keeps no large buffer.
         if bytes.is_empty() && bytes.capacity() > 2 * size.bytes() {
             *bytes = BytesMut::new();
@@ -65,6 +67,7 @@ impl Input {
         bytes.reserve(size.bytes());
         let read = socket.read_buf(bytes).await?;
         size.came(read);
+        share.charge(read);
         if read == 0 { Err(Ended::Closed) } else { Ok(()) }
     }
 }
