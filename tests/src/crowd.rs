@@ -18,19 +18,35 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// What a server may keep of memory once its peers have gone: allocators do not give everything back.
 const SLACK: u64 = 32 << 20;
 
-/// A push that takes less is no complaint, however quick pushes were before: a millisecond is what a busy machine's scheduler
-/// takes, whatever the server does.
-const UNREMARKABLE: Duration = Duration::from_millis(2);
+/// A push that takes less is no complaint, however quick pushes were before: it is the tick of a kernel with 250 Hz, and whoever has a
+/// core may keep it for that long while others wait for it, whatever the server does.
+const UNREMARKABLE: Duration = Duration::from_millis(4);
 
 pub struct Crowd {
     stop: Arc<AtomicBool>,
     /// Pushes that have arrived so far.
     pushes: Arc<AtomicUsize>,
-    /// How many of them had arrived when the attack began.
-    before: usize,
+    /// How many of them had arrived when the attack on another server began, and when that on this one did.
+    phases: [usize; 2],
     done: oneshot::Receiver<anyhow::Result<Vec<Duration>>>,
+    footprint: Footprint,
+}
+
+/// What a server has of memory and descriptors before an attack.
+pub struct Footprint {
     memory: u64,
     open_files: usize,
+}
+
+impl Footprint {
+    pub fn of(server: &Server) -> anyhow::Result<Self> {
+        Ok(Self { memory: server.memory()?, open_files: server.open_files()? })
+    }
+
+    /// How much memory the server has more than it had.
+    pub fn memory_beside(&self, server: &Server) -> anyhow::Result<u64> {
+        Ok(server.memory()?.saturating_sub(self.memory))
+    }
 }
 
 impl Crowd {
@@ -50,37 +66,50 @@ impl Crowd {
             let _ = told.send(result);
         })?;
         soon("the crowd", all_there).await??;
-        Ok(Self { stop, pushes, before: 0, done, memory: server.memory()?, open_files: server.open_files()? })
+        Ok(Self { stop, pushes, phases: [0; 2], done, footprint: Footprint::of(server)? })
     }
 
-    /// The attack begins `after` this time; until then pushes show what they take without one. Where nobody compares the two, it
-    /// begins at once.
-    pub async fn await_attack(&mut self, after: Duration) {
+    /// The attack begins once pushes have shown what they take without it: for `quiet` with nothing else to do for the machine, then
+    /// while the same attack is `elsewhere`, on another server of this machine. Whatever pushes take longer afterwards is the
+    /// server's own doing. Where nobody compares them, the attack begins at once.
+    pub async fn await_attack(
+        &mut self,
+        quiet: Duration,
+        elsewhere: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
         if is_strict() {
-            tokio::time::sleep(after).await;
+            tokio::time::sleep(quiet).await;
+            self.phases[0] = self.pushes.load(Ordering::Relaxed);
+            elsewhere.await?;
         }
-        self.before = self.pushes.load(Ordering::Relaxed);
+        self.phases[1] = self.pushes.load(Ordering::Relaxed);
+        Ok(())
     }
 
-    /// How much memory the server has more than with the crowd alone.
-    pub fn memory_beside(&self, server: &Server) -> anyhow::Result<u64> {
-        Ok(server.memory()?.saturating_sub(self.memory))
+    /// What the server has with the crowd alone.
+    pub fn footprint(&self) -> &Footprint {
+        &self.footprint
     }
 
     /// Everybody else has gone: waits until the server has forgotten them, lets the crowd go, and says how long pushes took.
     /// Each push has arrived, in order.
     pub async fn leave(self, name: &str, server: &Server) -> anyhow::Result<()> {
-        eventually("open files", self.open_files, async || server.open_files()).await?;
-        eventually("memory is given back", true, async || Ok(self.memory_beside(server)? < SLACK)).await?;
+        eventually("open files", self.footprint.open_files, async || server.open_files()).await?;
+        eventually("memory is given back", true, async || Ok(self.footprint.memory_beside(server)? < SLACK))
+            .await?;
         self.stop.store(true, Ordering::Relaxed);
         let mut latencies = soon("the crowd's end", self.done).await???;
-        let mut during = latencies.split_off(self.before.min(latencies.len()));
-        let (quiet, attacked) = (p99(&mut latencies), p99(&mut during));
+        let mut during = latencies.split_off(self.phases[1].min(latencies.len()));
+        let mut elsewhere = latencies.split_off(self.phases[0].min(latencies.len()));
+        let [quiet, beside, attacked] = [&mut latencies, &mut elsewhere, &mut during].map(|phase| p99(phase));
         let longest = during.last().copied().unwrap_or_default();
-        println!("{name}: {} pushes, p99 {attacked:?} ({quiet:?} before), longest {longest:?}", during.len());
+        println!(
+            "{name}: {} pushes, p99 {attacked:?} (before {quiet:?}, with the attack on another server {beside:?}), longest {longest:?}",
+            during.len()
+        );
         if is_strict() {
-            let most = (2 * quiet).max(UNREMARKABLE);
-            ensure!(attacked <= most, "{name}: p99 is {attacked:?}, and was {quiet:?} before");
+            let most = (2 * quiet.max(beside)).max(UNREMARKABLE);
+            ensure!(attacked <= most, "{name}: p99 is {attacked:?}, and was {quiet:?} and {beside:?} before");
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ pub use chat_workers::ChatWorkers;
 pub use chatter::Chatter;
 pub use client::{Client, Greeted, connect_from};
 pub use cpu::cpu_of_descendants;
-pub use crowd::Crowd;
+pub use crowd::{Crowd, Footprint};
 pub use demo::{ALICE, BOB, Demo, Page, User, Visit};
 pub use done::done;
 pub use eavesdropper::{Eavesdropper, Heard};

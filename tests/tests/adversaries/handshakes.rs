@@ -12,7 +12,7 @@ use super::{LASTING, MIB, REQUEST, connect, during, established, in_batches, res
 
 #[tokio::test]
 async fn handshakes_that_dribble() -> anyhow::Result<()> {
-    during("10,000 handshakes that dribble", &["--handshake-timeout", "3"], async |server, crowd| {
+    during("10,000 handshakes that dribble", &["--handshake-timeout", "3"], async |server, before| {
         let mut sockets = in_batches(10_000, async |_| connect(server.websocket).await).await?;
         let start = Instant::now();
         for byte in REQUEST.iter().cycle().take_while(|_| start.elapsed() < Duration::from_secs(4)) {
@@ -20,7 +20,7 @@ async fn handshakes_that_dribble() -> anyhow::Result<()> {
                 // Those whose time is over have been closed.
                 let _ = socket.write_all(&[*byte]).await;
             }
-            ensure!(crowd.memory_beside(server)? < 200 * MIB);
+            ensure!(before.memory_beside(server)? < 200 * MIB);
         }
         soon("all to be closed", join_all(sockets.iter_mut().map(rest))).await?;
         Ok(())
@@ -30,7 +30,7 @@ async fn handshakes_that_dribble() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn half_closed_peers() -> anyhow::Result<()> {
-    during("2,000 half-closed peers", &[], async |server, crowd| {
+    during("2,000 half-closed peers", &[], async |server, before| {
         let mut sockets = in_batches(2000, async |number| {
             let mut socket = match number % 2 {
                 0 => established(server.websocket).await?,
@@ -40,7 +40,7 @@ async fn half_closed_peers() -> anyhow::Result<()> {
             Ok(socket)
         })
         .await?;
-        ensure!(crowd.memory_beside(server)? < 64 * MIB);
+        ensure!(before.memory_beside(server)? < 64 * MIB);
         // Their other half is open; the server closes it.
         soon("all to be closed", join_all(sockets.iter_mut().map(rest))).await?;
         // Once is enough: the system remembers each for a minute.
@@ -73,7 +73,7 @@ async fn storms_of_those_who_vanish() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn garbage_on_every_port() -> anyhow::Result<()> {
-    during("4,000 who talk garbage", &["--handshake-timeout", "2"], async |server, crowd| {
+    during("4,000 who talk garbage", &["--handshake-timeout", "2"], async |server, before| {
         in_batches(4000, async |number| {
             let mut rng = Rng::new(number as u64);
             let garbage: Vec<u8> = (0..rng.below(3000)).map(|_| rng.draw() as u8).collect();
@@ -87,7 +87,7 @@ async fn garbage_on_every_port() -> anyhow::Result<()> {
             soon("the end", rest(&mut socket)).await.map(drop)
         })
         .await?;
-        ensure!(crowd.memory_beside(server)? < 64 * MIB);
+        ensure!(before.memory_beside(server)? < 64 * MIB);
         Ok(())
     })
     .await

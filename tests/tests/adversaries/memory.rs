@@ -13,7 +13,7 @@ use super::{MIB, during, established, frame, in_batches};
 
 #[tokio::test]
 async fn pings_that_nobody_reads_the_pongs_of() -> anyhow::Result<()> {
-    during("100 who ping and read nothing", &[], async |server, crowd| {
+    during("100 who ping and read nothing", &[], async |server, before| {
         let flood = frame(0x89, b"").repeat(10_000);
         let mut sockets = in_batches(100, async |_| established(server.websocket).await).await?;
         let floods = sockets.iter_mut().map(async |socket| {
@@ -22,7 +22,7 @@ async fn pings_that_nobody_reads_the_pongs_of() -> anyhow::Result<()> {
             let _ = tokio::time::timeout(Duration::from_secs(3), write).await;
         });
         join_all(floods).await;
-        let memory = crowd.memory_beside(server)?;
+        let memory = before.memory_beside(server)?;
         ensure!(memory < 24 * MIB, "{memory} bytes");
         Ok(())
     })
@@ -32,7 +32,7 @@ async fn pings_that_nobody_reads_the_pongs_of() -> anyhow::Result<()> {
 #[tokio::test]
 async fn pushes_that_nobody_reads() -> anyhow::Result<()> {
     let flags = ["--max-outbox-bytes", "16777216", "--outbox-bytes", "8388608"];
-    during("50 who read nothing of what they are pushed", &flags, async |server, crowd| {
+    during("50 who read nothing of what they are pushed", &flags, async |server, before| {
         let mut php = PhpPeer::connect(server.register[0]).await?;
         // Their sockets hold some of it, so that not all of this waits in the server.
         let clients = try_join_all((0..50).map(|_| Client::connect(server.websocket))).await?;
@@ -46,7 +46,7 @@ async fn pushes_that_nobody_reads() -> anyhow::Result<()> {
                 php.send_to_uid(&format!("deaf-{number}"), &message).await?;
             }
             php.acked().await?;
-            let memory = crowd.memory_beside(server)?;
+            let memory = before.memory_beside(server)?;
             ensure!(memory < 128 * MIB, "{memory} bytes");
         }
         Ok(())
@@ -64,7 +64,7 @@ async fn sessions_full_of_references() -> anyhow::Result<()> {
     };
     let session = referring(30_000, 30_000, "R:2;");
     let changes = referring(1, 30_000, "a:1:{i:0;i:2;}");
-    during("sessions full of references", &[], async |server, crowd| {
+    during("sessions full of references", &[], async |server, before| {
         let mut php = PhpPeer::connect(server.register[0]).await?;
         let victim = Client::connect(server.websocket).await?;
         let session = Bytes::new(session.as_bytes());
@@ -82,7 +82,7 @@ async fn sessions_full_of_references() -> anyhow::Result<()> {
                 other => anyhow::bail!("{other:?} instead of an error"),
             }
         }
-        let memory = crowd.memory_beside(server)?;
+        let memory = before.memory_beside(server)?;
         ensure!(memory < 200 * MIB, "{memory} bytes");
         victim.leave().await
     })

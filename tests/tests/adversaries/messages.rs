@@ -12,7 +12,7 @@ use super::{MIB, REQUEST, connect, during, established, frame, in_batches, rest}
 
 #[tokio::test]
 async fn messages_byte_by_byte() -> anyhow::Result<()> {
-    during("1,000 who write byte by byte", &[], async |server, crowd| {
+    during("1,000 who write byte by byte", &[], async |server, before| {
         let mut sockets = in_batches(1000, async |_| established(server.websocket).await).await?;
         let stream =
             [frame(0x01, b"frag"), frame(0x89, b"ping"), frame(0x80, "mentiert ü".as_bytes())].concat();
@@ -21,7 +21,7 @@ async fn messages_byte_by_byte() -> anyhow::Result<()> {
                 socket.write_all(&[*byte]).await?;
             }
         }
-        ensure!(crowd.memory_beside(server)? < 32 * MIB);
+        ensure!(before.memory_beside(server)? < 32 * MIB);
         Ok(())
     })
     .await
@@ -29,7 +29,7 @@ async fn messages_byte_by_byte() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn ping_floods() -> anyhow::Result<()> {
-    during("20 ping floods, half of them unread", &[], async |server, crowd| {
+    during("20 ping floods, half of them unread", &[], async |server, before| {
         let flood = frame(0x89, &[b'x'; 125]).repeat(500);
         let floods = (0..20).map(async |number| {
             let mut socket = established(server.websocket).await?;
@@ -48,7 +48,7 @@ async fn ping_floods() -> anyhow::Result<()> {
             anyhow::Ok(())
         });
         try_join_all(floods).await?;
-        ensure!(crowd.memory_beside(server)? < 64 * MIB);
+        ensure!(before.memory_beside(server)? < 64 * MIB);
         Ok(())
     })
     .await
@@ -56,7 +56,7 @@ async fn ping_floods() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn giant_messages() -> anyhow::Result<()> {
-    during("giant and fragmented messages", &[], async |server, crowd| {
+    during("giant and fragmented messages", &[], async |server, before| {
         let almost = frame(0x02, &vec![b'x'; (MIB - 1) as usize]);
         let fragments = [frame(0x02, b""), frame(0x00, b"y").repeat(20_000)].concat();
         let attacks = (0..90).map(async |number: usize| {
@@ -80,7 +80,7 @@ async fn giant_messages() -> anyhow::Result<()> {
             Ok(socket)
         });
         let _sockets = soon("the attacks", try_join_all(attacks)).await??;
-        ensure!(crowd.memory_beside(server)? < 128 * MIB, "{} bytes", crowd.memory_beside(server)?);
+        ensure!(before.memory_beside(server)? < 128 * MIB, "{} bytes", before.memory_beside(server)?);
         Ok(())
     })
     .await
@@ -122,7 +122,7 @@ async fn messages_of_zeros_that_a_thousandth_of_their_bytes_make() -> anyhow::Re
     // A debug build inflates ten times as slowly.
     let bombs = frame(0xc2, &zeros).repeat(if cfg!(debug_assertions) { 15 } else { 50 });
     let flags = ["--deflate", "--max-message", "1048576"];
-    during("50 who send messages of 1 MiB in 1 KB each", &flags, async |server, crowd| {
+    during("50 who send messages of 1 MiB in 1 KB each", &flags, async |server, before| {
         let attacks = (0..50).map(async |_| {
             let mut socket = connect(server.websocket).await?;
             let request = String::from_utf8_lossy(REQUEST);
@@ -150,7 +150,7 @@ async fn messages_of_zeros_that_a_thousandth_of_their_bytes_make() -> anyhow::Re
             tokio::select! {
                 sockets = &mut attacks => break sockets??,
                 () = tokio::time::sleep(Duration::from_millis(100)) => {
-                    let memory = crowd.memory_beside(server)?;
+                    let memory = before.memory_beside(server)?;
                     ensure!(memory < 48 * MIB, "{memory} bytes");
                 }
             }

@@ -51,7 +51,7 @@ async fn places_of_the_register_port_held_by_strangers() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn logins_that_are_never_finished() -> anyhow::Result<()> {
-    during("6,000 half logins", &["--handshake-timeout", "120"], async |server, crowd| {
+    during("6,000 half logins", &["--handshake-timeout", "120"], async |server, before| {
         let _half = in_batches(6000, async |number| {
             let mut socket = connect(server.register[0]).await?;
             let words: [&[u8]; 3] =
@@ -60,7 +60,7 @@ async fn logins_that_are_never_finished() -> anyhow::Result<()> {
             Ok(socket)
         })
         .await?;
-        let memory = crowd.memory_beside(server)?;
+        let memory = before.memory_beside(server)?;
         println!("{} bytes for each half login", memory / 6000);
         ensure!(memory < 6000 * (16 << 10), "{memory} bytes");
         Ok(())
@@ -71,8 +71,8 @@ async fn logins_that_are_never_finished() -> anyhow::Result<()> {
 #[tokio::test]
 async fn calls_that_never_come_whole() -> anyhow::Result<()> {
     let flags = ["--max-unfinished-bytes", "67108864"];
-    during("64 calls of 16 MB that never come whole", &flags, async |server, crowd| {
-        let before = server.open_files()?;
+    during("64 calls of 16 MB that never come whole", &flags, async |server, before| {
+        let open_files = server.open_files()?;
         let almost = [&(15_u32 << 20).to_be_bytes()[..], &vec![0x93; (14 * MIB) as usize]].concat();
         let attacks = (0..64).map(async |_| {
             let mut peer = PhpPeer::connect(server.register[0]).await?;
@@ -81,19 +81,23 @@ async fn calls_that_never_come_whole() -> anyhow::Result<()> {
             Ok::<_, anyhow::Error>(peer)
         });
         let _peers = soon("the attacks", try_join_all(attacks)).await??;
-        let memory = crowd.memory_beside(server)?;
+        let memory = before.memory_beside(server)?;
         // All of them would be 896 MB; buffers that grow are twice there for a moment.
         ensure!(memory < 400 * MIB, "{memory} bytes");
         // The 64 MiB have room for four of them, and one may hold what it may in any case.
-        eventually("those who hold most are closed", true, async || Ok(server.open_files()? < before + 20))
-            .await
+        eventually(
+            "those who hold most are closed",
+            true,
+            async || Ok(server.open_files()? < open_files + 20),
+        )
+        .await
     })
     .await
 }
 
 #[tokio::test]
 async fn answers_that_nobody_reads() -> anyhow::Result<()> {
-    during("20 who ask and never read", &[], async |server, crowd| {
+    during("20 who ask and never read", &[], async |server, before| {
         let mut question = Vec::new();
         Request { seq: 1, call: Call::Query(Query::Clients { groups: None }) }.encode(&mut question)?;
         // Each is answered with all clients of the crowd, so that all answers of one are 240 MB.
@@ -104,7 +108,7 @@ async fn answers_that_nobody_reads() -> anyhow::Result<()> {
             Ok::<_, anyhow::Error>(peer)
         });
         let mut peers = soon("the attacks", try_join_all(attacks)).await??;
-        let memory = crowd.memory_beside(server)?;
+        let memory = before.memory_beside(server)?;
         ensure!(memory < 128 * MIB, "{memory} bytes");
         // Who reads after all gets what it asked for.
         let reply = peers[0].reply().await?;
