@@ -29,7 +29,7 @@ const BLOCKING: usize = 4;
 
 /// Tasks that run before it is seen which sockets have something to read. Tokio's own are 61, which takes milliseconds where many peers
 /// have much to say, and an order that came meanwhile waits.
-const TASKS_IN_A_ROW: u32 = 8;
+const TASKS_IN_A_ROW: u32 = 16;
 
 /// Its threads are bounded, and there from the start: a machine whose memory is used up later gives no more.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -10,7 +10,7 @@ pub(super) struct Share {
 /// Many small calls, and less than a millisecond.
 const LARGEST: usize = 64 << 10;
 /// Those who have used theirs up.
-static TURNS: Turns = Turns::new();
+static TURNS: Turns = Turns::new(1);
 
 impl Default for Share {
     /// Little at first, as many may come at once.

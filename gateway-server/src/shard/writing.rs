@@ -368,7 +368,7 @@ mod tests {
         while shard.events_of_turn() == 0 {}
         assert_eq!(shard.events_of_turn(), 0);
         drop(client);
-        while shard.shard.clients.connections.len() > 0 {
+        while !shard.shard.clients.connections.is_empty() {
             shard.turn();
         }
     }
