@@ -1,7 +1,7 @@
 //! A push gateway: holds browsers' connections, takes orders from PHP.
 //!
-//! `listener`, `backend` and `cluster` know `shard`, `backend` knows `cluster`, `shard` knows `client`, and never the other way
-//! round. `net` knows nobody.
+//! `backend` and `operations` know `service`, `service` knows `cluster`, `listener` and `cluster` know `shard`, `shard` knows `client`,
+//! and never the other way round. `net` knows nobody.
 
 #![deny(unsafe_code)]
 
@@ -15,5 +15,6 @@ pub mod operations;
 pub mod ops;
 mod parts;
 pub mod server;
+pub mod service;
 pub mod shard;
 pub mod tls;

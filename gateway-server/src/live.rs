@@ -32,7 +32,7 @@ impl Live {
         }
         // A shard that has ended ends the server anyway.
         let _ = self.hub.configure(self.parts.shard(settings)).await;
-        self.backend.bridge.set_max_session(settings.max_session_bytes);
+        self.backend.gateway.set_max_session(settings.max_session_bytes);
         self.backend.workers.set_limit(settings.worker_buffer_bytes);
         self.backend.budget.set_limit(settings.max_unfinished_bytes);
         self.hub.read_on().await;

@@ -25,6 +25,7 @@ use crate::ops::reload::Reloads;
 use crate::ops::stop::{self, StopSignals};
 use crate::ops::{descriptors, memory, offence, supervisor, watchdog};
 use crate::parts::{self, Parts};
+use crate::service::Gateway;
 use crate::shard::{Hub, NameWatch, Proofs};
 use crate::tls::{self, Certificates};
 
@@ -84,18 +85,17 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     let names = cluster.as_ref().map(|cluster| cluster.names());
     let hub = Arc::new(start_shards(&settings, &parts, Sinks(Arc::clone(&workers)), names)?);
     let logins = Arc::new(Logins::new(settings.secret_key.clone()));
-    let bridge = Bridge::new(
+    let gateway = Gateway::new(
         Arc::clone(&hub),
-        Arc::clone(&logins),
-        instance,
         node,
         parts::message_kind(&settings),
         settings.max_session_bytes,
         cluster.clone(),
     );
+    let bridge = Bridge::new(Arc::clone(&logins), instance);
     let gatewayworker = GatewayWorker::new(logins, node);
     let budget = Budget::new(settings.max_unfinished_bytes);
-    let backend = Arc::new(Backend { bridge, gatewayworker, workers: Arc::clone(&workers), budget });
+    let backend = Arc::new(Backend { gateway, bridge, gatewayworker, workers: Arc::clone(&workers), budget });
     let mut nodes = JoinSet::new();
     if let Some(cluster) = &cluster {
         let (task, host) = (Arc::clone(cluster), Arc::clone(&backend));

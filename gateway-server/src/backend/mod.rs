@@ -17,12 +17,14 @@ pub use port::{Places, Port, Settings, places, serve};
 
 use std::sync::Arc;
 
+use crate::service::Gateway;
 use bridge::Bridge;
 use gatewayworker::GatewayWorker;
 use workers::Router;
 
 /// What all connections of the register port share.
 pub struct Backend {
+    pub gateway: Gateway,
     pub bridge: Bridge,
     pub gatewayworker: GatewayWorker,
     /// Who handles events.

@@ -10,24 +10,24 @@ use crate::shard::Sort;
 
 impl Host for Backend {
     async fn obey(&self, order: &Order<'_>) -> Result<(), String> {
-        let done = self.bridge.obey_here(order).await.map_err(|stopped| stopped.to_string())?;
+        let done = self.gateway.execute_here(order).await.map_err(|stopped| stopped.to_string())?;
         done.map_err(|undone| undone.to_string())
     }
 
     async fn answer(&self, query: &Query<'_>) -> Result<Value, String> {
-        Ok(self.bridge.ask_here(query).await.map_err(|failed| failed.to_string())?.0)
+        Ok(self.gateway.query_value_here(query).await.map_err(|failed| failed.to_string())?.0)
     }
 
     fn settle(&self) {
-        self.bridge.settle();
+        self.gateway.flush();
     }
 
     async fn clients(&self) -> u64 {
-        self.bridge.hub().count(None).await.map_or(0, |count| count as u64)
+        self.gateway.hub().count(None).await.map_or(0, |count| count as u64)
     }
 
     fn each_name(&self, part: usize, visit: &mut dyn FnMut(Sort, &[u8])) -> bool {
-        self.bridge.hub().each_name(part, visit)
+        self.gateway.hub().each_name(part, visit)
     }
 
     fn came(&self, node: SocketAddrV4) {

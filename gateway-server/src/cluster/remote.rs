@@ -19,13 +19,12 @@ use super::{Cluster, heartbeat};
 const UNCONFIRMED: Duration = Duration::from_secs(5);
 
 impl Cluster {
-    /// Has other nodes carry out an order, each of them once. Waits for a while if they cannot keep up.
-    pub async fn send(&self, to: To, order: &Order<'_>) -> Result<(), String> {
+    /// Has other nodes carry out an order, the content of a bridge's call, each of them once. Waits for a while if they cannot keep up.
+    pub async fn send(&self, to: To, body: Bytes) -> Result<(), String> {
         if !self.settings.is_buffered && !self.is_up() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
             return Err(self.without_others(&Refused::Down));
         }
-        let body = request(Call::Order(order.clone()))?;
         let mut pushed = self.push(to, Kind::Order, body.clone());
         if matches!(pushed, Err(Refused::Full(_))) {
             pushed = self.push_in_time(to, body).await;

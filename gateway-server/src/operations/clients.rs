@@ -36,7 +36,7 @@ pub(super) async fn answer(operations: &Operations, query: Option<&str>) -> Resu
     }
     let from = parameters.take_as("after", "what next was in the page before")?.unwrap_or_default();
     parameters.none_left()?;
-    let is_elsewhere = client.is_some_and(|client| client.node != operations.backend.bridge.node());
+    let is_elsewhere = client.is_some_and(|client| client.node != operations.backend.gateway.node());
     let (page, next) = match is_elsewhere {
         true => (Vec::new(), None),
         false => operations.hub.page(&filter, from, limit).await?,
@@ -63,7 +63,7 @@ impl FromStr for Bookmark {
 
 impl Operations {
     fn id(&self, number: u32) -> ClientId {
-        ClientId::new(self.backend.bridge.node(), number)
+        ClientId::new(self.backend.gateway.node(), number)
     }
 
     fn show(&self, sight: &Sight) -> Value {

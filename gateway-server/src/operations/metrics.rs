@@ -18,7 +18,7 @@ pub(super) async fn answer_metrics(operations: &Operations) -> Result<Answer, Re
     clients(&mut out, &snapshot, &operations.listeners);
     traffic(&mut out, &snapshot);
     php(&mut out, &snapshot);
-    if let Some(cluster) = operations.backend.bridge.cluster() {
+    if let Some(cluster) = operations.backend.gateway.cluster() {
         cluster::metrics(&mut out, cluster, snapshot.sum(|shard| shard.clients as u64));
     }
     process(&mut out, &snapshot);

@@ -110,7 +110,7 @@ async fn readiness(operations: &Operations) -> Answer {
     if operations.is_stopping() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
-    if let Some(problem) = operations.backend.bridge.cluster().and_then(Cluster::problem) {
+    if let Some(problem) = operations.backend.gateway.cluster().and_then(Cluster::problem) {
         return text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n"));
     }
     match operations.all_shards_answer().await {

@@ -43,6 +43,21 @@ impl Request<'_> {
     }
 }
 
+impl Order<'_> {
+    /// The call of this number without a frame around it.
+    pub fn encode_content(&self, seq: u64) -> Result<Vec<u8>, FrameTooLarge> {
+        struct Numbered<'o, 'a>(u64, &'o Order<'a>);
+        impl Serialize for Numbered<'_, '_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.1.serialize(self.0, serializer)
+            }
+        }
+        let mut frame = Vec::new();
+        frame::append(&mut frame, MAX_CALL, |out| frame::write_msgpack(out, &Numbered(seq, self)))?;
+        Ok(frame.split_off(frame::HEADER))
+    }
+}
+
 impl<'a> Request<'a> {
     /// A call with lists that are too long is to be sorted out before, by [`Request::with_too_many_elements`].
     pub fn decode(content: &'a [u8]) -> Result<Self, DecodeError> {

@@ -18,15 +18,19 @@
 mod call;
 pub mod frame;
 mod login;
+mod merge;
 mod raw;
 mod reply;
+mod routing;
 pub mod tally;
 mod work;
 
 pub use call::{Call, MAX_ELEMENTS, Names, Order, Query, Request, Str, kind};
 pub use login::{Login, NONCE_BYTES, Nonce, PROOF_BYTES, Producer, Proof};
+pub use merge::Gather;
 pub use raw::{BadValue, Items, Part, Raw};
 pub use reply::{ANSWER_HEAD, Reply, Value};
+pub use routing::Route;
 pub use work::{Event, EventKind, MAX_WORKER_NAME, Said, Told};
 
 use serde::Deserialize;

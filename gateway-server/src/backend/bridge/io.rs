@@ -8,12 +8,12 @@ use gateway_wire::bridge::frame::{self, FrameTooLarge};
 use gateway_wire::bridge::{Reply, Told};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::queries::Answers;
 use crate::backend::held::{self, Held, ReadSize, Revoked};
 use crate::backend::logins;
 use crate::backend::port::Stream;
 use crate::backend::share::Share;
 use crate::ops::cushion::NoMemory;
+use crate::service::Answers;
 use crate::shard::Stopped;
 
 /// Why a bridge connection ended.

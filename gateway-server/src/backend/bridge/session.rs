@@ -9,11 +9,12 @@ use tracing::debug;
 use super::io::{Connection, Ended};
 use super::login::login;
 use super::producers::Place;
-use super::{Bridge, worker};
+use super::worker;
 use crate::backend::Backend;
 use crate::backend::held::{Budget, may_carry_out};
 use crate::backend::port::{self, Stream};
 use crate::ops::offence::{self, Offence};
+use crate::service::Gateway;
 
 /// How long a peer that is told off may take to read why.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -39,7 +40,7 @@ pub(in crate::backend) async fn serve(
             connection.trust();
             let mut place = bridge.producers.take(login.producer).await;
             connection.reply(&Reply::Welcome { applied: place.progress.applied, proof });
-            let result = session(&mut connection, bridge, &backend.budget, &mut place).await;
+            let result = session(&mut connection, &backend.gateway, &backend.budget, &mut place).await;
             bridge.producers.leave(place);
             result
         }
@@ -66,7 +67,7 @@ async fn hang_up(mut connection: Connection, peer: Option<SocketAddr>, ended: Re
 
 async fn session(
     connection: &mut Connection,
-    bridge: &Bridge,
+    gateway: &Gateway,
     budget: &Budget,
     place: &mut Place,
 ) -> Result<(), Ended> {
@@ -80,11 +81,11 @@ async fn session(
             exchanged = connection.flush_and_read() => exchanged?,
         }
         let mut acked = None;
-        let taken = take(connection, bridge, budget, place, &mut wanted, &mut acked).await;
+        let taken = take(connection, gateway, budget, place, &mut wanted, &mut acked).await;
         // What has been carried out has effect, and is said, also when a broken frame is behind it.
-        bridge.hub.settle();
+        gateway.flush();
         if let Some(seq) = acked {
-            bridge.settled().await;
+            gateway.await_bindings().await;
             connection.reply(&Reply::Ack { seq });
         }
         taken?;
@@ -94,7 +95,7 @@ async fn session(
 /// Carries out all whole frames that have been read. `acked` becomes the last order, if no answer stands for its ack.
 async fn take(
     connection: &mut Connection,
-    bridge: &Bridge,
+    gateway: &Gateway,
     budget: &Budget,
     place: &mut Place,
     wanted: &mut (impl Future<Output = ()> + Unpin),
@@ -125,8 +126,8 @@ async fn take(
                 Call::Order(order) => {
                     // Unless it is sent again after a lost connection, though it had taken effect.
                     if request.seq > place.progress.applied {
-                        if let Err(undone) = bridge.obey(order).await? {
-                            let message = undone.to_string();
+                        if let Err(error) = gateway.execute(order, Some(content)).await? {
+                            let message = error.to_string();
                             connection.reply(&Reply::Error { seq: request.seq, message });
                         }
                         place.progress.applied = request.seq;
@@ -134,11 +135,11 @@ async fn take(
                     *acked = Some(place.progress.applied);
                 }
                 Call::Query(query) => {
-                    if let Err(stopped) = bridge.answer(query, &mut connection.asked(request.seq)).await {
+                    if let Err(stopped) = gateway.query(query, &mut connection.asked(request.seq)).await {
                         // Somebody waits for word of it.
                         let message = "no answer: the server stops, or a fault of its own came up, which its log tells of";
                         connection.reply(&Reply::Error { seq: request.seq, message: message.to_owned() });
-                        if bridge.hub.count(None).await.is_err() {
+                        if gateway.hub().count(None).await.is_err() {
                             return Err(stopped.into());
                         }
                     }
@@ -147,12 +148,12 @@ async fn take(
             }
             drop((request, room));
             if connection.has_had_its_share() {
-                bridge.hub.settle();
+                gateway.flush();
                 connection.give_way().await;
             }
             // Who asks and does not read is answered no more.
             if connection.owes_enough() {
-                bridge.hub.settle();
+                gateway.flush();
                 tokio::select! {
                     biased;
                     () = &mut *wanted => return Err(Ended::TakenOver),

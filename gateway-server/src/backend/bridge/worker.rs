@@ -24,7 +24,7 @@ pub(super) async fn serve(
     backend: &Backend,
     timeout: Duration,
 ) -> Result<(), Ended> {
-    let (router, hub) = (&backend.workers, backend.bridge.hub());
+    let (router, hub) = (&backend.workers, backend.gateway.hub());
     let name = match tokio::time::timeout(timeout, joined(connection)).await {
         Ok(Ok(name)) => name,
         Ok(Err(ended)) => return Err(ended),
@@ -78,7 +78,7 @@ struct ToldSoFar<'a> {
 impl ToldSoFar<'_> {
     /// Until it has left, having handled everything that it had.
     async fn run(&mut self, connection: &mut Connection, worker: &Worker) -> Result<(), Ended> {
-        let hub = self.backend.bridge.hub();
+        let hub = self.backend.gateway.hub();
         worker.handed_over().await;
         // What the worker before it left has somebody now.
         hub.read_on().await;
@@ -139,7 +139,7 @@ impl ToldSoFar<'_> {
     }
 
     fn tell(&mut self, batch: Batch, connection: &mut Connection) {
-        let node = self.backend.bridge.node;
+        let node = self.backend.gateway.node();
         self.in_flight.send(batch, |number, event| {
             let serialized;
             let (kind, body) = match &event.kind {

@@ -54,7 +54,7 @@ pub(in crate::backend) async fn serve(
         Ok(name) => worker::serve(session, socket, name).await,
         Err(ended) => {
             // What it ordered before it ended has effect, and what it asked is answered.
-            backend.bridge.settle();
+            backend.gateway.flush();
             if !session.output.is_empty() {
                 let _ = tokio::time::timeout(LAST_WORD, session.say_goodbye(&mut socket)).await;
             }
@@ -121,7 +121,7 @@ impl Session<'_> {
         let mut entry = self.backend.gatewayworker.barrier.enter(self.machine());
         loop {
             self.take_packets(&mut tokio::io::sink()).await?;
-            self.backend.bridge.hub().settle();
+            self.backend.gateway.flush();
             let wish = tokio::select! {
                 biased;
                 Some(wish) = entry.wishes.recv() => wish,
@@ -212,11 +212,11 @@ impl Session<'_> {
     }
 
     async fn execute(&mut self, command: &Command<'_>) -> Result<(), Ended> {
-        let Backend { bridge, gatewayworker, .. } = self.backend;
+        let Backend { gateway, gatewayworker, .. } = self.backend;
         if let Some(order) = order(command, gatewayworker.node) {
             // Its classes tell the other nodes by themselves.
-            if let Err(undone) = bridge.obey_here(&order).await? {
-                offence::report(Offence::Call, self.peer, &undone);
+            if let Err(error) = gateway.execute_here(&order).await? {
+                offence::report(Offence::Call, self.peer, &error);
             }
             return Ok(());
         }
@@ -227,7 +227,7 @@ impl Session<'_> {
         if command.is_query() {
             gatewayworker.barrier.pass(self.machine()).await;
         }
-        Ok(queries::answer(command, bridge.hub(), &mut self.output).await??)
+        Ok(queries::answer(command, gateway.hub(), &mut self.output).await??)
     }
 
     /// What is wrong with one command is no reason to lose those behind it; but somebody may wait for a reply.
@@ -254,7 +254,7 @@ impl Session<'_> {
     }
 
     async fn flush(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), Ended> {
-        self.backend.bridge.hub().settle();
+        self.backend.gateway.flush();
         if self.output.is_empty() {
             return Ok(());
         }

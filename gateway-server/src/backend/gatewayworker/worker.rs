@@ -29,7 +29,7 @@ const PING: Duration = Duration::from_secs(25);
 /// Serves it to its end.
 pub(super) async fn serve(mut session: Session<'_>, socket: Box<dyn Stream>, name: String) -> Ended {
     let (peer, backend) = (session.peer, session.backend);
-    let (router, hub) = (&backend.workers, backend.bridge.hub());
+    let (router, hub) = (&backend.workers, backend.gateway.hub());
     if router.mode() == Mode::BuiltIn {
         tracing::info!(worker = name, "a worker is told of nothing, as events = \"builtin\"");
     }
@@ -68,7 +68,7 @@ pub(super) async fn serve(mut session: Session<'_>, socket: Box<dyn Stream>, nam
         } => result,
     };
     // What it ordered before it ended has effect.
-    backend.bridge.settle();
+    backend.gateway.flush();
     let is_orphaned = is_orphaned.unwrap_or_else(|| router.leave(&worker, outgoing.unsent()));
     drop((reader, writer, handle));
     // Its clients are somebody else's now.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::Operations;
 use super::answer::{Answer, Refusal, json};
-use crate::backend::bridge::Failed;
+use crate::service::ServiceError;
 use arguments::Arguments;
 use results::Shape;
 use table::{OPERATIONS, Operation};
@@ -43,7 +43,7 @@ pub(super) async fn answer(operations: &Operations, name: &str, body: &[u8]) -> 
     let mut run = Run { operations, room: MAX_ANSWER };
     let result = if name == "batch" { run.batch(&body).await } else { run.one(name, &body).await };
     drop(run);
-    operations.backend.bridge.settled().await;
+    operations.backend.gateway.await_bindings().await;
     Ok(json(StatusCode::OK, &result?))
 }
 
@@ -57,7 +57,7 @@ struct Run<'a> {
 impl Drop for Run<'_> {
     /// What was ordered goes out, also when the time for what follows it is over.
     fn drop(&mut self) {
-        self.operations.backend.bridge.settle();
+        self.operations.backend.gateway.flush();
     }
 }
 
@@ -65,15 +65,19 @@ impl Run<'_> {
     async fn one(&mut self, name: &str, arguments: &Value) -> Result<Value, Refusal> {
         let operation = Operation::find(name)?;
         let arguments = Arguments::read(operation.parameters, arguments)?;
-        let bridge = &self.operations.backend.bridge;
+        let gateway = &self.operations.backend.gateway;
         let result = match (operation.call)(&arguments)? {
             Call::Order(order) => {
-                bridge.order(&order).await?;
+                gateway
+                    .execute(&order, None)
+                    .await
+                    .map_err(ServiceError::from)?
+                    .map_err(ServiceError::from)?;
                 Value::Null
             }
             Call::Query(query) => {
-                let (value, length) = bridge.ask(&query).await?;
-                self.room = self.room.checked_sub(length).ok_or(Failed::TooLarge)?;
+                let (value, length) = gateway.query_value(&query).await?;
+                self.room = self.room.checked_sub(length).ok_or(ServiceError::TooLarge)?;
                 operation.result.json(&value, &arguments)?
             }
         };
@@ -99,14 +103,14 @@ impl Operation {
     }
 }
 
-impl From<Failed> for Refusal {
-    fn from(failed: Failed) -> Self {
-        let (status, code) = match failed {
-            Failed::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped"),
-            Failed::Elsewhere(_) => (StatusCode::SERVICE_UNAVAILABLE, "cluster"),
-            Failed::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
-            Failed::TooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "answer_too_large"),
+impl From<ServiceError> for Refusal {
+    fn from(error: ServiceError) -> Self {
+        let (status, code) = match error {
+            ServiceError::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped"),
+            ServiceError::Remote(_) => (StatusCode::SERVICE_UNAVAILABLE, "cluster"),
+            ServiceError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+            ServiceError::TooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "answer_too_large"),
         };
-        Self::new(status, code, failed.to_string())
+        Self::new(status, code, error.to_string())
     }
 }

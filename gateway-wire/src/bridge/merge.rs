@@ -1,11 +1,43 @@
-//! One answer of those of several nodes.
+//! How the answers of several nodes to a query become one.
 
-use gateway_wire::bridge::{Query, Value};
-use hashbrown::HashSet;
+use std::collections::{HashMap, HashSet};
+
+use super::{Query, Value};
+
+/// What each node is asked for a query of all clients, and what becomes of the answers.
+#[derive(Clone, Debug)]
+pub struct Gather<'a> {
+    /// What each node is asked.
+    pub asked: Query<'a>,
+    merge: Merge,
+    /// Names are gathered to be counted: those that several nodes have count once.
+    is_count: bool,
+}
+
+impl<'a> Query<'a> {
+    /// `None` for what one node alone knows.
+    pub fn gather(&self) -> Option<Gather<'a>> {
+        let (asked, is_count) = match self {
+            Self::UidCount { groups } => (Self::Uids { groups: groups.clone() }, true),
+            Self::GroupUidCounts {} => (Self::GroupUids {}, true),
+            other => (other.clone(), false),
+        };
+        let merge = Merge::of(&asked)?;
+        Some(Gather { asked, merge, is_count })
+    }
+}
+
+impl Gather<'_> {
+    /// The answer of all nodes. It is an error if they do not answer in the same form.
+    pub fn merge(&self, answers: impl Iterator<Item = Value>) -> Result<Value, String> {
+        let whole = self.merge.all(answers)?;
+        Ok(if self.is_count { count(whole) } else { whole })
+    }
+}
 
 /// How two answers become one.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Merge {
+enum Merge {
     /// Either is true.
     Any,
     Sum,
@@ -21,7 +53,7 @@ pub(super) enum Merge {
 
 impl Merge {
     /// `None` for what one node alone knows.
-    pub(super) fn of(query: &Query<'_>) -> Option<Self> {
+    fn of(query: &Query<'_>) -> Option<Self> {
         Some(match query {
             Query::IsUidOnline { .. } => Self::Any,
             Query::ClientCount {} => Self::Sum,
@@ -39,7 +71,7 @@ impl Merge {
         })
     }
 
-    pub(super) fn all(self, mut answers: impl Iterator<Item = Value>) -> Result<Value, String> {
+    fn all(self, mut answers: impl Iterator<Item = Value>) -> Result<Value, String> {
         let first = answers.next().unwrap_or(Value::Null);
         answers.try_fold(first, |one, other| self.two(one, other))
     }
@@ -69,7 +101,7 @@ impl Merge {
     }
 
     fn keys(self, one: Vec<(Value, Value)>, other: Vec<(Value, Value)>) -> Result<Value, String> {
-        let mut there: hashbrown::HashMap<Vec<u8>, usize> = one
+        let mut there: HashMap<Vec<u8>, usize> = one
             .iter()
             .enumerate()
             .filter_map(|(place, (key, _))| Some((bytes(key)?.to_vec(), place)))
@@ -95,7 +127,7 @@ impl Merge {
 }
 
 /// How many names there are, or how many under each key.
-pub(super) fn count(names: Value) -> Value {
+fn count(names: Value) -> Value {
     match names {
         Value::List(names) => Value::Int(names.len() as i64),
         Value::Map(entries) => {
@@ -134,7 +166,7 @@ mod tests {
     }
 
     fn merged(query: &Query<'_>, answers: &[Value]) -> Value {
-        Merge::of(query).unwrap().all(answers.iter().cloned()).unwrap()
+        query.gather().unwrap().merge(answers.iter().cloned()).unwrap()
     }
 
     #[test]
@@ -146,7 +178,7 @@ mod tests {
         assert_eq!(merged(&Query::ClientsOfUid { uid }, &[names(&["1"]), names(&["2"])]), names(&["1", "2"]));
         let uids = Query::Uids { groups: None };
         assert_eq!(merged(&uids, &[names(&["a", "b"]), names(&["b", "c"])]), names(&["a", "b", "c"]));
-        assert_eq!(count(merged(&uids, &[names(&["a"]), names(&["a"])])), Int(1));
+        assert_eq!(merged(&Query::UidCount { groups: None }, &[names(&["a"]), names(&["a"])]), Int(1));
         assert_eq!(
             merged(
                 &Query::AreUidsOnline { uids: vec![] },
@@ -162,7 +194,7 @@ mod tests {
             map(&[("g", Int(1)), ("h", Int(7)), ("i", Int(7))])
         );
         let group_uids = [map(&[("g", names(&["a"]))]), map(&[("g", names(&["a", "b"]))])];
-        assert_eq!(count(merged(&Query::GroupUids {}, &group_uids)), map(&[("g", Int(2))]));
+        assert_eq!(merged(&Query::GroupUidCounts {}, &group_uids), map(&[("g", Int(2))]));
     }
 
     #[test]

@@ -9,40 +9,45 @@ use gateway_wire::bridge::{MAX_NAME, Order, Str};
 use gateway_wire::php_serialize;
 use hashbrown::HashSet;
 
-use super::{Bridge, Undone};
+use super::remote::Outgoing;
+use super::{Gateway, OrderError};
 use crate::client::Encoded;
 use crate::client::websocket::Kind;
 use crate::shard::{Name, SessionError, Stopped};
 
-impl Bridge {
-    /// Carries out an order, on all nodes that it concerns. The inner error is told to PHP.
-    pub(super) async fn obey(&self, order: &Order<'_>) -> Result<Result<(), Undone>, Stopped> {
-        let Some(cluster) = &self.cluster else { return self.obey_here(order).await };
+impl Gateway {
+    /// Carries out an order, on all nodes that it concerns. The inner error is told to PHP. What it writes goes out at the latest with
+    /// [`Gateway::flush`]. Clients of this node get theirs before the queue to other nodes is waited for.
+    ///
+    /// `encoded`: the call as it came over a bridge, which a node gets as it is if the whole order concerns it.
+    pub async fn execute(
+        &self,
+        order: &Order<'_>,
+        encoded: Option<&[u8]>,
+    ) -> Result<Result<(), OrderError>, Stopped> {
+        let Some(cluster) = &self.cluster else { return self.execute_here(order).await };
         if let Err(refused) = self.check(order) {
             return Ok(Err(refused));
         }
-        let elsewhere = self.order_elsewhere(cluster, order).await;
         let here = self.carry_out(order).await?;
-        Ok(here.and(elsewhere.map_err(Undone::Elsewhere)))
+        let remote = self.execute_elsewhere(cluster, Outgoing { order, encoded }).await;
+        Ok(here.and(remote.map_err(OrderError::Remote)))
     }
 
     /// Carries out an order as far as it concerns clients of this node.
-    pub(in crate::backend) async fn obey_here(
-        &self,
-        order: &Order<'_>,
-    ) -> Result<Result<(), Undone>, Stopped> {
+    pub async fn execute_here(&self, order: &Order<'_>) -> Result<Result<(), OrderError>, Stopped> {
         match self.check(order) {
             Ok(()) => self.carry_out(order).await,
             Err(refused) => Ok(Err(refused)),
         }
     }
 
-    fn check(&self, order: &Order<'_>) -> Result<(), Undone> {
-        check(order, self.max_session.load(Ordering::Relaxed)).map_err(Undone::Refused)
+    fn check(&self, order: &Order<'_>) -> Result<(), OrderError> {
+        check(order, self.max_session.load(Ordering::Relaxed)).map_err(OrderError::Refused)
     }
 
     /// What has been checked, for clients of this node.
-    async fn carry_out(&self, order: &Order<'_>) -> Result<Result<(), Undone>, Stopped> {
+    async fn carry_out(&self, order: &Order<'_>) -> Result<Result<(), OrderError>, Stopped> {
         let name = |name: Str| Name::from_slice(name);
         let hub = &self.hub;
         match order {
@@ -90,7 +95,7 @@ impl Bridge {
             Order::JoinGroup { client, group } => {
                 if let Some(number) = self.local(*client) {
                     let joined = hub.join(number, name(group)).await?;
-                    return Ok(joined.map_err(|error| Undone::Refused(error.to_string())));
+                    return Ok(joined.map_err(|error| OrderError::Refused(error.to_string())));
                 }
             }
             Order::LeaveGroup { client, group } => {
@@ -112,7 +117,7 @@ impl Bridge {
             Order::UpdateSession { client, changes } => {
                 if let Some(number) = self.local(*client) {
                     let updated = hub.update_session(number, Bytes::copy_from_slice(changes)).await?;
-                    return Ok(updated.map_err(|error| Undone::Refused(error.to_string())));
+                    return Ok(updated.map_err(|error| OrderError::Refused(error.to_string())));
                 }
             }
             Order::Never(never, _) => match *never {},

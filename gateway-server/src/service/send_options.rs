@@ -4,12 +4,12 @@
 
 use gateway_wire::bridge::{Order, Str, kind};
 
-use super::Bridge;
+use super::Gateway;
 use super::orders::{bytes, without};
 use crate::client::websocket::Kind;
 use crate::shard::{Name, Stopped};
 
-impl Bridge {
+impl Gateway {
     /// For clients of this node.
     pub(super) async fn send_with_options(&self, order: &Order<'_>) -> Result<(), Stopped> {
         let Order::Send { message, only, uids, groups, except, except_groups, raw, kind } = order else {

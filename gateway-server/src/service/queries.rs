@@ -9,22 +9,22 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use serde_bytes::Bytes as Raw;
 
-use super::Bridge;
+use super::Gateway;
 use crate::shard::{Name, Scope, Stopped};
 
 /// Gets the answer to one query.
-pub(super) trait Answers {
+pub trait Answers {
     fn answer(&mut self, value: &impl Serialize);
 
     /// There is no answer, and why.
     fn fail(&mut self, message: String);
 }
 
-impl Bridge {
+impl Gateway {
     /// Answers a query, which sees every earlier order of the same PHP process.
-    pub(super) async fn answer(&self, query: &Query<'_>, answers: &mut impl Answers) -> Result<(), Stopped> {
-        let Some(cluster) = &self.cluster else { return self.answer_here(query, answers).await };
-        match self.answer_everywhere(cluster, query).await {
+    pub async fn query(&self, query: &Query<'_>, answers: &mut impl Answers) -> Result<(), Stopped> {
+        let Some(cluster) = &self.cluster else { return self.query_here(query, answers).await };
+        match self.query_everywhere(cluster, query).await {
             Ok(value) => answers.answer(&value),
             Err(message) => answers.fail(message),
         }
@@ -32,11 +32,7 @@ impl Bridge {
     }
 
     /// Answers for the clients of this node.
-    pub(super) async fn answer_here(
-        &self,
-        query: &Query<'_>,
-        answers: &mut impl Answers,
-    ) -> Result<(), Stopped> {
+    pub async fn query_here(&self, query: &Query<'_>, answers: &mut impl Answers) -> Result<(), Stopped> {
         let hub = &self.hub;
         let names = |names: &[Str]| names.iter().map(|name| Name::from_slice(name)).collect::<Vec<_>>();
         let scope = |groups: &Option<Vec<Str>>| -> Scope { groups.as_deref().map(names) };

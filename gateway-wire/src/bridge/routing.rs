@@ -1,0 +1,196 @@
+//! Whom an order concerns.
+
+use smallvec::smallvec;
+
+use super::{Names, Order, Query, Str};
+use crate::ClientId;
+
+/// The clients that an order concerns, as far as it says so itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route<'o, 'a> {
+    /// Clients of all nodes.
+    Everybody,
+    Client(ClientId),
+    /// Those of `only` that are not in `except`.
+    Clients {
+        only: &'o [ClientId],
+        except: &'o [ClientId],
+    },
+    /// Whoever is bound to one of these.
+    Uids(&'o [Str<'a>]),
+    /// Whoever is in one of these.
+    Groups(&'o [Str<'a>]),
+}
+
+/// Bytes of a client's id in a call, about.
+const ID: usize = 12;
+
+impl<'a> Order<'a> {
+    /// Whom it concerns.
+    pub fn route(&self) -> Route<'_, 'a> {
+        match self {
+            Self::SendToAll { only: Some(only), except, .. }
+            | Self::Send { only: Some(only), except, .. } => Route::Clients { only, except },
+            Self::SendToUids { uids, .. } | Self::CloseUids { uids, .. } => Route::Uids(uids),
+            Self::Send { uids: Some(uids), .. } => Route::Uids(uids),
+            Self::SendToGroups { groups, .. } => Route::Groups(groups),
+            Self::Send { groups: Some(groups), .. } => Route::Groups(groups),
+            Self::Ungroup { group } => Route::Groups(std::slice::from_ref(group)),
+            Self::SendToAll { .. } | Self::Send { .. } => Route::Everybody,
+            Self::BindUid { client, .. }
+            | Self::JoinGroup { client, .. }
+            | Self::UpdateSession { client, .. }
+            | Self::SendToClient { client, .. }
+            | Self::Close { client, .. }
+            | Self::UnbindUid { client }
+            | Self::LeaveGroup { client, .. }
+            | Self::Destroy { client }
+            | Self::SetSession { client, .. } => Route::Client(*client),
+            Self::Never(never, _) => match *never {},
+        }
+    }
+
+    /// Whether it may fail at the client's node, and has to be done there before what follows it.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, Self::BindUid { .. } | Self::JoinGroup { .. } | Self::UpdateSession { .. })
+    }
+
+    /// Its part for some of the clients that it concerns. Whom it leaves out is not among them.
+    pub fn for_clients(&self, clients: Vec<ClientId>) -> Self {
+        let (only, except) = (Some(clients), Vec::new());
+        match self {
+            Self::SendToAll { message, raw, .. } => Self::SendToAll { message, only, except, raw: *raw },
+            Self::Send { message, except_groups, raw, kind, .. } => {
+                let (except_groups, raw, kind) = (except_groups.clone(), *raw, *kind);
+                Self::Send { message, only, uids: None, groups: None, except, except_groups, raw, kind }
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// Its part for one of the uids or groups that it concerns.
+    pub fn for_name(&self, name: Str<'a>) -> Self {
+        let one = || -> Names<'a> { smallvec![name] };
+        match self {
+            Self::SendToUids { message, raw, .. } => Self::SendToUids { uids: one(), message, raw: *raw },
+            Self::CloseUids { last, .. } => Self::CloseUids { uids: one(), last: *last },
+            Self::SendToGroups { message, except, raw, .. } => {
+                Self::SendToGroups { groups: one(), message, except: except.clone(), raw: *raw }
+            }
+            Self::Send { message, only, uids, groups, except, except_groups, raw, kind } => Self::Send {
+                message,
+                only: only.clone(),
+                uids: uids.as_ref().map(|_| vec![name]),
+                groups: groups.as_ref().map(|_| vec![name]),
+                except: except.clone(),
+                except_groups: except_groups.clone(),
+                raw: *raw,
+                kind: *kind,
+            },
+            other => other.clone(),
+        }
+    }
+
+    /// Bytes that each of its parts has in common with the others, about.
+    pub fn repeated_bytes(&self) -> usize {
+        match self {
+            Self::SendToAll { message, .. } | Self::SendToUids { message, .. } => message.len(),
+            Self::SendToGroups { message, except, .. } => message.len() + ID * except.len(),
+            Self::Send { message, only, except, except_groups, .. } => {
+                let groups: usize = except_groups.iter().map(|group| group.len()).sum();
+                // The parts for single clients need not say whom they leave out.
+                let except = if only.is_some() { 0 } else { ID * except.len() };
+                message.len() + groups + except
+            }
+            Self::CloseUids { last, .. } => last.map_or(0, |last| last.len()),
+            _ => 0,
+        }
+    }
+}
+
+impl Query<'_> {
+    /// The one client that it asks about.
+    pub fn client(&self) -> Option<ClientId> {
+        match self {
+            Self::IsOnline { client }
+            | Self::UidOfClient { client }
+            | Self::ProofOfClient { client }
+            | Self::Session { client } => Some(*client),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddrV4};
+
+    use serde_bytes::Bytes;
+
+    use super::super::{Call, Request};
+    use super::*;
+
+    fn client(number: u32) -> ClientId {
+        ClientId::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900), number)
+    }
+
+    #[test]
+    fn a_part_concerns_those_alone_for_whom_it_is() {
+        let message = Bytes::new(b"m");
+        let (a, b) = (Bytes::new(b"a"), Bytes::new(b"b"));
+        let uids = Order::SendToUids { uids: smallvec![a, b], message, raw: false };
+        assert_eq!(uids.route(), Route::Uids(&[a, b]));
+        assert_eq!(uids.for_name(b).route(), Route::Uids(&[b]));
+        let groups =
+            Order::SendToGroups { groups: smallvec![a, b], message, except: vec![client(1)], raw: true };
+        let Order::SendToGroups { groups: part, except, raw, .. } = groups.for_name(a) else { panic!() };
+        assert_eq!((&part[..], except, raw), (&[a][..], vec![client(1)], true));
+
+        let send = |only, uids, groups| Order::Send {
+            message,
+            only,
+            uids,
+            groups,
+            except: vec![client(2)],
+            except_groups: vec![b],
+            raw: false,
+            kind: 1,
+        };
+        let some = send(Some(vec![client(1), client(2)]), None, None);
+        let Route::Clients { only, except } = some.route() else { panic!() };
+        assert_eq!((only, except), (&[client(1), client(2)][..], &[client(2)][..]));
+        let Order::Send { only, except, except_groups, kind, .. } = some.for_clients(vec![client(1)]) else {
+            panic!()
+        };
+        assert_eq!((only, except, except_groups, kind), (Some(vec![client(1)]), vec![], vec![b], 1));
+        assert_eq!((some.repeated_bytes(), send(None, None, None).repeated_bytes()), (2, 2 + ID));
+        assert_eq!(send(None, Some(vec![a]), None).for_name(b).route(), Route::Uids(&[b]));
+        assert_eq!(send(None, None, Some(vec![a])).for_name(b).route(), Route::Groups(&[b]));
+        assert_eq!(send(None, None, None).route(), Route::Everybody);
+        assert_eq!(Order::Ungroup { group: a }.route(), Route::Groups(&[a]));
+        assert_eq!(Order::Destroy { client: client(7) }.route(), Route::Client(client(7)));
+    }
+
+    #[test]
+    fn the_content_of_a_call_reads_as_the_call() {
+        let order = Order::CloseUids { uids: smallvec![Bytes::new(b"a")], last: Some(Bytes::new(b"bye")) };
+        let content = order.encode_content(7).unwrap();
+        let request = Request::decode(&content).unwrap();
+        assert_eq!(request.seq, 7);
+        let Call::Order(Order::CloseUids { uids, last }) = request.call else { panic!() };
+        assert_eq!((&uids[..], last), (&[Bytes::new(b"a")][..], Some(Bytes::new(b"bye"))));
+    }
+
+    #[test]
+    fn what_may_fail_is_awaited() {
+        let (client, uid) = (client(1), Bytes::new(b"u"));
+        assert!(
+            Order::BindUid { client, uid }.is_awaited()
+                && Order::JoinGroup { client, group: uid }.is_awaited()
+        );
+        assert!(
+            !Order::UnbindUid { client }.is_awaited()
+                && !Order::SetSession { client, session: uid }.is_awaited()
+        );
+    }
+}
