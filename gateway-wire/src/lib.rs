@@ -8,10 +8,12 @@ pub mod bridge;
 mod client_id;
 mod excerpt;
 pub mod gatewayworker;
+mod json_to_php;
 pub mod php_serialize;
 mod secret;
 pub mod token;
 
 pub use client_id::{ClientId, MalformedClientId};
 pub use excerpt::excerpt;
+pub use json_to_php::{json_object_to_php, json_to_php};
 pub use secret::is_same_secret;

@@ -1,4 +1,4 @@
-//! Numbers with their nouns, for messages that people read.
+//! Words of messages that people read: numbers with their nouns, and names that may have been meant.
 
 /// `1 client`, `2 clients`.
 pub fn counted(number: usize, noun: &str) -> String {
@@ -10,9 +10,24 @@ pub fn plural(number: u64, noun: &str) -> String {
     format!("{noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// The name that is so much like this one that it may have been meant.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const ALIKE: f64 = 0.7;
+    let likeness = |known: &str| strsim::jaro_winkler(known, name);
+    let nearest = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    nearest.filter(|nearest| likeness(nearest) > ALIKE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_near_when_little_is_wrong_with_it() {
+        let known = ["max_message", "max_connections", "paths"];
+        assert_eq!(nearest("max_conections", known), Some("max_connections"));
+        assert_eq!((nearest("zzz", known), nearest("path", [])), (None, None));
+    }
 
     #[test]
     fn one_is_singular() {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::session;
 use crate::bridge::MAX_NAME;
+use crate::json_object_to_php;
 
 pub(super) const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 /// Clocks may be so many seconds apart; that a token is good for longer is nobody's wish.
@@ -119,7 +119,7 @@ impl Claims {
 
     /// The session as PHP's `serialize()` gives it; no bytes when there is none.
     pub fn serialized_session(&self) -> Vec<u8> {
-        if self.session.is_empty() { Vec::new() } else { session::serialize(&self.session) }
+        if self.session.is_empty() { Vec::new() } else { json_object_to_php(&self.session) }
     }
 
     fn validate(&self) -> Result<(), TokenError> {

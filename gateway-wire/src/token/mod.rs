@@ -6,7 +6,6 @@
 
 mod claims;
 mod key;
-mod session;
 
 pub use claims::{Claims, TokenError};
 pub use key::{MIN_SECRET, SecretTooShort, TokenKey};

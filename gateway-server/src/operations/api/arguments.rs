@@ -2,10 +2,10 @@
 
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Names, Str};
+use gateway_wire::json_to_php;
 use serde_bytes::Bytes;
 use serde_json::Value;
 
-use super::session;
 use crate::operations::answer::Refusal;
 
 /// What an argument may be.
@@ -146,7 +146,7 @@ impl Parameter {
             (Kind::Flag | Kind::FlagOrUnset, Value::Bool(flag)) => Ok(Argument::Flag(*flag)),
             (Kind::Flag | Kind::FlagOrUnset, _) => Err(wrong("true or false")),
             (Kind::Session, Value::Object(_) | Value::Array(_)) => {
-                Ok(Argument::Bytes(vec![session::serialize(value)]))
+                Ok(Argument::Bytes(vec![json_to_php(value)]))
             }
             (Kind::Session, _) => Err(wrong("an object")),
         }

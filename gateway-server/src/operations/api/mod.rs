@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::Operations;
 use super::answer::{Answer, Refusal, json};
+use crate::ops::words::nearest;
 use crate::service::ServiceError;
 use arguments::Arguments;
 use results::Shape;
@@ -88,12 +89,7 @@ impl Run<'_> {
 impl Operation {
     fn find(name: &str) -> Result<&'static Self, Refusal> {
         OPERATIONS.iter().find(|operation| operation.name == name).ok_or_else(|| {
-            let nearest = OPERATIONS
-                .iter()
-                .map(|operation| operation.name)
-                .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-            let hint = nearest.filter(|nearest| strsim::jaro_winkler(nearest, name) > 0.7);
-            let hint = hint.map_or_else(
+            let hint = nearest(name, OPERATIONS.iter().map(|operation| operation.name)).map_or_else(
                 || "GET /openapi.json lists all".to_owned(),
                 |nearest| format!("did you mean {nearest}?"),
             );

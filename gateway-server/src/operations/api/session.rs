@@ -1,33 +1,9 @@
 //! Sessions are PHP's arrays, and here JSON.
 
-use gateway_wire::php_serialize::{self, Key, Writer};
+use gateway_wire::php_serialize::{self, Key};
 use serde_json::{Map, Number, Value};
 
 use crate::operations::text::text_of;
-
-/// What PHP's `serialize()` gives for the same array. JSON's own depth is bounded by its parser.
-pub(super) fn serialize(value: &Value) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    write(&mut Writer::new(&mut bytes), value);
-    bytes
-}
-
-fn write(writer: &mut Writer<'_>, value: &Value) {
-    match value {
-        Value::Null => writer.null(),
-        Value::Bool(is) => writer.serialized(if *is { b"b:1;" } else { b"b:0;" }),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => writer.int(number),
-            (None, float) => writer.serialized(format!("d:{:?};", float.unwrap_or_default()).as_bytes()),
-        },
-        Value::String(text) => writer.string(text.as_bytes()),
-        Value::Array(list) => writer.list(list.iter(), write),
-        Value::Object(map) => writer.array(map.iter(), |writer, (key, value)| {
-            writer.key(key.as_bytes());
-            write(writer, value);
-        }),
-    }
-}
 
 /// `None` for what JSON has no words for.
 pub(super) fn parse(serialized: &[u8]) -> Option<Value> {
@@ -67,6 +43,7 @@ fn json(value: &php_serialize::Value<'_>) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use gateway_wire::json_to_php;
     use serde_json::json;
 
     use super::*;
@@ -74,16 +51,14 @@ mod tests {
     #[test]
     fn there_and_back() {
         let session = json!({"name": "ä", "7": null, "list": [1, -2, "x"], "is": {"a": true, "b": false}, "f": [0.5, -1e300]});
-        let serialized = serialize(&session);
+        let serialized = json_to_php(&session);
         php_serialize::check_array(&serialized).unwrap();
         assert_eq!(parse(&serialized), Some(session));
         assert_eq!(parse(b""), Some(json!({})));
         assert_eq!(parse(b"a:0:{}"), Some(json!({})));
-        assert_eq!(
-            serialize(&json!({"f": 1e3, "n": 18446744073709551615u64})),
-            b"a:2:{s:1:\"f\";d:1000.0;s:1:\"n\";d:1.8446744073709552e19;}"
-        );
-        php_serialize::check_array(&serialize(&json!({"f": 1e300}))).unwrap();
+        let floats = json_to_php(&json!({"f": 1e300, "g": 1e3, "h": 1e-9}));
+        php_serialize::check_array(&floats).unwrap();
+        assert_eq!(parse(&floats), Some(json!({"f": 1e300, "g": 1e3, "h": 1e-9})));
     }
 
     #[test]

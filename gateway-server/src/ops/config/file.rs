@@ -12,6 +12,7 @@ use super::listener::ListenerLayer;
 use super::settings::{Invalid, Layer};
 use super::wanted;
 use crate::ops::files;
+use crate::ops::words::nearest;
 
 /// Bytes of a file, far more than all settings take.
 const LONGEST: u64 = 4 << 20;
@@ -106,11 +107,7 @@ fn unknown_in(text: &str, table: &DeTable, known: &[&str], what: &str) -> Vec<Pr
         .filter(|key| !known.contains(&key.get_ref().as_ref()))
         .map(|key| {
             let name: &str = key.get_ref();
-            let nearest = known
-                .iter()
-                .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-            let hint = nearest.filter(|nearest| strsim::jaro_winkler(nearest, name) > 0.7);
-            let message = match hint {
+            let message = match nearest(name, known.iter().copied()) {
                 Some(nearest) => format!("there is no {what} {name}; did you mean {nearest}?"),
                 None => format!("there is no {what} {name}; there are {}", known.join(", ")),
             };
