@@ -53,6 +53,12 @@ enum Ended {
     Closed,
 }
 
+/// Between half and all of a pause, so that nodes do not come at once. Without randomness each waits all of it.
+fn jittered(pause: Duration) -> Duration {
+    let fraction = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
+    pause.mul_f64(0.5 + fraction / 2.0)
+}
+
 /// One connection to NATS, from its login to its end.
 struct Session<'a, H> {
     cluster: &'a Arc<Cluster>,
@@ -109,7 +115,7 @@ impl Cluster {
                 warn!(reason, "no connection to NATS; other nodes get nothing until there is one");
                 said = reason;
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(jittered(pause)).await;
             pause = (pause * 2).min(PAUSES.1);
         }
         // There is at least one address.
