@@ -92,9 +92,9 @@ pub struct Established {
 }
 
 /// Connections that are accepted before others have their turn.
-const ACCEPTED_IN_A_ROW: u64 = 8;
+const ACCEPTED_IN_A_ROW: u64 = 16;
 /// Newcomers that are to be looked after.
-static TURNS: Turns = Turns::new(4);
+static TURNS: Turns = Turns::new(8);
 
 /// A handshake that takes longer than this, where there is no room for all, makes room for another.
 const STALLED: Duration = Duration::from_secs(1);

@@ -179,7 +179,7 @@ impl Command {
     pub(super) fn cost(&self) -> usize {
         match self {
             // The system is called several times.
-            Self::Adopt { .. } | Self::Close { .. } | Self::Destroy { .. } | Self::GiveUp { .. } => 16,
+            Self::Adopt { .. } | Self::Close { .. } | Self::Destroy { .. } | Self::GiveUp { .. } => 64,
             _ => 1,
         }
     }
