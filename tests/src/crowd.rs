@@ -18,9 +18,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// What a server may keep of memory once its peers have gone: allocators do not give everything back.
 const SLACK: u64 = 32 << 20;
 
-/// A push that takes less is no complaint, however quick pushes were before: it is the tick of a kernel with 250 Hz, and whoever has a
-/// core may keep it for that long while others wait for it, whatever the server does.
-const UNREMARKABLE: Duration = Duration::from_millis(4);
+/// A push that takes less is no complaint, however quick pushes were before: whoever has a core may keep it for a tick of the kernel,
+/// 4 ms at 250 Hz, while others wait for it, whatever the server does.
+const UNREMARKABLE: Duration = Duration::from_millis(5);
 
 pub struct Crowd {
     stop: Arc<AtomicBool>,
