@@ -15,6 +15,7 @@ use gateway_server::client::Form;
 use gateway_server::client::websocket::Kind;
 use gateway_server::operations::{self, Operations};
 use gateway_server::ops::config::Secret;
+use gateway_server::service::Gateway;
 use gateway_server::shard::{self, Bounds, Door, Heartbeat, Hub, Newcomer, Proofs, Rate};
 use gateway_tests::{OWN_NONCE, Rng, fuzz, new_producer, packets, requests, soon};
 use gateway_wire::ClientId;
@@ -69,7 +70,8 @@ impl Target {
         let hub = Arc::new(Hub::start(2, [7; 16], &settings, Box::new(Sinks(Arc::clone(&router))), None)?);
         let logins = Arc::new(Logins::new(Secret::default()));
         let backend = Backend {
-            bridge: Bridge::new(Arc::clone(&hub), Arc::clone(&logins), 1, NODE, Kind::Text, 10_000, None),
+            gateway: Gateway::new(Arc::clone(&hub), NODE, Kind::Text, 10_000, None),
+            bridge: Bridge::new(Arc::clone(&logins), 1),
             gatewayworker: GatewayWorker::new(logins, NODE),
             workers: router,
             budget: Budget::new(64 << 20),
