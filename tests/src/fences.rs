@@ -30,7 +30,10 @@ pub fn fences(page: &str) -> Vec<Fence> {
             code.push_str(line.get(indent..).unwrap_or_default());
             code.push('\n');
         }
-        let last = before.trim_end().strip_suffix("`:").and_then(|text| text.rsplit('`').next());
+        // A Chinese page has a colon of its own.
+        let before_colon =
+            before.trim_end().strip_suffix([':', '：']).and_then(|text| text.strip_suffix('`'));
+        let last = before_colon.and_then(|text| text.rsplit('`').next());
         let file =
             last.filter(|name| name.contains('.') && !name.contains(' ') && !name.starts_with(['/', '.']));
         found.push(Fence { language: language.trim().to_owned(), file: file.map(str::to_owned), code });

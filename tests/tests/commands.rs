@@ -47,8 +47,8 @@ fn pages() -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// The sections whose commands `yii2_quick_start.rs` runs, in an application of Yii 2.
-const RUN_ELSEWHERE: [&str; 3] =
-    ["Live pages in ten minutes\n", "Install the package\n", "十分钟做出实时页面\n"];
+const RUN_ELSEWHERE: [&str; 4] =
+    ["Live pages in ten minutes\n", "Install the package\n", "十分钟做出实时页面\n", "安装这个包\n"];
 
 /// The page without the sections that are run elsewhere.
 fn without_what_runs_elsewhere(page: &str) -> String {

@@ -165,6 +165,59 @@ fn pages() -> anyhow::Result<Vec<PathBuf>> {
     Ok(pages)
 }
 
+/// Pages that programs make, in English alone.
+const MADE: [&str; 2] = ["configuration.md", "performance.md"];
+
+/// The levels of a page's headings, and its code blocks without comments. A block that is no code, a diagram, is nothing but its first
+/// line.
+fn skeleton(page: &Path) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(page).with_context(|| page.display().to_string())?;
+    let mut skeleton = Vec::new();
+    let mut language: Option<&str> = None;
+    for line in text.lines() {
+        match (line.trim_start().strip_prefix("```"), language) {
+            (Some(opened), None) => {
+                language = Some(opened);
+                skeleton.push(line.to_owned());
+            }
+            (Some(_), Some(_)) => language = None,
+            (None, None) if line.starts_with('#') => {
+                skeleton.push(line.chars().take_while(|c| *c == '#').collect());
+            }
+            (None, None | Some("")) => {}
+            (None, Some(_)) => {
+                let code = ["# ", "// ", "<!--"].iter().filter_map(|comment| line.find(comment)).min();
+                skeleton.push(line[..code.unwrap_or(line.len())].trim_end().to_owned());
+            }
+        }
+    }
+    Ok(skeleton)
+}
+
+#[test]
+fn each_document_is_there_in_chinese_with_the_same_headings_and_commands() -> anyhow::Result<()> {
+    const CHINESE: &str = ".zh-CN.md";
+    let mut pages = files(&root().join("docs"), ".md")?;
+    pages.extend([root().join("README.md"), root().join("php/README.md")]);
+    let mut compared = 0;
+    for page in pages {
+        let name = page.file_name().context("a page has a name")?.to_string_lossy().into_owned();
+        if name.ends_with(CHINESE) || MADE.contains(&&*name) {
+            continue;
+        }
+        let other = name.replace(".md", CHINESE);
+        let twin = page.with_file_name(&other);
+        for (page, link) in [(&page, &other), (&twin, &name)] {
+            let text = std::fs::read_to_string(page).with_context(|| page.display().to_string())?;
+            assert!(text.contains(&format!("]({link})")), "{} does not lead to {link}", page.display());
+        }
+        assert_eq!(skeleton(&page)?, skeleton(&twin)?, "{}", page.display());
+        compared += 1;
+    }
+    assert!(compared >= 20, "only {compared} were compared");
+    Ok(())
+}
+
 #[test]
 fn links_lead_somewhere() -> anyhow::Result<()> {
     let pages = pages()?;
