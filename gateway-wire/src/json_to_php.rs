@@ -4,14 +4,14 @@ use serde_json::{Map, Number, Value};
 
 use crate::php_serialize::Writer;
 
-/// A value, as deep as the JSON, which its parser bounds.
+/// Converts a value. It recurses as deep as the JSON is nested, which the parser bounds.
 pub fn json_to_php(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     write(&mut Writer::new(&mut out), value);
     out
 }
 
-/// An array with names.
+/// Converts an object, which becomes an array with names.
 pub fn json_object_to_php(object: &Map<String, Value>) -> Vec<u8> {
     let mut out = Vec::new();
     write_object(&mut Writer::new(&mut out), object);
@@ -36,7 +36,7 @@ fn write_object(writer: &mut Writer<'_>, object: &Map<String, Value>) {
     });
 }
 
-/// What has no room in 64 bits is a float, as in PHP.
+/// Writes a number; one that has no room in 64 bits is a float, as in PHP.
 fn write_number(writer: &mut Writer<'_>, number: &Number) {
     match number.as_i64() {
         Some(number) => writer.int(number),
@@ -44,7 +44,7 @@ fn write_number(writer: &mut Writer<'_>, number: &Number) {
     }
 }
 
-/// As PHP writes it with `serialize_precision = -1`, its default: the shortest digits that lead back to the number, with an exponent
+/// Writes a float as PHP does with `serialize_precision = -1`, its default: the shortest digits that lead back to the number, with an exponent
 /// beyond 17 places before the point and 3 zeros behind it.
 fn float(number: f64) -> String {
     let text = format!("{number:e}");

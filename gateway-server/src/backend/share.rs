@@ -9,7 +9,7 @@ pub(super) struct Share {
 
 /// Many small calls, and less than a millisecond.
 const LARGEST: usize = 64 << 10;
-/// Those who have used theirs up.
+/// The queue of those who have used up their share.
 static TURNS: Turns = Turns::new(1);
 
 impl Default for Share {

@@ -93,7 +93,7 @@ pub struct Established {
 
 /// Connections that are accepted before others have their turn.
 const ACCEPTED_IN_A_ROW: u64 = 16;
-/// Newcomers that are to be looked after.
+/// The queue of newcomers whose handshake is to begin.
 static TURNS: Turns = Turns::new(8);
 
 /// A handshake that takes longer than this, where there is no room for all, makes room for another.

@@ -1,4 +1,4 @@
-//! What orders and queries are about on other nodes of the cluster.
+//! The part of orders and queries that other nodes of the cluster do.
 
 use std::net::SocketAddrV4;
 

@@ -12,7 +12,7 @@ pub(super) struct Turn {
     links: Vec<Link>,
     /// Keys of the connections that have a chain.
     touched: Vec<usize>,
-    /// What the writing of all chains costs, in the units of [`LARGE`].
+    /// The cost of writing all chains, in bytes.
     cost: usize,
 }
 

@@ -8,17 +8,15 @@ use crate::ClientId;
 /// The clients that an order concerns, as far as it says so itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<'o, 'a> {
-    /// Clients of all nodes.
+    /// The order may concern clients of all nodes.
     Everybody,
+    /// The order concerns one client.
     Client(ClientId),
-    /// Those of `only` that are not in `except`.
-    Clients {
-        only: &'o [ClientId],
-        except: &'o [ClientId],
-    },
-    /// Whoever is bound to one of these.
+    /// The order concerns the clients of `only` that are not in `except`.
+    Clients { only: &'o [ClientId], except: &'o [ClientId] },
+    /// The order concerns the clients that are bound to one of these uids.
     Uids(&'o [Str<'a>]),
-    /// Whoever is in one of these.
+    /// The order concerns the members of these groups.
     Groups(&'o [Str<'a>]),
 }
 
@@ -26,7 +24,7 @@ pub enum Route<'o, 'a> {
 const ID: usize = 12;
 
 impl<'a> Order<'a> {
-    /// Whom it concerns.
+    /// Tells whom the order concerns.
     pub fn route(&self) -> Route<'_, 'a> {
         match self {
             Self::SendToAll { only: Some(only), except, .. }
@@ -50,12 +48,12 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Whether it may fail at the client's node, and has to be done there before what follows it.
+    /// Tells whether the order may fail at the client's node, and has to be done there before what follows it.
     pub fn is_awaited(&self) -> bool {
         matches!(self, Self::BindUid { .. } | Self::JoinGroup { .. } | Self::UpdateSession { .. })
     }
 
-    /// Its part for some of the clients that it concerns. Whom it leaves out is not among them.
+    /// Makes the part of the order for some of the clients that it concerns; those that it leaves out are not among them.
     pub fn for_clients(&self, clients: Vec<ClientId>) -> Self {
         let (only, except) = (Some(clients), Vec::new());
         match self {
@@ -68,7 +66,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Its part for one of the uids or groups that it concerns.
+    /// Makes the part of the order for one of the uids or groups that it concerns.
     pub fn for_name(&self, name: Str<'a>) -> Self {
         let one = || -> Names<'a> { smallvec![name] };
         match self {
@@ -91,7 +89,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Bytes that each of its parts has in common with the others, about.
+    /// Counts the bytes that each part of the order has in common with the others, about.
     pub fn repeated_bytes(&self) -> usize {
         match self {
             Self::SendToAll { message, .. } | Self::SendToUids { message, .. } => message.len(),
@@ -109,7 +107,7 @@ impl<'a> Order<'a> {
 }
 
 impl Query<'_> {
-    /// The one client that it asks about.
+    /// Gives the client that the query asks about, if it is one.
     pub fn client(&self) -> Option<ClientId> {
         match self {
             Self::IsOnline { client }
