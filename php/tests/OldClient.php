@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 namespace PushGateway\Tests;
 
 /** The sends of GatewayClient 3.1, and what they need: keeps what it is told. Ann has three clients, of which c2 is muted. */
@@ -33,6 +35,11 @@ final class OldClient
     {
         self::$calls[] = ['closeClient', $client_id, $message];
         return true;
+    }
+
+    public static function getClientIdCountByGroup(string $group = ''): int
+    {
+        return $group === '77' ? 2 : 0;
     }
 
     /** @return list<string> */

@@ -1,4 +1,7 @@
 <?php
+
+declare(strict_types=1);
+
 // The package on a real Yii 2: YII2_PATH, or the vendor directory of an application.
 
 define('YII_DEBUG', true);

@@ -91,27 +91,50 @@ class Events {
     }
 }"#;
 
-#[tokio::test]
-async fn null_is_the_client_of_the_event_as_for_gatewayworker() -> anyhow::Result<()> {
+/// Looks what a program answers to a message, on our runner and, where its sources are, on GatewayWorker.
+async fn answers_on_both(test: &str, code: &str, message: &str, expected: Value) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let events = folder.path().join("Events.php");
-    std::fs::write(&events, WITH_NULL)?;
-    let expected = json!(["me", {"here": "here"}, {"one": 1, "two": 2}, null]);
+    std::fs::write(&events, code)?;
     let mut server = Server::start(&["--shards", "2"]).await?;
     let runner = WorkerRunner::start_with(events.clone(), server.register[0], 1).await?;
     server.logs("a worker joined").await?;
     let mut client = Client::connect(server.websocket).await?;
-    assert_eq!(ask(&mut client, "who am I?").await?, expected);
+    assert_eq!(ask(&mut client, message).await?, expected);
     drop((runner, server));
     if let Some(variable) = OriginalStack::missing() {
-        let reason = format!("{variable} does not name its sources");
-        skip("null_is_the_client_of_the_event_as_for_gatewayworker", &reason);
+        skip(test, &format!("{variable} does not name its sources"));
         return Ok(());
     }
     let stack = OriginalStack::start_with(events, 1).await?;
     let mut client = Client::connect(stack.websocket).await?;
-    assert_eq!(ask(&mut client, "who am I?").await?, expected);
+    assert_eq!(ask(&mut client, message).await?, expected);
     Ok(())
+}
+
+#[tokio::test]
+async fn null_is_the_client_of_the_event_as_for_gatewayworker() -> anyhow::Result<()> {
+    let expected = json!(["me", {"here": "here"}, {"one": 1, "two": 2}, null]);
+    let test = "null_is_the_client_of_the_event_as_for_gatewayworker";
+    answers_on_both(test, WITH_NULL, "who am I?", expected).await
+}
+
+/// A handler whose types are other than those of what it is given.
+const LOOSELY_TYPED: &str = r#"<?php
+use GatewayWorker\Lib\Gateway;
+class Events {
+    static function onConnect($id) {
+        Gateway::sendToClient($id, json_encode(['type' => 'init', 'client_id' => $id]));
+    }
+    static function onMessage(string $id, int $number) {
+        Gateway::sendToClient($id, json_encode($number + 1));
+    }
+}"#;
+
+#[tokio::test]
+async fn handlers_may_be_typed_as_loosely_as_for_gatewayworker() -> anyhow::Result<()> {
+    let test = "handlers_may_be_typed_as_loosely_as_for_gatewayworker";
+    answers_on_both(test, LOOSELY_TYPED, "41", json!(42)).await
 }
 
 #[tokio::test]

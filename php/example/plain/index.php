@@ -1,4 +1,7 @@
 <?php
+
+declare(strict_types=1);
+
 // The page on its own: router script of PHP's built-in server, and all that the page does.
 
 use GatewayClient\Gateway;
@@ -13,7 +16,7 @@ require __DIR__ . '/session.php';
 require __DIR__ . '/store.php';
 
 set_exception_handler(static function (Throwable $e): void {
-    error_log($e);
+    error_log((string) $e);
     stop($e->getMessage());
 });
 
@@ -90,7 +93,7 @@ function comment(): void
             Gateway::sendToUid($receiverId, json_encode('有新评论'));
             flash('success', 'saved, and the live notification was sent');
         } catch (Throwable $e) {
-            error_log($e);
+            error_log((string) $e);
             flash('warning', 'saved, but the live notification was not delivered: ' . (missingExtension() ?? $e->getMessage()));
         }
     }

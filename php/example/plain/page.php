@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 /** @var ?array{id: int, username: string} $user who is logged in */
 /** @var array<int, string> $users */
 /** @var array<string, string>[] $comments */

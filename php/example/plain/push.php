@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 /** @var ?array $user who is logged in */
 
 $guest = $user ? 'false' : 'true';

@@ -1,4 +1,7 @@
 <?php
+
+declare(strict_types=1);
+
 // Who is logged in, the CSRF token, and the one-time message.
 
 function startSession(): void

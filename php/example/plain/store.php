@@ -1,4 +1,7 @@
 <?php
+
+declare(strict_types=1);
+
 // Users and comments, in SQLite.
 
 function database(): PDO

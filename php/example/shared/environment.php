@@ -1,4 +1,7 @@
 <?php
+
+declare(strict_types=1);
+
 // What both examples take from the machine they run on.
 
 namespace example;

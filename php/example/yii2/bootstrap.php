@@ -1,4 +1,7 @@
 <?php
+
+declare(strict_types=1);
+
 // Loads Yii, wherever it is, and returns the vendor directory that goes with it.
 
 defined('YII_DEBUG') or define('YII_DEBUG', (bool) getenv('YII_DEBUG'));

@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 namespace PushGateway\Worker;
 
 use PushGateway\Gateway;
@@ -54,7 +56,8 @@ final class Dispatcher
         Timer::run(function (callable $func, array $arguments): void {
             $this->limits->begin();
             try {
-                $func(...$arguments);
+                // As in GatewayWorker, the program's own types are as loose as it has them.
+                call_user_func_array($func, $arguments);
             } catch (\Throwable $thrown) {
                 Log::write("a timer: $thrown");
             }
@@ -75,7 +78,7 @@ final class Dispatcher
         try {
             $handle = [$this->handler, $method];
             if (is_callable($handle)) {
-                $handle(...$arguments);
+                call_user_func_array($handle, $arguments);
             }
         } catch (\Throwable $thrown) {
             Log::write("{$this->handler}::$method(): $thrown");

@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 namespace PushGateway\Worker;
 
 /** Lines on the standard error output. */

@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 namespace PushGateway\Worker;
 
 /** Has the workers go where the nodes of the cluster are, which it has a process look for. */

@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 namespace PushGateway\Worker;
 
 /** Which node each worker joins: every node of the cluster has as many workers as any other, or one more. */

@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 namespace PushGateway\Worker;
 
 /** Stands where programs expect `Workerman\Timer`: its timers run between the events of the worker's process. */

@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 namespace PushGateway\Worker;
 
 /** Stands where programs expect `Workerman\Worker` when that is not installed, with the properties that they look at. */

@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 namespace PushGateway\Yii2;
 
 use yii\base\NotSupportedException;
@@ -24,7 +26,7 @@ final class Backend
             return $this->closeUid(...$arguments);
         }
         if (!isset(self::SENDS[$method]) || $this->takes($method, self::SENDS[$method])) {
-            return [$this->class, $method](...$arguments);
+            return $this->ask($method, ...$arguments);
         }
         if (array_pop($arguments) !== null) {
             throw new NotSupportedException(
@@ -40,6 +42,12 @@ final class Backend
         };
     }
 
+    /** Calls the class as loosely as its own callers do: what types its arguments have is its business. */
+    private function ask(string $method, mixed ...$arguments): mixed
+    {
+        return call_user_func_array([$this->class, $method], $arguments);
+    }
+
     private function takes(string $method, int $arguments): bool
     {
         $called = new \ReflectionMethod($this->class, $method);
@@ -50,11 +58,11 @@ final class Backend
     private function sendToClient(string $client, string $message, bool $raw = false): mixed
     {
         if ($raw && !$this->takes('sendToClient', 3)) {
-            [$this->class, 'sendToAll']($message, [$client], null, true);
+            $this->ask('sendToAll', $message, [$client], null, true);
             return true;
         }
 
-        return [$this->class, 'sendToClient']($client, $message, $raw);
+        return $this->ask('sendToClient', $client, $message, $raw);
     }
 
     /**
@@ -71,7 +79,8 @@ final class Backend
     ): mixed {
         $exclude = $this->leftOut($exclude, $groups);
 
-        return [$this->class, 'sendToAll'](
+        return $this->ask(
+            'sendToAll',
             $message,
             $only === null ? null : $this->without($only, $exclude),
             $only === null ? $exclude : null,
@@ -93,10 +102,10 @@ final class Backend
     ): mixed {
         $exclude = $this->leftOut($exclude, $groups);
         if ($exclude === [] && (!$raw || $this->takes('sendToUid', 3))) {
-            return [$this->class, 'sendToUid']($uid, $message, $raw);
+            return $this->ask('sendToUid', $uid, $message, $raw);
         }
 
-        return [$this->class, 'sendToAll']($message, $this->without($this->clients($uid), $exclude), null, $raw);
+        return $this->ask('sendToAll', $message, $this->without($this->clients($uid), $exclude), null, $raw);
     }
 
     /**
@@ -111,14 +120,14 @@ final class Backend
         bool $raw = false,
         string|int|array|null $groups = null
     ): mixed {
-        return [$this->class, 'sendToGroup']($group, $message, $this->leftOut($exclude, $groups), $raw);
+        return $this->ask('sendToGroup', $group, $message, $this->leftOut($exclude, $groups), $raw);
     }
 
     /** @param string|int|array<string|int> $uid */
     private function closeUid(string|int|array $uid, ?string $message = null): void
     {
         foreach ($this->clients($uid) as $client) {
-            [$this->class, 'closeClient']($client, $message);
+            $this->ask('closeClient', $client, $message);
         }
     }
 
@@ -128,7 +137,7 @@ final class Backend
      */
     private function clients(string|int|array $uid): array
     {
-        $of = fn (string|int $one) => [$this->class, 'getClientIdByUid']($one);
+        $of = fn (mixed $one) => $this->ask('getClientIdByUid', $one);
 
         return array_merge(...array_map($of, array_values(array_unique(array_filter((array) $uid)))));
     }
@@ -141,7 +150,7 @@ final class Backend
     private function leftOut(string|array|null $clients, string|int|array|null $groups): array
     {
         $groups = array_values(array_filter((array) $groups));
-        $members = $groups === [] ? [] : array_values([$this->class, 'getClientIdListByGroup']($groups));
+        $members = $groups === [] ? [] : array_values($this->ask('getClientIdListByGroup', $groups));
 
         return [...array_map('strtolower', array_values(array_filter((array) $clients))), ...$members];
     }

@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 namespace PushGateway\Tests;
 
 use PushGateway\Yii2\Gateway;
@@ -18,6 +20,12 @@ final class BackendTest extends TestCase
         OldClient::$calls = [];
         $call(new Gateway(['backend' => OldClient::class]));
         $this->assertSame($expected, OldClient::$calls);
+    }
+
+    public function testTheClassMayBeTypedStricterThanItsCallers(): void
+    {
+        $gateway = new Gateway(['backend' => OldClient::class]);
+        $this->assertSame(2, $gateway->getClientIdCountByGroup(77));
     }
 
     /** @return array<string, array{\Closure(Gateway): mixed, ...}> */

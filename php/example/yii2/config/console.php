@@ -1,4 +1,7 @@
 <?php
+
+declare(strict_types=1);
+
 // The console application: `php php/example/yii2/yii gateway/send '{"type":"hello"}' --uid=1`.
 
 /** @var string $vendor the vendor directory, which may not exist */

@@ -1,4 +1,7 @@
 <?php
+
+declare(strict_types=1);
+
 // The component of both the page and the console.
 
 return [

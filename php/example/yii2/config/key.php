@@ -1,4 +1,7 @@
 <?php
+
+declare(strict_types=1);
+
 // The key that signs this installation's cookies, made by whichever worker comes first.
 
 /** @var string $data the directory for all that is written */

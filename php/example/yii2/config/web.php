@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 use app\models\User;
 use yii\log\FileTarget;
 use yii\web\JqueryAsset;

@@ -1,4 +1,7 @@
 <?php
+
+declare(strict_types=1);
+
 // The front controller, and the router script of PHP's built-in server.
 
 require __DIR__ . '/../../shared/environment.php';

@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 use app\assets\DemoAsset;
 use yii\helpers\Html;
 

@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 use PushGateway\Yii2\GatewayWidget;
 use yii\helpers\Html;
 use yii\helpers\Url;

@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 use PushGateway\Yii2\Translation;
 use yii\helpers\Html;
 

@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 return [
     'A token is to be asked for by POST.' => 'A token is to be asked for by POST.',
     'Answer within' => 'Answer within',

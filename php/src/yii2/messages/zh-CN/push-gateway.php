@@ -1,5 +1,7 @@
 <?php
 
+declare(strict_types=1);
+
 return [
     'A token is to be asked for by POST.' => '令牌须以 POST 请求。',
     'Answer within' => '响应时间',
