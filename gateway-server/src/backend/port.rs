@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::young::{Growth, Young};
 use super::{Backend, bridge, gatewayworker, secured};
 use crate::listener::{Customer, Tally, bind_tcp, pause_after_failed_accept};
-use crate::net::{Permit, Permits, keepalive};
+use crate::net::{Permit, Permits, give_way, keepalive};
 use crate::ops::offence::{self, Offence};
 use crate::ops::words::counted;
 use crate::tls::Certificate;
@@ -113,8 +113,7 @@ async fn serve_in_order(port: Port, backend: Arc<Backend>, settings: watch::Rece
     let mut is_full = false;
     for turn in 1_u64.. {
         if turn.is_multiple_of(TURNS_IN_A_ROW) {
-            std::thread::yield_now();
-            tokio::task::yield_now().await;
+            give_way().await;
         }
         tokio::select! {
             // What has come before takes effect before.

@@ -44,7 +44,7 @@ use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tracing::debug;
 
 use crate::client::{Form, Protocol};
-use crate::net::{Permit, Permits, Turns};
+use crate::net::{Permit, Permits, Turns, give_way};
 use crate::ops::cushion::{self, NoMemory};
 use crate::ops::injected;
 use crate::ops::offence::{self, Offence};
@@ -112,8 +112,7 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
     let mut pace = Pace::new(settings.handshakes_per_second);
     for turn in 1_u64.. {
         if turn.is_multiple_of(ACCEPTED_IN_A_ROW) {
-            std::thread::yield_now();
-            tokio::task::yield_now().await;
+            give_way().await;
         }
         let accepted = tokio::select! {
             accepted = accept(&listener, &places, &mut pace) => accepted,

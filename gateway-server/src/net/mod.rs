@@ -5,4 +5,4 @@ pub mod permits;
 mod turns;
 
 pub use permits::{Permit, Permits};
-pub use turns::Turns;
+pub use turns::{Turns, give_way};

@@ -4,6 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Semaphore;
 
+/// Lets others go before: threads that wait for a core, and tasks that wait for this thread.
+pub async fn give_way() {
+    std::thread::yield_now();
+    tokio::task::yield_now().await;
+}
+
 /// Tokio runs tasks in the order in which they became ready, so an order from PHP would wait for every one of a thousand peers that
 /// became ready before it. Whoever waits here instead becomes ready a few at a time, the first first.
 pub struct Turns {

@@ -56,7 +56,7 @@ final class Dispatcher
         Timer::run(function (callable $func, array $arguments): void {
             $this->limits->begin();
             try {
-                // As in GatewayWorker, the program's own types are as loose as it has them.
+                // PHP itself calls the function, by the loose rules that the program may have been written for.
                 call_user_func_array($func, $arguments);
             } catch (\Throwable $thrown) {
                 Log::write("a timer: $thrown");
