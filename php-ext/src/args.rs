@@ -13,7 +13,7 @@ use ext_php_rs::boxed::ZBox;
 use ext_php_rs::flags::DataType;
 use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{self as wire, MAX_NAME, Str};
+use gateway_wire::bridge::{self as wire, MAX_NAME, PhpStr};
 use gateway_wire::php_serialize;
 use serde_bytes::Bytes;
 use serde_json::{Map, Value};
@@ -42,7 +42,7 @@ pub(crate) trait Argument: Sized {
 pub(crate) struct Text(HeldString);
 
 impl Text {
-    pub(crate) fn wire(&self) -> Str<'_> {
+    pub(crate) fn wire(&self) -> PhpStr<'_> {
         Bytes::new(self.0.bytes())
     }
 }
@@ -60,7 +60,7 @@ impl Argument for Text {
 pub(crate) struct Message(HeldString);
 
 impl Message {
-    pub(crate) fn wire(&self) -> Str<'_> {
+    pub(crate) fn wire(&self) -> PhpStr<'_> {
         Bytes::new(self.0.bytes())
     }
 }
@@ -265,7 +265,7 @@ impl ExceptGroups {
         Self(Vec::new())
     }
 
-    pub(crate) fn wire(&self) -> Vec<Str<'_>> {
+    pub(crate) fn wire(&self) -> Vec<PhpStr<'_>> {
         self.0.iter().map(Name::wire).collect()
     }
 }
@@ -352,16 +352,16 @@ impl Name {
     }
 
     /// Everybody when it is left out or '', else the members of the group.
-    pub(crate) fn scope(&self) -> Option<Vec<Str<'_>>> {
+    pub(crate) fn scope(&self) -> Option<Vec<PhpStr<'_>>> {
         (!self.bytes().is_empty()).then(|| vec![self.wire()])
     }
 
-    pub(crate) fn wire(&self) -> Str<'_> {
+    pub(crate) fn wire(&self) -> PhpStr<'_> {
         Bytes::new(self.bytes())
     }
 
     /// `None` when it is empty: nobody has such a name, so a send or a question about it concerns nobody.
-    pub(crate) fn asked(&self) -> Option<Str<'_>> {
+    pub(crate) fn asked(&self) -> Option<PhpStr<'_>> {
         if self.is_empty() {
             skipped::count(1);
             return None;
@@ -370,7 +370,7 @@ impl Name {
     }
 
     /// `None`, after a warning, when it is empty, for what binds, joins or leaves. `undone` says what has not been done.
-    pub(crate) fn filled(&self, naming: Naming, undone: &str) -> Result<Option<Str<'_>>, Failure> {
+    pub(crate) fn filled(&self, naming: Naming, undone: &str) -> Result<Option<PhpStr<'_>>, Failure> {
         if !self.is_empty() {
             return Ok(Some(self.wire()));
         }
@@ -382,7 +382,7 @@ impl Name {
     }
 
     /// As [`Name::filled`], for a name that the gateway is to keep.
-    pub(crate) fn kept(&self, naming: Naming, undone: &str) -> Result<Option<Str<'_>>, Failure> {
+    pub(crate) fn kept(&self, naming: Naming, undone: &str) -> Result<Option<PhpStr<'_>>, Failure> {
         let length = self.bytes().len();
         if length > MAX_NAME {
             let word = naming.word();
@@ -410,7 +410,7 @@ impl Argument for Members {
 }
 
 impl Members {
-    pub(crate) fn groups(&self) -> Option<Vec<Str<'_>>> {
+    pub(crate) fn groups(&self) -> Option<Vec<PhpStr<'_>>> {
         (!self.0.is_empty()).then(|| vec![self.0.wire()])
     }
 }
@@ -478,7 +478,7 @@ impl Argument for NameList {
 }
 
 impl NameList {
-    pub(crate) fn wire(&self) -> Vec<Str<'_>> {
+    pub(crate) fn wire(&self) -> Vec<PhpStr<'_>> {
         self.0.iter().map(Name::wire).collect()
     }
 }

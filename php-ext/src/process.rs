@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ext_php_rs::zend::{CatchError, bailout, try_catch};
 use gateway_link::{Limits, Link, LinkError, LinkPool, Notice, Stats, Unconfirmed};
-use gateway_wire::bridge::{Order, Query, Raw};
+use gateway_wire::bridge::{Order, Query, RawValue};
 
 use crate::errors::{Failure, warn};
 use crate::settings::Settings;
@@ -27,7 +27,7 @@ pub(crate) fn order(settings: Settings, order: Order) -> Result<(), Failure> {
 pub(crate) fn query<T>(
     settings: Settings,
     query: Query,
-    show: impl FnOnce(Raw<'_>) -> Result<T, Failure>,
+    show: impl FnOnce(RawValue<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let answer = on_link(settings, |link, timeout| link.query_within(query, timeout, memory::most_answer()))?;
     match try_catch(AssertUnwindSafe(|| show(answer.value()))) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
 use ext_php_rs::zend::ExecutorGlobals;
-use gateway_wire::bridge::Str;
+use gateway_wire::bridge::PhpStr;
 use gateway_wire::excerpt;
 use gateway_wire::php_serialize::{self, Kept};
 use serde_bytes::Bytes;
@@ -24,7 +24,7 @@ pub(crate) enum Serialized {
 }
 
 impl Serialized {
-    pub(crate) fn wire(&self) -> Str<'_> {
+    pub(crate) fn wire(&self) -> PhpStr<'_> {
         Bytes::new(match self {
             Self::AsWritten(string) => string.as_ref().map_or(b"", |string| string.as_bytes()),
             Self::Restored(bytes) => bytes,

@@ -4,7 +4,7 @@ use ext_php_rs::convert::IntoZval;
 use ext_php_rs::flags::DataType;
 use ext_php_rs::types::{ArrayKey, ZendHashTable, ZendStr, Zval};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{BadValue, Part, Raw};
+use gateway_wire::bridge::{BadValue, RawPart, RawValue};
 
 use crate::errors::Failure;
 use crate::memory::Watch;
@@ -109,16 +109,18 @@ pub(crate) fn long(value: i64) -> Zval {
     zval
 }
 
-pub(crate) fn bytes(value: Raw<'_>) -> Result<&[u8], Failure> {
+pub(crate) fn bytes(value: RawValue<'_>) -> Result<&[u8], Failure> {
     match value.read()? {
-        Part::Str(bytes) => Ok(bytes),
+        RawPart::Str(bytes) => Ok(bytes),
         other => Err(unexpected("a string", &other)),
     }
 }
 
-pub(crate) fn items(value: Raw<'_>) -> Result<impl Iterator<Item = Result<Raw<'_>, Failure>>, Failure> {
+pub(crate) fn items(
+    value: RawValue<'_>,
+) -> Result<impl Iterator<Item = Result<RawValue<'_>, Failure>>, Failure> {
     match value.read()? {
-        Part::List(items) => Ok(watched(items.map(|item| Ok(item?)))),
+        RawPart::List(items) => Ok(watched(items.map(|item| Ok(item?)))),
         other => Err(unexpected("a list", &other)),
     }
 }
@@ -131,10 +133,10 @@ fn watched<T>(items: impl Iterator<Item = Result<T, Failure>>) -> impl Iterator<
 
 /// The entries of a map whose keys are strings.
 pub(crate) fn entries(
-    value: Raw<'_>,
-) -> Result<impl Iterator<Item = Result<(&[u8], Raw<'_>), Failure>>, Failure> {
+    value: RawValue<'_>,
+) -> Result<impl Iterator<Item = Result<(&[u8], RawValue<'_>), Failure>>, Failure> {
     match value.read()? {
-        Part::Map(mut items) => Ok(watched(std::iter::from_fn(move || {
+        RawPart::Map(mut items) => Ok(watched(std::iter::from_fn(move || {
             let key = items.next()?;
             let value = items.next()?;
             Some(key.map_err(Failure::from).and_then(|key| Ok((bytes(key)?, value?))))
@@ -144,42 +146,42 @@ pub(crate) fn entries(
 }
 
 /// 1 or 0, as GatewayWorker's class gives them.
-pub(crate) fn flag(value: Raw<'_>) -> Result<i64, Failure> {
+pub(crate) fn flag(value: RawValue<'_>) -> Result<i64, Failure> {
     match value.read()? {
-        Part::Bool(flag) => Ok(i64::from(flag)),
+        RawPart::Bool(flag) => Ok(i64::from(flag)),
         other => Err(unexpected("a bool", &other)),
     }
 }
 
-pub(crate) fn count(value: Raw<'_>) -> Result<i64, Failure> {
+pub(crate) fn count(value: RawValue<'_>) -> Result<i64, Failure> {
     match value.read()? {
-        Part::Int(count) => Ok(count),
+        RawPart::Int(count) => Ok(count),
         other => Err(unexpected("an integer", &other)),
     }
 }
 
-pub(crate) fn optional_bytes(value: Raw<'_>) -> Result<Option<&[u8]>, Failure> {
+pub(crate) fn optional_bytes(value: RawValue<'_>) -> Result<Option<&[u8]>, Failure> {
     match value.read()? {
-        Part::Null => Ok(None),
-        Part::Str(bytes) => Ok(Some(bytes)),
+        RawPart::Null => Ok(None),
+        RawPart::Str(bytes) => Ok(Some(bytes)),
         other => Err(unexpected("a string or null", &other)),
     }
 }
 
-pub(crate) fn optional_string(value: Raw<'_>) -> Result<Zval, Failure> {
+pub(crate) fn optional_string(value: RawValue<'_>) -> Result<Zval, Failure> {
     Ok(optional_bytes(value)?.map_or_else(Zval::null, string))
 }
 
-pub(crate) fn client_ids(value: Raw<'_>) -> Result<List, Failure> {
+pub(crate) fn client_ids(value: RawValue<'_>) -> Result<List, Failure> {
     try_list(items(value)?.map(|id| Ok(string(&client_id(bytes(id?)?)?.to_hex()))))
 }
 
-pub(crate) fn strings(value: Raw<'_>) -> Result<List, Failure> {
+pub(crate) fn strings(value: RawValue<'_>) -> Result<List, Failure> {
     try_list(items(value)?.map(|text| bytes(text?).map(string)))
 }
 
 /// `[client_id => client_id]`
-pub(crate) fn client_id_map(value: Raw<'_>) -> Result<List, Failure> {
+pub(crate) fn client_id_map(value: RawValue<'_>) -> Result<List, Failure> {
     map(items(value)?.map(|id| {
         let id = client_id(bytes(id?)?)?.to_hex();
         Ok((id, string(&id)))
@@ -187,7 +189,7 @@ pub(crate) fn client_id_map(value: Raw<'_>) -> Result<List, Failure> {
 }
 
 /// `[name => name]`, the value as `show` gives it.
-pub(crate) fn name_map(value: Raw<'_>, show: fn(&[u8]) -> Zval) -> Result<List, Failure> {
+pub(crate) fn name_map(value: RawValue<'_>, show: fn(&[u8]) -> Zval) -> Result<List, Failure> {
     map(items(value)?.map(|name| {
         let name = bytes(name?)?;
         Ok((name, show(name)))
@@ -195,7 +197,10 @@ pub(crate) fn name_map(value: Raw<'_>, show: fn(&[u8]) -> Zval) -> Result<List, 
 }
 
 /// `[group => …]`, what stands for each group as `show` gives it.
-pub(crate) fn group_map(value: Raw<'_>, show: fn(Raw<'_>) -> Result<Zval, Failure>) -> Result<List, Failure> {
+pub(crate) fn group_map(
+    value: RawValue<'_>,
+    show: fn(RawValue<'_>) -> Result<Zval, Failure>,
+) -> Result<List, Failure> {
     map(entries(value)?.map(|entry| {
         let (group, of) = entry?;
         Ok((group, show(of)?))
@@ -205,18 +210,18 @@ pub(crate) fn group_map(value: Raw<'_>, show: fn(Raw<'_>) -> Result<Zval, Failur
 pub(crate) fn client_id(bytes: &[u8]) -> Result<ClientId, Failure> {
     match bytes.try_into() {
         Ok(bytes) => Ok(ClientId::from_bytes(bytes)),
-        Err(_) => Err(unexpected("a client_id", &Part::Str(bytes))),
+        Err(_) => Err(unexpected("a client_id", &RawPart::Str(bytes))),
     }
 }
 
-fn unexpected(expected: &str, given: &Part<'_>) -> Failure {
+fn unexpected(expected: &str, given: &RawPart<'_>) -> Failure {
     let kind = match given {
-        Part::Null => "null",
-        Part::Bool(_) => "a bool",
-        Part::Int(_) => "an integer",
-        Part::Str(_) => "a string",
-        Part::List(_) => "a list",
-        Part::Map(_) => "a map",
+        RawPart::Null => "null",
+        RawPart::Bool(_) => "a bool",
+        RawPart::Int(_) => "an integer",
+        RawPart::Str(_) => "a string",
+        RawPart::List(_) => "a list",
+        RawPart::Map(_) => "a map",
     };
     Failure::Exception(format!(
         "the gateway answered with {kind} in place of {expected}: extension and server must be of one release"

@@ -8,7 +8,7 @@ use ext_php_rs::types::Zval;
 use ext_php_rs::zend::ExecutorGlobals;
 use gateway_link::{Ended, Next, Worker, WorkerLost};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Event, EventKind, MAX_WORKER_NAME};
+use gateway_wire::bridge::{EventKind, MAX_WORKER_NAME, WorkerEvent};
 
 use crate::errors::Failure;
 use crate::held::unless_thrown;
@@ -191,7 +191,7 @@ fn given(taken: Taken) -> Result<Zval, Failure> {
 }
 
 /// `[kind, client_id, server, session, body]`
-fn show(event: &Event<'_>) -> Result<Zval, Failure> {
+fn show(event: &WorkerEvent<'_>) -> Result<Zval, Failure> {
     let kind: &[u8] = match event.kind {
         EventKind::Connect => b"connect",
         EventKind::Handshake => b"handshake",

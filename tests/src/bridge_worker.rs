@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::bail;
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{EventKind, Login, PREFACE, Reply, Said, Told, frame};
+use gateway_wire::bridge::{EventKind, Login, PREFACE, Reply, ServerToWorker, WorkerToServer, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -35,7 +35,7 @@ impl BridgeWorker {
         Ok(worker)
     }
 
-    pub async fn say(&mut self, said: &Said<'_>) -> anyhow::Result<()> {
+    pub async fn say(&mut self, said: &WorkerToServer<'_>) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         said.encode(&mut bytes)?;
         self.write(&bytes).await
@@ -49,24 +49,24 @@ impl BridgeWorker {
 
     /// The next event, and whose it is, however long it takes.
     pub async fn told_of(&mut self) -> anyhow::Result<(u64, EventKind, ClientId, Vec<u8>)> {
-        match Told::decode(&self.next_frame().await?)? {
-            Told::Event(event) => Ok((event.number, event.kind, event.client, event.body.to_vec())),
+        match ServerToWorker::decode(&self.next_frame().await?)? {
+            ServerToWorker::Event(event) => Ok((event.number, event.kind, event.client, event.body.to_vec())),
             other => bail!("{other:?} instead of an event"),
         }
     }
 
     /// Whether the file that it has offered is read.
     pub async fn is_tally_read(&mut self) -> anyhow::Result<bool> {
-        match Told::decode(&self.frame().await?)? {
-            Told::Tally { is_read } => Ok(is_read),
+        match ServerToWorker::decode(&self.frame().await?)? {
+            ServerToWorker::ProgressFile { is_read } => Ok(is_read),
             other => bail!("{other:?} instead of an answer about the tally"),
         }
     }
 
     /// The answer to a ping.
     pub async fn pong(&mut self) -> anyhow::Result<()> {
-        match Told::decode(&self.frame().await?)? {
-            Told::Pong => Ok(()),
+        match ServerToWorker::decode(&self.frame().await?)? {
+            ServerToWorker::Pong => Ok(()),
             other => bail!("{other:?} instead of a pong"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use gateway_wire::bridge::{EventKind, Order, Said};
+use gateway_wire::bridge::{EventKind, Order, WorkerToServer};
 use serde_bytes::Bytes;
 use tokio::task::JoinHandle;
 
@@ -56,7 +56,7 @@ impl Drop for EchoServer {
 async fn echo(register: SocketAddr, message_type: MessageType) -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(register).await?;
     let mut worker = BridgeWorker::connect(register).await?;
-    worker.say(&Said::Join { name: "echo" }).await?;
+    worker.say(&WorkerToServer::Join { name: "echo" }).await?;
     loop {
         let (number, kind, client, body) = worker.told_of().await?;
         if kind == EventKind::Message {
@@ -70,7 +70,7 @@ async fn echo(register: SocketAddr, message_type: MessageType) -> anyhow::Result
             }
             php.acked().await?;
         }
-        worker.say(&Said::Progress { taken: number, done: number }).await?;
+        worker.say(&WorkerToServer::Progress { taken: number, done: number }).await?;
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail, ensure};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{
-    Call, Login, NONCE_BYTES, Nonce, Order, PREFACE, Producer, Query, Reply, Request, Value, frame,
+    AnswerValue, Call, Login, NONCE_BYTES, Nonce, Order, PREFACE, Producer, Query, Reply, Request, frame,
 };
 use serde_bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -112,7 +112,7 @@ impl PhpPeer {
         }
     }
 
-    pub async fn ask(&mut self, query: Query<'_>) -> anyhow::Result<Value> {
+    pub async fn ask(&mut self, query: Query<'_>) -> anyhow::Result<AnswerValue> {
         self.seq += 1;
         let mut bytes = Vec::new();
         Request { seq: self.seq, call: Call::Query(query) }.encode(&mut bytes)?;
@@ -146,10 +146,10 @@ impl PhpPeer {
 
     pub async fn clients_of(&mut self, uid: &str) -> anyhow::Result<Vec<ClientId>> {
         let value = self.ask(Query::ClientsOfUid { uid: Bytes::new(uid.as_bytes()) }).await?;
-        let Value::List(ids) = value else { bail!("{value:?} instead of a list") };
+        let AnswerValue::List(ids) = value else { bail!("{value:?} instead of a list") };
         ids.into_iter()
             .map(|id| match id {
-                Value::Str(bytes) => {
+                AnswerValue::Str(bytes) => {
                     Ok(ClientId::from_bytes(bytes.try_into().ok().context("a client id of 10 bytes")?))
                 }
                 other => bail!("{other:?} instead of a client id"),
@@ -157,7 +157,7 @@ impl PhpPeer {
             .collect()
     }
 
-    pub async fn count(&mut self) -> anyhow::Result<Value> {
+    pub async fn count(&mut self) -> anyhow::Result<AnswerValue> {
         self.ask(Query::ClientCount {}).await
     }
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Call, Names, Order, Query, Request};
-use gateway_wire::gatewayworker::{Command, Event, EventKind, Origin, Packet, flag};
+use gateway_wire::gatewayworker::{Command, EventCommand, EventPacket, Origin, Packet, flag};
 use serde_bytes::Bytes;
 
 /// Calls of PHP as frames, about one client.
@@ -80,7 +80,7 @@ pub fn packets(connection: u32) -> anyhow::Result<Vec<Vec<u8>>> {
         gateway_port: 8282,
     };
     let mut bytes = Vec::new();
-    let event = Event { kind: EventKind::Message, origin, session: b"a:0:{}", body: b"hi" };
+    let event = EventPacket { kind: EventCommand::Message, origin, session: b"a:0:{}", body: b"hi" };
     event.encode(&mut bytes)?;
     packets.push(bytes);
     Ok(packets)

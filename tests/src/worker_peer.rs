@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, ensure};
 use gateway_wire::ClientId;
-use gateway_wire::gatewayworker::{Command, Event, EventKind, MAX_PACKET, Packet, packet_length};
+use gateway_wire::gatewayworker::{Command, EventCommand, EventPacket, MAX_PACKET, Packet, packet_length};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -18,7 +18,7 @@ pub struct WorkerPeer {
 /// An event that a worker got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    pub kind: EventKind,
+    pub kind: EventCommand,
     pub client: ClientId,
     /// Where the client came in.
     pub gateway_port: u16,
@@ -56,7 +56,7 @@ impl WorkerPeer {
             }
         })
         .await??;
-        let Event { kind, origin, session, body } = Event::from_packet(&Packet::decode(&bytes)?)?;
+        let EventPacket { kind, origin, session, body } = EventPacket::from_packet(&Packet::decode(&bytes)?)?;
         Ok(Told {
             kind,
             gateway_port: origin.gateway_port,
@@ -67,9 +67,9 @@ impl WorkerPeer {
     }
 
     /// The next event, which must be of this kind. Handshakes are passed over.
-    pub async fn told_of(&mut self, kind: EventKind) -> anyhow::Result<Told> {
+    pub async fn told_of(&mut self, kind: EventCommand) -> anyhow::Result<Told> {
         let mut told = self.told().await?;
-        while told.kind == EventKind::WebsocketConnect && kind != EventKind::WebsocketConnect {
+        while told.kind == EventCommand::WebsocketConnect && kind != EventCommand::WebsocketConnect {
             told = self.told().await?;
         }
         ensure!(told.kind == kind, "{told:?} instead of {kind:?}");
@@ -78,7 +78,7 @@ impl WorkerPeer {
 
     /// The next message.
     pub async fn message(&mut self) -> anyhow::Result<(ClientId, String)> {
-        let Told { client, body, .. } = self.told_of(EventKind::Message).await?;
+        let Told { client, body, .. } = self.told_of(EventCommand::Message).await?;
         Ok((client, String::from_utf8(body).context("a message of text")?))
     }
 }

@@ -2,7 +2,7 @@
 
 use gateway_tests::{Client, PhpPeer, Server, soon};
 use gateway_wire::gatewayworker::{Command, Packet, RegisterLine, reply};
-use gateway_wire::php_serialize::Value;
+use gateway_wire::php_serialize::PhpValue;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -183,8 +183,8 @@ async fn replies_come_in_order_however_many_are_asked_for() -> anyhow::Result<()
     socket.write_all(&bytes).await?;
     for _ in 0..200 {
         let reply = next_reply(&mut socket).await?;
-        let Value::Array(sessions) = Value::parse(&reply)? else { anyhow::bail!("no array") };
-        assert!(matches!(sessions[..], [(_, Value::Str(one))] if one == session.as_bytes()));
+        let PhpValue::Array(sessions) = PhpValue::parse(&reply)? else { anyhow::bail!("no array") };
+        assert!(matches!(sessions[..], [(_, PhpValue::Str(one))] if one == session.as_bytes()));
         assert_eq!(next_reply(&mut socket).await?, b"i:1;");
     }
     assert!(reply::MAX_REPLY > session.len());
@@ -202,7 +202,7 @@ async fn what_comes_before_a_broken_packet_has_effect_and_is_answered() -> anyho
     let broken = [0, 0, 0, 27, 0];
     let bytes = [packets(&[order(b"one"), Command::IsOnline { connection }])?, broken.to_vec()].concat();
     let answer = say(&server, &bytes).await?;
-    assert_eq!(Value::parse(&answer[reply::HEADER..])?, Value::Int(1));
+    assert_eq!(PhpValue::parse(&answer[reply::HEADER..])?, PhpValue::Int(1));
     assert_eq!(client.text().await?, "one");
     let bytes = [packets(&[worker, order(b"two")])?, broken.to_vec()].concat();
     say(&server, &bytes).await?;

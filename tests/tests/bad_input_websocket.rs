@@ -1,7 +1,7 @@
 //! The websocket port and peers that misbehave: the offender alone is closed, and the log says why.
 
 use gateway_tests::{Client, PhpPeer, Server, eventually, soon, unread_by_peer};
-use gateway_wire::bridge::Value;
+use gateway_wire::bridge::AnswerValue;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
@@ -185,7 +185,7 @@ async fn a_thousand_leave_at_once_and_leave_nothing_behind() -> anyhow::Result<(
     }
     drop(tabs);
     soon("all to be forgotten", async {
-        while php.count().await? != gateway_wire::bridge::Value::Int(0) {}
+        while php.count().await? != gateway_wire::bridge::AnswerValue::Int(0) {}
         assert_eq!(php.clients_of("user 7").await?, []);
         anyhow::Ok(())
     })
@@ -250,7 +250,7 @@ async fn thousands_of_stalled_readers_cost_nobody_else() -> anyhow::Result<()> {
         php.send_to_all(&message).await?;
         assert_eq!(reader.text().await?.len(), message.len());
     }
-    eventually("all of them are offline", Value::Int(1), async || php.count().await).await?;
+    eventually("all of them are offline", AnswerValue::Int(1), async || php.count().await).await?;
     eventually("their sockets are closed", true, async || {
         Ok(server.open_files()? <= files - usize::try_from(STALLED)?)
     })

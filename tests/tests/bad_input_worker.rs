@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt as _;
 use anyhow::Context as _;
 use futures_util::SinkExt as _;
 use gateway_tests::{BridgeWorker, Client, Server, new_producer, soon};
-use gateway_wire::bridge::{EventKind, Said, tally};
+use gateway_wire::bridge::{EventKind, WorkerToServer, progress_file};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -15,11 +15,19 @@ async fn what_a_worker_may_not_say_ends_it() -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     let long = "x".repeat(300);
     for (first, second, why) in [
-        (Said::Leave, None, "must join before"),
-        (Said::Join { name: &long }, None, "over 256 bytes"),
-        (Said::Join { name: "a" }, Some(Said::Join { name: "a" }), "joins once"),
-        (Said::Join { name: "b" }, Some(Said::Progress { taken: 1, done: 0 }), "taken 1 and done 0 of 0"),
-        (Said::Join { name: "c" }, Some(Said::Progress { taken: 0, done: 1 }), "taken 0 and done 1 of 0"),
+        (WorkerToServer::Leave, None, "must join before"),
+        (WorkerToServer::Join { name: &long }, None, "over 256 bytes"),
+        (WorkerToServer::Join { name: "a" }, Some(WorkerToServer::Join { name: "a" }), "joins once"),
+        (
+            WorkerToServer::Join { name: "b" },
+            Some(WorkerToServer::Progress { taken: 1, done: 0 }),
+            "taken 1 and done 0 of 0",
+        ),
+        (
+            WorkerToServer::Join { name: "c" },
+            Some(WorkerToServer::Progress { taken: 0, done: 1 }),
+            "taken 0 and done 1 of 0",
+        ),
     ] {
         let mut worker = BridgeWorker::connect(server.register[0]).await?;
         worker.say(&first).await?;
@@ -36,12 +44,12 @@ async fn what_a_worker_may_not_say_ends_it() -> anyhow::Result<()> {
 async fn the_heir_gets_what_was_not_begun_and_only_that() -> anyhow::Result<()> {
     let mut server = Server::start(&["--shards", "1"]).await?;
     let mut first = BridgeWorker::connect(server.register[0]).await?;
-    first.say(&Said::Join { name: "first" }).await?;
+    first.say(&WorkerToServer::Join { name: "first" }).await?;
     server.logs("a worker joined").await?;
     let mut socket = Client::shake_hands(server.websocket, "/", &[]).await?;
     hear_three(&mut socket, &mut first).await?;
-    first.say(&Said::Progress { taken: 3, done: 2 }).await?;
-    first.say(&Said::Leave).await?;
+    first.say(&WorkerToServer::Progress { taken: 3, done: 2 }).await?;
+    first.say(&WorkerToServer::Leave).await?;
     drop(first);
     inherits(&mut server, &["two", "three"]).await
 }
@@ -66,7 +74,7 @@ async fn hear_three(
 async fn inherits(server: &mut Server, left: &[&str]) -> anyhow::Result<()> {
     server.logs("a worker has gone").await?;
     let mut heir = BridgeWorker::connect(server.register[0]).await?;
-    heir.say(&Said::Join { name: "heir" }).await?;
+    heir.say(&WorkerToServer::Join { name: "heir" }).await?;
     for (at, text) in (1..).zip(left) {
         let (number, kind, body) = heir.told().await?;
         assert_eq!((number, kind, body.as_slice()), (at, EventKind::Message, text.as_bytes()));
@@ -80,19 +88,19 @@ async fn what_a_worker_has_counted_its_heir_does_not_get() -> anyhow::Result<()>
     for (counted, left) in [(0, &["one", "two", "three"][..]), (4, &["three"]), (u64::MAX, &[])] {
         let mut server = Server::start(&["--shards", "1"]).await?;
         let mut worker = BridgeWorker::connect(server.register[0]).await?;
-        worker.say(&Said::Join { name: "first" }).await?;
+        worker.say(&WorkerToServer::Join { name: "first" }).await?;
         server.logs("a worker joined").await?;
-        let name = tally::name(new_producer().0);
-        let path = tally::path(&name).unwrap();
+        let name = progress_file::name(new_producer().0);
+        let path = progress_file::path(&name).unwrap();
         std::fs::write(&path, 0_u64.to_ne_bytes())?;
-        worker.say(&Said::Tally { name: &name }).await?;
+        worker.say(&WorkerToServer::ProgressFile { name: &name }).await?;
         assert!(worker.is_tally_read().await?);
         let file = std::fs::OpenOptions::new().write(true).open(&path)?;
         std::fs::remove_file(&path)?;
 
         let mut socket = Client::shake_hands(server.websocket, "/", &[]).await?;
         hear_three(&mut socket, &mut worker).await?;
-        worker.say(&Said::Progress { taken: 2, done: 0 }).await?;
+        worker.say(&WorkerToServer::Progress { taken: 2, done: 0 }).await?;
         file.write_all_at(&u64::to_ne_bytes(counted), 0)?;
         drop(worker);
         if !left.is_empty() {
@@ -106,14 +114,14 @@ async fn what_a_worker_has_counted_its_heir_does_not_get() -> anyhow::Result<()>
 async fn a_worker_that_asks_whether_anybody_is_there_is_answered() -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     let mut worker = BridgeWorker::connect(server.register[0]).await?;
-    worker.say(&Said::Join { name: "w" }).await?;
+    worker.say(&WorkerToServer::Join { name: "w" }).await?;
     for _ in 0..3 {
-        worker.say(&Said::Ping).await?;
+        worker.say(&WorkerToServer::Ping).await?;
         worker.pong().await?;
     }
     // While it leaves, too.
-    worker.say(&Said::Ping).await?;
-    worker.say(&Said::Leave).await?;
+    worker.say(&WorkerToServer::Ping).await?;
+    worker.say(&WorkerToServer::Leave).await?;
     worker.pong().await
 }
 
@@ -121,14 +129,18 @@ async fn a_worker_that_asks_whether_anybody_is_there_is_answered() -> anyhow::Re
 async fn only_a_file_of_numbers_in_memory_is_a_tally() -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     let mut worker = BridgeWorker::connect(server.register[0]).await?;
-    worker.say(&Said::Join { name: "w" }).await?;
-    let link = tally::path(&tally::name([1; 16])).unwrap();
+    worker.say(&WorkerToServer::Join { name: "w" }).await?;
+    let link = progress_file::path(&progress_file::name([1; 16])).unwrap();
     let _ = std::fs::remove_file(&link);
     std::os::unix::fs::symlink("/etc/passwd", &link)?;
-    let names =
-        [tally::name([1; 16]), tally::name([2; 16]), "/etc/passwd".to_owned(), "../../etc/passwd".to_owned()];
+    let names = [
+        progress_file::name([1; 16]),
+        progress_file::name([2; 16]),
+        "/etc/passwd".to_owned(),
+        "../../etc/passwd".to_owned(),
+    ];
     for name in names {
-        worker.say(&Said::Tally { name: &name }).await?;
+        worker.say(&WorkerToServer::ProgressFile { name: &name }).await?;
         assert!(!worker.is_tally_read().await?, "{name}");
     }
     std::fs::remove_file(&link)?;
@@ -144,7 +156,7 @@ async fn a_worker_that_comes_back_gets_what_it_had_not_begun() -> anyhow::Result
     let (mut socket, mut stuck) = (None, Vec::new());
     for turn in 0..3 {
         let mut worker = BridgeWorker::connect(server.register[0]).await?;
-        worker.say(&Said::Join { name: "w" }).await?;
+        worker.say(&WorkerToServer::Join { name: "w" }).await?;
         server.logs("a worker joined").await?;
         if turn > 0 {
             server.logs("a worker has gone").await?;
@@ -168,15 +180,15 @@ async fn a_worker_that_comes_back_gets_what_it_had_not_begun() -> anyhow::Result
         let (taken, first) = message(&mut worker).await?;
         assert_eq!(first, turn);
         if turn < 2 {
-            worker.say(&Said::Progress { taken, done: taken - 1 }).await?;
+            worker.say(&WorkerToServer::Progress { taken, done: taken - 1 }).await?;
             stuck.push(worker);
             continue;
         }
-        worker.say(&Said::Progress { taken, done: taken }).await?;
+        worker.say(&WorkerToServer::Progress { taken, done: taken }).await?;
         for expected in first + 1..3 * MESSAGES {
             let (taken, number) = message(&mut worker).await?;
             assert_eq!(number, expected);
-            worker.say(&Said::Progress { taken, done: taken }).await?;
+            worker.say(&WorkerToServer::Progress { taken, done: taken }).await?;
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use gateway_tests::{
     WorkerRunner, eventually, new_producer, php, root, server_binary, skip, soon,
 };
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Order, Query, Reply, Value};
+use gateway_wire::bridge::{AnswerValue, Order, Query, Reply};
 use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
 use serde_json::json;
@@ -22,31 +22,33 @@ fn text(text: &str) -> &Bytes {
     Bytes::new(text.as_bytes())
 }
 
-fn string(text: &str) -> Value {
-    Value::Str(text.as_bytes().to_vec())
+fn string(text: &str) -> AnswerValue {
+    AnswerValue::Str(text.as_bytes().to_vec())
 }
 
-fn id(client: ClientId) -> Value {
-    Value::Str(client.to_bytes().to_vec())
+fn id(client: ClientId) -> AnswerValue {
+    AnswerValue::Str(client.to_bytes().to_vec())
 }
 
-fn sorted(value: Value) -> Vec<String> {
+fn sorted(value: AnswerValue) -> Vec<String> {
     match value {
-        Value::List(list) => {
+        AnswerValue::List(list) => {
             let mut list: Vec<_> = list.iter().map(|value| format!("{value:?}")).collect();
             list.sort();
             list
         }
-        Value::Map(map) => sorted(Value::List(
-            map.into_iter().map(|(key, value)| Value::List(vec![key, as_sorted(value)])).collect(),
+        AnswerValue::Map(map) => sorted(AnswerValue::List(
+            map.into_iter().map(|(key, value)| AnswerValue::List(vec![key, as_sorted(value)])).collect(),
         )),
         other => vec![format!("{other:?}")],
     }
 }
 
-fn as_sorted(value: Value) -> Value {
+fn as_sorted(value: AnswerValue) -> AnswerValue {
     match value {
-        Value::List(_) => Value::List(sorted(value).into_iter().map(|one| string(&one)).collect()),
+        AnswerValue::List(_) => {
+            AnswerValue::List(sorted(value).into_iter().map(|one| string(&one)).collect())
+        }
         other => other,
     }
 }
@@ -244,11 +246,11 @@ async fn every_question_is_answered_by_all() -> anyhow::Result<()> {
 
     let gone = ClientId::new(ids[0].node, ids[0].connection ^ 1);
     let nowhere = ClientId::new("10.1.2.3:4".parse()?, 5);
-    let list = |ids: &[ClientId]| Value::List(ids.iter().copied().map(id).collect());
-    let names = |names: &[&str]| Value::List(names.iter().copied().map(string).collect());
+    let list = |ids: &[ClientId]| AnswerValue::List(ids.iter().copied().map(id).collect());
+    let names = |names: &[&str]| AnswerValue::List(names.iter().copied().map(string).collect());
     let g = || Some(vec![text("g")]);
-    let yes = Value::Bool(true);
-    let no = || Value::Bool(false);
+    let yes = AnswerValue::Bool(true);
+    let no = || AnswerValue::Bool(false);
     for (query, expected) in [
         (Query::IsOnline { client: ids[2] }, yes.clone()),
         (Query::IsOnline { client: gone }, no()),
@@ -257,47 +259,47 @@ async fn every_question_is_answered_by_all() -> anyhow::Result<()> {
         (Query::IsUidOnline { uid: text("z") }, no()),
         (Query::ClientsOfUid { uid: text("a") }, list(&[ids[0], ids[2]])),
         (Query::UidOfClient { client: ids[2] }, string("a")),
-        (Query::UidOfClient { client: ids[3] }, Value::Null),
-        (Query::UidOfClient { client: nowhere }, Value::Null),
-        (Query::ClientCount {}, Value::Int(4)),
+        (Query::UidOfClient { client: ids[3] }, AnswerValue::Null),
+        (Query::UidOfClient { client: nowhere }, AnswerValue::Null),
+        (Query::ClientCount {}, AnswerValue::Int(4)),
         (Query::Session { client: ids[0] }, session.clone()),
-        (Query::Session { client: nowhere }, Value::Null),
+        (Query::Session { client: nowhere }, AnswerValue::Null),
         (
             Query::AreUidsOnline { uids: vec![text("a"), text("z"), text("b")] },
-            Value::List(vec![yes.clone(), no(), yes.clone()]),
+            AnswerValue::List(vec![yes.clone(), no(), yes.clone()]),
         ),
         (
             Query::ClientsOfUids { uids: vec![text("b"), text("z")] },
-            Value::List(vec![list(&[ids[1]]), Value::List(vec![])]),
+            AnswerValue::List(vec![list(&[ids[1]]), AnswerValue::List(vec![])]),
         ),
         (Query::Clients { groups: None }, list(&ids)),
         (Query::Clients { groups: g() }, list(&ids[..3])),
         (
             Query::ClientCountOfEach { groups: vec![text("g"), text("h")] },
-            Value::List(vec![Value::Int(3), Value::Int(1)]),
+            AnswerValue::List(vec![AnswerValue::Int(3), AnswerValue::Int(1)]),
         ),
         (
             Query::Sessions { groups: g() },
-            Value::Map(vec![(id(ids[0]), session), (id(ids[1]), string("")), (id(ids[2]), string(""))]),
+            AnswerValue::Map(vec![(id(ids[0]), session), (id(ids[1]), string("")), (id(ids[2]), string(""))]),
         ),
         (Query::Uids { groups: None }, names(&["a", "b"])),
-        (Query::UidCount { groups: g() }, Value::Int(2)),
+        (Query::UidCount { groups: g() }, AnswerValue::Int(2)),
         (Query::Groups {}, names(&["g", "h"])),
         (
             Query::GroupClients {},
-            Value::Map(vec![(string("g"), list(&ids[..3])), (string("h"), list(&[ids[2]]))]),
+            AnswerValue::Map(vec![(string("g"), list(&ids[..3])), (string("h"), list(&[ids[2]]))]),
         ),
         (
             Query::GroupClientCounts {},
-            Value::Map(vec![(string("g"), Value::Int(3)), (string("h"), Value::Int(1))]),
+            AnswerValue::Map(vec![(string("g"), AnswerValue::Int(3)), (string("h"), AnswerValue::Int(1))]),
         ),
         (
             Query::GroupUids {},
-            Value::Map(vec![(string("g"), names(&["a", "b"])), (string("h"), names(&["a"]))]),
+            AnswerValue::Map(vec![(string("g"), names(&["a", "b"])), (string("h"), names(&["a"]))]),
         ),
         (
             Query::GroupUidCounts {},
-            Value::Map(vec![(string("g"), Value::Int(2)), (string("h"), Value::Int(1))]),
+            AnswerValue::Map(vec![(string("g"), AnswerValue::Int(2)), (string("h"), AnswerValue::Int(1))]),
         ),
     ] {
         let is_ordered = matches!(
@@ -328,7 +330,7 @@ async fn nodes_come_leave_and_die() -> anyhow::Result<()> {
     let mut php = nodes.php(0).await?;
     let _here = nodes.client(0).await?;
     let _there = nodes.client(1).await?;
-    assert_eq!(php.count().await?, Value::Int(2));
+    assert_eq!(php.count().await?, AnswerValue::Int(2));
 
     // One that is half dead makes the call fail.
     nodes.nodes[1].server.signal(Signal::SIGSTOP)?;
@@ -336,26 +338,27 @@ async fn nodes_come_leave_and_die() -> anyhow::Result<()> {
     let error = php.count().await.unwrap_err().to_string();
     assert!(error.contains(&format!("no answer from node {node}")), "{error}");
     nodes.nodes[1].server.signal(Signal::SIGCONT)?;
-    eventually("both", true, async || Ok(php.count().await.is_ok_and(|count| count == Value::Int(2))))
+    eventually("both", true, async || Ok(php.count().await.is_ok_and(|count| count == AnswerValue::Int(2))))
         .await?;
 
     // One that dies is missed until it is taken for gone.
     nodes.nodes[1].server.signal(Signal::SIGKILL)?;
     nodes.nodes[1].server.exit().await?;
     php.count().await.unwrap_err();
-    eventually("one", true, async || Ok(php.count().await.is_ok_and(|count| count == Value::Int(1)))).await?;
+    eventually("one", true, async || Ok(php.count().await.is_ok_and(|count| count == AnswerValue::Int(1))))
+        .await?;
 
     // One that comes in its place has nothing of it.
     nodes.replace(1).await?;
-    assert_eq!(php.count().await?, Value::Int(1));
+    assert_eq!(php.count().await?, AnswerValue::Int(1));
     let _there = nodes.client(1).await?;
-    assert_eq!(php.count().await?, Value::Int(2));
+    assert_eq!(php.count().await?, AnswerValue::Int(2));
 
     // One that leaves says so.
     nodes.nodes[1].server.signal(Signal::SIGTERM)?;
     nodes.nodes[1].server.exit().await?;
     nodes.nodes[0].server.logs("a node has left the cluster").await?;
-    assert_eq!(php.count().await.context("after it left")?, Value::Int(1));
+    assert_eq!(php.count().await.context("after it left")?, AnswerValue::Int(1));
     Ok(())
 }
 
@@ -577,7 +580,7 @@ async fn an_address_is_one_nodes_alone() -> anyhow::Result<()> {
     let error = refused.await.err().context("another node of that address")?.to_string();
     assert!(error.contains("ended before it was ready"), "{error}");
     let mut php = nodes.php(0).await?;
-    assert_eq!(php.count().await?, Value::Int(0));
+    assert_eq!(php.count().await?, AnswerValue::Int(0));
     Ok(())
 }
 
@@ -639,7 +642,7 @@ async fn strangers_are_not_heard() -> anyhow::Result<()> {
     stranger.send_to_all("from a stranger").await?;
     stranger.acked().await?;
     let mut php = nodes.php(0).await?;
-    assert_eq!(php.count().await?, Value::Int(1));
+    assert_eq!(php.count().await?, AnswerValue::Int(1));
     php.send_to_all("from here").await?;
     assert_eq!(client.text().await?, "from here");
     Ok(())
@@ -669,7 +672,8 @@ async fn without_nats_a_node_serves_its_own() -> anyhow::Result<()> {
     assert_eq!([clients[1].text().await?, clients[1].text().await?], ["1", "2"]);
     php.send_to_uid("ann", "3").await?;
     assert_eq!([clients[0].text().await?, clients[1].text().await?], ["3", "3"]);
-    eventually("both", true, async || Ok(php.count().await.is_ok_and(|count| count == Value::Int(2)))).await
+    eventually("both", true, async || Ok(php.count().await.is_ok_and(|count| count == AnswerValue::Int(2))))
+        .await
 }
 
 #[tokio::test]

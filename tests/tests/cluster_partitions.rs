@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use gateway_tests::{Client, Nats, PhpPeer, SECRET, Server, eventually, in_own_network, new_producer, soon};
-use gateway_wire::bridge::{Query, Value};
+use gateway_wire::bridge::{AnswerValue, Query};
 use nix::sys::signal::Signal;
 use tokio::process::Command;
 
@@ -109,7 +109,7 @@ async fn read_up_to(page: &mut Client, before: u64, last: u64) -> anyhow::Result
     Ok(gaps)
 }
 
-async fn clients(php: &mut PhpPeer) -> anyhow::Result<Value> {
+async fn clients(php: &mut PhpPeer) -> anyhow::Result<AnswerValue> {
     php.ask(Query::ClientCount {}).await
 }
 
@@ -120,7 +120,7 @@ fn nothing_is_lost_on_a_way_that_loses_packets_for_a_while() -> anyhow::Result<(
         let Some((_nats, nodes)) = three_nodes(test, &[]).await? else { return Ok(()) };
         let mut pages = [nodes[1].page("ann").await?, nodes[2].page("ann").await?];
         let mut php = nodes[0].php().await?;
-        eventually("all are seen", Value::Int(2), async || clients(&mut php).await).await?;
+        eventually("all are seen", AnswerValue::Int(2), async || clients(&mut php).await).await?;
         let mut counter = Counter { php: nodes[0].php().await?, last: 0 };
         let mut before = 0;
         // That of a receiver, that of the sender, and all at once.
@@ -154,7 +154,7 @@ fn a_partition_is_noticed_and_ends() -> anyhow::Result<()> {
         let mut there = nodes[2].page("ann").await?;
         let mut php = nodes[0].php().await?;
         let mut php_there = nodes[2].php().await?;
-        eventually("both are seen", Value::Int(2), async || clients(&mut php).await).await?;
+        eventually("both are seen", AnswerValue::Int(2), async || clients(&mut php).await).await?;
 
         nodes[2].cut().await?;
         // No part of an answer for the whole.
@@ -162,7 +162,7 @@ fn a_partition_is_noticed_and_ends() -> anyhow::Result<()> {
         let register = nodes[2].server.register[0];
         ensure!(refused.to_string().contains(&format!("no answer from node {register}")), "{refused}");
         nodes[0].server.logs("has been silent for too long").await?;
-        assert_eq!(clients(&mut php).await?, Value::Int(1));
+        assert_eq!(clients(&mut php).await?, AnswerValue::Int(1));
         nodes[2].server.logs("no connection to NATS").await?;
         // Either side serves its own.
         let mut counter = Counter { php: nodes[0].php().await?, last: 0 };
@@ -173,7 +173,7 @@ fn a_partition_is_noticed_and_ends() -> anyhow::Result<()> {
         assert_eq!(there.text().await?, "1000");
 
         nodes[2].mend().await?;
-        eventually("both are seen again", Value::Int(2), async || clients(&mut php).await).await?;
+        eventually("both are seen again", AnswerValue::Int(2), async || clients(&mut php).await).await?;
         // What was sent on the other side of a partition comes late, or not, but no sender's twice or out of order.
         assert_eq!(soon("the other side's push", here.text()).await??, "1000");
         counter.last = 2000;
@@ -186,11 +186,11 @@ fn a_partition_is_noticed_and_ends() -> anyhow::Result<()> {
         nodes[2].cut().await?;
         nodes[2].server.signal(Signal::SIGKILL)?;
         nodes[0].server.logs("has been silent for too long").await?;
-        assert_eq!(clients(&mut php).await?, Value::Int(1));
+        assert_eq!(clients(&mut php).await?, AnswerValue::Int(1));
         nodes[2].mend().await?;
         nodes[2].server = Node::server(2, nats.address, &["--cluster-timeout", "1"]).await?;
         let mut again = nodes[2].page("ann").await?;
-        eventually("the new one is seen", Value::Int(2), async || clients(&mut php).await).await?;
+        eventually("the new one is seen", AnswerValue::Int(2), async || clients(&mut php).await).await?;
         let before = counter.last;
         counter.push().await?;
         assert_eq!(read_up_to(&mut again, before, counter.last).await?, 0);

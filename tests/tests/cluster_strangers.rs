@@ -7,7 +7,7 @@ use gateway_tests::{
     Client, Eavesdropper, Heard, Nats, Nodes, Operator, PhpPeer, SECRET, Server, Way, WrongClock, eventually,
     free_port, new_producer, soon,
 };
-use gateway_wire::bridge::Value;
+use gateway_wire::bridge::AnswerValue;
 use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
@@ -50,7 +50,7 @@ async fn what_is_recorded_does_nothing_when_it_is_sent_again() -> anyhow::Result
     for _ in 0..PUSHES {
         php.send_to_uid("ann", &long).await?;
     }
-    assert_eq!(php.count().await?, Value::Int(1));
+    assert_eq!(php.count().await?, AnswerValue::Int(1));
     // It asks for what it may have missed.
     nodes.nodes[1].way.cut();
     let recorded = spy.hear_until(|heard| heard.kind() == Some(RESUME)).await?;
@@ -77,7 +77,7 @@ async fn what_is_recorded_does_nothing_when_it_is_sent_again() -> anyhow::Result
     let resent = heard.iter().filter(|heard| says(heard, "long ")).count();
     ensure!(resent <= 3 * PUSHES, "{resent} of {PUSHES} pushes were sent again");
     nodes.nodes[0].server.logs("came again: somebody sends what he has recorded").await?;
-    assert_eq!(php.count().await?, Value::Int(1));
+    assert_eq!(php.count().await?, AnswerValue::Int(1));
     Ok(())
 }
 
@@ -111,7 +111,7 @@ async fn a_recording_of_a_node_that_has_gone_is_named_and_then_ignored() -> anyh
     nodes.replace(0).await?;
     let mut php = nodes.php(0).await?;
     let mut client = nodes.client(0).await?;
-    assert_eq!(php.count().await?, Value::Int(1));
+    assert_eq!(php.count().await?, AnswerValue::Int(1));
     let playing = tokio::spawn(async move {
         for heard in recorded.iter().cycle() {
             if spy.say(heard).await.is_err() || spy.flush().await.is_err() {
@@ -136,8 +136,10 @@ async fn a_recording_of_a_node_that_has_gone_is_named_and_then_ignored() -> anyh
     assert_eq!(operator.metric("gateway_cluster_nodes").await?, 1.0);
 
     // A node would have answered.
-    eventually("an answer", true, async || Ok(php.count().await.is_ok_and(|count| count == Value::Int(1))))
-        .await?;
+    eventually("an answer", true, async || {
+        Ok(php.count().await.is_ok_and(|count| count == AnswerValue::Int(1)))
+    })
+    .await?;
     assert_eq!(operator.get("/readyz").await?.status, 200);
     nodes.nodes[0].server.logs("and does not answer").await?;
     ensure!(operator.metric("gateway_cluster_ignored_total").await? > 0.0);
@@ -175,7 +177,7 @@ async fn clocks_may_differ_and_jump() -> anyhow::Result<()> {
         jumping.set(offset)?;
         for node in &nodes {
             let mut php = php(node).await?;
-            assert_eq!(php.count().await?, Value::Int(3), "{offset}");
+            assert_eq!(php.count().await?, AnswerValue::Int(3), "{offset}");
             php.send_to_uid("ann", offset).await?;
             for client in &mut clients {
                 assert_eq!(client.text().await?, offset);
@@ -205,7 +207,7 @@ async fn what_is_bound_is_reached_from_another_server_of_nats() -> anyhow::Resul
     let (mut here, mut there) = (php(&one).await?, php(&two).await?);
     let mut client = Client::connect(one.websocket).await?;
     eventually("both are seen", true, async || {
-        Ok(there.count().await.is_ok_and(|count| count == Value::Int(1)))
+        Ok(there.count().await.is_ok_and(|count| count == AnswerValue::Int(1)))
     })
     .await?;
     for pair in 0..PAIRS {

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use gateway_tests::{
     ALICE, BOB, Browser, Demo, Page, done, eventually, extension, on_default_ports, root, server_binary, skip,
 };
-use gateway_wire::bridge::{Query, Value};
+use gateway_wire::bridge::{AnswerValue, Query};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -130,7 +130,7 @@ async fn guests_are_bound_to_nobody(page: Page) -> anyhow::Result<()> {
     let guest = demo.visit(&others).await?;
     guest.comes_to("guest").await?;
     let uid = Query::UidOfClient { client: guest.client_id().await? };
-    assert_eq!(demo.php().await?.ask(uid).await?, Value::Null);
+    assert_eq!(demo.php().await?.ask(uid).await?, AnswerValue::Null);
 
     assert_eq!(leaves.comment(ALICE, "a note to myself").await?, SENT);
     demo.bound(&leaves, ALICE).await?;

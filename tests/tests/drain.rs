@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use gateway_tests::{Client, PhpPeer, Server, soon};
-use gateway_wire::bridge::Value;
+use gateway_wire::bridge::AnswerValue;
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -69,8 +69,8 @@ async fn wait_for_close(
     }
 }
 
-fn number(value: Value) -> anyhow::Result<usize> {
-    let Value::Int(number) = value else { anyhow::bail!("{value:?} is no count") };
+fn number(value: AnswerValue) -> anyhow::Result<usize> {
+    let AnswerValue::Int(number) = value else { anyhow::bail!("{value:?} is no count") };
     Ok(number.try_into()?)
 }
 

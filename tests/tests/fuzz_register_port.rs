@@ -19,7 +19,7 @@ use gateway_server::service::Gateway;
 use gateway_server::shard::{self, Bounds, Door, Heartbeat, Hub, Newcomer, Proofs, Rate};
 use gateway_tests::{OWN_NONCE, Rng, fuzz, new_producer, packets, requests, soon};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Login, PREFACE, Reply, Said, frame};
+use gateway_wire::bridge::{Login, PREFACE, Reply, WorkerToServer, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
@@ -238,9 +238,14 @@ fn register_port() -> anyhow::Result<()> {
     });
 
     let mut corpus = Vec::new();
-    let progress = Said::Progress { taken: 1, done: 0 };
-    for said in [Said::Join { name: "chat:0" }, progress, Said::Tally { name: "t" }, Said::Ping, Said::Leave]
-    {
+    let progress = WorkerToServer::Progress { taken: 1, done: 0 };
+    for said in [
+        WorkerToServer::Join { name: "chat:0" },
+        progress,
+        WorkerToServer::ProgressFile { name: "t" },
+        WorkerToServer::Ping,
+        WorkerToServer::Leave,
+    ] {
         let mut bytes = Vec::new();
         said.encode(&mut bytes)?;
         corpus.push(bytes);

@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use gateway_tests::{Rng, fuzz, packets, requests};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{self, Login, Producer, Reply, Request, Said, Told, frame};
+use gateway_wire::bridge::{self, Login, Producer, Reply, Request, ServerToWorker, WorkerToServer, frame};
 use gateway_wire::gatewayworker::{
-    Command, Event, MAX_LINE, MAX_PACKET, Packet, RegisterLine, line_length, packet_length, reply,
+    Command, EventPacket, MAX_LINE, MAX_PACKET, Packet, RegisterLine, line_length, packet_length, reply,
 };
-use gateway_wire::php_serialize::{Key, Value, Writer, check_array, replace_recursive};
+use gateway_wire::php_serialize::{Key, PhpValue, Writer, check_array, replace_recursive};
 use gateway_wire::token::{Claims, TokenKey};
 
 const NODE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238);
@@ -56,14 +56,17 @@ fn bridge_calls() -> anyhow::Result<()> {
 #[test]
 fn bridge_replies_and_logins() {
     let values = vec![
-        (bridge::Value::Str(b"a".to_vec()), bridge::Value::List(vec![bridge::Value::Int(-7)])),
-        (bridge::Value::Int(1), bridge::Value::Null),
+        (
+            bridge::AnswerValue::Str(b"a".to_vec()),
+            bridge::AnswerValue::List(vec![bridge::AnswerValue::Int(-7)]),
+        ),
+        (bridge::AnswerValue::Int(1), bridge::AnswerValue::Null),
     ];
     let replies = [
         Reply::Hello { nonce: [7; 32], instance: 5 },
         Reply::Welcome { applied: 9, proof: [8; 32] },
         Reply::Ack { seq: 300 },
-        Reply::Answer { seq: 1, value: bridge::Value::Map(values) },
+        Reply::Answer { seq: 1, value: bridge::AnswerValue::Map(values) },
         Reply::Error { seq: 2, message: "wrong".to_owned() },
     ];
     let mut corpus = Vec::new();
@@ -120,7 +123,7 @@ fn bridge_openings() -> anyhow::Result<()> {
 
 #[test]
 fn bridge_workers() -> anyhow::Result<()> {
-    let event = bridge::Event {
+    let event = bridge::WorkerEvent {
         number: u64::MAX,
         kind: bridge::EventKind::Message,
         client: client(),
@@ -131,29 +134,39 @@ fn bridge_workers() -> anyhow::Result<()> {
         body: b"\xff any bytes",
     };
     let mut corpus = Vec::new();
-    for told in [Told::Event(event), Told::Tally { is_read: true }, Told::Pong, Told::End] {
+    for told in [
+        ServerToWorker::Event(event),
+        ServerToWorker::ProgressFile { is_read: true },
+        ServerToWorker::Pong,
+        ServerToWorker::End,
+    ] {
         let mut bytes = Vec::new();
         told.encode(&mut bytes)?;
         corpus.push(bytes);
     }
-    let progress = Said::Progress { taken: 8, done: 7 };
-    for said in [Said::Join { name: "chat:0" }, progress, Said::Tally { name: "t" }, Said::Ping, Said::Leave]
-    {
+    let progress = WorkerToServer::Progress { taken: 8, done: 7 };
+    for said in [
+        WorkerToServer::Join { name: "chat:0" },
+        progress,
+        WorkerToServer::ProgressFile { name: "t" },
+        WorkerToServer::Ping,
+        WorkerToServer::Leave,
+    ] {
         let mut bytes = Vec::new();
         said.encode(&mut bytes)?;
         corpus.push(bytes);
     }
     fuzz("bridge workers", &contents(corpus), |input, _| {
-        if let Ok(told) = Told::decode(input) {
+        if let Ok(told) = ServerToWorker::decode(input) {
             let mut bytes = Vec::new();
             told.encode(&mut bytes).unwrap();
-            assert_eq!(Told::decode(&bytes[frame::HEADER..]).unwrap(), told);
+            assert_eq!(ServerToWorker::decode(&bytes[frame::HEADER..]).unwrap(), told);
         }
-        if let Ok(said) = Said::decode(input) {
+        if let Ok(said) = WorkerToServer::decode(input) {
             let mut bytes = Vec::new();
             // A name may be longer than what may be sent.
             if said.encode(&mut bytes).is_ok() {
-                assert_eq!(Said::decode(&bytes[frame::HEADER..]).unwrap(), said);
+                assert_eq!(WorkerToServer::decode(&bytes[frame::HEADER..]).unwrap(), said);
             }
         }
     });
@@ -182,11 +195,11 @@ fn gatewayworker_packets() -> anyhow::Result<()> {
             let again = Packet::decode(&bytes).unwrap();
             assert_eq!(Command::from_packet(&again).unwrap(), command);
         }
-        if let Ok(event) = Event::from_packet(&packet) {
+        if let Ok(event) = EventPacket::from_packet(&packet) {
             let mut bytes = Vec::new();
             event.encode(&mut bytes).unwrap();
             let again = Packet::decode(&bytes).unwrap();
-            assert_eq!(Event::from_packet(&again).unwrap(), event);
+            assert_eq!(EventPacket::from_packet(&again).unwrap(), event);
         }
     });
     Ok(())
@@ -236,10 +249,10 @@ fn serialized() -> Vec<Vec<u8>> {
 fn php_values() {
     fuzz("PHP values", &serialized(), |input, _| {
         let _ = check_array(input);
-        let Ok(value) = Value::parse(input) else { return };
+        let Ok(value) = PhpValue::parse(input) else { return };
         let mut bytes = Vec::new();
         write(&value, &mut Writer::new(&mut bytes));
-        assert_eq!(Value::parse(&bytes).unwrap(), value);
+        assert_eq!(PhpValue::parse(&bytes).unwrap(), value);
     });
     // A reply's length is believed only within its limit.
     fuzz("GatewayWorker replies", &[b"\0\0\0\x05i:42;".to_vec()], |input, rng| {
@@ -250,14 +263,14 @@ fn php_values() {
     });
 }
 
-fn write(value: &Value, writer: &mut Writer) {
+fn write(value: &PhpValue, writer: &mut Writer) {
     match value {
-        Value::Null => writer.null(),
-        Value::Bool(value) => writer.serialized(if *value { b"b:1;" } else { b"b:0;" }),
-        Value::Int(number) => writer.int(*number),
-        Value::Float(float) => writer.serialized(&[b"d:", *float, b";"].concat()),
-        Value::Str(text) => writer.string(text),
-        Value::Array(entries) => writer.array(entries.iter(), |writer, (key, value)| {
+        PhpValue::Null => writer.null(),
+        PhpValue::Bool(value) => writer.serialized(if *value { b"b:1;" } else { b"b:0;" }),
+        PhpValue::Int(number) => writer.int(*number),
+        PhpValue::Float(float) => writer.serialized(&[b"d:", *float, b";"].concat()),
+        PhpValue::Str(text) => writer.string(text),
+        PhpValue::Array(entries) => writer.array(entries.iter(), |writer, (key, value)| {
             match key {
                 Key::Int(number) => writer.int(*number),
                 Key::Str(text) => writer.string(text),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use gateway_tests::{OriginalStack, Server, WorkerPeer, root, skip, soon};
-use gateway_wire::gatewayworker::EventKind;
+use gateway_wire::gatewayworker::EventCommand;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -175,14 +175,14 @@ async fn a_target_comes_to_php_byte_by_byte() -> anyhow::Result<()> {
         ("http-1.0-of-an-old-proxy", &[b"s:15:\"SERVER_PROTOCOL\";s:8:\"HTTP/1.0\";", b"\"/chat?room=7\""]),
     ] {
         let (socket, _) = ask(server.websocket, &file(name)?).await?;
-        worker.told_of(EventKind::Connect).await?;
-        let handshake = worker.told_of(EventKind::WebsocketConnect).await?.body;
+        worker.told_of(EventCommand::Connect).await?;
+        let handshake = worker.told_of(EventCommand::WebsocketConnect).await?.body;
         for part in parts {
             let stands = handshake.windows(part.len()).any(|bytes| bytes == *part);
             assert!(stands, "{name}: {}", String::from_utf8_lossy(&handshake));
         }
         drop(socket);
-        worker.told_of(EventKind::Close).await?;
+        worker.told_of(EventCommand::Close).await?;
     }
     Ok(())
 }
@@ -193,7 +193,7 @@ async fn frames_right_behind_a_request_are_heard() -> anyhow::Result<()> {
         let mut server = Server::start(flags).await?;
         let mut worker = join(&mut server).await?;
         let (mut socket, _) = ask(server.websocket, &file("frames-behind")?).await?;
-        worker.told_of(EventKind::Connect).await?;
+        worker.told_of(EventCommand::Connect).await?;
         assert_eq!(worker.message().await?.1, "first");
         assert_eq!(worker.message().await?.1, "second");
         let mut pong = [0; 6];
@@ -202,7 +202,7 @@ async fn frames_right_behind_a_request_are_heard() -> anyhow::Result<()> {
 
         // The rest of a frame comes later.
         let (mut socket, _) = ask(server.websocket, &file("half-a-frame-behind")?).await?;
-        worker.told_of(EventKind::Connect).await?;
+        worker.told_of(EventCommand::Connect).await?;
         let whole = file("frames-behind")?;
         let start = file("half-a-frame-behind")?.len();
         soon("writing", socket.write_all(&whole[start..])).await??;
@@ -256,12 +256,12 @@ async fn many_frames_right_behind_a_request_are_heard() -> anyhow::Result<()> {
     for request in [request, long] {
         let all = [request.as_bytes(), &frames].concat();
         let client = ask(server.websocket, &all).await?;
-        worker.told_of(EventKind::Connect).await?;
+        worker.told_of(EventCommand::Connect).await?;
         for number in 0..FRAMES {
             assert_eq!(worker.message().await?.1, format!("{number:05}"));
         }
         drop(client);
-        worker.told_of(EventKind::Close).await?;
+        worker.told_of(EventCommand::Close).await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv6Addr, SocketAddr};
 
 use gateway_tests::{Client, PhpPeer, Server, WorkerPeer, new_producer, run_script, skip};
-use gateway_wire::gatewayworker::EventKind;
+use gateway_wire::gatewayworker::EventCommand;
 
 /// Whether this machine has it.
 fn has_ipv6(test: &str) -> bool {
@@ -49,7 +49,7 @@ async fn one_listener_takes_both_and_knows_them_apart() -> anyhow::Result<()> {
         let at = SocketAddr::new(address.parse()?, port);
         sockets.push(Client::shake_hands(at, "/", &[]).await?);
         let mut told = worker.told().await?;
-        while told.kind != EventKind::WebsocketConnect {
+        while told.kind != EventCommand::WebsocketConnect {
             told = worker.told().await?;
         }
         let remote = format!("\"REMOTE_ADDR\";s:{}:\"{address}\"", address.len());

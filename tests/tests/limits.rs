@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use gateway_tests::{Client, PhpPeer, PlainClient, Server, connect_from, eventually, soon};
-use gateway_wire::bridge::{Order, Reply, Value};
+use gateway_wire::bridge::{AnswerValue, Order, Reply};
 use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -37,7 +37,7 @@ async fn counted(mut server: Server, offence: &str, total: usize) -> anyhow::Res
 
 async fn count(server: &Server, clients: i64) -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(server.register[0]).await?;
-    eventually("clients online", Value::Int(clients), async || php.count().await).await
+    eventually("clients online", AnswerValue::Int(clients), async || php.count().await).await
 }
 
 #[tokio::test]

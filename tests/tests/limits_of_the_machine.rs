@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gateway_tests::{Client, PhpPeer, Server, eventually, skip, soon};
-use gateway_wire::bridge::{PREFACE, Value};
+use gateway_wire::bridge::{AnswerValue, PREFACE};
 use rlimit::Resource;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -34,7 +34,7 @@ async fn without_descriptors_accepting_pauses() -> anyhow::Result<()> {
     let waiting: Vec<_> = (0..PLACES).map(|_| tokio::spawn(Client::connect(server.websocket))).collect();
     server.logs("cannot accept connections for a moment").await?;
     // Give or take a descriptor that the server had open for a moment.
-    let Value::Int(count) = php.count().await? else { anyhow::bail!("no count") };
+    let AnswerValue::Int(count) = php.count().await? else { anyhow::bail!("no count") };
     assert!((PLACES..2 * PLACES).contains(&count), "{count} clients are in");
 
     // Those who are in are served, and the server does not spin.
@@ -57,7 +57,7 @@ async fn without_descriptors_accepting_pauses() -> anyhow::Result<()> {
     for client in waiting {
         client.await??.leave().await?;
     }
-    eventually("all have left", Value::Int(0), async || php.count().await).await?;
+    eventually("all have left", AnswerValue::Int(0), async || php.count().await).await?;
     drop(soon("connecting", TcpStream::connect(server.websocket)).await??);
     Ok(())
 }

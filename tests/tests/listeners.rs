@@ -3,7 +3,7 @@
 use gateway_tests::{Client, PhpPeer, PlainClient, Server, WorkerPeer, greeted};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::Order;
-use gateway_wire::gatewayworker::{Command, EventKind};
+use gateway_wire::gatewayworker::{Command, EventCommand};
 use serde_bytes::Bytes;
 
 const TEXT: &str = "text://127.0.0.1:0";
@@ -55,7 +55,7 @@ async fn workers_are_told_of_lines_with_the_port_where_they_came_in() -> anyhow:
     server.logs("a worker joined").await?;
     let mut line = PlainClient::connect(server.listeners[0]).await?;
     let came = worker.told().await?;
-    assert_eq!((came.kind, came.gateway_port), (EventKind::Connect, server.listeners[0].port()));
+    assert_eq!((came.kind, came.gateway_port), (EventCommand::Connect, server.listeners[0].port()));
     let connection = came.client.connection;
 
     // In pieces that are no lines.
@@ -64,7 +64,7 @@ async fn workers_are_told_of_lines_with_the_port_where_they_came_in() -> anyhow:
     }
     for expected in ["one", "two", ""] {
         let told = worker.told().await?;
-        assert_eq!((told.kind, told.client), (EventKind::Message, came.client));
+        assert_eq!((told.kind, told.client), (EventCommand::Message, came.client));
         assert_eq!(String::from_utf8(told.body)?, expected);
     }
     worker.order(Command::SendToOne { connection, message: b"hello", raw: false }).await?;
@@ -72,10 +72,10 @@ async fn workers_are_told_of_lines_with_the_port_where_they_came_in() -> anyhow:
     // What is no whole line is no message.
     drop(line);
     let gone = worker.told().await?;
-    assert_eq!((gone.kind, gone.client), (EventKind::Close, came.client));
+    assert_eq!((gone.kind, gone.client), (EventCommand::Close, came.client));
 
     let _tab = Client::shake_hands(server.websocket, "/", &[]).await?;
-    assert_eq!(worker.told_of(EventKind::Connect).await?.gateway_port, server.websocket.port());
+    assert_eq!(worker.told_of(EventCommand::Connect).await?.gateway_port, server.websocket.port());
     Ok(())
 }
 
@@ -198,13 +198,13 @@ async fn one_message_reaches_clients_of_every_kind() -> anyhow::Result<()> {
     let mut worker = WorkerPeer::connect(server.register[0], "w:0").await?;
     server.logs("a worker joined").await?;
     frame.write(b"\0\0\0\x07one\0\0\0\x04\0\0").await?;
-    let mut told = worker.told_of(EventKind::Connect).await?;
+    let mut told = worker.told_of(EventCommand::Connect).await?;
     assert_eq!(told.gateway_port, server.listeners[1].port());
     for expected in ["one", ""] {
         assert_eq!(worker.message().await?, (told.client, expected.to_owned()));
     }
     tcp.write(b"any\nbytes").await?;
-    told = worker.told_of(EventKind::Connect).await?;
+    told = worker.told_of(EventCommand::Connect).await?;
     assert_eq!(told.gateway_port, server.listeners[2].port());
     assert_eq!(worker.message().await?, (told.client, "any\nbytes".to_owned()));
 

@@ -11,7 +11,7 @@ use gateway_tests::{
     BridgeWorker, Client, Operator, PhpPeer, ResettingProxy, SECRET, Server, eventually, in_own_network,
     new_producer, php, root, soon,
 };
-use gateway_wire::bridge::{Call, EventKind, Order, Request, Said};
+use gateway_wire::bridge::{Call, EventKind, Order, Request, WorkerToServer};
 use serde_bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
@@ -142,14 +142,14 @@ fn what_a_host_that_vanishes_has_not_got_goes_to_another_within_a_minute() -> an
         let operator = Operator::of(&server)?.with_token("t0ken");
         let [here, there] = server.register[..] else { anyhow::bail!("two ports") };
         let mut far = BridgeWorker::connect_as(there, SECRET.as_bytes()).await?;
-        far.say(&Said::Join { name: "far" }).await?;
+        far.say(&WorkerToServer::Join { name: "far" }).await?;
         server.logs("a worker joined").await?;
         // Nothing is on its way to this one: the kernel has to ask whether it is there.
         let _idle = PhpPeer::connect_as(there, new_producer(), SECRET.as_bytes()).await?;
         let mut client = Client::shake_hands(server.websocket, "/", &[]).await?;
         assert_eq!(far.told().await?.1, EventKind::Connect);
         let mut near = BridgeWorker::connect_as(here, SECRET.as_bytes()).await?;
-        near.say(&Said::Join { name: "near" }).await?;
+        near.say(&WorkerToServer::Join { name: "near" }).await?;
         server.logs("a worker joined").await?;
 
         ip("del").await?;

@@ -6,8 +6,8 @@ use gateway_tests::{
     Client, Greeted, PhpPeer, PlainClient, Server, TestCertificate, WorkerPeer, connect_from, eventually,
     soon, unread_by_peer,
 };
-use gateway_wire::bridge::Value;
-use gateway_wire::gatewayworker::EventKind;
+use gateway_wire::bridge::AnswerValue;
+use gateway_wire::gatewayworker::EventCommand;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -25,7 +25,7 @@ async fn with_worker(flags: &[&str]) -> anyhow::Result<(Server, WorkerPeer)> {
 /// `$_SERVER['REMOTE_ADDR']` and `['REMOTE_PORT']` of the next client.
 async fn remote(worker: &mut WorkerPeer) -> anyhow::Result<(String, u16)> {
     let mut told = worker.told().await?;
-    while told.kind != EventKind::WebsocketConnect {
+    while told.kind != EventCommand::WebsocketConnect {
         told = worker.told().await?;
     }
     let body = String::from_utf8_lossy(&told.body).into_owned();
@@ -178,7 +178,7 @@ async fn listeners_of_other_protocols_know_it_too() -> anyhow::Result<()> {
     let header = b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 443\r\n";
     let mut text = PlainClient::connect(server.listeners[0]).await?;
     text.write(&[&header[..], b"hello\n"].concat()).await?;
-    worker.told_of(EventKind::Connect).await?;
+    worker.told_of(EventCommand::Connect).await?;
     assert_eq!(worker.message().await?.1, "hello");
     let mut more = PlainClient::connect(server.listeners[0]).await?;
     more.write(header).await?;
@@ -254,7 +254,7 @@ async fn clients_of_a_trusted_proxy_are_counted_one_by_one() -> anyhow::Result<(
     })
     .await?;
     let mut php = PhpPeer::connect(server.register[0]).await?;
-    eventually("clients online", Value::Int(1), async || php.count().await).await
+    eventually("clients online", AnswerValue::Int(1), async || php.count().await).await
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use gateway_tests::{Client, PhpPeer, Server};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Order, Query, Value};
+use gateway_wire::bridge::{AnswerValue, Order, Query};
 use serde_bytes::Bytes;
 use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::Message;
@@ -104,17 +104,17 @@ async fn binding_again_moves_and_closing_forgets() -> anyhow::Result<()> {
     php.bind(tab.id, "bob").await?;
     assert_eq!(php.clients_of("alice").await?, []);
     assert_eq!(php.clients_of("bob").await?, [tab.id]);
-    assert_eq!(php.ask(Query::UidOfClient { client: tab.id }).await?, Value::Str(b"bob".to_vec()));
-    assert_eq!(php.ask(Query::IsOnline { client: tab.id }).await?, Value::Bool(true));
-    assert_eq!(php.count().await?, Value::Int(1));
+    assert_eq!(php.ask(Query::UidOfClient { client: tab.id }).await?, AnswerValue::Str(b"bob".to_vec()));
+    assert_eq!(php.ask(Query::IsOnline { client: tab.id }).await?, AnswerValue::Bool(true));
+    assert_eq!(php.count().await?, AnswerValue::Int(1));
 
     let id = tab.id;
     tab.leave().await?;
     assert_eq!(php.clients_of("bob").await?, []);
-    assert_eq!(php.ask(Query::IsUidOnline { uid: text("bob") }).await?, Value::Bool(false));
-    assert_eq!(php.ask(Query::UidOfClient { client: id }).await?, Value::Null);
-    assert_eq!(php.ask(Query::IsOnline { client: id }).await?, Value::Bool(false));
-    assert_eq!(php.count().await?, Value::Int(0));
+    assert_eq!(php.ask(Query::IsUidOnline { uid: text("bob") }).await?, AnswerValue::Bool(false));
+    assert_eq!(php.ask(Query::UidOfClient { client: id }).await?, AnswerValue::Null);
+    assert_eq!(php.ask(Query::IsOnline { client: id }).await?, AnswerValue::Bool(false));
+    assert_eq!(php.count().await?, AnswerValue::Int(0));
     Ok(())
 }
 
@@ -130,9 +130,9 @@ async fn clients_that_are_gone_or_of_another_node_are_ignored() -> anyhow::Resul
         php.order(Order::JoinGroup { client, group: text("ghosts") }).await?;
         php.order(Order::SendToClient { client, message: text("lost"), raw: false }).await?;
         php.order(Order::Close { client, last: Some(text("lost")) }).await?;
-        assert_eq!(php.ask(Query::IsOnline { client }).await?, Value::Bool(false));
+        assert_eq!(php.ask(Query::IsOnline { client }).await?, AnswerValue::Bool(false));
     }
-    assert_eq!(php.ask(Query::IsUidOnline { uid: text("ghost") }).await?, Value::Bool(false));
+    assert_eq!(php.ask(Query::IsUidOnline { uid: text("ghost") }).await?, AnswerValue::Bool(false));
     php.send_to_all("only this").await?;
     assert_eq!(tab.text().await?, "only this");
     Ok(())
@@ -147,7 +147,7 @@ async fn a_closed_client_gets_what_was_queued_and_the_last_message() -> anyhow::
     php.send_to_uid("alice", "queued").await?;
     php.order(Order::Close { client: tab.id, last: Some(text("bye")) }).await?;
     php.send_to_uid("alice", "too late").await?;
-    assert_eq!(php.count().await?, Value::Int(0));
+    assert_eq!(php.count().await?, AnswerValue::Int(0));
     assert_eq!(tab.text().await?, "queued");
     assert_eq!(tab.text().await?, "bye");
     assert_eq!(tab.closed().await?.0, 1000);

@@ -4,45 +4,45 @@ use std::collections::BTreeMap;
 
 use gateway_tests::{Client, PhpPeer, Server};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Order, Query, Reply, Value};
+use gateway_wire::bridge::{AnswerValue, Order, Query, Reply};
 use serde_bytes::Bytes;
 
 fn text(text: &str) -> &Bytes {
     Bytes::new(text.as_bytes())
 }
 
-fn string(text: &str) -> Value {
-    Value::Str(text.as_bytes().to_vec())
+fn string(text: &str) -> AnswerValue {
+    AnswerValue::Str(text.as_bytes().to_vec())
 }
 
-fn id(client: &Client) -> Value {
-    Value::Str(client.id.to_bytes().to_vec())
+fn id(client: &Client) -> AnswerValue {
+    AnswerValue::Str(client.id.to_bytes().to_vec())
 }
 
 /// Lists and maps come in no order.
-fn sorted(value: Value) -> Value {
-    let order = |value: &Value| format!("{value:?}");
+fn sorted(value: AnswerValue) -> AnswerValue {
+    let order = |value: &AnswerValue| format!("{value:?}");
     match value {
-        Value::List(mut values) => {
+        AnswerValue::List(mut values) => {
             values = values.into_iter().map(sorted).collect();
             values.sort_by_key(order);
-            Value::List(values)
+            AnswerValue::List(values)
         }
-        Value::Map(entries) => {
+        AnswerValue::Map(entries) => {
             let entries: BTreeMap<_, _> =
                 entries.into_iter().map(|(key, value)| (order(&key), (key, sorted(value)))).collect();
-            Value::Map(entries.into_values().collect())
+            AnswerValue::Map(entries.into_values().collect())
         }
         other => other,
     }
 }
 
-fn list<const N: usize>(values: [Value; N]) -> Value {
-    sorted(Value::List(values.into()))
+fn list<const N: usize>(values: [AnswerValue; N]) -> AnswerValue {
+    sorted(AnswerValue::List(values.into()))
 }
 
-fn map<const N: usize>(entries: [(Value, Value); N]) -> Value {
-    sorted(Value::Map(entries.into()))
+fn map<const N: usize>(entries: [(AnswerValue, AnswerValue); N]) -> AnswerValue {
+    sorted(AnswerValue::Map(entries.into()))
 }
 
 #[tokio::test]
@@ -66,8 +66,8 @@ async fn every_query_gathers_over_all_shards() -> anyhow::Result<()> {
     let [alice, bob, red_name, blue_name] = ["alice", "bob", "red", "blue"].map(string);
 
     for (query, expected) in [
-        (Query::ClientCount {}, Value::Int(5)),
-        (Query::IsUidOnline { uid: text("bob") }, Value::Bool(true)),
+        (Query::ClientCount {}, AnswerValue::Int(5)),
+        (Query::IsUidOnline { uid: text("bob") }, AnswerValue::Bool(true)),
         (Query::ClientsOfUid { uid: text("alice") }, list([id(a), id(b)])),
         (Query::Clients { groups: None }, list([id(a), id(b), id(c), id(d), id(e)])),
         (Query::Clients { groups: red() }, list([id(a), id(b), id(c)])),
@@ -76,8 +76,8 @@ async fn every_query_gathers_over_all_shards() -> anyhow::Result<()> {
         (Query::Uids { groups: None }, list([alice.clone(), bob.clone()])),
         (Query::Uids { groups: red() }, list([alice.clone(), bob.clone()])),
         (Query::Uids { groups: Some(vec![text("blue")]) }, list([bob.clone()])),
-        (Query::UidCount { groups: None }, Value::Int(2)),
-        (Query::UidCount { groups: both() }, Value::Int(2)),
+        (Query::UidCount { groups: None }, AnswerValue::Int(2)),
+        (Query::UidCount { groups: both() }, AnswerValue::Int(2)),
         (Query::Groups {}, list([red_name.clone(), blue_name.clone()])),
         (
             Query::GroupClients {},
@@ -85,13 +85,13 @@ async fn every_query_gathers_over_all_shards() -> anyhow::Result<()> {
         ),
         (
             Query::GroupClientCounts {},
-            map([(red_name.clone(), Value::Int(3)), (blue_name.clone(), Value::Int(2))]),
+            map([(red_name.clone(), AnswerValue::Int(3)), (blue_name.clone(), AnswerValue::Int(2))]),
         ),
         (
             Query::GroupUids {},
             map([(red_name.clone(), list([alice, bob.clone()])), (blue_name.clone(), list([bob]))]),
         ),
-        (Query::GroupUidCounts {}, map([(red_name, Value::Int(2)), (blue_name, Value::Int(1))])),
+        (Query::GroupUidCounts {}, map([(red_name, AnswerValue::Int(2)), (blue_name, AnswerValue::Int(1))])),
     ] {
         let asked = format!("{query:?}");
         assert_eq!(sorted(php.ask(query).await?), expected, "{asked}");
@@ -99,16 +99,16 @@ async fn every_query_gathers_over_all_shards() -> anyhow::Result<()> {
 
     // These answer in the order of what was asked.
     let uids = || vec![text("bob"), text("nobody"), text("alice")];
-    let online = [true, false, true].map(Value::Bool);
-    assert_eq!(php.ask(Query::AreUidsOnline { uids: uids() }).await?, Value::List(online.into()));
-    let Value::List(clients) = php.ask(Query::ClientsOfUids { uids: uids() }).await? else {
+    let online = [true, false, true].map(AnswerValue::Bool);
+    assert_eq!(php.ask(Query::AreUidsOnline { uids: uids() }).await?, AnswerValue::List(online.into()));
+    let AnswerValue::List(clients) = php.ask(Query::ClientsOfUids { uids: uids() }).await? else {
         panic!("no list")
     };
     let expected = [list([id(c)]), list([]), list([id(a), id(b)])];
     assert_eq!(clients.into_iter().map(sorted).collect::<Vec<_>>(), expected);
     let groups = vec![text("blue"), text("none"), text("red")];
-    let counts = [2, 0, 3].map(Value::Int);
-    assert_eq!(php.ask(Query::ClientCountOfEach { groups }).await?, Value::List(counts.into()));
+    let counts = [2, 0, 3].map(AnswerValue::Int);
+    assert_eq!(php.ask(Query::ClientCountOfEach { groups }).await?, AnswerValue::List(counts.into()));
 
     php.order(Order::Ungroup { group: text("red") }).await?;
     assert_eq!(php.ask(Query::Groups {}).await?, list([string("blue")]));
@@ -145,7 +145,7 @@ async fn sessions_are_set_merged_and_forgotten() -> anyhow::Result<()> {
     assert_eq!(php.ask(Query::Session { client: one.id }).await?, string(""));
     let gone: ClientId = two.id;
     two.leave().await?;
-    assert_eq!(php.ask(Query::Session { client: gone }).await?, Value::Null);
+    assert_eq!(php.ask(Query::Session { client: gone }).await?, AnswerValue::Null);
     // Of a client that has gone nothing is kept, and nothing waits for it.
     php.order(Order::UpdateSession { client: gone, changes: text(changes) }).await?;
     assert_eq!(php.ask(Query::Sessions { groups: None }).await?, map([(id(&one), string(""))]));
@@ -191,7 +191,7 @@ async fn a_destroyed_client_is_dropped_at_once() -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(server.register[0]).await?;
     let mut tab = Client::connect(server.websocket).await?;
     php.order(Order::Destroy { client: tab.id }).await?;
-    assert_eq!(php.count().await?, Value::Int(0));
+    assert_eq!(php.count().await?, AnswerValue::Int(0));
     assert!(tab.message().await.is_err(), "a destroyed client gets no close frame");
     Ok(())
 }
@@ -215,7 +215,7 @@ async fn changes_of_a_large_session_that_come_at_once_are_all_kept() -> anyhow::
             php.order(Order::UpdateSession { client: client.id, changes: text(&changes) }).await?;
         }
         // What follows sees what came before, of the same process.
-        let Value::Str(session) = php.ask(Query::Session { client: client.id }).await? else {
+        let AnswerValue::Str(session) = php.ask(Query::Session { client: client.id }).await? else {
             anyhow::bail!("no session")
         };
         let last = format!("i:{};i:{process};", 10_000 + process * CHANGES + CHANGES - 1);
@@ -223,7 +223,7 @@ async fn changes_of_a_large_session_that_come_at_once_are_all_kept() -> anyhow::
         anyhow::Ok(())
     });
     futures_util::future::try_join_all(processes).await?;
-    let Value::Str(session) = php.ask(Query::Session { client: client.id }).await? else {
+    let AnswerValue::Str(session) = php.ask(Query::Session { client: client.id }).await? else {
         anyhow::bail!("no session")
     };
     let session = String::from_utf8(session)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use gateway_tests::{Server, WorkerPeer, root, skip, soon};
-use gateway_wire::gatewayworker::{Command as Order, EventKind};
+use gateway_wire::gatewayworker::{Command as Order, EventCommand};
 use tokio::process::Command;
 
 /// Bytes of the messages that come in a row.
@@ -98,7 +98,7 @@ async fn converse(
     server.logs("a worker joined").await?;
     let url = format!("ws://{}/", server.websocket);
     let client = run.arg(url).arg(folder).stdout(Stdio::piped()).spawn()?;
-    let connection = worker.told_of(EventKind::Connect).await?.client.connection;
+    let connection = worker.told_of(EventCommand::Connect).await?.client.connection;
     if is_waited_for {
         ensure!(worker.message().await?.1 == "ready");
     }
@@ -111,7 +111,7 @@ async fn converse(
         ensure!(back == *message, "{} bytes came back instead of {}", back.len(), message.len());
     }
     worker.order(Order::SendToOne { connection, message: b"bye", raw: false }).await?;
-    worker.told_of(EventKind::Close).await?;
+    worker.told_of(EventCommand::Close).await?;
     let output = soon("the client's end", client.wait_with_output()).await??;
     ensure!(output.status.success(), "the client: {}", output.status);
     let said = String::from_utf8(output.stdout)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_tests::{Client, Greeted, PhpPeer, PlainClient, Server, eventually, soon};
-use gateway_wire::bridge::{Order, Reply, Value};
+use gateway_wire::bridge::{AnswerValue, Order, Reply};
 use gateway_wire::token::{Claims, TokenKey};
 use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
@@ -288,7 +288,7 @@ async fn hundreds_of_reloads_lose_nothing() -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     tokio::try_join!(reload, talk)?;
-    eventually("the newcomers have left", Value::Int(20), async || php.count().await).await?;
+    eventually("the newcomers have left", AnswerValue::Int(20), async || php.count().await).await?;
     let stopped = std::time::Instant::now();
     it.server.signal(Signal::SIGTERM)?;
     assert!(it.server.exit().await?.success());

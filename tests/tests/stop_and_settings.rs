@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use gateway_tests::{Client, PhpPeer, Server, server_binary, soon};
-use gateway_wire::bridge::{Order, Value};
+use gateway_wire::bridge::{AnswerValue, Order};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -365,7 +365,7 @@ async fn servers_share_a_port_if_all_say_so() -> anyhow::Result<()> {
     let mut clients = Vec::new();
     for server in [one, other] {
         let mut php = PhpPeer::connect(server.register[0]).await?;
-        let Value::Int(count) = php.count().await? else { anyhow::bail!("a count is an integer") };
+        let AnswerValue::Int(count) = php.count().await? else { anyhow::bail!("a count is an integer") };
         clients.push(count);
     }
     // All by chance at one: once in 2⁶³ runs.

@@ -8,8 +8,8 @@ use gateway_tests::{
     Client, PhpPeer, PlainClient, Secured, Server, TestCertificate, WorkerPeer, connect_tls, eventually,
     soon, unread_by_peer,
 };
-use gateway_wire::bridge::{Order, Value};
-use gateway_wire::gatewayworker::EventKind;
+use gateway_wire::bridge::{AnswerValue, Order};
+use gateway_wire::gatewayworker::EventCommand;
 use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -103,7 +103,7 @@ async fn a_few_hundred_get_every_push_in_order() -> anyhow::Result<()> {
     for client in clients {
         client.leave().await?;
     }
-    eventually("all have gone", Value::Int(0), async || php.count().await).await
+    eventually("all have gone", AnswerValue::Int(0), async || php.count().await).await
 }
 
 #[tokio::test]
@@ -228,7 +228,7 @@ async fn who_reads_too_slowly_is_closed_and_nobody_else_suffers() -> anyhow::Res
         php.send_to_all(&message).await?;
         assert_eq!(reader.text().await?.len(), message.len());
     }
-    eventually("all of them are offline", Value::Int(1), async || php.count().await).await?;
+    eventually("all of them are offline", AnswerValue::Int(1), async || php.count().await).await?;
     // One that reads on in time learns why, behind whole messages only.
     let close = loop {
         match late.message().await? {
@@ -361,7 +361,7 @@ async fn listeners_have_tls_as_the_websocket_listener_unless_they_say_otherwise(
     // Dropped without a word, with which its TLS can do nothing but end.
     php.order(Order::Destroy { client: id }).await?;
     let _ = soon("the end", secured.read(&mut hello)).await?;
-    eventually("one is left", Value::Int(1), async || php.count().await).await
+    eventually("one is left", AnswerValue::Int(1), async || php.count().await).await
 }
 
 async fn join(server: &mut Server) -> anyhow::Result<WorkerPeer> {
@@ -378,7 +378,7 @@ async fn a_slow_worker_slows_its_clients_and_loses_nothing() -> anyhow::Result<(
     let mut slow = join(&mut server).await?;
     let stream = certificate.over(TcpStream::connect(server.websocket).await?).await?;
     let mut socket = tokio_tungstenite::client_async("ws://localhost/", stream).await?.0;
-    slow.told_of(EventKind::Connect).await?;
+    slow.told_of(EventCommand::Connect).await?;
     let before = server.memory()?;
     let sender = tokio::spawn(async move {
         let padding = "x".repeat(32 << 10);
@@ -391,14 +391,14 @@ async fn a_slow_worker_slows_its_clients_and_loses_nothing() -> anyhow::Result<(
     server.logs("stopped reading from a client").await?;
     let growth = server.memory()?.saturating_sub(before);
     assert!(growth < 16 << 20, "{growth} bytes wait for a worker");
-    slow.told_of(EventKind::WebsocketConnect).await?;
+    slow.told_of(EventCommand::WebsocketConnect).await?;
     for number in 0..MESSAGES {
         let (_, text) = slow.message().await?;
         assert_eq!(text.split(' ').next(), Some(number.to_string().as_str()));
     }
     let mut socket = soon("the sender", sender).await???;
     soon("closing", socket.close(None)).await??;
-    slow.told_of(EventKind::Close).await.map(drop)
+    slow.told_of(EventCommand::Close).await.map(drop)
 }
 
 #[tokio::test]
@@ -418,11 +418,11 @@ async fn what_comes_right_behind_the_handshake_is_heard() -> anyhow::Result<()> 
         while session.wants_write() {
             session.write_tls(&mut socket)?;
         }
-        worker.told_of(EventKind::Connect).await?;
+        worker.told_of(EventCommand::Connect).await?;
         assert_eq!(worker.message().await?.1, "one");
         assert_eq!(worker.message().await?.1, "two");
         drop(socket);
-        worker.told_of(EventKind::Close).await?;
+        worker.told_of(EventCommand::Close).await?;
     }
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::io::BufRead as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gateway_tests::{Client, Greeted, PhpPeer, Server, WorkerPeer, php, skip, soon};
-use gateway_wire::bridge::Value;
-use gateway_wire::gatewayworker::EventKind;
+use gateway_wire::bridge::AnswerValue;
+use gateway_wire::gatewayworker::EventCommand;
 use gateway_wire::token::{Claims, TokenKey};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -123,7 +123,7 @@ async fn a_token_of_php_binds_joins_and_sets_the_session_at_once() -> anyhow::Re
         }
         let session = php.ask(gateway_wire::bridge::Query::Session { client: client.id }).await?;
         let expected = r#"a:2:{s:4:"name";s:3:"Ann";i:5;a:4:{i:0;i:1;i:1;d:2.5;i:2;N;i:3;b:1;}}"#;
-        assert_eq!(session, Value::Str(expected.as_bytes().to_vec()));
+        assert_eq!(session, AnswerValue::Str(expected.as_bytes().to_vec()));
         client.leave().await?;
     }
     assert_eq!(php.clients_of("42").await?, []);
@@ -271,7 +271,7 @@ async fn workers_see_the_session_of_a_token_from_the_first_event_on() -> anyhow:
     let token = mint(&Claims { session, ..claims("1") })?;
     let _socket = Client::shake_hands(server.websocket, &format!("/?token={token}"), &[]).await?;
     let told = worker.told().await?;
-    assert_eq!((told.kind, told.session.as_str()), (EventKind::Connect, r#"a:1:{s:4:"name";s:3:"Ann";}"#));
+    assert_eq!((told.kind, told.session.as_str()), (EventCommand::Connect, r#"a:1:{s:4:"name";s:3:"Ann";}"#));
     Ok(())
 }
 
@@ -287,7 +287,7 @@ async fn clients_that_leave_before_they_are_there_leave_nothing_behind() -> anyh
         futures_util::future::try_join_all(visits).await?;
     }
     let mut php = PhpPeer::connect(server.register[0]).await?;
-    gateway_tests::eventually("nobody", Value::Int(0), async || php.count().await).await?;
+    gateway_tests::eventually("nobody", AnswerValue::Int(0), async || php.count().await).await?;
     for round in 0..20 {
         assert_eq!(php.clients_of(&format!("{round}-7")).await?, []);
     }

@@ -272,7 +272,7 @@ async fn a_session_that_is_set_by_name_is_the_one_of_the_event() -> anyhow::Resu
     let mut php = gateway_tests::PhpPeer::connect(server.register[0]).await?;
     let session = php.ask(gateway_wire::bridge::Query::Session { client: client.id }).await?;
     let kept = r#"a:2:{s:8:"messages";i:74;s:1:"a";a:2:{s:1:"b";i:1;s:1:"c";i:2;}}"#;
-    assert_eq!(session, gateway_wire::bridge::Value::Str(kept.as_bytes().to_vec()));
+    assert_eq!(session, gateway_wire::bridge::AnswerValue::Str(kept.as_bytes().to_vec()));
     Ok(())
 }
 

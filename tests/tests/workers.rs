@@ -6,9 +6,9 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use gateway_tests::{
     BridgeWorker, Client, Operator, PhpPeer, Server, WorkerPeer, connect_from, eventually, soon,
 };
-use gateway_wire::bridge::{Said, Value as Count};
-use gateway_wire::gatewayworker::{Command, EventKind};
-use gateway_wire::php_serialize::{Value, Writer};
+use gateway_wire::bridge::{AnswerValue as Count, WorkerToServer};
+use gateway_wire::gatewayworker::{Command, EventCommand};
+use gateway_wire::php_serialize::{PhpValue, Writer};
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -47,14 +47,17 @@ async fn what_on_connect_writes_comes_with_the_handshake_and_the_first_message()
         let mut socket = connect(&server).await?;
         say(&mut socket, "first").await?;
         let came = worker.told().await?;
-        assert_eq!((came.kind, came.session.as_str()), (EventKind::Connect, ""));
+        assert_eq!((came.kind, came.session.as_str()), (EventCommand::Connect, ""));
         let connection = came.client.connection;
         worker.order(Command::SetSession { connection, session: session.as_bytes() }).await?;
         let next = [worker.told().await?, worker.told().await?];
         assert_eq!(next.each_ref().map(|told| told.client), [came.client; 2]);
-        assert_eq!(next.each_ref().map(|told| told.kind), [EventKind::WebsocketConnect, EventKind::Message]);
+        assert_eq!(
+            next.each_ref().map(|told| told.kind),
+            [EventCommand::WebsocketConnect, EventCommand::Message]
+        );
         drop(socket);
-        worker.told_of(EventKind::Close).await?;
+        worker.told_of(EventCommand::Close).await?;
         Ok(next.iter().all(|told| told.session == session))
     })
     .await
@@ -68,11 +71,11 @@ async fn a_client_is_told_of_from_its_coming_to_its_going() -> anyhow::Result<()
     let mut socket = Client::shake_hands(server.websocket, "/chat?room=7", &headers).await?;
 
     let came = worker.told().await?;
-    assert_eq!((came.kind, came.session.as_str(), &came.body[..]), (EventKind::Connect, "", &b""[..]));
+    assert_eq!((came.kind, came.session.as_str(), &came.body[..]), (EventCommand::Connect, "", &b""[..]));
     assert_eq!(came.client.node.to_string(), server.register[0].to_string());
     let handshake = worker.told().await?;
-    assert_eq!((handshake.kind, handshake.client), (EventKind::WebsocketConnect, came.client));
-    Value::parse(&handshake.body)?;
+    assert_eq!((handshake.kind, handshake.client), (EventCommand::WebsocketConnect, came.client));
+    PhpValue::parse(&handshake.body)?;
     let text = String::from_utf8(handshake.body)?;
     for part in [
         r#"s:3:"get";a:1:{s:4:"room";s:1:"7";}"#,
@@ -95,14 +98,14 @@ async fn a_client_is_told_of_from_its_coming_to_its_going() -> anyhow::Result<()
     }
     for text in ["one", "two", "three"] {
         let told = worker.told().await?;
-        assert_eq!((told.kind, told.client), (EventKind::Message, came.client));
+        assert_eq!((told.kind, told.client), (EventCommand::Message, came.client));
         assert_eq!((told.session.as_bytes(), told.body.as_slice()), (&session[..], text.as_bytes()));
     }
     soon("closing", socket.close(None)).await??;
     let gone = worker.told().await?;
     assert_eq!(
         (gone.kind, gone.client, gone.session.as_bytes()),
-        (EventKind::Close, came.client, &session[..])
+        (EventCommand::Close, came.client, &session[..])
     );
     Ok(())
 }
@@ -113,7 +116,7 @@ async fn a_client_that_is_closed_by_anyone_is_told_of_once() -> anyhow::Result<(
     let mut worker = join(&mut server, "w:0").await?;
     for way in 0..5 {
         let mut socket = connect(&server).await?;
-        let connection = worker.told_of(EventKind::Connect).await?.client.connection;
+        let connection = worker.told_of(EventCommand::Connect).await?.client.connection;
         match way {
             0 => worker.order(Command::Kick { connection, last: Some(b"bye") }).await?,
             1 => worker.order(Command::Destroy { connection }).await?,
@@ -126,12 +129,12 @@ async fn a_client_that_is_closed_by_anyone_is_told_of_once() -> anyhow::Result<(
                 socket.get_mut().write_all(b"\x81\x01x").await?;
             }
         }
-        let gone = worker.told_of(EventKind::Close).await?;
+        let gone = worker.told_of(EventCommand::Close).await?;
         assert_eq!(gone.client.connection, connection, "way {way}");
     }
     // Nothing more: the next event is of the next client.
     let _socket = connect(&server).await?;
-    worker.told_of(EventKind::Connect).await.map(drop)
+    worker.told_of(EventCommand::Connect).await.map(drop)
 }
 
 #[tokio::test]
@@ -145,14 +148,14 @@ async fn the_worker_with_the_fewest_clients_gets_the_next_and_keeps_it() -> anyh
     let mut homes = std::collections::HashMap::new();
     for (number, worker) in workers.iter_mut().enumerate() {
         for _ in 0..5 {
-            homes.insert(worker.told_of(EventKind::Connect).await?.client, number);
+            homes.insert(worker.told_of(EventCommand::Connect).await?.client, number);
         }
     }
     // Whoever comes last has the fewest.
     let mut last = join(&mut server, "w:2").await?;
     for _ in 0..5 {
         sockets.push(connect(&server).await?);
-        last.told_of(EventKind::Connect).await?;
+        last.told_of(EventCommand::Connect).await?;
     }
     for round in 0..3 {
         for socket in &mut sockets {
@@ -215,7 +218,7 @@ async fn clients_of_a_worker_that_went_go_on_with_another() -> anyhow::Result<()
     let mut sockets = Vec::new();
     for _ in 0..10 {
         sockets.push(connect(&server).await?);
-        first.told_of(EventKind::Connect).await?;
+        first.told_of(EventCommand::Connect).await?;
     }
     let mut second = join(&mut server, "w:1").await?;
     drop(first);
@@ -228,7 +231,7 @@ async fn clients_of_a_worker_that_went_go_on_with_another() -> anyhow::Result<()
     }
     drop(sockets);
     for _ in 0..10 {
-        second.told_of(EventKind::Close).await?;
+        second.told_of(EventCommand::Close).await?;
     }
     Ok(())
 }
@@ -238,8 +241,8 @@ async fn a_worker_of_the_same_name_takes_the_place_of_the_old_one() -> anyhow::R
     let mut server = Server::start(&[]).await?;
     let mut old = join(&mut server, "w:0").await?;
     let mut socket = connect(&server).await?;
-    old.told_of(EventKind::Connect).await?;
-    old.told_of(EventKind::WebsocketConnect).await?;
+    old.told_of(EventCommand::Connect).await?;
+    old.told_of(EventCommand::WebsocketConnect).await?;
     let mut new = join(&mut server, "w:0").await?;
     assert!(old.told().await.is_err());
     say(&mut socket, "to the new one").await?;
@@ -252,11 +255,11 @@ async fn what_happens_while_workers_restart_is_told_to_the_next() -> anyhow::Res
     let mut server = Server::start(&["--shards", "2"]).await?;
     let mut worker = join(&mut server, "w:0").await?;
     let mut stays = connect(&server).await?;
-    let stays_id = worker.told_of(EventKind::Connect).await?.client;
-    worker.told_of(EventKind::WebsocketConnect).await?;
+    let stays_id = worker.told_of(EventCommand::Connect).await?.client;
+    worker.told_of(EventCommand::WebsocketConnect).await?;
     let mut leaves = connect(&server).await?;
-    let leaves_id = worker.told_of(EventKind::Connect).await?.client;
-    worker.told_of(EventKind::WebsocketConnect).await?;
+    let leaves_id = worker.told_of(EventCommand::Connect).await?.client;
+    worker.told_of(EventCommand::WebsocketConnect).await?;
     drop(worker);
     server.logs("a worker has gone").await?;
 
@@ -273,15 +276,18 @@ async fn what_happens_while_workers_restart_is_told_to_the_next() -> anyhow::Res
         let told = next.told().await?;
         of.entry(told.client).or_default().push((told.kind, told.body));
     }
-    assert_eq!(of[&stays_id], [(EventKind::Message, b"anybody there?".to_vec())]);
-    assert_eq!(of[&leaves_id], [(EventKind::Message, b"last words".to_vec()), (EventKind::Close, vec![])]);
+    assert_eq!(of[&stays_id], [(EventCommand::Message, b"anybody there?".to_vec())]);
+    assert_eq!(
+        of[&leaves_id],
+        [(EventCommand::Message, b"last words".to_vec()), (EventCommand::Close, vec![])]
+    );
 
     // The worker knows of everybody whom it hears.
     comes.send(Message::text("I am new")).await?;
-    assert_eq!(next.told_of(EventKind::Connect).await?.client, comes.id);
+    assert_eq!(next.told_of(EventCommand::Connect).await?.client, comes.id);
     assert_eq!(next.message().await?, (comes.id, "I am new".to_owned()));
     comes.leave().await?;
-    assert_eq!(next.told_of(EventKind::Close).await?.client.node.port(), server.register[0].port());
+    assert_eq!(next.told_of(EventCommand::Close).await?.client.node.port(), server.register[0].port());
     Ok(())
 }
 
@@ -291,7 +297,7 @@ async fn a_slow_worker_slows_its_clients_and_loses_nothing() -> anyhow::Result<(
     let mut server = Server::start(&["--shards", "2", "--worker-buffer-bytes", "65536"]).await?;
     let mut slow = join(&mut server, "w:0").await?;
     let mut socket = connect(&server).await?;
-    slow.told_of(EventKind::Connect).await?;
+    slow.told_of(EventCommand::Connect).await?;
     let before = server.memory()?;
 
     let sender = tokio::spawn(async move {
@@ -307,14 +313,14 @@ async fn a_slow_worker_slows_its_clients_and_loses_nothing() -> anyhow::Result<(
     let growth = server.memory()?.saturating_sub(before);
     assert!(growth < 32 << 20, "{growth} bytes wait for a worker");
 
-    slow.told_of(EventKind::WebsocketConnect).await?;
+    slow.told_of(EventCommand::WebsocketConnect).await?;
     for number in 0..MESSAGES {
         let (_, text) = slow.message().await?;
         assert_eq!(text.split(' ').next(), Some(number.to_string().as_str()));
     }
     let mut socket = soon("the sender", sender).await???;
     soon("closing", socket.close(None)).await??;
-    slow.told_of(EventKind::Close).await.map(drop)
+    slow.told_of(EventCommand::Close).await.map(drop)
 }
 
 #[tokio::test]
@@ -323,7 +329,7 @@ async fn what_a_worker_has_not_got_goes_to_the_next_in_order() -> anyhow::Result
     let mut server = Server::start(&["--shards", "2"]).await?;
     let mut stuck = join(&mut server, "w:0").await?;
     let mut socket = connect(&server).await?;
-    stuck.told_of(EventKind::Connect).await?;
+    stuck.told_of(EventCommand::Connect).await?;
     // It reads no further, so that most of this waits in the server, which is to have all of it.
     let padding = "x".repeat(9 << 10);
     for number in 0..MESSAGES {
@@ -341,7 +347,7 @@ async fn what_a_worker_has_not_got_goes_to_the_next_in_order() -> anyhow::Result
         let (_, text) = next.message().await?;
         assert_eq!(text.split(' ').next(), Some(number.to_string().as_str()));
     }
-    assert_eq!(next.told_of(EventKind::Close).await?.client, client);
+    assert_eq!(next.told_of(EventCommand::Close).await?.client, client);
     Ok(())
 }
 
@@ -352,7 +358,7 @@ async fn a_worker_that_comes_back_gets_what_its_old_connections_have_not_got() -
     let mut server = Server::start(&["--shards", "2", "--worker-buffer-bytes", "100000000"]).await?;
     let mut first = join(&mut server, "w:0").await?;
     let mut socket = connect(&server).await?;
-    first.told_of(EventKind::Connect).await?;
+    first.told_of(EventCommand::Connect).await?;
     // More than the system keeps for all three of them.
     let padding = "x".repeat(9 << 10);
     let mut send = async |numbers: std::ops::Range<usize>| {
@@ -390,8 +396,8 @@ async fn the_setting_says_who_handles_events() -> anyhow::Result<()> {
     }
     let mut worker = join(&mut server, "w:0").await?;
     let mut socket = connect(&server).await?;
-    worker.told_of(EventKind::Connect).await?;
-    worker.told_of(EventKind::WebsocketConnect).await?;
+    worker.told_of(EventCommand::Connect).await?;
+    worker.told_of(EventCommand::WebsocketConnect).await?;
     // Even while it restarts nobody else answers.
     drop(worker);
     server.logs("a worker has gone").await?;
@@ -426,14 +432,14 @@ async fn a_stop_tells_workers_that_their_clients_have_gone() -> anyhow::Result<(
     let mut sockets = Vec::new();
     for _ in 0..10 {
         sockets.push(connect(&server).await?);
-        worker.told_of(EventKind::Connect).await?;
+        worker.told_of(EventCommand::Connect).await?;
     }
     server.signal(Signal::SIGTERM)?;
     for socket in &mut sockets {
         soon("a close", async { while let Some(Ok(_)) = socket.next().await {} }).await?;
     }
     for _ in 0..10 {
-        worker.told_of(EventKind::Close).await?;
+        worker.told_of(EventCommand::Close).await?;
     }
     assert!(server.exit().await?.success());
     Ok(())
@@ -446,7 +452,7 @@ async fn a_worker_that_has_gone_takes_no_place_of_the_register_port() -> anyhow:
     let again_and_again = async {
         for _ in 0..2 {
             let mut worker = BridgeWorker::connect(server.register[0]).await?;
-            worker.say(&Said::Join { name: "chat:0" }).await?;
+            worker.say(&WorkerToServer::Join { name: "chat:0" }).await?;
             server.logs("a worker joined").await?;
             drop(worker);
             server.logs("a worker has gone").await?;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddrV4;
 
-use gateway_wire::bridge::{Order, Query, Value};
+use gateway_wire::bridge::{AnswerValue, Order, Query};
 
 use super::Backend;
 use crate::cluster::Host;
@@ -14,7 +14,7 @@ impl Host for Backend {
         done.map_err(|undone| undone.to_string())
     }
 
-    async fn answer(&self, query: &Query<'_>) -> Result<Value, String> {
+    async fn answer(&self, query: &Query<'_>) -> Result<AnswerValue, String> {
         Ok(self.gateway.query_value_here(query).await.map_err(|failed| failed.to_string())?.0)
     }
 

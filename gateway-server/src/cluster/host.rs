@@ -1,6 +1,6 @@
 //! What a cluster asks of the server that takes part in it.
 
-use gateway_wire::bridge::{Order, Query, Value};
+use gateway_wire::bridge::{AnswerValue, Order, Query};
 use std::net::SocketAddrV4;
 
 use crate::shard::Sort;
@@ -11,7 +11,7 @@ pub trait Host: Send + Sync + 'static {
     fn obey(&self, order: &Order<'_>) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Answers for this node's clients.
-    fn answer(&self, query: &Query<'_>) -> impl Future<Output = Result<Value, String>> + Send;
+    fn answer(&self, query: &Query<'_>) -> impl Future<Output = Result<AnswerValue, String>> + Send;
 
     /// Writes what was ordered, at the end of a burst.
     fn settle(&self);

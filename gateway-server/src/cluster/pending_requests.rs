@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use gateway_wire::bridge::Value;
+use gateway_wire::bridge::AnswerValue;
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
-pub(super) type Answer = Result<Value, String>;
+pub(super) type Answer = Result<AnswerValue, String>;
 
 #[derive(Default)]
 pub(super) struct PendingRequests {
@@ -105,20 +105,20 @@ mod tests {
         let mut one = pending.register(vec![1, 2]);
         let two = pending.register(vec![1, 2]);
         let id = one.id;
-        pending.answer(id, 1, Ok(Value::Int(1)));
-        pending.answer(id, 1, Ok(Value::Int(5)));
-        pending.answer(id, 3, Ok(Value::Int(7)));
+        pending.answer(id, 1, Ok(AnswerValue::Int(1)));
+        pending.answer(id, 1, Ok(AnswerValue::Int(5)));
+        pending.answer(id, 3, Ok(AnswerValue::Int(7)));
         pending.answer(id, 2, Err("no".to_owned()));
         one.complete().await;
-        assert_eq!(one.finish(), (vec![Ok(Value::Int(1)), Err("no".to_owned())], vec![]));
-        pending.answer(id, 1, Ok(Value::Null));
-        pending.answer(two.id, 2, Ok(Value::Null));
+        assert_eq!(one.finish(), (vec![Ok(AnswerValue::Int(1)), Err("no".to_owned())], vec![]));
+        pending.answer(id, 1, Ok(AnswerValue::Null));
+        pending.answer(two.id, 2, Ok(AnswerValue::Null));
         assert_eq!(two.finish().1, [1]);
         let mut three = pending.register(vec![1, 2]);
-        pending.answer(three.id, 2, Ok(Value::Null));
+        pending.answer(three.id, 2, Ok(AnswerValue::Null));
         pending.node_left(1);
         three.complete().await;
-        assert_eq!(three.finish(), (vec![Ok(Value::Null)], vec![]));
+        assert_eq!(three.finish(), (vec![Ok(AnswerValue::Null)], vec![]));
         drop(pending.register(vec![4]));
         assert!(pending.lock().is_empty());
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use gateway_wire::bridge::frame::HEADER;
-use gateway_wire::bridge::{Call, Reply, Request, Value};
+use gateway_wire::bridge::{AnswerValue, Call, Reply, Request};
 use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
@@ -262,7 +262,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             tokio::spawn(async move {
                 // A caller that hears that it is done may push to it at once.
                 cluster.settled().await;
-                cluster.answer(node, id, done.map(|()| Value::Null));
+                cluster.answer(node, id, done.map(|()| AnswerValue::Null));
             });
             return;
         }

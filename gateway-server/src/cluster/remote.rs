@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gateway_wire::bridge::frame::HEADER;
-use gateway_wire::bridge::{Call, Order, Query, Request, Value};
+use gateway_wire::bridge::{AnswerValue, Call, Order, Query, Request};
 use tracing::warn;
 
 use super::frame::Kind;
@@ -65,7 +65,11 @@ impl Cluster {
     }
 
     /// Asks the node that has a client. `None` if that node is not there, and so neither is the client.
-    pub async fn query_at(&self, node: SocketAddrV4, query: &Query<'_>) -> Result<Option<Value>, String> {
+    pub async fn query_at(
+        &self,
+        node: SocketAddrV4,
+        query: &Query<'_>,
+    ) -> Result<Option<AnswerValue>, String> {
         self.known(Some(node)).await?;
         let Some(instance) = self.membership().instance_at(node) else {
             return if self.is_up() { Ok(None) } else { Err(self.unreachable(node)) };
@@ -75,7 +79,7 @@ impl Cluster {
     }
 
     /// Asks all other nodes. It is an error if one of them does not answer, as what the others say is not the whole.
-    pub async fn gather(&self, query: &Query<'_>) -> Result<Vec<Value>, String> {
+    pub async fn gather(&self, query: &Query<'_>) -> Result<Vec<AnswerValue>, String> {
         if !self.is_up() {
             return Err(format!("the other nodes of the cluster cannot be asked: {}", self.why_down()));
         }
@@ -93,7 +97,7 @@ impl Cluster {
         to: To,
         kind: Kind,
         call: Call<'_>,
-    ) -> Result<Vec<Value>, String> {
+    ) -> Result<Vec<AnswerValue>, String> {
         let mut pending = self.pending.register(instances.clone());
         // A node that left just before was not waited for by anybody then.
         let left = self.membership().absent_of(instances);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{MAX_NAME, Order, Str};
+use gateway_wire::bridge::{MAX_NAME, Order, PhpStr};
 use gateway_wire::php_serialize;
 use hashbrown::HashSet;
 
@@ -48,7 +48,7 @@ impl Gateway {
 
     /// What has been checked, for clients of this node.
     async fn carry_out(&self, order: &Order<'_>) -> Result<Result<(), OrderError>, Stopped> {
-        let name = |name: Str| Name::from_slice(name);
+        let name = |name: PhpStr| Name::from_slice(name);
         let hub = &self.hub;
         match order {
             Order::SendToAll { message, only: None, except, raw } => {
@@ -126,11 +126,11 @@ impl Gateway {
     }
 
     /// The message as all its receivers get it, in memory of its own: it may wait for a slow client.
-    fn frame(&self, message: Str, raw: bool) -> Encoded {
+    fn frame(&self, message: PhpStr, raw: bool) -> Encoded {
         self.frame_of(self.message_kind, message, raw)
     }
 
-    pub(super) fn frame_of(&self, kind: Kind, message: Str, raw: bool) -> Encoded {
+    pub(super) fn frame_of(&self, kind: Kind, message: PhpStr, raw: bool) -> Encoded {
         if raw {
             Encoded::raw(Bytes::copy_from_slice(message))
         } else {
@@ -160,7 +160,7 @@ pub(super) fn without<T: Copy + Eq + Hash + Ord>(mut only: Vec<T>, except: &[T])
     only
 }
 
-pub(super) fn bytes<'a>(names: &'a [Str]) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn bytes<'a>(names: &'a [PhpStr]) -> impl Iterator<Item = &'a [u8]> {
     names.iter().map(|name| &***name)
 }
 
@@ -177,7 +177,7 @@ fn check(order: &Order, max_session: usize) -> Result<(), String> {
     }
 }
 
-fn check_name(what: &str, name: Str) -> Result<(), String> {
+fn check_name(what: &str, name: PhpStr) -> Result<(), String> {
     match name.len() {
         0 => Err(format!("the {what} is empty")),
         1..=MAX_NAME => Ok(()),

@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use bytes::Bytes;
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Query, Str};
+use gateway_wire::bridge::{PhpStr, Query};
 use hashbrown::HashMap;
 use serde::Serialize;
 use serde_bytes::Bytes as Raw;
@@ -34,8 +34,8 @@ impl Gateway {
     /// Answers for the clients of this node.
     pub async fn query_here(&self, query: &Query<'_>, answers: &mut impl Answers) -> Result<(), Stopped> {
         let hub = &self.hub;
-        let names = |names: &[Str]| names.iter().map(|name| Name::from_slice(name)).collect::<Vec<_>>();
-        let scope = |groups: &Option<Vec<Str>>| -> Scope { groups.as_deref().map(names) };
+        let names = |names: &[PhpStr]| names.iter().map(|name| Name::from_slice(name)).collect::<Vec<_>>();
+        let scope = |groups: &Option<Vec<PhpStr>>| -> Scope { groups.as_deref().map(names) };
         match query {
             Query::IsOnline { client } => {
                 let is_online = match self.local(*client) {

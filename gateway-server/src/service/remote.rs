@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use bytes::Bytes;
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Order, Query, Route, Str, Value};
+use gateway_wire::bridge::{AnswerValue, Order, PhpStr, Query, Route};
 
 use super::Gateway;
 use super::orders::without;
@@ -65,13 +65,16 @@ impl Gateway {
         &self,
         cluster: &Cluster,
         query: &Query<'_>,
-    ) -> Result<Value, String> {
+    ) -> Result<AnswerValue, String> {
         // What was bound here is found by others from here on.
         cluster.settled().await;
         if let Some(client) = query.client() {
             let Some(node) = self.elsewhere(client) else { return self.value_here(query).await };
-            let offline =
-                if matches!(query, Query::IsOnline { .. }) { Value::Bool(false) } else { Value::Null };
+            let offline = if matches!(query, Query::IsOnline { .. }) {
+                AnswerValue::Bool(false)
+            } else {
+                AnswerValue::Null
+            };
             return Ok(cluster.query_at(node, query).await?.unwrap_or(offline));
         }
         let Some(gather) = query.gather() else { return self.value_here(query).await };
@@ -79,7 +82,7 @@ impl Gateway {
         gather.merge(std::iter::once(here?).chain(elsewhere?))
     }
 
-    async fn value_here(&self, query: &Query<'_>) -> Result<Value, String> {
+    async fn value_here(&self, query: &Query<'_>) -> Result<AnswerValue, String> {
         Ok(self.query_value_here(query).await.map_err(|failed| failed.to_string())?.0)
     }
 
@@ -106,7 +109,7 @@ async fn send_by_name<'a>(
     cluster: &Cluster,
     outgoing: Outgoing<'_, 'a>,
     sort: Sort,
-    names: &[Str<'a>],
+    names: &[PhpStr<'a>],
 ) -> Result<(), String> {
     match names {
         [name] => cluster.send(cluster.holders(sort, name), outgoing.whole()?).await,

@@ -2,7 +2,7 @@
 //!
 //! The shards know no such audiences, so what is left out is looked up first.
 
-use gateway_wire::bridge::{Order, Str, kind};
+use gateway_wire::bridge::{Order, PhpStr, kind};
 
 use super::Gateway;
 use super::orders::{bytes, without};
@@ -40,7 +40,7 @@ impl Gateway {
         }
     }
 
-    pub(super) async fn clients_of_uids(&self, uids: &[Str<'_>]) -> Result<Vec<u32>, Stopped> {
+    pub(super) async fn clients_of_uids(&self, uids: &[PhpStr<'_>]) -> Result<Vec<u32>, Stopped> {
         let mut clients = Vec::new();
         for uid in uids {
             clients.extend(self.hub.clients_of_uid(&Name::from_slice(uid)).await?);

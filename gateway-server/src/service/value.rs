@@ -1,6 +1,6 @@
 //! Answers as values, for those who do not pass them on as they come.
 
-use gateway_wire::bridge::{Query, Reply, Value, frame};
+use gateway_wire::bridge::{AnswerValue, Query, Reply, frame};
 use serde::Serialize;
 
 use super::queries::Answers;
@@ -26,14 +26,14 @@ impl Answers for Framed {
 
 impl Gateway {
     /// Gives also how many bytes the answer has on the wire.
-    pub async fn query_value(&self, query: &Query<'_>) -> Result<(Value, usize), ServiceError> {
+    pub async fn query_value(&self, query: &Query<'_>) -> Result<(AnswerValue, usize), ServiceError> {
         let mut framed = Framed::default();
         self.query(query, &mut framed).await?;
         framed.value()
     }
 
     /// Answers like [`Gateway::query_value`], for this node alone.
-    pub async fn query_value_here(&self, query: &Query<'_>) -> Result<(Value, usize), ServiceError> {
+    pub async fn query_value_here(&self, query: &Query<'_>) -> Result<(AnswerValue, usize), ServiceError> {
         let mut framed = Framed::default();
         self.query_here(query, &mut framed).await?;
         framed.value()
@@ -41,7 +41,7 @@ impl Gateway {
 }
 
 impl Framed {
-    fn value(self) -> Result<(Value, usize), ServiceError> {
+    fn value(self) -> Result<(AnswerValue, usize), ServiceError> {
         if let Some(message) = self.failed {
             return Err(ServiceError::Remote(message));
         }

@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Query, Value};
+use super::{AnswerValue, Query};
 
 /// What each node is asked for a query of all clients, and what becomes of the answers.
 #[derive(Clone, Debug)]
-pub struct Gather<'a> {
+pub struct Aggregation<'a> {
     /// What each node is asked.
     pub asked: Query<'a>,
     merge: Merge,
@@ -16,20 +16,20 @@ pub struct Gather<'a> {
 
 impl<'a> Query<'a> {
     /// `None` for what one node alone knows.
-    pub fn gather(&self) -> Option<Gather<'a>> {
+    pub fn gather(&self) -> Option<Aggregation<'a>> {
         let (asked, is_count) = match self {
             Self::UidCount { groups } => (Self::Uids { groups: groups.clone() }, true),
             Self::GroupUidCounts {} => (Self::GroupUids {}, true),
             other => (other.clone(), false),
         };
         let merge = Merge::of(&asked)?;
-        Some(Gather { asked, merge, is_count })
+        Some(Aggregation { asked, merge, is_count })
     }
 }
 
-impl Gather<'_> {
+impl Aggregation<'_> {
     /// The answer of all nodes. It is an error if they do not answer in the same form.
-    pub fn merge(&self, answers: impl Iterator<Item = Value>) -> Result<Value, String> {
+    pub fn merge(&self, answers: impl Iterator<Item = AnswerValue>) -> Result<AnswerValue, String> {
         let whole = self.merge.all(answers)?;
         Ok(if self.is_count { count(whole) } else { whole })
     }
@@ -71,47 +71,55 @@ impl Merge {
         })
     }
 
-    fn all(self, mut answers: impl Iterator<Item = Value>) -> Result<Value, String> {
-        let first = answers.next().unwrap_or(Value::Null);
+    fn all(self, mut answers: impl Iterator<Item = AnswerValue>) -> Result<AnswerValue, String> {
+        let first = answers.next().unwrap_or(AnswerValue::Null);
         answers.try_fold(first, |one, other| self.two(one, other))
     }
 
-    fn two(self, one: Value, other: Value) -> Result<Value, String> {
+    fn two(self, one: AnswerValue, other: AnswerValue) -> Result<AnswerValue, String> {
         Ok(match (self, one, other) {
-            (Self::Any, Value::Bool(one), Value::Bool(other)) => Value::Bool(one || other),
-            (Self::Sum, Value::Int(one), Value::Int(other)) => Value::Int(one.saturating_add(other)),
-            (Self::Concat, Value::List(mut one), Value::List(mut other)) => {
-                one.append(&mut other);
-                Value::List(one)
+            (Self::Any, AnswerValue::Bool(one), AnswerValue::Bool(other)) => AnswerValue::Bool(one || other),
+            (Self::Sum, AnswerValue::Int(one), AnswerValue::Int(other)) => {
+                AnswerValue::Int(one.saturating_add(other))
             }
-            (Self::Concat, Value::Map(mut one), Value::Map(mut other)) => {
+            (Self::Concat, AnswerValue::List(mut one), AnswerValue::List(mut other)) => {
                 one.append(&mut other);
-                Value::Map(one)
+                AnswerValue::List(one)
             }
-            (Self::Union, Value::List(one), Value::List(other)) => union(one, other),
-            (Self::Each(merge), Value::List(one), Value::List(other)) if one.len() == other.len() => {
+            (Self::Concat, AnswerValue::Map(mut one), AnswerValue::Map(mut other)) => {
+                one.append(&mut other);
+                AnswerValue::Map(one)
+            }
+            (Self::Union, AnswerValue::List(one), AnswerValue::List(other)) => union(one, other),
+            (Self::Each(merge), AnswerValue::List(one), AnswerValue::List(other))
+                if one.len() == other.len() =>
+            {
                 let pairs = one.into_iter().zip(other);
-                Value::List(pairs.map(|(one, other)| merge.two(one, other)).collect::<Result<_, _>>()?)
+                AnswerValue::List(pairs.map(|(one, other)| merge.two(one, other)).collect::<Result<_, _>>()?)
             }
-            (Self::Keys(merge), Value::Map(one), Value::Map(other)) => merge.keys(one, other)?,
+            (Self::Keys(merge), AnswerValue::Map(one), AnswerValue::Map(other)) => merge.keys(one, other)?,
             (_, one, other) => {
                 return Err(format!("nodes of the cluster answer in different forms: {one:?} and {other:?}"));
             }
         })
     }
 
-    fn keys(self, one: Vec<(Value, Value)>, other: Vec<(Value, Value)>) -> Result<Value, String> {
+    fn keys(
+        self,
+        one: Vec<(AnswerValue, AnswerValue)>,
+        other: Vec<(AnswerValue, AnswerValue)>,
+    ) -> Result<AnswerValue, String> {
         let mut there: HashMap<Vec<u8>, usize> = one
             .iter()
             .enumerate()
             .filter_map(|(place, (key, _))| Some((bytes(key)?.to_vec(), place)))
             .collect();
-        let mut entries: Vec<(Value, Value)> = one;
+        let mut entries: Vec<(AnswerValue, AnswerValue)> = one;
         for (key, value) in other {
             let place = bytes(&key).and_then(|name| there.get(name).copied());
             match place {
                 Some(place) => {
-                    let before = std::mem::replace(&mut entries[place].1, Value::Null);
+                    let before = std::mem::replace(&mut entries[place].1, AnswerValue::Null);
                     entries[place].1 = self.two(before, value)?;
                 }
                 None => {
@@ -122,32 +130,32 @@ impl Merge {
                 }
             }
         }
-        Ok(Value::Map(entries))
+        Ok(AnswerValue::Map(entries))
     }
 }
 
 /// How many names there are, or how many under each key.
-fn count(names: Value) -> Value {
+fn count(names: AnswerValue) -> AnswerValue {
     match names {
-        Value::List(names) => Value::Int(names.len() as i64),
-        Value::Map(entries) => {
-            Value::Map(entries.into_iter().map(|(key, names)| (key, count(names))).collect())
+        AnswerValue::List(names) => AnswerValue::Int(names.len() as i64),
+        AnswerValue::Map(entries) => {
+            AnswerValue::Map(entries.into_iter().map(|(key, names)| (key, count(names))).collect())
         }
         other => other,
     }
 }
 
-fn union(one: Vec<Value>, other: Vec<Value>) -> Value {
+fn union(one: Vec<AnswerValue>, other: Vec<AnswerValue>) -> AnswerValue {
     let new: Vec<_> = {
         let there: HashSet<_> = one.iter().filter_map(bytes).collect();
         other.into_iter().filter(|name| bytes(name).is_none_or(|name| !there.contains(name))).collect()
     };
-    Value::List(one.into_iter().chain(new).collect())
+    AnswerValue::List(one.into_iter().chain(new).collect())
 }
 
-fn bytes(value: &Value) -> Option<&[u8]> {
+fn bytes(value: &AnswerValue) -> Option<&[u8]> {
     match value {
-        Value::Str(bytes) => Some(bytes),
+        AnswerValue::Str(bytes) => Some(bytes),
         _ => None,
     }
 }
@@ -156,22 +164,23 @@ fn bytes(value: &Value) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn names(names: &[&str]) -> Value {
-        Value::List(names.iter().map(|name| Value::Str(name.as_bytes().to_vec())).collect())
+    fn names(names: &[&str]) -> AnswerValue {
+        AnswerValue::List(names.iter().map(|name| AnswerValue::Str(name.as_bytes().to_vec())).collect())
     }
 
-    fn map(entries: &[(&str, Value)]) -> Value {
-        let entry = |(key, value): &(&str, Value)| (Value::Str(key.as_bytes().to_vec()), value.clone());
-        Value::Map(entries.iter().map(entry).collect())
+    fn map(entries: &[(&str, AnswerValue)]) -> AnswerValue {
+        let entry =
+            |(key, value): &(&str, AnswerValue)| (AnswerValue::Str(key.as_bytes().to_vec()), value.clone());
+        AnswerValue::Map(entries.iter().map(entry).collect())
     }
 
-    fn merged(query: &Query<'_>, answers: &[Value]) -> Value {
+    fn merged(query: &Query<'_>, answers: &[AnswerValue]) -> AnswerValue {
         query.gather().unwrap().merge(answers.iter().cloned()).unwrap()
     }
 
     #[test]
     fn each_query_in_its_way() {
-        use Value::{Bool, Int, List};
+        use AnswerValue::{Bool, Int, List};
         let uid = serde_bytes::Bytes::new(b"a");
         assert_eq!(merged(&Query::IsUidOnline { uid }, &[Bool(false), Bool(true), Bool(false)]), Bool(true));
         assert_eq!(merged(&Query::ClientCount {}, &[Int(2), Int(3), Int(0)]), Int(5));
@@ -199,7 +208,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_an_error() {
-        assert!(Merge::Sum.all([Value::Int(1), Value::Null].into_iter()).is_err());
+        assert!(Merge::Sum.all([AnswerValue::Int(1), AnswerValue::Null].into_iter()).is_err());
         assert!(Merge::Each(&Merge::Any).all([names(&["a"]), names(&[])].into_iter()).is_err());
     }
 }

@@ -11,27 +11,27 @@
 //! ```
 //!
 //! After the preface both sides send [`frame`]s: a `u32` big-endian length, then one msgpack array.
-//! What follows the login of a worker stands in `work`.
+//! What follows the login of a worker stands in `worker_event`.
 //! Calls are numbered upwards from 1 by a *producer*, one PHP process. The gateway remembers, for each producer,
 //! the highest number that it applied, so that calls sent again after a lost connection take effect once.
 
-mod call;
 pub mod frame;
-mod login;
+mod handshake;
 mod merge;
+pub mod progress_file;
 mod raw;
-mod reply;
+mod request;
+mod response;
 mod routing;
-pub mod tally;
-mod work;
+mod worker_event;
 
-pub use call::{Call, MAX_ELEMENTS, Names, Order, Query, Request, Str, kind};
-pub use login::{Login, NONCE_BYTES, Nonce, PROOF_BYTES, Producer, Proof};
-pub use merge::Gather;
-pub use raw::{BadValue, Items, Part, Raw};
-pub use reply::{ANSWER_HEAD, Reply, Value};
+pub use handshake::{Login, NONCE_BYTES, Nonce, PROOF_BYTES, Producer, Proof};
+pub use merge::Aggregation;
+pub use raw::{BadValue, RawItems, RawPart, RawValue};
+pub use request::{Call, MAX_ELEMENTS, Names, Order, PhpStr, Query, Request, kind};
+pub use response::{ANSWER_HEAD, AnswerValue, Reply};
 pub use routing::Route;
-pub use work::{Event, EventKind, MAX_WORKER_NAME, Said, Told};
+pub use worker_event::{EventKind, MAX_WORKER_NAME, ServerToWorker, WorkerEvent, WorkerToServer};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -1,26 +1,26 @@
 //! An answer as it came, read piece by piece: what is made of it takes memory, the reading does not, whatever its lengths claim.
 
-use super::{DecodeError, Value, decode};
+use super::{AnswerValue, DecodeError, decode};
 
 /// One msgpack value.
 #[derive(Clone, Copy, Debug)]
-pub struct Raw<'a>(&'a [u8]);
+pub struct RawValue<'a>(&'a [u8]);
 
 /// What a value is. Its children are read as they are asked for.
 #[derive(Clone, Debug)]
-pub enum Part<'a> {
+pub enum RawPart<'a> {
     Null,
     Bool(bool),
     Int(i64),
     Str(&'a [u8]),
-    List(Items<'a>),
+    List(RawItems<'a>),
     /// Keys and values in turn.
-    Map(Items<'a>),
+    Map(RawItems<'a>),
 }
 
 /// The children of a value.
 #[derive(Clone, Debug)]
-pub struct Items<'a> {
+pub struct RawItems<'a> {
     left: usize,
     bytes: &'a [u8],
 }
@@ -33,28 +33,28 @@ pub enum BadValue {
     NoSuchValue,
 }
 
-impl<'a> Raw<'a> {
+impl<'a> RawValue<'a> {
     /// The value at the start of `bytes`. What follows it is not looked at.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    pub fn read(self) -> Result<Part<'a>, BadValue> {
+    pub fn read(self) -> Result<RawPart<'a>, BadValue> {
         let (head, rest) = Head::read(self.0)?;
         Ok(match head {
-            Head::Null => Part::Null,
-            Head::Bool(value) => Part::Bool(value),
-            Head::Int(value) => Part::Int(value),
-            Head::Str(length) => Part::Str(rest.get(..length).ok_or(BadValue::Truncated)?),
-            Head::List(left) => Part::List(Items { left, bytes: rest }),
+            Head::Null => RawPart::Null,
+            Head::Bool(value) => RawPart::Bool(value),
+            Head::Int(value) => RawPart::Int(value),
+            Head::Str(length) => RawPart::Str(rest.get(..length).ok_or(BadValue::Truncated)?),
+            Head::List(left) => RawPart::List(RawItems { left, bytes: rest }),
             Head::Map(pairs) => {
-                Part::Map(Items { left: pairs.checked_mul(2).ok_or(BadValue::Truncated)?, bytes: rest })
+                RawPart::Map(RawItems { left: pairs.checked_mul(2).ok_or(BadValue::Truncated)?, bytes: rest })
             }
         })
     }
 
     /// Decodes it to a tree, which takes many times the memory.
-    pub fn to_value(self) -> Result<Value, DecodeError> {
+    pub fn to_value(self) -> Result<AnswerValue, DecodeError> {
         decode(self.0)
     }
 
@@ -80,7 +80,7 @@ impl<'a> Raw<'a> {
     }
 }
 
-impl<'a> Items<'a> {
+impl<'a> RawItems<'a> {
     pub(super) fn of(bytes: &'a [u8], left: usize) -> Self {
         Self { left, bytes }
     }
@@ -95,19 +95,19 @@ impl<'a> Items<'a> {
     }
 }
 
-impl<'a> Iterator for Items<'a> {
-    type Item = Result<Raw<'a>, BadValue>;
+impl<'a> Iterator for RawItems<'a> {
+    type Item = Result<RawValue<'a>, BadValue>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let length = Raw(self.bytes).length();
+        let length = RawValue(self.bytes).length();
         if length.is_err() {
             self.left = 0;
         }
         Some(length.map(|length| {
             let (item, rest) = self.bytes.split_at(length);
             self.bytes = rest;
-            Raw(item)
+            RawValue(item)
         }))
     }
 }
@@ -185,41 +185,44 @@ mod tests {
     use super::*;
 
     /// Reads all of it.
-    fn tree(raw: Raw) -> Result<Value, BadValue> {
+    fn tree(raw: RawValue) -> Result<AnswerValue, BadValue> {
         Ok(match raw.read()? {
-            Part::Null => Value::Null,
-            Part::Bool(value) => Value::Bool(value),
-            Part::Int(value) => Value::Int(value),
-            Part::Str(bytes) => Value::Str(bytes.to_vec()),
-            Part::List(items) => Value::List(items.map(|item| tree(item?)).collect::<Result<_, _>>()?),
-            Part::Map(mut items) => {
+            RawPart::Null => AnswerValue::Null,
+            RawPart::Bool(value) => AnswerValue::Bool(value),
+            RawPart::Int(value) => AnswerValue::Int(value),
+            RawPart::Str(bytes) => AnswerValue::Str(bytes.to_vec()),
+            RawPart::List(items) => {
+                AnswerValue::List(items.map(|item| tree(item?)).collect::<Result<_, _>>()?)
+            }
+            RawPart::Map(mut items) => {
                 let mut entries = Vec::new();
                 while let Some(key) = items.next() {
                     let value = items.next().ok_or(BadValue::Truncated)?;
                     entries.push((tree(key?)?, tree(value?)?));
                 }
-                Value::Map(entries)
+                AnswerValue::Map(entries)
             }
         })
     }
 
-    fn written(value: &Value) -> Vec<u8> {
+    fn written(value: &AnswerValue) -> Vec<u8> {
         rmp_serde::to_vec(value).unwrap()
     }
 
-    fn every_value() -> Vec<Value> {
-        let mut values = vec![Value::Null, Value::Bool(false), Value::Bool(true)];
+    fn every_value() -> Vec<AnswerValue> {
+        let mut values = vec![AnswerValue::Null, AnswerValue::Bool(false), AnswerValue::Bool(true)];
         for shift in 0..64 {
             for number in [1_i64 << shift, (1_i64 << shift).wrapping_sub(1), (-1_i64) << shift] {
-                values.push(Value::Int(number));
+                values.push(AnswerValue::Int(number));
             }
         }
         for length in [0, 1, 15, 16, 31, 32, 255, 256, 65_535, 65_536] {
-            values.push(Value::Str(vec![b'x'; length]));
-            values.push(Value::List(vec![Value::Int(-7); length]));
-            values.push(Value::Map(vec![(Value::Str(b"key".to_vec()), Value::Null); length]));
+            values.push(AnswerValue::Str(vec![b'x'; length]));
+            values.push(AnswerValue::List(vec![AnswerValue::Int(-7); length]));
+            values
+                .push(AnswerValue::Map(vec![(AnswerValue::Str(b"key".to_vec()), AnswerValue::Null); length]));
         }
-        values.push(Value::List(values.clone()));
+        values.push(AnswerValue::List(values.clone()));
         values
     }
 
@@ -227,8 +230,8 @@ mod tests {
     fn whatever_is_written_is_read() {
         for value in every_value() {
             let bytes = written(&value);
-            assert_eq!(Raw(&bytes).length(), Ok(bytes.len()));
-            assert_eq!(tree(Raw(&bytes)), Ok(value));
+            assert_eq!(RawValue(&bytes).length(), Ok(bytes.len()));
+            assert_eq!(tree(RawValue(&bytes)), Ok(value));
         }
     }
 
@@ -243,20 +246,20 @@ mod tests {
             &[0xcd, 0],
             &[],
         ] {
-            tree(Raw(lie)).unwrap_err();
-            Raw(lie).length().unwrap_err();
+            tree(RawValue(lie)).unwrap_err();
+            RawValue(lie).length().unwrap_err();
         }
         // A claim inside a claim, again and again.
         let deep = [0xdd, 0xff, 0xff, 0xff, 0xff].repeat(100_000);
-        Raw(&deep).length().unwrap_err();
+        RawValue(&deep).length().unwrap_err();
         let deep = [0x91].repeat(100_000);
-        Raw(&deep).length().unwrap_err();
+        RawValue(&deep).length().unwrap_err();
     }
 
     #[test]
     fn what_php_has_no_value_for_is_refused() {
         for bytes in [&[0xc1][..], &[0xca, 0, 0, 0, 0], &[0xcf, 0xff, 0, 0, 0, 0, 0, 0, 0], &[0xd4, 0, 0]] {
-            assert_eq!(tree(Raw(bytes)), Err(BadValue::NoSuchValue));
+            assert_eq!(tree(RawValue(bytes)), Err(BadValue::NoSuchValue));
         }
     }
 }

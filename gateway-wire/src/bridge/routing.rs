@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use super::{Names, Order, Query, Str};
+use super::{Names, Order, PhpStr, Query};
 use crate::ClientId;
 
 /// The clients that an order concerns, as far as it says so itself.
@@ -15,9 +15,9 @@ pub enum Route<'o, 'a> {
     /// The order concerns the clients of `only` that are not in `except`.
     Clients { only: &'o [ClientId], except: &'o [ClientId] },
     /// The order concerns the clients that are bound to one of these uids.
-    Uids(&'o [Str<'a>]),
+    Uids(&'o [PhpStr<'a>]),
     /// The order concerns the members of these groups.
-    Groups(&'o [Str<'a>]),
+    Groups(&'o [PhpStr<'a>]),
 }
 
 /// Bytes of a client's id in a call, about.
@@ -67,7 +67,7 @@ impl<'a> Order<'a> {
     }
 
     /// Makes the part of the order for one of the uids or groups that it concerns.
-    pub fn for_name(&self, name: Str<'a>) -> Self {
+    pub fn for_name(&self, name: PhpStr<'a>) -> Self {
         let one = || -> Names<'a> { smallvec![name] };
         match self {
             Self::SendToUids { message, raw, .. } => Self::SendToUids { uids: one(), message, raw: *raw },

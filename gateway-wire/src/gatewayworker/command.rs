@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::json::{names, some_names, some_values, values};
+use super::command_json::{names, some_names, some_values, values};
 use super::packet::{Packet, PacketError, flag};
 use crate::excerpt;
 use crate::php_serialize::{self, NotJson};
@@ -114,25 +114,25 @@ pub enum Command<'a> {
         groups: Vec<String>,
     },
     /// `[connection => [field => value]]`.
-    Select(Select),
+    Select(FieldSelector),
     /// A list of groups.
     GetGroups,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Select {
+pub struct FieldSelector {
     /// `session`, `uid` and `groups`; of others each value is null.
     #[serde(deserialize_with = "names")]
     pub fields: Vec<String>,
     /// Everybody, unless it says something.
     #[serde(rename = "where")]
-    pub of: Where,
+    pub of: ClientSelector,
 }
 
 /// Clients of whom any of these is true.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "EmptyList")]
-pub struct Where {
+pub struct ClientSelector {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,12 +147,12 @@ pub struct Where {
 enum EmptyList {
     Empty([(); 0]),
     Null(()),
-    Where(WhereFields),
+    Fields(SelectorFields),
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WhereFields {
+struct SelectorFields {
     #[serde(default, deserialize_with = "some_names")]
     groups: Option<Vec<String>>,
     #[serde(default, deserialize_with = "some_names")]
@@ -184,23 +184,23 @@ impl CommandError {
     }
 }
 
-impl Select {
+impl FieldSelector {
     pub const SESSION: &'static str = "session";
     pub const UID: &'static str = "uid";
     pub const GROUPS: &'static str = "groups";
 }
 
-impl Where {
+impl ClientSelector {
     pub fn is_everybody(&self) -> bool {
         *self == Self::default()
     }
 }
 
-impl From<EmptyList> for Where {
+impl From<EmptyList> for ClientSelector {
     fn from(list: EmptyList) -> Self {
         match list {
             EmptyList::Empty([]) | EmptyList::Null(()) => Self::default(),
-            EmptyList::Where(WhereFields { groups, uid, connection_id }) => {
+            EmptyList::Fields(SelectorFields { groups, uid, connection_id }) => {
                 Self { groups, uid, connection_id }
             }
         }
@@ -516,8 +516,16 @@ mod tests {
     fn every_command() -> Vec<Command<'static>> {
         let (connection, message) = (0xdead_beef, b"\xff\x00 any bytes".as_slice());
         let names = || vec!["alice".to_owned(), "7".to_owned(), "中\"文".to_owned()];
-        let of = Where { groups: Some(names()), uid: Some(vec![]), connection_id: Some(vec![connection]) };
-        let fields = vec![Select::SESSION.to_owned(), Select::UID.to_owned(), Select::GROUPS.to_owned()];
+        let of = ClientSelector {
+            groups: Some(names()),
+            uid: Some(vec![]),
+            connection_id: Some(vec![connection]),
+        };
+        let fields = vec![
+            FieldSelector::SESSION.to_owned(),
+            FieldSelector::UID.to_owned(),
+            FieldSelector::GROUPS.to_owned(),
+        ];
         vec![
             Command::WorkerConnect { worker_key: "worker:0".to_owned(), secret_key: "s".to_owned() },
             Command::ClientConnect { secret_key: String::new() },
@@ -548,8 +556,8 @@ mod tests {
             Command::GetClientCount { group: None },
             Command::GetClientCount { group: Some(message) },
             Command::GetClientCounts { groups: names() },
-            Command::Select(Select { fields: fields.clone(), of }),
-            Command::Select(Select { fields, of: Where::default() }),
+            Command::Select(FieldSelector { fields: fields.clone(), of }),
+            Command::Select(FieldSelector { fields, of: ClientSelector::default() }),
             Command::GetGroups,
         ]
     }
@@ -591,12 +599,12 @@ mod tests {
         assert_eq!(with_extension(22, br#"{"group":[7],"exclude":null}"#), Ok(command));
         for of in ["[]", "null", "{}"] {
             let text = format!(r#"{{"fields":["uid"],"where":{of}}}"#);
-            let select = Select { fields: strings(&["uid"]), of: Where::default() };
+            let select = FieldSelector { fields: strings(&["uid"]), of: ClientSelector::default() };
             assert_eq!(with_extension(25, text.as_bytes()), Ok(Command::Select(select)));
         }
-        let select = Select {
+        let select = FieldSelector {
             fields: strings(&["uid"]),
-            of: Where { connection_id: Some(vec![]), ..Where::default() },
+            of: ClientSelector { connection_id: Some(vec![]), ..ClientSelector::default() },
         };
         assert_eq!(
             with_extension(25, br#"{"fields":["uid"],"where":{"connection_id":[]}}"#),

@@ -9,8 +9,8 @@ use super::packet::{HEADER, Packet, PacketError, flag};
 pub(super) const MAX_EVENT: usize = 10 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event<'a> {
-    pub kind: EventKind,
+pub struct EventPacket<'a> {
+    pub kind: EventCommand,
     pub origin: Origin,
     /// The client's session, as PHP's `serialize()` gives it; nothing when there is none.
     pub session: &'a [u8],
@@ -19,7 +19,7 @@ pub struct Event<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventKind {
+pub enum EventCommand {
     Connect = 1,
     Message = 3,
     Close = 4,
@@ -41,7 +41,7 @@ pub struct Origin {
 #[error("command {0} of GatewayWorker's protocol is no event")]
 pub struct NotAnEvent(pub u8);
 
-impl<'a> Event<'a> {
+impl<'a> EventPacket<'a> {
     /// Appends the packet. Over [`MAX_EVENT`], `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), PacketError> {
         let length = HEADER + self.session.len() + self.body.len();
@@ -50,7 +50,7 @@ impl<'a> Event<'a> {
         }
         let Origin { node, connection, client, gateway_port } = self.origin;
         let flags = match self.kind {
-            EventKind::WebsocketConnect => 0,
+            EventCommand::WebsocketConnect => 0,
             _ => flag::SCALAR,
         };
         Packet {
@@ -67,10 +67,15 @@ impl<'a> Event<'a> {
     }
 
     pub fn from_packet(packet: &Packet<'a>) -> Result<Self, NotAnEvent> {
-        let kind = [EventKind::Connect, EventKind::Message, EventKind::Close, EventKind::WebsocketConnect]
-            .into_iter()
-            .find(|kind| *kind as u8 == packet.command)
-            .ok_or(NotAnEvent(packet.command))?;
+        let kind = [
+            EventCommand::Connect,
+            EventCommand::Message,
+            EventCommand::Close,
+            EventCommand::WebsocketConnect,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == packet.command)
+        .ok_or(NotAnEvent(packet.command))?;
         let origin = Origin {
             node: packet.node,
             connection: packet.connection,
@@ -93,13 +98,13 @@ mod tests {
             client: "10.0.0.9:50000".parse().unwrap(),
             gateway_port: 8282,
         };
-        for (kind, flags) in [(EventKind::Connect, 1), (EventKind::WebsocketConnect, 0)] {
-            let event = Event { kind, origin, session: b"a:0:{}", body: b"body" };
+        for (kind, flags) in [(EventCommand::Connect, 1), (EventCommand::WebsocketConnect, 0)] {
+            let event = EventPacket { kind, origin, session: b"a:0:{}", body: b"body" };
             let mut bytes = Vec::new();
             event.encode(&mut bytes).unwrap();
             let packet = Packet::decode(&bytes).unwrap();
-            assert_eq!((packet.flags, Event::from_packet(&packet)), (flags, Ok(event)));
+            assert_eq!((packet.flags, EventPacket::from_packet(&packet)), (flags, Ok(event)));
         }
-        assert_eq!(Event::from_packet(&Packet::new(5)), Err(NotAnEvent(5)));
+        assert_eq!(EventPacket::from_packet(&Packet::new(5)), Err(NotAnEvent(5)));
     }
 }

@@ -8,17 +8,17 @@
 //!  │ ◀── {"event":"broadcast_addresses","addresses":["10.0.0.1:2900"]}, again at every change
 //! ```
 //!
-//! Then on each gateway's internal port, binary [`Packet`]s: a [`Command`] from PHP, an [`Event`] to its workers. Some
+//! Then on each gateway's internal port, binary [`Packet`]s: a [`Command`] from PHP, an [`EventPacket`] to its workers. Some
 //! commands are answered by a [`reply`], which carries no number: replies come in the order of the commands.
 
 mod command;
+mod command_json;
 mod event;
-mod json;
 mod packet;
 mod register;
 pub mod reply;
 
-pub use command::{Command, CommandError, Select, Where, array_as_json};
-pub use event::{Event, EventKind, NotAnEvent, Origin};
+pub use command::{ClientSelector, Command, CommandError, FieldSelector, array_as_json};
+pub use event::{EventCommand, EventPacket, NotAnEvent, Origin};
 pub use packet::{HEADER, MAX_PACKET, Packet, PacketError, flag, packet_length};
 pub use register::{MAX_ADDRESSES_LINE, MAX_LINE, NotARegisterLine, RegisterLine, line_length};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::json;
+use super::command_json;
 use crate::excerpt;
 
 /// Longest line that a register takes.
@@ -28,7 +28,7 @@ pub enum RegisterLine {
     Ping,
     /// To workers: all gateways.
     BroadcastAddresses {
-        #[serde(deserialize_with = "json::values")]
+        #[serde(deserialize_with = "command_json::values")]
         addresses: Vec<String>,
         /// Our server says so, which PHP's classes overlook: whoever can should speak the bridge with it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]

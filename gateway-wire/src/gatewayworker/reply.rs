@@ -1,6 +1,6 @@
 //! Replies of the internal protocol: a `u32` big-endian length, then that many bytes of PHP's `serialize()`.
 //!
-//! [`Value::parse`](crate::php_serialize::Value::parse) reads one.
+//! [`Value::parse`](crate::php_serialize::PhpValue::parse) reads one.
 
 use super::packet::PacketError;
 use crate::php_serialize::Writer;

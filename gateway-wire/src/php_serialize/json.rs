@@ -1,6 +1,6 @@
 //! A plain value as JSON, as PHP's `json_encode($value, JSON_UNESCAPED_UNICODE)` writes it.
 
-use super::{Key, Malformed, Value, count_tokens, is_list};
+use super::{Key, Malformed, PhpValue, count_tokens, is_list};
 
 /// Tokens of a serialized value that is made JSON: each takes some 80 bytes of memory meanwhile.
 const MAX_TOKENS: usize = 1 << 18;
@@ -24,21 +24,21 @@ pub fn to_json(serialized: &[u8]) -> Result<Vec<u8>, NotJson> {
         return Err(NotJson::TooMany);
     }
     let mut out = Vec::with_capacity(serialized.len());
-    write(&Value::parse(serialized)?, &mut out)?;
+    write(&PhpValue::parse(serialized)?, &mut out)?;
     Ok(out)
 }
 
 /// It recurses as deep as the parser went, which is bounded.
-fn write(value: &Value<'_>, out: &mut Vec<u8>) -> Result<(), NotJson> {
+fn write(value: &PhpValue<'_>, out: &mut Vec<u8>) -> Result<(), NotJson> {
     match value {
-        Value::Null => out.extend_from_slice(b"null"),
-        Value::Bool(is) => out.extend_from_slice(if *is { b"true" } else { b"false" }),
-        Value::Int(number) => out.extend_from_slice(number.to_string().as_bytes()),
-        Value::Float(b"INF" | b"-INF" | b"NAN") => return Err(NotJson::NotFinite),
+        PhpValue::Null => out.extend_from_slice(b"null"),
+        PhpValue::Bool(is) => out.extend_from_slice(if *is { b"true" } else { b"false" }),
+        PhpValue::Int(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        PhpValue::Float(b"INF" | b"-INF" | b"NAN") => return Err(NotJson::NotFinite),
         // The same digits, but for the case of a letter.
-        Value::Float(text) => out.extend(text.iter().map(u8::to_ascii_lowercase)),
-        Value::Str(bytes) => string(bytes, out)?,
-        Value::Array(entries) => {
+        PhpValue::Float(text) => out.extend(text.iter().map(u8::to_ascii_lowercase)),
+        PhpValue::Str(bytes) => string(bytes, out)?,
+        PhpValue::Array(entries) => {
             let is_list = is_list(entries);
             out.push(if is_list { b'[' } else { b'{' });
             for (place, (key, value)) in entries.iter().enumerate() {

@@ -1,5 +1,5 @@
 //! PHP's `serialize()` format: checked, and merged as `array_replace_recursive()` merges, without ever making a PHP
-//! value of it. Objects stay the bytes that they are. Plain values are read as [`Value`]s and written by a [`Writer`].
+//! value of it. Objects stay the bytes that they are. Plain values are read as [`PhpValue`]s and written by a [`Writer`].
 
 mod json;
 mod keep;
@@ -13,7 +13,7 @@ pub use json::{NotJson, to_json};
 pub use keep::{Kept, count_tokens, keep, restore};
 pub use parse::check_array;
 pub use replace::replace_recursive;
-pub use value::{Value, is_list};
+pub use value::{PhpValue, is_list};
 pub use writer::Writer;
 
 /// What is wrong with serialized bytes.

@@ -4,17 +4,17 @@ use super::{Arena, Key, Malformed, Node, NodeId};
 
 /// A value without objects and references, which nothing of ours is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value<'a> {
+pub enum PhpValue<'a> {
     Null,
     Bool(bool),
     Int(i64),
     /// As it is written: digits, `INF`, `-INF` or `NAN`.
     Float(&'a [u8]),
     Str(&'a [u8]),
-    Array(Vec<(Key<'a>, Value<'a>)>),
+    Array(Vec<(Key<'a>, PhpValue<'a>)>),
 }
 
-impl<'a> Value<'a> {
+impl<'a> PhpValue<'a> {
     /// Reads one document. An object is an error, never an instance of anything.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut arena = Arena::default();
@@ -24,18 +24,18 @@ impl<'a> Value<'a> {
 }
 
 /// Whether PHP takes an array for a list: its keys are 0, 1, 2 and so on, in this order.
-pub fn is_list(entries: &[(Key<'_>, Value<'_>)]) -> bool {
+pub fn is_list(entries: &[(Key<'_>, PhpValue<'_>)]) -> bool {
     (0..).zip(entries).all(|(place, (key, _))| *key == Key::Int(place))
 }
 
 impl<'a> Arena<'a> {
     /// It recurses as deep as the parser went, which is bounded.
-    fn value(&self, node: NodeId) -> Result<Value<'a>, Malformed> {
+    fn value(&self, node: NodeId) -> Result<PhpValue<'a>, Malformed> {
         match &self.nodes[node] {
             Node::Plain(bytes) => plain(bytes).ok_or(Malformed::NotPlain),
             Node::Array(entries) => {
                 let entry = |(key, value): &(Key<'a>, NodeId)| Ok((*key, self.value(*value)?));
-                entries.iter().map(entry).collect::<Result<_, _>>().map(Value::Array)
+                entries.iter().map(entry).collect::<Result<_, _>>().map(PhpValue::Array)
             }
             Node::Object { .. } | Node::Reference { .. } => Err(Malformed::NotPlain),
         }
@@ -43,16 +43,18 @@ impl<'a> Arena<'a> {
 }
 
 /// Reads a scalar that the parser has found to be well-formed.
-fn plain<'a>(bytes: &'a [u8]) -> Option<Value<'a>> {
+fn plain<'a>(bytes: &'a [u8]) -> Option<PhpValue<'a>> {
     match bytes {
-        b"N;" => Some(Value::Null),
-        b"b:0;" => Some(Value::Bool(false)),
-        b"b:1;" => Some(Value::Bool(true)),
-        [b'i', b':', digits @ .., b';'] => Some(Value::Int(std::str::from_utf8(digits).ok()?.parse().ok()?)),
-        [b'd', b':', float @ .., b';'] => Some(Value::Float(float)),
+        b"N;" => Some(PhpValue::Null),
+        b"b:0;" => Some(PhpValue::Bool(false)),
+        b"b:1;" => Some(PhpValue::Bool(true)),
+        [b'i', b':', digits @ .., b';'] => {
+            Some(PhpValue::Int(std::str::from_utf8(digits).ok()?.parse().ok()?))
+        }
+        [b'd', b':', float @ .., b';'] => Some(PhpValue::Float(float)),
         [b's', b':', rest @ .., b'"', b';'] => {
             let start = rest.iter().position(|byte| *byte == b'"')?;
-            Some(Value::Str(&rest[start + 1..]))
+            Some(PhpValue::Str(&rest[start + 1..]))
         }
         _ => None,
     }
@@ -78,18 +80,18 @@ mod tests {
             },
         );
         assert_eq!(bytes, b"a:3:{i:7;N;s:2:\"07\";a:2:{i:0;i:-5;i:1;i:6;}s:4:\"a\";b\";s:2:\"\"\xff\";}");
-        let list = vec![(Key::Int(0), Value::Int(-5)), (Key::Int(1), Value::Int(6))];
+        let list = vec![(Key::Int(0), PhpValue::Int(-5)), (Key::Int(1), PhpValue::Int(6))];
         let expected = vec![
-            (Key::Int(7), Value::Null),
-            (Key::Str(b"07"), Value::Array(list)),
-            (Key::Str(b"a\";b"), Value::Str(b"\"\xff")),
+            (Key::Int(7), PhpValue::Null),
+            (Key::Str(b"07"), PhpValue::Array(list)),
+            (Key::Str(b"a\";b"), PhpValue::Str(b"\"\xff")),
         ];
-        assert_eq!(Value::parse(&bytes), Ok(Value::Array(expected)));
+        assert_eq!(PhpValue::parse(&bytes), Ok(PhpValue::Array(expected)));
         for end in 0..bytes.len() {
-            Value::parse(&bytes[..end]).unwrap_err();
+            PhpValue::parse(&bytes[..end]).unwrap_err();
         }
-        assert_eq!(Value::parse(b"b:1;"), Ok(Value::Bool(true)));
-        assert_eq!(Value::parse(b"d:-0.5E+7;"), Ok(Value::Float(b"-0.5E+7")));
+        assert_eq!(PhpValue::parse(b"b:1;"), Ok(PhpValue::Bool(true)));
+        assert_eq!(PhpValue::parse(b"d:-0.5E+7;"), Ok(PhpValue::Float(b"-0.5E+7")));
     }
 
     #[test]
@@ -101,15 +103,15 @@ mod tests {
             r#"E:7:"Suit:Ok";"#,
             "a:2:{i:0;i:1;i:1;R:2;}",
         ] {
-            assert_eq!(Value::parse(bytes.as_bytes()), Err(Malformed::NotPlain), "{bytes}");
+            assert_eq!(PhpValue::parse(bytes.as_bytes()), Err(Malformed::NotPlain), "{bytes}");
         }
     }
 
     #[test]
     fn nesting_and_counts_are_not_believed() {
         let deep = "a:1:{i:0;".repeat(MAX_DEPTH * 1000);
-        assert_eq!(Value::parse(deep.as_bytes()), Err(Malformed::TooDeep));
-        Value::parse(b"a:999999999999:{").unwrap_err();
-        Value::parse(b"s:999999999999:\"x\";").unwrap_err();
+        assert_eq!(PhpValue::parse(deep.as_bytes()), Err(Malformed::TooDeep));
+        PhpValue::parse(b"a:999999999999:{").unwrap_err();
+        PhpValue::parse(b"s:999999999999:\"x\";").unwrap_err();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use gateway_wire::bridge::{Raw, Value};
+use gateway_wire::bridge::{AnswerValue, RawValue};
 
 /// The bytes as they came, of which the caller makes what it needs and nothing more.
 #[derive(Clone)]
@@ -17,20 +17,20 @@ impl Answer {
         Self { bytes, start }
     }
 
-    pub fn value(&self) -> Raw<'_> {
-        Raw::new(self.bytes.get(self.start..).unwrap_or_default())
+    pub fn value(&self) -> RawValue<'_> {
+        RawValue::new(self.bytes.get(self.start..).unwrap_or_default())
     }
 }
 
 /// The answers of several gateways of GatewayWorker, gathered.
-impl From<&Value> for Answer {
-    fn from(value: &Value) -> Self {
+impl From<&AnswerValue> for Answer {
+    fn from(value: &AnswerValue) -> Self {
         Self::new(value.to_bytes(), 0)
     }
 }
 
-impl PartialEq<Value> for Answer {
-    fn eq(&self, other: &Value) -> bool {
+impl PartialEq<AnswerValue> for Answer {
+    fn eq(&self, other: &AnswerValue) -> bool {
         self.value().to_value().is_ok_and(|value| value == *other)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_wire::bridge::frame::{self, HEADER};
-use gateway_wire::bridge::{Call, Order, Producer, Query, Reply, Request, Value};
+use gateway_wire::bridge::{AnswerValue, Call, Order, Producer, Query, Reply, Request};
 use serde_bytes::Bytes;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::Mutex;
@@ -66,7 +66,7 @@ impl Gateway {
                 input.drain(..HEADER + length);
                 self.taken.lock().unwrap().push(seq);
                 let reply = match is_query {
-                    true => Reply::Answer { seq, value: Value::Int(seq as i64) },
+                    true => Reply::Answer { seq, value: AnswerValue::Int(seq as i64) },
                     false => Reply::Ack { seq },
                 };
                 let mut bytes = Vec::new();
@@ -120,7 +120,7 @@ fn push(link: &mut Link, length: usize) {
 }
 
 fn ask(link: &mut Link, seq: i64) {
-    assert_eq!(link.query(Query::ClientCount {}, EVER).unwrap(), Value::Int(seq));
+    assert_eq!(link.query(Query::ClientCount {}, EVER).unwrap(), AnswerValue::Int(seq));
 }
 
 #[test]

@@ -89,14 +89,14 @@ const LEAST: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
-    use gateway_wire::bridge::Value;
+    use gateway_wire::bridge::AnswerValue;
 
     use super::*;
     use crate::inbox::CHUNK;
 
     #[test]
     fn replies_come_out_whole_however_they_arrive() {
-        let big = Reply::Answer { seq: 7, value: Value::Str(vec![b'x'; 3 * CHUNK]) };
+        let big = Reply::Answer { seq: 7, value: AnswerValue::Str(vec![b'x'; 3 * CHUNK]) };
         let sent = [Reply::Ack { seq: 1 }, big, Reply::Ack { seq: 9 }];
         let mut bytes = Vec::new();
         for reply in &sent {
@@ -119,9 +119,9 @@ mod tests {
     #[test]
     fn an_answer_that_is_too_large_is_passed_over_as_it_comes() {
         let length = 40 * CHUNK;
-        let big = Reply::Answer { seq: 7, value: Value::Str(vec![b'x'; length]) };
+        let big = Reply::Answer { seq: 7, value: AnswerValue::Str(vec![b'x'; length]) };
         let mut bytes = Vec::new();
-        for reply in [Reply::Ack { seq: 6 }, big, Reply::Answer { seq: 8, value: Value::Int(5) }] {
+        for reply in [Reply::Ack { seq: 6 }, big, Reply::Answer { seq: 8, value: AnswerValue::Int(5) }] {
             reply.encode(&mut bytes).unwrap();
         }
         for step in [1, CHUNK, bytes.len()] {
@@ -139,7 +139,7 @@ mod tests {
                 panic!("{got:?} in steps of {step}")
             };
             assert!(matches!(too_large, Received::TooLarge { seq: 7, length: l } if *l > length));
-            assert!(matches!(answer, Received::Answer { seq: 8, answer } if *answer == Value::Int(5)));
+            assert!(matches!(answer, Received::Answer { seq: 8, answer } if *answer == AnswerValue::Int(5)));
         }
     }
 

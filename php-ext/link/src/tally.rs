@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gateway_wire::bridge::tally;
+use gateway_wire::bridge::progress_file;
 
 #[derive(Debug)]
 pub(crate) struct Tally {
@@ -22,8 +22,8 @@ impl Tally {
     pub(crate) fn create() -> Option<(Self, String)> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).ok()?;
-        let name = tally::name(random);
-        let path = tally::path(&name)?;
+        let name = progress_file::name(random);
+        let path = progress_file::path(&name)?;
         // The gateway may run as somebody else.
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&path).ok()?;
         let linked = Linked(path);

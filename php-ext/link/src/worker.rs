@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::frame::{self, HEADER, MAX_REPLY};
-use gateway_wire::bridge::{Event, Login, Producer, Said, Told};
+use gateway_wire::bridge::{Login, Producer, ServerToWorker, WorkerEvent, WorkerToServer};
 
 use crate::connect::{self, Reached};
 use crate::detect::DetectionCache;
@@ -60,7 +60,7 @@ enum Begun {
 /// What [`Worker::take`] finds.
 #[derive(Debug)]
 pub enum Next<'a> {
-    Event(Event<'a>),
+    Event(WorkerEvent<'a>),
     /// The gateway has no more for one that leaves.
     End,
     /// It has not arrived yet.
@@ -112,9 +112,9 @@ impl Worker {
             silence,
             is_leaving: false,
         };
-        worker.say(&Said::Join { name })?;
+        worker.say(&WorkerToServer::Join { name })?;
         if let Some((tally, name)) = Tally::create() {
-            worker.say(&Said::Tally { name: &name })?;
+            worker.say(&WorkerToServer::ProgressFile { name: &name })?;
             worker.begun = Begun::Offered(tally);
         }
         Ok(worker)
@@ -137,7 +137,7 @@ impl Worker {
     /// No more events are wanted, but for those on their way.
     pub fn leave(&mut self) -> Result<(), WorkerLost> {
         if !std::mem::replace(&mut self.is_leaving, true) {
-            self.say(&Said::Leave)?;
+            self.say(&WorkerToServer::Leave)?;
         }
         Ok(())
     }
@@ -150,11 +150,12 @@ impl Worker {
             return Ok(Next::End);
         }
         self.begin()?;
-        match Told::decode(&self.inbox.take(HEADER + length)[HEADER..]).map_err(lost)? {
-            Told::Event(event) if event.number == self.taken => Ok(Next::Event(event)),
-            Told::Event(_) | Told::Tally { .. } | Told::Pong | Told::End => {
-                Err(lost("it does not count the events as agreed"))
-            }
+        match ServerToWorker::decode(&self.inbox.take(HEADER + length)[HEADER..]).map_err(lost)? {
+            ServerToWorker::Event(event) if event.number == self.taken => Ok(Next::Event(event)),
+            ServerToWorker::Event(_)
+            | ServerToWorker::ProgressFile { .. }
+            | ServerToWorker::Pong
+            | ServerToWorker::End => Err(lost("it does not count the events as agreed")),
         }
     }
 
@@ -163,14 +164,16 @@ impl Worker {
         loop {
             let whole = frame::content_length(self.inbox.unread(), MAX_REPLY);
             let Some(length) = whole.map_err(lost)? else { return Ok(None) };
-            if length < LEAST_EVENT && self.peek(length)? == Told::Pong {
+            if length < LEAST_EVENT && self.peek(length)? == ServerToWorker::Pong {
                 self.inbox.take(HEADER + length);
                 continue;
             }
             if !matches!(self.begun, Begun::Offered(_)) {
                 return Ok(Some(length));
             }
-            let Told::Tally { is_read } = self.peek(length)? else { return Ok(Some(length)) };
+            let ServerToWorker::ProgressFile { is_read } = self.peek(length)? else {
+                return Ok(Some(length));
+            };
             self.inbox.take(HEADER + length);
             self.begun = match std::mem::replace(&mut self.begun, Begun::Said) {
                 Begun::Offered(mut tally) if is_read => {
@@ -184,11 +187,11 @@ impl Worker {
 
     /// An end is all that comes to one that leaves but events, and shorter than any of them.
     fn is_end(&self, length: usize) -> Result<bool, WorkerLost> {
-        Ok(length < LEAST_EVENT && self.peek(length)? == Told::End)
+        Ok(length < LEAST_EVENT && self.peek(length)? == ServerToWorker::End)
     }
 
-    fn peek(&self, length: usize) -> Result<Told<'_>, WorkerLost> {
-        Told::decode(&self.inbox.unread()[HEADER..HEADER + length]).map_err(lost)
+    fn peek(&self, length: usize) -> Result<ServerToWorker<'_>, WorkerLost> {
+        ServerToWorker::decode(&self.inbox.unread()[HEADER..HEADER + length]).map_err(lost)
     }
 
     /// The gateway is told of what is done before the next event is given out.
@@ -209,7 +212,7 @@ impl Worker {
             Begun::Said | Begun::Offered(_) => false,
         };
         if is_to_tell {
-            self.say(&Said::Progress { taken, done })?;
+            self.say(&WorkerToServer::Progress { taken, done })?;
             (self.done, self.told_at) = (done, Instant::now());
         }
         if !is_counted {
@@ -222,7 +225,7 @@ impl Worker {
     /// Everything that was given out has been handled.
     pub fn all_done(&mut self) -> Result<(), WorkerLost> {
         if self.is_behind() {
-            self.say(&Said::Progress { taken: self.taken, done: self.taken })?;
+            self.say(&WorkerToServer::Progress { taken: self.taken, done: self.taken })?;
             self.done = self.taken;
         }
         Ok(())
@@ -271,7 +274,7 @@ impl Worker {
             }
             return Ok(None);
         }
-        self.say(&Said::Ping)?;
+        self.say(&WorkerToServer::Ping)?;
         self.asked_at = Some(now);
         Ok(Some(self.silence))
     }
@@ -309,7 +312,7 @@ impl Worker {
     }
 
     /// These frames are small, and the gateway reads them whatever else it does.
-    fn say(&mut self, said: &Said<'_>) -> Result<(), WorkerLost> {
+    fn say(&mut self, said: &WorkerToServer<'_>) -> Result<(), WorkerLost> {
         let mut bytes = Vec::with_capacity(32);
         said.encode(&mut bytes).map_err(lost)?;
         let mut left = &bytes[..];

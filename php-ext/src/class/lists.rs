@@ -1,7 +1,7 @@
 //! Questions that are answered with everything there is: clients, uids, groups, sessions.
 
 use ext_php_rs::types::Zval;
-use gateway_wire::bridge::{Query, Raw, Str};
+use gateway_wire::bridge::{PhpStr, Query, RawValue};
 
 use super::method::{Call, methods};
 use crate::args::Names;
@@ -61,7 +61,7 @@ methods! {
 }
 
 /// The sessions of everybody, or of the members of some groups.
-pub(super) fn sessions(call: &Call, groups: Option<Vec<Str>>) -> Result<List, Failure> {
+pub(super) fn sessions(call: &Call, groups: Option<Vec<PhpStr>>) -> Result<List, Failure> {
     query(call.settings()?, Query::Sessions { groups }, |sessions| {
         values::map(values::entries(sessions)?.map(|entry| {
             let (id, session) = entry?;
@@ -86,11 +86,11 @@ pub(super) fn sessions_of(call: &Call, group: &Names) -> Result<List, Failure> {
 }
 
 /// `None` when there is no group to ask about.
-fn members_of(group: &Names) -> Option<Vec<Str<'_>>> {
+fn members_of(group: &Names) -> Option<Vec<PhpStr<'_>>> {
     let groups = group.asked();
     (!groups.is_empty()).then(|| groups.into_vec())
 }
 
-fn count(value: Raw<'_>) -> Result<Zval, Failure> {
+fn count(value: RawValue<'_>) -> Result<Zval, Failure> {
     values::count(value).map(values::long)
 }

@@ -1,7 +1,7 @@
 //! Sending and closing.
 
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Order, Str, kind};
+use gateway_wire::bridge::{Order, PhpStr, kind};
 
 use super::method::{Call, methods};
 use crate::args::{Binary, Client, ClientOrCurrent, Except, ExceptGroups, Message, Names, Only, Raw};
@@ -137,7 +137,7 @@ pub(super) fn one(
 /// What few sends have beside their receivers.
 #[derive(Default)]
 struct Options<'a> {
-    except_groups: Vec<Str<'a>>,
+    except_groups: Vec<PhpStr<'a>>,
     kind: u8,
 }
 
@@ -145,8 +145,8 @@ struct Options<'a> {
 #[derive(Default)]
 struct To<'a> {
     only: Option<Vec<ClientId>>,
-    uids: Option<Vec<Str<'a>>>,
-    groups: Option<Vec<Str<'a>>>,
+    uids: Option<Vec<PhpStr<'a>>>,
+    groups: Option<Vec<PhpStr<'a>>>,
 }
 
 impl<'a> Options<'a> {
@@ -156,7 +156,7 @@ impl<'a> Options<'a> {
         (!options.except_groups.is_empty() || options.kind != kind::USUAL).then_some(options)
     }
 
-    fn order(self, message: Str<'a>, to: To<'a>, except: Vec<ClientId>, raw: bool) -> Order<'a> {
+    fn order(self, message: PhpStr<'a>, to: To<'a>, except: Vec<ClientId>, raw: bool) -> Order<'a> {
         let Self { except_groups, kind } = self;
         let To { only, uids, groups } = to;
         Order::Send { message, only, uids, groups, except, except_groups, raw, kind }

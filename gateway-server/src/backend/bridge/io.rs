@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use gateway_wire::bridge::frame::{self, FrameTooLarge};
-use gateway_wire::bridge::{Reply, Told};
+use gateway_wire::bridge::{Reply, ServerToWorker};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::backend::held::{self, Held, ReadSize, Revoked};
@@ -229,7 +229,7 @@ impl Connection {
         !self.output.is_empty()
     }
 
-    pub(super) fn tell(&mut self, told: &Told<'_>) -> Result<(), FrameTooLarge> {
+    pub(super) fn tell(&mut self, told: &ServerToWorker<'_>) -> Result<(), FrameTooLarge> {
         told.encode(&mut self.output).inspect_err(|_| self.output.shrink_to(KEPT))
     }
 

@@ -4,8 +4,8 @@ mod in_flight;
 mod io;
 mod login;
 mod producers;
+mod progress_file;
 mod session;
-mod tally;
 mod worker;
 
 pub(super) use session::serve;

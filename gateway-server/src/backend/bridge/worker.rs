@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{self as wire, EventKind, MAX_WORKER_NAME, Said, Told, frame};
+use gateway_wire::bridge::{self as wire, EventKind, MAX_WORKER_NAME, ServerToWorker, WorkerToServer, frame};
 
 use super::in_flight::InFlight;
 use super::io::{Connection, Ended};
-use super::tally::Tally;
+use super::progress_file::ProgressFile;
 use crate::backend::Backend;
 use crate::backend::gatewayworker::server_data;
 use crate::backend::workers::{Batch, Event, Kind, Mode, Worker, give_up_later};
@@ -37,7 +37,8 @@ pub(super) async fn serve(
         tracing::info!(worker = name, "a worker is told of nothing, as events = \"builtin\"");
     }
     let worker = router.join(name);
-    let mut told = ToldSoFar { backend, in_flight: InFlight::default(), is_leaving: false, tally: None };
+    let mut told =
+        ToldSoFar { backend, in_flight: InFlight::default(), is_leaving: false, progress_file: None };
     let result = told.run(connection, &worker).await;
     let is_orphaned = router.leave(&worker, told.untaken());
     // Its clients are somebody else's now.
@@ -53,16 +54,17 @@ async fn joined(connection: &mut Connection) -> Result<String, Ended> {
     connection.flush().await?;
     let content = connection.next_frame(frame::MAX_LOGIN).await?;
     match said(&content)? {
-        Said::Join { name } if name.len() > MAX_WORKER_NAME => {
+        WorkerToServer::Join { name } if name.len() > MAX_WORKER_NAME => {
             Err(Ended::Refused(format!("the worker's name has over {MAX_WORKER_NAME} bytes")))
         }
-        Said::Join { name } => Ok(name.to_owned()),
+        WorkerToServer::Join { name } => Ok(name.to_owned()),
         _ => Err(Ended::Refused("a worker must join before anything else".to_owned())),
     }
 }
 
-fn said(content: &[u8]) -> Result<Said<'_>, Ended> {
-    Said::decode(content).map_err(|error| Ended::Refused(format!("a bad frame of a worker: {error}")))
+fn said(content: &[u8]) -> Result<WorkerToServer<'_>, Ended> {
+    WorkerToServer::decode(content)
+        .map_err(|error| Ended::Refused(format!("a bad frame of a worker: {error}")))
 }
 
 /// What the process has been told, and what it has made of it.
@@ -72,7 +74,7 @@ struct ToldSoFar<'a> {
     /// It wants no more.
     is_leaving: bool,
     /// Where it counts what it has begun, which may be more than it has said.
-    tally: Option<Tally>,
+    progress_file: Option<ProgressFile>,
 }
 
 impl ToldSoFar<'_> {
@@ -113,24 +115,28 @@ impl ToldSoFar<'_> {
     fn hear(&mut self, connection: &mut Connection) -> Result<(), Ended> {
         while let Some(content) = connection.read_frame(frame::MAX_LOGIN)? {
             match said(&content)? {
-                Said::Progress { taken, done } => {
+                WorkerToServer::Progress { taken, done } => {
                     self.in_flight.progress(taken, done).map_err(Ended::Refused)?;
                 }
-                Said::Tally { name } => {
-                    self.tally = Tally::open(name);
-                    let answer = Told::Tally { is_read: self.tally.is_some() };
+                WorkerToServer::ProgressFile { name } => {
+                    self.progress_file = ProgressFile::open(name);
+                    let answer = ServerToWorker::ProgressFile { is_read: self.progress_file.is_some() };
                     connection.tell(&answer).map_err(|error| Ended::Refused(error.to_string()))?;
                 }
                 // One that does not read its pongs gets no more of them than it reads.
-                Said::Ping if connection.has_output() => {}
-                Said::Ping => {
-                    connection.tell(&Told::Pong).map_err(|error| Ended::Refused(error.to_string()))?;
+                WorkerToServer::Ping if connection.has_output() => {}
+                WorkerToServer::Ping => {
+                    connection
+                        .tell(&ServerToWorker::Pong)
+                        .map_err(|error| Ended::Refused(error.to_string()))?;
                 }
-                Said::Leave if !self.is_leaving => {
+                WorkerToServer::Leave if !self.is_leaving => {
                     self.is_leaving = true;
-                    connection.tell(&Told::End).map_err(|error| Ended::Refused(error.to_string()))?;
+                    connection
+                        .tell(&ServerToWorker::End)
+                        .map_err(|error| Ended::Refused(error.to_string()))?;
                 }
-                Said::Leave | Said::Join { .. } => {
+                WorkerToServer::Leave | WorkerToServer::Join { .. } => {
                     return Err(Ended::Refused("a worker joins once and leaves once".to_owned()));
                 }
             }
@@ -151,7 +157,7 @@ impl ToldSoFar<'_> {
                     (EventKind::Handshake, &serialized[..])
                 }
             };
-            let told = connection.tell(&Told::Event(wire::Event {
+            let told = connection.tell(&ServerToWorker::Event(wire::WorkerEvent {
                 number,
                 kind,
                 client: ClientId::new(node, event.number),
@@ -169,7 +175,7 @@ impl ToldSoFar<'_> {
     }
 
     fn untaken(mut self) -> Vec<Event> {
-        if let Some(begun) = self.tally.as_ref().and_then(Tally::read) {
+        if let Some(begun) = self.progress_file.as_ref().and_then(ProgressFile::read) {
             self.in_flight.has_begun(begun);
         }
         self.in_flight.untaken()

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use gateway_wire::gatewayworker::{self as wire, EventKind, Origin, PacketError};
+use gateway_wire::gatewayworker::{self as wire, EventCommand, Origin, PacketError};
 use gateway_wire::php_serialize::Writer;
 
 use super::php_request::{cookies, query};
@@ -18,12 +18,12 @@ impl Encoder {
     pub(super) fn encode(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), PacketError> {
         let serialized;
         let (kind, body) = match &event.kind {
-            Kind::Connect => (EventKind::Connect, &[][..]),
-            Kind::Message(message) => (EventKind::Message, &message[..]),
-            Kind::Close => (EventKind::Close, &[][..]),
+            Kind::Connect => (EventCommand::Connect, &[][..]),
+            Kind::Message(message) => (EventCommand::Message, &message[..]),
+            Kind::Close => (EventCommand::Close, &[][..]),
             Kind::Handshake(handshake) => {
                 serialized = server_data(handshake, event.peer, event.gateway_port);
-                (EventKind::WebsocketConnect, &serialized[..])
+                (EventCommand::WebsocketConnect, &serialized[..])
             }
         };
         let origin = Origin {
@@ -32,7 +32,7 @@ impl Encoder {
             client: SocketAddrV4::new(ipv4(event.peer.ip()), event.peer.port()),
             gateway_port: event.gateway_port,
         };
-        wire::Event { kind, origin, session: &event.session, body }.encode(out)
+        wire::EventPacket { kind, origin, session: &event.session, body }.encode(out)
     }
 }
 

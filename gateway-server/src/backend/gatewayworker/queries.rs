@@ -1,7 +1,7 @@
 //! What each question is answered, in PHP's `serialize()` form.
 
 use bytes::Bytes;
-use gateway_wire::gatewayworker::{Command, PacketError, Select, reply};
+use gateway_wire::gatewayworker::{Command, FieldSelector, PacketError, reply};
 use gateway_wire::php_serialize::Writer;
 
 use crate::shard::{Fields, Hub, Name, Profile, Stopped, Who};
@@ -72,12 +72,16 @@ pub(super) async fn answer(
 }
 
 async fn profiles(
-    select: &Select,
+    select: &FieldSelector,
     hub: &Hub,
     output: &mut Vec<u8>,
 ) -> Result<Result<(), PacketError>, Stopped> {
     let has = |field: &str| select.fields.iter().any(|one| one == field);
-    let fields = Fields { session: has(Select::SESSION), uid: has(Select::UID), groups: has(Select::GROUPS) };
+    let fields = Fields {
+        session: has(FieldSelector::SESSION),
+        uid: has(FieldSelector::UID),
+        groups: has(FieldSelector::GROUPS),
+    };
     let names = |names: &Option<Vec<String>>| {
         names.iter().flatten().map(|name| Name::from_slice(name.as_bytes())).collect()
     };
@@ -103,9 +107,11 @@ async fn profiles(
 
 fn value(writer: &mut Writer, profile: &Profile, field: &str) {
     match field {
-        Select::SESSION => writer.string(&profile.session),
-        Select::UID if profile.uid.is_some() => writer.string(profile.uid.as_deref().unwrap_or_default()),
-        Select::GROUPS if !profile.groups.is_empty() => {
+        FieldSelector::SESSION => writer.string(&profile.session),
+        FieldSelector::UID if profile.uid.is_some() => {
+            writer.string(profile.uid.as_deref().unwrap_or_default())
+        }
+        FieldSelector::GROUPS if !profile.groups.is_empty() => {
             writer.array(profile.groups.iter(), |writer, group| {
                 writer.key(group);
                 writer.string(group);

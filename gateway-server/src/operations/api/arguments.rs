@@ -1,7 +1,7 @@
 //! What an operation is told, in JSON.
 
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Names, Str};
+use gateway_wire::bridge::{Names, PhpStr};
 use gateway_wire::json_to_php;
 use serde_bytes::Bytes;
 use serde_json::Value;
@@ -77,11 +77,11 @@ impl Arguments {
         }
     }
 
-    pub(super) fn text(&self, name: &'static str) -> Result<Str<'_>, Refusal> {
+    pub(super) fn text(&self, name: &'static str) -> Result<PhpStr<'_>, Refusal> {
         self.optional_text(name).ok_or_else(|| missing(name))
     }
 
-    pub(super) fn optional_text(&self, name: &str) -> Option<Str<'_>> {
+    pub(super) fn optional_text(&self, name: &str) -> Option<PhpStr<'_>> {
         self.all(name).first().map(|text| Bytes::new(text))
     }
 
@@ -89,7 +89,7 @@ impl Arguments {
         self.all(name).iter().map(|name| Bytes::new(name)).collect()
     }
 
-    pub(super) fn list(&self, name: &str) -> Vec<Str<'_>> {
+    pub(super) fn list(&self, name: &str) -> Vec<PhpStr<'_>> {
         self.names(name).into_vec()
     }
 

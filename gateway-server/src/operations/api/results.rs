@@ -1,7 +1,7 @@
 //! What an operation gives, in JSON.
 
 use gateway_wire::ClientId;
-use gateway_wire::bridge::Value as Wire;
+use gateway_wire::bridge::AnswerValue as Wire;
 use hyper::StatusCode;
 use serde_json::{Map, Value};
 

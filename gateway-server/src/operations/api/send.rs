@@ -1,7 +1,7 @@
 //! Sends: the usual orders, and the one with options where an option is given.
 
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Order, Str, kind};
+use gateway_wire::bridge::{Order, PhpStr, kind};
 
 use super::arguments::Arguments;
 use crate::operations::answer::Refusal;
@@ -54,7 +54,7 @@ pub(super) fn to_groups(arguments: &Arguments) -> Result<Order<'_>, Refusal> {
 
 /// What all sends have.
 struct Send<'a> {
-    message: Str<'a>,
+    message: PhpStr<'a>,
     except: Vec<ClientId>,
     raw: bool,
     options: Option<Options<'a>>,
@@ -63,7 +63,7 @@ struct Send<'a> {
 /// What the usual orders have no words for.
 #[derive(Default)]
 struct Options<'a> {
-    except_groups: Vec<Str<'a>>,
+    except_groups: Vec<PhpStr<'a>>,
     kind: u8,
 }
 

@@ -11,15 +11,15 @@ pub(super) fn parse(serialized: &[u8]) -> Option<Value> {
     if serialized.is_empty() {
         return Some(Value::Object(Map::new()));
     }
-    match php_serialize::Value::parse(serialized).ok()? {
+    match php_serialize::PhpValue::parse(serialized).ok()? {
         // An empty one is an object, too, though PHP sees no difference to a list.
-        php_serialize::Value::Array(entries) if entries.is_empty() => Some(Value::Object(Map::new())),
+        php_serialize::PhpValue::Array(entries) if entries.is_empty() => Some(Value::Object(Map::new())),
         value => json(&value),
     }
 }
 
-fn json(value: &php_serialize::Value<'_>) -> Option<Value> {
-    use php_serialize::Value as Php;
+fn json(value: &php_serialize::PhpValue<'_>) -> Option<Value> {
+    use php_serialize::PhpValue as Php;
     Some(match value {
         Php::Null => Value::Null,
         Php::Bool(is) => (*is).into(),

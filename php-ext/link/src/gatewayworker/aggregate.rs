@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Str, Value};
-use gateway_wire::php_serialize::{self as php, Key};
+use gateway_wire::bridge::{AnswerValue, PhpStr};
+use gateway_wire::php_serialize::{self as php, Key, PhpValue};
 
 /// What a reply may consist of, which takes about 80 bytes each while it is read: a million clients with uids do.
 const MOST_TOKENS: usize = 8 << 20;
@@ -60,7 +60,7 @@ pub(super) enum BadReply {
 }
 
 impl<T: Clone + Default> Answers<T> {
-    pub(super) fn new(names: &[Str]) -> Self {
+    pub(super) fn new(names: &[PhpStr]) -> Self {
         let names: Vec<_> = names.iter().map(|name| name.to_vec()).collect();
         let of = names.iter().map(|name| (name.clone(), T::default())).collect();
         Self { names, of }
@@ -76,10 +76,10 @@ impl<T: Clone + Default> Answers<T> {
         self.of.values_mut().nth(part)
     }
 
-    fn list(self, show: impl Fn(T) -> Value) -> Value {
+    fn list(self, show: impl Fn(T) -> AnswerValue) -> AnswerValue {
         let of = self.of;
         let answer = |name| show(of.get(name).cloned().unwrap_or_default());
-        Value::List(self.names.iter().map(answer).collect())
+        AnswerValue::List(self.names.iter().map(answer).collect())
     }
 }
 
@@ -119,7 +119,7 @@ impl Aggregate {
         if php::count_tokens(reply) > MOST_TOKENS {
             return Err(BadReply::TooMany);
         }
-        let reply = php::Value::parse(reply)?;
+        let reply = PhpValue::parse(reply)?;
         match self {
             Self::Flag(flag) => *flag |= int(&reply)? != 0,
             Self::Sum(sum) => *sum = sum.saturating_add(int(&reply)?),
@@ -130,7 +130,7 @@ impl Aggregate {
                 }
             }
             Self::ClientsOfUids { answers, is_batch, .. } => {
-                let add = |of: Option<&mut Vec<Id>>, connections: &php::Value| {
+                let add = |of: Option<&mut Vec<Id>>, connections: &PhpValue| {
                     let Some(of) = of else { return Ok(()) };
                     for (_, connection) in array(connections)? {
                         of.push(id(number(int(connection)?)?));
@@ -145,7 +145,7 @@ impl Aggregate {
                 }
             }
             Self::Counts { answers, is_batch } => {
-                let add = |of: Option<&mut i64>, count: &php::Value| {
+                let add = |of: Option<&mut i64>, count: &PhpValue| {
                     let Some(of) = of else { return Ok(()) };
                     *of = of.saturating_add(int(count)?);
                     Ok(())
@@ -198,22 +198,23 @@ impl Aggregate {
         Ok(())
     }
 
-    pub(super) fn value(self) -> Value {
+    pub(super) fn value(self) -> AnswerValue {
         match self {
-            Self::Flag(flag) => Value::Bool(flag),
-            Self::Sum(sum) => Value::Int(sum),
-            Self::Session(bytes) | Self::Uid(bytes) => bytes.map_or(Value::Null, Value::Str),
+            Self::Flag(flag) => AnswerValue::Bool(flag),
+            Self::Sum(sum) => AnswerValue::Int(sum),
+            Self::Session(bytes) | Self::Uid(bytes) => bytes.map_or(AnswerValue::Null, AnswerValue::Str),
             Self::ClientsOfUids { answers, shape, .. } => match shape {
-                Shape::EachIsOnline => answers.list(|clients| Value::Bool(!clients.is_empty())),
+                Shape::EachIsOnline => answers.list(|clients| AnswerValue::Bool(!clients.is_empty())),
                 Shape::EachClients => answers.list(ids),
-                Shape::IsOnline => Value::Bool(answers.of.values().any(|clients| !clients.is_empty())),
+                Shape::IsOnline => AnswerValue::Bool(answers.of.values().any(|clients| !clients.is_empty())),
                 Shape::Clients => ids(answers.of.into_values().flatten()),
             },
-            Self::Counts { answers, .. } => answers.list(Value::Int),
+            Self::Counts { answers, .. } => answers.list(AnswerValue::Int),
             Self::Clients(clients) => ids(clients),
             Self::Sessions(sessions) => {
-                let entry = |(id, session): (Id, _)| (Value::Str(id.to_vec()), Value::Str(session));
-                Value::Map(sessions.into_iter().map(entry).collect())
+                let entry =
+                    |(id, session): (Id, _)| (AnswerValue::Str(id.to_vec()), AnswerValue::Str(session));
+                AnswerValue::Map(sessions.into_iter().map(entry).collect())
             }
             Self::Uids { uids, count } => counted(names(uids), count),
             Self::Groups(groups) => names(groups),
@@ -233,13 +234,13 @@ struct Row {
     groups: Vec<Name>,
 }
 
-fn rows<'a>(reply: &'a php::Value<'a>) -> Result<impl Iterator<Item = Result<Row, BadReply>> + 'a, BadReply> {
+fn rows<'a>(reply: &'a PhpValue<'a>) -> Result<impl Iterator<Item = Result<Row, BadReply>> + 'a, BadReply> {
     Ok(array(reply)?.iter().map(|(connection, fields)| {
         let mut row = Row { connection: connection_of(connection)?, uid: None, groups: Vec::new() };
         for (field, value) in array(fields)? {
             match (field, value) {
                 (Key::Str(b"uid"), uid) => row.uid = name(uid)?.filter(|uid| !uid.is_empty()),
-                (Key::Str(b"groups"), php::Value::Array(groups)) => {
+                (Key::Str(b"groups"), PhpValue::Array(groups)) => {
                     row.groups = groups.iter().map(|(group, _)| key(group)).collect();
                 }
                 _ => {}
@@ -249,27 +250,27 @@ fn rows<'a>(reply: &'a php::Value<'a>) -> Result<impl Iterator<Item = Result<Row
     }))
 }
 
-fn array<'a>(value: &'a php::Value<'a>) -> Result<&'a [(Key<'a>, php::Value<'a>)], BadReply> {
+fn array<'a>(value: &'a PhpValue<'a>) -> Result<&'a [(Key<'a>, PhpValue<'a>)], BadReply> {
     match value {
-        php::Value::Array(entries) => Ok(entries),
+        PhpValue::Array(entries) => Ok(entries),
         _ => Err(BadReply::Unexpected("an array")),
     }
 }
 
-fn int(value: &php::Value) -> Result<i64, BadReply> {
+fn int(value: &PhpValue) -> Result<i64, BadReply> {
     match value {
-        php::Value::Int(number) => Ok(*number),
-        php::Value::Bool(flag) => Ok(i64::from(*flag)),
+        PhpValue::Int(number) => Ok(*number),
+        PhpValue::Bool(flag) => Ok(i64::from(*flag)),
         _ => Err(BadReply::Unexpected("a number")),
     }
 }
 
 /// `None` is null.
-fn name(value: &php::Value) -> Result<Option<Name>, BadReply> {
+fn name(value: &PhpValue) -> Result<Option<Name>, BadReply> {
     match value {
-        php::Value::Null => Ok(None),
-        php::Value::Str(bytes) => Ok(Some(bytes.to_vec())),
-        php::Value::Int(number) => Ok(Some(number.to_string().into_bytes())),
+        PhpValue::Null => Ok(None),
+        PhpValue::Str(bytes) => Ok(Some(bytes.to_vec())),
+        PhpValue::Int(number) => Ok(Some(number.to_string().into_bytes())),
         _ => Err(BadReply::Unexpected("a string")),
     }
 }
@@ -292,21 +293,21 @@ fn number(connection: i64) -> Result<u32, BadReply> {
     u32::try_from(connection).map_err(|_| BadReply::Unexpected("a connection's number"))
 }
 
-fn ids(clients: impl IntoIterator<Item = Id>) -> Value {
-    Value::List(clients.into_iter().map(|id| Value::Str(id.to_vec())).collect())
+fn ids(clients: impl IntoIterator<Item = Id>) -> AnswerValue {
+    AnswerValue::List(clients.into_iter().map(|id| AnswerValue::Str(id.to_vec())).collect())
 }
 
-fn names(names: BTreeSet<Name>) -> Value {
-    Value::List(names.into_iter().map(Value::Str).collect())
+fn names(names: BTreeSet<Name>) -> AnswerValue {
+    AnswerValue::List(names.into_iter().map(AnswerValue::Str).collect())
 }
 
-fn of_groups<T>(groups: BTreeMap<Name, T>, show: impl Fn(T) -> Value) -> Value {
-    Value::Map(groups.into_iter().map(|(group, of)| (Value::Str(group), show(of))).collect())
+fn of_groups<T>(groups: BTreeMap<Name, T>, show: impl Fn(T) -> AnswerValue) -> AnswerValue {
+    AnswerValue::Map(groups.into_iter().map(|(group, of)| (AnswerValue::Str(group), show(of))).collect())
 }
 
-fn counted(list: Value, count: bool) -> Value {
+fn counted(list: AnswerValue, count: bool) -> AnswerValue {
     match list {
-        Value::List(items) if count => Value::Int(i64::try_from(items.len()).unwrap_or(i64::MAX)),
+        AnswerValue::List(items) if count => AnswerValue::Int(i64::try_from(items.len()).unwrap_or(i64::MAX)),
         list => list,
     }
 }
@@ -323,7 +324,7 @@ mod tests {
     const TWO: &str = "10.0.0.2:2900";
 
     /// Asks two gateways, each of which replies to the question's one command.
-    fn asked(query: &Query, replies: [&str; 2]) -> Value {
+    fn asked(query: &Query, replies: [&str; 2]) -> AnswerValue {
         let mut question = plan(query).unwrap();
         assert_eq!(question.commands.len(), 1);
         for (node, reply) in [ONE, TWO].into_iter().zip(replies) {
@@ -340,20 +341,20 @@ mod tests {
         assert_eq!(taken, Err(BadReply::TooMany));
     }
 
-    fn id(node: &str, connection: u32) -> Value {
-        Value::Str(ClientId::new(node.parse().unwrap(), connection).to_bytes().to_vec())
+    fn id(node: &str, connection: u32) -> AnswerValue {
+        AnswerValue::Str(ClientId::new(node.parse().unwrap(), connection).to_bytes().to_vec())
     }
 
-    fn text(text: &str) -> Value {
-        Value::Str(text.as_bytes().to_vec())
+    fn text(text: &str) -> AnswerValue {
+        AnswerValue::Str(text.as_bytes().to_vec())
     }
 
     #[test]
     fn counts_are_added_and_lists_are_joined() {
-        assert_eq!(asked(&Query::ClientCount {}, ["i:2;", "i:3;"]), Value::Int(5));
+        assert_eq!(asked(&Query::ClientCount {}, ["i:2;", "i:3;"]), AnswerValue::Int(5));
         assert_eq!(
             asked(&Query::ClientsOfUid { uid: Bytes::new(b"u") }, ["a:1:{i:0;i:7;}", "a:1:{i:0;i:7;}"]),
-            Value::List(vec![id(ONE, 7), id(TWO, 7)])
+            AnswerValue::List(vec![id(ONE, 7), id(TWO, 7)])
         );
         assert_eq!(
             asked(
@@ -363,7 +364,7 @@ mod tests {
                     r#"a:2:{i:1;a:1:{s:3:"uid";s:1:"a";}i:2;a:1:{s:3:"uid";s:2:"42";}}"#,
                 ]
             ),
-            Value::List(vec![text("42"), text("a")])
+            AnswerValue::List(vec![text("42"), text("a")])
         );
     }
 
@@ -375,12 +376,12 @@ mod tests {
         let some = r#"a:3:{i:42;a:0:{}s:1:"b";a:1:{i:0;i:1;}s:4:"none";a:0:{}}"#;
         assert_eq!(
             asked(&uids, [nobody, some]),
-            Value::List([true, false, true, false].map(Value::Bool).to_vec())
+            AnswerValue::List([true, false, true, false].map(AnswerValue::Bool).to_vec())
         );
         let groups = Query::ClientCountOfEach { groups: names };
         assert_eq!(
             asked(&groups, [r#"a:2:{i:42;i:1;s:1:"b";i:2;}"#, r#"a:2:{i:42;i:1;s:1:"b";i:0;}"#]),
-            Value::List([2, 2, 2, 0].map(Value::Int).to_vec())
+            AnswerValue::List([2, 2, 2, 0].map(AnswerValue::Int).to_vec())
         );
     }
 
@@ -392,7 +393,10 @@ mod tests {
         question.aggregate.take(ONE.parse().unwrap(), 0, b"a:0:{}").unwrap();
         question.aggregate.take(ONE.parse().unwrap(), 1, b"a:1:{i:0;i:9;}").unwrap();
         // Part 0 is "a", the lesser of the two.
-        assert_eq!(question.aggregate.value(), Value::List(vec![Value::Bool(true), Value::Bool(false)]));
+        assert_eq!(
+            question.aggregate.value(),
+            AnswerValue::List(vec![AnswerValue::Bool(true), AnswerValue::Bool(false)])
+        );
     }
 
     #[test]
@@ -400,11 +404,11 @@ mod tests {
         let rows = r#"a:3:{i:1;a:2:{s:3:"uid";N;s:6:"groups";N;}i:2;a:2:{s:3:"uid";s:1:"u";s:6:"groups";a:1:{i:7;s:1:"7";}}i:3;a:2:{s:3:"uid";N;s:6:"groups";a:1:{i:7;s:1:"7";}}}"#;
         assert_eq!(
             asked(&Query::GroupClientCounts {}, [rows, rows]),
-            Value::Map(vec![(text("7"), Value::Int(4))])
+            AnswerValue::Map(vec![(text("7"), AnswerValue::Int(4))])
         );
         assert_eq!(
             asked(&Query::GroupUids {}, [rows, rows]),
-            Value::Map(vec![(text("7"), Value::List(vec![text("u")]))])
+            AnswerValue::Map(vec![(text("7"), AnswerValue::List(vec![text("u")]))])
         );
     }
 
@@ -412,14 +416,14 @@ mod tests {
     fn sessions_are_passed_on_as_they_are() {
         let client = ClientId::new(ONE.parse().unwrap(), 1);
         for (reply, value) in
-            [("N;", Value::Null), ("a:0:{}", text("a:0:{}")), ("O:1:\"X\"", text("O:1:\"X\""))]
+            [("N;", AnswerValue::Null), ("a:0:{}", text("a:0:{}")), ("O:1:\"X\"", text("O:1:\"X\""))]
         {
             let mut question = plan(&Query::Session { client }).unwrap();
             question.aggregate.take(client.node, 0, reply.as_bytes()).unwrap();
             assert_eq!(question.aggregate.value(), value);
         }
         let all = asked(&Query::Sessions { groups: None }, [r#"a:1:{i:1;s:0:"";}"#, "a:0:{}"]);
-        assert_eq!(all, Value::Map(vec![(id(ONE, 1), text(""))]));
+        assert_eq!(all, AnswerValue::Map(vec![(id(ONE, 1), text(""))]));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use std::net::SocketAddrV4;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use gateway_wire::bridge::Value;
+use gateway_wire::bridge::AnswerValue;
 use socket2::{SockAddr, Socket};
 
 use crate::error::describe;
@@ -87,7 +87,7 @@ pub(crate) enum SessionEvent {
     Settled(u64),
     Answer {
         seq: u64,
-        answer: Result<Value, String>,
+        answer: Result<AnswerValue, String>,
     },
     /// An order that GatewayWorker's protocol cannot carry.
     Refused(String),

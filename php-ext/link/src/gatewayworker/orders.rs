@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 
-use gateway_wire::bridge::{Order, Str};
+use gateway_wire::bridge::{Order, PhpStr};
 use gateway_wire::gatewayworker::Command;
 use gateway_wire::{ClientId, excerpt};
 
@@ -85,7 +85,7 @@ pub(super) fn plan<'a>(order: &Order<'a>) -> Result<Plan<'a>, Unsayable> {
 }
 
 /// Names as JSON carries them.
-pub(super) fn texts(names: &[Str]) -> Result<Vec<String>, Unsayable> {
+pub(super) fn texts(names: &[PhpStr]) -> Result<Vec<String>, Unsayable> {
     names.iter().map(|name| text(name)).collect()
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Query, Str};
-use gateway_wire::gatewayworker::{Command, Select, Where};
+use gateway_wire::bridge::{PhpStr, Query};
+use gateway_wire::gatewayworker::{ClientSelector, Command, FieldSelector};
 
 use super::aggregate::{Aggregate, Answers, Shape};
 use super::orders::{Unsayable, texts};
@@ -28,9 +28,9 @@ pub(super) fn plan<'a>(query: &Query<'a>) -> Result<Question<'a>, Unsayable> {
         }
         Query::UidOfClient { client } => {
             let select = |connection| {
-                Command::Select(Select {
-                    fields: vec![Select::UID.to_owned()],
-                    of: Where { connection_id: Some(vec![connection]), ..Where::default() },
+                Command::Select(FieldSelector {
+                    fields: vec![FieldSelector::UID.to_owned()],
+                    of: ClientSelector { connection_id: Some(vec![connection]), ..ClientSelector::default() },
                 })
             };
             of_one(*client, select, Aggregate::Uid(None))
@@ -43,18 +43,24 @@ pub(super) fn plan<'a>(query: &Query<'a>) -> Result<Question<'a>, Unsayable> {
         Query::ClientCountOfEach { groups } => counts(groups),
         Query::Sessions { groups: None } => of_all(vec![Command::GetSessions], Aggregate::sessions()),
         Query::Sessions { groups: Some(groups) } => {
-            let of_group = |group: &Str<'a>| Command::GetSessionsByGroup { group };
+            let of_group = |group: &PhpStr<'a>| Command::GetSessionsByGroup { group };
             of_all(groups.iter().map(of_group).collect(), Aggregate::sessions())
         }
-        Query::Clients { groups } => select(&[Select::UID], groups.as_deref(), Aggregate::clients())?,
-        Query::Uids { groups } => select(&[Select::UID], groups.as_deref(), Aggregate::uids(false))?,
-        Query::UidCount { groups } => select(&[Select::UID], groups.as_deref(), Aggregate::uids(true))?,
+        Query::Clients { groups } => select(&[FieldSelector::UID], groups.as_deref(), Aggregate::clients())?,
+        Query::Uids { groups } => select(&[FieldSelector::UID], groups.as_deref(), Aggregate::uids(false))?,
+        Query::UidCount { groups } => {
+            select(&[FieldSelector::UID], groups.as_deref(), Aggregate::uids(true))?
+        }
         Query::Groups {} => of_all(vec![Command::GetGroups], Aggregate::groups()),
-        Query::GroupClients {} => select(&[Select::GROUPS], None, Aggregate::group_clients(false))?,
-        Query::GroupClientCounts {} => select(&[Select::GROUPS], None, Aggregate::group_clients(true))?,
-        Query::GroupUids {} => select(&[Select::UID, Select::GROUPS], None, Aggregate::group_uids(false))?,
+        Query::GroupClients {} => select(&[FieldSelector::GROUPS], None, Aggregate::group_clients(false))?,
+        Query::GroupClientCounts {} => {
+            select(&[FieldSelector::GROUPS], None, Aggregate::group_clients(true))?
+        }
+        Query::GroupUids {} => {
+            select(&[FieldSelector::UID, FieldSelector::GROUPS], None, Aggregate::group_uids(false))?
+        }
         Query::GroupUidCounts {} => {
-            select(&[Select::UID, Select::GROUPS], None, Aggregate::group_uids(true))?
+            select(&[FieldSelector::UID, FieldSelector::GROUPS], None, Aggregate::group_uids(true))?
         }
         Query::ProofOfClient { .. } => return Err(Unsayable::Proof),
         Query::Nodes {} => return Err(Unsayable::Nodes),
@@ -74,17 +80,17 @@ fn of_all(commands: Vec<Command<'_>>, aggregate: Aggregate) -> Question<'_> {
     Question { of: None, commands, aggregate }
 }
 
-fn of_uids<'a>(uids: &[Str<'a>], shape: Shape) -> Question<'a> {
+fn of_uids<'a>(uids: &[PhpStr<'a>], shape: Shape) -> Question<'a> {
     let answers = Answers::new(uids);
-    let single = |uid: Str<'a>| Command::GetClientsByUid { uid };
+    let single = |uid: PhpStr<'a>| Command::GetClientsByUid { uid };
     let batch = |uids| Command::GetClientsByUids { uids };
     let (commands, is_batch) = each_or_batch(uids, single, batch);
     of_all(commands, Aggregate::ClientsOfUids { answers, is_batch, shape })
 }
 
-fn counts<'a>(groups: &[Str<'a>]) -> Question<'a> {
+fn counts<'a>(groups: &[PhpStr<'a>]) -> Question<'a> {
     let answers = Answers::new(groups);
-    let single = |group: Str<'a>| Command::GetClientCount { group: Some(group) };
+    let single = |group: PhpStr<'a>| Command::GetClientCount { group: Some(group) };
     let batch = |groups| Command::GetClientCounts { groups };
     let (commands, is_batch) = each_or_batch(groups, single, batch);
     of_all(commands, Aggregate::Counts { answers, is_batch })
@@ -92,11 +98,11 @@ fn counts<'a>(groups: &[Str<'a>]) -> Question<'a> {
 
 /// One command for many names where JSON carries them all, else one each, in the order in which [`Answers`] keeps them.
 fn each_or_batch<'a>(
-    names: &[Str<'a>],
-    single: impl Fn(Str<'a>) -> Command<'a>,
+    names: &[PhpStr<'a>],
+    single: impl Fn(PhpStr<'a>) -> Command<'a>,
     batch: impl FnOnce(Vec<String>) -> Command<'a>,
 ) -> (Vec<Command<'a>>, bool) {
-    let different: BTreeSet<Str<'a>> = names.iter().copied().collect();
+    let different: BTreeSet<PhpStr<'a>> = names.iter().copied().collect();
     if different.len() > 1
         && let Ok(texts) = texts(&different.iter().copied().collect::<Vec<_>>())
     {
@@ -107,12 +113,12 @@ fn each_or_batch<'a>(
 
 fn select<'a>(
     fields: &[&str],
-    groups: Option<&[Str]>,
+    groups: Option<&[PhpStr]>,
     aggregate: Aggregate,
 ) -> Result<Question<'a>, Unsayable> {
-    let select = Select {
+    let select = FieldSelector {
         fields: fields.iter().map(|field| (*field).to_owned()).collect(),
-        of: Where { groups: groups.map(texts).transpose()?, ..Where::default() },
+        of: ClientSelector { groups: groups.map(texts).transpose()?, ..ClientSelector::default() },
     };
     Ok(of_all(vec![Command::Select(select)], aggregate))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use gateway_link::{Answer, Limits, Link, LinkError, Protocol, Trouble};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Query, Value};
+use gateway_wire::bridge::{AnswerValue, Query};
 
 use crate::fake_cluster::{FakeGateway, FakeRegister, line};
 use crate::server::{Behaviour, PATIENCE, Server};
@@ -40,7 +40,7 @@ fn a_register_is_found_by_its_silence() {
     for gateway in &gateways {
         assert_eq!(gateway.messages(2), ["one", "two"]);
     }
-    assert_eq!(count(&mut link).unwrap(), Value::Int(2));
+    assert_eq!(count(&mut link).unwrap(), AnswerValue::Int(2));
     let stats = link.stats();
     assert_eq!((stats.acked, stats.queued, stats.queued_bytes), (2, 0, 0));
     assert_eq!(stats.connected, Some(register.address()));
@@ -176,7 +176,7 @@ fn an_answer_that_is_none_ends_its_connection_alone() {
         let gateway = FakeGateway::start();
         let register = FakeRegister::start("", &[&gateway]);
         let mut link = open(&register);
-        assert_eq!(count(&mut link).unwrap(), Value::Int(1));
+        assert_eq!(count(&mut link).unwrap(), AnswerValue::Int(1));
         gateway.answer(Some(answer.to_vec()));
         let error = count(&mut link).unwrap_err().to_string();
         assert!(error.contains(&gateway.address.to_string()), "{error}");
@@ -195,11 +195,11 @@ fn a_gateway_that_is_down_is_missed_in_orders_and_answers() {
     let gateways = [FakeGateway::start(), FakeGateway::start()];
     let register = FakeRegister::start("", &[&gateways[0], &gateways[1]]);
     let mut link = open(&register);
-    assert_eq!(count(&mut link).unwrap(), Value::Int(2));
+    assert_eq!(count(&mut link).unwrap(), AnswerValue::Int(2));
     gateways[1].leave();
     // A question that was on its way may wait for the attempt to connect again.
     let deadline = Instant::now() + PATIENCE;
-    while count(&mut link).unwrap() != Value::Int(1) {
+    while count(&mut link).unwrap() != AnswerValue::Int(1) {
         assert!(Instant::now() < deadline);
     }
     let down = gateways[1].address.to_string();
@@ -217,7 +217,10 @@ fn a_gateway_that_is_down_is_missed_in_orders_and_answers() {
     assert!(matches!(error, LinkError::Unanswered { .. }), "{error:?}");
     // Once it is off the list it has no clients.
     register.tell(&[&gateways[0]]);
-    while !link.query(Query::IsOnline { client }, TIMEOUT).is_ok_and(|answer| answer == Value::Bool(false)) {
+    while !link
+        .query(Query::IsOnline { client }, TIMEOUT)
+        .is_ok_and(|answer| answer == AnswerValue::Bool(false))
+    {
         assert!(Instant::now() < deadline);
     }
 }
@@ -293,7 +296,7 @@ fn a_gateway_that_stands_still_is_given_up_in_time() {
     let register = FakeRegister::start("", &[&gateways[0], &gateways[1]]);
     let limits = Limits { buffer_bytes: 64 << 20, ..LIMITS };
     let mut link = Link::new(Arc::new(register.target("")), limits).unwrap();
-    assert_eq!(count(&mut link).unwrap(), Value::Int(2));
+    assert_eq!(count(&mut link).unwrap(), AnswerValue::Int(2));
     gateways[1].be_still();
     // More than the system takes for it.
     let message = "x".repeat(64 << 10);

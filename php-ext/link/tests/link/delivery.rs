@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use gateway_link::{LinkError, LinkPool, MAX_LINKS};
-use gateway_wire::bridge::{Query, Value};
+use gateway_wire::bridge::{AnswerValue, Query};
 
 use crate::server::{Behaviour, Server};
 use crate::{LIMITS, TIMEOUT, flushed, link, say, send, send_to};
@@ -41,7 +41,7 @@ fn a_query_sees_the_orders_before_it() {
     let mut link = link(server.target());
     for round in 1..=100 {
         send(&mut link, "more");
-        assert_eq!(link.query(Query::ClientCount {}, TIMEOUT).unwrap(), Value::Int(round));
+        assert_eq!(link.query(Query::ClientCount {}, TIMEOUT).unwrap(), AnswerValue::Int(round));
     }
 }
 
@@ -53,7 +53,7 @@ fn a_refused_query_gives_the_gateways_words() {
     let error = link.query(Query::IsUidOnline { uid }, TIMEOUT).unwrap_err();
     assert!(matches!(error, LinkError::Refused { .. }), "{error:?}");
     assert!(error.to_string().contains("no such question") && error.to_string().contains("tcp://127.0.0.1:"));
-    assert_eq!(link.query(Query::ClientCount {}, TIMEOUT).unwrap(), Value::Int(0));
+    assert_eq!(link.query(Query::ClientCount {}, TIMEOUT).unwrap(), AnswerValue::Int(0));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn an_unanswered_query_ends_in_time_and_the_link_goes_on() {
     assert!((200..2000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
     server.behave(|behaviour| behaviour.mute = false);
     send(&mut link, "after");
-    assert_eq!(link.query(Query::ClientCount {}, TIMEOUT).unwrap(), Value::Int(1));
+    assert_eq!(link.query(Query::ClientCount {}, TIMEOUT).unwrap(), AnswerValue::Int(1));
     assert_eq!(flushed(&link), None);
 }
 

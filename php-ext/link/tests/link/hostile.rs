@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_link::LinkError;
-use gateway_wire::bridge::{Query, Reply, Value};
+use gateway_wire::bridge::{AnswerValue, Query, Reply};
 
 use crate::server::{Behaviour, Server};
 use crate::{TIMEOUT, flushed, link, send};
@@ -21,7 +21,7 @@ fn survives(answer: Vec<u8>) {
         std::thread::yield_now();
     }
     send(&mut link, "after");
-    assert_eq!(link.query(Query::ClientCount {}, TIMEOUT).unwrap(), Value::Int(1));
+    assert_eq!(link.query(Query::ClientCount {}, TIMEOUT).unwrap(), AnswerValue::Int(1));
     assert_eq!(flushed(&link), None);
 }
 
@@ -54,19 +54,20 @@ fn a_second_handshake() {
 
 #[test]
 fn answers_to_questions_that_nobody_asked() {
-    survives(encoded(&Reply::Answer { seq: 999, value: Value::Int(1) }));
+    survives(encoded(&Reply::Answer { seq: 999, value: AnswerValue::Int(1) }));
     survives(encoded(&Reply::Error { seq: 999, message: "no".to_owned() }));
 }
 
 #[test]
 fn an_answer_that_is_too_large_is_an_error_and_ends_nothing() {
-    let huge = encoded(&Reply::Answer { seq: 1, value: Value::List(vec![Value::Null; 32 << 20]) });
+    let huge =
+        encoded(&Reply::Answer { seq: 1, value: AnswerValue::List(vec![AnswerValue::Null; 32 << 20]) });
     let server = Server::start(Behaviour { answer: Some(huge), ..Behaviour::default() });
     let mut link = link(server.target());
     let error = link.query_within(Query::ClientCount {}, TIMEOUT * 5, 1 << 20).unwrap_err();
     assert!(matches!(error, LinkError::AnswerTooLarge { most: 0x10_0000, .. }), "{error:?}");
     server.behave(|behaviour| behaviour.answer = None);
-    assert_eq!(link.query(Query::ClientCount {}, TIMEOUT * 5).unwrap(), Value::Int(0));
+    assert_eq!(link.query(Query::ClientCount {}, TIMEOUT * 5).unwrap(), AnswerValue::Int(0));
     assert_eq!(server.wait("state", |state| Some(state.logins)), 1);
 }
 

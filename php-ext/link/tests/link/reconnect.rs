@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_link::{LinkError, Target};
-use gateway_wire::bridge::{Query, Value};
+use gateway_wire::bridge::{AnswerValue, Query};
 
 use crate::server::{Behaviour, PATIENCE, Server};
 use crate::{TIMEOUT, flushed, link, say, send};
@@ -71,7 +71,7 @@ fn questions_between_orders_are_right_whatever_is_cut() {
                 ),
             }
         };
-        assert_eq!(answer, Value::Int(round));
+        assert_eq!(answer, AnswerValue::Int(round));
     }
     assert_eq!(flushed(&link), None);
     assert_eq!(server.messages(2000).len(), 2000);
@@ -89,7 +89,7 @@ fn a_pending_query_is_asked_again() {
         // The query is on its way or there; either way it must be asked on the next connection.
         server.behave(|behaviour| behaviour.mute = false);
         server.cut();
-        assert_eq!(asking.join().unwrap().unwrap(), Value::Int(1));
+        assert_eq!(asking.join().unwrap().unwrap(), AnswerValue::Int(1));
     });
 }
 

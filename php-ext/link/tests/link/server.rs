@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use gateway_link::{Address, Target};
 use gateway_wire::bridge::frame::{self, MAX_CALL};
 use gateway_wire::bridge::{
-    Call, Login, Order, PREFACE, Producer, Proof, Query, Reply, Request, Said, Told, Value,
+    AnswerValue, Call, Login, Order, PREFACE, Producer, Proof, Query, Reply, Request, ServerToWorker,
+    WorkerToServer,
 };
 
 /// How long a test waits for what must happen.
@@ -228,13 +229,13 @@ impl Shared {
     fn ping_pong(&self, reader: &mut Reader) -> std::io::Result<()> {
         loop {
             for frame in reader.frames()? {
-                if Said::decode(&frame).unwrap() != Said::Ping {
+                if WorkerToServer::decode(&frame).unwrap() != WorkerToServer::Ping {
                     continue;
                 }
                 self.change(|state| state.pings += 1);
                 if self.behaviour().pongs {
                     let mut bytes = Vec::new();
-                    Told::Pong.encode(&mut bytes).unwrap();
+                    ServerToWorker::Pong.encode(&mut bytes).unwrap();
                     let mut socket = reader.socket;
                     socket.write_all(&bytes)?;
                 }
@@ -299,11 +300,11 @@ impl Shared {
             return socket.write_all(&answer);
         }
         let value = match query {
-            Query::ClientCount {} => Value::Int(self.lock().taken.len().try_into().unwrap()),
+            Query::ClientCount {} => AnswerValue::Int(self.lock().taken.len().try_into().unwrap()),
             Query::IsUidOnline { uid } if uid.as_ref() == b"refuse" => {
                 return send(socket, &Reply::Error { seq, message: "no such question".to_owned() });
             }
-            _ => Value::Null,
+            _ => AnswerValue::Null,
         };
         send(socket, &Reply::Answer { seq, value })
     }

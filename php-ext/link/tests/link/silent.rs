@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use gateway_link::{Answer, Ended, Limits, Link, LinkError, Next, Worker};
-use gateway_wire::bridge::{Query, Value};
+use gateway_wire::bridge::{AnswerValue, Query};
 
 use crate::server::{Behaviour, PATIENCE, Server};
 use crate::{LIMITS, flushed, link, send, send_to};
@@ -23,7 +23,7 @@ fn hang(server: &Server, hangs: bool) {
 fn a_gateway_that_hangs_costs_one_wait_until_it_is_heard_again() {
     let server = Server::start(Behaviour::default());
     let mut link = link(server.target());
-    assert_eq!(count(&mut link).unwrap(), Value::Int(0));
+    assert_eq!(count(&mut link).unwrap(), AnswerValue::Int(0));
     hang(&server, true);
     let error = count(&mut link).unwrap_err();
     assert!(matches!(error, LinkError::NoAnswer { waited: LONG, .. }), "{error:?}");
@@ -88,7 +88,7 @@ fn a_gateway_that_owes_word_for_too_long_is_given_up() {
         let asking = scope.spawn(|| link.query(Query::ClientCount {}, PATIENCE));
         server.wait("another login", |state| (state.logins > logins).then_some(()));
         server.behave(|behaviour| behaviour.mute = false);
-        assert_eq!(asking.join().unwrap().unwrap(), Value::Int(1));
+        assert_eq!(asking.join().unwrap().unwrap(), AnswerValue::Int(1));
     });
 }
 

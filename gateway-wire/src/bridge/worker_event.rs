@@ -3,11 +3,11 @@
 //! ```text
 //! worker                                       gateway
 //!  │ Join { name } ─────────────────────────────▶ │
-//!  │ ◀──────────────────────── Event 1, Event 2 … │
+//!  │ ◀──────────────────────── WorkerEvent 1, WorkerEvent 2 … │
 //!  │ Progress { taken: 1, done: 0 } ────────────▶ │   before event 1 is handled
 //!  │ Progress { taken: 2, done: 1 } ────────────▶ │
-//!  │ Tally { name } ────────────────────────────▶ │   it could count them in that file instead
-//!  │ ◀──────────────────── Tally { is_read: true } │   it may, and from now on says so only now and then
+//!  │ ProgressFile { name } ─────────────────────▶ │   it could count them in that file instead
+//!  │ ◀──────────── ProgressFile { is_read: true } │   it may, and from now on says so only now and then
 //!  │ Ping ──────────────────────────────────────▶ │   now and then, while nothing comes
 //!  │ ◀────────────────────────────────────── Pong │
 //!  │ Leave ─────────────────────────────────────▶ │   it wants no more, and handles what it has
@@ -25,12 +25,12 @@ use crate::ClientId;
 
 /// From the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Told<'a> {
+pub enum ServerToWorker<'a> {
     #[serde(rename = "e", borrow)]
-    Event(Event<'a>),
+    Event(WorkerEvent<'a>),
     /// Whether the file that was offered is here, and is looked at when the worker ends.
     #[serde(rename = "tally")]
-    Tally { is_read: bool },
+    ProgressFile { is_read: bool },
     /// To a ping, at once.
     #[serde(rename = "pong")]
     Pong,
@@ -41,7 +41,7 @@ pub enum Told<'a> {
 
 /// What a client did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event<'a> {
+pub struct WorkerEvent<'a> {
     /// Counts the events of a connection upwards from 1.
     pub number: u64,
     pub kind: EventKind,
@@ -73,16 +73,16 @@ pub enum EventKind {
 
 /// From the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Said<'a> {
+pub enum WorkerToServer<'a> {
     /// Comes first. No two workers that serve have the same name.
     #[serde(rename = "join")]
     Join { name: &'a str },
     /// The number of the last event that it has begun to handle, and of the last one that it has handled.
     #[serde(rename = "p")]
     Progress { taken: u64, done: u64 },
-    /// The name of a file as in [`tally`](super::tally).
+    /// The name of a file as in [`tally`](super::progress_file).
     #[serde(rename = "tally")]
-    Tally { name: &'a str },
+    ProgressFile { name: &'a str },
     /// Is anybody there? The system of a gateway that hangs, or a proxy with nobody behind it, confirms every packet.
     #[serde(rename = "ping")]
     Ping,
@@ -93,7 +93,7 @@ pub enum Said<'a> {
 /// Longest name of a worker, in bytes.
 pub const MAX_WORKER_NAME: usize = 256;
 
-impl<'a> Told<'a> {
+impl<'a> ServerToWorker<'a> {
     /// Appends it as a frame. Over the limit, `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
         frame::append(out, MAX_REPLY, |out| frame::write_msgpack(out, self))
@@ -104,7 +104,7 @@ impl<'a> Told<'a> {
     }
 }
 
-impl<'a> Said<'a> {
+impl<'a> WorkerToServer<'a> {
     /// Appends it as a frame. Over the limit, `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
         frame::append(out, MAX_LOGIN, |out| frame::write_msgpack(out, self))
@@ -119,8 +119,8 @@ impl<'a> Said<'a> {
 mod tests {
     use super::*;
 
-    fn told(kind: EventKind) -> Told<'static> {
-        Told::Event(Event {
+    fn told(kind: EventKind) -> ServerToWorker<'static> {
+        ServerToWorker::Event(WorkerEvent {
             number: u64::MAX,
             kind,
             client: ClientId::new("127.0.0.1:1238".parse().unwrap(), 7),
@@ -135,24 +135,29 @@ mod tests {
     #[test]
     fn round_trip_and_every_truncation_is_an_error() {
         let kinds = [EventKind::Connect, EventKind::Handshake, EventKind::Message, EventKind::Close];
-        for one in kinds.into_iter().map(told).chain([Told::Tally { is_read: true }, Told::Pong, Told::End]) {
+        for one in kinds.into_iter().map(told).chain([
+            ServerToWorker::ProgressFile { is_read: true },
+            ServerToWorker::Pong,
+            ServerToWorker::End,
+        ]) {
             let mut bytes = Vec::new();
             one.encode(&mut bytes).unwrap();
             let content = &bytes[frame::HEADER..];
-            assert_eq!(Told::decode(content).unwrap(), one);
+            assert_eq!(ServerToWorker::decode(content).unwrap(), one);
             for end in 0..content.len() {
-                Told::decode(&content[..end]).unwrap_err();
+                ServerToWorker::decode(&content[..end]).unwrap_err();
             }
         }
-        let progress = Said::Progress { taken: 8, done: 7 };
-        let (join, tally) = (Said::Join { name: "chat:0" }, Said::Tally { name: "t" });
-        for one in [join, progress, tally, Said::Ping, Said::Leave] {
+        let progress = WorkerToServer::Progress { taken: 8, done: 7 };
+        let (join, tally) =
+            (WorkerToServer::Join { name: "chat:0" }, WorkerToServer::ProgressFile { name: "t" });
+        for one in [join, progress, tally, WorkerToServer::Ping, WorkerToServer::Leave] {
             let mut bytes = Vec::new();
             one.encode(&mut bytes).unwrap();
             let content = &bytes[frame::HEADER..];
-            assert_eq!(Said::decode(content).unwrap(), one);
+            assert_eq!(WorkerToServer::decode(content).unwrap(), one);
             for end in 0..content.len() {
-                Said::decode(&content[..end]).unwrap_err();
+                WorkerToServer::decode(&content[..end]).unwrap_err();
             }
         }
     }
@@ -160,8 +165,8 @@ mod tests {
     #[test]
     fn trailing_bytes_are_an_error() {
         let mut bytes = Vec::new();
-        Said::Leave.encode(&mut bytes).unwrap();
+        WorkerToServer::Leave.encode(&mut bytes).unwrap();
         bytes.push(0xc0);
-        Said::decode(&bytes[frame::HEADER..]).unwrap_err();
+        WorkerToServer::decode(&bytes[frame::HEADER..]).unwrap_err();
     }
 }

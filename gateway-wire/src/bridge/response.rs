@@ -6,8 +6,8 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::frame::{self, FrameTooLarge, MAX_REPLY};
-use super::login::{Nonce, Proof};
-use super::raw::Part;
+use super::handshake::{Nonce, Proof};
+use super::raw::RawPart;
 use super::{DecodeError, decode};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +21,7 @@ pub enum Reply {
     /// All calls up to `seq` were taken.
     Ack { seq: u64 },
     /// The answer to query `seq`, and an ack for all before it.
-    Answer { seq: u64, value: Value },
+    Answer { seq: u64, value: AnswerValue },
     /// What was wrong with order `seq`, which changed nothing and is acked like the others. With 0, what was wrong with
     /// the login or with a frame, and the connection is closed.
     Error { seq: u64, message: String },
@@ -29,13 +29,13 @@ pub enum Reply {
 
 /// What a query gives, in PHP's terms.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum AnswerValue {
     Null,
     Bool(bool),
     Int(i64),
     Str(Vec<u8>),
-    List(Vec<Value>),
-    Map(Vec<(Value, Value)>),
+    List(Vec<AnswerValue>),
+    Map(Vec<(AnswerValue, AnswerValue)>),
 }
 
 const ACK: u8 = 0;
@@ -59,7 +59,7 @@ impl Reply {
         }
     }
 
-    /// As [`Reply::Answer`], from anything that serializes to what a [`Value`] holds.
+    /// As [`Reply::Answer`], from anything that serializes to what a [`AnswerValue`] holds.
     pub fn encode_answer(seq: u64, value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
         append(out, seq, ANSWER, value)
     }
@@ -72,9 +72,11 @@ impl Reply {
     /// is there.
     pub fn answer(content: &[u8]) -> Option<(u64, usize)> {
         let rest = content.strip_prefix(&[0x90 | 3])?;
-        let mut parts = super::raw::Items::of(rest, 3);
+        let mut parts = super::raw::RawItems::of(rest, 3);
         let (seq, status) = (parts.next()?.ok()?, parts.next()?.ok()?);
-        let (Ok(Part::Int(seq)), Ok(Part::Int(status))) = (seq.read(), status.read()) else { return None };
+        let (Ok(RawPart::Int(seq)), Ok(RawPart::Int(status))) = (seq.read(), status.read()) else {
+            return None;
+        };
         let value = content.len() - parts.unread().len();
         (status == i64::from(ANSWER)).then_some((u64::try_from(seq).ok()?, value))
     }
@@ -128,7 +130,7 @@ impl<'de> Visitor<'de> for ReplyVisitor {
     }
 }
 
-impl Value {
+impl AnswerValue {
     /// Encodes it as it stands in an answer.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -137,7 +139,7 @@ impl Value {
     }
 }
 
-impl Serialize for Value {
+impl Serialize for AnswerValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Null => serializer.serialize_unit(),
@@ -156,7 +158,7 @@ impl Serialize for Value {
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for AnswerValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
     }
@@ -165,72 +167,75 @@ impl<'de> Deserialize<'de> for Value {
 struct ValueVisitor;
 
 impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
+    type Value = AnswerValue;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("null, a bool, an integer, a string, a list or a map")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<AnswerValue, E> {
+        Ok(AnswerValue::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<AnswerValue, E> {
+        Ok(AnswerValue::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Int(value))
+    fn visit_i64<E>(self, value: i64) -> Result<AnswerValue, E> {
+        Ok(AnswerValue::Int(value))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        i64::try_from(value).map(Value::Int).map_err(|_| E::custom("the integer is too large for PHP"))
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<AnswerValue, E> {
+        i64::try_from(value).map(AnswerValue::Int).map_err(|_| E::custom("the integer is too large for PHP"))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::Str(value.as_bytes().to_vec()))
+    fn visit_str<E>(self, value: &str) -> Result<AnswerValue, E> {
+        Ok(AnswerValue::Str(value.as_bytes().to_vec()))
     }
 
-    fn visit_bytes<E>(self, value: &[u8]) -> Result<Value, E> {
-        Ok(Value::Str(value.to_vec()))
+    fn visit_bytes<E>(self, value: &[u8]) -> Result<AnswerValue, E> {
+        Ok(AnswerValue::Str(value.to_vec()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<AnswerValue, A::Error> {
         let mut values = Vec::new();
         while let Some(value) = array.next_element()? {
             values.push(value);
         }
-        Ok(Value::List(values))
+        Ok(AnswerValue::List(values))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AnswerValue, A::Error> {
         let mut entries = Vec::new();
         while let Some(entry) = map.next_entry()? {
             entries.push(entry);
         }
-        Ok(Value::Map(entries))
+        Ok(AnswerValue::Map(entries))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::login::{NONCE_BYTES, PROOF_BYTES};
+    use super::super::handshake::{NONCE_BYTES, PROOF_BYTES};
     use super::*;
     use crate::ClientId;
 
     fn every_reply() -> Vec<Reply> {
-        let text = || Value::Str(b"\xff any bytes".to_vec());
+        let text = || AnswerValue::Str(b"\xff any bytes".to_vec());
         vec![
             Reply::Hello { nonce: [3; NONCE_BYTES], instance: u64::MAX },
             Reply::Welcome { applied: 7, proof: [4; PROOF_BYTES] },
             Reply::Ack { seq: 1 << 40 },
-            Reply::Answer { seq: 2, value: Value::Null },
-            Reply::Answer { seq: 3, value: Value::Bool(true) },
-            Reply::Answer { seq: 4, value: Value::Int(-5) },
-            Reply::Answer { seq: 5, value: Value::List(vec![text(), Value::Null]) },
+            Reply::Answer { seq: 2, value: AnswerValue::Null },
+            Reply::Answer { seq: 3, value: AnswerValue::Bool(true) },
+            Reply::Answer { seq: 4, value: AnswerValue::Int(-5) },
+            Reply::Answer { seq: 5, value: AnswerValue::List(vec![text(), AnswerValue::Null]) },
             Reply::Answer {
                 seq: 6,
-                value: Value::Map(vec![(text(), Value::List(vec![])), (Value::Int(9), text())]),
+                value: AnswerValue::Map(vec![
+                    (text(), AnswerValue::List(vec![])),
+                    (AnswerValue::Int(9), text()),
+                ]),
             },
             Reply::Error { seq: 0, message: "no".to_owned() },
         ]
@@ -266,18 +271,18 @@ mod tests {
         let client = ClientId::new("127.0.0.1:1238".parse().unwrap(), 1);
         let mut bytes = Vec::new();
         Reply::encode_answer(1, &vec![client], &mut bytes).unwrap();
-        let value = Value::List(vec![Value::Str(client.to_bytes().to_vec())]);
+        let value = AnswerValue::List(vec![AnswerValue::Str(client.to_bytes().to_vec())]);
         assert_eq!(Reply::decode(&bytes[frame::HEADER..]).unwrap(), Reply::Answer { seq: 1, value });
     }
 
     #[test]
     fn an_answer_is_known_by_its_head() {
         for seq in [0, 1, 127, 128, 1 << 20, 1 << 40, i64::MAX as u64] {
-            let value = Value::List(vec![Value::Str(b"x".to_vec()), Value::Null]);
+            let value = AnswerValue::List(vec![AnswerValue::Str(b"x".to_vec()), AnswerValue::Null]);
             let bytes = content(&Reply::Answer { seq, value: value.clone() });
             let (number, start) = Reply::answer(&bytes).unwrap();
             assert_eq!((number, start <= ANSWER_HEAD), (seq, true));
-            assert_eq!(super::super::Raw::new(&bytes[start..]).to_value().unwrap(), value);
+            assert_eq!(super::super::RawValue::new(&bytes[start..]).to_value().unwrap(), value);
             assert_eq!(Reply::answer(&bytes[..start]), Some((seq, start)));
         }
         for reply in every_reply() {

@@ -15,10 +15,10 @@ use super::{DecodeError, decode};
 use crate::ClientId;
 
 /// A PHP string: any bytes.
-pub type Str<'a> = &'a serde_bytes::Bytes;
+pub type PhpStr<'a> = &'a serde_bytes::Bytes;
 
 /// Uids or groups, of which there is nearly always one.
-pub type Names<'a> = SmallVec<[Str<'a>; 1]>;
+pub type Names<'a> = SmallVec<[PhpStr<'a>; 1]>;
 
 /// Names and clients that the lists of one call may have together: each takes more in memory than on its way.
 pub const MAX_ELEMENTS: usize = 1 << 20;
@@ -189,38 +189,38 @@ pub mod kind {
 calls! {
     Order {
         /// `only`: nobody but these. `except`: all but these.
-        1u8 => SendToAll { message: Str<'a>, only: Option<Vec<ClientId>>, except: Vec<ClientId>, raw: bool },
-        2u8 => SendToClient { client: ClientId, message: Str<'a>, raw: bool },
-        3u8 => SendToUids { uids: Names<'a>, message: Str<'a>, raw: bool },
-        4u8 => SendToGroups { groups: Names<'a>, message: Str<'a>, except: Vec<ClientId>, raw: bool },
+        1u8 => SendToAll { message: PhpStr<'a>, only: Option<Vec<ClientId>>, except: Vec<ClientId>, raw: bool },
+        2u8 => SendToClient { client: ClientId, message: PhpStr<'a>, raw: bool },
+        3u8 => SendToUids { uids: Names<'a>, message: PhpStr<'a>, raw: bool },
+        4u8 => SendToGroups { groups: Names<'a>, message: PhpStr<'a>, except: Vec<ClientId>, raw: bool },
         /// Everything queued goes out first, then `last`, then the connection closes.
-        5u8 => Close { client: ClientId, last: Option<Str<'a>> },
-        6u8 => BindUid { client: ClientId, uid: Str<'a> },
+        5u8 => Close { client: ClientId, last: Option<PhpStr<'a>> },
+        6u8 => BindUid { client: ClientId, uid: PhpStr<'a> },
         7u8 => UnbindUid { client: ClientId },
-        8u8 => JoinGroup { client: ClientId, group: Str<'a> },
-        9u8 => LeaveGroup { client: ClientId, group: Str<'a> },
+        8u8 => JoinGroup { client: ClientId, group: PhpStr<'a> },
+        9u8 => LeaveGroup { client: ClientId, group: PhpStr<'a> },
         /// Everybody leaves it.
-        10u8 => Ungroup { group: Str<'a> },
+        10u8 => Ungroup { group: PhpStr<'a> },
         /// Closes at once; nothing queued goes out.
         11u8 => Destroy { client: ClientId },
         /// Sessions are serialized PHP arrays; no bytes are no session.
-        12u8 => SetSession { client: ClientId, session: Str<'a> },
+        12u8 => SetSession { client: ClientId, session: PhpStr<'a> },
         /// Merged as `array_replace_recursive(session, changes)`.
-        13u8 => UpdateSession { client: ClientId, changes: Str<'a> },
+        13u8 => UpdateSession { client: ClientId, changes: PhpStr<'a> },
         /// A send with options that are seldom used. At most one of `only`, `uids` and `groups` says to whom; without any of
         /// them it is everybody. Members of `except_groups` do not get it. `kind` is one of [`kind`].
         14u8 => Send {
-            message: Str<'a>,
+            message: PhpStr<'a>,
             only: Option<Vec<ClientId>>,
-            uids: Option<Vec<Str<'a>>>,
-            groups: Option<Vec<Str<'a>>>,
+            uids: Option<Vec<PhpStr<'a>>>,
+            groups: Option<Vec<PhpStr<'a>>>,
             except: Vec<ClientId>,
-            except_groups: Vec<Str<'a>>,
+            except_groups: Vec<PhpStr<'a>>,
             raw: bool,
             kind: u8,
         },
         /// As `Close`, for all clients of some uids.
-        15u8 => CloseUids { uids: Names<'a>, last: Option<Str<'a>> },
+        15u8 => CloseUids { uids: Names<'a>, last: Option<PhpStr<'a>> },
     }
 }
 
@@ -230,9 +230,9 @@ calls! {
         /// A bool.
         100u8 => IsOnline { client: ClientId },
         /// A bool.
-        101u8 => IsUidOnline { uid: Str<'a> },
+        101u8 => IsUidOnline { uid: PhpStr<'a> },
         /// A list of client ids.
-        102u8 => ClientsOfUid { uid: Str<'a> },
+        102u8 => ClientsOfUid { uid: PhpStr<'a> },
         /// A string, or null when not bound or offline.
         103u8 => UidOfClient { client: ClientId },
         /// An int.
@@ -240,19 +240,19 @@ calls! {
         /// A serialized array, '' when there is none, or null when offline.
         105u8 => Session { client: ClientId },
         /// A list of bools.
-        106u8 => AreUidsOnline { uids: Vec<Str<'a>> },
+        106u8 => AreUidsOnline { uids: Vec<PhpStr<'a>> },
         /// A list of lists of client ids.
-        107u8 => ClientsOfUids { uids: Vec<Str<'a>> },
+        107u8 => ClientsOfUids { uids: Vec<PhpStr<'a>> },
         /// A list of client ids.
-        108u8 => Clients { groups: Option<Vec<Str<'a>>> },
+        108u8 => Clients { groups: Option<Vec<PhpStr<'a>>> },
         /// A list of ints, one for each group.
-        109u8 => ClientCountOfEach { groups: Vec<Str<'a>> },
+        109u8 => ClientCountOfEach { groups: Vec<PhpStr<'a>> },
         /// A map of client ids to sessions.
-        110u8 => Sessions { groups: Option<Vec<Str<'a>>> },
+        110u8 => Sessions { groups: Option<Vec<PhpStr<'a>>> },
         /// A list of strings, each uid once.
-        111u8 => Uids { groups: Option<Vec<Str<'a>>> },
+        111u8 => Uids { groups: Option<Vec<PhpStr<'a>>> },
         /// An int.
-        112u8 => UidCount { groups: Option<Vec<Str<'a>>> },
+        112u8 => UidCount { groups: Option<Vec<PhpStr<'a>>> },
         /// A list of strings.
         113u8 => Groups {},
         /// A map of groups to lists of client ids.
@@ -326,7 +326,7 @@ macro_rules! read_as_they_are {
     ( $( $type:ty ),* $(,)? ) => { $( impl<'de> Argument<'de> for $type { type Read = Self; } )* };
 }
 read_as_they_are!(u8, u64, bool, ClientId, Vec<ClientId>, Option<Vec<ClientId>>);
-read_as_they_are!(Str<'de>, Option<Str<'de>>, Vec<Str<'de>>, Option<Vec<Str<'de>>>);
+read_as_they_are!(PhpStr<'de>, Option<PhpStr<'de>>, Vec<PhpStr<'de>>, Option<Vec<PhpStr<'de>>>);
 
 impl<'de> Argument<'de> for Names<'de> {
     type Read = ReadNames<'de>;

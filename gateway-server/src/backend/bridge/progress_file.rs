@@ -3,15 +3,15 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 
-use gateway_wire::bridge::tally;
+use gateway_wire::bridge::progress_file;
 
 #[derive(Debug)]
-pub(super) struct Tally(File);
+pub(super) struct ProgressFile(File);
 
-impl Tally {
+impl ProgressFile {
     /// `None` when there is no such file here, or it cannot be read: then the worker says what it begins.
     pub(super) fn open(name: &str) -> Option<Self> {
-        let path = tally::path(name)?;
+        let path = progress_file::path(name)?;
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
         file.metadata().is_ok_and(|file| file.is_file()).then_some(Self(file))
