@@ -4,9 +4,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use gateway_tests::{
-    ALICE, Browser, Client, Page, ProcessGroup, Server, Tab, done, eventually, extension, root, skip, soon,
+    ALICE, Browser, Client, Page, PhpPeer, ProcessGroup, Server, Tab, done, eventually, extension, root,
+    skip, soon,
 };
+use gateway_wire::bridge::Order;
 use nix::sys::signal::Signal;
+use serde_bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Message;
@@ -150,6 +153,9 @@ async fn the_console_says_what_went_wrong() -> anyhow::Result<()> {
             (&["--all", "hi"], "The message comes first: yii gateway/send MESSAGE --uid=…", 64),
             (&["hi", "--client=1"], "1 is no client_id.", 64),
             (&["no", "--all", "--json"], "That is no JSON: Syntax error.", 64),
+            (&["hi", "--all", "--exclude=ann"], "ann is no client_id.", 64),
+            (&["hi", "--all", "--binary", "--text"], "Give one of --binary and --text.", 64),
+            (&["hi", "--all", "--exclude-group=muted"], "Sent to nobody, since no client is online.", 0),
             (&["hi", "--all"], "Sent to nobody, since no client is online.", 0),
             (&["hi", "--group=news"], "Sent to nobody, since no client is online.", 0),
             (&["hi", "--client=7f000001000100000001"], "Sent to nobody, since no client is online.", 0),
@@ -170,6 +176,48 @@ async fn the_console_says_what_went_wrong() -> anyhow::Result<()> {
                 said.starts_with("The push gateway cannot be reached. Can not connect to tcp://"),
                 "{said}"
             );
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_console_leaves_out_whom_it_is_told_to_and_chooses_the_kind_of_message() -> anyhow::Result<()> {
+    on_yii2("the_console_leaves_out_whom_it_is_told_to_and_chooses_the_kind_of_message", async || {
+        let stage = Stage::set(false).await?;
+        let mut page = Client::connect(stage.server.websocket).await?;
+        let mut phone = Client::connect(stage.server.websocket).await?;
+        let mut guest = Client::connect(stage.server.websocket).await?;
+        let mut php = PhpPeer::connect(stage.server.register[0]).await?;
+        for client in [page.id, phone.id] {
+            php.bind(client, "7").await?;
+        }
+        php.order(Order::JoinGroup { client: phone.id, group: Bytes::new(b"muted") }).await?;
+        php.acked().await?;
+
+        let not_the_page = format!("--exclude={}", page.id);
+        let to_the_page = format!("--client={}", page.id);
+        for (arguments, clients) in [
+            (&["1", "--uid=7", &not_the_page][..], "1 client"),
+            (&["2", "--all", "--exclude-group=muted", "--binary"], "2 clients"),
+            (&["3", "--all", "--exclude-uid=7", "--text"], "1 client"),
+            (&["4", &to_the_page, "--binary"], "1 client"),
+            (&["5", "--all"], "3 clients"),
+        ] {
+            let answer = stage.yii(&[&["gateway/send"], arguments].concat()).await?;
+            assert_eq!(answer, (format!("Sent to {clients}."), Some(0)), "{arguments:?}");
+        }
+        let (text, binary) =
+            (Message::text::<&str>, |message: &'static str| Message::binary(message.as_bytes()));
+        for (client, expected) in [
+            (&mut page, vec![binary("2"), binary("4"), text("5")]),
+            (&mut phone, vec![text("1"), text("5")]),
+            (&mut guest, vec![binary("2"), text("3"), text("5")]),
+        ] {
+            for message in expected {
+                assert_eq!(client.message().await?, message, "{}", client.id);
+            }
         }
         Ok(())
     })

@@ -46,6 +46,24 @@ class GatewayController extends Controller
     /** @var bool gateway/send: refuse what is no JSON */
     public bool $json = false;
 
+    /** @var list<string> gateway/send: client_ids, separated by commas, that do not get it */
+    public array $exclude = [];
+
+    /** @var list<string> gateway/send: uids, separated by commas, whose clients do not get it */
+    public array $excludeUid = [];
+
+    /** @var list<string> gateway/send: groups, separated by commas, whose members do not get it */
+    public array $excludeGroup = [];
+
+    /** @var bool gateway/send: websocket clients get it as a binary message, whatever the server is set to */
+    public bool $binary = false;
+
+    /** @var bool gateway/send: websocket clients get it as a text message, whatever the server is set to */
+    public bool $text = false;
+
+    /** @var bool gateway/send: the bytes go out as they are, without the framing of the client's protocol */
+    public bool $raw = false;
+
     /** @var bool gateway/status: list groups, the largest first */
     public bool $groups = false;
 
@@ -71,7 +89,10 @@ class GatewayController extends Controller
     public function options($actionID): array
     {
         $own = match ($actionID) {
-            'send' => ['gateway', 'uid', 'group', 'client', 'all', 'json'],
+            'send' => [
+                'gateway', 'uid', 'group', 'client', 'all', 'json',
+                'exclude', 'excludeUid', 'excludeGroup', 'binary', 'text', 'raw',
+            ],
             'status' => ['gateway', 'groups'],
             'worker' => ['gateway', 'count', 'handler', 'register', 'name', 'pidFile', 'stopTimeout'],
             'worker-status', 'worker-reload', 'worker-stop' => ['pidFile'],
@@ -108,10 +129,10 @@ class GatewayController extends Controller
     }
 
     /**
-     * Sends a message, as in: yii gateway/send '{"type":"comment"}' --uid=7. The exit code is 64 when it is wrong, and 69
-     * when the gateway does not answer.
+     * Sends a message, as in: yii gateway/send '{"type":"comment"}' --uid=7. The exit code is 64 when the command is wrong, and
+     * 69 when the gateway does not answer.
      *
-     * @param string|null $message what is sent, as it is; - is what comes on standard input
+     * @param string|null $message is sent as it is; - stands for the standard input
      */
     public function actionSend(?string $message = null): int
     {
@@ -123,8 +144,9 @@ class GatewayController extends Controller
         if (count($to) + (int) $this->all !== 1 || in_array('', $to, true)) {
             return $this->misused(Translation::t('To whom? Give one of --uid=…, --group=…, --client=… and --all.'));
         }
-        if ($this->client !== null && !preg_match('/^[0-9a-f]{20}\z/i', $this->client)) {
-            return $this->misused(Translation::t('{id} is no client_id.', ['id' => $this->client]));
+        $wrong = $this->wrongOption();
+        if ($wrong !== null) {
+            return $this->misused($wrong);
         }
         $message = $message === '-' ? (string) stream_get_contents(\STDIN) : $message;
         if ($this->json && json_decode($message) === null && json_last_error() !== JSON_ERROR_NONE) {
@@ -193,24 +215,67 @@ class GatewayController extends Controller
         return Command::run($this->runner('stop'));
     }
 
-    /** Gives how many clients that are. They are asked for afterwards: with the answer it is certain that the message came. */
+    /** Says what is wrong with the options of gateway/send beside each other; null when nothing is. */
+    private function wrongOption(): ?string
+    {
+        $lists = ['exclude' => $this->exclude, 'exclude-uid' => $this->excludeUid, 'exclude-group' => $this->excludeGroup];
+        foreach ($lists as $option => $values) {
+            if (array_filter($values, fn (mixed $value) => !is_string($value) || $value === '') !== []) {
+                return Translation::t('Whom does --{option} leave out? Give --{option}=…, several separated by commas.', [
+                    'option' => $option,
+                ]);
+            }
+        }
+        foreach ([...(array) $this->client, ...$this->exclude] as $id) {
+            if (!preg_match('/^[0-9a-f]{20}\z/i', $id)) {
+                return Translation::t('{id} is no client_id.', ['id' => $id]);
+            }
+        }
+
+        return match (true) {
+            $this->client !== null && array_filter($lists) !== [] => Translation::t('Nobody can be left out of --client=….'),
+            $this->binary && $this->text => Translation::t('Give one of --binary and --text.'),
+            default => null,
+        };
+    }
+
+    /**
+     * Sends the message, and gives how many clients get it. They are asked for afterwards, since the answer makes it certain that
+     * the message has come to the gateway.
+     */
     private function send(Gateway $gateway, string $message): int
     {
-        if ($this->uid !== null) {
-            $gateway->sendToUid($this->uid, $message);
-            return count($gateway->getClientIdByUid($this->uid));
-        }
-        if ($this->group !== null) {
-            $gateway->sendToGroup($this->group, $message);
-            return $gateway->getClientIdCountByGroup($this->group);
-        }
+        $binary = $this->binary || $this->text ? $this->binary : null;
         if ($this->client !== null) {
-            $gateway->sendToClient($this->client, $message);
+            $gateway->sendToClient($this->client, $message, $this->raw, $binary);
             return $gateway->isOnline($this->client);
         }
-        $gateway->sendToAll($message);
+        $clients = array_map('strtolower', $this->exclude);
+        foreach ($this->excludeUid as $uid) {
+            $clients = [...$clients, ...$gateway->getClientIdByUid($uid)];
+        }
+        $exclude = $clients === [] ? null : $clients;
+        $groups = $this->excludeGroup === [] ? null : $this->excludeGroup;
+        match (true) {
+            $this->uid !== null => $gateway->sendToUid($this->uid, $message, $this->raw, $exclude, $groups, $binary),
+            $this->group !== null => $gateway->sendToGroup($this->group, $message, $exclude, $this->raw, $groups, $binary),
+            default => $gateway->sendToAll($message, null, $exclude, $this->raw, $groups, $binary),
+        };
+        if ($exclude === null && $groups === null) {
+            return match (true) {
+                $this->uid !== null => count($gateway->getClientIdByUid($this->uid)),
+                $this->group !== null => $gateway->getClientIdCountByGroup($this->group),
+                default => $gateway->getAllClientIdCount(),
+            };
+        }
+        $receivers = match (true) {
+            $this->uid !== null => $gateway->getClientIdByUid($this->uid),
+            $this->group !== null => $gateway->getClientIdListByGroup($this->group),
+            default => $gateway->getAllClientIdList(),
+        };
+        $members = $groups === null ? [] : $gateway->getClientIdListByGroup($groups);
 
-        return $gateway->getAllClientIdCount();
+        return count(array_diff($receivers, $clients, $members));
     }
 
     /** @param array<string|int, int> $counts */

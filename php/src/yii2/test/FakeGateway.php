@@ -102,6 +102,13 @@ class FakeGateway extends Gateway
                 return $this->clients[$first] ?? null;
             case 'getClientIdCountByGroup':
                 return count($first === null || $first === '' ? $this->clients : $this->groups[$first] ?? []);
+            case 'getAllClientIdCount':
+                return count($this->clients);
+            case 'getAllClientIdList':
+                $all = array_map('strval', array_keys($this->clients));
+                return array_combine($all, $all);
+            case 'getClientIdListByGroup':
+                return $this->members((array) ($arguments[0] ?? []));
             case 'sendToAll':
             case 'sendToClient':
             case 'sendToUid':
@@ -111,6 +118,22 @@ class FakeGateway extends Gateway
                 return true;
         }
         throw new \BadMethodCallException("The fake gateway knows no $method.");
+    }
+
+    /**
+     * @param array<mixed> $groups
+     * @return array<string, string>
+     */
+    private function members(array $groups): array
+    {
+        $clients = [];
+        foreach ($groups as $group) {
+            foreach (is_string($group) || is_int($group) ? array_keys($this->groups[$group] ?? []) : [] as $client) {
+                $clients[(string) $client] = (string) $client;
+            }
+        }
+
+        return $clients;
     }
 
     private function leave(string ...$clients): void

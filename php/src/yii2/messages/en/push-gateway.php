@@ -14,9 +14,11 @@ return [
     'everybody' => 'everybody',
     'Failure' => 'Failure',
     'Gateway' => 'Gateway',
+    'Give one of --binary and --text.' => 'Give one of --binary and --text.',
     'Group' => 'Group',
     'Groups' => 'Groups',
     'Method' => 'Method',
+    'Nobody can be left out of --client=….' => 'Nobody can be left out of --client=….',
     'Nobody is logged in.' => 'Nobody is logged in.',
     'Only the first {n} are shown.' => 'Only the first {n} are shown.',
     'Receivers' => 'Receivers',
@@ -37,6 +39,8 @@ return [
     'To whom? Give one of --uid=…, --group=…, --client=… and --all.' =>
         'To whom? Give one of --uid=…, --group=…, --client=… and --all.',
     'Uids' => 'Uids',
+    'Whom does --{option} leave out? Give --{option}=…, several separated by commas.' =>
+        'Whom does --{option} leave out? Give --{option}=…, several separated by commas.',
     '{id} is no client_id.' => '{id} is no client_id.',
     '{n} calls of the gateway in {ms} ms, {failures} failed' =>
         '{n} calls of the gateway in {ms} ms, {failures} failed',

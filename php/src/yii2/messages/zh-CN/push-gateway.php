@@ -14,9 +14,11 @@ return [
     'everybody' => '所有人',
     'Failure' => '失败原因',
     'Gateway' => '推送网关',
+    'Give one of --binary and --text.' => '--binary 与 --text 只能给出一个。',
     'Group' => '分组',
     'Groups' => '分组',
     'Method' => '方法',
+    'Nobody can be left out of --client=….' => '--client=… 只有一个客户端，不能再排除。',
     'Nobody is logged in.' => '尚未登录。',
     'Only the first {n} are shown.' => '只显示前 {n} 次。',
     'Receivers' => '接收者',
@@ -36,6 +38,8 @@ return [
     'To whom? Give one of --uid=…, --group=…, --client=… and --all.' =>
         '发给谁？请在 --uid=…、--group=…、--client=… 和 --all 中给出一个。',
     'Uids' => '用户（uid）',
+    'Whom does --{option} leave out? Give --{option}=…, several separated by commas.' =>
+        '--{option} 要排除谁？请写 --{option}=…，多个以逗号分隔。',
     '{id} is no client_id.' => '{id} 不是 client_id。',
     '{n} calls of the gateway in {ms} ms, {failures} failed' => '调用网关 {n} 次，共 {ms} 毫秒，失败 {failures} 次',
 ];
