@@ -12,7 +12,7 @@ use gateway_wire::ClientId;
 use crate::aliases::WITHOUT_AUTOLOAD;
 use crate::class;
 use crate::errors::Failure;
-use crate::settings::REGISTER_ADDRESS;
+use crate::properties::REGISTER_ADDRESS;
 
 const WORKER: &[u8] = b"GatewayWorker\\BusinessWorker";
 const CONTEXT: &str = "GatewayWorker\\Lib\\Context";

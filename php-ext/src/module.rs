@@ -9,7 +9,7 @@ use ext_php_rs::internal::startup_guard;
 use ext_php_rs::zend::{CatchError, ModuleAllocations, ModuleEntry, StaticModuleEntry, bailout, try_catch};
 
 use crate::errors::Failure;
-use crate::{aliases, class, class_alias, errors, info, ini, process, settings, sys, worker};
+use crate::{aliases, class, class_alias, errors, info, ini, process, properties, sys, worker};
 
 pub(crate) fn entry() -> *mut ModuleEntry {
     static MODULE: StaticModuleEntry = StaticModuleEntry::new();
@@ -36,7 +36,7 @@ unsafe extern "C" fn start(_kind: i32, module_number: i32) -> i32 {
         for complaint in ini::complaints() {
             php_error(&ErrorType::CoreWarning, &complaint.replace('\0', "\\0"));
         }
-        settings::intern_names();
+        properties::intern_names();
         errors::register()?;
         class::register()?;
         aliases::start();
@@ -58,7 +58,7 @@ unsafe extern "C" fn start_request(_kind: i32, _module_number: i32) -> i32 {
     class_alias::start_request();
     errors::forget_last();
     worker::start_request();
-    shielded(settings::set_defaults);
+    shielded(properties::set_defaults);
     0
 }
 
@@ -67,13 +67,13 @@ unsafe extern "C" fn end_request(_kind: i32, _module_number: i32) -> i32 {
         worker::end_request();
         process::end_request()
     });
-    settings::forget_places();
+    properties::forget_places();
     0
 }
 
 /// Another module's request shutdown, say a session handler in PHP, may have used the class since.
 unsafe extern "C" fn after_request() -> i32 {
-    let _ = catch_unwind(settings::forget_places);
+    let _ = catch_unwind(properties::forget_places);
     0
 }
 

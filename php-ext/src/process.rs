@@ -10,7 +10,7 @@ use gateway_link::{Limits, Link, LinkError, LinkPool, Notice, Stats, Unconfirmed
 use gateway_wire::bridge::{Order, Query, RawValue};
 
 use crate::errors::{Failure, warn};
-use crate::settings::Settings;
+use crate::properties::Settings;
 use crate::{ini, memory};
 
 thread_local! {

@@ -12,7 +12,7 @@ use gateway_wire::bridge::{EventKind, MAX_WORKER_NAME, WorkerEvent};
 
 use crate::errors::Failure;
 use crate::held::unless_thrown;
-use crate::settings::Settings;
+use crate::properties::Settings;
 use crate::{business_worker, process, values};
 
 /// Without an event for so long, the link is left to its own thread.

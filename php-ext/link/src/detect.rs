@@ -9,20 +9,21 @@
 //! who has not been named a register by [`Protocol::GatewayWorker`](crate::Protocol::GatewayWorker): silence would do for
 //! whoever listens there to be told the secret.
 
-use std::io::{self, Write};
-use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
+use std::io::Write as _;
+use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::PREFACE;
 use socket2::{SockAddr, Socket};
 
-use crate::connect::{self, Failed};
+use crate::address::Address;
+use crate::dial::{self, Failed};
+use crate::error::Reason;
+use crate::foreign_service::Stranger;
 use crate::fork::Watched;
-use crate::gatewayworker::{self, Found, News};
-use crate::inbox::Inbox;
-use crate::poll::{self, Interest};
-use crate::{Address, Reason, Stranger};
+use crate::peek::{Look, look, wait};
+use crate::read_buffer::Inbox;
+use crate::register_line::{self, News};
 
 /// Silence that tells of a register, beside the time of some ways there and back.
 const SILENCE: Duration = Duration::from_millis(100);
@@ -31,12 +32,22 @@ const KNOWN_SILENCE: Duration = Duration::from_millis(10);
 /// How long it counts who has answered before.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
-const INPUT: Interest = Interest { input: true, output: false };
-
 pub(crate) enum Answer {
     /// Or nobody known, which the handshake finds out.
     Gateway(Watched<Socket>),
     Register(Box<Found>),
+}
+
+/// A register that has answered.
+pub(crate) struct Found {
+    pub(crate) place: SockAddr,
+    /// Has been greeted with `secret`.
+    pub(crate) socket: Watched<Socket>,
+    pub(crate) inbox: Inbox,
+    pub(crate) gateways: Vec<SocketAddrV4>,
+    pub(crate) secret: String,
+    /// Where gateway-server could still answer.
+    pub(crate) bridge: Option<Watched<Socket>>,
 }
 
 /// Who has answered at the addresses of a target.
@@ -125,14 +136,14 @@ impl ProtocolDetector<'_> {
 
     fn ask(&self, is_open: bool, deadline: Instant) -> Result<Asked, Reason> {
         let secret = std::str::from_utf8(self.secret).map_err(|_| Reason::SecretIsNotText)?.to_owned();
-        let socket = connect::connect(self.place, deadline)?;
+        let socket = dial::connect(self.place, deadline)?;
         // The line is short, and the socket empty.
-        (&*socket).write_all(&gatewayworker::greeting(&secret))?;
+        (&*socket).write_all(&register_line::greeting(&secret))?;
         Ok(Asked { socket, inbox: Inbox::default(), secret, is_open })
     }
 
     fn call_again(&self) -> Result<Watched<Socket>, Reason> {
-        let socket = connect::connect(self.place, self.deadline)?;
+        let socket = dial::connect(self.place, self.deadline)?;
         (&*socket).write_all(&PREFACE)?;
         Ok(socket)
     }
@@ -214,7 +225,7 @@ impl Asked {
                     if let Some(stranger) = Stranger::by_its_words(self.inbox.unread()) {
                         return Heard::Stranger(stranger);
                     }
-                    match gatewayworker::newest(&mut self.inbox, self.is_open) {
+                    match register_line::newest(&mut self.inbox, self.is_open) {
                         Some(news) => Heard::Answer(self, news),
                         None => Heard::Nothing(self),
                     }
@@ -224,39 +235,6 @@ impl Asked {
             },
         }
     }
-}
-
-/// Whether nothing comes, for so long, nor an end.
-pub(crate) fn is_silent(socket: &Socket, patience: Duration) -> Result<bool, Reason> {
-    wait(Some(socket), None, patience)?;
-    Ok(matches!(look(socket), Look::Nothing))
-}
-
-enum Look {
-    Nothing,
-    Something,
-    End,
-    /// Not ended in order.
-    Broken,
-}
-
-/// Without waiting, and without taking anything.
-fn look(socket: &Socket) -> Look {
-    let mut byte = [MaybeUninit::uninit()];
-    match socket.recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT) {
-        Ok(1..) => Look::Something,
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-            Look::Nothing
-        }
-        Ok(0) => Look::End,
-        Err(_) => Look::Broken,
-    }
-}
-
-/// Until one of them has something, or ends.
-fn wait(one: Option<&Socket>, other: Option<&Socket>, timeout: Duration) -> Result<(), Reason> {
-    let watched = |socket: Option<&Socket>| socket.map(|socket| (socket.as_raw_fd(), INPUT));
-    Ok(poll::either(watched(one), watched(other), timeout)?)
 }
 
 #[cfg(test)]

@@ -10,17 +10,21 @@ use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::{Login, Producer, Reply};
 
+use crate::address::Address;
+use crate::answer::Answer;
 use crate::backoff::Backoff;
-use crate::bridge_connection::BridgeConnection;
-use crate::connect::{self, Reached};
+use crate::bridge_conn::BridgeConnection;
 use crate::detect::DetectionCache;
+use crate::error::{Failure, LinkError, Reason, Unreachable};
+use crate::establish::{self, Reached};
 use crate::gatewayworker::{Session, SessionEvent};
+use crate::notice::Trouble;
 use crate::poll::{self, Interest};
 use crate::queue::Queue;
-use crate::replies::Received;
+use crate::reply_reader::Received;
 use crate::shared::{Shared, State, Status};
 use crate::sync::thread;
-use crate::{Address, Answer, Failure, LinkError, Reason, Target, Trouble, Unreachable};
+use crate::target::Target;
 
 /// With nothing to deliver, attempts end when nobody has wanted the link for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -236,7 +240,7 @@ impl Engine {
                     }
                 }
                 Some(Peer::GatewayWorker(session)) => {
-                    for event in session.events() {
+                    for event in session.take_events() {
                         self.handle_session_event(event);
                     }
                     return Ok(());
@@ -249,7 +253,7 @@ impl Engine {
     /// In a cluster an answer confirms nothing but itself, since the calls before it went to others perhaps.
     fn handle_session_event(&mut self, event: SessionEvent) {
         match event {
-            SessionEvent::Settled(seq) => self.confirmed(seq, None),
+            SessionEvent::Done(seq) => self.confirmed(seq, None),
             SessionEvent::Answer { seq, answer } => {
                 let answer = answer.map_err(|message| {
                     let address = self.target.to_string();
@@ -377,7 +381,7 @@ impl Engine {
     }
 
     fn attempt(&mut self, bound: Duration) {
-        let reached = connect::attempt(&self.target, Login::PHP, self.producer, bound, &mut self.known);
+        let reached = establish::attempt(&self.target, Login::PHP, self.producer, bound, &mut self.known);
         let (connection, applied) = match reached {
             Ok(Reached::Gateway(connection, applied)) => (Peer::Gateway(connection), applied),
             // What the last session took it has settled.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use gateway_wire::bridge::frame::FrameTooLarge;
 
-use crate::{Address, Stranger, Target, WorkerLost};
+use crate::address::Address;
+use crate::foreign_service::Stranger;
+use crate::target::Target;
 
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LinkError {
@@ -46,6 +48,11 @@ pub enum LinkError {
     #[error(transparent)]
     Worker(#[from] WorkerLost),
 }
+
+/// Why a worker has to join again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the connection for events was lost: {0}")]
+pub struct WorkerLost(pub(crate) String);
 
 /// Why none of a target's addresses led to a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,11 +5,13 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, TryLockError};
 
+use crate::address::Address;
 use crate::engine::{Engine, Waiting};
+use crate::error::{Failure, Reason, Unreachable};
 use crate::poll;
 use crate::shared::{IoThreadState, Shared, Status};
 use crate::sync::{JoinHandle, Mutex, thread};
-use crate::{Address, Failure, Reason, Target, Unreachable};
+use crate::target::Target;
 
 const STACK: usize = 512 << 10;
 

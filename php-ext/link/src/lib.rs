@@ -18,41 +18,45 @@
 mod address;
 mod answer;
 mod backoff;
-mod bridge_connection;
-mod connect;
+mod bridge_conn;
 mod detect;
+mod dial;
 mod engine;
 mod error;
+mod establish;
+mod events_conn;
+mod foreign_service;
 mod fork;
 mod gatewayworker;
-mod inbox;
+mod handshake;
 mod io_thread;
 mod link;
-#[cfg(test)]
-#[cfg(feature = "models")]
-mod models;
 mod notice;
+mod peek;
 mod poll;
 mod pool;
+mod progress_file;
 mod queue;
-mod replies;
+mod read_buffer;
+mod register_line;
+mod reply_reader;
 mod shared;
-mod stranger;
+mod stream;
 mod sync;
-mod tally;
 mod target;
 mod tls;
-mod wire;
-mod worker;
+
+#[cfg(all(test, feature = "models"))]
+mod models;
 
 pub use address::{Address, AddressError};
 pub use answer::Answer;
-pub use error::{Failure, LinkError, Reason, Unreachable};
+pub use error::{Failure, LinkError, Reason, Unreachable, WorkerLost};
+pub use events_conn::{Next, Worker};
+pub use foreign_service::Stranger;
 pub use fork::generation;
 pub use link::{Limits, Link, Stats, Unconfirmed};
 pub use notice::{Notice, Trouble};
 pub use poll::Ended;
 pub use pool::{LinkPool, MAX_LINKS};
-pub use stranger::Stranger;
 pub use target::{NoAddress, Protocol, Target, TlsFiles};
-pub use worker::{Next, Worker, WorkerLost};

@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 use gateway_wire::bridge::frame::MAX_REPLY;
 use gateway_wire::bridge::{Call, Order, Producer, Query, Request};
 
+use crate::address::Address;
+use crate::answer::Answer;
 use crate::engine::Engine;
+use crate::error::{LinkError, Unreachable};
 use crate::io_thread;
+use crate::notice::Notice;
 use crate::poll::Wake;
 use crate::shared::{Asked, IoThreadState, Shared, State, Status};
 use crate::sync::{JoinHandle, Mutex, MutexGuard, thread};
-use crate::{Address, Answer, LinkError, Notice, Target, Unreachable};
+use crate::target::Target;
 
 /// Memory kept for encoding the next call.
 const SCRATCH_KEPT: usize = 256 << 10;

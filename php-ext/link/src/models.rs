@@ -14,14 +14,16 @@ use shuttle::sync::Mutex;
 use shuttle::{Config, MaxSteps, Runner, thread};
 use socket2::Socket;
 
-use crate::bridge_connection::BridgeConnection;
+use crate::address::Address;
+use crate::bridge_conn::BridgeConnection;
 use crate::engine::Engine;
 use crate::fork::Watched;
+use crate::link::{Limits, Link};
 use crate::poll::Wake;
-use crate::replies::Replies;
+use crate::reply_reader::Replies;
 use crate::shared::Shared;
-use crate::wire::Wire;
-use crate::{Address, Limits, Link, Target};
+use crate::stream::Wire;
+use crate::target::Target;
 
 /// Schedules to try of each kind, unless `MODEL_SCHEDULES` says another number.
 const SCHEDULES: usize = 100;

@@ -4,7 +4,10 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{Limits, Link, LinkError, Target, Unconfirmed, fork};
+use crate::error::LinkError;
+use crate::fork;
+use crate::link::{Limits, Link, Unconfirmed};
+use crate::target::Target;
 
 /// Programs use one target, rarely two; each costs a thread and a connection.
 pub const MAX_LINKS: usize = 8;

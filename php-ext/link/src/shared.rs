@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::frame::MAX_REPLY;
 
+use crate::address::Address;
+use crate::answer::Answer;
+use crate::error::{LinkError, Unreachable};
 use crate::notice::{Notice, Notices, Trouble};
 use crate::poll::Wake;
 use crate::queue::{Done, Outgoing};
 use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard};
-use crate::{Address, Answer, LinkError, Target, Unreachable};
+use crate::target::Target;
 
 #[derive(Debug)]
 pub(crate) struct Shared {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use std::path::PathBuf;
 
-use crate::Address;
+use crate::address::Address;
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {

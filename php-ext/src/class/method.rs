@@ -15,7 +15,7 @@ use ext_php_rs::zend::{ClassEntry, ExecuteData, ExecutorGlobals, run_handler};
 use crate::args::Argument;
 use crate::errors::Failure;
 use crate::held::hold;
-use crate::settings::Settings;
+use crate::properties::Settings;
 
 /// Defines `methods()`, which gives the names and the builders of the methods written in it. `call` is the [`Call`].
 macro_rules! methods {

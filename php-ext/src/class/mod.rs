@@ -2,6 +2,8 @@
 
 mod bind;
 mod current;
+mod diagnostics;
+mod gateway_events;
 mod lists;
 mod method;
 mod proof;
@@ -9,8 +11,6 @@ mod query;
 mod send;
 mod session;
 mod token;
-mod truth;
-mod worker;
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -22,10 +22,10 @@ use ext_php_rs::flags::{MethodFlags, PropertyFlags};
 use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::zend::ClassEntry;
 
-use crate::settings::{CONNECT_TIMEOUT, REGISTER_ADDRESS, SECRET_KEY, TOKEN_KEY};
+use crate::properties::{CONNECT_TIMEOUT, REGISTER_ADDRESS, SECRET_KEY, TOKEN_KEY};
 use crate::{aliases, ini, values};
 
-pub(crate) use worker::entry as events_entry;
+pub(crate) use gateway_events::entry as events_entry;
 
 /// Methods that a program's class may have written otherwise: those whose arguments were fewer in some version of
 /// GatewayWorker's classes, as `sendToUid($uid, $message)`, or are more here, and those that only this class has.
@@ -74,7 +74,7 @@ pub(crate) fn register() -> Result<()> {
         token::methods(),
         proof::methods(),
         current::methods(),
-        truth::methods(),
+        diagnostics::methods(),
     ];
     for (name, method) in methods.into_iter().flatten() {
         let mut flags = MethodFlags::Public | MethodFlags::Static;
@@ -91,7 +91,7 @@ pub(crate) fn register() -> Result<()> {
         .property(property("persistentConnection", boolean(true)))
         .property(property("addressesCacheDisable", boolean(false)));
     class.register()?;
-    worker::register()
+    gateway_events::register()
 }
 
 fn property(name: &str, default: Zval) -> ClassProperty {

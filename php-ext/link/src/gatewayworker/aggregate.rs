@@ -317,7 +317,7 @@ mod tests {
     use gateway_wire::bridge::Query;
     use serde_bytes::Bytes;
 
-    use super::super::questions::plan;
+    use super::super::encode_query::plan;
     use super::*;
 
     const ONE: &str = "10.0.0.1:2900";

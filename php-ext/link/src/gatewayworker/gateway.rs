@@ -3,13 +3,13 @@
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use super::connection::{CLOSED, Connection};
 use super::epoll::Epoll;
+use super::gateway_conn::{CLOSED, Connection};
 use super::unacked::Unsettled;
 use crate::backoff::Backoff;
 
 /// How long calls wait for a gateway that is new, or whose connection was just lost.
-pub(super) const CONNECT: Duration = Duration::from_secs(1);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(1);
 
@@ -61,7 +61,7 @@ impl Gateway {
     }
 
     pub(super) fn connect(&mut self, epoll: &Epoll, secret: &str, awaited: bool, bound: Option<Instant>) {
-        let until = bound.unwrap_or_else(|| Instant::now() + CONNECT);
+        let until = bound.unwrap_or_else(|| Instant::now() + CONNECT_TIMEOUT);
         let connection = Connection::connect(epoll, self.address, Self::token(self.address));
         let connection =
             connection.map_err(|error| crate::error::describe(&error)).and_then(|mut connection| {

@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 use gateway_wire::gatewayworker::{Command, reply};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::SILENCE;
 use super::epoll::Epoll;
 use super::unacked::{Asked, Unacked, Unsettled};
-use crate::connect;
+use crate::dial;
 use crate::error::describe;
 use crate::fork::Watched;
-use crate::inbox::Inbox;
 use crate::poll::Interest;
+use crate::read_buffer::Inbox;
 
+/// A gateway that owes a reply may be silent for so long. One that sends a message to very many clients does nothing else
+/// meanwhile.
+pub(super) const MAX_SILENCE: Duration = Duration::from_secs(60);
 /// Why a connection was lost, when nothing else is known.
 pub(super) const CLOSED: &str = "it closed the connection";
 
@@ -39,7 +41,7 @@ impl Connection {
         let socket = Watched::open(|| Socket::new(Domain::IPV4, Type::STREAM, None))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        connect::notice_silence(&socket, SILENCE)?;
+        dial::notice_silence(&socket, MAX_SILENCE)?;
         begin_connect(&socket, &SockAddr::from(SocketAddr::V4(to)))?;
         epoll.add(&*socket, token, Interest { input: true, output: true })?;
         Ok(Self {

@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 use gateway_wire::bridge::frame::{self, HEADER, MAX_REPLY};
 use gateway_wire::bridge::{Login, Producer, ServerToWorker, WorkerEvent, WorkerToServer};
 
-use crate::connect::{self, Reached};
+use crate::address::Address;
 use crate::detect::DetectionCache;
+use crate::error::{Failure, LinkError, Reason, Unreachable, WorkerLost};
+use crate::establish::{self, Reached};
 use crate::fork;
-use crate::inbox::Inbox;
 use crate::poll::{self, Ended, Interest};
-use crate::tally::Tally;
-use crate::wire::Wire;
-use crate::{Failure, LinkError, Reason, Target, Unreachable};
+use crate::progress_file::Tally;
+use crate::read_buffer::Inbox;
+use crate::stream::Wire;
+use crate::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What is done need not be told at once where it is counted, but before the gateway runs out of what it may send ahead.
@@ -67,17 +69,12 @@ pub enum Next<'a> {
     Nothing,
 }
 
-/// Why a worker has to join again.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("the connection for events was lost: {0}")]
-pub struct WorkerLost(String);
-
 impl Worker {
     /// Joins within `bound`. A gateway that says nothing for `silence` though it was asked is given up.
     pub fn join(target: &Target, name: &str, bound: Duration, silence: Duration) -> Result<Self, LinkError> {
         let mut producer = [0; 16];
         getrandom::fill(&mut producer).map_err(lost)?;
-        let reached = connect::attempt(
+        let reached = establish::attempt(
             target,
             Login::WORKER,
             Producer(producer),
@@ -89,7 +86,7 @@ impl Worker {
             Reached::Cluster(_) => {
                 let reason =
                     "a worker needs gateway-server; GatewayWorker's gateways have its own BusinessWorker";
-                let failure = |address: &crate::Address| Failure {
+                let failure = |address: &Address| Failure {
                     address: address.clone(),
                     reason: Reason::Cluster(reason.to_owned()),
                 };

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddrV4;
 
-use super::SessionEvent;
 use super::aggregate::{Aggregate, BadReply};
+use super::session_event::SessionEvent;
 
 #[derive(Debug)]
 pub(super) struct Open {

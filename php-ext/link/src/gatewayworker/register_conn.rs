@@ -1,24 +1,20 @@
 //! The connection to the register, which tells at once and at every change which gateways there are.
 
 use std::io::{self, Write};
-use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::PREFACE;
-use gateway_wire::excerpt;
-use gateway_wire::gatewayworker::{MAX_ADDRESSES_LINE, RegisterLine, line_length};
 use socket2::{SockAddr, Socket, Type};
 
-use super::connection::begin_connect;
 use super::epoll::{Epoll, Ready};
+use super::gateway_conn::begin_connect;
 use crate::backoff::Backoff;
-use crate::connect::{self, SILENCE};
+use crate::dial::{self, MAX_SILENCE};
 use crate::fork::Watched;
-use crate::inbox::Inbox;
 use crate::poll::Interest;
+use crate::read_buffer::Inbox;
+use crate::register_line::{News, newest};
 
-/// Most gateways of one cluster.
-const MAX_GATEWAYS: usize = 1024;
 /// How long connecting may take, and how long gateway-server has to show itself in the register's place.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -49,18 +45,6 @@ enum Phase {
     Listening { socket: Watched<Socket>, inbox: Inbox },
     Connecting { socket: Watched<Socket>, until: Instant },
     Lost { retry_at: Instant },
-}
-
-/// What the register's connections gave.
-#[derive(Debug)]
-pub(crate) enum News {
-    Gateways(Vec<SocketAddrV4>),
-    /// It cannot be understood.
-    Nonsense(String),
-    /// The connection is gone. It is tried again.
-    Lost,
-    /// gateway-server answers in its place.
-    Replaced,
 }
 
 impl Register {
@@ -179,53 +163,11 @@ impl Register {
     }
 }
 
-/// The line that PHP says first.
-pub(crate) fn greeting(secret: &str) -> Vec<u8> {
-    let mut line = Vec::new();
-    RegisterLine::WorkerConnect { secret_key: secret.to_owned() }.encode(&mut line);
-    line
-}
-
-/// What the last whole line says, of those that have arrived.
-/// Where a gateway of ours is `welcome` it is told from a register by what it says itself.
-pub(crate) fn newest(inbox: &mut Inbox, welcome: bool) -> Option<News> {
-    let mut news = None;
-    loop {
-        let length = match line_length(inbox.unread(), MAX_ADDRESSES_LINE) {
-            Ok(Some(length)) => length,
-            Ok(None) => return news,
-            Err(error) => return Some(News::Nonsense(error.to_string())),
-        };
-        news = Some(match RegisterLine::decode(inbox.take(length)) {
-            Ok(RegisterLine::BroadcastAddresses { bridge: true, .. }) if welcome => News::Replaced,
-            Ok(RegisterLine::BroadcastAddresses { addresses, .. }) => match parse(&addresses) {
-                Ok(gateways) => News::Gateways(gateways),
-                Err(why) => return Some(News::Nonsense(why)),
-            },
-            Ok(_) => continue,
-            Err(error) => return Some(News::Nonsense(error.to_string())),
-        });
-    }
-}
-
-fn parse(addresses: &[String]) -> Result<Vec<SocketAddrV4>, String> {
-    if addresses.len() > MAX_GATEWAYS {
-        return Err(format!("it tells of {} gateways, more than {MAX_GATEWAYS}", addresses.len()));
-    }
-    let parse = |address: &String| {
-        address.parse().map_err(|_| {
-            let address = excerpt(address.as_bytes());
-            format!("it tells of a gateway at {address:?}: set that gateway's lanIp to an IPv4 address")
-        })
-    };
-    addresses.iter().map(parse).collect()
-}
-
 fn begin(epoll: &Epoll, place: &SockAddr, token: u64) -> io::Result<Watched<Socket>> {
     let socket = Watched::open(|| Socket::new(place.domain(), Type::STREAM, None))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    connect::notice_silence(&socket, SILENCE)?;
+    dial::notice_silence(&socket, MAX_SILENCE)?;
     begin_connect(&socket, place)?;
     epoll.add(&*socket, token, Interest { input: true, output: true })?;
     Ok(socket)

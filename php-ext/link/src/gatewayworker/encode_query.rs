@@ -8,7 +8,7 @@ use gateway_wire::bridge::{PhpStr, Query};
 use gateway_wire::gatewayworker::{ClientSelector, Command, FieldSelector};
 
 use super::aggregate::{Aggregate, Answers, Shape};
-use super::orders::{Unsayable, texts};
+use super::encode_order::{Unsayable, texts};
 
 pub(super) struct Question<'a> {
     /// The only gateway that knows, if it is one.

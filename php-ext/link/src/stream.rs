@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use rustls::ClientConnection;
 use socket2::Socket;
 
-use crate::Reason;
+use crate::error::Reason;
 use crate::fork::Watched;
 
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use gateway_wire::bridge::frame::{self, FrameTooLarge, HEADER, MAX_REPLY};
 use gateway_wire::bridge::{ANSWER_HEAD, DecodeError, Reply};
 
-use crate::Answer;
-use crate::inbox::Inbox;
+use crate::answer::Answer;
+use crate::read_buffer::Inbox;
 
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
@@ -92,7 +92,7 @@ mod tests {
     use gateway_wire::bridge::AnswerValue;
 
     use super::*;
-    use crate::inbox::CHUNK;
+    use crate::read_buffer::CHUNK;
 
     #[test]
     fn replies_come_out_whole_however_they_arrive() {

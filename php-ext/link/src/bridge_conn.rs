@@ -4,12 +4,12 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use crate::Address;
+use crate::address::Address;
 use crate::error::describe;
-use crate::inbox::Inbox;
 use crate::queue::Queue;
-use crate::replies::{Received, Replies};
-use crate::wire::Wire;
+use crate::read_buffer::Inbox;
+use crate::reply_reader::{Received, Replies};
+use crate::stream::Wire;
 
 /// A connection that lasted so long was a good one, even if nothing was confirmed on it.
 const GOOD: Duration = Duration::from_secs(1);

@@ -14,8 +14,8 @@ use super::method::methods;
 use crate::aliases;
 use crate::args::{Array, Callable, Patience, Text};
 use crate::process::query;
+use crate::properties::Settings;
 use crate::serialize;
-use crate::settings::Settings;
 use crate::values::{self, List};
 use crate::worker;
 

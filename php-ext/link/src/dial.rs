@@ -1,0 +1,90 @@
+//! A TCP or unix connection to an address, within a deadline.
+
+use std::io::{self, Write as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
+
+use crate::address::{Address, Host};
+use crate::error::Reason;
+use crate::fork::Watched;
+
+/// The other side may be gone without a word for so long before that is noticed, where the kernel would take hours.
+pub(crate) const MAX_SILENCE: Duration = Duration::from_secs(30);
+
+/// Why a step of connecting failed: an I/O error, or a timeout in whichever of its guises.
+pub(crate) enum Failed {
+    Timeout,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // A blocking socket says WouldBlock when its timeout passes.
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Self::Timeout,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<Failed> for Reason {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Timeout => Self::Timeout(Duration::ZERO),
+            Failed::Io(error) => error.into(),
+        }
+    }
+}
+
+pub(crate) fn resolve(address: &Address) -> Result<Vec<SockAddr>, Reason> {
+    let ip = |ip: IpAddr, port| Ok(vec![SockAddr::from(SocketAddr::new(ip, port))]);
+    match address {
+        Address::Unix(path) => Ok(vec![SockAddr::unix(path)?]),
+        Address::Tcp { host: Host::V4(v4), port, .. } => ip(IpAddr::V4(*v4), *port),
+        Address::Tcp { host: Host::V6(v6), port, .. } => ip(IpAddr::V6(*v6), *port),
+        Address::Tcp { host: Host::Name(name), port, .. } => {
+            let found = (name.as_str(), *port).to_socket_addrs();
+            let found = found.map_err(|error| {
+                // "failed to lookup address information: Name or service not known"
+                let text = error.to_string();
+                Reason::Resolve(text.rsplit(": ").next().unwrap_or(&text).to_owned())
+            })?;
+            Ok(found.map(SockAddr::from).collect())
+        }
+    }
+}
+
+pub(crate) fn connect(place: &SockAddr, deadline: Instant) -> Result<Watched<Socket>, Failed> {
+    let socket = Watched::open(|| Socket::new(place.domain(), Type::STREAM, None))?;
+    if place.domain() != Domain::UNIX {
+        socket.set_tcp_nodelay(true)?;
+        notice_silence(&socket, MAX_SILENCE)?;
+    }
+    socket.connect_timeout(place, left(deadline)?)?;
+    Ok(socket)
+}
+
+/// `limit` is how long bytes may wait for the other side's system to take them.
+pub(crate) fn notice_silence(socket: &Socket, limit: Duration) -> io::Result<()> {
+    let probe = Duration::from_secs(10);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(probe).with_interval(probe).with_retries(2))?;
+    socket.set_tcp_user_timeout(Some(limit))
+}
+
+pub(crate) fn write_by(mut socket: &Socket, bytes: &[u8], deadline: Instant) -> Result<(), Failed> {
+    socket.set_write_timeout(Some(left(deadline)?))?;
+    Ok(socket.write_all(bytes)?)
+}
+
+pub(crate) fn set_timeouts(socket: &Socket, deadline: Instant) -> Result<(), Failed> {
+    let left = left(deadline)?;
+    socket.set_read_timeout(Some(left))?;
+    Ok(socket.set_write_timeout(Some(left))?)
+}
+
+pub(crate) fn left(deadline: Instant) -> Result<Duration, Failed> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(Failed::Timeout) } else { Ok(left) }
+}

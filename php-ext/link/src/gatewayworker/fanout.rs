@@ -1,0 +1,248 @@
+//! Sends each call to the gateways that it concerns, and keeps what becomes of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::SocketAddrV4;
+
+use gateway_wire::bridge::{Call, Order, Query, Request};
+use gateway_wire::gatewayworker::Command;
+
+use super::encode_order::{self, Plan};
+use super::encode_query;
+use super::epoll::{Epoll, Ready};
+use super::gateway::Gateway;
+use super::pending_query::{self, Open};
+use super::session_event::SessionEvent;
+use super::unacked::Asked;
+
+/// Workerman takes no larger packet unless it is told otherwise: over this many bytes, it closes the connection.
+const MAX_PACKET: usize = 10 << 20;
+/// While so many bytes wait for a gateway, no more calls are taken.
+const MAX_BACKLOG: usize = 256 << 10;
+
+#[derive(Default)]
+pub(super) struct Fanout {
+    pub(super) gateways: BTreeMap<SocketAddrV4, Gateway>,
+    /// Queries that wait for replies.
+    open: Vec<Open>,
+    /// The number of the last call that was taken.
+    pub(super) last_taken: u64,
+    events: Vec<SessionEvent>,
+    /// For each gateway the number of orders that it did not get, or perhaps did not, and the reason of the last.
+    lost: BTreeMap<SocketAddrV4, (u64, String)>,
+    /// Memory in which packets are made.
+    packet: Vec<u8>,
+}
+
+impl Fanout {
+    /// Whether every gateway has room for more, and none is being waited for.
+    pub(super) fn takes_calls(&self) -> bool {
+        self.gateways.values().all(|gateway| !gateway.is_awaited() && gateway.backlog() < MAX_BACKLOG)
+    }
+
+    /// Takes a call as PHP's thread has encoded it. The error is in words.
+    pub(super) fn take(&mut self, call: &[u8]) -> Result<(), String> {
+        let decoded = Request::decode(call);
+        let Request { seq, call } =
+            decoded.map_err(|error| format!("a call in the queue cannot be read: {error}"))?;
+        self.last_taken = seq;
+        match call {
+            Call::Order(order) => self.order(seq, &order),
+            Call::Query(query) => self.query(seq, &query),
+        }
+        Ok(())
+    }
+
+    /// Reads what a gateway has sent. Gives whether there was something; the error is the end of its connection.
+    pub(super) fn hear(&mut self, epoll: &Epoll, node: SocketAddrV4, ready: Ready) -> Result<bool, String> {
+        let Some(gateway) = self.gateways.get_mut(&node) else { return Ok(false) };
+        let Some(line) = gateway.connection() else { return Ok(false) };
+        if ready.output {
+            line.unblock(epoll)?;
+        }
+        let heard = line.fill();
+        let mut replied = false;
+        while let Some((asked, reply)) = line.reply()? {
+            replied = true;
+            let Asked::ByCall { seq, part } = asked else { continue };
+            let Some(index) = self.open.iter().position(|open| open.seq == seq) else { continue };
+            let taken = self.open[index].take(node, part, reply);
+            if let Err(error) = &taken {
+                self.open[index].lacks(node, &error.to_string());
+            }
+            self.events.extend(pending_query::close(&mut self.open, index));
+            // After a reply that cannot be read, the next ones may answer something else than is thought.
+            taken.map_err(|error| error.to_string())?;
+        }
+        if replied {
+            gateway.is_there();
+        }
+        heard
+    }
+
+    /// Notes what a lost connection leaves undone: so many orders, and the queries with these numbers.
+    pub(super) fn lost(&mut self, node: SocketAddrV4, orders: u64, queries: &[u64], why: &str) {
+        if orders > 0 {
+            self.note_lost(node, orders, why.to_owned());
+        }
+        for seq in queries {
+            if let Some(index) = self.open.iter().position(|open| open.seq == *seq) {
+                self.open[index].lost(node, why);
+                self.events.extend(pending_query::close(&mut self.open, index));
+            }
+        }
+    }
+
+    /// The number of the last call that is done with all before it.
+    pub(super) fn last_done(&self) -> u64 {
+        let unsettled = self.gateways.values().filter_map(Gateway::first_unsettled).min();
+        unsettled.map_or(self.last_taken, |first| first - 1)
+    }
+
+    pub(super) fn tell(&mut self, event: SessionEvent) {
+        self.events.push(event);
+    }
+
+    pub(super) fn has_events(&self) -> bool {
+        !self.events.is_empty() || !self.lost.is_empty()
+    }
+
+    /// Takes out what is to be told, in the order in which PHP may look: trouble stands before the calls that are done by
+    /// it, and these before the answer that made them so.
+    pub(super) fn take_events(&mut self) -> Vec<SessionEvent> {
+        let lost = std::mem::take(&mut self.lost).into_iter();
+        let lost = lost.map(|(gateway, (calls, why))| SessionEvent::Lost { calls, gateway, why });
+        self.events.extend(lost);
+        self.events.sort_by_key(|event| match event {
+            SessionEvent::Lost { .. } | SessionEvent::Refused(_) | SessionEvent::Partial(_) => 0,
+            SessionEvent::Done(_) => 1,
+            SessionEvent::Answer { .. } => 2,
+        });
+        std::mem::take(&mut self.events)
+    }
+
+    fn order(&mut self, seq: u64, order: &Order) {
+        match encode_order::plan(order) {
+            Err(error) => self.refuse(&error),
+            Ok(Plan::One(node, command)) => self.send(seq, node, &command),
+            Ok(Plan::Each(commands)) => {
+                for (node, command) in commands {
+                    self.send(seq, node, &command);
+                }
+            }
+            Ok(Plan::All(command, special)) => {
+                // What is too large for one is too large for all.
+                if !self.encode(&command) {
+                    return;
+                }
+                let packet = std::mem::take(&mut self.packet);
+                let nodes: Vec<_> =
+                    self.gateways.keys().filter(|node| !special.contains_key(node)).copied().collect();
+                for node in nodes {
+                    self.hand_over(seq, node, &packet);
+                }
+                self.packet = packet;
+                for (node, command) in special {
+                    self.send(seq, node, &command);
+                }
+            }
+        }
+    }
+
+    /// A gateway that is not there has no clients, and nothing is to be done.
+    fn send(&mut self, seq: u64, node: SocketAddrV4, command: &Command) {
+        if self.gateways.contains_key(&node) && self.encode(command) {
+            let packet = std::mem::take(&mut self.packet);
+            self.hand_over(seq, node, &packet);
+            self.packet = packet;
+        }
+    }
+
+    fn hand_over(&mut self, seq: u64, node: SocketAddrV4, packet: &[u8]) {
+        let Some(gateway) = self.gateways.get_mut(&node) else { return };
+        match gateway.up() {
+            Some(line) => line.tell(seq, packet),
+            None => {
+                let why = gateway.why.clone();
+                self.note_lost(node, 1, why);
+            }
+        }
+    }
+
+    fn note_lost(&mut self, node: SocketAddrV4, calls: u64, why: String) {
+        let (lost, last) = self.lost.entry(node).or_default();
+        *lost += calls;
+        *last = why;
+    }
+
+    /// Into the packet's memory, if it can be sent.
+    fn encode(&mut self, command: &Command) -> bool {
+        const KEPT: usize = 256 << 10;
+        self.packet.clear();
+        self.packet.shrink_to(KEPT);
+        let encoded = command.encode(&mut self.packet);
+        let length = self.packet.len();
+        match encoded {
+            Ok(()) if length <= MAX_PACKET => true,
+            Ok(()) => {
+                self.refuse(&format!(
+                    "it makes a packet of {length} bytes, and GatewayWorker takes {MAX_PACKET}: send less, or in parts"
+                ));
+                false
+            }
+            Err(error) => {
+                self.refuse(&error);
+                false
+            }
+        }
+    }
+
+    fn refuse(&mut self, why: &dyn Display) {
+        self.events.push(SessionEvent::Refused(why.to_string()));
+    }
+
+    fn query(&mut self, seq: u64, query: &Query) {
+        let question = match encode_query::plan(query) {
+            Ok(question) => question,
+            Err(error) => {
+                self.events.push(SessionEvent::Answer { seq, answer: Err(error.to_string()) });
+                return;
+            }
+        };
+        let mut packets = Vec::with_capacity(question.commands.len());
+        for command in &question.commands {
+            let mut packet = Vec::new();
+            let encoded = command.encode(&mut packet).map_err(|error| error.to_string());
+            let fits = encoded.and_then(|()| {
+                let length = packet.len();
+                let error =
+                    || format!("it takes {length} bytes, and GatewayWorker takes {MAX_PACKET}: ask for less");
+                (length <= MAX_PACKET).then_some(()).ok_or_else(error)
+            });
+            if let Err(why) = fits {
+                self.events.push(SessionEvent::Answer { seq, answer: Err(why) });
+                return;
+            }
+            packets.push(packet);
+        }
+        let mut open = Open::new(seq, question.of.is_some(), question.aggregate);
+        for (node, gateway) in &mut self.gateways {
+            if question.of.is_some_and(|of| of != *node) {
+                continue;
+            }
+            match gateway.up() {
+                Some(line) => {
+                    for (part, packet) in packets.iter().enumerate() {
+                        line.ask(Asked::ByCall { seq, part }, packet);
+                        open.wait();
+                    }
+                }
+                None => open.lacks(*node, &gateway.why),
+            }
+        }
+        match open.finish() {
+            Ok(finished) => self.events.extend(finished),
+            Err(open) => self.open.push(open),
+        }
+    }
+}

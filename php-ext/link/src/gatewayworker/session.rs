@@ -1,0 +1,339 @@
+//! A session with a cluster of GatewayWorker's gateways: takes calls, keeps the connections, and tells what became of the calls.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::io::IoSlice;
+use std::net::SocketAddrV4;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+use gateway_wire::bridge::frame::{self, HEADER, MAX_CALL};
+
+use super::epoll::Epoll;
+use super::fanout::Fanout;
+use super::gateway::{CONNECT_TIMEOUT, Gateway};
+use super::gateway_conn::MAX_SILENCE;
+use super::register_conn::{self, Register};
+use super::session_event::SessionEvent;
+use super::unacked::Unsettled;
+use crate::address::Address;
+use crate::detect::Found;
+use crate::error::describe;
+use crate::poll::{self, Interest};
+use crate::queue::Queue;
+use crate::register_line::{News, greeting};
+use crate::target::{Protocol, Target};
+
+/// How long a gateway may stand still while calls for others wait for it.
+const STALL: Duration = Duration::from_secs(10);
+/// Lasting so long makes a session a good one.
+const GOOD: Duration = Duration::from_secs(1);
+
+pub(crate) struct Session {
+    /// The register's address, as the program gave it.
+    pub(crate) address: Address,
+    /// The program knows other registers too.
+    has_others: bool,
+    secret: String,
+    epoll: Epoll,
+    register: Register,
+    fanout: Fanout,
+    /// The number of the last call that is done with all before it.
+    last_done: u64,
+    /// Why no more calls are taken: the session ends once what was taken is done.
+    ending: Option<String>,
+    /// gateway-server answers at the register's address.
+    is_replaced: bool,
+    /// Calls wait, and cannot be taken.
+    full: bool,
+    since: Instant,
+}
+
+impl Session {
+    /// Connects to the gateways, and is up when one of them has answered. Waits until the others have too, at most until
+    /// `deadline`. The error is in words.
+    pub(crate) fn open(
+        address: Address,
+        target: &Target,
+        found: Found,
+        deadline: Instant,
+    ) -> Result<Self, String> {
+        let Found { place, socket, inbox, gateways, secret, bridge } = found;
+        if gateways.is_empty() {
+            return Err("no gateway has told the register of itself".to_owned());
+        }
+        let words = |error| describe(&error);
+        socket.set_nonblocking(true).map_err(words)?;
+        let epoll = Epoll::new().map_err(words)?;
+        let probes = target.protocol() == Protocol::Auto;
+        let told = register_conn::Told { place, greeting: greeting(&secret), probes };
+        let register = Register::new(&epoll, told, socket, inbox, bridge).map_err(words)?;
+        let mut session = Self {
+            address,
+            has_others: target.addresses().len() > 1,
+            secret,
+            epoll,
+            register,
+            fanout: Fanout::default(),
+            last_done: 0,
+            ending: None,
+            is_replaced: false,
+            full: false,
+            since: Instant::now(),
+        };
+        session.learn(gateways, Some(deadline));
+        session.await_gateways();
+        if session.fanout.gateways.values().any(Gateway::is_up) {
+            Ok(session)
+        } else {
+            Err(session.all_down())
+        }
+    }
+
+    /// One that is slow is not waited for when others are there; it counts as down until it answers.
+    fn await_gateways(&mut self) {
+        let begun = Instant::now();
+        let soon = |gateways: &BTreeMap<_, Gateway>| {
+            let some = gateways.values().any(Gateway::is_up);
+            some.then(|| CONNECT_TIMEOUT.saturating_sub(begun.elapsed()))
+        };
+        while self.fanout.gateways.values().any(Gateway::is_awaited) {
+            let patience = soon(&self.fanout.gateways);
+            if patience.is_some_and(|patience| patience.is_zero()) {
+                self.fanout.gateways.values_mut().for_each(Gateway::goes_on_alone);
+                break;
+            }
+            let socket = Some((self.epoll.as_raw_fd(), Interest { input: true, output: false }));
+            // Fails only for want of memory, and then the next round tries again.
+            let _ = poll::wait(None, socket, self.until_timeout().into_iter().chain(patience).min());
+            self.listen();
+            self.flush();
+            self.keep_time();
+        }
+    }
+
+    /// Takes calls, and does all that can be done without waiting. Gives whether something was heard. An error is the
+    /// session's end, and leaves no call that was taken unsettled.
+    pub(crate) fn exchange(&mut self, queue: &mut Queue) -> Result<bool, String> {
+        let heard = self.listen();
+        while queue.has_unsent() && self.takes_calls() {
+            let Ok(taken) = queue.write(|slices| Ok::<_, Infallible>(self.take_frames(slices)));
+            if taken == 0 {
+                break;
+            }
+        }
+        self.flush();
+        self.keep_time();
+        self.full = queue.has_unsent() && !self.takes_calls();
+        self.settle();
+        if let Some(why) = self.ending.as_ref().filter(|_| self.last_done == self.fanout.last_taken) {
+            return Err(why.clone());
+        }
+        if self.fanout.gateways.values().any(|gateway| gateway.is_up() || gateway.is_awaited()) {
+            Ok(heard)
+        } else {
+            Err(self.all_down())
+        }
+    }
+
+    pub(crate) fn has_events(&self) -> bool {
+        self.fanout.has_events()
+    }
+
+    /// Takes out what is to be told, in the order in which PHP may look.
+    pub(crate) fn take_events(&mut self) -> Vec<SessionEvent> {
+        self.fanout.take_events()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    pub(crate) fn was_good(&self) -> bool {
+        self.last_done > 0 || self.since.elapsed() >= GOOD
+    }
+
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.is_replaced
+    }
+
+    /// How long nothing has to be done, unless something happens.
+    pub(crate) fn until_timeout(&self) -> Option<Duration> {
+        let patience = self.patience();
+        let due = self
+            .fanout
+            .gateways
+            .values()
+            .filter_map(|gateway| gateway.due(patience))
+            .chain(self.register.due());
+        due.min().map(|due| due.saturating_duration_since(Instant::now()))
+    }
+
+    fn patience(&self) -> Duration {
+        if self.full { STALL } else { MAX_SILENCE }
+    }
+
+    fn takes_calls(&self) -> bool {
+        self.ending.is_none() && self.fanout.takes_calls()
+    }
+
+    /// Takes whole calls, as the queue keeps them. Gives how many of the bytes were taken.
+    fn take_frames(&mut self, slices: &[IoSlice]) -> usize {
+        let mut taken = 0;
+        for slice in slices {
+            let mut bytes: &[u8] = slice;
+            while !bytes.is_empty() {
+                if !self.takes_calls() {
+                    return taken;
+                }
+                let Ok(Some(length)) = frame::content_length(bytes, MAX_CALL) else {
+                    self.ending = Some("a call in the queue cannot be read".to_owned());
+                    return taken;
+                };
+                let (call, rest) = bytes.split_at(HEADER + length);
+                if let Err(why) = self.fanout.take(&call[HEADER..]) {
+                    self.ending = Some(why);
+                }
+                taken += call.len();
+                bytes = rest;
+            }
+        }
+        taken
+    }
+
+    /// Writes what there is to write.
+    fn flush(&mut self) {
+        let mut lost = Vec::new();
+        for (node, gateway) in &mut self.fanout.gateways {
+            if let Some(line) = gateway.up() {
+                line.seal();
+            }
+            if let Some(line) = gateway.connection()
+                && let Err(why) = line.flush(&self.epoll)
+            {
+                lost.push((*node, why));
+            }
+        }
+        self.lose(lost);
+    }
+
+    /// Reads what there is to read. Gives whether there was something.
+    fn listen(&mut self) -> bool {
+        let mut heard = false;
+        let mut lost = Vec::new();
+        for ready in self.epoll.ready() {
+            match ready.token {
+                register_conn::TOKEN | register_conn::PROBE => {
+                    if let Some(news) = self.register.ready(&self.epoll, ready) {
+                        self.news(news);
+                    }
+                }
+                token => {
+                    let node = Gateway::by_token(token);
+                    match self.fanout.hear(&self.epoll, node, ready) {
+                        Ok(did) => heard |= did,
+                        Err(why) => lost.push((node, why)),
+                    }
+                }
+            }
+        }
+        heard |= !lost.is_empty();
+        self.lose(lost);
+        heard
+    }
+
+    fn news(&mut self, news: News) {
+        match news {
+            News::Gateways(gateways) => self.learn(gateways, None),
+            News::Nonsense(why) => self.end(why),
+            // Gateways tell of themselves to every register that they can reach.
+            News::Lost if self.has_others => {
+                self.end("the register was lost, and there are others".to_owned())
+            }
+            News::Lost => {}
+            News::Replaced => {
+                self.is_replaced = true;
+                self.end("gateway-server answers in the register's place".to_owned());
+            }
+        }
+    }
+
+    fn end(&mut self, why: String) {
+        self.ending.get_or_insert(why);
+    }
+
+    /// The register's list. A gateway that is not on it stays for as long as its connection does: after a restart the
+    /// register learns of the gateways one by one.
+    fn learn(&mut self, listed: Vec<SocketAddrV4>, bound: Option<Instant>) {
+        for (node, gateway) in &mut self.fanout.gateways {
+            gateway.is_listed = listed.contains(node);
+        }
+        self.fanout.gateways.retain(|_, gateway| gateway.is_listed || !gateway.is_down());
+        for node in listed {
+            let gateway = self.fanout.gateways.entry(node).or_insert_with(|| Gateway::new(node, true));
+            if gateway.is_down() {
+                gateway.connect(&self.epoll, &self.secret, true, bound);
+            }
+        }
+    }
+
+    fn lose(&mut self, lost: Vec<(SocketAddrV4, String)>) {
+        for (node, why) in lost {
+            let Some(gateway) = self.fanout.gateways.get_mut(&node) else { continue };
+            let Unsettled { orders, questions } = gateway.lose(&self.epoll, &self.secret, why.clone());
+            if gateway.is_down() && !gateway.is_listed {
+                self.fanout.gateways.remove(&node);
+            }
+            self.fanout.lost(node, orders, &questions, &why);
+        }
+    }
+
+    fn keep_time(&mut self) {
+        let now = Instant::now();
+        self.register.keep_time(&self.epoll, now);
+        let patience = self.patience();
+        let mut lost = Vec::new();
+        for (node, gateway) in &mut self.fanout.gateways {
+            if gateway.due(patience).is_none_or(|due| due > now) {
+                continue;
+            }
+            if gateway.is_down() {
+                gateway.connect(&self.epoll, &self.secret, false, None);
+            } else {
+                lost.push((*node, "it does not answer".to_owned()));
+            }
+        }
+        self.lose(lost);
+    }
+
+    /// Tells of the calls that are done since the last time.
+    fn settle(&mut self) {
+        let done = self.fanout.last_done();
+        if done > self.last_done {
+            self.last_done = done;
+            self.fanout.tell(SessionEvent::Done(done));
+        }
+    }
+
+    fn all_down(&self) -> String {
+        let mut why = String::from("no gateway can be reached");
+        for (node, gateway) in self.fanout.gateways.iter().take(8) {
+            why.push_str(&format!(", {node}: {}", gateway.why));
+        }
+        why
+    }
+}
+
+/// The rest holds the secret, here and there.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl AsRawFd for Session {
+    fn as_raw_fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+}

@@ -1,0 +1,45 @@
+//! What a socket has received, without taking it.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd as _;
+use std::time::Duration;
+
+use socket2::Socket;
+
+use crate::poll::{self, Interest};
+
+/// Whether nothing comes, for so long, nor an end.
+pub(crate) fn is_silent(socket: &Socket, patience: Duration) -> io::Result<bool> {
+    wait(Some(socket), None, patience)?;
+    Ok(matches!(look(socket), Look::Nothing))
+}
+
+pub(crate) enum Look {
+    Nothing,
+    Something,
+    End,
+    /// Not ended in order.
+    Broken,
+}
+
+/// Without waiting, and without taking anything.
+pub(crate) fn look(socket: &Socket) -> Look {
+    let mut byte = [MaybeUninit::uninit()];
+    match socket.recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT) {
+        Ok(1..) => Look::Something,
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Look::Nothing
+        }
+        Ok(0) => Look::End,
+        Err(_) => Look::Broken,
+    }
+}
+
+/// Until one of them has something, or ends.
+pub(crate) fn wait(one: Option<&Socket>, other: Option<&Socket>, timeout: Duration) -> io::Result<()> {
+    let watched = |socket: Option<&Socket>| {
+        socket.map(|socket| (socket.as_raw_fd(), Interest { input: true, output: false }))
+    };
+    poll::either(watched(one), watched(other), timeout)
+}
