@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use gateway_server::client::websocket::{self, Decoder, Kind};
+use gateway_server::protocol::websocket::{self, Decoder, Kind};
 
 const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 

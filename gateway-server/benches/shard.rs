@@ -2,8 +2,8 @@
 
 // Both are private to the shard, and need nothing of it.
 #[allow(dead_code, unused_imports)]
-#[path = "../src/shard/held.rs"]
-mod held;
+#[path = "../src/shard/backlog.rs"]
+mod backlog;
 #[allow(dead_code, unused_imports, unreachable_pub)]
 #[path = "../src/shard/index.rs"]
 mod index;
@@ -11,18 +11,18 @@ mod index;
 #[path = "../src/shard/outbox.rs"]
 mod outbox;
 #[allow(dead_code, unused_imports)]
-#[path = "../src/shard/pace.rs"]
-mod pace;
+#[path = "../src/shard/throughput.rs"]
+mod throughput;
 #[allow(dead_code, unused_imports)]
-#[path = "../src/shard/total.rs"]
-mod total;
+#[path = "../src/shard/total_backlog.rs"]
+mod total_backlog;
 
 use std::hint::black_box;
 use std::io::{self, Write};
 
+use backlog::Held;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use held::Held;
 use index::Index;
 use outbox::Outbox;
 

@@ -1,20 +1,22 @@
 //! A push gateway: holds browsers' connections, takes orders from PHP.
 //!
-//! `backend` and `operations` know `service`, `service` knows `cluster`, `listener` and `cluster` know `shard`, `shard` knows `client`,
-//! and never the other way round. `net` knows nobody.
+//! Each module knows those below it alone: `server` all, `lifecycle` and `admin` what serves, `php` and `cluster` the `service`, that the
+//! `hub`, that the `shard`s, these the `protocol` of clients; `net`, `system` and `telemetry` know nobody above them.
 
 #![deny(unsafe_code)]
 
-pub mod backend;
-pub mod client;
+pub mod admin;
 pub mod cluster;
+pub mod config;
+pub mod events;
+pub mod hub;
+pub mod lifecycle;
 pub mod listener;
-mod live;
 pub mod net;
-pub mod operations;
-pub mod ops;
-mod parts;
+pub mod php;
+pub mod protocol;
 pub mod server;
 pub mod service;
 pub mod shard;
-pub mod tls;
+pub mod system;
+pub mod telemetry;

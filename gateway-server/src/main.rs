@@ -7,9 +7,11 @@ use std::process::ExitCode;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use gateway_server::operations::command;
-use gateway_server::ops::{config, logs, machine, memory};
-use gateway_server::server;
+use gateway_server::admin::cli;
+use gateway_server::lifecycle::memory;
+use gateway_server::system::machine;
+use gateway_server::telemetry::logs;
+use gateway_server::{config, server};
 
 fn main() -> ExitCode {
     match start() {
@@ -59,17 +61,17 @@ fn start() -> anyhow::Result<ExitCode> {
     let done = match config::parse()? {
         config::Action::Check(file) => {
             config::check(&file)?;
-            command::print(&format!("{}: nothing is wrong\n", file.display()))
+            cli::print(&format!("{}: nothing is wrong\n", file.display()))
         }
         config::Action::Ask(target, question, printed) => {
             let as_json = printed == config::Printed::Json;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 match question {
-                    config::Question::Health => command::health(&target, as_json).await,
-                    config::Question::Status => command::status(&target, as_json).await,
+                    config::Question::Health => cli::health(&target, as_json).await,
+                    config::Question::Status => cli::status(&target, as_json).await,
                     config::Question::Connections(wanted) => {
-                        command::connections(&target, &wanted, as_json).await
+                        cli::connections(&target, &wanted, as_json).await
                     }
                 }
             })

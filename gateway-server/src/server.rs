@@ -1,5 +1,8 @@
 //! The whole server: what listens, what serves, how it stops.
 
+mod component_settings;
+mod live;
+
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex};
 
@@ -10,24 +13,28 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use crate::backend::bridge::Bridge;
-use crate::backend::gatewayworker::GatewayWorker;
-use crate::backend::workers::{Choice, Mode, Router, Sinks};
-use crate::backend::{self, Backend, Budget, Logins, Port};
+use crate::admin::{self, Operations};
 use crate::cluster::Cluster;
+use crate::config::{EventHandlers, Routing, Settings, Source};
+use crate::events::{Choice, Mode, Router, Sinks};
+use crate::hub::Hub;
+use crate::lifecycle::deadline::Deadline;
+use crate::lifecycle::reload::Reloads;
+use crate::lifecycle::stop::{self, StopSignals};
+use crate::lifecycle::{memory, systemd, watchdog};
 use crate::listener::{self, Gate};
-use crate::live::Live;
-use crate::operations::{self, Operations};
-use crate::ops::config::{EventHandlers, Routing, Settings, Source};
-use crate::ops::deadline::Deadline;
-use crate::ops::logs::Logs;
-use crate::ops::reload::Reloads;
-use crate::ops::stop::{self, StopSignals};
-use crate::ops::{descriptors, memory, offence, supervisor, watchdog};
-use crate::parts::{self, Parts};
+use crate::net::bind_tcp;
+use crate::net::tls::{self, Certificates};
+use crate::php::bridge::Bridge;
+use crate::php::gatewayworker::GatewayWorker;
+use crate::php::{self, Backend, Budget, Logins, Port};
 use crate::service::Gateway;
-use crate::shard::{Hub, NameWatch, Proofs};
-use crate::tls::{self, Certificates};
+use crate::shard::{NameWatch, Proofs};
+use crate::system::descriptors;
+use crate::telemetry::abuse_log;
+use crate::telemetry::logs::Logs;
+use component_settings::Parts;
+use live::Live;
 
 /// How long a stop waits for workers to be told that their clients have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -46,7 +53,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
 
     let mut doors = Vec::new();
     for listener in &settings.listeners {
-        doors.push(listener::bind_tcp(listener.address, settings.reuse_port, listener.protocol.name())?);
+        doors.push(bind_tcp(listener.address, settings.reuse_port, listener.protocol.name())?);
     }
     let certificates = Certificates::load(&settings)?;
     let mut watches = JoinSet::new();
@@ -62,7 +69,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         ports.push(Port::unix(path)?);
     }
 
-    let operations_port = settings.operations.map(operations::bind).transpose()?;
+    let operations_port = settings.operations.map(admin::bind).transpose()?;
 
     let node = settings.node.unwrap_or_else(|| node_address(&ports));
     let parts = Parts::new(&settings, &doors, node, Proofs::new(random()?), certificates)?;
@@ -88,7 +95,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     let gateway = Gateway::new(
         Arc::clone(&hub),
         node,
-        parts::message_kind(&settings),
+        component_settings::message_kind(&settings),
         settings.max_session_bytes,
         cluster.clone(),
     );
@@ -109,7 +116,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
             }
         }
     }
-    parts::warn_of_guessable(&settings);
+    component_settings::warn_of_guessable(&settings);
     announce(&settings, &doors, &ports, operations_port.as_ref())?;
     if settings.secret_key.is_empty() && !settings.register.is_empty() {
         warn!(
@@ -122,9 +129,9 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
             folder.display()
         );
     }
-    supervisor::ready();
+    systemd::ready();
 
-    let gate = parts::gate(&settings, &Gate::open());
+    let gate = component_settings::gate(&settings, &Gate::open());
     let mut client_listeners = JoinSet::new();
     let mut listeners = Vec::new();
     for (number, socket) in doors.into_iter().enumerate() {
@@ -135,7 +142,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     let register_ports = watch::Sender::new(parts.register_port(&settings));
     let mut php_listeners = JoinSet::new();
     for port in ports {
-        php_listeners.spawn(backend::serve(port, Arc::clone(&backend), register_ports.subscribe()));
+        php_listeners.spawn(php::serve(port, Arc::clone(&backend), register_ports.subscribe()));
     }
     let operations = Arc::new(Operations::new(
         Arc::clone(&hub),
@@ -146,7 +153,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     ));
     let mut operators = JoinSet::new();
     if let Some(port) = operations_port {
-        operators.spawn(operations::serve(port, Arc::clone(&operations)));
+        operators.spawn(admin::serve(port, Arc::clone(&operations)));
     }
     let mut waiting = JoinSet::new();
     let shards = Arc::clone(&hub);
@@ -187,7 +194,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         error!("{fault}: stopping");
         deadline.begin();
     }
-    supervisor::stopping();
+    systemd::stopping();
     operations.stop();
     // Nobody new comes in. PHP is served for as long as there are clients.
     client_listeners.shutdown().await;
@@ -200,7 +207,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     if let Some(cluster) = &cluster {
         cluster.leave().await;
     }
-    for (offence, total) in offence::totals().into_iter().filter(|(_, total)| *total > 0) {
+    for (offence, total) in abuse_log::totals().into_iter().filter(|(_, total)| *total > 0) {
         info!(offence, total, "since the start");
     }
     info!("stopped");

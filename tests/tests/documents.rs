@@ -47,7 +47,7 @@ fn every_line_of_the_log_is_explained() -> anyhow::Result<()> {
             }
         }
     }
-    let offences = std::fs::read_to_string(root().join("gateway-server/src/ops/offence.rs"))?;
+    let offences = std::fs::read_to_string(root().join("gateway-server/src/telemetry/abuse_log.rs"))?;
     let offences = offences.split("fn name(").nth(1).unwrap_or_default().split("struct Throttle").next();
     lines.extend(texts(offences.unwrap_or_default()).map(str::to_owned));
     // What is printed when it is ready is no complaint, and a continued text has its words on the next line.

@@ -4,9 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use flate2::{Compress, Compression, FlushCompress};
-use gateway_server::client::websocket::{Incoming, Inflater, Kind, message};
-use gateway_server::client::{self, Decoder, Form, Unfinished, Violation};
-use gateway_server::listener::{Gate, Rules, shake, take_proxy_header};
+use gateway_server::listener::{Gate, Rules, shake};
+use gateway_server::net::proxy_protocol::take_header as take_proxy_header;
+use gateway_server::protocol;
+use gateway_server::protocol::websocket::{Incoming, Inflater, Kind, message};
+use gateway_server::protocol::{Decoder, Form, Unfinished, Violation};
 use gateway_tests::{Rng, fuzz};
 use gateway_wire::token::{Claims, TokenKey};
 use socket2::SockRef;
@@ -173,7 +175,7 @@ fn what_is_encoded_is_decoded() {
     let corpus = [b"hello".to_vec(), "grüß".as_bytes().to_vec(), vec![b'x'; 126], Vec::new()];
     fuzz("encoding", &corpus, |input, rng| {
         let input = &input[..input.len().min(LIMIT)];
-        let frame = client::message(Form::Frame, Kind::Text, input);
+        let frame = protocol::message(Form::Frame, Kind::Text, input);
         assert_eq!(hear(Form::Frame, rng.pieces(&frame)).messages, [(Some(Kind::Binary), input.to_vec())]);
         // The server does not mask.
         let server = message(Kind::Binary, input);
@@ -181,7 +183,7 @@ fn what_is_encoded_is_decoded() {
         let heard = hear(Form::Websocket, rng.pieces(&masked(0x82, input)));
         assert_eq!(heard.messages, [(Some(Kind::Binary), input.to_vec())]);
         if !input.contains(&b'\n') && !input.ends_with(b"\r") {
-            let line = client::message(Form::Text, Kind::Text, input);
+            let line = protocol::message(Form::Text, Kind::Text, input);
             assert_eq!(hear(Form::Text, rng.pieces(&line)).messages, [(Some(Kind::Binary), input.to_vec())]);
         }
     });

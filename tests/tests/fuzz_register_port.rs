@@ -7,16 +7,20 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gateway_server::backend::bridge::Bridge;
-use gateway_server::backend::gatewayworker::GatewayWorker;
-use gateway_server::backend::workers::{Mode, Router, Sinks};
-use gateway_server::backend::{self, Backend, Budget, Logins, Port};
-use gateway_server::client::Form;
-use gateway_server::client::websocket::Kind;
-use gateway_server::operations::{self, Operations};
-use gateway_server::ops::config::Secret;
+use gateway_server::admin;
+use gateway_server::admin::Operations;
+use gateway_server::config::Secret;
+use gateway_server::events::{Mode, Router, Sinks};
+use gateway_server::hub::Hub;
+use gateway_server::php;
+use gateway_server::php::bridge::Bridge;
+use gateway_server::php::gatewayworker::GatewayWorker;
+use gateway_server::php::{Backend, Budget, Logins, Port};
+use gateway_server::protocol::Form;
+use gateway_server::protocol::websocket::Kind;
 use gateway_server::service::Gateway;
-use gateway_server::shard::{self, Bounds, Door, Heartbeat, Hub, Newcomer, Proofs, Rate};
+use gateway_server::shard;
+use gateway_server::shard::{Bounds, Door, Heartbeat, Newcomer, Proofs, Rate};
 use gateway_tests::{OWN_NONCE, Rng, fuzz, new_producer, packets, requests, soon};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Login, PREFACE, Reply, WorkerToServer, frame};
@@ -77,19 +81,19 @@ impl Target {
             budget: Budget::new(64 << 20),
         };
         let port = runtime.block_on(async { Port::unix(&directory.path().join("php")) })?;
-        let settings = backend::Settings {
+        let settings = php::Settings {
             handshake_timeout: Duration::from_secs(60),
             tally: Arc::default(),
-            places: backend::places(100),
+            places: php::places(100),
             certificate: None,
         };
         let (_, settings) = watch::channel(settings);
         let backend = Arc::new(backend);
-        runtime.spawn(backend::serve(port, Arc::clone(&backend), settings));
-        let listener = runtime.block_on(async { operations::bind("127.0.0.1:0".parse()?) })?;
+        runtime.spawn(php::serve(port, Arc::clone(&backend), settings));
+        let listener = runtime.block_on(async { admin::bind("127.0.0.1:0".parse()?) })?;
         let operations = listener.local_addr()?;
         let asked = Operations::new(Arc::clone(&hub), backend, Vec::new(), Arc::default(), Secret::default());
-        runtime.spawn(operations::serve(listener, Arc::new(asked)));
+        runtime.spawn(admin::serve(listener, Arc::new(asked)));
         let (clients, peers) = (Vec::new(), Mutex::default());
         let mut target = Self { runtime, hub, directory, operations, clients, peers };
         target.clients = target.runtime.block_on(target.populate())?;

@@ -1,6 +1,6 @@
 //! Whatever may stand in the server's file: nothing panics, and what is wrong is said with its place and its name.
 
-use gateway_server::ops::config::problems;
+use gateway_server::config::problems;
 use gateway_tests::fuzz;
 
 /// A setting, or the number of a listener, and what is wrong with it.

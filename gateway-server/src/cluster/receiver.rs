@@ -20,7 +20,7 @@ use super::resend::ResendRequest;
 use super::strangers::Approach;
 use super::subject::To;
 use super::{Cluster, Host, Link};
-use crate::ops::offence::{self, Offence};
+use crate::telemetry::abuse_log::{self, Offence};
 
 /// How many queries of other nodes are answered at the same time.
 const MAX_QUERIES: usize = 256;
@@ -77,7 +77,7 @@ impl<'a, H: Host> Receiver<'a, H> {
 
     fn ignore(&self, detail: &dyn std::fmt::Display) {
         self.cluster.counts.ignored.fetch_add(1, Ordering::Relaxed);
-        offence::report(Offence::Cluster, None, detail);
+        abuse_log::report(Offence::Cluster, None, detail);
     }
 
     async fn act(&self, header: &Header, body: Bytes) {
@@ -231,7 +231,7 @@ impl<'a, H: Host> Receiver<'a, H> {
         }
         if cluster.is_up() {
             let detail = format!("another node has this one's address, {}: set node", cluster.node);
-            offence::report(Offence::Cluster, None, &detail);
+            abuse_log::report(Offence::Cluster, None, &detail);
         }
     }
 
@@ -334,5 +334,5 @@ fn number(body: &[u8]) -> Option<u64> {
 }
 
 fn unexpected(header: &Header, detail: &dyn std::fmt::Display) {
-    offence::report(Offence::Cluster, None, &format!("{:?} of a node: {detail}", header.kind));
+    abuse_log::report(Offence::Cluster, None, &format!("{:?} of a node: {detail}", header.kind));
 }

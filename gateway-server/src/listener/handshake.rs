@@ -6,15 +6,13 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Version};
 
-use super::Established;
-use super::ambiguous;
 use super::refusal::Refusal;
 use super::request::{self, Opening};
 use super::rules::Rules;
-use super::subprotocol;
 use super::token::Gate;
-use crate::client::Form;
-use crate::client::websocket::deflate_answer;
+use super::{Established, ambiguity, subprotocol};
+use crate::protocol::Form;
+use crate::protocol::websocket::deflate_answer;
 use crate::shard::Handshake;
 
 /// The headers of an answer as RFC 6455 writes them. Their case means nothing, but some devices compare letter by letter.
@@ -33,7 +31,7 @@ pub async fn shake(
 ) -> Result<Established, Refusal> {
     let Opening { request, target, early } = request::read(socket, rules.max_request_bytes).await?;
     let mut response = request::accept(&request)?;
-    ambiguous::check(&request)?;
+    ambiguity::check(&request)?;
     rules.check(&request)?;
     admit(&request)?;
     if let Some(protocol) = subprotocol::choose(&request, &rules.subprotocols) {

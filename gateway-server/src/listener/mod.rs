@@ -1,35 +1,28 @@
 //! The front doors for clients: accept, let each connection shake hands in its own task if its protocol wants it, hand it to
 //! a shard.
 
-mod accept;
 mod admission;
-mod ambiguous;
-mod caller;
+mod ambiguity;
+mod client_address;
 mod farewell;
 mod handshake;
-mod proxy_protocol;
 mod refusal;
+mod replay_cache;
 mod request;
 mod rules;
 mod stream;
 mod subprotocol;
-mod tally;
 mod tls;
 mod token;
-mod trusted;
-mod used;
+mod trusted_proxies;
 
-pub use accept::{bind_tcp, pause_after_failed_accept};
 pub use admission::{Admission, Customer, Place};
 pub use handshake::shake;
-#[doc(hidden)]
-pub use proxy_protocol::take_header as take_proxy_header;
 pub use refusal::Refusal;
 pub use rules::{MAX_REQUEST, Rules};
 pub use subprotocol::is_subprotocol;
-pub use tally::Tally;
 pub use token::Gate;
-pub use trusted::{Network, TrustedProxies};
+pub use trusted_proxies::{Network, TrustedProxies};
 
 use std::io;
 use std::net::SocketAddr;
@@ -43,15 +36,17 @@ use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tracing::debug;
 
-use crate::client::{Form, Protocol};
-use crate::net::{Permit, Permits, Turns, give_way};
-use crate::ops::cushion::{self, NoMemory};
-use crate::ops::injected;
-use crate::ops::offence::{self, Offence};
-use crate::shard::{Handshake, Hub, Identity, Newcomer};
-use crate::tls::Certificate;
+use crate::hub::Hub;
+use crate::net::tls::Certificate;
+use crate::net::{Permit, Permits, Turns, give_way, pause_after_failed_accept, proxy_protocol};
+use crate::protocol::{Form, Protocol};
+use crate::shard::{Handshake, Identity, Newcomer};
+use crate::system::injected_faults;
+use crate::system::memory_reserve::{self, NoMemory};
+use crate::telemetry::Tally;
+use crate::telemetry::abuse_log::{self, Offence};
 use admission::Pace;
-use caller::Caller;
+use client_address::Caller;
 use farewell::Farewell;
 use stream::Stream;
 
@@ -135,18 +130,18 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
             }
         };
         pace.count();
-        if cushion::is_short() {
-            offence::report(Offence::NoMemory, Some(peer), &NoMemory);
+        if memory_reserve::is_short() {
+            abuse_log::report(Offence::NoMemory, Some(peer), &NoMemory);
             continue;
         }
-        injected::strike("listener");
+        injected_faults::strike("listener");
         let peer = canonical(peer);
         // Settings that came just now count, too.
         let settings = Arc::clone(&newest.borrow());
-        let key = caller::share_of(peer.ip(), settings.proxy_protocol, &settings.trusted_proxies);
+        let key = client_address::share_of(peer.ip(), settings.proxy_protocol, &settings.trusted_proxies);
         let Some(place) = places.enter(key) else {
             let refusal = Refusal::too_many_handshakes(places.share());
-            offence::report(refusal.offence, Some(peer), &refusal);
+            abuse_log::report(refusal.offence, Some(peer), &refusal);
             continue;
         };
         let handshaking = settings.tally.enter();
@@ -191,12 +186,12 @@ async fn establish(
     };
     let Some(taken) = taken else {
         let detail = "no handshake yet, and others wanted its place (max_handshakes)";
-        return offence::report(Offence::HandshakeStalled, client, &detail);
+        return abuse_log::report(Offence::HandshakeStalled, client, &detail);
     };
     let (socket, Established { form, early, handshake, identity }, place) = match taken {
         Ok(Ok(taken)) => taken,
         Ok(Err(farewell)) => {
-            offence::report(farewell.refusal.offence, client, &farewell.refusal);
+            abuse_log::report(farewell.refusal.offence, client, &farewell.refusal);
             tokio::select! {
                 _ = timeout_at(deadline, farewell.say()) => {}
                 () = place.evicted() => {}
@@ -205,7 +200,7 @@ async fn establish(
         }
         Err(_) => {
             let detail = format!("no handshake within {timeout:?} (handshake_timeout)");
-            return offence::report(Offence::HandshakeStalled, client, &detail);
+            return abuse_log::report(Offence::HandshakeStalled, client, &detail);
         }
     };
     let (socket, tls) = socket.into_parts();
@@ -244,7 +239,9 @@ async fn take(
         if !settings.trusted_proxies.is_empty() && !caller.is_trusted_proxy() {
             return Err(Refusal::untrusted_proxy().into());
         }
-        if let Some(address) = proxy_protocol::take_header(&mut socket).await? {
+        if let Some(address) =
+            proxy_protocol::take_header(&mut socket).await.map_err(Refusal::proxy_header)?
+        {
             caller.address = Some(address);
             *client = caller.address;
         }

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use tokio_tungstenite::tungstenite::Error;
 
-use crate::client::close::Close;
-use crate::client::websocket;
-use crate::ops::offence::Offence;
-use crate::ops::words::counted;
+use crate::protocol::close::Close;
+use crate::protocol::websocket;
+use crate::telemetry::abuse_log::Offence;
+use crate::telemetry::words::counted;
 
 #[derive(Debug, thiserror::Error)]
 #[error("{detail}")]

@@ -3,7 +3,7 @@
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::header::{HOST, ORIGIN};
 
-use super::ambiguous;
+use super::ambiguity;
 use super::refusal::Refusal;
 
 /// Longest request by default, in bytes, with all its headers.
@@ -45,7 +45,7 @@ impl Rules {
             }
         }
         let path = request.uri().path();
-        if !self.paths.is_empty() && ambiguous::has_dot_segments(path) {
+        if !self.paths.is_empty() && ambiguity::has_dot_segments(path) {
             return Err(Refusal::ambiguous(format!("path {path:?} has dot segments, and paths is set")));
         }
         if !self.paths.is_empty() && !self.paths.iter().any(|allowed| is_path(path, allowed)) {

@@ -6,7 +6,7 @@ use tokio_rustls::TlsAcceptor;
 use super::farewell::Farewell;
 use super::refusal::Refusal;
 use super::stream::Stream;
-use crate::tls::{Certificate, FIRST_BYTE};
+use crate::net::tls::{Certificate, FIRST_BYTE};
 
 pub(super) async fn accept(socket: TcpStream, certificate: &Certificate) -> Result<Stream, Farewell> {
     let mut first = [0];

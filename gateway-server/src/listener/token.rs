@@ -8,11 +8,11 @@ use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
 use super::refusal::Refusal;
-use super::used::{Refused, Used};
-use crate::client::close::{self, Close};
-use crate::ops::clock::seconds_since_epoch;
-use crate::ops::words::counted;
+use super::replay_cache::{Refused, Used};
+use crate::protocol::close::{self, Close};
 use crate::shard::Identity;
+use crate::telemetry::clock::seconds_since_epoch;
+use crate::telemetry::words::counted;
 
 /// The subprotocol that is spoken here, whether or not with a token: an answer that browsers want to one that is offered.
 pub(super) const SUBPROTOCOL: &str = "gateway";

@@ -1,8 +1,12 @@
 //! What ports of any kind do with connections. It knows nothing of what they speak.
 
+mod bind;
 pub mod keepalive;
 pub mod permits;
+pub mod proxy_protocol;
+pub mod tls;
 mod turns;
 
+pub use bind::{bind_tcp, pause_after_failed_accept};
 pub use permits::{Permit, Permits};
 pub use turns::{Turns, give_way};

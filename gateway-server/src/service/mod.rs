@@ -17,9 +17,9 @@ use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::client::websocket::Kind;
 use crate::cluster::Cluster;
-use crate::shard::Hub;
+use crate::hub::Hub;
+use crate::protocol::websocket::Kind;
 
 /// The clients of this node and of the cluster, as those see them who push.
 pub struct Gateway {

@@ -11,9 +11,10 @@ use hashbrown::HashSet;
 
 use super::remote::Outgoing;
 use super::{Gateway, OrderError};
-use crate::client::Encoded;
-use crate::client::websocket::Kind;
-use crate::shard::{Name, SessionError, Stopped};
+use crate::hub::Name;
+use crate::protocol::Encoded;
+use crate::protocol::websocket::Kind;
+use crate::shard::{SessionError, Stopped};
 
 impl Gateway {
     /// Carries out an order, on all nodes that it concerns. The inner error is told to PHP. What it writes goes out at the latest with

@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_bytes::Bytes as Raw;
 
 use super::Gateway;
-use crate::shard::{Name, Scope, Stopped};
+use crate::hub::Name;
+use crate::shard::{Scope, Stopped};
 
 /// Gets the answer to one query.
 pub trait Answers {

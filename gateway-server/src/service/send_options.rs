@@ -6,8 +6,9 @@ use gateway_wire::bridge::{Order, PhpStr, kind};
 
 use super::Gateway;
 use super::orders::{bytes, without};
-use crate::client::websocket::Kind;
-use crate::shard::{Name, Stopped};
+use crate::hub::Name;
+use crate::protocol::websocket::Kind;
+use crate::shard::Stopped;
 
 impl Gateway {
     /// For clients of this node.

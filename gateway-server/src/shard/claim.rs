@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::Name;
 use super::index::Index;
+use crate::hub::Name;
 
 /// One member of a name, counted in the index from the moment that somebody asks for the membership. Until the shard keeps
 /// it, the count ends with this value, wherever that is dropped: with a caller that gave up while it waited for the shard,
 /// with a client that has gone, or in the inbox of a shard that has ended.
 #[must_use]
-pub(super) struct Claim {
+pub(crate) struct Claim {
     /// `None` once the shard has kept it.
     index: Option<Arc<Index>>,
     name: Name,
@@ -17,7 +17,7 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    pub(super) fn new(index: &Arc<Index>, name: Name, shard: usize) -> Self {
+    pub(crate) fn new(index: &Arc<Index>, name: Name, shard: usize) -> Self {
         let shard = shard as u16;
         index.add(&name, shard);
         Self { index: Some(Arc::clone(index)), name, shard }
@@ -49,11 +49,12 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::super::command::{Audience, Command};
-    use super::super::events::BuiltIn;
+    use super::super::event_sink::BuiltIn;
     use super::super::testing::{newcomer, settings};
-    use super::super::{Hub, Identity, NameWatch, Sort};
+    use super::super::{Identity, NameWatch, Sort};
     use super::*;
-    use crate::client::{Encoded, Form};
+    use crate::hub::Hub;
+    use crate::protocol::{Encoded, Form};
 
     /// Names that are subscribed to.
     #[derive(Default)]

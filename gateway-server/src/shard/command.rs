@@ -8,15 +8,16 @@ use rustls::ServerConnection;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
+use super::Settings;
 use super::claim::Claim;
-use super::clients::Clients;
-use super::events::Handshake;
+use super::event_sink::Handshake;
 use super::identity::ClaimedIdentity;
-use super::members::TooManyGroups;
+use super::membership::TooManyGroups;
 use super::session::{SessionError, Snapshot};
-use super::turn::LARGE;
-use super::{Name, Settings};
-use crate::client::{Encoded, Form};
+use super::state::Clients;
+use super::write_batch::LARGE;
+use crate::hub::Name;
+use crate::protocol::{Encoded, Form};
 
 /// An established connection.
 pub struct Newcomer {
@@ -30,7 +31,7 @@ pub struct Newcomer {
     pub early: Box<[u8]>,
     /// Where it comes from, if not from its socket's peer: a proxy may have said so.
     pub address: Option<SocketAddr>,
-    /// How it came, if [`Hub::wants_handshakes`](super::Hub::wants_handshakes) and its protocol has one.
+    /// How it came, if [`Hub::wants_handshakes`](crate::hub::Hub::wants_handshakes) and its protocol has one.
     pub handshake: Option<Box<Handshake>>,
     /// Dropped when the connection is, for those who count them.
     pub place: Option<Box<dyn Send>>,
@@ -39,7 +40,7 @@ pub struct Newcomer {
 /// Makes a new [`Newcomer::place`] for a connection from an address.
 pub type PlaceOf = Arc<dyn Fn(Option<SocketAddr>) -> Option<Box<dyn Send>> + Send + Sync>;
 
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Take over a connection whose handshake is done.
     Adopt {
         number: u32,
@@ -91,7 +92,7 @@ pub(super) enum Command {
 }
 
 #[derive(PartialEq, Eq)]
-pub(super) enum Audience {
+pub(crate) enum Audience {
     All { except: Except },
     Connections(SmallVec<[u32; 4]>),
     Uids(SmallVec<[Name; 1]>),
@@ -114,7 +115,7 @@ impl Audience {
 }
 
 /// What is kept about a client.
-pub(super) enum Change {
+pub(crate) enum Change {
     Bind {
         uid: Claim,
     },
@@ -148,10 +149,10 @@ pub(super) type Question = Box<dyn FnOnce(&Clients) + Send>;
 
 /// Connections left out of a broadcast, sorted.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Except(Option<Arc<[u32]>>);
+pub(crate) struct Except(Option<Arc<[u32]>>);
 
 impl Except {
-    pub(super) fn new(mut numbers: Vec<u32>) -> Self {
+    pub(crate) fn new(mut numbers: Vec<u32>) -> Self {
         numbers.sort_unstable();
         Self((!numbers.is_empty()).then(|| numbers.into()))
     }

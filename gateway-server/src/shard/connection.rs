@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use rustls::ServerConnection;
 
-use super::members::Memberships;
+use super::cold::Rare;
+use super::membership::Memberships;
 use super::outbox::Outbox;
-use super::rare::Rare;
 use super::session::Session;
 use super::tls::{ENCRYPTED, TlsSocket};
-use super::turn::Chain;
-use crate::client::{Form, Unfinished};
+use super::write_batch::Chain;
+use crate::protocol::{Form, Unfinished};
 
 pub(super) struct Connection {
     pub(super) socket: TcpStream,

@@ -1,6 +1,6 @@
 //! What a shard counts of its clients: plain numbers of its own thread, read by asking it.
 
-use super::clients::Clients;
+use super::state::Clients;
 
 /// Since the start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,7 +29,7 @@ pub struct Census {
 }
 
 impl Clients {
-    pub(super) fn census(&self) -> Census {
+    pub(crate) fn census(&self) -> Census {
         let slow = self.slow.iter().filter_map(|key| self.connections.get(*key as usize));
         let slow = slow.filter(|connection| connection.has_outbox()).count();
         Census {

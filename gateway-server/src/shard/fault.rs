@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::command::Command;
 use super::connection::Phase;
-use super::run::Shard;
-use crate::client::close;
-use crate::client::websocket::Inflater;
-use crate::ops::end;
+use super::reactor::Shard;
+use crate::protocol::close;
+use crate::protocol::websocket::Inflater;
+use crate::system::exit;
 
 /// Panics of a shard within [`WINDOW`] that are borne; with more, it is no longer one client that causes them.
 const BORNE: u32 = 100;
@@ -54,7 +54,7 @@ impl Concerned {
 
 /// Does some work after which nothing is as it should be if it panics: then the process ends.
 pub(super) fn or_end<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| end::now(&format!("a fault in {what}")))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| exit::now(&format!("a fault in {what}")))
 }
 
 /// Gives nothing if `work`, which changes nothing of the shard, panics.
@@ -105,7 +105,7 @@ impl Shard {
                 }
             }),
             Concerned::Nobody => {}
-            Concerned::Everybody => end::now("a fault in an order that concerns all clients of a shard"),
+            Concerned::Everybody => exit::now("a fault in an order that concerns all clients of a shard"),
         }
     }
 
@@ -130,7 +130,7 @@ impl Shard {
         }
         self.borne.panics += 1;
         if self.borne.panics > BORNE {
-            end::now(&format!("more than {BORNE} faults of one shard within {WINDOW:?}"));
+            exit::now(&format!("more than {BORNE} faults of one shard within {WINDOW:?}"));
         }
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Name;
 use super::claim::Claim;
 use super::index::Index;
+use crate::hub::Name;
 
 /// Who a client is by its connect token. It is bound so before anybody is told of it.
 #[derive(Debug)]
@@ -19,14 +19,14 @@ pub struct Identity {
 }
 
 /// An identity on its way to a shard: its names count already.
-pub(super) struct ClaimedIdentity {
+pub(crate) struct ClaimedIdentity {
     pub(super) uid: Claim,
     pub(super) groups: Vec<Claim>,
     pub(super) session: Bytes,
 }
 
 impl ClaimedIdentity {
-    pub(super) fn new(identity: Identity, uids: &Arc<Index>, groups: &Arc<Index>, shard: usize) -> Self {
+    pub(crate) fn new(identity: Identity, uids: &Arc<Index>, groups: &Arc<Index>, shard: usize) -> Self {
         let Identity { uid, groups: names, session } = identity;
         let uid = Claim::new(uids, uid, shard);
         let groups = names.into_iter().map(|group| Claim::new(groups, group, shard)).collect();

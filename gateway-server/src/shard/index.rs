@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hashbrown::{DefaultHashBuilder, HashMap};
 use smallvec::SmallVec;
 
-pub(super) const STRIPES: usize = 64;
+pub(crate) const STRIPES: usize = 64;
 
 /// Told when a name gets its first member on this server and when it loses its last, in that order for each name.
 pub trait NameWatch: Send + Sync {
@@ -28,14 +28,14 @@ type Stripe = HashMap<Arc<[u8]>, Holders>;
 ///
 /// A member is counted by whoever asks for the membership, *before* the shard is told: so a push that follows from
 /// the same sender finds the shard. What comes to nothing is taken back, and so is a member that has gone.
-pub(super) struct Index {
+pub(crate) struct Index {
     stripes: Box<[Mutex<Stripe>]>,
     hasher: DefaultHashBuilder,
     watch: Option<(Sort, Arc<dyn NameWatch>)>,
 }
 
 impl Index {
-    pub(super) fn new(watch: Option<(Sort, Arc<dyn NameWatch>)>) -> Self {
+    pub(crate) fn new(watch: Option<(Sort, Arc<dyn NameWatch>)>) -> Self {
         Self {
             stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
             hasher: DefaultHashBuilder::default(),
@@ -79,20 +79,20 @@ impl Index {
         }
     }
 
-    pub(super) fn shards(&self, name: &[u8]) -> SmallVec<[u16; 8]> {
+    pub(crate) fn shards(&self, name: &[u8]) -> SmallVec<[u16; 8]> {
         self.stripe(name)
             .get(name)
             .map_or_else(SmallVec::new, |holders| holders.iter().map(|(shard, _)| *shard).collect())
     }
 
     /// Gives the names of one of the [`STRIPES`].
-    pub(super) fn each_name(&self, stripe: usize, visit: &mut dyn FnMut(&[u8])) {
+    pub(crate) fn each_name(&self, stripe: usize, visit: &mut dyn FnMut(&[u8])) {
         let stripe = self.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner);
         stripe.keys().for_each(|name| visit(name));
     }
 
     /// How many names are held.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.stripes.iter().map(|stripe| stripe.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 

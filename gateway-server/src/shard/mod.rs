@@ -5,66 +5,65 @@
 //! and carry out an order or a query itself. Otherwise commands wait in the shard's inbox, which is bounded in bytes. Everybody reaches
 //! the shards through the [`Hub`].
 
-mod claim;
-mod clients;
-mod command;
+mod backlog;
+pub(crate) mod claim;
+pub(crate) mod client_proof;
+mod coalesce;
+mod cold;
+pub(crate) mod command;
 mod connection;
-mod counts;
-mod desk;
+pub(crate) mod connection_id;
+pub(crate) mod counts;
 mod drain;
-mod events;
+pub(crate) mod event_sink;
 mod fault;
+pub(crate) mod handle;
 mod heartbeat;
-mod held;
-mod hub;
-mod identity;
-mod inbox;
-mod index;
-mod join;
-mod members;
+pub(crate) mod identity;
+pub(crate) mod inbox;
+pub(crate) mod index;
+mod liveness;
+pub(crate) mod membership;
 #[cfg(test)]
 #[cfg(feature = "models")]
 mod models;
-mod numbers;
 mod outbox;
-mod pace;
-mod proof;
-mod pulse;
-mod questions;
-mod rare;
-mod rate;
-mod reading;
-pub mod ring;
-mod run;
-mod session;
-mod slow;
+mod partial;
+pub(crate) mod query;
+mod rate_limit;
+pub(crate) mod reactor;
+mod reader;
+pub(crate) mod session;
+pub(crate) mod slow_clients;
+pub(crate) mod state;
 mod sync;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+mod throughput;
 mod tls;
-mod total;
-mod turn;
-mod unfinished;
-mod writing;
+pub(crate) mod total_backlog;
+pub mod uring;
+mod write_batch;
+mod writer;
 
+pub use crate::hub::{Hub, Name};
+pub use client_proof::Proofs;
 pub use command::{Newcomer, PlaceOf};
 pub use counts::{Census, Counts};
-pub use events::{BuiltIn, Client, EventSink, EventSinks, Handshake, Welcome};
+pub use event_sink::{BuiltIn, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
-pub use hub::{Hub, Name};
 pub use identity::Identity;
 pub use inbox::Stopped;
 pub use index::{NameWatch, Sort};
-pub use members::TooManyGroups;
-pub use proof::Proofs;
-pub use questions::{Bookmark, Fields, Filter, Profile, Scope, Sight, Who};
-pub use rate::Rate;
+pub use membership::TooManyGroups;
+pub use query::{Bookmark, Fields, Filter, Profile, Scope, Sight, Who};
+pub use rate_limit::Rate;
 pub use session::{MAX_SESSION, SessionError};
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::websocket::Kind;
+use crate::protocol::websocket::Kind;
 
 /// A listener, as far as those who came in by it are concerned.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::held::{ALLOCATION, Held};
-use super::pace::Pace;
+use super::backlog::{ALLOCATION, Held};
+use super::throughput::Pace;
 
 /// Most slices that one vectored write is given.
 const SLICES: usize = 64;

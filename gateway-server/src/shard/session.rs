@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gateway_wire::php_serialize::{self, Malformed};
 
-use crate::ops::cushion;
+use crate::system::memory_reserve;
 
 /// Longest session by default, in bytes.
 pub const MAX_SESSION: usize = 1 << 20;
@@ -27,7 +27,7 @@ pub(super) struct Session(Option<Arc<[u8]>>);
 
 /// A session as it stood, to be told from every other that comes after it.
 #[derive(Clone)]
-pub(super) struct Snapshot {
+pub(crate) struct Snapshot {
     bytes: Option<Arc<[u8]>>,
     /// The longest that may come of it.
     limit: usize,
@@ -42,8 +42,8 @@ impl Snapshot {
     }
 
     /// `array_replace_recursive(session, changes)`.
-    pub(super) fn merged(&self, changes: &[u8]) -> Result<Arc<[u8]>, SessionError> {
-        if !cushion::has_room(MERGING * (self.len() + changes.len())) {
+    pub(crate) fn merged(&self, changes: &[u8]) -> Result<Arc<[u8]>, SessionError> {
+        if !memory_reserve::has_room(MERGING * (self.len() + changes.len())) {
             return Err(SessionError::NoMemory);
         }
         merged(self.bytes.as_deref().unwrap_or_default(), changes, self.limit).map(Arc::from)
@@ -111,7 +111,7 @@ mod tests {
     use super::super::command::{Change, Command};
     use super::super::testing::{TestShard, settings};
     use super::*;
-    use crate::client::Form;
+    use crate::protocol::Form;
 
     /// Tells a shard of a change to the session of its client; gives its answer.
     fn change<T>(shard: &mut TestShard, change: impl FnOnce(oneshot::Sender<T>) -> Change) -> T {

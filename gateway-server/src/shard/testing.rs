@@ -8,20 +8,20 @@ use bytes::Bytes;
 use mio::{Events, Poll, Token};
 use socket2::SockRef;
 
-use super::clients::Clients;
 use super::command::{Command, Newcomer};
-use super::events::{BuiltIn, EventSink};
+use super::event_sink::{BuiltIn, EventSink};
 use super::inbox::{Outside, inbox};
 use super::index::Index;
-use super::members::Names;
-use super::run::Shard;
+use super::membership::Names;
+use super::reactor::Shard;
+use super::state::Clients;
 use super::sync::Waker;
-use super::total::Total;
+use super::total_backlog::Total;
 use super::{Bounds, Door, Heartbeat, Proofs, Rate, Settings};
-use crate::client::Form;
-use crate::client::websocket::Kind;
+use crate::protocol::Form;
+use crate::protocol::websocket::Kind;
 
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let heartbeat = Heartbeat { interval: Duration::from_secs(600), not_response_limit: 0, data: Vec::new() };
     let door =
         Door { port: 1, max_message: 1 << 20, outbox_bytes: 4 << 20, heartbeat, rate: Rate::default() };
@@ -38,7 +38,7 @@ pub(super) fn settings() -> Settings {
 }
 
 /// A connection, and the end of it that a client holds.
-pub(super) fn newcomer(form: Form) -> (Newcomer, TcpStream) {
+pub(crate) fn newcomer(form: Form) -> (Newcomer, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (socket, _) = listener.accept().unwrap();
@@ -129,4 +129,14 @@ impl TestShard {
         self.turn();
         self.events.iter().count()
     }
+}
+
+/// Lets as much as a test likes wait for each client, and little more for all.
+pub(crate) fn tight() -> Settings {
+    let mut settings = settings();
+    let mut door = settings.doors[0].clone();
+    door.outbox_bytes = 64 << 20;
+    settings.doors = [door].into();
+    settings.bounds.waiting = 4 << 20;
+    settings
 }

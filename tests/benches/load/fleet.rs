@@ -6,7 +6,8 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use gateway_server::shard::ring::{self, Ring};
+use gateway_server::shard::uring;
+use gateway_server::shard::uring::Ring;
 use gateway_tests::PATIENCE;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -161,8 +162,8 @@ impl Fleet {
         let Some(ring) = &mut self.ring else {
             return keys.iter().try_for_each(|key| self.clients[*key].send(frame));
         };
-        for keys in keys.chunks(ring::AT_ONCE) {
-            let send = |key: &usize| ring::Send { socket: self.clients[*key].socket.as_fd(), bytes: frame };
+        for keys in keys.chunks(uring::AT_ONCE) {
+            let send = |key: &usize| uring::Send { socket: self.clients[*key].socket.as_fd(), bytes: frame };
             let sends: Vec<_> = keys.iter().map(send).collect();
             let (outcomes, result) = ring.send(&sends);
             let all_went = outcomes.iter().all(|outcome| *outcome == Some(frame.len() as i32));

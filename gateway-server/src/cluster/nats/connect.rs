@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 
 use super::credentials::Credentials;
 use super::protocol::{Info, Malformed, Op, decode};
-use crate::ops::files::Reads;
-use crate::tls;
+use crate::net::tls;
+use crate::system::files::Reads;
 
 /// Bytes of the longest message of a server that says nothing of it.
 const MAX_PAYLOAD: usize = 64 << 20;

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::signature::Ed25519KeyPair;
 
-use crate::ops::files;
+use crate::system::files;
 
 /// Credentials as `nsc` writes them: <https://docs.nats.io/using-nats/developer/connecting/creds>.
 pub(in crate::cluster) struct Credentials {

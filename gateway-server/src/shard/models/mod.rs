@@ -13,17 +13,17 @@ use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner, thread};
 
-use super::clients::Clients;
 use super::command::{Audience, Command, Except};
-use super::desk::Desk;
+use super::handle::Desk;
 use super::inbox::inbox;
 use super::index::Index;
-use super::members::Names;
-use super::run::Shard;
+use super::membership::Names;
+use super::reactor::Shard;
+use super::state::Clients;
 use super::testing::{newcomer, settings};
 use super::{BuiltIn, Settings};
-use crate::client::websocket::Kind;
-use crate::client::{Encoded, Form, Wanted};
+use crate::protocol::websocket::Kind;
+use crate::protocol::{Encoded, Form, Wanted};
 use stand_ins::{Mutex, Waker};
 
 const SENDERS: usize = 2;

@@ -1,0 +1,98 @@
+//! What an operation gives, in JSON.
+
+use gateway_wire::ClientId;
+use gateway_wire::bridge::AnswerValue as Wire;
+use hyper::StatusCode;
+use serde_json::{Map, Value};
+
+use super::arguments::Arguments;
+use super::session;
+use crate::admin::answer::Refusal;
+use crate::admin::text::text_of;
+
+/// The form of a result.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shape {
+    /// Null: it is done.
+    Nothing,
+    Flag,
+    Count,
+    /// Null if there is none.
+    Text,
+    /// An object; null for a client that is not online.
+    Session,
+    Clients,
+    Names,
+    /// For each of the names that the argument gave.
+    OfEach(&'static str, &'static Shape),
+    OfGroups(&'static Shape),
+    OfClients(&'static Shape),
+}
+
+impl Shape {
+    pub(super) fn json(&self, value: &Wire, arguments: &Arguments) -> Result<Value, Refusal> {
+        Ok(match (self, value) {
+            (Self::Nothing, _) | (Self::Text | Self::Session, Wire::Null) => Value::Null,
+            (Self::Flag, Wire::Bool(is)) => (*is).into(),
+            (Self::Count, Wire::Int(number)) => (*number).into(),
+            // One group was asked for, where several may be.
+            (Self::Count, Wire::List(one)) => match one.as_slice() {
+                [Wire::Int(number)] => (*number).into(),
+                _ => return Err(unexpected()),
+            },
+            (Self::Text, Wire::Str(bytes)) => text(bytes),
+            (Self::Session, Wire::Str(bytes)) => session::parse(bytes).ok_or_else(|| {
+                let message =
+                    "a session holds an object, a reference or no finite number, which only PHP reads";
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "not_plain", message)
+            })?,
+            (Self::Clients, Wire::List(list)) => {
+                list.iter().map(client).collect::<Result<Vec<_>, _>>()?.into()
+            }
+            (Self::Names, Wire::List(list)) => list.iter().map(name).collect::<Result<Vec<_>, _>>()?.into(),
+            (Self::OfEach(argument, shape), Wire::List(list)) => {
+                let names = arguments.all(argument).iter().map(|name| text_of(name).into_owned());
+                let entries = names.zip(list).map(|(name, value)| Ok((name, shape.json(value, arguments)?)));
+                entries.collect::<Result<Map<_, _>, Refusal>>()?.into()
+            }
+            (Self::OfGroups(shape), Wire::Map(map)) => entries(map, name, shape, arguments)?,
+            (Self::OfClients(shape), Wire::Map(map)) => entries(map, client, shape, arguments)?,
+            _ => return Err(unexpected()),
+        })
+    }
+}
+
+fn entries(
+    map: &[(Wire, Wire)],
+    name: fn(&Wire) -> Result<String, Refusal>,
+    shape: &Shape,
+    arguments: &Arguments,
+) -> Result<Value, Refusal> {
+    let entries = map.iter().map(|(key, value)| Ok((name(key)?, shape.json(value, arguments)?)));
+    Ok(entries.collect::<Result<Map<_, _>, Refusal>>()?.into())
+}
+
+fn client(value: &Wire) -> Result<String, Refusal> {
+    match value {
+        Wire::Str(bytes) => {
+            let bytes: [u8; ClientId::BYTES] = bytes.as_slice().try_into().map_err(|_| unexpected())?;
+            Ok(ClientId::from_bytes(bytes).to_string())
+        }
+        _ => Err(unexpected()),
+    }
+}
+
+fn name(value: &Wire) -> Result<String, Refusal> {
+    match value {
+        Wire::Str(bytes) => Ok(text_of(bytes).into_owned()),
+        _ => Err(unexpected()),
+    }
+}
+
+fn text(bytes: &[u8]) -> Value {
+    text_of(bytes).into()
+}
+
+fn unexpected() -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer has another form than it should")
+}

@@ -1,0 +1,94 @@
+//! `gateway-server status`, `health` and `connections`: asks a server that runs.
+
+mod ask;
+mod table;
+
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::Context as _;
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::query::encode;
+use crate::config::Secret;
+use ask::{ask, get};
+
+/// Where the operations port is when nothing says so.
+pub const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1239);
+
+/// Whom to ask.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub address: SocketAddr,
+    pub token: Secret,
+}
+
+/// Which clients to show.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    pub uid: Option<String>,
+    pub group: Option<String>,
+    pub address: Option<IpAddr>,
+    pub limit: usize,
+}
+
+/// Clients that are asked for at once.
+const PAGE: usize = 1000;
+
+pub async fn status(target: &Target, as_json: bool) -> anyhow::Result<()> {
+    let status = ask(target, "/status").await?;
+    print(&if as_json { pretty(&status)? } else { table::status(&status) })
+}
+
+/// The process succeeds only if clients are taken.
+pub async fn health(target: &Target, as_json: bool) -> anyhow::Result<()> {
+    let (status, body) = get(target, "/readyz").await?;
+    let said = String::from_utf8_lossy(&body).trim().to_owned();
+    anyhow::ensure!(status == StatusCode::OK, "not ready: {said}");
+    print(&if as_json { pretty(&json!({"state": said}))? } else { said + "\n" })
+}
+
+pub async fn connections(target: &Target, wanted: &Wanted, as_json: bool) -> anyhow::Result<()> {
+    let mut found: Vec<Value> = Vec::new();
+    let mut after: Option<String> = None;
+    let has_more = loop {
+        let limit = (wanted.limit - found.len()).min(PAGE);
+        let mut page = ask(target, &path(wanted, limit, after.as_deref())).await?;
+        if let Value::Array(connections) = page["connections"].take() {
+            found.extend(connections);
+        }
+        after = page["next"].as_str().map(str::to_owned);
+        if after.is_none() || found.len() >= wanted.limit {
+            break after.is_some();
+        }
+    };
+    if as_json {
+        return print(&pretty(&json!({"connections": found, "has_more": has_more}))?);
+    }
+    print(&table::connections(&found, has_more))
+}
+
+fn path(wanted: &Wanted, limit: usize, after: Option<&str>) -> String {
+    let address = wanted.address.map(|address| address.to_string());
+    let filters = [
+        ("uid", wanted.uid.as_deref()),
+        ("group", wanted.group.as_deref()),
+        ("address", address.as_deref()),
+        ("after", after),
+    ];
+    let filters = filters.iter().filter_map(|(name, value)| Some(format!("&{name}={}", encode((*value)?))));
+    format!("/connections?limit={limit}{}", filters.collect::<String>())
+}
+
+fn pretty(value: &Value) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// Prints to the standard output, whose reader may have seen enough.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
+        _ => Ok(()),
+    }
+}

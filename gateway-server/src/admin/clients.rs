@@ -1,0 +1,81 @@
+//! `GET /connections`: clients page by page, and what is known of each.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use gateway_wire::ClientId;
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::Operations;
+use super::answer::{Answer, Refusal, json};
+use super::query::Parameters;
+use super::text::text_of;
+use crate::hub::Name;
+use crate::shard::{Bookmark, Filter, Sight};
+
+/// Clients of a page, if nothing else is said, and at most.
+const LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
+
+pub(super) async fn answer(operations: &Operations, query: Option<&str>) -> Result<Answer, Refusal> {
+    let mut parameters = Parameters::parse(query)?;
+    let name = |bytes: Vec<u8>| Name::from_slice(&bytes);
+    let client: Option<ClientId> = parameters.take_as("client_id", "a client_id, 20 hexadecimal digits")?;
+    let filter = Filter {
+        number: client.map(|client| client.connection),
+        uid: parameters.take("uid").map(name),
+        group: parameters.take("group").map(name),
+        address: parameters
+            .take_as("address", "an IP address")?
+            .map(|address: IpAddr| address.to_canonical()),
+    };
+    let limit = parameters.take_as("limit", "a number")?.unwrap_or(LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Refusal::invalid(format!("limit must be within 1 to {MAX_LIMIT}")));
+    }
+    let from = parameters.take_as("after", "what next was in the page before")?.unwrap_or_default();
+    parameters.none_left()?;
+    let is_elsewhere = client.is_some_and(|client| client.node != operations.backend.gateway.node());
+    let (page, next) = match is_elsewhere {
+        true => (Vec::new(), None),
+        false => operations.hub.page(&filter, from, limit).await?,
+    };
+    let next = next.map(|next| next.to_string());
+    let connections: Vec<_> = page.iter().map(|sight| operations.show(sight)).collect();
+    Ok(json(StatusCode::OK, &json!({"connections": connections, "next": next})))
+}
+
+impl fmt::Display for Bookmark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.shard, self.key)
+    }
+}
+
+impl FromStr for Bookmark {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (shard, key) = text.split_once('.').ok_or(())?;
+        Ok(Self { shard: shard.parse().map_err(drop)?, key: key.parse().map_err(drop)? })
+    }
+}
+
+impl Operations {
+    fn id(&self, number: u32) -> ClientId {
+        ClientId::new(self.backend.gateway.node(), number)
+    }
+
+    fn show(&self, sight: &Sight) -> Value {
+        json!({
+            "client_id": self.id(sight.number).to_string(),
+            "uid": sight.uid.as_deref().map(text_of),
+            "groups": sight.groups.iter().map(|group| text_of(group)).collect::<Vec<_>>(),
+            "group_count": sight.group_count,
+            "address": sight.address.map(|address| address.to_string()),
+            "listener": self.listeners.get(usize::from(sight.door)).map(|listener| &listener.name),
+            "queued_bytes": sight.queued,
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! Accepts on the operations port. Whatever a peer does, it takes one of few connections, some memory and some time.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use super::{Operations, routes};
+use crate::listener::Customer;
+use crate::net::{Permit, Permits, bind_tcp, keepalive, pause_after_failed_accept};
+use crate::telemetry::abuse_log::{self, Offence};
+
+/// A connection, which has proved itself while a request is served that its peer may make.
+pub(super) type Place = Permit<Customer>;
+
+/// At once. Those that are served are fewer ([`super::SERVED`]), so there is always one that makes room for the next: the
+/// oldest of the address that has most.
+const CONNECTIONS: usize = 1024;
+/// Connections of other machines that wait to be served.
+const SHARE: usize = CONNECTIONS / 2;
+/// Bytes of a request without its body.
+const HEAD: usize = 16 << 10;
+const HEADERS: usize = 64;
+/// For the head of a request, and between two requests.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// A connection takes no more requests after this, so that those that wait have their turn.
+const AGE: Duration = Duration::from_secs(60);
+/// For the answer that is under way then.
+const LAST_ANSWER: Duration = Duration::from_secs(20);
+
+pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    bind_tcp(address, false, "operations")
+}
+
+/// Accepts until the task is dropped.
+pub async fn serve(listener: TcpListener, operations: Arc<Operations>) {
+    let places = Permits::new(CONNECTIONS, SHARE, Duration::ZERO);
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                let other_machine = Some(peer.ip().to_canonical()).filter(|address| !address.is_loopback());
+                let Some(place) = places.enter(other_machine.map(Customer::of)) else { continue };
+                let operations = Arc::clone(&operations);
+                tokio::spawn(async move {
+                    tokio::select! {
+                        biased;
+                        () = converse(socket, peer, &operations, &place) => {}
+                        () = place.evicted() => {
+                            abuse_log::report(Offence::Operations, Some(peer), &"it asked nothing while others wanted its place");
+                        }
+                    }
+                });
+            }
+            Err(error) => pause_after_failed_accept(&error).await,
+        }
+    }
+}
+
+async fn converse(socket: TcpStream, peer: SocketAddr, operations: &Operations, place: &Place) {
+    let _ = socket.set_nodelay(true);
+    let _ = keepalive::watch(&socket);
+    let service = service_fn(async |request| {
+        let answer = routes::respond(request, peer, operations, place).await;
+        place.doubt();
+        Ok::<_, Infallible>(answer)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(socket), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = sleep(AGE) => {
+            connection.as_mut().graceful_shutdown();
+            timeout(LAST_ANSWER, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%peer, %error, "a connection to the operations port ended");
+    }
+}

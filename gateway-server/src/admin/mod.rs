@@ -1,0 +1,110 @@
+//! The operations port: what operators and their programs ask the server over HTTP.
+
+mod answer;
+mod api;
+mod auth;
+mod body;
+pub mod cli;
+mod clients;
+mod cluster;
+mod dashboard;
+mod exposition;
+mod http;
+mod metrics;
+mod process;
+mod query;
+mod routes;
+mod snapshot;
+mod status;
+mod text;
+
+pub use http::{bind, serve};
+pub use snapshot::Watched;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Instant, SystemTime};
+
+use answer::Refusal;
+use hyper::StatusCode;
+
+use tokio::sync::Semaphore;
+
+use crate::config::Secret;
+use crate::hub::Hub;
+use crate::lifecycle::watchdog;
+use crate::php::Backend;
+use crate::telemetry::Tally;
+
+/// Requests that are served at once, beside those for health. More wait for their turn.
+const SERVED: usize = 64;
+/// How many of them may have large bodies or answers.
+const LARGE: usize = 8;
+
+/// What all requests share.
+pub struct Operations {
+    hub: Arc<Hub>,
+    backend: Arc<Backend>,
+    listeners: Vec<Watched>,
+    /// Connections of PHP.
+    php: Arc<Tally>,
+    token: RwLock<Secret>,
+    is_stopping: AtomicBool,
+    served: Semaphore,
+    large: Semaphore,
+    started: SystemTime,
+    /// The start by the clock that does not jump.
+    running_since: Instant,
+}
+
+impl Operations {
+    pub fn new(
+        hub: Arc<Hub>,
+        backend: Arc<Backend>,
+        listeners: Vec<Watched>,
+        php: Arc<Tally>,
+        token: Secret,
+    ) -> Self {
+        Self {
+            hub,
+            backend,
+            listeners,
+            php,
+            token: RwLock::new(token),
+            is_stopping: AtomicBool::new(false),
+            served: Semaphore::new(SERVED),
+            large: Semaphore::new(LARGE),
+            started: SystemTime::now(),
+            running_since: Instant::now(),
+        }
+    }
+
+    /// For requests that come from now on.
+    pub fn set_token(&self, token: Secret) {
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
+    /// From now on the server says that it is not ready for clients.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// Or says within a second which do not.
+    async fn all_shards_answer(&self) -> Result<(), Refusal> {
+        let silent = self.hub.silent(watchdog::ANSWER).await;
+        if silent.is_empty() {
+            return Ok(());
+        }
+        let names = silent.iter().map(|shard| format!("shard {shard}")).collect::<Vec<_>>().join(", ");
+        let message = format!("{names} did not answer within {:?}", watchdog::ANSWER);
+        Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shard_silent", message))
+    }
+
+    fn token(&self) -> Secret {
+        self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,131 @@
+//! Which request is answered by what.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request, StatusCode};
+use tokio::time::timeout;
+
+use super::answer::{Answer, Refusal, json, text};
+use super::http::Place;
+use super::{Operations, api, auth, body, clients, dashboard, metrics, status};
+use crate::cluster::Cluster;
+use crate::telemetry::abuse_log::{self, Offence};
+
+/// For one request, its body included.
+const TIME: Duration = Duration::from_secs(10);
+
+const API: &str = "/api/";
+/// Answers a request that may not be made. The log tells of each.
+const NOT_LET_IN: [StatusCode; 3] =
+    [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::UNSUPPORTED_MEDIA_TYPE];
+
+pub(super) async fn respond(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    operations: &Operations,
+    place: &Place,
+) -> Answer {
+    let answered = timeout(TIME, route(request, operations, place)).await.unwrap_or_else(|_| {
+        let message = format!("not done within {TIME:?}; what was asked for may be done in part");
+        Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message))
+    });
+    answered.unwrap_or_else(|refusal| {
+        if NOT_LET_IN.contains(&refusal.status) {
+            abuse_log::report(Offence::Operations, Some(peer), &refusal.message);
+        }
+        refusal.answer()
+    })
+}
+
+async fn route(
+    request: Request<Incoming>,
+    operations: &Operations,
+    place: &Place,
+) -> Result<Answer, Refusal> {
+    // For those who only want to know whether to send somebody here, and a page that knows nothing itself.
+    match request.uri().path() {
+        "/healthz" => {
+            only(&request, &Method::GET)?;
+            return Ok(text(StatusCode::OK, "alive\n"));
+        }
+        "/readyz" => {
+            only(&request, &Method::GET)?;
+            return Ok(readiness(operations).await);
+        }
+        path => {
+            if let Some(answer) = dashboard::answer(path) {
+                only(&request, &Method::GET)?;
+                return Ok(answer);
+            }
+        }
+    }
+    let token = operations.token();
+    auth::check(request.uri(), request.headers(), &token)?;
+    let _served = operations.served.acquire().await;
+    // It would be of no use to go on for a connection that has lost its place.
+    if !place.prove() {
+        return Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "others wanted the connection's place",
+        ));
+    }
+    match request.uri().path() {
+        "/metrics" => {
+            only(&request, &Method::GET)?;
+            metrics::answer_metrics(operations).await
+        }
+        "/status" => {
+            only(&request, &Method::GET)?;
+            status::answer(operations).await
+        }
+        "/connections" => {
+            only(&request, &Method::GET)?;
+            clients::answer(operations, request.uri().query()).await
+        }
+        "/openapi.json" => {
+            only(&request, &Method::GET)?;
+            Ok(json(StatusCode::OK, &api::describe()))
+        }
+        path if path.starts_with(API) => {
+            only(&request, &Method::POST)?;
+            auth::check_body(&request, &token)?;
+            let name = path[API.len()..].to_owned();
+            let body = body::read(request.into_body(), api::MAX_BODY).await?;
+            api::answer(operations, &name, &body).await
+        }
+        path => Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!(
+                "there is nothing at {path}; there are /dashboard, /healthz, /readyz, /metrics, /status, /connections, /openapi.json, /api/{{operation}}"
+            ),
+        )),
+    }
+}
+
+async fn readiness(operations: &Operations) -> Answer {
+    if operations.is_stopping() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+    }
+    if let Some(problem) = operations.backend.gateway.cluster().and_then(Cluster::problem) {
+        return text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n"));
+    }
+    match operations.all_shards_answer().await {
+        Ok(()) => text(StatusCode::OK, "ready\n"),
+        Err(refusal) => text(refusal.status, format!("{}\n", refusal.message)),
+    }
+}
+
+/// Refuses other methods. `HEAD` is as good as `GET`.
+fn only(request: &Request<Incoming>, method: &Method) -> Result<(), Refusal> {
+    let given = request.method();
+    if given == method || (given == Method::HEAD && method == Method::GET) {
+        return Ok(());
+    }
+    let code = if method == Method::POST { "only_post" } else { "only_get" };
+    let message = format!("{} takes {method}, not {given}", request.uri().path());
+    Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, code, message))
+}

@@ -1,0 +1,173 @@
+//! The command line.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use clap::{Args, Parser, Subcommand};
+
+use super::settings::{Invalid, Layer, Secret, Settings};
+use super::{file, wanted};
+use crate::admin::cli::{Target, USUAL, Wanted};
+
+/// Holds browsers' websocket connections and takes orders from PHP.
+///
+/// Settings come from a TOML file, from environment variables and from flags; a flag wins over a variable, and a variable
+/// over the file. The file's keys are the flags' names with underscores, as in `ping_interval = 25`. SIGHUP reads them again.
+#[derive(Parser)]
+#[command(name = "gateway-server", version, args_conflicts_with_subcommands = true)]
+pub(super) struct Cli {
+    /// The TOML file with settings [default: none]
+    #[arg(long, env = "GATEWAY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    layer: Layer,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Says what is wrong with a TOML file, and where
+    Check { file: PathBuf },
+    /// Shows how a server that runs is doing
+    Status {
+        #[command(flatten)]
+        where_: Where,
+    },
+    /// Succeeds if a server that runs takes clients, for health checks
+    Health {
+        #[command(flatten)]
+        where_: Where,
+    },
+    /// Shows the clients of a server that runs
+    Connections {
+        /// Only those that are bound to this uid
+        #[arg(long)]
+        uid: Option<String>,
+        /// Only those in this group
+        #[arg(long)]
+        group: Option<String>,
+        /// Only those from this IP address
+        #[arg(long, value_name = "IP")]
+        address: Option<IpAddr>,
+        /// How many to show at most
+        #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        limit: u32,
+        #[command(flatten)]
+        where_: Where,
+    },
+}
+
+/// Which server to ask. It says where by the same settings as the server itself.
+#[derive(Args)]
+struct Where {
+    /// The server's TOML file [default: none]
+    #[arg(long, env = "GATEWAY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The server's operations port [default: 127.0.0.1:1239]
+    #[arg(long, env = "GATEWAY_OPERATIONS", value_name = "ADDRESS")]
+    operations: Option<SocketAddr>,
+    /// A file whose first line is its operations_token, which the variable GATEWAY_OPERATIONS_TOKEN may hold instead
+    #[arg(long, env = "GATEWAY_OPERATIONS_TOKEN_FILE", value_name = "PATH")]
+    operations_token_file: Option<PathBuf>,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the command line asks for.
+pub enum Action {
+    Run(Box<Source>),
+    Check(PathBuf),
+    Ask(Target, Question, Printed),
+}
+
+/// What a server that runs is asked.
+pub enum Question {
+    Status,
+    Health,
+    Connections(Wanted),
+}
+
+/// The form in which an answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Printed {
+    Table,
+    Json,
+}
+
+/// Where the settings come from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The flags, and the variables of the environment.
+    flags: Layer,
+    file: Option<PathBuf>,
+}
+
+/// Reads flags and environment. `--help` and misspelt flags end the process, as usual.
+pub fn parse() -> anyhow::Result<Action> {
+    let cli = Cli::try_parse().unwrap_or_else(|error| wanted::of_flag(error).exit());
+    match cli.command {
+        None => {}
+        Some(Command::Check { file }) => return Ok(Action::Check(file)),
+        Some(Command::Status { where_ }) => return where_.ask(Question::Status),
+        Some(Command::Health { where_ }) => return where_.ask(Question::Health),
+        Some(Command::Connections { uid, group, address, limit, where_ }) => {
+            return where_.ask(Question::Connections(Wanted { uid, group, address, limit: limit as usize }));
+        }
+    }
+    let mut flags = cli.layer;
+    flags.secret_key = Secret::from_environment("GATEWAY_SECRET_KEY")?;
+    flags.token_key = Secret::from_environment("GATEWAY_TOKEN_KEY")?;
+    flags.operations_token = Secret::from_environment("GATEWAY_OPERATIONS_TOKEN")?;
+    Ok(Action::Run(Box::new(Source { flags, file: cli.config })))
+}
+
+impl Where {
+    fn ask(self, question: Question) -> anyhow::Result<Action> {
+        let printed = if self.json { Printed::Json } else { Printed::Table };
+        let flags = Layer {
+            operations: self.operations,
+            operations_token: Secret::from_environment("GATEWAY_OPERATIONS_TOKEN")?,
+            operations_token_file: self.operations_token_file,
+            ..Layer::default()
+        };
+        let source = Source { flags, file: self.config };
+        let (address, token) = source.layer()?.operations().map_err(|invalid| source.explain(&invalid))?;
+        let target = Target { address: address.unwrap_or(USUAL), token };
+        Ok(Action::Ask(target, question, printed))
+    }
+}
+
+impl Source {
+    /// Reads the file, if there is one, and the files that are named for secrets.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        self.layer()?.settle().map_err(|invalid| self.explain(&invalid))
+    }
+
+    /// The names of the settings in the file that do not count, as a flag or a variable gives them too.
+    pub fn hidden(&self) -> anyhow::Result<Vec<&'static str>> {
+        Ok(match &self.file {
+            Some(path) => self.flags.clone().hiding(file::read(path)?).1,
+            None => Vec::new(),
+        })
+    }
+
+    fn layer(&self) -> anyhow::Result<Layer> {
+        Ok(match &self.file {
+            Some(path) => self.flags.clone().over(file::read(path)?),
+            None => self.flags.clone(),
+        })
+    }
+
+    /// Says what is wrong, and where if it is in the file.
+    pub fn explain(&self, invalid: &[Invalid]) -> anyhow::Error {
+        match &self.file {
+            Some(path) => file::explain(path, invalid),
+            None => anyhow!(invalid.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+        }
+    }
+}

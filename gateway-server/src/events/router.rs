@@ -1,0 +1,447 @@
+//! Which worker gets the next client.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracing::{info, warn};
+
+use super::event::Event;
+use super::worker_queue::{Ending, Place, Worker};
+use crate::shard::Welcome;
+
+/// Who handles events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The server; workers are told nothing.
+    BuiltIn,
+    /// Workers only; without one, nobody can connect.
+    Workers,
+    /// Workers, and the server as long as there is none.
+    Auto,
+}
+
+/// Which worker a client that nobody knows yet goes to, and stays with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The one with the fewest clients.
+    Least,
+    /// The same one for all clients of an address, for as long as the same workers are there.
+    Address,
+    Random,
+}
+
+pub struct Router {
+    mode: Mode,
+    choice: Choice,
+    draws: AtomicUsize,
+    /// Nobody outside can choose addresses that all go to one worker.
+    hasher: RandomState,
+    /// Bytes that may wait for one worker, as the workers know too.
+    limit: Arc<AtomicUsize>,
+    /// Spares those who find nobody the lock.
+    has_workers: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// How a worker is doing.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub name: String,
+    pub clients: usize,
+    /// How many events wait for it.
+    pub events: usize,
+    /// Bytes of these events, and of those that are on their way to it.
+    pub bytes: usize,
+}
+
+#[derive(Default)]
+struct State {
+    workers: Vec<Arc<Worker>>,
+    /// The last one that went, if nobody has taken over yet.
+    orphan: Option<Arc<Worker>>,
+}
+
+impl Router {
+    pub fn new(mode: Mode, limit: usize) -> Self {
+        Self {
+            mode,
+            choice: Choice::Least,
+            draws: AtomicUsize::new(0),
+            hasher: RandomState::new(),
+            limit: Arc::new(limit.into()),
+            has_workers: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn with_choice(self, choice: Choice) -> Self {
+        Self { choice, ..self }
+    }
+
+    /// Whether it matters where a client comes from, which costs a question to the system.
+    pub(super) fn is_by_address(&self) -> bool {
+        self.choice == Choice::Address
+    }
+
+    /// Sets how many bytes may wait for each worker. Clients that wait for room are not told.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether a worker serves.
+    pub fn has_workers(&self) -> bool {
+        self.has_workers.load(Ordering::Relaxed)
+    }
+
+    /// For a client at that address that has had no worker.
+    pub(super) fn choose(&self, client: IpAddr) -> Option<Arc<Worker>> {
+        if !self.has_workers() {
+            return None;
+        }
+        self.pick(self.state().workers.iter(), client)
+    }
+
+    /// For a client at that address whose worker has gone: another, or the last one that went, with which its events wait for the
+    /// next to come.
+    pub(super) fn choose_next(&self, client: IpAddr) -> Option<Arc<Worker>> {
+        let state = self.state();
+        self.pick(state.workers.iter(), client).or_else(|| state.orphan.clone())
+    }
+
+    fn pick<'a>(
+        &self,
+        workers: impl Iterator<Item = &'a Arc<Worker>>,
+        client: IpAddr,
+    ) -> Option<Arc<Worker>> {
+        match self.choice {
+            Choice::Least => State::least(workers),
+            // Each worker draws a number for each address, and the highest has it: when a worker goes or comes, no other's
+            // clients move. A process that takes another's place under its name draws the same.
+            Choice::Address => {
+                workers.max_by_key(|worker| self.hasher.hash_one((client, worker.slot()))).cloned()
+            }
+            Choice::Random => {
+                let all: Vec<_> = workers.collect();
+                let drawn = self.hasher.hash_one(self.draws.fetch_add(1, Ordering::Relaxed));
+                let at = drawn.checked_rem(all.len() as u64)?;
+                all.get(usize::try_from(at).ok()?).map(|worker| Arc::clone(worker))
+            }
+        }
+    }
+
+    /// For a new client. While only workers may serve, one that has just gone stands in for the one that follows it.
+    pub(super) fn choose_for_new(&self, client: IpAddr) -> Result<Arc<Worker>, Welcome> {
+        match self.mode {
+            Mode::BuiltIn => Err(Welcome::BuiltIn),
+            Mode::Auto if !self.has_workers() => Err(Welcome::BuiltIn),
+            Mode::Auto | Mode::Workers => {
+                let state = self.state();
+                if self.mode == Mode::Auto && state.workers.is_empty() {
+                    // The last one has gone just now.
+                    return Err(Welcome::BuiltIn);
+                }
+                let stand_in = state.orphan.iter().filter(|_| self.mode == Mode::Workers);
+                let all = state.workers.iter().chain(stand_in);
+                // There is no more room for those who come than for those who are here.
+                let chosen = self.pick(all.filter(|worker| matches!(worker.place(), Place::Here)), client);
+                chosen.ok_or(Welcome::Refused)
+            }
+        }
+    }
+
+    /// Whether a client that no worker knows yet may say something. If not, somebody is woken when it may.
+    pub(super) fn has_room(&self) -> bool {
+        self.mode == Mode::BuiltIn
+            || !self.has_workers()
+            || self.state().workers.iter().all(|worker| matches!(worker.place(), Place::Here))
+    }
+
+    /// A process has come that handles events. It takes the place of one of the same name, and of one that went and left
+    /// nobody.
+    pub fn join(&self, name: String) -> Arc<Worker> {
+        let mut state = self.state();
+        let same = state.workers.iter().position(|other| other.name == name);
+        let before = same.map(|at| state.workers.remove(at));
+        let predecessor = before.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let worker = Arc::new(Worker::new(name, Arc::clone(&self.limit), predecessor));
+        if let Some(before) = before {
+            warn!(
+                worker = worker.name,
+                "a worker of this name is there already; the new one takes its place"
+            );
+            before.give_way(&worker);
+        }
+        if let Some(orphan) = state.orphan.take() {
+            orphan.end(Vec::new(), Some(&worker));
+        }
+        state.workers.push(Arc::clone(&worker));
+        self.has_workers.store(true, Ordering::Relaxed);
+        info!(worker = worker.name, workers = state.workers.len(), "a worker joined");
+        worker
+    }
+
+    /// Its process has gone and has not got `unsent`. Gives whether the worker is to be given up some time later.
+    #[must_use]
+    pub fn leave(&self, worker: &Arc<Worker>, unsent: Vec<Event>) -> bool {
+        let mut state = self.state();
+        state.workers.retain(|other| !Arc::ptr_eq(other, worker));
+        let is_orphaned = match worker.end(unsent, State::least(state.workers.iter()).as_ref()) {
+            Ending::Settled => false,
+            Ending::Orphaned => true,
+            Ending::Unplaced(events) => !state.place(worker, events),
+        };
+        info!(worker = worker.name, workers = state.workers.len(), "a worker has gone");
+        self.has_workers.store(!state.workers.is_empty(), Ordering::Relaxed);
+        if is_orphaned {
+            state.orphan = Some(Arc::clone(worker));
+        }
+        is_orphaned
+    }
+
+    /// No other has come in time.
+    pub fn give_up(&self, worker: &Arc<Worker>) {
+        let mut state = self.state();
+        if state.orphan.take_if(|orphan| Arc::ptr_eq(orphan, worker)).is_some() {
+            let lost = worker.give_up();
+            warn!(
+                worker = worker.name,
+                lost, "no worker came after this one: the events that waited are lost"
+            );
+        }
+    }
+
+    /// Waits until every worker has got what waits for it.
+    pub async fn emptied(&self) {
+        let workers = self.state().workers.clone();
+        for worker in workers {
+            worker.emptied().await;
+        }
+    }
+
+    /// All that serve.
+    pub fn report(&self) -> Vec<Report> {
+        let workers = self.state().workers.clone();
+        let report = |worker: &Arc<Worker>| {
+            let (events, bytes) = worker.backlog();
+            let clients = worker.clients.load(Ordering::Relaxed);
+            Report { name: worker.name.clone(), clients, events, bytes }
+        };
+        workers.iter().map(report).collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Finds somebody for what a worker gives back whose place another has taken: the last of those who followed it, any
+    /// other, or one that waits for the next to come. If there is none, it is kept, and gives false.
+    fn place(&self, worker: &Arc<Worker>, mut events: Vec<Event>) -> bool {
+        let successor = std::iter::successors(worker.heir(), |heir| heir.heir()).last();
+        let others = [successor, Self::least(self.workers.iter()), self.orphan.clone()];
+        for other in others.into_iter().flatten() {
+            match other.take_back(events) {
+                Ok(()) => return true,
+                Err(back) => events = back,
+            }
+        }
+        worker.keep(events);
+        false
+    }
+
+    fn least<'a>(workers: impl Iterator<Item = &'a Arc<Worker>>) -> Option<Arc<Worker>> {
+        workers.min_by_key(|worker| worker.clients.load(Ordering::Relaxed)).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::FutureExt as _;
+
+    use super::super::event::Kind;
+    use super::*;
+
+    fn event(number: u32) -> Event {
+        let peer = "192.0.2.1:1".parse().unwrap();
+        Event { kind: Kind::Close, number, peer, gateway_port: 8282, session: Bytes::new() }
+    }
+
+    fn push(worker: &Worker, numbers: std::ops::Range<u32>) {
+        for number in numbers {
+            assert!(worker.push(event(number)).is_none());
+        }
+    }
+
+    fn batch_of(worker: &Worker) -> Vec<Event> {
+        worker.next(usize::MAX).now_or_never().flatten().map_or(Vec::new(), |batch| batch.events)
+    }
+
+    fn numbers_of(worker: &Worker) -> Vec<u32> {
+        batch_of(worker).iter().map(|event| event.number).collect()
+    }
+
+    #[test]
+    fn clients_of_an_address_go_to_one_worker_and_move_only_when_it_goes() {
+        let router = Router::new(Mode::Auto, 1 << 20).with_choice(Choice::Address);
+        let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}:77@host"))).collect();
+        let addresses: Vec<IpAddr> = (0..=255).map(|last| IpAddr::from([192, 0, 2, last])).collect();
+        let chosen = || addresses.iter().map(|ip| router.choose(*ip).unwrap().name.clone()).collect();
+        let before: Vec<String> = chosen();
+        assert_eq!(before, chosen() as Vec<String>);
+        for worker in &workers {
+            assert!(before.contains(&worker.name), "{} has none of 256 addresses", worker.name);
+        }
+        let _ = router.leave(&workers[0], Vec::new());
+        for (before, after) in before.iter().zip(chosen() as Vec<String>) {
+            assert!(*before == after || *before == workers[0].name);
+        }
+        // The next process in that place has the same clients.
+        router.join("w:0:78@host".to_owned());
+        for (before, after) in before.iter().zip(chosen() as Vec<String>) {
+            assert_eq!(before.replace(":77@", ""), after.replace(":77@", "").replace(":78@", ""));
+        }
+    }
+
+    #[test]
+    fn at_random_every_worker_gets_clients() {
+        let router = Router::new(Mode::Auto, 1 << 20).with_choice(Choice::Random);
+        let client = IpAddr::from([192, 0, 2, 1]);
+        assert!(router.choose(client).is_none());
+        let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}"))).collect();
+        let chosen: Vec<_> = (0..512).map(|_| router.choose(client).unwrap().name.clone()).collect();
+        assert!(workers.iter().all(|worker| chosen.contains(&worker.name)));
+    }
+
+    #[test]
+    fn clients_of_a_worker_that_went_first_wait_with_the_last() {
+        let router = Router::new(Mode::Auto, 1 << 20);
+        let [first, last] = ["first", "last"].map(|name| router.join(name.to_owned()));
+        let client = IpAddr::from([192, 0, 2, 1]);
+        assert!(!router.leave(&first, Vec::new()));
+        assert!(matches!(first.place(), Place::Anywhere));
+        assert!(router.leave(&last, Vec::new()));
+        assert!(router.choose(client).is_none(), "nobody new is introduced to it");
+        push(&router.choose_next(client).unwrap(), 1..3);
+        let next = router.join("next".to_owned());
+        assert_eq!(numbers_of(&next), [1, 2]);
+        assert!(Arc::ptr_eq(&router.choose_next(client).unwrap(), &next));
+    }
+
+    #[tokio::test]
+    async fn what_is_on_its_way_to_a_worker_goes_to_the_one_that_takes_its_place() {
+        let router = Router::new(Mode::Auto, 1 << 20);
+        let join = |name: &str| router.join(name.to_owned());
+        let old = join("w");
+        push(&old, 1..4);
+        let on_its_way = batch_of(&old);
+        push(&old, 4..5);
+        let new = join("w");
+        assert!(old.replaced().now_or_never().is_some());
+        assert!(new.handed_over().now_or_never().is_none());
+        assert!(!router.leave(&old, on_its_way));
+        assert!(new.handed_over().now_or_never().is_some());
+        assert_eq!(numbers_of(&new), [1, 2, 3, 4]);
+        // What clients that were with the old one say belongs to the new one.
+        assert!(matches!(old.place(), Place::At(heir) if Arc::ptr_eq(&heir, &new)));
+    }
+
+    #[test]
+    fn what_is_given_back_finds_the_last_of_those_who_followed() {
+        let router = Router::new(Mode::Auto, 1 << 20);
+        let join = |name: &str| router.join(name.to_owned());
+        let first = join("w");
+        push(&first, 1..3);
+        let of_first = batch_of(&first);
+        let second = join("w");
+        push(&second, 3..5);
+        let of_second = batch_of(&second);
+        let third = join("w");
+        push(&third, 5..6);
+        assert!(!router.leave(&second, of_second));
+        assert!(!router.leave(&first, of_first));
+        assert_eq!(numbers_of(&third), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn what_is_given_back_after_all_who_followed_finds_another() {
+        let router = Router::new(Mode::Auto, 1 << 20);
+        let join = |name: &str| router.join(name.to_owned());
+        let replaced = || {
+            let old = join("w");
+            push(&old, 1..3);
+            let on_its_way = batch_of(&old);
+            (old, on_its_way, join("w"))
+        };
+        // One that serves.
+        let (old, on_its_way, successor) = replaced();
+        let other = join("other");
+        assert!(!router.leave(&successor, Vec::new()) && !router.leave(&old, on_its_way));
+        assert_eq!(numbers_of(&other), [1, 2]);
+        assert!(router.leave(&other, Vec::new()));
+        router.give_up(&other);
+        // One that has gone, and for whose successor all wait.
+        let (old, on_its_way, successor) = replaced();
+        assert!(router.leave(&successor, Vec::new()) && !router.leave(&old, on_its_way));
+        let next = join("next");
+        assert_eq!(numbers_of(&next), [1, 2]);
+        assert!(router.leave(&next, Vec::new()));
+        router.give_up(&next);
+        // Nobody: it waits for the next one.
+        let (old, on_its_way, successor) = replaced();
+        assert!(router.leave(&successor, Vec::new()));
+        router.give_up(&successor);
+        assert!(router.leave(&old, on_its_way));
+        assert_eq!(numbers_of(&join("last")), [1, 2]);
+    }
+
+    #[test]
+    fn a_client_that_is_silent_for_very_many_workers_is_no_burden() {
+        let router = Router::new(Mode::Auto, 1 << 20);
+        let first = router.join("w".to_owned());
+        let mut worker = Arc::clone(&first);
+        for _ in 0..20_000 {
+            push(&worker, 1..2);
+            // Something is on its way, so that each has the next one as its heir.
+            batch_of(&worker);
+            let next = router.join("w".to_owned());
+            assert!(!router.leave(&worker, Vec::new()));
+            worker = next;
+        }
+        drop(worker);
+        drop(router);
+        drop(first);
+    }
+
+    #[test]
+    fn nobody_is_refused_while_the_last_worker_goes() {
+        let router = Router::new(Mode::Auto, 1 << 20);
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            let clients = threads.spawn(|| {
+                let (mut served, mut greeted) = (0, 0);
+                while !is_over.load(Ordering::Relaxed) {
+                    match router.choose_for_new(IpAddr::from([192, 0, 2, 1])) {
+                        Ok(_) => served += 1,
+                        Err(Welcome::BuiltIn) => greeted += 1,
+                        Err(other) => panic!("{other:?} after {served} and {greeted}"),
+                    }
+                }
+            });
+            for _ in 0..20_000 {
+                let worker = router.join("w:0".to_owned());
+                let _ = router.leave(&worker, Vec::new());
+            }
+            is_over.store(true, Ordering::Relaxed);
+            clients.join().unwrap();
+        });
+    }
+}

@@ -1,0 +1,101 @@
+//! When what waits for all clients takes too much memory, those who hold most and take least go first, in whatever shard they are.
+
+use std::time::{Duration, Instant};
+
+use super::Hub;
+use crate::shard::Stopped;
+use crate::shard::slow_clients::Burden;
+
+/// Clients of each shard that are given up before it is seen whether that was enough.
+const AT_ONCE: usize = 1024;
+/// When nobody could be given up.
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Hub {
+    /// Watches what waits for the clients of all shards: when it is too much, those who hold most and take least go first, in
+    /// whatever shard they are. Ends with the shards.
+    pub async fn watch_waiting(&self) {
+        loop {
+            self.waiting().exceeded().await;
+            while self.waiting().is_exceeded() {
+                match self.give_up_heaviest().await {
+                    Ok(true) => {}
+                    Ok(false) => tokio::time::sleep(PAUSE).await,
+                    Err(Stopped) => return,
+                }
+            }
+        }
+    }
+
+    /// Gives up as many as it takes, if that many are known; whether any was.
+    async fn give_up_heaviest(&self) -> Result<bool, Stopped> {
+        let now = Instant::now();
+        let shards = self.ask_all(move |clients| clients.heaviest(now, AT_ONCE)).await?;
+        let each =
+            |(shard, of_shard): (usize, Vec<Burden>)| of_shard.into_iter().map(move |one| (shard, one));
+        let mut heaviest: Vec<_> = shards.into_iter().enumerate().flat_map(each).collect();
+        heaviest.retain(|(_, one)| !one.is_new);
+        heaviest.sort_unstable_by(|(_, one), (_, other)| other.weight.total_cmp(&one.weight));
+        let (mut has_to, mut is_to) = self.waiting().excess();
+        for (shard, one) in &heaviest {
+            if !one.is_to_go(&heaviest[0].1, (has_to, is_to)) {
+                break;
+            }
+            (has_to, is_to) = (has_to.saturating_sub(one.bytes), is_to.saturating_sub(one.bytes));
+            self.give_up(*shard, one.key, one.number).await?;
+        }
+        // Each answers when it has done what it was told before.
+        self.count(None).await?;
+        Ok(!heaviest.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::protocol::{Encoded, Form};
+    use crate::shard::BuiltIn;
+    use crate::shard::testing::{newcomer, tight};
+
+    fn message(length: usize) -> Bytes {
+        Bytes::from(vec![b'y'; length])
+    }
+
+    #[tokio::test]
+    async fn whoever_holds_most_is_found_in_any_shard() {
+        let hub = Arc::new(Hub::start(3, [7; 16], &tight(), Box::new(BuiltIn), None).unwrap());
+        let mut clients = Vec::new();
+        for _ in 0..9 {
+            let (newcomer, client) = newcomer(Form::Websocket);
+            clients.push(client);
+            hub.adopt(newcomer, None).await.unwrap();
+        }
+        let watched = Arc::clone(&hub);
+        let watch = tokio::spawn(async move { watched.watch_waiting().await });
+        let numbers = hub.clients(None).await.unwrap();
+        assert_eq!(numbers.len(), 9);
+        // Some of it waits for everybody.
+        hub.send_to_all(Encoded::raw(message(6 << 20)), Vec::new()).await.unwrap();
+        for greedy in [numbers[0], numbers[4], numbers[8]] {
+            // One holds most: too much, but not by so much that its shard has to find out by itself.
+            let start = Instant::now();
+            while hub.is_online(greedy).await.unwrap() && start.elapsed() < Duration::from_secs(30) {
+                if !hub.waiting().is_exceeded() {
+                    hub.send_to_connections(Encoded::raw(message(500_000)), &[greedy]).await.unwrap();
+                    hub.settle();
+                } else {
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+            let online = hub.clients(None).await.unwrap();
+            assert!(!online.contains(&greedy));
+        }
+        assert_eq!(hub.count(None).await.unwrap(), 6);
+        assert!(!hub.waiting().is_exceeded());
+        watch.abort();
+    }
+}

@@ -1,0 +1,555 @@
+//! The shards as one: scatters orders to those that need them, gathers their answers.
+
+mod eviction;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{join_all, try_join_all};
+use hashbrown::{HashMap, HashSet};
+use smallvec::SmallVec;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::spawn_blocking;
+
+use crate::protocol::{Encoded, Form, Wanted};
+use crate::shard::claim::Claim;
+use crate::shard::client_proof::Proofs;
+use crate::shard::command::{Audience, Change, Command, Except, Newcomer, PlaceOf};
+use crate::shard::connection_id::Numbers;
+use crate::shard::counts::Census;
+use crate::shard::event_sink::EventSinks;
+use crate::shard::handle::Desk;
+use crate::shard::identity::{ClaimedIdentity, Identity};
+use crate::shard::inbox::Stopped;
+use crate::shard::index::{Index, NameWatch, STRIPES, Sort};
+use crate::shard::membership::TooManyGroups;
+use crate::shard::query::{Bookmark, Fields, Filter, Profile, Scope, Sight, Who};
+use crate::shard::session::SessionError;
+use crate::shard::state::Clients;
+use crate::shard::total_backlog::Total;
+use crate::shard::{Settings, reactor};
+
+/// A uid or group on its way; a short one needs no memory of its own.
+pub type Name = SmallVec<[u8; 24]>;
+
+/// How often a large session is merged beside its shard before that does it itself.
+const MERGES: usize = 8;
+
+pub struct Hub {
+    shards: Box<[Desk]>,
+    numbers: Numbers,
+    proofs: Proofs,
+    /// Forms that clients have come for. Once one has, more will.
+    wants_deflated: AtomicBool,
+    wants_non_websocket: AtomicBool,
+    sinks: Box<dyn EventSinks>,
+    uids: Arc<Index>,
+    groups: Arc<Index>,
+    waiting: Arc<Total>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Large sessions that are merged at once: others have the processors too.
+    merges: Semaphore,
+}
+
+impl Hub {
+    /// Starts the threads. `key` seeds the connection numbers; `sinks` makes whoever is told of the clients; `names` is told
+    /// what they are bound to.
+    pub fn start(
+        shards: usize,
+        key: [u8; 16],
+        settings: &Settings,
+        sinks: Box<dyn EventSinks>,
+        names: Option<Arc<dyn NameWatch>>,
+    ) -> io::Result<Self> {
+        let index = |sort| Arc::new(Index::new(names.clone().map(|names| (sort, names))));
+        let (uids, groups) = (index(Sort::Uid), index(Sort::Group));
+        let waiting = Arc::new(Total::new(settings.bounds.waiting, shards));
+        let mut desks = Vec::with_capacity(shards);
+        let mut threads = Vec::with_capacity(shards);
+        for shard in 0..shards as u16 {
+            let indexes = (Arc::clone(&uids), Arc::clone(&groups));
+            let (desk, thread) =
+                reactor::start(shard, settings.clone(), sinks.sink(), indexes, Arc::clone(&waiting))?;
+            desks.push(desk);
+            threads.push(thread);
+        }
+        Ok(Self {
+            shards: desks.into(),
+            numbers: Numbers::new(key, shards),
+            proofs: settings.proofs.clone(),
+            wants_deflated: AtomicBool::new(false),
+            wants_non_websocket: AtomicBool::new(false),
+            sinks,
+            uids,
+            groups,
+            waiting,
+            threads: Mutex::new(threads),
+            merges: Semaphore::new(1),
+        })
+    }
+
+    /// Hands an established connection to its shard, with who it is, if it has said so.
+    pub async fn adopt(&self, newcomer: Newcomer, identity: Option<Box<Identity>>) -> Result<(), Stopped> {
+        // Before it is there: it gets only what is encoded later, in its form.
+        match newcomer.form {
+            Form::Websocket => {}
+            Form::Deflated => self.wants_deflated.store(true, Ordering::Relaxed),
+            Form::Text | Form::Frame | Form::Tcp => self.wants_non_websocket.store(true, Ordering::Relaxed),
+        }
+        let (number, shard) = self.numbers.issue();
+        let claimed = |identity: Box<Identity>| {
+            Box::new(ClaimedIdentity::new(*identity, &self.uids, &self.groups, shard))
+        };
+        let identity = identity.map(claimed);
+        self.shards[shard].send(Command::Adopt { number, newcomer, identity }).await
+    }
+
+    /// In which forms messages are to be encoded.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            deflated: self.wants_deflated.load(Ordering::Relaxed),
+            non_websocket: self.wants_non_websocket.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether [`Hub::adopt`] is to be given handshakes.
+    pub fn wants_handshakes(&self) -> bool {
+        self.sinks.wants_handshakes()
+    }
+
+    /// Reads on from clients of whom no more was taken.
+    pub async fn read_on(&self) {
+        for shard in &self.shards {
+            // A shard that has ended has no clients any more.
+            let _ = shard.send(Command::ReadOn).await;
+        }
+    }
+
+    pub async fn send_to_all(&self, frame: Encoded, except: Vec<u32>) -> Result<(), Stopped> {
+        let except = Except::new(except);
+        for shard in &self.shards {
+            let to = Audience::All { except: except.clone() };
+            shard.send(Command::Deliver { to, frame: frame.clone() }).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn send_to_connections(&self, frame: Encoded, numbers: &[u32]) -> Result<(), Stopped> {
+        let parts = self.scatter(numbers.iter().map(|number| (self.numbers.shard_of(*number), *number)));
+        for (shard, numbers) in parts {
+            let to = Audience::Connections(numbers);
+            self.shards[shard].tell(Command::Deliver { to, frame: frame.clone() }).await?;
+        }
+        Ok(())
+    }
+
+    /// `frame` makes the frame, which often nobody is there to get.
+    pub async fn send_to_uids<'a>(
+        &self,
+        frame: impl FnOnce() -> Encoded,
+        uids: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<(), Stopped> {
+        let parts = self.scatter(held(&self.uids, uids));
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let frame = frame();
+        for (shard, uids) in parts {
+            let to = Audience::Uids(uids);
+            self.shards[shard].tell(Command::Deliver { to, frame: frame.clone() }).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn send_to_groups<'a>(
+        &self,
+        frame: impl FnOnce() -> Encoded,
+        groups: impl Iterator<Item = &'a [u8]>,
+        except: Vec<u32>,
+    ) -> Result<(), Stopped> {
+        let parts = self.scatter(held(&self.groups, groups));
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let (frame, except) = (frame(), Except::new(except));
+        for (shard, groups) in parts {
+            let to = Audience::Groups { groups, except: except.clone() };
+            self.shards[shard].send(Command::Deliver { to, frame: frame.clone() }).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn close(&self, number: u32, last: Option<Encoded>) -> Result<(), Stopped> {
+        self.to(number, Command::Close { number, last }).await
+    }
+
+    /// Drops the connection at once.
+    pub async fn destroy(&self, number: u32) -> Result<(), Stopped> {
+        self.to(number, Command::Destroy { number }).await
+    }
+
+    /// Closes one for whom too much waits.
+    pub(super) async fn give_up(&self, shard: usize, key: usize, number: u32) -> Result<(), Stopped> {
+        self.shards[shard].send(Command::GiveUp { key, number }).await
+    }
+
+    pub async fn bind(&self, number: u32, uid: Name) -> Result<(), Stopped> {
+        let uid = Claim::new(&self.uids, uid, self.numbers.shard_of(number));
+        self.change(number, Change::Bind { uid }).await
+    }
+
+    pub async fn unbind(&self, number: u32) -> Result<(), Stopped> {
+        self.change(number, Change::Unbind).await
+    }
+
+    /// Waits for the shard, which alone knows how many groups the client is in.
+    pub async fn join(&self, number: u32, group: Name) -> Result<Result<(), TooManyGroups>, Stopped> {
+        let group = Claim::new(&self.groups, group, self.numbers.shard_of(number));
+        let (back, result) = oneshot::channel();
+        self.change(number, Change::Join { group, back }).await?;
+        // A client that has gone drops the way back.
+        Ok(result.await.unwrap_or(Ok(())))
+    }
+
+    pub async fn leave(&self, number: u32, group: Name) -> Result<(), Stopped> {
+        self.change(number, Change::Leave { group }).await
+    }
+
+    /// Everybody leaves the group.
+    pub async fn ungroup(&self, group: Name) -> Result<(), Stopped> {
+        for shard in self.groups.shards(&group) {
+            self.shards[usize::from(shard)].send(Command::Ungroup { group: group.clone() }).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn set_session(&self, number: u32, serialized: Bytes) -> Result<(), Stopped> {
+        self.change(number, Change::SetSession { serialized }).await
+    }
+
+    /// Waits for the shard, as the result of a merge is known only there. A large session is merged beside the shard, which serves
+    /// its clients meanwhile: what comes of it takes the place of what it was merged with. If that has changed, it is merged
+    /// again, and in the shard if it changes again and again.
+    pub async fn update_session(
+        &self,
+        number: u32,
+        changes: Bytes,
+    ) -> Result<Result<(), SessionError>, Stopped> {
+        for attempt in 1.. {
+            let (back, result) = oneshot::channel();
+            let in_shard = attempt > MERGES;
+            self.change(number, Change::UpdateSession { changes: changes.clone(), in_shard, back }).await?;
+            // A client that has gone drops the way back.
+            let before = match result.await {
+                Ok(Ok(Some(before))) => before,
+                Ok(Err(error)) => return Ok(Err(error)),
+                Ok(Ok(None)) | Err(_) => break,
+            };
+            let _turn = self.merges.acquire().await;
+            let (old, new) = (before.clone(), changes.clone());
+            let merged = match spawn_blocking(move || old.merged(&new)).await {
+                Ok(Ok(merged)) => merged,
+                Ok(Err(error)) => return Ok(Err(error)),
+                Err(_) => return Err(Stopped),
+            };
+            let (back, result) = oneshot::channel();
+            self.change(number, Change::ReplaceSession { before, merged, back }).await?;
+            if result.await.unwrap_or(true) {
+                break;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    pub async fn is_online(&self, number: u32) -> Result<bool, Stopped> {
+        self.shard_of(number).look(move |clients| clients.is_online(number)).await
+    }
+
+    /// What a client was told in its init message; `None` for one that is not online.
+    pub async fn proof_of(&self, number: u32) -> Result<Option<String>, Stopped> {
+        Ok(self.is_online(number).await?.then(|| self.proofs.of(number)))
+    }
+
+    pub async fn uid_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
+        self.shard_of(number).look(move |clients| clients.uid_of(number)).await
+    }
+
+    /// `None` for a client that is not online.
+    pub async fn session_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
+        self.shard_of(number).look(move |clients| clients.session_of(number)).await
+    }
+
+    pub async fn is_uid_online(&self, uid: &Name) -> Result<bool, Stopped> {
+        for shard in self.uids.shards(uid) {
+            let uid = uid.clone();
+            if self.shards[usize::from(shard)].look(move |clients| clients.is_uid_online(&uid)).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub async fn clients_of_uid(&self, uid: &Name) -> Result<Vec<u32>, Stopped> {
+        let mut numbers = Vec::new();
+        for shard in self.uids.shards(uid) {
+            let uid = uid.clone();
+            numbers.extend(
+                self.shards[usize::from(shard)].look(move |clients| clients.clients_of_uid(&uid)).await?,
+            );
+        }
+        Ok(numbers)
+    }
+
+    pub async fn count(&self, scope: Scope) -> Result<usize, Stopped> {
+        Ok(self.ask_all(move |clients| clients.count(&scope)).await?.into_iter().sum())
+    }
+
+    pub async fn clients(&self, scope: Scope) -> Result<Vec<u32>, Stopped> {
+        Ok(self.ask_all(move |clients| clients.numbers(&scope)).await?.concat())
+    }
+
+    pub async fn sessions(&self, scope: Scope) -> Result<Vec<(u32, Bytes)>, Stopped> {
+        Ok(self.ask_all(move |clients| clients.sessions(&scope)).await?.concat())
+    }
+
+    pub async fn profiles(&self, who: Who, fields: Fields) -> Result<Vec<Profile>, Stopped> {
+        Ok(self.ask_all(move |clients| clients.profiles(&who, fields)).await?.concat())
+    }
+
+    /// The clients that a filter lets through, at most `limit` from a place on, and where to go on.
+    pub async fn page(
+        &self,
+        filter: &Filter,
+        from: Bookmark,
+        limit: usize,
+    ) -> Result<(Vec<Sight>, Option<Bookmark>), Stopped> {
+        let mut found = Vec::new();
+        let mut key = from.key;
+        for (shard, desk) in self.shards.iter().enumerate().skip(from.shard) {
+            let mut next = Some(std::mem::take(&mut key));
+            while let Some(from) = next {
+                if found.len() == limit {
+                    return Ok((found, Some(Bookmark { shard, key: from })));
+                }
+                let (filter, room) = (filter.clone(), limit - found.len());
+                let (part, rest) = desk.ask(move |clients| clients.page(&filter, from, room)).await?;
+                found.extend(part);
+                next = rest;
+            }
+        }
+        Ok((found, None))
+    }
+
+    /// Each uid once.
+    pub async fn uids(&self, scope: Scope) -> Result<HashSet<Bytes>, Stopped> {
+        Ok(self.ask_all(move |clients| clients.uids(&scope)).await?.into_iter().flatten().collect())
+    }
+
+    pub async fn groups(&self) -> Result<HashSet<Bytes>, Stopped> {
+        Ok(self.ask_all(Clients::groups).await?.into_iter().flatten().collect())
+    }
+
+    pub async fn group_clients(&self) -> Result<HashMap<Bytes, Vec<u32>>, Stopped> {
+        Ok(merge(self.ask_all(Clients::group_clients).await?, |all: &mut Vec<u32>, part| all.extend(part)))
+    }
+
+    pub async fn group_counts(&self) -> Result<HashMap<Bytes, usize>, Stopped> {
+        Ok(merge(self.ask_all(Clients::group_counts).await?, |all: &mut usize, part| *all += part))
+    }
+
+    /// Every group with the uids of its clients, each once.
+    pub async fn group_uids(&self) -> Result<HashMap<Bytes, HashSet<Bytes>>, Stopped> {
+        let parts = self.ask_all(Clients::group_uids).await?;
+        Ok(merge(parts, |all: &mut HashSet<Bytes>, part: Vec<Bytes>| all.extend(part)))
+    }
+
+    /// The numbers of the shards whose own threads do not answer within some time.
+    pub async fn silent(&self, within: Duration) -> Vec<usize> {
+        let asked = self.shards.iter().map(|shard| tokio::time::timeout(within, shard.answers()));
+        let answered = join_all(asked).await.into_iter().enumerate();
+        answered.filter_map(|(shard, answered)| answered.is_err().then_some(shard)).collect()
+    }
+
+    /// What each shard has done so far: a number that grows while it does anything.
+    pub fn steps(&self) -> Vec<u64> {
+        self.shards.iter().map(Desk::steps).collect()
+    }
+
+    /// Each shard's.
+    pub async fn census(&self) -> Result<Vec<Census>, Stopped> {
+        self.ask_all(Clients::census).await
+    }
+
+    /// What waits for all clients.
+    pub(super) fn waiting(&self) -> &Total {
+        &self.waiting
+    }
+
+    /// Bytes of memory that what waits for all clients takes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting.bytes()
+    }
+
+    /// How many uids and groups clients are bound to, of all shards.
+    pub fn name_counts(&self) -> (usize, usize) {
+        (self.uids.len(), self.groups.len())
+    }
+
+    /// Gives a part of all uids and groups; there are more while it says so.
+    pub fn each_name(&self, part: usize, visit: &mut dyn FnMut(Sort, &[u8])) -> bool {
+        let (index, sort) = match part < STRIPES {
+            true => (&self.uids, Sort::Uid),
+            false => (&self.groups, Sort::Group),
+        };
+        index.each_name(part % STRIPES, &mut |name| visit(sort, name));
+        part + 1 < 2 * STRIPES
+    }
+
+    /// Writes what orders to few clients have brought, at the end of a burst of orders.
+    pub fn settle(&self) {
+        self.shards.iter().for_each(Desk::settle);
+    }
+
+    /// Most connections at once since the last [`Hub::shrink`].
+    pub async fn peak(&self) -> Result<usize, Stopped> {
+        Ok(self.ask_all(Clients::peak).await?.into_iter().sum())
+    }
+
+    /// Gives back the room of those who have gone, and is done once every shard has done so.
+    pub async fn shrink(&self) -> Result<(), Stopped> {
+        for shard in &self.shards {
+            // One that has ended has none.
+            let _ = shard.send(Command::Shrink).await;
+        }
+        // A shard answers in the order in which it was told.
+        self.count(None).await.map(drop)
+    }
+
+    /// Serves by other settings, which are for the same doors.
+    pub async fn configure(&self, settings: Settings) -> Result<(), Stopped> {
+        let settings = Arc::new(settings);
+        for shard in &self.shards {
+            shard.send(Command::Configure(Arc::clone(&settings))).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives each connection a new [`Newcomer::place`].
+    pub async fn recount(&self, place_of: PlaceOf) -> Result<(), Stopped> {
+        for shard in &self.shards {
+            shard.send(Command::Recount(Arc::clone(&place_of))).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells every shard to close its clients, evenly `over` some time, and end: at the latest `patience` later. Until then
+    /// everything else goes on. Another call takes the place of the one before.
+    pub async fn stop(&self, over: Duration, patience: Duration) {
+        for shard in &self.shards {
+            // One that has ended already is as it should be.
+            let _ = shard.send(Command::Stop { over, patience }).await;
+        }
+    }
+
+    /// Blocks until all shards have ended.
+    pub fn join_threads(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a shard's thread ended by a fault");
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn desk(&self, shard: usize) -> &Desk {
+        &self.shards[shard]
+    }
+
+    fn shard_of(&self, number: u32) -> &Desk {
+        &self.shards[self.numbers.shard_of(number)]
+    }
+
+    async fn to(&self, number: u32, command: Command) -> Result<(), Stopped> {
+        self.shard_of(number).tell(command).await
+    }
+
+    async fn change(&self, number: u32, change: Change) -> Result<(), Stopped> {
+        self.to(number, Command::Change { number, change }).await
+    }
+
+    /// Sorts items by the shard that they belong to, their order kept.
+    fn scatter<A: smallvec::Array>(
+        &self,
+        items: impl Iterator<Item = (usize, A::Item)>,
+    ) -> SmallVec<[(usize, SmallVec<A>); 2]> {
+        let mut parts: SmallVec<[(usize, SmallVec<A>); 2]> = SmallVec::new();
+        for (shard, item) in items {
+            match parts.iter_mut().find(|(other, _)| *other == shard) {
+                Some((_, part)) => part.push(item),
+                None => parts.push((shard, SmallVec::from_iter([item]))),
+            }
+        }
+        parts
+    }
+
+    /// Asks some shards at once and collects their answers.
+    async fn ask_each<T: Send + 'static>(
+        &self,
+        shards: impl Iterator<Item = usize>,
+        question: impl Fn(&Clients) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<T>, Stopped> {
+        try_join_all(shards.map(|shard| self.shards[shard].ask(question.clone()))).await
+    }
+
+    pub(super) async fn ask_all<T: Send + 'static>(
+        &self,
+        question: impl Fn(&Clients) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<T>, Stopped> {
+        self.ask_each(0..self.shards.len(), question).await
+    }
+}
+
+/// Puts together what each shard knows of the same names.
+fn merge<Part, Whole: Default>(
+    parts: Vec<Vec<(Bytes, Part)>>,
+    add: impl Fn(&mut Whole, Part),
+) -> HashMap<Bytes, Whole> {
+    let mut merged = HashMap::new();
+    for (name, part) in parts.into_iter().flatten() {
+        add(merged.entry(name).or_default(), part);
+    }
+    merged
+}
+
+/// Every name with each shard that holds it.
+fn held<'a>(index: &Index, names: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = (usize, Name)> {
+    names.flat_map(|name| {
+        index.shards(name).into_iter().map(|shard| (usize::from(shard), Name::from_slice(name)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::BuiltIn;
+    use crate::shard::testing::settings;
+
+    #[tokio::test]
+    async fn nobody_waits_for_an_answer_of_a_shard_that_has_ended() {
+        let hub = Arc::new(Hub::start(2, [7; 16], &settings(), Box::new(BuiltIn), None).unwrap());
+        hub.stop(Duration::ZERO, Duration::ZERO).await;
+        let ended = Arc::clone(&hub);
+        spawn_blocking(move || ended.join_threads()).await.unwrap();
+        let asked = async {
+            assert!(hub.count(None).await.is_err());
+            assert!(hub.session_of(1).await.is_err() && hub.session_of(2).await.is_err());
+            assert!(hub.send_to_connections(Encoded::raw(Bytes::from_static(b"a")), &[1, 2]).await.is_err());
+        };
+        tokio::time::timeout(Duration::from_secs(30), asked).await.unwrap();
+    }
+}

@@ -1,0 +1,53 @@
+//! Asks every shard whether it is there. One that hangs ends the process: its clients would wait for ever, and those of the
+//! other shards come back within moments.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info};
+
+use crate::hub::Hub;
+use crate::lifecycle::systemd;
+use crate::system::exit;
+
+/// How often they are asked.
+const EVERY: Duration = Duration::from_secs(1);
+/// Within which they answer, even on a busy machine.
+pub const ANSWER: Duration = Duration::from_millis(800);
+/// So many times in a row a shard may neither answer nor do anything else. A process that was stopped for a while counts none
+/// of that time.
+const PATIENCE: u32 = 5;
+
+/// Watches until the task is dropped.
+pub async fn watch(hub: Arc<Hub>) {
+    let mut rounds = interval(EVERY);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut before = hub.steps();
+    let mut missed = vec![0; before.len()];
+    loop {
+        rounds.tick().await;
+        let silent = hub.silent(ANSWER).await;
+        let steps = hub.steps();
+        for (shard, missed) in missed.iter_mut().enumerate() {
+            if !silent.contains(&shard) || steps[shard] != before[shard] {
+                if std::mem::take(missed) > 1 {
+                    info!(shard, "the shard answers again");
+                }
+                continue;
+            }
+            *missed += 1;
+            match *missed {
+                1 => {}
+                PATIENCE.. => {
+                    exit::now(&format!("shard {shard} hangs, and has not answered {PATIENCE} times in a row"))
+                }
+                _ => error!(shard, "a shard does not answer"),
+            }
+        }
+        before = steps;
+        if missed.iter().all(|missed| *missed == 0) {
+            systemd::alive();
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A certificate and its key, as they stand in PEM files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
+
+use crate::system::files;
+
+/// Far more than any chain of certificates has.
+const MAX_FILE: u64 = 1 << 20;
+/// What is spoken on top. Over HTTP/2 a websocket opens in another way.
+const ALPN: &[u8] = b"http/1.1";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The server's own certificate first, then those between it and the authority.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// A peer that connects must have a certificate that one of these vouches for.
+    pub client_authorities: Option<PathBuf>,
+    /// Browsers connect, which say in TLS what they will speak on top.
+    pub is_web: bool,
+}
+
+/// What is wrong, with the file in which it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    #[error("{0}")]
+    Certificate(String),
+    #[error("{0}")]
+    Key(String),
+    #[error("{0}")]
+    ClientAuthorities(String),
+}
+
+impl Files {
+    pub fn load(&self) -> Result<Arc<ServerConfig>, Problem> {
+        let in_certificate =
+            |reason: &str| Problem::Certificate(format!("{}: {reason}", self.certificate.display()));
+        let in_key = |reason: &str| Problem::Key(format!("{}: {reason}", self.key.display()));
+
+        let chain = certificates(&self.certificate).map_err(|reason| in_certificate(&reason))?;
+        let key = private_key(&self.key).map_err(|reason| in_key(&reason))?;
+
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| in_certificate(&error.to_string()))?;
+        let builder = match &self.client_authorities {
+            None => builder.with_no_client_auth(),
+            Some(file) => builder.with_client_cert_verifier(
+                verifier(file, provider)
+                    .map_err(|reason| Problem::ClientAuthorities(format!("{}: {reason}", file.display())))?,
+            ),
+        };
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
+            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                in_key(&format!("it is not the key of the certificate in {}", self.certificate.display()))
+            }
+            Error::InvalidCertificate(error) => in_certificate(&format!("not a certificate: {error}")),
+            error => in_key(&error.to_string()),
+        })?;
+        if self.is_web {
+            config.alpn_protocols = vec![ALPN.to_vec()];
+        }
+        // Who comes back, as all do when a network was lost, shows a ticket and saves both sides most of the work.
+        config.ticketer = ring::Ticketer::new().map_err(|error| in_key(&error.to_string()))?;
+        Ok(Arc::new(config))
+    }
+}
+
+fn verifier(file: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    WebPkiClientVerifier::builder_with_provider(Arc::new(authorities(file)?), provider)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+pub(crate) fn authorities(file: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    Ok(roots)
+}
+
+/// At least one.
+pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let text = files::read(file, MAX_FILE).map_err(|error| error.to_string())?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| not_pem(&error, "certificate"))?;
+    if found.is_empty() {
+        return Err(not_pem(&pem::Error::NoItemsFound, "certificate"));
+    }
+    Ok(found)
+}
+
+pub(crate) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let text = files::read(file, MAX_FILE).map_err(|error| error.to_string())?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| not_pem(&error, "private key without a password"))
+}
+
+fn not_pem(error: &pem::Error, what: &str) -> String {
+    match error {
+        pem::Error::NoItemsFound => format!("there is no {what} in it, in PEM"),
+        error => format!("not PEM: {error}"),
+    }
+}

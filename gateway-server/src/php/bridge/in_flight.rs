@@ -1,0 +1,136 @@
+//! Events that a worker's process has been sent, until it says that it has handled them.
+
+use std::collections::VecDeque;
+
+use crate::events::{Batch, Event};
+
+#[derive(Default)]
+pub(super) struct InFlight {
+    /// Batches that are not done, each with the number of its last event.
+    batches: VecDeque<(u64, Batch)>,
+    /// The number of the last event sent.
+    sent: u64,
+    taken: u64,
+    done: u64,
+}
+
+impl InFlight {
+    /// Sends a batch. `send` gives whether it could send the event, which it gets with its number; one that it could not send is
+    /// left out, as the process would never say that it has handled it.
+    pub(super) fn send(&mut self, mut batch: Batch, mut send: impl FnMut(u64, &Event) -> bool) {
+        batch.events.retain(|event| {
+            let is_sent = send(self.sent + 1, event);
+            self.sent += u64::from(is_sent);
+            is_sent
+        });
+        self.batches.push_back((self.sent, batch));
+    }
+
+    /// What the process says of itself.
+    pub(super) fn progress(&mut self, taken: u64, done: u64) -> Result<(), String> {
+        if !(self.taken..=self.sent).contains(&taken) || !(self.done..=taken).contains(&done) {
+            return Err(format!(
+                "a worker says that it has taken {taken} and done {done} of {} events, after {} and {}",
+                self.sent, self.taken, self.done
+            ));
+        }
+        (self.taken, self.done) = (taken, done);
+        Ok(())
+    }
+
+    /// The process has begun so many, which may be more than it has said.
+    pub(super) fn has_begun(&mut self, begun: u64) {
+        self.taken = begun.clamp(self.taken, self.sent);
+    }
+
+    pub(super) fn next_done(&mut self) -> Option<Batch> {
+        let (last, _) = self.batches.front()?;
+        if *last > self.done {
+            return None;
+        }
+        self.batches.pop_front().map(|(_, batch)| batch)
+    }
+
+    /// Whether the process has handled all that it was sent.
+    pub(super) fn is_done(&self) -> bool {
+        self.done == self.sent
+    }
+
+    /// Batches that are with the process.
+    pub(super) fn batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// The events that the process has not begun to handle. One that it had begun nobody handles again: it may have been
+    /// that event that ended the process, and half of what it does may have been done.
+    pub(super) fn untaken(self) -> Vec<Event> {
+        let numbered = self.batches.into_iter().flat_map(|(last, batch)| {
+            let first = last + 1 - batch.events.len() as u64;
+            (first..).zip(batch.events)
+        });
+        numbered.filter(|(number, _)| *number > self.taken).map(|(_, event)| event).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::events::Kind;
+
+    fn batch(numbers: impl Iterator<Item = u32>) -> Batch {
+        let event = |number| Event {
+            kind: Kind::Close,
+            number,
+            peer: "192.0.2.1:1".parse().unwrap(),
+            gateway_port: 8282,
+            session: Bytes::new(),
+        };
+        let mut batch = Batch::default();
+        batch.events.extend(numbers.map(event));
+        batch
+    }
+
+    fn numbers(events: &[Event]) -> Vec<u32> {
+        events.iter().map(|event| event.number).collect()
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_sent_holds_up_no_batch() {
+        let mut flight = InFlight::default();
+        let mut sent = Vec::new();
+        let mut send = |flight: &mut InFlight, events| {
+            flight.send(batch(events), |number, event| {
+                let is_small = event.number % 3 != 0;
+                sent.extend(is_small.then_some((number, event.number)));
+                is_small
+            });
+        };
+        send(&mut flight, 1..6);
+        send(&mut flight, 6..7);
+        send(&mut flight, 7..9);
+        assert_eq!(sent, [(1, 1), (2, 2), (3, 4), (4, 5), (5, 7), (6, 8)]);
+        flight.progress(3, 3).unwrap();
+        assert!(flight.next_done().is_none());
+        flight.progress(5, 4).unwrap();
+        // The batch of which nothing could be sent is done with the one before it.
+        assert_eq!(flight.next_done().map(|batch| numbers(&batch.events)), Some(vec![1, 2, 4, 5]));
+        assert_eq!(flight.next_done().map(|batch| batch.events.len()), Some(0));
+        assert!(flight.next_done().is_none() && !flight.is_done());
+        assert_eq!(numbers(&flight.untaken()), [8]);
+    }
+
+    #[test]
+    fn what_was_begun_nobody_gets_again() {
+        let mut flight = InFlight::default();
+        flight.send(batch(0..10), |_, _| true);
+        flight.send(batch(10..20), |_, _| true);
+        flight.progress(21, 0).unwrap_err();
+        flight.progress(3, 2).unwrap();
+        flight.progress(2, 2).unwrap_err();
+        flight.has_begun(13);
+        flight.has_begun(1);
+        assert_eq!(numbers(&flight.untaken()), (13..20).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,30 @@
+//! The bridge's server side: one task for each PHP process.
+
+mod in_flight;
+mod io;
+mod login;
+mod producers;
+mod progress_file;
+mod session;
+mod worker;
+
+pub(super) use session::serve;
+
+use std::sync::Arc;
+
+use crate::php::Logins;
+use producers::Producers;
+
+/// What all bridge connections share.
+pub struct Bridge {
+    logins: Arc<Logins>,
+    /// Tells this server process from the one before it.
+    instance: u64,
+    producers: Producers,
+}
+
+impl Bridge {
+    pub fn new(logins: Arc<Logins>, instance: u64) -> Self {
+        Self { logins, instance, producers: Producers::default() }
+    }
+}

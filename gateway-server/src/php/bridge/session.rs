@@ -1,0 +1,166 @@
+//! A bridge connection from its login to its end.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gateway_wire::bridge::{Call, DecodeError, Login, MAX_ELEMENTS, Reply, Request, frame};
+use tracing::debug;
+
+use super::io::{Connection, Ended};
+use super::login::login;
+use super::producers::Place;
+use super::worker;
+use crate::php::Backend;
+use crate::php::listener::{self, Stream};
+use crate::php::memory_budget::{Budget, may_carry_out};
+use crate::service::Gateway;
+use crate::telemetry::abuse_log::{self, Offence};
+
+/// How long a peer that is told off may take to read why.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+pub(in crate::php) async fn serve(
+    socket: Box<dyn Stream>,
+    peer: Option<SocketAddr>,
+    backend: &Backend,
+    timeout: Duration,
+    permit: &listener::Place,
+) {
+    let bridge = &backend.bridge;
+    let mut connection = Connection::new(socket, backend.budget.held());
+    let ended = match login(&mut connection, peer, bridge, timeout).await {
+        // Another has its place already.
+        Ok(_) if !permit.prove() => return,
+        Ok((login, proof)) if login.role == Login::WORKER => {
+            connection.trust();
+            connection.reply(&Reply::Welcome { applied: 0, proof });
+            worker::serve(&mut connection, backend, timeout).await
+        }
+        Ok((login, proof)) => {
+            connection.trust();
+            let mut place = bridge.producers.take(login.producer).await;
+            connection.reply(&Reply::Welcome { applied: place.progress.applied, proof });
+            let result = session(&mut connection, &backend.gateway, &backend.budget, &mut place).await;
+            bridge.producers.leave(place);
+            result
+        }
+        Err(ended) => Err(ended),
+    };
+    hang_up(connection, peer, ended).await;
+}
+
+/// Says why, where that is the peer's fault.
+async fn hang_up(mut connection: Connection, peer: Option<SocketAddr>, ended: Result<(), Ended>) {
+    let Err(ended) = ended else { return };
+    match &ended {
+        Ended::Closed | Ended::TakenOver | Ended::Io(_) => debug!(?peer, "a bridge ended: {ended}"),
+        Ended::Stopped(_) => {}
+        Ended::Login(_) => abuse_log::report(Offence::Login, peer, &ended),
+        Ended::Refused(_) | Ended::Revoked(_) => abuse_log::report(Offence::Register, peer, &ended),
+        Ended::NoMemory(_) => abuse_log::report(Offence::NoMemory, peer, &ended),
+    }
+    if matches!(ended, Ended::Login(_) | Ended::Refused(_) | Ended::Revoked(_) | Ended::NoMemory(_)) {
+        connection.reply(&Reply::Error { seq: 0, message: ended.to_string() });
+        let _ = tokio::time::timeout(LAST_WORD, connection.say_goodbye()).await;
+    }
+}
+
+async fn session(
+    connection: &mut Connection,
+    gateway: &Gateway,
+    budget: &Budget,
+    place: &mut Place,
+) -> Result<(), Ended> {
+    let wanted = place.wanted();
+    tokio::pin!(wanted);
+    loop {
+        // Only between frames, so that no order is left half applied.
+        tokio::select! {
+            biased;
+            () = &mut wanted => return Err(Ended::TakenOver),
+            exchanged = connection.flush_and_read() => exchanged?,
+        }
+        let mut acked = None;
+        let taken = take(connection, gateway, budget, place, &mut wanted, &mut acked).await;
+        // What has been carried out has effect, and is said, also when a broken frame is behind it.
+        gateway.flush();
+        if let Some(seq) = acked {
+            gateway.await_bindings().await;
+            connection.reply(&Reply::Ack { seq });
+        }
+        taken?;
+    }
+}
+
+/// Carries out all whole frames that have been read. `acked` becomes the last order, if no answer stands for its ack.
+async fn take(
+    connection: &mut Connection,
+    gateway: &Gateway,
+    budget: &Budget,
+    place: &mut Place,
+    wanted: &mut (impl Future<Output = ()> + Unpin),
+    acked: &mut Option<u64>,
+) -> Result<(), Ended> {
+    while let Some(frames) = connection.read_frames(frame::MAX_CALL)? {
+        for content in frame::contents(&frames) {
+            let bad = |error: DecodeError| Ended::Refused(format!("a bad call: {error}"));
+            let room = budget.room_for(content.len(), || Request::elements(content)).await;
+            if let Some(seq) = Request::with_too_many_elements(content).map_err(bad)? {
+                let message =
+                    format!("a call has more than {MAX_ELEMENTS} names or clients: make several of it");
+                connection.reply(&Reply::Error { seq, message });
+                place.progress.applied = seq.max(place.progress.applied);
+                *acked = Some(place.progress.applied);
+                continue;
+            }
+            if may_carry_out(content.len(), || Request::elements(content)).is_err() {
+                let seq = Request::seq(content).map_err(bad)?;
+                let message = "the server has no memory for this call now: send less, or later".to_owned();
+                connection.reply(&Reply::Error { seq, message });
+                place.progress.applied = seq.max(place.progress.applied);
+                *acked = Some(place.progress.applied);
+                continue;
+            }
+            let request = Request::decode(content).map_err(bad)?;
+            match &request.call {
+                Call::Order(order) => {
+                    // Unless it is sent again after a lost connection, though it had taken effect.
+                    if request.seq > place.progress.applied {
+                        if let Err(error) = gateway.execute(order, Some(content)).await? {
+                            let message = error.to_string();
+                            connection.reply(&Reply::Error { seq: request.seq, message });
+                        }
+                        place.progress.applied = request.seq;
+                    }
+                    *acked = Some(place.progress.applied);
+                }
+                Call::Query(query) => {
+                    if let Err(stopped) = gateway.query(query, &mut connection.asked(request.seq)).await {
+                        // Somebody waits for word of it.
+                        let message = "no answer: the server stops, or a fault of its own came up, which its log tells of";
+                        connection.reply(&Reply::Error { seq: request.seq, message: message.to_owned() });
+                        if gateway.hub().count(None).await.is_err() {
+                            return Err(stopped.into());
+                        }
+                    }
+                    *acked = None;
+                }
+            }
+            drop((request, room));
+            if connection.has_had_its_share() {
+                gateway.flush();
+                connection.give_way().await;
+            }
+            // Who asks and does not read is answered no more.
+            if connection.owes_enough() {
+                gateway.flush();
+                tokio::select! {
+                    biased;
+                    () = &mut *wanted => return Err(Ended::TakenOver),
+                    flushed = connection.flush() => flushed?,
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! What has been read of a connection and not been understood yet.
+
+use std::io::{ErrorKind, Read as _};
+
+use bytes::{Bytes, BytesMut};
+use gateway_wire::gatewayworker::{line_length, packet_length};
+use socket2::Socket;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::Ended;
+use crate::php::fair_share::Share;
+use crate::php::memory_budget::{self, ReadSize};
+
+pub(super) struct Input(BytesMut, ReadSize, Share);
+
+impl Input {
+    /// `first` has been read already, to find out who is there.
+    pub(super) fn new(first: u8) -> Self {
+        Self(BytesMut::from(&[first][..]), ReadSize::STRANGER, Share::default())
+    }
+
+    /// The peer has shown that it may come.
+    pub(super) fn trust(&mut self) {
+        self.1.trust();
+    }
+
+    /// Bytes that are kept.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The next whole packet that has been read already.
+    pub(super) fn packet(&mut self, limit: usize) -> Result<Option<Bytes>, Ended> {
+        let found = packet_length(&self.0, limit).map_err(|error| Ended::Refused(error.to_string()))?;
+        Ok(found.map(|length| self.0.split_to(length).freeze()))
+    }
+
+    /// The next whole line that has been read already.
+    pub(super) fn line(&mut self, limit: usize) -> Result<Option<Bytes>, Ended> {
+        let found = line_length(&self.0, limit).map_err(|error| Ended::Refused(error.to_string()))?;
+        Ok(found.map(|length| self.0.split_to(length).freeze()))
+    }
+
+    /// Reads what the system has, without waiting. Gives whether there was anything.
+    pub(super) fn read_now(&mut self, socket: &Socket) -> Result<bool, Ended> {
+        let mut chunk = [0; 4096];
+        match (&*socket).read(&mut chunk) {
+            Ok(0) => Err(Ended::Closed),
+            Ok(length) => {
+                self.0.extend_from_slice(&chunk[..length]);
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Nothing is lost when it is dropped half-way.
+    pub(super) async fn read_more(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), Ended> {
+        let Self(bytes, size, share) = self;
+        share.give_way().await;
+        // One that says little keeps no large buffer.
+        if bytes.is_empty() && bytes.capacity() > 2 * size.bytes() {
+            *bytes = BytesMut::new();
+        }
+        memory_budget::may_grow(bytes)?;
+        bytes.reserve(size.bytes());
+        let read = socket.read_buf(bytes).await?;
+        size.came(read);
+        share.charge(read);
+        if read == 0 { Err(Ended::Closed) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,200 @@
+//! What clients do that have just come is told a moment later than their coming, with the session of then.
+//!
+//! A BusinessWorker sends the session that a callback has written once that callback is over, and with each event it gets the
+//! session that the gateway had at that moment. It notices an old one once, and asks for the new one; the next event with the same
+//! old one it takes for up to date. GatewayWorker's gateways tell of a connection before its handshake, so that a callback has
+//! a way to the client and back to end in. Here a client is known after its handshake, and could have answered what
+//! onConnect sends to it before onConnect is over.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use tokio::time::{Instant, sleep_until};
+
+use crate::events::{Batch, Event, Kind};
+
+/// How long what a client does waits: the handshake and, as long as it has no session, the first message.
+const MOMENT: Duration = Duration::from_millis(5);
+/// A client that says nothing for so long is none that has just come.
+const YOUNG: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(super) struct Newcomers {
+    /// How many events of each wait.
+    clients: HashMap<u32, usize>,
+    /// When each client is none of them any more, in order of time.
+    ends: VecDeque<(Instant, u32)>,
+    /// Events, each in a batch of its own, and when it is due.
+    waiting: VecDeque<(Instant, Batch)>,
+}
+
+impl Newcomers {
+    /// Takes out of a batch what has to wait, behind which the rest of the same client waits too.
+    pub(super) fn hold_back(&mut self, mut batch: Batch, now: Instant) -> Batch {
+        self.forget_the_old(now);
+        if self.clients.is_empty() && !batch.events.iter().any(|event| event.kind == Kind::Connect) {
+            return batch;
+        }
+        for event in std::mem::take(&mut batch.events) {
+            if self.must_wait(&event, now) {
+                let aside = batch.put_aside(event);
+                self.waiting.push_back((now + MOMENT, aside));
+            } else {
+                batch.events.push(event);
+            }
+        }
+        batch
+    }
+
+    fn must_wait(&mut self, event: &Event, now: Instant) -> bool {
+        if event.kind == Kind::Connect {
+            self.clients.insert(event.number, 0);
+            self.ends.push_back((now + YOUNG, event.number));
+            return false;
+        }
+        let Some(waiting) = self.clients.get_mut(&event.number) else { return false };
+        let is_early = match event.kind {
+            Kind::Handshake(_) => true,
+            Kind::Message(_) => event.session.is_empty(),
+            Kind::Connect | Kind::Close => false,
+        };
+        if *waiting > 0 || is_early {
+            *waiting += 1;
+            return true;
+        }
+        self.clients.remove(&event.number);
+        false
+    }
+
+    fn forget_the_old(&mut self, now: Instant) {
+        while let Some((end, number)) = self.ends.front().copied()
+            && end <= now
+        {
+            self.ends.pop_front();
+            if self.clients.get(&number).is_some_and(|waiting| *waiting > 0) {
+                self.ends.push_back((now + YOUNG, number));
+            } else {
+                self.clients.remove(&number);
+            }
+        }
+    }
+
+    /// Waits until [`Newcomers::who_is_due`] has somebody.
+    pub(super) async fn due(&self) {
+        match self.waiting.front() {
+            Some((due, _)) => sleep_until(*due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Gives the client of each event that is due, `most` at most.
+    pub(super) fn who_is_due(&self, most: usize, now: Instant) -> Vec<u32> {
+        let due = self.waiting.iter().take(most).take_while(|(due, _)| *due <= now);
+        due.flat_map(|(_, batch)| batch.events.iter().map(|event| event.number)).collect()
+    }
+
+    /// Takes as many events as there are sessions, which they get. A client that has gone meanwhile has none any more, and its event
+    /// keeps the one that it has.
+    pub(super) fn take(&mut self, sessions: Vec<Option<Bytes>>) -> Batch {
+        let mut all = Batch::default();
+        let taken = sessions.len().min(self.waiting.len());
+        for ((_, mut batch), session) in self.waiting.drain(..taken).zip(sessions) {
+            for event in &mut batch.events {
+                if let Some(session) = &session {
+                    event.session = session.clone();
+                }
+                let Some(waiting) = self.clients.get_mut(&event.number) else { continue };
+                *waiting -= 1;
+                if *waiting == 0 && !matches!(event.kind, Kind::Handshake(_)) {
+                    self.clients.remove(&event.number);
+                }
+            }
+            all.append(batch);
+        }
+        all
+    }
+
+    /// All that waits, due or not.
+    pub(super) fn take_all(&mut self) -> Vec<Event> {
+        self.clients.clear();
+        std::mem::take(&mut self.waiting).into_iter().flat_map(|(_, batch)| batch.events).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::Handshake;
+
+    fn event(number: u32, kind: Kind) -> Event {
+        let peer = "192.0.2.1:1".parse().unwrap();
+        Event { kind, number, peer, gateway_port: 8282, session: Bytes::new() }
+    }
+
+    fn handshake(number: u32) -> Event {
+        let handshake = Handshake { uri: b"/".to_vec(), protocol: "HTTP/1.1", headers: Vec::new() };
+        event(number, Kind::Handshake(Box::new(handshake)))
+    }
+
+    fn message(number: u32, text: &'static str) -> Event {
+        event(number, Kind::Message(Bytes::from(text)))
+    }
+
+    fn batch(events: Vec<Event>) -> Batch {
+        let mut batch = Batch::default();
+        batch.events = events;
+        batch
+    }
+
+    /// Takes what is due a moment later, with a session.
+    fn told(newcomers: &mut Newcomers, at: Instant) -> Vec<Event> {
+        assert!(newcomers.who_is_due(1000, at + MOMENT / 2).is_empty());
+        let due = newcomers.who_is_due(1000, at + MOMENT);
+        newcomers.take(due.iter().map(|_| Some(Bytes::from("new"))).collect()).events
+    }
+
+    #[test]
+    fn what_a_client_does_first_has_the_session_that_its_connect_has_left() {
+        let mut newcomers = Newcomers::default();
+        let now = Instant::now();
+        let events = vec![event(1, Kind::Connect), handshake(1), message(2, "of another"), message(1, "a")];
+        let at_once = newcomers.hold_back(batch(events), now).events;
+        assert_eq!(at_once, [event(1, Kind::Connect), message(2, "of another")]);
+        let later = told(&mut newcomers, now);
+        let with_session = |event| Event { session: Bytes::from("new"), ..event };
+        assert_eq!(later, [with_session(handshake(1)), with_session(message(1, "a"))]);
+        // It has been told of once, and waits no more.
+        let next = newcomers.hold_back(batch(vec![message(1, "b")]), now).events;
+        assert_eq!(next, [message(1, "b")]);
+        assert!(newcomers.clients.is_empty());
+    }
+
+    #[test]
+    fn a_first_message_waits_while_there_is_no_session_and_its_close_waits_behind_it() {
+        let mut newcomers = Newcomers::default();
+        let now = Instant::now();
+        let events = vec![event(1, Kind::Connect), handshake(1), event(2, Kind::Connect), handshake(2)];
+        assert_eq!(newcomers.hold_back(batch(events), now).events.len(), 2);
+        assert_eq!(told(&mut newcomers, now).len(), 2);
+        let has_one = Event { session: Bytes::from("one"), ..message(2, "b") };
+        let events = vec![message(1, "a"), has_one.clone(), event(1, Kind::Close)];
+        assert_eq!(newcomers.hold_back(batch(events), now).events, [has_one]);
+        let kinds: Vec<_> = told(&mut newcomers, now).into_iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, [Kind::Message(Bytes::from("a")), Kind::Close]);
+        assert!(newcomers.clients.is_empty());
+    }
+
+    #[test]
+    fn silent_clients_are_forgotten_and_what_waits_is_given_back() {
+        let mut newcomers = Newcomers::default();
+        let now = Instant::now();
+        newcomers.hold_back(batch(vec![event(1, Kind::Connect)]), now);
+        let later = now + YOUNG;
+        let events = vec![message(1, "late"), event(2, Kind::Connect), handshake(2), message(2, "a")];
+        let at_once = newcomers.hold_back(batch(events), later).events;
+        assert_eq!(at_once, [message(1, "late"), event(2, Kind::Connect)]);
+        assert_eq!(newcomers.take_all(), [handshake(2), message(2, "a")]);
+    }
+}

@@ -1,0 +1,234 @@
+//! The register service: tells PHP where the gateways are. This server is one; PHP gateways beside it may register too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use gateway_wire::gatewayworker::{MAX_LINE, RegisterLine};
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::input::Input;
+use super::{Ended, GatewayWorker};
+use crate::php::listener::{Place, Stream};
+
+/// Gateways that may register beside this server; the line with all of them stays below what PHP reads at once.
+const MAX_GATEWAYS: usize = 4096;
+/// Longest address of one, which may be a host name.
+const MAX_ADDRESS: usize = 100;
+
+/// What is known beside this server.
+#[derive(Default)]
+struct Known {
+    /// The internal addresses of gateways that registered, by their connections.
+    registered: BTreeMap<u64, String>,
+    /// Other nodes of the cluster.
+    nodes: BTreeSet<SocketAddrV4>,
+}
+
+#[derive(Default)]
+pub(super) struct Gateways {
+    known: watch::Sender<Known>,
+    next: AtomicU64,
+    has_warned: AtomicBool,
+}
+
+/// One of them, gone when dropped.
+struct Registration<'a> {
+    gateways: &'a Gateways,
+    id: u64,
+}
+
+/// Serves a connection whose first byte, an opening brace, has been read.
+pub(in crate::php) async fn serve(
+    mut socket: Box<dyn Stream>,
+    peer: Option<SocketAddr>,
+    service: &GatewayWorker,
+    timeout: Duration,
+    place: &Place,
+) {
+    let Err(ended) = converse(&mut socket, peer, service, timeout, place).await;
+    ended.report(peer);
+}
+
+async fn converse(
+    socket: &mut Box<dyn Stream>,
+    peer: Option<SocketAddr>,
+    service: &GatewayWorker,
+    timeout: Duration,
+    place: &Place,
+) -> Result<Infallible, Ended> {
+    let mut input = Input::new(b'{');
+    let mut changes = service.gateways.known.subscribe();
+    let mut registration = None;
+    let mut is_worker = false;
+
+    let first = tokio::time::timeout(timeout, first_line(&mut input, socket)).await;
+    let mut line = first.map_err(|_| {
+        Ended::Refused(format!("it did not say who it is within {timeout:?} (handshake_timeout)"))
+    })??;
+    loop {
+        match RegisterLine::decode(&line).map_err(|error| Ended::Refused(error.to_string()))? {
+            RegisterLine::WorkerConnect { secret_key } => {
+                service.check_secret(peer, &secret_key).await?;
+                place.prove();
+                is_worker = true;
+                changes.mark_changed();
+                service.warn_if_unreachable(peer);
+            }
+            RegisterLine::GatewayConnect { address, secret_key } => {
+                service.check_secret(peer, &secret_key).await?;
+                place.prove();
+                registration = Some(service.gateways.add(address)?);
+            }
+            RegisterLine::Ping => {}
+            RegisterLine::BroadcastAddresses { .. } => {
+                return Err(Ended::Refused("only a register says broadcast_addresses".to_owned()));
+            }
+        }
+        line = loop {
+            tokio::select! {
+                line = next_line(&mut input, socket) => break line?,
+                changed = changes.changed(), if is_worker => {
+                    changed.map_err(|_| crate::shard::Stopped)?;
+                    let addresses = service.addresses(&changes.borrow_and_update());
+                    let mut bytes = Vec::new();
+                    RegisterLine::BroadcastAddresses { addresses, bridge: true }.encode(&mut bytes);
+                    socket.write_all(&bytes).await?;
+                }
+            }
+        };
+        // For as long as the connection lasts.
+        let _ = &registration;
+    }
+}
+
+/// The first line that says more than that somebody is there, which proves nothing.
+async fn first_line(input: &mut Input, socket: &mut Box<dyn Stream>) -> Result<Bytes, Ended> {
+    loop {
+        let line = next_line(input, socket).await?;
+        if !matches!(RegisterLine::decode(&line), Ok(RegisterLine::Ping)) {
+            return Ok(line);
+        }
+    }
+}
+
+async fn next_line(input: &mut Input, socket: &mut Box<dyn Stream>) -> Result<Bytes, Ended> {
+    loop {
+        if let Some(line) = input.line(MAX_LINE)? {
+            return Ok(line);
+        }
+        input.read_more(socket).await?;
+    }
+}
+
+impl GatewayWorker {
+    /// Each once. This server stands for itself by the address that its client ids name: PHP looks there for a client.
+    fn addresses(&self, known: &Known) -> Vec<String> {
+        let own = self.node.to_string();
+        let nodes = known.nodes.iter().map(ToString::to_string);
+        let others: BTreeSet<_> =
+            known.registered.values().cloned().chain(nodes).filter(|address| *address != own).collect();
+        std::iter::once(own).chain(others).collect()
+    }
+
+    fn warn_if_unreachable(&self, peer: Option<SocketAddr>) {
+        let Some(peer) = peer else { return };
+        if self.node.ip().is_loopback()
+            && !peer.ip().to_canonical().is_loopback()
+            && !self.gateways.has_warned.swap(true, Ordering::Relaxed)
+        {
+            warn!(
+                node = %self.node,
+                %peer,
+                "PHP on another machine is told an address that it cannot reach: set node to one that it can"
+            );
+        }
+    }
+}
+
+impl GatewayWorker {
+    /// Another node of the cluster is there: GatewayWorker's classes go to each themselves.
+    pub(in crate::php) fn node_came(&self, node: SocketAddrV4) {
+        self.gateways.known.send_if_modified(|known| known.nodes.insert(node));
+    }
+
+    pub(in crate::php) fn node_gone(&self, node: SocketAddrV4) {
+        self.gateways.known.send_if_modified(|known| known.nodes.remove(&node));
+    }
+}
+
+impl Gateways {
+    fn add(&self, address: String) -> Result<Registration<'_>, Ended> {
+        let is_sound = (1..=MAX_ADDRESS).contains(&address.len())
+            && address.bytes().all(|byte| byte.is_ascii_graphic())
+            && address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        if !is_sound {
+            let address = gateway_wire::excerpt(address.as_bytes());
+            return Err(Ended::Refused(format!(
+                "{address:?} is no address of a gateway: it must be ip:port"
+            )));
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let is_added = self.known.send_if_modified(|Known { registered, .. }| {
+            let has_room = registered.len() < MAX_GATEWAYS;
+            if has_room {
+                info!(address, "a gateway of GatewayWorker registered");
+                registered.insert(id, address);
+            }
+            has_room
+        });
+        if !is_added {
+            return Err(Ended::Refused(format!("{MAX_GATEWAYS} gateways have registered already")));
+        }
+        Ok(Registration { gateways: self, id })
+    }
+}
+
+impl Drop for Registration<'_> {
+    fn drop(&mut self) {
+        self.gateways.known.send_modify(|Known { registered, .. }| {
+            if let Some(address) = registered.remove(&self.id) {
+                info!(address, "a gateway of GatewayWorker has gone");
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+    use crate::php::Logins;
+    use std::sync::Arc;
+
+    #[test]
+    fn addresses_stand_once_and_go_with_their_connection() {
+        let service =
+            GatewayWorker::new(Arc::new(Logins::new(Secret::default())), "127.0.0.1:1238".parse().unwrap());
+        let gateways = &service.gateways;
+        let all = || service.addresses(&gateways.known.borrow());
+        let one = gateways.add("10.0.0.1:2900".to_owned()).unwrap();
+        let again = gateways.add("10.0.0.1:2900".to_owned()).unwrap();
+        let itself = gateways.add("127.0.0.1:1238".to_owned()).unwrap();
+        assert_eq!(all(), ["127.0.0.1:1238", "10.0.0.1:2900"]);
+        drop(one);
+        assert_eq!(all(), ["127.0.0.1:1238", "10.0.0.1:2900"]);
+        drop((again, itself));
+        assert_eq!(all(), ["127.0.0.1:1238"]);
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let gateways = Gateways::default();
+        for wrong in
+            ["", "10.0.0.1", "10.0.0.1:", "a b:1", "a\n:1", "a:65536", &format!("{}:1", "a".repeat(99))]
+        {
+            assert!(gateways.add(wrong.to_owned()).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Accepts on the register port, over TCP or a unix socket, and finds out who is there.
+
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use gateway_wire::bridge::PREFACE_FIRST_BYTE;
+use socket2::{SockRef, Socket};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::watch;
+
+use super::ordered_handshakes::{Growth, Young};
+use super::{Backend, bridge, gatewayworker, tls};
+use crate::listener::Customer;
+use crate::net::tls::Certificate;
+use crate::net::{Permit, Permits, bind_tcp, give_way, keepalive, pause_after_failed_accept};
+use crate::telemetry::Tally;
+use crate::telemetry::abuse_log::{self, Offence};
+use crate::telemetry::words::counted;
+
+/// Connections that come or grow up before other tasks have their turn.
+const TURNS_IN_A_ROW: u64 = 16;
+/// A connection that has not logged in for longer than this, where there is no room for all, makes room for another.
+const STALLED: Duration = Duration::from_secs(1);
+
+/// Connections that there may be, for all ports together.
+pub type Places = Permits<Customer>;
+/// The place of one. It has proved itself once it has logged in, or, where there is no secret, has said something whole.
+pub(super) type Place = Permit<Customer>;
+
+/// A quarter for those of one other machine that have not logged in.
+pub fn places(most: usize) -> Arc<Places> {
+    Permits::new(most, most / 4, STALLED)
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub handshake_timeout: Duration,
+    pub places: Arc<Places>,
+    /// Counts those that are there.
+    pub tally: Arc<Tally>,
+    /// PHP on other machines speaks TLS.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
+pub enum Port {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
+}
+
+/// Removes the file of a unix socket when the server ends.
+pub struct SocketFile(PathBuf);
+
+impl Port {
+    pub fn tcp(address: SocketAddr) -> anyhow::Result<Self> {
+        bind_tcp(address, false, "register").map(Self::Tcp)
+    }
+
+    /// A file left by a server that was killed is replaced; one that is served is not.
+    pub fn unix(path: &Path) -> anyhow::Result<Self> {
+        let context = || format!("cannot listen on the unix socket {} (register_unix)", path.display());
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(anyhow::anyhow!("another server listens there").context(context()));
+        }
+        let is_socket = std::fs::symlink_metadata(path)
+            .is_ok_and(|file| std::os::unix::fs::FileTypeExt::is_socket(&file.file_type()));
+        if is_socket {
+            std::fs::remove_file(path).with_context(context)?;
+        }
+        let listener = UnixListener::bind(path).with_context(context)?;
+        Ok(Self::Unix(listener, SocketFile(path.to_owned())))
+    }
+
+    /// The folder of the unix socket, when users other than its owner and group may put a socket of their own there
+    /// while the server is down. The sticky bit of `/tmp` does not hinder them.
+    pub fn open_folder(&self) -> Option<&Path> {
+        let Self::Unix(_, SocketFile(path)) = self else { return None };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mode = std::fs::metadata(folder).ok()?.permissions().mode();
+        (mode & 0o002 != 0).then_some(folder)
+    }
+
+    /// The TCP address, when it is one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(..) => None,
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Accepts until the task is dropped, by the newest settings.
+pub async fn serve(port: Port, backend: Arc<Backend>, settings: watch::Receiver<Settings>) {
+    // Otherwise tokio would make one wait whose turn it is, and then the next ones come first.
+    tokio::task::unconstrained(serve_in_order(port, backend, settings)).await;
+}
+
+async fn serve_in_order(port: Port, backend: Arc<Backend>, settings: watch::Receiver<Settings>) {
+    let mut young = FuturesUnordered::new();
+    let mut is_full = false;
+    for turn in 1_u64.. {
+        if turn.is_multiple_of(TURNS_IN_A_ROW) {
+            give_way().await;
+        }
+        tokio::select! {
+            // What has come before takes effect before.
+            biased;
+            Some(grown) = young.next(), if !young.is_empty() => {
+                if let Some(connection) = grown {
+                    tokio::spawn(connection);
+                }
+            }
+            Some((place, peer, socket)) = accept(&port, &settings, &mut is_full) => {
+                let (backend, settings) = (Arc::clone(&backend), settings.borrow().clone());
+                let present = settings.tally.enter();
+                young.push(Young::new(async move |growth| {
+                    place.begin();
+                    tokio::select! {
+                        biased;
+                        () = welcome(socket, peer, &backend, &settings, &growth, &place) => {}
+                        () = place.evicted() => {
+                            let detail = "it had not logged in, and others wanted its place (max_register_connections)";
+                            abuse_log::report(Offence::Register, peer, &detail);
+                        }
+                    }
+                    drop((place, present));
+                }));
+            }
+            else => {}
+        }
+    }
+}
+
+/// `None` when it failed, after a pause, or was refused. `is_full` says whether the log has it already.
+async fn accept(
+    port: &Port,
+    settings: &watch::Receiver<Settings>,
+    is_full: &mut bool,
+) -> Option<(Place, Option<SocketAddr>, Incoming)> {
+    let places = Arc::clone(&settings.borrow().places);
+    let was_full = std::mem::replace(is_full, places.is_full());
+    if *is_full && !was_full {
+        let most = places.most();
+        let detail =
+            format!("there are {most} from PHP already, the most (max_register_connections); it waits");
+        abuse_log::report(Offence::RegisterFull, None, &detail);
+    }
+    places.room().await;
+    let accepted = match port {
+        Port::Tcp(listener) => listener.accept().await.and_then(|(socket, peer)| {
+            socket.set_nodelay(true)?;
+            keepalive::watch(&socket)?;
+            Ok((Some(peer), Incoming::Tcp(socket)))
+        }),
+        Port::Unix(listener, _) => listener.accept().await.map(|(socket, _)| (None, Incoming::Unix(socket))),
+    };
+    let (peer, socket) = match accepted {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            pause_after_failed_accept(&error).await;
+            return None;
+        }
+    };
+    // All of this machine are as one to nobody: PHP is here.
+    let other_machine = peer.map(|peer| peer.ip().to_canonical()).filter(|address| !address.is_loopback());
+    let place = places.enter(other_machine.map(Customer::of));
+    if place.is_none() {
+        let detail = format!(
+            "its address has {} not logged in, a quarter of max_register_connections",
+            counted(places.share(), "connection")
+        );
+        abuse_log::report(Offence::Register, peer, &detail);
+    }
+    Some((place?, peer, socket))
+}
+
+enum Incoming {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+async fn welcome(
+    socket: Incoming,
+    peer: Option<SocketAddr>,
+    backend: &Backend,
+    settings: &Settings,
+    growth: &Growth,
+    place: &Place,
+) {
+    let timeout = settings.handshake_timeout;
+    let (socket, is_tls): (Box<dyn Stream>, _) = match (socket, &settings.certificate) {
+        (Incoming::Unix(socket), _) => (Box::new(socket), false),
+        (Incoming::Tcp(socket), None) => (Box::new(socket), false),
+        (Incoming::Tcp(socket), Some(certificate)) => {
+            let is_own = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+            match tokio::time::timeout(timeout, tls::accept(socket, certificate, is_own)).await {
+                Ok(Ok(accepted)) => accepted,
+                Ok(Err(error)) => return abuse_log::report(Offence::Register, peer, &error),
+                Err(_) => {
+                    let detail = format!("no TLS within {timeout:?} (handshake_timeout)");
+                    return abuse_log::report(Offence::Register, peer, &detail);
+                }
+            }
+        }
+    };
+    greet(socket, is_tls, peer, backend, timeout, growth, place).await;
+}
+
+/// A connection from PHP, of either kind.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Asks the system at once, whatever is known of the socket. `WouldBlock` when there is nothing.
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Another handle of the same socket.
+    fn duplicate(&self) -> io::Result<Socket>;
+}
+
+impl<T: AsFd + AsyncRead + AsyncWrite + Send + Unpin> Stream for T {
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&*SockRef::from(self)).read(buffer)
+    }
+
+    fn duplicate(&self) -> io::Result<Socket> {
+        SockRef::from(self).try_clone()
+    }
+}
+
+async fn greet(
+    mut socket: Box<dyn Stream>,
+    is_tls: bool,
+    peer: Option<SocketAddr>,
+    backend: &Backend,
+    timeout: Duration,
+    growth: &Growth,
+    place: &Place,
+) {
+    let mut first = [0; 1];
+    match tokio::time::timeout(timeout, socket.read_exact(&mut first)).await {
+        Ok(Ok(_)) => {}
+        // It came and went: a port check.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+        Ok(Err(error)) => return abuse_log::report(Offence::Register, peer, &error),
+        Err(_) => {
+            let detail = format!("it said nothing within {timeout:?} (handshake_timeout)");
+            return abuse_log::report(Offence::Register, peer, &detail);
+        }
+    }
+    if first[0] != 0 {
+        growth.is_done();
+    }
+    match first[0] {
+        PREFACE_FIRST_BYTE => bridge::serve(socket, peer, backend, timeout, place).await,
+        _ if is_tls => {
+            abuse_log::report(
+                Offence::Register,
+                peer,
+                &"over TLS only the extension's bridge is spoken here",
+            );
+        }
+        b'{' => {
+            gatewayworker::serve_register(socket, peer, &backend.gatewayworker, timeout, place).await;
+        }
+        // The length of a packet is below 2²⁴, and comes first.
+        0 => gatewayworker::serve_internal(socket, peer, backend, timeout, growth, place).await,
+        other => {
+            let detail = format!("its first byte {other:#04x} opens no protocol that is spoken here");
+            abuse_log::report(Offence::Register, peer, &detail);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Who may try the secret, and how fast: wrong guesses cost an address time, whoever else is there.
+//!
+//! An address that nobody has come from with the secret gets its guesses looked at one after the other, ten at once and then
+//! one a second: nobody there has anything to lose by waiting.
+//!
+//! Where somebody knows the secret, a stranger beside him (on the same machine, or behind the same NAT) must not make him wait:
+//! thousands of PHP's processes may log in at once. Nothing but the secret tells the two apart, so what they bring is looked at
+//! at once, and what is right passes. What is wrong is told so only after the wait that the failures of its address have
+//! earned, and is not told whether it was looked at if that is too long. Who guesses there can still conclude from not being let
+//! in at once that he was wrong, as fast as he can connect: that is as good as nothing against a secret of 16 bytes or
+//! more that is random, and the start warns of a shorter one. With a shorter one the guesses that are looked at have a bound
+//! too, beyond which all of that address wait for their turn: the secret comes before the comfort then.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use gateway_wire::token::MIN_SECRET;
+use hashbrown::HashMap;
+
+use crate::config::Secret;
+use crate::listener::Customer;
+
+/// Wrong guesses of an address that are answered at once, and then in a second.
+const ANSWERED: Allowance = Allowance { at_once: 10.0, per_second: 1.0 };
+/// Wrong guesses of an address that are looked at where somebody knows the secret and it is short.
+const LOOKED_AT: Allowance = Allowance { at_once: 1000.0, per_second: 20.0 };
+/// A guess that has to wait longer is not looked at, or not told what came of it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Addresses whose guesses are counted; the others share one account.
+const ACCOUNTS: usize = 65_536;
+/// For so long somebody who knew the secret is expected to come again.
+const KNOWN: Duration = Duration::from_secs(24 * 3600);
+
+/// For all protocols of the register port.
+pub struct Logins {
+    secret: Secret,
+    accounts: Mutex<Accounts>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    WrongSecret,
+    TooManyGuesses,
+}
+
+/// What becomes of a guess.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    Right,
+    /// It may be told so after this time.
+    Wrong(Duration),
+    /// It was not looked at, and may try again after this time.
+    Later(Duration),
+    /// It is not told whether it was looked at.
+    TooMany,
+}
+
+struct Accounts {
+    guesses: HashMap<Customer, Account>,
+    /// When somebody came from there last who knew the secret.
+    known: HashMap<Customer, Instant>,
+    /// When those that have nothing to wait for were closed last, for others to have a place.
+    closed_at: Instant,
+}
+
+/// So many at once, and then so many in a second.
+struct Allowance {
+    at_once: f64,
+    per_second: f64,
+}
+
+/// What an address has left of each allowance. Below zero are those who wait to be answered.
+struct Account {
+    answers: f64,
+    looks: f64,
+    at: Instant,
+}
+
+impl Logins {
+    pub fn new(secret: Secret) -> Self {
+        let accounts = Accounts { guesses: HashMap::new(), known: HashMap::new(), closed_at: Instant::now() };
+        Self { secret, accounts: Mutex::new(accounts) }
+    }
+
+    /// Whether everybody may come.
+    pub(super) fn is_open(&self) -> bool {
+        self.secret.is_empty()
+    }
+
+    /// `knows` compares what a peer brought with the secret, in constant time.
+    pub(super) async fn check(
+        &self,
+        peer: Option<SocketAddr>,
+        knows: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), Refused> {
+        let is_right = || knows(self.secret.as_bytes());
+        let customer = peer.filter(|_| !self.is_open()).map(|peer| Customer::of(peer.ip()));
+        // A peer that may open the unix socket is trusted by the file system.
+        let Some(customer) = customer else {
+            return if is_right() { Ok(()) } else { Err(Refused::WrongSecret) };
+        };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = Instant::now();
+            match self.guess(customer, now, is_right) {
+                Turn::Right => return Ok(()),
+                Turn::Wrong(wait) => {
+                    tokio::time::sleep(wait).await;
+                    return Err(Refused::WrongSecret);
+                }
+                Turn::Later(wait) if now + wait <= deadline => tokio::time::sleep(wait).await,
+                Turn::Later(_) | Turn::TooMany => return Err(Refused::TooManyGuesses),
+            }
+        }
+    }
+
+    /// What `proof` makes of the secret, for a peer that has shown that it knows it.
+    pub(super) fn prove<T>(&self, proof: impl FnOnce(&[u8]) -> T) -> T {
+        proof(self.secret.as_bytes())
+    }
+
+    fn guess(&self, customer: Customer, now: Instant, is_right: impl Fn() -> bool) -> Turn {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = accounts.knows(customer, now);
+        let account = accounts.of(customer, now);
+        let is_strong = self.secret.as_bytes().len() >= MIN_SECRET;
+        let wait = match (is_known, is_strong) {
+            (false, _) => ANSWERED.wait(account.answers),
+            (true, false) => LOOKED_AT.wait(account.looks),
+            (true, true) => Duration::ZERO,
+        };
+        if !wait.is_zero() {
+            return Turn::Later(wait);
+        }
+        if is_right() {
+            accounts.remember(customer, now);
+            return Turn::Right;
+        }
+        account.looks = (account.looks - 1.0).max(0.0);
+        let wait = ANSWERED.wait(account.answers);
+        if wait > PATIENCE {
+            return Turn::TooMany;
+        }
+        account.answers -= 1.0;
+        Turn::Wrong(wait)
+    }
+}
+
+impl Accounts {
+    fn knows(&self, customer: Customer, now: Instant) -> bool {
+        self.known.get(&customer).is_some_and(|last| now.saturating_duration_since(*last) < KNOWN)
+    }
+
+    fn remember(&mut self, customer: Customer, now: Instant) {
+        if self.known.len() >= ACCOUNTS && !self.known.contains_key(&customer) {
+            self.known.retain(|_, last| now.saturating_duration_since(*last) < KNOWN);
+        }
+        if self.known.len() < ACCOUNTS || self.known.contains_key(&customer) {
+            self.known.insert(customer, now);
+        }
+    }
+
+    /// The account of an address, or, where there are too many, the one that the others share.
+    fn of(&mut self, customer: Customer, now: Instant) -> &mut Account {
+        let Self { guesses, closed_at, .. } = self;
+        let mut has_place = guesses.len() < ACCOUNTS || guesses.contains_key(&customer);
+        if !has_place && now.saturating_duration_since(*closed_at) >= Duration::from_secs(1) {
+            *closed_at = now;
+            guesses.retain(|_, account| !account.refill(now));
+            has_place = guesses.len() < ACCOUNTS;
+        }
+        let place = if has_place { customer } else { Customer::UNSPECIFIED };
+        let account = guesses.entry(place).or_insert(Account {
+            answers: ANSWERED.at_once,
+            looks: LOOKED_AT.at_once,
+            at: now,
+        });
+        account.refill(now);
+        account
+    }
+}
+
+impl Refused {
+    /// `setting` is where PHP has the secret.
+    pub(super) fn advice(self, setting: &str) -> String {
+        match self {
+            Self::WrongSecret => format!("wrong secret: {setting} must be the server's secret_key"),
+            Self::TooManyGuesses => format!(
+                "too many wrong secrets from this address: when {setting} is the server's secret_key, try again in a moment"
+            ),
+        }
+    }
+}
+
+impl Allowance {
+    fn refilled(&self, left: f64, seconds: f64) -> f64 {
+        (left + seconds * self.per_second).min(self.at_once)
+    }
+
+    /// Until there is one again.
+    fn wait(&self, left: f64) -> Duration {
+        if left >= 1.0 {
+            return Duration::ZERO;
+        }
+        Duration::from_secs_f64((1.0 - left) / self.per_second + 0.001)
+    }
+}
+
+impl Account {
+    /// Gives whether nobody of that address has anything to wait for.
+    fn refill(&mut self, now: Instant) -> bool {
+        let seconds = now.saturating_duration_since(self.at).as_secs_f64();
+        self.answers = ANSWERED.refilled(self.answers, seconds);
+        self.looks = LOOKED_AT.refilled(self.looks, seconds);
+        self.at = now;
+        self.answers >= ANSWERED.at_once && self.looks >= LOOKED_AT.at_once
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRONG: Turn = Turn::Wrong(Duration::ZERO);
+
+    fn customer(address: &str) -> Customer {
+        Customer::of(address.parse().unwrap())
+    }
+
+    fn later(turn: Turn) -> Duration {
+        let Turn::Later(wait) = turn else { panic!("{turn:?}") };
+        wait
+    }
+
+    #[test]
+    fn an_address_that_guesses_has_to_wait() {
+        let logins = Logins::new(Secret::new("s3cr3t"));
+        let (one, other) = (customer("192.0.2.1"), customer("192.0.2.2"));
+        let start = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(logins.guess(one, start, || false), WRONG);
+        }
+        let wait = later(logins.guess(one, start, || unreachable!("it is not its turn")));
+        assert!(wait > Duration::from_millis(999) && wait < Duration::from_millis(1010), "{wait:?}");
+        assert_eq!(logins.guess(other, start, || false), WRONG);
+        assert_eq!(logins.guess(one, start + wait, || false), WRONG);
+        later(logins.guess(one, start + wait, || true));
+    }
+
+    /// The wrong guesses out of so many that are answered within the patience, and how often somebody beside them came in.
+    fn guesses_beside_one_who_knows(secret: &str, count: usize) -> (usize, usize) {
+        let logins = Logins::new(Secret::new(secret));
+        let (there, start) = (customer("192.0.2.1"), Instant::now());
+        assert_eq!(logins.guess(there, start, || true), Turn::Right);
+        let (mut answered, mut passed) = (0, 0);
+        for _ in 0..count {
+            answered += usize::from(matches!(logins.guess(there, start, || false), Turn::Wrong(_)));
+            passed += usize::from(logins.guess(there, start, || true) == Turn::Right);
+        }
+        (answered, passed)
+    }
+
+    #[test]
+    fn whoever_is_beside_one_who_knows_is_slowed_all_the_same() {
+        // Ten at once, and those of the seconds for which a guess waits at the most.
+        assert_eq!(guesses_beside_one_who_knows("a secret of many bytes", 5000), (14, 5000));
+        // A short one is looked at so often and no more, even if others wait for it.
+        let (answered, passed) = guesses_beside_one_who_knows("s3cr3t", 5000);
+        assert_eq!(answered, 14);
+        assert!((999..=1000).contains(&passed), "{passed}");
+    }
+
+    #[test]
+    fn the_waits_of_wrong_guesses_add_up() {
+        let logins = Logins::new(Secret::new("a secret of many bytes"));
+        let (there, start) = (customer("192.0.2.1"), Instant::now());
+        assert_eq!(logins.guess(there, start, || true), Turn::Right);
+        for _ in 0..10 {
+            assert_eq!(logins.guess(there, start, || false), WRONG);
+        }
+        for seconds in 1..5 {
+            let Turn::Wrong(wait) = logins.guess(there, start, || false) else { panic!("it may wait") };
+            assert_eq!(wait.as_secs(), seconds);
+        }
+        assert_eq!(logins.guess(there, start, || false), Turn::TooMany);
+        // Who came last a day ago is known no more.
+        let tomorrow = start + KNOWN;
+        for _ in 0..10 {
+            assert_eq!(logins.guess(there, tomorrow, || false), WRONG);
+        }
+        later(logins.guess(there, tomorrow, || true));
+    }
+
+    #[test]
+    fn addresses_without_number_share_an_account() {
+        let logins = Logins::new(Secret::new("s3cr3t"));
+        let start = Instant::now();
+        let guess = |number: u32, now| {
+            logins.guess(Customer::of(std::net::Ipv4Addr::from_bits(number).into()), now, || false)
+        };
+        for number in 1..=ACCOUNTS as u32 + 10 {
+            assert_eq!(guess(number, start), WRONG);
+        }
+        later(guess(u32::MAX, start));
+        assert_eq!(guess(1, start), WRONG);
+        // The accounts of those who have not come again are closed.
+        assert_eq!(guess(u32::MAX, start + Duration::from_secs(20)), WRONG);
+        assert_eq!(logins.accounts.lock().unwrap().guesses.len(), 1);
+    }
+}

@@ -1,0 +1,162 @@
+//! Messages of clients, whatever they speak.
+
+use super::close::{self, Close};
+use super::websocket::{self, Incoming, Inflater, Kind};
+use super::{Form, frame, text};
+use crate::system::memory_reserve::NoMemory;
+
+/// What a connection keeps between reads, only while something is not whole.
+#[derive(Debug)]
+pub enum Unfinished {
+    Websocket(websocket::Unfinished),
+    Bytes(Vec<u8>),
+}
+
+impl Unfinished {
+    /// It goes on without more input, since the decoder stopped for others to have their turn.
+    pub fn is_behind(&self) -> bool {
+        match self {
+            Self::Websocket(unfinished) => unfinished.is_behind(),
+            Self::Bytes(_) => false,
+        }
+    }
+
+    /// It is in the middle of a message, which goes on by itself.
+    pub fn is_inflating(&self) -> bool {
+        match self {
+            Self::Websocket(unfinished) => unfinished.is_inflating(),
+            Self::Bytes(_) => false,
+        }
+    }
+
+    /// It is before a message that begins once it may be kept when it is inflated in part.
+    pub fn waits_to_inflate(&self) -> bool {
+        match self {
+            Self::Websocket(unfinished) => unfinished.waits_to_inflate(),
+            Self::Bytes(_) => false,
+        }
+    }
+
+    /// The bytes that it holds.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Websocket(unfinished) => unfinished.weight(),
+            Self::Bytes(bytes) => bytes.capacity(),
+        }
+    }
+}
+
+/// Why a client is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    #[error(transparent)]
+    Websocket(#[from] websocket::Violation),
+    #[error("a message is over the limit of {limit} bytes (max_message)")]
+    TooBig { limit: usize },
+    #[error(transparent)]
+    NoMemory(#[from] NoMemory),
+    #[error("a message says that it has {0} bytes with its length, which alone has 4")]
+    Length(u32),
+}
+
+impl Violation {
+    /// It is not the client's fault.
+    pub fn is_for_want_of_memory(self) -> bool {
+        matches!(self, Self::NoMemory(_) | Self::Websocket(websocket::Violation::NoMemory(_)))
+    }
+
+    /// What a websocket client is told; others only see the end of the connection.
+    pub fn close(self) -> Close {
+        match self {
+            Self::Websocket(violation) => violation.close(),
+            Self::TooBig { .. } => close::MESSAGE_TOO_BIG,
+            Self::Length(_) => close::PROTOCOL_ERROR,
+            Self::NoMemory(_) => close::NO_MEMORY,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Decoder<'i> {
+    pub form: Form,
+    /// Longest message.
+    pub max_message: usize,
+    /// For those who may send compressed messages.
+    pub inflater: &'i mut Inflater,
+}
+
+impl Decoder<'_> {
+    /// Gives everything whole in `input`, and what stood in `unfinished` before it, to `sink`; the rest stays in
+    /// `unfinished`.
+    pub fn decode(
+        &mut self,
+        input: &mut [u8],
+        unfinished: &mut Option<Unfinished>,
+        mut sink: impl FnMut(Incoming<'_>),
+    ) -> Result<(), Violation> {
+        let before = unfinished.take();
+        // The others do not tell text from binary.
+        let limit = self.max_message;
+        let mut message = |message: &[u8]| sink(Incoming::Message(Kind::Binary, message));
+        *unfinished = match self.form {
+            Form::Websocket => self.websocket(input, before, false, sink)?,
+            Form::Deflated => self.websocket(input, before, true, sink)?,
+            Form::Text => bytes(before, |before| text::decode(input, limit, before, message))?,
+            Form::Frame => bytes(before, |before| frame::decode(input, limit, before, message))?,
+            Form::Tcp => {
+                input.chunks(limit).for_each(&mut message);
+                None
+            }
+        };
+        Ok(())
+    }
+
+    fn websocket(
+        &mut self,
+        input: &mut [u8],
+        before: Option<Unfinished>,
+        may_be_deflated: bool,
+        sink: impl FnMut(Incoming<'_>),
+    ) -> Result<Option<Unfinished>, Violation> {
+        let mut before = match before {
+            Some(Unfinished::Websocket(before)) => Some(before),
+            _ => None,
+        };
+        let inflater = may_be_deflated.then_some(&mut *self.inflater);
+        let mut decoder = websocket::Decoder { max_message: self.max_message, inflater };
+        decoder.decode(input, &mut before, sink)?;
+        Ok(before.map(Unfinished::Websocket))
+    }
+}
+
+/// Decodes what keeps the bytes that are not whole.
+fn bytes(
+    before: Option<Unfinished>,
+    decode: impl FnOnce(&mut Vec<u8>) -> Result<(), Violation>,
+) -> Result<Option<Unfinished>, Violation> {
+    let mut before = match before {
+        Some(Unfinished::Bytes(before)) => before,
+        _ => Vec::new(),
+    };
+    decode(&mut before)?;
+    Ok((!before.is_empty()).then_some(Unfinished::Bytes(before)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_framing_what_is_read_is_a_message() {
+        let mut inflater = Inflater::default();
+        let mut decoder = Decoder { form: Form::Tcp, max_message: 5, inflater: &mut inflater };
+        let (mut messages, mut unfinished) = (Vec::new(), None);
+        for input in [&b"one"[..], b"longer"] {
+            let sink = |incoming: Incoming| messages.push(format!("{incoming:?}"));
+            decoder.decode(&mut input.to_vec(), &mut unfinished, sink).unwrap();
+        }
+        assert!(unfinished.is_none());
+        let expected = [&b"one"[..], b"longe", b"r"];
+        assert_eq!(messages, expected.map(|bytes| format!("{:?}", Incoming::Message(Kind::Binary, bytes))));
+    }
+}

@@ -1,0 +1,532 @@
+//! Frames from a client, read in place in the buffer that the socket was read into.
+
+use std::io::Cursor;
+
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::inflate::{Inflater, Progress};
+use super::inflating::{Compressed, Inflating};
+use crate::protocol::close::{self, Close};
+use crate::system::memory_reserve::{self, NoMemory};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Binary,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    Message(Kind, &'a [u8]),
+    Ping(&'a [u8]),
+    Pong,
+    /// A part of a message that is not its last.
+    Fragment,
+    /// The last thing a client says; what follows it is not read.
+    Close,
+}
+
+/// Why a client is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    #[error("a frame of the client is not masked")]
+    Unmasked,
+    #[error("a frame has reserved bits or opcodes")]
+    Reserved,
+    #[error("a control frame is fragmented or longer than 125 bytes")]
+    Control,
+    #[error("a fragment continues nothing, or a new message begins inside another")]
+    Fragmentation,
+    #[error("a close frame has a code that must not be sent")]
+    CloseCode,
+    #[error("a compressed message cannot be decompressed")]
+    Deflate,
+    #[error("a text message or close reason is not UTF-8")]
+    NotUtf8,
+    #[error("a message is over the limit of {limit} bytes (max_message)")]
+    TooBig { limit: usize },
+    #[error(transparent)]
+    NoMemory(#[from] NoMemory),
+}
+
+impl Violation {
+    pub fn close(self) -> Close {
+        match self {
+            Self::NotUtf8 => close::NOT_UTF8,
+            Self::TooBig { .. } => close::MESSAGE_TOO_BIG,
+            Self::NoMemory(_) => close::NO_MEMORY,
+            _ => close::PROTOCOL_ERROR,
+        }
+    }
+}
+
+/// What a connection keeps between reads, only while something is not whole.
+#[derive(Debug, Default)]
+pub struct Unfinished {
+    /// The start of a frame.
+    bytes: Vec<u8>,
+    message: Option<Partial>,
+    inflating: Option<Inflating>,
+    /// Whole frames may stand in the bytes: the decoder stopped for others to have their turn.
+    is_behind: bool,
+}
+
+impl Unfinished {
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// A message is kept that is inflated in part.
+    pub(crate) fn is_inflating(&self) -> bool {
+        self.inflating.as_ref().is_some_and(|one| one.begun.is_some())
+    }
+
+    /// A message is to be inflated from its beginning, once it may be kept in part.
+    pub(crate) fn waits_to_inflate(&self) -> bool {
+        self.inflating.as_ref().is_some_and(|one| one.begun.is_none())
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        self.bytes.capacity()
+            + self.message.as_ref().map_or(0, |message| message.bytes.capacity())
+            + self.inflating.as_ref().map_or(0, Inflating::weight)
+    }
+}
+
+/// The fragments so far of a message.
+#[derive(Debug)]
+struct Partial {
+    kind: Kind,
+    is_deflated: bool,
+    bytes: Vec<u8>,
+    /// How many of them are whole characters, of a text that is not compressed.
+    checked: usize,
+}
+
+impl Partial {
+    fn check(&mut self) -> Result<(), Violation> {
+        if self.is_deflated { Ok(()) } else { check(self.kind, &self.bytes, &mut self.checked) }
+    }
+}
+
+/// A text that cannot become UTF-8 is refused at once, not at its end. `checked` bytes of it are known to be whole characters.
+fn check(kind: Kind, bytes: &[u8], checked: &mut usize) -> Result<(), Violation> {
+    if kind == Kind::Text {
+        match std::str::from_utf8(&bytes[*checked..]) {
+            Ok(text) => *checked += text.len(),
+            Err(error) if error.error_len().is_none() => *checked += error.valid_up_to(),
+            Err(_) => return Err(Violation::NotUtf8),
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+pub struct Decoder<'i> {
+    /// Longest message, over all its fragments, and decompressed.
+    pub max_message: usize,
+    /// With a client that may send compressed messages.
+    pub inflater: Option<&'i mut Inflater>,
+}
+
+impl Decoder<'_> {
+    /// Gives everything whole in `input`, and what stood in `unfinished` before it, to `sink`; the rest stays in
+    /// `unfinished`. Once as much is inflated as is allowed, the rest stays there as well, be it of a message or behind one, and goes
+    /// on with the next input, which may be empty.
+    pub fn decode(
+        &mut self,
+        input: &mut [u8],
+        unfinished: &mut Option<Unfinished>,
+        mut sink: impl FnMut(Incoming<'_>),
+    ) -> Result<(), Violation> {
+        let Unfinished { mut bytes, mut message, mut inflating, .. } = unfinished.take().unwrap_or_default();
+        let used = if bytes.is_empty() {
+            let used = self.frames(input, &mut message, &mut inflating, &mut sink)?;
+            memory_reserve::append(&mut bytes, &input[used..])?;
+            0
+        } else {
+            memory_reserve::append(&mut bytes, input)?;
+            self.frames(&mut bytes, &mut message, &mut inflating, &mut sink)?
+        };
+        bytes.drain(..used);
+        if !bytes.is_empty() || message.is_some() || inflating.is_some() {
+            let is_behind = inflating.is_some() || self.has_spent_all() && !bytes.is_empty();
+            *unfinished = Some(Unfinished { bytes, message, inflating, is_behind });
+        }
+        Ok(())
+    }
+
+    fn has_spent_all(&self) -> bool {
+        self.inflater.as_ref().is_some_and(|inflater| inflater.has_spent_all())
+    }
+
+    /// Reads the whole frames at the start of `buffer` and tells how many bytes they took. What is being inflated comes before
+    /// them, and stays where it is until it is whole.
+    fn frames(
+        &mut self,
+        buffer: &mut [u8],
+        message: &mut Option<Partial>,
+        inflating: &mut Option<Inflating>,
+        sink: &mut impl FnMut(Incoming<'_>),
+    ) -> Result<usize, Violation> {
+        let mut start = 0;
+        if inflating.is_some() {
+            if self.has_spent_all() {
+                return Ok(0);
+            }
+            start = self.inflate(inflating, buffer, sink)?;
+        }
+        while inflating.is_none()
+            && !self.has_spent_all()
+            && let Some(frame) = self.next_frame(&mut buffer[start..], message)?
+        {
+            let begin = start;
+            start += frame.length;
+            let payload = frame.payload;
+            match frame.opcode {
+                OpCode::Control(Control::Ping) => sink(Incoming::Ping(payload)),
+                OpCode::Control(Control::Pong) => sink(Incoming::Pong),
+                OpCode::Control(_) => {
+                    check_close(payload)?;
+                    sink(Incoming::Close);
+                    return Ok(buffer.len());
+                }
+                OpCode::Data(Data::Continue) => {
+                    let Some(mut partial) = message.take() else {
+                        return Err(Violation::Fragmentation);
+                    };
+                    memory_reserve::append(&mut partial.bytes, payload)?;
+                    if frame.is_final && partial.is_deflated {
+                        *inflating = Some(Inflating::new(partial.kind, Compressed::Fragments(partial.bytes)));
+                        self.inflate(inflating, &[], sink)?;
+                    } else if frame.is_final {
+                        give(partial.kind, &partial.bytes, partial.checked, sink)?;
+                    } else {
+                        partial.check()?;
+                        *message = Some(partial);
+                        sink(Incoming::Fragment);
+                    }
+                }
+                OpCode::Data(data) => {
+                    let kind = if matches!(data, Data::Text) { Kind::Text } else { Kind::Binary };
+                    if frame.is_final && frame.is_deflated {
+                        let payload = frame.length - payload.len()..frame.length;
+                        *inflating = Some(Inflating::new(kind, Compressed::Frame(payload)));
+                        start = begin + self.inflate(inflating, &buffer[begin..], sink)?;
+                    } else if frame.is_final {
+                        give(kind, payload, 0, sink)?;
+                    } else {
+                        let (is_deflated, bytes) = (frame.is_deflated, memory_reserve::copy(payload)?);
+                        let mut partial = Partial { kind, is_deflated, bytes, checked: 0 };
+                        partial.check()?;
+                        *message = Some(partial);
+                        sink(Incoming::Fragment);
+                    }
+                }
+            }
+        }
+        Ok(start)
+    }
+
+    /// Checks the header at the start of `buffer`, before its payload is waited for, and unmasks the frame once it is whole.
+    fn next_frame<'a>(
+        &self,
+        buffer: &'a mut [u8],
+        message: &Option<Partial>,
+    ) -> Result<Option<Frame<'a>>, Violation> {
+        let mut cursor = Cursor::new(&*buffer);
+        let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(|_| Violation::Reserved)? else {
+            return Ok(None);
+        };
+        let start = cursor.position() as usize;
+
+        // Set on the first frame of a compressed message, and on no other.
+        let may_be_deflated =
+            self.inflater.is_some() && matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+        if header.rsv1 && !may_be_deflated || header.rsv2 || header.rsv3 {
+            return Err(Violation::Reserved);
+        }
+        let mask = header.mask.ok_or(Violation::Unmasked)?;
+        let before = match header.opcode {
+            OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => {
+                return Err(Violation::Reserved);
+            }
+            OpCode::Control(_) if !header.is_final || length > 125 => return Err(Violation::Control),
+            OpCode::Control(_) => 0,
+            OpCode::Data(data) => match (data, message) {
+                (Data::Continue, Some(before)) => before.bytes.len(),
+                (Data::Continue, None) | (_, Some(_)) => return Err(Violation::Fragmentation),
+                (_, None) => 0,
+            },
+        };
+        if length > (self.max_message - before.min(self.max_message)) as u64
+            && matches!(header.opcode, OpCode::Data(_))
+        {
+            return Err(Violation::TooBig { limit: self.max_message });
+        }
+
+        // It fits: a control frame has at most 125 bytes, any other at most `max_message`.
+        let end = start + length as usize;
+        let Some(payload) = buffer.get_mut(start..end) else { return Ok(None) };
+        unmask(payload, mask);
+        let (is_final, is_deflated) = (header.is_final, header.rsv1);
+        Ok(Some(Frame { opcode: header.opcode, is_final, is_deflated, payload, length: end }))
+    }
+
+    /// Gives a message, as far as it may be inflated now. Tells how many bytes of `buffer`, at the start of which it stands unless
+    /// it came in fragments, are over with it.
+    fn inflate(
+        &mut self,
+        inflating: &mut Option<Inflating>,
+        buffer: &[u8],
+        sink: &mut impl FnMut(Incoming<'_>),
+    ) -> Result<usize, Violation> {
+        // Without the one nothing is taken for compressed.
+        let (Some(mut one), Some(inflater)) = (inflating.take(), &mut self.inflater) else { return Ok(0) };
+        let begun = one.begun.take();
+        match inflater.inflate(one.compressed(buffer), begun, self.max_message)? {
+            Progress::Whole(message) => {
+                give(one.kind, message, one.checked, sink)?;
+                Ok(one.length())
+            }
+            Progress::Waits(begun) => {
+                if let Some(stream) = &begun {
+                    check(one.kind, stream.so_far(), &mut one.checked)?;
+                }
+                one.begun = begun;
+                *inflating = Some(one);
+                Ok(0)
+            }
+        }
+    }
+}
+
+/// `checked` bytes of the message are known to be whole characters.
+fn give(
+    kind: Kind,
+    message: &[u8],
+    checked: usize,
+    sink: &mut impl FnMut(Incoming<'_>),
+) -> Result<(), Violation> {
+    if kind == Kind::Text && std::str::from_utf8(&message[checked..]).is_err() {
+        return Err(Violation::NotUtf8);
+    }
+    sink(Incoming::Message(kind, message));
+    Ok(())
+}
+
+struct Frame<'a> {
+    opcode: OpCode,
+    is_final: bool,
+    is_deflated: bool,
+    payload: &'a [u8],
+    /// Header included.
+    length: usize,
+}
+
+/// RFC 6455 7.4: codes that may stand in a close frame, and a reason in UTF-8.
+fn check_close(payload: &[u8]) -> Result<(), Violation> {
+    match payload {
+        [] => Ok(()),
+        [high, low, reason @ ..] => match u16::from_be_bytes([*high, *low]) {
+            1000..=1003 | 1007..=1014 | 3000..=4999 => {
+                std::str::from_utf8(reason).map(drop).map_err(|_| Violation::NotUtf8)
+            }
+            _ => Err(Violation::CloseCode),
+        },
+        [_] => Err(Violation::CloseCode),
+    }
+}
+
+fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+    let [a, b, c, d] = mask;
+    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let mut chunks = payload.chunks_exact_mut(8);
+    for chunk in &mut chunks {
+        let mut word = [0; 8];
+        word.copy_from_slice(chunk);
+        chunk.copy_from_slice(&(u64::from_ne_bytes(word) ^ wide).to_ne_bytes());
+    }
+    for (byte, mask) in chunks.into_remainder().iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= mask;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MASK: [u8; 4] = [1, 2, 3, 4];
+
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![first];
+        match payload.len() {
+            length @ 0..=125 => bytes.push(0x80 | length as u8),
+            length => {
+                bytes.push(0x80 | 126);
+                bytes.extend_from_slice(&(length as u16).to_be_bytes());
+            }
+        }
+        bytes.extend_from_slice(&MASK);
+        bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        bytes
+    }
+
+    fn decoder() -> Decoder<'static> {
+        Decoder { max_message: 1000, inflater: None }
+    }
+
+    fn decode_in_pieces(bytes: &[u8], size: usize) -> Result<Vec<String>, Violation> {
+        decode_with(decoder(), bytes, size)
+    }
+
+    /// Feeds `bytes` in pieces of `size` and gives what came out, as text.
+    fn decode_with(mut decoder: Decoder, bytes: &[u8], size: usize) -> Result<Vec<String>, Violation> {
+        let mut unfinished = None;
+        let mut out = Vec::new();
+        for piece in bytes.chunks(size) {
+            decoder.decode(&mut piece.to_vec(), &mut unfinished, |incoming| {
+                out.push(match incoming {
+                    Incoming::Message(kind, payload) => {
+                        format!("{kind:?} {}", String::from_utf8_lossy(payload))
+                    }
+                    Incoming::Ping(payload) => format!("Ping {}", String::from_utf8_lossy(payload)),
+                    Incoming::Fragment => return,
+                    other => format!("{other:?}"),
+                });
+            })?;
+        }
+        Ok(out)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Vec<String>, Violation> {
+        decode_in_pieces(bytes, usize::MAX)
+    }
+
+    #[test]
+    fn a_conversation_in_pieces_of_every_size() {
+        let long = "l".repeat(300);
+        let bytes = [
+            frame(0x81, "grüß".as_bytes()),
+            frame(0x01, b"one "),
+            frame(0x89, b"in between"),
+            frame(0x00, "gr\u{fc}".as_bytes()),
+            frame(0x80, b""),
+            frame(0x82, long.as_bytes()),
+            frame(0x8a, b""),
+            frame(0x88, b"\x03\xe8bye"),
+            b"after the close nothing is read".to_vec(),
+        ]
+        .concat();
+        let binary = format!("Binary {long}");
+        let expected = ["Text grüß", "Ping in between", "Text one grü", binary.as_str(), "Pong", "Close"];
+        for size in 1..bytes.len() - 31 {
+            let out = decode_in_pieces(&bytes[..bytes.len() - 31], size);
+            assert_eq!(out.unwrap(), expected, "in pieces of {size}");
+        }
+        assert_eq!(decode(&bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn nothing_is_kept_when_all_is_whole() {
+        let mut unfinished = None;
+        decoder().decode(&mut frame(0x81, b"whole"), &mut unfinished, |_| {}).unwrap();
+        assert!(unfinished.is_none());
+    }
+
+    #[test]
+    fn compressed_messages_of_those_who_may_send_them() {
+        // RFC 7692 7.2.3.1: "Hello", whole and in two frames.
+        let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+        let bytes = [
+            frame(0xc1, hello),
+            frame(0x41, &hello[..3]),
+            frame(0x89, b"in between"),
+            frame(0x80, &hello[3..]),
+            frame(0x81, b"plain"),
+        ]
+        .concat();
+        let mut inflater = Inflater::default();
+        let mut decode = |bytes: &[u8], size| {
+            decode_with(Decoder { max_message: 1000, inflater: Some(&mut inflater) }, bytes, size)
+        };
+        for size in 1..bytes.len() {
+            let out = decode(&bytes, size).unwrap();
+            assert_eq!(
+                out,
+                ["Text Hello", "Ping in between", "Text Hello", "Text plain"],
+                "in pieces of {size}"
+            );
+        }
+        assert_eq!(decode(&frame(0xc9, b""), 99), Err(Violation::Reserved));
+        assert_eq!(decode(&[frame(0x41, hello), frame(0xc0, b"")].concat(), 99), Err(Violation::Reserved));
+        assert_eq!(decode(&frame(0xc1, b"\xff\xff"), 99), Err(Violation::Deflate));
+        // A block of one stored byte that is no UTF-8.
+        assert_eq!(decode(&frame(0xc1, b"\x00\x01\x00\xfe\xff\xff\x00"), 99), Err(Violation::NotUtf8));
+    }
+
+    #[test]
+    fn what_was_inflated_stops_the_decoder_between_two_messages() {
+        let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+        let mut bytes =
+            [frame(0xc1, hello).repeat(3), frame(0x81, b"plain"), frame(0xc1, hello), vec![0x81]].concat();
+        let mut inflater = Inflater::default();
+        let (mut unfinished, mut steps) = (None, Vec::new());
+        let mut input = &mut bytes[..];
+        loop {
+            inflater.allow(6, true);
+            let mut decoder = Decoder { max_message: 1000, inflater: Some(&mut inflater) };
+            let mut messages = 0;
+            decoder.decode(input, &mut unfinished, |_| messages += 1).unwrap();
+            steps.push((messages, inflater.inflated()));
+            if !unfinished.as_ref().unwrap().is_behind() {
+                break;
+            }
+            input = &mut [];
+        }
+        // The byte that is left is the beginning of a frame.
+        assert_eq!(steps, [(2, 10), (3, 10), (0, 0)]);
+        assert_eq!(unfinished.unwrap().bytes, [0x81]);
+    }
+
+    #[test]
+    fn fragments_are_told() {
+        let bytes = [frame(0x01, b"a"), frame(0x00, b""), frame(0x80, b"b"), frame(0x81, b"c")].concat();
+        let mut fragments = 0;
+        let count = |incoming: Incoming<'_>| fragments += usize::from(incoming == Incoming::Fragment);
+        decoder().decode(&mut bytes.clone(), &mut None, count).unwrap();
+        assert_eq!(fragments, 2);
+    }
+
+    #[test]
+    fn violations() {
+        assert_eq!(decode(b"\x81\x01x"), Err(Violation::Unmasked));
+        assert_eq!(decode(&frame(0xc1, b"")), Err(Violation::Reserved));
+        assert_eq!(decode(&frame(0x83, b"")), Err(Violation::Reserved));
+        assert_eq!(decode(&frame(0x8b, b"")), Err(Violation::Reserved));
+        assert_eq!(decode(&frame(0x09, b"")), Err(Violation::Control));
+        assert_eq!(decode(&frame(0x89, &[b'x'; 126])), Err(Violation::Control));
+        assert_eq!(decode(&frame(0x80, b"")), Err(Violation::Fragmentation));
+        assert_eq!(decode(&[frame(0x01, b"a"), frame(0x81, b"b")].concat()), Err(Violation::Fragmentation));
+        assert_eq!(decode(&frame(0x81, b"\xff")), Err(Violation::NotUtf8));
+        assert_eq!(decode(&frame(0x88, b"\x03\xe8\xff")), Err(Violation::NotUtf8));
+        // Known before the last fragment; the beginning of a character at the end of one is none.
+        assert_eq!(decode(&frame(0x01, b"\xff")), Err(Violation::NotUtf8));
+        assert_eq!(decode(&[frame(0x01, b"\xc3"), frame(0x00, b"x")].concat()), Err(Violation::NotUtf8));
+        assert_eq!(decode(&[frame(0x01, b"\xc3"), frame(0x80, b"")].concat()), Err(Violation::NotUtf8));
+        assert_eq!(decode(&[frame(0x01, b"\xc3"), frame(0x80, b"\xbc")].concat()).unwrap(), ["Text \u{fc}"]);
+        for code in [b"\x03\xec".as_slice(), b"\x03", b"\x00\x00", b"\x0b\xb7"] {
+            assert_eq!(decode(&frame(0x88, code)), Err(Violation::CloseCode), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn too_big_is_refused_by_the_header_alone() {
+        let too_big = Err(Violation::TooBig { limit: 1000 });
+        assert_eq!(decode(&frame(0x82, &[0; 1001])[..8]), too_big);
+        assert_eq!(decode(b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02\x03\x04"), too_big);
+        assert_eq!(decode(&[frame(0x02, &[0; 600]), frame(0x80, &[0; 401])[..8].to_vec()].concat()), too_big);
+        assert!(decode(&[frame(0x02, &[0; 600]), frame(0x80, &[0; 400])].concat()).is_ok());
+    }
+}

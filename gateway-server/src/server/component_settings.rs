@@ -1,0 +1,198 @@
+//! What each part of the server takes from the settings.
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+use gateway_wire::token::{MIN_SECRET, TokenKey};
+use tokio::net::TcpListener;
+use tracing::warn;
+
+use crate::admin::Watched;
+use crate::config::{Listener, MessageType, Secret, Settings};
+use crate::listener::{self, Admission, Gate, Rules, TrustedProxies};
+use crate::net::tls::Certificates;
+use crate::php;
+use crate::protocol::websocket::Kind;
+use crate::shard::{self, Bounds, Door, Heartbeat, Proofs, Rate};
+use crate::system::machine;
+use crate::telemetry::Tally;
+
+pub(crate) fn message_kind(settings: &Settings) -> Kind {
+    match settings.message_type {
+        MessageType::Text => Kind::Text,
+        MessageType::Binary => Kind::Binary,
+    }
+}
+
+/// One that knows what tokens the one before it has let in.
+pub(crate) fn gate(settings: &Settings, before: &Gate) -> Arc<Gate> {
+    let key = match (settings.token_key.as_bytes(), settings.secret_key.as_bytes()) {
+        ([], []) => None,
+        // The start has warned of a secret that is too short, and each token that is refused for it says so.
+        ([], secret) => TokenKey::derived(secret).ok(),
+        (key, _) => Some(TokenKey::new(key)),
+    };
+    let max_groups = max_groups(settings);
+    Arc::new(before.with(key, settings.require_token, max_groups, settings.max_session_bytes))
+}
+
+/// Every page sees its token. If it is signed with a short secret, its holder can find the secret out by trying.
+pub(crate) fn warn_of_guessable(settings: &Settings) {
+    let is_short = |secret: &Secret| (1..MIN_SECRET).contains(&secret.as_bytes().len());
+    if is_short(&settings.secret_key) {
+        warn!(
+            "secret_key is so short that it can be found out by trying: make it random and longer ({MIN_SECRET} bytes); \
+             until then connect tokens need a token_key"
+        );
+    }
+    if is_short(&settings.token_key) {
+        warn!(
+            "token_key is so short that whoever has a token can find it out: make it random and longer ({MIN_SECRET} bytes)"
+        );
+    }
+}
+
+/// What stays as it was when settings are read again.
+pub(crate) struct Parts {
+    pub(crate) shards: usize,
+    pub(crate) admission: Arc<Admission>,
+    /// The ports that the listeners have got.
+    ports: Vec<u16>,
+    /// What each of them counts.
+    tallies: Vec<Arc<Tally>>,
+    node: SocketAddrV4,
+    proofs: Proofs,
+    certificates: Certificates,
+    register_places: Arc<php::Places>,
+    register_tally: Arc<Tally>,
+}
+
+impl Parts {
+    pub(crate) fn new(
+        settings: &Settings,
+        sockets: &[TcpListener],
+        node: SocketAddrV4,
+        proofs: Proofs,
+        certificates: Certificates,
+    ) -> std::io::Result<Self> {
+        let ports = sockets.iter().map(|socket| Ok(socket.local_addr()?.port()));
+        let shards = match settings.shards {
+            0 => machine::threads(),
+            shards => shards,
+        };
+        let admission = Admission::new(settings.max_connections, settings.max_connections_per_address);
+        Ok(Self {
+            shards,
+            admission: Arc::new(admission),
+            ports: ports.collect::<std::io::Result<_>>()?,
+            tallies: sockets.iter().map(|_| Arc::default()).collect(),
+            node,
+            proofs,
+            certificates,
+            register_places: php::places(settings.max_register_connections),
+            register_tally: Arc::default(),
+        })
+    }
+
+    /// For the listener of this number.
+    pub(crate) fn listener(
+        &self,
+        settings: &Settings,
+        number: usize,
+        gate: &Arc<Gate>,
+    ) -> Arc<listener::Settings> {
+        let listener = &settings.listeners[number];
+        Arc::new(listener::Settings {
+            protocol: listener.protocol,
+            // Their number is bounded where settings are checked.
+            door: number as u8,
+            certificate: self.certificates.of_listener(number),
+            handshake_timeout: settings.handshake_timeout,
+            max_handshakes: settings.max_handshakes,
+            deflate: settings.deflate,
+            rules: Rules {
+                origins: listener.origins.clone(),
+                paths: listener.paths.clone(),
+                hosts: listener.hosts.clone(),
+                subprotocols: listener.subprotocols.clone(),
+                max_request_bytes: settings.max_request_bytes,
+            },
+            gate: Arc::clone(gate),
+            handshakes_per_second: settings.handshakes_per_second,
+            admission: Arc::clone(&self.admission),
+            proxy_protocol: listener.proxy_protocol,
+            trusted_proxies: Arc::new(TrustedProxies::new(settings.trusted_proxies.clone())),
+            tally: Arc::clone(&self.tallies[number]),
+        })
+    }
+
+    /// For the operations port.
+    pub(crate) fn watched(&self, settings: &Settings) -> Vec<Watched> {
+        let listeners = settings.listeners.iter().zip(&self.ports).zip(&self.tallies);
+        let watched = |((listener, port), tally): ((&Listener, &u16), &Arc<Tally>)| Watched {
+            name: format!(
+                "{}://{}",
+                listener.protocol,
+                std::net::SocketAddr::new(listener.address.ip(), *port)
+            ),
+            tally: Arc::clone(tally),
+        };
+        listeners.map(watched).collect()
+    }
+
+    /// Counts the connections that PHP has on all register ports.
+    pub(crate) fn php_connections(&self) -> Arc<Tally> {
+        Arc::clone(&self.register_tally)
+    }
+
+    /// For the shards.
+    pub(crate) fn shard(&self, settings: &Settings) -> shard::Settings {
+        let longest = settings.listeners.iter().map(|listener| listener.max_message).max().unwrap_or(0);
+        shard::Settings {
+            node: self.node,
+            proofs: self.proofs.clone(),
+            message_kind: message_kind(settings),
+            doors: settings.listeners.iter().zip(&self.ports).map(door).collect(),
+            close_timeout: settings.close_timeout,
+            io_uring: settings.io_uring,
+            outbox_timeout: settings.outbox_timeout,
+            bounds: Bounds {
+                groups: max_groups(settings),
+                session: settings.max_session_bytes,
+                // One client alone may always send what it is allowed to.
+                unfinished: (settings.max_unfinished_bytes / self.shards).max(4 * longest),
+                waiting: settings.max_outbox_bytes,
+            },
+        }
+    }
+
+    pub(crate) fn register_port(&self, settings: &Settings) -> php::Settings {
+        php::Settings {
+            handshake_timeout: settings.handshake_timeout,
+            places: Arc::clone(&self.register_places),
+            tally: Arc::clone(&self.register_tally),
+            certificate: self.certificates.of_register(),
+        }
+    }
+}
+
+fn door((listener, port): (&Listener, &u16)) -> Door {
+    Door {
+        port: *port,
+        max_message: listener.max_message,
+        outbox_bytes: listener.outbox_bytes,
+        heartbeat: Heartbeat {
+            interval: listener.ping_interval,
+            not_response_limit: listener.ping_not_response_limit,
+            data: listener.ping_data.clone().into_bytes(),
+        },
+        rate: Rate { messages: listener.messages_per_second, bytes: listener.bytes_per_second },
+    }
+}
+
+fn max_groups(settings: &Settings) -> usize {
+    match settings.max_groups_per_client {
+        0 => usize::MAX,
+        groups => groups,
+    }
+}

@@ -1,0 +1,69 @@
+//! Brings new settings to all that runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tracing::error;
+
+use crate::admin::Operations;
+use crate::config::Settings;
+use crate::hub::Hub;
+use crate::listener::{self, Gate};
+use crate::php::{self, Backend};
+use crate::server::component_settings::{self, Parts};
+use crate::telemetry::logs::Logs;
+
+pub(crate) struct Live {
+    pub(crate) logs: Logs,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) parts: Parts,
+    pub(crate) gate: Mutex<Arc<Gate>>,
+    pub(crate) listeners: Vec<watch::Sender<Arc<listener::Settings>>>,
+    pub(crate) backend: Arc<Backend>,
+    pub(crate) register_ports: watch::Sender<php::Settings>,
+    pub(crate) operations: Arc<Operations>,
+}
+
+impl Live {
+    /// When it is done, all that happens is by these settings, but for connections that shake hands meanwhile.
+    pub(crate) async fn apply(&self, settings: &Settings) {
+        if let Err(error) = self.logs.set_filter(&settings.log) {
+            error!("{error:#}");
+        }
+        // A shard that has ended ends the server anyway.
+        let _ = self.hub.configure(self.parts.shard(settings)).await;
+        self.backend.gateway.set_max_session(settings.max_session_bytes);
+        self.backend.workers.set_limit(settings.worker_buffer_bytes);
+        self.backend.budget.set_limit(settings.max_unfinished_bytes);
+        self.hub.read_on().await;
+        self.register_ports.send_replace(self.parts.register_port(settings));
+        self.operations.set_token(settings.operations_token.clone());
+        let is_recounted =
+            self.parts.admission.set(settings.max_connections, settings.max_connections_per_address);
+        let gate = self.renew_gate(settings);
+        for (number, listener) in self.listeners.iter().enumerate() {
+            listener.send_replace(self.parts.listener(settings, number, &gate));
+        }
+        if is_recounted {
+            self.recount().await;
+        }
+        // A shard that answers has taken all that it was told before.
+        let _ = self.hub.count(None).await;
+    }
+
+    fn renew_gate(&self, settings: &Settings) -> Arc<Gate> {
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        *gate = component_settings::gate(settings, &gate);
+        Arc::clone(&gate)
+    }
+
+    /// Counts connections again that came before there was a limit.
+    async fn recount(&self) {
+        let admission = Arc::clone(&self.parts.admission);
+        let place_of = move |peer: Option<std::net::SocketAddr>| {
+            let place = admission.recount(peer.map(|peer| peer.ip()))?;
+            Some(Box::new(place) as Box<dyn Send>)
+        };
+        let _ = self.hub.recount(Arc::new(place_of)).await;
+    }
+}

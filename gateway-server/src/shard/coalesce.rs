@@ -1,0 +1,104 @@
+//! Messages that wait one behind the other for the same audience go out as one piece of bytes.
+
+use std::iter::Peekable;
+
+use smallvec::SmallVec;
+
+use super::command::{Audience, Command};
+use crate::protocol::Encoded;
+
+/// Larger ones are not worth the copy.
+const JOINED: usize = 16 << 10;
+
+/// `frame`, and behind it those of the next commands that go to the same audience: each recipient then costs one piece
+/// of a write instead of many. Gives also how many messages they are.
+pub(super) fn with_next<I: Iterator<Item = Command>>(
+    to: &Audience,
+    frame: Encoded,
+    commands: &mut Peekable<I>,
+) -> (Encoded, u64) {
+    let mut length = frame.websocket.len();
+    let mut next = || {
+        let next = commands.next_if(|command| match command {
+            Command::Deliver { to: other, frame } => length + frame.websocket.len() <= JOINED && other == to,
+            _ => false,
+        })?;
+        let Command::Deliver { frame, .. } = next else { return None };
+        length += frame.websocket.len();
+        Some(frame)
+    };
+    let Some(second) = next() else { return (frame, 1) };
+    let mut frames: SmallVec<[Encoded; 32]> = [frame, second].into_iter().collect();
+    frames.extend(std::iter::from_fn(next));
+    (Encoded::concat(&frames), frames.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::hub::Name;
+    use crate::protocol::NonWebsocket;
+    use crate::shard::command::Except;
+
+    fn to_uid(uid: &str) -> Audience {
+        Audience::Uids([Name::from_slice(uid.as_bytes())].into_iter().collect())
+    }
+
+    fn to_all(except: &[u32]) -> Audience {
+        Audience::All { except: Except::new(except.to_vec()) }
+    }
+
+    /// What goes out, with as many frames as there would be.
+    fn joined(commands: Vec<(Audience, Bytes)>) -> Vec<Bytes> {
+        let frames =
+            joined_frames(commands.into_iter().map(|(to, frame)| (to, Encoded::raw(frame))).collect());
+        frames.into_iter().map(|frame| frame.websocket).collect()
+    }
+
+    fn joined_frames(commands: Vec<(Audience, Encoded)>) -> Vec<Encoded> {
+        let deliver = |(to, frame)| Command::Deliver { to, frame };
+        let mut commands = commands.into_iter().map(deliver).peekable();
+        let mut out = Vec::new();
+        while let Some(Command::Deliver { to, frame }) = commands.next() {
+            out.push(with_next(&to, frame, &mut commands).0);
+        }
+        out
+    }
+
+    #[test]
+    fn only_neighbours_with_the_same_audience() {
+        let commands = vec![
+            (to_all(&[]), Bytes::from("a")),
+            (to_all(&[]), Bytes::from("b")),
+            (to_all(&[]), Bytes::from("c")),
+            (to_all(&[7]), Bytes::from("d")),
+            (to_uid("x"), Bytes::from("e")),
+            (to_uid("x"), Bytes::from("f")),
+            (to_uid("y"), Bytes::from("g")),
+            (to_uid("x"), Bytes::from("h")),
+        ];
+        assert_eq!(joined(commands), ["abc", "d", "ef", "g", "h"]);
+    }
+
+    #[test]
+    fn compressed_forms_are_joined_beside_the_plain_ones() {
+        let frame = |plain: &str, deflated: Option<&str>| Encoded {
+            websocket: Bytes::from(plain.to_owned()),
+            deflated: deflated.map(|text| Bytes::from(text.to_owned())),
+            non_websocket: NonWebsocket::Missing,
+        };
+        let commands = [frame("short", None), frame("looong", Some("l")), frame("end", None)];
+        let joined = joined_frames(commands.into_iter().map(|frame| (to_uid("x"), frame)).collect());
+        assert_eq!(joined, [frame("shortlooongend", Some("shortlend"))]);
+    }
+
+    #[test]
+    fn up_to_a_bound() {
+        let frame = || (to_all(&[]), Bytes::from(vec![b'x'; JOINED / 2]));
+        let large = (to_all(&[]), Bytes::from(vec![b'y'; 3 * JOINED]));
+        let lengths: Vec<_> = joined(vec![frame(), frame(), frame(), large]).iter().map(Bytes::len).collect();
+        assert_eq!(lengths, [JOINED, JOINED / 2, 3 * JOINED]);
+    }
+}

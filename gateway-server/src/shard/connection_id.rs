@@ -1,0 +1,102 @@
+//! The random part of a client_id.
+
+use std::hash::Hasher;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use siphasher::sip::SipHasher24;
+
+/// Issues 32-bit connection numbers that nobody can foretell and that come again only after all others have.
+///
+/// A counter goes through a permutation with a secret key: a Feistel network whose round function is SipHash-2-4.
+/// A holder of the key turns a number back into its counter, and the counter tells the shard: connections go round
+/// the shards, and finding one needs no table.
+pub(crate) struct Numbers {
+    key: [u8; 16],
+    next: AtomicU32,
+    shards: u32,
+}
+
+const ROUNDS: u8 = 6;
+
+impl Numbers {
+    pub(crate) fn new(key: [u8; 16], shards: usize) -> Self {
+        Self { key, next: AtomicU32::new(0), shards: shards as u32 }
+    }
+
+    /// A new number, and the shard that it belongs to. Never 0.
+    pub(crate) fn issue(&self) -> (u32, usize) {
+        loop {
+            let counter = self.next.fetch_add(1, Ordering::Relaxed);
+            let number = self.permute(counter);
+            if number != 0 {
+                return (number, self.shard(counter));
+            }
+        }
+    }
+
+    pub(crate) fn shard_of(&self, number: u32) -> usize {
+        self.shard(self.invert(number))
+    }
+
+    fn shard(&self, counter: u32) -> usize {
+        (counter % self.shards) as usize
+    }
+
+    fn permute(&self, counter: u32) -> u32 {
+        let (mut left, mut right) = split(counter);
+        for round in 0..ROUNDS {
+            (left, right) = (right, left ^ self.round(round, right));
+        }
+        join(left, right)
+    }
+
+    fn invert(&self, number: u32) -> u32 {
+        let (mut left, mut right) = split(number);
+        for round in (0..ROUNDS).rev() {
+            (left, right) = (right ^ self.round(round, left), left);
+        }
+        join(left, right)
+    }
+
+    fn round(&self, round: u8, half: u16) -> u16 {
+        let mut hasher = SipHasher24::new_with_key(&self.key);
+        let [high, low] = half.to_be_bytes();
+        hasher.write(&[round, high, low]);
+        hasher.finish() as u16
+    }
+}
+
+fn split(number: u32) -> (u16, u16) {
+    ((number >> 16) as u16, number as u16)
+}
+
+fn join(left: u16, right: u16) -> u32 {
+    u32::from(left) << 16 | u32::from(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn are_distinct_spread_and_lead_back_to_their_shard() {
+        let numbers = Numbers::new([7; 16], 3);
+        let mut seen = HashSet::new();
+        let mut high = 0;
+        for i in 0..100_000 {
+            let (number, shard) = numbers.issue();
+            assert!(seen.insert(number));
+            assert_eq!(shard, i % 3);
+            assert_eq!(numbers.shard_of(number), shard);
+            high += usize::from(number >> 31 == 1);
+        }
+        assert!((45_000..55_000).contains(&high), "{high} of 100000 have the highest bit set");
+    }
+
+    #[test]
+    fn depend_on_the_key() {
+        assert_ne!(Numbers::new([1; 16], 1).issue(), Numbers::new([2; 16], 1).issue());
+    }
+}

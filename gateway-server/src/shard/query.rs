@@ -1,0 +1,262 @@
+//! What others may ask about the clients of a shard.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use hashbrown::HashSet;
+
+use super::connection::Connection;
+use super::membership::Names;
+use super::state::Clients;
+use crate::hub::Name;
+use crate::system::injected_faults;
+
+/// Everybody, or the members of some groups.
+pub type Scope = Option<Vec<Name>>;
+
+/// Everybody, or whoever is one of these.
+#[derive(Clone, Debug)]
+pub enum Who {
+    Everybody,
+    AnyOf { groups: Vec<Name>, uids: Vec<Name>, numbers: Vec<u32> },
+}
+
+/// What is wanted of a [`Profile`]; the rest stays empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields {
+    pub session: bool,
+    pub uid: bool,
+    pub groups: bool,
+}
+
+/// Which clients a page of them is about: all that is said must be true of each.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub uid: Option<Name>,
+    pub group: Option<Name>,
+    pub address: Option<IpAddr>,
+    pub number: Option<u32>,
+}
+
+/// How far somebody has read who reads all clients page by page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bookmark {
+    pub shard: usize,
+    pub key: usize,
+}
+
+/// A client as operators see it.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    pub number: u32,
+    pub uid: Option<Bytes>,
+    /// Some of its groups, of which there may be very many.
+    pub groups: Vec<Bytes>,
+    pub group_count: usize,
+    pub address: Option<SocketAddr>,
+    /// The place of its door in the settings.
+    pub door: u8,
+    /// Bytes that wait for it, with what it costs to keep them.
+    pub queued: usize,
+}
+
+/// Groups that a [`Sight`] shows.
+const GROUPS: usize = 100;
+
+/// Connections that are looked at for one answer.
+const LOOKS: usize = 10_000;
+
+/// What is known of a client.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub number: u32,
+    pub session: Bytes,
+    pub uid: Option<Bytes>,
+    pub groups: Vec<Bytes>,
+}
+
+impl Clients {
+    pub(crate) fn is_online(&self, number: u32) -> bool {
+        self.key(number).is_some()
+    }
+
+    pub(crate) fn is_uid_online(&self, uid: &[u8]) -> bool {
+        self.uids.is_held(uid)
+    }
+
+    pub(crate) fn clients_of_uid(&self, uid: &[u8]) -> Vec<u32> {
+        injected_faults::strike("question");
+        self.uids.holders(uid).map(|key| self.connections[key].number).collect()
+    }
+
+    /// `None` for a client that is not online or not bound.
+    pub(crate) fn uid_of(&self, number: u32) -> Option<Bytes> {
+        uid_of(&self.connections[self.key(number)?]).map(Bytes::copy_from_slice)
+    }
+
+    /// `None` for a client that is not online.
+    pub(crate) fn session_of(&self, number: u32) -> Option<Bytes> {
+        Some(session_of(&self.connections[self.key(number)?]))
+    }
+
+    pub(crate) fn count(&self, scope: &Scope) -> usize {
+        match scope.as_deref() {
+            None => self.online().len(),
+            Some([group]) => self.groups.count(group),
+            Some(_) => self.within(scope).count(),
+        }
+    }
+
+    pub(crate) fn numbers(&self, scope: &Scope) -> Vec<u32> {
+        self.within(scope).map(|connection| connection.number).collect()
+    }
+
+    pub(crate) fn sessions(&self, scope: &Scope) -> Vec<(u32, Bytes)> {
+        self.within(scope).map(|connection| (connection.number, session_of(connection))).collect()
+    }
+
+    /// Each uid once.
+    pub(crate) fn uids(&self, scope: &Scope) -> Vec<Bytes> {
+        match scope {
+            None => self.uids.names().map(Bytes::copy_from_slice).collect(),
+            Some(_) => distinct_uids(self.within(scope)),
+        }
+    }
+
+    pub(crate) fn groups(&self) -> Vec<Bytes> {
+        self.groups.names().map(Bytes::copy_from_slice).collect()
+    }
+
+    /// Every group with its clients.
+    pub(crate) fn group_clients(&self) -> Vec<(Bytes, Vec<u32>)> {
+        self.each_group(|members| members.map(|connection| connection.number).collect())
+    }
+
+    pub(crate) fn group_counts(&self) -> Vec<(Bytes, usize)> {
+        self.groups.names().map(|group| (Bytes::copy_from_slice(group), self.groups.count(group))).collect()
+    }
+
+    /// Every group with the uids of its clients, each once.
+    pub(crate) fn group_uids(&self) -> Vec<(Bytes, Vec<Bytes>)> {
+        self.each_group(|members| distinct_uids(members))
+    }
+
+    /// Each client once.
+    pub(crate) fn profiles(&self, who: &Who, fields: Fields) -> Vec<Profile> {
+        let profile = |key: usize| profile(&self.connections[key], fields);
+        match who {
+            Who::Everybody => self.online().map(profile).collect(),
+            Who::AnyOf { groups, uids, numbers } => {
+                let mut seen = HashSet::new();
+                let of_groups = groups.iter().flat_map(|group| self.groups.holders(group));
+                let of_uids = uids.iter().flat_map(|uid| self.uids.holders(uid));
+                let of_numbers = numbers.iter().filter_map(|number| self.key(*number));
+                let keys = of_groups.chain(of_uids).chain(of_numbers);
+                keys.filter(move |key| seen.insert(*key)).map(profile).collect()
+            }
+        }
+    }
+
+    /// The clients that a filter lets through, at most `limit`, in the order of their keys from `from` on. Looks at no more than a
+    /// few, so that nobody else waits for long, and gives where to go on.
+    pub(crate) fn page(&self, filter: &Filter, from: usize, limit: usize) -> (Vec<Sight>, Option<usize>) {
+        let held = |names: &Names, name: &Name| {
+            let mut keys: Vec<_> = names.holders(name).filter(|key| *key >= from).collect();
+            keys.sort_unstable();
+            keys.into_iter()
+        };
+        let keys: Box<dyn Iterator<Item = usize>> = match (filter.number, &filter.uid, &filter.group) {
+            (Some(number), ..) => Box::new(self.key(number).filter(|key| *key >= from).into_iter()),
+            (None, Some(uid), _) => Box::new(held(&self.uids, uid)),
+            (None, None, Some(group)) => Box::new(held(&self.groups, group)),
+            (None, None, None) => Box::new(from..self.connections.capacity()),
+        };
+        let mut sights = Vec::new();
+        for (looked, key) in keys.enumerate() {
+            if sights.len() == limit || looked == LOOKS {
+                return (sights, Some(key));
+            }
+            let online = self.connections.get(key).filter(|_| self.holds_its_number(key));
+            sights.extend(online.filter(|connection| filter.lets_through(connection)).map(sight));
+        }
+        (sights, None)
+    }
+
+    fn each_group<'a, T>(
+        &'a self,
+        collect: impl Fn(&mut dyn Iterator<Item = &'a Connection>) -> Vec<T>,
+    ) -> Vec<(Bytes, Vec<T>)> {
+        let groups = &self.groups;
+        let members = |group| groups.holders(group).map(|key| &self.connections[key]);
+        groups.names().map(|group| (Bytes::copy_from_slice(group), collect(&mut members(group)))).collect()
+    }
+
+    /// Each connection of a scope once.
+    fn within<'a>(&'a self, scope: &'a Scope) -> Box<dyn Iterator<Item = &'a Connection> + 'a> {
+        match scope {
+            None => Box::new(self.online().map(|key| &self.connections[key])),
+            Some(groups) => {
+                let mut seen = HashSet::new();
+                let keys = groups.iter().flat_map(|group| self.groups.holders(group));
+                Box::new(keys.filter(move |key| seen.insert(*key)).map(|key| &self.connections[key]))
+            }
+        }
+    }
+}
+
+impl Filter {
+    fn lets_through(&self, connection: &Connection) -> bool {
+        let is_in = |group: &Name| {
+            let extra = connection.extra();
+            extra.is_some_and(|extra| extra.memberships.groups.iter().any(|joined| **joined == **group))
+        };
+        let is_uid = |uid: &Name| {
+            let bound = connection.extra().and_then(|extra| extra.memberships.uid.as_deref());
+            bound == Some(&**uid)
+        };
+        // All of them have to hold. The address comes last, as the system is asked for it.
+        self.uid.as_ref().is_none_or(is_uid)
+            && self.group.as_ref().is_none_or(is_in)
+            && self.address.is_none_or(|address| connection.peer().is_some_and(|peer| peer.ip() == address))
+    }
+}
+
+fn sight(connection: &Connection) -> Sight {
+    let groups = connection.extra().map_or(&[][..], |extra| &extra.memberships.groups);
+    Sight {
+        number: connection.number,
+        uid: uid_of(connection).map(Bytes::copy_from_slice),
+        groups: groups.iter().take(GROUPS).map(|group| Bytes::copy_from_slice(group)).collect(),
+        group_count: groups.len(),
+        address: connection.peer(),
+        door: connection.door,
+        queued: connection.waiting_bytes(),
+    }
+}
+
+fn profile(connection: &Connection, fields: Fields) -> Profile {
+    let groups = connection.extra().map_or(&[][..], |extra| &extra.memberships.groups);
+    Profile {
+        number: connection.number,
+        session: if fields.session { session_of(connection) } else { Bytes::new() },
+        uid: uid_of(connection).filter(|_| fields.uid).map(Bytes::copy_from_slice),
+        groups: if fields.groups {
+            groups.iter().map(|group| Bytes::copy_from_slice(group)).collect()
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+fn uid_of(connection: &Connection) -> Option<&[u8]> {
+    connection.extra()?.memberships.uid.as_deref()
+}
+
+fn session_of(connection: &Connection) -> Bytes {
+    connection.extra().map_or_else(Bytes::new, |extra| Bytes::copy_from_slice(extra.session.bytes()))
+}
+
+fn distinct_uids<'a>(connections: impl Iterator<Item = &'a Connection>) -> Vec<Bytes> {
+    let uids: HashSet<&[u8]> = connections.filter_map(uid_of).collect();
+    uids.into_iter().map(Bytes::copy_from_slice).collect()
+}

@@ -1,0 +1,571 @@
+//! What clients say: each is read by its share of a turn, so that one that says much holds up nobody.
+
+use std::io::{ErrorKind, Read as _};
+use std::time::Instant;
+
+use super::connection::{Phase, Waits};
+use super::event_sink::Client;
+use super::reactor::Shard;
+use super::tls::Heard;
+use super::{Door, Rate};
+use crate::protocol::websocket::{self, Incoming};
+use crate::protocol::{Decoder, Form, Unfinished, close};
+use crate::system::injected_faults;
+use crate::telemetry::abuse_log::{self, Offence};
+
+/// One buffer for all reads of a shard.
+pub(super) const READ_BUFFER: usize = 64 << 10;
+/// Reads from one client before others have their turn.
+const READS_IN_A_ROW: usize = 2;
+/// The same of TLS, which reads 4 KiB at once.
+const TLS_READS_IN_A_ROW: usize = 16;
+/// Bytes that are read of all before commands are taken and what was caused is written.
+pub(super) const READ_IN_A_TURN: usize = 4 * READ_BUFFER;
+/// Bytes that messages of all are inflated to before the same, rounded up to whole steps or to the end of a message.
+pub(super) const INFLATED_IN_A_TURN: usize = 4 * READ_BUFFER;
+/// What a frame costs beside its bytes: as much as so many more.
+const FRAME_COST: usize = 32;
+/// Pings of one read that are answered each. Of more, only the newest is, as RFC 6455 has it (5.5.3).
+const PONGS_IN_A_ROW: usize = 64;
+/// How many of these bytes a message gets that was begun in an earlier turn.
+const INFLATED_ON_IN_A_TURN: usize = INFLATED_IN_A_TURN / 2;
+
+impl Shard {
+    /// Reads one client's share. A short read means that the kernel has no more, unless an end was `seen` with it,
+    /// which is then not reported again.
+    pub(super) fn read(&mut self, key: usize, end_seen: bool) {
+        for _ in 0..READS_IN_A_ROW {
+            if self.may_read == 0 || self.inflating == Some(key) {
+                break;
+            }
+            let Some(connection) = self.clients.connections.get_mut(key) else { return };
+            if connection.phase == Phase::Open && !self.events.takes_more(connection.number) {
+                return self.pause(key);
+            }
+            if self.is_behind(key) {
+                self.hear_on(key);
+                continue;
+            }
+            let Some(connection) = self.clients.connections.get_mut(key) else { return };
+            if connection.is_tls {
+                return self.read_tls(key);
+            }
+            match connection.socket.read(&mut self.buffer) {
+                Ok(0) => return self.drop_connection(key),
+                Ok(length) => {
+                    self.hear(key, length);
+                    if length < self.buffer.len() && !end_seen {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return self.drop_connection(key),
+            }
+        }
+        self.read_later(key);
+    }
+
+    /// Reads like [`Shard::read`], through TLS, which reads less at once.
+    fn read_tls(&mut self, key: usize) {
+        for _ in 0..TLS_READS_IN_A_ROW {
+            if self.may_read == 0 || self.is_behind(key) {
+                break;
+            }
+            let Some(connection) = self.clients.connections.get_mut(key) else { return };
+            if connection.phase == Phase::Open && !self.events.takes_more(connection.number) {
+                return self.pause(key);
+            }
+            let Some((mut tls, _)) = connection.tls() else { return };
+            match tls.read(&mut self.buffer) {
+                Ok(Heard::Bytes(length)) => self.hear(key, length),
+                Ok(Heard::Something) => {}
+                Ok(Heard::Nothing) => return,
+                Ok(Heard::End) => return self.drop_connection(key),
+                Err(error) => {
+                    if error.kind() == ErrorKind::InvalidData {
+                        abuse_log::report(Offence::Tls, connection.peer(), &error);
+                    }
+                    return self.drop_connection(key);
+                }
+            }
+        }
+        self.read_later(key);
+    }
+
+    /// What a client has said stands in the buffer.
+    fn hear(&mut self, key: usize, length: usize) {
+        self.may_read = self.may_read.saturating_sub(length);
+        let connection = &mut self.clients.connections[key];
+        connection.quiet = 0;
+        if matches!(connection.phase, Phase::Open | Phase::Closing) {
+            self.take_input(key, length);
+        }
+        if self.turn.is_full() {
+            self.write_turn();
+        }
+    }
+
+    /// Takes what a client has said behind its handshake and was read with it, before anything that comes after.
+    pub(super) fn hear_early(&mut self, key: usize, early: &[u8]) {
+        for part in early.chunks(READ_BUFFER) {
+            // It may have ended itself by what it said before.
+            if !self.clients.connections.contains(key) {
+                return;
+            }
+            self.buffer[..part.len()].copy_from_slice(part);
+            self.hear(key, part.len());
+        }
+    }
+
+    /// Something that the client has said has been read already, and waits for its turn.
+    fn is_behind(&self, key: usize) -> bool {
+        self.unfinished(key).is_some_and(Unfinished::is_behind)
+    }
+
+    /// What a client that may send compressed messages has said so far of one, or more that waits.
+    fn unfinished(&self, key: usize) -> Option<&Unfinished> {
+        let connection = self.clients.connections.get(key).filter(|connection| {
+            connection.form == Form::Deflated && matches!(connection.phase, Phase::Open | Phase::Closing)
+        })?;
+        connection.extra()?.unfinished()
+    }
+
+    /// Whether a message of this client may be kept that is inflated in part. One of all clients is kept at a time, so that all
+    /// together take no more memory than one does.
+    fn may_keep_inflated(&self, key: usize) -> bool {
+        self.inflating
+            .is_none_or(|other| other == key || !self.unfinished(other).is_some_and(Unfinished::is_inflating))
+    }
+
+    /// It goes on only when another's message is whole.
+    fn waits_to_inflate(&self, key: usize) -> bool {
+        !self.may_keep_inflated(key) && self.unfinished(key).is_some_and(Unfinished::waits_to_inflate)
+    }
+
+    /// Goes on with the message that was begun in an earlier turn, by its share of this one, however much there is to do for others.
+    fn inflate_on(&mut self) {
+        let Some(key) = self.inflating.take() else { return };
+        // The key may belong to somebody new by now.
+        if !self.unfinished(key).is_some_and(Unfinished::is_inflating) {
+            return self.queue_up(key);
+        }
+        let for_others = self.may_inflate.saturating_sub(INFLATED_ON_IN_A_TURN);
+        self.may_inflate = self.may_inflate.clamp(1, INFLATED_ON_IN_A_TURN);
+        self.for_client(key, |shard| {
+            shard.hear_on(key);
+            shard.queue_up(key);
+        });
+        self.may_inflate += for_others;
+    }
+
+    /// Has one wait among all others that waited in no queue, as it had a turn of its own.
+    fn queue_up(&mut self, key: usize) {
+        if let Some(connection) = self.clients.connections.get_mut(key)
+            && connection.waits == Waits::ForItsTurn
+        {
+            connection.waits = Waits::No;
+            self.read_later(key);
+        }
+    }
+
+    fn hear_on(&mut self, key: usize) {
+        self.take_input(key, 0);
+        if self.turn.is_full() {
+            self.write_turn();
+        }
+    }
+
+    /// Reads the clients that had more to say than their share of a turn, in the order in which they had it, as far as this turn allows:
+    /// for one of them it always does.
+    pub(super) fn read_on(&mut self) {
+        self.may_read = self.may_read.max(READ_BUFFER);
+        self.inflate_on();
+        self.may_inflate = self.may_inflate.max(1);
+        let mut held_up = Vec::new();
+        for _ in 0..self.read_on.len() {
+            if self.may_read == 0 {
+                break;
+            }
+            let Some(key) = self.read_on.pop_front() else { break };
+            if self.waits_to_inflate(key) || self.may_inflate == 0 && self.is_behind(key) {
+                held_up.push(key);
+                continue;
+            }
+            // The key may belong to somebody new by now, who is read when there is something to read.
+            if let Some(connection) = self.clients.connections.get_mut(key)
+                && connection.waits == Waits::ForItsTurn
+            {
+                connection.waits = Waits::No;
+                self.for_client(key, |shard| shard.read(key, true));
+            }
+        }
+        // Before those who have had a share in this turn.
+        held_up.into_iter().rev().for_each(|key| self.read_on.push_front(key));
+    }
+
+    pub(super) fn read_later(&mut self, key: usize) {
+        let Some(connection) = self.clients.connections.get_mut(key) else { return };
+        if connection.waits != Waits::ForItsTurn {
+            connection.waits = Waits::ForItsTurn;
+            // One that is inflated in part has a turn of its own.
+            if self.inflating != Some(key) {
+                self.read_on.push_back(key);
+            }
+        }
+    }
+
+    /// Leaves what a client says in its socket, which slows it down, until [`Command::ReadOn`].
+    fn pause(&mut self, key: usize) {
+        let connection = &mut self.clients.connections[key];
+        if connection.waits != Waits::ForEventsTaken {
+            connection.waits = Waits::ForEventsTaken;
+            self.paused.push(key);
+        }
+    }
+
+    /// More of their events may be taken.
+    pub(super) fn resume(&mut self) {
+        for key in std::mem::take(&mut self.paused) {
+            let connection = self.clients.connections.get(key);
+            if connection.is_some_and(|connection| connection.waits == Waits::ForEventsTaken) {
+                self.read_later(key);
+            }
+        }
+    }
+
+    /// Takes in `length` bytes of the buffer, and what waits of those before.
+    fn take_input(&mut self, key: usize, length: usize) {
+        self.inflater.allow(self.may_inflate, self.may_keep_inflated(key));
+        let mut unfinished = self.clients.take_unfinished(key);
+        let Self { clients, buffer, turn, inflater, settings, events, .. } = self;
+        let connection = &mut clients.connections[key];
+        let Door { max_message, rate, .. } = settings.doors[usize::from(connection.door)];
+        let mut decoder = Decoder { form: connection.form, max_message, inflater };
+        // A client that has been sent a close frame has gone for everybody else.
+        let is_heard = connection.phase == Phase::Open;
+        let mut is_closed = false;
+        let mut heard = 0;
+        let mut messages = 0;
+        let mut pings = 0;
+        let mut newest_pong = None;
+        let result = decoder.decode(&mut buffer[..length], &mut unfinished, |incoming| {
+            heard += 1;
+            match incoming {
+                Incoming::Message(_, message) if is_heard => {
+                    messages += 1;
+                    injected_faults::arm(message);
+                    injected_faults::strike("message");
+                    events.message(&Client::of(connection, &settings.doors), message);
+                }
+                Incoming::Message(..) | Incoming::Pong | Incoming::Fragment => {}
+                Incoming::Ping(payload) => {
+                    pings += 1;
+                    let pong = websocket::pong(payload);
+                    if pings <= PONGS_IN_A_ROW {
+                        let pong = turn.add_frame(pong);
+                        turn.link(key, &mut connection.pending, pong);
+                    } else {
+                        newest_pong = Some(pong);
+                    }
+                }
+                Incoming::Close => is_closed = true,
+            }
+        });
+        if let Some(pong) = newest_pong {
+            let pong = turn.add_frame(pong);
+            turn.link(key, &mut connection.pending, pong);
+        }
+        self.may_read = self.may_read.saturating_sub(heard * FRAME_COST);
+        let phase = connection.phase;
+        let (inflated, sent) = (inflater.inflated(), length + inflater.sent());
+        clients.counts.messages_in += messages;
+        clients.counts.bytes_in += length as u64;
+        if let Err(violation) = result {
+            let kind = if violation.is_for_want_of_memory() { Offence::NoMemory } else { Offence::Protocol };
+            abuse_log::report(kind, clients.connections[key].peer(), &violation);
+        }
+        self.may_inflate = self.may_inflate.saturating_sub(inflated);
+        if unfinished.as_ref().is_some_and(Unfinished::is_inflating) {
+            let before = self.inflating.replace(key);
+            before.filter(|before| *before != key).into_iter().for_each(|before| self.queue_up(before));
+        } else if self.inflating == Some(key) {
+            self.inflating = None;
+            self.queue_up(key);
+        }
+        self.clients.keep_unfinished(key, unfinished);
+        match (result, phase) {
+            (Err(violation), Phase::Open) => self.close(key, violation.close(), Phase::Discarding),
+            (Ok(()), Phase::Open) if is_closed => self.close(key, close::BY_APPLICATION, Phase::Finishing),
+            // It answers the close frame that we sent, or nothing that it says is understood any more.
+            (Err(_), _) => self.finish(key),
+            (Ok(()), _) if is_closed => self.finish(key),
+            (Ok(()), Phase::Open) if rate.is_limited() => self.meter(key, rate, heard, sent),
+            _ => {}
+        }
+        let bound = self.settings.bounds.unfinished;
+        if self.clients.unfinished_bytes() > bound {
+            // Some room is left, so that whoever fills it again has to send for it: looking for them takes longer the more
+            // clients there are.
+            self.shed(bound - bound / 8, Offence::Unfinished, "max_unfinished_bytes");
+        }
+        if self.is_behind(key) {
+            self.read_later(key);
+        }
+    }
+
+    /// Frees memory, at the cost of those who hold most of it, until messages that are not whole take so many bytes at most.
+    pub(super) fn shed(&mut self, most: usize, offence: Offence, detail: &str) {
+        for (key, _) in self.clients.longest_unfinished() {
+            if self.clients.unfinished_bytes() <= most {
+                break;
+            }
+            let peer = self.clients.connections[key].peer();
+            abuse_log::report(offence, peer, &detail);
+            self.close(key, close::TRY_AGAIN, Phase::Discarding);
+            drop(self.clients.take_unfinished(key));
+        }
+    }
+
+    /// Counts what a client has sent, with what it was inflated to, and closes it when it was too much.
+    fn meter(&mut self, key: usize, rate: Rate, messages: usize, bytes: usize) {
+        if !self.meters.count(key, rate, messages, bytes, Instant::now()) {
+            let peer = self.clients.connections[key].peer();
+            abuse_log::report(Offence::TooManyMessages, peer, &"messages_per_second or bytes_per_second");
+            self.close(key, close::TOO_MANY_MESSAGES, Phase::Discarding);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::{Arc, Mutex};
+
+    use super::super::testing::{TestShard, arrived, settings};
+    use super::super::{EventSink, Handshake, Settings, Welcome};
+    use super::*;
+    use crate::protocol::websocket::{Kind, deflated_message};
+
+    const MESSAGE: usize = 1 << 20;
+
+    /// Makes a frame as a client sends it: masked, by zeros.
+    fn masked(frame: &[u8]) -> Vec<u8> {
+        let header = match frame[1] {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        let mut masked = frame.to_vec();
+        masked[1] |= 0x80;
+        masked.splice(header..header, [0; 4]);
+        masked
+    }
+
+    fn bomb() -> Vec<u8> {
+        masked(&deflated_message(Kind::Binary, &vec![0; MESSAGE]).unwrap())
+    }
+
+    /// Makes as many messages of zeros as a read brings.
+    fn bombs() -> Vec<u8> {
+        bomb().repeat(READ_BUFFER / bomb().len())
+    }
+
+    /// How many messages each of three clients has sent.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<[usize; 3]>>);
+
+    impl EventSink for Told {
+        fn connected(&mut self, _: &Client<'_>, _: Option<Box<Handshake>>) -> Welcome {
+            Welcome::BuiltIn
+        }
+
+        fn message(&mut self, client: &Client<'_>, _: &[u8]) {
+            self.0.lock().unwrap()[client.number as usize] += 1;
+        }
+
+        fn closed(&mut self, _: &Client<'_>) {}
+
+        fn takes_more(&mut self, _: u32) -> bool {
+            true
+        }
+    }
+
+    fn limited(rate: Rate) -> Settings {
+        let mut settings = settings();
+        let mut door = settings.doors[0].clone();
+        door.rate = rate;
+        settings.doors = [door].into();
+        settings
+    }
+
+    #[test]
+    fn what_a_few_bytes_are_inflated_to_is_a_share_of_the_turn() {
+        let heard = Told::default();
+        let mut shard = TestShard::telling(settings(), Box::new(heard.clone()));
+        let mut attackers: Vec<_> = (0..3).map(|number| shard.client(number, Form::Deflated)).collect();
+        let mut honest = shard.client(9, Form::Websocket);
+        let bombs = bombs();
+        for attacker in &mut attackers {
+            attacker.write_all(&bombs).unwrap();
+        }
+        let (mut before, mut turns) = (0, 0);
+        loop {
+            honest.write_all(&masked(&websocket::ping())).unwrap();
+            shard.turn();
+            turns += 1;
+            assert_eq!(arrived(&mut honest), websocket::pong(b""), "in turn {turns}");
+            let messages = *heard.0.lock().unwrap();
+            let sum = messages.iter().sum();
+            assert!(before <= sum && sum <= before + 1, "{messages:?} in turn {turns}, after {before}");
+            assert!(messages.iter().all(|of_one| of_one.abs_diff(messages[0]) <= 1), "{messages:?}");
+            // One message and what is read of each that waits: two messages would be more.
+            assert!(shard.shard.clients.unfinished_bytes() < MESSAGE + MESSAGE / 2);
+            before = sum;
+            if !shard.is_busy() {
+                break;
+            }
+        }
+        let sum = 3 * bombs.len() / bomb().len();
+        assert_eq!(before, sum);
+        // A turn goes a step too far at most: for those who are new, for those who wait, and for the message that was begun.
+        assert!(turns * (INFLATED_IN_A_TURN + 3 * READ_BUFFER) >= sum * MESSAGE, "{turns} turns");
+        assert_eq!(shard.shard.clients.unfinished_bytes(), 0);
+    }
+
+    #[test]
+    fn small_messages_pass_a_long_one_that_is_inflated_in_part() {
+        let heard = Told::default();
+        let mut shard = TestShard::telling(settings(), Box::new(heard.clone()));
+        let [mut long, mut small] = [0, 1].map(|number| shard.client(number, Form::Deflated));
+        let message = vec![b'x'; 1000];
+        let message = masked(&deflated_message(Kind::Binary, &message).unwrap());
+        // What comes behind the long one stays behind it.
+        long.write_all(&[bomb(), message.clone()].concat()).unwrap();
+        for turn in 1.. {
+            small.write_all(&message).unwrap();
+            shard.turn();
+            let [of_long, of_small, _] = *heard.0.lock().unwrap();
+            assert_eq!(of_small, turn);
+            if of_long > 0 {
+                assert!(turn > MESSAGE / INFLATED_IN_A_TURN && of_long == 2, "{of_long} in turn {turn}");
+                break;
+            }
+        }
+        while shard.is_busy() {
+            shard.turn();
+        }
+        assert_eq!((shard.shard.clients.unfinished_bytes(), shard.shard.inflating), (0, None));
+    }
+
+    #[test]
+    fn whoever_goes_within_its_message_leaves_its_turn_to_the_next() {
+        for end in 0..4 {
+            let heard = Told::default();
+            let settings = limited(Rate { messages: 0.0, bytes: if end == 3 { 7e4 } else { 0.0 } });
+            let mut shard = TestShard::telling(settings, Box::new(heard.clone()));
+            let [mut first, mut next] = [0, 1].map(|number| shard.client(number, Form::Deflated));
+            // One byte of what would come next.
+            first.write_all(&[bomb(), vec![0x82]].concat()).unwrap();
+            while shard.shard.inflating.is_none() {
+                shard.turn();
+            }
+            if end != 3 {
+                next.write_all(&bomb()).unwrap();
+            }
+            let key = shard.shard.clients.key(0).unwrap();
+            match end {
+                0 => drop(first),
+                1 => shard.shard.close(key, close::TRY_AGAIN, Phase::Discarding),
+                2 => shard.shard.shed(0, Offence::Unfinished, "test"),
+                _ => {}
+            }
+            let start = Instant::now();
+            while shard.is_busy() || heard.0.lock().unwrap()[1] == 0 && end != 3 {
+                shard.turn();
+                assert!(start.elapsed().as_secs() < 60, "{end}");
+            }
+            assert_eq!(heard.0.lock().unwrap()[0], usize::from(end == 0), "{end}");
+            assert_eq!(shard.shard.clients.unfinished_bytes(), 0, "{end}");
+            // A client that is closed is still read, so that its end is seen.
+            let places = shard.shard.clients.connections.len();
+            assert_eq!(places, if end == 0 { 1 } else { 2 }, "{end}");
+        }
+    }
+
+    #[test]
+    fn whoever_waits_for_its_turn_is_not_taken_for_silent() {
+        let mut settings = settings();
+        let mut door = settings.doors[0].clone();
+        door.heartbeat.not_response_limit = 1;
+        settings.doors = [door].into();
+        let mut shard = TestShard::new(settings);
+        let mut client = shard.client(1, Form::Deflated);
+        client.write_all(&bombs()).unwrap();
+        while !shard.is_busy() {
+            shard.turn();
+        }
+        let key = shard.shard.clients.key(1).unwrap();
+        (0..5).for_each(|_| shard.shard.look_at(0, key, Instant::now()));
+        while shard.is_busy() {
+            shard.turn();
+        }
+        assert_eq!(shard.shard.clients.counts.messages_in as usize, bombs().len() / bomb().len());
+        assert_eq!(arrived(&mut client), b"");
+        // One that says nothing is pinged, and then given up.
+        for _ in 0..5 {
+            if let Some(key) = shard.shard.clients.key(1) {
+                shard.shard.look_at(0, key, Instant::now());
+            }
+        }
+        assert_eq!(shard.shard.clients.key(1), None);
+    }
+
+    #[test]
+    fn of_many_pings_in_a_row_the_first_are_answered_and_the_newest() {
+        let mut shard = TestShard::new(settings());
+        let mut client = shard.client(1, Form::Websocket);
+        let ping = |number: usize| masked(&[&[0x89, 4], format!("{number:04}").as_bytes()].concat());
+        let pings: Vec<u8> = (0..3000).flat_map(ping).collect();
+        client.write_all(&pings).unwrap();
+        let mut pongs = Vec::new();
+        while !pongs.ends_with(b"2999") {
+            shard.turn();
+            pongs.extend(arrived(&mut client));
+        }
+        let numbers: Vec<&[u8]> =
+            pongs.chunks(6).map(|pong| pong.strip_prefix(b"\x8a\x04").unwrap()).collect();
+        assert!(numbers.is_sorted() && numbers.len() < 1000, "{} pongs", numbers.len());
+        assert!((0..PONGS_IN_A_ROW).all(|number| numbers[number] == format!("{number:04}").as_bytes()));
+    }
+
+    #[test]
+    fn what_messages_are_inflated_to_counts_as_sent() {
+        let mut shard = TestShard::new(limited(Rate { messages: 0.0, bytes: 1e6 }));
+        let mut client = shard.client(1, Form::Deflated);
+        client.write_all(&bombs()).unwrap();
+        loop {
+            shard.turn();
+            if !shard.is_busy() {
+                break;
+            }
+        }
+        // Five seconds of its rate, and what it may send more while they are inflated.
+        let messages = shard.shard.clients.counts.messages_in as usize;
+        assert!((4..bombs().len() / bomb().len()).contains(&messages), "{messages}");
+        assert_eq!(arrived(&mut client), websocket::close(close::TOO_MANY_MESSAGES));
+    }
+
+    #[test]
+    fn fragments_and_control_frames_count_as_messages() {
+        for frame in [[0x00, 0x80], [0x89, 0x80], [0x8a, 0x80]] {
+            let mut shard = TestShard::new(limited(Rate { messages: 1.0, bytes: 0.0 }));
+            let mut client = shard.client(1, Form::Websocket);
+            let frame = [&frame[..], &[0; 4]].concat();
+            client.write_all(&[0x01, 0x80, 0, 0, 0, 0]).unwrap();
+            client.write_all(&frame.repeat(6)).unwrap();
+            shard.turn();
+            assert!(arrived(&mut client).ends_with(&websocket::close(close::TOO_MANY_MESSAGES)), "{frame:?}");
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Clients that take too little of what waits for them: those that take nothing for a while, and, when all together hold too
+//! much, those who hold most and take least.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use super::connection::Phase;
+use super::reactor::Shard;
+use super::state::Clients;
+use super::writer::farewell;
+use crate::protocol::close;
+use crate::telemetry::abuse_log::{self, Offence};
+
+/// How often it is looked at those for whom something waits, in a timeout.
+const LOOKS: u32 = 8;
+/// A client for which something begins to wait has so long to show that it reads, unless there is far too much.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Somebody for whom something waits, and what all others bear for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Burden {
+    pub(crate) key: usize,
+    pub(crate) number: u32,
+    /// Bytes that would be free without it, times the seconds that it needs for a byte.
+    pub(crate) weight: f64,
+    pub(crate) bytes: usize,
+    /// It has not waited long enough to be known.
+    pub(crate) is_new: bool,
+}
+
+impl Burden {
+    /// What has to become free is at anybody's cost, and some room besides at that of those who are not much better than the
+    /// heaviest.
+    pub(crate) fn is_to_go(&self, heaviest: &Self, (has_to, is_to): (usize, usize)) -> bool {
+        has_to > 0 || (is_to > 0 && self.weight >= heaviest.weight.min(f64::MAX) / 2.0)
+    }
+}
+
+impl Clients {
+    /// The clients that hold most and take least, the worst first, and at most so many.
+    pub(crate) fn heaviest(&self, now: Instant, most: usize) -> Vec<Burden> {
+        let mut all: Vec<_> = self.slow.iter().filter_map(|key| self.burden(*key as usize, now)).collect();
+        all.sort_unstable_by(|one, other| other.weight.total_cmp(&one.weight));
+        all.truncate(most);
+        all
+    }
+
+    fn burden(&self, key: usize, now: Instant) -> Option<Burden> {
+        let connection = self.connections.get(key)?;
+        let outbox = &connection.extra()?.outbox;
+        let pace = outbox.pace()?;
+        let bytes = outbox.burden(&self.held);
+        // The rest of a message for one that has been given up is nobody's loss.
+        let is_given_up = outbox.is_given_up();
+        let weight = if is_given_up { f64::INFINITY } else { bytes as f64 * pace.slowness(now) };
+        let is_new = !is_given_up && pace.counted(now) < GRACE;
+        Some(Burden { key, number: connection.number, weight, bytes, is_new })
+    }
+}
+
+impl Shard {
+    /// Has room made when what waits for all clients takes too much memory.
+    pub(super) fn make_room(&mut self) {
+        let held = &mut self.clients.held;
+        held.tell();
+        if !held.total().is_exceeded() {
+            return;
+        }
+        // Who is to go is a matter of all shards, unless memory grows faster than that is found out.
+        held.total().tell();
+        if held.total().is_far_exceeded(held.bytes()) {
+            let heaviest = self.clients.heaviest(Instant::now(), usize::MAX);
+            for one in &heaviest {
+                if !one.is_to_go(&heaviest[0], self.clients.held.total().excess()) {
+                    break;
+                }
+                self.give_up(one.key, one.number);
+            }
+        }
+    }
+
+    /// Gives up those who have taken most of the memory, where there is none left at all.
+    pub(super) fn relieve_memory(&mut self) {
+        const DETAIL: &str = "there is no memory left, and it holds most";
+        self.shed(self.clients.unfinished_bytes() / 2, Offence::NoMemory, DETAIL);
+        let most = self.clients.held.bytes() / 2;
+        for one in self.clients.heaviest(Instant::now(), usize::MAX) {
+            if self.clients.held.bytes() <= most {
+                break;
+            }
+            self.close_slow(one.key, &DETAIL);
+        }
+        self.clients.held.tell();
+    }
+
+    /// Closes one that all others are better without.
+    pub(super) fn give_up(&mut self, key: usize, number: u32) {
+        // The key may belong to somebody new by now, and nothing may wait any more.
+        let connection = self.clients.connections.get(key);
+        if connection.is_some_and(|connection| connection.number == number && connection.has_outbox()) {
+            self.close_slow(key, &"what waits for all clients takes too much memory (max_outbox_bytes)");
+        }
+        self.clients.held.tell();
+    }
+
+    /// Closes those whose sockets have taken nothing of what waits for a whole timeout.
+    pub(super) fn give_up_stalled(&mut self, now: Instant) {
+        let timeout = self.settings.outbox_timeout;
+        let every = timeout / LOOKS;
+        self.look_at_slow = now + every;
+        let idle: Vec<_> =
+            self.clients.slow.iter().copied().filter(|key| self.idle(*key, now) >= every).collect();
+        for key in idle {
+            // The kernel tells of room only when much of what it keeps has gone, for which a thin line takes long.
+            self.write_for_client(key as usize, |shard| shard.write_outbox(key as usize));
+            if self.idle(key, now) >= timeout {
+                self.close_slow(
+                    key as usize,
+                    &format_args!("it took nothing for {timeout:?} (outbox_timeout)"),
+                );
+            }
+        }
+    }
+
+    /// The time for a close is over: its client has taken nothing for so long, or gets as much time again, and once more when it has
+    /// taken all, so that it can answer.
+    pub(super) fn close_by_now(&mut self, key: usize, now: Instant) {
+        let number = self.clients.connections[key].number;
+        if self.clients.connections[key].has_outbox() {
+            self.write_for_client(key, |shard| shard.write_outbox(key));
+        }
+        let timeout = self.settings.close_timeout;
+        let Some(connection) = self.clients.connections.get_mut(key).filter(|one| one.number == number)
+        else {
+            return;
+        };
+        let has_caught_up = std::mem::take(&mut connection.has_caught_up);
+        if has_caught_up || connection.takes_within(timeout, now) {
+            self.closing.push_back((now + timeout, key, number));
+        } else {
+            self.abort(key);
+        }
+    }
+
+    /// For how long a socket has taken nothing of what waits for an open connection.
+    fn idle(&self, key: u32, now: Instant) -> Duration {
+        let connection = self.clients.connections.get(key as usize);
+        let open = connection.filter(|connection| connection.phase == Phase::Open);
+        let pace = open.and_then(|connection| connection.extra()?.outbox.pace());
+        pace.map_or(Duration::ZERO, |pace| pace.idle(now))
+    }
+
+    pub(super) fn close_slow(&mut self, key: usize, detail: &dyn Display) {
+        abuse_log::report(Offence::TooSlow, self.clients.connections[key].peer(), detail);
+        self.close_too_slow(key);
+    }
+
+    /// What waits is thrown away. Should the client read on in time, it learns why.
+    fn close_too_slow(&mut self, key: usize) {
+        self.forget(key);
+        let connection = &mut self.clients.connections[key];
+        if connection.phase != Phase::Open {
+            return self.abort(key);
+        }
+        connection.phase = Phase::Discarding;
+        drop(self.clients.take_unfinished(key));
+        let connection = &mut self.clients.connections[key];
+        let farewell = farewell(connection.form, close::TOO_SLOW);
+        let outbox = &mut connection.extra_mut().outbox;
+        outbox.give_up(&mut self.clients.held);
+        outbox.push(farewell, &mut self.clients.held);
+        self.clients.slow.insert(key as u32);
+        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use bytes::Bytes;
+
+    use super::super::command::Command;
+    use super::super::testing::{TestShard, arrived, settings, stalled, tight};
+
+    use super::*;
+    use crate::protocol::{Encoded, websocket};
+
+    /// Longer than all timeouts of the settings.
+    const LATER: Duration = Duration::from_secs(1000);
+
+    fn message(length: usize) -> Bytes {
+        Bytes::from(vec![b'y'; length])
+    }
+
+    #[test]
+    fn whoever_holds_most_goes_first_when_it_is_far_too_much() {
+        let mut shard = TestShard::new(tight());
+        let _clients: Vec<_> = (1..=3).map(|number| stalled(&mut shard, number)).collect();
+        // What all share costs once: without that it would be too much by far.
+        for _ in 0..20 {
+            let frame = message(200_000);
+            for key in 0..3 {
+                shard.shard.send(key, frame.clone());
+            }
+            shard.shard.write_turn();
+        }
+        for _ in 0..100 {
+            if shard.shard.clients.key(2).is_some() {
+                shard.shard.send(1, message(200_000));
+                shard.shard.write_turn();
+            }
+            assert!(shard.shard.clients.held.total().bytes() < 22 << 20);
+        }
+        assert_eq!(shard.shard.clients.key(2), None, "the one with most");
+        assert_eq!(shard.shard.clients.online().len(), 2);
+        assert!(!shard.shard.clients.held.total().is_exceeded());
+    }
+
+    #[test]
+    fn whoever_takes_nothing_goes_before_those_who_hold_more() {
+        let mut shard = TestShard::new(tight());
+        let mut clients: Vec<_> = (1..=2).map(|number| stalled(&mut shard, number)).collect();
+        for _ in 0..60 {
+            shard.shard.send(0, message(200_000));
+            shard.shard.send(1, message(40_000));
+            shard.shard.write_turn();
+        }
+        // One reads.
+        let waiting = |shard: &TestShard| shard.shard.clients.connections[0].waiting_bytes();
+        let before = waiting(&shard);
+        while before - waiting(&shard) < 1_000_000 {
+            arrived(&mut clients[0]);
+            shard.turn();
+        }
+        let heaviest = shard.shard.clients.heaviest(Instant::now(), 2);
+        assert_eq!(heaviest.iter().map(|one| one.number).collect::<Vec<_>>(), [2, 1], "{heaviest:?}");
+        assert!(heaviest[0].bytes < heaviest[1].bytes, "{heaviest:?}");
+        // What has been given up goes before all.
+        shard.shard.send(0, message(200_000));
+        shard.shard.write_turn();
+        let [other, reader] = heaviest[..] else { unreachable!() };
+        shard.shard.give_up(reader.key, other.number);
+        assert_eq!(shard.shard.clients.online().len(), 2, "that is no client of this key");
+        shard.shard.give_up(other.key, other.number);
+        assert_eq!(shard.shard.clients.online().len(), 1);
+        assert_eq!(shard.shard.clients.heaviest(Instant::now(), 1)[0].number, 2);
+        shard.shard.give_up(other.key, other.number);
+        assert_eq!(shard.shard.clients.connections.len(), 1);
+    }
+
+    #[test]
+    fn one_message_may_be_larger_than_all_that_may_wait() {
+        let mut settings = settings();
+        let mut door = settings.doors[0].clone();
+        door.outbox_bytes = 100_000;
+        settings.doors = [door].into();
+        let mut shard = TestShard::new(settings);
+        let mut clients: Vec<_> = (1..=2).map(|number| stalled(&mut shard, number)).collect();
+        let large = Bytes::from(vec![b'L'; 3 << 20]);
+        for key in 0..2 {
+            shard.shard.send(key, large.clone());
+            shard.shard.write_turn();
+        }
+        assert_eq!(shard.shard.clients.online().len(), 2, "both are sent it behind what waits");
+        // The close of one, and what it is told last, do not come too late for it.
+        let last = Some(Encoded::raw(Bytes::from_static(b"goodbye")));
+        shard.shard.obey_alone(Command::Close { number: 1, last });
+        shard.shard.send(1, Bytes::from_static(b"one more"));
+        shard.shard.write_turn();
+        assert_eq!(shard.shard.clients.online().len(), 0, "too much waits for the other");
+        let ends = [b"Lgoodbye\x88\x02\x03\xe8".to_vec(), websocket::close(close::TOO_SLOW).to_vec()];
+        for (client, end) in clients.iter_mut().zip(ends) {
+            let (mut all, start) = (Vec::new(), Instant::now());
+            while !all.ends_with(&end) && start.elapsed() < Duration::from_secs(30) {
+                all.extend(arrived(client));
+                shard.turn();
+            }
+            assert!(all.ends_with(&end), "{:?}", &all[all.len() - 30..]);
+        }
+    }
+
+    #[test]
+    fn one_that_takes_nothing_is_given_up_in_time() {
+        let mut settings = settings();
+        settings.outbox_timeout = Duration::from_secs(60);
+        let mut shard = TestShard::new(settings);
+        let start = Instant::now();
+        let mut clients: Vec<_> = (1..=2).map(|number| stalled(&mut shard, number)).collect();
+        shard.shard.give_up_stalled(start + Duration::from_secs(59));
+        assert_eq!(shard.shard.clients.online().len(), 2);
+        // One goes on.
+        while shard.shard.clients.connections[0].has_outbox() {
+            arrived(&mut clients[0]);
+            shard.turn();
+        }
+        shard.shard.give_up_stalled(Instant::now() + Duration::from_secs(60));
+        assert_eq!(shard.shard.clients.key(2), None);
+        assert!(shard.shard.clients.key(1).is_some());
+        // Nothing is kept for the other but what has begun and a farewell.
+        assert!(shard.shard.clients.held.bytes() < 70_000, "{}", shard.shard.clients.held.bytes());
+    }
+
+    #[test]
+    fn heartbeats_and_closes_wait_for_whoever_takes_something() {
+        let mut settings = settings();
+        let mut door = settings.doors[0].clone();
+        door.heartbeat.not_response_limit = 1;
+        settings.doors = [door].into();
+        let mut shard = TestShard::new(settings);
+        let mut clients: Vec<_> = (1..=4).map(|number| stalled(&mut shard, number)).collect();
+        for key in 0..4 {
+            shard.shard.send(key, message(1_500_000));
+            shard.shard.send(key, message(1_500_000));
+        }
+        // The first and the third go on.
+        for key in [0, 2] {
+            let waiting = |shard: &TestShard| shard.shard.clients.connections[key].waiting_bytes();
+            shard.turn();
+            let (before, start) = (waiting(&shard), Instant::now());
+            let mut some = vec![0; 100_000];
+            while waiting(&shard) == before && start.elapsed() < Duration::from_secs(30) {
+                let _ = clients[key].read(&mut some);
+                shard.turn();
+            }
+            assert!(shard.shard.clients.connections[key].has_outbox());
+        }
+        for _ in 0..10 {
+            shard.shard.look_at(0, 0, Instant::now());
+            shard.shard.look_at(0, 1, Instant::now() + LATER);
+        }
+        assert_eq!(shard.shard.clients.key(2), None, "it says nothing and takes nothing");
+        let connection = &shard.shard.clients.connections[0];
+        assert_eq!((connection.quiet, connection.pending.is_empty()), (0, true), "no ping would help");
+        for (key, time) in [(2, Duration::ZERO), (3, LATER)] {
+            shard.shard.close(key, close::BY_APPLICATION, Phase::Closing);
+            shard.shard.write_turn();
+            shard.shard.close_by_now(key, Instant::now() + time);
+        }
+        assert!(shard.shard.clients.connections.contains(2) && !shard.shard.clients.connections.contains(3));
+        // It gets all.
+        let (mut all, start) = (Vec::new(), Instant::now());
+        let end = websocket::close(close::BY_APPLICATION);
+        while !all.ends_with(&end) && start.elapsed() < Duration::from_secs(30) {
+            all.extend(arrived(&mut clients[2]));
+            shard.turn();
+        }
+        assert!(all.ends_with(&end));
+        // It has nothing more to take, and does not answer.
+        shard.shard.close_by_now(2, Instant::now() + LATER);
+        assert!(shard.shard.clients.connections.contains(2));
+        shard.shard.close_by_now(2, Instant::now() + LATER);
+        assert!(!shard.shard.clients.connections.contains(2));
+    }
+
+    #[test]
+    fn little_room_that_the_kernel_does_not_tell_of_is_progress() {
+        let mut settings = settings();
+        settings.outbox_timeout = Duration::from_secs(60);
+        let mut shard = TestShard::new(settings);
+        let mut client = stalled(&mut shard, 1);
+        shard.shard.send(0, message(3_000_000));
+        shard.shard.write_turn();
+        let before = shard.shard.clients.connections[0].waiting_bytes();
+        let start = Instant::now();
+        let mut some = vec![0; 100_000];
+        while shard.shard.clients.connections[0].waiting_bytes() == before
+            && start.elapsed() < Duration::from_secs(30)
+        {
+            let _ = client.read(&mut some);
+            // No turn is taken, so that no event is seen.
+            shard.shard.give_up_stalled(Instant::now() + Duration::from_secs(50));
+        }
+        assert!(shard.shard.clients.connections[0].waiting_bytes() < before);
+    }
+}

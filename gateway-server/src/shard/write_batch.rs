@@ -1,0 +1,168 @@
+//! What one turn of the loop will send: each frame stands here once, however many connections get it.
+
+use bytes::Bytes;
+
+use crate::protocol::{Encoded, Form, NonWebsocket};
+
+/// The frames of a turn and, for each connection, the chain of those that it gets. The memory is used again every turn,
+/// so that a recipient costs eight bytes here and no allocation.
+pub(super) struct Turn {
+    /// The first has no bytes, for those who get nothing of a message.
+    frames: Vec<Bytes>,
+    links: Vec<Link>,
+    /// Keys of the connections that have a chain.
+    touched: Vec<usize>,
+    /// The cost of writing all chains, in bytes.
+    cost: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Link {
+    frame: u32,
+    next: u32,
+}
+
+/// A connection's frames of this turn, kept in its record.
+#[derive(Clone, Copy)]
+pub(super) struct Chain {
+    first: u32,
+    last: u32,
+}
+
+/// A frame of this turn.
+#[derive(Clone, Copy)]
+pub(super) struct FrameRef(u32);
+
+impl FrameRef {
+    pub(super) const NOTHING: Self = Self(0);
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Chain {
+    pub(super) const EMPTY: Self = Self { first: NONE, last: NONE };
+
+    pub(super) fn is_empty(self) -> bool {
+        self.first == NONE
+    }
+}
+
+/// What a turn keeps of its memory for the next one.
+const KEPT: usize = 64 << 10;
+/// A frame of so many bytes is no cheaper in company: its bytes are what its writing costs. Of a smaller one it is the call.
+pub(super) const LARGE: usize = 16 << 10;
+/// What the writing of a small frame costs, in bytes.
+const SMALL: usize = 16;
+/// The cost of writing after which others have their turn.
+const FULL: usize = KEPT * SMALL;
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self { frames: vec![Bytes::new()], links: Vec::new(), touched: Vec::new(), cost: 0 }
+    }
+}
+
+impl Turn {
+    /// Adds a message; gives what clients get of it, by their form.
+    pub(super) fn add(&mut self, message: Encoded) -> [FrameRef; Form::COUNT] {
+        let websocket = self.add_frame(message.websocket);
+        let deflated = message.deflated.map_or(websocket, |deflated| self.add_frame(deflated));
+        let [text, frame, tcp] = match message.non_websocket {
+            NonWebsocket::Missing => [FrameRef::NOTHING; 3],
+            NonWebsocket::Raw => [websocket; 3],
+            NonWebsocket::Framed(framed) => {
+                [&framed.text, &framed.frame, &framed.tcp].map(|bytes| self.add_frame(bytes.clone()))
+            }
+        };
+        [websocket, deflated, text, frame, tcp]
+    }
+
+    pub(super) fn add_frame(&mut self, frame: Bytes) -> FrameRef {
+        self.frames.push(frame);
+        FrameRef(self.frames.len() as u32 - 1)
+    }
+
+    /// Appends `frame` to the chain of the connection with this key.
+    pub(super) fn link(&mut self, key: usize, chain: &mut Chain, frame: FrameRef) {
+        let link = self.links.len() as u32;
+        self.links.push(Link { frame: frame.0, next: NONE });
+        let bytes = self.frames[frame.0 as usize].len();
+        self.cost += if bytes < LARGE { SMALL } else { bytes };
+        if chain.is_empty() {
+            chain.first = link;
+            self.touched.push(key);
+        } else {
+            self.links[chain.last as usize].next = link;
+        }
+        chain.last = link;
+    }
+
+    /// Enough has gathered to be written before more is added.
+    pub(super) fn is_full(&self) -> bool {
+        self.cost >= FULL
+    }
+
+    /// Places that there are for links.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.links.capacity()
+    }
+
+    pub(super) fn take_touched(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.touched)
+    }
+
+    pub(super) fn frames(&self, chain: Chain) -> impl Iterator<Item = &Bytes> {
+        let mut next = chain.first;
+        std::iter::from_fn(move || {
+            let link = self.links.get(next as usize)?;
+            next = link.next;
+            Some(&self.frames[link.frame as usize])
+        })
+    }
+
+    /// The frame of a chain that has just one.
+    pub(super) fn only_frame(&self, chain: Chain) -> Option<&Bytes> {
+        let link = self.links.get(chain.first as usize).filter(|_| chain.first == chain.last)?;
+        Some(&self.frames[link.frame as usize])
+    }
+
+    /// All chains of the turn have been written or dropped.
+    pub(super) fn end(&mut self, mut touched: Vec<usize>) {
+        touched.clear();
+        self.touched = touched;
+        self.frames.truncate(1);
+        self.links.clear();
+        self.cost = 0;
+        self.touched.shrink_to(KEPT);
+        self.frames.shrink_to(KEPT);
+        self.links.shrink_to(KEPT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_keep_the_order_of_each_connection() {
+        let mut turn = Turn::default();
+        let (mut one, mut two) = (Chain::EMPTY, Chain::EMPTY);
+        let [a, b, c] = ["a", "b", "c"].map(|text| turn.add_frame(Bytes::from(text)));
+        turn.link(1, &mut one, a);
+        turn.link(2, &mut two, a);
+        turn.link(2, &mut two, b);
+        turn.link(1, &mut one, c);
+        turn.link(1, &mut one, a);
+        let mut three = Chain::EMPTY;
+        turn.link(3, &mut three, b);
+        let text = |chain| turn.frames(chain).map(|frame| frame[0] as char).collect::<String>();
+        assert_eq!(turn.only_frame(three).map(|frame| &frame[..]), Some(&b"b"[..]));
+        assert_eq!((turn.only_frame(one), turn.only_frame(Chain::EMPTY)), (None, None));
+        assert_eq!((text(one).as_str(), text(two).as_str(), text(Chain::EMPTY).as_str()), ("aca", "ab", ""));
+        let touched = turn.take_touched();
+        assert_eq!(touched, [1, 2, 3]);
+        turn.end(touched);
+        assert_eq!(turn.frames(one).count(), 0);
+    }
+}

@@ -1,0 +1,395 @@
+//! What clients get: each gets by one write what a turn has brought it, and what its socket refuses waits in its outbox.
+
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::net::Shutdown;
+use std::os::fd::AsFd as _;
+
+use bytes::Bytes;
+use mio::net::TcpStream;
+use smallvec::SmallVec;
+
+use super::backlog::Held;
+use super::connection::{Connection, Phase};
+use super::fault;
+use super::outbox::{is_pong, write_one, write_some};
+use super::reactor::Shard;
+use super::state::Clients;
+use super::uring::{self, Outcome, Send};
+use super::write_batch::Chain;
+use crate::protocol::close::Close;
+use crate::protocol::{Form, websocket};
+use crate::system::injected_faults;
+use crate::system::memory_reserve::{self, NoMemory};
+
+/// Slices of one vectored write; more than this many frames for one client go out in several.
+const SLICES: usize = 32;
+
+impl Shard {
+    pub(super) fn send(&mut self, key: usize, frame: Bytes) {
+        let frame = self.turn.add_frame(frame);
+        self.turn.link(key, &mut self.clients.connections[key].pending, frame);
+    }
+
+    /// Writes to each client, once, what the turn has brought it.
+    pub(super) fn write_turn(&mut self) {
+        fault::or_end("the writing of a turn", || self.write_whole_turn());
+    }
+
+    fn write_whole_turn(&mut self) {
+        let mut touched = self.turn.take_touched();
+        // In the order in which records and sockets lie in memory, which a crowd feels.
+        touched.sort_unstable();
+        for keys in touched.chunks(uring::AT_ONCE) {
+            self.write_some_of_turn(keys);
+        }
+        self.turn.end(touched);
+        self.make_room();
+    }
+
+    /// Through the ring, as far as there is one and it is worth it.
+    fn write_some_of_turn(&mut self, keys: &[usize]) {
+        let mut plain: SmallVec<[usize; uring::AT_ONCE]> = SmallVec::new();
+        let mut rung: SmallVec<[(usize, Option<Outcome>); uring::AT_ONCE]> = SmallVec::new();
+        if let Some(ring) = self.ring.as_mut().filter(|_| keys.len() >= uring::WORTHWHILE) {
+            let mut sends: SmallVec<[Send<'_>; uring::AT_ONCE]> = SmallVec::new();
+            for key in keys {
+                let Some(connection) = self.clients.connections.get(*key) else { continue };
+                match self.turn.only_frame(connection.pending) {
+                    Some(bytes) if connection.takes_plain_sends() => {
+                        sends.push(Send { socket: connection.socket.as_fd(), bytes });
+                        rung.push((*key, None));
+                    }
+                    _ => plain.push(*key),
+                }
+            }
+            let (outcomes, result) = ring.send(&sends);
+            rung.iter_mut().zip(outcomes).for_each(|((_, outcome), became)| *outcome = *became);
+            if let Err(error) = result {
+                tracing::warn!(%error, "io_uring fails: a shard goes on without it");
+                self.ring = None;
+            }
+        } else {
+            plain.extend_from_slice(keys);
+        }
+        for key in plain {
+            self.write_for_client(key, |shard| shard.write_pending(key, None));
+        }
+        for (key, outcome) in rung {
+            self.write_for_client(key, |shard| shard.write_pending(key, outcome));
+        }
+    }
+
+    /// `first`: what has become of the first send, if it was tried.
+    fn write_pending(&mut self, key: usize, first: Option<Outcome>) {
+        injected_faults::strike("write");
+        let Clients { connections, held, .. } = &mut self.clients;
+        let Some(connection) = connections.get_mut(key) else { return };
+        let chain = std::mem::replace(&mut connection.pending, Chain::EMPTY);
+        let outbox_bytes = self.settings.doors[usize::from(connection.door)].outbox_bytes;
+        let mut written = 0;
+        let result =
+            write_frames(connection, first, self.turn.frames(chain), outbox_bytes, held, &mut written);
+        self.clients.counts.bytes_out += written as u64;
+        match result {
+            Ok(waits) => {
+                if waits {
+                    self.clients.slow.insert(key as u32);
+                }
+                self.after_write(key);
+            }
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
+                self.close_slow(key, &error);
+            }
+            Err(_) => self.abort(key),
+        }
+    }
+
+    pub(super) fn write_outbox(&mut self, key: usize) {
+        let Clients { connections, held, .. } = &mut self.clients;
+        let connection = &mut connections[key];
+        if connection.is_tls {
+            return self.write_tls(key);
+        }
+        if let (socket, Some(outbox)) = connection.socket_and_outbox()
+            && !outbox.is_empty()
+        {
+            let waiting = outbox.bytes();
+            if outbox.write_to(socket, held).is_err() {
+                return self.drop_connection(key);
+            }
+            let left = outbox.bytes();
+            connection.slim();
+            self.count_written(key, waiting, left);
+        }
+        self.after_write(key);
+    }
+
+    /// Writes like [`Shard::write_outbox`], through TLS, which may hold something itself.
+    fn write_tls(&mut self, key: usize) {
+        let Clients { connections, held, .. } = &mut self.clients;
+        if let Some((mut tls, outbox)) = connections[key].tls() {
+            let waiting = outbox.bytes();
+            if tls.flush().and_then(|()| outbox.write_to(&mut tls, held)).is_err() {
+                return self.drop_connection(key);
+            }
+            if tls.has_sent() {
+                outbox.moved();
+            }
+            let left = outbox.bytes();
+            self.count_written(key, waiting, left);
+        }
+        self.after_write(key);
+    }
+
+    /// Counts what was written of the `waiting` bytes, of which so many are left.
+    fn count_written(&mut self, key: usize, waiting: usize, left: usize) {
+        self.clients.counts.bytes_out += (waiting - left) as u64;
+        if left == 0 {
+            self.clients.no_longer_slow(key);
+            let connection = &mut self.clients.connections[key];
+            connection.has_caught_up = connection.phase != Phase::Open;
+        }
+    }
+
+    /// Goes on with a close once all is written.
+    pub(super) fn after_write(&mut self, key: usize) {
+        let connection = &mut self.clients.connections[key];
+        if !connection.is_written() {
+            return;
+        }
+        if connection.phase == Phase::Discarding
+            && let Some((mut tls, _)) = connection.tls()
+            && !tls.finish()
+        {
+            return;
+        }
+        match connection.phase {
+            Phase::Finishing => self.drop_connection(key),
+            // The peer learns that nothing more comes; when it closes too, or its time is over, the socket goes.
+            Phase::Discarding => {
+                // Once, as the kernel reports each time that something has happened to the socket.
+                connection.phase = Phase::Shut;
+                let _ = connection.socket.shutdown(Shutdown::Write);
+            }
+            Phase::Open | Phase::Closing | Phase::Shut => {}
+        }
+    }
+}
+
+/// The last bytes for a client. None at all, where the protocol has no such thing, are written as others are: what follows
+/// a write then follows.
+pub(super) fn farewell(form: Form, close: Close) -> Bytes {
+    if form.is_websocket() { websocket::close(close) } else { Bytes::new() }
+}
+
+/// Writes straight to the socket, unless others wait there already; what the kernel refuses waits in the outbox. Gives
+/// whether something does. What the socket took is added to `written`.
+fn write_frames<'a>(
+    connection: &mut Connection,
+    first: Option<Outcome>,
+    mut frames: impl Iterator<Item = &'a Bytes>,
+    outbox_bytes: usize,
+    held: &mut Held,
+    written: &mut usize,
+) -> io::Result<bool> {
+    let unwritten = if connection.has_outbox() {
+        Some(Unwritten::default())
+    } else if connection.is_tls {
+        connection.tls().map_or(Ok(None), |(mut tls, _)| write_now(&mut tls, &mut frames, written))?
+    } else {
+        write_now(&mut Sent { first, socket: &mut connection.socket }, &mut frames, written)?
+    };
+    let Some((rest, taken)) = unwritten else { return Ok(false) };
+    let may_be_pongs = connection.form.is_websocket();
+    let is_open = connection.phase == Phase::Open;
+    let outbox = &mut connection.extra_mut().outbox;
+    let mut frames = rest.into_iter().chain(frames.cloned());
+    if taken > 0
+        && let Some(begun) = frames.next()
+    {
+        outbox.push_begun(begun, taken, held);
+    }
+    for frame in frames {
+        if may_be_pongs && is_pong(&frame) {
+            outbox.push_pong(frame, held);
+            continue;
+        }
+        // What waits already counts, and not the frame: a message may be larger than all the space there is. One that closes
+        // gets what belongs to its close.
+        if is_open && outbox.cost() > outbox_bytes {
+            let reason = format!("{} bytes wait for it already (outbox_bytes)", outbox.cost());
+            return Err(io::Error::new(ErrorKind::StorageFull, reason));
+        }
+        if is_open && memory_reserve::is_short() {
+            return Err(io::Error::new(ErrorKind::StorageFull, NoMemory));
+        }
+        outbox.push(frame, held);
+    }
+    Ok(true)
+}
+
+/// A socket to which the first send has been made already, perhaps.
+struct Sent<'a> {
+    first: Option<Outcome>,
+    socket: &'a mut TcpStream,
+}
+
+impl Write for Sent<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.first.take() {
+            Some(outcome) => usize::try_from(outcome).map_err(|_| io::Error::from_raw_os_error(-outcome)),
+            None => self.socket.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The frames that a socket did not take whole, and how many bytes it took of the first.
+type Unwritten = (SmallVec<[Bytes; SLICES]>, usize);
+
+/// Writes until all frames are out, which is `None`, or the socket takes no more of some of them.
+fn write_now<'a>(
+    socket: &mut impl Write,
+    frames: &mut impl Iterator<Item = &'a Bytes>,
+    total: &mut usize,
+) -> io::Result<Option<Unwritten>> {
+    loop {
+        let batch: SmallVec<[&Bytes; SLICES]> = frames.take(SLICES).collect();
+        let written = match &*batch {
+            [] => return Ok(None),
+            // A plain send, which costs the kernel less than a vectored one.
+            [frame] => write_one(socket, frame)?,
+            _ => {
+                let slices: SmallVec<[IoSlice; SLICES]> =
+                    batch.iter().map(|frame| IoSlice::new(frame)).collect();
+                write_some(socket, &slices)?
+            }
+        };
+        *total += written.unwrap_or(0);
+        if written != Some(batch.iter().map(|frame| frame.len()).sum()) {
+            return Ok(Some(unwritten(&batch, written.unwrap_or(0))));
+        }
+    }
+}
+
+/// Gives what is left of some frames of which `written` bytes went out.
+fn unwritten(mut frames: &[&Bytes], mut written: usize) -> Unwritten {
+    while let [frame, rest @ ..] = frames
+        && written >= frame.len()
+    {
+        written -= frame.len();
+        frames = rest;
+    }
+    (frames.iter().map(|frame| (*frame).clone()).collect(), written)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::time::{Duration, Instant};
+
+    use super::super::command::{Audience, Command, Except};
+    use super::super::testing::{TestShard, arrived, settings, stalled};
+    use super::*;
+    use crate::protocol::{Encoded, close};
+
+    fn to_all(frame: &'static [u8]) -> Command {
+        let to = Audience::All { except: Except::default() };
+        Command::Deliver { to, frame: Encoded::raw(Bytes::from_static(frame)) }
+    }
+
+    #[test]
+    fn a_failure_of_io_uring_holds_up_nobody() {
+        let mut shard = TestShard::new(settings());
+        let mut clients: Vec<_> = (1..=20).map(|number| shard.client(number, Form::Websocket)).collect();
+        let Some(ring) = &mut shard.shard.ring else {
+            return println!("SKIPPED a failure of io_uring: this machine does not permit it");
+        };
+        ring.fails_after = Some(5);
+        for frame in [b"first", b"other"] {
+            shard.shard.obey_alone(to_all(frame));
+            shard.shard.write_turn();
+            assert!(shard.shard.ring.is_none());
+            for client in &mut clients {
+                assert_eq!(arrived(client), frame);
+            }
+        }
+        assert!(shard.shard.clients.slow.is_empty());
+    }
+
+    #[test]
+    fn pings_of_one_who_reads_nothing_cost_nothing() {
+        let mut shard = TestShard::new(settings());
+        let mut client = stalled(&mut shard, 1);
+        let before = shard.shard.clients.held.bytes();
+        let pings = [0x89, 0x80, 0, 0, 0, 0].repeat(10_000);
+        for _ in 0..10 {
+            client.write_all(&pings).unwrap();
+            for _ in 0..4 {
+                shard.turn();
+            }
+        }
+        assert_eq!(shard.shard.clients.counts.bytes_in, 10 * pings.len() as u64);
+        let after = shard.shard.clients.held.bytes();
+        assert!(after < before + 1000, "{after} after {before}");
+        // What it is sent is all there, and one pong. The kernel hands over what it holds in its own time.
+        let mut all = Vec::new();
+        let start = Instant::now();
+        while !all.ends_with(b"\x8a\0") && start.elapsed() < Duration::from_secs(30) {
+            all.extend(arrived(&mut client));
+            shard.turn();
+        }
+        assert_eq!(shard.shard.clients.held.bytes(), 0);
+        assert!(all.ends_with(b"xx\x8a\0"), "{:?}", &all[all.len() - 9..]);
+    }
+
+    #[test]
+    fn a_client_that_stays_after_its_close_gives_a_shard_nothing_to_do() {
+        let mut shard = TestShard::new(settings());
+        let mut client = shard.client(1, Form::Websocket);
+        shard.shard.close(shard.shard.clients.key(1).unwrap(), close::TRY_AGAIN, Phase::Discarding);
+        shard.shard.write_turn();
+        let mut farewell = arrived(&mut client);
+        while farewell.is_empty() {
+            farewell = arrived(&mut client);
+        }
+        shard.turn();
+        assert_eq!([shard.events_of_turn(), shard.events_of_turn(), shard.events_of_turn()], [0; 3]);
+        // What it says is still read, as the kernel would else answer it with a reset that takes the farewell with it.
+        client.write_all(b"more").unwrap();
+        while shard.events_of_turn() == 0 {}
+        assert_eq!(shard.events_of_turn(), 0);
+        drop(client);
+        while !shard.shard.clients.connections.is_empty() {
+            shard.turn();
+        }
+    }
+
+    #[test]
+    fn a_list_that_names_all_again_and_again_is_written_in_parts() {
+        let mut shard = TestShard::new(settings());
+        let mut clients: Vec<_> = (1..=200).map(|number| shard.client(number, Form::Websocket)).collect();
+        let times = 5_000;
+        let numbers = (0..times).flat_map(|_| 1..=200).collect();
+        let (to, frame) = (Audience::Connections(numbers), Encoded::raw(Bytes::from_static(b"x")));
+        shard.shard.obey_alone(Command::Deliver { to, frame });
+        // A million at once would take as many places.
+        assert!(shard.shard.turn.room() < 300_000, "{} places", shard.shard.turn.room());
+        shard.shard.write_turn();
+        for client in &mut clients {
+            let mut all = arrived(client);
+            while all.len() < times {
+                shard.turn();
+                all.extend(arrived(client));
+            }
+            assert_eq!(all, b"x".repeat(times));
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The end of memory. Allocations for a stranger's bytes fail, and end what they were for; all others, which cannot fail, then
+//! live on a cushion that was put aside at the start, while the shards make room.
+//!
+//! Allocations fail where the address space is bounded (`ulimit -v`) or the system promises no more than it has
+//! (`vm.overcommit_memory = 2`). Elsewhere, and in a cgroup, the system ends whole processes: there the limits of what clients
+//! may take, which are shares of the memory, are all there is.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ptr::null_mut;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+#[global_allocator]
+static ALLOCATOR: Cushioned = Cushioned;
+
+/// Nothing is in the cushion but room: it takes no memory, only addresses.
+const CUSHION: Layout = match Layout::from_size_align(4 << 20, 4096) {
+    Ok(layout) => layout,
+    Err(_) => Layout::new::<u8>(),
+};
+/// How long an allocation waits for others to give memory back once the cushion is used up.
+const PATIENCE: Duration = Duration::from_millis(2);
+const TRIES: usize = 200;
+/// How often it is tried to fill the cushion again.
+const TRY_EVERY: Duration = Duration::from_millis(50);
+
+static IN_RESERVE: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+static IS_SHORT: AtomicBool = AtomicBool::new(false);
+/// Milliseconds since the first look, of the newest one.
+static LOOKED: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// What this thread allocates now may fail.
+    static MAY_FAIL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The system's allocator, and the cushion when that has nothing.
+struct Cushioned;
+
+#[allow(unsafe_code)]
+// SAFETY: all blocks are the system allocator's, which gets what the caller has promised; nothing here panics or allocates.
+unsafe impl GlobalAlloc for Cushioned {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller has promised.
+        or_cushioned(|| unsafe { System.alloc(layout) })
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller has promised.
+        or_cushioned(|| unsafe { System.alloc_zeroed(layout) })
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as the caller has promised; a block that cannot grow stays as it is.
+        or_cushioned(|| unsafe { System.realloc(block, layout, size) })
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as the caller has promised.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[inline]
+fn or_cushioned(allocate: impl Fn() -> *mut u8) -> *mut u8 {
+    let block = allocate();
+    if block.is_null() { cushioned(&allocate) } else { block }
+}
+
+#[cold]
+fn cushioned(allocate: &dyn Fn() -> *mut u8) -> *mut u8 {
+    if MAY_FAIL.get() {
+        return null_mut();
+    }
+    IS_SHORT.store(true, Ordering::Relaxed);
+    release();
+    for _ in 0..TRIES {
+        let block = allocate();
+        if !block.is_null() {
+            return block;
+        }
+        // Other threads may be about to give something back.
+        std::thread::sleep(PATIENCE);
+    }
+    null_mut()
+}
+
+#[allow(unsafe_code)]
+fn release() {
+    let cushion = IN_RESERVE.swap(null_mut(), Ordering::AcqRel);
+    if !cushion.is_null() {
+        // SAFETY: it was allocated with this layout, and whoever has taken it out of its place alone has it.
+        unsafe { System.dealloc(cushion, CUSHION) }
+    }
+}
+
+/// Puts the cushion aside. Gives whether it is there.
+#[allow(unsafe_code)]
+pub fn fill() -> bool {
+    if !IN_RESERVE.load(Ordering::Acquire).is_null() {
+        return true;
+    }
+    // SAFETY: the layout has a size.
+    let cushion = unsafe { System.alloc(CUSHION) };
+    if cushion.is_null() {
+        return false;
+    }
+    if IN_RESERVE.compare_exchange(null_mut(), cushion, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        // SAFETY: it was allocated above, with this layout, and nobody else has it.
+        unsafe { System.dealloc(cushion, CUSHION) }
+    }
+    true
+}
+
+/// Whether memory has run out, and has not come back.
+#[inline]
+pub fn is_short() -> bool {
+    IS_SHORT.load(Ordering::Relaxed) && is_still_short()
+}
+
+#[cold]
+fn is_still_short() -> bool {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let now = FIRST.get_or_init(Instant::now).elapsed().as_millis() as u64 + 1;
+    let looked = LOOKED.load(Ordering::Relaxed);
+    let is_due = looked == 0 || now.saturating_sub(looked) >= TRY_EVERY.as_millis() as u64;
+    if !is_due || LOOKED.compare_exchange(looked, now, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        return true;
+    }
+    // What lies free between other blocks is as good.
+    let is_there = fill() || crate::lifecycle::memory::free_bytes() >= 4 * CUSHION.size();
+    if is_there {
+        IS_SHORT.store(false, Ordering::Relaxed);
+    }
+    !is_there
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no memory for it")]
+pub struct NoMemory;
+
+/// Makes room for more elements of a list, which may be a stranger's.
+pub fn reserve<T>(list: &mut Vec<T>, more: usize) -> Result<(), NoMemory> {
+    if list.capacity() - list.len() >= more {
+        return Ok(());
+    }
+    if is_short() {
+        return Err(NoMemory);
+    }
+    may_fail(|| list.try_reserve(more)).map_err(|_| NoMemory)
+}
+
+/// Makes room for so many more elements, and no more than these.
+pub fn reserve_exact<T>(list: &mut Vec<T>, more: usize) -> Result<(), NoMemory> {
+    if is_short() {
+        return Err(NoMemory);
+    }
+    may_fail(|| list.try_reserve_exact(more)).map_err(|_| NoMemory)
+}
+
+/// Adds a stranger's bytes to those that came before.
+pub fn append(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), NoMemory> {
+    reserve(to, bytes.len())?;
+    to.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// Gives a stranger's bytes memory of their own, and no more than they need.
+pub fn copy(bytes: &[u8]) -> Result<Vec<u8>, NoMemory> {
+    let mut copy = Vec::new();
+    reserve_exact(&mut copy, bytes.len())?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
+
+/// Whether so many bytes could be allocated now: for what others allocate, who cannot say that they failed.
+pub fn has_room(bytes: usize) -> bool {
+    !is_short() && may_fail(|| Vec::<u8>::new().try_reserve_exact(bytes)).is_ok()
+}
+
+fn may_fail<T>(allocate: impl FnOnce() -> T) -> T {
+    MAY_FAIL.set(true);
+    let done = allocate();
+    MAY_FAIL.set(false);
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_into_memory_is_refused() {
+        const NEVER: usize = isize::MAX as usize;
+        assert!(has_room(1 << 20) && !has_room(NEVER));
+        let mut bytes = vec![1];
+        assert_eq!(reserve(&mut bytes, NEVER - 1), Err(NoMemory));
+        append(&mut bytes, &[2; 100]).unwrap();
+        assert_eq!(bytes[..2], [1, 2]);
+        assert_eq!(copy(&bytes).unwrap(), bytes);
+        // A refusal uses nothing up.
+        assert!(!is_short() && fill());
+    }
+}
