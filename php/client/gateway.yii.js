@@ -60,7 +60,7 @@ function handler(what, find) {
     };
 }
 
-globalThis.GatewayWidget = ({url, tokenUrl, lamp, options}, messages, events) => {
+globalThis.GatewayWidget = ({url, tokenUrl, stateElement, options}, messages, events) => {
     const gateway = new Gateway(url, tokenUrl ? {...options, token: () => token(tokenUrl)} : options);
     for (const [type, find] of Object.entries(messages)) {
         gateway.on(type, handler(`messages of type ${JSON.stringify(type)}`, find));
@@ -68,8 +68,8 @@ globalThis.GatewayWidget = ({url, tokenUrl, lamp, options}, messages, events) =>
     for (const [type, find] of Object.entries(events)) {
         gateway.addEventListener(type, handler(`the event ${JSON.stringify(type)}`, find));
     }
-    if (lamp) {
-        show(gateway, lamp);
+    if (stateElement) {
+        show(gateway, stateElement);
     }
     return gateway;
 };

@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace PushGateway\Worker;
 
-/** The command line. */
+/** The command line of gateway-worker. */
 final class Command
 {
     private const HELP = <<<'TEXT'
@@ -36,8 +36,8 @@ final class Command
 
     /**
      * @param list<string> $arguments
-     * @param \Closure(?string): void|null $prepare runs in each process that connects, before the program's code is loaded, and
-     * is given the register address, if it is from the arguments or of a node that was found
+     * @param \Closure(?string): void|null $prepare runs in each process that connects, before the program's code is loaded. It is
+     * given the register address of the command line or of a node that was found; null stands for the address in php.ini
      */
     public static function run(array $arguments, ?\Closure $prepare = null): int
     {

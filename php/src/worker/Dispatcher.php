@@ -7,7 +7,7 @@ namespace PushGateway\Worker;
 use PushGateway\Gateway;
 use PushGateway\GatewayEvents;
 
-/** Calls the program's handler for one event after the other. */
+/** Calls the methods of the program's handler class for one event after the other. */
 final class Dispatcher
 {
     private const METHODS = [
@@ -17,17 +17,17 @@ final class Dispatcher
         'close' => 'onClose',
     ];
 
-    private Sessions $sessions;
+    private SessionHistory $history;
     private string $clientId = '';
-    /** The session as the gateway has it: serialized, and as a value. */
-    private string $bytes = '';
-    private mixed $kept = null;
+    /** The current client's session as the gateway has it: serialized, and as a value. */
+    private string $storedBytes = '';
+    private mixed $stored = null;
 
     /** @param class-string $handler */
     public function __construct(private string $handler, private Limits $limits)
     {
-        $this->sessions = new Sessions();
-        GatewayEvents::onSession($this->sessionHasChanged(...));
+        $this->history = new SessionHistory();
+        GatewayEvents::onSession($this->onSessionChange(...));
     }
 
     /** @param array<string, mixed> $server */
@@ -35,18 +35,22 @@ final class Dispatcher
     {
         $_SERVER = $server;
         $this->clientId = $clientId;
-        $this->bytes = $this->sessions->latest($clientId, $session);
-        // Null where there is none, as in GatewayWorker.
-        $this->kept = $_SESSION = $this->bytes === '' ? null : (GatewayEvents::readSession($this->bytes) ?: null);
+        $this->storedBytes = $this->history->latest($clientId, $session);
+        // A client without a session has null here, as in GatewayWorker.
+        $this->stored = $_SESSION = $this->storedBytes === '' ? null : (GatewayEvents::readSession($this->storedBytes) ?: null);
         match ($kind) {
-            'message' => $this->limited('onMessage', $clientId, $body),
-            'handshake' => $this->limited('onWebSocketConnect', $clientId, unserialize($body, ['allowed_classes' => false])),
-            default => $this->limited(self::METHODS[$kind], $clientId),
+            'message' => $this->callWithinLimits('onMessage', $clientId, $body),
+            'handshake' => $this->callWithinLimits(
+                'onWebSocketConnect',
+                $clientId,
+                unserialize($body, ['allowed_classes' => false])
+            ),
+            default => $this->callWithinLimits(self::METHODS[$kind], $clientId),
         };
         if ($kind === 'close') {
-            $this->sessions->forget($clientId);
-        } elseif ($_SESSION !== $this->kept) {
-            $this->keep($_SESSION);
+            $this->history->forget($clientId);
+        } elseif ($_SESSION !== $this->stored) {
+            $this->store($_SESSION);
         }
     }
 
@@ -65,14 +69,14 @@ final class Dispatcher
         });
     }
 
-    private function limited(string $method, mixed ...$arguments): void
+    private function callWithinLimits(string $method, mixed ...$arguments): void
     {
         $this->limits->begin();
         $this->call($method, ...$arguments);
         $this->limits->end();
     }
 
-    /** An exception ends the event, and nothing else. */
+    /** Calls the method if the class has it. An exception is logged and ends this call alone. */
     public function call(string $method, mixed ...$arguments): void
     {
         try {
@@ -86,18 +90,18 @@ final class Dispatcher
     }
 
     /**
-     * The program has changed it by the client's name, not by $_SESSION.
+     * Takes over what the program has changed by Gateway::setSession() or updateSession(), not by $_SESSION.
      *
      * @param array<mixed> $session
      */
-    private function sessionHasChanged(bool $isWhole, array $session): void
+    private function onSessionChange(bool $isWhole, array $session): void
     {
-        $this->kept = $_SESSION = $isWhole ? $session : array_replace_recursive((array) $_SESSION, $session);
-        $this->written(GatewayEvents::writeSession($_SESSION));
+        $this->stored = $_SESSION = $isWhole ? $session : array_replace_recursive((array) $_SESSION, $session);
+        $this->record(GatewayEvents::writeSession($_SESSION));
     }
 
-    /** @param mixed $session the program may have put anything there */
-    private function keep(mixed $session): void
+    /** @param mixed $session what the program has left in $_SESSION, which may be anything */
+    private function store(mixed $session): void
     {
         try {
             if ($session !== null && !is_array($session)) {
@@ -105,15 +109,15 @@ final class Dispatcher
             }
             $now = $session === null ? '' : GatewayEvents::writeSession($session);
             Gateway::setSocketSession($this->clientId, $now);
-            $this->written($now);
+            $this->record($now);
         } catch (\Throwable $thrown) {
             Log::write("the session of $this->clientId was not kept: $thrown");
         }
     }
 
-    private function written(string $now): void
+    private function record(string $now): void
     {
-        $this->sessions->written($this->clientId, $this->bytes, $now);
-        $this->bytes = $now;
+        $this->history->add($this->clientId, $this->storedBytes, $now);
+        $this->storedBytes = $now;
     }
 }

@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace PushGateway\Worker;
 
-/** Lines on the standard error output. */
+/** Writes log lines to the standard error output. */
 final class Log
 {
     public static function write(string $message): void

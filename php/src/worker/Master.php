@@ -5,8 +5,8 @@ declare(strict_types=1);
 namespace PushGateway\Worker;
 
 /**
- * Keeps the worker processes going. It never loads the program's code, so that a process that it forks has the code as it
- * is then, and so that nothing in that code can end it.
+ * The first process, which keeps the worker processes going. It never loads the program's code: a process that it forks then has
+ * the code as it is at that moment, and nothing in the code can end the master.
  */
 final class Master
 {
@@ -14,22 +14,22 @@ final class Master
 
     /** @var list<Slot> */
     private array $slots = [];
-    /** @var Turns<Slot> those that are to be replaced, one after the other */
-    private Turns $reloads;
+    /** @var ReplaceQueue<Slot> */
+    private ReplaceQueue $replacements;
     private ?float $killAt = null;
     private bool $isStopping = false;
-    private Nodes $nodes;
+    private ClusterNodes $nodes;
 
     public function __construct(private Options $options, private PidFile $pidFile)
     {
-        $this->nodes = new Nodes($options, $pidFile);
-        $this->reloads = new Turns();
+        $this->nodes = new ClusterNodes($options, $pidFile);
+        $this->replacements = new ReplaceQueue();
     }
 
     public function run(): int
     {
-        $this->pidFile->take();
-        // They wait until they are asked for, so that none comes at a bad moment.
+        $this->pidFile->acquire();
+        // Blocked signals wait until wait() asks for them, so that none comes in between.
         pcntl_sigprocmask(SIG_BLOCK, self::SIGNALS);
         for ($number = 0; $number < $this->options->count; $number++) {
             $this->slots[] = new Slot($number, $this->options, $this->nodes, $this->pidFile);
@@ -37,7 +37,7 @@ final class Master
         $workers = $this->options->count === 1 ? '1 worker' : "{$this->options->count} workers";
         Log::write("starts $workers for {$this->options->file}");
         while (!$this->isStopping || $this->hasProcesses()) {
-            $this->step();
+            $this->update();
             $this->pidFile->write(array_map(fn (Slot $slot) => $slot->describe(), $this->slots));
             $this->wait();
         }
@@ -46,11 +46,11 @@ final class Master
         return 0;
     }
 
-    /** Starts what is to be started, and goes on with a reload. */
-    private function step(): void
+    /** Starts and ends processes that are due, and goes on with replacements. */
+    private function update(): void
     {
         foreach ($this->slots as $slot) {
-            $slot->look($this->isStopping);
+            $slot->update($this->isStopping);
         }
         if ($this->isStopping) {
             if ($this->killAt !== null && microtime(true) >= $this->killAt) {
@@ -60,11 +60,11 @@ final class Master
             }
             return;
         }
-        $moved = array_map(fn (int $number) => $this->slots[$number], $this->nodes->look());
+        $moved = array_map(fn (int $number) => $this->slots[$number], $this->nodes->update());
         array_map(fn (Slot $slot) => $slot->redirect(), $moved);
         $this->replace($moved);
-        while ($this->reloads->current()?->isReloaded()) {
-            $next = $this->reloads->end();
+        while ($this->replacements->current()?->isReplaced()) {
+            $next = $this->replacements->finishCurrent();
             if ($next === null) {
                 Log::write('has reloaded');
             }
@@ -75,8 +75,8 @@ final class Master
     private function wait(): void
     {
         $due = array_map(fn (Slot $slot) => $slot->dueAt(), $this->slots);
-        $lookAt = $this->isStopping ? null : $this->nodes->dueAt();
-        $due = array_filter([$this->killAt, $lookAt, ...$due], fn ($time) => $time !== null);
+        $updateAt = $this->isStopping ? null : $this->nodes->dueAt();
+        $due = array_filter([$this->killAt, $updateAt, ...$due], fn ($time) => $time !== null);
         $seconds = $due === [] ? 3600.0 : max(0.0, min($due) - microtime(true));
         $signal = @pcntl_sigtimedwait(
             self::SIGNALS,
@@ -100,7 +100,7 @@ final class Master
                 }
                 break;
             default:
-                // A process says by SIGUSR2 that it serves; the slot looks by itself.
+                // SIGUSR2 means that a child has reported something, which update() reads.
         }
     }
 
@@ -128,10 +128,10 @@ final class Master
     /** @param list<Slot> $slots */
     private function replace(array $slots): void
     {
-        $isIdle = $this->reloads->current() === null;
-        $this->reloads->give($slots);
+        $isIdle = $this->replacements->current() === null;
+        $this->replacements->prioritize($slots);
         if ($isIdle) {
-            $this->reloads->current()?->reload();
+            $this->replacements->current()?->reload();
         }
     }
 

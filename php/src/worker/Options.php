@@ -6,24 +6,25 @@ namespace PushGateway\Worker;
 
 use PushGateway\Gateway;
 
+/** What the command line asks for, with defaults for the rest. */
 final class Options
 {
     public string $command = 'help';
     public string $file = '';
     public int $count = 1;
     public string $handler = 'Events';
-    /** @var list<string> one, or of the nodes that each get some of the processes; none is what php.ini says */
+    /** @var list<string> register addresses. Several share the processes; an empty list stands for the address in php.ini */
     public array $registers = [];
     public string $name = 'gateway-worker';
     public string $pidFile;
     public int $stopTimeout = 30;
-    /** Seconds that a handler may take; null is without end. */
+    /** How many seconds a handler may take; null stands for no limit. */
     public ?int $handlerTimeout = null;
-    /** Bytes that PHP may use in a process; null is for what php.ini says, or a default. */
+    /** How many bytes PHP may use in a process; null stands for the limit of php.ini, or for a default where that has none. */
     public ?int $maxMemory = null;
-    /** Events after which a process is replaced. */
+    /** After how many events a process is replaced; null stands for no limit. */
     public ?int $maxEvents = null;
-    /** @var \Closure(?string): void|null is given the register address, if it is not that of php.ini */
+    /** @var \Closure(?string): void|null is given the register address; null stands for the address in php.ini */
     public ?\Closure $prepare = null;
 
     private function __construct()
@@ -31,7 +32,7 @@ final class Options
         $this->pidFile = '';
     }
 
-    /** Has this process connect to a register address; null is that of php.ini. */
+    /** Sets the register address and the secret for this process; null stands for the address in php.ini. */
     public function connectTo(?string $register): void
     {
         if ($register !== null) {

@@ -5,7 +5,7 @@ declare(strict_types=1);
 namespace PushGateway\Worker;
 
 /**
- * Where the first process says who it is and what its processes do. It holds a lock on it for as long as it lives.
+ * The file in which the master writes its pid and the state of its workers. The master holds a lock on it as long as it lives.
  *
  * @phpstan-import-type State from Slot
  */
@@ -18,7 +18,7 @@ final class PidFile
     {
     }
 
-    /** A place in which no other user can put anything. */
+    /** The default path, in a folder in which no other user can create files. */
     public static function usualPath(): string
     {
         $folder = getenv('XDG_RUNTIME_DIR') ?: (posix_geteuid() === 0 ? '/run' : '');
@@ -32,9 +32,9 @@ final class PidFile
         return "$folder/gateway-worker.pid";
     }
 
-    public function take(): void
+    public function acquire(): void
     {
-        // A link that somebody has put there is not followed, and a file of somebody else's is not taken.
+        // Neither a symbolic link nor another user's file is opened for writing.
         $isThere = $this->lstat() !== null;
         $umask = umask(0077);
         $file = @fopen($this->path, $isThere ? 'r+' : 'x+');
@@ -45,7 +45,7 @@ final class PidFile
         if ($this->owner($file) !== posix_geteuid()) {
             throw new UsageError("{$this->path} belongs to another user; give a --pid-file where only this user can write");
         }
-        // Whoever can open it can lock it.
+        // Every user who can open the file could lock it.
         @chmod($this->path, 0600);
         if (!flock($file, LOCK_EX | LOCK_NB)) {
             throw new UsageError("another gateway-worker has {$this->path}; give this one its own --pid-file");
@@ -57,9 +57,9 @@ final class PidFile
     public function write(array $workers): void
     {
         $pid = (int) getmypid();
-        $text = json_encode(['pid' => $pid, 'start' => self::start($pid), 'workers' => $workers], JSON_THROW_ON_ERROR);
+        $text = json_encode(['pid' => $pid, 'start' => self::startTicks($pid), 'workers' => $workers], JSON_THROW_ON_ERROR);
         $file = $this->locked();
-        // Longer first, so that a reader never sees less than it had; then cut.
+        // The text is padded to the old one's length, and the padding is cut off afterwards: a reader always sees a whole text.
         rewind($file);
         fwrite($file, str_pad($text, fstat($file)['size'] ?? 0) . "\n");
         ftruncate($file, strlen($text));
@@ -71,8 +71,8 @@ final class PidFile
         @unlink($this->path);
     }
 
-    /** In a child: the lock is the parent's. */
-    public function forget(): void
+    /** A forked child closes the file, since the lock is the master's. */
+    public function closeInChild(): void
     {
         fclose($this->locked());
         $this->locked = null;
@@ -81,9 +81,9 @@ final class PidFile
     public function signal(int $signal): int
     {
         ['pid' => $pid, 'start' => $start, 'owner' => $owner] = $this->read();
-        // What stands in the file may be old, and the number another process' by now.
+        // The file may be old, and another process may have the pid by now.
         clearstatcache();
-        if ($pid < 2 || self::start($pid) !== $start || (is_dir("/proc/$pid") && @fileowner("/proc/$pid") !== $owner)) {
+        if ($pid < 2 || self::startTicks($pid) !== $start || (is_dir("/proc/$pid") && @fileowner("/proc/$pid") !== $owner)) {
             throw new UsageError("process $pid is not the gateway-worker that wrote {$this->path}: nobody was signalled");
         }
         if (!posix_kill($pid, $signal)) {
@@ -122,7 +122,7 @@ final class PidFile
     }
 
     /**
-     * Null where nothing is. A link, or what is no file, is of nobody who may be believed.
+     * What is at the path, or null when nothing is. Only a regular file is believed.
      *
      * @return array<string|int, int>|null
      */
@@ -140,7 +140,7 @@ final class PidFile
     }
 
     /**
-     * Whose file it is, if what was opened is what stands there now.
+     * The owner of the opened file, which must still be the file at the path.
      *
      * @param resource $file
      */
@@ -161,11 +161,11 @@ final class PidFile
             && $stat['uid'] === posix_geteuid() && ($stat['mode'] & 0022) === 0;
     }
 
-    /** When a process was started, in ticks since the machine was; null where the system does not say. */
-    private static function start(int $pid): ?int
+    /** When a process was started, in clock ticks since boot; null where /proc does not say. */
+    private static function startTicks(int $pid): ?int
     {
         $stat = @file_get_contents("/proc/$pid/stat");
-        // Its name, which may have spaces, stands in parentheses; the time is the 20th word behind it.
+        // The process's name, which may contain spaces, is in parentheses; the start time is the 20th word behind it.
         $words = $stat === false ? [] : explode(' ', substr($stat, (int) strrpos($stat, ')') + 2));
         return isset($words[19]) ? (int) $words[19] : null;
     }
@@ -174,12 +174,12 @@ final class PidFile
     private function read(): array
     {
         $file = $this->lstat() === null ? false : @fopen($this->path, 'r');
-        // Whoever can lock it finds nobody there.
+        // If the file can be locked, no master holds it.
         if ($file === false || flock($file, LOCK_SH | LOCK_NB)) {
             throw new UsageError("no gateway-worker runs with {$this->path} (--pid-file)");
         }
         $owner = $this->owner($file);
-        // Root may stop what another user has started, of that user's processes alone.
+        // Root may stop another user's workers; signal() makes sure that the process belongs to that user.
         if ($owner !== posix_geteuid() && posix_geteuid() !== 0) {
             throw new UsageError("{$this->path} belongs to another user");
         }

@@ -5,45 +5,45 @@ declare(strict_types=1);
 namespace PushGateway\Worker;
 
 /**
- * One of the places for a worker: the process in it, and during a reload the one before it and the one after it.
+ * One worker of the --count=… wanted: the process that serves as it, and during a replacement the processes before and after.
  *
  * @phpstan-type State array{number: int, pid: ?int, state: string, since: ?int, restarts: int, register: ?string}
  */
 final class Slot
 {
-    private const LONGEST_PAUSE = 10.0;
-    /** A process that lived so many seconds was a good one. */
-    private const GOOD = 5.0;
+    /** The longest pause before a process that keeps ending is started again. */
+    private const MAX_PAUSE_SECONDS = 10.0;
+    /** After so long a life the pauses begin anew. */
+    private const STABLE_SECONDS = 5.0;
+    /** How long a process may report nothing beyond --handler-timeout, within which it should have ended by itself. */
+    private const GRACE_SECONDS = 3.0;
 
-    /** Seconds that a process has beyond the handlers' time to end by itself. */
-    private const GRACE = 3.0;
-
-    private ?Process $serving = null;
-    /** Is to take over once it serves. */
-    private ?Process $next = null;
-    /** Handles what it has, and goes. */
-    private ?Process $leaving = null;
+    private ?ChildProcess $serving = null;
+    /** The process that takes over once it has joined. */
+    private ?ChildProcess $next = null;
+    /** The process before it, which handles the events that it has and then ends. */
+    private ?ChildProcess $leaving = null;
     private ?float $killAt = null;
     private float $startAt = 0.0;
     private int $failures = 0;
     private int $restarts = 0;
     private bool $isDraining = false;
-    /** Where the newest process joins. */
-    private ?string $joins = null;
+    /** The register address that the newest process joins; null stands for the address in php.ini. */
+    private ?string $register = null;
 
     public function __construct(
         private int $number,
         private Options $options,
-        private Nodes $nodes,
+        private ClusterNodes $nodes,
         private PidFile $pidFile,
     ) {
     }
 
-    public function look(bool $isStopping): void
+    public function update(bool $isStopping): void
     {
         $now = microtime(true);
         if ($this->next?->isReady()) {
-            // The new one has joined already: there is always somebody for the clients.
+            // The new process has joined by now, so clients are never without a worker.
             $this->leaving = $this->serving;
             $this->leaving?->signal(SIGTERM);
             $this->killAt = $now + $this->options->stopTimeout;
@@ -55,9 +55,9 @@ final class Slot
             $this->killAt = null;
         }
         if (!$isStopping && $this->serving?->isReady() && $this->options->handlerTimeout !== null) {
-            $this->watch($this->serving);
+            $this->killIfStuck($this->serving);
         }
-        if (!$isStopping && $this->serving?->isSpent() && $this->isReloaded() && $now >= $this->startAt) {
+        if (!$isStopping && $this->serving?->isRetiring() && $this->isReplaced() && $now >= $this->startAt) {
             Log::write("worker $this->number: process {$this->serving->pid} is replaced (--max-events, --max-memory)");
             $this->next = $this->fork();
         }
@@ -66,18 +66,13 @@ final class Slot
         }
     }
 
-    /** Where a handler waits for the system, PHP runs no code that would end it. */
-    private function watch(Process $process): void
+    /** While a handler waits for a system call PHP runs no signal handler, so the process cannot end itself. */
+    private function killIfStuck(ChildProcess $process): void
     {
-        if ($process->silence() > $this->longestSilence()) {
+        if ($process->secondsSinceReport() > $this->options->handlerTimeout + self::GRACE_SECONDS) {
             Log::write("worker $this->number: kills $process->pid, whose handler does not come back (--handler-timeout)");
             $process->signal(SIGKILL);
         }
-    }
-
-    private function longestSilence(): float
-    {
-        return $this->options->handlerTimeout + self::GRACE;
     }
 
     public function reload(): void
@@ -87,16 +82,16 @@ final class Slot
         }
     }
 
-    /** A process that has not joined yet may be waiting for a node that is not there any more. */
+    /** Starts the next process again if it was to join another node, since it may be waiting for a node that has gone. */
     public function redirect(): void
     {
-        if ($this->next !== null && $this->joins !== $this->nodes->of($this->number)) {
+        if ($this->next !== null && $this->register !== $this->nodes->addressOf($this->number)) {
             $this->next->signal(SIGTERM);
             $this->next = $this->fork();
         }
     }
 
-    public function isReloaded(): bool
+    public function isReplaced(): bool
     {
         return $this->next === null && $this->leaving === null;
     }
@@ -125,7 +120,7 @@ final class Slot
             $this->leaving = $this->killAt = null;
         } elseif ($pid === $this->next?->pid) {
             $this->next = null;
-            $this->startAt = microtime(true) + self::GOOD;
+            $this->startAt = microtime(true) + self::STABLE_SECONDS;
             Log::write("worker $this->number: the new process $pid ended $how before it served; the old one stays");
         } elseif ($pid === $this->serving?->pid) {
             $since = $this->serving->since;
@@ -133,8 +128,8 @@ final class Slot
             if ($this->isDraining) {
                 return;
             }
-            $this->failures = microtime(true) - $since >= self::GOOD ? 0 : $this->failures + 1;
-            $pause = $this->failures === 0 ? 0.0 : min(self::LONGEST_PAUSE, 0.05 * 2 ** min($this->failures, 16));
+            $this->failures = microtime(true) - $since >= self::STABLE_SECONDS ? 0 : $this->failures + 1;
+            $pause = $this->failures === 0 ? 0.0 : min(self::MAX_PAUSE_SECONDS, 0.05 * 2 ** min($this->failures, 16));
             $this->startAt = microtime(true) + $pause;
             $this->restarts++;
             Log::write(sprintf('worker %d: process %d ended %s; the next one in %.1f s', $this->number, $pid, $how, $pause));
@@ -146,12 +141,12 @@ final class Slot
         return $this->serving !== null || $this->next !== null || $this->leaving !== null;
     }
 
-    /** When it wants to be looked at again, if nothing happens before. */
+    /** When update() is to be called again, if nothing happens before. */
     public function dueAt(): ?float
     {
         $isEmpty = $this->serving === null && $this->next === null;
-        $watchAt = $this->options->handlerTimeout === null || $isEmpty ? null : microtime(true) + self::GRACE;
-        $due = array_filter([$this->killAt, $watchAt, $isEmpty && !$this->isDraining ? $this->startAt : null]);
+        $checkAt = $this->options->handlerTimeout === null || $isEmpty ? null : microtime(true) + self::GRACE_SECONDS;
+        $due = array_filter([$this->killAt, $checkAt, $isEmpty && !$this->isDraining ? $this->startAt : null]);
         return $due === [] ? null : min($due);
     }
 
@@ -163,22 +158,22 @@ final class Slot
             'pid' => $this->serving?->pid,
             'state' => match (true) {
                 $this->serving === null => 'waiting',
-                !$this->isReloaded() => 'reloading',
+                !$this->isReplaced() => 'reloading',
                 $this->serving->isReady() => 'serving',
                 default => 'starting',
             },
             'since' => $this->serving === null ? null : (int) $this->serving->since,
             'restarts' => $this->restarts,
-            'register' => $this->joins,
+            'register' => $this->register,
         ];
     }
 
-    private function fork(): Process
+    private function fork(): ChildProcess
     {
-        $this->joins = $this->nodes->of($this->number);
-        return Process::start(function (\Closure $tell): int {
-            $this->pidFile->forget();
-            return (new Child($this->number, $this->options, $this->joins, $tell))->run();
+        $this->register = $this->nodes->addressOf($this->number);
+        return ChildProcess::start(function (\Closure $report): int {
+            $this->pidFile->closeInChild();
+            return (new WorkerProcess($this->number, $this->options, $this->register, $report))->run();
         });
     }
 }

@@ -4,16 +4,16 @@ declare(strict_types=1);
 
 namespace PushGateway\Worker;
 
-/** Stands where programs expect `Workerman\Timer`: its timers run between the events of the worker's process. */
+/** The class that programs find as `Workerman\Timer`. Its timers run between the events of the worker process. */
 class Timer
 {
     /**
-     * When it is due, its interval, what it calls and with what, whether it repeats.
+     * When each is due, its interval in seconds, the function and its arguments, and whether it repeats.
      *
      * @var array<int, array{float, float, callable, array<mixed>, bool}>
      */
     private static array $timers = [];
-    private static int $last = 0;
+    private static int $lastId = 0;
 
     /** @param array<mixed>|null $args */
     public static function add(float $timeInterval, callable $func, ?array $args = [], bool $persistent = true): int
@@ -21,7 +21,7 @@ class Timer
         if ($timeInterval < 0) {
             throw new \RuntimeException("a timer's interval must not be negative, as $timeInterval is");
         }
-        $id = ++self::$last;
+        $id = ++self::$lastId;
         self::$timers[$id] = [self::now() + $timeInterval, $timeInterval, $func, $args ?? [], $persistent];
         return $id;
     }
@@ -55,13 +55,13 @@ class Timer
         usleep((int) max(0.0, $delay * 1e6));
     }
 
-    /** Programs call it where Workerman needs it. There is nothing to prepare here. */
+    /** Does nothing. Programs call it because Workerman's timers need it. */
     public static function init(mixed $event = null): void
     {
     }
 
-    /** How many milliseconds until one is due: at least one. Null when there is none. */
-    public static function patience(): ?int
+    /** How long until the next timer is due, in milliseconds, at least one; null when there is no timer. */
+    public static function millisecondsUntilDue(): ?int
     {
         if (self::$timers === []) {
             return null;
@@ -79,7 +79,7 @@ class Timer
     {
         $now = self::now();
         foreach (self::$timers as $id => [$due, $interval, $func, $args, $isRepeated]) {
-            // One that ran before it may have deleted it.
+            // A timer that ran before this one may have deleted it.
             if ($due > $now || !isset(self::$timers[$id])) {
                 continue;
             }

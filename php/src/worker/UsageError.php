@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace PushGateway\Worker;
 
-/** Something that whoever started the program has to put right. */
+/** A mistake on the command line or in the environment, which the user who started the program has to correct. */
 final class UsageError extends \RuntimeException
 {
 }

@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace PushGateway\Worker;
 
-/** Stands where programs expect `Workerman\Worker` when that is not installed, with the properties that they look at. */
+/** The class that programs find as `Workerman\Worker` when that is not installed, with the properties that they read. */
 #[\AllowDynamicProperties]
 class WorkerInfo
 {

@@ -6,7 +6,7 @@ namespace PushGateway\Worker;
 
 use PushGateway\Gateway;
 
-/** The classes of Workerman and GatewayWorker that handlers name, whether or not these packages are installed. */
+/** Provides the classes of Workerman and GatewayWorker that handlers name, whether or not these packages are installed. */
 final class Workerman
 {
     private const GATEWAY = 'GatewayWorker\Lib\Gateway';
@@ -14,8 +14,8 @@ final class Workerman
     private const WORKER = 'Workerman\Worker';
     private const BUSINESS_WORKER = 'GatewayWorker\BusinessWorker';
 
-    /** Before the program's code: its autoloaders may find the packages' own, which know nothing of the loop here. */
-    public static function takePlaces(): void
+    /** Runs before the program's code, whose autoloaders may find the packages' own classes. Those need Workerman's event loop. */
+    public static function declareAliases(): void
     {
         foreach ([self::GATEWAY => Gateway::class] + array_fill_keys(self::TIMERS, Timer::class) as $name => $class) {
             if (!class_exists($name, false)) {
@@ -24,7 +24,7 @@ final class Workerman
         }
     }
 
-    /** What onWorkerStart() and onWorkerStop() are given: of the packages' own class where an autoloader finds it. */
+    /** The argument of onWorkerStart() and onWorkerStop(), of the packages' own class where an autoloader finds it. */
     public static function worker(int $id, string $name, int $count): object
     {
         if (!class_exists(self::BUSINESS_WORKER)) {
@@ -33,7 +33,7 @@ final class Workerman
             }
             require __DIR__ . '/workerman/BusinessWorker.php';
         }
-        // Its constructor would have it listen.
+        // The constructor of the packages' class would have the worker listen.
         $worker = (new \ReflectionClass(self::BUSINESS_WORKER))->newInstanceWithoutConstructor();
         $worker->id = $id;
         $worker->name = $name;

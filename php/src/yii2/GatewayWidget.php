@@ -108,7 +108,7 @@ class GatewayWidget extends Widget
         return [
             'url' => $this->url,
             'tokenUrl' => $isUser && $this->tokenRoute !== null ? Url::to($this->tokenRoute) : null,
-            'lamp' => $this->showState ? ['element' => $this->getId(), 'labels' => self::labels()] : null,
+            'stateElement' => $this->showState ? ['element' => $this->getId(), 'labels' => self::labels()] : null,
             'options' => (object) $options,
         ];
     }

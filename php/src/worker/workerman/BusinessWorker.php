@@ -6,7 +6,7 @@ namespace GatewayWorker;
 
 use Workerman\Worker;
 
-/** Handlers name it as the type of what onWorkerStart() is given. */
+/** The type that handlers name for the argument of onWorkerStart(), when GatewayWorker is not installed. */
 class BusinessWorker extends Worker
 {
 }

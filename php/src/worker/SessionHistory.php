@@ -5,18 +5,19 @@ declare(strict_types=1);
 namespace PushGateway\Worker;
 
 /**
- * What this process has written to sessions. An event brings its client's session as it was when the client did
- * something, which may be before an earlier event was handled here and changed it.
+ * The session values that this process has written lately. An event brings its client's session as it was when the client did
+ * something. That may be before this process handled an earlier event of the client and changed the session.
  */
-final class Sessions
+final class SessionHistory
 {
-    private const MOST_BYTES = 16 << 20;
+    /** Beyond so many bytes the clients whose sessions were written first are forgotten. */
+    private const MAX_BYTES = 16 << 20;
 
-    /** @var array<string, list<string>> of each client the values that may still arrive, the newest last */
+    /** @var array<string, list<string>> the values that an event may still bring, by client_id, the newest last */
     private array $values = [];
     private int $bytes = 0;
 
-    /** The session as it is now, when it has arrived like this. */
+    /** The session as it is now, given what an event has brought. */
     public function latest(string $clientId, string $arrived): string
     {
         $values = $this->values[$clientId] ?? null;
@@ -26,7 +27,7 @@ final class Sessions
         $at = array_search($arrived, $values, true);
         $last = count($values) - 1;
         if ($at === false || $at === $last) {
-            // It has caught up, or somebody else has written it.
+            // The event brings the newest value of this process, or one that another process has written since.
             $this->forget($clientId);
             return $arrived;
         }
@@ -37,7 +38,7 @@ final class Sessions
         return $values[$last];
     }
 
-    public function written(string $clientId, string $before, string $now): void
+    public function add(string $clientId, string $before, string $now): void
     {
         if (!isset($this->values[$clientId])) {
             $this->values[$clientId] = [$before];
@@ -45,7 +46,7 @@ final class Sessions
         }
         $this->values[$clientId][] = $now;
         $this->bytes += strlen($now);
-        while ($this->bytes > self::MOST_BYTES && ($oldest = array_key_first($this->values)) !== null) {
+        while ($this->bytes > self::MAX_BYTES && ($oldest = array_key_first($this->values)) !== null) {
             $this->forget((string) $oldest);
         }
     }

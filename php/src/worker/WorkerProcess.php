@@ -7,35 +7,37 @@ namespace PushGateway\Worker;
 use PushGateway\GatewayEvents;
 use PushGateway\GatewayException;
 
-/** A worker process: joins, handles one event after the other, and leaves when it is told to. */
-final class Child
+/** A worker process. It joins the gateway, handles one event after the other, and leaves on SIGTERM. */
+final class WorkerProcess
 {
-    private const ALIVE_EVERY_MILLISECONDS = 1100;
-    private const LOOK_EVERY_NANOSECONDS = 1_000_000_000;
+    /** An idle process with a --handler-timeout reports so often that no handler is stuck. */
+    private const REPORT_EVERY_MILLISECONDS = 1100;
+    private const CHECK_EVERY_NANOSECONDS = 1_000_000_000;
 
     private bool $isLeaving = false;
-    private int $looked = 0;
+    /** When the master was looked for last, in nanoseconds of the monotonic clock. */
+    private int $checkedAt = 0;
     private readonly int $master;
 
     /**
-     * @param string|null $register null for what php.ini says
-     * @param \Closure(string): void $tell is called once it serves
+     * @param string|null $register the register address; null stands for the address in php.ini
+     * @param \Closure(string): void $report sends a line to the master
      */
     public function __construct(
         private int $number,
         private Options $options,
         private ?string $register,
-        private \Closure $tell,
+        private \Closure $report,
     ) {
         $this->master = posix_getppid();
     }
 
     public function run(): int
     {
-        $this->listen();
+        $this->handleSignals();
         $this->options->connectTo($this->register);
         $limits = new Limits($this->options);
-        Workerman::takePlaces();
+        Workerman::declareAliases();
         self::load($this->options->file);
         $handler = $this->options->handler;
         if (!class_exists($handler)) {
@@ -46,26 +48,26 @@ final class Child
         $dispatcher = new Dispatcher($handler, $limits);
         $dispatcher->call('onWorkerStart', $worker);
         if ($this->join($dispatcher)) {
-            ($this->tell)('serves');
+            ($this->report)('serves');
             $this->serve($dispatcher, $limits);
         }
         $dispatcher->call('onWorkerStop', $worker);
         return 0;
     }
 
-    /** In a scope of its own. */
+    /** Loads the program in a scope that has none of the runner's variables. */
     private static function load(string $file): void
     {
         require_once $file;
     }
 
-    private function listen(): void
+    private function handleSignals(): void
     {
         pcntl_async_signals(true);
         pcntl_signal(SIGTERM, function (): void {
             $this->isLeaving = true;
         });
-        // From the terminal they reach everybody; the first process says what is to be done.
+        // A terminal sends these to every process. The master alone acts on them, and tells the workers by SIGTERM.
         foreach ([SIGINT, SIGUSR1, SIGUSR2] as $signal) {
             pcntl_signal($signal, SIG_IGN);
         }
@@ -75,20 +77,20 @@ final class Child
 
     private function serve(Dispatcher $dispatcher, Limits $limits): void
     {
-        $hasLeft = $isSpent = false;
+        $hasLeft = $isRetiring = false;
         while (true) {
             try {
-                $this->leaveWithoutMaster();
+                $this->checkMaster();
                 if ($this->isLeaving && !$hasLeft) {
                     GatewayEvents::leave();
                     $hasLeft = true;
                 }
                 if (Timer::isDue()) {
-                    // No client is the current one in them.
+                    // Timers run without a current client.
                     GatewayEvents::next(-1);
                     $dispatcher->runTimers();
                 }
-                $event = GatewayEvents::next($this->patience());
+                $event = GatewayEvents::next($this->waitMilliseconds());
             } catch (GatewayException $lost) {
                 Log::write($lost->getMessage());
                 if ($this->isLeaving || !$this->join($dispatcher)) {
@@ -99,42 +101,45 @@ final class Child
             if ($event === false) {
                 return;
             }
-            // Null: a signal has come, and its handler has run, or a timer is due.
+            // There is no event when a signal has come, whose handler has run by now, or when a timer is due.
             if ($event !== null) {
                 $dispatcher->handle(...$event);
-                if (!$isSpent && $limits->areReached()) {
-                    $isSpent = true;
-                    ($this->tell)(Process::SPENT);
+                if (!$isRetiring && $limits->countEvent()) {
+                    $isRetiring = true;
+                    ($this->report)(ChildProcess::RETIRES);
                 }
             }
         }
     }
 
-    /** Nobody else would end it. It looks now and then only: to ask costs as much as an event. */
-    private function leaveWithoutMaster(): void
+    /**
+     * Leaves when the master has ended, as nobody else would end this process. It asks once a second, since a question costs as
+     * much as an event, and reports at the same time that no handler is stuck.
+     */
+    private function checkMaster(): void
     {
         $now = hrtime(true);
-        if ($now - $this->looked > self::LOOK_EVERY_NANOSECONDS) {
-            $this->looked = $now;
+        if ($now - $this->checkedAt > self::CHECK_EVERY_NANOSECONDS) {
+            $this->checkedAt = $now;
             $this->isLeaving = $this->isLeaving || posix_getppid() !== $this->master;
             if ($this->options->handlerTimeout !== null) {
-                ($this->tell)('alive');
+                ($this->report)('alive');
             }
         }
     }
 
-    /** In milliseconds; 0 is without end. */
-    private function patience(): int
+    /** How long to wait for an event, in milliseconds; 0 stands for no limit. */
+    private function waitMilliseconds(): int
     {
-        $timer = Timer::patience() ?? 0;
+        $timer = Timer::millisecondsUntilDue() ?? 0;
         if ($this->options->handlerTimeout === null) {
             return $timer;
         }
-        // The first process wants to hear that this one is not stuck.
-        return $timer === 0 ? self::ALIVE_EVERY_MILLISECONDS : min($timer, self::ALIVE_EVERY_MILLISECONDS);
+        // The master kills a process from which it hears nothing.
+        return $timer === 0 ? self::REPORT_EVERY_MILLISECONDS : min($timer, self::REPORT_EVERY_MILLISECONDS);
     }
 
-    /** Again and again, until it succeeds or the process is to end. */
+    /** Tries to join until it succeeds, or until the process is to leave. */
     private function join(Dispatcher $dispatcher): bool
     {
         $name = "{$this->options->name}:$this->number:" . getmypid() . '@' . gethostname();
@@ -149,9 +154,9 @@ final class Child
                 }
                 $dispatcher->runTimers();
                 if ($this->options->handlerTimeout !== null) {
-                    ($this->tell)('alive');
+                    ($this->report)('alive');
                 }
-                usleep((int) min($pause * 1e6, 1000 * (Timer::patience() ?? 2000)));
+                usleep((int) min($pause * 1e6, 1000 * (Timer::millisecondsUntilDue() ?? 2000)));
                 $pause = min(2 * $pause, 2.0);
             }
         }

@@ -4,13 +4,13 @@ declare(strict_types=1);
 
 namespace PushGateway\Worker;
 
-/** Which node each worker joins: every node of the cluster has as many workers as any other, or one more. */
-final class Spread
+/** Decides which node each worker joins, such that every node of the cluster has as many workers as any other, or one more. */
+final class NodeAssignment
 {
-    /** @var array<int, string|null> of each worker; null for what php.ini says */
+    /** @var array<int, string|null> register addresses by the worker's number; null stands for the address in php.ini */
     private array $addresses = [];
 
-    /** @param non-empty-list<string|null> $registers as they were given: each gets as many */
+    /** @param non-empty-list<string|null> $registers the addresses from the command line, which share the workers evenly */
     public function __construct(private int $count, array $registers)
     {
         for ($number = 0; $number < $count; $number++) {
@@ -18,41 +18,41 @@ final class Spread
         }
     }
 
-    public function of(int $number): ?string
+    public function addressOf(int $number): ?string
     {
         return $this->addresses[$number];
     }
 
     /**
-     * Moves no more workers than it must.
+     * Spreads the workers over the nodes that exist now, and moves no more workers than it must.
      *
-     * @param non-empty-list<string> $nodes those that are there now
+     * @param non-empty-list<string> $nodes
      * @return list<int> the workers that are to join another node
      */
-    public function over(array $nodes): array
+    public function rebalance(array $nodes): array
     {
         $workers = array_fill_keys($nodes, []);
-        $homeless = [];
+        $unassigned = [];
         foreach ($this->addresses as $number => $address) {
             if ($address !== null && isset($workers[$address])) {
                 $workers[$address][] = $number;
             } else {
-                $homeless[] = $number;
+                $unassigned[] = $number;
             }
         }
         $fewest = intdiv($this->count, count($nodes));
-        // So many nodes have one more, and who has it already keeps it.
+        // So many nodes have one worker more than the others. Nodes that have one more already come first and keep it.
         $larger = $this->count % count($nodes);
         uasort($workers, fn (array $one, array $other) => count($other) <=> count($one));
         $free = [];
         foreach ($workers as $address => $numbers) {
             $share = $fewest + ($larger-- > 0 ? 1 : 0);
-            $homeless = [...$homeless, ...array_slice($numbers, $share)];
+            $unassigned = [...$unassigned, ...array_slice($numbers, $share)];
             $free[$address] = max(0, $share - count($numbers));
         }
         $moved = [];
         foreach ($free as $address => $places) {
-            foreach (array_splice($homeless, 0, $places) as $number) {
+            foreach (array_splice($unassigned, 0, $places) as $number) {
                 $this->addresses[$number] = (string) $address;
                 $moved[] = $number;
             }
