@@ -20,7 +20,7 @@ mod total_backlog;
 use std::hint::black_box;
 use std::io::{self, Write};
 
-use backlog::Held;
+use backlog::Backlog;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use index::Index;
@@ -71,7 +71,7 @@ fn waiting(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("outbox");
     let frame = Bytes::from(vec![b'x'; 66]);
     let filled = |frames| {
-        let (mut outbox, mut held) = (Outbox::default(), Held::default());
+        let (mut outbox, mut held) = (Outbox::default(), Backlog::default());
         (0..frames).for_each(|_| outbox.push(frame.clone(), &mut held));
         (outbox, held)
     };
@@ -81,7 +81,7 @@ fn waiting(criterion: &mut Criterion) {
         });
         group.bench_function(format!("write {frames} frames"), |bencher| {
             let write =
-                |(outbox, held): &mut (Outbox, Held)| outbox.write_to(&mut Socket(64 << 10), held).is_ok();
+                |(outbox, held): &mut (Outbox, Backlog)| outbox.write_to(&mut Socket(64 << 10), held).is_ok();
             bencher.iter_batched_ref(|| filled(frames), write, BatchSize::SmallInput);
         });
     }

@@ -22,19 +22,19 @@ use crate::lifecycle::deadline::Deadline;
 use crate::lifecycle::reload::Reloads;
 use crate::lifecycle::stop::{self, StopSignals};
 use crate::lifecycle::{memory, systemd, watchdog};
-use crate::listener::{self, Gate};
+use crate::listener::{self, TokenVerifier};
 use crate::net::bind_tcp;
 use crate::net::tls::{self, Certificates};
 use crate::php::bridge::Bridge;
 use crate::php::gatewayworker::GatewayWorker;
-use crate::php::{self, Backend, Budget, Logins, Port};
+use crate::php::{self, Backend, LoginLimits, MemoryBudget, RegisterPort};
 use crate::service::Gateway;
-use crate::shard::{NameWatch, Proofs};
+use crate::shard::{ClientProofs, NameWatch};
 use crate::system::descriptors;
 use crate::telemetry::abuse_log;
 use crate::telemetry::logs::Logs;
-use component_settings::Parts;
-use live::Live;
+use component_settings::ComponentSettings;
+use live::LiveServer;
 
 /// How long a stop waits for workers to be told that their clients have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -63,16 +63,16 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     }
     let mut ports = Vec::new();
     for address in &settings.register {
-        ports.push(Port::tcp(*address)?);
+        ports.push(RegisterPort::tcp(*address)?);
     }
     if let Some(path) = &settings.register_unix {
-        ports.push(Port::unix(path)?);
+        ports.push(RegisterPort::unix(path)?);
     }
 
     let operations_port = settings.operations.map(admin::bind).transpose()?;
 
     let node = settings.node.unwrap_or_else(|| node_address(&ports));
-    let parts = Parts::new(&settings, &doors, node, Proofs::new(random()?), certificates)?;
+    let parts = ComponentSettings::new(&settings, &doors, node, ClientProofs::new(random()?), certificates)?;
     let mode = match settings.events {
         EventHandlers::BuiltIn => Mode::BuiltIn,
         EventHandlers::Workers => Mode::Workers,
@@ -91,7 +91,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         .map(|cluster| Arc::new(Cluster::new(cluster, settings.secret_key.as_bytes(), node, instance)));
     let names = cluster.as_ref().map(|cluster| cluster.names());
     let hub = Arc::new(start_shards(&settings, &parts, Sinks(Arc::clone(&workers)), names)?);
-    let logins = Arc::new(Logins::new(settings.secret_key.clone()));
+    let logins = Arc::new(LoginLimits::new(settings.secret_key.clone()));
     let gateway = Gateway::new(
         Arc::clone(&hub),
         node,
@@ -101,7 +101,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     );
     let bridge = Bridge::new(Arc::clone(&logins), instance);
     let gatewayworker = GatewayWorker::new(logins, node);
-    let budget = Budget::new(settings.max_unfinished_bytes);
+    let budget = MemoryBudget::new(settings.max_unfinished_bytes);
     let backend = Arc::new(Backend { gateway, bridge, gatewayworker, workers: Arc::clone(&workers), budget });
     let mut nodes = JoinSet::new();
     if let Some(cluster) = &cluster {
@@ -123,7 +123,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
             "no secret_key is set: all users of this machine may push, handle events, and listen here while the server is down"
         );
     }
-    for folder in ports.iter().filter_map(Port::open_folder) {
+    for folder in ports.iter().filter_map(RegisterPort::open_folder) {
         warn!(
             "register_unix: all users of this machine may listen in {} while the server is down; choose a folder that is its user's alone",
             folder.display()
@@ -131,7 +131,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     }
     systemd::ready();
 
-    let gate = component_settings::gate(&settings, &Gate::open());
+    let gate = component_settings::gate(&settings, &TokenVerifier::open());
     let mut client_listeners = JoinSet::new();
     let mut listeners = Vec::new();
     for (number, socket) in doors.into_iter().enumerate() {
@@ -160,7 +160,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     waiting.spawn(async move { shards.watch_waiting().await });
     let mut watchdog = JoinSet::new();
     watchdog.spawn(watchdog::watch(Arc::clone(&hub)));
-    let live = Live {
+    let live = LiveServer {
         logs,
         hub: Arc::clone(&hub),
         parts,
@@ -217,7 +217,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
 
 fn start_shards(
     settings: &Settings,
-    parts: &Parts,
+    parts: &ComponentSettings,
     sinks: Sinks,
     names: Option<Arc<dyn NameWatch>>,
 ) -> anyhow::Result<Hub> {
@@ -226,8 +226,8 @@ fn start_shards(
 }
 
 /// The first register address that other machines could use, or loopback. A client id has room for IPv4 only.
-fn node_address(ports: &[Port]) -> SocketAddrV4 {
-    let addresses: Vec<_> = ports.iter().filter_map(Port::address).collect();
+fn node_address(ports: &[RegisterPort]) -> SocketAddrV4 {
+    let addresses: Vec<_> = ports.iter().filter_map(RegisterPort::address).collect();
     let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
     match first {
         Some(SocketAddr::V4(address)) if !address.ip().is_unspecified() => *address,
@@ -249,7 +249,7 @@ fn node_address(ports: &[Port]) -> SocketAddrV4 {
 fn announce(
     settings: &Settings,
     doors: &[TcpListener],
-    ports: &[Port],
+    ports: &[RegisterPort],
     operations: Option<&TcpListener>,
 ) -> anyhow::Result<()> {
     let mut clients = Vec::new();
@@ -260,7 +260,7 @@ fn announce(
         clients.iter().skip(1).map(|(protocol, address)| format!("{protocol}://{address}")).collect();
     let websocket = clients.first().map_or_else(String::new, |(_, address)| address.to_string());
     let mut register: Vec<_> =
-        ports.iter().filter_map(Port::address).map(|address| address.to_string()).collect();
+        ports.iter().filter_map(RegisterPort::address).map(|address| address.to_string()).collect();
     register.extend(settings.register_unix.as_ref().map(|path| format!("unix://{}", path.display())));
     let others = Some(others.join(",")).filter(|others| !others.is_empty());
     let operations = operations.map(TcpListener::local_addr).transpose()?;

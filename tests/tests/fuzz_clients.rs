@@ -4,11 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use flate2::{Compress, Compression, FlushCompress};
-use gateway_server::listener::{Gate, Rules, shake};
+use gateway_server::listener::{Rules, TokenVerifier, shake};
 use gateway_server::net::proxy_protocol::take_header as take_proxy_header;
 use gateway_server::protocol;
 use gateway_server::protocol::websocket::{Incoming, Inflater, Kind, message};
-use gateway_server::protocol::{Decoder, Form, Unfinished, Violation};
+use gateway_server::protocol::{Decoder, Encoding, Unfinished, Violation};
 use gateway_tests::{Rng, fuzz};
 use gateway_wire::token::{Claims, TokenKey};
 use socket2::SockRef;
@@ -26,11 +26,11 @@ struct Heard {
     violation: Option<Violation>,
 }
 
-fn hear<'a>(form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
+fn hear<'a>(form: Encoding, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
     hear_within(LIMIT, form, pieces)
 }
 
-fn hear_within<'a>(max_message: usize, form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
+fn hear_within<'a>(max_message: usize, form: Encoding, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
     hear_by(usize::MAX, max_message, form, pieces)
 }
 
@@ -38,7 +38,7 @@ fn hear_within<'a>(max_message: usize, form: Form, pieces: impl IntoIterator<Ite
 fn hear_by<'a>(
     share: usize,
     max_message: usize,
-    form: Form,
+    form: Encoding,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Heard {
     let mut inflater = Inflater::default();
@@ -105,7 +105,7 @@ fn websocket_corpus() -> Vec<Vec<u8>> {
     frames.into_iter().chain([all]).collect()
 }
 
-fn in_any_pieces(form: Form) -> impl Fn(&[u8], &mut Rng) {
+fn in_any_pieces(form: Encoding) -> impl Fn(&[u8], &mut Rng) {
     move |input, rng| {
         let whole = hear(form, [input]);
         assert!(whole.messages.iter().all(|(_, message)| message.len() <= LIMIT));
@@ -115,12 +115,12 @@ fn in_any_pieces(form: Form) -> impl Fn(&[u8], &mut Rng) {
 
 #[test]
 fn websocket() {
-    fuzz("websocket", &websocket_corpus(), in_any_pieces(Form::Websocket));
+    fuzz("websocket", &websocket_corpus(), in_any_pieces(Encoding::Websocket));
 }
 
 #[test]
 fn websocket_with_compression() {
-    fuzz("websocket with compression", &websocket_corpus(), in_any_pieces(Form::Deflated));
+    fuzz("websocket with compression", &websocket_corpus(), in_any_pieces(Encoding::Deflated));
 }
 
 /// The whole input is one compressed message.
@@ -136,32 +136,32 @@ fn inflate() {
     }
     fuzz("inflate", &compressed, |input, rng| {
         let frame = masked(0xc2, input);
-        let whole = hear_within(INFLATED_LIMIT, Form::Deflated, [&frame[..]]);
+        let whole = hear_within(INFLATED_LIMIT, Encoding::Deflated, [&frame[..]]);
         assert!(whole.messages.iter().all(|(_, message)| message.len() <= INFLATED_LIMIT));
         let (one, other) = frame.split_at(rng.below(frame.len()));
-        assert_eq!(hear_within(INFLATED_LIMIT, Form::Deflated, [one, other]), whole);
+        assert_eq!(hear_within(INFLATED_LIMIT, Encoding::Deflated, [one, other]), whole);
         let share = 1 + rng.below(INFLATED_LIMIT);
-        assert_eq!(hear_by(share, INFLATED_LIMIT, Form::Deflated, [one, other]), whole);
+        assert_eq!(hear_by(share, INFLATED_LIMIT, Encoding::Deflated, [one, other]), whole);
     });
 }
 
 #[test]
 fn text() {
     let corpus = [b"one\r\ntwo\n\n\r\nthr\ree\r\r\n".to_vec(), [&[b'x'; 290][..], b"\n"].concat()];
-    fuzz("text", &corpus, in_any_pieces(Form::Text));
+    fuzz("text", &corpus, in_any_pieces(Encoding::Text));
 }
 
 #[test]
 fn frame() {
     let corpus = [b"\0\0\0\x07one\0\0\0\x04\0\0\0\x08t\nwo".to_vec(), b"\0\0\0\x05x".to_vec()];
-    fuzz("frame", &corpus, in_any_pieces(Form::Frame));
+    fuzz("frame", &corpus, in_any_pieces(Encoding::Frame));
 }
 
 #[test]
 fn tcp_loses_nothing() {
     fuzz("tcp", &[b"any bytes".repeat(50)], |input, rng| {
         let pieces = rng.pieces(input);
-        let heard = hear(Form::Tcp, pieces.iter().copied());
+        let heard = hear(Encoding::Tcp, pieces.iter().copied());
         assert_eq!(heard.violation, None);
         assert!(heard.messages.iter().all(|(_, message)| message.len() <= LIMIT));
         let all: Vec<u8> = heard.messages.into_iter().flat_map(|(_, message)| message).collect();
@@ -175,16 +175,22 @@ fn what_is_encoded_is_decoded() {
     let corpus = [b"hello".to_vec(), "grüß".as_bytes().to_vec(), vec![b'x'; 126], Vec::new()];
     fuzz("encoding", &corpus, |input, rng| {
         let input = &input[..input.len().min(LIMIT)];
-        let frame = protocol::message(Form::Frame, Kind::Text, input);
-        assert_eq!(hear(Form::Frame, rng.pieces(&frame)).messages, [(Some(Kind::Binary), input.to_vec())]);
+        let frame = protocol::message(Encoding::Frame, Kind::Text, input);
+        assert_eq!(
+            hear(Encoding::Frame, rng.pieces(&frame)).messages,
+            [(Some(Kind::Binary), input.to_vec())]
+        );
         // The server does not mask.
         let server = message(Kind::Binary, input);
         assert!(server.ends_with(input));
-        let heard = hear(Form::Websocket, rng.pieces(&masked(0x82, input)));
+        let heard = hear(Encoding::Websocket, rng.pieces(&masked(0x82, input)));
         assert_eq!(heard.messages, [(Some(Kind::Binary), input.to_vec())]);
         if !input.contains(&b'\n') && !input.ends_with(b"\r") {
-            let line = protocol::message(Form::Text, Kind::Text, input);
-            assert_eq!(hear(Form::Text, rng.pieces(&line)).messages, [(Some(Kind::Binary), input.to_vec())]);
+            let line = protocol::message(Encoding::Text, Kind::Text, input);
+            assert_eq!(
+                hear(Encoding::Text, rng.pieces(&line)).messages,
+                [(Some(Kind::Binary), input.to_vec())]
+            );
         }
     });
 }
@@ -247,8 +253,14 @@ fn handshake() {
     };
     let shaken = |pieces: Vec<&[u8]>| {
         let mut socket = Socket { pieces, written: Vec::new() };
-        let result =
-            runtime.block_on(shake(&mut socket, &Rules::default(), &Gate::open(), true, true, |_| Ok(())));
+        let result = runtime.block_on(shake(
+            &mut socket,
+            &Rules::default(),
+            &TokenVerifier::open(),
+            true,
+            true,
+            |_| Ok(()),
+        ));
         // What stands behind a request has been read with it or not, and is not lost.
         let rest = socket.pieces.concat();
         let established = result.ok().map(|established| {
@@ -288,7 +300,7 @@ fn handshake_with_token() -> anyhow::Result<()> {
         request("/", &format!("Sec-WebSocket-Protocol: gateway, gateway.token.{token}\r\n")),
         request("/", ""),
     ];
-    let gate = Gate::open().with(Some(key), true, 10, 1000);
+    let gate = TokenVerifier::open().with(Some(key), true, 10, 1000);
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     fuzz("handshake with token", &corpus, |input, rng| {
         let mut socket = Socket { pieces: rng.pieces(input), written: Vec::new() };

@@ -15,12 +15,12 @@ use gateway_server::hub::Hub;
 use gateway_server::php;
 use gateway_server::php::bridge::Bridge;
 use gateway_server::php::gatewayworker::GatewayWorker;
-use gateway_server::php::{Backend, Budget, Logins, Port};
-use gateway_server::protocol::Form;
+use gateway_server::php::{Backend, LoginLimits, MemoryBudget, RegisterPort};
+use gateway_server::protocol::Encoding;
 use gateway_server::protocol::websocket::Kind;
 use gateway_server::service::Gateway;
 use gateway_server::shard;
-use gateway_server::shard::{Bounds, Door, Heartbeat, Newcomer, Proofs, Rate};
+use gateway_server::shard::{ClientProofs, Heartbeat, ListenerLimits, NewConnection, RateLimit, ShardBounds};
 use gateway_tests::{OWN_NONCE, Rng, fuzz, new_producer, packets, requests, soon};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Login, PREFACE, Reply, WorkerToServer, frame};
@@ -54,33 +54,33 @@ impl Target {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let directory = tempfile::tempdir()?;
         let router = Arc::new(Router::new(Mode::Auto, 1 << 20));
-        let door = Door {
+        let door = ListenerLimits {
             port: 8282,
             max_message: 1 << 20,
             outbox_bytes: 1 << 20,
             heartbeat: Heartbeat { interval: Duration::ZERO, not_response_limit: 0, data: Vec::new() },
-            rate: Rate::default(),
+            rate: RateLimit::default(),
         };
         let settings = shard::Settings {
             node: NODE,
-            proofs: Proofs::new([7; 16]),
+            proofs: ClientProofs::new([7; 16]),
             message_kind: Kind::Text,
             doors: [door].into(),
             io_uring: true,
             close_timeout: Duration::from_millis(10),
             outbox_timeout: Duration::ZERO,
-            bounds: Bounds { groups: 100, session: 10_000, unfinished: 1 << 20, waiting: 16 << 20 },
+            bounds: ShardBounds { groups: 100, session: 10_000, unfinished: 1 << 20, waiting: 16 << 20 },
         };
         let hub = Arc::new(Hub::start(2, [7; 16], &settings, Box::new(Sinks(Arc::clone(&router))), None)?);
-        let logins = Arc::new(Logins::new(Secret::default()));
+        let logins = Arc::new(LoginLimits::new(Secret::default()));
         let backend = Backend {
             gateway: Gateway::new(Arc::clone(&hub), NODE, Kind::Text, 10_000, None),
             bridge: Bridge::new(Arc::clone(&logins), 1),
             gatewayworker: GatewayWorker::new(logins, NODE),
             workers: router,
-            budget: Budget::new(64 << 20),
+            budget: MemoryBudget::new(64 << 20),
         };
-        let port = runtime.block_on(async { Port::unix(&directory.path().join("php")) })?;
+        let port = runtime.block_on(async { RegisterPort::unix(&directory.path().join("php")) })?;
         let settings = php::Settings {
             handshake_timeout: Duration::from_secs(60),
             tally: Arc::default(),
@@ -107,12 +107,12 @@ impl Target {
             let client = std::net::TcpStream::connect(listener.local_addr()?)?;
             let (socket, _) = listener.accept()?;
             socket.set_nonblocking(true)?;
-            let newcomer = Newcomer {
+            let newcomer = NewConnection {
                 socket,
                 tls: None,
                 address: None,
                 door: 0,
-                form: Form::Websocket,
+                form: Encoding::Websocket,
                 early: Box::default(),
                 handshake: None,
                 place: None,

@@ -13,7 +13,7 @@ use super::answer::{Answer, Refusal, json};
 use super::query::Parameters;
 use super::text::text_of;
 use crate::hub::Name;
-use crate::shard::{Bookmark, Filter, Sight};
+use crate::shard::{ConnectionFilter, ConnectionInfo, Cursor};
 
 /// Clients of a page, if nothing else is said, and at most.
 const LIMIT: usize = 100;
@@ -23,7 +23,7 @@ pub(super) async fn answer(operations: &Operations, query: Option<&str>) -> Resu
     let mut parameters = Parameters::parse(query)?;
     let name = |bytes: Vec<u8>| Name::from_slice(&bytes);
     let client: Option<ClientId> = parameters.take_as("client_id", "a client_id, 20 hexadecimal digits")?;
-    let filter = Filter {
+    let filter = ConnectionFilter {
         number: client.map(|client| client.connection),
         uid: parameters.take("uid").map(name),
         group: parameters.take("group").map(name),
@@ -47,13 +47,13 @@ pub(super) async fn answer(operations: &Operations, query: Option<&str>) -> Resu
     Ok(json(StatusCode::OK, &json!({"connections": connections, "next": next})))
 }
 
-impl fmt::Display for Bookmark {
+impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.shard, self.key)
     }
 }
 
-impl FromStr for Bookmark {
+impl FromStr for Cursor {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -67,7 +67,7 @@ impl Operations {
         ClientId::new(self.backend.gateway.node(), number)
     }
 
-    fn show(&self, sight: &Sight) -> Value {
+    fn show(&self, sight: &ConnectionInfo) -> Value {
         json!({
             "client_id": self.id(sight.number).to_string(),
             "uid": sight.uid.as_deref().map(text_of),

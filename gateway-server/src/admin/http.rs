@@ -14,12 +14,12 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::{Operations, routes};
-use crate::listener::Customer;
+use crate::listener::RateLimitKey;
 use crate::net::{Permit, Permits, bind_tcp, keepalive, pause_after_failed_accept};
 use crate::telemetry::abuse_log::{self, Offence};
 
 /// A connection, which has proved itself while a request is served that its peer may make.
-pub(super) type Place = Permit<Customer>;
+pub(super) type ConnectionSlot = Permit<RateLimitKey>;
 
 /// At once. Those that are served are fewer ([`super::SERVED`]), so there is always one that makes room for the next: the
 /// oldest of the address that has most.
@@ -47,7 +47,7 @@ pub async fn serve(listener: TcpListener, operations: Arc<Operations>) {
         match listener.accept().await {
             Ok((socket, peer)) => {
                 let other_machine = Some(peer.ip().to_canonical()).filter(|address| !address.is_loopback());
-                let Some(place) = places.enter(other_machine.map(Customer::of)) else { continue };
+                let Some(place) = places.enter(other_machine.map(RateLimitKey::of)) else { continue };
                 let operations = Arc::clone(&operations);
                 tokio::spawn(async move {
                     tokio::select! {
@@ -64,7 +64,7 @@ pub async fn serve(listener: TcpListener, operations: Arc<Operations>) {
     }
 }
 
-async fn converse(socket: TcpStream, peer: SocketAddr, operations: &Operations, place: &Place) {
+async fn converse(socket: TcpStream, peer: SocketAddr, operations: &Operations, place: &ConnectionSlot) {
     let _ = socket.set_nodelay(true);
     let _ = keepalive::watch(&socket);
     let service = service_fn(async |request| {

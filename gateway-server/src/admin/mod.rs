@@ -34,7 +34,7 @@ use crate::config::Secret;
 use crate::hub::Hub;
 use crate::lifecycle::watchdog;
 use crate::php::Backend;
-use crate::telemetry::Tally;
+use crate::telemetry::ConnectionCounter;
 
 /// Requests that are served at once, beside those for health. More wait for their turn.
 const SERVED: usize = 64;
@@ -47,7 +47,7 @@ pub struct Operations {
     backend: Arc<Backend>,
     listeners: Vec<Watched>,
     /// Connections of PHP.
-    php: Arc<Tally>,
+    php: Arc<ConnectionCounter>,
     token: RwLock<Secret>,
     is_stopping: AtomicBool,
     served: Semaphore,
@@ -62,7 +62,7 @@ impl Operations {
         hub: Arc<Hub>,
         backend: Arc<Backend>,
         listeners: Vec<Watched>,
-        php: Arc<Tally>,
+        php: Arc<ConnectionCounter>,
         token: Secret,
     ) -> Self {
         Self {

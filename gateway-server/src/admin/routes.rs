@@ -8,7 +8,7 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Refusal, json, text};
-use super::http::Place;
+use super::http::ConnectionSlot;
 use super::{Operations, api, auth, body, clients, dashboard, metrics, status};
 use crate::cluster::Cluster;
 use crate::telemetry::abuse_log::{self, Offence};
@@ -25,7 +25,7 @@ pub(super) async fn respond(
     request: Request<Incoming>,
     peer: SocketAddr,
     operations: &Operations,
-    place: &Place,
+    place: &ConnectionSlot,
 ) -> Answer {
     let answered = timeout(TIME, route(request, operations, place)).await.unwrap_or_else(|_| {
         let message = format!("not done within {TIME:?}; what was asked for may be done in part");
@@ -42,7 +42,7 @@ pub(super) async fn respond(
 async fn route(
     request: Request<Incoming>,
     operations: &Operations,
-    place: &Place,
+    place: &ConnectionSlot,
 ) -> Result<Answer, Refusal> {
     // For those who only want to know whether to send somebody here, and a page that knows nothing itself.
     match request.uri().path() {

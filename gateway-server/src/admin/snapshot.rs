@@ -7,19 +7,19 @@ use super::Operations;
 use super::answer::Refusal;
 use super::process::{self, Process};
 use crate::events::Report;
-use crate::shard::Census;
-use crate::telemetry::Tally;
+use crate::shard::ShardCounts;
+use crate::telemetry::ConnectionCounter;
 
 /// A listener that is watched.
 pub struct Watched {
     pub name: String,
-    pub tally: Arc<Tally>,
+    pub tally: Arc<ConnectionCounter>,
 }
 
 pub(super) struct Snapshot {
     pub(super) started: SystemTime,
     uptime: Duration,
-    pub(super) shards: Vec<Census>,
+    pub(super) shards: Vec<ShardCounts>,
     /// Bytes that wait for clients.
     pub(super) waiting: usize,
     pub(super) uids: usize,
@@ -57,7 +57,7 @@ impl Snapshot {
     }
 
     /// A count of all shards together.
-    pub(super) fn sum(&self, of: impl Fn(&Census) -> u64) -> u64 {
+    pub(super) fn sum(&self, of: impl Fn(&ShardCounts) -> u64) -> u64 {
         self.shards.iter().map(of).sum()
     }
 

@@ -169,7 +169,7 @@ impl Cluster {
         let read = async {
             let ended = session.read(&mut reader, input, &info, missed, &is_over).await;
             // What was obeyed by then is written, whatever ended the connection.
-            host.settle();
+            host.flush();
             ended
         };
         both(read, session.write(&mut writer), &is_over).await
@@ -228,7 +228,7 @@ impl<H: Host> Session<'_, H> {
                     Op::Nothing => {}
                 }
             }
-            self.host.settle();
+            self.host.flush();
             input.reserve(INPUT);
             let read = tokio::select! {
                 read = reader.read_buf(&mut input) => read?,
@@ -363,7 +363,7 @@ impl<H: Host> Session<'_, H> {
         }
         for node in gone {
             warn!(%node, "a node of the cluster has been silent for too long and is taken for gone");
-            self.host.gone(node);
+            self.host.node_left(node);
         }
         // Shards that are busy, or have ended, must not make the node look dead.
         let clients = tokio::time::timeout(heartbeat::INTERVAL / 5, self.host.clients()).await;

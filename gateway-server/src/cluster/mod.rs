@@ -41,7 +41,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tracing::warn;
 
-use crate::shard::{NameWatch, Sort};
+use crate::shard::{NameKind, NameWatch};
 use authenticator::FrameAuthenticator;
 use frame::Kind;
 use membership::{Membership, Own};
@@ -213,7 +213,7 @@ impl Cluster {
         View { link, others, unproven, waiting_bytes }
     }
 
-    pub fn holders(&self, sort: Sort, name: &[u8]) -> To {
+    pub fn holders(&self, sort: NameKind, name: &[u8]) -> To {
         self.subjects.holders(sort, name)
     }
 

@@ -85,7 +85,7 @@ impl<'a, H: Host> Receiver<'a, H> {
         match header.kind {
             Kind::Order => match Request::decode(&body) {
                 Ok(Request { call: Call::Order(order), .. }) => {
-                    if let Err(error) = self.host.obey(&order).await {
+                    if let Err(error) = self.host.execute(&order).await {
                         debug!(error, "an order of another node");
                     }
                 }
@@ -111,7 +111,7 @@ impl<'a, H: Host> Receiver<'a, H> {
                 if let Some(node) = cluster.membership().leave(header.instance) {
                     info!(%node, "a node has left the cluster");
                     cluster.pending.node_left(header.instance);
-                    self.host.gone(node);
+                    self.host.node_left(node);
                 }
             }
             Kind::Resume => {
@@ -205,11 +205,11 @@ impl<'a, H: Host> Receiver<'a, H> {
         cluster.proven.notify_waiters();
         if let Some(node) = gone {
             info!(%node, "another process has taken the place of a node");
-            self.host.gone(node);
+            self.host.node_left(node);
         }
         if let Some(node) = came {
             info!(%node, "a node of the cluster is there");
-            self.host.came(node);
+            self.host.node_joined(node);
         }
         // The greeting goes first, as the node ignores what follows without it.
         if header.kind == Kind::Hello || proof.is_some_and(|proof| proof.wants_answer) {
@@ -253,11 +253,11 @@ impl<'a, H: Host> Receiver<'a, H> {
         };
         if header.kind == Kind::AskedOrder {
             let done = match Request::decode(&body[8..]) {
-                Ok(Request { call: Call::Order(order), .. }) => self.host.obey(&order).await,
+                Ok(Request { call: Call::Order(order), .. }) => self.host.execute(&order).await,
                 Ok(_) => Err("a query where an order was expected".to_owned()),
                 Err(error) => Err(error.to_string()),
             };
-            self.host.settle();
+            self.host.flush();
             let cluster = Arc::clone(self.cluster);
             tokio::spawn(async move {
                 // A caller that hears that it is done may push to it at once.

@@ -6,7 +6,7 @@ use std::net::SocketAddrV4;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use crate::shard::Sort;
+use crate::shard::NameKind;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {
@@ -15,7 +15,7 @@ pub enum To {
     /// The node with this address gets it.
     Node(SocketAddrV4),
     /// The nodes get it that have a client of the uid or group.
-    Holders(Sort, Hash),
+    Holders(NameKind, Hash),
 }
 
 /// The SipHash of a uid's or group's name. The key is made of the cluster's secret, so that nobody outside can find two names that collide, and
@@ -45,7 +45,7 @@ impl Subjects {
         hash as u64
     }
 
-    pub(super) fn holders(&self, sort: Sort, name: &[u8]) -> To {
+    pub(super) fn holders(&self, sort: NameKind, name: &[u8]) -> To {
         To::Holders(sort, self.hash(name))
     }
 
@@ -64,8 +64,8 @@ pub(super) fn append_id(to: To, out: &mut Vec<u8>) {
     let _ = match to {
         To::All => write!(text, "all"),
         To::Node(node) => write!(text, "node.{:08x}{:04x}", node.ip().to_bits(), node.port()),
-        To::Holders(Sort::Uid, Hash(hash)) => write!(text, "uid.{hash:032x}"),
-        To::Holders(Sort::Group, Hash(hash)) => write!(text, "group.{hash:032x}"),
+        To::Holders(NameKind::Uid, Hash(hash)) => write!(text, "uid.{hash:032x}"),
+        To::Holders(NameKind::Group, Hash(hash)) => write!(text, "group.{hash:032x}"),
     };
     out.extend_from_slice(text.as_bytes());
 }
@@ -84,7 +84,7 @@ mod tests {
         };
         assert_eq!(text(To::All), "gateway.c.all");
         assert_eq!(text(To::Node("10.0.0.1:1238".parse().unwrap())), "gateway.c.node.0a00000104d6");
-        let uid = text(subjects.holders(Sort::Uid, b"a b.*>\r\n"));
+        let uid = text(subjects.holders(NameKind::Uid, b"a b.*>\r\n"));
         assert!(uid.starts_with("gateway.c.uid.") && uid.len() == 14 + 32, "{uid}");
         assert_ne!(subjects.hash(b"a"), subjects.hash(b"b"));
         assert_ne!(subjects.hash(b"a"), Subjects::new("c", [2; 16]).hash(b"a"));

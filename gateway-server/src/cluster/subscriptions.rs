@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use tokio::sync::{Notify, watch};
 
 use super::subject::{Hash, Subjects, To, append_id};
-use crate::shard::{NameWatch, Sort};
+use crate::shard::{NameKind, NameWatch};
 
 /// How long a subscription outlasts the last client that it is for: those who go to another page come back sooner.
 const LINGER: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ struct Changes {
     /// The commands of NATS that have not been written.
     commands: Vec<u8>,
     /// Subscriptions that nobody needs since then, and that end after a while.
-    lingering: HashMap<(Sort, Hash), Instant>,
+    lingering: HashMap<(NameKind, Hash), Instant>,
     /// How many subscriptions have been wanted so far.
     wanted: u64,
 }
@@ -171,7 +171,7 @@ impl Subscriptions {
         out.extend_from_slice(b"\r\n");
     }
 
-    pub(super) fn append_name(&self, sort: Sort, name: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn append_name(&self, sort: NameKind, name: &[u8], out: &mut Vec<u8>) {
         self.append_subscription(self.subjects.holders(sort, name), out);
     }
 
@@ -185,7 +185,7 @@ impl Subscriptions {
 }
 
 impl NameWatch for Subscriptions {
-    fn first(&self, sort: Sort, name: &[u8]) {
+    fn first(&self, sort: NameKind, name: &[u8]) {
         let hash = self.subjects.hash(name);
         let mut changes = self.changes();
         if !changes.is_live || changes.lingering.remove(&(sort, hash)).is_some() {
@@ -197,7 +197,7 @@ impl NameWatch for Subscriptions {
         self.wake.notify_one();
     }
 
-    fn last(&self, sort: Sort, name: &[u8]) {
+    fn last(&self, sort: NameKind, name: &[u8]) {
         let hash = self.subjects.hash(name);
         let mut changes = self.changes();
         if changes.is_live {
@@ -219,29 +219,29 @@ mod tests {
             let wanted = subscriptions.take_commands(&mut out);
             (String::from_utf8(out).unwrap().lines().count(), wanted)
         };
-        subscriptions.first(Sort::Uid, b"before there is a connection");
+        subscriptions.first(NameKind::Uid, b"before there is a connection");
         assert_eq!(taken(), (0, None));
         subscriptions.settled().await;
 
         subscriptions.begin();
-        subscriptions.first(Sort::Uid, b"a");
-        subscriptions.first(Sort::Group, b"a");
+        subscriptions.first(NameKind::Uid, b"a");
+        subscriptions.first(NameKind::Group, b"a");
         assert_eq!(taken(), (2, Some(2)));
         let waits = subscriptions.settled();
         subscriptions.confirm(1);
         subscriptions.confirm(2);
         waits.await;
 
-        subscriptions.last(Sort::Uid, b"a");
+        subscriptions.last(NameKind::Uid, b"a");
         subscriptions.tidy();
-        subscriptions.first(Sort::Uid, b"a");
+        subscriptions.first(NameKind::Uid, b"a");
         assert_eq!(taken(), (0, None));
-        subscriptions.last(Sort::Uid, b"a");
+        subscriptions.last(NameKind::Uid, b"a");
         subscriptions.changes().lingering.values_mut().for_each(|since| *since -= LINGER);
         subscriptions.tidy();
         assert_eq!(taken(), (1, None));
 
-        subscriptions.first(Sort::Uid, b"b");
+        subscriptions.first(NameKind::Uid, b"b");
         let waits = subscriptions.settled();
         subscriptions.end();
         waits.await;
@@ -252,7 +252,7 @@ mod tests {
     async fn all_servers_to_which_nodes_are_connected_have_to_take_them() {
         let subscriptions = Subscriptions::new(Arc::new(Subjects::new("c", [1; 16])), Arc::default());
         subscriptions.begin();
-        subscriptions.first(Sort::Uid, b"a");
+        subscriptions.first(NameKind::Uid, b"a");
         let is_settled = || *subscriptions.confirmed.borrow() == subscriptions.changes().wanted;
         assert_eq!(subscriptions.require(1, [7, 8].into_iter()), [7, 8]);
         assert!(subscriptions.require(1, [7, 8].into_iter()).is_empty());
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(subscriptions.require(1, [7, 8].into_iter()), [8]);
         subscriptions.echoed(8, 1);
         assert!(is_settled());
-        subscriptions.first(Sort::Uid, b"b");
+        subscriptions.first(NameKind::Uid, b"b");
         assert_eq!(subscriptions.require(2, [7, 8].into_iter()), [7, 8]);
         subscriptions.confirm(2);
         subscriptions.echoed(8, 2);

@@ -19,13 +19,13 @@ const LONGEST: u64 = 4 << 20;
 
 /// Something wrong in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct CertificateError {
     pub line: usize,
     pub column: usize,
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.line, self.column, self.message)
     }
@@ -43,7 +43,7 @@ pub fn check(path: &Path) -> anyhow::Result<()> {
 }
 
 /// All that is wrong with a file's text.
-pub fn problems(text: &str) -> Vec<Problem> {
+pub fn problems(text: &str) -> Vec<CertificateError> {
     match parse(text).map(Layer::settle) {
         Err(problems) => problems,
         Ok(Err(invalid)) => invalid.iter().map(|one| locate(text, one)).collect(),
@@ -70,12 +70,12 @@ fn text(path: &Path) -> anyhow::Result<String> {
         .with_context(|| format!("cannot read the configuration {}", path.display()))
 }
 
-fn in_file(path: &Path, problems: &[Problem]) -> anyhow::Error {
+fn in_file(path: &Path, problems: &[CertificateError]) -> anyhow::Error {
     let lines: Vec<_> = problems.iter().map(|problem| format!("{}:{problem}", path.display())).collect();
     anyhow::anyhow!(lines.join("\n"))
 }
 
-fn parse(text: &str) -> Result<Layer, Vec<Problem>> {
+fn parse(text: &str) -> Result<Layer, Vec<CertificateError>> {
     let unknown = unknown_keys(text);
     if !unknown.is_empty() {
         return Err(unknown);
@@ -91,7 +91,7 @@ fn parse(text: &str) -> Result<Layer, Vec<Problem>> {
 }
 
 /// A misspelt key is worth more than serde's list of all keys: the nearest one.
-fn unknown_keys(text: &str) -> Vec<Problem> {
+fn unknown_keys(text: &str) -> Vec<CertificateError> {
     let Ok(table) = DeTable::parse(text) else { return Vec::new() };
     let mut problems = unknown_in(text, table.get_ref(), &known_keys::<Layer>(), "setting");
     for listener in listeners(table.get_ref()) {
@@ -101,7 +101,7 @@ fn unknown_keys(text: &str) -> Vec<Problem> {
     problems
 }
 
-fn unknown_in(text: &str, table: &DeTable, known: &[&str], what: &str) -> Vec<Problem> {
+fn unknown_in(text: &str, table: &DeTable, known: &[&str], what: &str) -> Vec<CertificateError> {
     table
         .keys()
         .filter(|key| !known.contains(&key.get_ref().as_ref()))
@@ -155,7 +155,7 @@ fn known_keys<T: for<'de> serde::Deserialize<'de>>() -> Vec<&'static str> {
     keys.0
 }
 
-fn locate(text: &str, invalid: &Invalid) -> Problem {
+fn locate(text: &str, invalid: &Invalid) -> CertificateError {
     let span = DeTable::parse(text).ok().and_then(|table| {
         let table = match invalid.listener {
             Some(number) => listeners(table.get_ref()).nth(number)?,
@@ -186,11 +186,11 @@ fn key_of_value(text: &str, span: &Range<usize>) -> Option<String> {
     Some(before.get_ref().to_string())
 }
 
-fn problem(text: &str, span: Option<Range<usize>>, message: String) -> Problem {
+fn problem(text: &str, span: Option<Range<usize>>, message: String) -> CertificateError {
     let before = text.get(..span.map_or(0, |span| span.start)).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    Problem { line, column, message }
+    CertificateError { line, column, message }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::settings::Checks;
 use crate::listener::is_subprotocol;
-use crate::net::tls::{Files, Problem};
+use crate::net::tls::{CertificateError, Files};
 use crate::protocol::Protocol;
 use crate::system::machine;
 
@@ -163,7 +163,7 @@ fn tls(
             let files = Files { certificate, key, client_authorities: None, is_web: true };
             match files.load() {
                 Ok(_) => {}
-                Err(Problem::Key(reason)) => checks.refuse("tls_key", reason),
+                Err(CertificateError::Key(reason)) => checks.refuse("tls_key", reason),
                 Err(problem) => checks.refuse("tls_certificate", problem.to_string()),
             }
             Some(files)

@@ -12,7 +12,7 @@ mod settings;
 mod wanted;
 
 pub use cli::{Action, Printed, Question, Source, parse};
-pub use file::{Problem, check, problems};
+pub use file::{CertificateError, check, problems};
 pub use listener::{Listener, ListenerLayer};
 pub use live::Change;
 pub use settings::{EventHandlers, Invalid, Layer, LogFormat, MessageType, Routing, Secret, Settings};

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::listener::{self, Listener, ListenerLayer};
 use crate::cluster;
 use crate::listener::{MAX_REQUEST, Network};
-use crate::net::tls::{Files, Problem};
+use crate::net::tls::{CertificateError, Files};
 use crate::protocol::Protocol;
 use crate::shard::MAX_SESSION;
 use crate::system::{files, machine};
@@ -753,9 +753,9 @@ impl Checks {
                 let files = Files { certificate, key, client_authorities, is_web: false };
                 if let Err(problem) = files.load() {
                     let setting = match problem {
-                        Problem::Certificate(_) => "register_tls_certificate",
-                        Problem::Key(_) => "register_tls_key",
-                        Problem::ClientAuthorities(_) => "register_tls_client_ca",
+                        CertificateError::Certificate(_) => "register_tls_certificate",
+                        CertificateError::Key(_) => "register_tls_key",
+                        CertificateError::ClientAuthorities(_) => "register_tls_client_ca",
                     };
                     self.refuse(setting, problem.to_string());
                 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Hub;
 use crate::shard::Stopped;
-use crate::shard::slow_clients::Burden;
+use crate::shard::slow_clients::EvictionCandidate;
 
 /// Clients of each shard that are given up before it is seen whether that was enough.
 const AT_ONCE: usize = 1024;
@@ -31,8 +31,9 @@ impl Hub {
     async fn give_up_heaviest(&self) -> Result<bool, Stopped> {
         let now = Instant::now();
         let shards = self.ask_all(move |clients| clients.heaviest(now, AT_ONCE)).await?;
-        let each =
-            |(shard, of_shard): (usize, Vec<Burden>)| of_shard.into_iter().map(move |one| (shard, one));
+        let each = |(shard, of_shard): (usize, Vec<EvictionCandidate>)| {
+            of_shard.into_iter().map(move |one| (shard, one))
+        };
         let mut heaviest: Vec<_> = shards.into_iter().enumerate().flat_map(each).collect();
         heaviest.retain(|(_, one)| !one.is_new);
         heaviest.sort_unstable_by(|(_, one), (_, other)| other.weight.total_cmp(&one.weight));
@@ -57,8 +58,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::protocol::{Encoded, Form};
-    use crate::shard::BuiltIn;
+    use crate::protocol::{Encoded, Encoding};
+    use crate::shard::BuiltInSink;
     use crate::shard::testing::{newcomer, tight};
 
     fn message(length: usize) -> Bytes {
@@ -67,10 +68,10 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_holds_most_is_found_in_any_shard() {
-        let hub = Arc::new(Hub::start(3, [7; 16], &tight(), Box::new(BuiltIn), None).unwrap());
+        let hub = Arc::new(Hub::start(3, [7; 16], &tight(), Box::new(BuiltInSink), None).unwrap());
         let mut clients = Vec::new();
         for _ in 0..9 {
-            let (newcomer, client) = newcomer(Form::Websocket);
+            let (newcomer, client) = newcomer(Encoding::Websocket);
             clients.push(client);
             hub.adopt(newcomer, None).await.unwrap();
         }
@@ -86,7 +87,7 @@ mod tests {
             while hub.is_online(greedy).await.unwrap() && start.elapsed() < Duration::from_secs(30) {
                 if !hub.waiting().is_exceeded() {
                     hub.send_to_connections(Encoded::raw(message(500_000)), &[greedy]).await.unwrap();
-                    hub.settle();
+                    hub.flush();
                 } else {
                     tokio::time::sleep(PAUSE).await;
                 }

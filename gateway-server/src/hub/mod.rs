@@ -15,22 +15,24 @@ use smallvec::SmallVec;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
-use crate::protocol::{Encoded, Form, Wanted};
-use crate::shard::claim::Claim;
-use crate::shard::client_proof::Proofs;
-use crate::shard::command::{Audience, Change, Command, Except, Newcomer, PlaceOf};
-use crate::shard::connection_id::Numbers;
-use crate::shard::counts::Census;
+use crate::protocol::{Encoded, Encoding, WantedEncodings};
+use crate::shard::claim::NameClaim;
+use crate::shard::client_proof::ClientProofs;
+use crate::shard::command::{Audience, Change, Command, Except, NewConnection, PlaceOf};
+use crate::shard::connection_id::ConnectionIds;
+use crate::shard::counts::ShardCounts;
 use crate::shard::event_sink::EventSinks;
-use crate::shard::handle::Desk;
+use crate::shard::handle::ShardHandle;
 use crate::shard::identity::{ClaimedIdentity, Identity};
 use crate::shard::inbox::Stopped;
-use crate::shard::index::{Index, NameWatch, STRIPES, Sort};
+use crate::shard::index::{Index, NameKind, NameWatch, STRIPES};
 use crate::shard::membership::TooManyGroups;
-use crate::shard::query::{Bookmark, Fields, Filter, Profile, Scope, Sight, Who};
+use crate::shard::query::{
+    ConnectionFilter, ConnectionInfo, Cursor, Profile, ProfileFields, Scope, Selector,
+};
 use crate::shard::session::SessionError;
 use crate::shard::state::Clients;
-use crate::shard::total_backlog::Total;
+use crate::shard::total_backlog::TotalBacklog;
 use crate::shard::{Settings, reactor};
 
 /// A uid or group on its way; a short one needs no memory of its own.
@@ -40,16 +42,16 @@ pub type Name = SmallVec<[u8; 24]>;
 const MERGES: usize = 8;
 
 pub struct Hub {
-    shards: Box<[Desk]>,
-    numbers: Numbers,
-    proofs: Proofs,
+    shards: Box<[ShardHandle]>,
+    numbers: ConnectionIds,
+    proofs: ClientProofs,
     /// Forms that clients have come for. Once one has, more will.
     wants_deflated: AtomicBool,
     wants_non_websocket: AtomicBool,
     sinks: Box<dyn EventSinks>,
     uids: Arc<Index>,
     groups: Arc<Index>,
-    waiting: Arc<Total>,
+    waiting: Arc<TotalBacklog>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Large sessions that are merged at once: others have the processors too.
     merges: Semaphore,
@@ -66,20 +68,20 @@ impl Hub {
         names: Option<Arc<dyn NameWatch>>,
     ) -> io::Result<Self> {
         let index = |sort| Arc::new(Index::new(names.clone().map(|names| (sort, names))));
-        let (uids, groups) = (index(Sort::Uid), index(Sort::Group));
-        let waiting = Arc::new(Total::new(settings.bounds.waiting, shards));
-        let mut desks = Vec::with_capacity(shards);
+        let (uids, groups) = (index(NameKind::Uid), index(NameKind::Group));
+        let waiting = Arc::new(TotalBacklog::new(settings.bounds.waiting, shards));
+        let mut handles = Vec::with_capacity(shards);
         let mut threads = Vec::with_capacity(shards);
         for shard in 0..shards as u16 {
             let indexes = (Arc::clone(&uids), Arc::clone(&groups));
-            let (desk, thread) =
+            let (handle, thread) =
                 reactor::start(shard, settings.clone(), sinks.sink(), indexes, Arc::clone(&waiting))?;
-            desks.push(desk);
+            handles.push(handle);
             threads.push(thread);
         }
         Ok(Self {
-            shards: desks.into(),
-            numbers: Numbers::new(key, shards),
+            shards: handles.into(),
+            numbers: ConnectionIds::new(key, shards),
             proofs: settings.proofs.clone(),
             wants_deflated: AtomicBool::new(false),
             wants_non_websocket: AtomicBool::new(false),
@@ -93,24 +95,30 @@ impl Hub {
     }
 
     /// Hands an established connection to its shard, with who it is, if it has said so.
-    pub async fn adopt(&self, newcomer: Newcomer, identity: Option<Box<Identity>>) -> Result<(), Stopped> {
+    pub async fn adopt(
+        &self,
+        newcomer: NewConnection,
+        identity: Option<Box<Identity>>,
+    ) -> Result<(), Stopped> {
         // Before it is there: it gets only what is encoded later, in its form.
         match newcomer.form {
-            Form::Websocket => {}
-            Form::Deflated => self.wants_deflated.store(true, Ordering::Relaxed),
-            Form::Text | Form::Frame | Form::Tcp => self.wants_non_websocket.store(true, Ordering::Relaxed),
+            Encoding::Websocket => {}
+            Encoding::Deflated => self.wants_deflated.store(true, Ordering::Relaxed),
+            Encoding::Text | Encoding::Frame | Encoding::Tcp => {
+                self.wants_non_websocket.store(true, Ordering::Relaxed)
+            }
         }
         let (number, shard) = self.numbers.issue();
         let claimed = |identity: Box<Identity>| {
             Box::new(ClaimedIdentity::new(*identity, &self.uids, &self.groups, shard))
         };
         let identity = identity.map(claimed);
-        self.shards[shard].send(Command::Adopt { number, newcomer, identity }).await
+        self.shards[shard].enqueue(Command::Adopt { number, newcomer, identity }).await
     }
 
     /// In which forms messages are to be encoded.
-    pub fn wanted(&self) -> Wanted {
-        Wanted {
+    pub fn wanted(&self) -> WantedEncodings {
+        WantedEncodings {
             deflated: self.wants_deflated.load(Ordering::Relaxed),
             non_websocket: self.wants_non_websocket.load(Ordering::Relaxed),
         }
@@ -125,7 +133,7 @@ impl Hub {
     pub async fn read_on(&self) {
         for shard in &self.shards {
             // A shard that has ended has no clients any more.
-            let _ = shard.send(Command::ReadOn).await;
+            let _ = shard.enqueue(Command::ReadOn).await;
         }
     }
 
@@ -133,7 +141,7 @@ impl Hub {
         let except = Except::new(except);
         for shard in &self.shards {
             let to = Audience::All { except: except.clone() };
-            shard.send(Command::Deliver { to, frame: frame.clone() }).await?;
+            shard.enqueue(Command::Deliver { to, frame: frame.clone() }).await?;
         }
         Ok(())
     }
@@ -142,7 +150,7 @@ impl Hub {
         let parts = self.scatter(numbers.iter().map(|number| (self.numbers.shard_of(*number), *number)));
         for (shard, numbers) in parts {
             let to = Audience::Connections(numbers);
-            self.shards[shard].tell(Command::Deliver { to, frame: frame.clone() }).await?;
+            self.shards[shard].execute_inline(Command::Deliver { to, frame: frame.clone() }).await?;
         }
         Ok(())
     }
@@ -160,7 +168,7 @@ impl Hub {
         let frame = frame();
         for (shard, uids) in parts {
             let to = Audience::Uids(uids);
-            self.shards[shard].tell(Command::Deliver { to, frame: frame.clone() }).await?;
+            self.shards[shard].execute_inline(Command::Deliver { to, frame: frame.clone() }).await?;
         }
         Ok(())
     }
@@ -178,7 +186,7 @@ impl Hub {
         let (frame, except) = (frame(), Except::new(except));
         for (shard, groups) in parts {
             let to = Audience::Groups { groups, except: except.clone() };
-            self.shards[shard].send(Command::Deliver { to, frame: frame.clone() }).await?;
+            self.shards[shard].enqueue(Command::Deliver { to, frame: frame.clone() }).await?;
         }
         Ok(())
     }
@@ -194,11 +202,11 @@ impl Hub {
 
     /// Closes one for whom too much waits.
     pub(super) async fn give_up(&self, shard: usize, key: usize, number: u32) -> Result<(), Stopped> {
-        self.shards[shard].send(Command::GiveUp { key, number }).await
+        self.shards[shard].enqueue(Command::GiveUp { key, number }).await
     }
 
     pub async fn bind(&self, number: u32, uid: Name) -> Result<(), Stopped> {
-        let uid = Claim::new(&self.uids, uid, self.numbers.shard_of(number));
+        let uid = NameClaim::new(&self.uids, uid, self.numbers.shard_of(number));
         self.change(number, Change::Bind { uid }).await
     }
 
@@ -208,7 +216,7 @@ impl Hub {
 
     /// Waits for the shard, which alone knows how many groups the client is in.
     pub async fn join(&self, number: u32, group: Name) -> Result<Result<(), TooManyGroups>, Stopped> {
-        let group = Claim::new(&self.groups, group, self.numbers.shard_of(number));
+        let group = NameClaim::new(&self.groups, group, self.numbers.shard_of(number));
         let (back, result) = oneshot::channel();
         self.change(number, Change::Join { group, back }).await?;
         // A client that has gone drops the way back.
@@ -222,7 +230,7 @@ impl Hub {
     /// Everybody leaves the group.
     pub async fn ungroup(&self, group: Name) -> Result<(), Stopped> {
         for shard in self.groups.shards(&group) {
-            self.shards[usize::from(shard)].send(Command::Ungroup { group: group.clone() }).await?;
+            self.shards[usize::from(shard)].enqueue(Command::Ungroup { group: group.clone() }).await?;
         }
         Ok(())
     }
@@ -266,7 +274,7 @@ impl Hub {
     }
 
     pub async fn is_online(&self, number: u32) -> Result<bool, Stopped> {
-        self.shard_of(number).look(move |clients| clients.is_online(number)).await
+        self.shard_of(number).query(move |clients| clients.is_online(number)).await
     }
 
     /// What a client was told in its init message; `None` for one that is not online.
@@ -275,18 +283,18 @@ impl Hub {
     }
 
     pub async fn uid_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
-        self.shard_of(number).look(move |clients| clients.uid_of(number)).await
+        self.shard_of(number).query(move |clients| clients.uid_of(number)).await
     }
 
     /// `None` for a client that is not online.
     pub async fn session_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
-        self.shard_of(number).look(move |clients| clients.session_of(number)).await
+        self.shard_of(number).query(move |clients| clients.session_of(number)).await
     }
 
     pub async fn is_uid_online(&self, uid: &Name) -> Result<bool, Stopped> {
         for shard in self.uids.shards(uid) {
             let uid = uid.clone();
-            if self.shards[usize::from(shard)].look(move |clients| clients.is_uid_online(&uid)).await? {
+            if self.shards[usize::from(shard)].query(move |clients| clients.is_uid_online(&uid)).await? {
                 return Ok(true);
             }
         }
@@ -298,7 +306,7 @@ impl Hub {
         for shard in self.uids.shards(uid) {
             let uid = uid.clone();
             numbers.extend(
-                self.shards[usize::from(shard)].look(move |clients| clients.clients_of_uid(&uid)).await?,
+                self.shards[usize::from(shard)].query(move |clients| clients.clients_of_uid(&uid)).await?,
             );
         }
         Ok(numbers)
@@ -316,27 +324,28 @@ impl Hub {
         Ok(self.ask_all(move |clients| clients.sessions(&scope)).await?.concat())
     }
 
-    pub async fn profiles(&self, who: Who, fields: Fields) -> Result<Vec<Profile>, Stopped> {
+    pub async fn profiles(&self, who: Selector, fields: ProfileFields) -> Result<Vec<Profile>, Stopped> {
         Ok(self.ask_all(move |clients| clients.profiles(&who, fields)).await?.concat())
     }
 
     /// The clients that a filter lets through, at most `limit` from a place on, and where to go on.
     pub async fn page(
         &self,
-        filter: &Filter,
-        from: Bookmark,
+        filter: &ConnectionFilter,
+        from: Cursor,
         limit: usize,
-    ) -> Result<(Vec<Sight>, Option<Bookmark>), Stopped> {
+    ) -> Result<(Vec<ConnectionInfo>, Option<Cursor>), Stopped> {
         let mut found = Vec::new();
         let mut key = from.key;
-        for (shard, desk) in self.shards.iter().enumerate().skip(from.shard) {
+        for (shard, handle) in self.shards.iter().enumerate().skip(from.shard) {
             let mut next = Some(std::mem::take(&mut key));
             while let Some(from) = next {
                 if found.len() == limit {
-                    return Ok((found, Some(Bookmark { shard, key: from })));
+                    return Ok((found, Some(Cursor { shard, key: from })));
                 }
                 let (filter, room) = (filter.clone(), limit - found.len());
-                let (part, rest) = desk.ask(move |clients| clients.page(&filter, from, room)).await?;
+                let (part, rest) =
+                    handle.query_in_thread(move |clients| clients.page(&filter, from, room)).await?;
                 found.extend(part);
                 next = rest;
             }
@@ -376,16 +385,16 @@ impl Hub {
 
     /// What each shard has done so far: a number that grows while it does anything.
     pub fn steps(&self) -> Vec<u64> {
-        self.shards.iter().map(Desk::steps).collect()
+        self.shards.iter().map(ShardHandle::steps).collect()
     }
 
     /// Each shard's.
-    pub async fn census(&self) -> Result<Vec<Census>, Stopped> {
+    pub async fn census(&self) -> Result<Vec<ShardCounts>, Stopped> {
         self.ask_all(Clients::census).await
     }
 
     /// What waits for all clients.
-    pub(super) fn waiting(&self) -> &Total {
+    pub(super) fn waiting(&self) -> &TotalBacklog {
         &self.waiting
     }
 
@@ -400,18 +409,18 @@ impl Hub {
     }
 
     /// Gives a part of all uids and groups; there are more while it says so.
-    pub fn each_name(&self, part: usize, visit: &mut dyn FnMut(Sort, &[u8])) -> bool {
+    pub fn each_name(&self, part: usize, visit: &mut dyn FnMut(NameKind, &[u8])) -> bool {
         let (index, sort) = match part < STRIPES {
-            true => (&self.uids, Sort::Uid),
-            false => (&self.groups, Sort::Group),
+            true => (&self.uids, NameKind::Uid),
+            false => (&self.groups, NameKind::Group),
         };
         index.each_name(part % STRIPES, &mut |name| visit(sort, name));
         part + 1 < 2 * STRIPES
     }
 
     /// Writes what orders to few clients have brought, at the end of a burst of orders.
-    pub fn settle(&self) {
-        self.shards.iter().for_each(Desk::settle);
+    pub fn flush(&self) {
+        self.shards.iter().for_each(ShardHandle::flush);
     }
 
     /// Most connections at once since the last [`Hub::shrink`].
@@ -423,7 +432,7 @@ impl Hub {
     pub async fn shrink(&self) -> Result<(), Stopped> {
         for shard in &self.shards {
             // One that has ended has none.
-            let _ = shard.send(Command::Shrink).await;
+            let _ = shard.enqueue(Command::Shrink).await;
         }
         // A shard answers in the order in which it was told.
         self.count(None).await.map(drop)
@@ -433,15 +442,15 @@ impl Hub {
     pub async fn configure(&self, settings: Settings) -> Result<(), Stopped> {
         let settings = Arc::new(settings);
         for shard in &self.shards {
-            shard.send(Command::Configure(Arc::clone(&settings))).await?;
+            shard.enqueue(Command::Configure(Arc::clone(&settings))).await?;
         }
         Ok(())
     }
 
-    /// Gives each connection a new [`Newcomer::place`].
+    /// Gives each connection a new [`NewConnection::place`].
     pub async fn recount(&self, place_of: PlaceOf) -> Result<(), Stopped> {
         for shard in &self.shards {
-            shard.send(Command::Recount(Arc::clone(&place_of))).await?;
+            shard.enqueue(Command::Recount(Arc::clone(&place_of))).await?;
         }
         Ok(())
     }
@@ -451,7 +460,7 @@ impl Hub {
     pub async fn stop(&self, over: Duration, patience: Duration) {
         for shard in &self.shards {
             // One that has ended already is as it should be.
-            let _ = shard.send(Command::Stop { over, patience }).await;
+            let _ = shard.enqueue(Command::Stop { over, patience }).await;
         }
     }
 
@@ -466,16 +475,16 @@ impl Hub {
     }
 
     #[cfg(test)]
-    pub(super) fn desk(&self, shard: usize) -> &Desk {
+    pub(super) fn handle(&self, shard: usize) -> &ShardHandle {
         &self.shards[shard]
     }
 
-    fn shard_of(&self, number: u32) -> &Desk {
+    fn shard_of(&self, number: u32) -> &ShardHandle {
         &self.shards[self.numbers.shard_of(number)]
     }
 
     async fn to(&self, number: u32, command: Command) -> Result<(), Stopped> {
-        self.shard_of(number).tell(command).await
+        self.shard_of(number).execute_inline(command).await
     }
 
     async fn change(&self, number: u32, change: Change) -> Result<(), Stopped> {
@@ -503,7 +512,7 @@ impl Hub {
         shards: impl Iterator<Item = usize>,
         question: impl Fn(&Clients) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, Stopped> {
-        try_join_all(shards.map(|shard| self.shards[shard].ask(question.clone()))).await
+        try_join_all(shards.map(|shard| self.shards[shard].query_in_thread(question.clone()))).await
     }
 
     pub(super) async fn ask_all<T: Send + 'static>(
@@ -536,12 +545,12 @@ fn held<'a>(index: &Index, names: impl Iterator<Item = &'a [u8]>) -> impl Iterat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::BuiltIn;
+    use crate::shard::BuiltInSink;
     use crate::shard::testing::settings;
 
     #[tokio::test]
     async fn nobody_waits_for_an_answer_of_a_shard_that_has_ended() {
-        let hub = Arc::new(Hub::start(2, [7; 16], &settings(), Box::new(BuiltIn), None).unwrap());
+        let hub = Arc::new(Hub::start(2, [7; 16], &settings(), Box::new(BuiltInSink), None).unwrap());
         hub.stop(Duration::ZERO, Duration::ZERO).await;
         let ended = Arc::clone(&hub);
         spawn_blocking(move || ended.join_threads()).await.unwrap();

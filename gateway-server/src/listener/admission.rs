@@ -15,19 +15,19 @@ pub struct Admission {
     most: AtomicUsize,
     most_per_address: AtomicUsize,
     all: AtomicUsize,
-    by_customer: Mutex<HashMap<Customer, usize>>,
+    by_customer: Mutex<HashMap<RateLimitKey, usize>>,
 }
 
 /// A connection's share of the limits, given back when dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct AdmissionSlot {
     admission: Arc<Admission>,
-    customer: Option<Customer>,
+    customer: Option<RateLimitKey>,
 }
 
 /// Whose connections are counted together: an IPv4 address, or the 64 bits of IPv6 that one customer gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Customer(u128);
+pub struct RateLimitKey(u128);
 
 impl Admission {
     pub fn new(most: usize, most_per_address: usize) -> Self {
@@ -43,7 +43,7 @@ impl Admission {
     }
 
     /// A new place, over the limits too, for one that is here. `None` when nothing is limited.
-    pub fn recount(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
+    pub fn recount(self: &Arc<Self>, address: Option<IpAddr>) -> Option<AdmissionSlot> {
         let (mut place, _) = self.count()?;
         if let Some(address) = address.filter(|_| self.most_per_address.load(Ordering::Relaxed) > 0) {
             place.count_for(address, |_| Ok(())).ok()?;
@@ -52,24 +52,24 @@ impl Admission {
     }
 
     /// A place among all; `None` when nothing is limited.
-    pub(super) fn enter(self: &Arc<Self>) -> Result<Option<Place>, Refusal> {
+    pub(super) fn enter(self: &Arc<Self>) -> Result<Option<AdmissionSlot>, Refusal> {
         let Some((place, others)) = self.count() else { return Ok(None) };
         let most = self.most.load(Ordering::Relaxed);
         if most > 0 && others >= most { Err(Refusal::full(most)) } else { Ok(Some(place)) }
     }
 
     /// A place, which counts at once, so that no two take the last one, and how many others there are.
-    fn count(self: &Arc<Self>) -> Option<(Place, usize)> {
+    fn count(self: &Arc<Self>) -> Option<(AdmissionSlot, usize)> {
         let limits = [&self.most, &self.most_per_address];
         if limits.iter().all(|limit| limit.load(Ordering::Relaxed) == 0) {
             return None;
         }
         let others = self.all.fetch_add(1, Ordering::Relaxed);
-        Some((Place { admission: Arc::clone(self), customer: None }, others))
+        Some((AdmissionSlot { admission: Arc::clone(self), customer: None }, others))
     }
 }
 
-impl Place {
+impl AdmissionSlot {
     /// Takes a place among those of an address as well.
     pub(super) fn come_from(&mut self, address: IpAddr) -> Result<(), Refusal> {
         let most = self.admission.most_per_address.load(Ordering::Relaxed);
@@ -89,7 +89,7 @@ impl Place {
         address: IpAddr,
         check: impl FnOnce(usize) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let customer = Customer::of(address);
+        let customer = RateLimitKey::of(address);
         let mut by_customer = self.admission.by_customer.lock().unwrap_or_else(PoisonError::into_inner);
         let others = by_customer.get(&customer).copied().unwrap_or_default();
         check(others)?;
@@ -99,7 +99,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for AdmissionSlot {
     fn drop(&mut self) {
         self.admission.all.fetch_sub(1, Ordering::Relaxed);
         let Some(customer) = self.customer else { return };
@@ -117,7 +117,7 @@ impl Drop for Place {
     }
 }
 
-impl Customer {
+impl RateLimitKey {
     /// Nobody's.
     pub const UNSPECIFIED: Self = Self(0);
 
@@ -133,13 +133,13 @@ impl Customer {
 /// Connections of one listener a second, of which a second's may come at once. Those that come faster wait in the kernel's
 /// queue.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct AcceptPace {
     per_second: f64,
     ready: f64,
     at: Instant,
 }
 
-impl Pace {
+impl AcceptPace {
     /// Zero is no limit.
     pub(super) fn new(per_second: f64) -> Self {
         Self { per_second, ready: per_second.max(1.0), at: Instant::now() }
@@ -173,7 +173,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn enter(admission: &Arc<Admission>, address: &str) -> Option<Place> {
+    fn enter(admission: &Arc<Admission>, address: &str) -> Option<AdmissionSlot> {
         let mut place = admission.enter().ok().flatten()?;
         place.come_from(address.parse().unwrap()).ok()?;
         Some(place)
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_half_of_an_ipv6_address_that_one_customer_has_is_one() {
-        let customer = |address: &str| Customer::of(address.parse().unwrap());
+        let customer = |address: &str| RateLimitKey::of(address.parse().unwrap());
         assert_eq!(customer("2001:db8:0:1::1"), customer("2001:db8:0:1:ffff::2"));
         assert_ne!(customer("2001:db8:0:1::1"), customer("2001:db8:0:2::1"));
         assert_ne!(customer("::1"), customer("::"));
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_pace_lets_a_seconds_worth_come_at_once() {
-        let mut pace = Pace::new(10.0);
+        let mut pace = AcceptPace::new(10.0);
         let start = pace.at;
         let at_once = (0..100)
             .take_while(|_| {
@@ -236,6 +236,6 @@ mod tests {
         let wait = pace.wait(start).unwrap();
         assert!(wait >= Duration::from_millis(100) && wait < Duration::from_millis(110), "{wait:?}");
         assert_eq!(pace.wait(start + wait), None);
-        assert_eq!(Pace::new(0.0).wait(start), None);
+        assert_eq!(AcceptPace::new(0.0).wait(start), None);
     }
 }

@@ -5,33 +5,33 @@ use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue};
 
-use super::admission::{Admission, Customer, Place};
+use super::admission::{Admission, AdmissionSlot, RateLimitKey};
 use super::refusal::Refusal;
 use super::trusted_proxies::TrustedProxies;
 use crate::net::Permit;
 
 /// The address in whose share of the handshakes a connection counts. This machine has none, and neither has a proxy, which speaks for many.
-pub(super) fn share_of(address: IpAddr, is_proxy: bool, trusted: &TrustedProxies) -> Option<Customer> {
+pub(super) fn share_of(address: IpAddr, is_proxy: bool, trusted: &TrustedProxies) -> Option<RateLimitKey> {
     let is_known = is_proxy || address.to_canonical().is_loopback() || trusted.contains(address);
-    (!is_known).then(|| Customer::of(address))
+    (!is_known).then(|| RateLimitKey::of(address))
 }
 
-pub(super) struct Caller<'a> {
+pub(super) struct ClientAddress<'a> {
     trusted: &'a TrustedProxies,
-    place: Option<Place>,
+    place: Option<AdmissionSlot>,
     /// Its place among the handshakes.
-    handshaking: &'a Permit<Customer>,
+    handshaking: &'a Permit<RateLimitKey>,
     /// The client's address, as far as it is known by now.
     pub(super) address: Option<SocketAddr>,
 }
 
-impl<'a> Caller<'a> {
+impl<'a> ClientAddress<'a> {
     /// Takes a place among all, before anything is known but the peer.
     pub(super) fn enter(
         peer: Option<SocketAddr>,
         admission: &Arc<Admission>,
         trusted: &'a TrustedProxies,
-        handshaking: &'a Permit<Customer>,
+        handshaking: &'a Permit<RateLimitKey>,
     ) -> Result<Self, Refusal> {
         Ok(Self { trusted, place: admission.enter()?, handshaking, address: peer })
     }
@@ -60,7 +60,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    pub(super) fn into_place(self) -> Option<Place> {
+    pub(super) fn into_place(self) -> Option<AdmissionSlot> {
         self.place
     }
 }

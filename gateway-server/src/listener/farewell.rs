@@ -7,13 +7,13 @@ use super::refusal::Refusal;
 use super::stream::Stream;
 
 /// A peer that is refused. The log learns of it before the peer is told, as a peer that never closes would keep it waiting.
-pub(super) struct Farewell {
+pub(super) struct RefusedPeer {
     pub(super) refusal: Refusal,
     /// The socket of a peer that is still there, and the bytes that it is sent.
     open: Option<(Stream, Vec<u8>)>,
 }
 
-impl Farewell {
+impl RefusedPeer {
     pub(super) fn on(socket: Stream, refusal: Refusal) -> Self {
         let open = refusal.response().map(|response| (socket, response));
         Self { refusal, open }
@@ -36,7 +36,7 @@ impl Farewell {
     }
 }
 
-impl From<Refusal> for Farewell {
+impl From<Refusal> for RefusedPeer {
     /// There is nobody to be told.
     fn from(refusal: Refusal) -> Self {
         Self { refusal, open: None }

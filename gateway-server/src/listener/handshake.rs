@@ -7,11 +7,11 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Version};
 
 use super::refusal::Refusal;
-use super::request::{self, Opening};
+use super::request::{self, UpgradeRequest};
 use super::rules::Rules;
-use super::token::Gate;
-use super::{Established, ambiguity, subprotocol};
-use crate::protocol::Form;
+use super::token::TokenVerifier;
+use super::{Accepted, ambiguity, subprotocol};
+use crate::protocol::Encoding;
 use crate::protocol::websocket::deflate_answer;
 use crate::shard::Handshake;
 
@@ -24,12 +24,12 @@ const NAMES: [&str; 5] =
 pub async fn shake(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
     rules: &Rules,
-    gate: &Gate,
+    gate: &TokenVerifier,
     deflate: bool,
     wants: bool,
     admit: impl FnOnce(&Request) -> Result<(), Refusal>,
-) -> Result<Established, Refusal> {
-    let Opening { request, target, early } = request::read(socket, rules.max_request_bytes).await?;
+) -> Result<Accepted, Refusal> {
+    let UpgradeRequest { request, target, early } = request::read(socket, rules.max_request_bytes).await?;
     let mut response = request::accept(&request)?;
     ambiguity::check(&request)?;
     rules.check(&request)?;
@@ -49,9 +49,9 @@ pub async fn shake(
         response.headers_mut().insert("Sec-WebSocket-Extensions", HeaderValue::from_static(answer));
     }
     answer(socket, &response).await?;
-    let form = if deflate.is_some() { Form::Deflated } else { Form::Websocket };
+    let form = if deflate.is_some() { Encoding::Deflated } else { Encoding::Websocket };
     let handshake = wants.then(|| Box::new(handshake(&request, target)));
-    Ok(Established { form, early, handshake, identity })
+    Ok(Accepted { form, early, handshake, identity })
 }
 
 async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> Result<(), Refusal> {

@@ -16,12 +16,12 @@ mod tls;
 mod token;
 mod trusted_proxies;
 
-pub use admission::{Admission, Customer, Place};
+pub use admission::{Admission, AdmissionSlot, RateLimitKey};
 pub use handshake::shake;
 pub use refusal::Refusal;
 pub use rules::{MAX_REQUEST, Rules};
 pub use subprotocol::is_subprotocol;
-pub use token::Gate;
+pub use token::TokenVerifier;
 pub use trusted_proxies::{Network, TrustedProxies};
 
 use std::io;
@@ -39,21 +39,21 @@ use tracing::debug;
 use crate::hub::Hub;
 use crate::net::tls::Certificate;
 use crate::net::{Permit, Permits, Turns, give_way, pause_after_failed_accept, proxy_protocol};
-use crate::protocol::{Form, Protocol};
-use crate::shard::{Handshake, Identity, Newcomer};
+use crate::protocol::{Encoding, Protocol};
+use crate::shard::{Handshake, Identity, NewConnection};
 use crate::system::injected_faults;
 use crate::system::memory_reserve::{self, NoMemory};
-use crate::telemetry::Tally;
+use crate::telemetry::ConnectionCounter;
 use crate::telemetry::abuse_log::{self, Offence};
-use admission::Pace;
-use client_address::Caller;
-use farewell::Farewell;
+use admission::AcceptPace;
+use client_address::ClientAddress;
+use farewell::RefusedPeer;
 use stream::Stream;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub protocol: Protocol,
-    /// The place of its [`Door`](crate::shard::Door) in the shards' settings.
+    /// The place of its [`ListenerLimits`](crate::shard::ListenerLimits) in the shards' settings.
     pub door: u8,
     /// Clients speak TLS.
     pub certificate: Option<Arc<Certificate>>,
@@ -65,7 +65,7 @@ pub struct Settings {
     /// Which requests for a websocket are taken.
     pub rules: Rules,
     /// Reads connect tokens.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<TokenVerifier>,
     /// Connections a second; more wait in the kernel's queue. Zero is no limit.
     pub handshakes_per_second: f64,
     /// The one for all listeners.
@@ -74,12 +74,12 @@ pub struct Settings {
     pub proxy_protocol: bool,
     pub trusted_proxies: Arc<TrustedProxies>,
     /// Counts those that came, and those that shake hands.
-    pub tally: Arc<Tally>,
+    pub tally: Arc<ConnectionCounter>,
 }
 
 /// What the opening handshake gave.
-pub struct Established {
-    pub form: Form,
+pub struct Accepted {
+    pub form: Encoding,
     /// What the client said behind its request already, which was read with it.
     pub early: Box<[u8]>,
     pub handshake: Option<Box<Handshake>>,
@@ -95,7 +95,7 @@ static TURNS: Turns = Turns::new(8);
 const STALLED: Duration = Duration::from_secs(1);
 
 /// Three quarters of the places for one address, so that the next from another finds one.
-fn handshakes(settings: &Settings) -> Arc<Permits<Customer>> {
+fn handshakes(settings: &Settings) -> Arc<Permits<RateLimitKey>> {
     let most = settings.max_handshakes;
     Permits::new(most, most - most / 4, STALLED)
 }
@@ -104,7 +104,7 @@ fn handshakes(settings: &Settings) -> Arc<Permits<Customer>> {
 pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Receiver<Arc<Settings>>) {
     let mut settings = Arc::clone(&newest.borrow_and_update());
     let mut places = handshakes(&settings);
-    let mut pace = Pace::new(settings.handshakes_per_second);
+    let mut pace = AcceptPace::new(settings.handshakes_per_second);
     for turn in 1_u64.. {
         if turn.is_multiple_of(ACCEPTED_IN_A_ROW) {
             give_way().await;
@@ -117,7 +117,7 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
                     places = handshakes(&settings);
                 }
                 if settings.handshakes_per_second != old.handshakes_per_second {
-                    pace = Pace::new(settings.handshakes_per_second);
+                    pace = AcceptPace::new(settings.handshakes_per_second);
                 }
                 continue;
             }
@@ -158,8 +158,8 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
 /// A connection that cannot be served yet stays in the kernel's queue.
 async fn accept(
     listener: &TcpListener,
-    places: &Permits<Customer>,
-    pace: &mut Pace,
+    places: &Permits<RateLimitKey>,
+    pace: &mut AcceptPace,
 ) -> io::Result<(TcpStream, SocketAddr)> {
     places.room().await;
     pace.next().await;
@@ -171,7 +171,7 @@ async fn establish(
     peer: SocketAddr,
     hub: &Hub,
     settings: &Settings,
-    place: &Permit<Customer>,
+    place: &Permit<RateLimitKey>,
 ) {
     let peer = Some(peer);
     // Whom the log names.
@@ -188,7 +188,7 @@ async fn establish(
         let detail = "no handshake yet, and others wanted its place (max_handshakes)";
         return abuse_log::report(Offence::HandshakeStalled, client, &detail);
     };
-    let (socket, Established { form, early, handshake, identity }, place) = match taken {
+    let (socket, Accepted { form, early, handshake, identity }, place) = match taken {
         Ok(Ok(taken)) => taken,
         Ok(Err(farewell)) => {
             abuse_log::report(farewell.refusal.offence, client, &farewell.refusal);
@@ -212,7 +212,7 @@ async fn establish(
             let place = place.map(|place| -> Box<dyn Send> { Box::new(place) });
             let address = client.filter(|_| client != peer);
             let door = settings.door;
-            let newcomer = Newcomer { socket, tls, door, form, early, address, handshake, place };
+            let newcomer = NewConnection { socket, tls, door, form, early, address, handshake, place };
             if hub.adopt(newcomer, identity).await.is_err() {
                 debug!("a client came while the server stops");
             }
@@ -228,13 +228,14 @@ async fn take(
     client: &mut Option<SocketAddr>,
     settings: &Settings,
     wants: bool,
-    handshaking: &Permit<Customer>,
-) -> Result<(Stream, Established, Option<Place>), Farewell> {
+    handshaking: &Permit<RateLimitKey>,
+) -> Result<(Stream, Accepted, Option<AdmissionSlot>), RefusedPeer> {
     let is_websocket = settings.protocol == Protocol::Websocket;
-    let mut caller = match Caller::enter(peer, &settings.admission, &settings.trusted_proxies, handshaking) {
-        Ok(caller) => caller,
-        Err(refusal) => return Err(refuse_early(socket, settings, refusal)),
-    };
+    let mut caller =
+        match ClientAddress::enter(peer, &settings.admission, &settings.trusted_proxies, handshaking) {
+            Ok(caller) => caller,
+            Err(refusal) => return Err(refuse_early(socket, settings, refusal)),
+        };
     if settings.proxy_protocol {
         if !settings.trusted_proxies.is_empty() && !caller.is_trusted_proxy() {
             return Err(Refusal::untrusted_proxy().into());
@@ -263,18 +264,18 @@ async fn take(
         *client = caller.address;
         match shaken {
             Ok(established) => established,
-            Err(refusal) => return Err(Farewell::on(socket, refusal)),
+            Err(refusal) => return Err(RefusedPeer::on(socket, refusal)),
         }
     } else {
-        Established { form: settings.protocol.form(), early: Box::default(), handshake: None, identity: None }
+        Accepted { form: settings.protocol.form(), early: Box::default(), handshake: None, identity: None }
     };
     Ok((socket, established, caller.into_place()))
 }
 
 /// A peer without a place learns of it before its handshake, but not by TLS: that would cost more than the limit saves.
-fn refuse_early(socket: TcpStream, settings: &Settings, refusal: Refusal) -> Farewell {
+fn refuse_early(socket: TcpStream, settings: &Settings, refusal: Refusal) -> RefusedPeer {
     if settings.protocol == Protocol::Websocket && settings.certificate.is_none() {
-        Farewell::on(Stream::Plain(socket), refusal)
+        RefusedPeer::on(Stream::Plain(socket), refusal)
     } else {
         refusal.into()
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const MOST: usize = 200_000;
 
 #[derive(Default)]
-pub(super) struct Used(Mutex<Names>);
+pub(super) struct TokenReplayCache(Mutex<Names>);
 
 #[derive(Default)]
 struct Names {
@@ -24,9 +24,9 @@ struct Names {
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum ReplayError {
     #[error("its token was good once, and has been used")]
-    Used,
+    TokenReplayCache,
     #[error(
         "its token was good once, and nobody knows any more whether it has been used: the clock was set back"
     )]
@@ -36,9 +36,15 @@ pub(super) enum Refused {
     Full,
 }
 
-impl Used {
+impl TokenReplayCache {
     /// Uses a name up. `expires` and `now` are in seconds since 1970, and `instant` is now too.
-    pub(super) fn take(&self, name: &str, expires: u64, now: u64, instant: Instant) -> Result<(), Refused> {
+    pub(super) fn take(
+        &self,
+        name: &str,
+        expires: u64,
+        now: u64,
+        instant: Instant,
+    ) -> Result<(), ReplayError> {
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Names { names, by_expiry, forgotten } = &mut *used;
         while let Some((expiry, oldest)) = by_expiry.first()
@@ -51,13 +57,13 @@ impl Used {
             names.remove(&oldest);
         }
         if names.contains_key(name) {
-            return Err(Refused::Used);
+            return Err(ReplayError::TokenReplayCache);
         }
         if expires <= *forgotten {
-            return Err(Refused::Unknown);
+            return Err(ReplayError::Unknown);
         }
         if names.len() >= MOST {
-            return Err(Refused::Full);
+            return Err(ReplayError::Full);
         }
         let name: Arc<str> = name.into();
         let left = Duration::from_secs(expires.saturating_sub(now));
@@ -72,15 +78,15 @@ mod tests {
     use super::*;
 
     /// The two clocks of a machine: the one that can be set says 50 at the start.
-    struct Clocks(Instant, Used);
+    struct Clocks(Instant, TokenReplayCache);
 
     impl Clocks {
         fn new() -> Self {
-            Self(Instant::now(), Used::default())
+            Self(Instant::now(), TokenReplayCache::default())
         }
 
         /// The clock says `now`, and so many seconds have passed since the start.
-        fn take(&self, name: &str, expires: u64, now: u64, passed: u64) -> Result<(), Refused> {
+        fn take(&self, name: &str, expires: u64, now: u64, passed: u64) -> Result<(), ReplayError> {
             self.1.take(name, expires, now, self.0 + Duration::from_secs(passed))
         }
     }
@@ -89,8 +95,11 @@ mod tests {
     fn a_name_is_taken_until_it_expires() {
         let it = Clocks::new();
         assert_eq!((it.take("a", 100, 50, 0), it.take("b", 200, 50, 0)), (Ok(()), Ok(())));
-        assert_eq!(it.take("a", 300, 99, 49), Err(Refused::Used));
-        assert_eq!((it.take("a", 300, 100, 50), it.take("b", 300, 199, 149)), (Ok(()), Err(Refused::Used)));
+        assert_eq!(it.take("a", 300, 99, 49), Err(ReplayError::TokenReplayCache));
+        assert_eq!(
+            (it.take("a", 300, 100, 50), it.take("b", 300, 199, 149)),
+            (Ok(()), Err(ReplayError::TokenReplayCache))
+        );
     }
 
     #[test]
@@ -99,15 +108,15 @@ mod tests {
         assert_eq!(it.take("a", 100, 50, 0), Ok(()));
         // It is set forwards by an hour for a moment, while others come.
         assert_eq!(it.take("b", 4000, 3650, 0), Ok(()));
-        assert_eq!(it.take("a", 100, 51, 1), Err(Refused::Used));
+        assert_eq!(it.take("a", 100, 51, 1), Err(ReplayError::TokenReplayCache));
         // And back: what has expired by the time that has passed is kept.
         assert_eq!(it.take("c", 60, 10, 51), Ok(()));
-        assert_eq!(it.take("a", 100, 10, 51), Err(Refused::Used));
+        assert_eq!(it.take("a", 100, 10, 51), Err(ReplayError::TokenReplayCache));
         // What both say has expired is forgotten, and good never again.
         assert_eq!(it.take("d", 300, 200, 300), Ok(()));
         assert!(!it.1.0.lock().unwrap().names.contains_key("a"));
-        assert_eq!(it.take("a", 100, 50, 301), Err(Refused::Unknown));
-        assert_eq!(it.take("never seen", 100, 50, 301), Err(Refused::Unknown));
+        assert_eq!(it.take("a", 100, 50, 301), Err(ReplayError::Unknown));
+        assert_eq!(it.take("never seen", 100, 50, 301), Err(ReplayError::Unknown));
         assert_eq!(it.take("of later", 101, 50, 301), Ok(()));
     }
 
@@ -115,7 +124,7 @@ mod tests {
     fn an_expiry_beyond_all_time_is_one() {
         let it = Clocks::new();
         assert_eq!(it.take("a", u64::MAX, 50, 0), Ok(()));
-        assert_eq!(it.take("a", u64::MAX, u64::MAX - 1, 1), Err(Refused::Used));
+        assert_eq!(it.take("a", u64::MAX, u64::MAX - 1, 1), Err(ReplayError::TokenReplayCache));
     }
 
     #[test]
@@ -124,10 +133,10 @@ mod tests {
         for number in 0..MOST {
             assert_eq!(it.take(&number.to_string(), 100 + number as u64, 0, 0), Ok(()));
         }
-        assert_eq!(it.take("one more", 1000, 99, 99), Err(Refused::Full));
-        assert_eq!(it.take("7", 1000, 99, 99), Err(Refused::Used));
+        assert_eq!(it.take("one more", 1000, 99, 99), Err(ReplayError::Full));
+        assert_eq!(it.take("7", 1000, 99, 99), Err(ReplayError::TokenReplayCache));
         // The clock was wrong when they came: it alone makes room.
         assert_eq!(it.take("one more", 1000, 100, 0), Ok(()));
-        assert_eq!(it.take("yet one", 1000, 100, 0), Err(Refused::Full));
+        assert_eq!(it.take("yet one", 1000, 100, 0), Err(ReplayError::Full));
     }
 }

@@ -26,7 +26,7 @@ const MAX_HEADERS: usize = 1000;
 const VERSION: &[u8] = b"13";
 
 /// What a client has said to open a websocket.
-pub(super) struct Opening {
+pub(super) struct UpgradeRequest {
     pub(super) request: Request,
     /// Path and query, as the client wrote them.
     pub(super) target: Vec<u8>,
@@ -35,7 +35,10 @@ pub(super) struct Opening {
 }
 
 /// Reads a request of at most `limit` bytes, however small the pieces that it comes in.
-pub(super) async fn read(socket: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Opening, Refusal> {
+pub(super) async fn read(
+    socket: &mut (impl AsyncRead + Unpin),
+    limit: usize,
+) -> Result<UpgradeRequest, Refusal> {
     let mut bytes = Vec::with_capacity(1024);
     loop {
         let before = bytes.len();
@@ -50,7 +53,7 @@ pub(super) async fn read(socket: &mut (impl AsyncRead + Unpin), limit: usize) ->
             match parse(&bytes)? {
                 Some((length, _)) if length > limit => return Err(Refusal::too_long(limit)),
                 Some((length, opening)) => {
-                    return Ok(Opening { early: bytes.split_off(length).into(), ..opening });
+                    return Ok(UpgradeRequest { early: bytes.split_off(length).into(), ..opening });
                 }
                 None => {}
             }
@@ -98,7 +101,7 @@ pub(super) fn accept(request: &Request) -> Result<Response, Refusal> {
 }
 
 /// The request at the start of `bytes`, once it is whole, and its length.
-fn parse(bytes: &[u8]) -> Result<Option<(usize, Opening)>, Refusal> {
+fn parse(bytes: &[u8]) -> Result<Option<(usize, UpgradeRequest)>, Refusal> {
     // A few empty lines may stand before it.
     let empty = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let request = &bytes[empty..];
@@ -140,7 +143,7 @@ fn parse(bytes: &[u8]) -> Result<Option<(usize, Opening)>, Refusal> {
         None => target.split(|byte| *byte == b'#').next().unwrap_or_default().to_vec(),
         Some(_) => request.uri().path_and_query().map(|target| target.as_str().into()).unwrap_or_default(),
     };
-    Ok(Some((empty + end + 1 + length, Opening { request, target, early: Box::default() })))
+    Ok(Some((empty + end + 1 + length, UpgradeRequest { request, target, early: Box::default() })))
 }
 
 /// Method, target and version: three words with a space between them.
@@ -191,7 +194,7 @@ fn not_understood(what: &str) -> Refusal {
 mod tests {
     use super::*;
 
-    fn parsed(request: &[u8]) -> Opening {
+    fn parsed(request: &[u8]) -> UpgradeRequest {
         parse(request).unwrap().unwrap().1
     }
 
@@ -204,7 +207,7 @@ mod tests {
             (b"/a|b?`<x>`\\", "/a|b", None),
             (b"/a?b#c", "/a", Some("b")),
         ] {
-            let Opening { request, target: raw, .. } =
+            let UpgradeRequest { request, target: raw, .. } =
                 parsed(&[b"GET ", target, b" HTTP/1.1\r\n\r\n"].concat());
             let shown = String::from_utf8_lossy(target);
             if let Some(query) = query {

@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
 use super::refusal::Refusal;
-use super::replay_cache::{Refused, Used};
+use super::replay_cache::{ReplayError, TokenReplayCache};
 use crate::protocol::close::{self, Close};
 use crate::shard::Identity;
 use crate::telemetry::clock::seconds_since_epoch;
@@ -20,15 +20,15 @@ pub(super) const TOKEN_PROTOCOL: &str = "gateway.token.";
 const TOKEN_QUERY: &str = "token=";
 
 /// Reads tokens.
-pub struct Gate {
+pub struct TokenVerifier {
     key: Option<TokenKey>,
     is_required: bool,
     max_groups: usize,
     max_session: usize,
-    used: Arc<Used>,
+    used: Arc<TokenReplayCache>,
 }
 
-impl Gate {
+impl TokenVerifier {
     /// Without a key, where nobody needs a token.
     pub fn open() -> Self {
         Self { key: None, is_required: false, max_groups: 0, max_session: 0, used: Arc::default() }
@@ -82,8 +82,8 @@ impl Gate {
         if let Some(once) = &claims.once {
             self.used.take(once, claims.expires, now, Instant::now()).map_err(|refused| {
                 let close = match refused {
-                    Refused::Full => close::TRY_AGAIN,
-                    Refused::Used | Refused::Unknown => close::TOKEN_REFUSED,
+                    ReplayError::Full => close::TRY_AGAIN,
+                    ReplayError::TokenReplayCache | ReplayError::Unknown => close::TOKEN_REFUSED,
                 };
                 refuse(close, &refused.to_string())
             })?;
@@ -111,7 +111,7 @@ impl Gate {
     }
 }
 
-impl std::fmt::Debug for Gate {
+impl std::fmt::Debug for TokenVerifier {
     /// No key is ever printed.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gate").field("is_required", &self.is_required).finish_non_exhaustive()

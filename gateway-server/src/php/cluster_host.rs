@@ -6,10 +6,10 @@ use gateway_wire::bridge::{AnswerValue, Order, Query};
 
 use super::Backend;
 use crate::cluster::Host;
-use crate::shard::Sort;
+use crate::shard::NameKind;
 
 impl Host for Backend {
-    async fn obey(&self, order: &Order<'_>) -> Result<(), String> {
+    async fn execute(&self, order: &Order<'_>) -> Result<(), String> {
         let done = self.gateway.execute_here(order).await.map_err(|stopped| stopped.to_string())?;
         done.map_err(|undone| undone.to_string())
     }
@@ -18,7 +18,7 @@ impl Host for Backend {
         Ok(self.gateway.query_value_here(query).await.map_err(|failed| failed.to_string())?.0)
     }
 
-    fn settle(&self) {
+    fn flush(&self) {
         self.gateway.flush();
     }
 
@@ -26,15 +26,15 @@ impl Host for Backend {
         self.gateway.hub().count(None).await.map_or(0, |count| count as u64)
     }
 
-    fn each_name(&self, part: usize, visit: &mut dyn FnMut(Sort, &[u8])) -> bool {
+    fn each_name(&self, part: usize, visit: &mut dyn FnMut(NameKind, &[u8])) -> bool {
         self.gateway.hub().each_name(part, visit)
     }
 
-    fn came(&self, node: SocketAddrV4) {
+    fn node_joined(&self, node: SocketAddrV4) {
         self.gatewayworker.node_came(node);
     }
 
-    fn gone(&self, node: SocketAddrV4) {
+    fn node_left(&self, node: SocketAddrV4) {
         self.gatewayworker.node_gone(node);
     }
 }

@@ -17,12 +17,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
-use super::ordered_handshakes::{Growth, Young};
+use super::ordered_handshakes::{HandshakeDone, OrderedHandshake};
 use super::{Backend, bridge, gatewayworker, tls};
-use crate::listener::Customer;
+use crate::listener::RateLimitKey;
 use crate::net::tls::Certificate;
 use crate::net::{Permit, Permits, bind_tcp, give_way, keepalive, pause_after_failed_accept};
-use crate::telemetry::Tally;
+use crate::telemetry::ConnectionCounter;
 use crate::telemetry::abuse_log::{self, Offence};
 use crate::telemetry::words::counted;
 
@@ -32,26 +32,26 @@ const TURNS_IN_A_ROW: u64 = 16;
 const STALLED: Duration = Duration::from_secs(1);
 
 /// Connections that there may be, for all ports together.
-pub type Places = Permits<Customer>;
+pub type ConnectionSlots = Permits<RateLimitKey>;
 /// The place of one. It has proved itself once it has logged in, or, where there is no secret, has said something whole.
-pub(super) type Place = Permit<Customer>;
+pub(super) type ConnectionSlot = Permit<RateLimitKey>;
 
 /// A quarter for those of one other machine that have not logged in.
-pub fn places(most: usize) -> Arc<Places> {
+pub fn places(most: usize) -> Arc<ConnectionSlots> {
     Permits::new(most, most / 4, STALLED)
 }
 
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub handshake_timeout: Duration,
-    pub places: Arc<Places>,
+    pub places: Arc<ConnectionSlots>,
     /// Counts those that are there.
-    pub tally: Arc<Tally>,
+    pub tally: Arc<ConnectionCounter>,
     /// PHP on other machines speaks TLS.
     pub certificate: Option<Arc<Certificate>>,
 }
 
-pub enum Port {
+pub enum RegisterPort {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
 }
@@ -59,7 +59,7 @@ pub enum Port {
 /// Removes the file of a unix socket when the server ends.
 pub struct SocketFile(PathBuf);
 
-impl Port {
+impl RegisterPort {
     pub fn tcp(address: SocketAddr) -> anyhow::Result<Self> {
         bind_tcp(address, false, "register").map(Self::Tcp)
     }
@@ -104,12 +104,12 @@ impl Drop for SocketFile {
 }
 
 /// Accepts until the task is dropped, by the newest settings.
-pub async fn serve(port: Port, backend: Arc<Backend>, settings: watch::Receiver<Settings>) {
+pub async fn serve(port: RegisterPort, backend: Arc<Backend>, settings: watch::Receiver<Settings>) {
     // Otherwise tokio would make one wait whose turn it is, and then the next ones come first.
     tokio::task::unconstrained(serve_in_order(port, backend, settings)).await;
 }
 
-async fn serve_in_order(port: Port, backend: Arc<Backend>, settings: watch::Receiver<Settings>) {
+async fn serve_in_order(port: RegisterPort, backend: Arc<Backend>, settings: watch::Receiver<Settings>) {
     let mut young = FuturesUnordered::new();
     let mut is_full = false;
     for turn in 1_u64.. {
@@ -127,7 +127,7 @@ async fn serve_in_order(port: Port, backend: Arc<Backend>, settings: watch::Rece
             Some((place, peer, socket)) = accept(&port, &settings, &mut is_full) => {
                 let (backend, settings) = (Arc::clone(&backend), settings.borrow().clone());
                 let present = settings.tally.enter();
-                young.push(Young::new(async move |growth| {
+                young.push(OrderedHandshake::new(async move |growth| {
                     place.begin();
                     tokio::select! {
                         biased;
@@ -147,10 +147,10 @@ async fn serve_in_order(port: Port, backend: Arc<Backend>, settings: watch::Rece
 
 /// `None` when it failed, after a pause, or was refused. `is_full` says whether the log has it already.
 async fn accept(
-    port: &Port,
+    port: &RegisterPort,
     settings: &watch::Receiver<Settings>,
     is_full: &mut bool,
-) -> Option<(Place, Option<SocketAddr>, Incoming)> {
+) -> Option<(ConnectionSlot, Option<SocketAddr>, Incoming)> {
     let places = Arc::clone(&settings.borrow().places);
     let was_full = std::mem::replace(is_full, places.is_full());
     if *is_full && !was_full {
@@ -161,12 +161,14 @@ async fn accept(
     }
     places.room().await;
     let accepted = match port {
-        Port::Tcp(listener) => listener.accept().await.and_then(|(socket, peer)| {
+        RegisterPort::Tcp(listener) => listener.accept().await.and_then(|(socket, peer)| {
             socket.set_nodelay(true)?;
             keepalive::watch(&socket)?;
             Ok((Some(peer), Incoming::Tcp(socket)))
         }),
-        Port::Unix(listener, _) => listener.accept().await.map(|(socket, _)| (None, Incoming::Unix(socket))),
+        RegisterPort::Unix(listener, _) => {
+            listener.accept().await.map(|(socket, _)| (None, Incoming::Unix(socket)))
+        }
     };
     let (peer, socket) = match accepted {
         Ok(accepted) => accepted,
@@ -177,7 +179,7 @@ async fn accept(
     };
     // All of this machine are as one to nobody: PHP is here.
     let other_machine = peer.map(|peer| peer.ip().to_canonical()).filter(|address| !address.is_loopback());
-    let place = places.enter(other_machine.map(Customer::of));
+    let place = places.enter(other_machine.map(RateLimitKey::of));
     if place.is_none() {
         let detail = format!(
             "its address has {} not logged in, a quarter of max_register_connections",
@@ -198,8 +200,8 @@ async fn welcome(
     peer: Option<SocketAddr>,
     backend: &Backend,
     settings: &Settings,
-    growth: &Growth,
-    place: &Place,
+    growth: &HandshakeDone,
+    place: &ConnectionSlot,
 ) {
     let timeout = settings.handshake_timeout;
     let (socket, is_tls): (Box<dyn Stream>, _) = match (socket, &settings.certificate) {
@@ -245,8 +247,8 @@ async fn greet(
     peer: Option<SocketAddr>,
     backend: &Backend,
     timeout: Duration,
-    growth: &Growth,
-    place: &Place,
+    growth: &HandshakeDone,
+    place: &ConnectionSlot,
 ) {
     let mut first = [0; 1];
     match tokio::time::timeout(timeout, socket.read_exact(&mut first)).await {

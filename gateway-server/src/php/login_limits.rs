@@ -19,7 +19,7 @@ use gateway_wire::token::MIN_SECRET;
 use hashbrown::HashMap;
 
 use crate::config::Secret;
-use crate::listener::Customer;
+use crate::listener::RateLimitKey;
 
 /// Wrong guesses of an address that are answered at once, and then in a second.
 const ANSWERED: Allowance = Allowance { at_once: 10.0, per_second: 1.0 };
@@ -33,7 +33,7 @@ const ACCOUNTS: usize = 65_536;
 const KNOWN: Duration = Duration::from_secs(24 * 3600);
 
 /// For all protocols of the register port.
-pub struct Logins {
+pub struct LoginLimits {
     secret: Secret,
     accounts: Mutex<Accounts>,
 }
@@ -57,9 +57,9 @@ enum Turn {
 }
 
 struct Accounts {
-    guesses: HashMap<Customer, Account>,
+    guesses: HashMap<RateLimitKey, Account>,
     /// When somebody came from there last who knew the secret.
-    known: HashMap<Customer, Instant>,
+    known: HashMap<RateLimitKey, Instant>,
     /// When those that have nothing to wait for were closed last, for others to have a place.
     closed_at: Instant,
 }
@@ -77,7 +77,7 @@ struct Account {
     at: Instant,
 }
 
-impl Logins {
+impl LoginLimits {
     pub fn new(secret: Secret) -> Self {
         let accounts = Accounts { guesses: HashMap::new(), known: HashMap::new(), closed_at: Instant::now() };
         Self { secret, accounts: Mutex::new(accounts) }
@@ -95,7 +95,7 @@ impl Logins {
         knows: impl Fn(&[u8]) -> bool,
     ) -> Result<(), Refused> {
         let is_right = || knows(self.secret.as_bytes());
-        let customer = peer.filter(|_| !self.is_open()).map(|peer| Customer::of(peer.ip()));
+        let customer = peer.filter(|_| !self.is_open()).map(|peer| RateLimitKey::of(peer.ip()));
         // A peer that may open the unix socket is trusted by the file system.
         let Some(customer) = customer else {
             return if is_right() { Ok(()) } else { Err(Refused::WrongSecret) };
@@ -120,7 +120,7 @@ impl Logins {
         proof(self.secret.as_bytes())
     }
 
-    fn guess(&self, customer: Customer, now: Instant, is_right: impl Fn() -> bool) -> Turn {
+    fn guess(&self, customer: RateLimitKey, now: Instant, is_right: impl Fn() -> bool) -> Turn {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = accounts.knows(customer, now);
         let account = accounts.of(customer, now);
@@ -148,11 +148,11 @@ impl Logins {
 }
 
 impl Accounts {
-    fn knows(&self, customer: Customer, now: Instant) -> bool {
+    fn knows(&self, customer: RateLimitKey, now: Instant) -> bool {
         self.known.get(&customer).is_some_and(|last| now.saturating_duration_since(*last) < KNOWN)
     }
 
-    fn remember(&mut self, customer: Customer, now: Instant) {
+    fn remember(&mut self, customer: RateLimitKey, now: Instant) {
         if self.known.len() >= ACCOUNTS && !self.known.contains_key(&customer) {
             self.known.retain(|_, last| now.saturating_duration_since(*last) < KNOWN);
         }
@@ -162,7 +162,7 @@ impl Accounts {
     }
 
     /// The account of an address, or, where there are too many, the one that the others share.
-    fn of(&mut self, customer: Customer, now: Instant) -> &mut Account {
+    fn of(&mut self, customer: RateLimitKey, now: Instant) -> &mut Account {
         let Self { guesses, closed_at, .. } = self;
         let mut has_place = guesses.len() < ACCOUNTS || guesses.contains_key(&customer);
         if !has_place && now.saturating_duration_since(*closed_at) >= Duration::from_secs(1) {
@@ -170,7 +170,7 @@ impl Accounts {
             guesses.retain(|_, account| !account.refill(now));
             has_place = guesses.len() < ACCOUNTS;
         }
-        let place = if has_place { customer } else { Customer::UNSPECIFIED };
+        let place = if has_place { customer } else { RateLimitKey::UNSPECIFIED };
         let account = guesses.entry(place).or_insert(Account {
             answers: ANSWERED.at_once,
             looks: LOOKED_AT.at_once,
@@ -224,8 +224,8 @@ mod tests {
 
     const WRONG: Turn = Turn::Wrong(Duration::ZERO);
 
-    fn customer(address: &str) -> Customer {
-        Customer::of(address.parse().unwrap())
+    fn customer(address: &str) -> RateLimitKey {
+        RateLimitKey::of(address.parse().unwrap())
     }
 
     fn later(turn: Turn) -> Duration {
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn an_address_that_guesses_has_to_wait() {
-        let logins = Logins::new(Secret::new("s3cr3t"));
+        let logins = LoginLimits::new(Secret::new("s3cr3t"));
         let (one, other) = (customer("192.0.2.1"), customer("192.0.2.2"));
         let start = Instant::now();
         for _ in 0..10 {
@@ -250,7 +250,7 @@ mod tests {
 
     /// The wrong guesses out of so many that are answered within the patience, and how often somebody beside them came in.
     fn guesses_beside_one_who_knows(secret: &str, count: usize) -> (usize, usize) {
-        let logins = Logins::new(Secret::new(secret));
+        let logins = LoginLimits::new(Secret::new(secret));
         let (there, start) = (customer("192.0.2.1"), Instant::now());
         assert_eq!(logins.guess(there, start, || true), Turn::Right);
         let (mut answered, mut passed) = (0, 0);
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_waits_of_wrong_guesses_add_up() {
-        let logins = Logins::new(Secret::new("a secret of many bytes"));
+        let logins = LoginLimits::new(Secret::new("a secret of many bytes"));
         let (there, start) = (customer("192.0.2.1"), Instant::now());
         assert_eq!(logins.guess(there, start, || true), Turn::Right);
         for _ in 0..10 {
@@ -294,10 +294,10 @@ mod tests {
 
     #[test]
     fn addresses_without_number_share_an_account() {
-        let logins = Logins::new(Secret::new("s3cr3t"));
+        let logins = LoginLimits::new(Secret::new("s3cr3t"));
         let start = Instant::now();
         let guess = |number: u32, now| {
-            logins.guess(Customer::of(std::net::Ipv4Addr::from_bits(number).into()), now, || false)
+            logins.guess(RateLimitKey::of(std::net::Ipv4Addr::from_bits(number).into()), now, || false)
         };
         for number in 1..=ACCOUNTS as u32 + 10 {
             assert_eq!(guess(number, start), WRONG);

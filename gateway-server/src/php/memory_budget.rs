@@ -16,11 +16,11 @@ use crate::system::memory_reserve::{self, NoMemory};
 const SMALL: usize = 64 << 10;
 /// What becomes of an element of a call's list, in memory: the element, a name of its own, and its answer.
 const ELEMENT: usize = 128;
-/// Bytes of a unit of [`Budget::work`].
+/// Bytes of a unit of [`MemoryBudget::work`].
 const UNIT: usize = 1 << 10;
 
 /// For all register ports together.
-pub struct Budget {
+pub struct MemoryBudget {
     limit: AtomicUsize,
     state: Mutex<State>,
     /// What large calls may take while they are carried out; more wait for their turn.
@@ -44,7 +44,7 @@ struct Holder {
 
 /// What one connection holds.
 pub(in crate::php) struct Held {
-    budget: Arc<Budget>,
+    budget: Arc<MemoryBudget>,
     counted: Option<(u64, Arc<Notify>)>,
 }
 
@@ -55,7 +55,7 @@ pub(in crate::php) struct Held {
 )]
 pub(super) struct Revoked;
 
-impl Budget {
+impl MemoryBudget {
     pub fn new(limit: usize) -> Arc<Self> {
         let units =
             u32::try_from(Self::least(limit) / UNIT).unwrap_or(u32::MAX).min(Semaphore::MAX_PERMITS as u32);
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn those_who_hold_most_go_and_one_alone_may_hold_all() {
-        let budget = Budget::new(40 * MIB);
+        let budget = MemoryBudget::new(40 * MIB);
         let (mut small, mut large, mut other) = (budget.held(), budget.held(), budget.held());
         large.set(200 * MIB);
         assert!(!is_revoked(&large));
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn one_that_is_to_go_goes_though_it_has_more_to_say() {
-        let budget = Budget::new(40 * MIB);
+        let budget = MemoryBudget::new(40 * MIB);
         let (mut large, mut larger) = (budget.held(), budget.held());
         large.set(30 * MIB);
         larger.set(35 * MIB);
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn those_who_have_stood_still_longest_go_first() {
-        let budget = Budget::new(40 * MIB);
+        let budget = MemoryBudget::new(40 * MIB);
         let mut all: Vec<_> = (0..3).map(|_| budget.held()).collect();
         all[0].set(10 * MIB);
         all[1].set(12 * MIB);
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn calls_that_take_all_memory_wait_for_each_other() {
-        let budget = Budget::new(32 * MIB);
+        let budget = MemoryBudget::new(32 * MIB);
         let room = |bytes, elements| budget.room_for(bytes, move || elements).now_or_never();
         assert!(room(SMALL, 1 << 30).is_some_and(|permit| permit.is_none()));
         let first = room(MIB, usize::MAX);

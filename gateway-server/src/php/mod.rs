@@ -10,9 +10,9 @@ mod memory_budget;
 mod ordered_handshakes;
 mod tls;
 
-pub use listener::{Places, Port, Settings, places, serve};
-pub use login_limits::Logins;
-pub use memory_budget::Budget;
+pub use listener::{ConnectionSlots, RegisterPort, Settings, places, serve};
+pub use login_limits::LoginLimits;
+pub use memory_budget::MemoryBudget;
 
 use std::sync::Arc;
 
@@ -29,5 +29,5 @@ pub struct Backend {
     /// Who handles events.
     pub workers: Arc<Router>,
     /// What PHP's connections may hold of memory.
-    pub budget: Arc<Budget>,
+    pub budget: Arc<MemoryBudget>,
 }

@@ -12,33 +12,33 @@ use std::task::{Context, Poll};
 type Connection = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A connection and whether it is new. Gives the connection once it is not, or nothing once it has ended.
-pub(super) struct Young {
+pub(super) struct OrderedHandshake {
     connection: Option<Connection>,
     is_grown: Arc<AtomicBool>,
 }
 
 /// A connection says by it that its first words were understood and have taken effect.
 #[derive(Clone)]
-pub(super) struct Growth(Arc<AtomicBool>);
+pub(super) struct HandshakeDone(Arc<AtomicBool>);
 
-impl Young {
-    pub(super) fn new<F>(connection: impl FnOnce(Growth) -> F) -> Self
+impl OrderedHandshake {
+    pub(super) fn new<F>(connection: impl FnOnce(HandshakeDone) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let is_grown = Arc::new(AtomicBool::new(false));
-        let connection: Connection = Box::pin(connection(Growth(Arc::clone(&is_grown))));
+        let connection: Connection = Box::pin(connection(HandshakeDone(Arc::clone(&is_grown))));
         Self { connection: Some(connection), is_grown }
     }
 }
 
-impl Growth {
+impl HandshakeDone {
     pub(super) fn is_done(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-impl Future for Young {
+impl Future for OrderedHandshake {
     type Output = Option<Connection>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

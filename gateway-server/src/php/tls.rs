@@ -13,7 +13,7 @@ use tokio_rustls::server::TlsStream;
 use super::listener::Stream;
 use crate::net::tls::{Certificate, FIRST_BYTE};
 
-struct Secured(TlsStream<TcpStream>);
+struct PhpTlsStream(TlsStream<TcpStream>);
 
 /// Shakes hands by TLS where the peer begins to. A peer on this machine, for which `is_own` is true, may do without. Gives whether
 /// the connection has TLS.
@@ -26,7 +26,7 @@ pub(super) async fn accept(
     let length = socket.peek(&mut first).await?;
     if wants_tls(&first[..length], is_own)? {
         let stream = TlsAcceptor::from(certificate.config()).accept(socket).await?;
-        Ok((Box::new(Secured(stream)), true))
+        Ok((Box::new(PhpTlsStream(stream)), true))
     } else {
         Ok((Box::new(socket), false))
     }
@@ -44,7 +44,7 @@ fn wants_tls(first: &[u8], is_own: bool) -> io::Result<bool> {
     }
 }
 
-impl Stream for Secured {
+impl Stream for PhpTlsStream {
     /// What has arrived is not what was said.
     fn read_now(&self, _: &mut [u8]) -> io::Result<usize> {
         Err(ErrorKind::WouldBlock.into())
@@ -55,7 +55,7 @@ impl Stream for Secured {
     }
 }
 
-impl AsyncRead for Secured {
+impl AsyncRead for PhpTlsStream {
     /// A caller that reads has said all, so what TLS still keeps of that goes out meanwhile.
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -68,7 +68,7 @@ impl AsyncRead for Secured {
     }
 }
 
-impl AsyncWrite for Secured {
+impl AsyncWrite for PhpTlsStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

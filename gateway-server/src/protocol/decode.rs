@@ -2,7 +2,7 @@
 
 use super::close::{self, Close};
 use super::websocket::{self, Incoming, Inflater, Kind};
-use super::{Form, frame, text};
+use super::{Encoding, frame, text};
 use crate::system::memory_reserve::NoMemory;
 
 /// What a connection keeps between reads, only while something is not whole.
@@ -78,7 +78,7 @@ impl Violation {
 
 #[derive(Debug)]
 pub struct Decoder<'i> {
-    pub form: Form,
+    pub form: Encoding,
     /// Longest message.
     pub max_message: usize,
     /// For those who may send compressed messages.
@@ -99,11 +99,11 @@ impl Decoder<'_> {
         let limit = self.max_message;
         let mut message = |message: &[u8]| sink(Incoming::Message(Kind::Binary, message));
         *unfinished = match self.form {
-            Form::Websocket => self.websocket(input, before, false, sink)?,
-            Form::Deflated => self.websocket(input, before, true, sink)?,
-            Form::Text => bytes(before, |before| text::decode(input, limit, before, message))?,
-            Form::Frame => bytes(before, |before| frame::decode(input, limit, before, message))?,
-            Form::Tcp => {
+            Encoding::Websocket => self.websocket(input, before, false, sink)?,
+            Encoding::Deflated => self.websocket(input, before, true, sink)?,
+            Encoding::Text => bytes(before, |before| text::decode(input, limit, before, message))?,
+            Encoding::Frame => bytes(before, |before| frame::decode(input, limit, before, message))?,
+            Encoding::Tcp => {
                 input.chunks(limit).for_each(&mut message);
                 None
             }
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn without_framing_what_is_read_is_a_message() {
         let mut inflater = Inflater::default();
-        let mut decoder = Decoder { form: Form::Tcp, max_message: 5, inflater: &mut inflater };
+        let mut decoder = Decoder { form: Encoding::Tcp, max_message: 5, inflater: &mut inflater };
         let (mut messages, mut unfinished) = (Vec::new(), None);
         for input in [&b"one"[..], b"longer"] {
             let sink = |incoming: Incoming| messages.push(format!("{incoming:?}"));

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::websocket::{self, Kind};
-use super::{Form, frame};
+use super::{Encoding, frame};
 
 /// Which forms are needed beside websocket frames: those of clients that are here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedEncodings {
     pub deflated: bool,
     pub non_websocket: bool,
 }
@@ -41,7 +41,7 @@ pub struct Framed {
 }
 
 impl Encoded {
-    pub fn new(kind: Kind, payload: &[u8], wanted: Wanted) -> Self {
+    pub fn new(kind: Kind, payload: &[u8], wanted: WantedEncodings) -> Self {
         Self {
             websocket: websocket::message(kind, payload),
             deflated: wanted.deflated.then(|| websocket::deflated_message(kind, payload)).flatten(),
@@ -69,28 +69,28 @@ impl Encoded {
                 first.clone()
             }
             _ => NonWebsocket::Framed(Arc::new(Framed {
-                text: form(Form::Text),
-                frame: form(Form::Frame),
-                tcp: form(Form::Tcp),
+                text: form(Encoding::Text),
+                frame: form(Encoding::Frame),
+                tcp: form(Encoding::Tcp),
             })),
         };
         Self {
-            websocket: form(Form::Websocket),
-            deflated: has_deflated.then(|| form(Form::Deflated)),
+            websocket: form(Encoding::Websocket),
+            deflated: has_deflated.then(|| form(Encoding::Deflated)),
             non_websocket,
         }
     }
 
     /// No bytes for a client that was not there yet when the message was encoded.
-    pub fn form(&self, form: Form) -> &[u8] {
+    pub fn form(&self, form: Encoding) -> &[u8] {
         match (form, &self.non_websocket) {
-            (Form::Websocket, _) => &self.websocket,
-            (Form::Deflated, _) => self.deflated.as_ref().unwrap_or(&self.websocket),
+            (Encoding::Websocket, _) => &self.websocket,
+            (Encoding::Deflated, _) => self.deflated.as_ref().unwrap_or(&self.websocket),
             (_, NonWebsocket::Missing) => &[],
             (_, NonWebsocket::Raw) => &self.websocket,
-            (Form::Text, NonWebsocket::Framed(framed)) => &framed.text,
-            (Form::Frame, NonWebsocket::Framed(framed)) => &framed.frame,
-            (Form::Tcp, NonWebsocket::Framed(framed)) => &framed.tcp,
+            (Encoding::Text, NonWebsocket::Framed(framed)) => &framed.text,
+            (Encoding::Frame, NonWebsocket::Framed(framed)) => &framed.frame,
+            (Encoding::Tcp, NonWebsocket::Framed(framed)) => &framed.tcp,
         }
     }
 
@@ -117,12 +117,12 @@ impl Framed {
 }
 
 /// A message for one client.
-pub fn message(form: Form, kind: Kind, payload: &[u8]) -> Bytes {
+pub fn message(form: Encoding, kind: Kind, payload: &[u8]) -> Bytes {
     match form {
-        Form::Websocket | Form::Deflated => websocket::message(kind, payload),
-        Form::Text => Framed::new(payload).text,
-        Form::Frame => Framed::new(payload).frame,
-        Form::Tcp => Framed::new(payload).tcp,
+        Encoding::Websocket | Encoding::Deflated => websocket::message(kind, payload),
+        Encoding::Text => Framed::new(payload).text,
+        Encoding::Frame => Framed::new(payload).frame,
+        Encoding::Tcp => Framed::new(payload).tcp,
     }
 }
 
@@ -136,33 +136,34 @@ fn concat<'a>(parts: impl Iterator<Item = &'a [u8]> + Clone) -> Bytes {
 mod tests {
     use super::*;
 
-    fn forms(message: &Encoded) -> [&[u8]; Form::COUNT] {
-        [Form::Websocket, Form::Deflated, Form::Text, Form::Frame, Form::Tcp].map(|form| message.form(form))
+    fn forms(message: &Encoded) -> [&[u8]; Encoding::COUNT] {
+        [Encoding::Websocket, Encoding::Deflated, Encoding::Text, Encoding::Frame, Encoding::Tcp]
+            .map(|form| message.form(form))
     }
 
     #[test]
     fn forms_are_made_for_those_who_are_here() {
-        let nobody = Encoded::new(Kind::Text, b"hi", Wanted::default());
+        let nobody = Encoded::new(Kind::Text, b"hi", WantedEncodings::default());
         assert_eq!(forms(&nobody), [&b"\x81\x02hi"[..], b"\x81\x02hi", b"", b"", b""]);
-        let wanted = Wanted { deflated: true, non_websocket: true };
+        let wanted = WantedEncodings { deflated: true, non_websocket: true };
         assert_eq!(
             forms(&Encoded::new(Kind::Text, b"hi", wanted))[2..],
             [&b"hi\n"[..], b"\0\0\0\x06hi", b"hi"]
         );
         let long = Encoded::new(Kind::Text, &[b'x'; 500], wanted);
-        assert!(long.form(Form::Deflated).len() < 50);
+        assert!(long.form(Encoding::Deflated).len() < 50);
         assert!(long.weight() > 1000);
     }
 
     #[test]
     fn raw_bytes_are_the_same_for_all() {
-        assert_eq!(forms(&Encoded::raw(Bytes::from("raw"))), [b"raw"; Form::COUNT]);
+        assert_eq!(forms(&Encoded::raw(Bytes::from("raw"))), [b"raw"; Encoding::COUNT]);
     }
 
     #[test]
     fn each_form_is_joined_by_itself() {
-        let wanted = Wanted { deflated: false, non_websocket: true };
-        let early = Encoded::new(Kind::Text, b"early", Wanted::default());
+        let wanted = WantedEncodings { deflated: false, non_websocket: true };
+        let early = Encoded::new(Kind::Text, b"early", WantedEncodings::default());
         let late = Encoded::new(Kind::Text, b"late", wanted);
         let raw = Encoded::raw(Bytes::from("raw"));
         let joined = Encoded::concat(&[early.clone(), late, raw.clone()]);

@@ -29,12 +29,12 @@ impl Protocol {
     }
 
     /// The form of messages for a client that takes no compressed frames.
-    pub fn form(self) -> Form {
+    pub fn form(self) -> Encoding {
         match self {
-            Self::Websocket => Form::Websocket,
-            Self::Text => Form::Text,
-            Self::Frame => Form::Frame,
-            Self::Tcp => Form::Tcp,
+            Self::Websocket => Encoding::Websocket,
+            Self::Text => Encoding::Text,
+            Self::Frame => Encoding::Frame,
+            Self::Tcp => Encoding::Tcp,
         }
     }
 }
@@ -48,7 +48,7 @@ impl fmt::Display for Protocol {
 /// A client's protocol, with what it has agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Form {
+pub enum Encoding {
     Websocket,
     /// Websocket frames, compressed where that makes them shorter.
     Deflated,
@@ -57,7 +57,7 @@ pub enum Form {
     Tcp,
 }
 
-impl Form {
+impl Encoding {
     pub const COUNT: usize = Self::Tcp as usize + 1;
 
     pub fn is_websocket(self) -> bool {

@@ -9,5 +9,5 @@ mod text;
 pub mod websocket;
 
 pub use decode::{Decoder, Unfinished, Violation};
-pub use encode::{Encoded, NonWebsocket, Wanted, message};
-pub use encoding::{Form, Protocol};
+pub use encode::{Encoded, NonWebsocket, WantedEncodings, message};
+pub use encoding::{Encoding, Protocol};

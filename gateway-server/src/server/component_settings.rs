@@ -9,13 +9,13 @@ use tracing::warn;
 
 use crate::admin::Watched;
 use crate::config::{Listener, MessageType, Secret, Settings};
-use crate::listener::{self, Admission, Gate, Rules, TrustedProxies};
+use crate::listener::{self, Admission, Rules, TokenVerifier, TrustedProxies};
 use crate::net::tls::Certificates;
 use crate::php;
 use crate::protocol::websocket::Kind;
-use crate::shard::{self, Bounds, Door, Heartbeat, Proofs, Rate};
+use crate::shard::{self, ClientProofs, Heartbeat, ListenerLimits, RateLimit, ShardBounds};
 use crate::system::machine;
-use crate::telemetry::Tally;
+use crate::telemetry::ConnectionCounter;
 
 pub(crate) fn message_kind(settings: &Settings) -> Kind {
     match settings.message_type {
@@ -25,7 +25,7 @@ pub(crate) fn message_kind(settings: &Settings) -> Kind {
 }
 
 /// One that knows what tokens the one before it has let in.
-pub(crate) fn gate(settings: &Settings, before: &Gate) -> Arc<Gate> {
+pub(crate) fn gate(settings: &Settings, before: &TokenVerifier) -> Arc<TokenVerifier> {
     let key = match (settings.token_key.as_bytes(), settings.secret_key.as_bytes()) {
         ([], []) => None,
         // The start has warned of a secret that is too short, and each token that is refused for it says so.
@@ -53,26 +53,26 @@ pub(crate) fn warn_of_guessable(settings: &Settings) {
 }
 
 /// What stays as it was when settings are read again.
-pub(crate) struct Parts {
+pub(crate) struct ComponentSettings {
     pub(crate) shards: usize,
     pub(crate) admission: Arc<Admission>,
     /// The ports that the listeners have got.
     ports: Vec<u16>,
     /// What each of them counts.
-    tallies: Vec<Arc<Tally>>,
+    tallies: Vec<Arc<ConnectionCounter>>,
     node: SocketAddrV4,
-    proofs: Proofs,
+    proofs: ClientProofs,
     certificates: Certificates,
-    register_places: Arc<php::Places>,
-    register_tally: Arc<Tally>,
+    register_places: Arc<php::ConnectionSlots>,
+    register_tally: Arc<ConnectionCounter>,
 }
 
-impl Parts {
+impl ComponentSettings {
     pub(crate) fn new(
         settings: &Settings,
         sockets: &[TcpListener],
         node: SocketAddrV4,
-        proofs: Proofs,
+        proofs: ClientProofs,
         certificates: Certificates,
     ) -> std::io::Result<Self> {
         let ports = sockets.iter().map(|socket| Ok(socket.local_addr()?.port()));
@@ -99,7 +99,7 @@ impl Parts {
         &self,
         settings: &Settings,
         number: usize,
-        gate: &Arc<Gate>,
+        gate: &Arc<TokenVerifier>,
     ) -> Arc<listener::Settings> {
         let listener = &settings.listeners[number];
         Arc::new(listener::Settings {
@@ -129,7 +129,7 @@ impl Parts {
     /// For the operations port.
     pub(crate) fn watched(&self, settings: &Settings) -> Vec<Watched> {
         let listeners = settings.listeners.iter().zip(&self.ports).zip(&self.tallies);
-        let watched = |((listener, port), tally): ((&Listener, &u16), &Arc<Tally>)| Watched {
+        let watched = |((listener, port), tally): ((&Listener, &u16), &Arc<ConnectionCounter>)| Watched {
             name: format!(
                 "{}://{}",
                 listener.protocol,
@@ -141,7 +141,7 @@ impl Parts {
     }
 
     /// Counts the connections that PHP has on all register ports.
-    pub(crate) fn php_connections(&self) -> Arc<Tally> {
+    pub(crate) fn php_connections(&self) -> Arc<ConnectionCounter> {
         Arc::clone(&self.register_tally)
     }
 
@@ -156,7 +156,7 @@ impl Parts {
             close_timeout: settings.close_timeout,
             io_uring: settings.io_uring,
             outbox_timeout: settings.outbox_timeout,
-            bounds: Bounds {
+            bounds: ShardBounds {
                 groups: max_groups(settings),
                 session: settings.max_session_bytes,
                 // One client alone may always send what it is allowed to.
@@ -176,8 +176,8 @@ impl Parts {
     }
 }
 
-fn door((listener, port): (&Listener, &u16)) -> Door {
-    Door {
+fn door((listener, port): (&Listener, &u16)) -> ListenerLimits {
+    ListenerLimits {
         port: *port,
         max_message: listener.max_message,
         outbox_bytes: listener.outbox_bytes,
@@ -186,7 +186,7 @@ fn door((listener, port): (&Listener, &u16)) -> Door {
             not_response_limit: listener.ping_not_response_limit,
             data: listener.ping_data.clone().into_bytes(),
         },
-        rate: Rate { messages: listener.messages_per_second, bytes: listener.bytes_per_second },
+        rate: RateLimit { messages: listener.messages_per_second, bytes: listener.bytes_per_second },
     }
 }
 

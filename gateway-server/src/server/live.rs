@@ -8,23 +8,23 @@ use tracing::error;
 use crate::admin::Operations;
 use crate::config::Settings;
 use crate::hub::Hub;
-use crate::listener::{self, Gate};
+use crate::listener::{self, TokenVerifier};
 use crate::php::{self, Backend};
-use crate::server::component_settings::{self, Parts};
+use crate::server::component_settings::{self, ComponentSettings};
 use crate::telemetry::logs::Logs;
 
-pub(crate) struct Live {
+pub(crate) struct LiveServer {
     pub(crate) logs: Logs,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) parts: Parts,
-    pub(crate) gate: Mutex<Arc<Gate>>,
+    pub(crate) parts: ComponentSettings,
+    pub(crate) gate: Mutex<Arc<TokenVerifier>>,
     pub(crate) listeners: Vec<watch::Sender<Arc<listener::Settings>>>,
     pub(crate) backend: Arc<Backend>,
     pub(crate) register_ports: watch::Sender<php::Settings>,
     pub(crate) operations: Arc<Operations>,
 }
 
-impl Live {
+impl LiveServer {
     /// When it is done, all that happens is by these settings, but for connections that shake hands meanwhile.
     pub(crate) async fn apply(&self, settings: &Settings) {
         if let Err(error) = self.logs.set_filter(&settings.log) {
@@ -51,7 +51,7 @@ impl Live {
         let _ = self.hub.count(None).await;
     }
 
-    fn renew_gate(&self, settings: &Settings) -> Arc<Gate> {
+    fn renew_gate(&self, settings: &Settings) -> Arc<TokenVerifier> {
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         *gate = component_settings::gate(settings, &gate);
         Arc::clone(&gate)

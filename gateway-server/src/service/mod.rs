@@ -64,7 +64,7 @@ impl Gateway {
 
     /// Writes what was ordered, at the end of a burst.
     pub fn flush(&self) {
-        self.hub.settle();
+        self.hub.flush();
     }
 
     /// Waits until what was bound here is found by pushes from other nodes.

@@ -9,7 +9,7 @@ use gateway_wire::bridge::{AnswerValue, Order, PhpStr, Query, Route};
 use super::Gateway;
 use super::orders::without;
 use crate::cluster::{Cluster, To};
-use crate::shard::Sort;
+use crate::shard::NameKind;
 
 /// Bytes that an order may repeat so that each of its parts reaches those nodes alone that it concerns.
 const REPEATED: usize = 1 << 20;
@@ -55,8 +55,8 @@ impl Gateway {
             Route::Clients { only, except } => {
                 send_by_node(cluster, outgoing, &self.all_elsewhere(only, except)).await
             }
-            Route::Uids(uids) => send_by_name(cluster, outgoing, Sort::Uid, uids).await,
-            Route::Groups(groups) => send_by_name(cluster, outgoing, Sort::Group, groups).await,
+            Route::Uids(uids) => send_by_name(cluster, outgoing, NameKind::Uid, uids).await,
+            Route::Groups(groups) => send_by_name(cluster, outgoing, NameKind::Group, groups).await,
         }
     }
 
@@ -108,7 +108,7 @@ fn is_for_all(parts: usize, repeated: usize) -> bool {
 async fn send_by_name<'a>(
     cluster: &Cluster,
     outgoing: Outgoing<'_, 'a>,
-    sort: Sort,
+    sort: NameKind,
     names: &[PhpStr<'a>],
 ) -> Result<(), String> {
     match names {

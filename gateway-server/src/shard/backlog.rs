@@ -6,22 +6,22 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 pub(super) use super::total_backlog::ALLOCATION;
-use super::total_backlog::Total;
+use super::total_backlog::TotalBacklog;
 
-/// The memory of all outboxes of a shard, and its part of the [`Total`]. A frame that waits for many clients is there once,
+/// The memory of all outboxes of a shard, and its part of the [`TotalBacklog`]. A frame that waits for many clients is there once,
 /// and costs once; each client's place for it in its queue is that client's.
 #[derive(Default)]
-pub(super) struct Held {
+pub(super) struct Backlog {
     /// How many queues hold a frame, and its length, by the address of its bytes.
     frames: HashMap<usize, (u32, usize)>,
     bytes: usize,
     /// What clients alone hold, as far as the total does not know of it yet.
     untold: isize,
-    total: Arc<Total>,
+    total: Arc<TotalBacklog>,
 }
 
-impl Held {
-    pub(super) fn new(total: Arc<Total>) -> Self {
+impl Backlog {
+    pub(super) fn new(total: Arc<TotalBacklog>) -> Self {
         Self { total, ..Self::default() }
     }
 
@@ -29,7 +29,7 @@ impl Held {
         self.bytes
     }
 
-    pub(super) fn total(&self) -> &Total {
+    pub(super) fn total(&self) -> &TotalBacklog {
         &self.total
     }
 
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_shared_frame_costs_once() {
-        let mut held = Held::default();
+        let mut held = Backlog::default();
         let (one, other) = (Bytes::from(vec![1; 1000]), Bytes::from(vec![2; 10]));
         held.add(&one);
         let of_one = held.bytes();

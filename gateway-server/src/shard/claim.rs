@@ -9,14 +9,14 @@ use crate::hub::Name;
 /// it, the count ends with this value, wherever that is dropped: with a caller that gave up while it waited for the shard,
 /// with a client that has gone, or in the inbox of a shard that has ended.
 #[must_use]
-pub(crate) struct Claim {
+pub(crate) struct NameClaim {
     /// `None` once the shard has kept it.
     index: Option<Arc<Index>>,
     name: Name,
     shard: u16,
 }
 
-impl Claim {
+impl NameClaim {
     pub(crate) fn new(index: &Arc<Index>, name: Name, shard: usize) -> Self {
         let shard = shard as u16;
         index.add(&name, shard);
@@ -33,7 +33,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for NameClaim {
     fn drop(&mut self) {
         if let Some(index) = &self.index {
             index.remove(&self.name, self.shard);
@@ -49,23 +49,23 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::super::command::{Audience, Command};
-    use super::super::event_sink::BuiltIn;
+    use super::super::event_sink::BuiltInSink;
     use super::super::testing::{newcomer, settings};
-    use super::super::{Identity, NameWatch, Sort};
+    use super::super::{Identity, NameKind, NameWatch};
     use super::*;
     use crate::hub::Hub;
-    use crate::protocol::{Encoded, Form};
+    use crate::protocol::{Encoded, Encoding};
 
     /// Names that are subscribed to.
     #[derive(Default)]
-    struct Subscribed(Mutex<Vec<(Sort, Vec<u8>)>>);
+    struct Subscribed(Mutex<Vec<(NameKind, Vec<u8>)>>);
 
     impl NameWatch for Subscribed {
-        fn first(&self, sort: Sort, name: &[u8]) {
+        fn first(&self, sort: NameKind, name: &[u8]) {
             self.0.lock().unwrap().push((sort, name.to_vec()));
         }
 
-        fn last(&self, sort: Sort, name: &[u8]) {
+        fn last(&self, sort: NameKind, name: &[u8]) {
             self.0.lock().unwrap().retain(|(one, held)| (*one, &held[..]) != (sort, name));
         }
     }
@@ -74,21 +74,21 @@ mod tests {
     fn whoever_gives_up_before_the_shard_is_told_leaves_nothing_behind() {
         let watch = Arc::new(Subscribed::default());
         let names: Arc<dyn NameWatch> = watch.clone();
-        let hub = Hub::start(1, [7; 16], &settings(), Box::new(BuiltIn), Some(names)).unwrap();
+        let hub = Hub::start(1, [7; 16], &settings(), Box::new(BuiltInSink), Some(names)).unwrap();
         // The shard is at work, and its inbox is full.
-        let busy = hub.desk(0).hold();
+        let busy = hub.handle(0).hold();
         let large = Command::Deliver {
             to: Audience::Connections([].into_iter().collect()),
             frame: Encoded::raw(Bytes::from(vec![0; 16 << 20])),
         };
-        hub.desk(0).send(large).now_or_never().unwrap().unwrap();
+        hub.handle(0).enqueue(large).now_or_never().unwrap().unwrap();
         let name = |name: &str| Name::from_slice(name.as_bytes());
 
         assert!(hub.bind(1, name("uid")).now_or_never().is_none());
         assert!(hub.join(1, name("group")).now_or_never().is_none());
         let identity =
             Identity { uid: name("who"), groups: vec![name("a"), name("b")], session: Bytes::new() };
-        let (newcomer, _peer) = newcomer(Form::Websocket);
+        let (newcomer, _peer) = newcomer(Encoding::Websocket);
         assert!(hub.adopt(newcomer, Some(Box::new(identity))).now_or_never().is_none());
         assert_eq!(hub.name_counts(), (0, 0));
         assert!(watch.0.lock().unwrap().is_empty());

@@ -6,11 +6,11 @@ use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 /// Makes the proofs of this server process: SipHash-2-4 with 128 bits, by a key that nobody else has.
 #[derive(Clone)]
-pub struct Proofs {
+pub struct ClientProofs {
     key: [u8; 16],
 }
 
-impl Proofs {
+impl ClientProofs {
     pub fn new(key: [u8; 16]) -> Self {
         Self { key }
     }
@@ -23,7 +23,7 @@ impl Proofs {
     }
 }
 
-impl std::fmt::Debug for Proofs {
+impl std::fmt::Debug for ClientProofs {
     /// No key is ever printed.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Proofs").finish_non_exhaustive()
@@ -36,10 +36,10 @@ mod tests {
 
     #[test]
     fn each_number_and_each_key_has_its_own() {
-        let proofs = Proofs::new([1; 16]);
+        let proofs = ClientProofs::new([1; 16]);
         assert_eq!(proofs.of(7), proofs.clone().of(7));
         assert_eq!(proofs.of(7).len(), 32);
         assert_ne!(proofs.of(7), proofs.of(8));
-        assert_ne!(proofs.of(7), Proofs::new([2; 16]).of(7));
+        assert_ne!(proofs.of(7), ClientProofs::new([2; 16]).of(7));
     }
 }

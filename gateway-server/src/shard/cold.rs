@@ -7,7 +7,7 @@ use rustls::ServerConnection;
 use crate::protocol::Unfinished;
 
 #[derive(Default)]
-pub(super) struct Rare {
+pub(super) struct ColdState {
     pub(super) unfinished: Option<Unfinished>,
     /// What is between the socket and the client's protocol.
     pub(super) tls: Option<Box<ServerConnection>>,
@@ -15,7 +15,7 @@ pub(super) struct Rare {
     pub(super) address: Option<SocketAddr>,
 }
 
-impl Rare {
+impl ColdState {
     pub(super) fn is_empty(&self) -> bool {
         let Self { unfinished, tls, address } = self;
         unfinished.is_none() && tls.is_none() && address.is_none()

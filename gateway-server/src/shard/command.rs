@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::Settings;
-use super::claim::Claim;
+use super::claim::NameClaim;
 use super::event_sink::Handshake;
 use super::identity::ClaimedIdentity;
 use super::membership::TooManyGroups;
@@ -17,16 +17,16 @@ use super::session::{SessionError, Snapshot};
 use super::state::Clients;
 use super::write_batch::LARGE;
 use crate::hub::Name;
-use crate::protocol::{Encoded, Form};
+use crate::protocol::{Encoded, Encoding};
 
 /// An established connection.
-pub struct Newcomer {
+pub struct NewConnection {
     pub socket: TcpStream,
     /// What is between the socket and its protocol.
     pub tls: Option<Box<ServerConnection>>,
-    /// Where it came in: the place of its [`Door`](super::Door) in the settings.
+    /// Where it came in: the place of its [`ListenerLimits`](super::ListenerLimits) in the settings.
     pub door: u8,
-    pub form: Form,
+    pub form: Encoding,
     /// What it has said behind its handshake already.
     pub early: Box<[u8]>,
     /// Where it comes from, if not from its socket's peer: a proxy may have said so.
@@ -37,14 +37,14 @@ pub struct Newcomer {
     pub place: Option<Box<dyn Send>>,
 }
 
-/// Makes a new [`Newcomer::place`] for a connection from an address.
+/// Makes a new [`NewConnection::place`] for a connection from an address.
 pub type PlaceOf = Arc<dyn Fn(Option<SocketAddr>) -> Option<Box<dyn Send>> + Send + Sync>;
 
 pub(crate) enum Command {
     /// Take over a connection whose handshake is done.
     Adopt {
         number: u32,
-        newcomer: Newcomer,
+        newcomer: NewConnection,
         /// Who it is, if it has said so.
         identity: Option<Box<ClaimedIdentity>>,
     },
@@ -117,11 +117,11 @@ impl Audience {
 /// What is kept about a client.
 pub(crate) enum Change {
     Bind {
-        uid: Claim,
+        uid: NameClaim,
     },
     Unbind,
     Join {
-        group: Claim,
+        group: NameClaim,
         back: oneshot::Sender<Result<(), TooManyGroups>>,
     },
     Leave {

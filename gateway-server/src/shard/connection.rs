@@ -6,24 +6,24 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use rustls::ServerConnection;
 
-use super::cold::Rare;
+use super::cold::ColdState;
 use super::membership::Memberships;
 use super::outbox::Outbox;
 use super::session::Session;
 use super::tls::{ENCRYPTED, TlsSocket};
-use super::write_batch::Chain;
-use crate::protocol::{Form, Unfinished};
+use super::write_batch::FrameList;
+use crate::protocol::{Encoding, Unfinished};
 
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
     pub(super) number: u32,
     /// What it gets this turn.
-    pub(super) pending: Chain,
+    pub(super) pending: FrameList,
     pub(super) phase: Phase,
     /// Looks of the heartbeat since it was heard.
     pub(super) quiet: u8,
     /// In which it gets messages.
-    pub(super) form: Form,
+    pub(super) form: Encoding,
     /// Where it came in: which of the shard's doors.
     pub(super) door: u8,
     pub(super) waits: Waits,
@@ -31,7 +31,7 @@ pub(super) struct Connection {
     pub(super) has_caught_up: bool,
     /// Its socket is to be used by [`Connection::tls`] only.
     pub(super) is_tls: bool,
-    extra: Option<Box<Extra>>,
+    extra: Option<Box<ConnectionExt>>,
 }
 
 // Half of a cache line. A debug build's sockets are larger.
@@ -62,19 +62,19 @@ pub(super) enum Waits {
 
 /// What most connections lack most of the time.
 #[derive(Default)]
-pub(super) struct Extra {
+pub(super) struct ConnectionExt {
     pub(super) memberships: Memberships,
     pub(super) session: Session,
-    rare: Option<Box<Rare>>,
+    rare: Option<Box<ColdState>>,
     pub(super) outbox: Outbox,
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, number: u32, form: Form, door: u8) -> Self {
+    pub(super) fn new(socket: TcpStream, number: u32, form: Encoding, door: u8) -> Self {
         Self {
             socket,
             number,
-            pending: Chain::EMPTY,
+            pending: FrameList::EMPTY,
             phase: Phase::Open,
             quiet: 0,
             form,
@@ -95,15 +95,15 @@ impl Connection {
         })
     }
 
-    pub(super) fn extra(&self) -> Option<&Extra> {
+    pub(super) fn extra(&self) -> Option<&ConnectionExt> {
         self.extra.as_deref()
     }
 
-    pub(super) fn extra_mut(&mut self) -> &mut Extra {
+    pub(super) fn extra_mut(&mut self) -> &mut ConnectionExt {
         self.extra.get_or_insert_default()
     }
 
-    pub(super) fn existing_extra_mut(&mut self) -> Option<&mut Extra> {
+    pub(super) fn existing_extra_mut(&mut self) -> Option<&mut ConnectionExt> {
         self.extra.as_deref_mut()
     }
 
@@ -117,7 +117,7 @@ impl Connection {
     /// The TLS state of a connection that has one, and its outbox.
     pub(super) fn tls(&mut self) -> Option<(TlsSocket<'_>, &mut Outbox)> {
         let Self { socket, extra, .. } = self;
-        let Extra { rare, outbox, .. } = extra.as_deref_mut()?;
+        let ConnectionExt { rare, outbox, .. } = extra.as_deref_mut()?;
         Some((TlsSocket::new(rare.as_mut()?.tls.as_mut()?, socket), outbox))
     }
 
@@ -168,7 +168,7 @@ impl Connection {
     }
 }
 
-impl Extra {
+impl ConnectionExt {
     pub(super) fn unfinished(&self) -> Option<&Unfinished> {
         self.rare.as_ref()?.unfinished.as_ref()
     }
@@ -177,7 +177,7 @@ impl Extra {
         self.rare.as_mut()?.unfinished.take()
     }
 
-    pub(super) fn rare_mut(&mut self) -> &mut Rare {
+    pub(super) fn rare_mut(&mut self) -> &mut ColdState {
         self.rare.get_or_insert_default()
     }
 

@@ -10,7 +10,7 @@ use siphasher::sip::SipHasher24;
 /// A counter goes through a permutation with a secret key: a Feistel network whose round function is SipHash-2-4.
 /// A holder of the key turns a number back into its counter, and the counter tells the shard: connections go round
 /// the shards, and finding one needs no table.
-pub(crate) struct Numbers {
+pub(crate) struct ConnectionIds {
     key: [u8; 16],
     next: AtomicU32,
     shards: u32,
@@ -18,7 +18,7 @@ pub(crate) struct Numbers {
 
 const ROUNDS: u8 = 6;
 
-impl Numbers {
+impl ConnectionIds {
     pub(crate) fn new(key: [u8; 16], shards: usize) -> Self {
         Self { key, next: AtomicU32::new(0), shards: shards as u32 }
     }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn are_distinct_spread_and_lead_back_to_their_shard() {
-        let numbers = Numbers::new([7; 16], 3);
+        let numbers = ConnectionIds::new([7; 16], 3);
         let mut seen = HashSet::new();
         let mut high = 0;
         for i in 0..100_000 {
@@ -97,6 +97,6 @@ mod tests {
 
     #[test]
     fn depend_on_the_key() {
-        assert_ne!(Numbers::new([1; 16], 1).issue(), Numbers::new([2; 16], 1).issue());
+        assert_ne!(ConnectionIds::new([1; 16], 1).issue(), ConnectionIds::new([2; 16], 1).issue());
     }
 }

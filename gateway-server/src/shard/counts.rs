@@ -17,7 +17,7 @@ pub struct Counts {
 
 /// How a shard is now.
 #[derive(Clone, Debug, Default)]
-pub struct Census {
+pub struct ShardCounts {
     pub counts: Counts,
     pub clients: usize,
     /// How many clients came in by each door, in the order of the settings.
@@ -29,10 +29,10 @@ pub struct Census {
 }
 
 impl Clients {
-    pub(crate) fn census(&self) -> Census {
+    pub(crate) fn census(&self) -> ShardCounts {
         let slow = self.slow.iter().filter_map(|key| self.connections.get(*key as usize));
         let slow = slow.filter(|connection| connection.has_outbox()).count();
-        Census {
+        ShardCounts {
             counts: self.counts,
             clients: self.online().len(),
             clients_by_door: self.online_by_door.clone(),

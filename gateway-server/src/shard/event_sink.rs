@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::Door;
+use super::ListenerLimits;
 use super::connection::Connection;
 
 /// Told by one shard of all that its clients do, of each client in order.
@@ -62,9 +62,9 @@ pub struct Handshake {
 }
 
 /// Nobody listens; the shard itself says to each client who it is.
-pub struct BuiltIn;
+pub struct BuiltInSink;
 
-impl EventSinks for BuiltIn {
+impl EventSinks for BuiltInSink {
     fn sink(&self) -> Box<dyn EventSink> {
         Box::new(Self)
     }
@@ -74,7 +74,7 @@ impl EventSinks for BuiltIn {
     }
 }
 
-impl EventSink for BuiltIn {
+impl EventSink for BuiltInSink {
     fn connected(&mut self, _: &Client<'_>, _: Option<Box<Handshake>>) -> Welcome {
         Welcome::BuiltIn
     }
@@ -89,7 +89,7 @@ impl EventSink for BuiltIn {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn of(connection: &'a Connection, doors: &[Door]) -> Self {
+    pub(super) fn of(connection: &'a Connection, doors: &[ListenerLimits]) -> Self {
         let session = connection.extra().map_or(&[][..], |extra| extra.session.bytes());
         let gateway_port = doors[usize::from(connection.door)].port;
         Self { number: connection.number, session, gateway_port, connection }

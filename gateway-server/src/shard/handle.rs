@@ -8,25 +8,25 @@ use tokio::sync::oneshot;
 
 use super::command::Command;
 use super::fault;
-use super::inbox::{Outside, Stopped};
-use super::liveness::Pulse;
+use super::inbox::{InboxSender, Stopped};
+use super::liveness::Liveness;
 use super::reactor::Shard;
 use super::state::Clients;
 use super::sync::{AtomicBool, Mutex};
 
-pub(crate) struct Desk {
-    inbox: Outside,
+pub(crate) struct ShardHandle {
+    inbox: InboxSender,
     /// Locked by the shard's thread while it works, and by any other thread while the shard's thread sleeps in poll.
     shard: Arc<Mutex<Shard>>,
-    /// Something was told that [`Desk::settle`] is to write.
-    unsettled: AtomicBool,
-    pulse: Pulse,
+    /// Something was told that [`ShardHandle::flush`] is to write.
+    has_unflushed: AtomicBool,
+    pulse: Liveness,
 }
 
-impl Desk {
+impl ShardHandle {
     /// `steps` is counted by the shard.
-    pub(super) fn new(inbox: Outside, shard: Arc<Mutex<Shard>>, steps: Arc<AtomicU64>) -> Self {
-        Self { inbox, shard, unsettled: AtomicBool::new(false), pulse: Pulse::new(steps) }
+    pub(super) fn new(inbox: InboxSender, shard: Arc<Mutex<Shard>>, steps: Arc<AtomicU64>) -> Self {
+        Self { inbox, shard, has_unflushed: AtomicBool::new(false), pulse: Liveness::new(steps) }
     }
 
     /// Waits until the shard's own thread has answered. One that has ended is not waited for.
@@ -35,11 +35,11 @@ impl Desk {
         let before = *answers.borrow_and_update();
         while *answers.borrow_and_update() == before {
             if let Some(question) = self.pulse.question()
-                && self.send(Command::Ask(Box::new(move |_| question.answer()))).await.is_err()
+                && self.enqueue(Command::Ask(Box::new(move |_| question.answer()))).await.is_err()
             {
                 return;
             }
-            // The sender is this desk's own.
+            // The sender is this handle's own.
             let _ = answers.changed().await;
         }
     }
@@ -56,24 +56,24 @@ impl Desk {
     }
 
     /// Leaves it to the shard's thread.
-    pub(crate) async fn send(&self, command: Command) -> Result<(), Stopped> {
+    pub(crate) async fn enqueue(&self, command: Command) -> Result<(), Stopped> {
         self.inbox.send(command).await
     }
 
-    /// Does what [`Desk::send`] does, for a command that costs little. It takes effect in turn; what it has written to clients waits for
-    /// [`Desk::settle`], so that a burst goes out together.
-    pub(crate) async fn tell(&self, command: Command) -> Result<(), Stopped> {
-        match self.obey(command) {
+    /// Does what [`ShardHandle::send`] does, for a command that costs little. It takes effect in turn; what it has written to clients waits for
+    /// [`ShardHandle::flush`], so that a burst goes out together.
+    pub(crate) async fn execute_inline(&self, command: Command) -> Result<(), Stopped> {
+        match self.try_execute(command) {
             None => {
-                self.unsettled.store(true, Ordering::Release);
+                self.has_unflushed.store(true, Ordering::Release);
                 Ok(())
             }
-            Some(command) => self.send(command).await,
+            Some(command) => self.enqueue(command).await,
         }
     }
 
     /// Gives the command back if the shard's thread is at work.
-    fn obey(&self, command: Command) -> Option<Command> {
+    fn try_execute(&self, command: Command) -> Option<Command> {
         match self.shard.try_lock() {
             Ok(mut shard) if shard.is_free() => {
                 shard.obey_alone(command);
@@ -84,40 +84,40 @@ impl Desk {
     }
 
     /// Writes what was told.
-    pub(crate) fn settle(&self) {
-        if !self.unsettled.load(Ordering::Relaxed) || !self.unsettled.swap(false, Ordering::Acquire) {
+    pub(crate) fn flush(&self) {
+        if !self.has_unflushed.load(Ordering::Relaxed) || !self.has_unflushed.swap(false, Ordering::Acquire) {
             return;
         }
-        let is_settled = self.shard.try_lock().is_ok_and(|mut shard| shard.settle());
-        if !is_settled {
+        let is_flushed = self.shard.try_lock().is_ok_and(|mut shard| shard.flush());
+        if !is_flushed {
             // Its thread writes it then, or takes note of a new deadline.
             self.inbox.wake();
         }
     }
 
-    pub(crate) async fn ask<T: Send + 'static>(
+    pub(crate) async fn query_in_thread<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Clients) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
         let (back, answer) = oneshot::channel();
         // The caller may have gone; then nobody misses the answer.
-        self.send(Command::Ask(Box::new(move |clients| drop(back.send(question(clients)))))).await?;
+        self.enqueue(Command::Ask(Box::new(move |clients| drop(back.send(question(clients)))))).await?;
         answer.await.map_err(|_| Stopped)
     }
 
-    /// Does what [`Desk::ask`] does, for a question that is answered in no time.
-    pub(crate) async fn look<T: Send + 'static>(
+    /// Does what [`ShardHandle::ask`] does, for a question that is answered in no time.
+    pub(crate) async fn query<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Clients) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
-        match self.glance(question) {
+        match self.try_query(question) {
             Ok(answer) => answer.ok_or(Stopped),
-            Err(question) => self.ask(question).await,
+            Err(question) => self.query_in_thread(question).await,
         }
     }
 
     /// Gives the question back if the shard's thread is at work, and no answer if the question panicked.
-    fn glance<T, Q: FnOnce(&Clients) -> T>(&self, question: Q) -> Result<Option<T>, Q> {
+    fn try_query<T, Q: FnOnce(&Clients) -> T>(&self, question: Q) -> Result<Option<T>, Q> {
         match self.shard.try_lock() {
             Ok(shard) if shard.is_free() => Ok(fault::contained(|| question(shard.clients()))),
             _ => Err(question),

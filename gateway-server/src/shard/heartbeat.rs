@@ -47,7 +47,7 @@ impl Heartbeat {
 }
 
 /// Spreads the looks over time, a few slots of the connection table at each step.
-pub(super) struct Rounds {
+pub(super) struct HeartbeatRounds {
     step: Option<Duration>,
     next: Instant,
     /// Steps of this round so far.
@@ -56,13 +56,13 @@ pub(super) struct Rounds {
 
 const STEPS_PER_ROUND: u32 = 32;
 
-impl Rounds {
+impl HeartbeatRounds {
     pub(super) fn new(heartbeat: &Heartbeat, now: Instant) -> Self {
         let step = (!heartbeat.interval.is_zero()).then(|| heartbeat.look_every() / STEPS_PER_ROUND);
         Self { step, next: now + step.unwrap_or_default(), done: 0 }
     }
 
-    /// When [`Rounds::due`] wants to be called.
+    /// When [`HeartbeatRounds::due`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.step.map(|_| self.next)
     }
@@ -114,7 +114,7 @@ mod tests {
     fn every_slot_is_seen_once_a_round() {
         let now = Instant::now();
         for slots in [1, 4, 33, 1000] {
-            let mut rounds = Rounds::new(&heartbeat(1), now);
+            let mut rounds = HeartbeatRounds::new(&heartbeat(1), now);
             assert!(rounds.due(now, slots).is_empty());
             let mut seen = vec![0; slots];
             let mut at = now;
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn zero_looks_at_nobody() {
         let off = Heartbeat { interval: Duration::ZERO, ..heartbeat(2) };
-        let mut rounds = Rounds::new(&off, Instant::now());
+        let mut rounds = HeartbeatRounds::new(&off, Instant::now());
         assert_eq!(rounds.deadline(), None);
         assert!(rounds.due(Instant::now() + Duration::from_secs(3600), 10).is_empty());
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::claim::Claim;
+use super::claim::NameClaim;
 use super::index::Index;
 use crate::hub::Name;
 
@@ -20,22 +20,22 @@ pub struct Identity {
 
 /// An identity on its way to a shard: its names count already.
 pub(crate) struct ClaimedIdentity {
-    pub(super) uid: Claim,
-    pub(super) groups: Vec<Claim>,
+    pub(super) uid: NameClaim,
+    pub(super) groups: Vec<NameClaim>,
     pub(super) session: Bytes,
 }
 
 impl ClaimedIdentity {
     pub(crate) fn new(identity: Identity, uids: &Arc<Index>, groups: &Arc<Index>, shard: usize) -> Self {
         let Identity { uid, groups: names, session } = identity;
-        let uid = Claim::new(uids, uid, shard);
-        let groups = names.into_iter().map(|group| Claim::new(groups, group, shard)).collect();
+        let uid = NameClaim::new(uids, uid, shard);
+        let groups = names.into_iter().map(|group| NameClaim::new(groups, group, shard)).collect();
         Self { uid, groups, session }
     }
 
     /// The bytes that it holds.
     pub(super) fn weight(&self) -> usize {
-        let groups: usize = self.groups.iter().map(|group| size_of::<Claim>() + group.name().len()).sum();
+        let groups: usize = self.groups.iter().map(|group| size_of::<NameClaim>() + group.name().len()).sum();
         size_of::<Self>() + self.uid.name().len() + groups + self.session.len()
     }
 }

@@ -18,13 +18,13 @@ const UNITS: usize = 32 << 10;
 pub struct Stopped;
 
 /// The senders' end.
-pub(super) struct Outside {
+pub(super) struct InboxSender {
     commands: Sender<(Command, u32)>,
     shared: Arc<Shared>,
 }
 
 /// The shard's end.
-pub(super) struct Inbox {
+pub(super) struct InboxReceiver {
     commands: Receiver<(Command, u32)>,
     shared: Arc<Shared>,
 }
@@ -36,13 +36,16 @@ struct Shared {
     waker: Waker,
 }
 
-pub(super) fn inbox(waker: Waker) -> (Outside, Inbox) {
+pub(super) fn inbox(waker: Waker) -> (InboxSender, InboxReceiver) {
     let (sender, receiver) = bounded(UNITS);
     let shared = Arc::new(Shared { space: Semaphore::new(UNITS), woken: AtomicBool::new(false), waker });
-    (Outside { commands: sender, shared: Arc::clone(&shared) }, Inbox { commands: receiver, shared })
+    (
+        InboxSender { commands: sender, shared: Arc::clone(&shared) },
+        InboxReceiver { commands: receiver, shared },
+    )
 }
 
-impl Outside {
+impl InboxSender {
     /// Waits for space. Commands sent by one task arrive in order.
     pub(super) async fn send(&self, command: Command) -> Result<(), Stopped> {
         let units = command.weight().div_ceil(UNIT).min(UNITS) as u32;
@@ -64,7 +67,7 @@ impl Outside {
     }
 }
 
-impl Inbox {
+impl InboxReceiver {
     pub(super) fn is_empty(&self) -> bool {
         self.commands.is_empty()
     }
@@ -91,7 +94,7 @@ impl Inbox {
     }
 }
 
-impl Inbox {
+impl InboxReceiver {
     /// Nobody reads it any more. What stands in it is dropped, and whoever waits for an answer to it hears that there is none.
     pub(super) fn close(&mut self) {
         self.shared.space.close();

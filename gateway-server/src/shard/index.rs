@@ -10,13 +10,13 @@ pub(crate) const STRIPES: usize = 64;
 
 /// Told when a name gets its first member on this server and when it loses its last, in that order for each name.
 pub trait NameWatch: Send + Sync {
-    fn first(&self, sort: Sort, name: &[u8]);
-    fn last(&self, sort: Sort, name: &[u8]);
+    fn first(&self, sort: NameKind, name: &[u8]);
+    fn last(&self, sort: NameKind, name: &[u8]);
 }
 
 /// What a name is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Sort {
+pub enum NameKind {
     Uid,
     Group,
 }
@@ -31,11 +31,11 @@ type Stripe = HashMap<Arc<[u8]>, Holders>;
 pub(crate) struct Index {
     stripes: Box<[Mutex<Stripe>]>,
     hasher: DefaultHashBuilder,
-    watch: Option<(Sort, Arc<dyn NameWatch>)>,
+    watch: Option<(NameKind, Arc<dyn NameWatch>)>,
 }
 
 impl Index {
-    pub(crate) fn new(watch: Option<(Sort, Arc<dyn NameWatch>)>) -> Self {
+    pub(crate) fn new(watch: Option<(NameKind, Arc<dyn NameWatch>)>) -> Self {
         Self {
             stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
             hasher: DefaultHashBuilder::default(),

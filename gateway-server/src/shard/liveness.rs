@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::watch;
 
 /// Asks one question at a time, however many want to know, so that they do not pile up in front of a shard that hangs.
-pub(super) struct Pulse {
+pub(super) struct Liveness {
     is_asked: Arc<AtomicBool>,
     /// How many answers there have been.
     answers: watch::Sender<u64>,
@@ -20,7 +20,7 @@ pub(super) struct Question {
     answers: watch::Sender<u64>,
 }
 
-impl Pulse {
+impl Liveness {
     pub(super) fn new(steps: Arc<AtomicU64>) -> Self {
         Self { is_asked: Arc::default(), answers: watch::Sender::new(0), steps }
     }

@@ -6,11 +6,11 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use indexmap::IndexSet;
 use smallvec::SmallVec;
 
-use super::claim::Claim;
+use super::claim::NameClaim;
 use super::index::Index;
 
 /// All connections that hold a name, for each uid or each group. Keeps the shared index true.
-pub(super) struct Names {
+pub(super) struct NameTable {
     holders: HashMap<Arc<[u8]>, Keys>,
     index: Arc<Index>,
     shard: u16,
@@ -27,7 +27,7 @@ pub(super) struct Memberships {
     pub(super) groups: Vec<Arc<[u8]>>,
 }
 
-impl Names {
+impl NameTable {
     pub(super) fn new(index: Arc<Index>, shard: u16) -> Self {
         Self { holders: HashMap::new(), index, shard }
     }
@@ -49,7 +49,7 @@ impl Names {
     }
 
     /// The name as it is kept, or `None` if this connection held it already.
-    fn add(&mut self, claim: Claim, key: usize) -> Option<Arc<[u8]>> {
+    fn add(&mut self, claim: NameClaim, key: usize) -> Option<Arc<[u8]>> {
         let name = claim.name();
         if !self.holders.contains_key(name) {
             self.holders.insert(self.index.keep(name), Keys::default());
@@ -81,7 +81,7 @@ impl Names {
 
 impl Memberships {
     /// A connection has one uid: binding again moves it.
-    pub(super) fn bind(&mut self, uids: &mut Names, uid: Claim, key: usize) {
+    pub(super) fn bind(&mut self, uids: &mut NameTable, uid: NameClaim, key: usize) {
         if self.uid.as_deref().is_some_and(|bound| bound != uid.name()) {
             self.unbind(uids, key);
         }
@@ -90,7 +90,7 @@ impl Memberships {
         }
     }
 
-    pub(super) fn unbind(&mut self, uids: &mut Names, key: usize) {
+    pub(super) fn unbind(&mut self, uids: &mut NameTable, key: usize) {
         if let Some(uid) = self.uid.take() {
             uids.remove(&uid, key);
         }
@@ -99,8 +99,8 @@ impl Memberships {
     /// On an error it is in the groups in which it was.
     pub(super) fn join(
         &mut self,
-        groups: &mut Names,
-        group: Claim,
+        groups: &mut NameTable,
+        group: NameClaim,
         key: usize,
         limit: usize,
     ) -> Result<(), TooManyGroups> {
@@ -113,7 +113,7 @@ impl Memberships {
         Ok(())
     }
 
-    pub(super) fn leave(&mut self, groups: &mut Names, group: &[u8], key: usize) {
+    pub(super) fn leave(&mut self, groups: &mut NameTable, group: &[u8], key: usize) {
         if let Some(at) = self.groups.iter().position(|joined| **joined == *group) {
             self.groups.swap_remove(at);
             groups.remove(group, key);
@@ -124,7 +124,7 @@ impl Memberships {
         self.uid.is_none() && self.groups.is_empty()
     }
 
-    pub(super) fn leave_all(&mut self, uids: &mut Names, groups: &mut Names, key: usize) {
+    pub(super) fn leave_all(&mut self, uids: &mut NameTable, groups: &mut NameTable, key: usize) {
         self.unbind(uids, key);
         for group in std::mem::take(&mut self.groups) {
             groups.remove(&group, key);
@@ -202,16 +202,16 @@ impl Keys {
 mod tests {
     use super::*;
 
-    fn names() -> (Names, Arc<Index>) {
+    fn names() -> (NameTable, Arc<Index>) {
         let index = Arc::new(Index::new(None));
-        (Names::new(Arc::clone(&index), 0), index)
+        (NameTable::new(Arc::clone(&index), 0), index)
     }
 
-    fn claim(index: &Arc<Index>, name: &str) -> Claim {
-        Claim::new(index, name.as_bytes().into(), 0)
+    fn claim(index: &Arc<Index>, name: &str) -> NameClaim {
+        NameClaim::new(index, name.as_bytes().into(), 0)
     }
 
-    fn held(names: &Names, name: &[u8]) -> Vec<usize> {
+    fn held(names: &NameTable, name: &[u8]) -> Vec<usize> {
         let mut keys: Vec<_> = names.holders(name).collect();
         keys.sort_unstable();
         keys

@@ -47,17 +47,17 @@ mod write_batch;
 mod writer;
 
 pub use crate::hub::{Hub, Name};
-pub use client_proof::Proofs;
-pub use command::{Newcomer, PlaceOf};
-pub use counts::{Census, Counts};
-pub use event_sink::{BuiltIn, Client, EventSink, EventSinks, Handshake, Welcome};
+pub use client_proof::ClientProofs;
+pub use command::{NewConnection, PlaceOf};
+pub use counts::{Counts, ShardCounts};
+pub use event_sink::{BuiltInSink, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use identity::Identity;
 pub use inbox::Stopped;
-pub use index::{NameWatch, Sort};
+pub use index::{NameKind, NameWatch};
 pub use membership::TooManyGroups;
-pub use query::{Bookmark, Fields, Filter, Profile, Scope, Sight, Who};
-pub use rate_limit::Rate;
+pub use query::{ConnectionFilter, ConnectionInfo, Cursor, Profile, ProfileFields, Scope, Selector};
+pub use rate_limit::RateLimit;
 pub use session::{MAX_SESSION, SessionError};
 
 use std::sync::Arc;
@@ -67,7 +67,7 @@ use crate::protocol::websocket::Kind;
 
 /// A listener, as far as those who came in by it are concerned.
 #[derive(Clone, Debug)]
-pub struct Door {
+pub struct ListenerLimits {
     pub port: u16,
     /// Longest message that a client may send.
     pub max_message: usize,
@@ -75,7 +75,7 @@ pub struct Door {
     pub outbox_bytes: usize,
     pub heartbeat: Heartbeat,
     /// What each client may send.
-    pub rate: Rate,
+    pub rate: RateLimit,
 }
 
 /// What every shard needs to know.
@@ -83,23 +83,23 @@ pub struct Door {
 pub struct Settings {
     /// The node part of every client_id.
     pub node: std::net::SocketAddrV4,
-    pub proofs: Proofs,
+    pub proofs: ClientProofs,
     /// Whether messages from PHP go out to websockets as text or as binary.
     pub message_kind: Kind,
     /// Where clients come in, 256 at most.
-    pub doors: Arc<[Door]>,
+    pub doors: Arc<[ListenerLimits]>,
     /// How long a client may take to answer a close frame.
     pub close_timeout: Duration,
     /// How long a client may take nothing of what waits for it; zero is no bound.
     pub outbox_timeout: Duration,
-    pub bounds: Bounds,
+    pub bounds: ShardBounds,
     /// Whether to send by it, where the kernel permits it.
     pub io_uring: bool,
 }
 
 /// How much is kept about clients.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct ShardBounds {
     /// Groups that one may be in.
     pub groups: usize,
     /// Bytes of one's session.

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::backlog::{ALLOCATION, Held};
-use super::throughput::Pace;
+use super::backlog::{ALLOCATION, Backlog};
+use super::throughput::Throughput;
 
 /// Most slices that one vectored write is given.
 const SLICES: usize = 64;
@@ -18,7 +18,7 @@ const JOINED: usize = 4 << 10;
 /// So many chunks are looked at to see what an outbox costs beside others.
 const LOOKS: usize = 16;
 
-/// Empty, and without memory, unless the kernel has refused bytes. What it holds is counted where [`Held`] is given.
+/// Empty, and without memory, unless the kernel has refused bytes. What it holds is counted where [`Backlog`] is given.
 #[derive(Default)]
 pub(super) struct Outbox(Option<Box<Waiting>>);
 
@@ -34,7 +34,7 @@ struct Waiting {
     gone: u64,
     /// Which of all chunks, with those that have gone, is the newest pong.
     pong: Option<u64>,
-    pace: Pace,
+    pace: Throughput,
     /// The client has been given up for what waited.
     is_given_up: bool,
 }
@@ -63,7 +63,7 @@ impl Outbox {
     }
 
     /// About what would become free if it were cleared: a frame that others hold too is theirs as much.
-    pub(super) fn burden(&self, held: &Held) -> usize {
+    pub(super) fn burden(&self, held: &Backlog) -> usize {
         let Some(waiting) = &self.0 else { return 0 };
         let step = waiting.chunks.len().div_ceil(LOOKS).max(1);
         let part = |chunk: &Chunk| match chunk {
@@ -75,7 +75,7 @@ impl Outbox {
     }
 
     /// How quickly the socket takes what waits, if anything does.
-    pub(super) fn pace(&self) -> Option<&Pace> {
+    pub(super) fn pace(&self) -> Option<&Throughput> {
         self.0.as_ref().map(|waiting| &waiting.pace)
     }
 
@@ -91,18 +91,18 @@ impl Outbox {
         self.0.as_ref().is_some_and(|waiting| waiting.is_given_up)
     }
 
-    pub(super) fn push(&mut self, frame: Bytes, held: &mut Held) {
+    pub(super) fn push(&mut self, frame: Bytes, held: &mut Backlog) {
         self.change(held, |waiting, held| waiting.push(frame, held));
     }
 
     /// Takes the place of the pong that waits, if one does: nobody waits for the answer to an older ping than the newest
     /// (RFC 6455 5.5.3).
-    pub(super) fn push_pong(&mut self, pong: Bytes, held: &mut Held) {
+    pub(super) fn push_pong(&mut self, pong: Bytes, held: &mut Backlog) {
         self.change(held, |waiting, held| waiting.push_pong(pong, held));
     }
 
     /// A frame of which the socket has taken a part, before anything else waits.
-    pub(super) fn push_begun(&mut self, frame: Bytes, taken: usize, held: &mut Held) {
+    pub(super) fn push_begun(&mut self, frame: Bytes, taken: usize, held: &mut Backlog) {
         self.change(held, |waiting, held| {
             waiting.push_frame(frame, held);
             waiting.taken = taken;
@@ -111,7 +111,7 @@ impl Outbox {
     }
 
     /// Forgets what waits, but for the rest of what has begun: a frame, or small ones that stand together.
-    pub(super) fn give_up(&mut self, held: &mut Held) {
+    pub(super) fn give_up(&mut self, held: &mut Backlog) {
         self.change(held, |waiting, held| {
             waiting.is_given_up = true;
             let begun = usize::from(waiting.taken > 0);
@@ -127,7 +127,7 @@ impl Outbox {
     }
 
     /// Forgets all that waits: the connection ends.
-    pub(super) fn clear(&mut self, held: &mut Held) {
+    pub(super) fn clear(&mut self, held: &mut Backlog) {
         self.change(held, |waiting, held| {
             waiting.taken = 0;
             while let Some(chunk) = waiting.chunks.pop_back() {
@@ -137,7 +137,7 @@ impl Outbox {
     }
 
     /// Writes until all is out or the socket takes no more.
-    pub(super) fn write_to(&mut self, socket: &mut impl Write, held: &mut Held) -> io::Result<()> {
+    pub(super) fn write_to(&mut self, socket: &mut impl Write, held: &mut Backlog) -> io::Result<()> {
         while let Some(waiting) = &self.0 {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut used = 0;
@@ -154,7 +154,7 @@ impl Outbox {
     }
 
     /// Counts what an action changes of what is this client's alone.
-    fn change(&mut self, held: &mut Held, action: impl FnOnce(&mut Waiting, &mut Held)) {
+    fn change(&mut self, held: &mut Backlog, action: impl FnOnce(&mut Waiting, &mut Backlog)) {
         let before = self.own();
         let waiting = self.0.get_or_insert_with(Box::default);
         action(waiting, held);
@@ -180,7 +180,7 @@ impl Default for Waiting {
             joined: 0,
             gone: 0,
             pong: None,
-            pace: Pace::new(Instant::now()),
+            pace: Throughput::new(Instant::now()),
             is_given_up: false,
         }
     }
@@ -200,7 +200,7 @@ impl Chunk {
 }
 
 impl Waiting {
-    fn push(&mut self, frame: Bytes, held: &mut Held) {
+    fn push(&mut self, frame: Bytes, held: &mut Backlog) {
         if frame.len() > SMALL {
             return self.push_frame(frame, held);
         }
@@ -218,13 +218,13 @@ impl Waiting {
         self.chunks.push_back(Chunk::Joined(before));
     }
 
-    fn push_frame(&mut self, frame: Bytes, held: &mut Held) {
+    fn push_frame(&mut self, frame: Bytes, held: &mut Backlog) {
         self.bytes += frame.len();
         held.add(&frame);
         self.chunks.push_back(Chunk::Frame(frame));
     }
 
-    fn push_pong(&mut self, pong: Bytes, held: &mut Held) {
+    fn push_pong(&mut self, pong: Bytes, held: &mut Backlog) {
         let place = self.pong.and_then(|pong| pong.checked_sub(self.gone));
         if let Some(place) = place.filter(|place| *place > 0 || self.taken == 0)
             && let Some(Chunk::Frame(waits)) = self.chunks.get_mut(place as usize)
@@ -240,14 +240,14 @@ impl Waiting {
     }
 
     /// It does not wait any more.
-    fn forget(&mut self, chunk: &Chunk, held: &mut Held) {
+    fn forget(&mut self, chunk: &Chunk, held: &mut Backlog) {
         match chunk {
             Chunk::Frame(frame) => held.remove(frame),
             Chunk::Joined(frames) => self.joined -= frames.capacity(),
         }
     }
 
-    fn advance(&mut self, written: usize, held: &mut Held) {
+    fn advance(&mut self, written: usize, held: &mut Backlog) {
         if written > 0 {
             self.pace.took(written, Instant::now());
         }
@@ -332,7 +332,7 @@ mod tests {
             (400, 3, "abe"),
             (401, 8, "abcde"),
         ] {
-            let (mut outbox, mut held) = (Outbox::default(), Held::default());
+            let (mut outbox, mut held) = (Outbox::default(), Backlog::default());
             [frame(b'a', 200), frame(b'b', 200), frame(b'c', 3), frame(b'd', 3)]
                 .into_iter()
                 .for_each(|frame| outbox.push(frame, &mut held));
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn only_the_newest_pong_waits() {
-        let (mut outbox, mut held) = (Outbox::default(), Held::default());
+        let (mut outbox, mut held) = (Outbox::default(), Backlog::default());
         let mut socket = Socket { taken: Vec::new(), room: 1, at_once: 999 };
         let pong = |payload: &str| {
             let pong = Bytes::from([&[0x8a, payload.len() as u8], payload.as_bytes()].concat());
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_what_is_held() {
-        let mut held = Held::default();
+        let mut held = Backlog::default();
         let shared = frame(b's', 100_000);
         let mut outboxes: Vec<_> = (0..100).map(|_| Outbox::default()).collect();
         for outbox in &mut outboxes {
@@ -404,7 +404,7 @@ mod tests {
 
     #[test]
     fn keeps_order_over_partial_writes() {
-        let (mut outbox, mut held) = (Outbox::default(), Held::default());
+        let (mut outbox, mut held) = (Outbox::default(), Backlog::default());
         let frames: Vec<_> = (0..200_u8).map(|i| frame(i, usize::from(i) % 7 * usize::from(i))).collect();
         frames.iter().for_each(|frame| outbox.push(frame.clone(), &mut held));
         let total = frames.iter().map(Bytes::len).sum::<usize>();

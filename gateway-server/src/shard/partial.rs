@@ -1,6 +1,6 @@
 //! Messages that have not come whole: what all of them take is bounded.
 
-use super::connection::Extra;
+use super::connection::ConnectionExt;
 use super::state::Clients;
 use crate::protocol::Unfinished;
 
@@ -10,7 +10,7 @@ impl Clients {
     }
 
     pub(super) fn take_unfinished(&mut self, key: usize) -> Option<Unfinished> {
-        let taken = self.connections[key].existing_extra_mut().and_then(Extra::take_unfinished)?;
+        let taken = self.connections[key].existing_extra_mut().and_then(ConnectionExt::take_unfinished)?;
         self.unfinished -= taken.weight();
         Some(taken)
     }
@@ -29,7 +29,7 @@ impl Clients {
     /// Who holds any, and how many bytes: who holds most comes first. Everybody is looked at for it.
     pub(super) fn longest_unfinished(&self) -> Vec<(usize, usize)> {
         let weights = self.connections.iter().map(|(key, connection)| {
-            (key, connection.extra().and_then(Extra::unfinished).map_or(0, Unfinished::weight))
+            (key, connection.extra().and_then(ConnectionExt::unfinished).map_or(0, Unfinished::weight))
         });
         let mut weights: Vec<_> = weights.filter(|(_, weight)| *weight > 0).collect();
         weights.sort_unstable_by_key(|(_, weight)| std::cmp::Reverse(*weight));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hashbrown::HashSet;
 
 use super::connection::Connection;
-use super::membership::Names;
+use super::membership::NameTable;
 use super::state::Clients;
 use crate::hub::Name;
 use crate::system::injected_faults;
@@ -16,14 +16,14 @@ pub type Scope = Option<Vec<Name>>;
 
 /// Everybody, or whoever is one of these.
 #[derive(Clone, Debug)]
-pub enum Who {
+pub enum Selector {
     Everybody,
     AnyOf { groups: Vec<Name>, uids: Vec<Name>, numbers: Vec<u32> },
 }
 
 /// What is wanted of a [`Profile`]; the rest stays empty.
 #[derive(Clone, Copy, Debug)]
-pub struct Fields {
+pub struct ProfileFields {
     pub session: bool,
     pub uid: bool,
     pub groups: bool,
@@ -31,7 +31,7 @@ pub struct Fields {
 
 /// Which clients a page of them is about: all that is said must be true of each.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct ConnectionFilter {
     pub uid: Option<Name>,
     pub group: Option<Name>,
     pub address: Option<IpAddr>,
@@ -40,14 +40,14 @@ pub struct Filter {
 
 /// How far somebody has read who reads all clients page by page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bookmark {
+pub struct Cursor {
     pub shard: usize,
     pub key: usize,
 }
 
 /// A client as operators see it.
 #[derive(Clone, Debug)]
-pub struct Sight {
+pub struct ConnectionInfo {
     pub number: u32,
     pub uid: Option<Bytes>,
     /// Some of its groups, of which there may be very many.
@@ -60,7 +60,7 @@ pub struct Sight {
     pub queued: usize,
 }
 
-/// Groups that a [`Sight`] shows.
+/// Groups that a [`ConnectionInfo`] shows.
 const GROUPS: usize = 100;
 
 /// Connections that are looked at for one answer.
@@ -142,11 +142,11 @@ impl Clients {
     }
 
     /// Each client once.
-    pub(crate) fn profiles(&self, who: &Who, fields: Fields) -> Vec<Profile> {
+    pub(crate) fn profiles(&self, who: &Selector, fields: ProfileFields) -> Vec<Profile> {
         let profile = |key: usize| profile(&self.connections[key], fields);
         match who {
-            Who::Everybody => self.online().map(profile).collect(),
-            Who::AnyOf { groups, uids, numbers } => {
+            Selector::Everybody => self.online().map(profile).collect(),
+            Selector::AnyOf { groups, uids, numbers } => {
                 let mut seen = HashSet::new();
                 let of_groups = groups.iter().flat_map(|group| self.groups.holders(group));
                 let of_uids = uids.iter().flat_map(|uid| self.uids.holders(uid));
@@ -159,8 +159,13 @@ impl Clients {
 
     /// The clients that a filter lets through, at most `limit`, in the order of their keys from `from` on. Looks at no more than a
     /// few, so that nobody else waits for long, and gives where to go on.
-    pub(crate) fn page(&self, filter: &Filter, from: usize, limit: usize) -> (Vec<Sight>, Option<usize>) {
-        let held = |names: &Names, name: &Name| {
+    pub(crate) fn page(
+        &self,
+        filter: &ConnectionFilter,
+        from: usize,
+        limit: usize,
+    ) -> (Vec<ConnectionInfo>, Option<usize>) {
+        let held = |names: &NameTable, name: &Name| {
             let mut keys: Vec<_> = names.holders(name).filter(|key| *key >= from).collect();
             keys.sort_unstable();
             keys.into_iter()
@@ -204,7 +209,7 @@ impl Clients {
     }
 }
 
-impl Filter {
+impl ConnectionFilter {
     fn lets_through(&self, connection: &Connection) -> bool {
         let is_in = |group: &Name| {
             let extra = connection.extra();
@@ -221,9 +226,9 @@ impl Filter {
     }
 }
 
-fn sight(connection: &Connection) -> Sight {
+fn sight(connection: &Connection) -> ConnectionInfo {
     let groups = connection.extra().map_or(&[][..], |extra| &extra.memberships.groups);
-    Sight {
+    ConnectionInfo {
         number: connection.number,
         uid: uid_of(connection).map(Bytes::copy_from_slice),
         groups: groups.iter().take(GROUPS).map(|group| Bytes::copy_from_slice(group)).collect(),
@@ -234,7 +239,7 @@ fn sight(connection: &Connection) -> Sight {
     }
 }
 
-fn profile(connection: &Connection, fields: Fields) -> Profile {
+fn profile(connection: &Connection, fields: ProfileFields) -> Profile {
     let groups = connection.extra().map_or(&[][..], |extra| &extra.memberships.groups);
     Profile {
         number: connection.number,

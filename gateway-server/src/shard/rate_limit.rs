@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 /// In a second; zero is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rate {
+pub struct RateLimit {
     pub messages: f64,
     pub bytes: f64,
 }
@@ -16,31 +16,31 @@ const BURST: f64 = 5.0;
 
 /// What clients are ahead of their rates, by their keys: those who sent something where there is a limit.
 #[derive(Default)]
-pub(super) struct Meters(HashMap<usize, Meter>);
+pub(super) struct RateMeters(HashMap<usize, RateMeter>);
 
-struct Meter {
+struct RateMeter {
     at: Instant,
     messages: f32,
     bytes: f32,
 }
 
-impl Rate {
+impl RateLimit {
     pub(super) fn is_limited(&self) -> bool {
         self.messages > 0.0 || self.bytes > 0.0
     }
 }
 
-impl Meters {
+impl RateMeters {
     /// Counts what a client has sent; false when it is too much.
     pub(super) fn count(
         &mut self,
         key: usize,
-        rate: Rate,
+        rate: RateLimit,
         messages: usize,
         bytes: usize,
         now: Instant,
     ) -> bool {
-        let meter = self.0.entry(key).or_insert(Meter { at: now, messages: 0.0, bytes: 0.0 });
+        let meter = self.0.entry(key).or_insert(RateMeter { at: now, messages: 0.0, bytes: 0.0 });
         let passed = now.saturating_duration_since(meter.at).as_secs_f64();
         meter.at = now;
         let mut fits = true;
@@ -72,8 +72,8 @@ mod tests {
 
     #[test]
     fn a_burst_and_then_the_rate() {
-        let mut meters = Meters::default();
-        let rate = Rate { messages: 2.0, bytes: 0.0 };
+        let mut meters = RateMeters::default();
+        let rate = RateLimit { messages: 2.0, bytes: 0.0 };
         let start = Instant::now();
         for _ in 0..10 {
             assert!(meters.count(1, rate, 1, 1 << 20, start));
@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn bytes_are_counted_too() {
-        let mut meters = Meters::default();
-        let rate = Rate { messages: 0.0, bytes: 1000.0 };
+        let mut meters = RateMeters::default();
+        let rate = RateLimit { messages: 0.0, bytes: 1000.0 };
         let start = Instant::now();
         assert!(meters.count(1, rate, 9999, 5000, start) && !meters.count(1, rate, 0, 1, start));
     }

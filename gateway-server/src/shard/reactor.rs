@@ -14,24 +14,24 @@ use mio::{Events, Poll, Registry, Token};
 use smallvec::SmallVec;
 use socket2::SockRef;
 
-use super::command::{Audience, Command, Newcomer, PlaceOf};
+use super::command::{Audience, Command, NewConnection, PlaceOf};
 use super::connection::{Connection, Phase, Waits};
 use super::drain::Drain;
 use super::event_sink::{Client, EventSink, Welcome};
 use super::fault::{self, Concerned};
-use super::handle::Desk;
-use super::heartbeat::{Action, Rounds};
+use super::handle::ShardHandle;
+use super::heartbeat::{Action, HeartbeatRounds};
 use super::identity::ClaimedIdentity;
-use super::inbox::{Inbox, inbox};
+use super::inbox::{InboxReceiver, inbox};
 use super::index::Index;
-use super::membership::Names;
-use super::rate_limit::Meters;
+use super::membership::NameTable;
+use super::rate_limit::RateMeters;
 use super::reader::{INFLATED_IN_A_TURN, READ_BUFFER, READ_IN_A_TURN};
 use super::state::Clients;
 use super::sync::{Mutex, Waker};
-use super::total_backlog::Total;
+use super::total_backlog::TotalBacklog;
 use super::uring::Ring;
-use super::write_batch::Turn;
+use super::write_batch::WriteBatch;
 use super::writer::farewell;
 use super::{Settings, coalesce};
 use crate::protocol;
@@ -59,19 +59,19 @@ pub(crate) fn start(
     settings: Settings,
     events: Box<dyn EventSink>,
     (uids, groups): (Arc<Index>, Arc<Index>),
-    waiting: Arc<Total>,
-) -> io::Result<(Desk, JoinHandle<()>)> {
+    waiting: Arc<TotalBacklog>,
+) -> io::Result<(ShardHandle, JoinHandle<()>)> {
     let mut poll = Poll::new()?;
     let (outside, inbox) = inbox(Waker::new(poll.registry(), WAKE)?);
-    let (uids, groups) = (Names::new(uids, shard), Names::new(groups, shard));
+    let (uids, groups) = (NameTable::new(uids, shard), NameTable::new(groups, shard));
     let clients = Clients::new(uids, groups, waiting);
     let state = Shard::new(poll.registry().try_clone()?, inbox, settings, events, clients);
     let state = Arc::new(Mutex::new(state));
     let steps = Arc::clone(&state.lock().unwrap_or_else(PoisonError::into_inner).steps);
-    let desk = Desk::new(outside, Arc::clone(&state), steps);
+    let handle = ShardHandle::new(outside, Arc::clone(&state), steps);
     let thread =
         std::thread::Builder::new().name(format!("shard-{shard}")).spawn(move || run(&mut poll, &state))?;
-    Ok((desk, thread))
+    Ok((handle, thread))
 }
 
 fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
@@ -102,11 +102,11 @@ fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
 pub(super) struct Shard {
     pub(super) settings: Settings,
     registry: Registry,
-    pub(super) inbox: Inbox,
+    pub(super) inbox: InboxReceiver,
     pub(super) clients: Clients,
     /// Told of what they do.
     pub(super) events: Box<dyn EventSink>,
-    pub(super) turn: Turn,
+    pub(super) turn: WriteBatch,
     pub(super) buffer: Box<[u8]>,
     pub(super) inflater: Inflater,
     /// Connections that may have more to read than their share of a turn.
@@ -120,7 +120,7 @@ pub(super) struct Shard {
     /// Connections that were not read since nobody takes more of their events.
     pub(super) paused: Vec<usize>,
     /// The heartbeat's rounds of each door.
-    rounds: Vec<Rounds>,
+    rounds: Vec<HeartbeatRounds>,
     /// When those that were sent a close frame are dropped: by key and number, soonest first.
     pub(super) closing: VecDeque<(Instant, usize, u32)>,
     /// When it is looked next at those for whom something waits.
@@ -131,7 +131,7 @@ pub(super) struct Shard {
     drain: Option<Drain>,
     /// All have been closed, and those that are still here then are dropped.
     stop_at: Option<Instant>,
-    pub(super) meters: Meters,
+    pub(super) meters: RateMeters,
     pub(super) borne: fault::Borne,
     /// What has been done so far, for those who watch whether anything is.
     pub(super) steps: Arc<AtomicU64>,
@@ -142,7 +142,7 @@ pub(super) struct Shard {
 impl Shard {
     pub(super) fn new(
         registry: Registry,
-        inbox: Inbox,
+        inbox: InboxReceiver,
         settings: Settings,
         events: Box<dyn EventSink>,
         clients: Clients,
@@ -151,13 +151,13 @@ impl Shard {
         let ring = settings.io_uring.then(Ring::open).transpose();
         Self {
             ring: ring.inspect_err(|error| tracing::debug!(%error, "no io_uring")).unwrap_or_default(),
-            rounds: settings.doors.iter().map(|door| Rounds::new(&door.heartbeat, now)).collect(),
+            rounds: settings.doors.iter().map(|door| HeartbeatRounds::new(&door.heartbeat, now)).collect(),
             settings,
             registry,
             inbox,
             clients,
             events,
-            turn: Turn::default(),
+            turn: WriteBatch::default(),
             buffer: vec![0; READ_BUFFER].into(),
             inflater: Inflater::default(),
             read_on: VecDeque::new(),
@@ -170,7 +170,7 @@ impl Shard {
             watches_slow: false,
             drain: None,
             stop_at: None,
-            meters: Meters::default(),
+            meters: RateMeters::default(),
             borne: fault::Borne::default(),
             steps: Arc::default(),
         }
@@ -187,7 +187,7 @@ impl Shard {
         &self.clients
     }
 
-    /// One command, of which what it writes waits for [`Shard::settle`] or the next turn.
+    /// One command, of which what it writes waits for [`Shard::flush`] or the next turn.
     pub(super) fn obey_alone(&mut self, command: Command) {
         let concerned = Concerned::by(&command);
         self.for_command(concerned, |shard| shard.obey(command, &mut std::iter::empty().peekable()));
@@ -197,7 +197,7 @@ impl Shard {
     }
 
     /// False if the thread must take note of a deadline.
-    pub(super) fn settle(&mut self) -> bool {
+    pub(super) fn flush(&mut self) -> bool {
         self.write_turn();
         self.closing.is_empty() && (self.watches_slow || !self.has_slow())
     }
@@ -238,7 +238,7 @@ impl Shard {
 
     fn patience(&self) -> Option<Duration> {
         let closing = self.closing.front().map(|(at, ..)| *at);
-        let looks = self.rounds.iter().map(Rounds::deadline);
+        let looks = self.rounds.iter().map(HeartbeatRounds::deadline);
         let wave = self.drain.as_ref().map(Drain::deadline);
         let slow = self.watches_slow.then_some(self.look_at_slow);
         let next = [closing, wave, self.stop_at, slow].into_iter().chain(looks).flatten().min()?;
@@ -267,12 +267,12 @@ impl Shard {
 
     // ── Coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn adopt(&mut self, number: u32, newcomer: Newcomer, identity: Option<Box<ClaimedIdentity>>) {
+    fn adopt(&mut self, number: u32, newcomer: NewConnection, identity: Option<Box<ClaimedIdentity>>) {
         if !self.clients.has_room_for_one() {
             // The end of its connection is all that it is told.
             return abuse_log::report(Offence::NoMemory, newcomer.address, &NoMemory);
         }
-        let Newcomer { socket, tls, door, form, early, address, handshake, place } = newcomer;
+        let NewConnection { socket, tls, door, form, early, address, handshake, place } = newcomer;
         let (key, is_online) = match self.clients.insert(socket, number, form, door, &self.registry) {
             Ok(inserted) => inserted,
             Err(error) => return tracing::error!(%error, "a new connection cannot be polled and is dropped"),
@@ -455,7 +455,7 @@ impl Shard {
             if self.settings.doors[door].heartbeat == new.heartbeat {
                 continue;
             }
-            self.rounds[door] = Rounds::new(&new.heartbeat, now);
+            self.rounds[door] = HeartbeatRounds::new(&new.heartbeat, now);
             // Nobody is given up for silence that was allowed.
             for (_, connection) in &mut self.clients.connections {
                 if usize::from(connection.door) == door {

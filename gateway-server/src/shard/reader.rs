@@ -7,9 +7,9 @@ use super::connection::{Phase, Waits};
 use super::event_sink::Client;
 use super::reactor::Shard;
 use super::tls::Heard;
-use super::{Door, Rate};
+use super::{ListenerLimits, RateLimit};
 use crate::protocol::websocket::{self, Incoming};
-use crate::protocol::{Decoder, Form, Unfinished, close};
+use crate::protocol::{Decoder, Encoding, Unfinished, close};
 use crate::system::injected_faults;
 use crate::telemetry::abuse_log::{self, Offence};
 
@@ -126,7 +126,7 @@ impl Shard {
     /// What a client that may send compressed messages has said so far of one, or more that waits.
     fn unfinished(&self, key: usize) -> Option<&Unfinished> {
         let connection = self.clients.connections.get(key).filter(|connection| {
-            connection.form == Form::Deflated && matches!(connection.phase, Phase::Open | Phase::Closing)
+            connection.form == Encoding::Deflated && matches!(connection.phase, Phase::Open | Phase::Closing)
         })?;
         connection.extra()?.unfinished()
     }
@@ -240,7 +240,7 @@ impl Shard {
         let mut unfinished = self.clients.take_unfinished(key);
         let Self { clients, buffer, turn, inflater, settings, events, .. } = self;
         let connection = &mut clients.connections[key];
-        let Door { max_message, rate, .. } = settings.doors[usize::from(connection.door)];
+        let ListenerLimits { max_message, rate, .. } = settings.doors[usize::from(connection.door)];
         let mut decoder = Decoder { form: connection.form, max_message, inflater };
         // A client that has been sent a close frame has gone for everybody else.
         let is_heard = connection.phase == Phase::Open;
@@ -328,7 +328,7 @@ impl Shard {
     }
 
     /// Counts what a client has sent, with what it was inflated to, and closes it when it was too much.
-    fn meter(&mut self, key: usize, rate: Rate, messages: usize, bytes: usize) {
+    fn meter(&mut self, key: usize, rate: RateLimit, messages: usize, bytes: usize) {
         if !self.meters.count(key, rate, messages, bytes, Instant::now()) {
             let peer = self.clients.connections[key].peer();
             abuse_log::report(Offence::TooManyMessages, peer, &"messages_per_second or bytes_per_second");
@@ -391,7 +391,7 @@ mod tests {
         }
     }
 
-    fn limited(rate: Rate) -> Settings {
+    fn limited(rate: RateLimit) -> Settings {
         let mut settings = settings();
         let mut door = settings.doors[0].clone();
         door.rate = rate;
@@ -403,8 +403,8 @@ mod tests {
     fn what_a_few_bytes_are_inflated_to_is_a_share_of_the_turn() {
         let heard = Told::default();
         let mut shard = TestShard::telling(settings(), Box::new(heard.clone()));
-        let mut attackers: Vec<_> = (0..3).map(|number| shard.client(number, Form::Deflated)).collect();
-        let mut honest = shard.client(9, Form::Websocket);
+        let mut attackers: Vec<_> = (0..3).map(|number| shard.client(number, Encoding::Deflated)).collect();
+        let mut honest = shard.client(9, Encoding::Websocket);
         let bombs = bombs();
         for attacker in &mut attackers {
             attacker.write_all(&bombs).unwrap();
@@ -437,7 +437,7 @@ mod tests {
     fn small_messages_pass_a_long_one_that_is_inflated_in_part() {
         let heard = Told::default();
         let mut shard = TestShard::telling(settings(), Box::new(heard.clone()));
-        let [mut long, mut small] = [0, 1].map(|number| shard.client(number, Form::Deflated));
+        let [mut long, mut small] = [0, 1].map(|number| shard.client(number, Encoding::Deflated));
         let message = vec![b'x'; 1000];
         let message = masked(&deflated_message(Kind::Binary, &message).unwrap());
         // What comes behind the long one stays behind it.
@@ -462,9 +462,9 @@ mod tests {
     fn whoever_goes_within_its_message_leaves_its_turn_to_the_next() {
         for end in 0..4 {
             let heard = Told::default();
-            let settings = limited(Rate { messages: 0.0, bytes: if end == 3 { 7e4 } else { 0.0 } });
+            let settings = limited(RateLimit { messages: 0.0, bytes: if end == 3 { 7e4 } else { 0.0 } });
             let mut shard = TestShard::telling(settings, Box::new(heard.clone()));
-            let [mut first, mut next] = [0, 1].map(|number| shard.client(number, Form::Deflated));
+            let [mut first, mut next] = [0, 1].map(|number| shard.client(number, Encoding::Deflated));
             // One byte of what would come next.
             first.write_all(&[bomb(), vec![0x82]].concat()).unwrap();
             while shard.shard.inflating.is_none() {
@@ -500,7 +500,7 @@ mod tests {
         door.heartbeat.not_response_limit = 1;
         settings.doors = [door].into();
         let mut shard = TestShard::new(settings);
-        let mut client = shard.client(1, Form::Deflated);
+        let mut client = shard.client(1, Encoding::Deflated);
         client.write_all(&bombs()).unwrap();
         while !shard.is_busy() {
             shard.turn();
@@ -524,7 +524,7 @@ mod tests {
     #[test]
     fn of_many_pings_in_a_row_the_first_are_answered_and_the_newest() {
         let mut shard = TestShard::new(settings());
-        let mut client = shard.client(1, Form::Websocket);
+        let mut client = shard.client(1, Encoding::Websocket);
         let ping = |number: usize| masked(&[&[0x89, 4], format!("{number:04}").as_bytes()].concat());
         let pings: Vec<u8> = (0..3000).flat_map(ping).collect();
         client.write_all(&pings).unwrap();
@@ -541,8 +541,8 @@ mod tests {
 
     #[test]
     fn what_messages_are_inflated_to_counts_as_sent() {
-        let mut shard = TestShard::new(limited(Rate { messages: 0.0, bytes: 1e6 }));
-        let mut client = shard.client(1, Form::Deflated);
+        let mut shard = TestShard::new(limited(RateLimit { messages: 0.0, bytes: 1e6 }));
+        let mut client = shard.client(1, Encoding::Deflated);
         client.write_all(&bombs()).unwrap();
         loop {
             shard.turn();
@@ -559,8 +559,8 @@ mod tests {
     #[test]
     fn fragments_and_control_frames_count_as_messages() {
         for frame in [[0x00, 0x80], [0x89, 0x80], [0x8a, 0x80]] {
-            let mut shard = TestShard::new(limited(Rate { messages: 1.0, bytes: 0.0 }));
-            let mut client = shard.client(1, Form::Websocket);
+            let mut shard = TestShard::new(limited(RateLimit { messages: 1.0, bytes: 0.0 }));
+            let mut client = shard.client(1, Encoding::Websocket);
             let frame = [&frame[..], &[0; 4]].concat();
             client.write_all(&[0x01, 0x80, 0, 0, 0, 0]).unwrap();
             client.write_all(&frame.repeat(6)).unwrap();

@@ -111,7 +111,7 @@ mod tests {
     use super::super::command::{Change, Command};
     use super::super::testing::{TestShard, settings};
     use super::*;
-    use crate::protocol::Form;
+    use crate::protocol::Encoding;
 
     /// Tells a shard of a change to the session of its client; gives its answer.
     fn change<T>(shard: &mut TestShard, change: impl FnOnce(oneshot::Sender<T>) -> Change) -> T {
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_large_session_is_merged_elsewhere_unless_it_changes_meanwhile() {
         let mut shard = TestShard::new(settings());
-        let _client = shard.client(1, Form::Websocket);
+        let _client = shard.client(1, Encoding::Websocket);
         let large = format!(r#"a:1:{{s:1:"a";s:50000:"{}";}}"#, "x".repeat(50_000));
         let serialized = Bytes::from(large.clone());
         shard.shard.obey_alone(Command::Change { number: 1, change: Change::SetSession { serialized } });

@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// Somebody for whom something waits, and what all others bear for it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Burden {
+pub(crate) struct EvictionCandidate {
     pub(crate) key: usize,
     pub(crate) number: u32,
     /// Bytes that would be free without it, times the seconds that it needs for a byte.
@@ -28,7 +28,7 @@ pub(crate) struct Burden {
     pub(crate) is_new: bool,
 }
 
-impl Burden {
+impl EvictionCandidate {
     /// What has to become free is at anybody's cost, and some room besides at that of those who are not much better than the
     /// heaviest.
     pub(crate) fn is_to_go(&self, heaviest: &Self, (has_to, is_to): (usize, usize)) -> bool {
@@ -38,14 +38,14 @@ impl Burden {
 
 impl Clients {
     /// The clients that hold most and take least, the worst first, and at most so many.
-    pub(crate) fn heaviest(&self, now: Instant, most: usize) -> Vec<Burden> {
+    pub(crate) fn heaviest(&self, now: Instant, most: usize) -> Vec<EvictionCandidate> {
         let mut all: Vec<_> = self.slow.iter().filter_map(|key| self.burden(*key as usize, now)).collect();
         all.sort_unstable_by(|one, other| other.weight.total_cmp(&one.weight));
         all.truncate(most);
         all
     }
 
-    fn burden(&self, key: usize, now: Instant) -> Option<Burden> {
+    fn burden(&self, key: usize, now: Instant) -> Option<EvictionCandidate> {
         let connection = self.connections.get(key)?;
         let outbox = &connection.extra()?.outbox;
         let pace = outbox.pace()?;
@@ -54,7 +54,7 @@ impl Clients {
         let is_given_up = outbox.is_given_up();
         let weight = if is_given_up { f64::INFINITY } else { bytes as f64 * pace.slowness(now) };
         let is_new = !is_given_up && pace.counted(now) < GRACE;
-        Some(Burden { key, number: connection.number, weight, bytes, is_new })
+        Some(EvictionCandidate { key, number: connection.number, weight, bytes, is_new })
     }
 }
 

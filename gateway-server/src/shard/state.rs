@@ -7,16 +7,16 @@ use hashbrown::{HashMap, HashSet};
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
-use super::Bounds;
-use super::backlog::Held;
+use super::ShardBounds;
+use super::backlog::Backlog;
 use super::command::{Audience, Change, Except};
-use super::connection::{Connection, Extra, Phase};
+use super::connection::{Connection, ConnectionExt, Phase};
 use super::counts::Counts;
 use super::identity::ClaimedIdentity;
-use super::membership::Names;
+use super::membership::NameTable;
 use super::session::Session;
-use super::total_backlog::Total;
-use crate::protocol::Form;
+use super::total_backlog::TotalBacklog;
+use crate::protocol::Encoding;
 use crate::system::{injected_faults, memory_reserve};
 
 /// Bytes of a session and of changes to it that a shard merges itself, which takes a fraction of a millisecond.
@@ -33,19 +33,19 @@ pub(crate) struct Clients {
     /// Keys of the connections for which something waits.
     pub(super) slow: HashSet<u32>,
     /// What waits for all of them.
-    pub(super) held: Held,
+    pub(super) held: Backlog,
     /// Bytes of all messages that have not come whole.
     pub(super) unfinished: usize,
     /// Bytes of sessions and of changes that were merged in this turn.
     pub(super) merged: usize,
-    pub(super) uids: Names,
-    pub(super) groups: Names,
+    pub(super) uids: NameTable,
+    pub(super) groups: NameTable,
     /// What those who count connections gave with them, by key.
     pub(super) places: HashMap<usize, Box<dyn Send>>,
 }
 
 impl Clients {
-    pub(super) fn new(uids: Names, groups: Names, total: Arc<Total>) -> Self {
+    pub(super) fn new(uids: NameTable, groups: NameTable, total: Arc<TotalBacklog>) -> Self {
         Self {
             connections: Slab::new(),
             online: HashMap::new(),
@@ -53,7 +53,7 @@ impl Clients {
             counts: Counts::default(),
             online_by_door: Vec::new(),
             slow: HashSet::new(),
-            held: Held::new(total),
+            held: Backlog::new(total),
             unfinished: 0,
             merged: 0,
             uids,
@@ -73,7 +73,7 @@ impl Clients {
         &mut self,
         socket: TcpStream,
         number: u32,
-        form: Form,
+        form: Encoding,
         door: u8,
         registry: &Registry,
     ) -> std::io::Result<(usize, bool)> {
@@ -203,11 +203,11 @@ impl Clients {
     }
 
     /// Changes what is known of a client. One that has gone is ignored.
-    pub(super) fn change(&mut self, number: u32, change: Change, bounds: Bounds) {
+    pub(super) fn change(&mut self, number: u32, change: Change, bounds: ShardBounds) {
         injected_faults::strike("change");
         let Some(key) = self.key(number) else { return };
         let Self { connections, uids, groups, merged, .. } = self;
-        let Extra { memberships, session, .. } = connections[key].extra_mut();
+        let ConnectionExt { memberships, session, .. } = connections[key].extra_mut();
         match change {
             Change::Bind { uid } => memberships.bind(uids, uid, key),
             Change::Unbind => memberships.unbind(uids, key),
@@ -234,9 +234,9 @@ impl Clients {
     }
 
     /// Gives a client that has just come what its token says of it.
-    pub(super) fn introduce(&mut self, key: usize, identity: ClaimedIdentity, bounds: Bounds) {
+    pub(super) fn introduce(&mut self, key: usize, identity: ClaimedIdentity, bounds: ShardBounds) {
         let Self { connections, uids, groups, .. } = self;
-        let Extra { memberships, session, .. } = connections[key].extra_mut();
+        let ConnectionExt { memberships, session, .. } = connections[key].extra_mut();
         memberships.bind(uids, identity.uid, key);
         for group in identity.groups {
             // Their number was checked before.

@@ -8,37 +8,42 @@ use bytes::Bytes;
 use mio::{Events, Poll, Token};
 use socket2::SockRef;
 
-use super::command::{Command, Newcomer};
-use super::event_sink::{BuiltIn, EventSink};
-use super::inbox::{Outside, inbox};
+use super::command::{Command, NewConnection};
+use super::event_sink::{BuiltInSink, EventSink};
+use super::inbox::{InboxSender, inbox};
 use super::index::Index;
-use super::membership::Names;
+use super::membership::NameTable;
 use super::reactor::Shard;
 use super::state::Clients;
 use super::sync::Waker;
-use super::total_backlog::Total;
-use super::{Bounds, Door, Heartbeat, Proofs, Rate, Settings};
-use crate::protocol::Form;
+use super::total_backlog::TotalBacklog;
+use super::{ClientProofs, Heartbeat, ListenerLimits, RateLimit, Settings, ShardBounds};
+use crate::protocol::Encoding;
 use crate::protocol::websocket::Kind;
 
 pub(crate) fn settings() -> Settings {
     let heartbeat = Heartbeat { interval: Duration::from_secs(600), not_response_limit: 0, data: Vec::new() };
-    let door =
-        Door { port: 1, max_message: 1 << 20, outbox_bytes: 4 << 20, heartbeat, rate: Rate::default() };
+    let door = ListenerLimits {
+        port: 1,
+        max_message: 1 << 20,
+        outbox_bytes: 4 << 20,
+        heartbeat,
+        rate: RateLimit::default(),
+    };
     Settings {
         node: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1),
-        proofs: Proofs::new([1; 16]),
+        proofs: ClientProofs::new([1; 16]),
         message_kind: Kind::Text,
         doors: [door].into(),
         close_timeout: Duration::from_secs(600),
         outbox_timeout: Duration::ZERO,
-        bounds: Bounds { groups: 10, session: 1 << 20, unfinished: 64 << 20, waiting: 64 << 20 },
+        bounds: ShardBounds { groups: 10, session: 1 << 20, unfinished: 64 << 20, waiting: 64 << 20 },
         io_uring: true,
     }
 }
 
 /// A connection, and the end of it that a client holds.
-pub(crate) fn newcomer(form: Form) -> (Newcomer, TcpStream) {
+pub(crate) fn newcomer(form: Encoding) -> (NewConnection, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (socket, _) = listener.accept().unwrap();
@@ -47,7 +52,7 @@ pub(crate) fn newcomer(form: Form) -> (Newcomer, TcpStream) {
     // So that the kernel takes little for one that does not read.
     SockRef::from(&client).set_recv_buffer_size(64 << 10).unwrap();
     SockRef::from(&socket).set_tcp_notsent_lowat(64 << 10).unwrap();
-    let newcomer = Newcomer {
+    let newcomer = NewConnection {
         socket,
         tls: None,
         door: 0,
@@ -71,7 +76,7 @@ pub(super) fn arrived(client: &mut TcpStream) -> Vec<u8> {
 
 /// A client that reads nothing, and for which something waits.
 pub(super) fn stalled(shard: &mut TestShard, number: u32) -> TcpStream {
-    let client = shard.client(number, Form::Websocket);
+    let client = shard.client(number, Encoding::Websocket);
     let key = shard.shard.clients.key(number).unwrap();
     // The kernel takes what it likes first.
     while !shard.shard.clients.connections[key].has_outbox() {
@@ -85,19 +90,19 @@ pub(super) struct TestShard {
     poll: Poll,
     events: Events,
     pub(super) shard: Shard,
-    _outside: Outside,
+    _outside: InboxSender,
 }
 
 impl TestShard {
     pub(super) fn new(settings: Settings) -> Self {
-        Self::telling(settings, Box::new(BuiltIn))
+        Self::telling(settings, Box::new(BuiltInSink))
     }
 
     pub(super) fn telling(settings: Settings, sink: Box<dyn EventSink>) -> Self {
         let poll = Poll::new().unwrap();
         let (outside, inbox) = inbox(Waker::new(poll.registry(), Token(usize::MAX)).unwrap());
-        let names = || Names::new(Index::new(None).into(), 0);
-        let total = Total::new(settings.bounds.waiting, 1);
+        let names = || NameTable::new(Index::new(None).into(), 0);
+        let total = TotalBacklog::new(settings.bounds.waiting, 1);
         let clients = Clients::new(names(), names(), total.into());
         let registry = poll.registry().try_clone().unwrap();
         let shard = Shard::new(registry, inbox, settings, sink, clients);
@@ -105,7 +110,7 @@ impl TestShard {
     }
 
     /// A client that has read what greets it. Its key is that of the first free place.
-    pub(super) fn client(&mut self, number: u32, form: Form) -> TcpStream {
+    pub(super) fn client(&mut self, number: u32, form: Encoding) -> TcpStream {
         let (newcomer, mut client) = newcomer(form);
         self.shard.obey_alone(Command::Adopt { number, newcomer, identity: None });
         self.turn();

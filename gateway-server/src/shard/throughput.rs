@@ -7,7 +7,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// Bytes that every socket is believed to have taken: no conclusions are drawn from less.
 const GIVEN: f64 = 262_144.0;
 
-pub(super) struct Pace {
+pub(super) struct Throughput {
     /// When it last took something, or something began to wait.
     last: Instant,
     /// Since when `taken` is counted.
@@ -15,7 +15,7 @@ pub(super) struct Pace {
     taken: f64,
 }
 
-impl Pace {
+impl Throughput {
     pub(super) fn new(now: Instant) -> Self {
         Self { last: now, since: now, taken: 0.0 }
     }
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn whoever_takes_little_is_slow() {
         let start = Instant::now();
-        let [mut steady, mut drips, nothing] = [(); 3].map(|()| Pace::new(start));
+        let [mut steady, mut drips, nothing] = [(); 3].map(|()| Throughput::new(start));
         for second in 1..=60 {
             let now = start + Duration::from_secs(second);
             steady.took(1 << 20, now);

@@ -16,7 +16,7 @@ const SLACK: usize = 16 << 20;
 
 /// The memory of all outboxes, and how much it may be. A frame that waits for many clients is there once, and costs once,
 /// whatever shards they belong to.
-pub(crate) struct Total {
+pub(crate) struct TotalBacklog {
     /// How many shards hold a frame, and its length, by the address of its bytes.
     frames: Mutex<HashMap<usize, (u32, usize)>>,
     bytes: AtomicUsize,
@@ -28,13 +28,13 @@ pub(crate) struct Total {
     exceeded: Notify,
 }
 
-impl Default for Total {
+impl Default for TotalBacklog {
     fn default() -> Self {
         Self::new(usize::MAX, 1)
     }
 }
 
-impl Total {
+impl TotalBacklog {
     pub(crate) fn new(bound: usize, shards: usize) -> Self {
         Self {
             frames: Mutex::default(),
@@ -77,7 +77,7 @@ impl Total {
         bytes > self.most().saturating_add(slack) && of_shard >= bytes / self.shards
     }
 
-    /// For [`Total::exceeded`].
+    /// For [`TotalBacklog::exceeded`].
     pub(super) fn tell(&self) {
         self.exceeded.notify_one();
     }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_frame_of_several_shards_costs_once() {
-        let total = Total::new(100_000, 2);
+        let total = TotalBacklog::new(100_000, 2);
         let (one, other) = (Bytes::from(vec![1; 1000]), Bytes::from(vec![2; 50_000]));
         total.add(&one);
         let of_one = total.bytes();
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn one_message_has_room_beside_the_bound() {
-        let total = Total::new(160_000, 2);
+        let total = TotalBacklog::new(160_000, 2);
         let large = Bytes::from(vec![0; 1 << 20]);
         total.add(&large);
         total.change(100_000);
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_shard_with_its_part_makes_room_when_it_is_far_too_much() {
-        let total = Total::new(4 << 20, 4);
+        let total = TotalBacklog::new(4 << 20, 4);
         total.change(20 << 20);
         assert!(total.is_exceeded() && !total.is_far_exceeded(20 << 20));
         total.change(4 << 20);

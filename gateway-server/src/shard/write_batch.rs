@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 
-use crate::protocol::{Encoded, Form, NonWebsocket};
+use crate::protocol::{Encoded, Encoding, NonWebsocket};
 
 /// The frames of a turn and, for each connection, the chain of those that it gets. The memory is used again every turn,
 /// so that a recipient costs eight bytes here and no allocation.
-pub(super) struct Turn {
+pub(super) struct WriteBatch {
     /// The first has no bytes, for those who get nothing of a message.
     frames: Vec<Bytes>,
-    links: Vec<Link>,
+    links: Vec<FrameLink>,
     /// Keys of the connections that have a chain.
     touched: Vec<usize>,
     /// The cost of writing all chains, in bytes.
@@ -17,14 +17,14 @@ pub(super) struct Turn {
 }
 
 #[derive(Clone, Copy)]
-struct Link {
+struct FrameLink {
     frame: u32,
     next: u32,
 }
 
 /// A connection's frames of this turn, kept in its record.
 #[derive(Clone, Copy)]
-pub(super) struct Chain {
+pub(super) struct FrameList {
     first: u32,
     last: u32,
 }
@@ -39,7 +39,7 @@ impl FrameRef {
 
 const NONE: u32 = u32::MAX;
 
-impl Chain {
+impl FrameList {
     pub(super) const EMPTY: Self = Self { first: NONE, last: NONE };
 
     pub(super) fn is_empty(self) -> bool {
@@ -56,15 +56,15 @@ const SMALL: usize = 16;
 /// The cost of writing after which others have their turn.
 const FULL: usize = KEPT * SMALL;
 
-impl Default for Turn {
+impl Default for WriteBatch {
     fn default() -> Self {
         Self { frames: vec![Bytes::new()], links: Vec::new(), touched: Vec::new(), cost: 0 }
     }
 }
 
-impl Turn {
+impl WriteBatch {
     /// Adds a message; gives what clients get of it, by their form.
-    pub(super) fn add(&mut self, message: Encoded) -> [FrameRef; Form::COUNT] {
+    pub(super) fn add(&mut self, message: Encoded) -> [FrameRef; Encoding::COUNT] {
         let websocket = self.add_frame(message.websocket);
         let deflated = message.deflated.map_or(websocket, |deflated| self.add_frame(deflated));
         let [text, frame, tcp] = match message.non_websocket {
@@ -83,9 +83,9 @@ impl Turn {
     }
 
     /// Appends `frame` to the chain of the connection with this key.
-    pub(super) fn link(&mut self, key: usize, chain: &mut Chain, frame: FrameRef) {
+    pub(super) fn link(&mut self, key: usize, chain: &mut FrameList, frame: FrameRef) {
         let link = self.links.len() as u32;
-        self.links.push(Link { frame: frame.0, next: NONE });
+        self.links.push(FrameLink { frame: frame.0, next: NONE });
         let bytes = self.frames[frame.0 as usize].len();
         self.cost += if bytes < LARGE { SMALL } else { bytes };
         if chain.is_empty() {
@@ -112,7 +112,7 @@ impl Turn {
         std::mem::take(&mut self.touched)
     }
 
-    pub(super) fn frames(&self, chain: Chain) -> impl Iterator<Item = &Bytes> {
+    pub(super) fn frames(&self, chain: FrameList) -> impl Iterator<Item = &Bytes> {
         let mut next = chain.first;
         std::iter::from_fn(move || {
             let link = self.links.get(next as usize)?;
@@ -122,7 +122,7 @@ impl Turn {
     }
 
     /// The frame of a chain that has just one.
-    pub(super) fn only_frame(&self, chain: Chain) -> Option<&Bytes> {
+    pub(super) fn only_frame(&self, chain: FrameList) -> Option<&Bytes> {
         let link = self.links.get(chain.first as usize).filter(|_| chain.first == chain.last)?;
         Some(&self.frames[link.frame as usize])
     }
@@ -146,20 +146,23 @@ mod tests {
 
     #[test]
     fn chains_keep_the_order_of_each_connection() {
-        let mut turn = Turn::default();
-        let (mut one, mut two) = (Chain::EMPTY, Chain::EMPTY);
+        let mut turn = WriteBatch::default();
+        let (mut one, mut two) = (FrameList::EMPTY, FrameList::EMPTY);
         let [a, b, c] = ["a", "b", "c"].map(|text| turn.add_frame(Bytes::from(text)));
         turn.link(1, &mut one, a);
         turn.link(2, &mut two, a);
         turn.link(2, &mut two, b);
         turn.link(1, &mut one, c);
         turn.link(1, &mut one, a);
-        let mut three = Chain::EMPTY;
+        let mut three = FrameList::EMPTY;
         turn.link(3, &mut three, b);
         let text = |chain| turn.frames(chain).map(|frame| frame[0] as char).collect::<String>();
         assert_eq!(turn.only_frame(three).map(|frame| &frame[..]), Some(&b"b"[..]));
-        assert_eq!((turn.only_frame(one), turn.only_frame(Chain::EMPTY)), (None, None));
-        assert_eq!((text(one).as_str(), text(two).as_str(), text(Chain::EMPTY).as_str()), ("aca", "ab", ""));
+        assert_eq!((turn.only_frame(one), turn.only_frame(FrameList::EMPTY)), (None, None));
+        assert_eq!(
+            (text(one).as_str(), text(two).as_str(), text(FrameList::EMPTY).as_str()),
+            ("aca", "ab", "")
+        );
         let touched = turn.take_touched();
         assert_eq!(touched, [1, 2, 3]);
         turn.end(touched);

@@ -8,16 +8,16 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 use smallvec::SmallVec;
 
-use super::backlog::Held;
+use super::backlog::Backlog;
 use super::connection::{Connection, Phase};
 use super::fault;
 use super::outbox::{is_pong, write_one, write_some};
 use super::reactor::Shard;
 use super::state::Clients;
 use super::uring::{self, Outcome, Send};
-use super::write_batch::Chain;
+use super::write_batch::FrameList;
 use crate::protocol::close::Close;
-use crate::protocol::{Form, websocket};
+use crate::protocol::{Encoding, websocket};
 use crate::system::injected_faults;
 use crate::system::memory_reserve::{self, NoMemory};
 
@@ -84,7 +84,7 @@ impl Shard {
         injected_faults::strike("write");
         let Clients { connections, held, .. } = &mut self.clients;
         let Some(connection) = connections.get_mut(key) else { return };
-        let chain = std::mem::replace(&mut connection.pending, Chain::EMPTY);
+        let chain = std::mem::replace(&mut connection.pending, FrameList::EMPTY);
         let outbox_bytes = self.settings.doors[usize::from(connection.door)].outbox_bytes;
         let mut written = 0;
         let result =
@@ -178,7 +178,7 @@ impl Shard {
 
 /// The last bytes for a client. None at all, where the protocol has no such thing, are written as others are: what follows
 /// a write then follows.
-pub(super) fn farewell(form: Form, close: Close) -> Bytes {
+pub(super) fn farewell(form: Encoding, close: Close) -> Bytes {
     if form.is_websocket() { websocket::close(close) } else { Bytes::new() }
 }
 
@@ -189,7 +189,7 @@ fn write_frames<'a>(
     first: Option<Outcome>,
     mut frames: impl Iterator<Item = &'a Bytes>,
     outbox_bytes: usize,
-    held: &mut Held,
+    held: &mut Backlog,
     written: &mut usize,
 ) -> io::Result<bool> {
     let unwritten = if connection.has_outbox() {
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn a_failure_of_io_uring_holds_up_nobody() {
         let mut shard = TestShard::new(settings());
-        let mut clients: Vec<_> = (1..=20).map(|number| shard.client(number, Form::Websocket)).collect();
+        let mut clients: Vec<_> = (1..=20).map(|number| shard.client(number, Encoding::Websocket)).collect();
         let Some(ring) = &mut shard.shard.ring else {
             return println!("SKIPPED a failure of io_uring: this machine does not permit it");
         };
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn a_client_that_stays_after_its_close_gives_a_shard_nothing_to_do() {
         let mut shard = TestShard::new(settings());
-        let mut client = shard.client(1, Form::Websocket);
+        let mut client = shard.client(1, Encoding::Websocket);
         shard.shard.close(shard.shard.clients.key(1).unwrap(), close::TRY_AGAIN, Phase::Discarding);
         shard.shard.write_turn();
         let mut farewell = arrived(&mut client);
@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn a_list_that_names_all_again_and_again_is_written_in_parts() {
         let mut shard = TestShard::new(settings());
-        let mut clients: Vec<_> = (1..=200).map(|number| shard.client(number, Form::Websocket)).collect();
+        let mut clients: Vec<_> = (1..=200).map(|number| shard.client(number, Encoding::Websocket)).collect();
         let times = 5_000;
         let numbers = (0..times).flat_map(|_| 1..=200).collect();
         let (to, frame) = (Audience::Connections(numbers), Encoded::raw(Bytes::from_static(b"x")));

@@ -75,7 +75,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
-pub enum Failed {
+pub enum FileError {
     #[error("nothing was read within {PATIENCE:?}: does the disk answer?")]
     Hangs,
     #[error("{AT_ONCE} reads hang already: does the disk answer?")]
@@ -95,7 +95,7 @@ impl Reads {
     pub async fn run<T: Send + 'static>(
         &'static self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Failed> {
+    ) -> Result<T, FileError> {
         let place = Place::take(&self.under_way)?;
         let (back, result) = oneshot::channel();
         let read = move || {
@@ -103,10 +103,10 @@ impl Reads {
             // The caller may wait no more.
             let _ = back.send(work());
         };
-        std::thread::Builder::new().name("files".to_owned()).spawn(read).map_err(Failed::NoThread)?;
+        std::thread::Builder::new().name("files".to_owned()).spawn(read).map_err(FileError::NoThread)?;
         match tokio::time::timeout(PATIENCE, result).await {
-            Ok(result) => result.map_err(|_| Failed::Fault),
-            Err(_) => Err(Failed::Hangs),
+            Ok(result) => result.map_err(|_| FileError::Fault),
+            Err(_) => Err(FileError::Hangs),
         }
     }
 }
@@ -114,10 +114,10 @@ impl Reads {
 struct Place(&'static AtomicUsize);
 
 impl Place {
-    fn take(under_way: &'static AtomicUsize) -> Result<Self, Failed> {
+    fn take(under_way: &'static AtomicUsize) -> Result<Self, FileError> {
         let before = under_way.fetch_add(1, Ordering::Relaxed);
         let place = Self(under_way);
-        if before < AT_ONCE { Ok(place) } else { Err(Failed::TooMany) }
+        if before < AT_ONCE { Ok(place) } else { Err(FileError::TooMany) }
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
         while READS.under_way.load(Ordering::Relaxed) > hanging.len() {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(READS.run(hang).await, Err(Failed::Hangs)));
-        assert!(matches!(READS.run(|| 7).await, Err(Failed::TooMany)));
+        assert!(matches!(READS.run(hang).await, Err(FileError::Hangs)));
+        assert!(matches!(READS.run(|| 7).await, Err(FileError::TooMany)));
     }
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 #[global_allocator]
-static ALLOCATOR: Cushioned = Cushioned;
+static ALLOCATOR: ReservedAllocator = ReservedAllocator;
 
 /// Nothing is in the cushion but room: it takes no memory, only addresses.
 const CUSHION: Layout = match Layout::from_size_align(4 << 20, 4096) {
@@ -37,11 +37,11 @@ thread_local! {
 }
 
 /// The system's allocator, and the cushion when that has nothing.
-struct Cushioned;
+struct ReservedAllocator;
 
 #[allow(unsafe_code)]
 // SAFETY: all blocks are the system allocator's, which gets what the caller has promised; nothing here panics or allocates.
-unsafe impl GlobalAlloc for Cushioned {
+unsafe impl GlobalAlloc for ReservedAllocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as the caller has promised.

@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts of some connections, since the start.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct ConnectionCounter {
     came: AtomicU64,
     gone: AtomicU64,
 }
 
 /// One that counts as present until it is dropped.
-pub struct Present(Arc<Tally>);
+pub struct CountedConnection(Arc<ConnectionCounter>);
 
-impl Tally {
-    pub fn enter(self: &Arc<Self>) -> Present {
+impl ConnectionCounter {
+    pub fn enter(self: &Arc<Self>) -> CountedConnection {
         self.came.fetch_add(1, Ordering::Relaxed);
-        Present(Arc::clone(self))
+        CountedConnection(Arc::clone(self))
     }
 
     pub fn came(&self) -> u64 {
@@ -29,7 +29,7 @@ impl Tally {
     }
 }
 
-impl Drop for Present {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
         self.0.gone.fetch_add(1, Ordering::Release);
     }

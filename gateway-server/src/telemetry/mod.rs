@@ -6,4 +6,4 @@ pub mod counter;
 pub mod logs;
 pub mod words;
 
-pub use counter::Tally;
+pub use counter::ConnectionCounter;

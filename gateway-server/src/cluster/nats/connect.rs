@@ -56,7 +56,7 @@ pub(in crate::cluster) struct Connection {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(in crate::cluster) enum Failed {
+pub(in crate::cluster) enum FileError {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -69,20 +69,23 @@ pub(in crate::cluster) enum Failed {
     Settings(String),
 }
 
-pub(in crate::cluster) async fn connect(address: &Address, options: &Options) -> Result<Connection, Failed> {
+pub(in crate::cluster) async fn connect(
+    address: &Address,
+    options: &Options,
+) -> Result<Connection, FileError> {
     let socket = TcpStream::connect((address.host.as_str(), address.port)).await?;
     socket.set_nodelay(true)?;
     let mut stream: Box<dyn Stream> = Box::new(socket);
     let mut input = BytesMut::new();
     let mut info = match next(&mut stream, &mut input).await? {
         Op::Info(info) => *info,
-        Op::Error(error) => return Err(Failed::Refused(error)),
-        other => return Err(Failed::Refused(format!("{other:?} instead of INFO"))),
+        Op::Error(error) => return Err(FileError::Refused(error)),
+        other => return Err(FileError::Refused(format!("{other:?} instead of INFO"))),
     };
     if address.is_tls || info.tls_required {
         // Somebody who sits between could have put in what would then pass for said by the server behind its certificate.
         if !input.is_empty() {
-            return Err(Failed::InTheClear(format!(
+            return Err(FileError::InTheClear(format!(
                 "{} bytes came in the clear behind the server's INFO, where TLS has to begin: {:?}",
                 input.len(),
                 gateway_wire::excerpt(&input)
@@ -91,7 +94,7 @@ pub(in crate::cluster) async fn connect(address: &Address, options: &Options) ->
         let config = read_in_time(options, client_config).await?;
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from(address.host.clone())
-            .map_err(|error| Failed::Settings(format!("{}: {error}", address.host)))?;
+            .map_err(|error| FileError::Settings(format!("{}: {error}", address.host)))?;
         stream = Box::new(connector.connect(name, stream).await?);
     }
     let (to, said) = (address.clone(), info.clone());
@@ -103,7 +106,7 @@ pub(in crate::cluster) async fn connect(address: &Address, options: &Options) ->
             Op::Pong => break,
             // What it said before TLS anybody could have said.
             Op::Info(later) => info = *later,
-            Op::Error(error) => return Err(Failed::Refused(error)),
+            Op::Error(error) => return Err(FileError::Refused(error)),
             _ => {}
         }
     }
@@ -114,25 +117,25 @@ pub(in crate::cluster) async fn connect(address: &Address, options: &Options) ->
 /// Files that `options` name may hang, and nothing else is to.
 async fn read_in_time<T: Send + 'static>(
     options: &Options,
-    read: impl FnOnce(&Options) -> Result<T, Failed> + Send + 'static,
-) -> Result<T, Failed> {
+    read: impl FnOnce(&Options) -> Result<T, FileError> + Send + 'static,
+) -> Result<T, FileError> {
     static READS: Reads = Reads::new();
     let options = options.clone();
-    READS.run(move || read(&options)).await.map_err(|failed| Failed::Settings(failed.to_string()))?
+    READS.run(move || read(&options)).await.map_err(|failed| FileError::Settings(failed.to_string()))?
 }
 
-async fn next(stream: &mut Box<dyn Stream>, input: &mut BytesMut) -> Result<Op, Failed> {
+async fn next(stream: &mut Box<dyn Stream>, input: &mut BytesMut) -> Result<Op, FileError> {
     loop {
         if let Some(op) = decode(input, MAX_PAYLOAD)? {
             return Ok(op);
         }
         if stream.read_buf(input).await? == 0 {
-            return Err(Failed::Io(io::Error::from(io::ErrorKind::UnexpectedEof)));
+            return Err(FileError::Io(io::Error::from(io::ErrorKind::UnexpectedEof)));
         }
     }
 }
 
-fn login(address: &Address, options: &Options, info: &Info) -> Result<String, Failed> {
+fn login(address: &Address, options: &Options, info: &Info) -> Result<String, FileError> {
     let mut login = json!({
         "verbose": false,
         "pedantic": false,
@@ -154,7 +157,7 @@ fn login(address: &Address, options: &Options, info: &Info) -> Result<String, Fa
     }
     if let Some(path) = &options.credentials {
         let credentials = Credentials::read(path)
-            .map_err(|reason| Failed::Settings(format!("{}: {reason}", path.display())))?;
+            .map_err(|reason| FileError::Settings(format!("{}: {reason}", path.display())))?;
         login["sig"] = credentials.sign(&info.nonce).into();
         login["jwt"] = credentials.jwt.into();
     }
@@ -162,9 +165,9 @@ fn login(address: &Address, options: &Options, info: &Info) -> Result<String, Fa
 }
 
 /// The files are read each time, so that new ones count from the next connection on.
-fn client_config(options: &Options) -> Result<ClientConfig, Failed> {
+fn client_config(options: &Options) -> Result<ClientConfig, FileError> {
     let about =
-        |path: &Path, reason: &dyn fmt::Display| Failed::Settings(format!("{}: {reason}", path.display()));
+        |path: &Path, reason: &dyn fmt::Display| FileError::Settings(format!("{}: {reason}", path.display()));
     let roots = match &options.authorities {
         Some(path) => tls::authorities(path).map_err(|reason| about(path, &reason))?,
         None => {
@@ -176,7 +179,7 @@ fn client_config(options: &Options) -> Result<ClientConfig, Failed> {
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Failed::Settings(error.to_string()))?
+        .map_err(|error| FileError::Settings(error.to_string()))?
         .with_root_certificates(roots);
     let Some((certificate, key)) = &options.certificate else { return Ok(builder.with_no_client_auth()) };
     let chain = tls::certificates(certificate).map_err(|reason| about(certificate, &reason))?;

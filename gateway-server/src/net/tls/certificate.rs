@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use rustls::ServerConfig;
 use tracing::{error, info};
 
-use super::{Files, Problem};
+use super::{CertificateError, Files};
 
 #[derive(Debug)]
 pub struct Certificate {
@@ -30,7 +30,7 @@ type Stamp = [Option<FileStamp>; 3];
 type FileStamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl Certificate {
-    pub fn load(files: Files) -> Result<Self, Problem> {
+    pub fn load(files: Files) -> Result<Self, CertificateError> {
         // Before they are read: what changes meanwhile is seen as changed.
         let stamp = stamp(&files);
         let config = RwLock::new(files.load()?);

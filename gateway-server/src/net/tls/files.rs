@@ -30,7 +30,7 @@ pub struct Files {
 
 /// What is wrong, with the file in which it is.
 #[derive(Debug, thiserror::Error)]
-pub enum Problem {
+pub enum CertificateError {
     #[error("{0}")]
     Certificate(String),
     #[error("{0}")]
@@ -40,10 +40,10 @@ pub enum Problem {
 }
 
 impl Files {
-    pub fn load(&self) -> Result<Arc<ServerConfig>, Problem> {
+    pub fn load(&self) -> Result<Arc<ServerConfig>, CertificateError> {
         let in_certificate =
-            |reason: &str| Problem::Certificate(format!("{}: {reason}", self.certificate.display()));
-        let in_key = |reason: &str| Problem::Key(format!("{}: {reason}", self.key.display()));
+            |reason: &str| CertificateError::Certificate(format!("{}: {reason}", self.certificate.display()));
+        let in_key = |reason: &str| CertificateError::Key(format!("{}: {reason}", self.key.display()));
 
         let chain = certificates(&self.certificate).map_err(|reason| in_certificate(&reason))?;
         let key = private_key(&self.key).map_err(|reason| in_key(&reason))?;
@@ -54,10 +54,9 @@ impl Files {
             .map_err(|error| in_certificate(&error.to_string()))?;
         let builder = match &self.client_authorities {
             None => builder.with_no_client_auth(),
-            Some(file) => builder.with_client_cert_verifier(
-                verifier(file, provider)
-                    .map_err(|reason| Problem::ClientAuthorities(format!("{}: {reason}", file.display())))?,
-            ),
+            Some(file) => builder.with_client_cert_verifier(verifier(file, provider).map_err(|reason| {
+                CertificateError::ClientAuthorities(format!("{}: {reason}", file.display()))
+            })?),
         };
         let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {

@@ -7,7 +7,7 @@ mod watch;
 
 pub use certificate::Certificate;
 pub use certificates::Certificates;
-pub use files::{Files, Problem};
+pub use files::{CertificateError, Files};
 pub(crate) use files::{authorities, certificates, private_key};
 pub use watch::watch;
 

@@ -12,19 +12,19 @@ pub(super) use session::serve;
 
 use std::sync::Arc;
 
-use crate::php::Logins;
+use crate::php::LoginLimits;
 use producers::Producers;
 
 /// What all bridge connections share.
 pub struct Bridge {
-    logins: Arc<Logins>,
+    logins: Arc<LoginLimits>,
     /// Tells this server process from the one before it.
     instance: u64,
     producers: Producers,
 }
 
 impl Bridge {
-    pub fn new(logins: Arc<Logins>, instance: u64) -> Self {
+    pub fn new(logins: Arc<LoginLimits>, instance: u64) -> Self {
         Self { logins, instance, producers: Producers::default() }
     }
 }

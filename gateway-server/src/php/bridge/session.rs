@@ -12,7 +12,7 @@ use super::producers::Place;
 use super::worker;
 use crate::php::Backend;
 use crate::php::listener::{self, Stream};
-use crate::php::memory_budget::{Budget, may_carry_out};
+use crate::php::memory_budget::{MemoryBudget, may_carry_out};
 use crate::service::Gateway;
 use crate::telemetry::abuse_log::{self, Offence};
 
@@ -24,7 +24,7 @@ pub(in crate::php) async fn serve(
     peer: Option<SocketAddr>,
     backend: &Backend,
     timeout: Duration,
-    permit: &listener::Place,
+    permit: &listener::ConnectionSlot,
 ) {
     let bridge = &backend.bridge;
     let mut connection = Connection::new(socket, backend.budget.held());
@@ -68,7 +68,7 @@ async fn hang_up(mut connection: Connection, peer: Option<SocketAddr>, ended: Re
 async fn session(
     connection: &mut Connection,
     gateway: &Gateway,
-    budget: &Budget,
+    budget: &MemoryBudget,
     place: &mut Place,
 ) -> Result<(), Ended> {
     let wanted = place.wanted();
@@ -96,7 +96,7 @@ async fn session(
 async fn take(
     connection: &mut Connection,
     gateway: &Gateway,
-    budget: &Budget,
+    budget: &MemoryBudget,
     place: &mut Place,
     wanted: &mut (impl Future<Output = ()> + Unpin),
     acked: &mut Option<u64>,

@@ -14,9 +14,9 @@ use super::input::Input;
 use super::orders::order;
 use super::{Ended, queries, worker};
 use crate::php::Backend;
-use crate::php::listener::{Place, Stream};
+use crate::php::listener::{ConnectionSlot, Stream};
 use crate::php::memory_budget::{Held, may_carry_out};
-use crate::php::ordered_handshakes::Growth;
+use crate::php::ordered_handshakes::HandshakeDone;
 use crate::telemetry::abuse_log::{self, Offence};
 
 /// Longest packet of a peer that has not shown yet that it knows the secret.
@@ -36,8 +36,8 @@ pub(in crate::php) async fn serve(
     peer: Option<SocketAddr>,
     backend: &Backend,
     timeout: Duration,
-    growth: &Growth,
-    place: &Place,
+    growth: &HandshakeDone,
+    place: &ConnectionSlot,
 ) {
     let mut session = Session {
         peer,
@@ -65,7 +65,7 @@ pub(in crate::php) async fn serve(
 }
 
 pub(super) struct Session<'a> {
-    place: &'a Place,
+    place: &'a ConnectionSlot,
     pub(super) peer: Option<SocketAddr>,
     pub(super) backend: &'a Backend,
     input: Input,
@@ -85,7 +85,7 @@ impl Session<'_> {
         &mut self,
         socket: &mut Box<dyn Stream>,
         timeout: Duration,
-        growth: &Growth,
+        growth: &HandshakeDone,
     ) -> Result<String, Ended> {
         let is_late = tokio::time::timeout(timeout, async {
             loop {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use gateway_wire::is_same_secret;
 use tracing::debug;
 
-use crate::php::Logins;
+use crate::php::LoginLimits;
 use crate::php::memory_budget::Revoked;
 use crate::shard::Stopped;
 use crate::system::memory_reserve::NoMemory;
@@ -34,7 +34,7 @@ use register::Gateways;
 
 /// What all connections share.
 pub struct GatewayWorker {
-    logins: Arc<Logins>,
+    logins: Arc<LoginLimits>,
     /// The address that client ids name, at which PHP then looks for the client.
     node: SocketAddrV4,
     gateways: Gateways,
@@ -42,7 +42,7 @@ pub struct GatewayWorker {
 }
 
 impl GatewayWorker {
-    pub fn new(logins: Arc<Logins>, node: SocketAddrV4) -> Self {
+    pub fn new(logins: Arc<LoginLimits>, node: SocketAddrV4) -> Self {
         Self { logins, node, gateways: Gateways::default(), barrier: Barrier::default() }
     }
 

@@ -5,7 +5,7 @@ use gateway_wire::gatewayworker::{Command, FieldSelector, PacketError, reply};
 use gateway_wire::php_serialize::Writer;
 
 use crate::hub::{Hub, Name};
-use crate::shard::{Fields, Profile, Stopped, Who};
+use crate::shard::{Profile, ProfileFields, Selector, Stopped};
 
 /// Appends the reply to `output`. What is no question has none.
 pub(super) async fn answer(
@@ -78,7 +78,7 @@ async fn profiles(
     output: &mut Vec<u8>,
 ) -> Result<Result<(), PacketError>, Stopped> {
     let has = |field: &str| select.fields.iter().any(|one| one == field);
-    let fields = Fields {
+    let fields = ProfileFields {
         session: has(FieldSelector::SESSION),
         uid: has(FieldSelector::UID),
         groups: has(FieldSelector::GROUPS),
@@ -87,8 +87,8 @@ async fn profiles(
         names.iter().flatten().map(|name| Name::from_slice(name.as_bytes())).collect()
     };
     let who = match &select.of {
-        of if of.is_everybody() => Who::Everybody,
-        of => Who::AnyOf {
+        of if of.is_everybody() => Selector::Everybody,
+        of => Selector::AnyOf {
             groups: names(&of.groups),
             uids: names(&of.uid),
             numbers: of.connection_id.clone().unwrap_or_default(),

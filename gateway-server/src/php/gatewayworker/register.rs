@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::input::Input;
 use super::{Ended, GatewayWorker};
-use crate::php::listener::{Place, Stream};
+use crate::php::listener::{ConnectionSlot, Stream};
 
 /// Gateways that may register beside this server; the line with all of them stays below what PHP reads at once.
 const MAX_GATEWAYS: usize = 4096;
@@ -49,7 +49,7 @@ pub(in crate::php) async fn serve(
     peer: Option<SocketAddr>,
     service: &GatewayWorker,
     timeout: Duration,
-    place: &Place,
+    place: &ConnectionSlot,
 ) {
     let Err(ended) = converse(&mut socket, peer, service, timeout, place).await;
     ended.report(peer);
@@ -60,7 +60,7 @@ async fn converse(
     peer: Option<SocketAddr>,
     service: &GatewayWorker,
     timeout: Duration,
-    place: &Place,
+    place: &ConnectionSlot,
 ) -> Result<Infallible, Ended> {
     let mut input = Input::new(b'{');
     let mut changes = service.gateways.known.subscribe();
@@ -203,13 +203,15 @@ impl Drop for Registration<'_> {
 mod tests {
     use super::*;
     use crate::config::Secret;
-    use crate::php::Logins;
+    use crate::php::LoginLimits;
     use std::sync::Arc;
 
     #[test]
     fn addresses_stand_once_and_go_with_their_connection() {
-        let service =
-            GatewayWorker::new(Arc::new(Logins::new(Secret::default())), "127.0.0.1:1238".parse().unwrap());
+        let service = GatewayWorker::new(
+            Arc::new(LoginLimits::new(Secret::default())),
+            "127.0.0.1:1238".parse().unwrap(),
+        );
         let gateways = &service.gateways;
         let all = || service.addresses(&gateways.known.borrow());
         let one = gateways.add("10.0.0.1:2900".to_owned()).unwrap();

@@ -1,4 +1,4 @@
-//! The real desk, inbox and shard under shuttle, which chooses when which thread goes on: thousands of schedules, of which a
+//! The real handle, inbox and shard under shuttle, which chooses when which thread goes on: thousands of schedules, of which a
 //! failing one is printed. `make models` runs them.
 
 pub(super) mod stand_ins;
@@ -14,16 +14,16 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner, thread};
 
 use super::command::{Audience, Command, Except};
-use super::handle::Desk;
+use super::handle::ShardHandle;
 use super::inbox::inbox;
 use super::index::Index;
-use super::membership::Names;
+use super::membership::NameTable;
 use super::reactor::Shard;
 use super::state::Clients;
 use super::testing::{newcomer, settings};
-use super::{BuiltIn, Settings};
+use super::{BuiltInSink, Settings};
 use crate::protocol::websocket::Kind;
-use crate::protocol::{Encoded, Form, Wanted};
+use crate::protocol::{Encoded, Encoding, WantedEncodings};
 use stand_ins::{Mutex, Waker};
 
 const SENDERS: usize = 2;
@@ -46,7 +46,7 @@ fn check(model: fn()) {
 }
 
 /// A shard and what others have of it. Its loop is that of `run`, with the waker in place of the poll.
-fn start() -> (Arc<Desk>, impl FnOnce() + Send) {
+fn start() -> (Arc<ShardHandle>, impl FnOnce() + Send) {
     let poll = Poll::new().unwrap();
     let waker = Waker::new(poll.registry(), Token(0)).unwrap();
     let mut settings = settings();
@@ -55,13 +55,13 @@ fn start() -> (Arc<Desk>, impl FnOnce() + Send) {
     door.heartbeat.interval = Duration::ZERO;
     settings = Settings { doors: [door].into(), io_uring: false, close_timeout: Duration::ZERO, ..settings };
     let (outside, inside) = inbox(waker.clone());
-    let names = || Names::new(Arc::new(Index::new(None)), 0);
+    let names = || NameTable::new(Arc::new(Index::new(None)), 0);
     let clients = Clients::new(names(), names(), Arc::default());
     let shard =
-        Shard::new(poll.registry().try_clone().unwrap(), inside, settings, Box::new(BuiltIn), clients);
+        Shard::new(poll.registry().try_clone().unwrap(), inside, settings, Box::new(BuiltInSink), clients);
     let steps = Arc::clone(&shard.steps);
     let shard = Arc::new(Mutex::new(shard));
-    let desk = Arc::new(Desk::new(outside, Arc::clone(&shard), steps));
+    let handle = Arc::new(ShardHandle::new(outside, Arc::clone(&shard), steps));
     let run = move || {
         // The poll outlives the shard, whose sockets are registered there.
         let _poll = poll;
@@ -75,7 +75,7 @@ fn start() -> (Arc<Desk>, impl FnOnce() + Send) {
             }
         }
     };
-    (desk, run)
+    (handle, run)
 }
 
 const STOP: Command = Command::Stop { over: Duration::ZERO, patience: Duration::ZERO };
@@ -99,24 +99,24 @@ fn assert_whole(log: &Log, senders: usize, orders: usize) {
 #[test]
 fn no_order_is_lost_and_none_overtakes_in_the_inbox() {
     check(|| {
-        let (desk, run) = start();
+        let (handle, run) = start();
         let shard = thread::spawn(run);
         let log = Log::default();
         let senders: Vec<_> = (0..SENDERS)
             .map(|sender| {
-                let (desk, log) = (Arc::clone(&desk), Arc::clone(&log));
+                let (handle, log) = (Arc::clone(&handle), Arc::clone(&log));
                 thread::spawn(move || {
                     for number in 0..ORDERS {
-                        block_on(desk.send(order(&log, sender, number))).unwrap();
+                        block_on(handle.enqueue(order(&log, sender, number))).unwrap();
                     }
                 })
             })
             .collect();
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         // An answer comes behind all that was sent before.
-        block_on(desk.ask(|_| ())).unwrap();
+        block_on(handle.query_in_thread(|_| ())).unwrap();
         assert_whole(&log, SENDERS, ORDERS);
-        block_on(desk.send(STOP)).unwrap();
+        block_on(handle.enqueue(STOP)).unwrap();
         shard.join().unwrap();
     });
 }
@@ -125,25 +125,25 @@ fn no_order_is_lost_and_none_overtakes_in_the_inbox() {
 #[test]
 fn no_order_is_lost_and_none_overtakes_when_others_carry_it_out() {
     check(|| {
-        let (desk, run) = start();
+        let (handle, run) = start();
         let shard = thread::spawn(run);
         let log = Log::default();
         let senders: Vec<_> = (0..SENDERS)
             .map(|sender| {
-                let (desk, log) = (Arc::clone(&desk), Arc::clone(&log));
+                let (handle, log) = (Arc::clone(&handle), Arc::clone(&log));
                 thread::spawn(move || {
                     for number in 0..ORDERS {
                         // An order that costs more is left to the shard's thread.
                         if (sender + number) % 3 == 2 {
-                            block_on(desk.send(order(&log, sender, number))).unwrap();
+                            block_on(handle.enqueue(order(&log, sender, number))).unwrap();
                         } else {
-                            block_on(desk.tell(order(&log, sender, number))).unwrap();
+                            block_on(handle.execute_inline(order(&log, sender, number))).unwrap();
                         }
                     }
-                    desk.settle();
+                    handle.flush();
                     // A question of the same sender sees what it has ordered before.
                     let log = Arc::clone(&log);
-                    let seen = block_on(desk.look(move |_| {
+                    let seen = block_on(handle.query(move |_| {
                         log.lock().unwrap().iter().filter(|(from, _)| *from == sender).count()
                     }));
                     assert_eq!(seen.unwrap(), ORDERS);
@@ -152,47 +152,47 @@ fn no_order_is_lost_and_none_overtakes_when_others_carry_it_out() {
             .collect();
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         assert_whole(&log, SENDERS, ORDERS);
-        block_on(desk.send(STOP)).unwrap();
+        block_on(handle.enqueue(STOP)).unwrap();
         shard.join().unwrap();
     });
 }
 
-/// What was written to a client in a sender's own thread reaches it once the sender has settled: by the sender, or by the
+/// What was written to a client in a sender's own thread reaches it once the sender has flushed: by the sender, or by the
 /// shard's thread, which is woken for it.
 #[test]
-fn nothing_that_was_settled_stays_unwritten() {
+fn nothing_that_was_flushed_stays_unwritten() {
     check(|| push_to_a_client(SENDERS, ORDERS, 0));
 }
 
 /// Who only looks holds the lock as well, and writes nothing that the sender had to leave.
 #[test]
-fn nothing_that_was_settled_during_a_look_stays_unwritten() {
+fn nothing_that_was_flushed_during_a_look_stays_unwritten() {
     check(|| push_to_a_client(1, 1, 3));
 }
 
 fn push_to_a_client(senders: usize, orders: usize, looks: usize) {
-    let (desk, run) = start();
-    let (newcomer, mut client) = newcomer(Form::Websocket);
+    let (handle, run) = start();
+    let (newcomer, mut client) = newcomer(Encoding::Websocket);
     let shard = thread::spawn(run);
-    block_on(desk.send(Command::Adopt { number: 1, newcomer, identity: None })).unwrap();
-    block_on(desk.ask(|_| ())).unwrap();
+    block_on(handle.enqueue(Command::Adopt { number: 1, newcomer, identity: None })).unwrap();
+    block_on(handle.query_in_thread(|_| ())).unwrap();
     let threads: Vec<_> = (0..senders)
         .map(|sender| {
-            let desk = Arc::clone(&desk);
+            let handle = Arc::clone(&handle);
             thread::spawn(move || {
                 for number in 0..orders {
                     let text = format!("{sender}{number}");
-                    let wanted = Wanted { deflated: false, non_websocket: false };
+                    let wanted = WantedEncodings { deflated: false, non_websocket: false };
                     let frame = Encoded::new(Kind::Text, text.as_bytes(), wanted);
                     let to = Audience::All { except: Except::default() };
-                    block_on(desk.tell(Command::Deliver { to, frame })).unwrap();
+                    block_on(handle.execute_inline(Command::Deliver { to, frame })).unwrap();
                 }
-                desk.settle();
+                handle.flush();
             })
         })
         .collect();
     for _ in 0..looks {
-        block_on(desk.look(|_| ())).unwrap();
+        block_on(handle.query(|_| ())).unwrap();
     }
     threads.into_iter().for_each(|sender| sender.join().unwrap());
     let mut heard = Vec::new();
@@ -213,6 +213,6 @@ fn push_to_a_client(senders: usize, orders: usize, looks: usize) {
         log.lock().unwrap().push((usize::from(sender - b'0'), usize::from(number - b'0')));
     }
     assert_whole(&log, senders, orders);
-    block_on(desk.send(STOP)).unwrap();
+    block_on(handle.enqueue(STOP)).unwrap();
     shard.join().unwrap();
 }
