@@ -8,8 +8,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use gateway_server::admin::cli;
-use gateway_server::lifecycle::memory;
-use gateway_server::system::machine;
+use gateway_server::system::{allocator, machine};
 use gateway_server::telemetry::logs;
 use gateway_server::{config, server};
 
@@ -77,7 +76,7 @@ fn start() -> anyhow::Result<ExitCode> {
             })
         }
         config::Action::Run(source) => {
-            memory::tune_allocator();
+            allocator::tune_allocator();
             let settings = match source.settings() {
                 Ok(settings) => settings,
                 Err(error) => {

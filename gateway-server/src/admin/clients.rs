@@ -12,8 +12,7 @@ use super::Operations;
 use super::answer::{Answer, Refusal, json};
 use super::query::Parameters;
 use super::text::text_of;
-use crate::hub::Name;
-use crate::shard::{ConnectionFilter, ConnectionInfo, Cursor};
+use crate::shard::{ConnectionFilter, ConnectionInfo, Cursor, Name};
 
 /// Clients of a page, if nothing else is said, and at most.
 const LIMIT: usize = 100;

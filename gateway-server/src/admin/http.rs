@@ -14,8 +14,7 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::{Operations, routes};
-use crate::listener::RateLimitKey;
-use crate::net::{Permit, Permits, bind_tcp, keepalive, pause_after_failed_accept};
+use crate::net::{Permit, Permits, RateLimitKey, bind_tcp, keepalive, pause_after_failed_accept};
 use crate::telemetry::abuse_log::{self, Offence};
 
 /// A connection, which has proved itself while a request is served that its peer may make.

@@ -33,10 +33,7 @@ use crate::shard::query::{
 use crate::shard::session::SessionError;
 use crate::shard::state::Clients;
 use crate::shard::total_backlog::TotalBacklog;
-use crate::shard::{Settings, reactor};
-
-/// A uid or group on its way; a short one needs no memory of its own.
-pub type Name = SmallVec<[u8; 24]>;
+use crate::shard::{Name, Settings, reactor};
 
 /// How often a large session is merged beside its shard before that does it itself.
 const MERGES: usize = 8;

@@ -1,13 +1,13 @@
-//! How many connections there may be, in all and from one address, and how fast they may come.
+//! How many connections there may be, in all and from one address.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
 use super::refusal::Refusal;
+use crate::net::RateLimitKey;
 
 /// The limits of all listeners together. Zero is no limit.
 #[derive(Debug, Default)]
@@ -15,19 +15,15 @@ pub struct Admission {
     most: AtomicUsize,
     most_per_address: AtomicUsize,
     all: AtomicUsize,
-    by_customer: Mutex<HashMap<RateLimitKey, usize>>,
+    by_key: Mutex<HashMap<RateLimitKey, usize>>,
 }
 
 /// A connection's share of the limits, given back when dropped.
 #[derive(Debug)]
 pub struct AdmissionSlot {
     admission: Arc<Admission>,
-    customer: Option<RateLimitKey>,
+    key: Option<RateLimitKey>,
 }
-
-/// Whose connections are counted together: an IPv4 address, or the 64 bits of IPv6 that one customer gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RateLimitKey(u128);
 
 impl Admission {
     pub fn new(most: usize, most_per_address: usize) -> Self {
@@ -65,7 +61,7 @@ impl Admission {
             return None;
         }
         let others = self.all.fetch_add(1, Ordering::Relaxed);
-        Some((AdmissionSlot { admission: Arc::clone(self), customer: None }, others))
+        Some((AdmissionSlot { admission: Arc::clone(self), key: None }, others))
     }
 }
 
@@ -73,7 +69,7 @@ impl AdmissionSlot {
     /// Takes a place among those of an address as well.
     pub(super) fn come_from(&mut self, address: IpAddr) -> Result<(), Refusal> {
         let most = self.admission.most_per_address.load(Ordering::Relaxed);
-        if most == 0 || self.customer.is_some() {
+        if most == 0 || self.key.is_some() {
             return Ok(());
         }
         self.count_for(
@@ -89,12 +85,12 @@ impl AdmissionSlot {
         address: IpAddr,
         check: impl FnOnce(usize) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let customer = RateLimitKey::of(address);
-        let mut by_customer = self.admission.by_customer.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = by_customer.get(&customer).copied().unwrap_or_default();
+        let key = RateLimitKey::of(address);
+        let mut by_key = self.admission.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = by_key.get(&key).copied().unwrap_or_default();
         check(others)?;
-        by_customer.insert(customer, others + 1);
-        self.customer = Some(customer);
+        by_key.insert(key, others + 1);
+        self.key = Some(key);
         Ok(())
     }
 }
@@ -102,70 +98,18 @@ impl AdmissionSlot {
 impl Drop for AdmissionSlot {
     fn drop(&mut self) {
         self.admission.all.fetch_sub(1, Ordering::Relaxed);
-        let Some(customer) = self.customer else { return };
-        let mut by_customer = self.admission.by_customer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_customer.get_mut(&customer) {
+        let Some(key) = self.key else { return };
+        let mut by_key = self.admission.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_key.get_mut(&key) {
             *count -= 1;
             if *count == 0 {
-                by_customer.remove(&customer);
+                by_key.remove(&key);
             }
         }
         // Give memory back after a peak.
-        if by_customer.len() < by_customer.capacity() / 8 {
-            by_customer.shrink_to_fit();
+        if by_key.len() < by_key.capacity() / 8 {
+            by_key.shrink_to_fit();
         }
-    }
-}
-
-impl RateLimitKey {
-    /// Nobody's.
-    pub const UNSPECIFIED: Self = Self(0);
-
-    pub fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self(address.to_ipv6_mapped().to_bits()),
-            IpAddr::V6(address) if address == Ipv6Addr::LOCALHOST => Self(address.to_bits()),
-            IpAddr::V6(address) => Self(address.to_bits() >> 64 << 64),
-        }
-    }
-}
-
-/// Connections of one listener a second, of which a second's may come at once. Those that come faster wait in the kernel's
-/// queue.
-#[derive(Debug)]
-pub(super) struct AcceptPace {
-    per_second: f64,
-    ready: f64,
-    at: Instant,
-}
-
-impl AcceptPace {
-    /// Zero is no limit.
-    pub(super) fn new(per_second: f64) -> Self {
-        Self { per_second, ready: per_second.max(1.0), at: Instant::now() }
-    }
-
-    /// Waits until the next one may come.
-    pub(super) async fn next(&mut self) {
-        while let Some(wait) = self.wait(Instant::now()) {
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    /// One has come.
-    pub(super) fn count(&mut self) {
-        self.ready -= 1.0;
-    }
-
-    fn wait(&mut self, now: Instant) -> Option<Duration> {
-        if self.per_second == 0.0 {
-            return None;
-        }
-        let gained = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
-        self.ready = (self.ready + gained).min(self.per_second.max(1.0));
-        self.at = now;
-        // The timer counts in milliseconds; less would spin.
-        (self.ready < 1.0).then(|| Duration::from_secs_f64((1.0 - self.ready) / self.per_second + 0.001))
     }
 }
 
@@ -191,7 +135,7 @@ mod tests {
         let four = enter(&admission, "192.0.2.1").unwrap();
         drop((two, three, four));
         assert_eq!(admission.all.load(Ordering::Relaxed), 0);
-        assert!(admission.by_customer.lock().unwrap().is_empty());
+        assert!(admission.by_key.lock().unwrap().is_empty());
     }
 
     #[test]
@@ -209,33 +153,5 @@ mod tests {
         drop(early);
         assert_eq!(admission.all.load(Ordering::Relaxed), 0);
         assert!(enter(&admission, "192.0.2.1").is_some());
-    }
-
-    #[test]
-    fn the_half_of_an_ipv6_address_that_one_customer_has_is_one() {
-        let customer = |address: &str| RateLimitKey::of(address.parse().unwrap());
-        assert_eq!(customer("2001:db8:0:1::1"), customer("2001:db8:0:1:ffff::2"));
-        assert_ne!(customer("2001:db8:0:1::1"), customer("2001:db8:0:2::1"));
-        assert_ne!(customer("::1"), customer("::"));
-        assert_ne!(customer("192.0.2.1"), customer("192.0.2.2"));
-    }
-
-    #[test]
-    fn a_pace_lets_a_seconds_worth_come_at_once() {
-        let mut pace = AcceptPace::new(10.0);
-        let start = pace.at;
-        let at_once = (0..100)
-            .take_while(|_| {
-                pace.wait(start).is_none() && {
-                    pace.count();
-                    true
-                }
-            })
-            .count();
-        assert_eq!(at_once, 10);
-        let wait = pace.wait(start).unwrap();
-        assert!(wait >= Duration::from_millis(100) && wait < Duration::from_millis(110), "{wait:?}");
-        assert_eq!(pace.wait(start + wait), None);
-        assert_eq!(AcceptPace::new(0.0).wait(start), None);
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue};
 
-use super::admission::{Admission, AdmissionSlot, RateLimitKey};
+use super::admission::{Admission, AdmissionSlot};
 use super::refusal::Refusal;
 use super::trusted_proxies::TrustedProxies;
-use crate::net::Permit;
+use crate::net::{Permit, RateLimitKey};
 
 /// The address in whose share of the handshakes a connection counts. This machine has none, and neither has a proxy, which speaks for many.
 pub(super) fn share_of(address: IpAddr, is_proxy: bool, trusted: &TrustedProxies) -> Option<RateLimitKey> {

@@ -1,6 +1,7 @@
 //! The front doors for clients: accept, let each connection shake hands in its own task if its protocol wants it, hand it to
 //! a shard.
 
+mod accept_pace;
 mod admission;
 mod ambiguity;
 mod client_address;
@@ -16,7 +17,7 @@ mod tls;
 mod token;
 mod trusted_proxies;
 
-pub use admission::{Admission, AdmissionSlot, RateLimitKey};
+pub use admission::{Admission, AdmissionSlot};
 pub use handshake::shake;
 pub use refusal::Refusal;
 pub use rules::{MAX_REQUEST, Rules};
@@ -38,14 +39,14 @@ use tracing::debug;
 
 use crate::hub::Hub;
 use crate::net::tls::Certificate;
-use crate::net::{Permit, Permits, Turns, give_way, pause_after_failed_accept, proxy_protocol};
+use crate::net::{Permit, Permits, RateLimitKey, Turns, give_way, pause_after_failed_accept, proxy_protocol};
 use crate::protocol::{Encoding, Protocol};
 use crate::shard::{Handshake, Identity, NewConnection};
 use crate::system::injected_faults;
 use crate::system::memory_reserve::{self, NoMemory};
 use crate::telemetry::ConnectionCounter;
 use crate::telemetry::abuse_log::{self, Offence};
-use admission::AcceptPace;
+use accept_pace::AcceptPace;
 use client_address::ClientAddress;
 use farewell::RefusedPeer;
 use stream::Stream;

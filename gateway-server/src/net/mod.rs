@@ -4,9 +4,11 @@ mod bind;
 pub mod keepalive;
 pub mod permits;
 pub mod proxy_protocol;
+mod rate_limit_key;
 pub mod tls;
 mod turns;
 
 pub use bind::{bind_tcp, pause_after_failed_accept};
 pub use permits::{Permit, Permits};
+pub use rate_limit_key::RateLimitKey;
 pub use turns::{Turns, give_way};

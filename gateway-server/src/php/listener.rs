@@ -19,9 +19,8 @@ use tokio::sync::watch;
 
 use super::ordered_handshakes::{HandshakeDone, OrderedHandshake};
 use super::{Backend, bridge, gatewayworker, tls};
-use crate::listener::RateLimitKey;
 use crate::net::tls::Certificate;
-use crate::net::{Permit, Permits, bind_tcp, give_way, keepalive, pause_after_failed_accept};
+use crate::net::{Permit, Permits, RateLimitKey, bind_tcp, give_way, keepalive, pause_after_failed_accept};
 use crate::telemetry::ConnectionCounter;
 use crate::telemetry::abuse_log::{self, Offence};
 use crate::telemetry::words::counted;

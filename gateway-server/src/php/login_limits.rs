@@ -19,7 +19,7 @@ use gateway_wire::token::MIN_SECRET;
 use hashbrown::HashMap;
 
 use crate::config::Secret;
-use crate::listener::RateLimitKey;
+use crate::net::RateLimitKey;
 
 /// Wrong guesses of an address that are answered at once, and then in a second.
 const ANSWERED: Allowance = Allowance { at_once: 10.0, per_second: 1.0 };
@@ -95,15 +95,15 @@ impl LoginLimits {
         knows: impl Fn(&[u8]) -> bool,
     ) -> Result<(), Refused> {
         let is_right = || knows(self.secret.as_bytes());
-        let customer = peer.filter(|_| !self.is_open()).map(|peer| RateLimitKey::of(peer.ip()));
+        let key = peer.filter(|_| !self.is_open()).map(|peer| RateLimitKey::of(peer.ip()));
         // A peer that may open the unix socket is trusted by the file system.
-        let Some(customer) = customer else {
+        let Some(key) = key else {
             return if is_right() { Ok(()) } else { Err(Refused::WrongSecret) };
         };
         let deadline = Instant::now() + PATIENCE;
         loop {
             let now = Instant::now();
-            match self.guess(customer, now, is_right) {
+            match self.guess(key, now, is_right) {
                 Turn::Right => return Ok(()),
                 Turn::Wrong(wait) => {
                     tokio::time::sleep(wait).await;
@@ -120,10 +120,10 @@ impl LoginLimits {
         proof(self.secret.as_bytes())
     }
 
-    fn guess(&self, customer: RateLimitKey, now: Instant, is_right: impl Fn() -> bool) -> Turn {
+    fn guess(&self, key: RateLimitKey, now: Instant, is_right: impl Fn() -> bool) -> Turn {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known = accounts.knows(customer, now);
-        let account = accounts.of(customer, now);
+        let is_known = accounts.knows(key, now);
+        let account = accounts.of(key, now);
         let is_strong = self.secret.as_bytes().len() >= MIN_SECRET;
         let wait = match (is_known, is_strong) {
             (false, _) => ANSWERED.wait(account.answers),
@@ -134,7 +134,7 @@ impl LoginLimits {
             return Turn::Later(wait);
         }
         if is_right() {
-            accounts.remember(customer, now);
+            accounts.remember(key, now);
             return Turn::Right;
         }
         account.looks = (account.looks - 1.0).max(0.0);
@@ -148,29 +148,29 @@ impl LoginLimits {
 }
 
 impl Accounts {
-    fn knows(&self, customer: RateLimitKey, now: Instant) -> bool {
-        self.known.get(&customer).is_some_and(|last| now.saturating_duration_since(*last) < KNOWN)
+    fn knows(&self, key: RateLimitKey, now: Instant) -> bool {
+        self.known.get(&key).is_some_and(|last| now.saturating_duration_since(*last) < KNOWN)
     }
 
-    fn remember(&mut self, customer: RateLimitKey, now: Instant) {
-        if self.known.len() >= ACCOUNTS && !self.known.contains_key(&customer) {
+    fn remember(&mut self, key: RateLimitKey, now: Instant) {
+        if self.known.len() >= ACCOUNTS && !self.known.contains_key(&key) {
             self.known.retain(|_, last| now.saturating_duration_since(*last) < KNOWN);
         }
-        if self.known.len() < ACCOUNTS || self.known.contains_key(&customer) {
-            self.known.insert(customer, now);
+        if self.known.len() < ACCOUNTS || self.known.contains_key(&key) {
+            self.known.insert(key, now);
         }
     }
 
     /// The account of an address, or, where there are too many, the one that the others share.
-    fn of(&mut self, customer: RateLimitKey, now: Instant) -> &mut Account {
+    fn of(&mut self, key: RateLimitKey, now: Instant) -> &mut Account {
         let Self { guesses, closed_at, .. } = self;
-        let mut has_place = guesses.len() < ACCOUNTS || guesses.contains_key(&customer);
+        let mut has_place = guesses.len() < ACCOUNTS || guesses.contains_key(&key);
         if !has_place && now.saturating_duration_since(*closed_at) >= Duration::from_secs(1) {
             *closed_at = now;
             guesses.retain(|_, account| !account.refill(now));
             has_place = guesses.len() < ACCOUNTS;
         }
-        let place = if has_place { customer } else { RateLimitKey::UNSPECIFIED };
+        let place = if has_place { key } else { RateLimitKey::UNSPECIFIED };
         let account = guesses.entry(place).or_insert(Account {
             answers: ANSWERED.at_once,
             looks: LOOKED_AT.at_once,
@@ -224,7 +224,7 @@ mod tests {
 
     const WRONG: Turn = Turn::Wrong(Duration::ZERO);
 
-    fn customer(address: &str) -> RateLimitKey {
+    fn key(address: &str) -> RateLimitKey {
         RateLimitKey::of(address.parse().unwrap())
     }
 
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn an_address_that_guesses_has_to_wait() {
         let logins = LoginLimits::new(Secret::new("s3cr3t"));
-        let (one, other) = (customer("192.0.2.1"), customer("192.0.2.2"));
+        let (one, other) = (key("192.0.2.1"), key("192.0.2.2"));
         let start = Instant::now();
         for _ in 0..10 {
             assert_eq!(logins.guess(one, start, || false), WRONG);
@@ -251,7 +251,7 @@ mod tests {
     /// The wrong guesses out of so many that are answered within the patience, and how often somebody beside them came in.
     fn guesses_beside_one_who_knows(secret: &str, count: usize) -> (usize, usize) {
         let logins = LoginLimits::new(Secret::new(secret));
-        let (there, start) = (customer("192.0.2.1"), Instant::now());
+        let (there, start) = (key("192.0.2.1"), Instant::now());
         assert_eq!(logins.guess(there, start, || true), Turn::Right);
         let (mut answered, mut passed) = (0, 0);
         for _ in 0..count {
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn the_waits_of_wrong_guesses_add_up() {
         let logins = LoginLimits::new(Secret::new("a secret of many bytes"));
-        let (there, start) = (customer("192.0.2.1"), Instant::now());
+        let (there, start) = (key("192.0.2.1"), Instant::now());
         assert_eq!(logins.guess(there, start, || true), Turn::Right);
         for _ in 0..10 {
             assert_eq!(logins.guess(there, start, || false), WRONG);

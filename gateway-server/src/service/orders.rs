@@ -11,10 +11,9 @@ use hashbrown::HashSet;
 
 use super::remote::Outgoing;
 use super::{Gateway, OrderError};
-use crate::hub::Name;
 use crate::protocol::Encoded;
 use crate::protocol::websocket::Kind;
-use crate::shard::{SessionError, Stopped};
+use crate::shard::{Name, SessionError, Stopped};
 
 impl Gateway {
     /// Carries out an order, on all nodes that it concerns. The inner error is told to PHP. What it writes goes out at the latest with

@@ -10,8 +10,7 @@ use serde::Serialize;
 use serde_bytes::Bytes as Raw;
 
 use super::Gateway;
-use crate::hub::Name;
-use crate::shard::{Scope, Stopped};
+use crate::shard::{Name, Scope, Stopped};
 
 /// Gets the answer to one query.
 pub trait Answers {

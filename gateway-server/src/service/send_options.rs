@@ -6,9 +6,8 @@ use gateway_wire::bridge::{Order, PhpStr, kind};
 
 use super::Gateway;
 use super::orders::{bytes, without};
-use crate::hub::Name;
 use crate::protocol::websocket::Kind;
-use crate::shard::Stopped;
+use crate::shard::{Name, Stopped};
 
 impl Gateway {
     /// For clients of this node.

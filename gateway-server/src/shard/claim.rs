@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::index::Index;
-use crate::hub::Name;
+use crate::shard::Name;
 
 /// One member of a name, counted in the index from the moment that somebody asks for the membership. Until the shard keeps
 /// it, the count ends with this value, wherever that is dropped: with a caller that gave up while it waited for the shard,

@@ -38,8 +38,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::hub::Name;
     use crate::protocol::NonWebsocket;
+    use crate::shard::Name;
     use crate::shard::command::Except;
 
     fn to_uid(uid: &str) -> Audience {

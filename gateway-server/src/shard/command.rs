@@ -16,8 +16,8 @@ use super::membership::TooManyGroups;
 use super::session::{SessionError, Snapshot};
 use super::state::Clients;
 use super::write_batch::LARGE;
-use crate::hub::Name;
 use crate::protocol::{Encoded, Encoding};
+use crate::shard::Name;
 
 /// An established connection.
 pub struct NewConnection {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::claim::NameClaim;
 use super::index::Index;
-use crate::hub::Name;
+use crate::shard::Name;
 
 /// Who a client is by its connect token. It is bound so before anybody is told of it.
 #[derive(Debug)]

@@ -46,7 +46,6 @@ pub mod uring;
 mod write_batch;
 mod writer;
 
-pub use crate::hub::{Hub, Name};
 pub use client_proof::ClientProofs;
 pub use command::{NewConnection, PlaceOf};
 pub use counts::{Counts, ShardCounts};
@@ -63,7 +62,12 @@ pub use session::{MAX_SESSION, SessionError};
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::protocol::websocket::Kind;
+
+/// A uid or group on its way; a short one needs no memory of its own.
+pub type Name = SmallVec<[u8; 24]>;
 
 /// A listener, as far as those who came in by it are concerned.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use hashbrown::HashSet;
 use super::connection::Connection;
 use super::membership::NameTable;
 use super::state::Clients;
-use crate::hub::Name;
+use crate::shard::Name;
 use crate::system::injected_faults;
 
 /// Everybody, or the members of some groups.

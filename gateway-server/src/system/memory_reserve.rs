@@ -134,7 +134,7 @@ fn is_still_short() -> bool {
         return true;
     }
     // What lies free between other blocks is as good.
-    let is_there = fill() || crate::lifecycle::memory::free_bytes() >= 4 * CUSHION.size();
+    let is_there = fill() || super::allocator::heap().free >= 4 * CUSHION.size();
     if is_there {
         IS_SHORT.store(false, Ordering::Relaxed);
     }

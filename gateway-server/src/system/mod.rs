@@ -1,5 +1,6 @@
 //! What the machine gives: memory, descriptors, files, and the end of the process. It knows nobody but `telemetry`.
 
+pub mod allocator;
 pub mod descriptors;
 pub mod exit;
 pub mod files;

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use gateway_wire::gatewayworker::{Command, FieldSelector, PacketError, reply};
 use gateway_wire::php_serialize::Writer;
 
-use crate::hub::{Hub, Name};
-use crate::shard::{Profile, ProfileFields, Selector, Stopped};
+use crate::hub::Hub;
+use crate::shard::{Name, Profile, ProfileFields, Selector, Stopped};
 
 /// Appends the reply to `output`. What is no question has none.
 pub(super) async fn answer(
