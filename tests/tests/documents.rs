@@ -159,8 +159,17 @@ fn pages() -> anyhow::Result<Vec<PathBuf>> {
     let mut pages = files(&root().join("docs"), ".md")?;
     let of_php = files(&root().join("php"), ".md")?.into_iter();
     pages.extend(of_php.filter(|page| !page.to_string_lossy().contains("vendor")));
-    let at_root =
-        ["README.md", "README.zh-CN.md", "CHANGELOG.md", "SECURITY.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+    pages.extend(files(&root().join("examples"), ".md")?);
+    let at_root = [
+        "README.md",
+        "README.zh-CN.md",
+        "UPGRADE.md",
+        "UPGRADE.zh-CN.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+    ];
     pages.extend(at_root.map(|page| root().join(page)));
     Ok(pages)
 }
@@ -198,7 +207,9 @@ fn skeleton(page: &Path) -> anyhow::Result<Vec<String>> {
 fn each_document_is_there_in_chinese_with_the_same_headings_and_commands() -> anyhow::Result<()> {
     const CHINESE: &str = ".zh-CN.md";
     let mut pages = files(&root().join("docs"), ".md")?;
-    pages.extend([root().join("README.md"), root().join("php/README.md")]);
+    pages.extend(
+        ["README.md", "UPGRADE.md", "php/README.md", "examples/README.md"].map(|page| root().join(page)),
+    );
     let mut compared = 0;
     for page in pages {
         let name = page.file_name().context("a page has a name")?.to_string_lossy().into_owned();

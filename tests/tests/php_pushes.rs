@@ -2,7 +2,12 @@
 
 use std::collections::HashMap;
 
-use gateway_tests::{Client, Server, run_script};
+use gateway_tests::{Client, PhpCalls, Server, eventually, run_script, soon};
+use gateway_wire::bridge::{PREFACE, Reply};
+use nix::sys::signal::Signal;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 /// A thousand tabs of five hundred users: each message once, in order, at each of its receiver's tabs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,4 +57,46 @@ async fn every_message_reaches_every_tab_of_its_user_once_and_in_order() -> anyh
         assert_eq!(received, expected, "at a tab of user {uid}");
     }
     Ok(())
+}
+
+/// UPGRADE.md says this of a server and an extension whose bridge versions differ. The server's half is tested with bad input.
+#[tokio::test]
+async fn php_says_which_versions_differ_when_a_server_of_another_release_takes_over() -> anyhow::Result<()> {
+    const REFUSAL: &str = "bridge version 2 is not spoken here, only version 3";
+    let mut server = Server::start(&[]).await?;
+    let register = server.register[0];
+    let mut php = PhpCalls::start(register, "")?;
+    assert_eq!(php.get(json!(["getAllClientIdCount"])).await?, 0);
+    server.signal(Signal::SIGKILL)?;
+    server.exit().await?;
+
+    let listener = TcpListener::bind(register).await?;
+    let newer = tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await?;
+            let mut preface = [0; PREFACE.len()];
+            let mut refusal = Vec::new();
+            Reply::Error { seq: 0, message: REFUSAL.to_owned() }.encode(&mut refusal)?;
+            if soon("a preface", socket.read_exact(&mut preface)).await?.is_ok() {
+                let _ = socket.write_all(&refusal).await;
+            }
+        }
+        #[expect(unreachable_code, reason = "names the type of the errors")]
+        anyhow::Ok(())
+    });
+    // The first send may be accepted, as long as the process has not seen the connection end.
+    let sent = php.call(json!(["sendToAll", "kept until the versions agree"])).await?.result;
+    let asked = php.call(json!(["getAllClientIdCount"])).await?.result;
+    let expected = format!("what answers there is no gateway of this version: {REFUSAL}");
+    for refused in [sent.err().unwrap_or_else(|| expected.clone()), asked.unwrap_err()] {
+        assert!(refused.contains(&expected), "{refused}");
+    }
+    newer.abort();
+    let _ = newer.await;
+
+    let _again = Server::start(&["--register", &register.to_string()]).await?;
+    eventually("an answer of a server of the same version", true, async || {
+        Ok(php.call(json!(["getAllClientIdCount"])).await?.result == Ok(json!(0)))
+    })
+    .await
 }
