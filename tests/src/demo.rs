@@ -1,4 +1,4 @@
-//! The example application as its users have it: default ports, a page of either kind, and what stands on it.
+//! The example application as its users run it, on the default ports: its front ends, and the elements of its page.
 
 use std::process::Command;
 
@@ -12,14 +12,14 @@ use crate::{Browser, PhpPeer, Server, Tab, eventually, extension, root};
 
 const ADDRESS: &str = "127.0.0.1:8080";
 
-/// Which of the two examples.
+/// Which front end of the example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
     Plain,
     Yii2,
 }
 
-/// One of those in php/example/shared/schema.sql.
+/// A user in php/example/shared/schema.sql.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
     pub name: &'static str,
@@ -185,9 +185,9 @@ impl Visit {
         Ok(self.tab.texts("#whoami").await?.pop())
     }
 
-    /// Waits until the lamp shows this state of the connection.
+    /// Waits until the page shows this state of the connection.
     pub async fn comes_to(&self, state: &str) -> anyhow::Result<()> {
-        eventually("the lamp", state.to_owned(), async || {
+        eventually("the connection's state", state.to_owned(), async || {
             let seen = self.tab.attribute("#live", "data-state").await?.unwrap_or_default();
             let is_final = ["error", "closed"].contains(&seen.as_str());
             ensure!(

@@ -88,7 +88,7 @@ fn php(server: &Server, has_key: bool, data: &Path) -> anyhow::Result<Command> {
 }
 
 async fn state_is(tab: &Tab, state: &str, words: &str) -> anyhow::Result<()> {
-    eventually("the lamp", (Some(state.to_owned()), vec![words.to_owned()]), async || {
+    eventually("the connection's state", (Some(state.to_owned()), vec![words.to_owned()]), async || {
         Ok((tab.attribute(".gateway-state", "data-state").await?, tab.texts(".gateway-state").await?))
     })
     .await

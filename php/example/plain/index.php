@@ -2,7 +2,7 @@
 
 declare(strict_types=1);
 
-// The page on its own: router script of PHP's built-in server, and all that the page does.
+// The front end in plain PHP: the router script of PHP's built-in server, and everything that the page does.
 
 use GatewayClient\Gateway;
 
@@ -48,7 +48,6 @@ function page(): void
     $users = users();
     $comments = $user ? comments($user['id']) : [];
     $flash = takeFlash();
-    $missing = missingExtension();
     require __DIR__ . '/page.php';
 }
 
@@ -74,8 +73,8 @@ function logout(): void
 function comment(): void
 {
     $author = requireUser();
-    $receiverId = post('receiver');
-    // Browsers send CR LF for what the textarea's maxlength counts as one character.
+    $receiverId = post('receiverId');
+    // Browsers send CR LF for a line end, which the textarea's maxlength counts as one character.
     $content = trim(str_replace("\r\n", "\n", post('content')));
 
     if (!isset(users()[$receiverId])) {
@@ -114,7 +113,7 @@ function bindUid(): void
     }
 }
 
-/** A posted text; an array in its place counts as nothing. */
+/** A field of the posted form. An array in place of a text counts as an empty text. */
 function post(string $name): string
 {
     return is_string($_POST[$name] ?? null) ? $_POST[$name] : '';

@@ -2,7 +2,7 @@
 
 declare(strict_types=1);
 
-// Who is logged in, the CSRF token, and the one-time message.
+// The session: the user who is logged in, the CSRF token, and a message that is shown once.
 
 function startSession(): void
 {
@@ -35,7 +35,7 @@ function token(): string
     return $_SESSION['token'] ??= bin2hex(random_bytes(16));
 }
 
-/** Forms send the token as a field, csrf.js as a header. */
+/** Forms send the token as a field, and csrf.js sends it as a header. */
 function requireToken(): void
 {
     $sent = post('csrf') ?: $_SERVER['HTTP_X_CSRF_TOKEN'] ?? '';

@@ -2,7 +2,7 @@
 
 declare(strict_types=1);
 
-// Users and comments, in SQLite.
+// The users and their comments are in a SQLite database.
 
 function database(): PDO
 {
@@ -28,7 +28,7 @@ function addComment(int $authorId, int $receiverId, string $content): void
         ->execute([$authorId, $receiverId, $content]);
 }
 
-/** @return array<string, string>[] the last ones that the user sent or received, newest first */
+/** @return list<array<string, string>> the last ones that the user sent or received, newest first */
 function comments(int $userId): array
 {
     $select = database()->prepare(

@@ -1,4 +1,4 @@
-// What the tutorial leaves to the page: the message box that it calls, and a lamp for the connection.
+// The tutorial's script leaves this to the page: the message box that it calls, and an element that shows the connection's state.
 
 var messageBox = {
     addNum(n) {
@@ -7,7 +7,7 @@ var messageBox = {
     },
 };
 
-/** Shows in #live how the tutorial's socket fares. A guest binds nowhere: bindUidUrl is null. */
+/** Shows the state of the tutorial's socket in #live. For a guest, who is not bound, bindUidUrl is null. */
 function watchConnection(ws, bindUidUrl) {
     const live = document.getElementById('live');
     const show = (state, text) => {
@@ -29,7 +29,7 @@ function watchConnection(ws, bindUidUrl) {
 
     ws.addEventListener('close', () => show('closed', 'not connected'));
 
-    // The tutorial asks for JSON and gets an empty body, which jQuery calls an error: only the status tells.
+    // The tutorial asks for JSON and gets an empty body, which jQuery reports as an error, so only the status counts.
     $(document).on('ajaxComplete', (event, xhr, settings) => {
         if (settings.url === bindUidUrl) {
             const bound = xhr.status >= 200 && xhr.status < 300;

@@ -2,17 +2,17 @@
 
 declare(strict_types=1);
 
-// What both examples take from the machine they run on.
+// Functions that both front ends of the example use: its places on the machine, and its templates.
 
 namespace example;
 
-/** The directory for everything an example writes; DEMO_DATA moves it. */
+/** The directory for everything that a front end writes. DEMO_DATA names another. */
 function dataDirectory(string $example): string
 {
     return writableDirectory(getenv('DEMO_DATA') ?: sys_get_temp_dir() . "/push-gateway-demo-$example");
 }
 
-/** Makes the directory if need be; of several workers that start at once, the slower find it made. */
+/** Makes the directory if need be. Several PHP workers may do so at once. */
 function writableDirectory(string $directory): string
 {
     if (!is_dir($directory) && !@mkdir($directory, 0700, true) && !is_dir($directory)) {
@@ -25,7 +25,7 @@ function writableDirectory(string $directory): string
     return $directory;
 }
 
-/** The directory with jquery.min.js; JQUERY_PATH moves it, Debian's libjs-jquery is the default. */
+/** The directory with jquery.min.js: that of Debian's libjs-jquery unless JQUERY_PATH names another. */
 function jqueryDirectory(): string
 {
     $directory = getenv('JQUERY_PATH') ?: '/usr/share/javascript/jquery';
@@ -39,7 +39,7 @@ function jqueryDirectory(): string
     return $directory;
 }
 
-/** Makes tables and users on first use. */
+/** Creates the tables and the users on the first use. */
 function prepareDatabase(\PDO $pdo): void
 {
     if (!$pdo->query('PRAGMA user_version')->fetchColumn()) {
@@ -47,7 +47,7 @@ function prepareDatabase(\PDO $pdo): void
     }
 }
 
-/** Why nothing can be pushed from this PHP, or null. */
+/** Says why nothing can be pushed from this PHP; null when it can. */
 function missingExtension(): ?string
 {
     return class_exists(\GatewayClient\Gateway::class)
@@ -56,8 +56,8 @@ function missingExtension(): ?string
 }
 
 /**
- * How this example's console is run from a shell, whatever its folder: with this PHP, its extension and its settings. DEMO_CONSOLE says
- * otherwise, where the shell is on another machine than the page.
+ * The command that runs the example's console from a shell in any folder, with this PHP, its extension and its settings. DEMO_CONSOLE
+ * names another command, where the shell is on another machine than the page.
  */
 function console(string $script): string
 {
@@ -72,7 +72,7 @@ function console(string $script): string
     }
     $started = PHP_SAPI === 'cli-server' ? explode("\0", (string) @file_get_contents('/proc/self/cmdline')) : [];
     $words[] = $started === [] ? 'php' : word(PHP_BINARY);
-    // What php was started with, as -d extension=gateway.
+    // The options with which PHP was started, such as -d extension=gateway, are taken over.
     foreach ($started as $index => $option) {
         if ($option === '-d' || $option === '-c') {
             array_push($words, $option, word($started[$index + 1] ?? ''));
@@ -85,13 +85,13 @@ function console(string $script): string
     return implode(' ', $words);
 }
 
-/** As a shell takes it for one word. */
+/** Quotes the text if need be, such that a shell takes it for one word. */
 function word(string $text): string
 {
     return preg_match('~^[\w@%+=:,./-]+\z~', $text) ? $text : escapeshellarg($text);
 }
 
-/** Sends a style sheet or a script; false if the file is neither, or is not there. */
+/** Sends a style sheet or a script. Returns false if the file is neither, or does not exist. */
 function sendAsset(string $file): bool
 {
     $type = ['css' => 'text/css', 'js' => 'text/javascript'][pathinfo($file, PATHINFO_EXTENSION)] ?? null;
@@ -102,6 +102,27 @@ function sendAsset(string $file): bool
     readfile($file);
 
     return true;
+}
+
+/**
+ * Renders a template of this folder.
+ *
+ * @param array<string, mixed> $variables
+ */
+function render(string $template, array $variables): string
+{
+    return (static function () use ($template, $variables): string {
+        extract($variables);
+        ob_start();
+        require __DIR__ . "/$template.php";
+
+        return (string) ob_get_clean();
+    })();
+}
+
+function escape(string $text): string
+{
+    return htmlspecialchars($text);
 }
 
 /** Ends the request with a page of plain text. */

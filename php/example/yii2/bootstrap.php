@@ -2,7 +2,7 @@
 
 declare(strict_types=1);
 
-// Loads Yii, wherever it is, and returns the vendor directory that goes with it.
+// Loads Yii from the first place that has it, and returns the vendor directory that belongs to it.
 
 defined('YII_DEBUG') or define('YII_DEBUG', (bool) getenv('YII_DEBUG'));
 

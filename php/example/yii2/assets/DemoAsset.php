@@ -7,7 +7,7 @@ namespace app\assets;
 use yii\web\AssetBundle;
 use yii\web\YiiAsset;
 
-/** The style and script that both examples share. yii.js, before it, adds the CSRF token to ajax calls. */
+/** The style and script that both front ends share. They come after yii.js, which adds the CSRF token to ajax calls. */
 class DemoAsset extends AssetBundle
 {
     public $sourcePath = '@app/../shared';

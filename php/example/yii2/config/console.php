@@ -13,7 +13,7 @@ return [
     'vendorPath' => $vendor,
     'runtimePath' => "$data/runtime",
     'controllerNamespace' => 'app\commands',
-    // Composer does both, where the package is installed by it.
+    // Composer sets both aliases where it has installed the package.
     'aliases' => [
         '@PushGateway/Yii2' => dirname(__DIR__, 3) . '/src/yii2',
         '@PushGateway/Worker' => dirname(__DIR__, 3) . '/src/worker',

@@ -18,7 +18,7 @@ return [
     'aliases' => [
         '@bower' => '@vendor/bower-asset',
         '@npm' => '@vendor/npm-asset',
-        // Composer does this, where the package is installed by it.
+        // Composer sets this alias where it has installed the package.
         '@PushGateway/Yii2' => dirname(__DIR__, 3) . '/src/yii2',
     ],
     'bootstrap' => ['log'],
@@ -44,7 +44,7 @@ return [
         'assetManager' => [
             'basePath' => example\writableDirectory("$data/assets"),
             'baseUrl' => '/assets',
-            // A link is there at once; a copy could be met half done by another worker.
+            // A link exists at once, whereas another PHP worker could find a copy unfinished.
             'linkAssets' => true,
             'bundles' => is_dir("$vendor/bower-asset/jquery") ? [] : [
                 JqueryAsset::class => ['sourcePath' => example\jqueryDirectory(), 'js' => ['jquery.min.js']],

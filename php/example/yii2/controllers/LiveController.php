@@ -11,7 +11,7 @@ use yii\web\Controller;
 
 use function example\console;
 
-/** The same by the package: a widget puts the client on the page, and an action says who the page is. */
+/** The same with the composer package: a widget puts the client on the page, and an action binds the page to its user. */
 class LiveController extends Controller
 {
     public $layout = 'live';
@@ -23,7 +23,7 @@ class LiveController extends Controller
 
     public function actionIndex()
     {
-        // Tokens need a key that the gateway has too; without one the page is bound once it is connected.
+        // Tokens need a key that the gateway has, too. Without one the page is bound after it has connected.
         $who = Yii::$app->gateway->tokenKey === null ? ['bindRoute' => ['live/bind-uid']] : ['tokenRoute' => ['live/token']];
         $url = getenv('GATEWAY_URL') ?: 'ws://' . Yii::$app->request->hostName . ':8282';
 

@@ -40,7 +40,6 @@ class SiteController extends Controller
     public function actionIndex()
     {
         return $this->render('index', [
-            'comment' => new Comment(),
             'comments' => Comment::latest(Yii::$app->user->id),
             'users' => User::names(),
         ]);
@@ -68,7 +67,7 @@ class SiteController extends Controller
     public function actionComment()
     {
         $comment = new Comment(['authorId' => Yii::$app->user->id]);
-        $comment->load(Yii::$app->request->post());
+        $comment->load(Yii::$app->request->post(), '');
         $session = Yii::$app->session;
         try {
             if ($comment->save()) {
@@ -80,7 +79,7 @@ class SiteController extends Controller
             if ($comment->isNewRecord) {
                 throw $e;
             }
-            // The row is there: only afterSave() failed, which notifies the receiver.
+            // The row is saved. Only afterSave() has failed, which notifies the receiver.
             Yii::warning($e, __METHOD__);
             $why = missingExtension() ?? $e->getMessage();
             $session->setFlash('warning', "saved, but the live notification was not delivered: $why");

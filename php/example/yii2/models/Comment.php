@@ -9,7 +9,7 @@ use yii\db\ActiveQuery;
 use yii\db\ActiveRecord;
 
 /**
- * What one user wrote to another.
+ * A comment that one user wrote to another.
  *
  * @property int $id
  * @property int $authorId
@@ -39,7 +39,7 @@ class Comment extends ActiveRecord
             [['receiverId', 'content'], 'required'],
             ['receiverId', 'integer'],
             ['receiverId', 'exist', 'targetClass' => User::class, 'targetAttribute' => 'id'],
-            // A uid has one spelling: "+2" would be notified under another name than "2".
+            // Uids are compared as strings, so "+2" would not reach the user whose uid is "2".
             ['receiverId', 'filter', 'filter' => 'intval'],
             ['content', 'string', 'max' => 1000],
         ];
@@ -50,7 +50,7 @@ class Comment extends ActiveRecord
         return ['receiverId' => 'To', 'content' => 'Comment'];
     }
 
-    /** Browsers send CR LF for what the textarea's maxlength counts as one character. */
+    /** Browsers send CR LF for a line end, which the textarea's maxlength counts as one character. */
     private static function tidy(?string $content): string
     {
         return trim(str_replace("\r\n", "\n", (string) $content));

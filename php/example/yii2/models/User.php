@@ -9,7 +9,7 @@ use yii\db\ActiveRecord;
 use yii\web\IdentityInterface;
 
 /**
- * A demo user; the id is the uid that the gateway knows.
+ * A user of the demo, whose id is the uid that the gateway knows.
  *
  * @property int $id
  * @property string $username
@@ -37,7 +37,7 @@ class User extends ActiveRecord implements IdentityInterface
         return $this->id;
     }
 
-    /** Demo users have no keys either: there is no "remember me". */
+    /** Demo users have no keys, since there is no "remember me". */
     public function getAuthKey()
     {
         return null;

@@ -14,7 +14,7 @@ if (PHP_SAPI === 'cli-server' && !str_ends_with($path, '.php') && is_file(__DIR_
 try {
     $data = example\dataDirectory('yii2');
 
-    // Yii publishes its assets below DEMO_DATA, out of the web server's sight.
+    // Yii publishes its assets below DEMO_DATA, where the web server does not look.
     if (str_starts_with($path, '/assets/') && !str_contains($path, '..') && example\sendAsset($data . $path)) {
         return;
     }
@@ -25,7 +25,7 @@ try {
     example\stop($e->getMessage());
 }
 
-// The built-in server names whatever path was asked for; Yii wants to know the script.
+// The built-in server puts the requested path here, and Yii needs the script's.
 $_SERVER['SCRIPT_FILENAME'] = __FILE__;
 $_SERVER['SCRIPT_NAME'] = $_SERVER['PHP_SELF'] = '/index.php';
 

@@ -4,8 +4,9 @@ declare(strict_types=1);
 
 use app\assets\DemoAsset;
 use yii\helpers\Html;
+use yii\helpers\Url;
 
-use function example\missingExtension;
+use function example\render;
 
 /** @var yii\web\View $this */
 /** @var string $content */
@@ -14,8 +15,12 @@ DemoAsset::register($this);
 $this->registerCsrfMetaTags();
 $this->registerMetaTag(['name' => 'viewport', 'content' => 'width=device-width']);
 $this->registerLinkTag(['rel' => 'icon', 'href' => 'data:,']);
-$this->render('_push');
+$request = Yii::$app->request;
 $user = Yii::$app->user->identity;
+$guest = $user === null ? 'true' : 'false';
+$bindUidUrl = Url::to(['site/bind-uid']);
+$this->registerJs(require dirname(__DIR__, 3) . '/shared/push.php');
+$flashes = Yii::$app->session->getAllFlashes();
 ?>
 <?php $this->beginPage() ?>
 <!DOCTYPE html>
@@ -28,26 +33,14 @@ $user = Yii::$app->user->identity;
 </head>
 <body>
 <?php $this->beginBody() ?>
-<header>
-    <h1><?= Html::encode(Yii::$app->name) ?> <small>on Yii2</small></h1>
-    <span id="live" data-state="connecting" role="status">connecting</span>
-    <span>messages <b id="message-count">0</b></span>
-    <?php if ($user): ?>
-        <b id="whoami"><?= Html::encode($user->username) ?></b>
-        <?= Html::beginForm(['site/logout']) ?>
-            <button id="logout">log out</button>
-        <?= Html::endForm() ?>
-    <?php endif ?>
-</header>
-<main>
-    <?php if ($missing = missingExtension()): ?>
-        <p class="missing"><?= Html::encode($missing) ?></p>
-    <?php endif ?>
-    <?php foreach (Yii::$app->session->getAllFlashes() as $kind => $text): ?>
-        <p class="flash <?= Html::encode($kind) ?>"><?= Html::encode($text) ?></p>
-    <?php endforeach ?>
-    <?= $content ?>
-</main>
+<?= render('frame', [
+    'framework' => 'on Yii2',
+    'username' => $user?->username,
+    'logoutUrl' => Url::to(['site/logout']),
+    'csrf' => Html::hiddenInput($request->csrfParam, $request->csrfToken),
+    'flashes' => array_map(null, array_keys($flashes), array_values($flashes)),
+    'content' => $content,
+]) ?>
 <?php $this->endBody() ?>
 
 </body>

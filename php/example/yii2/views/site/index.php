@@ -3,39 +3,24 @@
 declare(strict_types=1);
 
 use yii\helpers\Html;
+use yii\helpers\Url;
 
-/** @var yii\web\View $this */
-/** @var app\models\Comment $comment a new one */
+use function example\render;
+
+/** @var array<int, string> $users usernames by id */
 /** @var app\models\Comment[] $comments */
-/** @var array<int, string> $users */
-?>
-<?php if (Yii::$app->user->isGuest): ?>
-    <section>
-        <h2>Who are you?</h2>
-        <?= Html::beginForm(['site/login'], 'post', ['id' => 'login-form']) ?>
-            <label>User <?= Html::dropDownList('user', null, $users, ['id' => 'user']) ?></label>
-            <button id="login">Log in</button>
-        <?= Html::endForm() ?>
-    </section>
-    <?php return ?>
-<?php endif ?>
-<section>
-    <h2>Write a comment</h2>
-    <?= Html::beginForm(['site/comment'], 'post', ['id' => 'comment-form']) ?>
-        <label>To <?= Html::activeDropDownList($comment, 'receiverId', $users, ['id' => 'receiver']) ?></label>
-        <label>Comment <?= Html::activeTextarea($comment, 'content', ['id' => 'content', 'required' => true, 'maxlength' => true]) ?></label>
-        <button id="send">Send</button>
-    <?= Html::endForm() ?>
-</section>
-<section>
-    <h2>Comments to you and by you</h2>
-    <ul id="comments">
-        <?php foreach ($comments as $each): ?>
-            <li>
-                <time><?= Html::encode($each->createdAt) ?> UTC</time>
-                <b><?= Html::encode($each->author->username) ?></b> to <b><?= Html::encode($each->receiver->username) ?></b>
-                <p><?= Html::encode($each->content) ?></p>
-            </li>
-        <?php endforeach ?>
-    </ul>
-</section>
+
+$request = Yii::$app->request;
+echo render('comments', [
+    'isGuest' => Yii::$app->user->isGuest,
+    'loginUrl' => Url::to(['site/login']),
+    'commentUrl' => Url::to(['site/comment']),
+    'csrf' => Html::hiddenInput($request->csrfParam, $request->csrfToken),
+    'users' => $users,
+    'comments' => array_map(fn ($comment) => [
+        'createdAt' => $comment->createdAt,
+        'author' => $comment->author->username,
+        'receiver' => $comment->receiver->username,
+        'content' => $comment->content,
+    ], $comments),
+]);

@@ -2,15 +2,11 @@
 
 declare(strict_types=1);
 
-use yii\helpers\Url;
+/** @var string $guest true or false, in JavaScript */
+/** @var string $bindUidUrl */
 
-/** @var yii\web\View $this */
-
-$guest = Yii::$app->user->isGuest ? 'true' : 'false';
-$bindUidUrl = Url::to(['site/bind-uid']);
-
-// The tutorial's script, untouched.
-$this->registerJs(<<<JS
+// The tutorial's script, untouched. The last line is ours, in the same script element so that no message comes in between.
+return <<<JS
 // 建立socket连接
 ws = new WebSocket("ws://0.0.0.0:8282");
 // 服务端主动推送消息时会触发这里的onmessage
@@ -33,7 +29,5 @@ ws.onmessage = function(e){
             messageBox.addNum(1);
     }
 };
-JS);
-
-// Yii puts this into the same script element, so no message can come in between.
-$this->registerJs("watchConnection(ws, $guest ? null : '$bindUidUrl');");
+watchConnection(ws, $guest ? null : '$bindUidUrl');
+JS;
