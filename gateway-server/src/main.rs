@@ -62,14 +62,16 @@ fn start() -> anyhow::Result<ExitCode> {
             config::check(&file)?;
             cli::print(&format!("{}: nothing is wrong\n", file.display()))
         }
-        config::Action::Ask(target, question, printed) => {
+        config::Action::Ask(asked, question, printed) => {
+            let target = cli::Target { address: asked.address, token: asked.token };
             let as_json = printed == config::Printed::Json;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 match question {
                     config::Question::Health => cli::health(&target, as_json).await,
                     config::Question::Status => cli::status(&target, as_json).await,
-                    config::Question::Connections(wanted) => {
+                    config::Question::Connections { uid, group, address, limit } => {
+                        let wanted = cli::Wanted { uid, group, address, limit };
                         cli::connections(&target, &wanted, as_json).await
                     }
                 }
@@ -84,7 +86,7 @@ fn start() -> anyhow::Result<ExitCode> {
                     return Ok(ExitCode::from(WRONG_SETTINGS));
                 }
             };
-            let logs = logs::start(&settings)?;
+            let logs = logs::start(&settings.log, settings.log_format)?;
             let server = server::run(settings, *source, logs);
             let runtime = runtime()?;
             let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(server)));

@@ -2,6 +2,7 @@
 
 mod component_settings;
 mod live;
+mod reload;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex};
@@ -19,12 +20,11 @@ use crate::config::{EventHandlers, Routing, Settings, Source};
 use crate::events::{Choice, Mode, Router, Sinks};
 use crate::hub::Hub;
 use crate::lifecycle::deadline::Deadline;
-use crate::lifecycle::reload::Reloads;
 use crate::lifecycle::stop::{self, StopSignals};
 use crate::lifecycle::{memory, systemd, watchdog};
 use crate::listener::{self, TokenVerifier};
 use crate::net::bind_tcp;
-use crate::net::tls::{self, Certificates};
+use crate::net::tls;
 use crate::php::bridge::Bridge;
 use crate::php::gatewayworker::GatewayWorker;
 use crate::php::{self, Backend, LoginLimits, MemoryBudget, RegisterPort};
@@ -35,6 +35,7 @@ use crate::telemetry::abuse_log;
 use crate::telemetry::logs::Logs;
 use component_settings::ComponentSettings;
 use live::LiveServer;
+use reload::Reloads;
 
 /// How long a stop waits for workers to be told that their clients have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -47,7 +48,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     descriptors::raise_limit();
     // Before anything listens: a signal from now on is a wish to stop.
     let mut stop_signals = StopSignals::new()?;
-    let deadline = Deadline::start(&settings)?;
+    let deadline = Deadline::start(settings.drain_seconds, settings.stop_timeout)?;
     let settings = Arc::new(settings);
     let mut reloads = Reloads::new(source, Arc::clone(&settings))?;
 
@@ -55,7 +56,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     for listener in &settings.listeners {
         doors.push(bind_tcp(listener.address, settings.reuse_port, listener.protocol.name())?);
     }
-    let certificates = Certificates::load(&settings)?;
+    let certificates = component_settings::certificates(&settings)?;
     let mut watches = JoinSet::new();
     let watched = certificates.all();
     if !watched.is_empty() {
@@ -172,7 +173,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     };
 
     let apply = async |settings: &Settings| {
-        deadline.set(settings);
+        deadline.set(settings.drain_seconds, settings.stop_timeout);
         live.apply(settings).await;
     };
     let fault = tokio::select! {

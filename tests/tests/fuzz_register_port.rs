@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use gateway_server::admin;
 use gateway_server::admin::Operations;
-use gateway_server::config::Secret;
 use gateway_server::events::{Mode, Router, Sinks};
 use gateway_server::hub::Hub;
 use gateway_server::php;
@@ -21,6 +20,7 @@ use gateway_server::protocol::websocket::Kind;
 use gateway_server::service::Gateway;
 use gateway_server::shard;
 use gateway_server::shard::{ClientProofs, Heartbeat, ListenerLimits, NewConnection, RateLimit, ShardBounds};
+use gateway_server::system::Secret;
 use gateway_tests::{OWN_NONCE, Rng, fuzz, new_producer, packets, requests, soon};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Login, PREFACE, Reply, WorkerToServer, frame};

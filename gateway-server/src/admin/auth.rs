@@ -9,7 +9,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, O
 use hyper::{Request, StatusCode, Uri};
 
 use super::answer::Refusal;
-use crate::config::Secret;
+use crate::system::Secret;
 
 pub(super) fn check(uri: &Uri, headers: &HeaderMap, token: &Secret) -> Result<(), Refusal> {
     if token.is_empty() { check_is_local(uri, headers) } else { check_token(headers, token) }

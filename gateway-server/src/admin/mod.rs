@@ -30,10 +30,10 @@ use hyper::StatusCode;
 
 use tokio::sync::Semaphore;
 
-use crate::config::Secret;
 use crate::hub::Hub;
 use crate::lifecycle::watchdog;
 use crate::php::Backend;
+use crate::system::Secret;
 use crate::telemetry::ConnectionCounter;
 
 /// Requests that are served at once, beside those for health. More wait for their turn.

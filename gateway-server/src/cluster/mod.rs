@@ -28,7 +28,6 @@ mod subscriptions;
 
 pub use host::Host;
 pub use membership::Sighting;
-pub use nats::Address;
 pub use subject::To;
 
 use std::net::SocketAddrV4;
@@ -41,6 +40,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tracing::warn;
 
+use crate::net::NatsAddress;
 use crate::shard::{NameKind, NameWatch};
 use authenticator::FrameAuthenticator;
 use frame::Kind;
@@ -53,7 +53,7 @@ use subscriptions::Subscriptions;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The addresses of NATS servers. One is enough to find the others by, as long as that one is there.
-    pub nats: Vec<Address>,
+    pub nats: Vec<NatsAddress>,
     pub name: String,
     pub credentials: Option<PathBuf>,
     pub authorities: Option<PathBuf>,

@@ -1,14 +1,14 @@
 //! The command line.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
 
-use super::settings::{Invalid, Layer, Secret, Settings};
+use super::settings::{Invalid, Layer, Settings};
 use super::{file, wanted};
-use crate::admin::cli::{Target, USUAL, Wanted};
+use crate::system::Secret;
 
 /// Holds browsers' websocket connections and takes orders from PHP.
 ///
@@ -82,15 +82,32 @@ struct Where {
 pub enum Action {
     Run(Box<Source>),
     Check(PathBuf),
-    Ask(Target, Question, Printed),
+    Ask(Asked, Question, Printed),
+}
+
+/// Which server that runs is asked.
+pub struct Asked {
+    /// Its operations port.
+    pub address: SocketAddr,
+    /// Its `operations_token`, or an empty one.
+    pub token: Secret,
 }
 
 /// What a server that runs is asked.
 pub enum Question {
     Status,
     Health,
-    Connections(Wanted),
+    /// Who is connected: those to whom all that is given applies, `limit` of them at most.
+    Connections {
+        uid: Option<String>,
+        group: Option<String>,
+        address: Option<IpAddr>,
+        limit: usize,
+    },
 }
+
+/// Where the operations port is asked for when nothing says so.
+const USUAL_OPERATIONS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1239);
 
 /// The form in which an answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +133,7 @@ pub fn parse() -> anyhow::Result<Action> {
         Some(Command::Status { where_ }) => return where_.ask(Question::Status),
         Some(Command::Health { where_ }) => return where_.ask(Question::Health),
         Some(Command::Connections { uid, group, address, limit, where_ }) => {
-            return where_.ask(Question::Connections(Wanted { uid, group, address, limit: limit as usize }));
+            return where_.ask(Question::Connections { uid, group, address, limit: limit as usize });
         }
     }
     let mut flags = cli.layer;
@@ -137,8 +154,8 @@ impl Where {
         };
         let source = Source { flags, file: self.config };
         let (address, token) = source.layer()?.operations().map_err(|invalid| source.explain(&invalid))?;
-        let target = Target { address: address.unwrap_or(USUAL), token };
-        Ok(Action::Ask(target, question, printed))
+        let asked = Asked { address: address.unwrap_or(USUAL_OPERATIONS), token };
+        Ok(Action::Ask(asked, question, printed))
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::settings::Checks;
-use crate::listener::is_subprotocol;
 use crate::net::tls::{CertificateError, Files};
 use crate::protocol::Protocol;
+use crate::protocol::websocket::is_subprotocol;
 use crate::system::machine;
 
 /// A `[[listener]]` of the file, or `PROTOCOL://ADDRESS` elsewhere. What it does not say is as for the websocket listener.

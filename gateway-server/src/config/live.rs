@@ -147,8 +147,9 @@ fn changed_cluster(
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{Layer, Secret};
+    use super::super::settings::Layer;
     use super::*;
+    use crate::system::Secret;
 
     fn layer() -> Layer {
         Layer {

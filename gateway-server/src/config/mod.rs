@@ -15,4 +15,4 @@ pub use cli::{Action, Printed, Question, Source, parse};
 pub use file::{CertificateError, check, problems};
 pub use listener::{Listener, ListenerLayer};
 pub use live::Change;
-pub use settings::{EventHandlers, Invalid, Layer, LogFormat, MessageType, Routing, Secret, Settings};
+pub use settings::{EventHandlers, Invalid, Layer, MessageType, Routing, Settings};

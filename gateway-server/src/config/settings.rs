@@ -1,6 +1,5 @@
 //! Every setting, with what it means, its default and what it may be.
 
-use std::env::VarError;
 use std::fmt;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
@@ -13,12 +12,13 @@ use serde::Deserialize;
 
 use super::listener::{self, Listener, ListenerLayer};
 use crate::cluster;
-use crate::listener::{MAX_REQUEST, Network};
+use crate::listener::MAX_REQUEST;
 use crate::net::tls::{CertificateError, Files};
+use crate::net::{NatsAddress, Network};
 use crate::protocol::Protocol;
 use crate::shard::MAX_SESSION;
-use crate::system::{files, machine};
-use crate::telemetry::logs;
+use crate::system::{Secret, files, machine};
+use crate::telemetry::logs::{self, LogFormat};
 
 /// The memory that a connection of PHP which holds little is reckoned to take, in bytes.
 const REGISTER_CONNECTION: u64 = 16 << 10;
@@ -123,7 +123,7 @@ pub struct Layer {
         value_delimiter = ',',
         hide_env_values = true
     )]
-    pub cluster_nats: Option<Vec<cluster::Address>>,
+    pub cluster_nats: Option<Vec<NatsAddress>>,
 
     /// The name of the cluster, which several may have of one NATS [default: gateway]
     #[arg(long, env = "GATEWAY_CLUSTER_NAME", value_name = "NAME")]
@@ -415,27 +415,6 @@ pub enum MessageType {
     Binary,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-
-/// Never printed.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl<'de> Deserialize<'de> for Secret {
-    /// serde's own errors would print what stands in its place.
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(text) => Ok(Self(text)),
-            _ => Err(serde::de::Error::custom("it must be a string, between quotes")),
-        }
-    }
-}
-
 /// A setting with a value that it cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Invalid {
@@ -688,7 +667,7 @@ impl Checks {
             (None, None) => Secret::default(),
             (None, Some(path)) => match files::read_text(&path, MAX_SECRET_FILE) {
                 Ok(text) if text.lines().next().is_some_and(|line| !line.is_empty()) => {
-                    Secret(text.lines().next().unwrap_or_default().to_owned())
+                    Secret::new(text.lines().next().unwrap_or_default())
                 }
                 Ok(_) => {
                     self.refuse(key, format!("the first line of {} is empty", path.display()));
@@ -831,37 +810,6 @@ impl Checks {
 
 fn of_no_use_without(what: &str) -> String {
     format!("it is of no use without {what}")
-}
-
-impl Secret {
-    /// `None` if there is no such variable.
-    pub fn from_environment(variable: &str) -> anyhow::Result<Option<Self>> {
-        match std::env::var(variable) {
-            Ok(secret) => Ok(Some(Self(secret))),
-            Err(VarError::NotPresent) => Ok(None),
-            // The error itself would print the secret.
-            Err(VarError::NotUnicode(_)) => anyhow::bail!("{variable}: it is not UTF-8"),
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn new(secret: &str) -> Self {
-        Self(secret.to_owned())
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_empty() { "(none)" } else { "(set)" })
-    }
 }
 
 #[cfg(test)]

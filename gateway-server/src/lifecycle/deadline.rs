@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::config::Settings;
 use crate::lifecycle::stop::StopSignals;
 use crate::system::exit;
 
@@ -24,10 +23,11 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// From now on a signal to stop ends the process in time.
-    pub fn start(settings: &Settings) -> anyhow::Result<Arc<Self>> {
+    /// From now on a signal to stop ends the process in time: `drain` for the clients to be closed, and then `stop_timeout` for them to
+    /// take their last messages.
+    pub fn start(drain: Duration, stop_timeout: Duration) -> anyhow::Result<Arc<Self>> {
         let deadline = Arc::new(Self::default());
-        deadline.set(settings);
+        deadline.set(drain, stop_timeout);
         let own = Arc::clone(&deadline);
         // Not the runtime that may hang.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -43,10 +43,10 @@ impl Deadline {
     }
 
     /// For a stop from now on.
-    pub fn set(&self, settings: &Settings) {
+    pub fn set(&self, drain: Duration, stop_timeout: Duration) {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let after = settings.stop_timeout + AFTER_CLIENTS;
-        self.longest.store(millis(settings.drain_seconds + after), Ordering::Relaxed);
+        let after = stop_timeout + AFTER_CLIENTS;
+        self.longest.store(millis(drain + after), Ordering::Relaxed);
         self.again.store(millis(after), Ordering::Relaxed);
     }
 

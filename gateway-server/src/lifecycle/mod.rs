@@ -1,8 +1,7 @@
-//! How the process starts, reads its settings again, gives memory back and stops.
+//! How the process starts, gives memory back and stops.
 
 pub mod deadline;
 pub mod memory;
-pub mod reload;
 pub mod stop;
 pub mod systemd;
 pub mod watchdog;

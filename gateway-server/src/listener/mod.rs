@@ -21,9 +21,8 @@ pub use admission::{Admission, AdmissionSlot};
 pub use handshake::shake;
 pub use refusal::Refusal;
 pub use rules::{MAX_REQUEST, Rules};
-pub use subprotocol::is_subprotocol;
 pub use token::TokenVerifier;
-pub use trusted_proxies::{Network, TrustedProxies};
+pub use trusted_proxies::TrustedProxies;
 
 use std::io;
 use std::net::SocketAddr;

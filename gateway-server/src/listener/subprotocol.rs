@@ -7,20 +7,14 @@
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
-use super::token::{SUBPROTOCOL, TOKEN_PROTOCOL, protocols};
+use super::token::protocols;
+use crate::protocol::websocket::SUBPROTOCOL;
 
 /// The answer to a request: one of `spoken` or that of connect tokens. It is given even when a token is refused: browsers would
 /// else not come to the close frame that says so.
 pub(super) fn choose(request: &Request, spoken: &[String]) -> Option<HeaderValue> {
     let is_spoken = |offer: &str| offer == SUBPROTOCOL || spoken.iter().any(|name| name == offer);
     protocols(request).find(|offer| is_spoken(offer)).and_then(|offer| HeaderValue::from_str(offer).ok())
-}
-
-/// Whether it can be answered: a name in an answer is a token of HTTP. What begins as connect tokens do is never answered,
-/// as it is a secret.
-pub fn is_subprotocol(name: &str) -> bool {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(is_token) && !name.starts_with(TOKEN_PROTOCOL)
 }
 
 #[cfg(test)]
@@ -46,10 +40,6 @@ mod tests {
             }
             let chosen = choose(&request, &spoken);
             assert_eq!(chosen.as_ref().map(|chosen| chosen.to_str().unwrap()), expected, "{offers:?}");
-        }
-        assert!(is_subprotocol("v10.stomp") && is_subprotocol("mqttv3.1"));
-        for name in ["", "a b", "a,b", "ü", "a\r\nb", "gateway.token.x"] {
-            assert!(!is_subprotocol(name), "{name:?}");
         }
     }
 }

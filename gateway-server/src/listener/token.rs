@@ -10,13 +10,11 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use super::refusal::Refusal;
 use super::replay_cache::{ReplayError, TokenReplayCache};
 use crate::protocol::close::{self, Close};
+use crate::protocol::websocket::TOKEN_PROTOCOL;
 use crate::shard::Identity;
 use crate::telemetry::clock::seconds_since_epoch;
 use crate::telemetry::words::counted;
 
-/// The subprotocol that is spoken here, whether or not with a token: an answer that browsers want to one that is offered.
-pub(super) const SUBPROTOCOL: &str = "gateway";
-pub(super) const TOKEN_PROTOCOL: &str = "gateway.token.";
 const TOKEN_QUERY: &str = "token=";
 
 /// Reads tokens.

@@ -2,6 +2,8 @@
 
 mod bind;
 pub mod keepalive;
+mod nats_address;
+mod network;
 pub mod permits;
 pub mod proxy_protocol;
 mod rate_limit_key;
@@ -9,6 +11,8 @@ pub mod tls;
 mod turns;
 
 pub use bind::{bind_tcp, pause_after_failed_accept};
+pub use nats_address::NatsAddress;
+pub use network::Network;
 pub use permits::{Permit, Permits};
 pub use rate_limit_key::RateLimitKey;
 pub use turns::{Turns, give_way};

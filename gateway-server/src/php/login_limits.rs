@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use gateway_wire::token::MIN_SECRET;
 use hashbrown::HashMap;
 
-use crate::config::Secret;
 use crate::net::RateLimitKey;
+use crate::system::Secret;
 
 /// Wrong guesses of an address that are answered at once, and then in a second.
 const ANSWERED: Allowance = Allowance { at_once: 10.0, per_second: 1.0 };

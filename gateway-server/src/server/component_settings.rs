@@ -8,14 +8,19 @@ use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::admin::Watched;
-use crate::config::{Listener, MessageType, Secret, Settings};
+use crate::config::{Listener, MessageType, Settings};
 use crate::listener::{self, Admission, Rules, TokenVerifier, TrustedProxies};
 use crate::net::tls::Certificates;
 use crate::php;
 use crate::protocol::websocket::Kind;
 use crate::shard::{self, ClientProofs, Heartbeat, ListenerLimits, RateLimit, ShardBounds};
-use crate::system::machine;
+use crate::system::{Secret, machine};
 use crate::telemetry::ConnectionCounter;
+
+pub(crate) fn certificates(settings: &Settings) -> anyhow::Result<Certificates> {
+    let listeners: Vec<_> = settings.listeners.iter().map(|listener| listener.tls.clone()).collect();
+    Certificates::load(&listeners, settings.register_tls.as_ref())
+}
 
 pub(crate) fn message_kind(settings: &Settings) -> Kind {
     match settings.message_type {

@@ -7,3 +7,6 @@ pub mod files;
 pub mod injected_faults;
 pub mod machine;
 pub mod memory_reserve;
+mod secret;
+
+pub use secret::Secret;

@@ -11,11 +11,8 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::query::encode;
-use crate::config::Secret;
+use crate::system::Secret;
 use ask::{ask, get};
-
-/// Where the operations port is when nothing says so.
-pub const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1239);
 
 /// Whom to ask.
 #[derive(Clone, Debug)]

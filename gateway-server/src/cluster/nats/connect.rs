@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -16,22 +15,11 @@ use tokio::net::TcpStream;
 
 use super::credentials::Credentials;
 use super::protocol::{Info, Malformed, Op, decode};
-use crate::net::tls;
+use crate::net::{NatsAddress, tls};
 use crate::system::files::Reads;
 
 /// Bytes of the longest message of a server that says nothing of it.
 const MAX_PAYLOAD: usize = 64 << 20;
-const PORT: u16 = 4222;
-
-/// `nats://user:password@host:port`, or with `tls://`, or with a token for user and password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Address {
-    host: String,
-    port: u16,
-    is_tls: bool,
-    user: Option<String>,
-    password: Option<String>,
-}
 
 /// What is the same for all addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,7 +58,7 @@ pub(in crate::cluster) enum FileError {
 }
 
 pub(in crate::cluster) async fn connect(
-    address: &Address,
+    address: &NatsAddress,
     options: &Options,
 ) -> Result<Connection, FileError> {
     let socket = TcpStream::connect((address.host.as_str(), address.port)).await?;
@@ -135,7 +123,7 @@ async fn next(stream: &mut Box<dyn Stream>, input: &mut BytesMut) -> Result<Op, 
     }
 }
 
-fn login(address: &Address, options: &Options, info: &Info) -> Result<String, FileError> {
+fn login(address: &NatsAddress, options: &Options, info: &Info) -> Result<String, FileError> {
     let mut login = json!({
         "verbose": false,
         "pedantic": false,
@@ -185,100 +173,4 @@ fn client_config(options: &Options) -> Result<ClientConfig, FileError> {
     let chain = tls::certificates(certificate).map_err(|reason| about(certificate, &reason))?;
     let private = tls::private_key(key).map_err(|reason| about(key, &reason))?;
     builder.with_client_auth_cert(chain, private).map_err(|error| about(key, &error))
-}
-
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let example = "it must be like nats://10.0.0.1:4222 or tls://user:password@nats.example.com";
-        let (scheme, rest) = text.split_once("://").unwrap_or(("nats", text));
-        let is_tls = match scheme {
-            "nats" => false,
-            "tls" => true,
-            _ => return Err(format!("there is no scheme {scheme}://; {example}")),
-        };
-        let (login, place) =
-            rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
-        let place = place.trim_end_matches('/');
-        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, "")) => (host, None),
-            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or(example)?)),
-            None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
-        };
-        let port = match port {
-            Some(port) => port.parse().map_err(|_| format!("{port:?} is no port; {example}"))?,
-            None => PORT,
-        };
-        if host.is_empty() {
-            return Err(format!("there is no host in it; {example}"));
-        }
-        let (user, password) = match login.map(|login| login.split_once(':').ok_or(login)) {
-            None => (None, None),
-            Some(Ok((user, password))) => (Some(decoded(user)?), Some(decoded(password)?)),
-            Some(Err(token)) => (Some(decoded(token)?), None),
-        };
-        Ok(Self { host: host.to_owned(), port, is_tls, user, password })
-    }
-}
-
-/// Without `%40` and its like.
-fn decoded(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, behind)) = rest.split_first() {
-        rest = behind;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(byte.ok_or("a % in user or password must be written %25")?);
-        rest = &behind[2..];
-    }
-    String::from_utf8(bytes).map_err(|_| "user or password is no UTF-8".to_owned())
-}
-
-impl<'de> serde::Deserialize<'de> for Address {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The text may hold a password, and stays out of the error.
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// Without its password.
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_tls { "tls" } else { "nats" };
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        write!(f, "{scheme}://{host}:{}", self.port)
-    }
-}
-
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses() {
-        let parse = |text: &str| text.parse::<Address>();
-        let address = parse("tls://a%40b:p%3Aw@nats.example.com").unwrap();
-        assert_eq!((address.user.as_deref(), address.password.as_deref()), (Some("a@b"), Some("p:w")));
-        assert_eq!(format!("{address:?}"), "tls://nats.example.com:4222");
-        assert_eq!(parse("10.0.0.1").unwrap().to_string(), "nats://10.0.0.1:4222");
-        assert_eq!(parse("nats://[::1]:4000/").unwrap().to_string(), "nats://[::1]:4000");
-        assert_eq!(parse("nats://t0ken@h").unwrap().user.as_deref(), Some("t0ken"));
-        for wrong in
-            ["http://a", "nats://", "nats://a:b", "nats://u:p%zz@a", "nats://[::1]x", "nats://a:70000"]
-        {
-            assert!(parse(wrong).is_err(), "{wrong}");
-        }
-    }
 }

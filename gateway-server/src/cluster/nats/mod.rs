@@ -7,6 +7,5 @@ mod connect;
 mod credentials;
 mod protocol;
 
-pub use connect::Address;
 pub(super) use connect::{Connection, Options, connect};
 pub use protocol::{Info, Malformed, Op, decode};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{Certificate, Files};
-use crate::config::Settings;
 
 /// All certificates; those with the same files are one.
 pub struct Certificates {
@@ -12,9 +11,10 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    pub fn load(settings: &Settings) -> anyhow::Result<Self> {
+    /// Loads those of the listeners, in their order, and that of the register port; `None` is for a port without TLS.
+    pub fn load(listeners: &[Option<Files>], register: Option<&Files>) -> anyhow::Result<Self> {
         let mut distinct: Vec<Arc<Certificate>> = Vec::new();
-        let mut load = |files: &Option<Files>| -> anyhow::Result<Option<Arc<Certificate>>> {
+        let mut load = |files: Option<&Files>| -> anyhow::Result<Option<Arc<Certificate>>> {
             let Some(files) = files else { return Ok(None) };
             if let Some(known) = distinct.iter().find(|one| one.files() == files) {
                 return Ok(Some(Arc::clone(known)));
@@ -23,9 +23,8 @@ impl Certificates {
             distinct.push(Arc::clone(&certificate));
             Ok(Some(certificate))
         };
-        let listeners =
-            settings.listeners.iter().map(|listener| load(&listener.tls)).collect::<Result<_, _>>()?;
-        let register = load(&settings.register_tls)?;
+        let listeners = listeners.iter().map(|files| load(files.as_ref())).collect::<Result<_, _>>()?;
+        let register = load(register)?;
         Ok(Self { listeners, register })
     }
 

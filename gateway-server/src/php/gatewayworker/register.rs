@@ -202,8 +202,8 @@ impl Drop for Registration<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
     use crate::php::LoginLimits;
+    use crate::system::Secret;
     use std::sync::Arc;
 
     #[test]

@@ -6,8 +6,10 @@ mod encode;
 mod inflate;
 mod inflating;
 mod keeps_context;
+mod subprotocol;
 
 pub use decode::{Decoder, Incoming, Kind, Unfinished, Violation};
 pub use deflate::answer as deflate_answer;
 pub use encode::{close, deflated_message, message, ping, pong};
 pub use inflate::Inflater;
+pub use subprotocol::{SUBPROTOCOL, TOKEN_PROTOCOL, is_subprotocol};

@@ -14,10 +14,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-use crate::config::{LogFormat, Settings};
 use crate::telemetry::words::plural;
 use line::{Level, line};
 use queue::Queue;
@@ -33,15 +33,22 @@ struct Log {
     format: LogFormat,
 }
 
+/// The form of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
 /// Logs that have started.
 pub struct Logs {
     set: Box<dyn Fn(EnvFilter) -> anyhow::Result<()> + Send + Sync>,
 }
 
-/// Starts the thread that writes, from which on panics are logged too.
-pub fn start(settings: &Settings) -> anyhow::Result<Logs> {
-    let filter = filter(&settings.log).with_context(|| format!("log = {:?}", settings.log))?;
-    let format = settings.log_format;
+/// Starts the thread that writes, from which on panics are logged too. `log` is what is logged, as the setting of that name says it.
+pub fn start(log: &str, format: LogFormat) -> anyhow::Result<Logs> {
+    let filter = filter(log).with_context(|| format!("log = {log:?}"))?;
     let log = LOG.get_or_init(|| Log { queue: Queue::default(), format });
     // A descriptor of its own: the lock around the standard one would be held while a line is written. Where there is none,
     // there is nobody to tell.

@@ -14,7 +14,7 @@ static READS: Reads = Reads::new();
 
 /// The settings that are served by, and where they came from.
 #[derive(Debug)]
-pub struct Reloads {
+pub(super) struct Reloads {
     source: Source,
     hangup: Signal,
     settings: Arc<Settings>,
@@ -22,17 +22,17 @@ pub struct Reloads {
 
 impl Reloads {
     /// From now on SIGHUP no longer ends the process.
-    pub fn new(source: Source, settings: Arc<Settings>) -> io::Result<Self> {
+    pub(super) fn new(source: Source, settings: Arc<Settings>) -> io::Result<Self> {
         Ok(Self { source, hangup: signal(SignalKind::hangup())?, settings })
     }
 
     /// The newest ones.
-    pub fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }
 
     /// Gives settings to `apply` whenever they have been read again, changed or not: files that they name may have.
-    pub async fn serve(&mut self, apply: impl AsyncFn(&Settings)) {
+    pub(super) async fn serve(&mut self, apply: impl AsyncFn(&Settings)) {
         while self.hangup.recv().await.is_some() {
             systemd::reloading();
             let (source, settings) = (self.source.clone(), Arc::clone(&self.settings));
