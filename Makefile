@@ -3,6 +3,10 @@
 #   make demo          build everything, start the gateway and the example page, print its address
 #   make test          run every test
 #   make quick         formatting, lints, unit tests and the end-to-end tests that need only the server; after every change
+#   make test-server   one group of the end-to-end tests, a folder of tests/tests/, by what it needs: the server alone here; ARGS=push::
+#                      runs one file of it. The others: test-server-slow (the server too, but waits for minutes), test-faults, test-fuzz,
+#                      test-php (the extension), test-originals (GatewayWorker's sources), test-yii2 (its sources), test-browser,
+#                      test-cluster (NATS), test-clients (other websocket clients), test-machine (root), test-documents
 #   make deny          licences, sources and known flaws of all dependencies
 #   make fuzz          feed every decoder with broken input, a minute each; FUZZ_SECONDS=600 for ten. libFuzzer chooses the inputs
 #   make models        schedules of threads, chosen by shuttle, of a shard and of the extension's link; MODEL_SCHEDULES=10000 for more
@@ -28,10 +32,13 @@
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
+# The folders of tests/tests/, by what they need beside the compiler: nothing, or PHP with the extension, and what their main.rs says.
+SERVER_TESTS := test-server test-server-slow test-faults test-fuzz
+PHP_TESTS := test-php test-originals test-yii2 test-browser test-cluster test-clients test-machine test-documents
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test setup-build quick deny fuzz models asan miri adversaries autobahn test-install test-roots valgrind asan-php bench bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
+.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick deny fuzz models asan miri adversaries autobahn test-install test-roots valgrind asan-php bench bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
 demo build adversaries autobahn test-install bench bench-parts bench-php bench-workers bench-cluster deb: \
@@ -60,6 +67,14 @@ test:
 quick:
 	@scripts/quick
 
+$(SERVER_TESTS):
+	$(CARGO) build --quiet --locked -p gateway-server
+	$(CARGO) test --locked -p gateway-tests --test $(subst -,_,$(@:test-%=%)) $(ARGS)
+
+$(PHP_TESTS):
+	$(CARGO) build --quiet --locked -p gateway-server -p gateway-php
+	$(CARGO) test --locked -p gateway-tests --test $(subst -,_,$(@:test-%=%)) $(ARGS)
+
 deny:
 	@scripts/setup deny || true
 	@scripts/deny
@@ -68,7 +83,7 @@ deny:
 # the FUZZ_SEED that repeats it.
 fuzz:
 	FUZZ_SECONDS=$(shell expr \( $(FUZZ_SECONDS) + 9 \) / 10) $(CARGO) test --release --locked -p gateway-tests \
-		--test fuzz_wire --test fuzz_clients --test fuzz_settings --test fuzz_register_port --test fuzz_cluster -- --nocapture
+		--test fuzz -- --nocapture
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
 
 models:
@@ -88,7 +103,7 @@ adversaries:
 autobahn:
 	@scripts/setup autobahn
 	$(CARGO) build --release --locked -p gateway-server
-	AUTOBAHN_WHOLE=1 $(CARGO) test --release --locked -p gateway-tests --test autobahn -- --nocapture
+	AUTOBAHN_WHOLE=1 $(CARGO) test --release --locked -p gateway-tests --test clients autobahn:: -- --nocapture
 
 test-install: build
 	@scripts/setup pecl
@@ -140,7 +155,7 @@ pecl:
 	@scripts/pecl
 
 check:
-	@scripts/setup build
+	@scripts/setup check
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
 

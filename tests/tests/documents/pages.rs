@@ -131,10 +131,11 @@ fn assert_held_by_tests(page: &str, least: usize) -> anyhow::Result<()> {
             }
             let (place, test) = name.split_once("::").with_context(|| name.to_owned())?;
             let here = root().join("tests/tests").join(place);
-            let place = match place.contains('/') {
-                true => root().join(place),
-                false if here.is_dir() => here,
-                false => here.with_extension("rs"),
+            let file = here.with_extension("rs");
+            let place = match () {
+                () if here.is_dir() => here,
+                () if file.exists() => file,
+                () => root().join(place),
             };
             assert!(tests_of(&place)?.contains(test), "{name} in {line}");
         }

@@ -1,6 +1,6 @@
 //! The extension against GatewayWorker's own register and gateways, in PHP.
 //!
-//! tests/tests/like_the_original.rs compares what all methods give; here are several gateways, secrets, and what happens
+//! like_the_original.rs compares what all methods give; here are several gateways, secrets, and what happens
 //! when parts of the cluster come and go.
 
 use gateway_tests::{

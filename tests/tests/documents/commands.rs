@@ -46,7 +46,7 @@ fn pages() -> anyhow::Result<Vec<PathBuf>> {
     Ok(pages)
 }
 
-/// The sections whose commands `yii2_quick_start.rs` runs, in an application of Yii 2.
+/// The sections whose commands `yii2/quick_start.rs` runs, in an application of Yii 2.
 const RUN_ELSEWHERE: [&str; 4] =
     ["Live pages in ten minutes\n", "Install the package\n", "十分钟做出实时页面\n", "安装这个包\n"];
 
@@ -202,7 +202,7 @@ impl Sandbox {
                     files.into_iter().flatten().any(|file| file.contains(&package)),
                     "there is no such package"
                 );
-                let test = |name| exists(&root().join(format!("tests/tests/{name}.rs")));
+                let test = |name| exists(&root().join(format!("tests/tests/{name}/main.rs")));
                 value("--test").map_or(Ok(()), test)
             }
             "gateway-server" | "target/release/gateway-server" => self.server_command(&arguments).await,
@@ -226,7 +226,7 @@ impl Sandbox {
                 .iter()
                 .filter(|word| word.starts_with("docker/"))
                 .try_for_each(|file| exists(&root().join(file))),
-            // systemd.rs runs both on a machine of its own.
+            // machine/systemd.rs runs both on a machine of its own.
             "groupadd" => {
                 let unit = std::fs::read_to_string(root().join("packaging/systemd/gateway-server.service"))?;
                 let group = arguments.last().context("which group?")?;
@@ -241,7 +241,7 @@ impl Sandbox {
                 exists(&root().join(script))
             }
             _ => bail!(
-                "no test knows the command `{program}`: tests/tests/commands.rs has to say how it is checked"
+                "no test knows the command `{program}`: tests/tests/documents/commands.rs has to say how it is checked"
             ),
         }
     }

@@ -1,0 +1,9 @@
+//! End to end tests that need a real browser, and PHP for the pages: `make test-browser`.
+
+mod browser_client;
+mod bursts;
+mod dashboard;
+mod demo_in_browser;
+mod ipv6;
+mod recipes;
+mod recipes_in_frameworks;

@@ -1,0 +1,4 @@
+//! What the documents say is true, which needs PHP with the extension for some of it: `make test-documents`.
+
+mod commands;
+mod pages;

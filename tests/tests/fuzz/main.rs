@@ -1,0 +1,7 @@
+//! Fuzzers of every decoder, which need nothing that runs; `make test-fuzz` takes seconds, `make fuzz` goes on for longer.
+
+mod clients;
+mod cluster;
+mod register_port;
+mod settings;
+mod wire;

@@ -1,0 +1,8 @@
+//! Comparisons with GatewayWorker, which need PHP and its sources, and are skipped without these: `make test-originals`.
+
+mod business_worker;
+mod like_the_original;
+mod listeners_like_the_original;
+mod php_cluster;
+mod worker_programs;
+mod workerman_chat;

@@ -1,0 +1,6 @@
+//! End to end tests that need PHP with the extension: `make test-php`.
+
+mod php_pushes;
+mod register_tls;
+mod tokens;
+mod worker_runner;

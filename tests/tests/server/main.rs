@@ -1,0 +1,22 @@
+//! End to end tests that need the server alone, and take seconds each: `make test-server`, and part of `make quick`.
+
+mod bad_input_gatewayworker;
+mod bad_input_register;
+mod bad_input_websocket;
+mod bad_input_worker;
+mod calls_in_order;
+mod deflate;
+mod drain;
+mod handshakes;
+mod http_api;
+mod limits;
+mod listeners;
+mod operations;
+mod proxies;
+mod push;
+mod queries_and_sessions;
+mod register;
+mod reload;
+mod stop_and_settings;
+mod tls;
+mod workers;

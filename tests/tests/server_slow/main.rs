@@ -1,0 +1,4 @@
+//! End to end tests that need the server alone, and wait for a minute or use up what the machine has: `make test-server-slow`.
+
+mod limits_of_the_machine;
+mod register_logins;
