@@ -222,6 +222,19 @@ impl Sandbox {
                 ensure!(arguments == ["install", &package], "`make pecl` writes {package}");
                 Ok(())
             }
+            // From the root and from the package's folder alike, which both have to know it.
+            "composer" => {
+                let script = format!("    \"{}\": ", arguments.first().context("which script?")?);
+                ["composer.json", "php/composer.json"].iter().try_for_each(|file| {
+                    let text = std::fs::read_to_string(root().join(file))?;
+                    let scripts = text.split("\"scripts\": {").nth(1).and_then(|rest| rest.split('}').next());
+                    ensure!(
+                        scripts.is_some_and(|scripts| scripts.contains(&script)),
+                        "{file} has no {script}"
+                    );
+                    Ok(())
+                })
+            }
             "docker" => arguments
                 .iter()
                 .filter(|word| word.starts_with("docker/"))
