@@ -2,7 +2,7 @@
 
 declare(strict_types=1);
 
-// What an application may have, and this package knows by its name only.
+// A class that an application may have, and that this package uses only where it is installed.
 
 namespace yii\redis;
 

@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace PushGateway\Tests;
 
-/** The sends of GatewayClient 3.1, and what they need: keeps what it is told. Ann has three clients, of which c2 is muted. */
+/** Has the methods of GatewayClient 3.1 that sends need, and keeps the calls. Ann has three clients, of which c2 is muted. */
 final class OldClient
 {
     /** @var list<array<mixed>> method and arguments */

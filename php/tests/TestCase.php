@@ -7,7 +7,7 @@ namespace PushGateway\Tests;
 use PushGateway\Yii2\test\FakeGateway;
 use Yii;
 
-/** Each test has an application of its own, with a gateway that sends nothing. */
+/** Gives each test a web application of its own, with a component that sends nothing. */
 abstract class TestCase extends \PHPUnit\Framework\TestCase
 {
     protected FakeGateway $gateway;

@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace PushGateway\Tests;
 
-/** Assets stay where they are. */
+/** Publishes no assets, so that tests write no files. */
 final class UnpublishedAssets extends \yii\web\AssetManager
 {
     public function init(): void

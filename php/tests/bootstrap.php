@@ -2,7 +2,7 @@
 
 declare(strict_types=1);
 
-// The package on a real Yii 2: YII2_PATH, or the vendor directory of an application.
+// Loads the package on a real Yii 2, which YII2_PATH names or a vendor directory has.
 
 define('YII_DEBUG', true);
 require __DIR__ . '/../example/yii2/bootstrap.php';

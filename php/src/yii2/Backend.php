@@ -7,26 +7,26 @@ namespace PushGateway\Yii2;
 use yii\base\NotSupportedException;
 
 /**
- * The class that the component calls. What GatewayClient has no words for is said by the calls that it has: those who are left
- * out are looked up first, so a client that comes or joins in between is not among them.
+ * Calls the class of the extension, or GatewayClient's. Where GatewayClient lacks an option, other calls of it do the same: the
+ * clients that are left out are looked up first, so a client that connects or joins in between still gets the message.
  */
 final class Backend
 {
-    /** How many arguments each send has. */
-    private const SENDS = ['sendToAll' => 6, 'sendToClient' => 4, 'sendToUid' => 6, 'sendToGroup' => 6];
+    /** How many parameters each send of the extension has. */
+    private const SEND_PARAMETERS = ['sendToAll' => 6, 'sendToClient' => 4, 'sendToUid' => 6, 'sendToGroup' => 6];
 
     public function __construct(private readonly string $class)
     {
     }
 
-    /** @param array<mixed> $arguments as the extension has them */
+    /** @param array<mixed> $arguments in the order of the extension's parameters */
     public function call(string $method, array $arguments): mixed
     {
         if ($method === 'closeUid' && !method_exists($this->class, $method)) {
             return $this->closeUid(...$arguments);
         }
-        if (!isset(self::SENDS[$method]) || $this->takes($method, self::SENDS[$method])) {
-            return $this->ask($method, ...$arguments);
+        if (!isset(self::SEND_PARAMETERS[$method]) || $this->hasParameters($method, self::SEND_PARAMETERS[$method])) {
+            return $this->invoke($method, ...$arguments);
         }
         if (array_pop($arguments) !== null) {
             throw new NotSupportedException(
@@ -42,13 +42,13 @@ final class Backend
         };
     }
 
-    /** Calls the class as loosely as its own callers do: what types its arguments have is its business. */
-    private function ask(string $method, mixed ...$arguments): mixed
+    /** Calls the class by PHP's loose rules for arguments, as programs without strict types do. */
+    private function invoke(string $method, mixed ...$arguments): mixed
     {
         return call_user_func_array([$this->class, $method], $arguments);
     }
 
-    private function takes(string $method, int $arguments): bool
+    private function hasParameters(string $method, int $arguments): bool
     {
         $called = new \ReflectionMethod($this->class, $method);
 
@@ -57,12 +57,12 @@ final class Backend
 
     private function sendToClient(string $client, string $message, bool $raw = false): mixed
     {
-        if ($raw && !$this->takes('sendToClient', 3)) {
-            $this->ask('sendToAll', $message, [$client], null, true);
+        if ($raw && !$this->hasParameters('sendToClient', 3)) {
+            $this->invoke('sendToAll', $message, [$client], null, true);
             return true;
         }
 
-        return $this->ask('sendToClient', $client, $message, $raw);
+        return $this->invoke('sendToClient', $client, $message, $raw);
     }
 
     /**
@@ -77,12 +77,12 @@ final class Backend
         bool $raw = false,
         string|int|array|null $groups = null
     ): mixed {
-        $exclude = $this->leftOut($exclude, $groups);
+        $exclude = $this->excludedClients($exclude, $groups);
 
-        return $this->ask(
+        return $this->invoke(
             'sendToAll',
             $message,
-            $only === null ? null : $this->without($only, $exclude),
+            $only === null ? null : $this->difference($only, $exclude),
             $only === null ? $exclude : null,
             $raw
         );
@@ -100,12 +100,12 @@ final class Backend
         string|array|null $exclude = null,
         string|int|array|null $groups = null
     ): mixed {
-        $exclude = $this->leftOut($exclude, $groups);
-        if ($exclude === [] && (!$raw || $this->takes('sendToUid', 3))) {
-            return $this->ask('sendToUid', $uid, $message, $raw);
+        $exclude = $this->excludedClients($exclude, $groups);
+        if ($exclude === [] && (!$raw || $this->hasParameters('sendToUid', 3))) {
+            return $this->invoke('sendToUid', $uid, $message, $raw);
         }
 
-        return $this->ask('sendToAll', $message, $this->without($this->clients($uid), $exclude), null, $raw);
+        return $this->invoke('sendToAll', $message, $this->difference($this->clientsOf($uid), $exclude), null, $raw);
     }
 
     /**
@@ -120,14 +120,14 @@ final class Backend
         bool $raw = false,
         string|int|array|null $groups = null
     ): mixed {
-        return $this->ask('sendToGroup', $group, $message, $this->leftOut($exclude, $groups), $raw);
+        return $this->invoke('sendToGroup', $group, $message, $this->excludedClients($exclude, $groups), $raw);
     }
 
     /** @param string|int|array<string|int> $uid */
     private function closeUid(string|int|array $uid, ?string $message = null): void
     {
-        foreach ($this->clients($uid) as $client) {
-            $this->ask('closeClient', $client, $message);
+        foreach ($this->clientsOf($uid) as $client) {
+            $this->invoke('closeClient', $client, $message);
         }
     }
 
@@ -135,11 +135,11 @@ final class Backend
      * @param string|int|array<string|int> $uid
      * @return list<string> client_ids
      */
-    private function clients(string|int|array $uid): array
+    private function clientsOf(string|int|array $uid): array
     {
-        $of = fn (mixed $one) => $this->ask('getClientIdByUid', $one);
+        $clientsOfOne = fn (mixed $one) => $this->invoke('getClientIdByUid', $one);
 
-        return array_merge(...array_map($of, array_values(array_unique(array_filter((array) $uid)))));
+        return array_merge(...array_map($clientsOfOne, array_values(array_unique(array_filter((array) $uid)))));
     }
 
     /**
@@ -147,10 +147,10 @@ final class Backend
      * @param string|int|array<string|int>|null $groups
      * @return list<string> client_ids
      */
-    private function leftOut(string|array|null $clients, string|int|array|null $groups): array
+    private function excludedClients(string|array|null $clients, string|int|array|null $groups): array
     {
         $groups = array_values(array_filter((array) $groups));
-        $members = $groups === [] ? [] : array_values($this->ask('getClientIdListByGroup', $groups));
+        $members = $groups === [] ? [] : array_values($this->invoke('getClientIdListByGroup', $groups));
 
         return [...array_map('strtolower', array_values(array_filter((array) $clients))), ...$members];
     }
@@ -160,7 +160,7 @@ final class Backend
      * @param string[] $exclude
      * @return list<string>
      */
-    private function without(array $clients, array $exclude): array
+    private function difference(array $clients, array $exclude): array
     {
         return array_values(array_diff(array_map('strtolower', $clients), $exclude));
     }

@@ -25,7 +25,7 @@ class BindUidAction extends GatewayAction
 {
     /**
      * Whether the page has to prove that the client_id was given to it. Without a proof every user can bind everybody's
-     * connection, so turn it off only for pages that cannot be changed, and only for as long.
+     * connection, so turn it off for pages that cannot be changed, and only until they can.
      */
     public bool $requireProof = true;
 

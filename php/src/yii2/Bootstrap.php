@@ -12,8 +12,8 @@ use yii\base\BootstrapInterface;
 use yii\base\Module;
 
 /**
- * Brings the commands `yii gateway/…` to console applications, and the panel to the debugger where there is one. Composer's
- * plugin of Yii has it run; without the plugin it stands in the application's `bootstrap`, before the debugger.
+ * Adds the commands `yii gateway/…` to console applications, and the panel to the debugger where there is one. Yii's composer
+ * plugin runs it. Without the plugin name it in the application's `bootstrap`, before the debugger.
  */
 class Bootstrap implements BootstrapInterface
 {
@@ -33,7 +33,7 @@ class Bootstrap implements BootstrapInterface
         }
     }
 
-    /** @param Module|array<string, mixed>|string $module as it is known before it is used, or the module */
+    /** @param Module|array<string, mixed>|string $module the module's configuration before it is used, then the module */
     private function addPanel(Application $app, string $id, Module|array|string $module): void
     {
         if ($module instanceof \yii\debug\Module) {
@@ -48,7 +48,7 @@ class Bootstrap implements BootstrapInterface
         $config = is_string($module) ? ['class' => $module] : $module;
         $class = $config['class'] ?? null;
         if (is_string($class) && is_a($class, \yii\debug\Module::class, true)) {
-            // Settings of the application, false for none, are left as they are.
+            // What the application has set for this panel stays, false for no panel included.
             $config['panels'] = (array) ($config['panels'] ?? []) + [self::ID => GatewayPanel::class];
             $app->setModule($id, $config);
         }

@@ -6,24 +6,25 @@ namespace PushGateway\Yii2;
 
 use yii\base\Event;
 
-/** A call of the class that has ended. What was sent, tokens and proofs are not in it, so that it may be shown. */
+/** A call of the class that has ended. It has no messages, tokens or proofs, so that a debug panel may show it. */
 class CallEvent extends Event
 {
     public string $method = '';
 
-    /** @var string|int|list<string|int>|null uids, client_ids or groups; null is everybody, or nobody in particular */
+    /** @var string|int|list<string|int>|null uids, client_ids or groups; null stands for everybody, or for no receiver */
     public string|int|array|null $to = null;
 
-    /** How long the message is, where there is one. */
+    /** The length of the message in bytes; null for calls without a message. */
     public ?int $bytes = null;
 
     public float $seconds = 0.0;
 
-    /** Why it has failed, if so. */
+    /** Why the call has failed; null when it has not. */
     public ?string $error = null;
 
     /**
-     * Whom a call is about: the first argument, but of sendToAll, and of those that are about the current client.
+     * The receivers of a call: its first argument, except that sendToAll has them in its second, and that calls about the current
+     * client name none.
      *
      * @param array<mixed> $arguments
      * @return string|int|list<string|int>|null

@@ -9,10 +9,10 @@ use yii\base\InvalidConfigException;
 use yii\helpers\Json;
 use yii\helpers\StringHelper;
 
-/** A connect token made without the extension: a JSON Web Token, signed by HMAC-SHA-256. */
+/** Makes a connect token without the extension: a JSON Web Token, signed by HMAC-SHA-256. */
 final class ConnectToken
 {
-    /** Shortest secret, in bytes, of which a key is made. */
+    /** The shortest secret, in bytes, from which a key is derived. */
     private const MIN_SECRET = 16;
 
     /**
@@ -35,7 +35,7 @@ final class ConnectToken
     {
         $key = match (true) {
             $tokenKey !== null && $tokenKey !== '' => $tokenKey,
-            $secretKey !== null && $secretKey !== '' => self::derived($secretKey),
+            $secretKey !== null && $secretKey !== '' => self::derivedKey($secretKey),
             default => throw new InvalidConfigException('A token has to be signed: set tokenKey or secretKey.'),
         };
         $claims = ['sub' => (string) $this->uid, 'exp' => time() + $this->ttl];
@@ -47,8 +47,8 @@ final class ConnectToken
         return "$signed." . self::encode(hash_hmac('sha256', $signed, $key, true));
     }
 
-    /** The key that the gateway makes of its secret, too. */
-    private static function derived(string $secretKey): string
+    /** The key that the gateway derives from the same secret. */
+    private static function derivedKey(string $secretKey): string
     {
         if (strlen($secretKey) < self::MIN_SECRET) {
             throw new InvalidConfigException(

@@ -25,7 +25,7 @@ use yii\web\User;
  *
  *     Yii::$app->gateway->sendToUid($userId, ['type' => 'comment', 'text' => $text]);
  *
- * It has every method of class Gateway. Nothing is asked of the gateway before the first call.
+ * It has every method of class Gateway. It does not connect before the first call.
  *
  * @method void bindUid(string $client_id, string|int $uid)
  * @method void unbindUid(string $client_id, string|int $uid)
@@ -66,39 +66,40 @@ use yii\web\User;
  */
 class Gateway extends Component
 {
-    /** A {@see SendEvent} before something is sent, which a handler can change or hold back. */
+    /** Raised before a send with a {@see SendEvent}, in which a handler can change the message or hold it back. */
     public const EVENT_BEFORE_SEND = 'beforeSend';
-    /** A {@see SendEvent} after something was sent. */
+    /** Raised after a send with its {@see SendEvent}. */
     public const EVENT_AFTER_SEND = 'afterSend';
-    /** A {@see SendEvent} with its error when something could not be sent and {@see $onError} is `log`. */
+    /** Raised for a failed send, with a {@see SendEvent} that has the error, when {@see $onError} is `log`. */
     public const EVENT_SEND_FAILED = 'sendFailed';
-    /** A {@see CallEvent} after each call, one that failed included. */
+    /** Raised after each call with a {@see CallEvent}, also when the call has failed. */
     public const EVENT_AFTER_CALL = 'afterCall';
 
     /**
      * @var string|string[]|null where PHP reaches the gateway: `host:port`, `unix:///path`, `tls://host:port`, or several; null
-     * is what php.ini says
+     * stands for the address in php.ini
      */
     public string|array|null $registerAddress = null;
 
-    /** The `secret_key` of the gateway; null is what php.ini says. */
+    /** The `secret_key` of the gateway; null stands for the one in php.ini. */
     public ?string $secretKey = null;
 
-    /** What connect tokens are signed with; null is what php.ini says, and in the end a key made of the secret. */
+    /** The key that signs connect tokens; null stands for the one in php.ini, or else for a key derived from the secret. */
     public ?string $tokenKey = null;
 
-    /** A file, or its alias, whose first line is the secret key. PHP-FPM hands no environment on, but reads files. */
+    /** The path or alias of a file whose first line is the secret key. PHP-FPM hands no environment on, but can read files. */
     public ?string $secretKeyFile = null;
 
-    /** The same for the key of tokens. */
+    /** The path or alias of a file whose first line is the key of tokens. */
     public ?string $tokenKeyFile = null;
 
-    /** How many seconds a call waits at most; null is what php.ini says. */
+    /** How many seconds a call waits for the gateway at most; null stands for the time in php.ini. */
     public int|float|null $connectTimeout = null;
 
     /**
-     * What a send does that fails, as while the gateway is down. `log`: Yii's log and {@see EVENT_SEND_FAILED} have it, and
-     * the request goes on, since what it has saved is saved. `throw`: the exception is the caller's. All other calls throw.
+     * What a send does when it fails, for instance while the gateway is down. With `log` it writes the error to Yii's log, raises
+     * {@see EVENT_SEND_FAILED} and lets the request go on, since what the request has saved is saved. With `throw` it throws the
+     * exception. All other calls throw in any case.
      */
     public string $onError = self::ON_ERROR_LOG;
 
@@ -106,12 +107,12 @@ class Gateway extends Component
     public const ON_ERROR_THROW = 'throw';
 
     /**
-     * @var class-string|null the class that is called; null is the extension's, or where there is none that of the package
-     * workerman/gatewayclient
+     * @var class-string|null the class that is called; null stands for the extension's class, or where the extension is missing
+     * for that of the package workerman/gatewayclient
      */
     public ?string $backend = null;
 
-    /** @var array<class-string, array<string, mixed>> what the classes were set to before any component changed it */
+    /** @var array<class-string, array<string, mixed>> the settings of each class before any component changed them */
     private static array $defaults = [];
 
     public function init(): void
@@ -146,8 +147,8 @@ class Gateway extends Component
                 static::class . '::$onError: ' . Json::encode($this->onError) . ' is neither "log" nor "throw".'
             );
         }
-        $this->secretKey = $this->key('secretKey', $this->secretKey, $this->secretKeyFile);
-        $this->tokenKey = $this->key('tokenKey', $this->tokenKey, $this->tokenKeyFile);
+        $this->secretKey = $this->readKey('secretKey', $this->secretKey, $this->secretKeyFile);
+        $this->tokenKey = $this->readKey('tokenKey', $this->tokenKey, $this->tokenKeyFile);
         if ($this->tokenKey === '') {
             throw new InvalidConfigException(
                 static::class . '::$tokenKey is empty. If it comes of getenv(): PHP-FPM hands no environment on unless its pool '
@@ -161,10 +162,10 @@ class Gateway extends Component
 
     /**
      * @param string|int|array<string|int> $uid
-     * @param mixed $message a string as it is, anything else as JSON
+     * @param mixed $message a string is sent as it is, anything else as JSON
      * @param string|string[]|null $exclude client_ids that do not get it
      * @param string|int|array<string|int>|null $excludeGroup groups whose members do not get it
-     * @param bool|null $binary whether websocket clients get it as binary, or as text; null is as the server is set
+     * @param bool|null $binary whether websocket clients get it as binary or as text; null leaves that to the server's setting
      */
     public function sendToUid(
         string|int|array $uid,
@@ -178,8 +179,8 @@ class Gateway extends Component
     }
 
     /**
-     * @param mixed $message a string as it is, anything else as JSON
-     * @param bool|null $binary whether a websocket client gets it as binary, or as text; null is as the server is set
+     * @param mixed $message a string is sent as it is, anything else as JSON
+     * @param bool|null $binary whether a websocket client gets it as binary or as text; null leaves that to the server's setting
      */
     public function sendToClient(string $clientId, mixed $message, bool $raw = false, ?bool $binary = null): bool
     {
@@ -187,10 +188,10 @@ class Gateway extends Component
     }
 
     /**
-     * To the client whose event is being handled.
+     * Sends to the client whose event is being handled.
      *
-     * @param mixed $message a string as it is, anything else as JSON
-     * @param bool|null $binary whether a websocket client gets it as binary, or as text; null is as the server is set
+     * @param mixed $message a string is sent as it is, anything else as JSON
+     * @param bool|null $binary whether a websocket client gets it as binary or as text; null leaves that to the server's setting
      */
     public function sendToCurrentClient(mixed $message, bool $raw = false, ?bool $binary = null): bool
     {
@@ -199,10 +200,10 @@ class Gateway extends Component
 
     /**
      * @param string|int|array<string|int> $group
-     * @param mixed $message a string as it is, anything else as JSON
+     * @param mixed $message a string is sent as it is, anything else as JSON
      * @param string|string[]|null $exclude client_ids that do not get it
      * @param string|int|array<string|int>|null $excludeGroup groups whose members do not get it
-     * @param bool|null $binary whether websocket clients get it as binary, or as text; null is as the server is set
+     * @param bool|null $binary whether websocket clients get it as binary or as text; null leaves that to the server's setting
      */
     public function sendToGroup(
         string|int|array $group,
@@ -216,11 +217,11 @@ class Gateway extends Component
     }
 
     /**
-     * @param mixed $message a string as it is, anything else as JSON
-     * @param string[]|null $only client_ids; null is everybody
+     * @param mixed $message a string is sent as it is, anything else as JSON
+     * @param string[]|null $only client_ids; null stands for everybody
      * @param string|string[]|null $exclude client_ids that do not get it
      * @param string|int|array<string|int>|null $excludeGroup groups whose members do not get it
-     * @param bool|null $binary whether websocket clients get it as binary, or as text; null is as the server is set
+     * @param bool|null $binary whether websocket clients get it as binary or as text; null leaves that to the server's setting
      */
     public function sendToAll(
         mixed $message,
@@ -237,7 +238,7 @@ class Gateway extends Component
      * Closes all connections of a uid, or of each of several, once everything sent to them has gone out.
      *
      * @param string|int|array<string|int> $uid
-     * @param mixed $message what they get before: a string as it is, anything else but null as JSON
+     * @param mixed $message what they get before: a string is sent as it is, null is nothing, anything else is sent as JSON
      */
     public function closeUid(string|int|array $uid, mixed $message = null): void
     {
@@ -247,7 +248,7 @@ class Gateway extends Component
     /**
      * Closes a connection once everything sent to it has gone out.
      *
-     * @param mixed $message what it gets before: a string as it is, anything else but null as JSON
+     * @param mixed $message what it gets before: a string is sent as it is, null is nothing, anything else is sent as JSON
      */
     public function closeClient(string $clientId, mixed $message = null): bool
     {
@@ -255,9 +256,9 @@ class Gateway extends Component
     }
 
     /**
-     * The same for the client whose event is being handled.
+     * Closes the connection of the client whose event is being handled, once everything sent to it has gone out.
      *
-     * @param mixed $message what it gets before: a string as it is, anything else but null as JSON
+     * @param mixed $message what it gets before: a string is sent as it is, null is nothing, anything else is sent as JSON
      */
     public function closeCurrentClient(mixed $message = null): bool
     {
@@ -265,13 +266,13 @@ class Gateway extends Component
     }
 
     /**
-     * A connect token: `new WebSocket(url + '?token=' + token)` is bound to the uid at once.
+     * Makes a connect token. `new WebSocket(url + '?token=' + token)` is bound to the uid at once.
      *
-     * @param string|int|null $uid null is the user who is logged in
-     * @param int $ttl for how many seconds it is good
-     * @param array<string|int> $groups to join at once
-     * @param array<mixed> $session whoever has the token can read it
-     * @param bool $once it is good for one connection only
+     * @param string|int|null $uid null stands for the user who is logged in
+     * @param int $ttl for how many seconds the token is valid
+     * @param array<string|int> $groups the groups that the connection joins at once
+     * @param array<mixed> $session the connection's session, which everybody who has the token can read
+     * @param bool $once whether the token is valid for one connection only
      */
     public function token(
         string|int|null $uid = null,
@@ -295,7 +296,7 @@ class Gateway extends Component
         return (new ConnectToken($uid, $ttl, $groups, $session, $once))->sign($this->tokenKey, $this->secretKey);
     }
 
-    /** Whether the client_id was given to whoever knows the proof; both may be whatever a page has posted. */
+    /** Whether the proof is that of the client_id, which only the client's page knows. Both may be anything that was posted. */
     public function isClientProof(mixed $clientId, mixed $proof): bool
     {
         if (!method_exists((string) $this->backend, 'isClientProof')) {
@@ -315,8 +316,8 @@ class Gateway extends Component
         return parent::__call($name, $params);
     }
 
-    /** The first line of the file, as gateway-server reads the same file. */
-    private function key(string $setting, ?string $key, ?string $file): ?string
+    /** Returns the key itself or the first line of the file, which is what gateway-server reads from the same file. */
+    private function readKey(string $setting, ?string $key, ?string $file): ?string
     {
         if ($file === null) {
             return $key;
@@ -338,7 +339,7 @@ class Gateway extends Component
         return $line;
     }
 
-    /** Gives the class these settings, which are shared by the process: another component may have set others. */
+    /** Sets the static properties of the class, which all components of the process share and may have set differently. */
     public function apply(): void
     {
         $backend = $this->backend;
@@ -355,10 +356,10 @@ class Gateway extends Component
     }
 
     /**
-     * Calls, and tells those who listen.
+     * Calls the method and raises {@see EVENT_AFTER_CALL}.
      *
      * @param array<mixed> $arguments
-     * @param int|null $bytes of the message, where there is one
+     * @param int|null $bytes the length of the message; null for calls without a message
      */
     protected function observed(string $method, array $arguments, ?int $bytes = null): mixed
     {
@@ -380,7 +381,7 @@ class Gateway extends Component
         try {
             $result = $this->call($method, $arguments);
         } catch (\Throwable $thrown) {
-            // It is handed on, once those who listen have heard of it.
+            // The caller gets it after the event below.
         }
         if ($this->hasEventHandlers(self::EVENT_AFTER_CALL)) {
             $this->trigger(self::EVENT_AFTER_CALL, new CallEvent([
@@ -396,12 +397,12 @@ class Gateway extends Component
 
     /**
      * @param string|int|array<string|int>|null $to
-     * @param array<string, mixed> $options in the order of the class's arguments
+     * @param array<string, mixed> $options in the order of the class's parameters
      */
     private function send(string $method, string|int|array|null $to, mixed $message, array $options): mixed
     {
-        $isGiven = fn (mixed $value, string $name) => $value !== ($name === 'raw' ? false : null);
-        $given = array_filter($options, $isGiven, ARRAY_FILTER_USE_BOTH);
+        $isSet = fn (mixed $value, string $name) => $value !== ($name === 'raw' ? false : null);
+        $given = array_filter($options, $isSet, ARRAY_FILTER_USE_BOTH);
         $event = new SendEvent(['method' => $method, 'to' => $to, 'message' => $message, 'options' => $given]);
         $this->trigger(self::EVENT_BEFORE_SEND, $event);
         if (!$event->isValid) {
@@ -423,11 +424,11 @@ class Gateway extends Component
         return $event->result;
     }
 
-    /** @param list<mixed> $whom */
-    private function close(string $method, array $whom, mixed $message): mixed
+    /** @param list<mixed> $receivers */
+    private function close(string $method, array $receivers, mixed $message): mixed
     {
         $last = $message === null ? null : self::text($message);
-        return $this->observed($method, [...$whom, $last], $last === null ? null : strlen($last));
+        return $this->observed($method, [...$receivers, $last], $last === null ? null : strlen($last));
     }
 
     private static function text(mixed $message): string
@@ -435,7 +436,7 @@ class Gateway extends Component
         return is_string($message) ? $message : Json::encode($message);
     }
 
-    /** A mistake in the program, as an \Error is, is thrown whatever {@see $onError} says. */
+    /** Logs a failed send or throws. A mistake in the program, such as an \Error, is thrown whatever {@see $onError} says. */
     private function failed(SendEvent $event, \Throwable $thrown): bool
     {
         $isMistake = !$thrown instanceof \Exception || $thrown instanceof NotSupportedException;

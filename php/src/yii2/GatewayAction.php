@@ -16,7 +16,7 @@ use yii\web\MethodNotAllowedHttpException;
 use yii\web\Response;
 
 /**
- * What a page may post for the user who is logged in.
+ * The base of actions that the page of a logged-in user posts to.
  *
  * @property Controller $controller
  */
@@ -45,7 +45,7 @@ abstract class GatewayAction extends Action
             : throw new InvalidCallException(static::class . ' is for controllers of web applications.');
     }
 
-    /** Refuses whoever may not ask; gives the id of the user who is logged in. */
+    /** Returns the id of the user who is logged in. Throws for guests, and for requests other than POST. */
     protected function userId(string $needsPost): string|int
     {
         $app = $this->app();

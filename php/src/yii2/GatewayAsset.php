@@ -6,7 +6,7 @@ namespace PushGateway\Yii2;
 
 use yii\web\AssetBundle;
 
-/** The browser client: it sets `window.Gateway`. */
+/** The browser client, which sets `window.Gateway`, and the script that starts it for the widget. */
 class GatewayAsset extends AssetBundle
 {
     public $js = ['gateway.global.js', 'gateway.yii.js'];
@@ -21,7 +21,7 @@ class GatewayAsset extends AssetBundle
 
     public function registerAssetFiles($view): void
     {
-        // As Yii gives it to scripts within the page.
+        // Yii puts the nonce on scripts within the page alone.
         $nonce = $view->scriptOptions['nonce'] ?? null;
         if ($nonce !== null) {
             $this->jsOptions += ['nonce' => $nonce];

@@ -27,7 +27,7 @@ class GatewayWidget extends Widget
 {
     private const SCHEMES = '~^(wss?|https?)://[^/?#\s]+([/?][^#\s]*)?\z~i';
 
-    /** The options of the client that are no functions: docs/browser-client.md. */
+    /** The options of the client that are no functions, as docs/browser-client.md has them. */
     private const CLIENT_OPTIONS = [
         'tokenIn', 'protocols', 'minDelay', 'maxDelay', 'hiddenMaxDelay', 'connectTimeout', 'ping', 'pingInterval', 'pingTimeout',
     ];
@@ -37,16 +37,16 @@ class GatewayWidget extends Widget
     /** Where browsers reach the gateway: `wss://example.com/ws`, or a path such as `/ws` on the page's own site. */
     public string $url = '';
 
-    /** @var array<mixed>|string|null route of a {@see TokenAction}: pages of users come with a token, a new one each time */
+    /** @var array<mixed>|string|null route of a {@see TokenAction}, from which pages of users get a new token for each connection */
     public array|string|null $tokenRoute = null;
 
     /** @var array<mixed>|string|null route of a {@see BindUidAction}, for pages without a token */
     public array|string|null $bindRoute = null;
 
-    /** The JavaScript variable that the client is in. Widgets of one name are one connection. */
+    /** The JavaScript variable that holds the client. Widgets with the same name share one connection. */
     public string $name = 'gateway';
 
-    /** @var array<string, string|JsExpression> JavaScript functions by the type of messages that they get, `*` for all */
+    /** @var array<string, string|JsExpression> JavaScript functions by the type of the messages that they get, `*` for all */
     public array $on = [];
 
     /** @var array<string, string|JsExpression> JavaScript functions by the client's own events: `open`, `bound`, `close`, … */
@@ -58,23 +58,24 @@ class GatewayWidget extends Widget
     /** Whether to show the state of the connection, in the user's language. */
     public bool $showState = false;
 
-    /** @var array{tag?: string, ...<string, mixed>} attributes of the element that shows it; `tag` names the element */
+    /** @var array{tag?: string, ...<string, mixed>} attributes of the element that shows the state; `tag` names the element */
     public array $stateOptions = [];
 
     public function init(): void
     {
         parent::init();
         if (!preg_match(self::SCHEMES, $this->url) && !preg_match('~^/(?!/)[^#\s\\\\]*\z~', $this->url)) {
-            throw $this->wrong('url', Json::encode($this->url) . ' is no address such as wss://example.com/ws, nor a path.');
+            $why = Json::encode($this->url) . ' is no address such as wss://example.com/ws, nor a path.';
+            throw $this->configError('url', $why);
         }
         if ($this->tokenRoute !== null && $this->bindRoute !== null) {
-            throw $this->wrong('tokenRoute', 'a page that comes with a token is bound, so bindRoute must not be set.');
+            throw $this->configError('tokenRoute', 'a page that comes with a token is bound, so bindRoute must not be set.');
         }
         if (!preg_match('/^[a-z_$][\w$]*\z/i', $this->name)) {
-            throw $this->wrong('name', Json::encode($this->name) . ' is no name of a JavaScript variable.');
+            throw $this->configError('name', Json::encode($this->name) . ' is no name of a JavaScript variable.');
         }
-        $this->known('clientEvents', $this->clientEvents, self::CLIENT_EVENTS);
-        $this->known('clientOptions', $this->clientOptions, self::CLIENT_OPTIONS);
+        $this->checkKeys('clientEvents', $this->clientEvents, self::CLIENT_EVENTS);
+        $this->checkKeys('clientOptions', $this->clientOptions, self::CLIENT_OPTIONS);
     }
 
     public function run(): string
@@ -86,13 +87,13 @@ class GatewayWidget extends Widget
         }
         $arguments = array_map(Json::htmlEncode(...), [
             array_filter($this->settings(), fn ($setting) => $setting !== null),
-            (object) array_map($this->function(...), $this->on),
-            (object) array_map($this->function(...), $this->clientEvents),
+            (object) array_map($this->deferred(...), $this->on),
+            (object) array_map($this->deferred(...), $this->clientEvents),
         ]);
         $script = "window.$this->name = GatewayWidget(" . implode(', ', $arguments) . ');';
         $view->registerJs($script, View::POS_END, self::class . " $this->name");
 
-        return $this->showState ? $this->state() : '';
+        return $this->showState ? $this->renderState() : '';
     }
 
     /** @return array<string, mixed> */
@@ -113,7 +114,7 @@ class GatewayWidget extends Widget
         ];
     }
 
-    private function state(): string
+    private function renderState(): string
     {
         $options = ['id' => $this->getId(), 'data-state' => 'connecting', 'role' => 'status'] + $this->stateOptions;
         $tag = $options['tag'] ?? 'span';
@@ -134,8 +135,8 @@ class GatewayWidget extends Widget
         ];
     }
 
-    /** In a function, so that the page connects when there is no such handler, or when a later script defines it. */
-    private function function(string|JsExpression $code): JsExpression
+    /** Wraps the code in a function, so that the page connects although the handler is missing, or a later script defines it. */
+    private function deferred(string|JsExpression $code): JsExpression
     {
         return new JsExpression("() => ($code\n)");
     }
@@ -144,16 +145,16 @@ class GatewayWidget extends Widget
      * @param array<string, mixed> $given
      * @param list<string> $known
      */
-    private function known(string $property, array $given, array $known): void
+    private function checkKeys(string $property, array $given, array $known): void
     {
         foreach (array_keys($given) as $key) {
             if (!in_array($key, $known, true)) {
-                throw $this->wrong($property, Json::encode($key) . ' is none of ' . implode(', ', $known) . '.');
+                throw $this->configError($property, Json::encode($key) . ' is none of ' . implode(', ', $known) . '.');
             }
         }
     }
 
-    private function wrong(string $property, string $why): InvalidConfigException
+    private function configError(string $property, string $why): InvalidConfigException
     {
         return new InvalidConfigException(static::class . "::\$$property: $why");
     }

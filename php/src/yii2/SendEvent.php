@@ -7,28 +7,28 @@ namespace PushGateway\Yii2;
 use yii\base\Event;
 use yii\helpers\Json;
 
-/** Something that is sent to clients. */
+/** A message that is sent to clients. */
 class SendEvent extends Event
 {
     /** `sendToUid`, `sendToClient`, `sendToGroup`, `sendToAll` or `sendToCurrentClient`. */
     public string $method = '';
 
-    /** @var string|int|array<string|int>|null uids, a client_id or groups; null is everybody, or the current client */
+    /** @var string|int|array<string|int>|null uids, a client_id or groups; null stands for everybody, or for the current client */
     public string|int|array|null $to = null;
 
-    /** What is sent: a string as it is, anything else as JSON. */
+    /** A string is sent as it is, anything else as JSON. */
     public mixed $message = null;
 
-    /** @var array<string, mixed> those of `only`, `exclude`, `excludeGroup`, `raw` and `binary` that were given */
+    /** @var array<string, mixed> the options among `only`, `exclude`, `excludeGroup`, `raw` and `binary` that were given */
     public array $options = [];
 
-    /** False holds it back. */
+    /** A handler sets this to false to hold the message back. */
     public bool $isValid = true;
 
-    /** What the call returned, after it. */
+    /** What the call has returned, in {@see Gateway::EVENT_AFTER_SEND}. */
     public mixed $result = null;
 
-    /** Why it could not be sent, in {@see Gateway::EVENT_SEND_FAILED}. */
+    /** Why the message could not be sent, in {@see Gateway::EVENT_SEND_FAILED}. */
     public ?\Exception $error = null;
 
     public function describe(): string

@@ -21,23 +21,23 @@ use yii\web\Response;
  */
 class TokenAction extends GatewayAction
 {
-    /** For how many seconds the token is good. It is needed to connect only. */
+    /** For how many seconds the token is valid. The page needs it to connect only. */
     public int $ttl = 60;
 
-    /** @var array<string|int>|\Closure(IdentityInterface): array<string|int> groups to join at once */
+    /** @var array<string|int>|\Closure(IdentityInterface): array<string|int> the groups that the connection joins at once */
     public array|\Closure $groups = [];
 
-    /** @var array<mixed>|\Closure(IdentityInterface): array<mixed> the session to start with; the page can read it */
+    /** @var array<mixed>|\Closure(IdentityInterface): array<mixed> the connection's first session, which the page can read */
     public array|\Closure $session = [];
 
-    /** Whether a token is good for one connection only; of use with one gateway-server. */
+    /** Whether a token is valid for one connection only, which each gateway-server remembers by itself: nodes of a cluster do not tell each other. */
     public bool $once = false;
 
     public function run(): Response
     {
         $user = $this->userId(Translation::t('A token is to be asked for by POST.'));
-        $groups = $this->ofUser($this->groups);
-        $session = $this->ofUser($this->session);
+        $groups = $this->evaluate($this->groups);
+        $session = $this->evaluate($this->session);
 
         return $this->json(['token' => $this->gateway()->token($user, $this->ttl, $groups, $session, $this->once)]);
     }
@@ -47,12 +47,12 @@ class TokenAction extends GatewayAction
      * @param array<T>|\Closure(IdentityInterface): array<T> $setting
      * @return array<T>
      */
-    private function ofUser(array|\Closure $setting): array
+    private function evaluate(array|\Closure $setting): array
     {
         if (is_array($setting)) {
             return $setting;
         }
-        /** @var IdentityInterface $user as somebody is logged in */
+        /** @var IdentityInterface $user is set, since userId() has refused guests */
         $user = $this->app()->getUser()->getIdentity();
 
         return $setting($user);

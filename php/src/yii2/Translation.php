@@ -8,7 +8,7 @@ use Yii;
 use yii\i18n\PhpMessageSource;
 
 /**
- * What the package says to people, in their language. An application that sets up the category itself has its own texts:
+ * Translates what users read. An application can replace the texts by its own if it configures the category itself:
  *
  *     'i18n' => ['translations' => ['push-gateway' => ['class' => PhpMessageSource::class, 'basePath' => '@app/messages']]],
  */
@@ -19,7 +19,7 @@ final class Translation
     /** @param array<string, string|int|float> $params */
     public static function t(string $message, array $params = []): string
     {
-        // Only now, so that the package works where no bootstrap of extensions runs.
+        // The category is set up here because the package must work where no bootstrap of extensions runs.
         Yii::$app->getI18n()->translations[self::CATEGORY] ??= [
             'class' => PhpMessageSource::class,
             'basePath' => __DIR__ . '/messages',

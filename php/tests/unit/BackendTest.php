@@ -7,7 +7,7 @@ namespace PushGateway\Tests;
 use PushGateway\Yii2\Gateway;
 use yii\base\NotSupportedException;
 
-/** On GatewayClient, which has no words for some options. */
+/** Tests the component on GatewayClient, which lacks some options. */
 final class BackendTest extends TestCase
 {
     /**
@@ -79,7 +79,7 @@ final class BackendTest extends TestCase
         ];
     }
 
-    /** What cannot be is no outage, so it is thrown whatever `onError` says. */
+    /** A missing feature is no outage of the gateway, so it is thrown whatever `onError` says. */
     public function testTextOrBinaryIsBeyondIt(): void
     {
         OldClient::$calls = [];

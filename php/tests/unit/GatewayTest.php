@@ -158,7 +158,7 @@ final class GatewayTest extends TestCase
         }
     }
 
-    /** So that editors and analysers know them; __call() takes them all. */
+    /** The class comment names them for editors and analysers, since __call() takes them all. */
     public function testEveryMethodOfTheClassIsNamed(): void
     {
         $old = ['getAllClientCount', 'getClientCountByGroup', 'destoryClient', 'destoryCurrentClient', 'getAllClientInfo'];
@@ -172,7 +172,7 @@ final class GatewayTest extends TestCase
             if (in_array($method, $old, true) || $component->hasMethod($method)) {
                 continue;
             }
-            // With its parameters' names, which whoever names them in a call needs.
+            // The parameters' names count, since calls with named arguments use them.
             preg_match_all('/\$(\w+)/', $parameters, $names);
             $named = implode(', ', array_map(fn (string $name) => "[^$]+\\$$name( = [^,]+)?", $names[1]));
             $line = "/ @method \S.* $method\\($named\\)\n/";

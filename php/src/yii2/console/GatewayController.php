@@ -19,16 +19,16 @@ use yii\helpers\Console;
 use yii\redis\Connection as RedisConnection;
 
 /**
- * The push gateway: what it does, sending by hand, and workers that handle its clients' events.
+ * Shows the state of the push gateway, sends messages, and runs workers that handle its clients' events.
  */
 class GatewayController extends Controller
 {
     /** How many groups gateway/status lists. */
-    private const MOST_GROUPS = 50;
+    private const MAX_GROUPS = 50;
 
     public $defaultAction = 'status';
 
-    /** @var Gateway|array<string, mixed>|string the component, or its id */
+    /** @var Gateway|array<string, mixed>|string the component, its configuration or its id */
     public Gateway|array|string $gateway = 'gateway';
 
     /** @var string|null gateway/send: to all clients of this uid */
@@ -103,11 +103,11 @@ class GatewayController extends Controller
     }
 
     /**
-     * Shows who is connected. The exit code is 69 when the gateway does not answer.
+     * Shows how many clients, uids and groups there are. The exit code is 69 when the gateway does not answer.
      */
     public function actionStatus(): int
     {
-        return $this->reached(function (Gateway $gateway): int {
+        return $this->withGateway(function (Gateway $gateway): int {
             $began = hrtime(true);
             $clients = $gateway->getAllClientIdCount();
             $milliseconds = (hrtime(true) - $began) / 1e6;
@@ -137,23 +137,23 @@ class GatewayController extends Controller
     public function actionSend(?string $message = null): int
     {
         if ($message === null) {
-            // Yii takes what follows --all for its value.
-            return $this->misused(Translation::t('The message comes first: yii gateway/send MESSAGE --uid=…'));
+            // Yii takes a message behind --all for the value of that option.
+            return $this->usageError(Translation::t('The message comes first: yii gateway/send MESSAGE --uid=…'));
         }
         $to = array_filter(['uid' => $this->uid, 'group' => $this->group, 'client' => $this->client], is_string(...));
         if (count($to) + (int) $this->all !== 1 || in_array('', $to, true)) {
-            return $this->misused(Translation::t('To whom? Give one of --uid=…, --group=…, --client=… and --all.'));
+            return $this->usageError(Translation::t('To whom? Give one of --uid=…, --group=…, --client=… and --all.'));
         }
         $wrong = $this->wrongOption();
         if ($wrong !== null) {
-            return $this->misused($wrong);
+            return $this->usageError($wrong);
         }
         $message = $message === '-' ? (string) stream_get_contents(\STDIN) : $message;
         if ($this->json && json_decode($message) === null && json_last_error() !== JSON_ERROR_NONE) {
-            return $this->misused(Translation::t('That is no JSON: {why}.', ['why' => json_last_error_msg()]));
+            return $this->usageError(Translation::t('That is no JSON: {why}.', ['why' => json_last_error_msg()]));
         }
 
-        return $this->reached(function (Gateway $gateway) use ($message): int {
+        return $this->withGateway(function (Gateway $gateway) use ($message): int {
             $gateway->onError = Gateway::ON_ERROR_THROW;
             $receivers = $this->send($gateway, $message);
             $said = Translation::t('Sent to {n, plural, =0{nobody, since no client is online} one{1 client} other{# clients}}.', [
@@ -167,24 +167,23 @@ class GatewayController extends Controller
 
     /**
      * Starts processes that handle the events of the gateway's clients, as in: yii gateway/worker Events.php --count=4.
-     * This application is there for their code, as it was at the start. It ends when it is told to: by gateway/worker-stop,
-     * SIGTERM or SIGINT.
+     * Their code can use this application, as it was at the start. The command ends by gateway/worker-stop, SIGTERM or SIGINT.
      *
-     * @param string $file with the class Events, as of GatewayWorker
+     * @param string $file the file with the class Events, as GatewayWorker has it
      */
     public function actionWorker(string $file): int
     {
         $gateway = $this->gateway();
-        $this->leaveConnectionsToWorkers();
+        $this->closeConnections();
         $handler = Yii::$app->getErrorHandler();
         $handler instanceof ErrorHandler && $handler->unregister();
 
-        $options = $this->runner('start', [Yii::getAlias($file)]);
+        $options = $this->runnerArguments('start', [Yii::getAlias($file)]);
 
         return Command::run($options, function (?string $register) use ($gateway, $handler): void {
             $handler instanceof ErrorHandler && $handler->register();
             $this->logAtOnce();
-            // What the runner was told is true of the component, too.
+            // The component has to use the same gateway as the runner.
             $gateway->registerAddress = $register ?? $gateway->registerAddress;
             $gateway->secretKey = getenv('GATEWAY_SECRET_KEY') ?: $gateway->secretKey;
             $gateway->apply();
@@ -196,7 +195,7 @@ class GatewayController extends Controller
      */
     public function actionWorkerStatus(): int
     {
-        return Command::run($this->runner('status'));
+        return Command::run($this->runnerArguments('status'));
     }
 
     /**
@@ -204,15 +203,15 @@ class GatewayController extends Controller
      */
     public function actionWorkerReload(): int
     {
-        return Command::run($this->runner('reload'));
+        return Command::run($this->runnerArguments('reload'));
     }
 
     /**
-     * Lets every process of gateway/worker handle what it has, then ends them.
+     * Ends the processes of gateway/worker, each after it has handled the events that it has.
      */
     public function actionWorkerStop(): int
     {
-        return Command::run($this->runner('stop'));
+        return Command::run($this->runnerArguments('stop'));
     }
 
     /** Says what is wrong with the options of gateway/send beside each other; null when nothing is. */
@@ -283,10 +282,10 @@ class GatewayController extends Controller
     {
         arsort($counts);
         $rows = [];
-        foreach (array_slice($counts, 0, self::MOST_GROUPS, true) as $group => $count) {
+        foreach (array_slice($counts, 0, self::MAX_GROUPS, true) as $group => $count) {
             $rows[] = [(string) $group, (string) $count];
         }
-        if (count($counts) > self::MOST_GROUPS) {
+        if (count($counts) > self::MAX_GROUPS) {
             $rows[] = ['…', ''];
         }
         $this->stdout(Table::widget([
@@ -303,7 +302,7 @@ class GatewayController extends Controller
     }
 
     /** @param \Closure(Gateway): int $ask */
-    private function reached(\Closure $ask): int
+    private function withGateway(\Closure $ask): int
     {
         $gateway = $this->gateway();
         try {
@@ -318,7 +317,7 @@ class GatewayController extends Controller
         }
     }
 
-    private function misused(string $why): int
+    private function usageError(string $why): int
     {
         $this->stderr("$why\n", Console::FG_RED);
 
@@ -331,12 +330,12 @@ class GatewayController extends Controller
     }
 
     /**
-     * The command line of the runner.
+     * The command line of gateway-worker.
      *
      * @param list<string> $words
      * @return list<string>
      */
-    private function runner(string $command, array $words = []): array
+    private function runnerArguments(string $command, array $words = []): array
     {
         $options = [
             'count' => $this->count,
@@ -355,8 +354,8 @@ class GatewayController extends Controller
         ];
     }
 
-    /** What several processes write to one connection would be mixed; each opens its own when it needs one. */
-    private function leaveConnectionsToWorkers(): void
+    /** Closes connections to databases, since processes must not share one. Each worker opens its own when it needs it. */
+    private function closeConnections(): void
     {
         Yii::getLogger()->flush(true);
         foreach (Yii::$app->getComponents(false) as $component) {
@@ -366,7 +365,7 @@ class GatewayController extends Controller
         }
     }
 
-    /** A worker lives long: what it logs is not to wait until there are a thousand lines. */
+    /** Lets log lines out at once, since a worker lives long and Yii collects a thousand lines otherwise. */
     private function logAtOnce(): void
     {
         Yii::getLogger()->flushInterval = 1;

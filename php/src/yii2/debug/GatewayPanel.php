@@ -12,20 +12,21 @@ use yii\base\Event;
 use yii\debug\Panel;
 
 /**
- * The request's calls of the gateway in Yii's debugger: to whom, how much, how long, and what went wrong. What was sent,
- * tokens and proofs are not kept.
+ * Shows the request's calls of the gateway in Yii's debugger, with their receivers, bytes, time and errors. Messages, tokens and
+ * proofs are not kept.
  *
- * {@see \PushGateway\Yii2\Bootstrap} adds it to the debugger; by hand it is
+ * {@see \PushGateway\Yii2\Bootstrap} adds it to the debugger. Without it configure the debugger with
  * `'panels' => ['gateway' => \PushGateway\Yii2\debug\GatewayPanel::class]`.
  *
  * @phpstan-type Call array{method: string, to: ?string, bytes: ?int, seconds: float, error: ?string}
  */
 class GatewayPanel extends Panel
 {
-    /** How many calls are kept; all are counted. */
-    private const MOST_CALLS = 500;
-    private const MOST_RECEIVERS = 20;
-    private const MOST_TEXT = 500;
+    /** How many calls are kept. Those beyond are counted only. */
+    private const MAX_CALLS = 500;
+    private const MAX_RECEIVERS = 20;
+    /** The longest text of receivers or of an error, in columns. */
+    private const MAX_TEXT = 500;
 
     /** @var list<Call> */
     private array $calls = [];
@@ -70,13 +71,13 @@ class GatewayPanel extends Panel
         $this->count++;
         $this->failures += (int) ($event->error !== null);
         $this->seconds += $event->seconds;
-        if (count($this->calls) < self::MOST_CALLS) {
+        if (count($this->calls) < self::MAX_CALLS) {
             $this->calls[] = [
                 'method' => $event->method,
                 'to' => self::receivers($event->to),
                 'bytes' => $event->bytes,
                 'seconds' => $event->seconds,
-                'error' => $event->error === null ? null : mb_strimwidth($event->error, 0, self::MOST_TEXT, '…', 'UTF-8'),
+                'error' => $event->error === null ? null : mb_strimwidth($event->error, 0, self::MAX_TEXT, '…', 'UTF-8'),
             ];
         }
     }
@@ -88,8 +89,8 @@ class GatewayPanel extends Panel
             return null;
         }
         $all = (array) $to;
-        $some = array_slice($all, 0, self::MOST_RECEIVERS);
-        $text = mb_strimwidth(implode(', ', $some), 0, self::MOST_TEXT, '…', 'UTF-8');
+        $some = array_slice($all, 0, self::MAX_RECEIVERS);
+        $text = mb_strimwidth(implode(', ', $some), 0, self::MAX_TEXT, '…', 'UTF-8');
 
         return count($all) > count($some) ? "$text, … (" . count($all) . ')' : $text;
     }

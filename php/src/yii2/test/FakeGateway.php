@@ -8,7 +8,7 @@ use PushGateway\Yii2\Gateway;
 use PushGateway\Yii2\SendEvent;
 
 /**
- * In place of the component in an application's own tests: nothing is sent, and what would have been is kept.
+ * Replaces the component in an application's own tests. It sends nothing, and keeps what would have been sent.
  *
  *     'gateway' => ['class' => \PushGateway\Yii2\test\FakeGateway::class, 'clients' => ['c1' => 'ann']],
  *
@@ -16,19 +16,19 @@ use PushGateway\Yii2\SendEvent;
  */
 class FakeGateway extends Gateway
 {
-    /** @var array<string|int, string|int|null> uids of the clients who are online, by their client_ids */
+    /** @var array<string|int, string|int|null> the uids of the clients that are online, by client_id */
     public array $clients = [];
 
-    /** @var array<string|int, array<string|int, true>> the client_ids in each group */
+    /** @var array<string|int, array<string|int, true>> the client_ids of each group's members, as keys */
     public array $groups = [];
 
     /**
-     * @var list<array{0: string, 1: mixed, 2: mixed, 3?: array<string, mixed>}> method, receivers and message of all that was
-     * sent, and the options where there were some
+     * @var list<array{0: string, 1: mixed, 2: mixed, 3?: array<string, mixed>}> method, receivers and message of each send, and
+     * its options where it had some
      */
     public array $sent = [];
 
-    /** Why every call fails, to try what the application does while the gateway is down; null is that none does. */
+    /** With a text every call fails for that reason, as while the gateway is down; with null no call fails. */
     public ?string $failure = null;
 
     public function init(): void
@@ -69,7 +69,7 @@ class FakeGateway extends Gateway
         /** @var array{string|int|null, string|int|null} $two */
         $two = $arguments + [null, null];
         [$first, $second] = $two;
-        $of = fn ($uid) => array_map('strval', array_keys($this->clients, $uid));
+        $clientsOf = fn ($uid) => array_map('strval', array_keys($this->clients, $uid));
         switch ($method) {
             case 'bindUid':
                 $this->clients[$first] = $second;
@@ -85,7 +85,7 @@ class FakeGateway extends Gateway
                 return null;
             case 'closeUid':
                 foreach ((array) $first as $uid) {
-                    $this->leave(...$of($uid));
+                    $this->leave(...$clientsOf($uid));
                 }
                 return null;
             case 'closeClient':
@@ -95,9 +95,9 @@ class FakeGateway extends Gateway
             case 'isOnline':
                 return (int) array_key_exists($first ?? '', $this->clients);
             case 'isUidOnline':
-                return (int) ($of($first) !== []);
+                return (int) ($clientsOf($first) !== []);
             case 'getClientIdByUid':
-                return $of($first);
+                return $clientsOf($first);
             case 'getUidByClientId':
                 return $this->clients[$first] ?? null;
             case 'getClientIdCountByGroup':
