@@ -1,10 +1,10 @@
-/** What PHP pushes: JSON objects with a type. */
+/** A message that PHP pushes: a JSON object with a type. */
 export interface Message {
     type: string;
     [property: string]: any;
 }
 
-/** By which the gateway's init message lets PHP know a connection. */
+/** What names a connection to PHP, from the gateway's init message. */
 export interface Identity {
     client_id: string;
     proof?: string;
@@ -12,36 +12,36 @@ export interface Identity {
 
 export interface Options {
     /**
-     * Where on this site to ask for a connect token before each attempt, by POST, or what gets one, or a token itself.
-     * Without one the page connects as nobody.
+     * An address of this site that gives a connect token by POST before each attempt, a function that returns a token, or a token.
+     * Without a token the page connects as nobody.
      */
     token?: string | null | (() => string | null | Promise<string | null>);
     /** Whether the token travels in the URL (the default) or as a subprotocol, which no proxy logs. */
     tokenIn?: 'query' | 'protocol';
-    /** Subprotocols to offer; the gateway chooses "gateway" alone. */
+    /** Subprotocols that the client offers. The gateway chooses "gateway" or one of its setting `subprotocols`. */
     protocols?: string[];
     /**
-     * Where to post client_id and proof once connected, on this site, or what does it. A rejection and a Response with status
-     * 429 or 5xx are tried again; another Response that is not ok is final.
+     * An address of this site to which the client posts client_id and proof once it is connected, or a function that does so. The
+     * client tries again after a rejection and a Response with status 429 or 5xx. Another Response that is not ok is final.
      */
     bind?: string | null | ((identity: Identity, signal: AbortSignal) => unknown);
-    /** The header X-CSRF-Token of these posts; by default the content of <meta name="csrf-token">. */
+    /** The header X-CSRF-Token of these posts. The default is the content of <meta name="csrf-token">. */
     csrf?: string | null | (() => string | null | undefined | Promise<string | null | undefined>);
-    /** Milliseconds below which the first delay is; the limit doubles with each attempt. 1,000 */
+    /** The limit of the first delay, in milliseconds, which doubles with each attempt. The default is 1,000. */
     minDelay?: number;
-    /** The highest limit while the page can be seen, in milliseconds. 30,000 */
+    /** The highest limit while the page is visible, in milliseconds. The default is 30,000. */
     maxDelay?: number;
-    /** The highest limit while it is hidden, in milliseconds. 300,000 */
+    /** The highest limit while the page is hidden, in milliseconds. The default is 300,000. */
     hiddenMaxDelay?: number;
-    /** What an attempt may take, getting the token included, in milliseconds. 15,000 */
+    /** How long an attempt may take, with its token, in milliseconds. The default is 15,000. */
     connectTimeout?: number;
-    /** Sent to see whether somebody answers; only for applications that answer it. */
+    /** A message that the application answers. The client sends it to see whether the connection is alive. */
     ping?: string | object | null;
-    /** Milliseconds between two looks at the connection. 30,000 */
+    /** The time between two checks of the connection, in milliseconds. The default is 30,000. */
     pingInterval?: number;
-    /** Milliseconds within which anything has to come after a ping. 10,000 */
+    /** How long the client waits for any message after a ping, in milliseconds. The default is 10,000. */
     pingTimeout?: number;
-    /** From 0 to 1, for the delays. */
+    /** Returns a number from 0 to 1, for the delays. */
     random?: () => number;
 }
 
@@ -50,12 +50,12 @@ export type State = 'connecting' | 'open' | 'waiting' | 'closed';
 export interface CloseEvent extends Event {
     readonly code: number;
     readonly reason: string;
-    /** Whether it will connect again by itself. */
+    /** Whether the client connects again by itself. */
     readonly again: boolean;
 }
 
 export interface ReconnectingEvent extends Event {
-    /** Counts from 1. */
+    /** The number of the attempt, from 1. */
     readonly attempt: number;
     readonly delay: number;
 }
@@ -68,12 +68,12 @@ export interface RawEvent extends Event {
     readonly data: string | ArrayBuffer;
 }
 
-/** Shown on the console, unless its default is prevented. */
+/** An error, which the console shows unless a listener prevents the default. */
 export interface ErrorEvent extends Event {
     readonly where: 'token' | 'connect' | 'bind';
     readonly message: string;
     readonly cause: unknown;
-    /** Of the answer to a bind, or of where a token was asked for. */
+    /** The HTTP status of the answer to a bind, or to the request for a token. */
     readonly status?: number;
 }
 
@@ -87,29 +87,29 @@ export interface Events {
 }
 
 export class Gateway extends EventTarget {
-    /** Connects at once. The URL may be relative to the page; http: and https: mean ws: and wss:. */
+    /** Connects at once. The URL may be relative to the page, and http: and https: mean ws: and wss:. */
     constructor(url: string | URL, options?: Options);
 
-    /** Asks once, as the option `token` does with an address. */
+    /** Asks an address for a token once, as the option `token` does. */
     static token(
         url: string,
         options?: {csrf?: Options['csrf']; signal?: AbortSignal},
     ): Promise<string | null>;
 
     readonly state: State;
-    /** Of this connection, once its init message has come. */
+    /** The client_id of this connection; null until its init message has come. */
     readonly clientId: string | null;
 
-    /** Calls the handler with each message of this type, or of any for "*". The returned function takes it away again. */
+    /** Calls the handler with each message of this type, or of any type for "*". The returned function removes the handler. */
     on<M extends Message = Message>(type: M['type'] | '*', handler: (message: M) => void): () => void;
     once<M extends Message = Message>(type: M['type'] | '*', handler: (message: M) => void): () => void;
     off(type: string, handler: (message: any) => void): void;
 
-    /** False when it is not open: nothing is kept for later. */
+    /** Returns false when the connection is not open. Nothing is kept for later. */
     send(message: string | object): boolean;
-    /** After the end, or to wait no longer. */
+    /** Connects at once, after close() or during a pause. */
     connect(): void;
-    /** Until connect(). */
+    /** Closes the connection until connect() is called. */
     close(): void;
 
     addEventListener<E extends keyof Events>(
@@ -125,7 +125,7 @@ export class Gateway extends EventTarget {
 }
 
 declare global {
-    /** Where gateway.global.js is loaded. */
+    /** The class, on pages that load gateway.global.js. */
     interface Window {
         Gateway: typeof Gateway;
     }

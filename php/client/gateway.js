@@ -1,4 +1,4 @@
-/** The browser's side of the push gateway. What it does and why: docs/browser-client.md. */
+/** The browser client of the push gateway. docs/browser-client.md says what it does and why. */
 
 const DEFAULTS = {
     token: null,
@@ -16,32 +16,34 @@ const DEFAULTS = {
     random: Math.random,
 };
 
+/** Close codes: an ordinary end, a connection that was lost or never made, and a token that was refused. */
 const NORMAL = 1000;
 const ABNORMAL = 1006;
-const TOKEN = 4401;
+const TOKEN_REFUSED = 4401;
 
-/** What a site answers to a page that gets no token, however often it asks. */
-const NOT_LET_IN = [401, 403];
-/** A JSON Web Token, as Gateway::token() makes them. */
+/** The statuses of a site that refuses a token however often the page asks. */
+const UNAUTHORIZED = [401, 403];
+/** The form of a JSON Web Token, which Gateway::token() makes. */
 const TOKEN_FORM = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
-/** The page's own fault: if it comes back soon, it will soon be closed again. */
-const SLOW = [1002, 1007, 1008, 1009, 4429];
+/** The close codes for a fault of the page itself. A page that reconnects soon would soon be closed again. */
+const PAGE_FAULTS = [1002, 1007, 1008, 1009, 4429];
 
-/** After a connection that held for so long the delays begin anew. */
-const SETTLED = 10_000;
+/** After a connection that lasted so many milliseconds the delays begin anew. */
+const STABLE_AFTER = 10_000;
 
-/** Browsers run the timers of a hidden page once a minute. A page whose timer is later than this was suspended. */
-const SUSPENDED = 120_000;
+/** Browsers run the timers of a hidden page once a minute. A timer that is so many milliseconds late means that the page was suspended. */
+const SUSPENDED_AFTER = 120_000;
 
-const WAKING = ['online', 'visibilitychange', 'pageshow', 'resume'];
+/** Events after which the page may have a network again, or a user. */
+const WAKE_EVENTS = ['online', 'visibilitychange', 'pageshow', 'resume'];
 
 const isHidden = () => globalThis.document?.hidden === true;
 const resolved = async (option) => (typeof option === 'function' ? option() : option);
-/** No token has a slash in it. */
+/** An address has a slash, and a token never does. */
 const isAddress = (token) => typeof token === 'string' && token.includes('/');
 
-/** Posts to a page of this site. A redirect leads to a login, which is no success. The CSRF token is not for other sites. */
+/** Posts to a page of this site alone, as other sites must not see the CSRF token. A redirect is no success: it leads to a login. */
 async function post(url, fields, csrf, signal) {
     const token = await resolved(csrf);
     const headers = {
@@ -53,8 +55,8 @@ async function post(url, fields, csrf, signal) {
     return fetch(url, {method: 'POST', body: new URLSearchParams(fields), headers, ...rules});
 }
 
-/** Asks a page of this site for a token: the text of its answer, or `token` of its JSON, where null is to connect as nobody. */
-async function ask(url, csrf, signal) {
+/** Posts to a page of this site for a token, which is its answer or `token` in its JSON. With null the page connects as nobody. */
+async function fetchToken(url, csrf, signal) {
     const answer = await post(url, {}, csrf, signal);
     const refuse = (reason) => {
         throw Object.assign(new Error(`no token from ${url}: ${reason}`), {status: answer.status});
@@ -72,7 +74,7 @@ async function ask(url, csrf, signal) {
         try {
             ({token} = JSON.parse(text));
         } catch {
-            // What it is instead is shown below.
+            // The error below shows the answer.
         }
         if (token === null) {
             return null;
@@ -88,10 +90,10 @@ export class Gateway extends EventTarget {
     #state = 'closed';
     #socket = null;
     #clientId = null;
-    /** Of what goes on, be it a connection or a pause. Its end ends all that belongs to it. */
-    #life = new AbortController();
+    /** Lasts as long as the connection or the pause that is current. Its abort removes all its timers and listeners. */
+    #phase = new AbortController();
     #openedAt = Infinity;
-    #isAsking = false;
+    #awaitsPong = false;
     #attempt = 0;
     #refusals = 0;
 
@@ -103,9 +105,9 @@ export class Gateway extends EventTarget {
         this.#connect();
     }
 
-    /** What the option `token` does with an address: asks there once. Rejects with an error that has a `status` and says why. */
+    /** Asks an address for a token once, as the option `token` does. Rejects with an error that has a `status` and says why. */
     static token(url, {csrf = DEFAULTS.csrf, signal} = {}) {
-        return ask(url, csrf, signal);
+        return fetchToken(url, csrf, signal);
     }
 
     get state() {
@@ -150,8 +152,8 @@ export class Gateway extends EventTarget {
 
     async #connect() {
         const {token, tokenIn, protocols, connectTimeout} = this.#options;
-        const life = this.#begin('connecting');
-        this.#after(life, connectTimeout, () => {
+        const phase = this.#beginPhase('connecting');
+        this.#after(phase, connectTimeout, () => {
             if (this.#state === 'connecting') {
                 this.#closed(ABNORMAL, 'no connection in time');
             }
@@ -159,8 +161,8 @@ export class Gateway extends EventTarget {
         try {
             const url = new URL(this.#url);
             const offered = [...protocols];
-            const current = isAddress(token) ? await ask(token, this.#options.csrf, life) : await resolved(token);
-            if (life.aborted) {
+            const current = isAddress(token) ? await fetchToken(token, this.#options.csrf, phase) : await resolved(token);
+            if (phase.aborted) {
                 return;
             }
             if (current && tokenIn === 'protocol') {
@@ -168,15 +170,15 @@ export class Gateway extends EventTarget {
             } else if (current) {
                 url.searchParams.set('token', current);
             }
-            this.#listen(new WebSocket(url, offered), life);
+            this.#listen(new WebSocket(url, offered), phase);
         } catch (cause) {
-            if (!life.aborted && isAddress(token) && NOT_LET_IN.includes(cause.status)) {
-                return this.#closed(TOKEN, cause.message, false, cause);
+            if (!phase.aborted && isAddress(token) && UNAUTHORIZED.includes(cause.status)) {
+                return this.#closed(TOKEN_REFUSED, cause.message, false, cause);
             }
-            if (!life.aborted) {
+            if (!phase.aborted) {
                 this.#fail('connect', cause, cause.status);
             }
-            if (!life.aborted) {
+            if (!phase.aborted) {
                 this.#closed(ABNORMAL, 'no connection');
             }
         }
@@ -190,15 +192,15 @@ export class Gateway extends EventTarget {
         socket.addEventListener('close', ({code, reason}) => this.#closed(code, reason), {signal});
     }
 
-    #opened(life) {
+    #opened(phase) {
         this.#state = 'open';
         this.#openedAt = Date.now();
-        this.#watch(life);
+        this.#monitor(phase);
         this.#emit('open');
     }
 
-    /** Scripts do not see the server's pings and cannot miss them, so other signs have to tell of a dead connection. */
-    #watch(life) {
+    /** Replaces a dead connection. Scripts do not see the server's pings, so the client needs other signs. */
+    #monitor(phase) {
         const {ping, pingInterval, pingTimeout} = this.#options;
         const replace = () => this.#closed(ABNORMAL, 'no sign of life', true);
         let ticked = Date.now();
@@ -206,82 +208,82 @@ export class Gateway extends EventTarget {
             const late = Date.now() - ticked - pingInterval;
             ticked = Date.now();
             if (ping === null) {
-                if (event?.type === 'online' || late > SUSPENDED) {
+                if (event?.type === 'online' || late > SUSPENDED_AFTER) {
                     replace();
                 }
-            } else if (!this.#isAsking) {
-                this.#isAsking = true;
+            } else if (!this.#awaitsPong) {
+                this.#awaitsPong = true;
                 this.send(ping);
-                this.#after(life, pingTimeout, () => this.#isAsking && replace());
+                this.#after(phase, pingTimeout, () => this.#awaitsPong && replace());
             }
         };
         const timer = setInterval(tick, pingInterval);
-        life.addEventListener('abort', () => clearInterval(timer));
-        this.#onWaking(life, tick);
+        phase.addEventListener('abort', () => clearInterval(timer));
+        this.#onWake(phase, tick);
     }
 
-    /** `refused`: why nothing that comes later helps. */
+    /** Ends the connection, and waits for the next one if there is to be one. With the error `refused` there is none. */
     #closed(code, reason, atOnce = false, refused = null) {
-        const isToken = code === TOKEN;
+        const isToken = code === TOKEN_REFUSED;
         this.#refusals = isToken ? this.#refusals + 1 : 0;
         const isFirst = this.#refusals === 1;
         const {token} = this.#options;
         const isRenewable = refused === null && (typeof token === 'function' || isAddress(token));
         const canRefresh = isRenewable && (isFirst || reason === 'token expired');
         const again = isToken ? canRefresh : code !== NORMAL;
-        if (Date.now() - this.#openedAt > SETTLED) {
+        if (Date.now() - this.#openedAt > STABLE_AFTER) {
             this.#attempt = 0;
         }
         if (!again) {
             this.#attempt = this.#refusals = 0;
         }
-        const life = this.#begin(again ? 'waiting' : 'closed');
+        const phase = this.#beginPhase(again ? 'waiting' : 'closed');
         this.#emit('close', {code, reason, again});
         if (isToken && !(again && isFirst)) {
             this.#fail('token', refused ?? new Error(reason), refused?.status);
         }
-        if (again && !life.aborted) {
-            this.#wait(life, SLOW.includes(code), atOnce || isToken && isFirst);
+        if (again && !phase.aborted) {
+            this.#wait(phase, PAGE_FAULTS.includes(code), atOnce || isToken && isFirst);
         }
     }
 
-    #wait(life, slow, atOnce) {
+    #wait(phase, slow, atOnce) {
         const delay = atOnce ? 0 : this.#delay(this.#attempt, slow);
         this.#attempt += 1;
-        this.#after(life, delay, () => this.#connect());
+        this.#after(phase, delay, () => this.#connect());
         if (!slow) {
-            this.#onWaking(life, () => this.#connect());
+            this.#onWake(phase, () => this.#connect());
         }
         this.#emit('reconnecting', {attempt: this.#attempt, delay});
     }
 
-    /** Full jitter: anything up to a limit that doubles. Slow: at least half of the longest. */
+    /** Full jitter, from zero to a limit that doubles with each attempt. A slow delay is at least half of the longest. */
     #delay(attempt, slow) {
         const {minDelay, maxDelay, hiddenMaxDelay, random} = this.#options;
         const longest = isHidden() ? hiddenMaxDelay : maxDelay;
         return slow ? (1 + random()) * longest / 2 : random() * Math.min(longest, minDelay * 2 ** attempt);
     }
 
-    #receive(data, life) {
-        this.#isAsking = false;
+    #receive(data, phase) {
+        this.#awaitsPong = false;
         let message;
         try {
             message = JSON.parse(data);
         } catch {
-            // Not for handlers of types.
+            // Listeners of `raw` get messages that are no JSON.
         }
         if (typeof message?.type !== 'string') {
             this.#emit('raw', {data});
             return;
         }
-        // The first one alone is the gateway's; what the application passes on from others may look like another.
+        // Only the first init message is the gateway's. A later one may be something that the application passes on from others.
         const isInit = message.type === 'init' && this.#clientId === null;
         if (isInit) {
             this.#clientId = message.client_id;
         }
         this.#deliver(message);
-        if (isInit && this.#options.bind && !life.aborted) {
-            this.#bind(message, life);
+        if (isInit && this.#options.bind && !phase.aborted) {
+            this.#bind(message, phase);
         }
     }
 
@@ -295,7 +297,7 @@ export class Gateway extends EventTarget {
                 try {
                     handler(message);
                 } catch (error) {
-                    // Reported as any other uncaught one; the next handler still has its turn.
+                    // The browser reports the error as uncaught, and the next handler runs all the same.
                     queueMicrotask(() => {
                         throw error;
                     });
@@ -304,49 +306,49 @@ export class Gateway extends EventTarget {
         }
     }
 
-    async #bind({client_id, proof}, life, attempt = 0) {
+    async #bind({client_id, proof}, phase, attempt = 0) {
         const {bind} = this.#options;
         const identity = proof === undefined ? {client_id} : {client_id, proof};
         let status;
         try {
-            const answer = await (typeof bind === 'function' ? bind(identity, life) : post(bind, identity, this.#options.csrf, life));
+            const answer = await (typeof bind === 'function' ? bind(identity, phase) : post(bind, identity, this.#options.csrf, phase));
             if (answer?.ok === false) {
                 status = answer.status;
                 throw new Error(`HTTP ${status}`);
             }
-            if (!life.aborted) {
+            if (!phase.aborted) {
                 this.#emit('bound', {clientId: client_id});
             }
         } catch (cause) {
-            if (!life.aborted) {
+            if (!phase.aborted) {
                 this.#fail('bind', cause, status);
             }
             const mayPass = status === undefined || status >= 500 || status === 429;
-            if (mayPass && !life.aborted) {
-                this.#after(life, this.#delay(attempt), () => this.#bind(identity, life, attempt + 1));
+            if (mayPass && !phase.aborted) {
+                this.#after(phase, this.#delay(attempt), () => this.#bind(identity, phase, attempt + 1));
             }
         }
     }
 
-    /** Ends what was, without a word. */
-    #begin(state) {
-        this.#life.abort();
+    /** Ends the current connection or pause without an event, and begins the next phase. */
+    #beginPhase(state) {
+        this.#phase.abort();
         this.#socket?.close();
-        this.#life = new AbortController();
+        this.#phase = new AbortController();
         this.#state = state;
         this.#socket = this.#clientId = null;
         this.#openedAt = Infinity;
-        this.#isAsking = false;
-        return this.#life.signal;
+        this.#awaitsPong = false;
+        return this.#phase.signal;
     }
 
-    #after(life, delay, action) {
-        setTimeout(() => life.aborted || action(), delay);
+    #after(phase, delay, action) {
+        setTimeout(() => phase.aborted || action(), delay);
     }
 
-    #onWaking(signal, action) {
+    #onWake(signal, action) {
         const wake = (event) => (event.type === 'online' || !isHidden()) && action(event);
-        for (const type of WAKING) {
+        for (const type of WAKE_EVENTS) {
             globalThis.addEventListener?.(type, wake, {capture: true, signal});
         }
     }
@@ -363,7 +365,7 @@ export class Gateway extends EventTarget {
         }
     }
 
-    /** Whether nobody prevented the default. */
+    /** Dispatches an event. Returns whether no listener has prevented its default. */
     #emit(type, detail) {
         return this.dispatchEvent(Object.assign(new Event(type, {cancelable: true}), detail));
     }

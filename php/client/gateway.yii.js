@@ -1,23 +1,23 @@
-/** Starts the client for PushGateway\Yii2\GatewayWidget, which writes the call of it. */
+/** Starts the client for PushGateway\Yii2\GatewayWidget, which puts a call of GatewayWidget() on the page. */
 (() => {
 'use strict';
 
-const NOT_LOGGED_IN = [401, 403];
+const UNAUTHORIZED = [401, 403];
 
-/** Asks TokenAction. Whoever is not logged in any more connects as nobody. */
-async function token(url) {
+/** Asks TokenAction for a token. A user who is not logged in any more gets none and connects as nobody. */
+async function fetchToken(url) {
     try {
         return await Gateway.token(url);
     } catch (cause) {
-        if (NOT_LOGGED_IN.includes(cause.status)) {
+        if (UNAUTHORIZED.includes(cause.status)) {
             return null;
         }
         throw cause;
     }
 }
 
-/** Shows the state of the connection in an element, in the words of the page. */
-function show(gateway, {element, labels}) {
+/** Shows the state of the connection in an element, with the page's labels. */
+function showState(gateway, {element, labels}) {
     const shown = document.getElementById(element);
     const update = () => {
         shown.dataset.state = gateway.state;
@@ -28,8 +28,8 @@ function show(gateway, {element, labels}) {
 }
 
 /**
- * The function that `find` gives, which is looked for again each time until it is there: a later script may define it. Each that is
- * missing is told of on the console when the page has loaded, and when something comes that it would have got.
+ * Returns a handler that calls the function that `find` returns. It looks for the function each time until it exists, since a later
+ * script may define it. The console names a missing function when the page has loaded, and whenever it would have been called.
  */
 function handler(what, find) {
     let found = null;
@@ -61,7 +61,7 @@ function handler(what, find) {
 }
 
 globalThis.GatewayWidget = ({url, tokenUrl, stateElement, options}, messages, events) => {
-    const gateway = new Gateway(url, tokenUrl ? {...options, token: () => token(tokenUrl)} : options);
+    const gateway = new Gateway(url, tokenUrl ? {...options, token: () => fetchToken(tokenUrl)} : options);
     for (const [type, find] of Object.entries(messages)) {
         gateway.on(type, handler(`messages of type ${JSON.stringify(type)}`, find));
     }
@@ -69,7 +69,7 @@ globalThis.GatewayWidget = ({url, tokenUrl, stateElement, options}, messages, ev
         gateway.addEventListener(type, handler(`the event ${JSON.stringify(type)}`, find));
     }
     if (stateElement) {
-        show(gateway, stateElement);
+        showState(gateway, stateElement);
     }
     return gateway;
 };

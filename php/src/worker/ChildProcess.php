@@ -10,7 +10,7 @@ final class ChildProcess
     /** A worker reports this once it has reached a limit and another process should take its place. */
     public const RETIRES = 'retires';
 
-    /** What was read behind the last whole line. */
+    /** The bytes read behind the last whole line. */
     private string $partial = '';
     private ?string $lastReport = null;
     private bool $isRetiring = false;

@@ -15,7 +15,7 @@ final class WorkerProcess
     private const CHECK_EVERY_NANOSECONDS = 1_000_000_000;
 
     private bool $isLeaving = false;
-    /** When the master was looked for last, in nanoseconds of the monotonic clock. */
+    /** When checkMaster() asked last, in nanoseconds of the monotonic clock. */
     private int $checkedAt = 0;
     private readonly int $master;
 

@@ -48,7 +48,7 @@ class Bootstrap implements BootstrapInterface
         $config = is_string($module) ? ['class' => $module] : $module;
         $class = $config['class'] ?? null;
         if (is_string($class) && is_a($class, \yii\debug\Module::class, true)) {
-            // What the application has set for this panel stays, false for no panel included.
+            // The application's own setting for this panel stays, also false, which means no panel.
             $config['panels'] = (array) ($config['panels'] ?? []) + [self::ID => GatewayPanel::class];
             $app->setModule($id, $config);
         }

@@ -30,7 +30,7 @@ class TokenAction extends GatewayAction
     /** @var array<mixed>|\Closure(IdentityInterface): array<mixed> the connection's first session, which the page can read */
     public array|\Closure $session = [];
 
-    /** Whether a token is valid for one connection only, which each gateway-server remembers by itself: nodes of a cluster do not tell each other. */
+    /** Whether a token is valid for one connection only. Each server remembers used tokens by itself, also in a cluster. */
     public bool $once = false;
 
     public function run(): Response

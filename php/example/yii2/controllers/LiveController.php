@@ -11,7 +11,7 @@ use yii\web\Controller;
 
 use function example\console;
 
-/** The same with the composer package: a widget puts the client on the page, and an action binds the page to its user. */
+/** Shows a live page by the composer package: a widget puts the client on the page, and an action binds the page to its user. */
 class LiveController extends Controller
 {
     public $layout = 'live';
