@@ -32,8 +32,17 @@ struct Sandbox {
 }
 
 /// The pages that people read.
+/// The pages whose commands are checked here. Those of `examples/` are run by its own test.
 fn pages() -> anyhow::Result<Vec<PathBuf>> {
-    let names = ["README.md", "README.zh-CN.md", "SECURITY.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+    let names = [
+        "README.md",
+        "README.zh-CN.md",
+        "UPGRADE.md",
+        "UPGRADE.zh-CN.md",
+        "SECURITY.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+    ];
     let mut pages: Vec<_> = names.iter().map(|name| root().join(name)).collect();
     for folder in ["docs", "docs/recipes", "php", "php/client", "php-ext", "docker", "packaging"] {
         let entries = std::fs::read_dir(root().join(folder))?;
@@ -195,7 +204,8 @@ impl Sandbox {
             "cargo" => {
                 let value = |flag| arguments.iter().skip_while(|word| **word != flag).nth(1);
                 let package = format!("name = \"{}\"\n", value("-p").context("of which package?")?);
-                let folders = ["gateway-wire", "gateway-server", "php-ext", "php-ext/link", "tests"];
+                let folders =
+                    ["gateway-wire", "gateway-server", "php-ext", "php-ext/link", "examples", "tests"];
                 let files =
                     folders.map(|folder| std::fs::read_to_string(root().join(folder).join("Cargo.toml")));
                 ensure!(
