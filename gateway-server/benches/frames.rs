@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use gateway_server::protocol::websocket::{self, Decoder, Kind};
+use gateway_server::protocol::websocket::{self, Decoder, MessageKind};
 
 const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 
@@ -13,7 +13,7 @@ fn encode(criterion: &mut Criterion) {
         let payload = vec![b'x'; size];
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(format!("text of {size} bytes"), |bencher| {
-            bencher.iter(|| websocket::message(Kind::Text, black_box(&payload)));
+            bencher.iter(|| websocket::message(MessageKind::Text, black_box(&payload)));
         });
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use gateway_server::admin::cli;
-use gateway_server::system::{allocator, machine};
+use gateway_server::system::{allocator, machine, memory_reserve};
 use gateway_server::telemetry::logs;
 use gateway_server::{config, server};
 
@@ -78,6 +78,7 @@ fn start() -> anyhow::Result<ExitCode> {
             })
         }
         config::Action::Run(source) => {
+            memory_reserve::fill();
             allocator::tune_allocator();
             let settings = match source.settings() {
                 Ok(settings) => settings,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use super::exposition::Exposition;
-use crate::cluster::{Cluster, Link};
+use crate::cluster::{Cluster, LinkState};
 
 /// For `GET /status`; null for a server that is alone. `clients` are those of this node.
 pub(super) fn status(cluster: Option<&Cluster>, clients: u64) -> Value {
@@ -14,11 +14,11 @@ pub(super) fn status(cluster: Option<&Cluster>, clients: u64) -> Value {
     let view = cluster.view();
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let (is_up, nats, problem) = match &view.link {
-        Link::Up { server } => (true, Some(server.as_str()), cluster.problem()),
-        Link::Down { since, reason } => {
+        LinkState::Up { server } => (true, Some(server.as_str()), cluster.problem()),
+        LinkState::Down { since, reason } => {
             (false, None, Some(format!("no connection for {} s: {reason}", since.elapsed().as_secs())))
         }
-        Link::Conflict => (false, None, Some("another node has this one's address".to_owned())),
+        LinkState::Conflict => (false, None, Some("another node has this one's address".to_owned())),
     };
     let node = |node: SocketAddrV4, clients: u64, state: &str, silent: f64| {
         json!({
@@ -56,7 +56,7 @@ pub(super) fn status(cluster: Option<&Cluster>, clients: u64) -> Value {
 
 pub(super) fn metrics(out: &mut Exposition, cluster: &Cluster, clients: u64) {
     let view = cluster.view();
-    let is_up = matches!(view.link, Link::Up { .. });
+    let is_up = matches!(view.link, LinkState::Up { .. });
     out.gauge("gateway_cluster_connected", "Whether there is a connection to NATS.").is(u8::from(is_up));
     out.gauge("gateway_cluster_nodes", "Nodes that are there, this one included.")
         .is(view.members().count() + 1);

@@ -17,9 +17,6 @@ use super::{Operations, routes};
 use crate::net::{Permit, Permits, RateLimitKey, bind_tcp, keepalive, pause_after_failed_accept};
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// A connection, which has proved itself while a request is served that its peer may make.
-pub(super) type ConnectionSlot = Permit<RateLimitKey>;
-
 /// At once. Those that are served are fewer ([`super::SERVED`]), so there is always one that makes room for the next: the
 /// oldest of the address that has most.
 const CONNECTIONS: usize = 1024;
@@ -63,7 +60,12 @@ pub async fn serve(listener: TcpListener, operations: Arc<Operations>) {
     }
 }
 
-async fn converse(socket: TcpStream, peer: SocketAddr, operations: &Operations, place: &ConnectionSlot) {
+async fn converse(
+    socket: TcpStream,
+    peer: SocketAddr,
+    operations: &Operations,
+    place: &Permit<RateLimitKey>,
+) {
     let _ = socket.set_nodelay(true);
     let _ = keepalive::watch(&socket);
     let service = service_fn(async |request| {

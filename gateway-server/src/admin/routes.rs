@@ -8,9 +8,9 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Refusal, json, text};
-use super::http::ConnectionSlot;
 use super::{Operations, api, auth, body, clients, dashboard, metrics, status};
 use crate::cluster::Cluster;
+use crate::net::{Permit, RateLimitKey};
 use crate::telemetry::abuse_log::{self, Offence};
 
 /// For one request, its body included.
@@ -25,7 +25,7 @@ pub(super) async fn respond(
     request: Request<Incoming>,
     peer: SocketAddr,
     operations: &Operations,
-    place: &ConnectionSlot,
+    place: &Permit<RateLimitKey>,
 ) -> Answer {
     let answered = timeout(TIME, route(request, operations, place)).await.unwrap_or_else(|_| {
         let message = format!("not done within {TIME:?}; what was asked for may be done in part");
@@ -42,7 +42,7 @@ pub(super) async fn respond(
 async fn route(
     request: Request<Incoming>,
     operations: &Operations,
-    place: &ConnectionSlot,
+    place: &Permit<RateLimitKey>,
 ) -> Result<Answer, Refusal> {
     // For those who only want to know whether to send somebody here, and a page that knows nothing itself.
     match request.uri().path() {

@@ -17,7 +17,7 @@ pub(super) const OVERHEAD: usize = MAC + 1 + HEADER;
 
 /// Why a payload is no frame of this cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum FrameRejection {
     #[error("it was not sealed with this cluster's name and secret_key")]
     NotAuthentic,
     #[error(
@@ -57,18 +57,18 @@ impl FrameAuthenticator {
     }
 
     /// Checks a payload, and gives the header and body of its frame.
-    pub(super) fn open(&self, mut payload: Bytes) -> Result<(Header, Bytes), Refusal> {
+    pub(super) fn open(&self, mut payload: Bytes) -> Result<(Header, Bytes), FrameRejection> {
         if payload.len() <= MAC {
-            return Err(Refusal::NotAuthentic);
+            return Err(FrameRejection::NotAuthentic);
         }
         let mut mac = self.0.clone();
         mac.update(&payload[MAC..]);
-        mac.verify_truncated_left(&payload[..MAC]).map_err(|_| Refusal::NotAuthentic)?;
+        mac.verify_truncated_left(&payload[..MAC]).map_err(|_| FrameRejection::NotAuthentic)?;
         if payload[MAC] != VERSION {
-            return Err(Refusal::OtherRelease(payload[MAC]));
+            return Err(FrameRejection::OtherRelease(payload[MAC]));
         }
         payload.advance(MAC + 1);
-        let header = Header::split_from(&mut payload).ok_or(Refusal::NotAuthentic)?;
+        let header = Header::split_from(&mut payload).ok_or(FrameRejection::NotAuthentic)?;
         Ok((header, payload))
     }
 }
@@ -88,12 +88,12 @@ fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::Kind;
+    use super::super::frame::FrameKind;
     use super::*;
 
     fn header() -> Header {
         Header {
-            kind: Kind::AskedOrder,
+            kind: FrameKind::AskedOrder,
             instance: u64::MAX - 1,
             epoch: 7,
             serial: 1 << 41,
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(frame.len(), OVERHEAD + 4);
         let open = |by: &FrameAuthenticator, bytes: &[u8]| by.open(Bytes::copy_from_slice(bytes));
         assert_eq!(open(&authenticator, &frame), Ok((header(), Bytes::from_static(b"body"))));
-        let refused = Err(Refusal::NotAuthentic);
+        let refused = Err(FrameRejection::NotAuthentic);
         for end in 0..frame.len() {
             assert_eq!(open(&authenticator, &frame[..end]), refused);
         }
@@ -134,6 +134,6 @@ mod tests {
         let mut mac = authenticator.0.clone();
         mac.update(&other[MAC..]);
         other[..MAC].copy_from_slice(&mac.finalize().into_bytes()[..MAC]);
-        assert_eq!(authenticator.open(other.into()), Err(Refusal::OtherRelease(1)));
+        assert_eq!(authenticator.open(other.into()), Err(FrameRejection::OtherRelease(1)));
     }
 }

@@ -7,7 +7,7 @@ pub(super) const HEADER: usize = 1 + 1 + 8 + 4 + 8 + 8 + 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Kind {
+pub(super) enum FrameKind {
     /// An order that is to be carried out. Orders are numbered, and kept for nodes that may miss them.
     Order = 1,
     /// An order whose sender waits for its outcome. It is numbered and kept, too.
@@ -33,14 +33,14 @@ pub(super) enum Kind {
     Echo = 13,
 }
 
-impl Kind {
+impl FrameKind {
     /// Whether each frame of the kind gets a number of its own.
     pub(super) fn is_numbered(self) -> bool {
         matches!(self, Self::Order | Self::AskedOrder)
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        use Kind::*;
+        use FrameKind::*;
         [
             Order, AskedOrder, Query, Answer, Hello, Heartbeat, Leave, Resume, Resumed, Conflict, Greeting,
             Probe, Echo,
@@ -52,7 +52,7 @@ impl Kind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    pub(super) kind: Kind,
+    pub(super) kind: FrameKind,
     /// The instance of the process that sends the frame.
     pub(super) instance: u64,
     /// Counts the connections of the sender to NATS.
@@ -75,7 +75,7 @@ const FIRST: u8 = 2;
 impl Header {
     /// Whether the frame says who its sender is.
     pub(super) fn is_introduction(&self) -> bool {
-        matches!(self.kind, Kind::Hello | Kind::Heartbeat | Kind::Greeting)
+        matches!(self.kind, FrameKind::Hello | FrameKind::Heartbeat | FrameKind::Greeting)
     }
 
     pub(super) fn append(&self, out: &mut Vec<u8>) {
@@ -94,7 +94,7 @@ impl Header {
         if frame.len() < HEADER {
             return None;
         }
-        let kind = Kind::from_byte(frame.get_u8())?;
+        let kind = FrameKind::from_byte(frame.get_u8())?;
         let flags = frame.get_u8();
         Some(Self {
             kind,

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// A node that has said nothing for so long is taken for gone.
+pub(super) const SILENCE: Duration = Duration::from_secs(5);
+
 /// How often a node says that it is there.
 pub(super) const INTERVAL: Duration = Duration::from_millis(500);
 

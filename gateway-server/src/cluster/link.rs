@@ -13,14 +13,14 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::authenticator::OVERHEAD;
-use super::frame::{Header, Kind};
+use super::frame::{FrameKind, Header};
 use super::heartbeat::{self, Heartbeat};
 use super::membership::Resume;
 use super::nats::{self, Connection, Op, Options};
 use super::queue::Entry;
 use super::receiver::Receiver;
-use super::subject::To;
-use super::{Cluster, Host, Link};
+use super::subject::SubjectTarget;
+use super::{Cluster, Host, LinkState};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -46,7 +46,7 @@ enum Ended {
     #[error(transparent)]
     Malformed(#[from] nats::Malformed),
     #[error("the server says: {0}")]
-    Refused(String),
+    QueueError(String),
     #[error("the server does not answer")]
     Silent,
     #[error("the server closed the connection")]
@@ -124,7 +124,7 @@ impl Cluster {
 
     /// Tells the other nodes that this one leaves, and its clients with it.
     pub async fn leave(&self) {
-        if self.push(To::All, Kind::Leave, Bytes::new()).is_err() {
+        if self.push(SubjectTarget::All, FrameKind::Leave, Bytes::new()).is_err() {
             return;
         }
         self.is_leaving.store(true, Ordering::Relaxed);
@@ -140,9 +140,11 @@ impl Cluster {
 
     fn down(&self, reason: &str) {
         self.link.send_modify(|link| match link {
-            Link::Down { reason: known, .. } => reason.clone_into(known),
-            Link::Up { .. } => *link = Link::Down { since: Instant::now(), reason: reason.to_owned() },
-            Link::Conflict => {}
+            LinkState::Down { reason: known, .. } => reason.clone_into(known),
+            LinkState::Up { .. } => {
+                *link = LinkState::Down { since: Instant::now(), reason: reason.to_owned() }
+            }
+            LinkState::Conflict => {}
         });
     }
 
@@ -218,11 +220,11 @@ impl<H: Host> Session<'_, H> {
                         Some((_, Meaning::Left)) => self.cluster.farewell.notify_one(),
                         Some((_, Meaning::Life)) | None => {}
                     },
-                    Op::Error(error) => return Err(Ended::Refused(error)),
+                    Op::Error(error) => return Err(Ended::QueueError(error)),
                     Op::Info(info) => {
                         max_payload = info.max_payload;
                         if info.is_leaving {
-                            return Err(Ended::Refused("it is about to end".to_owned()));
+                            return Err(Ended::QueueError("it is about to end".to_owned()));
                         }
                     }
                     Op::Nothing => {}
@@ -250,15 +252,15 @@ impl<H: Host> Session<'_, H> {
             // There is always room for these: they are small, and there is a connection.
             cluster.heartbeats.store(1, Ordering::Relaxed);
             cluster.server.store(cluster.subjects.server(server), Ordering::Relaxed);
-            let _ = queue.push(To::All, Kind::Hello, cluster.heartbeat_body(1));
+            let _ = queue.push(SubjectTarget::All, FrameKind::Hello, cluster.heartbeat_body(1));
             for Resume { node, instance, request } in missed {
-                let _ = queue.push(To::Node(node), Kind::Resume, request.encode(instance));
+                let _ = queue.push(SubjectTarget::Node(node), FrameKind::Resume, request.encode(instance));
             }
         }
         cluster.wake.notify_one();
         let is_first = self.epoch == 1;
         info!(cluster = cluster.name(), server, "connected to NATS");
-        let up = Link::Up { server: server.to_owned() };
+        let up = LinkState::Up { server: server.to_owned() };
         if !is_first {
             cluster.link.send_replace(up);
         } else {
@@ -268,7 +270,7 @@ impl<H: Host> Session<'_, H> {
                 // The connection may have been lost meanwhile, or somebody has objected.
                 let is_up = cluster.queue().is_up();
                 cluster.link.send_if_modified(|link| {
-                    let may = is_up && matches!(link, Link::Down { .. });
+                    let may = is_up && matches!(link, LinkState::Down { .. });
                     if may {
                         *link = up;
                     }
@@ -330,8 +332,8 @@ impl<H: Host> Session<'_, H> {
         let interest = &self.cluster.subscriptions;
         interest.begin();
         let mut out = Vec::new();
-        interest.append_subscription(To::All, &mut out);
-        interest.append_subscription(To::Node(self.cluster.node), &mut out);
+        interest.append_subscription(SubjectTarget::All, &mut out);
+        interest.append_subscription(SubjectTarget::Node(self.cluster.node), &mut out);
         for chunk in 0.. {
             let has_more =
                 self.host.each_name(chunk, &mut |sort, name| interest.append_name(sort, name, &mut out));
@@ -381,7 +383,7 @@ impl<H: Host> Session<'_, H> {
         if cluster.is_up() {
             let body = cluster.heartbeat_body(cluster.heartbeats.fetch_add(1, Ordering::Relaxed) + 1);
             // Without room for it, the next heartbeat follows soon.
-            let _ = cluster.push(To::All, Kind::Heartbeat, body);
+            let _ = cluster.push(SubjectTarget::All, FrameKind::Heartbeat, body);
         }
         Ok(())
     }
@@ -398,7 +400,7 @@ impl<H: Host> Session<'_, H> {
         for server in cluster.subscriptions.require(wanted, servers.keys().copied()) {
             if let Some(node) = servers.get(&server) {
                 let body = Bytes::copy_from_slice(&wanted.to_be_bytes());
-                self.append(&Entry::at_once(To::Node(*node), Kind::Probe, body), out);
+                self.append(&Entry::at_once(SubjectTarget::Node(*node), FrameKind::Probe, body), out);
             }
         }
         true

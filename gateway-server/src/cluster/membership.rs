@@ -7,13 +7,11 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::frame::Header;
-use super::heartbeat::{Heartbeat, Proof};
+use super::heartbeat::{Heartbeat, Proof, SILENCE};
 use super::peer::{Peer, Sequence};
 use super::resend::ResendRequest;
 use super::strangers::{Approach, Strangers};
 
-/// A node that has said nothing for so long is taken for gone.
-pub(super) const SILENCE: Duration = Duration::from_secs(5);
 /// A node that was heard within this time may be slow, and others wait for it.
 const HEALTHY: Duration = Duration::from_millis(1500);
 /// How long orders are kept for a silent node that has not got them.
@@ -81,7 +79,7 @@ pub(super) enum Receipt {
 
 /// What a heartbeat has brought to light.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct News {
+pub(super) struct MembershipNews {
     pub(super) came: Option<SocketAddrV4>,
     /// The address of a process in whose place the one that came is.
     pub(super) gone: Option<SocketAddrV4>,
@@ -131,8 +129,8 @@ impl Membership {
         proof: Option<Proof>,
         own: Own,
         now: Instant,
-    ) -> News {
-        let mut news = News::default();
+    ) -> MembershipNews {
+        let mut news = MembershipNews::default();
         let is_proof = proof.is_some_and(|proof| proof.nonce == self.nonce);
         let known = self.by_instance.get(&header.instance);
         if !is_proof && !known.is_some_and(|peer| peer.is_proven) {
@@ -157,7 +155,7 @@ impl Membership {
         let Some(peer) = self.by_instance.get_mut(&header.instance) else { return news };
         let is_new_connection = match peer.follow(header) {
             Sequence::Late => return news,
-            Sequence::Recorded => return News { is_recorded: true, ..news },
+            Sequence::Recorded => return MembershipNews { is_recorded: true, ..news },
             Sequence::InOrder => false,
             Sequence::NewConnection => true,
         };
@@ -383,7 +381,7 @@ fn draw(before: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::Kind;
+    use super::super::frame::FrameKind;
     use super::super::peer::RESEND_PATIENCE;
     use super::*;
 
@@ -413,7 +411,7 @@ mod tests {
     }
 
     impl Test {
-        fn header(&mut self, kind: Kind, number: u64, again: u32) -> Header {
+        fn header(&mut self, kind: FrameKind, number: u64, again: u32) -> Header {
             self.serial += 1;
             let (instance, epoch, serial) = (self.instance, self.epoch, self.serial);
             Header { kind, instance, epoch, serial, number, again, has_more: false, is_first: true }
@@ -424,29 +422,29 @@ mod tests {
             Heartbeat { node: NODE, count, acked, clients: 3, nonce: 0, server: self.server }
         }
 
-        fn heartbeat(&mut self, number: u64) -> News {
+        fn heartbeat(&mut self, number: u64) -> MembershipNews {
             self.heartbeats += 1;
-            let (header, heartbeat) = (self.header(Kind::Heartbeat, number, 0), self.own_heartbeat());
+            let (header, heartbeat) = (self.header(FrameKind::Heartbeat, number, 0), self.own_heartbeat());
             self.membership.hear(&header, &heartbeat, None, OWN, self.now)
         }
 
-        fn greeting(&mut self, number: u64, nonce: u64) -> News {
-            let (header, heartbeat) = (self.header(Kind::Greeting, number, 0), self.own_heartbeat());
+        fn greeting(&mut self, number: u64, nonce: u64) -> MembershipNews {
+            let (header, heartbeat) = (self.header(FrameKind::Greeting, number, 0), self.own_heartbeat());
             let proof = Some(Proof { nonce, wants_answer: false });
             self.membership.hear(&header, &heartbeat, proof, OWN, self.now)
         }
 
         /// It shows that it lives, and all that is asked for then has come.
-        fn meet(&mut self, number: u64) -> News {
+        fn meet(&mut self, number: u64) -> MembershipNews {
             let news = self.greeting(number, self.membership.nonce());
             let again = news.resume.map_or(0, |resume| resume.request.again);
-            let resumed = self.header(Kind::Resumed, number, again);
+            let resumed = self.header(FrameKind::Resumed, number, again);
             self.membership.resumed(&resumed);
             news
         }
 
         fn receive(&mut self, number: u64, again: u32) -> Receipt {
-            let header = self.header(Kind::Order, number, again);
+            let header = self.header(FrameKind::Order, number, again);
             self.membership.receive(&header, Bytes::new(), self.now)
         }
 
@@ -467,7 +465,7 @@ mod tests {
         assert_eq!(test.meet(5).came, Some(NODE));
         assert_eq!(test.membership.acked_by_all(test.now), Some(5));
         assert!(!test.takes(5, 0) && test.takes(6, 0) && !test.takes(6, 0) && test.takes(9, 0));
-        assert_eq!(test.heartbeat(12), News::default());
+        assert_eq!(test.heartbeat(12), MembershipNews::default());
         assert_eq!(test.membership.acked(), [(1, 12)]);
 
         // Its connection was lost.
@@ -476,7 +474,7 @@ mod tests {
         assert_eq!(test.heartbeat(15).resume, resume(2, 12));
         assert!(!test.takes(16, 0));
         assert!(test.takes(14, 2) && !test.takes(14, 2) && !test.takes(15, 1) && test.takes(16, 2));
-        let resumed = test.header(Kind::Resumed, 17, 2);
+        let resumed = test.header(FrameKind::Resumed, 17, 2);
         test.membership.resumed(&resumed);
         assert!(!test.takes(17, 0) && !test.takes(18, 2) && test.takes(18, 0));
         test.epoch = 1;
@@ -489,7 +487,7 @@ mod tests {
     fn nobody_is_believed_before_he_has_repeated_the_nonce_of_now() {
         let mut test = test();
         test.membership.nonce = 70;
-        let stranger = |approach| News { stranger: Some(approach), ..News::default() };
+        let stranger = |approach| MembershipNews { stranger: Some(approach), ..MembershipNews::default() };
         assert_eq!(test.heartbeat(5), stranger(Approach::Greet));
         assert_eq!((test.receive(6, 0), test.membership.unproven(test.now)), (Receipt::Stranger, vec![NODE]));
         // What others keep for it is not thrown away meanwhile.
@@ -507,7 +505,7 @@ mod tests {
         assert_eq!(test.heartbeat(7), stranger(Approach::Greet));
         assert_eq!(test.receive(8, 2), Receipt::Stranger);
         assert_eq!(test.greeting(8, 70), stranger(Approach::Wait));
-        assert_eq!(test.greeting(8, nonce), News::default());
+        assert_eq!(test.greeting(8, nonce), MembershipNews::default());
         assert!(test.takes(8, 2));
 
         // And while it was not heard.
@@ -527,7 +525,8 @@ mod tests {
     fn whatever_comes_again_is_refused() {
         let mut test = test();
         test.meet(0);
-        let kinds = [Kind::Query, Kind::Resume, Kind::Leave, Kind::Probe, Kind::Order];
+        let kinds =
+            [FrameKind::Query, FrameKind::Resume, FrameKind::Leave, FrameKind::Probe, FrameKind::Order];
         for kind in kinds {
             let header = test.header(kind, 1, 0);
             let receive = |test: &mut Test| test.membership.receive(&header, Bytes::new(), test.now);
@@ -536,12 +535,15 @@ mod tests {
         }
         test.heartbeat(1);
         let hear = |test: &mut Test, serial, proof| {
-            let header = Header { serial, ..test.header(Kind::Greeting, 1, 0) };
+            let header = Header { serial, ..test.header(FrameKind::Greeting, 1, 0) };
             let heartbeat = test.own_heartbeat();
             test.membership.hear(&header, &heartbeat, proof, OWN, test.now)
         };
         for proof in [None, Some(Proof { nonce: 0, wants_answer: true })] {
-            assert_eq!(hear(&mut test, 3, proof), News { is_recorded: true, ..News::default() });
+            assert_eq!(
+                hear(&mut test, 3, proof),
+                MembershipNews { is_recorded: true, ..MembershipNews::default() }
+            );
         }
     }
 
@@ -570,7 +572,7 @@ mod tests {
         assert_eq!(test.heartbeat(7).resume, None);
         test.now += RESEND_PATIENCE;
         assert_eq!(test.heartbeat(7).resume, resume(3, 1));
-        let resumed = test.header(Kind::Resumed, 8, 3);
+        let resumed = test.header(FrameKind::Resumed, 8, 3);
         test.membership.resumed(&resumed);
         assert_eq!(test.membership.resume_all(test.now), [resume(4, 8).unwrap()]);
     }

@@ -28,7 +28,7 @@ mod subscriptions;
 
 pub use host::Host;
 pub use membership::Sighting;
-pub use subject::To;
+pub use subject::SubjectTarget;
 
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
@@ -43,15 +43,15 @@ use tracing::warn;
 use crate::net::NatsAddress;
 use crate::shard::{NameKind, NameWatch};
 use authenticator::FrameAuthenticator;
-use frame::Kind;
+use frame::FrameKind;
 use membership::{Membership, Own};
 use pending_requests::PendingRequests;
-use queue::{Queue, Refused};
+use queue::{Queue, QueueError};
 use subject::Subjects;
 use subscriptions::Subscriptions;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct ClusterSettings {
     /// The addresses of NATS servers. One is enough to find the others by, as long as that one is there.
     pub nats: Vec<NatsAddress>,
     pub name: String,
@@ -67,7 +67,7 @@ pub struct Settings {
 }
 
 pub struct Cluster {
-    settings: Settings,
+    settings: ClusterSettings,
     node: SocketAddrV4,
     /// A number that tells this process from all others.
     instance: u64,
@@ -83,7 +83,7 @@ pub struct Cluster {
     room: Notify,
     /// Is notified when a stranger has shown that it is a node.
     proven: Notify,
-    link: watch::Sender<Link>,
+    link: watch::Sender<LinkState>,
     started: Instant,
     /// The serial number of the last frame.
     serials: AtomicU64,
@@ -98,12 +98,12 @@ pub struct Cluster {
     /// This node ends once NATS has all that is to be sent.
     is_leaving: AtomicBool,
     farewell: Notify,
-    counts: Counts,
+    counts: ClusterCounts,
 }
 
 /// How the connection to NATS is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Link {
+pub enum LinkState {
     Down {
         since: Instant,
         reason: String,
@@ -118,7 +118,7 @@ pub enum Link {
 
 /// What has happened since the start.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct ClusterCounts {
     pub sent: AtomicU64,
     pub received: AtomicU64,
     /// Orders that no other node got because there was no room or no connection.
@@ -134,15 +134,15 @@ pub struct Counts {
 
 /// How the cluster is, as this node sees it.
 #[derive(Debug)]
-pub struct View {
-    pub link: Link,
+pub struct ClusterView {
+    pub link: LinkState,
     pub others: Vec<Sighting>,
     /// Nodes that are heard and have not shown that they live.
     pub unproven: Vec<SocketAddrV4>,
     pub waiting_bytes: usize,
 }
 
-impl View {
+impl ClusterView {
     /// The other nodes that are there.
     pub fn members(&self) -> impl Iterator<Item = &Sighting> {
         self.others.iter().filter(|other| other.is_member)
@@ -155,11 +155,11 @@ impl View {
 }
 
 impl Cluster {
-    pub fn new(settings: Settings, secret: &[u8], node: SocketAddrV4, instance: u64) -> Self {
+    pub fn new(settings: ClusterSettings, secret: &[u8], node: SocketAddrV4, instance: u64) -> Self {
         let authenticator = FrameAuthenticator::new(secret, &settings.name);
         let subjects = Arc::new(Subjects::new(&settings.name, authenticator.derive_key(b"names")));
         let wake = Arc::new(Notify::new());
-        let down = Link::Down { since: Instant::now(), reason: "it has not been tried yet".to_owned() };
+        let down = LinkState::Down { since: Instant::now(), reason: "it has not been tried yet".to_owned() };
         Self {
             subscriptions: Arc::new(Subscriptions::new(Arc::clone(&subjects), Arc::clone(&wake))),
             queue: Mutex::new(Queue::new(settings.buffer)),
@@ -177,7 +177,7 @@ impl Cluster {
             clients: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),
             farewell: Notify::new(),
-            counts: Counts::default(),
+            counts: ClusterCounts::default(),
             settings,
             node,
             instance,
@@ -199,30 +199,30 @@ impl Cluster {
         &self.settings.name
     }
 
-    pub fn counts(&self) -> &Counts {
+    pub fn counts(&self) -> &ClusterCounts {
         &self.counts
     }
 
-    pub fn view(&self) -> View {
+    pub fn view(&self) -> ClusterView {
         let now = Instant::now();
         let (others, unproven) = {
             let membership = self.membership();
             (membership.sightings(now), membership.unproven(now))
         };
         let (link, waiting_bytes) = (self.link.borrow().clone(), self.queue().bytes());
-        View { link, others, unproven, waiting_bytes }
+        ClusterView { link, others, unproven, waiting_bytes }
     }
 
-    pub fn holders(&self, sort: NameKind, name: &[u8]) -> To {
+    pub fn holders(&self, sort: NameKind, name: &[u8]) -> SubjectTarget {
         self.subjects.holders(sort, name)
     }
 
     /// Waits for some time until the other nodes are known. Says why if this node cannot be one of them.
     pub async fn joined(&self, patience: Duration) -> Result<(), String> {
         let mut link = self.link.subscribe();
-        let settled = link.wait_for(|link| !matches!(link, Link::Down { .. }));
+        let settled = link.wait_for(|link| !matches!(link, LinkState::Down { .. }));
         match tokio::time::timeout(patience, settled).await {
-            Ok(Ok(link)) if *link == Link::Conflict => {
+            Ok(Ok(link)) if *link == LinkState::Conflict => {
                 return Err(format!(
                     "another server of cluster {} has the address {} in its client ids: set node to one that no other has",
                     self.settings.name, self.node
@@ -247,20 +247,20 @@ impl Cluster {
     }
 
     fn is_up(&self) -> bool {
-        matches!(*self.link.borrow(), Link::Up { .. })
+        matches!(*self.link.borrow(), LinkState::Up { .. })
     }
 
     fn why_down(&self) -> String {
         match &*self.link.borrow() {
-            Link::Down { since, reason } => {
+            LinkState::Down { since, reason } => {
                 format!("no connection to NATS for {} s: {reason}", since.elapsed().as_secs())
             }
-            Link::Conflict => format!("another node has the address {}", self.node),
-            Link::Up { .. } => "the connection to NATS is back".to_owned(),
+            LinkState::Conflict => format!("another node has the address {}", self.node),
+            LinkState::Up { .. } => "the connection to NATS is back".to_owned(),
         }
     }
 
-    fn push(&self, to: To, kind: Kind, body: Bytes) -> Result<(), Refused> {
+    fn push(&self, to: SubjectTarget, kind: FrameKind, body: Bytes) -> Result<(), QueueError> {
         self.queue().push(to, kind, body)?;
         self.wake.notify_one();
         Ok(())

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::frame::Kind;
+use super::frame::FrameKind;
 use super::resend::ResendRequest;
-use super::subject::To;
+use super::subject::SubjectTarget;
 
 /// How many bytes may wait while there is a connection. Queries wait behind them, and are not to wait behind seconds of pushes.
 const MAX_UNWRITTEN: usize = 4 << 20;
@@ -17,8 +17,8 @@ const ENTRY: usize = 96;
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) to: To,
-    pub(super) kind: Kind,
+    pub(super) to: SubjectTarget,
+    pub(super) kind: FrameKind,
     pub(super) number: u64,
     /// The number of the resend request that it answers; 0 if it is sent for the first time.
     pub(super) again: u32,
@@ -28,7 +28,7 @@ pub(super) struct Entry {
 
 impl Entry {
     /// An entry that is written at once and stands in no queue. It has no number.
-    pub(super) fn at_once(to: To, kind: Kind, body: Bytes) -> Self {
+    pub(super) fn at_once(to: SubjectTarget, kind: FrameKind, body: Bytes) -> Self {
         Self { to, kind, number: 0, again: 0, body, queued: Instant::now() }
     }
 }
@@ -52,7 +52,7 @@ pub(super) struct Queue {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
+pub(super) enum QueueError {
     #[error("{0} bytes for other nodes wait already (cluster_buffer_bytes)")]
     Full(usize),
     #[error("there is no connection to NATS")]
@@ -76,21 +76,26 @@ impl Queue {
     }
 
     /// Queues a frame. Orders are kept until [`Queue::forget`]; other frames are sent on this connection or never.
-    pub(super) fn push(&mut self, to: To, kind: Kind, body: Bytes) -> Result<u64, Refused> {
+    pub(super) fn push(
+        &mut self,
+        to: SubjectTarget,
+        kind: FrameKind,
+        body: Bytes,
+    ) -> Result<u64, QueueError> {
         let entry = Entry { to, kind, number: self.last, again: 0, body, queued: Instant::now() };
         if kind.is_numbered() {
             self.make_room(weight(&entry))?;
             self.last += 1;
         } else if !self.is_up {
-            return Err(Refused::Down);
+            return Err(QueueError::Down);
         } else if self.bytes > 2 * self.limit {
-            return Err(Refused::Full(self.bytes));
+            return Err(QueueError::Full(self.bytes));
         }
         self.append(Entry { number: self.last, ..entry });
         Ok(self.last)
     }
 
-    fn make_room(&mut self, weight: usize) -> Result<(), Refused> {
+    fn make_room(&mut self, weight: usize) -> Result<(), QueueError> {
         // Orders that all nodes have are kept only for nodes that come just now.
         let acked = self.acked;
         let is_spare = |entry: &Entry| !is_kept(entry) || entry.number <= acked;
@@ -102,10 +107,10 @@ impl Queue {
             self.drop_first();
         }
         if self.bytes + weight > self.limit && !self.entries.is_empty() {
-            return Err(Refused::Full(self.bytes));
+            return Err(QueueError::Full(self.bytes));
         }
         if self.is_up && self.unwritten > MAX_UNWRITTEN {
-            return Err(Refused::Full(self.unwritten));
+            return Err(QueueError::Full(self.unwritten));
         }
         Ok(())
     }
@@ -171,17 +176,24 @@ impl Queue {
             is_kept(entry)
                 && entry.number > after
                 && is_recent(entry.queued)
-                && !matches!(entry.to, To::Node(other) if other != node)
+                && !matches!(entry.to, SubjectTarget::Node(other) if other != node)
         };
         let found: Vec<_> = self.entries.iter().filter(concerns).cloned().collect();
         for entry in found {
-            self.append(Entry { to: To::Node(node), again, ..entry });
+            self.append(Entry { to: SubjectTarget::Node(node), again, ..entry });
         }
         let (forgotten, queued) = self.forgotten;
         let lost = if queued.is_some_and(is_recent) { forgotten.saturating_sub(after) } else { 0 };
         let body = Bytes::copy_from_slice(&lost.to_be_bytes());
-        let (kind, number) = (Kind::Resumed, self.last);
-        self.append(Entry { to: To::Node(node), kind, number, again, body, queued: Instant::now() });
+        let (kind, number) = (FrameKind::Resumed, self.last);
+        self.append(Entry {
+            to: SubjectTarget::Node(node),
+            kind,
+            number,
+            again,
+            body,
+            queued: Instant::now(),
+        });
         Some(lost)
     }
 
@@ -238,38 +250,43 @@ mod tests {
         ResendRequest { again, after, within }
     }
 
-    fn order(queue: &mut Queue, to: To) -> Result<u64, Refused> {
-        queue.push(to, Kind::Order, Bytes::from_static(&[0; 104]))
+    fn order(queue: &mut Queue, to: SubjectTarget) -> Result<u64, QueueError> {
+        queue.push(to, FrameKind::Order, Bytes::from_static(&[0; 104]))
     }
 
-    fn written(queue: &mut Queue) -> Vec<(u64, Kind, u32)> {
+    fn written(queue: &mut Queue) -> Vec<(u64, FrameKind, u32)> {
         std::iter::from_fn(|| queue.pop()).map(|entry| (entry.number, entry.kind, entry.again)).collect()
     }
 
     #[test]
     fn what_was_missed_is_sent_again_to_those_it_concerns() {
         let mut queue = Queue::new(10_000);
-        assert_eq!(queue.push(To::All, Kind::Heartbeat, Bytes::new()), Err(Refused::Down));
+        assert_eq!(queue.push(SubjectTarget::All, FrameKind::Heartbeat, Bytes::new()), Err(QueueError::Down));
         queue.up();
-        assert_eq!(order(&mut queue, To::All), Ok(1));
-        assert_eq!(order(&mut queue, To::Node(node(1))), Ok(2));
-        assert_eq!(queue.push(To::All, Kind::Heartbeat, Bytes::from_static(b"beat")), Ok(2));
-        assert_eq!(order(&mut queue, To::Node(node(2))), Ok(3));
-        let first = [(1, Kind::Order, 0), (2, Kind::Order, 0), (2, Kind::Heartbeat, 0), (3, Kind::Order, 0)];
+        assert_eq!(order(&mut queue, SubjectTarget::All), Ok(1));
+        assert_eq!(order(&mut queue, SubjectTarget::Node(node(1))), Ok(2));
+        assert_eq!(queue.push(SubjectTarget::All, FrameKind::Heartbeat, Bytes::from_static(b"beat")), Ok(2));
+        assert_eq!(order(&mut queue, SubjectTarget::Node(node(2))), Ok(3));
+        let first = [
+            (1, FrameKind::Order, 0),
+            (2, FrameKind::Order, 0),
+            (2, FrameKind::Heartbeat, 0),
+            (3, FrameKind::Order, 0),
+        ];
         assert_eq!(written(&mut queue), first);
 
         queue.down();
-        assert_eq!(order(&mut queue, To::All), Ok(4));
+        assert_eq!(order(&mut queue, SubjectTarget::All), Ok(4));
         queue.up();
         assert_eq!(written(&mut queue), []);
-        assert_eq!(order(&mut queue, To::All), Ok(5));
+        assert_eq!(order(&mut queue, SubjectTarget::All), Ok(5));
         assert_eq!(queue.send_again(node(1), request(7, 1, Duration::MAX)), Some(0));
         let again = [
-            (5, Kind::Order, 0),
-            (2, Kind::Order, 7),
-            (4, Kind::Order, 7),
-            (5, Kind::Order, 7),
-            (5, Kind::Resumed, 7),
+            (5, FrameKind::Order, 0),
+            (2, FrameKind::Order, 7),
+            (4, FrameKind::Order, 7),
+            (5, FrameKind::Order, 7),
+            (5, FrameKind::Resumed, 7),
         ];
         assert_eq!(written(&mut queue), again);
 
@@ -277,9 +294,9 @@ mod tests {
         assert_eq!(queue.forgotten.0, 0);
         queue.forget(4, Duration::ZERO);
         assert_eq!(queue.send_again(node(1), request(8, 3, Duration::MAX)), Some(1));
-        assert_eq!(written(&mut queue), [(5, Kind::Order, 8), (5, Kind::Resumed, 8)]);
+        assert_eq!(written(&mut queue), [(5, FrameKind::Order, 8), (5, FrameKind::Resumed, 8)]);
         assert_eq!(queue.send_again(node(1), request(6, 0, Duration::ZERO)), Some(0));
-        assert_eq!(written(&mut queue), [(5, Kind::Resumed, 6)]);
+        assert_eq!(written(&mut queue), [(5, FrameKind::Resumed, 6)]);
         queue.forget(5, Duration::ZERO);
         assert!(queue.pop().is_none());
         assert_eq!((queue.entries.len(), queue.bytes), (0, 0));
@@ -291,21 +308,21 @@ mod tests {
         queue.up();
         // Orders that wait are not given up for others.
         for _ in 0..5 {
-            order(&mut queue, To::All).unwrap();
+            order(&mut queue, SubjectTarget::All).unwrap();
         }
-        assert_eq!(order(&mut queue, To::All), Err(Refused::Full(1000)));
+        assert_eq!(order(&mut queue, SubjectTarget::All), Err(QueueError::Full(1000)));
         written(&mut queue);
-        assert_eq!(order(&mut queue, To::All), Err(Refused::Full(1000)));
+        assert_eq!(order(&mut queue, SubjectTarget::All), Err(QueueError::Full(1000)));
         // Orders that all nodes have are given up.
         queue.acked(1);
-        assert_eq!(order(&mut queue, To::All), Ok(6));
+        assert_eq!(order(&mut queue, SubjectTarget::All), Ok(6));
         assert_eq!(queue.send_again(node(1), request(9, 0, Duration::MAX)), Some(1));
         // They are not given up while they may have been lost.
         queue.down();
-        assert_eq!(order(&mut queue, To::All), Err(Refused::Full(1000)));
+        assert_eq!(order(&mut queue, SubjectTarget::All), Err(QueueError::Full(1000)));
         queue.up();
         // A single order may be larger than all orders together are to be.
         let mut queue = Queue::new(1000);
-        queue.push(To::All, Kind::Order, Bytes::from(vec![0; 5000])).unwrap();
+        queue.push(SubjectTarget::All, FrameKind::Order, Bytes::from(vec![0; 5000])).unwrap();
     }
 }

@@ -52,7 +52,7 @@ impl Partial {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::Kind;
+    use super::super::frame::FrameKind;
     use super::*;
 
     #[test]
@@ -60,7 +60,7 @@ mod tests {
         let mut reassembly = Reassembly::default();
         let mut add = |number, is_first, has_more, body: &'static [u8]| {
             let header = Header {
-                kind: Kind::Order,
+                kind: FrameKind::Order,
                 instance: 1,
                 epoch: 1,
                 serial: 1,
@@ -84,7 +84,7 @@ mod tests {
     fn no_body_grows_beyond_the_longest_answer() {
         let mut reassembly = Reassembly::default();
         let header = |is_first| Header {
-            kind: Kind::Answer,
+            kind: FrameKind::Answer,
             instance: 1,
             epoch: 1,
             serial: 1,

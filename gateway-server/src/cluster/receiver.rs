@@ -11,15 +11,15 @@ use gateway_wire::bridge::{AnswerValue, Call, Reply, Request};
 use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
-use super::authenticator::Refusal;
-use super::frame::{Header, Kind};
+use super::authenticator::FrameRejection;
+use super::frame::{FrameKind, Header};
 use super::heartbeat::{Greeting, Heartbeat, Proof};
-use super::membership::{News, Receipt, Resume};
+use super::membership::{MembershipNews, Receipt, Resume};
 use super::pending_requests::Answer;
 use super::resend::ResendRequest;
 use super::strangers::Approach;
-use super::subject::To;
-use super::{Cluster, Host, Link};
+use super::subject::SubjectTarget;
+use super::{Cluster, Host, LinkState};
 use crate::telemetry::abuse_log::{self, Offence};
 
 /// How many queries of other nodes are answered at the same time.
@@ -41,7 +41,7 @@ impl<'a, H: Host> Receiver<'a, H> {
         let (header, body) = match cluster.authenticator.open(payload) {
             Ok(frame) => frame,
             Err(refusal) => {
-                if let Refusal::OtherRelease(_) = refusal {
+                if let FrameRejection::OtherRelease(_) = refusal {
                     cluster.membership().hear_other_release(Instant::now());
                 }
                 return self.ignore(&refusal);
@@ -55,7 +55,7 @@ impl<'a, H: Host> Receiver<'a, H> {
         if header.is_introduction() {
             return self.meet(&header, &body);
         }
-        if header.kind == Kind::Conflict {
+        if header.kind == FrameKind::Conflict {
             return self.conflict(&body);
         }
         let receipt = cluster.membership().receive(&header, body, Instant::now());
@@ -83,7 +83,7 @@ impl<'a, H: Host> Receiver<'a, H> {
     async fn act(&self, header: &Header, body: Bytes) {
         let cluster = self.cluster;
         match header.kind {
-            Kind::Order => match Request::decode(&body) {
+            FrameKind::Order => match Request::decode(&body) {
                 Ok(Request { call: Call::Order(order), .. }) => {
                     if let Err(error) = self.host.execute(&order).await {
                         debug!(error, "an order of another node");
@@ -92,8 +92,8 @@ impl<'a, H: Host> Receiver<'a, H> {
                 Ok(_) => unexpected(header, &"a query"),
                 Err(error) => unexpected(header, &error),
             },
-            Kind::AskedOrder | Kind::Query => self.answer(header, body).await,
-            Kind::Answer => {
+            FrameKind::AskedOrder | FrameKind::Query => self.answer(header, body).await,
+            FrameKind::Answer => {
                 let Some((id, reply)) =
                     body.split_first_chunk().map(|(id, reply)| (u64::from_be_bytes(*id), reply))
                 else {
@@ -107,14 +107,14 @@ impl<'a, H: Host> Receiver<'a, H> {
                 };
                 cluster.pending.answer(id, header.instance, answer);
             }
-            Kind::Leave => {
+            FrameKind::Leave => {
                 if let Some(node) = cluster.membership().leave(header.instance) {
                     info!(%node, "a node has left the cluster");
                     cluster.pending.node_left(header.instance);
                     self.host.node_left(node);
                 }
             }
-            Kind::Resume => {
+            FrameKind::Resume => {
                 if let Some((instance, request)) = ResendRequest::decode(&body)
                     && instance == cluster.instance
                 {
@@ -124,7 +124,7 @@ impl<'a, H: Host> Receiver<'a, H> {
                     }
                 }
             }
-            Kind::Resumed => {
+            FrameKind::Resumed => {
                 let lost = number(&body).unwrap_or(0);
                 let node = {
                     let mut membership = cluster.membership();
@@ -140,28 +140,28 @@ impl<'a, H: Host> Receiver<'a, H> {
                     );
                 }
             }
-            Kind::Probe => {
+            FrameKind::Probe => {
                 let node = cluster.membership().node_of(header.instance);
                 if let (Some(node), Some(wanted)) = (node, number(&body)) {
                     let server = cluster.server.load(Ordering::Relaxed);
                     let body = [wanted.to_be_bytes(), server.to_be_bytes()].concat();
                     // Without room for the echo, the node probes again.
-                    let _ = cluster.push(To::Node(node), Kind::Echo, body.into());
+                    let _ = cluster.push(SubjectTarget::Node(node), FrameKind::Echo, body.into());
                 }
             }
-            Kind::Echo => {
+            FrameKind::Echo => {
                 if let (Some(wanted), Some(server)) = (number(&body), body.get(8..).and_then(number)) {
                     cluster.subscriptions.echoed(server, wanted);
                 }
             }
-            Kind::Hello | Kind::Heartbeat | Kind::Greeting | Kind::Conflict => {}
+            FrameKind::Hello | FrameKind::Heartbeat | FrameKind::Greeting | FrameKind::Conflict => {}
         }
     }
 
     /// A node introduces itself by a heartbeat, a greeting or a hello.
     fn meet(&self, header: &Header, body: &[u8]) {
         let cluster = self.cluster;
-        let introduction = if header.kind == Kind::Greeting {
+        let introduction = if header.kind == FrameKind::Greeting {
             rmp_serde::from_slice(body).map(|greeting: Greeting| {
                 let Greeting { heartbeat, to, nonce, wants_answer } = greeting;
                 (heartbeat, Some((to, Proof { nonce, wants_answer })))
@@ -182,7 +182,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             return self.meet_double(header);
         }
         let proof = greeting.map(|(_, proof)| proof);
-        let News { came, gone, resume, stranger, is_recorded } =
+        let MembershipNews { came, gone, resume, stranger, is_recorded } =
             cluster.membership().hear(header, &heartbeat, proof, cluster.own(), Instant::now());
         if is_recorded {
             return self.recorded(header);
@@ -212,7 +212,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             self.host.node_joined(node);
         }
         // The greeting goes first, as the node ignores what follows without it.
-        if header.kind == Kind::Hello || proof.is_some_and(|proof| proof.wants_answer) {
+        if header.kind == FrameKind::Hello || proof.is_some_and(|proof| proof.wants_answer) {
             cluster.greet(header, &heartbeat, false);
         }
         if let Some(resume) = resume {
@@ -225,9 +225,9 @@ impl<'a, H: Host> Receiver<'a, H> {
     fn meet_double(&self, header: &Header) {
         let cluster = self.cluster;
         let is_ours = cluster.is_up() || cluster.instance < header.instance;
-        if is_ours && header.kind == Kind::Hello {
+        if is_ours && header.kind == FrameKind::Hello {
             let body = Bytes::copy_from_slice(&header.instance.to_be_bytes());
-            let _ = cluster.push(To::Node(cluster.node), Kind::Conflict, body);
+            let _ = cluster.push(SubjectTarget::Node(cluster.node), FrameKind::Conflict, body);
         }
         if cluster.is_up() {
             let detail = format!("another node has this one's address, {}: set node", cluster.node);
@@ -243,7 +243,7 @@ impl<'a, H: Host> Receiver<'a, H> {
         if cluster.is_up() {
             return error!(node = %cluster.node, "another node has this one's address: set node");
         }
-        cluster.link.send_replace(Link::Conflict);
+        cluster.link.send_replace(LinkState::Conflict);
     }
 
     async fn answer(&self, header: &Header, body: Bytes) {
@@ -251,7 +251,7 @@ impl<'a, H: Host> Receiver<'a, H> {
         let Some(id) = body.first_chunk().copied() else {
             return unexpected(header, &"a question without a number");
         };
-        if header.kind == Kind::AskedOrder {
+        if header.kind == FrameKind::AskedOrder {
             let done = match Request::decode(&body[8..]) {
                 Ok(Request { call: Call::Order(order), .. }) => self.host.execute(&order).await,
                 Ok(_) => Err("a query where an order was expected".to_owned()),
@@ -296,7 +296,7 @@ impl Cluster {
         };
         // Plain numbers can always be encoded. Without room for the greeting, the node is greeted again when it is heard again.
         let body = rmp_serde::to_vec(&greeting).unwrap_or_default();
-        let _ = self.push(To::Node(heartbeat.node), Kind::Greeting, body.into());
+        let _ = self.push(SubjectTarget::Node(heartbeat.node), FrameKind::Greeting, body.into());
     }
 
     pub(super) fn send_again(&self, node: SocketAddrV4, request: ResendRequest) {
@@ -309,7 +309,7 @@ impl Cluster {
         let Resume { node, instance, request } = *resume;
         debug!(%node, after = request.after, "has everything sent again that came later");
         // Without room for the request, it is made again later.
-        let _ = self.push(To::Node(node), Kind::Resume, request.encode(instance));
+        let _ = self.push(SubjectTarget::Node(node), FrameKind::Resume, request.encode(instance));
     }
 
     fn answer(&self, node: SocketAddrV4, id: [u8; 8], answer: Answer) {
@@ -325,7 +325,7 @@ impl Cluster {
         }
         let body = [&id, frame.get(HEADER..).unwrap_or_default()].concat();
         // Without room for the answer, the caller says that none has come.
-        let _ = self.push(To::Node(node), Kind::Answer, body.into());
+        let _ = self.push(SubjectTarget::Node(node), FrameKind::Answer, body.into());
     }
 }
 

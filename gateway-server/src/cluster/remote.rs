@@ -9,9 +9,9 @@ use gateway_wire::bridge::frame::HEADER;
 use gateway_wire::bridge::{AnswerValue, Call, Order, Query, Request};
 use tracing::warn;
 
-use super::frame::Kind;
-use super::queue::Refused;
-use super::subject::To;
+use super::frame::FrameKind;
+use super::queue::QueueError;
+use super::subject::SubjectTarget;
 use super::{Cluster, heartbeat};
 
 /// How long other servers of NATS may take to hear of subscriptions. A node that has been silent for a part of it is not waited
@@ -20,13 +20,13 @@ const UNCONFIRMED: Duration = Duration::from_secs(5);
 
 impl Cluster {
     /// Has other nodes carry out an order, the content of a bridge's call, each of them once. Waits for a while if they cannot keep up.
-    pub async fn send(&self, to: To, body: Bytes) -> Result<(), String> {
+    pub async fn send(&self, to: SubjectTarget, body: Bytes) -> Result<(), String> {
         if !self.settings.is_buffered && !self.is_up() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(self.without_others(&Refused::Down));
+            return Err(self.without_others(&QueueError::Down));
         }
-        let mut pushed = self.push(to, Kind::Order, body.clone());
-        if matches!(pushed, Err(Refused::Full(_))) {
+        let mut pushed = self.push(to, FrameKind::Order, body.clone());
+        if matches!(pushed, Err(QueueError::Full(_))) {
             pushed = self.push_in_time(to, body).await;
         }
         pushed.map_err(|refused| {
@@ -35,17 +35,17 @@ impl Cluster {
         })
     }
 
-    async fn push_in_time(&self, to: To, body: Bytes) -> Result<(), Refused> {
+    async fn push_in_time(&self, to: SubjectTarget, body: Bytes) -> Result<(), QueueError> {
         let deadline = tokio::time::Instant::now() + self.settings.timeout;
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             // From here on no notification is missed.
             room.as_mut().enable();
-            match self.push(to, Kind::Order, body.clone()) {
-                Err(Refused::Full(bytes)) => {
+            match self.push(to, FrameKind::Order, body.clone()) {
+                Err(QueueError::Full(bytes)) => {
                     let is_late = tokio::time::timeout_at(deadline, room).await.is_err();
                     if is_late || !self.is_up() {
-                        return Err(Refused::Full(bytes));
+                        return Err(QueueError::Full(bytes));
                     }
                 }
                 done => return done,
@@ -60,7 +60,12 @@ impl Cluster {
         let Some(instance) = self.membership().instance_at(node) else {
             return if self.is_up() { Ok(()) } else { Err(self.unreachable(node)) };
         };
-        let answers = self.ask(vec![instance], To::Node(node), Kind::AskedOrder, Call::Order(order.clone()));
+        let answers = self.ask(
+            vec![instance],
+            SubjectTarget::Node(node),
+            FrameKind::AskedOrder,
+            Call::Order(order.clone()),
+        );
         answers.await.map(drop)
     }
 
@@ -74,7 +79,8 @@ impl Cluster {
         let Some(instance) = self.membership().instance_at(node) else {
             return if self.is_up() { Ok(None) } else { Err(self.unreachable(node)) };
         };
-        let answers = self.ask(vec![instance], To::Node(node), Kind::Query, Call::Query(query.clone()));
+        let answers =
+            self.ask(vec![instance], SubjectTarget::Node(node), FrameKind::Query, Call::Query(query.clone()));
         Ok(answers.await?.pop())
     }
 
@@ -88,14 +94,14 @@ impl Cluster {
         if others.is_empty() {
             return Ok(Vec::new());
         }
-        self.ask(others, To::All, Kind::Query, Call::Query(query.clone())).await
+        self.ask(others, SubjectTarget::All, FrameKind::Query, Call::Query(query.clone())).await
     }
 
     async fn ask(
         &self,
         instances: Vec<u64>,
-        to: To,
-        kind: Kind,
+        to: SubjectTarget,
+        kind: FrameKind,
         call: Call<'_>,
     ) -> Result<Vec<AnswerValue>, String> {
         let mut pending = self.pending.register(instances.clone());
@@ -185,7 +191,7 @@ impl Cluster {
         })
     }
 
-    fn without_others(&self, refused: &Refused) -> String {
+    fn without_others(&self, refused: &QueueError) -> String {
         let reason =
             if self.is_up() { refused.to_string() } else { format!("{refused}; {}", self.why_down()) };
         format!("only clients of this node got it, as the others could not be told: {reason}")

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use super::heartbeat::Heartbeat;
-use super::membership::SILENCE;
+use super::heartbeat::{Heartbeat, SILENCE};
 
 /// A stranger for whom no node vouches may keep queries waiting for so long. A node answers within a round trip; a recording
 /// would keep them waiting for as long as it is played.

@@ -9,7 +9,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use crate::shard::NameKind;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum To {
+pub enum SubjectTarget {
     /// All nodes get the frame.
     All,
     /// The node with this address gets it.
@@ -45,12 +45,12 @@ impl Subjects {
         hash as u64
     }
 
-    pub(super) fn holders(&self, sort: NameKind, name: &[u8]) -> To {
-        To::Holders(sort, self.hash(name))
+    pub(super) fn holders(&self, sort: NameKind, name: &[u8]) -> SubjectTarget {
+        SubjectTarget::Holders(sort, self.hash(name))
     }
 
     /// Appends the subject as it stands in commands of NATS.
-    pub(super) fn append(&self, to: To, out: &mut Vec<u8>) {
+    pub(super) fn append(&self, to: SubjectTarget, out: &mut Vec<u8>) {
         out.extend_from_slice(self.prefix.as_bytes());
         out.push(b'.');
         append_id(to, out);
@@ -58,14 +58,14 @@ impl Subjects {
 }
 
 /// Appends the part that tells a subject from others of the cluster, which is the id of the subscription, too.
-pub(super) fn append_id(to: To, out: &mut Vec<u8>) {
+pub(super) fn append_id(to: SubjectTarget, out: &mut Vec<u8>) {
     let mut text = String::with_capacity(40);
     // Writing to a string cannot fail.
     let _ = match to {
-        To::All => write!(text, "all"),
-        To::Node(node) => write!(text, "node.{:08x}{:04x}", node.ip().to_bits(), node.port()),
-        To::Holders(NameKind::Uid, Hash(hash)) => write!(text, "uid.{hash:032x}"),
-        To::Holders(NameKind::Group, Hash(hash)) => write!(text, "group.{hash:032x}"),
+        SubjectTarget::All => write!(text, "all"),
+        SubjectTarget::Node(node) => write!(text, "node.{:08x}{:04x}", node.ip().to_bits(), node.port()),
+        SubjectTarget::Holders(NameKind::Uid, Hash(hash)) => write!(text, "uid.{hash:032x}"),
+        SubjectTarget::Holders(NameKind::Group, Hash(hash)) => write!(text, "group.{hash:032x}"),
     };
     out.extend_from_slice(text.as_bytes());
 }
@@ -77,13 +77,16 @@ mod tests {
     #[test]
     fn are_words_that_nats_takes() {
         let subjects = Subjects::new("c", [1; 16]);
-        let text = |to: To| {
+        let text = |to: SubjectTarget| {
             let mut out = Vec::new();
             subjects.append(to, &mut out);
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(text(To::All), "gateway.c.all");
-        assert_eq!(text(To::Node("10.0.0.1:1238".parse().unwrap())), "gateway.c.node.0a00000104d6");
+        assert_eq!(text(SubjectTarget::All), "gateway.c.all");
+        assert_eq!(
+            text(SubjectTarget::Node("10.0.0.1:1238".parse().unwrap())),
+            "gateway.c.node.0a00000104d6"
+        );
         let uid = text(subjects.holders(NameKind::Uid, b"a b.*>\r\n"));
         assert!(uid.starts_with("gateway.c.uid.") && uid.len() == 14 + 32, "{uid}");
         assert_ne!(subjects.hash(b"a"), subjects.hash(b"b"));

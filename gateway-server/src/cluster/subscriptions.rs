@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use tokio::sync::{Notify, watch};
 
-use super::subject::{Hash, Subjects, To, append_id};
+use super::subject::{Hash, SubjectTarget, Subjects, append_id};
 use crate::shard::{NameKind, NameWatch};
 
 /// How long a subscription outlasts the last client that it is for: those who go to another page come back sooner.
@@ -143,7 +143,7 @@ impl Subscriptions {
             let stays = now.duration_since(*since) < LINGER;
             if !stays {
                 commands.extend_from_slice(b"UNSUB ");
-                append_id(To::Holders(*sort, *hash), commands);
+                append_id(SubjectTarget::Holders(*sort, *hash), commands);
                 commands.extend_from_slice(b"\r\n");
             }
             stays
@@ -163,7 +163,7 @@ impl Subscriptions {
         let _ = self.confirmed.subscribe().wait_for(|confirmed| *confirmed >= wanted).await;
     }
 
-    pub(super) fn append_subscription(&self, to: To, out: &mut Vec<u8>) {
+    pub(super) fn append_subscription(&self, to: SubjectTarget, out: &mut Vec<u8>) {
         out.extend_from_slice(b"SUB ");
         self.subjects.append(to, out);
         out.push(b' ');
@@ -191,7 +191,7 @@ impl NameWatch for Subscriptions {
         if !changes.is_live || changes.lingering.remove(&(sort, hash)).is_some() {
             return;
         }
-        self.append_subscription(To::Holders(sort, hash), &mut changes.commands);
+        self.append_subscription(SubjectTarget::Holders(sort, hash), &mut changes.commands);
         changes.wanted += 1;
         drop(changes);
         self.wake.notify_one();

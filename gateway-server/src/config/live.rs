@@ -119,16 +119,24 @@ fn changed_files(old: Option<&Files>, new: Option<&Files>, names: [&str; 3], cha
 
 /// Adds the names of the settings by which the cluster is another one.
 fn changed_cluster(
-    old: Option<&cluster::Settings>,
-    new: Option<&cluster::Settings>,
+    old: Option<&cluster::ClusterSettings>,
+    new: Option<&cluster::ClusterSettings>,
     changed: &mut Vec<String>,
 ) {
     let (Some(old), Some(new)) = (old, new) else {
         // The others are of no use without it.
         return changed.extend((old.is_some() != new.is_some()).then(|| "cluster_nats".to_owned()));
     };
-    let cluster::Settings { nats, name, credentials, authorities, certificate, buffer, is_buffered, timeout } =
-        new;
+    let cluster::ClusterSettings {
+        nats,
+        name,
+        credentials,
+        authorities,
+        certificate,
+        buffer,
+        is_buffered,
+        timeout,
+    } = new;
     let (old_certificate, old_key) = old.certificate.clone().unzip();
     let (new_certificate, new_key) = certificate.clone().unzip();
     let differs = [

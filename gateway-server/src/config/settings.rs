@@ -356,7 +356,7 @@ pub struct Settings {
     pub operations_token: Secret,
     pub node: Option<SocketAddrV4>,
     /// If this is one node of several.
-    pub cluster: Option<cluster::Settings>,
+    pub cluster: Option<cluster::ClusterSettings>,
     pub shards: usize,
     pub io_uring: bool,
     pub events: EventHandlers,
@@ -494,7 +494,7 @@ impl Layer {
             )
         };
         let timeout = checks.seconds("cluster_timeout", self.cluster_timeout.unwrap_or(2.0), 0.01);
-        let cluster = cluster::Settings {
+        let cluster = cluster::ClusterSettings {
             nats: self.cluster_nats.unwrap_or_default(),
             name: self.cluster_name.unwrap_or_else(|| "gateway".to_owned()),
             credentials: self.cluster_credentials,
@@ -692,7 +692,7 @@ impl Checks {
         }
     }
 
-    fn cluster(&mut self, settings: cluster::Settings) -> Option<cluster::Settings> {
+    fn cluster(&mut self, settings: cluster::ClusterSettings) -> Option<cluster::ClusterSettings> {
         let is_word = |name: &str| {
             (1..=32).contains(&name.len())
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')

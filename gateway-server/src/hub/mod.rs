@@ -16,9 +16,12 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::protocol::{Encoded, Encoding, WantedEncodings};
+use crate::shard::audience::{Audience, Except};
+use crate::shard::change::Change;
 use crate::shard::claim::NameClaim;
 use crate::shard::client_proof::ClientProofs;
-use crate::shard::command::{Audience, Change, Command, Except, NewConnection, PlaceOf};
+use crate::shard::clients::Clients;
+use crate::shard::command::{Command, NewConnection, PlaceOf};
 use crate::shard::connection_id::ConnectionIds;
 use crate::shard::counts::ShardCounts;
 use crate::shard::event_sink::EventSinks;
@@ -31,9 +34,8 @@ use crate::shard::query::{
     ConnectionFilter, ConnectionInfo, Cursor, Profile, ProfileFields, Scope, Selector,
 };
 use crate::shard::session::SessionError;
-use crate::shard::state::Clients;
 use crate::shard::total_backlog::TotalBacklog;
-use crate::shard::{Name, Settings, reactor};
+use crate::shard::{Name, ShardSettings, reactor};
 
 /// How often a large session is merged beside its shard before that does it itself.
 const MERGES: usize = 8;
@@ -60,7 +62,7 @@ impl Hub {
     pub fn start(
         shards: usize,
         key: [u8; 16],
-        settings: &Settings,
+        settings: &ShardSettings,
         sinks: Box<dyn EventSinks>,
         names: Option<Arc<dyn NameWatch>>,
     ) -> io::Result<Self> {
@@ -436,7 +438,7 @@ impl Hub {
     }
 
     /// Serves by other settings, which are for the same doors.
-    pub async fn configure(&self, settings: Settings) -> Result<(), Stopped> {
+    pub async fn configure(&self, settings: ShardSettings) -> Result<(), Stopped> {
         let settings = Arc::new(settings);
         for shard in &self.shards {
             shard.enqueue(Command::Configure(Arc::clone(&settings))).await?;

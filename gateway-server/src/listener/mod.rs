@@ -51,7 +51,7 @@ use farewell::RefusedPeer;
 use stream::Stream;
 
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ListenerSettings {
     pub protocol: Protocol,
     /// The place of its [`ListenerLimits`](crate::shard::ListenerLimits) in the shards' settings.
     pub door: u8,
@@ -95,13 +95,13 @@ static TURNS: Turns = Turns::new(8);
 const STALLED: Duration = Duration::from_secs(1);
 
 /// Three quarters of the places for one address, so that the next from another finds one.
-fn handshakes(settings: &Settings) -> Arc<Permits<RateLimitKey>> {
+fn handshakes(settings: &ListenerSettings) -> Arc<Permits<RateLimitKey>> {
     let most = settings.max_handshakes;
     Permits::new(most, most - most / 4, STALLED)
 }
 
 /// Accepts until the task is dropped, by the newest settings.
-pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Receiver<Arc<Settings>>) {
+pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Receiver<Arc<ListenerSettings>>) {
     let mut settings = Arc::clone(&newest.borrow_and_update());
     let mut places = handshakes(&settings);
     let mut pace = AcceptPace::new(settings.handshakes_per_second);
@@ -170,7 +170,7 @@ async fn establish(
     socket: TcpStream,
     peer: SocketAddr,
     hub: &Hub,
-    settings: &Settings,
+    settings: &ListenerSettings,
     place: &Permit<RateLimitKey>,
 ) {
     let peer = Some(peer);
@@ -226,7 +226,7 @@ async fn take(
     mut socket: TcpStream,
     peer: Option<SocketAddr>,
     client: &mut Option<SocketAddr>,
-    settings: &Settings,
+    settings: &ListenerSettings,
     wants: bool,
     handshaking: &Permit<RateLimitKey>,
 ) -> Result<(Stream, Accepted, Option<AdmissionSlot>), RefusedPeer> {
@@ -273,7 +273,7 @@ async fn take(
 }
 
 /// A peer without a place learns of it before its handshake, but not by TLS: that would cost more than the limit saves.
-fn refuse_early(socket: TcpStream, settings: &Settings, refusal: Refusal) -> RefusedPeer {
+fn refuse_early(socket: TcpStream, settings: &ListenerSettings, refusal: Refusal) -> RefusedPeer {
     if settings.protocol == Protocol::Websocket && settings.certificate.is_none() {
         RefusedPeer::on(Stream::Plain(socket), refusal)
     } else {

@@ -41,7 +41,7 @@ pub fn places(most: usize) -> Arc<ConnectionSlots> {
 }
 
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct RegisterPortSettings {
     pub handshake_timeout: Duration,
     pub places: Arc<ConnectionSlots>,
     /// Counts those that are there.
@@ -103,12 +103,20 @@ impl Drop for SocketFile {
 }
 
 /// Accepts until the task is dropped, by the newest settings.
-pub async fn serve(port: RegisterPort, backend: Arc<Backend>, settings: watch::Receiver<Settings>) {
+pub async fn serve(
+    port: RegisterPort,
+    backend: Arc<Backend>,
+    settings: watch::Receiver<RegisterPortSettings>,
+) {
     // Otherwise tokio would make one wait whose turn it is, and then the next ones come first.
     tokio::task::unconstrained(serve_in_order(port, backend, settings)).await;
 }
 
-async fn serve_in_order(port: RegisterPort, backend: Arc<Backend>, settings: watch::Receiver<Settings>) {
+async fn serve_in_order(
+    port: RegisterPort,
+    backend: Arc<Backend>,
+    settings: watch::Receiver<RegisterPortSettings>,
+) {
     let mut young = FuturesUnordered::new();
     let mut is_full = false;
     for turn in 1_u64.. {
@@ -147,7 +155,7 @@ async fn serve_in_order(port: RegisterPort, backend: Arc<Backend>, settings: wat
 /// `None` when it failed, after a pause, or was refused. `is_full` says whether the log has it already.
 async fn accept(
     port: &RegisterPort,
-    settings: &watch::Receiver<Settings>,
+    settings: &watch::Receiver<RegisterPortSettings>,
     is_full: &mut bool,
 ) -> Option<(ConnectionSlot, Option<SocketAddr>, Incoming)> {
     let places = Arc::clone(&settings.borrow().places);
@@ -198,7 +206,7 @@ async fn welcome(
     socket: Incoming,
     peer: Option<SocketAddr>,
     backend: &Backend,
-    settings: &Settings,
+    settings: &RegisterPortSettings,
     growth: &HandshakeDone,
     place: &ConnectionSlot,
 ) {

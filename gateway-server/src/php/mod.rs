@@ -10,7 +10,7 @@ mod memory_budget;
 mod ordered_handshakes;
 mod tls;
 
-pub use listener::{ConnectionSlots, RegisterPort, Settings, places, serve};
+pub use listener::{ConnectionSlots, RegisterPort, RegisterPortSettings, places, serve};
 pub use login_limits::LoginLimits;
 pub use memory_budget::MemoryBudget;
 

@@ -1,18 +1,17 @@
 //! Messages of clients, whatever they speak.
 
-use super::close::{self, Close};
-use super::websocket::{self, Incoming, Inflater, Kind};
+use super::violation::Violation;
+use super::websocket::{self, Incoming, Inflater, MessageKind};
 use super::{Encoding, frame, text};
-use crate::system::memory_reserve::NoMemory;
 
 /// What a connection keeps between reads, only while something is not whole.
 #[derive(Debug)]
-pub enum Unfinished {
-    Websocket(websocket::Unfinished),
+pub enum PartialMessage {
+    Websocket(websocket::PartialFrames),
     Bytes(Vec<u8>),
 }
 
-impl Unfinished {
+impl PartialMessage {
     /// It goes on without more input, since the decoder stopped for others to have their turn.
     pub fn is_behind(&self) -> bool {
         match self {
@@ -46,36 +45,6 @@ impl Unfinished {
     }
 }
 
-/// Why a client is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    #[error(transparent)]
-    Websocket(#[from] websocket::Violation),
-    #[error("a message is over the limit of {limit} bytes (max_message)")]
-    TooBig { limit: usize },
-    #[error(transparent)]
-    NoMemory(#[from] NoMemory),
-    #[error("a message says that it has {0} bytes with its length, which alone has 4")]
-    Length(u32),
-}
-
-impl Violation {
-    /// It is not the client's fault.
-    pub fn is_for_want_of_memory(self) -> bool {
-        matches!(self, Self::NoMemory(_) | Self::Websocket(websocket::Violation::NoMemory(_)))
-    }
-
-    /// What a websocket client is told; others only see the end of the connection.
-    pub fn close(self) -> Close {
-        match self {
-            Self::Websocket(violation) => violation.close(),
-            Self::TooBig { .. } => close::MESSAGE_TOO_BIG,
-            Self::Length(_) => close::PROTOCOL_ERROR,
-            Self::NoMemory(_) => close::NO_MEMORY,
-        }
-    }
-}
-
 #[derive(Debug)]
 pub struct Decoder<'i> {
     pub form: Encoding,
@@ -91,13 +60,13 @@ impl Decoder<'_> {
     pub fn decode(
         &mut self,
         input: &mut [u8],
-        unfinished: &mut Option<Unfinished>,
+        unfinished: &mut Option<PartialMessage>,
         mut sink: impl FnMut(Incoming<'_>),
     ) -> Result<(), Violation> {
         let before = unfinished.take();
         // The others do not tell text from binary.
         let limit = self.max_message;
-        let mut message = |message: &[u8]| sink(Incoming::Message(Kind::Binary, message));
+        let mut message = |message: &[u8]| sink(Incoming::Message(MessageKind::Binary, message));
         *unfinished = match self.form {
             Encoding::Websocket => self.websocket(input, before, false, sink)?,
             Encoding::Deflated => self.websocket(input, before, true, sink)?,
@@ -114,32 +83,32 @@ impl Decoder<'_> {
     fn websocket(
         &mut self,
         input: &mut [u8],
-        before: Option<Unfinished>,
+        before: Option<PartialMessage>,
         may_be_deflated: bool,
         sink: impl FnMut(Incoming<'_>),
-    ) -> Result<Option<Unfinished>, Violation> {
+    ) -> Result<Option<PartialMessage>, Violation> {
         let mut before = match before {
-            Some(Unfinished::Websocket(before)) => Some(before),
+            Some(PartialMessage::Websocket(before)) => Some(before),
             _ => None,
         };
         let inflater = may_be_deflated.then_some(&mut *self.inflater);
-        let mut decoder = websocket::Decoder { max_message: self.max_message, inflater };
+        let mut decoder = websocket::FrameDecoder { max_message: self.max_message, inflater };
         decoder.decode(input, &mut before, sink)?;
-        Ok(before.map(Unfinished::Websocket))
+        Ok(before.map(PartialMessage::Websocket))
     }
 }
 
 /// Decodes what keeps the bytes that are not whole.
 fn bytes(
-    before: Option<Unfinished>,
+    before: Option<PartialMessage>,
     decode: impl FnOnce(&mut Vec<u8>) -> Result<(), Violation>,
-) -> Result<Option<Unfinished>, Violation> {
+) -> Result<Option<PartialMessage>, Violation> {
     let mut before = match before {
-        Some(Unfinished::Bytes(before)) => before,
+        Some(PartialMessage::Bytes(before)) => before,
         _ => Vec::new(),
     };
     decode(&mut before)?;
-    Ok((!before.is_empty()).then_some(Unfinished::Bytes(before)))
+    Ok((!before.is_empty()).then_some(PartialMessage::Bytes(before)))
 }
 
 #[cfg(test)]
@@ -157,6 +126,9 @@ mod tests {
         }
         assert!(unfinished.is_none());
         let expected = [&b"one"[..], b"longe", b"r"];
-        assert_eq!(messages, expected.map(|bytes| format!("{:?}", Incoming::Message(Kind::Binary, bytes))));
+        assert_eq!(
+            messages,
+            expected.map(|bytes| format!("{:?}", Incoming::Message(MessageKind::Binary, bytes)))
+        );
     }
 }

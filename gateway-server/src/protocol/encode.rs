@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::websocket::{self, Kind};
+use super::websocket::{self, MessageKind};
 use super::{Encoding, frame};
 
 /// Which forms are needed beside websocket frames: those of clients that are here.
@@ -41,7 +41,7 @@ pub struct Framed {
 }
 
 impl Encoded {
-    pub fn new(kind: Kind, payload: &[u8], wanted: WantedEncodings) -> Self {
+    pub fn new(kind: MessageKind, payload: &[u8], wanted: WantedEncodings) -> Self {
         Self {
             websocket: websocket::message(kind, payload),
             deflated: wanted.deflated.then(|| websocket::deflated_message(kind, payload)).flatten(),
@@ -117,7 +117,7 @@ impl Framed {
 }
 
 /// A message for one client.
-pub fn message(form: Encoding, kind: Kind, payload: &[u8]) -> Bytes {
+pub fn message(form: Encoding, kind: MessageKind, payload: &[u8]) -> Bytes {
     match form {
         Encoding::Websocket | Encoding::Deflated => websocket::message(kind, payload),
         Encoding::Text => Framed::new(payload).text,
@@ -143,14 +143,14 @@ mod tests {
 
     #[test]
     fn forms_are_made_for_those_who_are_here() {
-        let nobody = Encoded::new(Kind::Text, b"hi", WantedEncodings::default());
+        let nobody = Encoded::new(MessageKind::Text, b"hi", WantedEncodings::default());
         assert_eq!(forms(&nobody), [&b"\x81\x02hi"[..], b"\x81\x02hi", b"", b"", b""]);
         let wanted = WantedEncodings { deflated: true, non_websocket: true };
         assert_eq!(
-            forms(&Encoded::new(Kind::Text, b"hi", wanted))[2..],
+            forms(&Encoded::new(MessageKind::Text, b"hi", wanted))[2..],
             [&b"hi\n"[..], b"\0\0\0\x06hi", b"hi"]
         );
-        let long = Encoded::new(Kind::Text, &[b'x'; 500], wanted);
+        let long = Encoded::new(MessageKind::Text, &[b'x'; 500], wanted);
         assert!(long.form(Encoding::Deflated).len() < 50);
         assert!(long.weight() > 1000);
     }
@@ -163,8 +163,8 @@ mod tests {
     #[test]
     fn each_form_is_joined_by_itself() {
         let wanted = WantedEncodings { deflated: false, non_websocket: true };
-        let early = Encoded::new(Kind::Text, b"early", WantedEncodings::default());
-        let late = Encoded::new(Kind::Text, b"late", wanted);
+        let early = Encoded::new(MessageKind::Text, b"early", WantedEncodings::default());
+        let late = Encoded::new(MessageKind::Text, b"late", wanted);
         let raw = Encoded::raw(Bytes::from("raw"));
         let joined = Encoded::concat(&[early.clone(), late, raw.clone()]);
         assert_eq!(forms(&joined)[0], b"\x81\x05early\x81\x04lateraw");

@@ -6,8 +6,10 @@ mod encode;
 mod encoding;
 mod frame;
 mod text;
+mod violation;
 pub mod websocket;
 
-pub use decode::{Decoder, Unfinished, Violation};
+pub use decode::{Decoder, PartialMessage};
 pub use encode::{Encoded, NonWebsocket, WantedEncodings, message};
 pub use encoding::{Encoding, Protocol};
+pub use violation::Violation;

@@ -9,11 +9,11 @@ use tracing::warn;
 
 use crate::admin::Watched;
 use crate::config::{Listener, MessageType, Settings};
-use crate::listener::{self, Admission, Rules, TokenVerifier, TrustedProxies};
+use crate::listener::{Admission, ListenerSettings, Rules, TokenVerifier, TrustedProxies};
 use crate::net::tls::Certificates;
-use crate::php;
-use crate::protocol::websocket::Kind;
-use crate::shard::{self, ClientProofs, Heartbeat, ListenerLimits, RateLimit, ShardBounds};
+use crate::php::{self, RegisterPortSettings};
+use crate::protocol::websocket::MessageKind;
+use crate::shard::{ClientProofs, Heartbeat, ListenerLimits, RateLimit, ShardBounds, ShardSettings};
 use crate::system::{Secret, machine};
 use crate::telemetry::ConnectionCounter;
 
@@ -22,10 +22,10 @@ pub(crate) fn certificates(settings: &Settings) -> anyhow::Result<Certificates> 
     Certificates::load(&listeners, settings.register_tls.as_ref())
 }
 
-pub(crate) fn message_kind(settings: &Settings) -> Kind {
+pub(crate) fn message_kind(settings: &Settings) -> MessageKind {
     match settings.message_type {
-        MessageType::Text => Kind::Text,
-        MessageType::Binary => Kind::Binary,
+        MessageType::Text => MessageKind::Text,
+        MessageType::Binary => MessageKind::Binary,
     }
 }
 
@@ -105,9 +105,9 @@ impl ComponentSettings {
         settings: &Settings,
         number: usize,
         gate: &Arc<TokenVerifier>,
-    ) -> Arc<listener::Settings> {
+    ) -> Arc<ListenerSettings> {
         let listener = &settings.listeners[number];
-        Arc::new(listener::Settings {
+        Arc::new(ListenerSettings {
             protocol: listener.protocol,
             // Their number is bounded where settings are checked.
             door: number as u8,
@@ -151,9 +151,9 @@ impl ComponentSettings {
     }
 
     /// For the shards.
-    pub(crate) fn shard(&self, settings: &Settings) -> shard::Settings {
+    pub(crate) fn shard(&self, settings: &Settings) -> ShardSettings {
         let longest = settings.listeners.iter().map(|listener| listener.max_message).max().unwrap_or(0);
-        shard::Settings {
+        ShardSettings {
             node: self.node,
             proofs: self.proofs.clone(),
             message_kind: message_kind(settings),
@@ -171,8 +171,8 @@ impl ComponentSettings {
         }
     }
 
-    pub(crate) fn register_port(&self, settings: &Settings) -> php::Settings {
-        php::Settings {
+    pub(crate) fn register_port(&self, settings: &Settings) -> RegisterPortSettings {
+        RegisterPortSettings {
             handshake_timeout: settings.handshake_timeout,
             places: Arc::clone(&self.register_places),
             tally: Arc::clone(&self.register_tally),

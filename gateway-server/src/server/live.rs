@@ -8,8 +8,8 @@ use tracing::error;
 use crate::admin::Operations;
 use crate::config::Settings;
 use crate::hub::Hub;
-use crate::listener::{self, TokenVerifier};
-use crate::php::{self, Backend};
+use crate::listener::{ListenerSettings, TokenVerifier};
+use crate::php::{Backend, RegisterPortSettings};
 use crate::server::component_settings::{self, ComponentSettings};
 use crate::telemetry::logs::Logs;
 
@@ -18,9 +18,9 @@ pub(crate) struct LiveServer {
     pub(crate) hub: Arc<Hub>,
     pub(crate) parts: ComponentSettings,
     pub(crate) gate: Mutex<Arc<TokenVerifier>>,
-    pub(crate) listeners: Vec<watch::Sender<Arc<listener::Settings>>>,
+    pub(crate) listeners: Vec<watch::Sender<Arc<ListenerSettings>>>,
     pub(crate) backend: Arc<Backend>,
-    pub(crate) register_ports: watch::Sender<php::Settings>,
+    pub(crate) register_ports: watch::Sender<RegisterPortSettings>,
     pub(crate) operations: Arc<Operations>,
 }
 

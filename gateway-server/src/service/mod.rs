@@ -4,6 +4,7 @@
 //! nodes become one ([`Query::gather`](gateway_wire::bridge::Query::gather)).
 
 mod error;
+mod lists;
 mod orders;
 mod queries;
 mod remote;
@@ -19,13 +20,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cluster::Cluster;
 use crate::hub::Hub;
-use crate::protocol::websocket::Kind;
+use crate::protocol::websocket::MessageKind;
 
 /// The clients of this node and of the cluster, as those see them who push.
 pub struct Gateway {
     hub: Arc<Hub>,
     node: SocketAddrV4,
-    message_kind: Kind,
+    message_kind: MessageKind,
     /// Bytes of the longest session.
     max_session: AtomicUsize,
     cluster: Option<Arc<Cluster>>,
@@ -35,7 +36,7 @@ impl Gateway {
     pub fn new(
         hub: Arc<Hub>,
         node: SocketAddrV4,
-        message_kind: Kind,
+        message_kind: MessageKind,
         max_session: usize,
         cluster: Option<Arc<Cluster>>,
     ) -> Self {

@@ -1,18 +1,17 @@
 //! What each order does.
 
-use std::hash::Hash;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{MAX_NAME, Order, PhpStr};
 use gateway_wire::php_serialize;
-use hashbrown::HashSet;
 
+use super::lists::{bytes, without};
 use super::remote::Outgoing;
 use super::{Gateway, OrderError};
 use crate::protocol::Encoded;
-use crate::protocol::websocket::Kind;
+use crate::protocol::websocket::MessageKind;
 use crate::shard::{Name, SessionError, Stopped};
 
 impl Gateway {
@@ -130,7 +129,7 @@ impl Gateway {
         self.frame_of(self.message_kind, message, raw)
     }
 
-    pub(super) fn frame_of(&self, kind: Kind, message: PhpStr, raw: bool) -> Encoded {
+    pub(super) fn frame_of(&self, kind: MessageKind, message: PhpStr, raw: bool) -> Encoded {
         if raw {
             Encoded::raw(Bytes::copy_from_slice(message))
         } else {
@@ -146,22 +145,6 @@ impl Gateway {
     pub(super) fn all_local(&self, clients: &[ClientId]) -> Vec<u32> {
         clients.iter().filter_map(|client| self.local(*client)).collect()
     }
-}
-
-/// The ids that are not in the other list, each once. Both may be long: the time that it takes does not grow by one times the
-/// other.
-pub(super) fn without<T: Copy + Eq + Hash + Ord>(mut only: Vec<T>, except: &[T]) -> Vec<T> {
-    if !except.is_empty() {
-        let except: HashSet<T> = except.iter().copied().collect();
-        only.retain(|one| !except.contains(one));
-    }
-    only.sort_unstable();
-    only.dedup();
-    only
-}
-
-pub(super) fn bytes<'a>(names: &'a [PhpStr]) -> impl Iterator<Item = &'a [u8]> {
-    names.iter().map(|name| &***name)
 }
 
 /// Names and sessions are kept for long, so they are bounded, and checked before anything is done.
@@ -189,24 +172,5 @@ fn check_session(serialized: &[u8], limit: usize) -> Result<(), SessionError> {
     match serialized.len() {
         length if length > limit => Err(SessionError::TooLarge { limit }),
         _ => Ok(php_serialize::check_array(serialized)?),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_is_listed_twice_gets_it_once() {
-        assert_eq!(without(vec![2, 1, 2, 2, 1], &[]), [1, 2]);
-        assert_eq!(without(vec![2, 1, 2], &[1, 1]), [2]);
-    }
-
-    #[test]
-    fn long_lists_are_subtracted_in_no_time() {
-        assert_eq!(without(vec![3, 1, 2, 1], &[1, 5]), [2, 3]);
-        // One by one they would be compared 250 thousand million times, which takes minutes.
-        let (only, except): (Vec<_>, Vec<_>) = ((0..500_000).collect(), (400_000..900_000).collect());
-        assert_eq!(without(only, &except).len(), 400_000);
     }
 }

@@ -7,8 +7,8 @@ use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, PhpStr, Query, Route};
 
 use super::Gateway;
-use super::orders::without;
-use crate::cluster::{Cluster, To};
+use super::lists::without;
+use crate::cluster::{Cluster, SubjectTarget};
 use crate::shard::NameKind;
 
 /// Bytes that an order may repeat so that each of its parts reaches those nodes alone that it concerns.
@@ -46,11 +46,11 @@ impl Gateway {
     ) -> Result<(), String> {
         let order = outgoing.order;
         match order.route() {
-            Route::Everybody => cluster.send(To::All, outgoing.whole()?).await,
+            Route::Everybody => cluster.send(SubjectTarget::All, outgoing.whole()?).await,
             Route::Client(client) => match self.elsewhere(client) {
                 None => Ok(()),
                 Some(node) if order.is_awaited() => cluster.order_at(node, order).await,
-                Some(node) => cluster.send(To::Node(node), outgoing.whole()?).await,
+                Some(node) => cluster.send(SubjectTarget::Node(node), outgoing.whole()?).await,
             },
             Route::Clients { only, except } => {
                 send_by_node(cluster, outgoing, &self.all_elsewhere(only, except)).await
@@ -114,7 +114,7 @@ async fn send_by_name<'a>(
     match names {
         [name] => cluster.send(cluster.holders(sort, name), outgoing.whole()?).await,
         names if is_for_all(names.len(), outgoing.order.repeated_bytes()) => {
-            cluster.send(To::All, outgoing.whole()?).await
+            cluster.send(SubjectTarget::All, outgoing.whole()?).await
         }
         names => {
             for name in names {
@@ -134,11 +134,11 @@ async fn send_by_node(
 ) -> Result<(), String> {
     let parts = || clients.chunk_by(|one, other| one.node == other.node);
     if is_for_all(parts().count(), outgoing.order.repeated_bytes()) {
-        return cluster.send(To::All, outgoing.whole()?).await;
+        return cluster.send(SubjectTarget::All, outgoing.whole()?).await;
     }
     for clients in parts() {
         let part = encode(&outgoing.order.for_clients(clients.to_vec()))?;
-        cluster.send(To::Node(clients[0].node), part).await?;
+        cluster.send(SubjectTarget::Node(clients[0].node), part).await?;
     }
     Ok(())
 }

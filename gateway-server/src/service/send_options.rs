@@ -5,8 +5,8 @@
 use gateway_wire::bridge::{Order, PhpStr, kind};
 
 use super::Gateway;
-use super::orders::{bytes, without};
-use crate::protocol::websocket::Kind;
+use super::lists::{bytes, without};
+use crate::protocol::websocket::MessageKind;
 use crate::shard::{Name, Stopped};
 
 impl Gateway {
@@ -16,8 +16,8 @@ impl Gateway {
             return Ok(());
         };
         let kind = match *kind {
-            kind::TEXT => Kind::Text,
-            kind::BINARY => Kind::Binary,
+            kind::TEXT => MessageKind::Text,
+            kind::BINARY => MessageKind::Binary,
             _ => self.message_kind,
         };
         let frame = || self.frame_of(kind, message, *raw);

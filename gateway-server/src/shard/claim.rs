@@ -48,7 +48,8 @@ mod tests {
     use bytes::Bytes;
     use futures_util::FutureExt as _;
 
-    use super::super::command::{Audience, Command};
+    use super::super::audience::Audience;
+    use super::super::command::Command;
     use super::super::event_sink::BuiltInSink;
     use super::super::testing::{newcomer, settings};
     use super::super::{Identity, NameKind, NameWatch};

@@ -4,7 +4,8 @@ use std::iter::Peekable;
 
 use smallvec::SmallVec;
 
-use super::command::{Audience, Command};
+use super::audience::Audience;
+use super::command::Command;
 use crate::protocol::Encoded;
 
 /// Larger ones are not worth the copy.
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
     use crate::protocol::NonWebsocket;
     use crate::shard::Name;
-    use crate::shard::command::Except;
+    use crate::shard::audience::Except;
 
     fn to_uid(uid: &str) -> Audience {
         Audience::Uids([Name::from_slice(uid.as_bytes())].into_iter().collect())

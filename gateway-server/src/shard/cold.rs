@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use rustls::ServerConnection;
 
-use crate::protocol::Unfinished;
+use crate::protocol::PartialMessage;
 
 #[derive(Default)]
 pub(super) struct ColdState {
-    pub(super) unfinished: Option<Unfinished>,
+    pub(super) unfinished: Option<PartialMessage>,
     /// What is between the socket and the client's protocol.
     pub(super) tls: Option<Box<ServerConnection>>,
     /// Where it comes from, if a proxy has said so.

@@ -3,18 +3,14 @@
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rustls::ServerConnection;
-use smallvec::SmallVec;
-use tokio::sync::oneshot;
 
-use super::Settings;
-use super::claim::NameClaim;
+use super::ShardSettings;
+use super::audience::Audience;
+use super::change::Change;
+use super::clients::Clients;
 use super::event_sink::Handshake;
 use super::identity::ClaimedIdentity;
-use super::membership::TooManyGroups;
-use super::session::{SessionError, Snapshot};
-use super::state::Clients;
 use super::write_batch::LARGE;
 use crate::protocol::{Encoded, Encoding};
 use crate::shard::Name;
@@ -81,7 +77,7 @@ pub(crate) enum Command {
     /// The sink takes more events again.
     ReadOn,
     /// Other settings, for the same doors.
-    Configure(Arc<Settings>),
+    Configure(Arc<ShardSettings>),
     /// Replace everybody's place.
     Recount(PlaceOf),
     /// Close everybody, evenly `over` some time, then end the thread, at the latest `patience` later. The newest one counts.
@@ -91,80 +87,8 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(PartialEq, Eq)]
-pub(crate) enum Audience {
-    All { except: Except },
-    Connections(SmallVec<[u32; 4]>),
-    Uids(SmallVec<[Name; 1]>),
-    Groups { groups: SmallVec<[Name; 1]>, except: Except },
-}
-
-impl Audience {
-    /// Connections of a part.
-    pub(super) const PART: usize = 4096;
-
-    /// In how many parts it is told one after the other, each of which has no more receivers than there are clients.
-    pub(super) fn parts(&self) -> usize {
-        match self {
-            Self::All { .. } => 1,
-            Self::Connections(numbers) => numbers.len().div_ceil(Self::PART),
-            Self::Uids(uids) => uids.len(),
-            Self::Groups { groups, .. } => groups.len(),
-        }
-    }
-}
-
-/// What is kept about a client.
-pub(crate) enum Change {
-    Bind {
-        uid: NameClaim,
-    },
-    Unbind,
-    Join {
-        group: NameClaim,
-        back: oneshot::Sender<Result<(), TooManyGroups>>,
-    },
-    Leave {
-        group: Name,
-    },
-    SetSession {
-        serialized: Bytes,
-    },
-    /// `back` is told what to merge elsewhere instead, if that is much and `in_shard` does not want it here all the same.
-    UpdateSession {
-        changes: Bytes,
-        in_shard: bool,
-        back: oneshot::Sender<Result<Option<Snapshot>, SessionError>>,
-    },
-    /// What was merged elsewhere; `back` is told whether the session is still what it was merged with.
-    ReplaceSession {
-        before: Snapshot,
-        merged: Arc<[u8]>,
-        back: oneshot::Sender<bool>,
-    },
-}
-
 /// Looks at the clients and sends what it saw to whoever asked.
 pub(super) type Question = Box<dyn FnOnce(&Clients) + Send>;
-
-/// Connections left out of a broadcast, sorted.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Except(Option<Arc<[u32]>>);
-
-impl Except {
-    pub(crate) fn new(mut numbers: Vec<u32>) -> Self {
-        numbers.sort_unstable();
-        Self((!numbers.is_empty()).then(|| numbers.into()))
-    }
-
-    pub(super) fn has(&self, number: u32) -> bool {
-        self.0.as_ref().is_some_and(|numbers| numbers.binary_search(&number).is_ok())
-    }
-
-    fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |numbers| numbers.len())
-    }
-}
 
 impl Command {
     /// Whether many such may be carried out before it is seen whether there is time for more.

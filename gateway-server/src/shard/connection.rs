@@ -12,7 +12,7 @@ use super::outbox::Outbox;
 use super::session::Session;
 use super::tls::{ENCRYPTED, TlsSocket};
 use super::write_batch::FrameList;
-use crate::protocol::{Encoding, Unfinished};
+use crate::protocol::{Encoding, PartialMessage};
 
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
@@ -169,11 +169,11 @@ impl Connection {
 }
 
 impl ConnectionExt {
-    pub(super) fn unfinished(&self) -> Option<&Unfinished> {
+    pub(super) fn unfinished(&self) -> Option<&PartialMessage> {
         self.rare.as_ref()?.unfinished.as_ref()
     }
 
-    pub(super) fn take_unfinished(&mut self) -> Option<Unfinished> {
+    pub(super) fn take_unfinished(&mut self) -> Option<PartialMessage> {
         self.rare.as_mut()?.unfinished.take()
     }
 

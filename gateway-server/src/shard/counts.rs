@@ -1,7 +1,5 @@
 //! What a shard counts of its clients: plain numbers of its own thread, read by asking it.
 
-use super::state::Clients;
-
 /// Since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -26,26 +24,4 @@ pub struct ShardCounts {
     pub slow: usize,
     /// Bytes of messages that have not come whole.
     pub unfinished: usize,
-}
-
-impl Clients {
-    pub(crate) fn census(&self) -> ShardCounts {
-        let slow = self.slow.iter().filter_map(|key| self.connections.get(*key as usize));
-        let slow = slow.filter(|connection| connection.has_outbox()).count();
-        ShardCounts {
-            counts: self.counts,
-            clients: self.online().len(),
-            clients_by_door: self.online_by_door.clone(),
-            slow,
-            unfinished: self.unfinished_bytes(),
-        }
-    }
-
-    pub(super) fn count_online(&mut self, door: u8) {
-        let door = usize::from(door);
-        if door >= self.online_by_door.len() {
-            self.online_by_door.resize(door + 1, 0);
-        }
-        self.online_by_door[door] += 1;
-    }
 }

@@ -3,25 +3,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use super::command::Command;
 use super::connection::Phase;
-use super::reactor::Shard;
+use super::panics::or_end;
+use super::state::Shard;
 use crate::protocol::close;
 use crate::protocol::websocket::Inflater;
 use crate::system::exit;
-
-/// Panics of a shard within [`WINDOW`] that are borne; with more, it is no longer one client that causes them.
-const BORNE: u32 = 100;
-const WINDOW: Duration = Duration::from_secs(60);
-
-/// How many panics a shard has borne since when.
-#[derive(Default)]
-pub(super) struct Borne {
-    since: Option<Instant>,
-    panics: u32,
-}
 
 /// Whom a command is about, and so whom a panic in it costs.
 #[derive(Clone, Copy)]
@@ -52,16 +41,6 @@ impl Concerned {
     }
 }
 
-/// Does some work after which nothing is as it should be if it panics: then the process ends.
-pub(super) fn or_end<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| exit::now(&format!("a fault in {what}")))
-}
-
-/// Gives nothing if `work`, which changes nothing of the shard, panics.
-pub(super) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
-}
-
 impl Shard {
     /// For those who watch whether the shard does anything.
     fn step(&self) {
@@ -73,7 +52,7 @@ impl Shard {
     pub(super) fn for_client(&mut self, key: usize, work: impl FnOnce(&mut Self)) {
         self.step();
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
-            self.bear();
+            self.panic_budget.spend();
             or_end("the closing of a client", || self.close_faulty(key));
         }
     }
@@ -82,7 +61,7 @@ impl Shard {
     pub(super) fn write_for_client(&mut self, key: usize, work: impl FnOnce(&mut Self)) {
         self.step();
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
-            self.bear();
+            self.panic_budget.spend();
             or_end("the end of a client", || {
                 if self.clients.connections.contains(key) {
                     self.abort(key);
@@ -97,7 +76,7 @@ impl Shard {
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_ok() {
             return;
         }
-        self.bear();
+        self.panic_budget.spend();
         match concerned {
             Concerned::Client(number) => or_end("the closing of a client", || {
                 if let Some(key) = self.clients.key(number) {
@@ -119,18 +98,6 @@ impl Shard {
         match self.clients.connections[key].phase {
             Phase::Open => self.close(key, close::INTERNAL_ERROR, Phase::Discarding),
             _ => self.abort(key),
-        }
-    }
-
-    /// The panic itself has been logged.
-    fn bear(&mut self) {
-        let now = Instant::now();
-        if self.borne.since.is_none_or(|since| now.duration_since(since) >= WINDOW) {
-            self.borne = Borne { since: Some(now), panics: 0 };
-        }
-        self.borne.panics += 1;
-        if self.borne.panics > BORNE {
-            exit::now(&format!("more than {BORNE} faults of one shard within {WINDOW:?}"));
         }
     }
 }

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
 
+use super::clients::Clients;
 use super::command::Command;
-use super::fault;
 use super::inbox::{InboxSender, Stopped};
 use super::liveness::Liveness;
-use super::reactor::Shard;
-use super::state::Clients;
+use super::panics;
+use super::state::Shard;
 use super::sync::{AtomicBool, Mutex};
 
 pub(crate) struct ShardHandle {
@@ -119,7 +119,7 @@ impl ShardHandle {
     /// Gives the question back if the shard's thread is at work, and no answer if the question panicked.
     fn try_query<T, Q: FnOnce(&Clients) -> T>(&self, question: Q) -> Result<Option<T>, Q> {
         match self.shard.try_lock() {
-            Ok(shard) if shard.is_free() => Ok(fault::contained(|| question(shard.clients()))),
+            Ok(shard) if shard.is_free() => Ok(panics::contained(|| question(shard.clients()))),
             _ => Err(question),
         }
     }

@@ -5,9 +5,12 @@
 //! and carry out an order or a query itself. Otherwise commands wait in the shard's inbox, which is bounded in bytes. Everybody reaches
 //! the shards through the [`Hub`].
 
+pub(crate) mod audience;
 mod backlog;
+pub(crate) mod change;
 pub(crate) mod claim;
 pub(crate) mod client_proof;
+pub(crate) mod clients;
 mod coalesce;
 mod cold;
 pub(crate) mod command;
@@ -16,18 +19,21 @@ pub(crate) mod connection_id;
 pub(crate) mod counts;
 mod drain;
 pub(crate) mod event_sink;
+mod execute;
 mod fault;
 pub(crate) mod handle;
 mod heartbeat;
 pub(crate) mod identity;
 pub(crate) mod inbox;
 pub(crate) mod index;
+mod lifecycle;
 mod liveness;
 pub(crate) mod membership;
 #[cfg(test)]
 #[cfg(feature = "models")]
 mod models;
 mod outbox;
+mod panics;
 mod partial;
 pub(crate) mod query;
 mod rate_limit;
@@ -35,11 +41,12 @@ pub(crate) mod reactor;
 mod reader;
 pub(crate) mod session;
 pub(crate) mod slow_clients;
-pub(crate) mod state;
+mod state;
 mod sync;
 #[cfg(test)]
 pub(crate) mod testing;
 mod throughput;
+mod timekeeping;
 mod tls;
 pub(crate) mod total_backlog;
 pub mod uring;
@@ -64,7 +71,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::protocol::websocket::Kind;
+use crate::protocol::websocket::MessageKind;
 
 /// A uid or group on its way; a short one needs no memory of its own.
 pub type Name = SmallVec<[u8; 24]>;
@@ -84,12 +91,12 @@ pub struct ListenerLimits {
 
 /// What every shard needs to know.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ShardSettings {
     /// The node part of every client_id.
     pub node: std::net::SocketAddrV4,
     pub proofs: ClientProofs,
     /// Whether messages from PHP go out to websockets as text or as binary.
-    pub message_kind: Kind,
+    pub message_kind: MessageKind,
     /// Where clients come in, 256 at most.
     pub doors: Arc<[ListenerLimits]>,
     /// How long a client may take to answer a close frame.

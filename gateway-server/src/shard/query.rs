@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use hashbrown::HashSet;
 
+use super::clients::Clients;
 use super::connection::Connection;
+use super::counts::ShardCounts;
 use super::membership::NameTable;
-use super::state::Clients;
 use crate::shard::Name;
 use crate::system::injected_faults;
 
@@ -264,4 +265,26 @@ fn session_of(connection: &Connection) -> Bytes {
 fn distinct_uids<'a>(connections: impl Iterator<Item = &'a Connection>) -> Vec<Bytes> {
     let uids: HashSet<&[u8]> = connections.filter_map(uid_of).collect();
     uids.into_iter().map(Bytes::copy_from_slice).collect()
+}
+
+impl Clients {
+    pub(crate) fn census(&self) -> ShardCounts {
+        let slow = self.slow.iter().filter_map(|key| self.connections.get(*key as usize));
+        let slow = slow.filter(|connection| connection.has_outbox()).count();
+        ShardCounts {
+            counts: self.counts,
+            clients: self.online().len(),
+            clients_by_door: self.online_by_door.clone(),
+            slow,
+            unfinished: self.unfinished_bytes(),
+        }
+    }
+
+    pub(super) fn count_online(&mut self, door: u8) {
+        let door = usize::from(door);
+        if door >= self.online_by_door.len() {
+            self.online_by_door.resize(door + 1, 0);
+        }
+        self.online_by_door[door] += 1;
+    }
 }

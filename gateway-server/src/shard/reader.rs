@@ -5,24 +5,18 @@ use std::time::Instant;
 
 use super::connection::{Phase, Waits};
 use super::event_sink::Client;
-use super::reactor::Shard;
+use super::state::{INFLATED_IN_A_TURN, READ_BUFFER, Shard};
 use super::tls::Heard;
 use super::{ListenerLimits, RateLimit};
 use crate::protocol::websocket::{self, Incoming};
-use crate::protocol::{Decoder, Encoding, Unfinished, close};
+use crate::protocol::{Decoder, Encoding, PartialMessage, close};
 use crate::system::injected_faults;
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// One buffer for all reads of a shard.
-pub(super) const READ_BUFFER: usize = 64 << 10;
 /// Reads from one client before others have their turn.
 const READS_IN_A_ROW: usize = 2;
 /// The same of TLS, which reads 4 KiB at once.
 const TLS_READS_IN_A_ROW: usize = 16;
-/// Bytes that are read of all before commands are taken and what was caused is written.
-pub(super) const READ_IN_A_TURN: usize = 4 * READ_BUFFER;
-/// Bytes that messages of all are inflated to before the same, rounded up to whole steps or to the end of a message.
-pub(super) const INFLATED_IN_A_TURN: usize = 4 * READ_BUFFER;
 /// What a frame costs beside its bytes: as much as so many more.
 const FRAME_COST: usize = 32;
 /// Pings of one read that are answered each. Of more, only the newest is, as RFC 6455 has it (5.5.3).
@@ -120,11 +114,11 @@ impl Shard {
 
     /// Something that the client has said has been read already, and waits for its turn.
     fn is_behind(&self, key: usize) -> bool {
-        self.unfinished(key).is_some_and(Unfinished::is_behind)
+        self.unfinished(key).is_some_and(PartialMessage::is_behind)
     }
 
     /// What a client that may send compressed messages has said so far of one, or more that waits.
-    fn unfinished(&self, key: usize) -> Option<&Unfinished> {
+    fn unfinished(&self, key: usize) -> Option<&PartialMessage> {
         let connection = self.clients.connections.get(key).filter(|connection| {
             connection.form == Encoding::Deflated && matches!(connection.phase, Phase::Open | Phase::Closing)
         })?;
@@ -134,20 +128,21 @@ impl Shard {
     /// Whether a message of this client may be kept that is inflated in part. One of all clients is kept at a time, so that all
     /// together take no more memory than one does.
     fn may_keep_inflated(&self, key: usize) -> bool {
-        self.inflating
-            .is_none_or(|other| other == key || !self.unfinished(other).is_some_and(Unfinished::is_inflating))
+        self.inflating.is_none_or(|other| {
+            other == key || !self.unfinished(other).is_some_and(PartialMessage::is_inflating)
+        })
     }
 
     /// It goes on only when another's message is whole.
     fn waits_to_inflate(&self, key: usize) -> bool {
-        !self.may_keep_inflated(key) && self.unfinished(key).is_some_and(Unfinished::waits_to_inflate)
+        !self.may_keep_inflated(key) && self.unfinished(key).is_some_and(PartialMessage::waits_to_inflate)
     }
 
     /// Goes on with the message that was begun in an earlier turn, by its share of this one, however much there is to do for others.
     fn inflate_on(&mut self) {
         let Some(key) = self.inflating.take() else { return };
         // The key may belong to somebody new by now.
-        if !self.unfinished(key).is_some_and(Unfinished::is_inflating) {
+        if !self.unfinished(key).is_some_and(PartialMessage::is_inflating) {
             return self.queue_up(key);
         }
         let for_others = self.may_inflate.saturating_sub(INFLATED_ON_IN_A_TURN);
@@ -286,7 +281,7 @@ impl Shard {
             abuse_log::report(kind, clients.connections[key].peer(), &violation);
         }
         self.may_inflate = self.may_inflate.saturating_sub(inflated);
-        if unfinished.as_ref().is_some_and(Unfinished::is_inflating) {
+        if unfinished.as_ref().is_some_and(PartialMessage::is_inflating) {
             let before = self.inflating.replace(key);
             before.filter(|before| *before != key).into_iter().for_each(|before| self.queue_up(before));
         } else if self.inflating == Some(key) {
@@ -343,9 +338,9 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::super::testing::{TestShard, arrived, settings};
-    use super::super::{EventSink, Handshake, Settings, Welcome};
+    use super::super::{EventSink, Handshake, ShardSettings, Welcome};
     use super::*;
-    use crate::protocol::websocket::{Kind, deflated_message};
+    use crate::protocol::websocket::{MessageKind, deflated_message};
 
     const MESSAGE: usize = 1 << 20;
 
@@ -363,7 +358,7 @@ mod tests {
     }
 
     fn bomb() -> Vec<u8> {
-        masked(&deflated_message(Kind::Binary, &vec![0; MESSAGE]).unwrap())
+        masked(&deflated_message(MessageKind::Binary, &vec![0; MESSAGE]).unwrap())
     }
 
     /// Makes as many messages of zeros as a read brings.
@@ -391,7 +386,7 @@ mod tests {
         }
     }
 
-    fn limited(rate: RateLimit) -> Settings {
+    fn limited(rate: RateLimit) -> ShardSettings {
         let mut settings = settings();
         let mut door = settings.doors[0].clone();
         door.rate = rate;
@@ -439,7 +434,7 @@ mod tests {
         let mut shard = TestShard::telling(settings(), Box::new(heard.clone()));
         let [mut long, mut small] = [0, 1].map(|number| shard.client(number, Encoding::Deflated));
         let message = vec![b'x'; 1000];
-        let message = masked(&deflated_message(Kind::Binary, &message).unwrap());
+        let message = masked(&deflated_message(MessageKind::Binary, &message).unwrap());
         // What comes behind the long one stays behind it.
         long.write_all(&[bomb(), message.clone()].concat()).unwrap();
         for turn in 1.. {

@@ -108,7 +108,8 @@ mod tests {
     use bytes::Bytes;
     use tokio::sync::oneshot;
 
-    use super::super::command::{Change, Command};
+    use super::super::change::Change;
+    use super::super::command::Command;
     use super::super::testing::{TestShard, settings};
     use super::*;
     use crate::protocol::Encoding;

@@ -4,9 +4,9 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
+use super::clients::Clients;
 use super::connection::Phase;
-use super::reactor::Shard;
-use super::state::Clients;
+use super::state::Shard;
 use super::writer::farewell;
 use crate::protocol::close;
 use crate::telemetry::abuse_log::{self, Offence};

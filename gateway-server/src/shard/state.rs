@@ -1,255 +1,114 @@
-//! The clients of one shard: who is online, what each is bound to, and how others find it.
+//! What a shard is: everything that stands behind its lock.
 
-use std::net::TcpStream;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
-use hashbrown::{HashMap, HashSet};
-use mio::{Interest, Registry, Token};
-use slab::Slab;
+use mio::Registry;
 
-use super::ShardBounds;
-use super::backlog::Backlog;
-use super::command::{Audience, Change, Except};
-use super::connection::{Connection, ConnectionExt, Phase};
-use super::counts::Counts;
-use super::identity::ClaimedIdentity;
-use super::membership::NameTable;
-use super::session::Session;
-use super::total_backlog::TotalBacklog;
-use crate::protocol::Encoding;
-use crate::system::{injected_faults, memory_reserve};
+use super::ShardSettings;
+use super::clients::Clients;
+use super::drain::Drain;
+use super::event_sink::EventSink;
+use super::heartbeat::HeartbeatRounds;
+use super::inbox::InboxReceiver;
+use super::panics::PanicBudget;
+use super::rate_limit::RateMeters;
+use super::uring::Ring;
+use super::write_batch::WriteBatch;
+use crate::protocol::websocket::Inflater;
 
-/// Bytes of a session and of changes to it that a shard merges itself, which takes a fraction of a millisecond.
-const MERGED_AT_ONCE: usize = 16 << 10;
+/// One buffer for all reads of a shard.
+pub(super) const READ_BUFFER: usize = 64 << 10;
+/// Bytes that are read of all before commands are taken and what was caused is written.
+pub(super) const READ_IN_A_TURN: usize = 4 * READ_BUFFER;
+/// Bytes that messages of all are inflated to before the same, rounded up to whole steps or to the end of a message.
+pub(super) const INFLATED_IN_A_TURN: usize = 4 * READ_BUFFER;
 
-pub(crate) struct Clients {
-    pub(super) connections: Slab<Connection>,
-    /// Keys of the connections that count as online; one that is closing is in the slab only.
-    online: HashMap<u32, u32>,
-    /// Most connections at once since the last [`Clients::shrink`].
-    peak: usize,
-    pub(super) counts: Counts,
-    pub(super) online_by_door: Vec<usize>,
-    /// Keys of the connections for which something waits.
-    pub(super) slow: HashSet<u32>,
-    /// What waits for all of them.
-    pub(super) held: Backlog,
-    /// Bytes of all messages that have not come whole.
-    pub(super) unfinished: usize,
-    /// Bytes of sessions and of changes that were merged in this turn.
-    pub(super) merged: usize,
-    pub(super) uids: NameTable,
-    pub(super) groups: NameTable,
-    /// What those who count connections gave with them, by key.
-    pub(super) places: HashMap<usize, Box<dyn Send>>,
+pub(super) struct Shard {
+    pub(super) settings: ShardSettings,
+    pub(super) registry: Registry,
+    pub(super) inbox: InboxReceiver,
+    pub(super) clients: Clients,
+    /// Told of what they do.
+    pub(super) events: Box<dyn EventSink>,
+    pub(super) turn: WriteBatch,
+    pub(super) buffer: Box<[u8]>,
+    pub(super) inflater: Inflater,
+    /// Connections that may have more to read than their share of a turn.
+    pub(super) read_on: VecDeque<usize>,
+    /// Bytes that may still be read in this turn.
+    pub(super) may_read: usize,
+    /// Bytes to which messages may still be inflated in this turn.
+    pub(super) may_inflate: usize,
+    /// The connection a message of which is inflated in part, and goes on with the next turn.
+    pub(super) inflating: Option<usize>,
+    /// Connections that were not read since nobody takes more of their events.
+    pub(super) paused: Vec<usize>,
+    /// The heartbeat's rounds of each door.
+    pub(super) rounds: Vec<HeartbeatRounds>,
+    /// When those that were sent a close frame are dropped: by key and number, soonest first.
+    pub(super) closing: VecDeque<(Instant, usize, u32)>,
+    /// When it is looked next at those for whom something waits.
+    pub(super) look_at_slow: Instant,
+    /// The thread wakes up for it.
+    pub(super) watches_slow: bool,
+    /// Clients are being closed, wave by wave.
+    pub(super) drain: Option<Drain>,
+    /// All have been closed, and those that are still here then are dropped.
+    pub(super) stop_at: Option<Instant>,
+    pub(super) meters: RateMeters,
+    pub(super) panic_budget: PanicBudget,
+    /// What has been done so far, for those who watch whether anything is.
+    pub(super) steps: Arc<AtomicU64>,
+    /// For sends to many at once.
+    pub(super) ring: Option<Ring>,
 }
 
-impl Clients {
-    pub(super) fn new(uids: NameTable, groups: NameTable, total: Arc<TotalBacklog>) -> Self {
+impl Shard {
+    pub(super) fn new(
+        registry: Registry,
+        inbox: InboxReceiver,
+        settings: ShardSettings,
+        events: Box<dyn EventSink>,
+        clients: Clients,
+    ) -> Self {
+        let now = Instant::now();
+        let ring = settings.io_uring.then(Ring::open).transpose();
         Self {
-            connections: Slab::new(),
-            online: HashMap::new(),
-            peak: 0,
-            counts: Counts::default(),
-            online_by_door: Vec::new(),
-            slow: HashSet::new(),
-            held: Backlog::new(total),
-            unfinished: 0,
-            merged: 0,
-            uids,
-            groups,
-            places: HashMap::new(),
+            ring: ring.inspect_err(|error| tracing::debug!(%error, "no io_uring")).unwrap_or_default(),
+            rounds: settings.doors.iter().map(|door| HeartbeatRounds::new(&door.heartbeat, now)).collect(),
+            settings,
+            registry,
+            inbox,
+            clients,
+            events,
+            turn: WriteBatch::default(),
+            buffer: vec![0; READ_BUFFER].into(),
+            inflater: Inflater::default(),
+            read_on: VecDeque::new(),
+            may_read: READ_IN_A_TURN,
+            may_inflate: INFLATED_IN_A_TURN,
+            inflating: None,
+            paused: Vec::new(),
+            closing: VecDeque::new(),
+            look_at_slow: now,
+            watches_slow: false,
+            drain: None,
+            stop_at: None,
+            meters: RateMeters::default(),
+            panic_budget: PanicBudget::default(),
+            steps: Arc::default(),
         }
     }
 
-    /// Whether memory has room for one more: the records of all stand together, and twice as much is needed when they grow.
-    pub(super) fn has_room_for_one(&self) -> bool {
-        let (held, room) = (self.connections.len(), self.connections.capacity());
-        held < room || memory_reserve::has_room(2 * room.max(1) * size_of::<Connection>())
+    /// Everything that was sent before is done, and the shard goes on.
+    pub(super) fn is_free(&self) -> bool {
+        self.inbox.is_empty() && self.stop_at.is_none()
     }
 
-    /// Takes a connection in; gives its key, and whether it is online: its number may be taken.
-    pub(super) fn insert(
-        &mut self,
-        socket: TcpStream,
-        number: u32,
-        form: Encoding,
-        door: u8,
-        registry: &Registry,
-    ) -> std::io::Result<(usize, bool)> {
-        self.counts.came += 1;
-        let entry = self.connections.vacant_entry();
-        let key = entry.key();
-        let mut socket = mio::net::TcpStream::from_std(socket);
-        registry.register(&mut socket, Token(key), Interest::READABLE | Interest::WRITABLE)?;
-        entry.insert(Connection::new(socket, number, form, door));
-        self.peak = self.peak.max(self.connections.len());
-        // Numbers come again only after 2³² others, but then the first may still be here.
-        let is_free = !self.online.contains_key(&number);
-        if is_free {
-            self.online.insert(number, key as u32);
-            self.count_online(door);
-        }
-        Ok((key, is_free))
-    }
-
-    pub(super) fn key(&self, number: u32) -> Option<usize> {
-        self.online.get(&number).map(|key| *key as usize)
-    }
-
-    /// Whether a connection is the one that its number finds.
-    pub(super) fn holds_its_number(&self, key: usize) -> bool {
-        self.online.get(&self.connections[key].number) == Some(&(key as u32))
-    }
-
-    pub(super) fn online(&self) -> impl ExactSizeIterator<Item = usize> {
-        self.online.values().map(|key| *key as usize)
-    }
-
-    /// Takes the client out of everything by which others find it.
-    pub(super) fn forget(&mut self, key: usize) {
-        let is_online = self.holds_its_number(key);
-        let connection = &mut self.connections[key];
-        if is_online {
-            self.online.remove(&connection.number);
-            self.online_by_door[usize::from(connection.door)] -= 1;
-            // Give memory back after a peak.
-            if self.online.len() < self.online.capacity() / 8 {
-                self.online.shrink_to_fit();
-            }
-        }
-        if let Some(extra) = connection.existing_extra_mut() {
-            extra.memberships.leave_all(&mut self.uids, &mut self.groups, key);
-            extra.session = Session::default();
-        }
-    }
-
-    /// The end of a connection.
-    pub(super) fn remove(&mut self, key: usize, registry: &Registry) {
-        self.forget(key);
-        self.places.remove(&key);
-        drop(self.take_unfinished(key));
-        self.no_longer_slow(key);
-        if let Some(extra) = self.connections[key].existing_extra_mut() {
-            extra.outbox.clear(&mut self.held);
-        }
-        let mut connection = self.connections.remove(key);
-        // Closing the descriptor takes it out of the poll as well; this is for the poll's own books.
-        let _ = registry.deregister(&mut connection.socket);
-    }
-
-    /// Nothing waits for it any more.
-    pub(super) fn no_longer_slow(&mut self, key: usize) {
-        if !self.slow.is_empty() {
-            self.slow.remove(&(key as u32));
-        }
-    }
-
-    pub(crate) fn peak(&self) -> usize {
-        self.peak
-    }
-
-    /// Gives back the room of those who have gone.
-    pub(super) fn shrink(&mut self) {
-        self.connections.shrink_to_fit();
-        self.places.shrink_to_fit();
-        self.slow.shrink_to_fit();
-        self.peak = self.connections.len();
-    }
-
-    /// Calls `visit` for everybody of one of the [`Audience::parts`].
-    pub(super) fn each_of(
-        &mut self,
-        audience: &Audience,
-        part: usize,
-        mut visit: impl FnMut(usize, &mut Connection),
-    ) {
-        let Self { connections, online, uids, groups, .. } = self;
-        if let Audience::All { except } = audience {
-            // In the order of memory, here and in the kernel.
-            let all = connections.iter_mut().filter(|(_, connection)| connection.phase == Phase::Open);
-            return all
-                .filter(|(_, connection)| !except.has(connection.number))
-                .for_each(|(key, connection)| visit(key, connection));
-        }
-        let mut visit = |key: usize, except: &Except| {
-            let connection = &mut connections[key];
-            if !except.has(connection.number) {
-                visit(key, connection);
-            }
-        };
-        let nobody = Except::default();
-        match audience {
-            Audience::All { .. } => {}
-            Audience::Connections(numbers) => {
-                let numbers = numbers.chunks(Audience::PART).nth(part).into_iter().flatten();
-                numbers.filter_map(|number| online.get(number)).for_each(|key| visit(*key as usize, &nobody));
-            }
-            Audience::Uids(names) => {
-                names
-                    .get(part)
-                    .into_iter()
-                    .flat_map(|uid| uids.holders(uid))
-                    .for_each(|key| visit(key, &nobody));
-            }
-            Audience::Groups { groups: names, except } => {
-                names
-                    .get(part)
-                    .into_iter()
-                    .flat_map(|group| groups.holders(group))
-                    .for_each(|key| visit(key, except));
-            }
-        }
-    }
-
-    /// Changes what is known of a client. One that has gone is ignored.
-    pub(super) fn change(&mut self, number: u32, change: Change, bounds: ShardBounds) {
-        injected_faults::strike("change");
-        let Some(key) = self.key(number) else { return };
-        let Self { connections, uids, groups, merged, .. } = self;
-        let ConnectionExt { memberships, session, .. } = connections[key].extra_mut();
-        match change {
-            Change::Bind { uid } => memberships.bind(uids, uid, key),
-            Change::Unbind => memberships.unbind(uids, key),
-            // The caller may have gone; then nobody misses the answer.
-            Change::Join { group, back } => {
-                let _ = back.send(memberships.join(groups, group, key, bounds.groups));
-            }
-            Change::Leave { group } => memberships.leave(groups, &group, key),
-            Change::SetSession { serialized } => session.set(&serialized),
-            Change::UpdateSession { changes, in_shard, back } => {
-                let cost = session.bytes().len() + changes.len();
-                drop(back.send(if in_shard || cost <= MERGED_AT_ONCE {
-                    *merged += cost;
-                    session.update(&changes, bounds.session).map(|()| None)
-                } else {
-                    Ok(Some(session.snapshot(bounds.session)))
-                }));
-            }
-            Change::ReplaceSession { before, merged, back } => {
-                let _ = back.send(session.replace(&before, merged));
-            }
-        }
-        connections[key].slim();
-    }
-
-    /// Gives a client that has just come what its token says of it.
-    pub(super) fn introduce(&mut self, key: usize, identity: ClaimedIdentity, bounds: ShardBounds) {
-        let Self { connections, uids, groups, .. } = self;
-        let ConnectionExt { memberships, session, .. } = connections[key].extra_mut();
-        memberships.bind(uids, identity.uid, key);
-        for group in identity.groups {
-            // Their number was checked before.
-            let _ = memberships.join(groups, group, key, bounds.groups);
-        }
-        session.set(&identity.session);
-        connections[key].slim();
-    }
-
-    pub(super) fn ungroup(&mut self, group: &[u8]) {
-        for key in self.groups.holders(group).collect::<Vec<_>>() {
-            self.connections[key].extra_mut().memberships.leave(&mut self.groups, group, key);
-            self.connections[key].slim();
-        }
+    pub(super) fn clients(&self) -> &Clients {
+        &self.clients
     }
 }

@@ -8,20 +8,20 @@ use bytes::Bytes;
 use mio::{Events, Poll, Token};
 use socket2::SockRef;
 
+use super::clients::Clients;
 use super::command::{Command, NewConnection};
 use super::event_sink::{BuiltInSink, EventSink};
 use super::inbox::{InboxSender, inbox};
 use super::index::Index;
 use super::membership::NameTable;
-use super::reactor::Shard;
-use super::state::Clients;
+use super::state::Shard;
 use super::sync::Waker;
 use super::total_backlog::TotalBacklog;
-use super::{ClientProofs, Heartbeat, ListenerLimits, RateLimit, Settings, ShardBounds};
+use super::{ClientProofs, Heartbeat, ListenerLimits, RateLimit, ShardBounds, ShardSettings};
 use crate::protocol::Encoding;
-use crate::protocol::websocket::Kind;
+use crate::protocol::websocket::MessageKind;
 
-pub(crate) fn settings() -> Settings {
+pub(crate) fn settings() -> ShardSettings {
     let heartbeat = Heartbeat { interval: Duration::from_secs(600), not_response_limit: 0, data: Vec::new() };
     let door = ListenerLimits {
         port: 1,
@@ -30,10 +30,10 @@ pub(crate) fn settings() -> Settings {
         heartbeat,
         rate: RateLimit::default(),
     };
-    Settings {
+    ShardSettings {
         node: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1),
         proofs: ClientProofs::new([1; 16]),
-        message_kind: Kind::Text,
+        message_kind: MessageKind::Text,
         doors: [door].into(),
         close_timeout: Duration::from_secs(600),
         outbox_timeout: Duration::ZERO,
@@ -94,11 +94,11 @@ pub(super) struct TestShard {
 }
 
 impl TestShard {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: ShardSettings) -> Self {
         Self::telling(settings, Box::new(BuiltInSink))
     }
 
-    pub(super) fn telling(settings: Settings, sink: Box<dyn EventSink>) -> Self {
+    pub(super) fn telling(settings: ShardSettings, sink: Box<dyn EventSink>) -> Self {
         let poll = Poll::new().unwrap();
         let (outside, inbox) = inbox(Waker::new(poll.registry(), Token(usize::MAX)).unwrap());
         let names = || NameTable::new(Index::new(None).into(), 0);
@@ -137,7 +137,7 @@ impl TestShard {
 }
 
 /// Lets as much as a test likes wait for each client, and little more for all.
-pub(crate) fn tight() -> Settings {
+pub(crate) fn tight() -> ShardSettings {
     let mut settings = settings();
     let mut door = settings.doors[0].clone();
     door.outbox_bytes = 64 << 20;

@@ -9,11 +9,11 @@ use mio::net::TcpStream;
 use smallvec::SmallVec;
 
 use super::backlog::Backlog;
+use super::clients::Clients;
 use super::connection::{Connection, Phase};
-use super::fault;
 use super::outbox::{is_pong, write_one, write_some};
-use super::reactor::Shard;
-use super::state::Clients;
+use super::panics;
+use super::state::Shard;
 use super::uring::{self, Outcome, Send};
 use super::write_batch::FrameList;
 use crate::protocol::close::Close;
@@ -32,7 +32,7 @@ impl Shard {
 
     /// Writes to each client, once, what the turn has brought it.
     pub(super) fn write_turn(&mut self) {
-        fault::or_end("the writing of a turn", || self.write_whole_turn());
+        panics::or_end("the writing of a turn", || self.write_whole_turn());
     }
 
     fn write_whole_turn(&mut self) {
@@ -295,7 +295,8 @@ mod tests {
     use std::io::Write as _;
     use std::time::{Duration, Instant};
 
-    use super::super::command::{Audience, Command, Except};
+    use super::super::audience::{Audience, Except};
+    use super::super::command::Command;
     use super::super::testing::{TestShard, arrived, settings, stalled};
     use super::*;
     use crate::protocol::{Encoded, close};

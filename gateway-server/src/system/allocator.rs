@@ -1,6 +1,6 @@
 //! The allocator: how much it keeps for itself, and what it gives back.
 
-use super::{machine, memory_reserve};
+use super::machine;
 
 /// Blocks from this size on are the system's own, which has them back as soon as they are freed.
 #[cfg(target_env = "gnu")]
@@ -20,7 +20,6 @@ const KEPT: libc::c_int = 1 << 20;
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
 pub fn tune_allocator() {
-    memory_reserve::fill();
     let heaps = machine::count_in_share(4, HEAP, MOST_HEAPS);
     // SAFETY: they take two numbers each, and may be called at any time; here no other thread runs yet. A failure leaves
     // things as they were.
@@ -34,9 +33,7 @@ pub fn tune_allocator() {
 }
 
 #[cfg(not(target_env = "gnu"))]
-pub fn tune_allocator() {
-    memory_reserve::fill();
-}
+pub fn tune_allocator() {}
 
 /// What the allocator holds, in bytes.
 #[derive(Clone, Copy, Default)]

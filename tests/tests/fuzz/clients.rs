@@ -7,7 +7,7 @@ use flate2::{Compress, Compression, FlushCompress};
 use gateway_server::listener::{Rules, TokenVerifier, shake};
 use gateway_server::net::proxy_protocol::take_header as take_proxy_header;
 use gateway_server::protocol;
-use gateway_server::protocol::websocket::{Incoming, Inflater, Kind, message};
+use gateway_server::protocol::websocket::{Incoming, Inflater, MessageKind, message};
 use gateway_server::protocol::{Decoder, Encoding, Unfinished, Violation};
 use gateway_tests::{Rng, fuzz};
 use gateway_wire::token::{Claims, TokenKey};
@@ -22,7 +22,7 @@ const INFLATED_LIMIT: usize = 256 << 10;
 /// What a client said, and how it ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Heard {
-    messages: Vec<(Option<Kind>, Vec<u8>)>,
+    messages: Vec<(Option<MessageKind>, Vec<u8>)>,
     violation: Option<Violation>,
 }
 
@@ -175,21 +175,21 @@ fn what_is_encoded_is_decoded() {
     let corpus = [b"hello".to_vec(), "grüß".as_bytes().to_vec(), vec![b'x'; 126], Vec::new()];
     fuzz("encoding", &corpus, |input, rng| {
         let input = &input[..input.len().min(LIMIT)];
-        let frame = protocol::message(Encoding::Frame, Kind::Text, input);
+        let frame = protocol::message(Encoding::Frame, MessageKind::Text, input);
         assert_eq!(
             hear(Encoding::Frame, rng.pieces(&frame)).messages,
-            [(Some(Kind::Binary), input.to_vec())]
+            [(Some(MessageKind::Binary), input.to_vec())]
         );
         // The server does not mask.
-        let server = message(Kind::Binary, input);
+        let server = message(MessageKind::Binary, input);
         assert!(server.ends_with(input));
         let heard = hear(Encoding::Websocket, rng.pieces(&masked(0x82, input)));
-        assert_eq!(heard.messages, [(Some(Kind::Binary), input.to_vec())]);
+        assert_eq!(heard.messages, [(Some(MessageKind::Binary), input.to_vec())]);
         if !input.contains(&b'\n') && !input.ends_with(b"\r") {
-            let line = protocol::message(Encoding::Text, Kind::Text, input);
+            let line = protocol::message(Encoding::Text, MessageKind::Text, input);
             assert_eq!(
                 hear(Encoding::Text, rng.pieces(&line)).messages,
-                [(Some(Kind::Binary), input.to_vec())]
+                [(Some(MessageKind::Binary), input.to_vec())]
             );
         }
     });

@@ -16,7 +16,7 @@ use gateway_server::php::bridge::Bridge;
 use gateway_server::php::gatewayworker::GatewayWorker;
 use gateway_server::php::{Backend, LoginLimits, MemoryBudget, RegisterPort};
 use gateway_server::protocol::Encoding;
-use gateway_server::protocol::websocket::Kind;
+use gateway_server::protocol::websocket::MessageKind;
 use gateway_server::service::Gateway;
 use gateway_server::shard;
 use gateway_server::shard::{ClientProofs, Heartbeat, ListenerLimits, NewConnection, RateLimit, ShardBounds};
@@ -61,10 +61,10 @@ impl Target {
             heartbeat: Heartbeat { interval: Duration::ZERO, not_response_limit: 0, data: Vec::new() },
             rate: RateLimit::default(),
         };
-        let settings = shard::Settings {
+        let settings = shard::ShardSettings {
             node: NODE,
             proofs: ClientProofs::new([7; 16]),
-            message_kind: Kind::Text,
+            message_kind: MessageKind::Text,
             doors: [door].into(),
             io_uring: true,
             close_timeout: Duration::from_millis(10),
@@ -74,14 +74,14 @@ impl Target {
         let hub = Arc::new(Hub::start(2, [7; 16], &settings, Box::new(Sinks(Arc::clone(&router))), None)?);
         let logins = Arc::new(LoginLimits::new(Secret::default()));
         let backend = Backend {
-            gateway: Gateway::new(Arc::clone(&hub), NODE, Kind::Text, 10_000, None),
+            gateway: Gateway::new(Arc::clone(&hub), NODE, MessageKind::Text, 10_000, None),
             bridge: Bridge::new(Arc::clone(&logins), 1),
             gatewayworker: GatewayWorker::new(logins, NODE),
             workers: router,
             budget: MemoryBudget::new(64 << 20),
         };
         let port = runtime.block_on(async { RegisterPort::unix(&directory.path().join("php")) })?;
-        let settings = php::Settings {
+        let settings = php::RegisterPortSettings {
             handshake_timeout: Duration::from_secs(60),
             tally: Arc::default(),
             places: php::places(100),

@@ -10,7 +10,7 @@ use crate::admin::answer::Refusal;
 
 /// What an argument may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ArgumentKind {
     Client,
     /// One, or a list.
     Clients,
@@ -29,7 +29,7 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parameter {
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: ArgumentKind,
     pub(super) is_required: bool,
     pub(super) help: &'static str,
 }
@@ -137,18 +137,20 @@ impl Parameter {
         };
         let one = std::slice::from_ref(value);
         match (self.kind, value) {
-            (Kind::Clients, Value::Array(list)) => clients(list),
-            (Kind::Client | Kind::Clients, _) => clients(one),
-            (Kind::Names, Value::Array(list)) => names(list),
-            (Kind::Name | Kind::Names, _) => names(one),
-            (Kind::Text, Value::String(text)) => Ok(Argument::Bytes(vec![text.clone().into_bytes()])),
-            (Kind::Text, _) => Err(wrong("a string; what is none has to be made one, as by json_encode")),
-            (Kind::Flag | Kind::FlagOrUnset, Value::Bool(flag)) => Ok(Argument::Flag(*flag)),
-            (Kind::Flag | Kind::FlagOrUnset, _) => Err(wrong("true or false")),
-            (Kind::Session, Value::Object(_) | Value::Array(_)) => {
+            (ArgumentKind::Clients, Value::Array(list)) => clients(list),
+            (ArgumentKind::Client | ArgumentKind::Clients, _) => clients(one),
+            (ArgumentKind::Names, Value::Array(list)) => names(list),
+            (ArgumentKind::Name | ArgumentKind::Names, _) => names(one),
+            (ArgumentKind::Text, Value::String(text)) => Ok(Argument::Bytes(vec![text.clone().into_bytes()])),
+            (ArgumentKind::Text, _) => {
+                Err(wrong("a string; what is none has to be made one, as by json_encode"))
+            }
+            (ArgumentKind::Flag | ArgumentKind::FlagOrUnset, Value::Bool(flag)) => Ok(Argument::Flag(*flag)),
+            (ArgumentKind::Flag | ArgumentKind::FlagOrUnset, _) => Err(wrong("true or false")),
+            (ArgumentKind::Session, Value::Object(_) | Value::Array(_)) => {
                 Ok(Argument::Bytes(vec![json_to_php(value)]))
             }
-            (Kind::Session, _) => Err(wrong("an object")),
+            (ArgumentKind::Session, _) => Err(wrong("an object")),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Kind, Parameter};
+use super::arguments::{ArgumentKind, Parameter};
 use super::batch::MAX_CALLS;
 use super::results::Shape;
 use super::table::{OPERATIONS, Operation};
@@ -116,14 +116,14 @@ impl Parameter {
         let name = json!({"type": ["string", "integer"]});
         let or_list = |one: Value| json!({"oneOf": [one, {"type": "array", "items": one}]});
         let mut schema = match self.kind {
-            Kind::Client => client,
-            Kind::Clients => or_list(client),
-            Kind::Text => json!({"type": "string"}),
-            Kind::Name => name,
-            Kind::Names => or_list(name),
-            Kind::Flag => json!({"type": "boolean", "default": false}),
-            Kind::FlagOrUnset => json!({"type": "boolean"}),
-            Kind::Session => json!({"type": ["object", "array"]}),
+            ArgumentKind::Client => client,
+            ArgumentKind::Clients => or_list(client),
+            ArgumentKind::Text => json!({"type": "string"}),
+            ArgumentKind::Name => name,
+            ArgumentKind::Names => or_list(name),
+            ArgumentKind::Flag => json!({"type": "boolean", "default": false}),
+            ArgumentKind::FlagOrUnset => json!({"type": "boolean"}),
+            ArgumentKind::Session => json!({"type": ["object", "array"]}),
         };
         schema["description"] = self.help.into();
         schema

@@ -2,8 +2,8 @@
 
 use gateway_wire::bridge::{Call, Order, Query};
 
-use super::arguments::Kind::{Client, Clients, Flag, FlagOrUnset, Name, Names, Session, Text};
-use super::arguments::{Arguments, Kind, Parameter};
+use super::arguments::ArgumentKind::{Client, Clients, Flag, FlagOrUnset, Name, Names, Session, Text};
+use super::arguments::{ArgumentKind, Arguments, Parameter};
 use super::results::Shape;
 use super::send;
 use crate::admin::answer::Refusal;
@@ -16,11 +16,11 @@ pub(super) struct Operation {
     pub(super) call: for<'a> fn(&'a Arguments) -> Result<Call<'a>, Refusal>,
 }
 
-const fn needs(name: &'static str, kind: Kind, help: &'static str) -> Parameter {
+const fn needs(name: &'static str, kind: ArgumentKind, help: &'static str) -> Parameter {
     Parameter { name, kind, is_required: true, help }
 }
 
-const fn takes(name: &'static str, kind: Kind, help: &'static str) -> Parameter {
+const fn takes(name: &'static str, kind: ArgumentKind, help: &'static str) -> Parameter {
     Parameter { name, kind, is_required: false, help }
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Target;
+use super::target::Target;
 
 const TIME: Duration = Duration::from_secs(15);
 /// Bytes of an answer at most.

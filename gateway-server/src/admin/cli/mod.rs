@@ -2,6 +2,7 @@
 
 mod ask;
 mod table;
+mod target;
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -11,15 +12,9 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::query::encode;
-use crate::system::Secret;
-use ask::{ask, get};
+pub use target::Target;
 
-/// Whom to ask.
-#[derive(Clone, Debug)]
-pub struct Target {
-    pub address: SocketAddr,
-    pub token: Secret,
-}
+use ask::{ask, get};
 
 /// Which clients to show.
 #[derive(Clone, Debug, Default)]

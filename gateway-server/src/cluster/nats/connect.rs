@@ -50,11 +50,11 @@ pub(in crate::cluster) enum FileError {
     #[error(transparent)]
     Malformed(#[from] Malformed),
     #[error("the server says: {0}")]
-    Refused(String),
+    QueueError(String),
     #[error("{0}")]
     InTheClear(String),
     #[error("{0}")]
-    Settings(String),
+    ClusterSettings(String),
 }
 
 pub(in crate::cluster) async fn connect(
@@ -67,8 +67,8 @@ pub(in crate::cluster) async fn connect(
     let mut input = BytesMut::new();
     let mut info = match next(&mut stream, &mut input).await? {
         Op::Info(info) => *info,
-        Op::Error(error) => return Err(FileError::Refused(error)),
-        other => return Err(FileError::Refused(format!("{other:?} instead of INFO"))),
+        Op::Error(error) => return Err(FileError::QueueError(error)),
+        other => return Err(FileError::QueueError(format!("{other:?} instead of INFO"))),
     };
     if address.is_tls || info.tls_required {
         // Somebody who sits between could have put in what would then pass for said by the server behind its certificate.
@@ -82,7 +82,7 @@ pub(in crate::cluster) async fn connect(
         let config = read_in_time(options, client_config).await?;
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from(address.host.clone())
-            .map_err(|error| FileError::Settings(format!("{}: {error}", address.host)))?;
+            .map_err(|error| FileError::ClusterSettings(format!("{}: {error}", address.host)))?;
         stream = Box::new(connector.connect(name, stream).await?);
     }
     let (to, said) = (address.clone(), info.clone());
@@ -94,7 +94,7 @@ pub(in crate::cluster) async fn connect(
             Op::Pong => break,
             // What it said before TLS anybody could have said.
             Op::Info(later) => info = *later,
-            Op::Error(error) => return Err(FileError::Refused(error)),
+            Op::Error(error) => return Err(FileError::QueueError(error)),
             _ => {}
         }
     }
@@ -109,7 +109,10 @@ async fn read_in_time<T: Send + 'static>(
 ) -> Result<T, FileError> {
     static READS: Reads = Reads::new();
     let options = options.clone();
-    READS.run(move || read(&options)).await.map_err(|failed| FileError::Settings(failed.to_string()))?
+    READS
+        .run(move || read(&options))
+        .await
+        .map_err(|failed| FileError::ClusterSettings(failed.to_string()))?
 }
 
 async fn next(stream: &mut Box<dyn Stream>, input: &mut BytesMut) -> Result<Op, FileError> {
@@ -145,7 +148,7 @@ fn login(address: &NatsAddress, options: &Options, info: &Info) -> Result<String
     }
     if let Some(path) = &options.credentials {
         let credentials = Credentials::read(path)
-            .map_err(|reason| FileError::Settings(format!("{}: {reason}", path.display())))?;
+            .map_err(|reason| FileError::ClusterSettings(format!("{}: {reason}", path.display())))?;
         login["sig"] = credentials.sign(&info.nonce).into();
         login["jwt"] = credentials.jwt.into();
     }
@@ -154,8 +157,9 @@ fn login(address: &NatsAddress, options: &Options, info: &Info) -> Result<String
 
 /// The files are read each time, so that new ones count from the next connection on.
 fn client_config(options: &Options) -> Result<ClientConfig, FileError> {
-    let about =
-        |path: &Path, reason: &dyn fmt::Display| FileError::Settings(format!("{}: {reason}", path.display()));
+    let about = |path: &Path, reason: &dyn fmt::Display| {
+        FileError::ClusterSettings(format!("{}: {reason}", path.display()))
+    };
     let roots = match &options.authorities {
         Some(path) => tls::authorities(path).map_err(|reason| about(path, &reason))?,
         None => {
@@ -167,7 +171,7 @@ fn client_config(options: &Options) -> Result<ClientConfig, FileError> {
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| FileError::Settings(error.to_string()))?
+        .map_err(|error| FileError::ClusterSettings(error.to_string()))?
         .with_root_certificates(roots);
     let Some((certificate, key)) = &options.certificate else { return Ok(builder.with_no_client_auth()) };
     let chain = tls::certificates(certificate).map_err(|reason| about(certificate, &reason))?;

@@ -5,20 +5,15 @@ use std::io::Cursor;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-use super::inflate::{Inflater, Progress};
+use super::inflate::{InflateProgress, Inflater};
 use super::inflating::{Compressed, Inflating};
-use crate::protocol::close::{self, Close};
-use crate::system::memory_reserve::{self, NoMemory};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Text,
-    Binary,
-}
+use super::message_kind::MessageKind;
+use super::violation::WebsocketViolation;
+use crate::system::memory_reserve::{self};
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
-    Message(Kind, &'a [u8]),
+    Message(MessageKind, &'a [u8]),
     Ping(&'a [u8]),
     Pong,
     /// A part of a message that is not its last.
@@ -27,52 +22,18 @@ pub enum Incoming<'a> {
     Close,
 }
 
-/// Why a client is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    #[error("a frame of the client is not masked")]
-    Unmasked,
-    #[error("a frame has reserved bits or opcodes")]
-    Reserved,
-    #[error("a control frame is fragmented or longer than 125 bytes")]
-    Control,
-    #[error("a fragment continues nothing, or a new message begins inside another")]
-    Fragmentation,
-    #[error("a close frame has a code that must not be sent")]
-    CloseCode,
-    #[error("a compressed message cannot be decompressed")]
-    Deflate,
-    #[error("a text message or close reason is not UTF-8")]
-    NotUtf8,
-    #[error("a message is over the limit of {limit} bytes (max_message)")]
-    TooBig { limit: usize },
-    #[error(transparent)]
-    NoMemory(#[from] NoMemory),
-}
-
-impl Violation {
-    pub fn close(self) -> Close {
-        match self {
-            Self::NotUtf8 => close::NOT_UTF8,
-            Self::TooBig { .. } => close::MESSAGE_TOO_BIG,
-            Self::NoMemory(_) => close::NO_MEMORY,
-            _ => close::PROTOCOL_ERROR,
-        }
-    }
-}
-
 /// What a connection keeps between reads, only while something is not whole.
 #[derive(Debug, Default)]
-pub struct Unfinished {
+pub struct PartialFrames {
     /// The start of a frame.
     bytes: Vec<u8>,
-    message: Option<Partial>,
+    message: Option<Fragments>,
     inflating: Option<Inflating>,
     /// Whole frames may stand in the bytes: the decoder stopped for others to have their turn.
     is_behind: bool,
 }
 
-impl Unfinished {
+impl PartialFrames {
     pub(crate) fn is_behind(&self) -> bool {
         self.is_behind
     }
@@ -96,51 +57,52 @@ impl Unfinished {
 
 /// The fragments so far of a message.
 #[derive(Debug)]
-struct Partial {
-    kind: Kind,
+struct Fragments {
+    kind: MessageKind,
     is_deflated: bool,
     bytes: Vec<u8>,
     /// How many of them are whole characters, of a text that is not compressed.
     checked: usize,
 }
 
-impl Partial {
-    fn check(&mut self) -> Result<(), Violation> {
+impl Fragments {
+    fn check(&mut self) -> Result<(), WebsocketViolation> {
         if self.is_deflated { Ok(()) } else { check(self.kind, &self.bytes, &mut self.checked) }
     }
 }
 
 /// A text that cannot become UTF-8 is refused at once, not at its end. `checked` bytes of it are known to be whole characters.
-fn check(kind: Kind, bytes: &[u8], checked: &mut usize) -> Result<(), Violation> {
-    if kind == Kind::Text {
+fn check(kind: MessageKind, bytes: &[u8], checked: &mut usize) -> Result<(), WebsocketViolation> {
+    if kind == MessageKind::Text {
         match std::str::from_utf8(&bytes[*checked..]) {
             Ok(text) => *checked += text.len(),
             Err(error) if error.error_len().is_none() => *checked += error.valid_up_to(),
-            Err(_) => return Err(Violation::NotUtf8),
+            Err(_) => return Err(WebsocketViolation::NotUtf8),
         }
     }
     Ok(())
 }
 
 #[derive(Debug)]
-pub struct Decoder<'i> {
+pub struct FrameDecoder<'i> {
     /// Longest message, over all its fragments, and decompressed.
     pub max_message: usize,
     /// With a client that may send compressed messages.
     pub inflater: Option<&'i mut Inflater>,
 }
 
-impl Decoder<'_> {
+impl FrameDecoder<'_> {
     /// Gives everything whole in `input`, and what stood in `unfinished` before it, to `sink`; the rest stays in
     /// `unfinished`. Once as much is inflated as is allowed, the rest stays there as well, be it of a message or behind one, and goes
     /// on with the next input, which may be empty.
     pub fn decode(
         &mut self,
         input: &mut [u8],
-        unfinished: &mut Option<Unfinished>,
+        unfinished: &mut Option<PartialFrames>,
         mut sink: impl FnMut(Incoming<'_>),
-    ) -> Result<(), Violation> {
-        let Unfinished { mut bytes, mut message, mut inflating, .. } = unfinished.take().unwrap_or_default();
+    ) -> Result<(), WebsocketViolation> {
+        let PartialFrames { mut bytes, mut message, mut inflating, .. } =
+            unfinished.take().unwrap_or_default();
         let used = if bytes.is_empty() {
             let used = self.frames(input, &mut message, &mut inflating, &mut sink)?;
             memory_reserve::append(&mut bytes, &input[used..])?;
@@ -152,7 +114,7 @@ impl Decoder<'_> {
         bytes.drain(..used);
         if !bytes.is_empty() || message.is_some() || inflating.is_some() {
             let is_behind = inflating.is_some() || self.has_spent_all() && !bytes.is_empty();
-            *unfinished = Some(Unfinished { bytes, message, inflating, is_behind });
+            *unfinished = Some(PartialFrames { bytes, message, inflating, is_behind });
         }
         Ok(())
     }
@@ -166,10 +128,10 @@ impl Decoder<'_> {
     fn frames(
         &mut self,
         buffer: &mut [u8],
-        message: &mut Option<Partial>,
+        message: &mut Option<Fragments>,
         inflating: &mut Option<Inflating>,
         sink: &mut impl FnMut(Incoming<'_>),
-    ) -> Result<usize, Violation> {
+    ) -> Result<usize, WebsocketViolation> {
         let mut start = 0;
         if inflating.is_some() {
             if self.has_spent_all() {
@@ -194,7 +156,7 @@ impl Decoder<'_> {
                 }
                 OpCode::Data(Data::Continue) => {
                     let Some(mut partial) = message.take() else {
-                        return Err(Violation::Fragmentation);
+                        return Err(WebsocketViolation::Fragmentation);
                     };
                     memory_reserve::append(&mut partial.bytes, payload)?;
                     if frame.is_final && partial.is_deflated {
@@ -209,7 +171,8 @@ impl Decoder<'_> {
                     }
                 }
                 OpCode::Data(data) => {
-                    let kind = if matches!(data, Data::Text) { Kind::Text } else { Kind::Binary };
+                    let kind =
+                        if matches!(data, Data::Text) { MessageKind::Text } else { MessageKind::Binary };
                     if frame.is_final && frame.is_deflated {
                         let payload = frame.length - payload.len()..frame.length;
                         *inflating = Some(Inflating::new(kind, Compressed::Frame(payload)));
@@ -218,7 +181,7 @@ impl Decoder<'_> {
                         give(kind, payload, 0, sink)?;
                     } else {
                         let (is_deflated, bytes) = (frame.is_deflated, memory_reserve::copy(payload)?);
-                        let mut partial = Partial { kind, is_deflated, bytes, checked: 0 };
+                        let mut partial = Fragments { kind, is_deflated, bytes, checked: 0 };
                         partial.check()?;
                         *message = Some(partial);
                         sink(Incoming::Fragment);
@@ -233,10 +196,12 @@ impl Decoder<'_> {
     fn next_frame<'a>(
         &self,
         buffer: &'a mut [u8],
-        message: &Option<Partial>,
-    ) -> Result<Option<Frame<'a>>, Violation> {
+        message: &Option<Fragments>,
+    ) -> Result<Option<Frame<'a>>, WebsocketViolation> {
         let mut cursor = Cursor::new(&*buffer);
-        let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(|_| Violation::Reserved)? else {
+        let Some((header, length)) =
+            FrameHeader::parse(&mut cursor).map_err(|_| WebsocketViolation::Reserved)?
+        else {
             return Ok(None);
         };
         let start = cursor.position() as usize;
@@ -245,25 +210,27 @@ impl Decoder<'_> {
         let may_be_deflated =
             self.inflater.is_some() && matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
         if header.rsv1 && !may_be_deflated || header.rsv2 || header.rsv3 {
-            return Err(Violation::Reserved);
+            return Err(WebsocketViolation::Reserved);
         }
-        let mask = header.mask.ok_or(Violation::Unmasked)?;
+        let mask = header.mask.ok_or(WebsocketViolation::Unmasked)?;
         let before = match header.opcode {
             OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => {
-                return Err(Violation::Reserved);
+                return Err(WebsocketViolation::Reserved);
             }
-            OpCode::Control(_) if !header.is_final || length > 125 => return Err(Violation::Control),
+            OpCode::Control(_) if !header.is_final || length > 125 => {
+                return Err(WebsocketViolation::Control);
+            }
             OpCode::Control(_) => 0,
             OpCode::Data(data) => match (data, message) {
                 (Data::Continue, Some(before)) => before.bytes.len(),
-                (Data::Continue, None) | (_, Some(_)) => return Err(Violation::Fragmentation),
+                (Data::Continue, None) | (_, Some(_)) => return Err(WebsocketViolation::Fragmentation),
                 (_, None) => 0,
             },
         };
         if length > (self.max_message - before.min(self.max_message)) as u64
             && matches!(header.opcode, OpCode::Data(_))
         {
-            return Err(Violation::TooBig { limit: self.max_message });
+            return Err(WebsocketViolation::TooBig { limit: self.max_message });
         }
 
         // It fits: a control frame has at most 125 bytes, any other at most `max_message`.
@@ -281,16 +248,16 @@ impl Decoder<'_> {
         inflating: &mut Option<Inflating>,
         buffer: &[u8],
         sink: &mut impl FnMut(Incoming<'_>),
-    ) -> Result<usize, Violation> {
+    ) -> Result<usize, WebsocketViolation> {
         // Without the one nothing is taken for compressed.
         let (Some(mut one), Some(inflater)) = (inflating.take(), &mut self.inflater) else { return Ok(0) };
         let begun = one.begun.take();
         match inflater.inflate(one.compressed(buffer), begun, self.max_message)? {
-            Progress::Whole(message) => {
+            InflateProgress::Whole(message) => {
                 give(one.kind, message, one.checked, sink)?;
                 Ok(one.length())
             }
-            Progress::Waits(begun) => {
+            InflateProgress::Waits(begun) => {
                 if let Some(stream) = &begun {
                     check(one.kind, stream.so_far(), &mut one.checked)?;
                 }
@@ -304,13 +271,13 @@ impl Decoder<'_> {
 
 /// `checked` bytes of the message are known to be whole characters.
 fn give(
-    kind: Kind,
+    kind: MessageKind,
     message: &[u8],
     checked: usize,
     sink: &mut impl FnMut(Incoming<'_>),
-) -> Result<(), Violation> {
-    if kind == Kind::Text && std::str::from_utf8(&message[checked..]).is_err() {
-        return Err(Violation::NotUtf8);
+) -> Result<(), WebsocketViolation> {
+    if kind == MessageKind::Text && std::str::from_utf8(&message[checked..]).is_err() {
+        return Err(WebsocketViolation::NotUtf8);
     }
     sink(Incoming::Message(kind, message));
     Ok(())
@@ -326,16 +293,16 @@ struct Frame<'a> {
 }
 
 /// RFC 6455 7.4: codes that may stand in a close frame, and a reason in UTF-8.
-fn check_close(payload: &[u8]) -> Result<(), Violation> {
+fn check_close(payload: &[u8]) -> Result<(), WebsocketViolation> {
     match payload {
         [] => Ok(()),
         [high, low, reason @ ..] => match u16::from_be_bytes([*high, *low]) {
             1000..=1003 | 1007..=1014 | 3000..=4999 => {
-                std::str::from_utf8(reason).map(drop).map_err(|_| Violation::NotUtf8)
+                std::str::from_utf8(reason).map(drop).map_err(|_| WebsocketViolation::NotUtf8)
             }
-            _ => Err(Violation::CloseCode),
+            _ => Err(WebsocketViolation::CloseCode),
         },
-        [_] => Err(Violation::CloseCode),
+        [_] => Err(WebsocketViolation::CloseCode),
     }
 }
 
@@ -373,16 +340,20 @@ mod tests {
         bytes
     }
 
-    fn decoder() -> Decoder<'static> {
-        Decoder { max_message: 1000, inflater: None }
+    fn decoder() -> FrameDecoder<'static> {
+        FrameDecoder { max_message: 1000, inflater: None }
     }
 
-    fn decode_in_pieces(bytes: &[u8], size: usize) -> Result<Vec<String>, Violation> {
+    fn decode_in_pieces(bytes: &[u8], size: usize) -> Result<Vec<String>, WebsocketViolation> {
         decode_with(decoder(), bytes, size)
     }
 
     /// Feeds `bytes` in pieces of `size` and gives what came out, as text.
-    fn decode_with(mut decoder: Decoder, bytes: &[u8], size: usize) -> Result<Vec<String>, Violation> {
+    fn decode_with(
+        mut decoder: FrameDecoder,
+        bytes: &[u8],
+        size: usize,
+    ) -> Result<Vec<String>, WebsocketViolation> {
         let mut unfinished = None;
         let mut out = Vec::new();
         for piece in bytes.chunks(size) {
@@ -400,7 +371,7 @@ mod tests {
         Ok(out)
     }
 
-    fn decode(bytes: &[u8]) -> Result<Vec<String>, Violation> {
+    fn decode(bytes: &[u8]) -> Result<Vec<String>, WebsocketViolation> {
         decode_in_pieces(bytes, usize::MAX)
     }
 
@@ -449,7 +420,7 @@ mod tests {
         .concat();
         let mut inflater = Inflater::default();
         let mut decode = |bytes: &[u8], size| {
-            decode_with(Decoder { max_message: 1000, inflater: Some(&mut inflater) }, bytes, size)
+            decode_with(FrameDecoder { max_message: 1000, inflater: Some(&mut inflater) }, bytes, size)
         };
         for size in 1..bytes.len() {
             let out = decode(&bytes, size).unwrap();
@@ -459,11 +430,17 @@ mod tests {
                 "in pieces of {size}"
             );
         }
-        assert_eq!(decode(&frame(0xc9, b""), 99), Err(Violation::Reserved));
-        assert_eq!(decode(&[frame(0x41, hello), frame(0xc0, b"")].concat(), 99), Err(Violation::Reserved));
-        assert_eq!(decode(&frame(0xc1, b"\xff\xff"), 99), Err(Violation::Deflate));
+        assert_eq!(decode(&frame(0xc9, b""), 99), Err(WebsocketViolation::Reserved));
+        assert_eq!(
+            decode(&[frame(0x41, hello), frame(0xc0, b"")].concat(), 99),
+            Err(WebsocketViolation::Reserved)
+        );
+        assert_eq!(decode(&frame(0xc1, b"\xff\xff"), 99), Err(WebsocketViolation::Deflate));
         // A block of one stored byte that is no UTF-8.
-        assert_eq!(decode(&frame(0xc1, b"\x00\x01\x00\xfe\xff\xff\x00"), 99), Err(Violation::NotUtf8));
+        assert_eq!(
+            decode(&frame(0xc1, b"\x00\x01\x00\xfe\xff\xff\x00"), 99),
+            Err(WebsocketViolation::NotUtf8)
+        );
     }
 
     #[test]
@@ -476,7 +453,7 @@ mod tests {
         let mut input = &mut bytes[..];
         loop {
             inflater.allow(6, true);
-            let mut decoder = Decoder { max_message: 1000, inflater: Some(&mut inflater) };
+            let mut decoder = FrameDecoder { max_message: 1000, inflater: Some(&mut inflater) };
             let mut messages = 0;
             decoder.decode(input, &mut unfinished, |_| messages += 1).unwrap();
             steps.push((messages, inflater.inflated()));
@@ -501,29 +478,38 @@ mod tests {
 
     #[test]
     fn violations() {
-        assert_eq!(decode(b"\x81\x01x"), Err(Violation::Unmasked));
-        assert_eq!(decode(&frame(0xc1, b"")), Err(Violation::Reserved));
-        assert_eq!(decode(&frame(0x83, b"")), Err(Violation::Reserved));
-        assert_eq!(decode(&frame(0x8b, b"")), Err(Violation::Reserved));
-        assert_eq!(decode(&frame(0x09, b"")), Err(Violation::Control));
-        assert_eq!(decode(&frame(0x89, &[b'x'; 126])), Err(Violation::Control));
-        assert_eq!(decode(&frame(0x80, b"")), Err(Violation::Fragmentation));
-        assert_eq!(decode(&[frame(0x01, b"a"), frame(0x81, b"b")].concat()), Err(Violation::Fragmentation));
-        assert_eq!(decode(&frame(0x81, b"\xff")), Err(Violation::NotUtf8));
-        assert_eq!(decode(&frame(0x88, b"\x03\xe8\xff")), Err(Violation::NotUtf8));
+        assert_eq!(decode(b"\x81\x01x"), Err(WebsocketViolation::Unmasked));
+        assert_eq!(decode(&frame(0xc1, b"")), Err(WebsocketViolation::Reserved));
+        assert_eq!(decode(&frame(0x83, b"")), Err(WebsocketViolation::Reserved));
+        assert_eq!(decode(&frame(0x8b, b"")), Err(WebsocketViolation::Reserved));
+        assert_eq!(decode(&frame(0x09, b"")), Err(WebsocketViolation::Control));
+        assert_eq!(decode(&frame(0x89, &[b'x'; 126])), Err(WebsocketViolation::Control));
+        assert_eq!(decode(&frame(0x80, b"")), Err(WebsocketViolation::Fragmentation));
+        assert_eq!(
+            decode(&[frame(0x01, b"a"), frame(0x81, b"b")].concat()),
+            Err(WebsocketViolation::Fragmentation)
+        );
+        assert_eq!(decode(&frame(0x81, b"\xff")), Err(WebsocketViolation::NotUtf8));
+        assert_eq!(decode(&frame(0x88, b"\x03\xe8\xff")), Err(WebsocketViolation::NotUtf8));
         // Known before the last fragment; the beginning of a character at the end of one is none.
-        assert_eq!(decode(&frame(0x01, b"\xff")), Err(Violation::NotUtf8));
-        assert_eq!(decode(&[frame(0x01, b"\xc3"), frame(0x00, b"x")].concat()), Err(Violation::NotUtf8));
-        assert_eq!(decode(&[frame(0x01, b"\xc3"), frame(0x80, b"")].concat()), Err(Violation::NotUtf8));
+        assert_eq!(decode(&frame(0x01, b"\xff")), Err(WebsocketViolation::NotUtf8));
+        assert_eq!(
+            decode(&[frame(0x01, b"\xc3"), frame(0x00, b"x")].concat()),
+            Err(WebsocketViolation::NotUtf8)
+        );
+        assert_eq!(
+            decode(&[frame(0x01, b"\xc3"), frame(0x80, b"")].concat()),
+            Err(WebsocketViolation::NotUtf8)
+        );
         assert_eq!(decode(&[frame(0x01, b"\xc3"), frame(0x80, b"\xbc")].concat()).unwrap(), ["Text \u{fc}"]);
         for code in [b"\x03\xec".as_slice(), b"\x03", b"\x00\x00", b"\x0b\xb7"] {
-            assert_eq!(decode(&frame(0x88, code)), Err(Violation::CloseCode), "{code:?}");
+            assert_eq!(decode(&frame(0x88, code)), Err(WebsocketViolation::CloseCode), "{code:?}");
         }
     }
 
     #[test]
     fn too_big_is_refused_by_the_header_alone() {
-        let too_big = Err(Violation::TooBig { limit: 1000 });
+        let too_big = Err(WebsocketViolation::TooBig { limit: 1000 });
         assert_eq!(decode(&frame(0x82, &[0; 1001])[..8]), too_big);
         assert_eq!(decode(b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02\x03\x04"), too_big);
         assert_eq!(decode(&[frame(0x02, &[0; 600]), frame(0x80, &[0; 401])[..8].to_vec()].concat()), too_big);

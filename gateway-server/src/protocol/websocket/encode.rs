@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Kind, deflate};
+use super::{MessageKind, deflate};
 use crate::protocol::close::Close;
 
 const FINAL: u8 = 0x80;
@@ -16,18 +16,18 @@ const PONG: u8 = 10;
 /// Longest payload of a control frame.
 const MAX_CONTROL: usize = 125;
 
-pub fn message(kind: Kind, payload: &[u8]) -> Bytes {
+pub fn message(kind: MessageKind, payload: &[u8]) -> Bytes {
     frame(opcode(kind), payload)
 }
 
 /// `None` when compression makes it no shorter.
-pub fn deflated_message(kind: Kind, payload: &[u8]) -> Option<Bytes> {
+pub fn deflated_message(kind: MessageKind, payload: &[u8]) -> Option<Bytes> {
     let deflated = deflate::deflate(payload)?;
     Some(frame(COMPRESSED | opcode(kind), &deflated))
 }
 
-fn opcode(kind: Kind) -> u8 {
-    if kind == Kind::Text { TEXT } else { BINARY }
+fn opcode(kind: MessageKind) -> u8 {
+    if kind == MessageKind::Text { TEXT } else { BINARY }
 }
 
 pub fn ping() -> Bytes {
@@ -87,7 +87,7 @@ mod tests {
             (65_535, vec![0x81, 126, 0xff, 0xff]),
             (65_536, vec![0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
         ] {
-            let frame = message(Kind::Text, &vec![b'x'; length]);
+            let frame = message(MessageKind::Text, &vec![b'x'; length]);
             assert_eq!(frame[..header.len()], header);
             assert_eq!(frame.len(), header.len() + length);
         }

@@ -3,8 +3,8 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::decode::Violation;
 use super::deflate::TAIL;
+use super::violation::WebsocketViolation;
 use crate::system::memory_reserve::{self, NoMemory};
 
 /// Bytes of a step, and of memory kept for the next message.
@@ -17,7 +17,7 @@ const LONG: usize = 4 * STEP;
 
 /// A message on its way out of its compressed form.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(super) struct InflateStream {
     decompress: Decompress,
     /// What it was inflated to so far.
     out: Vec<u8>,
@@ -25,13 +25,13 @@ pub(super) struct Stream {
     used: usize,
 }
 
-impl Default for Stream {
+impl Default for InflateStream {
     fn default() -> Self {
         Self { decompress: Decompress::new(false), out: Vec::new(), used: 0 }
     }
 }
 
-impl Stream {
+impl InflateStream {
     pub(super) fn so_far(&self) -> &[u8] {
         &self.out
     }
@@ -43,7 +43,7 @@ impl Stream {
 
     /// Inflates `most` bytes, rounded up to whole steps. Gives whether the message is whole, which has at most `limit` bytes
     /// however little it takes compressed.
-    fn go_on(&mut self, compressed: &[u8], limit: usize, most: usize) -> Result<bool, Violation> {
+    fn go_on(&mut self, compressed: &[u8], limit: usize, most: usize) -> Result<bool, WebsocketViolation> {
         let begin = self.out.len();
         loop {
             let input = match compressed.get(self.used..) {
@@ -60,12 +60,12 @@ impl Stream {
             let used = (self.decompress.total_in() - before) as usize;
             self.used += used;
             if self.out.len() > limit {
-                return Err(Violation::TooBig { limit });
+                return Err(WebsocketViolation::TooBig { limit });
             }
             match status {
                 // A final block, which is allowed to end a message before its tail.
                 Status::StreamEnd => return Ok(true),
-                _ if used == 0 && self.out.len() == filled => return Err(Violation::Deflate),
+                _ if used == 0 && self.out.len() == filled => return Err(WebsocketViolation::Deflate),
                 // What fills a step may have more behind it.
                 _ if self.out.len() - filled >= room && self.out.len() - begin >= most => return Ok(false),
                 _ => {}
@@ -73,7 +73,7 @@ impl Stream {
         }
     }
 
-    fn step(&mut self, input: &[u8], room: usize, limit: usize) -> Result<Status, Violation> {
+    fn step(&mut self, input: &[u8], room: usize, limit: usize) -> Result<Status, WebsocketViolation> {
         let filled = self.out.len();
         if self.out.capacity() - filled < room {
             // At most doubled, and not far beyond what a message may have.
@@ -85,29 +85,29 @@ impl Stream {
             // All small messages.
             return decompress
                 .decompress_vec(input, out, FlushDecompress::Sync)
-                .map_err(|_| Violation::Deflate);
+                .map_err(|_| WebsocketViolation::Deflate);
         }
         out.resize(filled + room, 0);
         let before = decompress.total_out();
         let status = decompress.decompress(input, &mut out[filled..], FlushDecompress::Sync);
         out.truncate(filled + (decompress.total_out() - before) as usize);
-        status.map_err(|_| Violation::Deflate)
+        status.map_err(|_| WebsocketViolation::Deflate)
     }
 }
 
 /// What has become of a message.
 #[derive(Debug)]
-pub(super) enum Progress<'a> {
+pub(super) enum InflateProgress<'a> {
     Whole(&'a [u8]),
     /// There is more of it than was allowed; without a stream it begins again.
-    Waits(Option<Box<Stream>>),
+    Waits(Option<Box<InflateStream>>),
 }
 
 /// One serves all connections of a thread.
 #[derive(Debug)]
 pub struct Inflater {
     /// For messages from their beginning, of which most are over at once.
-    stream: Stream,
+    stream: InflateStream,
     /// The memory of a long message that is over, for the next one: to have the system give it anew takes far longer than to inflate.
     spare: Vec<u8>,
     /// Bytes that messages may still be inflated to before whoever reads them has others have their turn.
@@ -122,7 +122,7 @@ pub struct Inflater {
 
 impl Default for Inflater {
     fn default() -> Self {
-        let stream = Stream::default();
+        let stream = InflateStream::default();
         Self { stream, spare: Vec::new(), allowed: usize::MAX, may_keep: true, inflated: 0, discarded: 0 }
     }
 }
@@ -173,21 +173,21 @@ impl Inflater {
     pub(super) fn inflate(
         &mut self,
         compressed: &[u8],
-        begun: Option<Box<Stream>>,
+        begun: Option<Box<InflateStream>>,
         limit: usize,
-    ) -> Result<Progress<'_>, Violation> {
+    ) -> Result<InflateProgress<'_>, WebsocketViolation> {
         let most = self.allowed.saturating_sub(self.inflated);
         if let Some(mut stream) = begun {
             let before = stream.out.len();
             let result = stream.go_on(compressed, limit, most);
             self.inflated = self.inflated.saturating_add(stream.out.len() - before);
             if !result? {
-                return Ok(Progress::Waits(Some(stream)));
+                return Ok(InflateProgress::Waits(Some(stream)));
             }
             // What comes behind a message that took so long waits for its turn among others.
             self.allowed = 0;
             self.stream = *stream;
-            return Ok(Progress::Whole(&self.stream.out));
+            return Ok(InflateProgress::Whole(&self.stream.out));
         }
         self.clear();
         self.stream.used = 0;
@@ -195,11 +195,11 @@ impl Inflater {
         let result = self.stream.go_on(compressed, limit, most);
         self.inflated = self.inflated.saturating_add(self.stream.out.len());
         if result? {
-            return Ok(Progress::Whole(&self.stream.out));
+            return Ok(InflateProgress::Whole(&self.stream.out));
         }
         if !self.may_keep {
             self.discarded += self.stream.out.len();
-            return Ok(Progress::Waits(None));
+            return Ok(InflateProgress::Waits(None));
         }
         if !memory_reserve::has_room(DECOMPRESSOR) {
             return Err(NoMemory.into());
@@ -209,16 +209,20 @@ impl Inflater {
             self.spare.extend_from_slice(&stream.out);
             stream.out = std::mem::take(&mut self.spare);
         }
-        Ok(Progress::Waits(Some(Box::new(stream))))
+        Ok(InflateProgress::Waits(Some(Box::new(stream))))
     }
 
     /// The whole message at once.
     #[cfg(test)]
-    pub(super) fn inflate_all(&mut self, compressed: &[u8], limit: usize) -> Result<&[u8], Violation> {
+    pub(super) fn inflate_all(
+        &mut self,
+        compressed: &[u8],
+        limit: usize,
+    ) -> Result<&[u8], WebsocketViolation> {
         self.allow(usize::MAX, true);
         match self.inflate(compressed, None, limit)? {
-            Progress::Whole(message) => Ok(message),
-            Progress::Waits(_) => panic!("all was allowed"),
+            InflateProgress::Whole(message) => Ok(message),
+            InflateProgress::Waits(_) => panic!("all was allowed"),
         }
     }
 }
@@ -233,13 +237,13 @@ mod tests {
         inflater: &mut Inflater,
         compressed: &[u8],
         allowed: usize,
-    ) -> Result<(Vec<u8>, usize), Violation> {
+    ) -> Result<(Vec<u8>, usize), WebsocketViolation> {
         let mut begun = None;
         for parts in 1.. {
             inflater.allow(allowed, true);
             match inflater.inflate(compressed, begun, 4 << 20)? {
-                Progress::Whole(message) => return Ok((message.to_vec(), parts)),
-                Progress::Waits(stream) => begun = Some(stream.unwrap()),
+                InflateProgress::Whole(message) => return Ok((message.to_vec(), parts)),
+                InflateProgress::Waits(stream) => begun = Some(stream.unwrap()),
             }
             assert!(inflater.inflated() < allowed + STEP, "{} bytes", inflater.inflated());
         }
@@ -264,11 +268,11 @@ mod tests {
         }
         assert_eq!(
             in_parts(&mut inflater, &deflate(&vec![0; 5 << 20]).unwrap(), 1),
-            Err(Violation::TooBig { limit: 4 << 20 })
+            Err(WebsocketViolation::TooBig { limit: 4 << 20 })
         );
         // A message that is broken at its end is refused there.
         let broken = [&deflate(&vec![0; 1 << 20]).unwrap()[..], &[0xff; 10]].concat();
-        assert_eq!(in_parts(&mut inflater, &broken, 1), Err(Violation::Deflate));
+        assert_eq!(in_parts(&mut inflater, &broken, 1), Err(WebsocketViolation::Deflate));
     }
 
     #[test]
@@ -276,7 +280,7 @@ mod tests {
         let compressed = deflate(&vec![0; 1 << 20]).unwrap();
         let mut inflater = Inflater::default();
         inflater.allow(1, false);
-        assert!(matches!(inflater.inflate(&compressed, None, 1 << 20), Ok(Progress::Waits(None))));
+        assert!(matches!(inflater.inflate(&compressed, None, 1 << 20), Ok(InflateProgress::Waits(None))));
         assert_eq!((inflater.inflated(), inflater.sent()), (STEP, 0));
         assert_eq!(inflater.inflate_all(&compressed, 1 << 20).map(<[u8]>::len), Ok(1 << 20));
         assert_eq!((inflater.inflated(), inflater.sent()), (1 << 20, 1 << 20));
@@ -289,7 +293,7 @@ mod tests {
         in_parts(&mut inflater, &compressed, 1).unwrap();
         let place = inflater.stream.out.as_ptr();
         inflater.allow(1, true);
-        let Ok(Progress::Waits(Some(stream))) = inflater.inflate(&compressed, None, 4 << 20) else {
+        let Ok(InflateProgress::Waits(Some(stream))) = inflater.inflate(&compressed, None, 4 << 20) else {
             panic!("it is whole");
         };
         assert_eq!((stream.so_far().len(), stream.so_far().as_ptr()), (STEP, place));
@@ -305,7 +309,8 @@ mod tests {
         let compressed = deflate(&vec![0; (1 << 20) + STEP]).unwrap();
         let mut inflater = Inflater::default();
         inflater.allow(1 << 20, true);
-        let Ok(Progress::Waits(Some(stream))) = inflater.inflate(&compressed, None, (1 << 20) + STEP) else {
+        let Ok(InflateProgress::Waits(Some(stream))) = inflater.inflate(&compressed, None, (1 << 20) + STEP)
+        else {
             panic!("it is whole");
         };
         assert_eq!(stream.so_far().len(), 1 << 20);
@@ -317,19 +322,19 @@ mod tests {
     fn a_bomb_is_stopped_at_the_limit() {
         let bomb = deflate(&vec![0; 50 << 20]).unwrap();
         let mut inflater = Inflater::default();
-        assert_eq!(inflater.inflate_all(&bomb, 1000), Err(Violation::TooBig { limit: 1000 }));
+        assert_eq!(inflater.inflate_all(&bomb, 1000), Err(WebsocketViolation::TooBig { limit: 1000 }));
         assert!(inflater.stream.out.capacity() <= 2 * STEP);
-        assert_eq!(inflater.inflate_all(&bomb, 1 << 20), Err(Violation::TooBig { limit: 1 << 20 }));
+        assert_eq!(inflater.inflate_all(&bomb, 1 << 20), Err(WebsocketViolation::TooBig { limit: 1 << 20 }));
         let exact = deflate(&[b'x'; 1000]).unwrap();
         assert_eq!(inflater.inflate_all(&exact, 1000).map(<[u8]>::len), Ok(1000));
-        assert_eq!(inflater.inflate_all(&exact, 999), Err(Violation::TooBig { limit: 999 }));
+        assert_eq!(inflater.inflate_all(&exact, 999), Err(WebsocketViolation::TooBig { limit: 999 }));
     }
 
     #[test]
     fn what_is_no_deflate_is_refused() {
         let mut inflater = Inflater::default();
         for garbage in [&b"\xff\xff\xff"[..], b"\x07", &[0x1f; 300]] {
-            assert_eq!(inflater.inflate_all(garbage, 1000), Err(Violation::Deflate), "{garbage:?}");
+            assert_eq!(inflater.inflate_all(garbage, 1000), Err(WebsocketViolation::Deflate), "{garbage:?}");
         }
         // RFC 7692 7.2.3.1 and 7.2.3.4: "Hello", and the same with a final block.
         assert_eq!(inflater.inflate_all(b"\xf2\x48\xcd\xc9\xc9\x07\x00", 5).unwrap(), b"Hello");

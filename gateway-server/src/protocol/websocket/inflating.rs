@@ -2,28 +2,28 @@
 
 use std::ops::Range;
 
-use super::decode::Kind;
-use super::inflate::Stream;
+use super::inflate::InflateStream;
+use super::message_kind::MessageKind;
 
 /// A compressed message that has come whole, and waits to be inflated further.
 #[derive(Debug)]
 pub(super) struct Inflating {
-    pub(super) kind: Kind,
+    pub(super) kind: MessageKind,
     compressed: Compressed,
-    pub(super) begun: Option<Box<Stream>>,
+    pub(super) begun: Option<Box<InflateStream>>,
     /// How many bytes of what came out are whole characters, of a text.
     pub(super) checked: usize,
 }
 
 #[derive(Debug)]
 pub(super) enum Compressed {
-    /// The payload of a frame, unmasked, with which the bytes of [`super::Unfinished`] begin.
+    /// The payload of a frame, unmasked, with which the bytes of [`super::PartialFrames`] begin.
     Frame(Range<usize>),
     Fragments(Vec<u8>),
 }
 
 impl Inflating {
-    pub(super) fn new(kind: Kind, compressed: Compressed) -> Self {
+    pub(super) fn new(kind: MessageKind, compressed: Compressed) -> Self {
         Self { kind, compressed, begun: None, checked: 0 }
     }
 

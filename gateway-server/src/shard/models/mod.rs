@@ -13,16 +13,17 @@ use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner, thread};
 
-use super::command::{Audience, Command, Except};
+use super::audience::{Audience, Except};
+use super::clients::Clients;
+use super::command::Command;
 use super::handle::ShardHandle;
 use super::inbox::inbox;
 use super::index::Index;
 use super::membership::NameTable;
-use super::reactor::Shard;
-use super::state::Clients;
+use super::state::Shard;
 use super::testing::{newcomer, settings};
-use super::{BuiltInSink, Settings};
-use crate::protocol::websocket::Kind;
+use super::{BuiltInSink, ShardSettings};
+use crate::protocol::websocket::MessageKind;
 use crate::protocol::{Encoded, Encoding, WantedEncodings};
 use stand_ins::{Mutex, Waker};
 
@@ -53,7 +54,8 @@ fn start() -> (Arc<ShardHandle>, impl FnOnce() + Send) {
     // Nothing waits for a time to come.
     let mut door = settings.doors[0].clone();
     door.heartbeat.interval = Duration::ZERO;
-    settings = Settings { doors: [door].into(), io_uring: false, close_timeout: Duration::ZERO, ..settings };
+    settings =
+        ShardSettings { doors: [door].into(), io_uring: false, close_timeout: Duration::ZERO, ..settings };
     let (outside, inside) = inbox(waker.clone());
     let names = || NameTable::new(Arc::new(Index::new(None)), 0);
     let clients = Clients::new(names(), names(), Arc::default());
@@ -183,7 +185,7 @@ fn push_to_a_client(senders: usize, orders: usize, looks: usize) {
                 for number in 0..orders {
                     let text = format!("{sender}{number}");
                     let wanted = WantedEncodings { deflated: false, non_websocket: false };
-                    let frame = Encoded::new(Kind::Text, text.as_bytes(), wanted);
+                    let frame = Encoded::new(MessageKind::Text, text.as_bytes(), wanted);
                     let to = Audience::All { except: Except::default() };
                     block_on(handle.execute_inline(Command::Deliver { to, frame })).unwrap();
                 }

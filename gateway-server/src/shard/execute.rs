@@ -1,0 +1,156 @@
+//! What a shard does when it is told something.
+
+use std::iter::Peekable;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use super::audience::Audience;
+use super::command::{Command, PlaceOf};
+use super::connection::Phase;
+use super::drain::Drain;
+use super::event_sink::Client;
+use super::fault::Concerned;
+use super::heartbeat::HeartbeatRounds;
+use super::state::Shard;
+use super::{ShardSettings, coalesce};
+use crate::protocol::Encoded;
+use crate::protocol::close::{self};
+use crate::system::injected_faults;
+
+/// Commands taken before what they caused is written; some [cost](Command::cost) more than one.
+const COMMANDS_IN_A_ROW: usize = 1024;
+/// Bytes of sessions, and of changes to them, that are merged before the same.
+const MERGED_IN_A_ROW: usize = 256 << 10;
+
+impl Shard {
+    /// One command, of which what it writes waits for [`Shard::flush`] or the next turn.
+    pub(super) fn obey_alone(&mut self, command: Command) {
+        let concerned = Concerned::by(&command);
+        self.for_command(concerned, |shard| shard.obey(command, &mut std::iter::empty().peekable()));
+        if self.turn.is_full() {
+            self.write_turn();
+        }
+    }
+
+    /// False if the thread must take note of a deadline.
+    pub(super) fn flush(&mut self) -> bool {
+        self.write_turn();
+        self.closing.is_empty() && (self.watches_slow || !self.has_slow())
+    }
+
+    pub(super) fn take_commands(&mut self) -> bool {
+        let mut commands = SmallVec::<[Command; 32]>::new();
+        let mut cost = 0;
+        self.clients.merged = 0;
+        loop {
+            let left = self.inbox.drain(commands.inline_size(), |command| {
+                // One that may cost much is the last before it is seen whether there is time for more.
+                let is_cheap = command.is_cheap();
+                cost += command.cost();
+                commands.push(command);
+                is_cheap
+            });
+            let mut commands = commands.drain(..).peekable();
+            while let Some(command) = commands.next() {
+                let concerned = Concerned::by(&command);
+                self.for_command(concerned, |shard| shard.obey(command, &mut commands));
+            }
+            if !left
+                || cost >= COMMANDS_IN_A_ROW
+                || self.clients.merged >= MERGED_IN_A_ROW
+                || self.turn.is_full()
+            {
+                return left;
+            }
+        }
+    }
+
+    pub(super) fn obey(&mut self, command: Command, next: &mut Peekable<impl Iterator<Item = Command>>) {
+        match command {
+            Command::Adopt { number, newcomer, identity } => self.adopt(number, newcomer, identity),
+            Command::Deliver { to, frame } => {
+                let (frame, messages) = coalesce::with_next(&to, frame, next);
+                self.deliver(&to, frame, messages);
+            }
+            Command::Close { number, last } => {
+                if let Some(key) = self.clients.key(number) {
+                    if let Some(last) = last {
+                        let last = self.turn.add(last)[self.clients.connections[key].form as usize];
+                        self.turn.link(key, &mut self.clients.connections[key].pending, last);
+                        self.clients.counts.messages_out += 1;
+                    }
+                    self.close(key, close::BY_APPLICATION, Phase::Closing);
+                }
+            }
+            Command::Destroy { number } => {
+                if let Some(key) = self.clients.key(number) {
+                    self.abort(key);
+                }
+            }
+            Command::GiveUp { key, number } => self.give_up(key, number),
+            Command::Change { number, change } => self.clients.change(number, change, self.settings.bounds),
+            Command::Ungroup { group } => self.clients.ungroup(&group),
+            Command::Ask(question) => question(&self.clients),
+            Command::Shrink => self.clients.shrink(),
+            Command::ReadOn => self.resume(),
+            Command::Configure(settings) => self.configure(&settings),
+            Command::Recount(place_of) => self.recount(&place_of),
+            Command::Stop { over, patience } => {
+                let online = self.clients.online().len();
+                self.drain = Some(Drain::new(online, over, patience, Instant::now()));
+            }
+        }
+    }
+
+    pub(super) fn deliver(&mut self, to: &Audience, message: Encoded, messages: u64) {
+        injected_faults::strike("delivery");
+        let parts = to.parts();
+        let again = (parts > 1).then(|| message.clone());
+        let mut frames = self.turn.add(message);
+        let mut receivers = 0;
+        for part in 0..parts {
+            // A long list may name everybody again and again: what waits to be written is bounded all the same.
+            if self.turn.is_full()
+                && let Some(message) = &again
+            {
+                self.write_turn();
+                frames = self.turn.add(message.clone());
+            }
+            let Self { clients, turn, .. } = self;
+            clients.each_of(to, part, |key, connection| {
+                receivers += 1;
+                turn.link(key, &mut connection.pending, frames[connection.form as usize]);
+            });
+        }
+        self.clients.counts.messages_out += receivers * messages;
+    }
+
+    pub(super) fn configure(&mut self, settings: &ShardSettings) {
+        self.clients.held.total().set_bound(settings.bounds.waiting);
+        let now = Instant::now();
+        for (door, new) in settings.doors.iter().enumerate() {
+            if self.settings.doors[door].heartbeat == new.heartbeat {
+                continue;
+            }
+            self.rounds[door] = HeartbeatRounds::new(&new.heartbeat, now);
+            // Nobody is given up for silence that was allowed.
+            for (_, connection) in &mut self.clients.connections {
+                if usize::from(connection.door) == door {
+                    connection.quiet = 0;
+                }
+            }
+        }
+        self.settings = settings.clone();
+    }
+
+    pub(super) fn recount(&mut self, place_of: &PlaceOf) {
+        let Self { clients, settings, .. } = self;
+        for (key, connection) in &clients.connections {
+            match place_of(Client::of(connection, &settings.doors).peer()) {
+                Some(place) => drop(clients.places.insert(key, place)),
+                None => drop(clients.places.remove(&key)),
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A client's life in a shard: it is adopted, closed, finished, dropped.
+
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use super::command::NewConnection;
+use super::connection::Phase;
+use super::event_sink::{Client, Welcome};
+use super::identity::ClaimedIdentity;
+use super::state::Shard;
+use super::writer::farewell;
+use crate::protocol::close::{self, Close};
+use crate::protocol::websocket::MessageKind;
+use crate::protocol::{self};
+use crate::system::memory_reserve::NoMemory;
+use crate::telemetry::abuse_log::{self, Offence};
+use gateway_wire::ClientId;
+
+impl Shard {
+    pub(super) fn adopt(
+        &mut self,
+        number: u32,
+        newcomer: NewConnection,
+        identity: Option<Box<ClaimedIdentity>>,
+    ) {
+        if !self.clients.has_room_for_one() {
+            // The end of its connection is all that it is told.
+            return abuse_log::report(Offence::NoMemory, newcomer.address, &NoMemory);
+        }
+        let NewConnection { socket, tls, door, form, early, address, handshake, place } = newcomer;
+        let (key, is_online) = match self.clients.insert(socket, number, form, door, &self.registry) {
+            Ok(inserted) => inserted,
+            Err(error) => return tracing::error!(%error, "a new connection cannot be polled and is dropped"),
+        };
+        if let Some(tls) = tls {
+            self.clients.connections[key].speak_tls(tls);
+            // It may hold what the client said behind its handshake.
+            self.read_later(key);
+        }
+        if address.is_some() {
+            self.clients.connections[key].extra_mut().rare_mut().address = address;
+        }
+        if let Some(place) = place {
+            self.clients.places.insert(key, place);
+        }
+        if !is_online || self.is_stopping() {
+            let close = if is_online { close::GOING_AWAY } else { close::TRY_AGAIN };
+            return self.close(key, close, Phase::Closing);
+        }
+        if let Some(identity) = identity {
+            self.clients.introduce(key, *identity, self.settings.bounds);
+        }
+        let client = Client::of(&self.clients.connections[key], &self.settings.doors);
+        match self.events.connected(&client, handshake) {
+            Welcome::BuiltIn => {
+                let id = ClientId::new(self.settings.node, number);
+                let proof = self.settings.proofs.of(number);
+                let init = format!(r#"{{"type":"init","client_id":"{id}","proof":"{proof}"}}"#);
+                self.send(key, protocol::message(form, MessageKind::Text, init.as_bytes()));
+                self.clients.counts.messages_out += 1;
+            }
+            Welcome::Elsewhere => {}
+            Welcome::Refused => self.close(key, close::TRY_AGAIN, Phase::Closing),
+        }
+        self.hear_early(key, &early);
+    }
+
+    /// From now on the client is offline for everybody else.
+    pub(super) fn forget(&mut self, key: usize) {
+        if self.clients.holds_its_number(key) {
+            self.events.closed(&Client::of(&self.clients.connections[key], &self.settings.doors));
+        }
+        self.clients.forget(key);
+    }
+
+    /// Sends a close frame to those who know such a thing; others see the end of the connection behind what is queued. From
+    /// now on the client is offline for everybody else.
+    pub(super) fn close(&mut self, key: usize, close: Close, phase: Phase) {
+        self.forget(key);
+        if self.clients.connections[key].phase != Phase::Open {
+            return;
+        }
+        let form = self.clients.connections[key].form;
+        self.send(key, farewell(form, close));
+        let connection = &mut self.clients.connections[key];
+        connection.phase = if form.is_websocket() { phase } else { Phase::Discarding };
+        let is_heard = connection.phase == Phase::Closing;
+        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
+        if !is_heard {
+            drop(self.clients.take_unfinished(key));
+        }
+    }
+
+    /// Both sides have said what they had to say: what is queued goes out, then the socket closes.
+    pub(super) fn finish(&mut self, key: usize) {
+        self.clients.connections[key].phase = Phase::Finishing;
+        self.after_write(key);
+    }
+
+    pub(super) fn drop_connection(&mut self, key: usize) {
+        self.forget(key);
+        self.meters.forget(key);
+        if let Some((mut tls, _)) = self.clients.connections[key].tls() {
+            tls.finish();
+        }
+        self.clients.remove(key, &self.registry);
+    }
+
+    /// Drops a connection whose peer is to get nothing more, or takes nothing more: the kernel must not keep what it has not
+    /// sent yet.
+    pub(super) fn abort(&mut self, key: usize) {
+        // It fails only on a socket that is gone already.
+        let _ = SockRef::from(&self.clients.connections[key].socket).set_linger(Some(Duration::ZERO));
+        self.drop_connection(key);
+    }
+}
