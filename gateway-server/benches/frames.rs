@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use gateway_server::protocol::websocket::{self, Decoder, MessageKind};
+use gateway_server::protocol::websocket::{self, FrameDecoder, MessageKind};
 
 const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 
@@ -20,7 +20,7 @@ fn encode(criterion: &mut Criterion) {
 
 fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
-    let mut decoder = Decoder { max_message: 1 << 20, inflater: None };
+    let mut decoder = FrameDecoder { max_message: 1 << 20, inflater: None };
     let cases = [
         ("a ping", 0x89, 4, 1),
         ("text of 64 bytes", 0x81, 64, 1),

@@ -8,7 +8,7 @@ use gateway_server::listener::{Rules, TokenVerifier, shake};
 use gateway_server::net::proxy_protocol::take_header as take_proxy_header;
 use gateway_server::protocol;
 use gateway_server::protocol::websocket::{Incoming, Inflater, MessageKind, message};
-use gateway_server::protocol::{Decoder, Encoding, Unfinished, Violation};
+use gateway_server::protocol::{Decoder, Encoding, PartialMessage, Violation};
 use gateway_tests::{Rng, fuzz};
 use gateway_wire::token::{Claims, TokenKey};
 use socket2::SockRef;
@@ -42,7 +42,7 @@ fn hear_by<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Heard {
     let mut inflater = Inflater::default();
-    let mut unfinished: Option<Unfinished> = None;
+    let mut unfinished: Option<PartialMessage> = None;
     let mut heard = Heard::default();
     let mut is_closed = false;
     for piece in pieces {
@@ -63,7 +63,7 @@ fn hear_by<'a>(
                 return heard;
             }
             input.clear();
-            if !unfinished.as_ref().is_some_and(Unfinished::is_behind) {
+            if !unfinished.as_ref().is_some_and(PartialMessage::is_behind) {
                 break;
             }
         }
