@@ -5,7 +5,7 @@ mod table;
 mod target;
 
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use anyhow::Context as _;
 use hyper::StatusCode;
