@@ -31,7 +31,6 @@ struct Sandbox {
     folder: TempDir,
 }
 
-/// The pages that people read.
 /// The pages whose commands are checked here. Those of `examples/` are run by its own test.
 fn pages() -> anyhow::Result<Vec<PathBuf>> {
     let names = [
