@@ -6,11 +6,14 @@ set -eu
 
 server=/usr/local/libexec/gateway-server
 kept=/run/push-gateway/operations_token
+# In a container that is read-only, or has another user, this is still a place that can be written.
+elsewhere=/dev/shm/push-gateway
 
 if [ -z "${GATEWAY_CONFIG:-}${GATEWAY_OPERATIONS_TOKEN:-}${GATEWAY_OPERATIONS_TOKEN_FILE:-}" ]; then
     case ${1:-} in
         check | help | -h | --help | -V | --version) ;;
         status | health | connections)
+            [ -r "$kept" ] || kept=$elsewhere/operations_token
             if [ -r "$kept" ]; then
                 GATEWAY_OPERATIONS_TOKEN=$(cat "$kept")
                 export GATEWAY_OPERATIONS_TOKEN
@@ -19,8 +22,9 @@ if [ -z "${GATEWAY_CONFIG:-}${GATEWAY_OPERATIONS_TOKEN:-}${GATEWAY_OPERATIONS_TO
         *)
             GATEWAY_OPERATIONS_TOKEN=$(head -c 24 /dev/urandom | base64)
             export GATEWAY_OPERATIONS_TOKEN
-            # Where nothing can be written, as in a container that is read-only, the server starts all the same.
-            (umask 077 && echo "$GATEWAY_OPERATIONS_TOKEN" >"$kept") 2>/dev/null || true
+            keep() (umask 077 && echo "$GATEWAY_OPERATIONS_TOKEN" >"$1") 2>/dev/null
+            # Somebody else's folder of that name is not written to; where nothing can be written the server starts all the same.
+            keep "$kept" || { { mkdir -m 700 "$elsewhere" 2>/dev/null || [ -O "$elsewhere" ]; } && keep "$elsewhere/operations_token"; } || true
             ;;
     esac
 fi

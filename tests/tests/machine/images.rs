@@ -73,6 +73,11 @@ async fn the_server_is_healthy_needs_no_root_and_stops() -> anyhow::Result<()> {
     let begun = Instant::now();
     docker(&["build", "-q", "--network", "host", "-f", "docker/server.Dockerfile", "-t", image, "."])?;
     anyhow::ensure!(begun.elapsed() < BUILD, "the build took {:?}", begun.elapsed());
+    is_healthy_and_stops(image, &[]).await?;
+    is_healthy_and_stops(image, &["--read-only", "--cap-drop", "ALL"]).await
+}
+
+async fn is_healthy_and_stops(image: &str, options: &[&str]) -> anyhow::Result<()> {
     // With a secret, as users run it.
     let run = [
         "run",
@@ -84,15 +89,16 @@ async fn the_server_is_healthy_needs_no_root_and_stops() -> anyhow::Result<()> {
         "-e",
         "GATEWAY_SECRET_KEY=s",
     ];
-    let container = Container(docker(&[&run[..], &[image]].concat())?);
+    let container = Container(docker(&[&run[..], options, &[image]].concat())?);
     let inspect = |format: &str| docker(&["inspect", "--format", format, &container.0]);
     eventually("health", "healthy".to_owned(), async || inspect("{{.State.Health.Status}}")).await?;
     assert_eq!(docker(&["exec", &container.0, "id", "-un"])?, "gateway");
     let status = docker(&["exec", &container.0, "gateway-server", "status"])?;
     assert!(status.contains("clients by shard"), "{status}");
     let port = docker(&["port", &container.0, "8282"])?;
-    Client::connect(port.lines().next().context("a port")?.parse()?).await?;
+    let mut client = Client::connect(port.lines().next().context("a port")?.parse()?).await?;
     docker(&["stop", &container.0])?;
+    assert_eq!(client.closed().await?.0, 1001);
     assert_eq!(inspect("{{.State.ExitCode}}")?, "0");
     Ok(())
 }
