@@ -7,7 +7,7 @@
 #
 #   docker run -p 8282:8282 -e GATEWAY_REGISTER=0.0.0.0:1238 -e GATEWAY_SECRET_KEY=… gateway-server
 #
-# Or PHP's containers share its network, as in compose.yaml. How it is doing:
+# Or PHP's containers share its network, as in compose.yaml, and are started again whenever it was. How it is doing:
 #
 #   docker exec CONTAINER gateway-server status
 #
