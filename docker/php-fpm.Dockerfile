@@ -5,7 +5,7 @@
 # An application's own image begins with FROM php-fpm-gateway. With --target demo it has the example application.
 #
 # The example's Yii 2 comes by composer. Where packagist cannot be reached, --build-arg LIBRARIES=IMAGE names an image that has
-# it below /app/vendor.
+# it below /app/vendor, with bower-asset/jquery.
 
 ARG LIBRARIES=composed
 
