@@ -15,6 +15,7 @@
 //! Calls are numbered upwards from 1 by a *producer*, one PHP process. The gateway remembers, for each producer,
 //! the highest number that it applied, so that calls sent again after a lost connection take effect once.
 
+mod answer_value;
 pub mod frame;
 mod handshake;
 mod merge;
@@ -25,11 +26,12 @@ mod response;
 mod routing;
 mod worker_event;
 
+pub use answer_value::AnswerValue;
 pub use handshake::{Login, NONCE_BYTES, Nonce, PROOF_BYTES, Producer, Proof};
 pub use merge::Aggregation;
 pub use raw::{BadValue, RawItems, RawPart, RawValue};
 pub use request::{Call, MAX_ELEMENTS, Names, Order, PhpStr, Query, Request, kind};
-pub use response::{ANSWER_HEAD, AnswerValue, Reply};
+pub use response::{ANSWER_HEAD, Reply};
 pub use routing::Route;
 pub use worker_event::{EventKind, MAX_WORKER_NAME, ServerToWorker, WorkerEvent, WorkerToServer};
 

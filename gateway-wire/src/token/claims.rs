@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use crate::bridge::MAX_NAME;
 use crate::json_object_to_php;
 
+/// Longest token, in bytes.
+pub const MAX_TOKEN: usize = 8 << 10;
+
 pub(super) const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 /// Clocks may be so many seconds apart; that a token is good for longer is nobody's wish.
 const LEEWAY: u64 = 60;
@@ -30,7 +33,7 @@ pub struct Claims {
 pub enum TokenError {
     #[error("it is no JSON Web Token")]
     NotAToken,
-    #[error("it has {0} bytes, more than the {max} allowed", max = super::MAX_TOKEN)]
+    #[error("it has {0} bytes, more than the {max} allowed", max = MAX_TOKEN)]
     TooLong(usize),
     #[error("it is signed with another key, or has been changed")]
     WrongSignature,

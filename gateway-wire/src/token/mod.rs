@@ -7,14 +7,11 @@
 mod claims;
 mod key;
 
-pub use claims::{Claims, TokenError};
+pub use claims::{Claims, MAX_TOKEN, TokenError};
 pub use key::{MIN_SECRET, SecretTooShort, TokenKey};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-
-/// Longest token, in bytes.
-pub const MAX_TOKEN: usize = 8 << 10;
 
 impl TokenKey {
     /// The claims of a token that is good now: `now` is in seconds since 1970.
