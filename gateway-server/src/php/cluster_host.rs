@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 
-use super::Backend;
+use super::backend::Backend;
 use crate::cluster::Host;
 use crate::shard::NameKind;
 

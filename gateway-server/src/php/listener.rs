@@ -1,8 +1,7 @@
 //! Accepts on the register port, over TCP or a unix socket, and finds out who is there.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,15 +11,16 @@ use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use gateway_wire::bridge::PREFACE_FIRST_BYTE;
-use socket2::{SockRef, Socket};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
+use super::backend::Backend;
 use super::ordered_handshakes::{HandshakeDone, OrderedHandshake};
-use super::{Backend, bridge, gatewayworker, tls};
+use super::stream::{ConnectionSlot, ConnectionSlots, Stream};
+use super::{bridge, gatewayworker, tls};
 use crate::net::tls::Certificate;
-use crate::net::{Permit, Permits, RateLimitKey, bind_tcp, give_way, keepalive, pause_after_failed_accept};
+use crate::net::{Permits, RateLimitKey, bind_tcp, give_way, keepalive, pause_after_failed_accept};
 use crate::telemetry::ConnectionCounter;
 use crate::telemetry::abuse_log::{self, Offence};
 use crate::telemetry::words::counted;
@@ -29,11 +29,6 @@ use crate::telemetry::words::counted;
 const TURNS_IN_A_ROW: u64 = 16;
 /// A connection that has not logged in for longer than this, where there is no room for all, makes room for another.
 const STALLED: Duration = Duration::from_secs(1);
-
-/// Connections that there may be, for all ports together.
-pub type ConnectionSlots = Permits<RateLimitKey>;
-/// The place of one. It has proved itself once it has logged in, or, where there is no secret, has said something whole.
-pub(super) type ConnectionSlot = Permit<RateLimitKey>;
 
 /// A quarter for those of one other machine that have not logged in.
 pub fn places(most: usize) -> Arc<ConnectionSlots> {
@@ -227,25 +222,6 @@ async fn welcome(
         }
     };
     greet(socket, is_tls, peer, backend, timeout, growth, place).await;
-}
-
-/// A connection from PHP, of either kind.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
-    /// Asks the system at once, whatever is known of the socket. `WouldBlock` when there is nothing.
-    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize>;
-
-    /// Another handle of the same socket.
-    fn duplicate(&self) -> io::Result<Socket>;
-}
-
-impl<T: AsFd + AsyncRead + AsyncWrite + Send + Unpin> Stream for T {
-    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*SockRef::from(self)).read(buffer)
-    }
-
-    fn duplicate(&self) -> io::Result<Socket> {
-        SockRef::from(self).try_clone()
-    }
 }
 
 async fn greet(

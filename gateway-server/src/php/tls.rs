@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::listener::Stream;
+use super::stream::Stream;
 use crate::net::tls::{Certificate, FIRST_BYTE};
 
 struct PhpTlsStream(TlsStream<TcpStream>);

@@ -9,9 +9,9 @@ use gateway_wire::bridge::{Reply, ServerToWorker};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::php::fair_share::Share;
-use crate::php::listener::Stream;
 use crate::php::login_limits;
 use crate::php::memory_budget::{self, Held, ReadSize, Revoked};
+use crate::php::stream::Stream;
 use crate::service::Answers;
 use crate::shard::Stopped;
 use crate::system::memory_reserve::NoMemory;

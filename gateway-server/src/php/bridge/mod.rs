@@ -12,7 +12,7 @@ pub(super) use session::serve;
 
 use std::sync::Arc;
 
-use crate::php::LoginLimits;
+use crate::php::login_limits::LoginLimits;
 use producers::Producers;
 
 /// What all bridge connections share.

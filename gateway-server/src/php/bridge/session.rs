@@ -10,9 +10,9 @@ use super::io::{Connection, Ended};
 use super::login::login;
 use super::producers::Place;
 use super::worker;
-use crate::php::Backend;
-use crate::php::listener::{self, Stream};
+use crate::php::backend::Backend;
 use crate::php::memory_budget::{MemoryBudget, may_carry_out};
+use crate::php::stream::{ConnectionSlot, Stream};
 use crate::service::Gateway;
 use crate::telemetry::abuse_log::{self, Offence};
 
@@ -24,7 +24,7 @@ pub(in crate::php) async fn serve(
     peer: Option<SocketAddr>,
     backend: &Backend,
     timeout: Duration,
-    permit: &listener::ConnectionSlot,
+    permit: &ConnectionSlot,
 ) {
     let bridge = &backend.bridge;
     let mut connection = Connection::new(socket, backend.budget.held());

@@ -9,7 +9,7 @@ use super::in_flight::InFlight;
 use super::io::{Connection, Ended};
 use super::progress_file::ProgressFile;
 use crate::events::{Batch, Event, Kind, Mode, Worker, give_up_later};
-use crate::php::Backend;
+use crate::php::backend::Backend;
 use crate::php::gatewayworker::server_data;
 use crate::telemetry::abuse_log::{self, Offence};
 

@@ -7,7 +7,7 @@ use gateway_wire::gatewayworker::{line_length, packet_length};
 use socket2::Socket;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::Ended;
+use super::ended::Ended;
 use crate::php::fair_share::Share;
 use crate::php::memory_budget::{self, ReadSize};
 

@@ -1,47 +1,21 @@
 //! The register service: tells PHP where the gateways are. This server is one; PHP gateways beside it may register too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::{SocketAddr, SocketAddrV4};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_wire::gatewayworker::{MAX_LINE, RegisterLine};
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::warn;
 
+use super::ended::Ended;
+use super::gateways::Known;
 use super::input::Input;
-use super::{Ended, GatewayWorker};
-use crate::php::listener::{ConnectionSlot, Stream};
-
-/// Gateways that may register beside this server; the line with all of them stays below what PHP reads at once.
-const MAX_GATEWAYS: usize = 4096;
-/// Longest address of one, which may be a host name.
-const MAX_ADDRESS: usize = 100;
-
-/// What is known beside this server.
-#[derive(Default)]
-struct Known {
-    /// The internal addresses of gateways that registered, by their connections.
-    registered: BTreeMap<u64, String>,
-    /// Other nodes of the cluster.
-    nodes: BTreeSet<SocketAddrV4>,
-}
-
-#[derive(Default)]
-pub(super) struct Gateways {
-    known: watch::Sender<Known>,
-    next: AtomicU64,
-    has_warned: AtomicBool,
-}
-
-/// One of them, gone when dropped.
-struct Registration<'a> {
-    gateways: &'a Gateways,
-    id: u64,
-}
+use super::service::GatewayWorker;
+use crate::php::stream::{ConnectionSlot, Stream};
 
 /// Serves a connection whose first byte, an opening brace, has been read.
 pub(in crate::php) async fn serve(
@@ -162,47 +136,11 @@ impl GatewayWorker {
     }
 }
 
-impl Gateways {
-    fn add(&self, address: String) -> Result<Registration<'_>, Ended> {
-        let is_sound = (1..=MAX_ADDRESS).contains(&address.len())
-            && address.bytes().all(|byte| byte.is_ascii_graphic())
-            && address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        if !is_sound {
-            let address = gateway_wire::excerpt(address.as_bytes());
-            return Err(Ended::Refused(format!(
-                "{address:?} is no address of a gateway: it must be ip:port"
-            )));
-        }
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let is_added = self.known.send_if_modified(|Known { registered, .. }| {
-            let has_room = registered.len() < MAX_GATEWAYS;
-            if has_room {
-                info!(address, "a gateway of GatewayWorker registered");
-                registered.insert(id, address);
-            }
-            has_room
-        });
-        if !is_added {
-            return Err(Ended::Refused(format!("{MAX_GATEWAYS} gateways have registered already")));
-        }
-        Ok(Registration { gateways: self, id })
-    }
-}
-
-impl Drop for Registration<'_> {
-    fn drop(&mut self) {
-        self.gateways.known.send_modify(|Known { registered, .. }| {
-            if let Some(address) = registered.remove(&self.id) {
-                info!(address, "a gateway of GatewayWorker has gone");
-            }
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::gateways::Gateways;
     use super::*;
-    use crate::php::LoginLimits;
+    use crate::php::login_limits::LoginLimits;
     use crate::system::Secret;
     use std::sync::Arc;
 

@@ -8,13 +8,13 @@ use gateway_wire::gatewayworker::Command;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, interval_at};
 
-use super::Ended;
+use super::ended::Ended;
 use super::events::Encoder;
-use super::internal::Session;
 use super::newcomers::Newcomers;
+use super::session::Session;
 use crate::events::{Batch, Event, Mode, Worker, give_up_later};
 use crate::hub::Hub;
-use crate::php::listener::Stream;
+use crate::php::stream::Stream;
 use crate::telemetry::abuse_log::{self, Offence};
 
 /// Events that are encoded at once, in bytes.

@@ -3,6 +3,7 @@
 //! Lines go through a queue to a thread of their own: a disk that is full, a pipe that nobody reads and one whose reader has gone
 //! cost lines, which are counted and spoken of later, and hold up nobody.
 
+mod format;
 mod line;
 mod queue;
 
@@ -14,11 +15,12 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
 use crate::telemetry::words::plural;
+pub use format::LogFormat;
+
 use line::{Level, line};
 use queue::Queue;
 
@@ -31,14 +33,6 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 struct Log {
     queue: Queue,
     format: LogFormat,
-}
-
-/// The form of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    Text,
-    Json,
 }
 
 /// Logs that have started.

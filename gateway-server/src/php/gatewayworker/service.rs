@@ -1,0 +1,37 @@
+//! What all connections of GatewayWorker's classes share.
+
+use std::net::{SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+
+use gateway_wire::is_same_secret;
+
+use super::barrier::Barrier;
+use super::ended::Ended;
+use super::events::Encoder;
+use super::gateways::Gateways;
+use crate::php::login_limits::LoginLimits;
+
+/// What all connections share.
+pub struct GatewayWorker {
+    pub(super) logins: Arc<LoginLimits>,
+    /// The address that client ids name, at which PHP then looks for the client.
+    pub(super) node: SocketAddrV4,
+    pub(super) gateways: Gateways,
+    pub(super) barrier: Barrier,
+}
+
+impl GatewayWorker {
+    pub fn new(logins: Arc<LoginLimits>, node: SocketAddrV4) -> Self {
+        Self { logins, node, gateways: Gateways::default(), barrier: Barrier::default() }
+    }
+
+    pub(super) fn encoder(&self) -> Encoder {
+        Encoder { node: self.node }
+    }
+
+    pub(super) async fn check_secret(&self, peer: Option<SocketAddr>, given: &str) -> Result<(), Ended> {
+        let knows = |secret: &[u8]| is_same_secret(given.as_bytes(), secret);
+        let checked = self.logins.check(peer, knows).await;
+        checked.map_err(|refused| Ended::Login(refused.advice("secretKey in PHP")))
+    }
+}
