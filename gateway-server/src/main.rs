@@ -87,7 +87,7 @@ fn start() -> anyhow::Result<ExitCode> {
                     return Ok(ExitCode::from(WRONG_SETTINGS));
                 }
             };
-            let logs = logs::start(&settings.log, settings.log_format)?;
+            let logs = server::start_logs(&settings)?;
             let server = server::run(settings, *source, logs);
             let runtime = runtime()?;
             let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(server)));

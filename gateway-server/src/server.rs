@@ -32,7 +32,7 @@ use crate::service::Gateway;
 use crate::shard::{ClientProofs, NameWatch};
 use crate::system::descriptors;
 use crate::telemetry::abuse_log;
-use crate::telemetry::logs::Logs;
+use crate::telemetry::logs::{self, Logs};
 use component_settings::ComponentSettings;
 use live::LiveServer;
 use reload::Reloads;
@@ -42,6 +42,11 @@ const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// How long a start waits for the other nodes of the cluster.
 const JOINING: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Starts the log, which is what the settings say from the first line on.
+pub fn start_logs(settings: &Settings) -> anyhow::Result<Logs> {
+    logs::start(&settings.log, settings.log_format)
+}
 
 /// Runs until SIGTERM or SIGINT, and then until the clients have gone.
 pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Result<()> {
@@ -86,9 +91,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     };
     let workers = Arc::new(Router::new(mode, settings.worker_buffer_bytes).with_choice(choice));
     let instance = u64::from_ne_bytes(random()?);
-    let cluster = settings
-        .cluster
-        .clone()
+    let cluster = component_settings::cluster(&settings)
         .map(|cluster| Arc::new(Cluster::new(cluster, settings.secret_key.as_bytes(), node, instance)));
     let names = cluster.as_ref().map(|cluster| cluster.names());
     let hub = Arc::new(start_shards(&settings, &parts, Sinks(Arc::clone(&workers)), names)?);

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
 
-use super::settings::{Invalid, Layer, Settings};
+use super::invalid::Invalid;
+use super::table::{RawConfig, Settings};
 use super::{file, wanted};
 use crate::system::Secret;
 
@@ -22,7 +23,7 @@ pub(super) struct Cli {
     config: Option<PathBuf>,
 
     #[command(flatten)]
-    layer: Layer,
+    settings: RawConfig,
 
     #[command(subcommand)]
     command: Option<Command>,
@@ -120,7 +121,7 @@ pub enum Printed {
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The flags, and the variables of the environment.
-    flags: Layer,
+    flags: RawConfig,
     file: Option<PathBuf>,
 }
 
@@ -136,24 +137,21 @@ pub fn parse() -> anyhow::Result<Action> {
             return where_.ask(Question::Connections { uid, group, address, limit: limit as usize });
         }
     }
-    let mut flags = cli.layer;
-    flags.secret_key = Secret::from_environment("GATEWAY_SECRET_KEY")?;
-    flags.token_key = Secret::from_environment("GATEWAY_TOKEN_KEY")?;
-    flags.operations_token = Secret::from_environment("GATEWAY_OPERATIONS_TOKEN")?;
+    let flags = cli.settings.over(RawConfig::from_environment()?);
     Ok(Action::Run(Box::new(Source { flags, file: cli.config })))
 }
 
 impl Where {
     fn ask(self, question: Question) -> anyhow::Result<Action> {
         let printed = if self.json { Printed::Json } else { Printed::Table };
-        let flags = Layer {
+        let flags = RawConfig {
             operations: self.operations,
             operations_token: Secret::from_environment("GATEWAY_OPERATIONS_TOKEN")?,
             operations_token_file: self.operations_token_file,
-            ..Layer::default()
+            ..RawConfig::default()
         };
         let source = Source { flags, file: self.config };
-        let (address, token) = source.layer()?.operations().map_err(|invalid| source.explain(&invalid))?;
+        let (address, token) = source.raw()?.operations().map_err(|invalid| source.explain(&invalid))?;
         let asked = Asked { address: address.unwrap_or(USUAL_OPERATIONS), token };
         Ok(Action::Ask(asked, question, printed))
     }
@@ -162,7 +160,7 @@ impl Where {
 impl Source {
     /// Reads the file, if there is one, and the files that are named for secrets.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        self.layer()?.settle().map_err(|invalid| self.explain(&invalid))
+        self.raw()?.resolve().map_err(|invalid| self.explain(&invalid))
     }
 
     /// The names of the settings in the file that do not count, as a flag or a variable gives them too.
@@ -173,7 +171,7 @@ impl Source {
         })
     }
 
-    fn layer(&self) -> anyhow::Result<Layer> {
+    fn raw(&self) -> anyhow::Result<RawConfig> {
         Ok(match &self.file {
             Some(path) => self.flags.clone().over(file::read(path)?),
             None => self.flags.clone(),

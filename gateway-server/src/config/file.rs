@@ -8,8 +8,9 @@ use anyhow::Context as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::listener::ListenerLayer;
-use super::settings::{Invalid, Layer};
+use super::invalid::Invalid;
+use super::row::Scope;
+use super::table::{RawConfig, table as rows};
 use super::wanted;
 use crate::system::files;
 use crate::telemetry::words::nearest;
@@ -19,19 +20,19 @@ const LONGEST: u64 = 4 << 20;
 
 /// Something wrong in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateError {
+pub struct FileProblem {
     pub line: usize,
     pub column: usize,
     pub message: String,
 }
 
-impl fmt::Display for CertificateError {
+impl fmt::Display for FileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.line, self.column, self.message)
     }
 }
 
-pub(super) fn read(path: &Path) -> anyhow::Result<Layer> {
+pub(super) fn read(path: &Path) -> anyhow::Result<RawConfig> {
     let text = text(path)?;
     parse(&text).map_err(|problems| in_file(path, &problems))
 }
@@ -43,8 +44,8 @@ pub fn check(path: &Path) -> anyhow::Result<()> {
 }
 
 /// All that is wrong with a file's text.
-pub fn problems(text: &str) -> Vec<CertificateError> {
-    match parse(text).map(Layer::settle) {
+pub fn problems(text: &str) -> Vec<FileProblem> {
+    match parse(text).map(RawConfig::resolve) {
         Err(problems) => problems,
         Ok(Err(invalid)) => invalid.iter().map(|one| locate(text, one)).collect(),
         Ok(Ok(_)) => Vec::new(),
@@ -54,7 +55,7 @@ pub fn problems(text: &str) -> Vec<CertificateError> {
 /// Says what is wrong in settings that come in part from a file, and where, if the file is wrong by itself.
 pub(super) fn explain(path: &Path, invalid: &[Invalid]) -> anyhow::Error {
     let text = text(path).unwrap_or_default();
-    let alone = parse(&text).ok().and_then(|layer| layer.settle().err()).unwrap_or_default();
+    let alone = parse(&text).ok().and_then(|raw| raw.resolve().err()).unwrap_or_default();
     let line = |invalid: &Invalid| {
         if alone.contains(invalid) {
             format!("{}:{}", path.display(), locate(&text, invalid))
@@ -70,12 +71,12 @@ fn text(path: &Path) -> anyhow::Result<String> {
         .with_context(|| format!("cannot read the configuration {}", path.display()))
 }
 
-fn in_file(path: &Path, problems: &[CertificateError]) -> anyhow::Error {
+fn in_file(path: &Path, problems: &[FileProblem]) -> anyhow::Error {
     let lines: Vec<_> = problems.iter().map(|problem| format!("{}:{problem}", path.display())).collect();
     anyhow::anyhow!(lines.join("\n"))
 }
 
-fn parse(text: &str) -> Result<Layer, Vec<CertificateError>> {
+fn parse(text: &str) -> Result<RawConfig, Vec<FileProblem>> {
     let unknown = unknown_keys(text);
     if !unknown.is_empty() {
         return Err(unknown);
@@ -91,17 +92,21 @@ fn parse(text: &str) -> Result<Layer, Vec<CertificateError>> {
 }
 
 /// A misspelt key is worth more than serde's list of all keys: the nearest one.
-fn unknown_keys(text: &str) -> Vec<CertificateError> {
+fn unknown_keys(text: &str) -> Vec<FileProblem> {
     let Ok(table) = DeTable::parse(text) else { return Vec::new() };
-    let mut problems = unknown_in(text, table.get_ref(), &known_keys::<Layer>(), "setting");
+    let rows = rows();
+    let known: Vec<_> = rows.iter().map(|row| row.name).collect();
+    let of_listeners = rows.iter().filter(|row| row.scope == Scope::Listener).map(|row| row.name);
+    let known_of_listeners: Vec<_> = ["protocol", "address"].into_iter().chain(of_listeners).collect();
+    let mut problems = unknown_in(text, table.get_ref(), &known, "setting");
     for listener in listeners(table.get_ref()) {
-        problems.extend(unknown_in(text, listener, &known_keys::<ListenerLayer>(), "setting of a listener"));
+        problems.extend(unknown_in(text, listener, &known_of_listeners, "setting of a listener"));
     }
     problems.sort_by_key(|problem| (problem.line, problem.column));
     problems
 }
 
-fn unknown_in(text: &str, table: &DeTable, known: &[&str], what: &str) -> Vec<CertificateError> {
+fn unknown_in(text: &str, table: &DeTable, known: &[&str], what: &str) -> Vec<FileProblem> {
     table
         .keys()
         .filter(|key| !known.contains(&key.get_ref().as_ref()))
@@ -127,35 +132,7 @@ fn listener_values<'a>(table: &'a DeTable<'a>) -> impl Iterator<Item = &'a Spann
     all.and_then(|all| all.as_array()).into_iter().flat_map(|all| all.iter())
 }
 
-fn known_keys<T: for<'de> serde::Deserialize<'de>>() -> Vec<&'static str> {
-    struct Keys(Vec<&'static str>);
-    use serde::de::{Deserializer, Error, Visitor};
-    // Serde tells a struct's fields to whoever deserializes it.
-    impl<'de> Deserializer<'de> for &mut Keys {
-        type Error = serde::de::value::Error;
-        fn deserialize_struct<V: Visitor<'de>>(
-            self,
-            _: &'static str,
-            fields: &'static [&'static str],
-            _: V,
-        ) -> Result<V::Value, Self::Error> {
-            self.0 = fields.to_vec();
-            Err(Error::custom("only the names were wanted"))
-        }
-        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-            Err(Error::custom("settings are a struct"))
-        }
-        serde::forward_to_deserialize_any! {
-            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
-            newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-        }
-    }
-    let mut keys = Keys(Vec::new());
-    let _ = T::deserialize(&mut keys);
-    keys.0
-}
-
-fn locate(text: &str, invalid: &Invalid) -> CertificateError {
+fn locate(text: &str, invalid: &Invalid) -> FileProblem {
     let span = DeTable::parse(text).ok().and_then(|table| {
         let table = match invalid.listener {
             Some(number) => listeners(table.get_ref()).nth(number)?,
@@ -186,11 +163,11 @@ fn key_of_value(text: &str, span: &Range<usize>) -> Option<String> {
     Some(before.get_ref().to_string())
 }
 
-fn problem(text: &str, span: Option<Range<usize>>, message: String) -> CertificateError {
+fn problem(text: &str, span: Option<Range<usize>>, message: String) -> FileProblem {
     let before = text.get(..span.map_or(0, |span| span.start)).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    CertificateError { line, column, message }
+    FileProblem { line, column, message }
 }
 
 #[cfg(test)]

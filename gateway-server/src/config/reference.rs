@@ -4,9 +4,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use clap::{Args as _, Command};
-
-use super::settings::Layer;
+use super::row::{Effect, Row};
+use super::table::table;
 
 const BEGINNING: &str = "# Configuration
 
@@ -20,8 +19,18 @@ This page is made of the code: `REWRITE=1 cargo test -p gateway-server reference
 |---|---|---|---|---|---|
 ";
 
-/// A setting's name, and when it takes effect, as docs/operations.md says.
-fn takes_effect(page: &str, name: &str) -> Option<String> {
+/// When a new value of a setting counts, in words.
+fn effect(rows: &[Row], row: &Row) -> &'static str {
+    match row.effect {
+        Effect::Live(when) | Effect::Restart(when) => when,
+        Effect::Within(name) => {
+            rows.iter().find(|other| other.name == name).map_or("", |other| effect(rows, other))
+        }
+    }
+}
+
+/// What docs/operations.md says of a setting, if it names it.
+fn effect_in_operations(page: &str, name: &str) -> Option<String> {
     let quoted = format!("`{name}`");
     let row = page.lines().find(|line| {
         line.starts_with("| `") && line.split('|').nth(1).is_some_and(|cell| cell.contains(&quoted))
@@ -29,37 +38,29 @@ fn takes_effect(page: &str, name: &str) -> Option<String> {
     Some(row?.split('|').nth(2)?.trim().to_owned())
 }
 
-fn page(operations: &str) -> Result<String, String> {
+fn page(rows: &[Row]) -> String {
     let mut page = BEGINNING.to_owned();
-    for argument in Layer::augment_args(Command::new("gateway-server")).get_arguments() {
-        let name = argument.get_id().to_string();
-        let help =
-            argument.get_long_help().or(argument.get_help()).map(ToString::to_string).unwrap_or_default();
-        let (text, default) =
-            help.rsplit_once(" [default: ").ok_or(format!("{name} does not say its default"))?;
-        let flag = argument.get_long().filter(|_| !argument.is_hide_set()).map(|long| format!("`--{long}`"));
-        let variable = argument.get_env().map(|variable| format!("`{}`", variable.to_string_lossy()));
-        let effect = takes_effect(operations, &name)
-            .ok_or(format!("docs/operations.md does not say when {name} takes effect"))?;
-        let cell = |text: &str| text.replace('|', "\\\\|").replace('\n', " ");
+    // What no flag takes is spoken of by the row of the file that may hold it.
+    for row in rows.iter().filter(|row| row.flag.is_some()) {
+        let cell = |text: &str| text.replace('|', "\\\\|");
         let _ = writeln!(
             page,
-            "| `{name}` | {} | {} | {} | {} | {} |",
-            flag.unwrap_or_default(),
-            variable.unwrap_or_default(),
-            cell(default.trim_end_matches(']')),
-            cell(text),
-            cell(&effect),
+            "| `{}` | `--{}` | `{}` | {} | {} | {} |",
+            row.name,
+            row.name.replace('_', "-"),
+            row.variable,
+            cell(&row.default),
+            cell(&row.text),
+            cell(effect(rows, row)),
         );
     }
-    Ok(page)
+    page
 }
 
 #[test]
 fn the_reference_is_up_to_date() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-    let operations = std::fs::read_to_string(docs.join("operations.md")).unwrap();
-    let made = page(&operations).unwrap();
+    let made = page(&table());
     let place = docs.join("configuration.md");
     if std::env::var_os("REWRITE").is_some() {
         std::fs::write(&place, &made).unwrap();
@@ -69,4 +70,19 @@ fn the_reference_is_up_to_date() {
         there == made,
         "docs/configuration.md is out of date: REWRITE=1 cargo test -p gateway-server reference"
     );
+}
+
+#[test]
+fn the_operators_page_says_when_settings_change() {
+    let operations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
+    let operations = std::fs::read_to_string(operations).unwrap();
+    let rows = table();
+    let mut named = 0;
+    for row in &rows {
+        if let Some(said) = effect_in_operations(&operations, row.name) {
+            assert_eq!(said, effect(&rows, row), "docs/operations.md is wrong about {}", row.name);
+            named += 1;
+        }
+    }
+    assert!(named > 50, "docs/operations.md names {named} settings");
 }

@@ -1,9 +1,9 @@
 //! What a setting wants, in words. Serde and clap name Rust's types, which say nothing to whoever writes a file.
 
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args as _, Command};
 
-use super::settings::Layer;
+use super::table::table;
 
 /// An example of a number of bytes, where nothing says which one was meant.
 const SOME_BYTES: u64 = 65_536;
@@ -22,7 +22,8 @@ pub(super) fn instead_of(key: &str, message: &str) -> String {
         "IPv4 socket address" => "an IPv4 address with its port, between quotes".to_owned(),
         "u8" => format!("a whole number from 0 to {}", u8::MAX),
         "u16" => format!("a whole number from 0 to {}", u16::MAX),
-        "f32" | "f64" | "u32" | "u64" | "usize" => number(&value_name(key), found),
+        "f32" | "f64" | "u32" | "u64" | "usize" => number(value_name(key), found),
+        "struct RawListener" => "a table, with protocol and address".to_owned(),
         other => other.to_owned(),
     };
     let found = match found {
@@ -58,11 +59,8 @@ pub(super) fn of_flag(error: clap::Error) -> clap::Error {
 }
 
 /// The name that `--help` gives the value: `BYTES`, `SECONDS` and so on. A listener's settings have the names of the others.
-fn value_name(key: &str) -> String {
-    let all = Layer::augment_args(Command::new("gateway-server"));
-    let argument = all.get_arguments().find(|argument| argument.get_id() == key);
-    let names = argument.and_then(|argument| argument.get_value_names());
-    names.and_then(|names| names.first()).map(ToString::to_string).unwrap_or_default()
+fn value_name(key: &str) -> &'static str {
+    table().into_iter().find(|row| row.name == key).map(|row| row.value_name).unwrap_or_default()
 }
 
 fn number(value_name: &str, found: &str) -> String {
@@ -91,6 +89,7 @@ fn meant(found: &str) -> Option<u64> {
 mod tests {
     use clap::Parser;
 
+    use super::super::RawConfig;
     use super::*;
 
     #[test]
@@ -121,6 +120,11 @@ mod tests {
                 "invalid type: map, expected a sequence",
                 "it must be a list, between brackets, and not a table",
             ),
+            (
+                "listener",
+                "invalid type: integer `1`, expected struct RawListener",
+                "it must be a table, with protocol and address, and not the integer 1",
+            ),
             ("router", "unknown variant `x`, expected `y`", "unknown variant `x`, expected `y`"),
         ] {
             assert_eq!(instead_of(key, message), said);
@@ -132,7 +136,7 @@ mod tests {
         #[derive(Parser)]
         struct Line {
             #[command(flatten)]
-            layer: Layer,
+            config: RawConfig,
         }
         let said = |flag: &str| {
             let error = Line::try_parse_from(["gateway-server", flag]).err().map(of_flag);

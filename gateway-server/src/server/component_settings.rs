@@ -8,7 +8,8 @@ use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::admin::Watched;
-use crate::config::{Listener, MessageType, Settings};
+use crate::cluster::ClusterSettings;
+use crate::config::{Listener, MessageType, Outage, Settings};
 use crate::listener::{Admission, ListenerSettings, Rules, TokenVerifier, TrustedProxies};
 use crate::net::tls::Certificates;
 use crate::php::{self, RegisterPortSettings};
@@ -18,8 +19,25 @@ use crate::system::{Secret, machine};
 use crate::telemetry::ConnectionCounter;
 
 pub(crate) fn certificates(settings: &Settings) -> anyhow::Result<Certificates> {
-    let listeners: Vec<_> = settings.listeners.iter().map(|listener| listener.tls.clone()).collect();
-    Certificates::load(&listeners, settings.register_tls.as_ref())
+    let listeners: Vec<_> = settings.listeners.iter().map(|listener| listener.tls()).collect();
+    Certificates::load(&listeners, settings.register_tls().as_ref())
+}
+
+/// For the cluster, if this is one node of several.
+pub(crate) fn cluster(settings: &Settings) -> Option<ClusterSettings> {
+    if settings.cluster_nats.is_empty() {
+        return None;
+    }
+    Some(ClusterSettings {
+        nats: settings.cluster_nats.clone(),
+        name: settings.cluster_name.clone(),
+        credentials: settings.cluster_credentials.clone(),
+        authorities: settings.cluster_tls_ca.clone(),
+        certificate: settings.cluster_tls_certificate.clone().zip(settings.cluster_tls_key.clone()),
+        buffer: settings.cluster_buffer_bytes,
+        is_buffered: settings.cluster_outage == Outage::Buffer,
+        timeout: settings.cluster_timeout,
+    })
 }
 
 pub(crate) fn message_kind(settings: &Settings) -> MessageKind {
@@ -83,7 +101,7 @@ impl ComponentSettings {
         let ports = sockets.iter().map(|socket| Ok(socket.local_addr()?.port()));
         let shards = match settings.shards {
             0 => machine::threads(),
-            shards => shards,
+            shards => shards.into(),
         };
         let admission = Admission::new(settings.max_connections, settings.max_connections_per_address);
         Ok(Self {

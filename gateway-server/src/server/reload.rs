@@ -57,7 +57,7 @@ impl Reloads {
 
 fn read(source: &Source, settings: &Settings) -> anyhow::Result<Change> {
     let new = source.settings()?;
-    let change = settings.change(new).map_err(|invalid| source.explain(&invalid))?;
+    let change = settings.change(&new).map_err(|invalid| source.explain(&invalid))?;
     Ok(Change { hidden: source.hidden()?, ..change })
 }
 
