@@ -9,10 +9,10 @@ use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::zend::ClassEntry;
 use gateway_wire::ClientId;
 
-use crate::aliases::WITHOUT_AUTOLOAD;
-use crate::class;
+use crate::class_entries::GATEWAY_ENTRY;
 use crate::errors::Failure;
 use crate::properties::REGISTER_ADDRESS;
+use crate::sys::WITHOUT_AUTOLOAD;
 
 const WORKER: &[u8] = b"GatewayWorker\\BusinessWorker";
 const CONTEXT: &str = "GatewayWorker\\Lib\\Context";
@@ -29,8 +29,7 @@ pub(crate) fn introduce(worker: &Zval) -> Result<(), Failure> {
     }
     IS_HERE.set(true);
     let address = worker.get_property::<&Zval>(REGISTER_ADDRESS).map(Zval::shallow_clone);
-    // SAFETY: the class that was registered when the module started.
-    if let (Ok(address), Some(class)) = (address, unsafe { class::entry().as_ref() }) {
+    if let (Ok(address), Some(class)) = (address, GATEWAY_ENTRY.as_ref()) {
         let set = class.set_static_property(REGISTER_ADDRESS, address);
         set.map_err(|error| Failure::Exception(error.to_string()))?;
     }

@@ -8,8 +8,8 @@ use ext_php_rs::ffi::{zend_hash_str_find_ptr_lc, zend_internal_function, zend_lo
 use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::zend::{ClassEntry, ExecuteData, ExecutorGlobals};
 
-use crate::aliases::{self, WITHOUT_AUTOLOAD};
-use crate::sys;
+use crate::sys::{self, WITHOUT_AUTOLOAD};
+use crate::{aliases, class_entries};
 
 const NAME: &str = "class_alias";
 
@@ -106,5 +106,5 @@ fn own_class(name: &ZendStr, may_autoload: bool) -> Option<*mut ClassEntry> {
     if class.is_null() && may_autoload && aliases::is_wanted(bytes.strip_prefix(b"\\").unwrap_or(bytes)) {
         class = find(0);
     }
-    aliases::is_own(class).then_some(class)
+    class_entries::is_own(class).then_some(class)
 }

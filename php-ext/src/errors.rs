@@ -2,20 +2,18 @@
 
 use std::cell::RefCell;
 use std::ffi::CStr;
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use ext_php_rs::builders::ClassBuilder;
 use ext_php_rs::error::php_error;
 use ext_php_rs::exception::PhpException;
 use ext_php_rs::flags::ErrorType;
 use ext_php_rs::types::Zval;
-use ext_php_rs::zend::{ClassEntry, ExecutorGlobals, ce};
+use ext_php_rs::zend::{ExecutorGlobals, ce};
 use gateway_link::{AddressError, LinkError, NoAddress};
 use gateway_wire::MalformedClientId;
 
 use crate::ini::{self, OnError};
-use crate::{aliases, sys};
+use crate::{aliases, class_entries, sys};
 
 /// Why a method ends without a result.
 #[derive(Debug)]
@@ -41,17 +39,11 @@ pub(crate) fn forget_last() {
     LAST.set(None);
 }
 
-static EXCEPTION: AtomicPtr<ClassEntry> = AtomicPtr::new(ptr::null_mut());
-
-pub(crate) fn exception() -> *mut ClassEntry {
-    EXCEPTION.load(Ordering::Acquire)
-}
-
 /// Registers class GatewayException.
 pub(crate) fn register() -> ext_php_rs::error::Result<()> {
-    ClassBuilder::new(aliases::EXCEPTION)
+    ClassBuilder::new(class_entries::EXCEPTION)
         .extends((ce::exception, "\\Exception"))
-        .registration(|class, _| EXCEPTION.store(class, Ordering::Release))
+        .registration(|class, _| class_entries::EXCEPTION_ENTRY.set(class))
         .register()
 }
 
@@ -94,8 +86,7 @@ fn throw(message: &str) {
         return;
     }
     note(message);
-    // SAFETY: null, or the class that was registered at startup and lives as long as the module.
-    let class = unsafe { exception().as_ref() };
+    let class = class_entries::EXCEPTION_ENTRY.as_ref();
     PhpException::new(printable(message), 0, class.unwrap_or_else(ce::exception)).throw();
 }
 

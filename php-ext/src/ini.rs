@@ -11,7 +11,7 @@ use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs, output_write};
 use gateway_link::{Protocol, TlsFiles};
 
-use crate::aliases::{self, Wanted};
+use crate::alias_list::{self, AliasList};
 use crate::sys;
 
 /// Set where the server is configured, not by programs, which have the class's properties for that.
@@ -56,8 +56,8 @@ pub(crate) fn connect_timeout() -> f64 {
 }
 
 /// The other names of the classes.
-pub(crate) fn aliases() -> Result<Wanted, String> {
-    aliases::parse(text(c"gateway.aliases")).map_err(|reason| {
+pub(crate) fn aliases() -> Result<AliasList, String> {
+    alias_list::parse(text(c"gateway.aliases")).map_err(|reason| {
         let expected = "0, 1, or names of classes, and eager to declare them when PHP starts";
         format!("{}, as {reason}", bad(c"gateway.aliases", expected))
     })

@@ -1,10 +1,12 @@
 //! The PHP extension `gateway`: PHP's face of a [`gateway_link`].
 
+mod alias_list;
 mod aliases;
 mod args;
 mod business_worker;
 mod class;
 mod class_alias;
+mod class_entries;
 mod errors;
 mod held;
 mod info;

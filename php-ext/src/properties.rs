@@ -12,9 +12,10 @@ use ext_php_rs::zend::ClassEntry;
 use gateway_link::{Address, Target};
 use gateway_wire::token::TokenKey;
 
+use crate::class_entries::GATEWAY_ENTRY;
 use crate::errors::Failure;
 use crate::held::{elements, unless_thrown};
-use crate::{class, ini, sys, values};
+use crate::{ini, sys, values};
 
 pub(crate) const REGISTER_ADDRESS: &str = "registerAddress";
 pub(crate) const SECRET_KEY: &str = "secretKey";
@@ -54,9 +55,8 @@ pub(crate) fn intern_names() {
 /// At a request's start: the class's defaults are php.ini's as it was when the module started, but an FPM pool or a
 /// directory may have settings of its own.
 pub(crate) fn set_defaults() -> Result<(), Failure> {
-    // SAFETY: null, or the class that was registered when the module started.
-    let Some(class) = (unsafe { class::entry().as_ref() }) else { return Ok(()) };
-    let now = Settings::of(class::entry())?;
+    let Some(class) = GATEWAY_ENTRY.as_ref() else { return Ok(()) };
+    let now = Settings::of(GATEWAY_ENTRY.get())?;
     for (name, property, configured) in [
         (REGISTER_ADDRESS, now.address, ini::register_address()),
         (SECRET_KEY, now.secret, ini::secret_key()),
@@ -85,7 +85,7 @@ pub(crate) fn forget_places() {
 impl<'a> Settings<'a> {
     /// `called` is the class that the program named: a subclass may have properties of its own.
     pub(crate) fn of(called: *mut ClassEntry) -> Result<Self, Failure> {
-        let own = class::entry();
+        let own = GATEWAY_ENTRY.get();
         let places = if called.is_null() || called == own {
             match PLACES.get() {
                 Some(places) => places,

@@ -7,9 +7,12 @@ use ext_php_rs::ffi::zend_string;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ext_php_rs::zend::{ClassEntry, ExecuteData, ModuleEntry};
 
-use crate::aliases::Autoload;
-
 pub(crate) const E_WARNING: c_int = 2;
+/// `ZEND_FETCH_CLASS_NO_AUTOLOAD`
+pub(crate) const WITHOUT_AUTOLOAD: u32 = 0x80;
+
+/// An autoloader gets the name as the program writes it and the name in lower case.
+pub(crate) type Autoload = unsafe extern "C" fn(*mut zend_string, *mut zend_string) -> *mut ClassEntry;
 
 unsafe extern "C" {
     /// What the VM calls when it has been interrupted: pcntl runs its handlers there.

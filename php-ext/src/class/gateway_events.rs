@@ -7,12 +7,11 @@ use ext_php_rs::args::ArgInfoTables;
 use ext_php_rs::builders::ClassBuilder;
 use ext_php_rs::error::Result;
 use ext_php_rs::flags::MethodFlags;
-use ext_php_rs::zend::ClassEntry;
 use gateway_wire::bridge::Query;
 
 use super::method::methods;
-use crate::aliases;
 use crate::args::{Array, Callable, Patience, Text};
+use crate::class_entries;
 use crate::process::query;
 use crate::properties::Settings;
 use crate::serialize;
@@ -22,15 +21,9 @@ use crate::worker;
 /// As for class Gateway: the engine borrows it.
 static ARGUMENTS: AtomicPtr<ArgInfoTables> = AtomicPtr::new(ptr::null_mut());
 
-static CLASS: AtomicPtr<ClassEntry> = AtomicPtr::new(ptr::null_mut());
-
-pub(crate) fn entry() -> *mut ClassEntry {
-    CLASS.load(Ordering::Acquire)
-}
-
 pub(super) fn register() -> Result<()> {
-    let mut class = ClassBuilder::new(aliases::EVENTS).registration(|class, arg_info| {
-        CLASS.store(class, Ordering::Release);
+    let mut class = ClassBuilder::new(class_entries::EVENTS).registration(|class, arg_info| {
+        class_entries::EVENTS_ENTRY.set(class);
         ARGUMENTS.store(Box::into_raw(Box::new(arg_info)), Ordering::Release);
     });
     for (_, method) in methods() {

@@ -20,12 +20,9 @@ use ext_php_rs::builders::{ClassBuilder, ClassProperty};
 use ext_php_rs::error::Result;
 use ext_php_rs::flags::{MethodFlags, PropertyFlags};
 use ext_php_rs::types::{ZendStr, Zval};
-use ext_php_rs::zend::ClassEntry;
 
 use crate::properties::{CONNECT_TIMEOUT, REGISTER_ADDRESS, SECRET_KEY, TOKEN_KEY};
-use crate::{aliases, ini, values};
-
-pub(crate) use gateway_events::entry as events_entry;
+use crate::{class_entries, ini, values};
 
 /// Methods that a program's class may have written otherwise: those whose arguments were fewer in some version of
 /// GatewayWorker's classes, as `sendToUid($uid, $message)`, or are more here, and those that only this class has.
@@ -51,18 +48,12 @@ const OVERRIDDEN_AT_WILL: [&str; 15] = [
     "stats",
 ];
 
-static CLASS: AtomicPtr<ClassEntry> = AtomicPtr::new(ptr::null_mut());
-
 /// What reflection tells of the methods' arguments: the engine borrows it for as long as the class lives.
 static ARGUMENTS: AtomicPtr<ArgInfoTables> = AtomicPtr::new(ptr::null_mut());
 
-pub(crate) fn entry() -> *mut ClassEntry {
-    CLASS.load(Ordering::Acquire)
-}
-
 pub(crate) fn register() -> Result<()> {
-    let mut class = ClassBuilder::new(aliases::GATEWAY).registration(|class, arg_info| {
-        CLASS.store(class, Ordering::Release);
+    let mut class = ClassBuilder::new(class_entries::GATEWAY).registration(|class, arg_info| {
+        class_entries::GATEWAY_ENTRY.set(class);
         ARGUMENTS.store(Box::into_raw(Box::new(arg_info)), Ordering::Release);
     });
     let methods = [

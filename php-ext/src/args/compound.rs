@@ -1,0 +1,63 @@
+//! Arrays, callables, and arguments of any type.
+
+use ext_php_rs::flags::DataType;
+use ext_php_rs::types::Zval;
+use serde_json::{Map, Value};
+
+use super::argument::Argument;
+use crate::errors::{Failure, type_error};
+use crate::held::{hold, unless_thrown};
+use crate::json;
+
+/// An array as a JSON object, empty when left out.
+pub(crate) struct Json(pub(crate) Map<String, Value>);
+
+impl Argument for Json {
+    const TYPE: DataType = DataType::Array;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        match value.array() {
+            Some(array) => json::object(array).map(Self),
+            None => Err(type_error(position, c"array", value)),
+        }
+    }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(Map::new()))
+    }
+}
+
+/// An array of anything.
+pub(crate) struct Array(pub(crate) Zval);
+
+impl Argument for Array {
+    const TYPE: DataType = DataType::Array;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_array() { Ok(Self(hold(value))) } else { Err(type_error(position, c"array", value)) }
+    }
+}
+
+pub(crate) struct Callable(pub(crate) Zval);
+
+impl Argument for Callable {
+    const TYPE: DataType = DataType::Callable;
+
+    /// Whether it is one may take loading a class, which is code of the program.
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        let held = hold(value);
+        let is_callable = unless_thrown(held.is_callable())?;
+        if is_callable { Ok(Self(held)) } else { Err(type_error(position, c"callable", value)) }
+    }
+}
+
+/// Anything.
+pub(crate) struct Anything(pub(crate) Zval);
+
+impl Argument for Anything {
+    const TYPE: DataType = DataType::Mixed;
+
+    fn read(value: &Zval, _: u32) -> Result<Self, Failure> {
+        Ok(Self(hold(value)))
+    }
+}

@@ -1,0 +1,118 @@
+//! Bools and numbers.
+
+use std::time::Duration;
+
+use ext_php_rs::flags::DataType;
+use ext_php_rs::types::Zval;
+use gateway_wire::bridge as wire;
+
+use super::argument::Argument;
+use crate::errors::{Failure, type_error};
+use crate::held::{hold, unless_thrown};
+use crate::sys;
+
+/// Whether the bytes are sent as they are: what PHP takes for true, under strict_types too.
+pub(crate) struct Raw(pub(crate) bool);
+
+impl Argument for Raw {
+    const TYPE: DataType = DataType::Bool;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_null() || value.is_bool() || value.is_long() || value.is_double() || value.is_string() {
+            return Ok(Self(value.coerce_to_bool()));
+        }
+        Err(type_error(position, c"bool", value))
+    }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(false))
+    }
+}
+
+/// A bool, false when left out.
+pub(crate) struct Flag(pub(crate) bool);
+
+impl Argument for Flag {
+    const TYPE: DataType = DataType::Bool;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if let Some(flag) = value.bool() {
+            return Ok(Self(flag));
+        }
+        let (mut held, mut flag) = (hold(value), false);
+        // SAFETY: a live value that nobody else has, and where the result goes.
+        let converted = unsafe { sys::zend_parse_arg_bool_slow(&raw mut held, &raw mut flag, position) };
+        if converted { unless_thrown(Self(flag)) } else { Err(type_error(position, c"bool", value)) }
+    }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(false))
+    }
+}
+
+/// Whether websocket clients get the message as binary; null is as the server is set.
+pub(crate) struct Binary(Option<bool>);
+
+impl Argument for Binary {
+    const TYPE: DataType = DataType::Bool;
+    const NULLABLE: bool = true;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_null() {
+            Ok(Self(None))
+        } else {
+            Raw::read(value, position).map(|binary| Self(Some(binary.0)))
+        }
+    }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(None))
+    }
+}
+
+impl Binary {
+    pub(crate) fn kind(&self) -> u8 {
+        match self.0 {
+            None => wire::kind::USUAL,
+            Some(false) => wire::kind::TEXT,
+            Some(true) => wire::kind::BINARY,
+        }
+    }
+}
+
+/// A number of seconds, an hour when left out.
+pub(crate) struct Seconds(pub(crate) i64);
+
+impl Argument for Seconds {
+    const TYPE: DataType = DataType::Long;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if let Some(seconds) = value.long() {
+            return Ok(Self(seconds));
+        }
+        let (mut held, mut seconds) = (hold(value), 0);
+        // SAFETY: a live value that nobody else has, and where the result goes.
+        let converted = unsafe { sys::zend_parse_arg_long_slow(&raw mut held, &raw mut seconds, position) };
+        if converted { unless_thrown(Self(seconds)) } else { Err(type_error(position, c"int", value)) }
+    }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(3600))
+    }
+}
+
+/// How long to wait, in milliseconds; zero, as when left out, is without end, and less than that not at all.
+pub(crate) struct Patience(pub(crate) Option<Duration>);
+
+impl Argument for Patience {
+    const TYPE: DataType = DataType::Long;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        let Seconds(milliseconds) = Seconds::read(value, position)?;
+        Ok(Self((milliseconds != 0).then(|| Duration::from_millis(milliseconds.try_into().unwrap_or(0)))))
+    }
+
+    fn left_out() -> Option<Self> {
+        Some(Self(None))
+    }
+}
