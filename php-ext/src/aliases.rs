@@ -21,7 +21,7 @@ use crate::{class_entries, ini, sys};
 static WANTED: OnceLock<AliasList> = OnceLock::new();
 
 /// What was asked before this was put in its place.
-static BEFORE: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+static PREVIOUS_AUTOLOAD: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
 /// Runs at the module's start, once the classes are there.
 pub(crate) fn start() {
@@ -39,7 +39,7 @@ pub(crate) fn start() {
     }
     // SAFETY: a variable of the engine, which only modules change, one after the other while they start.
     unsafe {
-        BEFORE
+        PREVIOUS_AUTOLOAD
             .store(sys::zend_autoload.map_or(ptr::null_mut(), |before| before as *mut ()), Ordering::Release);
         sys::zend_autoload = Some(autoload);
     }
@@ -56,7 +56,7 @@ pub(crate) fn end() {
 }
 
 fn before() -> Option<sys::Autoload> {
-    let before = BEFORE.load(Ordering::Acquire);
+    let before = PREVIOUS_AUTOLOAD.load(Ordering::Acquire);
     // SAFETY: null, or what was taken from the variable, which is a function of this type.
     (!before.is_null()).then(|| unsafe { transmute::<*mut (), sys::Autoload>(before) })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ext_php_rs::ffi::{zend_ini_entry, zend_string};
 use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs, output_write};
-use gateway_link::{Protocol, TlsFiles};
+use gateway_link::{GatewayProtocol, TlsFiles};
 
 use crate::alias_list::{self, AliasList};
 use crate::sys;
@@ -90,29 +90,29 @@ pub(crate) fn on_error() -> OnError {
 }
 
 /// What is spoken at the register address.
-pub(crate) fn protocol() -> Protocol {
+pub(crate) fn protocol() -> GatewayProtocol {
     checked_protocol().unwrap_or_default()
 }
 
 /// The classes of objects that sessions may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Classes {
+pub(crate) enum AllowedClasses {
     All,
     /// Their names, between commas and blanks.
-    These(&'static [u8]),
+    Named(&'static [u8]),
 }
 
-pub(crate) fn session_classes() -> Classes {
+pub(crate) fn session_classes() -> AllowedClasses {
     match text(c"gateway.session_classes").trim_ascii() {
-        b"*" => Classes::All,
-        names => Classes::These(names),
+        b"*" => AllowedClasses::All,
+        names => AllowedClasses::Named(names),
     }
 }
 
-impl Classes {
+impl AllowedClasses {
     /// None when all are allowed.
     pub(crate) fn names(self) -> impl Iterator<Item = &'static [u8]> {
-        let names: &[u8] = if let Self::These(names) = self { names } else { b"" };
+        let names: &[u8] = if let Self::Named(names) = self { names } else { b"" };
         let names = names.split(|byte| matches!(byte, b',' | b' ' | b'\t'));
         // A full name may begin with a backslash; the class's own has none.
         names.map(|name| name.strip_prefix(b"\\").unwrap_or(name)).filter(|name| !name.is_empty())
@@ -142,11 +142,11 @@ fn path(name: &CStr) -> Option<PathBuf> {
     Some(text(name)).filter(|path| !path.is_empty()).map(|path| OsStr::from_bytes(path).into())
 }
 
-fn checked_protocol() -> Result<Protocol, String> {
+fn checked_protocol() -> Result<GatewayProtocol, String> {
     match text(c"gateway.protocol").to_ascii_lowercase().as_slice() {
-        b"auto" => Ok(Protocol::Auto),
-        b"bridge" => Ok(Protocol::Bridge),
-        b"gatewayworker" => Ok(Protocol::GatewayWorker),
+        b"auto" => Ok(GatewayProtocol::Auto),
+        b"bridge" => Ok(GatewayProtocol::Bridge),
+        b"gatewayworker" => Ok(GatewayProtocol::GatewayWorker),
         _ => Err(bad(c"gateway.protocol", "auto, bridge or gatewayworker")),
     }
 }

@@ -12,12 +12,12 @@ use crate::{ini, sys};
 const PIECE: usize = 2 << 20;
 
 /// Watches while values are made.
-pub(crate) struct Watch {
+pub(crate) struct MemoryWatch {
     limit: usize,
     before: usize,
 }
 
-impl Watch {
+impl MemoryWatch {
     pub(crate) fn begin() -> Self {
         Self { limit: ini::memory_limit().unwrap_or(usize::MAX), before: from_system() }
     }
@@ -36,7 +36,7 @@ impl Watch {
 }
 
 /// Bytes of the largest answer that there is room for: PHP's values take more than the bytes that they are made of.
-pub(crate) fn most_answer() -> usize {
+pub(crate) fn max_answer() -> usize {
     let Some(limit) = ini::memory_limit() else { return MAX_REPLY };
     // SAFETY: takes a flag alone, and reads a counter.
     let used = unsafe { sys::zend_memory_usage(false) };

@@ -67,13 +67,13 @@ unsafe extern "C" fn end_request(_kind: i32, _module_number: i32) -> i32 {
         worker::end_request();
         process::end_request()
     });
-    properties::forget_places();
+    properties::forget_pointers();
     0
 }
 
 /// Another module's request shutdown, say a session handler in PHP, may have used the class since.
 unsafe extern "C" fn after_request() -> i32 {
-    let _ = catch_unwind(properties::forget_places);
+    let _ = catch_unwind(properties::forget_pointers);
     0
 }
 

@@ -6,11 +6,11 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use ext_php_rs::zend::{CatchError, bailout, try_catch};
-use gateway_link::{Limits, Link, LinkError, LinkPool, Notice, Stats, Unconfirmed};
+use gateway_link::{Link, LinkError, LinkLimits, LinkPool, LinkStats, Notice, Unconfirmed};
 use gateway_wire::bridge::{Order, Query, RawValue};
 
 use crate::errors::{Failure, warn};
-use crate::properties::Settings;
+use crate::properties::Properties;
 use crate::{ini, memory};
 
 thread_local! {
@@ -18,18 +18,18 @@ thread_local! {
     static LINKS: RefCell<ManuallyDrop<LinkPool>> = const { RefCell::new(ManuallyDrop::new(LinkPool::new())) };
 }
 
-pub(crate) fn order(settings: Settings, order: Order) -> Result<(), Failure> {
+pub(crate) fn order(settings: Properties, order: Order) -> Result<(), Failure> {
     on_link(settings, |link, timeout| link.order(order, timeout))
 }
 
 /// Gives what `show` makes of the answer. That takes PHP's memory, of which there may be too little: then PHP ends the
 /// request, and the answer goes before.
 pub(crate) fn query<T>(
-    settings: Settings,
+    settings: Properties,
     query: Query,
     show: impl FnOnce(RawValue<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let answer = on_link(settings, |link, timeout| link.query_within(query, timeout, memory::most_answer()))?;
+    let answer = on_link(settings, |link, timeout| link.query_within(query, timeout, memory::max_answer()))?;
     match try_catch(AssertUnwindSafe(|| show(answer.value()))) {
         Ok(shown) => shown,
         Err(CatchError::Bailout) => {
@@ -43,24 +43,24 @@ pub(crate) fn query<T>(
 }
 
 /// Whether what is sent is gathered from now on, for [`send`].
-pub(crate) fn gather(gather: bool) {
-    LINKS.with_borrow_mut(|links| links.gather(gather));
+pub(crate) fn set_batching(batching: bool) {
+    LINKS.with_borrow_mut(|links| links.set_batching(batching));
 }
 
-pub(crate) fn send() {
-    LINKS.with_borrow_mut(|links| links.send());
+pub(crate) fn send_batch() {
+    LINKS.with_borrow_mut(|links| links.send_batches());
 }
 
 fn on_link<T>(
-    settings: Settings,
+    settings: Properties,
     call: impl FnOnce(&mut Link, Duration) -> Result<T, LinkError>,
 ) -> Result<T, Failure> {
     let timeout = settings.timeout()?;
-    let mut news = News::default();
+    let mut news = LateReports::default();
     // No PHP code runs in here, so nothing comes back while the links are borrowed.
     let result = settings.with_target(|target| {
         LINKS.with_borrow_mut(|links| {
-            let link = links.to(target, limits, ini::flush_timeout, &mut news.undelivered)?;
+            let link = links.link_to(target, limits, ini::flush_timeout, &mut news.undelivered)?;
             let result = call(link, timeout);
             news.notices.extend(link.take_notices());
             Ok(result?)
@@ -71,16 +71,16 @@ fn on_link<T>(
 }
 
 /// How long a gateway that has something to say may be silent: as long as the system takes to notice that a machine is gone.
-pub(crate) const SILENCE: Duration = Duration::from_secs(30);
+pub(crate) const MAX_SILENCE: Duration = Duration::from_secs(30);
 
-fn limits() -> Limits {
-    Limits { buffer_bytes: ini::buffer_bytes(), silence: SILENCE }
+fn limits() -> LinkLimits {
+    LinkLimits { buffer_bytes: ini::buffer_bytes(), silence: MAX_SILENCE }
 }
 
 /// At a request's end: waits a while for what the request handed over, and tells what the gateway would not take or
 /// cannot be given.
 pub(crate) fn end_request() -> Result<(), Failure> {
-    let mut news = News::default();
+    let mut news = LateReports::default();
     LINKS.with_borrow_mut(|links| {
         // What a live gateway has not confirmed yet goes on after the request.
         let left = links.flush(ini::flush_timeout());
@@ -100,7 +100,7 @@ pub(crate) fn end() {
 }
 
 /// Of the link to the present target; all zero while there is none.
-pub(crate) fn stats(settings: Settings) -> Result<Stats, Failure> {
+pub(crate) fn stats(settings: Properties) -> Result<LinkStats, Failure> {
     settings.with_target(|target| {
         Ok(LINKS.with_borrow_mut(|links| {
             links.iter().find(|link| link.target() == target).map(Link::stats).unwrap_or_default()
@@ -114,12 +114,12 @@ pub(crate) fn describe_links() -> Vec<String> {
 
 /// What PHP is to be told of calls that had been accepted.
 #[derive(Default)]
-struct News {
+struct LateReports {
     undelivered: Vec<Unconfirmed>,
     notices: Vec<Notice>,
 }
 
-impl News {
+impl LateReports {
     fn tell(&self) -> Result<(), Failure> {
         for left in &self.undelivered {
             warn(&undelivered(left))?;

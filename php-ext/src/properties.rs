@@ -25,7 +25,7 @@ pub(crate) const CONNECT_TIMEOUT: &str = "connectTimeout";
 /// The values of the properties that matter to a call. They are PHP's, so no code of the program may run while this is in
 /// use: arguments are read before, and what a call brings to tell is told after.
 #[derive(Clone, Copy)]
-pub(crate) struct Settings<'a> {
+pub(crate) struct Properties<'a> {
     address: &'a Zval,
     secret: &'a Zval,
     timeout: &'a Zval,
@@ -35,11 +35,11 @@ pub(crate) struct Settings<'a> {
 /// Where the properties of class Gateway stand, once they are known in this request: the engine moves them only between
 /// requests.
 #[derive(Clone, Copy)]
-struct Places([*mut Zval; 4]);
+struct PropertyPointers([*mut Zval; 4]);
 
 thread_local! {
-    static PLACES: std::cell::Cell<Option<Places>> = const { std::cell::Cell::new(None) };
-    static CHOSEN: RefCell<Option<Chosen>> = const { RefCell::new(None) };
+    static POINTERS: std::cell::Cell<Option<PropertyPointers>> = const { std::cell::Cell::new(None) };
+    static CACHED_TARGET: RefCell<Option<CachedTarget>> = const { RefCell::new(None) };
 }
 
 /// The names as the engine wants them, made once.
@@ -56,7 +56,7 @@ pub(crate) fn intern_names() {
 /// directory may have settings of its own.
 pub(crate) fn set_defaults() -> Result<(), Failure> {
     let Some(class) = GATEWAY_ENTRY.as_ref() else { return Ok(()) };
-    let now = Settings::of(GATEWAY_ENTRY.get())?;
+    let now = Properties::of(GATEWAY_ENTRY.get())?;
     for (name, property, configured) in [
         (REGISTER_ADDRESS, now.address, ini::register_address()),
         (SECRET_KEY, now.secret, ini::secret_key()),
@@ -78,20 +78,20 @@ fn set(class: &ClassEntry, name: &str, value: Zval) -> Result<(), Failure> {
 }
 
 /// At a request's end.
-pub(crate) fn forget_places() {
-    PLACES.set(None);
+pub(crate) fn forget_pointers() {
+    POINTERS.set(None);
 }
 
-impl<'a> Settings<'a> {
+impl<'a> Properties<'a> {
     /// `called` is the class that the program named: a subclass may have properties of its own.
     pub(crate) fn of(called: *mut ClassEntry) -> Result<Self, Failure> {
         let own = GATEWAY_ENTRY.get();
         let places = if called.is_null() || called == own {
-            match PLACES.get() {
+            match POINTERS.get() {
                 Some(places) => places,
                 None => {
                     let places = find(own)?;
-                    PLACES.set(Some(places));
+                    POINTERS.set(Some(places));
                     places
                 }
             }
@@ -148,11 +148,11 @@ impl<'a> Settings<'a> {
         &self,
         then: impl FnOnce(&Arc<Target>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        CHOSEN.with_borrow_mut(|chosen| {
-            let fits = chosen.as_ref().is_some_and(|chosen| chosen.fits(self));
+        CACHED_TARGET.with_borrow_mut(|chosen| {
+            let fits = chosen.as_ref().is_some_and(|chosen| chosen.is_for(self));
             if !fits {
                 *chosen = None;
-                *chosen = Some(Chosen::new(self)?);
+                *chosen = Some(CachedTarget::new(self)?);
             }
             match chosen {
                 Some(chosen) => then(&chosen.target),
@@ -162,7 +162,7 @@ impl<'a> Settings<'a> {
     }
 }
 
-fn find(class: *mut ClassEntry) -> Result<Places, Failure> {
+fn find(class: *mut ClassEntry) -> Result<PropertyPointers, Failure> {
     let mut places = [ptr::null_mut(); 4];
     for (place, name) in places.iter_mut().zip(&NAMES) {
         // SAFETY: a live class, and a name that was made at the module's start.
@@ -173,17 +173,17 @@ fn find(class: *mut ClassEntry) -> Result<Places, Failure> {
             return Err(Failure::Exception("the class has lost its properties".to_owned()));
         }
     }
-    Ok(Places(places))
+    Ok(PropertyPointers(places))
 }
 
 /// The last target used, and the property values that it was made from.
-struct Chosen {
+struct CachedTarget {
     addresses: Vec<Vec<u8>>,
     target: Arc<Target>,
 }
 
-impl Chosen {
-    fn new(settings: &Settings) -> Result<Self, Failure> {
+impl CachedTarget {
+    fn new(settings: &Properties) -> Result<Self, Failure> {
         let addresses: Vec<Vec<u8>> = match settings.address.array() {
             None => vec![address_text(settings.address)?.to_vec()],
             Some(list) => elements(list)
@@ -196,7 +196,7 @@ impl Chosen {
         Ok(Self { addresses, target: Arc::new(target) })
     }
 
-    fn fits(&self, settings: &Settings) -> bool {
+    fn is_for(&self, settings: &Properties) -> bool {
         let addresses_fit = match settings.address.array() {
             None => matches!(&*self.addresses, [only] if is(settings.address, only)),
             Some(list) => {

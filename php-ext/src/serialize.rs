@@ -13,7 +13,7 @@ use gateway_wire::php_serialize::{self, Kept};
 use serde_bytes::Bytes;
 
 use crate::errors::{Failure, warn};
-use crate::ini::{self, Classes};
+use crate::ini::{self, AllowedClasses};
 use crate::sys::{self, SmartStr};
 use crate::values;
 
@@ -62,8 +62,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Zval, Failure> {
     }
     let classes = ini::session_classes();
     let kept = match classes {
-        Classes::All => Kept { bytes: Cow::Borrowed(bytes), refused: None },
-        Classes::These(_) => php_serialize::keep(bytes, |class| classes.has(class)),
+        AllowedClasses::All => Kept { bytes: Cow::Borrowed(bytes), refused: None },
+        AllowedClasses::Named(_) => php_serialize::keep(bytes, |class| classes.has(class)),
     };
     // Before the warning: an error handler may set gateway.session_classes, whose text is borrowed here.
     let mut options = options(classes)?;
@@ -86,15 +86,15 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Zval, Failure> {
 }
 
 /// For PHP's `unserialize()`; none is every class.
-fn options(classes: Classes) -> Result<Option<ZBox<ZendHashTable>>, Failure> {
+fn options(classes: AllowedClasses) -> Result<Option<ZBox<ZendHashTable>>, Failure> {
     let allowed = match classes {
-        Classes::All => return Ok(None),
-        Classes::These(b"") => {
+        AllowedClasses::All => return Ok(None),
+        AllowedClasses::Named(b"") => {
             let mut none = Zval::new();
             none.set_bool(false);
             none
         }
-        Classes::These(_) => {
+        AllowedClasses::Named(_) => {
             let names: Vec<_> = classes.names().map(values::string).collect();
             values::list(names.into_iter())?.0
         }

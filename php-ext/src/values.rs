@@ -7,7 +7,7 @@ use gateway_wire::ClientId;
 use gateway_wire::bridge::{BadValue, RawPart, RawValue};
 
 use crate::errors::Failure;
-use crate::memory::Watch;
+use crate::memory::MemoryWatch;
 
 pub(crate) fn string(bytes: &[u8]) -> Zval {
     let mut zval = Zval::new();
@@ -30,15 +30,15 @@ pub(crate) fn number(value: f64) -> Zval {
 }
 
 /// A PHP array that a method gives; an empty one when it has nothing to give.
-pub(crate) struct List(pub(crate) Zval);
+pub(crate) struct PhpArray(pub(crate) Zval);
 
-impl Default for List {
+impl Default for PhpArray {
     fn default() -> Self {
         Self(Zval::new_array())
     }
 }
 
-impl IntoZval for List {
+impl IntoZval for PhpArray {
     const TYPE: DataType = DataType::Array;
     const NULLABLE: bool = false;
 
@@ -47,31 +47,31 @@ impl IntoZval for List {
     }
 }
 
-pub(crate) fn list(values: impl ExactSizeIterator<Item = Zval>) -> Result<List, Failure> {
+pub(crate) fn list(values: impl ExactSizeIterator<Item = Zval>) -> Result<PhpArray, Failure> {
     let mut table = ZendHashTable::with_capacity(u32::try_from(values.len()).unwrap_or(u32::MAX));
     for value in values {
         table.push(value).map_err(|error| Failure::Exception(error.to_string()))?;
     }
     let mut zval = Zval::new();
     zval.set_hashtable(table);
-    Ok(List(zval))
+    Ok(PhpArray(zval))
 }
 
 /// As many values as there turn out to be.
-pub(crate) fn try_list(values: impl Iterator<Item = Result<Zval, Failure>>) -> Result<List, Failure> {
+pub(crate) fn try_list(values: impl Iterator<Item = Result<Zval, Failure>>) -> Result<PhpArray, Failure> {
     let mut table = ZendHashTable::new();
     for value in values {
         table.push(value?).map_err(|error| Failure::Exception(error.to_string()))?;
     }
     let mut zval = Zval::new();
     zval.set_hashtable(table);
-    Ok(List(zval))
+    Ok(PhpArray(zval))
 }
 
 /// A map whose keys are strings, or integers where PHP makes integers of them.
 pub(crate) fn map<K: AsRef<[u8]>>(
     entries: impl Iterator<Item = Result<(K, Zval), Failure>>,
-) -> Result<List, Failure> {
+) -> Result<PhpArray, Failure> {
     let mut table = ZendHashTable::new();
     for entry in entries {
         let (key, value) = entry?;
@@ -86,7 +86,7 @@ pub(crate) fn map<K: AsRef<[u8]>>(
     }
     let mut zval = Zval::new();
     zval.set_hashtable(table);
-    Ok(List(zval))
+    Ok(PhpArray(zval))
 }
 
 /// A group's name as GatewayWorker's class gives it: an integer where PHP would make one of it as a key.
@@ -127,7 +127,7 @@ pub(crate) fn items(
 
 /// Ends with an error before what is made of the items takes too much memory.
 fn watched<T>(items: impl Iterator<Item = Result<T, Failure>>) -> impl Iterator<Item = Result<T, Failure>> {
-    let memory = Watch::begin();
+    let memory = MemoryWatch::begin();
     items.map(move |item| memory.check().and(item))
 }
 
@@ -172,16 +172,16 @@ pub(crate) fn optional_string(value: RawValue<'_>) -> Result<Zval, Failure> {
     Ok(optional_bytes(value)?.map_or_else(Zval::null, string))
 }
 
-pub(crate) fn client_ids(value: RawValue<'_>) -> Result<List, Failure> {
+pub(crate) fn client_ids(value: RawValue<'_>) -> Result<PhpArray, Failure> {
     try_list(items(value)?.map(|id| Ok(string(&client_id(bytes(id?)?)?.to_hex()))))
 }
 
-pub(crate) fn strings(value: RawValue<'_>) -> Result<List, Failure> {
+pub(crate) fn strings(value: RawValue<'_>) -> Result<PhpArray, Failure> {
     try_list(items(value)?.map(|text| bytes(text?).map(string)))
 }
 
 /// `[client_id => client_id]`
-pub(crate) fn client_id_map(value: RawValue<'_>) -> Result<List, Failure> {
+pub(crate) fn client_id_map(value: RawValue<'_>) -> Result<PhpArray, Failure> {
     map(items(value)?.map(|id| {
         let id = client_id(bytes(id?)?)?.to_hex();
         Ok((id, string(&id)))
@@ -189,7 +189,7 @@ pub(crate) fn client_id_map(value: RawValue<'_>) -> Result<List, Failure> {
 }
 
 /// `[name => name]`, the value as `show` gives it.
-pub(crate) fn name_map(value: RawValue<'_>, show: fn(&[u8]) -> Zval) -> Result<List, Failure> {
+pub(crate) fn name_map(value: RawValue<'_>, show: fn(&[u8]) -> Zval) -> Result<PhpArray, Failure> {
     map(items(value)?.map(|name| {
         let name = bytes(name?)?;
         Ok((name, show(name)))
@@ -200,7 +200,7 @@ pub(crate) fn name_map(value: RawValue<'_>, show: fn(&[u8]) -> Zval) -> Result<L
 pub(crate) fn group_map(
     value: RawValue<'_>,
     show: fn(RawValue<'_>) -> Result<Zval, Failure>,
-) -> Result<List, Failure> {
+) -> Result<PhpArray, Failure> {
     map(entries(value)?.map(|entry| {
         let (group, of) = entry?;
         Ok((group, show(of)?))

@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use ext_php_rs::types::Zval;
 use ext_php_rs::zend::ExecutorGlobals;
-use gateway_link::{Ended, Next, Worker, WorkerLost};
+use gateway_link::{EventsConn, EventsConnLost, NextEvent, WaitEnd};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{EventKind, MAX_WORKER_NAME, WorkerEvent};
 
 use crate::errors::Failure;
 use crate::held::unless_thrown;
-use crate::properties::Settings;
+use crate::properties::Properties;
 use crate::{business_worker, process, values};
 
 /// Without an event for so long, the link is left to its own thread.
-const BREAK: Duration = Duration::from_millis(5);
+const IDLE_AFTER: Duration = Duration::from_millis(5);
 
 thread_local! {
     /// Not dropped with the thread: the system closes it, and a forked child has no part in it.
-    static WORKER: RefCell<ManuallyDrop<Option<Worker>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+    static EVENTS_CONN: RefCell<ManuallyDrop<Option<EventsConn>>> = const { RefCell::new(ManuallyDrop::new(None)) };
     static CURRENT: Cell<Option<ClientId>> = const { Cell::new(None) };
     static IS_IN_REQUEST: Cell<bool> = const { Cell::new(false) };
     /// Called when the program changes the session of that client by name. PHP's, so it is let go before the request ends, or
     /// never: PHP is gone before the thread is.
-    static TOLD_OF_SESSION: RefCell<ManuallyDrop<Option<Zval>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+    static SESSION_CALLBACK: RefCell<ManuallyDrop<Option<Zval>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// At a request's start.
@@ -39,7 +39,7 @@ pub(crate) fn end_request() {
     CURRENT.set(None);
     business_worker::end_request();
     // Its last user may be this, and what it holds may call in here while it goes: not borrowed then.
-    let told = TOLD_OF_SESSION.with_borrow_mut(|told| told.take());
+    let told = SESSION_CALLBACK.with_borrow_mut(|told| told.take());
     drop(told);
 }
 
@@ -49,9 +49,9 @@ pub(crate) fn current() -> Option<ClientId> {
 }
 
 /// Another module's code may run after this one's end of the request, and nothing would let go of what it leaves here.
-pub(crate) fn tell_of_session(told: Zval) {
+pub(crate) fn set_session_callback(told: Zval) {
     if IS_IN_REQUEST.get() {
-        let old = TOLD_OF_SESSION.with_borrow_mut(|place| place.replace(told));
+        let old = SESSION_CALLBACK.with_borrow_mut(|place| place.replace(told));
         drop(old);
     }
 }
@@ -62,7 +62,7 @@ pub(crate) fn session_has_changed(client: ClientId, is_whole: bool, session: &Zv
         return Ok(());
     }
     // Not borrowed while it runs: it may do whatever it likes.
-    let told = TOLD_OF_SESSION.with_borrow(|told| told.as_ref().map(Zval::shallow_clone));
+    let told = SESSION_CALLBACK.with_borrow(|told| told.as_ref().map(Zval::shallow_clone));
     let Some(told) = told else { return Ok(()) };
     let session = session.shallow_clone();
     let called = told.try_call(vec![&is_whole, &session]);
@@ -86,7 +86,7 @@ pub(crate) fn current_session(client: ClientId) -> Option<Zval> {
 }
 
 /// Joins, again if it has joined before.
-pub(crate) fn join(settings: Settings, name: &[u8]) -> Result<(), Failure> {
+pub(crate) fn join(settings: Properties, name: &[u8]) -> Result<(), Failure> {
     let timeout = settings.timeout()?;
     let name = match std::str::from_utf8(name) {
         Ok(name) if (1..=MAX_WORKER_NAME).contains(&name.len()) => name,
@@ -99,10 +99,10 @@ pub(crate) fn join(settings: Settings, name: &[u8]) -> Result<(), Failure> {
     forget();
     // Whatever gateway.on_error says: the runner has to know.
     let joined = settings.with_target(|target| {
-        Worker::join(target, name, timeout, process::SILENCE)
+        EventsConn::join(target, name, timeout, process::MAX_SILENCE)
             .map_err(|error| Failure::Exception(error.to_string()))
     })?;
-    WORKER.with_borrow_mut(|worker| **worker = Some(joined));
+    EVENTS_CONN.with_borrow_mut(|worker| **worker = Some(joined));
     Ok(())
 }
 
@@ -117,29 +117,29 @@ pub(crate) fn next(patience: Option<Duration>) -> Result<Zval, Failure> {
     }
     let next = arrived_or_awaited(patience);
     // A worker that is idle, or none any more, looks after nothing.
-    process::gather(matches!(next, Ok(Some(Taken::Event(_)))));
+    process::set_batching(matches!(next, Ok(Some(TakenEvent::Event(_)))));
     next?.map_or_else(|| Ok(Zval::null()), given)
 }
 
-fn arrived_or_awaited(patience: Option<Duration>) -> Result<Option<Taken>, Failure> {
+fn arrived_or_awaited(patience: Option<Duration>) -> Result<Option<TakenEvent>, Failure> {
     if let Some(taken) = take()? {
         return Ok(Some(taken));
     }
-    process::send();
-    with_worker(Worker::read)?;
+    process::send_batch();
+    with_worker(EventsConn::read)?;
     if let Some(taken) = take()? {
         return Ok(Some(taken));
     }
-    let is_about_to_go = with_worker(|worker| Ok(worker.is_leaving() && worker.is_behind()))?;
+    let is_about_to_go = with_worker(|worker| Ok(worker.is_leaving() && worker.has_unreported()))?;
     if is_about_to_go {
         // Another worker has these clients once this is told; what it sends must come after what was sent here.
         process::end_request()?;
     }
-    with_worker(Worker::all_done)?;
+    with_worker(EventsConn::report_all_done)?;
     let is_interrupted = || ExecutorGlobals::get().vm_interrupt.value;
-    let first = patience.map_or(BREAK, |patience| patience.min(BREAK));
-    if with_worker(|worker| worker.wait(Some(first), is_interrupted))? == Ended::ByTime {
-        process::gather(false);
+    let first = patience.map_or(IDLE_AFTER, |patience| patience.min(IDLE_AFTER));
+    if with_worker(|worker| worker.wait(Some(first), is_interrupted))? == WaitEnd::Timeout {
+        process::set_batching(false);
         let rest = patience.map(|patience| patience - first);
         if rest.is_none_or(|rest| !rest.is_zero()) {
             with_worker(|worker| worker.wait(rest, is_interrupted))?;
@@ -150,39 +150,39 @@ fn arrived_or_awaited(patience: Option<Duration>) -> Result<Option<Taken>, Failu
 
 /// Wants no more events than those on their way.
 pub(crate) fn leave() -> Result<(), Failure> {
-    with_worker(Worker::leave)
+    with_worker(EventsConn::leave)
 }
 
 /// What has arrived.
-enum Taken {
+enum TakenEvent {
     Event(Result<Zval, Failure>),
     End,
 }
 
-fn take() -> Result<Option<Taken>, Failure> {
+fn take() -> Result<Option<TakenEvent>, Failure> {
     // What it has sent is on its way before an event counts as handled.
-    if with_worker(|worker| Ok(worker.is_to_tell()))? {
-        process::send();
+    if with_worker(|worker| Ok(worker.must_report()))? {
+        process::send_batch();
     }
     with_worker(|worker| {
         Ok(match worker.take()? {
-            Next::Nothing => None,
-            Next::Event(event) => {
+            NextEvent::Nothing => None,
+            NextEvent::Event(event) => {
                 CURRENT.set(Some(event.client));
-                Some(Taken::Event(show(&event)))
+                Some(TakenEvent::Event(show(&event)))
             }
-            Next::End => Some(Taken::End),
+            NextEvent::End => Some(TakenEvent::End),
         })
     })
 }
 
 /// The worker is not borrowed here: warnings may run code of the program.
-fn given(taken: Taken) -> Result<Zval, Failure> {
+fn given(taken: TakenEvent) -> Result<Zval, Failure> {
     match taken {
-        Taken::Event(event) => event,
-        Taken::End => {
+        TakenEvent::Event(event) => event,
+        TakenEvent::End => {
             process::end_request()?;
-            with_worker(Worker::all_done)?;
+            with_worker(EventsConn::report_all_done)?;
             let mut nothing = Zval::new();
             nothing.set_bool(false);
             Ok(nothing)
@@ -217,8 +217,8 @@ fn show(event: &WorkerEvent<'_>) -> Result<Zval, Failure> {
     Ok(values::list(parts.into_iter())?.0)
 }
 
-fn with_worker<T>(then: impl FnOnce(&mut Worker) -> Result<T, WorkerLost>) -> Result<T, Failure> {
-    WORKER.with_borrow_mut(|worker| match worker.as_mut().filter(|worker| worker.is_own()) {
+fn with_worker<T>(then: impl FnOnce(&mut EventsConn) -> Result<T, EventsConnLost>) -> Result<T, Failure> {
+    EVENTS_CONN.with_borrow_mut(|worker| match worker.as_mut().filter(|worker| worker.is_own()) {
         Some(worker) => then(worker).map_err(|lost| Failure::Exception(lost.to_string())),
         None => Err(Failure::Exception("this process has not joined as a worker".to_owned())),
     })
@@ -226,7 +226,7 @@ fn with_worker<T>(then: impl FnOnce(&mut Worker) -> Result<T, WorkerLost>) -> Re
 
 /// What a parent has joined is left as it is: its memory may be in any state, and its descriptor is closed already.
 fn forget() {
-    let old = WORKER.with_borrow_mut(|worker| worker.take());
+    let old = EVENTS_CONN.with_borrow_mut(|worker| worker.take());
     if let Some(old) = old
         && !old.is_own()
     {

@@ -6,13 +6,13 @@ use gateway_wire::bridge::{AnswerValue, RawValue};
 
 /// The bytes as they came, of which the caller makes what it needs and nothing more.
 #[derive(Clone)]
-pub struct Answer {
+pub struct QueryAnswer {
     bytes: Vec<u8>,
     /// Where the value begins.
     start: usize,
 }
 
-impl Answer {
+impl QueryAnswer {
     pub(crate) fn new(bytes: Vec<u8>, start: usize) -> Self {
         Self { bytes, start }
     }
@@ -23,19 +23,19 @@ impl Answer {
 }
 
 /// The answers of several gateways of GatewayWorker, gathered.
-impl From<&AnswerValue> for Answer {
+impl From<&AnswerValue> for QueryAnswer {
     fn from(value: &AnswerValue) -> Self {
         Self::new(value.to_bytes(), 0)
     }
 }
 
-impl PartialEq<AnswerValue> for Answer {
+impl PartialEq<AnswerValue> for QueryAnswer {
     fn eq(&self, other: &AnswerValue) -> bool {
         self.value().to_value().is_ok_and(|value| value == *other)
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for QueryAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.value().to_value() {
             Ok(value) => value.fmt(f),

@@ -6,42 +6,46 @@ use std::time::{Duration, Instant};
 
 use crate::address::Address;
 use crate::error::describe;
-use crate::queue::Queue;
-use crate::read_buffer::Inbox;
-use crate::reply_reader::{Received, Replies};
-use crate::stream::Wire;
+use crate::queue::CallQueue;
+use crate::read_buffer::ReadBuffer;
+use crate::reply_reader::{ReceivedReply, ReplyReader};
+use crate::stream::MaybeTlsStream;
 
 /// A connection that lasted so long was a good one, even if nothing was confirmed on it.
-const GOOD: Duration = Duration::from_secs(1);
+const GOOD_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(crate) struct BridgeConnection {
+pub(crate) struct BridgeConn {
     pub(crate) address: Address,
-    wire: Wire,
-    replies: Replies,
+    wire: MaybeTlsStream,
+    replies: ReplyReader,
     since: Instant,
     full: bool,
     /// Something was confirmed on it.
     useful: bool,
 }
 
-impl BridgeConnection {
+impl BridgeConn {
     /// `wire` is past the handshake and non-blocking; `replies` holds what came behind the handshake.
-    pub(crate) fn new(address: Address, mut wire: Wire, mut replies: Replies) -> io::Result<Self> {
-        while wire.has_read() {
+    pub(crate) fn new(
+        address: Address,
+        mut wire: MaybeTlsStream,
+        mut replies: ReplyReader,
+    ) -> io::Result<Self> {
+        while wire.has_buffered_input() {
             replies.fill(&mut wire)?;
         }
         Ok(Self { address, wire, replies, since: Instant::now(), full: false, useful: false })
     }
 
     /// The wire, and what has been read of it and not been looked at.
-    pub(crate) fn into_parts(self) -> (Wire, Inbox) {
+    pub(crate) fn into_parts(self) -> (MaybeTlsStream, ReadBuffer) {
         (self.wire, self.replies.into_unread())
     }
 
     /// Whether to come back at once after losing it.
     pub(crate) fn was_good(&self) -> bool {
-        self.useful || self.since.elapsed() >= GOOD
+        self.useful || self.since.elapsed() >= GOOD_AFTER
     }
 
     pub(crate) fn proved_useful(&mut self) {
@@ -54,18 +58,18 @@ impl BridgeConnection {
     }
 
     /// Writes once, many calls together. The error is in words.
-    pub(crate) fn write(&mut self, queue: &mut Queue) -> Result<(), String> {
+    pub(crate) fn write(&mut self, queue: &mut CallQueue) -> Result<(), String> {
         self.full = false;
         let written = if queue.has_unsent() {
             queue.write(|slices| self.wire.write_vectored(slices)).map(drop)
-        } else if self.wire.is_behind() {
+        } else if self.wire.has_buffered_output() {
             self.wire.flush()
         } else {
             return Ok(());
         };
         match written {
             Ok(()) => {
-                self.full = self.wire.is_behind();
+                self.full = self.wire.has_buffered_output();
                 Ok(())
             }
             Err(error) => match error.kind() {
@@ -84,7 +88,7 @@ impl BridgeConnection {
         match self.replies.fill(&mut self.wire) {
             Ok(0) => Err("the gateway closed it".to_owned()),
             // Whoever waits for the socket waits in vain for what has been read of it.
-            Ok(_) if self.wire.has_read() => self.read().map(|_| true),
+            Ok(_) if self.wire.has_buffered_input() => self.read().map(|_| true),
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(describe(&error)),
@@ -92,12 +96,12 @@ impl BridgeConnection {
     }
 
     /// The next reply that has arrived whole. An answer may have `most` bytes.
-    pub(crate) fn reply(&mut self, most: usize) -> Result<Option<Received>, String> {
+    pub(crate) fn reply(&mut self, most: usize) -> Result<Option<ReceivedReply>, String> {
         self.replies.next_within(most).map_err(|error| error.to_string())
     }
 }
 
-impl AsRawFd for BridgeConnection {
+impl AsRawFd for BridgeConn {
     fn as_raw_fd(&self) -> RawFd {
         self.wire.as_raw_fd()
     }

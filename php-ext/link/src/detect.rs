@@ -1,4 +1,4 @@
-//! Who answers at a register address: our gateway, or the register of GatewayWorker, which PHP runs.
+//! KnownProtocol answers at a register address: our gateway, or the register of GatewayWorker, which PHP runs.
 //!
 //! Our gateway answers the preface of the bridge at once. The register waits in silence for the end of a line. So only
 //! after some silence, or an end without a byte, is a second connection made, on which the register's own first line is
@@ -6,7 +6,7 @@
 //! gateway of ours that is very late is taken once it answers.
 //!
 //! That line has the secret in it, as GatewayWorker's own clients send it. So where there is a secret nobody is asked so
-//! who has not been named a register by [`Protocol::GatewayWorker`](crate::Protocol::GatewayWorker): silence would do for
+//! who has not been named a register by [`GatewayProtocol::GatewayWorker`](crate::GatewayProtocol::GatewayWorker): silence would do for
 //! whoever listens there to be told the secret.
 
 use std::io::Write as _;
@@ -17,60 +17,60 @@ use gateway_wire::bridge::PREFACE;
 use socket2::{SockAddr, Socket};
 
 use crate::address::Address;
-use crate::dial::{self, Failed};
-use crate::error::Reason;
-use crate::foreign_service::Stranger;
-use crate::fork::Watched;
-use crate::peek::{Look, look, wait};
-use crate::read_buffer::Inbox;
-use crate::register_line::{self, News};
+use crate::dial::{self, DialError};
+use crate::error::ConnectError;
+use crate::foreign_service::ForeignService;
+use crate::fork::CloseOnFork;
+use crate::peek::{Peeked, peek, wait};
+use crate::read_buffer::ReadBuffer;
+use crate::register_line::{self, RegisterUpdate};
 
 /// Silence that tells of a register, beside the time of some ways there and back.
-const SILENCE: Duration = Duration::from_millis(100);
+const REGISTER_SILENCE: Duration = Duration::from_millis(100);
 /// The same, where one has answered before.
-const KNOWN_SILENCE: Duration = Duration::from_millis(10);
+const KNOWN_REGISTER_SILENCE: Duration = Duration::from_millis(10);
 /// How long it counts who has answered before.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
-pub(crate) enum Answer {
+pub(crate) enum Detected {
     /// Or nobody known, which the handshake finds out.
-    Gateway(Watched<Socket>),
-    Register(Box<Found>),
+    Gateway(CloseOnFork<Socket>),
+    Register(Box<FoundRegister>),
 }
 
 /// A register that has answered.
-pub(crate) struct Found {
+pub(crate) struct FoundRegister {
     pub(crate) place: SockAddr,
     /// Has been greeted with `secret`.
-    pub(crate) socket: Watched<Socket>,
-    pub(crate) inbox: Inbox,
+    pub(crate) socket: CloseOnFork<Socket>,
+    pub(crate) inbox: ReadBuffer,
     pub(crate) gateways: Vec<SocketAddrV4>,
     pub(crate) secret: String,
     /// Where gateway-server could still answer.
-    pub(crate) bridge: Option<Watched<Socket>>,
+    pub(crate) bridge: Option<CloseOnFork<Socket>>,
 }
 
-/// Who has answered at the addresses of a target.
+/// KnownProtocol has answered at the addresses of a target.
 #[derive(Debug, Default)]
-pub(crate) struct DetectionCache(Vec<(Address, Who, Instant)>);
+pub(crate) struct DetectionCache(Vec<(Address, KnownProtocol, Instant)>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
+enum KnownProtocol {
     Gateway,
     Register,
 }
 
 impl DetectionCache {
-    pub(crate) fn is_gateway(&mut self, address: &Address) {
-        self.note(address, Who::Gateway);
+    pub(crate) fn note_gateway(&mut self, address: &Address) {
+        self.remember(address, KnownProtocol::Gateway);
     }
 
-    pub(crate) fn is_register(&mut self, address: &Address) {
-        self.note(address, Who::Register);
+    pub(crate) fn note_register(&mut self, address: &Address) {
+        self.remember(address, KnownProtocol::Register);
     }
 
     /// It has answered until now.
-    pub(crate) fn was_there(&mut self, address: &Address) {
+    pub(crate) fn still_answers(&mut self, address: &Address) {
         if let Some((_, _, when)) = self.0.iter_mut().find(|(known, ..)| known == address) {
             *when = Instant::now();
         }
@@ -89,15 +89,15 @@ impl DetectionCache {
         }
         let known = self.0.iter().find(|(known, ..)| known == address);
         let silence = match known.filter(|(_, _, when)| when.elapsed() < REMEMBERED) {
-            Some((_, Who::Gateway, _)) => return None,
-            Some((_, Who::Register, _)) => KNOWN_SILENCE,
-            None => SILENCE,
+            Some((_, KnownProtocol::Gateway, _)) => return None,
+            Some((_, KnownProtocol::Register, _)) => KNOWN_REGISTER_SILENCE,
+            None => REGISTER_SILENCE,
         };
         let most = deadline.saturating_duration_since(Instant::now()) / 3;
         Some((silence + connecting * 4).min(most))
     }
 
-    fn note(&mut self, address: &Address, who: Who) {
+    fn remember(&mut self, address: &Address, who: KnownProtocol) {
         self.0.retain(|(known, ..)| known != address);
         self.0.push((address.clone(), who, Instant::now()));
     }
@@ -111,38 +111,42 @@ pub(crate) struct ProtocolDetector<'a> {
 
 impl ProtocolDetector<'_> {
     /// `bridge` has been told the preface. Without patience it is not doubted.
-    pub(crate) fn who(&self, bridge: Watched<Socket>, patience: Option<Duration>) -> Result<Answer, Reason> {
-        let Some(patience) = patience else { return Ok(Answer::Gateway(bridge)) };
+    pub(crate) fn detect(
+        &self,
+        bridge: CloseOnFork<Socket>,
+        patience: Option<Duration>,
+    ) -> Result<Detected, ConnectError> {
+        let Some(patience) = patience else { return Ok(Detected::Gateway(bridge)) };
         wait(Some(&bridge), None, patience)?;
-        let is_open = match look(&bridge) {
-            Look::Something => return Ok(Answer::Gateway(bridge)),
-            Look::Nothing => true,
-            Look::End | Look::Broken => false,
+        let is_open = match peek(&bridge) {
+            Peeked::Data => return Ok(Detected::Gateway(bridge)),
+            Peeked::Empty => true,
+            Peeked::End | Peeked::Broken => false,
         };
         // Where it is slow to connect now, though it was not just before, the first connection is the better hope.
         let soon = self.deadline.min(Instant::now() + patience);
-        let register = self.ask(true, soon).ok();
+        let register = self.probe_register(true, soon).ok();
         match register {
             Some(register) => self.race(is_open.then_some(bridge), register, patience),
-            None if is_open => Ok(Answer::Gateway(bridge)),
-            None => Err(Reason::closed()),
+            None if is_open => Ok(Detected::Gateway(bridge)),
+            None => Err(ConnectError::closed()),
         }
     }
 
     /// Whoever else could answer.
-    pub(crate) fn register_alone(&self) -> Result<Answer, Reason> {
-        self.race(None, self.ask(false, self.deadline)?, Duration::ZERO)
+    pub(crate) fn register_alone(&self) -> Result<Detected, ConnectError> {
+        self.race(None, self.probe_register(false, self.deadline)?, Duration::ZERO)
     }
 
-    fn ask(&self, is_open: bool, deadline: Instant) -> Result<Asked, Reason> {
-        let secret = std::str::from_utf8(self.secret).map_err(|_| Reason::SecretIsNotText)?.to_owned();
+    fn probe_register(&self, is_open: bool, deadline: Instant) -> Result<RegisterProbe, ConnectError> {
+        let secret = std::str::from_utf8(self.secret).map_err(|_| ConnectError::SecretIsNotText)?.to_owned();
         let socket = dial::connect(self.place, deadline)?;
         // The line is short, and the socket empty.
         (&*socket).write_all(&register_line::greeting(&secret))?;
-        Ok(Asked { socket, inbox: Inbox::default(), secret, is_open })
+        Ok(RegisterProbe { socket, inbox: ReadBuffer::default(), secret, is_open })
     }
 
-    fn call_again(&self) -> Result<Watched<Socket>, Reason> {
+    fn redial(&self) -> Result<CloseOnFork<Socket>, ConnectError> {
         let socket = dial::connect(self.place, self.deadline)?;
         (&*socket).write_all(&PREFACE)?;
         Ok(socket)
@@ -150,88 +154,96 @@ impl ProtocolDetector<'_> {
 
     fn race(
         &self,
-        mut bridge: Option<Watched<Socket>>,
-        asked: Asked,
+        mut bridge: Option<CloseOnFork<Socket>>,
+        asked: RegisterProbe,
         patience: Duration,
-    ) -> Result<Answer, Reason> {
+    ) -> Result<Detected, ConnectError> {
         let mut deadline = self.deadline;
         let mut asked = Some(asked);
         let mut was_refused = false;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(if was_refused { Reason::RegisterRefused } else { Failed::Timeout.into() });
+                return Err(if was_refused {
+                    ConnectError::RegisterRefused
+                } else {
+                    DialError::Timeout.into()
+                });
             }
             wait(bridge.as_deref(), asked.as_ref().map(|asked| &*asked.socket), left)?;
-            bridge = match bridge.map(|bridge| (look(&bridge), bridge)) {
-                Some((Look::Something, bridge)) => return Ok(Answer::Gateway(bridge)),
-                Some((Look::Nothing, bridge)) => Some(bridge),
-                Some((Look::End | Look::Broken, _)) | None => None,
+            bridge = match bridge.map(|bridge| (peek(&bridge), bridge)) {
+                Some((Peeked::Data, bridge)) => return Ok(Detected::Gateway(bridge)),
+                Some((Peeked::Empty, bridge)) => Some(bridge),
+                Some((Peeked::End | Peeked::Broken, _)) | None => None,
             };
-            match asked.take().map(Asked::read) {
-                Some(Heard::Nothing(still)) => asked = Some(still),
-                Some(Heard::Answer(asked, News::Gateways(gateways))) => {
-                    let Asked { socket, inbox, secret, .. } = asked;
+            match asked.take().map(RegisterProbe::read) {
+                Some(ProbeResult::Nothing(still)) => asked = Some(still),
+                Some(ProbeResult::Detected(asked, RegisterUpdate::Gateways(gateways))) => {
+                    let RegisterProbe { socket, inbox, secret, .. } = asked;
                     let place = self.place.clone();
-                    let found = Found { place, socket, inbox, gateways, secret, bridge };
-                    return Ok(Answer::Register(Box::new(found)));
+                    let found = FoundRegister { place, socket, inbox, gateways, secret, bridge };
+                    return Ok(Detected::Register(Box::new(found)));
                 }
                 // It was slow, or its connection was lost on the way.
-                Some(Heard::Answer(_, News::Replaced)) => {
-                    return bridge.map_or_else(|| self.call_again(), Ok).map(Answer::Gateway);
+                Some(ProbeResult::Detected(_, RegisterUpdate::Replaced)) => {
+                    return bridge.map_or_else(|| self.redial(), Ok).map(Detected::Gateway);
                 }
-                Some(Heard::Stranger(stranger)) => return Err(Reason::Stranger(stranger)),
-                Some(Heard::Answer(_, News::Nonsense(why))) => return Err(Reason::NotAGateway(why)),
-                Some(Heard::Answer(..) | Heard::End) => {
+                Some(ProbeResult::ForeignService(stranger)) => {
+                    return Err(ConnectError::ForeignService(stranger));
+                }
+                Some(ProbeResult::Detected(_, RegisterUpdate::Nonsense(why))) => {
+                    return Err(ConnectError::NotAGateway(why));
+                }
+                Some(ProbeResult::Detected(..) | ProbeResult::End) => {
                     was_refused = true;
                     deadline = deadline.min(Instant::now() + patience);
                 }
                 // Somebody who does not understand the line, such as a gateway of ours without GatewayWorker's protocols.
-                Some(Heard::Broken) | None => {}
+                Some(ProbeResult::Broken) | None => {}
             }
             if bridge.is_none() && asked.is_none() {
-                return Err(if was_refused { Reason::RegisterRefused } else { Reason::closed() });
+                return Err(if was_refused { ConnectError::RegisterRefused } else { ConnectError::closed() });
             }
         }
     }
 }
 
 /// A connection on which a register was asked.
-struct Asked {
-    socket: Watched<Socket>,
-    inbox: Inbox,
+struct RegisterProbe {
+    socket: CloseOnFork<Socket>,
+    inbox: ReadBuffer,
     secret: String,
     /// It may turn out to be a gateway of ours.
     is_open: bool,
 }
 
-enum Heard {
-    Nothing(Asked),
-    Answer(Asked, News),
-    Stranger(Stranger),
+enum ProbeResult {
+    Nothing(RegisterProbe),
+    Detected(RegisterProbe, RegisterUpdate),
+    ForeignService(ForeignService),
     End,
     Broken,
 }
 
-impl Asked {
+impl RegisterProbe {
     /// If there is something to read.
-    fn read(mut self) -> Heard {
-        match look(&self.socket) {
-            Look::Nothing => Heard::Nothing(self),
-            Look::End => Heard::End,
-            Look::Broken => Heard::Broken,
-            Look::Something => match self.inbox.fill(&mut &*self.socket) {
+    fn read(mut self) -> ProbeResult {
+        match peek(&self.socket) {
+            Peeked::Empty => ProbeResult::Nothing(self),
+            Peeked::End => ProbeResult::End,
+            Peeked::Broken => ProbeResult::Broken,
+            Peeked::Data => match self.inbox.fill(&mut &*self.socket) {
                 Ok(1..) => {
-                    if let Some(stranger) = Stranger::by_its_words(self.inbox.unread()) {
-                        return Heard::Stranger(stranger);
+                    if let Some(stranger) = ForeignService::from_first_bytes(self.inbox.unread()) {
+                        return ProbeResult::ForeignService(stranger);
                     }
                     match register_line::newest(&mut self.inbox, self.is_open) {
-                        Some(news) => Heard::Answer(self, news),
-                        None => Heard::Nothing(self),
+                        Some(news) => ProbeResult::Detected(self, news),
+                        None => ProbeResult::Nothing(self),
                     }
                 }
-                Ok(0) => Heard::End,
-                Err(_) => Heard::Broken,
+                Ok(0) => ProbeResult::End,
+                Err(_) => ProbeResult::Broken,
             },
         }
     }
@@ -250,9 +262,9 @@ mod tests {
         let mut known = DetectionCache::default();
         let here = Address::parse(b"127.0.0.1:1236").unwrap();
         assert_eq!(patience(&known, &here), Some(104));
-        known.is_register(&here);
+        known.note_register(&here);
         assert_eq!(patience(&known, &here), Some(14));
-        known.is_gateway(&here);
+        known.note_gateway(&here);
         assert_eq!(patience(&known, &here), None);
         assert_eq!(patience(&known, &Address::parse(b"127.0.0.1:1238").unwrap()), Some(104));
         assert_eq!(patience(&known, &Address::parse(b"unix:///run/gateway").unwrap()), None);

@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::address::{Address, Host};
-use crate::error::Reason;
-use crate::fork::Watched;
+use crate::error::ConnectError;
+use crate::fork::CloseOnFork;
 
 /// The other side may be gone without a word for so long before that is noticed, where the kernel would take hours.
 pub(crate) const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 /// Why a step of connecting failed: an I/O error, or a timeout in whichever of its guises.
-pub(crate) enum Failed {
+pub(crate) enum DialError {
     Timeout,
     Io(io::Error),
 }
 
-impl From<io::Error> for Failed {
+impl From<io::Error> for DialError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             // A blocking socket says WouldBlock when its timeout passes.
@@ -29,16 +29,16 @@ impl From<io::Error> for Failed {
     }
 }
 
-impl From<Failed> for Reason {
-    fn from(failed: Failed) -> Self {
+impl From<DialError> for ConnectError {
+    fn from(failed: DialError) -> Self {
         match failed {
-            Failed::Timeout => Self::Timeout(Duration::ZERO),
-            Failed::Io(error) => error.into(),
+            DialError::Timeout => Self::Timeout(Duration::ZERO),
+            DialError::Io(error) => error.into(),
         }
     }
 }
 
-pub(crate) fn resolve(address: &Address) -> Result<Vec<SockAddr>, Reason> {
+pub(crate) fn resolve(address: &Address) -> Result<Vec<SockAddr>, ConnectError> {
     let ip = |ip: IpAddr, port| Ok(vec![SockAddr::from(SocketAddr::new(ip, port))]);
     match address {
         Address::Unix(path) => Ok(vec![SockAddr::unix(path)?]),
@@ -49,15 +49,15 @@ pub(crate) fn resolve(address: &Address) -> Result<Vec<SockAddr>, Reason> {
             let found = found.map_err(|error| {
                 // "failed to lookup address information: Name or service not known"
                 let text = error.to_string();
-                Reason::Resolve(text.rsplit(": ").next().unwrap_or(&text).to_owned())
+                ConnectError::Resolve(text.rsplit(": ").next().unwrap_or(&text).to_owned())
             })?;
             Ok(found.map(SockAddr::from).collect())
         }
     }
 }
 
-pub(crate) fn connect(place: &SockAddr, deadline: Instant) -> Result<Watched<Socket>, Failed> {
-    let socket = Watched::open(|| Socket::new(place.domain(), Type::STREAM, None))?;
+pub(crate) fn connect(place: &SockAddr, deadline: Instant) -> Result<CloseOnFork<Socket>, DialError> {
+    let socket = CloseOnFork::open(|| Socket::new(place.domain(), Type::STREAM, None))?;
     if place.domain() != Domain::UNIX {
         socket.set_tcp_nodelay(true)?;
         notice_silence(&socket, MAX_SILENCE)?;
@@ -73,18 +73,18 @@ pub(crate) fn notice_silence(socket: &Socket, limit: Duration) -> io::Result<()>
     socket.set_tcp_user_timeout(Some(limit))
 }
 
-pub(crate) fn write_by(mut socket: &Socket, bytes: &[u8], deadline: Instant) -> Result<(), Failed> {
+pub(crate) fn write_by(mut socket: &Socket, bytes: &[u8], deadline: Instant) -> Result<(), DialError> {
     socket.set_write_timeout(Some(left(deadline)?))?;
     Ok(socket.write_all(bytes)?)
 }
 
-pub(crate) fn set_timeouts(socket: &Socket, deadline: Instant) -> Result<(), Failed> {
+pub(crate) fn set_timeouts(socket: &Socket, deadline: Instant) -> Result<(), DialError> {
     let left = left(deadline)?;
     socket.set_read_timeout(Some(left))?;
     Ok(socket.set_write_timeout(Some(left))?)
 }
 
-pub(crate) fn left(deadline: Instant) -> Result<Duration, Failed> {
+pub(crate) fn left(deadline: Instant) -> Result<Duration, DialError> {
     let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(Failed::Timeout) } else { Ok(left) }
+    if left.is_zero() { Err(DialError::Timeout) } else { Ok(left) }
 }

@@ -11,23 +11,23 @@ use std::time::{Duration, Instant};
 use gateway_wire::bridge::{Login, Producer, Reply};
 
 use crate::address::Address;
-use crate::answer::Answer;
+use crate::answer::QueryAnswer;
 use crate::backoff::Backoff;
-use crate::bridge_conn::BridgeConnection;
+use crate::bridge_conn::BridgeConn;
 use crate::detect::DetectionCache;
-use crate::error::{Failure, LinkError, Reason, Unreachable};
-use crate::establish::{self, Reached};
-use crate::gatewayworker::{Session, SessionEvent};
-use crate::notice::Trouble;
+use crate::error::{ConnectError, FailedAttempt, LinkError, Unreachable};
+use crate::establish::{self, Established};
+use crate::gatewayworker::{ClusterSession, SessionEvent};
+use crate::notice::NoticeKind;
 use crate::poll::{self, Interest};
-use crate::queue::Queue;
-use crate::reply_reader::Received;
-use crate::shared::{Shared, State, Status};
+use crate::queue::CallQueue;
+use crate::reply_reader::ReceivedReply;
+use crate::shared::{LinkState, LinkStatus, Shared};
 use crate::sync::thread;
 use crate::target::Target;
 
-/// With nothing to deliver, attempts end when nobody has wanted the link for so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// With nothing to deliver, attempts end when nobody has last_wanted the link for so long.
+const KEEP_TRYING_FOR: Duration = Duration::from_secs(60);
 /// How much earlier than its caller an attempt gives up, at most.
 const HEAD_START: Duration = Duration::from_millis(200);
 /// How long the PHP thread looks again and again for an answer before it sleeps: waking up takes longer than most answers.
@@ -38,37 +38,37 @@ pub(crate) struct Engine {
     shared: Arc<Shared>,
     target: Arc<Target>,
     producer: Producer,
-    queue: Queue,
-    connection: Option<Peer>,
+    queue: CallQueue,
+    connection: Option<Upstream>,
     /// How long a gateway may say nothing while word of calls is owed, and since when it is.
     silence: Duration,
-    owed_since: Option<Instant>,
+    silent_since: Option<Instant>,
     /// Why the connection is of no more use.
     broken: Option<String>,
     backoff: Backoff,
     /// No attempt before this.
     retry_at: Instant,
     /// Who has answered where.
-    known: DetectionCache,
+    detection: DetectionCache,
     /// What the gateway said of a frame that it could not read, before it closed the connection.
     complaint: Option<String>,
 }
 
 /// What stands at the other end.
 #[derive(Debug)]
-enum Peer {
-    Gateway(BridgeConnection),
-    GatewayWorker(Box<Session>),
+enum Upstream {
+    Bridge(BridgeConn),
+    GatewayWorker(Box<ClusterSession>),
 }
 
 /// What the I/O thread may wait for, once nothing is left to do.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct WaitCondition {
     pub(crate) socket: Option<(RawFd, Interest)>,
     pub(crate) timeout: Option<Duration>,
 }
 
-impl Waiting {
+impl WaitCondition {
     /// For a socket that takes no more.
     pub(crate) fn is_blocked(self) -> bool {
         self.socket.is_some_and(|(_, interest)| interest.output)
@@ -86,31 +86,31 @@ impl Engine {
             shared,
             target,
             producer,
-            queue: Queue::default(),
+            queue: CallQueue::default(),
             connection: None,
             silence,
-            owed_since: None,
+            silent_since: None,
             broken: None,
             backoff: Backoff::default(),
             retry_at: Instant::now(),
-            known: DetectionCache::default(),
+            detection: DetectionCache::default(),
             complaint: None,
         }
     }
 
     /// With a connection that somebody else has made.
     #[cfg(all(test, feature = "models"))]
-    pub(crate) fn connected(self, connection: BridgeConnection) -> Self {
-        self.shared.change(|state| state.status = Status::Up);
-        Self { connection: Some(Peer::Gateway(connection)), ..self }
+    pub(crate) fn connected(self, connection: BridgeConn) -> Self {
+        self.shared.change(|state| state.status = LinkStatus::Up);
+        Self { connection: Some(Upstream::Bridge(connection)), ..self }
     }
 
     /// I/O thread: does all that can be done without waiting.
-    pub(crate) fn turn(&mut self) -> Waiting {
+    pub(crate) fn run_once(&mut self) -> WaitCondition {
         loop {
             self.exchange();
             if let Some(why) = self.broken.take() {
-                self.lost(why);
+                self.connection_lost(why);
             }
             let Some(connection) = &self.connection else {
                 match self.reconnect() {
@@ -122,12 +122,12 @@ impl Engine {
                 continue;
             }
             let socket = Some((connection.as_raw_fd(), self.interest(connection)));
-            return Waiting { socket, timeout: self.until_timeout(connection) };
+            return WaitCondition { socket, timeout: self.until_timeout(connection) };
         }
     }
 
     /// PHP thread, which waits: does the I/O itself until `done`, at most until `deadline` or the connection is lost.
-    pub(crate) fn drive(&mut self, deadline: Instant, done: impl Fn(&State) -> bool) {
+    pub(crate) fn drive(&mut self, deadline: Instant, done: impl Fn(&LinkState) -> bool) {
         let spin_until = Instant::now() + SPIN;
         loop {
             let heard = self.exchange();
@@ -157,7 +157,7 @@ impl Engine {
     }
 
     /// All is sent; what comes back can wait until somebody looks again.
-    pub(crate) fn needs_nobody_now(&self) -> bool {
+    pub(crate) fn can_rest(&self) -> bool {
         let connection =
             self.connection.as_ref().filter(|_| self.broken.is_none() && !self.queue.has_unsent());
         connection.is_some_and(|connection| !connection.is_full() && connection.until_timeout().is_none())
@@ -176,19 +176,21 @@ impl Engine {
             return false;
         };
         let exchanged = match connection {
-            Peer::Gateway(connection) => connection.write(&mut self.queue).and_then(|()| connection.read()),
-            Peer::GatewayWorker(session) => session.exchange(&mut self.queue),
+            Upstream::Bridge(connection) => {
+                connection.write(&mut self.queue).and_then(|()| connection.read())
+            }
+            Upstream::GatewayWorker(session) => session.exchange(&mut self.queue),
         };
         if exchanged == Ok(true) {
-            self.shared.hear();
+            self.shared.note_activity();
         }
-        self.keep_time(exchanged == Ok(true));
+        self.check_silence(exchanged == Ok(true));
         let result = match exchanged {
             Ok(false) if !self.has_session_events() => return false,
-            Ok(_) => self.replies(),
+            Ok(_) => self.handle_replies(),
             Err(why) => {
                 // What it has said before still counts.
-                self.replies().and(Err(why))
+                self.handle_replies().and(Err(why))
             }
         };
         if let Err(why) = result {
@@ -199,47 +201,47 @@ impl Engine {
 
     /// The system notices when the other side's system is gone. A gateway that hangs, or a proxy that has nobody behind it,
     /// still confirms every packet: it is found out by the word that it owes.
-    fn keep_time(&mut self, has_heard: bool) {
-        if !self.queue.is_owed_word() || !matches!(self.connection, Some(Peer::Gateway(_))) {
-            self.owed_since = None;
-        } else if has_heard || self.owed_since.is_none() {
-            self.owed_since = Some(Instant::now());
-        } else if self.owed_since.is_some_and(|since| since.elapsed() >= self.silence) {
+    fn check_silence(&mut self, has_heard: bool) {
+        if !self.queue.awaits_confirmation() || !matches!(self.connection, Some(Upstream::Bridge(_))) {
+            self.silent_since = None;
+        } else if has_heard || self.silent_since.is_none() {
+            self.silent_since = Some(Instant::now());
+        } else if self.silent_since.is_some_and(|since| since.elapsed() >= self.silence) {
             let silence = self.silence.as_secs_f64();
             self.broken = Some(format!("the gateway took calls and has said nothing for {silence} s"));
         }
     }
 
     /// How long nothing has to be done, unless something happens.
-    fn until_timeout(&self, connection: &Peer) -> Option<Duration> {
-        let owed = self.owed_since.map(|since| self.silence.saturating_sub(since.elapsed()));
+    fn until_timeout(&self, connection: &Upstream) -> Option<Duration> {
+        let owed = self.silent_since.map(|since| self.silence.saturating_sub(since.elapsed()));
         owed.into_iter().chain(connection.until_timeout()).min()
     }
 
     fn has_session_events(&self) -> bool {
-        matches!(&self.connection, Some(Peer::GatewayWorker(session)) if session.has_events())
+        matches!(&self.connection, Some(Upstream::GatewayWorker(session)) if session.has_events())
     }
 
-    fn interest(&self, connection: &Peer) -> Interest {
-        if matches!(connection, Peer::GatewayWorker(_)) {
-            // It watches its sockets for what is wanted of them.
+    fn interest(&self, connection: &Upstream) -> Interest {
+        if matches!(connection, Upstream::GatewayWorker(_)) {
+            // It watches its sockets for what is last_wanted of them.
             return Interest { input: true, output: false };
         }
         Interest { input: !self.queue.is_empty(), output: connection.is_full() }
     }
 
     /// Deals with the replies that have arrived.
-    fn replies(&mut self) -> Result<(), String> {
+    fn handle_replies(&mut self) -> Result<(), String> {
         loop {
             match &mut self.connection {
-                Some(Peer::Gateway(connection)) => {
-                    let most = self.shared.most_answer.load(Ordering::Relaxed);
+                Some(Upstream::Bridge(connection)) => {
+                    let most = self.shared.max_answer.load(Ordering::Relaxed);
                     match connection.reply(most)? {
-                        Some(reply) => self.received(reply)?,
+                        Some(reply) => self.handle_received(reply)?,
                         None => return Ok(()),
                     }
                 }
-                Some(Peer::GatewayWorker(session)) => {
+                Some(Upstream::GatewayWorker(session)) => {
                     for event in session.take_events() {
                         self.handle_session_event(event);
                     }
@@ -253,39 +255,39 @@ impl Engine {
     /// In a cluster an answer confirms nothing but itself, since the calls before it went to others perhaps.
     fn handle_session_event(&mut self, event: SessionEvent) {
         match event {
-            SessionEvent::Done(seq) => self.confirmed(seq, None),
+            SessionEvent::Done(seq) => self.note_confirmed(seq, None),
             SessionEvent::Answer { seq, answer } => {
                 let answer = answer.map_err(|message| {
                     let address = self.target.to_string();
                     LinkError::Unanswered { address, message }
                 });
-                let answer = answer.map(|value| Answer::from(&value));
+                let answer = answer.map(|value| QueryAnswer::from(&value));
                 self.shared.change(|state| state.answer(seq, answer));
             }
-            SessionEvent::Refused(why) => self.shared.notice(Trouble::Refused, 1, why),
+            SessionEvent::Refused(why) => self.shared.add_notice(NoticeKind::Refused, 1, why),
             SessionEvent::Lost { calls, gateway, why } => {
-                self.shared.notice(Trouble::Lost(gateway.to_string()), calls, why);
+                self.shared.add_notice(NoticeKind::Lost(gateway.to_string()), calls, why);
             }
-            SessionEvent::Partial(why) => self.shared.notice(Trouble::Partial, 1, why),
+            SessionEvent::Partial(why) => self.shared.add_notice(NoticeKind::Partial, 1, why),
         }
     }
 
-    fn received(&mut self, received: Received) -> Result<(), String> {
+    fn handle_received(&mut self, received: ReceivedReply) -> Result<(), String> {
         match received {
-            Received::Answer { seq, answer } => self.confirmed(seq, Some(Ok(answer))),
-            Received::TooLarge { seq, length } => {
+            ReceivedReply::Answer { seq, answer } => self.note_confirmed(seq, Some(Ok(answer))),
+            ReceivedReply::TooLarge { seq, length } => {
                 let (address, most) =
-                    (self.target.to_string(), self.shared.most_answer.load(Ordering::Relaxed));
-                self.confirmed(seq, Some(Err(LinkError::AnswerTooLarge { address, length, most })));
+                    (self.target.to_string(), self.shared.max_answer.load(Ordering::Relaxed));
+                self.note_confirmed(seq, Some(Err(LinkError::AnswerTooLarge { address, length, most })));
             }
-            Received::Other(reply) => return self.reply(reply),
+            ReceivedReply::Other(reply) => return self.handle_reply(reply),
         }
         Ok(())
     }
 
-    fn reply(&mut self, reply: Reply) -> Result<(), String> {
+    fn handle_reply(&mut self, reply: Reply) -> Result<(), String> {
         match reply {
-            Reply::Ack { seq } => self.confirmed(seq, None),
+            Reply::Ack { seq } => self.note_confirmed(seq, None),
             // It could not read a call, and closes the connection.
             Reply::Error { seq: 0, message } => {
                 self.complaint = Some(message.clone());
@@ -293,14 +295,14 @@ impl Engine {
             }
             Reply::Error { seq, message } if self.queue.is_query(seq) => {
                 let address = self.target.to_string();
-                self.confirmed(seq, Some(Err(LinkError::Refused { address, message })));
+                self.note_confirmed(seq, Some(Err(LinkError::Refused { address, message })));
             }
             Reply::Error { seq, message } => {
                 // Before it counts as done: whoever waits for that looks here next.
                 if self.queue.was_sent(seq) {
-                    self.shared.notice(Trouble::Refused, 1, message);
+                    self.shared.add_notice(NoticeKind::Refused, 1, message);
                 }
-                self.confirmed(seq, None);
+                self.note_confirmed(seq, None);
             }
             Reply::Answer { .. } | Reply::Hello { .. } | Reply::Welcome { .. } => {
                 return Err("the gateway began a second handshake".to_owned());
@@ -310,14 +312,14 @@ impl Engine {
     }
 
     /// The gateway has dealt with all calls up to `seq`, and may have answered that one.
-    fn confirmed(&mut self, seq: u64, answer: Option<Result<Answer, LinkError>>) {
+    fn note_confirmed(&mut self, seq: u64, answer: Option<Result<QueryAnswer, LinkError>>) {
         let answer = answer.filter(|_| self.queue.was_sent(seq));
         let done = self.queue.confirm(seq);
-        if let Some(Peer::Gateway(connection)) = self.connection.as_mut().filter(|_| done.bytes > 0) {
+        if let Some(Upstream::Bridge(connection)) = self.connection.as_mut().filter(|_| done.bytes > 0) {
             connection.proved_useful();
         }
         self.shared.change(|state| {
-            state.done(done);
+            state.note_confirmed(done);
             if let Some(answer) = answer {
                 state.answer(seq, answer);
             }
@@ -325,38 +327,40 @@ impl Engine {
     }
 
     /// The connection is gone. What is not confirmed stays and is sent again.
-    fn lost(&mut self, why: String) {
+    fn connection_lost(&mut self, why: String) {
         let Some(connection) = self.connection.take() else { return };
         let address = connection.address().clone();
         match &connection {
-            Peer::GatewayWorker(session) if session.is_replaced() => self.known.is_gateway(&address),
-            _ => self.known.was_there(&address),
+            Upstream::GatewayWorker(session) if session.is_replaced() => {
+                self.detection.note_gateway(&address)
+            }
+            _ => self.detection.still_answers(&address),
         }
         if connection.was_good() {
             self.backoff.reset();
         }
         drop(connection);
-        self.owed_since = None;
+        self.silent_since = None;
         self.retry_at = Instant::now();
         self.shared.change(|state| {
             self.queue.collect(&mut state.outgoing);
             state.connected = None;
             state.status = if self.queue.is_empty() {
-                Status::Idle
+                LinkStatus::Idle
             } else if self.backoff.is_fresh() {
                 self.backoff.next();
-                Status::Connecting
+                LinkStatus::Connecting
             } else {
                 self.retry_at += self.backoff.next();
-                let failures = vec![Failure { address, reason: Reason::Lost(why) }];
-                Status::Down(Arc::new(Unreachable { failures }))
+                let failures = vec![FailedAttempt { address, reason: ConnectError::Lost(why) }];
+                LinkStatus::Down(Arc::new(Unreachable { failures }))
             };
         });
     }
 
     /// Without a connection: an attempt if it is time for one, else what to wait for.
-    fn reconnect(&mut self) -> Option<Waiting> {
-        let wait = |timeout| Some(Waiting { socket: None, timeout });
+    fn reconnect(&mut self) -> Option<WaitCondition> {
+        let wait = |timeout| Some(WaitCondition { socket: None, timeout });
         let now = Instant::now();
         let mut state = self.shared.lock();
         if state.stop {
@@ -364,13 +368,15 @@ impl Engine {
         }
         let is_due = now >= self.retry_at;
         let is_wanted = match state.status {
-            Status::Connecting => true,
-            Status::Down(_) if !is_due => return wait(Some(self.retry_at - now)),
-            Status::Down(_) => !self.queue.is_empty() || now.duration_since(state.wanted) < PATIENCE,
-            Status::Idle | Status::Up => !self.queue.is_empty(),
+            LinkStatus::Connecting => true,
+            LinkStatus::Down(_) if !is_due => return wait(Some(self.retry_at - now)),
+            LinkStatus::Down(_) => {
+                !self.queue.is_empty() || now.duration_since(state.last_wanted) < KEEP_TRYING_FOR
+            }
+            LinkStatus::Idle | LinkStatus::Up => !self.queue.is_empty(),
         };
         if !is_wanted {
-            state.status = Status::Idle;
+            state.status = LinkStatus::Idle;
             return wait(None);
         }
         let bound = state.connect_timeout;
@@ -381,14 +387,14 @@ impl Engine {
     }
 
     fn attempt(&mut self, bound: Duration) {
-        let reached = establish::attempt(&self.target, Login::PHP, self.producer, bound, &mut self.known);
+        let reached = establish::attempt(&self.target, Login::PHP, self.producer, bound, &mut self.detection);
         let (connection, applied) = match reached {
-            Ok(Reached::Gateway(connection, applied)) => (Peer::Gateway(connection), applied),
+            Ok(Established::Bridge(connection, applied)) => (Upstream::Bridge(connection), applied),
             // What the last session took it has settled.
-            Ok(Reached::Cluster(session)) => (Peer::GatewayWorker(session), 0),
+            Ok(Established::GatewayWorker(session)) => (Upstream::GatewayWorker(session), 0),
             Err(unreachable) => {
                 self.retry_at = Instant::now() + self.backoff.next();
-                self.shared.change(|state| state.status = Status::Down(Arc::new(unreachable)));
+                self.shared.change(|state| state.status = LinkStatus::Down(Arc::new(unreachable)));
                 return;
             }
         };
@@ -404,50 +410,50 @@ impl Engine {
             && let Some((seq, dropped)) = self.queue.drop_first_sent()
         {
             if dropped.orders > 0 {
-                self.shared.notice(Trouble::Refused, 1, message);
+                self.shared.add_notice(NoticeKind::Refused, 1, message);
             } else {
                 unreadable = Some((seq, message));
             }
             done += dropped;
         }
-        let resent = self.queue.to_be_resent();
+        let resent = self.queue.orders_to_resend();
         let address = connection.address().clone();
         self.connection = Some(connection);
-        self.shared.hear();
+        self.shared.note_activity();
         self.shared.change(|state| {
-            state.done(done);
+            state.note_confirmed(done);
             state.resent += resent;
-            state.status = Status::Up;
+            state.status = LinkStatus::Up;
             state.connected = Some(address);
             if let Some((seq, message)) = unreadable {
                 let address = self.target.to_string();
                 state.answer(seq, Err(LinkError::Refused { address, message }));
             }
         });
-        if let Err(why) = self.replies() {
+        if let Err(why) = self.handle_replies() {
             self.broken = Some(why);
         }
     }
 }
 
-impl Peer {
+impl Upstream {
     fn address(&self) -> &Address {
         match self {
-            Self::Gateway(connection) => &connection.address,
+            Self::Bridge(connection) => &connection.address,
             Self::GatewayWorker(session) => &session.address,
         }
     }
 
     fn is_full(&self) -> bool {
         match self {
-            Self::Gateway(connection) => connection.is_full(),
+            Self::Bridge(connection) => connection.is_full(),
             Self::GatewayWorker(session) => session.is_full(),
         }
     }
 
     fn was_good(&self) -> bool {
         match self {
-            Self::Gateway(connection) => connection.was_good(),
+            Self::Bridge(connection) => connection.was_good(),
             Self::GatewayWorker(session) => session.was_good(),
         }
     }
@@ -455,16 +461,16 @@ impl Peer {
     /// How long nothing has to be done, unless something happens.
     fn until_timeout(&self) -> Option<Duration> {
         match self {
-            Self::Gateway(_) => None,
+            Self::Bridge(_) => None,
             Self::GatewayWorker(session) => session.until_timeout(),
         }
     }
 }
 
-impl AsRawFd for Peer {
+impl AsRawFd for Upstream {
     fn as_raw_fd(&self) -> RawFd {
         match self {
-            Self::Gateway(connection) => connection.as_raw_fd(),
+            Self::Bridge(connection) => connection.as_raw_fd(),
             Self::GatewayWorker(session) => session.as_raw_fd(),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gateway_wire::bridge::frame::FrameTooLarge;
 
 use crate::address::Address;
-use crate::foreign_service::Stranger;
+use crate::foreign_service::ForeignService;
 use crate::target::Target;
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -46,29 +46,29 @@ pub enum LinkError {
     #[error("the I/O thread of the link to the gateway cannot run: {0}")]
     Thread(String),
     #[error(transparent)]
-    Worker(#[from] WorkerLost),
+    Worker(#[from] EventsConnLost),
 }
 
 /// Why a worker has to join again.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the connection for events was lost: {0}")]
-pub struct WorkerLost(pub(crate) String);
+pub struct EventsConnLost(pub(crate) String);
 
 /// Why none of a target's addresses led to a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreachable {
     /// At least one, in the order tried.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailedAttempt>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct FailedAttempt {
     pub address: Address,
-    pub reason: Reason,
+    pub reason: ConnectError,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
+pub enum ConnectError {
     #[error("{0}")]
     Io(String),
     #[error("TLS failed: {0}")]
@@ -80,7 +80,7 @@ pub enum Reason {
     #[error("what answers there is no gateway of this version: {0}")]
     NotAGateway(String),
     #[error("{0}")]
-    Stranger(Stranger),
+    ForeignService(ForeignService),
     #[error(
         "what answers there lets this process in, but does not prove that it knows the secret: something else listens in the \
          gateway's place, and was told nothing"
@@ -98,7 +98,7 @@ pub enum Reason {
     Cluster(String),
 }
 
-impl Reason {
+impl ConnectError {
     pub(crate) fn closed() -> Self {
         Self::NotAGateway("the connection was closed during the handshake".to_owned())
     }
@@ -111,8 +111,10 @@ impl Reason {
 impl Unreachable {
     /// That `waited` passed without any of the target's addresses having failed or answered.
     pub(crate) fn timed_out(target: &Target, waited: Duration) -> Self {
-        let failure =
-            |address: &Address| Failure { address: address.clone(), reason: Reason::Timeout(waited) };
+        let failure = |address: &Address| FailedAttempt {
+            address: address.clone(),
+            reason: ConnectError::Timeout(waited),
+        };
         Self { failures: target.addresses().iter().map(failure).collect() }
     }
 }
@@ -121,18 +123,18 @@ impl Unreachable {
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Can not connect to ")?;
-        for (i, Failure { address, reason }) in self.failures.iter().enumerate() {
+        for (i, FailedAttempt { address, reason }) in self.failures.iter().enumerate() {
             write!(f, "{}{address} {reason}", if i == 0 { "" } else { "; " })?;
         }
-        let any = |is: fn(&Reason) -> bool| self.failures.iter().any(|failure| is(&failure.reason));
-        f.write_str(if any(Reason::is_about_the_secret) {
+        let any = |is: fn(&ConnectError) -> bool| self.failures.iter().any(|failure| is(&failure.reason));
+        f.write_str(if any(ConnectError::is_about_the_secret) {
             ". Check that Gateway::$secretKey (gateway.secret_key) is the gateway's secret"
-        } else if any(|reason| matches!(reason, Reason::Unproven)) {
+        } else if any(|reason| matches!(reason, ConnectError::Unproven)) {
             ". Find out which program it is, and who started it"
-        } else if any(|reason| matches!(reason, Reason::Tls(_))) {
+        } else if any(|reason| matches!(reason, ConnectError::Tls(_))) {
             ". Check that gateway-server has TLS (register_tls_certificate), for the name that \
              Gateway::$registerAddress (gateway.register_address) gives it, vouched for by gateway.tls_ca"
-        } else if any(|reason| matches!(reason, Reason::Cluster(_))) {
+        } else if any(|reason| matches!(reason, ConnectError::Cluster(_))) {
             ". Check that GatewayWorker's gateways run, reach their register, and can be reached from here"
         } else {
             ". Check that gateway-server runs and that Gateway::$registerAddress (gateway.register_address) is its \
@@ -149,7 +151,7 @@ impl From<Unreachable> for LinkError {
     }
 }
 
-impl From<io::Error> for Reason {
+impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
         Self::Io(describe(&error))
     }
@@ -168,13 +170,13 @@ pub(crate) fn describe(error: &io::Error) -> String {
 mod tests {
     use super::*;
 
-    fn failure(address: &str, reason: Reason) -> Failure {
-        Failure { address: Address::parse(address.as_bytes()).unwrap(), reason }
+    fn failure(address: &str, reason: ConnectError) -> FailedAttempt {
+        FailedAttempt { address: Address::parse(address.as_bytes()).unwrap(), reason }
     }
 
     #[test]
     fn starts_with_the_words_that_programs_look_for() {
-        let refused = Reason::from(io::Error::from_raw_os_error(libc::ECONNREFUSED));
+        let refused = ConnectError::from(io::Error::from_raw_os_error(libc::ECONNREFUSED));
         let error = Unreachable { failures: vec![failure("127.0.0.1:1238", refused)] }.to_string();
         assert!(error.starts_with("Can not connect to tcp://127.0.0.1:1238 Connection refused. "), "{error}");
         assert!(error.contains("$registerAddress"), "{error}");
@@ -182,8 +184,8 @@ mod tests {
 
     #[test]
     fn names_every_address_and_what_to_check() {
-        let first = failure("127.0.0.1:1", Reason::Timeout(Duration::from_millis(1500)));
-        let second = failure("unix:///run/g", Reason::LoginRefused("wrong proof".to_owned()));
+        let first = failure("127.0.0.1:1", ConnectError::Timeout(Duration::from_millis(1500)));
+        let second = failure("unix:///run/g", ConnectError::LoginRefused("wrong proof".to_owned()));
         let error = Unreachable { failures: vec![first, second] }.to_string();
         assert!(error.starts_with("Can not connect to tcp://127.0.0.1:1 no gateway answered within 1.5 s; "));
         assert!(error.contains("unix:///run/g the gateway refused the login: wrong proof. "), "{error}");

@@ -8,22 +8,22 @@ use gateway_wire::bridge::{PREFACE, Producer};
 use socket2::SockAddr;
 
 use crate::address::Address;
-use crate::bridge_conn::BridgeConnection;
-use crate::detect::{Answer, DetectionCache, ProtocolDetector};
+use crate::bridge_conn::BridgeConn;
+use crate::detect::{Detected, DetectionCache, ProtocolDetector};
 use crate::dial::{connect, resolve, set_timeouts, write_by};
-use crate::error::{Failure, Reason, Unreachable};
-use crate::gatewayworker::Session;
+use crate::error::{ConnectError, FailedAttempt, Unreachable};
+use crate::gatewayworker::ClusterSession;
 use crate::handshake::Handshake;
-use crate::reply_reader::Replies;
-use crate::stream::Wire;
-use crate::target::{Protocol, Target};
+use crate::reply_reader::ReplyReader;
+use crate::stream::MaybeTlsStream;
+use crate::target::{GatewayProtocol, Target};
 use crate::tls;
 
 /// What an attempt leads to.
-pub(crate) enum Reached {
+pub(crate) enum Established {
     /// Our gateway, and the highest order of this producer that has taken effect already.
-    Gateway(BridgeConnection, u64),
-    Cluster(Box<Session>),
+    Bridge(BridgeConn, u64),
+    GatewayWorker(Box<ClusterSession>),
 }
 
 pub(crate) fn attempt(
@@ -32,7 +32,7 @@ pub(crate) fn attempt(
     producer: Producer,
     bound: Duration,
     known: &mut DetectionCache,
-) -> Result<Reached, Unreachable> {
+) -> Result<Established, Unreachable> {
     let deadline = Instant::now() + bound;
     let mut failures = Vec::new();
     let addresses = target.addresses();
@@ -41,7 +41,7 @@ pub(crate) fn attempt(
         let attempt = Attempt { address, target, role, producer, deadline };
         match attempt.reach(known) {
             Ok(reached) => return Ok(reached),
-            Err(reason) => failures.push(Failure { address: address.clone(), reason }),
+            Err(reason) => failures.push(FailedAttempt { address: address.clone(), reason }),
         }
     }
     Err(Unreachable { failures })
@@ -64,14 +64,14 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn reach(&self, known: &mut DetectionCache) -> Result<Reached, Reason> {
+    fn reach(&self, known: &mut DetectionCache) -> Result<Established, ConnectError> {
         let begun = Instant::now();
         let places = resolve(self.address)?;
-        let mut reason = Reason::Resolve("it has no address".to_owned());
+        let mut reason = ConnectError::Resolve("it has no address".to_owned());
         for (i, place) in places.iter().enumerate() {
             match self.reach_place(place, share(self.deadline, places.len() - i), known) {
                 Ok(reached) => return Ok(reached),
-                Err(Reason::Timeout(_)) => reason = Reason::Timeout(begun.elapsed()),
+                Err(ConnectError::Timeout(_)) => reason = ConnectError::Timeout(begun.elapsed()),
                 Err(other) => reason = other,
             }
         }
@@ -83,60 +83,62 @@ impl Attempt<'_> {
         place: &SockAddr,
         deadline: Instant,
         known: &mut DetectionCache,
-    ) -> Result<Reached, Reason> {
+    ) -> Result<Established, ConnectError> {
         let secret = self.target.secret();
         if self.address.is_tls() {
             return self.reach_by_tls(place, deadline);
         }
         let detector = ProtocolDetector { place, secret, deadline };
-        let answer = if self.target.protocol() == Protocol::GatewayWorker {
+        let answer = if self.target.protocol() == GatewayProtocol::GatewayWorker {
             detector.register_alone()?
         } else {
             let begun = Instant::now();
             let socket = connect(place, deadline)?;
             write_by(&socket, &PREFACE, deadline)?;
             match self.target.protocol() {
-                Protocol::Bridge => Answer::Gateway(socket),
-                _ => detector.who(socket, known.patience(self.address, begun.elapsed(), deadline))?,
+                GatewayProtocol::Bridge => Detected::Gateway(socket),
+                _ => detector.detect(socket, known.patience(self.address, begun.elapsed(), deadline))?,
             }
         };
         match answer {
-            Answer::Gateway(socket) => {
-                let reached = self.log_in(Wire::plain(socket), deadline)?;
-                known.is_gateway(self.address);
+            Detected::Gateway(socket) => {
+                let reached = self.log_in(MaybeTlsStream::plain(socket), deadline)?;
+                known.note_gateway(self.address);
                 Ok(reached)
             }
-            Answer::Register(found) => {
-                known.is_register(self.address);
-                let session = Session::open(self.address.clone(), self.target, *found, deadline);
-                session.map(|session| Reached::Cluster(Box::new(session))).map_err(Reason::Cluster)
+            Detected::Register(found) => {
+                known.note_register(self.address);
+                let session = ClusterSession::open(self.address.clone(), self.target, *found, deadline);
+                session
+                    .map(|session| Established::GatewayWorker(Box::new(session)))
+                    .map_err(ConnectError::Cluster)
             }
         }
     }
 
     /// Only our gateway speaks TLS: there is nothing to guess.
-    fn reach_by_tls(&self, place: &SockAddr, deadline: Instant) -> Result<Reached, Reason> {
-        if self.target.protocol() == Protocol::GatewayWorker {
-            return Err(Reason::Tls("GatewayWorker's register has none (gateway.protocol)".to_owned()));
+    fn reach_by_tls(&self, place: &SockAddr, deadline: Instant) -> Result<Established, ConnectError> {
+        if self.target.protocol() == GatewayProtocol::GatewayWorker {
+            return Err(ConnectError::Tls("GatewayWorker's register has none (gateway.protocol)".to_owned()));
         }
-        let session = tls::session(self.target.tls(), self.address).map_err(Reason::Tls)?;
-        let mut wire = Wire::secured(connect(place, deadline)?, session);
-        wire.shake_hands(|socket| Ok(set_timeouts(socket, deadline)?))?;
+        let session = tls::session(self.target.tls(), self.address).map_err(ConnectError::Tls)?;
+        let mut wire = MaybeTlsStream::tls(connect(place, deadline)?, session);
+        wire.tls_handshake(|socket| Ok(set_timeouts(socket, deadline)?))?;
         Handshake { wire: &mut wire, deadline }.write(&PREFACE)?;
         self.log_in(wire, deadline)
     }
 
     /// After the preface.
-    fn log_in(&self, mut wire: Wire, deadline: Instant) -> Result<Reached, Reason> {
-        let mut replies = Replies::default();
-        let applied = Handshake { wire: &mut wire, deadline }.shake(
+    fn log_in(&self, mut wire: MaybeTlsStream, deadline: Instant) -> Result<Established, ConnectError> {
+        let mut replies = ReplyReader::default();
+        let applied = Handshake { wire: &mut wire, deadline }.run(
             self.target.secret(),
             self.role,
             self.producer,
             &mut replies,
         )?;
         wire.socket().set_nonblocking(true)?;
-        let connection = BridgeConnection::new(self.address.clone(), wire, replies)?;
-        Ok(Reached::Gateway(connection, applied))
+        let connection = BridgeConn::new(self.address.clone(), wire, replies)?;
+        Ok(Established::Bridge(connection, applied))
     }
 }

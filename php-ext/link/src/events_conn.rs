@@ -11,34 +11,34 @@ use gateway_wire::bridge::{Login, Producer, ServerToWorker, WorkerEvent, WorkerT
 
 use crate::address::Address;
 use crate::detect::DetectionCache;
-use crate::error::{Failure, LinkError, Reason, Unreachable, WorkerLost};
-use crate::establish::{self, Reached};
+use crate::error::{ConnectError, EventsConnLost, FailedAttempt, LinkError, Unreachable};
+use crate::establish::{self, Established};
 use crate::fork;
-use crate::poll::{self, Ended, Interest};
-use crate::progress_file::Tally;
-use crate::read_buffer::Inbox;
-use crate::stream::Wire;
+use crate::poll::{self, Interest, WaitEnd};
+use crate::progress_file::ProgressFile;
+use crate::read_buffer::ReadBuffer;
+use crate::stream::MaybeTlsStream;
 use crate::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What is done need not be told at once where it is counted, but before the gateway runs out of what it may send ahead.
-const UNTOLD: u64 = 64;
-const UNTOLD_FOR: Duration = Duration::from_millis(10);
+const MAX_UNREPORTED: u64 = 64;
+const MAX_UNREPORTED_TIME: Duration = Duration::from_millis(10);
 /// While nothing comes for so long, the gateway is asked whether it is there.
 const ASK_AFTER: Duration = Duration::from_secs(15);
 /// No event has so few bytes.
 const LEAST_EVENT: usize = 16;
 
 #[derive(Debug)]
-pub struct Worker {
-    wire: Wire,
-    inbox: Inbox,
+pub struct EventsConn {
+    wire: MaybeTlsStream,
+    inbox: ReadBuffer,
     /// Of the process that joined: a forked child has no part in it.
     generation: u32,
     /// The event that was given out last, and the last one that is known to the gateway as done.
     taken: u64,
     done: u64,
-    begun: Begun,
+    begun: ProgressReporting,
     told_at: Instant,
     /// When something came last, when the gateway was asked since then whether it is there, and how long it may take to
     /// answer.
@@ -50,18 +50,18 @@ pub struct Worker {
 
 /// How the gateway knows which events this worker has begun to handle.
 #[derive(Debug)]
-enum Begun {
+enum ProgressReporting {
     /// It is told before each.
-    Said,
+    PerEvent,
     /// The same, until it answers whether it finds the tally.
-    Offered(Tally),
+    FileOffered(ProgressFile),
     /// It looks there when this worker is gone.
-    Counted(Tally),
+    InFile(ProgressFile),
 }
 
-/// What [`Worker::take`] finds.
+/// What [`EventsConn::take`] finds.
 #[derive(Debug)]
-pub enum Next<'a> {
+pub enum NextEvent<'a> {
     Event(WorkerEvent<'a>),
     /// The gateway has no more for one that leaves.
     End,
@@ -69,7 +69,7 @@ pub enum Next<'a> {
     Nothing,
 }
 
-impl Worker {
+impl EventsConn {
     /// Joins within `bound`. A gateway that says nothing for `silence` though it was asked is given up.
     pub fn join(target: &Target, name: &str, bound: Duration, silence: Duration) -> Result<Self, LinkError> {
         let mut producer = [0; 16];
@@ -82,13 +82,13 @@ impl Worker {
             &mut DetectionCache::default(),
         )?;
         let connection = match reached {
-            Reached::Gateway(connection, _) => connection,
-            Reached::Cluster(_) => {
+            Established::Bridge(connection, _) => connection,
+            Established::GatewayWorker(_) => {
                 let reason =
                     "a worker needs gateway-server; GatewayWorker's gateways have its own BusinessWorker";
-                let failure = |address: &Address| Failure {
+                let failure = |address: &Address| FailedAttempt {
                     address: address.clone(),
-                    reason: Reason::Cluster(reason.to_owned()),
+                    reason: ConnectError::Cluster(reason.to_owned()),
                 };
                 let failures = target.addresses().iter().map(failure).collect();
                 return Err(Unreachable { failures }.into());
@@ -102,17 +102,17 @@ impl Worker {
             generation,
             taken: 0,
             done: 0,
-            begun: Begun::Said,
+            begun: ProgressReporting::PerEvent,
             told_at: Instant::now(),
             heard_at: Instant::now(),
             asked_at: None,
             silence,
             is_leaving: false,
         };
-        worker.say(&WorkerToServer::Join { name })?;
-        if let Some((tally, name)) = Tally::create() {
-            worker.say(&WorkerToServer::ProgressFile { name: &name })?;
-            worker.begun = Begun::Offered(tally);
+        worker.send(&WorkerToServer::Join { name })?;
+        if let Some((tally, name)) = ProgressFile::create() {
+            worker.send(&WorkerToServer::ProgressFile { name: &name })?;
+            worker.begun = ProgressReporting::FileOffered(tally);
         }
         Ok(worker)
     }
@@ -127,28 +127,28 @@ impl Worker {
     }
 
     /// An event is with the handler, or has been since the gateway was told last.
-    pub fn is_behind(&self) -> bool {
+    pub fn has_unreported(&self) -> bool {
         self.done < self.taken
     }
 
     /// No more events are wanted, but for those on their way.
-    pub fn leave(&mut self) -> Result<(), WorkerLost> {
+    pub fn leave(&mut self) -> Result<(), EventsConnLost> {
         if !std::mem::replace(&mut self.is_leaving, true) {
-            self.say(&WorkerToServer::Leave)?;
+            self.send(&WorkerToServer::Leave)?;
         }
         Ok(())
     }
 
     /// The next event that has arrived. The gateway knows of it before the caller does, so that nobody else gets it.
-    pub fn take(&mut self) -> Result<Next<'_>, WorkerLost> {
-        let Some(length) = self.arrived()? else { return Ok(Next::Nothing) };
+    pub fn take(&mut self) -> Result<NextEvent<'_>, EventsConnLost> {
+        let Some(length) = self.arrived()? else { return Ok(NextEvent::Nothing) };
         if self.is_end(length)? {
             self.inbox.take(HEADER + length);
-            return Ok(Next::End);
+            return Ok(NextEvent::End);
         }
-        self.begin()?;
+        self.report_begun()?;
         match ServerToWorker::decode(&self.inbox.take(HEADER + length)[HEADER..]).map_err(lost)? {
-            ServerToWorker::Event(event) if event.number == self.taken => Ok(Next::Event(event)),
+            ServerToWorker::Event(event) if event.number == self.taken => Ok(NextEvent::Event(event)),
             ServerToWorker::Event(_)
             | ServerToWorker::ProgressFile { .. }
             | ServerToWorker::Pong
@@ -157,7 +157,7 @@ impl Worker {
     }
 
     /// The length of what has arrived for a handler.
-    fn arrived(&mut self) -> Result<Option<usize>, WorkerLost> {
+    fn arrived(&mut self) -> Result<Option<usize>, EventsConnLost> {
         loop {
             let whole = frame::content_length(self.inbox.unread(), MAX_REPLY);
             let Some(length) = whole.map_err(lost)? else { return Ok(None) };
@@ -165,51 +165,53 @@ impl Worker {
                 self.inbox.take(HEADER + length);
                 continue;
             }
-            if !matches!(self.begun, Begun::Offered(_)) {
+            if !matches!(self.begun, ProgressReporting::FileOffered(_)) {
                 return Ok(Some(length));
             }
             let ServerToWorker::ProgressFile { is_read } = self.peek(length)? else {
                 return Ok(Some(length));
             };
             self.inbox.take(HEADER + length);
-            self.begun = match std::mem::replace(&mut self.begun, Begun::Said) {
-                Begun::Offered(mut tally) if is_read => {
-                    tally.hide();
-                    Begun::Counted(tally)
+            self.begun = match std::mem::replace(&mut self.begun, ProgressReporting::PerEvent) {
+                ProgressReporting::FileOffered(mut tally) if is_read => {
+                    tally.unlink();
+                    ProgressReporting::InFile(tally)
                 }
-                _ => Begun::Said,
+                _ => ProgressReporting::PerEvent,
             };
         }
     }
 
     /// An end is all that comes to one that leaves but events, and shorter than any of them.
-    fn is_end(&self, length: usize) -> Result<bool, WorkerLost> {
+    fn is_end(&self, length: usize) -> Result<bool, EventsConnLost> {
         Ok(length < LEAST_EVENT && self.peek(length)? == ServerToWorker::End)
     }
 
-    fn peek(&self, length: usize) -> Result<ServerToWorker<'_>, WorkerLost> {
+    fn peek(&self, length: usize) -> Result<ServerToWorker<'_>, EventsConnLost> {
         ServerToWorker::decode(&self.inbox.unread()[HEADER..HEADER + length]).map_err(lost)
     }
 
     /// The gateway is told of what is done before the next event is given out.
-    pub fn is_to_tell(&self) -> bool {
-        let is_counted = matches!(self.begun, Begun::Counted(_));
-        !is_counted || self.taken - self.done >= UNTOLD || self.told_at.elapsed() > UNTOLD_FOR
+    pub fn must_report(&self) -> bool {
+        let is_counted = matches!(self.begun, ProgressReporting::InFile(_));
+        !is_counted
+            || self.taken - self.done >= MAX_UNREPORTED
+            || self.told_at.elapsed() > MAX_UNREPORTED_TIME
     }
 
     /// The next event is about to be handled, the one before it has been.
-    fn begin(&mut self) -> Result<(), WorkerLost> {
-        let is_to_tell = self.is_to_tell();
+    fn report_begun(&mut self) -> Result<(), EventsConnLost> {
+        let is_to_tell = self.must_report();
         let (taken, done) = (self.taken + 1, self.taken);
         let is_counted = match &mut self.begun {
-            Begun::Counted(tally) => {
+            ProgressReporting::InFile(tally) => {
                 tally.write(taken);
                 true
             }
-            Begun::Said | Begun::Offered(_) => false,
+            ProgressReporting::PerEvent | ProgressReporting::FileOffered(_) => false,
         };
         if is_to_tell {
-            self.say(&WorkerToServer::Progress { taken, done })?;
+            self.send(&WorkerToServer::Progress { taken, done })?;
             (self.done, self.told_at) = (done, Instant::now());
         }
         if !is_counted {
@@ -220,9 +222,9 @@ impl Worker {
     }
 
     /// Everything that was given out has been handled.
-    pub fn all_done(&mut self) -> Result<(), WorkerLost> {
-        if self.is_behind() {
-            self.say(&WorkerToServer::Progress { taken: self.taken, done: self.taken })?;
+    pub fn report_all_done(&mut self) -> Result<(), EventsConnLost> {
+        if self.has_unreported() {
+            self.send(&WorkerToServer::Progress { taken: self.taken, done: self.taken })?;
             self.done = self.taken;
         }
         Ok(())
@@ -234,14 +236,16 @@ impl Worker {
         &mut self,
         timeout: Option<Duration>,
         is_interrupted: impl Fn() -> bool,
-    ) -> Result<Ended, WorkerLost> {
+    ) -> Result<WaitEnd, EventsConnLost> {
         loop {
-            let Some(patience) = self.keep_asking()? else { return Ok(Ended::ByInput) };
+            let Some(patience) = self.keep_pinging()? else { return Ok(WaitEnd::Input) };
             let wait = timeout.map_or(patience, |timeout| timeout.min(patience));
-            match poll::interruptible(self.wire.as_raw_fd(), Some(wait), &is_interrupted).map_err(lost)? {
-                Ended::ByTime if timeout.is_none() => {}
+            match poll::wait_interruptibly(self.wire.as_raw_fd(), Some(wait), &is_interrupted)
+                .map_err(lost)?
+            {
+                WaitEnd::Timeout if timeout.is_none() => {}
                 ended => {
-                    if ended == Ended::ByInput {
+                    if ended == WaitEnd::Input {
                         self.read()?;
                     }
                     return Ok(ended);
@@ -252,7 +256,7 @@ impl Worker {
 
     /// Asks the gateway whether it is there once that is due, and gives how long nothing has to be done about that. `None`
     /// when something has come, perhaps while a handler ran and nobody read.
-    fn keep_asking(&mut self) -> Result<Option<Duration>, WorkerLost> {
+    fn keep_pinging(&mut self) -> Result<Option<Duration>, EventsConnLost> {
         let now = Instant::now();
         let due = match self.asked_at {
             Some(asked) => asked + self.silence,
@@ -265,36 +269,36 @@ impl Worker {
             self.read()?;
             if self.asked_at.is_some() {
                 let silence = self.silence.as_secs_f64();
-                return Err(WorkerLost(format!(
+                return Err(EventsConnLost(format!(
                     "the gateway was asked whether it is there and has said nothing for {silence} s"
                 )));
             }
             return Ok(None);
         }
-        self.say(&WorkerToServer::Ping)?;
+        self.send(&WorkerToServer::Ping)?;
         self.asked_at = Some(now);
         Ok(Some(self.silence))
     }
 
     /// What has arrived, as far as one read goes.
-    pub fn read(&mut self) -> Result<(), WorkerLost> {
+    pub fn read(&mut self) -> Result<(), EventsConnLost> {
         match self.inbox.fill(&mut self.wire) {
-            Ok(0) => return Err(WorkerLost("the gateway closed it".to_owned())),
+            Ok(0) => return Err(EventsConnLost("the gateway closed it".to_owned())),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(lost(error)),
         }
         (self.heard_at, self.asked_at) = (Instant::now(), None);
         // A wait for the socket is in vain for what has been read of it already.
-        if self.wire.has_read() { self.read() } else { Ok(()) }
+        if self.wire.has_buffered_input() { self.read() } else { Ok(()) }
     }
 
     /// What the system holds back, because much is on its way, would go with a process that is killed: others would then
     /// be given an event that had been handled.
-    fn wait_until_sent(&self) -> Result<(), WorkerLost> {
+    fn wait_until_sent(&self) -> Result<(), EventsConnLost> {
         const PAUSE: Duration = Duration::from_micros(100);
         let deadline = Instant::now() + PATIENCE;
-        while poll::unsent(self.wire.as_raw_fd()) > 0 {
+        while poll::unsent_bytes(self.wire.as_raw_fd()) > 0 {
             if Instant::now() >= deadline {
                 return Err(lost("the gateway does not take what it is told"));
             }
@@ -303,20 +307,20 @@ impl Worker {
         Ok(())
     }
 
-    fn wait_for_room(&self) -> Result<(), WorkerLost> {
+    fn wait_for_room(&self) -> Result<(), EventsConnLost> {
         let output = Interest { input: false, output: true };
-        poll::either(Some((self.wire.as_raw_fd(), output)), None, PATIENCE).map_err(lost)
+        poll::wait_for_either(Some((self.wire.as_raw_fd(), output)), None, PATIENCE).map_err(lost)
     }
 
     /// These frames are small, and the gateway reads them whatever else it does.
-    fn say(&mut self, said: &WorkerToServer<'_>) -> Result<(), WorkerLost> {
+    fn send(&mut self, said: &WorkerToServer<'_>) -> Result<(), EventsConnLost> {
         let mut bytes = Vec::with_capacity(32);
         said.encode(&mut bytes).map_err(lost)?;
         let mut left = &bytes[..];
-        while !left.is_empty() || self.wire.is_behind() {
+        while !left.is_empty() || self.wire.has_buffered_output() {
             let written = if left.is_empty() { self.wire.flush().map(|()| 0) } else { self.wire.write(left) };
             match written {
-                Ok(0) if self.wire.is_behind() => self.wait_for_room()?,
+                Ok(0) if self.wire.has_buffered_output() => self.wait_for_room()?,
                 Ok(written) => left = &left[written..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -329,6 +333,6 @@ impl Worker {
     }
 }
 
-fn lost(error: impl std::fmt::Display) -> WorkerLost {
-    WorkerLost(error.to_string())
+fn lost(error: impl std::fmt::Display) -> EventsConnLost {
+    EventsConnLost(error.to_string())
 }

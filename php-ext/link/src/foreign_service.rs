@@ -3,7 +3,7 @@
 use std::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stranger {
+pub enum ForeignService {
     Http,
     Ssh,
     MySql,
@@ -17,9 +17,9 @@ pub enum Stranger {
     Register,
 }
 
-impl Stranger {
+impl ForeignService {
     /// `None` when the bytes are nothing that is known here, or too few to tell.
-    pub(crate) fn by_its_words(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_first_bytes(bytes: &[u8]) -> Option<Self> {
         let starts: [(&[u8], Self); 15] = [
             (b"HTTP/", Self::Http),
             (b"<html", Self::Http),
@@ -49,7 +49,7 @@ impl Stranger {
     }
 }
 
-impl fmt::Display for Stranger {
+impl fmt::Display for ForeignService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Http => "an HTTP server answers there, such as gateway-server's port for browsers",
@@ -77,18 +77,18 @@ mod tests {
     #[test]
     fn servers_are_known_by_their_first_words() {
         for (words, known) in [
-            (&b"HTTP/1.1 400 Bad Request\r\n"[..], Stranger::Http),
-            (b"SSH-2.0-OpenSSH_9.2p1\r\n", Stranger::Ssh),
-            (b"\x4a\x00\x00\x00\x0a8.0.36\x00", Stranger::MySql),
-            (b"\x45\x00\x00\x00\xff\x6a\x04Host is not allowed", Stranger::MySql),
-            (b"-ERR unknown command\r\n", Stranger::Redis),
-            (b"INFO {\"server_id\":", Stranger::Nats),
-            (b"AMQP\x00\x00\x09\x01", Stranger::Amqp),
-            (b"220 mail.example.com ESMTP\r\n", Stranger::Mail),
-            (b"\x15\x03\x01\x00\x02\x02\x46", Stranger::Tls),
-            (b"Bad request for Register service. Request info(IP:", Stranger::Register),
+            (&b"HTTP/1.1 400 Bad Request\r\n"[..], ForeignService::Http),
+            (b"SSH-2.0-OpenSSH_9.2p1\r\n", ForeignService::Ssh),
+            (b"\x4a\x00\x00\x00\x0a8.0.36\x00", ForeignService::MySql),
+            (b"\x45\x00\x00\x00\xff\x6a\x04Host is not allowed", ForeignService::MySql),
+            (b"-ERR unknown command\r\n", ForeignService::Redis),
+            (b"INFO {\"server_id\":", ForeignService::Nats),
+            (b"AMQP\x00\x00\x09\x01", ForeignService::Amqp),
+            (b"220 mail.example.com ESMTP\r\n", ForeignService::Mail),
+            (b"\x15\x03\x01\x00\x02\x02\x46", ForeignService::Tls),
+            (b"Bad request for Register service. Request info(IP:", ForeignService::Register),
         ] {
-            assert_eq!(Stranger::by_its_words(words), Some(known));
+            assert_eq!(ForeignService::from_first_bytes(words), Some(known));
         }
     }
 
@@ -101,12 +101,12 @@ mod tests {
         for bytes in
             [&hello[..], &error, b"{\"event\":\"broadcast_addresses\",\"addresses\":[]}\n", b"", b"\0"]
         {
-            assert_eq!(Stranger::by_its_words(bytes), None);
+            assert_eq!(ForeignService::from_first_bytes(bytes), None);
         }
         // Frames of every length that a login may have.
         for length in 0..=1024u32 {
             let frame = [&length.to_be_bytes()[..], b"\x93\x00\x03"].concat();
-            assert_eq!(Stranger::by_its_words(&frame), None, "{length}");
+            assert_eq!(ForeignService::from_first_bytes(&frame), None, "{length}");
         }
     }
 }

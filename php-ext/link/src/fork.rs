@@ -25,9 +25,9 @@ pub fn generation() -> u32 {
 
 /// Owns something with a descriptor that a forked child must not keep.
 #[derive(Debug)]
-pub(crate) struct Watched<T: AsRawFd>(Option<T>);
+pub(crate) struct CloseOnFork<T: AsRawFd>(Option<T>);
 
-impl<T: AsRawFd> Watched<T> {
+impl<T: AsRawFd> CloseOnFork<T> {
     pub(crate) fn open<E>(open: impl FnOnce() -> Result<T, E>) -> Result<Self, E> {
         watch_forks();
         let mut list = lock();
@@ -37,7 +37,7 @@ impl<T: AsRawFd> Watched<T> {
     }
 }
 
-impl<T: AsRawFd> Drop for Watched<T> {
+impl<T: AsRawFd> Drop for CloseOnFork<T> {
     fn drop(&mut self) {
         let mut list = lock();
         if let Some(open) = self.0.take() {
@@ -48,7 +48,7 @@ impl<T: AsRawFd> Drop for Watched<T> {
     }
 }
 
-impl<T: AsRawFd> Deref for Watched<T> {
+impl<T: AsRawFd> Deref for CloseOnFork<T> {
     type Target = T;
 
     fn deref(&self) -> &T {

@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, TryLockError};
 
 use crate::address::Address;
-use crate::engine::{Engine, Waiting};
-use crate::error::{Failure, Reason, Unreachable};
+use crate::engine::{Engine, WaitCondition};
+use crate::error::{ConnectError, FailedAttempt, Unreachable};
 use crate::poll;
-use crate::shared::{IoThreadState, Shared, Status};
+use crate::shared::{IoThreadState, LinkStatus, Shared};
 use crate::sync::{JoinHandle, Mutex, thread};
 use crate::target::Target;
 
-const STACK: usize = 512 << 10;
+const STACK_BYTES: usize = 512 << 10;
 
 pub(crate) fn start(
     shared: Arc<Shared>,
@@ -21,8 +21,8 @@ pub(crate) fn start(
     engine: Arc<Mutex<Engine>>,
 ) -> io::Result<JoinHandle<()>> {
     without_signals(|| {
-        thread::Builder::new().name("gateway-link".to_owned()).stack_size(STACK).spawn(move || {
-            let _end = End { shared: &shared, target: &target };
+        thread::Builder::new().name("gateway-link".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+            let _end = EndGuard { shared: &shared, target: &target };
             run(&shared, &engine);
         })
     })
@@ -32,7 +32,7 @@ pub(crate) fn start(
 fn run(shared: &Shared, engine: &Mutex<Engine>) {
     while !shared.lock().stop {
         let waiting = match engine.try_lock() {
-            Ok(mut engine) => Some(engine.turn()),
+            Ok(mut engine) => Some(engine.run_once()),
             Err(TryLockError::WouldBlock) => None,
             Err(TryLockError::Poisoned(_)) => return,
         };
@@ -41,14 +41,14 @@ fn run(shared: &Shared, engine: &Mutex<Engine>) {
 }
 
 /// Waits, unless something has come up in the meantime. `None`: while PHP's thread drives.
-fn sleep(shared: &Shared, waiting: Option<Waiting>) {
+fn sleep(shared: &Shared, waiting: Option<WaitCondition>) {
     let mut state = shared.lock();
     let is_blocked = waiting.is_some_and(|waiting| waiting.is_blocked());
     let (rest, is_pending) = match &waiting {
-        None => (IoThreadState::WaitsForEngine, !state.driving),
+        None => (IoThreadState::WaitsForEngine, !state.php_drives),
         Some(_) if is_blocked => (IoThreadState::Blocked, false),
         Some(waiting) => {
-            let wished = waiting.socket.is_none() && matches!(state.status, Status::Connecting);
+            let wished = waiting.socket.is_none() && matches!(state.status, LinkStatus::Connecting);
             (IoThreadState::Asleep, wished || !state.outgoing.is_empty())
         }
     };
@@ -57,7 +57,7 @@ fn sleep(shared: &Shared, waiting: Option<Waiting>) {
     }
     state.io_thread = rest;
     drop(state);
-    let Waiting { socket, timeout } = waiting.unwrap_or(Waiting { socket: None, timeout: None });
+    let WaitCondition { socket, timeout } = waiting.unwrap_or(WaitCondition { socket: None, timeout: None });
     // Fails only for want of memory, and then the next turn tries again.
     if poll::wait(Some(&shared.wake), socket, timeout).unwrap_or(false) {
         shared.wake.clear();
@@ -66,21 +66,21 @@ fn sleep(shared: &Shared, waiting: Option<Waiting>) {
 }
 
 /// The thread's end, also by a panic: whoever waits must not wait for ever.
-struct End<'a> {
+struct EndGuard<'a> {
     shared: &'a Shared,
     target: &'a Target,
 }
 
-impl Drop for End<'_> {
+impl Drop for EndGuard<'_> {
     fn drop(&mut self) {
-        let failure = |address: &Address| Failure {
+        let failure = |address: &Address| FailedAttempt {
             address: address.clone(),
-            reason: Reason::Lost("the link was closed".to_owned()),
+            reason: ConnectError::Lost("the link was closed".to_owned()),
         };
         let failures = self.target.addresses().iter().map(failure).collect();
         self.shared.change(|state| {
-            state.status = Status::Down(Arc::new(Unreachable { failures }));
-            self.shared.finished.store(true, Ordering::Release);
+            state.status = LinkStatus::Down(Arc::new(Unreachable { failures }));
+            self.shared.io_thread_ended.store(true, Ordering::Release);
         });
     }
 }

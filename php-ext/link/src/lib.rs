@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! PHP thread                  State, for moments            I/O thread
-//! LinkPool ─▶ Link ─▶ encode ──── Outgoing ───────▶ Engine: Queue ─▶ BridgeConnection ─▶ gateway
+//! LinkPool ─▶ Link ─▶ encode ──── UnsentCalls ───────▶ Engine: Queue ─▶ BridgeConn ─▶ gateway
 //!               ▲                                      │
 //!               └────── status, confirmed, answer ◀────┘
 //! ```
@@ -50,13 +50,13 @@ mod tls;
 mod models;
 
 pub use address::{Address, AddressError};
-pub use answer::Answer;
-pub use error::{Failure, LinkError, Reason, Unreachable, WorkerLost};
-pub use events_conn::{Next, Worker};
-pub use foreign_service::Stranger;
+pub use answer::QueryAnswer;
+pub use error::{ConnectError, EventsConnLost, FailedAttempt, LinkError, Unreachable};
+pub use events_conn::{EventsConn, NextEvent};
+pub use foreign_service::ForeignService;
 pub use fork::generation;
-pub use link::{Limits, Link, Stats, Unconfirmed};
-pub use notice::{Notice, Trouble};
-pub use poll::Ended;
+pub use link::{Link, LinkLimits, LinkStats, Unconfirmed};
+pub use notice::{Notice, NoticeKind};
+pub use poll::WaitEnd;
 pub use pool::{LinkPool, MAX_LINKS};
-pub use target::{NoAddress, Protocol, Target, TlsFiles};
+pub use target::{GatewayProtocol, NoAddress, Target, TlsFiles};

@@ -10,32 +10,32 @@ use gateway_wire::bridge::frame::MAX_REPLY;
 use gateway_wire::bridge::{Call, Order, Producer, Query, Request};
 
 use crate::address::Address;
-use crate::answer::Answer;
+use crate::answer::QueryAnswer;
 use crate::engine::Engine;
 use crate::error::{LinkError, Unreachable};
 use crate::io_thread;
 use crate::notice::Notice;
-use crate::poll::Wake;
-use crate::shared::{Asked, IoThreadState, Shared, State, Status};
+use crate::poll::Waker;
+use crate::shared::{AwaitedQuery, IoThreadState, LinkState, LinkStatus, Shared};
 use crate::sync::{JoinHandle, Mutex, MutexGuard, thread};
 use crate::target::Target;
 
 /// Memory kept for encoding the next call.
 const SCRATCH_KEPT: usize = 256 << 10;
 /// How long the PHP thread waits for the I/O thread to let go of the engine before it leaves the work to it.
-const TURN: Duration = Duration::from_micros(50);
+const ENGINE_LOCK_WAIT: Duration = Duration::from_micros(50);
 /// Orders that are gathered go out by then, whatever the PHP thread does.
-const GATHERED_FOR: Duration = Duration::from_micros(500);
+const BATCH_DELAY: Duration = Duration::from_micros(500);
 /// Bytes of orders that are gathered at most.
-const GATHERED: usize = 32 << 10;
-/// Once it has been waited in vain for a gateway that says nothing, for so long at least, calls wait for it shortly and the
+const BATCH_BYTES: usize = 32 << 10;
+/// Once it has been waited in silent_since for a gateway that says nothing, for so long at least, calls wait for it shortly and the
 /// ends of requests not at all, until it says something.
-const VAIN: Duration = Duration::from_millis(500);
+const SILENT_AFTER: Duration = Duration::from_millis(500);
 /// How long calls wait then.
-const PROBE: Duration = Duration::from_millis(100);
+const SILENT_WAIT: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct LinkLimits {
     /// Bytes of unconfirmed calls that a link holds; one call may always go alone.
     pub buffer_bytes: usize,
     /// A gateway that has taken calls and says nothing for so long is given up, and connected to anew.
@@ -45,7 +45,7 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Link {
     target: Arc<Target>,
-    limits: Limits,
+    limits: LinkLimits,
     shared: Arc<Shared>,
     engine: Arc<Mutex<Engine>>,
     thread: Option<JoinHandle<()>>,
@@ -53,18 +53,18 @@ pub struct Link {
     /// Orders handed over.
     orders: u64,
     /// How many of them the last flush of all links waited for.
-    flushed: u64,
+    reported: u64,
     scratch: Vec<u8>,
     /// What had been heard, and when, as the first wait began that nothing came of.
-    vain: Cell<Option<(u64, Instant)>>,
-    gathers: bool,
+    silent_since: Cell<Option<(u64, Instant)>>,
+    batching: bool,
     /// Orders wait for [`Link::send`], and the timer runs.
-    has_gathered: bool,
+    has_batch: bool,
 }
 
 /// What became of the orders of a link since it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct LinkStats {
     /// Handed over and not confirmed yet.
     pub queued: u64,
     /// Bytes of calls, queries included, that are not done yet.
@@ -90,11 +90,11 @@ pub struct Unconfirmed {
 
 impl Link {
     /// Starts the I/O thread, which does nothing until the first call.
-    pub fn new(target: Arc<Target>, limits: Limits) -> Result<Self, LinkError> {
+    pub fn new(target: Arc<Target>, limits: LinkLimits) -> Result<Self, LinkError> {
         let failed = |error: io::Error| LinkError::Thread(error.to_string());
         let mut producer = [0; 16];
         getrandom::fill(&mut producer).map_err(|error| LinkError::Thread(error.to_string()))?;
-        let shared = Arc::new(Shared::new(Wake::new().map_err(failed)?));
+        let shared = Arc::new(Shared::new(Waker::new().map_err(failed)?));
         let engine =
             Engine::new(Arc::clone(&shared), Arc::clone(&target), Producer(producer), limits.silence);
         Self::start(target, limits, shared, engine)
@@ -103,7 +103,7 @@ impl Link {
     /// With an engine that may be connected already.
     pub(crate) fn start(
         target: Arc<Target>,
-        limits: Limits,
+        limits: LinkLimits,
         shared: Arc<Shared>,
         engine: Engine,
     ) -> Result<Self, LinkError> {
@@ -118,11 +118,11 @@ impl Link {
             thread: Some(thread.map_err(failed)?),
             next_seq: Cell::new(1),
             orders: 0,
-            flushed: 0,
+            reported: 0,
             scratch: Vec::new(),
-            vain: Cell::new(None),
-            gathers: false,
-            has_gathered: false,
+            silent_since: Cell::new(None),
+            batching: false,
+            has_batch: false,
         })
     }
 
@@ -134,60 +134,60 @@ impl Link {
     /// for a first connection or for room.
     pub fn order(&mut self, order: Order<'_>, timeout: Duration) -> Result<(), LinkError> {
         self.encode(Call::Order(order))?;
-        let mut state = self.room(timeout)?;
+        let mut state = self.wait_for_room(timeout)?;
         let is_first = state.outgoing.is_empty();
-        self.hand_over(&mut state, false);
+        self.enqueue(&mut state, false);
         let (is_asleep, bytes) = (state.io_thread == IoThreadState::Asleep, state.outgoing.bytes());
-        if is_asleep && !self.gathers {
-            self.shared.rouse(state);
+        if is_asleep && !self.batching {
+            self.shared.wake_io_thread(state);
         } else {
             drop(state);
         }
         self.orders += 1;
-        if is_asleep && self.gathers {
-            self.gathered(is_first, bytes);
+        if is_asleep && self.batching {
+            self.add_to_batch(is_first, bytes);
         }
         Ok(())
     }
 
     /// An order waits.
-    fn gathered(&mut self, is_first: bool, bytes: usize) {
+    fn add_to_batch(&mut self, is_first: bool, bytes: usize) {
         if is_first {
-            self.shared.wake.wake_after(GATHERED_FOR);
-            self.has_gathered = true;
+            self.shared.wake.wake_after(BATCH_DELAY);
+            self.has_batch = true;
         }
-        if bytes >= GATHERED {
-            self.send();
+        if bytes >= BATCH_BYTES {
+            self.send_batch();
         }
     }
 
     /// Whether orders, from now on, are gathered for [`Link::send`], which is soon to be called. Then many go out by one
     /// write, and no thread is woken for them.
-    pub(crate) fn gather(&mut self, gathers: bool) {
-        if gathers == self.gathers {
+    pub(crate) fn set_batching(&mut self, batching: bool) {
+        if batching == self.batching {
             return;
         }
-        if !gathers {
-            self.gathers = false;
-            self.turn(Engine::is_idle);
+        if !batching {
+            self.batching = false;
+            self.run_once(Engine::is_idle);
         } else if let Ok(is_new) = self.shared.wake.add_timer() {
-            self.gathers = true;
+            self.batching = true;
             if is_new {
-                self.shared.rouse(self.shared.lock());
+                self.shared.wake_io_thread(self.shared.lock());
             }
         }
     }
 
     /// Sends what was gathered.
-    pub(crate) fn send(&mut self) {
-        if self.has_gathered {
-            self.turn(Engine::needs_nobody_now);
+    pub(crate) fn send_batch(&mut self) {
+        if self.has_batch {
+            self.run_once(Engine::can_rest);
         }
     }
 
     /// Writes and reads as far as the socket goes along. The I/O thread does the rest, unless it can rest.
-    fn turn(&mut self, can_rest: impl Fn(&Engine) -> bool) {
-        if std::mem::take(&mut self.has_gathered) {
+    fn run_once(&mut self, can_rest: impl Fn(&Engine) -> bool) {
+        if std::mem::take(&mut self.has_batch) {
             self.shared.wake.wake_after(Duration::ZERO);
         }
         self.with_engine(|engine| {
@@ -197,7 +197,7 @@ impl Link {
     }
 
     /// Asks and waits for the answer, at most for `timeout`.
-    pub fn query(&mut self, query: Query<'_>, timeout: Duration) -> Result<Answer, LinkError> {
+    pub fn query(&mut self, query: Query<'_>, timeout: Duration) -> Result<QueryAnswer, LinkError> {
         self.query_within(query, timeout, MAX_REPLY)
     }
 
@@ -207,24 +207,24 @@ impl Link {
         query: Query<'_>,
         timeout: Duration,
         most: usize,
-    ) -> Result<Answer, LinkError> {
-        let begun = self.begin_waiting();
-        self.shared.most_answer.store(most, Ordering::Relaxed);
+    ) -> Result<QueryAnswer, LinkError> {
+        let begun = self.start_wait();
+        self.shared.max_answer.store(most, Ordering::Relaxed);
         let deadline = begun.1 + timeout;
         self.encode(Call::Query(query))?;
-        let mut state = self.room(timeout)?;
-        state.asked = Some(Asked { seq: self.hand_over(&mut state, true), answer: None });
-        let is_answered = |state: &State| state.asked.as_ref().is_none_or(|asked| asked.answer.is_some());
+        let mut state = self.wait_for_room(timeout)?;
+        state.asked = Some(AwaitedQuery { seq: self.enqueue(&mut state, true), answer: None });
+        let is_answered = |state: &LinkState| state.asked.as_ref().is_none_or(|asked| asked.answer.is_some());
         let mut waited = timeout;
         if self.is_silent() {
             // Whatever it says, it is there again, and has the whole time.
-            let has_come = |state: &State| is_answered(state) || self.shared.heard() != begun.0;
-            let probe = deadline.min(begun.1 + PROBE);
+            let has_come = |state: &LinkState| is_answered(state) || self.shared.activity() != begun.0;
+            let probe = deadline.min(begun.1 + SILENT_WAIT);
             self.drive(state, probe, has_come);
             let (checked, come) = self.shared.wait(probe, |state| has_come(state).then_some(()));
             state = checked;
             if come.is_none() {
-                waited = PROBE.min(timeout);
+                waited = SILENT_WAIT.min(timeout);
             }
         }
         let deadline = begun.1 + waited;
@@ -237,8 +237,8 @@ impl Link {
             Some(Ok(value)) => Ok(value),
             Some(Err(error)) => Err(error),
             None => match &state.status {
-                Status::Down(reason) => Err(LinkError::Unreachable(reason.clone())),
-                _ => match self.waited_in_vain(begun) {
+                LinkStatus::Down(reason) => Err(LinkError::Unreachable(reason.clone())),
+                _ => match self.note_silent_wait(begun) {
                     Some(silent) if waited < timeout => {
                         Err(LinkError::Silent { address: address(), silent, waited })
                     }
@@ -250,7 +250,7 @@ impl Link {
 
     /// Waits, at most for `timeout`, until every order is confirmed.
     pub fn flush(&self, timeout: Duration) -> Option<Unconfirmed> {
-        let begun = self.begin_waiting();
+        let begun = self.start_wait();
         let orders = self.orders;
         let deadline = begun.1 + timeout;
         let state = self.shared.lock();
@@ -266,16 +266,16 @@ impl Link {
         if done.is_some() {
             return None;
         }
-        self.waited_in_vain(begun);
+        self.note_silent_wait(begun);
         let down = match &state.status {
-            Status::Up => None,
-            Status::Down(reason) => Some(reason.to_string()),
-            Status::Idle | Status::Connecting => Some("the connection was lost".to_owned()),
+            LinkStatus::Up => None,
+            LinkStatus::Down(reason) => Some(reason.to_string()),
+            LinkStatus::Idle | LinkStatus::Connecting => Some("the connection was lost".to_owned()),
         };
         Some(Unconfirmed { calls: orders - state.confirmed, target: self.target.to_string(), down })
     }
 
-    /// The same, but does not wait for a gateway that has been waited for in vain and has said nothing since.
+    /// The same, but does not wait for a gateway that has been waited for in silent_since and has said nothing since.
     pub(crate) fn flush_unless_silent(&self, timeout: Duration) -> Option<Unconfirmed> {
         if self.is_silent() {
             self.with_engine(|engine| {
@@ -287,25 +287,27 @@ impl Link {
     }
 
     /// What has been heard, and when that was.
-    fn begin_waiting(&self) -> (u64, Instant) {
-        (self.shared.heard(), Instant::now())
+    fn start_wait(&self) -> (u64, Instant) {
+        (self.shared.activity(), Instant::now())
     }
 
     /// Notes a wait that nothing came of, and gives how long nothing has come; none when something else has come.
-    fn waited_in_vain(&self, begun: (u64, Instant)) -> Option<Duration> {
-        let (heard, first) = match self.vain.get() {
+    fn note_silent_wait(&self, begun: (u64, Instant)) -> Option<Duration> {
+        let (heard, first) = match self.silent_since.get() {
             Some(earlier) if earlier.0 == begun.0 => earlier,
             _ => begun,
         };
-        if heard != self.shared.heard() {
+        if heard != self.shared.activity() {
             return None;
         }
-        self.vain.set(Some((heard, first)));
+        self.silent_since.set(Some((heard, first)));
         Some(first.elapsed())
     }
 
     fn is_silent(&self) -> bool {
-        self.vain.get().is_some_and(|(heard, since)| heard == self.shared.heard() && since.elapsed() >= VAIN)
+        self.silent_since
+            .get()
+            .is_some_and(|(heard, since)| heard == self.shared.activity() && since.elapsed() >= SILENT_AFTER)
     }
 
     /// What became known since the last time this was asked.
@@ -317,21 +319,21 @@ impl Link {
     }
 
     /// Orders were handed over since [`Link::news_told`].
-    pub(crate) fn has_news(&self) -> bool {
-        self.flushed < self.orders
+    pub(crate) fn has_unreported_orders(&self) -> bool {
+        self.reported < self.orders
     }
 
-    pub(crate) fn news_told(&mut self) {
-        self.flushed = self.orders;
+    pub(crate) fn mark_reported(&mut self) {
+        self.reported = self.orders;
     }
 
     pub(crate) fn is_down(&self) -> bool {
         !self.shared.lock().is_up()
     }
 
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> LinkStats {
         let state = self.shared.lock();
-        Stats {
+        LinkStats {
             queued: self.orders - state.confirmed,
             queued_bytes: state.queued,
             acked: state.confirmed - state.dropped.min(state.confirmed),
@@ -345,27 +347,27 @@ impl Link {
     pub fn status(&self) -> String {
         let state = self.shared.lock();
         let status = match &state.status {
-            Status::Idle => "idle",
-            Status::Connecting => "connecting",
-            Status::Up => "up",
-            Status::Down(_) => "down",
+            LinkStatus::Idle => "idle",
+            LinkStatus::Connecting => "connecting",
+            LinkStatus::Up => "up",
+            LinkStatus::Down(_) => "down",
         };
         format!("{}: {status}, {} bytes unconfirmed", self.target, state.queued)
     }
 
     /// The I/O thread has ended, which it does by itself only when it fails.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.shared.finished.load(Ordering::Acquire)
+    pub(crate) fn io_thread_has_ended(&self) -> bool {
+        self.shared.io_thread_ended.load(Ordering::Acquire)
     }
 
     /// Ends the I/O thread, waiting at most for `timeout`; past that it ends by itself. Flush before.
     pub fn close(mut self, timeout: Duration) {
         self.stop();
-        let (state, finished) =
-            self.shared.wait(Instant::now() + timeout, |_| self.is_broken().then_some(()));
+        let (state, io_thread_ended) =
+            self.shared.wait(Instant::now() + timeout, |_| self.io_thread_has_ended().then_some(()));
         drop(state);
-        if let Some(thread) = self.thread.take().filter(|_| finished.is_some()) {
-            // A panic in the thread has been dealt with when it finished.
+        if let Some(thread) = self.thread.take().filter(|_| io_thread_ended.is_some()) {
+            // A panic in the thread has been dealt with when it io_thread_ended.
             let _ = thread.join();
         }
     }
@@ -373,7 +375,7 @@ impl Link {
     fn stop(&self) {
         let mut state = self.shared.lock();
         state.stop = true;
-        self.shared.rouse(state);
+        self.shared.wake_io_thread(state);
     }
 
     /// Into the scratch memory.
@@ -384,30 +386,30 @@ impl Link {
     }
 
     /// Makes sure that the link is up and has room for the scratch memory, after waiting for both if need be.
-    fn room(&self, timeout: Duration) -> Result<MutexGuard<'_, State>, LinkError> {
-        let begun = self.begin_waiting();
+    fn wait_for_room(&self, timeout: Duration) -> Result<MutexGuard<'_, LinkState>, LinkError> {
+        let begun = self.start_wait();
         let (limit, bytes) = (self.limits.buffer_bytes, self.scratch.len());
-        let fits = |state: &State| state.queued == 0 || state.queued.saturating_add(bytes) <= limit;
+        let fits = |state: &LinkState| state.queued == 0 || state.queued.saturating_add(bytes) <= limit;
         let state = self.shared.lock();
         if state.is_up() && fits(&state) {
             return Ok(state);
         }
         // It may have left it to this thread to make room.
-        self.shared.rouse(state);
+        self.shared.wake_io_thread(state);
         let now = begun.1;
-        let waited = if self.is_silent() { PROBE.min(timeout) } else { timeout };
+        let waited = if self.is_silent() { SILENT_WAIT.min(timeout) } else { timeout };
         let (state, ready) = self.shared.wait(now + waited, |state| {
             if !state.is_up() {
-                state.wanted = now;
+                state.last_wanted = now;
                 state.connect_timeout = timeout;
             }
             match &state.status {
-                Status::Up => fits(state).then_some(Ok(())),
-                Status::Down(reason) => Some(Err(LinkError::Unreachable(reason.clone()))),
-                Status::Connecting => None,
-                Status::Idle => {
-                    state.status = Status::Connecting;
-                    if state.stir() {
+                LinkStatus::Up => fits(state).then_some(Ok(())),
+                LinkStatus::Down(reason) => Some(Err(LinkError::Unreachable(reason.clone()))),
+                LinkStatus::Connecting => None,
+                LinkStatus::Idle => {
+                    state.status = LinkStatus::Connecting;
+                    if state.mark_awake() {
                         self.shared.wake.wake();
                     }
                     None
@@ -418,19 +420,19 @@ impl Link {
             Some(Ok(())) => Ok(state),
             Some(Err(error)) => Err(error),
             None if state.is_up() => {
-                self.waited_in_vain(begun);
+                self.note_silent_wait(begun);
                 let (address, queued) = (self.target.to_string(), state.queued);
                 Err(LinkError::BufferFull { address, queued, limit, waited })
             }
             None => {
-                self.waited_in_vain(begun);
+                self.note_silent_wait(begun);
                 Err(Unreachable::timed_out(&self.target, waited).into())
             }
         }
     }
 
     /// The call in the scratch memory; gives its number.
-    fn hand_over(&self, state: &mut State, is_query: bool) -> u64 {
+    fn enqueue(&self, state: &mut LinkState, is_query: bool) -> u64 {
         let seq = self.next_seq.get();
         self.next_seq.set(seq + 1);
         state.outgoing.push(seq, is_query, &self.scratch);
@@ -439,7 +441,7 @@ impl Link {
     }
 
     /// Does the I/O itself until `done`, unless the I/O thread is at it.
-    fn drive(&self, state: MutexGuard<'_, State>, deadline: Instant, done: impl Fn(&State) -> bool) {
+    fn drive(&self, state: MutexGuard<'_, LinkState>, deadline: Instant, done: impl Fn(&LinkState) -> bool) {
         drop(state);
         self.with_engine(|engine| {
             engine.drive(deadline, done);
@@ -449,17 +451,17 @@ impl Link {
 
     /// The I/O thread keeps away meanwhile. Afterwards it may rest if `work` says so; it does the work if it is at it.
     fn with_engine(&self, work: impl FnOnce(&mut Engine) -> bool) {
-        self.shared.lock().driving = true;
-        let can_rest = self.engine().is_some_and(|mut engine| work(&mut engine));
+        self.shared.lock().php_drives = true;
+        let can_rest = self.try_engine().is_some_and(|mut engine| work(&mut engine));
         let mut state = self.shared.lock();
-        state.driving = false;
+        state.php_drives = false;
         if !can_rest || state.io_thread == IoThreadState::WaitsForEngine {
-            self.shared.rouse(state);
+            self.shared.wake_io_thread(state);
         }
     }
 
-    fn engine(&self) -> Option<MutexGuard<'_, Engine>> {
-        let give_up = Instant::now() + TURN;
+    fn try_engine(&self) -> Option<MutexGuard<'_, Engine>> {
+        let give_up = Instant::now() + ENGINE_LOCK_WAIT;
         loop {
             match self.engine.try_lock() {
                 Ok(engine) => return Some(engine),

@@ -15,14 +15,14 @@ use shuttle::{Config, MaxSteps, Runner, thread};
 use socket2::Socket;
 
 use crate::address::Address;
-use crate::bridge_conn::BridgeConnection;
+use crate::bridge_conn::BridgeConn;
 use crate::engine::Engine;
-use crate::fork::Watched;
-use crate::link::{Limits, Link};
-use crate::poll::Wake;
-use crate::reply_reader::Replies;
+use crate::fork::CloseOnFork;
+use crate::link::{Link, LinkLimits};
+use crate::poll::Waker;
+use crate::reply_reader::ReplyReader;
 use crate::shared::Shared;
-use crate::stream::Wire;
+use crate::stream::MaybeTlsStream;
 use crate::target::Target;
 
 /// Schedules to try of each kind, unless `MODEL_SCHEDULES` says another number.
@@ -88,12 +88,12 @@ fn with_link(calls: u64, work: fn(&mut Link)) {
     let ours = Socket::from(std::os::fd::OwnedFd::from(ours));
     // Little, so that orders of some kilobytes find it full.
     ours.set_send_buffer_size(4096).unwrap();
-    let wire = Wire::plain(Watched::open(|| Ok::<_, ()>(ours)).unwrap());
+    let wire = MaybeTlsStream::plain(CloseOnFork::open(|| Ok::<_, ()>(ours)).unwrap());
     let address: Address = Address::parse(b"127.0.0.1:1238").unwrap();
-    let connection = BridgeConnection::new(address.clone(), wire, Replies::default()).unwrap();
+    let connection = BridgeConn::new(address.clone(), wire, ReplyReader::default()).unwrap();
     let target = Arc::new(Target::new(vec![address], Vec::new()).unwrap());
-    let limits = Limits { buffer_bytes: 1 << 20, silence: EVER };
-    let shared = Arc::new(Shared::new(Wake::new().unwrap()));
+    let limits = LinkLimits { buffer_bytes: 1 << 20, silence: EVER };
+    let shared = Arc::new(Shared::new(Waker::new().unwrap()));
     let engine = Engine::new(Arc::clone(&shared), Arc::clone(&target), Producer([7; 16]), limits.silence);
     let gateway = Arc::new(Gateway::default());
     let server = thread::spawn({
@@ -156,14 +156,14 @@ fn a_socket_that_is_full_holds_up_and_loses_nothing() {
 fn gathered_orders_go_out_together_and_lose_nothing() {
     check(|| {
         with_link(7, |link| {
-            link.gather(true);
+            link.set_batching(true);
             push(link, 10);
             push(link, 10);
-            link.send();
+            link.send_batch();
             push(link, 10);
             ask(link, 4);
             push(link, 10);
-            link.gather(false);
+            link.set_batching(false);
             push(link, 10);
             push(link, 10);
         });

@@ -3,20 +3,20 @@
 use std::fmt;
 
 /// Of so many gateways it is told apart what was lost with them, until PHP looks.
-const MOST: usize = 16;
+const MAX_GATEWAYS: usize = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     pub target: String,
     /// How many calls it is about.
     pub calls: u64,
-    pub trouble: Trouble,
+    pub trouble: NoticeKind,
     /// Of the last of them, in words.
     pub why: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum NoticeKind {
     /// Orders that the gateway would not take.
     Refused,
     /// Orders that this gateway of GatewayWorker did not get, or perhaps did not.
@@ -27,13 +27,13 @@ pub enum Trouble {
 
 /// Notices that wait for PHP to look.
 #[derive(Debug, Default)]
-pub(crate) struct Notices(Vec<(Trouble, u64, String)>);
+pub(crate) struct Notices(Vec<(NoticeKind, u64, String)>);
 
 impl Notices {
-    pub(crate) fn add(&mut self, trouble: Trouble, calls: u64, why: String) {
+    pub(crate) fn add(&mut self, trouble: NoticeKind, calls: u64, why: String) {
         let same = self.0.iter().position(|(known, ..)| *known == trouble);
-        let is_full = self.0.len() >= MOST && matches!(trouble, Trouble::Lost(_));
-        let similar = || self.0.iter().position(|(known, ..)| matches!(known, Trouble::Lost(_)));
+        let is_full = self.0.len() >= MAX_GATEWAYS && matches!(trouble, NoticeKind::Lost(_));
+        let similar = || self.0.iter().position(|(known, ..)| matches!(known, NoticeKind::Lost(_)));
         match same.or_else(|| similar().filter(|_| is_full)) {
             Some(at) => self.0[at] = (trouble, self.0[at].1 + calls, why),
             None => self.0.push((trouble, calls, why)),
@@ -51,12 +51,14 @@ impl fmt::Display for Notice {
         let Self { target, calls, trouble, why } = self;
         let s = if *calls == 1 { "" } else { "s" };
         match trouble {
-            Trouble::Refused => write!(f, "the gateway at {target} refused {calls} earlier call{s}: {why}"),
-            Trouble::Lost(gateway) => write!(
+            NoticeKind::Refused => {
+                write!(f, "the gateway at {target} refused {calls} earlier call{s}: {why}")
+            }
+            NoticeKind::Lost(gateway) => write!(
                 f,
                 "{calls} earlier call{s} did not reach GatewayWorker's gateway {gateway}, or may not have: {why}"
             ),
-            Trouble::Partial => {
+            NoticeKind::Partial => {
                 write!(f, "{calls} answer{s} lack what some of GatewayWorker's gateways know: {why}")
             }
         }
@@ -71,13 +73,13 @@ mod tests {
     fn are_few_whatever_happens() {
         let mut notices = Notices::default();
         for i in 0..1000 {
-            notices.add(Trouble::Lost(format!("10.0.0.1:{i}")), 1, "gone".to_owned());
-            notices.add(Trouble::Refused, 1, format!("no {i}"));
+            notices.add(NoticeKind::Lost(format!("10.0.0.1:{i}")), 1, "gone".to_owned());
+            notices.add(NoticeKind::Refused, 1, format!("no {i}"));
         }
         let told = notices.take(&"tcp://here");
-        assert!(told.len() <= MOST + 2 && notices.take(&"").is_empty());
+        assert!(told.len() <= MAX_GATEWAYS + 2 && notices.take(&"").is_empty());
         assert_eq!(told.iter().map(|notice| notice.calls).sum::<u64>(), 2000);
-        let refused = told.iter().find(|notice| notice.trouble == Trouble::Refused).unwrap();
+        let refused = told.iter().find(|notice| notice.trouble == NoticeKind::Refused).unwrap();
         assert_eq!(refused.to_string(), "the gateway at tcp://here refused 1000 earlier calls: no 999");
     }
 }

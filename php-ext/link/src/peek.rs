@@ -12,27 +12,27 @@ use crate::poll::{self, Interest};
 /// Whether nothing comes, for so long, nor an end.
 pub(crate) fn is_silent(socket: &Socket, patience: Duration) -> io::Result<bool> {
     wait(Some(socket), None, patience)?;
-    Ok(matches!(look(socket), Look::Nothing))
+    Ok(matches!(peek(socket), Peeked::Empty))
 }
 
-pub(crate) enum Look {
-    Nothing,
-    Something,
+pub(crate) enum Peeked {
+    Empty,
+    Data,
     End,
     /// Not ended in order.
     Broken,
 }
 
 /// Without waiting, and without taking anything.
-pub(crate) fn look(socket: &Socket) -> Look {
+pub(crate) fn peek(socket: &Socket) -> Peeked {
     let mut byte = [MaybeUninit::uninit()];
     match socket.recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT) {
-        Ok(1..) => Look::Something,
+        Ok(1..) => Peeked::Data,
         Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-            Look::Nothing
+            Peeked::Empty
         }
-        Ok(0) => Look::End,
-        Err(_) => Look::Broken,
+        Ok(0) => Peeked::End,
+        Err(_) => Peeked::Broken,
     }
 }
 
@@ -41,5 +41,5 @@ pub(crate) fn wait(one: Option<&Socket>, other: Option<&Socket>, timeout: Durati
     let watched = |socket: Option<&Socket>| {
         socket.map(|socket| (socket.as_raw_fd(), Interest { input: true, output: false }))
     };
-    poll::either(watched(one), watched(other), timeout)
+    poll::wait_for_either(watched(one), watched(other), timeout)
 }

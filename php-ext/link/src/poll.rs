@@ -7,31 +7,31 @@ use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::fork::Watched;
+use crate::fork::CloseOnFork;
 
 /// Wakes the I/O thread: at once by an eventfd, or later by a timer.
 #[derive(Debug)]
-pub(crate) struct Wake {
-    event: Watched<File>,
+pub(crate) struct Waker {
+    event: CloseOnFork<File>,
     /// Few programs need it.
-    timer: OnceLock<Watched<File>>,
+    timer: OnceLock<CloseOnFork<File>>,
 }
 
-impl Wake {
+impl Waker {
     pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: takes no pointers.
-        let event = opened(|| unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
+        let event = watched_file(|| unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
         Ok(Self { event, timer: OnceLock::new() })
     }
 
-    /// PHP thread: makes [`Wake::wake_after`] work, once the I/O thread has been woken if this gives true.
+    /// PHP thread: makes [`Waker::wake_after`] work, once the I/O thread has been woken if this gives true.
     pub(crate) fn add_timer(&self) -> io::Result<bool> {
         if self.timer.get().is_some() {
             return Ok(false);
         }
         let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
         // SAFETY: takes no pointers.
-        let timer = opened(|| unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
+        let timer = watched_file(|| unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
         Ok(self.timer.set(timer).is_ok())
     }
 
@@ -59,8 +59,8 @@ impl Wake {
     }
 }
 
-fn opened(open: impl Fn() -> RawFd) -> io::Result<Watched<File>> {
-    Watched::open(|| match open() {
+fn watched_file(open: impl Fn() -> RawFd) -> io::Result<CloseOnFork<File>> {
+    CloseOnFork::open(|| match open() {
         // SAFETY: just opened, and owned by nobody else.
         fd if fd >= 0 => Ok(unsafe { File::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
@@ -76,11 +76,11 @@ pub(crate) struct Interest {
 
 /// Waits for a wake, or for the socket. Without a timeout it waits for ever. Gives whether it was woken.
 pub(crate) fn wait(
-    wake: Option<&Wake>,
+    wake: Option<&Waker>,
     socket: Option<(RawFd, Interest)>,
     timeout: Option<Duration>,
 ) -> io::Result<bool> {
-    let woken = |fd: Option<&Watched<File>>| {
+    let woken = |fd: Option<&CloseOnFork<File>>| {
         (fd.map_or(-1, |fd| fd.as_raw_fd()), Interest { input: true, output: false })
     };
     let (event, timer) = (wake.map(|wake| &wake.event), wake.and_then(|wake| wake.timer.get()));
@@ -89,7 +89,7 @@ pub(crate) fn wait(
 }
 
 /// Waits for either of two sockets.
-pub(crate) fn either(
+pub(crate) fn wait_for_either(
     one: Option<(RawFd, Interest)>,
     other: Option<(RawFd, Interest)>,
     timeout: Duration,
@@ -100,19 +100,19 @@ pub(crate) fn either(
 
 /// How a wait for input ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    ByInput,
-    BySignal,
-    ByTime,
+pub enum WaitEnd {
+    Input,
+    Signal,
+    Timeout,
 }
 
 /// Waits for input, or until a signal comes. `is_interrupted` is asked with all signals blocked: one that came before ends
 /// the wait by it, and one that comes after ends the sleep. Without a timeout it waits for ever.
-pub(crate) fn interruptible(
+pub(crate) fn wait_interruptibly(
     socket: RawFd,
     timeout: Option<Duration>,
     is_interrupted: impl FnOnce() -> bool,
-) -> io::Result<Ended> {
+) -> io::Result<WaitEnd> {
     let timeout = timeout.map(|time| libc::timespec {
         tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         tv_nsec: time.subsec_nanos().into(),
@@ -127,19 +127,19 @@ pub(crate) fn interruptible(
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
     }
     let ended = if is_interrupted() {
-        Ok(Ended::BySignal)
+        Ok(WaitEnd::Signal)
     } else {
         // SAFETY: one pollfd and a time that outlive the call, or none, and the mask filled above.
         match unsafe { libc::ppoll(&raw mut polled, 1, timeout, before.as_ptr()) } {
-            0 => Ok(Ended::ByTime),
-            found if found > 0 => Ok(Ended::ByInput),
+            0 => Ok(WaitEnd::Timeout),
+            found if found > 0 => Ok(WaitEnd::Input),
             _ => Err(io::Error::last_os_error()),
         }
     };
     // SAFETY: filled above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     match ended {
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Ended::BySignal),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(WaitEnd::Signal),
         ended => ended,
     }
 }
@@ -184,7 +184,7 @@ fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
 }
 
 /// Bytes written to a TCP socket that the system has not sent at all. None, for other sockets.
-pub(crate) fn unsent(socket: RawFd) -> usize {
+pub(crate) fn unsent_bytes(socket: RawFd) -> usize {
     /// SIOCOUTQNSD of linux/sockios.h
     const UNSENT: libc::Ioctl = 0x894b;
     let mut bytes: libc::c_int = 0;
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_wake_ends_a_wait_once() {
-        let wake = Wake::new().unwrap();
+        let wake = Waker::new().unwrap();
         assert!(!wait(Some(&wake), None, Some(Duration::ZERO)).unwrap());
         wake.wake();
         wake.wake();
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_timer_wakes_later_unless_it_is_called_off() {
-        let wake = Wake::new().unwrap();
+        let wake = Waker::new().unwrap();
         assert!(wake.add_timer().unwrap());
         wake.wake_after(Duration::from_micros(10));
         assert!(wait(Some(&wake), None, None).unwrap());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::LinkError;
 use crate::fork;
-use crate::link::{Limits, Link, Unconfirmed};
+use crate::link::{Link, LinkLimits, Unconfirmed};
 use crate::target::Target;
 
 /// Programs use one target, rarely two; each costs a thread and a connection.
@@ -17,27 +17,27 @@ pub struct LinkPool {
     generation: u32,
     /// The one used last stands first.
     links: Vec<Link>,
-    gather: bool,
+    batching: bool,
 }
 
 impl LinkPool {
     pub const fn new() -> Self {
-        Self { generation: 0, links: Vec::new(), gather: false }
+        Self { generation: 0, links: Vec::new(), batching: false }
     }
 
     /// The link to `target`, opened with `limits` if it is not open. The one used least recently makes room, after a
     /// flush of at most `flush`; what that could not deliver goes to `undelivered`.
-    pub fn to(
+    pub fn link_to(
         &mut self,
         target: &Arc<Target>,
-        limits: impl FnOnce() -> Limits,
+        limits: impl FnOnce() -> LinkLimits,
         flush: impl Fn() -> Duration,
         undelivered: &mut Vec<Unconfirmed>,
     ) -> Result<&mut Link, LinkError> {
-        self.forget_parents();
+        self.forget_parent_links();
         let same = |link: &Link| Arc::ptr_eq(link.target(), target) || link.target() == target;
         let index = match self.links.iter().position(same) {
-            Some(index) if self.links[index].is_broken() => {
+            Some(index) if self.links[index].io_thread_has_ended() => {
                 undelivered.extend(self.links.remove(index).flush(Duration::ZERO));
                 None
             }
@@ -53,72 +53,72 @@ impl LinkPool {
                 self.links.insert(0, Link::new(target.clone(), limits())?);
             }
         }
-        self.links[0].gather(self.gather);
+        self.links[0].set_batching(self.batching);
         Ok(&mut self.links[0])
     }
 
     /// Whether orders are gathered from now on, for [`LinkPool::send`] to send. To be called again and again meanwhile.
-    pub fn gather(&mut self, gather: bool) {
-        self.forget_parents();
-        if self.gather != gather {
-            self.gather = gather;
-            self.links.iter_mut().for_each(|link| link.gather(gather));
+    pub fn set_batching(&mut self, batching: bool) {
+        self.forget_parent_links();
+        if self.batching != batching {
+            self.batching = batching;
+            self.links.iter_mut().for_each(|link| link.set_batching(batching));
         }
     }
 
-    pub fn send(&mut self) {
-        self.forget_parents();
-        self.links.iter_mut().for_each(Link::send);
+    pub fn send_batches(&mut self) {
+        self.forget_parent_links();
+        self.links.iter_mut().for_each(Link::send_batch);
     }
 
     /// The open links. In a forked child those of the parent are not among them.
     pub fn iter(&mut self) -> impl Iterator<Item = &Link> {
-        self.forget_parents();
+        self.forget_parent_links();
         self.links.iter()
     }
 
     /// Waits, at most for `timeout` altogether, for what was handed over since the last time, and gives what could not be
     /// delivered. What waits for longer has been told of before.
     pub fn flush(&mut self, timeout: Duration) -> Vec<Unconfirmed> {
-        self.forget_parents();
-        let left = left_of(timeout);
+        self.forget_parent_links();
+        let left = remaining(timeout);
         let mut unconfirmed = Vec::new();
-        for link in self.links.iter_mut().filter(|link| link.has_news()) {
+        for link in self.links.iter_mut().filter(|link| link.has_unreported_orders()) {
             unconfirmed.extend(link.flush_unless_silent(left()));
-            link.news_told();
+            link.mark_reported();
         }
         unconfirmed
     }
 
     /// Flushes and closes all, within `flush` altogether, and gives what could not be delivered.
     pub fn close(&mut self, flush: Duration) -> Vec<Unconfirmed> {
-        self.forget_parents();
-        let left = left_of(flush);
+        self.forget_parent_links();
+        let left = remaining(flush);
         mem::take(&mut self.links).into_iter().filter_map(|link| close(link, left())).collect()
     }
 
     /// In a forked child there are no threads behind the links, and their memory may be in any state.
-    fn forget_parents(&mut self) {
+    fn forget_parent_links(&mut self) {
         let generation = fork::generation();
         if mem::replace(&mut self.generation, generation) != generation {
             mem::forget(mem::take(&mut self.links));
-            self.gather = false;
+            self.batching = false;
         }
     }
 }
 
 /// How long an I/O thread may take to end once it has nothing to do; one that resolves a name ends by itself later.
-const JOIN: Duration = Duration::from_millis(200);
+const JOIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 fn close(link: Link, flush: Duration) -> Option<Unconfirmed> {
     // A link that is down has had its time at the last flush, which told of it.
-    let waited = !link.has_news() && link.is_down();
+    let waited = !link.has_unreported_orders() && link.is_down();
     let unconfirmed = if waited { None } else { link.flush(flush) };
-    link.close(JOIN);
+    link.close(JOIN_TIMEOUT);
     unconfirmed
 }
 
-fn left_of(bound: Duration) -> impl Fn() -> Duration {
+fn remaining(bound: Duration) -> impl Fn() -> Duration {
     let deadline = Instant::now() + bound;
     move || deadline.saturating_duration_since(Instant::now())
 }

@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gateway_wire::bridge::progress_file;
 
 #[derive(Debug)]
-pub(crate) struct Tally {
-    count: Mapped,
+pub(crate) struct ProgressFile {
+    count: MappedCounter,
     /// While the gateway may still have to find it.
-    name: Option<Linked>,
+    name: Option<UnlinkOnDrop>,
 }
 
-impl Tally {
+impl ProgressFile {
     /// A new one, and its name. `None` on a machine without such files.
     pub(crate) fn create() -> Option<(Self, String)> {
         let mut random = [0; 16];
@@ -26,10 +26,10 @@ impl Tally {
         let path = progress_file::path(&name)?;
         // The gateway may run as somebody else.
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&path).ok()?;
-        let linked = Linked(path);
+        let linked = UnlinkOnDrop(path);
         // So that it has its memory: to want that at the first event would be a signal.
         file.write_all_at(&[0; size_of::<AtomicU64>()], 0).ok()?;
-        let count = Mapped::new(&file).ok()?;
+        let count = MappedCounter::new(&file).ok()?;
         Some((Self { count, name: Some(linked) }, name))
     }
 
@@ -38,16 +38,16 @@ impl Tally {
     }
 
     /// The gateway has it, or never will.
-    pub(crate) fn hide(&mut self) {
+    pub(crate) fn unlink(&mut self) {
         self.name = None;
     }
 }
 
 /// A file that goes with this.
 #[derive(Debug)]
-struct Linked(PathBuf);
+struct UnlinkOnDrop(PathBuf);
 
-impl Drop for Linked {
+impl Drop for UnlinkOnDrop {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
@@ -55,9 +55,9 @@ impl Drop for Linked {
 
 /// A number in a file: to count costs a store, and no call of the system.
 #[derive(Debug)]
-struct Mapped(NonNull<AtomicU64>);
+struct MappedCounter(NonNull<AtomicU64>);
 
-impl Mapped {
+impl MappedCounter {
     fn new(file: &File) -> io::Result<Self> {
         let (length, protection) = (size_of::<AtomicU64>(), libc::PROT_READ | libc::PROT_WRITE);
         // SAFETY: a new mapping, wherever there is room.
@@ -76,7 +76,7 @@ impl Mapped {
     }
 }
 
-impl Drop for Mapped {
+impl Drop for MappedCounter {
     fn drop(&mut self) {
         // SAFETY: mapped by `new`, and never used again.
         unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<AtomicU64>()) };

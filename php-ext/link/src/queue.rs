@@ -10,13 +10,13 @@ use std::ops::AddAssign;
 use gateway_wire::bridge::frame::HEADER;
 
 /// Calls stand together in chunks of about this size, so that a call costs no memory management of its own.
-const CHUNK: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 /// Most slices that one write is given.
-const SLICES: usize = 16;
+const MAX_SLICES: usize = 16;
 
 /// What PHP has handed in and the engine has not taken over.
 #[derive(Debug, Default)]
-pub(crate) struct Outgoing {
+pub(crate) struct UnsentCalls {
     full: Vec<Chunk>,
     open: Chunk,
     /// The numbers of those calls that are queries.
@@ -31,9 +31,9 @@ struct Chunk {
     last: u64,
 }
 
-impl Outgoing {
+impl UnsentCalls {
     pub(crate) fn push(&mut self, seq: u64, is_query: bool, frame: &[u8]) {
-        if self.open.bytes.len() + frame.len() > CHUNK && !self.open.bytes.is_empty() {
+        if self.open.bytes.len() + frame.len() > CHUNK_BYTES && !self.open.bytes.is_empty() {
             self.full.push(mem::take(&mut self.open));
         }
         self.open.bytes.extend_from_slice(frame);
@@ -44,7 +44,7 @@ impl Outgoing {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.full.len() * CHUNK + self.open.bytes.len()
+        self.full.len() * CHUNK_BYTES + self.open.bytes.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -53,69 +53,69 @@ impl Outgoing {
 }
 
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub(crate) struct CallQueue {
     chunks: VecDeque<Chunk>,
     /// The first call that is not confirmed, and how many bytes of the first chunk stand before it.
     first: u64,
     confirmed: usize,
     /// The first call that is not written whole on the current connection, and where it begins.
     unsent: u64,
-    boundary: Place,
+    unsent_start: QueuePosition,
     /// How far the current connection has been written, which may be within that call.
-    written: Place,
+    written: QueuePosition,
     /// The highest call of which ever a byte was written, on any connection.
     highest_sent: u64,
     /// The last call of all.
     last: u64,
     queries: VecDeque<u64>,
     /// Memory for PHP's next calls.
-    spare: Vec<u8>,
+    spare_memory: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct QueuePosition {
     chunk: usize,
     offset: usize,
 }
 
 /// What left the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Done {
+pub(crate) struct Confirmed {
     pub(crate) orders: u64,
     pub(crate) bytes: usize,
 }
 
-impl AddAssign for Done {
+impl AddAssign for Confirmed {
     fn add_assign(&mut self, more: Self) {
         self.orders += more.orders;
         self.bytes += more.bytes;
     }
 }
 
-impl Default for Queue {
+impl Default for CallQueue {
     fn default() -> Self {
         Self {
             chunks: VecDeque::new(),
             first: 1,
             confirmed: 0,
             unsent: 1,
-            boundary: Place::default(),
-            written: Place::default(),
+            unsent_start: QueuePosition::default(),
+            written: QueuePosition::default(),
             highest_sent: 0,
             last: 0,
             queries: VecDeque::new(),
-            spare: Vec::new(),
+            spare_memory: Vec::new(),
         }
     }
 }
 
-impl Queue {
+impl CallQueue {
     /// Takes over what PHP has handed in.
-    pub(crate) fn collect(&mut self, outgoing: &mut Outgoing) {
+    pub(crate) fn collect(&mut self, outgoing: &mut UnsentCalls) {
         if outgoing.is_empty() {
             return;
         }
-        let open = Chunk { bytes: mem::take(&mut self.spare), last: 0 };
+        let open = Chunk { bytes: mem::take(&mut self.spare_memory), last: 0 };
         self.chunks.extend(outgoing.full.drain(..));
         self.chunks.push_back(mem::replace(&mut outgoing.open, open));
         self.last = self.chunks.back().map_or(self.last, |chunk| chunk.last);
@@ -131,7 +131,7 @@ impl Queue {
     }
 
     /// Something was sent whole on the current connection and is not dealt with: word of it is to come.
-    pub(crate) fn is_owed_word(&self) -> bool {
+    pub(crate) fn awaits_confirmation(&self) -> bool {
         self.first < self.unsent
     }
 
@@ -149,7 +149,7 @@ impl Queue {
         &mut self,
         write: impl FnOnce(&[IoSlice]) -> Result<usize, E>,
     ) -> Result<usize, E> {
-        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut used = 0;
         let mut skip = self.written.offset;
         for (slice, chunk) in slices.iter_mut().zip(self.chunks.range(self.written.chunk..)) {
@@ -158,11 +158,11 @@ impl Queue {
             used += 1;
         }
         let written = write(&slices[..used])?;
-        self.wrote(written);
+        self.mark_written(written);
         Ok(written)
     }
 
-    fn wrote(&mut self, mut bytes: usize) {
+    fn mark_written(&mut self, mut bytes: usize) {
         while bytes > 0 {
             let Some(chunk) = self.chunks.get(self.written.chunk) else { break };
             let left = chunk.bytes.len() - self.written.offset;
@@ -171,65 +171,65 @@ impl Queue {
                 break;
             }
             bytes -= left;
-            self.written = Place { chunk: self.written.chunk + 1, offset: 0 };
+            self.written = QueuePosition { chunk: self.written.chunk + 1, offset: 0 };
         }
-        while self.boundary < self.written {
-            let chunk = &self.chunks[self.boundary.chunk];
-            if self.boundary.chunk < self.written.chunk {
+        while self.unsent_start < self.written {
+            let chunk = &self.chunks[self.unsent_start.chunk];
+            if self.unsent_start.chunk < self.written.chunk {
                 self.unsent = chunk.last + 1;
-                self.boundary = Place { chunk: self.boundary.chunk + 1, offset: 0 };
+                self.unsent_start = QueuePosition { chunk: self.unsent_start.chunk + 1, offset: 0 };
                 continue;
             }
-            let end = self.boundary.offset + frame_length(&chunk.bytes[self.boundary.offset..]);
+            let end = self.unsent_start.offset + frame_length(&chunk.bytes[self.unsent_start.offset..]);
             if end > self.written.offset {
                 break;
             }
             self.unsent += 1;
-            self.boundary.offset = end;
+            self.unsent_start.offset = end;
         }
-        let in_part = self.boundary < self.written;
+        let in_part = self.unsent_start < self.written;
         self.highest_sent = self.highest_sent.max(self.unsent - 1 + u64::from(in_part));
     }
 
     /// Takes out all calls up to `seq` that were sent. The gateway deals with them in turn, so that word of one is word
     /// of all before it.
-    pub(crate) fn confirm(&mut self, seq: u64) -> Done {
+    pub(crate) fn confirm(&mut self, seq: u64) -> Confirmed {
         self.pop(seq.min(self.unsent - 1))
     }
 
     /// Prepares for a new connection: what has taken effect goes out of the queue, the rest is to be sent again.
-    pub(crate) fn rewind(&mut self, applied: u64) -> Done {
+    pub(crate) fn rewind(&mut self, applied: u64) -> Confirmed {
         let done = self.pop(applied.min(self.highest_sent));
-        self.rewound();
+        self.restart_at_first();
         done
     }
 
     /// On a connection that was not used yet: takes out the first call, if it was sent on an earlier one. Gives its
     /// number.
-    pub(crate) fn drop_first_sent(&mut self) -> Option<(u64, Done)> {
+    pub(crate) fn drop_first_sent(&mut self) -> Option<(u64, Confirmed)> {
         let first = self.first;
         if self.is_empty() || first > self.highest_sent {
             return None;
         }
         let done = self.pop(first);
-        self.rewound();
+        self.restart_at_first();
         Some((first, done))
     }
 
     /// How many orders will be sent though they were sent before, on another connection.
-    pub(crate) fn to_be_resent(&self) -> u64 {
+    pub(crate) fn orders_to_resend(&self) -> u64 {
         let sent_before = (self.highest_sent + 1).saturating_sub(self.first);
         let queries = self.queries.iter().filter(|seq| **seq <= self.highest_sent).count();
         sent_before - (queries as u64).min(sent_before)
     }
 
-    fn rewound(&mut self) {
+    fn restart_at_first(&mut self) {
         self.unsent = self.first;
-        self.boundary = Place { chunk: 0, offset: self.confirmed };
-        self.written = self.boundary;
+        self.unsent_start = QueuePosition { chunk: 0, offset: self.confirmed };
+        self.written = self.unsent_start;
     }
 
-    fn pop(&mut self, up_to: u64) -> Done {
+    fn pop(&mut self, up_to: u64) -> Confirmed {
         let before = self.first;
         let mut bytes = 0;
         while self.first <= up_to {
@@ -244,7 +244,7 @@ impl Queue {
             bytes += chunk.bytes.len() - self.confirmed;
             self.first = chunk.last + 1;
             self.confirmed = 0;
-            self.boundary.chunk = self.boundary.chunk.saturating_sub(1);
+            self.unsent_start.chunk = self.unsent_start.chunk.saturating_sub(1);
             self.written.chunk = self.written.chunk.saturating_sub(1);
             self.pop_chunk();
         }
@@ -253,15 +253,15 @@ impl Queue {
             self.queries.pop_front();
             orders -= 1;
         }
-        Done { orders, bytes }
+        Confirmed { orders, bytes }
     }
 
     fn pop_chunk(&mut self) {
         if let Some(Chunk { mut bytes, .. }) = self.chunks.pop_front()
-            && bytes.capacity() <= 2 * CHUNK
+            && bytes.capacity() <= 2 * CHUNK_BYTES
         {
             bytes.clear();
-            self.spare = bytes;
+            self.spare_memory = bytes;
         }
     }
 }
@@ -285,9 +285,9 @@ mod tests {
     }
 
     /// Frames of ten bytes, each in a chunk of its own if `apart`.
-    fn queue(frames: &[bool], apart: bool) -> Queue {
-        let mut queue = Queue::default();
-        let mut outgoing = Outgoing::default();
+    fn queue(frames: &[bool], apart: bool) -> CallQueue {
+        let mut queue = CallQueue::default();
+        let mut outgoing = UnsentCalls::default();
         for (seq, is_query) in (1..).zip(frames) {
             outgoing.push(seq, *is_query, &frame(seq, 6));
             if apart {
@@ -298,7 +298,7 @@ mod tests {
         queue
     }
 
-    fn unsent(queue: &mut Queue) -> Vec<u8> {
+    fn unsent(queue: &mut CallQueue) -> Vec<u8> {
         let mut seen = Vec::new();
         let looked: Result<usize, ()> = queue.write(|slices| {
             slices.iter().for_each(|slice| seen.extend_from_slice(slice));
@@ -316,27 +316,27 @@ mod tests {
     fn partial_writes_go_on_where_they_stopped() {
         for apart in [true, false] {
             let mut queue = queue(&[ORDER, ORDER], apart);
-            queue.wrote(4);
+            queue.mark_written(4);
             assert_eq!(unsent(&mut queue), frames(&[1, 2])[4..]);
-            queue.wrote(13);
+            queue.mark_written(13);
             assert_eq!(unsent(&mut queue), frames(&[2])[7..]);
             assert!(queue.has_unsent());
-            queue.wrote(3);
+            queue.mark_written(3);
             assert!(!queue.has_unsent() && !queue.is_empty());
         }
     }
 
     #[test]
     fn chunks_are_bounded_but_for_a_large_call() {
-        let mut outgoing = Outgoing::default();
-        let lengths = [10, CHUNK - 30, 10, 1, 3 * CHUNK, 5];
+        let mut outgoing = UnsentCalls::default();
+        let lengths = [10, CHUNK_BYTES - 30, 10, 1, 3 * CHUNK_BYTES, 5];
         for (seq, length) in (1..).zip(lengths) {
             outgoing.push(seq, false, &frame(seq, length));
         }
-        let mut queue = Queue::default();
+        let mut queue = CallQueue::default();
         queue.collect(&mut outgoing);
         let sizes: Vec<_> = queue.chunks.iter().map(|chunk| chunk.bytes.len()).collect();
-        assert_eq!(sizes, [CHUNK - 12, 19, 3 * CHUNK + 4, 9]);
+        assert_eq!(sizes, [CHUNK_BYTES - 12, 19, 3 * CHUNK_BYTES + 4, 9]);
         let all: Vec<_> = (1..).zip(lengths).flat_map(|(seq, length)| frame(seq, length)).collect();
         assert_eq!(unsent(&mut queue), all);
     }
@@ -345,11 +345,11 @@ mod tests {
     fn confirms_up_to_a_number_and_counts_orders() {
         for apart in [true, false] {
             let mut queue = queue(&[ORDER, QUERY, ORDER, ORDER], apart);
-            queue.wrote(40);
+            queue.mark_written(40);
             assert!(queue.is_query(2) && !queue.is_query(3));
-            assert_eq!(queue.confirm(3), Done { orders: 2, bytes: 30 });
-            assert_eq!(queue.confirm(3), Done::default());
-            assert_eq!(queue.confirm(9), Done { orders: 1, bytes: 10 });
+            assert_eq!(queue.confirm(3), Confirmed { orders: 2, bytes: 30 });
+            assert_eq!(queue.confirm(3), Confirmed::default());
+            assert_eq!(queue.confirm(9), Confirmed { orders: 1, bytes: 10 });
             assert!(queue.is_empty() && !queue.has_unsent());
         }
     }
@@ -357,18 +357,18 @@ mod tests {
     #[test]
     fn goes_on_after_it_was_empty() {
         let mut queue = queue(&[ORDER, ORDER], false);
-        queue.wrote(20);
+        queue.mark_written(20);
         queue.confirm(2);
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = UnsentCalls::default();
         for seq in 3..6 {
             outgoing.push(seq, ORDER, &frame(seq, 6));
             queue.collect(&mut outgoing);
         }
-        queue.wrote(15);
-        assert_eq!(queue.confirm(4), Done { orders: 1, bytes: 10 });
+        queue.mark_written(15);
+        assert_eq!(queue.confirm(4), Confirmed { orders: 1, bytes: 10 });
         assert_eq!(unsent(&mut queue), frames(&[4, 5])[5..]);
-        queue.wrote(15);
-        assert_eq!(queue.confirm(5), Done { orders: 2, bytes: 20 });
+        queue.mark_written(15);
+        assert_eq!(queue.confirm(5), Confirmed { orders: 2, bytes: 20 });
         assert!(queue.is_empty());
     }
 
@@ -376,8 +376,8 @@ mod tests {
     fn what_was_not_sent_cannot_be_confirmed() {
         for apart in [true, false] {
             let mut queue = queue(&[ORDER, ORDER, QUERY], apart);
-            queue.wrote(15);
-            assert_eq!(queue.confirm(u64::MAX), Done { orders: 1, bytes: 10 });
+            queue.mark_written(15);
+            assert_eq!(queue.confirm(u64::MAX), Confirmed { orders: 1, bytes: 10 });
             assert_eq!(unsent(&mut queue), frames(&[2, 3])[5..]);
         }
     }
@@ -386,12 +386,12 @@ mod tests {
     fn a_new_connection_gets_what_took_no_effect() {
         for apart in [true, false] {
             let mut queue = queue(&[ORDER, QUERY, ORDER, ORDER, QUERY, ORDER], apart);
-            queue.wrote(35);
-            assert_eq!(queue.rewind(3), Done { orders: 2, bytes: 30 });
-            assert_eq!(queue.to_be_resent(), 1, "a part of it counts");
+            queue.mark_written(35);
+            assert_eq!(queue.rewind(3), Confirmed { orders: 2, bytes: 30 });
+            assert_eq!(queue.orders_to_resend(), 1, "a part of it counts");
             assert_eq!(unsent(&mut queue), frames(&[4, 5, 6]));
-            queue.wrote(10);
-            assert_eq!(queue.confirm(9), Done { orders: 1, bytes: 10 });
+            queue.mark_written(10);
+            assert_eq!(queue.confirm(9), Confirmed { orders: 1, bytes: 10 });
         }
     }
 
@@ -400,9 +400,9 @@ mod tests {
         for apart in [true, false] {
             let mut queue = queue(&[ORDER, ORDER, ORDER], apart);
             assert_eq!(queue.drop_first_sent(), None);
-            queue.wrote(15);
-            assert_eq!(queue.rewind(1), Done { orders: 1, bytes: 10 });
-            assert_eq!(queue.drop_first_sent(), Some((2, Done { orders: 1, bytes: 10 })));
+            queue.mark_written(15);
+            assert_eq!(queue.rewind(1), Confirmed { orders: 1, bytes: 10 });
+            assert_eq!(queue.drop_first_sent(), Some((2, Confirmed { orders: 1, bytes: 10 })));
             assert_eq!(queue.drop_first_sent(), None);
             assert_eq!(unsent(&mut queue), frames(&[3]));
         }
@@ -412,8 +412,8 @@ mod tests {
     fn a_gateway_cannot_claim_what_it_never_got() {
         for apart in [true, false] {
             let mut queue = queue(&[ORDER, ORDER, ORDER], apart);
-            queue.wrote(15);
-            assert_eq!(queue.rewind(u64::MAX), Done { orders: 2, bytes: 20 });
+            queue.mark_written(15);
+            assert_eq!(queue.rewind(u64::MAX), Confirmed { orders: 2, bytes: 20 });
             assert_eq!(unsent(&mut queue), frames(&[3]));
         }
     }

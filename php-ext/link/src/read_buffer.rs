@@ -3,20 +3,20 @@
 use std::io::{self, Read};
 
 /// How much one read takes at most.
-pub(crate) const CHUNK: usize = 16 << 10;
+pub(crate) const READ_BYTES: usize = 16 << 10;
 /// Memory kept for what comes next.
-const KEPT: usize = 256 << 10;
+const KEPT_BYTES: usize = 256 << 10;
 
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub(crate) struct ReadBuffer {
     buffer: Vec<u8>,
     start: usize,
 }
 
-impl Inbox {
+impl ReadBuffer {
     /// Reads once. 0 is the end.
     pub(crate) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
-        let mut chunk = [0; CHUNK];
+        let mut chunk = [0; READ_BYTES];
         let read = loop {
             match source.read(&mut chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -26,8 +26,8 @@ impl Inbox {
         if self.start == self.buffer.len() {
             self.buffer.clear();
             self.start = 0;
-            self.buffer.shrink_to(KEPT);
-        } else if self.start > KEPT {
+            self.buffer.shrink_to(KEPT_BYTES);
+        } else if self.start > KEPT_BYTES {
             self.buffer.drain(..self.start);
             self.start = 0;
         }
@@ -48,7 +48,7 @@ impl Inbox {
 
     /// The same, without a copy where it is large and alone.
     pub(crate) fn take_owned(&mut self, length: usize) -> Vec<u8> {
-        if self.start == 0 && self.buffer.len() == length && length > KEPT {
+        if self.start == 0 && self.buffer.len() == length && length > KEPT_BYTES {
             return std::mem::take(&mut self.buffer);
         }
         self.take(length).to_vec()

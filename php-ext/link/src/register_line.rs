@@ -5,14 +5,14 @@ use std::net::SocketAddrV4;
 use gateway_wire::excerpt;
 use gateway_wire::gatewayworker::{MAX_ADDRESSES_LINE, RegisterLine, line_length};
 
-use crate::read_buffer::Inbox;
+use crate::read_buffer::ReadBuffer;
 
 /// The most gateways that one cluster may have.
 const MAX_GATEWAYS: usize = 1024;
 
 /// What the register's connections gave.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum RegisterUpdate {
     Gateways(Vec<SocketAddrV4>),
     /// It cannot be understood.
     Nonsense(String),
@@ -31,22 +31,22 @@ pub(crate) fn greeting(secret: &str) -> Vec<u8> {
 
 /// What the last whole line says, of those that have arrived.
 /// Where a gateway of ours is `welcome` it is told from a register by what it says itself.
-pub(crate) fn newest(inbox: &mut Inbox, welcome: bool) -> Option<News> {
+pub(crate) fn newest(inbox: &mut ReadBuffer, welcome: bool) -> Option<RegisterUpdate> {
     let mut news = None;
     loop {
         let length = match line_length(inbox.unread(), MAX_ADDRESSES_LINE) {
             Ok(Some(length)) => length,
             Ok(None) => return news,
-            Err(error) => return Some(News::Nonsense(error.to_string())),
+            Err(error) => return Some(RegisterUpdate::Nonsense(error.to_string())),
         };
         news = Some(match RegisterLine::decode(inbox.take(length)) {
-            Ok(RegisterLine::BroadcastAddresses { bridge: true, .. }) if welcome => News::Replaced,
+            Ok(RegisterLine::BroadcastAddresses { bridge: true, .. }) if welcome => RegisterUpdate::Replaced,
             Ok(RegisterLine::BroadcastAddresses { addresses, .. }) => match parse(&addresses) {
-                Ok(gateways) => News::Gateways(gateways),
-                Err(why) => return Some(News::Nonsense(why)),
+                Ok(gateways) => RegisterUpdate::Gateways(gateways),
+                Err(why) => return Some(RegisterUpdate::Nonsense(why)),
             },
             Ok(_) => continue,
-            Err(error) => return Some(News::Nonsense(error.to_string())),
+            Err(error) => return Some(RegisterUpdate::Nonsense(error.to_string())),
         });
     }
 }

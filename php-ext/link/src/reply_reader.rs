@@ -5,22 +5,22 @@ use std::io::{self, Read};
 use gateway_wire::bridge::frame::{self, FrameTooLarge, HEADER, MAX_REPLY};
 use gateway_wire::bridge::{ANSWER_HEAD, DecodeError, Reply};
 
-use crate::answer::Answer;
-use crate::read_buffer::Inbox;
+use crate::answer::QueryAnswer;
+use crate::read_buffer::ReadBuffer;
 
 #[derive(Debug, Default)]
-pub(crate) struct Replies {
-    inbox: Inbox,
+pub(crate) struct ReplyReader {
+    inbox: ReadBuffer,
     /// Bytes of a reply that nobody wants, which are on their way.
     unwanted: usize,
 }
 
 /// A reply.
 #[derive(Debug)]
-pub(crate) enum Received {
+pub(crate) enum ReceivedReply {
     Answer {
         seq: u64,
-        answer: Answer,
+        answer: QueryAnswer,
     },
     /// It has more bytes than are wanted, and is passed over.
     TooLarge {
@@ -31,14 +31,14 @@ pub(crate) enum Received {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BadReply {
+pub(crate) enum ReplyError {
     #[error(transparent)]
     TooLarge(#[from] FrameTooLarge),
     #[error(transparent)]
     Decode(#[from] DecodeError),
 }
 
-impl Replies {
+impl ReplyReader {
     /// Reads once. 0 is the end.
     pub(crate) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
         self.inbox.fill(source)
@@ -49,61 +49,61 @@ impl Replies {
     }
 
     /// What was read and is no reply.
-    pub(crate) fn into_unread(self) -> Inbox {
+    pub(crate) fn into_unread(self) -> ReadBuffer {
         self.inbox
     }
 
     /// The next reply, once it is whole.
-    pub(crate) fn next(&mut self, limit: usize) -> Result<Option<Reply>, BadReply> {
+    pub(crate) fn next(&mut self, limit: usize) -> Result<Option<Reply>, ReplyError> {
         let Some(length) = frame::content_length(self.inbox.unread(), limit)? else { return Ok(None) };
         Ok(Some(Reply::decode(&self.inbox.take(HEADER + length)[HEADER..])?))
     }
 
     /// The next reply after the handshake, once it is whole; of an answer with more bytes than `most`, once its head is.
-    pub(crate) fn next_within(&mut self, most: usize) -> Result<Option<Received>, BadReply> {
+    pub(crate) fn next_within(&mut self, most: usize) -> Result<Option<ReceivedReply>, ReplyError> {
         let passed = self.unwanted.min(self.inbox.unread().len());
         self.inbox.take(passed);
         self.unwanted -= passed;
         let unread = self.inbox.unread();
         let Some(length) = frame::claimed_length(unread, MAX_REPLY)? else { return Ok(None) };
         let content = &unread[HEADER..];
-        if length > most.max(LEAST) && content.len() >= ANSWER_HEAD {
+        if length > most.max(MAX_PLAIN_REPLY) && content.len() >= ANSWER_HEAD {
             // Nothing else is so long.
             let (seq, _) = Reply::answer(content).ok_or(FrameTooLarge { length, limit: most })?;
             self.unwanted = HEADER + length;
-            return Ok(Some(Received::TooLarge { seq, length }));
+            return Ok(Some(ReceivedReply::TooLarge { seq, length }));
         }
-        if content.len() < length || length > most.max(LEAST) {
+        if content.len() < length || length > most.max(MAX_PLAIN_REPLY) {
             return Ok(None);
         }
         if let Some((seq, start)) = Reply::answer(&content[..length]) {
-            let answer = Answer::new(self.inbox.take_owned(HEADER + length), HEADER + start);
-            return Ok(Some(Received::Answer { seq, answer }));
+            let answer = QueryAnswer::new(self.inbox.take_owned(HEADER + length), HEADER + start);
+            return Ok(Some(ReceivedReply::Answer { seq, answer }));
         }
-        Ok(Some(Received::Other(Reply::decode(&self.inbox.take(HEADER + length)[HEADER..])?)))
+        Ok(Some(ReceivedReply::Other(Reply::decode(&self.inbox.take(HEADER + length)[HEADER..])?)))
     }
 }
 
-/// Replies that are no answers, such as errors, are below it.
-const LEAST: usize = 64 << 10;
+/// ReplyReader that are no answers, such as errors, are below it.
+const MAX_PLAIN_REPLY: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
     use gateway_wire::bridge::AnswerValue;
 
     use super::*;
-    use crate::read_buffer::CHUNK;
+    use crate::read_buffer::READ_BYTES;
 
     #[test]
     fn replies_come_out_whole_however_they_arrive() {
-        let big = Reply::Answer { seq: 7, value: AnswerValue::Str(vec![b'x'; 3 * CHUNK]) };
+        let big = Reply::Answer { seq: 7, value: AnswerValue::Str(vec![b'x'; 3 * READ_BYTES]) };
         let sent = [Reply::Ack { seq: 1 }, big, Reply::Ack { seq: 9 }];
         let mut bytes = Vec::new();
         for reply in &sent {
             reply.encode(&mut bytes).unwrap();
         }
-        for step in [1, 7, CHUNK, bytes.len()] {
-            let mut replies = Replies::default();
+        for step in [1, 7, READ_BYTES, bytes.len()] {
+            let mut replies = ReplyReader::default();
             let mut got = Vec::new();
             for mut piece in bytes.chunks(step) {
                 while replies.fill(&mut piece).unwrap() > 0 {
@@ -118,37 +118,39 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_too_large_is_passed_over_as_it_comes() {
-        let length = 40 * CHUNK;
+        let length = 40 * READ_BYTES;
         let big = Reply::Answer { seq: 7, value: AnswerValue::Str(vec![b'x'; length]) };
         let mut bytes = Vec::new();
         for reply in [Reply::Ack { seq: 6 }, big, Reply::Answer { seq: 8, value: AnswerValue::Int(5) }] {
             reply.encode(&mut bytes).unwrap();
         }
-        for step in [1, CHUNK, bytes.len()] {
-            let mut replies = Replies::default();
+        for step in [1, READ_BYTES, bytes.len()] {
+            let mut replies = ReplyReader::default();
             let mut got = Vec::new();
             for mut piece in bytes.chunks(step) {
                 while replies.fill(&mut piece).unwrap() > 0 {
-                    while let Some(reply) = replies.next_within(20 * CHUNK).unwrap() {
+                    while let Some(reply) = replies.next_within(20 * READ_BYTES).unwrap() {
                         got.push(reply);
                     }
-                    assert!(replies.inbox.capacity() <= 32 * CHUNK, "it takes no memory");
+                    assert!(replies.inbox.capacity() <= 32 * READ_BYTES, "it takes no memory");
                 }
             }
-            let [Received::Other(Reply::Ack { seq: 6 }), too_large, answer] = &got[..] else {
+            let [ReceivedReply::Other(Reply::Ack { seq: 6 }), too_large, answer] = &got[..] else {
                 panic!("{got:?} in steps of {step}")
             };
-            assert!(matches!(too_large, Received::TooLarge { seq: 7, length: l } if *l > length));
-            assert!(matches!(answer, Received::Answer { seq: 8, answer } if *answer == AnswerValue::Int(5)));
+            assert!(matches!(too_large, ReceivedReply::TooLarge { seq: 7, length: l } if *l > length));
+            assert!(
+                matches!(answer, ReceivedReply::Answer { seq: 8, answer } if *answer == AnswerValue::Int(5))
+            );
         }
     }
 
     #[test]
     fn a_claimed_length_takes_no_memory_and_is_bounded() {
-        let mut replies = Replies::default();
+        let mut replies = ReplyReader::default();
         replies.fill(&mut (200u32 << 20).to_be_bytes().as_slice()).unwrap();
         assert!(replies.next(256 << 20).unwrap().is_none());
-        assert!(replies.inbox.capacity() < CHUNK);
+        assert!(replies.inbox.capacity() < READ_BYTES);
         let error = replies.next(1 << 10).unwrap_err().to_string();
         assert!(error.contains("over the limit of 1024"), "{error}");
     }

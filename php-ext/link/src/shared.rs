@@ -7,40 +7,40 @@ use std::time::{Duration, Instant};
 use gateway_wire::bridge::frame::MAX_REPLY;
 
 use crate::address::Address;
-use crate::answer::Answer;
+use crate::answer::QueryAnswer;
 use crate::error::{LinkError, Unreachable};
-use crate::notice::{Notice, Notices, Trouble};
-use crate::poll::Wake;
-use crate::queue::{Done, Outgoing};
+use crate::notice::{Notice, NoticeKind, Notices};
+use crate::poll::Waker;
+use crate::queue::{Confirmed, UnsentCalls};
 use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard};
 use crate::target::Target;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) wake: Wake,
-    /// Whether [`State::notices`] has something, so that every call can look.
+    pub(crate) wake: Waker,
+    /// Whether [`LinkState::notices`] has something, so that every call can look.
     pub(crate) has_notices: AtomicBool,
     /// How often something came from the other side: while it stays the same, that is silent.
     heard: AtomicU64,
     /// Bytes that the answer may have that PHP waits for.
-    pub(crate) most_answer: AtomicUsize,
+    pub(crate) max_answer: AtomicUsize,
     /// The I/O thread has ended: every call looks at that.
-    pub(crate) finished: AtomicBool,
+    pub(crate) io_thread_ended: AtomicBool,
     /// Held for moments only: never over I/O.
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) status: Status,
+pub(crate) struct LinkState {
+    pub(crate) status: LinkStatus,
     /// The gateway at the other end while the status is `Up`.
     pub(crate) connected: Option<Address>,
     /// How long an attempt to connect may take.
     pub(crate) connect_timeout: Duration,
-    /// When PHP last wanted the link and found it down.
-    pub(crate) wanted: Instant,
-    pub(crate) outgoing: Outgoing,
+    /// When PHP last last_wanted the link and found it down.
+    pub(crate) last_wanted: Instant,
+    pub(crate) outgoing: UnsentCalls,
     /// Bytes of calls handed over and not confirmed.
     pub(crate) queued: usize,
     /// Orders that need no more sending.
@@ -50,12 +50,12 @@ pub(crate) struct State {
     /// Orders that the gateway would not take, or that were lost on the way.
     pub(crate) dropped: u64,
     /// The query that PHP waits for.
-    pub(crate) asked: Option<Asked>,
+    pub(crate) asked: Option<AwaitedQuery>,
     /// What nobody has been told of yet.
     pub(crate) notices: Notices,
     pub(crate) io_thread: IoThreadState,
     /// The PHP thread has the engine, or is about to.
-    pub(crate) driving: bool,
+    pub(crate) php_drives: bool,
     /// The I/O thread is to end.
     pub(crate) stop: bool,
     /// The PHP thread waits for a change.
@@ -63,7 +63,7 @@ pub(crate) struct State {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Status {
+pub(crate) enum LinkStatus {
     /// Nobody has needed the link yet, or for a while.
     Idle,
     /// An attempt is under way, and callers wait for it.
@@ -86,19 +86,19 @@ pub(crate) enum IoThreadState {
 }
 
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct AwaitedQuery {
     pub(crate) seq: u64,
-    pub(crate) answer: Option<Result<Answer, LinkError>>,
+    pub(crate) answer: Option<Result<QueryAnswer, LinkError>>,
 }
 
 impl Shared {
-    pub(crate) fn new(wake: Wake) -> Self {
-        let state = State {
-            status: Status::Idle,
+    pub(crate) fn new(wake: Waker) -> Self {
+        let state = LinkState {
+            status: LinkStatus::Idle,
             connected: None,
             connect_timeout: Duration::ZERO,
-            wanted: Instant::now(),
-            outgoing: Outgoing::default(),
+            last_wanted: Instant::now(),
+            outgoing: UnsentCalls::default(),
             queued: 0,
             confirmed: 0,
             resent: 0,
@@ -106,7 +106,7 @@ impl Shared {
             asked: None,
             notices: Notices::default(),
             io_thread: IoThreadState::Awake,
-            driving: false,
+            php_drives: false,
             stop: false,
             waiting: false,
         };
@@ -114,33 +114,33 @@ impl Shared {
             wake,
             has_notices: AtomicBool::new(false),
             heard: AtomicU64::new(0),
-            most_answer: AtomicUsize::new(MAX_REPLY),
-            finished: AtomicBool::new(false),
+            max_answer: AtomicUsize::new(MAX_REPLY),
+            io_thread_ended: AtomicBool::new(false),
             state: Mutex::new(state),
             changed: Condvar::new(),
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, LinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn heard(&self) -> u64 {
+    pub(crate) fn activity(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
     }
 
     /// Engine: something has come.
-    pub(crate) fn hear(&self) {
+    pub(crate) fn note_activity(&self) {
         // Only whoever has the engine writes it.
-        self.heard.store(self.heard().wrapping_add(1), Ordering::Relaxed);
+        self.heard.store(self.activity().wrapping_add(1), Ordering::Relaxed);
     }
 
     /// PHP thread: waits until `check` gives something, at most until `deadline`. Gives the lock back with it.
     pub(crate) fn wait<T>(
         &self,
         deadline: Instant,
-        mut check: impl FnMut(&mut State) -> Option<T>,
-    ) -> (MutexGuard<'_, State>, Option<T>) {
+        mut check: impl FnMut(&mut LinkState) -> Option<T>,
+    ) -> (MutexGuard<'_, LinkState>, Option<T>) {
         let mut state = self.lock();
         let found = loop {
             if let Some(found) = check(&mut state) {
@@ -158,8 +158,8 @@ impl Shared {
     }
 
     /// PHP thread: lets the I/O thread look at the state. A burst of calls finds it awake, and costs nothing here.
-    pub(crate) fn rouse(&self, mut state: MutexGuard<'_, State>) {
-        if state.stir() {
+    pub(crate) fn wake_io_thread(&self, mut state: MutexGuard<'_, LinkState>) {
+        if state.mark_awake() {
             drop(state);
             self.wake.wake();
         }
@@ -173,9 +173,9 @@ impl Shared {
     }
 
     /// Engine: notes what PHP is to be told.
-    pub(crate) fn notice(&self, trouble: Trouble, calls: u64, why: String) {
+    pub(crate) fn add_notice(&self, trouble: NoticeKind, calls: u64, why: String) {
         let mut state = self.lock();
-        if trouble != Trouble::Partial {
+        if trouble != NoticeKind::Partial {
             state.dropped += calls;
         }
         state.notices.add(trouble, calls, why);
@@ -183,7 +183,7 @@ impl Shared {
     }
 
     /// Engine: changes the state and tells the PHP thread if it waits.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut LinkState)) {
         let mut state = self.lock();
         change(&mut state);
         let waiting = state.waiting;
@@ -194,25 +194,25 @@ impl Shared {
     }
 }
 
-impl State {
+impl LinkState {
     pub(crate) fn is_up(&self) -> bool {
-        matches!(self.status, Status::Up)
+        matches!(self.status, LinkStatus::Up)
     }
 
     /// Whether the I/O thread waits and must be woken, which it then counts as.
-    pub(crate) fn stir(&mut self) -> bool {
+    pub(crate) fn mark_awake(&mut self) -> bool {
         std::mem::replace(&mut self.io_thread, IoThreadState::Awake) != IoThreadState::Awake
     }
 
     /// Unless nobody waits for it any more.
-    pub(crate) fn answer(&mut self, seq: u64, answer: Result<Answer, LinkError>) {
+    pub(crate) fn answer(&mut self, seq: u64, answer: Result<QueryAnswer, LinkError>) {
         if let Some(asked) = self.asked.as_mut().filter(|asked| asked.seq == seq) {
             asked.answer = Some(answer);
         }
     }
 
     /// Notes what was confirmed.
-    pub(crate) fn done(&mut self, done: Done) {
+    pub(crate) fn note_confirmed(&mut self, done: Confirmed) {
         self.queued = self.queued.saturating_sub(done.bytes);
         self.confirmed += done.orders;
     }

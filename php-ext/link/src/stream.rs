@@ -6,21 +6,21 @@ use std::os::fd::{AsRawFd, RawFd};
 use rustls::ClientConnection;
 use socket2::Socket;
 
-use crate::error::Reason;
-use crate::fork::Watched;
+use crate::error::ConnectError;
+use crate::fork::CloseOnFork;
 
 #[derive(Debug)]
-pub(crate) struct Wire {
-    socket: Watched<Socket>,
+pub(crate) struct MaybeTlsStream {
+    socket: CloseOnFork<Socket>,
     tls: Option<Box<ClientConnection>>,
 }
 
-impl Wire {
-    pub(crate) fn plain(socket: Watched<Socket>) -> Self {
+impl MaybeTlsStream {
+    pub(crate) fn plain(socket: CloseOnFork<Socket>) -> Self {
         Self { socket, tls: None }
     }
 
-    pub(crate) fn secured(socket: Watched<Socket>, session: ClientConnection) -> Self {
+    pub(crate) fn tls(socket: CloseOnFork<Socket>, session: ClientConnection) -> Self {
         Self { socket, tls: Some(Box::new(session)) }
     }
 
@@ -29,10 +29,10 @@ impl Wire {
     }
 
     /// On a blocking socket, whose timeouts `prepare` sets before each use.
-    pub(crate) fn shake_hands(
+    pub(crate) fn tls_handshake(
         &mut self,
-        prepare: impl Fn(&Socket) -> Result<(), Reason>,
-    ) -> Result<(), Reason> {
+        prepare: impl Fn(&Socket) -> Result<(), ConnectError>,
+    ) -> Result<(), ConnectError> {
         let Self { socket, tls: Some(tls) } = self else { return Ok(()) };
         let mut socket: &Socket = socket;
         while tls.is_handshaking() || tls.wants_write() {
@@ -42,30 +42,30 @@ impl Wire {
                 continue;
             }
             if tls.read_tls(&mut socket)? == 0 {
-                return Err(Reason::Tls("the connection was closed during its handshake".to_owned()));
+                return Err(ConnectError::Tls("the connection was closed during its handshake".to_owned()));
             }
             if let Err(error) = tls.process_new_packets() {
                 // It tells the other side what is wrong, if that listens.
                 let _ = tls.write_tls(&mut socket);
-                return Err(Reason::Tls(error.to_string()));
+                return Err(ConnectError::Tls(error.to_string()));
             }
         }
         Ok(())
     }
 
     /// Something has been read of the socket that nobody has read here.
-    pub(crate) fn has_read(&mut self) -> bool {
+    pub(crate) fn has_buffered_input(&mut self) -> bool {
         let state = self.tls.as_mut().and_then(|tls| tls.process_new_packets().ok());
         state.is_some_and(|state| state.plaintext_bytes_to_read() > 0)
     }
 
     /// Something has been written here that the socket has not taken.
-    pub(crate) fn is_behind(&self) -> bool {
+    pub(crate) fn has_buffered_output(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 }
 
-impl Read for Wire {
+impl Read for MaybeTlsStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut socket: &Socket = &self.socket;
         let Some(tls) = &mut self.tls else { return socket.read(buffer) };
@@ -84,7 +84,7 @@ impl Read for Wire {
     }
 }
 
-impl Write for Wire {
+impl Write for MaybeTlsStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[IoSlice::new(bytes)])
     }
@@ -107,7 +107,7 @@ impl Write for Wire {
     }
 }
 
-impl AsRawFd for Wire {
+impl AsRawFd for MaybeTlsStream {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }

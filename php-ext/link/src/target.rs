@@ -10,7 +10,7 @@ use crate::address::Address;
 pub struct Target {
     addresses: Vec<Address>,
     secret: Vec<u8>,
-    protocol: Protocol,
+    protocol: GatewayProtocol,
     tls: TlsFiles,
 }
 
@@ -25,8 +25,8 @@ pub struct TlsFiles {
 
 /// What is spoken at the addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Protocol {
-    /// Whatever answers there, as long as there is no secret; with one as [`Protocol::Bridge`], so that nobody is told
+pub enum GatewayProtocol {
+    /// Whatever answers there, as long as there is no secret; with one as [`GatewayProtocol::Bridge`], so that nobody is told
     /// the secret who happens to listen there.
     #[default]
     Auto,
@@ -45,10 +45,10 @@ impl Target {
         if addresses.is_empty() {
             return Err(NoAddress);
         }
-        Ok(Self { addresses, secret, protocol: Protocol::Auto, tls: TlsFiles::default() })
+        Ok(Self { addresses, secret, protocol: GatewayProtocol::Auto, tls: TlsFiles::default() })
     }
 
-    pub fn speaking(self, protocol: Protocol) -> Self {
+    pub fn speaking(self, protocol: GatewayProtocol) -> Self {
         Self { protocol, ..self }
     }
 
@@ -61,9 +61,9 @@ impl Target {
     }
 
     /// The protocol that is spoken, with or without a secret.
-    pub fn protocol(&self) -> Protocol {
+    pub fn protocol(&self) -> GatewayProtocol {
         match self.protocol {
-            Protocol::Auto if !self.secret.is_empty() => Protocol::Bridge,
+            GatewayProtocol::Auto if !self.secret.is_empty() => GatewayProtocol::Bridge,
             protocol => protocol,
         }
     }
@@ -116,10 +116,10 @@ mod tests {
             let address = Address::parse(b"127.0.0.1:1").unwrap();
             Target::new(vec![address], secret.to_vec()).unwrap().speaking(protocol).protocol()
         };
-        assert_eq!(target(b"", Protocol::Auto), Protocol::Auto);
-        assert_eq!(target(b"secret", Protocol::Auto), Protocol::Bridge);
-        assert_eq!(target(b"secret", Protocol::GatewayWorker), Protocol::GatewayWorker);
-        assert_eq!(target(b"", Protocol::Bridge), Protocol::Bridge);
+        assert_eq!(target(b"", GatewayProtocol::Auto), GatewayProtocol::Auto);
+        assert_eq!(target(b"secret", GatewayProtocol::Auto), GatewayProtocol::Bridge);
+        assert_eq!(target(b"secret", GatewayProtocol::GatewayWorker), GatewayProtocol::GatewayWorker);
+        assert_eq!(target(b"", GatewayProtocol::Bridge), GatewayProtocol::Bridge);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) trait Argument: Sized {
     fn read(value: &Zval, position: u32) -> Result<Self, Failure>;
 
     /// What it is when it was left out; `None` when it cannot be.
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         None
     }
 }

@@ -54,7 +54,7 @@ impl Argument for Only {
         if value.coerce_to_bool() { Err(type_error(position, c"?array", value)) } else { Ok(Self(None)) }
     }
 
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         Some(Self(None))
     }
 }
@@ -77,7 +77,7 @@ impl Argument for Except {
         Ok(Self(vec![ClientId::from_hex(id.bytes())?]))
     }
 
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         Some(Self(Vec::new()))
     }
 }

@@ -10,9 +10,9 @@ use crate::held::{hold, unless_thrown};
 use crate::json;
 
 /// An array as a JSON object, empty when left out.
-pub(crate) struct Json(pub(crate) Map<String, Value>);
+pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
 
-impl Argument for Json {
+impl Argument for JsonObject {
     const TYPE: DataType = DataType::Array;
 
     fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
@@ -22,15 +22,15 @@ impl Argument for Json {
         }
     }
 
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         Some(Self(Map::new()))
     }
 }
 
 /// An array of anything.
-pub(crate) struct Array(pub(crate) Zval);
+pub(crate) struct ArrayArgument(pub(crate) Zval);
 
-impl Argument for Array {
+impl Argument for ArrayArgument {
     const TYPE: DataType = DataType::Array;
 
     fn read(value: &Zval, position: u32) -> Result<Self, Failure> {

@@ -14,7 +14,7 @@ mod strings;
 
 pub(crate) use argument::Argument;
 pub(crate) use clients::{Client, ClientOrCurrent, Except, Only};
-pub(crate) use compound::{Anything, Array, Callable, Json};
-pub(crate) use names::{ExceptGroups, Members, Name, NameList, Names, Naming};
-pub(crate) use scalars::{Binary, Flag, Patience, Raw, Seconds};
-pub(crate) use strings::{Message, Posted, Text};
+pub(crate) use compound::{Anything, ArrayArgument, Callable, JsonObject};
+pub(crate) use names::{ExceptGroups, GroupOrEverybody, Name, NameKind, NameList, Names};
+pub(crate) use scalars::{Binary, Flag, Patience, Seconds, SendRaw};
+pub(crate) use strings::{Message, Text, UntrustedString};

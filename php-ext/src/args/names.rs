@@ -26,7 +26,7 @@ impl Argument for ExceptGroups {
         Ok(Self(groups))
     }
 
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         Some(Self(Vec::new()))
     }
 }
@@ -50,12 +50,12 @@ pub(crate) enum Name {
 
 /// What a name is the name of, for messages.
 #[derive(Clone, Copy)]
-pub(crate) enum Naming {
+pub(crate) enum NameKind {
     Uid,
     Group,
 }
 
-impl Naming {
+impl NameKind {
     fn word(self) -> &'static str {
         match self {
             Self::Uid => "uid",
@@ -74,7 +74,7 @@ impl Argument for Name {
         name(value)?.ok_or_else(|| type_error(position, c"string|int", value))
     }
 
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         Some(Self::Made(Vec::new()))
     }
 }
@@ -111,7 +111,7 @@ impl Name {
     }
 
     /// `None`, after a warning, when it is empty, for what binds, joins or leaves. `undone` says what has not been done.
-    pub(crate) fn filled(&self, naming: Naming, undone: &str) -> Result<Option<PhpStr<'_>>, Failure> {
+    pub(crate) fn filled(&self, naming: NameKind, undone: &str) -> Result<Option<PhpStr<'_>>, Failure> {
         if !self.is_empty() {
             return Ok(Some(self.wire()));
         }
@@ -123,7 +123,7 @@ impl Name {
     }
 
     /// As [`Name::filled`], for a name that the gateway is to keep.
-    pub(crate) fn kept(&self, naming: Naming, undone: &str) -> Result<Option<PhpStr<'_>>, Failure> {
+    pub(crate) fn kept(&self, naming: NameKind, undone: &str) -> Result<Option<PhpStr<'_>>, Failure> {
         let length = self.bytes().len();
         if length > MAX_NAME {
             let word = naming.word();
@@ -136,21 +136,21 @@ impl Name {
 }
 
 /// A group whose members are asked about, or everybody: when it is left out, and when it is empty.
-pub(crate) struct Members(Name);
+pub(crate) struct GroupOrEverybody(Name);
 
-impl Argument for Members {
+impl Argument for GroupOrEverybody {
     const TYPE: DataType = DataType::Mixed;
 
     fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
         Name::read(value, position).map(Self)
     }
 
-    fn left_out() -> Option<Self> {
-        Name::left_out().map(Self)
+    fn when_omitted() -> Option<Self> {
+        Name::when_omitted().map(Self)
     }
 }
 
-impl Members {
+impl GroupOrEverybody {
     pub(crate) fn groups(&self) -> Option<Vec<PhpStr<'_>>> {
         (!self.0.is_empty()).then(|| vec![self.0.wire()])
     }
@@ -213,7 +213,7 @@ impl Argument for NameList {
         }
     }
 
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         Some(Self(Vec::new()))
     }
 }

@@ -12,9 +12,9 @@ use crate::held::{hold, unless_thrown};
 use crate::sys;
 
 /// Whether the bytes are sent as they are: what PHP takes for true, under strict_types too.
-pub(crate) struct Raw(pub(crate) bool);
+pub(crate) struct SendRaw(pub(crate) bool);
 
-impl Argument for Raw {
+impl Argument for SendRaw {
     const TYPE: DataType = DataType::Bool;
 
     fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
@@ -24,7 +24,7 @@ impl Argument for Raw {
         Err(type_error(position, c"bool", value))
     }
 
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         Some(Self(false))
     }
 }
@@ -45,7 +45,7 @@ impl Argument for Flag {
         if converted { unless_thrown(Self(flag)) } else { Err(type_error(position, c"bool", value)) }
     }
 
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         Some(Self(false))
     }
 }
@@ -61,11 +61,11 @@ impl Argument for Binary {
         if value.is_null() {
             Ok(Self(None))
         } else {
-            Raw::read(value, position).map(|binary| Self(Some(binary.0)))
+            SendRaw::read(value, position).map(|binary| Self(Some(binary.0)))
         }
     }
 
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         Some(Self(None))
     }
 }
@@ -96,7 +96,7 @@ impl Argument for Seconds {
         if converted { unless_thrown(Self(seconds)) } else { Err(type_error(position, c"int", value)) }
     }
 
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         Some(Self(3600))
     }
 }
@@ -112,7 +112,7 @@ impl Argument for Patience {
         Ok(Self((milliseconds != 0).then(|| Duration::from_millis(milliseconds.try_into().unwrap_or(0)))))
     }
 
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         Some(Self(None))
     }
 }

@@ -64,7 +64,7 @@ impl Argument for Option<Message> {
         }
     }
 
-    fn left_out() -> Option<Self> {
+    fn when_omitted() -> Option<Self> {
         Some(None)
     }
 }
@@ -95,9 +95,9 @@ fn array_as_json(value: &Zval) -> Result<HeldString, Failure> {
 }
 
 /// A string that comes from a page; whatever else came is none.
-pub(crate) struct Posted(pub(crate) Option<HeldString>);
+pub(crate) struct UntrustedString(pub(crate) Option<HeldString>);
 
-impl Argument for Posted {
+impl Argument for UntrustedString {
     const TYPE: DataType = DataType::Mixed;
 
     fn read(value: &Zval, _: u32) -> Result<Self, Failure> {

@@ -5,29 +5,29 @@ use gateway_wire::bridge::Order;
 
 use super::method::methods;
 use super::send;
-use crate::args::{Anything, Binary, Message, Raw};
+use crate::args::{Anything, Binary, Message, SendRaw};
 use crate::errors::Failure;
 use crate::process::order;
 use crate::{business_worker, worker};
 
 methods! {
-    fn sendToCurrentClient(call, message: Message, raw: Raw = false, binary: Binary = null) -> bool {
+    fn sendToCurrentClient(call, message: Message, raw: SendRaw = false, binary: Binary = null) -> bool {
         send::one(call, current("sendToCurrentClient")?, &message, &raw, &binary)
     }
 
     fn closeCurrentClient(call, message: Option<Message> = null) -> bool {
         let client = current("closeCurrentClient")?;
-        order(call.settings()?, Order::Close { client, last: message.as_ref().map(Message::wire) })?;
+        order(call.properties()?, Order::Close { client, last: message.as_ref().map(Message::wire) })?;
         Ok(true)
     }
 
     fn destoryCurrentClient(call) -> bool {
-        order(call.settings()?, Order::Destroy { client: current("destoryCurrentClient")? })?;
+        order(call.properties()?, Order::Destroy { client: current("destoryCurrentClient")? })?;
         Ok(true)
     }
 
     fn destroyCurrentClient(call) -> bool {
-        order(call.settings()?, Order::Destroy { client: current("destroyCurrentClient")? })?;
+        order(call.properties()?, Order::Destroy { client: current("destroyCurrentClient")? })?;
         Ok(true)
     }
 

@@ -4,7 +4,7 @@ use super::method::methods;
 use crate::errors;
 use crate::process;
 use crate::skipped;
-use crate::values::{self, List};
+use crate::values::{self, PhpArray};
 
 methods! {
     fn lastError(call) -> Option<String> {
@@ -12,8 +12,8 @@ methods! {
         Ok(errors::last())
     }
 
-    fn stats(call) -> List {
-        let stats = process::stats(call.settings()?)?;
+    fn stats(call) -> PhpArray {
+        let stats = process::stats(call.properties()?)?;
         let count = |count: u64| values::long(i64::try_from(count).unwrap_or(i64::MAX));
         let address = stats.connected.map(|address| values::string(address.to_string().as_bytes()));
         let entries: [(&[u8], Zval); 7] = [

@@ -10,12 +10,12 @@ use ext_php_rs::flags::MethodFlags;
 use gateway_wire::bridge::Query;
 
 use super::method::methods;
-use crate::args::{Array, Callable, Patience, Text};
+use crate::args::{ArrayArgument, Callable, Patience, Text};
 use crate::class_entries;
 use crate::process::query;
-use crate::properties::Settings;
+use crate::properties::Properties;
 use crate::serialize;
-use crate::values::{self, List};
+use crate::values::{self, PhpArray};
 use crate::worker;
 
 /// As for class Gateway: the engine borrows it.
@@ -36,7 +36,7 @@ methods! {
     fn join(call, name: Text) {
         let _ = call;
         // The properties are those of class Gateway.
-        worker::join(Settings::of(ptr::null_mut())?, name.wire())
+        worker::join(Properties::of(ptr::null_mut())?, name.wire())
     }
 
     /// `[kind, client_id, server, session, body]`, null after a signal or so many milliseconds, or false when there is nothing
@@ -51,9 +51,9 @@ methods! {
         worker::leave()
     }
 
-    fn nodes(call) -> List {
+    fn nodes(call) -> PhpArray {
         let _ = call;
-        query(Settings::of(ptr::null_mut())?, Query::Nodes {}, values::strings)
+        query(Properties::of(ptr::null_mut())?, Query::Nodes {}, values::strings)
     }
 
     /// Does what `unserialize()` does, with the classes of gateway.session_classes.
@@ -63,14 +63,14 @@ methods! {
     }
 
     /// Does what `serialize()` does, with what `readSession` has kept of other classes.
-    fn writeSession(call, session: Array) -> Zval {
+    fn writeSession(call, session: ArrayArgument) -> Zval {
         let _ = call;
         Ok(values::string(serialize::write(&session.0)?.wire()))
     }
 
     fn onSession(call, told: Callable) {
         let _ = call;
-        worker::tell_of_session(told.0);
+        worker::set_session_callback(told.0);
         Ok(())
     }
 }

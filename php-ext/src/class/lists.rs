@@ -3,66 +3,66 @@
 use ext_php_rs::types::Zval;
 use gateway_wire::bridge::{PhpStr, Query, RawValue};
 
-use super::method::{Call, methods};
+use super::method::{MethodCall, methods};
 use crate::args::Names;
 use crate::errors::Failure;
 use crate::process::query;
 use crate::serialize;
-use crate::values::{self, List};
+use crate::values::{self, PhpArray};
 use crate::worker;
 
 methods! {
-    fn getAllClientIdList(call) -> List {
-        query(call.settings()?, Query::Clients { groups: None }, values::client_id_map)
+    fn getAllClientIdList(call) -> PhpArray {
+        query(call.properties()?, Query::Clients { groups: None }, values::client_id_map)
     }
 
-    fn getClientIdListByGroup(call, group: Names) -> List {
-        let Some(groups) = members_of(&group) else { return Ok(List::default()) };
-        query(call.settings()?, Query::Clients { groups: Some(groups) }, values::client_id_map)
+    fn getClientIdListByGroup(call, group: Names) -> PhpArray {
+        let Some(groups) = members_of(&group) else { return Ok(PhpArray::default()) };
+        query(call.properties()?, Query::Clients { groups: Some(groups) }, values::client_id_map)
     }
 
-    fn getAllUidList(call) -> List {
-        query(call.settings()?, Query::Uids { groups: None }, |names| values::name_map(names, values::string))
+    fn getAllUidList(call) -> PhpArray {
+        query(call.properties()?, Query::Uids { groups: None }, |names| values::name_map(names, values::string))
     }
 
-    fn getUidListByGroup(call, group: Names) -> List {
-        let Some(groups) = members_of(&group) else { return Ok(List::default()) };
-        query(call.settings()?, Query::Uids { groups: Some(groups) }, |names| values::name_map(names, values::string))
+    fn getUidListByGroup(call, group: Names) -> PhpArray {
+        let Some(groups) = members_of(&group) else { return Ok(PhpArray::default()) };
+        query(call.properties()?, Query::Uids { groups: Some(groups) }, |names| values::name_map(names, values::string))
     }
 
     fn getUidCountByGroup(call, group: Names) -> i64 {
         let Some(groups) = members_of(&group) else { return Ok(0) };
-        query(call.settings()?, Query::UidCount { groups: Some(groups) }, values::count)
+        query(call.properties()?, Query::UidCount { groups: Some(groups) }, values::count)
     }
 
-    fn getAllGroupIdList(call) -> List {
-        query(call.settings()?, Query::Groups {}, |names| values::name_map(names, values::group))
+    fn getAllGroupIdList(call) -> PhpArray {
+        query(call.properties()?, Query::Groups {}, |names| values::name_map(names, values::group))
     }
 
-    fn getAllGroupUidList(call) -> List {
-        query(call.settings()?, Query::GroupUids {}, |groups| {
+    fn getAllGroupUidList(call) -> PhpArray {
+        query(call.properties()?, Query::GroupUids {}, |groups| {
             values::group_map(groups, |uids| Ok(values::name_map(uids, values::string)?.0))
         })
     }
 
-    fn getAllGroupUidCount(call) -> List {
-        query(call.settings()?, Query::GroupUidCounts {}, |groups| values::group_map(groups, count))
+    fn getAllGroupUidCount(call) -> PhpArray {
+        query(call.properties()?, Query::GroupUidCounts {}, |groups| values::group_map(groups, count))
     }
 
-    fn getAllGroupClientIdList(call) -> List {
-        query(call.settings()?, Query::GroupClients {}, |groups| {
+    fn getAllGroupClientIdList(call) -> PhpArray {
+        query(call.properties()?, Query::GroupClients {}, |groups| {
             values::group_map(groups, |clients| Ok(values::client_id_map(clients)?.0))
         })
     }
 
-    fn getAllGroupClientIdCount(call) -> List {
-        query(call.settings()?, Query::GroupClientCounts {}, |groups| values::group_map(groups, count))
+    fn getAllGroupClientIdCount(call) -> PhpArray {
+        query(call.properties()?, Query::GroupClientCounts {}, |groups| values::group_map(groups, count))
     }
 }
 
 /// The sessions of everybody, or of the members of some groups.
-pub(super) fn sessions(call: &Call, groups: Option<Vec<PhpStr>>) -> Result<List, Failure> {
-    query(call.settings()?, Query::Sessions { groups }, |sessions| {
+pub(super) fn sessions(call: &MethodCall, groups: Option<Vec<PhpStr>>) -> Result<PhpArray, Failure> {
+    query(call.properties()?, Query::Sessions { groups }, |sessions| {
         values::map(values::entries(sessions)?.map(|entry| {
             let (id, session) = entry?;
             let client = values::client_id(id)?;
@@ -78,10 +78,10 @@ pub(super) fn sessions(call: &Call, groups: Option<Vec<PhpStr>>) -> Result<List,
     })
 }
 
-pub(super) fn sessions_of(call: &Call, group: &Names) -> Result<List, Failure> {
+pub(super) fn sessions_of(call: &MethodCall, group: &Names) -> Result<PhpArray, Failure> {
     match members_of(group) {
         Some(groups) => sessions(call, Some(groups)),
-        None => Ok(List::default()),
+        None => Ok(PhpArray::default()),
     }
 }
 

@@ -15,9 +15,9 @@ use ext_php_rs::zend::{ClassEntry, ExecuteData, ExecutorGlobals, run_handler};
 use crate::args::Argument;
 use crate::errors::Failure;
 use crate::held::hold;
-use crate::properties::Settings;
+use crate::properties::Properties;
 
-/// Defines `methods()`, which gives the names and the builders of the methods written in it. `call` is the [`Call`].
+/// Defines `methods()`, which gives the names and the builders of the methods written in it. `call` is the [`MethodCall`].
 macro_rules! methods {
     ($(
         $(#[$doc:meta])*
@@ -71,14 +71,14 @@ macro_rules! returned {
 pub(super) use {default, methods, returned};
 
 /// One call of a method.
-pub(super) struct Call<'a> {
+pub(super) struct MethodCall<'a> {
     frame: &'a ExecuteData,
 }
 
-impl<'a> Call<'a> {
+impl<'a> MethodCall<'a> {
     /// The properties of the class that was called.
-    pub(super) fn settings(&self) -> Result<Settings<'a>, Failure> {
-        Settings::of(self.called_class())
+    pub(super) fn properties(&self) -> Result<Properties<'a>, Failure> {
+        Properties::of(self.called_class())
     }
 
     pub(super) fn argument<T: Argument>(&self, position: &mut u32) -> Result<T, Failure> {
@@ -100,7 +100,7 @@ impl<'a> Call<'a> {
                 return T::read(value, *position);
             }
         }
-        match T::left_out() {
+        match T::when_omitted() {
             Some(value) => Ok(value),
             None => unreachable!("the number of arguments was checked"),
         }
@@ -127,9 +127,9 @@ pub(super) fn run<'a, T: IntoZval + Default>(
     frame: &'a mut ExecuteData,
     result: &mut Zval,
     defaults: &[Option<&str>],
-    body: impl FnOnce(&Call<'a>) -> Result<T, Failure>,
+    body: impl FnOnce(&MethodCall<'a>) -> Result<T, Failure>,
 ) {
-    let call = Call { frame };
+    let call = MethodCall { frame };
     run_handler(AssertUnwindSafe(|| {
         let (least, most) = (required(defaults), defaults.len());
         if !(least..=most).contains(&(call.given() as usize)) {

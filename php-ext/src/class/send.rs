@@ -3,8 +3,8 @@
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Order, PhpStr, kind};
 
-use super::method::{Call, methods};
-use crate::args::{Binary, Client, ClientOrCurrent, Except, ExceptGroups, Message, Names, Only, Raw};
+use super::method::{MethodCall, methods};
+use crate::args::{Binary, Client, ClientOrCurrent, Except, ExceptGroups, Message, Names, Only, SendRaw};
 use crate::errors::Failure;
 use crate::process::order;
 
@@ -14,7 +14,7 @@ methods! {
         message: Message,
         client_id_array: Only = null,
         exclude_client_id: Except = null,
-        raw: Raw = false,
+        raw: SendRaw = false,
         exclude_group: ExceptGroups = null,
         binary: Binary = null
     ) {
@@ -22,10 +22,10 @@ methods! {
         if only.as_ref().is_some_and(Vec::is_empty) {
             return Ok(());
         }
-        let (message, raw, options) = (message.wire(), raw.0, Options::of(&exclude_group, &binary));
-        order(call.settings()?, match options {
+        let (message, raw, options) = (message.wire(), raw.0, SendOptions::of(&exclude_group, &binary));
+        order(call.properties()?, match options {
             None => Order::SendToAll { message, only, except, raw },
-            Some(options) => options.order(message, To { only, ..To::default() }, except, raw),
+            Some(options) => options.order(message, Recipients { only, ..Recipients::default() }, except, raw),
         })
     }
 
@@ -33,7 +33,7 @@ methods! {
         call,
         client_id: ClientOrCurrent,
         message: Message,
-        raw: Raw = false,
+        raw: SendRaw = false,
         binary: Binary = null
     ) -> bool {
         one(call, client_id.0, &message, &raw, &binary)
@@ -43,7 +43,7 @@ methods! {
         call,
         uid: Names,
         message: Message,
-        raw: Raw = false,
+        raw: SendRaw = false,
         exclude_client_id: Except = null,
         exclude_group: ExceptGroups = null,
         binary: Binary = null
@@ -53,14 +53,14 @@ methods! {
             return Ok(());
         }
         let (message, raw, except) = (message.wire(), raw.0, exclude_client_id.0);
-        let options = match Options::of(&exclude_group, &binary) {
-            None if !except.is_empty() => Some(Options::default()),
+        let options = match SendOptions::of(&exclude_group, &binary) {
+            None if !except.is_empty() => Some(SendOptions::default()),
             options => options,
         };
-        order(call.settings()?, match options {
+        order(call.properties()?, match options {
             None => Order::SendToUids { uids, message, raw },
             Some(options) => {
-                options.order(message, To { uids: Some(uids.into_vec()), ..To::default() }, except, raw)
+                options.order(message, Recipients { uids: Some(uids.into_vec()), ..Recipients::default() }, except, raw)
             }
         })
     }
@@ -70,7 +70,7 @@ methods! {
         group: Names,
         message: Message,
         exclude_client_id: Except = null,
-        raw: Raw = false,
+        raw: SendRaw = false,
         exclude_group: ExceptGroups = null,
         binary: Binary = null
     ) -> Option<bool> {
@@ -79,10 +79,10 @@ methods! {
             return Ok(group.is_empty().then_some(false));
         }
         let (message, raw, except) = (message.wire(), raw.0, exclude_client_id.0);
-        order(call.settings()?, match Options::of(&exclude_group, &binary) {
+        order(call.properties()?, match SendOptions::of(&exclude_group, &binary) {
             None => Order::SendToGroups { groups, message, except, raw },
             Some(options) => {
-                options.order(message, To { groups: Some(groups.into_vec()), ..To::default() }, except, raw)
+                options.order(message, Recipients { groups: Some(groups.into_vec()), ..Recipients::default() }, except, raw)
             }
         })?;
         Ok(None)
@@ -94,12 +94,12 @@ methods! {
         if uids.is_empty() {
             return Ok(());
         }
-        order(call.settings()?, Order::CloseUids { uids, last: message.as_ref().map(Message::wire) })
+        order(call.properties()?, Order::CloseUids { uids, last: message.as_ref().map(Message::wire) })
     }
 
     fn closeClient(call, client_id: Client, message: Option<Message> = null) -> bool {
         let last = message.as_ref().map(Message::wire);
-        order(call.settings()?, Order::Close { client: client_id.0, last })?;
+        order(call.properties()?, Order::Close { client: client_id.0, last })?;
         Ok(true)
     }
 
@@ -113,22 +113,25 @@ methods! {
     }
 }
 
-/// To one client.
+/// Recipients one client.
 pub(super) fn one(
-    call: &Call,
+    call: &MethodCall,
     client: ClientId,
     message: &Message,
-    raw: &Raw,
+    raw: &SendRaw,
     binary: &Binary,
 ) -> Result<bool, Failure> {
     let (message, raw) = (message.wire(), raw.0);
     order(
-        call.settings()?,
-        match Options::of(&ExceptGroups::none(), binary) {
+        call.properties()?,
+        match SendOptions::of(&ExceptGroups::none(), binary) {
             None => Order::SendToClient { client, message, raw },
-            Some(options) => {
-                options.order(message, To { only: Some(vec![client]), ..To::default() }, Vec::new(), raw)
-            }
+            Some(options) => options.order(
+                message,
+                Recipients { only: Some(vec![client]), ..Recipients::default() },
+                Vec::new(),
+                raw,
+            ),
         },
     )?;
     Ok(true)
@@ -136,35 +139,35 @@ pub(super) fn one(
 
 /// What few sends have beside their receivers.
 #[derive(Default)]
-struct Options<'a> {
+struct SendOptions<'a> {
     except_groups: Vec<PhpStr<'a>>,
     kind: u8,
 }
 
-/// To whom: everybody, if it is none of these.
+/// Recipients whom: everybody, if it is none of these.
 #[derive(Default)]
-struct To<'a> {
+struct Recipients<'a> {
     only: Option<Vec<ClientId>>,
     uids: Option<Vec<PhpStr<'a>>>,
     groups: Option<Vec<PhpStr<'a>>>,
 }
 
-impl<'a> Options<'a> {
+impl<'a> SendOptions<'a> {
     /// `None` when there are none, and the send is one of the usual ones.
     fn of(except_groups: &'a ExceptGroups, binary: &Binary) -> Option<Self> {
         let options = Self { except_groups: except_groups.wire(), kind: binary.kind() };
         (!options.except_groups.is_empty() || options.kind != kind::USUAL).then_some(options)
     }
 
-    fn order(self, message: PhpStr<'a>, to: To<'a>, except: Vec<ClientId>, raw: bool) -> Order<'a> {
+    fn order(self, message: PhpStr<'a>, to: Recipients<'a>, except: Vec<ClientId>, raw: bool) -> Order<'a> {
         let Self { except_groups, kind } = self;
-        let To { only, uids, groups } = to;
+        let Recipients { only, uids, groups } = to;
         Order::Send { message, only, uids, groups, except, except_groups, raw, kind }
     }
 }
 
 /// At once: nothing that is queued goes out.
-fn destroy(call: &Call, client: &Client) -> Result<bool, Failure> {
-    order(call.settings()?, Order::Destroy { client: client.0 })?;
+fn destroy(call: &MethodCall, client: &Client) -> Result<bool, Failure> {
+    order(call.properties()?, Order::Destroy { client: client.0 })?;
     Ok(true)
 }

@@ -4,53 +4,53 @@ use gateway_wire::bridge::{Order, Query};
 
 use super::lists;
 use super::method::methods;
-use crate::args::{Array, Client, ClientOrCurrent, Members, Names, Text};
+use crate::args::{ArrayArgument, Client, ClientOrCurrent, GroupOrEverybody, Names, Text};
 use crate::errors::deprecated;
 use crate::process::{order, query};
 use crate::serialize;
-use crate::values::{self, List};
+use crate::values::{self, PhpArray};
 use crate::worker;
 
 methods! {
     /// `[]` when it has none, null when the client is offline.
     fn getSession(call, client_id: Client) -> Zval {
-        query(call.settings()?, Query::Session { client: client_id.0 }, |answer| {
+        query(call.properties()?, Query::Session { client: client_id.0 }, |answer| {
             values::optional_bytes(answer)?.map_or_else(|| Ok(Zval::null()), serialize::read)
         })
     }
 
-    fn setSession(call, client_id: ClientOrCurrent, session: Array) {
+    fn setSession(call, client_id: ClientOrCurrent, session: ArrayArgument) {
         let serialized = serialize::write(&session.0)?;
-        order(call.settings()?, Order::SetSession { client: client_id.0, session: serialized.wire() })?;
+        order(call.properties()?, Order::SetSession { client: client_id.0, session: serialized.wire() })?;
         worker::session_has_changed(client_id.0, true, &session.0)
     }
 
-    fn updateSession(call, client_id: ClientOrCurrent, session: Array) {
+    fn updateSession(call, client_id: ClientOrCurrent, session: ArrayArgument) {
         let changes = serialize::write(&session.0)?;
-        order(call.settings()?, Order::UpdateSession { client: client_id.0, changes: changes.wire() })?;
+        order(call.properties()?, Order::UpdateSession { client: client_id.0, changes: changes.wire() })?;
         worker::session_has_changed(client_id.0, false, &session.0)
     }
 
     /// For frameworks that serialize themselves.
     fn setSocketSession(call, client_id: ClientOrCurrent, session_str: Text) -> bool {
-        order(call.settings()?, Order::SetSession { client: client_id.0, session: session_str.wire() })?;
+        order(call.properties()?, Order::SetSession { client: client_id.0, session: session_str.wire() })?;
         Ok(true)
     }
 
-    fn getAllClientSessions(call, group: Members = "") -> List {
+    fn getAllClientSessions(call, group: GroupOrEverybody = "") -> PhpArray {
         lists::sessions(call, group.groups())
     }
 
-    fn getClientSessionsByGroup(call, group: Names) -> List {
+    fn getClientSessionsByGroup(call, group: Names) -> PhpArray {
         lists::sessions_of(call, &group)
     }
 
-    fn getAllClientInfo(call, group: Members = "") -> List {
+    fn getAllClientInfo(call, group: GroupOrEverybody = "") -> PhpArray {
         deprecated("Method Gateway::getAllClientInfo() is deprecated, use Gateway::getAllClientSessions() instead")?;
         lists::sessions(call, group.groups())
     }
 
-    fn getClientInfoByGroup(call, group: Names) -> List {
+    fn getClientInfoByGroup(call, group: Names) -> PhpArray {
         deprecated(
             "Method Gateway::getClientInfoByGroup() is deprecated, use Gateway::getClientSessionsByGroup() instead",
         )?;

@@ -5,14 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gateway_wire::token::Claims;
 
 use super::method::methods;
-use crate::args::{Flag, Json, Name, NameList, Naming, Seconds};
+use crate::args::{Flag, JsonObject, Name, NameKind, NameList, Seconds};
 use crate::errors::Failure;
 use crate::json;
 
 methods! {
     /// Nothing is asked of the gateway.
-    fn token(call, uid: Name, ttl: Seconds = 3600, groups: NameList = [], session: Json = [], once: Flag = false) -> String {
-        let Some(uid) = uid.kept(Naming::Uid, "no token was made")? else { return Ok(String::new()) };
+    fn token(call, uid: Name, ttl: Seconds = 3600, groups: NameList = [], session: JsonObject = [], once: Flag = false) -> String {
+        let Some(uid) = uid.kept(NameKind::Uid, "no token was made")? else { return Ok(String::new()) };
         let groups = groups.wire();
         let claims = Claims {
             uid: json::text(uid)?,
@@ -22,7 +22,7 @@ methods! {
             session: session.0,
             once: if once.0 { Some(random()?) } else { None },
         };
-        let key = call.settings()?.token_key()?;
+        let key = call.properties()?.token_key()?;
         key.mint(&claims).map_err(|error| Failure::Exception(format!("no token was made: {error}")))
     }
 }

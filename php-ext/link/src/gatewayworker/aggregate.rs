@@ -11,9 +11,9 @@ use gateway_wire::php_serialize::{self as php, Key, PhpValue};
 const MOST_TOKENS: usize = 8 << 20;
 
 /// A client id's bytes.
-type Id = [u8; ClientId::BYTES];
+type ClientIdBytes = [u8; ClientId::BYTES];
 /// A uid's or group's.
-type Name = Vec<u8>;
+type NameBytes = Vec<u8>;
 
 /// What is wanted, and what of it has come.
 #[derive(Debug)]
@@ -21,36 +21,36 @@ pub(super) enum Aggregate {
     Flag(bool),
     Sum(i64),
     Session(Option<Vec<u8>>),
-    Uid(Option<Name>),
-    ClientsOfUids { answers: Answers<Vec<Id>>, is_batch: bool, shape: Shape },
-    Counts { answers: Answers<i64>, is_batch: bool },
-    Clients(BTreeSet<Id>),
-    Sessions(BTreeMap<Id, Vec<u8>>),
-    Uids { uids: BTreeSet<Name>, count: bool },
-    Groups(BTreeSet<Name>),
-    GroupClients { groups: BTreeMap<Name, Vec<Id>>, count: bool },
-    GroupUids { groups: BTreeMap<Name, BTreeSet<Name>>, count: bool },
+    Uid(Option<NameBytes>),
+    ClientsOfUids { answers: AnswersByName<Vec<ClientIdBytes>>, is_batch: bool, shape: UidAnswer },
+    Counts { answers: AnswersByName<i64>, is_batch: bool },
+    Clients(BTreeSet<ClientIdBytes>),
+    Sessions(BTreeMap<ClientIdBytes, Vec<u8>>),
+    Uids { uids: BTreeSet<NameBytes>, count: bool },
+    Groups(BTreeSet<NameBytes>),
+    GroupClients { groups: BTreeMap<NameBytes, Vec<ClientIdBytes>>, count: bool },
+    GroupUids { groups: BTreeMap<NameBytes, BTreeSet<NameBytes>>, count: bool },
 }
 
 /// How the clients of uids are to be told.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Shape {
+pub(super) enum UidAnswer {
     IsOnline,
     EachIsOnline,
     Clients,
     EachClients,
 }
 
-/// Answers about names.
+/// AnswersByName about names.
 #[derive(Debug)]
-pub(super) struct Answers<T> {
+pub(super) struct AnswersByName<T> {
     /// As they were asked.
-    names: Vec<Name>,
-    of: BTreeMap<Name, T>,
+    names: Vec<NameBytes>,
+    of: BTreeMap<NameBytes, T>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadReply {
+pub(super) enum MalformedReply {
     #[error("its reply is not what PHP's serialize() gives: {0}")]
     Malformed(#[from] php::Malformed),
     #[error("its reply has more than {MOST_TOKENS} values; ask for less at once, or count")]
@@ -59,7 +59,7 @@ pub(super) enum BadReply {
     Unexpected(&'static str),
 }
 
-impl<T: Clone + Default> Answers<T> {
+impl<T: Clone + Default> AnswersByName<T> {
     pub(super) fn new(names: &[PhpStr]) -> Self {
         let names: Vec<_> = names.iter().map(|name| name.to_vec()).collect();
         let of = names.iter().map(|name| (name.clone(), T::default())).collect();
@@ -109,7 +109,12 @@ impl Aggregate {
     }
 
     /// Takes the reply of the gateway `node` to one of the question's commands.
-    pub(super) fn take(&mut self, node: SocketAddrV4, part: usize, reply: &[u8]) -> Result<(), BadReply> {
+    pub(super) fn take(
+        &mut self,
+        node: SocketAddrV4,
+        part: usize,
+        reply: &[u8],
+    ) -> Result<(), MalformedReply> {
         let id = |connection| ClientId::new(node, connection).to_bytes();
         // A session is anything that the program put there: PHP reads it.
         if let Self::Session(session) = self {
@@ -117,7 +122,7 @@ impl Aggregate {
             return Ok(());
         }
         if php::count_tokens(reply) > MOST_TOKENS {
-            return Err(BadReply::TooMany);
+            return Err(MalformedReply::TooMany);
         }
         let reply = PhpValue::parse(reply)?;
         match self {
@@ -130,7 +135,7 @@ impl Aggregate {
                 }
             }
             Self::ClientsOfUids { answers, is_batch, .. } => {
-                let add = |of: Option<&mut Vec<Id>>, connections: &PhpValue| {
+                let add = |of: Option<&mut Vec<ClientIdBytes>>, connections: &PhpValue| {
                     let Some(of) = of else { return Ok(()) };
                     for (_, connection) in array(connections)? {
                         of.push(id(number(int(connection)?)?));
@@ -204,16 +209,19 @@ impl Aggregate {
             Self::Sum(sum) => AnswerValue::Int(sum),
             Self::Session(bytes) | Self::Uid(bytes) => bytes.map_or(AnswerValue::Null, AnswerValue::Str),
             Self::ClientsOfUids { answers, shape, .. } => match shape {
-                Shape::EachIsOnline => answers.list(|clients| AnswerValue::Bool(!clients.is_empty())),
-                Shape::EachClients => answers.list(ids),
-                Shape::IsOnline => AnswerValue::Bool(answers.of.values().any(|clients| !clients.is_empty())),
-                Shape::Clients => ids(answers.of.into_values().flatten()),
+                UidAnswer::EachIsOnline => answers.list(|clients| AnswerValue::Bool(!clients.is_empty())),
+                UidAnswer::EachClients => answers.list(ids),
+                UidAnswer::IsOnline => {
+                    AnswerValue::Bool(answers.of.values().any(|clients| !clients.is_empty()))
+                }
+                UidAnswer::Clients => ids(answers.of.into_values().flatten()),
             },
             Self::Counts { answers, .. } => answers.list(AnswerValue::Int),
             Self::Clients(clients) => ids(clients),
             Self::Sessions(sessions) => {
-                let entry =
-                    |(id, session): (Id, _)| (AnswerValue::Str(id.to_vec()), AnswerValue::Str(session));
+                let entry = |(id, session): (ClientIdBytes, _)| {
+                    (AnswerValue::Str(id.to_vec()), AnswerValue::Str(session))
+                };
                 AnswerValue::Map(sessions.into_iter().map(entry).collect())
             }
             Self::Uids { uids, count } => counted(names(uids), count),
@@ -228,15 +236,18 @@ impl Aggregate {
 const NULL: &[u8] = b"N;";
 
 /// What a SELECT gives of one client, as far as it was asked for.
-struct Row {
+struct SelectedClient {
     connection: u32,
-    uid: Option<Name>,
-    groups: Vec<Name>,
+    uid: Option<NameBytes>,
+    groups: Vec<NameBytes>,
 }
 
-fn rows<'a>(reply: &'a PhpValue<'a>) -> Result<impl Iterator<Item = Result<Row, BadReply>> + 'a, BadReply> {
+fn rows<'a>(
+    reply: &'a PhpValue<'a>,
+) -> Result<impl Iterator<Item = Result<SelectedClient, MalformedReply>> + 'a, MalformedReply> {
     Ok(array(reply)?.iter().map(|(connection, fields)| {
-        let mut row = Row { connection: connection_of(connection)?, uid: None, groups: Vec::new() };
+        let mut row =
+            SelectedClient { connection: connection_of(connection)?, uid: None, groups: Vec::new() };
         for (field, value) in array(fields)? {
             match (field, value) {
                 (Key::Str(b"uid"), uid) => row.uid = name(uid)?.filter(|uid| !uid.is_empty()),
@@ -250,58 +261,58 @@ fn rows<'a>(reply: &'a PhpValue<'a>) -> Result<impl Iterator<Item = Result<Row, 
     }))
 }
 
-fn array<'a>(value: &'a PhpValue<'a>) -> Result<&'a [(Key<'a>, PhpValue<'a>)], BadReply> {
+fn array<'a>(value: &'a PhpValue<'a>) -> Result<&'a [(Key<'a>, PhpValue<'a>)], MalformedReply> {
     match value {
         PhpValue::Array(entries) => Ok(entries),
-        _ => Err(BadReply::Unexpected("an array")),
+        _ => Err(MalformedReply::Unexpected("an array")),
     }
 }
 
-fn int(value: &PhpValue) -> Result<i64, BadReply> {
+fn int(value: &PhpValue) -> Result<i64, MalformedReply> {
     match value {
         PhpValue::Int(number) => Ok(*number),
         PhpValue::Bool(flag) => Ok(i64::from(*flag)),
-        _ => Err(BadReply::Unexpected("a number")),
+        _ => Err(MalformedReply::Unexpected("a number")),
     }
 }
 
 /// `None` is null.
-fn name(value: &PhpValue) -> Result<Option<Name>, BadReply> {
+fn name(value: &PhpValue) -> Result<Option<NameBytes>, MalformedReply> {
     match value {
         PhpValue::Null => Ok(None),
         PhpValue::Str(bytes) => Ok(Some(bytes.to_vec())),
         PhpValue::Int(number) => Ok(Some(number.to_string().into_bytes())),
-        _ => Err(BadReply::Unexpected("a string")),
+        _ => Err(MalformedReply::Unexpected("a string")),
     }
 }
 
-fn key(key: &Key) -> Name {
+fn key(key: &Key) -> NameBytes {
     match key {
         Key::Int(number) => number.to_string().into_bytes(),
         Key::Str(bytes) => bytes.to_vec(),
     }
 }
 
-fn connection_of(key: &Key) -> Result<u32, BadReply> {
+fn connection_of(key: &Key) -> Result<u32, MalformedReply> {
     match key {
         Key::Int(connection) => number(*connection),
-        Key::Str(_) => Err(BadReply::Unexpected("a connection's number")),
+        Key::Str(_) => Err(MalformedReply::Unexpected("a connection's number")),
     }
 }
 
-fn number(connection: i64) -> Result<u32, BadReply> {
-    u32::try_from(connection).map_err(|_| BadReply::Unexpected("a connection's number"))
+fn number(connection: i64) -> Result<u32, MalformedReply> {
+    u32::try_from(connection).map_err(|_| MalformedReply::Unexpected("a connection's number"))
 }
 
-fn ids(clients: impl IntoIterator<Item = Id>) -> AnswerValue {
+fn ids(clients: impl IntoIterator<Item = ClientIdBytes>) -> AnswerValue {
     AnswerValue::List(clients.into_iter().map(|id| AnswerValue::Str(id.to_vec())).collect())
 }
 
-fn names(names: BTreeSet<Name>) -> AnswerValue {
+fn names(names: BTreeSet<NameBytes>) -> AnswerValue {
     AnswerValue::List(names.into_iter().map(AnswerValue::Str).collect())
 }
 
-fn of_groups<T>(groups: BTreeMap<Name, T>, show: impl Fn(T) -> AnswerValue) -> AnswerValue {
+fn of_groups<T>(groups: BTreeMap<NameBytes, T>, show: impl Fn(T) -> AnswerValue) -> AnswerValue {
     AnswerValue::Map(groups.into_iter().map(|(group, of)| (AnswerValue::Str(group), show(of))).collect())
 }
 
@@ -338,7 +349,7 @@ mod tests {
         let mut question = plan(&Query::ClientCount {}).unwrap();
         let reply = format!("a:{}:{{{}}}", MOST_TOKENS / 2, "i:0;N;".repeat(MOST_TOKENS / 2));
         let taken = question.aggregate.take(ONE.parse().unwrap(), 0, reply.as_bytes());
-        assert_eq!(taken, Err(BadReply::TooMany));
+        assert_eq!(taken, Err(MalformedReply::TooMany));
     }
 
     fn id(node: &str, connection: u32) -> AnswerValue {

@@ -7,7 +7,7 @@ use gateway_wire::bridge::{Order, PhpStr};
 use gateway_wire::gatewayworker::Command;
 use gateway_wire::{ClientId, excerpt};
 
-pub(super) enum Plan<'a> {
+pub(super) enum OrderCommands<'a> {
     /// The gateway that holds a client.
     One(SocketAddrV4, Command<'a>),
     /// These, and nobody else.
@@ -17,7 +17,7 @@ pub(super) enum Plan<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unsayable {
+pub(super) enum Unsupported {
     #[error("GatewayWorker's protocol carries names only as UTF-8, which {0:?} is not")]
     NotText(String),
     #[error(
@@ -31,12 +31,12 @@ pub(super) enum Unsayable {
     Nodes,
 }
 
-pub(super) fn plan<'a>(order: &Order<'a>) -> Result<Plan<'a>, Unsayable> {
+pub(super) fn plan<'a>(order: &Order<'a>) -> Result<OrderCommands<'a>, Unsupported> {
     Ok(match order {
         Order::SendToAll { message, only: None, except, raw } => {
             let command = |except| Command::SendToAll { message, only: None, except, raw: *raw };
             let special = by_gateway(except.iter()).map(|(node, except)| (node, command(except))).collect();
-            Plan::All(command(Vec::new()), special)
+            OrderCommands::All(command(Vec::new()), special)
         }
         Order::SendToAll { message, only: Some(only), except, raw } => {
             let except: BTreeSet<&ClientId> = except.iter().collect();
@@ -45,19 +45,20 @@ pub(super) fn plan<'a>(order: &Order<'a>) -> Result<Plan<'a>, Unsayable> {
             let only = by_gateway(only.into_iter());
             let command =
                 |only| Command::SendToAll { message, only: Some(only), except: Vec::new(), raw: *raw };
-            Plan::Each(only.map(|(node, only)| (node, command(only))).collect())
+            OrderCommands::Each(only.map(|(node, only)| (node, command(only))).collect())
         }
-        Order::SendToUids { uids, message, raw } => {
-            Plan::All(Command::SendToUids { uids: texts(uids)?, message, raw: *raw }, BTreeMap::new())
-        }
+        Order::SendToUids { uids, message, raw } => OrderCommands::All(
+            Command::SendToUids { uids: texts(uids)?, message, raw: *raw },
+            BTreeMap::new(),
+        ),
         Order::SendToGroups { groups, message, except, raw } => {
             let groups = texts(groups)?;
             let command =
                 |except| Command::SendToGroups { groups: groups.clone(), message, except, raw: *raw };
             let special = by_gateway(except.iter()).map(|(node, except)| (node, command(except))).collect();
-            Plan::All(command(Vec::new()), special)
+            OrderCommands::All(command(Vec::new()), special)
         }
-        Order::Ungroup { group } => Plan::All(Command::Ungroup { group }, BTreeMap::new()),
+        Order::Ungroup { group } => OrderCommands::All(Command::Ungroup { group }, BTreeMap::new()),
         Order::SendToClient { client, message, raw } => {
             one(*client, |connection| Command::SendToOne { connection, message, raw: *raw })
         }
@@ -79,22 +80,22 @@ pub(super) fn plan<'a>(order: &Order<'a>) -> Result<Plan<'a>, Unsayable> {
         Order::UpdateSession { client, changes } => {
             one(*client, |connection| Command::UpdateSession { connection, changes })
         }
-        Order::Send { .. } | Order::CloseUids { .. } => return Err(Unsayable::Options),
+        Order::Send { .. } | Order::CloseUids { .. } => return Err(Unsupported::Options),
         Order::Never(never, _) => match *never {},
     })
 }
 
 /// Names as JSON carries them.
-pub(super) fn texts(names: &[PhpStr]) -> Result<Vec<String>, Unsayable> {
+pub(super) fn texts(names: &[PhpStr]) -> Result<Vec<String>, Unsupported> {
     names.iter().map(|name| text(name)).collect()
 }
 
-fn text(name: &[u8]) -> Result<String, Unsayable> {
-    std::str::from_utf8(name).map(str::to_owned).map_err(|_| Unsayable::NotText(excerpt(name)))
+fn text(name: &[u8]) -> Result<String, Unsupported> {
+    std::str::from_utf8(name).map(str::to_owned).map_err(|_| Unsupported::NotText(excerpt(name)))
 }
 
-fn one<'a>(client: ClientId, command: impl FnOnce(u32) -> Command<'a>) -> Plan<'a> {
-    Plan::One(client.node, command(client.connection))
+fn one<'a>(client: ClientId, command: impl FnOnce(u32) -> Command<'a>) -> OrderCommands<'a> {
+    OrderCommands::One(client.node, command(client.connection))
 }
 
 fn by_gateway<'a>(

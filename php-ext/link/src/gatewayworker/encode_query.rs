@@ -7,18 +7,18 @@ use gateway_wire::ClientId;
 use gateway_wire::bridge::{PhpStr, Query};
 use gateway_wire::gatewayworker::{ClientSelector, Command, FieldSelector};
 
-use super::aggregate::{Aggregate, Answers, Shape};
-use super::encode_order::{Unsayable, texts};
+use super::aggregate::{Aggregate, AnswersByName, UidAnswer};
+use super::encode_order::{Unsupported, texts};
 
-pub(super) struct Question<'a> {
+pub(super) struct QueryCommands<'a> {
     /// The only gateway that knows, if it is one.
     pub(super) of: Option<SocketAddrV4>,
-    /// Told one after the other; the place of a command among them is the part that its reply is.
+    /// RegisterTarget one after the other; the place of a command among them is the part that its reply is.
     pub(super) commands: Vec<Command<'a>>,
     pub(super) aggregate: Aggregate,
 }
 
-pub(super) fn plan<'a>(query: &Query<'a>) -> Result<Question<'a>, Unsayable> {
+pub(super) fn plan<'a>(query: &Query<'a>) -> Result<QueryCommands<'a>, Unsupported> {
     Ok(match query {
         Query::IsOnline { client } => {
             of_one(*client, |connection| Command::IsOnline { connection }, Aggregate::Flag(false))
@@ -35,10 +35,10 @@ pub(super) fn plan<'a>(query: &Query<'a>) -> Result<Question<'a>, Unsayable> {
             };
             of_one(*client, select, Aggregate::Uid(None))
         }
-        Query::IsUidOnline { uid } => of_uids(std::slice::from_ref(uid), Shape::IsOnline),
-        Query::ClientsOfUid { uid } => of_uids(std::slice::from_ref(uid), Shape::Clients),
-        Query::AreUidsOnline { uids } => of_uids(uids, Shape::EachIsOnline),
-        Query::ClientsOfUids { uids } => of_uids(uids, Shape::EachClients),
+        Query::IsUidOnline { uid } => of_uids(std::slice::from_ref(uid), UidAnswer::IsOnline),
+        Query::ClientsOfUid { uid } => of_uids(std::slice::from_ref(uid), UidAnswer::Clients),
+        Query::AreUidsOnline { uids } => of_uids(uids, UidAnswer::EachIsOnline),
+        Query::ClientsOfUids { uids } => of_uids(uids, UidAnswer::EachClients),
         Query::ClientCount {} => of_all(vec![Command::GetClientCount { group: None }], Aggregate::Sum(0)),
         Query::ClientCountOfEach { groups } => counts(groups),
         Query::Sessions { groups: None } => of_all(vec![Command::GetSessions], Aggregate::sessions()),
@@ -62,8 +62,8 @@ pub(super) fn plan<'a>(query: &Query<'a>) -> Result<Question<'a>, Unsayable> {
         Query::GroupUidCounts {} => {
             select(&[FieldSelector::UID, FieldSelector::GROUPS], None, Aggregate::group_uids(true))?
         }
-        Query::ProofOfClient { .. } => return Err(Unsayable::Proof),
-        Query::Nodes {} => return Err(Unsayable::Nodes),
+        Query::ProofOfClient { .. } => return Err(Unsupported::Proof),
+        Query::Nodes {} => return Err(Unsupported::Nodes),
         Query::Never(never, _) => match *never {},
     })
 }
@@ -72,31 +72,31 @@ fn of_one<'a>(
     client: ClientId,
     command: impl FnOnce(u32) -> Command<'a>,
     aggregate: Aggregate,
-) -> Question<'a> {
-    Question { of: Some(client.node), commands: vec![command(client.connection)], aggregate }
+) -> QueryCommands<'a> {
+    QueryCommands { of: Some(client.node), commands: vec![command(client.connection)], aggregate }
 }
 
-fn of_all(commands: Vec<Command<'_>>, aggregate: Aggregate) -> Question<'_> {
-    Question { of: None, commands, aggregate }
+fn of_all(commands: Vec<Command<'_>>, aggregate: Aggregate) -> QueryCommands<'_> {
+    QueryCommands { of: None, commands, aggregate }
 }
 
-fn of_uids<'a>(uids: &[PhpStr<'a>], shape: Shape) -> Question<'a> {
-    let answers = Answers::new(uids);
+fn of_uids<'a>(uids: &[PhpStr<'a>], shape: UidAnswer) -> QueryCommands<'a> {
+    let answers = AnswersByName::new(uids);
     let single = |uid: PhpStr<'a>| Command::GetClientsByUid { uid };
     let batch = |uids| Command::GetClientsByUids { uids };
     let (commands, is_batch) = each_or_batch(uids, single, batch);
     of_all(commands, Aggregate::ClientsOfUids { answers, is_batch, shape })
 }
 
-fn counts<'a>(groups: &[PhpStr<'a>]) -> Question<'a> {
-    let answers = Answers::new(groups);
+fn counts<'a>(groups: &[PhpStr<'a>]) -> QueryCommands<'a> {
+    let answers = AnswersByName::new(groups);
     let single = |group: PhpStr<'a>| Command::GetClientCount { group: Some(group) };
     let batch = |groups| Command::GetClientCounts { groups };
     let (commands, is_batch) = each_or_batch(groups, single, batch);
     of_all(commands, Aggregate::Counts { answers, is_batch })
 }
 
-/// One command for many names where JSON carries them all, else one each, in the order in which [`Answers`] keeps them.
+/// One command for many names where JSON carries them all, else one each, in the order in which [`AnswersByName`] keeps them.
 fn each_or_batch<'a>(
     names: &[PhpStr<'a>],
     single: impl Fn(PhpStr<'a>) -> Command<'a>,
@@ -115,7 +115,7 @@ fn select<'a>(
     fields: &[&str],
     groups: Option<&[PhpStr]>,
     aggregate: Aggregate,
-) -> Result<Question<'a>, Unsayable> {
+) -> Result<QueryCommands<'a>, Unsupported> {
     let select = FieldSelector {
         fields: fields.iter().map(|field| (*field).to_owned()).collect(),
         of: ClientSelector { groups: groups.map(texts).transpose()?, ..ClientSelector::default() },

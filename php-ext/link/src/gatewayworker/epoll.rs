@@ -3,14 +3,14 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-use crate::fork::Watched;
+use crate::fork::CloseOnFork;
 use crate::poll::Interest;
 
 /// Most sockets that one look tells of; the others are told of by the next.
 const AT_ONCE: usize = 64;
 
 #[derive(Debug)]
-pub(super) struct Epoll(Watched<OwnedFd>);
+pub(super) struct Epoll(CloseOnFork<OwnedFd>);
 
 /// What `epoll` says of a socket: which one, and what it is ready for. An error is ready for everything.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Ready {
 
 impl Epoll {
     pub(super) fn new() -> io::Result<Self> {
-        Watched::open(|| {
+        CloseOnFork::open(|| {
             // SAFETY: takes no pointers.
             let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
             if fd < 0 {

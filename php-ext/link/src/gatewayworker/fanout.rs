@@ -7,13 +7,13 @@ use std::net::SocketAddrV4;
 use gateway_wire::bridge::{Call, Order, Query, Request};
 use gateway_wire::gatewayworker::Command;
 
-use super::encode_order::{self, Plan};
+use super::encode_order::{self, OrderCommands};
 use super::encode_query;
 use super::epoll::{Epoll, Ready};
-use super::gateway::Gateway;
-use super::pending_query::{self, Open};
+use super::gateway::ClusterGateway;
+use super::pending_query::{self, PendingQuery};
 use super::session_event::SessionEvent;
-use super::unacked::Asked;
+use super::unacked::ReplyPurpose;
 
 /// Workerman takes no larger packet unless it is told otherwise: over this many bytes, it closes the connection.
 const MAX_PACKET: usize = 10 << 20;
@@ -22,9 +22,9 @@ const MAX_BACKLOG: usize = 256 << 10;
 
 #[derive(Default)]
 pub(super) struct Fanout {
-    pub(super) gateways: BTreeMap<SocketAddrV4, Gateway>,
+    pub(super) gateways: BTreeMap<SocketAddrV4, ClusterGateway>,
     /// Queries that wait for replies.
-    open: Vec<Open>,
+    open: Vec<PendingQuery>,
     /// The number of the last call that was taken.
     pub(super) last_taken: u64,
     events: Vec<SessionEvent>,
@@ -64,7 +64,7 @@ impl Fanout {
         let mut replied = false;
         while let Some((asked, reply)) = line.reply()? {
             replied = true;
-            let Asked::ByCall { seq, part } = asked else { continue };
+            let ReplyPurpose::Query { seq, part } = asked else { continue };
             let Some(index) = self.open.iter().position(|open| open.seq == seq) else { continue };
             let taken = self.open[index].take(node, part, reply);
             if let Err(error) = &taken {
@@ -95,7 +95,7 @@ impl Fanout {
 
     /// The number of the last call that is done with all before it.
     pub(super) fn last_done(&self) -> u64 {
-        let unsettled = self.gateways.values().filter_map(Gateway::first_unsettled).min();
+        let unsettled = self.gateways.values().filter_map(ClusterGateway::first_unsettled).min();
         unsettled.map_or(self.last_taken, |first| first - 1)
     }
 
@@ -124,13 +124,13 @@ impl Fanout {
     fn order(&mut self, seq: u64, order: &Order) {
         match encode_order::plan(order) {
             Err(error) => self.refuse(&error),
-            Ok(Plan::One(node, command)) => self.send(seq, node, &command),
-            Ok(Plan::Each(commands)) => {
+            Ok(OrderCommands::One(node, command)) => self.send(seq, node, &command),
+            Ok(OrderCommands::Each(commands)) => {
                 for (node, command) in commands {
                     self.send(seq, node, &command);
                 }
             }
-            Ok(Plan::All(command, special)) => {
+            Ok(OrderCommands::All(command, special)) => {
                 // What is too large for one is too large for all.
                 if !self.encode(&command) {
                     return;
@@ -225,7 +225,7 @@ impl Fanout {
             }
             packets.push(packet);
         }
-        let mut open = Open::new(seq, question.of.is_some(), question.aggregate);
+        let mut open = PendingQuery::new(seq, question.of.is_some(), question.aggregate);
         for (node, gateway) in &mut self.gateways {
             if question.of.is_some_and(|of| of != *node) {
                 continue;
@@ -233,7 +233,7 @@ impl Fanout {
             match gateway.up() {
                 Some(line) => {
                     for (part, packet) in packets.iter().enumerate() {
-                        line.ask(Asked::ByCall { seq, part }, packet);
+                        line.ask(ReplyPurpose::Query { seq, part }, packet);
                         open.wait();
                     }
                 }

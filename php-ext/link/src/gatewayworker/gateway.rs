@@ -4,34 +4,34 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use super::epoll::Epoll;
-use super::gateway_conn::{CLOSED, Connection};
-use super::unacked::Unsettled;
+use super::gateway_conn::{CLOSED, GatewayConn};
+use super::unacked::UnfinishedCalls;
 use crate::backoff::Backoff;
 
 /// How long calls wait for a gateway that is new, or whose connection was just lost.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that lasted so long was a good one.
-const GOOD: Duration = Duration::from_secs(1);
+const GOOD_AFTER: Duration = Duration::from_secs(1);
 
-pub(super) struct Gateway {
+pub(super) struct ClusterGateway {
     address: SocketAddrV4,
     /// The register tells of it.
     pub(super) is_listed: bool,
-    phase: Phase,
+    phase: GatewayPhase,
     backoff: Backoff,
     /// Why it cannot be talked to.
     pub(super) why: String,
 }
 
-enum Phase {
+enum GatewayPhase {
     /// Until it has said something. Calls wait for it when it is awaited, else it counts as down.
     Connecting {
-        connection: Connection,
+        connection: GatewayConn,
         until: Instant,
         awaited: bool,
     },
     Up {
-        connection: Connection,
+        connection: GatewayConn,
         since: Instant,
     },
     Down {
@@ -39,12 +39,12 @@ enum Phase {
     },
 }
 
-impl Gateway {
+impl ClusterGateway {
     pub(super) fn new(address: SocketAddrV4, is_listed: bool) -> Self {
         Self {
             address,
             is_listed,
-            phase: Phase::Down { retry_at: Instant::now() },
+            phase: GatewayPhase::Down { retry_at: Instant::now() },
             backoff: Backoff::default(),
             why: "it is not connected".to_owned(),
         }
@@ -62,41 +62,41 @@ impl Gateway {
 
     pub(super) fn connect(&mut self, epoll: &Epoll, secret: &str, awaited: bool, bound: Option<Instant>) {
         let until = bound.unwrap_or_else(|| Instant::now() + CONNECT_TIMEOUT);
-        let connection = Connection::connect(epoll, self.address, Self::token(self.address));
+        let connection = GatewayConn::connect(epoll, self.address, Self::token(self.address));
         let connection =
             connection.map_err(|error| crate::error::describe(&error)).and_then(|mut connection| {
                 connection.greet(secret)?;
                 Ok(connection)
             });
         match connection {
-            Ok(connection) => self.phase = Phase::Connecting { connection, until, awaited },
+            Ok(connection) => self.phase = GatewayPhase::Connecting { connection, until, awaited },
             Err(why) => {
                 self.why = why;
-                self.phase = Phase::Down { retry_at: Instant::now() + self.backoff.next() };
+                self.phase = GatewayPhase::Down { retry_at: Instant::now() + self.backoff.next() };
             }
         }
     }
 
     /// What goes over it now.
-    pub(super) fn up(&mut self) -> Option<&mut Connection> {
+    pub(super) fn up(&mut self) -> Option<&mut GatewayConn> {
         match &mut self.phase {
-            Phase::Up { connection, .. } => Some(connection),
+            GatewayPhase::Up { connection, .. } => Some(connection),
             _ => None,
         }
     }
 
     pub(super) fn is_up(&self) -> bool {
-        matches!(self.phase, Phase::Up { .. })
+        matches!(self.phase, GatewayPhase::Up { .. })
     }
 
     /// Calls wait to know whether it is there.
     pub(super) fn is_awaited(&self) -> bool {
-        matches!(self.phase, Phase::Connecting { awaited: true, .. })
+        matches!(self.phase, GatewayPhase::Connecting { awaited: true, .. })
     }
 
     /// Nobody waits for it any more.
     pub(super) fn goes_on_alone(&mut self) {
-        if let Phase::Connecting { awaited, .. } = &mut self.phase {
+        if let GatewayPhase::Connecting { awaited, .. } = &mut self.phase {
             *awaited = false;
             self.why = "it has not answered yet".to_owned();
         }
@@ -105,49 +105,53 @@ impl Gateway {
     /// Bytes that wait to go out.
     pub(super) fn backlog(&self) -> usize {
         match &self.phase {
-            Phase::Up { connection, .. } => connection.backlog(),
+            GatewayPhase::Up { connection, .. } => connection.backlog(),
             _ => 0,
         }
     }
 
-    pub(super) fn connection(&mut self) -> Option<&mut Connection> {
+    pub(super) fn connection(&mut self) -> Option<&mut GatewayConn> {
         match &mut self.phase {
-            Phase::Connecting { connection, .. } | Phase::Up { connection, .. } => Some(connection),
-            Phase::Down { .. } => None,
+            GatewayPhase::Connecting { connection, .. } | GatewayPhase::Up { connection, .. } => {
+                Some(connection)
+            }
+            GatewayPhase::Down { .. } => None,
         }
     }
 
     pub(super) fn first_unsettled(&self) -> Option<u64> {
         match &self.phase {
-            Phase::Up { connection, .. } => connection.unacked.first_unsettled(),
+            GatewayPhase::Up { connection, .. } => connection.unacked.first_unsettled(),
             _ => None,
         }
     }
 
     /// It has said something.
     pub(super) fn is_there(&mut self) {
-        let phase = std::mem::replace(&mut self.phase, Phase::Down { retry_at: Instant::now() });
+        let phase = std::mem::replace(&mut self.phase, GatewayPhase::Down { retry_at: Instant::now() });
         self.phase = match phase {
-            Phase::Connecting { connection, .. } => Phase::Up { connection, since: Instant::now() },
+            GatewayPhase::Connecting { connection, .. } => {
+                GatewayPhase::Up { connection, since: Instant::now() }
+            }
             other => other,
         };
     }
 
     /// Its connection is of no more use. It is tried again at once if it was a good one, and else after a while.
-    pub(super) fn lose(&mut self, epoll: &Epoll, secret: &str, why: String) -> Unsettled {
+    pub(super) fn lose(&mut self, epoll: &Epoll, secret: &str, why: String) -> UnfinishedCalls {
         self.why = why;
         let retry_at = Instant::now();
-        let (connection, was_up) = match std::mem::replace(&mut self.phase, Phase::Down { retry_at }) {
-            Phase::Up { connection, since } => {
-                if since.elapsed() >= GOOD {
+        let (connection, was_up) = match std::mem::replace(&mut self.phase, GatewayPhase::Down { retry_at }) {
+            GatewayPhase::Up { connection, since } => {
+                if since.elapsed() >= GOOD_AFTER {
                     self.backoff.reset();
                 }
                 (connection, true)
             }
-            Phase::Connecting { connection, .. } => (connection, false),
-            Phase::Down { retry_at } => {
-                self.phase = Phase::Down { retry_at };
-                return Unsettled::default();
+            GatewayPhase::Connecting { connection, .. } => (connection, false),
+            GatewayPhase::Down { retry_at } => {
+                self.phase = GatewayPhase::Down { retry_at };
+                return UnfinishedCalls::default();
             }
         };
         if !was_up && self.why == CLOSED {
@@ -159,7 +163,7 @@ impl Gateway {
             let _ = self.backoff.next();
             self.connect(epoll, secret, true, None);
         } else {
-            self.phase = Phase::Down { retry_at: retry_at + self.backoff.next() };
+            self.phase = GatewayPhase::Down { retry_at: retry_at + self.backoff.next() };
         }
         left
     }
@@ -167,13 +171,13 @@ impl Gateway {
     /// When something must happen to it: `patience` is how long it may be silent.
     pub(super) fn due(&self, patience: Duration) -> Option<Instant> {
         match &self.phase {
-            Phase::Connecting { until, .. } => Some(*until),
-            Phase::Up { connection, .. } => connection.patience_ends(patience),
-            Phase::Down { retry_at } => self.is_listed.then_some(*retry_at),
+            GatewayPhase::Connecting { until, .. } => Some(*until),
+            GatewayPhase::Up { connection, .. } => connection.patience_ends(patience),
+            GatewayPhase::Down { retry_at } => self.is_listed.then_some(*retry_at),
         }
     }
 
     pub(super) fn is_down(&self) -> bool {
-        matches!(self.phase, Phase::Down { .. })
+        matches!(self.phase, GatewayPhase::Down { .. })
     }
 }

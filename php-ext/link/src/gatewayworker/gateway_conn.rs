@@ -8,12 +8,12 @@ use gateway_wire::gatewayworker::{Command, reply};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::epoll::Epoll;
-use super::unacked::{Asked, Unacked, Unsettled};
+use super::unacked::{ReplyPurpose, Unacked, UnfinishedCalls};
 use crate::dial;
 use crate::error::describe;
-use crate::fork::Watched;
+use crate::fork::CloseOnFork;
 use crate::poll::Interest;
-use crate::read_buffer::Inbox;
+use crate::read_buffer::ReadBuffer;
 
 /// A gateway that owes a reply may be silent for so long. One that sends a message to very many clients does nothing else
 /// meanwhile.
@@ -21,24 +21,24 @@ pub(super) const MAX_SILENCE: Duration = Duration::from_secs(60);
 /// Why a connection was lost, when nothing else is known.
 pub(super) const CLOSED: &str = "it closed the connection";
 
-pub(super) struct Connection {
-    socket: Watched<Socket>,
+pub(super) struct GatewayConn {
+    socket: CloseOnFork<Socket>,
     token: u64,
     outbox: Vec<u8>,
     /// How much of it has gone out.
     written: usize,
     /// The socket takes no more for now, or is not connected yet.
     blocked: bool,
-    inbox: Inbox,
+    inbox: ReadBuffer,
     pub(super) unacked: Unacked,
     /// When something last went out or came in, or began to be waited for.
     pub(super) moved: Instant,
 }
 
-impl Connection {
+impl GatewayConn {
     /// Begins to connect. What is put in goes out once it is connected.
     pub(super) fn connect(epoll: &Epoll, to: SocketAddrV4, token: u64) -> io::Result<Self> {
-        let socket = Watched::open(|| Socket::new(Domain::IPV4, Type::STREAM, None))?;
+        let socket = CloseOnFork::open(|| Socket::new(Domain::IPV4, Type::STREAM, None))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         dial::notice_silence(&socket, MAX_SILENCE)?;
@@ -50,7 +50,7 @@ impl Connection {
             outbox: Vec::new(),
             written: 0,
             blocked: true,
-            inbox: Inbox::default(),
+            inbox: ReadBuffer::default(),
             unacked: Unacked::default(),
             moved: Instant::now(),
         })
@@ -72,7 +72,7 @@ impl Connection {
         self.outbox.extend_from_slice(packet);
     }
 
-    pub(super) fn ask(&mut self, asked: Asked, packet: &[u8]) {
+    pub(super) fn ask(&mut self, asked: ReplyPurpose, packet: &[u8]) {
         if !self.unacked.is_waiting() {
             self.moved = Instant::now();
         }
@@ -93,7 +93,7 @@ impl Connection {
         if let Err(error) = (Command::IsOnline { connection: 0 }).encode(&mut packet) {
             unreachable!("a packet without content is small: {error}");
         }
-        self.ask(Asked::ByUs, &packet);
+        self.ask(ReplyPurpose::Confirmation, &packet);
     }
 
     /// Bytes that have not gone out.
@@ -148,7 +148,7 @@ impl Connection {
     }
 
     /// The next reply that has arrived whole, and what it answers.
-    pub(super) fn reply(&mut self) -> Result<Option<(Asked, &[u8])>, String> {
+    pub(super) fn reply(&mut self) -> Result<Option<(ReplyPurpose, &[u8])>, String> {
         let length = reply::content_length(self.inbox.unread(), reply::MAX_REPLY);
         let Some(length) = length.map_err(|error| error.to_string())? else { return Ok(None) };
         let asked = self.unacked.answered().ok_or("it replied to what nobody asked")?;
@@ -160,7 +160,7 @@ impl Connection {
         self.unacked.is_waiting().then(|| self.moved + patience)
     }
 
-    pub(super) fn close(self, epoll: &Epoll) -> Unsettled {
+    pub(super) fn close(self, epoll: &Epoll) -> UnfinishedCalls {
         epoll.remove(&*self.socket);
         self.unacked.close()
     }

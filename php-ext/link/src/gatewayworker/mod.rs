@@ -5,7 +5,7 @@
 //! had not confirmed is reported, and never sent twice.
 //!
 //! ```text
-//! Queue ─▶ Session ─▶ Fanout ─▶ Gateway ─▶ GatewayConn ─▶ its internal port
+//! Queue ─▶ ClusterSession ─▶ Fanout ─▶ Gateway ─▶ GatewayConn ─▶ its internal port
 //!             │          └── encode_order, encode_query, aggregate: GatewayWorker's words
 //!             └── RegisterConn: which gateways there are
 //! ```
@@ -23,5 +23,5 @@ mod session;
 mod session_event;
 mod unacked;
 
-pub(crate) use session::Session;
+pub(crate) use session::ClusterSession;
 pub(crate) use session_event::SessionEvent;

@@ -2,23 +2,23 @@
 
 use std::net::SocketAddrV4;
 
-use super::aggregate::{Aggregate, BadReply};
+use super::aggregate::{Aggregate, MalformedReply};
 use super::session_event::SessionEvent;
 
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct PendingQuery {
     pub(super) seq: u64,
     /// Only one gateway can answer.
     of_one: bool,
     aggregate: Aggregate,
-    /// Replies that are to come.
+    /// ReplyReader that are to come.
     left: usize,
     has_some: bool,
     /// The gateways that do not answer, and why.
     missing: Vec<(SocketAddrV4, String)>,
 }
 
-impl Open {
+impl PendingQuery {
     pub(super) fn new(seq: u64, of_one: bool, aggregate: Aggregate) -> Self {
         Self { seq, of_one, aggregate, left: 0, has_some: false, missing: Vec::new() }
     }
@@ -40,7 +40,12 @@ impl Open {
         self.lacks(node, why);
     }
 
-    pub(super) fn take(&mut self, node: SocketAddrV4, part: usize, reply: &[u8]) -> Result<(), BadReply> {
+    pub(super) fn take(
+        &mut self,
+        node: SocketAddrV4,
+        part: usize,
+        reply: &[u8],
+    ) -> Result<(), MalformedReply> {
         self.left = self.left.saturating_sub(1);
         self.aggregate.take(node, part, reply)?;
         self.has_some = true;
@@ -66,7 +71,7 @@ impl Open {
 }
 
 /// Takes the question out of `all` if it is answered.
-pub(super) fn close(all: &mut Vec<Open>, index: usize) -> Vec<SessionEvent> {
+pub(super) fn close(all: &mut Vec<PendingQuery>, index: usize) -> Vec<SessionEvent> {
     match all.swap_remove(index).finish() {
         Ok(finished) => finished,
         Err(open) => {

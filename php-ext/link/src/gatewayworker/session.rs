@@ -12,32 +12,32 @@ use gateway_wire::bridge::frame::{self, HEADER, MAX_CALL};
 
 use super::epoll::Epoll;
 use super::fanout::Fanout;
-use super::gateway::{CONNECT_TIMEOUT, Gateway};
+use super::gateway::{CONNECT_TIMEOUT, ClusterGateway};
 use super::gateway_conn::MAX_SILENCE;
-use super::register_conn::{self, Register};
+use super::register_conn::{self, RegisterConn};
 use super::session_event::SessionEvent;
-use super::unacked::Unsettled;
+use super::unacked::UnfinishedCalls;
 use crate::address::Address;
-use crate::detect::Found;
+use crate::detect::FoundRegister;
 use crate::error::describe;
 use crate::poll::{self, Interest};
-use crate::queue::Queue;
-use crate::register_line::{News, greeting};
-use crate::target::{Protocol, Target};
+use crate::queue::CallQueue;
+use crate::register_line::{RegisterUpdate, greeting};
+use crate::target::{GatewayProtocol, Target};
 
 /// How long a gateway may stand still while calls for others wait for it.
-const STALL: Duration = Duration::from_secs(10);
+const MAX_STALL: Duration = Duration::from_secs(10);
 /// Lasting so long makes a session a good one.
-const GOOD: Duration = Duration::from_secs(1);
+const GOOD_AFTER: Duration = Duration::from_secs(1);
 
-pub(crate) struct Session {
+pub(crate) struct ClusterSession {
     /// The register's address, as the program gave it.
     pub(crate) address: Address,
     /// The program knows other registers too.
     has_others: bool,
     secret: String,
     epoll: Epoll,
-    register: Register,
+    register: RegisterConn,
     fanout: Fanout,
     /// The number of the last call that is done with all before it.
     last_done: u64,
@@ -50,25 +50,25 @@ pub(crate) struct Session {
     since: Instant,
 }
 
-impl Session {
+impl ClusterSession {
     /// Connects to the gateways, and is up when one of them has answered. Waits until the others have too, at most until
     /// `deadline`. The error is in words.
     pub(crate) fn open(
         address: Address,
         target: &Target,
-        found: Found,
+        found: FoundRegister,
         deadline: Instant,
     ) -> Result<Self, String> {
-        let Found { place, socket, inbox, gateways, secret, bridge } = found;
+        let FoundRegister { place, socket, inbox, gateways, secret, bridge } = found;
         if gateways.is_empty() {
             return Err("no gateway has told the register of itself".to_owned());
         }
         let words = |error| describe(&error);
         socket.set_nonblocking(true).map_err(words)?;
         let epoll = Epoll::new().map_err(words)?;
-        let probes = target.protocol() == Protocol::Auto;
-        let told = register_conn::Told { place, greeting: greeting(&secret), probes };
-        let register = Register::new(&epoll, told, socket, inbox, bridge).map_err(words)?;
+        let probes = target.protocol() == GatewayProtocol::Auto;
+        let told = register_conn::RegisterTarget { place, greeting: greeting(&secret), probes };
+        let register = RegisterConn::new(&epoll, told, socket, inbox, bridge).map_err(words)?;
         let mut session = Self {
             address,
             has_others: target.addresses().len() > 1,
@@ -84,7 +84,7 @@ impl Session {
         };
         session.learn(gateways, Some(deadline));
         session.await_gateways();
-        if session.fanout.gateways.values().any(Gateway::is_up) {
+        if session.fanout.gateways.values().any(ClusterGateway::is_up) {
             Ok(session)
         } else {
             Err(session.all_down())
@@ -94,14 +94,14 @@ impl Session {
     /// One that is slow is not waited for when others are there; it counts as down until it answers.
     fn await_gateways(&mut self) {
         let begun = Instant::now();
-        let soon = |gateways: &BTreeMap<_, Gateway>| {
-            let some = gateways.values().any(Gateway::is_up);
+        let soon = |gateways: &BTreeMap<_, ClusterGateway>| {
+            let some = gateways.values().any(ClusterGateway::is_up);
             some.then(|| CONNECT_TIMEOUT.saturating_sub(begun.elapsed()))
         };
-        while self.fanout.gateways.values().any(Gateway::is_awaited) {
+        while self.fanout.gateways.values().any(ClusterGateway::is_awaited) {
             let patience = soon(&self.fanout.gateways);
             if patience.is_some_and(|patience| patience.is_zero()) {
-                self.fanout.gateways.values_mut().for_each(Gateway::goes_on_alone);
+                self.fanout.gateways.values_mut().for_each(ClusterGateway::goes_on_alone);
                 break;
             }
             let socket = Some((self.epoll.as_raw_fd(), Interest { input: true, output: false }));
@@ -115,7 +115,7 @@ impl Session {
 
     /// Takes calls, and does all that can be done without waiting. Gives whether something was heard. An error is the
     /// session's end, and leaves no call that was taken unsettled.
-    pub(crate) fn exchange(&mut self, queue: &mut Queue) -> Result<bool, String> {
+    pub(crate) fn exchange(&mut self, queue: &mut CallQueue) -> Result<bool, String> {
         let heard = self.listen();
         while queue.has_unsent() && self.takes_calls() {
             let Ok(taken) = queue.write(|slices| Ok::<_, Infallible>(self.take_frames(slices)));
@@ -151,7 +151,7 @@ impl Session {
     }
 
     pub(crate) fn was_good(&self) -> bool {
-        self.last_done > 0 || self.since.elapsed() >= GOOD
+        self.last_done > 0 || self.since.elapsed() >= GOOD_AFTER
     }
 
     pub(crate) fn is_replaced(&self) -> bool {
@@ -171,7 +171,7 @@ impl Session {
     }
 
     fn patience(&self) -> Duration {
-        if self.full { STALL } else { MAX_SILENCE }
+        if self.full { MAX_STALL } else { MAX_SILENCE }
     }
 
     fn takes_calls(&self) -> bool {
@@ -224,13 +224,13 @@ impl Session {
         let mut lost = Vec::new();
         for ready in self.epoll.ready() {
             match ready.token {
-                register_conn::TOKEN | register_conn::PROBE => {
+                register_conn::REGISTER_TOKEN | register_conn::PROBE_TOKEN => {
                     if let Some(news) = self.register.ready(&self.epoll, ready) {
                         self.news(news);
                     }
                 }
                 token => {
-                    let node = Gateway::by_token(token);
+                    let node = ClusterGateway::by_token(token);
                     match self.fanout.hear(&self.epoll, node, ready) {
                         Ok(did) => heard |= did,
                         Err(why) => lost.push((node, why)),
@@ -243,16 +243,16 @@ impl Session {
         heard
     }
 
-    fn news(&mut self, news: News) {
+    fn news(&mut self, news: RegisterUpdate) {
         match news {
-            News::Gateways(gateways) => self.learn(gateways, None),
-            News::Nonsense(why) => self.end(why),
+            RegisterUpdate::Gateways(gateways) => self.learn(gateways, None),
+            RegisterUpdate::Nonsense(why) => self.end(why),
             // Gateways tell of themselves to every register that they can reach.
-            News::Lost if self.has_others => {
+            RegisterUpdate::Lost if self.has_others => {
                 self.end("the register was lost, and there are others".to_owned())
             }
-            News::Lost => {}
-            News::Replaced => {
+            RegisterUpdate::Lost => {}
+            RegisterUpdate::Replaced => {
                 self.is_replaced = true;
                 self.end("gateway-server answers in the register's place".to_owned());
             }
@@ -271,7 +271,7 @@ impl Session {
         }
         self.fanout.gateways.retain(|_, gateway| gateway.is_listed || !gateway.is_down());
         for node in listed {
-            let gateway = self.fanout.gateways.entry(node).or_insert_with(|| Gateway::new(node, true));
+            let gateway = self.fanout.gateways.entry(node).or_insert_with(|| ClusterGateway::new(node, true));
             if gateway.is_down() {
                 gateway.connect(&self.epoll, &self.secret, true, bound);
             }
@@ -281,7 +281,7 @@ impl Session {
     fn lose(&mut self, lost: Vec<(SocketAddrV4, String)>) {
         for (node, why) in lost {
             let Some(gateway) = self.fanout.gateways.get_mut(&node) else { continue };
-            let Unsettled { orders, questions } = gateway.lose(&self.epoll, &self.secret, why.clone());
+            let UnfinishedCalls { orders, questions } = gateway.lose(&self.epoll, &self.secret, why.clone());
             if gateway.is_down() && !gateway.is_listed {
                 self.fanout.gateways.remove(&node);
             }
@@ -326,13 +326,13 @@ impl Session {
 }
 
 /// The rest holds the secret, here and there.
-impl fmt::Debug for Session {
+impl fmt::Debug for ClusterSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("ClusterSession").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
-impl AsRawFd for Session {
+impl AsRawFd for ClusterSession {
     fn as_raw_fd(&self) -> RawFd {
         self.epoll.as_raw_fd()
     }

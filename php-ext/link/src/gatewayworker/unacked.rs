@@ -6,9 +6,9 @@
 
 use std::collections::VecDeque;
 
-/// Orders that follow each other on a connection.
+/// OrderRun that follow each other on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Orders {
+struct OrderRun {
     /// The number of the first, when there is one.
     first: u64,
     count: u64,
@@ -16,33 +16,33 @@ struct Orders {
 
 /// A reply that is to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Due {
+struct ExpectedReply {
     /// What it confirms.
-    orders: Orders,
-    asked: Asked,
+    orders: OrderRun,
+    asked: ReplyPurpose,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum ReplyPurpose {
     /// Only to have the orders before it confirmed.
-    ByUs,
+    Confirmation,
     /// One of the questions that call `seq` takes.
-    ByCall { seq: u64, part: usize },
+    Query { seq: u64, part: usize },
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Unacked {
-    due: VecDeque<Due>,
-    /// Told after the last question.
-    open: Orders,
+    due: VecDeque<ExpectedReply>,
+    /// RegisterTarget after the last question.
+    open: OrderRun,
     /// A question of ours is under way.
     sealed: bool,
 }
 
 /// What a lost connection leaves behind.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Unsettled {
-    /// Orders of which nobody knows whether they took effect.
+pub(super) struct UnfinishedCalls {
+    /// OrderRun of which nobody knows whether they took effect.
     pub(super) orders: u64,
     /// Questions without an answer.
     pub(super) questions: Vec<u64>,
@@ -56,9 +56,9 @@ impl Unacked {
         self.open.count += 1;
     }
 
-    pub(super) fn asked(&mut self, asked: Asked) {
-        self.sealed |= asked == Asked::ByUs;
-        self.due.push_back(Due { orders: std::mem::take(&mut self.open), asked });
+    pub(super) fn asked(&mut self, asked: ReplyPurpose) {
+        self.sealed |= asked == ReplyPurpose::Confirmation;
+        self.due.push_back(ExpectedReply { orders: std::mem::take(&mut self.open), asked });
     }
 
     /// It is time for a question of ours: there is something to confirm, and none is under way.
@@ -67,9 +67,9 @@ impl Unacked {
     }
 
     /// A reply has come: what it answers. `None` when none was due.
-    pub(super) fn answered(&mut self) -> Option<Asked> {
+    pub(super) fn answered(&mut self) -> Option<ReplyPurpose> {
         let asked = self.due.pop_front()?.asked;
-        self.sealed &= asked != Asked::ByUs;
+        self.sealed &= asked != ReplyPurpose::Confirmation;
         Some(asked)
     }
 
@@ -80,18 +80,18 @@ impl Unacked {
     /// The lowest number of a call that is not settled.
     pub(super) fn first_unsettled(&self) -> Option<u64> {
         let due = self.due.iter().find_map(|due| match due {
-            Due { orders: Orders { first, count: 1.. }, .. } => Some(*first),
-            Due { asked: Asked::ByCall { seq, .. }, .. } => Some(*seq),
+            ExpectedReply { orders: OrderRun { first, count: 1.. }, .. } => Some(*first),
+            ExpectedReply { asked: ReplyPurpose::Query { seq, .. }, .. } => Some(*seq),
             _ => None,
         });
         due.or((self.open.count > 0).then_some(self.open.first))
     }
 
-    pub(super) fn close(self) -> Unsettled {
-        let mut left = Unsettled { orders: self.open.count, questions: Vec::new() };
-        for Due { orders, asked } in self.due {
+    pub(super) fn close(self) -> UnfinishedCalls {
+        let mut left = UnfinishedCalls { orders: self.open.count, questions: Vec::new() };
+        for ExpectedReply { orders, asked } in self.due {
             left.orders += orders.count;
-            if let Asked::ByCall { seq, .. } = asked {
+            if let ReplyPurpose::Query { seq, .. } = asked {
                 left.questions.push(seq);
             }
         }
@@ -110,16 +110,16 @@ mod tests {
         unacked.told(3);
         unacked.told(5);
         assert!(unacked.wants_seal());
-        unacked.asked(Asked::ByUs);
+        unacked.asked(ReplyPurpose::Confirmation);
         unacked.told(8);
         assert!(!unacked.wants_seal(), "one at a time");
-        unacked.asked(Asked::ByCall { seq: 9, part: 1 });
+        unacked.asked(ReplyPurpose::Query { seq: 9, part: 1 });
         unacked.told(10);
         assert_eq!(unacked.first_unsettled(), Some(3));
-        assert_eq!(unacked.answered(), Some(Asked::ByUs));
+        assert_eq!(unacked.answered(), Some(ReplyPurpose::Confirmation));
         assert_eq!(unacked.first_unsettled(), Some(8));
         assert!(unacked.wants_seal());
-        assert_eq!(unacked.answered(), Some(Asked::ByCall { seq: 9, part: 1 }));
+        assert_eq!(unacked.answered(), Some(ReplyPurpose::Query { seq: 9, part: 1 }));
         assert_eq!(unacked.first_unsettled(), Some(10));
         assert_eq!(unacked.answered(), None);
     }
@@ -127,12 +127,12 @@ mod tests {
     #[test]
     fn what_is_left_is_counted() {
         let mut unacked = Unacked::default();
-        unacked.asked(Asked::ByUs);
+        unacked.asked(ReplyPurpose::Confirmation);
         assert_eq!(unacked.first_unsettled(), None);
         unacked.told(1);
-        unacked.asked(Asked::ByCall { seq: 2, part: 0 });
+        unacked.asked(ReplyPurpose::Query { seq: 2, part: 0 });
         unacked.told(3);
         unacked.told(4);
-        assert_eq!(unacked.close(), Unsettled { orders: 3, questions: vec![2] });
+        assert_eq!(unacked.close(), UnfinishedCalls { orders: 3, questions: vec![2] });
     }
 }

@@ -3,26 +3,26 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_link::{Answer, Limits, Link, LinkError, Protocol, Trouble};
+use gateway_link::{GatewayProtocol, Link, LinkError, LinkLimits, NoticeKind, QueryAnswer};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Query};
 
 use crate::fake_cluster::{FakeGateway, FakeRegister, line};
 use crate::server::{Behaviour, PATIENCE, Server};
-use crate::{LIMITS, TIMEOUT, flushed, link, say, send};
+use crate::{LIMITS, TIMEOUT, flushed, link, order, send};
 
 fn open(register: &FakeRegister) -> Link {
     link(Arc::new(register.target("")))
 }
 
-fn count(link: &mut Link) -> Result<Answer, LinkError> {
+fn count(link: &mut Link) -> Result<QueryAnswer, LinkError> {
     link.query(Query::ClientCount {}, TIMEOUT)
 }
 
 fn refusal(register: &FakeRegister, secret: &str) -> String {
     let mut link = link(Arc::new(register.target(secret)));
     let begun = Instant::now();
-    let error = link.order(say("x"), TIMEOUT).unwrap_err().to_string();
+    let error = link.order(order("x"), TIMEOUT).unwrap_err().to_string();
     assert!(begun.elapsed() < TIMEOUT, "{:?}", begun.elapsed());
     assert!(error.starts_with(&format!("Can not connect to {} ", register.address())), "{error}");
     error
@@ -51,9 +51,9 @@ fn a_register_is_found_by_its_silence() {
 fn a_register_is_told_the_secret_only_by_explicit_wish() {
     let gateway = FakeGateway::start();
     let register = FakeRegister::start("s\"ß", &[&gateway]);
-    for protocol in [Protocol::Auto, Protocol::Bridge] {
+    for protocol in [GatewayProtocol::Auto, GatewayProtocol::Bridge] {
         let mut link = link(Arc::new(register.target_by_chance("s\"ß").speaking(protocol)));
-        let error = link.order(say("x"), TIMEOUT).unwrap_err().to_string();
+        let error = link.order(order("x"), TIMEOUT).unwrap_err().to_string();
         assert!(error.contains("GatewayWorker's register answers there"), "{error}");
         assert!(error.contains("set gateway.protocol = gatewayworker"), "{error}");
     }
@@ -90,7 +90,7 @@ fn a_gateway_of_ours_that_is_late_is_no_register() {
     assert_eq!(server.wait("a question", |state| Some(state.asked_as_register)), 1);
     server.cut();
     let deadline = Instant::now() + PATIENCE;
-    while let Err(error) = link.order(say("again"), TIMEOUT) {
+    while let Err(error) = link.order(order("again"), TIMEOUT) {
         assert!(Instant::now() < deadline, "{error}");
     }
     assert_eq!(server.messages(2), ["hello", "again"]);
@@ -101,10 +101,10 @@ fn a_gateway_of_ours_that_is_late_is_no_register() {
 fn the_protocol_can_be_settled() {
     let gateway = FakeGateway::start();
     let register = FakeRegister::start("", &[&gateway]);
-    let mut bridge = link(Arc::new(register.target("").speaking(Protocol::Bridge)));
-    bridge.order(say("x"), Duration::from_millis(500)).unwrap_err();
+    let mut bridge = link(Arc::new(register.target("").speaking(GatewayProtocol::Bridge)));
+    bridge.order(order("x"), Duration::from_millis(500)).unwrap_err();
     assert_eq!(register.asked(), 0);
-    let mut direct = link(Arc::new(register.target("").speaking(Protocol::GatewayWorker)));
+    let mut direct = link(Arc::new(register.target("").speaking(GatewayProtocol::GatewayWorker)));
     send(&mut direct, "y");
     assert_eq!(gateway.messages(1), ["y"]);
 }
@@ -154,9 +154,9 @@ fn what_a_cut_may_have_swallowed_is_told_of_and_not_sent_again() {
     gateway.cut();
     assert_eq!(flushed(&link), None);
     let notice = link.take_notices().remove(0);
-    assert_eq!((notice.calls, &notice.trouble), (3, &Trouble::Lost(gateway.address.to_string())));
+    assert_eq!((notice.calls, &notice.trouble), (3, &NoticeKind::Lost(gateway.address.to_string())));
     let deadline = Instant::now() + PATIENCE;
-    while let Err(error) = link.order(say("after"), TIMEOUT) {
+    while let Err(error) = link.order(order("after"), TIMEOUT) {
         assert!(Instant::now() < deadline, "{error}");
     }
     assert_eq!(gateway.messages(5), ["confirmed", "one", "two", "three", "after"]);
@@ -204,13 +204,13 @@ fn a_gateway_that_is_down_is_missed_in_orders_and_answers() {
     }
     let down = gateways[1].address.to_string();
     let notice = link.take_notices().remove(0);
-    assert_eq!(notice.trouble, Trouble::Partial);
+    assert_eq!(notice.trouble, NoticeKind::Partial);
     assert!(notice.why.contains(&down), "{notice}");
     send(&mut link, "to who is there");
     assert_eq!(flushed(&link), None);
     assert_eq!(gateways[0].messages(1), ["to who is there"]);
     let notice = link.take_notices().remove(0);
-    assert_eq!((notice.calls, notice.trouble), (1, Trouble::Lost(down)));
+    assert_eq!((notice.calls, notice.trouble), (1, NoticeKind::Lost(down)));
     // Who only it could know of.
     let client = ClientId::new(gateways[1].address, 1);
     let error = link.query(Query::IsOnline { client }, TIMEOUT).unwrap_err();
@@ -262,7 +262,7 @@ fn one_that_does_not_answer_is_not_waited_for_long() {
     assert!(begun.elapsed() < TIMEOUT / 2, "{:?}", begun.elapsed());
     assert_eq!(flushed(&link), None);
     let notice = link.take_notices().remove(0);
-    assert_eq!(notice.trouble, Trouble::Lost(still.local_addr().unwrap().to_string()));
+    assert_eq!(notice.trouble, NoticeKind::Lost(still.local_addr().unwrap().to_string()));
 }
 
 /// A server of ours speaks both.
@@ -278,7 +278,7 @@ fn a_gateway_of_ours_that_was_taken_for_a_register_is_taken_back() {
     let mut sent = 0;
     while server.wait("a look", |state| Some(state.taken.is_empty())) {
         assert!(Instant::now() < deadline);
-        if link.order(say("more"), TIMEOUT).is_ok() {
+        if link.order(order("more"), TIMEOUT).is_ok() {
             sent += 1;
         }
     }
@@ -294,7 +294,7 @@ fn a_gateway_that_stands_still_is_given_up_in_time() {
     const MESSAGES: usize = 300;
     let gateways = [FakeGateway::start(), FakeGateway::start()];
     let register = FakeRegister::start("", &[&gateways[0], &gateways[1]]);
-    let limits = Limits { buffer_bytes: 64 << 20, ..LIMITS };
+    let limits = LinkLimits { buffer_bytes: 64 << 20, ..LIMITS };
     let mut link = Link::new(Arc::new(register.target("")), limits).unwrap();
     assert_eq!(count(&mut link).unwrap(), AnswerValue::Int(2));
     gateways[1].be_still();
@@ -312,7 +312,7 @@ fn a_gateway_that_stands_still_is_given_up_in_time() {
         .take_notices()
         .iter()
         .map(|notice| {
-            assert_eq!(notice.trouble, Trouble::Lost(still.clone()));
+            assert_eq!(notice.trouble, NoticeKind::Lost(still.clone()));
             notice.calls
         })
         .sum();

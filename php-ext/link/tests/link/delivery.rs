@@ -6,7 +6,7 @@ use gateway_link::{LinkError, LinkPool, MAX_LINKS};
 use gateway_wire::bridge::{AnswerValue, Query};
 
 use crate::server::{Behaviour, Server};
-use crate::{LIMITS, TIMEOUT, flushed, link, say, send, send_to};
+use crate::{LIMITS, TIMEOUT, flushed, link, order, send, send_to};
 
 #[test]
 fn orders_arrive_in_turn_and_are_confirmed() {
@@ -93,7 +93,7 @@ fn unconfirmed_bytes_are_bounded() {
         send(&mut link, &message);
     }
     let begun = Instant::now();
-    let error = link.order(say(&message), Duration::from_millis(200)).unwrap_err();
+    let error = link.order(order(&message), Duration::from_millis(200)).unwrap_err();
     assert!((200..2000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
     assert!(
         matches!(error, LinkError::BufferFull { limit, .. } if limit == LIMITS.buffer_bytes),
@@ -126,7 +126,7 @@ fn one_call_larger_than_the_buffer_goes_alone() {
 fn a_call_over_the_limit_is_refused_before_anything_is_opened() {
     let server = Server::start(Behaviour::default());
     let mut link = link(server.target());
-    let error = link.order(say(&"x".repeat(17 << 20)), TIMEOUT).unwrap_err();
+    let error = link.order(order(&"x".repeat(17 << 20)), TIMEOUT).unwrap_err();
     assert!(error.to_string().contains("limit of 16777216 bytes"), "{error}");
     assert!(link.status().contains("idle"));
     send(&mut link, "a call of normal size");

@@ -5,18 +5,18 @@ use std::net::{SocketAddrV4, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use gateway_link::{Address, Protocol, Target};
+use gateway_link::{Address, GatewayProtocol, Target};
 use gateway_wire::gatewayworker::{Command, MAX_PACKET, Packet, RegisterLine, packet_length, reply};
 
 use crate::server::PATIENCE;
 
 /// Something that threads change and tests wait for.
-struct Watched<T> {
+struct CloseOnFork<T> {
     state: Mutex<T>,
     changed: Condvar,
 }
 
-impl<T: Default> Watched<T> {
+impl<T: Default> CloseOnFork<T> {
     fn new() -> Arc<Self> {
         Arc::new(Self { state: Mutex::new(T::default()), changed: Condvar::new() })
     }
@@ -40,7 +40,7 @@ impl<T: Default> Watched<T> {
     }
 }
 
-impl Watched<GatewayState> {
+impl CloseOnFork<GatewayState> {
     fn wait_while_still(&self) {
         let mut state = self.state.lock().unwrap();
         while state.still {
@@ -51,7 +51,7 @@ impl Watched<GatewayState> {
 
 pub(crate) struct FakeRegister {
     port: u16,
-    state: Arc<Watched<RegisterState>>,
+    state: Arc<CloseOnFork<RegisterState>>,
 }
 
 #[derive(Default)]
@@ -71,7 +71,7 @@ impl FakeRegister {
     pub(crate) fn saying(secret: &str, line: Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let state = Watched::<RegisterState>::new();
+        let state = CloseOnFork::<RegisterState>::new();
         state.change(|state| (state.secret, state.line) = (secret.to_owned(), line));
         let accepting = state.clone();
         std::thread::spawn(move || {
@@ -111,7 +111,7 @@ impl FakeRegister {
     /// Where there is a secret, the register is spoken to by explicit wish.
     pub(crate) fn target(&self, secret: &str) -> Target {
         let target = self.target_by_chance(secret);
-        if secret.is_empty() { target } else { target.speaking(Protocol::GatewayWorker) }
+        if secret.is_empty() { target } else { target.speaking(GatewayProtocol::GatewayWorker) }
     }
 
     pub(crate) fn target_by_chance(&self, secret: &str) -> Target {
@@ -147,7 +147,7 @@ pub(crate) fn line(gateways: &[&FakeGateway]) -> Vec<u8> {
 
 pub(crate) struct FakeGateway {
     pub(crate) address: SocketAddrV4,
-    state: Arc<Watched<GatewayState>>,
+    state: Arc<CloseOnFork<GatewayState>>,
 }
 
 #[derive(Default)]
@@ -170,7 +170,7 @@ impl FakeGateway {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("127.0.0.1:{}", listener.local_addr().unwrap().port()).parse().unwrap();
-        let state = Watched::<GatewayState>::new();
+        let state = CloseOnFork::<GatewayState>::new();
         let accepting = state.clone();
         std::thread::spawn(move || {
             for socket in listener.incoming() {
@@ -236,7 +236,7 @@ impl FakeGateway {
     }
 }
 
-fn serve(state: &Watched<GatewayState>, mut socket: &TcpStream) -> Option<()> {
+fn serve(state: &CloseOnFork<GatewayState>, mut socket: &TcpStream) -> Option<()> {
     let mut input = Vec::new();
     let mut greeted = false;
     loop {

@@ -3,10 +3,10 @@
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
+mod batching;
 mod cluster;
 mod delivery;
 mod fake_cluster;
-mod gathering;
 mod hostile;
 mod reconnect;
 mod server;
@@ -16,11 +16,11 @@ mod unreachable;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_link::{Limits, Link, LinkError, LinkPool, Target, Unconfirmed};
+use gateway_link::{Link, LinkError, LinkLimits, LinkPool, Target, Unconfirmed};
 use gateway_wire::bridge::Order;
 use serde_bytes::Bytes;
 
-pub(crate) const LIMITS: Limits = Limits { buffer_bytes: 1 << 20, silence: Duration::from_secs(30) };
+pub(crate) const LIMITS: LinkLimits = LinkLimits { buffer_bytes: 1 << 20, silence: Duration::from_secs(30) };
 /// As `$connectTimeout`.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -28,12 +28,12 @@ pub(crate) fn link(target: Arc<Target>) -> Link {
     Link::new(target, LIMITS).unwrap()
 }
 
-pub(crate) fn say(message: &str) -> Order<'_> {
+pub(crate) fn order(message: &str) -> Order<'_> {
     Order::SendToAll { message: Bytes::new(message.as_bytes()), only: None, except: vec![], raw: false }
 }
 
 pub(crate) fn send(link: &mut Link, message: &str) {
-    link.order(say(message), TIMEOUT).unwrap();
+    link.order(order(message), TIMEOUT).unwrap();
 }
 
 pub(crate) fn flushed(link: &Link) -> Option<Unconfirmed> {
@@ -47,6 +47,6 @@ pub(crate) fn send_to(
     message: &str,
 ) -> Result<Vec<Unconfirmed>, LinkError> {
     let mut undelivered = Vec::new();
-    links.to(target, || LIMITS, || Duration::ZERO, &mut undelivered)?.order(say(message), TIMEOUT)?;
+    links.link_to(target, || LIMITS, || Duration::ZERO, &mut undelivered)?.order(order(message), TIMEOUT)?;
     Ok(undelivered)
 }

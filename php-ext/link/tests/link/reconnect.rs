@@ -9,7 +9,7 @@ use gateway_link::{LinkError, Target};
 use gateway_wire::bridge::{AnswerValue, Query};
 
 use crate::server::{Behaviour, PATIENCE, Server};
-use crate::{TIMEOUT, flushed, link, say, send};
+use crate::{TIMEOUT, flushed, link, order, send};
 
 #[test]
 fn what_was_not_confirmed_is_sent_again_and_takes_effect_once() {
@@ -19,7 +19,7 @@ fn what_was_not_confirmed_is_sent_again_and_takes_effect_once() {
     let sent: Vec<String> = (0..20).map(|i| format!("message {i}")).collect();
     for message in &sent {
         // Some find the link down for a moment.
-        while link.order(say(message), TIMEOUT).is_err() {}
+        while link.order(order(message), TIMEOUT).is_err() {}
     }
     server.behave(|behaviour| behaviour.silent = false);
     send(&mut link, "the last");
@@ -39,7 +39,7 @@ fn a_storm_of_cuts_loses_and_doubles_nothing() {
     let sent: Vec<String> = (0..3000).map(|i| format!("message {i}")).collect();
     for message in &sent {
         let deadline = Instant::now() + PATIENCE;
-        while let Err(error) = link.order(say(message), TIMEOUT) {
+        while let Err(error) = link.order(order(message), TIMEOUT) {
             assert!(Instant::now() < deadline, "{error}");
             std::thread::yield_now();
         }
@@ -55,7 +55,7 @@ fn questions_between_orders_are_right_whatever_is_cut() {
     let mut link = link(server.target());
     let deadline = Instant::now() + PATIENCE;
     for round in 1..=2000 {
-        while let Err(error) = link.order(say("more"), TIMEOUT) {
+        while let Err(error) = link.order(order("more"), TIMEOUT) {
             assert!(matches!(error, LinkError::Unreachable(_)) && Instant::now() < deadline, "{error}");
         }
         // A burst before some, so that the I/O thread is at work when the question comes.
@@ -119,7 +119,7 @@ fn what_was_accepted_is_delivered_when_the_gateway_is_back() {
     let address = listener.local_addr().unwrap();
     let relay = Relay::start(listener);
     let first = Server::start(Behaviour { silent: true, ..Behaviour::default() });
-    relay.to(Some(&first));
+    relay.link_to(Some(&first));
     let target =
         Target::new(vec![gateway_link::Address::parse(address.to_string().as_bytes()).unwrap()], vec![]);
     let mut link = link(Arc::new(target.unwrap()));
@@ -127,7 +127,7 @@ fn what_was_accepted_is_delivered_when_the_gateway_is_back() {
         send(&mut link, message);
     }
     first.messages(2);
-    relay.to(None);
+    relay.link_to(None);
     first.cut();
     // Known down, and the calls are still there.
     let left = link.flush(Duration::from_millis(100)).unwrap();
@@ -135,7 +135,7 @@ fn what_was_accepted_is_delivered_when_the_gateway_is_back() {
     assert!(left.down.is_some(), "{left:?}");
     // Another gateway process, which knows nothing of the first.
     let second = Server::start(Behaviour::default());
-    relay.to(Some(&second));
+    relay.link_to(Some(&second));
     assert_eq!(flushed(&link), None);
     assert_eq!(second.messages(2), ["one", "two"]);
     send(&mut link, "three");
@@ -147,12 +147,12 @@ fn the_next_address_is_tried_when_one_is_lost() {
     let first = Server::start(Behaviour { silent: true, ..Behaviour::default() });
     let second = Server::start(Behaviour::default());
     let relay = Relay::start(TcpListener::bind("127.0.0.1:0").unwrap());
-    relay.to(Some(&first));
+    relay.link_to(Some(&first));
     let target = Target::new(vec![relay.address(), second.address()], vec![]).unwrap();
     let mut link = link(Arc::new(target));
     send(&mut link, "one");
     first.messages(1);
-    relay.to(None);
+    relay.link_to(None);
     first.cut();
     assert_eq!(flushed(&link), None);
     assert_eq!(second.messages(1), ["one"]);
@@ -164,7 +164,7 @@ fn a_call_that_the_gateway_cannot_read_does_not_come_back_for_ever() {
     let mut link = link(server.target());
     for message in ["one", "poison", "two"] {
         let deadline = Instant::now() + PATIENCE;
-        while let Err(error) = link.order(say(message), TIMEOUT) {
+        while let Err(error) = link.order(order(message), TIMEOUT) {
             assert!(matches!(error, LinkError::Unreachable(_)) && Instant::now() < deadline, "{error}");
             std::thread::yield_now();
         }
@@ -223,7 +223,7 @@ impl Relay {
         gateway_link::Address::parse(self.address.to_string().as_bytes()).unwrap()
     }
 
-    fn to(&self, server: Option<&Server>) {
+    fn link_to(&self, server: Option<&Server>) {
         *self.to.lock().unwrap() =
             server.map(|server| server.address().to_string().trim_start_matches("tcp://").parse().unwrap());
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gateway_link::{Answer, Ended, Limits, Link, LinkError, Next, Worker};
+use gateway_link::{EventsConn, Link, LinkError, LinkLimits, NextEvent, QueryAnswer, WaitEnd};
 use gateway_wire::bridge::{AnswerValue, Query};
 
 use crate::server::{Behaviour, PATIENCE, Server};
@@ -11,7 +11,7 @@ use crate::{LIMITS, flushed, link, send, send_to};
 /// The bound of a wait, as `$connectTimeout` is; long enough that a busy machine does not take a short wait for a whole one.
 const LONG: Duration = Duration::from_secs(4);
 
-fn count(link: &mut Link) -> Result<Answer, LinkError> {
+fn count(link: &mut Link) -> Result<QueryAnswer, LinkError> {
     link.query(Query::ClientCount {}, LONG)
 }
 
@@ -73,7 +73,7 @@ fn the_ends_of_requests_do_not_wait_for_a_gateway_that_hangs() {
 #[test]
 fn a_gateway_that_owes_word_for_too_long_is_given_up() {
     let server = Server::start(Behaviour { silent: true, ..Behaviour::default() });
-    let limits = Limits { silence: Duration::from_millis(300), ..LIMITS };
+    let limits = LinkLimits { silence: Duration::from_millis(300), ..LIMITS };
     let mut link = Link::new(server.target(), limits).unwrap();
     send(&mut link, "one");
     // The I/O thread notices it alone: nobody asks anything.
@@ -95,7 +95,7 @@ fn a_gateway_that_owes_word_for_too_long_is_given_up() {
 #[test]
 fn one_that_owes_nothing_is_kept() {
     let server = Server::start(Behaviour::default());
-    let limits = Limits { silence: Duration::from_secs(1), ..LIMITS };
+    let limits = LinkLimits { silence: Duration::from_secs(1), ..LIMITS };
     let mut link = Link::new(server.target(), limits).unwrap();
     send(&mut link, "before the silence");
     assert_eq!(flushed(&link), None);
@@ -109,12 +109,12 @@ fn one_that_owes_nothing_is_kept() {
 fn a_worker_asks_a_gateway_that_has_nothing_for_it_whether_it_is_there() {
     let server = Server::start(Behaviour { pongs: true, ..Behaviour::default() });
     let silence = Duration::from_secs(2);
-    let mut worker = Worker::join(&server.target(), "chat:0", PATIENCE, silence).unwrap();
+    let mut worker = EventsConn::join(&server.target(), "chat:0", PATIENCE, silence).unwrap();
     let mut next = || {
         let ended = worker.wait(None, || false)?;
-        assert_eq!(ended, Ended::ByInput);
-        assert!(matches!(worker.take()?, Next::Nothing));
-        Ok::<_, gateway_link::WorkerLost>(())
+        assert_eq!(ended, WaitEnd::Input);
+        assert!(matches!(worker.take()?, NextEvent::Nothing));
+        Ok::<_, gateway_link::EventsConnLost>(())
     };
     while server.wait("state", |state| Some(state.pings)) < 2 {
         next().unwrap();

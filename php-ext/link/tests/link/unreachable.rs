@@ -6,14 +6,14 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_link::{Address, Link, LinkError, Protocol, Target};
+use gateway_link::{Address, GatewayProtocol, Link, LinkError, Target};
 use gateway_wire::bridge::{Login, Proof, Query};
 
 use crate::server::{Behaviour, PATIENCE, Server};
-use crate::{TIMEOUT, flushed, link, say, send};
+use crate::{TIMEOUT, flushed, link, order, send};
 
 fn error(link: &mut Link, timeout: Duration) -> String {
-    match link.order(say("x"), timeout) {
+    match link.order(order("x"), timeout) {
         Err(error @ LinkError::Unreachable(_)) => error.to_string(),
         other => panic!("{other:?}"),
     }
@@ -81,7 +81,7 @@ fn the_link_comes_up_once_the_gateway_is_there() {
     let server =
         Server::listen(TcpListener::bind(format!("127.0.0.1:{port}")).unwrap(), Behaviour::default());
     let deadline = Instant::now() + PATIENCE;
-    while let Err(error) = link.order(say("at last"), TIMEOUT) {
+    while let Err(error) = link.order(order("at last"), TIMEOUT) {
         assert!(Instant::now() < deadline, "{error}");
         std::thread::yield_now();
     }
@@ -179,10 +179,10 @@ fn what_listens_there_in_a_gateways_place_is_named() {
     ] {
         let address = stranger(greeting, answer);
         for (secret, protocol) in [
-            (&b""[..], Protocol::Auto),
-            (b"", Protocol::Bridge),
-            (b"secret", Protocol::Auto),
-            (b"secret", Protocol::GatewayWorker),
+            (&b""[..], GatewayProtocol::Auto),
+            (b"", GatewayProtocol::Bridge),
+            (b"secret", GatewayProtocol::Auto),
+            (b"secret", GatewayProtocol::GatewayWorker),
         ] {
             let target = Target::new(vec![address.clone()], secret.to_vec()).unwrap().speaking(protocol);
             let mut link = link(Arc::new(target));
@@ -232,7 +232,7 @@ fn names_and_unix_sockets_lead_to_gateways_too() {
             break;
         }
         assert!(Instant::now() < deadline);
-        let _ = by_path.order(say("x"), Duration::from_millis(100));
+        let _ = by_path.order(order("x"), Duration::from_millis(100));
         std::thread::yield_now();
     }
     std::fs::remove_file(&path).unwrap();

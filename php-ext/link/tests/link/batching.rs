@@ -10,7 +10,7 @@ use crate::{LIMITS, send_to};
 
 fn gathering() -> LinkPool {
     let mut links = LinkPool::new();
-    links.gather(true);
+    links.set_batching(true);
     links
 }
 
@@ -37,7 +37,7 @@ fn they_go_out_together() {
     // At least once in so many times nothing else makes this thread wait between them.
     for round in 1..=50 {
         sent.iter().for_each(|message| send(&mut links, &target, message));
-        links.send();
+        links.send_batches();
         assert_eq!(server.messages(1 + 30 * round)[1 + 30 * (round - 1)..], sent);
     }
     assert!(server.wait("state", |state| Some(state.most_at_once)) >= 30);
@@ -75,9 +75,9 @@ fn a_storm_of_cuts_loses_and_doubles_none() {
     for (number, message) in sent.iter().enumerate() {
         send(&mut links, &target, message);
         match number % 100 {
-            40 => links.send(),
-            80 => links.gather(false),
-            90 => links.gather(true),
+            40 => links.send_batches(),
+            80 => links.set_batching(false),
+            90 => links.set_batching(true),
             _ => {}
         }
     }
@@ -92,9 +92,9 @@ fn what_a_lost_connection_took_along_is_sent_again_though_nothing_is_asked() {
         let (mut links, target) = (gathering(), server.target());
         let sent = numbered(5);
         sent.iter().for_each(|message| send(&mut links, &target, message));
-        links.send();
+        links.send_batches();
         if is_idle {
-            links.gather(false);
+            links.set_batching(false);
         }
         assert_eq!(server.messages(5), sent);
     }
@@ -105,9 +105,9 @@ fn a_worker_that_rests_leaves_nothing_unconfirmed() {
     let server = Server::start(Behaviour::default());
     let (mut links, target) = (gathering(), server.target());
     for count in 1..=20 {
-        links.gather(true);
+        links.set_batching(true);
         send(&mut links, &target, "message");
-        links.gather(false);
+        links.set_batching(false);
         server.messages(count);
         // Nobody drives the link but its own thread.
         let deadline = Instant::now() + PATIENCE;
