@@ -27,7 +27,7 @@
 #   make deb           a Debian package of the server, in target/deb/
 #   make sbom          what server and extension are made of, CycloneDX's JSON, in target/sbom/; the packages have it too
 #   make pecl          the extension's package for `pecl install`, in target/pecl/
-#   make check         formatting and lints only
+#   make check         formatting, lints and the arrows between modules only
 #   make clean         remove what was built
 
 CARGO ?= cargo
@@ -158,6 +158,7 @@ check:
 	@scripts/setup check
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	$(CARGO) test --quiet --locked -p gateway-tests --test documents arrows::
 
 clean:
 	$(CARGO) clean
