@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use gateway_link::{Address, Limits, Link, Target};
+use gateway_link::{Address, Link, LinkLimits, Target};
 use gateway_wire::bridge::Order;
 use serde_bytes::Bytes;
 
@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     let address = Address::parse(address.as_bytes())?;
     let secret = std::env::var("GATEWAY_SECRET_KEY").unwrap_or_default();
     let target = Target::new(vec![address], secret.into_bytes())?;
-    let limits = Limits { buffer_bytes: 1 << 20, silence: Duration::from_secs(30) };
+    let limits = LinkLimits { buffer_bytes: 1 << 20, silence: Duration::from_secs(30) };
     let mut link = Link::new(Arc::new(target), limits)?;
 
     let message = Bytes::new(message.as_bytes());
