@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backoff;
 pub mod bridge;
 mod client_id;
 mod excerpt;
@@ -13,6 +14,7 @@ pub mod php_serialize;
 mod secret;
 pub mod token;
 
+pub use backoff::Backoff;
 pub use client_id::{ClientId, MalformedClientId};
 pub use excerpt::excerpt;
 pub use json_to_php::{json_object_to_php, json_to_php};

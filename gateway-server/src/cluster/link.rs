@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use gateway_wire::Backoff;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -53,12 +54,6 @@ enum Ended {
     Closed,
 }
 
-/// Between half and all of a pause, so that nodes do not come at once. Without randomness each waits all of it.
-fn jittered(pause: Duration) -> Duration {
-    let fraction = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
-    pause.mul_f64(0.5 + fraction / 2.0)
-}
-
 /// One connection to NATS, from its login to its end.
 struct Session<'a, H> {
     cluster: &'a Arc<Cluster>,
@@ -92,7 +87,7 @@ impl Cluster {
             certificate: self.settings.certificate.clone(),
         };
         let mut epoch = 0;
-        let mut pause = PAUSES.0;
+        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut said = String::new();
         for address in self.settings.nats.iter().cycle() {
             let connected = tokio::time::timeout(CONNECT_TIMEOUT, nats::connect(address, &options)).await;
@@ -103,7 +98,7 @@ impl Cluster {
                     let Err(ended) = self.serve(connection, epoch, &host).await;
                     self.lost();
                     if since.elapsed() > DEAD {
-                        pause = PAUSES.0;
+                        backoff.reset();
                     }
                     format!("{address}: {ended}")
                 }
@@ -115,8 +110,7 @@ impl Cluster {
                 warn!(reason, "no connection to NATS; other nodes get nothing until there is one");
                 said = reason;
             }
-            tokio::time::sleep(jittered(pause)).await;
-            pause = (pause * 2).min(PAUSES.1);
+            tokio::time::sleep(backoff.next_pause(getrandom::u32().ok())).await;
         }
         // There is at least one address.
         std::future::pending().await

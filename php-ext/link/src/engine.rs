@@ -12,7 +12,7 @@ use gateway_wire::bridge::{Login, Producer, Reply};
 
 use crate::address::Address;
 use crate::answer::QueryAnswer;
-use crate::backoff::Backoff;
+use crate::backoff::ReconnectBackoff;
 use crate::bridge_conn::BridgeConn;
 use crate::detect::DetectionCache;
 use crate::error::{ConnectError, FailedAttempt, LinkError, Unreachable};
@@ -45,7 +45,7 @@ pub(crate) struct Engine {
     silent_since: Option<Instant>,
     /// Why the connection is of no more use.
     broken: Option<String>,
-    backoff: Backoff,
+    backoff: ReconnectBackoff,
     /// No attempt before this.
     retry_at: Instant,
     /// Who has answered where.
@@ -91,7 +91,7 @@ impl Engine {
             silence,
             silent_since: None,
             broken: None,
-            backoff: Backoff::default(),
+            backoff: ReconnectBackoff::default(),
             retry_at: Instant::now(),
             detection: DetectionCache::default(),
             complaint: None,
@@ -348,10 +348,10 @@ impl Engine {
             state.status = if self.queue.is_empty() {
                 LinkStatus::Idle
             } else if self.backoff.is_fresh() {
-                self.backoff.next();
+                self.backoff.next_pause();
                 LinkStatus::Connecting
             } else {
-                self.retry_at += self.backoff.next();
+                self.retry_at += self.backoff.next_pause();
                 let failures = vec![FailedAttempt { address, reason: ConnectError::Lost(why) }];
                 LinkStatus::Down(Arc::new(Unreachable { failures }))
             };
@@ -393,7 +393,7 @@ impl Engine {
             // What the last session took it has settled.
             Ok(Established::GatewayWorker(session)) => (Upstream::GatewayWorker(session), 0),
             Err(unreachable) => {
-                self.retry_at = Instant::now() + self.backoff.next();
+                self.retry_at = Instant::now() + self.backoff.next_pause();
                 self.shared.change(|state| state.status = LinkStatus::Down(Arc::new(unreachable)));
                 return;
             }

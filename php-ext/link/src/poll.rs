@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
-use std::sync::OnceLock;
 use std::time::Duration;
+
+use once_cell::sync::OnceCell;
 
 use crate::fork::CloseOnFork;
 
@@ -14,25 +15,26 @@ use crate::fork::CloseOnFork;
 pub(crate) struct Waker {
     event: CloseOnFork<File>,
     /// Few programs need it.
-    timer: OnceLock<CloseOnFork<File>>,
+    timer: OnceCell<CloseOnFork<File>>,
 }
 
 impl Waker {
     pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: takes no pointers.
         let event = watched_file(|| unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
-        Ok(Self { event, timer: OnceLock::new() })
+        Ok(Self { event, timer: OnceCell::new() })
     }
 
     /// PHP thread: makes [`Waker::wake_after`] work, once the I/O thread has been woken if this gives true.
     pub(crate) fn add_timer(&self) -> io::Result<bool> {
-        if self.timer.get().is_some() {
-            return Ok(false);
-        }
+        let mut is_new = false;
         let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
-        // SAFETY: takes no pointers.
-        let timer = watched_file(|| unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
-        Ok(self.timer.set(timer).is_ok())
+        self.timer.get_or_try_init(|| {
+            is_new = true;
+            // SAFETY: takes no pointers.
+            watched_file(|| unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })
+        })?;
+        Ok(is_new)
     }
 
     pub(crate) fn wake(&self) {

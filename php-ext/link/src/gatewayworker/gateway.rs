@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::epoll::Epoll;
 use super::gateway_conn::{CLOSED, GatewayConn};
 use super::unacked::UnfinishedCalls;
-use crate::backoff::Backoff;
+use crate::backoff::ReconnectBackoff;
 
 /// How long calls wait for a gateway that is new, or whose connection was just lost.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ pub(super) struct ClusterGateway {
     /// The register tells of it.
     pub(super) is_listed: bool,
     phase: GatewayPhase,
-    backoff: Backoff,
+    backoff: ReconnectBackoff,
     /// Why it cannot be talked to.
     pub(super) why: String,
 }
@@ -45,7 +45,7 @@ impl ClusterGateway {
             address,
             is_listed,
             phase: GatewayPhase::Down { retry_at: Instant::now() },
-            backoff: Backoff::default(),
+            backoff: ReconnectBackoff::default(),
             why: "it is not connected".to_owned(),
         }
     }
@@ -72,7 +72,7 @@ impl ClusterGateway {
             Ok(connection) => self.phase = GatewayPhase::Connecting { connection, until, awaited },
             Err(why) => {
                 self.why = why;
-                self.phase = GatewayPhase::Down { retry_at: Instant::now() + self.backoff.next() };
+                self.phase = GatewayPhase::Down { retry_at: Instant::now() + self.backoff.next_pause() };
             }
         }
     }
@@ -160,10 +160,10 @@ impl ClusterGateway {
         let left = connection.close(epoll);
         if was_up && self.backoff.is_fresh() {
             // The next loss has to wait, unless this connection turns out to be a good one.
-            let _ = self.backoff.next();
+            let _ = self.backoff.next_pause();
             self.connect(epoll, secret, true, None);
         } else {
-            self.phase = GatewayPhase::Down { retry_at: retry_at + self.backoff.next() };
+            self.phase = GatewayPhase::Down { retry_at: retry_at + self.backoff.next_pause() };
         }
         left
     }

@@ -8,7 +8,7 @@ use socket2::{SockAddr, Socket, Type};
 
 use super::epoll::{Epoll, Ready};
 use super::gateway_conn::begin_connect;
-use crate::backoff::Backoff;
+use crate::backoff::ReconnectBackoff;
 use crate::dial::{self, MAX_SILENCE};
 use crate::fork::CloseOnFork;
 use crate::poll::Interest;
@@ -30,7 +30,7 @@ pub(super) struct RegisterConn {
     /// It may be gateway-server after all, that was late or took the register's place, and speaks both. This connection
     /// finds out.
     probe: Option<(CloseOnFork<Socket>, Instant)>,
-    backoff: Backoff,
+    backoff: ReconnectBackoff,
 }
 
 /// Where it is, and what is said to it first.
@@ -64,7 +64,7 @@ impl RegisterConn {
         }
         let probe = bridge.map(|bridge| (bridge, Instant::now() + PATIENCE));
         let phase = RegisterPhase::Listening { socket, inbox };
-        Ok(Self { told, phase, probe, backoff: Backoff::default() })
+        Ok(Self { told, phase, probe, backoff: ReconnectBackoff::default() })
     }
 
     pub(super) fn ready(&mut self, epoll: &Epoll, ready: Ready) -> Option<RegisterUpdate> {
@@ -133,7 +133,7 @@ impl RegisterConn {
             RegisterPhase::Connecting { socket, .. } => epoll.remove(&**socket),
             RegisterPhase::Lost { .. } => {}
         }
-        self.phase = RegisterPhase::Lost { retry_at: Instant::now() + self.backoff.next() };
+        self.phase = RegisterPhase::Lost { retry_at: Instant::now() + self.backoff.next_pause() };
         RegisterUpdate::Lost
     }
 
