@@ -1,19 +1,29 @@
 //! What the kernel tells of its sockets.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpStream;
 
 /// Bytes that have arrived at the other end, on this machine, and that nobody there has read.
 pub fn unread_by_peer(socket: &TcpStream) -> anyhow::Result<u64> {
-    let (peer, own) = (table_form(socket.peer_addr()?)?, table_form(socket.local_addr()?)?);
+    let addresses = format!(" {} {} ", table_form(socket.peer_addr()?)?, table_form(socket.local_addr()?)?);
+    // Tests beside this one may have left thousands of sockets, so that a row is taken apart only once it is found.
     let table = std::fs::read_to_string("/proc/self/net/tcp")?;
-    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let row = rows.find(|row| row.get(1) == Some(&&*peer) && row.get(2) == Some(&&*own));
-    // "tx_queue:rx_queue"
-    let queues = row.as_deref().and_then(|row| row.get(4)?.split_once(':')).context("no such connection")?;
-    Ok(u64::from_str_radix(queues.1, 16)?)
+    let mut rows = table.lines().filter_map(|row| row.split_once(&addresses));
+    // Behind the addresses stand the state and "tx_queue:rx_queue".
+    let queues = rows.next().and_then(|(_, rest)| rest.split_whitespace().nth(1)?.split_once(':'));
+    Ok(u64::from_str_radix(queues.context("no such connection")?.1, 16)?)
+}
+
+/// Waits until the other end, on this machine, has read all that has arrived there.
+pub async fn read_by_peer(socket: &TcpStream) -> anyhow::Result<()> {
+    while unread_by_peer(socket)? > 0 {
+        // Who sleeps leaves the processor to the other end, which spinning would keep from it on a busy machine.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
 }
 
 fn table_form(address: SocketAddr) -> anyhow::Result<String> {

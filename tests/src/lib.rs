@@ -61,7 +61,7 @@ pub use faketime::WrongClock;
 pub use fences::{Fence, fences, file_of, lay_out};
 pub use firefox::Firefox;
 pub use fuzz::{Rng, fuzz};
-pub use kernel::unread_by_peer;
+pub use kernel::{read_by_peer, unread_by_peer};
 pub use machine::Machine;
 pub use nats::{Nats, Way};
 pub use network::{in_own_network, on_default_ports};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use gateway_tests::{
     Client, Greeted, PhpPeer, PlainClient, Server, TestCertificate, WorkerPeer, connect_from, eventually,
-    soon, unread_by_peer,
+    read_by_peer, soon,
 };
 use gateway_wire::bridge::AnswerValue;
 use gateway_wire::gatewayworker::EventCommand;
@@ -98,17 +98,23 @@ async fn both_versions_say_whom_the_proxy_speaks_for() -> anyhow::Result<()> {
 async fn headers_come_in_pieces_and_before_tls() -> anyhow::Result<()> {
     let certificate = TestCertificate::new()?;
     let flags = certificate.flags();
-    let (server, mut worker) =
-        with_worker(&["--proxy-protocol", &flags[0], &flags[1], &flags[2], &flags[3]]).await?;
+    let (server, mut worker) = with_worker(&[
+        "--handshake-timeout",
+        "120",
+        "--proxy-protocol",
+        &flags[0],
+        &flags[1],
+        &flags[2],
+        &flags[3],
+    ])
+    .await?;
     let line = b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 443\r\n".to_vec();
     for header in [line, binary(0x21, 0x11, &FOUR)?] {
         let mut socket = soon("connecting", TcpStream::connect(server.websocket)).await??;
         socket.set_nodelay(true)?;
         for byte in header {
             socket.write_all(&[byte]).await?;
-            while unread_by_peer(&socket)? > 0 {
-                tokio::task::yield_now().await;
-            }
+            read_by_peer(&socket).await?;
         }
         let mut stream = certificate.over(socket).await?;
         stream.write_all(format!("{REQUEST}\r\n").as_bytes()).await?;

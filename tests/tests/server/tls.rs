@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gateway_tests::{
     Client, PhpPeer, PlainClient, Secured, Server, TestCertificate, WorkerPeer, connect_tls, eventually,
-    soon, unread_by_peer,
+    read_by_peer, soon,
 };
 use gateway_wire::bridge::{AnswerValue, Order};
 use gateway_wire::gatewayworker::EventCommand;
@@ -109,7 +109,7 @@ async fn a_few_hundred_get_every_push_in_order() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_handshake_byte_by_byte_succeeds() -> anyhow::Result<()> {
     let certificate = TestCertificate::new()?;
-    let server = start(&certificate, &["--handshake-timeout", "60"]).await?;
+    let server = start(&certificate, &["--handshake-timeout", "120"]).await?;
     // TLS speaks to one end of a pipe; what comes out of the other end goes on a byte at a time.
     let (near, mut far) = tokio::io::duplex(64 << 10);
     let mut socket = TcpStream::connect(server.websocket).await?;
@@ -123,9 +123,7 @@ async fn a_handshake_byte_by_byte_succeeds() -> anyhow::Result<()> {
                     for byte in &out[..length] {
                         socket.write_all(&[*byte]).await?;
                         // The server reads each by itself.
-                        while unread_by_peer(&socket)? > 0 {
-                            tokio::task::yield_now().await;
-                        }
+                        read_by_peer(&socket).await?;
                     }
                 }
                 length = socket.read(&mut back) => far.write_all(&back[..length?]).await?,
