@@ -1,4 +1,4 @@
-//! The two kinds of websocket messages.
+//! The two kinds of websocket messages: text and binary.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
