@@ -11,7 +11,7 @@ use super::message_kind::MessageKind;
 use super::violation::WebsocketViolation;
 use crate::system::memory_reserve::{self};
 
-/// A frame of a client that is whole.
+/// What a decoder gives: a whole message or control frame of a client, or a sign that one is under way.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
     Message(MessageKind, &'a [u8]),
@@ -28,8 +28,9 @@ pub enum Incoming<'a> {
 pub struct PartialFrames {
     /// The bytes behind the last whole frame, or those that are not decoded yet.
     bytes: Vec<u8>,
-    /// A compressed message that is whole and not inflated yet, or inflated in part.
+    /// The fragments of a message of which the last one is missing.
     message: Option<Fragments>,
+    /// A compressed message that is whole and not inflated yet, or inflated in part.
     inflating: Option<Inflating>,
     /// Whether `bytes` may hold whole frames, because the decoder stopped early so that other clients have their turn.
     is_behind: bool,
