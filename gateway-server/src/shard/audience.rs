@@ -6,11 +6,16 @@ use smallvec::SmallVec;
 
 use super::Name;
 
+/// The clients that get a message. Connections are named by their connection ids, the random part of a client_id.
 #[derive(PartialEq, Eq)]
 pub(crate) enum Audience {
+    /// All clients of the shard, except some.
     All { except: Except },
+    /// Connections by their ids; ids without a client are skipped.
     Connections(SmallVec<[u32; 4]>),
+    /// All clients of each of these uids.
     Uids(SmallVec<[Name; 1]>),
+    /// All members of each of these groups, except some.
     Groups { groups: SmallVec<[Name; 1]>, except: Except },
 }
 

@@ -39,6 +39,8 @@ pub struct NewConnection {
 /// Makes the slot ([`NewConnection::place`]) for a connection from this address, or `None` if such connections are not counted.
 pub type PlaceOf = Arc<dyn Fn(Option<SocketAddr>) -> Option<Box<dyn Send>> + Send + Sync>;
 
+/// What another thread tells a shard to do. `number` is everywhere the connection id, the random part of a client_id, and `key`
+/// the key of the connection in the shard.
 pub(crate) enum Command {
     /// Takes over a connection whose handshake is done.
     Adopt {

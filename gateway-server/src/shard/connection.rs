@@ -17,9 +17,11 @@ use crate::protocol::{Encoding, PartialMessage};
 /// One client's connection. It holds what every connection needs; what few of them need stands in [`ConnectionExt`].
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
+    /// The connection id: the random part of the client_id.
     pub(super) number: u32,
     /// The frames that this turn has brought the client so far.
     pub(super) pending: FrameList,
+    /// How far the close of the connection has come.
     pub(super) phase: Phase,
     /// How often the heartbeat has looked at the client since it last sent something.
     pub(super) quiet: u8,
@@ -33,6 +35,7 @@ pub(super) struct Connection {
     pub(super) has_caught_up: bool,
     /// The connection has a TLS session, so only [`Connection::tls`] may use its socket.
     pub(super) is_tls: bool,
+    /// Everything that most connections lack, or `None` while this one lacks all of it.
     extra: Option<Box<ConnectionExt>>,
 }
 
@@ -42,6 +45,7 @@ const _: () = assert!(cfg!(debug_assertions) || size_of::<Connection>() <= 32);
 /// How far the close of a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// No close has begun.
     Open,
     /// The server has sent a close frame and waits for the client's.
     Closing,
@@ -57,6 +61,7 @@ pub(super) enum Phase {
 /// Why a client is not read although it may have sent something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waits {
+    /// The client is read when it sends something.
     No,
     /// It has used its share of this turn, and is read again in the next.
     ForItsTurn,
@@ -69,6 +74,7 @@ pub(super) enum Waits {
 pub(super) struct ConnectionExt {
     pub(super) memberships: Memberships,
     pub(super) session: Session,
+    /// What even fewer connections have: a TLS session, an address from a proxy, a partial message.
     rare: Option<Box<ColdState>>,
     pub(super) outbox: Outbox,
 }

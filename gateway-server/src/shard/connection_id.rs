@@ -16,6 +16,7 @@ pub(crate) struct ConnectionIds {
     shards: u32,
 }
 
+/// The number of rounds of the Feistel network.
 const ROUNDS: u8 = 6;
 
 impl ConnectionIds {

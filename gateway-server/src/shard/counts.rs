@@ -5,7 +5,9 @@
 pub struct Counts {
     /// Connections that the shard has taken over.
     pub came: u64,
+    /// Messages that clients have sent, after decoding.
     pub messages_in: u64,
+    /// Bytes that were read from clients, after TLS and before decompression.
     pub bytes_in: u64,
     /// Messages to clients; a message counts once for each of its receivers.
     pub messages_out: u64,
@@ -17,6 +19,7 @@ pub struct Counts {
 #[derive(Clone, Debug, Default)]
 pub struct ShardCounts {
     pub counts: Counts,
+    /// The number of online clients.
     pub clients: usize,
     /// The number of online clients of each listener, in the order of the listeners in the settings.
     pub clients_by_door: Vec<usize>,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+/// The time between two waves.
 const WAVE_EVERY: Duration = Duration::from_millis(100);
 
 /// The schedule by which the clients of a shard are closed evenly over some time, a wave every 100 ms.

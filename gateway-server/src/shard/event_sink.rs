@@ -12,6 +12,7 @@ pub trait EventSink: Send {
     /// Reports a new client. `handshake` is its opening handshake, if [`EventSinks::wants_handshakes`].
     fn connected(&mut self, client: &Client<'_>, handshake: Option<Box<Handshake>>) -> Welcome;
 
+    /// Reports a message of the client.
     fn message(&mut self, client: &Client<'_>, message: &[u8]);
 
     /// Reports that a client has gone: once for each client, whatever [`EventSink::connected`] returned. A shard that stops
@@ -25,6 +26,7 @@ pub trait EventSink: Send {
 
 /// Makes the [`EventSink`] of each shard.
 pub trait EventSinks: Send + Sync {
+    /// Makes the sink of one shard.
     fn sink(&self) -> Box<dyn EventSink>;
 
     /// Whether the opening handshakes of clients are needed, which else are dropped to save memory.
@@ -44,6 +46,7 @@ pub enum Welcome {
 
 /// The client that an event is about.
 pub struct Client<'a> {
+    /// The connection id: the random part of the client_id.
     pub number: u32,
     /// The session: a serialized PHP array, or empty.
     pub session: &'a [u8],

@@ -25,11 +25,13 @@ use super::sync::{AtomicBool, Mutex};
 ///
 /// Working in the caller's thread saves waking two threads for a query and one for a command.
 pub(crate) struct ShardHandle {
+    /// The queue of commands for the shard's thread.
     inbox: InboxSender,
     /// The shard itself; the locking rule is at [`ShardHandle`].
     shard: Arc<Mutex<Shard>>,
     /// Whether a command that was carried out in a caller's thread has left frames that [`ShardHandle::flush`] has to write.
     has_unflushed: AtomicBool,
+    /// Shows whether the shard's own thread still answers.
     pulse: Liveness,
 }
 

@@ -52,6 +52,7 @@ impl Heartbeat {
 pub(super) struct HeartbeatRounds {
     /// The time between two steps, or `None` where the heartbeat is off.
     step: Option<Duration>,
+    /// The time of the next step.
     next: Instant,
     /// The number of steps of the current round that are done.
     done: usize,

@@ -14,6 +14,7 @@ const UNIT: usize = 512;
 /// The size of the queue in units, which is 16 MiB.
 const UNITS: usize = 32 << 10;
 
+/// The error of a command or query for a shard that has ended.
 #[derive(Debug, thiserror::Error)]
 #[error("the server is stopping, or has a fault that its log tells of")]
 pub struct Stopped;
@@ -30,7 +31,9 @@ pub(super) struct InboxReceiver {
     shared: Arc<Shared>,
 }
 
+/// What both ends of the inbox share.
 struct Shared {
+    /// The free space of the queue, in units.
     space: Semaphore,
     /// Whether the loop has been woken since it last began to read the queue. No second call wakes it before that.
     woken: AtomicBool,

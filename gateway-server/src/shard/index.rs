@@ -26,6 +26,7 @@ pub enum NameKind {
 
 /// For one name, the number of its members on each shard: (shard, members).
 type Holders = SmallVec<[(u16, u32); 1]>;
+/// One part of the index: the members of each name in it.
 type Stripe = HashMap<Arc<[u8]>, Holders>;
 
 /// Counts, for each name, the members that each shard has.

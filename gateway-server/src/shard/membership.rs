@@ -16,6 +16,7 @@ pub(super) struct NameTable {
     shard: u16,
 }
 
+/// The error of a client that joins more groups than it may. It holds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the client is in {0} groups already, and in no more (max_groups_per_client)")]
 pub struct TooManyGroups(usize);

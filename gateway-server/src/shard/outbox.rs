@@ -23,6 +23,7 @@ const LOOKS: usize = 16;
 #[derive(Default)]
 pub(super) struct Outbox(Option<Box<Waiting>>);
 
+/// The contents of an outbox that is not empty.
 struct Waiting {
     chunks: VecDeque<Chunk>,
     /// The bytes that the socket has not taken.
@@ -41,6 +42,7 @@ struct Waiting {
     is_given_up: bool,
 }
 
+/// One entry in the queue of an outbox.
 enum Chunk {
     /// One frame, the bytes of which other outboxes may hold too.
     Frame(Bytes),

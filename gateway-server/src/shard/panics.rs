@@ -7,6 +7,7 @@ use crate::system::exit;
 
 /// The number of panics within [`WINDOW`] that a shard survives. With more, it is no longer one client that causes them.
 const BORNE: u32 = 100;
+/// The time over which the panics of a shard are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// The number of panics that a shard has survived since the start of the current window.

@@ -37,6 +37,7 @@ pub struct ConnectionFilter {
     pub uid: Option<Name>,
     pub group: Option<Name>,
     pub address: Option<IpAddr>,
+    /// A connection id: the random part of a client_id.
     pub number: Option<u32>,
 }
 
@@ -50,6 +51,7 @@ pub struct Cursor {
 /// What an operator sees of a client.
 #[derive(Clone, Debug)]
 pub struct ConnectionInfo {
+    /// The connection id: the random part of the client_id.
     pub number: u32,
     pub uid: Option<Bytes>,
     /// Some of the client's groups, of which there may be very many.
@@ -72,6 +74,7 @@ const LOOKS: usize = 10_000;
 /// What PHP asks about a client: its session, uid and groups.
 #[derive(Clone, Debug)]
 pub struct Profile {
+    /// The connection id: the random part of the client_id.
     pub number: u32,
     pub session: Bytes,
     pub uid: Option<Bytes>,

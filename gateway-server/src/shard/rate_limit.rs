@@ -23,6 +23,7 @@ pub(super) struct RateMeters(HashMap<usize, RateMeter>);
 
 /// How far one client was ahead of its rates at a moment: the messages and bytes that it had sent too early.
 struct RateMeter {
+    /// The moment.
     at: Instant,
     messages: f32,
     bytes: f32,

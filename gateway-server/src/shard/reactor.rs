@@ -26,6 +26,7 @@ use super::sync::{Mutex, Waker};
 use super::total_backlog::TotalBacklog;
 use crate::system::{exit, injected_faults, memory_reserve};
 
+/// The token of the wake-up in the poll; all other tokens are keys of connections.
 const WAKE: Token = Token(usize::MAX);
 /// The largest number of sockets that one turn handles before it takes commands and writes.
 const EVENTS_IN_A_ROW: usize = 64;

@@ -9,6 +9,7 @@ use crate::system::memory_reserve;
 /// The default of the longest session, in bytes.
 pub const MAX_SESSION: usize = 1 << 20;
 
+/// Why a session was not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     #[error("the session is no serialized PHP array: {0}")]

@@ -30,14 +30,18 @@ pub(super) const INFLATED_IN_A_TURN: usize = 4 * READ_BUFFER;
 /// A shard. Whoever uses it holds its lock, by the rule at [`ShardHandle`](super::handle::ShardHandle).
 pub(super) struct Shard {
     pub(super) settings: ShardSettings,
+    /// Registers sockets in the poll of the shard's thread.
     pub(super) registry: Registry,
+    /// The commands that other threads have sent.
     pub(super) inbox: InboxReceiver,
     pub(super) clients: Clients,
     /// Is told what the clients do.
     pub(super) events: Box<dyn EventSink>,
     /// The frames that this turn has brought the clients so far.
     pub(super) turn: WriteBatch,
+    /// The buffer for reads, of [`READ_BUFFER`] bytes.
     pub(super) buffer: Box<[u8]>,
+    /// Decompresses the messages of all clients.
     pub(super) inflater: Inflater,
     /// The keys of the connections that have used their share of a turn and may have more to read.
     pub(super) read_on: VecDeque<usize>,
@@ -61,7 +65,9 @@ pub(super) struct Shard {
     pub(super) drain: Option<Drain>,
     /// When the connections that are still open are dropped: all clients have been sent their close frames.
     pub(super) stop_at: Option<Instant>,
+    /// How much the clients with a rate limit have sent.
     pub(super) meters: RateMeters,
+    /// How many more panics the shard survives.
     pub(super) panic_budget: PanicBudget,
     /// The amount of work done so far, by which a watchdog sees that the shard is alive.
     pub(super) steps: Arc<AtomicU64>,

@@ -30,6 +30,7 @@ pub(crate) struct TotalBacklog {
     longest: AtomicUsize,
     /// The number of shards.
     shards: usize,
+    /// Wakes the hub when the bound is exceeded.
     exceeded: Notify,
 }
 
