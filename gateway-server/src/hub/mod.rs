@@ -43,16 +43,21 @@ const MERGES: usize = 8;
 /// All shards of this server, and what they share.
 pub struct Hub {
     shards: Box<[ShardHandle]>,
+    /// Issues connection ids, and finds the shard of each.
     numbers: ConnectionIds,
     proofs: ClientProofs,
     /// Forms of messages that some client has needed. Once one client needs a form, more will, so these are never reset.
     wants_deflated: AtomicBool,
     wants_non_websocket: AtomicBool,
+    /// Makes the event sinks of the shards, and says what these need.
     sinks: Box<dyn EventSinks>,
+    /// The shards that have members of each uid.
     uids: Arc<Index>,
+    /// The shards that have members of each group.
     groups: Arc<Index>,
     /// The memory of what waits for the clients of all shards.
     waiting: Arc<TotalBacklog>,
+    /// The threads of the shards, until they are joined.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Limits how many large sessions are merged at the same time, as other work needs the processors too.
     merges: Semaphore,
