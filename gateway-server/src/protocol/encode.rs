@@ -12,7 +12,9 @@ use super::{Encoding, frame};
 /// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WantedEncodings {
+    /// Whether some client takes compressed websocket frames.
     pub deflated: bool,
+    /// Whether some client speaks another protocol than websocket.
     pub non_websocket: bool,
 }
 

@@ -5,6 +5,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use super::Violation;
 use crate::system::memory_reserve;
 
+/// The bytes of the length before a message.
 pub(super) const HEADER: usize = 4;
 
 /// Gives every whole message to `sink`, those begun in earlier input included. The part of the last one that is there stays in
