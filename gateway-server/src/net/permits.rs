@@ -27,9 +27,11 @@ pub struct Permits<K> {
     /// How long an unproven connection keeps its slot, whoever wants it.
     patience: Duration,
     state: Mutex<State<K>>,
+    /// Wakes a task that waits for a slot.
     freed: Notify,
 }
 
+/// The state of all slots, behind one lock.
 #[derive(Debug)]
 struct State<K> {
     /// The number of slots that are taken.
@@ -45,10 +47,13 @@ struct State<K> {
     lag: Duration,
 }
 
+/// A connection that has proved nothing yet.
 #[derive(Debug)]
 struct Unproven<K> {
     key: Option<K>,
+    /// When the connection came, or when its proof ended.
     since: Instant,
+    /// Wakes the task of the connection when it loses its slot.
     eviction: Arc<Notify>,
 }
 
@@ -62,6 +67,7 @@ pub struct Permit<K: Eq + Hash + Copy> {
     is_proven: AtomicBool,
 }
 
+/// Whether a connection has proved something.
 enum Standing<K> {
     Unproven(u64),
     /// The key with which the connection is counted when it has to prove itself again.

@@ -26,6 +26,7 @@ struct Seen {
     read: Stamp,
 }
 
+/// The state of the files: certificate, key, and authorities for clients. `None` stands for a file that is missing or not configured.
 type Stamp = [Option<FileStamp>; 3];
 
 /// A file's device and inode, its size, and the times at which its content and its metadata last changed.

@@ -13,6 +13,7 @@ use crate::system::files::Reads;
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// The reads of certificates that are under way.
 static READS: Reads = Reads::new();
 
 /// Watches the files until the task is dropped.
