@@ -74,6 +74,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The number of reads that may be under way, hanging ones included. With so many, no other is begun.
 const AT_ONCE: usize = 4;
 
+/// Why the result of a read is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     #[error("nothing was read within {PATIENCE:?}: does the disk answer?")]
@@ -111,6 +112,7 @@ impl Reads {
     }
 }
 
+/// One of the [`AT_ONCE`] reads that may be under way; dropping it makes room for another.
 struct Place(&'static AtomicUsize);
 
 impl Place {

@@ -27,7 +27,9 @@ const TRIES: usize = 200;
 /// How often the server tries to fill the cushion again.
 const TRY_EVERY: Duration = Duration::from_millis(50);
 
+/// The cushion, or null after it was used up.
 static IN_RESERVE: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+/// Whether the cushion has been needed and not been filled again.
 static IS_SHORT: AtomicBool = AtomicBool::new(false);
 /// The time of the last such attempt, in milliseconds since the first, plus 1; 0 before the first.
 static LOOKED: AtomicU64 = AtomicU64::new(0);
@@ -142,6 +144,7 @@ fn is_still_short() -> bool {
     !is_there
 }
 
+/// The error of an allocation that failed for want of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no memory for it")]
 pub struct NoMemory;
