@@ -36,6 +36,7 @@ pub enum Offence {
 
 /// The number of lines of one kind that are logged in a [`WINDOW`]. Further ones are only counted.
 const LINES: u32 = 10;
+/// The time in which the lines of one kind are counted against [`LINES`].
 const WINDOW: Duration = Duration::from_secs(10);
 const KINDS: usize = Offence::Cluster as usize + 1;
 
@@ -140,6 +141,7 @@ impl Offence {
     }
 }
 
+/// The counts of one kind, and the decision whether it is logged.
 struct Throttle {
     window: Option<Instant>,
     lines: u32,

@@ -17,6 +17,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(1);
 const NOT_NOW: Duration = Duration::from_millis(10);
 const TOO_QUICK: &str = "they came quicker than they could be written";
 
+/// The queue between the threads that log and the one that writes.
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
