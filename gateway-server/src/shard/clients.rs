@@ -158,7 +158,7 @@ impl Clients {
         self.peak
     }
 
-    /// Gives the memory that gone connections have left to the allocator, and starts a new [`Clients::peak`].
+    /// Returns the memory of connections that have ended to the allocator, and starts a new [`Clients::peak`].
     pub(super) fn shrink(&mut self) {
         self.connections.shrink_to_fit();
         self.places.shrink_to_fit();

@@ -77,7 +77,7 @@ pub(crate) enum Command {
         group: Name,
     },
     Ask(Question),
-    /// Gives back the memory that gone connections have left.
+    /// Returns the memory of connections that have ended to the allocator.
     Shrink,
     /// Says that the worker of some clients takes events again: the shard reads on from the clients that it has paused.
     ReadOn,
@@ -97,7 +97,8 @@ pub(crate) enum Command {
 pub(super) type Question = Box<dyn FnOnce(&Clients) + Send>;
 
 impl Command {
-    /// Whether the shard may take many such commands in one go. After another one it looks first whether there is time for more.
+    /// Whether the shard may take many such commands in one go. After any other command it looks first whether there is time for
+    /// more.
     pub(super) fn is_cheap(&self) -> bool {
         match self {
             Self::Change { change: Change::UpdateSession { .. }, .. } => false,

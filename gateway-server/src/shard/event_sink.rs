@@ -15,8 +15,8 @@ pub trait EventSink: Send {
     /// Reports a message of the client.
     fn message(&mut self, client: &Client<'_>, message: &[u8]);
 
-    /// Reports that a client has gone: once for each client, whatever [`EventSink::connected`] returned. A shard that stops
-    /// reports so also of clients that came too late for it to report them as connected.
+    /// Reports that a client has gone. This is called once for each client that was reported as connected, whatever that call
+    /// returned. While the shard stops, it is also called for new clients that are closed without being reported.
     fn closed(&mut self, client: &Client<'_>);
 
     /// Whether the shard may read more messages of this client. After false, the shard asks again when

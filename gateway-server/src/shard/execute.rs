@@ -1,4 +1,5 @@
-//! How a shard carries out commands.
+//! How a shard carries out commands. In each turn, which is one pass of its poll loop, it takes some from its inbox; others are
+//! carried out by the threads that give them, while the shard's thread sleeps.
 
 use std::iter::Peekable;
 use std::time::Instant;

@@ -1,4 +1,5 @@
-//! How a shard reads its clients: each client has a share of a turn, so that one that sends much holds up nobody.
+//! How a shard reads its clients: each client has a share of a turn, so that one that sends much holds up nobody. A turn is one
+//! pass of the shard's poll loop.
 
 use std::io::{ErrorKind, Read as _};
 use std::time::Instant;

@@ -24,7 +24,7 @@ pub(super) const READ_BUFFER: usize = 64 << 10;
 /// The number of bytes that a shard reads in a turn, from all clients together, before it takes commands and writes.
 pub(super) const READ_IN_A_TURN: usize = 4 * READ_BUFFER;
 /// The number of bytes to which a shard inflates messages in a turn, of all clients together, before it takes commands and
-/// writes. A turn may exceed it by one step of the decompressor.
+/// writes. A turn may exceed it by a few steps of the decompressor.
 pub(super) const INFLATED_IN_A_TURN: usize = 4 * READ_BUFFER;
 
 /// A shard. Whoever uses it holds its lock, by the rule at [`ShardHandle`](super::handle::ShardHandle).

@@ -1,4 +1,5 @@
-//! The frames that a shard sends in one turn. Each frame stands here once, however many connections get it.
+//! The frames that a shard sends in one turn. A turn is one pass of its poll loop. Each frame stands here once, however many
+//! connections get it.
 
 use bytes::Bytes;
 

@@ -1,5 +1,5 @@
 //! How a shard writes: each client gets everything that a turn has brought it by one write, and what its socket refuses waits in
-//! its outbox.
+//! its outbox. A turn is one pass of the shard's poll loop.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::Shutdown;
