@@ -440,7 +440,7 @@ impl Hub {
         Ok(self.ask_all(Clients::peak).await?.into_iter().sum())
     }
 
-    /// Makes every shard give back the memory that gone connections have left, and waits until all have done so.
+    /// Makes every shard return the memory of connections that have ended to the allocator, and waits until all have done so.
     pub async fn shrink(&self) -> Result<(), Stopped> {
         for shard in &self.shards {
             // A shard that has ended has nothing to give back.
