@@ -14,6 +14,7 @@ use crate::telemetry::ConnectionCounter;
 pub struct Watched {
     /// The listener's protocol and address, as in `websocket://0.0.0.0:8282`.
     pub name: String,
+    /// Counts the connections that came, and those whose handshake is under way.
     pub tally: Arc<ConnectionCounter>,
 }
 
@@ -24,8 +25,11 @@ pub(super) struct Snapshot {
     pub(super) shards: Vec<ShardCounts>,
     /// Bytes that wait for slow clients.
     pub(super) waiting: usize,
+    /// Number of uids that clients are bound to.
     pub(super) uids: usize,
+    /// Number of groups that clients are in.
     pub(super) groups: usize,
+    /// Number of PHP connections on the register ports.
     pub(super) php_connections: u64,
     pub(super) workers: Vec<Report>,
     pub(super) process: Process,

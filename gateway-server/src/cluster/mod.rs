@@ -75,6 +75,7 @@ pub struct ClusterSettings {
 /// This node's part in the cluster.
 pub struct Cluster {
     settings: ClusterSettings,
+    /// The address in this node's client ids, by which the other nodes know it.
     node: SocketAddrV4,
     /// A random number that tells this process from all others.
     instance: u64,
@@ -90,6 +91,7 @@ pub struct Cluster {
     room: Notify,
     /// A notification that a stranger has shown that it is a node.
     proven: Notify,
+    /// The state of the connection to NATS, for tasks that wait for a change of it.
     link: watch::Sender<LinkState>,
     started: Instant,
     /// The serial number of the latest frame.
@@ -127,7 +129,9 @@ pub enum LinkState {
 /// Counters of the cluster since the start.
 #[derive(Debug, Default)]
 pub struct ClusterCounts {
+    /// Frames that were sent to other nodes.
     pub sent: AtomicU64,
+    /// Frames that were received from other nodes, the ignored ones included where they were authentic.
     pub received: AtomicU64,
     /// Orders that no other node got, because there was no room or no connection.
     pub refused: AtomicU64,
@@ -138,6 +142,7 @@ pub struct ClusterCounts {
     pub ignored: AtomicU64,
     /// Times that PHP was told that a client is bound before all NATS servers were known to have the subscription.
     pub unconfirmed: AtomicU64,
+    /// Connections to NATS that were made.
     pub connections: AtomicU64,
 }
 

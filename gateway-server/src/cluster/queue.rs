@@ -21,6 +21,7 @@ const ENTRY: usize = 96;
 pub(super) struct Entry {
     pub(super) to: SubjectTarget,
     pub(super) kind: FrameKind,
+    /// The frame's number if its kind is numbered, else that of the latest numbered frame before it.
     pub(super) number: u64,
     /// The number of the resend request that the frame answers; 0 if it is sent for the first time.
     pub(super) again: u32,

@@ -21,6 +21,7 @@ const UNIT: usize = 1 << 10;
 
 /// The memory budget of all register ports together.
 pub struct MemoryBudget {
+    /// The bound in bytes.
     limit: AtomicUsize,
     state: Mutex<State>,
     /// The memory for large calls while they are carried out; further large calls wait for it.
@@ -31,8 +32,10 @@ pub struct MemoryBudget {
 
 #[derive(Default)]
 struct State {
+    /// The bytes of all counted connections together.
     total: usize,
     next: u64,
+    /// The counted connections, by ids that are never used again.
     holders: HashMap<u64, Holder>,
 }
 
@@ -40,12 +43,15 @@ struct Holder {
     bytes: usize,
     /// The time when its number of bytes was last set.
     since: Instant,
+    /// A notification that the connection has to close, as others need its memory.
     revoked: Arc<Notify>,
 }
 
 /// The bytes of one connection in the memory budget.
 pub(in crate::php) struct Held {
+    /// The budget in which the connection counts.
     budget: Arc<MemoryBudget>,
+    /// The connection's id in the budget and its revocation, while it takes more than `SMALL` bytes.
     counted: Option<(u64, Arc<Notify>)>,
 }
 

@@ -63,15 +63,19 @@ pub(crate) fn warn_of_guessable(settings: &Settings) {
 pub(crate) struct ComponentSettings {
     /// Number of shards, which is at least one.
     pub(crate) shards: usize,
+    /// The limits on the number of clients, which all listeners share.
     pub(crate) admission: Arc<Admission>,
     /// The ports that the listeners are bound to, one for each listener.
     ports: Vec<u16>,
     /// The connection counters, one for each listener.
     tallies: Vec<Arc<ConnectionCounter>>,
+    /// The address in the client ids of this server.
     node: SocketAddrV4,
     proofs: ClientProofs,
     certificates: Certificates,
+    /// The slots of all PHP connections, on all register ports together.
     register_places: Arc<php::ConnectionSlots>,
+    /// Counts the PHP connections on all register ports.
     register_tally: Arc<ConnectionCounter>,
 }
 

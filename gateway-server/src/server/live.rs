@@ -18,7 +18,9 @@ pub(crate) struct LiveServer {
     pub(crate) logs: Logs,
     pub(crate) hub: Arc<Hub>,
     pub(crate) parts: ComponentSettings,
+    /// The token verifier of the newest settings.
     pub(crate) gate: Mutex<Arc<TokenVerifier>>,
+    /// The channels to the listeners, in the order of the settings.
     pub(crate) listeners: Vec<watch::Sender<Arc<ListenerSettings>>>,
     pub(crate) backend: Arc<Backend>,
     pub(crate) register_ports: watch::Sender<RegisterPortSettings>,

@@ -24,7 +24,9 @@ const MAX_PAYLOAD: usize = 64 << 20;
 /// The options that are the same for all addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::cluster) struct Options {
+    /// The name under which NATS' monitoring lists this connection.
     pub(in crate::cluster) name: String,
+    /// The credentials file, or `None` when the servers do not ask for one.
     pub(in crate::cluster) credentials: Option<PathBuf>,
     /// The file of the authorities that the servers' certificates need, or `None` for those that the system trusts.
     pub(in crate::cluster) authorities: Option<PathBuf>,

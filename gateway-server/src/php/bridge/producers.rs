@@ -83,7 +83,7 @@ impl Place {
     pub(super) fn wanted(&self) -> impl Future<Output = ()> + use<> {
         let (mut claims, claim) = (self.claims.clone(), self.claim);
         async move {
-            // The sender is gone only when the producer was forgotten, and then nobody wants its place.
+            // The sender is gone only when the producer was forgotten, and then no newer connection has claimed it.
             if claims.wait_for(|newest| *newest != claim).await.is_err() {
                 std::future::pending().await
             }
