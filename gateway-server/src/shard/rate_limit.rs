@@ -16,7 +16,7 @@ pub struct RateLimit {
 /// How much a client may send at once, in seconds of its rate. It may always send one message.
 const BURST: f64 = 5.0;
 
-/// By the key of its connection, how far each client is ahead of its rate. Only clients of listeners with a limit are in here,
+/// How far each client is ahead of its rate, by the key of its connection. Only clients of listeners with a limit are in here,
 /// once they have sent something.
 #[derive(Default)]
 pub(super) struct RateMeters(HashMap<usize, RateMeter>);

@@ -365,7 +365,7 @@ mod tests {
         masked(&deflated_message(MessageKind::Binary, &vec![0; MESSAGE]).unwrap())
     }
 
-    /// As many messages of zeros as one read brings.
+    /// Repeats a message of zeros as often as one read brings it.
     fn bombs() -> Vec<u8> {
         bomb().repeat(READ_BUFFER / bomb().len())
     }
