@@ -138,14 +138,14 @@ mod tests {
         assert!(login.is_answered(b"secret", &NONCE, &proof));
         assert!(!login.is_answered(b"another", &NONCE, &proof));
         assert!(!login.is_answered(b"secret", &[8; NONCE_BYTES], &proof));
-        // An answer to an earlier login, or to one of another role or process.
+        // The answer is not good for an earlier login, nor for one of another role or process.
         let role = Login { role: Login::WORKER.to_owned(), ..login.clone() };
         let number = Login { nonce: [8; NONCE_BYTES], ..login.clone() };
         let producer = Login { producer: Producer([1; 16]), ..login.clone() };
         for other in [role, number, producer] {
             assert!(!other.is_answered(b"secret", &NONCE, &proof), "{other:?}");
         }
-        // PHP's own proof, sent back: over the same numbers, and over exchanged ones.
+        // PHP's own proof is not good as the gateway's, neither over the same nonces nor over exchanged ones.
         assert!(!login.is_answered(b"secret", &NONCE, &login.proof));
         let exchanged = Login::new(Login::PHP, PRODUCER, b"secret", &OWN, NONCE);
         assert!(!login.is_answered(b"secret", &NONCE, &exchanged.proof));
