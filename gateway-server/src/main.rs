@@ -25,14 +25,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Threads of the runtime that wait for the system: for files, and for names of NATS' servers.
+/// Number of threads that may block in the system, which read files and look up the names of NATS servers.
 const BLOCKING: usize = 4;
 
-/// Tasks that run before it is seen which sockets have something to read. Tokio's own are 61, which takes milliseconds where many peers
-/// have much to say, and an order that came meanwhile waits.
+/// Number of tasks that run before the runtime looks which sockets are ready. Tokio's default of 61 takes milliseconds when many
+/// peers send much, and an order that arrives meanwhile waits for it.
 const TASKS_IN_A_ROW: u32 = 16;
 
-/// Its threads are bounded, and there from the start: a machine whose memory is used up later gives no more.
+/// Builds the runtime. All its threads are started at once and never end, as a machine that runs out of memory later cannot start
+/// more.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     const EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -53,7 +54,8 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     Ok(runtime)
 }
 
-/// `EX_CONFIG` of sysexits.h: it would end so again, until somebody changes the settings.
+/// The exit code for wrong settings, `EX_CONFIG` of sysexits.h. A supervisor should not start the server again before somebody
+/// has changed the settings.
 const WRONG_SETTINGS: u8 = 78;
 
 fn start() -> anyhow::Result<ExitCode> {
@@ -91,7 +93,7 @@ fn start() -> anyhow::Result<ExitCode> {
             let server = server::run(settings, *source, logs);
             let runtime = runtime()?;
             let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(server)));
-            // What still hangs there ends with the process.
+            // A blocking task that still hangs, such as a read of a file, ends with the process.
             runtime.shutdown_background();
             ended.unwrap_or_else(|_| Err(anyhow::anyhow!("a fault in what holds the server together")))
         }

@@ -1,4 +1,4 @@
-//! The whole server: what listens, what serves, how it stops.
+//! The whole server: it binds the ports, starts what serves them, and stops all of it in order.
 
 mod component_settings;
 mod live;
@@ -37,10 +37,10 @@ use component_settings::ComponentSettings;
 use live::LiveServer;
 use reload::Reloads;
 
-/// How long a stop waits for workers to be told that their clients have gone.
+/// Time that a stop waits for the PHP workers to take the events of the clients that have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// How long a start waits for the other nodes of the cluster.
+/// Time that a start waits for the other nodes of the cluster.
 const JOINING: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Starts the log, which is what the settings say from the first line on.
@@ -48,10 +48,10 @@ pub fn start_logs(settings: &Settings) -> anyhow::Result<Logs> {
     logs::start(&settings.log, settings.log_format)
 }
 
-/// Runs until SIGTERM or SIGINT, and then until the clients have gone.
+/// Runs the server until SIGTERM or SIGINT, and then until its clients have gone.
 pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Result<()> {
     descriptors::raise_limit();
-    // Before anything listens: a signal from now on is a wish to stop.
+    // The signals are caught before anything listens, so that from now on a signal stops the server in order.
     let mut stop_signals = StopSignals::new()?;
     let deadline = Deadline::start(settings.drain_seconds, settings.stop_timeout)?;
     let settings = Arc::new(settings);
@@ -111,7 +111,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     if let Some(cluster) = &cluster {
         let (task, host) = (Arc::clone(cluster), Arc::clone(&backend));
         nodes.spawn(async move { task.run(host).await });
-        // Nobody is let in before the others know of this node.
+        // No client is let in before the other nodes know of this one.
         tokio::select! {
             joined = cluster.joined(JOINING) => joined.map_err(|reason| anyhow::anyhow!(reason))?,
             signal = stop_signals.next() => {
@@ -200,7 +200,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     }
     systemd::stopping();
     operations.stop();
-    // Nobody new comes in. PHP is served for as long as there are clients.
+    // New clients are not accepted any more. PHP is served as long as there are clients.
     client_listeners.shutdown().await;
     let settings = reloads.settings();
     stop::drain(&hub, &mut stop_signals, settings.drain_seconds, settings.stop_timeout).await?;
@@ -215,7 +215,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
         info!(offence, total, "since the start");
     }
     info!("stopped");
-    // The supervisor that started it is to start it again.
+    // The error gives an exit code by which the supervisor starts the server again.
     fault.map_or(Ok(()), |fault| Err(anyhow::anyhow!("{fault}, so it has stopped")))
 }
 
@@ -229,7 +229,8 @@ fn start_shards(
         .context("cannot start the shards")
 }
 
-/// The first register address that other machines could use, or loopback. A client id has room for IPv4 only.
+/// The address in the client ids when no setting names one: the first register address that other machines could use, else
+/// loopback with its port. A client id has room for an IPv4 address only.
 fn node_address(ports: &[RegisterPort]) -> SocketAddrV4 {
     let addresses: Vec<_> = ports.iter().filter_map(RegisterPort::address).collect();
     let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
@@ -249,7 +250,7 @@ fn node_address(ports: &[RegisterPort]) -> SocketAddrV4 {
     }
 }
 
-/// The line that says where the server listens, for people and for programs that wait for it.
+/// Logs the line that says where the server listens, for people and for programs that wait for it.
 fn announce(
     settings: &Settings,
     doors: &[TcpListener],
@@ -279,7 +280,7 @@ fn announce(
     Ok(())
 }
 
-/// From the system's generator.
+/// Gives bytes of the system's random generator.
 fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;

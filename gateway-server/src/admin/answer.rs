@@ -1,4 +1,4 @@
-//! What a request is answered.
+//! The HTTP responses of the operations port.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -11,13 +11,13 @@ use crate::shard::Stopped;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
-/// A request that is not served, and why.
+/// The reason why a request is not served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
-    /// For programs.
+    /// A fixed word, for programs.
     pub(super) code: &'static str,
-    /// For people.
+    /// A sentence, for people.
     pub(super) message: String,
 }
 

@@ -1,5 +1,5 @@
-//! Who may ask: whoever has the token, or, where there is none, programs of this machine, but not its browsers for a page of
-//! somebody else's.
+//! The access check of the operations port: a request needs the token. Without a token set, it must come from a program of this
+//! machine, and not from a browser here on behalf of another website's page.
 
 use std::net::IpAddr;
 
@@ -32,10 +32,11 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-/// A page of some website may have made its name one of this machine's addresses, and a browser here then asks for it.
+/// Checks that the request names this machine. A website can make its host name resolve to an address of this machine, so that
+/// its page's requests arrive here.
 fn check_is_local(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
     let forbidden = |code, message: &str| Err(Refusal::new(StatusCode::FORBIDDEN, code, message));
-    // The dashboard is a page too, but its origin is this very port, under a name that is looked at below.
+    // The dashboard is a page too. Its origin is this port, and the host name is checked below.
     let is_own = |origin: &HeaderValue| {
         let host = origin.as_bytes().strip_prefix(b"http://");
         host.is_some() && host == headers.get(HOST).map(HeaderValue::as_bytes)
@@ -60,8 +61,9 @@ fn check_is_local(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Browsers send a body of another type than JSON to any address, for any page and without asking there first; one that does
-/// not say an origin would pass the other checks. A token is proof enough, as browsers ask before they send one.
+/// Checks the type of a body. Browsers send bodies of other types than JSON to any address without asking there first, for any
+/// page, and a request without an origin would pass the other checks. A token is proof enough, as browsers ask before they send
+/// one.
 pub(super) fn check_body(request: &Request<Incoming>, token: &Secret) -> Result<(), Refusal> {
     if !token.is_empty() || request.body().is_end_stream() || is_json(request.headers()) {
         return Ok(());

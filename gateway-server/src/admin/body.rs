@@ -1,4 +1,4 @@
-//! The body of a request.
+//! The reader of a request's body, which bounds its length and memory.
 
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::StatusCode;
@@ -7,9 +7,10 @@ use hyper::body::Incoming;
 use super::answer::Refusal;
 use crate::system::memory_reserve;
 
-/// The values that are made of a body take many times its bytes.
+/// Bytes of memory that the values in a body take for each byte of it, at most.
 const GROWTH: usize = 40;
 
+/// Reads a body of at most `limit` bytes, if there is memory for it and for the values in it.
 pub(super) async fn read(body: Incoming, limit: usize) -> Result<Vec<u8>, Refusal> {
     let mut parts = Limited::new(body, limit);
     let mut whole = Vec::new();

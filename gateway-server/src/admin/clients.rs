@@ -1,4 +1,4 @@
-//! `GET /connections`: clients page by page, and what is known of each.
+//! The answer to `GET /connections`: the clients page by page, and what is known of each.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use super::query::Parameters;
 use super::text::text_of;
 use crate::shard::{ConnectionFilter, ConnectionInfo, Cursor, Name};
 
-/// Clients of a page, if nothing else is said, and at most.
+/// Number of clients on a page by default, and the largest number that may be asked for.
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
 

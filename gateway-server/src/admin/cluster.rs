@@ -1,4 +1,4 @@
-//! The other nodes, as operators see them.
+//! The cluster's state for operators.
 
 use std::net::SocketAddrV4;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::exposition::Exposition;
 use crate::cluster::{Cluster, LinkState};
 
-/// For `GET /status`; null for a server that is alone. `clients` are those of this node.
+/// Gives the cluster's part of `GET /status`, or null when the server is in no cluster. `clients` is the number of this node's
+/// clients.
 pub(super) fn status(cluster: Option<&Cluster>, clients: u64) -> Value {
     let Some(cluster) = cluster else { return Value::Null };
     let view = cluster.view();

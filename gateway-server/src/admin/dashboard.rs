@@ -1,5 +1,5 @@
-//! `GET /dashboard`: a page that shows an operator how the server is, and lets him act. It knows nothing itself: what it shows it
-//! asks for as every program does, with the token where there is one.
+//! The answer to `GET /dashboard`: a page that shows the server's state and lets an operator act. The page holds no data itself;
+//! it sends the same requests as any program, with the token when there is one.
 
 use hyper::StatusCode;
 use hyper::header::{
@@ -19,7 +19,7 @@ const SCRIPTS: [(&str, &str); 5] = [
     ("/dashboard/words.js", include_str!("dashboard/words.js")),
 ];
 
-/// Nothing from elsewhere, and no page of somebody else's around it, in which a click could be stolen.
+/// The content security policy: the page loads nothing from elsewhere, and no other page may frame it to steal clicks.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

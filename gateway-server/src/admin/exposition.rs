@@ -2,13 +2,13 @@
 
 use std::fmt::{Display, Write as _};
 
-/// What a scrape gets.
+/// The text of one scrape.
 #[derive(Default)]
 pub(super) struct Exposition {
     text: String,
 }
 
-/// One metric.
+/// One metric, to which values are appended.
 pub(super) struct Family<'a> {
     text: &'a mut String,
     name: &'static str,
@@ -19,7 +19,7 @@ impl Exposition {
         self.family(name, "gauge", help)
     }
 
-    /// Begins a counter, the name of which ends in `_total` by custom.
+    /// Begins a counter, whose name ends in `_total` by convention.
     pub(super) fn counter(&mut self, name: &'static str, help: &str) -> Family<'_> {
         self.family(name, "counter", help)
     }

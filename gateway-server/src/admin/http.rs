@@ -1,4 +1,4 @@
-//! Accepts on the operations port. Whatever a peer does, it takes one of few connections, some memory and some time.
+//! The HTTP server of the operations port. It bounds the number of connections, and the memory and time of each.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,26 +17,26 @@ use super::{Operations, routes};
 use crate::net::{Permit, Permits, RateLimitKey, bind_tcp, keepalive, pause_after_failed_accept};
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// At once. Those that are served are fewer ([`super::SERVED`]), so there is always one that makes room for the next: the
-/// oldest of the address that has most.
+/// Number of connections at once. Fewer of them are served ([`super::SERVED`]), so one that is not can always make room for the
+/// next: the oldest of the address that has most.
 const CONNECTIONS: usize = 1024;
-/// Connections of other machines that wait to be served.
+/// Number of connections of one other machine that may wait to be served.
 const SHARE: usize = CONNECTIONS / 2;
-/// Bytes of a request without its body.
+/// Bytes of the longest request without its body.
 const HEAD: usize = 16 << 10;
 const HEADERS: usize = 64;
-/// For the head of a request, and between two requests.
+/// Time for the head of a request, and between two requests.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// A connection takes no more requests after this, so that those that wait have their turn.
+/// Age after which a connection takes no more requests, so that waiting ones have their turn.
 const AGE: Duration = Duration::from_secs(60);
-/// For the answer that is under way then.
+/// Time for the answer that is under way at that age.
 const LAST_ANSWER: Duration = Duration::from_secs(20);
 
 pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     bind_tcp(address, false, "operations")
 }
 
-/// Accepts until the task is dropped.
+/// Accepts connections until the task is dropped.
 pub async fn serve(listener: TcpListener, operations: Arc<Operations>) {
     let places = Permits::new(CONNECTIONS, SHARE, Duration::ZERO);
     loop {

@@ -1,4 +1,4 @@
-//! `GET /metrics`.
+//! The answer to `GET /metrics`, in the text format of Prometheus.
 
 use std::time::UNIX_EPOCH;
 
@@ -103,7 +103,7 @@ fn php(out: &mut Exposition, snapshot: &Snapshot) {
         .sum::<usize>());
 }
 
-/// Writes what Prometheus has names for that every program shares.
+/// Writes the metrics that every program has, under the names that Prometheus gives them.
 fn process(out: &mut Exposition, snapshot: &Snapshot) {
     let started = snapshot.started.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
     out.gauge("process_start_time_seconds", "Since the Unix epoch.").is(started);

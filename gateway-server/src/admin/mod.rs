@@ -1,4 +1,4 @@
-//! The operations port: what operators and their programs ask the server over HTTP.
+//! The operations port: an HTTP server for operators and their programs.
 
 mod answer;
 mod api;
@@ -36,24 +36,25 @@ use crate::php::Backend;
 use crate::system::Secret;
 use crate::telemetry::ConnectionCounter;
 
-/// Requests that are served at once, beside those for health. More wait for their turn.
+/// Number of requests that are served at once, besides those for health. Further ones wait for their turn.
 const SERVED: usize = 64;
-/// How many of them may have large bodies or answers.
+/// Number of them that may have large bodies or answers.
 const LARGE: usize = 8;
 
-/// What all requests share.
+/// The state that all requests share.
 pub struct Operations {
     hub: Arc<Hub>,
     backend: Arc<Backend>,
     listeners: Vec<Watched>,
-    /// Connections of PHP.
+    /// The counter of PHP's connections.
     php: Arc<ConnectionCounter>,
+    /// The token that requests need. An empty one lets in programs of this machine only.
     token: RwLock<Secret>,
     is_stopping: AtomicBool,
     served: Semaphore,
     large: Semaphore,
     started: SystemTime,
-    /// The start by the clock that does not jump.
+    /// The time of the start on the monotonic clock.
     running_since: Instant,
 }
 
@@ -79,12 +80,12 @@ impl Operations {
         }
     }
 
-    /// For requests that come from now on.
+    /// Sets the token for requests that come from now on.
     pub fn set_token(&self, token: Secret) {
         *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
-    /// From now on the server says that it is not ready for clients.
+    /// Makes the readiness check say that the server stops.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
@@ -93,7 +94,7 @@ impl Operations {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
-    /// Or says within a second which do not.
+    /// Checks that all shards answer. The error, which comes within a second, names the shards that do not.
     async fn all_shards_answer(&self) -> Result<(), Refusal> {
         let silent = self.hub.silent(watchdog::ANSWER).await;
         if silent.is_empty() {

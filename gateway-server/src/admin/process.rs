@@ -1,8 +1,8 @@
-//! What the system knows of this process.
+//! The resources that this process uses, as the system counts them.
 
 use tokio::task::spawn_blocking;
 
-/// Zero where the system does not say.
+/// The process' memory in bytes and its open files. A value is zero when the system does not give it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Process {
     pub(super) memory: u64,
@@ -11,7 +11,7 @@ pub(super) struct Process {
 }
 
 pub(super) async fn look() -> Process {
-    // An older system has to be asked for every single file.
+    // A system before Linux 6.2 lists every single file, which may take long, so a blocking thread reads this.
     spawn_blocking(read).await.unwrap_or_default()
 }
 
@@ -32,7 +32,7 @@ fn memory() -> Option<u64> {
 fn open_files() -> u64 {
     const FILES: &str = "/proc/self/fd";
     match std::fs::metadata(FILES) {
-        // Since Linux 6.2 it is their number.
+        // Since Linux 6.2 the folder's length is the number of files.
         Ok(folder) if folder.len() > 0 => folder.len(),
         _ => std::fs::read_dir(FILES).map_or(0, |files| files.count() as u64),
     }

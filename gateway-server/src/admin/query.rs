@@ -1,10 +1,10 @@
-//! What stands behind the `?` of a path.
+//! The parameters in the query of a request.
 
 use std::str::FromStr;
 
 use super::answer::Refusal;
 
-/// Names and values, decoded.
+/// The names and values, decoded.
 pub(super) struct Parameters(Vec<(String, Vec<u8>)>);
 
 impl Parameters {
@@ -20,7 +20,7 @@ impl Parameters {
             .ok_or_else(|| Refusal::invalid("a % in the query must be followed by two hexadecimal digits"))
     }
 
-    /// An empty one is none.
+    /// Takes a parameter's value. An empty value counts as absent.
     pub(super) fn take(&mut self, name: &str) -> Option<Vec<u8>> {
         let at = self.0.iter().position(|(other, _)| other == name)?;
         Some(self.0.swap_remove(at).1).filter(|value| !value.is_empty())
@@ -32,7 +32,7 @@ impl Parameters {
         parsed.map(Some).ok_or_else(|| Refusal::invalid(format!("{name} must be {what}")))
     }
 
-    /// Refuses parameters that are left over: somebody who misspells a filter must not believe that it has filtered.
+    /// Refuses parameters that are left over: a caller who misspells a filter must not believe that it has filtered.
     pub(super) fn none_left(self) -> Result<(), Refusal> {
         match self.0.first() {
             Some((name, _)) => Err(Refusal::invalid(format!("there is no parameter {name}, or not twice"))),
@@ -57,7 +57,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// For a value of a query.
+/// Escapes a value for a query.
 pub(super) fn encode(text: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         match byte {

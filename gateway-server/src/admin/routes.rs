@@ -1,4 +1,4 @@
-//! Which request is answered by what.
+//! The routes of the operations port: each path, with its access check and its answer.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::cluster::Cluster;
 use crate::net::{Permit, RateLimitKey};
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// For one request, its body included.
+/// Time for one request, its body included.
 const TIME: Duration = Duration::from_secs(10);
 
 const API: &str = "/api/";
-/// Answers a request that may not be made. The log tells of each.
+/// The statuses of requests that are refused access. The log reports each.
 const NOT_LET_IN: [StatusCode; 3] =
     [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::UNSUPPORTED_MEDIA_TYPE];
 
@@ -44,7 +44,7 @@ async fn route(
     operations: &Operations,
     place: &Permit<RateLimitKey>,
 ) -> Result<Answer, Refusal> {
-    // For those who only want to know whether to send somebody here, and a page that knows nothing itself.
+    // These paths need no token: load balancers ask for health, and the dashboard's page holds no data itself.
     match request.uri().path() {
         "/healthz" => {
             only(&request, &Method::GET)?;
@@ -64,7 +64,7 @@ async fn route(
     let token = operations.token();
     auth::check(request.uri(), request.headers(), &token)?;
     let _served = operations.served.acquire().await;
-    // It would be of no use to go on for a connection that has lost its place.
+    // A connection that has lost its slot is closed anyway, so its request is not served.
     if !place.prove() {
         return Err(Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -119,7 +119,7 @@ async fn readiness(operations: &Operations) -> Answer {
     }
 }
 
-/// Refuses other methods. `HEAD` is as good as `GET`.
+/// Refuses other methods than `method`. `HEAD` is allowed where `GET` is.
 fn only(request: &Request<Incoming>, method: &Method) -> Result<(), Refusal> {
     let given = request.method();
     if given == method || (given == Method::HEAD && method == Method::GET) {

@@ -1,4 +1,4 @@
-//! How the whole server is at one moment.
+//! A snapshot of the whole server at one moment.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,24 +10,30 @@ use crate::events::Report;
 use crate::shard::ShardCounts;
 use crate::telemetry::ConnectionCounter;
 
-/// A listener that is watched.
+/// A listener's name and counter, for the operations port.
 pub struct Watched {
+    /// The listener's protocol and address, as in `websocket://0.0.0.0:8282`.
     pub name: String,
+    /// Counts the connections that came, and those whose handshake is under way.
     pub tally: Arc<ConnectionCounter>,
 }
 
+/// The state of the whole server at one moment.
 pub(super) struct Snapshot {
     pub(super) started: SystemTime,
     uptime: Duration,
     pub(super) shards: Vec<ShardCounts>,
-    /// Bytes that wait for clients.
+    /// Bytes that wait for slow clients.
     pub(super) waiting: usize,
+    /// Number of uids that clients are bound to.
     pub(super) uids: usize,
+    /// Number of groups that clients are in.
     pub(super) groups: usize,
+    /// Number of PHP connections on the register ports.
     pub(super) php_connections: u64,
     pub(super) workers: Vec<Report>,
     pub(super) process: Process,
-    /// How long it took until every shard had answered.
+    /// Time until every shard had answered.
     pub(super) answered_within: Duration,
 }
 
@@ -56,12 +62,12 @@ impl Snapshot {
         self.uptime.as_secs_f64()
     }
 
-    /// A count of all shards together.
+    /// Adds up a count over all shards.
     pub(super) fn sum(&self, of: impl Fn(&ShardCounts) -> u64) -> u64 {
         self.shards.iter().map(of).sum()
     }
 
-    /// How many clients came in by the listener of this number.
+    /// Number of clients that are connected to the listener with this number.
     pub(super) fn clients_of(&self, listener: usize) -> u64 {
         self.sum(|shard| shard.clients_by_door.get(listener).map_or(0, |clients| *clients as u64))
     }

@@ -1,4 +1,4 @@
-//! `GET /status`: what `gateway-server status` shows.
+//! The answer to `GET /status`, which `gateway-server status` shows.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Frames are authenticated with a key that is made of the cluster's secret, so that nobody else who may use the NATS servers
-//! can give orders.
+//! The authentication of frames between nodes, with a key derived from the cluster's secret, so that other users of the NATS
+//! servers cannot give orders.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use hmac::{Hmac, KeyInit, Mac};
@@ -7,8 +7,8 @@ use sha2::Sha256;
 
 use super::frame::{HEADER, Header};
 
-/// The layout of frames. The field keeps its place right behind the authentication code, and the key does not depend on it, so
-/// that nodes of another release can be told from strangers; what they say is not read.
+/// The version of the frame layout. It stands right behind the authentication code in every version, and the key does not depend
+/// on it, so that a node of another release is told from a stranger; its frames are not read further.
 const VERSION: u8 = 2;
 /// Bytes of the authentication code: the first half of an HMAC-SHA-256.
 const MAC: usize = 16;

@@ -1,4 +1,4 @@
-//! The frames that nodes send each other, without their authentication.
+//! The frames that nodes send each other, without their authentication code.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 
@@ -34,7 +34,7 @@ pub(super) enum FrameKind {
 }
 
 impl FrameKind {
-    /// Whether each frame of the kind gets a number of its own.
+    /// True for kinds whose every frame gets a number of its own.
     pub(super) fn is_numbered(self) -> bool {
         matches!(self, Self::Order | Self::AskedOrder)
     }

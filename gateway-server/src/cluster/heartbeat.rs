@@ -1,11 +1,11 @@
-//! What nodes say of themselves.
+//! The heartbeats by which nodes introduce themselves and confirm what they have received.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A node that has said nothing for so long is taken for gone.
+/// Time without a heartbeat after which a node counts as gone.
 pub(super) const SILENCE: Duration = Duration::from_secs(5);
 
 /// How often a node says that it is there.
@@ -23,7 +23,7 @@ pub(super) struct Heartbeat {
     pub(super) clients: u64,
     /// A number that is drawn anew for each connection. A greeting repeats it, and so was made after it was drawn.
     pub(super) nonce: u64,
-    /// Tells the NATS server to which the node is connected from others.
+    /// The hash of the id of the NATS server to which the node is connected.
     pub(super) server: u64,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Greeting {
     pub(super) wants_answer: bool,
 }
 
-/// What a greeting holds beside the heartbeat, for the node that is greeted.
+/// The part of a greeting that proves to the greeted node that its sender lives.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Proof {
     pub(super) nonce: u64,

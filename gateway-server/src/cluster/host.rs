@@ -1,24 +1,25 @@
-//! What a cluster asks of the server that takes part in it.
+//! The interface by which the cluster uses the server that takes part in it.
 
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use std::net::SocketAddrV4;
 
 use crate::shard::NameKind;
 
-/// This node, as the others use it.
+/// The server as the cluster uses it for other nodes.
 pub trait Host: Send + Sync + 'static {
-    /// Carries out what another node's PHP ordered, as far as this node's clients are concerned.
+    /// Carries out an order of another node's PHP on this node's clients.
     fn execute(&self, order: &Order<'_>) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Answers for this node's clients.
+    /// Answers a query from this node's clients.
     fn answer(&self, query: &Query<'_>) -> impl Future<Output = Result<AnswerValue, String>> + Send;
 
-    /// Writes what was ordered, at the end of a burst.
+    /// Writes the messages that orders have queued, at the end of a burst of orders.
     fn flush(&self);
 
     fn clients(&self) -> impl Future<Output = u64> + Send;
 
-    /// Gives all uids and groups, not all at once.
+    /// Visits the uids and groups in the chunk with this number, as visiting all at once would take long. Gives whether there are
+    /// more chunks.
     fn each_name(&self, chunk: usize, visit: &mut dyn FnMut(NameKind, &[u8])) -> bool;
 
     fn node_joined(&self, node: SocketAddrV4);

@@ -1,4 +1,4 @@
-//! The connection to NATS: made, used, made again.
+//! The connection to NATS, which is made, used, and made again when it is lost.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,20 +24,22 @@ use super::subject::SubjectTarget;
 use super::{Cluster, Host, LinkState};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The shortest and the longest pause between two attempts to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// A server of NATS that has not answered a ping for so long is given up.
+/// Time without an answer to a ping, or to a write, after which the connection to a NATS server is given up.
 const DEAD: Duration = Duration::from_secs(6);
-/// How long others may take to object to the address of a node that comes.
+/// Time that other nodes have to object to the address of a new node.
 const OBJECTIONS: Duration = Duration::from_millis(300);
-/// About how many bytes are written at once.
+/// Bytes of frames that are collected before they are written.
 const BATCH: usize = 128 << 10;
-/// How many bytes are read at once at most. Orders that arrive together are carried out before anything is written to clients, so
-/// that several messages for one client go out by one write.
+/// Bytes that one read may take at most. Orders that arrive together are carried out before anything is written to clients, so
+/// that several messages for one client go out with one write.
 const INPUT: usize = 512 << 10;
-/// How long all orders are kept after a connection was made.
+/// Time after a connection was made for which all orders are kept.
 const SETTLING: Duration = Duration::from_secs(5);
-/// How long orders are kept at least.
+/// Age up to which orders are kept even if all nodes have them.
 const YOUNG: Duration = Duration::from_secs(2);
+/// Time that a leaving node waits until NATS has its last frames.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
@@ -61,24 +63,26 @@ struct Session<'a, H> {
     epoch: u32,
     since: Instant,
     max_payload: usize,
-    /// The pings without an answer: when each was sent, and what its answer means.
+    /// The pings that are not answered: the time when each was sent, and the meaning of its answer.
     pings: Mutex<VecDeque<(Instant, Meaning)>>,
+    /// Number of the server's pings that are not answered.
     pongs_owed: AtomicUsize,
 }
 
+/// The meaning of the server's answer to a ping. The server answers in order, so it has taken all that was sent before the ping.
 enum Meaning {
-    /// The server lives.
+    /// The server is alive.
     Life,
-    /// The server has all subscriptions.
+    /// The server has the first subscriptions of the connection.
     Begun,
-    /// The server has all that was to be sent.
+    /// The server has the last frames of this node, which leaves.
     Left,
-    /// The server has so many of the subscriptions that were wanted.
+    /// The server has this many of the wanted subscriptions.
     Subscribed(u64),
 }
 
 impl Cluster {
-    /// Keeps the connection for as long as the server runs.
+    /// Keeps a connection to one of the NATS servers for as long as the server runs.
     pub async fn run<H: Host>(self: &Arc<Self>, host: Arc<H>) -> Infallible {
         let options = Options {
             name: format!("gateway-server {}", self.node),
@@ -112,11 +116,11 @@ impl Cluster {
             }
             tokio::time::sleep(backoff.next_pause(getrandom::u32().ok())).await;
         }
-        // There is at least one address.
+        // The settings' check demands at least one address, so this line is not reached.
         std::future::pending().await
     }
 
-    /// Tells the other nodes that this one leaves, and its clients with it.
+    /// Tells the other nodes that this one leaves with all its clients.
     pub async fn leave(&self) {
         if self.push(SubjectTarget::All, FrameKind::Leave, Bytes::new()).is_err() {
             return;
@@ -159,12 +163,12 @@ impl Cluster {
             pongs_owed: AtomicUsize::new(0),
         };
         self.counts.connections.fetch_add(1, Ordering::Relaxed);
-        // From here on the orders of other nodes are ignored until they are sent again.
+        // From here on the orders of other nodes are ignored until these nodes have sent the missed ones again.
         let missed = self.membership().resume_all(Instant::now());
         let is_over = Notify::new();
         let read = async {
             let ended = session.read(&mut reader, input, &info, missed, &is_over).await;
-            // What was obeyed by then is written, whatever ended the connection.
+            // Messages that were queued until then are written, whatever ended the connection.
             host.flush();
             ended
         };
@@ -172,8 +176,8 @@ impl Cluster {
     }
 }
 
-/// Until one of them ends. Reading is told so and comes to its own end, as what it has taken from another node is never sent again:
-/// dropped in the middle of it, an order would be lost.
+/// Runs both until one of them ends. When writing ends, reading is told to end by itself: what it has received is never sent
+/// again, so dropping it half-way could lose an order.
 async fn both<T>(read: impl Future<Output = T>, write: impl Future<Output = T>, is_over: &Notify) -> T {
     let mut read = std::pin::pin!(read);
     tokio::select! {
@@ -236,14 +240,14 @@ impl<H: Host> Session<'_, H> {
         }
     }
 
-    /// Whatever is published from now on arrives. This node says first of all who it is, so that others know that their last orders
-    /// may not have arrived.
+    /// Begins when everything published from now on arrives here. The node introduces itself first, so that the others know that
+    /// their last orders may not have arrived.
     fn begin(&self, missed: Vec<Resume>, server: &str) {
         let cluster = self.cluster;
         {
             let mut queue = cluster.queue();
             queue.up();
-            // There is always room for these: they are small, and there is a connection.
+            // These frames always find room, as they are small and there is a connection.
             cluster.heartbeats.store(1, Ordering::Relaxed);
             cluster.server.store(cluster.subjects.server(server), Ordering::Relaxed);
             let _ = queue.push(SubjectTarget::All, FrameKind::Hello, cluster.heartbeat_body(1));
@@ -261,7 +265,7 @@ impl<H: Host> Session<'_, H> {
             let cluster = Arc::clone(cluster);
             tokio::spawn(async move {
                 tokio::time::sleep(OBJECTIONS).await;
-                // The connection may have been lost meanwhile, or somebody has objected.
+                // The connection may have been lost meanwhile, or another node has objected.
                 let is_up = cluster.queue().is_up();
                 cluster.link.send_if_modified(|link| {
                     let may = is_up && matches!(link, LinkState::Down { .. });
@@ -292,7 +296,7 @@ impl<H: Host> Session<'_, H> {
             if let Some(wanted) = cluster.subscriptions.take_commands(&mut out)
                 && (wanted > pinged || wanted > probed || is_tick)
             {
-                // Probes and pings go behind the subscriptions, and arrive after them.
+                // Probes and pings are written behind the subscriptions, and so arrive after them.
                 if self.probe(wanted, &mut out) {
                     probed = wanted;
                 }
@@ -311,7 +315,7 @@ impl<H: Host> Session<'_, H> {
                 self.ping(Meaning::Left, &mut out);
             }
             if out.is_empty() {
-                // Whatever has happened, the loop looks for everything.
+                // After any wake-up the loop looks for all kinds of work.
                 let _ = tokio::time::timeout_at(next_tick.into(), cluster.wake.notified()).await;
                 continue;
             }
@@ -361,7 +365,7 @@ impl<H: Host> Session<'_, H> {
             warn!(%node, "a node of the cluster has been silent for too long and is taken for gone");
             self.host.node_left(node);
         }
-        // Shards that are busy, or have ended, must not make the node look dead.
+        // The count has a time limit, as busy or ended shards must not keep the heartbeats back.
         let clients = tokio::time::timeout(heartbeat::INTERVAL / 5, self.host.clients()).await;
         let clients = clients.unwrap_or(cluster.clients.load(Ordering::Relaxed));
         cluster.clients.store(clients, Ordering::Relaxed);
@@ -369,25 +373,25 @@ impl<H: Host> Session<'_, H> {
             let mut queue = cluster.queue();
             let last = queue.last();
             queue.acked(acked_by_the_healthy.unwrap_or(last));
-            // Orders are still here that nodes ask for which had no connection, or which come just now.
+            // For a while after connecting, orders stay for nodes that were without a connection too, or that start just now.
             if self.since.elapsed() > SETTLING {
                 queue.forget(acked_by_all.unwrap_or(last), YOUNG);
             }
         }
         if cluster.is_up() {
             let body = cluster.heartbeat_body(cluster.heartbeats.fetch_add(1, Ordering::Relaxed) + 1);
-            // Without room for it, the next heartbeat follows soon.
+            // If there is no room for it, the next heartbeat follows soon.
             let _ = cluster.push(SubjectTarget::All, FrameKind::Heartbeat, body);
         }
         Ok(())
     }
 
-    /// Probes through a node of each other NATS server whether that has the subscriptions. False while other nodes do not know of
-    /// this connection, as they ignore what comes before.
+    /// Probes, through one node of each other NATS server, whether that server has the subscriptions. Gives false before this
+    /// connection is introduced, as other nodes ignore earlier frames.
     fn probe(&self, wanted: u64, out: &mut Vec<u8>) -> bool {
         let cluster = self.cluster;
         if !cluster.queue().is_up() {
-            // The nodes will be asked to send again what they sent until then.
+            // What other nodes send until then is requested from them again, so nothing is lost.
             return false;
         }
         let servers = cluster.membership().servers(cluster.server.load(Ordering::Relaxed), Instant::now());
@@ -409,7 +413,7 @@ impl<H: Host> Session<'_, H> {
         self.pings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends the frames of an entry: several if its body is longer than the server takes.
+    /// Appends an entry as one frame, or as several when its body is longer than the server allows.
     fn append(&self, entry: &Entry, out: &mut Vec<u8>) {
         let most = self.max_payload - OVERHEAD;
         let parts = entry.body.len().div_ceil(most).max(1);
@@ -448,7 +452,7 @@ impl Cluster {
     }
 
     pub(super) fn heartbeat_body(&self, count: u64) -> Bytes {
-        // Plain numbers can always be encoded.
+        // Encoding plain numbers cannot fail.
         rmp_serde::to_vec(&self.own_heartbeat(count)).unwrap_or_default().into()
     }
 }
@@ -471,7 +475,7 @@ mod tests {
         let mut is_done = false;
         let read = async {
             is_over.notified().await;
-            // It goes on later, as it does when a shard is at work that it waits for.
+            // The reading goes on later, as it does when it waits for a busy shard.
             goes_on.notified().await;
             is_done = true;
             "read"

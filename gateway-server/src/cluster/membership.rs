@@ -1,4 +1,4 @@
-//! The other nodes: who is there, and how much of what each has sent has arrived.
+//! The members of the cluster, and which orders of each have arrived.
 
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
@@ -12,46 +12,47 @@ use super::peer::{Peer, Sequence};
 use super::resend::ResendRequest;
 use super::strangers::{Approach, Strangers};
 
-/// A node that was heard within this time may be slow, and others wait for it.
+/// Time since its last heartbeat for which a node counts as healthy: it may be slow, and others wait for it.
 const HEALTHY: Duration = Duration::from_millis(1500);
-/// How long orders are kept for a silent node that has not got them.
+/// Time since its last heartbeat for which orders are kept for a silent node that has not got them.
 const PATIENCE_FOR_SILENT: Duration = Duration::from_secs(60);
-/// How long it is remembered which orders of a node have arrived, should it come back.
+/// Time for which it is remembered which orders of a silent node have arrived, in case it comes back.
 const MEMORY: Duration = Duration::from_secs(3600);
-/// How many nodes are remembered.
+/// Number of nodes that are remembered.
 const MAX_PEERS: usize = 4096;
-/// How long a resend request may take to its node.
+/// Longest time that a resend request takes to its node.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Membership {
     by_instance: HashMap<u64, Peer>,
     strangers: Strangers,
-    /// The nonce that a living node repeats. It is drawn anew whenever a node may have gone of which nothing is known any more, so
-    /// that greetings that it has sent are worth nothing.
+    /// The nonce that other nodes repeat in their greetings to show that they live. It is drawn anew whenever a node is forgotten
+    /// that may have gone, so that greetings recorded before are worthless.
     nonce: u64,
-    /// The number of the last resend request.
+    /// The number of the latest resend request.
     requests: u32,
-    /// When a node of another release was heard.
+    /// The time when a node of another release was last heard.
     other_release: Option<Instant>,
 }
 
-/// What this node knows of itself.
+/// This node's own instance and age.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Own {
     pub(super) instance: u64,
-    /// How long its process has run.
+    /// The time for which its process has run.
     pub(super) age: Duration,
 }
 
-/// A node, as the operations port shows it.
+/// A node as the operations port shows it.
 #[derive(Clone, Debug)]
 pub struct Sighting {
     pub instance: u64,
     pub node: SocketAddrV4,
     pub clients: u64,
+    /// The time since its last heartbeat.
     pub silent_for: Duration,
-    /// It has been heard of lately.
+    /// True when the node has been heard lately.
     pub is_member: bool,
 }
 
@@ -63,35 +64,37 @@ pub(super) struct Resume {
     pub(super) request: ResendRequest,
 }
 
-/// Says what is to be done about a frame.
+/// The decision about a frame.
 #[derive(Debug, PartialEq)]
 pub(super) enum Receipt {
+    /// The frame is next in order; this is its whole body.
     Take(Bytes),
-    /// It came before, or will come again.
+    /// The frame has come before, or will come again.
     Ignore,
-    /// The node is to send again what it has sent.
+    /// The node has to send its orders again.
     Resume(Resume),
-    /// The sender is not known to live.
+    /// The sender has not shown that it lives.
     Stranger,
-    /// It came before: somebody sends what he has recorded.
+    /// The frame has come before, so somebody plays a recording.
     Recorded,
 }
 
-/// What a heartbeat has brought to light.
+/// The changes that a heartbeat brings.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct MembershipNews {
+    /// The address of a node that is a new member.
     pub(super) came: Option<SocketAddrV4>,
-    /// The address of a process in whose place the one that came is.
+    /// The address of an earlier process, when the sender has replaced it.
     pub(super) gone: Option<SocketAddrV4>,
     pub(super) resume: Option<Resume>,
-    /// The sender is not known to live; nothing else was taken of the heartbeat then.
+    /// The sender has not shown that it lives; the rest of the heartbeat was ignored then.
     pub(super) stranger: Option<Approach>,
-    /// The heartbeat came before; nothing was taken of it either.
+    /// The heartbeat has come before, so it was ignored too.
     pub(super) is_recorded: bool,
 }
 
 impl Membership {
-    /// Begins with numbers that nobody can have recorded.
+    /// Begins with random numbers, which nobody can have recorded.
     pub(super) fn new() -> Self {
         Self { nonce: draw(0), requests: draw(0) as u32, ..Self::default() }
     }
@@ -100,7 +103,7 @@ impl Membership {
         self.nonce
     }
 
-    /// Decides about a frame that does not say who its sender is. Parts are put together.
+    /// Decides about a frame that is no introduction. The parts of long frames are joined.
     pub(super) fn receive(&mut self, header: &Header, body: Bytes, now: Instant) -> Receipt {
         let Self { by_instance, requests, .. } = self;
         let peer = by_instance.get_mut(&header.instance).filter(|peer| peer.is_proven);
@@ -121,7 +124,7 @@ impl Membership {
         if peer.takes_order(header, now) { Receipt::Take(body) } else { Receipt::Ignore }
     }
 
-    /// Learns who a node says that it is. `proof` comes with a greeting to this node.
+    /// Takes in the introduction of a node. `proof` comes with a greeting to this node.
     pub(super) fn hear(
         &mut self,
         header: &Header,
@@ -140,7 +143,7 @@ impl Membership {
         let is_new = known.is_none();
         if is_new {
             if self.by_instance.len() == MAX_PEERS && !self.make_room() {
-                // All of them are there.
+                // All remembered nodes are present, so there is no room for another.
                 news.stranger = Some(Approach::Suspect);
                 return news;
             }
@@ -170,17 +173,17 @@ impl Membership {
         let of_us = heartbeat.acked.iter().find(|(instance, _)| *instance == own.instance);
         peer.acked_by_it = of_us.map_or(peer.acked_by_it, |(_, acked)| peer.acked_by_it.max(*acked));
         let has_gap = is_new_connection || peer.is_doubtful || heartbeat.count > peer.heartbeats + 1;
-        // The other may have got no request of this node while it did not know this node to live.
+        // The other node may have received no request of this one before it knew that this one lives.
         let is_unasked = is_back && peer.resuming.is_none() || proof.is_some_and(|proof| proof.wants_answer);
         if has_gap || is_unasked || peer.is_stuck(now) {
             let mut resume = resume(header.instance, peer, &mut self.requests, now);
             if is_new {
-                // Its orders concern this node since this node has clients.
+                // Older orders do not concern this node, as it had no clients before it started.
                 resume.request.within = own.age + ON_THE_WAY;
             }
             news.resume = Some(resume);
         } else if peer.resuming.is_none() {
-            // Frames arrive in order, so all that it sent before has arrived.
+            // Frames arrive in order, so all orders that it sent before the heartbeat have arrived.
             peer.acked = peer.acked.max(header.number);
         }
         peer.heartbeats = heartbeat.count;
@@ -190,7 +193,7 @@ impl Membership {
         news
     }
 
-    /// Forgets the absent node that has been silent for longest. Whether there was one.
+    /// Forgets the absent node that has been silent for longest. Gives false when all nodes are present.
     fn make_room(&mut self) -> bool {
         let absent = self.by_instance.iter().filter(|(_, peer)| !peer.is_member);
         let Some(instance) = absent.min_by_key(|(_, peer)| peer.heard).map(|(instance, _)| *instance) else {
@@ -201,7 +204,7 @@ impl Membership {
         true
     }
 
-    /// The nodes that are heard and have not shown that they live. Without them no answer of the cluster is whole.
+    /// The nodes that are heard but have not shown that they live. Answers of the whole cluster are incomplete without them.
     pub(super) fn unproven(&self, now: Instant) -> Vec<SocketAddrV4> {
         let mut nodes: Vec<_> = self.strangers.waited_for(now).collect();
         nodes.sort_unstable();
@@ -213,12 +216,12 @@ impl Membership {
         self.other_release = Some(now);
     }
 
-    /// Whether nodes of another release are in the cluster. Their clients are not known here.
+    /// True when nodes of another release are in the cluster, whose clients are not known here.
     pub(super) fn hears_other_release(&self, now: Instant) -> bool {
         self.other_release.is_some_and(|heard| now.duration_since(heard) < SILENCE)
     }
 
-    /// A node wants orders sent again: gives its address if that is to be done now, and else keeps the request for
+    /// Takes a node's resend request. Gives the node's address if the request is served now; otherwise it is kept for
     /// [`Membership::due`].
     pub(super) fn asks(
         &mut self,
@@ -230,14 +233,14 @@ impl Membership {
         peer.resends.may_serve(request, now).then_some(peer.node)
     }
 
-    /// The requests that were postponed and may be served by now.
+    /// Takes the postponed requests that may be served by now.
     pub(super) fn due(&mut self, now: Instant) -> Vec<(SocketAddrV4, ResendRequest)> {
         let due = |peer: &mut Peer| Some((peer.node, peer.resends.due(now)?));
         self.by_instance.values_mut().filter_map(due).collect()
     }
 
-    /// The NATS servers to which other nodes are connected, without this node's `own`, each with one of its nodes. Nodes that are
-    /// too silent to be asked are to send again what they send from now on.
+    /// The NATS servers to which other nodes are connected, except this node's `own`, each with one of its nodes. A node that is
+    /// too silent to be asked has to send again what it sends from now on.
     pub(super) fn servers(&mut self, own: u64, now: Instant) -> HashMap<u64, SocketAddrV4> {
         let mut found: HashMap<u64, (Instant, SocketAddrV4)> = HashMap::new();
         for peer in self.by_instance.values_mut().filter(|peer| peer.is_member && peer.server != own) {
@@ -251,14 +254,14 @@ impl Membership {
         found.into_iter().map(|(server, (_, node))| (server, node)).collect()
     }
 
-    /// A node has sent again all that was asked for.
+    /// Notes that a node has sent again everything that was requested.
     pub(super) fn resumed(&mut self, header: &Header) {
         if let Some(peer) = self.by_instance.get_mut(&header.instance) {
             peer.resumed(header);
         }
     }
 
-    /// This node's connection was lost: all nodes are to send again what may have been missed.
+    /// Makes the resend requests for all nodes after this node's connection was lost.
     pub(super) fn resume_all(&mut self, now: Instant) -> Vec<Resume> {
         self.nonce = draw(self.nonce);
         let Self { by_instance, requests, .. } = self;
@@ -266,7 +269,7 @@ impl Membership {
         peers
             .map(|(instance, peer)| {
                 peer.heard = now;
-                // A node that has gone meanwhile was not heard to go.
+                // A node that has gone meanwhile could not be heard leaving, so each has to show again that it lives.
                 peer.is_proven = false;
                 peer.reassembly.reset();
                 resume(*instance, peer, requests, now)
@@ -274,14 +277,14 @@ impl Membership {
             .collect()
     }
 
-    /// A node leaves the cluster. Gives its address if it was a member.
+    /// Removes a node that leaves from the members. Gives its address if it was a member.
     pub(super) fn leave(&mut self, instance: u64) -> Option<SocketAddrV4> {
         let peer = self.by_instance.get_mut(&instance)?;
         peer.has_left = true;
         std::mem::take(&mut peer.is_member).then_some(peer.node)
     }
 
-    /// Gives the nodes that have been silent for too long, which are no members any more.
+    /// Removes nodes that have been silent for too long from the members, and gives their addresses.
     pub(super) fn tidy(&mut self, now: Instant) -> Vec<SocketAddrV4> {
         let known = self.by_instance.len();
         self.by_instance.retain(|_, peer| now.duration_since(peer.heard) < MEMORY);
@@ -301,8 +304,8 @@ impl Membership {
             .collect()
     }
 
-    /// The number up to which all nodes have this node's orders that are there, or have been lately: `None` if there are no such
-    /// nodes.
+    /// The number up to which this node's orders have arrived at all nodes that are present or were lately. `None` if there are
+    /// no such nodes.
     pub(super) fn acked_by_all(&self, now: Instant) -> Option<u64> {
         if self.strangers.waited_for(now).next().is_some() {
             return Some(0);
@@ -312,13 +315,13 @@ impl Membership {
         self.by_instance.values().filter(may_return).map(|peer| peer.acked_by_it).min()
     }
 
-    /// The number up to which all nodes have this node's orders that others can wait for: `None` if there are no such nodes.
+    /// The number up to which this node's orders have arrived at all healthy nodes. `None` if there are no such nodes.
     pub(super) fn acked_by_the_healthy(&self, now: Instant) -> Option<u64> {
         let is_healthy = |peer: &&Peer| now.duration_since(peer.heard) < HEALTHY;
         self.members().map(|(_, peer)| peer).filter(is_healthy).map(|peer| peer.acked_by_it).min()
     }
 
-    /// The instances of all members, each with the number up to which its orders have arrived.
+    /// The instances of all members, each with the number up to which its orders have arrived here.
     pub(super) fn acked(&self) -> Vec<(u64, u64)> {
         self.members().map(|(instance, peer)| (*instance, peer.acked)).collect()
     }
@@ -327,7 +330,7 @@ impl Membership {
         self.members().map(|(instance, _)| *instance).collect()
     }
 
-    /// The instances among these that are no members.
+    /// Gives those of the instances that are no members.
     pub(super) fn absent_of(&self, mut instances: Vec<u64>) -> Vec<u64> {
         instances.retain(|instance| !self.by_instance.get(instance).is_some_and(|peer| peer.is_member));
         instances
@@ -338,7 +341,7 @@ impl Membership {
         self.members().find(|(_, peer)| peer.node == node).map(|(instance, _)| *instance)
     }
 
-    /// Whether there is a member with this address that has shown that it lives.
+    /// True when a member with this address has shown that it lives.
     pub(super) fn is_proven_at(&self, node: SocketAddrV4) -> bool {
         self.members().any(|(_, peer)| peer.node == node && peer.is_proven)
     }
@@ -369,12 +372,12 @@ fn resume(instance: u64, peer: &mut Peer, requests: &mut u32, now: Instant) -> R
     Resume { node: peer.node, instance, request: peer.resume(requests, now) }
 }
 
-/// A number that was not used before.
+/// Draws a new random number; `before` is the one that it replaces.
 fn draw(before: u64) -> u64 {
     let mut bytes = [0; 8];
     match getrandom::fill(&mut bytes) {
         Ok(()) => u64::from_ne_bytes(bytes),
-        // The number has to be new, but may be guessed.
+        // Without random numbers, a number that can be guessed has to do, as long as it is new.
         Err(_) => before.wrapping_add(1),
     }
 }
@@ -394,7 +397,7 @@ mod tests {
         Some(Resume { node: NODE, instance: 1, request })
     }
 
-    /// The resend request that a new node gets.
+    /// The resend request for a new node.
     fn first_resume() -> Option<Resume> {
         let within = OWN.age + ON_THE_WAY;
         resume(1, 0).map(|resume| Resume { request: ResendRequest { within, ..resume.request }, ..resume })
@@ -434,7 +437,7 @@ mod tests {
             self.membership.hear(&header, &heartbeat, proof, OWN, self.now)
         }
 
-        /// It shows that it lives, and all that is asked for then has come.
+        /// The node shows that it lives, and then everything that was requested has arrived.
         fn meet(&mut self, number: u64) -> MembershipNews {
             let news = self.greeting(number, self.membership.nonce());
             let again = news.resume.map_or(0, |resume| resume.request.again);
@@ -468,7 +471,7 @@ mod tests {
         assert_eq!(test.heartbeat(12), MembershipNews::default());
         assert_eq!(test.membership.acked(), [(1, 12)]);
 
-        // Its connection was lost.
+        // The other node's connection was lost.
         test.epoch = 2;
         test.heartbeats = 0;
         assert_eq!(test.heartbeat(15).resume, resume(2, 12));
@@ -490,7 +493,7 @@ mod tests {
         let stranger = |approach| MembershipNews { stranger: Some(approach), ..MembershipNews::default() };
         assert_eq!(test.heartbeat(5), stranger(Approach::Greet));
         assert_eq!((test.receive(6, 0), test.membership.unproven(test.now)), (Receipt::Stranger, vec![NODE]));
-        // What others keep for it is not thrown away meanwhile.
+        // Orders that others keep for the node are not forgotten meanwhile.
         assert_eq!((test.membership.acked_by_all(test.now), test.membership.instances().len()), (Some(0), 0));
         assert_eq!(test.greeting(6, 69), stranger(Approach::Wait));
         let news = test.greeting(6, 70);
@@ -498,7 +501,7 @@ mod tests {
         assert!(test.membership.unproven(test.now).is_empty() && test.membership.is_proven_at(NODE));
         assert!(!test.takes(7, 0) && test.takes(6, 1));
 
-        // While this node had no connection the other may have gone.
+        // The other node may have gone while this one had no connection.
         test.membership.resume_all(test.now);
         let nonce = test.membership.nonce();
         assert_ne!(nonce, 70);
@@ -508,13 +511,13 @@ mod tests {
         assert_eq!(test.greeting(8, nonce), MembershipNews::default());
         assert!(test.takes(8, 2));
 
-        // And while it was not heard.
+        // The other node may also have gone while it was silent.
         test.now += SILENCE * 2;
         test.membership.tidy(test.now);
         assert_eq!(test.heartbeat(8), stranger(Approach::Greet));
         assert_eq!(test.greeting(8, nonce).came, Some(NODE));
 
-        // What it is forgotten with is worth nothing any more.
+        // The greeting that the node is forgotten with is worthless afterwards.
         test.now += MEMORY;
         test.membership.tidy(test.now);
         assert_ne!(test.membership.nonce(), nonce);
@@ -555,7 +558,7 @@ mod tests {
         assert!(test.membership.servers(7, test.now).is_empty());
         assert_eq!(test.membership.servers(8, test.now), HashMap::from([(7, NODE)]));
         assert!(test.takes(1, 0));
-        // What it may have sent before it heard of a subscription, if it was too silent to be asked, comes again.
+        // An order that the silent node may have sent before it heard of a subscription is sent again.
         test.now += HEALTHY;
         assert!(test.membership.servers(8, test.now).is_empty());
         assert_eq!(test.receive(3, 0), Receipt::Resume(resume(2, 1).unwrap()));

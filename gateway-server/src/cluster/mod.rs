@@ -1,12 +1,13 @@
-//! Several servers, the nodes of a cluster, work as one: they tell each other orders and ask each other queries over NATS.
+//! A cluster of several servers, its nodes, which send each other orders and queries over NATS and so work as one.
 //!
-//! A push to a uid or group is published on a subject of that name, to which the nodes subscribe that have such clients. Orders are
-//! numbered, and each arrives at each node in order and once: a node that may have missed some, because it or their sender lost
-//! its connection to NATS, has all orders sent again that came after those it has. Every half second a node says that it is there.
+//! A push to a uid or group is published on a subject of that name, to which the nodes with such clients subscribe. Orders are
+//! numbered, and each arrives at each node once and in order: when a node may have missed orders, because it or their sender lost
+//! its connection to NATS, it has all orders after the last one that it has sent again. Every node sends a heartbeat each half
+//! second.
 //!
-//! A stranger who may use the NATS can record what nodes say and send it again. So a node is believed only once it has repeated a
-//! nonce of this one in a greeting, and from then on its frames are taken only with higher serial numbers than before. Clocks are
-//! not compared, as those of machines differ.
+//! A stranger who may use the NATS servers can record frames and send them again. So a node is believed only once it has repeated
+//! this node's nonce in a greeting, and from then on only frames with rising serial numbers are taken. Clocks are not compared,
+//! as those of machines differ.
 
 mod authenticator;
 mod frame;
@@ -50,26 +51,33 @@ use queue::{Queue, QueueError};
 use subject::Subjects;
 use subscriptions::Subscriptions;
 
+/// Settings of the cluster. They do not change while the server runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
-    /// The addresses of NATS servers. One is enough to find the others by, as long as that one is there.
+    /// The addresses of the NATS servers, at least one. They are tried in turn until one can be reached.
     pub nats: Vec<NatsAddress>,
+    /// The cluster's name. Nodes work together only with those of the same name and secret.
     pub name: String,
+    /// The file of NATS credentials. `None` when the servers do not ask for it.
     pub credentials: Option<PathBuf>,
+    /// The file of certificate authorities that the servers' certificates need, or `None` for those that the system trusts.
     pub authorities: Option<PathBuf>,
+    /// The files of this node's certificate and key for TLS, or `None` when the servers do not ask for it.
     pub certificate: Option<(PathBuf, PathBuf)>,
-    /// How many bytes of frames may wait for other nodes or be kept for them.
+    /// Bytes of frames that may wait for other nodes or be kept for them. A single frame may be longer than all of it.
     pub buffer: usize,
-    /// Orders for other nodes wait while there is no connection, instead of being refused.
+    /// True when orders for other nodes wait while there is no connection, false when they are refused then.
     pub is_buffered: bool,
-    /// How long the answers of other nodes are waited for.
+    /// Time that other nodes have to answer, and for which a sender waits for room in the queue. It is never zero.
     pub timeout: Duration,
 }
 
+/// This node's part in the cluster.
 pub struct Cluster {
     settings: ClusterSettings,
+    /// The address in this node's client ids, by which the other nodes know it.
     node: SocketAddrV4,
-    /// A number that tells this process from all others.
+    /// A random number that tells this process from all others.
     instance: u64,
     authenticator: FrameAuthenticator,
     subjects: Arc<Subjects>,
@@ -77,78 +85,85 @@ pub struct Cluster {
     queue: Mutex<Queue>,
     membership: Mutex<Membership>,
     pending: PendingRequests,
-    /// Is notified when there is something to write.
+    /// A notification that there is something to write.
     wake: Arc<Notify>,
-    /// Is notified when there may be room in the queue.
+    /// A notification that there may be room in the queue.
     room: Notify,
-    /// Is notified when a stranger has shown that it is a node.
+    /// A notification that a stranger has shown that it is a node.
     proven: Notify,
+    /// The state of the connection to NATS, for tasks that wait for a change of it.
     link: watch::Sender<LinkState>,
     started: Instant,
-    /// The serial number of the last frame.
+    /// The serial number of the latest frame.
     serials: AtomicU64,
-    /// When it may be warned again that nodes do not confirm subscriptions, in seconds since the start.
+    /// The time in seconds since the start before which no further warning is logged that nodes do not confirm subscriptions.
     next_warning: AtomicU64,
-    /// The server of NATS to which this node is connected.
+    /// The hash of the id of the NATS server to which this node is connected.
     server: AtomicU64,
-    /// Counts the heartbeats of the connection.
+    /// Number of the heartbeats on the current connection.
     heartbeats: AtomicU64,
-    /// How many clients this node had when they were last counted.
+    /// Number of this node's clients when they were last counted.
     clients: AtomicU64,
-    /// This node ends once NATS has all that is to be sent.
+    /// True while this node leaves and its last frames are not written yet.
     is_leaving: AtomicBool,
+    /// A notification that NATS has the last frames of this node, which leaves.
     farewell: Notify,
     counts: ClusterCounts,
 }
 
-/// How the connection to NATS is.
+/// The state of the connection to NATS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkState {
     Down {
         since: Instant,
         reason: String,
     },
-    /// Frames come and go.
+    /// The connection is made, and frames are sent and received.
     Up {
         server: String,
     },
-    /// Another node has this one's address.
+    /// Another node of the cluster has this one's address.
     Conflict,
 }
 
-/// What has happened since the start.
+/// Counters of the cluster since the start.
 #[derive(Debug, Default)]
 pub struct ClusterCounts {
+    /// Frames that were sent to other nodes.
     pub sent: AtomicU64,
+    /// Frames that were received from other nodes, the ignored ones included where they were authentic.
     pub received: AtomicU64,
-    /// Orders that no other node got because there was no room or no connection.
+    /// Orders that no other node got, because there was no room or no connection.
     pub refused: AtomicU64,
-    /// How many orders of other nodes did not come at most: their senders had them no more when they were asked for.
+    /// Upper bound of the orders of other nodes that did not arrive, as their senders did not keep them until they were
+    /// requested.
     pub missed: AtomicU64,
-    /// Frames that were not taken: they were not authentic, their senders are not known to live, or they came before.
+    /// Frames that were ignored: they were not authentic, their senders have not shown that they live, or they came before.
     pub ignored: AtomicU64,
-    /// How often PHP was told that a client is bound before all servers of NATS were known to have the subscription.
+    /// Times that PHP was told that a client is bound before all NATS servers were known to have the subscription.
     pub unconfirmed: AtomicU64,
+    /// Connections to NATS that were made.
     pub connections: AtomicU64,
 }
 
-/// How the cluster is, as this node sees it.
+/// The state of the cluster as this node sees it.
 #[derive(Debug)]
 pub struct ClusterView {
     pub link: LinkState,
     pub others: Vec<Sighting>,
     /// Nodes that are heard and have not shown that they live.
     pub unproven: Vec<SocketAddrV4>,
+    /// Bytes that wait for other nodes or are kept for them.
     pub waiting_bytes: usize,
 }
 
 impl ClusterView {
-    /// The other nodes that are there.
+    /// The other nodes that are present.
     pub fn members(&self) -> impl Iterator<Item = &Sighting> {
         self.others.iter().filter(|other| other.is_member)
     }
 
-    /// How many clients these have.
+    /// Number of clients of the other nodes together.
     pub fn clients(&self) -> u64 {
         self.members().map(|member| member.clients).sum()
     }
@@ -186,7 +201,7 @@ impl Cluster {
         }
     }
 
-    /// Is to be told to which names this node's clients are bound.
+    /// Gives the watcher that the shards tell to which names this node's clients are bound.
     pub fn names(&self) -> Arc<dyn NameWatch> {
         Arc::clone(&self.subscriptions) as Arc<dyn NameWatch>
     }
@@ -217,7 +232,7 @@ impl Cluster {
         self.subjects.holders(sort, name)
     }
 
-    /// Waits for some time until the other nodes are known. Says why if this node cannot be one of them.
+    /// Waits for `patience` at most until the other nodes are known. Gives an error when this node cannot be one of them.
     pub async fn joined(&self, patience: Duration) -> Result<(), String> {
         let mut link = self.link.subscribe();
         let settled = link.wait_for(|link| !matches!(link, LinkState::Down { .. }));
@@ -237,7 +252,8 @@ impl Cluster {
                 return Ok(());
             }
         }
-        // Clients that come at once may ask for others' clients. A query says itself what goes on for longer.
+        // Clients that come at once may ask for clients of other nodes. If this takes longer, each query waits and reports it
+        // itself.
         let _ = self.known(None).await;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Another node, and how much of what it has sent has arrived.
+//! A peer: the state of another node, and which of its orders have arrived.
 
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
@@ -8,57 +8,60 @@ use super::heartbeat::Heartbeat;
 use super::reassembly::Reassembly;
 use super::resend::{ResendLimiter, ResendRequest};
 
-/// How long sending again may pause before it is asked for anew.
+/// Time without progress of a resend after which it is requested anew.
 pub(super) const RESEND_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A process that takes part in the cluster, as far as this node knows it.
 pub(super) struct Peer {
     pub(super) node: SocketAddrV4,
-    /// Counts its connections to NATS.
+    /// The number of the node's connection to NATS, counted by the node.
     pub(super) epoch: u32,
-    /// The serial number of its last frame. A frame with no higher one was recorded by somebody who sends it again.
+    /// The serial number of the node's latest frame. A frame with no higher number is a recording that somebody plays.
     pub(super) serial: u64,
-    /// It has shown that it lives, and has not been out of sight since.
+    /// True when the node has shown that it lives, and has been heard ever since.
     pub(super) is_proven: bool,
-    /// Orders of it may have gone past this node, as it may not have heard of a subscription.
+    /// True when orders of the node may have missed this one, as it may not have known of a subscription.
     pub(super) is_doubtful: bool,
-    /// The NATS server to which it is connected.
+    /// The hash of the id of the NATS server to which the node is connected.
     pub(super) server: u64,
-    /// All its orders up to this number have arrived.
+    /// The number up to which all orders of the node have arrived.
     pub(super) acked: u64,
-    /// The count of its last heartbeat.
+    /// The count in the node's latest heartbeat.
     pub(super) heartbeats: u64,
-    /// When its last heartbeat arrived.
+    /// The time when the node's latest heartbeat arrived.
     pub(super) heard: Instant,
-    /// It is one of the nodes of which the cluster consists now.
+    /// True when the node is a member of the cluster now.
     pub(super) is_member: bool,
-    /// It has said that it leaves, or another process has its address.
+    /// True when the node has said that it leaves, or another process has taken its address.
     pub(super) has_left: bool,
+    /// Number of the node's clients, by its latest heartbeat.
     pub(super) clients: u64,
-    /// It has all orders of this node up to this number.
+    /// The number up to which the node has all orders of this one.
     pub(super) acked_by_it: u64,
-    /// The request by which it is to send again what may have been missed.
+    /// The current request that the node send again what may have been missed.
     pub(super) resuming: Option<Resuming>,
-    /// Bounds how often this node sends again for it.
+    /// The bound on how often this node sends orders again for the peer.
     pub(super) resends: ResendLimiter,
+    /// The parts of a long frame of the node that have arrived so far.
     pub(super) reassembly: Reassembly,
 }
 
+/// A resend request that is under way.
 pub(super) struct Resuming {
-    /// The number of the request. Frames that answer an earlier one have gaps.
+    /// The number of the request. Frames that answer an earlier request have gaps.
     pub(super) again: u32,
-    /// When a frame that answers it arrived last.
+    /// The time when a frame that answers the request last arrived.
     progress: Instant,
 }
 
-/// How a frame follows on those that came before it from the same process.
+/// The place of a frame in the sequence of its sender's frames.
 pub(super) enum Sequence {
-    /// It belongs to a connection that its sender has no more.
+    /// The frame belongs to a connection that its sender does not have any more.
     Late,
-    /// It came before: somebody has recorded it.
+    /// The frame has come before, so somebody plays a recording.
     Recorded,
     InOrder,
-    /// It is the first of a new connection: what was sent at the end of the one before may not have come.
+    /// The frame is the first of a new connection. Frames at the end of the connection before it may be missing.
     NewConnection,
 }
 
@@ -101,7 +104,8 @@ impl Peer {
         Sequence::NewConnection
     }
 
-    /// Has it send again what came after the orders that have arrived; until then its new orders are not taken.
+    /// Makes a request for the orders after those that have arrived. Until it is answered, new orders are ignored, as they are
+    /// sent again too.
     pub(super) fn resume(&mut self, requests: &mut u32, now: Instant) -> ResendRequest {
         *requests = requests.checked_add(1).unwrap_or(1);
         self.is_doubtful = false;
@@ -109,12 +113,12 @@ impl Peer {
         ResendRequest { again: *requests, after: self.acked, within: Duration::MAX }
     }
 
-    /// Whether an order is the next one to be carried out: it belongs to what is awaited, and has not come before.
+    /// True when an order has to be carried out: it answers the current request if there is one, and has not come before.
     pub(super) fn takes_order(&mut self, header: &Header, now: Instant) -> bool {
         match &mut self.resuming {
             Some(resuming) if resuming.again == header.again => resuming.progress = now,
             None if header.again == 0 => {}
-            // It will be sent again, or was sent again.
+            // The order will be sent again, or answers an earlier request.
             _ => return false,
         }
         let is_new = header.number > self.acked;
@@ -122,7 +126,7 @@ impl Peer {
         is_new
     }
 
-    /// It has sent again all that was asked for by a request.
+    /// Ends the resend if the frame answers the current request.
     pub(super) fn resumed(&mut self, header: &Header) {
         if self.resuming.as_ref().is_some_and(|resuming| resuming.again == header.again) {
             self.acked = self.acked.max(header.number);
@@ -130,7 +134,7 @@ impl Peer {
         }
     }
 
-    /// Sending again has been asked for, and nothing has come for a while.
+    /// True when a resend is under way and nothing of it has arrived for a while.
     pub(super) fn is_stuck(&self, now: Instant) -> bool {
         let resuming = self.resuming.as_ref();
         resuming.is_some_and(|resuming| now.duration_since(resuming.progress) > RESEND_PATIENCE)

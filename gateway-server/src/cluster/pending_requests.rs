@@ -20,11 +20,11 @@ struct Answers {
     /// The instances of the nodes that have not answered.
     missing: Vec<u64>,
     received: Vec<Answer>,
-    /// Is sent to once no answer is missing.
+    /// The channel that gets a message once no answer is missing.
     done: Option<oneshot::Sender<()>>,
 }
 
-/// A request of which the answers are collected. They are forgotten when it is dropped.
+/// A request whose answers are collected. The answers are dropped with it.
 pub(super) struct PendingRequest<'a> {
     all: &'a PendingRequests,
     pub(super) id: u64,
@@ -32,7 +32,7 @@ pub(super) struct PendingRequest<'a> {
 }
 
 impl PendingRequests {
-    /// Registers a request to the nodes with these instances. Its id stands in the answers.
+    /// Registers a request to the nodes with these instances. The answers carry its id.
     pub(super) fn register(&self, instances: Vec<u64>) -> PendingRequest<'_> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed) + 1;
         let (sender, done) = oneshot::channel();
@@ -51,7 +51,7 @@ impl PendingRequests {
         answers.notify_if_complete();
     }
 
-    /// A node has left the cluster with all its clients, so its answers are not waited for.
+    /// Stops waiting for a node that has left the cluster with all its clients.
     pub(super) fn node_left(&self, instance: u64) {
         for answers in self.lock().values_mut() {
             answers.missing.retain(|missing| *missing != instance);
@@ -69,7 +69,7 @@ impl Answers {
         if self.missing.is_empty()
             && let Some(done) = self.done.take()
         {
-            // The caller may have given up just now.
+            // The task that made the request may have given up just now.
             let _ = done.send(());
         }
     }
@@ -78,7 +78,7 @@ impl Answers {
 impl PendingRequest<'_> {
     /// Waits until all nodes have answered.
     pub(super) async fn complete(&mut self) {
-        // The sender lives as long as the entry of this request.
+        // The sender lives as long as the request's entry, so this cannot fail.
         let _ = (&mut self.done).await;
     }
 

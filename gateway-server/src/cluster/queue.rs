@@ -1,4 +1,4 @@
-//! Frames that wait to be sent to other nodes, and orders that were sent and may have to be sent again. Bounded in bytes.
+//! The queue of frames for other nodes, bounded in bytes: frames that wait to be sent, and orders that may have to be sent again.
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
@@ -10,17 +10,20 @@ use super::frame::FrameKind;
 use super::resend::ResendRequest;
 use super::subject::SubjectTarget;
 
-/// How many bytes may wait while there is a connection. Queries wait behind them, and are not to wait behind seconds of pushes.
+/// Bytes that may wait to be written while there is a connection. Queries wait behind them, and must not wait behind seconds of
+/// pushes.
 const MAX_UNWRITTEN: usize = 4 << 20;
-/// Bytes of memory that an entry takes beside its body.
+/// Bytes of memory that an entry takes besides its body.
 const ENTRY: usize = 96;
 
+/// A frame in the queue.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) to: SubjectTarget,
     pub(super) kind: FrameKind,
+    /// The frame's number if its kind is numbered, else that of the latest numbered frame before it.
     pub(super) number: u64,
-    /// The number of the resend request that it answers; 0 if it is sent for the first time.
+    /// The number of the resend request that the frame answers; 0 if it is sent for the first time.
     pub(super) again: u32,
     pub(super) body: Bytes,
     queued: Instant,
@@ -33,21 +36,23 @@ impl Entry {
     }
 }
 
+/// The queue of frames for other nodes.
 pub(super) struct Queue {
     entries: VecDeque<Entry>,
-    /// The place of the first entry that has not been written.
+    /// The index of the first entry that has not been written.
     next: usize,
     /// Bytes of all entries.
     bytes: usize,
     /// Bytes of the entries that have not been written.
     unwritten: usize,
+    /// The bound in bytes for all entries together.
     limit: usize,
     is_up: bool,
-    /// All nodes that can be waited for have the orders up to this number.
+    /// The number up to which all healthy nodes have the orders.
     acked: u64,
     /// The number of the last order.
     last: u64,
-    /// Orders up to this number cannot be sent again, and when the last of them was queued.
+    /// The number up to which orders cannot be sent again, and the time when the last of these was queued.
     forgotten: (u64, Option<Instant>),
 }
 
@@ -96,7 +101,7 @@ impl Queue {
     }
 
     fn make_room(&mut self, weight: usize) -> Result<(), QueueError> {
-        // Orders that all nodes have are kept only for nodes that come just now.
+        // Orders that all nodes have are kept for nodes that start just now, and give way to new ones.
         let acked = self.acked;
         let is_spare = |entry: &Entry| !is_kept(entry) || entry.number <= acked;
         while self.is_up
@@ -115,7 +120,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes the next entry that is to be written. Orders stay here, too.
+    /// Takes the next entry that has to be written. Orders also stay in the queue, for nodes that miss them.
     pub(super) fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.get_mut(self.next)?;
         let popped = entry.clone();
@@ -125,21 +130,21 @@ impl Queue {
             self.bytes -= weight(entry) - ENTRY;
             entry.body = Bytes::new();
         }
-        // Frames that are not kept go once those before them have gone.
+        // An entry that is not kept is removed once all entries before it are gone.
         while self.next > 0 && self.entries.front().is_some_and(|entry| !is_kept(entry)) {
             self.drop_first();
         }
         Some(popped)
     }
 
-    /// There is a connection. Orders of before are sent to the nodes that ask for them.
+    /// Starts a connection. Orders from before it are sent to the nodes that request them.
     pub(super) fn up(&mut self) {
         self.is_up = true;
         self.next = self.entries.len();
         self.unwritten = 0;
     }
 
-    /// The connection has gone, and with it all frames but orders.
+    /// Ends a connection. All frames but orders are dropped.
     pub(super) fn down(&mut self) {
         self.is_up = false;
         self.entries.retain(is_kept);
@@ -148,12 +153,13 @@ impl Queue {
         self.unwritten = self.bytes;
     }
 
-    /// All nodes that can be waited for have the orders up to this number.
+    /// Notes the number up to which all healthy nodes have the orders.
     pub(super) fn acked(&mut self, number: u64) {
         self.acked = number;
     }
 
-    /// All nodes have the orders up to this number. Orders that are not older than `young` are kept for nodes that come just now.
+    /// Removes the orders up to a number, which all nodes have. Orders that are younger than `young` are kept for nodes that
+    /// start just now.
     pub(super) fn forget(&mut self, number: u64, young: Duration) {
         let is_done = |entry: &Entry| entry.number <= number && entry.queued.elapsed() >= young;
         while self.next > 0 && self.entries.front().is_some_and(is_done) {
@@ -164,8 +170,8 @@ impl Queue {
         }
     }
 
-    /// Sends again the orders that a node asks for as far as they may concern it, and tells it where they end. Gives how many of
-    /// them are not here any more at most; `None` where there is no room, and the node will ask again.
+    /// Queues again the orders that a node requests and that concern it, and a frame that ends them. Gives an upper bound of how
+    /// many requested orders are gone. Gives `None` when there is no room; the node will ask again.
     pub(super) fn send_again(&mut self, node: SocketAddrV4, request: ResendRequest) -> Option<u64> {
         let ResendRequest { again, after, within } = request;
         if self.bytes > 2 * self.limit {
@@ -225,7 +231,7 @@ impl Queue {
     }
 }
 
-/// Bytes that an entry takes. One that is sent again shares the body of the first time.
+/// Bytes that an entry takes in memory. An order that is sent again shares its body with the kept one.
 fn weight(entry: &Entry) -> usize {
     ENTRY + if is_again(entry) { 0 } else { entry.body.len() }
 }
@@ -306,22 +312,22 @@ mod tests {
     fn is_bounded_in_bytes() {
         let mut queue = Queue::new(1000);
         queue.up();
-        // Orders that wait are not given up for others.
+        // Orders that are not written are not removed for others.
         for _ in 0..5 {
             order(&mut queue, SubjectTarget::All).unwrap();
         }
         assert_eq!(order(&mut queue, SubjectTarget::All), Err(QueueError::Full(1000)));
         written(&mut queue);
         assert_eq!(order(&mut queue, SubjectTarget::All), Err(QueueError::Full(1000)));
-        // Orders that all nodes have are given up.
+        // Orders that all nodes have are removed.
         queue.acked(1);
         assert_eq!(order(&mut queue, SubjectTarget::All), Ok(6));
         assert_eq!(queue.send_again(node(1), request(9, 0, Duration::MAX)), Some(1));
-        // They are not given up while they may have been lost.
+        // Orders stay while they may have been lost.
         queue.down();
         assert_eq!(order(&mut queue, SubjectTarget::All), Err(QueueError::Full(1000)));
         queue.up();
-        // A single order may be larger than all orders together are to be.
+        // A single order may be longer than the whole queue may be.
         let mut queue = Queue::new(1000);
         queue.push(SubjectTarget::All, FrameKind::Order, Bytes::from(vec![0; 5000])).unwrap();
     }

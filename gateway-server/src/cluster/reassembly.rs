@@ -1,11 +1,11 @@
-//! Frames whose bodies are longer than NATS takes arrive in parts, one after the other.
+//! The reassembly of frames whose bodies are longer than NATS allows and therefore arrive in parts, one after the other.
 
 use bytes::{Bytes, BytesMut};
 use gateway_wire::bridge::frame::MAX_REPLY;
 
 use super::frame::Header;
 
-/// The parts of one sender that have come so far.
+/// The parts of one sender's frame that have arrived so far.
 #[derive(Default)]
 pub(super) struct Reassembly(Option<Partial>);
 
@@ -15,12 +15,12 @@ struct Partial {
 }
 
 impl Reassembly {
-    /// Forgets what has come so far.
+    /// Drops the parts that have arrived so far.
     pub(super) fn reset(&mut self) {
         self.0 = None;
     }
 
-    /// Adds a part, and gives the whole body once the last part has come.
+    /// Adds a part, and gives the whole body once the last part has arrived.
     pub(super) fn add(&mut self, header: &Header, body: Bytes) -> Option<Bytes> {
         if header.is_first && !header.has_more {
             return Some(body);
@@ -29,7 +29,7 @@ impl Reassembly {
             self.0 = Some(Partial { first: *header, body: BytesMut::from(&body[..]) });
             return None;
         }
-        // Parts whose beginning did not come are dropped: this node had not subscribed to the subject by then.
+        // Parts without their beginning are dropped: the beginning was published before this node subscribed to the subject.
         let partial = self.0.as_mut().filter(|partial| partial.is_continued_by(header))?;
         if partial.body.len() + body.len() > MAX_REPLY {
             self.0 = None;

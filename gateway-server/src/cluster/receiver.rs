@@ -1,4 +1,4 @@
-//! Carries out what the frames of other nodes say.
+//! The receiver of other nodes' frames, which carries out what they ask for.
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::subject::SubjectTarget;
 use super::{Cluster, Host, LinkState};
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// How many queries of other nodes are answered at the same time.
+/// Number of queries of other nodes that are answered at the same time.
 const MAX_QUERIES: usize = 256;
 
 pub(super) struct Receiver<'a, H> {
@@ -48,7 +48,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             }
         };
         if header.instance == cluster.instance {
-            // NATS sends nobody what he has published himself (`echo` is off).
+            // The server does not deliver a node's own frames to it (`echo` is off), so this is a recording.
             return self.recorded(&header);
         }
         cluster.counts.received.fetch_add(1, Ordering::Relaxed);
@@ -63,7 +63,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             Receipt::Take(body) => self.act(&header, body).await,
             Receipt::Resume(resume) => self.cluster.request_resend(&resume),
             Receipt::Ignore => {}
-            // A sender that lives will say who it is, and send again what is missing.
+            // A sender that lives will introduce itself and send again what is missing.
             Receipt::Stranger => {
                 cluster.counts.ignored.fetch_add(1, Ordering::Relaxed);
             }
@@ -145,7 +145,7 @@ impl<'a, H: Host> Receiver<'a, H> {
                 if let (Some(node), Some(wanted)) = (node, number(&body)) {
                     let server = cluster.server.load(Ordering::Relaxed);
                     let body = [wanted.to_be_bytes(), server.to_be_bytes()].concat();
-                    // Without room for the echo, the node probes again.
+                    // If there is no room for the echo, the node probes again.
                     let _ = cluster.push(SubjectTarget::Node(node), FrameKind::Echo, body.into());
                 }
             }
@@ -158,7 +158,7 @@ impl<'a, H: Host> Receiver<'a, H> {
         }
     }
 
-    /// A node introduces itself by a heartbeat, a greeting or a hello.
+    /// Takes in the introduction of a node, which is a heartbeat, a greeting or a hello.
     fn meet(&self, header: &Header, body: &[u8]) {
         let cluster = self.cluster;
         let introduction = if header.kind == FrameKind::Greeting {
@@ -174,7 +174,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             Err(error) => return unexpected(header, &error),
         };
         if greeting.is_some_and(|(to, _)| to != cluster.instance) {
-            // The greeting is for the process that had this address before, or for another that has it.
+            // The greeting is for a process that had this address before, or for another one that has it now.
             cluster.counts.ignored.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -211,7 +211,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             info!(%node, "a node of the cluster is there");
             self.host.node_joined(node);
         }
-        // The greeting goes first, as the node ignores what follows without it.
+        // The greeting is sent first, as the node ignores all frames before it.
         if header.kind == FrameKind::Hello || proof.is_some_and(|proof| proof.wants_answer) {
             cluster.greet(header, &heartbeat, false);
         }
@@ -220,8 +220,8 @@ impl<'a, H: Host> Receiver<'a, H> {
         }
     }
 
-    /// Another process says that it has our address. The one that was here first stays; of two that come at once, the one
-    /// with the lower instance.
+    /// Resolves the conflict with another process that has this node's address. The process that was here first stays; of two
+    /// that start at the same time, the one with the lower instance stays.
     fn meet_double(&self, header: &Header) {
         let cluster = self.cluster;
         let is_ours = cluster.is_up() || cluster.instance < header.instance;
@@ -260,13 +260,14 @@ impl<'a, H: Host> Receiver<'a, H> {
             self.host.flush();
             let cluster = Arc::clone(self.cluster);
             tokio::spawn(async move {
-                // A caller that hears that it is done may push to it at once.
+                // The PHP process that hears of the success may push to the client at once, so the subscription has to be in
+                // effect.
                 cluster.settled().await;
                 cluster.answer(node, id, done.map(|()| AnswerValue::Null));
             });
             return;
         }
-        // Nobody is kept from ordering by those who ask.
+        // Queries beyond the bound are refused and never wait, as orders would wait behind them.
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             let message = "the node has too many questions to answer".to_owned();
             return self.cluster.answer(node, id, Err(message));
@@ -285,16 +286,16 @@ impl<'a, H: Host> Receiver<'a, H> {
 }
 
 impl Cluster {
-    /// Shows a node that this one lives; it is to do the same if it `wants_answer`.
+    /// Shows a node that this one lives. With `wants_answer` the other node has to do the same.
     fn greet(&self, header: &Header, heartbeat: &Heartbeat, wants_answer: bool) {
         let greeting = Greeting {
-            // The count is that of the last heartbeat, so that none seems to be missing.
+            // The count is that of the last heartbeat, so that no heartbeat seems to be missing.
             heartbeat: self.own_heartbeat(self.heartbeats.load(Ordering::Relaxed)),
             to: header.instance,
             nonce: heartbeat.nonce,
             wants_answer,
         };
-        // Plain numbers can always be encoded. Without room for the greeting, the node is greeted again when it is heard again.
+        // Encoding plain numbers cannot fail. If there is no room for the greeting, the node is greeted when it is heard again.
         let body = rmp_serde::to_vec(&greeting).unwrap_or_default();
         let _ = self.push(SubjectTarget::Node(heartbeat.node), FrameKind::Greeting, body.into());
     }
@@ -308,7 +309,7 @@ impl Cluster {
     pub(super) fn request_resend(&self, resume: &Resume) {
         let Resume { node, instance, request } = *resume;
         debug!(%node, after = request.after, "has everything sent again that came later");
-        // Without room for the request, it is made again later.
+        // If there is no room for the request, it is made again later.
         let _ = self.push(SubjectTarget::Node(node), FrameKind::Resume, request.encode(instance));
     }
 
@@ -320,11 +321,11 @@ impl Cluster {
         };
         if let Err(error) = encoded {
             let message = format!("the answer is too large: {error}");
-            // The error is far shorter than an answer may be.
+            // The error's text is far shorter than an answer may be.
             let _ = Reply::Error { seq: 0, message }.encode(&mut frame);
         }
         let body = [&id, frame.get(HEADER..).unwrap_or_default()].concat();
-        // Without room for the answer, the caller says that none has come.
+        // If there is no room for the answer, the asking node reports that none came.
         let _ = self.push(SubjectTarget::Node(node), FrameKind::Answer, body.into());
     }
 }

@@ -1,4 +1,4 @@
-//! Orders and queries that other nodes carry out and answer.
+//! The sending side of orders and queries for other nodes.
 
 use std::net::SocketAddrV4;
 use std::sync::atomic::Ordering;
@@ -14,12 +14,13 @@ use super::queue::QueueError;
 use super::subject::SubjectTarget;
 use super::{Cluster, heartbeat};
 
-/// How long other servers of NATS may take to hear of subscriptions. A node that has been silent for a part of it is not waited
-/// for: what it sends meanwhile is asked for when it is heard.
+/// Time that other NATS servers have to learn of subscriptions. A node that is silent for a part of it is not waited for: its
+/// orders of that time are requested when it is heard again.
 const UNCONFIRMED: Duration = Duration::from_secs(5);
 
 impl Cluster {
-    /// Has other nodes carry out an order, the content of a bridge's call, each of them once. Waits for a while if they cannot keep up.
+    /// Sends an order, the content of a bridge's call, to other nodes; each of them carries it out once. Waits for a while when
+    /// the queue is full.
     pub async fn send(&self, to: SubjectTarget, body: Bytes) -> Result<(), String> {
         if !self.settings.is_buffered && !self.is_up() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
@@ -39,7 +40,7 @@ impl Cluster {
         let deadline = tokio::time::Instant::now() + self.settings.timeout;
         loop {
             let mut room = std::pin::pin!(self.room.notified());
-            // From here on no notification is missed.
+            // From here on every notification is seen.
             room.as_mut().enable();
             match self.push(to, FrameKind::Order, body.clone()) {
                 Err(QueueError::Full(bytes)) => {
@@ -53,8 +54,8 @@ impl Cluster {
         }
     }
 
-    /// Has a node carry out an order, and waits until it has. An order for a node that is not there counts as carried out: the clients
-    /// of that node have gone.
+    /// Sends an order to a node and waits until it has been carried out. An order for a node that is not in the cluster counts as
+    /// carried out, as that node's clients have gone.
     pub async fn order_at(&self, node: SocketAddrV4, order: &Order<'_>) -> Result<(), String> {
         self.known(Some(node)).await?;
         let Some(instance) = self.membership().instance_at(node) else {
@@ -69,7 +70,7 @@ impl Cluster {
         answers.await.map(drop)
     }
 
-    /// Asks the node that has a client. `None` if that node is not there, and so neither is the client.
+    /// Asks the node of a client. Gives `None` when that node is not in the cluster, and so the client is offline.
     pub async fn query_at(
         &self,
         node: SocketAddrV4,
@@ -84,7 +85,7 @@ impl Cluster {
         Ok(answers.await?.pop())
     }
 
-    /// Asks all other nodes. It is an error if one of them does not answer, as what the others say is not the whole.
+    /// Asks all other nodes. It is an error if one of them does not answer, as the answer would be incomplete.
     pub async fn gather(&self, query: &Query<'_>) -> Result<Vec<AnswerValue>, String> {
         if !self.is_up() {
             return Err(format!("the other nodes of the cluster cannot be asked: {}", self.why_down()));
@@ -105,7 +106,7 @@ impl Cluster {
         call: Call<'_>,
     ) -> Result<Vec<AnswerValue>, String> {
         let mut pending = self.pending.register(instances.clone());
-        // A node that left just before was not waited for by anybody then.
+        // A node that left just before the request was registered does not answer it.
         let left = self.membership().absent_of(instances);
         left.into_iter().for_each(|instance| self.pending.node_left(instance));
         let request = request(call)?;
@@ -113,7 +114,7 @@ impl Cluster {
         body.extend_from_slice(&pending.id.to_be_bytes());
         body.extend_from_slice(&request);
         self.push(to, kind, body.into()).map_err(|refused| refused.to_string())?;
-        // Nodes that have not answered by then are named below.
+        // The error below names the nodes that have not answered in time.
         let _ = tokio::time::timeout(self.settings.timeout, pending.complete()).await;
         let (answers, missing) = pending.finish();
         if missing.is_empty() {
@@ -131,13 +132,13 @@ impl Cluster {
         Err(format!("no answer from node {names} of the cluster within {timeout:?} (cluster_timeout)"))
     }
 
-    /// Waits until the pushes of other nodes find what has been bound here so far.
+    /// Waits until the pushes of other nodes reach what has been bound here so far.
     pub async fn settled(&self) {
         if tokio::time::timeout(UNCONFIRMED, self.subscriptions.settled()).await.is_ok() {
             return;
         }
         self.counts.unconfirmed.fetch_add(1, Ordering::Relaxed);
-        // The warning comes now and then, however often clients are bound.
+        // The warning is logged every few seconds at most, however often clients are bound.
         let now = self.started.elapsed().as_secs();
         if now >= self.next_warning.load(Ordering::Relaxed) {
             self.next_warning.store(now + UNCONFIRMED.as_secs(), Ordering::Relaxed);
@@ -145,12 +146,12 @@ impl Cluster {
         }
     }
 
-    /// Why this node does not know all clients of the cluster although it has a connection.
+    /// The reason why this node does not know all clients of the cluster although it has a connection.
     pub fn problem(&self) -> Option<String> {
         self.unknown(None)
     }
 
-    /// Waits until all nodes that are heard, or the one named, have shown that they live.
+    /// Waits until all nodes that are heard, or only `node`, have shown that they live.
     pub(super) async fn known(&self, node: Option<SocketAddrV4>) -> Result<(), String> {
         if self.unknown(node).is_none() {
             return Ok(());
@@ -158,13 +159,13 @@ impl Cluster {
         let deadline = tokio::time::Instant::now() + self.settings.timeout;
         loop {
             let mut proven = std::pin::pin!(self.proven.notified());
-            // From here on no notification is missed.
+            // From here on every notification is seen.
             proven.as_mut().enable();
             let Some(unknown) = self.unknown(node) else { return Ok(()) };
             if tokio::time::Instant::now() >= deadline {
                 return Err(unknown);
             }
-            // A stranger may also be forgotten, of which nobody is notified.
+            // A stranger may also be forgotten, and there is no notification of that.
             let proven = tokio::time::timeout(heartbeat::INTERVAL, proven);
             let _ = tokio::time::timeout_at(deadline, proven).await;
         }

@@ -1,26 +1,26 @@
-//! A node that may have missed orders of another asks for them again.
+//! The requests by which a node that may have missed another node's orders asks for them again.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-/// How often at most a node has sent again what it asks for.
+/// Shortest time between two resends for the same node.
 const INTERVAL: Duration = super::heartbeat::INTERVAL;
 
-/// Which orders are to be sent again.
+/// A request to send orders again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ResendRequest {
     /// The number of the request, which the frames that answer it repeat.
     pub(super) again: u32,
-    /// All orders with a higher number are wanted.
+    /// The number above which all orders are wanted.
     pub(super) after: u64,
-    /// Orders that are older than this are not wanted.
+    /// The age up to which orders are wanted.
     pub(super) within: Duration,
 }
 
 impl ResendRequest {
-    /// The body of a `Resume` frame. The instance that is asked stands in it, as another process at the same address has other
-    /// numbers.
+    /// Encodes the body of a `Resume` frame for the process with this instance. The instance is part of it, as another process at
+    /// the same address has other numbers.
     pub(super) fn encode(&self, instance: u64) -> Bytes {
         let within = u64::try_from(self.within.as_millis()).unwrap_or(u64::MAX);
         let Self { again, after, .. } = self;
@@ -29,7 +29,7 @@ impl ResendRequest {
             .into()
     }
 
-    /// Gives also the instance that is asked. `None` if the body is none of a `Resume` frame.
+    /// Decodes the body of a `Resume` frame, with the instance that it is for. Gives `None` if the body is malformed.
     pub(super) fn decode(body: &[u8]) -> Option<(u64, Self)> {
         let (instance, rest) = body.split_first_chunk()?;
         let (again, rest) = rest.split_first_chunk()?;
@@ -41,17 +41,17 @@ impl ResendRequest {
     }
 }
 
-/// Bounds what a peer's requests cost: one is served in an interval, and the newest of those that come too soon waits.
+/// The bound on the cost of a peer's requests: one is served in each interval, and the latest of those that come too soon waits.
 #[derive(Default)]
 pub(super) struct ResendLimiter {
     last_served: Option<Instant>,
-    /// A request that came too soon, and when it came.
+    /// A request that came too soon, and the time when it came.
     postponed: Option<(ResendRequest, Instant)>,
 }
 
 impl ResendLimiter {
-    /// Whether a request is served now. Else it is kept for [`ResendLimiter::due`], in the place of one that came before: the peer
-    /// has given that up.
+    /// True when a request is served now. Otherwise it is kept for [`ResendLimiter::due`] and replaces an earlier one, which the
+    /// peer has given up.
     pub(super) fn may_serve(&mut self, request: ResendRequest, now: Instant) -> bool {
         let may_serve = self.is_free(now);
         self.postponed = (!may_serve).then_some((request, now));
@@ -61,7 +61,7 @@ impl ResendLimiter {
         may_serve
     }
 
-    /// The request that was postponed, once it may be served. What it wants has become older meanwhile.
+    /// Takes the postponed request once it may be served. The age that it allows has grown by the time that it waited.
     pub(super) fn due(&mut self, now: Instant) -> Option<ResendRequest> {
         if !self.is_free(now) {
             return None;

@@ -1,7 +1,7 @@
-//! Senders of authentic frames that say that they are nodes, and have not shown that they live now.
+//! Strangers: senders of authentic frames that claim to be nodes, and have not shown that they live now.
 //!
-//! What a stranger has said may be a recording that somebody plays. Each stranger is greeted, and a node that lives answers the
-//! greeting. Until then the cluster may be larger than what is known of it, so that queries to all nodes have to wait.
+//! A stranger's frames may be a recording that somebody plays. Each stranger is greeted, and a node that lives answers the
+//! greeting. Until then the cluster may be larger than it is known to be, so queries to all nodes have to wait.
 
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use hashbrown::HashMap;
 
 use super::heartbeat::{Heartbeat, SILENCE};
 
-/// A stranger for whom no node vouches may keep queries waiting for so long. A node answers within a round trip; a recording
-/// would keep them waiting for as long as it is played.
+/// Time for which a stranger may keep queries waiting when no node vouches for it. A node answers within a round trip, but a
+/// recording would keep them waiting for as long as it is played.
 const PROVING: Duration = Duration::from_secs(10);
 /// The first and the longest pause between two greetings of the same stranger.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
-/// How many strangers are remembered. Beyond, the one that has been silent for longest is forgotten.
+/// Number of strangers that are remembered. Beyond it the one that has been silent for longest is forgotten.
 const MAX_STRANGERS: usize = 256;
 
 #[derive(Default)]
@@ -29,17 +29,18 @@ struct Stranger {
     last: Instant,
     next_greeting: Instant,
     pause: Duration,
-    /// When a node that lives said last that it hears this stranger.
+    /// The time when a living node last said that it hears this stranger.
     vouched: Option<Instant>,
 }
 
-/// What to do about a stranger.
+/// The way to treat a stranger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Approach {
+    /// The stranger is greeted.
     Greet,
-    /// It has been greeted just now, and is given time to answer.
+    /// The stranger was greeted just now, and has time to answer.
     Wait,
-    /// It has not answered for long, and is greeted all the same.
+    /// The stranger has not answered for long, and is greeted nevertheless.
     Suspect,
 }
 
@@ -68,19 +69,19 @@ impl Strangers {
         if stranger.pause == PAUSES.1 { Approach::Suspect } else { Approach::Greet }
     }
 
-    /// The stranger has shown that it lives, or another process has its address.
+    /// Forgets a stranger that has shown that it lives, or whose address another process has.
     pub(super) fn forget(&mut self, instance: u64) {
         self.by_instance.remove(&instance);
     }
 
-    /// A node that lives says that it hears this instance.
+    /// Notes that a living node says that it hears this instance.
     pub(super) fn vouch(&mut self, instance: u64, now: Instant) {
         if let Some(stranger) = self.by_instance.get_mut(&instance) {
             stranger.vouched = Some(now);
         }
     }
 
-    /// The strangers that may well be nodes, without whom no answer of the cluster is whole.
+    /// The addresses of strangers that may well be nodes. Answers of the whole cluster are incomplete without them.
     pub(super) fn waited_for(&self, now: Instant) -> impl Iterator<Item = SocketAddrV4> {
         let is_recent = move |time: Instant, within| now.duration_since(time) < within;
         let is_waited_for = move |stranger: &&Stranger| {

@@ -1,4 +1,4 @@
-//! The subjects of NATS to which frames are published.
+//! The NATS subjects on which frames are published.
 
 use std::fmt::Write as _;
 use std::hash::Hasher as _;
@@ -8,18 +8,19 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::shard::NameKind;
 
+/// The nodes that get a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubjectTarget {
     /// All nodes get the frame.
     All,
     /// The node with this address gets it.
     Node(SocketAddrV4),
-    /// The nodes get it that have a client of the uid or group.
+    /// The nodes that have a client of the uid or group get the frame.
     Holders(NameKind, Hash),
 }
 
-/// The SipHash of a uid's or group's name. The key is made of the cluster's secret, so that nobody outside can find two names that collide, and
-/// NATS does not learn the names.
+/// The SipHash of the name of a uid or group. Its key is derived from the cluster's secret, so that nobody outside can find names
+/// that collide, and NATS does not learn the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hash(u128);
 
@@ -39,7 +40,7 @@ impl Subjects {
         Hash(hasher.finish128().as_u128())
     }
 
-    /// A number for a server of NATS by its id, the same on all nodes of the cluster.
+    /// Gives the hash of a NATS server's id, which is the same on all nodes of the cluster.
     pub(super) fn server(&self, id: &str) -> u64 {
         let Hash(hash) = self.hash(id.as_bytes());
         hash as u64
@@ -49,7 +50,7 @@ impl Subjects {
         SubjectTarget::Holders(sort, self.hash(name))
     }
 
-    /// Appends the subject as it stands in commands of NATS.
+    /// Appends the subject in the form of NATS' commands.
     pub(super) fn append(&self, to: SubjectTarget, out: &mut Vec<u8>) {
         out.extend_from_slice(self.prefix.as_bytes());
         out.push(b'.');
@@ -57,7 +58,7 @@ impl Subjects {
     }
 }
 
-/// Appends the part that tells a subject from others of the cluster, which is the id of the subscription, too.
+/// Appends the part that tells a subject from others of the cluster. It also serves as the id of the subscription.
 pub(super) fn append_id(to: SubjectTarget, out: &mut Vec<u8>) {
     let mut text = String::with_capacity(40);
     // Writing to a string cannot fail.

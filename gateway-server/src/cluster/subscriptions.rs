@@ -1,4 +1,4 @@
-//! The subjects to which this node subscribes: those of the uids and groups that its clients have.
+//! The subjects to which this node subscribes: one for each uid and group that its clients have.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::subject::{Hash, SubjectTarget, Subjects, append_id};
 use crate::shard::{NameKind, NameWatch};
 
-/// How long a subscription outlasts the last client that it is for: those who go to another page come back sooner.
+/// Time for which a subscription outlasts its last client, as a client that opens another page comes back sooner.
 const LINGER: Duration = Duration::from_secs(1);
 
 pub(super) struct Subscriptions {
@@ -17,42 +17,45 @@ pub(super) struct Subscriptions {
     changes: Mutex<Changes>,
     wake: Arc<Notify>,
     progress: Mutex<Progress>,
-    /// All NATS servers to which nodes are connected are known to have so many of the subscriptions that were wanted.
+    /// The number of wanted subscriptions that all NATS servers with nodes are known to have.
     confirmed: watch::Sender<u64>,
 }
 
-/// How far subscriptions have spread among the NATS servers.
+/// The spread of the subscriptions among the NATS servers.
 ///
-/// The server to which this node is connected confirms them itself. Where servers are a cluster, it tells the others later than it
-/// answers, so each of those is probed through a node that is connected to it: the probe arrives there behind the subscriptions.
+/// The server to which this node is connected confirms them itself. In a cluster of NATS servers it tells the other servers later
+/// than it confirms, so each of those is probed through a node that is connected to it: the probe arrives there behind the
+/// subscriptions.
 #[derive(Default)]
 struct Progress {
-    /// The server of this node has so many.
+    /// The number of wanted subscriptions that this node's server has.
     own: u64,
+    /// The other servers that nodes are connected to, by the hash of their ids.
     others: HashMap<u64, Other>,
 }
 
 /// Another NATS server.
 struct Other {
-    /// It has so many of the subscriptions.
+    /// The number of wanted subscriptions that the server has.
     confirmed: u64,
-    /// It was probed for so many last, and when.
+    /// The number of subscriptions that it was last probed for.
     probed: u64,
+    /// The time of the last probe.
     since: Instant,
 }
 
-/// After how long without an echo a server is probed again.
+/// Time without an echo after which a server is probed again.
 const PROBE_AGAIN: Duration = Duration::from_millis(400);
 
 #[derive(Default)]
 struct Changes {
-    /// There is a connection that is told of changes.
+    /// True while there is a connection, which is told of changes.
     is_live: bool,
-    /// The commands of NATS that have not been written.
+    /// The NATS commands that have not been written.
     commands: Vec<u8>,
-    /// Subscriptions that nobody needs since then, and that end after a while.
+    /// The subscriptions without clients, which end after a while, with the time when the last client left.
     lingering: HashMap<(NameKind, Hash), Instant>,
-    /// How many subscriptions have been wanted so far.
+    /// The number of subscriptions that have been wanted so far.
     wanted: u64,
 }
 
@@ -62,7 +65,7 @@ impl Subscriptions {
         Self { subjects, changes: Mutex::default(), wake, progress, confirmed: watch::Sender::new(0) }
     }
 
-    /// A new connection subscribes to all names that clients have now; from here on it is told of changes.
+    /// Begins a connection, which subscribes to all names that clients have now. From here on it is told of changes.
     pub(super) fn begin(&self) {
         self.progress().others.clear();
         let mut changes = self.changes();
@@ -71,7 +74,7 @@ impl Subscriptions {
         changes.is_live = true;
     }
 
-    /// There is no connection, and nothing to wait for.
+    /// Ends the connection. There is nothing to wait for without one.
     pub(super) fn end(&self) {
         let mut changes = self.changes();
         changes.is_live = false;
@@ -80,8 +83,8 @@ impl Subscriptions {
         self.confirmed.send_replace(changes.wanted);
     }
 
-    /// Appends the commands of all changes since the last call, and gives the number that is to be given to
-    /// [`Subscriptions::confirm`] once the server has them, if anybody waits for that.
+    /// Appends the commands of all changes since the last call. If a task waits for them to take effect, gives the number with
+    /// which [`Subscriptions::confirm`] has to be called once the server has them.
     pub(super) fn take_commands(&self, out: &mut Vec<u8>) -> Option<u64> {
         let mut changes = self.changes();
         out.append(&mut changes.commands);
@@ -89,14 +92,14 @@ impl Subscriptions {
         (changes.wanted > *self.confirmed.borrow()).then_some(changes.wanted)
     }
 
-    /// The server of this node has so many.
+    /// Notes that this node's server has so many subscriptions.
     pub(super) fn confirm(&self, wanted: u64) {
         let mut progress = self.progress();
         progress.own = progress.own.max(wanted);
         self.settle(&progress);
     }
 
-    /// Another server has so many.
+    /// Notes that another server has so many subscriptions.
     pub(super) fn echoed(&self, server: u64, wanted: u64) {
         let mut progress = self.progress();
         if let Some(other) = progress.others.get_mut(&server) {
@@ -105,7 +108,7 @@ impl Subscriptions {
         self.settle(&progress);
     }
 
-    /// From here on exactly these other servers are waited for. Gives those that are to be probed for so many subscriptions.
+    /// Sets the other servers whose subscriptions are waited for. Gives those that have to be probed for `wanted` subscriptions.
     pub(super) fn require(&self, wanted: u64, servers: impl Iterator<Item = u64>) -> Vec<u64> {
         let now = Instant::now();
         let mut progress = self.progress();
@@ -134,7 +137,7 @@ impl Subscriptions {
         });
     }
 
-    /// Ends subscriptions that nobody has needed for a while.
+    /// Ends the subscriptions that have had no client for a while.
     pub(super) fn tidy(&self) {
         let now = Instant::now();
         let mut changes = self.changes();
@@ -153,13 +156,13 @@ impl Subscriptions {
         }
     }
 
-    /// Waits until the pushes of other nodes find what has been bound so far, if they find this node at all.
+    /// Waits until the pushes of the nodes that know this one reach what has been bound so far.
     pub(super) async fn settled(&self) {
         let wanted = self.changes().wanted;
         if *self.confirmed.borrow() >= wanted {
             return;
         }
-        // The sender is here.
+        // The sender is a field of this struct, so it cannot be gone.
         let _ = self.confirmed.subscribe().wait_for(|confirmed| *confirmed >= wanted).await;
     }
 
@@ -260,7 +263,7 @@ mod tests {
         subscriptions.echoed(7, 1);
         subscriptions.echoed(9, 1);
         assert!(!is_settled());
-        // The one that has not answered is asked again.
+        // The server that has not answered is probed again.
         subscriptions.progress().others.values_mut().for_each(|other| other.since -= PROBE_AGAIN);
         assert_eq!(subscriptions.require(1, [7, 8].into_iter()), [8]);
         subscriptions.echoed(8, 1);
@@ -270,7 +273,7 @@ mod tests {
         subscriptions.confirm(2);
         subscriptions.echoed(8, 2);
         assert!(!is_settled());
-        // Nobody is connected to it any more.
+        // No node is connected to the server any more.
         assert!(subscriptions.require(2, [8].into_iter()).is_empty());
         assert!(is_settled());
         subscriptions.settled().await;

@@ -1,4 +1,5 @@
-//! When what waits for all clients takes too much memory, those who hold most and take least go first, in whatever shard they are.
+//! The eviction of slow clients: when what waits for all clients takes too much memory, the clients that hold most and take least
+//! are closed, whichever shard they are in.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +7,14 @@ use super::Hub;
 use crate::shard::Stopped;
 use crate::shard::slow_clients::EvictionCandidate;
 
-/// Clients of each shard that are given up before it is seen whether that was enough.
+/// The number of clients of each shard that are closed, at most, before the hub looks whether that was enough.
 const AT_ONCE: usize = 1024;
-/// When nobody could be given up.
+/// The wait before the next attempt when no client could be closed.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Hub {
-    /// Watches what waits for the clients of all shards: when it is too much, those who hold most and take least go first, in
-    /// whatever shard they are. Ends with the shards.
+    /// Watches the memory of what waits for the clients of all shards. When it exceeds the bound, the clients that hold most and
+    /// take least are closed. Returns when the shards have ended.
     pub async fn watch_waiting(&self) {
         loop {
             self.waiting().exceeded().await;
@@ -27,7 +28,7 @@ impl Hub {
         }
     }
 
-    /// Gives up as many as it takes, if that many are known; whether any was.
+    /// Closes as many clients as it takes, as far as there are candidates. Gives whether there were any.
     async fn give_up_heaviest(&self) -> Result<bool, Stopped> {
         let now = Instant::now();
         let shards = self.ask_all(move |clients| clients.heaviest(now, AT_ONCE)).await?;
@@ -45,7 +46,7 @@ impl Hub {
             (has_to, is_to) = (has_to.saturating_sub(one.bytes), is_to.saturating_sub(one.bytes));
             self.give_up(*shard, one.key, one.number).await?;
         }
-        // Each answers when it has done what it was told before.
+        // Each shard answers only after it has carried out the closes, so this waits for them.
         self.count(None).await?;
         Ok(!heaviest.is_empty())
     }
@@ -79,10 +80,10 @@ mod tests {
         let watch = tokio::spawn(async move { watched.watch_waiting().await });
         let numbers = hub.clients(None).await.unwrap();
         assert_eq!(numbers.len(), 9);
-        // Some of it waits for everybody.
+        // Some of what waits is shared by all clients.
         hub.send_to_all(Encoded::raw(message(6 << 20)), Vec::new()).await.unwrap();
         for greedy in [numbers[0], numbers[4], numbers[8]] {
-            // One holds most: too much, but not by so much that its shard has to find out by itself.
+            // One client holds most. It is too much, but not so much that its shard makes room by itself.
             let start = Instant::now();
             while hub.is_online(greedy).await.unwrap() && start.elapsed() < Duration::from_secs(30) {
                 if !hub.waiting().is_exceeded() {

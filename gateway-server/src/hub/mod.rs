@@ -1,4 +1,4 @@
-//! The shards as one: scatters orders to those that need them, gathers their answers.
+//! The hub: all shards as one. It sends orders to the shards that they concern, and collects the answers of shards to queries.
 
 mod eviction;
 
@@ -37,28 +37,35 @@ use crate::shard::session::SessionError;
 use crate::shard::total_backlog::TotalBacklog;
 use crate::shard::{Name, ShardSettings, reactor};
 
-/// How often a large session is merged beside its shard before that does it itself.
+/// How often a large session is merged beside its shard before the shard merges it itself.
 const MERGES: usize = 8;
 
+/// All shards of this server, and what they share.
 pub struct Hub {
     shards: Box<[ShardHandle]>,
+    /// Issues connection ids, and finds the shard of each.
     numbers: ConnectionIds,
     proofs: ClientProofs,
-    /// Forms that clients have come for. Once one has, more will.
+    /// Forms of messages that some client has needed. Once one client needs a form, more will, so these are never reset.
     wants_deflated: AtomicBool,
     wants_non_websocket: AtomicBool,
+    /// Makes the event sinks of the shards, and says what these need.
     sinks: Box<dyn EventSinks>,
+    /// The shards that have members of each uid.
     uids: Arc<Index>,
+    /// The shards that have members of each group.
     groups: Arc<Index>,
+    /// The memory of what waits for the clients of all shards.
     waiting: Arc<TotalBacklog>,
+    /// The threads of the shards, until they are joined.
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Large sessions that are merged at once: others have the processors too.
+    /// Limits how many large sessions are merged at the same time, as other work needs the processors too.
     merges: Semaphore,
 }
 
 impl Hub {
-    /// Starts the threads. `key` seeds the connection numbers; `sinks` makes whoever is told of the clients; `names` is told
-    /// what they are bound to.
+    /// Starts the threads of the shards. `key` is the secret from which connection ids are made; `sinks` makes the event sink of
+    /// each shard; `names` is told which uids and groups have members here.
     pub fn start(
         shards: usize,
         key: [u8; 16],
@@ -93,13 +100,13 @@ impl Hub {
         })
     }
 
-    /// Hands an established connection to its shard, with who it is, if it has said so.
+    /// Hands an established connection to its shard, with the identity of its connect token, if it has one.
     pub async fn adopt(
         &self,
         newcomer: NewConnection,
         identity: Option<Box<Identity>>,
     ) -> Result<(), Stopped> {
-        // Before it is there: it gets only what is encoded later, in its form.
+        // The form is recorded before the client is online, as it gets only messages that are encoded in its form.
         match newcomer.form {
             Encoding::Websocket => {}
             Encoding::Deflated => self.wants_deflated.store(true, Ordering::Relaxed),
@@ -115,7 +122,7 @@ impl Hub {
         self.shards[shard].enqueue(Command::Adopt { number, newcomer, identity }).await
     }
 
-    /// In which forms messages are to be encoded.
+    /// The forms in which messages have to be encoded.
     pub fn wanted(&self) -> WantedEncodings {
         WantedEncodings {
             deflated: self.wants_deflated.load(Ordering::Relaxed),
@@ -123,12 +130,12 @@ impl Hub {
         }
     }
 
-    /// Whether [`Hub::adopt`] is to be given handshakes.
+    /// Whether new connections have to bring their opening handshakes to [`Hub::adopt`].
     pub fn wants_handshakes(&self) -> bool {
         self.sinks.wants_handshakes()
     }
 
-    /// Reads on from clients of whom no more was taken.
+    /// Reads on from the clients that were paused because their workers took no more events.
     pub async fn read_on(&self) {
         for shard in &self.shards {
             // A shard that has ended has no clients any more.
@@ -154,7 +161,7 @@ impl Hub {
         Ok(())
     }
 
-    /// `frame` makes the frame, which often nobody is there to get.
+    /// Sends to the clients of some uids. `frame` encodes the message, and is called only if some uid has a client here.
     pub async fn send_to_uids<'a>(
         &self,
         frame: impl FnOnce() -> Encoded,
@@ -172,6 +179,8 @@ impl Hub {
         Ok(())
     }
 
+    /// Sends to the clients of some groups, except those in `except`. `frame` encodes the message, and is called only if some
+    /// group has a client here.
     pub async fn send_to_groups<'a>(
         &self,
         frame: impl FnOnce() -> Encoded,
@@ -194,12 +203,12 @@ impl Hub {
         self.to(number, Command::Close { number, last }).await
     }
 
-    /// Drops the connection at once.
+    /// Drops the connection at once, together with what waits for it.
     pub async fn destroy(&self, number: u32) -> Result<(), Stopped> {
         self.to(number, Command::Destroy { number }).await
     }
 
-    /// Closes one for whom too much waits.
+    /// Closes a client because too much waits for it.
     pub(super) async fn give_up(&self, shard: usize, key: usize, number: u32) -> Result<(), Stopped> {
         self.shards[shard].enqueue(Command::GiveUp { key, number }).await
     }
@@ -213,12 +222,12 @@ impl Hub {
         self.change(number, Change::Unbind).await
     }
 
-    /// Waits for the shard, which alone knows how many groups the client is in.
+    /// Adds a client to a group. This waits for the shard, which alone knows how many groups the client is in.
     pub async fn join(&self, number: u32, group: Name) -> Result<Result<(), TooManyGroups>, Stopped> {
         let group = NameClaim::new(&self.groups, group, self.numbers.shard_of(number));
         let (back, result) = oneshot::channel();
         self.change(number, Change::Join { group, back }).await?;
-        // A client that has gone drops the way back.
+        // If the client has gone, the shard drops the sender of the result.
         Ok(result.await.unwrap_or(Ok(())))
     }
 
@@ -226,7 +235,7 @@ impl Hub {
         self.change(number, Change::Leave { group }).await
     }
 
-    /// Everybody leaves the group.
+    /// Removes all members from the group.
     pub async fn ungroup(&self, group: Name) -> Result<(), Stopped> {
         for shard in self.groups.shards(&group) {
             self.shards[usize::from(shard)].enqueue(Command::Ungroup { group: group.clone() }).await?;
@@ -238,9 +247,11 @@ impl Hub {
         self.change(number, Change::SetSession { serialized }).await
     }
 
-    /// Waits for the shard, as the result of a merge is known only there. A large session is merged beside the shard, which serves
-    /// its clients meanwhile: what comes of it takes the place of what it was merged with. If that has changed, it is merged
-    /// again, and in the shard if it changes again and again.
+    /// Merges `changes` into a client's session, and waits for the result.
+    ///
+    /// A small session is merged by the shard. A large one is merged in another thread, while the shard serves its clients, and
+    /// then put in place if the session has not changed meanwhile. If it has, the merge is repeated, and after some attempts the
+    /// shard merges it itself.
     pub async fn update_session(
         &self,
         number: u32,
@@ -250,7 +261,7 @@ impl Hub {
             let (back, result) = oneshot::channel();
             let in_shard = attempt > MERGES;
             self.change(number, Change::UpdateSession { changes: changes.clone(), in_shard, back }).await?;
-            // A client that has gone drops the way back.
+            // If the client has gone, the shard drops the sender of the result.
             let before = match result.await {
                 Ok(Ok(Some(before))) => before,
                 Ok(Err(error)) => return Ok(Err(error)),
@@ -276,7 +287,7 @@ impl Hub {
         self.shard_of(number).query(move |clients| clients.is_online(number)).await
     }
 
-    /// What a client was told in its init message; `None` for one that is not online.
+    /// The proof that a client got in its init message, or `None` if it is not online.
     pub async fn proof_of(&self, number: u32) -> Result<Option<String>, Stopped> {
         Ok(self.is_online(number).await?.then(|| self.proofs.of(number)))
     }
@@ -285,7 +296,7 @@ impl Hub {
         self.shard_of(number).query(move |clients| clients.uid_of(number)).await
     }
 
-    /// `None` for a client that is not online.
+    /// The session of a client, or `None` if it is not online.
     pub async fn session_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
         self.shard_of(number).query(move |clients| clients.session_of(number)).await
     }
@@ -327,7 +338,8 @@ impl Hub {
         Ok(self.ask_all(move |clients| clients.profiles(&who, fields)).await?.concat())
     }
 
-    /// The clients that a filter lets through, at most `limit` from a place on, and where to go on.
+    /// A page of clients: at most `limit` clients that match the filter, from a position on, and the position at which to go on,
+    /// or `None` at the end.
     pub async fn page(
         &self,
         filter: &ConnectionFilter,
@@ -352,7 +364,7 @@ impl Hub {
         Ok((found, None))
     }
 
-    /// Each uid once.
+    /// All uids in the scope, each once.
     pub async fn uids(&self, scope: Scope) -> Result<HashSet<Bytes>, Stopped> {
         Ok(self.ask_all(move |clients| clients.uids(&scope)).await?.into_iter().flatten().collect())
     }
@@ -369,45 +381,45 @@ impl Hub {
         Ok(merge(self.ask_all(Clients::group_counts).await?, |all: &mut usize, part| *all += part))
     }
 
-    /// Every group with the uids of its clients, each once.
+    /// All groups, each with the uids of its clients; every uid stands once in a group.
     pub async fn group_uids(&self) -> Result<HashMap<Bytes, HashSet<Bytes>>, Stopped> {
         let parts = self.ask_all(Clients::group_uids).await?;
         Ok(merge(parts, |all: &mut HashSet<Bytes>, part: Vec<Bytes>| all.extend(part)))
     }
 
-    /// The numbers of the shards whose own threads do not answer within some time.
+    /// The indexes of the shards whose own threads do not answer within this time.
     pub async fn silent(&self, within: Duration) -> Vec<usize> {
         let asked = self.shards.iter().map(|shard| tokio::time::timeout(within, shard.answers()));
         let answered = join_all(asked).await.into_iter().enumerate();
         answered.filter_map(|(shard, answered)| answered.is_err().then_some(shard)).collect()
     }
 
-    /// What each shard has done so far: a number that grows while it does anything.
+    /// The amount of work that each shard has done so far. A shard whose number grows is alive.
     pub fn steps(&self) -> Vec<u64> {
         self.shards.iter().map(ShardHandle::steps).collect()
     }
 
-    /// Each shard's.
+    /// The counts of each shard, in the order of the shards.
     pub async fn census(&self) -> Result<Vec<ShardCounts>, Stopped> {
         self.ask_all(Clients::census).await
     }
 
-    /// What waits for all clients.
+    /// Counts what waits for the clients of all shards.
     pub(super) fn waiting(&self) -> &TotalBacklog {
         &self.waiting
     }
 
-    /// Bytes of memory that what waits for all clients takes.
+    /// The memory of what waits for the clients of all shards, in bytes.
     pub fn waiting_bytes(&self) -> usize {
         self.waiting.bytes()
     }
 
-    /// How many uids and groups clients are bound to, of all shards.
+    /// The number of uids and the number of groups that have members on this server.
     pub fn name_counts(&self) -> (usize, usize) {
         (self.uids.len(), self.groups.len())
     }
 
-    /// Gives a part of all uids and groups; there are more while it says so.
+    /// Visits a part of all uids and groups, by the number of the part, counted from 0. Gives whether there are more parts.
     pub fn each_name(&self, part: usize, visit: &mut dyn FnMut(NameKind, &[u8])) -> bool {
         let (index, sort) = match part < STRIPES {
             true => (&self.uids, NameKind::Uid),
@@ -417,27 +429,28 @@ impl Hub {
         part + 1 < 2 * STRIPES
     }
 
-    /// Writes what orders to few clients have brought, at the end of a burst of orders.
+    /// Writes the frames that orders to few clients have left in the shards. The caller does this at the end of a burst of
+    /// orders.
     pub fn flush(&self) {
         self.shards.iter().for_each(ShardHandle::flush);
     }
 
-    /// Most connections at once since the last [`Hub::shrink`].
+    /// The sum of the largest numbers of connections that each shard had at the same time since the last [`Hub::shrink`].
     pub async fn peak(&self) -> Result<usize, Stopped> {
         Ok(self.ask_all(Clients::peak).await?.into_iter().sum())
     }
 
-    /// Gives back the room of those who have gone, and is done once every shard has done so.
+    /// Makes every shard return the memory of connections that have ended to the allocator, and waits until all have done so.
     pub async fn shrink(&self) -> Result<(), Stopped> {
         for shard in &self.shards {
-            // One that has ended has none.
+            // A shard that has ended has nothing to give back.
             let _ = shard.enqueue(Command::Shrink).await;
         }
-        // A shard answers in the order in which it was told.
+        // Each shard answers only after it has carried out the earlier command.
         self.count(None).await.map(drop)
     }
 
-    /// Serves by other settings, which are for the same doors.
+    /// Replaces the settings of all shards. The listeners must be the same ones in the same order.
     pub async fn configure(&self, settings: ShardSettings) -> Result<(), Stopped> {
         let settings = Arc::new(settings);
         for shard in &self.shards {
@@ -446,7 +459,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Gives each connection a new [`NewConnection::place`].
+    /// Replaces the slot of each connection in the count outside the shards, [`NewConnection::place`].
     pub async fn recount(&self, place_of: PlaceOf) -> Result<(), Stopped> {
         for shard in &self.shards {
             shard.enqueue(Command::Recount(Arc::clone(&place_of))).await?;
@@ -454,16 +467,16 @@ impl Hub {
         Ok(())
     }
 
-    /// Tells every shard to close its clients, evenly `over` some time, and end: at the latest `patience` later. Until then
-    /// everything else goes on. Another call takes the place of the one before.
+    /// Makes every shard close its clients, spread evenly over the time `over`, and end, at the latest `patience` after that.
+    /// Until then everything else goes on. A later call replaces an earlier one.
     pub async fn stop(&self, over: Duration, patience: Duration) {
         for shard in &self.shards {
-            // One that has ended already is as it should be.
+            // A shard that has ended already needs no stop.
             let _ = shard.enqueue(Command::Stop { over, patience }).await;
         }
     }
 
-    /// Blocks until all shards have ended.
+    /// Blocks until the threads of all shards have ended.
     pub fn join_threads(&self) {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
@@ -490,7 +503,7 @@ impl Hub {
         self.to(number, Command::Change { number, change }).await
     }
 
-    /// Sorts items by the shard that they belong to, their order kept.
+    /// Groups items by the shard that they belong to. Within a shard their order is kept.
     fn scatter<A: smallvec::Array>(
         &self,
         items: impl Iterator<Item = (usize, A::Item)>,
@@ -505,7 +518,7 @@ impl Hub {
         parts
     }
 
-    /// Asks some shards at once and collects their answers.
+    /// Asks some shards at the same time, and collects their answers in the order of the shards.
     async fn ask_each<T: Send + 'static>(
         &self,
         shards: impl Iterator<Item = usize>,
@@ -522,7 +535,7 @@ impl Hub {
     }
 }
 
-/// Puts together what each shard knows of the same names.
+/// Merges what each shard knows of the same names.
 fn merge<Part, Whole: Default>(
     parts: Vec<Vec<(Bytes, Part)>>,
     add: impl Fn(&mut Whole, Part),
@@ -534,7 +547,7 @@ fn merge<Part, Whole: Default>(
     merged
 }
 
-/// Every name with each shard that holds it.
+/// Each name together with each shard that has members of it, as (shard, name).
 fn held<'a>(index: &Index, names: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = (usize, Name)> {
     names.flat_map(|name| {
         index.shards(name).into_iter().map(|shard| (usize::from(shard), Name::from_slice(name)))

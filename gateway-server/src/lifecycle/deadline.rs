@@ -1,4 +1,4 @@
-//! The time that a stop has, whatever hangs: a thread of its own ends the process when that is over.
+//! The time limit of a stop. A thread of its own ends the process when it is over, whatever hangs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,10 +11,11 @@ use tokio::time::{Instant, sleep_until};
 use crate::lifecycle::stop::StopSignals;
 use crate::system::exit;
 
-/// For what comes when the clients have gone: workers hear their last events, and other nodes of the farewell.
+/// The time for what follows the last client: workers get their last events, and the other nodes of the cluster learn that this
+/// one leaves.
 const AFTER_CLIENTS: Duration = Duration::from_millis(2_500);
 
-/// Milliseconds that a stop may take, and those that it may take once it has been asked for again.
+/// The time limits of a stop, in milliseconds: the one of the first request, and the one after another request.
 #[derive(Debug, Default)]
 pub struct Deadline {
     longest: AtomicU64,
@@ -23,13 +24,13 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// From now on a signal to stop ends the process in time: `drain` for the clients to be closed, and then `stop_timeout` for them to
-    /// take their last messages.
+    /// From now on, a stop that a signal asks for is limited to the sum of three times: `drain` to close the clients,
+    /// `stop_timeout` for them to take their last messages, and [`AFTER_CLIENTS`].
     pub fn start(drain: Duration, stop_timeout: Duration) -> anyhow::Result<Arc<Self>> {
         let deadline = Arc::new(Self::default());
         deadline.set(drain, stop_timeout);
         let own = Arc::clone(&deadline);
-        // Not the runtime that may hang.
+        // The limit has a runtime of its own, as the server's may be what hangs.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut signals = {
             let _entered = runtime.enter();
@@ -42,7 +43,7 @@ impl Deadline {
         Ok(deadline)
     }
 
-    /// For a stop from now on.
+    /// Replaces the times, for a stop that begins from now on.
     pub fn set(&self, drain: Duration, stop_timeout: Duration) {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let after = stop_timeout + AFTER_CLIENTS;
@@ -50,7 +51,7 @@ impl Deadline {
         self.again.store(millis(after), Ordering::Relaxed);
     }
 
-    /// A stop begins for another reason than a signal.
+    /// Starts the time limit for a stop that no signal has asked for.
     pub fn begin(&self) {
         self.begun.notify_one();
     }
@@ -68,7 +69,7 @@ impl Deadline {
                 () = sleep_until(until) => break,
                 _ = signals.next() => {
                     until = until.min(Instant::now() + again);
-                    // The next one waits for nobody.
+                    // A third request leaves time only for what follows the last client.
                     again = AFTER_CLIENTS;
                 }
             }

@@ -1,4 +1,4 @@
-//! Gives memory back to the system once a crowd has gone, or much else.
+//! Gives memory back to the system after many clients have gone, or when much of it lies free.
 
 use std::time::Duration;
 
@@ -9,14 +9,15 @@ use crate::system::allocator::{Heap, heap, trim_heap};
 
 /// How often the clients are counted.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// A peak below this is not worth the work.
+/// The smallest peak of clients after which memory is given back.
 const MANY: usize = 1_000;
-/// Nor is what is less, in bytes.
+/// The smallest number of free bytes that are given back without such a peak.
 const MUCH: usize = 16 << 20;
 
 /// Watches until the shards have ended.
 pub async fn watch(hub: &Hub) {
-    // How many were left when a crowd was seen to go: the last of it may go later.
+    // How many clients were left when a peak was found to be over. If fewer are left at the next look, there is more to give
+    // back.
     let mut left = None;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -26,7 +27,7 @@ pub async fn watch(hub: &Hub) {
         if has_thinned && hub.shrink().await.is_err() {
             return;
         }
-        // It walks through all that is free, and holds no thread of ours meanwhile.
+        // Giving back walks through all free memory, so it runs in a thread where nobody waits for it.
         let _ = spawn_blocking(move || {
             if has_thinned || is_much(heap()) {
                 trim_heap();
@@ -36,12 +37,12 @@ pub async fn watch(hub: &Hub) {
     }
 }
 
-/// More than half of those who were connected at once have gone.
+/// Whether more than half of the clients of a large peak have gone.
 fn is_over(peak: usize, online: usize) -> bool {
     peak >= MANY && online < peak / 2
 }
 
-/// Handshakes, messages and whatever else comes and goes leave it behind.
+/// Whether much memory lies free, as handshakes and messages leave it behind.
 fn is_much(heap: Heap) -> bool {
     heap.free >= MUCH && heap.free >= heap.used / 4
 }

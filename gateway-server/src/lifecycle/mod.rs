@@ -1,4 +1,4 @@
-//! How the process starts, gives memory back and stops.
+//! How the process gives memory back, stops, is watched, and reports to systemd.
 
 pub mod deadline;
 pub mod memory;

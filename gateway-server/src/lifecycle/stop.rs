@@ -1,4 +1,4 @@
-//! Stopping: the signals that ask for it, and the clients that are told.
+//! Stops the server: the signals that ask for it, and the closing of the clients.
 
 use std::io;
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use tracing::info;
 
 use crate::hub::Hub;
 
-/// So many clients may come back in a second without being spread any further, so that a server with few stops at once.
+/// The number of clients that may reconnect in a second without harm. A server with few clients therefore stops sooner
+/// than its settings allow.
 const AT_LEAST_PER_SECOND: u32 = 1_000;
 
-/// SIGTERM and SIGINT.
+/// The signals that ask for a stop: SIGTERM and SIGINT.
 #[derive(Debug)]
 pub struct StopSignals {
     terminate: Signal,
@@ -20,12 +21,12 @@ pub struct StopSignals {
 }
 
 impl StopSignals {
-    /// From now on they no longer end the process by themselves.
+    /// Receives the signals, which from then on do not end the process by themselves.
     pub fn new() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// The name of the next one.
+    /// Waits for a signal, and gives its name.
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -34,8 +35,8 @@ impl StopSignals {
     }
 }
 
-/// Closes the clients, evenly over `longest` or less, and waits until they have gone; the last may take `patience` for it. A
-/// signal closes all that are left at once, and another waits for nobody.
+/// Closes the clients, spread evenly over `longest` or less, and waits until they have gone, for `patience` after the last close.
+/// A signal closes all that are left at once, and a second one ends the wait too.
 pub async fn drain(
     hub: &Arc<Hub>,
     signals: &mut StopSignals,

@@ -1,4 +1,4 @@
-//! What systemd hears of the server, where it has started it: that it serves, reads its settings, lives, or stops.
+//! Tells systemd the state of the server, if that has started it: ready, reloading, alive or stopping.
 
 use std::io;
 
@@ -9,7 +9,7 @@ pub fn ready() {
     told(notify(&[NotifyState::Ready]));
 }
 
-/// Until it is [`ready`] again.
+/// Says that the server reloads its settings, until [`ready`] is called.
 pub fn reloading() {
     told(NotifyState::monotonic_usec_now().and_then(|now| notify(&[NotifyState::Reloading, now])));
 }
@@ -18,14 +18,14 @@ pub fn stopping() {
     told(notify(&[NotifyState::Stopping]));
 }
 
-/// Within every `WatchdogSec=`, or systemd ends the server and starts it again.
+/// Says that the server is alive. If `WatchdogSec=` is set, this has to come within that time, or systemd restarts the server.
 pub fn alive() {
     if sd_notify::watchdog_enabled().is_some() {
         told(notify(&[NotifyState::Watchdog]));
     }
 }
 
-/// All is well where nobody wants to hear it.
+/// Logs a failure. Without systemd there is nothing to tell, which is no failure.
 fn told(result: io::Result<()>) {
     if let Err(error) = result {
         warn!(%error, "systemd was not told (NOTIFY_SOCKET)");

@@ -1,5 +1,5 @@
-//! Asks every shard whether it is there. One that hangs ends the process: its clients would wait for ever, and those of the
-//! other shards come back within moments.
+//! A watchdog over the shards. A shard that hangs ends the process, as its clients would wait for ever; the other shards' clients
+//! reconnect within moments.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::hub::Hub;
 use crate::lifecycle::systemd;
 use crate::system::exit;
 
-/// How often they are asked.
+/// How often the shards are asked.
 const EVERY: Duration = Duration::from_secs(1);
-/// Within which they answer, even on a busy machine.
+/// The time within which a shard has to answer, which it does even on a busy machine.
 pub const ANSWER: Duration = Duration::from_millis(800);
-/// So many times in a row a shard may neither answer nor do anything else. A process that was stopped for a while counts none
-/// of that time.
+/// How many times in a row a shard may neither answer nor do any work before the process ends. A process that was stopped for a
+/// while asks nothing in that time, so the time does not count.
 const PATIENCE: u32 = 5;
 
 /// Watches until the task is dropped.

@@ -1,30 +1,31 @@
-//! How fast connections of a listener are accepted.
+//! The limit on the rate at which a listener accepts connections.
 
 use std::time::{Duration, Instant};
 
-/// Connections of one listener a second, of which a second's may come at once. Those that come faster wait in the kernel's
-/// queue.
+/// The pace of one listener. The connections of one second may come at once; faster ones wait in the kernel's queue.
 #[derive(Debug)]
 pub(super) struct AcceptPace {
+    /// Connections per second. Zero is no limit.
     per_second: f64,
+    /// Connections that may be accepted now.
     ready: f64,
     at: Instant,
 }
 
 impl AcceptPace {
-    /// Zero is no limit.
+    /// Starts with the connections of one second. Zero is no limit.
     pub(super) fn new(per_second: f64) -> Self {
         Self { per_second, ready: per_second.max(1.0), at: Instant::now() }
     }
 
-    /// Waits until the next one may come.
+    /// Waits until the next connection may be accepted.
     pub(super) async fn next(&mut self) {
         while let Some(wait) = self.wait(Instant::now()) {
             tokio::time::sleep(wait).await;
         }
     }
 
-    /// One has come.
+    /// Counts an accepted connection.
     pub(super) fn count(&mut self) {
         self.ready -= 1.0;
     }
@@ -36,7 +37,7 @@ impl AcceptPace {
         let gained = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
         self.ready = (self.ready + gained).min(self.per_second.max(1.0));
         self.at = now;
-        // The timer counts in milliseconds; less would spin.
+        // The timer works in milliseconds, and a shorter wait would poll without sleeping.
         (self.ready < 1.0).then(|| Duration::from_secs_f64((1.0 - self.ready) / self.per_second + 0.001))
     }
 }

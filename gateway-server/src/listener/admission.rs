@@ -1,4 +1,4 @@
-//! How many connections there may be, in all and from one address.
+//! The limits on the number of client connections, in all and from one address.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,16 +9,20 @@ use hashbrown::HashMap;
 use super::refusal::Refusal;
 use crate::net::RateLimitKey;
 
-/// The limits of all listeners together. Zero is no limit.
+/// The limits of all listeners together, and the connections that count in them. Zero is no limit.
 #[derive(Debug, Default)]
 pub struct Admission {
+    /// The limit on all connections.
     most: AtomicUsize,
+    /// The limit on the connections of one rate limit key, which is an IPv4 address or an IPv6 network of 64 bits.
     most_per_address: AtomicUsize,
+    /// Number of connections, which are counted while there is any limit.
     all: AtomicUsize,
+    /// Number of connections by rate limit key, which are counted while there is a limit for them.
     by_key: Mutex<HashMap<RateLimitKey, usize>>,
 }
 
-/// A connection's share of the limits, given back when dropped.
+/// The slot of one connection in the limits, which is given back when this is dropped.
 #[derive(Debug)]
 pub struct AdmissionSlot {
     admission: Arc<Admission>,
@@ -30,7 +34,7 @@ impl Admission {
         Self { most: most.into(), most_per_address: most_per_address.into(), ..Self::default() }
     }
 
-    /// Changes the limits. Those who are here stay; gives whether they are to be counted anew by [`Admission::recount`].
+    /// Changes the limits. Existing connections stay. Gives true when they have to be counted again by [`Admission::recount`].
     #[must_use]
     pub fn set(&self, most: usize, most_per_address: usize) -> bool {
         let was_counted = self.most.swap(most, Ordering::Relaxed) > 0;
@@ -38,7 +42,7 @@ impl Admission {
         (was_counted, was_counted_by_address) != (most > 0, most_per_address > 0)
     }
 
-    /// A new place, over the limits too, for one that is here. `None` when nothing is limited.
+    /// Counts an existing connection, even beyond the limits. Gives `None` when there is no limit.
     pub fn recount(self: &Arc<Self>, address: Option<IpAddr>) -> Option<AdmissionSlot> {
         let (mut place, _) = self.count()?;
         if let Some(address) = address.filter(|_| self.most_per_address.load(Ordering::Relaxed) > 0) {
@@ -47,14 +51,15 @@ impl Admission {
         Some(place)
     }
 
-    /// A place among all; `None` when nothing is limited.
+    /// Takes a slot among all connections. Gives `None` when there is no limit.
     pub(super) fn enter(self: &Arc<Self>) -> Result<Option<AdmissionSlot>, Refusal> {
         let Some((place, others)) = self.count() else { return Ok(None) };
         let most = self.most.load(Ordering::Relaxed);
         if most > 0 && others >= most { Err(Refusal::full(most)) } else { Ok(Some(place)) }
     }
 
-    /// A place, which counts at once, so that no two take the last one, and how many others there are.
+    /// Takes a slot, and gives the number of the other connections. The slot counts at once, so that two connections cannot take
+    /// the last one.
     fn count(self: &Arc<Self>) -> Option<(AdmissionSlot, usize)> {
         let limits = [&self.most, &self.most_per_address];
         if limits.iter().all(|limit| limit.load(Ordering::Relaxed) == 0) {
@@ -66,7 +71,7 @@ impl Admission {
 }
 
 impl AdmissionSlot {
-    /// Takes a place among those of an address as well.
+    /// Takes a slot among those of an address too.
     pub(super) fn come_from(&mut self, address: IpAddr) -> Result<(), Refusal> {
         let most = self.admission.most_per_address.load(Ordering::Relaxed);
         if most == 0 || self.key.is_some() {
@@ -146,7 +151,7 @@ mod tests {
         let address = Some("192.0.2.1".parse().unwrap());
         let early: Vec<_> = (0..3).map(|_| admission.recount(address).unwrap()).collect();
         assert!(enter(&admission, "192.0.2.1").is_none());
-        // Counted anew, each gives its old place back.
+        // When the connections are counted again, each gives its old slot back.
         assert!(!admission.set(0, 3) && admission.set(3, 3));
         let early: Vec<_> = early.into_iter().map(|_| admission.recount(address).unwrap()).collect();
         assert!(admission.enter().is_err());

@@ -1,6 +1,6 @@
-//! Requests that a proxy, the application or a rule may read otherwise than this server does: none of them is let in.
+//! The refusal of ambiguous requests, which a proxy, the application or a rule may read differently than this server does.
 //!
-//! The parser below refuses folded lines, control characters, spaces before a colon and the like already.
+//! The HTTP parser already refuses folded lines, control characters, spaces before a colon and the like.
 
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::header::{
@@ -10,9 +10,9 @@ use tokio_tungstenite::tungstenite::http::header::{
 
 use super::refusal::Refusal;
 
-/// Headers of which one only may stand in a request: of two, one would be looked at here and perhaps the other elsewhere.
+/// Headers that a request may have only once: of two, this server would read one and another program perhaps the other.
 const SINGLE: [HeaderName; 5] = [HOST, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, AUTHORIZATION];
-/// The port that nobody names, by the scheme of an address.
+/// The port that addresses of a scheme leave out.
 const USUAL_PORTS: [(&str, &str); 4] = [("http", ":80"), ("ws", ":80"), ("https", ":443"), ("wss", ":443")];
 
 pub(super) fn check(request: &Request) -> Result<(), Refusal> {
@@ -27,14 +27,15 @@ pub(super) fn check(request: &Request) -> Result<(), Refusal> {
     check_target(request)
 }
 
-/// What follows a handshake is frames; something between would take them for its body, or a body for frames.
+/// True when the request announces a body. Frames follow the handshake, and a proxy would take them for the body, or the body for
+/// frames.
 fn has_body(headers: &HeaderMap) -> bool {
     let is_empty = |length: &[u8]| !length.is_empty() && length.iter().all(|byte| *byte == b'0');
     headers.contains_key(TRANSFER_ENCODING)
         || headers.get_all(CONTENT_LENGTH).iter().any(|length| !is_empty(length.as_bytes()))
 }
 
-/// A request names a path alone, or, as to a proxy, an address of the host that its header names too.
+/// Checks the request's target, which must be a path, or an address of the same host as the Host header.
 fn check_target(request: &Request) -> Result<(), Refusal> {
     let uri = request.uri();
     let Some(authority) = uri.authority().map(|authority| authority.as_str()) else {
@@ -57,8 +58,8 @@ fn check_target(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a segment of the path stands for this or the upper folder, to whoever resolves it: a rule about the path's beginning
-/// would say nothing about what it leads to.
+/// True when a segment of the path stands for this or the upper folder, also if it is escaped. Once it is resolved, the path
+/// leads elsewhere than its beginning says, so a rule about the beginning would not hold.
 pub(super) fn has_dot_segments(path: &str) -> bool {
     let path = path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
     path.split(['/', '\\']).any(|segment| segment == "." || segment == "..")

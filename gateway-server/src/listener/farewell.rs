@@ -1,4 +1,4 @@
-//! What remains to be done with a peer that is not let in.
+//! The farewell to a peer that is refused.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -6,10 +6,10 @@ use tokio::net::TcpStream;
 use super::refusal::Refusal;
 use super::stream::Stream;
 
-/// A peer that is refused. The log learns of it before the peer is told, as a peer that never closes would keep it waiting.
+/// A peer that is refused. The log reports it before the peer is told, as a peer that never closes would delay the line.
 pub(super) struct RefusedPeer {
     pub(super) refusal: Refusal,
-    /// The socket of a peer that is still there, and the bytes that it is sent.
+    /// The socket and the response, or `None` when nobody is left to be told.
     open: Option<(Stream, Vec<u8>)>,
 }
 
@@ -19,12 +19,13 @@ impl RefusedPeer {
         Self { refusal, open }
     }
 
-    /// The TLS handshake failed, and an alert has been sent.
+    /// Refuses a peer whose TLS handshake failed; TLS has sent it an alert already.
     pub(super) fn after_alert(socket: TcpStream, refusal: Refusal) -> Self {
         Self { refusal, open: Some((Stream::Plain(socket), Vec::new())) }
     }
 
-    /// Tells the peer, and waits until it has closed: closing over unread input would destroy what it was told on the way.
+    /// Sends the response and waits until the peer has closed its side. Closing a socket that has unread input resets the
+    /// connection, which would destroy the response on its way.
     pub(super) async fn say(self) {
         let Some((mut socket, response)) = self.open else { return };
         if socket.write_all(&response).await.is_err() {
@@ -37,7 +38,7 @@ impl RefusedPeer {
 }
 
 impl From<Refusal> for RefusedPeer {
-    /// There is nobody to be told.
+    /// Refuses a peer that is not told.
     fn from(refusal: Refusal) -> Self {
         Self { refusal, open: None }
     }

@@ -15,12 +15,13 @@ use crate::protocol::Encoding;
 use crate::protocol::websocket::deflate_answer;
 use crate::shard::Handshake;
 
-/// The headers of an answer as RFC 6455 writes them. Their case means nothing, but some devices compare letter by letter.
+/// The spelling of response headers in RFC 6455. HTTP ignores their case, but some devices compare letter by letter.
 const NAMES: [&str; 5] =
     ["Connection", "Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"];
 
-/// Shakes hands. A peer that is refused has not been told of it yet. Messages may be compressed if both sides want it. `admit` says
-/// whether there is room for the sender of a request. How the client came is kept if somebody `wants` it.
+/// Performs the handshake. A peer that is refused has not been told of it yet. `deflate` allows compressed messages if the client
+/// offers them. `admit` checks the limits for the sender of the request. With `wants` the request is kept for the application's
+/// events.
 pub async fn shake(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
     rules: &Rules,
@@ -65,7 +66,7 @@ async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> 
     }
     bytes.extend_from_slice(b"\r\n");
     socket.write_all(&bytes).await.map_err(Error::from)?;
-    // What TLS cannot send yet it keeps.
+    // TLS keeps bytes that the socket does not take yet, so they are flushed.
     Ok(socket.flush().await.map_err(Error::from)?)
 }
 
@@ -73,7 +74,7 @@ fn handshake(request: &Request, uri: Vec<u8>) -> Handshake {
     let mut headers: Vec<(String, Vec<u8>)> = Vec::with_capacity(request.headers().len());
     for (name, value) in request.headers() {
         match headers.last_mut() {
-            // Several headers of one name are as good as one with all their values.
+            // Several headers of one name mean the same as one header with all their values.
             Some((last, values)) if last == name.as_str() => {
                 values.push(b',');
                 values.extend_from_slice(value.as_bytes());

@@ -1,5 +1,5 @@
-//! The front doors for clients: accept, let each connection shake hands in its own task if its protocol wants it, hand it to
-//! a shard.
+//! The listeners for clients: each accepts connections, performs each handshake in a task of its own, and hands the client to a
+//! shard.
 
 mod accept_pace;
 mod admission;
@@ -50,57 +50,65 @@ use client_address::ClientAddress;
 use farewell::RefusedPeer;
 use stream::Stream;
 
+/// Settings of one listener. A reload of the settings makes new ones, which count for connections from then on.
 #[derive(Clone, Debug)]
 pub struct ListenerSettings {
+    /// The protocol that the listener's clients speak.
     pub protocol: Protocol,
-    /// The place of its [`ListenerLimits`](crate::shard::ListenerLimits) in the shards' settings.
+    /// The index of the listener's [`ListenerLimits`](crate::shard::ListenerLimits) in the shards' settings.
     pub door: u8,
-    /// Clients speak TLS.
+    /// The certificate with which clients must speak TLS, or `None` for a listener without TLS.
     pub certificate: Option<Arc<Certificate>>,
+    /// Time that a client has from the accept to the end of its handshake. It is never zero.
     pub handshake_timeout: Duration,
-    /// Handshakes under way at once; then the one that has stood still longest makes room for the next.
+    /// Number of handshakes that may be under way at once, at least one. Beyond it, one that takes longer than a second makes
+    /// room for the next.
     pub max_handshakes: usize,
-    /// Whether clients may have their messages compressed.
+    /// True when messages are compressed for clients that offer it.
     pub deflate: bool,
-    /// Which requests for a websocket are taken.
+    /// The rules for websocket requests.
     pub rules: Rules,
-    /// Reads connect tokens.
+    /// The token verifier, which checks connect tokens.
     pub gate: Arc<TokenVerifier>,
-    /// Connections a second; more wait in the kernel's queue. Zero is no limit.
+    /// Connections that are accepted per second; faster ones wait in the kernel's queue. Zero is no limit.
     pub handshakes_per_second: f64,
-    /// The one for all listeners.
+    /// The limits on the number of clients, which all listeners share.
     pub admission: Arc<Admission>,
-    /// Every connection begins with a header of the PROXY protocol.
+    /// True when every connection begins with a header of the PROXY protocol.
     pub proxy_protocol: bool,
+    /// The proxies that are believed when they name a client. If any are set, only they may connect with the PROXY protocol.
     pub trusted_proxies: Arc<TrustedProxies>,
-    /// Counts those that came, and those that shake hands.
+    /// Counts the connections that came, and those whose handshake is under way.
     pub tally: Arc<ConnectionCounter>,
 }
 
-/// What the opening handshake gave.
+/// The result of a finished handshake.
 pub struct Accepted {
+    /// The encoding of the messages to the client.
     pub form: Encoding,
-    /// What the client said behind its request already, which was read with it.
+    /// The bytes behind the request that were read with it: frames of a client that does not wait for the answer.
     pub early: Box<[u8]>,
+    /// The request, when the application's events want it.
     pub handshake: Option<Box<Handshake>>,
+    /// The identity in the client's connect token, if it has one.
     pub identity: Option<Box<Identity>>,
 }
 
-/// Connections that are accepted before others have their turn.
+/// Number of accepts in a row after which other tasks have their turn.
 const ACCEPTED_IN_A_ROW: u64 = 16;
-/// The queue of newcomers whose handshake is to begin.
+/// The queue of new connections whose handshake is about to begin. Eight of them go on at a time.
 static TURNS: Turns = Turns::new(8);
 
-/// A handshake that takes longer than this, where there is no room for all, makes room for another.
+/// Time after which a handshake makes room for another one, when there are no more slots.
 const STALLED: Duration = Duration::from_secs(1);
 
-/// Three quarters of the places for one address, so that the next from another finds one.
+/// Makes the slots for handshakes. One address may take three quarters of them, so that others find one.
 fn handshakes(settings: &ListenerSettings) -> Arc<Permits<RateLimitKey>> {
     let most = settings.max_handshakes;
     Permits::new(most, most - most / 4, STALLED)
 }
 
-/// Accepts until the task is dropped, by the newest settings.
+/// Accepts connections until the task is dropped. Each connection gets the newest settings at its start.
 pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Receiver<Arc<ListenerSettings>>) {
     let mut settings = Arc::clone(&newest.borrow_and_update());
     let mut places = handshakes(&settings);
@@ -136,7 +144,7 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
         }
         injected_faults::strike("listener");
         let peer = canonical(peer);
-        // Settings that came just now count, too.
+        // Settings that have just changed count for this connection too.
         let settings = Arc::clone(&newest.borrow());
         let key = client_address::share_of(peer.ip(), settings.proxy_protocol, &settings.trusted_proxies);
         let Some(place) = places.enter(key) else {
@@ -155,7 +163,7 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
     }
 }
 
-/// A connection that cannot be served yet stays in the kernel's queue.
+/// Accepts a connection once there is a slot for its handshake. Until then it waits in the kernel's queue.
 async fn accept(
     listener: &TcpListener,
     places: &Permits<RateLimitKey>,
@@ -174,7 +182,7 @@ async fn establish(
     place: &Permit<RateLimitKey>,
 ) {
     let peer = Some(peer);
-    // Whom the log names.
+    // The address that the log names.
     let mut client = peer;
     let wants = hub.wants_handshakes();
     let timeout = settings.handshake_timeout;
@@ -207,7 +215,7 @@ async fn establish(
     let handed_over = prepare(&socket).and_then(|()| socket.into_std());
     match handed_over {
         Ok(socket) => {
-            // A limit may have come while it shook hands.
+            // A limit may have been set during the handshake, so the connection is counted now.
             let place = place.or_else(|| settings.admission.recount(client.map(|client| client.ip())));
             let place = place.map(|place| -> Box<dyn Send> { Box::new(place) });
             let address = client.filter(|_| client != peer);
@@ -221,7 +229,8 @@ async fn establish(
     }
 }
 
-/// All that comes before a client is one. `client` becomes what is known of its address, also when it is refused.
+/// Does everything that comes before the hand-over to a shard. Sets `client` to the client's address, as far as it is known, even
+/// when the client is refused.
 async fn take(
     mut socket: TcpStream,
     peer: Option<SocketAddr>,
@@ -247,7 +256,7 @@ async fn take(
             *client = caller.address;
         }
     }
-    // A trusted proxy says in its request who comes.
+    // A trusted proxy names the client in its request, so its connection is admitted later.
     if !(is_websocket && caller.is_trusted_proxy())
         && let Err(refusal) = caller.admit()
     {
@@ -272,7 +281,8 @@ async fn take(
     Ok((socket, established, caller.into_place()))
 }
 
-/// A peer without a place learns of it before its handshake, but not by TLS: that would cost more than the limit saves.
+/// Refuses a peer before its handshake. A peer that would speak TLS is not told, as a TLS handshake costs more than the limit
+/// saves.
 fn refuse_early(socket: TcpStream, settings: &ListenerSettings, refusal: Refusal) -> RefusedPeer {
     if settings.protocol == Protocol::Websocket && settings.certificate.is_none() {
         RefusedPeer::on(Stream::Plain(socket), refusal)
@@ -281,17 +291,17 @@ fn refuse_early(socket: TcpStream, settings: &ListenerSettings, refusal: Refusal
     }
 }
 
-/// An IPv4 address that has come over a socket of IPv6 is written as what it is.
+/// Writes an IPv4 address that came over an IPv6 socket as an IPv4 address.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Bytes that the kernel keeps unsent for a client: without a bound it takes megabytes for one that does not read. What it
-/// refuses waits in the outbox, which is bounded by a setting.
+/// Bytes that the kernel keeps unsent for a client. Without this bound it takes megabytes for a client that does not read. What
+/// the kernel does not take waits in the outbox, which a setting bounds.
 const UNSENT: u32 = 128 << 10;
 
 fn prepare(socket: &TcpStream) -> io::Result<()> {
-    // A push is one small write that must not wait for more.
+    // A push is one small write, and must not wait until more bytes follow.
     socket.set_nodelay(true)?;
     SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)
 }

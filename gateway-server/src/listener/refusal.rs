@@ -1,4 +1,4 @@
-//! What a peer that is not let in is told, by HTTP, and the log is told of it.
+//! The refusal of a peer: its response by HTTP or by a close frame, and its line in the log.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,20 +10,24 @@ use crate::protocol::websocket;
 use crate::telemetry::abuse_log::Offence;
 use crate::telemetry::words::counted;
 
+/// The reason why a peer is not let in.
 #[derive(Debug, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refusal {
     pub(super) offence: Offence,
-    /// Nothing for a peer that speaks something else, or has gone.
+    /// The HTTP response, or `None` for a peer that speaks another protocol or has gone.
     answer: Option<Answer>,
-    /// Said in place of an answer once the handshake is done, as browsers tell pages of that alone.
+    /// The close frame that is sent in place of a response once the handshake is done, as browsers tell pages the reason only
+    /// then.
     close: Option<Close>,
     detail: String,
 }
 
+/// An HTTP response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
     status: &'static str,
+    /// The further headers, each with its line end.
     headers: &'static str,
     body: &'static str,
 }
@@ -140,17 +144,17 @@ impl Refusal {
         Self::new(Offence::NotAllowed, HOST, format!("host {host:?} is not one of hosts"))
     }
 
-    /// Others may read the request otherwise.
+    /// Refuses a request that other programs may read differently.
     pub(super) fn ambiguous(detail: String) -> Self {
         Self::new(Offence::NotAllowed, AMBIGUOUS, detail)
     }
 
-    /// It speaks HTTP without TLS.
+    /// Refuses a peer that speaks HTTP on a port with TLS.
     pub(super) fn not_tls() -> Self {
         Self::new(Offence::Tls, NOT_TLS, "it does not speak TLS but HTTP".to_owned())
     }
 
-    /// The handshake failed, of which TLS itself has told the peer.
+    /// Refuses a peer whose TLS handshake failed, of which TLS has told it already.
     pub(super) fn tls(error: impl fmt::Display) -> Self {
         Self { offence: Offence::Tls, answer: None, close: None, detail: error.to_string() }
     }
@@ -180,7 +184,7 @@ impl Refusal {
         Self::new(Offence::NotWebsocket, TOO_MANY_HEADERS, detail)
     }
 
-    /// It is no request for a websocket.
+    /// Refuses a request that does not ask for a websocket.
     pub(super) fn not_websocket(answer: Answer, detail: &str) -> Self {
         Self::new(Offence::NotWebsocket, answer, detail.to_owned())
     }
@@ -208,12 +212,12 @@ impl Refusal {
         Self { offence: Offence::Token, answer: None, close: Some(close), detail }
     }
 
-    /// Whether the peer is to learn of it by a close frame.
+    /// True when the peer is told by a close frame, after the handshake.
     pub(super) fn is_for_websocket(&self) -> bool {
         self.close.is_some()
     }
 
-    /// What is sent to the peer, which is to close then.
+    /// Gives the bytes that the peer is sent before it has to close.
     pub(super) fn response(&self) -> Option<Vec<u8>> {
         let answer = self.answer.as_ref().map(|answer| answer.to_string().into_bytes());
         answer.or_else(|| self.close.map(|close| websocket::close(close).to_vec()))
@@ -233,7 +237,7 @@ impl fmt::Display for Answer {
 }
 
 impl From<Error> for Refusal {
-    /// The peer has gone, or its socket is broken: there is nobody to be answered.
+    /// Handles an error of the connection. The peer has gone, or its socket is broken, so there is no response.
     fn from(error: Error) -> Self {
         Self { offence: Offence::NotWebsocket, answer: None, close: None, detail: error.to_string() }
     }

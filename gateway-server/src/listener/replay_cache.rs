@@ -1,25 +1,27 @@
-//! Tokens that were good once, remembered until nobody would take them anyway.
+//! The replay cache: the ids of single-use tokens that were used, which are kept until the tokens have expired.
 //!
-//! The clock that says when that is can be set, forwards and back. A name is kept until both it and a clock that only goes on
-//! say that the token has expired. If the first is set back later, names that were forgotten would be good again: so no
-//! token is taken that expires before one that was forgotten.
+//! The system's clock can be set forwards and back. So an id is kept until both this clock and the monotonic clock say that its
+//! token has expired. If the system's clock is set back later, forgotten ids would be accepted again; therefore no token is taken
+//! that expires before one that was forgotten.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Each has at most 128 bytes, and some more for its places here.
+/// Number of ids that are kept. Each has at most 128 bytes, and stands in two tables.
 const MOST: usize = 200_000;
 
+/// The ids of the single-use tokens that were used.
 #[derive(Default)]
 pub(super) struct TokenReplayCache(Mutex<Names>);
 
 #[derive(Default)]
 struct Names {
-    /// When the time is over that each had left when it was used, on the clock that only goes on. `None` is never.
+    /// The time on the monotonic clock at which each id's token has expired. `None` means that it never does.
     names: HashMap<Arc<str>, Option<Instant>>,
+    /// The ids in the order of expiry, in seconds since 1970.
     by_expiry: BTreeSet<(u64, Arc<str>)>,
-    /// The latest expiry of those that were forgotten, in seconds since 1970.
+    /// The latest expiry among the ids that were forgotten, in seconds since 1970.
     forgotten: u64,
 }
 
@@ -31,13 +33,14 @@ pub(super) enum ReplayError {
         "its token was good once, and nobody knows any more whether it has been used: the clock was set back"
     )]
     Unknown,
-    /// There is no room before one of them expires: to forget one early would make it good again.
+    /// There is no room until a token expires. Forgetting an id earlier would allow its token once more.
     #[error("too many tokens that are good once have been used")]
     Full,
 }
 
 impl TokenReplayCache {
-    /// Uses a name up. `expires` and `now` are in seconds since 1970, and `instant` is now too.
+    /// Marks the id `name` as used. `expires` and `now` are in seconds since 1970, and `instant` is the same moment on the
+    /// monotonic clock.
     pub(super) fn take(
         &self,
         name: &str,
@@ -49,7 +52,7 @@ impl TokenReplayCache {
         let Names { names, by_expiry, forgotten } = &mut *used;
         while let Some((expiry, oldest)) = by_expiry.first()
             && *expiry <= now
-            // Without room the clock that can be set is enough: what it makes wrong costs tokens, and makes none good again.
+            // Without room the system's clock alone decides: if it is wrong, tokens are refused, but none is accepted twice.
             && (names.len() >= MOST || names.get(oldest).is_none_or(|over| over.is_some_and(|over| over <= instant)))
             && let Some((expiry, oldest)) = by_expiry.pop_first()
         {
@@ -77,7 +80,7 @@ impl TokenReplayCache {
 mod tests {
     use super::*;
 
-    /// The two clocks of a machine: the one that can be set says 50 at the start.
+    /// The two clocks of a machine. The system's clock says 50 at the start.
     struct Clocks(Instant, TokenReplayCache);
 
     impl Clocks {
@@ -85,7 +88,7 @@ mod tests {
             Self(Instant::now(), TokenReplayCache::default())
         }
 
-        /// The clock says `now`, and so many seconds have passed since the start.
+        /// Sets the system's clock to `now` and the monotonic clock to the given seconds since the start.
         fn take(&self, name: &str, expires: u64, now: u64, passed: u64) -> Result<(), ReplayError> {
             self.1.take(name, expires, now, self.0 + Duration::from_secs(passed))
         }
@@ -106,13 +109,13 @@ mod tests {
     fn a_clock_that_jumps_makes_no_token_good_again() {
         let it = Clocks::new();
         assert_eq!(it.take("a", 100, 50, 0), Ok(()));
-        // It is set forwards by an hour for a moment, while others come.
+        // The system's clock is an hour ahead for a moment, while other tokens come.
         assert_eq!(it.take("b", 4000, 3650, 0), Ok(()));
         assert_eq!(it.take("a", 100, 51, 1), Err(ReplayError::TokenReplayCache));
-        // And back: what has expired by the time that has passed is kept.
+        // The system's clock is set back: an id that has expired by the monotonic clock alone is still kept.
         assert_eq!(it.take("c", 60, 10, 51), Ok(()));
         assert_eq!(it.take("a", 100, 10, 51), Err(ReplayError::TokenReplayCache));
-        // What both say has expired is forgotten, and good never again.
+        // Ids that have expired by both clocks are forgotten, and their tokens are still refused.
         assert_eq!(it.take("d", 300, 200, 300), Ok(()));
         assert!(!it.1.0.lock().unwrap().names.contains_key("a"));
         assert_eq!(it.take("a", 100, 50, 301), Err(ReplayError::Unknown));
@@ -135,7 +138,7 @@ mod tests {
         }
         assert_eq!(it.take("one more", 1000, 99, 99), Err(ReplayError::Full));
         assert_eq!(it.take("7", 1000, 99, 99), Err(ReplayError::TokenReplayCache));
-        // The clock was wrong when they came: it alone makes room.
+        // The system's clock was wrong when these came, so it alone makes room.
         assert_eq!(it.take("one more", 1000, 100, 0), Ok(()));
         assert_eq!(it.take("yet one", 1000, 100, 0), Err(ReplayError::Full));
     }

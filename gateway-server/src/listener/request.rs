@@ -1,7 +1,8 @@
-//! The request for a websocket: however it is written, if it can be understood in one way; else what is wrong with it.
+//! The parser of a websocket request. It takes every spelling that can be understood in one way only, and says what is wrong with
+//! others.
 //!
-//! GatewayWorker takes any bytes as a target, and so do devices and scripts that put JSON there as it is; the type of a
-//! target takes fewer, and has them escaped. The application is given what came.
+//! GatewayWorker takes any bytes as a target, and some devices and scripts put JSON there unescaped. The type of a target takes
+//! fewer bytes, so the others are escaped for it; the application gets the bytes that came.
 
 use httparse::{EMPTY_HEADER, Header, Status};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -17,24 +18,24 @@ use tokio_tungstenite::tungstenite::http::{Method, Uri, Version};
 
 use super::refusal::{Refusal, answers};
 
-/// An empty line, with which a request ends. Lines may end by a line feed alone.
+/// The empty line that ends a request. Lines may end with a line feed alone.
 const ENDS: [&[u8]; 2] = [b"\n\r\n", b"\n\n"];
-/// Headers for which there is room at once, which is more than browsers and proxies send.
+/// Number of headers for which there is room at first; browsers and proxies send fewer.
 const USUAL_HEADERS: usize = 64;
-/// Headers at most.
+/// Number of headers that a request may have.
 const MAX_HEADERS: usize = 1000;
 const VERSION: &[u8] = b"13";
 
-/// What a client has said to open a websocket.
+/// A client's request for a websocket.
 pub(super) struct UpgradeRequest {
     pub(super) request: Request,
-    /// Path and query, as the client wrote them.
+    /// Path and query as the client wrote them.
     pub(super) target: Vec<u8>,
-    /// What was read with the request and stands behind it: frames of a client that does not wait for the answer.
+    /// The bytes behind the request that were read with it: frames of a client that does not wait for the answer.
     pub(super) early: Box<[u8]>,
 }
 
-/// Reads a request of at most `limit` bytes, however small the pieces that it comes in.
+/// Reads a request of at most `limit` bytes, in pieces of any size.
 pub(super) async fn read(
     socket: &mut (impl AsyncRead + Unpin),
     limit: usize,
@@ -46,7 +47,8 @@ pub(super) async fn read(
         if read == 0 {
             return Err(Error::Protocol(ProtocolError::HandshakeIncomplete).into());
         }
-        // Parsed at its beginning, which shows garbage, and once it is whole: not at every byte.
+        // The request is parsed at its first piece, as that shows garbage early, and when it is complete. It is not parsed at
+        // each piece between, as a peer could make that costly.
         let news = &bytes[before.saturating_sub(2)..];
         let is_whole = ENDS.iter().any(|end| news.windows(end.len()).any(|bytes| bytes == *end));
         if before == 0 || is_whole {
@@ -64,7 +66,7 @@ pub(super) async fn read(
     }
 }
 
-/// The answer to a request that is one for a websocket.
+/// Makes the response that accepts a request. It is an error if the request does not ask for a websocket.
 pub(super) fn accept(request: &Request) -> Result<Response, Refusal> {
     let headers = request.headers();
     let has = |name, word: &str| {
@@ -100,9 +102,9 @@ pub(super) fn accept(request: &Request) -> Result<Response, Refusal> {
     Ok(response)
 }
 
-/// The request at the start of `bytes`, once it is whole, and its length.
+/// Parses the request at the start of `bytes` and gives its length. Gives `None` while it is not complete.
 fn parse(bytes: &[u8]) -> Result<Option<(usize, UpgradeRequest)>, Refusal> {
-    // A few empty lines may stand before it.
+    // HTTP allows a few empty lines before a request.
     let empty = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let request = &bytes[empty..];
     if request.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
@@ -146,7 +148,7 @@ fn parse(bytes: &[u8]) -> Result<Option<(usize, UpgradeRequest)>, Refusal> {
     Ok(Some((empty + end + 1 + length, UpgradeRequest { request, target, early: Box::default() })))
 }
 
-/// Method, target and version: three words with a space between them.
+/// Splits the first line into method, target and version, which one space separates.
 fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
     let mut words = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
@@ -160,7 +162,7 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
     }
     match version {
         b"HTTP/1.1" => Ok((method, target, Version::HTTP_11)),
-        // Some old proxies say so of whatever they pass on.
+        // Some old proxies write this version for all requests that they forward.
         b"HTTP/1.0" => Ok((method, target, Version::HTTP_10)),
         _ if version.starts_with(b"HTTP/") => {
             Err(Refusal::not_websocket(answers::HTTP_VERSION, "it is not of HTTP/1.1"))
@@ -169,7 +171,7 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
     }
 }
 
-/// The target, with escapes for bytes that the type does not take.
+/// Parses the target, with escapes for bytes that the type does not take.
 fn uri(target: &[u8]) -> Option<Uri> {
     if let Ok(uri) = Uri::try_from(target) {
         return Some(uri);

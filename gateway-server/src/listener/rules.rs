@@ -1,4 +1,4 @@
-//! Which websocket requests a listener takes.
+//! The rules that say which websocket requests a listener takes.
 
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::header::{HOST, ORIGIN};
@@ -6,20 +6,22 @@ use tokio_tungstenite::tungstenite::http::header::{HOST, ORIGIN};
 use super::ambiguity;
 use super::refusal::Refusal;
 
-/// Longest request by default, in bytes, with all its headers.
+/// Bytes of the longest request with all its headers, by default.
 pub const MAX_REQUEST: usize = 16 << 10;
 
-/// An empty list allows all.
+/// The rules of one listener. An empty list of origins, paths or hosts allows all of them.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// Such as `https://example.com`; a star stands for any subdomain, as in `https://*.example.com`.
+    /// The origins whose pages may connect, such as `https://example.com`; a star stands for any subdomain, as in
+    /// `https://*.example.com`.
     pub origins: Vec<String>,
-    /// Such as `/chat`; a star at the end stands for anything.
+    /// The paths that may be asked for, such as `/chat`; a star at the end stands for anything.
     pub paths: Vec<String>,
-    /// Such as `example.com`, and with a port for no other.
+    /// The hosts that may be asked for, such as `example.com`. With a port, no other port is allowed.
     pub hosts: Vec<String>,
-    /// The subprotocols that are spoken beside that of connect tokens.
+    /// The subprotocols that are spoken besides that of connect tokens.
     pub subprotocols: Vec<String>,
+    /// Bytes of the longest request with all its headers.
     pub max_request_bytes: usize,
 }
 
@@ -51,7 +53,7 @@ impl Rules {
         if !self.paths.is_empty() && !self.paths.iter().any(|allowed| is_path(path, allowed)) {
             return Err(Refusal::path(path));
         }
-        // Only browsers say where a page is from, and they always do. Others could say what they like.
+        // Only browsers send an origin, and they always do. Another program could send any, so its absence is allowed.
         if let Some(origin) = header(ORIGIN).filter(|_| !self.origins.is_empty())
             && !self.origins.iter().any(|allowed| is_origin(origin, allowed))
         {
@@ -62,7 +64,7 @@ impl Rules {
 }
 
 fn is_host(host: &str, allowed: &str) -> bool {
-    // The port stands behind the last colon, if that is not one of an IPv6 address.
+    // The port stands behind the last colon, unless that colon is a part of an IPv6 address.
     let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
     host.eq_ignore_ascii_case(allowed) || name.is_some_and(|(name, _)| name.eq_ignore_ascii_case(allowed))
 }
@@ -81,7 +83,7 @@ fn is_origin(origin: &str, allowed: &str) -> bool {
     let rest = origin.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme));
     let rest = rest.and_then(|_| origin.get(scheme.len()..)).unwrap_or_default();
     let Some(at) = rest.len().checked_sub(domain.len()) else { return false };
-    // Something and a dot before the domain.
+    // The part before the domain must not be empty and must end with a dot.
     rest.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(domain)) && at > 1 && rest[..at].ends_with('.')
 }
 

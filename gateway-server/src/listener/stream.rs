@@ -9,13 +9,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+/// A client's socket, with or without TLS.
 pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
-    /// The socket, and what is between it and the client's protocol.
+    /// Gives the socket, and the state of TLS when the client speaks it.
     pub(super) fn into_parts(self) -> (TcpStream, Option<Box<ServerConnection>>) {
         match self {
             Self::Plain(socket) => (socket, None),

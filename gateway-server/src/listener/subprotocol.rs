@@ -1,8 +1,7 @@
-//! Which of the subprotocols that a client offers is answered.
+//! The choice among the subprotocols that a client offers.
 //!
-//! The first of its own list counts, as RFC 6455 has the client order it by what it prefers, and as most servers choose. A
-//! browser ends a connection whose answer names none of those that it offered, or one that it did not; some devices wait for
-//! theirs for ever.
+//! The first offer that is spoken is taken: RFC 6455 has the client order its offers by preference, and most servers choose so. A
+//! browser ends a connection whose answer names no offer of its own, and some devices wait for the name forever.
 
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -10,8 +9,8 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use super::token::protocols;
 use crate::protocol::websocket::SUBPROTOCOL;
 
-/// The answer to a request: one of `spoken` or that of connect tokens. It is given even when a token is refused: browsers would
-/// else not come to the close frame that says so.
+/// Chooses the offer for the answer: one of `spoken`, or the subprotocol of connect tokens. It is answered even when a token is
+/// refused, as browsers would not read the close frame that says so otherwise.
 pub(super) fn choose(request: &Request, spoken: &[String]) -> Option<HeaderValue> {
     let is_spoken = |offer: &str| offer == SUBPROTOCOL || spoken.iter().any(|name| name == offer);
     protocols(request).find(|offer| is_spoken(offer)).and_then(|offer| HeaderValue::from_str(offer).ok())

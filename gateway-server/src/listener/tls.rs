@@ -1,4 +1,4 @@
-//! The TLS handshake.
+//! The TLS handshake of a client.
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -13,13 +13,13 @@ pub(super) async fn accept(socket: TcpStream, certificate: &Certificate) -> Resu
     if socket.peek(&mut first).await.map_err(Refusal::tls)? == 0 {
         return Err(Refusal::tls("the peer has closed").into());
     }
-    // A client that forgot the s of wss:// speaks HTTP.
+    // A client that uses ws:// in place of wss:// speaks HTTP, and can be told so.
     if first[0] != FIRST_BYTE && first[0].is_ascii_uppercase() {
         return Err(RefusedPeer::on(Stream::Plain(socket), Refusal::not_tls()));
     }
     match TlsAcceptor::from(certificate.config()).accept(socket).into_fallible().await {
         Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
-        // TLS itself has sent an alert.
+        // TLS itself has sent an alert that says why.
         Err((error, socket)) => Err(RefusedPeer::after_alert(socket, Refusal::tls(error))),
     }
 }

@@ -1,4 +1,4 @@
-//! Who a client is by its connect token, which it brings in the query or as a websocket subprotocol.
+//! The token verifier: it finds a client's connect token in the query or among the websocket subprotocols, and checks it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,22 +17,27 @@ use crate::telemetry::words::counted;
 
 const TOKEN_QUERY: &str = "token=";
 
-/// Reads tokens.
+/// Checks connect tokens, and refuses single-use tokens that were used before.
 pub struct TokenVerifier {
+    /// The key that signs the tokens. With `None` all tokens are refused.
     key: Option<TokenKey>,
+    /// True when clients without a token are refused.
     is_required: bool,
+    /// Number of groups that a token may name.
     max_groups: usize,
+    /// Bytes of the longest session in a token.
     max_session: usize,
+    /// The ids of the single-use tokens that were used.
     used: Arc<TokenReplayCache>,
 }
 
 impl TokenVerifier {
-    /// Without a key, where nobody needs a token.
+    /// Makes a verifier without a key, which lets in clients without tokens.
     pub fn open() -> Self {
         Self { key: None, is_required: false, max_groups: 0, max_session: 0, used: Arc::default() }
     }
 
-    /// One with other settings, which knows what tokens have been used.
+    /// Makes a verifier with other settings that shares the replay cache.
     pub fn with(
         &self,
         key: Option<TokenKey>,
@@ -43,7 +48,7 @@ impl TokenVerifier {
         Self { key, is_required, max_groups, max_session, used: Arc::clone(&self.used) }
     }
 
-    /// Who a request says it is from.
+    /// Gives the identity in the request's token, or `None` when it has no token and needs none.
     pub(super) fn introduce(&self, request: &Request) -> Result<Option<Box<Identity>>, Refusal> {
         let mut tokens: Vec<&str> = Vec::new();
         let query = request.uri().query().unwrap_or_default();
@@ -76,7 +81,7 @@ impl TokenVerifier {
             refuse(close, &format!("its token is not good: {error}"))
         })?;
         let identity = self.identity(&claims)?;
-        // Last: a token that is refused for something else has not been used.
+        // The use is recorded last, so that a token that is refused for another reason stays unused.
         if let Some(once) = &claims.once {
             self.used.take(once, claims.expires, now, Instant::now()).map_err(|refused| {
                 let close = match refused {
@@ -110,7 +115,7 @@ impl TokenVerifier {
 }
 
 impl std::fmt::Debug for TokenVerifier {
-    /// No key is ever printed.
+    /// The key is left out, so that it is never printed.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gate").field("is_required", &self.is_required).finish_non_exhaustive()
     }

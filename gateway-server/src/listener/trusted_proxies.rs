@@ -1,4 +1,4 @@
-//! Proxies that are believed when they say whom they speak for.
+//! The trusted proxies, which are believed when they name the client that they speak for.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue};
 use super::refusal::Refusal;
 use crate::net::Network;
 
-/// Nobody by default.
+/// The networks of the trusted proxies. There are none by default.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<Network>);
 
@@ -24,7 +24,7 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// Where a request that a trusted proxy has sent came from before it came to one.
+    /// Gives the client for which a trusted proxy sent a request, or the proxy itself when its headers name none.
     pub(super) fn client_of(
         &self,
         proxy: SocketAddr,
@@ -33,7 +33,7 @@ impl TrustedProxies {
         let by_x = self.walk(proxy, headers, "x-forwarded-for", address);
         let by_forwarded = self.walk(proxy, headers, "forwarded", |element| address(for_of(element)?));
         match (by_x, by_forwarded) {
-            // The proxy wrote one of them, and the client may have written the other.
+            // The proxy wrote only one of the two headers, and the client may have written the other.
             (Some(one), Some(other)) if one.ip() != other.ip() => {
                 Err(Refusal::contradictory_proxy(one.ip(), other.ip()))
             }
@@ -42,8 +42,8 @@ impl TrustedProxies {
         }
     }
 
-    /// Each proxy appends who has spoken to it. From the end: the first who is no trusted proxy is the client, and what stands
-    /// before it is only said by it.
+    /// Finds the client in the headers of one name. Each proxy appends the address of its peer, so this reads from the end. The
+    /// first address that is no trusted proxy's is the client; the client could have written anything before it.
     fn walk(
         &self,
         proxy: SocketAddr,
@@ -59,7 +59,8 @@ impl TrustedProxies {
         for value in values.into_iter().rev() {
             for element in value.as_bytes().rsplit(|byte| *byte == b',') {
                 let element = std::str::from_utf8(element).ok();
-                // What is no address, as "unknown", is as far as anybody knows.
+                // An element that is no address, such as "unknown", hides the client, so the address that is known last stands
+                // for it.
                 let Some(address) = element.and_then(|element| parse(element.trim())) else {
                     return Some(client);
                 };
@@ -73,7 +74,7 @@ impl TrustedProxies {
     }
 }
 
-/// With a port or without, which is 0 then; an IPv6 address may be in brackets.
+/// Parses an address with or without a port, which is 0 then. An IPv6 address may be in brackets.
 fn address(text: &str) -> Option<SocketAddr> {
     let bare = || text.parse().ok().map(|address: IpAddr| SocketAddr::new(address, 0));
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
@@ -85,7 +86,7 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 
-/// What stands behind `for=` in an element of RFC 7239.
+/// Gives the value of `for=` in an element of RFC 7239.
 fn for_of(element: &str) -> Option<&str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;

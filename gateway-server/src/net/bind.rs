@@ -1,4 +1,4 @@
-//! Listening sockets.
+//! Opens listening sockets, and paces a listener after a failed accept.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,11 +10,14 @@ use tokio::net::TcpListener;
 
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// Connections that the kernel may hold for us; it takes the smaller of this and net.core.somaxconn.
+/// The number of connections that the kernel may hold until they are accepted. The kernel takes the smaller of this and
+/// net.core.somaxconn.
 const BACKLOG: i32 = 65_535;
+/// The wait after a failed accept, in which descriptors or memory may become free.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// `is_shared`: others that share the port too get a part of the connections.
+/// Listens on an address. With `is_shared`, other processes may listen on the same port, and the kernel divides the connections
+/// among them. `what` says in the error what the port is for.
 pub fn bind_tcp(address: SocketAddr, is_shared: bool, what: &str) -> anyhow::Result<TcpListener> {
     listen(address, is_shared).with_context(|| {
         format!(
@@ -25,11 +28,11 @@ pub fn bind_tcp(address: SocketAddr, is_shared: bool, what: &str) -> anyhow::Res
 
 fn listen(address: SocketAddr, is_shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for old connections to time out.
+    // A restart must not wait until the kernel forgets old connections.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(is_shared)?;
     if address.ip().is_unspecified() && address.is_ipv6() {
-        // It takes IPv4 too, whatever the machine has as its default.
+        // The socket takes IPv4 too, whatever the machine's default is.
         socket.set_only_v6(false)?;
     }
     socket.set_nonblocking(true)?;
@@ -38,7 +41,8 @@ fn listen(address: SocketAddr, is_shared: bool) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Running out of descriptors or memory passes; a connection that died in the queue is nothing at all.
+/// Waits after a failed accept, as a lack of descriptors or memory passes. A connection that ended in the kernel's queue is no
+/// reason to wait.
 pub async fn pause_after_failed_accept(error: &io::Error) {
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
         return;

@@ -1,4 +1,4 @@
-//! Connections whose other end has vanished without a word end within a minute.
+//! Ends connections within a minute whose other end has vanished without closing them.
 
 use std::io;
 use std::time::Duration;
@@ -6,14 +6,15 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-/// A silent peer is asked after this time, then every [`INTERVAL`], and is given up after [`PROBES`] without an answer.
+/// The kernel probes a silent peer after this time, then every [`INTERVAL`], and ends the connection after [`PROBES`] probes
+/// without an answer.
 const IDLE: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
-/// How long sent bytes may wait for the peer's system to take them. Without a bound of its own the kernel tries for 15 minutes.
+/// How long the peer's kernel may leave sent bytes unacknowledged. Without this bound the kernel would try for 15 minutes.
 const UNTAKEN: Duration = Duration::from_secs(50);
 
-/// Has the kernel find out whether the peer is still there.
+/// Makes the kernel find out whether the peer is still there.
 pub fn watch(socket: &TcpStream) -> io::Result<()> {
     let socket = SockRef::from(socket);
     let keepalive = TcpKeepalive::new().with_time(IDLE).with_interval(INTERVAL).with_retries(PROBES);

@@ -1,4 +1,4 @@
-//! What ports of any kind do with connections. It knows nothing of what they speak.
+//! What all ports do with connections, whatever these speak: listening, slots, turns, keepalive, TLS, addresses.
 
 mod bind;
 pub mod keepalive;

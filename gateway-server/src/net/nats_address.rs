@@ -1,14 +1,15 @@
-//! Where a server of NATS is, as a setting names it.
+//! The address of a NATS server, as a setting gives it.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-/// The port of an address that names none.
+/// The port of an address that gives none.
 const PORT: u16 = 4222;
 
-/// `nats://user:password@host:port`, or with `tls://`, or with a token for user and password.
+/// An address like `nats://user:password@host:port`. The scheme may be `tls://`, and a token may stand in place of user and
+/// password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NatsAddress {
     pub(crate) host: String,
@@ -53,7 +54,7 @@ impl FromStr for NatsAddress {
     }
 }
 
-/// Without `%40` and its like.
+/// Decodes `%40` and its like.
 fn decoded(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -73,12 +74,12 @@ fn decoded(text: &str) -> Result<String, String> {
 
 impl<'de> Deserialize<'de> for NatsAddress {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The text may hold a password, and stays out of the error.
+        // The error does not quote the text, which may hold a password.
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
-/// Without its password.
+/// Shows the address without user and password.
 impl fmt::Display for NatsAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_tls { "tls" } else { "nats" };

@@ -1,11 +1,11 @@
-//! Networks by their address, as settings name them.
+//! Networks of IP addresses, as settings give them.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// An address, or all that begin like it.
+/// A network in CIDR notation, such as 10.0.0.0/8, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Network {

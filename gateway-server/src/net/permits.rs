@@ -1,5 +1,5 @@
-//! Places for connections. One that has not proved anything yet loses its place to a newcomer when there is no other, so that
-//! peers that only hold places keep nobody out.
+//! Slots for connections. When all are taken, a connection that has not proved anything yet loses its slot to a new one, so that
+//! peers that only hold slots keep nobody out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
@@ -12,61 +12,70 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use tokio::sync::Notify;
 
-/// How often those who wait for a place look whether one has stood still for long enough.
+/// How often a task that waits for a slot looks whether a holder may be evicted by now.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// A connection needs so many turns of this server until it has proved something.
+/// How many times this server has to serve a connection until that can have proved something.
 const TURNS: u32 = 4;
 
-/// `K` is whose connections are counted together.
+/// The slots of one port. `K` is the key by which the connections of one peer are counted together.
 #[derive(Debug)]
 pub struct Permits<K> {
+    /// The number of slots.
     most: usize,
-    /// Unproven connections of one `K`.
+    /// The number of unproven connections that one key may have.
     share: usize,
-    /// How long an unproven connection keeps its place, whoever wants it.
+    /// How long an unproven connection keeps its slot, whoever wants it.
     patience: Duration,
     state: Mutex<State<K>>,
+    /// Wakes a task that waits for a slot.
     freed: Notify,
 }
 
+/// The state of all slots, behind one lock.
 #[derive(Debug)]
 struct State<K> {
+    /// The number of slots that are taken.
     held: usize,
     next: u64,
-    /// The connections that have proved nothing, the oldest first.
+    /// The connections that have proved nothing yet, by the order in which they came.
     unproven: BTreeMap<u64, Unproven<K>>,
-    /// The same by whose they are. `None` is those who have no share, as a proxy speaks for many.
+    /// The same connections by their key. `None` is for those that have no share, as they come from a proxy that speaks for many
+    /// peers.
     by_key: HashMap<Option<K>, BTreeSet<u64>>,
-    /// How long the last one that came waited until this server had time for it. A server that is late itself takes nobody
-    /// for late.
+    /// How long the connection that was served last had waited for this server. The time to prove something is longer by a
+    /// multiple of it, so that a server that is late itself does not take its peers for late.
     lag: Duration,
 }
 
+/// A connection that has proved nothing yet.
 #[derive(Debug)]
 struct Unproven<K> {
     key: Option<K>,
+    /// When the connection came, or when its proof ended.
     since: Instant,
+    /// Wakes the task of the connection when it loses its slot.
     eviction: Arc<Notify>,
 }
 
-/// A place, given back when dropped.
+/// A slot, which is freed when this is dropped.
 pub struct Permit<K: Eq + Hash + Copy> {
     permits: Arc<Permits<K>>,
     came: Instant,
     eviction: Arc<Notify>,
     standing: Mutex<Standing<K>>,
-    /// Spares those that are served the look whether they are evicted.
+    /// Saves connections that are being served the look whether they are evicted.
     is_proven: AtomicBool,
 }
 
+/// Whether a connection has proved something.
 enum Standing<K> {
     Unproven(u64),
-    /// With its key, for when it has to prove itself again.
+    /// The key with which the connection is counted when it has to prove itself again.
     Proven(Option<K>),
 }
 
 impl<K: Eq + Hash + Copy> Permits<K> {
-    /// At least one place, and a share of at least one.
+    /// Makes at least one slot, and a share of at least one.
     pub fn new(most: usize, share: usize, patience: Duration) -> Arc<Self> {
         let state = State {
             held: 0,
@@ -84,30 +93,30 @@ impl<K: Eq + Hash + Copy> Permits<K> {
         })
     }
 
-    /// All places.
+    /// The number of slots.
     pub fn most(&self) -> usize {
         self.most
     }
 
-    /// Unproven connections that one `K` may have.
+    /// The number of unproven connections that one key may have.
     pub fn share(&self) -> usize {
         self.share
     }
 
-    /// Whether the next one has to wait.
+    /// Whether a new connection has to wait for a slot.
     pub fn is_full(&self) -> bool {
         let state = self.state();
         state.held >= self.most && self.victim(&state, Instant::now()).is_none()
     }
 
-    /// Waits until the next one may come. It is no promise: others may take the place meanwhile.
+    /// Waits until a new connection can have a slot. Others may take the slot before the caller does.
     pub async fn room(&self) {
         while self.is_full() {
             let _ = tokio::time::timeout(LOOK_EVERY, self.freed.notified()).await;
         }
     }
 
-    /// Takes a place, if need be that of another. `None` when those of this key have their share.
+    /// Takes a slot, if necessary that of another connection. Gives `None` if the key's share is used up.
     pub fn enter(self: &Arc<Self>, key: Option<K>) -> Option<Permit<K>> {
         let now = Instant::now();
         let mut state = self.state();
@@ -128,7 +137,7 @@ impl<K: Eq + Hash + Copy> Permits<K> {
         Some(Permit { permits: Arc::clone(self), came: now, eviction, standing, is_proven })
     }
 
-    /// Makes room in the share of a key, if one of its own has stood still for long enough.
+    /// Whether the key's share has room. If the share is full, the key's oldest connection makes room if its time is over.
     fn is_within_share(&self, state: &mut State<K>, key: Option<K>, now: Instant) -> bool {
         let Some(own) = state.by_key.get(&key).filter(|own| key.is_some() && own.len() >= self.share) else {
             return true;
@@ -139,7 +148,7 @@ impl<K: Eq + Hash + Copy> Permits<K> {
         true
     }
 
-    /// The oldest of those who hold most, or the oldest of all.
+    /// The connection to evict: the oldest one of the key that has most, or else the oldest of all, if its time is over.
     fn victim(&self, state: &State<K>, now: Instant) -> Option<u64> {
         let most = state.by_key.values().max_by_key(|own| own.len()).and_then(|own| own.first());
         let oldest = state.unproven.keys().next();
@@ -167,7 +176,7 @@ impl<K: Eq + Hash + Copy> State<K> {
         id
     }
 
-    /// `None` if it was evicted before.
+    /// Removes an unproven connection. Gives `None` if it was evicted before.
     fn remove(&mut self, id: u64) -> Option<Unproven<K>> {
         let one = self.unproven.remove(&id)?;
         if let Some(own) = self.by_key.get_mut(&one.key) {
@@ -176,7 +185,7 @@ impl<K: Eq + Hash + Copy> State<K> {
                 self.by_key.remove(&one.key);
             }
         }
-        // Give memory back after a peak.
+        // The map gives memory back after a peak.
         if self.by_key.len() < self.by_key.capacity() / 8 {
             self.by_key.shrink_to_fit();
         }
@@ -192,12 +201,12 @@ impl<K: Eq + Hash + Copy> State<K> {
 }
 
 impl<K: Eq + Hash + Copy> Permit<K> {
-    /// This server has time for the connection now.
+    /// Says that the server has begun to serve the connection, which shows how late the server is.
     pub fn begin(&self) {
         self.permits.state().lag = self.came.elapsed();
     }
 
-    /// From now on nobody else gets its place. False when somebody has got it already.
+    /// Makes the slot the connection's own, as it has proved something. Gives false if it has been evicted already.
     pub fn prove(&self) -> bool {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let Standing::Unproven(id) = *standing else { return true };
@@ -208,7 +217,7 @@ impl<K: Eq + Hash + Copy> Permit<K> {
         true
     }
 
-    /// What it has proved is over: it is as one that came just now.
+    /// Ends what the connection has proved: from now on it counts as one that has just come.
     pub fn doubt(&self) {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Standing::Proven(key) = *standing {
@@ -218,32 +227,32 @@ impl<K: Eq + Hash + Copy> Permit<K> {
         }
     }
 
-    /// It is known now whose it is. False when those of the key have their share.
+    /// Counts the connection with a key that is known only now. Gives false if the key's share is used up.
     pub fn identify(&self, key: Option<K>) -> bool {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let Standing::Unproven(id) = &mut *standing else { return true };
         let mut state = self.permits.state();
         let since = match state.unproven.get(id) {
             Some(one) if one.key != key => one.since,
-            // Nothing new, or it has lost its place anyway.
+            // The key is the same, or the connection has been evicted.
             _ => return true,
         };
         if !self.permits.is_within_share(&mut state, key, Instant::now()) {
             return false;
         }
-        // It keeps its age, but not its rank among those of the same age.
+        // The connection keeps its age, but comes last among those of the same age.
         state.remove(*id);
         *id = state.add(key, since, &self.eviction);
         true
     }
 
-    /// See [`Permits::share`].
+    /// The number of unproven connections that one key may have.
     pub fn share(&self) -> usize {
         self.permits.share
     }
 
-    /// Waits until somebody else gets its place. It has to be polled again after [`Permit::doubt`], which is called from the same
-    /// task.
+    /// Waits until the connection is evicted. The task that calls [`Permit::doubt`] has to poll this again afterwards, as nothing
+    /// wakes it.
     pub async fn evicted(&self) {
         let mut evicted = pin!(self.eviction.notified());
         let poll = std::future::poll_fn(|context| {
@@ -292,7 +301,7 @@ mod tests {
         let newcomer = permits.enter(Some(3)).unwrap();
         assert_eq!(many.iter().map(is_evicted).collect::<Vec<_>>(), [true, false, false]);
         assert!(!is_evicted(&other) && !is_evicted(&newcomer));
-        // One that has lost its place gives none back.
+        // A connection that was evicted has no slot to free.
         drop(many);
         assert_eq!(permits.state().held, 2);
         drop((other, newcomer));
@@ -320,7 +329,7 @@ mod tests {
         let permits = Permits::new(10, 2, Duration::from_secs(3600));
         let own: Vec<_> = (0..2).map(|_| permits.enter(Some(1)).unwrap()).collect();
         assert!(permits.enter(Some(1)).is_none());
-        // A proxy has no share of its own, until it is known for whom.
+        // A proxy's connections have no share until it is known for whom they are.
         let others: Vec<_> = (0..4).map(|_| permits.enter(None).unwrap()).collect();
         assert!(!others[0].identify(Some(1)) && others[1].identify(Some(2)) && others[2].identify(Some(2)));
         assert!(!others[3].identify(Some(2)));

@@ -1,4 +1,4 @@
-//! The header of the PROXY protocol, versions 1 and 2, by which a proxy says whom it speaks for.
+//! Reads the header of the PROXY protocol, version 1 or 2, in which a proxy names the client that it speaks for.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,14 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
 
-/// Longest header of version 1, with its line end.
+/// The longest header of version 1, in bytes, with its line end.
 const MAX_LINE: usize = 107;
-/// Longest header of version 2 behind its first part: addresses, and what else the proxy wants to say.
+/// The longest rest of a header of version 2 behind its first 16 bytes: the addresses, and further fields of the proxy.
 const MAX_REST: usize = 4096;
 const PREFIX: &[u8] = b"PROXY ";
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Why there is no header to be had.
+/// Why the header could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyHeaderError {
     #[error("it does not begin with a header of the PROXY protocol (proxy_protocol)")]
@@ -28,7 +28,8 @@ pub enum ProxyHeaderError {
     Io(#[from] io::Error),
 }
 
-/// Takes the header from the socket, and not a byte behind it; gives whom the proxy speaks for, if not for itself.
+/// Reads the header from the socket, and not a byte more. Gives the address of the client, or `None` if the proxy speaks for
+/// itself.
 pub async fn take_header(socket: &mut TcpStream) -> Result<Option<SocketAddr>, ProxyHeaderError> {
     let mut first = [0];
     read_exact(socket, &mut first).await?;
@@ -39,14 +40,14 @@ pub async fn take_header(socket: &mut TcpStream) -> Result<Option<SocketAddr>, P
     }
 }
 
-/// Version 1, of which the first byte has been read.
+/// Reads a header of version 1, the first byte of which has been read.
 async fn line(socket: &mut TcpStream) -> Result<Option<SocketAddr>, ProxyHeaderError> {
     let mut line = [b'P'; MAX_LINE];
     let mut length = 1;
     loop {
         let seen = socket.peek(&mut line[length..]).await?;
         let end = line[length..length + seen].iter().position(|byte| *byte == b'\n');
-        // All that is read is of the header; so is the line feed.
+        // Everything up to the line feed belongs to the header.
         let taken = end.map_or(seen, |end| end + 1);
         if taken == 0 {
             return Err(ProxyHeaderError::Closed);
@@ -94,7 +95,7 @@ fn parse_line(line: &[u8]) -> Result<Option<SocketAddr>, ProxyHeaderError> {
     Ok(Some(SocketAddr::new(ip(source)?.to_canonical(), port(source_port)?)))
 }
 
-/// Version 2, of which the first byte has been read.
+/// Reads a header of version 2, the first byte of which has been read.
 async fn binary(socket: &mut TcpStream) -> Result<Option<SocketAddr>, ProxyHeaderError> {
     let mut head = [b'\r'; 16];
     read_exact(socket, &mut head[1..]).await?;
@@ -113,13 +114,13 @@ async fn binary(socket: &mut TcpStream) -> Result<Option<SocketAddr>, ProxyHeade
 
 fn parse_binary(command: u8, family: u8, rest: &[u8]) -> Result<Option<SocketAddr>, ProxyHeaderError> {
     match command {
-        // LOCAL: the proxy itself, which looks whether we are well. What else it says is to be ignored.
+        // LOCAL: the proxy itself connects, for a health check. The rest of the header is to be ignored.
         0x20 => return Ok(None),
         0x21 => {}
         _ => return Err(ProxyHeaderError::Malformed),
     }
     match family {
-        // Over TCP, from source to destination: addresses, then ports.
+        // TCP over IPv4: source and destination address, then source and destination port.
         0x11 => {
             let [a, b, c, d, _, _, _, _, high, low, _, _] =
                 *rest.first_chunk().ok_or(ProxyHeaderError::Malformed)?;
@@ -131,7 +132,7 @@ fn parse_binary(command: u8, family: u8, rest: &[u8]) -> Result<Option<SocketAdd
             let port = u16::from_be_bytes([addresses[32], addresses[33]]);
             Ok(Some(SocketAddr::new(IpAddr::from(Ipv6Addr::from(*source)).to_canonical(), port)))
         }
-        // Unspecified, or from a unix socket.
+        // The family is unspecified, or the client came by a unix socket.
         0x00 | 0x31 => Ok(None),
         _ => Err(ProxyHeaderError::Malformed),
     }
@@ -154,7 +155,7 @@ mod tests {
         parsed(parse_binary(command, family, rest))
     }
 
-    /// `None` for a malformed header, and no other error comes.
+    /// The client's address, or `None` for a malformed header, which is the only error that is expected.
     fn parsed(source: Result<Option<SocketAddr>, ProxyHeaderError>) -> Option<Option<String>> {
         match source {
             Ok(source) => Some(source.map(|source| source.to_string())),

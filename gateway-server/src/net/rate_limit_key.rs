@@ -1,13 +1,14 @@
-//! Whose connections and guesses are counted together.
+//! The key by which connections and failed attempts of one peer are counted together.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Names those whose connections are counted together: an IPv4 address, or the 64 bits of IPv6 that one customer gets.
+/// Names one peer for the purpose of limits: an IPv4 address, or the upper 64 bits of an IPv6 address, as providers give a
+/// customer a whole network of that size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RateLimitKey(u128);
 
 impl RateLimitKey {
-    /// The key of no address.
+    /// The key of the unspecified address.
     pub const UNSPECIFIED: Self = Self(0);
 
     pub fn of(address: IpAddr) -> Self {

@@ -1,4 +1,4 @@
-//! What all connections of the register port share.
+//! The state that all connections of the register port share.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use super::memory_budget::MemoryBudget;
 use crate::events::Router;
 use crate::service::Gateway;
 
-/// What all connections of the register port share.
+/// The state that all connections of the register port share, whichever protocol they speak.
 pub struct Backend {
     pub gateway: Gateway,
     pub bridge: Bridge,
     pub gatewayworker: GatewayWorker,
-    /// Who handles events.
+    /// The router hands the clients' events to the PHP processes that handle them.
     pub workers: Arc<Router>,
-    /// What PHP's connections may hold of memory.
+    /// The budget bounds the memory that unfinished calls and unread answers of all PHP connections take together.
     pub budget: Arc<MemoryBudget>,
 }

@@ -1,4 +1,4 @@
-//! This node, as other nodes of the cluster use it.
+//! The part of this node that other nodes of the cluster use: their orders and queries are carried out on this node's clients.
 
 use std::net::SocketAddrV4;
 

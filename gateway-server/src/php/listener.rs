@@ -1,4 +1,5 @@
-//! Accepts on the register port, over TCP or a unix socket, and finds out who is there.
+//! The register port's listener: it accepts PHP's connections over TCP or a unix socket, and tells the protocol by the first
+//! byte.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,32 +26,36 @@ use crate::telemetry::ConnectionCounter;
 use crate::telemetry::abuse_log::{self, Offence};
 use crate::telemetry::words::counted;
 
-/// Connections that come or grow up before other tasks have their turn.
+/// Number of accepts and finished handshakes in a row after which other tasks have their turn.
 const TURNS_IN_A_ROW: u64 = 16;
-/// A connection that has not logged in for longer than this, where there is no room for all, makes room for another.
+/// Time after which a connection that has not logged in loses its slot to a new connection, when no other slot is free.
 const STALLED: Duration = Duration::from_secs(1);
 
-/// A quarter for those of one other machine that have not logged in.
+/// Makes the slots of all PHP connections. Connections of one other machine that have not logged in may take a quarter of them.
 pub fn places(most: usize) -> Arc<ConnectionSlots> {
     Permits::new(most, most / 4, STALLED)
 }
 
+/// Settings of the register port that may change while the server runs.
 #[derive(Clone, Debug)]
 pub struct RegisterPortSettings {
+    /// Time that a peer has for each step of its login: TLS, the first byte, the first words. It is never zero.
     pub handshake_timeout: Duration,
+    /// The slots of all PHP connections, on all register ports together.
     pub places: Arc<ConnectionSlots>,
-    /// Counts those that are there.
+    /// Counts the PHP connections that came and that are there.
     pub tally: Arc<ConnectionCounter>,
-    /// PHP on other machines speaks TLS.
+    /// The certificate with which PHP on other machines must speak TLS. With `None` nobody speaks TLS.
     pub certificate: Option<Arc<Certificate>>,
 }
 
+/// A bound register port.
 pub enum RegisterPort {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
 }
 
-/// Removes the file of a unix socket when the server ends.
+/// Removes the file of a unix socket when it is dropped.
 pub struct SocketFile(PathBuf);
 
 impl RegisterPort {
@@ -58,7 +63,7 @@ impl RegisterPort {
         bind_tcp(address, false, "register").map(Self::Tcp)
     }
 
-    /// A file left by a server that was killed is replaced; one that is served is not.
+    /// Binds a unix socket. The file of a server that was killed is replaced; the socket of a running server is an error.
     pub fn unix(path: &Path) -> anyhow::Result<Self> {
         let context = || format!("cannot listen on the unix socket {} (register_unix)", path.display());
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
@@ -82,7 +87,7 @@ impl RegisterPort {
         (mode & 0o002 != 0).then_some(folder)
     }
 
-    /// The TCP address, when it is one.
+    /// The TCP address, or `None` for a unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
@@ -97,13 +102,13 @@ impl Drop for SocketFile {
     }
 }
 
-/// Accepts until the task is dropped, by the newest settings.
+/// Accepts connections until the task is dropped. Each connection gets the newest settings at its start.
 pub async fn serve(
     port: RegisterPort,
     backend: Arc<Backend>,
     settings: watch::Receiver<RegisterPortSettings>,
 ) {
-    // Otherwise tokio would make one wait whose turn it is, and then the next ones come first.
+    // Tokio's task budget would make a connection wait whose turn it is, and later ones would overtake it.
     tokio::task::unconstrained(serve_in_order(port, backend, settings)).await;
 }
 
@@ -119,7 +124,7 @@ async fn serve_in_order(
             give_way().await;
         }
         tokio::select! {
-            // What has come before takes effect before.
+            // Earlier connections go first, so that their orders take effect before those of later ones.
             biased;
             Some(grown) = young.next(), if !young.is_empty() => {
                 if let Some(connection) = grown {
@@ -147,7 +152,8 @@ async fn serve_in_order(
     }
 }
 
-/// `None` when it failed, after a pause, or was refused. `is_full` says whether the log has it already.
+/// Accepts one connection. Gives `None` when that failed, after a pause, or when the peer's address has too many connections.
+/// `is_full` remembers between calls that all slots were taken, so that the log gets one line each time they run out.
 async fn accept(
     port: &RegisterPort,
     settings: &watch::Receiver<RegisterPortSettings>,
@@ -179,7 +185,7 @@ async fn accept(
             return None;
         }
     };
-    // All of this machine are as one to nobody: PHP is here.
+    // Connections from this machine have no share to exceed, as PHP itself runs here.
     let other_machine = peer.map(|peer| peer.ip().to_canonical()).filter(|address| !address.is_loopback());
     let place = places.enter(other_machine.map(RateLimitKey::of));
     if place.is_none() {
@@ -236,7 +242,7 @@ async fn greet(
     let mut first = [0; 1];
     match tokio::time::timeout(timeout, socket.read_exact(&mut first)).await {
         Ok(Ok(_)) => {}
-        // It came and went: a port check.
+        // The peer closed without a word, as a port check does.
         Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return,
         Ok(Err(error)) => return abuse_log::report(Offence::Register, peer, &error),
         Err(_) => {
@@ -259,7 +265,7 @@ async fn greet(
         b'{' => {
             gatewayworker::serve_register(socket, peer, &backend.gatewayworker, timeout, place).await;
         }
-        // The length of a packet is below 2²⁴, and comes first.
+        // A packet of the internal protocol starts with its length, whose first byte is zero because the length is below 2²⁴.
         0 => gatewayworker::serve_internal(socket, peer, backend, timeout, growth, place).await,
         other => {
             let detail = format!("its first byte {other:#04x} opens no protocol that is spoken here");

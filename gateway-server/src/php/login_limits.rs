@@ -1,15 +1,16 @@
-//! Who may try the secret, and how fast: wrong guesses cost an address time, whoever else is there.
+//! Limits on guesses of the secret: wrong guesses slow down the address that they come from, and no other.
 //!
-//! An address that nobody has come from with the secret gets its guesses looked at one after the other, ten at once and then
-//! one a second: nobody there has anything to lose by waiting.
+//! An address from which nobody has come with the secret gets its guesses compared one after the other: ten at once, then one a
+//! second. Nobody there loses anything by waiting.
 //!
-//! Where somebody knows the secret, a stranger beside him (on the same machine, or behind the same NAT) must not make him wait:
-//! thousands of PHP's processes may log in at once. Nothing but the secret tells the two apart, so what they bring is looked at
-//! at once, and what is right passes. What is wrong is told so only after the wait that the failures of its address have
-//! earned, and is not told whether it was looked at if that is too long. Who guesses there can still conclude from not being let
-//! in at once that he was wrong, as fast as he can connect: that is as good as nothing against a secret of 16 bytes or
-//! more that is random, and the start warns of a shorter one. With a shorter one the guesses that are looked at have a bound
-//! too, beyond which all of that address wait for their turn: the secret comes before the comfort then.
+//! An address from which somebody came with the secret is different. A stranger on the same machine or behind the same NAT must
+//! not make that peer wait, as thousands of PHP processes may log in at once. Only the secret tells the two apart, so each guess
+//! is compared at once, and the right secret passes at once. The answer to a wrong guess waits as long as the earlier wrong
+//! guesses of the address require; when that would take too long, the guess is refused without saying whether it was compared. A
+//! guesser can still conclude from not being let in at once that the guess was wrong, as fast as connections can be made. Against
+//! a random secret of 16 bytes or more this is hopeless, and the server warns at its start of a shorter one. For a shorter secret
+//! the comparisons are bounded too, and beyond the bound every peer of that address waits: the secret's safety matters more than
+//! the wait.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -21,18 +22,18 @@ use hashbrown::HashMap;
 use crate::net::RateLimitKey;
 use crate::system::Secret;
 
-/// Wrong guesses of an address that are answered at once, and then in a second.
+/// Wrong guesses of an address that get their answer: ten at once, then one a second.
 const ANSWERED: Allowance = Allowance { at_once: 10.0, per_second: 1.0 };
-/// Wrong guesses of an address that are looked at where somebody knows the secret and it is short.
+/// Wrong guesses that are compared from an address where a peer knows the secret and the secret is short.
 const LOOKED_AT: Allowance = Allowance { at_once: 1000.0, per_second: 20.0 };
-/// A guess that has to wait longer is not looked at, or not told what came of it.
+/// Longest wait of a guess. A guess that would wait longer is refused: it is not compared, or it is not told the result.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Addresses whose guesses are counted; the others share one account.
+/// Number of addresses whose guesses are counted separately; further addresses share one account.
 const ACCOUNTS: usize = 65_536;
-/// For so long somebody who knew the secret is expected to come again.
+/// Time for which an address counts as one where a peer knows the secret, after a login with it.
 const KNOWN: Duration = Duration::from_secs(24 * 3600);
 
-/// For all protocols of the register port.
+/// The limits on guesses, for all protocols of the register port together.
 pub struct LoginLimits {
     secret: Secret,
     accounts: Mutex<Accounts>,
@@ -44,33 +45,33 @@ pub(super) enum Refused {
     TooManyGuesses,
 }
 
-/// What becomes of a guess.
+/// The outcome of one guess.
 #[derive(Debug, PartialEq, Eq)]
 enum Turn {
     Right,
-    /// It may be told so after this time.
+    /// The guess is wrong, and the peer is told so after this time.
     Wrong(Duration),
-    /// It was not looked at, and may try again after this time.
+    /// The guess was not compared, and may be tried again after this time.
     Later(Duration),
-    /// It is not told whether it was looked at.
+    /// The guess is refused without saying whether it was compared.
     TooMany,
 }
 
 struct Accounts {
     guesses: HashMap<RateLimitKey, Account>,
-    /// When somebody came from there last who knew the secret.
+    /// The time of the last login with the secret, by address.
     known: HashMap<RateLimitKey, Instant>,
-    /// When those that have nothing to wait for were closed last, for others to have a place.
+    /// The time when accounts with full allowances were last removed to make room for others.
     closed_at: Instant,
 }
 
-/// So many at once, and then so many in a second.
+/// A number of guesses at once, and a rate at which they come back, per second.
 struct Allowance {
     at_once: f64,
     per_second: f64,
 }
 
-/// What an address has left of each allowance. Below zero are those who wait to be answered.
+/// The rest of each allowance of an address. `answers` is below zero while peers wait for theirs.
 struct Account {
     answers: f64,
     looks: f64,
@@ -83,12 +84,12 @@ impl LoginLimits {
         Self { secret, accounts: Mutex::new(accounts) }
     }
 
-    /// Whether everybody may come.
+    /// True when the server has no secret, so that every peer is let in.
     pub(super) fn is_open(&self) -> bool {
         self.secret.is_empty()
     }
 
-    /// `knows` compares what a peer brought with the secret, in constant time.
+    /// Checks a peer's secret. `knows` compares what the peer sent with the secret, in constant time.
     pub(super) async fn check(
         &self,
         peer: Option<SocketAddr>,
@@ -96,7 +97,7 @@ impl LoginLimits {
     ) -> Result<(), Refused> {
         let is_right = || knows(self.secret.as_bytes());
         let key = peer.filter(|_| !self.is_open()).map(|peer| RateLimitKey::of(peer.ip()));
-        // A peer that may open the unix socket is trusted by the file system.
+        // A peer on the unix socket has no address; the permissions of the socket's file say who may connect.
         let Some(key) = key else {
             return if is_right() { Ok(()) } else { Err(Refused::WrongSecret) };
         };
@@ -115,7 +116,7 @@ impl LoginLimits {
         }
     }
 
-    /// What `proof` makes of the secret, for a peer that has shown that it knows it.
+    /// Lets `proof` compute a proof of the secret, for a peer that has shown that it knows it.
     pub(super) fn prove<T>(&self, proof: impl FnOnce(&[u8]) -> T) -> T {
         proof(self.secret.as_bytes())
     }
@@ -161,7 +162,7 @@ impl Accounts {
         }
     }
 
-    /// The account of an address, or, where there are too many, the one that the others share.
+    /// Gives the account of an address, or the shared account when there is no room for another.
     fn of(&mut self, key: RateLimitKey, now: Instant) -> &mut Account {
         let Self { guesses, closed_at, .. } = self;
         let mut has_place = guesses.len() < ACCOUNTS || guesses.contains_key(&key);
@@ -182,7 +183,7 @@ impl Accounts {
 }
 
 impl Refused {
-    /// `setting` is where PHP has the secret.
+    /// The error's text for the peer. `setting` names the place where PHP has its secret.
     pub(super) fn advice(self, setting: &str) -> String {
         match self {
             Self::WrongSecret => format!("wrong secret: {setting} must be the server's secret_key"),
@@ -198,7 +199,7 @@ impl Allowance {
         (left + seconds * self.per_second).min(self.at_once)
     }
 
-    /// Until there is one again.
+    /// Time until one more guess is allowed.
     fn wait(&self, left: f64) -> Duration {
         if left >= 1.0 {
             return Duration::ZERO;
@@ -208,7 +209,8 @@ impl Allowance {
 }
 
 impl Account {
-    /// Gives whether nobody of that address has anything to wait for.
+    /// Adds what the time since the last call gives back. Gives true when both allowances are full, so that the account can be
+    /// removed.
     fn refill(&mut self, now: Instant) -> bool {
         let seconds = now.saturating_duration_since(self.at).as_secs_f64();
         self.answers = ANSWERED.refilled(self.answers, seconds);
@@ -248,7 +250,8 @@ mod tests {
         later(logins.guess(one, start + wait, || true));
     }
 
-    /// The wrong guesses out of so many that are answered within the patience, and how often somebody beside them came in.
+    /// Counts the wrong guesses that are answered within the longest wait, and how often a peer beside them that knows the secret
+    /// came in.
     fn guesses_beside_one_who_knows(secret: &str, count: usize) -> (usize, usize) {
         let logins = LoginLimits::new(Secret::new(secret));
         let (there, start) = (key("192.0.2.1"), Instant::now());
@@ -263,9 +266,9 @@ mod tests {
 
     #[test]
     fn whoever_is_beside_one_who_knows_is_slowed_all_the_same() {
-        // Ten at once, and those of the seconds for which a guess waits at the most.
+        // Ten are answered at once, and then one for each second of the longest wait.
         assert_eq!(guesses_beside_one_who_knows("a secret of many bytes", 5000), (14, 5000));
-        // A short one is looked at so often and no more, even if others wait for it.
+        // Guesses of a short secret are compared up to the bound, even if others wait for it.
         let (answered, passed) = guesses_beside_one_who_knows("s3cr3t", 5000);
         assert_eq!(answered, 14);
         assert!((999..=1000).contains(&passed), "{passed}");
@@ -284,7 +287,7 @@ mod tests {
             assert_eq!(wait.as_secs(), seconds);
         }
         assert_eq!(logins.guess(there, start, || false), Turn::TooMany);
-        // Who came last a day ago is known no more.
+        // A login with the secret that is a day old counts no more.
         let tomorrow = start + KNOWN;
         for _ in 0..10 {
             assert_eq!(logins.guess(there, tomorrow, || false), WRONG);
@@ -304,7 +307,7 @@ mod tests {
         }
         later(guess(u32::MAX, start));
         assert_eq!(guess(1, start), WRONG);
-        // The accounts of those who have not come again are closed.
+        // The accounts of addresses that have not come again are removed.
         assert_eq!(guess(u32::MAX, start + Duration::from_secs(20)), WRONG);
         assert_eq!(logins.accounts.lock().unwrap().guesses.len(), 1);
     }

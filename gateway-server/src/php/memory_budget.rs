@@ -1,5 +1,5 @@
-//! How many bytes all connections from PHP hold together: of calls that have not come whole, and of answers that have not been
-//! read. A peer that knows the secret may send and ask much, but many such are not to take all memory.
+//! The bound on the memory, in bytes, that all PHP connections take together: for calls that are not complete and for answers
+//! that are not read. A peer that knows the secret may send and ask much, but many such peers must not take all memory.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,39 +12,46 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::system::memory_reserve::{self, NoMemory};
 
-/// What a connection holds up to this is not counted: that is what it has in ordinary use.
+/// Bytes up to which a connection's memory is not counted, as ordinary use takes that much.
 const SMALL: usize = 64 << 10;
-/// What becomes of an element of a call's list, in memory: the element, a name of its own, and its answer.
+/// Bytes that an element of a call's list takes in memory: the element itself, a copy of its name, and its answer.
 const ELEMENT: usize = 128;
-/// Bytes of a unit of [`MemoryBudget::work`].
+/// Bytes of one unit of [`MemoryBudget::work`].
 const UNIT: usize = 1 << 10;
 
-/// For all register ports together.
+/// The memory budget of all register ports together.
 pub struct MemoryBudget {
+    /// The bound in bytes.
     limit: AtomicUsize,
     state: Mutex<State>,
-    /// What large calls may take while they are carried out; more wait for their turn.
+    /// The memory for large calls while they are carried out; further large calls wait for it.
     work: Semaphore,
+    /// The number of units in `work`; a single call never waits for more.
     units: u32,
 }
 
 #[derive(Default)]
 struct State {
+    /// The bytes of all counted connections together.
     total: usize,
     next: u64,
+    /// The counted connections, by ids that are never used again.
     holders: HashMap<u64, Holder>,
 }
 
 struct Holder {
     bytes: usize,
-    /// When it last got or gave anything.
+    /// The time when its number of bytes was last set.
     since: Instant,
+    /// A notification that the connection has to close, as others need its memory.
     revoked: Arc<Notify>,
 }
 
-/// What one connection holds.
+/// The bytes of one connection in the memory budget.
 pub(in crate::php) struct Held {
+    /// The budget in which the connection counts.
     budget: Arc<MemoryBudget>,
+    /// The connection's id in the budget and its revocation, while it takes more than `SMALL` bytes.
     counted: Option<(u64, Arc<Notify>)>,
 }
 
@@ -67,12 +74,12 @@ impl MemoryBudget {
         })
     }
 
-    /// For what is held from now on.
+    /// Sets the bound in bytes, for memory that is taken from now on.
     pub fn set_limit(&self, limit: usize) {
         self.limit.store(Self::least(limit), Ordering::Relaxed);
     }
 
-    /// Two calls of the longest kind always have room.
+    /// Raises a bound that is too low, so that two calls of the longest kind always have room.
     fn least(limit: usize) -> usize {
         limit.max(2 * MAX_CALL)
     }
@@ -81,7 +88,7 @@ impl MemoryBudget {
         Held { budget: Arc::clone(self), counted: None }
     }
 
-    /// Waits until there is memory for a call to be carried out. Small ones need not.
+    /// Waits until there is memory to carry out a call of `bytes` with so many list elements. Small calls never wait.
     pub(super) async fn room_for(
         &self,
         bytes: usize,
@@ -91,7 +98,7 @@ impl MemoryBudget {
             return None;
         }
         let cost = bytes.saturating_add(elements().saturating_mul(ELEMENT)) / UNIT;
-        // It is never closed.
+        // The semaphore is never closed, so this gives a permit.
         self.work.acquire_many(u32::try_from(cost).unwrap_or(u32::MAX).min(self.units)).await.ok()
     }
 
@@ -102,7 +109,7 @@ impl MemoryBudget {
 
 impl State {
     fn set(&mut self, id: u64, bytes: usize, now: Instant) {
-        // One that has been revoked is not counted any more.
+        // A connection that was revoked is not counted any more.
         let Some(holder) = self.holders.get_mut(&id) else { return };
         self.total = self.total - holder.bytes + bytes;
         (holder.bytes, holder.since) = (bytes, now);
@@ -114,8 +121,8 @@ impl State {
         Some(holder)
     }
 
-    /// Closes the connections that have held most for longest, until the others have room. A single connection may always hold what
-    /// its own limit allows.
+    /// Revokes the connections with the largest product of bytes and time, until the rest fits into `limit`. A single connection
+    /// may always take what its own limits allow.
     fn keep_within(&mut self, limit: usize, now: Instant) {
         while self.total > limit && self.holders.len() > 1 {
             let weight = |holder: &Holder| {
@@ -129,7 +136,7 @@ impl State {
 }
 
 impl Held {
-    /// It holds so many bytes now.
+    /// Sets the number of bytes that the connection takes now.
     pub(super) fn set(&mut self, bytes: usize) {
         if bytes <= SMALL {
             if let Some((id, _)) = self.counted.take() {
@@ -152,17 +159,17 @@ impl Held {
         state.keep_within(limit, now);
     }
 
-    /// Whether it holds much.
+    /// True when the connection takes so much that it counts in the budget.
     pub(super) fn is_counted(&self) -> bool {
         self.counted.is_some()
     }
 
-    /// Gives what `future` gives, unless others need the memory that this connection holds.
+    /// Gives the future's output, unless the connection is revoked because others need its memory.
     pub(super) async fn unless_revoked<T>(&self, future: impl Future<Output = T>) -> Result<T, Revoked> {
         let Some((_, revoked)) = &self.counted else { return Ok(future.await) };
         tokio::select! {
             biased;
-            // First, as a peer that sends all the while would else go on.
+            // This is polled first, as a peer that sends without end would keep the other future ready.
             () = revoked.notified() => Err(Revoked),
             done = future => Ok(done),
         }
@@ -175,8 +182,8 @@ impl Drop for Held {
     }
 }
 
-/// Whether there is memory to read more behind what has been read of an unfinished call. Small ones find some always; a buffer
-/// that is full becomes twice as large, beside the old one.
+/// Checks that there is memory to read more of an unfinished call. Small calls are always allowed. A full buffer is copied to one
+/// of twice its size, and both exist for a moment.
 pub(super) fn may_grow(input: &BytesMut) -> Result<(), NoMemory> {
     let is_full = input.capacity() - input.len() < ReadSize::MOST;
     if input.len() > SMALL && is_full && !memory_reserve::has_room(2 * input.capacity()) {
@@ -185,7 +192,8 @@ pub(super) fn may_grow(input: &BytesMut) -> Result<(), NoMemory> {
     Ok(())
 }
 
-/// Whether there is memory to carry out a call: for what it says, in all forms in which it may have to be sent, and for its list.
+/// Checks that there is memory to carry out a call of `bytes`: for its text in all the forms in which it may have to be sent, and
+/// for the elements of its list.
 pub(super) fn may_carry_out(bytes: usize, elements: impl FnOnce() -> usize) -> Result<(), NoMemory> {
     const FORMS: usize = 4;
     let is_refused = bytes > SMALL
@@ -195,26 +203,28 @@ pub(super) fn may_carry_out(bytes: usize, elements: impl FnOnce() -> usize) -> R
     if is_refused { Err(NoMemory) } else { Ok(()) }
 }
 
-/// How much is read at once at least: little from one that says little, as most do, so that thousands of them take little.
-/// Buffers grow with what arrives, never by a length that was only claimed.
+/// The number of bytes for which a read has room. It follows what the peer sends: connections that send little, as most do, take
+/// little memory even in thousands. Buffers grow with the bytes that arrive, never by a length that a peer only claims.
 pub(super) struct ReadSize(usize);
 
 impl ReadSize {
-    /// How much is read at once from a peer that has not logged in.
+    /// The size for a peer that has not logged in.
     pub(super) const STRANGER: Self = Self(512);
+    /// The smallest size for a peer that has logged in.
     const LEAST: usize = 2 << 10;
+    /// The largest size for a peer that sends much.
     pub(super) const MOST: usize = 64 << 10;
 
     pub(super) fn bytes(&self) -> usize {
         self.0
     }
 
-    /// It has logged in.
+    /// Raises the size to that of ordinary use, once the peer has logged in.
     pub(super) fn trust(&mut self) {
         self.0 = self.0.max(Self::LEAST);
     }
 
-    /// So many bytes came. A stranger's size stays.
+    /// Adapts the size to a read of `bytes`. The size for a peer that has not logged in does not grow.
     pub(super) fn came(&mut self, bytes: usize) {
         if self.0 >= Self::LEAST && bytes >= self.0 {
             self.0 = (self.0 * 4).min(Self::MOST);
@@ -246,7 +256,7 @@ mod tests {
         small.set(SMALL + 1);
         other.set(15 * MIB);
         assert_eq!([&small, &large, &other].map(is_revoked), [false, true, false]);
-        // It counts no more, whatever it still says.
+        // A connection that was revoked counts no more, whatever it sets.
         large.set(30 * MIB);
         assert_eq!(budget.state().total, 15 * MIB + SMALL + 1);
         drop((large, other));

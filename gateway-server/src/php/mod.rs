@@ -1,4 +1,4 @@
-//! The register port: what PHP speaks. The first byte of a connection tells in which tongue.
+//! The register port, to which PHP connects. The first byte of a connection tells which protocol it speaks.
 
 mod backend;
 pub mod bridge;

@@ -1,7 +1,9 @@
-//! New connections from PHP, until they have said their first words.
+//! New connections from PHP are served in order until their handshake is done.
 //!
-//! GatewayWorker's client opens a connection for each call, and calls must not overtake each other. So one task serves all that
-//! are new, in the order in which they come and have something to say; those that go on get a task of their own then.
+//! GatewayWorker's client opens a connection for each call, and calls must not overtake each other. So one task serves all new
+//! connections, in the order in which they come and have input. A connection of GatewayWorker's internal protocol is done with its
+//! handshake once its first command has taken effect, the others are with their first byte. If it goes on then, it gets a task of
+//! its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -11,13 +13,14 @@ use std::task::{Context, Poll};
 
 type Connection = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A connection and whether it is new. Gives the connection once it is not, or nothing once it has ended.
+/// The future of a new connection, inside the shared task. It gives the connection's future once the handshake is done, so that
+/// it can get a task of its own, or `None` once the connection has ended.
 pub(super) struct OrderedHandshake {
     connection: Option<Connection>,
     is_grown: Arc<AtomicBool>,
 }
 
-/// A connection says by it that its first words were understood and have taken effect.
+/// The flag by which a connection says that its handshake is done.
 #[derive(Clone)]
 pub(super) struct HandshakeDone(Arc<AtomicBool>);
 
@@ -43,7 +46,7 @@ impl Future for OrderedHandshake {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-        // The panic of one, which has been logged, is not that of the others.
+        // A panic of one connection, which has been logged, must not end the others.
         let polled = catch_unwind(AssertUnwindSafe(|| connection.as_mut().poll(context)));
         match polled {
             Ok(Poll::Pending) if self.is_grown.load(Ordering::Relaxed) => Poll::Ready(self.connection.take()),

@@ -1,4 +1,4 @@
-//! A connection from PHP, whatever carries it, and its place among all of them.
+//! A connection from PHP over TCP, TLS or a unix socket, and its slot among all of them.
 
 use std::io::{self, Read as _};
 use std::os::fd::AsFd;
@@ -8,17 +8,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::net::{Permit, Permits, RateLimitKey};
 
-/// Connections that there may be, for all ports together.
+/// The slots for PHP connections, on all register ports together.
 pub type ConnectionSlots = Permits<RateLimitKey>;
-/// The place of one connection, which has proved itself once it has logged in, or, where there is no secret, has said something whole.
+/// The slot of one connection, which a new connection may take until this one has proved itself: by its login, or by one complete
+/// command when the server has no secret.
 pub(super) type ConnectionSlot = Permit<RateLimitKey>;
 
-/// A connection from PHP, of either kind.
+/// A connection from PHP over any transport.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
-    /// Asks the system at once, whatever is known of the socket. `WouldBlock` when there is nothing.
+    /// Reads from the system at once, without tokio's readiness. Gives `WouldBlock` when there is nothing.
     fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Another handle of the same socket.
+    /// Gives a second handle of the same socket.
     fn duplicate(&self) -> io::Result<Socket>;
 }
 

@@ -13,10 +13,11 @@ use tokio_rustls::server::TlsStream;
 use super::stream::Stream;
 use crate::net::tls::{Certificate, FIRST_BYTE};
 
+/// A connection from PHP over TLS.
 struct PhpTlsStream(TlsStream<TcpStream>);
 
-/// Shakes hands by TLS where the peer begins to. A peer on this machine, for which `is_own` is true, may do without. Gives whether
-/// the connection has TLS.
+/// Performs the TLS handshake when the peer begins one. A peer on this machine, for which `is_own` is true, may go on without
+/// TLS. Gives whether the connection has TLS.
 pub(super) async fn accept(
     socket: TcpStream,
     certificate: &Certificate,
@@ -35,7 +36,7 @@ pub(super) async fn accept(
 fn wants_tls(first: &[u8], is_own: bool) -> io::Result<bool> {
     match first {
         [FIRST_BYTE] => Ok(true),
-        // The peer came and went at once, which is not worth a word.
+        // The peer closed without sending anything, which is no error.
         [] => Ok(false),
         _ if is_own => Ok(false),
         _ => Err(io::Error::other(
@@ -45,7 +46,7 @@ fn wants_tls(first: &[u8], is_own: bool) -> io::Result<bool> {
 }
 
 impl Stream for PhpTlsStream {
-    /// What has arrived is not what was said.
+    /// TLS records must not be read past TLS, so this never has anything.
     fn read_now(&self, _: &mut [u8]) -> io::Result<usize> {
         Err(ErrorKind::WouldBlock.into())
     }
@@ -56,13 +57,14 @@ impl Stream for PhpTlsStream {
 }
 
 impl AsyncRead for PhpTlsStream {
-    /// A caller that reads has said all, so what TLS still keeps of that goes out meanwhile.
+    /// Writes the records that TLS still holds back before it reads: a task that reads waits for the peer, and the peer may wait for
+    /// these records.
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // A peer that has gone gets nothing more. What it said before is still to be read.
+        // An error here means that the peer has closed its side; what it sent before is still read.
         let _ = Pin::new(&mut self.0).poll_flush(context);
         Pin::new(&mut self.0).poll_read(context, buffer)
     }

@@ -1,37 +1,39 @@
-//! Every close code that the server sends, with its reason and who should come back.
+//! The close codes that the server sends to websocket clients, each with its reason and with what the client should do next.
 
-/// A close code and the reason that travels with it.
+/// A close code, and the reason that the close frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Close {
     pub code: u16,
     pub reason: &'static str,
 }
 
-/// PHP called `closeClient`. Reconnect only when the application says so.
+/// PHP has called `closeClient`. Clients reconnect only if the application says so.
 pub const BY_APPLICATION: Close = Close { code: 1000, reason: "" };
-/// The server stops or restarts. Reconnect after a moment.
+/// The server stops or restarts. Clients reconnect after a moment.
 pub const GOING_AWAY: Close = Close { code: 1001, reason: "server is stopping" };
-/// The peer broke RFC 6455. Do not reconnect without a fix.
+/// The client broke RFC 6455. It should not reconnect before it is fixed.
 pub const PROTOCOL_ERROR: Close = Close { code: 1002, reason: "protocol error" };
-/// A text message or close reason that is not UTF-8. Do not reconnect without a fix.
+/// A text message or a close reason of the client is not UTF-8. It should not reconnect before it is fixed.
 pub const NOT_UTF8: Close = Close { code: 1007, reason: "not UTF-8" };
-/// A message over `max_message`. Do not reconnect without a fix.
+/// A message of the client is longer than `max_message`. It should not reconnect before it is fixed.
 pub const MESSAGE_TOO_BIG: Close = Close { code: 1009, reason: "message too big" };
-/// A fault of the server, which the log tells of, came up while it served this client. Reconnect after a moment.
+/// The server failed while it served this client; the log says how. The client reconnects after a moment.
 pub const INTERNAL_ERROR: Close = Close { code: 1011, reason: "server error" };
-/// There is no memory for what it has sent. Reconnect after a moment.
+/// The server has no memory for what the client has sent. The client reconnects after a moment.
 pub const NO_MEMORY: Close = Close { code: 1011, reason: "out of memory" };
-/// It took nothing of what waited for `outbox_timeout`, or held too much of it. What waited is lost; reconnect after a moment.
+/// The client took nothing of what waited for it for `outbox_timeout`, or too much waited for it. What waited is lost; the client
+/// reconnects after a moment.
 pub const TOO_SLOW: Close = Close { code: 4008, reason: "reads too slowly" };
-/// It sent more than `messages_per_second` or `bytes_per_second` allow. Reconnect after a moment, and send less.
+/// The client sent more than `messages_per_second` or `bytes_per_second` allow. It reconnects after a moment, and sends less.
 pub const TOO_MANY_MESSAGES: Close = Close { code: 4429, reason: "too many messages" };
-/// It brought no connect token, and `require_token` wants one. Reconnect with one.
+/// The client brought no connect token, and `require_token` demands one. It reconnects with one.
 pub const TOKEN_MISSING: Close = Close { code: 4401, reason: "token missing" };
-/// Its connect token has expired. Reconnect with a new one.
+/// The client's connect token has expired. It reconnects with a new one.
 pub const TOKEN_EXPIRED: Close = Close { code: 4401, reason: "token expired" };
-/// Its connect token is not good, which the log explains. Do not reconnect with it.
+/// The client's connect token is not valid; the log says why. It should not reconnect with the same token.
 pub const TOKEN_REFUSED: Close = Close { code: 4401, reason: "token refused" };
-/// No connection number was free, or no worker is there to handle events (`events = workers`). Reconnect after a moment.
+/// The server cannot serve the client at the moment: the connection id that was issued is still in use, no worker is there to handle
+/// events (`events = workers`), or some room for clients is used up. The client reconnects after a moment.
 pub const TRY_AGAIN: Close = Close { code: 1013, reason: "try again" };
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Messages of clients, whatever they speak.
+//! Decodes the messages of clients, for every protocol.
 
 use super::violation::Violation;
 use super::websocket::{self, Incoming, Inflater, MessageKind};
 use super::{Encoding, frame, text};
 
-/// What a connection keeps between reads, only while something is not whole.
+/// The input that a connection keeps between two reads. It is there only while a message is not whole.
 #[derive(Debug)]
 pub enum PartialMessage {
     Websocket(websocket::PartialFrames),
@@ -12,7 +12,7 @@ pub enum PartialMessage {
 }
 
 impl PartialMessage {
-    /// It goes on without more input, since the decoder stopped for others to have their turn.
+    /// Whether decoding can go on without more input, as the decoder stopped early so that other clients have their turn.
     pub fn is_behind(&self) -> bool {
         match self {
             Self::Websocket(unfinished) => unfinished.is_behind(),
@@ -20,7 +20,7 @@ impl PartialMessage {
         }
     }
 
-    /// It is in the middle of a message, which goes on by itself.
+    /// Whether a message has been inflated in part, and its output so far is kept.
     pub fn is_inflating(&self) -> bool {
         match self {
             Self::Websocket(unfinished) => unfinished.is_inflating(),
@@ -28,7 +28,7 @@ impl PartialMessage {
         }
     }
 
-    /// It is before a message that begins once it may be kept when it is inflated in part.
+    /// Whether a compressed message is whole but not yet inflated. It is inflated once its output may be kept in part.
     pub fn waits_to_inflate(&self) -> bool {
         match self {
             Self::Websocket(unfinished) => unfinished.waits_to_inflate(),
@@ -36,7 +36,7 @@ impl PartialMessage {
         }
     }
 
-    /// The bytes that it holds.
+    /// The memory that this takes, in bytes.
     pub fn weight(&self) -> usize {
         match self {
             Self::Websocket(unfinished) => unfinished.weight(),
@@ -45,18 +45,19 @@ impl PartialMessage {
     }
 }
 
+/// Decodes what one client sends.
 #[derive(Debug)]
 pub struct Decoder<'i> {
     pub form: Encoding,
-    /// Longest message.
+    /// The longest message, in bytes.
     pub max_message: usize,
-    /// For those who may send compressed messages.
+    /// Inflates the messages of clients that may send compressed ones.
     pub inflater: &'i mut Inflater,
 }
 
 impl Decoder<'_> {
-    /// Gives everything whole in `input`, and what stood in `unfinished` before it, to `sink`; the rest stays in
-    /// `unfinished`.
+    /// Decodes `input` behind what `unfinished` keeps from earlier reads. Gives everything that is whole to `sink`, and leaves
+    /// the rest in `unfinished`.
     pub fn decode(
         &mut self,
         input: &mut [u8],
@@ -64,7 +65,7 @@ impl Decoder<'_> {
         mut sink: impl FnMut(Incoming<'_>),
     ) -> Result<(), Violation> {
         let before = unfinished.take();
-        // The others do not tell text from binary.
+        // Protocols other than websocket do not distinguish text from binary messages.
         let limit = self.max_message;
         let mut message = |message: &[u8]| sink(Incoming::Message(MessageKind::Binary, message));
         *unfinished = match self.form {
@@ -98,7 +99,7 @@ impl Decoder<'_> {
     }
 }
 
-/// Decodes what keeps the bytes that are not whole.
+/// Decodes a protocol for which the bytes of a partial message are kept as they came.
 fn bytes(
     before: Option<PartialMessage>,
     decode: impl FnOnce(&mut Vec<u8>) -> Result<(), Violation>,

@@ -1,4 +1,5 @@
-//! Messages to clients. Each is encoded once for all clients that take it in the same form, and shared by them.
+//! Encodes messages to clients. A message is encoded once for all clients that take it in the same form, and they share the
+//! bytes.
 
 use std::sync::Arc;
 
@@ -7,10 +8,13 @@ use bytes::{Bytes, BytesMut};
 use super::websocket::{self, MessageKind};
 use super::{Encoding, frame};
 
-/// Which forms are needed beside websocket frames: those of clients that are here.
+/// The forms in which messages are encoded beside plain websocket frames. They are needed once some client has come that takes
+/// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WantedEncodings {
+    /// Whether some client takes compressed websocket frames.
     pub deflated: bool,
+    /// Whether some client speaks another protocol than websocket.
     pub non_websocket: bool,
 }
 
@@ -18,21 +22,23 @@ pub struct WantedEncodings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     pub websocket: Bytes,
-    /// For those who take compressed frames, if it is any shorter.
+    /// The form for clients that take compressed frames, if compression makes the message shorter. Without it they get the plain
+    /// frame.
     pub deflated: Option<Bytes>,
     pub non_websocket: NonWebsocket,
 }
 
-/// A message for those who speak something else than websocket.
+/// The form of a message for clients of other protocols than websocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NonWebsocket {
-    /// Nobody was there to get it.
+    /// The message was encoded while no client needed these forms.
     Missing,
-    /// The bytes are the same for all.
+    /// The bytes are the same as those for websocket clients.
     Raw,
     Framed(Arc<Framed>),
 }
 
+/// A message in the forms of the other protocols; they share their memory where they can.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Framed {
     pub text: Bytes,
@@ -53,12 +59,12 @@ impl Encoded {
         }
     }
 
-    /// Bytes that go out as they are.
+    /// Makes a message of bytes that go to clients of all protocols as they are, without framing.
     pub fn raw(bytes: Bytes) -> Self {
         Self { websocket: bytes, deflated: None, non_websocket: NonWebsocket::Raw }
     }
 
-    /// Messages one behind the other.
+    /// Joins messages, one behind the other, in each form.
     pub fn concat(messages: &[Self]) -> Self {
         let has_deflated = messages.iter().any(|message| message.deflated.is_some());
         let form = |form| concat(messages.iter().map(|message| message.form(form)));
@@ -81,7 +87,7 @@ impl Encoded {
         }
     }
 
-    /// No bytes for a client that was not there yet when the message was encoded.
+    /// The bytes for clients of this form. They are empty if no client needed the form when the message was encoded.
     pub fn form(&self, form: Encoding) -> &[u8] {
         match (form, &self.non_websocket) {
             (Encoding::Websocket, _) => &self.websocket,
@@ -94,7 +100,7 @@ impl Encoded {
         }
     }
 
-    /// Bytes of memory.
+    /// The memory of all forms, in bytes.
     pub fn weight(&self) -> usize {
         let non_websocket = match &self.non_websocket {
             NonWebsocket::Framed(framed) => size_of::<Framed>() + framed.weight(),
@@ -110,13 +116,13 @@ impl Framed {
         Self { text, frame, tcp }
     }
 
-    /// At most; they may share their bytes.
+    /// The memory of these forms in bytes, at most, as they may share it.
     fn weight(&self) -> usize {
         self.text.len() + self.frame.len() + self.tcp.len()
     }
 }
 
-/// A message for one client.
+/// Encodes a message for one client.
 pub fn message(form: Encoding, kind: MessageKind, payload: &[u8]) -> Bytes {
     match form {
         Encoding::Websocket | Encoding::Deflated => websocket::message(kind, payload),

@@ -1,18 +1,19 @@
-//! What a listener's clients speak, and in which form each of them gets messages.
+//! The protocols that listeners speak, and the forms in which clients get messages.
 
 use std::fmt;
 
 use serde::Deserialize;
 
+/// What the clients of a listener speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     Websocket,
-    /// One line a message.
+    /// Messages are lines: Workerman's `text` protocol.
     Text,
-    /// A length and a message.
+    /// Each message follows its length: Workerman's `frame` protocol.
     Frame,
-    /// Bytes without framing.
+    /// The bytes have no framing: what one read of the socket gives is a message, cut at `max_message`.
     Tcp,
 }
 
@@ -28,7 +29,7 @@ impl Protocol {
         }
     }
 
-    /// The form of messages for a client that takes no compressed frames.
+    /// The form of messages for a client of this protocol that takes no compressed frames.
     pub fn form(self) -> Encoding {
         match self {
             Self::Websocket => Encoding::Websocket,
@@ -45,12 +46,12 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A client's protocol, with what it has agreed on.
+/// The form in which a client gets messages: its protocol, and whether it has agreed to compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Encoding {
     Websocket,
-    /// Websocket frames, compressed where that makes them shorter.
+    /// Websocket frames, which are compressed where that makes them shorter.
     Deflated,
     Text,
     Frame,

@@ -1,13 +1,15 @@
-//! A `u32` big-endian length, itself included, then the message: Workerman's `frame` protocol.
+//! Workerman's `frame` protocol: a `u32` big-endian length, which counts its own four bytes, and then the message.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::Violation;
 use crate::system::memory_reserve;
 
+/// The bytes of the length before a message.
 pub(super) const HEADER: usize = 4;
 
-/// Gives every whole message in `input` and before it to `sink`; what is not whole yet stays in `unfinished`.
+/// Gives every whole message to `sink`, those begun in earlier input included. The part of the last one that is there stays in
+/// `unfinished`.
 pub(super) fn decode(
     input: &[u8],
     limit: usize,
@@ -22,13 +24,13 @@ pub(super) fn decode(
     memory_reserve::append(unfinished, input)?;
     let used = messages(unfinished, limit, &mut sink)?;
     if used > 0 {
-        // What is left is seldom much, and needs no more memory than it has bytes.
+        // Usually little is left, and the copy takes no more memory than that.
         *unfinished = memory_reserve::copy(&unfinished[used..])?;
     }
     Ok(())
 }
 
-/// Reads the whole messages at the start of `buffer` and tells how many bytes they took.
+/// Gives the whole messages at the start of `buffer` to `sink`. Returns the number of bytes that they took.
 fn messages(buffer: &[u8], limit: usize, sink: &mut impl FnMut(&[u8])) -> Result<usize, Violation> {
     let mut start = 0;
     while let Some(header) = buffer[start..].first_chunk::<HEADER>() {
@@ -44,9 +46,10 @@ fn messages(buffer: &[u8], limit: usize, sink: &mut impl FnMut(&[u8])) -> Result
     Ok(start)
 }
 
-/// A message in as many forms as need no bytes of their own: the frame, what is in it, and that with a line feed.
+/// Encodes a message as `frame`, `tcp` and `text` protocol at once. The three results share one buffer: the frame, the message in
+/// it, and the message with a line feed.
 pub(super) fn encode_with_line_feed(payload: &[u8]) -> (Bytes, Bytes, Bytes) {
-    // What PHP sends is bounded far below.
+    // The length fits into the header, as messages from PHP are bounded far below 4 GiB.
     let total = (HEADER + payload.len()) as u32;
     let mut bytes = BytesMut::with_capacity(HEADER + payload.len() + 1);
     bytes.put_u32(total);

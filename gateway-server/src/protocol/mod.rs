@@ -1,4 +1,4 @@
-//! What clients speak once established: bytes in, messages out, without I/O.
+//! The protocols of clients after the handshake: they turn bytes into messages and messages into bytes, without I/O.
 
 pub mod close;
 mod decode;

@@ -1,10 +1,10 @@
-//! One line a message, as Workerman's `text` protocol has it.
+//! Workerman's `text` protocol: each message is a line.
 
 use super::Violation;
 use crate::system::memory_reserve;
 
-/// Gives every whole line in `input` and before it, without its end, to `sink`; what is not whole yet stays in
-/// `unfinished`. Each byte is looked at once, however small the pieces that it comes in.
+/// Gives every whole line to `sink`, without its end; the part of the last one that is there stays in `unfinished`. Each byte is
+/// looked at once, so small pieces of input cost no more than large ones.
 pub(super) fn decode(
     input: &[u8],
     limit: usize,
@@ -33,7 +33,7 @@ pub(super) fn decode(
     Ok(())
 }
 
-/// Workerman takes every carriage return at a line's end for a part of it.
+/// Removes all carriage returns from the end of the line, as Workerman does.
 fn without_end(line: &[u8]) -> &[u8] {
     let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
     &line[..end]

@@ -1,10 +1,10 @@
-//! What a client must not say, whatever it speaks.
+//! The violations for which a client is closed, for every protocol.
 
 use super::close::{self, Close};
 use super::websocket;
 use crate::system::memory_reserve::NoMemory;
 
-/// Why a client is closed.
+/// The reason why a client is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     #[error(transparent)]
@@ -18,12 +18,12 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// It is not the client's fault.
+    /// Whether the server has too little memory, which is not the client's fault.
     pub fn is_for_want_of_memory(self) -> bool {
         matches!(self, Self::NoMemory(_) | Self::Websocket(websocket::WebsocketViolation::NoMemory(_)))
     }
 
-    /// What a websocket client is told; others only see the end of the connection.
+    /// What a websocket client is told in its close frame. Clients of other protocols only see the end of the connection.
     pub fn close(self) -> Close {
         match self {
             Self::Websocket(violation) => violation.close(),

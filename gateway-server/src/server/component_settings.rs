@@ -1,4 +1,4 @@
-//! What each part of the server takes from the settings.
+//! The settings of each component, made from the settings of the whole server.
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -47,11 +47,12 @@ pub(crate) fn message_kind(settings: &Settings) -> MessageKind {
     }
 }
 
-/// One that knows what tokens the one before it has let in.
+/// Makes the token verifier for these settings. It inherits the replay cache of the verifier before it, so that a token that was
+/// used once stays used.
 pub(crate) fn gate(settings: &Settings, before: &TokenVerifier) -> Arc<TokenVerifier> {
     let key = match (settings.token_key.as_bytes(), settings.secret_key.as_bytes()) {
         ([], []) => None,
-        // The start has warned of a secret that is too short, and each token that is refused for it says so.
+        // A secret that is too short gives no key: the start has warned of it, and the error for each token says so.
         ([], secret) => TokenKey::derived(secret).ok(),
         (key, _) => Some(TokenKey::new(key)),
     };
@@ -59,7 +60,8 @@ pub(crate) fn gate(settings: &Settings, before: &TokenVerifier) -> Arc<TokenVeri
     Arc::new(before.with(key, settings.require_token, max_groups, settings.max_session_bytes))
 }
 
-/// Every page sees its token. If it is signed with a short secret, its holder can find the secret out by trying.
+/// Warns of secrets that can be guessed. Every page sees its token, and if a short secret signed it, the page can find the secret
+/// by trying.
 pub(crate) fn warn_of_guessable(settings: &Settings) {
     let is_short = |secret: &Secret| (1..MIN_SECRET).contains(&secret.as_bytes().len());
     if is_short(&settings.secret_key) {
@@ -75,18 +77,23 @@ pub(crate) fn warn_of_guessable(settings: &Settings) {
     }
 }
 
-/// What stays as it was when settings are read again.
+/// The state and the settings that stay the same when the settings are read again.
 pub(crate) struct ComponentSettings {
+    /// Number of shards, which is at least one.
     pub(crate) shards: usize,
+    /// The limits on the number of clients, which all listeners share.
     pub(crate) admission: Arc<Admission>,
-    /// The ports that the listeners have got.
+    /// The ports that the listeners are bound to, one for each listener.
     ports: Vec<u16>,
-    /// What each of them counts.
+    /// The connection counters, one for each listener.
     tallies: Vec<Arc<ConnectionCounter>>,
+    /// The address in the client ids of this server.
     node: SocketAddrV4,
     proofs: ClientProofs,
     certificates: Certificates,
+    /// The slots of all PHP connections, on all register ports together.
     register_places: Arc<php::ConnectionSlots>,
+    /// Counts the PHP connections on all register ports.
     register_tally: Arc<ConnectionCounter>,
 }
 
@@ -117,7 +124,7 @@ impl ComponentSettings {
         })
     }
 
-    /// For the listener of this number.
+    /// Gives the settings of the listener with this number.
     pub(crate) fn listener(
         &self,
         settings: &Settings,
@@ -127,7 +134,7 @@ impl ComponentSettings {
         let listener = &settings.listeners[number];
         Arc::new(ListenerSettings {
             protocol: listener.protocol,
-            // Their number is bounded where settings are checked.
+            // The number fits, as the settings' check bounds the number of listeners.
             door: number as u8,
             certificate: self.certificates.of_listener(number),
             handshake_timeout: settings.handshake_timeout,
@@ -149,7 +156,7 @@ impl ComponentSettings {
         })
     }
 
-    /// For the operations port.
+    /// Gives the listeners' names and counters, which the operations port shows.
     pub(crate) fn watched(&self, settings: &Settings) -> Vec<Watched> {
         let listeners = settings.listeners.iter().zip(&self.ports).zip(&self.tallies);
         let watched = |((listener, port), tally): ((&Listener, &u16), &Arc<ConnectionCounter>)| Watched {
@@ -168,7 +175,7 @@ impl ComponentSettings {
         Arc::clone(&self.register_tally)
     }
 
-    /// For the shards.
+    /// Gives the settings of the shards.
     pub(crate) fn shard(&self, settings: &Settings) -> ShardSettings {
         let longest = settings.listeners.iter().map(|listener| listener.max_message).max().unwrap_or(0);
         ShardSettings {
@@ -182,7 +189,8 @@ impl ComponentSettings {
             bounds: ShardBounds {
                 groups: max_groups(settings),
                 session: settings.max_session_bytes,
-                // One client alone may always send what it is allowed to.
+                // The bound is at least four of the longest messages, so that a single client may always send what its own limits
+                // allow.
                 unfinished: (settings.max_unfinished_bytes / self.shards).max(4 * longest),
                 waiting: settings.max_outbox_bytes,
             },

@@ -1,4 +1,4 @@
-//! Brings new settings to all that runs.
+//! Gives new settings to the running server.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,11 +13,14 @@ use crate::php::{Backend, RegisterPortSettings};
 use crate::server::component_settings::{self, ComponentSettings};
 use crate::telemetry::logs::Logs;
 
+/// The handles by which new settings reach the server's components.
 pub(crate) struct LiveServer {
     pub(crate) logs: Logs,
     pub(crate) hub: Arc<Hub>,
     pub(crate) parts: ComponentSettings,
+    /// The token verifier of the newest settings.
     pub(crate) gate: Mutex<Arc<TokenVerifier>>,
+    /// The channels to the listeners, in the order of the settings.
     pub(crate) listeners: Vec<watch::Sender<Arc<ListenerSettings>>>,
     pub(crate) backend: Arc<Backend>,
     pub(crate) register_ports: watch::Sender<RegisterPortSettings>,
@@ -25,12 +28,12 @@ pub(crate) struct LiveServer {
 }
 
 impl LiveServer {
-    /// When it is done, all that happens is by these settings, but for connections that shake hands meanwhile.
+    /// Applies the settings. Afterwards everything follows them, except connections whose handshake was under way.
     pub(crate) async fn apply(&self, settings: &Settings) {
         if let Err(error) = self.logs.set_filter(&settings.log) {
             error!("{error:#}");
         }
-        // A shard that has ended ends the server anyway.
+        // An error means that a shard has ended, which ends the server anyway.
         let _ = self.hub.configure(self.parts.shard(settings)).await;
         self.backend.gateway.set_max_session(settings.max_session_bytes);
         self.backend.workers.set_limit(settings.worker_buffer_bytes);
@@ -47,7 +50,7 @@ impl LiveServer {
         if is_recounted {
             self.recount().await;
         }
-        // A shard that answers has taken all that it was told before.
+        // The shards take commands in order, so a shard that answers this has taken all that came before.
         let _ = self.hub.count(None).await;
     }
 
@@ -57,7 +60,7 @@ impl LiveServer {
         Arc::clone(&gate)
     }
 
-    /// Counts connections again that came before there was a limit.
+    /// Counts the existing connections again, as they were not counted while there was no limit.
     async fn recount(&self) {
         let admission = Arc::clone(&self.parts.admission);
         let place_of = move |peer: Option<std::net::SocketAddr>| {

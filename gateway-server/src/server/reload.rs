@@ -1,4 +1,4 @@
-//! SIGHUP: the settings are read again, and those that can change do.
+//! The settings are read again on SIGHUP, and those that can change without a restart take effect.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::system::files::Reads;
 
 static READS: Reads = Reads::new();
 
-/// The settings that are served by, and where they came from.
+/// The settings that the server runs with, and where they were read from.
 #[derive(Debug)]
 pub(super) struct Reloads {
     source: Source,
@@ -21,17 +21,18 @@ pub(super) struct Reloads {
 }
 
 impl Reloads {
-    /// From now on SIGHUP no longer ends the process.
+    /// Catches SIGHUP, which from now on does not end the process.
     pub(super) fn new(source: Source, settings: Arc<Settings>) -> io::Result<Self> {
         Ok(Self { source, hangup: signal(SignalKind::hangup())?, settings })
     }
 
-    /// The newest ones.
+    /// The settings as they were last read.
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Gives settings to `apply` whenever they have been read again, changed or not: files that they name may have.
+    /// Gives the settings to `apply` after each SIGHUP. This happens even when they are the same, as files that they name may
+    /// have changed.
     pub(super) async fn serve(&mut self, apply: impl AsyncFn(&Settings)) {
         while self.hangup.recv().await.is_some() {
             systemd::reloading();
@@ -50,7 +51,7 @@ impl Reloads {
             }
             systemd::ready();
         }
-        // No signal comes any more.
+        // The signal stream has ended, so there is nothing to do any more.
         std::future::pending().await
     }
 }

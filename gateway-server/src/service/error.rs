@@ -1,24 +1,24 @@
-//! Why an order or a query came to nothing.
+//! The reasons why an order or a query fails.
 
 use crate::shard::Stopped;
 
-/// Why an order was not carried out, or not everywhere.
+/// The reason why an order was not carried out, or not on all nodes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
-    /// It is the caller's fault, and nothing was done.
+    /// The order itself is wrong, and nothing was done.
     #[error("{0}")]
     Refused(String),
-    /// Other nodes of the cluster have not done their part, or have not said so.
+    /// Other nodes of the cluster have not carried out their part, or did not say that they have.
     #[error("{0}")]
     Remote(String),
 }
 
-/// Why a call was not served.
+/// The reason why a call was not served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServiceError {
     #[error("the server has stopped serving clients")]
     Stopped,
-    /// It is the caller's fault.
+    /// The call itself is wrong.
     #[error("{0}")]
     Refused(String),
     /// Other nodes of the cluster did not do their part.

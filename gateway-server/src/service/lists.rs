@@ -1,12 +1,12 @@
-//! Lists of uids, groups and clients, as orders have them.
+//! Helpers for the lists of uids, groups and clients in orders.
 
 use hashbrown::HashSet;
 use std::hash::Hash;
 
 use gateway_wire::bridge::PhpStr;
 
-/// The ids that are not in the other list, each once. Both may be long: the time that it takes does not grow by one times the
-/// other.
+/// Gives the ids of `only` that are not in `except`, sorted and each once. Both lists may be long, so this hashes and never
+/// compares each with each.
 pub(super) fn without<T: Copy + Eq + Hash + Ord>(mut only: Vec<T>, except: &[T]) -> Vec<T> {
     if !except.is_empty() {
         let except: HashSet<T> = except.iter().copied().collect();
@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn long_lists_are_subtracted_in_no_time() {
         assert_eq!(without(vec![3, 1, 2, 1], &[1, 5]), [2, 3]);
-        // One by one they would be compared 250 thousand million times, which takes minutes.
+        // Comparing each id with each other would take 250 thousand million comparisons, which is minutes.
         let (only, except): (Vec<_>, Vec<_>) = ((0..500_000).collect(), (400_000..900_000).collect());
         assert_eq!(without(only, &except).len(), 400_000);
     }

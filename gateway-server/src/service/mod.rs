@@ -1,7 +1,7 @@
-//! What the server does for whoever pushes: every protocol that brings orders and queries, and the cluster, comes here.
+//! The service that carries out orders and answers queries. Every protocol that brings them, and the cluster, ends here.
 //!
-//! An order says itself whom it concerns ([`Order::route`](gateway_wire::bridge::Order::route)), and a query how the answers of several
-//! nodes become one ([`Query::gather`](gateway_wire::bridge::Query::gather)).
+//! [`Order::route`](gateway_wire::bridge::Order::route) says which clients an order concerns, and
+//! [`Query::gather`](gateway_wire::bridge::Query::gather) how the answers of several nodes become one.
 
 mod error;
 mod lists;
@@ -22,12 +22,12 @@ use crate::cluster::Cluster;
 use crate::hub::Hub;
 use crate::protocol::websocket::MessageKind;
 
-/// The clients of this node and of the cluster, as those see them who push.
+/// The clients of this node and of the cluster, as callers that push to them see them.
 pub struct Gateway {
     hub: Arc<Hub>,
     node: SocketAddrV4,
     message_kind: MessageKind,
-    /// Bytes of the longest session.
+    /// Bytes of the longest session that a client may have.
     max_session: AtomicUsize,
     cluster: Option<Arc<Cluster>>,
 }
@@ -43,17 +43,17 @@ impl Gateway {
         Self { hub, node, message_kind, max_session: max_session.into(), cluster }
     }
 
-    /// For sessions that come from now on.
+    /// Sets the bound in bytes for sessions that are set from now on.
     pub fn set_max_session(&self, max_session: usize) {
         self.max_session.store(max_session, Ordering::Relaxed);
     }
 
-    /// What client ids name for this server.
+    /// The address that stands in the client ids of this server.
     pub fn node(&self) -> SocketAddrV4 {
         self.node
     }
 
-    /// The other nodes, if this is one of several.
+    /// The cluster, if this server is a node of one.
     pub fn cluster(&self) -> Option<&Cluster> {
         self.cluster.as_deref()
     }
@@ -63,12 +63,12 @@ impl Gateway {
         &self.hub
     }
 
-    /// Writes what was ordered, at the end of a burst.
+    /// Writes the messages that orders have queued, at the end of a burst of orders.
     pub fn flush(&self) {
         self.hub.flush();
     }
 
-    /// Waits until what was bound here is found by pushes from other nodes.
+    /// Waits until pushes of other nodes reach the clients that were bound here so far.
     pub async fn await_bindings(&self) {
         if let Some(cluster) = &self.cluster {
             cluster.settled().await;

@@ -1,4 +1,4 @@
-//! What each order does.
+//! The effect of each order on the clients of this node.
 
 use std::sync::atomic::Ordering;
 
@@ -15,10 +15,10 @@ use crate::protocol::websocket::MessageKind;
 use crate::shard::{Name, SessionError, Stopped};
 
 impl Gateway {
-    /// Carries out an order, on all nodes that it concerns. The inner error is told to PHP. What it writes goes out at the latest with
-    /// [`Gateway::flush`]. Clients of this node get theirs before the queue to other nodes is waited for.
+    /// Carries out an order on all nodes that it concerns. The inner error is for PHP. Messages go out with [`Gateway::flush`] at
+    /// the latest. The clients of this node get theirs before this waits for the queue to other nodes.
     ///
-    /// `encoded`: the call as it came over a bridge, which a node gets as it is if the whole order concerns it.
+    /// `encoded` is the call as it came over a bridge; a node that the whole order concerns gets these bytes as they are.
     pub async fn execute(
         &self,
         order: &Order<'_>,
@@ -33,7 +33,7 @@ impl Gateway {
         Ok(here.and(remote.map_err(OrderError::Remote)))
     }
 
-    /// Carries out an order as far as it concerns clients of this node.
+    /// Carries out the part of an order that concerns clients of this node.
     pub async fn execute_here(&self, order: &Order<'_>) -> Result<Result<(), OrderError>, Stopped> {
         match self.check(order) {
             Ok(()) => self.carry_out(order).await,
@@ -45,7 +45,7 @@ impl Gateway {
         check(order, self.max_session.load(Ordering::Relaxed)).map_err(OrderError::Refused)
     }
 
-    /// What has been checked, for clients of this node.
+    /// Carries out a checked order for clients of this node.
     async fn carry_out(&self, order: &Order<'_>) -> Result<Result<(), OrderError>, Stopped> {
         let name = |name: PhpStr| Name::from_slice(name);
         let hub = &self.hub;
@@ -124,7 +124,7 @@ impl Gateway {
         Ok(Ok(()))
     }
 
-    /// The message as all its receivers get it, in memory of its own: it may wait for a slow client.
+    /// Encodes the message for all its receivers. The bytes are copied, as they may wait for a slow client.
     fn frame(&self, message: PhpStr, raw: bool) -> Encoded {
         self.frame_of(self.message_kind, message, raw)
     }
@@ -137,7 +137,7 @@ impl Gateway {
         }
     }
 
-    /// The connection of a client of this node; nobody else holds one here.
+    /// Gives the connection number of a client of this node, or `None` for a client of another node.
     pub(super) fn local(&self, client: ClientId) -> Option<u32> {
         (client.node == self.node).then_some(client.connection)
     }
@@ -147,7 +147,7 @@ impl Gateway {
     }
 }
 
-/// Names and sessions are kept for long, so they are bounded, and checked before anything is done.
+/// Checks the names and sessions of an order before anything is done. They are kept for long, so their length is bounded.
 fn check(order: &Order, max_session: usize) -> Result<(), String> {
     match order {
         Order::BindUid { uid, .. } => check_name("uid", uid),

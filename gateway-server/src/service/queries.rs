@@ -1,4 +1,4 @@
-//! What each query is answered.
+//! The answer to each query from the clients of this node.
 
 use std::hash::Hash;
 
@@ -12,16 +12,16 @@ use serde_bytes::Bytes as Raw;
 use super::Gateway;
 use crate::shard::{Name, Scope, Stopped};
 
-/// Gets the answer to one query.
+/// The receiver of the answer to one query.
 pub trait Answers {
     fn answer(&mut self, value: &impl Serialize);
 
-    /// There is no answer, and why.
+    /// Says why there is no answer.
     fn fail(&mut self, message: String);
 }
 
 impl Gateway {
-    /// Answers a query, which sees every earlier order of the same PHP process.
+    /// Answers a query, from all nodes of the cluster. It sees every earlier order of the same PHP process.
     pub async fn query(&self, query: &Query<'_>, answers: &mut impl Answers) -> Result<(), Stopped> {
         let Some(cluster) = &self.cluster else { return self.query_here(query, answers).await };
         match self.query_everywhere(cluster, query).await {
@@ -31,7 +31,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// Answers for the clients of this node.
+    /// Answers a query from the clients of this node.
     pub async fn query_here(&self, query: &Query<'_>, answers: &mut impl Answers) -> Result<(), Stopped> {
         let hub = &self.hub;
         let names = |names: &[PhpStr]| names.iter().map(|name| Name::from_slice(name)).collect::<Vec<_>>();
@@ -139,7 +139,7 @@ fn raw<'a>(names: impl IntoIterator<Item = &'a Bytes>) -> Vec<&'a Raw> {
     names.into_iter().map(|name| Raw::new(name)).collect()
 }
 
-/// The map in the form that it has on the wire.
+/// Converts a map's keys and values to the form that they have on the wire.
 fn mapped<'a, K: 'a, V: 'a, Key: Serialize + Eq + Hash, Value: Serialize>(
     map: &'a HashMap<K, V>,
     key: impl Fn(&'a K) -> Key,

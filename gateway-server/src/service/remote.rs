@@ -1,4 +1,4 @@
-//! The part of orders and queries that other nodes of the cluster do.
+//! The part of orders and queries that other nodes of the cluster carry out.
 
 use std::net::SocketAddrV4;
 
@@ -11,19 +11,19 @@ use super::lists::without;
 use crate::cluster::{Cluster, SubjectTarget};
 use crate::shard::NameKind;
 
-/// Bytes that an order may repeat so that each of its parts reaches those nodes alone that it concerns.
+/// Bytes up to which an order's content may be repeated so that each part of it goes only to the nodes that it concerns.
 const REPEATED: usize = 1 << 20;
 
-/// An order on its way to other nodes.
+/// An order that goes to other nodes.
 #[derive(Clone, Copy)]
 pub(super) struct Outgoing<'o, 'a> {
     pub(super) order: &'o Order<'a>,
-    /// The call as it came, if it came encoded.
+    /// The encoded call, when it came encoded over a bridge.
     pub(super) encoded: Option<&'o [u8]>,
 }
 
 impl Outgoing<'_, '_> {
-    /// The order as it is, in memory of its own: it may wait in a queue.
+    /// Gives the whole order, encoded. The bytes are copied, as they may wait in a queue.
     fn whole(&self) -> Result<Bytes, String> {
         match self.encoded {
             Some(encoded) => Ok(Bytes::copy_from_slice(encoded)),
@@ -32,13 +32,13 @@ impl Outgoing<'_, '_> {
     }
 }
 
-/// The number of an order between nodes means nothing.
+/// Encodes an order with the sequence number zero, as the number means nothing between nodes.
 fn encode(order: &Order<'_>) -> Result<Bytes, String> {
     order.encode_content(0).map(Bytes::from).map_err(|error| error.to_string())
 }
 
 impl Gateway {
-    /// Has the other nodes do their part of an order.
+    /// Sends the other nodes their part of an order.
     pub(super) async fn execute_elsewhere(
         &self,
         cluster: &Cluster,
@@ -60,13 +60,14 @@ impl Gateway {
         }
     }
 
-    /// The answer of the whole cluster.
+    /// Gives the answer of the whole cluster.
     pub(super) async fn query_everywhere(
         &self,
         cluster: &Cluster,
         query: &Query<'_>,
     ) -> Result<AnswerValue, String> {
-        // What was bound here is found by others from here on.
+        // The answer also acknowledges the earlier orders of the same PHP process, so pushes of other nodes must reach what these
+        // have bound here.
         cluster.settled().await;
         if let Some(client) = query.client() {
             let Some(node) = self.elsewhere(client) else { return self.value_here(query).await };
@@ -86,25 +87,26 @@ impl Gateway {
         Ok(self.query_value_here(query).await.map_err(|failed| failed.to_string())?.0)
     }
 
-    /// The clients of other nodes, but for some, each once. Those of one node stand together.
+    /// Gives the clients of other nodes that are in `only` and not in `except`, each once. The clients of one node stand
+    /// together.
     fn all_elsewhere(&self, only: &[ClientId], except: &[ClientId]) -> Vec<ClientId> {
         let is_elsewhere = |client: &ClientId| self.local(*client).is_none();
         without(only.iter().copied().filter(is_elsewhere).collect(), except)
     }
 
-    /// The node that has a client, if it is another.
+    /// Gives the node of a client, unless it is this one.
     fn elsewhere(&self, client: ClientId) -> Option<SocketAddrV4> {
         self.local(client).is_none().then_some(client.node)
     }
 }
 
-/// Whether all nodes are to get an order, once, and do what concerns their own clients: parts of it for those alone whom they concern
-/// would repeat too many bytes.
+/// True when an order goes to all nodes once, each of which picks out its own clients, because sending parts to the nodes that
+/// each concerns would repeat too many bytes.
 fn is_for_all(parts: usize, repeated: usize) -> bool {
     parts.saturating_sub(1).saturating_mul(repeated) > REPEATED
 }
 
-/// Sends to the nodes that hold each name what is for those who have it.
+/// Sends, for each name, the part of the order to the nodes that have clients of that name.
 async fn send_by_name<'a>(
     cluster: &Cluster,
     outgoing: Outgoing<'_, 'a>,
@@ -126,7 +128,7 @@ async fn send_by_name<'a>(
     }
 }
 
-/// Sends to each node what is for its clients, who stand together.
+/// Sends each node the part for its clients. The clients of one node stand together in the list.
 async fn send_by_node(
     cluster: &Cluster,
     outgoing: Outgoing<'_, '_>,
@@ -151,7 +153,7 @@ mod tests {
     fn what_would_be_repeated_too_often_goes_to_all_nodes_once() {
         assert!(!is_for_all(0, usize::MAX) && !is_for_all(1, usize::MAX));
         assert!(!is_for_all(1000, 1000) && is_for_all(1000, 1100));
-        // A hundred groups without a hundred thousand clients.
+        // The part for the hundred groups must not contain the hundred thousand clients.
         assert!(is_for_all(100, 12 * 100_000) && is_for_all(usize::MAX, usize::MAX));
     }
 }

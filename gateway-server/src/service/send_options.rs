@@ -1,6 +1,6 @@
-//! Sends with the options that are seldom used: whole groups that are left out, uids but some of their clients, text or binary.
+//! Sends with rarely used options: groups that are left out, uids without some of their clients, or a choice of text or binary.
 //!
-//! The shards know no such audiences, so what is left out is looked up first.
+//! The shards cannot exclude groups, or clients of a uid, so the clients are looked up before the message is sent.
 
 use gateway_wire::bridge::{Order, PhpStr, kind};
 
@@ -10,7 +10,7 @@ use crate::protocol::websocket::MessageKind;
 use crate::shard::{Name, Stopped};
 
 impl Gateway {
-    /// For clients of this node.
+    /// Carries out the order for the clients of this node.
     pub(super) async fn send_with_options(&self, order: &Order<'_>) -> Result<(), Stopped> {
         let Order::Send { message, only, uids, groups, except, except_groups, raw, kind } = order else {
             return Ok(());

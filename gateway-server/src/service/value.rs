@@ -1,4 +1,4 @@
-//! Answers as values, for those who do not pass them on as they come.
+//! Answers as decoded values, for callers that do not forward the encoded answer.
 
 use gateway_wire::bridge::{AnswerValue, Query, Reply, frame};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::queries::Answers;
 use super::{Gateway, ServiceError};
 
-/// An answer on its way, as a frame.
+/// An answer that is collected as an encoded frame.
 #[derive(Default)]
 struct Framed {
     frame: Vec<u8>,
@@ -25,7 +25,7 @@ impl Answers for Framed {
 }
 
 impl Gateway {
-    /// Gives also how many bytes the answer has on the wire.
+    /// Answers a query, and gives the answer with its length in bytes on the wire.
     pub async fn query_value(&self, query: &Query<'_>) -> Result<(AnswerValue, usize), ServiceError> {
         let mut framed = Framed::default();
         self.query(query, &mut framed).await?;

@@ -1,4 +1,4 @@
-//! To whom a message goes.
+//! The receivers of a message: all clients, some connections, uids or groups.
 
 use std::sync::Arc;
 
@@ -6,19 +6,26 @@ use smallvec::SmallVec;
 
 use super::Name;
 
+/// The clients that get a message. Connections are named by their connection ids, the random part of a client_id.
 #[derive(PartialEq, Eq)]
 pub(crate) enum Audience {
+    /// All clients of the shard, except some.
     All { except: Except },
+    /// Connections by their ids; ids without a client are skipped.
     Connections(SmallVec<[u32; 4]>),
+    /// All clients of each of these uids.
     Uids(SmallVec<[Name; 1]>),
+    /// All members of each of these groups, except some.
     Groups { groups: SmallVec<[Name; 1]>, except: Except },
 }
 
 impl Audience {
-    /// Connections of a part.
+    /// The largest number of connections that one part of [`Audience::Connections`] names.
     pub(super) const PART: usize = 4096;
 
-    /// In how many parts it is told one after the other, each of which has no more receivers than there are clients.
+    /// The number of parts in which a delivery visits its receivers, one part after the other. Each part has at most
+    /// [`Audience::PART`] receivers or, for a uid, a group or everybody, no more than the shard has clients: this bounds what
+    /// waits to be written between two parts.
     pub(super) fn parts(&self) -> usize {
         match self {
             Self::All { .. } => 1,
@@ -29,7 +36,7 @@ impl Audience {
     }
 }
 
-/// Connections left out of a broadcast, sorted.
+/// The ids of the connections that a broadcast leaves out, sorted, so that [`Except::has`] can search them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Except(Option<Arc<[u32]>>);
 

@@ -1,4 +1,4 @@
-//! What waits for the clients of a shard, at what it costs in memory.
+//! The bytes that wait for the clients of one shard, counted at what they cost in memory.
 
 use std::sync::Arc;
 
@@ -8,14 +8,15 @@ use hashbrown::HashMap;
 pub(super) use super::total_backlog::ALLOCATION;
 use super::total_backlog::TotalBacklog;
 
-/// The memory of all outboxes of a shard, and its part of the [`TotalBacklog`]. A frame that waits for many clients is there once,
-/// and costs once; each client's place for it in its queue is that client's.
+/// Counts the memory of all outboxes of one shard, and reports it to the [`TotalBacklog`] of all shards. A frame that waits for
+/// many clients is in memory once and counts once; the slot that refers to it in each client's queue counts for that client.
 #[derive(Default)]
 pub(super) struct Backlog {
-    /// How many queues hold a frame, and its length, by the address of its bytes.
+    /// For each frame, by the address of its bytes: how many queues of this shard hold it, and its length in bytes.
     frames: HashMap<usize, (u32, usize)>,
+    /// The memory of all frames, and of what each client holds alone, in bytes.
     bytes: usize,
-    /// What clients alone hold, as far as the total does not know of it yet.
+    /// The change in what clients hold alone that the total does not know yet, in bytes.
     untold: isize,
     total: Arc<TotalBacklog>,
 }
@@ -33,7 +34,7 @@ impl Backlog {
         &self.total
     }
 
-    /// One more queue holds the frame.
+    /// Counts one more queue that holds the frame.
     pub(super) fn add(&mut self, frame: &Bytes) {
         let (holders, _) = self.frames.entry(frame.as_ptr() as usize).or_insert((0, frame.len()));
         *holders += 1;
@@ -43,7 +44,8 @@ impl Backlog {
         }
     }
 
-    /// One queue less holds it, which still has it while this is said.
+    /// Counts one queue less that holds the frame. The caller still holds the frame, so that its address is not in use for
+    /// another one.
     pub(super) fn remove(&mut self, frame: &Bytes) {
         let address = frame.as_ptr() as usize;
         let Some((holders, length)) = self.frames.get_mut(&address) else { return };
@@ -59,20 +61,20 @@ impl Backlog {
         }
     }
 
-    /// What one client alone holds has become more or less.
+    /// Counts that a client holds `after` bytes for itself alone, where it held `before`.
     pub(super) fn change(&mut self, before: usize, after: usize) {
         self.bytes = self.bytes - before + after;
         self.untold += after as isize - before as isize;
     }
 
-    /// Tells the total what has changed, once for many changes.
+    /// Reports to the total what [`Backlog::change`] has counted, once for many changes, as the total is shared by all shards.
     pub(super) fn tell(&mut self) {
         if self.untold != 0 {
             self.total.change(std::mem::take(&mut self.untold));
         }
     }
 
-    /// One holder's part of a frame.
+    /// One holder's share of a frame's memory, in bytes: the whole cost divided by the number of queues that hold the frame.
     pub(super) fn part_of(&self, frame: &Bytes) -> usize {
         let held = self.frames.get(&(frame.as_ptr() as usize));
         held.map_or(0, |(holders, length)| (length + ALLOCATION) / *holders as usize)
@@ -97,7 +99,7 @@ mod tests {
         assert_eq!(held.total().bytes(), held.bytes() - 7);
         held.tell();
         assert_eq!(held.total().bytes(), held.bytes());
-        // The same bytes, without the last: how long it was when it came counts.
+        // The length that counts is the one that the frame had when it was added, so the last byte may be missing here.
         held.remove(&one.slice(..999));
         held.remove(&one);
         held.remove(&other);

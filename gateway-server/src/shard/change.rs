@@ -1,4 +1,4 @@
-//! What is changed of what a shard keeps about a client.
+//! Changes to what a shard keeps about a client: its uid, its groups and its session.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::claim::NameClaim;
 use super::membership::TooManyGroups;
 use super::session::{SessionError, Snapshot};
 
-/// What is kept about a client.
+/// A change to what a shard keeps about one client.
 pub(crate) enum Change {
     Bind {
         uid: NameClaim,
@@ -26,13 +26,16 @@ pub(crate) enum Change {
     SetSession {
         serialized: Bytes,
     },
-    /// `back` is told what to merge elsewhere instead, if that is much and `in_shard` does not want it here all the same.
+    /// Merges `changes` into the session. If that is much work and `in_shard` is false, the shard leaves the session as it is and
+    /// sends a snapshot through `back`, with which the caller merges in its own thread; else it sends `None` once the merge is
+    /// done.
     UpdateSession {
         changes: Bytes,
         in_shard: bool,
         back: oneshot::Sender<Result<Option<Snapshot>, SessionError>>,
     },
-    /// What was merged elsewhere; `back` is told whether the session is still what it was merged with.
+    /// Puts a session that was merged outside the shard in place of the one of the snapshot `before`. The shard sends false
+    /// through `back`, and changes nothing, if the session has changed since that snapshot.
     ReplaceSession {
         before: Snapshot,
         merged: Arc<[u8]>,

@@ -1,16 +1,16 @@
-//! A membership that counts before its shard knows of it.
+//! A membership that the index counts before its shard knows of it.
 
 use std::sync::Arc;
 
 use super::index::Index;
 use crate::shard::Name;
 
-/// One member of a name, counted in the index from the moment that somebody asks for the membership. Until the shard keeps
-/// it, the count ends with this value, wherever that is dropped: with a caller that gave up while it waited for the shard,
-/// with a client that has gone, or in the inbox of a shard that has ended.
+/// One member of a uid or group, counted in the index from the moment that somebody asks for the membership. Until the shard has
+/// stored the membership, dropping this value takes the count back. So no count is left behind by a caller that gave up while it
+/// waited for the shard, by a client that has gone, or by a command in the inbox of a shard that has ended.
 #[must_use]
 pub(crate) struct NameClaim {
-    /// `None` once the shard has kept it.
+    /// The index that counts this member, or `None` once the shard has stored the membership.
     index: Option<Arc<Index>>,
     name: Name,
     shard: u16,
@@ -27,7 +27,7 @@ impl NameClaim {
         &self.name
     }
 
-    /// From now on the shard counts it, and takes the count back when the member goes.
+    /// Hands the count over to the shard, which takes it back when the member leaves.
     pub(super) fn keep(mut self) {
         self.index = None;
     }
@@ -57,7 +57,7 @@ mod tests {
     use crate::hub::Hub;
     use crate::protocol::{Encoded, Encoding};
 
-    /// Names that are subscribed to.
+    /// The names to which this node would be subscribed.
     #[derive(Default)]
     struct Subscribed(Mutex<Vec<(NameKind, Vec<u8>)>>);
 
@@ -76,7 +76,7 @@ mod tests {
         let watch = Arc::new(Subscribed::default());
         let names: Arc<dyn NameWatch> = watch.clone();
         let hub = Hub::start(1, [7; 16], &settings(), Box::new(BuiltInSink), Some(names)).unwrap();
-        // The shard is at work, and its inbox is full.
+        // The test holds the shard's lock, and the inbox is full.
         let busy = hub.handle(0).hold();
         let large = Command::Deliver {
             to: Audience::Connections([].into_iter().collect()),
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(hub.name_counts(), (0, 0));
         assert!(watch.0.lock().unwrap().is_empty());
 
-        // While they wait they count, so that a push which follows finds the shard.
+        // A request that waits is counted, so that a push which follows it finds the shard.
         let mut waiting = Box::pin(hub.bind(1, name("uid")));
         assert!((&mut waiting).now_or_never().is_none());
         assert_eq!((hub.name_counts().0, watch.0.lock().unwrap().len()), (1, 1));

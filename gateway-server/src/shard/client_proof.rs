@@ -1,10 +1,11 @@
-//! What a client alone is told, so that it can prove later whose client_id it holds.
+//! A proof that only the client itself is told, by which it can show later that a client_id is its own.
 
 use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
-/// Makes the proofs of this server process: SipHash-2-4 with 128 bits, by a key that nobody else has.
+/// Makes the proofs of this server process. A proof is the SipHash-2-4 of the connection id with 128 bits, by a key that no other
+/// process has.
 #[derive(Clone)]
 pub struct ClientProofs {
     key: [u8; 16],
@@ -15,7 +16,7 @@ impl ClientProofs {
         Self { key }
     }
 
-    /// The proof of a connection, in 32 hex digits, for as long as its number is its own.
+    /// The proof of a connection, in 32 hex digits. It stays the same as long as the connection has this id.
     pub(crate) fn of(&self, number: u32) -> String {
         let mut hasher = SipHasher24::new_with_key(&self.key);
         hasher.write_u32(number);
@@ -24,7 +25,7 @@ impl ClientProofs {
 }
 
 impl std::fmt::Debug for ClientProofs {
-    /// No key is ever printed.
+    /// Prints the name only, never the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Proofs").finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! The clients of one shard: who is online, what each is bound to, and how others find it.
+//! The clients of one shard: which are online, what each is bound to, and the tables by which others find them.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -20,28 +20,34 @@ use super::total_backlog::TotalBacklog;
 use crate::protocol::Encoding;
 use crate::system::{injected_faults, memory_reserve};
 
-/// Bytes of a session and of changes to it that a shard merges itself, which takes a fraction of a millisecond.
+/// The shard merges a session itself up to this many bytes of the session and its changes together, which takes a fraction of a
+/// millisecond. A larger one is merged in another thread.
 const MERGED_AT_ONCE: usize = 16 << 10;
 
+/// The clients of one shard, and the tables by which they are found.
 pub(crate) struct Clients {
+    /// All connections of the shard, those included that are being closed. The key of a connection in this slab is also its token
+    /// in the poll.
     pub(super) connections: Slab<Connection>,
-    /// Keys of the connections that count as online; one that is closing is in the slab only.
+    /// The key of each online connection, by its connection id. A connection that is being closed is in the slab only.
     online: HashMap<u32, u32>,
-    /// Most connections at once since the last [`Clients::shrink`].
+    /// The largest number of connections at the same time since the last [`Clients::shrink`].
     peak: usize,
     pub(super) counts: Counts,
+    /// The number of online clients of each listener, by the listener's index in the settings.
     pub(super) online_by_door: Vec<usize>,
-    /// Keys of the connections for which something waits.
+    /// The keys of the connections whose outboxes hold something.
     pub(super) slow: HashSet<u32>,
-    /// What waits for all of them.
+    /// The memory of all outboxes of the shard.
     pub(super) held: Backlog,
-    /// Bytes of all messages that have not come whole.
+    /// The memory of all messages that have arrived in part, in bytes.
     pub(super) unfinished: usize,
-    /// Bytes of sessions and of changes that were merged in this turn.
+    /// The bytes of sessions and of changes to them that the shard has merged in this turn.
     pub(super) merged: usize,
     pub(super) uids: NameTable,
     pub(super) groups: NameTable,
-    /// What those who count connections gave with them, by key.
+    /// For each connection, by its key, the slot that it takes in a count kept outside the shard:
+    /// [`NewConnection::place`](super::command::NewConnection::place). Dropping it frees the slot.
     pub(super) places: HashMap<usize, Box<dyn Send>>,
 }
 
@@ -63,13 +69,15 @@ impl Clients {
         }
     }
 
-    /// Whether memory has room for one more: the records of all stand together, and twice as much is needed when they grow.
+    /// Whether memory suffices for one more connection. The records of all connections lie in one block, and when it grows, the
+    /// new block of twice the size is needed beside the old one.
     pub(super) fn has_room_for_one(&self) -> bool {
         let (held, room) = (self.connections.len(), self.connections.capacity());
         held < room || memory_reserve::has_room(2 * room.max(1) * size_of::<Connection>())
     }
 
-    /// Takes a connection in; gives its key, and whether it is online: its number may be taken.
+    /// Registers a connection in the poll. Gives its key, and whether it is online: it is not if another connection still has the
+    /// same connection id.
     pub(super) fn insert(
         &mut self,
         socket: TcpStream,
@@ -85,7 +93,7 @@ impl Clients {
         registry.register(&mut socket, Token(key), Interest::READABLE | Interest::WRITABLE)?;
         entry.insert(Connection::new(socket, number, form, door));
         self.peak = self.peak.max(self.connections.len());
-        // Numbers come again only after 2³² others, but then the first may still be here.
+        // A connection id is issued again only after 2³² others, but by then the connection that had it first may still be here.
         let is_free = !self.online.contains_key(&number);
         if is_free {
             self.online.insert(number, key as u32);
@@ -98,7 +106,7 @@ impl Clients {
         self.online.get(&number).map(|key| *key as usize)
     }
 
-    /// Whether a connection is the one that its number finds.
+    /// Whether this connection is the online one with its connection id.
     pub(super) fn holds_its_number(&self, key: usize) -> bool {
         self.online.get(&self.connections[key].number) == Some(&(key as u32))
     }
@@ -107,7 +115,7 @@ impl Clients {
         self.online.values().map(|key| *key as usize)
     }
 
-    /// Takes the client out of everything by which others find it.
+    /// Removes the client from the tables of connection ids, uids and groups, and drops its session. The connection itself stays.
     pub(super) fn forget(&mut self, key: usize) {
         let is_online = self.holds_its_number(key);
         let connection = &mut self.connections[key];
@@ -125,7 +133,7 @@ impl Clients {
         }
     }
 
-    /// The end of a connection.
+    /// Removes a connection and everything that is kept about it; its socket closes.
     pub(super) fn remove(&mut self, key: usize, registry: &Registry) {
         self.forget(key);
         self.places.remove(&key);
@@ -135,11 +143,11 @@ impl Clients {
             extra.outbox.clear(&mut self.held);
         }
         let mut connection = self.connections.remove(key);
-        // Closing the descriptor takes it out of the poll as well; this is for the poll's own books.
+        // Closing the descriptor takes it out of epoll as well; this call keeps mio's own records right.
         let _ = registry.deregister(&mut connection.socket);
     }
 
-    /// Nothing waits for it any more.
+    /// Takes a connection out of the set of slow ones, as its outbox is empty now.
     pub(super) fn no_longer_slow(&mut self, key: usize) {
         if !self.slow.is_empty() {
             self.slow.remove(&(key as u32));
@@ -150,7 +158,7 @@ impl Clients {
         self.peak
     }
 
-    /// Gives back the room of those who have gone.
+    /// Returns the memory of connections that have ended to the allocator, and starts a new [`Clients::peak`].
     pub(super) fn shrink(&mut self) {
         self.connections.shrink_to_fit();
         self.places.shrink_to_fit();
@@ -158,7 +166,7 @@ impl Clients {
         self.peak = self.connections.len();
     }
 
-    /// Calls `visit` for everybody of one of the [`Audience::parts`].
+    /// Calls `visit` for each open connection of one of the [`Audience::parts`].
     pub(super) fn each_of(
         &mut self,
         audience: &Audience,
@@ -167,7 +175,7 @@ impl Clients {
     ) {
         let Self { connections, online, uids, groups, .. } = self;
         if let Audience::All { except } = audience {
-            // In the order of memory, here and in the kernel.
+            // The slab's order is also that of the sockets in the kernel's memory, which makes the sends faster.
             let all = connections.iter_mut().filter(|(_, connection)| connection.phase == Phase::Open);
             return all
                 .filter(|(_, connection)| !except.has(connection.number))
@@ -203,7 +211,7 @@ impl Clients {
         }
     }
 
-    /// Changes what is known of a client. One that has gone is ignored.
+    /// Applies a change to a client, and ignores it if the client is not online any more.
     pub(super) fn change(&mut self, number: u32, change: Change, bounds: ShardBounds) {
         injected_faults::strike("change");
         let Some(key) = self.key(number) else { return };
@@ -212,7 +220,7 @@ impl Clients {
         match change {
             Change::Bind { uid } => memberships.bind(uids, uid, key),
             Change::Unbind => memberships.unbind(uids, key),
-            // The caller may have gone; then nobody misses the answer.
+            // The caller may have given up; then nobody receives the answer.
             Change::Join { group, back } => {
                 let _ = back.send(memberships.join(groups, group, key, bounds.groups));
             }
@@ -234,13 +242,13 @@ impl Clients {
         connections[key].slim();
     }
 
-    /// Gives a client that has just come what its token says of it.
+    /// Binds a new client to the uid and groups of its connect token, and gives it the token's session.
     pub(super) fn introduce(&mut self, key: usize, identity: ClaimedIdentity, bounds: ShardBounds) {
         let Self { connections, uids, groups, .. } = self;
         let ConnectionExt { memberships, session, .. } = connections[key].extra_mut();
         memberships.bind(uids, identity.uid, key);
         for group in identity.groups {
-            // Their number was checked before.
+            // The caller has checked the number of groups already.
             let _ = memberships.join(groups, group, key, bounds.groups);
         }
         session.set(&identity.session);

@@ -1,4 +1,4 @@
-//! Messages that wait one behind the other for the same audience go out as one piece of bytes.
+//! Joins adjacent messages for the same audience into one piece of bytes, so that each receiver costs one write.
 
 use std::iter::Peekable;
 
@@ -8,11 +8,11 @@ use super::audience::Audience;
 use super::command::Command;
 use crate::protocol::Encoded;
 
-/// Larger ones are not worth the copy.
+/// The longest piece that is joined, in bytes. For larger pieces the copy costs more than the writes that it saves.
 const JOINED: usize = 16 << 10;
 
-/// `frame`, and behind it those of the next commands that go to the same audience: each recipient then costs one piece
-/// of a write instead of many. Gives also how many messages they are.
+/// Joins `frame` with the frames of the commands that follow directly and have the same audience. Gives the joined frame, and the
+/// number of messages in it. Each receiver then costs one piece of a write instead of many.
 pub(super) fn with_next<I: Iterator<Item = Command>>(
     to: &Audience,
     frame: Encoded,
@@ -51,7 +51,7 @@ mod tests {
         Audience::All { except: Except::new(except.to_vec()) }
     }
 
-    /// What goes out, with as many frames as there would be.
+    /// The frames that would go out for these commands.
     fn joined(commands: Vec<(Audience, Bytes)>) -> Vec<Bytes> {
         let frames =
             joined_frames(commands.into_iter().map(|(to, frame)| (to, Encoded::raw(frame))).collect());

@@ -1,4 +1,4 @@
-//! What few connections have, and those mostly for a moment.
+//! State that few connections have, most of them for a moment only.
 
 use std::net::SocketAddr;
 
@@ -6,12 +6,14 @@ use rustls::ServerConnection;
 
 use crate::protocol::PartialMessage;
 
+/// State that few connections have, kept in a box of its own so that all others do without its memory.
 #[derive(Default)]
 pub(super) struct ColdState {
+    /// The message that has arrived in part, if there is one.
     pub(super) unfinished: Option<PartialMessage>,
-    /// What is between the socket and the client's protocol.
+    /// The TLS session between the socket and the client's protocol, for a connection that came through TLS.
     pub(super) tls: Option<Box<ServerConnection>>,
-    /// Where it comes from, if a proxy has said so.
+    /// The client's address as a proxy has told it; without it the address is that of the socket's peer.
     pub(super) address: Option<SocketAddr>,
 }
 

@@ -1,4 +1,4 @@
-//! What a shard is told.
+//! Commands: what other threads tell a shard to do.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -15,50 +15,55 @@ use super::write_batch::LARGE;
 use crate::protocol::{Encoded, Encoding};
 use crate::shard::Name;
 
-/// An established connection.
+/// An established connection on its way to its shard: the handshake of its protocol is done.
 pub struct NewConnection {
     pub socket: TcpStream,
-    /// What is between the socket and its protocol.
+    /// The TLS session between the socket and the client's protocol, for a connection that came through TLS.
     pub tls: Option<Box<ServerConnection>>,
-    /// Where it came in: the place of its [`ListenerLimits`](super::ListenerLimits) in the settings.
+    /// The listener that accepted the connection: an index into [`ShardSettings::doors`].
     pub door: u8,
+    /// The form in which the client gets messages.
     pub form: Encoding,
-    /// What it has said behind its handshake already.
+    /// The bytes that the client sent behind its handshake and that were read together with it.
     pub early: Box<[u8]>,
-    /// Where it comes from, if not from its socket's peer: a proxy may have said so.
+    /// The client's address, if a proxy has told it. With `None` it is the address of the socket's peer.
     pub address: Option<SocketAddr>,
-    /// How it came, if [`Hub::wants_handshakes`](crate::hub::Hub::wants_handshakes) and its protocol has one.
+    /// The opening handshake, for a websocket, if [`Hub::wants_handshakes`](crate::hub::Hub::wants_handshakes) says that somebody
+    /// uses it.
     pub handshake: Option<Box<Handshake>>,
-    /// Dropped when the connection is, for those who count them.
+    /// The slot that the connection takes in a count kept outside the shard. The shard drops it when the connection ends, which
+    /// frees the slot.
     pub place: Option<Box<dyn Send>>,
 }
 
-/// Makes a new [`NewConnection::place`] for a connection from an address.
+/// Makes the slot ([`NewConnection::place`]) for a connection from this address, or `None` if such connections are not counted.
 pub type PlaceOf = Arc<dyn Fn(Option<SocketAddr>) -> Option<Box<dyn Send>> + Send + Sync>;
 
+/// What another thread tells a shard to do. `number` is everywhere the connection id, the random part of a client_id, and `key`
+/// the key of the connection in the shard.
 pub(crate) enum Command {
-    /// Take over a connection whose handshake is done.
+    /// Takes over a connection whose handshake is done.
     Adopt {
         number: u32,
         newcomer: NewConnection,
-        /// Who it is, if it has said so.
+        /// The uid, groups and session of its connect token, if it brought one.
         identity: Option<Box<ClaimedIdentity>>,
     },
-    /// Send one encoded frame to everybody of an audience.
+    /// Sends one encoded frame to each client of an audience.
     Deliver {
         to: Audience,
         frame: Encoded,
     },
-    /// Flush, send the frame if any, then close.
+    /// Sends what waits, then the frame `last` if there is one, then a close frame.
     Close {
         number: u32,
         last: Option<Encoded>,
     },
-    /// Drop the connection at once.
+    /// Drops the connection at once, together with what waits for it.
     Destroy {
         number: u32,
     },
-    /// Close one for whom too much waits, by its key.
+    /// Closes a client because too much waits for it. The id tells whether the slab key still belongs to that client.
     GiveUp {
         key: usize,
         number: u32,
@@ -67,31 +72,33 @@ pub(crate) enum Command {
         number: u32,
         change: Change,
     },
-    /// Everybody leaves the group.
+    /// Removes all members from the group.
     Ungroup {
         group: Name,
     },
     Ask(Question),
-    /// Give back the room of those who have gone.
+    /// Returns the memory of connections that have ended to the allocator.
     Shrink,
-    /// The sink takes more events again.
+    /// Says that the worker of some clients takes events again: the shard reads on from the clients that it has paused.
     ReadOn,
-    /// Other settings, for the same doors.
+    /// Replaces the settings. The listeners stay the same ones in the same order; only their limits may change.
     Configure(Arc<ShardSettings>),
-    /// Replace everybody's place.
+    /// Replaces the slot of each connection in the count outside the shard, as the rules of counting have changed.
     Recount(PlaceOf),
-    /// Close everybody, evenly `over` some time, then end the thread, at the latest `patience` later. The newest one counts.
+    /// Closes all clients, spread evenly over the time `over`, then ends the thread, at the latest `patience` after the last
+    /// close. A later command of this kind replaces an earlier one.
     Stop {
         over: std::time::Duration,
         patience: std::time::Duration,
     },
 }
 
-/// Looks at the clients and sends what it saw to whoever asked.
+/// Looks at the clients in the shard's thread and sends the answer to the caller itself.
 pub(super) type Question = Box<dyn FnOnce(&Clients) + Send>;
 
 impl Command {
-    /// Whether many such may be carried out before it is seen whether there is time for more.
+    /// Whether the shard may take many such commands in one go. After any other command it looks first whether there is time for
+    /// more.
     pub(super) fn is_cheap(&self) -> bool {
         match self {
             Self::Change { change: Change::UpdateSession { .. }, .. } => false,
@@ -100,16 +107,17 @@ impl Command {
         }
     }
 
-    /// How long it takes, in commands of the usual kind.
+    /// The time that the command takes, in units of a usual command's.
+    /// [`Shard::take_commands`](super::state::Shard::take_commands) bounds their sum.
     pub(super) fn cost(&self) -> usize {
         match self {
-            // The system is called several times.
+            // These commands make several system calls.
             Self::Adopt { .. } | Self::Close { .. } | Self::Destroy { .. } | Self::GiveUp { .. } => 64,
             _ => 1,
         }
     }
 
-    /// The bytes that it holds while it waits in an inbox.
+    /// The memory in bytes that the command takes while it waits in an inbox.
     pub(super) fn weight(&self) -> usize {
         let names = |names: &[Name]| names.iter().map(|name| size_of::<Name>() + name.len()).sum::<usize>();
         size_of::<Self>()

@@ -1,4 +1,4 @@
-//! One client's record: small, because there are many and most of them idle.
+//! The record of one client's connection. It is small, because there are many connections and most of them are idle.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,57 +14,67 @@ use super::tls::{ENCRYPTED, TlsSocket};
 use super::write_batch::FrameList;
 use crate::protocol::{Encoding, PartialMessage};
 
+/// One client's connection. It holds what every connection needs; what few of them need stands in [`ConnectionExt`].
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
+    /// The connection id: the random part of the client_id.
     pub(super) number: u32,
-    /// What it gets this turn.
+    /// The frames that this turn has brought the client so far.
     pub(super) pending: FrameList,
+    /// How far the close of the connection has come.
     pub(super) phase: Phase,
-    /// Looks of the heartbeat since it was heard.
+    /// How often the heartbeat has looked at the client since it last sent something.
     pub(super) quiet: u8,
-    /// In which it gets messages.
+    /// The form in which the client gets messages.
     pub(super) form: Encoding,
-    /// Where it came in: which of the shard's doors.
+    /// The listener that accepted the connection: an index into the settings' list of listeners.
     pub(super) door: u8,
+    /// Whether the client is kept from being read, and why.
     pub(super) waits: Waits,
-    /// It has taken the last of what waited for it since its close began, and may need time to answer.
+    /// The client has taken the last of what waited for it since its close began, and may need time to answer the close frame.
     pub(super) has_caught_up: bool,
-    /// Its socket is to be used by [`Connection::tls`] only.
+    /// The connection has a TLS session, so only [`Connection::tls`] may use its socket.
     pub(super) is_tls: bool,
+    /// Everything that most connections lack, or `None` while this one lacks all of it.
     extra: Option<Box<ConnectionExt>>,
 }
 
-// Half of a cache line. A debug build's sockets are larger.
+// A record takes half of a cache line. In debug builds it may be larger, as sockets are larger there.
 const _: () = assert!(cfg!(debug_assertions) || size_of::<Connection>() <= 32);
 
+/// How far the close of a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// No close has begun.
     Open,
-    /// A close frame is on its way; the peer's is awaited.
+    /// The server has sent a close frame and waits for the client's.
     Closing,
-    /// The last bytes are on their way, which is a close frame for a websocket; what the peer says is thrown away.
+    /// The last bytes are queued, for a websocket a close frame; what the client sends is read and thrown away.
     Discarding,
-    /// The last bytes have been written, and the peer knows that nothing follows; what it still says is thrown away.
+    /// The last bytes are written, and the sending side of the socket is shut; what the client still sends is read and thrown
+    /// away.
     Shut,
-    /// Both close frames are known; closes once all is written.
+    /// Both sides have sent their close frames; the socket closes once all is written.
     Finishing,
 }
 
-/// Why a client is not read though it may have said something.
+/// Why a client is not read although it may have sent something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waits {
+    /// The client is read when it sends something.
     No,
-    /// It has had its share.
+    /// It has used its share of this turn, and is read again in the next.
     ForItsTurn,
-    /// Until whoever is told of its messages takes more.
+    /// The client's worker takes no more events at the moment; the client is read again when it does.
     ForEventsTaken,
 }
 
-/// What most connections lack most of the time.
+/// State that most connections lack most of the time.
 #[derive(Default)]
 pub(super) struct ConnectionExt {
     pub(super) memberships: Memberships,
     pub(super) session: Session,
+    /// What even fewer connections have: a TLS session, an address from a proxy, a partial message.
     rare: Option<Box<ColdState>>,
     pub(super) outbox: Outbox,
 }
@@ -86,7 +96,8 @@ impl Connection {
         }
     }
 
-    /// Where it comes from. Asks the system, unless a proxy has said so; it does not know any more once the client has gone.
+    /// The client's address. Unless a proxy has told it, this asks the kernel, which does not know it any more once the client
+    /// has gone.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         let said = self.extra().and_then(|extra| extra.rare.as_ref()?.address);
         said.or_else(|| {
@@ -107,21 +118,21 @@ impl Connection {
         self.extra.as_deref_mut()
     }
 
-    /// From now on what is said goes through it.
+    /// Makes all further reads and writes of this connection go through this TLS session.
     pub(super) fn speak_tls(&mut self, mut tls: Box<ServerConnection>) {
         tls.set_buffer_limit(Some(ENCRYPTED));
         self.is_tls = true;
         self.extra_mut().rare_mut().tls = Some(tls);
     }
 
-    /// The TLS state of a connection that has one, and its outbox.
+    /// The TLS socket of a connection that has one, and its outbox.
     pub(super) fn tls(&mut self) -> Option<(TlsSocket<'_>, &mut Outbox)> {
         let Self { socket, extra, .. } = self;
         let ConnectionExt { rare, outbox, .. } = extra.as_deref_mut()?;
         Some((TlsSocket::new(rare.as_mut()?.tls.as_mut()?, socket), outbox))
     }
 
-    /// Nothing that was to be written waits any more.
+    /// Whether the socket has taken everything: no frame is pending, and neither the outbox nor the TLS session holds any bytes.
     pub(super) fn is_written(&self) -> bool {
         self.pending.is_empty()
             && self.extra().is_none_or(|extra| {
@@ -131,7 +142,7 @@ impl Connection {
             })
     }
 
-    /// What waits for its socket, at what it costs if nobody else holds it.
+    /// The memory of what waits for the client's socket, in bytes, as if no other client held the same frames.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.extra().map_or(0, |extra| extra.outbox.cost())
     }
@@ -140,7 +151,8 @@ impl Connection {
         self.extra().is_some_and(|extra| !extra.outbox.is_empty())
     }
 
-    /// Something waits for it, of which its socket has taken some lately, and it has not been given up.
+    /// Whether something waits for the client, its socket has taken some of it within this time, and the client has not been
+    /// given up.
     pub(super) fn takes_within(&self, time: Duration, now: Instant) -> bool {
         self.extra().is_some_and(|extra| {
             let pace = extra.outbox.pace().filter(|_| !extra.outbox.is_given_up());
@@ -148,17 +160,17 @@ impl Connection {
         })
     }
 
-    /// What it is to get goes straight to its socket.
+    /// Whether a frame for the client can go straight to its socket, without TLS and with nothing queued before it.
     pub(super) fn takes_plain_sends(&self) -> bool {
         !self.is_tls && !self.has_outbox()
     }
 
-    /// The socket and what waits for it, apart.
+    /// The socket, and the outbox if there is one, borrowed separately.
     pub(super) fn socket_and_outbox(&mut self) -> (&mut TcpStream, Option<&mut Outbox>) {
         (&mut self.socket, self.extra.as_deref_mut().map(|extra| &mut extra.outbox))
     }
 
-    /// Gives the extra box back when nothing is in it.
+    /// Frees [`ConnectionExt`], or the parts of it, that hold nothing any more.
     pub(super) fn slim(&mut self) {
         let Some(extra) = &mut self.extra else { return };
         extra.slim();

@@ -1,21 +1,22 @@
-//! The random part of a client_id.
+//! Connection ids: the random part of a client_id.
 
 use std::hash::Hasher;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use siphasher::sip::SipHasher24;
 
-/// Issues 32-bit connection numbers that nobody can foretell and that come again only after all others have.
+/// Issues 32-bit connection ids that nobody can foretell and that are issued again only after all others.
 ///
-/// A counter goes through a permutation with a secret key: a Feistel network whose round function is SipHash-2-4.
-/// A holder of the key turns a number back into its counter, and the counter tells the shard: connections go round
-/// the shards, and finding one needs no table.
+/// A counter goes through a permutation with a secret key: a Feistel network whose round function is SipHash-2-4. With the key an
+/// id can be turned back into its counter, and the counter modulo the number of shards is the shard. So connections are dealt to
+/// the shards in turn, and finding a connection's shard needs no table.
 pub(crate) struct ConnectionIds {
     key: [u8; 16],
     next: AtomicU32,
     shards: u32,
 }
 
+/// The number of rounds of the Feistel network.
 const ROUNDS: u8 = 6;
 
 impl ConnectionIds {
@@ -23,7 +24,7 @@ impl ConnectionIds {
         Self { key, next: AtomicU32::new(0), shards: shards as u32 }
     }
 
-    /// A new number, and the shard that it belongs to. Never 0.
+    /// A new connection id, never 0, and the shard to which it belongs.
     pub(crate) fn issue(&self) -> (u32, usize) {
         loop {
             let counter = self.next.fetch_add(1, Ordering::Relaxed);

@@ -1,17 +1,18 @@
-//! How a stop closes clients: in waves, so that they do not all come back at once.
+//! How a stopping shard closes its clients: in waves, so that they do not all reconnect at the same time.
 
 use std::time::{Duration, Instant};
 
+/// The time between two waves.
 const WAVE_EVERY: Duration = Duration::from_millis(100);
 
-/// Whose turn it is while the clients of a shard are closed evenly over some time.
+/// The schedule by which the clients of a shard are closed evenly over some time, a wave every 100 ms.
 #[derive(Debug)]
 pub(super) struct Drain {
     clients: usize,
     start: Instant,
     over: Duration,
     next: Instant,
-    /// How long those who were closed may take for their last messages, after the last wave.
+    /// The time that the shard waits after the last wave for clients to take their last messages.
     pub(super) patience: Duration,
 }
 
@@ -20,12 +21,13 @@ impl Drain {
         Self { clients, start: now, over, next: now, patience }
     }
 
-    /// When [`Drain::left`] wants to be called.
+    /// The time of the next wave, when [`Drain::left`] is to be called.
     pub(super) fn deadline(&self) -> Instant {
         self.next
     }
 
-    /// How many clients are to be left by the wave that is due now, if one is. None are by the last.
+    /// The number of clients that are to be left after the wave that is due now, or `None` if none is due. After the last wave it
+    /// is 0.
     pub(super) fn left(&mut self, now: Instant) -> Option<usize> {
         if now < self.next {
             return None;
@@ -33,7 +35,7 @@ impl Drain {
         self.next = now + WAVE_EVERY;
         let at_end_of_wave = self.next.saturating_duration_since(self.start);
         let rest = self.over.saturating_sub(at_end_of_wave);
-        // Without any time there is no rest either.
+        // With a duration of zero the rest is zero too; the 1 only avoids a division by zero.
         Some((self.clients as u128 * rest.as_nanos() / self.over.as_nanos().max(1)) as usize)
     }
 }

@@ -1,67 +1,72 @@
-//! What a shard tells of its clients, and whom.
+//! The interface through which a shard reports what its clients do.
 
 use std::net::SocketAddr;
 
 use super::ListenerLimits;
 use super::connection::Connection;
 
-/// Told by one shard of all that its clients do, of each client in order.
+/// Receives the events of all clients of one shard; the events of each client come in order.
 ///
 /// The caller holds the shard's lock, so these methods must neither wait nor ask the [`Hub`](crate::hub::Hub).
 pub trait EventSink: Send {
-    /// A client is there; `handshake` is how it came, if [`EventSinks::wants_handshakes`].
+    /// Reports a new client. `handshake` is its opening handshake, if [`EventSinks::wants_handshakes`].
     fn connected(&mut self, client: &Client<'_>, handshake: Option<Box<Handshake>>) -> Welcome;
 
+    /// Reports a message of the client.
     fn message(&mut self, client: &Client<'_>, message: &[u8]);
 
-    /// Nothing more comes of it. Everybody who was there goes once, whether it was welcome or not.
+    /// Reports that a client has gone. This is called once for each client that was reported as connected, whatever that call
+    /// returned. While the shard stops, it is also called for new clients that are closed without being reported.
     fn closed(&mut self, client: &Client<'_>);
 
-    /// Whether more may be read of a client. When not, [`Hub::read_on`](crate::hub::Hub::read_on) says when to ask again.
+    /// Whether the shard may read more messages of this client. After false, the shard asks again when
+    /// [`Hub::read_on`](crate::hub::Hub::read_on) is called.
     fn takes_more(&mut self, number: u32) -> bool;
 }
 
-/// Makes, for each shard, whoever is told of its clients.
+/// Makes the [`EventSink`] of each shard.
 pub trait EventSinks: Send + Sync {
+    /// Makes the sink of one shard.
     fn sink(&self) -> Box<dyn EventSink>;
 
-    /// Whether anybody is to be told how clients come.
+    /// Whether the opening handshakes of clients are needed, which else are dropped to save memory.
     fn wants_handshakes(&self) -> bool;
 }
 
-/// What becomes of a new client.
+/// What an [`EventSink`] decides about a new client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Welcome {
-    /// The shard tells it who it is.
+    /// The shard sends the client its init message with its client_id.
     BuiltIn,
-    /// Somebody else cares for it.
+    /// The client belongs to a worker, which greets it if it wants to.
     Elsewhere,
-    /// Nobody can serve it now.
+    /// No worker can serve the client now; it is closed.
     Refused,
 }
 
-/// Whom an event is about.
+/// The client that an event is about.
 pub struct Client<'a> {
+    /// The connection id: the random part of the client_id.
     pub number: u32,
-    /// A serialized PHP array, or nothing.
+    /// The session: a serialized PHP array, or empty.
     pub session: &'a [u8],
-    /// The port of the listener where it came in.
+    /// The port of the listener that accepted the client.
     pub gateway_port: u16,
     connection: &'a Connection,
 }
 
-/// The opening handshake of a websocket.
+/// The opening handshake of a websocket client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
-    /// Path and query, as the client sent them.
+    /// The path and query of the request, as the client sent them.
     pub uri: Vec<u8>,
-    /// `HTTP/1.1`, or `HTTP/1.0` of old proxies.
+    /// The version of the request: `HTTP/1.1`, or `HTTP/1.0` from old proxies.
     pub protocol: &'static str,
-    /// Names in lower case, in the order in which they came.
+    /// The headers of the request in their order, with names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
-/// Nobody listens; the shard itself says to each client who it is.
+/// The sink of a server without workers: it ignores all events, and the shard itself tells each client its client_id.
 pub struct BuiltInSink;
 
 impl EventSinks for BuiltInSink {
@@ -95,14 +100,14 @@ impl<'a> Client<'a> {
         Self { number: connection.number, session, gateway_port, connection }
     }
 
-    /// Where it comes from, which may not be known any more once it has gone.
+    /// The client's address, which may not be known any more once the client has gone.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.connection.peer()
     }
 }
 
 impl Handshake {
-    /// The bytes that it holds.
+    /// The memory that the handshake takes, in bytes.
     pub fn weight(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| 48 + name.len() + value.len()).sum();
         size_of::<Self>() + self.uri.len() + headers

@@ -1,4 +1,5 @@
-//! What a shard does when it is told something.
+//! How a shard carries out commands. In each turn, which is one pass of its poll loop, it takes some from its inbox; others are
+//! carried out by the threads that give them, while the shard's thread sleeps.
 
 use std::iter::Peekable;
 use std::time::Instant;
@@ -18,13 +19,13 @@ use crate::protocol::Encoded;
 use crate::protocol::close::{self};
 use crate::system::injected_faults;
 
-/// Commands taken before what they caused is written; some [cost](Command::cost) more than one.
+/// The sum of [costs](Command::cost) of the commands that are taken before their frames are written.
 const COMMANDS_IN_A_ROW: usize = 1024;
-/// Bytes of sessions, and of changes to them, that are merged before the same.
+/// The bytes of sessions and of changes to them that are merged before the frames of the commands are written.
 const MERGED_IN_A_ROW: usize = 256 << 10;
 
 impl Shard {
-    /// One command, of which what it writes waits for [`Shard::flush`] or the next turn.
+    /// Carries out one command outside a turn of the loop. The frames that it brings wait for [`Shard::flush`] or the next turn.
     pub(super) fn obey_alone(&mut self, command: Command) {
         let concerned = Concerned::by(&command);
         self.for_command(concerned, |shard| shard.obey(command, &mut std::iter::empty().peekable()));
@@ -33,19 +34,20 @@ impl Shard {
         }
     }
 
-    /// False if the thread must take note of a deadline.
+    /// Writes what waits. Gives false if the shard's thread has to be woken, as it sleeps without knowing of a new deadline.
     pub(super) fn flush(&mut self) -> bool {
         self.write_turn();
         self.closing.is_empty() && (self.watches_slow || !self.has_slow())
     }
 
+    /// Takes commands from the inbox until it is empty or they have cost enough for one turn. Gives whether some may be left.
     pub(super) fn take_commands(&mut self) -> bool {
         let mut commands = SmallVec::<[Command; 32]>::new();
         let mut cost = 0;
         self.clients.merged = 0;
         loop {
             let left = self.inbox.drain(commands.inline_size(), |command| {
-                // One that may cost much is the last before it is seen whether there is time for more.
+                // After a command that may cost much, the shard looks first whether there is time for more.
                 let is_cheap = command.is_cheap();
                 cost += command.cost();
                 commands.push(command);
@@ -110,7 +112,7 @@ impl Shard {
         let mut frames = self.turn.add(message);
         let mut receivers = 0;
         for part in 0..parts {
-            // A long list may name everybody again and again: what waits to be written is bounded all the same.
+            // A long list may name the same clients again and again, so what waits to be written is bounded between its parts.
             if self.turn.is_full()
                 && let Some(message) = &again
             {
@@ -134,7 +136,7 @@ impl Shard {
                 continue;
             }
             self.rounds[door] = HeartbeatRounds::new(&new.heartbeat, now);
-            // Nobody is given up for silence that was allowed.
+            // Silence that the old settings allowed closes no client under the new ones.
             for (_, connection) in &mut self.clients.connections {
                 if usize::from(connection.door) == door {
                     connection.quiet = 0;

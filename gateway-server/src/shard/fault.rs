@@ -1,5 +1,5 @@
-//! What a panic costs: the one client or order that caused it, where the rest of the shard is whole without it; and else the
-//! process, as clients of a shard that does not go on would wait for ever.
+//! What happens when a shard panics: the one client or command that caused it is given up where the rest of the shard is
+//! consistent without it; else the process ends, as the clients of a shard that has stopped would wait for ever.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -12,13 +12,13 @@ use crate::protocol::close;
 use crate::protocol::websocket::Inflater;
 use crate::system::exit;
 
-/// Whom a command is about, and so whom a panic in it costs.
+/// The clients that a command concerns, and so those that a panic during the command affects.
 #[derive(Clone, Copy)]
 pub(super) enum Concerned {
     Client(u32),
-    /// Nobody's state is changed by it: those who did not get what it brings do without.
+    /// The command changes no client's state. After a panic, some clients miss what the command was to bring them.
     Nobody,
-    /// Half of it may have been done to anybody.
+    /// The command may have changed the state of any client in part, so the process ends.
     Everybody,
 }
 
@@ -42,13 +42,13 @@ impl Concerned {
 }
 
 impl Shard {
-    /// For those who watch whether the shard does anything.
+    /// Counts one piece of work, which shows a watchdog that the shard is not stuck.
     fn step(&self) {
-        // Nobody else writes it: whoever works has the shard's lock.
+        // There is no other writer at the same time: whoever does a shard's work holds its lock.
         self.steps.store(self.steps.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// Does something for one client, which is closed if it panics.
+    /// Does some work for one client, and closes the client if the work panics.
     pub(super) fn for_client(&mut self, key: usize, work: impl FnOnce(&mut Self)) {
         self.step();
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
@@ -57,7 +57,8 @@ impl Shard {
         }
     }
 
-    /// Does what [`Shard::for_client`] does while the turn is being written, when nothing more can be sent by it.
+    /// Does what [`Shard::for_client`] does while the turn's frames are being written. After a panic the client is dropped
+    /// without a close frame, as this turn can send no more.
     pub(super) fn write_for_client(&mut self, key: usize, work: impl FnOnce(&mut Self)) {
         self.step();
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
@@ -70,7 +71,7 @@ impl Shard {
         }
     }
 
-    /// Carries out a command; a panic costs whom it is about.
+    /// Carries out a command; after a panic, only the clients that it [concerns](Concerned) suffer.
     pub(super) fn for_command(&mut self, concerned: Concerned, work: impl FnOnce(&mut Self)) {
         self.step();
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_ok() {
@@ -89,7 +90,7 @@ impl Shard {
     }
 
     fn close_faulty(&mut self, key: usize) {
-        // It is shared, and may have stopped within a message.
+        // The decompressor serves all clients, and the panic may have left it in the middle of a message.
         self.inflater = Inflater::default();
         if !self.clients.connections.contains(key) {
             return;

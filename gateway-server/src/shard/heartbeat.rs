@@ -1,19 +1,21 @@
-//! Which clients are pinged, and which are given up.
+//! The heartbeat: which clients are pinged, and which are closed because they stay silent.
 
 use std::time::{Duration, Instant};
 
-/// Settings with GatewayWorker's meaning. What a client sends, a websocket pong included, makes it count as heard.
+/// The heartbeat of one listener, with the meaning that GatewayWorker gives its settings. Everything that a client sends, a
+/// websocket pong included, counts as a sign of life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// Clients that were silent for this long are pinged; zero pings nobody.
+    /// A client that has been silent for this time is pinged. Zero switches the heartbeat off: no client is pinged or closed.
     pub interval: Duration,
-    /// A client that leaves this many pings unanswered is closed; 0 closes nobody.
+    /// A client that leaves this many pings in a row unanswered is closed. 0 closes no client.
     pub not_response_limit: u8,
-    /// What is sent as a ping; empty is a ping of the websocket protocol, which browsers answer by themselves, and nothing
-    /// for clients of other protocols, which are still given up when they stay silent.
+    /// The payload that is sent as a ping. If it is empty, websocket clients get a ping frame, which browsers answer by
+    /// themselves, and clients of other protocols get nothing, but are still closed when they stay silent.
     pub data: Vec<u8>,
 }
 
+/// What one look of the heartbeat decides about a client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Nothing,
@@ -22,13 +24,13 @@ pub(super) enum Action {
 }
 
 impl Heartbeat {
-    /// How often each client is looked at: twice an interval when silence ends connections, so that one heard just
-    /// after a look is not given up a whole interval late.
+    /// The time between two looks at a client. It is half an interval where silence ends connections, so that a client that was
+    /// heard just after a look is not closed a whole interval late.
     pub(super) fn look_every(&self) -> Duration {
         if self.not_response_limit > 0 { self.interval / 2 } else { self.interval }
     }
 
-    /// One look at a client. `quiet` counts the looks since it was heard.
+    /// Looks at a client once. `quiet` is the number of looks since the client was last heard; this counts it up.
     pub(super) fn look(&self, quiet: &mut u8) -> Action {
         let looks_per_interval = if self.not_response_limit > 0 { 2 } else { 1 };
         let limit = u16::from(self.not_response_limit) * 2;
@@ -46,14 +48,17 @@ impl Heartbeat {
     }
 }
 
-/// Spreads the looks over time, a few slots of the connection table at each step.
+/// Spreads the looks at all connections over time: each step covers a few slots of the connection table.
 pub(super) struct HeartbeatRounds {
+    /// The time between two steps, or `None` where the heartbeat is off.
     step: Option<Duration>,
+    /// The time of the next step.
     next: Instant,
-    /// Steps of this round so far.
+    /// The number of steps of the current round that are done.
     done: usize,
 }
 
+/// A round looks once at every slot of the table, in this many steps.
 const STEPS_PER_ROUND: u32 = 32;
 
 impl HeartbeatRounds {
@@ -62,17 +67,17 @@ impl HeartbeatRounds {
         Self { step, next: now + step.unwrap_or_default(), done: 0 }
     }
 
-    /// When [`HeartbeatRounds::due`] wants to be called.
+    /// The time of the next step, when [`HeartbeatRounds::due`] is to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.step.map(|_| self.next)
     }
 
-    /// The slots, of a table of `slots`, to look at now.
+    /// The range of slots to look at now, of a table of `slots` slots. It is empty before the next step is due.
     pub(super) fn due(&mut self, now: Instant, slots: usize) -> std::ops::Range<usize> {
         let Some(step) = self.step.filter(|_| now >= self.next) else { return 0..0 };
-        // A loop that was held up does not make up for it by looking faster: clients had no chance to answer.
+        // A loop that was held up does not look faster afterwards, as its clients had no chance to answer meanwhile.
         self.next = now + step;
-        // A round takes its time with few slots too: then most steps have none.
+        // A round takes the same time with few slots, where most steps cover none.
         let steps = STEPS_PER_ROUND as usize;
         let start = self.done * slots / steps;
         self.done += 1;

@@ -1,4 +1,4 @@
-//! Who a client is from its first moment on.
+//! The identity that a client has from the start: the uid, groups and session of its connect token.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use super::claim::NameClaim;
 use super::index::Index;
 use crate::shard::Name;
 
-/// Who a client is by its connect token. It is bound so before anybody is told of it.
+/// What the connect token says of a client. The client is bound to it before anybody learns that the client is there.
 #[derive(Debug)]
 pub struct Identity {
     pub uid: Name,
-    /// No more than a client may be in, and none twice.
+    /// The client's groups: no more than the setting allows, and each of them once.
     pub groups: Vec<Name>,
-    /// A serialized PHP array, or nothing.
+    /// The session: a serialized PHP array, or empty.
     pub session: Bytes,
 }
 
-/// An identity on its way to a shard: its names count already.
+/// An identity on its way to a shard. Its uid and groups are counted in the index already.
 pub(crate) struct ClaimedIdentity {
     pub(super) uid: NameClaim,
     pub(super) groups: Vec<NameClaim>,
@@ -33,7 +33,7 @@ impl ClaimedIdentity {
         Self { uid, groups, session }
     }
 
-    /// The bytes that it holds.
+    /// The memory that the identity takes, in bytes.
     pub(super) fn weight(&self) -> usize {
         let groups: usize = self.groups.iter().map(|group| size_of::<NameClaim>() + group.name().len()).sum();
         size_of::<Self>() + self.uid.name().len() + groups + self.session.len()

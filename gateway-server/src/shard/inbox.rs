@@ -1,4 +1,4 @@
-//! The queue in front of a shard: bounded in bytes, and waking its poll loop only when it may sleep.
+//! The inbox of a shard: a queue of commands that is bounded in bytes and wakes the shard's poll loop only when that may sleep.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,16 +8,18 @@ use crossbeam_channel::TrySendError;
 use super::command::Command;
 use super::sync::{AtomicBool, Receiver, Semaphore, Sender, Waker, bounded};
 
-/// Space is counted in units of this many bytes, so that the number of commands is bounded with it.
+/// Space in the queue is counted in units of this many bytes. Each command takes one unit at least, so the number of commands is
+/// bounded too.
 const UNIT: usize = 512;
-/// 16 MiB in all.
+/// The size of the queue in units, which is 16 MiB.
 const UNITS: usize = 32 << 10;
 
+/// The error of a command or query for a shard that has ended.
 #[derive(Debug, thiserror::Error)]
 #[error("the server is stopping, or has a fault that its log tells of")]
 pub struct Stopped;
 
-/// The senders' end.
+/// The sending end, which all other threads share.
 pub(super) struct InboxSender {
     commands: Sender<(Command, u32)>,
     shared: Arc<Shared>,
@@ -29,9 +31,11 @@ pub(super) struct InboxReceiver {
     shared: Arc<Shared>,
 }
 
+/// What both ends of the inbox share.
 struct Shared {
+    /// The free space of the queue, in units.
     space: Semaphore,
-    /// Whether the loop has been woken since it last began to read the queue.
+    /// Whether the loop has been woken since it last began to read the queue. No second call wakes it before that.
     woken: AtomicBool,
     waker: Waker,
 }
@@ -46,13 +50,13 @@ pub(super) fn inbox(waker: Waker) -> (InboxSender, InboxReceiver) {
 }
 
 impl InboxSender {
-    /// Waits for space. Commands sent by one task arrive in order.
+    /// Puts a command into the queue and waits while there is no space. Commands that one task sends arrive in their order.
     pub(super) async fn send(&self, command: Command) -> Result<(), Stopped> {
         let units = command.weight().div_ceil(UNIT).min(UNITS) as u32;
         let space = self.shared.space.acquire_many(units).await.map_err(|_| Stopped)?;
         match self.commands.try_send((command, units)) {
             Ok(()) => space.forget(),
-            // Not for want of space: a command takes one unit at least.
+            // The channel has a place for each unit of space, so it is never full here: it is closed.
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return Err(Stopped),
         }
         if !self.shared.woken.swap(true, Ordering::SeqCst) {
@@ -62,7 +66,7 @@ impl InboxSender {
     }
 
     pub(super) fn wake(&self) {
-        // The only failure is a full eventfd counter, and then the loop is awake anyway.
+        // Waking fails only on a full eventfd counter, and then the loop is awake anyway.
         let _ = self.shared.waker.wake();
     }
 }
@@ -72,7 +76,7 @@ impl InboxReceiver {
         self.commands.is_empty()
     }
 
-    /// Gives at most `limit` commands to `take`, until it takes no more, and says whether some may be left.
+    /// Gives at most `limit` commands to `take`, and stops when `take` returns false. Gives whether commands may be left.
     pub(super) fn drain(&self, limit: usize, mut take: impl FnMut(Command) -> bool) -> bool {
         self.shared.woken.store(false, Ordering::SeqCst);
         let mut freed = 0;
@@ -95,7 +99,8 @@ impl InboxReceiver {
 }
 
 impl InboxReceiver {
-    /// Nobody reads it any more. What stands in it is dropped, and whoever waits for an answer to it hears that there is none.
+    /// Closes the queue, as nobody reads it any more: drops the commands in it, so that callers who wait for an answer get an
+    /// error, and makes every further send fail.
     pub(super) fn close(&mut self) {
         self.shared.space.close();
         let (_, nobody) = bounded(1);

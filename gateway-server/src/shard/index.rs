@@ -1,4 +1,5 @@
-//! Which shards hold a uid or a group: shared by all, so that a unicast wakes one thread.
+//! The index of which shards hold a uid or a group. All shards share it, so that a message to one uid reaches only the shards
+//! that have it.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,28 +7,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hashbrown::{DefaultHashBuilder, HashMap};
 use smallvec::SmallVec;
 
+/// The number of parts of the index, each with a lock of its own, so that threads seldom wait for each other.
 pub(crate) const STRIPES: usize = 64;
 
-/// Told when a name gets its first member on this server and when it loses its last, in that order for each name.
+/// Is told when a name gets its first member on this server and when it loses its last one. The calls for each name come in the
+/// order of the events, while a lock of the index is held, so they must not wait.
 pub trait NameWatch: Send + Sync {
     fn first(&self, sort: NameKind, name: &[u8]);
     fn last(&self, sort: NameKind, name: &[u8]);
 }
 
-/// What a name is of.
+/// The kind of a name in an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NameKind {
     Uid,
     Group,
 }
 
+/// For one name, the number of its members on each shard: (shard, members).
 type Holders = SmallVec<[(u16, u32); 1]>;
+/// One part of the index: the members of each name in it.
 type Stripe = HashMap<Arc<[u8]>, Holders>;
 
-/// Counts the members that each shard holds of a name.
+/// Counts, for each name, the members that each shard has.
 ///
-/// A member is counted by whoever asks for the membership, *before* the shard is told: so a push that follows from
-/// the same sender finds the shard. What comes to nothing is taken back, and so is a member that has gone.
+/// The thread that asks for a membership counts it here *before* it tells the shard, so that a push that the same sender makes
+/// afterwards finds the shard. A membership that does not come about is taken back, and so is one that ends.
 pub(crate) struct Index {
     stripes: Box<[Mutex<Stripe>]>,
     hasher: DefaultHashBuilder,
@@ -72,7 +77,7 @@ impl Index {
             if let Some((sort, watch)) = &self.watch {
                 watch.last(*sort, name);
             }
-            // Give memory back after a peak.
+            // The map gives memory back after a peak.
             if stripe.len() < stripe.capacity() / 8 {
                 stripe.shrink_to_fit();
             }
@@ -85,18 +90,18 @@ impl Index {
             .map_or_else(SmallVec::new, |holders| holders.iter().map(|(shard, _)| *shard).collect())
     }
 
-    /// Gives the names of one of the [`STRIPES`].
+    /// Calls `visit` with each name of one of the [`STRIPES`].
     pub(crate) fn each_name(&self, stripe: usize, visit: &mut dyn FnMut(&[u8])) {
         let stripe = self.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner);
         stripe.keys().for_each(|name| visit(name));
     }
 
-    /// How many names are held.
+    /// The number of names that have members.
     pub(crate) fn len(&self) -> usize {
         self.stripes.iter().map(|stripe| stripe.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 
-    /// The name, kept once for all who count by it.
+    /// The name as the index stores it, so that the shards and their connections share its memory.
     pub(super) fn keep(&self, name: &[u8]) -> Arc<[u8]> {
         let stripe = self.stripe(name);
         stripe.get_key_value(name).map_or_else(|| name.into(), |(kept, _)| Arc::clone(kept))

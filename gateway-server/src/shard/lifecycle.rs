@@ -1,4 +1,4 @@
-//! A client's life in a shard: it is adopted, closed, finished, dropped.
+//! The life of a connection in a shard: how it is adopted, closed, finished and dropped.
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use crate::telemetry::abuse_log::{self, Offence};
 use gateway_wire::ClientId;
 
 impl Shard {
+    /// Takes over a connection whose handshake is done, and reports the client to the event sink.
     pub(super) fn adopt(
         &mut self,
         number: u32,
@@ -25,7 +26,7 @@ impl Shard {
         identity: Option<Box<ClaimedIdentity>>,
     ) {
         if !self.clients.has_room_for_one() {
-            // The end of its connection is all that it is told.
+            // The client only sees the end of its connection, as there is no memory to tell it more.
             return abuse_log::report(Offence::NoMemory, newcomer.address, &NoMemory);
         }
         let NewConnection { socket, tls, door, form, early, address, handshake, place } = newcomer;
@@ -35,7 +36,7 @@ impl Shard {
         };
         if let Some(tls) = tls {
             self.clients.connections[key].speak_tls(tls);
-            // It may hold what the client said behind its handshake.
+            // The TLS session may hold bytes that the client sent behind its handshake.
             self.read_later(key);
         }
         if address.is_some() {
@@ -66,7 +67,7 @@ impl Shard {
         self.hear_early(key, &early);
     }
 
-    /// From now on the client is offline for everybody else.
+    /// Makes the client offline for everybody else, and reports that it has gone.
     pub(super) fn forget(&mut self, key: usize) {
         if self.clients.holds_its_number(key) {
             self.events.closed(&Client::of(&self.clients.connections[key], &self.settings.doors));
@@ -74,8 +75,8 @@ impl Shard {
         self.clients.forget(key);
     }
 
-    /// Sends a close frame to those who know such a thing; others see the end of the connection behind what is queued. From
-    /// now on the client is offline for everybody else.
+    /// Begins to close a connection: a websocket client gets a close frame, a client of another protocol the end of the
+    /// connection, both behind what is queued. From then on the client is offline for everybody else.
     pub(super) fn close(&mut self, key: usize, close: Close, phase: Phase) {
         self.forget(key);
         if self.clients.connections[key].phase != Phase::Open {
@@ -92,7 +93,7 @@ impl Shard {
         }
     }
 
-    /// Both sides have said what they had to say: what is queued goes out, then the socket closes.
+    /// Closes the socket once what is queued is written; both sides have sent their close frames.
     pub(super) fn finish(&mut self, key: usize) {
         self.clients.connections[key].phase = Phase::Finishing;
         self.after_write(key);
@@ -107,10 +108,10 @@ impl Shard {
         self.clients.remove(key, &self.registry);
     }
 
-    /// Drops a connection whose peer is to get nothing more, or takes nothing more: the kernel must not keep what it has not
-    /// sent yet.
+    /// Drops a connection whose peer is to get nothing more, or takes nothing more. The kernel throws away what it has not sent
+    /// yet.
     pub(super) fn abort(&mut self, key: usize) {
-        // It fails only on a socket that is gone already.
+        // The call fails only on a socket whose connection has ended already.
         let _ = SockRef::from(&self.clients.connections[key].socket).set_linger(Some(Duration::ZERO));
         self.drop_connection(key);
     }

@@ -1,4 +1,4 @@
-//! Who is bound to what within one shard.
+//! The uids and groups of the connections of one shard.
 
 use std::sync::Arc;
 
@@ -9,18 +9,19 @@ use smallvec::SmallVec;
 use super::claim::NameClaim;
 use super::index::Index;
 
-/// All connections that hold a name, for each uid or each group. Keeps the shared index true.
+/// For each uid, or for each group, the connections of this shard that hold it. Every change is counted in the shared [`Index`].
 pub(super) struct NameTable {
     holders: HashMap<Arc<[u8]>, Keys>,
     index: Arc<Index>,
     shard: u16,
 }
 
+/// The error of a client that joins more groups than it may. It holds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the client is in {0} groups already, and in no more (max_groups_per_client)")]
 pub struct TooManyGroups(usize);
 
-/// What one connection holds.
+/// The uid and the groups of one connection. The names share the memory of those in the [`NameTable`].
 #[derive(Default)]
 pub(super) struct Memberships {
     pub(super) uid: Option<Arc<[u8]>>,
@@ -48,7 +49,7 @@ impl NameTable {
         self.holders.contains_key(name)
     }
 
-    /// The name as it is kept, or `None` if this connection held it already.
+    /// Adds a connection to a name. Gives the name as the table stores it, or `None` if the connection held it already.
     fn add(&mut self, claim: NameClaim, key: usize) -> Option<Arc<[u8]>> {
         let name = claim.name();
         if !self.holders.contains_key(name) {
@@ -70,7 +71,7 @@ impl NameTable {
         keys.remove(key);
         if keys.len() == 0 {
             self.holders.remove(name);
-            // Give memory back after a peak.
+            // The map gives memory back after a peak.
             if self.holders.len() < self.holders.capacity() / 8 {
                 self.holders.shrink_to_fit();
             }
@@ -80,7 +81,7 @@ impl NameTable {
 }
 
 impl Memberships {
-    /// A connection has one uid: binding again moves it.
+    /// Binds the connection to a uid. A connection has one uid at most, so an earlier one is given up.
     pub(super) fn bind(&mut self, uids: &mut NameTable, uid: NameClaim, key: usize) {
         if self.uid.as_deref().is_some_and(|bound| bound != uid.name()) {
             self.unbind(uids, key);
@@ -96,7 +97,7 @@ impl Memberships {
         }
     }
 
-    /// On an error it is in the groups in which it was.
+    /// Adds the connection to a group. After an error its groups are as they were.
     pub(super) fn join(
         &mut self,
         groups: &mut NameTable,
@@ -132,12 +133,13 @@ impl Memberships {
     }
 }
 
-/// A set of connection keys: a uid's is nearly always tiny, a group's may be huge.
+/// A set of connection keys. A uid nearly always has a few, a group may have very many.
 enum Keys {
     Few(SmallVec<[u32; 4]>),
     Many(Box<IndexSet<u32, DefaultHashBuilder>>),
 }
 
+/// The largest number of keys that stand in an array.
 const FEW: usize = 16;
 
 impl Default for Keys {

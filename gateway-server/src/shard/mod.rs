@@ -1,9 +1,12 @@
 //! Shards: plain threads that own the established connections.
 //!
-//! Each runs one poll loop over its own sockets and keeps its own uids, groups and outboxes in plain maps, which stand together behind
-//! one lock. The shard's thread has the lock while it works, and lets it go while it sleeps in `poll`: then any other thread may take it
-//! and carry out an order or a query itself. Otherwise commands wait in the shard's inbox, which is bounded in bytes. Everybody reaches
-//! the shards through the [`Hub`].
+//! Each shard runs one poll loop over its own sockets and keeps its clients' uids, groups and outboxes in plain maps. All of a
+//! shard's state stands behind one lock; [`handle::ShardHandle`] has the rule of who takes it when. Commands that cannot be
+//! carried out at once wait in the shard's inbox, which is bounded in bytes. All other parts of the server reach the shards
+//! through the [`Hub`](crate::hub::Hub).
+//!
+//! A turn is one pass of the poll loop: the shard reads, takes commands, looks at its deadlines, and then writes to each client
+//! once.
 
 pub(crate) mod audience;
 mod backlog;
@@ -73,50 +76,59 @@ use smallvec::SmallVec;
 
 use crate::protocol::websocket::MessageKind;
 
-/// A uid or group on its way; a short one needs no memory of its own.
+/// A uid or a group name that is handed from one thread to another. Up to 24 bytes need no memory of their own.
 pub type Name = SmallVec<[u8; 24]>;
 
-/// A listener, as far as those who came in by it are concerned.
+/// The limits that a listener sets for the clients that came in by it.
 #[derive(Clone, Debug)]
 pub struct ListenerLimits {
+    /// The port of the listener, which events report as the gateway port.
     pub port: u16,
-    /// Longest message that a client may send.
+    /// The longest message that a client may send, in bytes, 125 at least. A compressed message counts with what it is inflated
+    /// to.
     pub max_message: usize,
-    /// What may wait for one client before the next message: bytes of frames, and what it costs to keep each.
+    /// What may wait for one client before it is sent another message, in bytes of memory: the frames and what it costs to keep
+    /// each, 1024 at least. A client for which more waits is closed when the next message comes for it.
     pub outbox_bytes: usize,
+    /// When silent clients are pinged, and when they are closed.
     pub heartbeat: Heartbeat,
-    /// What each client may send.
+    /// How many messages and bytes a second each client may send.
     pub rate: RateLimit,
 }
 
-/// What every shard needs to know.
+/// The settings that all shards share.
 #[derive(Clone, Debug)]
 pub struct ShardSettings {
-    /// The node part of every client_id.
+    /// The node part of every client_id: the address of this node in the cluster.
     pub node: std::net::SocketAddrV4,
+    /// Makes the proofs that clients get in their init messages.
     pub proofs: ClientProofs,
-    /// Whether messages from PHP go out to websockets as text or as binary.
+    /// Whether messages from PHP go to websocket clients as text or as binary messages.
     pub message_kind: MessageKind,
-    /// Where clients come in, 256 at most.
+    /// The listeners by which clients come in, at most 256, as a connection keeps the index of its listener in a byte.
     pub doors: Arc<[ListenerLimits]>,
-    /// How long a client may take to answer a close frame.
+    /// How long a client may take to answer a close frame, 10 ms at least. A client that still takes of what waits for it gets as
+    /// much time again.
     pub close_timeout: Duration,
-    /// How long a client may take nothing of what waits for it; zero is no bound.
+    /// How long a client may take nothing at all of what waits for it before it is closed. Zero is no limit.
     pub outbox_timeout: Duration,
+    /// The bounds of what shards keep for their clients.
     pub bounds: ShardBounds,
-    /// Whether to send by it, where the kernel permits it.
+    /// Whether shards send through io_uring where the kernel permits it.
     pub io_uring: bool,
 }
 
-/// How much is kept about clients.
+/// The bounds of what shards keep for their clients.
 #[derive(Clone, Copy, Debug)]
 pub struct ShardBounds {
-    /// Groups that one may be in.
+    /// The number of groups that one client may be in. Settings say 0 for no limit, which is `usize::MAX` here.
     pub groups: usize,
-    /// Bytes of one's session.
+    /// The longest session of a client, serialized, in bytes.
     pub session: usize,
-    /// Bytes of messages that are not whole, of all clients of a shard.
+    /// The memory of messages that have arrived in part, of all clients of one shard, in bytes. When they take more, the clients
+    /// that hold most are closed.
     pub unfinished: usize,
-    /// Bytes of memory for what waits for all clients of all shards.
+    /// The memory of what waits in all outboxes of all shards together, in bytes; the longest message has room besides. When they
+    /// take more, the clients that hold most and take least are closed.
     pub waiting: usize,
 }

@@ -1,4 +1,4 @@
-//! What waits for a client whose socket takes no more for now.
+//! The outbox of a client: the frames that wait until its socket takes more.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
@@ -9,40 +9,44 @@ use bytes::Bytes;
 use super::backlog::{ALLOCATION, Backlog};
 use super::throughput::Throughput;
 
-/// Most slices that one vectored write is given.
+/// The largest number of slices that one vectored write gets.
 const SLICES: usize = 64;
-/// A frame up to this many bytes is copied behind the one before it: a place of its own would cost as much.
+/// A frame of up to this many bytes is copied behind the frame before it, as a chunk of its own would cost as much again.
 const SMALL: usize = 128;
-/// Bytes of as many small frames as stand together.
+/// The largest number of bytes of small frames that one chunk joins.
 const JOINED: usize = 4 << 10;
-/// So many chunks are looked at to see what an outbox costs beside others.
+/// The number of chunks that are sampled for an estimate of what an outbox shares with others.
 const LOOKS: usize = 16;
 
-/// Empty, and without memory, unless the kernel has refused bytes. What it holds is counted where [`Backlog`] is given.
+/// The frames that wait for one client. It is empty, and takes no memory, unless the kernel has refused bytes. The methods that
+/// change it count its memory in the [`Backlog`] that they get.
 #[derive(Default)]
 pub(super) struct Outbox(Option<Box<Waiting>>);
 
+/// The contents of an outbox that is not empty.
 struct Waiting {
     chunks: VecDeque<Chunk>,
-    /// Bytes that the socket has not taken.
+    /// The bytes that the socket has not taken.
     bytes: usize,
-    /// How many frames the first chunk has.
+    /// The bytes of the first chunk that the socket has taken.
     taken: usize,
-    /// Room of all joined chunks.
+    /// The capacity of all joined chunks, in bytes.
     joined: usize,
-    /// How many chunks have gone out.
+    /// The number of chunks that have gone out since the outbox was last empty.
     gone: u64,
-    /// Which of all chunks, with those that have gone, is the newest pong.
+    /// The number of the newest pong that waits, among all chunks since the outbox was last empty.
     pong: Option<u64>,
+    /// How quickly the socket takes what waits.
     pace: Throughput,
-    /// The client has been given up for what waited.
+    /// The client has been given up, and what waited for it was thrown away, except for what had begun.
     is_given_up: bool,
 }
 
+/// One entry in the queue of an outbox.
 enum Chunk {
-    /// A frame that others may hold too.
+    /// One frame, the bytes of which other outboxes may hold too.
     Frame(Bytes),
-    /// Small frames.
+    /// Small frames, copied one behind the other.
     Joined(Vec<u8>),
 }
 
@@ -51,18 +55,19 @@ impl Outbox {
         self.0.is_none()
     }
 
-    /// Bytes that wait to be written.
+    /// The bytes that wait to be written.
     pub(super) fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |waiting| waiting.bytes)
     }
 
-    /// What waits, at what it costs if nobody else holds it.
+    /// The memory of what waits, in bytes, as if no other client held the same frames.
     pub(super) fn cost(&self) -> usize {
         const PLACE: usize = size_of::<Chunk>() + ALLOCATION;
         self.0.as_ref().map_or(0, |waiting| waiting.bytes + PLACE * waiting.chunks.len())
     }
 
-    /// About what would become free if it were cleared: a frame that others hold too is theirs as much.
+    /// An estimate of the memory, in bytes, that would become free if this outbox were cleared. Of a frame that others hold too,
+    /// only this outbox's share counts.
     pub(super) fn burden(&self, held: &Backlog) -> usize {
         let Some(waiting) = &self.0 else { return 0 };
         let step = waiting.chunks.len().div_ceil(LOOKS).max(1);
@@ -74,19 +79,19 @@ impl Outbox {
         self.own() + parts.min(self.cost())
     }
 
-    /// How quickly the socket takes what waits, if anything does.
+    /// How quickly the socket takes what waits, or `None` if nothing waits.
     pub(super) fn pace(&self) -> Option<&Throughput> {
         self.0.as_ref().map(|waiting| &waiting.pace)
     }
 
-    /// The socket has taken something that is not counted here.
+    /// Counts as progress that the socket has taken bytes which are not in this outbox, such as those that TLS held.
     pub(super) fn moved(&mut self) {
         if let Some(waiting) = &mut self.0 {
             waiting.pace.took(1, Instant::now());
         }
     }
 
-    /// Its client has been given up; what has begun may still wait.
+    /// Whether the client has been given up. What had begun to be sent may still wait.
     pub(super) fn is_given_up(&self) -> bool {
         self.0.as_ref().is_some_and(|waiting| waiting.is_given_up)
     }
@@ -95,13 +100,13 @@ impl Outbox {
         self.change(held, |waiting, held| waiting.push(frame, held));
     }
 
-    /// Takes the place of the pong that waits, if one does: nobody waits for the answer to an older ping than the newest
-    /// (RFC 6455 5.5.3).
+    /// Puts the pong in place of the one that waits, if one does. A client waits only for the answer to its newest ping (RFC 6455
+    /// 5.5.3), so many pings cost the memory of one pong.
     pub(super) fn push_pong(&mut self, pong: Bytes, held: &mut Backlog) {
         self.change(held, |waiting, held| waiting.push_pong(pong, held));
     }
 
-    /// A frame of which the socket has taken a part, before anything else waits.
+    /// Puts a frame, of which the socket has taken `taken` bytes, into an empty outbox.
     pub(super) fn push_begun(&mut self, frame: Bytes, taken: usize, held: &mut Backlog) {
         self.change(held, |waiting, held| {
             waiting.push_frame(frame, held);
@@ -110,7 +115,7 @@ impl Outbox {
         });
     }
 
-    /// Forgets what waits, but for the rest of what has begun: a frame, or small ones that stand together.
+    /// Forgets what waits, except for the rest of a chunk that has begun to be sent: a frame, or small ones that are joined.
     pub(super) fn give_up(&mut self, held: &mut Backlog) {
         self.change(held, |waiting, held| {
             waiting.is_given_up = true;
@@ -126,7 +131,7 @@ impl Outbox {
         });
     }
 
-    /// Forgets all that waits: the connection ends.
+    /// Forgets everything that waits, as the connection ends.
     pub(super) fn clear(&mut self, held: &mut Backlog) {
         self.change(held, |waiting, held| {
             waiting.taken = 0;
@@ -136,7 +141,7 @@ impl Outbox {
         });
     }
 
-    /// Writes until all is out or the socket takes no more.
+    /// Writes until everything is written or the socket takes no more.
     pub(super) fn write_to(&mut self, socket: &mut impl Write, held: &mut Backlog) -> io::Result<()> {
         while let Some(waiting) = &self.0 {
             let mut slices = [IoSlice::new(&[]); SLICES];
@@ -153,7 +158,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Counts what an action changes of what is this client's alone.
+    /// Carries out an action, and counts how it changes the memory that this client alone holds.
     fn change(&mut self, held: &mut Backlog, action: impl FnOnce(&mut Waiting, &mut Backlog)) {
         let before = self.own();
         let waiting = self.0.get_or_insert_with(Box::default);
@@ -239,7 +244,7 @@ impl Waiting {
         self.push_frame(pong, held);
     }
 
-    /// It does not wait any more.
+    /// Takes a chunk that does not wait any more out of the counts.
     fn forget(&mut self, chunk: &Chunk, held: &mut Backlog) {
         match chunk {
             Chunk::Frame(frame) => held.remove(frame),
@@ -263,17 +268,17 @@ impl Waiting {
     }
 }
 
-/// Whether it is a websocket's pong, and nothing else.
+/// Whether the bytes are one whole pong frame of a websocket, and nothing else.
 pub(super) fn is_pong(frame: &[u8]) -> bool {
     matches!(frame, [0x8a, length, payload @ ..] if usize::from(*length) == payload.len() && *length <= 125)
 }
 
-/// One write; `None` when the socket takes nothing now.
+/// Writes once; `None` says that the socket takes nothing at the moment.
 pub(super) fn write_one(socket: &mut impl Write, bytes: &[u8]) -> io::Result<Option<usize>> {
     taken(|| socket.write(bytes), bytes.is_empty())
 }
 
-/// One vectored write; `None` when the socket takes nothing now.
+/// Writes once, vectored; `None` says that the socket takes nothing at the moment.
 pub(super) fn write_some(socket: &mut impl Write, slices: &[IoSlice]) -> io::Result<Option<usize>> {
     taken(|| socket.write_vectored(slices), slices.iter().all(|slice| slice.is_empty()))
 }
@@ -294,7 +299,7 @@ fn taken(mut write: impl FnMut() -> io::Result<usize>, is_nothing: bool) -> io::
 mod tests {
     use super::*;
 
-    /// Takes `room` bytes, at most `at_once` a call, then would block.
+    /// A socket that takes `room` bytes in all, at most `at_once` a call, and then would block.
     struct Socket {
         taken: Vec<u8>,
         room: usize,
@@ -323,7 +328,7 @@ mod tests {
 
     #[test]
     fn what_has_begun_is_finished_when_the_rest_is_given_up() {
-        // Frames of 200 bytes, and small ones that stand together.
+        // The outbox holds two frames of 200 bytes, and small ones that are joined.
         for (room, bytes, whole) in [
             (0, 3, "e"),
             (1, 202, "ae"),
@@ -358,7 +363,7 @@ mod tests {
             assert!(is_pong(&pong) && !is_pong(&pong[1..]) && !is_pong(&[&pong[..], b"x"].concat()));
             pong
         };
-        // The first has begun and is finished; where the next waits, all others do, and the newest is left.
+        // The first pong has begun and is sent to its end. The next one keeps its position, at which each newer one replaces it.
         outbox.push_pong(pong("begun"), &mut held);
         outbox.write_to(&mut socket, &mut held).unwrap();
         outbox.push(frame(b'a', 3), &mut held);
@@ -383,12 +388,12 @@ mod tests {
         let mut outboxes: Vec<_> = (0..100).map(|_| Outbox::default()).collect();
         for outbox in &mut outboxes {
             outbox.push_begun(shared.clone(), 99_999, &mut held);
-            // A small frame costs about its bytes.
+            // A small frame costs little more than its bytes.
             (0..1000).for_each(|_| outbox.push(frame(b'x', 10), &mut held));
             assert_eq!(outbox.bytes(), 10_001);
             assert!(outbox.cost() < 11_000, "{}", outbox.cost());
         }
-        // The shared one once, as long as a byte of it waits for anybody.
+        // The shared frame counts once, as long as a byte of it waits for any client.
         assert!((1_100_000..1_900_000).contains(&held.bytes()), "{}", held.bytes());
         let mut socket = Socket { taken: Vec::new(), room: 1, at_once: 999 };
         for outbox in &mut outboxes[1..] {

@@ -1,15 +1,16 @@
-//! Panics that a shard survives, and those that end the process.
+//! Which panics a shard survives, and which end the process.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use crate::system::exit;
 
-/// Panics of a shard within [`WINDOW`] that are borne; with more, it is no longer one client that causes them.
+/// The number of panics within [`WINDOW`] that a shard survives. With more, it is no longer one client that causes them.
 const BORNE: u32 = 100;
+/// The time over which the panics of a shard are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many panics a shard has survived since when.
+/// The number of panics that a shard has survived since the start of the current window.
 #[derive(Default)]
 pub(super) struct PanicBudget {
     since: Option<Instant>,
@@ -17,7 +18,7 @@ pub(super) struct PanicBudget {
 }
 
 impl PanicBudget {
-    /// Counts a panic, which has been logged by itself. With too many the process ends.
+    /// Counts a panic, which the panic hook has logged already. With too many panics this ends the process.
     pub(super) fn spend(&mut self) {
         let now = Instant::now();
         if self.since.is_none_or(|since| now.duration_since(since) >= WINDOW) {
@@ -30,12 +31,12 @@ impl PanicBudget {
     }
 }
 
-/// Does some work after which nothing is as it should be if it panics: then the process ends.
+/// Does work that leaves the shard unusable if it panics; a panic ends the process.
 pub(super) fn or_end<T>(what: &str, work: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| exit::now(&format!("a fault in {what}")))
 }
 
-/// Gives nothing if `work`, which changes nothing of the shard, panics.
+/// Does work that changes nothing of the shard; a panic gives `None`.
 pub(super) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }

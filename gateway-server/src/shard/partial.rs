@@ -1,21 +1,23 @@
-//! Messages that have not come whole: what all of them take is bounded.
+//! The messages of which clients have sent only a part so far, and the memory that they take together.
 
 use super::clients::Clients;
 use super::connection::ConnectionExt;
 use crate::protocol::PartialMessage;
 
 impl Clients {
+    /// The memory of all such messages of this shard, in bytes.
     pub(super) fn unfinished_bytes(&self) -> usize {
         self.unfinished
     }
 
+    /// Takes out what a client has sent of a message so far, so that the decoder can go on with it.
     pub(super) fn take_unfinished(&mut self, key: usize) -> Option<PartialMessage> {
         let taken = self.connections[key].existing_extra_mut().and_then(ConnectionExt::take_unfinished)?;
         self.unfinished -= taken.weight();
         Some(taken)
     }
 
-    /// For a client of which [`Clients::take_unfinished`] has taken what was there.
+    /// Keeps what the decoder has left of a message, after [`Clients::take_unfinished`] has taken the earlier state.
     pub(super) fn keep_unfinished(&mut self, key: usize, unfinished: Option<PartialMessage>) {
         match unfinished {
             Some(unfinished) => {
@@ -26,7 +28,7 @@ impl Clients {
         }
     }
 
-    /// Who holds any, and how many bytes: who holds most comes first. Everybody is looked at for it.
+    /// The clients that hold part of a message, as (key, bytes), those that hold most first. This looks at every connection.
     pub(super) fn longest_unfinished(&self) -> Vec<(usize, usize)> {
         let weights = self.connections.iter().map(|(key, connection)| {
             (key, connection.extra().and_then(ConnectionExt::unfinished).map_or(0, PartialMessage::weight))

@@ -1,4 +1,4 @@
-//! What others may ask about the clients of a shard.
+//! Queries: what other threads may ask about the clients of a shard.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,17 +12,18 @@ use super::membership::NameTable;
 use crate::shard::Name;
 use crate::system::injected_faults;
 
-/// Everybody, or the members of some groups.
+/// The clients that a query covers: all of them, or the members of some groups.
 pub type Scope = Option<Vec<Name>>;
 
-/// Everybody, or whoever is one of these.
+/// The clients that a query covers: all of them, or each that is in one of the groups, has one of the uids or one of the
+/// connection ids.
 #[derive(Clone, Debug)]
 pub enum Selector {
     Everybody,
     AnyOf { groups: Vec<Name>, uids: Vec<Name>, numbers: Vec<u32> },
 }
 
-/// What is wanted of a [`Profile`]; the rest stays empty.
+/// The fields that the caller needs of a [`Profile`]; the others stay empty.
 #[derive(Clone, Copy, Debug)]
 pub struct ProfileFields {
     pub session: bool,
@@ -30,46 +31,50 @@ pub struct ProfileFields {
     pub groups: bool,
 }
 
-/// Which clients a page of them is about: all that is said must be true of each.
+/// The condition for the clients of a page: all fields that are given must match.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionFilter {
     pub uid: Option<Name>,
     pub group: Option<Name>,
     pub address: Option<IpAddr>,
+    /// A connection id: the random part of a client_id.
     pub number: Option<u32>,
 }
 
-/// How far somebody has read who reads all clients page by page.
+/// The position up to which somebody has read who reads all clients page by page: the shard, and the key of a connection in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     pub shard: usize,
     pub key: usize,
 }
 
-/// A client as operators see it.
+/// What an operator sees of a client.
 #[derive(Clone, Debug)]
 pub struct ConnectionInfo {
+    /// The connection id: the random part of the client_id.
     pub number: u32,
     pub uid: Option<Bytes>,
-    /// Some of its groups, of which there may be very many.
+    /// Some of the client's groups, of which there may be very many.
     pub groups: Vec<Bytes>,
+    /// The number of all groups of the client.
     pub group_count: usize,
     pub address: Option<SocketAddr>,
-    /// The place of its door in the settings.
+    /// The listener that accepted the client: an index into the settings' list of listeners.
     pub door: u8,
-    /// Bytes that wait for it, with what it costs to keep them.
+    /// The memory of what waits for the client, in bytes, as if no other client held the same frames.
     pub queued: usize,
 }
 
-/// Groups that a [`ConnectionInfo`] shows.
+/// The largest number of groups that a [`ConnectionInfo`] names.
 const GROUPS: usize = 100;
 
-/// Connections that are looked at for one answer.
+/// The largest number of connections that are looked at for one answer.
 const LOOKS: usize = 10_000;
 
-/// What is known of a client.
+/// What PHP asks about a client: its session, uid and groups.
 #[derive(Clone, Debug)]
 pub struct Profile {
+    /// The connection id: the random part of the client_id.
     pub number: u32,
     pub session: Bytes,
     pub uid: Option<Bytes>,
@@ -90,12 +95,12 @@ impl Clients {
         self.uids.holders(uid).map(|key| self.connections[key].number).collect()
     }
 
-    /// `None` for a client that is not online or not bound.
+    /// The uid of a client, or `None` if it is not online or not bound.
     pub(crate) fn uid_of(&self, number: u32) -> Option<Bytes> {
         uid_of(&self.connections[self.key(number)?]).map(Bytes::copy_from_slice)
     }
 
-    /// `None` for a client that is not online.
+    /// The session of a client, or `None` if it is not online.
     pub(crate) fn session_of(&self, number: u32) -> Option<Bytes> {
         Some(session_of(&self.connections[self.key(number)?]))
     }
@@ -116,7 +121,7 @@ impl Clients {
         self.within(scope).map(|connection| (connection.number, session_of(connection))).collect()
     }
 
-    /// Each uid once.
+    /// All uids in the scope, each once.
     pub(crate) fn uids(&self, scope: &Scope) -> Vec<Bytes> {
         match scope {
             None => self.uids.names().map(Bytes::copy_from_slice).collect(),
@@ -128,7 +133,7 @@ impl Clients {
         self.groups.names().map(Bytes::copy_from_slice).collect()
     }
 
-    /// Every group with its clients.
+    /// All groups, each with the connection ids of its clients.
     pub(crate) fn group_clients(&self) -> Vec<(Bytes, Vec<u32>)> {
         self.each_group(|members| members.map(|connection| connection.number).collect())
     }
@@ -137,12 +142,12 @@ impl Clients {
         self.groups.names().map(|group| (Bytes::copy_from_slice(group), self.groups.count(group))).collect()
     }
 
-    /// Every group with the uids of its clients, each once.
+    /// All groups, each with the uids of its clients; every uid stands once in a group.
     pub(crate) fn group_uids(&self) -> Vec<(Bytes, Vec<Bytes>)> {
         self.each_group(|members| distinct_uids(members))
     }
 
-    /// Each client once.
+    /// The profiles of all clients that the selector covers, each client once.
     pub(crate) fn profiles(&self, who: &Selector, fields: ProfileFields) -> Vec<Profile> {
         let profile = |key: usize| profile(&self.connections[key], fields);
         match who {
@@ -158,8 +163,8 @@ impl Clients {
         }
     }
 
-    /// The clients that a filter lets through, at most `limit`, in the order of their keys from `from` on. Looks at no more than a
-    /// few, so that nobody else waits for long, and gives where to go on.
+    /// The clients that match the filter, at most `limit` of them, in the order of their keys from `from` on. This looks at a
+    /// bounded number of connections, so that others do not wait long, and gives the key at which to go on, or `None` at the end.
     pub(crate) fn page(
         &self,
         filter: &ConnectionFilter,
@@ -197,7 +202,7 @@ impl Clients {
         groups.names().map(|group| (Bytes::copy_from_slice(group), collect(&mut members(group)))).collect()
     }
 
-    /// Each connection of a scope once.
+    /// The connections in the scope, each once.
     fn within<'a>(&'a self, scope: &'a Scope) -> Box<dyn Iterator<Item = &'a Connection> + 'a> {
         match scope {
             None => Box::new(self.online().map(|key| &self.connections[key])),
@@ -220,7 +225,7 @@ impl ConnectionFilter {
             let bound = connection.extra().and_then(|extra| extra.memberships.uid.as_deref());
             bound == Some(&**uid)
         };
-        // All of them have to hold. The address comes last, as the system is asked for it.
+        // All conditions have to hold. The address comes last, because finding it takes a system call.
         self.uid.as_ref().is_none_or(is_uid)
             && self.group.as_ref().is_none_or(is_in)
             && self.address.is_none_or(|address| connection.peer().is_some_and(|peer| peer.ip() == address))

@@ -1,24 +1,29 @@
-//! How much each client may send.
+//! The bound on how much each client may send.
 
 use std::time::Instant;
 
 use hashbrown::HashMap;
 
-/// In a second; zero is no limit.
+/// How much a client may send in a second. It may save up some seconds' worth and send that at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RateLimit {
+    /// Messages in a second; zero is no limit. Every frame counts as one, control frames and fragments included.
     pub messages: f64,
+    /// Bytes in a second, those that compressed messages are inflated to included; zero is no limit.
     pub bytes: f64,
 }
 
-/// What a client may send at once, in seconds of its rate. Less than one message it never is.
+/// How much a client may send at once, in seconds of its rate. It may always send one message.
 const BURST: f64 = 5.0;
 
-/// What clients are ahead of their rates, by their keys: those who sent something where there is a limit.
+/// How far each client is ahead of its rate, by the key of its connection. Only clients of listeners with a limit are in here,
+/// once they have sent something.
 #[derive(Default)]
 pub(super) struct RateMeters(HashMap<usize, RateMeter>);
 
+/// How far one client was ahead of its rates at a moment: the messages and bytes that it had sent too early.
 struct RateMeter {
+    /// The moment.
     at: Instant,
     messages: f32,
     bytes: f32,
@@ -31,7 +36,7 @@ impl RateLimit {
 }
 
 impl RateMeters {
-    /// Counts what a client has sent; false when it is too much.
+    /// Counts what a client has sent. Gives false if it is too much.
     pub(super) fn count(
         &mut self,
         key: usize,
@@ -56,7 +61,7 @@ impl RateMeters {
         fits
     }
 
-    /// The connection has gone.
+    /// Forgets a connection that has ended.
     pub(super) fn forget(&mut self, key: usize) {
         if self.0.remove(&key).is_some() && self.0.len() < self.0.capacity() / 8 {
             self.0.shrink_to_fit();

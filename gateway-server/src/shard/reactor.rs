@@ -1,4 +1,4 @@
-//! The loop of a shard: poll, read, take commands, keep time, write.
+//! The poll loop of a shard: in each turn it polls, reads, takes commands, looks at its deadlines and writes.
 
 use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
@@ -26,13 +26,14 @@ use super::sync::{Mutex, Waker};
 use super::total_backlog::TotalBacklog;
 use crate::system::{exit, injected_faults, memory_reserve};
 
+/// The token of the wake-up in the poll; all other tokens are keys of connections.
 const WAKE: Token = Token(usize::MAX);
-/// Sockets that are looked after before commands are taken and what was caused is written.
+/// The largest number of sockets that one turn handles before it takes commands and writes.
 const EVENTS_IN_A_ROW: usize = 64;
-/// More than these are so much work that others wait for the core meanwhile.
+/// A turn with more sockets than this is so much work that the thread lets others have the core after it.
 const MANY_EVENTS: usize = 32;
 
-/// Starts a shard's thread.
+/// Starts the thread of a shard.
 pub(crate) fn start(
     shard: u16,
     settings: ShardSettings,
@@ -66,7 +67,8 @@ fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
         match panics::or_end("a turn of a shard", turn) {
             ControlFlow::Continue(next) => {
                 patience = next;
-                // The kernel would leave the core to a busy shard for milliseconds, while a thread with a push waits for it.
+                // Without this the kernel may leave the core to a busy shard for milliseconds, while a thread that has a push for
+                // it waits.
                 if patience == Some(Duration::ZERO) || events.iter().nth(MANY_EVENTS).is_some() {
                     std::thread::yield_now();
                 }
@@ -74,15 +76,16 @@ fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
             ControlFlow::Break(()) => break,
         }
     }
-    // The shard stays, as others hold it too, but it does nothing any more.
+    // Other threads hold the shard too, so its memory stays, but nothing is done there any more.
     shard.lock().unwrap_or_else(PoisonError::into_inner).inbox.close();
 }
 
 impl Shard {
-    /// Does all that there is to do; gives how long to wait for more, unless the shard has ended.
+    /// Does one turn: all that there is to do now, within the bounds of a turn. Gives how long to sleep in poll, with `None` for
+    /// no limit, or `Break` when the shard has ended.
     pub(super) fn turn(&mut self, events: &Events) -> ControlFlow<(), Option<Duration>> {
         (self.may_read, self.may_inflate) = (READ_IN_A_TURN, INFLATED_IN_A_TURN);
-        // Clients that are new in this turn come before those that have had their share of others.
+        // Clients that have something new come before those that wait since they have used their share of an earlier turn.
         for event in events {
             self.for_client(event.token().0, |shard| shard.on_event(event));
         }
@@ -106,18 +109,19 @@ impl Shard {
         ControlFlow::Continue(if is_busy { Some(Duration::ZERO) } else { self.patience() })
     }
 
-    /// A client may have to be given up for taking nothing of what waits for it.
+    /// Whether a client may have to be closed because it takes nothing of what waits for it.
     pub(super) fn has_slow(&self) -> bool {
         !self.clients.slow.is_empty() && !self.settings.outbox_timeout.is_zero()
     }
 
+    /// The time until the next deadline, or `None` if there is none.
     fn patience(&self) -> Option<Duration> {
         let closing = self.closing.front().map(|(at, ..)| *at);
         let looks = self.rounds.iter().map(HeartbeatRounds::deadline);
         let wave = self.drain.as_ref().map(Drain::deadline);
         let slow = self.watches_slow.then_some(self.look_at_slow);
         let next = [closing, wave, self.stop_at, slow].into_iter().chain(looks).flatten().min()?;
-        // Rounded up, as the poll rounds down to whole milliseconds and would spin through the last one.
+        // The time is rounded up, as poll rounds down to whole milliseconds and would spin through the last one.
         Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
     }
 
@@ -130,7 +134,8 @@ impl Shard {
             self.write_outbox(key);
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            // Who waits for his turn is read when it comes, and who could not be written to may have gone.
+            // A client that has used its share is read when its turn comes. A client to which the write failed may have gone
+            // already.
             let connection = self.clients.connections.get(key);
             if connection.is_some_and(|connection| connection.waits != Waits::ForItsTurn) {
                 self.read(key, event.is_read_closed() || event.is_error());

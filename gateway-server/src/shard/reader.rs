@@ -1,4 +1,5 @@
-//! What clients say: each is read by its share of a turn, so that one that says much holds up nobody.
+//! How a shard reads its clients: each client has a share of a turn, so that one that sends much holds up nobody. A turn is one
+//! pass of the shard's poll loop.
 
 use std::io::{ErrorKind, Read as _};
 use std::time::Instant;
@@ -13,20 +14,21 @@ use crate::protocol::{Decoder, Encoding, PartialMessage, close};
 use crate::system::injected_faults;
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// Reads from one client before others have their turn.
+/// The number of reads from one client before the others have their turn.
 const READS_IN_A_ROW: usize = 2;
-/// The same of TLS, which reads 4 KiB at once.
+/// The number of reads from one TLS client before the others have their turn. TLS reads 4 KiB at a time.
 const TLS_READS_IN_A_ROW: usize = 16;
-/// What a frame costs beside its bytes: as much as so many more.
+/// The cost of a frame beside its bytes, in bytes that the client could have sent instead.
 const FRAME_COST: usize = 32;
-/// Pings of one read that are answered each. Of more, only the newest is, as RFC 6455 has it (5.5.3).
+/// The number of pings of one read that are answered one by one. Of further ones only the newest is answered, as RFC 6455 permits
+/// (5.5.3).
 const PONGS_IN_A_ROW: usize = 64;
-/// How many of these bytes a message gets that was begun in an earlier turn.
+/// The number of bytes of a turn's decompression that go at most to the message that was begun in an earlier turn.
 const INFLATED_ON_IN_A_TURN: usize = INFLATED_IN_A_TURN / 2;
 
 impl Shard {
-    /// Reads one client's share. A short read means that the kernel has no more, unless an end was `seen` with it,
-    /// which is then not reported again.
+    /// Reads one client's share. A short read means that the kernel has no more, unless the end of the stream was seen with the
+    /// same event (`end_seen`), as that is not reported again.
     pub(super) fn read(&mut self, key: usize, end_seen: bool) {
         for _ in 0..READS_IN_A_ROW {
             if self.may_read == 0 || self.inflating == Some(key) {
@@ -60,7 +62,7 @@ impl Shard {
         self.read_later(key);
     }
 
-    /// Reads like [`Shard::read`], through TLS, which reads less at once.
+    /// Reads one client's share, as [`Shard::read`] does, through TLS, which reads less at a time.
     fn read_tls(&mut self, key: usize) {
         for _ in 0..TLS_READS_IN_A_ROW {
             if self.may_read == 0 || self.is_behind(key) {
@@ -87,7 +89,7 @@ impl Shard {
         self.read_later(key);
     }
 
-    /// What a client has said stands in the buffer.
+    /// Handles the `length` bytes of a client that stand in the read buffer.
     fn hear(&mut self, key: usize, length: usize) {
         self.may_read = self.may_read.saturating_sub(length);
         let connection = &mut self.clients.connections[key];
@@ -100,10 +102,10 @@ impl Shard {
         }
     }
 
-    /// Takes what a client has said behind its handshake and was read with it, before anything that comes after.
+    /// Handles the bytes that the client sent behind its handshake, before anything that comes later.
     pub(super) fn hear_early(&mut self, key: usize, early: &[u8]) {
         for part in early.chunks(READ_BUFFER) {
-            // It may have ended itself by what it said before.
+            // An earlier part may have ended the connection.
             if !self.clients.connections.contains(key) {
                 return;
             }
@@ -112,12 +114,12 @@ impl Shard {
         }
     }
 
-    /// Something that the client has said has been read already, and waits for its turn.
+    /// Whether the shard has read something of this client that it has not decoded yet.
     fn is_behind(&self, key: usize) -> bool {
         self.unfinished(key).is_some_and(PartialMessage::is_behind)
     }
 
-    /// What a client that may send compressed messages has said so far of one, or more that waits.
+    /// The undecoded input of a client, if it is one that may send compressed messages.
     fn unfinished(&self, key: usize) -> Option<&PartialMessage> {
         let connection = self.clients.connections.get(key).filter(|connection| {
             connection.form == Encoding::Deflated && matches!(connection.phase, Phase::Open | Phase::Closing)
@@ -125,23 +127,24 @@ impl Shard {
         connection.extra()?.unfinished()
     }
 
-    /// Whether a message of this client may be kept that is inflated in part. One of all clients is kept at a time, so that all
-    /// together take no more memory than one does.
+    /// Whether the shard may keep a message of this client that is inflated in part. Only one client at a time may have such a
+    /// message, so that all of them together take no more memory than one.
     fn may_keep_inflated(&self, key: usize) -> bool {
         self.inflating.is_none_or(|other| {
             other == key || !self.unfinished(other).is_some_and(PartialMessage::is_inflating)
         })
     }
 
-    /// It goes on only when another's message is whole.
+    /// Whether the client's next message can be inflated only once the message of another client is whole.
     fn waits_to_inflate(&self, key: usize) -> bool {
         !self.may_keep_inflated(key) && self.unfinished(key).is_some_and(PartialMessage::waits_to_inflate)
     }
 
-    /// Goes on with the message that was begun in an earlier turn, by its share of this one, however much there is to do for others.
+    /// Goes on with the message that was begun in an earlier turn. It gets its share of this turn, however much there is to do
+    /// for others.
     fn inflate_on(&mut self) {
         let Some(key) = self.inflating.take() else { return };
-        // The key may belong to somebody new by now.
+        // The key may belong to another client by now.
         if !self.unfinished(key).is_some_and(PartialMessage::is_inflating) {
             return self.queue_up(key);
         }
@@ -154,7 +157,7 @@ impl Shard {
         self.may_inflate += for_others;
     }
 
-    /// Has one wait among all others that waited in no queue, as it had a turn of its own.
+    /// Puts a client into the queue of those to read. It was in no queue while its message was the one inflated in part.
     fn queue_up(&mut self, key: usize) {
         if let Some(connection) = self.clients.connections.get_mut(key)
             && connection.waits == Waits::ForItsTurn
@@ -171,8 +174,8 @@ impl Shard {
         }
     }
 
-    /// Reads the clients that had more to say than their share of a turn, in the order in which they had it, as far as this turn allows:
-    /// for one of them it always does.
+    /// Reads the clients that have used their share of an earlier turn, in their order, as far as this turn allows. One of them
+    /// is read in any case.
     pub(super) fn read_on(&mut self) {
         self.may_read = self.may_read.max(READ_BUFFER);
         self.inflate_on();
@@ -187,7 +190,7 @@ impl Shard {
                 held_up.push(key);
                 continue;
             }
-            // The key may belong to somebody new by now, who is read when there is something to read.
+            // The key may belong to another client by now, which is read when it has sent something.
             if let Some(connection) = self.clients.connections.get_mut(key)
                 && connection.waits == Waits::ForItsTurn
             {
@@ -195,7 +198,7 @@ impl Shard {
                 self.for_client(key, |shard| shard.read(key, true));
             }
         }
-        // Before those who have had a share in this turn.
+        // The clients that were passed over come before those that have had a share of this turn.
         held_up.into_iter().rev().for_each(|key| self.read_on.push_front(key));
     }
 
@@ -203,14 +206,15 @@ impl Shard {
         let Some(connection) = self.clients.connections.get_mut(key) else { return };
         if connection.waits != Waits::ForItsTurn {
             connection.waits = Waits::ForItsTurn;
-            // One that is inflated in part has a turn of its own.
+            // The client with the message inflated in part is served by `inflate_on`, not by the queue.
             if self.inflating != Some(key) {
                 self.read_on.push_back(key);
             }
         }
     }
 
-    /// Leaves what a client says in its socket, which slows it down, until [`Command::ReadOn`].
+    /// Stops reading a client until [`Command::ReadOn`](super::command::Command::ReadOn). What it sends stays in its socket,
+    /// which slows it down.
     fn pause(&mut self, key: usize) {
         let connection = &mut self.clients.connections[key];
         if connection.waits != Waits::ForEventsTaken {
@@ -219,7 +223,7 @@ impl Shard {
         }
     }
 
-    /// More of their events may be taken.
+    /// Reads on from all paused clients, as their events may be taken again.
     pub(super) fn resume(&mut self) {
         for key in std::mem::take(&mut self.paused) {
             let connection = self.clients.connections.get(key);
@@ -229,7 +233,7 @@ impl Shard {
         }
     }
 
-    /// Takes in `length` bytes of the buffer, and what waits of those before.
+    /// Decodes `length` bytes of the buffer behind the input that was kept before, and handles what is whole.
     fn take_input(&mut self, key: usize, length: usize) {
         self.inflater.allow(self.may_inflate, self.may_keep_inflated(key));
         let mut unfinished = self.clients.take_unfinished(key);
@@ -237,7 +241,7 @@ impl Shard {
         let connection = &mut clients.connections[key];
         let ListenerLimits { max_message, rate, .. } = settings.doors[usize::from(connection.door)];
         let mut decoder = Decoder { form: connection.form, max_message, inflater };
-        // A client that has been sent a close frame has gone for everybody else.
+        // A client that has been sent a close frame is offline for everybody else, so its messages are dropped.
         let is_heard = connection.phase == Phase::Open;
         let mut is_closed = false;
         let mut heard = 0;
@@ -292,7 +296,7 @@ impl Shard {
         match (result, phase) {
             (Err(violation), Phase::Open) => self.close(key, violation.close(), Phase::Discarding),
             (Ok(()), Phase::Open) if is_closed => self.close(key, close::BY_APPLICATION, Phase::Finishing),
-            // It answers the close frame that we sent, or nothing that it says is understood any more.
+            // The client answers the server's close frame, or sends what cannot be decoded after it.
             (Err(_), _) => self.finish(key),
             (Ok(()), _) if is_closed => self.finish(key),
             (Ok(()), Phase::Open) if rate.is_limited() => self.meter(key, rate, heard, sent),
@@ -300,8 +304,8 @@ impl Shard {
         }
         let bound = self.settings.bounds.unfinished;
         if self.clients.unfinished_bytes() > bound {
-            // Some room is left, so that whoever fills it again has to send for it: looking for them takes longer the more
-            // clients there are.
+            // Closing some clients more than needed leaves some room. Whoever fills it again has to send that much first, and
+            // looking for the clients that hold most takes longer the more clients there are.
             self.shed(bound - bound / 8, Offence::Unfinished, "max_unfinished_bytes");
         }
         if self.is_behind(key) {
@@ -309,7 +313,7 @@ impl Shard {
         }
     }
 
-    /// Frees memory, at the cost of those who hold most of it, until messages that are not whole take so many bytes at most.
+    /// Closes the clients that hold most of the memory of partial messages, until those messages take `most` bytes or less.
     pub(super) fn shed(&mut self, most: usize, offence: Offence, detail: &str) {
         for (key, _) in self.clients.longest_unfinished() {
             if self.clients.unfinished_bytes() <= most {
@@ -322,7 +326,7 @@ impl Shard {
         }
     }
 
-    /// Counts what a client has sent, with what it was inflated to, and closes it when it was too much.
+    /// Counts what a client has sent, including what it was inflated to, and closes the client if it is too much.
     fn meter(&mut self, key: usize, rate: RateLimit, messages: usize, bytes: usize) {
         if !self.meters.count(key, rate, messages, bytes, Instant::now()) {
             let peer = self.clients.connections[key].peer();
@@ -344,7 +348,7 @@ mod tests {
 
     const MESSAGE: usize = 1 << 20;
 
-    /// Makes a frame as a client sends it: masked, by zeros.
+    /// A frame as a client sends it, masked with zeros.
     fn masked(frame: &[u8]) -> Vec<u8> {
         let header = match frame[1] {
             126 => 4,
@@ -361,12 +365,12 @@ mod tests {
         masked(&deflated_message(MessageKind::Binary, &vec![0; MESSAGE]).unwrap())
     }
 
-    /// Makes as many messages of zeros as a read brings.
+    /// Repeats a message of zeros as often as one read brings it.
     fn bombs() -> Vec<u8> {
         bomb().repeat(READ_BUFFER / bomb().len())
     }
 
-    /// How many messages each of three clients has sent.
+    /// The number of messages that each of three clients has sent.
     #[derive(Clone, Default)]
     struct Told(Arc<Mutex<[usize; 3]>>);
 
@@ -414,7 +418,7 @@ mod tests {
             let sum = messages.iter().sum();
             assert!(before <= sum && sum <= before + 1, "{messages:?} in turn {turns}, after {before}");
             assert!(messages.iter().all(|of_one| of_one.abs_diff(messages[0]) <= 1), "{messages:?}");
-            // One message and what is read of each that waits: two messages would be more.
+            // The memory is that of one message and of the input of the clients that wait; two messages would take more.
             assert!(shard.shard.clients.unfinished_bytes() < MESSAGE + MESSAGE / 2);
             before = sum;
             if !shard.is_busy() {
@@ -423,7 +427,8 @@ mod tests {
         }
         let sum = 3 * bombs.len() / bomb().len();
         assert_eq!(before, sum);
-        // A turn goes a step too far at most: for those who are new, for those who wait, and for the message that was begun.
+        // A turn goes at most one step too far for each of three: the clients that are new, those that wait, and the message that
+        // was begun.
         assert!(turns * (INFLATED_IN_A_TURN + 3 * READ_BUFFER) >= sum * MESSAGE, "{turns} turns");
         assert_eq!(shard.shard.clients.unfinished_bytes(), 0);
     }
@@ -435,7 +440,7 @@ mod tests {
         let [mut long, mut small] = [0, 1].map(|number| shard.client(number, Encoding::Deflated));
         let message = vec![b'x'; 1000];
         let message = masked(&deflated_message(MessageKind::Binary, &message).unwrap());
-        // What comes behind the long one stays behind it.
+        // The message that follows the long one stays behind it.
         long.write_all(&[bomb(), message.clone()].concat()).unwrap();
         for turn in 1.. {
             small.write_all(&message).unwrap();
@@ -460,7 +465,7 @@ mod tests {
             let settings = limited(RateLimit { messages: 0.0, bytes: if end == 3 { 7e4 } else { 0.0 } });
             let mut shard = TestShard::telling(settings, Box::new(heard.clone()));
             let [mut first, mut next] = [0, 1].map(|number| shard.client(number, Encoding::Deflated));
-            // One byte of what would come next.
+            // The last byte begins the next frame.
             first.write_all(&[bomb(), vec![0x82]].concat()).unwrap();
             while shard.shard.inflating.is_none() {
                 shard.turn();
@@ -482,7 +487,7 @@ mod tests {
             }
             assert_eq!(heard.0.lock().unwrap()[0], usize::from(end == 0), "{end}");
             assert_eq!(shard.shard.clients.unfinished_bytes(), 0, "{end}");
-            // A client that is closed is still read, so that its end is seen.
+            // A closed client is still read, so that the server sees the end of its connection.
             let places = shard.shard.clients.connections.len();
             assert_eq!(places, if end == 0 { 1 } else { 2 }, "{end}");
         }
@@ -507,7 +512,7 @@ mod tests {
         }
         assert_eq!(shard.shard.clients.counts.messages_in as usize, bombs().len() / bomb().len());
         assert_eq!(arrived(&mut client), b"");
-        // One that says nothing is pinged, and then given up.
+        // A client that sends nothing is pinged, and then closed.
         for _ in 0..5 {
             if let Some(key) = shard.shard.clients.key(1) {
                 shard.shard.look_at(0, key, Instant::now());
@@ -545,7 +550,7 @@ mod tests {
                 break;
             }
         }
-        // Five seconds of its rate, and what it may send more while they are inflated.
+        // The client may send five seconds of its rate, and some more while that is inflated.
         let messages = shard.shard.clients.counts.messages_in as usize;
         assert!((4..bombs().len() / bomb().len()).contains(&messages), "{messages}");
         assert_eq!(arrived(&mut client), websocket::close(close::TOO_MANY_MESSAGES));

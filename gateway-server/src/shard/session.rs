@@ -1,4 +1,4 @@
-//! A client's session: the bytes of a PHP array as `serialize()` gives them.
+//! The session of a client: the bytes of a PHP array as `serialize()` gives them.
 
 use std::sync::Arc;
 
@@ -6,9 +6,10 @@ use gateway_wire::php_serialize::{self, Malformed};
 
 use crate::system::memory_reserve;
 
-/// Longest session by default, in bytes.
+/// The default of the longest session, in bytes.
 pub const MAX_SESSION: usize = 1 << 20;
 
+/// Why a session was not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     #[error("the session is no serialized PHP array: {0}")]
@@ -21,19 +22,20 @@ pub enum SessionError {
     NoMemory,
 }
 
-/// No bytes until PHP sets some.
+/// The session of one client, `None` until PHP sets one.
 #[derive(Default)]
 pub(super) struct Session(Option<Arc<[u8]>>);
 
-/// A session as it stood, to be told from every other that comes after it.
+/// A session as it was at one moment. Later it can be told whether the session has changed since.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
     bytes: Option<Arc<[u8]>>,
-    /// The longest that may come of it.
+    /// The longest session that a merge may give, in bytes.
     limit: usize,
 }
 
-/// What a merge takes of memory, for each byte of both: the shortest values have six, and a place of their own.
+/// The memory that a merge takes for each byte of the session and the changes: the shortest values take six bytes of text, and
+/// each gets a slot of its own in the parsed tree.
 const MERGING: usize = 16;
 
 impl Snapshot {
@@ -41,7 +43,7 @@ impl Snapshot {
         self.bytes.as_deref().map_or(0, <[u8]>::len)
     }
 
-    /// `array_replace_recursive(session, changes)`.
+    /// Merges as `array_replace_recursive(session, changes)` does, outside the shard.
     pub(crate) fn merged(&self, changes: &[u8]) -> Result<Arc<[u8]>, SessionError> {
         if !memory_reserve::has_room(MERGING * (self.len() + changes.len())) {
             return Err(SessionError::NoMemory);
@@ -71,7 +73,8 @@ impl Session {
         self.0 = (!serialized.is_empty()).then(|| serialized.into());
     }
 
-    /// `array_replace_recursive(session, changes)`, of at most `limit` bytes. On an error the session is left as it was.
+    /// Merges as `array_replace_recursive(session, changes)` does, into at most `limit` bytes. After an error the session is as
+    /// it was.
     pub(super) fn update(&mut self, changes: &[u8], limit: usize) -> Result<(), SessionError> {
         self.set(&merged(self.bytes(), changes, limit)?);
         Ok(())
@@ -81,7 +84,7 @@ impl Session {
         Snapshot { bytes: self.0.clone(), limit }
     }
 
-    /// Takes the place of the session, if that is still the one of the snapshot. Gives whether it is.
+    /// Puts `merged` in place of the session if that is still the one of the snapshot. Gives whether it is.
     pub(super) fn replace(&mut self, before: &Snapshot, merged: Arc<[u8]>) -> bool {
         let is_same = match (&self.0, &before.bytes) {
             (Some(now), Some(before)) => Arc::ptr_eq(now, before),
@@ -114,7 +117,7 @@ mod tests {
     use super::*;
     use crate::protocol::Encoding;
 
-    /// Tells a shard of a change to the session of its client; gives its answer.
+    /// Has a shard apply a change to its client, and gives the answer.
     fn change<T>(shard: &mut TestShard, change: impl FnOnce(oneshot::Sender<T>) -> Change) -> T {
         let (back, mut answer) = oneshot::channel();
         shard.shard.obey_alone(Command::Change { number: 1, change: change(back) });
@@ -137,7 +140,7 @@ mod tests {
 
         let before = update(&mut shard, b"a:1:{i:5;i:1;}", false).unwrap();
         assert_eq!((session(&shard), shard.shard.clients().merged), (Bytes::from(large), 0));
-        // Another change comes first.
+        // Another change comes before the merged session is put in place.
         assert!(update(&mut shard, b"a:1:{i:6;i:2;}", true).is_none());
         let replace = |shard: &mut TestShard, before: Snapshot| {
             let merged = before.merged(b"a:1:{i:5;i:1;}").unwrap();

@@ -1,5 +1,5 @@
-//! Clients that take too little of what waits for them: those that take nothing for a while, and, when all together hold too
-//! much, those who hold most and take least.
+//! Clients that read too slowly: those that take nothing of what waits for them for a while and, when all outboxes together take
+//! too much memory, those that hold most and take least.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -11,33 +11,37 @@ use super::writer::farewell;
 use crate::protocol::close;
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// How often it is looked at those for whom something waits, in a timeout.
+/// How many times in an `outbox_timeout` the shard looks at the clients for which something waits.
 const LOOKS: u32 = 8;
-/// A client for which something begins to wait has so long to show that it reads, unless there is far too much.
+/// A client for which something begins to wait has this long to show that it reads. It is not evicted before, unless far too much
+/// waits.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Somebody for whom something waits, and what all others bear for it.
+/// A client that may be closed to free the memory of what waits for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EvictionCandidate {
+    /// The key of its connection in its shard.
     pub(crate) key: usize,
     pub(crate) number: u32,
-    /// Bytes that would be free without it, times the seconds that it needs for a byte.
+    /// The burden that the client is for all others: the bytes that would become free without it, times the seconds that it needs
+    /// to take a byte.
     pub(crate) weight: f64,
+    /// The bytes that would become free without it.
     pub(crate) bytes: usize,
-    /// It has not waited long enough to be known.
+    /// Something has waited for the client too briefly to tell how quickly it reads.
     pub(crate) is_new: bool,
 }
 
 impl EvictionCandidate {
-    /// What has to become free is at anybody's cost, and some room besides at that of those who are not much better than the
-    /// heaviest.
+    /// Whether the client has to be closed. While some bytes (`has_to`) have to become free, each candidate does. For the room
+    /// that is made beyond that (`is_to`), only those do whose weight is at least half of the heaviest one's.
     pub(crate) fn is_to_go(&self, heaviest: &Self, (has_to, is_to): (usize, usize)) -> bool {
         has_to > 0 || (is_to > 0 && self.weight >= heaviest.weight.min(f64::MAX) / 2.0)
     }
 }
 
 impl Clients {
-    /// The clients that hold most and take least, the worst first, and at most so many.
+    /// The clients that hold most and take least, at most `most` of them, the worst first.
     pub(crate) fn heaviest(&self, now: Instant, most: usize) -> Vec<EvictionCandidate> {
         let mut all: Vec<_> = self.slow.iter().filter_map(|key| self.burden(*key as usize, now)).collect();
         all.sort_unstable_by(|one, other| other.weight.total_cmp(&one.weight));
@@ -50,7 +54,7 @@ impl Clients {
         let outbox = &connection.extra()?.outbox;
         let pace = outbox.pace()?;
         let bytes = outbox.burden(&self.held);
-        // The rest of a message for one that has been given up is nobody's loss.
+        // A client that has been given up loses nothing by it: only the rest of a message that has begun waits for it.
         let is_given_up = outbox.is_given_up();
         let weight = if is_given_up { f64::INFINITY } else { bytes as f64 * pace.slowness(now) };
         let is_new = !is_given_up && pace.counted(now) < GRACE;
@@ -59,14 +63,15 @@ impl Clients {
 }
 
 impl Shard {
-    /// Has room made when what waits for all clients takes too much memory.
+    /// Starts the eviction of slow clients when what waits for all clients takes too much memory.
     pub(super) fn make_room(&mut self) {
         let held = &mut self.clients.held;
         held.tell();
         if !held.total().is_exceeded() {
             return;
         }
-        // Who is to go is a matter of all shards, unless memory grows faster than that is found out.
+        // The hub chooses among the clients of all shards. Only when memory grows faster than that takes, this shard chooses
+        // among its own.
         held.total().tell();
         if held.total().is_far_exceeded(held.bytes()) {
             let heaviest = self.clients.heaviest(Instant::now(), usize::MAX);
@@ -79,7 +84,7 @@ impl Shard {
         }
     }
 
-    /// Gives up those who have taken most of the memory, where there is none left at all.
+    /// Closes the clients of this shard that hold most of the memory, when the process has none left.
     pub(super) fn relieve_memory(&mut self) {
         const DETAIL: &str = "there is no memory left, and it holds most";
         self.shed(self.clients.unfinished_bytes() / 2, Offence::NoMemory, DETAIL);
@@ -93,9 +98,9 @@ impl Shard {
         self.clients.held.tell();
     }
 
-    /// Closes one that all others are better without.
+    /// Closes a client that has been chosen for eviction.
     pub(super) fn give_up(&mut self, key: usize, number: u32) {
-        // The key may belong to somebody new by now, and nothing may wait any more.
+        // The key may belong to another client by now, or nothing waits any more.
         let connection = self.clients.connections.get(key);
         if connection.is_some_and(|connection| connection.number == number && connection.has_outbox()) {
             self.close_slow(key, &"what waits for all clients takes too much memory (max_outbox_bytes)");
@@ -103,7 +108,7 @@ impl Shard {
         self.clients.held.tell();
     }
 
-    /// Closes those whose sockets have taken nothing of what waits for a whole timeout.
+    /// Closes the clients whose sockets have taken nothing of what waits for a whole `outbox_timeout`.
     pub(super) fn give_up_stalled(&mut self, now: Instant) {
         let timeout = self.settings.outbox_timeout;
         let every = timeout / LOOKS;
@@ -111,7 +116,8 @@ impl Shard {
         let idle: Vec<_> =
             self.clients.slow.iter().copied().filter(|key| self.idle(*key, now) >= every).collect();
         for key in idle {
-            // The kernel tells of room only when much of what it keeps has gone, for which a thin line takes long.
+            // The kernel reports room only when much of its buffer is free, which takes long on a slow line, so the shard tries
+            // to write.
             self.write_for_client(key as usize, |shard| shard.write_outbox(key as usize));
             if self.idle(key, now) >= timeout {
                 self.close_slow(
@@ -122,8 +128,8 @@ impl Shard {
         }
     }
 
-    /// The time for a close is over: its client has taken nothing for so long, or gets as much time again, and once more when it has
-    /// taken all, so that it can answer.
+    /// Ends a connection whose time for a close is over, if its client has taken nothing in that time. A client that has taken
+    /// something gets as much time again, and once more after it has taken everything, so that it can answer the close frame.
     pub(super) fn close_by_now(&mut self, key: usize, now: Instant) {
         let number = self.clients.connections[key].number;
         if self.clients.connections[key].has_outbox() {
@@ -142,7 +148,7 @@ impl Shard {
         }
     }
 
-    /// For how long a socket has taken nothing of what waits for an open connection.
+    /// For how long the socket has taken nothing of what waits for an open connection; zero for any other.
     fn idle(&self, key: u32, now: Instant) -> Duration {
         let connection = self.clients.connections.get(key as usize);
         let open = connection.filter(|connection| connection.phase == Phase::Open);
@@ -150,12 +156,14 @@ impl Shard {
         pace.map_or(Duration::ZERO, |pace| pace.idle(now))
     }
 
+    /// Closes a client that reads too slowly, and logs why.
     pub(super) fn close_slow(&mut self, key: usize, detail: &dyn Display) {
         abuse_log::report(Offence::TooSlow, self.clients.connections[key].peer(), detail);
         self.close_too_slow(key);
     }
 
-    /// What waits is thrown away. Should the client read on in time, it learns why.
+    /// Closes a client and throws away what waits for it. If the client reads on within the `close_timeout`, it gets a close
+    /// frame that says why.
     fn close_too_slow(&mut self, key: usize) {
         self.forget(key);
         let connection = &mut self.clients.connections[key];
@@ -186,7 +194,7 @@ mod tests {
     use super::*;
     use crate::protocol::{Encoded, websocket};
 
-    /// Longer than all timeouts of the settings.
+    /// A time longer than all timeouts of the settings.
     const LATER: Duration = Duration::from_secs(1000);
 
     fn message(length: usize) -> Bytes {
@@ -197,7 +205,7 @@ mod tests {
     fn whoever_holds_most_goes_first_when_it_is_far_too_much() {
         let mut shard = TestShard::new(tight());
         let _clients: Vec<_> = (1..=3).map(|number| stalled(&mut shard, number)).collect();
-        // What all share costs once: without that it would be too much by far.
+        // Frames that all clients share count once; if they did not, this would be far too much.
         for _ in 0..20 {
             let frame = message(200_000);
             for key in 0..3 {
@@ -226,7 +234,7 @@ mod tests {
             shard.shard.send(1, message(40_000));
             shard.shard.write_turn();
         }
-        // One reads.
+        // One client reads.
         let waiting = |shard: &TestShard| shard.shard.clients.connections[0].waiting_bytes();
         let before = waiting(&shard);
         while before - waiting(&shard) < 1_000_000 {
@@ -236,7 +244,7 @@ mod tests {
         let heaviest = shard.shard.clients.heaviest(Instant::now(), 2);
         assert_eq!(heaviest.iter().map(|one| one.number).collect::<Vec<_>>(), [2, 1], "{heaviest:?}");
         assert!(heaviest[0].bytes < heaviest[1].bytes, "{heaviest:?}");
-        // What has been given up goes before all.
+        // A client that has been given up comes before all others.
         shard.shard.send(0, message(200_000));
         shard.shard.write_turn();
         let [other, reader] = heaviest[..] else { unreachable!() };
@@ -263,7 +271,7 @@ mod tests {
             shard.shard.write_turn();
         }
         assert_eq!(shard.shard.clients.online().len(), 2, "both are sent it behind what waits");
-        // The close of one, and what it is told last, do not come too late for it.
+        // The client reads nothing, and still its close frame and its last message come in time.
         let last = Some(Encoded::raw(Bytes::from_static(b"goodbye")));
         shard.shard.obey_alone(Command::Close { number: 1, last });
         shard.shard.send(1, Bytes::from_static(b"one more"));
@@ -289,7 +297,7 @@ mod tests {
         let mut clients: Vec<_> = (1..=2).map(|number| stalled(&mut shard, number)).collect();
         shard.shard.give_up_stalled(start + Duration::from_secs(59));
         assert_eq!(shard.shard.clients.online().len(), 2);
-        // One goes on.
+        // One client reads on.
         while shard.shard.clients.connections[0].has_outbox() {
             arrived(&mut clients[0]);
             shard.turn();
@@ -297,7 +305,7 @@ mod tests {
         shard.shard.give_up_stalled(Instant::now() + Duration::from_secs(60));
         assert_eq!(shard.shard.clients.key(2), None);
         assert!(shard.shard.clients.key(1).is_some());
-        // Nothing is kept for the other but what has begun and a farewell.
+        // For the other client only the frame that has begun and a close frame are kept.
         assert!(shard.shard.clients.held.bytes() < 70_000, "{}", shard.shard.clients.held.bytes());
     }
 
@@ -313,7 +321,7 @@ mod tests {
             shard.shard.send(key, message(1_500_000));
             shard.shard.send(key, message(1_500_000));
         }
-        // The first and the third go on.
+        // The first and the third client read on.
         for key in [0, 2] {
             let waiting = |shard: &TestShard| shard.shard.clients.connections[key].waiting_bytes();
             shard.turn();
@@ -338,7 +346,7 @@ mod tests {
             shard.shard.close_by_now(key, Instant::now() + time);
         }
         assert!(shard.shard.clients.connections.contains(2) && !shard.shard.clients.connections.contains(3));
-        // It gets all.
+        // The client gets everything.
         let (mut all, start) = (Vec::new(), Instant::now());
         let end = websocket::close(close::BY_APPLICATION);
         while !all.ends_with(&end) && start.elapsed() < Duration::from_secs(30) {
@@ -346,7 +354,7 @@ mod tests {
             shard.turn();
         }
         assert!(all.ends_with(&end));
-        // It has nothing more to take, and does not answer.
+        // Nothing more waits for the client, and it does not answer.
         shard.shard.close_by_now(2, Instant::now() + LATER);
         assert!(shard.shard.clients.connections.contains(2));
         shard.shard.close_by_now(2, Instant::now() + LATER);
@@ -368,7 +376,7 @@ mod tests {
             && start.elapsed() < Duration::from_secs(30)
         {
             let _ = client.read(&mut some);
-            // No turn is taken, so that no event is seen.
+            // No turn runs, so the shard sees no event of the socket.
             shard.shard.give_up_stalled(Instant::now() + Duration::from_secs(50));
         }
         assert!(shard.shard.clients.connections[0].waiting_bytes() < before);

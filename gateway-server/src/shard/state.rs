@@ -1,4 +1,4 @@
-//! What a shard is: everything that stands behind its lock.
+//! The state of a shard: everything that stands behind its lock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,50 +19,59 @@ use super::uring::Ring;
 use super::write_batch::WriteBatch;
 use crate::protocol::websocket::Inflater;
 
-/// One buffer for all reads of a shard.
+/// The size of the buffer into which a shard reads, in bytes. One buffer serves all its connections.
 pub(super) const READ_BUFFER: usize = 64 << 10;
-/// Bytes that are read of all before commands are taken and what was caused is written.
+/// The number of bytes that a shard reads in a turn, from all clients together, before it takes commands and writes.
 pub(super) const READ_IN_A_TURN: usize = 4 * READ_BUFFER;
-/// Bytes that messages of all are inflated to before the same, rounded up to whole steps or to the end of a message.
+/// The number of bytes to which a shard inflates messages in a turn, of all clients together, before it takes commands and
+/// writes. A turn may exceed it by a few steps of the decompressor.
 pub(super) const INFLATED_IN_A_TURN: usize = 4 * READ_BUFFER;
 
+/// A shard. Whoever uses it holds its lock, by the rule at [`ShardHandle`](super::handle::ShardHandle).
 pub(super) struct Shard {
     pub(super) settings: ShardSettings,
+    /// Registers sockets in the poll of the shard's thread.
     pub(super) registry: Registry,
+    /// The commands that other threads have sent.
     pub(super) inbox: InboxReceiver,
     pub(super) clients: Clients,
-    /// Told of what they do.
+    /// Is told what the clients do.
     pub(super) events: Box<dyn EventSink>,
+    /// The frames that this turn has brought the clients so far.
     pub(super) turn: WriteBatch,
+    /// The buffer for reads, of [`READ_BUFFER`] bytes.
     pub(super) buffer: Box<[u8]>,
+    /// Decompresses the messages of all clients.
     pub(super) inflater: Inflater,
-    /// Connections that may have more to read than their share of a turn.
+    /// The keys of the connections that have used their share of a turn and may have more to read.
     pub(super) read_on: VecDeque<usize>,
-    /// Bytes that may still be read in this turn.
+    /// The number of bytes that may still be read in this turn.
     pub(super) may_read: usize,
-    /// Bytes to which messages may still be inflated in this turn.
+    /// The number of bytes to which messages may still be inflated in this turn.
     pub(super) may_inflate: usize,
-    /// The connection a message of which is inflated in part, and goes on with the next turn.
+    /// The connection that has a message inflated in part, which goes on in the next turn.
     pub(super) inflating: Option<usize>,
-    /// Connections that were not read since nobody takes more of their events.
+    /// The keys of the connections that are not read because their worker takes no more events.
     pub(super) paused: Vec<usize>,
-    /// The heartbeat's rounds of each door.
+    /// The heartbeat of each listener, in the order of the listeners.
     pub(super) rounds: Vec<HeartbeatRounds>,
-    /// When those that were sent a close frame are dropped: by key and number, soonest first.
+    /// When the connections that were sent a close frame are dropped, as (time, key, connection id), the soonest first.
     pub(super) closing: VecDeque<(Instant, usize, u32)>,
-    /// When it is looked next at those for whom something waits.
+    /// When the shard next looks at the clients for which something waits.
     pub(super) look_at_slow: Instant,
-    /// The thread wakes up for it.
+    /// Whether the thread, in its current sleep, wakes up at `look_at_slow`.
     pub(super) watches_slow: bool,
-    /// Clients are being closed, wave by wave.
+    /// The schedule by which clients are being closed, while the shard stops.
     pub(super) drain: Option<Drain>,
-    /// All have been closed, and those that are still here then are dropped.
+    /// When the connections that are still open are dropped: all clients have been sent their close frames.
     pub(super) stop_at: Option<Instant>,
+    /// How much the clients with a rate limit have sent.
     pub(super) meters: RateMeters,
+    /// How many more panics the shard survives.
     pub(super) panic_budget: PanicBudget,
-    /// What has been done so far, for those who watch whether anything is.
+    /// The amount of work done so far, by which a watchdog sees that the shard is alive.
     pub(super) steps: Arc<AtomicU64>,
-    /// For sends to many at once.
+    /// Sends to many clients by one system call, where the kernel permits it.
     pub(super) ring: Option<Ring>,
 }
 
@@ -103,7 +112,7 @@ impl Shard {
         }
     }
 
-    /// Everything that was sent before is done, and the shard goes on.
+    /// Whether another thread may do work here now: no command waits that has to come first, and the shard is not about to end.
     pub(super) fn is_free(&self) -> bool {
         self.inbox.is_empty() && self.stop_at.is_none()
     }

@@ -1,4 +1,5 @@
-//! What a shard's thread shares with others, of which the unit tests' models take other makes, whose every step shuttle chooses.
+//! The locks and channels between a shard's thread and others. The model tests replace them with shuttle's, which control the
+//! order of every step.
 
 #[cfg(not(all(test, feature = "models")))]
 mod real {

@@ -1,4 +1,4 @@
-//! What tests of shards have in common: settings, clients, and a shard whose turns a test takes itself.
+//! Helpers for the unit tests of shards: settings, clients, and a shard whose turns the test runs itself.
 
 use std::io::{ErrorKind, Read as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
@@ -42,14 +42,14 @@ pub(crate) fn settings() -> ShardSettings {
     }
 }
 
-/// A connection, and the end of it that a client holds.
+/// A connection for a shard, and the client's end of it.
 pub(crate) fn newcomer(form: Encoding) -> (NewConnection, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (socket, _) = listener.accept().unwrap();
     socket.set_nonblocking(true).unwrap();
     client.set_nonblocking(true).unwrap();
-    // So that the kernel takes little for one that does not read.
+    // With small buffers the kernel takes little for a client that does not read.
     SockRef::from(&client).set_recv_buffer_size(64 << 10).unwrap();
     SockRef::from(&socket).set_tcp_notsent_lowat(64 << 10).unwrap();
     let newcomer = NewConnection {
@@ -65,7 +65,7 @@ pub(crate) fn newcomer(form: Encoding) -> (NewConnection, TcpStream) {
     (newcomer, client)
 }
 
-/// All that has arrived at a client.
+/// Everything that has arrived at a client.
 pub(super) fn arrived(client: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     match client.read_to_end(&mut all) {
@@ -74,11 +74,11 @@ pub(super) fn arrived(client: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-/// A client that reads nothing, and for which something waits.
+/// A client that reads nothing and for which something waits in its outbox.
 pub(super) fn stalled(shard: &mut TestShard, number: u32) -> TcpStream {
     let client = shard.client(number, Encoding::Websocket);
     let key = shard.shard.clients.key(number).unwrap();
-    // The kernel takes what it likes first.
+    // The kernel's buffers have to be full first.
     while !shard.shard.clients.connections[key].has_outbox() {
         shard.shard.send(key, Bytes::from(vec![b'x'; 64 << 10]));
         shard.shard.write_turn();
@@ -86,6 +86,7 @@ pub(super) fn stalled(shard: &mut TestShard, number: u32) -> TcpStream {
     client
 }
 
+/// A shard without a thread of its own.
 pub(super) struct TestShard {
     poll: Poll,
     events: Events,
@@ -109,7 +110,7 @@ impl TestShard {
         Self { poll, events: Events::with_capacity(1024), shard, _outside: outside }
     }
 
-    /// A client that has read what greets it. Its key is that of the first free place.
+    /// A client that has read its init message. Its key is the first free one.
     pub(super) fn client(&mut self, number: u32, form: Encoding) -> TcpStream {
         let (newcomer, mut client) = newcomer(form);
         self.shard.obey_alone(Command::Adopt { number, newcomer, identity: None });
@@ -118,25 +119,25 @@ impl TestShard {
         client
     }
 
-    /// There is more to do without anything that happens.
+    /// Whether the shard has more to do even if nothing happens.
     pub(super) fn is_busy(&self) -> bool {
         !self.shard.read_on.is_empty() || self.shard.inflating.is_some()
     }
 
-    /// One turn, with what has happened until now.
+    /// Runs one turn with the events that have happened so far.
     pub(super) fn turn(&mut self) {
         self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
         let _ = self.shard.turn(&self.events);
     }
 
-    /// Takes one turn; gives to how many sockets something had happened.
+    /// Runs one turn, and gives the number of sockets that had an event.
     pub(super) fn events_of_turn(&mut self) -> usize {
         self.turn();
         self.events.iter().count()
     }
 }
 
-/// Lets as much as a test likes wait for each client, and little more for all.
+/// Settings under which much may wait for each client, but little for all of them together.
 pub(crate) fn tight() -> ShardSettings {
     let mut settings = settings();
     let mut door = settings.doors[0].clone();

@@ -1,17 +1,19 @@
-//! How quickly a socket takes what waits for it.
+//! How quickly a client's socket takes what waits for it.
 
 use std::time::{Duration, Instant};
 
-/// What was taken longer ago counts less and less.
+/// The time over which bytes are counted; those that were taken earlier count less and less.
 const WINDOW: Duration = Duration::from_secs(10);
-/// Bytes that every socket is believed to have taken: no conclusions are drawn from less.
+/// The number of bytes that each socket is credited with at the start, so that no conclusion is drawn from little data.
 const GIVEN: f64 = 262_144.0;
 
+/// The throughput of one socket since something began to wait for it.
 pub(super) struct Throughput {
-    /// When it last took something, or something began to wait.
+    /// When the socket last took something, or when something began to wait.
     last: Instant,
-    /// Since when `taken` is counted.
+    /// The time from which `taken` is counted.
     since: Instant,
+    /// The bytes that the socket has taken since then. Older ones are halved away.
     taken: f64,
 }
 
@@ -30,22 +32,22 @@ impl Throughput {
         }
     }
 
-    /// Something, since it began to wait.
+    /// Whether the socket has taken anything since something began to wait.
     pub(super) fn has_taken(&self) -> bool {
         self.taken > 0.0
     }
 
-    /// For how long it has taken nothing.
+    /// For how long the socket has taken nothing.
     pub(super) fn idle(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.last)
     }
 
-    /// For how long something has waited for it, as far as that counts.
+    /// The time over which `taken` is counted.
     pub(super) fn counted(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.since)
     }
 
-    /// Seconds that it needs for a byte. Who has just begun to wait is quick.
+    /// The seconds that the socket needs for a byte. A socket for which something has just begun to wait counts as quick.
     pub(super) fn slowness(&self, now: Instant) -> f64 {
         self.counted(now).max(Duration::from_millis(1)).as_secs_f64() / (self.taken + GIVEN)
     }
@@ -70,7 +72,7 @@ mod tests {
             );
             assert_eq!((drips.idle(now), nothing.idle(now)), (Duration::ZERO, Duration::from_secs(second)));
         }
-        // What it took before is forgotten, but not at once.
+        // What the socket took earlier is forgotten, but not at once.
         let before = steady.slowness(start + Duration::from_secs(60));
         for second in 61..=120 {
             steady.took(1, start + Duration::from_secs(second));

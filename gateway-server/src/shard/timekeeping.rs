@@ -1,4 +1,4 @@
-//! What a shard does when a time has come: heartbeats, closes that took too long, the waves of a stop.
+//! What a shard does at its deadlines: heartbeats, the end of closes that take too long, and the waves of a stop.
 
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ impl Shard {
                 break;
             }
             self.closing.pop_front();
-            // The key may belong to somebody new by now.
+            // The key may belong to another client by now.
             let is_closing = |one: &Connection| one.number == number && one.phase != Phase::Open;
             if self.clients.connections.get(key).is_some_and(is_closing) {
                 self.close_by_now(key, now);
@@ -42,13 +42,13 @@ impl Shard {
         self.drain.is_some() || self.stop_at.is_some()
     }
 
-    /// Closes those whose turn it is.
+    /// Closes the clients of the wave that is due, if one is.
     pub(super) fn drain(&mut self, now: Instant) {
         let Some(drain) = &mut self.drain else { return };
         let Some(left) = drain.left(now) else { return };
         if left == 0 {
             let at = now + drain.patience;
-            // A second call does not make the first one's wait longer.
+            // A second stop does not make the wait of the first one longer.
             self.stop_at = Some(self.stop_at.map_or(at, |before| before.min(at)));
             self.drain = None;
         }
@@ -58,16 +58,16 @@ impl Shard {
         }
     }
 
-    /// A heartbeat's look at a connection, if it came in by this door.
+    /// The heartbeat's look at one connection, if the connection came by this listener.
     pub(super) fn look_at(&mut self, door: usize, key: usize, now: Instant) {
-        // What one says that is paused or has to wait for its turn is not heard for our own reasons.
+        // A client that is paused or waits for its turn may have sent something that the server itself has not read yet.
         let is_due = |one: &&mut Connection| {
             usize::from(one.door) == door && one.phase == Phase::Open && one.waits == Waits::No
         };
         let Some(connection) = self.clients.connections.get_mut(key).filter(is_due) else { return };
         let heartbeat = &self.settings.doors[door].heartbeat;
         let has_outbox = connection.has_outbox();
-        // It is there while it takes of what waits for it. What it says to a ping would come behind all that.
+        // A client is alive while it takes of what waits for it. Its answer to a ping would come only after all of that.
         if has_outbox && connection.takes_within(heartbeat.look_every(), now) {
             connection.quiet = 0;
             return;
@@ -78,7 +78,7 @@ impl Shard {
             Action::Ping => {
                 let ping = match heartbeat.data.as_slice() {
                     [] if connection.form.is_websocket() => websocket::ping(),
-                    // Its protocol has no ping.
+                    // Protocols other than websocket have no ping.
                     [] => return,
                     data => protocol::message(connection.form, self.settings.message_kind, data),
                 };

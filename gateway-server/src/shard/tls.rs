@@ -1,4 +1,4 @@
-//! What established connections say by TLS.
+//! TLS on established connections.
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write};
 
@@ -6,26 +6,26 @@ use mio::net::TcpStream;
 use rustls::ServerConnection;
 use smallvec::SmallVec;
 
-/// Bytes of messages that may wait encrypted; what goes out behind them waits in the outbox.
+/// The number of bytes of messages that a TLS session may hold encrypted. Further ones wait in the outbox.
 pub(super) const ENCRYPTED: usize = 32 << 10;
 
-/// A socket and what is between it and its client's protocol.
+/// A socket together with the TLS session between it and the client's protocol.
 pub(super) struct TlsSocket<'a> {
     tls: &'a mut ServerConnection,
     socket: &'a mut TcpStream,
-    /// Encrypted bytes that the socket has taken.
+    /// The number of encrypted bytes that the socket has taken.
     sent: usize,
 }
 
-/// What one read gave.
+/// The result of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     Bytes(usize),
-    /// Nothing for the client's protocol yet; there may be more.
+    /// Nothing for the client's protocol yet, but there may be more to read.
     Something,
-    /// There is no more for now.
+    /// The socket has nothing more at the moment.
     Nothing,
-    /// Nothing more will come.
+    /// The client sends nothing more.
     End,
 }
 
@@ -34,13 +34,14 @@ impl<'a> TlsSocket<'a> {
         Self { tls, socket, sent: 0 }
     }
 
-    /// Reads the socket once, unless there is something already. An error of the kind `InvalidData` is the client's.
+    /// Gives decrypted bytes if there are some, and else reads the socket once. An error of the kind `InvalidData` says that the
+    /// client broke TLS.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Heard> {
         match self.tls.reader().read(buffer) {
             Ok(0) => return Ok(Heard::End),
             Ok(length) => return Ok(Heard::Bytes(length)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            // It ended without saying so by TLS, as many do.
+            // The client has closed the connection without ending the TLS session, as many do.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(Heard::End),
             Err(error) => return Err(error),
         }
@@ -51,21 +52,21 @@ impl<'a> TlsSocket<'a> {
             Err(error) => return Err(error),
         }
         let processed = self.tls.process_new_packets();
-        // It may have something to say itself: new keys, or what is wrong.
+        // TLS may have something to send by itself: new keys, or an alert.
         self.flush()?;
         processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         Ok(Heard::Something)
     }
 
-    /// Whether its socket has taken anything.
+    /// Whether the socket has taken anything through this value.
     pub(super) fn has_sent(&self) -> bool {
         self.sent > 0
     }
 
-    /// Says that nothing more comes; true when that is out.
+    /// Ends the TLS session towards the client. Gives whether that is written.
     pub(super) fn finish(&mut self) -> bool {
         self.tls.send_close_notify();
-        // On an error there is nobody who could hear it.
+        // After an error nobody is left to receive it.
         self.flush().is_err() || !self.tls.wants_write()
     }
 }
@@ -75,13 +76,13 @@ impl Write for TlsSocket<'_> {
         self.write_vectored(&[IoSlice::new(bytes)])
     }
 
-    /// Takes less than all only when the socket takes no more.
+    /// Takes less than all bytes only when the socket takes no more.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut slices = SmallVec::<[IoSlice<'_>; 64]>::from_slice(slices);
         let mut rest = &mut slices[..];
         let mut taken = 0;
         self.flush()?;
-        // So that never more is encrypted than its bound.
+        // Checking this before each write keeps the encrypted bytes within their bound.
         while !self.tls.wants_write() {
             let length = self.tls.writer().write_vectored(rest)?;
             taken += length;
@@ -94,7 +95,7 @@ impl Write for TlsSocket<'_> {
         if taken > 0 { Ok(taken) } else { Err(ErrorKind::WouldBlock.into()) }
     }
 
-    /// Until the socket takes no more.
+    /// Writes encrypted bytes until none are left or the socket takes no more.
     fn flush(&mut self) -> io::Result<()> {
         while self.tls.wants_write() {
             match self.tls.write_tls(self.socket) {

@@ -1,4 +1,4 @@
-//! What waits for the clients of all shards together.
+//! The memory of what waits for the clients of all shards together, and its bound.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -7,24 +7,30 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use tokio::sync::Notify;
 
-/// Bytes that the allocator and the count of its holders add to a frame, about.
+/// The bytes that the allocator and the reference count add to each frame, roughly.
 pub(super) const ALLOCATION: usize = 64;
-/// Part of the bound that is made free when it is exceeded, so that those who hold most are not looked for at every frame.
+/// When the bound is exceeded, a 16th of it is made free besides, so that the clients that hold most are not looked for at every
+/// frame.
 const ROOM: usize = 16;
-/// Bytes by which the bound may be exceeded, at least, while whoever holds most is looked for: as much as an inbox brings.
+/// How far the bound may be exceeded, at least, before a shard makes room by itself: as many bytes as an inbox brings. Meanwhile
+/// the hub looks for the clients that hold most.
 const SLACK: usize = 16 << 20;
 
-/// The memory of all outboxes, and how much it may be. A frame that waits for many clients is there once, and costs once,
-/// whatever shards they belong to.
+/// Counts the memory of all outboxes against its bound. A frame that waits for many clients is in memory once and counts once,
+/// whichever shards the clients belong to.
 pub(crate) struct TotalBacklog {
-    /// How many shards hold a frame, and its length, by the address of its bytes.
+    /// For each frame, by the address of its bytes: how many shards hold it, and its length in bytes.
     frames: Mutex<HashMap<usize, (u32, usize)>>,
+    /// The memory of what waits, in bytes.
     bytes: AtomicUsize,
+    /// The bound that the settings give, in bytes.
     bound: AtomicUsize,
-    /// Bytes of the longest frame, of those that have waited since last no frame did. One message has room beside the bound,
-    /// so that it reaches whoever reads, however small that is.
+    /// The length of the longest frame, in bytes, of those that have waited since no frame last did. This much is allowed beside
+    /// the bound, so that one message always reaches the clients that read, however small the bound is.
     longest: AtomicUsize,
+    /// The number of shards.
     shards: usize,
+    /// Wakes the hub when the bound is exceeded.
     exceeded: Notify,
 }
 
@@ -54,6 +60,7 @@ impl TotalBacklog {
         self.bound.store(bound, Ordering::Relaxed);
     }
 
+    /// The bytes that are allowed now.
     fn most(&self) -> usize {
         self.bound.load(Ordering::Relaxed).saturating_add(self.longest.load(Ordering::Relaxed))
     }
@@ -62,32 +69,33 @@ impl TotalBacklog {
         self.bytes() > self.most()
     }
 
-    /// Bytes that have to become free, and those that are to, so that there is some room again.
+    /// The bytes that have to become free to keep the bound, and the bytes that are to become free so that there is some room
+    /// again.
     pub(crate) fn excess(&self) -> (usize, usize) {
         let (bytes, most) = (self.bytes(), self.most());
         let room = self.bound.load(Ordering::Relaxed) / ROOM;
         (bytes.saturating_sub(most), bytes.saturating_sub(most - room))
     }
 
-    /// Whether a shard for which so much waits has to make room by itself: there is far too much, and it has its part of it
-    /// or more. Of all shards one always has.
+    /// Whether a shard that holds `of_shard` bytes has to make room by itself. It has if the bound is far exceeded and the shard
+    /// holds its part of the whole or more, which is always true of at least one shard.
     pub(super) fn is_far_exceeded(&self, of_shard: usize) -> bool {
         let slack = (self.bound.load(Ordering::Relaxed) / 4).max(SLACK);
         let bytes = self.bytes();
         bytes > self.most().saturating_add(slack) && of_shard >= bytes / self.shards
     }
 
-    /// For [`TotalBacklog::exceeded`].
+    /// Wakes the task that waits in [`TotalBacklog::exceeded`].
     pub(super) fn tell(&self) {
         self.exceeded.notify_one();
     }
 
-    /// Waits until somebody says that too much waits.
+    /// Waits until a shard reports that the bound is exceeded.
     pub(crate) async fn exceeded(&self) {
         self.exceeded.notified().await;
     }
 
-    /// One more shard holds the frame.
+    /// Counts one more shard that holds the frame.
     pub(super) fn add(&self, frame: &Bytes) {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         let (holders, _) = frames.entry(frame.as_ptr() as usize).or_insert((0, frame.len()));
@@ -98,7 +106,7 @@ impl TotalBacklog {
         }
     }
 
-    /// One shard less holds the frame at this address.
+    /// Counts one shard less that holds the frame at this address.
     pub(super) fn remove(&self, address: usize) {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((holders, length)) = frames.get_mut(&address) else { return };
@@ -109,14 +117,14 @@ impl TotalBacklog {
             if frames.is_empty() {
                 self.longest.store(0, Ordering::Relaxed);
             }
-            // Give memory back after a peak.
+            // The map gives memory back after a peak.
             if frames.len() < frames.capacity() / 8 {
                 frames.shrink_to_fit();
             }
         }
     }
 
-    /// What clients hold alone has become so much more, or less.
+    /// Counts that clients hold `by` bytes more for themselves alone, or less if it is negative.
     pub(super) fn change(&self, by: isize) {
         self.bytes.fetch_add(by as usize, Ordering::Relaxed);
     }

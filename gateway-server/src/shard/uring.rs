@@ -1,35 +1,37 @@
-//! Sends to many sockets by one call of the system, through io_uring: a crowd costs a sixth less.
+//! Sends to many sockets by one system call, through io_uring. To many clients this costs a sixth less processor time.
 //!
-//! Nothing is asynchronous about it. Each send says that it must not wait, so the kernel has done it when the call returns.
+//! Nothing is asynchronous about it. Each send is flagged not to wait, so the kernel has finished it when the call returns.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use io_uring::{IoUring, Probe, opcode, squeue, types};
 
-/// Sends of one call.
+/// The largest number of sends in one call.
 pub const AT_ONCE: usize = 256;
-/// For fewer the plain call is as good.
+/// With fewer sends than this, plain calls are as good.
 pub const WORTHWHILE: usize = 8;
 
+/// One io_uring instance, which serves the sends of one shard.
 pub struct Ring {
     uring: IoUring,
     outcomes: Vec<Option<Outcome>>,
-    /// After so many sends of a call the kernel fails.
+    /// Makes the kernel fail after this many sends of a call, for a test.
     #[cfg(test)]
     pub(super) fails_after: Option<u32>,
 }
 
-/// What the kernel made of a send: bytes that it took, or the negative number of an error.
+/// The kernel's result of a send: the number of bytes that it took, or the negative number of an error.
 pub type Outcome = i32;
 
+/// One send: the bytes, and the socket that they are for.
 pub struct Send<'a> {
     pub socket: BorrowedFd<'a>,
     pub bytes: &'a [u8],
 }
 
 impl Ring {
-    /// Fails where the kernel has no such thing, or does not let us have it, as in most containers.
+    /// Opens an io_uring. This fails where the kernel has none, or denies it to this process, as in most containers.
     pub fn open() -> io::Result<Self> {
         let uring = IoUring::new(AT_ONCE as u32)?;
         let mut probe = Probe::new();
@@ -45,8 +47,8 @@ impl Ring {
         })
     }
 
-    /// Sends all of them, [`AT_ONCE`] at most, and gives the outcome of each; a send that was never tried has none. After
-    /// an error the ring is of no more use; the outcomes are right all the same.
+    /// Does all sends, at most [`AT_ONCE`], and gives the outcome of each; a send that the kernel never tried has none. After an
+    /// error the ring must not be used again, but the outcomes are right.
     #[allow(unsafe_code)]
     pub fn send(&mut self, sends: &[Send<'_>]) -> (&[Option<Outcome>], io::Result<()>) {
         self.outcomes.clear();
@@ -54,8 +56,8 @@ impl Ring {
         let mut queued = 0;
         for (index, send) in sends.iter().enumerate() {
             let entry = entry(send, index);
-            // SAFETY: descriptor and bytes are borrowed until this returns, when the kernel has answered for every entry
-            // that it took; those that it did not take go with the ring.
+            // SAFETY: the descriptor and the bytes are borrowed until this method returns, and by then the kernel has answered
+            // every entry that it took. Entries that it did not take are dropped together with the ring.
             if unsafe { self.uring.submission().push(&entry) }.is_err() {
                 break;
             }
@@ -69,7 +71,7 @@ impl Ring {
         while missing > 0 {
             match self.enter(missing) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                    // The kernel has done those that it took before it failed: each is over when the call returns.
+                    // The kernel has finished the sends that it took before it failed, as each is over when the call returns.
                     self.collect();
                     return Err(error);
                 }
@@ -90,7 +92,7 @@ impl Ring {
     fn collect(&mut self) -> usize {
         let mut collected = 0;
         for completed in self.uring.completion() {
-            // The kernel gave up one that it calls cancelled before it tried it.
+            // A send that the kernel calls cancelled was never tried.
             if let Some(outcome) = self.outcomes.get_mut(completed.user_data() as usize)
                 && completed.result() != -libc::ECANCELED
             {
@@ -103,7 +105,7 @@ impl Ring {
 }
 
 fn entry(send: &Send<'_>, index: usize) -> squeue::Entry {
-    // A frame is far shorter than what a length can say.
+    // A frame is far shorter than the largest `u32`.
     opcode::Send::new(types::Fd(send.socket.as_raw_fd()), send.bytes.as_ptr(), send.bytes.len() as u32)
         .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
         .build()
@@ -118,11 +120,11 @@ mod tests {
 
     use super::*;
 
-    /// Has the kernel take so many of the sends that were queued, and then fails.
+    /// Makes the kernel take this many of the queued sends, and then fails.
     #[allow(unsafe_code)]
     pub(super) fn fail_after(uring: &IoUring, taken: u32) -> io::Result<usize> {
         const WAIT: u32 = 1;
-        // SAFETY: what was queued is borrowed by whoever sends, and no argument goes with the call.
+        // SAFETY: the caller of the send borrows what was queued, and the call gets no argument.
         unsafe { uring.submitter().enter::<()>(taken, taken, WAIT, None) }.unwrap();
         Err(io::Error::from_raw_os_error(libc::ENOMEM))
     }
@@ -153,7 +155,7 @@ mod tests {
         };
         for count in [1, 3, AT_ONCE] {
             let pairs: Vec<_> = (0..count).map(|_| UnixStream::pair().unwrap()).collect();
-            // The first is full, the last has nobody at the other end.
+            // The first socket gets more than it takes, and the last one's peer has closed.
             let (_full, rest) = pairs.split_first().unwrap();
             let much = vec![b'x'; 8 << 20];
             let is_gone = |index: usize| count > 1 && index == count - 1;

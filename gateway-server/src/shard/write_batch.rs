@@ -1,42 +1,47 @@
-//! What one turn of the loop will send: each frame stands here once, however many connections get it.
+//! The frames that a shard sends in one turn. A turn is one pass of its poll loop. Each frame stands here once, however many
+//! connections get it.
 
 use bytes::Bytes;
 
 use crate::protocol::{Encoded, Encoding, NonWebsocket};
 
-/// The frames of a turn and, for each connection, the chain of those that it gets. The memory is used again every turn,
-/// so that a recipient costs eight bytes here and no allocation.
+/// The frames of one turn and, for each connection, the linked list of those that it gets. The memory is used again in every
+/// turn, so a receiver costs eight bytes here and no allocation.
 pub(super) struct WriteBatch {
-    /// The first has no bytes, for those who get nothing of a message.
+    /// The frames. The first one has no bytes, for connections that get nothing of a message.
     frames: Vec<Bytes>,
+    /// The elements of all linked lists.
     links: Vec<FrameLink>,
-    /// Keys of the connections that have a chain.
+    /// The keys of the connections that get something.
     touched: Vec<usize>,
-    /// The cost of writing all chains, in bytes.
+    /// The cost of writing everything, in bytes.
     cost: usize,
 }
 
+/// An element of a linked list: an index into `frames`, and one into `links` or [`NONE`].
 #[derive(Clone, Copy)]
 struct FrameLink {
     frame: u32,
     next: u32,
 }
 
-/// A connection's frames of this turn, kept in its record.
+/// The linked list of one connection's frames of this turn, kept in its record.
 #[derive(Clone, Copy)]
 pub(super) struct FrameList {
     first: u32,
     last: u32,
 }
 
-/// A frame of this turn.
+/// The index of a frame of this turn.
 #[derive(Clone, Copy)]
 pub(super) struct FrameRef(u32);
 
 impl FrameRef {
+    /// The frame without bytes.
     pub(super) const NOTHING: Self = Self(0);
 }
 
+/// The end of a linked list.
 const NONE: u32 = u32::MAX;
 
 impl FrameList {
@@ -47,13 +52,14 @@ impl FrameList {
     }
 }
 
-/// What a turn keeps of its memory for the next one.
+/// The number of elements for which a turn keeps its memory for the next one.
 const KEPT: usize = 64 << 10;
-/// A frame of so many bytes is no cheaper in company: its bytes are what its writing costs. Of a smaller one it is the call.
+/// From this length on, in bytes, writing a frame costs by its bytes; the writing of a shorter one costs by the system call,
+/// however many frames that writes.
 pub(super) const LARGE: usize = 16 << 10;
-/// What the writing of a small frame costs, in bytes.
+/// The cost of writing a short frame, in bytes.
 const SMALL: usize = 16;
-/// The cost of writing after which others have their turn.
+/// The cost, in bytes, at which the batch is written before more is added, so that other work has its turn.
 const FULL: usize = KEPT * SMALL;
 
 impl Default for WriteBatch {
@@ -63,7 +69,7 @@ impl Default for WriteBatch {
 }
 
 impl WriteBatch {
-    /// Adds a message; gives what clients get of it, by their form.
+    /// Adds a message. Gives, for each form that clients may get it in, the frame of that form.
     pub(super) fn add(&mut self, message: Encoded) -> [FrameRef; Encoding::COUNT] {
         let websocket = self.add_frame(message.websocket);
         let deflated = message.deflated.map_or(websocket, |deflated| self.add_frame(deflated));
@@ -82,7 +88,7 @@ impl WriteBatch {
         FrameRef(self.frames.len() as u32 - 1)
     }
 
-    /// Appends `frame` to the chain of the connection with this key.
+    /// Appends `frame` to the list of the connection with this key.
     pub(super) fn link(&mut self, key: usize, chain: &mut FrameList, frame: FrameRef) {
         let link = self.links.len() as u32;
         self.links.push(FrameLink { frame: frame.0, next: NONE });
@@ -97,12 +103,12 @@ impl WriteBatch {
         chain.last = link;
     }
 
-    /// Enough has gathered to be written before more is added.
+    /// Whether the batch is to be written before more is added.
     pub(super) fn is_full(&self) -> bool {
         self.cost >= FULL
     }
 
-    /// Places that there are for links.
+    /// The number of links for which there is memory.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
         self.links.capacity()
@@ -121,13 +127,13 @@ impl WriteBatch {
         })
     }
 
-    /// The frame of a chain that has just one.
+    /// The frame of a list that has exactly one.
     pub(super) fn only_frame(&self, chain: FrameList) -> Option<&Bytes> {
         let link = self.links.get(chain.first as usize).filter(|_| chain.first == chain.last)?;
         Some(&self.frames[link.frame as usize])
     }
 
-    /// All chains of the turn have been written or dropped.
+    /// Empties the batch after everything was written or dropped.
     pub(super) fn end(&mut self, mut touched: Vec<usize>) {
         touched.clear();
         self.touched = touched;

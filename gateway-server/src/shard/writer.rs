@@ -1,4 +1,5 @@
-//! What clients get: each gets by one write what a turn has brought it, and what its socket refuses waits in its outbox.
+//! How a shard writes: each client gets everything that a turn has brought it by one write, and what its socket refuses waits in
+//! its outbox. A turn is one pass of the shard's poll loop.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::Shutdown;
@@ -21,10 +22,11 @@ use crate::protocol::{Encoding, websocket};
 use crate::system::injected_faults;
 use crate::system::memory_reserve::{self, NoMemory};
 
-/// Slices of one vectored write; more than this many frames for one client go out in several.
+/// The largest number of slices in one vectored write. More frames for one client go out in several writes.
 const SLICES: usize = 32;
 
 impl Shard {
+    /// Adds a frame to what the client gets in this turn.
     pub(super) fn send(&mut self, key: usize, frame: Bytes) {
         let frame = self.turn.add_frame(frame);
         self.turn.link(key, &mut self.clients.connections[key].pending, frame);
@@ -37,7 +39,7 @@ impl Shard {
 
     fn write_whole_turn(&mut self) {
         let mut touched = self.turn.take_touched();
-        // In the order in which records and sockets lie in memory, which a crowd feels.
+        // Records and sockets are visited in the order in which they lie in memory, which is faster for many clients.
         touched.sort_unstable();
         for keys in touched.chunks(uring::AT_ONCE) {
             self.write_some_of_turn(keys);
@@ -46,7 +48,7 @@ impl Shard {
         self.make_room();
     }
 
-    /// Through the ring, as far as there is one and it is worth it.
+    /// Writes to some clients, through io_uring where it is there and worthwhile.
     fn write_some_of_turn(&mut self, keys: &[usize]) {
         let mut plain: SmallVec<[usize; uring::AT_ONCE]> = SmallVec::new();
         let mut rung: SmallVec<[(usize, Option<Outcome>); uring::AT_ONCE]> = SmallVec::new();
@@ -79,7 +81,7 @@ impl Shard {
         }
     }
 
-    /// `first`: what has become of the first send, if it was tried.
+    /// Writes what the turn has brought a client. `first` is the outcome of its first send, if that was made through io_uring.
     fn write_pending(&mut self, key: usize, first: Option<Outcome>) {
         injected_faults::strike("write");
         let Clients { connections, held, .. } = &mut self.clients;
@@ -104,6 +106,7 @@ impl Shard {
         }
     }
 
+    /// Writes what waits in a client's outbox, as far as its socket takes it.
     pub(super) fn write_outbox(&mut self, key: usize) {
         let Clients { connections, held, .. } = &mut self.clients;
         let connection = &mut connections[key];
@@ -124,7 +127,7 @@ impl Shard {
         self.after_write(key);
     }
 
-    /// Writes like [`Shard::write_outbox`], through TLS, which may hold something itself.
+    /// Writes like [`Shard::write_outbox`] does, through TLS, which may hold encrypted bytes itself.
     fn write_tls(&mut self, key: usize) {
         let Clients { connections, held, .. } = &mut self.clients;
         if let Some((mut tls, outbox)) = connections[key].tls() {
@@ -141,7 +144,7 @@ impl Shard {
         self.after_write(key);
     }
 
-    /// Counts what was written of the `waiting` bytes, of which so many are left.
+    /// Counts the bytes that were written: `waiting` bytes waited before, of which `left` are left.
     fn count_written(&mut self, key: usize, waiting: usize, left: usize) {
         self.clients.counts.bytes_out += (waiting - left) as u64;
         if left == 0 {
@@ -151,7 +154,7 @@ impl Shard {
         }
     }
 
-    /// Goes on with a close once all is written.
+    /// Takes the close of a connection further once everything is written.
     pub(super) fn after_write(&mut self, key: usize) {
         let connection = &mut self.clients.connections[key];
         if !connection.is_written() {
@@ -165,9 +168,10 @@ impl Shard {
         }
         match connection.phase {
             Phase::Finishing => self.drop_connection(key),
-            // The peer learns that nothing more comes; when it closes too, or its time is over, the socket goes.
+            // Shutting the sending side tells the peer that nothing more comes. The socket closes when the peer closes it too, or
+            // when its time is over.
             Phase::Discarding => {
-                // Once, as the kernel reports each time that something has happened to the socket.
+                // The shutdown must happen once only, as each one makes the kernel report an event for the socket.
                 connection.phase = Phase::Shut;
                 let _ = connection.socket.shutdown(Shutdown::Write);
             }
@@ -176,14 +180,14 @@ impl Shard {
     }
 }
 
-/// The last bytes for a client. None at all, where the protocol has no such thing, are written as others are: what follows
-/// a write then follows.
+/// The last bytes for a client. For a protocol without a close frame these are no bytes, which are written like others so that
+/// the end of the connection follows.
 pub(super) fn farewell(form: Encoding, close: Close) -> Bytes {
     if form.is_websocket() { websocket::close(close) } else { Bytes::new() }
 }
 
-/// Writes straight to the socket, unless others wait there already; what the kernel refuses waits in the outbox. Gives
-/// whether something does. What the socket took is added to `written`.
+/// Writes straight to the socket, unless bytes wait in the outbox already. What the kernel refuses goes into the outbox. Adds the
+/// bytes that the socket took to `written`, and gives whether something waits.
 fn write_frames<'a>(
     connection: &mut Connection,
     first: Option<Outcome>,
@@ -214,8 +218,8 @@ fn write_frames<'a>(
             outbox.push_pong(frame, held);
             continue;
         }
-        // What waits already counts, and not the frame: a message may be larger than all the space there is. One that closes
-        // gets what belongs to its close.
+        // Only what waits already is held against the bound, and not the frame itself, as one message may be larger than the
+        // bound. A closing client gets everything that belongs to its close.
         if is_open && outbox.cost() > outbox_bytes {
             let reason = format!("{} bytes wait for it already (outbox_bytes)", outbox.cost());
             return Err(io::Error::new(ErrorKind::StorageFull, reason));
@@ -228,7 +232,7 @@ fn write_frames<'a>(
     Ok(true)
 }
 
-/// A socket to which the first send has been made already, perhaps.
+/// A socket whose first send may have been made through io_uring.
 struct Sent<'a> {
     first: Option<Outcome>,
     socket: &'a mut TcpStream,
@@ -251,10 +255,10 @@ impl Write for Sent<'_> {
     }
 }
 
-/// The frames that a socket did not take whole, and how many bytes it took of the first.
+/// The frames that a socket did not take as a whole, and the number of bytes that it took of the first of them.
 type Unwritten = (SmallVec<[Bytes; SLICES]>, usize);
 
-/// Writes until all frames are out, which is `None`, or the socket takes no more of some of them.
+/// Writes until all frames are written, which gives `None`, or until the socket takes no more.
 fn write_now<'a>(
     socket: &mut impl Write,
     frames: &mut impl Iterator<Item = &'a Bytes>,
@@ -264,7 +268,7 @@ fn write_now<'a>(
         let batch: SmallVec<[&Bytes; SLICES]> = frames.take(SLICES).collect();
         let written = match &*batch {
             [] => return Ok(None),
-            // A plain send, which costs the kernel less than a vectored one.
+            // A plain send costs the kernel less than a vectored one.
             [frame] => write_one(socket, frame)?,
             _ => {
                 let slices: SmallVec<[IoSlice; SLICES]> =
@@ -279,7 +283,7 @@ fn write_now<'a>(
     }
 }
 
-/// Gives what is left of some frames of which `written` bytes went out.
+/// What is left of some frames after `written` bytes of them went out.
 fn unwritten(mut frames: &[&Bytes], mut written: usize) -> Unwritten {
     while let [frame, rest @ ..] = frames
         && written >= frame.len()
@@ -340,7 +344,7 @@ mod tests {
         assert_eq!(shard.shard.clients.counts.bytes_in, 10 * pings.len() as u64);
         let after = shard.shard.clients.held.bytes();
         assert!(after < before + 1000, "{after} after {before}");
-        // What it is sent is all there, and one pong. The kernel hands over what it holds in its own time.
+        // The client finds all that it was sent, and one pong. The kernel delivers the bytes of its buffer when it likes.
         let mut all = Vec::new();
         let start = Instant::now();
         while !all.ends_with(b"\x8a\0") && start.elapsed() < Duration::from_secs(30) {
@@ -363,7 +367,8 @@ mod tests {
         }
         shard.turn();
         assert_eq!([shard.events_of_turn(), shard.events_of_turn(), shard.events_of_turn()], [0; 3]);
-        // What it says is still read, as the kernel would else answer it with a reset that takes the farewell with it.
+        // The server still reads what the client sends, as the kernel would else answer with a reset, by which the client loses
+        // its close frame.
         client.write_all(b"more").unwrap();
         while shard.events_of_turn() == 0 {}
         assert_eq!(shard.events_of_turn(), 0);
@@ -381,7 +386,7 @@ mod tests {
         let numbers = (0..times).flat_map(|_| 1..=200).collect();
         let (to, frame) = (Audience::Connections(numbers), Encoded::raw(Bytes::from_static(b"x")));
         shard.shard.obey_alone(Command::Deliver { to, frame });
-        // A million at once would take as many places.
+        // A million receivers at once would take a million links.
         assert!(shard.shard.turn.room() < 300_000, "{} places", shard.shard.turn.room());
         shard.shard.write_turn();
         for client in &mut clients {

@@ -1,28 +1,29 @@
-//! The allocator: how much it keeps for itself, and what it gives back.
+//! The allocator: how much freed memory it keeps, and when it gives memory back to the kernel.
 
 use super::machine;
 
-/// Blocks from this size on are the system's own, which has them back as soon as they are freed.
+/// Blocks of this size or more are mapped one by one, and go back to the kernel as soon as they are freed. The unit is bytes.
 #[cfg(target_env = "gnu")]
 const LARGE: libc::c_int = 1 << 20;
-/// What glibc takes of the address space for a thread's heap, whatever is in it.
+/// The address space that glibc reserves for one thread's heap, in bytes, whatever is in it.
 #[cfg(target_env = "gnu")]
 const HEAP: u64 = 64 << 20;
-/// Where a share of the memory has room for so many heaps, glibc chooses their number.
+/// The number of heaps from which on glibc's own choice is left alone. Where a quarter of the memory has no room for so many,
+/// their number is limited.
 #[cfg(target_env = "gnu")]
 const MOST_HEAPS: usize = 64;
-/// Bytes that each thread's heap may keep free at its end.
+/// The number of bytes that each thread's heap may keep free at its end.
 #[cfg(target_env = "gnu")]
 const KEPT: libc::c_int = 1 << 20;
 
-/// Has the allocator give back what strangers have made it take. By itself glibc keeps, for each thread, up to twice the largest
-/// block that was ever freed: dozens of megabytes once a few calls of the longest kind have come.
+/// Makes the allocator give back the memory that peers have made it take. By itself glibc keeps, for each thread, up to twice the
+/// largest block that was ever freed, which is dozens of megabytes after a few long calls.
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
 pub fn tune_allocator() {
     let heaps = machine::count_in_share(4, HEAP, MOST_HEAPS);
-    // SAFETY: they take two numbers each, and may be called at any time; here no other thread runs yet. A failure leaves
-    // things as they were.
+    // SAFETY: the calls take two numbers each and may be made at any time; no other thread runs yet. After a failure the
+    // allocator is as it was.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
         libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
@@ -35,7 +36,7 @@ pub fn tune_allocator() {
 #[cfg(not(target_env = "gnu"))]
 pub fn tune_allocator() {}
 
-/// What the allocator holds, in bytes.
+/// The memory that the allocator holds, in bytes.
 #[derive(Clone, Copy, Default)]
 pub struct Heap {
     pub used: usize,
@@ -45,22 +46,22 @@ pub struct Heap {
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
 pub fn heap() -> Heap {
-    // SAFETY: it takes nothing, only counts, and may be called from any thread.
+    // SAFETY: the call takes no arguments, only counts, and may be made from any thread.
     let counted = unsafe { libc::mallinfo2() };
     Heap { used: counted.uordblks, free: counted.fordblks }
 }
 
-/// What was allocated one by one and freed lies between what is still in use: glibc keeps it unless it is asked.
+/// Gives free memory back to the kernel that lies between blocks in use, which glibc does only when asked.
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
 pub fn trim_heap() {
-    // SAFETY: it takes no pointer, keeps what is in use where it is, and may be called from any thread.
+    // SAFETY: the call takes no pointer, does not move what is in use, and may be made from any thread.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// Other allocators give back by themselves.
+/// Allocators other than glibc's give memory back by themselves, and are not asked for counts.
 #[cfg(not(target_env = "gnu"))]
 pub fn heap() -> Heap {
     Heap::default()

@@ -1,11 +1,11 @@
-//! Open files: every client takes one.
+//! The limit of open files. Every client takes one.
 
 use tracing::{info, warn};
 
-/// Below this a server that faces the internet will soon run out.
+/// A server with a lower limit than this soon runs out of descriptors when it faces the internet.
 const FEW: u64 = 10_000;
 
-/// Raises the limit as far as the system lets us.
+/// Raises the limit of open files as far as the system permits, and warns if that is little.
 pub fn raise_limit() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) if limit < FEW => {

@@ -1,5 +1,5 @@
-//! Files that settings name. What stands there may be anything by the time that it is read again: a pipe that nobody writes to, a
-//! disk that is far away and does not answer, far more than any such file has.
+//! Reads files that settings name. By the time that they are read, or read again, anything may stand there: a pipe to which
+//! nobody writes, a remote disk that does not answer, or far more bytes than such a file has.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// Reads a regular file of at most so many bytes.
+/// Reads a regular file. A file of more than `longest` bytes is an error.
 pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     read_as_it_is(path, longest).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -24,20 +24,20 @@ pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     })
 }
 
-/// Where certbot has certificates and keys, for root alone.
+/// The folder where certbot keeps certificates and keys, which only root may read.
 const CERTBOT: &str = "/etc/letsencrypt";
 const CERTBOT_HINT: &str = "; docs/tls.md has a hook for certbot that makes copies for the server";
 
 fn read_as_it_is(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
-    // Opening anything else may have an effect, or wait for somebody.
+    // Only a regular file is opened, as opening anything else may have an effect or wait for another process.
     must_be_regular(&path.metadata()?)?;
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    // It may be another one by now.
+    // Another file may have taken its place between the two calls.
     must_be_regular(&file.metadata()?)?;
     read_bounded(&file, longest)
 }
 
-/// Reads a file as [`read`] does, and gives its text.
+/// Reads a file like [`read`] does, and gives its content as text.
 pub fn read_text(path: &Path, longest: u64) -> io::Result<String> {
     String::from_utf8(read(path, longest)?).map_err(|_| io::Error::other("it is not UTF-8"))
 }
@@ -63,17 +63,18 @@ fn must_be_regular(file: &Metadata) -> io::Result<()> {
     Err(io::Error::other(format!("it is {what}, not a regular file")))
 }
 
-/// Reads of one kind, in threads of their own: one that hangs holds up neither others nor the end of the process.
+/// Runs reads of one kind in threads of their own, so that a read that hangs holds up neither others nor the end of the process.
 #[derive(Debug)]
 pub struct Reads {
     under_way: AtomicUsize,
 }
 
-/// How long a read may take.
+/// How long a caller waits for a read.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many reads may hang. With more, no other is begun.
+/// The number of reads that may be under way, hanging ones included. With so many, no other is begun.
 const AT_ONCE: usize = 4;
 
+/// Why the result of a read is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     #[error("nothing was read within {PATIENCE:?}: does the disk answer?")]
@@ -100,7 +101,7 @@ impl Reads {
         let (back, result) = oneshot::channel();
         let read = move || {
             let _place = place;
-            // The caller may wait no more.
+            // The caller may have given up.
             let _ = back.send(work());
         };
         std::thread::Builder::new().name("files".to_owned()).spawn(read).map_err(FileError::NoThread)?;
@@ -111,6 +112,7 @@ impl Reads {
     }
 }
 
+/// One of the [`AT_ONCE`] reads that may be under way; dropping it makes room for another.
 struct Place(&'static AtomicUsize);
 
 impl Place {

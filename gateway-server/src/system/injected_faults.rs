@@ -1,6 +1,7 @@
-//! Faults that tests ask for, by a client's message: in debug builds, and only with the variable `GATEWAY_TEST_FAULTS`.
+//! Faults that tests inject by a client's message. They exist in debug builds only, and only with the environment variable
+//! `GATEWAY_TEST_FAULTS`.
 //!
-//! `panic at PLACE` or `hang at PLACE` arms the place, which fails when it is passed the next time.
+//! The message `panic at PLACE` or `hang at PLACE` arms a place in the code, which fails when it is next passed.
 
 #[cfg(debug_assertions)]
 mod armed {

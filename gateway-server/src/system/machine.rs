@@ -1,29 +1,29 @@
-//! How much memory there is for this process: limits that are not set are a share of it.
+//! The memory that this process may use. Limits that the settings leave open are a share of it.
 
 use std::path::Path;
 use std::sync::OnceLock;
 
 use rlimit::Resource;
 
-/// Bytes that are assumed where the system says nothing.
+/// The memory that is assumed where the system gives no information, in bytes.
 const UNKNOWN: u64 = 1 << 30;
-/// What a thread takes of the address space: its stack, and what it allocates for itself.
+/// The address space that a thread takes, in bytes: its stack, and what it allocates.
 const THREAD: u64 = 4 << 20;
-/// The longest file that is read here; those of the kernel take a page.
+/// The longest file that is read here, in bytes. Those of the kernel take about a page.
 const LONGEST: u64 = 64 << 10;
 
-/// One `divisor`th of the memory, but `most` bytes at the most and a MiB at the least.
+/// The `divisor`th part of the memory, in bytes, but at least a MiB and at most `most` bytes.
 pub fn memory_share(divisor: u64, most: u64) -> usize {
     usize::try_from((memory() / divisor).min(most).max(1 << 20)).unwrap_or(usize::MAX)
 }
 
-/// How many things of `each` bytes a `divisor`th of the memory holds: at least 1, and `most` at most.
+/// How many things of `each` bytes fit into the `divisor`th part of the memory: at least 1 and at most `most`.
 pub fn count_in_share(divisor: u64, each: u64, most: usize) -> usize {
     usize::try_from(memory() / divisor / each).unwrap_or(usize::MAX).clamp(1, most)
 }
 
-/// Bytes that this process may use: the least of what the machine has, its cgroup allows and its address space may hold
-/// (`ulimit -v`), of which what the process has from its start is no use to anybody. They are asked for once.
+/// The bytes that this process may use: the least of the machine's memory, the limit of its cgroup and the rest of its address
+/// space (`ulimit -v`). It is found out once.
 pub fn memory() -> u64 {
     static MEMORY: OnceLock<u64> = OnceLock::new();
     *MEMORY.get_or_init(|| {
@@ -35,12 +35,12 @@ pub fn memory() -> u64 {
     })
 }
 
-/// Threads of one kind that there may be: one for each core, but no more than an eighth of the memory has room for.
+/// The number of threads for one kind of work: one for each core, but no more than fit into an eighth of the memory.
 pub fn threads() -> usize {
     count_in_share(8, THREAD, std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// Bytes of the address space that the program itself takes.
+/// The address space that the process takes now, in bytes.
 fn own_size() -> u64 {
     const PAGE: u64 = 4096;
     let pages = read("/proc/self/statm").and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
@@ -60,7 +60,8 @@ fn total(meminfo: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The least limit of a process' cgroup and of those around it, version 2 (`0::/path`) or 1 (`4:memory:/path`).
+/// The least limit, in bytes, among a process's cgroup and those around it. It reads version 2 (`0::/path`) and version 1
+/// (`4:memory:/path`).
 fn limit_of_cgroup(membership: &str, read: impl Fn(String) -> Option<String>) -> Option<u64> {
     let limit_of = |line: &str| {
         let mut parts = line.splitn(3, ':');
@@ -72,7 +73,7 @@ fn limit_of_cgroup(membership: &str, read: impl Fn(String) -> Option<String>) ->
             }
             _ => return None,
         };
-        // A process in a container sees its own cgroup as the root, whatever path it is told.
+        // A process in a container sees its own cgroup as the root, whatever path it is told, so the paths above are tried too.
         let places = Path::new(path).ancestors().map(|place| place.to_string_lossy().into_owned());
         places
             .filter_map(|place| read(format!("{root}{}/{file}", place.trim_end_matches('/'))))

@@ -1,9 +1,9 @@
-//! The end of memory. Allocations for a stranger's bytes fail, and end what they were for; all others, which cannot fail, then
-//! live on a cushion that was put aside at the start, while the shards make room.
+//! What the server does when memory runs out. Allocations for the bytes of a peer fail, and end what they were for. All other
+//! allocations must not fail: they use a cushion that was put aside at the start, while the shards make room.
 //!
-//! Allocations fail where the address space is bounded (`ulimit -v`) or the system promises no more than it has
-//! (`vm.overcommit_memory = 2`). Elsewhere, and in a cgroup, the system ends whole processes: there the limits of what clients
-//! may take, which are shares of the memory, are all there is.
+//! Allocations fail where the address space is bounded (`ulimit -v`), or where the kernel promises no more than it has
+//! (`vm.overcommit_memory = 2`). Elsewhere, and in a cgroup, the kernel ends whole processes instead. There the only protection
+//! are the limits on what clients may take, which are shares of the memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -15,32 +15,35 @@ use std::time::{Duration, Instant};
 #[global_allocator]
 static ALLOCATOR: ReservedAllocator = ReservedAllocator;
 
-/// Nothing is in the cushion but room: it takes no memory, only addresses.
+/// The size of the cushion. It takes address space only, as its pages are never touched.
 const CUSHION: Layout = match Layout::from_size_align(4 << 20, 4096) {
     Ok(layout) => layout,
     Err(_) => Layout::new::<u8>(),
 };
-/// How long an allocation waits for others to give memory back once the cushion is used up.
+/// How long an allocation waits, between two attempts, for other threads to free memory once the cushion is used up.
 const PATIENCE: Duration = Duration::from_millis(2);
+/// The number of such attempts, after which the allocation fails.
 const TRIES: usize = 200;
-/// How often it is tried to fill the cushion again.
+/// How often the server tries to fill the cushion again.
 const TRY_EVERY: Duration = Duration::from_millis(50);
 
+/// The cushion, or null after it was used up.
 static IN_RESERVE: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+/// Whether the cushion has been needed and not been filled again.
 static IS_SHORT: AtomicBool = AtomicBool::new(false);
-/// Milliseconds since the first look, of the newest one.
+/// The time of the last such attempt, in milliseconds since the first, plus 1; 0 before the first.
 static LOOKED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// What this thread allocates now may fail.
+    /// Whether the allocation that this thread makes now may fail.
     static MAY_FAIL: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The system's allocator, and the cushion when that has nothing.
+/// The system's allocator, which falls back on the cushion.
 struct ReservedAllocator;
 
 #[allow(unsafe_code)]
-// SAFETY: all blocks are the system allocator's, which gets what the caller has promised; nothing here panics or allocates.
+// SAFETY: all blocks come from the system's allocator, which gets what the caller has promised; nothing here panics or allocates.
 unsafe impl GlobalAlloc for ReservedAllocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -85,7 +88,7 @@ fn cushioned(allocate: &dyn Fn() -> *mut u8) -> *mut u8 {
         if !block.is_null() {
             return block;
         }
-        // Other threads may be about to give something back.
+        // Other threads may be about to free memory.
         std::thread::sleep(PATIENCE);
     }
     null_mut()
@@ -95,7 +98,7 @@ fn cushioned(allocate: &dyn Fn() -> *mut u8) -> *mut u8 {
 fn release() {
     let cushion = IN_RESERVE.swap(null_mut(), Ordering::AcqRel);
     if !cushion.is_null() {
-        // SAFETY: it was allocated with this layout, and whoever has taken it out of its place alone has it.
+        // SAFETY: the block was allocated with this layout, and only the thread that has swapped it out has it.
         unsafe { System.dealloc(cushion, CUSHION) }
     }
 }
@@ -106,19 +109,19 @@ pub fn fill() -> bool {
     if !IN_RESERVE.load(Ordering::Acquire).is_null() {
         return true;
     }
-    // SAFETY: the layout has a size.
+    // SAFETY: the size of the layout is not zero.
     let cushion = unsafe { System.alloc(CUSHION) };
     if cushion.is_null() {
         return false;
     }
     if IN_RESERVE.compare_exchange(null_mut(), cushion, Ordering::AcqRel, Ordering::Acquire).is_err() {
-        // SAFETY: it was allocated above, with this layout, and nobody else has it.
+        // SAFETY: the block was allocated above with this layout, and no other thread has it.
         unsafe { System.dealloc(cushion, CUSHION) }
     }
     true
 }
 
-/// Whether memory has run out, and has not come back.
+/// Whether memory has run out and has not come back yet.
 #[inline]
 pub fn is_short() -> bool {
     IS_SHORT.load(Ordering::Relaxed) && is_still_short()
@@ -133,7 +136,7 @@ fn is_still_short() -> bool {
     if !is_due || LOOKED.compare_exchange(looked, now, Ordering::Relaxed, Ordering::Relaxed).is_err() {
         return true;
     }
-    // What lies free between other blocks is as good.
+    // As much free memory between blocks in use serves as well as the cushion.
     let is_there = fill() || super::allocator::heap().free >= 4 * CUSHION.size();
     if is_there {
         IS_SHORT.store(false, Ordering::Relaxed);
@@ -141,11 +144,12 @@ fn is_still_short() -> bool {
     !is_there
 }
 
+/// The error of an allocation that failed for want of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no memory for it")]
 pub struct NoMemory;
 
-/// Makes room for more elements of a list, which may be a stranger's.
+/// Makes room for more elements of a list that may hold a peer's bytes.
 pub fn reserve<T>(list: &mut Vec<T>, more: usize) -> Result<(), NoMemory> {
     if list.capacity() - list.len() >= more {
         return Ok(());
@@ -156,7 +160,7 @@ pub fn reserve<T>(list: &mut Vec<T>, more: usize) -> Result<(), NoMemory> {
     may_fail(|| list.try_reserve(more)).map_err(|_| NoMemory)
 }
 
-/// Makes room for so many more elements, and no more than these.
+/// Makes room for exactly this many more elements.
 pub fn reserve_exact<T>(list: &mut Vec<T>, more: usize) -> Result<(), NoMemory> {
     if is_short() {
         return Err(NoMemory);
@@ -164,14 +168,14 @@ pub fn reserve_exact<T>(list: &mut Vec<T>, more: usize) -> Result<(), NoMemory> 
     may_fail(|| list.try_reserve_exact(more)).map_err(|_| NoMemory)
 }
 
-/// Adds a stranger's bytes to those that came before.
+/// Appends a peer's bytes to a list.
 pub fn append(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), NoMemory> {
     reserve(to, bytes.len())?;
     to.extend_from_slice(bytes);
     Ok(())
 }
 
-/// Gives a stranger's bytes memory of their own, and no more than they need.
+/// Copies a peer's bytes into memory of exactly their size.
 pub fn copy(bytes: &[u8]) -> Result<Vec<u8>, NoMemory> {
     let mut copy = Vec::new();
     reserve_exact(&mut copy, bytes.len())?;
@@ -179,7 +183,7 @@ pub fn copy(bytes: &[u8]) -> Result<Vec<u8>, NoMemory> {
     Ok(copy)
 }
 
-/// Whether so many bytes could be allocated now: for what others allocate, who cannot say that they failed.
+/// Whether this many bytes could be allocated now. It is for allocations in other code that cannot report a failure.
 pub fn has_room(bytes: usize) -> bool {
     !is_short() && may_fail(|| Vec::<u8>::new().try_reserve_exact(bytes)).is_ok()
 }
@@ -204,7 +208,7 @@ mod tests {
         append(&mut bytes, &[2; 100]).unwrap();
         assert_eq!(bytes[..2], [1, 2]);
         assert_eq!(copy(&bytes).unwrap(), bytes);
-        // A refusal uses nothing up.
+        // A refusal does not use the cushion up.
         assert!(!is_short() && fill());
     }
 }

@@ -1,4 +1,5 @@
-//! What the machine gives: memory, descriptors, files, and the end of the process. It knows nobody but `telemetry`.
+//! What the machine gives the process: memory, descriptors, files, secrets from the environment, and an end. This imports nothing
+//! of the server but `telemetry`.
 
 pub mod allocator;
 pub mod descriptors;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// A secret, or nothing where there is none. Its `Debug` says which of both, and no more.
+/// A secret. An empty one stands for none. `Debug` shows whether there is one, and nothing else.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -14,12 +14,12 @@ impl Secret {
         Self(secret.into())
     }
 
-    /// Reads a variable of the environment; `None` if there is no such variable.
+    /// Reads a secret from an environment variable. Gives `None` if the variable is not set.
     pub fn from_environment(variable: &str) -> anyhow::Result<Option<Self>> {
         match std::env::var(variable) {
             Ok(secret) => Ok(Some(Self(secret))),
             Err(VarError::NotPresent) => Ok(None),
-            // The error itself would print the secret.
+            // The error that the library gives here would print the secret.
             Err(VarError::NotUnicode(_)) => anyhow::bail!("{variable}: it is not UTF-8"),
         }
     }
@@ -34,7 +34,7 @@ impl Secret {
 }
 
 impl<'de> Deserialize<'de> for Secret {
-    /// Serde's own errors would print what stands in its place.
+    /// Reads a secret from a TOML value. Serde's own error would print the value if it is not a string.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match toml::Value::deserialize(deserializer)? {
             toml::Value::String(text) => Ok(Self(text)),

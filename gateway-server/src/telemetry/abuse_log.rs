@@ -1,4 +1,4 @@
-//! Log lines about peers that misbehave: clear, but never so many that they fill a disk.
+//! Log lines about peers that misbehave. They are clear, but bounded in number so that no flood fills a disk.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
+/// A kind of misbehaviour, or of trouble that peers can cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offence {
     Unfinished,
@@ -33,14 +34,15 @@ pub enum Offence {
     Cluster,
 }
 
-/// Lines of one kind in a window; the rest are counted.
+/// The number of lines of one kind that are logged in a [`WINDOW`]. Further ones are only counted.
 const LINES: u32 = 10;
+/// The time in which the lines of one kind are counted against [`LINES`].
 const WINDOW: Duration = Duration::from_secs(10);
 const KINDS: usize = Offence::Cluster as usize + 1;
 
 static THROTTLES: [Mutex<Throttle>; KINDS] = [const { Mutex::new(Throttle::NEW) }; KINDS];
 
-/// Logs what `peer` did and what became of it.
+/// Logs what `peer` did, and what the server did about it.
 pub fn report(offence: Offence, peer: Option<SocketAddr>, detail: &dyn Display) {
     let verdict =
         THROTTLES[offence as usize].lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
@@ -52,7 +54,7 @@ pub fn report(offence: Offence, peer: Option<SocketAddr>, detail: &dyn Display) 
     warn!(offence = offence.name(), peer, "{}: {detail}", offence.text());
 }
 
-/// How often each kind was reported since the start, by its name.
+/// How often each kind was reported since the start, by the name of the kind.
 pub fn totals() -> Vec<(&'static str, u64)> {
     let total =
         |offence: Offence| THROTTLES[offence as usize].lock().unwrap_or_else(PoisonError::into_inner).total;
@@ -139,6 +141,7 @@ impl Offence {
     }
 }
 
+/// The counts of one kind, and the decision whether it is logged.
 struct Throttle {
     window: Option<Instant>,
     lines: u32,
@@ -149,7 +152,7 @@ struct Throttle {
 impl Throttle {
     const NEW: Self = Self { window: None, lines: 0, unlogged: 0, total: 0 };
 
-    /// Whether a line may be logged, and how many were not since the last one.
+    /// Counts a report. If a line may be logged for it, gives how many reports were left out since the last line.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         self.total += 1;
         if self.window.is_none_or(|start| now.duration_since(start) >= WINDOW) {

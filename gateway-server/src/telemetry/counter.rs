@@ -1,16 +1,16 @@
-//! Who came, and who of them is still there.
+//! Counts connections: those that have come since the start, and those that are still there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts of some connections, since the start.
+/// The counts of one kind of connection, since the start.
 #[derive(Debug, Default)]
 pub struct ConnectionCounter {
     came: AtomicU64,
     gone: AtomicU64,
 }
 
-/// One that counts as present until it is dropped.
+/// A connection that counts as present until this is dropped.
 pub struct CountedConnection(Arc<ConnectionCounter>);
 
 impl ConnectionCounter {

@@ -1,4 +1,4 @@
-//! What the program says of itself: its log, counts, the time. It imports nothing else of the server.
+//! What the program reports about itself: its log, its counts, the time. This imports nothing else of the server.
 
 pub mod abuse_log;
 pub mod clock;

@@ -1,16 +1,16 @@
-//! Words of messages that people read: numbers with their nouns, and names that may have been meant.
+//! Helpers for messages to people: numbers with their nouns, and suggestions for misspelt names.
 
-/// `1 client`, `2 clients`.
+/// A number with its noun, such as `1 client` or `2 clients`.
 pub fn counted(number: usize, noun: &str) -> String {
     format!("{number} {}", plural(number as u64, noun))
 }
 
-/// The noun as it stands behind that number.
+/// The noun in the form that follows the number.
 pub fn plural(number: u64, noun: &str) -> String {
     format!("{noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// The name that is so much like this one that it may have been meant.
+/// The known name that is most like `name`, if it is so similar that it may have been meant.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const ALIKE: f64 = 0.7;
     let likeness = |known: &str| strsim::jaro_winkler(known, name);

@@ -1,4 +1,4 @@
-//! What a query gives, as it stands in an answer.
+//! The value that the gateway answers to a query, in PHP's terms and as msgpack.
 
 use std::fmt;
 
@@ -7,19 +7,26 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::frame;
 
-/// What a query gives, in PHP's terms.
+/// The value that the gateway answers to a query, as a tree in memory. It takes many times the memory of its bytes; a reader of
+/// large answers uses a [`RawValue`](super::RawValue) instead.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnswerValue {
+    /// PHP's null, msgpack's nil.
     Null,
+    /// A bool.
     Bool(bool),
+    /// An integer of 64 bits, as PHP has them. A larger unsigned one from the wire is a decode error.
     Int(i64),
+    /// A PHP string: any bytes. msgpack's `str` and `bin` are both read as one, and it is written as `bin`.
     Str(Vec<u8>),
+    /// A PHP array with the keys 0, 1, 2, …
     List(Vec<AnswerValue>),
+    /// A PHP array with other keys: its keys and values in the order in which they came.
     Map(Vec<(AnswerValue, AnswerValue)>),
 }
 
 impl AnswerValue {
-    /// Encodes it as it stands in an answer.
+    /// Encodes the value as the msgpack that stands in an answer.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         frame::write_msgpack(&mut bytes, self);

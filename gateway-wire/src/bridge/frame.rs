@@ -1,29 +1,35 @@
 //! Frames: a `u32` big-endian length, then that many bytes. The length is bounded before it is believed.
 
-/// Largest frame from PHP: what one call, its message included, may take.
+/// Largest content of a frame from PHP, in bytes: one call with its message (16 MiB).
 pub const MAX_CALL: usize = 16 << 20;
-/// Largest frame to PHP: lists of a million clients fit.
+/// Largest content of a frame to PHP, in bytes (256 MiB): lists of a million clients fit.
 pub const MAX_REPLY: usize = 256 << 20;
-/// Largest frame while the other side is still a stranger.
+/// Largest content of a frame, in bytes, from a peer that has not proved yet that it knows the secret (1 KiB). A worker's own frames
+/// stay under it after its login too.
 pub const MAX_LOGIN: usize = 1 << 10;
 
+/// Length of a frame's header, in bytes. The header is the length of the content alone, without these bytes.
 pub const HEADER: usize = 4;
 
+/// The error for a frame that is longer than its reader or writer allows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a frame of {length} bytes is over the limit of {limit}")]
 pub struct FrameTooLarge {
+    /// Length of the frame's content, in bytes: what its header claims, or what would have been written.
     pub length: usize,
+    /// Longest content that was allowed, in bytes.
     pub limit: usize,
 }
 
-/// Finds the frame at the start of `buffer`: `None` while it is not whole, else the length of its content, which
-/// stands behind [`HEADER`] bytes.
+/// Gives the length of the content of the frame at the start of `buffer`, once the frame is whole, and `None` before. The content
+/// stands behind [`HEADER`] bytes. A frame that claims more than `limit` bytes is an error as soon as its header is there.
 pub fn content_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, FrameTooLarge> {
     let length = claimed_length(buffer, limit)?;
     Ok(length.filter(|length| buffer.len() - HEADER >= *length))
 }
 
-/// The length of the content of the frame at the start of `buffer`, whether it is whole or not.
+/// Gives the length that the frame at the start of `buffer` claims for its content, whether the frame is whole or not; `None` while
+/// the header is not whole. A length over `limit` is an error.
 pub fn claimed_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, FrameTooLarge> {
     let Some(header) = buffer.first_chunk::<HEADER>() else { return Ok(None) };
     let length = u32::from_be_bytes(*header) as usize;
@@ -33,8 +39,8 @@ pub fn claimed_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, Fram
     Ok(Some(length))
 }
 
-/// The length of all whole frames at the start of `buffer`, with their headers. One over the limit ends them, and is an
-/// error once it stands first.
+/// Gives the length of all whole frames at the start of `buffer` together, headers included. A frame over `limit` ends them, and is
+/// an error only when it stands first, so that the good frames before it are still carried out.
 pub fn whole_length(buffer: &[u8], limit: usize) -> Result<usize, FrameTooLarge> {
     let mut length = 0;
     loop {
@@ -46,7 +52,7 @@ pub fn whole_length(buffer: &[u8], limit: usize) -> Result<usize, FrameTooLarge>
     }
 }
 
-/// The contents of frames of which the last is whole too.
+/// Iterates over the contents of the frames in `frames`, which [`whole_length`] has measured. A frame that is not whole ends it.
 pub fn contents(mut frames: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let length = content_length(frames, usize::MAX).ok().flatten()?;
@@ -56,7 +62,7 @@ pub fn contents(mut frames: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Appends a frame whose content `write` appends. Over the limit, `out` is left as it was.
+/// Appends a frame whose content `write` appends. A content over `limit` bytes is an error, and leaves `out` as it was.
 pub(super) fn append(
     out: &mut Vec<u8>,
     limit: usize,
@@ -75,7 +81,7 @@ pub(super) fn append(
     Ok(())
 }
 
-/// Serializes into memory, which cannot fail for the plain types of this crate.
+/// Appends a value as msgpack. Writing the plain types of this crate into memory cannot fail.
 pub(super) fn write_msgpack(out: &mut Vec<u8>, value: &impl serde::Serialize) {
     if let Err(error) = rmp_serde::encode::write(out, value) {
         unreachable!("serializing plain values into memory: {error}");

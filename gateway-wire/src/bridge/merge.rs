@@ -1,21 +1,21 @@
-//! How the answers of several nodes to a query become one.
+//! The merging of the answers that several nodes give to one query.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{AnswerValue, Query};
 
-/// What each node is asked for a query of all clients, and what becomes of the answers.
+/// The plan for a query that concerns clients of all nodes: what each node is asked, and how their answers are merged.
 #[derive(Clone, Debug)]
 pub struct Aggregation<'a> {
-    /// What each node is asked.
+    /// The query that each node gets. It differs from the original where a merge of counts would count a uid twice.
     pub asked: Query<'a>,
     merge: Merge,
-    /// Names are gathered to be counted: those that several nodes have count once.
+    /// The merged names are counted at the end, because a uid that several nodes have counts once.
     is_count: bool,
 }
 
 impl<'a> Query<'a> {
-    /// `None` for what one node alone knows.
+    /// Plans the query for a cluster. It gives `None` for a query that one node answers alone.
     pub fn gather(&self) -> Option<Aggregation<'a>> {
         let (asked, is_count) = match self {
             Self::UidCount { groups } => (Self::Uids { groups: groups.clone() }, true),
@@ -28,31 +28,33 @@ impl<'a> Query<'a> {
 }
 
 impl Aggregation<'_> {
-    /// The answer of all nodes. It is an error if they do not answer in the same form.
+    /// Merges the answers of all nodes, in any order, into the answer of the cluster. Answers of different forms are an error,
+    /// whose text shows two of them.
     pub fn merge(&self, answers: impl Iterator<Item = AnswerValue>) -> Result<AnswerValue, String> {
         let whole = self.merge.all(answers)?;
         Ok(if self.is_count { count(whole) } else { whole })
     }
 }
 
-/// How two answers become one.
+/// The rule by which two answers are merged.
 #[derive(Clone, Copy, Debug)]
 enum Merge {
-    /// Either is true.
+    /// The result is true if one of the bools is.
     Any,
+    /// Integers are added.
     Sum,
-    /// Clients are of one node only.
+    /// Lists or maps are put one behind the other: a client is on one node only, so none stands in both.
     Concat,
-    /// Each once.
+    /// Lists of names are joined, each name once.
     Union,
-    /// The first with the first, the second with the second.
+    /// Two lists of equal length are merged place by place: the first with the first, the second with the second.
     Each(&'static Merge),
-    /// What stands under the same key.
+    /// Two maps are joined, and the values that stand under the same key in both are merged.
     Keys(&'static Merge),
 }
 
 impl Merge {
-    /// `None` for what one node alone knows.
+    /// Gives the rule for a query's answers, or `None` when one node answers the query alone.
     fn of(query: &Query<'_>) -> Option<Self> {
         Some(match query {
             Query::IsUidOnline { .. } => Self::Any,
@@ -134,7 +136,7 @@ impl Merge {
     }
 }
 
-/// How many names there are, or how many under each key.
+/// Counts the names of a list, or those under each key of a map.
 fn count(names: AnswerValue) -> AnswerValue {
     match names {
         AnswerValue::List(names) => AnswerValue::Int(names.len() as i64),

@@ -1,15 +1,20 @@
-//! A file in memory in which a worker counts the events that it has begun to handle, so that it need not say so for each.
+//! The name and place of a file in memory in which a worker counts the events that it has begun to handle, instead of sending a
+//! frame for each.
 //!
-//! It outlives a worker that is killed, and the gateway reads it then, if it runs on the same machine.
+//! The file outlives a worker that is killed, so a gateway on the same machine reads it then. It holds one `u64` in the machine's
+//! byte order: the number of the last event that was begun, as in [`WorkerToServer::Progress`](super::WorkerToServer::Progress).
 
 use std::path::PathBuf;
 
-/// Common to all programs of a machine, whatever they have for temporary files.
+/// A directory that all programs of a machine share, whichever directory each uses for temporary files.
 const DIRECTORY: &str = "/dev/shm";
+/// The first part of every such file's name.
 const PREFIX: &str = "gateway-tally-";
+/// Random bytes in a name.
 const RANDOM: usize = 16;
 
-/// A name that nobody else has, of random bytes.
+/// Makes a file's name of random bytes, which are to come from a secure source: nobody else may guess the name. The name is the
+/// prefix and 32 hex digits, without a directory.
 pub fn name(random: [u8; RANDOM]) -> String {
     let mut name = PREFIX.to_owned();
     for byte in random {
@@ -18,7 +23,8 @@ pub fn name(random: [u8; RANDOM]) -> String {
     name
 }
 
-/// Where the file of that name is. `None` if no worker gives such a name.
+/// Gives the path of the file of that name. It gives `None` unless [`name`] makes such names, so that a peer cannot have another file
+/// opened.
 pub fn path(name: &str) -> Option<PathBuf> {
     let random = name.strip_prefix(PREFIX)?;
     let is_random = random.len() == 2 * RANDOM && random.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,44 +1,53 @@
-//! An answer as it came, read piece by piece: what is made of it takes memory, the reading does not, whatever its lengths claim.
+//! A reader of an answer's msgpack that goes piece by piece and takes no memory of its own, whatever lengths the answer claims.
 
 use super::{AnswerValue, DecodeError, decode};
 
-/// One msgpack value.
+/// One msgpack value, still encoded. Nothing of it has been checked yet.
 #[derive(Clone, Copy, Debug)]
 pub struct RawValue<'a>(&'a [u8]);
 
-/// What a value is. Its children are read as they are asked for.
+/// One level of a value: a scalar, or an iterator over its children, which stay encoded until they are asked for.
 #[derive(Clone, Debug)]
 pub enum RawPart<'a> {
+    /// PHP's null, msgpack's nil.
     Null,
+    /// A bool.
     Bool(bool),
+    /// An integer of 64 bits, as PHP has them.
     Int(i64),
+    /// A PHP string: any bytes, from msgpack's `str` or `bin`.
     Str(&'a [u8]),
+    /// The items of a list.
     List(RawItems<'a>),
-    /// Keys and values in turn.
+    /// The entries of a map: each key is followed by its value, so there are twice as many items as entries.
     Map(RawItems<'a>),
 }
 
-/// The children of a value.
+/// Iterates over the children of a list or map. After the first item that is broken it ends.
 #[derive(Clone, Debug)]
 pub struct RawItems<'a> {
     left: usize,
     bytes: &'a [u8],
 }
 
+/// Why a value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadValue {
+    /// The bytes end before the value does, or it claims more items or bytes than there are.
     #[error("it ends too early")]
     Truncated,
+    /// The value is a float, an extension type, an integer over 64 signed bits, or no msgpack at all.
     #[error("it has a value that PHP has none for")]
     NoSuchValue,
 }
 
 impl<'a> RawValue<'a> {
-    /// The value at the start of `bytes`. What follows it is not looked at.
+    /// Makes a reader of the value at the start of `bytes`. The bytes behind the value are never looked at.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
+    /// Reads the first level of the value. The children of a list or map are checked only as they are iterated over.
     pub fn read(self) -> Result<RawPart<'a>, BadValue> {
         let (head, rest) = Head::read(self.0)?;
         Ok(match head {
@@ -53,16 +62,16 @@ impl<'a> RawValue<'a> {
         })
     }
 
-    /// Decodes it to a tree, which takes many times the memory.
+    /// Decodes the whole value to a tree, which takes many times the memory. Bytes behind the value are an error here.
     pub fn to_value(self) -> Result<AnswerValue, DecodeError> {
         decode(self.0)
     }
 
-    /// How many bytes it has, with all that is in it.
+    /// Measures the whole value, children included, in bytes.
     fn length(self) -> Result<usize, BadValue> {
         let (mut rest, mut left) = (self.0, 1_usize);
         while left > 0 {
-            // Each takes a byte at least.
+            // Each value takes a byte at least.
             if left > rest.len() {
                 return Err(BadValue::Truncated);
             }
@@ -81,15 +90,17 @@ impl<'a> RawValue<'a> {
 }
 
 impl<'a> RawItems<'a> {
+    /// Iterates over `left` values that stand at the start of `bytes`.
     pub(super) fn of(bytes: &'a [u8], left: usize) -> Self {
         Self { left, bytes }
     }
 
+    /// Gives the bytes behind the items that were iterated over.
     pub(super) fn unread(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// How many are left, by what the answer claims.
+    /// Gives the number of items that are left as the answer claims it: it is no size to reserve memory by.
     pub fn claimed(&self) -> usize {
         self.left
     }
@@ -112,18 +123,19 @@ impl<'a> Iterator for RawItems<'a> {
     }
 }
 
+/// A value's first bytes: a scalar, or the length of what follows.
 enum Head {
     Null,
     Bool(bool),
     Int(i64),
     Str(usize),
     List(usize),
-    /// How many pairs.
+    /// The number of pairs of a key and a value.
     Map(usize),
 }
 
 impl Head {
-    /// The one at the start, and what stands behind it.
+    /// Reads the head at the start of `bytes`, and gives the bytes behind it too.
     fn read(bytes: &[u8]) -> Result<(Self, &[u8]), BadValue> {
         let (marker, rest) = bytes.split_first().ok_or(BadValue::Truncated)?;
         let fixed = |head| Ok((head, rest));
@@ -135,7 +147,7 @@ impl Head {
             0xc0 => fixed(Self::Null),
             0xc2 => fixed(Self::Bool(false)),
             0xc3 => fixed(Self::Bool(true)),
-            // Binary and text, of lengths of 8, 16 and 32 bits.
+            // Strings of msgpack's types bin and str, whose lengths have 8, 16 or 32 bits.
             0xc4 | 0xd9 => length::<1>(rest, Self::Str),
             0xc5 | 0xda => length::<2>(rest, Self::Str),
             0xc6 | 0xdb => length::<4>(rest, Self::Str),
@@ -184,7 +196,7 @@ fn signed<const N: usize, T: Into<i64>>(
 mod tests {
     use super::*;
 
-    /// Reads all of it.
+    /// Reads a value to a tree, as far down as it goes.
     fn tree(raw: RawValue) -> Result<AnswerValue, BadValue> {
         Ok(match raw.read()? {
             RawPart::Null => AnswerValue::Null,
@@ -249,7 +261,7 @@ mod tests {
             tree(RawValue(lie)).unwrap_err();
             RawValue(lie).length().unwrap_err();
         }
-        // A claim inside a claim, again and again.
+        // Each list claims the most items that there can be, and its first item is such a list again.
         let deep = [0xdd, 0xff, 0xff, 0xff, 0xff].repeat(100_000);
         RawValue(&deep).length().unwrap_err();
         let deep = [0x91].repeat(100_000);

@@ -1,4 +1,4 @@
-//! What PHP asks for: `[seq, op, args…]`.
+//! The calls of a PHP process: `[seq, op, args…]`.
 //!
 //! *Orders* change something, are acknowledged, and take effect once however often they are sent.
 //! *Queries* change nothing and are answered each time.
@@ -14,37 +14,43 @@ use super::frame::{self, FrameTooLarge, MAX_CALL};
 use super::{DecodeError, decode};
 use crate::ClientId;
 
-/// A PHP string: any bytes.
+/// A PHP string: any bytes, borrowed from the frame.
 pub type PhpStr<'a> = &'a serde_bytes::Bytes;
 
-/// Uids or groups, of which there is nearly always one.
+/// Uids or groups. A call nearly always names one, which takes no memory of its own.
 pub type Names<'a> = SmallVec<[PhpStr<'a>; 1]>;
 
-/// Names and clients that the lists of one call may have together: each takes more in memory than on its way.
+/// Most names and clients that the lists of one call may have together. They are counted, and not only bounded by the frame's
+/// length, because each takes more bytes in memory than on the wire.
 pub const MAX_ELEMENTS: usize = 1 << 20;
 
+/// A call with its number: the content of one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// Counts a producer's calls upwards from 1.
+    /// The call's number. A producer counts its calls upwards from 1.
     pub seq: u64,
+    /// The call itself.
     pub call: Call<'a>,
 }
 
+/// Something that a PHP process asks a gateway for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call<'a> {
+    /// A call that changes something. It takes effect once, however often it is sent with the same number.
     Order(Order<'a>),
+    /// A call that changes nothing. It is answered each time that it is sent.
     Query(Query<'a>),
 }
 
 impl Request<'_> {
-    /// Appends the call as a frame. Over the limit, `out` is left as it was.
+    /// Appends the call as a frame. Over [`MAX_CALL`] bytes it is an error, and `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
         frame::append(out, MAX_CALL, |out| frame::write_msgpack(out, self))
     }
 }
 
 impl Order<'_> {
-    /// The call of this number without a frame around it.
+    /// Encodes the order as the call with number `seq`, without a frame around it. Over [`MAX_CALL`] bytes it is an error.
     pub fn encode_content(&self, seq: u64) -> Result<Vec<u8>, FrameTooLarge> {
         struct Numbered<'o, 'a>(u64, &'o Order<'a>);
         impl Serialize for Numbered<'_, '_> {
@@ -59,32 +65,35 @@ impl Order<'_> {
 }
 
 impl<'a> Request<'a> {
-    /// A call with lists that are too long is to be sorted out before, by [`Request::with_too_many_elements`].
+    /// Reads the content of a frame. It does not bound the lists of the call: the reader refuses too long ones first, by
+    /// [`Request::with_too_many_elements`].
     pub fn decode(content: &'a [u8]) -> Result<Self, DecodeError> {
         decode(content)
     }
 
-    /// How many elements the lists of a call say that they have.
+    /// Counts the elements that the lists of a call claim to have, the call's own array included. It takes no memory, and counts
+    /// broken contents too.
     pub fn elements(content: &[u8]) -> usize {
         elements(content)
     }
 
-    /// The number of a call whose lists have more than [`MAX_ELEMENTS`] together.
+    /// Gives the number of a call whose lists claim more than [`MAX_ELEMENTS`] elements together, and `None` for any other call. A
+    /// content of which even the number cannot be read is an error.
     pub fn with_too_many_elements(content: &[u8]) -> Result<Option<u64>, DecodeError> {
-        // Each takes a byte at least.
+        // Each element takes a byte at least, so a short call is not counted.
         if content.len() <= MAX_ELEMENTS || elements(content) <= MAX_ELEMENTS {
             return Ok(None);
         }
         Self::seq(content).map(Some)
     }
 
-    /// The number of a call of which nothing else is kept.
+    /// Reads the number of a call, and keeps nothing else of it. The rest must be well-formed msgpack all the same.
     pub fn seq(content: &[u8]) -> Result<u64, DecodeError> {
         decode::<First>(content).map(|First(seq)| seq)
     }
 }
 
-/// The first element of an array, which is all that is kept of it.
+/// The first element of an array. The others are read and dropped.
 struct First(u64);
 
 impl<'de> Deserialize<'de> for First {
@@ -107,15 +116,15 @@ impl<'de> Deserialize<'de> for First {
     }
 }
 
-/// The lengths of all arrays in msgpack, as they are said, whether or not the rest is whole.
+/// Adds up the lengths that all arrays in msgpack claim, whether or not their elements are there.
 fn elements(mut bytes: &[u8]) -> usize {
-    /// Big-endian, of so many bytes behind the marker.
+    /// Reads a big-endian number of `length` bytes.
     fn number(bytes: &[u8], length: usize) -> usize {
         bytes.iter().take(length).fold(0, |number, byte| number << 8 | usize::from(*byte))
     }
     let mut count = 0_usize;
     while let Some((marker, rest)) = bytes.split_first() {
-        // What stands behind the marker, and how many elements follow.
+        // The bytes behind the marker that belong to it or to its string, and the elements that follow if it is an array.
         let (skipped, length) = match marker {
             0x90..=0x9f => (0, usize::from(marker & 0x0f)),
             0xdc => (2, number(rest, 2)),
@@ -136,18 +145,20 @@ fn elements(mut bytes: &[u8]) -> usize {
     count
 }
 
-/// Defines an enum of calls with the number that each has on the wire, and its way to msgpack and back.
+/// Defines an enum of calls with the number that each has on the wire, and converts it to msgpack and back. The fields of a call
+/// stand in the array in the order in which they are declared.
 macro_rules! calls {
     (
         $(#[$enum_doc:meta])*
         $name:ident {
-            $( $(#[$doc:meta])* $op:literal => $variant:ident { $($field:ident: $type:ty),* $(,)? }, )*
+            $( $(#[$doc:meta])* $op:literal => $variant:ident { $( $(#[$field_doc:meta])* $field:ident: $type:ty ),* $(,)? }, )*
         }
     ) => {
         $(#[$enum_doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum $name<'a> {
-            $( $(#[$doc])* $variant { $($field: $type),* }, )*
+            $( $(#[$doc])* $variant { $( $(#[$field_doc])* $field: $type ),* }, )*
+            // No value of this variant exists. It keeps the lifetime in use, whatever calls the enum has.
             #[doc(hidden)]
             Never(std::convert::Infallible, PhantomData<&'a ()>),
         }
@@ -167,7 +178,7 @@ macro_rules! calls {
                 }
             }
 
-            /// Reads the arguments of `op`, or gives `None` when it is no call of this kind.
+            /// Reads the arguments of the call with number `op`, or gives `None` when this enum has no such call.
             fn arguments<A: SeqAccess<'a>>(op: u8, array: &mut A) -> Result<Option<Self>, A::Error> {
                 match op {
                     $( $op => Ok(Some(Self::$variant { $($field: argument(array, stringify!($field))?),* })), )*
@@ -178,94 +189,232 @@ macro_rules! calls {
     };
 }
 
-/// What a message of [`Order::Send`] is for websocket clients.
+/// The kinds of message that [`Order::Send`] can ask for. They matter to websocket clients only.
 pub mod kind {
-    /// As the server is set.
+    /// The kind that the server's settings name.
     pub const USUAL: u8 = 0;
+    /// A text message.
     pub const TEXT: u8 = 1;
+    /// A binary message.
     pub const BINARY: u8 = 2;
 }
 
 calls! {
+    /// A call that changes something. An order for a client that is not connected does nothing.
     Order {
-        /// `only`: nobody but these. `except`: all but these.
-        1u8 => SendToAll { message: PhpStr<'a>, only: Option<Vec<ClientId>>, except: Vec<ClientId>, raw: bool },
-        2u8 => SendToClient { client: ClientId, message: PhpStr<'a>, raw: bool },
-        3u8 => SendToUids { uids: Names<'a>, message: PhpStr<'a>, raw: bool },
-        4u8 => SendToGroups { groups: Names<'a>, message: PhpStr<'a>, except: Vec<ClientId>, raw: bool },
-        /// Everything queued goes out first, then `last`, then the connection closes.
-        5u8 => Close { client: ClientId, last: Option<PhpStr<'a>> },
-        6u8 => BindUid { client: ClientId, uid: PhpStr<'a> },
-        7u8 => UnbindUid { client: ClientId },
-        8u8 => JoinGroup { client: ClientId, group: PhpStr<'a> },
-        9u8 => LeaveGroup { client: ClientId, group: PhpStr<'a> },
-        /// Everybody leaves it.
-        10u8 => Ungroup { group: PhpStr<'a> },
-        /// Closes at once; nothing queued goes out.
-        11u8 => Destroy { client: ClientId },
-        /// Sessions are serialized PHP arrays; no bytes are no session.
-        12u8 => SetSession { client: ClientId, session: PhpStr<'a> },
-        /// Merged as `array_replace_recursive(session, changes)`.
-        13u8 => UpdateSession { client: ClientId, changes: PhpStr<'a> },
-        /// A send with options that are seldom used. At most one of `only`, `uids` and `groups` says to whom; without any of
-        /// them it is everybody. Members of `except_groups` do not get it. `kind` is one of [`kind`].
-        14u8 => Send {
+        /// Sends a message to all clients, or to some of them.
+        1u8 => SendToAll {
+            /// The message: any bytes.
             message: PhpStr<'a>,
+            /// The only clients that get it; `None` is all clients, and an empty list is nobody.
             only: Option<Vec<ClientId>>,
-            uids: Option<Vec<PhpStr<'a>>>,
-            groups: Option<Vec<PhpStr<'a>>>,
+            /// Clients that do not get it.
             except: Vec<ClientId>,
-            except_groups: Vec<PhpStr<'a>>,
+            /// Whether the message goes to the sockets as it is, without the client protocol's framing.
             raw: bool,
+        },
+        /// Sends a message to one client.
+        2u8 => SendToClient {
+            /// The client that gets it.
+            client: ClientId,
+            /// The message: any bytes.
+            message: PhpStr<'a>,
+            /// Whether the message goes to the socket as it is, without the client protocol's framing.
+            raw: bool,
+        },
+        /// Sends a message to all clients of some uids.
+        3u8 => SendToUids {
+            /// The uids whose clients get it.
+            uids: Names<'a>,
+            /// The message: any bytes.
+            message: PhpStr<'a>,
+            /// Whether the message goes to the sockets as it is, without the client protocol's framing.
+            raw: bool,
+        },
+        /// Sends a message to the members of some groups. As in GatewayWorker, a client in two of them gets it twice.
+        4u8 => SendToGroups {
+            /// The groups whose members get it.
+            groups: Names<'a>,
+            /// The message: any bytes.
+            message: PhpStr<'a>,
+            /// Members that do not get it.
+            except: Vec<ClientId>,
+            /// Whether the message goes to the sockets as it is, without the client protocol's framing.
+            raw: bool,
+        },
+        /// Closes a client's connection after everything queued for it, and then `last`, have gone out.
+        5u8 => Close {
+            /// The client whose connection closes.
+            client: ClientId,
+            /// The last message to the client, if there is one.
+            last: Option<PhpStr<'a>>,
+        },
+        /// Binds a client to a uid, in place of the one that it may have had. It fails for a uid that is empty or too long.
+        6u8 => BindUid {
+            /// The client to bind.
+            client: ClientId,
+            /// The uid, of 1 to [`MAX_NAME`](super::MAX_NAME) bytes.
+            uid: PhpStr<'a>,
+        },
+        /// Takes a client's uid away.
+        7u8 => UnbindUid {
+            /// The client that loses its uid.
+            client: ClientId,
+        },
+        /// Makes a client a member of a group. It fails for a group that is empty or too long, and for a client that is in too many.
+        8u8 => JoinGroup {
+            /// The client that joins.
+            client: ClientId,
+            /// The group, of 1 to [`MAX_NAME`](super::MAX_NAME) bytes.
+            group: PhpStr<'a>,
+        },
+        /// Ends a client's membership in a group.
+        9u8 => LeaveGroup {
+            /// The client that leaves.
+            client: ClientId,
+            /// The group that it leaves.
+            group: PhpStr<'a>,
+        },
+        /// Has all members leave a group.
+        10u8 => Ungroup {
+            /// The group that is empty afterwards.
+            group: PhpStr<'a>,
+        },
+        /// Closes a client's connection at once; nothing that is queued for it goes out.
+        11u8 => Destroy {
+            /// The client whose connection closes.
+            client: ClientId,
+        },
+        /// Replaces a client's session. It fails for bytes that are no serialized array, and for too many of them.
+        12u8 => SetSession {
+            /// The client whose session it is.
+            client: ClientId,
+            /// A PHP array as `serialize()` writes it; no bytes are no session.
+            session: PhpStr<'a>,
+        },
+        /// Merges changes into a client's session as `array_replace_recursive(session, changes)` does. It fails as
+        /// [`Order::SetSession`] does, and for a result that is too long.
+        13u8 => UpdateSession {
+            /// The client whose session it is.
+            client: ClientId,
+            /// A PHP array as `serialize()` writes it.
+            changes: PhpStr<'a>,
+        },
+        /// Sends a message with options that are seldom used. At most one of `only`, `uids` and `groups` is set, and says who gets
+        /// it; without any of them everybody gets it.
+        14u8 => Send {
+            /// The message: any bytes.
+            message: PhpStr<'a>,
+            /// The clients that get it, each once.
+            only: Option<Vec<ClientId>>,
+            /// The uids whose clients get it, each client once.
+            uids: Option<Vec<PhpStr<'a>>>,
+            /// The groups whose members get it. A client in two of them gets it twice.
+            groups: Option<Vec<PhpStr<'a>>>,
+            /// Clients that do not get it.
+            except: Vec<ClientId>,
+            /// Groups whose members do not get it.
+            except_groups: Vec<PhpStr<'a>>,
+            /// Whether the message goes to the sockets as it is, without the client protocol's framing.
+            raw: bool,
+            /// The kind of message for websocket clients: a constant of [`kind`]. An unknown one is [`kind::USUAL`].
             kind: u8,
         },
-        /// As `Close`, for all clients of some uids.
-        15u8 => CloseUids { uids: Names<'a>, last: Option<PhpStr<'a>> },
+        /// Closes the connections of all clients of some uids, each as [`Order::Close`] does.
+        15u8 => CloseUids {
+            /// The uids whose clients are closed.
+            uids: Names<'a>,
+            /// The last message to each client, if there is one.
+            last: Option<PhpStr<'a>>,
+        },
     }
 }
 
 calls! {
-    /// `groups` limits a query to their members, each once; without it, it is about everybody.
+    /// A call that asks something. Each variant says what the gateway answers, as an [`AnswerValue`](super::AnswerValue). A query
+    /// with `groups` concerns their members, each once; `None` is all clients.
     Query {
-        /// A bool.
-        100u8 => IsOnline { client: ClientId },
-        /// A bool.
-        101u8 => IsUidOnline { uid: PhpStr<'a> },
-        /// A list of client ids.
-        102u8 => ClientsOfUid { uid: PhpStr<'a> },
-        /// A string, or null when not bound or offline.
-        103u8 => UidOfClient { client: ClientId },
-        /// An int.
+        /// Asks whether a client is connected. The answer is a bool.
+        100u8 => IsOnline {
+            /// The client that is asked about.
+            client: ClientId,
+        },
+        /// Asks whether a uid has clients. The answer is a bool.
+        101u8 => IsUidOnline {
+            /// The uid that is asked about.
+            uid: PhpStr<'a>,
+        },
+        /// Asks for the clients of a uid. The answer is a list of client ids.
+        102u8 => ClientsOfUid {
+            /// The uid whose clients are asked for.
+            uid: PhpStr<'a>,
+        },
+        /// Asks for a client's uid. The answer is a string, or null when the client is not bound or not connected.
+        103u8 => UidOfClient {
+            /// The client whose uid is asked for.
+            client: ClientId,
+        },
+        /// Asks for the number of all clients. The answer is an int.
         104u8 => ClientCount {},
-        /// A serialized array, '' when there is none, or null when offline.
-        105u8 => Session { client: ClientId },
-        /// A list of bools.
-        106u8 => AreUidsOnline { uids: Vec<PhpStr<'a>> },
-        /// A list of lists of client ids.
-        107u8 => ClientsOfUids { uids: Vec<PhpStr<'a>> },
-        /// A list of client ids.
-        108u8 => Clients { groups: Option<Vec<PhpStr<'a>>> },
-        /// A list of ints, one for each group.
-        109u8 => ClientCountOfEach { groups: Vec<PhpStr<'a>> },
-        /// A map of client ids to sessions.
-        110u8 => Sessions { groups: Option<Vec<PhpStr<'a>>> },
-        /// A list of strings, each uid once.
-        111u8 => Uids { groups: Option<Vec<PhpStr<'a>>> },
-        /// An int.
-        112u8 => UidCount { groups: Option<Vec<PhpStr<'a>>> },
-        /// A list of strings.
+        /// Asks for a client's session. The answer is a serialized array, an empty string when the client has no session, or null
+        /// when it is not connected.
+        105u8 => Session {
+            /// The client whose session is asked for.
+            client: ClientId,
+        },
+        /// Asks of each uid whether it has clients. The answer is a list of bools in the order of `uids`.
+        106u8 => AreUidsOnline {
+            /// The uids that are asked about.
+            uids: Vec<PhpStr<'a>>,
+        },
+        /// Asks for the clients of each uid. The answer is a list, in the order of `uids`, of lists of client ids.
+        107u8 => ClientsOfUids {
+            /// The uids whose clients are asked for.
+            uids: Vec<PhpStr<'a>>,
+        },
+        /// Asks for clients. The answer is a list of client ids.
+        108u8 => Clients {
+            /// The groups whose members are asked for.
+            groups: Option<Vec<PhpStr<'a>>>,
+        },
+        /// Asks for the number of members of each group. The answer is a list of ints in the order of `groups`.
+        109u8 => ClientCountOfEach {
+            /// The groups whose members are counted.
+            groups: Vec<PhpStr<'a>>,
+        },
+        /// Asks for clients with their sessions. The answer is a map of client ids to sessions, each as for [`Query::Session`].
+        110u8 => Sessions {
+            /// The groups whose members are asked for.
+            groups: Option<Vec<PhpStr<'a>>>,
+        },
+        /// Asks for the uids of clients. The answer is a list of strings, each uid once.
+        111u8 => Uids {
+            /// The groups whose members' uids are asked for.
+            groups: Option<Vec<PhpStr<'a>>>,
+        },
+        /// Asks for the number of different uids of clients. The answer is an int.
+        112u8 => UidCount {
+            /// The groups whose members' uids are counted.
+            groups: Option<Vec<PhpStr<'a>>>,
+        },
+        /// Asks for the names of all groups that have members. The answer is a list of strings.
         113u8 => Groups {},
-        /// A map of groups to lists of client ids.
+        /// Asks for all groups with their members. The answer is a map of groups to lists of client ids.
         114u8 => GroupClients {},
-        /// A map of groups to ints.
+        /// Asks for all groups with the number of their members. The answer is a map of groups to ints.
         115u8 => GroupClientCounts {},
-        /// A map of groups to lists of uids.
+        /// Asks for all groups with the uids of their members. The answer is a map of groups to lists of uids.
         116u8 => GroupUids {},
-        /// A map of groups to ints.
+        /// Asks for all groups with the number of different uids of their members. The answer is a map of groups to ints.
         117u8 => GroupUidCounts {},
-        /// A string, or null when offline.
-        118u8 => ProofOfClient { client: ClientId },
-        /// A list of strings `host:port`, where each node of the cluster takes calls; without a cluster it is one.
+        /// Asks for the proof that a client was told beside its client id, and by which a page shows that the id is its own. The
+        /// answer is a string, or null when the client is not connected.
+        118u8 => ProofOfClient {
+            /// The client whose proof is asked for.
+            client: ClientId,
+        },
+        /// Asks where the nodes of the cluster take calls. The answer is a list of strings `host:port`; without a cluster it has
+        /// one.
         119u8 => Nodes {},
     }
 }
@@ -316,9 +465,9 @@ fn argument<'de, T: Argument<'de>, A: SeqAccess<'de>>(array: &mut A, name: &str)
     read.map(Into::into).ok_or_else(|| de::Error::custom(format_args!("argument {name} is missing")))
 }
 
-/// What stands behind the number of a call.
+/// A type of which a call can have arguments.
 trait Argument<'de>: Sized {
-    /// What it is read as: this reserves no more than some kilobytes for a length that is only claimed.
+    /// The type as which the argument is read. It reserves no more than some kilobytes for a length that is only claimed.
     type Read: Deserialize<'de> + Into<Self>;
 }
 
@@ -332,7 +481,7 @@ impl<'de> Argument<'de> for Names<'de> {
     type Read = ReadNames<'de>;
 }
 
-/// A `SmallVec` by itself reserves for as many as the length says, up to 64 GiB.
+/// Reads [`Names`] one by one, because the deserializer of `SmallVec` reserves memory for as many as the array claims, up to 64 GiB.
 struct ReadNames<'de>(Names<'de>);
 
 impl<'de> From<ReadNames<'de>> for Names<'de> {

@@ -1,4 +1,4 @@
-//! What the gateway answers: `[seq, status, value]`.
+//! The gateway's replies to PHP: `[seq, status, value]`.
 
 use std::fmt;
 
@@ -11,23 +11,45 @@ use super::handshake::{Nonce, Proof};
 use super::raw::RawPart;
 use super::{DecodeError, decode};
 
+/// A frame from the gateway to a PHP process.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
-    /// The gateway's first frame. `instance` is a random number of this server process: when it changes, all clients
-    /// and everything known of them is gone.
-    Hello { nonce: Nonce, instance: u64 },
-    /// The login was right. Orders up to `applied` of this producer have taken effect already. `proof` is that of
-    /// [`Login::gateway_proof`](super::Login::gateway_proof).
-    Welcome { applied: u64, proof: Proof },
-    /// All calls up to `seq` were taken.
-    Ack { seq: u64 },
-    /// The answer to query `seq`, and an ack for all before it.
-    Answer { seq: u64, value: AnswerValue },
-    /// What was wrong with order `seq`, which changed nothing and is acked like the others. With 0, what was wrong with
-    /// the login or with a frame, and the connection is closed.
-    Error { seq: u64, message: String },
+    /// The gateway's first frame, which it sends after the preface.
+    Hello {
+        /// The random number over which PHP proves that it knows the secret.
+        nonce: Nonce,
+        /// A random number of this server process. When it changes, all clients and everything known of them are gone.
+        instance: u64,
+    },
+    /// The gateway accepts the login.
+    Welcome {
+        /// The highest number of this producer's orders that have taken effect already; 0 when there is none, and always for workers.
+        applied: u64,
+        /// The gateway's own proof that it knows the secret, from [`Login::gateway_proof`](super::Login::gateway_proof).
+        proof: Proof,
+    },
+    /// The gateway has carried out all calls up to a number; they need not be sent again.
+    Ack {
+        /// The number of the last of these calls.
+        seq: u64,
+    },
+    /// The answer to a query. It acknowledges all calls before the query too.
+    Answer {
+        /// The number of the query.
+        seq: u64,
+        /// The answer, in the form that the variants of [`Query`](super::Query) name.
+        value: AnswerValue,
+    },
+    /// A call failed. An order that failed counts as applied and is acknowledged like the others, so it is not to be sent again.
+    Error {
+        /// The number of the call, or 0 when the login or a frame was refused, after which the gateway closes the connection.
+        seq: u64,
+        /// The reason, for a human.
+        message: String,
+    },
 }
 
+/// The statuses, as they stand on the wire.
 const ACK: u8 = 0;
 const ANSWER: u8 = 1;
 const ERROR: u8 = 2;
@@ -35,6 +57,7 @@ const HELLO: u8 = 3;
 const WELCOME: u8 = 4;
 
 impl Reply {
+    /// Appends the reply as a frame. Over [`MAX_REPLY`] bytes it is an error, and `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
         match self {
             Self::Hello { nonce, instance } => {
@@ -49,17 +72,19 @@ impl Reply {
         }
     }
 
-    /// As [`Reply::Answer`], from anything that serializes to what a [`AnswerValue`] holds.
+    /// Appends an answer as a frame without a tree of it in memory: `value` is anything that serializes to what an [`AnswerValue`]
+    /// holds. Over [`MAX_REPLY`] bytes it is an error, and `out` is left as it was.
     pub fn encode_answer(seq: u64, value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
         append(out, seq, ANSWER, value)
     }
 
+    /// Reads the content of a frame.
     pub fn decode(content: &[u8]) -> Result<Self, DecodeError> {
         decode(content)
     }
 
-    /// Where an answer's value begins, and the number of its query. `None` if it is another reply, or not enough of it
-    /// is there.
+    /// Gives the number of an answer's query, and where in `content` its value begins. It gives `None` if the reply is no answer, or
+    /// if fewer bytes than its head are there. [`ANSWER_HEAD`] bytes are enough.
     pub fn answer(content: &[u8]) -> Option<(u64, usize)> {
         let rest = content.strip_prefix(&[0x90 | 3])?;
         let mut parts = super::raw::RawItems::of(rest, 3);
@@ -72,7 +97,7 @@ impl Reply {
     }
 }
 
-/// The bytes up to an answer's number and status, at most.
+/// Longest head of an answer, in bytes: the array's marker, the number and the status.
 pub const ANSWER_HEAD: usize = 1 + 9 + 1;
 
 fn append(out: &mut Vec<u8>, seq: u64, status: u8, value: &impl Serialize) -> Result<(), FrameTooLarge> {

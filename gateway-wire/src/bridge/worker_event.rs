@@ -1,4 +1,4 @@
-//! What is said on a worker's connection, once its login is done: events to the worker, and how far it has come.
+//! The frames of a worker's connection after its login: events to the worker, and its progress with them.
 //!
 //! ```text
 //! worker                                       gateway
@@ -6,16 +6,17 @@
 //!  │ ◀──────────────────────── WorkerEvent 1, WorkerEvent 2 … │
 //!  │ Progress { taken: 1, done: 0 } ────────────▶ │   before event 1 is handled
 //!  │ Progress { taken: 2, done: 1 } ────────────▶ │
-//!  │ ProgressFile { name } ─────────────────────▶ │   it could count them in that file instead
-//!  │ ◀──────────── ProgressFile { is_read: true } │   it may, and from now on says so only now and then
-//!  │ Ping ──────────────────────────────────────▶ │   now and then, while nothing comes
+//!  │ ProgressFile { name } ─────────────────────▶ │   the worker offers to count them in that file instead
+//!  │ ◀──────────── ProgressFile { is_read: true } │   the gateway can read it: fewer Progress frames from here on
+//!  │ Ping ──────────────────────────────────────▶ │   sent now and then while no event comes
 //!  │ ◀────────────────────────────────────── Pong │
-//!  │ Leave ─────────────────────────────────────▶ │   it wants no more, and handles what it has
+//!  │ Leave ─────────────────────────────────────▶ │   the worker wants no more, and handles what it has
 //!  │ ◀─────────────────────────────────────── End │   no more will come
-//!  │ Progress { taken: 2, done: 2 } ────────────▶ │   and both hang up
+//!  │ Progress { taken: 2, done: 2 } ────────────▶ │   all is handled, and both hang up
 //! ```
 //!
-//! What a worker has not taken when its connection ends another one gets; what it has taken nobody gets again.
+//! When a worker's connection ends, the events that it has not taken go to another worker. Nobody gets again an event that it has
+//! taken, because half of what the event causes may have been done already.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,69 +24,95 @@ use super::frame::{self, FrameTooLarge, MAX_LOGIN, MAX_REPLY};
 use super::{DecodeError, decode};
 use crate::ClientId;
 
-/// From the gateway.
+/// A frame from the gateway to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServerToWorker<'a> {
+    /// An event for the worker to handle. Events of one client are to be handled in the order in which they come.
     #[serde(rename = "e", borrow)]
     Event(WorkerEvent<'a>),
-    /// Whether the file that was offered is here, and is looked at when the worker ends.
+    /// The answer to the worker's offer of a file.
     #[serde(rename = "tally")]
-    ProgressFile { is_read: bool },
-    /// To a ping, at once.
+    ProgressFile {
+        /// Whether the gateway could open the file, and will read it when the worker ends.
+        is_read: bool,
+    },
+    /// The answer to a ping, sent at once.
     #[serde(rename = "pong")]
     Pong,
-    /// The last word.
+    /// The answer to [`WorkerToServer::Leave`], and the gateway's last frame: no event follows it.
     #[serde(rename = "end")]
     End,
 }
 
-/// What a client did.
+/// Something that a client did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerEvent<'a> {
-    /// Counts the events of a connection upwards from 1.
+    /// The event's number: the events on one worker's connection are counted upwards from 1.
     pub number: u64,
+    /// The kind of thing that the client did.
     pub kind: EventKind,
+    /// The client that did it.
     pub client: ClientId,
-    /// The client's own address.
+    /// The client's own address: IPv4 or IPv6, without a port.
     pub remote_address: &'a str,
+    /// The client's own port.
     pub remote_port: u16,
-    /// Where the gateway listens for clients.
+    /// The port of the gateway to which the client is connected.
     pub gateway_port: u16,
-    /// The client's session, as PHP's `serialize()` gives it; nothing when there is none.
+    /// The client's session, as PHP's `serialize()` writes it; empty when there is none.
     #[serde(with = "serde_bytes")]
     pub session: &'a [u8],
-    /// The message; of a websocket handshake a serialized array of `get`, `server` and `cookie`.
+    /// The message of [`EventKind::Message`]; for [`EventKind::Handshake`] an array of `get`, `server` and `cookie` as PHP's
+    /// `serialize()` writes it; else empty.
     #[serde(with = "serde_bytes")]
     pub body: &'a [u8],
 }
 
+/// The kind of a [`WorkerEvent`]; each has its own method of the program's class `Events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventKind {
+    /// The client has connected: `onConnect` in PHP.
     #[serde(rename = "connect")]
     Connect,
+    /// The client has done its websocket handshake: `onWebSocketConnect` in PHP.
     #[serde(rename = "handshake")]
     Handshake,
+    /// The client has sent a message: `onMessage` in PHP.
     #[serde(rename = "message")]
     Message,
+    /// The client's connection has ended: `onClose` in PHP.
     #[serde(rename = "close")]
     Close,
 }
 
-/// From the worker.
+/// A frame from a worker to the gateway. Its content has at most [`MAX_LOGIN`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerToServer<'a> {
-    /// Comes first. No two workers that serve have the same name.
+    /// The worker's first frame.
     #[serde(rename = "join")]
-    Join { name: &'a str },
-    /// The number of the last event that it has begun to handle, and of the last one that it has handled.
+    Join {
+        /// The worker's name, of at most [`MAX_WORKER_NAME`] bytes. A worker takes the place of another one of the same name.
+        name: &'a str,
+    },
+    /// How far the worker has come. Neither number ever goes down.
     #[serde(rename = "p")]
-    Progress { taken: u64, done: u64 },
-    /// The name of a file as in [`tally`](super::progress_file).
+    Progress {
+        /// The number of the last event that the worker has begun to handle; 0 before the first.
+        taken: u64,
+        /// The number of the last event that the worker has handled; at most `taken`.
+        done: u64,
+    },
+    /// The offer to count in a [`progress_file`](super::progress_file) instead of sending a [`WorkerToServer::Progress`] for each event.
     #[serde(rename = "tally")]
-    ProgressFile { name: &'a str },
-    /// Is anybody there? The system of a gateway that hangs, or a proxy with nobody behind it, confirms every packet.
+    ProgressFile {
+        /// The file's name, from [`progress_file::name`](super::progress_file::name).
+        name: &'a str,
+    },
+    /// Asks for a [`ServerToWorker::Pong`], to find out whether the gateway is alive: for a gateway that hangs the system still
+    /// confirms every packet, and so does a proxy with nobody behind it.
     #[serde(rename = "ping")]
     Ping,
+    /// The worker wants no more events. The gateway answers with [`ServerToWorker::End`].
     #[serde(rename = "leave")]
     Leave,
 }
@@ -94,22 +121,24 @@ pub enum WorkerToServer<'a> {
 pub const MAX_WORKER_NAME: usize = 256;
 
 impl<'a> ServerToWorker<'a> {
-    /// Appends it as a frame. Over the limit, `out` is left as it was.
+    /// Appends this as a frame. Over [`MAX_REPLY`] bytes it is an error, and `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
         frame::append(out, MAX_REPLY, |out| frame::write_msgpack(out, self))
     }
 
+    /// Reads the content of a frame.
     pub fn decode(content: &'a [u8]) -> Result<Self, DecodeError> {
         decode(content)
     }
 }
 
 impl<'a> WorkerToServer<'a> {
-    /// Appends it as a frame. Over the limit, `out` is left as it was.
+    /// Appends this as a frame. Over [`MAX_LOGIN`] bytes it is an error, and `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
         frame::append(out, MAX_LOGIN, |out| frame::write_msgpack(out, self))
     }
 
+    /// Reads the content of a frame.
     pub fn decode(content: &'a [u8]) -> Result<Self, DecodeError> {
         decode(content)
     }

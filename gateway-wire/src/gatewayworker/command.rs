@@ -1,4 +1,4 @@
-//! What PHP tells a gateway.
+//! The commands of GatewayWorker's protocol: what PHP asks of a gateway, from packets and to packets.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -8,140 +8,195 @@ use super::packet::{Packet, PacketError, flag};
 use crate::excerpt;
 use crate::php_serialize::{self, NotJson};
 
-/// A command, with what its packet carries. Connections are the last 32 bits of client ids of the gateway that is told.
+/// A command with what its packet carries. A `connection` is the last 32 bits of the client id of a client of the gateway that gets the
+/// command. The numbers and names of the protocol stand in `CMD_…` constants of GatewayWorker's `GatewayProtocol`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// From a process that handles events; first of all, if there is a secret.
+    /// Says that the sender is a process that handles events. If there is a secret, this or [`Command::ClientConnect`] comes first.
     WorkerConnect {
-        /// `name:number`, one of its kind on a machine.
+        /// The worker's name and number, as `name:number`: different for each worker of a machine.
         worker_key: String,
+        /// The secret that the gateway checks; empty when none is set.
         secret_key: String,
     },
-    /// From a process that only gives orders; first of all, if there is a secret.
+    /// Says that the sender is a process that only gives orders. If there is a secret, this or [`Command::WorkerConnect`] comes first.
     ClientConnect {
+        /// The secret that the gateway checks; empty when none is set.
         secret_key: String,
     },
+    /// Keeps the connection alive. It is not answered.
     Ping,
 
+    /// Sends a message to one client.
     SendToOne {
+        /// The client that gets it.
         connection: u32,
+        /// The message: any bytes.
         message: &'a [u8],
+        /// Whether the message goes to the socket as it is, without the client protocol's framing.
         raw: bool,
     },
-    /// `only`: nobody but these. `except`: all but these.
+    /// Sends a message to all clients, or to some of them.
     SendToAll {
+        /// The message: any bytes.
         message: &'a [u8],
+        /// The only clients that get it; `None` is all clients.
         only: Option<Vec<u32>>,
+        /// Clients that do not get it. [`Command::encode`] leaves them out of a packet that has `only`.
         except: Vec<u32>,
+        /// Whether the message goes to the sockets as it is, without the client protocol's framing.
         raw: bool,
     },
+    /// Sends a message to all clients of some uids.
     SendToUids {
+        /// The uids whose clients get it.
         uids: Vec<String>,
+        /// The message: any bytes.
         message: &'a [u8],
+        /// Whether the message goes to the sockets as it is, without the client protocol's framing.
         raw: bool,
     },
+    /// Sends a message to the members of some groups. A client in two of them gets it twice.
     SendToGroups {
+        /// The groups whose members get it.
         groups: Vec<String>,
+        /// The message: any bytes.
         message: &'a [u8],
+        /// Members that do not get it.
         except: Vec<u32>,
+        /// Whether the message goes to the sockets as it is, without the client protocol's framing.
         raw: bool,
     },
-    /// Everything queued goes out first, then `last`, then the connection closes.
+    /// Closes a client's connection after everything queued for it, and then `last`, have gone out.
     Kick {
+        /// The client whose connection closes.
         connection: u32,
+        /// The last message to the client, if there is one.
         last: Option<&'a [u8]>,
     },
+    /// Closes a client's connection at once; nothing that is queued for it goes out.
     Destroy {
+        /// The client whose connection closes.
         connection: u32,
     },
+    /// Binds a client to a uid, in place of the one that it may have had.
     BindUid {
+        /// The client to bind.
         connection: u32,
+        /// The uid.
         uid: &'a [u8],
     },
+    /// Takes a client's uid away. GatewayWorker's packet names the uid too, which does not matter.
     UnbindUid {
+        /// The client that loses its uid.
         connection: u32,
     },
+    /// Makes a client a member of a group.
     JoinGroup {
+        /// The client that joins.
         connection: u32,
+        /// The group.
         group: &'a [u8],
     },
+    /// Ends a client's membership in a group.
     LeaveGroup {
+        /// The client that leaves.
         connection: u32,
+        /// The group that it leaves.
         group: &'a [u8],
     },
+    /// Has all members leave a group.
     Ungroup {
+        /// The group that is empty afterwards.
         group: &'a [u8],
     },
-    /// Sessions are serialized PHP arrays; no bytes are no session.
+    /// Replaces a client's session.
     SetSession {
+        /// The client whose session it is.
         connection: u32,
+        /// A PHP array as `serialize()` writes it; no bytes are no session.
         session: &'a [u8],
     },
-    /// Merged as `array_replace_recursive(session, changes)`.
+    /// Merges changes into a client's session as `array_replace_recursive(session, changes)` does.
     UpdateSession {
+        /// The client whose session it is.
         connection: u32,
+        /// A PHP array as `serialize()` writes it.
         changes: &'a [u8],
     },
 
-    /// The session; an empty array when there is none, null when offline.
+    /// Asks for a client's session. The reply is an array, which is empty when the client has no session, or null when it is not
+    /// connected.
     GetSession {
+        /// The client whose session is asked for.
         connection: u32,
     },
-    /// `[connection => session]`, a session being a string.
+    /// Asks for the sessions of all clients. The reply is `[connection => session]`, each session a string as `serialize()` writes it.
     GetSessions,
-    /// The same, of a group.
+    /// Asks for the sessions of a group's members. The reply is as for [`Command::GetSessions`].
     GetSessionsByGroup {
+        /// The group whose members are asked for.
         group: &'a [u8],
     },
-    /// 0 or 1.
+    /// Asks whether a client is connected. The reply is 0 or 1.
     IsOnline {
+        /// The client that is asked about.
         connection: u32,
     },
-    /// A list of connections.
+    /// Asks for the clients of a uid. The reply is a list of connections.
     GetClientsByUid {
+        /// The uid whose clients are asked for.
         uid: &'a [u8],
     },
-    /// `[uid => connections]`.
+    /// Asks for the clients of each uid. The reply is `[uid => connections]`.
     GetClientsByUids {
+        /// The uids whose clients are asked for.
         uids: Vec<String>,
     },
-    /// An int; without a group, of everybody.
+    /// Asks for a number of clients. The reply is an int.
     GetClientCount {
+        /// The group whose members are counted; `None`, an empty name in the packet, counts all clients.
         group: Option<&'a [u8]>,
     },
-    /// `[group => int]`.
+    /// Asks for the number of members of each group. The reply is `[group => int]`.
     GetClientCounts {
+        /// The groups whose members are counted.
         groups: Vec<String>,
     },
-    /// `[connection => [field => value]]`.
+    /// Asks for fields of clients. The reply is `[connection => [field => value]]`.
     Select(FieldSelector),
-    /// A list of groups.
+    /// Asks for the names of all groups. The reply is a list.
     GetGroups,
 }
 
+/// The question of [`Command::Select`], as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldSelector {
-    /// `session`, `uid` and `groups`; of others each value is null.
+    /// The names of the fields that are asked for: [`FieldSelector::SESSION`], [`FieldSelector::UID`] and [`FieldSelector::GROUPS`]. The
+    /// value of any other field is null.
     #[serde(deserialize_with = "names")]
     pub fields: Vec<String>,
-    /// Everybody, unless it says something.
+    /// The clients that are asked about.
     #[serde(rename = "where")]
     pub of: ClientSelector,
 }
 
-/// Clients of whom any of these is true.
+/// Selects the clients for which one of these conditions holds. Without any condition it selects all clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "EmptyList")]
 pub struct ClientSelector {
+    /// The client is a member of one of these groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,
+    /// The client is bound to one of these uids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<Vec<String>>,
+    /// The client has one of these connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_id: Option<Vec<u32>>,
 }
 
-/// An empty array of PHP is a list in JSON.
+/// A [`ClientSelector`] as it stands in JSON, where an empty array of PHP is a list and any other one an object.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum EmptyList {
@@ -161,22 +216,40 @@ struct SelectorFields {
     connection_id: Option<Vec<u32>>,
 }
 
+/// Why a packet is no command. Each error has the number of the packet's command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
+    /// No command that a gateway takes has this number.
     #[error("there is no command with number {0}")]
     Unknown(u8),
+    /// The extension data is not the JSON that the command needs.
     #[error("the extension data of command {command} is not the JSON expected ({reason}): {text:?}")]
-    Json { command: u8, text: String, reason: String },
+    Json {
+        /// The number of the command.
+        command: u8,
+        /// The start of the extension data.
+        text: String,
+        /// The reason that the JSON parser gives.
+        reason: String,
+    },
+    /// The body is not JSON with a secret. It is not quoted, because it may hold the secret all the same.
     #[error("the body of command {0}, its credentials, is not the JSON expected")]
     Credentials(u8),
+    /// The message is a value as `serialize()` writes it; only [`array_as_json`] makes bytes of one.
     #[error("the message of command {0} is no scalar: send a string")]
     NotScalar(u8),
+    /// The message is a value as `serialize()` writes it, of which [`array_as_json`] can make no JSON.
     #[error("the message of command {command} is no scalar and cannot be made JSON: {reason}")]
-    NotJson { command: u8, reason: NotJson },
+    NotJson {
+        /// The number of the command.
+        command: u8,
+        /// Why there is no JSON of the message.
+        reason: NotJson,
+    },
 }
 
 impl CommandError {
-    /// Whether somebody waits for a reply to the command.
+    /// Tells whether the command is a query, so that its sender waits for a reply.
     pub fn is_of_query(&self) -> bool {
         const QUERIES_WITH_JSON: [u8; 3] =
             [number::BATCH_GET_CLIENT_ID_BY_UID, number::BATCH_GET_CLIENT_COUNT_BY_GROUP, number::SELECT];
@@ -185,12 +258,16 @@ impl CommandError {
 }
 
 impl FieldSelector {
+    /// The field for a client's session: a string as `serialize()` writes it, which is empty when the client has no session.
     pub const SESSION: &'static str = "session";
+    /// The field for a client's uid: a string, or null when the client is not bound.
     pub const UID: &'static str = "uid";
+    /// The field for a client's groups: `[group => group]`, or null when the client is in none.
     pub const GROUPS: &'static str = "groups";
 }
 
 impl ClientSelector {
+    /// Tells whether the selector has no condition, and so selects all clients.
     pub fn is_everybody(&self) -> bool {
         *self == Self::default()
     }
@@ -207,7 +284,7 @@ impl From<EmptyList> for ClientSelector {
     }
 }
 
-/// The numbers of the protocol.
+/// The numbers of the commands, under the names that they have in GatewayWorker's `GatewayProtocol`.
 mod number {
     pub(super) const SEND_TO_ONE: u8 = 5;
     pub(super) const SEND_TO_ALL: u8 = 6;
@@ -248,7 +325,7 @@ struct Credentials {
     secret_key: String,
 }
 
-/// Of a broadcast.
+/// The extension data of SEND_TO_ALL.
 #[derive(Default, Deserialize)]
 struct Audience {
     #[serde(default, deserialize_with = "some_values")]
@@ -257,6 +334,7 @@ struct Audience {
     exclude: Vec<u32>,
 }
 
+/// The extension data of SEND_TO_GROUP.
 #[derive(Deserialize)]
 struct Groups {
     #[serde(deserialize_with = "names")]
@@ -269,6 +347,7 @@ struct Groups {
 struct NameList(#[serde(deserialize_with = "names")] Vec<String>);
 
 impl<'a> Command<'a> {
+    /// Reads a command from a packet. It does not check secrets, nor whether names are empty or too long.
     pub fn from_packet(packet: &Packet<'a>) -> Result<Self, CommandError> {
         let &Packet { command, connection, extension, .. } = packet;
         let raw = packet.is_raw();
@@ -329,7 +408,7 @@ impl<'a> Command<'a> {
         })
     }
 
-    /// Whether the gateway replies to it.
+    /// Tells whether the gateway replies to the command.
     pub fn is_query(&self) -> bool {
         matches!(
             self,
@@ -346,7 +425,7 @@ impl<'a> Command<'a> {
         )
     }
 
-    /// Appends the command's packet.
+    /// Appends the command's packet. Over [`MAX_PACKET`](super::MAX_PACKET) bytes it is an error, and `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), PacketError> {
         let mut packet = Packet::new(self.number());
         let extension = self.json_extension();
@@ -461,12 +540,12 @@ impl<'a> Command<'a> {
     }
 }
 
-/// A gateway looks for those left out among the keys.
+/// Makes the object for `exclude`: a gateway looks for the connections that are left out among its keys.
 fn by_key(connections: &[u32]) -> serde_json::Map<String, serde_json::Value> {
     connections.iter().map(|connection| (connection.to_string(), json!(connection))).collect()
 }
 
-/// `serialize(null)`
+/// PHP's `serialize(null)`.
 const NULL: &[u8] = b"N;";
 
 fn is_null(packet: &Packet) -> bool {
@@ -477,15 +556,15 @@ fn message<'a>(packet: &Packet<'a>) -> Result<&'a [u8], CommandError> {
     if packet.is_scalar() {
         Ok(packet.body)
     } else if is_null(packet) {
-        // What GatewayWorker's gateway sends for it.
+        // GatewayWorker's gateway sends this text for null.
         Ok(b"null")
     } else {
         Err(CommandError::NotScalar(packet.command))
     }
 }
 
-/// The message of a send, if it is an array, as JSON: Workerman's websocket protocol makes that of it in GatewayWorker's
-/// gateway. The packet with it in place of the body is one of a scalar.
+/// Makes JSON of the message of a send or kick if it is an array, as Workerman's websocket protocol does in GatewayWorker's gateway. It
+/// gives `None` for any other packet. [`Packet::with_scalar`] puts the JSON in the place of the array.
 pub fn array_as_json(packet: &Packet<'_>) -> Option<Result<Vec<u8>, CommandError>> {
     use number::{KICK, SEND_TO_ALL, SEND_TO_GROUP, SEND_TO_ONE, SEND_TO_UID};
     let has_message =
@@ -583,12 +662,12 @@ mod tests {
             with_extension(16, br#"["a",7,"7",-1,1.9,true,null]"#),
             Ok(Command::GetClientsByUids { uids: strings(&["a", "7", "7", "-1", "1", "1", ""]) })
         );
-        // What is left of a list when an item has gone is an object.
+        // A list of PHP from which an item was removed is an object in JSON.
         assert_eq!(
             with_extension(28, br#"{"0":"a","2":"b"}"#),
             Ok(Command::GetClientCounts { groups: strings(&["a", "b"]) })
         );
-        // json_encode(['connections' => [5 => 5]]), and of a connection with number 0.
+        // PHP gives the first for json_encode(['connections' => [5 => 5]]), and the second for a connection with number 0.
         for (text, only) in [(r#"{"connections":{"5":5}}"#, 5), (r#"{"connections":[0]}"#, 0)] {
             let command =
                 Command::SendToAll { message: b"", only: Some(vec![only]), except: vec![], raw: false };

@@ -1,4 +1,4 @@
-//! JSON as PHP's `json_encode()` writes arrays: what has the keys 0, 1, 2, … is a list, anything else an object.
+//! Readers for JSON as PHP's `json_encode()` writes arrays: one with the keys 0, 1, 2, … is a list, any other an object.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use crate::bridge::MAX_ELEMENTS;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The values of a PHP array, whatever its keys; null has none.
+/// The values of a PHP array, whatever its keys are; null is read as an empty one. It has at most [`MAX_ELEMENTS`].
 pub(super) struct Values<T>(pub(super) Vec<T>);
 
-/// A uid or group. PHP's array keys make the same string of a number.
+/// A uid or group. A number is read as the string that it becomes as a key of a PHP array.
 pub(super) struct Name(pub(super) String);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Values<T> {
@@ -80,7 +80,7 @@ impl<'de> Deserialize<'de> for Name {
                 Ok(Name(number.to_string()))
             }
 
-            // As a key of a PHP array it is cut to an integer.
+            // PHP cuts a float to an integer when it becomes a key of an array.
             fn visit_f64<E: Error>(self, number: f64) -> Result<Name, E> {
                 Ok(Name((number as i64).to_string()))
             }
@@ -97,26 +97,26 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// For `#[serde(deserialize_with)]`.
+/// Reads a list of uids or groups, for `#[serde(deserialize_with)]`.
 pub(super) fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     Ok(Values::<Name>::deserialize(deserializer)?.0.into_iter().map(|Name(name)| name).collect())
 }
 
-/// For `#[serde(deserialize_with)]`.
+/// Reads a list of any values, for `#[serde(deserialize_with)]`.
 pub(super) fn values<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
     Ok(Values::deserialize(deserializer)?.0)
 }
 
-/// For `#[serde(deserialize_with)]` where absence is not the same as emptiness.
+/// Reads a list of uids or groups, for `#[serde(deserialize_with)]` where an absent list differs from an empty one.
 pub(super) fn some_names<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<String>>, D::Error> {
     names(deserializer).map(Some)
 }
 
-/// For `#[serde(deserialize_with)]` where absence is not the same as emptiness.
+/// Reads a list of any values, for `#[serde(deserialize_with)]` where an absent list differs from an empty one.
 pub(super) fn some_values<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<T>>, D::Error> {

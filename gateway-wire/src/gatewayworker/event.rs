@@ -1,48 +1,60 @@
-//! What a gateway tells its workers.
+//! The packets of events, from a gateway to its workers.
 
 use std::net::SocketAddrV4;
 
 use super::packet::{HEADER, Packet, PacketError, flag};
 
-/// The longest packet of an event. A BusinessWorker drops its connection, and all that waits on it, at one that is longer:
-/// Workerman takes that for no packet (`TcpConnection::$defaultMaxPackageSize`).
+/// Longest packet of an event, in bytes: Workerman's `TcpConnection::$defaultMaxPackageSize`. At a longer one a BusinessWorker takes it
+/// for no packet, and closes the connection with all events that wait on it.
 pub(super) const MAX_EVENT: usize = 10 << 20;
 
+/// Something that a client did, as a gateway tells a BusinessWorker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventPacket<'a> {
+    /// The kind of thing that the client did.
     pub kind: EventCommand,
+    /// The client that did it.
     pub origin: Origin,
-    /// The client's session, as PHP's `serialize()` gives it; nothing when there is none.
+    /// The client's session, as PHP's `serialize()` writes it; empty when there is none.
     pub session: &'a [u8],
-    /// The message; of a websocket handshake a serialized array of `get`, `server` and `cookie`.
+    /// The message of [`EventCommand::Message`]; for [`EventCommand::WebsocketConnect`] an array of `get`, `server` and `cookie` as
+    /// PHP's `serialize()` writes it; else empty.
     pub body: &'a [u8],
 }
 
+/// The kind of an event, by the number of its command in GatewayWorker's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventCommand {
+    /// The client has connected: `CMD_ON_CONNECT`.
     Connect = 1,
+    /// The client has sent a message: `CMD_ON_MESSAGE`.
     Message = 3,
+    /// The client's connection has ended: `CMD_ON_CLOSE`.
     Close = 4,
+    /// The client has done its websocket handshake: `CMD_ON_WEBSOCKET_CONNECT`.
     WebsocketConnect = 205,
 }
 
-/// Whom an event is about.
+/// The client that an event is about, and the gateway that holds its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The gateway, as client ids name it.
+    /// The internal address of the gateway, as client ids name it.
     pub node: SocketAddrV4,
+    /// The client's connection: the last 32 bits of its client id.
     pub connection: u32,
+    /// The client's own address. The protocol has no room for IPv6.
     pub client: SocketAddrV4,
-    /// Where the gateway listens for clients.
+    /// The port of the gateway to which the client is connected.
     pub gateway_port: u16,
 }
 
+/// The error for a packet whose command, named here, is that of no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("command {0} of GatewayWorker's protocol is no event")]
 pub struct NotAnEvent(pub u8);
 
 impl<'a> EventPacket<'a> {
-    /// Appends the packet. Over [`MAX_EVENT`], `out` is left as it was.
+    /// Appends the packet. Over 10 MiB, the most that a BusinessWorker takes, it is an error, and `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), PacketError> {
         let length = HEADER + self.session.len() + self.body.len();
         if length > MAX_EVENT {
@@ -66,6 +78,7 @@ impl<'a> EventPacket<'a> {
         .encode(out)
     }
 
+    /// Reads an event from a packet. A packet with another command is an error.
     pub fn from_packet(packet: &Packet<'a>) -> Result<Self, NotAnEvent> {
         let kind = [
             EventCommand::Connect,

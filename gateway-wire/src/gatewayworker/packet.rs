@@ -1,44 +1,65 @@
 //! Packets of the internal protocol: a header of 28 bytes, extension data, a body.
+//!
+//! All numbers are big-endian: `u32` length of the whole packet, `u8` command, `u32` and `u16` address of the gateway, `u32` and `u16`
+//! address of the client, `u32` connection, `u8` flags, `u16` port for clients, `u32` length of the extension data.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+/// Length of a packet's header, in bytes.
 pub const HEADER: usize = 28;
-/// Longest packet. Below 2²⁴, so that a packet's first byte is always 0 and tells the protocol.
+/// Longest packet, in bytes, its header included. It is below 2²⁴, so that a packet's first byte is always 0 and tells the protocol.
 pub const MAX_PACKET: usize = (16 << 20) - 1;
 
 /// Bits of [`Packet::flags`].
 pub mod flag {
-    /// The body is raw bytes; else it is what PHP's `serialize()` gives.
+    /// The body is bytes as they are; without this bit it is a value as PHP's `serialize()` writes it.
     pub const SCALAR: u8 = 1;
-    /// The message goes to clients as it is, without framing.
+    /// The message goes to clients as it is, without the client protocol's framing.
     pub const RAW: u8 = 2;
 }
 
+/// A packet of either direction. A command that needs no client leaves the addresses 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
+    /// The number of the command or event.
     pub command: u8,
-    /// The gateway, as client ids name it.
+    /// The internal address of the gateway, as client ids name it.
     pub node: SocketAddrV4,
+    /// The client's own address.
     pub client: SocketAddrV4,
+    /// The client's connection: the last 32 bits of its client id.
     pub connection: u32,
+    /// The bits of [`flag`].
     pub flags: u8,
-    /// Where the gateway listens for clients.
+    /// The port of the gateway to which the client is connected.
     pub gateway_port: u16,
+    /// The extension data: names, JSON or a session, depending on the command.
     pub extension: &'a [u8],
+    /// The body: a message or credentials, depending on the command.
     pub body: &'a [u8],
 }
 
+/// Why bytes are no packet, or a packet or reply cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
+    /// The packet or reply is longer than its reader or writer allows.
     #[error("a packet of {length} bytes is over the limit of {limit}")]
-    TooLarge { length: usize, limit: usize },
+    TooLarge {
+        /// Its length, in bytes: what its first four bytes claim, or what would have been written.
+        length: usize,
+        /// The longest that was allowed, in bytes.
+        limit: usize,
+    },
+    /// The packet claims this length, in bytes, which is shorter than a header.
     #[error("a packet says that it has {0} bytes, less than its header of {HEADER}")]
     TooShort(usize),
+    /// The extension data claims this length, in bytes, which is longer than the rest of the packet.
     #[error("a packet says that it has {0} bytes of extension data, more than it has room for")]
     ExtensionTooLong(usize),
 }
 
-/// Finds the packet at the start of `buffer`: `None` while it is not whole, else its length.
+/// Gives the length of the packet at the start of `buffer`, header included, once the packet is whole, and `None` before. A packet that
+/// claims more than `limit` bytes, or fewer than a header has, is an error as soon as its first four bytes are there.
 pub fn packet_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, PacketError> {
     let Some(length) = buffer.first_chunk::<4>() else { return Ok(None) };
     let length = u32::from_be_bytes(*length) as usize;
@@ -50,7 +71,7 @@ pub fn packet_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, Packe
 }
 
 impl<'a> Packet<'a> {
-    /// One that names no client.
+    /// Makes a packet that names no client, with an empty scalar as its body.
     pub fn new(command: u8) -> Self {
         const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
         Self {
@@ -65,7 +86,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Reads a packet that [`packet_length`] has found to be whole.
+    /// Reads a whole packet, whose length [`packet_length`] has given. Its first four bytes are not read again.
     pub fn decode(packet: &'a [u8]) -> Result<Self, PacketError> {
         let (header, rest) =
             packet.split_first_chunk::<HEADER>().ok_or(PacketError::TooShort(packet.len()))?;
@@ -86,7 +107,7 @@ impl<'a> Packet<'a> {
         })
     }
 
-    /// Appends the packet. Over [`MAX_PACKET`], `out` is left as it was.
+    /// Appends the packet. Over [`MAX_PACKET`] bytes it is an error, and `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), PacketError> {
         let length = HEADER + self.extension.len() + self.body.len();
         if length > MAX_PACKET {
@@ -108,7 +129,7 @@ impl<'a> Packet<'a> {
         Ok(())
     }
 
-    /// The same with another body, which is a scalar.
+    /// Makes the same packet with another body, which is a scalar.
     #[must_use]
     pub fn with_scalar(&self, body: &'a [u8]) -> Self {
         Self { body, flags: self.flags | flag::SCALAR, ..*self }
@@ -131,7 +152,7 @@ fn address([a, b, c, d, high, low]: [u8; 6]) -> SocketAddrV4 {
 mod tests {
     use super::*;
 
-    /// pack('NCNnNnNCnN', 36, 5, ip2long('127.0.0.1'), 2900, ip2long('10.1.2.3'), 50000, 7, 1, 8282, 3) . 'ext' . 'hello'
+    /// PHP's pack('NCNnNnNCnN', 36, 5, ip2long('127.0.0.1'), 2900, ip2long('10.1.2.3'), 50000, 7, 1, 8282, 3) . 'ext' . 'hello'
     const BYTES: &[u8] =
         b"\0\0\0\x24\x05\x7f\0\0\x01\x0b\x54\x0a\x01\x02\x03\xc3\x50\0\0\0\x07\x01\x20\x5a\0\0\0\x03exthello";
 

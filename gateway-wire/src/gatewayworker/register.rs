@@ -1,41 +1,48 @@
-//! Lines of the register protocol.
+//! Lines of the register protocol: one JSON object each, ended by a line feed.
 
 use serde::{Deserialize, Serialize};
 
 use super::command_json;
 use crate::excerpt;
 
-/// Longest line that a register takes.
+/// Longest line that a register takes, in bytes, line feed included.
 pub const MAX_LINE: usize = 4 << 10;
-/// Longest line that a register sends: the addresses of tens of thousands of gateways.
+/// Longest line that a register sends, in bytes, line feed included: it has room for the addresses of tens of thousands of gateways.
 pub const MAX_ADDRESSES_LINE: usize = 1 << 20;
 
+/// A line of either direction. The name of its variant is the JSON object's `event`; members that are not named here are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RegisterLine {
-    /// From a worker, or from a client that is gone once it has the addresses.
+    /// A worker, or a PHP process that only gives orders, asks for the gateways' addresses.
     WorkerConnect {
+        /// The secret that the register checks; empty when none is set.
         #[serde(default)]
         secret_key: String,
     },
-    /// From a gateway, which is told to workers for as long as it stays.
+    /// A gateway registers. Workers are told its address for as long as this connection lives.
     GatewayConnect {
-        /// `ip:port` of its internal port.
+        /// The address of the gateway's internal port, as `ip:port`.
         address: String,
+        /// The secret that the register checks; empty when none is set.
         #[serde(default)]
         secret_key: String,
     },
+    /// Keeps a connection alive. It is not answered.
     Ping,
-    /// To workers: all gateways.
+    /// The register tells a worker all gateways, at first and again at every change.
     BroadcastAddresses {
+        /// The addresses of the gateways' internal ports, as `ip:port`.
         #[serde(deserialize_with = "command_json::values")]
         addresses: Vec<String>,
-        /// Our server says so, which PHP's classes overlook: whoever can should speak the bridge with it.
+        /// Whether the register is gateway-server, which speaks the bridge on this port too. A PHP process that speaks it should use
+        /// it. GatewayWorker's classes ignore this member, and their register never sends it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         bridge: bool,
     },
 }
 
+/// The error for a line that is not understood, or longer than its reader takes. It quotes the start of the line, and never a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line:?} is no line of the register protocol: {reason}")]
 pub struct NotARegisterLine {
@@ -43,7 +50,8 @@ pub struct NotARegisterLine {
     reason: String,
 }
 
-/// Finds the line at the start of `buffer`: `None` while it is not whole, else its length, line feed included.
+/// Gives the length of the line at the start of `buffer`, line feed included, once the line is whole, and `None` before. A line of
+/// more than `limit` bytes is an error.
 pub fn line_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, NotARegisterLine> {
     let within = &buffer[..buffer.len().min(limit)];
     match within.iter().position(|byte| *byte == b'\n') {
@@ -54,14 +62,14 @@ pub fn line_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, NotAReg
 }
 
 impl RegisterLine {
-    /// Reads a line, with or without its line feed. The secret of a line that is refused is not quoted.
+    /// Reads a line, with or without its line feed. The error for a line that is refused quotes it only up to its secret.
     pub fn decode(line: &[u8]) -> Result<Self, NotARegisterLine> {
         serde_json::from_slice(line).map_err(|error| NotARegisterLine {
             line: match line.windows(SECRET.len()).position(|at| at == SECRET) {
                 Some(at) => format!("{}…", excerpt(&line[..at])),
                 None => excerpt(line.trim_ascii_end()),
             },
-            // Serde quotes a value of the wrong type; that may be the secret too.
+            // Serde's own text quotes a value of the wrong type, and that may be the secret too.
             reason: format!("{:?} error at column {}", error.classify(), error.column()),
         })
     }
@@ -75,6 +83,7 @@ impl RegisterLine {
     }
 }
 
+/// The first mention of this ends what is quoted of a line.
 const SECRET: &[u8] = b"secret";
 
 #[cfg(test)]
@@ -117,7 +126,7 @@ mod tests {
             assert_eq!(bytes, format!("{text}\n").as_bytes());
             assert_eq!(RegisterLine::decode(&bytes), Ok(line));
         }
-        // As its PHP classes write them: blanks, no secret, an object where duplicates have gone.
+        // PHP's classes write lines with blanks, without a secret, and with an object where duplicates have gone.
         let gateway = br#"{"event":"gateway_connect", "address":"a:1", "secret_key":""}"#;
         RegisterLine::decode(gateway).unwrap();
         assert_eq!(

@@ -1,16 +1,17 @@
 //! Replies of the internal protocol: a `u32` big-endian length, then that many bytes of PHP's `serialize()`.
 //!
-//! [`Value::parse`](crate::php_serialize::PhpValue::parse) reads one.
+//! [`PhpValue::parse`](crate::php_serialize::PhpValue::parse) reads a reply's content.
 
 use super::packet::PacketError;
 use crate::php_serialize::Writer;
 
+/// Length of a reply's header, in bytes. The header is the length of the content alone, without these bytes.
 pub const HEADER: usize = 4;
-/// Longest reply: lists of a million clients fit.
+/// Largest content of a reply, in bytes (256 MiB): lists of a million clients fit.
 pub const MAX_REPLY: usize = 256 << 20;
 
-/// Finds the reply at the start of `buffer`: `None` while it is not whole, else the length of its content, which stands
-/// behind [`HEADER`] bytes.
+/// Gives the length of the content of the reply at the start of `buffer`, once the reply is whole, and `None` before. The content
+/// stands behind [`HEADER`] bytes. A reply that claims more than `limit` bytes is an error as soon as its header is there.
 pub fn content_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, PacketError> {
     let Some(length) = buffer.first_chunk::<HEADER>() else { return Ok(None) };
     let length = u32::from_be_bytes(*length) as usize;
@@ -20,7 +21,7 @@ pub fn content_length(buffer: &[u8], limit: usize) -> Result<Option<usize>, Pack
     Ok((buffer.len() - HEADER >= length).then_some(length))
 }
 
-/// Appends a reply whose content `write` appends. Over [`MAX_REPLY`], `out` is left as it was.
+/// Appends a reply whose content `write` appends. A content over [`MAX_REPLY`] bytes is an error, and leaves `out` as it was.
 pub fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut Writer)) -> Result<(), PacketError> {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);

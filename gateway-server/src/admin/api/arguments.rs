@@ -1,4 +1,4 @@
-//! What an operation is told, in JSON.
+//! The arguments of an operation, read from JSON.
 
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Names, PhpStr};
@@ -8,24 +8,25 @@ use serde_json::Value;
 
 use crate::admin::answer::Refusal;
 
-/// What an argument may be.
+/// The kinds of arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ArgumentKind {
     Client,
-    /// One, or a list.
+    /// One client id, or a list of them.
     Clients,
     Text,
-    /// A uid or a group: a string, or a number as PHP takes it.
+    /// A uid or a group: a string, or an integer, which PHP takes as a name too.
     Name,
-    /// One, or a list.
+    /// One name, or a list of them.
     Names,
     Flag,
-    /// Being left out says a third thing.
+    /// A flag whose absence differs from false.
     FlagOrUnset,
-    /// An object or a list, which PHP has as an array.
+    /// An object or a list, which is an array in PHP.
     Session,
 }
 
+/// The description of one parameter of an operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parameter {
     pub(super) name: &'static str,
@@ -34,12 +35,12 @@ pub(super) struct Parameter {
     pub(super) help: &'static str,
 }
 
-/// The arguments that were given, read.
+/// The arguments of a request, by the names of their parameters.
 pub(super) struct Arguments(Vec<(&'static str, Argument)>);
 
 enum Argument {
     Clients(Vec<ClientId>),
-    /// Texts, names or a serialized session.
+    /// Texts, names or one serialized session.
     Bytes(Vec<Vec<u8>>),
     Flag(bool),
 }
@@ -93,7 +94,7 @@ impl Arguments {
         self.names(name).into_vec()
     }
 
-    /// The values of an argument, as they were given.
+    /// The values of an argument that is a text, names or a session; none when it was not given.
     pub(super) fn all(&self, name: &str) -> &[Vec<u8>] {
         match self.get(name) {
             Some(Argument::Bytes(all)) => all,

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use super::Run;
 use crate::admin::answer::Refusal;
 
-/// How many operations one request may hold.
+/// Number of operations that one request may hold.
 pub(super) const MAX_CALLS: usize = 1000;
 
 impl Run<'_> {
-    /// Each has its own result or error, and those behind an error are done all the same.
+    /// Carries out all operations in order. Each has a result or an error of its own, and an error does not stop the ones behind
+    /// it.
     pub(super) async fn batch(&mut self, body: &Value) -> Result<Value, Refusal> {
         let calls = body.as_array().ok_or_else(|| {
             Refusal::invalid("a batch is a list, as [{\"operation\": \"sendToUid\", \"arguments\": {…}}]")

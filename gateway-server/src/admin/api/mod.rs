@@ -1,4 +1,4 @@
-//! The HTTP API: `POST /api/{operation}` does what the class's method of that name does, by the same code.
+//! The HTTP API: `POST /api/{operation}` does what the method of that name of PHP's class does, by the same code.
 
 mod arguments;
 mod batch;
@@ -22,21 +22,21 @@ use arguments::Arguments;
 use results::Shape;
 use table::{OPERATIONS, Operation};
 
-/// Bytes of a request's body at most.
+/// Bytes of the longest body of a request.
 pub(super) const MAX_BODY: usize = 1 << 20;
-/// Bytes of the answers to one request.
+/// Bytes that the answers of one request may have together.
 const MAX_ANSWER: usize = 64 << 20;
-/// Bytes of a body from which nothing large is made: JSON takes up to 40 times its bytes in memory.
+/// Bytes of a body up to which its request counts as small. JSON takes up to 40 times its bytes in memory.
 const SMALL: usize = 64 << 10;
 
-/// `name` is what stands behind `/api/`.
+/// Answers a request. `name` is the part of the path behind `/api/`.
 pub(super) async fn answer(operations: &Operations, name: &str, body: &[u8]) -> Result<Answer, Refusal> {
-    // A small order alone makes nothing large.
+    // Only a single order with a small body takes little memory for sure; other requests wait for their turn.
     let is_small =
         body.len() <= SMALL && (name != "batch" && matches!(Operation::find(name)?.result, Shape::Nothing));
     let _turn = if is_small { None } else { operations.large.acquire().await.ok() };
     let body = match body.trim_ascii() {
-        // Many operations need no arguments.
+        // An empty body counts as an empty object, as many operations need no arguments.
         [] => json!({}),
         body => serde_json::from_slice(body)
             .map_err(|error| Refusal::invalid(format!("the body is no JSON: {error}")))?,
@@ -48,15 +48,15 @@ pub(super) async fn answer(operations: &Operations, name: &str, body: &[u8]) -> 
     Ok(json(StatusCode::OK, &result?))
 }
 
-/// One request on its way.
+/// One request that is being carried out.
 struct Run<'a> {
     operations: &'a Operations,
-    /// Bytes that its answers may still have.
+    /// Bytes that its further answers may have.
     room: usize,
 }
 
 impl Drop for Run<'_> {
-    /// What was ordered goes out, also when the time for what follows it is over.
+    /// Writes the messages that the request's orders have queued, even when its time ran out before its end.
     fn drop(&mut self) {
         self.operations.backend.gateway.flush();
     }

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the table of operations for programs.
+//! The answer to `GET /openapi.json`: the description of all operations, for programs.
 
 use serde_json::{Map, Value, json};
 
@@ -21,7 +21,8 @@ pub(in crate::admin) fn describe() -> Value {
             "description": "Each operation does what the method of that name of PHP's class Gateway does.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        // The description comes from the port that it describes, and an address is relative to where it comes from.
+        // A relative address is resolved against the port from which the description was read, and that is the port that it
+        // describes.
         "servers": [{"url": "/", "description": "the operations port, as http://127.0.0.1:1239"}],
         "paths": paths,
         "components": {

@@ -1,4 +1,4 @@
-//! What an operation gives, in JSON.
+//! The results of operations, written as JSON.
 
 use gateway_wire::ClientId;
 use gateway_wire::bridge::AnswerValue as Wire;
@@ -10,22 +10,24 @@ use super::session;
 use crate::admin::answer::Refusal;
 use crate::admin::text::text_of;
 
-/// The form of a result.
+/// The form of an operation's result.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Shape {
-    /// Null: it is done.
+    /// The result is null; the operation is done.
     Nothing,
     Flag,
     Count,
-    /// Null if there is none.
+    /// A text, or null if there is none.
     Text,
-    /// An object; null for a client that is not online.
+    /// An object, or null for a client that is not online.
     Session,
     Clients,
     Names,
-    /// For each of the names that the argument gave.
+    /// An object with a result for each name that the argument gave.
     OfEach(&'static str, &'static Shape),
+    /// An object with a result for each group.
     OfGroups(&'static Shape),
+    /// An object with a result for each client id.
     OfClients(&'static Shape),
 }
 
@@ -35,7 +37,7 @@ impl Shape {
             (Self::Nothing, _) | (Self::Text | Self::Session, Wire::Null) => Value::Null,
             (Self::Flag, Wire::Bool(is)) => (*is).into(),
             (Self::Count, Wire::Int(number)) => (*number).into(),
-            // One group was asked for, where several may be.
+            // The operation asks for one group, and the query for a list of groups, so the answer is a list of one.
             (Self::Count, Wire::List(one)) => match one.as_slice() {
                 [Wire::Int(number)] => (*number).into(),
                 _ => return Err(unexpected()),

@@ -1,4 +1,4 @@
-//! Sends: the usual orders, and the one with options where an option is given.
+//! The operations that send. They use the plain orders, and the order with options when an option is given.
 
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Order, PhpStr, kind};
@@ -52,7 +52,7 @@ pub(super) fn to_groups(arguments: &Arguments) -> Result<Order<'_>, Refusal> {
     })
 }
 
-/// What all sends have.
+/// The arguments that all of them have in common.
 struct Send<'a> {
     message: PhpStr<'a>,
     except: Vec<ClientId>,
@@ -60,7 +60,7 @@ struct Send<'a> {
     options: Option<Options<'a>>,
 }
 
-/// What the usual orders have no words for.
+/// The options that the plain orders do not have.
 #[derive(Default)]
 struct Options<'a> {
     except_groups: Vec<PhpStr<'a>>,

@@ -1,18 +1,18 @@
-//! Sessions are PHP's arrays, and here JSON.
+//! The conversion of sessions, which are PHP arrays, to JSON.
 
 use gateway_wire::php_serialize::{self, Key};
 use serde_json::{Map, Number, Value};
 
 use crate::admin::text::text_of;
 
-/// `None` for what JSON has no words for.
+/// Converts a serialized session. Gives `None` if it has a value that JSON cannot express.
 pub(super) fn parse(serialized: &[u8]) -> Option<Value> {
-    // A client that was never given one has an empty one.
+    // The session of a client that was never given one is empty.
     if serialized.is_empty() {
         return Some(Value::Object(Map::new()));
     }
     match php_serialize::PhpValue::parse(serialized).ok()? {
-        // An empty one is an object, too, though PHP sees no difference to a list.
+        // An empty array becomes an object, though PHP does not tell it from an empty list.
         php_serialize::PhpValue::Array(entries) if entries.is_empty() => Some(Value::Object(Map::new())),
         value => json(&value),
     }
@@ -24,7 +24,7 @@ fn json(value: &php_serialize::PhpValue<'_>) -> Option<Value> {
         Php::Null => Value::Null,
         Php::Bool(is) => (*is).into(),
         Php::Int(number) => (*number).into(),
-        // JSON knows no infinity.
+        // JSON has no infinity, and no number that is not a number.
         Php::Float(text) => Number::from_f64(std::str::from_utf8(text).ok()?.parse().ok()?)?.into(),
         Php::Str(bytes) => text_of(bytes).into(),
         Php::Array(entries) => {

@@ -1,4 +1,4 @@
-//! All operations, with what they take and give.
+//! The table of all operations, with their parameters and results.
 
 use gateway_wire::bridge::{Call, Order, Query};
 
@@ -8,6 +8,7 @@ use super::results::Shape;
 use super::send;
 use crate::admin::answer::Refusal;
 
+/// One operation of the HTTP API.
 pub(super) struct Operation {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
@@ -48,7 +49,8 @@ fn query(query: Query<'_>) -> Result<Call<'_>, Refusal> {
     Ok(Call::Query(query))
 }
 
-/// Name, parameters, result, help, and the call that the bridge has for it.
+/// Makes the table. An entry has a name, parameters, the shape of the result, a help text, and the call of the bridge that it
+/// makes.
 macro_rules! operations {
     ($($name:ident ($($parameter:expr),*) -> $result:expr, $help:literal, |$arguments:ident| $call:expr;)*) => {
         &[$(Operation {

@@ -1,4 +1,4 @@
-//! One request to the operations port.
+//! A single request of the command line to the operations port.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -15,8 +15,9 @@ use tokio::time::timeout;
 
 use super::target::Target;
 
+/// Time for one request and its answer.
 const TIME: Duration = Duration::from_secs(15);
-/// Bytes of an answer at most.
+/// Bytes of the longest answer.
 const BYTES: usize = 64 << 20;
 
 pub(super) async fn ask(target: &Target, path: &str) -> anyhow::Result<Value> {
@@ -33,7 +34,7 @@ pub(super) async fn ask(target: &Target, path: &str) -> anyhow::Result<Value> {
     }
 }
 
-/// Whatever the answer is.
+/// Sends a request and gives the answer, whatever its status is.
 pub(super) async fn get(target: &Target, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
     let address = reachable(target.address);
     timeout(TIME, exchange(address, target, path))
@@ -70,7 +71,7 @@ async fn exchange(address: SocketAddr, target: &Target, path: &str) -> anyhow::R
     Ok((status, body))
 }
 
-/// One that listens on all addresses of this machine is asked on the one that it surely has.
+/// Gives the address to ask. A server that listens on all addresses of this machine is asked on loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),

@@ -1,4 +1,4 @@
-//! `gateway-server status`, `health` and `connections`: asks a server that runs.
+//! The commands `gateway-server status`, `health` and `connections`, which ask a running server.
 
 mod ask;
 mod table;
@@ -16,16 +16,17 @@ pub use target::Target;
 
 use ask::{ask, get};
 
-/// Which clients to show.
+/// The filter for the clients to show.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     pub uid: Option<String>,
     pub group: Option<String>,
     pub address: Option<IpAddr>,
+    /// Number of clients that are shown at most.
     pub limit: usize,
 }
 
-/// Clients that are asked for at once.
+/// Number of clients that are asked for in one request.
 const PAGE: usize = 1000;
 
 pub async fn status(target: &Target, as_json: bool) -> anyhow::Result<()> {
@@ -33,7 +34,7 @@ pub async fn status(target: &Target, as_json: bool) -> anyhow::Result<()> {
     print(&if as_json { pretty(&status)? } else { table::status(&status) })
 }
 
-/// The process succeeds only if clients are taken.
+/// Prints whether the server is ready. Gives an error, and so a failing exit code, when it takes no clients.
 pub async fn health(target: &Target, as_json: bool) -> anyhow::Result<()> {
     let (status, body) = get(target, "/readyz").await?;
     let said = String::from_utf8_lossy(&body).trim().to_owned();
@@ -77,7 +78,7 @@ fn pretty(value: &Value) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
-/// Prints to the standard output, whose reader may have seen enough.
+/// Prints to the standard output. It is no error when the reader has closed it, as `head` does.
 pub fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("standard output"),

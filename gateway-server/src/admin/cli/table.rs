@@ -1,4 +1,4 @@
-//! Answers as tables for people.
+//! The server's answers as tables for people.
 
 use serde_json::Value;
 
@@ -108,7 +108,7 @@ fn listed(list: &Value) -> String {
     list.as_array().into_iter().flatten().map(cell).collect::<Vec<_>>().join(", ")
 }
 
-/// Names come from clients and PHP: a terminal must not obey them.
+/// Gives a value as text. Names come from clients and PHP, so control characters are replaced: a terminal must not obey them.
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
@@ -142,7 +142,7 @@ fn duration(seconds: u64) -> String {
     }
 }
 
-/// A number with its thousands apart, as `grouped` has it, and its noun.
+/// Gives a number with its noun, and with commas between thousands.
 fn counted(number: u64, noun: &str) -> String {
     format!("{} {}", grouped(number), plural(number, noun))
 }

@@ -1,4 +1,4 @@
-//! From an address to a connection that is logged in.
+//! Connecting to a NATS server: TCP, TLS where it is wanted, and the login.
 
 use std::fmt;
 use std::io;
@@ -18,17 +18,19 @@ use super::protocol::{Info, Malformed, Op, decode};
 use crate::net::{NatsAddress, tls};
 use crate::system::files::Reads;
 
-/// Bytes of the longest message of a server that says nothing of it.
+/// Bytes of the longest message that is taken from a server during the login.
 const MAX_PAYLOAD: usize = 64 << 20;
 
-/// What is the same for all addresses.
+/// The options that are the same for all addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::cluster) struct Options {
+    /// The name under which NATS' monitoring lists this connection.
     pub(in crate::cluster) name: String,
+    /// The credentials file, or `None` when the servers do not ask for one.
     pub(in crate::cluster) credentials: Option<PathBuf>,
-    /// Authorities that may vouch for the servers, instead of those that the system trusts.
+    /// The file of the authorities that the servers' certificates need, or `None` for those that the system trusts.
     pub(in crate::cluster) authorities: Option<PathBuf>,
-    /// Certificate and key of this node.
+    /// The files of this node's certificate and key.
     pub(in crate::cluster) certificate: Option<(PathBuf, PathBuf)>,
 }
 
@@ -38,7 +40,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub(in crate::cluster) struct Connection {
     pub(in crate::cluster) reader: Box<dyn AsyncRead + Send + Unpin>,
     pub(in crate::cluster) writer: Box<dyn AsyncWrite + Send + Unpin>,
-    /// What has been read already.
+    /// The bytes behind the login that have been read already.
     pub(in crate::cluster) input: BytesMut,
     pub(in crate::cluster) info: Info,
 }
@@ -71,7 +73,7 @@ pub(in crate::cluster) async fn connect(
         other => return Err(FileError::QueueError(format!("{other:?} instead of INFO"))),
     };
     if address.is_tls || info.tls_required {
-        // Somebody who sits between could have put in what would then pass for said by the server behind its certificate.
+        // These bytes came before TLS, so an attacker on the path could have put them in and they would pass for the server's.
         if !input.is_empty() {
             return Err(FileError::InTheClear(format!(
                 "{} bytes came in the clear behind the server's INFO, where TLS has to begin: {:?}",
@@ -92,7 +94,7 @@ pub(in crate::cluster) async fn connect(
     loop {
         match next(&mut stream, &mut input).await? {
             Op::Pong => break,
-            // What it said before TLS anybody could have said.
+            // This replaces what the server said before TLS, as anybody could have said that.
             Op::Info(later) => info = *later,
             Op::Error(error) => return Err(FileError::QueueError(error)),
             _ => {}
@@ -102,7 +104,7 @@ pub(in crate::cluster) async fn connect(
     Ok(Connection { reader: Box::new(reader), writer: Box::new(writer), input, info })
 }
 
-/// Files that `options` name may hang, and nothing else is to.
+/// Reads files in a thread with a time limit, as files that `options` name may hang, and nothing else must hang with them.
 async fn read_in_time<T: Send + 'static>(
     options: &Options,
     read: impl FnOnce(&Options) -> Result<T, FileError> + Send + 'static,
@@ -135,7 +137,7 @@ fn login(address: &NatsAddress, options: &Options, info: &Info) -> Result<String
         "lang": "rust",
         "version": env!("CARGO_PKG_VERSION"),
         "protocol": 1,
-        // What a node publishes it has done itself already.
+        // The node has already carried out itself what it publishes.
         "echo": false,
     });
     match (&address.user, &address.password) {
@@ -155,7 +157,7 @@ fn login(address: &NatsAddress, options: &Options, info: &Info) -> Result<String
     Ok(login.to_string())
 }
 
-/// The files are read each time, so that new ones count from the next connection on.
+/// Makes the TLS settings. The files are read for each connection, so a new file takes effect with the next one.
 fn client_config(options: &Options) -> Result<ClientConfig, FileError> {
     let about = |path: &Path, reason: &dyn fmt::Display| {
         FileError::ClusterSettings(format!("{}: {reason}", path.display()))
@@ -164,7 +166,7 @@ fn client_config(options: &Options) -> Result<ClientConfig, FileError> {
         Some(path) => tls::authorities(path).map_err(|reason| about(path, &reason))?,
         None => {
             let mut roots = RootCertStore::empty();
-            // A system may have some that are of no use, and is none the worse for it.
+            // A system may have certificates that cannot be used, which does no harm.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             roots
         }

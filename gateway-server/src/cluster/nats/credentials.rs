@@ -1,4 +1,4 @@
-//! A file of credentials: a signed statement of who somebody is, and the seed of the key that shows it.
+//! A NATS credentials file: a signed statement of who the user is, and the seed of the key that proves it.
 
 use std::path::Path;
 
@@ -14,12 +14,13 @@ pub(in crate::cluster) struct Credentials {
     key: Ed25519KeyPair,
 }
 
-/// Bytes of a seed: two that say what it is for, the seed itself, and a checksum.
+/// Bytes of a seed in the file: two of its type, 32 of the seed itself, and two of a checksum.
 const SEED: usize = 2 + 32 + 2;
+/// Bytes of the longest credentials file.
 const MAX_FILE: u64 = 64 << 10;
 
 impl Credentials {
-    /// The error is in words.
+    /// Reads a credentials file. The error is a text for the log.
     pub(in crate::cluster) fn read(path: &Path) -> Result<Self, String> {
         Self::parse(&files::read_text(path, MAX_FILE).map_err(|error| error.to_string())?)
     }
@@ -31,13 +32,13 @@ impl Credentials {
         Ok(Self { jwt: jwt.to_owned(), key })
     }
 
-    /// What is sent for the server's nonce.
+    /// Signs the server's nonce for the login.
     pub(in crate::cluster) fn sign(&self, nonce: &str) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.key.sign(nonce.as_bytes()))
     }
 }
 
-/// The line between `-----BEGIN name-----` and its end, which has a dash more.
+/// Gives the line between `-----BEGIN name-----` and the end of the block, which has one dash more.
 fn block<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = text.lines().map(str::trim);
     lines.find(|line| line.trim_matches('-') == format!("BEGIN {name}"))?;
@@ -48,12 +49,12 @@ fn key(seed: &str) -> Option<Ed25519KeyPair> {
     let bytes = base32(seed)?;
     let (content, checksum) = bytes.split_at_checked(SEED - 2)?;
     let is_whole = *checksum == crc16(content).to_le_bytes();
-    // "S" in base32, then "U" across both.
+    // The type is "S" for seed in five bits and "U" for user in the next eight.
     let is_of_user = content[0] & 0xf8 == 18 << 3 && (content[0] & 7) << 5 | content[1] >> 3 == 20 << 3;
     (is_whole && is_of_user).then(|| Ed25519KeyPair::from_seed_unchecked(&content[2..]).ok())?
 }
 
-/// RFC 4648, without padding.
+/// Decodes base32 of RFC 4648, without padding.
 fn base32(text: &str) -> Option<Vec<u8>> {
     let (mut bytes, mut bits, mut held) = (Vec::with_capacity(SEED), 0u32, 0);
     for letter in text.bytes() {
@@ -72,7 +73,7 @@ fn base32(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// CRC-16/XMODEM.
+/// Computes the checksum CRC-16/XMODEM.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
         (0..8).fold(
@@ -97,7 +98,7 @@ mod tests {
 
     #[test]
     fn seeds_of_others_and_broken_ones_are_refused() {
-        // Five bits say "S", the next eight "U".
+        // The type is "S" in five bits and "U" in the next eight.
         let mut content = vec![18 << 3 | 160 >> 5, 160u8.wrapping_shl(3)];
         content.extend([7; 32]);
         let text = |content: &[u8]| {

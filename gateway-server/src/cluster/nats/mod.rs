@@ -1,7 +1,7 @@
-//! What a node speaks with a NATS server.
+//! The client side of the NATS protocol, as far as a node needs it.
 //!
-//! No client library: those keep a queue for each subscription, which takes several kilobytes for each uid that is online.
-//! Here a subscription takes nothing in this process, and everything comes in the order in which the server sent it.
+//! This is no client library, as those keep a queue for each subscription, which takes several kilobytes for each uid that is
+//! online. Here a subscription takes no memory in this process, and all messages come in the order in which the server sent them.
 
 mod connect;
 mod credentials;

@@ -1,37 +1,40 @@
-//! The text protocol: <https://docs.nats.io/reference/reference-protocols/nats-protocol>.
+//! The text protocol of NATS: <https://docs.nats.io/reference/reference-protocols/nats-protocol>.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use serde::Deserialize;
 
-/// Longest line but one that lists a cluster's addresses.
+/// Bytes of the longest line. The lines that list a cluster's addresses are the longest.
 const MAX_LINE: usize = 64 << 10;
 const END: &[u8] = b"\r\n";
 
-/// What a server says.
+/// A message of the server.
 #[derive(Debug)]
 pub enum Op {
+    /// The server describes itself.
     Info(Box<Info>),
+    /// The payload of a published message.
     Message(Bytes),
     Ping,
     Pong,
-    /// In the server's words.
+    /// The server reports an error, in its own words.
     Error(String),
+    /// The line asks for nothing, such as `+OK`.
     Nothing,
 }
 
-/// What a server says of itself.
+/// The server's description of itself.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Info {
     #[serde(default)]
     pub server_id: String,
-    /// Longest payload of a message.
+    /// Bytes of the longest payload that the server takes.
     pub max_payload: usize,
     #[serde(default)]
     pub tls_required: bool,
-    /// To be signed by whoever logs in with a key.
+    /// The nonce that a client that logs in with a key has to sign.
     #[serde(default)]
     pub nonce: String,
-    /// The server will end, and clients may go to others meanwhile.
+    /// True when the server will end, so that clients should go to others.
     #[serde(default, rename = "ldm")]
     pub is_leaving: bool,
 }
@@ -40,7 +43,7 @@ pub struct Info {
 #[error("the peer does not speak NATS: {0}")]
 pub struct Malformed(String);
 
-/// Takes the next whole thing that was said off `input`.
+/// Takes the next complete message off `input`. Gives `None` while none is complete.
 pub fn decode(input: &mut BytesMut, max_payload: usize) -> Result<Option<Op>, Malformed> {
     let Some(length) = memchr::memmem::find(input, END) else {
         return if input.len() > MAX_LINE { Err(malformed("a line is too long", input)) } else { Ok(None) };

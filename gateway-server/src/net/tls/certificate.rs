@@ -1,4 +1,4 @@
-//! The certificate that those who come are shown, and when it becomes another.
+//! The TLS certificate of a port, which is replaced while the server runs when its files change.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -9,6 +9,7 @@ use tracing::{error, info};
 
 use super::{CertificateError, Files};
 
+/// A certificate as it is in use, and the state of its files.
 #[derive(Debug)]
 pub struct Certificate {
     files: Files,
@@ -16,22 +17,24 @@ pub struct Certificate {
     seen: Mutex<Seen>,
 }
 
-/// How the files looked.
+/// The state of the files at two moments.
 #[derive(Debug)]
 struct Seen {
+    /// At the last look.
     last: Stamp,
-    /// When they were read, whatever came of it.
+    /// When they were last read, whether or not that succeeded.
     read: Stamp,
 }
 
+/// The state of the files: certificate, key, and authorities for clients. `None` stands for a file that is missing or not configured.
 type Stamp = [Option<FileStamp>; 3];
 
-/// Device and inode, size, times of the last change of content and of anything.
+/// A file's device and inode, its size, and the times at which its content and its metadata last changed.
 type FileStamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl Certificate {
     pub fn load(files: Files) -> Result<Self, CertificateError> {
-        // Before they are read: what changes meanwhile is seen as changed.
+        // The state is taken before the files are read, so a change during the reading is seen as a change later.
         let stamp = stamp(&files);
         let config = RwLock::new(files.load()?);
         Ok(Self { files, config, seen: Mutex::new(Seen { last: stamp, read: stamp }) })
@@ -41,20 +44,20 @@ impl Certificate {
         &self.files
     }
 
-    /// For the next one who comes.
+    /// The TLS settings for a new connection.
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the files again if they have changed since they were read, and not since the last look: whoever replaces them
-    /// writes one after the other.
+    /// Reads the files again if they have changed since they were read. They must be the same in two looks one after the other,
+    /// as whoever replaces them writes one file after another.
     pub(super) fn look(&self) {
         let now = stamp(&self.files);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let is_settled = std::mem::replace(&mut seen.last, now) == now;
         if is_settled && seen.read != now {
             seen.read = now;
-            // A read that hangs holds up no later look.
+            // The lock is released first, so that a read that hangs holds up no later look.
             drop(seen);
             self.reload();
         }

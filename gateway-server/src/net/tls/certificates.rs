@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::{Certificate, Files};
 
-/// All certificates; those with the same files are one.
+/// All certificates. Ports that name the same files share one.
 pub struct Certificates {
     listeners: Vec<Option<Arc<Certificate>>>,
     register: Option<Arc<Certificate>>,
 }
 
 impl Certificates {
-    /// Loads those of the listeners, in their order, and that of the register port; `None` is for a port without TLS.
+    /// Loads the certificates of the listeners, in their order, and the one of the register port. `None` stands for a port
+    /// without TLS.
     pub fn load(listeners: &[Option<Files>], register: Option<&Files>) -> anyhow::Result<Self> {
         let mut distinct: Vec<Arc<Certificate>> = Vec::new();
         let mut load = |files: Option<&Files>| -> anyhow::Result<Option<Arc<Certificate>>> {
@@ -36,7 +37,7 @@ impl Certificates {
         self.register.clone()
     }
 
-    /// Each once.
+    /// All certificates, each of them once.
     pub fn all(&self) -> Arc<[Arc<Certificate>]> {
         let mut distinct: Vec<Arc<Certificate>> = Vec::new();
         for certificate in self.listeners.iter().chain([&self.register]).flatten() {

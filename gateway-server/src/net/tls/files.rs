@@ -1,4 +1,4 @@
-//! A certificate and its key, as they stand in PEM files.
+//! Loads a certificate and its key from PEM files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,23 +12,24 @@ use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
 
 use crate::system::files;
 
-/// Far more than any chain of certificates has.
+/// The longest file that is read, in bytes. No chain of certificates comes near it.
 const MAX_FILE: u64 = 1 << 20;
-/// What is spoken on top. Over HTTP/2 a websocket opens in another way.
+/// The protocol that TLS announces to browsers. It must be HTTP/1.1, as a websocket is opened differently over HTTP/2.
 const ALPN: &[u8] = b"http/1.1";
 
+/// The files of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// The server's own certificate first, then those between it and the authority.
+    /// The chain: the server's own certificate first, then those between it and the authority.
     pub certificate: PathBuf,
     pub key: PathBuf,
-    /// A peer that connects must have a certificate that one of these vouches for.
+    /// Authorities for clients: if there are some, a peer must show a certificate that one of them has issued.
     pub client_authorities: Option<PathBuf>,
-    /// Browsers connect, which say in TLS what they will speak on top.
+    /// Whether browsers connect to the port. They ask in TLS which protocol follows.
     pub is_web: bool,
 }
 
-/// What is wrong, with the file in which it is.
+/// What is wrong, together with the name of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     #[error("{0}")]
@@ -68,7 +69,8 @@ impl Files {
         if self.is_web {
             config.alpn_protocols = vec![ALPN.to_vec()];
         }
-        // Who comes back, as all do when a network was lost, shows a ticket and saves both sides most of the work.
+        // A client that comes back shows a ticket, which saves both sides most of the handshake. After a network failure all
+        // clients come back at once.
         config.ticketer = ring::Ticketer::new().map_err(|error| in_key(&error.to_string()))?;
         Ok(Arc::new(config))
     }
@@ -88,7 +90,7 @@ pub(crate) fn authorities(file: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// At least one.
+/// Reads the certificates in a file, of which there must be at least one.
 pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let text = files::read(file, MAX_FILE).map_err(|error| error.to_string())?;
     let found: Vec<_> = CertificateDer::pem_slice_iter(&text)

@@ -1,4 +1,4 @@
-//! Certificates: read from files, used for those who come, read again when the files change.
+//! TLS certificates: they are read from files, used for new connections, and read again when the files change.
 
 mod certificate;
 mod certificates;
@@ -11,5 +11,5 @@ pub use files::{CertificateError, Files};
 pub(crate) use files::{authorities, certificates, private_key};
 pub use watch::watch;
 
-/// With which every ClientHello begins: the type of its record.
+/// The first byte of a TLS connection: the record type of a handshake, with which every ClientHello begins.
 pub const FIRST_BYTE: u8 = 22;

@@ -13,9 +13,10 @@ use crate::system::files::Reads;
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// The reads of certificates that are under way.
 static READS: Reads = Reads::new();
 
-/// Watches until the task is dropped.
+/// Watches the files until the task is dropped.
 pub async fn watch(certificates: Arc<[Arc<Certificate>]>, mut hangup: Signal) {
     let mut is_failing = false;
     let mut looks = interval(LOOK_EVERY);
@@ -33,7 +34,7 @@ pub async fn watch(certificates: Arc<[Arc<Certificate>]>, mut hangup: Signal) {
             let look = if is_asked { Certificate::read_again } else { Certificate::look };
             certificates.iter().for_each(|certificate| look(certificate));
         };
-        // The next look comes in any case.
+        // A failed look needs no repetition, as the next one comes anyway.
         match READS.run(look).await {
             Ok(()) => is_failing = false,
             Err(error) => {

@@ -37,31 +37,35 @@ pub(super) enum Ended {
     Refused(String),
 }
 
-/// Output that is kept for the next answers once it is written.
+/// Capacity in bytes that the output buffer keeps for the next answers after all of it was written.
 const KEPT: usize = 64 << 10;
-/// Bytes of answers that wait for the peer before it is asked to take them: no more is answered meanwhile.
+/// Bytes of unread answers from which the connection's calls wait until the peer has read what it was answered.
 const ENOUGH: usize = 1 << 20;
-/// How long a peer that is owed much may take none of it.
+/// Time after which a connection ends when its peer, while its unread answers count in the memory budget, takes not one byte of
+/// them.
 const UNTAKEN: Duration = Duration::from_secs(60);
-/// A peer that has its next question ready so soon after an answer will have another: it is not slept over, since waking
-/// up takes longer.
+/// Time for which a task polls the socket before it sleeps, when the peer's last question came within this time after an answer.
+/// Such a peer will probably ask again at once, and waking a task up takes longer than polling.
 const QUICK: Duration = Duration::from_micros(50);
 
+/// The buffers of a bridge connection, which reads and writes whole frames.
 pub(super) struct Connection {
     pub(super) socket: Box<dyn Stream>,
     input: BytesMut,
     read: ReadSize,
+    /// The bytes that the two buffers take in the memory budget of all PHP connections.
     held: Held,
     share: Share,
     output: Vec<u8>,
-    /// How much of `output` is written already.
+    /// Number of bytes at the start of `output` that the peer's socket has taken already.
     written: usize,
+    /// True when an answer was appended since the last wait for input.
     has_answered: bool,
-    /// The last question came soon after an answer.
+    /// True when the last question came within `QUICK` after an answer.
     is_quick: bool,
 }
 
-/// A query that came over a connection.
+/// A query that waits for its answer on this connection.
 pub(super) struct Asked<'a> {
     connection: &'a mut Connection,
     seq: u64,
@@ -85,19 +89,19 @@ impl Connection {
         Self { socket, input, read, held, share, output, written: 0, has_answered: false, is_quick: false }
     }
 
-    /// The peer has logged in.
+    /// Lets the read buffer grow to the sizes of ordinary use, once the peer has logged in.
     pub(super) fn trust(&mut self) {
         self.read.trust();
     }
 
-    /// The next whole frame that has been read already.
+    /// Takes the next frame's content out of what was read. Gives `None` while the frame is not complete.
     pub(super) fn read_frame(&mut self, limit: usize) -> Result<Option<Bytes>, Ended> {
         let found = frame::content_length(&self.input, limit);
         let length = found.map_err(|error| Ended::Refused(error.to_string()))?;
         Ok(length.map(|length| self.input.split_to(frame::HEADER + length).freeze().slice(frame::HEADER..)))
     }
 
-    /// All whole frames that have been read already.
+    /// Takes all complete frames, headers included, out of what was read. Gives `None` while not even one is complete.
     pub(super) fn read_frames(&mut self, limit: usize) -> Result<Option<Bytes>, Ended> {
         let found = frame::whole_length(&self.input, limit);
         let length = found.map_err(|error| Ended::Refused(error.to_string()))?;
@@ -120,7 +124,8 @@ impl Connection {
         self.came(read)
     }
 
-    /// For the next read. One that says little keeps no large buffer.
+    /// Reserves space for the next read. A connection that sends little gives a large buffer back first, so that thousands of
+    /// idle ones take little memory.
     fn make_room(&mut self) -> Result<(), Ended> {
         if self.input.is_empty() && self.input.capacity() > 2 * self.read.bytes() {
             self.input = BytesMut::new();
@@ -131,19 +136,19 @@ impl Connection {
         Ok(())
     }
 
-    /// So much was read; nothing is the end.
+    /// Accounts for `bytes` that were read. Zero bytes mean that the peer has closed its side.
     fn came(&mut self, bytes: usize) -> Result<(), Ended> {
         self.read.came(bytes);
         self.share.charge(bytes);
         if bytes == 0 { Err(Ended::Closed) } else { Ok(()) }
     }
 
-    /// Bytes that wait to be written.
+    /// Bytes of answers that are not written yet.
     fn waiting(&self) -> usize {
         self.output.len() - self.written
     }
 
-    /// Enough has been answered in a row: others are to have their turn.
+    /// True when so much was done for this connection in a row that other connections should have their turn.
     pub(super) fn has_had_its_share(&self) -> bool {
         self.share.is_used_up()
     }
@@ -152,12 +157,12 @@ impl Connection {
         self.share.give_way().await;
     }
 
-    /// Whether the peer has to take what it was answered before it gets more.
+    /// True when the peer must read its answers before it gets more of them.
     pub(super) fn owes_enough(&self) -> bool {
         self.waiting() >= ENOUGH
     }
 
-    /// Sends what is left to say, then waits for more to read.
+    /// Writes the remaining answers, then waits for more input.
     pub(super) async fn flush_and_read(&mut self) -> Result<(), Ended> {
         self.flush().await?;
         if !std::mem::take(&mut self.has_answered) {
@@ -172,7 +177,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Looks for more again and again for a short time. Gives whether something came.
+    /// Polls the socket for `QUICK` after `since`. Gives true when bytes came.
     fn read_soon(&mut self, since: Instant) -> Result<bool, Ended> {
         let mut chunk = [0; 2048];
         while since.elapsed() < QUICK {
@@ -189,7 +194,8 @@ impl Connection {
         Ok(false)
     }
 
-    /// Reads what has arrived, without waiting and not without end: of a peer whose connection is given up.
+    /// Reads what the system has for a connection that is given up, without waiting. It stops after `ReadSize::MOST` bytes, as a
+    /// peer that goes on sending would else never let it end.
     pub(super) fn read_what_is_there(&mut self) {
         let mut chunk = [0; 2048];
         let end = self.input.len() + ReadSize::MOST;
@@ -200,7 +206,7 @@ impl Connection {
         }
     }
 
-    /// Reads or writes, whichever can be done first. Nothing is lost when it is given up.
+    /// Reads or writes, whichever can be done first. The future can be dropped half-way without losing bytes.
     pub(super) async fn exchange(&mut self) -> Result<(), Ended> {
         self.make_room()?;
         let has_output = self.has_output();
@@ -209,7 +215,8 @@ impl Connection {
             tokio::select! {
                 read = reader.read_buf(&mut self.input) => read.map(Some),
                 written = writer.write(&self.output[self.written..]), if has_output => {
-                    // A peer that has gone gets nothing more. What it said before is still to be read, and the end behind it.
+                    // A peer that has closed its side gets nothing more, so the output counts as written. What the peer sent
+                    // before is still read, and then the end of the connection.
                     self.written = written.map_or(self.output.len(), |written| self.written + written);
                     Ok(None)
                 }
@@ -224,7 +231,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Something waits to be written.
+    /// True while bytes wait to be written.
     pub(super) fn has_output(&self) -> bool {
         !self.output.is_empty()
     }
@@ -239,7 +246,7 @@ impl Connection {
         }
     }
 
-    /// For the answer to the query of this number.
+    /// Gives the receiver for the answer to the query with the number `seq`.
     pub(super) fn asked(&mut self, seq: u64) -> Asked<'_> {
         Asked { connection: self, seq }
     }
@@ -254,18 +261,19 @@ impl Connection {
     }
 
     fn reply_too_large(&mut self, seq: u64, error: &FrameTooLarge) {
-        // An error text is far below the limit.
+        // Encoding this cannot fail, as the text is far below the limit of a frame.
         let _ = Reply::Error { seq, message: format!("the answer is too large: {error}") }
             .encode(&mut self.output);
     }
 
-    /// Writes all that waits. Nothing is lost when it is given up.
+    /// Writes all answers that wait. The future can be dropped half-way without losing bytes.
     pub(super) async fn flush(&mut self) -> Result<(), Ended> {
         while self.waiting() > 0 {
             self.held.set(self.input.len() + self.waiting());
             let write = self.socket.write(&self.output[self.written..]);
             let written = if self.held.is_counted() {
-                // A deadline for each write would be much for the short answers that most are.
+                // Only connections with many unread answers get a deadline for each write: a timer would cost too much for the
+                // short answers of ordinary use.
                 let written = self.held.unless_revoked(tokio::time::timeout(UNTAKEN, write)).await?;
                 written.map_err(|_| {
                     Ended::Refused(format!("it has taken nothing of its answers for {UNTAKEN:?}"))
@@ -288,8 +296,8 @@ impl Connection {
         self.output.shrink_to(KEPT);
     }
 
-    /// Sends what is left to say and waits until the peer has closed its side: closing over unread input would destroy
-    /// the words on their way.
+    /// Writes the remaining answers and waits until the peer has closed its side. Closing a socket that has unread input resets
+    /// the connection, which would destroy the answers on their way.
     pub(super) async fn say_goodbye(&mut self) -> Result<(), Ended> {
         self.flush().await?;
         self.socket.shutdown().await?;

@@ -1,4 +1,4 @@
-//! The opening of a bridge: preface, nonce, proof.
+//! The opening of a bridge connection: preface, nonce, proof of the secret.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use tokio::io::AsyncReadExt as _;
 use super::Bridge;
 use super::io::{Connection, Ended};
 
-/// Lets a peer in whose first preface byte has been read, or says why not. Gives the proof that its welcome needs.
+/// Checks the login of a peer whose first preface byte was read already. Gives the login and the proof that this server knows the
+/// secret too, which the welcome carries.
 pub(super) async fn login(
     connection: &mut Connection,
     peer: Option<SocketAddr>,

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use crate::php::login_limits::LoginLimits;
 use producers::Producers;
 
-/// What all bridge connections share.
+/// The state that all bridge connections share.
 pub struct Bridge {
     logins: Arc<LoginLimits>,
-    /// Tells this server process from the one before it.
+    /// A random number of this server process, by which PHP notices that the server was started again.
     instance: u64,
     producers: Producers,
 }

@@ -1,4 +1,4 @@
-//! How far each PHP process has come, so that what it sends again takes effect once.
+//! The progress of each PHP process, so that an order that is sent again after a lost connection takes effect only once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gateway_wire::bridge::Producer;
 use tokio::sync::{OwnedMutexGuard, watch};
 
-/// Producers without a connection that are remembered; beyond, those that left first are forgotten.
+/// Number of producers without a connection whose progress is remembered. Beyond it the server forgets those whose connection
+/// ended first.
 const REMEMBERED: usize = 100_000;
 
 #[derive(Default)]
@@ -17,24 +18,26 @@ pub(super) struct Producers {
 #[derive(Default)]
 struct Table {
     known: HashMap<Producer, Entry>,
-    /// Producers whose connection ended, with its claim, the oldest first; one that came back stands here in vain.
+    /// Producers whose connection ended, with the claim of that connection, the oldest first. An entry is stale when the producer
+    /// has connected again, as its claim is higher then.
     left: VecDeque<(Producer, u64)>,
 }
 
 #[derive(Default)]
 struct Entry {
     progress: Arc<tokio::sync::Mutex<Progress>>,
-    /// Counts the connections that have wanted the place. A newer claim tells the holder to let go.
+    /// The number of connections that have claimed the producer so far. A higher number than its own tells the owning connection
+    /// to let go.
     claims: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 pub(super) struct Progress {
-    /// The highest order applied.
+    /// The sequence number of the latest order that took effect.
     pub(super) applied: u64,
 }
 
-/// A producer's place, held by one connection at a time.
+/// The exclusive right of one connection to carry out a producer's orders.
 pub(super) struct Place {
     pub(super) progress: OwnedMutexGuard<Progress>,
     producer: Producer,
@@ -43,8 +46,8 @@ pub(super) struct Place {
 }
 
 impl Producers {
-    /// Takes the place from an older connection of the same producer, which is half dead if it exists: PHP has one
-    /// connection at a time.
+    /// Waits for the exclusive right to a producer. A PHP process has one connection at a time, so an older connection of the
+    /// same producer is half dead and is told to let go.
     pub(super) async fn take(&self, producer: Producer) -> Place {
         let (progress, claim, claims) = {
             let mut table = self.table();
@@ -57,7 +60,7 @@ impl Producers {
         Place { progress: progress.lock_owned().await, producer, claim, claims }
     }
 
-    /// The connection ended.
+    /// Gives the right back at the end of the connection, and remembers the producer's progress.
     pub(super) fn leave(&self, place: Place) {
         let Place { producer, claim, .. } = place;
         let mut table = self.table();
@@ -76,11 +79,11 @@ impl Producers {
 }
 
 impl Place {
-    /// Completes when a newer connection wants the place.
+    /// Completes when a newer connection claims the producer.
     pub(super) fn wanted(&self) -> impl Future<Output = ()> + use<> {
         let (mut claims, claim) = (self.claims.clone(), self.claim);
         async move {
-            // The sender is gone only when the producer was forgotten, and then nobody wants its place.
+            // The sender is gone only when the producer was forgotten, and then no newer connection has claimed it.
             if claims.wait_for(|newest| *newest != claim).await.is_err() {
                 std::future::pending().await
             }

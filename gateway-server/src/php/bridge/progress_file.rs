@@ -1,4 +1,4 @@
-//! The events that a worker on this machine has begun to handle, as it counts them itself.
+//! The file in which a worker process on this machine counts the events that it has begun to handle.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -9,7 +9,8 @@ use gateway_wire::bridge::progress_file;
 pub(super) struct ProgressFile(File);
 
 impl ProgressFile {
-    /// `None` when there is no such file here, or it cannot be read: then the worker says what it begins.
+    /// Opens the file that the worker names. Gives `None` when it does not exist on this machine or cannot be read; the worker
+    /// then reports over its connection what it begins.
     pub(super) fn open(name: &str) -> Option<Self> {
         let path = progress_file::path(name)?;
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;

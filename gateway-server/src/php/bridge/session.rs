@@ -16,7 +16,7 @@ use crate::php::stream::{ConnectionSlot, Stream};
 use crate::service::Gateway;
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// How long a peer that is told off may take to read why.
+/// Time that a peer has to read the error before its connection is closed.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 pub(in crate::php) async fn serve(
@@ -29,7 +29,7 @@ pub(in crate::php) async fn serve(
     let bridge = &backend.bridge;
     let mut connection = Connection::new(socket, backend.budget.held());
     let ended = match login(&mut connection, peer, bridge, timeout).await {
-        // Another has its place already.
+        // The slot went to another connection before this one logged in, so this one ends.
         Ok(_) if !permit.prove() => return,
         Ok((login, proof)) if login.role == Login::WORKER => {
             connection.trust();
@@ -49,7 +49,7 @@ pub(in crate::php) async fn serve(
     hang_up(connection, peer, ended).await;
 }
 
-/// Says why, where that is the peer's fault.
+/// Reports why the connection ended. When the peer caused it, the peer is told too before the connection closes.
 async fn hang_up(mut connection: Connection, peer: Option<SocketAddr>, ended: Result<(), Ended>) {
     let Err(ended) = ended else { return };
     match &ended {
@@ -74,7 +74,7 @@ async fn session(
     let wanted = place.wanted();
     tokio::pin!(wanted);
     loop {
-        // Only between frames, so that no order is left half applied.
+        // A newer connection takes over between frames only, so that no order is left half applied.
         tokio::select! {
             biased;
             () = &mut wanted => return Err(Ended::TakenOver),
@@ -82,7 +82,7 @@ async fn session(
         }
         let mut acked = None;
         let taken = take(connection, gateway, budget, place, &mut wanted, &mut acked).await;
-        // What has been carried out has effect, and is said, also when a broken frame is behind it.
+        // What was carried out takes effect and is acknowledged even when a broken frame follows it.
         gateway.flush();
         if let Some(seq) = acked {
             gateway.await_bindings().await;
@@ -92,7 +92,8 @@ async fn session(
     }
 }
 
-/// Carries out all whole frames that have been read. `acked` becomes the last order, if no answer stands for its ack.
+/// Carries out all complete frames that were read. Sets `acked` to the last order's sequence number, unless a later query's
+/// answer acknowledges it.
 async fn take(
     connection: &mut Connection,
     gateway: &Gateway,
@@ -124,7 +125,7 @@ async fn take(
             let request = Request::decode(content).map_err(bad)?;
             match &request.call {
                 Call::Order(order) => {
-                    // Unless it is sent again after a lost connection, though it had taken effect.
+                    // An order that took effect before a lost connection is sent again, and must not take effect twice.
                     if request.seq > place.progress.applied {
                         if let Err(error) = gateway.execute(order, Some(content)).await? {
                             let message = error.to_string();
@@ -136,7 +137,7 @@ async fn take(
                 }
                 Call::Query(query) => {
                     if let Err(stopped) = gateway.query(query, &mut connection.asked(request.seq)).await {
-                        // Somebody waits for word of it.
+                        // The PHP process waits for this answer, so it gets an error in its place.
                         let message = "no answer: the server stops, or a fault of its own came up, which its log tells of";
                         connection.reply(&Reply::Error { seq: request.seq, message: message.to_owned() });
                         if gateway.hub().count(None).await.is_err() {
@@ -151,7 +152,7 @@ async fn take(
                 gateway.flush();
                 connection.give_way().await;
             }
-            // Who asks and does not read is answered no more.
+            // A peer that asks without reading its answers gets no more of them until it reads.
             if connection.owes_enough() {
                 gateway.flush();
                 tokio::select! {

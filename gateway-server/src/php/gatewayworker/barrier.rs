@@ -1,4 +1,5 @@
-//! Questions see what their asker ordered before, though a worker orders over one connection and asks over another.
+//! A barrier between a worker's orders and its queries: a query sees all orders that the worker sent before, though it orders
+//! over one connection and asks over another.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,13 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
-/// Answered once all is done that had arrived when it was asked.
+/// A request to carry out all orders that have arrived so far. It is answered once that is done.
 pub(super) type Wish = oneshot::Sender<()>;
 
-/// Wishes that may wait for one worker.
+/// Number of requests that may wait for one worker's connection.
 const WISHES: usize = 64;
 
-/// The connections over which workers order, by the machine that they come from.
+/// The connections over which workers send orders, with the machine that each comes from. `None` is the unix socket.
 #[derive(Default)]
 pub(super) struct Barrier(Mutex<State>);
 
@@ -22,7 +23,7 @@ struct State {
     workers: BTreeMap<u64, (Option<IpAddr>, mpsc::Sender<Wish>)>,
 }
 
-/// A worker's connection, as long as it lasts.
+/// A worker's connection in the barrier, which is removed when this is dropped.
 pub(super) struct Entry<'a> {
     barrier: &'a Barrier,
     id: u64,
@@ -39,7 +40,7 @@ impl Barrier {
         Entry { barrier: self, id, wishes }
     }
 
-    /// Waits until what workers of a machine have sent so far has taken effect.
+    /// Waits until the orders that the workers of a machine have sent so far have taken effect.
     pub(super) async fn pass(&self, machine: Option<IpAddr>) {
         let workers: Vec<_> = self
             .state()
@@ -51,7 +52,7 @@ impl Barrier {
         let mut answers = Vec::with_capacity(workers.len());
         for worker in workers {
             let (wish, answer) = oneshot::channel();
-            // One that has just gone has nothing more to order.
+            // A worker whose connection has just ended has no more orders to wait for.
             if worker.send(wish).await.is_ok() {
                 answers.push(answer);
             }

@@ -1,4 +1,4 @@
-//! Why a connection of GatewayWorker's classes ended, and what the log says of it.
+//! The reasons why a connection of GatewayWorker's classes ends, and the log's line about each.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use crate::shard::Stopped;
 use crate::system::memory_reserve::NoMemory;
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// Why a connection ended.
+/// The reason why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Ended {
     #[error("PHP closed the connection")]

@@ -1,4 +1,4 @@
-//! The gateways that there are beside this server: those that have registered here, and other nodes of the cluster.
+//! The gateways besides this server: those of GatewayWorker that have registered here, and the other nodes of the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
@@ -9,29 +9,31 @@ use tracing::info;
 
 use super::ended::Ended;
 
-/// Gateways that may register beside this server; the line with all of them stays below what PHP reads at once.
+/// Number of gateways that may register besides this server. The line that lists them all stays shorter than what PHP reads at
+/// once.
 const MAX_GATEWAYS: usize = 4096;
-/// Longest address of one, which may be a host name.
+/// Bytes of the longest address that a gateway may register; the address may contain a host name.
 const MAX_ADDRESS: usize = 100;
 
-/// What is known beside this server.
+/// The addresses of all gateways besides this server.
 #[derive(Default)]
 pub(super) struct Known {
-    /// The internal addresses of gateways that registered, by their connections.
+    /// The internal addresses of the gateways that registered, by the id of their registration.
     pub(super) registered: BTreeMap<u64, String>,
-    /// Other nodes of the cluster.
+    /// The addresses of the cluster's other nodes.
     pub(super) nodes: BTreeSet<SocketAddrV4>,
 }
 
-/// All of them, with who watches for changes.
+/// The known gateways and the subscribers to their changes.
 #[derive(Default)]
 pub(super) struct Gateways {
     pub(super) known: watch::Sender<Known>,
     next: AtomicU64,
+    /// True once the log has the warning that PHP on another machine cannot reach this server's address.
     pub(super) has_warned: AtomicBool,
 }
 
-/// A gateway that has registered, which is gone when this is dropped.
+/// The entry of a gateway that has registered, which is removed when this is dropped.
 pub(super) struct Registration<'a> {
     gateways: &'a Gateways,
     id: u64,

@@ -1,4 +1,4 @@
-//! What has been read of a connection and not been understood yet.
+//! The input buffer of a connection of GatewayWorker's classes: bytes that were read and that are no complete packet or line yet.
 
 use std::io::{ErrorKind, Read as _};
 
@@ -14,34 +14,34 @@ use crate::php::memory_budget::{self, ReadSize};
 pub(super) struct Input(BytesMut, ReadSize, Share);
 
 impl Input {
-    /// `first` has been read already, to find out who is there.
+    /// Starts with the connection's first byte, which was read already to tell the protocol by it.
     pub(super) fn new(first: u8) -> Self {
         Self(BytesMut::from(&[first][..]), ReadSize::STRANGER, Share::default())
     }
 
-    /// The peer has shown that it may come.
+    /// Lets the buffer grow to the sizes of ordinary use, once the peer has shown that it knows the secret.
     pub(super) fn trust(&mut self) {
         self.1.trust();
     }
 
-    /// Bytes that are kept.
+    /// Number of bytes in the buffer.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The next whole packet that has been read already.
+    /// Takes the next packet out of the buffer. Gives `None` while it is not complete.
     pub(super) fn packet(&mut self, limit: usize) -> Result<Option<Bytes>, Ended> {
         let found = packet_length(&self.0, limit).map_err(|error| Ended::Refused(error.to_string()))?;
         Ok(found.map(|length| self.0.split_to(length).freeze()))
     }
 
-    /// The next whole line that has been read already.
+    /// Takes the next line out of the buffer. Gives `None` while it is not complete.
     pub(super) fn line(&mut self, limit: usize) -> Result<Option<Bytes>, Ended> {
         let found = line_length(&self.0, limit).map_err(|error| Ended::Refused(error.to_string()))?;
         Ok(found.map(|length| self.0.split_to(length).freeze()))
     }
 
-    /// Reads what the system has, without waiting. Gives whether there was anything.
+    /// Reads once what the system has, without waiting. Gives false when there was nothing.
     pub(super) fn read_now(&mut self, socket: &Socket) -> Result<bool, Ended> {
         let mut chunk = [0; 4096];
         match (&*socket).read(&mut chunk) {
@@ -55,11 +55,11 @@ impl Input {
         }
     }
 
-    /// Nothing is lost when it is dropped half-way.
+    /// Waits for more bytes. The future can be dropped half-way without losing bytes.
     pub(super) async fn read_more(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), Ended> {
         let Self(bytes, size, share) = self;
         share.give_way().await;
-        // One that says little keeps no large buffer.
+        // A connection that sends little gives a large buffer back, so that thousands of idle ones take little memory.
         if bytes.is_empty() && bytes.capacity() > 2 * size.bytes() {
             *bytes = BytesMut::new();
         }

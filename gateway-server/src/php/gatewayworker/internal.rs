@@ -10,7 +10,7 @@ use crate::php::backend::Backend;
 use crate::php::ordered_handshakes::HandshakeDone;
 use crate::php::stream::{ConnectionSlot, Stream};
 
-/// How long a peer that is not served any more may take to read what it was answered.
+/// Time that a peer has to read its last answers before the connection is closed.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Serves a connection whose first byte, a zero, has been read.
@@ -36,7 +36,7 @@ pub(in crate::php) async fn serve(
     let ended = match session.until_worker(&mut socket, timeout, growth).await {
         Ok(name) => worker::serve(session, socket, name).await,
         Err(ended) => {
-            // What it ordered before it ended has effect, and what it asked is answered.
+            // What the peer ordered before the end takes effect, and the queries that it sent before are answered.
             backend.gateway.flush();
             if !session.output.is_empty() {
                 let _ = tokio::time::timeout(LAST_WORD, session.say_goodbye(&mut socket)).await;

@@ -1,5 +1,5 @@
-//! GatewayWorker's own protocols, so that its unmodified PHP classes can be used: the register's, which says where the
-//! gateways are, and the internal one of a gateway. Both are spoken on the register port.
+//! GatewayWorker's own protocols, so that its unmodified PHP classes work with this server: the register protocol, which tells
+//! PHP where the gateways are, and a gateway's internal protocol. The register port serves both.
 
 mod barrier;
 mod ended;

@@ -1,10 +1,11 @@
-//! What clients do that have just come is told a moment later than their coming, with the session of then.
+//! New clients' first events reach a BusinessWorker a few milliseconds late, with the session that the client has then.
 //!
-//! A BusinessWorker sends the session that a callback has written once that callback is over, and with each event it gets the
-//! session that the gateway had at that moment. It notices an old one once, and asks for the new one; the next event with the same
-//! old one it takes for up to date. GatewayWorker's gateways tell of a connection before its handshake, so that a callback has
-//! a way to the client and back to end in. Here a client is known after its handshake, and could have answered what
-//! onConnect sends to it before onConnect is over.
+//! A BusinessWorker sends the session that a callback has written only after that callback, while each event carries the session
+//! that the gateway had at that moment. When an event's session is older than its own, the worker notices this only once and asks
+//! for the new one; the next event with the same old session it takes for up to date. GatewayWorker's gateways report a
+//! connection before its handshake, so the callback has a round trip to the client in which to end. This server learns of a
+//! client after its handshake, so the client could answer what onConnect sent before onConnect has ended. The delay gives the
+//! callback that time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,23 +16,27 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::events::{Batch, Event, Kind};
 
-/// How long what a client does waits: the handshake and, as long as it has no session, the first message.
+/// Time by which a new client's handshake and first messages are delayed. Messages are delayed as long as the client has no
+/// session.
 const MOMENT: Duration = Duration::from_millis(5);
-/// A client that says nothing for so long is none that has just come.
+/// Time after its connection event for which a client is new. It stays new for as long as events of it are delayed.
 const YOUNG: Duration = Duration::from_secs(1);
 
+/// The new clients of one worker, and their events that are delayed.
 #[derive(Default)]
 pub(super) struct Newcomers {
-    /// How many events of each wait.
+    /// The number of delayed events of each new client, by the number of its connection.
     clients: HashMap<u32, usize>,
-    /// When each client is none of them any more, in order of time.
+    /// The time at which each new client is looked at again, in order of time; it is not new any more if none of its events are
+    /// delayed then.
     ends: VecDeque<(Instant, u32)>,
-    /// Events, each in a batch of its own, and when it is due.
+    /// The delayed events in order of time, each in a batch of its own, with the time at which it is due.
     waiting: VecDeque<(Instant, Batch)>,
 }
 
 impl Newcomers {
-    /// Takes out of a batch what has to wait, behind which the rest of the same client waits too.
+    /// Takes the events that have to be delayed out of a batch. Once an event is delayed, so are all later ones of the same
+    /// client.
     pub(super) fn hold_back(&mut self, mut batch: Batch, now: Instant) -> Batch {
         self.forget_the_old(now);
         if self.clients.is_empty() && !batch.events.iter().any(|event| event.kind == Kind::Connect) {
@@ -81,7 +86,7 @@ impl Newcomers {
         }
     }
 
-    /// Waits until [`Newcomers::who_is_due`] has somebody.
+    /// Waits until [`Newcomers::who_is_due`] has at least one client.
     pub(super) async fn due(&self) {
         match self.waiting.front() {
             Some((due, _)) => sleep_until(*due).await,
@@ -89,14 +94,14 @@ impl Newcomers {
         }
     }
 
-    /// Gives the client of each event that is due, `most` at most.
+    /// Gives the client's connection number for each event that is due, for at most `most` events.
     pub(super) fn who_is_due(&self, most: usize, now: Instant) -> Vec<u32> {
         let due = self.waiting.iter().take(most).take_while(|(due, _)| *due <= now);
         due.flat_map(|(_, batch)| batch.events.iter().map(|event| event.number)).collect()
     }
 
-    /// Takes as many events as there are sessions, which they get. A client that has gone meanwhile has none any more, and its event
-    /// keeps the one that it has.
+    /// Takes as many events as there are sessions and gives each its session. `None` stands for a client that has gone: its event
+    /// keeps the session that it has.
     pub(super) fn take(&mut self, sessions: Vec<Option<Bytes>>) -> Batch {
         let mut all = Batch::default();
         let taken = sessions.len().min(self.waiting.len());
@@ -116,7 +121,7 @@ impl Newcomers {
         all
     }
 
-    /// All that waits, due or not.
+    /// Takes all delayed events, whether they are due or not.
     pub(super) fn take_all(&mut self) -> Vec<Event> {
         self.clients.clear();
         std::mem::take(&mut self.waiting).into_iter().flat_map(|(_, batch)| batch.events).collect()
@@ -148,7 +153,7 @@ mod tests {
         batch
     }
 
-    /// Takes what is due a moment later, with a session.
+    /// Takes the events that are due a moment later, and gives each the session.
     fn told(newcomers: &mut Newcomers, at: Instant) -> Vec<Event> {
         assert!(newcomers.who_is_due(1000, at + MOMENT / 2).is_empty());
         let due = newcomers.who_is_due(1000, at + MOMENT);
@@ -165,7 +170,7 @@ mod tests {
         let later = told(&mut newcomers, now);
         let with_session = |event| Event { session: Bytes::from("new"), ..event };
         assert_eq!(later, [with_session(handshake(1)), with_session(message(1, "a"))]);
-        // It has been told of once, and waits no more.
+        // The client's first event has been sent, so its next one is not delayed.
         let next = newcomers.hold_back(batch(vec![message(1, "b")]), now).events;
         assert_eq!(next, [message(1, "b")]);
         assert!(newcomers.clients.is_empty());

@@ -1,4 +1,4 @@
-//! Commands that change or send something, in the words of the bridge.
+//! GatewayWorker's commands that send or change something, translated to the bridge's orders.
 
 use std::net::SocketAddrV4;
 
@@ -7,7 +7,7 @@ use gateway_wire::bridge::{Names, Order};
 use gateway_wire::gatewayworker::Command;
 use serde_bytes::Bytes;
 
-/// The order that a command is, unless it asks something. Connections of a command are those of `node`.
+/// Translates a command to an order. Gives `None` for a query. The connection numbers in a command are those of `node`.
 pub(super) fn order<'a>(command: &'a Command<'a>, node: SocketAddrV4) -> Option<Order<'a>> {
     let id = |connection: u32| ClientId::new(node, connection);
     let ids = |connections: &[u32]| connections.iter().map(|connection| id(*connection)).collect::<Vec<_>>();
@@ -53,7 +53,7 @@ pub(super) fn order<'a>(command: &'a Command<'a>, node: SocketAddrV4) -> Option<
     })
 }
 
-/// What PHP calls empty is no name.
+/// GatewayWorker's PHP tests names with `empty()`, so the name "0" counts as no name.
 fn name(name: &[u8]) -> &Bytes {
     Bytes::new(if name == b"0" { b"" } else { name })
 }

@@ -1,13 +1,14 @@
-//! What PHP makes of a query string and of cookies.
+//! PHP's reading of a query string and of cookies.
 
 use gateway_wire::php_serialize::Writer;
 use indexmap::IndexMap;
 
-/// Variables that are read; PHP's max_input_vars.
+/// Number of variables that are read; this is PHP's default `max_input_vars`.
 const MAX_VARIABLES: usize = 1000;
-/// Brackets behind a name; PHP's max_input_nesting_level.
+/// Number of brackets that may follow a name; this is PHP's default `max_input_nesting_level`.
 const MAX_NESTING: usize = 64;
 
+/// A variable's value: a text or an array of further values.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Tree {
     Text(Vec<u8>),
@@ -38,7 +39,7 @@ impl Tree {
         Self::Array(IndexMap::new())
     }
 
-    /// `None` in a path stands for the next free number.
+    /// Sets the value at a path of keys. A `None` in the path stands for the array's next free number.
     fn insert(&mut self, path: Vec<Option<Vec<u8>>>, value: Vec<u8>) {
         let mut place = self;
         for key in path {
@@ -52,7 +53,7 @@ impl Tree {
         *place = Self::Text(value);
     }
 
-    /// No deeper than [`MAX_NESTING`].
+    /// Writes the value in PHP's `serialize()` form. The recursion is no deeper than [`MAX_NESTING`].
     pub(super) fn write(&self, writer: &mut Writer) {
         match self {
             Self::Text(text) => writer.string(text),
@@ -64,7 +65,8 @@ impl Tree {
     }
 }
 
-/// `a.b[c][]` as `a_b`, `c`, and a free number. `None` for what is no variable.
+/// Splits a name into keys: `a.b[c][]` gives `a_b`, `c` and `None` for the next free number. Gives `None` for a name that PHP
+/// ignores.
 fn path(name: &[u8]) -> Option<Vec<Option<Vec<u8>>>> {
     let name = name.trim_ascii_start();
     let end = name.iter().position(|byte| *byte == b'[').unwrap_or(name.len());
@@ -77,7 +79,7 @@ fn path(name: &[u8]) -> Option<Vec<Option<Vec<u8>>>> {
     let mut path = Vec::new();
     while let [b'[', inner @ ..] = rest {
         let Some((key, behind)) = cut(inner, b']') else {
-            // A bracket that does not close belongs to the name, if it is the first.
+            // A bracket that is not closed belongs to the name when it is the first one; PHP ignores a later one.
             if path.is_empty() {
                 first.push(b'_');
                 first.extend_from_slice(inner);
@@ -104,7 +106,7 @@ fn cut(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((&text[..place], &text[place + 1..]))
 }
 
-/// `urldecode()`
+/// Decodes as PHP's `urldecode()` does.
 fn decoded(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;

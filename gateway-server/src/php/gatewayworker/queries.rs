@@ -1,4 +1,4 @@
-//! What each question is answered, in PHP's `serialize()` form.
+//! The answers to GatewayWorker's queries, in PHP's `serialize()` form.
 
 use bytes::Bytes;
 use gateway_wire::gatewayworker::{Command, FieldSelector, PacketError, reply};
@@ -7,7 +7,7 @@ use gateway_wire::php_serialize::Writer;
 use crate::hub::Hub;
 use crate::shard::{Name, Profile, ProfileFields, Selector, Stopped};
 
-/// Appends the reply to `output`. What is no question has none.
+/// Appends the reply to `output`. A command that is no query appends nothing.
 pub(super) async fn answer(
     command: &Command<'_>,
     hub: &Hub,
@@ -135,7 +135,7 @@ fn connections(writer: &mut Writer, numbers: &[u32]) {
     writer.list(numbers.iter(), |writer, number| writer.int((*number).into()));
 }
 
-/// Each once, as they become keys of an array.
+/// Gives each name once, as the names become the keys of a PHP array.
 fn distinct(names: &[String]) -> impl Iterator<Item = &String> {
     let mut seen = hashbrown::HashSet::new();
     names.iter().filter(move |name| seen.insert(name.as_str()))

@@ -1,4 +1,5 @@
-//! The register service: tells PHP where the gateways are. This server is one; PHP gateways beside it may register too.
+//! GatewayWorker's register service, which tells PHP where the gateways are. This server is one of them; PHP gateways beside it
+//! may register too.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -76,12 +77,12 @@ async fn converse(
                 }
             }
         };
-        // For as long as the connection lasts.
+        // The registration must live as long as the connection.
         let _ = &registration;
     }
 }
 
-/// The first line that says more than that somebody is there, which proves nothing.
+/// Reads until the first line that is no ping. A ping proves nothing, so pings alone do not finish the handshake.
 async fn first_line(input: &mut Input, socket: &mut Box<dyn Stream>) -> Result<Bytes, Ended> {
     loop {
         let line = next_line(input, socket).await?;
@@ -101,7 +102,8 @@ async fn next_line(input: &mut Input, socket: &mut Box<dyn Stream>) -> Result<By
 }
 
 impl GatewayWorker {
-    /// Each once. This server stands for itself by the address that its client ids name: PHP looks there for a client.
+    /// Gives the addresses of all gateways, each once. This server stands first, by the address in its client ids: PHP looks for
+    /// a client there.
     fn addresses(&self, known: &Known) -> Vec<String> {
         let own = self.node.to_string();
         let nodes = known.nodes.iter().map(ToString::to_string);
@@ -126,7 +128,8 @@ impl GatewayWorker {
 }
 
 impl GatewayWorker {
-    /// Another node of the cluster is there: GatewayWorker's classes go to each themselves.
+    /// Adds another node of the cluster to the gateways that PHP is told of. GatewayWorker's classes send to each node
+    /// themselves.
     pub(in crate::php) fn node_came(&self, node: SocketAddrV4) {
         self.gateways.known.send_if_modified(|known| known.nodes.insert(node));
     }

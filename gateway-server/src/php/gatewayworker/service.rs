@@ -1,4 +1,4 @@
-//! What all connections of GatewayWorker's classes share.
+//! The state that all connections of GatewayWorker's classes share.
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use super::events::Encoder;
 use super::gateways::Gateways;
 use crate::php::login_limits::LoginLimits;
 
-/// What all connections share.
+/// The state that all connections of GatewayWorker's classes share.
 pub struct GatewayWorker {
     pub(super) logins: Arc<LoginLimits>,
-    /// The address that client ids name, at which PHP then looks for the client.
+    /// The address that stands in this server's client ids, at which PHP looks for the client.
     pub(super) node: SocketAddrV4,
     pub(super) gateways: Gateways,
     pub(super) barrier: Barrier,

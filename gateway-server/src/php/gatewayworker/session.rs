@@ -1,4 +1,4 @@
-//! What a connection that speaks the internal protocol has said and is answered.
+//! The session of a connection that speaks the internal protocol: its packets are read, carried out and answered.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -20,32 +20,35 @@ use crate::php::ordered_handshakes::HandshakeDone;
 use crate::php::stream::{ConnectionSlot, Stream};
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// Longest packet of a peer that has not shown yet that it knows the secret.
+/// Bytes of the longest packet before the peer has shown that it knows the secret.
 const MAX_LOGIN: usize = 4 << 10;
-/// Longest name that a worker may have.
+/// Bytes of the longest name that a worker may give itself.
 const MAX_NAME: usize = 256;
-/// Output that is kept for the next replies.
+/// Capacity in bytes that the output buffer keeps for the next replies after all of it was written.
 const KEPT: usize = 16 << 10;
-/// Replies that are collected at most before they are sent.
+/// Bytes of replies that are collected before they are written.
 const REPLIES: usize = 1 << 20;
 
+/// A connection that speaks the internal protocol, and its buffers.
 pub(super) struct Session<'a> {
+    /// The connection's slot among all PHP connections, which it can lose until it has proved itself.
     pub(super) place: &'a ConnectionSlot,
     pub(super) peer: Option<SocketAddr>,
     pub(super) backend: &'a Backend,
     pub(super) input: Input,
+    /// The bytes that the buffers take in the memory budget of all PHP connections.
     pub(super) held: Held,
     pub(super) output: Vec<u8>,
-    /// It has shown that it knows the secret, or there is none.
+    /// True when the peer has shown that it knows the secret, or when the server has none.
     pub(super) is_trusted: bool,
-    /// It has said more than who it is.
+    /// True when the peer has sent a command besides its credentials.
     pub(super) has_ordered: bool,
-    /// The name that it has given itself as a worker.
+    /// The name by which the peer has joined as a worker, with its machine before it.
     pub(super) worker: Option<String>,
 }
 
 impl Session<'_> {
-    /// Serves a client until it says that it is a worker; gives its name.
+    /// Serves a client that sends commands and queries until it joins as a worker; gives the worker's name.
     pub(super) async fn until_worker(
         &mut self,
         socket: &mut Box<dyn Stream>,
@@ -55,7 +58,7 @@ impl Session<'_> {
         let is_late = tokio::time::timeout(timeout, async {
             loop {
                 self.take_packets(socket).await?;
-                // Credentials alone have no effect that somebody else's could come before.
+                // Credentials alone change nothing, so the order among connections begins to matter with the first command.
                 if self.has_ordered || self.worker.is_some() {
                     return Ok::<_, Ended>(());
                 }
@@ -75,9 +78,10 @@ impl Session<'_> {
         Ok(self.worker.clone().unwrap_or_default())
     }
 
-    /// Carries out what a worker orders, beside telling it of events.
+    /// Carries out a worker's orders, while another task sends it its events over the same connection.
     ///
-    /// `socket` is what `reader` reads; it is asked directly what it has, when somebody wishes that all be done first.
+    /// `socket` is a second handle of the socket that `reader` reads. When a query waits for the orders before it, the socket is
+    /// read until it is empty.
     pub(super) async fn obey_worker(
         &mut self,
         reader: &mut (impl AsyncRead + Unpin),
@@ -98,7 +102,7 @@ impl Session<'_> {
             while self.input.read_now(socket)? {
                 self.take_packets(&mut tokio::io::sink()).await?;
             }
-            // The peer that wished it may have gone.
+            // The connection that waited for the orders may have ended.
             let _ = wish.send(());
         }
     }
@@ -107,7 +111,7 @@ impl Session<'_> {
         self.peer.map(|peer| peer.ip().to_canonical())
     }
 
-    /// All whole packets that have been read, each after the one before it has taken effect; the last one may make it a
+    /// Carries out all complete packets that were read, one after the other. It stops at the packet by which the peer joins as a
     /// worker.
     async fn take_packets(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), Ended> {
         let was_worker = self.worker.is_some();
@@ -115,10 +119,10 @@ impl Session<'_> {
             let limit = if self.is_trusted { MAX_PACKET } else { MAX_LOGIN };
             let Some(bytes) = self.input.packet(limit)? else { break };
             let packet = Packet::decode(&bytes).map_err(|error| Ended::Refused(error.to_string()))?;
-            // The extension data of large packets is a list, of which an element takes four bytes at least.
+            // A large packet's extension data is a list, and each of its elements takes at least four bytes.
             let _room = self.backend.budget.room_for(bytes.len(), || packet.extension.len() / 4).await;
             may_carry_out(bytes.len(), || packet.extension.len() / 4)?;
-            // A stranger's packet has no say in what it is made.
+            // An array is converted only for a peer that knows the secret: the conversion takes memory and time.
             let json = if self.is_trusted { array_as_json(&packet) } else { None };
             let command = match &json {
                 None => Command::from_packet(&packet),
@@ -163,7 +167,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The name is one of its kind on a machine.
+    /// Makes the peer a worker. The machine's address is put before the name, which is unique on one machine only.
     fn become_worker(&mut self, key: &str) -> Result<(), Ended> {
         if self.worker.is_some() {
             return Err(Ended::Refused("it is a worker already".to_owned()));
@@ -179,7 +183,7 @@ impl Session<'_> {
     async fn execute(&mut self, command: &Command<'_>) -> Result<(), Ended> {
         let Backend { gateway, gatewayworker, .. } = self.backend;
         if let Some(order) = order(command, gatewayworker.node) {
-            // Its classes tell the other nodes by themselves.
+            // GatewayWorker's classes send the order to the other nodes themselves, so it is carried out on this node alone.
             if let Err(error) = gateway.execute_here(&order).await? {
                 abuse_log::report(Offence::Call, self.peer, &error);
             }
@@ -195,7 +199,8 @@ impl Session<'_> {
         Ok(queries::answer(command, gateway.hub(), &mut self.output).await??)
     }
 
-    /// What is wrong with one command is no reason to lose those behind it; but somebody may wait for a reply.
+    /// Reports a command that cannot be carried out, and goes on with those behind it. A query gets an empty reply, as its PHP
+    /// process waits for one.
     fn refuse(&mut self, error: &CommandError) -> Result<(), Ended> {
         abuse_log::report(Offence::Call, self.peer, error);
         if error.is_of_query() && self.worker.is_none() {
@@ -204,7 +209,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Waits until the peer has closed its side: closing over unread input would destroy the answers on their way.
+    /// Writes the remaining replies and waits until the peer has closed its side. Closing a socket that has unread input resets
+    /// the connection, which would destroy the replies on their way.
     pub(super) async fn say_goodbye(&mut self, socket: &mut Box<dyn Stream>) -> Result<(), Ended> {
         self.flush(socket).await?;
         socket.shutdown().await?;

@@ -1,4 +1,4 @@
-//! Frames from a client, read in place in the buffer that the socket was read into.
+//! Decodes the frames of a client, in place in the buffer into which the socket was read.
 
 use std::io::Cursor;
 
@@ -11,25 +11,28 @@ use super::message_kind::MessageKind;
 use super::violation::WebsocketViolation;
 use crate::system::memory_reserve::{self};
 
+/// What a decoder gives: a whole message or control frame of a client, or a sign that one is under way.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
     Message(MessageKind, &'a [u8]),
     Ping(&'a [u8]),
     Pong,
-    /// A part of a message that is not its last.
+    /// A part of a message that is not its last one.
     Fragment,
-    /// The last thing a client says; what follows it is not read.
+    /// A close frame. What the client sends after it is not decoded.
     Close,
 }
 
-/// What a connection keeps between reads, only while something is not whole.
+/// The input that a connection keeps between two reads. It is there only while a frame or a message is not whole.
 #[derive(Debug, Default)]
 pub struct PartialFrames {
-    /// The start of a frame.
+    /// The bytes behind the last whole frame, or those that are not decoded yet.
     bytes: Vec<u8>,
+    /// The fragments of a message of which the last one is missing.
     message: Option<Fragments>,
+    /// A compressed message that is whole and not inflated yet, or inflated in part.
     inflating: Option<Inflating>,
-    /// Whole frames may stand in the bytes: the decoder stopped for others to have their turn.
+    /// Whether `bytes` may hold whole frames, because the decoder stopped early so that other clients have their turn.
     is_behind: bool,
 }
 
@@ -38,12 +41,12 @@ impl PartialFrames {
         self.is_behind
     }
 
-    /// A message is kept that is inflated in part.
+    /// Whether a message has been inflated in part, and its output so far is kept.
     pub(crate) fn is_inflating(&self) -> bool {
         self.inflating.as_ref().is_some_and(|one| one.begun.is_some())
     }
 
-    /// A message is to be inflated from its beginning, once it may be kept in part.
+    /// Whether a message waits to be inflated from its beginning, until its output may be kept in part.
     pub(crate) fn waits_to_inflate(&self) -> bool {
         self.inflating.as_ref().is_some_and(|one| one.begun.is_none())
     }
@@ -55,13 +58,13 @@ impl PartialFrames {
     }
 }
 
-/// The fragments so far of a message.
+/// The fragments of a message that have come so far.
 #[derive(Debug)]
 struct Fragments {
     kind: MessageKind,
     is_deflated: bool,
     bytes: Vec<u8>,
-    /// How many of them are whole characters, of a text that is not compressed.
+    /// For an uncompressed text: how many of the bytes are known to be whole characters.
     checked: usize,
 }
 
@@ -71,7 +74,8 @@ impl Fragments {
     }
 }
 
-/// A text that cannot become UTF-8 is refused at once, not at its end. `checked` bytes of it are known to be whole characters.
+/// Refuses a text that cannot become UTF-8 as soon as that is known, before its last fragment. The first `checked` bytes are
+/// known to be whole characters.
 fn check(kind: MessageKind, bytes: &[u8], checked: &mut usize) -> Result<(), WebsocketViolation> {
     if kind == MessageKind::Text {
         match std::str::from_utf8(&bytes[*checked..]) {
@@ -83,18 +87,20 @@ fn check(kind: MessageKind, bytes: &[u8], checked: &mut usize) -> Result<(), Web
     Ok(())
 }
 
+/// Decodes the frames of one client.
 #[derive(Debug)]
 pub struct FrameDecoder<'i> {
-    /// Longest message, over all its fragments, and decompressed.
+    /// The longest message, in bytes: all its fragments together, decompressed.
     pub max_message: usize,
-    /// With a client that may send compressed messages.
+    /// Inflates compressed messages, or `None` for a client that has not agreed to compression.
     pub inflater: Option<&'i mut Inflater>,
 }
 
 impl FrameDecoder<'_> {
-    /// Gives everything whole in `input`, and what stood in `unfinished` before it, to `sink`; the rest stays in
-    /// `unfinished`. Once as much is inflated as is allowed, the rest stays there as well, be it of a message or behind one, and goes
-    /// on with the next input, which may be empty.
+    /// Decodes `input` behind what `unfinished` keeps from earlier reads. Gives everything that is whole to `sink`, and leaves
+    /// the rest in `unfinished`. The decoder also stops when the inflater has given as many bytes as it is allowed to. Then the
+    /// rest of the message and everything behind it stay in `unfinished` too, and decoding goes on with the next call, whose
+    /// input may be empty.
     pub fn decode(
         &mut self,
         input: &mut [u8],
@@ -123,8 +129,8 @@ impl FrameDecoder<'_> {
         self.inflater.as_ref().is_some_and(|inflater| inflater.has_spent_all())
     }
 
-    /// Reads the whole frames at the start of `buffer` and tells how many bytes they took. What is being inflated comes before
-    /// them, and stays where it is until it is whole.
+    /// Decodes the whole frames at the start of `buffer`, and returns the number of bytes that they took. The message that is
+    /// being inflated comes before them, and keeps its bytes in the buffer until it is done.
     fn frames(
         &mut self,
         buffer: &mut [u8],
@@ -192,7 +198,8 @@ impl FrameDecoder<'_> {
         Ok(start)
     }
 
-    /// Checks the header at the start of `buffer`, before its payload is waited for, and unmasks the frame once it is whole.
+    /// Checks the frame header at the start of `buffer`, and unmasks the payload. Gives `None` if the frame is not whole yet; a
+    /// wrong header is refused without waiting for the payload.
     fn next_frame<'a>(
         &self,
         buffer: &'a mut [u8],
@@ -206,7 +213,7 @@ impl FrameDecoder<'_> {
         };
         let start = cursor.position() as usize;
 
-        // Set on the first frame of a compressed message, and on no other.
+        // RSV1 marks the first frame of a compressed message and must not be set on any other.
         let may_be_deflated =
             self.inflater.is_some() && matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
         if header.rsv1 && !may_be_deflated || header.rsv2 || header.rsv3 {
@@ -233,7 +240,7 @@ impl FrameDecoder<'_> {
             return Err(WebsocketViolation::TooBig { limit: self.max_message });
         }
 
-        // It fits: a control frame has at most 125 bytes, any other at most `max_message`.
+        // The length fits into `usize`: a control frame has at most 125 bytes, any other frame at most `max_message`.
         let end = start + length as usize;
         let Some(payload) = buffer.get_mut(start..end) else { return Ok(None) };
         unmask(payload, mask);
@@ -241,15 +248,15 @@ impl FrameDecoder<'_> {
         Ok(Some(Frame { opcode: header.opcode, is_final, is_deflated, payload, length: end }))
     }
 
-    /// Gives a message, as far as it may be inflated now. Tells how many bytes of `buffer`, at the start of which it stands unless
-    /// it came in fragments, are over with it.
+    /// Inflates a message as far as is allowed now, and gives it to `sink` if it is whole. Returns the number of bytes at the
+    /// start of `buffer` that are done with: those of the message's frame, or none if it came in fragments.
     fn inflate(
         &mut self,
         inflating: &mut Option<Inflating>,
         buffer: &[u8],
         sink: &mut impl FnMut(Incoming<'_>),
     ) -> Result<usize, WebsocketViolation> {
-        // Without the one nothing is taken for compressed.
+        // Without an inflater no frame was accepted as compressed.
         let (Some(mut one), Some(inflater)) = (inflating.take(), &mut self.inflater) else { return Ok(0) };
         let begun = one.begun.take();
         match inflater.inflate(one.compressed(buffer), begun, self.max_message)? {
@@ -269,7 +276,7 @@ impl FrameDecoder<'_> {
     }
 }
 
-/// `checked` bytes of the message are known to be whole characters.
+/// Gives a whole message to `sink`, after a check of the text. The first `checked` bytes are known to be whole characters.
 fn give(
     kind: MessageKind,
     message: &[u8],
@@ -283,16 +290,17 @@ fn give(
     Ok(())
 }
 
+/// A whole frame at the start of a buffer.
 struct Frame<'a> {
     opcode: OpCode,
     is_final: bool,
     is_deflated: bool,
     payload: &'a [u8],
-    /// Header included.
+    /// The length of the frame in bytes, header included.
     length: usize,
 }
 
-/// RFC 6455 7.4: codes that may stand in a close frame, and a reason in UTF-8.
+/// Checks the payload of a close frame by RFC 6455 7.4: the code must be one that may be sent, and the reason must be UTF-8.
 fn check_close(payload: &[u8]) -> Result<(), WebsocketViolation> {
     match payload {
         [] => Ok(()),
@@ -348,7 +356,7 @@ mod tests {
         decode_with(decoder(), bytes, size)
     }
 
-    /// Feeds `bytes` in pieces of `size` and gives what came out, as text.
+    /// Decodes `bytes` in pieces of `size`, and gives what came out as text.
     fn decode_with(
         mut decoder: FrameDecoder,
         bytes: &[u8],
@@ -408,7 +416,7 @@ mod tests {
 
     #[test]
     fn compressed_messages_of_those_who_may_send_them() {
-        // RFC 7692 7.2.3.1: "Hello", whole and in two frames.
+        // RFC 7692 7.2.3.1: "Hello", in one frame and in two.
         let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
         let bytes = [
             frame(0xc1, hello),
@@ -436,7 +444,7 @@ mod tests {
             Err(WebsocketViolation::Reserved)
         );
         assert_eq!(decode(&frame(0xc1, b"\xff\xff"), 99), Err(WebsocketViolation::Deflate));
-        // A block of one stored byte that is no UTF-8.
+        // The deflate block stores one byte that is not UTF-8.
         assert_eq!(
             decode(&frame(0xc1, b"\x00\x01\x00\xfe\xff\xff\x00"), 99),
             Err(WebsocketViolation::NotUtf8)
@@ -462,7 +470,7 @@ mod tests {
             }
             input = &mut [];
         }
-        // The byte that is left is the beginning of a frame.
+        // The byte that is left begins the next frame.
         assert_eq!(steps, [(2, 10), (3, 10), (0, 0)]);
         assert_eq!(unfinished.unwrap().bytes, [0x81]);
     }
@@ -491,7 +499,8 @@ mod tests {
         );
         assert_eq!(decode(&frame(0x81, b"\xff")), Err(WebsocketViolation::NotUtf8));
         assert_eq!(decode(&frame(0x88, b"\x03\xe8\xff")), Err(WebsocketViolation::NotUtf8));
-        // Known before the last fragment; the beginning of a character at the end of one is none.
+        // A fragment that is not UTF-8 is refused before the last one comes. A character that is cut off at the end of a fragment
+        // is no error.
         assert_eq!(decode(&frame(0x01, b"\xff")), Err(WebsocketViolation::NotUtf8));
         assert_eq!(
             decode(&[frame(0x01, b"\xc3"), frame(0x00, b"x")].concat()),

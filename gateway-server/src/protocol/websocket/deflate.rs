@@ -1,5 +1,5 @@
-//! permessage-deflate (RFC 7692) without context takeover: every message is compressed by itself, so one compressed frame
-//! serves all receivers and a connection costs no memory.
+//! permessage-deflate (RFC 7692) without context takeover. Every message is compressed by itself, so that all receivers share one
+//! compressed frame and an idle connection costs no memory.
 
 use std::cell::RefCell;
 
@@ -9,18 +9,19 @@ use tokio_tungstenite::tungstenite::http::HeaderMap;
 use super::keeps_context;
 
 const EXTENSION: &str = "permessage-deflate";
-/// What is answered to an offer that is taken, and to one that names the server's window, which has 15 bits.
+/// The answers to an offer that is accepted. The second one is for an offer that names the server's window, for which only 15
+/// bits are accepted.
 const ACCEPTED: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 const ACCEPTED_WITH_WINDOW: &str =
     "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=15";
 
-/// Shorter messages gain nothing.
+/// Messages with fewer bytes than this are not compressed, as they would gain nothing.
 const LEAST: usize = 64;
-/// What both sides leave out at the end of a message.
+/// The end of the compressed data that both sides leave out of a message.
 pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// The answer to the first of a client's offers whose parameters are kept here. There may be several offers. Clients that are
-/// known to break what they agree to get none.
+/// The answer to the first offer whose parameters the server can keep, of those that the client makes. Clients that are known to
+/// break their own offer get no answer.
 pub fn answer(headers: &HeaderMap) -> Option<&'static str> {
     if keeps_context::is_known_to(headers) {
         return None;
@@ -55,7 +56,7 @@ fn answer_to(offer: &str) -> Option<&'static str> {
     Some(answer)
 }
 
-/// The payload compressed, or `None` when that makes it no shorter.
+/// Compresses the payload. Gives `None` if that makes it no shorter.
 pub(super) fn deflate(payload: &[u8]) -> Option<Vec<u8>> {
     thread_local! {
         static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
@@ -76,8 +77,8 @@ pub(super) fn deflate(payload: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Bytes that nothing is compressed to more of. A fast compression writes up to nine bits for a byte; one that runs out of
-/// room does not come to its end, and some compressors do worse.
+/// The room for a compressed message, in bytes. A fast compression writes up to nine bits for a byte. It must not run out of
+/// room, as it then has no end that could be sent, and some compressors go on wrongly.
 fn most_deflated(length: usize) -> usize {
     length + length / 8 + 64
 }
@@ -149,7 +150,7 @@ mod tests {
         let mut inflater = Inflater::default();
         for length in (LEAST..70_000).step_by(977).chain([16_384, 32_768, 65_536, 131_072, 1 << 20]) {
             assert_eq!(deflate(&noise(length)), None, "{length}");
-            // Half of it can.
+            // Half of the payload can be compressed.
             let mixed = [noise(length), vec![b'x'; length]].concat();
             let deflated = deflate(&mixed).unwrap();
             assert_eq!(inflater.inflate_all(&deflated, mixed.len()).unwrap(), mixed, "{length}");

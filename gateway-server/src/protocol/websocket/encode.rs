@@ -1,4 +1,4 @@
-//! Frames to a client.
+//! Encodes frames to a client.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -13,14 +13,14 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// Longest payload of a control frame.
+/// The longest payload of a control frame, in bytes.
 const MAX_CONTROL: usize = 125;
 
 pub fn message(kind: MessageKind, payload: &[u8]) -> Bytes {
     frame(opcode(kind), payload)
 }
 
-/// `None` when compression makes it no shorter.
+/// A compressed message, or `None` if compression makes it no shorter.
 pub fn deflated_message(kind: MessageKind, payload: &[u8]) -> Option<Bytes> {
     let deflated = deflate::deflate(payload)?;
     Some(frame(COMPRESSED | opcode(kind), &deflated))
@@ -34,7 +34,8 @@ pub fn ping() -> Bytes {
     Bytes::from_static(&[FINAL | PING, 0])
 }
 
-/// `payload` is that of the ping, whose length the decoder has checked.
+/// A pong with the payload of the ping that it answers. The decoder has checked that the payload is no longer than a control
+/// frame's.
 pub fn pong(payload: &[u8]) -> Bytes {
     frame(PONG, payload)
 }
@@ -48,14 +49,14 @@ pub fn close(close: Close) -> Bytes {
     frame(CLOSE, &payload[..2 + length])
 }
 
-/// `first` is the opcode, with the bits that the payload needs.
+/// A frame. `first` is the opcode together with the RSV bits that the payload needs.
 fn frame(first: u8, payload: &[u8]) -> Bytes {
     let header = match payload.len() {
         ..=125 => 2,
         126..=0xffff => 4,
         _ => 10,
     };
-    // Not a byte more: what is left over would be kept as long as the frame.
+    // The capacity is exact, as spare bytes would be kept as long as the frame.
     let mut out = BytesMut::with_capacity(header + payload.len());
     out.put_u8(FINAL | first);
     match payload.len() {

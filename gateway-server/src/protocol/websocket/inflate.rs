@@ -1,5 +1,5 @@
-//! Compressed messages of clients (RFC 7692), inflated in steps: a long one is left after each share of a shard's time, and
-//! goes on when it is its turn again.
+//! Inflates the compressed messages of clients (RFC 7692) in steps. A long message is put aside after each share of a shard's
+//! time, and goes on when its turn comes again.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -7,21 +7,21 @@ use super::deflate::TAIL;
 use super::violation::WebsocketViolation;
 use crate::system::memory_reserve::{self, NoMemory};
 
-/// Bytes of a step, and of memory kept for the next message.
+/// The output of one step, in bytes, and the memory that is kept for the next message.
 pub(super) const STEP: usize = 64 << 10;
-/// Bytes that a decompressor takes beside itself: 32 KiB of them are its window.
+/// The memory that a decompressor takes beside its own struct, in bytes; 32 KiB of it are its window.
 const DECOMPRESSOR: usize = 48 << 10;
 
-/// Bytes of memory that are kept for the next long message.
+/// The memory, in bytes, from which on the buffer of a long message is kept for the next one.
 const LONG: usize = 4 * STEP;
 
-/// A message on its way out of its compressed form.
+/// The state of a message that is being inflated.
 #[derive(Debug)]
 pub(super) struct InflateStream {
     decompress: Decompress,
-    /// What it was inflated to so far.
+    /// The output so far.
     out: Vec<u8>,
-    /// Bytes of the compressed message, and of the tail behind it, that have been read.
+    /// The number of bytes that have been read: those of the compressed message, and of the tail behind it.
     used: usize,
 }
 
@@ -36,13 +36,13 @@ impl InflateStream {
         &self.out
     }
 
-    /// The memory that it takes.
+    /// The memory that this takes, in bytes.
     pub(super) fn weight(&self) -> usize {
         DECOMPRESSOR + self.out.capacity()
     }
 
-    /// Inflates `most` bytes, rounded up to whole steps. Gives whether the message is whole, which has at most `limit` bytes
-    /// however little it takes compressed.
+    /// Inflates `most` bytes, rounded up to whole steps. Gives whether the message is whole. A message whose output is longer
+    /// than `limit` is refused before more than that is inflated, however short it is compressed.
     fn go_on(&mut self, compressed: &[u8], limit: usize, most: usize) -> Result<bool, WebsocketViolation> {
         let begin = self.out.len();
         loop {
@@ -53,7 +53,7 @@ impl InflateStream {
             if input.is_empty() {
                 return Ok(true);
             }
-            // One byte more than is allowed shows that it is too big.
+            // One byte more than the limit shows that the message is too long.
             let room = (limit + 1 - self.out.len()).min(STEP);
             let (before, filled) = (self.decompress.total_in(), self.out.len());
             let status = self.step(input, room, limit)?;
@@ -63,10 +63,10 @@ impl InflateStream {
                 return Err(WebsocketViolation::TooBig { limit });
             }
             match status {
-                // A final block, which is allowed to end a message before its tail.
+                // A final block may end a message before its tail.
                 Status::StreamEnd => return Ok(true),
                 _ if used == 0 && self.out.len() == filled => return Err(WebsocketViolation::Deflate),
-                // What fills a step may have more behind it.
+                // Output that fills a step may have more behind it.
                 _ if self.out.len() - filled >= room && self.out.len() - begin >= most => return Ok(false),
                 _ => {}
             }
@@ -76,13 +76,13 @@ impl InflateStream {
     fn step(&mut self, input: &[u8], room: usize, limit: usize) -> Result<Status, WebsocketViolation> {
         let filled = self.out.len();
         if self.out.capacity() - filled < room {
-            // At most doubled, and not far beyond what a message may have.
+            // The buffer at most doubles, and does not grow far beyond the limit of a message.
             let more = filled.min((limit + 1).saturating_sub(filled)).max(room);
             memory_reserve::reserve_exact(&mut self.out, more)?;
         }
         let Self { decompress, out, .. } = self;
         if out.capacity() - filled <= STEP {
-            // All small messages.
+            // All small messages are inflated here.
             return decompress
                 .decompress_vec(input, out, FlushDecompress::Sync)
                 .map_err(|_| WebsocketViolation::Deflate);
@@ -95,28 +95,29 @@ impl InflateStream {
     }
 }
 
-/// What has become of a message.
+/// How far a message has come.
 #[derive(Debug)]
 pub(super) enum InflateProgress<'a> {
     Whole(&'a [u8]),
-    /// There is more of it than was allowed; without a stream it begins again.
+    /// The allowed output is used up. The message goes on with the stream or, without one, begins again.
     Waits(Option<Box<InflateStream>>),
 }
 
-/// One serves all connections of a thread.
+/// Inflates the messages of all connections of one thread.
 #[derive(Debug)]
 pub struct Inflater {
-    /// For messages from their beginning, of which most are over at once.
+    /// The stream for messages that begin; most of them end in the same step.
     stream: InflateStream,
-    /// The memory of a long message that is over, for the next one: to have the system give it anew takes far longer than to inflate.
+    /// The buffer of a long message that has ended, kept for the next one, as fresh memory from the kernel would take far longer
+    /// than inflating into it.
     spare: Vec<u8>,
-    /// Bytes that messages may still be inflated to before whoever reads them has others have their turn.
+    /// The number of bytes that messages may be inflated to before the reader has other clients have their turn.
     allowed: usize,
-    /// A message that is not whole by then may be kept as far as it is.
+    /// Whether a message that is not whole by then may be kept in part.
     may_keep: bool,
-    /// Bytes that messages were inflated to since [`Inflater::allow`].
+    /// The number of bytes that messages were inflated to since [`Inflater::allow`].
     inflated: usize,
-    /// How many of them were thrown away, and come again.
+    /// How many of these bytes were thrown away, and have to be inflated again.
     discarded: usize,
 }
 
@@ -128,15 +129,16 @@ impl Default for Inflater {
 }
 
 impl Inflater {
-    /// From now on a decoder stops with the step with which `bytes` are reached, or behind the message, if that is over first. One
-    /// that is not is kept as far as it is, or begins again when it goes on.
+    /// Makes the decoder stop with the step that reaches `bytes`, or behind the message that goes on from an earlier share, if
+    /// that ends first. With `may_keep`, a message that is not whole by then is kept in part; else it begins again when it goes
+    /// on.
     pub fn allow(&mut self, bytes: usize, may_keep: bool) {
         (self.allowed, self.may_keep) = (bytes, may_keep);
         (self.inflated, self.discarded) = (0, 0);
         self.clear();
     }
 
-    /// Nobody looks at the last message any more.
+    /// Empties the output buffer, whose message has been handled.
     fn clear(&mut self) {
         let out = &mut self.stream.out;
         out.clear();
@@ -147,7 +149,7 @@ impl Inflater {
         }
     }
 
-    /// No long message is there to go on with.
+    /// Gives the buffers of long messages back, as no long message is there to go on with.
     pub fn rest(&mut self) {
         if self.stream.out.capacity() > STEP || self.spare.capacity() > 0 {
             self.clear();
@@ -155,12 +157,13 @@ impl Inflater {
         }
     }
 
-    /// The work that was done since [`Inflater::allow`], in bytes that came out.
+    /// The number of bytes that were inflated since [`Inflater::allow`], as a measure of work.
     pub fn inflated(&self) -> usize {
         self.inflated
     }
 
-    /// The bytes that clients have sent by it.
+    /// The number of inflated bytes that count as sent by clients: what was thrown away, and is inflated again later, does not
+    /// count twice.
     pub fn sent(&self) -> usize {
         self.inflated - self.discarded
     }
@@ -169,7 +172,7 @@ impl Inflater {
         self.inflated >= self.allowed
     }
 
-    /// Goes on with a message, or begins it.
+    /// Begins a message, or goes on with one that has `begun`.
     pub(super) fn inflate(
         &mut self,
         compressed: &[u8],
@@ -184,7 +187,7 @@ impl Inflater {
             if !result? {
                 return Ok(InflateProgress::Waits(Some(stream)));
             }
-            // What comes behind a message that took so long waits for its turn among others.
+            // The messages behind one that took several shares wait for their next turn.
             self.allowed = 0;
             self.stream = *stream;
             return Ok(InflateProgress::Whole(&self.stream.out));
@@ -212,7 +215,7 @@ impl Inflater {
         Ok(InflateProgress::Waits(Some(Box::new(stream))))
     }
 
-    /// The whole message at once.
+    /// Inflates a whole message at once.
     #[cfg(test)]
     pub(super) fn inflate_all(
         &mut self,
@@ -232,7 +235,7 @@ mod tests {
     use super::super::deflate::deflate;
     use super::*;
 
-    /// Inflates a message with `allowed` bytes at a time. Gives how many times it took.
+    /// Inflates a message with `allowed` bytes at a time, and gives the number of calls that it took.
     fn in_parts(
         inflater: &mut Inflater,
         compressed: &[u8],
@@ -262,7 +265,7 @@ mod tests {
                 let compressed = deflate(&message).unwrap();
                 let (out, took) = in_parts(&mut inflater, &compressed, allowed).unwrap();
                 assert!(out == message && took.abs_diff(parts) <= 1, "{length} bytes by {allowed}: {took}");
-                // Another's message is inflated meanwhile, and after it.
+                // The message of another client is inflated in between, and again afterwards.
                 assert_eq!(inflater.inflate_all(&compressed, length).unwrap(), message);
             }
         }
@@ -270,7 +273,7 @@ mod tests {
             in_parts(&mut inflater, &deflate(&vec![0; 5 << 20]).unwrap(), 1),
             Err(WebsocketViolation::TooBig { limit: 4 << 20 })
         );
-        // A message that is broken at its end is refused there.
+        // A message whose end is broken is refused when that is reached.
         let broken = [&deflate(&vec![0; 1 << 20]).unwrap()[..], &[0xff; 10]].concat();
         assert_eq!(in_parts(&mut inflater, &broken, 1), Err(WebsocketViolation::Deflate));
     }

@@ -1,24 +1,27 @@
-//! A compressed message that is long, between two shares of a shard's time.
+//! The state of a long compressed message between two shares of a shard's time.
 
 use std::ops::Range;
 
 use super::inflate::InflateStream;
 use super::message_kind::MessageKind;
 
-/// A compressed message that has come whole, and waits to be inflated further.
+/// A compressed message that has come whole, and that is inflated further in later turns.
 #[derive(Debug)]
 pub(super) struct Inflating {
     pub(super) kind: MessageKind,
     compressed: Compressed,
+    /// The output so far, or `None` if the message has to be inflated from its beginning.
     pub(super) begun: Option<Box<InflateStream>>,
-    /// How many bytes of what came out are whole characters, of a text.
+    /// For a text: how many bytes of the output are known to be whole characters.
     pub(super) checked: usize,
 }
 
+/// Where the compressed bytes of the message are.
 #[derive(Debug)]
 pub(super) enum Compressed {
-    /// The payload of a frame, unmasked, with which the bytes of [`super::PartialFrames`] begin.
+    /// In the first frame of the bytes of [`super::PartialFrames`], unmasked; this is the range of its payload.
     Frame(Range<usize>),
+    /// In a buffer of their own, as the message came in fragments.
     Fragments(Vec<u8>),
 }
 
@@ -34,7 +37,7 @@ impl Inflating {
         }
     }
 
-    /// Bytes that it is ahead of what comes behind it.
+    /// The length of the message's frame at the start of the kept bytes; 0 if the message came in fragments.
     pub(super) fn length(&self) -> usize {
         match &self.compressed {
             Compressed::Frame(payload) => payload.end,

@@ -1,26 +1,26 @@
-//! Clients that agree to `client_no_context_takeover` and keep their context all the same: from the second message on, what they
-//! send can be inflated only with all that they have sent before, which is not kept here.
+//! Recognizes clients that agree to `client_no_context_takeover` and break it: from their second message on, what they send can
+//! be inflated only together with everything that they have sent before, which the server does not keep.
 //!
-//! Apple's websockets do so from iOS 15.0 to 15.3 and on macOS 12.0 to 12.2: in Safari 15.0 to 15.3, in the other browsers and apps
-//! that show pages on such an iPhone or iPad, and in apps that connect by themselves. Safari 14 makes no such offer, and 15.4
-//! keeps to it.
+//! Apple's websockets do so from iOS 15.0 to 15.3 and on macOS 12.0 to 12.2. This concerns Safari 15.0 to 15.3, all other
+//! browsers and apps that show pages on such an iPhone or iPad, and apps that connect by themselves. Safari 14 makes no such
+//! offer, and Safari 15.4 keeps it.
 
 use tokio_tungstenite::tungstenite::http::HeaderMap;
 use tokio_tungstenite::tungstenite::http::header::USER_AGENT;
 
-/// The last minor version that is broken, of all that Apple counts.
+/// The last broken minor version, in each of the version numbers that Apple uses.
 const LAST: u32 = 3;
 
 pub(super) fn is_known_to(headers: &HeaderMap) -> bool {
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    // Chrome, Edge and browsers of Android call themselves Safari too, and have websockets of their own.
+    // Chrome, Edge and Android's browsers name Safari too, but have websockets of their own.
     let is_of_webkit =
         agent.contains("AppleWebKit/") && !agent.contains("Chrome/") && !agent.contains("Android");
     is_of_webkit && (names(agent, "Version/15.") || names(agent, " OS 15_"))
         || agent.contains("CFNetwork/") && names(agent, "Darwin/21.")
 }
 
-/// Whether a broken minor version stands behind these words.
+/// Whether a broken minor version follows these words in the user agent.
 fn names(agent: &str, words: &str) -> bool {
     agent.split(words).skip(1).any(|rest| {
         let end = rest.find(|char: char| !char.is_ascii_digit()).unwrap_or(rest.len());

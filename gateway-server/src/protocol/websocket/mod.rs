@@ -1,4 +1,4 @@
-//! RFC 6455 after the handshake.
+//! The websocket protocol (RFC 6455) after its handshake.
 
 mod decode;
 mod deflate;

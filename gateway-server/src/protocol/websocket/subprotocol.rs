@@ -1,12 +1,13 @@
-//! Names of subprotocols.
+//! The names of websocket subprotocols.
 
-/// The subprotocol that is spoken here, whether or not with a token: browsers want an answer to one that they offer.
+/// The subprotocol that the server speaks, with or without a connect token. A page offers it beside its token, because browsers
+/// want one of the names that they offer in the answer.
 pub const SUBPROTOCOL: &str = "gateway";
-/// What a connect token begins with that a page offers as the name of a subprotocol.
+/// The prefix of a subprotocol name that carries a connect token.
 pub const TOKEN_PROTOCOL: &str = "gateway.token.";
 
-/// Whether it can be answered: a name in an answer is a token of HTTP. What begins as connect tokens do is never answered,
-/// as it is a secret.
+/// Whether the server may answer with this subprotocol. The name must be a token of HTTP. A name with the prefix of connect
+/// tokens is never sent back, as it is a secret.
 pub fn is_subprotocol(name: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_token) && !name.starts_with(TOKEN_PROTOCOL)

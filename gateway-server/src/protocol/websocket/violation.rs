@@ -1,9 +1,9 @@
-//! What a websocket client must not say.
+//! The violations of the websocket protocol for which a client is closed.
 
 use crate::protocol::close::{self, Close};
 use crate::system::memory_reserve::NoMemory;
 
-/// Why a client is closed.
+/// The reason why a websocket client is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebsocketViolation {
     #[error("a frame of the client is not masked")]

@@ -1,5 +1,5 @@
-//! The real handle, inbox and shard under shuttle, which chooses when which thread goes on: thousands of schedules, of which a
-//! failing one is printed. `make models` runs them.
+//! Model tests of the real handle, inbox and shard under shuttle, which chooses the order of the threads' steps. It tries
+//! thousands of schedules and prints the one that fails. `make models` runs them.
 
 pub(super) mod stand_ins;
 
@@ -30,13 +30,13 @@ use stand_ins::{Mutex, Waker};
 const SENDERS: usize = 2;
 const ORDERS: usize = 3;
 
-/// Schedules to try of each kind, unless `MODEL_SCHEDULES` says another number.
+/// The number of schedules of each kind to try; `MODEL_SCHEDULES` overrides it.
 const SCHEDULES: usize = 500;
 
-/// What has been carried out: by which sender, and which of its orders.
+/// The orders that have been carried out, as (sender, number of the order).
 type Log = Arc<std::sync::Mutex<Vec<(usize, usize)>>>;
 
-/// Some schedules change threads anywhere, some only a few times, which finds other faults.
+/// Runs a model under random schedules, and under schedules that switch threads only a few times, which find other faults.
 fn check(model: fn()) {
     let schedules = std::env::var("MODEL_SCHEDULES").ok().and_then(|number| number.parse().ok());
     let schedules = schedules.unwrap_or(SCHEDULES);
@@ -46,12 +46,12 @@ fn check(model: fn()) {
     Runner::new(PctScheduler::new(3, schedules), config).run(model);
 }
 
-/// A shard and what others have of it. Its loop is that of `run`, with the waker in place of the poll.
+/// The handle of a shard, and the loop of its thread: the real one, with the waker in place of the poll.
 fn start() -> (Arc<ShardHandle>, impl FnOnce() + Send) {
     let poll = Poll::new().unwrap();
     let waker = Waker::new(poll.registry(), Token(0)).unwrap();
     let mut settings = settings();
-    // Nothing waits for a time to come.
+    // Without a heartbeat the shard has no deadline.
     let mut door = settings.doors[0].clone();
     door.heartbeat.interval = Duration::ZERO;
     settings =
@@ -65,7 +65,7 @@ fn start() -> (Arc<ShardHandle>, impl FnOnce() + Send) {
     let shard = Arc::new(Mutex::new(shard));
     let handle = Arc::new(ShardHandle::new(outside, Arc::clone(&shard), steps));
     let run = move || {
-        // The poll outlives the shard, whose sockets are registered there.
+        // The poll has to outlive the shard, whose sockets are registered there.
         let _poll = poll;
         let events = Events::with_capacity(1);
         loop {
@@ -87,7 +87,7 @@ fn order(log: &Log, sender: usize, number: usize) -> Command {
     Command::Ask(Box::new(move |_| log.lock().unwrap().push((sender, number))))
 }
 
-/// All were carried out, and each sender's in their order.
+/// Asserts that all orders were carried out, those of each sender in their order.
 fn assert_whole(log: &Log, senders: usize, orders: usize) {
     let log = log.lock().unwrap();
     for sender in 0..senders {
@@ -97,7 +97,7 @@ fn assert_whole(log: &Log, senders: usize, orders: usize) {
     }
 }
 
-/// Orders through the inbox, which wakes the loop only when it may sleep.
+/// Orders go through the inbox, which wakes the loop only when it may sleep.
 #[test]
 fn no_order_is_lost_and_none_overtakes_in_the_inbox() {
     check(|| {
@@ -115,7 +115,7 @@ fn no_order_is_lost_and_none_overtakes_in_the_inbox() {
             })
             .collect();
         senders.into_iter().for_each(|sender| sender.join().unwrap());
-        // An answer comes behind all that was sent before.
+        // The answer comes after everything that was sent before.
         block_on(handle.query_in_thread(|_| ())).unwrap();
         assert_whole(&log, SENDERS, ORDERS);
         block_on(handle.enqueue(STOP)).unwrap();
@@ -123,7 +123,7 @@ fn no_order_is_lost_and_none_overtakes_in_the_inbox() {
     });
 }
 
-/// The same in the sender's own thread where the shard's sleeps, mixed with questions.
+/// Orders are carried out in the sender's own thread where the shard's sleeps, mixed with questions.
 #[test]
 fn no_order_is_lost_and_none_overtakes_when_others_carry_it_out() {
     check(|| {
@@ -135,7 +135,7 @@ fn no_order_is_lost_and_none_overtakes_when_others_carry_it_out() {
                 let (handle, log) = (Arc::clone(&handle), Arc::clone(&log));
                 thread::spawn(move || {
                     for number in 0..ORDERS {
-                        // An order that costs more is left to the shard's thread.
+                        // The shard's thread carries out the orders that cost more.
                         if (sender + number) % 3 == 2 {
                             block_on(handle.enqueue(order(&log, sender, number))).unwrap();
                         } else {
@@ -143,7 +143,7 @@ fn no_order_is_lost_and_none_overtakes_when_others_carry_it_out() {
                         }
                     }
                     handle.flush();
-                    // A question of the same sender sees what it has ordered before.
+                    // A question sees what the same sender has ordered before.
                     let log = Arc::clone(&log);
                     let seen = block_on(handle.query(move |_| {
                         log.lock().unwrap().iter().filter(|(from, _)| *from == sender).count()
@@ -159,14 +159,15 @@ fn no_order_is_lost_and_none_overtakes_when_others_carry_it_out() {
     });
 }
 
-/// What was written to a client in a sender's own thread reaches it once the sender has flushed: by the sender, or by the
-/// shard's thread, which is woken for it.
+/// What was written to a client in a sender's own thread reaches it once the sender has flushed. Either the sender writes it, or
+/// the shard's thread, which is woken for it.
 #[test]
 fn nothing_that_was_flushed_stays_unwritten() {
     check(|| push_to_a_client(SENDERS, ORDERS, 0));
 }
 
-/// Who only looks holds the lock as well, and writes nothing that the sender had to leave.
+/// A thread that asks a question holds the lock as well. It writes nothing, but the frames that a sender could not flush
+/// meanwhile are written all the same.
 #[test]
 fn nothing_that_was_flushed_during_a_look_stays_unwritten() {
     check(|| push_to_a_client(1, 1, 3));
@@ -198,7 +199,7 @@ fn push_to_a_client(senders: usize, orders: usize, looks: usize) {
     }
     threads.into_iter().for_each(|sender| sender.join().unwrap());
     let mut heard = Vec::new();
-    // A schedule in which something stays unwritten has no end, which shuttle tells.
+    // In a schedule that leaves something unwritten this loop does not end, which shuttle reports.
     while heard.iter().filter(|byte| **byte == 0x81).count() < 1 + senders * orders {
         let mut bytes = [0; 1000];
         match client.read(&mut bytes) {

@@ -1,4 +1,4 @@
-//! The part of the crates' interfaces that shards use, on shuttle's locks.
+//! Stand-ins for the locks and channels that shards use, with the same interfaces, on shuttle's primitives.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use shuttle::sync::Condvar;
 pub(in crate::shard) use shuttle::sync::atomic::AtomicBool;
 pub(in crate::shard) use shuttle::sync::{Mutex, MutexGuard};
 
-/// In place of crossbeam's, as a bounded queue of which each use is one step.
+/// Stands in for crossbeam's sender: a bounded queue, each use of which is one step.
 pub(in crate::shard) struct Sender<T>(Arc<Channel<T>>);
 
 pub(in crate::shard) struct Receiver<T>(Arc<Channel<T>>);
@@ -47,7 +47,7 @@ impl<T> Receiver<T> {
     }
 }
 
-/// In place of tokio's.
+/// Stands in for tokio's semaphore.
 pub(in crate::shard) struct Semaphore(BatchSemaphore);
 
 pub(in crate::shard) struct Permit<'a>(&'a BatchSemaphore, usize);
@@ -82,7 +82,7 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// In place of mio's, and of the poll that it wakes.
+/// Stands in for mio's waker, and for the poll that it wakes.
 #[derive(Clone)]
 pub(in crate::shard) struct Waker(Arc<(Mutex<bool>, Condvar)>);
 

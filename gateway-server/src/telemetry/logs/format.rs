@@ -1,8 +1,8 @@
-//! The form of the log.
+//! The format of the log.
 
 use serde::Deserialize;
 
-/// The form of a line.
+/// The format of each line: plain text, or a JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {

@@ -1,4 +1,4 @@
-//! Lines that the log writes by itself, beside those of `tracing`: what must be said whatever state the program is in.
+//! Lines that the log writes without `tracing`: those that must be written whatever state the program is in.
 
 use serde_json::json;
 use tracing_subscriber::fmt::format::Writer;
@@ -12,14 +12,14 @@ pub(super) enum Level {
     Error,
 }
 
-/// A line as `tracing` would write it, its end included.
+/// A line like those of `tracing`, with its line end.
 pub(super) fn line(format: LogFormat, level: Level, message: &str) -> String {
     let level = match level {
         Level::Warn => "WARN",
         Level::Error => "ERROR",
     };
     let mut time = String::new();
-    // A clock that cannot be read leaves the line without its time.
+    // If the clock cannot be read, the line has no time.
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));
     match format {
         LogFormat::Text => format!("{time} {level:>5} {message}\n"),

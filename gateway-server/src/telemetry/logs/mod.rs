@@ -1,7 +1,7 @@
 //! Structured logs on standard error.
 //!
-//! Lines go through a queue to a thread of their own: a disk that is full, a pipe that nobody reads and one whose reader has gone
-//! cost lines, which are counted and spoken of later, and hold up nobody.
+//! Lines go through a queue to a thread of their own. A full disk, a pipe that nobody reads and a closed pipe lose lines, which
+//! are counted and reported later, but delay no other thread.
 
 mod format;
 mod line;
@@ -24,10 +24,10 @@ pub use format::LogFormat;
 use line::{Level, line};
 use queue::Queue;
 
-/// The one of this process.
+/// The log of this process, once it has started.
 static LOG: OnceLock<Log> = OnceLock::new();
 
-/// How long an end of the process waits for its last lines to be taken.
+/// How long the end of the process waits until the last lines are written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 struct Log {
@@ -35,17 +35,18 @@ struct Log {
     format: LogFormat,
 }
 
-/// Logs that have started.
+/// A handle by which the filter of the running log is changed.
 pub struct Logs {
     set: Box<dyn Fn(EnvFilter) -> anyhow::Result<()> + Send + Sync>,
 }
 
-/// Starts the thread that writes, from which on panics are logged too. `log` is what is logged, as the setting of that name says it.
+/// Starts the thread that writes the log, and has panics logged too. `log` is the setting of this name, which filters what is
+/// logged.
 pub fn start(log: &str, format: LogFormat) -> anyhow::Result<Logs> {
     let filter = filter(log).with_context(|| format!("log = {log:?}"))?;
     let log = LOG.get_or_init(|| Log { queue: Queue::default(), format });
-    // A descriptor of its own: the lock around the standard one would be held while a line is written. Where there is none,
-    // there is nobody to tell.
+    // The log has a descriptor of its own, as the lock around the standard one would be held while a line is written. If there is
+    // no descriptor, the lines are thrown away.
     let destination: Box<dyn Write + Send> = match io::stderr().as_fd().try_clone_to_owned() {
         Ok(stderr) => Box::new(File::from(stderr)),
         Err(_) => Box::new(io::sink()),
@@ -78,19 +79,19 @@ pub fn start(log: &str, format: LogFormat) -> anyhow::Result<Logs> {
     })
 }
 
-/// Lines that were lost since the start.
+/// The number of lines that were lost since the start.
 pub fn lost() -> u64 {
     LOG.get().map_or(0, |log| log.queue.lost())
 }
 
-/// Waits until what was logged has been taken, but not for long.
+/// Waits until the lines that were logged are written, for [`LAST_LINES`] at most.
 pub fn flush() {
     if let Some(log) = LOG.get() {
         log.queue.flush(LAST_LINES);
     }
 }
 
-/// What the program says when it ends with an error, whether or not its log has started.
+/// Writes why the program ends, whether or not its log has started.
 pub fn last_words(message: &str) {
     match LOG.get() {
         Some(log) => {
@@ -101,7 +102,7 @@ pub fn last_words(message: &str) {
             log.queue.push(text.as_bytes());
             log.queue.flush(LAST_LINES);
         }
-        // Where that cannot be written, the exit code has to do.
+        // If this cannot be written, the exit code must do.
         None => drop(writeln!(io::stderr(), "gateway-server: {message}")),
     }
 }
@@ -113,13 +114,13 @@ impl Logs {
     }
 }
 
-/// Reads the setting `log`. What stands in it for a span's field is no pattern: to compile one of some hundred bytes may take
+/// Parses the setting `log`. The values of span fields in it are not patterns, as compiling one of a few hundred bytes may take
 /// seconds.
 pub(crate) fn filter(log: &str) -> Result<EnvFilter, ParseError> {
     EnvFilter::builder().with_regex(false).parse(log)
 }
 
-/// Not by way of `tracing`, within which the panic may have been. The name of the thread says whose it was.
+/// Logs a panic, with the name of its thread. It does not use `tracing`, as the panic may have happened inside of that.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let Some(log) = LOG.get() else { return };
     let thread = std::thread::current();
@@ -133,7 +134,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     log.queue.push(line(log.format, Level::Error, &message).as_bytes());
 }
 
-/// One line: `tracing` hands it over whole.
+/// Receives the lines of `tracing`, which writes each of them in one call.
 struct Line(&'static Log);
 
 impl Write for Line {

@@ -1,4 +1,5 @@
-//! What waits to be written to the log. Whoever logs never waits and never fails: what has no room is counted and lost.
+//! The queue of lines for the log. A thread that logs never waits and never fails: lines for which there is no room are lost and
+//! counted.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -6,32 +7,34 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Bytes of lines that may wait, with what each line costs beside its text.
+/// The memory of the lines that may wait, in bytes.
 const ROOM: usize = 1 << 20;
+/// The memory that a line takes beside its text, in bytes.
 const COST_OF_A_LINE: usize = 64;
-/// How often lost lines are spoken of again while nothing else is logged.
+/// How often the log tries to report lost lines while nothing else is logged.
 const SAY_AGAIN: Duration = Duration::from_secs(1);
-/// How long a destination that takes nothing at the moment is left alone.
+/// The wait before another attempt when the destination takes nothing at the moment.
 const NOT_NOW: Duration = Duration::from_millis(10);
 const TOO_QUICK: &str = "they came quicker than they could be written";
 
+/// The queue between the threads that log and the one that writes.
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// There is something to write.
+    /// Wakes the writer, as there are lines to write.
     filled: Condvar,
-    /// All has been written, or lost.
+    /// Wakes flushes, as all lines are written or lost.
     emptied: Condvar,
-    /// Lines lost since the start.
+    /// The number of lines that were lost since the start.
     lost: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
     lines: VecDeque<Box<[u8]>>,
-    /// What `lines` and those that are being written take of [`ROOM`].
+    /// The part of [`ROOM`] that is taken by `lines` and by the lines that are being written.
     taken: usize,
-    /// Lines without room since the writer last took some.
+    /// The number of lines that found no room since the writer last took some.
     lost: u64,
     is_writer_asleep: bool,
     is_writing: bool,
@@ -60,7 +63,7 @@ impl Queue {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Waits until all lines have been written or lost, but not beyond `bound`.
+    /// Waits until all lines are written or lost, for `bound` at most.
     pub(super) fn flush(&self, bound: Duration) {
         let until = Instant::now() + bound;
         let mut state = self.state();
@@ -75,7 +78,7 @@ impl Queue {
         }
     }
 
-    /// Writes for ever. `notice` makes the line that says how many were lost, and why.
+    /// Writes lines for ever. `notice` makes the line that reports how many were lost, and why.
     pub(super) fn write_to(&self, mut destination: impl Write, notice: impl Fn(u64, &str) -> String) {
         let mut writing = Writing::default();
         loop {
@@ -99,8 +102,8 @@ impl Queue {
         }
     }
 
-    /// The lines that are there, once there are some, and how many had no room behind them. With `is_impatient`
-    /// nothing at all after a while.
+    /// Waits for lines and takes them all, together with the number of those that found no room behind them. With `is_impatient`
+    /// it returns after [`SAY_AGAIN`] even without lines.
     fn take(&self, is_impatient: bool) -> (VecDeque<Box<[u8]>>, u64) {
         let mut state = self.state();
         while state.lines.is_empty() && state.lost == 0 {
@@ -130,13 +133,13 @@ impl Queue {
     }
 }
 
-/// What the writer knows of its destination.
+/// The state of the writer.
 #[derive(Default)]
 struct Writing {
-    /// Lines that were lost and that the log does not tell of yet.
+    /// The number of lost lines that are not reported in the log yet.
     lost: u64,
     reason: String,
-    /// A part of a line was written, and the rest was not taken.
+    /// Whether a line was written in part and the rest was refused.
     is_within_line: bool,
 }
 
@@ -158,7 +161,7 @@ impl Writing {
     }
 }
 
-/// Writes all, or says how much of it.
+/// Writes all bytes. An error comes with the number of those that were written before.
 fn write_part(destination: &mut impl Write, mut bytes: &[u8]) -> Result<(), (usize, io::Error)> {
     let length = bytes.len();
     while !bytes.is_empty() {
@@ -166,7 +169,7 @@ fn write_part(destination: &mut impl Write, mut bytes: &[u8]) -> Result<(), (usi
             Ok(0) => return Err((length - bytes.len(), ErrorKind::WriteZero.into())),
             Ok(written) => bytes = &bytes[written..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Somebody has made it so for all who write there.
+            // Another process has made the destination non-blocking for all that write there.
             Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(NOT_NOW),
             Err(error) => return Err((length - bytes.len(), error)),
         }
@@ -181,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// A destination that does with each write what it is told, and gives away what it took.
+    /// A destination that treats each write as the test says, and hands over what it took.
     struct Told {
         results: Receiver<io::Result<usize>>,
         written: Sender<Vec<u8>>,
@@ -189,7 +192,7 @@ mod tests {
 
     impl Write for Told {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // The test has ended.
+            // The channel is closed once the test has ended.
             let Ok(result) = self.results.recv() else {
                 loop {
                     std::thread::park()
@@ -227,7 +230,7 @@ mod tests {
         tell.send(Ok(100)).unwrap();
         assert_eq!(next(&read), "one\n");
         queue.push(b"two\n");
-        // A part of it, then no more, and no room for the notice either.
+        // The destination takes a part of the line, then nothing more, and not the notice either.
         [Ok(2), full(), full()].into_iter().for_each(|result| tell.send(result).unwrap());
         assert_eq!(next(&read), "tw");
         (0..3).for_each(|_| tell.send(Ok(100)).unwrap());
@@ -245,7 +248,7 @@ mod tests {
         let line = [b"x".repeat(1000), b"\n".to_vec()].concat();
         let lines = 3 * ROOM / line.len();
         (0..lines).for_each(|_| queue.push(&line));
-        // A flush has its bound.
+        // A flush ends after its bound even if nothing was written.
         queue.flush(Duration::from_millis(1));
         assert!(queue.lost() > lines as u64 / 2, "{}", queue.lost());
         assert!(queue.state().taken <= ROOM);
