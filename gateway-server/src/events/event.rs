@@ -38,3 +38,12 @@ impl Event {
         size_of::<Self>() + self.session.len() + body
     }
 }
+
+#[cfg(test)]
+impl Event {
+    /// An event without a session, of a client at 192.0.2.1.
+    pub fn example(number: u32, kind: Kind) -> Self {
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1));
+        Self { kind, number, peer, gateway_port: 8282, session: Bytes::new() }
+    }
+}

@@ -264,15 +264,13 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use futures_util::FutureExt as _;
 
     use super::super::event::Kind;
     use super::*;
 
     fn event(number: u32) -> Event {
-        let peer = "192.0.2.1:1".parse().unwrap();
-        Event { kind: Kind::Close, number, peer, gateway_port: 8282, session: Bytes::new() }
+        Event::example(number, Kind::Close)
     }
 
     fn push(worker: &Worker, numbers: std::ops::Range<u32>) {

@@ -38,7 +38,7 @@ pub(super) enum Ended {
 }
 
 /// Output that is kept for the next answers once it is written.
-const KEPT: usize = 64 << 10;
+pub(super) const KEPT: usize = 64 << 10;
 /// Bytes of answers that wait for the peer before it is asked to take them: no more is answered meanwhile.
 const ENOUGH: usize = 1 << 20;
 /// How long a peer that is owed much may take none of it.
@@ -227,6 +227,11 @@ impl Connection {
     /// Something waits to be written.
     pub(super) fn has_output(&self) -> bool {
         !self.output.is_empty()
+    }
+
+    /// Where more can be appended to what waits to be written.
+    pub(super) fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
     }
 
     pub(super) fn tell(&mut self, told: &ServerToWorker<'_>) -> Result<(), FrameTooLarge> {

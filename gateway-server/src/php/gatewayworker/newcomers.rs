@@ -89,6 +89,11 @@ impl Newcomers {
         }
     }
 
+    /// Whether [`Newcomers::who_is_due`] has somebody.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.waiting.front().is_some_and(|(due, _)| *due <= now)
+    }
+
     /// Gives the client of each event that is due, `most` at most.
     pub(super) fn who_is_due(&self, most: usize, now: Instant) -> Vec<u32> {
         let due = self.waiting.iter().take(most).take_while(|(due, _)| *due <= now);
@@ -129,8 +134,7 @@ mod tests {
     use crate::shard::Handshake;
 
     fn event(number: u32, kind: Kind) -> Event {
-        let peer = "192.0.2.1:1".parse().unwrap();
-        Event { kind, number, peer, gateway_port: 8282, session: Bytes::new() }
+        Event::example(number, kind)
     }
 
     fn handshake(number: u32) -> Event {
