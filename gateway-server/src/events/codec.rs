@@ -15,8 +15,9 @@ pub trait EventCodec {
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), Self::TooLarge>;
 }
 
-/// Appends a batch to `out`, and calls `encoded` with the length of `out` after each event. An event that is too large is reported
-/// and taken out of the batch: the process never sees it, so it could never confirm it, and no successor could get it either.
+/// Appends a batch to `out`, and calls `encoded` with the length of `out` after each event. An event that is too large is
+/// reported and taken out of the batch: the process never sees it, so it could never confirm it, and no successor could get it
+/// either.
 pub fn encode_batch<C: EventCodec>(
     codec: &mut C,
     batch: &mut Batch,
@@ -37,7 +38,7 @@ pub fn encode_batch<C: EventCodec>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::Kind;
+    use super::super::event::EventKind;
     use super::*;
 
     /// Writes a connection's number as one byte, if it is no multiple of three.
@@ -58,7 +59,7 @@ mod tests {
     #[test]
     fn an_event_that_is_too_large_leaves_the_batch_and_the_output_without_it() {
         let mut batch = Batch::default();
-        batch.events.extend((1..6).map(|number| Event::example(number, Kind::Close)));
+        batch.events.extend((1..6).map(|number| Event::example(number, EventKind::Close)));
         let (mut out, mut ends) = (vec![0], Vec::new());
         encode_batch(&mut NoThirds, &mut batch, &mut out, |end| ends.push(end));
         assert_eq!((out, ends), (vec![0, 1, 2, 4, 5], vec![2, 3, 4, 5]));

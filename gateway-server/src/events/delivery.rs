@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::event::Event;
-use super::router::{Mode, Router};
+use super::router::{EventMode, Router};
 use super::unassigned::give_up_later;
-use super::worker_queue::{Batch, Worker};
+use super::worker_queue::{Batch, WorkerQueue};
 use crate::hub::Hub;
 
 /// The connection of a process that handles events, as its protocol has it.
@@ -50,21 +50,21 @@ pub const REPLACED: &str = "another worker of its name has taken its place";
 pub struct Delivery<'a> {
     router: &'a Arc<Router>,
     hub: &'a Arc<Hub>,
-    worker: Arc<Worker>,
+    worker: Arc<WorkerQueue>,
     has_left: bool,
 }
 
 impl<'a> Delivery<'a> {
     /// A process of that name has come.
     pub fn join(router: &'a Arc<Router>, hub: &'a Arc<Hub>, name: String) -> Self {
-        if router.mode() == Mode::BuiltIn {
+        if router.mode() == EventMode::BuiltIn {
             tracing::info!(worker = name, "a worker is told of nothing, as events = \"builtin\"");
         }
         Self { router, hub, worker: router.join(name), has_left: false }
     }
 
-    /// Delivers events until the process has left or its connection has ended. When the caller stops waiting, the connection still
-    /// knows what its process has not got.
+    /// Delivers events until the process has left or its connection has ended. When the caller stops waiting, the connection
+    /// still knows what its process has not got.
     pub async fn run<C: WorkerConnection>(&self, connection: &mut C) -> Result<(), C::Ended> {
         let Self { hub, worker, .. } = self;
         worker.handed_over().await;

@@ -4,10 +4,10 @@ use std::net::SocketAddrV4;
 
 use gateway_wire::ClientId;
 use gateway_wire::bridge::frame::FrameTooLarge;
-use gateway_wire::bridge::{EventKind, ServerToWorker, WorkerEvent};
+use gateway_wire::bridge::{self as wire, ServerToWorker, WorkerEvent};
 
 use super::io::KEPT;
-use crate::events::{Event, EventCodec, Kind};
+use crate::events::{Event, EventCodec, EventKind};
 use crate::php::gatewayworker::server_data;
 
 pub(super) struct FrameCodec {
@@ -29,12 +29,12 @@ impl EventCodec for FrameCodec {
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
         let serialized;
         let (kind, body) = match &event.kind {
-            Kind::Connect => (EventKind::Connect, &[][..]),
-            Kind::Message(message) => (EventKind::Message, &message[..]),
-            Kind::Close => (EventKind::Close, &[][..]),
-            Kind::Handshake(handshake) => {
+            EventKind::Connect => (wire::EventKind::Connect, &[][..]),
+            EventKind::Message(message) => (wire::EventKind::Message, &message[..]),
+            EventKind::Close => (wire::EventKind::Close, &[][..]),
+            EventKind::Handshake(handshake) => {
                 serialized = server_data(handshake, event.peer, event.gateway_port);
-                (EventKind::Handshake, &serialized[..])
+                (wire::EventKind::Handshake, &serialized[..])
             }
         };
         let frame = ServerToWorker::Event(WorkerEvent {

@@ -8,7 +8,7 @@ use crate::events::{Batch, Event};
 pub(super) struct InFlight {
     /// Batches that are not done, each with the number of its last event.
     batches: VecDeque<(u64, Batch)>,
-    /// The number of the last event sent.
+    /// The number of the last event sent, of the last that the process has begun to handle, and of the last that it has handled.
     sent: u64,
     taken: u64,
     done: u64,
@@ -21,7 +21,7 @@ impl InFlight {
         self.batches.push_back((self.sent, batch));
     }
 
-    /// What the process says of itself.
+    /// Takes in how far the process says that it has come.
     pub(super) fn progress(&mut self, taken: u64, done: u64) -> Result<(), String> {
         if !(self.taken..=self.sent).contains(&taken) || !(self.done..=taken).contains(&done) {
             return Err(format!(
@@ -33,7 +33,7 @@ impl InFlight {
         Ok(())
     }
 
-    /// The process has begun so many, which may be more than it has said.
+    /// The process has begun to handle this many events, which may be more than it has said.
     pub(super) fn has_begun(&mut self, begun: u64) {
         self.taken = begun.clamp(self.taken, self.sent);
     }
@@ -51,13 +51,13 @@ impl InFlight {
         self.done == self.sent
     }
 
-    /// Batches that are with the process.
+    /// How many batches are with the process.
     pub(super) fn batches(&self) -> usize {
         self.batches.len()
     }
 
-    /// The events that the process has not begun to handle. One that it had begun nobody handles again: it may have been
-    /// that event that ended the process, and half of what it does may have been done.
+    /// The events that the process has not begun to handle. An event that it had begun is given to nobody again: it may have been
+    /// what ended the process, and half of its effects may have happened.
     pub(super) fn untaken(self) -> Vec<Event> {
         let numbered = self.batches.into_iter().flat_map(|(last, batch)| {
             let first = last + 1 - batch.events.len() as u64;
@@ -70,11 +70,11 @@ impl InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::Kind;
+    use crate::events::EventKind;
 
     fn batch(numbers: impl Iterator<Item = u32>) -> Batch {
         let mut batch = Batch::default();
-        batch.events.extend(numbers.map(|number| Event::example(number, Kind::Close)));
+        batch.events.extend(numbers.map(|number| Event::example(number, EventKind::Close)));
         batch
     }
 

@@ -1,4 +1,4 @@
-//! A process that handles events, from its login to its end.
+//! The connection of a worker, which is a process that handles events, from its login to its end.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::php::backend::Backend;
 /// Batches that may be with the process: while it handles one, the next is on its way.
 const WINDOW: usize = 4;
 
-/// Gives why it ended.
+/// Serves the worker to its end. Gives why the connection ended, or nothing when the worker has left in good order.
 pub(super) async fn serve(
     connection: &mut Connection,
     backend: &Backend,
@@ -41,7 +41,7 @@ pub(super) async fn serve(
     result
 }
 
-/// Its first frame. Gives its name.
+/// Waits for the first frame of the worker, and gives the name that it says there.
 async fn joined(connection: &mut Connection) -> Result<String, Ended> {
     connection.flush().await?;
     let content = connection.next_frame(frame::MAX_LOGIN).await?;
@@ -64,9 +64,9 @@ struct Process<'a> {
     connection: &'a mut Connection,
     codec: FrameCodec,
     in_flight: InFlight,
-    /// It wants no more.
+    /// The process has said that it wants no more events.
     is_leaving: bool,
-    /// Where it counts what it has begun, which may be more than it has said.
+    /// Where the process counts the events that it has begun, which may be more than it has said.
     progress_file: Option<ProgressFile>,
 }
 

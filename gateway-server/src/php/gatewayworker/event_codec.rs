@@ -6,7 +6,7 @@ use gateway_wire::gatewayworker::{self as wire, EventCommand, Origin, PacketErro
 use gateway_wire::php_serialize::Writer;
 
 use super::php_request::{cookies, query};
-use crate::events::{Event, EventCodec, Kind};
+use crate::events::{Event, EventCodec, EventKind};
 use crate::shard::Handshake;
 
 #[derive(Clone, Copy)]
@@ -21,10 +21,10 @@ impl EventCodec for PacketCodec {
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), PacketError> {
         let serialized;
         let (kind, body) = match &event.kind {
-            Kind::Connect => (EventCommand::Connect, &[][..]),
-            Kind::Message(message) => (EventCommand::Message, &message[..]),
-            Kind::Close => (EventCommand::Close, &[][..]),
-            Kind::Handshake(handshake) => {
+            EventKind::Connect => (EventCommand::Connect, &[][..]),
+            EventKind::Message(message) => (EventCommand::Message, &message[..]),
+            EventKind::Close => (EventCommand::Close, &[][..]),
+            EventKind::Handshake(handshake) => {
                 serialized = server_data(handshake, event.peer, event.gateway_port);
                 (EventCommand::WebsocketConnect, &serialized[..])
             }

@@ -1,4 +1,4 @@
-//! What clients do that have just come is told a moment later than their coming, with the session of then.
+//! Holds back the first events of a new client for a moment, and sends them with the session that the client has then.
 //!
 //! A BusinessWorker sends the session that a callback has written once that callback is over, and with each event it gets the
 //! session that the gateway had at that moment. It notices an old one once, and asks for the new one; the next event with the same
@@ -13,20 +13,20 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use tokio::time::{Instant, sleep_until};
 
-use crate::events::{Batch, Event, Kind};
+use crate::events::{Batch, Event, EventKind};
 
-/// How long what a client does waits: the handshake and, as long as it has no session, the first message.
+/// How long the first events of a client wait: its handshake and, as long as it has no session, its first message.
 const MOMENT: Duration = Duration::from_millis(5);
-/// A client that says nothing for so long is none that has just come.
-const YOUNG: Duration = Duration::from_secs(1);
+/// A client counts as new for this long, if it says nothing.
+const NEW_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Newcomers {
-    /// How many events of each wait.
+    /// The clients that are new, and how many events of each wait.
     clients: HashMap<u32, usize>,
-    /// When each client is none of them any more, in order of time.
+    /// When each client stops being new, in order of time.
     ends: VecDeque<(Instant, u32)>,
-    /// Events, each in a batch of its own, and when it is due.
+    /// The events that wait, each in a batch of its own, and when each is due.
     waiting: VecDeque<(Instant, Batch)>,
 }
 
@@ -34,7 +34,7 @@ impl Newcomers {
     /// Takes out of a batch what has to wait, behind which the rest of the same client waits too.
     pub(super) fn hold_back(&mut self, mut batch: Batch, now: Instant) -> Batch {
         self.forget_the_old(now);
-        if self.clients.is_empty() && !batch.events.iter().any(|event| event.kind == Kind::Connect) {
+        if self.clients.is_empty() && !batch.events.iter().any(|event| event.kind == EventKind::Connect) {
             return batch;
         }
         for event in std::mem::take(&mut batch.events) {
@@ -49,16 +49,16 @@ impl Newcomers {
     }
 
     fn must_wait(&mut self, event: &Event, now: Instant) -> bool {
-        if event.kind == Kind::Connect {
+        if event.kind == EventKind::Connect {
             self.clients.insert(event.number, 0);
-            self.ends.push_back((now + YOUNG, event.number));
+            self.ends.push_back((now + NEW_FOR, event.number));
             return false;
         }
         let Some(waiting) = self.clients.get_mut(&event.number) else { return false };
         let is_early = match event.kind {
-            Kind::Handshake(_) => true,
-            Kind::Message(_) => event.session.is_empty(),
-            Kind::Connect | Kind::Close => false,
+            EventKind::Handshake(_) => true,
+            EventKind::Message(_) => event.session.is_empty(),
+            EventKind::Connect | EventKind::Close => false,
         };
         if *waiting > 0 || is_early {
             *waiting += 1;
@@ -74,7 +74,7 @@ impl Newcomers {
         {
             self.ends.pop_front();
             if self.clients.get(&number).is_some_and(|waiting| *waiting > 0) {
-                self.ends.push_back((now + YOUNG, number));
+                self.ends.push_back((now + NEW_FOR, number));
             } else {
                 self.clients.remove(&number);
             }
@@ -112,7 +112,7 @@ impl Newcomers {
                 }
                 let Some(waiting) = self.clients.get_mut(&event.number) else { continue };
                 *waiting -= 1;
-                if *waiting == 0 && !matches!(event.kind, Kind::Handshake(_)) {
+                if *waiting == 0 && !matches!(event.kind, EventKind::Handshake(_)) {
                     self.clients.remove(&event.number);
                 }
             }
@@ -121,7 +121,7 @@ impl Newcomers {
         all
     }
 
-    /// All that waits, due or not.
+    /// Takes all events that wait, due or not.
     pub(super) fn take_all(&mut self) -> Vec<Event> {
         self.clients.clear();
         std::mem::take(&mut self.waiting).into_iter().flat_map(|(_, batch)| batch.events).collect()
@@ -133,17 +133,17 @@ mod tests {
     use super::*;
     use crate::shard::Handshake;
 
-    fn event(number: u32, kind: Kind) -> Event {
+    fn event(number: u32, kind: EventKind) -> Event {
         Event::example(number, kind)
     }
 
     fn handshake(number: u32) -> Event {
         let handshake = Handshake { uri: b"/".to_vec(), protocol: "HTTP/1.1", headers: Vec::new() };
-        event(number, Kind::Handshake(Box::new(handshake)))
+        event(number, EventKind::Handshake(Box::new(handshake)))
     }
 
     fn message(number: u32, text: &'static str) -> Event {
-        event(number, Kind::Message(Bytes::from(text)))
+        event(number, EventKind::Message(Bytes::from(text)))
     }
 
     fn batch(events: Vec<Event>) -> Batch {
@@ -163,9 +163,10 @@ mod tests {
     fn what_a_client_does_first_has_the_session_that_its_connect_has_left() {
         let mut newcomers = Newcomers::default();
         let now = Instant::now();
-        let events = vec![event(1, Kind::Connect), handshake(1), message(2, "of another"), message(1, "a")];
+        let events =
+            vec![event(1, EventKind::Connect), handshake(1), message(2, "of another"), message(1, "a")];
         let at_once = newcomers.hold_back(batch(events), now).events;
-        assert_eq!(at_once, [event(1, Kind::Connect), message(2, "of another")]);
+        assert_eq!(at_once, [event(1, EventKind::Connect), message(2, "of another")]);
         let later = told(&mut newcomers, now);
         let with_session = |event| Event { session: Bytes::from("new"), ..event };
         assert_eq!(later, [with_session(handshake(1)), with_session(message(1, "a"))]);
@@ -179,14 +180,15 @@ mod tests {
     fn a_first_message_waits_while_there_is_no_session_and_its_close_waits_behind_it() {
         let mut newcomers = Newcomers::default();
         let now = Instant::now();
-        let events = vec![event(1, Kind::Connect), handshake(1), event(2, Kind::Connect), handshake(2)];
+        let events =
+            vec![event(1, EventKind::Connect), handshake(1), event(2, EventKind::Connect), handshake(2)];
         assert_eq!(newcomers.hold_back(batch(events), now).events.len(), 2);
         assert_eq!(told(&mut newcomers, now).len(), 2);
         let has_one = Event { session: Bytes::from("one"), ..message(2, "b") };
-        let events = vec![message(1, "a"), has_one.clone(), event(1, Kind::Close)];
+        let events = vec![message(1, "a"), has_one.clone(), event(1, EventKind::Close)];
         assert_eq!(newcomers.hold_back(batch(events), now).events, [has_one]);
         let kinds: Vec<_> = told(&mut newcomers, now).into_iter().map(|event| event.kind).collect();
-        assert_eq!(kinds, [Kind::Message(Bytes::from("a")), Kind::Close]);
+        assert_eq!(kinds, [EventKind::Message(Bytes::from("a")), EventKind::Close]);
         assert!(newcomers.clients.is_empty());
     }
 
@@ -194,11 +196,11 @@ mod tests {
     fn silent_clients_are_forgotten_and_what_waits_is_given_back() {
         let mut newcomers = Newcomers::default();
         let now = Instant::now();
-        newcomers.hold_back(batch(vec![event(1, Kind::Connect)]), now);
-        let later = now + YOUNG;
-        let events = vec![message(1, "late"), event(2, Kind::Connect), handshake(2), message(2, "a")];
+        newcomers.hold_back(batch(vec![event(1, EventKind::Connect)]), now);
+        let later = now + NEW_FOR;
+        let events = vec![message(1, "late"), event(2, EventKind::Connect), handshake(2), message(2, "a")];
         let at_once = newcomers.hold_back(batch(events), later).events;
-        assert_eq!(at_once, [message(1, "late"), event(2, Kind::Connect)]);
+        assert_eq!(at_once, [message(1, "late"), event(2, EventKind::Connect)]);
         assert_eq!(newcomers.take_all(), [handshake(2), message(2, "a")]);
     }
 }

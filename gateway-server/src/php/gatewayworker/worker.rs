@@ -52,13 +52,13 @@ pub(super) async fn serve(mut session: Session<'_>, socket: Box<dyn Stream>, nam
     ended.err().unwrap_or(Ended::Closed)
 }
 
-/// Events on their way.
+/// The sending half of the connection, with the events that are on their way over it.
 struct Outgoing<'a, W> {
     hub: &'a Hub,
     writer: W,
     codec: PacketCodec,
     newcomers: Newcomers,
-    /// What is being written, until all of it is.
+    /// The batch that is being written, until all of it is.
     batch: Option<Batch>,
     /// The batch as packets, and where each event's ends.
     bytes: Vec<u8>,
