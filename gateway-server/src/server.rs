@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use crate::admin::{self, Operations};
 use crate::cluster::Cluster;
 use crate::config::{EventHandlers, Routing, Settings, Source};
-use crate::events::{Choice, Mode, Router, Sinks};
+use crate::events::{EventForwarders, EventMode, Router, RoutingPolicy};
 use crate::hub::Hub;
 use crate::lifecycle::deadline::Deadline;
 use crate::lifecycle::stop::{self, StopSignals};
@@ -80,21 +80,21 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     let node = settings.node.unwrap_or_else(|| node_address(&ports));
     let parts = ComponentSettings::new(&settings, &doors, node, ClientProofs::new(random()?), certificates)?;
     let mode = match settings.events {
-        EventHandlers::BuiltIn => Mode::BuiltIn,
-        EventHandlers::Workers => Mode::Workers,
-        EventHandlers::Auto => Mode::Auto,
+        EventHandlers::BuiltIn => EventMode::BuiltIn,
+        EventHandlers::Workers => EventMode::Workers,
+        EventHandlers::Auto => EventMode::Auto,
     };
     let choice = match settings.router {
-        Routing::LeastClients => Choice::Least,
-        Routing::ClientAddress => Choice::Address,
-        Routing::Random => Choice::Random,
+        Routing::LeastClients => RoutingPolicy::LeastClients,
+        Routing::ClientAddress => RoutingPolicy::ClientAddress,
+        Routing::Random => RoutingPolicy::Random,
     };
-    let workers = Arc::new(Router::new(mode, settings.worker_buffer_bytes).with_choice(choice));
+    let workers = Arc::new(Router::new(mode, settings.worker_buffer_bytes).with_policy(choice));
     let instance = u64::from_ne_bytes(random()?);
     let cluster = component_settings::cluster(&settings)
         .map(|cluster| Arc::new(Cluster::new(cluster, settings.secret_key.as_bytes(), node, instance)));
     let names = cluster.as_ref().map(|cluster| cluster.names());
-    let hub = Arc::new(start_shards(&settings, &parts, Sinks(Arc::clone(&workers)), names)?);
+    let hub = Arc::new(start_shards(&settings, &parts, EventForwarders(Arc::clone(&workers)), names)?);
     let logins = Arc::new(LoginLimits::new(settings.secret_key.clone()));
     let gateway = Gateway::new(
         Arc::clone(&hub),
@@ -222,7 +222,7 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
 fn start_shards(
     settings: &Settings,
     parts: &ComponentSettings,
-    sinks: Sinks,
+    sinks: EventForwarders,
     names: Option<Arc<dyn NameWatch>>,
 ) -> anyhow::Result<Hub> {
     Hub::start(parts.shards, random()?, &parts.shard(settings), Box::new(sinks), names)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Operations;
 use super::answer::Refusal;
 use super::process::{self, Process};
-use crate::events::Report;
+use crate::events::WorkerReport;
 use crate::shard::ShardCounts;
 use crate::telemetry::ConnectionCounter;
 
@@ -31,7 +31,7 @@ pub(super) struct Snapshot {
     pub(super) groups: usize,
     /// Number of PHP connections on the register ports.
     pub(super) php_connections: u64,
-    pub(super) workers: Vec<Report>,
+    pub(super) workers: Vec<WorkerReport>,
     pub(super) process: Process,
     /// Time until every shard had answered.
     pub(super) answered_within: Duration,

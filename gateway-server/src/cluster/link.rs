@@ -49,7 +49,7 @@ enum Ended {
     #[error(transparent)]
     Malformed(#[from] nats::Malformed),
     #[error("the server says: {0}")]
-    QueueError(String),
+    Refused(String),
     #[error("the server does not answer")]
     Silent,
     #[error("the server closed the connection")]
@@ -218,11 +218,11 @@ impl<H: Host> Session<'_, H> {
                         Some((_, Meaning::Left)) => self.cluster.farewell.notify_one(),
                         Some((_, Meaning::Life)) | None => {}
                     },
-                    Op::Error(error) => return Err(Ended::QueueError(error)),
+                    Op::Error(error) => return Err(Ended::Refused(error)),
                     Op::Info(info) => {
                         max_payload = info.max_payload;
                         if info.is_leaving {
-                            return Err(Ended::QueueError("it is about to end".to_owned()));
+                            return Err(Ended::Refused("it is about to end".to_owned()));
                         }
                     }
                     Op::Nothing => {}

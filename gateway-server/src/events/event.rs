@@ -6,35 +6,46 @@ use bytes::Bytes;
 
 use crate::shard::Handshake;
 
+/// One thing that a client did, with what a worker is told of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    pub kind: Kind,
-    /// The number of the connection.
+    pub kind: EventKind,
+    /// The number of the client's connection on this server.
     pub number: u32,
     pub peer: SocketAddr,
     /// The port of the listener where the client came in.
     pub gateway_port: u16,
-    /// A serialized PHP array, or nothing.
+    /// The client's session when the event came: a serialized PHP array, or nothing.
     pub session: Bytes,
 }
 
+/// What the client did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EventKind {
     Connect,
-    /// Follows the connect of the same client, perhaps with those of others in between.
+    /// How the client came. It follows the connect of the same client; events of other clients may stand in between.
     Handshake(Box<Handshake>),
     Message(Bytes),
     Close,
 }
 
 impl Event {
-    /// The bytes that it holds while it waits.
+    /// The bytes of memory that the event holds while it waits.
     pub(super) fn weight(&self) -> usize {
         let body = match &self.kind {
-            Kind::Handshake(handshake) => handshake.weight(),
-            Kind::Message(message) => message.len(),
-            Kind::Connect | Kind::Close => 0,
+            EventKind::Handshake(handshake) => handshake.weight(),
+            EventKind::Message(message) => message.len(),
+            EventKind::Connect | EventKind::Close => 0,
         };
         size_of::<Self>() + self.session.len() + body
+    }
+}
+
+#[cfg(test)]
+impl Event {
+    /// An event without a session, of a client at 192.0.2.1.
+    pub fn example(number: u32, kind: EventKind) -> Self {
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1));
+        Self { kind, number, peer, gateway_port: 8282, session: Bytes::new() }
     }
 }

@@ -1,4 +1,4 @@
-//! A shard's clients and their workers.
+//! Gives what a shard's clients do to the workers that the clients are assigned to.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,89 +7,96 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use super::event::{Event, Kind};
-use super::router::{Mode, Router};
-use super::worker_queue::{Place, Worker};
+use super::event::{Event, EventKind};
+use super::router::{EventMode, Router};
+use super::worker_queue::{Destination, WorkerQueue};
 use crate::shard::{Client, EventSink, EventSinks, Handshake, Welcome};
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// Gives the events of one shard to workers.
-pub struct Sink {
+/// Puts the events of one shard into the queues of workers.
+struct EventForwarder {
     router: Arc<Router>,
-    /// The clients of which workers know.
-    clients: HashMap<u32, Known>,
+    /// The clients that workers know, by the number of the connection.
+    clients: HashMap<u32, KnownClient>,
 }
 
-/// A [`Sink`] for each shard.
-pub struct Sinks(pub Arc<Router>);
+/// Makes an [`EventForwarder`] for each shard.
+pub struct EventForwarders(pub Arc<Router>);
 
-impl EventSinks for Sinks {
+impl EventSinks for EventForwarders {
     fn sink(&self) -> Box<dyn EventSink> {
-        Box::new(Sink::new(Arc::clone(&self.0)))
+        Box::new(EventForwarder::new(Arc::clone(&self.0)))
     }
 
     fn wants_handshakes(&self) -> bool {
         match self.0.mode() {
-            Mode::BuiltIn => false,
-            Mode::Workers => true,
-            Mode::Auto => self.0.has_workers(),
+            EventMode::BuiltIn => false,
+            EventMode::Workers => true,
+            EventMode::Auto => self.0.has_workers(),
         }
     }
 }
 
-struct Known {
-    seat: Seat,
+/// A client that a worker has been told of.
+struct KnownClient {
+    assignment: Assignment,
     peer: SocketAddr,
 }
 
-/// Counts a client among those of a worker for as long as it lasts.
-struct Seat(Arc<Worker>);
+/// Says which worker a client belongs to. The worker counts the client for as long as this value lasts.
+struct Assignment(Arc<WorkerQueue>);
 
-impl Sink {
-    pub fn new(router: Arc<Router>) -> Self {
+impl EventForwarder {
+    fn new(router: Arc<Router>) -> Self {
         Self { router, clients: HashMap::new() }
     }
 
-    /// Any, if it makes no difference to the router. One that has gone already has none any more.
+    /// The address by which the router chooses a worker. It is 0.0.0.0 when the router does not look at it, and for a client that
+    /// has gone already.
     fn address_of(&self, client: &Client<'_>) -> IpAddr {
         let peer = if self.router.is_by_address() { client.peer() } else { None };
         peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
     }
 
-    /// The first that a worker hears of a client.
-    fn introduce(&mut self, client: &Client<'_>, worker: Arc<Worker>, handshake: Option<Box<Handshake>>) {
-        // One that has gone already has no address any more.
+    /// Tells a worker of a client for the first time.
+    fn introduce(
+        &mut self,
+        client: &Client<'_>,
+        worker: Arc<WorkerQueue>,
+        handshake: Option<Box<Handshake>>,
+    ) {
+        // A client that has gone already has no address any more.
         let peer = client.peer().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
-        self.clients.insert(client.number, Known { seat: Seat::new(worker), peer });
-        self.tell(client, Kind::Connect);
+        self.clients.insert(client.number, KnownClient { assignment: Assignment::new(worker), peer });
+        self.tell(client, EventKind::Connect);
         if let Some(handshake) = handshake {
-            self.tell(client, Kind::Handshake(handshake));
+            self.tell(client, EventKind::Handshake(handshake));
         }
     }
 
-    fn tell(&mut self, client: &Client<'_>, kind: Kind) {
-        let Some(Known { seat, peer }) = self.clients.get_mut(&client.number) else { return };
+    fn tell(&mut self, client: &Client<'_>, kind: EventKind) {
+        let Some(KnownClient { assignment, peer }) = self.clients.get_mut(&client.number) else { return };
         let session = Bytes::copy_from_slice(client.session);
         let Client { number, gateway_port, .. } = *client;
         let mut event = Event { kind, number, peer: *peer, gateway_port, session };
         loop {
-            let Some((back, place)) = seat.0.push(event) else { return };
+            let Some((back, destination)) = assignment.0.push(event) else { return };
             event = back;
-            let next = match place {
-                Place::At(heir) => Some(heir),
+            let next = match destination {
+                Destination::Successor(successor) => Some(successor),
                 _ => self.router.choose_next(peer.ip()),
             };
             let Some(next) = next else {
-                // It knew workers, and there is none any more for longer than anybody waits.
+                // The client's worker has gone, and no other came while its events were kept.
                 self.clients.remove(&client.number);
                 return abuse_log::report(Offence::NoWorker, client.peer(), &"no worker serves");
             };
-            *seat = Seat::new(next);
+            *assignment = Assignment::new(next);
         }
     }
 }
 
-impl EventSink for Sink {
+impl EventSink for EventForwarder {
     fn connected(&mut self, client: &Client<'_>, handshake: Option<Box<Handshake>>) -> Welcome {
         match self.router.choose_for_new(self.address_of(client)) {
             Ok(worker) => {
@@ -101,41 +108,41 @@ impl EventSink for Sink {
     }
 
     fn message(&mut self, client: &Client<'_>, message: &[u8]) {
-        if self.router.mode() == Mode::BuiltIn {
+        if self.router.mode() == EventMode::BuiltIn {
             return;
         }
         if !self.clients.contains_key(&client.number) {
-            // It came while there was no worker.
+            // The client came while there was no worker.
             let Some(worker) = self.router.choose(self.address_of(client)) else { return };
             self.introduce(client, worker, None);
         }
-        self.tell(client, Kind::Message(Bytes::copy_from_slice(message)));
+        self.tell(client, EventKind::Message(Bytes::copy_from_slice(message)));
     }
 
     fn closed(&mut self, client: &Client<'_>) {
-        self.tell(client, Kind::Close);
+        self.tell(client, EventKind::Close);
         self.clients.remove(&client.number);
-        // Give memory back after a peak.
+        // After a peak the map gives its memory back.
         if self.clients.len() < self.clients.capacity() / 8 {
             self.clients.shrink_to_fit();
         }
     }
 
     fn takes_more(&mut self, number: u32) -> bool {
-        let Some(Known { seat, peer }) = self.clients.get_mut(&number) else {
-            // Its first message makes it known.
+        let Some(KnownClient { assignment, peer }) = self.clients.get_mut(&number) else {
+            // The client's first message makes it known.
             return self.router.has_room();
         };
         loop {
-            match seat.0.place() {
-                Place::Here => return true,
-                Place::Full => {
+            match assignment.0.destination() {
+                Destination::Here => return true,
+                Destination::Full => {
                     abuse_log::report(Offence::BusyWorkers, Some(*peer), &"worker_buffer_bytes wait already");
                     return false;
                 }
-                Place::At(heir) => *seat = Seat::new(heir),
-                Place::Anywhere => match self.router.choose_next(peer.ip()) {
-                    Some(worker) => *seat = Seat::new(worker),
+                Destination::Successor(successor) => *assignment = Assignment::new(successor),
+                Destination::Anywhere => match self.router.choose_next(peer.ip()) {
+                    Some(worker) => *assignment = Assignment::new(worker),
                     None => return true,
                 },
             }
@@ -143,14 +150,14 @@ impl EventSink for Sink {
     }
 }
 
-impl Seat {
-    fn new(worker: Arc<Worker>) -> Self {
+impl Assignment {
+    fn new(worker: Arc<WorkerQueue>) -> Self {
         worker.clients.fetch_add(1, Ordering::Relaxed);
         Self(worker)
     }
 }
 
-impl Drop for Seat {
+impl Drop for Assignment {
     fn drop(&mut self) {
         self.0.clients.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,16 +1,20 @@
-//! Processes that handle events, whatever they speak: which client goes to which of them, and what waits for each.
+//! Brings what clients do to workers, which are the processes that handle events, whatever protocol they speak.
 //!
-//! Each shard tells a [`Sink`] what its clients do. It puts the events in the queue of a [`Worker`], which the
-//! connection to that process empties. A client stays with its worker; when that goes, the next one has what it left.
+//! Each shard tells an `EventForwarder` what its clients do. The forwarder puts the events into the
+//! `WorkerQueue` of the client's worker, from which a [`Delivery`] takes them to the connection of that
+//! process. A client stays with its worker. When the worker goes, a successor gets its clients and the events that it left.
 
+mod codec;
+mod delivery;
 mod event;
 mod forwarder;
 mod router;
 mod unassigned;
 mod worker_queue;
 
-pub use event::{Event, Kind};
-pub use forwarder::{Sink, Sinks};
-pub use router::{Choice, Mode, Report, Router};
-pub use unassigned::give_up_later;
-pub use worker_queue::{Batch, Worker};
+pub use codec::{EventCodec, encode_batch};
+pub use delivery::{Delivery, REPLACED, WorkerConnection};
+pub use event::{Event, EventKind};
+pub use forwarder::EventForwarders;
+pub use router::{EventMode, Router, RoutingPolicy, WorkerReport};
+pub use worker_queue::Batch;

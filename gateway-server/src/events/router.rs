@@ -1,4 +1,4 @@
-//! Which worker gets the next client.
+//! Chooses the worker of each client, and a successor for each worker that goes.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -8,66 +8,69 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::{info, warn};
 
 use super::event::Event;
-use super::worker_queue::{Ending, Place, Worker};
+use super::worker_queue::{Destination, Ending, WorkerQueue};
 use crate::shard::Welcome;
 
-/// Who handles events.
+/// Who handles the events of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// The server; workers are told nothing.
+pub enum EventMode {
+    /// The server greets clients itself; workers are told nothing.
     BuiltIn,
-    /// Workers only; without one, nobody can connect.
+    /// Only workers handle events; without one, nobody can connect.
     Workers,
-    /// Workers, and the server as long as there is none.
+    /// Workers handle events, and the server does as long as there is no worker.
     Auto,
 }
 
-/// Which worker a client that nobody knows yet goes to, and stays with.
+/// Which worker a new client is assigned to. It stays with that worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// The one with the fewest clients.
-    Least,
-    /// The same one for all clients of an address, for as long as the same workers are there.
-    Address,
+pub enum RoutingPolicy {
+    /// The worker with the fewest clients.
+    LeastClients,
+    /// The same worker for all clients of an address, for as long as the same workers are there.
+    ClientAddress,
+    /// Any worker, each as likely as another.
     Random,
 }
 
+/// The workers that serve, and how clients are assigned to them. All shards and all connections of workers share it.
 pub struct Router {
-    mode: Mode,
-    choice: Choice,
+    mode: EventMode,
+    policy: RoutingPolicy,
+    /// How often a worker was drawn at random.
     draws: AtomicUsize,
-    /// Nobody outside can choose addresses that all go to one worker.
+    /// Has a random key, so that nobody outside can choose addresses that all go to one worker.
     hasher: RandomState,
-    /// Bytes that may wait for one worker, as the workers know too.
+    /// Bytes of events that may wait for one worker. The queues of all workers read the same value.
     limit: Arc<AtomicUsize>,
-    /// Spares those who find nobody the lock.
+    /// Whether a worker serves, without taking the lock.
     has_workers: AtomicBool,
     state: Mutex<State>,
 }
 
 /// How a worker is doing.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct WorkerReport {
     pub name: String,
     pub clients: usize,
-    /// How many events wait for it.
+    /// How many events wait for the worker.
     pub events: usize,
-    /// Bytes of these events, and of those that are on their way to it.
+    /// Bytes of these events, and of those that are on their way to the worker.
     pub bytes: usize,
 }
 
 #[derive(Default)]
 struct State {
-    workers: Vec<Arc<Worker>>,
-    /// The last one that went, if nobody has taken over yet.
-    orphan: Option<Arc<Worker>>,
+    workers: Vec<Arc<WorkerQueue>>,
+    /// The last worker that went, if no other has its clients yet.
+    unassigned: Option<Arc<WorkerQueue>>,
 }
 
 impl Router {
-    pub fn new(mode: Mode, limit: usize) -> Self {
+    pub fn new(mode: EventMode, limit: usize) -> Self {
         Self {
             mode,
-            choice: Choice::Least,
+            policy: RoutingPolicy::LeastClients,
             draws: AtomicUsize::new(0),
             hasher: RandomState::new(),
             limit: Arc::new(limit.into()),
@@ -77,13 +80,13 @@ impl Router {
     }
 
     #[must_use]
-    pub fn with_choice(self, choice: Choice) -> Self {
-        Self { choice, ..self }
+    pub fn with_policy(self, policy: RoutingPolicy) -> Self {
+        Self { policy, ..self }
     }
 
-    /// Whether it matters where a client comes from, which costs a question to the system.
+    /// Whether the address of a client matters; to learn it costs a system call.
     pub(super) fn is_by_address(&self) -> bool {
-        self.choice == Choice::Address
+        self.policy == RoutingPolicy::ClientAddress
     }
 
     /// Sets how many bytes may wait for each worker. Clients that wait for room are not told.
@@ -91,7 +94,7 @@ impl Router {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
-    pub fn mode(&self) -> Mode {
+    pub fn mode(&self) -> EventMode {
         self.mode
     }
 
@@ -100,34 +103,34 @@ impl Router {
         self.has_workers.load(Ordering::Relaxed)
     }
 
-    /// For a client at that address that has had no worker.
-    pub(super) fn choose(&self, client: IpAddr) -> Option<Arc<Worker>> {
+    /// Chooses a worker for a client at this address that has had none.
+    pub(super) fn choose(&self, client: IpAddr) -> Option<Arc<WorkerQueue>> {
         if !self.has_workers() {
             return None;
         }
         self.pick(self.state().workers.iter(), client)
     }
 
-    /// For a client at that address whose worker has gone: another, or the last one that went, with which its events wait for the
-    /// next to come.
-    pub(super) fn choose_next(&self, client: IpAddr) -> Option<Arc<Worker>> {
+    /// Chooses a worker for a client at this address whose worker has gone: another, or else the last that went, in whose queue
+    /// events wait for the next worker to come.
+    pub(super) fn choose_next(&self, client: IpAddr) -> Option<Arc<WorkerQueue>> {
         let state = self.state();
-        self.pick(state.workers.iter(), client).or_else(|| state.orphan.clone())
+        self.pick(state.workers.iter(), client).or_else(|| state.unassigned.clone())
     }
 
     fn pick<'a>(
         &self,
-        workers: impl Iterator<Item = &'a Arc<Worker>>,
+        workers: impl Iterator<Item = &'a Arc<WorkerQueue>>,
         client: IpAddr,
-    ) -> Option<Arc<Worker>> {
-        match self.choice {
-            Choice::Least => State::least(workers),
+    ) -> Option<Arc<WorkerQueue>> {
+        match self.policy {
+            RoutingPolicy::LeastClients => State::least(workers),
             // Each worker draws a number for each address, and the highest has it: when a worker goes or comes, no other's
             // clients move. A process that takes another's place under its name draws the same.
-            Choice::Address => {
+            RoutingPolicy::ClientAddress => {
                 workers.max_by_key(|worker| self.hasher.hash_one((client, worker.slot()))).cloned()
             }
-            Choice::Random => {
+            RoutingPolicy::Random => {
                 let all: Vec<_> = workers.collect();
                 let drawn = self.hasher.hash_one(self.draws.fetch_add(1, Ordering::Relaxed));
                 let at = drawn.checked_rem(all.len() as u64)?;
@@ -136,41 +139,41 @@ impl Router {
         }
     }
 
-    /// For a new client. While only workers may serve, one that has just gone stands in for the one that follows it.
-    pub(super) fn choose_for_new(&self, client: IpAddr) -> Result<Arc<Worker>, Welcome> {
+    /// Chooses a worker for a new client. While only workers may serve, one that has just gone stands in for its successor.
+    pub(super) fn choose_for_new(&self, client: IpAddr) -> Result<Arc<WorkerQueue>, Welcome> {
         match self.mode {
-            Mode::BuiltIn => Err(Welcome::BuiltIn),
-            Mode::Auto if !self.has_workers() => Err(Welcome::BuiltIn),
-            Mode::Auto | Mode::Workers => {
+            EventMode::BuiltIn => Err(Welcome::BuiltIn),
+            EventMode::Auto if !self.has_workers() => Err(Welcome::BuiltIn),
+            EventMode::Auto | EventMode::Workers => {
                 let state = self.state();
-                if self.mode == Mode::Auto && state.workers.is_empty() {
-                    // The last one has gone just now.
+                if self.mode == EventMode::Auto && state.workers.is_empty() {
+                    // The last worker has gone just now.
                     return Err(Welcome::BuiltIn);
                 }
-                let stand_in = state.orphan.iter().filter(|_| self.mode == Mode::Workers);
+                let stand_in = state.unassigned.iter().filter(|_| self.mode == EventMode::Workers);
                 let all = state.workers.iter().chain(stand_in);
-                // There is no more room for those who come than for those who are here.
-                let chosen = self.pick(all.filter(|worker| matches!(worker.place(), Place::Here)), client);
+                // A full queue takes no new clients, as it takes no more messages of known ones.
+                let chosen =
+                    self.pick(all.filter(|worker| matches!(worker.destination(), Destination::Here)), client);
                 chosen.ok_or(Welcome::Refused)
             }
         }
     }
 
-    /// Whether a client that no worker knows yet may say something. If not, somebody is woken when it may.
+    /// Whether a client that no worker knows yet may say something. If not, [`WorkerQueue::done`] says later that there is room.
     pub(super) fn has_room(&self) -> bool {
-        self.mode == Mode::BuiltIn
+        self.mode == EventMode::BuiltIn
             || !self.has_workers()
-            || self.state().workers.iter().all(|worker| matches!(worker.place(), Place::Here))
+            || self.state().workers.iter().all(|worker| matches!(worker.destination(), Destination::Here))
     }
 
-    /// A process has come that handles events. It takes the place of one of the same name, and of one that went and left
-    /// nobody.
-    pub fn join(&self, name: String) -> Arc<Worker> {
+    /// Registers a process that handles events. It succeeds a worker of the same name, and one that was the last when it went.
+    pub fn join(&self, name: String) -> Arc<WorkerQueue> {
         let mut state = self.state();
         let same = state.workers.iter().position(|other| other.name == name);
         let before = same.map(|at| state.workers.remove(at));
         let predecessor = before.as_ref().map(Arc::downgrade).unwrap_or_default();
-        let worker = Arc::new(Worker::new(name, Arc::clone(&self.limit), predecessor));
+        let worker = Arc::new(WorkerQueue::new(name, Arc::clone(&self.limit), predecessor));
         if let Some(before) = before {
             warn!(
                 worker = worker.name,
@@ -178,8 +181,8 @@ impl Router {
             );
             before.give_way(&worker);
         }
-        if let Some(orphan) = state.orphan.take() {
-            orphan.end(Vec::new(), Some(&worker));
+        if let Some(unassigned) = state.unassigned.take() {
+            unassigned.end(Vec::new(), Some(&worker));
         }
         state.workers.push(Arc::clone(&worker));
         self.has_workers.store(true, Ordering::Relaxed);
@@ -187,28 +190,29 @@ impl Router {
         worker
     }
 
-    /// Its process has gone and has not got `unsent`. Gives whether the worker is to be given up some time later.
+    /// The worker's process has gone and has not got `unsent`. Gives whether nobody succeeds the worker yet, so that the caller
+    /// has to call [`Router::give_up`] some time later.
     #[must_use]
-    pub fn leave(&self, worker: &Arc<Worker>, unsent: Vec<Event>) -> bool {
+    pub fn leave(&self, worker: &Arc<WorkerQueue>, unsent: Vec<Event>) -> bool {
         let mut state = self.state();
         state.workers.retain(|other| !Arc::ptr_eq(other, worker));
-        let is_orphaned = match worker.end(unsent, State::least(state.workers.iter()).as_ref()) {
-            Ending::Settled => false,
-            Ending::Orphaned => true,
-            Ending::Unplaced(events) => !state.place(worker, events),
+        let is_unassigned = match worker.end(unsent, State::least(state.workers.iter()).as_ref()) {
+            Ending::Assigned => false,
+            Ending::Unassigned => true,
+            Ending::Returned(events) => !state.assign_returned(worker, events),
         };
         info!(worker = worker.name, workers = state.workers.len(), "a worker has gone");
         self.has_workers.store(!state.workers.is_empty(), Ordering::Relaxed);
-        if is_orphaned {
-            state.orphan = Some(Arc::clone(worker));
+        if is_unassigned {
+            state.unassigned = Some(Arc::clone(worker));
         }
-        is_orphaned
+        is_unassigned
     }
 
-    /// No other has come in time.
-    pub fn give_up(&self, worker: &Arc<Worker>) {
+    /// Drops what a worker left, unless another has come in time.
+    pub fn give_up(&self, worker: &Arc<WorkerQueue>) {
         let mut state = self.state();
-        if state.orphan.take_if(|orphan| Arc::ptr_eq(orphan, worker)).is_some() {
+        if state.unassigned.take_if(|unassigned| Arc::ptr_eq(unassigned, worker)).is_some() {
             let lost = worker.give_up();
             warn!(
                 worker = worker.name,
@@ -225,13 +229,13 @@ impl Router {
         }
     }
 
-    /// All that serve.
-    pub fn report(&self) -> Vec<Report> {
+    /// Says how each worker that serves is doing.
+    pub fn report(&self) -> Vec<WorkerReport> {
         let workers = self.state().workers.clone();
-        let report = |worker: &Arc<Worker>| {
+        let report = |worker: &Arc<WorkerQueue>| {
             let (events, bytes) = worker.backlog();
             let clients = worker.clients.load(Ordering::Relaxed);
-            Report { name: worker.name.clone(), clients, events, bytes }
+            WorkerReport { name: worker.name.clone(), clients, events, bytes }
         };
         workers.iter().map(report).collect()
     }
@@ -242,11 +246,11 @@ impl Router {
 }
 
 impl State {
-    /// Finds somebody for what a worker gives back whose place another has taken: the last of those who followed it, any
-    /// other, or one that waits for the next to come. If there is none, it is kept, and gives false.
-    fn place(&self, worker: &Arc<Worker>, mut events: Vec<Event>) -> bool {
-        let successor = std::iter::successors(worker.heir(), |heir| heir.heir()).last();
-        let others = [successor, Self::least(self.workers.iter()), self.orphan.clone()];
+    /// Assigns events that a worker gives back after another has taken its place: to the last of its successors, to any other
+    /// worker, or to one that waits for a successor itself. If there is none, the worker keeps them, and this gives false.
+    fn assign_returned(&self, worker: &Arc<WorkerQueue>, mut events: Vec<Event>) -> bool {
+        let successor = std::iter::successors(worker.successor(), |successor| successor.successor()).last();
+        let others = [successor, Self::least(self.workers.iter()), self.unassigned.clone()];
         for other in others.into_iter().flatten() {
             match other.take_back(events) {
                 Ok(()) => return true,
@@ -257,41 +261,39 @@ impl State {
         false
     }
 
-    fn least<'a>(workers: impl Iterator<Item = &'a Arc<Worker>>) -> Option<Arc<Worker>> {
+    fn least<'a>(workers: impl Iterator<Item = &'a Arc<WorkerQueue>>) -> Option<Arc<WorkerQueue>> {
         workers.min_by_key(|worker| worker.clients.load(Ordering::Relaxed)).cloned()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use futures_util::FutureExt as _;
 
-    use super::super::event::Kind;
+    use super::super::event::EventKind;
     use super::*;
 
     fn event(number: u32) -> Event {
-        let peer = "192.0.2.1:1".parse().unwrap();
-        Event { kind: Kind::Close, number, peer, gateway_port: 8282, session: Bytes::new() }
+        Event::example(number, EventKind::Close)
     }
 
-    fn push(worker: &Worker, numbers: std::ops::Range<u32>) {
+    fn push(worker: &WorkerQueue, numbers: std::ops::Range<u32>) {
         for number in numbers {
             assert!(worker.push(event(number)).is_none());
         }
     }
 
-    fn batch_of(worker: &Worker) -> Vec<Event> {
+    fn batch_of(worker: &WorkerQueue) -> Vec<Event> {
         worker.next(usize::MAX).now_or_never().flatten().map_or(Vec::new(), |batch| batch.events)
     }
 
-    fn numbers_of(worker: &Worker) -> Vec<u32> {
+    fn numbers_of(worker: &WorkerQueue) -> Vec<u32> {
         batch_of(worker).iter().map(|event| event.number).collect()
     }
 
     #[test]
     fn clients_of_an_address_go_to_one_worker_and_move_only_when_it_goes() {
-        let router = Router::new(Mode::Auto, 1 << 20).with_choice(Choice::Address);
+        let router = Router::new(EventMode::Auto, 1 << 20).with_policy(RoutingPolicy::ClientAddress);
         let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}:77@host"))).collect();
         let addresses: Vec<IpAddr> = (0..=255).map(|last| IpAddr::from([192, 0, 2, last])).collect();
         let chosen = || addresses.iter().map(|ip| router.choose(*ip).unwrap().name.clone()).collect();
@@ -313,7 +315,7 @@ mod tests {
 
     #[test]
     fn at_random_every_worker_gets_clients() {
-        let router = Router::new(Mode::Auto, 1 << 20).with_choice(Choice::Random);
+        let router = Router::new(EventMode::Auto, 1 << 20).with_policy(RoutingPolicy::Random);
         let client = IpAddr::from([192, 0, 2, 1]);
         assert!(router.choose(client).is_none());
         let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}"))).collect();
@@ -323,11 +325,11 @@ mod tests {
 
     #[test]
     fn clients_of_a_worker_that_went_first_wait_with_the_last() {
-        let router = Router::new(Mode::Auto, 1 << 20);
+        let router = Router::new(EventMode::Auto, 1 << 20);
         let [first, last] = ["first", "last"].map(|name| router.join(name.to_owned()));
         let client = IpAddr::from([192, 0, 2, 1]);
         assert!(!router.leave(&first, Vec::new()));
-        assert!(matches!(first.place(), Place::Anywhere));
+        assert!(matches!(first.destination(), Destination::Anywhere));
         assert!(router.leave(&last, Vec::new()));
         assert!(router.choose(client).is_none(), "nobody new is introduced to it");
         push(&router.choose_next(client).unwrap(), 1..3);
@@ -338,7 +340,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_on_its_way_to_a_worker_goes_to_the_one_that_takes_its_place() {
-        let router = Router::new(Mode::Auto, 1 << 20);
+        let router = Router::new(EventMode::Auto, 1 << 20);
         let join = |name: &str| router.join(name.to_owned());
         let old = join("w");
         push(&old, 1..4);
@@ -351,12 +353,14 @@ mod tests {
         assert!(new.handed_over().now_or_never().is_some());
         assert_eq!(numbers_of(&new), [1, 2, 3, 4]);
         // What clients that were with the old one say belongs to the new one.
-        assert!(matches!(old.place(), Place::At(heir) if Arc::ptr_eq(&heir, &new)));
+        assert!(
+            matches!(old.destination(), Destination::Successor(successor) if Arc::ptr_eq(&successor, &new))
+        );
     }
 
     #[test]
     fn what_is_given_back_finds_the_last_of_those_who_followed() {
-        let router = Router::new(Mode::Auto, 1 << 20);
+        let router = Router::new(EventMode::Auto, 1 << 20);
         let join = |name: &str| router.join(name.to_owned());
         let first = join("w");
         push(&first, 1..3);
@@ -373,7 +377,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_after_all_who_followed_finds_another() {
-        let router = Router::new(Mode::Auto, 1 << 20);
+        let router = Router::new(EventMode::Auto, 1 << 20);
         let join = |name: &str| router.join(name.to_owned());
         let replaced = || {
             let old = join("w");
@@ -381,21 +385,21 @@ mod tests {
             let on_its_way = batch_of(&old);
             (old, on_its_way, join("w"))
         };
-        // One that serves.
+        // The events go to another worker that serves.
         let (old, on_its_way, successor) = replaced();
         let other = join("other");
         assert!(!router.leave(&successor, Vec::new()) && !router.leave(&old, on_its_way));
         assert_eq!(numbers_of(&other), [1, 2]);
         assert!(router.leave(&other, Vec::new()));
         router.give_up(&other);
-        // One that has gone, and for whose successor all wait.
+        // The events wait with a worker that has gone.
         let (old, on_its_way, successor) = replaced();
         assert!(router.leave(&successor, Vec::new()) && !router.leave(&old, on_its_way));
         let next = join("next");
         assert_eq!(numbers_of(&next), [1, 2]);
         assert!(router.leave(&next, Vec::new()));
         router.give_up(&next);
-        // Nobody: it waits for the next one.
+        // No worker is left, so that the events wait for the next one.
         let (old, on_its_way, successor) = replaced();
         assert!(router.leave(&successor, Vec::new()));
         router.give_up(&successor);
@@ -405,12 +409,12 @@ mod tests {
 
     #[test]
     fn a_client_that_is_silent_for_very_many_workers_is_no_burden() {
-        let router = Router::new(Mode::Auto, 1 << 20);
+        let router = Router::new(EventMode::Auto, 1 << 20);
         let first = router.join("w".to_owned());
         let mut worker = Arc::clone(&first);
         for _ in 0..20_000 {
             push(&worker, 1..2);
-            // Something is on its way, so that each has the next one as its heir.
+            // Something is on its way, so that each has the next one as its successor.
             batch_of(&worker);
             let next = router.join("w".to_owned());
             assert!(!router.leave(&worker, Vec::new()));
@@ -423,7 +427,7 @@ mod tests {
 
     #[test]
     fn nobody_is_refused_while_the_last_worker_goes() {
-        let router = Router::new(Mode::Auto, 1 << 20);
+        let router = Router::new(EventMode::Auto, 1 << 20);
         let is_over = AtomicBool::new(false);
         std::thread::scope(|threads| {
             let clients = threads.spawn(|| {

@@ -1,17 +1,18 @@
-//! What the last worker left waits for the next one, and not for ever.
+//! Drops what the last worker left when no other comes in time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Router, Worker};
+use super::router::Router;
+use super::worker_queue::WorkerQueue;
 use crate::hub::Hub;
 
-/// About a restart of all workers.
+/// How long events wait for a worker: about as long as a restart of all workers takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Gives the last worker's events up unless another worker comes in time. The wait is a task of its own, so that the place of the
+/// Drops the last worker's events unless another worker comes in time. The wait is a task of its own, so that the place of the
 /// connection that has ended is free for others.
-pub fn give_up_later(worker: Arc<Worker>, router: &Arc<Router>, hub: &Arc<Hub>) {
+pub(super) fn give_up_later(worker: Arc<WorkerQueue>, router: &Arc<Router>, hub: &Arc<Hub>) {
     let (router, hub) = (Arc::clone(router), Arc::clone(hub));
     tokio::spawn(async move {
         tokio::time::sleep(PATIENCE).await;

@@ -1,4 +1,4 @@
-//! One process that handles events, and what waits for it.
+//! The events that wait for one worker, and who has them once the worker has gone.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,60 +9,65 @@ use tokio::sync::Notify;
 
 use super::event::Event;
 
-/// How long a worker waits for what the one before it of its name gives back, which takes no I/O.
+/// How long a worker waits for what its predecessor of the same name gives back. Giving back takes no I/O.
 const HAND_OVER: Duration = Duration::from_secs(1);
 
-pub struct Worker {
-    /// No two that serve have the same.
+/// The queue of one worker. Shards push into it, and the [`Delivery`](super::Delivery) of the worker's connection takes from it.
+pub struct WorkerQueue {
+    /// The worker's name. No two workers that serve have the same.
     pub(super) name: String,
-    /// Clients that are with it.
+    /// How many clients are assigned to the worker.
     pub(super) clients: AtomicUsize,
     queue: Mutex<Queue>,
-    /// Bytes that may wait.
+    /// Bytes of events that may wait before clients are no longer read.
     limit: Arc<AtomicUsize>,
-    /// Something came in, or the worker's time is over.
+    /// Notified when an event came in, or the worker serves no more.
     changed: Notify,
-    /// Nothing waits any more.
+    /// Notified when nothing waits any more.
     emptied: Notify,
-    /// The one of its name whose place it has taken.
-    predecessor: Weak<Worker>,
-    /// It serves no more, or its connection has given back what it had.
+    /// The worker of the same name whose place this one has taken.
+    predecessor: Weak<WorkerQueue>,
+    /// Notified when the worker serves no more, or its connection has given back what it had.
     ended: Notify,
 }
 
+/// What the lock of a [`WorkerQueue`] guards.
 struct Queue {
     events: VecDeque<Event>,
-    /// Bytes of the events that wait, and of those in a [`Batch`] that is not done.
+    /// Bytes of the events that wait, and of those in each [`Batch`] that is not done.
     bytes: usize,
-    state: State,
-    /// Somebody is not read before there is room again.
+    state: Lifecycle,
+    /// A client is not read before there is room again.
     is_awaited: bool,
-    /// Its connection has given back what its process has not got.
+    /// The connection has given back what its process has not got.
     has_left: bool,
 }
 
+/// Whether the worker serves, and who succeeds it if not.
 #[derive(Clone)]
-enum State {
+enum Lifecycle {
     Serving,
-    /// It has gone and was the last; what comes in waits for the next one.
-    Orphaned,
-    /// It has gone, and nothing of it waits or is on its way: its clients choose anew.
+    /// The worker has gone and was the last; what comes in waits for the next worker.
+    Unassigned,
+    /// The worker has gone, and none of its events waits or is on its way: its clients choose anew.
     Gone,
-    /// It has gone, and this one has its queue, its clients, and what its connection gives back later.
-    Inherited(Arc<Worker>),
+    /// The worker has gone, and this one has its events, its clients, and what its connection gives back later.
+    Succeeded(Arc<WorkerQueue>),
 }
 
-/// Where a client's events go.
-pub(super) enum Place {
+/// Where the events of a client belong that is assigned to a queue.
+pub(super) enum Destination {
+    /// They belong in this queue.
     Here,
-    /// There, once there is room.
+    /// They belong in this queue, once there is room.
     Full,
-    At(Arc<Worker>),
-    /// To whoever serves now.
+    /// They belong in the queue of the successor.
+    Successor(Arc<WorkerQueue>),
+    /// They belong in the queue of any worker that serves now.
     Anywhere,
 }
 
-/// Events on their way to the process.
+/// Events on their way to the worker's process.
 #[derive(Default)]
 pub struct Batch {
     pub events: Vec<Event>,
@@ -70,22 +75,22 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Takes out an event that is to be sent later, in a batch of its own.
+    /// Counts an event, which the caller has taken out of this batch, to a batch of its own that is sent later.
     pub fn put_aside(&mut self, event: Event) -> Self {
         let bytes = event.weight().min(self.bytes);
         self.bytes -= bytes;
         Self { events: vec![event], bytes }
     }
 
-    /// Takes in what was put aside.
+    /// Moves a batch that was put aside to the end of this one.
     pub fn append(&mut self, mut aside: Self) {
         self.events.append(&mut aside.events);
         self.bytes += aside.bytes;
     }
 }
 
-impl Worker {
-    /// What its name has in common with that of the process which takes its place: our runner's are `name:number:pid@host`.
+impl WorkerQueue {
+    /// The part of the worker's name that a process which replaces it has too: our runner's names are `name:number:pid@host`.
     pub(super) fn slot(&self) -> (&str, &str) {
         match self.name.rsplit_once(':').map(|(slot, process)| (slot, process.split_once('@'))) {
             Some((slot, Some((_, host)))) => (slot, host),
@@ -93,11 +98,11 @@ impl Worker {
         }
     }
 
-    pub(super) fn new(name: String, limit: Arc<AtomicUsize>, predecessor: Weak<Worker>) -> Self {
+    pub(super) fn new(name: String, limit: Arc<AtomicUsize>, predecessor: Weak<WorkerQueue>) -> Self {
         let queue = Queue {
             events: VecDeque::new(),
             bytes: 0,
-            state: State::Serving,
+            state: Lifecycle::Serving,
             is_awaited: false,
             has_left: false,
         };
@@ -113,32 +118,37 @@ impl Worker {
         }
     }
 
-    // ── For the sinks ───────────────────────────────────────────────────────────────────────────────────────────────
+    // ── For the forwarders ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Where the events of a client that is here belong now. Says [`Place::Full`] only if somebody is then woken later.
-    pub(super) fn place(&self) -> Place {
+    /// Where the events of a client that is assigned here belong now. After [`Destination::Full`], [`WorkerQueue::done`] says
+    /// later that there is room.
+    pub(super) fn destination(&self) -> Destination {
         let mut queue = self.queue();
         match &queue.state {
-            State::Inherited(heir) => Place::At(Arc::clone(heir)),
-            State::Gone => Place::Anywhere,
-            State::Serving | State::Orphaned if queue.bytes < self.limit.load(Ordering::Relaxed) => {
-                Place::Here
+            Lifecycle::Succeeded(successor) => Destination::Successor(Arc::clone(successor)),
+            Lifecycle::Gone => Destination::Anywhere,
+            Lifecycle::Serving | Lifecycle::Unassigned
+                if queue.bytes < self.limit.load(Ordering::Relaxed) =>
+            {
+                Destination::Here
             }
-            State::Serving | State::Orphaned => {
+            Lifecycle::Serving | Lifecycle::Unassigned => {
                 queue.is_awaited = true;
-                Place::Full
+                Destination::Full
             }
         }
     }
 
-    /// Takes an event, over the limit too: what has been read of a client has no other place. Gives it back if it belongs
-    /// elsewhere now.
-    pub(super) fn push(&self, event: Event) -> Option<(Event, Place)> {
+    /// Takes an event, over the limit too, because what has been read from a client has no other place. Gives the event back if
+    /// it belongs elsewhere now.
+    pub(super) fn push(&self, event: Event) -> Option<(Event, Destination)> {
         let mut queue = self.queue();
         match &queue.state {
-            State::Inherited(heir) => return Some((event, Place::At(Arc::clone(heir)))),
-            State::Gone => return Some((event, Place::Anywhere)),
-            State::Serving | State::Orphaned => {}
+            Lifecycle::Succeeded(successor) => {
+                return Some((event, Destination::Successor(Arc::clone(successor))));
+            }
+            Lifecycle::Gone => return Some((event, Destination::Anywhere)),
+            Lifecycle::Serving | Lifecycle::Unassigned => {}
         }
         queue.bytes += event.weight();
         queue.events.push_back(event);
@@ -147,17 +157,17 @@ impl Worker {
         None
     }
 
-    // ── For the connection to the process ─────────────────────────────────────────────────────────────────────────────
+    // ── For the delivery ─────────────────────────────────────────────────────────────────────────────
 
-    /// Waits until the worker whose place this one has taken has given back what its process has not got: that comes first.
+    /// Waits until the predecessor has given back what its process has not got: those events come first.
     pub async fn handed_over(&self) {
         let Some(predecessor) = self.predecessor.upgrade() else { return };
         let _ = tokio::time::timeout(HAND_OVER, predecessor.until(|queue| queue.has_left)).await;
     }
 
-    /// Waits until another process has taken this one's place, however long this one's connection has stood still.
+    /// Waits until another process has taken this one's place.
     pub async fn replaced(&self) {
-        self.until(|queue| !matches!(queue.state, State::Serving)).await;
+        self.until(|queue| !matches!(queue.state, Lifecycle::Serving)).await;
     }
 
     async fn until(&self, is_so: impl Fn(&Queue) -> bool) {
@@ -172,12 +182,12 @@ impl Worker {
         }
     }
 
-    /// Waits for events, and takes about `bytes` of them. `None` once another process has taken this one's place.
+    /// Waits for events, and takes about `bytes` of them. Gives `None` once another process has taken this one's place.
     pub async fn next(&self, bytes: usize) -> Option<Batch> {
         loop {
             {
                 let mut queue = self.queue();
-                if !matches!(queue.state, State::Serving) {
+                if !matches!(queue.state, Lifecycle::Serving) {
                     return None;
                 }
                 let mut batch = Batch::default();
@@ -187,7 +197,7 @@ impl Worker {
                     batch.bytes += event.weight();
                     batch.events.push(event);
                 }
-                // Give memory back after a peak.
+                // After a peak the queue gives its memory back.
                 if queue.events.is_empty() && queue.events.capacity() > 1024 {
                     queue.events = VecDeque::new();
                 }
@@ -199,7 +209,7 @@ impl Worker {
         }
     }
 
-    /// A batch is with the process. Gives whether somebody waited for the room that it has left.
+    /// A batch is done: its events wait no more. Gives whether clients wait for the room that it has left.
     #[must_use]
     pub fn done(&self, batch: Batch) -> bool {
         let mut queue = self.queue();
@@ -214,7 +224,7 @@ impl Worker {
         is_awaited
     }
 
-    /// Events that wait for it, and their bytes.
+    /// The number of events that wait, and their bytes with those of events on their way.
     pub(super) fn backlog(&self) -> (usize, usize) {
         let queue = self.queue();
         (queue.events.len(), queue.bytes)
@@ -222,62 +232,64 @@ impl Worker {
 
     // ── For the router, which lets one of these happen at a time ──────────────────────────────────────────────────────
 
-    /// Another process of its name has come. Its own connection has still to give back what it has not got.
-    pub(super) fn give_way(&self, heir: &Arc<Worker>) {
+    /// Another process of the same name has come. The connection of this one has still to give back what its process has not got.
+    pub(super) fn give_way(&self, successor: &Arc<WorkerQueue>) {
         let mut queue = self.queue();
         let events = std::mem::take(&mut queue.events);
         // Without a batch on its way there will be nothing to give back.
         let is_done = queue.bytes == 0;
-        queue.state = if is_done { State::Gone } else { State::Inherited(Arc::clone(heir)) };
-        // What clients say from now on comes behind it.
-        heir.take_over(events);
+        queue.state = if is_done { Lifecycle::Gone } else { Lifecycle::Succeeded(Arc::clone(successor)) };
+        // What clients say from now on comes behind these events.
+        successor.take_over(events);
         drop(queue);
-        self.tell_the_end();
+        self.notify_end();
     }
 
-    /// Its process has gone. `unsent` is put back first; what nobody has a place for is given back.
-    pub(super) fn end(&self, unsent: Vec<Event>, heir: Option<&Arc<Worker>>) -> Ending {
+    /// The worker's process has gone. `unsent` is put back at the front; when another worker has the queue already, it is
+    /// returned.
+    pub(super) fn end(&self, unsent: Vec<Event>, successor: Option<&Arc<WorkerQueue>>) -> Ending {
         let mut queue = self.queue();
         queue.has_left = true;
         let ending = match queue.state {
-            State::Inherited(_) | State::Gone if unsent.is_empty() => Ending::Settled,
-            State::Inherited(_) | State::Gone => Ending::Unplaced(unsent),
-            State::Serving | State::Orphaned => {
+            Lifecycle::Succeeded(_) | Lifecycle::Gone if unsent.is_empty() => Ending::Assigned,
+            Lifecycle::Succeeded(_) | Lifecycle::Gone => Ending::Returned(unsent),
+            Lifecycle::Serving | Lifecycle::Unassigned => {
                 unsent.into_iter().rev().for_each(|event| queue.events.push_front(event));
-                match heir {
+                match successor {
                     None => {
-                        queue.become_orphan();
-                        Ending::Orphaned
+                        queue.become_unassigned();
+                        Ending::Unassigned
                     }
                     Some(_) if queue.events.is_empty() => {
-                        queue.state = State::Gone;
-                        Ending::Settled
+                        queue.state = Lifecycle::Gone;
+                        Ending::Assigned
                     }
-                    Some(heir) => {
-                        heir.take_over(std::mem::take(&mut queue.events));
-                        queue.state = State::Inherited(Arc::clone(heir));
-                        Ending::Settled
+                    Some(successor) => {
+                        successor.take_over(std::mem::take(&mut queue.events));
+                        queue.state = Lifecycle::Succeeded(Arc::clone(successor));
+                        Ending::Assigned
                     }
                 }
             }
         };
         drop(queue);
-        self.tell_the_end();
+        self.notify_end();
         ending
     }
 
-    /// The one that has taken its place, if another has.
-    pub(super) fn heir(&self) -> Option<Arc<Worker>> {
+    /// The worker that has taken this one's place, if another has.
+    pub(super) fn successor(&self) -> Option<Arc<WorkerQueue>> {
         match &self.queue().state {
-            State::Inherited(heir) => Some(Arc::clone(heir)),
+            Lifecycle::Succeeded(successor) => Some(Arc::clone(successor)),
             _ => None,
         }
     }
 
-    /// Puts first what another has given back: it came before what waits here. Gives it back if this one has gone too.
+    /// Puts events at the front that another worker has given back, as they came before what waits here. Gives them back if this
+    /// worker has gone too.
     pub(super) fn take_back(&self, events: Vec<Event>) -> Result<(), Vec<Event>> {
         let mut queue = self.queue();
-        if !matches!(queue.state, State::Serving | State::Orphaned) {
+        if !matches!(queue.state, Lifecycle::Serving | Lifecycle::Unassigned) {
             return Err(events);
         }
         queue.bytes += events.iter().map(Event::weight).sum::<usize>();
@@ -287,25 +299,25 @@ impl Worker {
         Ok(())
     }
 
-    /// There is nobody for what its connection has given back: it waits here for the next worker.
+    /// Keeps what the connection has given back for the next worker, as there is no other now.
     pub(super) fn keep(&self, events: Vec<Event>) {
         let mut queue = self.queue();
         queue.events.extend(events);
-        queue.become_orphan();
+        queue.become_unassigned();
     }
 
-    fn tell_the_end(&self) {
+    fn notify_end(&self) {
         self.changed.notify_one();
         self.ended.notify_waiters();
     }
 
-    /// Nobody came for what it left. Gives how many events are lost.
+    /// Drops what the worker left, as no other came. Gives how many events are lost.
     pub(super) fn give_up(&self) -> usize {
         let mut queue = self.queue();
-        if !matches!(queue.state, State::Orphaned) {
+        if !matches!(queue.state, Lifecycle::Unassigned) {
             return 0;
         }
-        queue.state = State::Gone;
+        queue.state = Lifecycle::Gone;
         queue.bytes = 0;
         std::mem::take(&mut queue.events).len()
     }
@@ -337,37 +349,37 @@ impl Worker {
 }
 
 impl Queue {
-    fn become_orphan(&mut self) {
-        self.state = State::Orphaned;
+    fn become_unassigned(&mut self) {
+        self.state = Lifecycle::Unassigned;
         self.bytes = self.events.iter().map(Event::weight).sum();
     }
 }
 
-impl Drop for Worker {
-    /// A worker may have been replaced any number of times while a client was silent: they go one after the other, not each
-    /// within the end of the one before it.
+impl Drop for WorkerQueue {
+    /// A worker may have been replaced any number of times while a client was silent. Its successors are dropped in a loop,
+    /// because dropping each within its predecessor would overflow the stack.
     fn drop(&mut self) {
-        let heir_of = |worker: &mut Self| {
+        let successor_of = |worker: &mut Self| {
             let queue = worker.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
-            match std::mem::replace(&mut queue.state, State::Gone) {
-                State::Inherited(heir) => Arc::into_inner(heir),
+            match std::mem::replace(&mut queue.state, Lifecycle::Gone) {
+                Lifecycle::Succeeded(successor) => Arc::into_inner(successor),
                 _ => None,
             }
         };
-        let mut next = heir_of(self);
+        let mut next = successor_of(self);
         while let Some(mut worker) = next {
-            next = heir_of(&mut worker);
+            next = successor_of(&mut worker);
         }
     }
 }
 
-/// What became of a worker whose process has gone.
+/// What became of the clients and events of a worker whose process has gone.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Its clients and what it left have somebody.
-    Settled,
-    /// They wait for the next one.
-    Orphaned,
-    /// Another has its clients, but not yet these events.
-    Unplaced(Vec<Event>),
+    /// Another worker has them, or there are none.
+    Assigned,
+    /// They wait for the next worker.
+    Unassigned,
+    /// Another worker has the clients, but not yet these events.
+    Returned(Vec<Event>),
 }

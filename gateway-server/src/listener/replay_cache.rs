@@ -28,7 +28,7 @@ struct Names {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum ReplayError {
     #[error("its token was good once, and has been used")]
-    TokenReplayCache,
+    Used,
     #[error(
         "its token was good once, and nobody knows any more whether it has been used: the clock was set back"
     )]
@@ -60,7 +60,7 @@ impl TokenReplayCache {
             names.remove(&oldest);
         }
         if names.contains_key(name) {
-            return Err(ReplayError::TokenReplayCache);
+            return Err(ReplayError::Used);
         }
         if expires <= *forgotten {
             return Err(ReplayError::Unknown);
@@ -98,10 +98,10 @@ mod tests {
     fn a_name_is_taken_until_it_expires() {
         let it = Clocks::new();
         assert_eq!((it.take("a", 100, 50, 0), it.take("b", 200, 50, 0)), (Ok(()), Ok(())));
-        assert_eq!(it.take("a", 300, 99, 49), Err(ReplayError::TokenReplayCache));
+        assert_eq!(it.take("a", 300, 99, 49), Err(ReplayError::Used));
         assert_eq!(
             (it.take("a", 300, 100, 50), it.take("b", 300, 199, 149)),
-            (Ok(()), Err(ReplayError::TokenReplayCache))
+            (Ok(()), Err(ReplayError::Used))
         );
     }
 
@@ -111,10 +111,10 @@ mod tests {
         assert_eq!(it.take("a", 100, 50, 0), Ok(()));
         // The system's clock is an hour ahead for a moment, while other tokens come.
         assert_eq!(it.take("b", 4000, 3650, 0), Ok(()));
-        assert_eq!(it.take("a", 100, 51, 1), Err(ReplayError::TokenReplayCache));
+        assert_eq!(it.take("a", 100, 51, 1), Err(ReplayError::Used));
         // The system's clock is set back: an id that has expired by the monotonic clock alone is still kept.
         assert_eq!(it.take("c", 60, 10, 51), Ok(()));
-        assert_eq!(it.take("a", 100, 10, 51), Err(ReplayError::TokenReplayCache));
+        assert_eq!(it.take("a", 100, 10, 51), Err(ReplayError::Used));
         // Ids that have expired by both clocks are forgotten, and their tokens are still refused.
         assert_eq!(it.take("d", 300, 200, 300), Ok(()));
         assert!(!it.1.0.lock().unwrap().names.contains_key("a"));
@@ -127,7 +127,7 @@ mod tests {
     fn an_expiry_beyond_all_time_is_one() {
         let it = Clocks::new();
         assert_eq!(it.take("a", u64::MAX, 50, 0), Ok(()));
-        assert_eq!(it.take("a", u64::MAX, u64::MAX - 1, 1), Err(ReplayError::TokenReplayCache));
+        assert_eq!(it.take("a", u64::MAX, u64::MAX - 1, 1), Err(ReplayError::Used));
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
             assert_eq!(it.take(&number.to_string(), 100 + number as u64, 0, 0), Ok(()));
         }
         assert_eq!(it.take("one more", 1000, 99, 99), Err(ReplayError::Full));
-        assert_eq!(it.take("7", 1000, 99, 99), Err(ReplayError::TokenReplayCache));
+        assert_eq!(it.take("7", 1000, 99, 99), Err(ReplayError::Used));
         // The system's clock was wrong when these came, so it alone makes room.
         assert_eq!(it.take("one more", 1000, 100, 0), Ok(()));
         assert_eq!(it.take("yet one", 1000, 100, 0), Err(ReplayError::Full));

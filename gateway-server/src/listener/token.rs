@@ -86,7 +86,7 @@ impl TokenVerifier {
             self.used.take(once, claims.expires, now, Instant::now()).map_err(|refused| {
                 let close = match refused {
                     ReplayError::Full => close::TRY_AGAIN,
-                    ReplayError::TokenReplayCache | ReplayError::Unknown => close::TOKEN_REFUSED,
+                    ReplayError::Used | ReplayError::Unknown => close::TOKEN_REFUSED,
                 };
                 refuse(close, &refused.to_string())
             })?;
@@ -117,7 +117,7 @@ impl TokenVerifier {
 impl std::fmt::Debug for TokenVerifier {
     /// The key is left out, so that it is never printed.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate").field("is_required", &self.is_required).finish_non_exhaustive()
+        f.debug_struct("TokenVerifier").field("is_required", &self.is_required).finish_non_exhaustive()
     }
 }
 

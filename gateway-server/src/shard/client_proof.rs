@@ -27,7 +27,7 @@ impl ClientProofs {
 impl std::fmt::Debug for ClientProofs {
     /// Prints the name only, never the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Proofs").finish_non_exhaustive()
+        f.debug_struct("ClientProofs").finish_non_exhaustive()
     }
 }
 

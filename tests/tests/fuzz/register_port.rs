@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gateway_server::admin;
 use gateway_server::admin::Operations;
-use gateway_server::events::{Mode, Router, Sinks};
+use gateway_server::events::{EventForwarders, EventMode, Router};
 use gateway_server::hub::Hub;
 use gateway_server::php;
 use gateway_server::php::bridge::Bridge;
@@ -53,7 +53,7 @@ impl Target {
         }));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let directory = tempfile::tempdir()?;
-        let router = Arc::new(Router::new(Mode::Auto, 1 << 20));
+        let router = Arc::new(Router::new(EventMode::Auto, 1 << 20));
         let door = ListenerLimits {
             port: 8282,
             max_message: 1 << 20,
@@ -71,7 +71,13 @@ impl Target {
             outbox_timeout: Duration::ZERO,
             bounds: ShardBounds { groups: 100, session: 10_000, unfinished: 1 << 20, waiting: 16 << 20 },
         };
-        let hub = Arc::new(Hub::start(2, [7; 16], &settings, Box::new(Sinks(Arc::clone(&router))), None)?);
+        let hub = Arc::new(Hub::start(
+            2,
+            [7; 16],
+            &settings,
+            Box::new(EventForwarders(Arc::clone(&router))),
+            None,
+        )?);
         let logins = Arc::new(LoginLimits::new(Secret::default()));
         let backend = Backend {
             gateway: Gateway::new(Arc::clone(&hub), NODE, MessageKind::Text, 10_000, None),

@@ -46,36 +46,36 @@ pub(in crate::cluster) struct Connection {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(in crate::cluster) enum FileError {
+pub(in crate::cluster) enum ConnectError {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error(transparent)]
     Malformed(#[from] Malformed),
     #[error("the server says: {0}")]
-    QueueError(String),
+    Refused(String),
     #[error("{0}")]
     InTheClear(String),
     #[error("{0}")]
-    ClusterSettings(String),
+    Settings(String),
 }
 
 pub(in crate::cluster) async fn connect(
     address: &NatsAddress,
     options: &Options,
-) -> Result<Connection, FileError> {
+) -> Result<Connection, ConnectError> {
     let socket = TcpStream::connect((address.host.as_str(), address.port)).await?;
     socket.set_nodelay(true)?;
     let mut stream: Box<dyn Stream> = Box::new(socket);
     let mut input = BytesMut::new();
     let mut info = match next(&mut stream, &mut input).await? {
         Op::Info(info) => *info,
-        Op::Error(error) => return Err(FileError::QueueError(error)),
-        other => return Err(FileError::QueueError(format!("{other:?} instead of INFO"))),
+        Op::Error(error) => return Err(ConnectError::Refused(error)),
+        other => return Err(ConnectError::Refused(format!("{other:?} instead of INFO"))),
     };
     if address.is_tls || info.tls_required {
         // These bytes came before TLS, so an attacker on the path could have put them in and they would pass for the server's.
         if !input.is_empty() {
-            return Err(FileError::InTheClear(format!(
+            return Err(ConnectError::InTheClear(format!(
                 "{} bytes came in the clear behind the server's INFO, where TLS has to begin: {:?}",
                 input.len(),
                 gateway_wire::excerpt(&input)
@@ -84,7 +84,7 @@ pub(in crate::cluster) async fn connect(
         let config = read_in_time(options, client_config).await?;
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from(address.host.clone())
-            .map_err(|error| FileError::ClusterSettings(format!("{}: {error}", address.host)))?;
+            .map_err(|error| ConnectError::Settings(format!("{}: {error}", address.host)))?;
         stream = Box::new(connector.connect(name, stream).await?);
     }
     let (to, said) = (address.clone(), info.clone());
@@ -96,7 +96,7 @@ pub(in crate::cluster) async fn connect(
             Op::Pong => break,
             // This replaces what the server said before TLS, as anybody could have said that.
             Op::Info(later) => info = *later,
-            Op::Error(error) => return Err(FileError::QueueError(error)),
+            Op::Error(error) => return Err(ConnectError::Refused(error)),
             _ => {}
         }
     }
@@ -107,28 +107,25 @@ pub(in crate::cluster) async fn connect(
 /// Reads files in a thread with a time limit, as files that `options` name may hang, and nothing else must hang with them.
 async fn read_in_time<T: Send + 'static>(
     options: &Options,
-    read: impl FnOnce(&Options) -> Result<T, FileError> + Send + 'static,
-) -> Result<T, FileError> {
+    read: impl FnOnce(&Options) -> Result<T, ConnectError> + Send + 'static,
+) -> Result<T, ConnectError> {
     static READS: Reads = Reads::new();
     let options = options.clone();
-    READS
-        .run(move || read(&options))
-        .await
-        .map_err(|failed| FileError::ClusterSettings(failed.to_string()))?
+    READS.run(move || read(&options)).await.map_err(|failed| ConnectError::Settings(failed.to_string()))?
 }
 
-async fn next(stream: &mut Box<dyn Stream>, input: &mut BytesMut) -> Result<Op, FileError> {
+async fn next(stream: &mut Box<dyn Stream>, input: &mut BytesMut) -> Result<Op, ConnectError> {
     loop {
         if let Some(op) = decode(input, MAX_PAYLOAD)? {
             return Ok(op);
         }
         if stream.read_buf(input).await? == 0 {
-            return Err(FileError::Io(io::Error::from(io::ErrorKind::UnexpectedEof)));
+            return Err(ConnectError::Io(io::Error::from(io::ErrorKind::UnexpectedEof)));
         }
     }
 }
 
-fn login(address: &NatsAddress, options: &Options, info: &Info) -> Result<String, FileError> {
+fn login(address: &NatsAddress, options: &Options, info: &Info) -> Result<String, ConnectError> {
     let mut login = json!({
         "verbose": false,
         "pedantic": false,
@@ -150,7 +147,7 @@ fn login(address: &NatsAddress, options: &Options, info: &Info) -> Result<String
     }
     if let Some(path) = &options.credentials {
         let credentials = Credentials::read(path)
-            .map_err(|reason| FileError::ClusterSettings(format!("{}: {reason}", path.display())))?;
+            .map_err(|reason| ConnectError::Settings(format!("{}: {reason}", path.display())))?;
         login["sig"] = credentials.sign(&info.nonce).into();
         login["jwt"] = credentials.jwt.into();
     }
@@ -158,9 +155,9 @@ fn login(address: &NatsAddress, options: &Options, info: &Info) -> Result<String
 }
 
 /// Makes the TLS settings. The files are read for each connection, so a new file takes effect with the next one.
-fn client_config(options: &Options) -> Result<ClientConfig, FileError> {
+fn client_config(options: &Options) -> Result<ClientConfig, ConnectError> {
     let about = |path: &Path, reason: &dyn fmt::Display| {
-        FileError::ClusterSettings(format!("{}: {reason}", path.display()))
+        ConnectError::Settings(format!("{}: {reason}", path.display()))
     };
     let roots = match &options.authorities {
         Some(path) => tls::authorities(path).map_err(|reason| about(path, &reason))?,
@@ -173,7 +170,7 @@ fn client_config(options: &Options) -> Result<ClientConfig, FileError> {
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| FileError::ClusterSettings(error.to_string()))?
+        .map_err(|error| ConnectError::Settings(error.to_string()))?
         .with_root_certificates(roots);
     let Some((certificate, key)) = &options.certificate else { return Ok(builder.with_no_client_auth()) };
     let chain = tls::certificates(certificate).map_err(|reason| about(certificate, &reason))?;

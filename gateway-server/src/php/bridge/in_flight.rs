@@ -8,25 +8,20 @@ use crate::events::{Batch, Event};
 pub(super) struct InFlight {
     /// Batches that are not done, each with the number of its last event.
     batches: VecDeque<(u64, Batch)>,
-    /// The number of the last event sent.
+    /// The number of the last event sent, of the last that the process has begun to handle, and of the last that it has handled.
     sent: u64,
     taken: u64,
     done: u64,
 }
 
 impl InFlight {
-    /// Sends a batch. `send` gives whether it could send the event, which it gets with its number; one that it could not send is
-    /// left out, as the process would never say that it has handled it.
-    pub(super) fn send(&mut self, mut batch: Batch, mut send: impl FnMut(u64, &Event) -> bool) {
-        batch.events.retain(|event| {
-            let is_sent = send(self.sent + 1, event);
-            self.sent += u64::from(is_sent);
-            is_sent
-        });
+    /// A batch has been sent, each of its events with the number that follows the last one's.
+    pub(super) fn sent(&mut self, batch: Batch) {
+        self.sent += batch.events.len() as u64;
         self.batches.push_back((self.sent, batch));
     }
 
-    /// What the process says of itself.
+    /// Takes in how far the process says that it has come.
     pub(super) fn progress(&mut self, taken: u64, done: u64) -> Result<(), String> {
         if !(self.taken..=self.sent).contains(&taken) || !(self.done..=taken).contains(&done) {
             return Err(format!(
@@ -38,7 +33,7 @@ impl InFlight {
         Ok(())
     }
 
-    /// The process has begun so many, which may be more than it has said.
+    /// The process has begun to handle this many events, which may be more than it has said.
     pub(super) fn has_begun(&mut self, begun: u64) {
         self.taken = begun.clamp(self.taken, self.sent);
     }
@@ -56,13 +51,13 @@ impl InFlight {
         self.done == self.sent
     }
 
-    /// Batches that are with the process.
+    /// How many batches are with the process.
     pub(super) fn batches(&self) -> usize {
         self.batches.len()
     }
 
-    /// The events that the process has not begun to handle. One that it had begun nobody handles again: it may have been
-    /// that event that ended the process, and half of what it does may have been done.
+    /// The events that the process has not begun to handle. An event that it had begun is given to nobody again: it may have been
+    /// what ended the process, and half of its effects may have happened.
     pub(super) fn untaken(self) -> Vec<Event> {
         let numbered = self.batches.into_iter().flat_map(|(last, batch)| {
             let first = last + 1 - batch.events.len() as u64;
@@ -74,21 +69,12 @@ impl InFlight {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-    use crate::events::Kind;
+    use crate::events::EventKind;
 
     fn batch(numbers: impl Iterator<Item = u32>) -> Batch {
-        let event = |number| Event {
-            kind: Kind::Close,
-            number,
-            peer: "192.0.2.1:1".parse().unwrap(),
-            gateway_port: 8282,
-            session: Bytes::new(),
-        };
         let mut batch = Batch::default();
-        batch.events.extend(numbers.map(event));
+        batch.events.extend(numbers.map(|number| Event::example(number, EventKind::Close)));
         batch
     }
 
@@ -99,18 +85,10 @@ mod tests {
     #[test]
     fn an_event_that_cannot_be_sent_holds_up_no_batch() {
         let mut flight = InFlight::default();
-        let mut sent = Vec::new();
-        let mut send = |flight: &mut InFlight, events| {
-            flight.send(batch(events), |number, event| {
-                let is_small = event.number % 3 != 0;
-                sent.extend(is_small.then_some((number, event.number)));
-                is_small
-            });
-        };
-        send(&mut flight, 1..6);
-        send(&mut flight, 6..7);
-        send(&mut flight, 7..9);
-        assert_eq!(sent, [(1, 1), (2, 2), (3, 4), (4, 5), (5, 7), (6, 8)]);
+        // The events 3 and 6 were too large, and have left their batches.
+        flight.sent(batch([1, 2, 4, 5].into_iter()));
+        flight.sent(batch([].into_iter()));
+        flight.sent(batch([7, 8].into_iter()));
         flight.progress(3, 3).unwrap();
         assert!(flight.next_done().is_none());
         flight.progress(5, 4).unwrap();
@@ -124,8 +102,8 @@ mod tests {
     #[test]
     fn what_was_begun_nobody_gets_again() {
         let mut flight = InFlight::default();
-        flight.send(batch(0..10), |_, _| true);
-        flight.send(batch(10..20), |_, _| true);
+        flight.sent(batch(0..10));
+        flight.sent(batch(10..20));
         flight.progress(21, 0).unwrap_err();
         flight.progress(3, 2).unwrap();
         flight.progress(2, 2).unwrap_err();

@@ -37,9 +37,9 @@ pub(super) enum Ended {
     Refused(String),
 }
 
-/// Capacity in bytes that the output buffer keeps for the next answers after all of it was written.
-const KEPT: usize = 64 << 10;
-/// Bytes of unread answers from which the connection's calls wait until the peer has read what it was answered.
+/// Output that is kept for the next answers once it is written.
+pub(super) const KEPT: usize = 64 << 10;
+/// Bytes of answers that wait for the peer before it is asked to take them: no more is answered meanwhile.
 const ENOUGH: usize = 1 << 20;
 /// Time after which a connection ends when its peer, while its unread answers count in the memory budget, takes not one byte of
 /// them.
@@ -234,6 +234,11 @@ impl Connection {
     /// True while bytes wait to be written.
     pub(super) fn has_output(&self) -> bool {
         !self.output.is_empty()
+    }
+
+    /// Where more can be appended to what waits to be written.
+    pub(super) fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
     }
 
     pub(super) fn tell(&mut self, told: &ServerToWorker<'_>) -> Result<(), FrameTooLarge> {

@@ -1,5 +1,6 @@
 //! The bridge's server side: one task for each PHP process.
 
+mod event_codec;
 mod in_flight;
 mod io;
 mod login;

@@ -9,8 +9,7 @@ use gateway_wire::bridge::progress_file;
 pub(super) struct ProgressFile(File);
 
 impl ProgressFile {
-    /// Opens the file that the worker names. Gives `None` when it does not exist on this machine or cannot be read; the worker
-    /// then reports over its connection what it begins.
+    /// Gives `None` when there is no such file here, or it cannot be read: then the worker says what it begins.
     pub(super) fn open(name: &str) -> Option<Self> {
         let path = progress_file::path(name)?;
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;

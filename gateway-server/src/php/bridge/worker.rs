@@ -1,30 +1,25 @@
-//! A process that handles events, from its login to its end.
+//! The connection of a worker, which is a process that handles events, from its login to its end.
 
 use std::time::Duration;
 
-use gateway_wire::ClientId;
-use gateway_wire::bridge::{self as wire, EventKind, MAX_WORKER_NAME, ServerToWorker, WorkerToServer, frame};
+use gateway_wire::bridge::{MAX_WORKER_NAME, ServerToWorker, WorkerToServer, frame};
 
+use super::event_codec::FrameCodec;
 use super::in_flight::InFlight;
 use super::io::{Connection, Ended};
 use super::progress_file::ProgressFile;
-use crate::events::{Batch, Event, Kind, Mode, Worker, give_up_later};
+use crate::events::{Batch, Delivery, Event, REPLACED, WorkerConnection, encode_batch};
 use crate::php::backend::Backend;
-use crate::php::gatewayworker::server_data;
-use crate::telemetry::abuse_log::{self, Offence};
 
-/// Events that are encoded at once, in bytes.
-const BATCH: usize = 64 << 10;
 /// Batches that may be with the process: while it handles one, the next is on its way.
 const WINDOW: usize = 4;
 
-/// Gives why it ended.
+/// Serves the worker to its end. Gives why the connection ended, or nothing when the worker has left in good order.
 pub(super) async fn serve(
     connection: &mut Connection,
     backend: &Backend,
     timeout: Duration,
 ) -> Result<(), Ended> {
-    let (router, hub) = (&backend.workers, backend.gateway.hub());
     let name = match tokio::time::timeout(timeout, joined(connection)).await {
         Ok(Ok(name)) => name,
         Ok(Err(ended)) => return Err(ended),
@@ -33,23 +28,20 @@ pub(super) async fn serve(
             return Err(Ended::Refused(message));
         }
     };
-    if router.mode() == Mode::BuiltIn {
-        tracing::info!(worker = name, "a worker is told of nothing, as events = \"builtin\"");
-    }
-    let worker = router.join(name);
-    let mut told =
-        ToldSoFar { backend, in_flight: InFlight::default(), is_leaving: false, progress_file: None };
-    let result = told.run(connection, &worker).await;
-    let is_orphaned = router.leave(&worker, told.untaken());
-    // Its clients are somebody else's now.
-    hub.read_on().await;
-    if is_orphaned {
-        give_up_later(worker, router, hub);
-    }
+    let mut delivery = Delivery::join(&backend.workers, backend.gateway.hub(), name);
+    let mut process = Process {
+        connection,
+        codec: FrameCodec::new(backend.gateway.node()),
+        in_flight: InFlight::default(),
+        is_leaving: false,
+        progress_file: None,
+    };
+    let result = delivery.run(&mut process).await;
+    delivery.leave(process.untaken()).await;
     result
 }
 
-/// Its first frame. Gives its name.
+/// Waits for the first frame of the worker, and gives the name that it says there.
 async fn joined(connection: &mut Connection) -> Result<String, Ended> {
     connection.flush().await?;
     let content = connection.next_frame(frame::MAX_LOGIN).await?;
@@ -67,74 +59,38 @@ fn said(content: &[u8]) -> Result<WorkerToServer<'_>, Ended> {
         .map_err(|error| Ended::Refused(format!("a bad frame of a worker: {error}")))
 }
 
-/// What the process has been told, and what it has made of it.
-struct ToldSoFar<'a> {
-    backend: &'a Backend,
+/// The process, what it has been sent, and what it has made of it.
+struct Process<'a> {
+    connection: &'a mut Connection,
+    codec: FrameCodec,
     in_flight: InFlight,
-    /// It wants no more.
+    /// The process has said that it wants no more events.
     is_leaving: bool,
-    /// Where it counts what it has begun, which may be more than it has said.
+    /// Where the process counts the events that it has begun, which may be more than it has said.
     progress_file: Option<ProgressFile>,
 }
 
-impl ToldSoFar<'_> {
-    /// Until it has left, having handled everything that it had.
-    async fn run(&mut self, connection: &mut Connection, worker: &Worker) -> Result<(), Ended> {
-        let hub = self.backend.gateway.hub();
-        worker.handed_over().await;
-        // What the worker before it left has somebody now.
-        hub.read_on().await;
-        loop {
-            self.hear(connection)?;
-            if self.is_leaving && self.in_flight.is_done() && !connection.has_output() {
-                return Ok(());
-            }
-            let mut is_awaited = false;
-            while let Some(batch) = self.in_flight.next_done() {
-                is_awaited |= worker.done(batch);
-            }
-            if is_awaited {
-                hub.read_on().await;
-            }
-            let has_room = self.in_flight.batches() < WINDOW && !connection.has_output() && !self.is_leaving;
-            tokio::select! {
-                biased;
-                // However long nothing has gone over this connection.
-                () = worker.replaced() => {
-                    connection.read_what_is_there();
-                    self.hear(connection)?;
-                    return Err(Ended::Refused("another worker of its name has taken its place".to_owned()));
-                }
-                Some(batch) = worker.next(BATCH), if has_room => self.tell(batch, connection),
-                result = connection.exchange() => result?,
-            }
-        }
-    }
+impl WorkerConnection for Process<'_> {
+    type Ended = Ended;
 
-    /// What the process has said so far.
-    fn hear(&mut self, connection: &mut Connection) -> Result<(), Ended> {
-        while let Some(content) = connection.read_frame(frame::MAX_LOGIN)? {
+    const BATCH: usize = 64 << 10;
+
+    fn hear(&mut self) -> Result<(), Ended> {
+        while let Some(content) = self.connection.read_frame(frame::MAX_LOGIN)? {
             match said(&content)? {
                 WorkerToServer::Progress { taken, done } => {
                     self.in_flight.progress(taken, done).map_err(Ended::Refused)?;
                 }
                 WorkerToServer::ProgressFile { name } => {
                     self.progress_file = ProgressFile::open(name);
-                    let answer = ServerToWorker::ProgressFile { is_read: self.progress_file.is_some() };
-                    connection.tell(&answer).map_err(|error| Ended::Refused(error.to_string()))?;
+                    self.tell(&ServerToWorker::ProgressFile { is_read: self.progress_file.is_some() })?;
                 }
-                // One that does not read its pongs gets no more of them than it reads.
-                WorkerToServer::Ping if connection.has_output() => {}
-                WorkerToServer::Ping => {
-                    connection
-                        .tell(&ServerToWorker::Pong)
-                        .map_err(|error| Ended::Refused(error.to_string()))?;
-                }
+                // A process that does not read its pongs gets no more of them than it reads.
+                WorkerToServer::Ping if self.connection.has_output() => {}
+                WorkerToServer::Ping => self.tell(&ServerToWorker::Pong)?,
                 WorkerToServer::Leave if !self.is_leaving => {
                     self.is_leaving = true;
-                    connection
-                        .tell(&ServerToWorker::End)
-                        .map_err(|error| Ended::Refused(error.to_string()))?;
+                    self.tell(&ServerToWorker::End)?;
                 }
                 WorkerToServer::Leave | WorkerToServer::Join { .. } => {
                     return Err(Ended::Refused("a worker joins once and leaves once".to_owned()));
@@ -144,36 +100,41 @@ impl ToldSoFar<'_> {
         Ok(())
     }
 
-    fn tell(&mut self, batch: Batch, connection: &mut Connection) {
-        let node = self.backend.gateway.node();
-        self.in_flight.send(batch, |number, event| {
-            let serialized;
-            let (kind, body) = match &event.kind {
-                Kind::Connect => (EventKind::Connect, &[][..]),
-                Kind::Message(message) => (EventKind::Message, &message[..]),
-                Kind::Close => (EventKind::Close, &[][..]),
-                Kind::Handshake(handshake) => {
-                    serialized = server_data(handshake, event.peer, event.gateway_port);
-                    (EventKind::Handshake, &serialized[..])
-                }
-            };
-            let told = connection.tell(&ServerToWorker::Event(wire::WorkerEvent {
-                number,
-                kind,
-                client: ClientId::new(node, event.number),
-                remote_address: &event.peer.ip().to_canonical().to_string(),
-                remote_port: event.peer.port(),
-                gateway_port: event.gateway_port,
-                session: &event.session,
-                body,
-            }));
-            if let Err(error) = &told {
-                abuse_log::report(Offence::NoWorker, Some(event.peer), error);
-            }
-            told.is_ok()
-        });
+    fn has_left(&self) -> bool {
+        self.is_leaving && self.in_flight.is_done() && !self.connection.has_output()
     }
 
+    /// A batch is done once the process has handled it.
+    fn next_done(&mut self) -> Option<Batch> {
+        self.in_flight.next_done()
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight.batches() < WINDOW && !self.connection.has_output() && !self.is_leaving
+    }
+
+    fn send(&mut self, mut batch: Batch) {
+        encode_batch(&mut self.codec, &mut batch, self.connection.output(), |_| {});
+        self.in_flight.sent(batch);
+    }
+
+    async fn exchange(&mut self) -> Result<(), Ended> {
+        self.connection.exchange().await
+    }
+
+    fn replaced(&mut self) -> Ended {
+        // What the process has begun by now is not for its successor.
+        self.connection.read_what_is_there();
+        self.hear().err().unwrap_or_else(|| Ended::Refused(REPLACED.to_owned()))
+    }
+}
+
+impl Process<'_> {
+    fn tell(&mut self, told: &ServerToWorker<'_>) -> Result<(), Ended> {
+        self.connection.tell(told).map_err(|error| Ended::Refused(error.to_string()))
+    }
+
+    /// The events that the process has not begun to handle.
     fn untaken(mut self) -> Vec<Event> {
         if let Some(begun) = self.progress_file.as_ref().and_then(ProgressFile::read) {
             self.in_flight.has_begun(begun);

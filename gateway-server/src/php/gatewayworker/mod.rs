@@ -3,7 +3,7 @@
 
 mod barrier;
 mod ended;
-mod events;
+mod event_codec;
 mod gateways;
 mod input;
 mod internal;
@@ -17,7 +17,7 @@ mod service;
 mod session;
 mod worker;
 
-pub(super) use events::server_data;
+pub(super) use event_codec::server_data;
 pub(super) use internal::serve as serve_internal;
 pub(super) use register::serve as serve_register;
 pub use service::GatewayWorker;

@@ -1,4 +1,4 @@
-//! New clients' first events reach a BusinessWorker a few milliseconds late, with the session that the client has then.
+//! Holds back the first events of a new client for a moment, and sends them with the session that the client has then.
 //!
 //! A BusinessWorker sends the session that a callback has written only after that callback, while each event carries the session
 //! that the gateway had at that moment. When an event's session is older than its own, the worker notices this only once and asks
@@ -14,23 +14,21 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use tokio::time::{Instant, sleep_until};
 
-use crate::events::{Batch, Event, Kind};
+use crate::events::{Batch, Event, EventKind};
 
-/// Time by which a new client's handshake and first messages are delayed. Messages are delayed as long as the client has no
-/// session.
+/// How long the first events of a client wait: its handshake and, as long as it has no session, its first message.
 const MOMENT: Duration = Duration::from_millis(5);
-/// Time after its connection event for which a client is new. It stays new for as long as events of it are delayed.
-const YOUNG: Duration = Duration::from_secs(1);
+/// A client counts as new for this long, if it says nothing.
+const NEW_FOR: Duration = Duration::from_secs(1);
 
 /// The new clients of one worker, and their events that are delayed.
 #[derive(Default)]
 pub(super) struct Newcomers {
-    /// The number of delayed events of each new client, by the number of its connection.
+    /// The clients that are new, and how many events of each wait.
     clients: HashMap<u32, usize>,
-    /// The time at which each new client is looked at again, in order of time; it is not new any more if none of its events are
-    /// delayed then.
+    /// When each client stops being new, in order of time.
     ends: VecDeque<(Instant, u32)>,
-    /// The delayed events in order of time, each in a batch of its own, with the time at which it is due.
+    /// The events that wait, each in a batch of its own, and when each is due.
     waiting: VecDeque<(Instant, Batch)>,
 }
 
@@ -39,7 +37,7 @@ impl Newcomers {
     /// client.
     pub(super) fn hold_back(&mut self, mut batch: Batch, now: Instant) -> Batch {
         self.forget_the_old(now);
-        if self.clients.is_empty() && !batch.events.iter().any(|event| event.kind == Kind::Connect) {
+        if self.clients.is_empty() && !batch.events.iter().any(|event| event.kind == EventKind::Connect) {
             return batch;
         }
         for event in std::mem::take(&mut batch.events) {
@@ -54,16 +52,16 @@ impl Newcomers {
     }
 
     fn must_wait(&mut self, event: &Event, now: Instant) -> bool {
-        if event.kind == Kind::Connect {
+        if event.kind == EventKind::Connect {
             self.clients.insert(event.number, 0);
-            self.ends.push_back((now + YOUNG, event.number));
+            self.ends.push_back((now + NEW_FOR, event.number));
             return false;
         }
         let Some(waiting) = self.clients.get_mut(&event.number) else { return false };
         let is_early = match event.kind {
-            Kind::Handshake(_) => true,
-            Kind::Message(_) => event.session.is_empty(),
-            Kind::Connect | Kind::Close => false,
+            EventKind::Handshake(_) => true,
+            EventKind::Message(_) => event.session.is_empty(),
+            EventKind::Connect | EventKind::Close => false,
         };
         if *waiting > 0 || is_early {
             *waiting += 1;
@@ -79,7 +77,7 @@ impl Newcomers {
         {
             self.ends.pop_front();
             if self.clients.get(&number).is_some_and(|waiting| *waiting > 0) {
-                self.ends.push_back((now + YOUNG, number));
+                self.ends.push_back((now + NEW_FOR, number));
             } else {
                 self.clients.remove(&number);
             }
@@ -94,7 +92,12 @@ impl Newcomers {
         }
     }
 
-    /// Gives the client's connection number for each event that is due, for at most `most` events.
+    /// Whether [`Newcomers::who_is_due`] has somebody.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.waiting.front().is_some_and(|(due, _)| *due <= now)
+    }
+
+    /// Gives the client of each event that is due, `most` at most.
     pub(super) fn who_is_due(&self, most: usize, now: Instant) -> Vec<u32> {
         let due = self.waiting.iter().take(most).take_while(|(due, _)| *due <= now);
         due.flat_map(|(_, batch)| batch.events.iter().map(|event| event.number)).collect()
@@ -112,7 +115,7 @@ impl Newcomers {
                 }
                 let Some(waiting) = self.clients.get_mut(&event.number) else { continue };
                 *waiting -= 1;
-                if *waiting == 0 && !matches!(event.kind, Kind::Handshake(_)) {
+                if *waiting == 0 && !matches!(event.kind, EventKind::Handshake(_)) {
                     self.clients.remove(&event.number);
                 }
             }
@@ -121,7 +124,7 @@ impl Newcomers {
         all
     }
 
-    /// Takes all delayed events, whether they are due or not.
+    /// Takes all events that wait, due or not.
     pub(super) fn take_all(&mut self) -> Vec<Event> {
         self.clients.clear();
         std::mem::take(&mut self.waiting).into_iter().flat_map(|(_, batch)| batch.events).collect()
@@ -133,18 +136,17 @@ mod tests {
     use super::*;
     use crate::shard::Handshake;
 
-    fn event(number: u32, kind: Kind) -> Event {
-        let peer = "192.0.2.1:1".parse().unwrap();
-        Event { kind, number, peer, gateway_port: 8282, session: Bytes::new() }
+    fn event(number: u32, kind: EventKind) -> Event {
+        Event::example(number, kind)
     }
 
     fn handshake(number: u32) -> Event {
         let handshake = Handshake { uri: b"/".to_vec(), protocol: "HTTP/1.1", headers: Vec::new() };
-        event(number, Kind::Handshake(Box::new(handshake)))
+        event(number, EventKind::Handshake(Box::new(handshake)))
     }
 
     fn message(number: u32, text: &'static str) -> Event {
-        event(number, Kind::Message(Bytes::from(text)))
+        event(number, EventKind::Message(Bytes::from(text)))
     }
 
     fn batch(events: Vec<Event>) -> Batch {
@@ -164,9 +166,10 @@ mod tests {
     fn what_a_client_does_first_has_the_session_that_its_connect_has_left() {
         let mut newcomers = Newcomers::default();
         let now = Instant::now();
-        let events = vec![event(1, Kind::Connect), handshake(1), message(2, "of another"), message(1, "a")];
+        let events =
+            vec![event(1, EventKind::Connect), handshake(1), message(2, "of another"), message(1, "a")];
         let at_once = newcomers.hold_back(batch(events), now).events;
-        assert_eq!(at_once, [event(1, Kind::Connect), message(2, "of another")]);
+        assert_eq!(at_once, [event(1, EventKind::Connect), message(2, "of another")]);
         let later = told(&mut newcomers, now);
         let with_session = |event| Event { session: Bytes::from("new"), ..event };
         assert_eq!(later, [with_session(handshake(1)), with_session(message(1, "a"))]);
@@ -180,14 +183,15 @@ mod tests {
     fn a_first_message_waits_while_there_is_no_session_and_its_close_waits_behind_it() {
         let mut newcomers = Newcomers::default();
         let now = Instant::now();
-        let events = vec![event(1, Kind::Connect), handshake(1), event(2, Kind::Connect), handshake(2)];
+        let events =
+            vec![event(1, EventKind::Connect), handshake(1), event(2, EventKind::Connect), handshake(2)];
         assert_eq!(newcomers.hold_back(batch(events), now).events.len(), 2);
         assert_eq!(told(&mut newcomers, now).len(), 2);
         let has_one = Event { session: Bytes::from("one"), ..message(2, "b") };
-        let events = vec![message(1, "a"), has_one.clone(), event(1, Kind::Close)];
+        let events = vec![message(1, "a"), has_one.clone(), event(1, EventKind::Close)];
         assert_eq!(newcomers.hold_back(batch(events), now).events, [has_one]);
         let kinds: Vec<_> = told(&mut newcomers, now).into_iter().map(|event| event.kind).collect();
-        assert_eq!(kinds, [Kind::Message(Bytes::from("a")), Kind::Close]);
+        assert_eq!(kinds, [EventKind::Message(Bytes::from("a")), EventKind::Close]);
         assert!(newcomers.clients.is_empty());
     }
 
@@ -195,11 +199,11 @@ mod tests {
     fn silent_clients_are_forgotten_and_what_waits_is_given_back() {
         let mut newcomers = Newcomers::default();
         let now = Instant::now();
-        newcomers.hold_back(batch(vec![event(1, Kind::Connect)]), now);
-        let later = now + YOUNG;
-        let events = vec![message(1, "late"), event(2, Kind::Connect), handshake(2), message(2, "a")];
+        newcomers.hold_back(batch(vec![event(1, EventKind::Connect)]), now);
+        let later = now + NEW_FOR;
+        let events = vec![message(1, "late"), event(2, EventKind::Connect), handshake(2), message(2, "a")];
         let at_once = newcomers.hold_back(batch(events), later).events;
-        assert_eq!(at_once, [message(1, "late"), event(2, Kind::Connect)]);
+        assert_eq!(at_once, [message(1, "late"), event(2, EventKind::Connect)]);
         assert_eq!(newcomers.take_all(), [handshake(2), message(2, "a")]);
     }
 }

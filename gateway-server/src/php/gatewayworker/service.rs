@@ -7,7 +7,7 @@ use gateway_wire::is_same_secret;
 
 use super::barrier::Barrier;
 use super::ended::Ended;
-use super::events::Encoder;
+use super::event_codec::PacketCodec;
 use super::gateways::Gateways;
 use crate::php::login_limits::LoginLimits;
 
@@ -25,8 +25,8 @@ impl GatewayWorker {
         Self { logins, node, gateways: Gateways::default(), barrier: Barrier::default() }
     }
 
-    pub(super) fn encoder(&self) -> Encoder {
-        Encoder { node: self.node }
+    pub(super) fn event_codec(&self) -> PacketCodec {
+        PacketCodec { node: self.node }
     }
 
     pub(super) async fn check_secret(&self, peer: Option<SocketAddr>, given: &str) -> Result<(), Ended> {

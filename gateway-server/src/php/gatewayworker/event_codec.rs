@@ -1,4 +1,4 @@
-//! Events as packets.
+//! Encodes an event as a packet of GatewayWorker's internal protocol.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
@@ -6,22 +6,25 @@ use gateway_wire::gatewayworker::{self as wire, EventCommand, Origin, PacketErro
 use gateway_wire::php_serialize::Writer;
 
 use super::php_request::{cookies, query};
-use crate::events::{Event, Kind};
+use crate::events::{Event, EventCodec, EventKind};
 use crate::shard::Handshake;
 
 #[derive(Clone, Copy)]
-pub(super) struct Encoder {
+pub(super) struct PacketCodec {
+    /// The address of this server, which every packet names.
     pub(super) node: SocketAddrV4,
 }
 
-impl Encoder {
-    pub(super) fn encode(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), PacketError> {
+impl EventCodec for PacketCodec {
+    type TooLarge = PacketError;
+
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), PacketError> {
         let serialized;
         let (kind, body) = match &event.kind {
-            Kind::Connect => (EventCommand::Connect, &[][..]),
-            Kind::Message(message) => (EventCommand::Message, &message[..]),
-            Kind::Close => (EventCommand::Close, &[][..]),
-            Kind::Handshake(handshake) => {
+            EventKind::Connect => (EventCommand::Connect, &[][..]),
+            EventKind::Message(message) => (EventCommand::Message, &message[..]),
+            EventKind::Close => (EventCommand::Close, &[][..]),
+            EventKind::Handshake(handshake) => {
                 serialized = server_data(handshake, event.peer, event.gateway_port);
                 (EventCommand::WebsocketConnect, &serialized[..])
             }
