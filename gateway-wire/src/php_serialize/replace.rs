@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn references_within_references_are_bounded_in_depth() {
-        // Each array holds the one before it: deeper than what stands in the bytes.
+        // Each array holds the one before it by reference, so the nesting is deeper than it looks in the bytes.
         let nested: String = (1..100_000).map(|key| format!("i:{key};a:1:{{i:0;R:{};}}", key + 1)).collect();
         let nested = format!("a:100000:{{i:0;a:0:{{}}{nested}}}");
         let merged = replace_recursive(nested.as_bytes(), nested.as_bytes(), 1 << 30);
