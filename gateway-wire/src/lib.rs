@@ -3,6 +3,7 @@
 //! The crate does no I/O, reads no clock and starts no thread; the server and the extension bring their own.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod bridge;
 mod client_id;
