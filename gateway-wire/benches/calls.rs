@@ -1,4 +1,4 @@
-//! What a call costs on its way through the bridge, without the way.
+//! The time that encoding and decoding a call of the bridge takes, without the network.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! The 20 hex digits that name one client connection anywhere in a cluster.
+//! Client ids: the 20 hex digits that name one client connection anywhere in a cluster.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -8,30 +8,33 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::excerpt;
 
-/// `bin2hex(pack('NnN', address, port, connection))`: the node that holds the connection, then the connection.
+/// A client id: the node that holds the connection, then the connection. As text it is PHP's
+/// `bin2hex(pack('NnN', address, port, connection))`, GatewayWorker's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId {
-    /// Address and port of the node, as GatewayWorker's clients decode it to know where to go.
+    /// The address and port of the node that holds the connection. GatewayWorker's classes decode them to know where to send.
     pub node: SocketAddrV4,
-    /// Random, and not reissued while the node lives.
+    /// The connection at this node: a number, never 0, that nobody can foretell, and that the node issues again only after all others.
     pub connection: u32,
 }
 
+/// The error for a text that is no client id. It quotes the start of the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("client_id {0:?} is invalid: it must be 20 hexadecimal digits")]
 pub struct MalformedClientId(String);
 
 impl ClientId {
-    /// Length of the binary form.
+    /// Length of the binary form, in bytes.
     pub const BYTES: usize = 10;
-    /// Length of the text form.
+    /// Length of the text form, in bytes.
     pub const HEX_DIGITS: usize = 2 * Self::BYTES;
 
+    /// Makes the id of a connection at a node.
     pub fn new(node: SocketAddrV4, connection: u32) -> Self {
         Self { node, connection }
     }
 
-    /// Reads the text form. Upper-case digits are taken too, as PHP's `hex2bin` takes them.
+    /// Reads the text form: exactly 20 hex digits. Upper-case digits are accepted too, as PHP's `hex2bin` accepts them.
     pub fn from_hex(hex: &[u8]) -> Result<Self, MalformedClientId> {
         let malformed = || MalformedClientId(excerpt(hex));
         if hex.len() != Self::HEX_DIGITS {
@@ -46,6 +49,7 @@ impl ClientId {
         Ok(Self::from_bytes(bytes))
     }
 
+    /// Makes the text form, in lower-case digits.
     pub fn to_hex(self) -> [u8; Self::HEX_DIGITS] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = [0; Self::HEX_DIGITS];
@@ -56,12 +60,14 @@ impl ClientId {
         hex
     }
 
+    /// Reads the binary form, in which any bytes are an id.
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
         let [a, b, c, d, port_high, port_low, connection @ ..] = bytes;
         let port = u16::from_be_bytes([port_high, port_low]);
         Self::new(SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port), u32::from_be_bytes(connection))
     }
 
+    /// Makes the binary form: address, port and connection, each big-endian.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..4].copy_from_slice(&self.node.ip().octets());
@@ -117,7 +123,7 @@ mod tests {
 
     #[test]
     fn has_the_layout_of_gatewayworker() {
-        // bin2hex(pack('NnN', ip2long('127.0.0.1'), 2900, 1))
+        // PHP gives this id for bin2hex(pack('NnN', ip2long('127.0.0.1'), 2900, 1))
         let id = ClientId::new("127.0.0.1:2900".parse().unwrap(), 1);
         assert_eq!(id.to_string(), "7f0000010b5400000001");
         assert_eq!("7f0000010b5400000001".parse(), Ok(id));

@@ -1,17 +1,18 @@
-//! JSON as what PHP's `serialize()` gives for the value that `json_decode($json, true)` makes of it.
+//! The conversion of JSON to the bytes of PHP's `serialize(json_decode($json, true))`.
 
 use serde_json::{Map, Number, Value};
 
 use crate::php_serialize::Writer;
 
-/// Converts a value. It recurses as deep as the JSON is nested, which the parser bounds.
+/// Converts a value to the bytes of PHP's `serialize(json_decode($json, true))`. It recurses as deep as the JSON is nested, which the
+/// parser of JSON bounds.
 pub fn json_to_php(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     write(&mut Writer::new(&mut out), value);
     out
 }
 
-/// Converts an object, which becomes an array with names.
+/// Converts an object, as [`json_to_php`] does: it becomes an array with its names as keys.
 pub fn json_object_to_php(object: &Map<String, Value>) -> Vec<u8> {
     let mut out = Vec::new();
     write_object(&mut Writer::new(&mut out), object);
@@ -36,7 +37,7 @@ fn write_object(writer: &mut Writer<'_>, object: &Map<String, Value>) {
     });
 }
 
-/// Writes a number; one that has no room in 64 bits is a float, as in PHP.
+/// Writes a number. As in PHP, an integer that does not fit 64 signed bits becomes a float.
 fn write_number(writer: &mut Writer<'_>, number: &Number) {
     match number.as_i64() {
         Some(number) => writer.int(number),
@@ -44,8 +45,8 @@ fn write_number(writer: &mut Writer<'_>, number: &Number) {
     }
 }
 
-/// Writes a float as PHP does with `serialize_precision = -1`, its default: the shortest digits that lead back to the number, with an exponent
-/// beyond 17 places before the point and 3 zeros behind it.
+/// Formats a float as PHP does with `serialize_precision = -1`, its default: in the fewest digits that lead back to the number, and with an
+/// exponent if there would be more than 17 digits before the point or more than 3 zeros behind it.
 fn float(number: f64) -> String {
     let text = format!("{number:e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -76,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    /// Each is what PHP 8.2 gives for `serialize($number)`.
+    /// PHP 8.2 gives the expected digits for `serialize($number)`.
     #[test]
     fn floats_as_php_writes_them() {
         for (number, expected) in [

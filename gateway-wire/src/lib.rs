@@ -1,8 +1,9 @@
-//! What the server and the PHP extension say to each other, as bytes.
+//! The protocols between the server and PHP, as bytes: what both exchange is encoded and decoded here.
 //!
-//! Nothing here does I/O, reads a clock or starts a thread; both sides bring their own.
+//! The crate does no I/O, reads no clock and starts no thread; the server and the extension bring their own.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod backoff;
 pub mod bridge;

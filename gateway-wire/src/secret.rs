@@ -3,12 +3,13 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Compares secrets in a time that tells nothing about where they differ.
+/// Tells whether two secrets are the same. The time that it takes does not depend on where they differ.
 pub fn is_same_secret(given: &[u8], expected: &[u8]) -> bool {
     mac(given).verify(&mac(expected).finalize().into_bytes()).is_ok()
 }
 
-/// Of one length whatever the secret's. As a key it would be padded with zeros, and equal to one that ends in them.
+/// Hashes a secret, so that secrets of different lengths are compared as hashes of the same length. The secret is the message and not the
+/// key of the HMAC: a key is padded with zeros, so a secret would be the same as one that ends in a zero.
 fn mac(secret: &[u8]) -> Hmac<Sha256> {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(b"is it the same secret?") else {
         unreachable!("HMAC takes keys of any length");

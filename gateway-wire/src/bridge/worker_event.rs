@@ -94,7 +94,7 @@ pub enum WorkerToServer<'a> {
         /// The worker's name, of at most [`MAX_WORKER_NAME`] bytes. A worker takes the place of another one of the same name.
         name: &'a str,
     },
-    /// How far the worker has come. Neither number ever goes down.
+    /// Says how far the worker has come. Neither number ever goes down.
     #[serde(rename = "p")]
     Progress {
         /// The number of the last event that the worker has begun to handle; 0 before the first.

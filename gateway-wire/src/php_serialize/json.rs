@@ -1,24 +1,28 @@
-//! A plain value as JSON, as PHP's `json_encode($value, JSON_UNESCAPED_UNICODE)` writes it.
+//! The conversion of a plain value to JSON as PHP's `json_encode($value, JSON_UNESCAPED_UNICODE)` writes it.
 
 use super::{Key, Malformed, PhpValue, count_tokens, is_list};
 
-/// Tokens of a serialized value that is made JSON: each takes some 80 bytes of memory meanwhile.
+/// Most tokens of a serialized value that is converted: each takes some 80 bytes of memory meanwhile.
 const MAX_TOKENS: usize = 1 << 18;
 
-/// Why there is no JSON of it.
+/// Why there is no JSON of a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotJson {
+    /// The value has more keys and values than are converted.
     #[error("it has more than {} values", MAX_TOKENS / 2)]
     TooMany,
+    /// The value is malformed, nested too deep, or holds objects or references.
     #[error("{0}")]
     Malformed(#[from] Malformed),
+    /// A string or key is not UTF-8.
     #[error("it holds text that is not UTF-8")]
     NotUtf8,
+    /// A float is `INF`, `-INF` or `NAN`.
     #[error("it holds a number that is infinite or none")]
     NotFinite,
 }
 
-/// JSON of one serialized value.
+/// Converts one value, given as `serialize()` writes it, to JSON. A value of over 131,072 keys and values is an error.
 pub fn to_json(serialized: &[u8]) -> Result<Vec<u8>, NotJson> {
     if count_tokens(serialized) > MAX_TOKENS {
         return Err(NotJson::TooMany);
@@ -28,14 +32,14 @@ pub fn to_json(serialized: &[u8]) -> Result<Vec<u8>, NotJson> {
     Ok(out)
 }
 
-/// It recurses as deep as the parser went, which is bounded.
+/// Appends a value. It recurses as deep as the parser went, which is bounded.
 fn write(value: &PhpValue<'_>, out: &mut Vec<u8>) -> Result<(), NotJson> {
     match value {
         PhpValue::Null => out.extend_from_slice(b"null"),
         PhpValue::Bool(is) => out.extend_from_slice(if *is { b"true" } else { b"false" }),
         PhpValue::Int(number) => out.extend_from_slice(number.to_string().as_bytes()),
         PhpValue::Float(b"INF" | b"-INF" | b"NAN") => return Err(NotJson::NotFinite),
-        // The same digits, but for the case of a letter.
+        // PHP writes the same digits in both formats, and the exponent's letter in lower case here.
         PhpValue::Float(text) => out.extend(text.iter().map(u8::to_ascii_lowercase)),
         PhpValue::Str(bytes) => string(bytes, out)?,
         PhpValue::Array(entries) => {
@@ -72,7 +76,7 @@ fn string(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotJson> {
             '\n' => out.extend_from_slice(b"\\n"),
             '\r' => out.extend_from_slice(b"\\r"),
             '\t' => out.extend_from_slice(b"\\t"),
-            // JavaScript of old took the last two for ends of lines, so PHP escapes them.
+            // PHP escapes the last two because old JavaScript took them for ends of lines.
             '\0'..'\u{20}' | '\u{2028}' | '\u{2029}' => {
                 out.extend_from_slice(format!("\\u{:04x}", u32::from(char)).as_bytes());
             }
@@ -91,7 +95,7 @@ mod tests {
         String::from_utf8(to_json(serialized.as_bytes()).unwrap()).unwrap()
     }
 
-    /// The texts are what PHP gives for the same values.
+    /// PHP gives the expected texts for the same values.
     #[test]
     fn as_php_writes_it() {
         for (serialized, expected) in [

@@ -1,26 +1,27 @@
-//! Objects that a program has not allowed, kept while PHP reads a document and writes it again.
+//! A rewriting that keeps objects of classes that a program has not allowed, while PHP reads a document and writes it again.
 //!
-//! PHP's `allowed_classes` lets a property bag stand for an object `O:`, and writes the object again from it. It loses what
-//! a class serialized in a way of its own (`C:`), and looks up the class of an enum case (`E:`) whether it is allowed or
-//! not. Both are rewritten here before PHP sees them: as an object without properties, of a class that nobody has and whose
-//! name holds the bytes. It takes one place in PHP's numbering of references, as they did.
+//! With `allowed_classes`, PHP reads an object `O:` of another class as a bag of properties, and writes the object again from it. It
+//! loses an object whose class has a format of its own (`C:`), and looks up the class of an enum case (`E:`) whether it is allowed or
+//! not. Both are rewritten here before PHP sees them: as an object without properties, of a class that nobody has and whose name
+//! holds the original bytes. Such an object takes one place in PHP's numbering of references, as the original does.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Stands between a class's name and what is kept of its object, in hexadecimal digits.
+/// The mark in a made-up class name. Before it stands the name of the original class, behind it the original bytes in hexadecimal digits.
 const MARK: &[u8] = b"__kept_by_gateway_";
 
-/// What PHP may read.
+/// A document that PHP may read, from [`keep`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept<'a> {
+    /// The document. It is borrowed if nothing had to be rewritten.
     pub bytes: Cow<'a, [u8]>,
-    /// The first class in it that is not allowed.
+    /// The first class in it that is not allowed, for a warning.
     pub refused: Option<&'a [u8]>,
 }
 
-/// Rewrites what PHP does not keep by itself of classes that are not allowed. Whatever is not understood ends the bytes, so
-/// that PHP is never given what was not looked at.
+/// Rewrites the objects that PHP would lose, of the classes that `is_allowed` refuses. The result ends before the first byte that is not
+/// understood, so that PHP never reads bytes that were not looked at; PHP itself refuses a document that is cut off.
 pub fn keep<'a>(bytes: &'a [u8], is_allowed: impl Fn(&[u8]) -> bool) -> Kept<'a> {
     let mut kept = Kept { bytes: Cow::Borrowed(bytes), refused: None };
     let (mut at, mut copied) = (0, 0);
@@ -48,7 +49,7 @@ pub fn keep<'a>(bytes: &'a [u8], is_allowed: impl Fn(&[u8]) -> bool) -> Kept<'a>
     kept
 }
 
-/// What PHP has written, with what [`keep`] kept in its place again.
+/// Puts back what [`keep`] rewrote into a document that PHP has written. A document without such objects is borrowed.
 pub fn restore(bytes: &[u8]) -> Cow<'_, [u8]> {
     if !bytes.windows(MARK.len()).any(|window| window == MARK) {
         return Cow::Borrowed(bytes);
@@ -59,7 +60,7 @@ pub fn restore(bytes: &[u8]) -> Cow<'_, [u8]> {
         let end = at + token.length;
         if let Kind::Object(class) = token.kind
             && let Some(original) = original(class)
-            // Without properties.
+            // The object has no properties.
             && bytes[..end].ends_with(b":0:{")
             && bytes.get(end) == Some(&b'}')
         {
@@ -73,7 +74,8 @@ pub fn restore(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(restored)
 }
 
-/// How many values, keys and ends there are in `bytes`, as far as they are understood: each takes memory once it is read.
+/// Counts the values, keys and ends of arrays and objects in `bytes`, up to the first byte that is not understood. It takes no memory
+/// itself; each token takes some once the document is read.
 pub fn count_tokens(bytes: &[u8]) -> usize {
     let (mut at, mut count) = (0, 0);
     while let Some(token) = Token::read(&bytes[at..]) {
@@ -83,6 +85,7 @@ pub fn count_tokens(bytes: &[u8]) -> usize {
     count
 }
 
+/// Appends the object that stands for `token`, a value of `class`.
 fn rewrite(class: &[u8], token: &[u8], out: &mut Vec<u8>) {
     let length = class.len() + MARK.len() + 2 * token.len();
     out.extend_from_slice(format!("O:{length}:\"").as_bytes());
@@ -97,7 +100,7 @@ fn rewrite(class: &[u8], token: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\":0:{}");
 }
 
-/// What stands behind the mark, if it is one whole value of a kind that is kept.
+/// Decodes the bytes behind the mark in a class name. It gives `None` unless they are one whole value of a kind that is kept.
 fn original(class: &[u8]) -> Option<Vec<u8>> {
     let mark = class.windows(MARK.len()).rposition(|window| window == MARK)?;
     let digits = std::str::from_utf8(&class[mark + MARK.len()..]).ok()?;
@@ -108,31 +111,32 @@ fn original(class: &[u8]) -> Option<Vec<u8>> {
     is_whole.then_some(original)
 }
 
-/// A value without children, or the head of one that has them, or an end.
+/// A piece of a document: a value without children, the head of an array or object, or the brace that ends one.
 struct Token<'a> {
     kind: Kind<'a>,
     length: usize,
 }
 
 enum Kind<'a> {
-    /// `O:`, with the name of its class, as far as its opening brace.
+    /// The head of an object `O:` as far as its opening brace, with the name of its class.
     Object(&'a [u8]),
-    /// `C:`, as a whole.
+    /// A whole object `C:`, with the name of its class.
     Custom(&'a [u8]),
-    /// `E:`, with the name of the enum.
+    /// A whole enum case `E:`, with the name of the enum.
     Case(&'a [u8]),
+    /// Any other token, which names no class.
     Other,
 }
 
 impl<'a> Token<'a> {
-    /// The one at the start. `None` when it is none.
+    /// Reads the token at the start of `bytes`. It gives `None` at their end, and for bytes that it does not understand.
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let token = |kind, length| Some(Self { kind, length });
         match bytes {
             [b'}', ..] => token(Kind::Other, 1),
             [b'N', b';', ..] => token(Kind::Other, 2),
             [b'b' | b'i' | b'd' | b'r' | b'R', b':', rest @ ..] => {
-                /// Digits of the longest number.
+                /// Longest number with its semicolon, in bytes.
                 const LONGEST: usize = 64;
                 let end = rest.iter().take(LONGEST).position(|byte| *byte == b';')?;
                 token(Kind::Other, 2 + end + 1)
@@ -175,16 +179,16 @@ impl<'a> Token<'a> {
     }
 }
 
-/// `LENGTH:"…"`, and where it ends.
+/// Reads a string `LENGTH:"…"`, and gives the position behind it too.
 fn string(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let (length, start) = number(bytes)?;
     let rest = bytes[start..].strip_prefix(b"\"")?;
     (rest.get(length) == Some(&b'"')).then(|| (&rest[..length], start + 1 + length + 1))
 }
 
-/// Digits, and where what stands behind their colon begins.
+/// Reads digits and a colon, and gives the position behind the colon too.
 fn number(bytes: &[u8]) -> Option<(usize, usize)> {
-    /// No length has more digits.
+    /// Longest length with its colon, in bytes. No memory holds as many bytes as a number of more than 19 digits says.
     const LONGEST: usize = 20;
     let end = bytes.iter().take(LONGEST).position(|byte| *byte == b':')?;
     let digits = std::str::from_utf8(&bytes[..end]).ok()?;
@@ -224,10 +228,10 @@ mod tests {
             let (rewritten, refused) = kept(text, &[]);
             assert_eq!(refused, Some(class));
             assert!(!rewritten.contains("C:3") && !rewritten.contains("E:11"), "{rewritten}");
-            // It is well-formed, and each object has one place among the references still.
+            // The result is well-formed, and each object has one place among the references still.
             super::super::check_array(rewritten.as_bytes()).unwrap();
             assert_eq!(restore(rewritten.as_bytes()), text.as_bytes());
-            // Read and written any number of times.
+            // A document that is rewritten again, without having been restored, stays as it is.
             assert_eq!(kept(&rewritten, &[]).0, rewritten);
         }
         assert_eq!(restore(NOTHING.as_bytes()), NOTHING.as_bytes());
@@ -238,7 +242,8 @@ mod tests {
         let object = |name: &str, rest: &str| format!("O:{}:\"{name}\"{rest}", name.len());
         let mark = "__kept_by_gateway_";
         for (name, rest) in [
-            // No digits, an odd number of them, no value, half a value, a value with something behind it.
+            // The names end in no digits, wrong ones, an odd number of them, no value, half a value, two values, a value of another
+            // kind; the last object has a property.
             (format!("Foo{mark}"), ":0:{}"),
             (format!("Foo{mark}zz"), ":0:{}"),
             (format!("Foo{mark}4"), ":0:{}"),
@@ -251,7 +256,7 @@ mod tests {
             let text = object(&name, rest);
             assert_eq!(restore(text.as_bytes()), text.as_bytes());
         }
-        // A string that looks like it.
+        // A string that looks like such an object is a string.
         let text = format!("s:{}:\"{}\";", 60, object(&format!("F{mark}{}", hex(b"E:3:\"A:B\";")), ":0:{}"));
         assert_eq!(restore(text.as_bytes()), text.as_bytes());
     }

@@ -1,14 +1,14 @@
-//! Bytes to nodes.
+//! The parser of serialized bytes to nodes.
 
 use super::{Arena, Key, Kind, MAX_DEPTH, Malformed, Node, NodeId};
 
-/// Checks that `bytes` are one serialized array and nothing else.
+/// Checks that `bytes` are one serialized array and nothing else. The array may hold objects, of which nothing is made.
 pub fn check_array(bytes: &[u8]) -> Result<(), Malformed> {
     Arena::default().parse_array(bytes).map(drop)
 }
 
 impl<'a> Arena<'a> {
-    /// Reads a document that must be an array. References count within the document.
+    /// Reads a document that must be an array. Its references lead to values of the same document.
     pub(super) fn parse_array(&mut self, bytes: &'a [u8]) -> Result<NodeId, Malformed> {
         let root = self.parse(bytes)?;
         match self.nodes[root] {
@@ -141,7 +141,7 @@ impl<'a> Parser<'a, '_> {
         let slot = self.length(b';')?;
         let target = slot.checked_sub(1).and_then(|slot| self.slots.get(slot));
         let target = *target.ok_or(Malformed::DanglingReference { at: start })?;
-        // To a reference is to what it refers to.
+        // A reference to a reference leads to the value that the latter refers to.
         let target = match self.arena.nodes[target] {
             Node::Reference { target, .. } => target,
             _ => target,
@@ -174,7 +174,7 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
-    /// `LENGTH:"…"`
+    /// Reads a string `LENGTH:"…"`.
     fn string(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.length(b':')?;
         self.expect(b"\"")?;
@@ -183,7 +183,8 @@ impl<'a> Parser<'a, '_> {
         Ok(text)
     }
 
-    /// Digits up to `end`. What they promise is not believed: it only bounds a loop that ends with the bytes.
+    /// Reads a length or count, digits that `end` follows. It is not believed: no memory is reserved by it, and the loop that it bounds
+    /// ends with the bytes at the latest.
     fn length(&mut self, end: u8) -> Result<usize, Malformed> {
         let start = self.at;
         let digits = self.until(end)?;
@@ -214,7 +215,7 @@ impl<'a> Parser<'a, '_> {
         if is_float { Ok(()) } else { Err(Malformed::Unexpected { at: start }) }
     }
 
-    /// No number is longer.
+    /// Takes the bytes before `end`, and `end` too. They are a number, and no number is longer than 63 bytes.
     fn until(&mut self, end: u8) -> Result<&'a [u8], Malformed> {
         const LONGEST: usize = 64;
         let rest = &self.bytes[self.at..];
@@ -250,13 +251,13 @@ impl<'a> Parser<'a, '_> {
         Ok(())
     }
 
-    /// The byte just read.
+    /// Makes the error for the byte that was read last.
     fn unexpected(&self) -> Malformed {
         Malformed::Unexpected { at: self.at - 1 }
     }
 }
 
-/// The integer that PHP makes of a string key: decimal, without sign or zeros that it would not print.
+/// Gives the integer that PHP makes of a string key: decimal, in the very digits in which PHP prints it, so `07` and `+7` stay strings.
 pub(super) fn canonical_integer(text: &[u8]) -> Option<i64> {
     let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     (number.to_string().as_bytes() == text).then_some(number)

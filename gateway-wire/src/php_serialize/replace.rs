@@ -1,21 +1,23 @@
-//! `array_replace_recursive()`.
+//! PHP's `array_replace_recursive()` on serialized arrays.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{Arena, Key, MAX_DEPTH, Malformed, Node, NodeId};
 
-/// Bytes that an entry of an array takes at the least: `i:0;N;`.
+/// Fewest bytes that an entry of an array takes: `i:0;N;`.
 const LEAST_ENTRY: usize = 6;
 
-/// Gives `array_replace_recursive(old, changes)`: a change takes the place of what has its key, except that two arrays
-/// are merged in the same way, and new keys go to the end. Keys and their order, references and objects are PHP's.
+/// Merges two serialized arrays as `array_replace_recursive($old, $changes)` does: a change replaces the value that has its key, two
+/// arrays under one key are merged in the same way, and new keys go to the end. Keys and their order, references and objects come
+/// out as PHP's `serialize()` writes them after the same call.
 ///
-/// The result has at most `limit` bytes. The work is at most proportional to the bytes of all three: references, by which a
-/// few bytes stand for many values, do not multiply it.
+/// The result has at most `limit` bytes; a longer one is an error, as are inputs that are malformed, nested deeper than [`MAX_DEPTH`],
+/// or no arrays. The work grows with the bytes of both inputs and the limit only: references, by which a few bytes stand for many
+/// values, do not multiply it.
 pub fn replace_recursive(old: &[u8], changes: &[u8], limit: usize) -> Result<Vec<u8>, Malformed> {
     let mut arena = Arena::default();
-    // An array that a merge gives stands in the result, and has the entries of both. Only keys that stand twice in one
-    // array, which PHP never writes, need more.
+    // A merge of two arrays looks at the entries of both, and its result stands in the whole result. So the budget is never too small,
+    // except for arrays that have a key twice, which PHP never writes.
     let budget =
         limit.saturating_mul(2).saturating_add(old.len()).saturating_add(changes.len()) / LEAST_ENTRY;
     let old = arena.parse_array(old)?;
@@ -28,14 +30,14 @@ pub fn replace_recursive(old: &[u8], changes: &[u8], limit: usize) -> Result<Vec
 struct Merge<'a, 'b> {
     arena: &'b mut Arena<'a>,
     limit: usize,
-    /// Entries that may still be looked at.
+    /// Entries of arrays that may still be looked at.
     budget: usize,
-    /// Arrays of changes that are being merged, each within the one before.
+    /// Arrays of the changes that are being merged, each within the one before; one that is met again holds itself.
     under_way: HashSet<NodeId>,
 }
 
 impl<'a> Merge<'a, '_> {
-    /// A new array: as in PHP, what else refers to the old one keeps it as it is.
+    /// Merges two arrays into a new one: as in PHP, a reference from elsewhere to the old one keeps the old one.
     fn arrays(&mut self, old: NodeId, changes: NodeId, depth: usize) -> Result<NodeId, Malformed> {
         if depth > MAX_DEPTH {
             return Err(Malformed::TooDeep);
@@ -76,7 +78,7 @@ impl<'a> Arena<'a> {
         }
     }
 
-    /// The array that stands here, itself or by reference.
+    /// Gives the array at this node or, if a reference stands there, the array to which it leads.
     fn array_at(&self, node: NodeId) -> Option<NodeId> {
         let node = match self.nodes[node] {
             Node::Reference { target, .. } => target,
@@ -95,7 +97,7 @@ mod tests {
         replace_recursive(old, changes, 1 << 20)
     }
 
-    /// Each result is what PHP 8.2 printed for `serialize(array_replace_recursive($old, $changes))`.
+    /// PHP 8.2 printed the expected results for `serialize(array_replace_recursive($old, $changes))`.
     #[test]
     fn merges_as_php_does() {
         for (old, changes, expected) in [
@@ -133,13 +135,13 @@ mod tests {
                 r#"a:1:{s:1:"o";i:1;}"#,
                 r#"a:2:{s:1:"o";i:1;s:1:"p";O:8:"stdClass":1:{s:1:"a";i:1;}}"#,
             ),
-            // An object that holds itself.
+            // An object may hold itself.
             (
                 r#"a:2:{s:1:"a";i:1;s:1:"o";O:8:"stdClass":1:{s:4:"self";r:3;}}"#,
                 r#"a:1:{s:1:"a";a:1:{i:0;i:1;}}"#,
                 r#"a:2:{s:1:"a";a:1:{i:0;i:1;}s:1:"o";O:8:"stdClass":1:{s:4:"self";r:4;}}"#,
             ),
-            // What refers to an array that is merged elsewhere keeps it as it was.
+            // A reference to an array that is merged elsewhere keeps the array as it was.
             (
                 r#"a:2:{s:1:"a";a:1:{i:0;i:1;}s:1:"b";R:2;}"#,
                 r#"a:1:{s:1:"b";a:1:{i:1;i:2;}}"#,
@@ -217,7 +219,7 @@ mod tests {
         assert_eq!(merge(loops, loops), Err(Malformed::Loop));
     }
 
-    /// Each entry of `old` and of the changes that is said to refer to a large array.
+    /// Makes an array whose first entry is a large array, and whose others are `first`, such as references to it.
     fn referring(large: usize, references: usize, first: &str) -> String {
         let entries: String = (0..large).map(|key| format!("i:{key};i:1;")).collect();
         let more: String = (1..=references).map(|key| format!("i:{key};{first}")).collect();
@@ -256,12 +258,12 @@ mod tests {
 
     #[test]
     fn references_within_references_are_bounded_in_depth() {
-        // Each array holds the one before it: deeper than what stands in the bytes.
+        // Each array holds the one before it by reference, so the nesting is deeper than it looks in the bytes.
         let nested: String = (1..100_000).map(|key| format!("i:{key};a:1:{{i:0;R:{};}}", key + 1)).collect();
         let nested = format!("a:100000:{{i:0;a:0:{{}}{nested}}}");
         let merged = replace_recursive(nested.as_bytes(), nested.as_bytes(), 1 << 30);
         assert_eq!(merged, Err(Malformed::TooDeep));
-        // A loop of one array, over another.
+        // An array that refers to the whole document is merged with itself, and with changes of great depth.
         let padding = "i:5;".repeat(2 * 50_000);
         let old = format!("a:50002:{{i:0;R:1;i:1;i:1;{padding}}}");
         merge(old.as_bytes(), old.as_bytes()).unwrap_err();

@@ -1,21 +1,27 @@
-//! Bytes to plain values, borrowed from them.
+//! Plain values, read from serialized bytes and borrowed from them.
 
 use super::{Arena, Key, Malformed, Node, NodeId};
 
-/// A value without objects and references, which nothing of ours is made of.
+/// A plain value: one without objects and references. GatewayWorker's replies and sessions of plain data are such values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PhpValue<'a> {
+    /// Null, `N;`.
     Null,
+    /// A bool, `b:0;` or `b:1;`.
     Bool(bool),
+    /// An integer, `i:5;`.
     Int(i64),
-    /// As it is written: digits, `INF`, `-INF` or `NAN`.
+    /// A float, `d:0.5;`, as it is written: a decimal number, `INF`, `-INF` or `NAN`.
     Float(&'a [u8]),
+    /// A string, `s:3:"abc";`: any bytes.
     Str(&'a [u8]),
+    /// An array, `a:1:{…}`: its entries in their order. A key may stand twice, which PHP itself never writes.
     Array(Vec<(Key<'a>, PhpValue<'a>)>),
 }
 
 impl<'a> PhpValue<'a> {
-    /// Reads one document. An object is an error, never an instance of anything.
+    /// Reads one document. Objects and references are an error, as are bytes behind the value and more than
+    /// [`MAX_DEPTH`](super::MAX_DEPTH) levels of nesting.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut arena = Arena::default();
         let root = arena.parse(bytes)?;
@@ -23,13 +29,13 @@ impl<'a> PhpValue<'a> {
     }
 }
 
-/// Whether PHP takes an array for a list: its keys are 0, 1, 2 and so on, in this order.
+/// Tells whether PHP takes an array for a list: its keys are 0, 1, 2 and so on, in this order.
 pub fn is_list(entries: &[(Key<'_>, PhpValue<'_>)]) -> bool {
     (0..).zip(entries).all(|(place, (key, _))| *key == Key::Int(place))
 }
 
 impl<'a> Arena<'a> {
-    /// It recurses as deep as the parser went, which is bounded.
+    /// Makes a plain value of a node. It recurses as deep as the parser went, which is bounded.
     fn value(&self, node: NodeId) -> Result<PhpValue<'a>, Malformed> {
         match &self.nodes[node] {
             Node::Plain(bytes) => plain(bytes).ok_or(Malformed::NotPlain),

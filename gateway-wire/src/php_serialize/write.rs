@@ -1,11 +1,11 @@
-//! Nodes to bytes, with references numbered anew.
+//! The writer of nodes to serialized bytes, which numbers references anew.
 
 use std::io::Write as _;
 
 use super::{Arena, Key, Kind, MAX_DEPTH, Malformed, Node, NodeId};
 
 impl Arena<'_> {
-    /// At most `limit` bytes, and no work beyond them.
+    /// Serializes a node. Over `limit` bytes it is an error, and the work ends there.
     pub(super) fn write(&self, root: NodeId, limit: usize) -> Result<Vec<u8>, Malformed> {
         let mut writer =
             Writer { arena: self, out: Vec::new(), limit, slots: 0, written: vec![0; self.nodes.len()] };
@@ -18,9 +18,9 @@ struct Writer<'a, 'b> {
     arena: &'b Arena<'a>,
     out: Vec<u8>,
     limit: usize,
-    /// How many values PHP will have numbered so far.
+    /// The values written so far that count in PHP's numbering of references.
     slots: usize,
-    /// The number of each node that has been written; PHP's begin with 1.
+    /// The number of each node that has been written. PHP counts from 1, and 0 is a node that has not been written yet.
     written: Vec<usize>,
 }
 
@@ -28,14 +28,14 @@ impl Writer<'_, '_> {
     fn value(&mut self, node: NodeId, depth: usize) -> Result<(), Malformed> {
         match &self.arena.nodes[node] {
             Node::Reference { kind, target } => self.shared(*target, *kind, depth),
-            // It may have been written already: by a reference that stands earlier now, or in a copy of the same array.
+            // The value may have been written already: by a reference that stands before it now, or in a copy of the same array.
             _ if self.arena.is_aliased(node) => self.shared(node, Kind::Alias, depth),
             _ if self.is_object(node) => self.shared(node, Kind::Handle, depth),
             _ => self.fresh(node, depth),
         }
     }
 
-    /// A value that stands in several places: the first has it whole.
+    /// Writes a value that stands in several places: whole in the first place, and as a reference in the others.
     fn shared(&mut self, target: NodeId, kind: Kind, depth: usize) -> Result<(), Malformed> {
         let slot = self.written[target];
         if slot == 0 {
@@ -47,7 +47,8 @@ impl Writer<'_, '_> {
         self.check_length()
     }
 
-    /// An enum case and what serializes itself are objects too.
+    /// Tells whether PHP has one instance of the value, whose further places are handles. Enum cases (`E:`) and objects with a format
+    /// of their own (`C:`) are objects too.
     fn is_object(&self, node: NodeId) -> bool {
         match &self.arena.nodes[node] {
             Node::Object { .. } => true,
@@ -93,7 +94,7 @@ impl Writer<'_, '_> {
     }
 
     fn print(&mut self, text: std::fmt::Arguments<'_>) {
-        // Memory takes all that is written into it.
+        // Writing into memory does not fail.
         let _ = self.out.write_fmt(text);
     }
 

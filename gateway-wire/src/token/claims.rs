@@ -1,4 +1,4 @@
-//! What a connect token says, as JSON.
+//! The claims of a connect token, from JSON and to JSON, and what is wrong with a token.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,49 +9,63 @@ use crate::json_object_to_php;
 /// Longest token, in bytes.
 pub const MAX_TOKEN: usize = 8 << 10;
 
+/// The header of the tokens that are made here.
 pub(super) const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
-/// Clocks may be so many seconds apart; that a token is good for longer is nobody's wish.
+/// Seconds by which the clocks of the application and the server may differ. They are allowed for `nbf` only: for `exp` they would make
+/// each token good for longer than the application said.
 const LEEWAY: u64 = 60;
 /// Longest `jti`, in bytes.
 const MAX_ONCE: usize = 128;
 
-/// What a token says.
+/// The claims of a token: what the application says of the client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
+    /// The uid to which the client is bound, of 1 to [`MAX_NAME`] bytes: the claim `sub`. A number is read as its decimal digits.
     pub uid: String,
-    /// In seconds since 1970, as is `not_before`.
+    /// The time from which the token is good no more, in seconds since 1970: the claim `exp`.
     pub expires: u64,
+    /// The time from which the token is good, in seconds since 1970: the claim `nbf`. It is allowed to lie 60 seconds ahead.
     pub not_before: Option<u64>,
+    /// The groups that the client joins, each of 1 to [`MAX_NAME`] bytes: the claim `groups`.
     pub groups: Vec<String>,
-    /// Nothing when empty.
+    /// The client's session: the claim `session`. An empty one is no session.
     pub session: Map<String, Value>,
-    /// The name under which it is good once only.
+    /// The name under which the token is good once only, of 1 to 128 bytes: the claim `jti`.
     pub once: Option<String>,
 }
 
+/// Why a token is refused, or cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
+    /// The text is no token: it has not three parts between dots, or one of them is no base64url.
     #[error("it is no JSON Web Token")]
     NotAToken,
+    /// The token has this length, in bytes, which is over [`MAX_TOKEN`].
     #[error("it has {0} bytes, more than the {max} allowed", max = MAX_TOKEN)]
     TooLong(usize),
+    /// The signature is not that of this key for this token.
     #[error("it is signed with another key, or has been changed")]
     WrongSignature,
+    /// The header names another algorithm than `HS256`, is no JSON object, or has `crit`.
     #[error("its header does not say HS256, the only algorithm there is here, or asks for more than that")]
     OtherAlgorithm,
+    /// A claim is missing, of the wrong type, or too long. The text names it.
     #[error("{0}")]
     BadClaims(String),
+    /// The token expired at this time, in seconds since 1970.
     #[error("it expired at {0} (seconds since 1970)")]
     Expired(u64),
+    /// The token is good only from this time on, in seconds since 1970.
     #[error("it is good only from {0} on (seconds since 1970)")]
     TooEarly(u64),
 }
 
+/// Checks that a token's header asks for the one algorithm that there is here. Its other members, such as `kid`, are ignored.
 pub(super) fn check_header(header: &[u8]) -> Result<(), TokenError> {
     #[derive(Deserialize)]
     struct Header {
         alg: String,
-        /// Extensions that must be understood; none is.
+        /// The extensions that a reader must understand (RFC 7515). No extension is understood here.
         crit: Option<Value>,
     }
     match serde_json::from_slice(header) {
@@ -76,6 +90,7 @@ struct Payload {
 }
 
 impl Claims {
+    /// Reads the claims of a payload, whose times are not compared with the clock.
     pub(super) fn parse(payload: &[u8]) -> Result<Self, TokenError> {
         let payload: Payload = serde_json::from_slice(payload).map_err(|error| bad(error.to_string()))?;
         let claims = Self {
@@ -97,6 +112,7 @@ impl Claims {
         Ok(claims)
     }
 
+    /// Makes the payload of a token.
     pub(super) fn encode(&self) -> Result<Vec<u8>, TokenError> {
         self.validate()?;
         let payload = Payload {
@@ -110,6 +126,7 @@ impl Claims {
         serde_json::to_vec(&payload).map_err(|error| bad(error.to_string()))
     }
 
+    /// Checks the times of the claims against `now`, in seconds since 1970.
     pub(super) fn check(&self, now: u64) -> Result<(), TokenError> {
         if self.expires <= now {
             return Err(TokenError::Expired(self.expires));
@@ -120,11 +137,12 @@ impl Claims {
         }
     }
 
-    /// The session as PHP's `serialize()` gives it; no bytes when there is none.
+    /// Makes the session as PHP's `serialize()` writes it; no bytes when there is none.
     pub fn serialized_session(&self) -> Vec<u8> {
         if self.session.is_empty() { Vec::new() } else { json_object_to_php(&self.session) }
     }
 
+    /// Checks that names are neither empty nor too long.
     fn validate(&self) -> Result<(), TokenError> {
         let is_name = |name: &str| (1..=MAX_NAME).contains(&name.len());
         if !is_name(&self.uid) {
@@ -142,7 +160,7 @@ impl Claims {
     }
 }
 
-/// A NumericDate, which may have a fraction.
+/// Reads a NumericDate of RFC 7519, seconds since 1970, whose fraction is cut off.
 fn seconds(value: &Value) -> Option<u64> {
     const LAST: f64 = 1e12;
     match value.as_u64() {

@@ -1,8 +1,9 @@
-//! Connect tokens: who a client is, said by the application and signed, so that nobody else can say it.
+//! Connect tokens: the application says in one who a client is, and signs it, so that nobody else can make it.
 //!
-//! A token is a JSON Web Token (RFC 7519) signed by HMAC-SHA-256, which any library can make. Its claims are `sub`, the uid;
-//! `exp`, until when it is good, which must be there; and if wanted `nbf`, `groups`, `session` and `jti`, with which it is good
-//! once only.
+//! A token is a JSON Web Token (RFC 7519) that is signed by HMAC-SHA-256 (`HS256` of RFC 7518), which any library can make. It has at
+//! most [`MAX_TOKEN`] bytes. It must have the claims `sub`, the uid, and `exp`, the time when it expires. It may have `nbf`, the time
+//! from which it is good; `groups`, a list of groups that the client joins; `session`, an object that becomes its session; and `jti`, a
+//! name, with which the token is good once only. Other claims are ignored.
 
 mod claims;
 mod key;
@@ -14,7 +15,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
 impl TokenKey {
-    /// The claims of a token that is good now: `now` is in seconds since 1970.
+    /// Checks a token and gives its claims. `now` is in seconds since 1970. The token is refused if it is too long, signed with another
+    /// key, of another algorithm, malformed, expired or not good yet. Whether a token with `jti` was used before is for the caller to
+    /// check.
     pub fn verify(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
         if token.len() > MAX_TOKEN {
             return Err(TokenError::TooLong(token.len()));
@@ -22,7 +25,7 @@ impl TokenKey {
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::NotAToken)?;
         let (header, payload) = signed.split_once('.').ok_or(TokenError::NotAToken)?;
         let signature = BASE64.decode(signature).map_err(|_| TokenError::NotAToken)?;
-        // Nothing is believed before this.
+        // The signature comes first: nothing else of the token is decoded before it is known to be the application's.
         if !self.has_signed(signed.as_bytes(), &signature) {
             return Err(TokenError::WrongSignature);
         }
@@ -34,7 +37,8 @@ impl TokenKey {
         Ok(claims)
     }
 
-    /// A token for claims that [`TokenKey::verify`] will take.
+    /// Makes a token. Claims that [`TokenKey::verify`] would refuse, apart from their times, are an error, as is a token over
+    /// [`MAX_TOKEN`] bytes.
     pub fn mint(&self, claims: &Claims) -> Result<String, TokenError> {
         let token = self.seal(claims::HEADER.as_bytes(), &claims.encode()?);
         if token.len() > MAX_TOKEN {
@@ -43,7 +47,7 @@ impl TokenKey {
         Ok(token)
     }
 
-    /// Signs whatever the payload says.
+    /// Makes a token of any header and payload, which are not checked: for tests of what is refused.
     pub fn seal(&self, header: &[u8], payload: &[u8]) -> String {
         let mut token = BASE64.encode(header);
         token.push('.');
@@ -76,7 +80,7 @@ mod tests {
         }
     }
 
-    /// As another library would make it.
+    /// Makes a token as another library would.
     fn signed(header: &str, payload: &str) -> String {
         key().seal(header.as_bytes(), payload.as_bytes())
     }
