@@ -25,7 +25,7 @@ if test "$PHP_GATEWAY" != "no"; then
   fi
 
   AC_MSG_CHECKING([for the version of cargo])
-  dnl In the source directory, where a rust-toolchain.toml has its say. Its PATH leads to the rustc beside it.
+  dnl This runs in the source directory, so that a rust-toolchain.toml is followed. The PATH leads to the rustc beside cargo.
   GATEWAY_CARGO_DIR=`dirname "$CARGO"`
   GATEWAY_CARGO_VERSION=`cd "$abs_srcdir" && PATH="$GATEWAY_CARGO_DIR:$PATH" "$CARGO" --version | $SED -n 's/^cargo \([[0-9.]]*\).*/\1/p'`
   if test -z "$GATEWAY_CARGO_VERSION"; then
@@ -36,7 +36,7 @@ if test "$PHP_GATEWAY" != "no"; then
   AS_VERSION_COMPARE([$GATEWAY_CARGO_VERSION], [1.88],
     [AC_MSG_ERROR([cargo $GATEWAY_CARGO_VERSION is too old: gateway needs Rust 1.88 or newer, from https://rustup.rs or by --with-cargo=PATH.])])
 
-  dnl The PHP bindings are made from PHP's headers by libclang. The places are those where the build itself looks.
+  dnl libclang makes the PHP bindings from PHP's headers. The build looks for it in the same places.
   AC_MSG_CHECKING([for libclang])
   GATEWAY_LIBCLANG=
   if test -n "$LIBCLANG_PATH"; then
@@ -48,7 +48,7 @@ if test "$PHP_GATEWAY" != "no"; then
     GATEWAY_PLACES="$GATEWAY_PLACES /usr/lib* /usr/lib*/* /usr/lib*/*/*"
   fi
   for place in $GATEWAY_PLACES; do
-    dnl Not libclang-cpp, which is another library.
+    dnl The patterns do not match libclang-cpp, which is another library.
     for file in "$place"/libclang.so "$place"/libclang.so.* "$place"/libclang-@<:@0-9@:>@*.so*; do
       if test -z "$GATEWAY_LIBCLANG" && test -f "$file"; then GATEWAY_LIBCLANG=$file; fi
     done

@@ -49,7 +49,7 @@ class Gateway
     public static $secretKey = '';
 
     /**
-     * What connect tokens are signed with: `token_key` of gateway-server. When it is empty, a key that is made of
+     * The key that signs connect tokens: `token_key` of gateway-server. When it is empty, the key is made of
      * `$secretKey`, there as here. Starts each request as `gateway.token_key` of php.ini.
      *
      * @var string
@@ -257,7 +257,7 @@ class Gateway
     }
 
     /**
-     * As {@see Gateway::destroyClient()}, in the original's spelling.
+     * Does the same as {@see Gateway::destroyClient()}, in the original's spelling.
      *
      * @return bool true: the order was handed over
      */
@@ -306,7 +306,7 @@ class Gateway
     }
 
     /**
-     * As {@see Gateway::getClientIdCountByGroup()}.
+     * Does the same as {@see Gateway::getClientIdCountByGroup()}.
      *
      * @param int|string $group '' is everybody
      * @return int
@@ -457,7 +457,7 @@ class Gateway
     }
 
     /**
-     * As {@see Gateway::setSession()}, for frameworks that serialize themselves.
+     * Does the same as {@see Gateway::setSession()}, for frameworks that serialize themselves.
      *
      * @param string $session_str a serialized array, or '' for none
      * @return bool true: the order was handed over
@@ -524,7 +524,7 @@ class Gateway
     }
 
     /**
-     * As {@see Gateway::getAllClientSessions()}.
+     * Does the same as {@see Gateway::getAllClientSessions()}.
      *
      * @deprecated
      * @param int|string $group empty is everybody
@@ -535,7 +535,7 @@ class Gateway
     }
 
     /**
-     * As {@see Gateway::getClientSessionsByGroup()}.
+     * Does the same as {@see Gateway::getClientSessionsByGroup()}.
      *
      * @deprecated
      * @param int|string|array<int|string> $group
@@ -574,7 +574,7 @@ class Gateway
     }
 
     /**
-     * As {@see Gateway::destroyCurrentClient()}, in the original's spelling.
+     * Does the same as {@see Gateway::destroyCurrentClient()}, in the original's spelling.
      *
      * @return bool
      */
@@ -592,7 +592,7 @@ class Gateway
     }
 
     /**
-     * What went wrong last in this request: the text of the exception or warning, also where `gateway.on_error = silent`
+     * The last error of this request: the text of the exception or warning, also where `gateway.on_error = silent`
      * raised none.
      *
      * @return string|null
@@ -602,7 +602,7 @@ class Gateway
     }
 
     /**
-     * What became of the calls of this process that change something, on the link to the present register address:
+     * Counts the calls of this process that change something, on the link to the present register address:
      * `queued` and `queued_bytes` wait to be confirmed, `acked` were confirmed, `resent` were sent again after a lost
      * connection (and took effect once), `dropped` were refused by the gateway or lost with one of GatewayWorker's;
      * `skipped` counts the empty uids and groups of sends and questions; `connected_to` is the gateway's or register's
@@ -616,7 +616,7 @@ class Gateway
 }
 
 /**
- * What the worker runner `gateway-worker` is built on: the events of a gateway-server's clients, one at a time. Programs
+ * The worker runner `gateway-worker` is built on this class: the events of a gateway-server's clients, one at a time. Programs
  * have no need of it.
  */
 class GatewayEvents
@@ -655,7 +655,7 @@ class GatewayEvents
     }
 
     /**
-     * As `unserialize()`, with the classes that `gateway.session_classes` allows. Objects of others stand as
+     * Does the same as `unserialize()`, with the classes that `gateway.session_classes` allows. Objects of others stand as
      * `__PHP_Incomplete_Class`, after a warning for the first of them, and {@see GatewayEvents::writeSession()} writes them
      * as they were. No bytes are an empty array.
      *
@@ -666,7 +666,7 @@ class GatewayEvents
     }
 
     /**
-     * As `serialize()`.
+     * Does the same as `serialize()`.
      *
      * @param array<mixed> $session
      * @return string
@@ -697,7 +697,7 @@ class GatewayEvents
 }
 
 /**
- * What the methods of {@see Gateway} throw.
+ * The methods of {@see Gateway} throw this.
  */
 class GatewayException extends \Exception
 {

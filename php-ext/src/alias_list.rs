@@ -3,9 +3,10 @@
 use crate::class_entries::{EVENTS, EXCEPTION, GATEWAY};
 
 pub(crate) const GLOBAL_EXCEPTION: &str = "GatewayException";
-/// GatewayWorker's own workers bring this class in a file, and rely on it, so it is declared early only where php.ini names it.
+/// GatewayWorker's own workers load this class from a file, and rely on it, so it is declared early only where php.ini names
+/// it.
 const OF_WORKERS: &str = "GatewayWorker\\Lib\\Gateway";
-/// The names that are wanted where php.ini says no more than that names are wanted.
+/// The names that are declared where php.ini only says that aliases are on.
 const USUAL: [&str; 5] = ["Gateway", "GatewayClient\\Gateway", OF_WORKERS, GLOBAL_EXCEPTION, "GatewayEvents"];
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl AliasList {
     }
 }
 
-/// What `gateway.aliases` says: nothing or no, yes, or names, of which all are declared early beside the word `eager`.
+/// Parses `gateway.aliases`: nothing or no, yes, or names; beside the word `eager` all names are declared early.
 pub(crate) fn parse(setting: &[u8]) -> Result<AliasList, String> {
     let text = std::str::from_utf8(setting).map_err(|_| "it is not UTF-8".to_owned())?;
     match text.trim().to_ascii_lowercase().as_str() {

@@ -1,8 +1,9 @@
 //! The other names of the classes, under which GatewayWorker's users and older code know them.
 //!
-//! They give way to classes of the program: one is declared when somebody asks for it and no file and no autoloader has
-//! declared a class of that name. PHP asks for a class that it does not know by the variable `zend_autoload`, behind which
-//! the list of `spl_autoload_register()` stands; what stands before it is asked last, whatever the list becomes.
+//! They give way to classes of the program: an alias is declared when the program asks for the name, and no file and no
+//! autoloader has declared a class of it. PHP looks for an unknown class by the variable `zend_autoload`, which leads to the
+//! list of `spl_autoload_register()`. The function here takes its place and asks that list first, whatever is added to the list
+//! later.
 
 use std::mem::transmute;
 use std::ptr;
@@ -20,7 +21,7 @@ use crate::{class_entries, ini, sys};
 
 static WANTED: OnceLock<AliasList> = OnceLock::new();
 
-/// What was asked before this was put in its place.
+/// The function that stood in `zend_autoload` before.
 static PREVIOUS_AUTOLOAD: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
 /// Runs at the module's start, once the classes are there.
@@ -37,7 +38,7 @@ pub(crate) fn start() {
     if wanted.names.is_empty() {
         return;
     }
-    // SAFETY: a variable of the engine, which only modules change, one after the other while they start.
+    // SAFETY: only modules change this variable of the engine, one after the other while they start.
     unsafe {
         PREVIOUS_AUTOLOAD
             .store(sys::zend_autoload.map_or(ptr::null_mut(), |before| before as *mut ()), Ordering::Release);
@@ -47,7 +48,7 @@ pub(crate) fn start() {
 
 /// Runs at the module's end.
 pub(crate) fn end() {
-    // SAFETY: as at the start; what is there now is left if another module has put it there since.
+    // SAFETY: as at the start. A value that another module has set since is left as it is.
     unsafe {
         if sys::zend_autoload.is_some_and(|now| now as *mut () == autoload as sys::Autoload as *mut ()) {
             sys::zend_autoload = before();
@@ -57,20 +58,20 @@ pub(crate) fn end() {
 
 fn before() -> Option<sys::Autoload> {
     let before = PREVIOUS_AUTOLOAD.load(Ordering::Acquire);
-    // SAFETY: null, or what was taken from the variable, which is a function of this type.
+    // SAFETY: the pointer is null, or was taken from the variable, which holds a function of this type.
     (!before.is_null()).then(|| unsafe { transmute::<*mut (), sys::Autoload>(before) })
 }
 
-/// This frame holds nothing that must be dropped while the autoloaders of the program run: a fatal error of theirs jumps over it.
+/// This frame holds nothing that must be dropped while the program's autoloaders run: a fatal error in one jumps over it.
 unsafe extern "C" fn autoload(name: *mut zend_string, lower_case: *mut zend_string) -> *mut ClassEntry {
     if let Some(before) = before() {
-        // SAFETY: PHP's own arguments are handed on.
+        // SAFETY: PHP's own arguments are passed on.
         let found = unsafe { before(name, lower_case) };
         if !found.is_null() || ExecutorGlobals::has_exception() {
             return found;
         }
     }
-    // SAFETY: null, or a string that lives as long as the call.
+    // SAFETY: the pointer is null, or leads to a string that lives as long as the call.
     let Some(asked) = (unsafe { name.as_ref() }) else { return ptr::null_mut() };
     let asked = asked.as_bytes();
     let Some(wanted) = WANTED.get() else { return ptr::null_mut() };
@@ -78,35 +79,36 @@ unsafe extern "C" fn autoload(name: *mut zend_string, lower_case: *mut zend_stri
     wanted.names.iter().find(is_asked).map_or(ptr::null_mut(), |name| declare(name, false))
 }
 
-/// Gives null when there is a class of that name already. PHP forgets a name that is not persistent at the request's end.
+/// Gives null when a class of that name exists already. PHP forgets a name that is not persistent at the request's end.
 fn declare(name: &str, persistent: bool) -> *mut ClassEntry {
     let class = class_entries::of_name(name);
-    // SAFETY: the name is as long as told, and the class was registered when the module started.
+    // SAFETY: the name has the given length, and the class was registered when the module started.
     let done =
         unsafe { sys::zend_register_class_alias_ex(name.as_ptr().cast(), name.len(), class, persistent) };
     if done == 0 { class } else { ptr::null_mut() }
 }
 
-/// Whether a name is declared when somebody asks for it, unless the program has a class of that name.
+/// Whether an alias of this name is declared when the program asks for it and has no class of that name.
 pub(crate) fn is_wanted(name: &[u8]) -> bool {
     WANTED
         .get()
         .is_some_and(|wanted| wanted.names.iter().any(|one| one.as_bytes().eq_ignore_ascii_case(name)))
 }
 
-/// Before an exception is thrown: `catch` and `instanceof` look a class up by its name, and ask nobody for it.
+/// Declares the global name before an exception is thrown: `catch` and `instanceof` look a class up by its name without
+/// autoloading.
 pub(crate) fn name_exception() {
     if !is_wanted(GLOBAL_EXCEPTION.as_bytes()) || ExecutorGlobals::get().current_execute_data.is_null() {
         return;
     }
     let name = ZendStr::new(GLOBAL_EXCEPTION, false);
-    // SAFETY: a live string; what is found stays PHP's.
+    // SAFETY: the string is live; a class that is found stays PHP's.
     unsafe { zend_lookup_class_ex(ptr::from_ref(&*name).cast_mut(), ptr::null_mut(), 0) };
     let pending = ExecutorGlobals::get().exception;
-    // SAFETY: null, or what is pending. An `exit` is no Throwable, and has to go on.
+    // SAFETY: the pointer is null, or leads to the pending exception. An `exit` is no Throwable, and has to go on.
     if unsafe { pending.as_ref() }.is_some_and(|pending| pending.instance_of(ce::throwable())) {
-        // An autoloader has thrown, of which nobody has asked anything: what is to be thrown says more.
-        // SAFETY: takes nothing.
+        // An autoloader has thrown, though no class was asked for by the program; the exception that is about to be thrown says more.
+        // SAFETY: the function takes no arguments.
         unsafe { sys::zend_clear_exception() };
     }
 }

@@ -1,5 +1,5 @@
 //! A process of GatewayWorker's own `BusinessWorker` in which this class stands in place of `GatewayWorker\Lib\Gateway`, as
-//! `gateway.aliases` may have it. The worker introduces itself, and keeps the client of an event where its own class looks.
+//! `gateway.aliases` allows. The worker introduces itself, and keeps the client of an event where its own class looks.
 
 use std::cell::Cell;
 use std::ptr;
@@ -21,7 +21,8 @@ thread_local! {
     static IS_HERE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// `setBusinessWorker()` calls this. The worker knows the register's address by a property of its own, and the class takes it from there.
+/// Called by `setBusinessWorker()`. The worker has the register's address in a property of its own, from which the class takes
+/// it.
 pub(crate) fn introduce(worker: &Zval) -> Result<(), Failure> {
     let Some(worker) = worker.object() else { return Ok(()) };
     if !names_of_classes(worker.ce).any(|name| name == WORKER) {
@@ -47,7 +48,7 @@ pub(crate) fn current() -> Option<ClientId> {
         return None;
     }
     let name = ZendStr::new(CONTEXT, false);
-    // SAFETY: a live string; what is found stays PHP's.
+    // SAFETY: the string is live; a class that is found stays PHP's.
     let context = unsafe {
         zend_lookup_class_ex(ptr::from_ref(&*name).cast_mut(), ptr::null_mut(), WITHOUT_AUTOLOAD).as_ref()
     }?;
@@ -55,9 +56,9 @@ pub(crate) fn current() -> Option<ClientId> {
     ClientId::from_hex(id.zend_str()?.as_bytes()).ok()
 }
 
-/// The name of an object's class, and those of all that it extends.
+/// The names of an object's class and of all classes that it extends.
 fn names_of_classes(class: *mut ClassEntry) -> impl Iterator<Item = &'static [u8]> {
-    // SAFETY: classes live longer than the call that has an object of one.
+    // SAFETY: a class lives longer than the call that has an object of it.
     let first = unsafe { class.as_ref() };
     std::iter::successors(first, |class| {
         // SAFETY: a class that has objects is linked, and has its parent in this field, or null.

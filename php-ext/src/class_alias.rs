@@ -1,4 +1,4 @@
-//! `class_alias()` for the classes of this extension. Before 8.3 PHP's own takes only classes of programs.
+//! Makes `class_alias()` take the classes of this extension, which PHP's own takes only from version 8.3 on.
 
 use std::mem::transmute;
 use std::ptr;
@@ -15,11 +15,11 @@ const NAME: &str = "class_alias";
 
 type Handler = unsafe extern "C" fn(*mut ExecuteData, *mut Zval);
 
-/// PHP's function, and what it does by itself.
+/// PHP's function, and the handler that PHP gave it.
 static FUNCTION: AtomicPtr<zend_internal_function> = AtomicPtr::new(ptr::null_mut());
 static HANDLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
-/// Runs at a request's start, since PHP tells modules of its functions only then, and does its work once in a process.
+/// Runs at a request's start, since PHP has registered its functions only then; it does its work once in a process.
 pub(crate) fn start_request() {
     if !FUNCTION.load(Ordering::Acquire).is_null() {
         return;
@@ -28,10 +28,11 @@ pub(crate) fn start_request() {
     if functions.is_null() {
         return;
     }
-    // SAFETY: the engine's table of functions, and a name that is as long as told.
+    // SAFETY: the table is the engine's table of functions, and the name has the given length.
     let function = unsafe { zend_hash_str_find_ptr_lc(functions, NAME.as_ptr().cast(), NAME.len()) };
     let function: *mut zend_internal_function = function.cast();
-    // SAFETY: null, where `disable_functions` names it, or a function of PHP, which lives as long as the process.
+    // SAFETY: the pointer is null, where `disable_functions` names the function, or leads to a function of PHP, which lives as
+    // long as the process.
     if let Some(handler) = unsafe { function.as_mut() }.and_then(|function| function.handler.replace(alias)) {
         HANDLER.store(handler as *mut (), Ordering::Release);
         FUNCTION.store(function, Ordering::Release);
@@ -41,7 +42,7 @@ pub(crate) fn start_request() {
 /// Runs at the module's end.
 pub(crate) fn end() {
     let function = FUNCTION.swap(ptr::null_mut(), Ordering::AcqRel);
-    // SAFETY: null, or PHP's function, which is there until all modules have ended.
+    // SAFETY: the pointer is null, or leads to PHP's function, which exists until all modules have ended.
     if let Some(function) = unsafe { function.as_mut() } {
         function.handler = php_own();
     }
@@ -49,24 +50,24 @@ pub(crate) fn end() {
 
 fn php_own() -> Option<Handler> {
     let handler = HANDLER.load(Ordering::Acquire);
-    // SAFETY: null, or the function's handler, which is of this type.
+    // SAFETY: the pointer is null, or the function's handler, which is of this type.
     (!handler.is_null()).then(|| unsafe { transmute::<*mut (), Handler>(handler) })
 }
 
-/// This frame holds nothing that must be dropped while code of the program runs: a fatal error of it jumps over this.
+/// This frame holds nothing that must be dropped while code of the program runs: a fatal error in it jumps over this.
 unsafe extern "C" fn alias(frame: *mut ExecuteData, result: *mut Zval) {
-    // SAFETY: PHP's frame of the call, and where its result goes.
+    // SAFETY: PHP passes the frame of the call and the place of its result.
     let done = unsafe { frame.as_ref() }.and_then(name_own_class);
     match (done, php_own()) {
         // SAFETY: as above.
         (Some(done), _) => unsafe { (*result).set_bool(done) },
-        // SAFETY: PHP's own arguments are handed on.
+        // SAFETY: PHP's own arguments are passed on.
         (None, Some(handler)) => unsafe { handler(frame, result) },
         (None, None) => {}
     }
 }
 
-/// `None` when this is nothing for here: another class, or arguments that PHP has to complain of.
+/// Gives `None` where PHP's own function is to do the work: for another class, or for wrong arguments.
 fn name_own_class(frame: &ExecuteData) -> Option<bool> {
     // SAFETY: in a call's frame this field of the union is in use.
     let given = unsafe { frame.This.u2.num_args };
@@ -80,7 +81,7 @@ fn name_own_class(frame: &ExecuteData) -> Option<bool> {
     let may_autoload = given == 2 || argument(2)?.dereference().coerce_to_bool();
     let class = own_class(class, may_autoload)?;
     let bytes = name.as_bytes();
-    // SAFETY: the name is as long as told, and the class lives as long as the process.
+    // SAFETY: the name has the given length, and the class lives as long as the process.
     if unsafe { sys::zend_register_class_alias_ex(bytes.as_ptr().cast(), bytes.len(), class, false) } == 0 {
         return Some(true);
     }
@@ -95,11 +96,11 @@ fn name_own_class(frame: &ExecuteData) -> Option<bool> {
     Some(false)
 }
 
-/// The class, if it is one of this extension. Asks the program's autoloaders only for a name that may lead here, so that
-/// for others PHP's own function is the only one that asks.
+/// Gives the class if it is one of this extension. The program's autoloaders run only for a name that may be an alias, so that
+/// for other names PHP's own function alone runs them.
 fn own_class(name: &ZendStr, may_autoload: bool) -> Option<*mut ClassEntry> {
     let string: *mut zend_string = ptr::from_ref(name).cast_mut();
-    // SAFETY: a live string; what is found stays PHP's.
+    // SAFETY: the string is live; a class that is found stays PHP's.
     let find = |flags| unsafe { zend_lookup_class_ex(string, ptr::null_mut(), flags) };
     let mut class = find(WITHOUT_AUTOLOAD);
     let bytes = name.as_bytes();

@@ -1,4 +1,4 @@
-//! How failures reach PHP: the one place that throws and warns.
+//! Raises failures as PHP's exceptions and warnings; no other module throws or warns.
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -15,19 +15,19 @@ use gateway_wire::MalformedClientId;
 use crate::ini::{self, OnError};
 use crate::{aliases, class_entries, sys};
 
-/// Why a method ends without a result.
+/// The reason why a method ends without a result.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// An exception is pending already.
     Pending,
-    /// To be thrown as a GatewayException.
+    /// The text is thrown as a GatewayException.
     Exception(String),
-    /// The gateway could not be reached, or does not answer: told as gateway.on_error wants it.
+    /// The gateway could not be reached, or does not answer; gateway.on_error chooses how that is raised.
     Link(String),
 }
 
 thread_local! {
-    /// What went wrong last in this request.
+    /// The text of the last exception or warning in this request.
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -57,7 +57,7 @@ impl Failure {
                     run_signal_handlers();
                     throw(&message);
                 }
-                // A handler that throws leaves its exception pending, which is as it should be.
+                // A handler that throws leaves its exception pending, as it should.
                 OnError::Warning => drop(warn(&message)),
                 OnError::Silent => note(&message),
             },
@@ -65,11 +65,11 @@ impl Failure {
     }
 }
 
-/// PHP runs them after a call, but takes those of a call that throws from its queue without running them. Such a call has
-/// perhaps waited long, and the signal may be the one that ends a worker.
+/// Runs the program's signal handlers. PHP runs them after a call, but drops the signals of a call that throws. Such a call may
+/// have waited long, and the signal may be the one that ends a worker.
 fn run_signal_handlers() {
     let frame = ExecutorGlobals::get().current_execute_data;
-    // SAFETY: a variable of the engine that is set when modules start; its function takes the frame of the running call.
+    // SAFETY: this variable of the engine is set when modules start; its function takes the frame of the running call.
     unsafe {
         if let Some(run) = sys::zend_interrupt_function {
             run(frame);
@@ -81,7 +81,7 @@ fn throw(message: &str) {
     if !ExecutorGlobals::has_exception() {
         aliases::name_exception();
     }
-    // What is pending already says more, and stays.
+    // An exception that is pending already says more, and stays.
     if ExecutorGlobals::has_exception() {
         return;
     }
@@ -94,11 +94,11 @@ fn note(message: &str) {
     LAST.set(Some(message.to_owned()));
 }
 
-/// The TypeError that PHP's own functions throw. `expected` reads like "string" or "?string".
+/// Throws the TypeError that PHP's own functions throw. `expected` reads like "string" or "?string".
 pub(crate) fn type_error(position: u32, expected: &CStr, given: &Zval) -> Failure {
-    // A converter may have thrown already, say from a deprecation's handler.
+    // A converter may have thrown already, for instance in the handler of a deprecation.
     if !ExecutorGlobals::has_exception() {
-        // SAFETY: the format takes two C strings, and gets two that outlive the call.
+        // SAFETY: the format takes two C strings, and both outlive the call.
         unsafe {
             sys::zend_argument_type_error(
                 position,
@@ -111,20 +111,20 @@ pub(crate) fn type_error(position: u32, expected: &CStr, given: &Zval) -> Failur
     Failure::Pending
 }
 
-/// E_WARNING. A handler of the program may turn it into an exception, and then the method must end.
+/// Raises an E_WARNING. A handler of the program may turn it into an exception, and then the method must end.
 pub(crate) fn warn(message: &str) -> Result<(), Failure> {
     note(message);
     php_error(&ErrorType::Warning, &printable(message));
     if ExecutorGlobals::has_exception() { Err(Failure::Pending) } else { Ok(()) }
 }
 
-/// E_DEPRECATED.
+/// Raises an E_DEPRECATED.
 pub(crate) fn deprecated(message: &str) -> Result<(), Failure> {
     php_error(&ErrorType::Deprecated, message);
     if ExecutorGlobals::has_exception() { Err(Failure::Pending) } else { Ok(()) }
 }
 
-/// PHP takes these texts as C strings.
+/// Replaces NUL bytes, since PHP takes these texts as C strings.
 fn printable(message: &str) -> String {
     message.replace('\0', "\\0")
 }
@@ -132,7 +132,7 @@ fn printable(message: &str) -> String {
 impl From<LinkError> for Failure {
     fn from(error: LinkError) -> Self {
         match error {
-            // The program's own doing, whatever the gateway.
+            // The program can mend these itself, whatever the gateway does.
             LinkError::TooLarge(_) | LinkError::AnswerTooLarge { .. } => Self::Exception(error.to_string()),
             _ => Self::Link(error.to_string()),
         }

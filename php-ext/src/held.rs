@@ -1,8 +1,8 @@
-//! PHP's values, held while code of the program may run.
+//! Holds PHP's values while code of the program may run.
 //!
 //! `__toString()`, destructors and the handlers of warnings are code of the program, which may change or free whatever a
-//! variable holds. What is held here counts as one more user of the value, and the engine frees nothing that has a user,
-//! and changes in place only what has no second one.
+//! variable holds. A held value has one more reference, and the engine frees nothing that has a reference, and changes in place
+//! only what has no second one.
 
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
@@ -10,18 +10,18 @@ use ext_php_rs::zend::ExecutorGlobals;
 
 use crate::errors::Failure;
 
-/// A value with references looked through.
+/// Holds a value; if it is a reference, the value that it leads to.
 pub(crate) fn hold(value: &Zval) -> Zval {
     value.dereference().shallow_clone()
 }
 
-/// The elements of an array, whatever its keys: the library's own iterators panic at a key that is not UTF-8.
+/// Iterates over the elements of an array with any keys: the library's own iterators panic at a key that is not UTF-8.
 pub(crate) fn elements(array: &ZendHashTable) -> impl Iterator<Item = &Zval> {
     let mut entries = array.iter();
     std::iter::from_fn(move || entries.next_zval().map(|(_, element)| element.dereference()))
 }
 
-/// A string of any bytes.
+/// A string of any bytes, which is held.
 pub(crate) struct HeldString(Zval);
 
 impl HeldString {
@@ -44,7 +44,7 @@ impl From<ZBox<ZendStr>> for HeldString {
     }
 }
 
-/// After code of the program may have run: what it has thrown ends the call.
+/// Called after code of the program may have run: an exception that it has thrown ends the call.
 pub(crate) fn unless_thrown<T>(value: T) -> Result<T, Failure> {
     if ExecutorGlobals::has_exception() { Err(Failure::Pending) } else { Ok(value) }
 }

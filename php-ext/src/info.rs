@@ -8,7 +8,7 @@ use ext_php_rs::{info_table_end, info_table_header, info_table_row, info_table_s
 use crate::{process, sys};
 
 pub(crate) extern "C" fn show(module: *mut ModuleEntry) {
-    // A panic must not reach PHP; without it the section is just shorter.
+    // A panic must not reach PHP; after one, the section is just shorter.
     let _ = catch_unwind(AssertUnwindSafe(|| {
         info_table_start!();
         info_table_header!("gateway support", "enabled");

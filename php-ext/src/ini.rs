@@ -14,7 +14,7 @@ use gateway_link::{GatewayProtocol, TlsFiles};
 use crate::alias_list::{self, AliasList};
 use crate::sys;
 
-/// Set where the server is configured, not by programs, which have the class's properties for that.
+/// The setting is made where the server is configured. Programs set the class's properties instead.
 const CONFIGURED: IniEntryPermission = IniEntryPermission::PerDir.union(IniEntryPermission::System);
 
 static ENTRIES: IniEntryDefs<14> = IniEntryDefs::new([
@@ -50,12 +50,12 @@ pub(crate) fn token_key() -> &'static [u8] {
     text(c"gateway.token_key")
 }
 
-/// Seconds.
+/// In seconds.
 pub(crate) fn connect_timeout() -> f64 {
     checked_connect_timeout().unwrap_or(3.0)
 }
 
-/// The other names of the classes.
+/// The aliases that `gateway.aliases` asks for.
 pub(crate) fn aliases() -> Result<AliasList, String> {
     alias_list::parse(text(c"gateway.aliases")).map_err(|reason| {
         let expected = "0, 1, or names of classes, and eager to declare them when PHP starts";
@@ -71,17 +71,17 @@ pub(crate) fn buffer_bytes() -> usize {
     checked_buffer_bytes().unwrap_or(16 << 20)
 }
 
-/// PHP's own; none without a limit.
+/// PHP's own limit in bytes; `None` when there is none.
 pub(crate) fn memory_limit() -> Option<usize> {
     bytes(text(c"memory_limit"))
 }
 
-/// What becomes of a call when the gateway cannot be reached or does not answer in time.
+/// How a failure is raised when the gateway cannot be reached or does not answer in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnError {
     Exception,
     Warning,
-    /// Only `Gateway::lastError()` tells.
+    /// Nothing is raised, and only `Gateway::lastError()` tells.
     Silent,
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn on_error() -> OnError {
     checked_on_error().unwrap_or(OnError::Exception)
 }
 
-/// What is spoken at the register address.
+/// The protocol that is spoken at the register address.
 pub(crate) fn protocol() -> GatewayProtocol {
     checked_protocol().unwrap_or_default()
 }
@@ -98,7 +98,7 @@ pub(crate) fn protocol() -> GatewayProtocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AllowedClasses {
     All,
-    /// Their names, between commas and blanks.
+    /// The classes' names, separated by commas and blanks.
     Named(&'static [u8]),
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn session_classes() -> AllowedClasses {
 }
 
 impl AllowedClasses {
-    /// None when all are allowed.
+    /// The names; none when all classes are allowed.
     pub(crate) fn names(self) -> impl Iterator<Item = &'static [u8]> {
         let names: &[u8] = if let Self::Named(names) = self { names } else { b"" };
         let names = names.split(|byte| matches!(byte, b',' | b' ' | b'\t'));
@@ -118,13 +118,13 @@ impl AllowedClasses {
         names.map(|name| name.strip_prefix(b"\\").unwrap_or(name)).filter(|name| !name.is_empty())
     }
 
-    /// As PHP compares the names of classes.
+    /// Whether the class is allowed. Case does not matter, as in PHP.
     pub(crate) fn has(self, class: &[u8]) -> bool {
         self == Self::All || self.names().any(|name| name.eq_ignore_ascii_case(class))
     }
 }
 
-/// For addresses with tls:// in front.
+/// The files for addresses that begin with tls://.
 pub(crate) fn tls() -> TlsFiles {
     let (certificate, key) = (path(c"gateway.tls_certificate"), path(c"gateway.tls_key"));
     TlsFiles { authorities: path(c"gateway.tls_ca"), certificate: certificate.zip(key) }
@@ -160,7 +160,7 @@ fn checked_on_error() -> Result<OnError, String> {
     }
 }
 
-/// What is wrong with the values, in words.
+/// Describes each setting whose value is wrong.
 pub(crate) fn complaints() -> Vec<String> {
     let wrong = [
         checked_connect_timeout().err(),
@@ -195,7 +195,7 @@ fn checked_buffer_bytes() -> Result<usize, String> {
     }
 }
 
-/// Longer than any program waits, shorter than clocks overflow.
+/// Makes a duration of at most a year, which is longer than any program waits and overflows no clock.
 pub(crate) fn duration(seconds: f64) -> Duration {
     const YEAR: f64 = 365.0 * 24.0 * 3600.0;
     Duration::from_secs_f64(seconds.clamp(0.0, YEAR))
@@ -206,9 +206,9 @@ fn bad(name: &CStr, expected: &str) -> String {
     format!("{} is {given:?}, but must be {expected}; the default is used", name.to_string_lossy())
 }
 
-/// Valid until the setting changes, which PHP does only between two uses here.
+/// Gives a setting's value. It is valid until the setting changes, which cannot happen between two uses here.
 fn text(name: &CStr) -> &'static [u8] {
-    // SAFETY: the name is as long as told; asks for the present value, and not whether it exists.
+    // SAFETY: the name has the given length. The call asks for the present value, and not whether the setting exists.
     let value = unsafe { sys::zend_ini_string_ex(name.as_ptr(), name.count_bytes(), 0, ptr::null_mut()) };
     if value.is_null() {
         return b"";
@@ -221,7 +221,7 @@ fn seconds(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.trim().parse::<f64>().ok().filter(|seconds| seconds.is_finite())
 }
 
-/// With PHP's shorthands K, M and G.
+/// Parses a number of bytes, with PHP's shorthands K, M and G.
 fn bytes(text: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(text).ok()?.trim();
     let (digits, shift) = match text.as_bytes().last()?.to_ascii_lowercase() {
@@ -233,7 +233,7 @@ fn bytes(text: &[u8]) -> Option<usize> {
     digits.trim_end().parse::<usize>().ok()?.checked_mul(1 << shift)
 }
 
-/// phpinfo() tells whether a secret is set, never which.
+/// Makes phpinfo() show whether a secret is set, and never which.
 const fn secret(mut entry: IniEntryDef) -> IniEntryDef {
     entry.displayer = Some(display_secret);
     entry
@@ -246,7 +246,7 @@ unsafe extern "C" fn display_secret(entry: *mut zend_ini_entry, kind: c_int) {
     let Some(entry) = (unsafe { entry.as_ref() }) else { return };
     let original = kind == ORIGINAL && entry.modified != 0;
     let value: *mut zend_string = if original { entry.orig_value } else { entry.value };
-    // SAFETY: null or a live string of the entry.
+    // SAFETY: the pointer is null, or leads to a live string of the entry.
     let is_set = unsafe { value.as_ref() }.is_some_and(|value| value.len > 0);
     let _ = output_write(if is_set { b"set" } else { b"not set" });
 }

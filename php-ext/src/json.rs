@@ -1,4 +1,4 @@
-//! PHP's values as JSON. No code of the program runs here.
+//! Converts PHP's values to JSON. No code of the program runs here.
 
 use ext_php_rs::types::{ZendHashTable, Zval};
 use gateway_wire::token::MAX_TOKEN;
@@ -7,10 +7,10 @@ use serde_json::{Map, Number, Value};
 use crate::errors::Failure;
 use crate::held::elements;
 
-/// Deeper than any session is meant to be; an array may hold itself.
+/// Arrays may be nested so deep, which is more than sessions need; an array may hold itself.
 const MAX_DEPTH: usize = 32;
 
-/// An array as an object, whatever its keys.
+/// Converts an array with any keys to an object.
 pub(crate) fn object(array: &ZendHashTable) -> Result<Map<String, Value>, Failure> {
     map(array, MAX_DEPTH, &mut { MAX_TOKEN })
 }
@@ -34,7 +34,7 @@ fn map(array: &ZendHashTable, depth: usize, left: &mut usize) -> Result<Map<Stri
     Ok(map)
 }
 
-/// `left` is how many values may still follow: each takes a byte of the token, and one array may be there a million times.
+/// `left` is how many values may still follow: each takes a byte of the token, and one array may be contained a million times.
 fn value(item: &Zval, depth: usize, left: &mut usize) -> Result<Value, Failure> {
     let Some(depth) = depth.checked_sub(1) else { return refuse("arrays more than 32 deep") };
     *left = match left.checked_sub(1) {
@@ -65,7 +65,7 @@ fn value(item: &Zval, depth: usize, left: &mut usize) -> Result<Value, Failure> 
     }
 }
 
-/// Whether the keys are 0, 1, 2 and so on. As in [`elements`], not the library's own way.
+/// Whether the keys are 0, 1, 2 and so on. It iterates as [`elements`] does, and for the same reason.
 fn is_list(array: &ZendHashTable) -> bool {
     let (mut next, mut entries) = (0, array.iter());
     while let Some((key, _)) = entries.next_zval() {

@@ -1,4 +1,4 @@
-//! The PHP extension `gateway`: PHP's face of a [`gateway_link`].
+//! The PHP extension `gateway`, which gives a [`gateway_link`] to PHP.
 
 mod alias_list;
 mod aliases;
@@ -24,7 +24,7 @@ mod worker;
 
 use ext_php_rs::zend::ModuleEntry;
 
-/// What PHP looks for when it loads the extension.
+/// The symbol that PHP looks for when it loads the extension.
 #[unsafe(no_mangle)]
 pub extern "C" fn get_module() -> *mut ModuleEntry {
     module::entry()

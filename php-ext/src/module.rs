@@ -1,4 +1,4 @@
-//! The module's life: start, requests, end.
+//! The module's start and end, and those of its requests.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -49,7 +49,7 @@ unsafe extern "C" fn end(_kind: i32, module_number: i32) -> i32 {
     let _ = catch_unwind(process::end);
     aliases::end();
     class_alias::end();
-    // SAFETY: the number that the entries were registered under.
+    // SAFETY: the entries were registered under this number.
     unsafe { sys::zend_unregister_ini_entries(module_number) };
     0
 }
@@ -71,13 +71,14 @@ unsafe extern "C" fn end_request(_kind: i32, _module_number: i32) -> i32 {
     0
 }
 
-/// Another module's request shutdown, say a session handler in PHP, may have used the class since.
+/// Runs after all request shutdowns: that of another module, for instance of a session handler in PHP, may have used the class
+/// again.
 unsafe extern "C" fn after_request() -> i32 {
     let _ = catch_unwind(properties::forget_pointers);
     0
 }
 
-/// Runs what may raise PHP errors: a panic ends here, a fatal error goes on to PHP.
+/// Runs code that may raise PHP errors. A panic ends here, and a fatal error goes on to PHP.
 fn shielded(body: impl FnOnce() -> Result<(), Failure>) {
     let run = || {
         if let Err(failure) = body() {
@@ -85,7 +86,7 @@ fn shielded(body: impl FnOnce() -> Result<(), Failure>) {
         }
     };
     if let Err(CatchError::Bailout) = try_catch(AssertUnwindSafe(run)) {
-        // SAFETY: no Rust frame with something to drop is left between here and PHP.
+        // SAFETY: no Rust frame between here and PHP has something to drop.
         unsafe { bailout() };
     }
 }

@@ -1,4 +1,4 @@
-//! What this PHP process keeps from request to request: its links.
+//! The links of this PHP process, which live from request to request.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -14,35 +14,36 @@ use crate::properties::Properties;
 use crate::{ini, memory};
 
 thread_local! {
-    /// Not dropped with the thread: the module's shutdown closes the links, and a forked child must not.
+    /// The links are not dropped with the thread: the module's end closes them, and a forked child must not.
     static LINKS: RefCell<ManuallyDrop<LinkPool>> = const { RefCell::new(ManuallyDrop::new(LinkPool::new())) };
 }
 
-pub(crate) fn order(settings: Properties, order: Order) -> Result<(), Failure> {
-    on_link(settings, |link, timeout| link.order(order, timeout))
+pub(crate) fn order(properties: Properties, order: Order) -> Result<(), Failure> {
+    on_link(properties, |link, timeout| link.order(order, timeout))
 }
 
-/// Gives what `show` makes of the answer. That takes PHP's memory, of which there may be too little: then PHP ends the
-/// request, and the answer goes before.
+/// Gives the value that `show` makes of the answer. This takes PHP's memory. When there is too little, PHP ends the request,
+/// and the answer is freed before.
 pub(crate) fn query<T>(
-    settings: Properties,
+    properties: Properties,
     query: Query,
     show: impl FnOnce(RawValue<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let answer = on_link(settings, |link, timeout| link.query_within(query, timeout, memory::max_answer()))?;
+    let answer =
+        on_link(properties, |link, timeout| link.query_within(query, timeout, memory::max_answer()))?;
     match try_catch(AssertUnwindSafe(|| show(answer.value()))) {
         Ok(shown) => shown,
         Err(CatchError::Bailout) => {
             drop(answer);
-            // SAFETY: nothing is left here that has to be dropped. What the caller holds is what every method holds
-            // while PHP code may run.
+            // SAFETY: nothing is left here that has to be dropped. The caller holds only what every method holds while PHP code
+            // may run.
             unsafe { bailout() }
         }
         Err(panic) => Err(Failure::Exception(format!("the answer could not be shown: {panic}"))),
     }
 }
 
-/// Whether what is sent is gathered from now on, for [`send`].
+/// Chooses whether orders are batched from now on, for [`send_batch`] to send.
 pub(crate) fn set_batching(batching: bool) {
     LINKS.with_borrow_mut(|links| links.set_batching(batching));
 }
@@ -52,46 +53,47 @@ pub(crate) fn send_batch() {
 }
 
 fn on_link<T>(
-    settings: Properties,
+    properties: Properties,
     call: impl FnOnce(&mut Link, Duration) -> Result<T, LinkError>,
 ) -> Result<T, Failure> {
-    let timeout = settings.timeout()?;
-    let mut news = LateReports::default();
-    // No PHP code runs in here, so nothing comes back while the links are borrowed.
-    let result = settings.with_target(|target| {
+    let timeout = properties.timeout()?;
+    let mut reports = LateReports::default();
+    // No PHP code runs in this closure, so that no method is called while the links are borrowed.
+    let result = properties.with_target(|target| {
         LINKS.with_borrow_mut(|links| {
-            let link = links.link_to(target, limits, ini::flush_timeout, &mut news.undelivered)?;
+            let link = links.link_to(target, limits, ini::flush_timeout, &mut reports.undelivered)?;
             let result = call(link, timeout);
-            news.notices.extend(link.take_notices());
+            reports.notices.extend(link.take_notices());
             Ok(result?)
         })
     });
-    news.tell()?;
+    reports.tell()?;
     result
 }
 
-/// How long a gateway that has something to say may be silent: as long as the system takes to notice that a machine is gone.
+/// A gateway that owes a reply may be silent for so long, which is also the time after which the system notices that a machine
+/// is gone.
 pub(crate) const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 fn limits() -> LinkLimits {
     LinkLimits { buffer_bytes: ini::buffer_bytes(), silence: MAX_SILENCE }
 }
 
-/// At a request's end: waits a while for what the request handed over, and tells what the gateway would not take or
-/// cannot be given.
+/// Runs at a request's end: waits a while for the orders of the request, and warns of those that the gateway refused or cannot
+/// get.
 pub(crate) fn end_request() -> Result<(), Failure> {
-    let mut news = LateReports::default();
+    let mut reports = LateReports::default();
     LINKS.with_borrow_mut(|links| {
-        // What a live gateway has not confirmed yet goes on after the request.
+        // Orders that a live gateway has not confirmed yet are delivered after the request.
         let left = links.flush(ini::flush_timeout());
-        news.undelivered.extend(left.into_iter().filter(|left| left.down.is_some()));
-        news.notices.extend(links.iter().flat_map(Link::take_notices));
+        reports.undelivered.extend(left.into_iter().filter(|left| left.down.is_some()));
+        reports.notices.extend(links.iter().flat_map(Link::take_notices));
     });
-    news.tell()
+    reports.tell()
 }
 
-/// At the process's end. No PHP error can be raised any more. It waits even when requests do not, since no later moment
-/// comes.
+/// Runs at the process's end, when no PHP error can be raised any more. It waits even where requests do not, since there is no
+/// later moment.
 pub(crate) fn end() {
     const LEAST: Duration = Duration::from_secs(1);
     for left in LINKS.with_borrow_mut(|links| links.close(ini::flush_timeout().max(LEAST))) {
@@ -99,9 +101,9 @@ pub(crate) fn end() {
     }
 }
 
-/// Of the link to the present target; all zero while there is none.
-pub(crate) fn stats(settings: Properties) -> Result<LinkStats, Failure> {
-    settings.with_target(|target| {
+/// The counts of the link to the present target; all are zero while there is none.
+pub(crate) fn stats(properties: Properties) -> Result<LinkStats, Failure> {
+    properties.with_target(|target| {
         Ok(LINKS.with_borrow_mut(|links| {
             links.iter().find(|link| link.target() == target).map(Link::stats).unwrap_or_default()
         }))
@@ -112,7 +114,7 @@ pub(crate) fn describe_links() -> Vec<String> {
     LINKS.with_borrow_mut(|links| links.iter().map(Link::status).collect())
 }
 
-/// What PHP is to be told of calls that had been accepted.
+/// The results of earlier calls that PHP has yet to be told.
 #[derive(Default)]
 struct LateReports {
     undelivered: Vec<Unconfirmed>,

@@ -1,4 +1,4 @@
-//! The class's static properties, as they are at each call.
+//! The class's static properties, read at each call.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -22,8 +22,8 @@ pub(crate) const SECRET_KEY: &str = "secretKey";
 pub(crate) const TOKEN_KEY: &str = "tokenKey";
 pub(crate) const CONNECT_TIMEOUT: &str = "connectTimeout";
 
-/// The values of the properties that matter to a call. They are PHP's, so no code of the program may run while this is in
-/// use: arguments are read before, and what a call brings to tell is told after.
+/// The values of the properties that a call needs. They are PHP's, so no code of the program may run while these are borrowed:
+/// arguments are read before, and warnings are raised after.
 #[derive(Clone, Copy)]
 pub(crate) struct Properties<'a> {
     address: &'a Zval,
@@ -32,8 +32,7 @@ pub(crate) struct Properties<'a> {
     token: &'a Zval,
 }
 
-/// Where the properties of class Gateway stand, once they are known in this request: the engine moves them only between
-/// requests.
+/// Pointers to the properties of class Gateway, found once in a request: the engine moves them only between requests.
 #[derive(Clone, Copy)]
 struct PropertyPointers([*mut Zval; 4]);
 
@@ -42,18 +41,18 @@ thread_local! {
     static CACHED_TARGET: RefCell<Option<CachedTarget>> = const { RefCell::new(None) };
 }
 
-/// The names as the engine wants them, made once.
+/// The names as the engine's strings, made once.
 static NAMES: [AtomicPtr<ZendStr>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
 
-/// At the module's start, where interned strings live as long as the process.
+/// Runs at the module's start, where interned strings live as long as the process.
 pub(crate) fn intern_names() {
     for (name, text) in NAMES.iter().zip([REGISTER_ADDRESS, SECRET_KEY, CONNECT_TIMEOUT, TOKEN_KEY]) {
         name.store(ZBox::into_raw(ZendStr::new_interned(text, true)), Ordering::Release);
     }
 }
 
-/// At a request's start: the class's defaults are php.ini's as it was when the module started, but an FPM pool or a
-/// directory may have settings of its own.
+/// Runs at a request's start: sets the properties to the values that php.ini has for this request, since an FPM pool or a
+/// directory may have its own.
 pub(crate) fn set_defaults() -> Result<(), Failure> {
     let Some(class) = GATEWAY_ENTRY.as_ref() else { return Ok(()) };
     let now = Properties::of(GATEWAY_ENTRY.get())?;
@@ -77,7 +76,7 @@ fn set(class: &ClassEntry, name: &str, value: Zval) -> Result<(), Failure> {
     class.set_static_property(name, value).map_err(|error| Failure::Exception(error.to_string()))
 }
 
-/// At a request's end.
+/// Runs at a request's end.
 pub(crate) fn forget_pointers() {
     POINTERS.set(None);
 }
@@ -98,14 +97,14 @@ impl<'a> Properties<'a> {
         } else {
             find(called)?
         };
-        // SAFETY: never null, and in place until the request ends.
+        // SAFETY: the pointers are never null, and valid until the request ends.
         let [address, secret, timeout, token] = places.0.map(|place| unsafe { (*place).dereference() });
         Ok(Self { address, secret, timeout, token })
     }
 
     pub(crate) fn timeout(&self) -> Result<Duration, Failure> {
         let seconds = match self.timeout.long() {
-            // The usual case, without arithmetic.
+            // This is the usual case, and needs no arithmetic.
             Some(seconds @ 1..=3600) => return Ok(Duration::from_secs(seconds.unsigned_abs())),
             #[allow(clippy::cast_precision_loss)] // Far above what is allowed.
             Some(seconds) => Some(seconds as f64),
@@ -122,7 +121,7 @@ impl<'a> Properties<'a> {
         }
     }
 
-    /// What connect tokens are signed with.
+    /// The key that signs connect tokens.
     pub(crate) fn token_key(&self) -> Result<TokenKey, Failure> {
         let key = secret_text(self.token, TOKEN_KEY)?;
         let secret = secret_text(self.secret, SECRET_KEY)?;
@@ -143,7 +142,7 @@ impl<'a> Properties<'a> {
         }
     }
 
-    /// Gives the target to `then`. Unless the properties changed, it is the one of the call before.
+    /// Calls `then` with the target. Unless the properties have changed, it is the target of the call before.
     pub(crate) fn with_target<T>(
         &self,
         then: impl FnOnce(&Arc<Target>) -> Result<T, Failure>,
@@ -165,9 +164,9 @@ impl<'a> Properties<'a> {
 fn find(class: *mut ClassEntry) -> Result<PropertyPointers, Failure> {
     let mut places = [ptr::null_mut(); 4];
     for (place, name) in places.iter_mut().zip(&NAMES) {
-        // SAFETY: a live class, and a name that was made at the module's start.
+        // SAFETY: the class is live, and the name was made at the module's start.
         *place = unsafe { sys::zend_read_static_property_ex(class, name.load(Ordering::Acquire), true) };
-        // The properties of a program's class may need code of the program to have values.
+        // A property of a program's class may get its value by code of the program.
         unless_thrown(())?;
         if place.is_null() {
             return Err(Failure::Exception("the class has lost its properties".to_owned()));
@@ -183,32 +182,31 @@ struct CachedTarget {
 }
 
 impl CachedTarget {
-    fn new(settings: &Properties) -> Result<Self, Failure> {
-        let addresses: Vec<Vec<u8>> = match settings.address.array() {
-            None => vec![address_text(settings.address)?.to_vec()],
+    fn new(properties: &Properties) -> Result<Self, Failure> {
+        let addresses: Vec<Vec<u8>> = match properties.address.array() {
+            None => vec![address_text(properties.address)?.to_vec()],
             Some(list) => elements(list)
                 .map(|address| address_text(address).map(<[u8]>::to_vec))
                 .collect::<Result<_, _>>()?,
         };
         let parsed = addresses.iter().map(|address| Address::parse(address)).collect::<Result<_, _>>()?;
-        let secret = secret_text(settings.secret, SECRET_KEY)?.into_owned();
+        let secret = secret_text(properties.secret, SECRET_KEY)?.into_owned();
         let target = Target::new(parsed, secret)?.speaking(ini::protocol()).with_tls(ini::tls());
         Ok(Self { addresses, target: Arc::new(target) })
     }
 
-    fn is_for(&self, settings: &Properties) -> bool {
-        let addresses_fit = match settings.address.array() {
-            None => matches!(&*self.addresses, [only] if is(settings.address, only)),
+    fn is_for(&self, properties: &Properties) -> bool {
+        let addresses_fit = match properties.address.array() {
+            None => matches!(&*self.addresses, [only] if is(properties.address, only)),
             Some(list) => {
                 list.len() == self.addresses.len()
                     && elements(list).zip(&self.addresses).all(|(value, known)| is(value, known))
             }
         };
-        let secret_fits = match settings.secret.zend_str() {
+        let secret_fits = match properties.secret.zend_str() {
             Some(secret) => secret.as_bytes() == self.target.secret(),
-            None => {
-                secret_text(settings.secret, SECRET_KEY).is_ok_and(|secret| *secret == *self.target.secret())
-            }
+            None => secret_text(properties.secret, SECRET_KEY)
+                .is_ok_and(|secret| *secret == *self.target.secret()),
         };
         addresses_fit && secret_fits
     }

@@ -1,4 +1,4 @@
-//! `serialize()` and `unserialize()`.
+//! Calls PHP's `serialize()` and `unserialize()`.
 
 use std::borrow::Cow;
 use std::ptr;
@@ -17,7 +17,7 @@ use crate::ini::{self, AllowedClasses};
 use crate::sys::{self, SmartStr};
 use crate::values;
 
-/// What `serialize()` gives, with what [`read`] has kept of classes that are not allowed in its place again.
+/// The text of `serialize()`, in which the placeholders that [`read`] makes of objects are objects again.
 pub(crate) enum Serialized {
     AsWritten(Option<ZBox<ZendStr>>),
     Restored(Vec<u8>),
@@ -32,17 +32,17 @@ impl Serialized {
     }
 }
 
-/// Objects in the value may run code of the program, which may throw.
+/// Serializes a value. Objects in it may run code of the program, which may throw.
 pub(crate) fn write(value: &Zval) -> Result<Serialized, Failure> {
     let mut buffer = SmartStr { string: ptr::null_mut(), allocated: 0 };
-    // SAFETY: a live value that is only read, and a buffer and a table that belong to this call alone.
+    // SAFETY: the value is live and only read, and the buffer and the table belong to this call alone.
     unsafe {
         let mut data = sys::php_var_serialize_init();
         sys::php_var_serialize(&raw mut buffer, ptr::from_ref(value).cast_mut(), &raw mut data);
         sys::php_var_serialize_destroy(data);
     }
-    // SAFETY: null, or the string that was made, which is ours now. PHP ends such strings with a zero only on request,
-    // and here nobody reads past the length.
+    // SAFETY: the pointer is null, or leads to the string that was made, which is owned here. PHP ends such strings with a zero
+    // only on request, and no code here reads past the length.
     let string = unsafe { buffer.string.cast::<ZendStr>().as_mut().map(|string| ZBox::from_raw(string)) };
     if ExecutorGlobals::has_exception() {
         return Err(Failure::Pending);
@@ -54,8 +54,8 @@ pub(crate) fn write(value: &Zval) -> Result<Serialized, Failure> {
     Ok(restored.map_or(Serialized::AsWritten(string), Serialized::Restored))
 }
 
-/// As `unserialize()`, with the classes of gateway.session_classes. What comes over the network makes no other objects:
-/// whoever answers in the gateway's place could run code by them. No bytes are an empty array.
+/// Unserializes bytes with the classes of gateway.session_classes. Bytes from the network make no other objects, as a program
+/// that answers in the gateway's place could run code by them. Empty bytes are an empty array.
 pub(crate) fn read(bytes: &[u8]) -> Result<Zval, Failure> {
     if bytes.is_empty() {
         return Ok(Zval::new_array());
@@ -65,14 +65,15 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Zval, Failure> {
         AllowedClasses::All => Kept { bytes: Cow::Borrowed(bytes), refused: None },
         AllowedClasses::Named(_) => php_serialize::keep(bytes, |class| classes.has(class)),
     };
-    // Before the warning: an error handler may set gateway.session_classes, whose text is borrowed here.
+    // The options are made before the warning, since an error handler may set gateway.session_classes, whose text is borrowed
+    // here.
     let mut options = options(classes)?;
     if let Some(class) = kept.refused {
         warn_of(class)?;
     }
     let bytes = &*kept.bytes;
     let mut value = Zval::new();
-    // SAFETY: bytes as long as told, options that are only read, and a place for the result.
+    // SAFETY: the bytes have the given length, the options are only read, and the result has a place of its own.
     unsafe {
         sys::php_unserialize_with_options(
             &raw mut value,
@@ -85,7 +86,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Zval, Failure> {
     if ExecutorGlobals::has_exception() { Err(Failure::Pending) } else { Ok(value) }
 }
 
-/// For PHP's `unserialize()`; none is every class.
+/// The options for PHP's `unserialize()`; `None` allows every class.
 fn options(classes: AllowedClasses) -> Result<Option<ZBox<ZendHashTable>>, Failure> {
     let allowed = match classes {
         AllowedClasses::All => return Ok(None),
@@ -105,7 +106,7 @@ fn options(classes: AllowedClasses) -> Result<Option<ZBox<ZendHashTable>>, Failu
     Ok(Some(options))
 }
 
-/// Once, so that a log does not fill with what is the same each time.
+/// Warns once, so that a log does not fill with the same line.
 fn warn_of(class: &[u8]) -> Result<(), Failure> {
     static WARNED: AtomicBool = AtomicBool::new(false);
     if WARNED.swap(true, Ordering::Relaxed) {

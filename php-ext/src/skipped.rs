@@ -1,6 +1,6 @@
-//! Empty uids and groups that sends and questions were about.
+//! Counts the empty uids and groups that sends and queries were given.
 //!
-//! Such a call is no mistake that a page should break at: a guest has no uid. It concerns nobody, and is counted.
+//! Such a call is no error at which a page should break, since a guest has no uid. It concerns nobody.
 
 use std::cell::Cell;
 
@@ -12,7 +12,7 @@ pub(crate) fn count(names: usize) {
     SKIPPED.set(SKIPPED.get().saturating_add(names as u64));
 }
 
-/// In this process so far.
+/// The count of this process so far.
 pub(crate) fn so_far() -> u64 {
     SKIPPED.get()
 }

@@ -1,5 +1,5 @@
-//! The engine's symbols that ext-php-rs does not bind. Every supported PHP must have them: one missing, and the
-//! extension does not load.
+//! The engine's symbols that ext-php-rs does not bind. Every supported PHP must have them: if one is missing, the extension
+//! does not load.
 
 use std::ffi::{c_char, c_int};
 
@@ -15,7 +15,7 @@ pub(crate) const WITHOUT_AUTOLOAD: u32 = 0x80;
 pub(crate) type Autoload = unsafe extern "C" fn(*mut zend_string, *mut zend_string) -> *mut ClassEntry;
 
 unsafe extern "C" {
-    /// What the VM calls when it has been interrupted: pcntl runs its handlers there.
+    /// Called by the VM after an interrupt; pcntl runs its signal handlers there.
     pub(crate) static zend_interrupt_function: Option<unsafe extern "C" fn(*mut ExecuteData)>;
     pub(crate) fn zend_register_class_alias_ex(
         name: *const c_char,
@@ -23,7 +23,7 @@ unsafe extern "C" {
         class: *mut ClassEntry,
         persistent: bool,
     ) -> c_int;
-    /// Asks for a class that is not known; the modules that stand behind it put themselves there.
+    /// Called for an unknown class; modules that provide autoloading set it.
     pub(crate) static mut zend_autoload: Option<Autoload>;
     pub(crate) fn zend_clear_exception();
     pub(crate) fn zend_error(kind: c_int, format: *const c_char, ...);
@@ -63,13 +63,13 @@ unsafe extern "C" {
     );
 }
 
-/// PHP's own, never looked into.
+/// A type of PHP's that is only passed on.
 #[repr(C)]
 pub(crate) struct SerializeData {
     _opaque: [u8; 0],
 }
 
-/// A string that grows; null while it is empty.
+/// A string that grows; the pointer is null while it is empty.
 #[repr(C)]
 pub(crate) struct SmartStr {
     pub(crate) string: *mut zend_string,

@@ -1,4 +1,4 @@
-//! What the gateway answers, as PHP values.
+//! Converts the gateway's answers to PHP values.
 
 use ext_php_rs::convert::IntoZval;
 use ext_php_rs::flags::DataType;
@@ -15,7 +15,7 @@ pub(crate) fn string(bytes: &[u8]) -> Zval {
     zval
 }
 
-/// An integer where it is one.
+/// Makes an integer where the value is one, and else a float.
 pub(crate) fn number(value: f64) -> Zval {
     let mut zval = Zval::new();
     #[allow(clippy::cast_possible_truncation)] // Taken only when nothing is lost.
@@ -29,7 +29,7 @@ pub(crate) fn number(value: f64) -> Zval {
     zval
 }
 
-/// A PHP array that a method gives; an empty one when it has nothing to give.
+/// A PHP array as a method's result; a method that has failed gives an empty one.
 pub(crate) struct PhpArray(pub(crate) Zval);
 
 impl Default for PhpArray {
@@ -57,7 +57,7 @@ pub(crate) fn list(values: impl ExactSizeIterator<Item = Zval>) -> Result<PhpArr
     Ok(PhpArray(zval))
 }
 
-/// As many values as there turn out to be.
+/// Makes a list of values whose number is not known before.
 pub(crate) fn try_list(values: impl Iterator<Item = Result<Zval, Failure>>) -> Result<PhpArray, Failure> {
     let mut table = ZendHashTable::new();
     for value in values {
@@ -68,7 +68,7 @@ pub(crate) fn try_list(values: impl Iterator<Item = Result<Zval, Failure>>) -> R
     Ok(PhpArray(zval))
 }
 
-/// A map whose keys are strings, or integers where PHP makes integers of them.
+/// Makes a map whose keys are strings, or integers where PHP makes integers of them.
 pub(crate) fn map<K: AsRef<[u8]>>(
     entries: impl Iterator<Item = Result<(K, Zval), Failure>>,
 ) -> Result<PhpArray, Failure> {
@@ -78,8 +78,8 @@ pub(crate) fn map<K: AsRef<[u8]>>(
         let key = key.as_ref();
         let inserted = match integer(key) {
             Some(key) => table.insert_at_index(key, value),
-            // As a string of PHP's: the engine's functions that take a pointer to a key read a byte of an empty one, and
-            // a byte behind others.
+            // The key is made a string of PHP's, since the engine's functions that take a pointer to a key read a byte of an
+            // empty one, and a byte behind others.
             None => table.insert(ArrayKey::ZendString(&ZendStr::new(key, false)), value),
         };
         inserted.map_err(|error| Failure::Exception(error.to_string()))?;
@@ -89,12 +89,12 @@ pub(crate) fn map<K: AsRef<[u8]>>(
     Ok(PhpArray(zval))
 }
 
-/// A group's name as GatewayWorker's class gives it: an integer where PHP would make one of it as a key.
+/// A group's name as GatewayWorker's class gives it: an integer where PHP would make one of the key.
 pub(crate) fn group(name: &[u8]) -> Zval {
     integer(name).map_or_else(|| string(name), long)
 }
 
-/// The integer that PHP makes of a key: one that is written as PHP writes it.
+/// Gives the integer that PHP makes of a key, which must be written as PHP writes integers.
 fn integer(key: &[u8]) -> Option<i64> {
     if !matches!(key.first(), Some(b'-' | b'0'..=b'9')) {
         return None;
@@ -125,13 +125,13 @@ pub(crate) fn items(
     }
 }
 
-/// Ends with an error before what is made of the items takes too much memory.
+/// Ends the iteration with an error before the values made of the items take too much memory.
 fn watched<T>(items: impl Iterator<Item = Result<T, Failure>>) -> impl Iterator<Item = Result<T, Failure>> {
     let memory = MemoryWatch::begin();
     items.map(move |item| memory.check().and(item))
 }
 
-/// The entries of a map whose keys are strings.
+/// Iterates over the entries of a map whose keys are strings.
 pub(crate) fn entries(
     value: RawValue<'_>,
 ) -> Result<impl Iterator<Item = Result<(&[u8], RawValue<'_>), Failure>>, Failure> {
@@ -145,7 +145,7 @@ pub(crate) fn entries(
     }
 }
 
-/// 1 or 0, as GatewayWorker's class gives them.
+/// Gives 1 or 0, as GatewayWorker's class does.
 pub(crate) fn flag(value: RawValue<'_>) -> Result<i64, Failure> {
     match value.read()? {
         RawPart::Bool(flag) => Ok(i64::from(flag)),
@@ -180,7 +180,7 @@ pub(crate) fn strings(value: RawValue<'_>) -> Result<PhpArray, Failure> {
     try_list(items(value)?.map(|text| bytes(text?).map(string)))
 }
 
-/// `[client_id => client_id]`
+/// Makes `[client_id => client_id]`.
 pub(crate) fn client_id_map(value: RawValue<'_>) -> Result<PhpArray, Failure> {
     map(items(value)?.map(|id| {
         let id = client_id(bytes(id?)?)?.to_hex();
@@ -188,7 +188,7 @@ pub(crate) fn client_id_map(value: RawValue<'_>) -> Result<PhpArray, Failure> {
     }))
 }
 
-/// `[name => name]`, the value as `show` gives it.
+/// Makes `[name => name]`, with values as `show` makes them.
 pub(crate) fn name_map(value: RawValue<'_>, show: fn(&[u8]) -> Zval) -> Result<PhpArray, Failure> {
     map(items(value)?.map(|name| {
         let name = bytes(name?)?;
@@ -196,7 +196,7 @@ pub(crate) fn name_map(value: RawValue<'_>, show: fn(&[u8]) -> Zval) -> Result<P
     }))
 }
 
-/// `[group => …]`, what stands for each group as `show` gives it.
+/// Makes `[group => …]`, with values as `show` makes them.
 pub(crate) fn group_map(
     value: RawValue<'_>,
     show: fn(RawValue<'_>) -> Result<Zval, Failure>,

@@ -1,4 +1,4 @@
-//! This process as a worker: the connection for events, and the client whose event is being handled.
+//! This process as a worker: its connection for events, and the client whose event is being handled.
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -15,30 +15,30 @@ use crate::held::unless_thrown;
 use crate::properties::Properties;
 use crate::{business_worker, process, values};
 
-/// Without an event for so long, the link is left to its own thread.
+/// When no event has come for so long, the I/O thread drives the link again.
 const IDLE_AFTER: Duration = Duration::from_millis(5);
 
 thread_local! {
-    /// Not dropped with the thread: the system closes it, and a forked child has no part in it.
+    /// The connection is not dropped with the thread: the system closes it, and a forked child must not use it.
     static EVENTS_CONN: RefCell<ManuallyDrop<Option<EventsConn>>> = const { RefCell::new(ManuallyDrop::new(None)) };
     static CURRENT: Cell<Option<ClientId>> = const { Cell::new(None) };
     static IS_IN_REQUEST: Cell<bool> = const { Cell::new(false) };
-    /// Called when the program changes the session of that client by name. PHP's, so it is let go before the request ends, or
-    /// never: PHP is gone before the thread is.
+    /// A function of the program that is called when it changes the current client's session by client_id. The value is PHP's,
+    /// so it is freed before the request ends, or never: PHP is gone before the thread is.
     static SESSION_CALLBACK: RefCell<ManuallyDrop<Option<Zval>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
-/// At a request's start.
+/// Runs at a request's start.
 pub(crate) fn start_request() {
     IS_IN_REQUEST.set(true);
 }
 
-/// At a request's end, while PHP's values are still there: the next request has no part in what this one left.
+/// Runs at a request's end, while PHP's values still exist: the next request must not see what this one has left.
 pub(crate) fn end_request() {
     IS_IN_REQUEST.set(false);
     CURRENT.set(None);
     business_worker::end_request();
-    // Its last user may be this, and what it holds may call in here while it goes: not borrowed then.
+    // The callback's destructor may call methods of this module, so it is dropped while nothing is borrowed.
     let told = SESSION_CALLBACK.with_borrow_mut(|told| told.take());
     drop(told);
 }
@@ -48,7 +48,8 @@ pub(crate) fn current() -> Option<ClientId> {
     CURRENT.get().or_else(business_worker::current)
 }
 
-/// Another module's code may run after this one's end of the request, and nothing would let go of what it leaves here.
+/// Sets the callback. Code of another module may run after this module's end of the request, and nothing would free a callback
+/// that is set then.
 pub(crate) fn set_session_callback(told: Zval) {
     if IS_IN_REQUEST.get() {
         let old = SESSION_CALLBACK.with_borrow_mut(|place| place.replace(told));
@@ -56,12 +57,12 @@ pub(crate) fn set_session_callback(told: Zval) {
     }
 }
 
-/// `$_SESSION` is to follow what is set, as a whole or in part, for the client whose event is being handled.
+/// Lets `$_SESSION` follow what was set, as a whole or in part, for the client whose event is being handled.
 pub(crate) fn session_has_changed(client: ClientId, is_whole: bool, session: &Zval) -> Result<(), Failure> {
     if current() != Some(client) {
         return Ok(());
     }
-    // Not borrowed while it runs: it may do whatever it likes.
+    // The callback may do anything, so nothing is borrowed while it runs.
     let told = SESSION_CALLBACK.with_borrow(|told| told.as_ref().map(Zval::shallow_clone));
     let Some(told) = told else { return Ok(()) };
     let session = session.shallow_clone();
@@ -85,9 +86,9 @@ pub(crate) fn current_session(client: ClientId) -> Option<Zval> {
     }
 }
 
-/// Joins, again if it has joined before.
-pub(crate) fn join(settings: Properties, name: &[u8]) -> Result<(), Failure> {
-    let timeout = settings.timeout()?;
+/// Joins as a worker, or joins again.
+pub(crate) fn join(properties: Properties, name: &[u8]) -> Result<(), Failure> {
+    let timeout = properties.timeout()?;
     let name = match std::str::from_utf8(name) {
         Ok(name) if (1..=MAX_WORKER_NAME).contains(&name.len()) => name,
         _ => {
@@ -97,8 +98,8 @@ pub(crate) fn join(settings: Properties, name: &[u8]) -> Result<(), Failure> {
         }
     };
     forget();
-    // Whatever gateway.on_error says: the runner has to know.
-    let joined = settings.with_target(|target| {
+    // This throws whatever gateway.on_error says, since the runner has to know.
+    let joined = properties.with_target(|target| {
         EventsConn::join(target, name, timeout, process::MAX_SILENCE)
             .map_err(|error| Failure::Exception(error.to_string()))
     })?;
@@ -106,17 +107,17 @@ pub(crate) fn join(settings: Properties, name: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The next event, after the one before it has been handled. Null when a signal has come, so that PHP can run its
-/// handlers, or when none of this has happened within the `patience`; false when this worker has left and has handled everything.
+/// Gives the next event, after the one before it has been handled. The result is null when a signal has come, so that PHP can
+/// run its handlers, and when `patience` has passed; it is false when this worker has left and has handled everything.
 ///
-/// What the handlers of events that came together send goes out together.
+/// The messages that handlers send for events which came together go out together.
 pub(crate) fn next(patience: Option<Duration>) -> Result<Zval, Failure> {
     CURRENT.set(None);
     if patience == Some(Duration::ZERO) {
         return Ok(Zval::null());
     }
     let next = arrived_or_awaited(patience);
-    // A worker that is idle, or none any more, looks after nothing.
+    // A worker that is idle or has left does not come back soon to send a batch.
     process::set_batching(matches!(next, Ok(Some(TakenEvent::Event(_)))));
     next?.map_or_else(|| Ok(Zval::null()), given)
 }
@@ -132,7 +133,7 @@ fn arrived_or_awaited(patience: Option<Duration>) -> Result<Option<TakenEvent>, 
     }
     let is_about_to_go = with_worker(|worker| Ok(worker.is_leaving() && worker.has_unreported()))?;
     if is_about_to_go {
-        // Another worker has these clients once this is told; what it sends must come after what was sent here.
+        // Once this is reported, another worker gets these clients, and its messages must come after those sent here.
         process::end_request()?;
     }
     with_worker(EventsConn::report_all_done)?;
@@ -148,19 +149,19 @@ fn arrived_or_awaited(patience: Option<Duration>) -> Result<Option<TakenEvent>, 
     take()
 }
 
-/// Wants no more events than those on their way.
+/// Asks for no more events than those on their way.
 pub(crate) fn leave() -> Result<(), Failure> {
     with_worker(EventsConn::leave)
 }
 
-/// What has arrived.
+/// The outcome of looking for an event.
 enum TakenEvent {
     Event(Result<Zval, Failure>),
     End,
 }
 
 fn take() -> Result<Option<TakenEvent>, Failure> {
-    // What it has sent is on its way before an event counts as handled.
+    // The messages of an event are on their way before the event counts as handled.
     if with_worker(|worker| Ok(worker.must_report()))? {
         process::send_batch();
     }
@@ -176,7 +177,7 @@ fn take() -> Result<Option<TakenEvent>, Failure> {
     })
 }
 
-/// The worker is not borrowed here: warnings may run code of the program.
+/// Warnings may run code of the program, so the connection is not borrowed here.
 fn given(taken: TakenEvent) -> Result<Zval, Failure> {
     match taken {
         TakenEvent::Event(event) => event,
@@ -190,7 +191,7 @@ fn given(taken: TakenEvent) -> Result<Zval, Failure> {
     }
 }
 
-/// `[kind, client_id, server, session, body]`
+/// Makes `[kind, client_id, server, session, body]`.
 fn show(event: &WorkerEvent<'_>) -> Result<Zval, Failure> {
     let kind: &[u8] = match event.kind {
         EventKind::Connect => b"connect",
@@ -224,7 +225,8 @@ fn with_worker<T>(then: impl FnOnce(&mut EventsConn) -> Result<T, EventsConnLost
     })
 }
 
-/// What a parent has joined is left as it is: its memory may be in any state, and its descriptor is closed already.
+/// Drops the connection, but leaves that of a parent as it is: its memory may be in any state, and its descriptor is closed
+/// already.
 fn forget() {
     let old = EVENTS_CONN.with_borrow_mut(|worker| worker.take());
     if let Some(old) = old

@@ -1,4 +1,4 @@
-//! Where a gateway listens, as people write it.
+//! Where a gateway listens, in the forms that people write.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -8,19 +8,34 @@ use std::path::PathBuf;
 
 use gateway_wire::excerpt;
 
+/// An address at which a gateway or a register listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
-    Tcp { host: Host, port: u16, is_tls: bool },
+    /// A TCP port, with TLS or without.
+    Tcp {
+        /// The host, by number or by name.
+        host: Host,
+        /// The port, from 1 up.
+        port: u16,
+        /// Whether TLS is spoken there.
+        is_tls: bool,
+    },
+    /// The absolute path of a unix socket.
     Unix(PathBuf),
 }
 
+/// The host of a TCP address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
+    /// An IPv4 address.
     V4(Ipv4Addr),
+    /// An IPv6 address.
     V6(Ipv6Addr),
+    /// A host name in lower case, which is resolved at each attempt to connect.
     Name(String),
 }
 
+/// Why a text is no address; its text says which forms are possible.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the gateway address {given:?} {problem}; write it as host:port, tcp://host:port, [ipv6]:port or unix:///path, or as \
@@ -32,7 +47,7 @@ pub struct AddressError {
 }
 
 impl Address {
-    /// Blanks and ends of lines around it, as what comes from a file has them, are no part of it.
+    /// Parses an address. Blanks and line ends around it, as an address from a file has them, are ignored.
     pub fn parse(text: &[u8]) -> Result<Self, AddressError> {
         let text = text.trim_ascii();
         let error = |problem| AddressError { given: excerpt(text), problem };
@@ -105,7 +120,7 @@ fn host(name: &str) -> Result<Host, &'static str> {
 }
 
 fn unix(path: &[u8]) -> Result<Address, &'static str> {
-    /// What `sun_path` holds, less its terminator.
+    /// The longest path that `sun_path` holds, without its terminator, in bytes.
     const LONGEST: usize = 107;
     if !path.starts_with(b"/") || path.len() == 1 {
         return Err("has no absolute path");

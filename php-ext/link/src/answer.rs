@@ -1,14 +1,14 @@
-//! What a question was answered.
+//! The answer to a query.
 
 use std::fmt;
 
 use gateway_wire::bridge::{AnswerValue, RawValue};
 
-/// The bytes as they came, of which the caller makes what it needs and nothing more.
+/// The answer's bytes as they arrived; the caller decodes what it needs of them and nothing more.
 #[derive(Clone)]
 pub struct QueryAnswer {
     bytes: Vec<u8>,
-    /// Where the value begins.
+    /// The offset at which the value begins.
     start: usize,
 }
 
@@ -17,12 +17,13 @@ impl QueryAnswer {
         Self { bytes, start }
     }
 
+    /// The value, which is decoded as it is read.
     pub fn value(&self) -> RawValue<'_> {
         RawValue::new(self.bytes.get(self.start..).unwrap_or_default())
     }
 }
 
-/// The answers of several gateways of GatewayWorker, gathered.
+/// Encodes an answer that was put together from the answers of several gateways of GatewayWorker.
 impl From<&AnswerValue> for QueryAnswer {
     fn from(value: &AnswerValue) -> Self {
         Self::new(value.to_bytes(), 0)

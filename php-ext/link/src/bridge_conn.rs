@@ -1,4 +1,4 @@
-//! An established connection: writes what is queued, reads replies.
+//! An established connection to gateway-server: it writes what is queued, and reads replies.
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, RawFd};
@@ -17,33 +17,33 @@ const GOOD_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct BridgeConn {
     pub(crate) address: Address,
-    wire: MaybeTlsStream,
+    stream: MaybeTlsStream,
     replies: ReplyReader,
     since: Instant,
     full: bool,
-    /// Something was confirmed on it.
+    /// The gateway has confirmed something on this connection.
     useful: bool,
 }
 
 impl BridgeConn {
-    /// `wire` is past the handshake and non-blocking; `replies` holds what came behind the handshake.
+    /// `stream` is past the handshake and non-blocking; `replies` holds what came behind the handshake.
     pub(crate) fn new(
         address: Address,
-        mut wire: MaybeTlsStream,
+        mut stream: MaybeTlsStream,
         mut replies: ReplyReader,
     ) -> io::Result<Self> {
-        while wire.has_buffered_input() {
-            replies.fill(&mut wire)?;
+        while stream.has_buffered_input() {
+            replies.fill(&mut stream)?;
         }
-        Ok(Self { address, wire, replies, since: Instant::now(), full: false, useful: false })
+        Ok(Self { address, stream, replies, since: Instant::now(), full: false, useful: false })
     }
 
-    /// The wire, and what has been read of it and not been looked at.
+    /// Gives the stream, and the bytes that were read from it and not decoded.
     pub(crate) fn into_parts(self) -> (MaybeTlsStream, ReadBuffer) {
-        (self.wire, self.replies.into_unread())
+        (self.stream, self.replies.into_unread())
     }
 
-    /// Whether to come back at once after losing it.
+    /// Whether the engine should reconnect at once after it has lost this connection.
     pub(crate) fn was_good(&self) -> bool {
         self.useful || self.since.elapsed() >= GOOD_AFTER
     }
@@ -52,7 +52,7 @@ impl BridgeConn {
         self.useful = true;
     }
 
-    /// The last write found no room.
+    /// Whether the last write found the socket full.
     pub(crate) fn is_full(&self) -> bool {
         self.full
     }
@@ -61,15 +61,15 @@ impl BridgeConn {
     pub(crate) fn write(&mut self, queue: &mut CallQueue) -> Result<(), String> {
         self.full = false;
         let written = if queue.has_unsent() {
-            queue.write(|slices| self.wire.write_vectored(slices)).map(drop)
-        } else if self.wire.has_buffered_output() {
-            self.wire.flush()
+            queue.write(|slices| self.stream.write_vectored(slices)).map(drop)
+        } else if self.stream.has_buffered_output() {
+            self.stream.flush()
         } else {
             return Ok(());
         };
         match written {
             Ok(()) => {
-                self.full = self.wire.has_buffered_output();
+                self.full = self.stream.has_buffered_output();
                 Ok(())
             }
             Err(error) => match error.kind() {
@@ -83,19 +83,19 @@ impl BridgeConn {
         }
     }
 
-    /// Reads once, if there is something. The error is in words.
+    /// Reads once, if there is something, and gives whether there was. The error is in words.
     pub(crate) fn read(&mut self) -> Result<bool, String> {
-        match self.replies.fill(&mut self.wire) {
+        match self.replies.fill(&mut self.stream) {
             Ok(0) => Err("the gateway closed it".to_owned()),
-            // Whoever waits for the socket waits in vain for what has been read of it.
-            Ok(_) if self.wire.has_buffered_input() => self.read().map(|_| true),
+            // Bytes that are buffered here would never make the socket readable, so they are read now.
+            Ok(_) if self.stream.has_buffered_input() => self.read().map(|_| true),
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(describe(&error)),
         }
     }
 
-    /// The next reply that has arrived whole. An answer may have `most` bytes.
+    /// Gives the next reply that has arrived whole. An answer may have `most` bytes at most.
     pub(crate) fn reply(&mut self, most: usize) -> Result<Option<ReceivedReply>, String> {
         self.replies.next_within(most).map_err(|error| error.to_string())
     }
@@ -103,6 +103,6 @@ impl BridgeConn {
 
 impl AsRawFd for BridgeConn {
     fn as_raw_fd(&self) -> RawFd {
-        self.wire.as_raw_fd()
+        self.stream.as_raw_fd()
     }
 }

@@ -1,13 +1,13 @@
-//! KnownProtocol answers at a register address: our gateway, or the register of GatewayWorker, which PHP runs.
+//! Tells which protocol is spoken at a register address: our gateway's bridge, or that of GatewayWorker's register.
 //!
-//! Our gateway answers the preface of the bridge at once. The register waits in silence for the end of a line. So only
-//! after some silence, or an end without a byte, is a second connection made, on which the register's own first line is
-//! said; whoever answers first it is, and our gateway when both do. The first connection is kept for a while even then: a
-//! gateway of ours that is very late is taken once it answers.
+//! Our gateway answers the bridge's preface at once. The register waits in silence for the end of a line. So a second
+//! connection is made, with the register's own first line, only after some silence or an end without a byte. The protocol is
+//! that of the connection which is answered first, and the bridge when both are. The first connection is kept for a while even
+//! then, and used if a late gateway answers on it.
 //!
-//! That line has the secret in it, as GatewayWorker's own clients send it. So where there is a secret nobody is asked so
-//! who has not been named a register by [`GatewayProtocol::GatewayWorker`](crate::GatewayProtocol::GatewayWorker): silence would do for
-//! whoever listens there to be told the secret.
+//! That line holds the secret, as GatewayWorker's own clients send it. So a target with a secret is probed for a register only
+//! where [`GatewayProtocol::GatewayWorker`](crate::GatewayProtocol::GatewayWorker) names it one: otherwise any program that
+//! listens there and keeps silent would be told the secret.
 
 use std::io::Write as _;
 use std::net::SocketAddrV4;
@@ -25,32 +25,32 @@ use crate::peek::{Peeked, peek, wait};
 use crate::read_buffer::ReadBuffer;
 use crate::register_line::{self, RegisterUpdate};
 
-/// Silence that tells of a register, beside the time of some ways there and back.
+/// A silence of this length, beside the time of some round trips, suggests a register.
 const REGISTER_SILENCE: Duration = Duration::from_millis(100);
-/// The same, where one has answered before.
+/// The same where a register has answered before.
 const KNOWN_REGISTER_SILENCE: Duration = Duration::from_millis(10);
-/// How long it counts who has answered before.
+/// How long it is remembered which protocol an address has answered with.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
 pub(crate) enum Detected {
-    /// Or nobody known, which the handshake finds out.
+    /// The socket leads to our gateway, or to a service that the handshake will find to be none.
     Gateway(CloseOnFork<Socket>),
     Register(Box<FoundRegister>),
 }
 
-/// A register that has answered.
+/// The connection to a register that has answered.
 pub(crate) struct FoundRegister {
-    pub(crate) place: SockAddr,
-    /// Has been greeted with `secret`.
+    pub(crate) socket_address: SockAddr,
+    /// This socket has sent the greeting with `secret`.
     pub(crate) socket: CloseOnFork<Socket>,
-    pub(crate) inbox: ReadBuffer,
+    pub(crate) buffer: ReadBuffer,
     pub(crate) gateways: Vec<SocketAddrV4>,
     pub(crate) secret: String,
-    /// Where gateway-server could still answer.
+    /// The connection on which gateway-server could still answer.
     pub(crate) bridge: Option<CloseOnFork<Socket>>,
 }
 
-/// KnownProtocol has answered at the addresses of a target.
+/// The protocols that the addresses of a target have answered with.
 #[derive(Debug, Default)]
 pub(crate) struct DetectionCache(Vec<(Address, KnownProtocol, Instant)>);
 
@@ -69,15 +69,15 @@ impl DetectionCache {
         self.remember(address, KnownProtocol::Register);
     }
 
-    /// It has answered until now.
+    /// Notes that the protocol known for this address was in use until now.
     pub(crate) fn still_answers(&mut self, address: &Address) {
         if let Some((_, _, when)) = self.0.iter_mut().find(|(known, ..)| known == address) {
             *when = Instant::now();
         }
     }
 
-    /// How long our gateway has before a register is thought of; `None` when it cannot be a register. Connecting has
-    /// taken `connecting`.
+    /// How long our gateway gets before a register is probed for; `None` when there can be no register. `connecting` is the
+    /// time that the TCP connection has taken.
     pub(crate) fn patience(
         &self,
         address: &Address,
@@ -104,13 +104,13 @@ impl DetectionCache {
 }
 
 pub(crate) struct ProtocolDetector<'a> {
-    pub(crate) place: &'a SockAddr,
+    pub(crate) socket_address: &'a SockAddr,
     pub(crate) secret: &'a [u8],
     pub(crate) deadline: Instant,
 }
 
 impl ProtocolDetector<'_> {
-    /// `bridge` has been told the preface. Without patience it is not doubted.
+    /// Decides by what arrives on `bridge`, which has sent the preface. Without patience, the bridge is taken for granted.
     pub(crate) fn detect(
         &self,
         bridge: CloseOnFork<Socket>,
@@ -123,7 +123,7 @@ impl ProtocolDetector<'_> {
             Peeked::Empty => true,
             Peeked::End | Peeked::Broken => false,
         };
-        // Where it is slow to connect now, though it was not just before, the first connection is the better hope.
+        // Where a second connection is slow though the first was not, the first is the better hope.
         let soon = self.deadline.min(Instant::now() + patience);
         let register = self.probe_register(true, soon).ok();
         match register {
@@ -133,21 +133,21 @@ impl ProtocolDetector<'_> {
         }
     }
 
-    /// Whoever else could answer.
+    /// Connects to a register without looking for the bridge.
     pub(crate) fn register_alone(&self) -> Result<Detected, ConnectError> {
         self.race(None, self.probe_register(false, self.deadline)?, Duration::ZERO)
     }
 
     fn probe_register(&self, is_open: bool, deadline: Instant) -> Result<RegisterProbe, ConnectError> {
         let secret = std::str::from_utf8(self.secret).map_err(|_| ConnectError::SecretIsNotText)?.to_owned();
-        let socket = dial::connect(self.place, deadline)?;
-        // The line is short, and the socket empty.
+        let socket = dial::connect(self.socket_address, deadline)?;
+        // The line is short and the socket empty, so this does not block.
         (&*socket).write_all(&register_line::greeting(&secret))?;
-        Ok(RegisterProbe { socket, inbox: ReadBuffer::default(), secret, is_open })
+        Ok(RegisterProbe { socket, buffer: ReadBuffer::default(), secret, is_open })
     }
 
     fn redial(&self) -> Result<CloseOnFork<Socket>, ConnectError> {
-        let socket = dial::connect(self.place, self.deadline)?;
+        let socket = dial::connect(self.socket_address, self.deadline)?;
         (&*socket).write_all(&PREFACE)?;
         Ok(socket)
     }
@@ -155,65 +155,65 @@ impl ProtocolDetector<'_> {
     fn race(
         &self,
         mut bridge: Option<CloseOnFork<Socket>>,
-        asked: RegisterProbe,
+        probe: RegisterProbe,
         patience: Duration,
     ) -> Result<Detected, ConnectError> {
         let mut deadline = self.deadline;
-        let mut asked = Some(asked);
-        let mut was_refused = false;
+        let mut probe = Some(probe);
+        let mut is_refused = false;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(if was_refused {
+                return Err(if is_refused {
                     ConnectError::RegisterRefused
                 } else {
                     DialError::Timeout.into()
                 });
             }
-            wait(bridge.as_deref(), asked.as_ref().map(|asked| &*asked.socket), left)?;
+            wait(bridge.as_deref(), probe.as_ref().map(|probe| &*probe.socket), left)?;
             bridge = match bridge.map(|bridge| (peek(&bridge), bridge)) {
                 Some((Peeked::Data, bridge)) => return Ok(Detected::Gateway(bridge)),
                 Some((Peeked::Empty, bridge)) => Some(bridge),
                 Some((Peeked::End | Peeked::Broken, _)) | None => None,
             };
-            match asked.take().map(RegisterProbe::read) {
-                Some(ProbeResult::Nothing(still)) => asked = Some(still),
-                Some(ProbeResult::Detected(asked, RegisterUpdate::Gateways(gateways))) => {
-                    let RegisterProbe { socket, inbox, secret, .. } = asked;
-                    let place = self.place.clone();
-                    let found = FoundRegister { place, socket, inbox, gateways, secret, bridge };
+            match probe.take().map(RegisterProbe::read) {
+                Some(ProbeResult::Nothing(still)) => probe = Some(still),
+                Some(ProbeResult::Detected(probe, RegisterUpdate::Gateways(gateways))) => {
+                    let RegisterProbe { socket, buffer, secret, .. } = probe;
+                    let socket_address = self.socket_address.clone();
+                    let found = FoundRegister { socket_address, socket, buffer, gateways, secret, bridge };
                     return Ok(Detected::Register(Box::new(found)));
                 }
-                // It was slow, or its connection was lost on the way.
+                // Our gateway was slow, or its connection was lost on the way.
                 Some(ProbeResult::Detected(_, RegisterUpdate::Replaced)) => {
                     return bridge.map_or_else(|| self.redial(), Ok).map(Detected::Gateway);
                 }
-                Some(ProbeResult::ForeignService(stranger)) => {
-                    return Err(ConnectError::ForeignService(stranger));
+                Some(ProbeResult::ForeignService(service)) => {
+                    return Err(ConnectError::ForeignService(service));
                 }
-                Some(ProbeResult::Detected(_, RegisterUpdate::Nonsense(why))) => {
+                Some(ProbeResult::Detected(_, RegisterUpdate::Malformed(why))) => {
                     return Err(ConnectError::NotAGateway(why));
                 }
                 Some(ProbeResult::Detected(..) | ProbeResult::End) => {
-                    was_refused = true;
+                    is_refused = true;
                     deadline = deadline.min(Instant::now() + patience);
                 }
-                // Somebody who does not understand the line, such as a gateway of ours without GatewayWorker's protocols.
+                // The other side does not understand the line, as our gateway does not when GatewayWorker's protocols are off.
                 Some(ProbeResult::Broken) | None => {}
             }
-            if bridge.is_none() && asked.is_none() {
-                return Err(if was_refused { ConnectError::RegisterRefused } else { ConnectError::closed() });
+            if bridge.is_none() && probe.is_none() {
+                return Err(if is_refused { ConnectError::RegisterRefused } else { ConnectError::closed() });
             }
         }
     }
 }
 
-/// A connection on which a register was asked.
+/// A connection on which the register's greeting was sent.
 struct RegisterProbe {
     socket: CloseOnFork<Socket>,
-    inbox: ReadBuffer,
+    buffer: ReadBuffer,
     secret: String,
-    /// It may turn out to be a gateway of ours.
+    /// The other side may turn out to be our gateway.
     is_open: bool,
 }
 
@@ -226,18 +226,18 @@ enum ProbeResult {
 }
 
 impl RegisterProbe {
-    /// If there is something to read.
+    /// Reads if there is something to read.
     fn read(mut self) -> ProbeResult {
         match peek(&self.socket) {
             Peeked::Empty => ProbeResult::Nothing(self),
             Peeked::End => ProbeResult::End,
             Peeked::Broken => ProbeResult::Broken,
-            Peeked::Data => match self.inbox.fill(&mut &*self.socket) {
+            Peeked::Data => match self.buffer.fill(&mut &*self.socket) {
                 Ok(1..) => {
-                    if let Some(stranger) = ForeignService::from_first_bytes(self.inbox.unread()) {
-                        return ProbeResult::ForeignService(stranger);
+                    if let Some(service) = ForeignService::from_first_bytes(self.buffer.unread()) {
+                        return ProbeResult::ForeignService(service);
                     }
-                    match register_line::newest(&mut self.inbox, self.is_open) {
+                    match register_line::newest(&mut self.buffer, self.is_open) {
                         Some(news) => ProbeResult::Detected(self, news),
                         None => ProbeResult::Nothing(self),
                     }

@@ -10,10 +10,10 @@ use crate::address::{Address, Host};
 use crate::error::ConnectError;
 use crate::fork::CloseOnFork;
 
-/// The other side may be gone without a word for so long before that is noticed, where the kernel would take hours.
+/// A peer whose machine is gone is noticed after so long, where the kernel by itself would take hours.
 pub(crate) const MAX_SILENCE: Duration = Duration::from_secs(30);
 
-/// Why a step of connecting failed: an I/O error, or a timeout in whichever of its guises.
+/// Why a step of connecting failed: an I/O error, or a timeout however the system reports it.
 pub(crate) enum DialError {
     Timeout,
     Io(io::Error),
@@ -22,7 +22,7 @@ pub(crate) enum DialError {
 impl From<io::Error> for DialError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // A blocking socket says WouldBlock when its timeout passes.
+            // A blocking socket reports WouldBlock when its timeout passes.
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Self::Timeout,
             _ => Self::Io(error),
         }
@@ -47,7 +47,7 @@ pub(crate) fn resolve(address: &Address) -> Result<Vec<SockAddr>, ConnectError> 
         Address::Tcp { host: Host::Name(name), port, .. } => {
             let found = (name.as_str(), *port).to_socket_addrs();
             let found = found.map_err(|error| {
-                // "failed to lookup address information: Name or service not known"
+                // The system's text is "failed to lookup address information: Name or service not known".
                 let text = error.to_string();
                 ConnectError::Resolve(text.rsplit(": ").next().unwrap_or(&text).to_owned())
             })?;
@@ -56,17 +56,17 @@ pub(crate) fn resolve(address: &Address) -> Result<Vec<SockAddr>, ConnectError> 
     }
 }
 
-pub(crate) fn connect(place: &SockAddr, deadline: Instant) -> Result<CloseOnFork<Socket>, DialError> {
-    let socket = CloseOnFork::open(|| Socket::new(place.domain(), Type::STREAM, None))?;
-    if place.domain() != Domain::UNIX {
+pub(crate) fn connect(to: &SockAddr, deadline: Instant) -> Result<CloseOnFork<Socket>, DialError> {
+    let socket = CloseOnFork::open(|| Socket::new(to.domain(), Type::STREAM, None))?;
+    if to.domain() != Domain::UNIX {
         socket.set_tcp_nodelay(true)?;
         notice_silence(&socket, MAX_SILENCE)?;
     }
-    socket.connect_timeout(place, left(deadline)?)?;
+    socket.connect_timeout(to, left(deadline)?)?;
     Ok(socket)
 }
 
-/// `limit` is how long bytes may wait for the other side's system to take them.
+/// Turns keep-alive probes on. `limit` is how long sent bytes may stay unacknowledged by the other side's system.
 pub(crate) fn notice_silence(socket: &Socket, limit: Duration) -> io::Result<()> {
     let probe = Duration::from_secs(10);
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(probe).with_interval(probe).with_retries(2))?;

@@ -1,7 +1,7 @@
-//! What is done on a connection: writes what is queued, reads what is confirmed and answered, comes back when it is lost.
+//! The link's state machine: it writes what is queued, reads confirmations and answers, and reconnects.
 //!
-//! The I/O thread drives it; while the PHP thread waits for an answer, it drives the engine itself, which saves waking
-//! the one and then the other.
+//! The I/O thread drives it. While the PHP thread waits for an answer it drives the engine itself, which saves waking first one
+//! thread and then the other.
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -26,11 +26,11 @@ use crate::shared::{LinkState, LinkStatus, Shared};
 use crate::sync::thread;
 use crate::target::Target;
 
-/// With nothing to deliver, attempts end when nobody has last_wanted the link for so long.
+/// When there is nothing to deliver and PHP has not used the link for so long, attempts to connect end.
 const KEEP_TRYING_FOR: Duration = Duration::from_secs(60);
-/// How much earlier than its caller an attempt gives up, at most.
+/// An attempt gives up at most so much earlier than its caller does.
 const HEAD_START: Duration = Duration::from_millis(200);
-/// How long the PHP thread looks again and again for an answer before it sleeps: waking up takes longer than most answers.
+/// The PHP thread polls for an answer for so long before it sleeps: waking up takes longer than most answers.
 const SPIN: Duration = Duration::from_micros(60);
 
 #[derive(Debug)]
@@ -40,28 +40,28 @@ pub(crate) struct Engine {
     producer: Producer,
     queue: CallQueue,
     connection: Option<Upstream>,
-    /// How long a gateway may say nothing while word of calls is owed, and since when it is.
+    /// A gateway that owes a confirmation may be silent for so long, and since when it has been.
     silence: Duration,
     silent_since: Option<Instant>,
-    /// Why the connection is of no more use.
+    /// Why the connection is of no more use, in words.
     broken: Option<String>,
     backoff: ReconnectBackoff,
-    /// No attempt before this.
+    /// No attempt to connect is made before this.
     retry_at: Instant,
-    /// Who has answered where.
+    /// Which protocol has answered at which address.
     detection: DetectionCache,
-    /// What the gateway said of a frame that it could not read, before it closed the connection.
+    /// The gateway's words about a frame that it could not read, before it closed the connection.
     complaint: Option<String>,
 }
 
-/// What stands at the other end.
+/// The connection that is in use, by protocol.
 #[derive(Debug)]
 enum Upstream {
     Bridge(BridgeConn),
     GatewayWorker(Box<ClusterSession>),
 }
 
-/// What the I/O thread may wait for, once nothing is left to do.
+/// The events that the I/O thread may wait for once nothing is left to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitCondition {
     pub(crate) socket: Option<(RawFd, Interest)>,
@@ -69,7 +69,7 @@ pub(crate) struct WaitCondition {
 }
 
 impl WaitCondition {
-    /// For a socket that takes no more.
+    /// Whether the socket takes no more bytes for now.
     pub(crate) fn is_blocked(self) -> bool {
         self.socket.is_some_and(|(_, interest)| interest.output)
     }
@@ -98,14 +98,14 @@ impl Engine {
         }
     }
 
-    /// With a connection that somebody else has made.
+    /// Starts with a connection that a test has made.
     #[cfg(all(test, feature = "models"))]
     pub(crate) fn connected(self, connection: BridgeConn) -> Self {
         self.shared.change(|state| state.status = LinkStatus::Up);
         Self { connection: Some(Upstream::Bridge(connection)), ..self }
     }
 
-    /// I/O thread: does all that can be done without waiting.
+    /// Runs in the I/O thread: does all that can be done without waiting.
     pub(crate) fn run_once(&mut self) -> WaitCondition {
         loop {
             self.exchange();
@@ -126,7 +126,8 @@ impl Engine {
         }
     }
 
-    /// PHP thread, which waits: does the I/O itself until `done`, at most until `deadline` or the connection is lost.
+    /// Runs in the PHP thread, which waits: does the I/O itself until `done`, at most until `deadline` or the connection is
+    /// lost.
     pub(crate) fn drive(&mut self, deadline: Instant, done: impl Fn(&LinkState) -> bool) {
         let spin_until = Instant::now() + SPIN;
         loop {
@@ -145,31 +146,31 @@ impl Engine {
                 continue;
             }
             if now < spin_until {
-                // Whoever answers may need this core.
+                // The process that answers may need this core.
                 thread::yield_now();
                 continue;
             }
             let socket = Some((connection.as_raw_fd(), self.interest(connection)));
-            // Fails only for want of memory, and then the next round tries again.
+            // The wait fails only for want of memory, and then the next round tries again.
             let rest = self.until_timeout(connection).map_or(deadline - now, |rest| rest.min(deadline - now));
             let _ = poll::wait(None, socket, Some(rest));
         }
     }
 
-    /// All is sent; what comes back can wait until somebody looks again.
+    /// Whether all is sent, so that nothing has to be read before the next call.
     pub(crate) fn can_rest(&self) -> bool {
         let connection =
             self.connection.as_ref().filter(|_| self.broken.is_none() && !self.queue.has_unsent());
         connection.is_some_and(|connection| !connection.is_full() && connection.until_timeout().is_none())
     }
 
-    /// Nothing is under way that the I/O thread would have to wait for.
+    /// Whether nothing is under way that the I/O thread would have to wait for.
     pub(crate) fn is_idle(&self) -> bool {
         let rests = self.connection.as_ref().is_some_and(|connection| connection.until_timeout().is_none());
         self.broken.is_none() && rests && self.queue.is_empty()
     }
 
-    /// Writes once and reads once, as far as the socket goes along. Gives whether something was heard.
+    /// Writes once and reads once, as far as the socket allows without waiting. Gives whether something arrived.
     pub(crate) fn exchange(&mut self) -> bool {
         self.queue.collect(&mut self.shared.lock().outgoing);
         let Some(connection) = self.connection.as_mut().filter(|_| self.broken.is_none()) else {
@@ -189,7 +190,7 @@ impl Engine {
             Ok(false) if !self.has_session_events() => return false,
             Ok(_) => self.handle_replies(),
             Err(why) => {
-                // What it has said before still counts.
+                // Replies that arrived before the error still count.
                 self.handle_replies().and(Err(why))
             }
         };
@@ -199,8 +200,8 @@ impl Engine {
         true
     }
 
-    /// The system notices when the other side's system is gone. A gateway that hangs, or a proxy that has nobody behind it,
-    /// still confirms every packet: it is found out by the word that it owes.
+    /// Marks the connection as broken when a confirmation is owed for too long. The system notices by itself when the other
+    /// machine is gone, but that of a gateway that hangs, or of a proxy with nothing behind it, acknowledges every packet.
     fn check_silence(&mut self, has_heard: bool) {
         if !self.queue.awaits_confirmation() || !matches!(self.connection, Some(Upstream::Bridge(_))) {
             self.silent_since = None;
@@ -212,7 +213,7 @@ impl Engine {
         }
     }
 
-    /// How long nothing has to be done, unless something happens.
+    /// How long the engine has nothing to do, unless something arrives.
     fn until_timeout(&self, connection: &Upstream) -> Option<Duration> {
         let owed = self.silent_since.map(|since| self.silence.saturating_sub(since.elapsed()));
         owed.into_iter().chain(connection.until_timeout()).min()
@@ -224,13 +225,13 @@ impl Engine {
 
     fn interest(&self, connection: &Upstream) -> Interest {
         if matches!(connection, Upstream::GatewayWorker(_)) {
-            // It watches its sockets for what is last_wanted of them.
+            // The session's epoll descriptor watches each of its sockets for what is needed.
             return Interest { input: true, output: false };
         }
         Interest { input: !self.queue.is_empty(), output: connection.is_full() }
     }
 
-    /// Deals with the replies that have arrived.
+    /// Handles the replies that have arrived.
     fn handle_replies(&mut self) -> Result<(), String> {
         loop {
             match &mut self.connection {
@@ -252,7 +253,7 @@ impl Engine {
         }
     }
 
-    /// In a cluster an answer confirms nothing but itself, since the calls before it went to others perhaps.
+    /// In a cluster an answer confirms only its own query, since the calls before it may have gone to other gateways.
     fn handle_session_event(&mut self, event: SessionEvent) {
         match event {
             SessionEvent::Done(seq) => self.note_confirmed(seq, None),
@@ -288,7 +289,7 @@ impl Engine {
     fn handle_reply(&mut self, reply: Reply) -> Result<(), String> {
         match reply {
             Reply::Ack { seq } => self.note_confirmed(seq, None),
-            // It could not read a call, and closes the connection.
+            // The gateway could not read a call, and closes the connection.
             Reply::Error { seq: 0, message } => {
                 self.complaint = Some(message.clone());
                 return Err(message);
@@ -298,7 +299,7 @@ impl Engine {
                 self.note_confirmed(seq, Some(Err(LinkError::Refused { address, message })));
             }
             Reply::Error { seq, message } => {
-                // Before it counts as done: whoever waits for that looks here next.
+                // The notice is added before the call counts as done: a caller that waits for that reads the notices next.
                 if self.queue.was_sent(seq) {
                     self.shared.add_notice(NoticeKind::Refused, 1, message);
                 }
@@ -311,7 +312,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The gateway has dealt with all calls up to `seq`, and may have answered that one.
+    /// The gateway has handled all calls up to `seq`, and may have answered that one.
     fn note_confirmed(&mut self, seq: u64, answer: Option<Result<QueryAnswer, LinkError>>) {
         let answer = answer.filter(|_| self.queue.was_sent(seq));
         let done = self.queue.confirm(seq);
@@ -326,7 +327,7 @@ impl Engine {
         });
     }
 
-    /// The connection is gone. What is not confirmed stays and is sent again.
+    /// Drops the connection. Calls that are not confirmed stay, and are sent again.
     fn connection_lost(&mut self, why: String) {
         let Some(connection) = self.connection.take() else { return };
         let address = connection.address().clone();
@@ -358,7 +359,7 @@ impl Engine {
         });
     }
 
-    /// Without a connection: an attempt if it is time for one, else what to wait for.
+    /// Without a connection: makes an attempt if one is due, and otherwise gives what to wait for.
     fn reconnect(&mut self) -> Option<WaitCondition> {
         let wait = |timeout| Some(WaitCondition { socket: None, timeout });
         let now = Instant::now();
@@ -381,7 +382,7 @@ impl Engine {
         }
         let bound = state.connect_timeout;
         drop(state);
-        // Less than the caller waits, so that the caller gets the reason.
+        // The attempt takes less time than the caller waits, so that the caller gets the reason.
         self.attempt(bound - (bound / 10).min(HEAD_START));
         None
     }
@@ -390,7 +391,7 @@ impl Engine {
         let reached = establish::attempt(&self.target, Login::PHP, self.producer, bound, &mut self.detection);
         let (connection, applied) = match reached {
             Ok(Established::Bridge(connection, applied)) => (Upstream::Bridge(connection), applied),
-            // What the last session took it has settled.
+            // The last session has finished every call that it had taken.
             Ok(Established::GatewayWorker(session)) => (Upstream::GatewayWorker(session), 0),
             Err(unreachable) => {
                 self.retry_at = Instant::now() + self.backoff.next_pause();
@@ -403,8 +404,8 @@ impl Engine {
             // The lost connection did some good after all.
             self.backoff.reset();
         }
-        // The gateway takes calls in turn, so what it could not read is the first that it has not taken. Sent again, it
-        // would end this connection too.
+        // The gateway handles calls in order, so the one that it could not read is the first that it has not handled. Sent
+        // again, that call would end this connection too.
         let mut unreadable = None;
         if let Some(message) = self.complaint.take()
             && let Some((seq, dropped)) = self.queue.drop_first_sent()
@@ -458,7 +459,7 @@ impl Upstream {
         }
     }
 
-    /// How long nothing has to be done, unless something happens.
+    /// How long the connection has nothing to do, unless something arrives.
     fn until_timeout(&self) -> Option<Duration> {
         match self {
             Self::Bridge(_) => None,

@@ -1,4 +1,4 @@
-//! What can go wrong on a link, in words for the person who runs the PHP program.
+//! The errors of a link, in words for the person who runs the PHP program.
 
 use std::fmt;
 use std::io;
@@ -11,89 +11,153 @@ use crate::address::Address;
 use crate::foreign_service::ForeignService;
 use crate::target::Target;
 
+/// Why a call on a link came to nothing.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LinkError {
+    /// No address of the target has led to a gateway.
     #[error(transparent)]
     Unreachable(Arc<Unreachable>),
+    /// One call is larger than the protocol allows.
     #[error(
         "the call takes {} bytes, more than the limit of {} bytes for one call; send less, or in parts",
         .0.length, .0.limit
     )]
     TooLarge(FrameTooLarge),
+    /// The buffer had no room for the call in time.
     #[error(
         "the gateway at {address} did not take earlier calls within {} s: {queued} bytes wait for it, and \
          gateway.buffer_bytes allows {limit}",
         .waited.as_secs_f64()
     )]
-    BufferFull { address: String, queued: usize, limit: usize, waited: Duration },
+    BufferFull {
+        /// The target, as its addresses read.
+        address: String,
+        /// Bytes of calls that are not done.
+        queued: usize,
+        /// [`LinkLimits::buffer_bytes`](crate::LinkLimits::buffer_bytes)
+        limit: usize,
+        /// The time that the call waited for room.
+        waited: Duration,
+    },
+    /// The answer did not come in time.
     #[error("the gateway at {address} did not answer within {} s (Gateway::$connectTimeout)", .waited.as_secs_f64())]
-    NoAnswer { address: String, waited: Duration },
+    NoAnswer {
+        /// The target, as its addresses read.
+        address: String,
+        /// The time that the call waited for the answer.
+        waited: Duration,
+    },
+    /// The gateway has been silent for so long that this call waited only shortly for its answer.
     #[error(
         "the gateway at {address} has said nothing for {:.1} s, so that calls wait no longer than {} s for it until it does",
         .silent.as_secs_f64(), .waited.as_secs_f64()
     )]
-    Silent { address: String, silent: Duration, waited: Duration },
+    Silent {
+        /// The target, as its addresses read.
+        address: String,
+        /// The time since the first wait in vain began.
+        silent: Duration,
+        /// The time that this call waited.
+        waited: Duration,
+    },
+    /// The answer is larger than the caller takes, and was skipped.
     #[error(
         "the answer of the gateway at {address} has {length} bytes, more than the {most} for which there is memory \
          (memory_limit); ask for less at once, or count"
     )]
-    AnswerTooLarge { address: String, length: usize, most: usize },
+    AnswerTooLarge {
+        /// The target, as its addresses read.
+        address: String,
+        /// Bytes of the answer.
+        length: usize,
+        /// Bytes that the caller takes at most.
+        most: usize,
+    },
+    /// The gateway refused a query.
     #[error("the gateway at {address} refused the call: {message}")]
-    Refused { address: String, message: String },
-    /// One or all of GatewayWorker's gateways.
+    Refused {
+        /// The target, as its addresses read.
+        address: String,
+        /// The gateway's words.
+        message: String,
+    },
+    /// One or all of GatewayWorker's gateways did not answer a query.
     #[error("the question to the gateways behind {address} was not answered: {message}")]
-    Unanswered { address: String, message: String },
+    Unanswered {
+        /// The target, as its addresses read.
+        address: String,
+        /// The gateways and their reasons, in words.
+        message: String,
+    },
+    /// The system gave no thread, descriptor or random numbers; the reason is in words.
     #[error("the I/O thread of the link to the gateway cannot run: {0}")]
     Thread(String),
+    /// The connection for events was lost.
     #[error(transparent)]
     Worker(#[from] EventsConnLost),
 }
 
-/// Why a worker has to join again.
+/// The connection for events was lost, for the reason in words; the worker has to join again.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the connection for events was lost: {0}")]
 pub struct EventsConnLost(pub(crate) String);
 
-/// Why none of a target's addresses led to a gateway.
+/// None of a target's addresses led to a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreachable {
-    /// At least one, in the order tried.
+    /// The failures in the order of the attempts; there is at least one.
     pub failures: Vec<FailedAttempt>,
 }
 
+/// An address that did not lead to a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedAttempt {
+    /// The address.
     pub address: Address,
+    /// Why it did not.
     pub reason: ConnectError,
 }
 
+/// Why an address did not lead to a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
+    /// The system refused; these are its words.
     #[error("{0}")]
     Io(String),
+    /// TLS failed: a certificate, a key or the other side is wrong.
     #[error("TLS failed: {0}")]
     Tls(String),
+    /// The host name has no address.
     #[error("the name cannot be resolved: {0}")]
     Resolve(String),
+    /// Nothing answered within this time.
     #[error("no gateway answered within {:.1} s", .0.as_secs_f64())]
     Timeout(Duration),
+    /// The other side does not speak the bridge, or another version of it.
     #[error("what answers there is no gateway of this version: {0}")]
     NotAGateway(String),
+    /// A known service of another kind answers there.
     #[error("{0}")]
     ForeignService(ForeignService),
+    /// The other side did not prove that it knows the secret.
     #[error(
         "what answers there lets this process in, but does not prove that it knows the secret: something else listens in the \
          gateway's place, and was told nothing"
     )]
     Unproven,
+    /// The gateway refused the login, in these words.
     #[error("the gateway refused the login: {0}")]
     LoginRefused(String),
+    /// The connection was lost, for the reason in words.
     #[error("the connection was lost: {0}")]
     Lost(String),
+    /// GatewayWorker's register closed the connection without an answer.
     #[error("GatewayWorker's register closed the connection unanswered, as it does when the secret is wrong")]
     RegisterRefused,
+    /// The secret is not UTF-8, which GatewayWorker's register requires.
     #[error("GatewayWorker's register takes only a secret that is UTF-8, and this one is not")]
     SecretIsNotText,
+    /// GatewayWorker's register answers, but none of its gateways can be used.
     #[error("GatewayWorker's register answers there, but {0}")]
     Cluster(String),
 }
@@ -109,7 +173,7 @@ impl ConnectError {
 }
 
 impl Unreachable {
-    /// That `waited` passed without any of the target's addresses having failed or answered.
+    /// The error that `waited` passed and none of the target's addresses has failed or answered.
     pub(crate) fn timed_out(target: &Target, waited: Duration) -> Self {
         let failure = |address: &Address| FailedAttempt {
             address: address.clone(),
@@ -119,7 +183,7 @@ impl Unreachable {
     }
 }
 
-/// Starts as GatewayWorker's client does, because programs look for that.
+/// The text starts as that of GatewayWorker's client does, because programs look for that.
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Can not connect to ")?;
@@ -157,7 +221,7 @@ impl From<io::Error> for ConnectError {
     }
 }
 
-/// The system's words without Rust's "(os error 111)".
+/// Gives the system's words without Rust's "(os error 111)".
 pub(crate) fn describe(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {

@@ -1,6 +1,6 @@
-//! One attempt to reach a gateway: every address in turn, with handshake, within one bound of time.
+//! One attempt to reach a gateway: tries every address in turn, with handshake, within one bound of time.
 //!
-//! What answers may be a register of GatewayWorker in place of our gateway: see `detect`.
+//! A register of GatewayWorker may answer in socket_address of our gateway: see `detect`.
 
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,9 @@ use crate::stream::MaybeTlsStream;
 use crate::target::{GatewayProtocol, Target};
 use crate::tls;
 
-/// What an attempt leads to.
+/// The outcome of an attempt.
 pub(crate) enum Established {
-    /// Our gateway, and the highest order of this producer that has taken effect already.
+    /// A connection to our gateway, and the number of the last order of this producer that it has applied.
     Bridge(BridgeConn, u64),
     GatewayWorker(Box<ClusterSession>),
 }
@@ -47,7 +47,7 @@ pub(crate) fn attempt(
     Err(Unreachable { failures })
 }
 
-/// When the first of `waiting` must be done, so that all get their turn; the last gets one even when all are late.
+/// Gives when the first of `waiting` attempts must end, so that all get their share; the last gets one even when all are late.
 fn share(deadline: Instant, waiting: usize) -> Instant {
     const LEAST: Duration = Duration::from_millis(10);
     let left = deadline.saturating_duration_since(Instant::now());
@@ -57,7 +57,7 @@ fn share(deadline: Instant, waiting: usize) -> Instant {
 struct Attempt<'a> {
     address: &'a Address,
     target: &'a Target,
-    /// What the connection is for, as [`Login`] has it.
+    /// The purpose of the connection, as [`Login`] has it.
     role: &'a str,
     producer: Producer,
     deadline: Instant,
@@ -66,10 +66,14 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn reach(&self, known: &mut DetectionCache) -> Result<Established, ConnectError> {
         let begun = Instant::now();
-        let places = resolve(self.address)?;
+        let socket_addresses = resolve(self.address)?;
         let mut reason = ConnectError::Resolve("it has no address".to_owned());
-        for (i, place) in places.iter().enumerate() {
-            match self.reach_place(place, share(self.deadline, places.len() - i), known) {
+        for (i, socket_address) in socket_addresses.iter().enumerate() {
+            match self.reach_socket_address(
+                socket_address,
+                share(self.deadline, socket_addresses.len() - i),
+                known,
+            ) {
                 Ok(reached) => return Ok(reached),
                 Err(ConnectError::Timeout(_)) => reason = ConnectError::Timeout(begun.elapsed()),
                 Err(other) => reason = other,
@@ -78,22 +82,22 @@ impl Attempt<'_> {
         Err(reason)
     }
 
-    fn reach_place(
+    fn reach_socket_address(
         &self,
-        place: &SockAddr,
+        socket_address: &SockAddr,
         deadline: Instant,
         known: &mut DetectionCache,
     ) -> Result<Established, ConnectError> {
         let secret = self.target.secret();
         if self.address.is_tls() {
-            return self.reach_by_tls(place, deadline);
+            return self.reach_by_tls(socket_address, deadline);
         }
-        let detector = ProtocolDetector { place, secret, deadline };
+        let detector = ProtocolDetector { socket_address, secret, deadline };
         let answer = if self.target.protocol() == GatewayProtocol::GatewayWorker {
             detector.register_alone()?
         } else {
             let begun = Instant::now();
-            let socket = connect(place, deadline)?;
+            let socket = connect(socket_address, deadline)?;
             write_by(&socket, &PREFACE, deadline)?;
             match self.target.protocol() {
                 GatewayProtocol::Bridge => Detected::Gateway(socket),
@@ -116,29 +120,33 @@ impl Attempt<'_> {
         }
     }
 
-    /// Only our gateway speaks TLS: there is nothing to guess.
-    fn reach_by_tls(&self, place: &SockAddr, deadline: Instant) -> Result<Established, ConnectError> {
+    /// Only our gateway speaks TLS, so the protocol need not be detected.
+    fn reach_by_tls(
+        &self,
+        socket_address: &SockAddr,
+        deadline: Instant,
+    ) -> Result<Established, ConnectError> {
         if self.target.protocol() == GatewayProtocol::GatewayWorker {
             return Err(ConnectError::Tls("GatewayWorker's register has none (gateway.protocol)".to_owned()));
         }
         let session = tls::session(self.target.tls(), self.address).map_err(ConnectError::Tls)?;
-        let mut wire = MaybeTlsStream::tls(connect(place, deadline)?, session);
-        wire.tls_handshake(|socket| Ok(set_timeouts(socket, deadline)?))?;
-        Handshake { wire: &mut wire, deadline }.write(&PREFACE)?;
-        self.log_in(wire, deadline)
+        let mut stream = MaybeTlsStream::tls(connect(socket_address, deadline)?, session);
+        stream.tls_handshake(|socket| Ok(set_timeouts(socket, deadline)?))?;
+        Handshake { stream: &mut stream, deadline }.write(&PREFACE)?;
+        self.log_in(stream, deadline)
     }
 
-    /// After the preface.
-    fn log_in(&self, mut wire: MaybeTlsStream, deadline: Instant) -> Result<Established, ConnectError> {
+    /// Runs the handshake on a stream that has sent the preface.
+    fn log_in(&self, mut stream: MaybeTlsStream, deadline: Instant) -> Result<Established, ConnectError> {
         let mut replies = ReplyReader::default();
-        let applied = Handshake { wire: &mut wire, deadline }.run(
+        let applied = Handshake { stream: &mut stream, deadline }.run(
             self.target.secret(),
             self.role,
             self.producer,
             &mut replies,
         )?;
-        wire.socket().set_nonblocking(true)?;
-        let connection = BridgeConn::new(self.address.clone(), wire, replies)?;
+        stream.socket().set_nonblocking(true)?;
+        let connection = BridgeConn::new(self.address.clone(), stream, replies)?;
         Ok(Established::Bridge(connection, applied))
     }
 }

@@ -1,6 +1,6 @@
-//! The connection over which a worker is told of events, driven by PHP's thread alone.
+//! The connection over which a worker receives events, driven by PHP's thread alone.
 //!
-//! It is no part of a link: what a handler sends goes the ordinary way.
+//! It is separate from the link: a handler sends over the link like any other code.
 
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd;
@@ -21,56 +21,58 @@ use crate::stream::MaybeTlsStream;
 use crate::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What is done need not be told at once where it is counted, but before the gateway runs out of what it may send ahead.
+/// With a progress file, the gateway need not hear at once how many events are done, but it must before it has sent as many
+/// ahead as it may.
 const MAX_UNREPORTED: u64 = 64;
 const MAX_UNREPORTED_TIME: Duration = Duration::from_millis(10);
-/// While nothing comes for so long, the gateway is asked whether it is there.
+/// While nothing arrives for so long, the gateway is pinged.
 const ASK_AFTER: Duration = Duration::from_secs(15);
-/// No event has so few bytes.
+/// Every event has at least so many bytes, and every other frame fewer.
 const LEAST_EVENT: usize = 16;
 
+/// A worker's membership: the gateway sends it events for as long as this lives.
 #[derive(Debug)]
 pub struct EventsConn {
-    wire: MaybeTlsStream,
-    inbox: ReadBuffer,
-    /// Of the process that joined: a forked child has no part in it.
+    stream: MaybeTlsStream,
+    buffer: ReadBuffer,
+    /// The generation of the process that joined; a forked child must not use this connection.
     generation: u32,
-    /// The event that was given out last, and the last one that is known to the gateway as done.
+    /// The number of the event that was given out last, and of the last one that was reported as done.
     taken: u64,
     done: u64,
     begun: ProgressReporting,
     told_at: Instant,
-    /// When something came last, when the gateway was asked since then whether it is there, and how long it may take to
-    /// answer.
+    /// When something arrived last, when the gateway was pinged since then, and how long it may take to answer.
     heard_at: Instant,
     asked_at: Option<Instant>,
     silence: Duration,
     is_leaving: bool,
 }
 
-/// How the gateway knows which events this worker has begun to handle.
+/// How the gateway learns which events this worker has begun to handle.
 #[derive(Debug)]
 enum ProgressReporting {
-    /// It is told before each.
+    /// The worker reports each event before it handles it.
     PerEvent,
-    /// The same, until it answers whether it finds the tally.
+    /// The worker reports each event until the gateway confirms that it can read the file.
     FileOffered(ProgressFile),
-    /// It looks there when this worker is gone.
+    /// The worker counts in the file, which the gateway reads when this worker is gone.
     InFile(ProgressFile),
 }
 
-/// What [`EventsConn::take`] finds.
+/// The result of [`EventsConn::take`].
 #[derive(Debug)]
 pub enum NextEvent<'a> {
+    /// The next event, which the caller is to handle.
     Event(WorkerEvent<'a>),
-    /// The gateway has no more for one that leaves.
+    /// The worker has left, and the gateway has no more events for it.
     End,
-    /// It has not arrived yet.
+    /// No event has arrived yet.
     Nothing,
 }
 
 impl EventsConn {
-    /// Joins within `bound`. A gateway that says nothing for `silence` though it was asked is given up.
+    /// Joins as a worker called `name` within `bound`. A gateway that does not answer a ping for `silence` is given up.
     pub fn join(target: &Target, name: &str, bound: Duration, silence: Duration) -> Result<Self, LinkError> {
         let mut producer = [0; 16];
         getrandom::fill(&mut producer).map_err(lost)?;
@@ -94,11 +96,11 @@ impl EventsConn {
                 return Err(Unreachable { failures }.into());
             }
         };
-        let (wire, inbox) = connection.into_parts();
+        let (stream, buffer) = connection.into_parts();
         let generation = fork::generation();
         let mut worker = Self {
-            wire,
-            inbox,
+            stream,
+            buffer,
             generation,
             taken: 0,
             done: 0,
@@ -110,9 +112,9 @@ impl EventsConn {
             is_leaving: false,
         };
         worker.send(&WorkerToServer::Join { name })?;
-        if let Some((tally, name)) = ProgressFile::create() {
+        if let Some((file, name)) = ProgressFile::create() {
             worker.send(&WorkerToServer::ProgressFile { name: &name })?;
-            worker.begun = ProgressReporting::FileOffered(tally);
+            worker.begun = ProgressReporting::FileOffered(file);
         }
         Ok(worker)
     }
@@ -122,16 +124,17 @@ impl EventsConn {
         self.generation == fork::generation()
     }
 
+    /// Whether [`EventsConn::leave`] was called.
     pub fn is_leaving(&self) -> bool {
         self.is_leaving
     }
 
-    /// An event is with the handler, or has been since the gateway was told last.
+    /// Whether an event is with the handler, or was since the last report.
     pub fn has_unreported(&self) -> bool {
         self.done < self.taken
     }
 
-    /// No more events are wanted, but for those on their way.
+    /// Asks the gateway for no more events than those on their way.
     pub fn leave(&mut self) -> Result<(), EventsConnLost> {
         if !std::mem::replace(&mut self.is_leaving, true) {
             self.send(&WorkerToServer::Leave)?;
@@ -139,15 +142,15 @@ impl EventsConn {
         Ok(())
     }
 
-    /// The next event that has arrived. The gateway knows of it before the caller does, so that nobody else gets it.
+    /// Takes the next event that has arrived. The gateway knows of it before the caller does, so that no other worker gets it.
     pub fn take(&mut self) -> Result<NextEvent<'_>, EventsConnLost> {
         let Some(length) = self.arrived()? else { return Ok(NextEvent::Nothing) };
         if self.is_end(length)? {
-            self.inbox.take(HEADER + length);
+            self.buffer.take(HEADER + length);
             return Ok(NextEvent::End);
         }
         self.report_begun()?;
-        match ServerToWorker::decode(&self.inbox.take(HEADER + length)[HEADER..]).map_err(lost)? {
+        match ServerToWorker::decode(&self.buffer.take(HEADER + length)[HEADER..]).map_err(lost)? {
             ServerToWorker::Event(event) if event.number == self.taken => Ok(NextEvent::Event(event)),
             ServerToWorker::Event(_)
             | ServerToWorker::ProgressFile { .. }
@@ -156,13 +159,13 @@ impl EventsConn {
         }
     }
 
-    /// The length of what has arrived for a handler.
+    /// Gives the length of the next frame that is an event or the end.
     fn arrived(&mut self) -> Result<Option<usize>, EventsConnLost> {
         loop {
-            let whole = frame::content_length(self.inbox.unread(), MAX_REPLY);
+            let whole = frame::content_length(self.buffer.unread(), MAX_REPLY);
             let Some(length) = whole.map_err(lost)? else { return Ok(None) };
             if length < LEAST_EVENT && self.peek(length)? == ServerToWorker::Pong {
-                self.inbox.take(HEADER + length);
+                self.buffer.take(HEADER + length);
                 continue;
             }
             if !matches!(self.begun, ProgressReporting::FileOffered(_)) {
@@ -171,27 +174,27 @@ impl EventsConn {
             let ServerToWorker::ProgressFile { is_read } = self.peek(length)? else {
                 return Ok(Some(length));
             };
-            self.inbox.take(HEADER + length);
+            self.buffer.take(HEADER + length);
             self.begun = match std::mem::replace(&mut self.begun, ProgressReporting::PerEvent) {
-                ProgressReporting::FileOffered(mut tally) if is_read => {
-                    tally.unlink();
-                    ProgressReporting::InFile(tally)
+                ProgressReporting::FileOffered(mut file) if is_read => {
+                    file.unlink();
+                    ProgressReporting::InFile(file)
                 }
                 _ => ProgressReporting::PerEvent,
             };
         }
     }
 
-    /// An end is all that comes to one that leaves but events, and shorter than any of them.
+    /// Besides events a worker that leaves receives only an end, which is shorter than any event.
     fn is_end(&self, length: usize) -> Result<bool, EventsConnLost> {
         Ok(length < LEAST_EVENT && self.peek(length)? == ServerToWorker::End)
     }
 
     fn peek(&self, length: usize) -> Result<ServerToWorker<'_>, EventsConnLost> {
-        ServerToWorker::decode(&self.inbox.unread()[HEADER..HEADER + length]).map_err(lost)
+        ServerToWorker::decode(&self.buffer.unread()[HEADER..HEADER + length]).map_err(lost)
     }
 
-    /// The gateway is told of what is done before the next event is given out.
+    /// Whether [`EventsConn::take`] will report finished events to the gateway before it gives out the next.
     pub fn must_report(&self) -> bool {
         let is_counted = matches!(self.begun, ProgressReporting::InFile(_));
         !is_counted
@@ -199,13 +202,13 @@ impl EventsConn {
             || self.told_at.elapsed() > MAX_UNREPORTED_TIME
     }
 
-    /// The next event is about to be handled, the one before it has been.
+    /// Reports or counts that the next event is about to be handled, and that the one before it is done.
     fn report_begun(&mut self) -> Result<(), EventsConnLost> {
         let is_to_tell = self.must_report();
         let (taken, done) = (self.taken + 1, self.taken);
         let is_counted = match &mut self.begun {
-            ProgressReporting::InFile(tally) => {
-                tally.write(taken);
+            ProgressReporting::InFile(file) => {
+                file.write(taken);
                 true
             }
             ProgressReporting::PerEvent | ProgressReporting::FileOffered(_) => false,
@@ -221,7 +224,7 @@ impl EventsConn {
         Ok(())
     }
 
-    /// Everything that was given out has been handled.
+    /// Reports that every event which was given out has been handled.
     pub fn report_all_done(&mut self) -> Result<(), EventsConnLost> {
         if self.has_unreported() {
             self.send(&WorkerToServer::Progress { taken: self.taken, done: self.taken })?;
@@ -230,8 +233,9 @@ impl EventsConn {
         Ok(())
     }
 
-    /// Waits until something arrives, or a signal does. `is_interrupted` is asked with all signals blocked, so that none
-    /// slips in between the question and the sleep. The gateway's word that it is there counts as time that has passed.
+    /// Waits until something arrives, a signal comes or `timeout` passes; without a timeout, as long as that takes.
+    /// `is_interrupted` is called with all signals blocked, so that none is missed between the check and the sleep. A pong of
+    /// the gateway ends no wait by input.
     pub fn wait(
         &mut self,
         timeout: Option<Duration>,
@@ -240,7 +244,7 @@ impl EventsConn {
         loop {
             let Some(patience) = self.keep_pinging()? else { return Ok(WaitEnd::Input) };
             let wait = timeout.map_or(patience, |timeout| timeout.min(patience));
-            match poll::wait_interruptibly(self.wire.as_raw_fd(), Some(wait), &is_interrupted)
+            match poll::wait_interruptibly(self.stream.as_raw_fd(), Some(wait), &is_interrupted)
                 .map_err(lost)?
             {
                 WaitEnd::Timeout if timeout.is_none() => {}
@@ -254,8 +258,8 @@ impl EventsConn {
         }
     }
 
-    /// Asks the gateway whether it is there once that is due, and gives how long nothing has to be done about that. `None`
-    /// when something has come, perhaps while a handler ran and nobody read.
+    /// Pings the gateway once that is due, and gives how long nothing has to be done about it. `None` means that something has
+    /// arrived, perhaps while a handler ran.
     fn keep_pinging(&mut self) -> Result<Option<Duration>, EventsConnLost> {
         let now = Instant::now();
         let due = match self.asked_at {
@@ -280,25 +284,25 @@ impl EventsConn {
         Ok(Some(self.silence))
     }
 
-    /// What has arrived, as far as one read goes.
+    /// Reads once what has arrived.
     pub fn read(&mut self) -> Result<(), EventsConnLost> {
-        match self.inbox.fill(&mut self.wire) {
+        match self.buffer.fill(&mut self.stream) {
             Ok(0) => return Err(EventsConnLost("the gateway closed it".to_owned())),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(lost(error)),
         }
         (self.heard_at, self.asked_at) = (Instant::now(), None);
-        // A wait for the socket is in vain for what has been read of it already.
-        if self.wire.has_buffered_input() { self.read() } else { Ok(()) }
+        // Bytes that are buffered here would never make the socket readable.
+        if self.stream.has_buffered_input() { self.read() } else { Ok(()) }
     }
 
-    /// What the system holds back, because much is on its way, would go with a process that is killed: others would then
-    /// be given an event that had been handled.
+    /// Waits until the system has sent everything. What it holds back when much is on its way would be lost with a process that
+    /// is killed, and another worker would then get an event that had been handled.
     fn wait_until_sent(&self) -> Result<(), EventsConnLost> {
         const PAUSE: Duration = Duration::from_micros(100);
         let deadline = Instant::now() + PATIENCE;
-        while poll::unsent_bytes(self.wire.as_raw_fd()) > 0 {
+        while poll::unsent_bytes(self.stream.as_raw_fd()) > 0 {
             if Instant::now() >= deadline {
                 return Err(lost("the gateway does not take what it is told"));
             }
@@ -309,18 +313,19 @@ impl EventsConn {
 
     fn wait_for_room(&self) -> Result<(), EventsConnLost> {
         let output = Interest { input: false, output: true };
-        poll::wait_for_either(Some((self.wire.as_raw_fd(), output)), None, PATIENCE).map_err(lost)
+        poll::wait_for_either(Some((self.stream.as_raw_fd(), output)), None, PATIENCE).map_err(lost)
     }
 
-    /// These frames are small, and the gateway reads them whatever else it does.
+    /// Waits for room if it must: these frames are small, and the gateway reads them whatever else it does.
     fn send(&mut self, said: &WorkerToServer<'_>) -> Result<(), EventsConnLost> {
         let mut bytes = Vec::with_capacity(32);
         said.encode(&mut bytes).map_err(lost)?;
         let mut left = &bytes[..];
-        while !left.is_empty() || self.wire.has_buffered_output() {
-            let written = if left.is_empty() { self.wire.flush().map(|()| 0) } else { self.wire.write(left) };
+        while !left.is_empty() || self.stream.has_buffered_output() {
+            let written =
+                if left.is_empty() { self.stream.flush().map(|()| 0) } else { self.stream.write(left) };
             match written {
-                Ok(0) if self.wire.has_buffered_output() => self.wait_for_room()?,
+                Ok(0) if self.stream.has_buffered_output() => self.wait_for_room()?,
                 Ok(written) => left = &left[written..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

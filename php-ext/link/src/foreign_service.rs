@@ -1,24 +1,32 @@
-//! What else may listen at a gateway's address, told by the first bytes that it sends.
+//! The other services that may listen at a gateway's address, recognised by the first bytes that they send.
 
 use std::fmt;
 
+/// A service that is neither our gateway nor, where none is expected, a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForeignService {
+    /// An HTTP server, such as the port for browsers.
     Http,
+    /// An SSH server.
     Ssh,
+    /// A MySQL server.
     MySql,
+    /// A Redis server.
     Redis,
+    /// A NATS server.
     Nats,
+    /// An AMQP server.
     Amqp,
+    /// A server that expects TLS.
     Tls,
-    /// Mail servers and FTP servers greet alike.
+    /// A mail server or an FTP server; both greet alike.
     Mail,
-    /// That of GatewayWorker, which complains of a line that is none of its own.
+    /// GatewayWorker's register, which complains of a line that it does not know.
     Register,
 }
 
 impl ForeignService {
-    /// `None` when the bytes are nothing that is known here, or too few to tell.
+    /// `None` means that the bytes are unknown, or too few to tell.
     pub(crate) fn from_first_bytes(bytes: &[u8]) -> Option<Self> {
         let starts: [(&[u8], Self); 15] = [
             (b"HTTP/", Self::Http),
@@ -34,7 +42,7 @@ impl ForeignService {
             (b"220-", Self::Mail),
             (b"+OK ", Self::Mail),
             (b"* OK", Self::Mail),
-            // An alert, of whatever version.
+            // The bytes are a TLS alert of any version.
             (b"\x15\x03", Self::Tls),
             (b"Bad request for Register", Self::Register),
         ];
@@ -42,7 +50,7 @@ impl ForeignService {
             return Some(*found);
         }
         match bytes {
-            // A packet's length, its number 0, and a greeting of version 10 or an error.
+            // The bytes are a packet's length, its number 0, and a greeting of version 10 or an error.
             [_, _, _, 0, 10 | 0xff, ..] if bytes[..3] != [0; 3] => Some(Self::MySql),
             _ => None,
         }
@@ -103,7 +111,7 @@ mod tests {
         {
             assert_eq!(ForeignService::from_first_bytes(bytes), None);
         }
-        // Frames of every length that a login may have.
+        // These are frames of every length that a login may have.
         for length in 0..=1024u32 {
             let frame = [&length.to_be_bytes()[..], b"\x93\x00\x03"].concat();
             assert_eq!(ForeignService::from_first_bytes(&frame), None, "{length}");

@@ -1,8 +1,8 @@
-//! What a fork must not break: the child has a copy of the link's memory and descriptors, but not its thread.
+//! Keeps the link safe across fork: the child has a copy of its memory and descriptors, but not its thread.
 //!
-//! In the child the descriptors are closed at once, so that the parent's connection ends when the parent ends it, and
-//! the generation changes, so that the link's owner forgets the copy. Opening and closing hold a lock that a fork
-//! takes too: the list of descriptors is right at every fork.
+//! In the child the descriptors are closed at once, so that the parent's connection ends when the parent ends it, and the
+//! generation changes, so that the link's owner forgets the copy. Opening and closing hold a lock that a fork takes too, so the
+//! list of descriptors is right at every fork.
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -14,16 +14,17 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 static OPEN: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
 
 thread_local! {
-    /// The lock on `OPEN` while this thread forks.
+    /// The lock on `OPEN`, held while this thread forks.
     static FORKING: Cell<Option<MutexGuard<'static, Vec<RawFd>>>> = const { Cell::new(None) };
 }
 
-/// Another number in a child than in its parent.
+/// A number that differs between a child and its parent. What was made in another generation must be forgotten, and not
+/// dropped.
 pub fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Owns something with a descriptor that a forked child must not keep.
+/// Owns something with a descriptor that is closed in a forked child.
 #[derive(Debug)]
 pub(crate) struct CloseOnFork<T: AsRawFd>(Option<T>);
 
@@ -69,7 +70,7 @@ fn watch_forks() {
 
 extern "C" fn before() {
     let held = lock();
-    // Without the thread's storage, late in its end, the lock is given back before the fork.
+    // A thread that ends has no thread-local storage any more; then the lock is given back before the fork.
     let _ = FORKING.try_with(|forking| forking.set(Some(held)));
 }
 

@@ -17,12 +17,12 @@ use crate::stream::MaybeTlsStream;
 const LAST_WORD: Duration = Duration::from_millis(100);
 
 pub(crate) struct Handshake<'a> {
-    pub(crate) wire: &'a mut MaybeTlsStream,
+    pub(crate) stream: &'a mut MaybeTlsStream,
     pub(crate) deadline: Instant,
 }
 
 impl Handshake<'_> {
-    /// After the preface.
+    /// Runs the handshake after the preface. Gives the number of the last order of this producer that the gateway has applied.
     pub(crate) fn run(
         &mut self,
         secret: &[u8],
@@ -42,7 +42,7 @@ impl Handshake<'_> {
         login.encode(&mut encoded).map_err(|error| ConnectError::Io(error.to_string()))?;
         self.write(&encoded)?;
         match self.reply(replies)? {
-            // Without a secret everybody could prove as much.
+            // Without a secret, any program could prove as much.
             Reply::Welcome { proof, .. }
                 if !secret.is_empty() && !login.is_answered(secret, &nonce, &proof) =>
             {
@@ -54,34 +54,34 @@ impl Handshake<'_> {
         }
     }
 
-    /// Where nothing comes, the last of the time goes into finding out who is there.
+    /// Reads the first reply. When nothing comes, the last part of the time is spent on finding out what service listens there.
     fn first_reply(&mut self, replies: &mut ReplyReader) -> Result<Reply, ConnectError> {
         let left = left(self.deadline)?;
-        // It waits by poll, since the timeouts of reads may be late by a tenth of a second.
-        if !self.wire.has_buffered_input()
-            && peek::is_silent(self.wire.socket(), left - LAST_WORD.min(left / 4))?
+        // This waits by poll, since the timeouts of reads may be late by a tenth of a second.
+        if !self.stream.has_buffered_input()
+            && peek::is_silent(self.stream.socket(), left - LAST_WORD.min(left / 4))?
         {
             return Err(self.identify_silent_service(replies));
         }
         self.reply(replies)
     }
 
-    /// Our gateway answers the preface at once. Many other servers wait for the end of a line, and then say something
-    /// by which they are known. This connection is given up in any case.
+    /// Our gateway answers the preface at once. Many other services wait for the end of a line, and then send something by
+    /// which they are recognised. This connection is given up in any case.
     fn identify_silent_service(&mut self, replies: &mut ReplyReader) -> ConnectError {
         let mut heard = self.write(b"\r\n\r\n").is_ok();
         while heard {
             heard = matches!(self.fill(replies), Ok(1..));
-            if let Some(stranger) = ForeignService::from_first_bytes(replies.unread()) {
-                return ConnectError::ForeignService(stranger);
+            if let Some(service) = ForeignService::from_first_bytes(replies.unread()) {
+                return ConnectError::ForeignService(service);
             }
         }
         ConnectError::Timeout(Duration::ZERO)
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), DialError> {
-        set_timeouts(self.wire.socket(), self.deadline)?;
-        Ok(self.wire.write_all(bytes)?)
+        set_timeouts(self.stream.socket(), self.deadline)?;
+        Ok(self.stream.write_all(bytes)?)
     }
 
     fn reply(&mut self, replies: &mut ReplyReader) -> Result<Reply, ConnectError> {
@@ -90,8 +90,8 @@ impl Handshake<'_> {
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => {}
                 Err(error) => {
-                    let stranger = ForeignService::from_first_bytes(replies.unread());
-                    return Err(stranger
+                    let service = ForeignService::from_first_bytes(replies.unread());
+                    return Err(service
                         .map_or(ConnectError::NotAGateway(error.to_string()), ConnectError::ForeignService));
                 }
             }
@@ -102,8 +102,8 @@ impl Handshake<'_> {
     }
 
     fn fill(&mut self, replies: &mut ReplyReader) -> Result<usize, DialError> {
-        set_timeouts(self.wire.socket(), self.deadline)?;
-        Ok(replies.fill(self.wire)?)
+        set_timeouts(self.stream.socket(), self.deadline)?;
+        Ok(replies.fill(self.stream)?)
     }
 }
 

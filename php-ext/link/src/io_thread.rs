@@ -28,7 +28,7 @@ pub(crate) fn start(
     })
 }
 
-/// Until it is told to stop. Whoever tells has waited before for what is to be delivered.
+/// Runs until it is told to stop. The caller that stops it has flushed before.
 fn run(shared: &Shared, engine: &Mutex<Engine>) {
     while !shared.lock().stop {
         let waiting = match engine.try_lock() {
@@ -40,7 +40,7 @@ fn run(shared: &Shared, engine: &Mutex<Engine>) {
     }
 }
 
-/// Waits, unless something has come up in the meantime. `None`: while PHP's thread drives.
+/// Waits unless something has come up in the meantime. Without a condition it waits until the PHP thread lets go of the engine.
 fn sleep(shared: &Shared, waiting: Option<WaitCondition>) {
     let mut state = shared.lock();
     let is_blocked = waiting.is_some_and(|waiting| waiting.is_blocked());
@@ -58,14 +58,14 @@ fn sleep(shared: &Shared, waiting: Option<WaitCondition>) {
     state.io_thread = rest;
     drop(state);
     let WaitCondition { socket, timeout } = waiting.unwrap_or(WaitCondition { socket: None, timeout: None });
-    // Fails only for want of memory, and then the next turn tries again.
+    // The wait fails only for want of memory, and then the next round tries again.
     if poll::wait(Some(&shared.wake), socket, timeout).unwrap_or(false) {
         shared.wake.clear();
     }
     shared.lock().io_thread = IoThreadState::Awake;
 }
 
-/// The thread's end, also by a panic: whoever waits must not wait for ever.
+/// Marks the link as ended when the thread ends, also by a panic, so that no caller waits for ever.
 struct EndGuard<'a> {
     shared: &'a Shared,
     target: &'a Target,
@@ -95,7 +95,7 @@ fn without_signals<T>(spawn: impl FnOnce() -> T) -> T {
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
     }
     let spawned = spawn();
-    // SAFETY: filled above.
+    // SAFETY: the mask was filled above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     spawned
 }

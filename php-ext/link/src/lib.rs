@@ -1,19 +1,21 @@
 //! The link of one PHP process to one gateway, without PHP.
 //!
-//! The PHP thread encodes a call and hands it to an I/O thread; orders return at once, queries wait for their answer.
-//! An order stays with the I/O thread until the gateway has confirmed it, over as many connections as that takes.
+//! The PHP thread encodes a call and hands it to an I/O thread; orders return at once, queries wait for their answer. The queue
+//! keeps an order until the gateway has confirmed it, over as many connections as that takes.
 //!
 //! ```text
-//! PHP thread                  State, for moments            I/O thread
-//! LinkPool ─▶ Link ─▶ encode ──── UnsentCalls ───────▶ Engine: Queue ─▶ BridgeConn ─▶ gateway
-//!               ▲                                      │
-//!               └────── status, confirmed, answer ◀────┘
+//! PHP thread                  LinkState, locked briefly      I/O thread
+//! LinkPool ─▶ Link ─▶ encode ──── UnsentCalls ─────────▶ Engine: CallQueue ─▶ BridgeConn ─▶ gateway
+//!               ▲                                            │
+//!               └────── status, confirmed, answer ◀──────────┘
 //! ```
 //!
 //! While the PHP thread waits for an answer it drives the engine itself.
 //!
-//! Where a register of GatewayWorker answers in place of our gateway, a session of `gatewayworker` stands in place of the
-//! connection.
+//! Where a register of GatewayWorker answers in place of our gateway, a session of `gatewayworker` takes the place of the
+//! `BridgeConn`. [`EventsConn`] is a connection of its own, over which a worker receives events.
+
+#![warn(missing_docs)]
 
 mod address;
 mod answer;

@@ -1,4 +1,4 @@
-//! The PHP thread's end of a link.
+//! The caller's end of a link: what PHP's thread hands over, asks and waits for.
 
 use std::cell::Cell;
 use std::io;
@@ -20,28 +20,30 @@ use crate::shared::{AwaitedQuery, IoThreadState, LinkState, LinkStatus, Shared};
 use crate::sync::{JoinHandle, Mutex, MutexGuard, thread};
 use crate::target::Target;
 
-/// Memory kept for encoding the next call.
+/// Bytes of memory that are kept for encoding the next call.
 const SCRATCH_KEPT: usize = 256 << 10;
-/// How long the PHP thread waits for the I/O thread to let go of the engine before it leaves the work to it.
+/// The PHP thread waits so long for the I/O thread to let go of the engine before it leaves the work to it.
 const ENGINE_LOCK_WAIT: Duration = Duration::from_micros(50);
-/// Orders that are gathered go out by then, whatever the PHP thread does.
+/// A batch of orders goes out after so long, whatever the PHP thread does.
 const BATCH_DELAY: Duration = Duration::from_micros(500);
-/// Bytes of orders that are gathered at most.
+/// A batch goes out once it has so many bytes.
 const BATCH_BYTES: usize = 32 << 10;
-/// Once it has been waited in silent_since for a gateway that says nothing, for so long at least, calls wait for it shortly and the
-/// ends of requests not at all, until it says something.
+/// A gateway counts as silent once a wait of at least this length was in vain and nothing has arrived since. Calls then wait
+/// shortly for it and the ends of requests not at all, until something arrives.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
-/// How long calls wait then.
+/// A call waits so long for a gateway that counts as silent.
 const SILENT_WAIT: Duration = Duration::from_millis(100);
 
+/// The bounds of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkLimits {
-    /// Bytes of unconfirmed calls that a link holds; one call may always go alone.
+    /// Bytes of unconfirmed calls that a link holds. A call may exceed this when no other is queued.
     pub buffer_bytes: usize,
-    /// A gateway that has taken calls and says nothing for so long is given up, and connected to anew.
+    /// A gateway that owes a confirmation or an answer and sends nothing for so long is given up, and connected to anew.
     pub silence: Duration,
 }
 
+/// A link to one target. It is used by one thread, and has an I/O thread of its own.
 #[derive(Debug)]
 pub struct Link {
     target: Arc<Target>,
@@ -50,46 +52,49 @@ pub struct Link {
     engine: Arc<Mutex<Engine>>,
     thread: Option<JoinHandle<()>>,
     next_seq: Cell<u64>,
-    /// Orders handed over.
+    /// The number of orders that were handed over.
     orders: u64,
-    /// How many of them the last flush of all links waited for.
+    /// How many of these orders the last flush of all links has waited for.
     reported: u64,
     scratch: Vec<u8>,
-    /// What had been heard, and when, as the first wait began that nothing came of.
+    /// The value of the activity counter when the first wait in vain began, and the time of that.
     silent_since: Cell<Option<(u64, Instant)>>,
     batching: bool,
-    /// Orders wait for [`Link::send`], and the timer runs.
+    /// Orders wait for [`Link::send_batch`], and the timer runs.
     has_batch: bool,
 }
 
 /// What became of the orders of a link since it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkStats {
-    /// Handed over and not confirmed yet.
+    /// The number of orders that were handed over and are not confirmed.
     pub queued: u64,
     /// Bytes of calls, queries included, that are not done yet.
     pub queued_bytes: usize,
-    /// Confirmed by the gateway.
+    /// The number of orders that the gateway has confirmed.
     pub acked: u64,
-    /// Sent again after a lost connection; they took effect once.
+    /// The number of orders that were sent again after a lost connection; each took effect once.
     pub resent: u64,
-    /// Refused by the gateway, or lost with one of GatewayWorker's.
+    /// The number of orders that the gateway refused, or that were lost with one of GatewayWorker's gateways.
     pub dropped: u64,
-    /// The gateway at the other end, while there is a connection.
+    /// The address of the gateway at the other end, while there is a connection.
     pub connected: Option<Address>,
 }
 
-/// What a flush could not get confirmed.
+/// The orders that a flush could not get confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unconfirmed {
+    /// The number of orders.
     pub calls: u64,
+    /// The target, as its addresses read.
     pub target: String,
-    /// Why the link is down, if it is; else the gateway is just slow.
+    /// Why the link is down, in words; `None` when the gateway is just slow.
     pub down: Option<String>,
 }
 
 impl Link {
-    /// Starts the I/O thread, which does nothing until the first call.
+    /// Starts the I/O thread, which does nothing until the first call. Fails when the system gives no thread, descriptor or
+    /// random numbers.
     pub fn new(target: Arc<Target>, limits: LinkLimits) -> Result<Self, LinkError> {
         let failed = |error: io::Error| LinkError::Thread(error.to_string());
         let mut producer = [0; 16];
@@ -100,7 +105,7 @@ impl Link {
         Self::start(target, limits, shared, engine)
     }
 
-    /// With an engine that may be connected already.
+    /// Starts with an engine, which may be connected already.
     pub(crate) fn start(
         target: Arc<Target>,
         limits: LinkLimits,
@@ -126,12 +131,13 @@ impl Link {
         })
     }
 
+    /// The target that the link was opened for.
     pub fn target(&self) -> &Arc<Target> {
         &self.target
     }
 
-    /// Hands an order over. It is delivered in turn, and kept until it is confirmed. Waits, at most for `timeout`, only
-    /// for a first connection or for room.
+    /// Hands an order over. It is delivered in order, and kept until it is confirmed. This waits, at most for `timeout`, only
+    /// for a first connection or for room in the buffer.
     pub fn order(&mut self, order: Order<'_>, timeout: Duration) -> Result<(), LinkError> {
         self.encode(Call::Order(order))?;
         let mut state = self.wait_for_room(timeout)?;
@@ -150,7 +156,7 @@ impl Link {
         Ok(())
     }
 
-    /// An order waits.
+    /// Counts an order as part of the batch.
     fn add_to_batch(&mut self, is_first: bool, bytes: usize) {
         if is_first {
             self.shared.wake.wake_after(BATCH_DELAY);
@@ -161,8 +167,8 @@ impl Link {
         }
     }
 
-    /// Whether orders, from now on, are gathered for [`Link::send`], which is soon to be called. Then many go out by one
-    /// write, and no thread is woken for them.
+    /// Chooses whether orders are batched from now on for [`Link::send_batch`], which the caller calls soon. Then many go out
+    /// by one write, and no thread is woken for them.
     pub(crate) fn set_batching(&mut self, batching: bool) {
         if batching == self.batching {
             return;
@@ -178,14 +184,15 @@ impl Link {
         }
     }
 
-    /// Sends what was gathered.
+    /// Sends the batch.
     pub(crate) fn send_batch(&mut self) {
         if self.has_batch {
             self.run_once(Engine::can_rest);
         }
     }
 
-    /// Writes and reads as far as the socket goes along. The I/O thread does the rest, unless it can rest.
+    /// Writes and reads as far as the socket allows without waiting. The I/O thread does the rest, unless `can_rest` says that
+    /// none is left.
     fn run_once(&mut self, can_rest: impl Fn(&Engine) -> bool) {
         if std::mem::take(&mut self.has_batch) {
             self.shared.wake.wake_after(Duration::ZERO);
@@ -196,12 +203,12 @@ impl Link {
         });
     }
 
-    /// Asks and waits for the answer, at most for `timeout`.
+    /// Sends a query and waits for its answer, at most for `timeout`.
     pub fn query(&mut self, query: Query<'_>, timeout: Duration) -> Result<QueryAnswer, LinkError> {
         self.query_within(query, timeout, MAX_REPLY)
     }
 
-    /// The same, for an answer of `most` bytes at most. A larger one is an error, and takes no memory.
+    /// Does the same for an answer of `most` bytes at most. A larger answer is an error, and takes no memory.
     pub fn query_within(
         &mut self,
         query: Query<'_>,
@@ -213,11 +220,12 @@ impl Link {
         let deadline = begun.1 + timeout;
         self.encode(Call::Query(query))?;
         let mut state = self.wait_for_room(timeout)?;
-        state.asked = Some(AwaitedQuery { seq: self.enqueue(&mut state, true), answer: None });
-        let is_answered = |state: &LinkState| state.asked.as_ref().is_none_or(|asked| asked.answer.is_some());
+        state.awaited = Some(AwaitedQuery { seq: self.enqueue(&mut state, true), answer: None });
+        let is_answered =
+            |state: &LinkState| state.awaited.as_ref().is_none_or(|awaited| awaited.answer.is_some());
         let mut waited = timeout;
         if self.is_silent() {
-            // Whatever it says, it is there again, and has the whole time.
+            // Once anything arrives, the gateway is there again and gets the whole time.
             let has_come = |state: &LinkState| is_answered(state) || self.shared.activity() != begun.0;
             let probe = deadline.min(begun.1 + SILENT_WAIT);
             self.drive(state, probe, has_come);
@@ -229,9 +237,10 @@ impl Link {
         }
         let deadline = begun.1 + waited;
         self.drive(state, deadline, is_answered);
-        let (mut state, answer) =
-            self.shared.wait(deadline, |state| state.asked.as_mut().and_then(|asked| asked.answer.take()));
-        state.asked = None;
+        let (mut state, answer) = self
+            .shared
+            .wait(deadline, |state| state.awaited.as_mut().and_then(|awaited| awaited.answer.take()));
+        state.awaited = None;
         let address = || self.target.to_string();
         match answer {
             Some(Ok(value)) => Ok(value),
@@ -248,7 +257,7 @@ impl Link {
         }
     }
 
-    /// Waits, at most for `timeout`, until every order is confirmed.
+    /// Waits, at most for `timeout`, until every order is confirmed. Gives what is left when that does not happen.
     pub fn flush(&self, timeout: Duration) -> Option<Unconfirmed> {
         let begun = self.start_wait();
         let orders = self.orders;
@@ -275,7 +284,7 @@ impl Link {
         Some(Unconfirmed { calls: orders - state.confirmed, target: self.target.to_string(), down })
     }
 
-    /// The same, but does not wait for a gateway that has been waited for in silent_since and has said nothing since.
+    /// Does the same, but does not wait for a gateway that counts as silent.
     pub(crate) fn flush_unless_silent(&self, timeout: Duration) -> Option<Unconfirmed> {
         if self.is_silent() {
             self.with_engine(|engine| {
@@ -286,12 +295,12 @@ impl Link {
         self.flush(if self.is_silent() { Duration::ZERO } else { timeout })
     }
 
-    /// What has been heard, and when that was.
+    /// Gives the activity counter and the time at which a wait begins.
     fn start_wait(&self) -> (u64, Instant) {
         (self.shared.activity(), Instant::now())
     }
 
-    /// Notes a wait that nothing came of, and gives how long nothing has come; none when something else has come.
+    /// Notes that a wait was in vain, and gives for how long nothing has arrived; `None` when something has.
     fn note_silent_wait(&self, begun: (u64, Instant)) -> Option<Duration> {
         let (heard, first) = match self.silent_since.get() {
             Some(earlier) if earlier.0 == begun.0 => earlier,
@@ -310,7 +319,7 @@ impl Link {
             .is_some_and(|(heard, since)| heard == self.shared.activity() && since.elapsed() >= SILENT_AFTER)
     }
 
-    /// What became known since the last time this was asked.
+    /// Takes the notices that have come up since this was called last.
     pub fn take_notices(&self) -> Vec<Notice> {
         if !self.shared.has_notices.load(Ordering::Acquire) {
             return Vec::new();
@@ -318,7 +327,7 @@ impl Link {
         self.shared.take_notices(&self.target)
     }
 
-    /// Orders were handed over since [`Link::news_told`].
+    /// Whether orders were handed over since [`Link::mark_reported`].
     pub(crate) fn has_unreported_orders(&self) -> bool {
         self.reported < self.orders
     }
@@ -331,6 +340,7 @@ impl Link {
         !self.shared.lock().is_up()
     }
 
+    /// Counts the orders of this link so far.
     pub fn stats(&self) -> LinkStats {
         let state = self.shared.lock();
         LinkStats {
@@ -343,7 +353,7 @@ impl Link {
         }
     }
 
-    /// In words, for people.
+    /// Describes the link in one line for people.
     pub fn status(&self) -> String {
         let state = self.shared.lock();
         let status = match &state.status {
@@ -355,19 +365,20 @@ impl Link {
         format!("{}: {status}, {} bytes unconfirmed", self.target, state.queued)
     }
 
-    /// The I/O thread has ended, which it does by itself only when it fails.
+    /// Whether the I/O thread has ended, which it does by itself only when it fails.
     pub(crate) fn io_thread_has_ended(&self) -> bool {
         self.shared.io_thread_ended.load(Ordering::Acquire)
     }
 
-    /// Ends the I/O thread, waiting at most for `timeout`; past that it ends by itself. Flush before.
+    /// Ends the I/O thread, waiting at most for `timeout`; a thread that takes longer ends by itself. The caller flushes
+    /// before.
     pub fn close(mut self, timeout: Duration) {
         self.stop();
         let (state, io_thread_ended) =
             self.shared.wait(Instant::now() + timeout, |_| self.io_thread_has_ended().then_some(()));
         drop(state);
         if let Some(thread) = self.thread.take().filter(|_| io_thread_ended.is_some()) {
-            // A panic in the thread has been dealt with when it io_thread_ended.
+            // `EndGuard` has reported a panic of the thread already.
             let _ = thread.join();
         }
     }
@@ -378,14 +389,14 @@ impl Link {
         self.shared.wake_io_thread(state);
     }
 
-    /// Into the scratch memory.
+    /// Encodes a call into the scratch memory.
     fn encode(&mut self, call: Call<'_>) -> Result<(), LinkError> {
         self.scratch.clear();
         self.scratch.shrink_to(SCRATCH_KEPT);
         Request { seq: self.next_seq.get(), call }.encode(&mut self.scratch).map_err(LinkError::TooLarge)
     }
 
-    /// Makes sure that the link is up and has room for the scratch memory, after waiting for both if need be.
+    /// Makes sure that the link is up and has room for the call in the scratch memory, and waits for both if need be.
     fn wait_for_room(&self, timeout: Duration) -> Result<MutexGuard<'_, LinkState>, LinkError> {
         let begun = self.start_wait();
         let (limit, bytes) = (self.limits.buffer_bytes, self.scratch.len());
@@ -394,7 +405,7 @@ impl Link {
         if state.is_up() && fits(&state) {
             return Ok(state);
         }
-        // It may have left it to this thread to make room.
+        // The I/O thread may have left it to this thread to make room.
         self.shared.wake_io_thread(state);
         let now = begun.1;
         let waited = if self.is_silent() { SILENT_WAIT.min(timeout) } else { timeout };
@@ -431,7 +442,7 @@ impl Link {
         }
     }
 
-    /// The call in the scratch memory; gives its number.
+    /// Moves the call in the scratch memory to the queue, and gives its number.
     fn enqueue(&self, state: &mut LinkState, is_query: bool) -> u64 {
         let seq = self.next_seq.get();
         self.next_seq.set(seq + 1);
@@ -440,7 +451,7 @@ impl Link {
         seq
     }
 
-    /// Does the I/O itself until `done`, unless the I/O thread is at it.
+    /// Does the I/O in this thread until `done`, unless the I/O thread does it just then.
     fn drive(&self, state: MutexGuard<'_, LinkState>, deadline: Instant, done: impl Fn(&LinkState) -> bool) {
         drop(state);
         self.with_engine(|engine| {
@@ -449,7 +460,8 @@ impl Link {
         });
     }
 
-    /// The I/O thread keeps away meanwhile. Afterwards it may rest if `work` says so; it does the work if it is at it.
+    /// Runs `work` on the engine while the I/O thread keeps away. Afterwards the I/O thread may rest if `work` says so. If the
+    /// I/O thread has the engine, it does the work instead.
     fn with_engine(&self, work: impl FnOnce(&mut Engine) -> bool) {
         self.shared.lock().php_drives = true;
         let can_rest = self.try_engine().is_some_and(|mut engine| work(&mut engine));

@@ -1,5 +1,5 @@
-//! The real link, engine and I/O thread under shuttle, which chooses when which thread goes on: hundreds of schedules, of which a
-//! failing one is printed. `make models` runs them.
+//! Models of the link: the real link, engine and I/O thread run under shuttle, which chooses when which thread goes on, in
+//! hundreds of schedules; it prints one that fails. `make models` runs them.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -25,14 +25,14 @@ use crate::shared::Shared;
 use crate::stream::MaybeTlsStream;
 use crate::target::Target;
 
-/// Schedules to try of each kind, unless `MODEL_SCHEDULES` says another number.
+/// The number of schedules of each kind, unless `MODEL_SCHEDULES` says another.
 const SCHEDULES: usize = 100;
-/// A thread that waits looks again and again, so a wake that is missing shows as a schedule without an end.
+/// A thread that waits polls, so a missing wake shows as a schedule without an end.
 const STEPS: usize = 100_000;
-/// No wait of a model ends by it.
+/// No wait of a model ends by this timeout.
 const EVER: Duration = Duration::from_secs(3600);
 
-/// Some schedules change threads anywhere, some only a few times, which finds other faults.
+/// Runs a model in random schedules and in those that switch threads only a few times, which find other faults.
 fn check(model: fn()) {
     let schedules = std::env::var("MODEL_SCHEDULES").ok().and_then(|number| number.parse().ok());
     let schedules = schedules.unwrap_or(SCHEDULES);
@@ -43,10 +43,10 @@ fn check(model: fn()) {
     Runner::new(PctScheduler::new(3, schedules), config).run(model);
 }
 
-/// The gateway's end: takes calls, confirms them, and answers queries.
+/// The gateway's end, which takes calls, confirms them, and answers queries.
 #[derive(Default)]
 struct Gateway {
-    /// The numbers of the calls, as they came.
+    /// The numbers of the calls, in the order of their arrival.
     taken: Mutex<Vec<u64>>,
     is_over: Mutex<bool>,
 }
@@ -80,13 +80,13 @@ impl Gateway {
     }
 }
 
-/// Has `work` done by a link to a gateway, which must have taken so many calls then, each once and in turn.
+/// Has `work` done by a link to a gateway, which must then have taken exactly `calls` calls, each once and in order.
 fn with_link(calls: u64, work: fn(&mut Link)) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
     theirs.set_nonblocking(true).unwrap();
     let ours = Socket::from(std::os::fd::OwnedFd::from(ours));
-    // Little, so that orders of some kilobytes find it full.
+    // The buffer is small, so that orders of some kilobytes find it full.
     ours.set_send_buffer_size(4096).unwrap();
     let wire = MaybeTlsStream::plain(CloseOnFork::open(|| Ok::<_, ()>(ours)).unwrap());
     let address: Address = Address::parse(b"127.0.0.1:1238").unwrap();
@@ -103,7 +103,8 @@ fn with_link(calls: u64, work: fn(&mut Link)) {
     let mut link = Link::start(target, limits, shared, engine.connected(connection)).unwrap();
 
     work(&mut link);
-    // Though PHP does something else: a schedule in which something stays behind has no end, which shuttle tells.
+    // Everything must arrive though PHP does something else: a schedule in which a call stays behind never ends, which shuttle
+    // reports.
     while gateway.taken.lock().unwrap().len() < calls as usize {
         thread::yield_now();
     }

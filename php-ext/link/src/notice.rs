@@ -1,31 +1,35 @@
-//! What PHP is to be told of calls that it took for done.
+//! Notices for PHP about calls that it took for done.
 
 use std::fmt;
 
-/// Of so many gateways it is told apart what was lost with them, until PHP looks.
+/// Losses are told apart for so many gateways until PHP reads the notices.
 const MAX_GATEWAYS: usize = 16;
 
+/// A notice that PHP shows as a warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
+    /// The target, as its addresses read.
     pub target: String,
-    /// How many calls it is about.
+    /// The number of calls that the notice is about.
     pub calls: u64,
+    /// What has happened to the calls.
     pub trouble: NoticeKind,
-    /// Of the last of them, in words.
+    /// The reason of the last of these calls, in words.
     pub why: String,
 }
 
+/// What has happened to calls that were accepted before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoticeKind {
-    /// Orders that the gateway would not take.
+    /// The gateway refused orders.
     Refused,
-    /// Orders that this gateway of GatewayWorker did not get, or perhaps did not.
+    /// This gateway of GatewayWorker did not get orders, or perhaps did not.
     Lost(String),
-    /// Questions that were answered without what some of GatewayWorker's gateways know.
+    /// Queries were answered without what some of GatewayWorker's gateways know.
     Partial,
 }
 
-/// Notices that wait for PHP to look.
+/// The notices that wait for PHP to read them.
 #[derive(Debug, Default)]
 pub(crate) struct Notices(Vec<(NoticeKind, u64, String)>);
 

@@ -1,4 +1,4 @@
-//! What a socket has received, without taking it.
+//! Looks at what a socket has received, without taking it.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -9,7 +9,7 @@ use socket2::Socket;
 
 use crate::poll::{self, Interest};
 
-/// Whether nothing comes, for so long, nor an end.
+/// Whether the socket receives nothing for so long, neither bytes nor an end.
 pub(crate) fn is_silent(socket: &Socket, patience: Duration) -> io::Result<bool> {
     wait(Some(socket), None, patience)?;
     Ok(matches!(peek(socket), Peeked::Empty))
@@ -19,11 +19,11 @@ pub(crate) enum Peeked {
     Empty,
     Data,
     End,
-    /// Not ended in order.
+    /// The connection did not end in order.
     Broken,
 }
 
-/// Without waiting, and without taking anything.
+/// Looks without waiting.
 pub(crate) fn peek(socket: &Socket) -> Peeked {
     let mut byte = [MaybeUninit::uninit()];
     match socket.recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT) {
@@ -36,7 +36,7 @@ pub(crate) fn peek(socket: &Socket) -> Peeked {
     }
 }
 
-/// Until one of them has something, or ends.
+/// Waits until one of the sockets has received something, or has ended.
 pub(crate) fn wait(one: Option<&Socket>, other: Option<&Socket>, timeout: Duration) -> io::Result<()> {
     let watched = |socket: Option<&Socket>| {
         socket.map(|socket| (socket.as_raw_fd(), Interest { input: true, output: false }))

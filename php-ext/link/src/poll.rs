@@ -14,7 +14,7 @@ use crate::fork::CloseOnFork;
 #[derive(Debug)]
 pub(crate) struct Waker {
     event: CloseOnFork<File>,
-    /// Few programs need it.
+    /// The timer, which is made when it is first wanted, as few programs batch.
     timer: OnceCell<CloseOnFork<File>>,
 }
 
@@ -25,7 +25,8 @@ impl Waker {
         Ok(Self { event, timer: OnceCell::new() })
     }
 
-    /// PHP thread: makes [`Waker::wake_after`] work, once the I/O thread has been woken if this gives true.
+    /// Runs in the PHP thread: makes [`Waker::wake_after`] work. When this gives true, the I/O thread has to be woken once, so
+    /// that it watches the timer.
     pub(crate) fn add_timer(&self) -> io::Result<bool> {
         let mut is_new = false;
         let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
@@ -38,11 +39,11 @@ impl Waker {
     }
 
     pub(crate) fn wake(&self) {
-        // Fails only when the counter is full, and then the reader is awake.
+        // The write fails only when the counter is full, and then the reader is awake.
         let _ = (&*self.event).write(&1u64.to_ne_bytes());
     }
 
-    /// Within a second; in place of the time set before. Zero calls it off.
+    /// Sets the timer to less than a second, in place of the time set before. Zero stops it.
     pub(crate) fn wake_after(&self, time: Duration) {
         let Some(timer) = self.timer.get() else { return };
         let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -53,7 +54,7 @@ impl Waker {
     }
 
     pub(crate) fn clear(&self) {
-        // Fail only when nobody woke.
+        // The reads fail only when nothing has woken the thread.
         let _ = (&*self.event).read(&mut [0; 8]);
         if let Some(timer) = self.timer.get() {
             let _ = (&**timer).read(&mut [0; 8]);
@@ -63,20 +64,20 @@ impl Waker {
 
 fn watched_file(open: impl Fn() -> RawFd) -> io::Result<CloseOnFork<File>> {
     CloseOnFork::open(|| match open() {
-        // SAFETY: just opened, and owned by nobody else.
+        // SAFETY: the descriptor was just opened, and nothing else owns it.
         fd if fd >= 0 => Ok(unsafe { File::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     })
 }
 
-/// What a socket is watched for. Its end always is.
+/// What a socket is watched for. Its end is always watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Interest {
     pub(crate) input: bool,
     pub(crate) output: bool,
 }
 
-/// Waits for a wake, or for the socket. Without a timeout it waits for ever. Gives whether it was woken.
+/// Waits for a wake or for the socket, without a timeout for ever. Gives whether it was woken.
 pub(crate) fn wait(
     wake: Option<&Waker>,
     socket: Option<(RawFd, Interest)>,
@@ -90,7 +91,7 @@ pub(crate) fn wait(
     poll([woken(event), woken(timer), socket], timeout).map(|[event, timer, _]| event || timer)
 }
 
-/// Waits for either of two sockets.
+/// Waits for either of two sockets, at most for `timeout`.
 pub(crate) fn wait_for_either(
     one: Option<(RawFd, Interest)>,
     other: Option<(RawFd, Interest)>,
@@ -103,13 +104,16 @@ pub(crate) fn wait_for_either(
 /// How a wait for input ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitEnd {
+    /// Input arrived, or the connection ended.
     Input,
+    /// A signal came.
     Signal,
+    /// The time has passed.
     Timeout,
 }
 
-/// Waits for input, or until a signal comes. `is_interrupted` is asked with all signals blocked: one that came before ends
-/// the wait by it, and one that comes after ends the sleep. Without a timeout it waits for ever.
+/// Waits until input arrives, a signal comes or `timeout` passes; without a timeout, as long as that takes. `is_interrupted` is
+/// called with all signals blocked: a signal that came before is seen by it, and one that comes later ends the sleep.
 pub(crate) fn wait_interruptibly(
     socket: RawFd,
     timeout: Option<Duration>,
@@ -131,14 +135,14 @@ pub(crate) fn wait_interruptibly(
     let ended = if is_interrupted() {
         Ok(WaitEnd::Signal)
     } else {
-        // SAFETY: one pollfd and a time that outlive the call, or none, and the mask filled above.
+        // SAFETY: the pointers lead to one pollfd, to a time that outlives the call or is null, and to the mask filled above.
         match unsafe { libc::ppoll(&raw mut polled, 1, timeout, before.as_ptr()) } {
             0 => Ok(WaitEnd::Timeout),
             found if found > 0 => Ok(WaitEnd::Input),
             _ => Err(io::Error::last_os_error()),
         }
     };
-    // SAFETY: filled above.
+    // SAFETY: the mask was filled above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     match ended {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(WaitEnd::Signal),
@@ -146,7 +150,7 @@ pub(crate) fn wait_interruptibly(
     }
 }
 
-/// Which of them something has happened to; none when interrupted. Negative descriptors are passed over.
+/// Gives which of the descriptors are ready; none when the wait is interrupted. Negative descriptors are skipped.
 fn poll<const N: usize>(watched: [(RawFd, Interest); N], timeout: Option<Duration>) -> io::Result<[bool; N]> {
     let mut polled = watched.map(|(fd, interest)| {
         let input = if interest.input { libc::POLLIN } else { 0 };
@@ -159,7 +163,7 @@ fn poll<const N: usize>(watched: [(RawFd, Interest); N], timeout: Option<Duratio
     };
     #[cfg(not(all(test, feature = "models")))]
     let found = look(milliseconds(timeout));
-    // The others go on meanwhile. That time passes wakes nobody, so that a wake that is missing is seen.
+    // In a model the other threads go on meanwhile. The passing of time wakes no thread, so that a missing wake is found.
     #[cfg(all(test, feature = "models"))]
     let found = loop {
         match look(0) {
@@ -177,7 +181,7 @@ fn poll<const N: usize>(watched: [(RawFd, Interest); N], timeout: Option<Duratio
     Ok(polled.map(|polled| polled.revents != 0))
 }
 
-/// Rounded up, so that a wait never ends just before its time.
+/// Rounds up, so that a wait never ends just before its time.
 fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
     match timeout {
         None => -1,
@@ -185,9 +189,9 @@ fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
     }
 }
 
-/// Bytes written to a TCP socket that the system has not sent at all. None, for other sockets.
+/// Gives how many bytes written to a TCP socket the system has not sent at all, and 0 for other sockets.
 pub(crate) fn unsent_bytes(socket: RawFd) -> usize {
-    /// SIOCOUTQNSD of linux/sockios.h
+    /// The request is SIOCOUTQNSD of linux/sockios.h.
     const UNSENT: libc::Ioctl = 0x894b;
     let mut bytes: libc::c_int = 0;
     // SAFETY: this request writes one int, which `bytes` is.

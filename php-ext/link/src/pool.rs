@@ -1,4 +1,4 @@
-//! The links of one PHP process: one a target, a small number in all.
+//! The links of one PHP process: one for each target, a small number in all.
 
 use std::mem;
 use std::sync::Arc;
@@ -9,24 +9,26 @@ use crate::fork;
 use crate::link::{Link, LinkLimits, Unconfirmed};
 use crate::target::Target;
 
-/// Programs use one target, rarely two; each costs a thread and a connection.
+/// The most links that a process keeps. Programs use one target, rarely two; each link costs a thread and a connection.
 pub const MAX_LINKS: usize = 8;
 
+/// The open links of a process, the most recently used first.
 #[derive(Debug, Default)]
 pub struct LinkPool {
     generation: u32,
-    /// The one used last stands first.
+    /// The link used last stands first.
     links: Vec<Link>,
     batching: bool,
 }
 
 impl LinkPool {
+    /// A pool without links.
     pub const fn new() -> Self {
         Self { generation: 0, links: Vec::new(), batching: false }
     }
 
-    /// The link to `target`, opened with `limits` if it is not open. The one used least recently makes room, after a
-    /// flush of at most `flush`; what that could not deliver goes to `undelivered`.
+    /// Gives the link to `target`, opened with `limits` if it is not open. The least recently used link makes room, after a
+    /// flush of at most `flush`; what that could not deliver is added to `undelivered`.
     pub fn link_to(
         &mut self,
         target: &Arc<Target>,
@@ -57,7 +59,8 @@ impl LinkPool {
         Ok(&mut self.links[0])
     }
 
-    /// Whether orders are gathered from now on, for [`LinkPool::send`] to send. To be called again and again meanwhile.
+    /// Chooses whether orders are batched from now on, for [`LinkPool::send_batches`] to send. A link that is opened later
+    /// batches too.
     pub fn set_batching(&mut self, batching: bool) {
         self.forget_parent_links();
         if self.batching != batching {
@@ -66,19 +69,20 @@ impl LinkPool {
         }
     }
 
+    /// Sends what the links have batched.
     pub fn send_batches(&mut self) {
         self.forget_parent_links();
         self.links.iter_mut().for_each(Link::send_batch);
     }
 
-    /// The open links. In a forked child those of the parent are not among them.
+    /// Iterates over the open links. In a forked child those of the parent are not among them.
     pub fn iter(&mut self) -> impl Iterator<Item = &Link> {
         self.forget_parent_links();
         self.links.iter()
     }
 
-    /// Waits, at most for `timeout` altogether, for what was handed over since the last time, and gives what could not be
-    /// delivered. What waits for longer has been told of before.
+    /// Waits, at most for `timeout` altogether, for the orders that were handed over since the last flush, and gives what could
+    /// not be delivered. Older orders were reported by an earlier flush.
     pub fn flush(&mut self, timeout: Duration) -> Vec<Unconfirmed> {
         self.forget_parent_links();
         let left = remaining(timeout);
@@ -90,14 +94,14 @@ impl LinkPool {
         unconfirmed
     }
 
-    /// Flushes and closes all, within `flush` altogether, and gives what could not be delivered.
+    /// Flushes and closes all links, within `flush` altogether, and gives what could not be delivered.
     pub fn close(&mut self, flush: Duration) -> Vec<Unconfirmed> {
         self.forget_parent_links();
         let left = remaining(flush);
         mem::take(&mut self.links).into_iter().filter_map(|link| close(link, left())).collect()
     }
 
-    /// In a forked child there are no threads behind the links, and their memory may be in any state.
+    /// Forgets the parent's links in a forked child: there are no threads behind them, and their memory may be in any state.
     fn forget_parent_links(&mut self) {
         let generation = fork::generation();
         if mem::replace(&mut self.generation, generation) != generation {
@@ -107,11 +111,11 @@ impl LinkPool {
     }
 }
 
-/// How long an I/O thread may take to end once it has nothing to do; one that resolves a name ends by itself later.
+/// An I/O thread may take so long to end once it has nothing to do; one that resolves a name ends by itself later.
 const JOIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 fn close(link: Link, flush: Duration) -> Option<Unconfirmed> {
-    // A link that is down has had its time at the last flush, which told of it.
+    // A link that is down has had its time at the last flush, which reported it.
     let waited = !link.has_unreported_orders() && link.is_down();
     let unconfirmed = if waited { None } else { link.flush(flush) };
     link.close(JOIN_TIMEOUT);

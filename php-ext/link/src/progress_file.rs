@@ -1,4 +1,4 @@
-//! Counts the events that this worker has begun to handle where the gateway finds it after a kill.
+//! A file in which this worker counts the events that it has begun to handle, so that the gateway finds the count after a kill.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,21 +13,21 @@ use gateway_wire::bridge::progress_file;
 #[derive(Debug)]
 pub(crate) struct ProgressFile {
     count: MappedCounter,
-    /// While the gateway may still have to find it.
+    /// The file's name, for as long as the gateway may still have to open it.
     name: Option<UnlinkOnDrop>,
 }
 
 impl ProgressFile {
-    /// A new one, and its name. `None` on a machine without such files.
+    /// Creates a file, and gives its name too. `None` means that the machine has no place for such files.
     pub(crate) fn create() -> Option<(Self, String)> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).ok()?;
         let name = progress_file::name(random);
         let path = progress_file::path(&name)?;
-        // The gateway may run as somebody else.
+        // The mode lets the gateway read the file when it runs as another user.
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&path).ok()?;
         let linked = UnlinkOnDrop(path);
-        // So that it has its memory: to want that at the first event would be a signal.
+        // Writing reserves the file's memory now: a lack of it at the first event would be a signal.
         file.write_all_at(&[0; size_of::<AtomicU64>()], 0).ok()?;
         let count = MappedCounter::new(&file).ok()?;
         Some((Self { count, name: Some(linked) }, name))
@@ -37,13 +37,13 @@ impl ProgressFile {
         self.count.get().store(begun, Ordering::Release);
     }
 
-    /// The gateway has it, or never will.
+    /// Removes the name, once the gateway has opened the file or never will.
     pub(crate) fn unlink(&mut self) {
         self.name = None;
     }
 }
 
-/// A file that goes with this.
+/// A file that is removed when this is dropped.
 #[derive(Debug)]
 struct UnlinkOnDrop(PathBuf);
 
@@ -53,14 +53,14 @@ impl Drop for UnlinkOnDrop {
     }
 }
 
-/// A number in a file: to count costs a store, and no call of the system.
+/// A number in a mapped file: counting costs a store, and no call of the system.
 #[derive(Debug)]
 struct MappedCounter(NonNull<AtomicU64>);
 
 impl MappedCounter {
     fn new(file: &File) -> io::Result<Self> {
         let (length, protection) = (size_of::<AtomicU64>(), libc::PROT_READ | libc::PROT_WRITE);
-        // SAFETY: a new mapping, wherever there is room.
+        // SAFETY: this is a new mapping, wherever there is room.
         let start = unsafe {
             libc::mmap(std::ptr::null_mut(), length, protection, libc::MAP_SHARED, file.as_raw_fd(), 0)
         };
@@ -71,14 +71,15 @@ impl MappedCounter {
     }
 
     fn get(&self) -> &AtomicU64 {
-        // SAFETY: the beginning of a page that is mapped as long as this lives, of a file that nobody makes shorter.
+        // SAFETY: the pointer leads to the beginning of a page that is mapped as long as this lives, of a file that nobody
+        // makes shorter.
         unsafe { self.0.as_ref() }
     }
 }
 
 impl Drop for MappedCounter {
     fn drop(&mut self) {
-        // SAFETY: mapped by `new`, and never used again.
+        // SAFETY: the page was mapped by `new`, and is never used again.
         unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<AtomicU64>()) };
     }
 }

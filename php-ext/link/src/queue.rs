@@ -1,6 +1,6 @@
-//! The calls that the gateway has not confirmed yet: as the bytes that go out, in the order made.
+//! The calls that the gateway has not confirmed yet, as the bytes that go out, in the order made.
 //!
-//! Calls are numbered upwards without a gap, so a place among the bytes tells a number, and the other way round.
+//! Calls are numbered upwards without a gap, so a position among the bytes tells a number, and the other way round.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -9,12 +9,12 @@ use std::ops::AddAssign;
 
 use gateway_wire::bridge::frame::HEADER;
 
-/// Calls stand together in chunks of about this size, so that a call costs no memory management of its own.
+/// Calls are stored in chunks of about so many bytes, so that a call needs no allocation of its own.
 const CHUNK_BYTES: usize = 64 << 10;
-/// Most slices that one write is given.
+/// The most slices that one write is given.
 const MAX_SLICES: usize = 16;
 
-/// What PHP has handed in and the engine has not taken over.
+/// The calls that PHP has handed in and the engine has not taken over.
 #[derive(Debug, Default)]
 pub(crate) struct UnsentCalls {
     full: Vec<Chunk>,
@@ -23,11 +23,11 @@ pub(crate) struct UnsentCalls {
     queries: Vec<u64>,
 }
 
-/// Whole frames.
+/// A piece of memory with whole frames.
 #[derive(Debug, Default)]
 struct Chunk {
     bytes: Vec<u8>,
-    /// The number of the last.
+    /// The number of the last call in it.
     last: u64,
 }
 
@@ -55,20 +55,20 @@ impl UnsentCalls {
 #[derive(Debug)]
 pub(crate) struct CallQueue {
     chunks: VecDeque<Chunk>,
-    /// The first call that is not confirmed, and how many bytes of the first chunk stand before it.
+    /// The number of the first call that is not confirmed, and how many bytes of the first chunk stand before it.
     first: u64,
     confirmed: usize,
-    /// The first call that is not written whole on the current connection, and where it begins.
+    /// The number of the first call that is not written whole on the current connection, and where it begins.
     unsent: u64,
     unsent_start: QueuePosition,
     /// How far the current connection has been written, which may be within that call.
     written: QueuePosition,
-    /// The highest call of which ever a byte was written, on any connection.
+    /// The highest number of a call of which any byte was ever written, on any connection.
     highest_sent: u64,
-    /// The last call of all.
+    /// The number of the last call in the queue.
     last: u64,
     queries: VecDeque<u64>,
-    /// Memory for PHP's next calls.
+    /// Empty memory that is used for PHP's next calls.
     spare_memory: Vec<u8>,
 }
 
@@ -78,7 +78,7 @@ struct QueuePosition {
     offset: usize,
 }
 
-/// What left the queue.
+/// The orders and bytes that have left the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Confirmed {
     pub(crate) orders: u64,
@@ -110,7 +110,7 @@ impl Default for CallQueue {
 }
 
 impl CallQueue {
-    /// Takes over what PHP has handed in.
+    /// Takes over the calls that PHP has handed in.
     pub(crate) fn collect(&mut self, outgoing: &mut UnsentCalls) {
         if outgoing.is_empty() {
             return;
@@ -130,12 +130,12 @@ impl CallQueue {
         self.unsent <= self.last
     }
 
-    /// Something was sent whole on the current connection and is not dealt with: word of it is to come.
+    /// Whether a call was sent whole on the current connection and is not confirmed or answered.
     pub(crate) fn awaits_confirmation(&self) -> bool {
         self.first < self.unsent
     }
 
-    /// Whole, on the current connection, and not dealt with.
+    /// Whether the call was sent whole on the current connection and is not confirmed or answered.
     pub(crate) fn was_sent(&self, seq: u64) -> bool {
         (self.first..self.unsent).contains(&seq)
     }
@@ -144,7 +144,7 @@ impl CallQueue {
         self.queries.contains(&seq)
     }
 
-    /// Gives what is to be written next to `write`, which says how many bytes of it went out.
+    /// Gives the bytes that are next to `write`, which returns how many of them went out.
     pub(crate) fn write<E>(
         &mut self,
         write: impl FnOnce(&[IoSlice]) -> Result<usize, E>,
@@ -191,21 +191,21 @@ impl CallQueue {
         self.highest_sent = self.highest_sent.max(self.unsent - 1 + u64::from(in_part));
     }
 
-    /// Takes out all calls up to `seq` that were sent. The gateway deals with them in turn, so that word of one is word
-    /// of all before it.
+    /// Takes out all calls up to `seq` that were sent. The gateway handles them in order, so that a confirmation of one
+    /// confirms all before it.
     pub(crate) fn confirm(&mut self, seq: u64) -> Confirmed {
         self.pop(seq.min(self.unsent - 1))
     }
 
-    /// Prepares for a new connection: what has taken effect goes out of the queue, the rest is to be sent again.
+    /// Prepares for a new connection: calls that have taken effect leave the queue, the rest is to be sent again.
     pub(crate) fn rewind(&mut self, applied: u64) -> Confirmed {
         let done = self.pop(applied.min(self.highest_sent));
         self.restart_at_first();
         done
     }
 
-    /// On a connection that was not used yet: takes out the first call, if it was sent on an earlier one. Gives its
-    /// number.
+    /// Takes out the first call if it was sent on an earlier connection, and gives its number. The current connection must be
+    /// unused.
     pub(crate) fn drop_first_sent(&mut self) -> Option<(u64, Confirmed)> {
         let first = self.first;
         if self.is_empty() || first > self.highest_sent {
@@ -216,7 +216,7 @@ impl CallQueue {
         Some((first, done))
     }
 
-    /// How many orders will be sent though they were sent before, on another connection.
+    /// The number of orders that will be sent though they were sent before, on another connection.
     pub(crate) fn orders_to_resend(&self) -> u64 {
         let sent_before = (self.highest_sent + 1).saturating_sub(self.first);
         let queries = self.queries.iter().filter(|seq| **seq <= self.highest_sent).count();
@@ -266,7 +266,7 @@ impl CallQueue {
     }
 }
 
-/// Of the frame at the start, with its header.
+/// The length of the frame at the start, with its header.
 fn frame_length(bytes: &[u8]) -> usize {
     let content = bytes.first_chunk().map_or(0, |header| u32::from_be_bytes(*header) as usize);
     HEADER + content
@@ -284,7 +284,7 @@ mod tests {
         [&header[..], &vec![u8::try_from(seq).unwrap(); length]].concat()
     }
 
-    /// Frames of ten bytes, each in a chunk of its own if `apart`.
+    /// Makes a queue of frames of ten bytes, each in a chunk of its own if `apart`.
     fn queue(frames: &[bool], apart: bool) -> CallQueue {
         let mut queue = CallQueue::default();
         let mut outgoing = UnsentCalls::default();

@@ -1,10 +1,10 @@
-//! What has arrived and was not read yet. It grows by what has arrived, never by what a length claims.
+//! Bytes that have arrived and are not decoded yet. The buffer grows by what has arrived, never by what a length claims.
 
 use std::io::{self, Read};
 
-/// How much one read takes at most.
+/// The most bytes that one read takes.
 pub(crate) const READ_BYTES: usize = 16 << 10;
-/// Memory kept for what comes next.
+/// Bytes of memory that are kept for what arrives next.
 const KEPT_BYTES: usize = 256 << 10;
 
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(crate) struct ReadBuffer {
 }
 
 impl ReadBuffer {
-    /// Reads once. 0 is the end.
+    /// Reads once. 0 means that the connection has ended.
     pub(crate) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
         let mut chunk = [0; READ_BYTES];
         let read = loop {
@@ -46,7 +46,7 @@ impl ReadBuffer {
         &self.buffer[start..self.start]
     }
 
-    /// The same, without a copy where it is large and alone.
+    /// Does the same, without a copy where the bytes are many and all that there is.
     pub(crate) fn take_owned(&mut self, length: usize) -> Vec<u8> {
         if self.start == 0 && self.buffer.len() == length && length > KEPT_BYTES {
             return std::mem::take(&mut self.buffer);

@@ -10,43 +10,43 @@ use crate::read_buffer::ReadBuffer;
 /// The most gateways that one cluster may have.
 const MAX_GATEWAYS: usize = 1024;
 
-/// What the register's connections gave.
+/// The news that a connection to the register has brought.
 #[derive(Debug)]
 pub(crate) enum RegisterUpdate {
     Gateways(Vec<SocketAddrV4>),
-    /// It cannot be understood.
-    Nonsense(String),
-    /// The connection is gone. It is tried again.
+    /// The line cannot be understood.
+    Malformed(String),
+    /// The connection is lost, and will be tried again.
     Lost,
-    /// gateway-server answers in its place.
+    /// gateway-server answers in the register's place.
     Replaced,
 }
 
-/// The line that PHP says first.
+/// The line that PHP sends first.
 pub(crate) fn greeting(secret: &str) -> Vec<u8> {
     let mut line = Vec::new();
     RegisterLine::WorkerConnect { secret_key: secret.to_owned() }.encode(&mut line);
     line
 }
 
-/// What the last whole line says, of those that have arrived.
-/// Where a gateway of ours is `welcome` it is told from a register by what it says itself.
-pub(crate) fn newest(inbox: &mut ReadBuffer, welcome: bool) -> Option<RegisterUpdate> {
+/// Decodes the last whole line that has arrived. Where `welcome` is set, a line by which gateway-server introduces itself
+/// counts as [`RegisterUpdate::Replaced`].
+pub(crate) fn newest(buffer: &mut ReadBuffer, welcome: bool) -> Option<RegisterUpdate> {
     let mut news = None;
     loop {
-        let length = match line_length(inbox.unread(), MAX_ADDRESSES_LINE) {
+        let length = match line_length(buffer.unread(), MAX_ADDRESSES_LINE) {
             Ok(Some(length)) => length,
             Ok(None) => return news,
-            Err(error) => return Some(RegisterUpdate::Nonsense(error.to_string())),
+            Err(error) => return Some(RegisterUpdate::Malformed(error.to_string())),
         };
-        news = Some(match RegisterLine::decode(inbox.take(length)) {
+        news = Some(match RegisterLine::decode(buffer.take(length)) {
             Ok(RegisterLine::BroadcastAddresses { bridge: true, .. }) if welcome => RegisterUpdate::Replaced,
             Ok(RegisterLine::BroadcastAddresses { addresses, .. }) => match parse(&addresses) {
                 Ok(gateways) => RegisterUpdate::Gateways(gateways),
-                Err(why) => return Some(RegisterUpdate::Nonsense(why)),
+                Err(why) => return Some(RegisterUpdate::Malformed(why)),
             },
             Ok(_) => continue,
-            Err(error) => return Some(RegisterUpdate::Nonsense(error.to_string())),
+            Err(error) => return Some(RegisterUpdate::Malformed(error.to_string())),
         });
     }
 }

@@ -1,4 +1,4 @@
-//! Cuts what arrives into replies.
+//! Decodes the bytes that arrive into replies.
 
 use std::io::{self, Read};
 
@@ -10,19 +10,19 @@ use crate::read_buffer::ReadBuffer;
 
 #[derive(Debug, Default)]
 pub(crate) struct ReplyReader {
-    inbox: ReadBuffer,
-    /// Bytes of a reply that nobody wants, which are on their way.
+    buffer: ReadBuffer,
+    /// Bytes of a reply that is skipped, which have not arrived yet.
     unwanted: usize,
 }
 
-/// A reply.
+/// A reply, as the engine handles it.
 #[derive(Debug)]
 pub(crate) enum ReceivedReply {
     Answer {
         seq: u64,
         answer: QueryAnswer,
     },
-    /// It has more bytes than are wanted, and is passed over.
+    /// The answer has more bytes than the caller takes, and is skipped.
     TooLarge {
         seq: u64,
         length: usize,
@@ -39,36 +39,37 @@ pub(crate) enum ReplyError {
 }
 
 impl ReplyReader {
-    /// Reads once. 0 is the end.
+    /// Reads once. 0 means that the connection has ended.
     pub(crate) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
-        self.inbox.fill(source)
+        self.buffer.fill(source)
     }
 
     pub(crate) fn unread(&self) -> &[u8] {
-        self.inbox.unread()
+        self.buffer.unread()
     }
 
-    /// What was read and is no reply.
+    /// Gives the bytes that were read and not decoded.
     pub(crate) fn into_unread(self) -> ReadBuffer {
-        self.inbox
+        self.buffer
     }
 
-    /// The next reply, once it is whole.
+    /// Gives the next reply, once it is whole.
     pub(crate) fn next(&mut self, limit: usize) -> Result<Option<Reply>, ReplyError> {
-        let Some(length) = frame::content_length(self.inbox.unread(), limit)? else { return Ok(None) };
-        Ok(Some(Reply::decode(&self.inbox.take(HEADER + length)[HEADER..])?))
+        let Some(length) = frame::content_length(self.buffer.unread(), limit)? else { return Ok(None) };
+        Ok(Some(Reply::decode(&self.buffer.take(HEADER + length)[HEADER..])?))
     }
 
-    /// The next reply after the handshake, once it is whole; of an answer with more bytes than `most`, once its head is.
+    /// Gives the next reply after the handshake, once it is whole; an answer of more than `most` bytes once its head has
+    /// arrived.
     pub(crate) fn next_within(&mut self, most: usize) -> Result<Option<ReceivedReply>, ReplyError> {
-        let passed = self.unwanted.min(self.inbox.unread().len());
-        self.inbox.take(passed);
+        let passed = self.unwanted.min(self.buffer.unread().len());
+        self.buffer.take(passed);
         self.unwanted -= passed;
-        let unread = self.inbox.unread();
+        let unread = self.buffer.unread();
         let Some(length) = frame::claimed_length(unread, MAX_REPLY)? else { return Ok(None) };
         let content = &unread[HEADER..];
         if length > most.max(MAX_PLAIN_REPLY) && content.len() >= ANSWER_HEAD {
-            // Nothing else is so long.
+            // No other reply is so long.
             let (seq, _) = Reply::answer(content).ok_or(FrameTooLarge { length, limit: most })?;
             self.unwanted = HEADER + length;
             return Ok(Some(ReceivedReply::TooLarge { seq, length }));
@@ -77,14 +78,14 @@ impl ReplyReader {
             return Ok(None);
         }
         if let Some((seq, start)) = Reply::answer(&content[..length]) {
-            let answer = QueryAnswer::new(self.inbox.take_owned(HEADER + length), HEADER + start);
+            let answer = QueryAnswer::new(self.buffer.take_owned(HEADER + length), HEADER + start);
             return Ok(Some(ReceivedReply::Answer { seq, answer }));
         }
-        Ok(Some(ReceivedReply::Other(Reply::decode(&self.inbox.take(HEADER + length)[HEADER..])?)))
+        Ok(Some(ReceivedReply::Other(Reply::decode(&self.buffer.take(HEADER + length)[HEADER..])?)))
     }
 }
 
-/// ReplyReader that are no answers, such as errors, are below it.
+/// A reply that is no answer, such as an error, has at most so many bytes.
 const MAX_PLAIN_REPLY: usize = 64 << 10;
 
 #[cfg(test)]
@@ -132,7 +133,7 @@ mod tests {
                     while let Some(reply) = replies.next_within(20 * READ_BYTES).unwrap() {
                         got.push(reply);
                     }
-                    assert!(replies.inbox.capacity() <= 32 * READ_BYTES, "it takes no memory");
+                    assert!(replies.buffer.capacity() <= 32 * READ_BYTES, "it takes no memory");
                 }
             }
             let [ReceivedReply::Other(Reply::Ack { seq: 6 }), too_large, answer] = &got[..] else {
@@ -150,7 +151,7 @@ mod tests {
         let mut replies = ReplyReader::default();
         replies.fill(&mut (200u32 << 20).to_be_bytes().as_slice()).unwrap();
         assert!(replies.next(256 << 20).unwrap().is_none());
-        assert!(replies.inbox.capacity() < READ_BYTES);
+        assert!(replies.buffer.capacity() < READ_BYTES);
         let error = replies.next(1 << 10).unwrap_err().to_string();
         assert!(error.contains("over the limit of 1024"), "{error}");
     }

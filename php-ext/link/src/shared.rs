@@ -1,4 +1,4 @@
-//! What the PHP thread and the I/O thread both see.
+//! The state that the PHP thread and the I/O thread share.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -18,15 +18,15 @@ use crate::target::Target;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) wake: Waker,
-    /// Whether [`LinkState::notices`] has something, so that every call can look.
+    /// Whether [`LinkState::notices`] holds something, so that every call can look without the lock.
     pub(crate) has_notices: AtomicBool,
-    /// How often something came from the other side: while it stays the same, that is silent.
+    /// Counts how often something arrived: while it does not change, the other side is silent.
     heard: AtomicU64,
-    /// Bytes that the answer may have that PHP waits for.
+    /// The most bytes that the answer may have for which PHP waits.
     pub(crate) max_answer: AtomicUsize,
-    /// The I/O thread has ended: every call looks at that.
+    /// Whether the I/O thread has ended; every call looks at it without the lock.
     pub(crate) io_thread_ended: AtomicBool,
-    /// Held for moments only: never over I/O.
+    /// The lock is held for moments only, and never over I/O.
     state: Mutex<LinkState>,
     changed: Condvar,
 }
@@ -34,24 +34,24 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct LinkState {
     pub(crate) status: LinkStatus,
-    /// The gateway at the other end while the status is `Up`.
+    /// The address of the gateway at the other end while the status is `Up`.
     pub(crate) connected: Option<Address>,
-    /// How long an attempt to connect may take.
+    /// The time that an attempt to connect may take.
     pub(crate) connect_timeout: Duration,
-    /// When PHP last last_wanted the link and found it down.
+    /// When PHP last wanted the link and found it down.
     pub(crate) last_wanted: Instant,
     pub(crate) outgoing: UnsentCalls,
-    /// Bytes of calls handed over and not confirmed.
+    /// Bytes of calls that were handed over and not confirmed.
     pub(crate) queued: usize,
-    /// Orders that need no more sending.
+    /// The number of orders that need no more sending.
     pub(crate) confirmed: u64,
-    /// Orders that were sent again after a lost connection.
+    /// The number of orders that were sent again after a lost connection.
     pub(crate) resent: u64,
-    /// Orders that the gateway would not take, or that were lost on the way.
+    /// The number of orders that the gateway refused, or that were lost on the way.
     pub(crate) dropped: u64,
-    /// The query that PHP waits for.
-    pub(crate) asked: Option<AwaitedQuery>,
-    /// What nobody has been told of yet.
+    /// The query for whose answer PHP waits.
+    pub(crate) awaited: Option<AwaitedQuery>,
+    /// The notices that PHP has not read yet.
     pub(crate) notices: Notices,
     pub(crate) io_thread: IoThreadState,
     /// The PHP thread has the engine, or is about to.
@@ -64,7 +64,7 @@ pub(crate) struct LinkState {
 
 #[derive(Clone, Debug)]
 pub(crate) enum LinkStatus {
-    /// Nobody has needed the link yet, or for a while.
+    /// PHP has not needed the link yet, or not for a while.
     Idle,
     /// An attempt is under way, and callers wait for it.
     Connecting,
@@ -73,15 +73,15 @@ pub(crate) enum LinkStatus {
     Down(Arc<Unreachable>),
 }
 
-/// Whether, and for what, the I/O thread waits in poll.
+/// Whether the I/O thread waits in poll, and for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IoThreadState {
-    /// It looks at the state again before it sleeps.
+    /// The thread runs, and looks at the state again before it sleeps.
     Awake,
     Asleep,
-    /// For a socket that is full: new calls need not wake it.
+    /// The thread waits for a socket that is full: new calls need not wake it.
     Blocked,
-    /// For the PHP thread to let go of the engine; nobody else watches the socket.
+    /// The thread waits until the PHP thread lets go of the engine; no other thread watches the socket.
     WaitsForEngine,
 }
 
@@ -103,7 +103,7 @@ impl Shared {
             confirmed: 0,
             resent: 0,
             dropped: 0,
-            asked: None,
+            awaited: None,
             notices: Notices::default(),
             io_thread: IoThreadState::Awake,
             php_drives: false,
@@ -129,13 +129,13 @@ impl Shared {
         self.heard.load(Ordering::Relaxed)
     }
 
-    /// Engine: something has come.
+    /// Called by the engine when something has arrived.
     pub(crate) fn note_activity(&self) {
-        // Only whoever has the engine writes it.
+        // Only the thread that has the engine writes this.
         self.heard.store(self.activity().wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// PHP thread: waits until `check` gives something, at most until `deadline`. Gives the lock back with it.
+    /// Runs in the PHP thread: waits until `check` gives something, at most until `deadline`. Gives it with the lock held.
     pub(crate) fn wait<T>(
         &self,
         deadline: Instant,
@@ -157,7 +157,7 @@ impl Shared {
         (state, found)
     }
 
-    /// PHP thread: lets the I/O thread look at the state. A burst of calls finds it awake, and costs nothing here.
+    /// Runs in the PHP thread: makes the I/O thread look at the state. A burst of calls finds it awake, and costs nothing here.
     pub(crate) fn wake_io_thread(&self, mut state: MutexGuard<'_, LinkState>) {
         if state.mark_awake() {
             drop(state);
@@ -165,14 +165,14 @@ impl Shared {
         }
     }
 
-    /// PHP thread.
+    /// Runs in the PHP thread: takes the notices out.
     pub(crate) fn take_notices(&self, target: &Target) -> Vec<Notice> {
         let mut state = self.lock();
         self.has_notices.store(false, Ordering::Relaxed);
         state.notices.take(target)
     }
 
-    /// Engine: notes what PHP is to be told.
+    /// Called by the engine: adds a notice for PHP.
     pub(crate) fn add_notice(&self, trouble: NoticeKind, calls: u64, why: String) {
         let mut state = self.lock();
         if trouble != NoticeKind::Partial {
@@ -182,7 +182,7 @@ impl Shared {
         self.has_notices.store(true, Ordering::Release);
     }
 
-    /// Engine: changes the state and tells the PHP thread if it waits.
+    /// Called by the engine: changes the state, and wakes the PHP thread if it waits.
     pub(crate) fn change(&self, change: impl FnOnce(&mut LinkState)) {
         let mut state = self.lock();
         change(&mut state);
@@ -199,15 +199,15 @@ impl LinkState {
         matches!(self.status, LinkStatus::Up)
     }
 
-    /// Whether the I/O thread waits and must be woken, which it then counts as.
+    /// Marks the I/O thread as awake, and gives whether it waits and has to be woken.
     pub(crate) fn mark_awake(&mut self) -> bool {
         std::mem::replace(&mut self.io_thread, IoThreadState::Awake) != IoThreadState::Awake
     }
 
-    /// Unless nobody waits for it any more.
+    /// Stores the answer, unless PHP has stopped waiting for it.
     pub(crate) fn answer(&mut self, seq: u64, answer: Result<QueryAnswer, LinkError>) {
-        if let Some(asked) = self.asked.as_mut().filter(|asked| asked.seq == seq) {
-            asked.answer = Some(answer);
+        if let Some(awaited) = self.awaited.as_mut().filter(|awaited| awaited.seq == seq) {
+            awaited.answer = Some(answer);
         }
     }
 

@@ -28,7 +28,7 @@ impl MaybeTlsStream {
         &self.socket
     }
 
-    /// On a blocking socket, whose timeouts `prepare` sets before each use.
+    /// Runs the TLS handshake on a blocking socket, whose timeouts `prepare` sets before each use.
     pub(crate) fn tls_handshake(
         &mut self,
         prepare: impl Fn(&Socket) -> Result<(), ConnectError>,
@@ -45,7 +45,7 @@ impl MaybeTlsStream {
                 return Err(ConnectError::Tls("the connection was closed during its handshake".to_owned()));
             }
             if let Err(error) = tls.process_new_packets() {
-                // It tells the other side what is wrong, if that listens.
+                // This tells the other side what is wrong, if it listens.
                 let _ = tls.write_tls(&mut socket);
                 return Err(ConnectError::Tls(error.to_string()));
             }
@@ -53,13 +53,13 @@ impl MaybeTlsStream {
         Ok(())
     }
 
-    /// Something has been read of the socket that nobody has read here.
+    /// Whether bytes were read from the socket that no caller has read from the stream.
     pub(crate) fn has_buffered_input(&mut self) -> bool {
         let state = self.tls.as_mut().and_then(|tls| tls.process_new_packets().ok());
         state.is_some_and(|state| state.plaintext_bytes_to_read() > 0)
     }
 
-    /// Something has been written here that the socket has not taken.
+    /// Whether bytes were written to the stream that the socket has not taken.
     pub(crate) fn has_buffered_output(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
@@ -72,7 +72,7 @@ impl Read for MaybeTlsStream {
         loop {
             match tls.reader().read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // It ended without saying so by TLS. Our frames say themselves when they are whole.
+                // The other side ended without a close of TLS. The frames of the bridge tell by themselves when they are whole.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
                 result => return result,
             }
@@ -92,7 +92,7 @@ impl Write for MaybeTlsStream {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut socket: &Socket = &self.socket;
         let Some(tls) = &mut self.tls else { return socket.write_vectored(slices) };
-        // So that no more waits encrypted than its bound.
+        // This keeps the encrypted bytes that wait within their bound.
         flush(tls, socket)?;
         if tls.wants_write() {
             return Err(ErrorKind::WouldBlock.into());
@@ -113,7 +113,7 @@ impl AsRawFd for MaybeTlsStream {
     }
 }
 
-/// Until the socket takes no more.
+/// Writes until the socket takes no more.
 fn flush(tls: &mut ClientConnection, mut socket: &Socket) -> io::Result<()> {
     while tls.wants_write() {
         match tls.write_tls(&mut socket) {

@@ -1,4 +1,5 @@
-//! What PHP's thread shares with the I/O thread, of which the unit tests' models take shuttle's, so that shuttle chooses every step.
+//! The locks and threads by which PHP's thread and the I/O thread work together; the unit tests' models take shuttle's, so that
+//! shuttle chooses every step.
 
 #[cfg(all(test, feature = "models"))]
 pub(crate) use shuttle::{

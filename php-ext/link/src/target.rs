@@ -1,4 +1,4 @@
-//! Which gateway to talk to: its addresses in the order to try them, the secret, and what may be spoken.
+//! Which gateway to talk to: its addresses in the order to try them, the secret, the protocol and the TLS files.
 
 use std::fmt;
 
@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::address::Address;
 
+/// A gateway or cluster that a link connects to.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     addresses: Vec<Address>,
@@ -14,33 +15,35 @@ pub struct Target {
     tls: TlsFiles,
 }
 
-/// What a gateway with TLS is known by, and what it knows us by.
+/// The files by which a gateway with TLS is verified, and by which it verifies this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Certificates of those who vouch for gateways; the system's, if none.
+    /// Certificates of the authorities that vouch for gateways, in PEM; `None` means those that the system trusts.
     pub authorities: Option<PathBuf>,
-    /// Our own, for gateways that want to see one, and its key.
+    /// This process's certificate and its key, in PEM, for gateways that require one.
     pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
-/// What is spoken at the addresses.
+/// The protocol that is spoken at the addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GatewayProtocol {
-    /// Whatever answers there, as long as there is no secret; with one as [`GatewayProtocol::Bridge`], so that nobody is told
-    /// the secret who happens to listen there.
+    /// The bridge or that of GatewayWorker's register, whichever answers; with a secret the same as
+    /// [`GatewayProtocol::Bridge`], so that no other program that happens to listen there is told the secret.
     #[default]
     Auto,
-    /// Ours alone: the secret never travels.
+    /// Our bridge alone: the secret never travels.
     Bridge,
-    /// That of GatewayWorker's register alone, without first looking for our gateway. The secret travels as it is.
+    /// That of GatewayWorker's register alone, without a search for our gateway first. The secret travels as it is.
     GatewayWorker,
 }
 
+/// The error that a target was given no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the list of gateway addresses is empty; give at least one, as host:port")]
 pub struct NoAddress;
 
 impl Target {
+    /// A target with these addresses, which are tried in order, and a secret that may be empty. Fails without an address.
     pub fn new(addresses: Vec<Address>, secret: Vec<u8>) -> Result<Self, NoAddress> {
         if addresses.is_empty() {
             return Err(NoAddress);
@@ -48,10 +51,12 @@ impl Target {
         Ok(Self { addresses, secret, protocol: GatewayProtocol::Auto, tls: TlsFiles::default() })
     }
 
+    /// Chooses the protocol; [`GatewayProtocol::Auto`] is the default.
     pub fn speaking(self, protocol: GatewayProtocol) -> Self {
         Self { protocol, ..self }
     }
 
+    /// Sets the files for addresses with TLS.
     pub fn with_tls(self, tls: TlsFiles) -> Self {
         Self { tls, ..self }
     }
@@ -60,7 +65,7 @@ impl Target {
         &self.tls
     }
 
-    /// The protocol that is spoken, with or without a secret.
+    /// The protocol that is spoken, given whether there is a secret.
     pub fn protocol(&self) -> GatewayProtocol {
         match self.protocol {
             GatewayProtocol::Auto if !self.secret.is_empty() => GatewayProtocol::Bridge,
@@ -68,11 +73,12 @@ impl Target {
         }
     }
 
-    /// At least one.
+    /// The addresses in the order of trial; there is at least one.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
+    /// The secret that both sides must know; empty when there is none.
     pub fn secret(&self) -> &[u8] {
         &self.secret
     }
@@ -87,7 +93,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Never shows the secret.
+/// The text never shows the secret.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secret = if self.secret.is_empty() { "not set" } else { "set" };

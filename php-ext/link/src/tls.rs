@@ -1,4 +1,4 @@
-//! TLS to a gateway: whom to trust, and who we are.
+//! TLS to a gateway: which certificates are trusted, and which one this process shows.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -14,11 +14,11 @@ use crate::address::Address;
 use crate::address::Host;
 use crate::target::TlsFiles;
 
-/// More than all authorities of a system take.
+/// All authorities of a system together take fewer bytes.
 const MAX_FILE: u64 = 8 << 20;
 
-/// One that has not begun. The files are read each time, so that new ones count from the next connection on. The error is in
-/// words.
+/// Makes a session that has not begun. The files are read each time, so that new ones count from the next connection on. The
+/// error is in words.
 pub(crate) fn session(files: &TlsFiles, address: &Address) -> Result<ClientConnection, String> {
     let name = match address {
         Address::Tcp { host: Host::V4(ip), .. } => {
@@ -59,7 +59,7 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
             }
         }
         None => {
-            // A system may have some that are of no use, and is none the worse for it.
+            // A system may have some that are of no use, which does no harm.
             store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if store.is_empty() {
                 return Err("this system has no certificates of authorities: set gateway.tls_ca".to_owned());
@@ -69,7 +69,7 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
     Ok(store)
 }
 
-/// At least one.
+/// Reads the certificates of a file; there is at least one.
 fn certificates(file: &Path, setting: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let wrong = |error: &dyn std::fmt::Display| format!("{} ({setting}): {error}", file.display());
     let text = read(file).map_err(|error| wrong(&error))?;

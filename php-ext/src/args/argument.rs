@@ -1,21 +1,21 @@
-//! What the type of an argument says of itself, and how it is read.
+//! How the type of an argument is declared and read.
 
 use ext_php_rs::flags::DataType;
 use ext_php_rs::types::Zval;
 
 use crate::errors::Failure;
 
-/// Something that a method takes.
+/// A type that a method takes as an argument.
 pub(crate) trait Argument: Sized {
-    /// For reflection.
+    /// The type that reflection shows.
     const TYPE: DataType;
     const NULLABLE: bool = false;
 
-    /// `position` counts from 1. The value is the frame's own, which code of the program cannot reach, or what a reference
-    /// there leads to, which it can.
+    /// Reads an argument. `position` counts from 1. The value is the frame's own, which code of the program cannot reach, or
+    /// the target of a reference, which it can.
     fn read(value: &Zval, position: u32) -> Result<Self, Failure>;
 
-    /// What it is when it was left out; `None` when it cannot be.
+    /// The value of an omitted argument; `None` when the argument is required.
     fn when_omitted() -> Option<Self> {
         None
     }

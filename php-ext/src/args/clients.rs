@@ -10,7 +10,7 @@ use super::read::{each, text};
 use crate::errors::{Failure, type_error};
 use crate::worker;
 
-/// A client_id of good form.
+/// A well-formed client_id.
 pub(crate) struct Client(pub(crate) ClientId);
 
 impl Argument for Client {
@@ -21,7 +21,7 @@ impl Argument for Client {
     }
 }
 
-/// A client_id of good form, or null for the client whose event is being handled.
+/// A well-formed client_id, or null for the client whose event is being handled.
 pub(crate) struct ClientOrCurrent(pub(crate) ClientId);
 
 impl Argument for ClientOrCurrent {
@@ -41,7 +41,7 @@ impl Argument for ClientOrCurrent {
     }
 }
 
-/// The client_ids to send to: a list, or anything empty but a list for everybody.
+/// The client_ids to send to: a list, or an empty value that is no list, for everybody.
 pub(crate) struct Only(pub(crate) Option<Vec<ClientId>>);
 
 impl Argument for Only {
@@ -59,7 +59,7 @@ impl Argument for Only {
     }
 }
 
-/// The client_ids to leave out: one, a list, or anything empty for none.
+/// The client_ids to leave out: one, a list, or an empty value for none.
 pub(crate) struct Except(pub(crate) Vec<ClientId>);
 
 impl Argument for Except {
@@ -69,7 +69,7 @@ impl Argument for Except {
         if value.is_array() {
             return client_list(value, position).map(Self);
         }
-        // Empty by PHP's rules, which objects never are.
+        // The value is empty by PHP's rules; objects never are.
         if !value.is_object() && !value.coerce_to_bool() {
             return Ok(Self(Vec::new()));
         }

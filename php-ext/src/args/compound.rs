@@ -9,7 +9,7 @@ use crate::errors::{Failure, type_error};
 use crate::held::{hold, unless_thrown};
 use crate::json;
 
-/// An array as a JSON object, empty when left out.
+/// An array as a JSON object; empty when omitted.
 pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
 
 impl Argument for JsonObject {
@@ -27,7 +27,7 @@ impl Argument for JsonObject {
     }
 }
 
-/// An array of anything.
+/// An array of any values.
 pub(crate) struct ArrayArgument(pub(crate) Zval);
 
 impl Argument for ArrayArgument {
@@ -43,7 +43,7 @@ pub(crate) struct Callable(pub(crate) Zval);
 impl Argument for Callable {
     const TYPE: DataType = DataType::Callable;
 
-    /// Whether it is one may take loading a class, which is code of the program.
+    /// Finding out whether a value is callable may load a class, which is code of the program.
     fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
         let held = hold(value);
         let is_callable = unless_thrown(held.is_callable())?;
@@ -51,7 +51,7 @@ impl Argument for Callable {
     }
 }
 
-/// Anything.
+/// A value of any type.
 pub(crate) struct Anything(pub(crate) Zval);
 
 impl Argument for Anything {

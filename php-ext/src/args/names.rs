@@ -11,7 +11,7 @@ use crate::errors::{Failure, type_error, warn};
 use crate::held::HeldString;
 use crate::skipped;
 
-/// The groups whose members are left out: one, a list, or anything empty for none.
+/// The groups whose members are left out: one, a list, or an empty value for none.
 pub(crate) struct ExceptGroups(Vec<Name>);
 
 impl Argument for ExceptGroups {
@@ -44,11 +44,11 @@ impl ExceptGroups {
 /// One uid or group: any scalar, kept as a string.
 pub(crate) enum Name {
     Held(HeldString),
-    /// Made of a number, or empty.
+    /// The name was made from a number, or is empty.
     Made(Vec<u8>),
 }
 
-/// What a name is the name of, for messages.
+/// What the name belongs to, for messages.
 #[derive(Clone, Copy)]
 pub(crate) enum NameKind {
     Uid,
@@ -87,12 +87,12 @@ impl Name {
         }
     }
 
-    /// `empty()` of it.
+    /// Whether PHP's `empty()` holds for the name.
     fn is_empty(&self) -> bool {
         matches!(self.bytes(), b"" | b"0")
     }
 
-    /// Everybody when it is left out or '', else the members of the group.
+    /// Gives the group, or `None` for everybody when the name is omitted or ''.
     pub(crate) fn scope(&self) -> Option<Vec<PhpStr<'_>>> {
         (!self.bytes().is_empty()).then(|| vec![self.wire()])
     }
@@ -101,7 +101,7 @@ impl Name {
         Bytes::new(self.bytes())
     }
 
-    /// `None` when it is empty: nobody has such a name, so a send or a question about it concerns nobody.
+    /// Gives the name, or `None` when it is empty: nobody has such a name, so a send or a query about it concerns nobody.
     pub(crate) fn asked(&self) -> Option<PhpStr<'_>> {
         if self.is_empty() {
             skipped::count(1);
@@ -110,7 +110,8 @@ impl Name {
         Some(self.wire())
     }
 
-    /// `None`, after a warning, when it is empty, for what binds, joins or leaves. `undone` says what has not been done.
+    /// Gives the name for a call that binds, joins or leaves, or `None` after a warning when it is empty. `undone` says what
+    /// has not been done.
     pub(crate) fn filled(&self, naming: NameKind, undone: &str) -> Result<Option<PhpStr<'_>>, Failure> {
         if !self.is_empty() {
             return Ok(Some(self.wire()));
@@ -122,7 +123,7 @@ impl Name {
         Ok(None)
     }
 
-    /// As [`Name::filled`], for a name that the gateway is to keep.
+    /// Does the same as [`Name::filled`] for a name that the gateway keeps, whose length is bounded.
     pub(crate) fn kept(&self, naming: NameKind, undone: &str) -> Result<Option<PhpStr<'_>>, Failure> {
         let length = self.bytes().len();
         if length > MAX_NAME {
@@ -135,7 +136,7 @@ impl Name {
     }
 }
 
-/// A group whose members are asked about, or everybody: when it is left out, and when it is empty.
+/// A group whose members are asked about, or everybody when it is omitted or empty.
 pub(crate) struct GroupOrEverybody(Name);
 
 impl Argument for GroupOrEverybody {
@@ -177,7 +178,7 @@ impl Argument for Names {
 }
 
 impl Names {
-    /// `empty()` of the argument as a whole.
+    /// Whether PHP's `empty()` holds for the argument as a whole.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::One(name) => name.is_empty(),
@@ -185,7 +186,7 @@ impl Names {
         }
     }
 
-    /// Those that are not empty: the others name nobody.
+    /// Gives the names that are not empty, since an empty name is nobody's.
     pub(crate) fn asked(&self) -> wire::Names<'_> {
         let names = match self {
             Self::One(name) => std::slice::from_ref(name),
@@ -199,7 +200,7 @@ impl Names {
     }
 }
 
-/// An array of uids or groups, as they are: an empty one is asked for like any other, and nobody has it.
+/// An array of uids or groups, empty ones included: an empty name is asked about like any other, and nobody has it.
 pub(crate) struct NameList(Vec<Name>);
 
 impl Argument for NameList {
@@ -224,7 +225,7 @@ impl NameList {
     }
 }
 
-/// A scalar, null or Stringable as a string, what is empty as an empty one. `None` when it is none of these.
+/// Reads a scalar, null or Stringable as a string, and an empty value as an empty one. Gives `None` for any other value.
 pub(super) fn name(value: &Zval) -> Result<Option<Name>, Failure> {
     let value = value.dereference();
     if let Some(string) = HeldString::of(value) {
@@ -236,7 +237,7 @@ pub(super) fn name(value: &Zval) -> Result<Option<Name>, Failure> {
     if value.is_array() || value.is_resource() {
         return Ok(None);
     }
-    // 0.0 and -0.0 are empty, though their strings need not be; null and false are '' as strings.
+    // The values 0.0 and -0.0 are empty, though their strings need not be; null and false are '' as strings.
     if !value.is_object() && !value.coerce_to_bool() {
         let text: &[u8] = if value.is_double() { b"0" } else { b"" };
         return Ok(Some(Name::Made(text.to_vec())));

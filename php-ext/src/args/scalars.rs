@@ -11,7 +11,7 @@ use crate::errors::{Failure, type_error};
 use crate::held::{hold, unless_thrown};
 use crate::sys;
 
-/// Whether the bytes are sent as they are: what PHP takes for true, under strict_types too.
+/// Whether the bytes are sent as they are. Any scalar that PHP takes for true is true, under strict_types too.
 pub(crate) struct SendRaw(pub(crate) bool);
 
 impl Argument for SendRaw {
@@ -29,7 +29,7 @@ impl Argument for SendRaw {
     }
 }
 
-/// A bool, false when left out.
+/// A bool; false when omitted.
 pub(crate) struct Flag(pub(crate) bool);
 
 impl Argument for Flag {
@@ -40,7 +40,7 @@ impl Argument for Flag {
             return Ok(Self(flag));
         }
         let (mut held, mut flag) = (hold(value), false);
-        // SAFETY: a live value that nobody else has, and where the result goes.
+        // SAFETY: the value is live and owned here, and the result has a place of its own.
         let converted = unsafe { sys::zend_parse_arg_bool_slow(&raw mut held, &raw mut flag, position) };
         if converted { unless_thrown(Self(flag)) } else { Err(type_error(position, c"bool", value)) }
     }
@@ -50,7 +50,7 @@ impl Argument for Flag {
     }
 }
 
-/// Whether websocket clients get the message as binary; null is as the server is set.
+/// Whether websocket clients get the message as binary; null leaves that to the server's setting.
 pub(crate) struct Binary(Option<bool>);
 
 impl Argument for Binary {
@@ -80,7 +80,7 @@ impl Binary {
     }
 }
 
-/// A number of seconds, an hour when left out.
+/// A number of seconds; an hour when omitted.
 pub(crate) struct Seconds(pub(crate) i64);
 
 impl Argument for Seconds {
@@ -91,7 +91,7 @@ impl Argument for Seconds {
             return Ok(Self(seconds));
         }
         let (mut held, mut seconds) = (hold(value), 0);
-        // SAFETY: a live value that nobody else has, and where the result goes.
+        // SAFETY: the value is live and owned here, and the result has a place of its own.
         let converted = unsafe { sys::zend_parse_arg_long_slow(&raw mut held, &raw mut seconds, position) };
         if converted { unless_thrown(Self(seconds)) } else { Err(type_error(position, c"int", value)) }
     }
@@ -101,7 +101,7 @@ impl Argument for Seconds {
     }
 }
 
-/// How long to wait, in milliseconds; zero, as when left out, is without end, and less than that not at all.
+/// How long to wait, in milliseconds: zero, as when omitted, means without end, and a negative number not at all.
 pub(crate) struct Patience(pub(crate) Option<Duration>);
 
 impl Argument for Patience {

@@ -14,7 +14,7 @@ use crate::errors::Failure;
 use crate::held::{HeldString, hold, unless_thrown};
 use crate::serialize;
 
-/// A string: any bytes.
+/// A string of any bytes.
 pub(crate) struct Text(HeldString);
 
 impl Text {
@@ -31,7 +31,7 @@ impl Argument for Text {
     }
 }
 
-/// What is sent: any scalar as the string that it is, under strict_types too, null as the word and an array as the JSON that
+/// The message of a send: a scalar as its string, under strict_types too, null as the word `null` and an array as the JSON that
 /// GatewayWorker sends.
 pub(crate) struct Message(HeldString);
 
@@ -52,7 +52,7 @@ impl Argument for Message {
     }
 }
 
-/// Null is no message.
+/// An optional message; null stands for none.
 impl Argument for Option<Message> {
     const TYPE: DataType = DataType::Mixed;
 
@@ -82,11 +82,11 @@ fn message(value: &Zval, position: u32, expected: &CStr) -> Result<HeldString, F
     }
 }
 
-/// As a gateway of GatewayWorker makes it of what `serialize()` gives.
+/// Makes the JSON that a gateway of GatewayWorker makes of the array's `serialize()`.
 fn array_as_json(value: &Zval) -> Result<HeldString, Failure> {
     let held = hold(value);
     let serialized = serialize::write(&held)?;
-    // Objects in it may have said what they are, and an object's last user may be this array.
+    // Objects in the array may have run code, and this array may hold their last reference.
     drop(held);
     let json = php_serialize::to_json(serialized.wire()).map_err(|why| {
         Failure::Exception(format!("the message is an array of which no JSON is made: {why}; encode it"))
@@ -94,7 +94,7 @@ fn array_as_json(value: &Zval) -> Result<HeldString, Failure> {
     unless_thrown(ZendStr::new(&*json, false).into())
 }
 
-/// A string that comes from a page; whatever else came is none.
+/// A string that comes from a page; a value of any other type counts as none.
 pub(crate) struct UntrustedString(pub(crate) Option<HeldString>);
 
 impl Argument for UntrustedString {

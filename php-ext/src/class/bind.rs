@@ -12,7 +12,7 @@ methods! {
         order(call.properties()?, Order::BindUid { client: client_id.0, uid })
     }
 
-    /// Whatever the uid: a client has only one, and a program that logs somebody out may know it no more.
+    /// Unbinds whichever uid the client has: it has only one, and a program that logs a user out may not know it any more.
     fn unbindUid(call, client_id: ClientOrCurrent, uid: Name) {
         let _ = uid;
         order(call.properties()?, Order::UnbindUid { client: client_id.0 })
@@ -28,7 +28,7 @@ methods! {
         order(call.properties()?, Order::LeaveGroup { client: client_id.0, group })
     }
 
-    /// Everybody leaves it.
+    /// Removes every client from the group.
     fn ungroup(call, group: Name) -> Option<bool> {
         let Some(group) = group.filled(NameKind::Group, "nobody has left it")? else { return Ok(Some(false)) };
         order(call.properties()?, Order::Ungroup { group })?;

@@ -1,4 +1,4 @@
-//! The client whose event is being handled, by a worker. There is none anywhere else.
+//! Methods for the client whose event a worker is handling. Anywhere else there is no such client.
 
 use gateway_wire::ClientId;
 use gateway_wire::bridge::Order;
@@ -31,7 +31,7 @@ methods! {
         Ok(true)
     }
 
-    /// GatewayWorker's workers introduce themselves by it.
+    /// Called by GatewayWorker's workers to introduce themselves.
     fn setBusinessWorker(call, worker: Anything) {
         let _ = call;
         business_worker::introduce(&worker.0)

@@ -1,4 +1,4 @@
-//! What became of the calls.
+//! What became of earlier calls: `lastError()` and `stats()`.
 
 use super::method::methods;
 use crate::errors;

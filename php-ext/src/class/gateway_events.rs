@@ -1,4 +1,4 @@
-//! Class `GatewayEvents`, on which the worker runner in PHP is built. Programs have no need of it.
+//! Class `GatewayEvents`, on which the worker runner in PHP is built. Programs do not need it.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -18,7 +18,7 @@ use crate::serialize;
 use crate::values::{self, PhpArray};
 use crate::worker;
 
-/// As for class Gateway: the engine borrows it.
+/// The engine borrows this, as it does for class Gateway.
 static ARGUMENTS: AtomicPtr<ArgInfoTables> = AtomicPtr::new(ptr::null_mut());
 
 pub(super) fn register() -> Result<()> {
@@ -39,8 +39,8 @@ methods! {
         worker::join(Properties::of(ptr::null_mut())?, name.wire())
     }
 
-    /// `[kind, client_id, server, session, body]`, null after a signal or so many milliseconds, or false when there is nothing
-    /// more to come.
+    /// Gives `[kind, client_id, server, session, body]`, null after a signal or so many milliseconds, or false when no more
+    /// events will come.
     fn next(call, milliseconds: Patience = 0) -> Zval {
         let _ = call;
         worker::next(milliseconds.0)

@@ -1,4 +1,4 @@
-//! Questions that are answered with everything there is: clients, uids, groups, sessions.
+//! Queries that are answered with whole lists: of clients, uids, groups, sessions.
 
 use ext_php_rs::types::Zval;
 use gateway_wire::bridge::{PhpStr, Query, RawValue};
@@ -60,18 +60,18 @@ methods! {
     }
 }
 
-/// The sessions of everybody, or of the members of some groups.
+/// Queries the sessions of everybody, or of the members of some groups.
 pub(super) fn sessions(call: &MethodCall, groups: Option<Vec<PhpStr>>) -> Result<PhpArray, Failure> {
     query(call.properties()?, Query::Sessions { groups }, |sessions| {
         values::map(values::entries(sessions)?.map(|entry| {
             let (id, session) = entry?;
             let client = values::client_id(id)?;
             let id = client.to_hex();
-            // What the event has changed is written when it ends.
+            // The changes that a handler makes are written when its event ends.
             if let Some(session) = worker::current_session(client) {
                 return Ok((id, session));
             }
-            // A session that cannot be read has been told of, and stands as an empty one.
+            // A session that cannot be read has raised a notice, and is shown as an empty one.
             let session = serialize::read(values::bytes(session)?)?;
             Ok((id, if session.is_array() { session } else { Zval::new_array() }))
         }))
@@ -85,7 +85,7 @@ pub(super) fn sessions_of(call: &MethodCall, group: &Names) -> Result<PhpArray, 
     }
 }
 
-/// `None` when there is no group to ask about.
+/// Gives `None` when there is no group to ask about.
 fn members_of(group: &Names) -> Option<Vec<PhpStr<'_>>> {
     let groups = group.asked();
     (!groups.is_empty()).then(|| groups.into_vec())

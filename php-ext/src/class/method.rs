@@ -1,7 +1,7 @@
-//! How a method is written: once, with names, types and defaults, for reflection and for reading its arguments.
+//! Defines a method once, with names, types and defaults, for reflection and for reading its arguments.
 //!
-//! Not with ext-php-rs's macros: these methods declare no return type, so that a program's subclass may override them
-//! as it could GatewayWorker's, and wrong arguments get PHP's own words.
+//! The macros of ext-php-rs are not used: these methods declare no return type, so that a program's subclass may override them
+//! as it could GatewayWorker's, and wrong arguments raise PHP's own messages.
 
 use std::panic::AssertUnwindSafe;
 
@@ -89,7 +89,7 @@ impl<'a> MethodCall<'a> {
             let value: Option<&Zval> =
                 unsafe { self.frame.zend_call_arg(index as usize) }.map(|value| &*value);
             if let Some(value) = value {
-                // What a reference leads to is held too: code of the program may let go of it while it is read.
+                // The target of a reference is held too, since code of the program may free it while it is read.
                 let held;
                 let value = if value.is_reference() {
                     held = hold(value);
@@ -122,7 +122,7 @@ impl<'a> MethodCall<'a> {
 
 /// Runs a method's body: panics, wrong numbers of arguments and failures become PHP's errors.
 ///
-/// A method that failed without an exception, as gateway.on_error may want it, gives nothing: null, false, 0 or `[]`.
+/// A method that has failed without an exception, as gateway.on_error may choose, returns null, false, 0 or `[]`.
 pub(super) fn run<'a, T: IntoZval + Default>(
     frame: &'a mut ExecuteData,
     result: &mut Zval,
@@ -134,7 +134,7 @@ pub(super) fn run<'a, T: IntoZval + Default>(
         let (least, most) = (required(defaults), defaults.len());
         if !(least..=most).contains(&(call.given() as usize)) {
             let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-            // SAFETY: takes two numbers, and the frame is that of the method.
+            // SAFETY: the function takes two numbers, and the frame is that of the method.
             return unsafe { zend_wrong_parameters_count_error(count(least), count(most)) };
         }
         let value = match body(&call) {
@@ -153,7 +153,7 @@ pub(super) fn run<'a, T: IntoZval + Default>(
     }));
 }
 
-/// How many arguments come before the first with a default.
+/// The number of arguments before the first with a default.
 pub(super) const fn required(defaults: &[Option<&str>]) -> usize {
     let mut required = 0;
     while required < defaults.len() && defaults[required].is_none() {
@@ -162,7 +162,7 @@ pub(super) const fn required(defaults: &[Option<&str>]) -> usize {
     required
 }
 
-/// An argument for reflection.
+/// Describes an argument for reflection.
 pub(super) fn argument<T: Argument>(name: &str, default: Option<&str>) -> Arg<'static> {
     let mut argument = Arg::new(name, T::TYPE);
     if T::NULLABLE {

@@ -24,12 +24,11 @@ use ext_php_rs::types::{ZendStr, Zval};
 use crate::properties::{CONNECT_TIMEOUT, REGISTER_ADDRESS, SECRET_KEY, TOKEN_KEY};
 use crate::{class_entries, ini, values};
 
-/// Methods that a program's class may have written otherwise: those whose arguments were fewer in some version of
-/// GatewayWorker's classes, as `sendToUid($uid, $message)`, or are more here, and those that only this class has.
+/// Methods that a program's subclass may declare with other arguments: those that had fewer arguments in some version of
+/// GatewayWorker's classes, such as `sendToUid($uid, $message)`, or have more here, and those that only this class has.
 ///
-/// The engine lets the arguments of a method in a subclass differ only where the method is one that makes objects, and so
-/// it is told that these are. Nothing else comes of it: which method makes objects is noted in the class. It knows no
-/// `#[\Override]` for them.
+/// The engine lets a subclass change the arguments only of constructors, so these methods are flagged as constructors. This has
+/// no other effect, since a class notes separately which method is its constructor; but `#[\Override]` does not work for them.
 const OVERRIDDEN_AT_WILL: [&str; 15] = [
     "sendToAll",
     "sendToGroup",
@@ -48,7 +47,7 @@ const OVERRIDDEN_AT_WILL: [&str; 15] = [
     "stats",
 ];
 
-/// What reflection tells of the methods' arguments: the engine borrows it for as long as the class lives.
+/// The arguments as reflection shows them; the engine borrows this for as long as the class lives.
 static ARGUMENTS: AtomicPtr<ArgInfoTables> = AtomicPtr::new(ptr::null_mut());
 
 pub(crate) fn register() -> Result<()> {
@@ -104,7 +103,7 @@ fn boolean(value: bool) -> Zval {
     zval
 }
 
-/// The class outlives requests, and so must its defaults.
+/// Makes a string that lives as long as the class, which outlives requests.
 fn interned(text: &[u8]) -> Zval {
     let mut zval = Zval::new();
     zval.set_zend_string(ZendStr::new_interned(text, true));

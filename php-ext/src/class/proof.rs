@@ -1,4 +1,4 @@
-//! Whether a page that names a client_id is the one that got it.
+//! Proofs that a page which names a client_id is the one that got it.
 
 use gateway_wire::bridge::Query;
 use gateway_wire::{ClientId, is_same_secret};
@@ -9,7 +9,7 @@ use crate::process::query;
 use crate::values;
 
 methods! {
-    /// For programs that greet clients by themselves, to be told to that client alone.
+    /// For programs that greet clients by themselves: the proof must be sent to that client alone.
     fn getClientProof(call, client_id: Client) -> Zval {
         query(call.properties()?, Query::ProofOfClient { client: client_id.0 }, values::optional_string)
     }

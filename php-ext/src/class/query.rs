@@ -1,4 +1,4 @@
-//! Questions about a client, a uid, a count.
+//! Queries about a client, a uid or a count.
 
 use gateway_wire::bridge::Query;
 
@@ -76,7 +76,7 @@ fn client_count(call: &MethodCall) -> Result<i64, Failure> {
     query(call.properties()?, Query::ClientCount {}, values::count)
 }
 
-/// Of everybody when the group is ''.
+/// Counts the members of a group, or everybody when the group is ''.
 fn group_count(call: &MethodCall, group: &Name) -> Result<i64, Failure> {
     let Some(groups) = group.scope() else { return client_count(call) };
     query(call.properties()?, Query::ClientCountOfEach { groups }, |answer| {

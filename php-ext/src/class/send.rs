@@ -88,7 +88,7 @@ methods! {
         Ok(None)
     }
 
-    /// All clients of a uid, or of each of several.
+    /// Closes all clients of a uid, or of each of several.
     fn closeUid(call, uid: Names, message: Option<Message> = null) {
         let uids = uid.asked();
         if uids.is_empty() {
@@ -103,7 +103,7 @@ methods! {
         Ok(true)
     }
 
-    /// The original's spelling.
+    /// The spelling of GatewayWorker's class.
     fn destoryClient(call, client_id: Client) -> bool {
         destroy(call, &client_id)
     }
@@ -113,7 +113,7 @@ methods! {
     }
 }
 
-/// Recipients one client.
+/// Sends to one client.
 pub(super) fn one(
     call: &MethodCall,
     client: ClientId,
@@ -137,14 +137,14 @@ pub(super) fn one(
     Ok(true)
 }
 
-/// What few sends have beside their receivers.
+/// The options that few sends have.
 #[derive(Default)]
 struct SendOptions<'a> {
     except_groups: Vec<PhpStr<'a>>,
     kind: u8,
 }
 
-/// Recipients whom: everybody, if it is none of these.
+/// The receivers of a send: everybody, if no field is set.
 #[derive(Default)]
 struct Recipients<'a> {
     only: Option<Vec<ClientId>>,
@@ -153,7 +153,7 @@ struct Recipients<'a> {
 }
 
 impl<'a> SendOptions<'a> {
-    /// `None` when there are none, and the send is one of the usual ones.
+    /// Gives `None` when there are none, so that one of the usual orders will do.
     fn of(except_groups: &'a ExceptGroups, binary: &Binary) -> Option<Self> {
         let options = Self { except_groups: except_groups.wire(), kind: binary.kind() };
         (!options.except_groups.is_empty() || options.kind != kind::USUAL).then_some(options)
@@ -166,7 +166,7 @@ impl<'a> SendOptions<'a> {
     }
 }
 
-/// At once: nothing that is queued goes out.
+/// Closes at once: messages that are queued for the client are dropped.
 fn destroy(call: &MethodCall, client: &Client) -> Result<bool, Failure> {
     order(call.properties()?, Order::Destroy { client: client.0 })?;
     Ok(true)

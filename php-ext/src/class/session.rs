@@ -12,7 +12,7 @@ use crate::values::{self, PhpArray};
 use crate::worker;
 
 methods! {
-    /// `[]` when it has none, null when the client is offline.
+    /// Gives `[]` when the client has no session, and null when it is offline.
     fn getSession(call, client_id: Client) -> Zval {
         query(call.properties()?, Query::Session { client: client_id.0 }, |answer| {
             values::optional_bytes(answer)?.map_or_else(|| Ok(Zval::null()), serialize::read)
@@ -31,7 +31,7 @@ methods! {
         worker::session_has_changed(client_id.0, false, &session.0)
     }
 
-    /// For frameworks that serialize themselves.
+    /// For frameworks that serialize the session themselves.
     fn setSocketSession(call, client_id: ClientOrCurrent, session_str: Text) -> bool {
         order(call.properties()?, Order::SetSession { client: client_id.0, session: session_str.wire() })?;
         Ok(true)

@@ -10,7 +10,7 @@ use crate::errors::Failure;
 use crate::json;
 
 methods! {
-    /// Nothing is asked of the gateway.
+    /// Makes the token in this process, without the gateway.
     fn token(call, uid: Name, ttl: Seconds = 3600, groups: NameList = [], session: JsonObject = [], once: Flag = false) -> String {
         let Some(uid) = uid.kept(NameKind::Uid, "no token was made")? else { return Ok(String::new()) };
         let groups = groups.wire();
@@ -34,7 +34,7 @@ fn expiry(ttl: i64) -> Result<u64, Failure> {
     Ok(now.saturating_add(ttl))
 }
 
-/// A name that no other token has.
+/// A random name, which no other token has.
 fn random() -> Result<String, Failure> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| Failure::Exception(format!("no random numbers: {error}")))?;

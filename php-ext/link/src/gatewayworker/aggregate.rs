@@ -1,4 +1,4 @@
-//! The answers of several gateways, made one.
+//! Merges the answers of several gateways into one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
@@ -7,15 +7,16 @@ use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, PhpStr};
 use gateway_wire::php_serialize::{self as php, Key, PhpValue};
 
-/// What a reply may consist of, which takes about 80 bytes each while it is read: a million clients with uids do.
+/// The most values that a reply may have. Each takes about 80 bytes while it is read; a reply about a million clients with uids
+/// stays below.
 const MOST_TOKENS: usize = 8 << 20;
 
-/// A client id's bytes.
+/// The bytes of a client_id.
 type ClientIdBytes = [u8; ClientId::BYTES];
-/// A uid's or group's.
+/// The bytes of a uid or of a group's name.
 type NameBytes = Vec<u8>;
 
-/// What is wanted, and what of it has come.
+/// The kind of answer that is wanted, and what has arrived of it.
 #[derive(Debug)]
 pub(super) enum Aggregate {
     Flag(bool),
@@ -32,7 +33,7 @@ pub(super) enum Aggregate {
     GroupUids { groups: BTreeMap<NameBytes, BTreeSet<NameBytes>>, count: bool },
 }
 
-/// How the clients of uids are to be told.
+/// The form in which the clients of uids are answered.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum UidAnswer {
     IsOnline,
@@ -41,10 +42,10 @@ pub(super) enum UidAnswer {
     EachClients,
 }
 
-/// AnswersByName about names.
+/// The answers about each of several names.
 #[derive(Debug)]
 pub(super) struct AnswersByName<T> {
-    /// As they were asked.
+    /// The names in the order in which they were asked about.
     names: Vec<NameBytes>,
     of: BTreeMap<NameBytes, T>,
 }
@@ -66,12 +67,12 @@ impl<T: Clone + Default> AnswersByName<T> {
         Self { names, of }
     }
 
-    /// The answer about a name; nothing about one that was not asked.
+    /// Gives the place of the answer about a name; `None` for a name that was not asked about.
     fn about(&mut self, name: &[u8]) -> Option<&mut T> {
         self.of.get_mut(name)
     }
 
-    /// In the order of the different names.
+    /// Gives the place of the answer to a part, in the order of the distinct names.
     fn part(&mut self, part: usize) -> Option<&mut T> {
         self.of.values_mut().nth(part)
     }
@@ -108,7 +109,7 @@ impl Aggregate {
         Self::GroupUids { groups: BTreeMap::new(), count }
     }
 
-    /// Takes the reply of the gateway `node` to one of the question's commands.
+    /// Takes the reply of the gateway `node` to one of the query's commands.
     pub(super) fn take(
         &mut self,
         node: SocketAddrV4,
@@ -116,7 +117,7 @@ impl Aggregate {
         reply: &[u8],
     ) -> Result<(), MalformedReply> {
         let id = |connection| ClientId::new(node, connection).to_bytes();
-        // A session is anything that the program put there: PHP reads it.
+        // A session is anything that the program has stored; PHP reads it.
         if let Self::Session(session) = self {
             *session = (reply != NULL).then(|| reply.to_vec());
             return Ok(());
@@ -235,7 +236,7 @@ impl Aggregate {
 /// `serialize(null)`
 const NULL: &[u8] = b"N;";
 
-/// What a SELECT gives of one client, as far as it was asked for.
+/// The fields of one client in a reply to SELECT, as far as they were asked for.
 struct SelectedClient {
     connection: u32,
     uid: Option<NameBytes>,
@@ -276,7 +277,7 @@ fn int(value: &PhpValue) -> Result<i64, MalformedReply> {
     }
 }
 
-/// `None` is null.
+/// Reads a name; `None` stands for null.
 fn name(value: &PhpValue) -> Result<Option<NameBytes>, MalformedReply> {
     match value {
         PhpValue::Null => Ok(None),
@@ -328,27 +329,27 @@ mod tests {
     use gateway_wire::bridge::Query;
     use serde_bytes::Bytes;
 
-    use super::super::encode_query::plan;
+    use super::super::encode_query::commands_for;
     use super::*;
 
     const ONE: &str = "10.0.0.1:2900";
     const TWO: &str = "10.0.0.2:2900";
 
-    /// Asks two gateways, each of which replies to the question's one command.
+    /// Asks two gateways, each of which replies to the query's one command.
     fn asked(query: &Query, replies: [&str; 2]) -> AnswerValue {
-        let mut question = plan(query).unwrap();
-        assert_eq!(question.commands.len(), 1);
+        let mut commands = commands_for(query).unwrap();
+        assert_eq!(commands.commands.len(), 1);
         for (node, reply) in [ONE, TWO].into_iter().zip(replies) {
-            question.aggregate.take(node.parse().unwrap(), 0, reply.as_bytes()).unwrap();
+            commands.aggregate.take(node.parse().unwrap(), 0, reply.as_bytes()).unwrap();
         }
-        question.aggregate.value()
+        commands.aggregate.value()
     }
 
     #[test]
     fn a_reply_of_very_many_values_is_refused_before_it_is_read() {
-        let mut question = plan(&Query::ClientCount {}).unwrap();
+        let mut commands = commands_for(&Query::ClientCount {}).unwrap();
         let reply = format!("a:{}:{{{}}}", MOST_TOKENS / 2, "i:0;N;".repeat(MOST_TOKENS / 2));
-        let taken = question.aggregate.take(ONE.parse().unwrap(), 0, reply.as_bytes());
+        let taken = commands.aggregate.take(ONE.parse().unwrap(), 0, reply.as_bytes());
         assert_eq!(taken, Err(MalformedReply::TooMany));
     }
 
@@ -398,14 +399,15 @@ mod tests {
 
     #[test]
     fn names_that_json_cannot_carry_are_asked_for_one_by_one() {
-        let mut question =
-            plan(&Query::AreUidsOnline { uids: vec![Bytes::new(b"\xff"), Bytes::new(b"a")] }).unwrap();
-        assert_eq!(question.commands.len(), 2);
-        question.aggregate.take(ONE.parse().unwrap(), 0, b"a:0:{}").unwrap();
-        question.aggregate.take(ONE.parse().unwrap(), 1, b"a:1:{i:0;i:9;}").unwrap();
+        let mut commands =
+            commands_for(&Query::AreUidsOnline { uids: vec![Bytes::new(b"\xff"), Bytes::new(b"a")] })
+                .unwrap();
+        assert_eq!(commands.commands.len(), 2);
+        commands.aggregate.take(ONE.parse().unwrap(), 0, b"a:0:{}").unwrap();
+        commands.aggregate.take(ONE.parse().unwrap(), 1, b"a:1:{i:0;i:9;}").unwrap();
         // Part 0 is "a", the lesser of the two.
         assert_eq!(
-            question.aggregate.value(),
+            commands.aggregate.value(),
             AnswerValue::List(vec![AnswerValue::Bool(true), AnswerValue::Bool(false)])
         );
     }
@@ -429,9 +431,9 @@ mod tests {
         for (reply, value) in
             [("N;", AnswerValue::Null), ("a:0:{}", text("a:0:{}")), ("O:1:\"X\"", text("O:1:\"X\""))]
         {
-            let mut question = plan(&Query::Session { client }).unwrap();
-            question.aggregate.take(client.node, 0, reply.as_bytes()).unwrap();
-            assert_eq!(question.aggregate.value(), value);
+            let mut commands = commands_for(&Query::Session { client }).unwrap();
+            commands.aggregate.take(client.node, 0, reply.as_bytes()).unwrap();
+            assert_eq!(commands.aggregate.value(), value);
         }
         let all = asked(&Query::Sessions { groups: None }, [r#"a:1:{i:1;s:0:"";}"#, "a:0:{}"]);
         assert_eq!(all, AnswerValue::Map(vec![(id(ONE, 1), text(""))]));
@@ -447,8 +449,8 @@ mod tests {
             (Query::Clients { groups: None }, "a:1:{i:-1;a:0:{}}"),
             (Query::Clients { groups: None }, "a:1:{i:0"),
         ] {
-            let mut question = plan(&query).unwrap();
-            question.aggregate.take(ONE.parse().unwrap(), 0, reply.as_bytes()).unwrap_err();
+            let mut commands = commands_for(&query).unwrap();
+            commands.aggregate.take(ONE.parse().unwrap(), 0, reply.as_bytes()).unwrap_err();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Orders in GatewayWorker's words: which gateway is told what.
+//! Translates orders into GatewayWorker's commands, and says which gateway gets which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
@@ -8,11 +8,11 @@ use gateway_wire::gatewayworker::Command;
 use gateway_wire::{ClientId, excerpt};
 
 pub(super) enum OrderCommands<'a> {
-    /// The gateway that holds a client.
+    /// The command goes to the gateway that holds the client.
     One(SocketAddrV4, Command<'a>),
-    /// These, and nobody else.
+    /// The commands go to these gateways, and to no others.
     Each(BTreeMap<SocketAddrV4, Command<'a>>),
-    /// Every gateway; some in words of their own.
+    /// The command goes to every gateway, except that some get one of their own.
     All(Command<'a>, BTreeMap<SocketAddrV4, Command<'a>>),
 }
 
@@ -31,7 +31,7 @@ pub(super) enum Unsupported {
     Nodes,
 }
 
-pub(super) fn plan<'a>(order: &Order<'a>) -> Result<OrderCommands<'a>, Unsupported> {
+pub(super) fn commands_for<'a>(order: &Order<'a>) -> Result<OrderCommands<'a>, Unsupported> {
     Ok(match order {
         Order::SendToAll { message, only: None, except, raw } => {
             let command = |except| Command::SendToAll { message, only: None, except, raw: *raw };
@@ -40,7 +40,7 @@ pub(super) fn plan<'a>(order: &Order<'a>) -> Result<OrderCommands<'a>, Unsupport
         }
         Order::SendToAll { message, only: Some(only), except, raw } => {
             let except: BTreeSet<&ClientId> = except.iter().collect();
-            // A gateway sends as often as a client is listed.
+            // A gateway would send once for each time that a client is listed.
             let only: BTreeSet<&ClientId> = only.iter().filter(|client| !except.contains(client)).collect();
             let only = by_gateway(only.into_iter());
             let command =
@@ -85,7 +85,7 @@ pub(super) fn plan<'a>(order: &Order<'a>) -> Result<OrderCommands<'a>, Unsupport
     })
 }
 
-/// Names as JSON carries them.
+/// Gives names as JSON carries them.
 pub(super) fn texts(names: &[PhpStr]) -> Result<Vec<String>, Unsupported> {
     names.iter().map(|name| text(name)).collect()
 }

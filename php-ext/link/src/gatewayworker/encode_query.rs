@@ -1,4 +1,4 @@
-//! Queries in GatewayWorker's words: which commands they take, and of whom.
+//! Translates queries into GatewayWorker's commands, and says which gateways are asked.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -11,14 +11,14 @@ use super::aggregate::{Aggregate, AnswersByName, UidAnswer};
 use super::encode_order::{Unsupported, texts};
 
 pub(super) struct QueryCommands<'a> {
-    /// The only gateway that knows, if it is one.
-    pub(super) of: Option<SocketAddrV4>,
-    /// RegisterTarget one after the other; the place of a command among them is the part that its reply is.
+    /// The only gateway that knows the answer, if it is one.
+    pub(super) only: Option<SocketAddrV4>,
+    /// The commands are sent one after the other; the index of a command is the part of the answer that its reply is.
     pub(super) commands: Vec<Command<'a>>,
     pub(super) aggregate: Aggregate,
 }
 
-pub(super) fn plan<'a>(query: &Query<'a>) -> Result<QueryCommands<'a>, Unsupported> {
+pub(super) fn commands_for<'a>(query: &Query<'a>) -> Result<QueryCommands<'a>, Unsupported> {
     Ok(match query {
         Query::IsOnline { client } => {
             of_one(*client, |connection| Command::IsOnline { connection }, Aggregate::Flag(false))
@@ -73,11 +73,11 @@ fn of_one<'a>(
     command: impl FnOnce(u32) -> Command<'a>,
     aggregate: Aggregate,
 ) -> QueryCommands<'a> {
-    QueryCommands { of: Some(client.node), commands: vec![command(client.connection)], aggregate }
+    QueryCommands { only: Some(client.node), commands: vec![command(client.connection)], aggregate }
 }
 
 fn of_all(commands: Vec<Command<'_>>, aggregate: Aggregate) -> QueryCommands<'_> {
-    QueryCommands { of: None, commands, aggregate }
+    QueryCommands { only: None, commands, aggregate }
 }
 
 fn of_uids<'a>(uids: &[PhpStr<'a>], shape: UidAnswer) -> QueryCommands<'a> {
@@ -96,7 +96,8 @@ fn counts<'a>(groups: &[PhpStr<'a>]) -> QueryCommands<'a> {
     of_all(commands, Aggregate::Counts { answers, is_batch })
 }
 
-/// One command for many names where JSON carries them all, else one each, in the order in which [`AnswersByName`] keeps them.
+/// Makes one command for many names where JSON carries them all, and else one for each, in the order in which [`AnswersByName`]
+/// keeps them.
 fn each_or_batch<'a>(
     names: &[PhpStr<'a>],
     single: impl Fn(PhpStr<'a>) -> Command<'a>,

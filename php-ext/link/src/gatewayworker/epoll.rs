@@ -1,4 +1,4 @@
-//! Many sockets behind one descriptor, which the engine can wait for as it waits for a single socket.
+//! Watches many sockets by one descriptor, which the engine can wait for as it waits for a single socket.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -6,13 +6,13 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use crate::fork::CloseOnFork;
 use crate::poll::Interest;
 
-/// Most sockets that one look tells of; the others are told of by the next.
+/// The most sockets that one call reports; the next call reports the others.
 const AT_ONCE: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Epoll(CloseOnFork<OwnedFd>);
 
-/// What `epoll` says of a socket: which one, and what it is ready for. An error is ready for everything.
+/// A socket that is ready, by its token. After an error a socket counts as ready for everything.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ready {
     pub(super) token: u64,
@@ -27,7 +27,7 @@ impl Epoll {
             if fd < 0 {
                 return Err(io::Error::last_os_error());
             }
-            // SAFETY: just opened, and owned by nobody else.
+            // SAFETY: the descriptor was just opened, and nothing else owns it.
             Ok(unsafe { OwnedFd::from_raw_fd(fd) })
         })
         .map(Self)
@@ -41,19 +41,19 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_MOD, socket.as_raw_fd(), token, interest)
     }
 
-    /// Before the socket is closed: a program that is being started may hold a copy of it, and then it would stay.
+    /// Called before the socket is closed: a program that is being started may hold a copy of it, which would keep it watched.
     pub(super) fn remove(&self, socket: &impl AsRawFd) {
-        // Fails only when it is not there.
+        // This fails only when the socket is not watched.
         let _ = self.control(libc::EPOLL_CTL_DEL, socket.as_raw_fd(), 0, Interest::default());
     }
 
-    /// What is ready now, without waiting.
+    /// Gives the sockets that are ready now, without waiting.
     pub(super) fn ready(&self) -> Vec<Ready> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; AT_ONCE];
         // SAFETY: the pointer and the count are those of an array that outlives the call.
         let found =
             unsafe { libc::epoll_wait(self.as_raw_fd(), events.as_mut_ptr(), AT_ONCE as libc::c_int, 0) };
-        // An interrupted look found nothing; the next one does.
+        // A call that was interrupted has found nothing; the next one does.
         let found = usize::try_from(found).unwrap_or(0);
         let failed = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
         let output = libc::EPOLLOUT as u32 | failed;

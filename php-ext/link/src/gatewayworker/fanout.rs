@@ -24,7 +24,7 @@ const MAX_BACKLOG: usize = 256 << 10;
 pub(super) struct Fanout {
     pub(super) gateways: BTreeMap<SocketAddrV4, ClusterGateway>,
     /// Queries that wait for replies.
-    open: Vec<PendingQuery>,
+    queries: Vec<PendingQuery>,
     /// The number of the last call that was taken.
     pub(super) last_taken: u64,
     events: Vec<SessionEvent>,
@@ -54,28 +54,28 @@ impl Fanout {
     }
 
     /// Reads what a gateway has sent. Gives whether there was something; the error is the end of its connection.
-    pub(super) fn hear(&mut self, epoll: &Epoll, node: SocketAddrV4, ready: Ready) -> Result<bool, String> {
+    pub(super) fn read(&mut self, epoll: &Epoll, node: SocketAddrV4, ready: Ready) -> Result<bool, String> {
         let Some(gateway) = self.gateways.get_mut(&node) else { return Ok(false) };
-        let Some(line) = gateway.connection() else { return Ok(false) };
+        let Some(connection) = gateway.connection() else { return Ok(false) };
         if ready.output {
-            line.unblock(epoll)?;
+            connection.unblock(epoll)?;
         }
-        let heard = line.fill();
+        let heard = connection.fill();
         let mut replied = false;
-        while let Some((asked, reply)) = line.reply()? {
+        while let Some((purpose, reply)) = connection.reply()? {
             replied = true;
-            let ReplyPurpose::Query { seq, part } = asked else { continue };
-            let Some(index) = self.open.iter().position(|open| open.seq == seq) else { continue };
-            let taken = self.open[index].take(node, part, reply);
+            let ReplyPurpose::Query { seq, part } = purpose else { continue };
+            let Some(index) = self.queries.iter().position(|query| query.seq == seq) else { continue };
+            let taken = self.queries[index].take(node, part, reply);
             if let Err(error) = &taken {
-                self.open[index].lacks(node, &error.to_string());
+                self.queries[index].add_missing(node, &error.to_string());
             }
-            self.events.extend(pending_query::close(&mut self.open, index));
+            self.events.extend(pending_query::take_if_finished(&mut self.queries, index));
             // After a reply that cannot be read, the next ones may answer something else than is thought.
             taken.map_err(|error| error.to_string())?;
         }
         if replied {
-            gateway.is_there();
+            gateway.mark_up();
         }
         heard
     }
@@ -86,20 +86,20 @@ impl Fanout {
             self.note_lost(node, orders, why.to_owned());
         }
         for seq in queries {
-            if let Some(index) = self.open.iter().position(|open| open.seq == *seq) {
-                self.open[index].lost(node, why);
-                self.events.extend(pending_query::close(&mut self.open, index));
+            if let Some(index) = self.queries.iter().position(|query| query.seq == *seq) {
+                self.queries[index].reply_lost(node, why);
+                self.events.extend(pending_query::take_if_finished(&mut self.queries, index));
             }
         }
     }
 
     /// The number of the last call that is done with all before it.
     pub(super) fn last_done(&self) -> u64 {
-        let unsettled = self.gateways.values().filter_map(ClusterGateway::first_unsettled).min();
+        let unsettled = self.gateways.values().filter_map(ClusterGateway::first_unfinished).min();
         unsettled.map_or(self.last_taken, |first| first - 1)
     }
 
-    pub(super) fn tell(&mut self, event: SessionEvent) {
+    pub(super) fn add_event(&mut self, event: SessionEvent) {
         self.events.push(event);
     }
 
@@ -122,7 +122,7 @@ impl Fanout {
     }
 
     fn order(&mut self, seq: u64, order: &Order) {
-        match encode_order::plan(order) {
+        match encode_order::commands_for(order) {
             Err(error) => self.refuse(&error),
             Ok(OrderCommands::One(node, command)) => self.send(seq, node, &command),
             Ok(OrderCommands::Each(commands)) => {
@@ -131,7 +131,7 @@ impl Fanout {
                 }
             }
             Ok(OrderCommands::All(command, special)) => {
-                // What is too large for one is too large for all.
+                // A command that is too large for one gateway is too large for all.
                 if !self.encode(&command) {
                     return;
                 }
@@ -149,7 +149,7 @@ impl Fanout {
         }
     }
 
-    /// A gateway that is not there has no clients, and nothing is to be done.
+    /// Sends to one gateway. A gateway that is not there has no clients, so that nothing is to be done.
     fn send(&mut self, seq: u64, node: SocketAddrV4, command: &Command) {
         if self.gateways.contains_key(&node) && self.encode(command) {
             let packet = std::mem::take(&mut self.packet);
@@ -161,7 +161,7 @@ impl Fanout {
     fn hand_over(&mut self, seq: u64, node: SocketAddrV4, packet: &[u8]) {
         let Some(gateway) = self.gateways.get_mut(&node) else { return };
         match gateway.up() {
-            Some(line) => line.tell(seq, packet),
+            Some(connection) => connection.send_order(seq, packet),
             None => {
                 let why = gateway.why.clone();
                 self.note_lost(node, 1, why);
@@ -175,7 +175,7 @@ impl Fanout {
         *last = why;
     }
 
-    /// Into the packet's memory, if it can be sent.
+    /// Encodes into the packet's memory. Gives whether the packet can be sent; otherwise the order is refused.
     fn encode(&mut self, command: &Command) -> bool {
         const KEPT: usize = 256 << 10;
         self.packet.clear();
@@ -202,15 +202,15 @@ impl Fanout {
     }
 
     fn query(&mut self, seq: u64, query: &Query) {
-        let question = match encode_query::plan(query) {
-            Ok(question) => question,
+        let translated = match encode_query::commands_for(query) {
+            Ok(translated) => translated,
             Err(error) => {
                 self.events.push(SessionEvent::Answer { seq, answer: Err(error.to_string()) });
                 return;
             }
         };
-        let mut packets = Vec::with_capacity(question.commands.len());
-        for command in &question.commands {
+        let mut packets = Vec::with_capacity(translated.commands.len());
+        for command in &translated.commands {
             let mut packet = Vec::new();
             let encoded = command.encode(&mut packet).map_err(|error| error.to_string());
             let fits = encoded.and_then(|()| {
@@ -225,24 +225,24 @@ impl Fanout {
             }
             packets.push(packet);
         }
-        let mut open = PendingQuery::new(seq, question.of.is_some(), question.aggregate);
+        let mut pending = PendingQuery::new(seq, translated.only.is_some(), translated.aggregate);
         for (node, gateway) in &mut self.gateways {
-            if question.of.is_some_and(|of| of != *node) {
+            if translated.only.is_some_and(|only| only != *node) {
                 continue;
             }
             match gateway.up() {
-                Some(line) => {
+                Some(connection) => {
                     for (part, packet) in packets.iter().enumerate() {
-                        line.ask(ReplyPurpose::Query { seq, part }, packet);
-                        open.wait();
+                        connection.send_query(ReplyPurpose::Query { seq, part }, packet);
+                        pending.expect_reply();
                     }
                 }
-                None => open.lacks(*node, &gateway.why),
+                None => pending.add_missing(*node, &gateway.why),
             }
         }
-        match open.finish() {
+        match pending.finish() {
             Ok(finished) => self.events.extend(finished),
-            Err(open) => self.open.push(open),
+            Err(pending) => self.queries.push(pending),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One gateway of the cluster, and whether it can be talked to.
+//! One gateway of the cluster, and the state of the connection to it.
 
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
@@ -8,23 +8,23 @@ use super::gateway_conn::{CLOSED, GatewayConn};
 use super::unacked::UnfinishedCalls;
 use crate::backoff::ReconnectBackoff;
 
-/// How long calls wait for a gateway that is new, or whose connection was just lost.
+/// Calls wait so long for a gateway that is new, or whose connection was just lost.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that lasted so long was a good one.
 const GOOD_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct ClusterGateway {
     address: SocketAddrV4,
-    /// The register tells of it.
+    /// Whether the register lists this gateway.
     pub(super) is_listed: bool,
     phase: GatewayPhase,
     backoff: ReconnectBackoff,
-    /// Why it cannot be talked to.
+    /// Why the gateway cannot be used, in words.
     pub(super) why: String,
 }
 
 enum GatewayPhase {
-    /// Until it has said something. Calls wait for it when it is awaited, else it counts as down.
+    /// The gateway has not replied yet. Calls wait for it while it is awaited; otherwise it counts as down.
     Connecting {
         connection: GatewayConn,
         until: Instant,
@@ -50,12 +50,12 @@ impl ClusterGateway {
         }
     }
 
-    /// What `epoll` calls it.
+    /// The token under which `epoll` reports the gateway's socket.
     pub(super) fn token(address: SocketAddrV4) -> u64 {
         u64::from(address.ip().to_bits()) << 16 | u64::from(address.port())
     }
 
-    pub(super) fn by_token(token: u64) -> SocketAddrV4 {
+    pub(super) fn address_of(token: u64) -> SocketAddrV4 {
         #[allow(clippy::cast_possible_truncation)] // The parts that it was made of.
         SocketAddrV4::new(((token >> 16) as u32).into(), token as u16)
     }
@@ -77,7 +77,7 @@ impl ClusterGateway {
         }
     }
 
-    /// What goes over it now.
+    /// The connection, if calls can be sent on it.
     pub(super) fn up(&mut self) -> Option<&mut GatewayConn> {
         match &mut self.phase {
             GatewayPhase::Up { connection, .. } => Some(connection),
@@ -89,20 +89,20 @@ impl ClusterGateway {
         matches!(self.phase, GatewayPhase::Up { .. })
     }
 
-    /// Calls wait to know whether it is there.
+    /// Whether calls wait to learn if the gateway is there.
     pub(super) fn is_awaited(&self) -> bool {
         matches!(self.phase, GatewayPhase::Connecting { awaited: true, .. })
     }
 
-    /// Nobody waits for it any more.
-    pub(super) fn goes_on_alone(&mut self) {
+    /// Lets calls no longer wait for the gateway.
+    pub(super) fn stop_awaiting(&mut self) {
         if let GatewayPhase::Connecting { awaited, .. } = &mut self.phase {
             *awaited = false;
             self.why = "it has not answered yet".to_owned();
         }
     }
 
-    /// Bytes that wait to go out.
+    /// The number of bytes that wait to go out.
     pub(super) fn backlog(&self) -> usize {
         match &self.phase {
             GatewayPhase::Up { connection, .. } => connection.backlog(),
@@ -119,15 +119,15 @@ impl ClusterGateway {
         }
     }
 
-    pub(super) fn first_unsettled(&self) -> Option<u64> {
+    pub(super) fn first_unfinished(&self) -> Option<u64> {
         match &self.phase {
-            GatewayPhase::Up { connection, .. } => connection.unacked.first_unsettled(),
+            GatewayPhase::Up { connection, .. } => connection.unacked.first_unfinished(),
             _ => None,
         }
     }
 
-    /// It has said something.
-    pub(super) fn is_there(&mut self) {
+    /// Notes that the gateway has replied.
+    pub(super) fn mark_up(&mut self) {
         let phase = std::mem::replace(&mut self.phase, GatewayPhase::Down { retry_at: Instant::now() });
         self.phase = match phase {
             GatewayPhase::Connecting { connection, .. } => {
@@ -137,7 +137,8 @@ impl ClusterGateway {
         };
     }
 
-    /// Its connection is of no more use. It is tried again at once if it was a good one, and else after a while.
+    /// Closes a connection that is of no more use. The gateway is connected to again at once if the connection was a good one,
+    /// and else after a pause.
     pub(super) fn lose(&mut self, epoll: &Epoll, secret: &str, why: String) -> UnfinishedCalls {
         self.why = why;
         let retry_at = Instant::now();
@@ -168,11 +169,11 @@ impl ClusterGateway {
         left
     }
 
-    /// When something must happen to it: `patience` is how long it may be silent.
+    /// When something must be done about the gateway. It may be silent for `patience`.
     pub(super) fn due(&self, patience: Duration) -> Option<Instant> {
         match &self.phase {
             GatewayPhase::Connecting { until, .. } => Some(*until),
-            GatewayPhase::Up { connection, .. } => connection.patience_ends(patience),
+            GatewayPhase::Up { connection, .. } => connection.deadline(patience),
             GatewayPhase::Down { retry_at } => self.is_listed.then_some(*retry_at),
         }
     }

@@ -1,4 +1,4 @@
-//! A connection to one gateway: packets out, replies in.
+//! A connection to one gateway: it sends packets, and reads replies.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, SocketAddrV4};
@@ -15,28 +15,28 @@ use crate::fork::CloseOnFork;
 use crate::poll::Interest;
 use crate::read_buffer::ReadBuffer;
 
-/// A gateway that owes a reply may be silent for so long. One that sends a message to very many clients does nothing else
-/// meanwhile.
+/// A gateway that owes a reply may be silent for so long. While a gateway sends a message to very many clients it does nothing
+/// else.
 pub(super) const MAX_SILENCE: Duration = Duration::from_secs(60);
-/// Why a connection was lost, when nothing else is known.
+/// The reason of a lost connection when no other is known.
 pub(super) const CLOSED: &str = "it closed the connection";
 
 pub(super) struct GatewayConn {
     socket: CloseOnFork<Socket>,
     token: u64,
     outbox: Vec<u8>,
-    /// How much of it has gone out.
+    /// How many bytes of the outbox have been written.
     written: usize,
     /// The socket takes no more for now, or is not connected yet.
     blocked: bool,
-    inbox: ReadBuffer,
+    buffer: ReadBuffer,
     pub(super) unacked: Unacked,
-    /// When something last went out or came in, or began to be waited for.
-    pub(super) moved: Instant,
+    /// When bytes last went out or arrived, or a reply began to be waited for.
+    pub(super) last_activity: Instant,
 }
 
 impl GatewayConn {
-    /// Begins to connect. What is put in goes out once it is connected.
+    /// Begins to connect. What is queued goes out once the socket is connected.
     pub(super) fn connect(epoll: &Epoll, to: SocketAddrV4, token: u64) -> io::Result<Self> {
         let socket = CloseOnFork::open(|| Socket::new(Domain::IPV4, Type::STREAM, None))?;
         socket.set_nonblocking(true)?;
@@ -50,58 +50,58 @@ impl GatewayConn {
             outbox: Vec::new(),
             written: 0,
             blocked: true,
-            inbox: ReadBuffer::default(),
+            buffer: ReadBuffer::default(),
             unacked: Unacked::default(),
-            moved: Instant::now(),
+            last_activity: Instant::now(),
         })
     }
 
-    /// Introduces PHP, and asks for a first sign of life.
+    /// Introduces PHP, and asks for a first reply.
     pub(super) fn greet(&mut self, secret: &str) -> Result<(), String> {
         if !secret.is_empty() {
             let greeting = Command::ClientConnect { secret_key: secret.to_owned() };
             greeting.encode(&mut self.outbox).map_err(|error| error.to_string())?;
         }
-        self.ask_ourselves();
+        self.ask_for_confirmation();
         Ok(())
     }
 
-    /// Order `seq`, as a packet.
-    pub(super) fn tell(&mut self, seq: u64, packet: &[u8]) {
-        self.unacked.told(seq);
+    /// Queues order `seq`, as a packet.
+    pub(super) fn send_order(&mut self, seq: u64, packet: &[u8]) {
+        self.unacked.order_sent(seq);
         self.outbox.extend_from_slice(packet);
     }
 
-    pub(super) fn ask(&mut self, asked: ReplyPurpose, packet: &[u8]) {
+    pub(super) fn send_query(&mut self, purpose: ReplyPurpose, packet: &[u8]) {
         if !self.unacked.is_waiting() {
-            self.moved = Instant::now();
+            self.last_activity = Instant::now();
         }
-        self.unacked.asked(asked);
+        self.unacked.query_sent(purpose);
         self.outbox.extend_from_slice(packet);
     }
 
-    /// Has the orders so far confirmed, unless that is under way.
-    pub(super) fn seal(&mut self) {
-        if self.unacked.wants_seal() {
-            self.ask_ourselves();
+    /// Asks for a confirmation of the orders so far, unless one is on its way.
+    pub(super) fn request_confirmation(&mut self) {
+        if self.unacked.needs_confirmation() {
+            self.ask_for_confirmation();
         }
     }
 
-    /// Any question does. This one is small, and every version of GatewayWorker knows it.
-    fn ask_ourselves(&mut self) {
+    /// Asks a query whose reply only serves as a confirmation. It is small, and every version of GatewayWorker knows it.
+    fn ask_for_confirmation(&mut self) {
         let mut packet = Vec::with_capacity(32);
         if let Err(error) = (Command::IsOnline { connection: 0 }).encode(&mut packet) {
             unreachable!("a packet without content is small: {error}");
         }
-        self.ask(ReplyPurpose::Confirmation, &packet);
+        self.send_query(ReplyPurpose::Confirmation, &packet);
     }
 
-    /// Bytes that have not gone out.
+    /// The number of bytes that have not been written.
     pub(super) fn backlog(&self) -> usize {
         self.outbox.len() - self.written
     }
 
-    /// The socket can be written again, or has failed.
+    /// Notes that the socket can be written again, or fails if the socket has.
     pub(super) fn unblock(&mut self, epoll: &Epoll) -> Result<(), String> {
         if self.blocked {
             if let Some(error) = self.socket.take_error().map_err(|error| describe(&error))? {
@@ -109,7 +109,7 @@ impl GatewayConn {
             }
             self.blocked = false;
             self.watch(epoll)?;
-            self.moved = Instant::now();
+            self.last_activity = Instant::now();
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ impl GatewayConn {
             match (&*self.socket).write(&self.outbox[self.written..]) {
                 Ok(written) => {
                     self.written += written;
-                    self.moved = Instant::now();
+                    self.last_activity = Instant::now();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -130,16 +130,16 @@ impl GatewayConn {
                 Err(error) => return Err(describe(&error)),
             }
         }
-        self.tidy();
+        self.shrink_outbox();
         Ok(())
     }
 
-    /// Reads once, if there is something.
+    /// Reads once, if there is something, and gives whether there was.
     pub(super) fn fill(&mut self) -> Result<bool, String> {
-        match self.inbox.fill(&mut &*self.socket) {
+        match self.buffer.fill(&mut &*self.socket) {
             Ok(0) => Err(CLOSED.to_owned()),
             Ok(_) => {
-                self.moved = Instant::now();
+                self.last_activity = Instant::now();
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
@@ -147,17 +147,17 @@ impl GatewayConn {
         }
     }
 
-    /// The next reply that has arrived whole, and what it answers.
+    /// Gives the next reply that has arrived whole, and what it replies to.
     pub(super) fn reply(&mut self) -> Result<Option<(ReplyPurpose, &[u8])>, String> {
-        let length = reply::content_length(self.inbox.unread(), reply::MAX_REPLY);
+        let length = reply::content_length(self.buffer.unread(), reply::MAX_REPLY);
         let Some(length) = length.map_err(|error| error.to_string())? else { return Ok(None) };
-        let asked = self.unacked.answered().ok_or("it replied to what nobody asked")?;
-        Ok(Some((asked, &self.inbox.take(reply::HEADER + length)[reply::HEADER..])))
+        let purpose = self.unacked.reply_received().ok_or("it replied to what nobody asked")?;
+        Ok(Some((purpose, &self.buffer.take(reply::HEADER + length)[reply::HEADER..])))
     }
 
-    /// When it is given up, unless something moves before.
-    pub(super) fn patience_ends(&self, patience: Duration) -> Option<Instant> {
-        self.unacked.is_waiting().then(|| self.moved + patience)
+    /// When the connection is given up, unless bytes move before.
+    pub(super) fn deadline(&self, patience: Duration) -> Option<Instant> {
+        self.unacked.is_waiting().then(|| self.last_activity + patience)
     }
 
     pub(super) fn close(self, epoll: &Epoll) -> UnfinishedCalls {
@@ -170,8 +170,8 @@ impl GatewayConn {
         epoll.change(&*self.socket, self.token, interest).map_err(|error| describe(&error))
     }
 
-    /// Gives back memory of what has gone out.
-    fn tidy(&mut self) {
+    /// Gives back the memory of bytes that have been written.
+    fn shrink_outbox(&mut self) {
         const KEPT: usize = 256 << 10;
         if self.backlog() == 0 {
             self.outbox.clear();
@@ -184,7 +184,7 @@ impl GatewayConn {
     }
 }
 
-/// On a socket that does not block.
+/// Begins to connect a non-blocking socket.
 pub(super) fn begin_connect(socket: &Socket, to: &SockAddr) -> io::Result<()> {
     match socket.connect(to) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),

@@ -1,13 +1,14 @@
-//! A cluster of GatewayWorker's own gateways, spoken to in its own protocols, behind the same face as our gateway.
+//! Connects to a cluster of GatewayWorker's own gateways by their own protocols, and takes calls like the connection to our
+//! gateway.
 //!
-//! Calls come out of the same queue and are confirmed in it. One connection leads to the register and one to each gateway.
-//! A call is done once every gateway that it concerns has confirmed it (see `unacked`), or is lost; what a lost gateway
-//! had not confirmed is reported, and never sent twice.
+//! Calls come out of the same queue and are confirmed in it. One connection leads to the register and one to each gateway. A
+//! call is done once every gateway that it concerns has confirmed it (see `unacked`), or is lost; what a lost gateway had not
+//! confirmed is reported, and never sent twice.
 //!
 //! ```text
-//! Queue ─▶ ClusterSession ─▶ Fanout ─▶ Gateway ─▶ GatewayConn ─▶ its internal port
-//!             │          └── encode_order, encode_query, aggregate: GatewayWorker's words
-//!             └── RegisterConn: which gateways there are
+//! CallQueue ─▶ ClusterSession ─▶ Fanout ─▶ ClusterGateway ─▶ GatewayConn ─▶ a gateway's internal port
+//!                  │               └── encode_order, encode_query, aggregate: GatewayWorker's commands and replies
+//!                  └── RegisterConn: the list of gateways
 //! ```
 
 mod aggregate;

@@ -1,4 +1,4 @@
-//! Questions on their way: what has come of the answers, and what will not come.
+//! A query whose replies are on their way: what has arrived of the answer, and what will not.
 
 use std::net::SocketAddrV4;
 
@@ -11,7 +11,7 @@ pub(super) struct PendingQuery {
     /// Only one gateway can answer.
     of_one: bool,
     aggregate: Aggregate,
-    /// ReplyReader that are to come.
+    /// The number of replies that are still to come.
     left: usize,
     has_some: bool,
     /// The gateways that do not answer, and why.
@@ -23,21 +23,21 @@ impl PendingQuery {
         Self { seq, of_one, aggregate, left: 0, has_some: false, missing: Vec::new() }
     }
 
-    /// For one more reply.
-    pub(super) fn wait(&mut self) {
+    /// Counts one more reply as expected.
+    pub(super) fn expect_reply(&mut self) {
         self.left += 1;
     }
 
-    pub(super) fn lacks(&mut self, node: SocketAddrV4, why: &str) {
+    pub(super) fn add_missing(&mut self, node: SocketAddrV4, why: &str) {
         if self.missing.last().is_none_or(|(last, _)| *last != node) {
             self.missing.push((node, why.to_owned()));
         }
     }
 
-    /// A reply that was to come does not.
-    pub(super) fn lost(&mut self, node: SocketAddrV4, why: &str) {
+    /// Notes that an expected reply will not come.
+    pub(super) fn reply_lost(&mut self, node: SocketAddrV4, why: &str) {
         self.left = self.left.saturating_sub(1);
-        self.lacks(node, why);
+        self.add_missing(node, why);
     }
 
     pub(super) fn take(
@@ -52,7 +52,7 @@ impl PendingQuery {
         Ok(())
     }
 
-    /// Once nothing more is to come: the answer, and whether it lacks something.
+    /// Once no more replies are expected: gives the answer, and whether it lacks something. Otherwise gives the query back.
     pub(super) fn finish(self) -> Result<Vec<SessionEvent>, Self> {
         if self.left > 0 {
             return Err(self);
@@ -70,8 +70,8 @@ impl PendingQuery {
     }
 }
 
-/// Takes the question out of `all` if it is answered.
-pub(super) fn close(all: &mut Vec<PendingQuery>, index: usize) -> Vec<SessionEvent> {
+/// Takes the query out of `all` if it is answered.
+pub(super) fn take_if_finished(all: &mut Vec<PendingQuery>, index: usize) -> Vec<SessionEvent> {
     match all.swap_remove(index).finish() {
         Ok(finished) => finished,
         Err(open) => {

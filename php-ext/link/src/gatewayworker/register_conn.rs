@@ -1,4 +1,4 @@
-//! The connection to the register, which tells at once and at every change which gateways there are.
+//! The connection to the register, which sends the list of gateways at once and at every change.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -15,46 +15,46 @@ use crate::poll::Interest;
 use crate::read_buffer::ReadBuffer;
 use crate::register_line::{RegisterUpdate, newest};
 
-/// How long connecting may take, and how long gateway-server has to show itself in the register's place.
+/// Connecting may take so long, and gateway-server has so long to show itself in the register's place.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 const INPUT: Interest = Interest { input: true, output: false };
 
-/// What `epoll` calls the connection, and the one beside it. No gateway's address makes such a number.
+/// The tokens under which `epoll` reports this connection and the probe. No gateway's address makes such a number.
 pub(super) const REGISTER_TOKEN: u64 = u64::MAX;
 pub(super) const PROBE_TOKEN: u64 = u64::MAX - 1;
 
 pub(super) struct RegisterConn {
-    told: RegisterTarget,
+    target: RegisterTarget,
     phase: RegisterPhase,
-    /// It may be gateway-server after all, that was late or took the register's place, and speaks both. This connection
-    /// finds out.
+    /// A second connection, which finds out whether gateway-server has taken the register's place, or was late to answer; it
+    /// speaks both protocols.
     probe: Option<(CloseOnFork<Socket>, Instant)>,
     backoff: ReconnectBackoff,
 }
 
-/// Where it is, and what is said to it first.
+/// The register's address, and what is sent to it.
 pub(super) struct RegisterTarget {
-    pub(super) place: SockAddr,
+    pub(super) socket_address: SockAddr,
     pub(super) greeting: Vec<u8>,
-    /// gateway-server may take its place, and is looked for.
+    /// Whether gateway-server is looked for at this address.
     pub(super) probes: bool,
 }
 
 enum RegisterPhase {
-    Listening { socket: CloseOnFork<Socket>, inbox: ReadBuffer },
+    Listening { socket: CloseOnFork<Socket>, buffer: ReadBuffer },
     Connecting { socket: CloseOnFork<Socket>, until: Instant },
     Lost { retry_at: Instant },
 }
 
 impl RegisterConn {
-    /// `socket` has been greeted and is non-blocking; `inbox` holds what came behind the first answer. `bridge` has
-    /// been told the preface.
+    /// `socket` has sent the greeting and is non-blocking; `buffer` holds what came behind the first line. `bridge` has sent the
+    /// preface.
     pub(super) fn new(
         epoll: &Epoll,
-        told: RegisterTarget,
+        target: RegisterTarget,
         socket: CloseOnFork<Socket>,
-        inbox: ReadBuffer,
+        buffer: ReadBuffer,
         bridge: Option<CloseOnFork<Socket>>,
     ) -> io::Result<Self> {
         epoll.add(&*socket, REGISTER_TOKEN, INPUT)?;
@@ -63,8 +63,8 @@ impl RegisterConn {
             epoll.add(&**bridge, PROBE_TOKEN, INPUT)?;
         }
         let probe = bridge.map(|bridge| (bridge, Instant::now() + PATIENCE));
-        let phase = RegisterPhase::Listening { socket, inbox };
-        Ok(Self { told, phase, probe, backoff: ReconnectBackoff::default() })
+        let phase = RegisterPhase::Listening { socket, buffer };
+        Ok(Self { target, phase, probe, backoff: ReconnectBackoff::default() })
     }
 
     pub(super) fn ready(&mut self, epoll: &Epoll, ready: Ready) -> Option<RegisterUpdate> {
@@ -72,24 +72,24 @@ impl RegisterConn {
             return self.probed(epoll, ready);
         }
         match &mut self.phase {
-            RegisterPhase::Listening { socket, inbox } => match inbox.fill(&mut &**socket) {
-                Ok(1..) => newest(inbox, self.told.probes),
+            RegisterPhase::Listening { socket, buffer } => match buffer.fill(&mut &**socket) {
+                Ok(1..) => newest(buffer, self.target.probes),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
                 Ok(0) | Err(_) => Some(self.lost(epoll)),
             },
             RegisterPhase::Connecting { socket, .. } => {
-                // The line is short, and the socket empty.
+                // The line is short and the socket empty, so it is written whole or not at all.
                 let is_told = matches!(socket.take_error(), Ok(None))
-                    && matches!((&**socket).write(&self.told.greeting), Ok(written) if written == self.told.greeting.len());
+                    && matches!((&**socket).write(&self.target.greeting), Ok(written) if written == self.target.greeting.len());
                 if !is_told || epoll.change(&**socket, REGISTER_TOKEN, INPUT).is_err() {
                     return Some(self.lost(epoll));
                 }
                 let before =
                     std::mem::replace(&mut self.phase, RegisterPhase::Lost { retry_at: Instant::now() });
                 if let RegisterPhase::Connecting { socket, .. } = before {
-                    self.phase = RegisterPhase::Listening { socket, inbox: ReadBuffer::default() };
+                    self.phase = RegisterPhase::Listening { socket, buffer: ReadBuffer::default() };
                 }
-                if self.told.probes {
+                if self.target.probes {
                     self.probe(epoll);
                 }
                 None
@@ -107,15 +107,15 @@ impl RegisterConn {
         own.into_iter().chain(self.probe.as_ref().map(|(_, until)| *until)).min()
     }
 
-    /// At [`Self::due`].
-    pub(super) fn keep_time(&mut self, epoll: &Epoll, now: Instant) {
+    /// Called when [`Self::due`] has passed.
+    pub(super) fn check_deadlines(&mut self, epoll: &Epoll, now: Instant) {
         if let Some((socket, _)) = self.probe.take_if(|(_, until)| now >= *until) {
             epoll.remove(&*socket);
         }
         match &self.phase {
             RegisterPhase::Connecting { until, .. } if now >= *until => drop(self.lost(epoll)),
             RegisterPhase::Lost { retry_at } if now >= *retry_at => {
-                match begin(epoll, &self.told.place, REGISTER_TOKEN) {
+                match begin(epoll, &self.target.socket_address, REGISTER_TOKEN) {
                     Ok(socket) => self.phase = RegisterPhase::Connecting { socket, until: now + PATIENCE },
                     Err(_) => drop(self.lost(epoll)),
                 }
@@ -141,8 +141,8 @@ impl RegisterConn {
         if let Some((socket, _)) = self.probe.take() {
             epoll.remove(&*socket);
         }
-        // Without it the register's word stands, until the next time.
-        self.probe = begin(epoll, &self.told.place, PROBE_TOKEN)
+        // If this fails, the other side counts as a register until the next time.
+        self.probe = begin(epoll, &self.target.socket_address, PROBE_TOKEN)
             .ok()
             .map(|socket| (socket, Instant::now() + PATIENCE));
     }
@@ -167,12 +167,12 @@ impl RegisterConn {
     }
 }
 
-fn begin(epoll: &Epoll, place: &SockAddr, token: u64) -> io::Result<CloseOnFork<Socket>> {
-    let socket = CloseOnFork::open(|| Socket::new(place.domain(), Type::STREAM, None))?;
+fn begin(epoll: &Epoll, socket_address: &SockAddr, token: u64) -> io::Result<CloseOnFork<Socket>> {
+    let socket = CloseOnFork::open(|| Socket::new(socket_address.domain(), Type::STREAM, None))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     dial::notice_silence(&socket, MAX_SILENCE)?;
-    begin_connect(&socket, place)?;
+    begin_connect(&socket, socket_address)?;
     epoll.add(&*socket, token, Interest { input: true, output: true })?;
     Ok(socket)
 }

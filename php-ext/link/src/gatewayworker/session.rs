@@ -1,4 +1,5 @@
-//! A session with a cluster of GatewayWorker's gateways: takes calls, keeps the connections, and tells what became of the calls.
+//! A session with a cluster of GatewayWorker's gateways: it takes calls, keeps the connections, and tells what became of the
+//! calls.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -25,9 +26,9 @@ use crate::queue::CallQueue;
 use crate::register_line::{RegisterUpdate, greeting};
 use crate::target::{GatewayProtocol, Target};
 
-/// How long a gateway may stand still while calls for others wait for it.
+/// A gateway may send nothing for so long while calls for others wait for it.
 const MAX_STALL: Duration = Duration::from_secs(10);
-/// Lasting so long makes a session a good one.
+/// A session that lasted so long was a good one.
 const GOOD_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) struct ClusterSession {
@@ -41,25 +42,25 @@ pub(crate) struct ClusterSession {
     fanout: Fanout,
     /// The number of the last call that is done with all before it.
     last_done: u64,
-    /// Why no more calls are taken: the session ends once what was taken is done.
+    /// Why no more calls are taken, in words: the session ends once the calls that were taken are done.
     ending: Option<String>,
     /// gateway-server answers at the register's address.
     is_replaced: bool,
-    /// Calls wait, and cannot be taken.
+    /// Calls wait and cannot be taken.
     full: bool,
     since: Instant,
 }
 
 impl ClusterSession {
-    /// Connects to the gateways, and is up when one of them has answered. Waits until the others have too, at most until
-    /// `deadline`. The error is in words.
+    /// Connects to the gateways, and succeeds when one of them has replied. Waits for the others too, at most until `deadline`.
+    /// The error is in words.
     pub(crate) fn open(
         address: Address,
         target: &Target,
         found: FoundRegister,
         deadline: Instant,
     ) -> Result<Self, String> {
-        let FoundRegister { place, socket, inbox, gateways, secret, bridge } = found;
+        let FoundRegister { socket_address, socket, buffer, gateways, secret, bridge } = found;
         if gateways.is_empty() {
             return Err("no gateway has told the register of itself".to_owned());
         }
@@ -67,8 +68,9 @@ impl ClusterSession {
         socket.set_nonblocking(true).map_err(words)?;
         let epoll = Epoll::new().map_err(words)?;
         let probes = target.protocol() == GatewayProtocol::Auto;
-        let told = register_conn::RegisterTarget { place, greeting: greeting(&secret), probes };
-        let register = RegisterConn::new(&epoll, told, socket, inbox, bridge).map_err(words)?;
+        let register_target =
+            register_conn::RegisterTarget { socket_address, greeting: greeting(&secret), probes };
+        let register = RegisterConn::new(&epoll, register_target, socket, buffer, bridge).map_err(words)?;
         let mut session = Self {
             address,
             has_others: target.addresses().len() > 1,
@@ -82,7 +84,7 @@ impl ClusterSession {
             full: false,
             since: Instant::now(),
         };
-        session.learn(gateways, Some(deadline));
+        session.apply_list(gateways, Some(deadline));
         session.await_gateways();
         if session.fanout.gateways.values().any(ClusterGateway::is_up) {
             Ok(session)
@@ -91,7 +93,7 @@ impl ClusterSession {
         }
     }
 
-    /// One that is slow is not waited for when others are there; it counts as down until it answers.
+    /// Waits for the gateways to reply. Once one has, a slow one is not waited for; it counts as down until it replies.
     fn await_gateways(&mut self) {
         let begun = Instant::now();
         let soon = |gateways: &BTreeMap<_, ClusterGateway>| {
@@ -101,22 +103,22 @@ impl ClusterSession {
         while self.fanout.gateways.values().any(ClusterGateway::is_awaited) {
             let patience = soon(&self.fanout.gateways);
             if patience.is_some_and(|patience| patience.is_zero()) {
-                self.fanout.gateways.values_mut().for_each(ClusterGateway::goes_on_alone);
+                self.fanout.gateways.values_mut().for_each(ClusterGateway::stop_awaiting);
                 break;
             }
             let socket = Some((self.epoll.as_raw_fd(), Interest { input: true, output: false }));
-            // Fails only for want of memory, and then the next round tries again.
+            // The wait fails only for want of memory, and then the next round tries again.
             let _ = poll::wait(None, socket, self.until_timeout().into_iter().chain(patience).min());
-            self.listen();
+            self.read();
             self.flush();
-            self.keep_time();
+            self.check_deadlines();
         }
     }
 
-    /// Takes calls, and does all that can be done without waiting. Gives whether something was heard. An error is the
-    /// session's end, and leaves no call that was taken unsettled.
+    /// Takes calls, and does all that can be done without waiting. Gives whether something arrived. An error ends the session,
+    /// and then every call that was taken is done.
     pub(crate) fn exchange(&mut self, queue: &mut CallQueue) -> Result<bool, String> {
-        let heard = self.listen();
+        let heard = self.read();
         while queue.has_unsent() && self.takes_calls() {
             let Ok(taken) = queue.write(|slices| Ok::<_, Infallible>(self.take_frames(slices)));
             if taken == 0 {
@@ -124,9 +126,9 @@ impl ClusterSession {
             }
         }
         self.flush();
-        self.keep_time();
+        self.check_deadlines();
         self.full = queue.has_unsent() && !self.takes_calls();
-        self.settle();
+        self.report_done();
         if let Some(why) = self.ending.as_ref().filter(|_| self.last_done == self.fanout.last_taken) {
             return Err(why.clone());
         }
@@ -141,7 +143,7 @@ impl ClusterSession {
         self.fanout.has_events()
     }
 
-    /// Takes out what is to be told, in the order in which PHP may look.
+    /// Takes the events out, in the order in which PHP may see them.
     pub(crate) fn take_events(&mut self) -> Vec<SessionEvent> {
         self.fanout.take_events()
     }
@@ -158,7 +160,7 @@ impl ClusterSession {
         self.is_replaced
     }
 
-    /// How long nothing has to be done, unless something happens.
+    /// How long the session has nothing to do, unless something arrives.
     pub(crate) fn until_timeout(&self) -> Option<Duration> {
         let patience = self.patience();
         let due = self
@@ -202,15 +204,15 @@ impl ClusterSession {
         taken
     }
 
-    /// Writes what there is to write.
+    /// Writes what is queued for each gateway.
     fn flush(&mut self) {
         let mut lost = Vec::new();
         for (node, gateway) in &mut self.fanout.gateways {
-            if let Some(line) = gateway.up() {
-                line.seal();
+            if let Some(connection) = gateway.up() {
+                connection.request_confirmation();
             }
-            if let Some(line) = gateway.connection()
-                && let Err(why) = line.flush(&self.epoll)
+            if let Some(connection) = gateway.connection()
+                && let Err(why) = connection.flush(&self.epoll)
             {
                 lost.push((*node, why));
             }
@@ -218,20 +220,20 @@ impl ClusterSession {
         self.lose(lost);
     }
 
-    /// Reads what there is to read. Gives whether there was something.
-    fn listen(&mut self) -> bool {
+    /// Reads what has arrived. Gives whether something had.
+    fn read(&mut self) -> bool {
         let mut heard = false;
         let mut lost = Vec::new();
         for ready in self.epoll.ready() {
             match ready.token {
                 register_conn::REGISTER_TOKEN | register_conn::PROBE_TOKEN => {
-                    if let Some(news) = self.register.ready(&self.epoll, ready) {
-                        self.news(news);
+                    if let Some(update) = self.register.ready(&self.epoll, ready) {
+                        self.handle_update(update);
                     }
                 }
                 token => {
-                    let node = ClusterGateway::by_token(token);
-                    match self.fanout.hear(&self.epoll, node, ready) {
+                    let node = ClusterGateway::address_of(token);
+                    match self.fanout.read(&self.epoll, node, ready) {
                         Ok(did) => heard |= did,
                         Err(why) => lost.push((node, why)),
                     }
@@ -243,11 +245,11 @@ impl ClusterSession {
         heard
     }
 
-    fn news(&mut self, news: RegisterUpdate) {
-        match news {
-            RegisterUpdate::Gateways(gateways) => self.learn(gateways, None),
-            RegisterUpdate::Nonsense(why) => self.end(why),
-            // Gateways tell of themselves to every register that they can reach.
+    fn handle_update(&mut self, update: RegisterUpdate) {
+        match update {
+            RegisterUpdate::Gateways(gateways) => self.apply_list(gateways, None),
+            RegisterUpdate::Malformed(why) => self.end(why),
+            // Every gateway registers with each register that it can reach.
             RegisterUpdate::Lost if self.has_others => {
                 self.end("the register was lost, and there are others".to_owned())
             }
@@ -263,9 +265,9 @@ impl ClusterSession {
         self.ending.get_or_insert(why);
     }
 
-    /// The register's list. A gateway that is not on it stays for as long as its connection does: after a restart the
+    /// Follows the register's list. A gateway that is not on it stays for as long as its connection does: after a restart the
     /// register learns of the gateways one by one.
-    fn learn(&mut self, listed: Vec<SocketAddrV4>, bound: Option<Instant>) {
+    fn apply_list(&mut self, listed: Vec<SocketAddrV4>, bound: Option<Instant>) {
         for (node, gateway) in &mut self.fanout.gateways {
             gateway.is_listed = listed.contains(node);
         }
@@ -281,17 +283,17 @@ impl ClusterSession {
     fn lose(&mut self, lost: Vec<(SocketAddrV4, String)>) {
         for (node, why) in lost {
             let Some(gateway) = self.fanout.gateways.get_mut(&node) else { continue };
-            let UnfinishedCalls { orders, questions } = gateway.lose(&self.epoll, &self.secret, why.clone());
+            let UnfinishedCalls { orders, queries } = gateway.lose(&self.epoll, &self.secret, why.clone());
             if gateway.is_down() && !gateway.is_listed {
                 self.fanout.gateways.remove(&node);
             }
-            self.fanout.lost(node, orders, &questions, &why);
+            self.fanout.lost(node, orders, &queries, &why);
         }
     }
 
-    fn keep_time(&mut self) {
+    fn check_deadlines(&mut self) {
         let now = Instant::now();
-        self.register.keep_time(&self.epoll, now);
+        self.register.check_deadlines(&self.epoll, now);
         let patience = self.patience();
         let mut lost = Vec::new();
         for (node, gateway) in &mut self.fanout.gateways {
@@ -307,12 +309,12 @@ impl ClusterSession {
         self.lose(lost);
     }
 
-    /// Tells of the calls that are done since the last time.
-    fn settle(&mut self) {
+    /// Reports the calls that are done since the last time.
+    fn report_done(&mut self) {
         let done = self.fanout.last_done();
         if done > self.last_done {
             self.last_done = done;
-            self.fanout.tell(SessionEvent::Done(done));
+            self.fanout.add_event(SessionEvent::Done(done));
         }
     }
 
@@ -325,7 +327,7 @@ impl ClusterSession {
     }
 }
 
-/// The rest holds the secret, here and there.
+/// Only the address is shown, since other fields hold the secret.
 impl fmt::Debug for ClusterSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterSession").field("address", &self.address).finish_non_exhaustive()

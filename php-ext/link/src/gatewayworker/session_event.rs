@@ -1,4 +1,4 @@
-//! What a session tells the engine of calls.
+//! What a session reports of calls to the engine.
 
 use std::net::SocketAddrV4;
 
