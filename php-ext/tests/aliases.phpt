@@ -22,7 +22,7 @@ $loader = "
         if (is_file(\$file)) { require \$file; }
     };
 ";
-// Which class has each name.
+// The lines tell which class has each name.
 $show = '
     function show() {
         foreach (["Gateway", "GatewayClient\\\\Gateway", "GatewayWorker\\\\Lib\\\\Gateway", "GatewayException"] as $name) {

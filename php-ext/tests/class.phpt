@@ -12,7 +12,7 @@ var_dump((new ReflectionClass('Gateway'))->getStaticProperties());
 echo "-- shared by all names and by subclasses\n";
 class Push extends GatewayClient\Gateway
 {
-    // As GatewayWorker's class allows: no types, one more parameter.
+    // GatewayWorker's class allows this: no types, and one more parameter.
     public static function sendToUid($uid, $message, $raw = false, $more = 1)
     {
     }

@@ -42,7 +42,7 @@ $ends = [
 foreach ($ends as $end => $code) {
     $output = Php::run($code, ['gateway.register_address' => $server->register, 'gateway.connect_timeout' => 20]);
     $arrived = $client->receiveMany(2000) === $expected ? 'all arrived' : 'something is missing';
-    // Only the first line of a fatal error, without files and lines.
+    // Only the first line of a fatal error is shown, without files and lines.
     $output = preg_replace('/ in (Command line code|\S+:?).*/s', '', trim($output));
     echo "$end: $arrived", $output === '' ? '' : " [$output]", "\n";
 }

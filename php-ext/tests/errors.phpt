@@ -10,7 +10,7 @@ use function GatewayTest\{nobody, thrown};
 $address = Gateway::$registerAddress = nobody();
 $id = str_repeat('0', 20);
 
-// As in an application, where every warning becomes an exception.
+// As in many applications, every warning becomes an exception.
 set_error_handler(fn ($level, $message) => throw new ErrorException($message));
 
 echo "-- sends to and questions about empty uids and groups\n";
@@ -24,7 +24,7 @@ foreach (['', '0', 0, null, false, [], 0.0, -0.0, [''], ['', 0, null]] as $empty
 foreach (['', '0', 0, null, false, 0.0] as $empty) {
     echo json_encode([Gateway::isUidOnline($empty), Gateway::getClientIdByUid($empty)]), "\n";
 }
-// Six of each; of the last three uids and three groups by five.
+// Nine values count once in each of six methods, the list of three counts three times, and six values count in two more methods.
 var_dump(Gateway::stats()['skipped'] - $before === 9 * 6 + 3 * 6 + 6 * 2, Gateway::lastError());
 
 echo "-- binding, joining, leaving and emptying\n";

@@ -28,7 +28,7 @@ final class Says
     public function __toString(): string
     {
         $this->before && ($this->before)();
-        // Not a string that somebody else keeps.
+        // The string is made here, so that no other variable holds it.
         return strrev(strrev($this->text));
     }
 }
@@ -61,7 +61,7 @@ function values(): array
     foreach ($values as $name => $value) {
         $lists["[$name]"] = [$value];
     }
-    // Each with a reference of its own, which nobody else has.
+    // Each value gets a reference of its own, which nothing else has.
     foreach (array_keys($values) as $name) {
         $reference = $values[$name];
         $lists["[&$name]"] = [&$reference];
@@ -131,7 +131,7 @@ function calls(): Generator
     foreach (['Gateway', 'GatewayEvents'] as $class) {
         foreach ((new ReflectionClass($class))->getMethods() as $method) {
             if ($method->name === 'next') {
-                // It waits as long as it is told.
+                // This method waits as long as it is told.
                 continue;
             }
             foreach ($method->getParameters() as $position => $parameter) {
@@ -164,7 +164,7 @@ foreach ($rows as $place => $outcomes) {
         } elseif (!array_diff($arrays, $names)) {
             $names = [...array_diff($names, $arrays), 'any array'];
         }
-        // In a list, a reference to a value is as the value.
+        // In a list, a reference to a value counts as the value.
         $names = array_filter($names, fn ($name) => !in_array(str_replace('[&', '[', $name), array_diff($names, [$name]), true));
         $table .= "    $outcome\n        " . wordwrap(implode(', ', $names), 110, "\n        ") . "\n";
     }
@@ -190,7 +190,7 @@ foreach (calls() as [$class, $method, $parameter, $name, $arguments]) {
     $known = $expected["$class::$method $parameter->name $name"];
     if (preg_match('/^(Warning|Deprecated), /', $known)) {
         $thrown++;
-        // A deprecated method has complained before it does anything.
+        // A deprecated method raises its notice before it does anything.
         $known = 'ErrorException: complaint';
     }
     if ($outcome !== $known || (str_contains($outcome, ': ') && handed() !== $before)) {
@@ -205,7 +205,7 @@ $shaken = 0;
 $shake = function () use (&$shaken) {
     global $given, $garbage;
     $shaken++;
-    // All that leads to what was given; and what it has left is used for something else.
+    // Every way to the given value is dropped, and its memory is used for something else.
     foreach (array_keys($given ?? []) as $key) {
         if (is_array($given[$key])) {
             foreach (array_keys($given[$key]) as $inner) {
@@ -226,7 +226,7 @@ foreach (calls() as [$class, $method, $parameter, $name, $arguments]) {
     $given = [];
     foreach (array_keys($arguments) as $position) {
         $given[$position] = $arguments[$position];
-        // By a reference, which the call may be given as well.
+        // The call may also be given the value by a reference.
         $arguments[$position] = &$given[$position];
         if (is_array($given[$position]) && !isset($given[$position]['cycle'])) {
             foreach (array_keys($given[$position]) as $inner) {

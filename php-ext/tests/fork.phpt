@@ -75,7 +75,7 @@ foreach ($client->receiveMany(array_sum($senders)) as $message) {
 var_dump($next === $senders);
 Gateway::sendToAll('nothing came twice');
 var_dump($client->receive());
-// One each: no child has ended its parent's.
+// There is one connection for each process: no child has ended its parent's.
 echo 'connections: ', $proxy->tell('count'), "\n";
 
 echo "-- a child keeps none of its parent's descriptors\n";
@@ -98,7 +98,7 @@ $output = GatewayTest\Php::run('
     [$end, $other] = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
     if (pcntl_fork() === 0) {
         fclose($other);
-        // Until the parent is gone.
+        // The child waits until the parent is gone.
         fread($end, 1);
         Gateway::sendToAll("orphan");
     }

@@ -54,7 +54,7 @@ for ($fork = 0; $fork < FORKS; $fork++) {
     [$ours, $theirs] = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
     $pid = pcntl_fork();
     if ($pid === 0) {
-        // Its first call, on a link of its own; others fork or end without one.
+        // The child makes its first call, on a link of its own; others fork or end without one.
         if ($fork % 3 !== 2) {
             insist("child$fork 0");
             eventually('online', fn () => thrown(fn () => Gateway::isOnline($client->id)) === 'nothing was thrown');
@@ -65,7 +65,7 @@ for ($fork = 0; $fork < FORKS; $fork++) {
         }
         exit(0);
     }
-    // Held by the child and its children alone.
+    // From here on the other end is held by the child and its children alone.
     fclose($theirs);
     $children[$pid] = $ours;
     if (count($children) === AT_ONCE) {

@@ -40,7 +40,7 @@ for ($i = 0; $i < 100; $i++) {
 $connections = $proxy->tell('count');
 echo $connections >= 1 && $connections <= 2 ? "a link for each child\n" : "$connections connections\n";
 var_dump(str_contains($fpm->get('info.php'), 's3cret'));
-// SIGQUIT: the children end as they do when a pool is reloaded.
+// SIGQUIT ends the children as the reload of a pool does.
 var_dump($fpm->stop(3));
 ?>
 --EXPECT--

@@ -20,7 +20,7 @@ $client = $server->connect();
 $fpm = new GatewayTest\Fpm([
     'pm.max_requests' => 5,
     'php_admin_value[gateway.register_address]' => $proxy->address,
-    // So that only the child's end waits.
+    // With this setting only the child's end waits.
     'php_admin_value[gateway.flush_timeout]' => 0,
 ]);
 file_put_contents("$fpm->root/send.php", '<?php

@@ -47,7 +47,7 @@ function signal(GatewayTest\Fpm $fpm, int $signal): int
     for ($i = 0; $i < 6; $i++) {
         $connections["request" . $request] = $fpm->start('send.php', 'request' . $request++);
     }
-    // Both children are at it.
+    // Both children are serving requests now.
     $busy = [];
     take(function ($of) use (&$busy, $connections) {
         if (isset($connections[$of])) {
@@ -92,7 +92,7 @@ foreach ([0, 5] as $timeout) {
     echo "-- reload (SIGUSR2), process_control_timeout = $timeout\n";
     $fpm = $start();
     for ($i = 0; $i < 5; $i++) {
-        // Without patience the two that are being served are cut off. What waits is for the next children.
+        // Without patience the two requests that are being served are cut off. Waiting requests go to the next children.
         echo finished(signal($fpm, SIGUSR2), $timeout === 0 ? 4 : 6);
         $fpm->untilReady();
     }

@@ -26,7 +26,7 @@ $client = $server->connect();
 var_dump(Gateway::getAllClientIdCount());
 
 echo "-- stopped\n";
-// SIGSTOP
+// The signal is SIGSTOP.
 $server->signal(19);
 echo preg_replace('/tcp:\S+/', 'tcp:…', thrown(fn () => Gateway::getAllClientIdCount())), "\n";
 $last = '';
@@ -40,7 +40,7 @@ echo preg_replace(['/tcp:\S+/', '/nothing for \S+/'], ['tcp:…', 'nothing for N
 Gateway::sendToAll('sent meanwhile');
 
 echo "-- it goes on\n";
-// SIGCONT
+// The signal is SIGCONT.
 $server->signal(18);
 var_dump(eventually('an answer', function () {
     try {

@@ -17,7 +17,7 @@ const TIMEOUT = 1;
 /** A call waits for the connection or for room, then perhaps for its answer: not longer than the timeout, and slack. */
 const BOUND = TIMEOUT + 2;
 
-// A new client gets what waited for the gateway.
+// A new client gets the messages that waited for the gateway.
 $flags = ['--outbox-bytes', '100000000'];
 $server = new Server('', '127.0.0.1:0', ...$flags);
 Gateway::$registerAddress = $address = $server->register;

@@ -23,7 +23,7 @@ function ask(string $limit, string $item, int $count, string $code): void
         preg_match("/^VmHWM:\s+(\d+) kB/m", file_get_contents("/proc/self/status"), $peak);
         echo "at most ", $peak[1] >> 10 < 400 ? "400 MB" : "$peak[1] kB", "\n";
     ', ['gateway.register_address' => $address, 'gateway.connect_timeout' => 60, 'memory_limit' => $limit]);
-    // A table that grows may pass the limit in one step, and then it is PHP that says so.
+    // A table that grows may pass the limit in one step, and then PHP itself reports it.
     echo preg_replace(
         ['/tcp:\S+/', '/.*Allowed memory size of .*\n/', '/ in Command line.*/', '/more than the \d+ for/'],
         ['tcp:…', "it takes more memory than memory_limit\n", '', 'more than the N for'],

@@ -31,14 +31,14 @@ $loops = [
         Gateway::$connectTimeout = 1.5;
         $begun = microtime(true);
         try { Gateway::isOnline("' . $client->id . '"); } catch (GatewayException $e) { echo "waited, "; }
-        // Waiting is not executing.
+        // The time of waiting does not count as execution.
         echo microtime(true) - $begun >= 1.3 ? "" : "not long enough, ";
         Gateway::$registerAddress = $address;
         while (true) { Gateway::sendToAll("message " . $sent); $sent++; }
     ',
 ];
 foreach ($loops as $what => $loop) {
-    // The last that is sent tells how many came before it.
+    // The last message tells how many came before it.
     $php = new Php("
         \$sent = 0;
         register_shutdown_function(function () use (&\$sent) {

@@ -34,9 +34,9 @@ const SLACK = 2 << 20;
 
 function flat(string $what, int $times, callable $body): void
 {
-    // What caches and queues grow to, they grow to in here.
+    // Caches and queues grow to their size in this loop.
     $body(intdiv($times, 5));
-    // All is confirmed when this is answered.
+    // When this is answered, everything is confirmed.
     Gateway::getAllClientIdCount();
     [$before, $own] = [resident(), memory_get_usage()];
     $body($times);
@@ -45,7 +45,7 @@ function flat(string $what, int $times, callable $body): void
     echo "$what: ", $more < SLACK && $own < 1024 ? 'flat' : "$more bytes more, of which PHP knows $own", "\n";
 }
 
-// Nobody has this uid, so that the test is of PHP's side alone.
+// No client has this uid, so that the test measures PHP's side alone.
 flat('sends', 1000000, function (int $times) {
     for ($i = 0; $i < $times; $i++) {
         Gateway::sendToUid("nobody $i", "message $i");

@@ -86,7 +86,7 @@ $first = null;
 foreach ($settings as $what => $ini) {
     if ($ini !== null) {
         $ini += ['zend_extension' => 'opcache', 'opcache.enable_cli' => 1, 'opcache.jit_buffer_size' => 0,
-            // It would leave out scripts as new as these.
+            // Otherwise opcache would leave out scripts as new as these.
             'opcache.file_update_protection' => 0];
     }
     $php = new GatewayTest\Php('', $ini ?? [], ["$directory/main.php", $server->register, $client->id]);

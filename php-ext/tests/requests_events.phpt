@@ -53,7 +53,7 @@ file_put_contents("$root/late.php", '<?php
     echo "late";
 ');
 file_put_contents("$root/after.php", '<?php
-    // What was freed is used again.
+    // The freed memory is used again.
     $garbage = array_map(fn ($length) => str_repeat("G", $length), range(1, 1000));
     Gateway::setSession($_GET["id"], ["n" => 3]);
     try {

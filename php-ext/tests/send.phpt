@@ -105,7 +105,7 @@ Gateway::sendToUid('one', ['type' => 'comment', 'text' => "grüß/\n", 'list' =>
 Gateway::sendToClient($a->id, [7 => 'x']);
 $list = [1, 2];
 foreach ($list as &$reference) {
-    // It leaves a reference in the array.
+    // The loop leaves a reference in the array.
 }
 Gateway::sendToUid('one', $list);
 echo implode("\n", $a->receiveMany(3 + 3)), "\n";

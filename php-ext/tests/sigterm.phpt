@@ -57,20 +57,20 @@ foreach ($next as $how => $none) {
     $take("$how 1000");
     $php->signal(15);
     if ($how === 'with a handler') {
-        // It may come between a call and the counting of it.
+        // The signal may come between a call and the counting of it.
         $lacking = $take('end') - $next[$how];
         echo in_array($lacking, [0, -1], true) ? "all arrived\n" : "$lacking lack\n";
         echo ended($php);
     } else {
         echo ended($php);
-        // What it had handed to the kernel may come after this.
+        // Bytes that were handed to the kernel may arrive after this.
         Gateway::$registerAddress = $server->register;
         Gateway::sendToAll('end 0');
         $take('end');
     }
 }
 
-// While the gateway is stuck. A handler runs when the call ends.
+// The gateway is stuck here. A handler runs when the call ends.
 $calls = [
     'a query that waits' => ['', 'Gateway::isOnline(str_repeat("0", 20));'],
     'a send that waits for room' => [

@@ -49,7 +49,7 @@ function describe(ReflectionClass $class): array
 }
 
 $known = array_map(fn ($class) => $class->getShortName(), (new ReflectionExtension('gateway'))->getClasses());
-// Aliases stand there under their own names.
+// Aliases are declared there under their own names.
 $known = array_unique(array_values($known));
 $written = array_map(
     fn ($name) => substr($name, strlen('Stub\\')),

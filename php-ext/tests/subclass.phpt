@@ -11,7 +11,7 @@ GatewayTest\skip_without_server();
 <?php
 require 'gateway.inc';
 
-// As of GatewayClient 3.0.0.
+// These are the arguments of GatewayClient 3.0.0.
 class Oldest extends GatewayClient\Gateway
 {
     public static function sendToAll($message, $client_id_array = null, $exclude_client_id = null, $raw = false)
@@ -57,7 +57,7 @@ class Oldest extends GatewayClient\Gateway
     }
 }
 
-// As of GatewayWorker 4.
+// These are the arguments of GatewayWorker 4.
 class Newest extends GatewayWorker\Lib\Gateway
 {
     public static function sendToClient($client_id, $message, $raw = false)
@@ -76,7 +76,7 @@ class Newest extends GatewayWorker\Lib\Gateway
     }
 }
 
-// What this class has beside GatewayWorker's own may mean something else in a program.
+// The methods that only this class has may mean something else in a program.
 class Mine extends Gateway
 {
     public static function token(array $user): string
@@ -117,7 +117,7 @@ Oldest::sendToUid(7, 'uid');
 Newest::sendToUid(7, 'uid', false, 'more');
 Newest::sendToClient($client->id, 'one');
 Grandchild::sendToUid(7, 'uid', 2);
-// By name, as on GatewayWorker's own.
+// Arguments can be named, as on GatewayWorker's own class.
 GatewayWorker\Lib\Gateway::sendToUid(uid: 7, message: 'named', raw: false);
 foreach ($client->receiveMany(7) as $message) {
     echo $message, "\n";

@@ -56,7 +56,7 @@ for ($i = 0; $i < 20; $i++) {
     Gateway::$registerAddress = array_merge([$one->register], array_fill(0, $i, "127.0.0.1:$port"));
     Gateway::sendToAll("message $i");
 }
-// Each link is a queue of its own, so that only what one carries keeps its turn.
+// Each link has a queue of its own, so that only the messages of one link keep their order.
 $messages = $a->receiveMany(20);
 sort($messages, SORT_NATURAL);
 var_dump($messages === array_map(fn ($i) => "message $i", range(0, 19)));

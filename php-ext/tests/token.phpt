@@ -26,7 +26,7 @@ function complains(callable $token): void
 
 complains(fn () => Gateway::token(1));
 
-// Of the secret a key is made, as the page on identity says.
+// The key is made of the secret, as the page on identity says.
 $ttl = 3600;
 Gateway::$secretKey = 'fifteen bytes..';
 complains(fn () => Gateway::token(42));

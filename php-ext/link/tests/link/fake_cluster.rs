@@ -10,13 +10,13 @@ use gateway_wire::gatewayworker::{Command, MAX_PACKET, Packet, RegisterLine, pac
 
 use crate::server::PATIENCE;
 
-/// Something that threads change and tests wait for.
-struct CloseOnFork<T> {
+/// A state that threads change and tests wait for.
+struct SharedState<T> {
     state: Mutex<T>,
     changed: Condvar,
 }
 
-impl<T: Default> CloseOnFork<T> {
+impl<T: Default> SharedState<T> {
     fn new() -> Arc<Self> {
         Arc::new(Self { state: Mutex::new(T::default()), changed: Condvar::new() })
     }
@@ -40,7 +40,7 @@ impl<T: Default> CloseOnFork<T> {
     }
 }
 
-impl CloseOnFork<GatewayState> {
+impl SharedState<GatewayState> {
     fn wait_while_still(&self) {
         let mut state = self.state.lock().unwrap();
         while state.still {
@@ -51,13 +51,13 @@ impl CloseOnFork<GatewayState> {
 
 pub(crate) struct FakeRegister {
     port: u16,
-    state: Arc<CloseOnFork<RegisterState>>,
+    state: Arc<SharedState<RegisterState>>,
 }
 
 #[derive(Default)]
 struct RegisterState {
     secret: String,
-    /// What it says to whoever knows the secret.
+    /// The line that it sends to each client that knows the secret.
     line: Vec<u8>,
     listeners: Vec<TcpStream>,
     asked: usize,
@@ -71,13 +71,13 @@ impl FakeRegister {
     pub(crate) fn saying(secret: &str, line: Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let state = CloseOnFork::<RegisterState>::new();
+        let state = SharedState::<RegisterState>::new();
         state.change(|state| (state.secret, state.line) = (secret.to_owned(), line));
         let accepting = state.clone();
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 let (socket, state) = (socket.unwrap(), accepting.clone());
-                // Ends when the peer ends it. As PHP's, it waits in silence for the end of a line.
+                // The thread ends when the peer does. Like PHP's register, it waits in silence for the end of a line.
                 std::thread::spawn(move || {
                     let mut asked = Vec::new();
                     let read = BufReader::new(&socket).read_until(b'\n', &mut asked);
@@ -108,7 +108,7 @@ impl FakeRegister {
         Address::parse(format!("127.0.0.1:{}", self.port).as_bytes()).unwrap()
     }
 
-    /// Where there is a secret, the register is spoken to by explicit wish.
+    /// Where there is a secret, the register's protocol is chosen explicitly.
     pub(crate) fn target(&self, secret: &str) -> Target {
         let target = self.target_by_chance(secret);
         if secret.is_empty() { target } else { target.speaking(GatewayProtocol::GatewayWorker) }
@@ -147,21 +147,21 @@ pub(crate) fn line(gateways: &[&FakeGateway]) -> Vec<u8> {
 
 pub(crate) struct FakeGateway {
     pub(crate) address: SocketAddrV4,
-    state: Arc<CloseOnFork<GatewayState>>,
+    state: Arc<SharedState<GatewayState>>,
 }
 
 #[derive(Default)]
 struct GatewayState {
-    /// Messages to all, in turn.
+    /// Messages to all, in the order of their arrival.
     taken: Vec<String>,
     secrets: Vec<String>,
     connections: usize,
     live: Vec<TcpStream>,
-    /// Does not answer what its connections ask after their first question.
+    /// Whether it leaves queries unanswered after the first of each connection.
     mute: bool,
-    /// Does not read any more.
+    /// Whether it reads no more.
     still: bool,
-    /// Sent in place of the answer to a question of the program.
+    /// The answer to a query of the program, if it is replaced.
     answer: Option<Vec<u8>>,
     gone: bool,
 }
@@ -170,7 +170,7 @@ impl FakeGateway {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("127.0.0.1:{}", listener.local_addr().unwrap().port()).parse().unwrap();
-        let state = CloseOnFork::<GatewayState>::new();
+        let state = SharedState::<GatewayState>::new();
         let accepting = state.clone();
         std::thread::spawn(move || {
             for socket in listener.incoming() {
@@ -182,7 +182,7 @@ impl FakeGateway {
                     state.connections += 1;
                     state.live.push(socket.try_clone().unwrap());
                 });
-                // Ends when the peer or the test ends it.
+                // The thread ends when the peer or the test ends the connection.
                 std::thread::spawn(move || serve(&state, &socket));
             }
         });
@@ -227,7 +227,7 @@ impl FakeGateway {
     /// Cuts every connection, and takes no more.
     pub(crate) fn leave(&self) {
         self.state.change(|state| state.gone = true);
-        // The thread that accepts sees it with the next one.
+        // The accepting thread notices with the next connection.
         let _ = TcpStream::connect_timeout(&self.address.into(), Duration::from_secs(1));
         while TcpStream::connect_timeout(&self.address.into(), Duration::from_secs(1)).is_ok() {
             std::thread::yield_now();
@@ -236,7 +236,7 @@ impl FakeGateway {
     }
 }
 
-fn serve(state: &CloseOnFork<GatewayState>, mut socket: &TcpStream) -> Option<()> {
+fn serve(state: &SharedState<GatewayState>, mut socket: &TcpStream) -> Option<()> {
     let mut input = Vec::new();
     let mut greeted = false;
     loop {

@@ -1,6 +1,6 @@
 //! The link against a real listener.
 
-// Helpers of tests are tests too.
+// The helpers of tests may unwrap like the tests.
 #![allow(clippy::unwrap_used)]
 
 mod batching;
@@ -21,7 +21,7 @@ use gateway_wire::bridge::Order;
 use serde_bytes::Bytes;
 
 pub(crate) const LIMITS: LinkLimits = LinkLimits { buffer_bytes: 1 << 20, silence: Duration::from_secs(30) };
-/// As `$connectTimeout`.
+/// The default of `$connectTimeout`.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) fn link(target: Arc<Target>) -> Link {

@@ -29,14 +29,14 @@ struct Shared {
 
 #[derive(Default)]
 pub(crate) struct State {
-    /// The messages of the orders that took effect, each with its producer, in turn.
+    /// The messages of the orders that took effect, each with its producer, in order.
     pub(crate) taken: Vec<(Producer, String)>,
-    /// Orders that came again though they had taken effect.
+    /// The number of orders that came again though they had taken effect.
     pub(crate) repeated: usize,
     pub(crate) logins: usize,
-    /// Connections that began with a register's line.
+    /// The number of connections that began with a register's line.
     pub(crate) asked_as_register: usize,
-    /// Pings that came from workers.
+    /// The number of pings that workers sent.
     pub(crate) pings: usize,
     pub(crate) connections: usize,
     pub(crate) disconnections: usize,
@@ -50,29 +50,29 @@ pub(crate) struct State {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Behaviour {
     pub(crate) secret: Vec<u8>,
-    /// Takes orders but confirms nothing.
+    /// Whether it takes orders but confirms nothing.
     pub(crate) silent: bool,
-    /// Cuts the connection, saying nothing, once so many more orders took effect.
+    /// Cuts the connection without a word once so many more orders took effect.
     pub(crate) cut_after: Option<usize>,
-    /// Does so again and again.
+    /// Cuts the connection each time that so many orders took effect.
     pub(crate) cut_every: Option<usize>,
-    /// What its welcome has in place of a proof, made of the login; the proof itself, if none.
+    /// Makes what the welcome has in place of the proof, from the login.
     pub(crate) proves: Option<fn(&Login) -> Proof>,
-    /// How long the hello takes.
+    /// The time that the hello takes.
     pub(crate) late: Duration,
-    /// Its answer to a register's line.
+    /// The answer to a register's line.
     pub(crate) register_line: Vec<u8>,
-    /// Sent in place of the hello.
+    /// The bytes that are sent in place of the hello.
     pub(crate) greeting: Option<Vec<u8>>,
-    /// Sent in place of an answer.
+    /// The bytes that are sent in place of an answer.
     pub(crate) answer: Option<Vec<u8>>,
-    /// Leaves queries unanswered.
+    /// Whether queries stay unanswered.
     pub(crate) mute: bool,
-    /// Answers the pings of workers.
+    /// Whether the pings of workers are answered.
     pub(crate) pongs: bool,
-    /// Refuses orders with this message.
+    /// The message with which orders are refused.
     pub(crate) refuses: Option<String>,
-    /// Cannot read orders with this message: says so and cuts the connection.
+    /// The message with which it says that it cannot read an order, before it cuts the connection.
     pub(crate) chokes_on: Option<String>,
 }
 
@@ -95,7 +95,7 @@ impl Server {
                         state.connections += 1;
                         state.live.push(socket.try_clone().unwrap());
                     });
-                    // Ends when the peer or the script ends it.
+                    // The thread ends when the peer or the script ends the connection.
                     let _ = shared.serve(&socket);
                     let _ = socket.shutdown(std::net::Shutdown::Both);
                     shared.change(|state| state.disconnections += 1);
@@ -127,7 +127,7 @@ impl Server {
         });
     }
 
-    /// Waits until the state is as wanted, and gives something of it.
+    /// Waits until the state is as wanted, and gives a part of it.
     pub(crate) fn wait<T>(&self, what: &str, mut check: impl FnMut(&mut State) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.shared.lock();
@@ -140,7 +140,7 @@ impl Server {
         }
     }
 
-    /// Waits until so many orders took effect, and gives their messages in turn.
+    /// Waits until so many orders took effect, and gives their messages in order.
     pub(crate) fn messages(&self, count: usize) -> Vec<String> {
         self.wait(&format!("{count} messages"), |state| {
             (state.taken.len() >= count)
@@ -168,7 +168,7 @@ impl Shared {
         let mut preface = [0; PREFACE.len()];
         socket.read_exact(&mut preface)?;
         if preface != PREFACE {
-            // A register's line, when this server was late.
+            // This is a register's line, sent because this server was late.
             let line = self.change(|state| {
                 state.asked_as_register += 1;
                 state.behaviour.register_line.clone()
@@ -225,7 +225,7 @@ impl Shared {
         }
     }
 
-    /// Has no events for a worker.
+    /// Serves a worker for which there are no events.
     fn ping_pong(&self, reader: &mut Reader) -> std::io::Result<()> {
         loop {
             for frame in reader.frames()? {
@@ -243,7 +243,7 @@ impl Shared {
         }
     }
 
-    /// Gives whether the connection goes on.
+    /// Handles an order, and gives whether the connection goes on.
     fn order(
         &self,
         socket: &TcpStream,
@@ -322,7 +322,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// At least one frame.
+    /// Reads at least one frame.
     fn frames(&mut self) -> std::io::Result<Vec<Vec<u8>>> {
         let mut frames = Vec::new();
         loop {
