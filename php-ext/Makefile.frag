@@ -11,7 +11,7 @@ $(phplibdir)/gateway.so: $(GATEWAY_SOURCES)
 # A failing test is ours, not one to report to php.net, which the runner would offer.
 export NO_INTERACTION = 1
 
-# What PHP's own rules read the names of modules from.
+# PHP's own rules read the names of modules from this file.
 $(phplibdir)/gateway.la: $(phplibdir)/gateway.so
 	echo "dlname='gateway.so'" > $@
 

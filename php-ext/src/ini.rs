@@ -50,7 +50,7 @@ pub(crate) fn token_key() -> &'static [u8] {
     text(c"gateway.token_key")
 }
 
-/// In seconds.
+/// The default of `Gateway::$connectTimeout`, in seconds.
 pub(crate) fn connect_timeout() -> f64 {
     checked_connect_timeout().unwrap_or(3.0)
 }

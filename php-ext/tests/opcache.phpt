@@ -20,7 +20,7 @@ $directory = sys_get_temp_dir() . '/gateway-opcache-' . getmypid();
 mkdir($directory);
 mkdir("$directory/cache");
 
-// What opcache keeps of it, and hot code for the JIT: calls in loops and functions, by name and by variable, with
+// The script has code that opcache keeps, and hot code for the JIT: calls in loops and functions, by name and by variable, with
 // arguments of changing types, through a subclass, and with exceptions.
 file_put_contents("$directory/push.php", '<?php
 class Push extends Gateway

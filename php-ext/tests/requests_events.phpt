@@ -30,7 +30,7 @@ file_put_contents("$root/event.php", '<?php
     Gateway::setSession($_GET["id"], ["n" => 2]);
     echo json_encode($state);
 ');
-// What PHP writes of sessions at a request\'s end comes after the extension\'s own end of it.
+// PHP writes its sessions after the extension\'s own end of the request.
 file_put_contents("$root/late.php", '<?php
     class Late extends SessionHandler
     {

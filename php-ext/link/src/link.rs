@@ -64,7 +64,7 @@ pub struct Link {
     has_batch: bool,
 }
 
-/// What became of the orders of a link since it was opened.
+/// The counts of a link's orders since it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkStats {
     /// The number of orders that were handed over and are not confirmed.

@@ -12,13 +12,13 @@ pub struct Notice {
     pub target: String,
     /// The number of calls that the notice is about.
     pub calls: u64,
-    /// What has happened to the calls.
+    /// The kind of trouble that the calls had.
     pub trouble: NoticeKind,
     /// The reason of the last of these calls, in words.
     pub why: String,
 }
 
-/// What has happened to calls that were accepted before.
+/// The kinds of trouble that accepted calls can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoticeKind {
     /// The gateway refused orders.

@@ -70,7 +70,7 @@ fn watched_file(open: impl Fn() -> RawFd) -> io::Result<CloseOnFork<File>> {
     })
 }
 
-/// What a socket is watched for. Its end is always watched.
+/// The events that a socket is watched for. Its end is always watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Interest {
     pub(crate) input: bool,

@@ -48,7 +48,7 @@ pub(crate) enum Name {
     Made(Vec<u8>),
 }
 
-/// What the name belongs to, for messages.
+/// The kind of a name, which messages mention.
 #[derive(Clone, Copy)]
 pub(crate) enum NameKind {
     Uid,

@@ -1,4 +1,4 @@
-//! What became of earlier calls: `lastError()` and `stats()`.
+//! Methods that tell how earlier calls ended: `lastError()` and `stats()`.
 
 use super::method::methods;
 use crate::errors;

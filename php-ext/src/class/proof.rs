@@ -9,7 +9,7 @@ use crate::process::query;
 use crate::values;
 
 methods! {
-    /// For programs that greet clients by themselves: the proof must be sent to that client alone.
+    /// Programs that greet clients by themselves use this; the proof must be sent to that client alone.
     fn getClientProof(call, client_id: Client) -> Zval {
         query(call.properties()?, Query::ProofOfClient { client: client_id.0 }, values::optional_string)
     }

@@ -31,7 +31,7 @@ methods! {
         worker::session_has_changed(client_id.0, false, &session.0)
     }
 
-    /// For frameworks that serialize the session themselves.
+    /// Frameworks that serialize the session themselves use this.
     fn setSocketSession(call, client_id: ClientOrCurrent, session_str: Text) -> bool {
         order(call.properties()?, Order::SetSession { client: client_id.0, session: session_str.wire() })?;
         Ok(true)

@@ -1,10 +1,10 @@
-//! What a session reports of calls to the engine.
+//! The events by which a session tells the engine how calls ended.
 
 use std::net::SocketAddrV4;
 
 use gateway_wire::bridge::AnswerValue;
 
-/// What became of calls.
+/// An event of a session.
 #[derive(Debug)]
 pub(crate) enum SessionEvent {
     /// All calls up to this number are done.

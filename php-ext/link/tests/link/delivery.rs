@@ -1,4 +1,4 @@
-//! What happens when all is well.
+//! Delivery when all is well.
 
 use std::time::{Duration, Instant};
 
