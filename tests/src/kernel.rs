@@ -1,4 +1,4 @@
-//! What the kernel tells of its sockets.
+//! What the kernel's table of sockets says about the other end of a connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpStream;
 
-/// Bytes that have arrived at the other end, on this machine, and that nobody there has read.
+/// Gives how many bytes have arrived at the other end of this connection, on this machine, and have not been read there.
 pub fn unread_by_peer(socket: &TcpStream) -> anyhow::Result<u64> {
     let addresses = format!(" {} {} ", table_form(socket.peer_addr()?)?, table_form(socket.local_addr()?)?);
-    // Tests beside this one may have left thousands of sockets, so that a row is taken apart only once it is found.
+    // Other tests may have left thousands of sockets in the table, so only the row that matches is taken apart.
     let table = std::fs::read_to_string("/proc/self/net/tcp")?;
     let mut rows = table.lines().filter_map(|row| row.split_once(&addresses));
     // Behind the addresses stand the state and "tx_queue:rx_queue".
@@ -17,10 +17,11 @@ pub fn unread_by_peer(socket: &TcpStream) -> anyhow::Result<u64> {
     Ok(u64::from_str_radix(queues.context("no such connection")?.1, 16)?)
 }
 
-/// Waits until the other end, on this machine, has read all that has arrived there.
+/// Waits until the other end of this connection, on this machine, has read all that has arrived there.
 pub async fn read_by_peer(socket: &TcpStream) -> anyhow::Result<()> {
     while unread_by_peer(socket)? > 0 {
-        // Who sleeps leaves the processor to the other end, which spinning would keep from it on a busy machine.
+        // Sleeping leaves the processor to the other end; a loop without it would take the processor away from it on a busy
+        // machine.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Ok(())
