@@ -1,4 +1,4 @@
-//! Where the things under test are.
+//! The paths of the things under test: the server's program, the extension and the project's root.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn built(variable: &str, name: &str) -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os(variable) {
         return Ok(path.into());
     }
-    // target/PROFILE/deps/the_test
+    // The running test is target/PROFILE/deps/NAME, and the programs that were built with it stand in target/PROFILE.
     let test = std::env::current_exe()?;
     let path = test.ancestors().nth(2).context("the test has no target folder")?.join(name);
     anyhow::ensure!(
@@ -35,8 +35,9 @@ fn built(variable: &str, name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Says, past the test runner's capture, that a test did nothing and why.
+/// Tells the person who runs the tests that a test did nothing, and why. It writes to the real stderr, since the test runner
+/// hides what passing tests print with `eprintln!`.
 pub fn skip(test: &str, reason: &str) {
-    // On a line of its own, wherever the runner's dots stand.
+    // The line feed in front keeps the message apart from the dots that the runner prints for other tests.
     let _ = writeln!(std::io::stderr().lock(), "\nSKIPPED {test}: {reason}");
 }

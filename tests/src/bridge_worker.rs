@@ -1,4 +1,5 @@
-//! What a worker of ours says on the register port, said by the test itself.
+//! A worker of the bridge protocol that is played by the test itself, so that a test can also say what no real worker would
+//! say.
 
 use std::net::SocketAddr;
 
@@ -16,12 +17,12 @@ pub struct BridgeWorker {
 }
 
 impl BridgeWorker {
-    /// Logs in, and does not join yet.
+    /// Logs in without a secret. The worker gets no events before the test sends `Join`.
     pub async fn connect(register: SocketAddr) -> anyhow::Result<Self> {
         Self::connect_as(register, b"").await
     }
 
-    /// As [`BridgeWorker::connect`], with the secret.
+    /// Does the same as [`BridgeWorker::connect`] on a server that asks for a secret.
     pub async fn connect_as(register: SocketAddr, secret: &[u8]) -> anyhow::Result<Self> {
         let socket = soon("connecting", TcpStream::connect(register)).await??;
         socket.set_nodelay(true)?;
@@ -41,13 +42,13 @@ impl BridgeWorker {
         self.write(&bytes).await
     }
 
-    /// The next event: number, kind and body.
+    /// Waits for the next event and gives its number, kind and body.
     pub async fn told(&mut self) -> anyhow::Result<(u64, EventKind, Vec<u8>)> {
         let (number, kind, _, body) = soon("an event", self.told_of()).await??;
         Ok((number, kind, body))
     }
 
-    /// The next event, and whose it is, however long it takes.
+    /// Waits for the next event without a time limit, and also gives the client that it is about.
     pub async fn told_of(&mut self) -> anyhow::Result<(u64, EventKind, ClientId, Vec<u8>)> {
         match ServerToWorker::decode(&self.next_frame().await?)? {
             ServerToWorker::Event(event) => Ok((event.number, event.kind, event.client, event.body.to_vec())),
@@ -55,7 +56,7 @@ impl BridgeWorker {
         }
     }
 
-    /// Whether the file that it has offered is read.
+    /// Waits for the server's answer to an offered progress file, and gives whether the server reads the file.
     pub async fn is_tally_read(&mut self) -> anyhow::Result<bool> {
         match ServerToWorker::decode(&self.frame().await?)? {
             ServerToWorker::ProgressFile { is_read } => Ok(is_read),
@@ -63,7 +64,7 @@ impl BridgeWorker {
         }
     }
 
-    /// The answer to a ping.
+    /// Waits for the answer to a ping.
     pub async fn pong(&mut self) -> anyhow::Result<()> {
         match ServerToWorker::decode(&self.frame().await?)? {
             ServerToWorker::Pong => Ok(()),
@@ -71,7 +72,7 @@ impl BridgeWorker {
         }
     }
 
-    /// The reason for which it is closed.
+    /// Waits until the server refuses the worker, and gives the reason that the server states.
     pub async fn refused(&mut self) -> anyhow::Result<String> {
         match Reply::decode(&self.frame().await?)? {
             Reply::Error { seq: 0, message } => Ok(message),

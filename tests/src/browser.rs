@@ -1,4 +1,4 @@
-//! Headless Chromium, driven as a person would: pages, clicks, typed text.
+//! Headless Chromium, driven as a person would drive it: it opens pages, clicks and types.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::process_group::ProcessGroup;
 use crate::{PATIENCE, eventually, soon};
 
-/// Debian's name first.
+/// The names under which Chromium may be installed; Debian's comes first.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 const FLAGS: [&str; 10] = [
@@ -30,17 +30,18 @@ const FLAGS: [&str; 10] = [
     "--disable-dev-shm-usage",
 ];
 
-/// One profile: its tabs share their cookies with each other and with no other browser.
+/// A running Chromium with a profile of its own: its tabs share cookies with each other and with no other browser.
 pub struct Browser {
     session: fantoccini::Client,
-    // Dropped in this order, so that nobody writes to the profile any more when it is removed.
+    // These are dropped in this order: both processes have ended, and write to the profile no more, when it is removed.
     _driver: ProcessGroup,
     _chromium: ProcessGroup,
     _profile: TempDir,
 }
 
 impl Browser {
-    /// Chromium is started here and not by its driver, which would put it into a process group of its own.
+    /// Starts Chromium and its driver. Chromium is not started by the driver, which would put it into a process group of its
+    /// own that the test could not end.
     pub async fn start() -> anyhow::Result<Self> {
         let profile = TempDir::with_prefix("gateway-test-browser-")?;
         let (chromium, line) =
@@ -69,7 +70,8 @@ impl Browser {
     }
 }
 
-/// With port 0 chromedriver takes a free port of IPv6 and wants the same of IPv4, which may be somebody else's.
+/// Starts chromedriver, in several attempts: with port 0 it takes a free port of IPv6 and then wants the same port of IPv4,
+/// which another program may have.
 async fn start_driver() -> anyhow::Result<(ProcessGroup, String)> {
     const ATTEMPTS: usize = 5;
     let start = || {
@@ -92,12 +94,12 @@ pub struct Tab {
 }
 
 impl Tab {
-    /// What a script returns that gets `arguments`.
+    /// Runs a script that gets `arguments`, and gives what it returns.
     pub async fn script(&self, script: &str, arguments: Vec<Value>) -> anyhow::Result<Value> {
         self.driven(self.session.execute(script, arguments)).await
     }
 
-    /// The texts of all elements that match.
+    /// Gives the texts of all elements that match.
     pub async fn texts(&self, selector: &str) -> anyhow::Result<Vec<String>> {
         let script = "return Array.from(document.querySelectorAll(arguments[0]), (each) => each.textContent)";
         Ok(serde_json::from_value(self.script(script, vec![selector.into()]).await?)?)
@@ -109,7 +111,7 @@ impl Tab {
         eventually(selector, wanted, async || self.texts(selector).await).await
     }
 
-    /// An attribute of the first element that matches, if both are there.
+    /// Gives an attribute of the first element that matches; `None` if there is no such element or attribute.
     pub async fn attribute(&self, selector: &str, name: &str) -> anyhow::Result<Option<String>> {
         let script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1])";
         Ok(serde_json::from_value(self.script(script, vec![selector.into(), name.into()]).await?)?)
@@ -128,7 +130,7 @@ impl Tab {
         self.driven(async { self.session.find(Locator::Css(selector)).await?.click().await }).await
     }
 
-    /// Clicks what sends a form, and waits for the page that comes of it.
+    /// Clicks an element that sends a form, and waits for the page that the form leads to.
     pub async fn submit(&self, selector: &str) -> anyhow::Result<()> {
         let click = async { self.session.find(Locator::Css(selector)).await?.click().await };
         self.leave_page(click).await
@@ -142,7 +144,8 @@ impl Tab {
         self.driven(self.session.close_window()).await
     }
 
-    /// The driver may answer before the next page is there, so this one is marked, and the mark goes with it.
+    /// Does `act` and waits until another page is there. The driver may answer before that, so the present page is marked
+    /// first, and the mark disappears together with it.
     async fn leave_page(&self, act: impl Future<Output = Result<(), CmdError>>) -> anyhow::Result<()> {
         self.script("document.documentElement.dataset.left = 'yes'", vec![]).await?;
         self.driven(act).await?;
@@ -163,7 +166,7 @@ impl Tab {
     }
 }
 
-/// All that Chromium leaves behind goes into `directory`.
+/// The command that starts Chromium so that everything it writes goes into `directory`.
 fn chromium(directory: &Path) -> anyhow::Result<Command> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed = |name: &&str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());

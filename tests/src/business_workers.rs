@@ -1,4 +1,4 @@
-//! Real BusinessWorker processes of GatewayWorker, on a server of ours.
+//! Real BusinessWorker processes of GatewayWorker that are connected to our server.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,19 +6,19 @@ use std::path::PathBuf;
 use crate::original_role::{Roles, events};
 use crate::process_group::ProcessGroup;
 
-/// Stopped when dropped.
+/// The processes are stopped when this is dropped.
 pub struct BusinessWorkers {
     _processes: ProcessGroup,
     data: tempfile::TempDir,
 }
 
 impl BusinessWorkers {
-    /// Starts so many, which handle events as tests/php/gatewayworker/Conversation.php says.
+    /// Starts `count` workers that handle events by tests/php/gatewayworker/Conversation.php.
     pub async fn start(register: SocketAddr, count: usize, secret: &str) -> anyhow::Result<Self> {
         Self::start_with(events("Conversation.php"), register, count, secret).await
     }
 
-    /// They handle events as the file says.
+    /// Starts `count` workers that handle events by the file `events`.
     pub async fn start_with(
         events: PathBuf,
         register: SocketAddr,
@@ -28,7 +28,7 @@ impl BusinessWorkers {
         Self::start_in(&[], events, register, count, secret).await
     }
 
-    /// In a PHP with these settings, `name=value` each.
+    /// Starts `count` workers in a PHP with these settings of php.ini, each as `name=value`.
     pub async fn start_in(
         settings: &[String],
         events: PathBuf,
@@ -51,7 +51,7 @@ impl BusinessWorkers {
         Ok(Self { _processes: processes, data })
     }
 
-    /// What they were told, a line an event.
+    /// Gives what the workers wrote down about the events they were told: one line for each event.
     pub fn diary(&self) -> anyhow::Result<Vec<String>> {
         match std::fs::read_to_string(self.diary_path()) {
             Ok(text) => Ok(text.lines().map(str::to_owned).collect()),

@@ -1,5 +1,5 @@
-//! The worker processes of workerman-chat, as they are: their files, and what Composer would install beside them, in a
-//! folder of their own.
+//! The worker processes of workerman-chat in their original form: its files, and the libraries that Composer would install
+//! for them, are copied into a temporary folder.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,22 +12,22 @@ use crate::root;
 const SOURCES: [&str; 4] =
     ["WORKERMAN_CHAT_PATH", "GATEWAYWORKER_PATH", "WORKERMAN_PATH", "WORKERMAN_COROUTINE_PATH"];
 
-/// Stopped when dropped.
+/// The processes are stopped when this is dropped.
 pub struct ChatWorkers {
     _processes: ProcessGroup,
     _folder: tempfile::TempDir,
 }
 
 impl ChatWorkers {
-    /// How many its start file asks for.
+    /// The number of workers that the start file of workerman-chat asks for.
     pub const COUNT: usize = 4;
 
-    /// The variable that must be set first, if one is not.
+    /// Gives the first environment variable with a path of sources that is not set, if there is one.
     pub fn missing() -> Option<&'static str> {
         SOURCES.into_iter().find(|name| std::env::var_os(name).is_none())
     }
 
-    /// They look for the register at 127.0.0.1:1236.
+    /// Starts the workers. They look for the register at 127.0.0.1:1236, which is written in their code.
     pub async fn start() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let vendor = folder.path().join("vendor");
@@ -54,7 +54,7 @@ impl ChatWorkers {
     }
 }
 
-/// Copies what stands in a folder below the one that the variable names.
+/// Copies a folder below the one that the environment variable names.
 fn copy(variable: &str, folder: &str, to: &Path) -> anyhow::Result<()> {
     let from = std::env::var_os(variable).context(variable.to_owned())?;
     let copied = Command::new("cp").arg("-R").arg(Path::new(&from).join(folder)).arg(to).status()?;

@@ -1,4 +1,4 @@
-//! Somebody in a chat room of workerman-chat.
+//! A client of workerman-chat: a person in a chat room.
 
 use std::net::SocketAddr;
 
@@ -19,13 +19,13 @@ impl Chatter {
         Ok(Self(Client::shake_hands(address, "/", &[]).await?))
     }
 
-    /// Enters a room; gives what the chat answers.
+    /// Enters a room and gives the chat's answer.
     pub async fn login(&mut self, name: &str, room: u32) -> anyhow::Result<Value> {
         self.send(json!({"type": "login", "client_name": name, "room_id": room})).await?;
         self.next().await
     }
 
-    /// `to` is a client id, or all.
+    /// Says something to `to`, which is a client id or `all`.
     pub async fn say(&mut self, to: &str, name: &str, content: &str) -> anyhow::Result<()> {
         self.send(json!({"type": "say", "to_client_id": to, "to_client_name": name, "content": content}))
             .await

@@ -1,4 +1,4 @@
-//! A browser's websocket, without the browser.
+//! A websocket client that behaves as a browser's does.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::soon;
 
-/// A connection that comes from that address: all of 127.0.0.0/8 is this machine.
+/// Connects from the address `source`, which may be any of 127.0.0.0/8: all of these are this machine.
 pub async fn connect_from(source: &str, address: SocketAddr) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::new(source.parse()?, 0))?;
@@ -32,7 +32,7 @@ impl Client {
         Self::over(tcp).await
     }
 
-    /// The websocket alone, whoever may greet it, and whether or not.
+    /// Does the websocket handshake alone, without taking an `init` message: there may be none.
     pub async fn shake_hands(
         address: SocketAddr,
         path: &str,
@@ -44,17 +44,17 @@ impl Client {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    /// As [`Client::connect`], once a connection is there.
+    /// Does the same as [`Client::connect`] on a connection that is already open.
     pub async fn over(stream: S) -> anyhow::Result<Self> {
         Ok(Greeted::over(stream, "/", &[]).await?.client)
     }
 
-    /// The next message, which must be text. Pings are answered on the way.
+    /// Waits for the next message, which must be text. Pings that come before it are answered.
     pub async fn text(&mut self) -> anyhow::Result<Utf8Bytes> {
         next_text(&mut self.socket).await
     }
 
-    /// The next message of any kind but ping and pong.
+    /// Waits for the next message of any kind except ping and pong.
     pub async fn message(&mut self) -> anyhow::Result<Message> {
         next_message(&mut self.socket).await
     }
@@ -83,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 }
 
-/// A client and the whole message that it was greeted by.
+/// A client together with the whole `init` message that it was greeted with.
 pub struct Greeted<S = TcpStream> {
     pub client: Client<S>,
     pub init: serde_json::Value,
@@ -130,7 +130,7 @@ async fn next_message<S: AsyncRead + AsyncWrite + Unpin>(
     soon("a message", async {
         loop {
             match socket.next().await.context("the connection ended")?? {
-                // tungstenite queues the pong; sending is up to us.
+                // tungstenite only queues the pong, so it has to be sent here.
                 Message::Ping(_) => socket.flush().await?,
                 Message::Pong(_) => {}
                 message => return Ok(message),

@@ -1,15 +1,16 @@
-//! What processes cost.
+//! The CPU time that processes take.
 
 use std::collections::HashMap;
 
-/// CPU seconds so far of all processes below this one: servers and workers.
+/// Gives the CPU seconds that all descendants of this process (servers, workers) have taken so far.
 pub fn cpu_of_descendants() -> anyhow::Result<f64> {
     let mut processes = HashMap::new();
     for entry in std::fs::read_dir("/proc")? {
         let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
-        // It may have ended meanwhile.
+        // The process may have ended since the folder was read.
         let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        // The name, which may hold anything, is in brackets; behind it state, parent, and as 12th and 13th the times.
+        // The process's name stands in brackets and may hold any character, so the fields are counted behind the last
+        // bracket: the state, the parent, and as 12th and 13th the user and system time.
         let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
         processes.insert(pid, (fields[1].parse::<u32>()?, ticks));

@@ -1,5 +1,5 @@
-//! A thousand honest clients who are pushed to all the while, in a thread of their own, and what the server has of memory and
-//! descriptors with them alone.
+//! A thousand honest clients that get pushes during an attack, in a thread of their own, and the memory and descriptors that
+//! the server uses with these clients alone.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,26 +13,28 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{Client, PhpPeer, Server, eventually, soon};
 
 const CLIENTS: usize = 1000;
-/// Between two pushes.
+/// The pause between two pushes.
 const PAUSE: Duration = Duration::from_millis(2);
-/// What a server may keep of memory once its peers have gone: allocators do not give everything back.
+/// The bytes of memory that a server may keep after its peers have gone: allocators do not give everything back to the
+/// kernel.
 const SLACK: u64 = 32 << 20;
 
-/// A push that takes less is no complaint, however quick pushes were before: whoever has a core may keep it for a tick of the kernel,
-/// 4 ms at 250 Hz, while others wait for it, whatever the server does.
+/// A push that takes less than this is never reported as slow, however quick pushes were before the attack: a process that
+/// has a core may keep it for a tick of the kernel (4 ms at 250 Hz) while others wait, whatever the server does.
 const UNREMARKABLE: Duration = Duration::from_millis(5);
 
 pub struct Crowd {
     stop: Arc<AtomicBool>,
-    /// Pushes that have arrived so far.
+    /// The number of pushes that have arrived so far.
     pushes: Arc<AtomicUsize>,
-    /// How many of them had arrived when the attack on another server began, and when that on this one did.
+    /// The number of pushes that had arrived when the attack on another server began, and when the attack on this server
+    /// began.
     phases: [usize; 2],
     done: oneshot::Receiver<anyhow::Result<Vec<Duration>>>,
     footprint: Footprint,
 }
 
-/// What a server has of memory and descriptors before an attack.
+/// The memory and the descriptors that a server uses before an attack.
 pub struct Footprint {
     memory: u64,
     open_files: usize,
@@ -43,14 +45,14 @@ impl Footprint {
         Ok(Self { memory: server.memory()?, open_files: server.open_files()? })
     }
 
-    /// How much memory the server has more than it had.
+    /// Gives how many bytes of memory the server uses beyond this footprint.
     pub fn memory_beside(&self, server: &Server) -> anyhow::Result<u64> {
         Ok(server.memory()?.saturating_sub(self.memory))
     }
 }
 
 impl Crowd {
-    /// Comes, and is pushed to from now on.
+    /// Connects the clients and starts the pushes, which go on until [`Crowd::leave`].
     pub async fn gather(server: &Server) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (gathered, all_there) = oneshot::channel();
@@ -69,9 +71,10 @@ impl Crowd {
         Ok(Self { stop, pushes, phases: [0; 2], done, footprint: Footprint::of(server)? })
     }
 
-    /// The attack begins once pushes have shown what they take without it: for `quiet` with nothing else to do for the machine, then
-    /// while the same attack is `elsewhere`, on another server of this machine. Whatever pushes take longer afterwards is the
-    /// server's own doing. Where nobody compares them, the attack begins at once.
+    /// Measures how long pushes take without an attack, and returns when the attack may begin: first for `quiet` on an idle
+    /// machine, then while the same attack runs `elsewhere`, on another server of this machine. Pushes that take longer
+    /// afterwards are slowed by the attacked server itself. Without ADVERSARY_STRICT nobody compares the times, and this
+    /// returns at once.
     pub async fn await_attack(
         &mut self,
         quiet: Duration,
@@ -86,13 +89,13 @@ impl Crowd {
         Ok(())
     }
 
-    /// What the server has with the crowd alone.
+    /// The memory and the descriptors that the server uses with the crowd alone.
     pub fn footprint(&self) -> &Footprint {
         &self.footprint
     }
 
-    /// Everybody else has gone: waits until the server has forgotten them, lets the crowd go, and says how long pushes took.
-    /// Each push has arrived, in order.
+    /// Is called when the attackers have gone: waits until the server has released what they used, ends the crowd, and prints
+    /// how long pushes took. Fails if a push did not arrive or came out of order.
     pub async fn leave(self, name: &str, server: &Server) -> anyhow::Result<()> {
         eventually("open files", self.footprint.open_files, async || server.open_files()).await?;
         eventually("memory is given back", true, async || Ok(self.footprint.memory_beside(server)? < SLACK))
@@ -115,13 +118,13 @@ impl Crowd {
     }
 }
 
-/// What 99 of 100 took at most. Sorts them.
+/// Sorts the times and gives the 99th percentile.
 fn p99(latencies: &mut [Duration]) -> Duration {
     latencies.sort_unstable();
     latencies.get(latencies.len() * 99 / 100).copied().unwrap_or_default()
 }
 
-/// Whether pushes have to be quick: machines that others use are no measure, so in ordinary tests they have not.
+/// Whether slow pushes fail the test. Ordinary runs do not ask for it: on a machine that others use too, times say little.
 fn is_strict() -> bool {
     std::env::var_os("ADVERSARY_STRICT").is_some()
 }
@@ -134,14 +137,14 @@ async fn live(
     pushes: &AtomicUsize,
 ) -> anyhow::Result<Vec<Duration>> {
     let mut php = PhpPeer::connect(register).await?;
-    // One push is under way at a time, so never more than one waits here.
+    // The channel needs no bound: only one push is under way at a time, so at most one arrival for each client waits here.
     let (heard, mut arrivals) = mpsc::unbounded_channel();
     let clients = try_join_all((0..CLIENTS).map(|_| Client::connect(websocket))).await?;
     for (number, mut client) in clients.into_iter().enumerate() {
         php.bind(client.id, &number.to_string()).await?;
         let heard = heard.clone();
         tokio::spawn(async move {
-            // Whatever ends it shows as a push that does not arrive.
+            // Whatever ends this loop, the test notices it as a push that does not arrive.
             while let Ok(text) = client.text().await {
                 if heard.send((number, text.parse::<usize>().ok(), Instant::now())).is_err() {
                     return;

@@ -1,4 +1,5 @@
-//! The example application as its users run it, on the default ports: its front ends, and the elements of its page.
+//! The example application (php/example) as its users run it, on the default ports: its two front ends, and the elements of
+//! its page.
 
 use std::process::Command;
 
@@ -12,14 +13,14 @@ use crate::{Browser, PhpPeer, Server, Tab, eventually, extension, root};
 
 const ADDRESS: &str = "127.0.0.1:8080";
 
-/// Which front end of the example.
+/// The front ends of the example: plain PHP, and Yii 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
     Plain,
     Yii2,
 }
 
-/// A user in php/example/shared/schema.sql.
+/// A user that php/example/shared/schema.sql creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
     pub name: &'static str,
@@ -31,13 +32,13 @@ pub const BOB: User = User { name: "bob", uid: "2" };
 
 pub struct Demo {
     pub server: Server,
-    // Before its data, so that nobody writes there any more when it is removed.
+    // PHP stands before its data and so is dropped first: it writes there no more when the data is removed.
     _php: ProcessGroup,
     _data: TempDir,
 }
 
 impl Page {
-    /// Why this page cannot be shown here, if so.
+    /// Gives the reason why this page cannot be shown on this machine, if there is one.
     pub fn missing(self) -> Option<&'static str> {
         let yii2 = || {
             std::env::var_os("YII2_PATH").is_some_and(|path| !path.is_empty())
@@ -48,13 +49,13 @@ impl Page {
         (self == Self::Yii2 && !yii2()).then_some("YII2_PATH names no Yii 2, and no vendor directory has it")
     }
 
-    /// The arguments of PHP's web server.
+    /// The command that starts PHP's web server for this page.
     fn command(self) -> anyhow::Result<Command> {
         let extension = extension()?;
         ensure!(extension.exists(), "{} is missing (`make test` builds it)", extension.display());
         let example = root().join("php/example");
         let mut command = Command::new("php");
-        // PHP's own configuration stays in force: the page needs SQLite from there.
+        // PHP reads the machine's own configuration here, because the page needs the SQLite module that it loads.
         command.arg("-d").arg(format!("extension={}", extension.display())).args(["-S", ADDRESS]);
         match self {
             Self::Plain => command.arg(example.join("plain/index.php")),
@@ -67,12 +68,12 @@ impl Page {
 }
 
 impl Demo {
-    /// One PHP process serves the page.
+    /// Starts the server and the page, which one PHP process serves.
     pub async fn start(page: Page) -> anyhow::Result<Self> {
         Self::start_with_workers(page, 1).await
     }
 
-    /// So many PHP processes serve the page, and each request takes whichever is idle.
+    /// Starts the server and the page, which `workers` PHP processes serve: each request goes to one that is idle.
     pub async fn start_with_workers(page: Page, workers: u8) -> anyhow::Result<Self> {
         let server = Self::start_server().await?;
         let data = TempDir::with_prefix("gateway-test-demo-")?;
@@ -85,7 +86,7 @@ impl Demo {
         Ok(Self { server, _php: php, _data: data })
     }
 
-    /// Names the default ports, as the harness would else choose free ones.
+    /// Starts the server on the default ports. They are named here because the test harness would otherwise choose free ones.
     pub async fn start_server() -> anyhow::Result<Server> {
         Server::start(&["--websocket", "0.0.0.0:8282", "--register", "127.0.0.1:1238,127.0.0.1:1236"]).await
     }
@@ -95,19 +96,19 @@ impl Demo {
         Ok(Visit { tab: browser.open(&format!("http://{ADDRESS}/")).await? })
     }
 
-    /// A new tab in which `user` logs in.
+    /// Opens a new tab and logs `user` in.
     pub async fn log_in(&self, browser: &Browser, user: User) -> anyhow::Result<Visit> {
         let visit = self.visit(browser).await?;
         visit.log_in(user).await?;
         Ok(visit)
     }
 
-    /// Another PHP process, to ask what the server knows.
+    /// Connects another PHP process, by which a test asks what the server knows.
     pub async fn php(&self) -> anyhow::Result<PhpPeer> {
         PhpPeer::connect("127.0.0.1:1238").await
     }
 
-    /// Waits until the tab is bound, as the page says and as the server knows.
+    /// Waits until the tab's connection is bound to the user, both by the page's words and by the server's.
     pub async fn bound(&self, visit: &Visit, user: User) -> anyhow::Result<ClientId> {
         visit.comes_to("bound").await?;
         let client = visit.client_id().await?;
@@ -119,7 +120,7 @@ impl Demo {
         Ok(client)
     }
 
-    /// Waits until these are the connections that the server has for `user`.
+    /// Waits until `clients` are exactly the connections that the server has for `user`.
     pub async fn connections_are(&self, user: User, mut clients: Vec<ClientId>) -> anyhow::Result<()> {
         clients.sort();
         let mut php = self.php().await?;
@@ -131,8 +132,8 @@ impl Demo {
         .await
     }
 
-    /// How many messages each tab has counted once all that was sent before this call has arrived. A last message to
-    /// everybody comes after the others on each connection and tells so; the page is made to forget it.
+    /// Gives how many messages each tab has counted once everything that was sent before this call has arrived. To know that,
+    /// it sends one more message to everybody, which comes last on each connection; the count leaves it out.
     pub async fn message_counts<const N: usize>(&self, visits: [&Visit; N]) -> anyhow::Result<[u64; N]> {
         let last = json!("that was all").to_string();
         for visit in visits {
@@ -168,7 +169,7 @@ impl Visit {
         Ok(())
     }
 
-    /// Writes a comment, which loads the page anew; gives what that says of it.
+    /// Writes a comment, which loads the page anew, and gives the message that the new page shows about it.
     pub async fn comment(&self, to: User, text: &str) -> anyhow::Result<String> {
         self.tab.choose("#receiver", to.name).await?;
         self.tab.write("#content", text).await?;
@@ -176,7 +177,7 @@ impl Visit {
         Ok(self.tab.texts(".flash").await?.concat())
     }
 
-    /// The texts of the comments, newest first.
+    /// Gives the texts of the comments, newest first.
     pub async fn comments(&self) -> anyhow::Result<Vec<String>> {
         self.tab.texts("#comments li p").await
     }
@@ -200,7 +201,7 @@ impl Visit {
         .await
     }
 
-    /// As the `init` message named it.
+    /// Gives the client id that the `init` message named.
     pub async fn client_id(&self) -> anyhow::Result<ClientId> {
         let id = self.tab.attribute("#live", "data-client-id").await?;
         Ok(id.context("no init message yet")?.parse()?)

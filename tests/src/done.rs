@@ -1,8 +1,8 @@
-//! Programs that must succeed.
+//! Runs of programs that must succeed.
 
 use std::process::Command;
 
-/// What it prints, errors behind the rest.
+/// Runs a program that must succeed, and gives what it prints: stdout, then stderr.
 pub fn done(command: &mut Command) -> anyhow::Result<String> {
     let output = command.output()?;
     let said = [output.stdout, output.stderr].concat();

@@ -1,4 +1,4 @@
-//! Somebody who may use the NATS of a cluster and does not know its secret: he records, and sends again what he has recorded.
+//! An attacker who may use a cluster's NATS but does not know the cluster's secret: he records messages and sends them again.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 
 use crate::soon;
 
-/// Of a frame, behind its authenticator and its version.
+/// The places of the kind and of the sender's instance in a frame of the cluster: both stand behind the frame's authenticator
+/// and version.
 const KIND: usize = 17;
 const INSTANCE: std::ops::Range<usize> = 19..27;
 
@@ -27,7 +28,7 @@ impl Heard {
         self.payload.get(KIND).copied()
     }
 
-    /// The process that has sent it.
+    /// Gives the id of the process that has sent the message.
     pub fn instance(&self) -> &[u8] {
         self.payload.get(INSTANCE).unwrap_or_default()
     }
@@ -42,7 +43,7 @@ impl Eavesdropper {
         Ok(this)
     }
 
-    /// Hears all up to a message, that one included.
+    /// Records messages up to and including the one for which `is_last` holds.
     pub async fn hear_until(&mut self, is_last: impl Fn(&Heard) -> bool) -> anyhow::Result<Vec<Heard>> {
         let mut all = Vec::new();
         loop {
@@ -63,7 +64,7 @@ impl Eavesdropper {
         Ok(soon("NATS", self.socket.write_all(&said)).await??)
     }
 
-    /// Waits until NATS has taken all that was said, and gives what was heard meanwhile.
+    /// Waits until NATS has taken everything that was sent, and gives the messages that came meanwhile.
     pub async fn flush(&mut self) -> anyhow::Result<Vec<Heard>> {
         self.socket.write_all(b"PING\r\n").await?;
         let mut all = Vec::new();
@@ -73,7 +74,7 @@ impl Eavesdropper {
         Ok(all)
     }
 
-    /// `None` for a PONG.
+    /// Waits for the next message; gives `None` for a PONG.
     async fn hear(&mut self) -> anyhow::Result<Option<Heard>> {
         loop {
             let mut line = String::new();

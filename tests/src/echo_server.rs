@@ -1,4 +1,4 @@
-//! A server with a worker that sends every message back.
+//! A server together with a worker that sends every client's message back to that client.
 
 use std::net::SocketAddr;
 
@@ -8,12 +8,12 @@ use tokio::task::JoinHandle;
 
 use crate::{BridgeWorker, PhpPeer, Server};
 
-/// One call takes less than 16 MiB. More goes out as fragments, each in a call of its own.
+/// A call of PHP takes less than 16 MiB. A longer message goes out as websocket fragments, each in a call of its own.
 const LARGE: usize = 15 << 20;
 const FINAL: u8 = 0x80;
 const CONTINUATION: u8 = 0;
 
-/// As what everything is sent. Numbered as in RFC 6455.
+/// The type of all messages that the server sends; the numbers are the opcodes of RFC 6455.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum MessageType {
@@ -27,7 +27,7 @@ pub struct EchoServer {
 }
 
 impl EchoServer {
-    /// `flags` beside those of [`Server::start`].
+    /// Starts the server with `flags` in addition to those of [`Server::start`].
     pub async fn start(message_type: MessageType, flags: &[&str]) -> anyhow::Result<Self> {
         let name = if message_type == MessageType::Text { "text" } else { "binary" };
         let given = ["--events", "workers", "--message-type", name];
@@ -38,7 +38,7 @@ impl EchoServer {
         Ok(Self { server, worker })
     }
 
-    /// Waits until it echoes no more, which it does for as long as the server is well; gives the reason.
+    /// Waits until the worker echoes no more, and gives the reason. While the server is well this never returns.
     pub async fn ended(&mut self) -> anyhow::Error {
         match (&mut self.worker).await {
             Ok(Err(error)) => error.context("the worker that echoes has ended"),
@@ -74,7 +74,7 @@ async fn echo(register: SocketAddr, message_type: MessageType) -> anyhow::Result
     }
 }
 
-/// A frame of over 65,535 bytes.
+/// A frame of more than 65,535 bytes, with the payload's length in 8 bytes.
 fn fragment(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first, 127];
     frame.extend_from_slice(&(payload.len() as u64).to_be_bytes());

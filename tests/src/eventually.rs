@@ -1,4 +1,4 @@
-//! Waiting for what comes about in another process, and that nothing announces.
+//! Waiting for a state of another process that nothing announces, by looking again and again.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use crate::PATIENCE;
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Looks again and again until `expected` is seen.
+/// Looks again and again until `expected` is seen; fails with what was seen instead when the patience is over.
 pub async fn eventually<T: PartialEq + Debug>(
     what: &str,
     expected: T,

@@ -13,7 +13,8 @@ pub struct WrongClock {
 }
 
 impl WrongClock {
-    /// As of `+40d` or `-20m`. `None`, and said so, where there is no libfaketime.
+    /// Makes a clock that is off by `offset`, such as `+40d` or `-20m`. Without libfaketime the test is reported as skipped,
+    /// and this gives `None`.
     pub fn new(test: &str, offset: &str) -> anyhow::Result<Option<Self>> {
         let Some(library) = library() else {
             skip(test, "libfaketime is not installed (Debian package libfaketime)");
@@ -32,7 +33,7 @@ impl WrongClock {
         command.env("LD_PRELOAD", &self.library);
         command.env("FAKETIME_TIMESTAMP_FILE", self.setting.path());
         command.env("FAKETIME_NO_CACHE", "1");
-        // The clock on the wall jumps; time goes on as ever.
+        // Only the wall clock jumps; the monotonic clock, by which timeouts run, goes on as ever.
         command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     }
 }

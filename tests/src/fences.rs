@@ -1,4 +1,4 @@
-//! The code that stands in the documents, between fences.
+//! The code blocks of the documents.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ use anyhow::Context as _;
 /// A block of code of a page.
 pub struct Fence {
     pub language: String,
-    /// The file that the line before says it is: "what it does, `Chat.php`:".
+    /// The file that the line before the block names as its place, as in "what it does, `Chat.php`:".
     pub file: Option<String>,
     pub code: String,
 }
 
-/// All blocks of code of a page, in their order, without what they are indented by.
+/// Gives all code blocks of a page in their order, without the indentation of the fence.
 pub fn fences(page: &str) -> Vec<Fence> {
     let mut found = Vec::new();
     let mut before = "";
@@ -30,7 +30,7 @@ pub fn fences(page: &str) -> Vec<Fence> {
             code.push_str(line.get(indent..).unwrap_or_default());
             code.push('\n');
         }
-        // A Chinese page has a colon of its own.
+        // The Chinese pages end the line before a block with a colon of their own.
         let before_colon =
             before.trim_end().strip_suffix([':', '：']).and_then(|text| text.strip_suffix('`'));
         let last = before_colon.and_then(|text| text.rsplit('`').next());
@@ -42,7 +42,7 @@ pub fn fences(page: &str) -> Vec<Fence> {
     found
 }
 
-/// The code of a file that a page shows.
+/// Gives the code that a page shows for a file.
 pub fn file_of(page: &str, file: &str) -> anyhow::Result<String> {
     fences(page)
         .into_iter()
@@ -51,7 +51,7 @@ pub fn file_of(page: &str, file: &str) -> anyhow::Result<String> {
         .with_context(|| format!("the page shows no file {file}"))
 }
 
-/// Writes all files that a page shows.
+/// Writes all files that a page shows into a folder.
 pub fn lay_out(page: &str, folder: &Path) -> anyhow::Result<()> {
     for fence in fences(page) {
         if let Some(path) = fence.file.map(|file| folder.join(file)) {

@@ -12,22 +12,22 @@ use tokio::net::TcpStream;
 use crate::process_group::ProcessGroup;
 use crate::soon;
 
-/// Debian's name first.
+/// The names under which Firefox may be installed; Debian's comes first.
 const NAMES: [&str; 2] = ["firefox-esr", "firefox"];
-/// A response is not longer: this bounds what is believed of a length.
+/// The longest response in bytes that is accepted: a longer one would be a mistake, and must not take all memory.
 const MAX_RESPONSE: usize = 16 << 20;
 
 /// A browser with one tab and a profile of its own.
 pub struct Firefox {
     connection: BufReader<TcpStream>,
     commands: u64,
-    // Dropped in this order, so that nobody writes to the profile any more when it is removed.
+    // These are dropped in this order: Firefox has ended, and writes to the profile no more, when it is removed.
     _firefox: ProcessGroup,
     _profile: TempDir,
 }
 
 impl Firefox {
-    /// `None` where no Firefox is installed.
+    /// Starts Firefox; gives `None` if none is installed.
     pub async fn start() -> anyhow::Result<Option<Self>> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let is_installed =
@@ -51,7 +51,7 @@ impl Firefox {
         self.command("WebDriver:Navigate", json!({ "url": url })).await.map(drop)
     }
 
-    /// What a script returns that gets `arguments`. It runs as a part of the page.
+    /// Runs a script that gets `arguments` as a part of the page, and gives what it returns.
     pub async fn script(&mut self, script: &str, arguments: Vec<Value>) -> anyhow::Result<Value> {
         let body = json!({ "script": script, "args": arguments, "sandbox": null });
         Ok(self.command("WebDriver:ExecuteScript", body).await?["value"].take())
@@ -83,11 +83,11 @@ impl Firefox {
     }
 }
 
-/// All that Firefox leaves behind goes into `directory`.
+/// The command that starts Firefox so that everything it writes goes into `directory`.
 fn firefox(name: &str, directory: &Path) -> anyhow::Result<Command> {
     let profile = directory.join("profile");
     std::fs::create_dir(&profile)?;
-    // A free port; nothing is fetched from anywhere.
+    // With port 0 Marionette takes a free port. The other settings keep Firefox from fetching anything from the network.
     let preferences = "user_pref('marionette.port', 0);\n\
         user_pref('app.update.disabledForTesting', true);\n\
         user_pref('browser.startup.homepage_override.mstone', 'ignore');\n\

@@ -1,10 +1,10 @@
-//! A small fuzzer: inputs made from good ones by many small changes, each by a seed of its own, so that whatever fails can
-//! be run again.
+//! A small fuzzer: it makes inputs from good ones by many small changes. Each input has a seed of its own, so that a failing
+//! one can be run again.
 //!
-//! Ordinary tests try the same twenty thousand inputs every time. With `FUZZ_SECONDS` they go on for so long, from another
-//! seed each time; `FUZZ_SEED` runs the one input of a failure.
+//! Ordinary test runs try the same twenty thousand inputs for each target every time. With `FUZZ_SECONDS` each target runs
+//! that long instead, from another seed every time; `FUZZ_SEED` runs the one input that a failure has named.
 //!
-//! Built with the feature `libfuzzer`, the same checks are guided by the coverage that inputs reach: scripts/fuzz.
+//! With the feature `libfuzzer`, the same checks are guided by the code that inputs reach: scripts/fuzz does that.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -12,14 +12,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::root;
 
-/// Inputs that ordinary tests try for each target.
+/// The number of inputs that an ordinary test run tries for each target.
 const CASES: u64 = 20_000;
-/// A slow machine may try fewer.
+/// The time after which an ordinary test run stops even when it has not tried them all: on a slow machine it would take too
+/// long.
 const ORDINARY: Duration = Duration::from_secs(5);
-/// Longest input.
+/// The length in bytes to which inputs are cut.
 const MAX_INPUT: usize = 16 << 10;
 
-/// What one of the files may take of the processor, which other programs do not make more: even without optimisation.
+/// The CPU time that one input of the corpus may take, even without optimisation. CPU time is measured because a busy machine
+/// does not make it longer.
 const MAX_CPU: Duration = Duration::from_secs(5);
 
 /// Runs `check`, which panics where something is wrong, on inputs made from `corpus` and from the files of
@@ -46,7 +48,7 @@ pub fn fuzz(target: &str, corpus: &[Vec<u8>], check: impl Fn(&[u8], &mut Rng)) {
             );
         }
     };
-    // As it is, what was found once too.
+    // Every input of the corpus also runs unchanged: some of the files are inputs that failed once.
     for input in corpus {
         let before = cpu_time();
         check(input, &mut Rng::of(input));
@@ -69,13 +71,13 @@ pub fn fuzz(target: &str, corpus: &[Vec<u8>], check: impl Fn(&[u8], &mut Rng)) {
     println!("{target}: {tried} inputs from seed {first}");
 }
 
-/// What this thread has taken so far.
+/// The CPU time that this thread has taken so far.
 fn cpu_time() -> Duration {
     let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
     time.map_or(Duration::ZERO, Duration::from)
 }
 
-/// What files hold, in the order of their names, which a seed depends on.
+/// Reads the files of a folder, in the order of their names: the order decides which input a seed makes.
 fn seeds(directory: &Path) -> std::io::Result<Vec<Vec<u8>>> {
     let mut files =
         std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
@@ -91,7 +93,7 @@ fn seed_of_now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64)
 }
 
-/// SplitMix64: small, fast, and the same everywhere.
+/// The SplitMix64 generator: it is small and fast, and gives the same numbers on every machine.
 pub struct Rng(u64);
 
 impl Rng {
@@ -99,7 +101,8 @@ impl Rng {
         Self(seed)
     }
 
-    /// The one that belongs to an input: FNV-1a of its bytes is the seed. So a file that failed fails again.
+    /// The generator that belongs to an input: its seed is the FNV-1a hash of the input's bytes. So a file that once failed
+    /// fails again.
     pub fn of(input: &[u8]) -> Self {
         let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         Self(input.iter().fold(0xcbf2_9ce4_8422_2325, hash))
@@ -113,12 +116,12 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// Less than `limit`; 0 if that is 0.
+    /// Draws a number less than `limit`; 0 if `limit` is 0.
     pub fn below(&mut self, limit: usize) -> usize {
         if limit == 0 { 0 } else { (self.draw() % limit as u64) as usize }
     }
 
-    /// `input` in pieces as a socket may give it: one byte at a time, or whatever comes.
+    /// Cuts `input` into pieces as a socket may deliver it: single bytes, or pieces of random lengths.
     pub fn pieces<'a>(&mut self, mut input: &'a [u8]) -> Vec<&'a [u8]> {
         let longest = [1, 2, 7, 100, 5000][self.below(5)];
         let mut pieces = Vec::new();
@@ -143,7 +146,7 @@ impl Rng {
         let at = self.below(input.len() + 1);
         let end = at + self.below((input.len() - at).min(64) + 1);
         match self.below(9) {
-            // Lengths, which are what is easily believed.
+            // This writes a number that looks like a length, near a bound of some format: parsers easily believe lengths.
             0 => {
                 let length =
                     [0, 1, 4, 27, 28, 125, 126, 0xffff, 1 << 20, 0x7fff_ffff, u32::MAX][self.below(11)];

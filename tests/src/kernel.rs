@@ -1,4 +1,4 @@
-//! What the kernel tells of its sockets.
+//! What the kernel's table of sockets says about the other end of a connection.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use nix::libc;
 use socket2::{Protocol, Socket, Type};
 use tokio::net::TcpStream;
 
-/// Bytes that have arrived at the other end, on this machine, and that nobody there has read.
+/// Gives how many bytes have arrived at the other end of this connection, on this machine, and have not been read there.
 pub fn unread_by_peer(socket: &TcpStream) -> anyhow::Result<u64> {
     let (peer, own) = (socket.peer_addr()?, socket.local_addr()?);
     // The table of all sockets takes many milliseconds to read, as the kernel looks through all the room that there is for them.
@@ -67,10 +67,11 @@ fn look_up_unread(here: SocketAddr, there: SocketAddr) -> anyhow::Result<u64> {
     Ok(u64::from_str_radix(queues.context("no such connection")?.1, 16)?)
 }
 
-/// Waits until the other end, on this machine, has read all that has arrived there.
+/// Waits until the other end of this connection, on this machine, has read all that has arrived there.
 pub async fn read_by_peer(socket: &TcpStream) -> anyhow::Result<()> {
     while unread_by_peer(socket)? > 0 {
-        // Who sleeps leaves the processor to the other end, which spinning would keep from it on a busy machine.
+        // Sleeping leaves the processor to the other end; a loop without it would take the processor away from it on a busy
+        // machine.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Ok(())

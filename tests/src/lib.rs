@@ -1,4 +1,4 @@
-//! What the end to end tests share: real servers, clients and PHP processes on free ports.
+//! The code that the end to end tests share: it starts real servers, clients and PHP processes on free ports.
 
 mod artifacts;
 mod bridge_worker;
@@ -85,10 +85,10 @@ pub use worker_runner::WorkerRunner;
 
 use std::time::Duration;
 
-/// How long anything that must happen may take on a slow, shared machine.
+/// The longest that anything which must happen may take, on a slow machine that others use too.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs `future`, and fails instead of hanging.
+/// Runs `future`, and fails after [`PATIENCE`] instead of waiting forever.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> anyhow::Result<T> {
     tokio::time::timeout(PATIENCE, future)
         .await

@@ -1,20 +1,21 @@
-//! Gives a fuzzer's check to libFuzzer, which looks for inputs that reach code that no other has reached.
+//! Gives a fuzzer's check to libFuzzer, which looks for inputs that reach code that no other input has reached.
 //!
-//! `FUZZ_TARGET` names the target, as its directory below `tests/corpus/` is named; all others are left out. The process ends with
-//! libFuzzer's verdict. What it has learned stays in `FUZZ_CORPUS`; its other options stand in `FUZZ_OPTIONS`.
+//! `FUZZ_TARGET` names the target as its folder below `tests/corpus/` is named; the other targets do nothing. The process
+//! ends with libFuzzer's exit code. libFuzzer keeps the inputs that it found useful in the folder `FUZZ_CORPUS`;
+//! `FUZZ_OPTIONS` holds more of its options.
 
 use std::cell::Cell;
 use std::ffi::{CString, c_char, c_int};
 use std::path::Path;
 use std::time::Duration;
 
-// Linked for its LLVMFuzzerRunDriver, which it does not declare itself.
+// The crate is linked because it contains the C function LLVMFuzzerRunDriver, which it does not declare for Rust.
 use libfuzzer_sys as _;
 
 use crate::Rng;
 
-/// The longest that one input may take of all processors, unless `FUZZ_CPU_SECONDS` says another. This is not the time that passes,
-/// so that a busy machine finds nothing that is none.
+/// The CPU time of all threads that one input may take, unless `FUZZ_CPU_SECONDS` says otherwise. It is not the time on the
+/// clock, because on a busy machine that would report inputs that are not slow.
 const MAX_CPU: Duration = Duration::from_secs(1);
 
 type Check<'a> = dyn Fn(&[u8], &mut Rng) + 'a;
@@ -31,7 +32,8 @@ thread_local! {
     static CHECK: Cell<Option<&'static Check<'static>>> = const { Cell::new(None) };
 }
 
-/// Whether libFuzzer is wanted; of another target nothing is run then.
+/// Gives whether libFuzzer is asked for. If so, the target that `FUZZ_TARGET` names runs to the end of the process, and any
+/// other target does nothing.
 pub(crate) fn run(target: &str, seeds: &Path, corpus: &[Vec<u8>], check: &Check) -> bool {
     let Ok(wanted) = std::env::var("FUZZ_TARGET") else { return false };
     if wanted == target
@@ -58,22 +60,22 @@ fn fuzz(seeds: &Path, corpus: &[Vec<u8>], check: &Check) -> anyhow::Result<()> {
     pointers.push(std::ptr::null_mut());
     let (mut count, mut pointers) = (arguments.len() as c_int, pointers.as_mut_ptr());
 
-    // What panics in any thread has failed.
+    // A panic in any thread counts as a failure, also where something catches it.
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         before(panic);
         std::process::abort();
     }));
-    // SAFETY: only the lifetime changes. The check outlives the driver's run, which is the only one to call it, and the process ends
-    // right behind.
+    // SAFETY: only the lifetime changes. The check outlives the driver's run, which alone calls it, and the process ends
+    // right after that run.
     CHECK.set(Some(unsafe { std::mem::transmute::<&Check, &'static Check<'static>>(check) }));
-    // SAFETY: `pointers` is a list of C strings with a null at its end, and `count` their number.
+    // SAFETY: `pointers` is a list of C strings with a null at its end, and `count` is their number.
     let verdict = unsafe { LLVMFuzzerRunDriver(&mut count, &mut pointers, one) };
     std::process::exit(verdict);
 }
 
 extern "C" fn one(data: *const u8, length: usize) -> c_int {
-    // SAFETY: libFuzzer gives as many bytes as it says, for the time of the call; with no bytes the pointer may be null.
+    // SAFETY: libFuzzer gives as many bytes as it says, for the time of the call; for no bytes the pointer may be null.
     let input = if length == 0 { &[] } else { unsafe { std::slice::from_raw_parts(data, length) } };
     if let Some(check) = CHECK.get() {
         let before = cpu_time();
@@ -84,7 +86,7 @@ extern "C" fn one(data: *const u8, length: usize) -> c_int {
     0
 }
 
-/// libFuzzer's own main calls this; here only the linker asks for it.
+/// Is called by libFuzzer's own `main`, which is not used here; it stands here because the linker asks for it.
 #[expect(improper_ctypes_definitions, reason = "nothing in C calls it; libfuzzer-sys declares it so")]
 #[unsafe(no_mangle)]
 extern "C" fn rust_fuzzer_test_input(_: &[u8]) -> i32 {
@@ -98,10 +100,10 @@ fn max_cpu() -> Duration {
         .map_or(MAX_CPU, Duration::from_secs)
 }
 
-/// What all threads of this process have taken so far.
+/// The CPU time that all threads of this process have taken so far.
 fn cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the clock is there on every Linux, and the time is one that may be written.
+    // SAFETY: every Linux has this clock, and `time` is a valid place to write to.
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -1,4 +1,4 @@
-//! A Debian that has booted: systemd and all, in a container on this machine's network.
+//! A Debian that has booted with systemd, in a container that uses this machine's network.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,23 +8,24 @@ use anyhow::Context as _;
 
 use crate::{ProcessGroup, done, root, soon};
 
-/// Beside what a container may do anyway, as on a machine of its own.
+/// The system calls that are allowed in addition to what a container may do anyway: the server uses io_uring, which a machine
+/// of its own would allow.
 const CALLS: &str = "--system-call-filter=io_uring_setup io_uring_enter io_uring_register";
 
-/// What is written there is gone when it is dropped.
+/// A booted container. Whatever is written inside is gone when this is dropped.
 pub struct Machine {
     _container: ProcessGroup,
     systemd: u32,
 }
 
 impl Machine {
-    /// The Debian to boot, which is fetched the first time: not in a network of one's own. Gives the reason where this machine cannot
-    /// have it.
+    /// Gives the folder of the Debian to boot. It is fetched the first time, which fails in a test that has a network of its
+    /// own. Gives the reason instead where this machine cannot boot one.
     pub fn debian() -> anyhow::Result<Result<PathBuf, String>> {
         if Command::new("systemd-nspawn").arg("--version").output().is_err() {
             return Ok(Err("systemd-nspawn is not installed (Debian package systemd-container)".to_owned()));
         }
-        // The same as this machine's, as what was built here is to run there.
+        // The release is the same as this machine's, because programs that were built here run in the container.
         let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
         let suite =
             release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or_default();
@@ -42,10 +43,11 @@ impl Machine {
         }
     }
 
-    /// Boots it with files and folders of this machine, which are read-only there, at other places. Gives the reason where this
-    /// machine cannot do it.
+    /// Boots it. Files and folders of this machine in `lent` appear in it read-only at other paths. Gives the reason instead
+    /// where this machine cannot boot it.
     pub async fn boot(debian: &Path, lent: &[(&Path, &str)]) -> anyhow::Result<Result<Self, String>> {
-        // It would leave the container behind when it is killed, but for a PID namespace around both.
+        // The PID namespace around systemd-nspawn ends the container too when systemd-nspawn is killed; otherwise the
+        // container would live on.
         let mut command = Command::new("unshare");
         command
             .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "systemd-nspawn"])
@@ -68,18 +70,18 @@ impl Machine {
         };
         let systemd = child_of(child_of(container.leader())?)?;
         let machine = Self { _container: container, systemd };
-        // An extension that was built for one PHP is for no other.
+        // An extension loads only into the version of PHP that it was built for.
         let version = ["-n", "-r", "echo PHP_VERSION;"];
         let (theirs, ours) = (machine.done("php", &version).await?, done(Command::new("php").args(version))?);
         Ok(if theirs == ours { Ok(machine) } else { Err(format!("PHP is {ours} here, and {theirs} there")) })
     }
 
-    /// Its first process, as this machine counts them.
+    /// The pid, on this machine, of the container's first process.
     pub fn systemd(&self) -> u32 {
         self.systemd
     }
 
-    /// What a program does there.
+    /// Runs a program in the container to its end.
     pub async fn run<S: AsRef<OsStr>>(&self, program: &str, arguments: &[S]) -> anyhow::Result<Output> {
         let mut command = tokio::process::Command::new("nsenter");
         command.args(["--target", &self.systemd.to_string(), "--mount", "--uts", "--ipc", "--pid", "--"]);
@@ -87,7 +89,7 @@ impl Machine {
         Ok(soon(program, run).await??)
     }
 
-    /// What a program that must succeed prints there.
+    /// Runs a program in the container that must succeed, and gives what it prints.
     pub async fn done<S: AsRef<OsStr>>(&self, program: &str, arguments: &[S]) -> anyhow::Result<String> {
         let output = self.run(program, arguments).await?;
         let complaint = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! A real NATS server, and the way of a node to it, which can be cut.
+//! A real NATS server, and a proxy between a node and it, by which tests cut, stop or delay their traffic.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{skip, soon};
 
-/// Killed when dropped.
+/// The process is killed when this is dropped.
 pub struct Nats {
     pub address: SocketAddr,
     flags: Vec<String>,
@@ -24,7 +24,7 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// `None`, and said so, where there is none.
+    /// Starts NATS. Where it is not installed, the test is reported as skipped, and this gives `None`.
     pub async fn start(test: &str) -> anyhow::Result<Option<Self>> {
         Self::start_with(test, &[]).await
     }
@@ -43,7 +43,7 @@ impl Nats {
         Ok(self.process.kill().await?)
     }
 
-    /// After [`Nats::kill`], at the same address.
+    /// Starts NATS anew at the same address, after [`Nats::kill`].
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         let (process, address) = run(self.address.port().into(), &self.flags).await?;
         (self.process, self.address) = (process, address);
@@ -55,10 +55,10 @@ impl Nats {
     }
 }
 
-/// Of a program on the path.
+/// Finds a program on the path.
 fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH")?;
-    // Where Debian has it, which is on root's path only.
+    // Debian installs nats-server there, which is on root's path only.
     let directories = std::env::split_paths(&path).chain([Path::new("/usr/sbin").to_owned()]);
     directories.map(|directory| directory.join(program)).find(|file| file.is_file())
 }
@@ -86,12 +86,12 @@ async fn run(port: i32, flags: &[String]) -> anyhow::Result<(Child, SocketAddr)>
         anyhow::bail!("it ended before it was ready:{said}")
     })
     .await??;
-    // It must not fill the pipe.
+    // The log is read to its end, because NATS would stop once the pipe is full.
     tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
     Ok((process, address))
 }
 
-/// A way to an address. Ends when dropped.
+/// A proxy in front of an address. It ends when this is dropped.
 pub struct Way {
     pub address: SocketAddr,
     state: watch::Sender<State>,
@@ -100,11 +100,11 @@ pub struct Way {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
-    /// Connections that were made before are reset when it grows.
+    /// The number of cuts so far. When it grows, connections that were made before are reset.
     cuts: u64,
-    /// Nobody gets through who comes anew.
+    /// Whether new connections are refused.
     is_closed: bool,
-    /// Nothing goes either way, and nobody is told.
+    /// Whether bytes are held back in both directions, while the connections stay open and nobody is told.
     is_stalled: bool,
     delay: Duration,
 }
@@ -141,7 +141,7 @@ impl Way {
                         }
                     };
                     if is_cut {
-                        // Closing then sends RST, whatever waits to be sent or read.
+                        // With a linger of zero, closing sends RST whatever still waits to be sent or read.
                         let _ = (client.set_zero_linger(), server.set_zero_linger());
                     }
                 });
@@ -150,12 +150,12 @@ impl Way {
         Ok(Self { address, state, task })
     }
 
-    /// Resets what goes over it.
+    /// Resets the present connections; new ones get through.
     pub fn cut(&self) {
         self.state.send_modify(|state| state.cuts += 1);
     }
 
-    /// Resets it, and lets nobody through before [`Way::open`].
+    /// Resets the present connections, and refuses new ones until [`Way::open`].
     pub fn close(&self) {
         self.state.send_modify(|state| {
             state.cuts += 1;
@@ -171,7 +171,7 @@ impl Way {
         self.state.send_modify(|state| state.delay = delay);
     }
 
-    /// As it was at first.
+    /// Makes the proxy pass everything again, without a delay.
     pub fn open(&self) {
         self.state.send_modify(|state| {
             *state = State { is_closed: false, is_stalled: false, delay: Duration::ZERO, ..*state };

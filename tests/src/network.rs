@@ -1,4 +1,5 @@
-//! A network of a test's own: for its faults, and for the default ports, which the tutorial's code has written in.
+//! A network namespace for a single test: tests make faults in it, or use the default ports there, which the tutorial's code
+//! has written in.
 
 use std::io::{self, Read as _};
 use std::net::TcpListener;
@@ -10,14 +11,14 @@ use socket2::{Protocol, Socket, Type};
 
 use crate::skip;
 
-/// What the scenarios listen on.
+/// The addresses that the scenarios listen on.
 const DEFAULTS: [&str; 4] = ["0.0.0.0:8282", "127.0.0.1:1238", "127.0.0.1:1236", "127.0.0.1:8080"];
 
-/// One scenario at a time: they are heavy, and where there is only the machine's network they share its ports.
+/// Only one scenario runs at a time: they are heavy, and where there is only the machine's network they share its ports.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Runs `scenario`, and all that it starts, in a network of its own. Without root there is only the machine's: the
-/// scenario runs there if the default ports are free, and else is skipped.
+/// Runs `scenario`, and all that it starts, in a network of its own. Without root there is only the machine's network: the
+/// scenario runs there if the default ports are free, and is skipped otherwise.
 pub fn on_default_ports(
     test: &str,
     scenario: impl AsyncFnOnce() -> anyhow::Result<()> + Send,
@@ -48,7 +49,8 @@ pub fn in_own_network(
     })
 }
 
-/// A network belongs to a thread and is inherited by its children, threads and processes.
+/// Runs `thread` on a new thread, because a network namespace belongs to a thread; the threads and processes that it starts
+/// inherit it.
 fn on_own_thread(test: &str, thread: impl FnOnce() -> anyhow::Result<()> + Send) -> anyhow::Result<()> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(test.to_owned()).spawn_scoped(scope, thread)?;
@@ -60,7 +62,7 @@ fn run(scenario: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()>
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(scenario())
 }
 
-/// False when this machine does not let us have one.
+/// Gives false if this machine does not allow a network namespace.
 fn enter_own_network() -> io::Result<bool> {
     match unshare(CloneFlags::CLONE_NEWNET) {
         Ok(()) => bring_loopback_up().map(|()| true),
@@ -68,7 +70,7 @@ fn enter_own_network() -> io::Result<bool> {
     }
 }
 
-/// What `ip link set lo up` asks of the kernel: an rtnetlink message, `nlmsghdr` and `ifinfomsg`.
+/// Sends the kernel what `ip link set lo up` sends: an rtnetlink message of `nlmsghdr` and `ifinfomsg`.
 fn bring_loopback_up() -> io::Result<()> {
     const LENGTH: u32 = 32;
     const LOOPBACK: i32 = 1;

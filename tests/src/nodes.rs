@@ -12,12 +12,12 @@ pub struct Nodes {
 
 pub struct Node {
     pub server: Server,
-    /// To NATS.
+    /// The proxy between this node and NATS.
     pub way: Way,
 }
 
 impl Nodes {
-    /// `None`, and said so, where there is no NATS.
+    /// Starts NATS and `count` servers. Without NATS the test is reported as skipped, and this gives `None`.
     pub async fn start(test: &str, count: usize, flags: &[&str]) -> anyhow::Result<Option<Self>> {
         let Some(nats) = Nats::start(test).await? else { return Ok(None) };
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
@@ -35,7 +35,7 @@ impl Nodes {
         Ok(())
     }
 
-    /// Another process in the place of one, at the same addresses.
+    /// Starts another process in the place of a node, at the same addresses.
     pub async fn replace(&mut self, place: usize) -> anyhow::Result<()> {
         let Node { server, way } = &self.nodes[place];
         let (websocket, register) = (server.websocket.to_string(), server.register[0].to_string());

@@ -1,4 +1,4 @@
-//! Whoever asks the operations port, over plain HTTP.
+//! A client of the operations port, over plain HTTP.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ pub struct Answer {
 }
 
 impl Operator {
-    /// Of a server with `--operations`.
+    /// A client for the operations port of `server`, which must run with `--operations`.
     pub fn of(server: &Server) -> anyhow::Result<Self> {
         Ok(Self { address: server.operations.context("--operations")?, token: None })
     }
@@ -35,7 +35,7 @@ impl Operator {
         self.ask("GET", path, "").await
     }
 
-    /// What is there, which must be JSON.
+    /// Fetches a path, whose answer must be JSON.
     pub async fn json(&self, path: &str) -> anyhow::Result<serde_json::Value> {
         let answer = self.get(path).await?;
         anyhow::ensure!(answer.status == 200, "{answer:?}");
@@ -46,7 +46,7 @@ impl Operator {
         self.ask("POST", path, &body.to_string()).await
     }
 
-    /// `body` is sent as JSON.
+    /// Sends a request whose `body` is declared as JSON.
     pub async fn ask(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
         let token = self.token.as_ref();
         let authorization = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
@@ -59,7 +59,7 @@ impl Operator {
         self.say(request.as_bytes()).await
     }
 
-    /// These bytes, and the answer up to the end of the connection.
+    /// Sends these bytes, and reads the answer up to the end of the connection.
     pub async fn say(&self, bytes: &[u8]) -> anyhow::Result<Answer> {
         let mut socket = soon("connecting", TcpStream::connect(self.address)).await??;
         soon("writing", socket.write_all(bytes)).await??;
@@ -68,7 +68,7 @@ impl Operator {
         Answer::parse(&String::from_utf8(answer)?)
     }
 
-    /// The value of a metric, as `name` or `name{label="value"}`.
+    /// Fetches the value of a metric, named as `name` or `name{label="value"}`.
     pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
         let answer = self.get("/metrics").await?;
         anyhow::ensure!(answer.status == 200, "{answer:?}");

@@ -1,4 +1,4 @@
-//! The stack that ours replaces: GatewayWorker's register, gateway and worker processes.
+//! The original stack that ours replaces: GatewayWorker's register, gateway and worker processes.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,11 +7,11 @@ use crate::original_role::{Roles, events};
 use crate::process_group::ProcessGroup;
 use crate::{Client, eventually, free_port};
 
-/// Where its sources are, or which variable is missing.
+/// The environment variables that hold the paths of its sources.
 const SOURCES: [&str; 4] =
     ["GATEWAYCLIENT_PATH", "GATEWAYWORKER_PATH", "WORKERMAN_PATH", "WORKERMAN_COROUTINE_PATH"];
 
-/// Stopped when dropped.
+/// The processes are stopped when this is dropped.
 pub struct OriginalStack {
     pub websocket: SocketAddr,
     pub register: SocketAddr,
@@ -20,24 +20,24 @@ pub struct OriginalStack {
 }
 
 impl OriginalStack {
-    /// The variable that must be set first, if one is not.
+    /// Gives the first of these environment variables that is not set, if there is one.
     pub fn missing() -> Option<&'static str> {
         SOURCES.into_iter().find(|name| std::env::var_os(name).is_none())
     }
 
-    /// Starts it with one worker that tells each client who it is, and waits until it serves.
+    /// Starts it with one worker, which tells each client its client id, and waits until it serves.
     pub async fn start() -> anyhow::Result<Self> {
         Self::start_with(events("Events.php"), 1).await
     }
 
-    /// So many workers handle events as the file says, which must tell each client who it is.
+    /// Starts it with `workers` workers that handle events by the file `events`, which must tell each client its client id.
     pub async fn start_with(events: PathBuf, workers: usize) -> anyhow::Result<Self> {
-        // A client that comes before there is a worker is closed.
+        // The original closes a client that comes before there is a worker, so a client that stays means that it serves.
         let serves = async |websocket| Client::connect(websocket).await.is_ok();
         Self::start_until(events, workers, serves).await
     }
 
-    /// The same for any handlers: `serves` says whether one has handled something.
+    /// Starts it with any handlers. `serves` says whether a worker has already handled something.
     pub async fn start_until(
         events: PathBuf,
         workers: usize,
@@ -62,7 +62,7 @@ impl OriginalStack {
     }
 }
 
-/// A gateway of GatewayWorker that registers elsewhere. Stopped when dropped.
+/// A gateway process of GatewayWorker that registers at another register. It is stopped when this is dropped.
 pub struct OriginalGateway {
     pub address: SocketAddr,
     _processes: ProcessGroup,
@@ -70,7 +70,7 @@ pub struct OriginalGateway {
 }
 
 impl OriginalGateway {
-    /// Clients speak the `protocol` with it.
+    /// Starts a gateway with which clients speak the `protocol`.
     pub async fn start(protocol: &str, register: SocketAddr) -> anyhow::Result<Self> {
         let [address, internal] = [free_port()?, free_port()?];
         let data = tempfile::tempdir()?;

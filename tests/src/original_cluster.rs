@@ -1,4 +1,4 @@
-//! The original stack in parts: a register, gateways and a worker that can be stopped and started one by one.
+//! The original stack in parts: a register, gateways and a worker, each of which a test can stop and start alone.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,7 +7,7 @@ use crate::original_role::{Roles, events};
 use crate::process_group::ProcessGroup;
 use crate::{Client, eventually, free_port};
 
-/// Stopped when dropped.
+/// The processes are stopped when this is dropped.
 pub struct OriginalCluster {
     pub register: SocketAddr,
     pub gateways: Vec<OriginalGateway>,
@@ -24,7 +24,7 @@ pub struct OriginalGateway {
 }
 
 impl OriginalCluster {
-    /// Starts it and waits until every gateway serves.
+    /// Starts all parts and waits until every gateway serves.
     pub async fn start(gateways: usize, secret: &str) -> anyhow::Result<Self> {
         let register = free_port()?;
         let data = tempfile::tempdir()?;
@@ -50,14 +50,15 @@ impl OriginalCluster {
         self.start_gateway(self.gateways.len() - 1).await
     }
 
-    /// Starts it where it was, and waits until it serves.
+    /// Starts a gateway at the address where it was before, and waits until it serves.
     pub async fn start_gateway(&mut self, index: usize) -> anyhow::Result<()> {
         let data = self.data.path().join(index.to_string());
         let gateway = &mut self.gateways[index];
         let addresses = Some((gateway.websocket, gateway.internal));
         gateway.process = Some(start("gateway", self.register, &self.secret, addresses, &data).await?);
         let websocket = gateway.websocket;
-        // Its worker says who a client is once it is connected; a client that comes earlier is closed.
+        // The worker tells each client its client id once it is connected to this gateway; the gateway closes a client that
+        // comes earlier.
         eventually("a gateway serves", true, async || Ok(Client::connect(websocket).await.is_ok())).await
     }
 
@@ -77,7 +78,7 @@ impl OriginalGateway {
         self.process = None;
     }
 
-    /// The process that leads its group.
+    /// Gives the pid of the process that leads the gateway's process group.
     pub fn leader(&self) -> Option<u32> {
         self.process.as_ref().map(ProcessGroup::leader)
     }

@@ -1,4 +1,4 @@
-//! GatewayWorker's kinds of process, started from its sources.
+//! GatewayWorker's kinds of process (register, gateway, worker), started from its sources.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,27 +7,27 @@ use std::process::Command;
 use crate::process_group::ProcessGroup;
 use crate::root;
 
-/// What to start: tests/php/gatewayworker/stack.php says what each means.
+/// What to start; tests/php/gatewayworker/stack.php says what each field means.
 pub(crate) struct Roles<'a> {
-    /// Some of register, gateway and worker, separated by commas.
+    /// Any of `register`, `gateway` and `worker`, separated by commas.
     pub(crate) names: &'a str,
     pub(crate) register: SocketAddr,
     pub(crate) secret: &'a str,
-    /// What a gateway speaks.
+    /// The protocol that a gateway speaks with clients.
     pub(crate) protocol: &'a str,
-    /// Of a gateway, for clients and for workers.
+    /// A gateway's addresses for clients and for workers.
     pub(crate) gateway: Option<(SocketAddr, SocketAddr)>,
     pub(crate) events: PathBuf,
     pub(crate) workers: usize,
-    /// Settings of php.ini, `name=value` each.
+    /// Settings of php.ini, each as `name=value`.
     pub(crate) settings: &'a [String],
 }
 
 impl Roles<'_> {
-    /// Starts them, with a folder for what they leave, and waits until they say that they run.
+    /// Starts the processes with `data` as the folder of their pid file and logs, and waits until they say that they run.
     pub(crate) async fn start(self, data: &Path) -> anyhow::Result<ProcessGroup> {
         std::fs::create_dir_all(data)?;
-        // One that was killed has left it.
+        // A process that was killed leaves its pid file behind, and the next one would refuse to start.
         let _ = std::fs::remove_file(data.join("pid"));
         let mut command = Command::new("php");
         command
@@ -50,7 +50,7 @@ impl Roles<'_> {
     }
 }
 
-/// The handler of that name.
+/// The path of an event handler of tests/php/gatewayworker.
 pub(crate) fn events(name: &str) -> PathBuf {
     root().join("tests/php/gatewayworker").join(name)
 }

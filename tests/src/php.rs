@@ -1,4 +1,4 @@
-//! Real PHP with the extension.
+//! Real PHP that loads the extension under test.
 
 use std::process::{Output, Stdio};
 
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::{extension, root, soon};
 
-/// PHP that loads the extension under test and nothing of the machine's own configuration.
+/// A PHP that loads the extension under test and ignores the machine's own configuration.
 pub fn php() -> anyhow::Result<Command> {
     let mut command = Command::new("php");
     command.arg("-n").arg("-d").arg(format!("extension={}", extension()?.display()));
@@ -16,7 +16,7 @@ pub fn php() -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// As [`php`], with the machine's own configuration: on Debian posix and mbstring are modules that it loads.
+/// A PHP that loads the extension and the machine's own configuration, from which posix and mbstring come on Debian.
 pub fn php_of_the_machine() -> anyhow::Result<std::process::Command> {
     let mut command = std::process::Command::new("php");
     command.arg("-d").arg(format!("extension={}", extension()?.display()));
@@ -24,7 +24,7 @@ pub fn php_of_the_machine() -> anyhow::Result<std::process::Command> {
     Ok(command)
 }
 
-/// Runs a script of tests/php to its end. It must succeed and complain of nothing; gives what it printed.
+/// Runs a script of tests/php to its end, and gives what it printed. The script must succeed and write nothing to stderr.
 pub async fn run_script(script: &str, args: &[&str], input: &str) -> anyhow::Result<String> {
     let Output { status, stdout, stderr } = soon(script, async {
         let mut process = php()?

@@ -1,4 +1,4 @@
-//! A PHP process with the extension that calls what the test says, when it says.
+//! A PHP process with the extension that makes the calls which the test tells it, one at a time.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -10,17 +10,17 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use crate::{php, root, soon};
 
-/// Killed when dropped.
+/// The process is killed when this is dropped.
 pub struct PhpCalls {
     stdin: ChildStdin,
     stdout: Lines<BufReader<ChildStdout>>,
     _process: Child,
 }
 
-/// What a call gave.
+/// The outcome of a call.
 #[derive(Debug)]
 pub struct Called {
-    /// What was returned, or the exception's message.
+    /// The value that was returned, or the exception's message.
     pub result: Result<Value, String>,
     pub warnings: Vec<String>,
     pub seconds: f64,
@@ -31,7 +31,7 @@ impl PhpCalls {
         Self::start_with(register, secret, &[])
     }
 
-    /// With these settings of php.ini, `name=value` each.
+    /// Starts the process with these settings of php.ini, each as `name=value`.
     pub fn start_with(register: SocketAddr, secret: &str, settings: &[&str]) -> anyhow::Result<Self> {
         let mut process = php()?
             .args(settings.iter().flat_map(|setting| ["-d", setting]))
@@ -45,7 +45,7 @@ impl PhpCalls {
         Ok(Self { stdin, stdout, _process: process })
     }
 
-    /// `call` is an array: the method and its arguments.
+    /// Makes a call; `call` is an array of the method and its arguments.
     pub async fn call(&mut self, call: Value) -> anyhow::Result<Called> {
         self.stdin.write_all(format!("{call}\n").as_bytes()).await?;
         let line = soon(&format!("PHP's answer to {call}"), self.stdout.next_line()).await??;
@@ -58,7 +58,7 @@ impl PhpCalls {
         Ok(Called { result, warnings, seconds: answer["seconds"].as_f64().context("seconds")? })
     }
 
-    /// What it returns, without any complaint.
+    /// Makes a call that must succeed without a warning, and gives what it returns.
     pub async fn get(&mut self, call: Value) -> anyhow::Result<Value> {
         let Called { result, warnings, .. } = self.call(call.clone()).await?;
         anyhow::ensure!(warnings.is_empty(), "{call}: {warnings:?}");

@@ -1,4 +1,5 @@
-//! What a PHP process says on the register port, said by the test itself.
+//! A PHP process of the bridge protocol that is played by the test itself, so that a test can also say what no real one would
+//! say.
 
 use anyhow::{Context as _, bail, ensure};
 use gateway_wire::ClientId;
@@ -11,15 +12,15 @@ use tokio::net::{TcpStream, ToSocketAddrs, UnixStream};
 
 use crate::soon;
 
-/// What peers of the tests have the server prove itself over.
+/// The nonce over which the server proves to the tests' peers that it knows the secret.
 pub const OWN_NONCE: Nonce = [6; NONCE_BYTES];
 
 pub struct PhpPeer {
     socket: Box<dyn Stream>,
     input: Vec<u8>,
-    /// Of the last call.
+    /// The number of the last call.
     pub seq: u64,
-    /// What the server had applied of this producer when it let us in.
+    /// The number of the last call of this producer that the server had applied before this login.
     pub applied: u64,
     pub instance: u64,
 }
@@ -29,7 +30,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl PhpPeer {
-    /// A new PHP process that knows no secret.
+    /// Logs in as a new PHP process, without a secret.
     pub async fn connect(address: impl ToSocketAddrs) -> anyhow::Result<Self> {
         Self::connect_as(address, new_producer(), b"").await
     }
@@ -92,7 +93,7 @@ impl PhpPeer {
         .await?
     }
 
-    /// Sends an order without waiting for its ack.
+    /// Sends an order without waiting for its ack; gives its number.
     pub async fn order(&mut self, order: Order<'_>) -> anyhow::Result<u64> {
         self.seq += 1;
         let mut bytes = Vec::new();
@@ -101,7 +102,7 @@ impl PhpPeer {
         Ok(self.seq)
     }
 
-    /// Waits until everything so far is acked.
+    /// Waits until everything that was sent so far is acked.
     pub async fn acked(&mut self) -> anyhow::Result<()> {
         loop {
             match self.reply().await? {
@@ -162,7 +163,7 @@ impl PhpPeer {
     }
 }
 
-/// A name that no other producer of this test run has.
+/// Makes a producer id that no other producer of this test run has.
 pub fn new_producer() -> Producer {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);

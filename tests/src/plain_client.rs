@@ -1,4 +1,4 @@
-//! A client of a listener that speaks no websocket: what it reads and writes is bytes.
+//! A client of a listener that does not speak websocket: it reads and writes plain bytes.
 
 use std::net::SocketAddr;
 
@@ -25,7 +25,7 @@ impl PlainClient {
         Ok(soon("writing", self.socket.write_all(bytes)).await??)
     }
 
-    /// So many bytes.
+    /// Reads `length` bytes.
     pub async fn bytes(&mut self, length: usize) -> anyhow::Result<Vec<u8>> {
         while self.input.len() < length {
             self.more().await?;
@@ -33,7 +33,7 @@ impl PlainClient {
         Ok(self.input.drain(..length).collect())
     }
 
-    /// Up to the next line feed, which is taken off.
+    /// Reads up to the next line feed, and gives the line without it.
     pub async fn line(&mut self) -> anyhow::Result<String> {
         loop {
             if let Some(end) = self.input.iter().position(|byte| *byte == b'\n') {
@@ -45,13 +45,13 @@ impl PlainClient {
         }
     }
 
-    /// The end of the connection, before which nothing more comes.
+    /// Waits for the end of the connection, before which nothing more may come.
     pub async fn ended(&mut self) -> anyhow::Result<()> {
         ensure!(self.input.is_empty(), "{:?} came before the end", String::from_utf8_lossy(&self.input));
         let mut more = [0; 64];
         match soon("the connection's end", self.socket.read(&mut more)).await? {
             Ok(length) => ensure!(length == 0, "{:?} instead of the end", &more[..length]),
-            // It was given up.
+            // A reset is an end too: the server sends one when it gives a client up.
             Err(error) => ensure!(error.kind() == std::io::ErrorKind::ConnectionReset, "{error}"),
         }
         Ok(())
@@ -64,7 +64,7 @@ impl PlainClient {
     }
 }
 
-/// Whom an init message greets.
+/// Gives the client id that an `init` message names.
 pub fn greeted(init: &[u8]) -> anyhow::Result<ClientId> {
     let init: serde_json::Value = serde_json::from_slice(init)?;
     ensure!(init["type"] == "init", "{init} is no init message");

@@ -1,4 +1,4 @@
-//! For programs that cannot pick a port themselves.
+//! A free port, for programs that cannot choose one themselves.
 
 use std::net::{SocketAddr, TcpListener};
 

@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 
 use crate::{eventually, soon};
 
-/// Killed when dropped, and the leader at the latest with the thread that started it.
+/// All processes are killed when this is dropped. The leader is also killed when the thread that started it ends.
 pub struct ProcessGroup {
     leader: Child,
     reader: Option<JoinHandle<()>>,
-    /// What was shown.
+    /// The output so far, unless it is silent.
     said: Arc<Mutex<String>>,
 }
 
@@ -28,7 +28,7 @@ impl ProcessGroup {
         Self::start_with(command, ready, true).await
     }
 
-    /// As [`ProcessGroup::start`], without showing what it says.
+    /// Does the same as [`ProcessGroup::start`] without showing the output.
     pub async fn start_silent(command: Command, ready: &'static str) -> anyhow::Result<(Self, String)> {
         Self::start_with(command, ready, false).await
     }
@@ -41,12 +41,13 @@ impl ProcessGroup {
         let name = command.get_program().to_string_lossy().into_owned();
         let (output, input) = std::io::pipe()?;
         command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input).process_group(0);
-        // Nobody drops anything when the test is killed, and Ctrl-C reaches only the test's own process group.
+        // If the test is killed, nothing is dropped, and Ctrl-C reaches only the test's own process group: so the kernel is
+        // asked to kill the leader with its parent.
         // SAFETY: between fork and exec this makes one system call and touches no memory of the parent.
         unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
         let leader =
             command.spawn().with_context(|| format!("{name} did not start (`make test` installs it)"))?;
-        // The command has the pipe's other end open, and the reader would never see the end.
+        // The command still has the pipe's other end open; unless it is dropped here, the reader never sees the end.
         drop(command);
 
         let (found, line) = oneshot::channel();
@@ -66,7 +67,8 @@ impl ProcessGroup {
         self.leader.id()
     }
 
-    /// Waits until it has said this, unless it is silent, since it was started.
+    /// Waits until the processes have written `text` at any time since their start. A silent group keeps no output, so this
+    /// would never return.
     pub async fn says(&self, text: &str) -> anyhow::Result<()> {
         let said = async || Ok(self.said.lock().unwrap_or_else(PoisonError::into_inner).contains(text));
         eventually(&format!("{text:?} is said"), true, said).await
@@ -77,14 +79,14 @@ impl Drop for ProcessGroup {
     fn drop(&mut self) {
         let _ = killpg(Pid::from_raw(self.leader.id().cast_signed()), Signal::SIGKILL);
         let _ = self.leader.wait();
-        // The output ends with the last process that could write to it, wherever it was in the tree.
+        // The output ends with the last process that could write to it, wherever it stood in the tree.
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
     }
 }
 
-/// Shows the output with the test's own, so that a failed test has it, and picks the awaited line.
+/// Shows the output with the test's own, so that a failed test's report contains it, and picks the awaited line.
 fn read(
     name: &str,
     output: PipeReader,

@@ -7,15 +7,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// One connection at a time. Ends when dropped.
+/// The proxy serves one connection at a time, and ends when this is dropped.
 pub struct ResettingProxy {
     pub address: SocketAddr,
     task: JoinHandle<anyhow::Result<()>>,
 }
 
 impl ResettingProxy {
-    /// Forwards to `to`. Each number of `cuts` is how many more bytes are taken from the side that connects until both
-    /// connections are reset; after the last one nothing is.
+    /// Starts a proxy in front of `to`. For each number in `cuts` it forwards that many more bytes from the connecting side
+    /// and then resets both connections; the connection after the last of them is not reset.
     pub async fn start(to: SocketAddr, cuts: Vec<usize>) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -24,7 +24,7 @@ impl ResettingProxy {
                 let (mut client, mut server) = accept(&listener, to).await?;
                 forward(&mut client, &mut server, cut).await?;
                 for socket in [client, server] {
-                    // Closing then sends RST, whatever waits to be sent or read.
+                    // With a linger of zero, closing sends RST whatever still waits to be sent or read.
                     socket.set_zero_linger()?;
                 }
             }
@@ -35,7 +35,7 @@ impl ResettingProxy {
         Ok(Self { address, task })
     }
 
-    /// Waits until the last connection has ended in order.
+    /// Waits until the last connection has ended without an error.
     pub async fn ended(mut self) -> anyhow::Result<()> {
         crate::soon("the last connection's end", &mut self.task).await??
     }
@@ -55,7 +55,7 @@ async fn accept(listener: &TcpListener, to: SocketAddr) -> anyhow::Result<(TcpSt
     Ok((client, server))
 }
 
-/// Until `left` bytes have gone from client to server.
+/// Forwards both ways until `left` bytes have gone from client to server.
 async fn forward(client: &mut TcpStream, server: &mut TcpStream, mut left: usize) -> anyhow::Result<()> {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();

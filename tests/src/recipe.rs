@@ -1,4 +1,4 @@
-//! A recipe of the documents, as somebody would have it who follows it.
+//! A recipe of the documents, laid out as a reader who follows it would have it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,22 +7,22 @@ use tempfile::TempDir;
 
 use crate::{ProcessGroup, Server, lay_out, php_of_the_machine, root, soon};
 
-/// A folder with the files that the page shows.
+/// A folder with the files that the recipe's page shows.
 pub struct Recipe {
     folder: TempDir,
     pub page: String,
 }
 
 impl Recipe {
-    /// What the server and PHP know, and nobody else.
+    /// The key that the server and PHP share for signing connect tokens.
     pub const KEY: &str = "known to the server and to PHP, and to nobody else";
 
-    /// In a folder of its own, with the browser client.
+    /// Lays the recipe of `page` out in a folder of its own, with the browser client beside it.
     pub fn of(page: &str) -> anyhow::Result<Self> {
         Self::over(None, page, "gateway.js")
     }
 
-    /// In an application, where the browser client is this file.
+    /// Lays the recipe of `page` out over a copy of `application`, where the browser client is the file `client`.
     pub fn over(application: Option<&Path>, page: &str, client: &str) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("gateway-test-recipe-")?;
         if let Some(application) = application {
@@ -41,14 +41,14 @@ impl Recipe {
         self.folder.path().join(file)
     }
 
-    /// A file beside those of the recipe.
+    /// Writes a file beside those of the recipe.
     pub fn write(&self, file: &str, text: &str) -> anyhow::Result<()> {
         let path = self.path(file);
         std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
         Ok(std::fs::write(path, text)?)
     }
 
-    /// A server as the recipes have it.
+    /// Starts a server with the ports and the key that the recipes assume.
     pub async fn start_server() -> anyhow::Result<Server> {
         Server::start_with(|command| {
             command
@@ -58,7 +58,7 @@ impl Recipe {
         .await
     }
 
-    /// What PHP prints, and what it complains of.
+    /// Runs PHP, and gives what it writes to stdout and to stderr.
     pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<(String, String)> {
         let mut command = tokio::process::Command::from(self.php(arguments)?);
         let output = soon("php", command.kill_on_drop(true).output()).await??;
@@ -66,13 +66,13 @@ impl Recipe {
         Ok((String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
     }
 
-    /// At <http://127.0.0.1:8080/>, with the files as they are then.
+    /// Serves the recipe at <http://127.0.0.1:8080/>. Without opcache, PHP notices files that a test changes later.
     pub async fn serve(&self, script: &[&str]) -> anyhow::Result<ProcessGroup> {
         let arguments = [&["-d", "opcache.enable=0", "-S", "127.0.0.1:8080"], script].concat();
         Ok(ProcessGroup::start(self.php(&arguments)?, " started").await?.0)
     }
 
-    /// PHP as the recipe has it, with the machine's configuration, in the recipe's folder.
+    /// The command that runs PHP with the machine's configuration in the recipe's folder.
     fn php(&self, arguments: &[&str]) -> anyhow::Result<Command> {
         let mut command = php_of_the_machine()?;
         command

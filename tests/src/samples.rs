@@ -1,4 +1,4 @@
-//! What PHP and GatewayWorker's programs say, for fuzzers to start from.
+//! Sample bytes of PHP and of GatewayWorker's programs, from which fuzzers start.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -7,7 +7,7 @@ use gateway_wire::bridge::{Call, Names, Order, Query, Request};
 use gateway_wire::gatewayworker::{Command, EventCommand, EventPacket, Origin, Packet, flag};
 use serde_bytes::Bytes;
 
-/// Calls of PHP as frames, about one client.
+/// Calls of PHP as frames, all about one client.
 pub fn requests(client: ClientId) -> anyhow::Result<Vec<Vec<u8>>> {
     let text = Bytes::new(b"\xff\x00 any bytes");
     let names: Names = [text, Bytes::new(b"7")].into_iter().collect();
@@ -43,7 +43,7 @@ pub fn requests(client: ClientId) -> anyhow::Result<Vec<Vec<u8>>> {
     (1..).zip(calls).map(encode).collect()
 }
 
-/// Packets of GatewayWorker's programs, about one client.
+/// Packets of GatewayWorker's programs, all about one client.
 pub fn packets(connection: u32) -> anyhow::Result<Vec<Vec<u8>>> {
     let commands = vec![
         Command::WorkerConnect { worker_key: "w:0".to_owned(), secret_key: "s".to_owned() },
@@ -67,7 +67,7 @@ pub fn packets(connection: u32) -> anyhow::Result<Vec<Vec<u8>>> {
         packets.push(bytes);
     }
     let select = br#"{"fields":["session","uid","groups"],"where":{"groups":["g"],"connection_id":{"1":1}}}"#;
-    // 25: SELECT.
+    // The command 25 is SELECT.
     let select = Packet { extension: select, flags: flag::SCALAR, ..Packet::new(25) };
     let mut bytes = Vec::new();
     select.encode(&mut bytes)?;

@@ -12,21 +12,21 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use crate::{server_binary, soon};
 
-/// Killed when dropped.
+/// The process is killed when this is dropped.
 pub struct Server {
     pub websocket: SocketAddr,
-    /// Those of `--listener` or the file, in their order.
+    /// The addresses of the listeners from `--listener` or from the settings file, in their order.
     pub listeners: Vec<SocketAddr>,
     pub register: Vec<SocketAddr>,
     pub unix: Option<PathBuf>,
-    /// Of `--operations`.
+    /// The address of `--operations`, if it was given.
     pub operations: Option<SocketAddr>,
     process: Child,
     log: Lines<BufReader<ChildStderr>>,
 }
 
 impl Server {
-    /// Starts a server with these flags beside free ports, and waits until it listens.
+    /// Starts a server with these flags in addition to free ports, and waits until it listens.
     pub async fn start(flags: &[&str]) -> anyhow::Result<Self> {
         Self::start_with(|command| {
             command.args(flags);
@@ -34,7 +34,8 @@ impl Server {
         .await
     }
 
-    /// As [`Server::start`], for what flags do not do. A port that `prepare` sets is left as it is.
+    /// Does the same as [`Server::start`] for what flags cannot do, such as variables. A port that `prepare` sets is left as
+    /// it is.
     pub async fn start_with(prepare: impl FnOnce(&mut Command)) -> anyhow::Result<Self> {
         let mut command = Command::new(server_binary()?);
         prepare(&mut command);
@@ -110,17 +111,18 @@ impl Server {
         Ok(soon("the server's end", self.process.wait()).await??)
     }
 
-    /// Resident memory in bytes.
+    /// Gives the resident memory in bytes.
     pub fn memory(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
-    /// CPU time so far, in hundredths of a second.
+    /// Gives the CPU time so far, in hundredths of a second.
     pub fn cpu_ticks(&self) -> anyhow::Result<u64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?))?;
-        // The name, which may hold anything, is in brackets; user and system time are the 12th and 13th behind it.
+        // The process's name stands in brackets and may hold any character, so the fields are counted behind the last
+        // bracket: user and system time are the 12th and 13th.
         let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         Ok(fields[11].parse::<u64>()? + fields[12].parse::<u64>()?)
     }

@@ -1,4 +1,4 @@
-//! Certificates of our own making, and clients that trust them.
+//! Self-signed certificates, and clients that trust them.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion
 
 use crate::{Client, soon};
 
-/// A certificate for localhost with its key, in files that go when it is dropped.
+/// A certificate for localhost and its key, in files that are removed when this is dropped.
 pub struct TestCertificate {
     pub certificate: PathBuf,
     pub key: PathBuf,
@@ -35,7 +35,7 @@ impl TestCertificate {
         Ok(made)
     }
 
-    /// Puts another certificate and key into the files.
+    /// Writes another certificate and key into the files.
     pub fn renew(&mut self) -> anyhow::Result<()> {
         let key = KeyPair::generate()?;
         let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
@@ -45,7 +45,7 @@ impl TestCertificate {
         Ok(())
     }
 
-    /// A server's flags.
+    /// The server's flags that name the files.
     pub fn flags(&self) -> [String; 4] {
         [
             "--tls-certificate".to_owned(),
@@ -55,7 +55,7 @@ impl TestCertificate {
         ]
     }
 
-    /// Of a client that trusts what is in the files now, and nothing else.
+    /// The settings of a client that trusts the certificate in the files now, and nothing else.
     pub fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> anyhow::Result<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone())?;
@@ -63,7 +63,7 @@ impl TestCertificate {
         Ok(builder.with_protocol_versions(versions)?.with_root_certificates(roots).with_no_client_auth())
     }
 
-    /// TLS over a connection.
+    /// Does the TLS handshake over a connection.
     pub async fn over<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> anyhow::Result<TlsStream<S>> {
         let config = self.client(tokio_rustls::rustls::ALL_VERSIONS)?;
         Ok(soon("TLS", connect(config, stream)).await??)
@@ -76,7 +76,7 @@ impl TestCertificate {
     }
 }
 
-/// The TLS handshake of a client.
+/// Does a client's TLS handshake.
 pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     config: ClientConfig,
     stream: S,

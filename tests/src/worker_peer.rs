@@ -1,4 +1,5 @@
-//! What a BusinessWorker process says on the register port, said by the test itself.
+//! A BusinessWorker of GatewayWorker's protocol that is played by the test itself, so that a test can also say what no real
+//! one would say.
 
 use std::net::SocketAddr;
 
@@ -20,7 +21,7 @@ pub struct WorkerPeer {
 pub struct Told {
     pub kind: EventCommand,
     pub client: ClientId,
-    /// Where the client came in.
+    /// The port on which the client came in.
     pub gateway_port: u16,
     pub session: String,
     pub body: Vec<u8>,
@@ -41,7 +42,7 @@ impl WorkerPeer {
         Ok(soon("writing", self.socket.write_all(&bytes)).await??)
     }
 
-    /// The next event.
+    /// Waits for the next event.
     pub async fn told(&mut self) -> anyhow::Result<Told> {
         let bytes = soon("an event", async {
             loop {
@@ -66,7 +67,7 @@ impl WorkerPeer {
         })
     }
 
-    /// The next event, which must be of this kind. Handshakes are passed over.
+    /// Waits for the next event, which must be of this kind. Handshake events are passed over.
     pub async fn told_of(&mut self, kind: EventCommand) -> anyhow::Result<Told> {
         let mut told = self.told().await?;
         while told.kind == EventCommand::WebsocketConnect && kind != EventCommand::WebsocketConnect {
@@ -76,7 +77,7 @@ impl WorkerPeer {
         Ok(told)
     }
 
-    /// The next message.
+    /// Waits for the next message, and gives its client and its text.
     pub async fn message(&mut self) -> anyhow::Result<(ClientId, String)> {
         let Told { client, body, .. } = self.told_of(EventCommand::Message).await?;
         Ok((client, String::from_utf8(body).context("a message of text")?))

@@ -1,4 +1,4 @@
-//! Our own worker runner, with the extension, on a server of ours.
+//! Our own worker runner (`gateway-worker`) with the extension, connected to our server.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,24 +10,24 @@ use nix::unistd::Pid;
 use crate::process_group::ProcessGroup;
 use crate::{php_of_the_machine, root};
 
-/// Killed when dropped.
+/// The processes are killed when this is dropped.
 pub struct WorkerRunner {
     processes: ProcessGroup,
     data: tempfile::TempDir,
 }
 
 impl WorkerRunner {
-    /// Starts so many workers, which handle events as tests/php/worker/Events.php says.
+    /// Starts `count` workers that handle events by tests/php/worker/Events.php.
     pub async fn start(register: SocketAddr, count: usize) -> anyhow::Result<Self> {
         Self::start_with(root().join("tests/php/worker/Events.php"), register, count).await
     }
 
-    /// They handle events as the file says.
+    /// Starts `count` workers that handle events by the file `events`.
     pub async fn start_with(events: PathBuf, register: SocketAddr, count: usize) -> anyhow::Result<Self> {
         Self::start_for(events, &[register], count, "").await
     }
 
-    /// For several nodes, which want a secret.
+    /// Starts `count` workers for several nodes, which ask for a secret.
     pub async fn start_for(
         events: PathBuf,
         registers: &[SocketAddr],
@@ -37,7 +37,7 @@ impl WorkerRunner {
         Self::start_in(events, registers, count, secret, &[]).await
     }
 
-    /// With more options of the command line.
+    /// Starts `count` workers with more options of the command line.
     pub async fn start_in(
         events: PathBuf,
         registers: &[SocketAddr],
@@ -70,7 +70,7 @@ impl WorkerRunner {
         self.processes.says(text).await
     }
 
-    /// What `gateway-worker status` prints, or what it complains of.
+    /// Runs `gateway-worker status`, and gives what it prints to stdout or, when it fails, to stderr.
     pub async fn status(&self) -> anyhow::Result<String> {
         let mut command = tokio::process::Command::from(Self::command(&self.data, "status")?);
         let output = command.output().await?;
@@ -78,7 +78,7 @@ impl WorkerRunner {
         Ok(String::from_utf8(text)?)
     }
 
-    /// What the workers did, a line each.
+    /// Gives what the workers wrote down about what they did, one line each.
     pub fn diary(&self) -> anyhow::Result<Vec<String>> {
         match std::fs::read_to_string(self.data.path().join("diary")) {
             Ok(text) => Ok(text.lines().map(str::to_owned).collect()),

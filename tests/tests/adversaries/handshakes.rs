@@ -17,7 +17,7 @@ async fn handshakes_that_dribble() -> anyhow::Result<()> {
         let start = Instant::now();
         for byte in REQUEST.iter().cycle().take_while(|_| start.elapsed() < Duration::from_secs(4)) {
             for socket in &mut sockets {
-                // Those whose time is over have been closed.
+                // A write may fail: the server closes the connections whose time is over.
                 let _ = socket.write_all(&[*byte]).await;
             }
             ensure!(before.memory_beside(server)? < 200 * MIB);
@@ -41,9 +41,9 @@ async fn half_closed_peers() -> anyhow::Result<()> {
         })
         .await?;
         ensure!(before.memory_beside(server)? < 64 * MIB);
-        // Their other half is open; the server closes it.
+        // The peers still read; it is the server that closes the connections.
         soon("all to be closed", join_all(sockets.iter_mut().map(rest))).await?;
-        // Once is enough: the system remembers each for a minute.
+        // The attack lasts long enough that it is not repeated: the kernel remembers each of these connections for a minute.
         tokio::time::sleep(LASTING).await;
         Ok(())
     })
@@ -79,7 +79,7 @@ async fn garbage_on_every_port() -> anyhow::Result<()> {
             let garbage: Vec<u8> = (0..rng.below(3000)).map(|_| rng.draw() as u8).collect();
             let port = if number % 2 == 0 { server.websocket } else { server.register[0] };
             let mut socket = connect(port).await?;
-            // What looks like the beginning of something sensible.
+            // The bytes begin like something sensible.
             let opening: &[u8] =
                 [b"".as_slice(), b"\xc1GW\x01", b"{\"event\":", b"\0\0\0\x40", b"GET / HTTP/1.1\r\n"]
                     [number % 5];
@@ -106,7 +106,7 @@ async fn descriptors_run_out() -> anyhow::Result<()> {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         drop(sockets);
-        // There is room again.
+        // The server has room again for an honest client.
         Client::connect(server.websocket).await?.leave().await
     })
     .await

@@ -1,9 +1,9 @@
-//! Peers that mean harm, by the thousand, while a crowd of honest clients is pushed to: every push arrives, what the server
-//! keeps for the others is bounded, and afterwards nothing of them is left.
+//! Thousands of attackers, while a crowd of honest clients gets pushes: every push arrives, the memory that the server uses
+//! for the attackers is bounded, and nothing of theirs is left afterwards.
 //!
-//! Each prints how long the pushes took before the attack and during it; `make adversaries` wants 99 of 100 pushes to take at
-//! most twice as long as before. An attack costs the machine as well, which attackers, crowd and server share here; so it first goes
-//! to another server on the same machine, and what pushes take meanwhile counts as before, too.
+//! Each test prints how long pushes took before the attack and during it. `make adversaries` asks that 99 of 100 pushes take
+//! at most twice as long as before. An attack also costs the machine, which attackers, crowd and server share here. So it
+//! first goes to another server on the same machine, and the times of that while count as "before", too.
 
 mod handshakes;
 mod memory;
@@ -21,11 +21,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
-/// Tests that ran beside each other would be each other's adversaries.
+/// Only one test runs at a time: otherwise each would slow the other one's pushes.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-/// An attack that is over sooner comes again.
+/// An attack that is over sooner is repeated until this time has passed.
 const LASTING: Duration = Duration::from_secs(3);
 const MIB: u64 = 1 << 20;
 
@@ -64,8 +64,8 @@ async fn again_and_again(attack: impl AsyncFn() -> anyhow::Result<()>) -> anyhow
     Ok(())
 }
 
-/// Lowers the priority of this thread, from which attacks run: an attack is to cost the server's time, not that of the machine
-/// that both of them share.
+/// Lowers the priority of this thread, from which attacks run: an attack must cost the server's time, not that of the machine
+/// that both share.
 fn yield_to_server() {
     let thread = nix::unistd::gettid().as_raw();
     // SAFETY: it takes three numbers, and touches no memory.
@@ -73,7 +73,7 @@ fn yield_to_server() {
     let _ = unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, thread as u32, 19) };
 }
 
-/// Many at once, but not more than a backlog takes.
+/// Makes many at once, but never more at a time than fit in a listener's backlog.
 async fn in_batches<T>(
     count: usize,
     make: impl AsyncFn(usize) -> anyhow::Result<T>,
@@ -91,12 +91,13 @@ async fn in_batches<T>(
 async fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
-    // A close is a reset: thousands of connections that the system remembers for a minute would slow other tests down.
+    // Closing sends a reset: the kernel would remember thousands of orderly closed connections for a minute, and slow other
+    // tests down.
     socket.set_zero_linger()?;
     Ok(socket)
 }
 
-/// A websocket that has read what greets it.
+/// Opens a websocket, and reads the `init` message.
 async fn established(address: SocketAddr) -> anyhow::Result<TcpStream> {
     let mut socket = connect(address).await?;
     socket.write_all(REQUEST).await?;
@@ -107,14 +108,14 @@ async fn established(address: SocketAddr) -> anyhow::Result<TcpStream> {
     Ok(socket)
 }
 
-/// Reads to the end, however it comes.
+/// Reads to the connection's end, whether it is orderly or a reset.
 async fn rest(socket: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     let _ = socket.read_to_end(&mut rest).await;
     rest
 }
 
-/// Masked by zeros, which changes nothing.
+/// A client's frame that is masked with zeros, which leave the payload as it is.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {

@@ -1,4 +1,4 @@
-//! Clients that have much kept for them, and sessions that cost more than their bytes.
+//! Clients for which the server has to keep much, and sessions that cost more memory than their bytes.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn pings_that_nobody_reads_the_pongs_of() -> anyhow::Result<()> {
         let flood = frame(0x89, b"").repeat(10_000);
         let mut sockets = in_batches(100, async |_| established(server.websocket).await).await?;
         let floods = sockets.iter_mut().map(async |socket| {
-            // As much as the server takes in the time; whoever it closes has done his part.
+            // Each attacker sends as much as the server takes in the time. One that the server closes has done its part.
             let write = async { while socket.write_all(&flood).await.is_ok() {} };
             let _ = tokio::time::timeout(Duration::from_secs(3), write).await;
         });
@@ -34,7 +34,7 @@ async fn pushes_that_nobody_reads() -> anyhow::Result<()> {
     let flags = ["--max-outbox-bytes", "16777216", "--outbox-bytes", "8388608"];
     during("50 who read nothing of what they are pushed", &flags, async |server, before| {
         let mut php = PhpPeer::connect(server.register[0]).await?;
-        // Their sockets hold some of it, so that not all of this waits in the server.
+        // The clients' sockets hold a part of the messages, so not all of them wait in the server.
         let clients = try_join_all((0..50).map(|_| Client::connect(server.websocket))).await?;
         for (number, client) in clients.iter().enumerate() {
             php.bind(client.id, &format!("deaf-{number}")).await?;
@@ -56,7 +56,8 @@ async fn pushes_that_nobody_reads() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn sessions_full_of_references() -> anyhow::Result<()> {
-    // Each of so many entries refers to one array that has as many.
+    // This makes a session of an array with `large` entries and of `references` more entries; as "R:2;" each of these refers to
+    // that array.
     let referring = |large: usize, references: usize, first: &str| {
         let entries: String = (0..large).map(|key| format!("i:{key};i:1;")).collect();
         let more: String = (1..=references).map(|key| format!("i:{key};{first}")).collect();
@@ -76,7 +77,7 @@ async fn sessions_full_of_references() -> anyhow::Result<()> {
             match php.reply().await? {
                 Reply::Error { message, .. } => {
                     ensure!(message.contains("max_session_bytes"), "{message}");
-                    // An ack follows what was refused.
+                    // The next order is acked, although the one before it was refused.
                     php.acked().await?;
                 }
                 other => anyhow::bail!("{other:?} instead of an error"),

@@ -40,7 +40,7 @@ async fn ping_floods() -> anyhow::Result<()> {
                 while number % 2 == 0 && reader.read(&mut pongs).await.is_ok_and(|length| length > 0) {}
                 std::future::pending::<()>().await;
             };
-            // Who reads nothing is closed for it, the others go on.
+            // The server closes an attacker that reads nothing; the others go on until the time is over.
             let _ = tokio::time::timeout(Duration::from_secs(3), async {
                 tokio::select! { () = write => {}, () = read => {} }
             })
@@ -62,9 +62,9 @@ async fn giant_messages() -> anyhow::Result<()> {
         let attacks = (0..90).map(async |number: usize| {
             let mut socket = established(server.websocket).await?;
             match number % 3 {
-                // A message of the longest kind, of which the last byte never comes.
+                // This is a message of the greatest length, without its last byte.
                 0 => drop(socket.write_all(&almost[..almost.len() - 1]).await),
-                // One that says it has 2⁶² bytes.
+                // This frame says that it has 2⁶² bytes.
                 1 => {
                     socket
                         .write_all(
@@ -74,7 +74,7 @@ async fn giant_messages() -> anyhow::Result<()> {
                         .ok();
                     ensure!(rest(&mut socket).await.starts_with(&[0x88]), "no close frame");
                 }
-                // Fragments without end, until they are too many.
+                // These fragments have no end, until the server finds them too many.
                 _ => while socket.write_all(&fragments).await.is_ok() {},
             }
             Ok(socket)
@@ -117,9 +117,9 @@ async fn messages_of_zeros_that_a_thousandth_of_their_bytes_make() -> anyhow::Re
         &mut zeros,
         FlushCompress::Sync,
     )?;
-    // Both sides leave out the end of a message.
+    // By permessage-deflate, both sides leave out the last four bytes of a compressed message.
     zeros.truncate(zeros.len() - 4);
-    // A debug build inflates ten times as slowly.
+    // A debug build inflates ten times as slowly, so it gets fewer.
     let bombs = frame(0xc2, &zeros).repeat(if cfg!(debug_assertions) { 15 } else { 50 });
     let flags = ["--deflate", "--max-message", "1048576"];
     during("50 who send messages of 1 MiB in 1 KB each", &flags, async |server, before| {
@@ -137,7 +137,7 @@ async fn messages_of_zeros_that_a_thousandth_of_their_bytes_make() -> anyhow::Re
                 );
             }
             socket.write_all(&bombs).await?;
-            // It answers in its turn: all that came before has been read.
+            // The server answers in its turn: the pong shows that it has read all that came before.
             socket.write_all(&frame(0x89, b"done?")).await?;
             let mut pong = [0; 7];
             socket.read_exact(&mut pong).await?;

@@ -1,4 +1,4 @@
-//! Peers that hold the places and the memory of a port, with the secret or without.
+//! Peers that occupy the places and the memory of a port, with the secret and without it.
 
 use std::time::Duration;
 
@@ -76,15 +76,16 @@ async fn calls_that_never_come_whole() -> anyhow::Result<()> {
         let almost = [&(15_u32 << 20).to_be_bytes()[..], &vec![0x93; (14 * MIB) as usize]].concat();
         let attacks = (0..64).map(async |_| {
             let mut peer = PhpPeer::connect(server.register[0]).await?;
-            // Most are closed while they write, or once they have written.
+            // The write may fail: the server closes most peers while they write or right after.
             let _ = peer.write(&almost).await;
             Ok::<_, anyhow::Error>(peer)
         });
         let _peers = soon("the attacks", try_join_all(attacks)).await??;
         let memory = before.memory_beside(server)?;
-        // All of them would be 896 MB; buffers that grow are twice there for a moment.
+        // All calls together would be 896 MB. The bound is above the 64 MiB of the setting because a buffer that grows is
+        // there twice for a moment.
         ensure!(memory < 400 * MIB, "{memory} bytes");
-        // The 64 MiB have room for four of them, and one may hold what it may in any case.
+        // The 64 MiB have room for four of them, and one connection may always keep what a single call may have.
         eventually(
             "those who hold most are closed",
             true,
@@ -100,7 +101,7 @@ async fn answers_that_nobody_reads() -> anyhow::Result<()> {
     during("20 who ask and never read", &[], async |server, before| {
         let mut question = Vec::new();
         Request { seq: 1, call: Call::Query(Query::Clients { groups: None }) }.encode(&mut question)?;
-        // Each is answered with all clients of the crowd, so that all answers of one are 240 MB.
+        // Each answer lists all clients of the crowd, so all answers for one peer would be 240 MB.
         let questions = question.repeat(20_000);
         let attacks = (0..20).map(async |_| {
             let mut peer = PhpPeer::connect(server.register[0]).await?;
@@ -110,7 +111,7 @@ async fn answers_that_nobody_reads() -> anyhow::Result<()> {
         let mut peers = soon("the attacks", try_join_all(attacks)).await??;
         let memory = before.memory_beside(server)?;
         ensure!(memory < 128 * MIB, "{memory} bytes");
-        // Who reads after all gets what it asked for.
+        // A peer that reads after all gets what it asked for.
         let reply = peers[0].reply().await?;
         ensure!(matches!(reply, Reply::Answer { .. }), "{reply:?}");
         Ok(())

@@ -1,4 +1,4 @@
-//! Clients with connect tokens that are forged, too old or used already.
+//! Clients with connect tokens that are forged, expired or already used.
 
 use anyhow::ensure;
 use gateway_tests::Client;
@@ -16,7 +16,7 @@ async fn tokens_that_are_replayed_or_too_old() -> anyhow::Result<()> {
     let old = key.mint(&Claims { expires: expires - 700, ..claims })?;
     let forged = format!("{}x", &once[..once.len() - 1]);
     during("3,000 with bad tokens", &[], async |server, _| {
-        // The one whose token it is.
+        // This is the honest client to whom the token belongs; it uses the token first.
         let path = |token: &str| format!("/?token={token}");
         let _owner = Client::shake_hands(server.websocket, &path(&once), &[]).await?;
         in_batches(3000, async |number| {

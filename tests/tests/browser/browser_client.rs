@@ -1,4 +1,4 @@
-//! The browser client, php/client/gateway.js, in a real browser, on real servers and a site in PHP.
+//! The browser client, php/client/gateway.js, in a real browser, with real servers and a site in PHP.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -13,10 +13,10 @@ use tokio::sync::{Mutex, MutexGuard};
 
 const KEY: &str = "a key for tokens";
 
-/// One browser at a time is enough for the machine.
+/// Only one test runs a browser at a time, which is enough for the machine.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// A gateway, a site whose pages use it, and a browser.
+/// A gateway, a site whose pages connect to it, and a browser.
 struct Stage {
     server: Server,
     site: String,
@@ -42,14 +42,14 @@ impl Stage {
         Ok(Self { server, site, browser: Browser::start().await?, _php: php, _turn: turn })
     }
 
-    /// A page that has the client by this path, and no connection yet.
+    /// Opens a page that has loaded the client by this path, and has no connection yet.
     async fn page(&self, path: &str) -> anyhow::Result<Page> {
         let page = Page(self.browser.open(&format!("{}{path}", self.site)).await?);
         page.comes_to("typeof Gateway", "function").await?;
         Ok(page)
     }
 
-    /// A page that is connected with these options, a JavaScript expression.
+    /// Opens a page that is connected with these options, which are a JavaScript expression.
     async fn connected(&self, options: &str) -> anyhow::Result<Page> {
         let page = self.page("/module").await?;
         page.start(self.server.websocket, options).await?;
@@ -61,7 +61,7 @@ impl Stage {
         PhpPeer::connect(self.server.register[0]).await
     }
 
-    /// Kills the server, and gives the ports that its successor needs.
+    /// Kills the server, and gives the ports that its successor must listen on.
     async fn kill(&mut self) -> anyhow::Result<[String; 2]> {
         self.server.signal(Signal::SIGKILL)?;
         self.server.exit().await?;
@@ -81,7 +81,7 @@ fn expired() -> anyhow::Result<String> {
     Ok(TokenKey::new(KEY.as_bytes()).mint(&claims)?)
 }
 
-/// A tab with tests/php/browser_client/page.js.
+/// A tab that shows a page with tests/php/browser_client/page.js.
 struct Page(Tab);
 
 impl Page {
@@ -99,7 +99,7 @@ impl Page {
         eventually(expression, value.into(), async || self.run(&script).await).await
     }
 
-    /// Waits until so many notes are like this one.
+    /// Waits until exactly `count` notes of the page are like this one.
     async fn has(&self, count: usize, like: Value) -> anyhow::Result<()> {
         let script = "return those(arguments[0]).length";
         eventually(&like.to_string(), json!(count), async || {
@@ -127,7 +127,7 @@ async fn pushes_come_by_type() -> anyhow::Result<()> {
     for form in ["/module", "/global"] {
         let page = stage.page(form).await?;
         page.start(stage.server.websocket, "{bind: '/bind?uid=ann'}").await?;
-        // What a handler throws is its own matter.
+        // An exception of one handler must keep neither the client nor other handlers from their work.
         page.run(
             "gateway.on('news', () => { throw new Error('of a handler'); });\
             window.texts = [];\
@@ -213,14 +213,14 @@ async fn a_server_that_comes_back_finds_its_pages_bound_again() -> anyhow::Resul
     let old = page.run("return gateway.clientId").await?;
 
     let [websocket, register] = stage.kill().await?;
-    // Attempts that are refused may end, too, before this has looked.
+    // By now, attempts that were refused may have ended too, so there is at least one.
     page.comes_to("those({event: 'close', code: 1006, again: true}).length > 0", true).await?;
     assert_eq!(page.run("return gateway.clientId").await?, Value::Null);
     page.comes_to("those({event: 'reconnecting'}).length > 3", true).await?;
 
     stage.server = start(&["--websocket", &websocket, "--register", &register]).await?;
     page.has(2, json!({"event": "open"})).await?;
-    // PHP takes a second or two to see that the server is back; the page asks it again until then.
+    // PHP takes a second or two to notice that the server is back; the page asks it again until then.
     page.has(2, json!({"event": "bound"})).await?;
     let new = page.run("return gateway.clientId").await?;
     assert_ne!(new, old);
@@ -233,7 +233,7 @@ async fn a_server_that_comes_back_finds_its_pages_bound_again() -> anyhow::Resul
 #[tokio::test]
 async fn a_cut_connection_is_made_again() -> anyhow::Result<()> {
     let stage = Stage::set(&[]).await?;
-    // The first is cut in the handshake, the second by what the page sends.
+    // The proxy cuts the first connection in the handshake, and the second one after what the page sends.
     let proxy = ResettingProxy::start(stage.server.websocket, vec![50, 8000]).await?;
     let page = stage.page("/module").await?;
     page.start(proxy.address, &format!("{{bind: '/bind?uid=ann', {FAST}}}")).await?;
@@ -265,7 +265,7 @@ async fn a_token_that_has_expired_is_replaced() -> anyhow::Result<()> {
         php.send_to_uid("ann", r#"{"type":"news"}"#).await?;
         page.has(1, json!({"type": "news"})).await?;
 
-        // PHP closes it: that is meant to last.
+        // PHP closes the client on purpose, so the client does not reconnect.
         let client = page.run("return gateway.clientId").await?.as_str().unwrap_or_default().parse()?;
         php.close_client(client).await?;
         page.has(1, json!({"event": "close", "code": 1000, "again": false})).await?;
@@ -287,7 +287,7 @@ async fn a_token_is_asked_for_at_an_address_of_the_site() -> anyhow::Result<()> 
         page.run("gateway.close()").await?;
         eventually("nobody", 0, async || Ok(php.clients_of("ann").await?.len())).await?;
     }
-    // No page of an error is taken for a token, and it may be better in a moment.
+    // The page of an error must not be taken for a token. The next attempt may succeed, so the client asks again.
     for (answer, status, why) in [
         ("page", json!(200), "it answers with no token but with \"<!DOCTYPE html>"),
         ("nothing", json!(200), "it answers with no token but with \"\""),
@@ -307,7 +307,7 @@ async fn a_token_is_asked_for_at_an_address_of_the_site() -> anyhow::Result<()> 
         page.has(0, json!({"event": "open"})).await?;
         page.run("gateway.close()").await?;
     }
-    // Who is not to have one is told so once.
+    // A client that is not allowed to have a token says so once and asks no more.
     for status in [401, 403] {
         let page = stage.page("/global").await?;
         page.start(stage.server.websocket, &format!("{{token: '/ask?with={status}', {FAST}}}")).await?;
@@ -338,7 +338,7 @@ async fn a_token_that_is_refused_ends_it_after_one_other() -> anyhow::Result<()>
         assert_eq!(page.run("return gateway.state").await?, "closed");
         page.run("gateway.close()").await?;
     }
-    // A static token cannot become good again when it has expired; a function that fails is asked again.
+    // A static token that has expired cannot become good again, so the client stops; a function that fails is asked again.
     let page = stage.page("/module").await?;
     page.start(stage.server.websocket, &format!("{{token: '{}'}}", expired()?)).await?;
     page.has(1, json!({"event": "error", "where": "token", "message": "token expired"})).await?;
@@ -385,7 +385,7 @@ async fn binding_is_tried_again_only_when_that_may_help() -> anyhow::Result<()> 
     let is_same = "return identity === gateway.clientId + those({type: 'init'})[0].proof";
     assert_eq!(page.run(is_same).await?, true);
 
-    // What looks like another init message later on is none.
+    // A later message that looks like an `init` message is not treated as one.
     stage.peer().await?.send_to_all(r#"{"type":"init","client_id":"evil","proof":"x"}"#).await?;
     page.has(1, json!({"type": "init", "client_id": "evil"})).await?;
     assert_eq!(page.run("return posted + ' ' + (gateway.clientId !== 'evil')").await?, "3 true");
@@ -399,11 +399,11 @@ async fn a_page_that_was_suspended_or_offline_gets_another_connection() -> anyho
     page.has(1, json!({"event": "bound"})).await?;
     let lost = json!({"event": "close", "code": 1006, "reason": "no sign of life", "again": true});
 
-    // Its timer stood still for ten minutes.
+    // The page believes that its timer stood still for ten minutes, as after sleep.
     page.run("const now = Date.now; Date.now = () => now() + 600_000").await?;
     page.has(1, lost.clone()).await?;
     page.has(2, json!({"event": "bound"})).await?;
-    // To be visible again says nothing of the connection.
+    // That a page is visible again says nothing about its connection.
     page.run("dispatchEvent(new Event('visibilitychange')); dispatchEvent(new Event('pageshow'))").await?;
     page.has(1, lost.clone()).await?;
     page.run("dispatchEvent(new Event('online'))").await?;
@@ -416,7 +416,7 @@ async fn a_page_that_was_suspended_or_offline_gets_another_connection() -> anyho
 #[tokio::test]
 async fn a_page_that_wakes_does_not_wait() -> anyhow::Result<()> {
     let mut stage = Stage::set(&[]).await?;
-    // A delay that outlasts the test, if nothing cuts it short.
+    // The delay is longer than the test, so only something that cuts it short lets the page reconnect.
     let page = stage.connected("{minDelay: 500_000, maxDelay: 500_000, random: () => 0.9}").await?;
     let [websocket, register] = stage.kill().await?;
     page.has(1, json!({"event": "reconnecting", "attempt": 1})).await?;
@@ -439,7 +439,7 @@ async fn a_page_that_wakes_does_not_wait() -> anyhow::Result<()> {
     page.run("gateway.connect()").await?;
     page.has(4, json!({"event": "open"})).await?;
 
-    // Who was closed for its own fault waits, whatever happens.
+    // A client that was closed for its own fault waits, whatever happens.
     page.run("gateway.send('x'.repeat(11_000_000))").await?;
     page.has(1, json!({"event": "close", "code": 1009, "again": true})).await?;
     page.run("dispatchEvent(new Event('online'))").await?;
@@ -468,7 +468,7 @@ async fn a_server_that_does_not_answer_is_given_up() -> anyhow::Result<()> {
 #[tokio::test]
 async fn delays_are_random_below_a_limit_that_doubles() -> anyhow::Result<()> {
     let stage = Stage::set(&[]).await?;
-    // Nothing answers at a port that was bound and is not listening.
+    // Nothing answers at a port that is bound but not listening.
     let taken = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     taken.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
     let nobody = taken.local_addr()?.as_socket().context("an address")?;
@@ -488,7 +488,7 @@ async fn delays_are_random_below_a_limit_that_doubles() -> anyhow::Result<()> {
         page.run("gateway.close()").await?;
         assert_eq!(page.run("return gateway.state").await?, "closed");
     }
-    // For its own fault a page waits for at least half of the longest.
+    // After a close for its own fault a page waits for at least half of the longest delay.
     for (random, expected) in [("0", 300_000), ("1", 600_000)] {
         let page = stage.connected(&format!("{{maxDelay: 600_000, random: () => {random}}}")).await?;
         page.run("gateway.send('x'.repeat(11_000_000))").await?;

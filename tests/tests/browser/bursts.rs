@@ -1,4 +1,4 @@
-//! Bursts of pushes, and clients that take their time: whoever takes something is served, however much waits for it.
+//! Bursts of pushes, and clients that read slowly: a client that reads at all is served, however much waits for it.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 
-/// How many messages of how many bytes come at once.
+/// The number of messages that come at once, and the length in bytes of each.
 const BURSTS: [(usize, usize); 4] = [(10, 300_000), (5, 900_000), (30, 100_000), (300, 5_000)];
 
-/// A message that says which one it is.
+/// A message of this length that ends with its number.
 fn numbered(number: usize, length: usize) -> String {
     let number = number.to_string();
     "0".repeat(length - number.len()) + &number
 }
 
-/// A page of some browser.
+/// A page in some browser.
 trait Page {
-    /// What a script returns that runs in it.
+    /// Runs a script in the page, and gives what it returns.
     async fn run(&mut self, script: &str, arguments: Vec<Value>) -> anyhow::Result<Value>;
 }
 
@@ -38,7 +38,7 @@ impl Page for Firefox {
     }
 }
 
-/// Connects a page; what it is sent is there as [number, length], and how its connection ended as text.
+/// Connects a page. It keeps each message as [number, length], and the end of its connection as a text.
 async fn connect(page: &mut impl Page, server: &Server) -> anyhow::Result<gateway_wire::ClientId> {
     let script = "const seen = window.seen = []; window.id = null;\
         const socket = window.socket = new WebSocket('ws://' + arguments[0]);\
@@ -59,11 +59,11 @@ async fn seen(page: &mut impl Page) -> anyhow::Result<Vec<Value>> {
     Ok(serde_json::from_value(page.run("return window.seen", vec![]).await?)?)
 }
 
-/// Pushes all bursts to a page, which reads all the time.
+/// Pushes all bursts to a page that reads all the time.
 async fn gets_all_bursts(page: &mut impl Page, server: &Server) -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(server.register[0]).await?;
     for (count, length) in BURSTS {
-        // Twice: by uid to one, and to all.
+        // Each burst is sent to the page by its uid, and then to all clients.
         for audience in ["uid", "all"] {
             let id = soon("the page's greeting", connect(page, server)).await??;
             php.bind(id, "browser").await?;
@@ -96,7 +96,7 @@ async fn gets_all_bursts(page: &mut impl Page, server: &Server) -> anyhow::Resul
     Ok(())
 }
 
-/// Any page of this machine will do; browsers do not let one of nowhere connect here.
+/// The address of a page of this machine. Any will do, but browsers do not let an empty page connect here.
 fn page_of(server: &Server) -> anyhow::Result<String> {
     Ok(format!("http://{}/healthz", Operator::of(server)?.address))
 }
@@ -124,7 +124,7 @@ async fn firefox_gets_all_of_a_burst() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn whoever_makes_it_too_much_for_all_is_the_one_to_go() -> anyhow::Result<()> {
-    // So much may wait for one that only the bound of all counts.
+    // A single client may have so much waiting that only the bound for all clients counts.
     let flags = ["--shards", "2", "--max-outbox-bytes", "33554432", "--outbox-bytes", "1000000000"];
     let mut server = Server::start(&flags).await?;
     let mut php = PhpPeer::connect(server.register[0]).await?;
@@ -137,7 +137,7 @@ async fn whoever_makes_it_too_much_for_all_is_the_one_to_go() -> anyhow::Result<
     for (number, client) in greedy.iter().enumerate() {
         php.bind(client.id, &format!("greedy-{number}")).await?;
     }
-    // Something waits for those who read nothing, too.
+    // Some bytes also wait for the idle clients, which read nothing but have far less than the greedy ones.
     let (shared, own) = (numbered(0, 20_000), numbered(0, 1_000_000));
     for number in 0..greedy.len() {
         let uid = format!("greedy-{number}");
@@ -155,7 +155,7 @@ async fn whoever_makes_it_too_much_for_all_is_the_one_to_go() -> anyhow::Result<
     Ok(())
 }
 
-/// Timeouts are short, so that whoever reads by these flags is past them all before it has read what is pushed.
+/// The timeouts are so short that a client which reads by these flags is past all of them before it has read everything.
 const IMPATIENT: [&str; 8] = [
     "--outbox-timeout",
     "4",
@@ -167,14 +167,14 @@ const IMPATIENT: [&str; 8] = [
     "1",
 ];
 
-/// A connection whose kernel takes little that is not read.
+/// Connects with a small receive buffer, so that little of what the client does not read fits into its kernel.
 async fn narrow(server: &Server) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(64 << 10)?;
     Ok(socket.connect(server.websocket).await?)
 }
 
-/// Is sent 14 MB at once and reads them in about twelve seconds; one that is closed right behind them gets all the same.
+/// Gets 14 MB at once and reads them in about twelve seconds. A client that is closed right behind them gets them all, too.
 async fn read_slowly<S: AsyncRead + AsyncWrite + Unpin>(
     server: &Server,
     stream: S,
@@ -233,14 +233,14 @@ async fn one_that_stops_is_closed_in_time() -> anyhow::Result<()> {
     for number in 0..8 {
         php.send_to_uid("stops", &numbered(number, 1_000_000)).await?;
     }
-    // It reads some, and then nothing.
+    // The client reads two messages, and then nothing.
     for number in 0..2 {
         assert_eq!(client.text().await?, numbered(number, 1_000_000));
     }
     let line = server.logs("closed a client that reads too slowly").await?;
     assert!(line.contains("it took nothing for 1s (outbox_timeout)"), "{line}");
     assert!(php.clients_of("stops").await?.is_empty());
-    // What had begun is whole, if it reads on in time, and then it learns why.
+    // If the client reads on in time, it gets the message that had begun as a whole, and then the reason for its close.
     assert_eq!(client.text().await?, numbered(2, 1_000_000));
     let end = client.message().await?;
     assert!(matches!(&end, Message::Close(Some(close)) if u16::from(close.code) == 4008), "{end:?}");

@@ -57,7 +57,7 @@ async fn an_operator_sees_the_server_and_reaches_its_clients() -> anyhow::Result
     })
     .await?;
 
-    // By uid, by client_id, by nothing, and by what is wrong.
+    // Clients are found by uid, by client_id and without a condition, and a wrong value is explained.
     find(&tab, "uid", "ann & co").await?;
     shows(&tab, "#clients tbody td:nth-child(2)", "ann & co").await?;
     find(&tab, "client_id", &bob.id.to_string()).await?;
@@ -68,7 +68,7 @@ async fn an_operator_sees_the_server_and_reaches_its_clients() -> anyhow::Result
     find(&tab, "uid", "nobody").await?;
     shows(&tab, "#found", "Nobody was found.").await?;
 
-    // Watched, pushed to, and closed.
+    // A client is watched, gets a push, and is closed.
     find(&tab, "uid", "ann & co").await?;
     shows(&tab, "#found", "found: 1").await?;
     tab.click("#clients [data-say=watch]").await?;
@@ -92,7 +92,7 @@ async fn an_operator_sees_the_server_and_reaches_its_clients() -> anyhow::Result
     })
     .await?;
 
-    // All of it is the server's own, and the style is in force.
+    // Everything that the page loads comes from this server, and the style sheet is in force.
     let foreign = "return performance.getEntriesByType('resource')
         .filter(({name}) => !name.startsWith(location.origin + '/')).map(({name}) => name)";
     assert_eq!(tab.script(foreign, vec![]).await?, json!([]));
@@ -121,7 +121,7 @@ async fn with_a_token_nothing_is_shown_without_it() -> anyhow::Result<()> {
     shows(&tab, "#tile-clients .value", "0").await?;
     tab.click("#forget").await?;
     shows(&tab, "#ask-token[open] h2", "The server asks for its token").await?;
-    // Given behind the address, and taken from there.
+    // The token may stand behind the page's address; the page takes it from there and removes it.
     let given = format!("{page}dashboard#token={}", TOKEN.replace(' ', "%20"));
     let other = browser.open(&given).await?;
     shows(&other, "#tile-clients .value", "0").await?;
@@ -155,7 +155,7 @@ async fn the_page_can_be_put_into_no_other_and_others_cannot_act_for_it() -> any
         let answer = operator.say(request.as_bytes()).await?;
         assert_eq!(answer.status.to_string(), status, "{origin}");
     }
-    // A name that somebody has given to this machine.
+    // Somebody else's domain may point to this machine (DNS rebinding), so the host's name is checked too.
     let request = format!(
         "GET /status HTTP/1.1\r\nHost: example.com:{0}\r\nOrigin: http://example.com:{0}\r\nConnection: close\r\n\r\n",
         address.port()

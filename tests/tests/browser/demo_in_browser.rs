@@ -1,4 +1,4 @@
-//! The tutorial's application in real browsers: PHP serves the page, Chromium shows it, nothing in it is edited.
+//! The tutorial's application in real browsers: PHP serves the page, Chromium shows it, and nothing in it is edited.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use gateway_wire::bridge::{AnswerValue, Query};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Every scenario is a test of the plain page, and one of the Yii2 page.
+/// Makes a test of the plain page and a test of the Yii2 page out of every scenario.
 macro_rules! on_both_pages {
     ($($scenario:ident)*) => {
         mod plain {
@@ -69,7 +69,7 @@ async fn two_users_with_two_tabs_each(demo: Demo) -> anyhow::Result<()> {
         }
     }
 
-    // Writing loads the page anew: that tab starts from zero.
+    // Writing a comment loads the page anew, so that tab counts from zero.
     assert_eq!(bob[1].comment(ALICE, "good morning").await?, SENT);
     demo.bound(&bob[1], BOB).await?;
     for tab in &alice {
@@ -137,7 +137,7 @@ async fn guests_are_bound_to_nobody(page: Page) -> anyhow::Result<()> {
     alice.counts_to(1).await?;
     assert_eq!(demo.message_counts([&alice, &guest]).await?, [1, 0]);
 
-    // Who logs out is a guest again; the other tab of the same browser has to be reloaded to become one.
+    // A user who logs out is a guest again; the other tab of the same browser has to be reloaded to notice it.
     leaves.log_out().await?;
     leaves.comes_to("guest").await?;
     alice.tab.reload().await?;
@@ -169,7 +169,7 @@ async fn a_comment_is_saved_while_the_server_is_down(page: Page) -> anyhow::Resu
 
     demo.server = Demo::start_server().await?;
     for (visit, user) in [(&alice, ALICE), (&bob, BOB)] {
-        // PHP looks for the server again in a second or two; until then it says at once that there is none.
+        // PHP looks for the server again after a second or two; until then it says at once that there is none.
         eventually("a page that is bound again", true, async || {
             visit.tab.reload().await?;
             Ok(visit.comes_to("bound").await.is_ok())
@@ -183,11 +183,11 @@ async fn a_comment_is_saved_while_the_server_is_down(page: Page) -> anyhow::Resu
     Ok(())
 }
 
-/// `scripts/demo`, which stops what it has started when it is told to end.
+/// A run of `scripts/demo`, which stops everything that it has started when it is told to end.
 struct Script(Child);
 
 impl Script {
-    /// What is built lies in `target`, an absolute path.
+    /// Starts the script; `target`, an absolute path, holds what is built.
     fn start(target: &Path, address: Option<&str>) -> anyhow::Result<Self> {
         let release = target.join("release");
         if !release.exists() {
@@ -204,7 +204,7 @@ impl Script {
         Ok(Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?))
     }
 
-    /// Where it says that the page is, if it does before it ends.
+    /// Gives the page's address, as soon as the script says it; `None` if the script ends before that.
     fn page(&mut self) -> Option<String> {
         let lines = BufReader::new(self.0.stdout.as_mut()?).lines().map_while(Result::ok);
         lines.filter_map(|line| Some(line.trim().strip_prefix("The page:")?.trim().to_owned())).next()
@@ -231,7 +231,7 @@ fn the_demo_takes_the_next_port_if_its_own_is_taken() -> anyhow::Result<()> {
         assert!(shown.contains("Push gateway"), "{shown}");
         drop(script);
 
-        // Nobody else is told to have taken what he named himself.
+        // If the user has named the address, the script does not choose another one but fails.
         let mut script = Script::start(target.path(), Some(&taken.local_addr()?.to_string()))?;
         assert_eq!(script.page(), None);
         assert_eq!(script.0.wait()?.code(), Some(1));

@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use gateway_tests::{Client, PhpPeer, Server, WorkerPeer, new_producer, run_script, skip};
 use gateway_wire::gatewayworker::EventCommand;
 
-/// Whether this machine has it.
+/// Gives whether this machine has IPv6; if not, the test is reported as skipped.
 fn has_ipv6(test: &str) -> bool {
     let found = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if !found {
@@ -21,7 +21,7 @@ async fn browsers_and_php_come_over_ipv6() -> anyhow::Result<()> {
     }
     let server = Server::start(&["--websocket", "[::1]:0", "--register", "[::1]:0"]).await?;
     let mut tab = Client::connect(server.websocket).await?;
-    // A client id has room for an IPv4 address only: loopback, and the port that there is.
+    // A client id has room for an IPv4 address only, so it holds loopback and the register port's number.
     assert_eq!(SocketAddr::V4(tab.id.node), format!("127.0.0.1:{}", server.register[0].port()).parse()?);
     let register = server.register[0].to_string();
     assert!(register.starts_with("[::1]:"), "{register}");
@@ -79,7 +79,7 @@ async fn ids_name_the_node_where_the_register_port_is_of_ipv6() -> anyhow::Resul
     let server = start(&[]).await?;
     let port = server.register[0].port();
     assert_eq!(Client::connect(server.websocket).await?.id.node, format!("127.0.0.1:{port}").parse()?);
-    // It takes IPv4 too.
+    // The same port accepts IPv4, too.
     PhpPeer::connect_as(("127.0.0.1", port), new_producer(), b"s").await?;
     Ok(())
 }

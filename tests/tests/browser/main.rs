@@ -1,4 +1,4 @@
-//! End to end tests that need a real browser, and PHP for the pages: `make test-browser`.
+//! End to end tests that need a real browser, and PHP for the pages (`make test-browser`).
 
 mod browser_client;
 mod bursts;

@@ -1,4 +1,4 @@
-//! The recipes of the documents, run as they stand there.
+//! The recipes of the documents, run as they are written there.
 
 use std::path::Path;
 
@@ -26,7 +26,8 @@ fn a_chat_with_rooms() -> anyhow::Result<()> {
         let visit = async |name: &str, room: &str| {
             let tab = browser.open("http://127.0.0.1:8080/chat.html").await?;
             eventually("an open connection", true, async || {
-                // A press before it is there does nothing, as the page has no connection to say it over.
+                // A press before the connection is open does nothing, so the fields are emptied and filled again until it
+                // works.
                 tab.script("document.querySelectorAll('input').forEach(each => each.value = '')", vec![])
                     .await?;
                 tab.write("#name", name).await?;
@@ -92,7 +93,7 @@ fn notifications_are_pushed_and_kept() -> anyhow::Result<()> {
             tab.shows("#notifications li", &["Your parcel is on its way"]).await?;
         }
 
-        // What one page has seen, the other forgets, and both after a reload.
+        // A notification that one page has marked as seen disappears from the other page too, and stays away after a reload.
         first.click("#notifications li").await?;
         for tab in [&first, &second] {
             tab.shows("#notifications li", &[]).await?;
@@ -144,7 +145,8 @@ fn presence_is_seen_by_all() -> anyhow::Result<()> {
         let bob = come("8").await?;
         ann.shows("body", &["7 8"]).await?;
         let bobs_second = come("8").await?;
-        // The first page's end is told of to nobody. Whoever comes after it is heard of after it.
+        // User 8 still has another page, so nobody is told that the first one has gone. The next client comes only after
+        // that, so that its news comes after it, too.
         drop(bob);
         let mut php = PhpPeer::connect("127.0.0.1:1238").await?;
         eventually("pages of 8", 1, async || Ok(php.clients_of("8").await?.len())).await?;

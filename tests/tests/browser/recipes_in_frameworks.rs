@@ -1,4 +1,5 @@
-//! The recipes for other frameworks than Yii 2: in an application of the framework, and what of them needs none.
+//! The recipes for other frameworks than Yii 2: in an application of the framework where there is one, and otherwise the
+//! parts of them that need none.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use nix::sys::signal::Signal;
 
 const AT: &str = "http://127.0.0.1:8080";
 
-/// The recipe's page shows what the page would alert.
+/// Writes the recipe's page, changed to show in its text what it would otherwise show by `alert`.
 fn write_page(recipe: &Recipe, path: &str) -> anyhow::Result<()> {
     let script = fences(&recipe.page)
         .into_iter()
@@ -23,7 +24,7 @@ fn write_page(recipe: &Recipe, path: &str) -> anyhow::Result<()> {
     recipe.write(path, &format!("{alert}{}", script.code))
 }
 
-/// What the client says on a page of somebody who is not logged in, when it asks for a token.
+/// Asks for a token on a page where nobody is logged in, and gives the client's error.
 async fn refusal(browser: &Browser, page: &str, client: &str) -> anyhow::Result<String> {
     let script = format!(
         "return import('{client}').then(({{Gateway}}) => Gateway.token('/live/token')).catch(error => error.message)"
@@ -70,7 +71,7 @@ fn laravel() -> anyhow::Result<()> {
             form.write("#to", "7").await?;
             form.write("#text", text).await?;
             form.submit("button").await?;
-            // Back where it was written, whether or not somebody could be told.
+            // The form comes back empty, whether or not the receiver could be told.
             form.shows("#text", &[""]).await
         };
 
@@ -82,7 +83,7 @@ fn laravel() -> anyhow::Result<()> {
         write("<b>hello</b>").await?;
         page.shows("p", &["<b>hello</b>"]).await?;
 
-        // With two words more it is for the queue.
+        // With a few words more the notification goes through Laravel's queue.
         let notification = file_of(&recipe.page, "app/Notifications/CommentWritten.php")?;
         let queued = "extends Notification implements \\Illuminate\\Contracts\\Queue\\ShouldQueue
             {
@@ -166,7 +167,7 @@ fn thinkphp() -> anyhow::Result<()> {
     })
 }
 
-/// Each file is PHP without a flaw that PHP itself sees, and the service pushes.
+/// Checks that PHP finds no error in any file of the page, and that the service pushes.
 async fn without_the_framework(page: &str, service: &str, class: &str) -> anyhow::Result<()> {
     let recipe = Recipe::of(page)?;
     let mut checked = 0;

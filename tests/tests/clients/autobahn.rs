@@ -1,7 +1,7 @@
-//! The Autobahn websocket test suite, every case of it: what becomes of each is as tests/autobahn/expected says.
+//! The Autobahn websocket test suite: every case ends as tests/autobahn/expected says.
 //!
-//! The suite expects a server that echoes, text as text and binary as binary. Ours sends what PHP says as one of them
-//! (`message_type`), so there are two.
+//! The suite expects a server that echoes text as text and binary as binary. Our server sends all of PHP's messages as one of
+//! the two (`message_type`), so two servers run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use gateway_tests::{EchoServer, MessageType, root, skip};
 use tokio::process::Command;
 
-/// Messages of a case that counts them, of which the suite wants 1000; all of them by `make autobahn`.
+/// The number of messages in a case that counts them. The suite asks for 1000, and `make autobahn` sends them all.
 const MESSAGES: &str = "10";
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn every_case_of_the_autobahn_suite_ends_as_expected() -> anyhow::Result<(
     Ok(())
 }
 
-/// The longest messages of the suite have 16 MiB.
+/// The limits have room for the longest messages of the suite, which have 16 MiB.
 async fn echo(message_type: MessageType) -> anyhow::Result<EchoServer> {
     let flags = ["--deflate", "--ping-interval", "0"];
     let limits =
@@ -64,7 +64,7 @@ async fn echo(message_type: MessageType) -> anyhow::Result<EchoServer> {
     EchoServer::start(message_type, &[&flags[..], &limits].concat()).await
 }
 
-/// Where the suite is, in the target folder.
+/// Gives the folder of the suite, which is in the target folder.
 async fn suite() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let directory = test.ancestors().nth(3).context("the test has no target folder")?.join("autobahn");
@@ -75,7 +75,8 @@ async fn suite() -> anyhow::Result<PathBuf> {
     Ok(directory)
 }
 
-/// What depends on which side is faster stands in the file as the worse of the two.
+/// Where the result depends on which side is faster, the file names the worse of two results, and the better one is accepted
+/// too.
 fn is_as_good(result: &str, expected: &str) -> bool {
     result == expected || result.strip_prefix("OK") == expected.strip_prefix("NON-STRICT")
 }

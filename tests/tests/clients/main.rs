@@ -1,4 +1,5 @@
-//! Websocket clients of others and the Autobahn test suite, which need what each is written in: `make test-clients`.
+//! Websocket clients that others have written, and the Autobahn test suite; each needs its programming language (`make
+//! test-clients`).
 
 mod autobahn;
 mod real_clients;

@@ -1,6 +1,6 @@
-//! Websocket clients that people use, each in a small program of tests/clients: it sends back whatever comes until "bye", pings,
-//! and closes once it has the pong. Those that are not installed are skipped; `scripts/setup test` installs what Debian and npm
-//! have, but Go, which is large.
+//! Websocket clients that are in wide use, each in a small program of tests/clients: the program sends every message back
+//! until "bye", pings, and closes once it has the pong. Clients that are not installed are skipped; `scripts/setup test`
+//! installs what Debian and npm have, except Go, which is large.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,16 +11,17 @@ use gateway_tests::{Server, WorkerPeer, root, skip, soon};
 use gateway_wire::gatewayworker::{Command as Order, EventCommand};
 use tokio::process::Command;
 
-/// Bytes of the messages that come in a row.
+/// The lengths in bytes of the messages that come in a row.
 const LENGTHS: [usize; 4] = [10, 65_000, 300_000, 900_000];
-/// How long a compiler may take on a busy machine.
+/// The longest that a compiler may take on a busy machine.
 const PATIENCE_WITH_COMPILERS: Duration = Duration::from_secs(300);
 
-/// How a program is run, and what has to succeed before: looking for what it needs, or building it.
+/// The command that runs a program, and the command that has to succeed before it: a look for what the program needs, or its
+/// build.
 struct Program {
     prepare: Command,
     run: Command,
-    /// It says "ready" before anything is sent to it.
+    /// Whether the test waits for the program's "ready" before it sends anything.
     is_waited_for: bool,
 }
 
@@ -37,7 +38,8 @@ fn command(program: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Its packages are those that `scripts/npm-clients` has fetched, or else Debian's, which its Node.js finds by itself.
+/// A program in Node.js. Its packages are those that `scripts/npm-clients` has fetched, or else Debian's, which Node.js finds
+/// by itself.
 fn node(package: &str, file: &str) -> Program {
     let node = |args: &[&str]| {
         let mut command = command("node", args);
@@ -48,7 +50,7 @@ fn node(package: &str, file: &str) -> Program {
 }
 
 fn python(module: &str, file: &str) -> Program {
-    // Debian's packages are those of its own Python.
+    // Debian's packages belong to Debian's own Python.
     let python = if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "python3" };
     Program::new(command(python, &["-c", &format!("import {module}")]), command(python, &["-u", file]))
 }
@@ -67,7 +69,7 @@ async fn try_it(test: &str, program: impl Fn(&Path) -> Program) -> anyhow::Resul
             Ok(output) if output.status.success() => {}
             Ok(output) => {
                 let reason = String::from_utf8_lossy(&output.stderr);
-                // Node.js says more behind it.
+                // Node.js prints more after the line with the error.
                 let error = reason.lines().find(|line| line.starts_with("Error: "));
                 let said = error.or_else(|| reason.trim().lines().last());
                 skip(test, said.unwrap_or("what it needs is missing"));
@@ -115,7 +117,7 @@ async fn converse(
     let output = soon("the client's end", client.wait_with_output()).await??;
     ensure!(output.status.success(), "the client: {}", output.status);
     let said = String::from_utf8(output.stdout)?;
-    // Workerman says more.
+    // The client of Workerman prints more lines.
     ensure!(said.lines().any(|line| line == "closed 1000"), "the client says {said:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A NATS server that knows its users by signed statements and keys, as `nsc` sets it up.
+//! A NATS server that knows its users by signed statements and keys, which `nsc` makes for it.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -33,7 +33,7 @@ impl Key {
         with_checksum([&[SEED | self.kind >> 5, (self.kind & 31) << 3][..], &self.seed].concat())
     }
 
-    /// A statement about somebody, signed.
+    /// Makes a signed statement about another key.
     fn states(&self, of: &Key, nats: Value) -> String {
         let encode = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         let claims = json!({"jti": "1", "iat": 1, "iss": self.public(), "name": "test", "sub": of.public(), "nats": nats});
@@ -65,7 +65,7 @@ async fn a_file_of_credentials_lets_a_node_in() -> anyhow::Result<()> {
     let limits = json!({"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1});
     let of_operator = operator.states(&operator, json!({"type": "operator", "version": 2}));
     let of_account = operator.states(&account, json!({"limits": limits, "type": "account", "version": 2}));
-    // Nothing but this cluster's subjects is allowed.
+    // The user may publish and subscribe only to this cluster's subjects.
     let allowed = json!({"allow": ["gateway.gateway.>"]});
     let of_user = account.states(
         &user,

@@ -1,7 +1,7 @@
-//! A cluster whose links are cut, stall and lag, whose NATS is killed and whose nodes die: no push is lost or doubled on its
-//! way to a client that lives.
+//! A cluster whose links are cut, stall and lag, whose NATS is killed and whose nodes die: no push to a client that lives is
+//! lost or comes twice.
 //!
-//! `GATEWAY_SEED=…` plays the faults of another run again.
+//! `GATEWAY_SEED=…` makes the same faults as another run.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,20 +20,20 @@ const UIDS: u64 = 5;
 const CLIENTS: usize = 3;
 const FAULTS: usize = 100;
 
-/// Who sent, to which uid, and how often.
+/// The number of pushes, by sender and uid.
 type Sent = BTreeMap<(usize, u64), u64>;
 
-/// A PHP process that pushes without end, to one node as long as that lives.
+/// A PHP process that pushes without end to one node, as long as that node lives.
 struct Sender {
     sent: Arc<Mutex<Sent>>,
     task: JoinHandle<anyhow::Result<()>>,
 }
 
-/// A page and what it has been sent.
+/// A client, and the messages that it has got.
 struct Page {
     node: usize,
     uid: u64,
-    /// What each sender had sent when it was bound.
+    /// For each sender, how much it had sent to this uid when the client was bound.
     since: Vec<(usize, u64)>,
     got: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
@@ -42,10 +42,10 @@ struct Page {
 struct Stage {
     nodes: Nodes,
     senders: Vec<Sender>,
-    /// Those of each node now, by their numbers.
+    /// The numbers of the senders that push to each node now.
     current: Vec<usize>,
     pages: Vec<Page>,
-    /// Those whose node has died.
+    /// The clients whose node has died.
     former: Vec<Page>,
     is_over: Arc<AtomicBool>,
 }
@@ -89,7 +89,7 @@ impl Stage {
         let mut php = PhpPeer::connect_as(server.register[0], new_producer(), SECRET.as_bytes()).await?;
         php.bind(client.id, &uid.to_string()).await?;
         php.acked().await?;
-        // Whatever is sent from here on has to come.
+        // Everything that is sent to this uid from now on must arrive.
         let since = self.senders.iter().enumerate().map(|(number, sender)| {
             (
                 number,
@@ -106,7 +106,7 @@ impl Stage {
         let got: Arc<Mutex<Vec<String>>> = Arc::default();
         let noted = Arc::clone(&got);
         let task = tokio::spawn(async move {
-            // As long as its node lives, be it for minutes without a word.
+            // This goes on as long as the client's node lives, even if nothing comes for minutes.
             while let Some(Ok(message)) = client.socket.next().await {
                 if let Message::Text(text) = message {
                     noted.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_string());
@@ -185,7 +185,7 @@ impl Stage {
         Ok(())
     }
 
-    /// What is wrong with what a page has got.
+    /// Gives what is wrong with the messages that a client has got.
     fn check(&self, page: &Page, lives: bool) -> Result<(), String> {
         let mut got: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
         for text in page.got.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -199,7 +199,8 @@ impl Stage {
         let since_of =
             |sender| page.since.iter().find(|(one, _)| *one == sender).map_or(0, |(_, count)| *count);
         for (sender, counts) in &got {
-            // Of what was sent before the page was bound some may come, with gaps, as it is sent again to a node that is new.
+            // Messages from before the client was bound may come in part, with gaps: nodes send them again to a node that is
+            // new.
             let is_wrong = |pair: &&[u64]| {
                 pair[1] <= pair[0] || pair[1] != pair[0] + 1 && pair[1] > since_of(*sender) + 1
             };
@@ -296,7 +297,7 @@ async fn nothing_is_lost_or_doubled_over_a_hundred_faults() -> anyhow::Result<()
         Ok(stage.pages.iter().try_for_each(|page| stage.check(page, true)))
     });
     if let Err(error) = all.await {
-        // What the nodes have to say of it.
+        // The logs of all nodes may tell the reason.
         for (number, node) in stage.nodes.nodes.iter_mut().enumerate() {
             eprintln!("node {number}, {}:", node.server.register[0]);
             node.server.signal(Signal::SIGKILL)?;

@@ -1,4 +1,4 @@
-//! End to end tests of several servers, which need a NATS server, and PHP for some: `make test-cluster`.
+//! End to end tests of several servers: they need a NATS server, and some need PHP (`make test-cluster`).
 
 mod credentials;
 mod link_faults;

@@ -1,4 +1,4 @@
-//! Several servers are as one.
+//! Several servers in a cluster behave like a single one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,9 +77,10 @@ async fn many_names_and_long_lists_go_to_other_nodes_once() -> anyhow::Result<()
     let sent = async || operator.metric("gateway_cluster_sent_total").await;
     let before = sent().await?;
     let long = "x".repeat(2000);
-    // Few names go to those nodes alone that have them; many, with a long message or list, go to all nodes once.
+    // An order with few names goes only to the nodes that have them; one with many names and a long message or list goes once
+    // to all nodes.
     for (names, uids, strangers) in [(&names[..2], &uids[..3], 0), (&names, &uids, 200)] {
-        // The last client, and others that are nowhere.
+        // The order leaves out the last client, and client ids that do not exist.
         let stranger = |number| ClientId::new(ids[1].node, ids[1].connection.wrapping_add(number));
         let except: Vec<_> =
             (1..=strangers).map(stranger).filter(|id| *id != ids[1]).chain([ids[2]]).collect();
@@ -110,7 +111,7 @@ async fn many_names_and_long_lists_go_to_other_nodes_once() -> anyhow::Result<()
             .await?;
         php.send_to_all("end").await?;
         php.acked().await?;
-        // A member of two groups gets what is sent to both of them twice.
+        // A member of two groups gets a message to both of them twice.
         for (client, times) in clients.iter_mut().zip([6, 6, 1]) {
             for time in 0..times {
                 assert_eq!(client.text().await?, message, "{time}");
@@ -118,7 +119,7 @@ async fn many_names_and_long_lists_go_to_other_nodes_once() -> anyhow::Result<()
             assert_eq!(client.text().await?, "end");
         }
     }
-    // Nodes say twice a second that they are there.
+    // The bound has room for the frames that each node sends twice a second to say that it is there.
     let sent = sent().await? - before;
     assert!(sent < 1000.0, "{sent} frames");
     php.order(Order::CloseUids { uids: uids.iter().map(|uid| text(uid)).collect(), last: Some(text(&long)) })
@@ -151,7 +152,7 @@ async fn every_audience_on_every_node() -> anyhow::Result<()> {
         php.order(Order::JoinGroup { client: *client, group: text("all") }).await?;
     }
     php.order(Order::JoinGroup { client: ids[1], group: text("red") }).await?;
-    // Each follows at once on what it needs.
+    // Each of these orders has effect before the next one, which needs it, is carried out.
     php.send_to_uid("one", "a").await?;
     let groups = |group: &'static str, except: &[ClientId], message| Order::SendToGroups {
         groups: [text(group)].into(),
@@ -193,7 +194,7 @@ async fn every_audience_on_every_node() -> anyhow::Result<()> {
     php.order(groups("red", &[], "lost")).await?;
     php.order(Order::Ungroup { group: text("all") }).await?;
     php.order(groups("all", &[], "lost")).await?;
-    // Long ones come in parts.
+    // A long message crosses the cluster in parts.
     let long = "long ".repeat(500_000);
     php.send_to_uid("two", &long).await?;
     php.send_to_all("end").await?;
@@ -213,7 +214,7 @@ async fn every_audience_on_every_node() -> anyhow::Result<()> {
     assert_eq!(clients[1].text().await?, "bye");
     assert!(matches!(clients[1].message().await?, Message::Close(_)));
     clients[2].message().await.unwrap_err();
-    // From another node than that of the client.
+    // The orders come from another node than the client's.
     let mut php = nodes.php(1).await?;
     php.order(Order::CloseUids {
         uids: [text("zero"), text("nobody")].into_iter().collect(),
@@ -314,7 +315,7 @@ async fn every_question_is_answered_by_all() -> anyhow::Result<()> {
             assert_eq!(sorted(answer), sorted(expected), "{name}");
         }
     }
-    // What a node refuses is said to whoever ordered it by another.
+    // If the client's node refuses an order, the process that gave it by another node gets the error.
     let seq =
         php.order(Order::UpdateSession { client: ids[3], changes: text("a:1:{i:0;s:5:\"x\";}") }).await?;
     assert!(matches!(php.reply().await?, Reply::Error { seq: of, .. } if of == seq));
@@ -332,7 +333,7 @@ async fn nodes_come_leave_and_die() -> anyhow::Result<()> {
     let _there = nodes.client(1).await?;
     assert_eq!(php.count().await?, AnswerValue::Int(2));
 
-    // One that is half dead makes the call fail.
+    // A node that hangs makes the call fail, because the answer would not be whole.
     nodes.nodes[1].server.signal(Signal::SIGSTOP)?;
     let node = nodes.nodes[1].server.register[0].to_string();
     let error = php.count().await.unwrap_err().to_string();
@@ -341,20 +342,20 @@ async fn nodes_come_leave_and_die() -> anyhow::Result<()> {
     eventually("both", true, async || Ok(php.count().await.is_ok_and(|count| count == AnswerValue::Int(2))))
         .await?;
 
-    // One that dies is missed until it is taken for gone.
+    // Calls fail for a node that dies until the others take it for gone.
     nodes.nodes[1].server.signal(Signal::SIGKILL)?;
     nodes.nodes[1].server.exit().await?;
     php.count().await.unwrap_err();
     eventually("one", true, async || Ok(php.count().await.is_ok_and(|count| count == AnswerValue::Int(1))))
         .await?;
 
-    // One that comes in its place has nothing of it.
+    // The node that takes its place has none of its clients.
     nodes.replace(1).await?;
     assert_eq!(php.count().await?, AnswerValue::Int(1));
     let _there = nodes.client(1).await?;
     assert_eq!(php.count().await?, AnswerValue::Int(2));
 
-    // One that leaves says so.
+    // A node that stops says so, and calls succeed at once.
     nodes.nodes[1].server.signal(Signal::SIGTERM)?;
     nodes.nodes[1].server.exit().await?;
     nodes.nodes[0].server.logs("a node has left the cluster").await?;
@@ -465,9 +466,9 @@ async fn workers_go_where_the_nodes_are() -> anyhow::Result<()> {
         registers
     };
     let events = root().join("tests/php/cluster/Events.php");
-    // It is told of one node only.
+    // The runner knows the address of only one node, and learns the others from that.
     let runner = WorkerRunner::start_for(events, &[nodes.nodes[0].server.register[0]], 4, SECRET).await?;
-    // Of each register, how many workers serve there.
+    // Gives how many workers serve at each register.
     let spread = async || {
         let mut spread = BTreeMap::new();
         for line in runner.status().await?.lines().filter(|line| line.contains(" serving ")) {
@@ -489,7 +490,7 @@ async fn workers_go_where_the_nodes_are() -> anyhow::Result<()> {
     clients[1].socket.send(Message::text("say hello")).await?;
     assert_eq!(clients[0].text().await?, format!("{} of 2: hello", clients[1].id));
 
-    // The one that it was told of goes.
+    // The node whose address the runner was given stops.
     nodes.nodes.remove(0).server.signal(Signal::SIGTERM)?;
     eventually("two workers at each", evenly(registers(&nodes)), spread).await?;
     clients[1].socket.send(Message::text("join")).await?;
@@ -556,7 +557,7 @@ async fn the_classes_of_gatewayworker_reach_all_nodes() -> anyhow::Result<()> {
     );
     let output = Command::new("php").args(["-r", &script]).output().await?;
     assert_eq!(String::from_utf8_lossy(&output.stdout), "2 2", "{output:?}");
-    // Whoever asks by our own class gets the same of both.
+    // Our own class sees both clients as well.
     let mut php = nodes.php(1).await?;
     assert_eq!(php.clients_of("ann").await?.len(), 2);
     php.send_to_uid("ann", "twice").await?;
@@ -609,7 +610,7 @@ async fn nats_asks_for_a_password_and_speaks_tls() -> anyhow::Result<()> {
     php.send_to_uid("ann", "over TLS").await?;
     assert_eq!(client.text().await?, "over TLS");
 
-    // Such a node serves alone, and says why.
+    // A node that cannot log in to NATS serves alone, and says why.
     let other_certificate = TestCertificate::new()?;
     let other = other_certificate.certificate.display().to_string();
     let alone = async |address: String, authorities: &str, reason: &str| {
@@ -667,7 +668,7 @@ async fn without_nats_a_node_serves_its_own() -> anyhow::Result<()> {
     assert_eq!([clients[0].text().await?, clients[0].text().await?], ["1", "2"]);
     let error = php.count().await.unwrap_err().to_string();
     assert!(error.contains("no connection to NATS"), "{error}");
-    // It is sent when that is back.
+    // The orders that waited are sent when NATS is back.
     nodes.nats.restart().await?;
     assert_eq!([clients[1].text().await?, clients[1].text().await?], ["1", "2"]);
     php.send_to_uid("ann", "3").await?;

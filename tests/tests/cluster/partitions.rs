@@ -1,6 +1,6 @@
-//! A cluster in a network of its own, where the packets between a node and NATS get lost and nobody is told.
+//! A cluster in a network namespace, where the packets between a node and NATS get lost and nobody is told.
 //!
-//! The way of each node to NATS is an address: without it no packet arrives, nor does an answer.
+//! Each node reaches NATS by an address of its own: once that is removed, neither packets nor answers arrive.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl Node {
         PhpPeer::connect_as(self.server.register[0], new_producer(), SECRET.as_bytes()).await
     }
 
-    /// A page of this node, bound to a uid.
+    /// Connects a client to this node, and binds it to a uid.
     async fn page(&self, uid: &str) -> anyhow::Result<Client> {
         let client = Client::connect(self.server.websocket).await?;
         let mut php = self.php().await?;
@@ -49,7 +49,8 @@ impl Node {
     }
 }
 
-/// Each with a way of its own to NATS. `None`, and said so, where there is no NATS.
+/// Starts NATS and three nodes, each with an address of its own for NATS. Without NATS the test is reported as skipped, and
+/// this gives `None`.
 async fn three_nodes(test: &str, flags: &[&str]) -> anyhow::Result<Option<(Nats, Vec<Node>)>> {
     for number in 0..3 {
         ip("add", &way(number)).await?;
@@ -72,7 +73,7 @@ async fn ip(word: &str, address: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Pushes numbers without end, some at a time.
+/// A PHP process that pushes increasing numbers, five at a time.
 struct Counter {
     php: PhpPeer,
     last: u64,
@@ -97,7 +98,7 @@ impl Counter {
     }
 }
 
-/// Reads up to a number. Each is greater than the one before; gives how many were left out.
+/// Reads up to the number `last`, checks that the numbers increase, and gives how many were left out.
 async fn read_up_to(page: &mut Client, before: u64, last: u64) -> anyhow::Result<u64> {
     let (mut reached, mut gaps) = (before, 0);
     while reached < last {
@@ -123,7 +124,7 @@ fn nothing_is_lost_on_a_way_that_loses_packets_for_a_while() -> anyhow::Result<(
         eventually("all are seen", AnswerValue::Int(2), async || clients(&mut php).await).await?;
         let mut counter = Counter { php: nodes[0].php().await?, last: 0 };
         let mut before = 0;
-        // That of a receiver, that of the sender, and all at once.
+        // First the way of a receiver is cut, then that of the sender, and then all three at once.
         for cut in [&[1][..], &[0], &[0, 1, 2]] {
             counter.push_for(Duration::from_millis(200)).await?;
             for node in cut {
@@ -157,14 +158,14 @@ fn a_partition_is_noticed_and_ends() -> anyhow::Result<()> {
         eventually("both are seen", AnswerValue::Int(2), async || clients(&mut php).await).await?;
 
         nodes[2].cut().await?;
-        // No part of an answer for the whole.
+        // The query fails, because an answer without the third node would not be whole.
         let refused = clients(&mut php).await.err().context("an answer without the third node")?;
         let register = nodes[2].server.register[0];
         ensure!(refused.to_string().contains(&format!("no answer from node {register}")), "{refused}");
         nodes[0].server.logs("has been silent for too long").await?;
         assert_eq!(clients(&mut php).await?, AnswerValue::Int(1));
         nodes[2].server.logs("no connection to NATS").await?;
-        // Either side serves its own.
+        // Both sides of the partition go on serving their own clients.
         let mut counter = Counter { php: nodes[0].php().await?, last: 0 };
         counter.push().await?;
         assert_eq!(read_up_to(&mut here, 0, counter.last).await?, 0);
@@ -174,7 +175,8 @@ fn a_partition_is_noticed_and_ends() -> anyhow::Result<()> {
 
         nodes[2].mend().await?;
         eventually("both are seen again", AnswerValue::Int(2), async || clients(&mut php).await).await?;
-        // What was sent on the other side of a partition comes late, or not, but no sender's twice or out of order.
+        // Messages from the other side of the partition may come late or not at all, but none comes twice, and each sender's
+        // come in order.
         assert_eq!(soon("the other side's push", here.text()).await??, "1000");
         counter.last = 2000;
         counter.push().await?;
@@ -182,7 +184,7 @@ fn a_partition_is_noticed_and_ends() -> anyhow::Result<()> {
             read_up_to(page, before, counter.last).await?;
         }
 
-        // One that dies where nobody sees it.
+        // Now a node dies while the others cannot see it.
         nodes[2].cut().await?;
         nodes[2].server.signal(Signal::SIGKILL)?;
         nodes[0].server.logs("has been silent for too long").await?;

@@ -1,4 +1,4 @@
-//! What a node believes: neither recordings, nor clocks, nor what anybody could have said before TLS.
+//! Attacks on what a node believes: recorded messages, wrong clocks, and text that comes in the clear before TLS.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-/// As they stand in frames.
+/// The numbers of the kinds of messages, as frames contain them.
 const ORDER: u8 = 1;
 const HELLO: u8 = 5;
 const BEAT: u8 = 6;
@@ -51,7 +51,7 @@ async fn what_is_recorded_does_nothing_when_it_is_sent_again() -> anyhow::Result
         php.send_to_uid("ann", &long).await?;
     }
     assert_eq!(php.count().await?, AnswerValue::Int(1));
-    // It asks for what it may have missed.
+    // The node loses its connection, and asks the other node for what it may have missed.
     nodes.nodes[1].way.cut();
     let recorded = spy.hear_until(|heard| heard.kind() == Some(RESUME)).await?;
     ensure!(recorded.iter().any(|heard| says(heard, "long ")));
@@ -59,7 +59,7 @@ async fn what_is_recorded_does_nothing_when_it_is_sent_again() -> anyhow::Result
         assert_eq!(client.text().await?, long);
     }
 
-    // All of it many times, but what is long.
+    // Everything short is sent again many times; long messages would take too much time.
     let mut heard = Vec::new();
     for _ in 0..20 {
         for again in recorded.iter().filter(|heard| heard.payload.len() < 1000) {
@@ -73,7 +73,7 @@ async fn what_is_recorded_does_nothing_when_it_is_sent_again() -> anyhow::Result
     php.send_to_uid("ann", "the end").await?;
     heard.extend(spy.hear_until(|heard| says(heard, "the end")).await?);
     assert_eq!(client.text().await?, "the end");
-    // What was missed may have been sent once more, and the node asks again when its connection is back.
+    // The node asks for what it missed, also after the cut, so each push may rightly be sent a few times.
     let resent = heard.iter().filter(|heard| says(heard, "long ")).count();
     ensure!(resent <= 3 * PUSHES, "{resent} of {PUSHES} pushes were sent again");
     nodes.nodes[0].server.logs("came again: somebody sends what he has recorded").await?;
@@ -104,7 +104,7 @@ async fn a_recording_of_a_node_that_has_gone_is_named_and_then_ignored() -> anyh
     recorded.retain(|heard| heard.instance() == instance);
     ensure!(recorded.iter().any(|heard| heard.kind() == Some(ORDER)));
 
-    // Both end, and one comes back that has never heard of the other.
+    // Both nodes end, and the first comes back as a new process, which has never heard of the other.
     let gone = nodes.nodes.remove(1).server.register[0].to_string();
     nodes.nodes[0].server.signal(Signal::SIGKILL)?;
     nodes.nodes[0].server.exit().await?;
@@ -121,7 +121,7 @@ async fn a_recording_of_a_node_that_has_gone_is_named_and_then_ignored() -> anyh
         }
     });
 
-    // It may be there, so that nothing is whole without it.
+    // The recorded node might really be there, so no answer counts as whole without it.
     let operator = Operator::of(&nodes.nodes[0].server)?.with_token("operators");
     let named = format!("node {gone} of the cluster is heard, and has not answered yet");
     eventually("a query fails", true, async || {
@@ -135,7 +135,7 @@ async fn a_recording_of_a_node_that_has_gone_is_named_and_then_ignored() -> anyh
     ensure!(states.any(|node| node["node"] == *gone && node["state"] == "unproven"), "{status}");
     assert_eq!(operator.metric("gateway_cluster_nodes").await?, 1.0);
 
-    // A node would have answered.
+    // A real node would have answered by now, so it is ignored from here on.
     eventually("an answer", true, async || {
         Ok(php.count().await.is_ok_and(|count| count == AnswerValue::Int(1)))
     })
@@ -183,7 +183,7 @@ async fn clocks_may_differ_and_jump() -> anyhow::Result<()> {
                 assert_eq!(client.text().await?, offset);
             }
         }
-        // Beats say the time no more.
+        // The nodes' beats go on meanwhile; they do not depend on the time of day.
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
     Ok(())
@@ -214,12 +214,12 @@ async fn what_is_bound_is_reached_from_another_server_of_nats() -> anyhow::Resul
         let uid = format!("uid {pair}");
         here.bind(client.id, &uid).await?;
         here.acked().await?;
-        // Whoever does this knows that it is bound.
+        // PHP pushes by the other node as one that knows that the binding is done, because it was acked.
         there.send_to_uid(&uid, &uid).await?;
         assert_eq!(client.text().await?, uid);
     }
 
-    // A way that stands still holds nobody up for long, and what is sent meanwhile comes.
+    // A link that stalls holds a binding up for a short time only, and messages that are sent meanwhile arrive later.
     way.stall();
     here.bind(client.id, "while it stood still").await?;
     soon("a bind while the way stands still", here.acked()).await??;
@@ -241,7 +241,7 @@ async fn nothing_that_comes_in_the_clear_passes_for_said_behind_tls() -> anyhow:
                 break;
             }
             tokio::spawn(async move {
-                // Until the other side hangs up.
+                // The connection stays open until the other side closes it.
                 let _ = tokio::io::copy(&mut socket, &mut tokio::io::sink()).await;
             });
         }

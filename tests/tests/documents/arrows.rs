@@ -1,11 +1,11 @@
-//! The arrows between modules: each knows only what stands below it, and no two files import each other.
+//! The arrows between modules: each module knows only those below it, and no two files import each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-/// The modules of the server, from the roof to the ground. A module may use those to its right.
+/// The modules of the server, from the highest to the lowest. A module may use those that come later in this list.
 const SERVER: [&str; 16] = [
     "main",
     "server",
@@ -25,10 +25,10 @@ const SERVER: [&str; 16] = [
     "telemetry",
 ];
 
-/// A module, by the names that lead to it from the crate's root.
+/// The path of a module, as the names that lead to it from the crate's root.
 type Module = Vec<String>;
 
-/// What a file has beside its unit tests, without comments.
+/// Gives a file's code without its unit tests and comments.
 fn code(text: &str) -> String {
     let end =
         text.find("\n#[cfg(test)]\nmod ").filter(|end| text[*end..].contains('{')).unwrap_or(text.len());
@@ -36,7 +36,7 @@ fn code(text: &str) -> String {
     lines.map(|line| line.to_owned() + "\n").collect()
 }
 
-/// Each file of a crate, by its module.
+/// Gives the code of each file of a crate, by its module.
 fn files(source: &Path) -> anyhow::Result<BTreeMap<Module, String>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![PathBuf::new()];
@@ -62,7 +62,7 @@ fn files(source: &Path) -> anyhow::Result<BTreeMap<Module, String>> {
     Ok(files)
 }
 
-/// The paths of a `use`, whose braces are multiplied out, with the name that each gets.
+/// Gives every path of a `use` tree, written out in full, with the name under which it is imported.
 fn leaves(tree: &str) -> Vec<(Module, String)> {
     let tree = tree.trim();
     let Some((prefix, rest)) = tree.split_once('{') else {
@@ -95,7 +95,7 @@ fn leaves(tree: &str) -> Vec<(Module, String)> {
     found
 }
 
-/// A path as seen from the crate's root; nothing for one that leads out of the crate.
+/// Gives a path as seen from the crate's root; `None` for one that leads out of the crate.
 fn absolute(path: &[String], module: &Module, files: &BTreeMap<Module, String>) -> Option<Module> {
     match path.first()?.as_str() {
         "crate" => Some(path[1..].to_vec()),
@@ -112,7 +112,7 @@ fn absolute(path: &[String], module: &Module, files: &BTreeMap<Module, String>) 
     }
 }
 
-/// The `use`s at the beginning of lines, and whether they are for others too.
+/// Gives the `use` declarations that begin a line, and whether they are public.
 fn uses(code: &str) -> Vec<(bool, &str)> {
     let mut found = Vec::new();
     let mut rest = code;
@@ -129,7 +129,7 @@ fn uses(code: &str) -> Vec<(bool, &str)> {
     found
 }
 
-/// Which files import which.
+/// Gives which files import which. A name that a file passes on by `pub use` counts as that of its own file.
 fn imports(files: &BTreeMap<Module, String>) -> BTreeMap<&Module, BTreeSet<&Module>> {
     let mut passed_on = BTreeMap::new();
     for (module, code) in files {
@@ -163,10 +163,11 @@ fn imports(files: &BTreeMap<Module, String>) -> BTreeMap<&Module, BTreeSet<&Modu
     imports
 }
 
-/// The files on a circle of imports, if there is one.
+/// Gives the files on a circle of imports, or none.
 fn circle<'f>(imports: &BTreeMap<&'f Module, BTreeSet<&'f Module>>) -> Vec<&'f Module> {
     let mut left = imports.clone();
-    // What imports nothing that is left is on no circle, and neither is what nobody imports that is left.
+    // A file that imports none of those that are left is on no circle, and neither is a file that none of them imports; so
+    // these are taken away again and again.
     loop {
         let imported: BTreeSet<_> = left.values().flatten().copied().collect();
         let ends: Vec<_> = left

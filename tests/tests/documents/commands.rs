@@ -1,5 +1,6 @@
-//! Every command in the documents is one that works. What can run here is run; what would install or build has to name a
-//! target, a file or a flag that there is. A command that is not known here fails the test: say below how it is checked.
+//! Every command in the documents works. Commands that can run here are run; those that would install or build something must
+//! name a target, a file or a flag that exists. A command that is not known here fails the test, so that a way to check it is
+//! added below.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -14,24 +15,24 @@ use serde_bytes::Bytes;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// The client_id that stands in the documents for one that is there.
+/// The client_id that the documents use as an example of a client that is online.
 const CLIENT: &str = "7f00000104d6a3f1c2b4";
 
-/// A line of a page, as one would paste it, and what the page says that it prints.
+/// A line of a page, as a reader would paste it, and the output that the page shows for it.
 struct Line {
     text: String,
     prints: Option<String>,
 }
 
-/// What the commands meet.
+/// What the commands run against: a server, a client, and a folder.
 struct Sandbox {
     server: Server,
     client: Client,
-    /// Where those of a page run that names files of its own.
+    /// The folder in which the commands of a page run that has files of its own.
     folder: TempDir,
 }
 
-/// The pages whose commands are checked here. Those of `examples/` are run by its own test.
+/// Gives the pages whose commands are checked here. The test of `examples/` runs the commands there.
 fn pages() -> anyhow::Result<Vec<PathBuf>> {
     let names = [
         "README.md",
@@ -54,11 +55,11 @@ fn pages() -> anyhow::Result<Vec<PathBuf>> {
     Ok(pages)
 }
 
-/// The sections whose commands `yii2/quick_start.rs` runs, in an application of Yii 2.
+/// The sections whose commands are run by `yii2/quick_start.rs`, in an application of Yii 2.
 const RUN_ELSEWHERE: [&str; 4] =
     ["Live pages in ten minutes\n", "Install the package\n", "十分钟做出实时页面\n", "安装这个包\n"];
 
-/// The page without the sections that are run elsewhere.
+/// Gives the page without the sections whose commands another test runs.
 fn without_what_runs_elsewhere(page: &str) -> String {
     let sections = page.split("\n## ");
     let kept: Vec<_> = sections
@@ -67,7 +68,8 @@ fn without_what_runs_elsewhere(page: &str) -> String {
     kept.join("\n## ")
 }
 
-/// The lines of a block. One goes on after a backslash and within quotes; what begins with a brace was printed.
+/// Gives the command lines of a block. A line goes on after a backslash and within quotes; lines that begin with a brace are
+/// output.
 fn lines(code: &str) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let mut open = String::new();
@@ -91,7 +93,8 @@ fn lines(code: &str) -> Vec<Line> {
     lines
 }
 
-/// Commands in a text's own lines, as `make test`. Others than these are names more often than commands.
+/// Gives the commands within the text, such as `make test`. Only code that begins with one of these words is taken for a
+/// command; other code is mostly names.
 fn inline(page: &str) -> Vec<Line> {
     let prose = page.split("```").step_by(2);
     let spans = prose.flat_map(|text| text.split('`').skip(1).step_by(2));
@@ -99,14 +102,14 @@ fn inline(page: &str) -> Vec<Line> {
     spans
         .filter(|span| known.iter().any(|start| span.starts_with(start)) && !span.ends_with('/'))
         .map(|span| Line {
-            // What the reader fills in.
+            // The reader has to fill this in, so a number takes its place.
             text: span.replace("PORT", "1234").replace("端口", "1234").replace('\n', " "),
             prints: None,
         })
         .collect()
 }
 
-/// The words of a simple command, without quotes.
+/// Splits a simple command into its words, without quotes.
 fn words(command: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;
@@ -149,7 +152,7 @@ impl Sandbox {
         Ok(Self { server, client, folder: TempDir::with_prefix("gateway-test-commands-")? })
     }
 
-    /// The files that the page shows, and those that it tells the reader to have.
+    /// Writes the files that the page shows, and those that it expects the reader to have.
     fn lay_out(&mut self, page: &str) -> anyhow::Result<()> {
         self.folder = TempDir::with_prefix("gateway-test-commands-")?;
         std::fs::write(self.path("FILE"), "ping_interval = 25\n")?;
@@ -160,7 +163,7 @@ impl Sandbox {
         self.folder.path().join(file)
     }
 
-    /// In the page's own folder, or else in the project's.
+    /// Finds a file in the page's own folder, or else in the project's.
     fn find(&self, file: &str) -> anyhow::Result<PathBuf> {
         let own = self.path(file);
         if own.exists() {
@@ -171,7 +174,7 @@ impl Sandbox {
         Ok(path)
     }
 
-    /// `folder` is where the commands before this one have gone to.
+    /// Checks a command; `folder` is where the commands before it have changed to.
     async fn check(&mut self, line: &Line, command: &str, folder: &mut PathBuf) -> anyhow::Result<()> {
         if let Some(rest) = command.strip_prefix("export ") {
             let name = rest.split('=').next().unwrap_or_default();
@@ -188,7 +191,7 @@ impl Sandbox {
                 folder.push(arguments.first().context("cd to where?")?);
                 exists(folder)
             }
-            // phpize makes the Makefile of this one; scripts/test-install runs it all.
+            // phpize makes the Makefile for this command; scripts/test-install runs all of these.
             "phpize" | "./configure" => exists(&folder.join("config.m4")),
             "make" if folder.join("config.m4").exists() => {
                 ensure!(
@@ -231,7 +234,7 @@ impl Sandbox {
                 ensure!(arguments == ["install", &package], "`make pecl` writes {package}");
                 Ok(())
             }
-            // From the root and from the package's folder alike, which both have to know it.
+            // The command must work in the root as well as in the package's folder, so both files must have the script.
             "composer" => {
                 let script = format!("    \"{}\": ", arguments.first().context("which script?")?);
                 ["composer.json", "php/composer.json"].iter().try_for_each(|file| {
@@ -248,7 +251,7 @@ impl Sandbox {
                 .iter()
                 .filter(|word| word.starts_with("docker/"))
                 .try_for_each(|file| exists(&root().join(file))),
-            // machine/systemd.rs runs both on a machine of its own.
+            // machine/systemd.rs runs both commands on a machine of its own.
             "groupadd" => {
                 let unit = std::fs::read_to_string(root().join("packaging/systemd/gateway-server.service"))?;
                 let group = arguments.last().context("which group?")?;
@@ -268,7 +271,7 @@ impl Sandbox {
         }
     }
 
-    /// Every flag and value is one that the server takes; questions are asked of one that runs.
+    /// Checks that the server accepts every flag and value; queries go to a server that runs.
     async fn server_command(&self, arguments: &[&str]) -> anyhow::Result<()> {
         let mut command = Command::new(server_binary()?);
         command.args(arguments).current_dir(self.folder.path());
@@ -304,13 +307,13 @@ impl Sandbox {
                 ensure!(unknown.is_empty(), "`gateway-worker help` knows no {unknown:?}");
                 Ok(())
             }
-            // The recipes' own tests run these.
+            // The recipes' own tests run these scripts.
             [script, ..] => succeeds(php()?.arg("-l").arg(self.find(script)?)).await.map(drop),
             [] => bail!("php what?"),
         }
     }
 
-    /// Asks the server that runs here, in which the documents' client is.
+    /// Makes the request to the server that runs here, to which the documents' client is connected.
     async fn curl(&self, line: &Line, command: &str) -> anyhow::Result<()> {
         let id = self.client.id.to_string();
         let operations = self.server.operations.context("an operations port")?.to_string();
@@ -352,7 +355,7 @@ async fn every_command_in_the_documents_works() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A page with a command that there is not, and one that nobody knows.
+/// A command that does not exist and one that is not known are both reported.
 #[tokio::test]
 async fn a_command_that_does_not_work_is_told_of() -> anyhow::Result<()> {
     let mut sandbox = Sandbox::start().await?;

@@ -1,4 +1,4 @@
-//! What the documents say is true, which needs PHP with the extension for some of it: `make test-documents`.
+//! Checks that the documents are true; some need PHP with the extension (`make test-documents`).
 
 mod arrows;
 mod commands;

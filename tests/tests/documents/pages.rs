@@ -1,4 +1,4 @@
-//! What the documents say of the code is true.
+//! Checks that what the documents say about the code is true.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use gateway_tests::{Client, Server, fences, php, root, soon};
 
-/// All files below `folder` whose names end so.
+/// Gives all files below `folder` whose names end with `ending`.
 fn files(folder: &Path, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -20,12 +20,12 @@ fn files(folder: &Path, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The texts in quotes of `code`.
+/// Gives the string literals of `code`.
 fn texts(code: &str) -> impl Iterator<Item = &str> {
     code.split('"').skip(1).step_by(2)
 }
 
-/// Up to where something is filled in.
+/// Gives a text up to the first place where something is filled in.
 fn constant(text: &str) -> &str {
     let end = text.find(['{', '(']).unwrap_or(text.len());
     text[..end].trim_end_matches([' ', ':', ',', '\\'])
@@ -50,7 +50,8 @@ fn every_line_of_the_log_is_explained() -> anyhow::Result<()> {
     let offences = std::fs::read_to_string(root().join("gateway-server/src/telemetry/abuse_log.rs"))?;
     let offences = offences.split("fn name(").nth(1).unwrap_or_default().split("struct Throttle").next();
     lines.extend(texts(offences.unwrap_or_default()).map(str::to_owned));
-    // What is printed when it is ready is no complaint, and a continued text has its words on the next line.
+    // The line that is printed when the server is ready is no complaint. A text that goes on in the next line of code is left
+    // out, because its words are there.
     lines.retain(|line| line.contains([' ', '-']) && !line.starts_with("gateway-server") && line.len() > 4);
     assert!(lines.len() > 45, "only {} were found", lines.len());
     let missing: Vec<_> = lines.iter().filter(|line| !page.contains(line.as_str())).collect();
@@ -58,7 +59,7 @@ fn every_line_of_the_log_is_explained() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The longest part of a text of PHP that stands in it as it is, beside variables and the places of `sprintf`.
+/// Gives the longest part of a PHP text that is always the same, between variables and the places of `sprintf`.
 fn fixed_part(text: &str) -> &str {
     let behind_name = |piece: &'_ str| {
         piece.find(|c: char| !(c.is_ascii_alphanumeric() || "_->".contains(c))).unwrap_or(piece.len())
@@ -92,7 +93,8 @@ fn every_line_of_the_runner_is_explained() -> anyhow::Result<()> {
             lines.insert(fixed_part(text).to_owned());
         }
     }
-    // What says the least is an exception's text behind the handler's name.
+    // Texts that are shorter say nothing by themselves: such a one only stands between a handler's name and an exception's
+    // text.
     lines.retain(|line| line.len() > 5);
     assert!(lines.len() > 12, "only {lines:?} were found");
     let missing: Vec<_> = lines.iter().filter(|line| !page.contains(line.as_str())).collect();
@@ -100,7 +102,7 @@ fn every_line_of_the_runner_is_explained() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The tests of a Rust file, or of all files of a folder.
+/// Gives the names of the tests in a Rust file, or in all files of a folder.
 fn tests_of(place: &Path) -> anyhow::Result<BTreeSet<String>> {
     let files = if place.is_dir() { files(place, ".rs")? } else { vec![place.to_owned()] };
     let mut tests = BTreeSet::new();
@@ -114,7 +116,7 @@ fn tests_of(place: &Path) -> anyhow::Result<BTreeSet<String>> {
     Ok(tests)
 }
 
-/// Looks that each line of a page's table names tests in its last column, and that they are there.
+/// Checks that each line of a page's table names tests in its last column, and that these tests exist.
 fn assert_held_by_tests(page: &str, least: usize) -> anyhow::Result<()> {
     let page = std::fs::read_to_string(root().join(page))?;
     let table = page.split("| held by |").nth(1).context("there is no table")?;
@@ -149,13 +151,13 @@ fn each_claim_of_security_and_of_failures_is_held_by_a_test() -> anyhow::Result<
     assert_held_by_tests("docs/what-happens-when.md", 12)
 }
 
-/// As a heading's anchor.
+/// Gives the anchor of a heading.
 fn slug(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
 
-/// All documents for people.
+/// Gives all documents for people.
 fn pages() -> anyhow::Result<Vec<PathBuf>> {
     let mut pages = files(&root().join("docs"), ".md")?;
     let of_php = files(&root().join("php"), ".md")?.into_iter();
@@ -175,11 +177,11 @@ fn pages() -> anyhow::Result<Vec<PathBuf>> {
     Ok(pages)
 }
 
-/// Pages that programs make, in English alone.
+/// The pages that programs write, which exist in English only.
 const MADE: [&str; 2] = ["configuration.md", "performance.md"];
 
-/// The levels of a page's headings, and its code blocks without comments. A block that is no code, a diagram, is nothing but its first
-/// line.
+/// Gives the levels of a page's headings, and its code blocks without comments. Of a block that is not code but a diagram,
+/// only the first line is compared.
 fn skeleton(page: &Path) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(page).with_context(|| page.display().to_string())?;
     let mut skeleton = Vec::new();
@@ -259,7 +261,7 @@ fn links_lead_somewhere() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The folders of a line that are named after the gateway, below those where a system has such.
+/// Gives the folders in a line that are named after the gateway, below the places where a system has such folders.
 fn folders(line: &str) -> Vec<&str> {
     const BELOW: [&str; 6] = ["/etc/", "/run/", "/var/lib/", "/var/log/", "/usr/share/", "/opt/"];
     let names = BELOW.iter().flat_map(|below| line.split(below).skip(1));
@@ -281,7 +283,7 @@ fn documents_have_one_port_and_one_folder() -> anyhow::Result<()> {
         let text = std::fs::read_to_string(&place).with_context(|| place.display().to_string())?;
         for line in text.lines() {
             ports += line.matches("1238").count();
-            // GatewayClient's own port is told of where the server listens on both, and where a default is explained.
+            // GatewayClient's own port may be named where the server listens on both ports, and where a default is explained.
             let explains = line.contains("1238")
                 || line.contains("GatewayClient")
                 || line.contains("gateway.register_address");
@@ -297,7 +299,8 @@ fn documents_have_one_port_and_one_folder() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the stub says of class `Gateway`: its methods as `name(arguments)`, and its properties as `name = default`.
+/// Gives what the stub says about the class `Gateway`: its methods as `name(arguments)`, and its properties as `name =
+/// default`.
 fn members(stub: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let class = stub.split("\nclass ").find(|class| class.starts_with("Gateway\n")).unwrap_or_default();
     let all = |mark: &str, end: &str| {
@@ -307,7 +310,8 @@ fn members(stub: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     (all("public static function ", "\n"), all("public static $", ";\n"))
 }
 
-/// The page's, in the same form: what stands below a heading, and the rows of the properties' table.
+/// Gives what the page says about the class in the same form: from the code below headings, and from the rows of the table of
+/// properties.
 fn described(page: &str) -> (BTreeSet<String>, BTreeSet<String>, Vec<String>) {
     let lines: Vec<_> = page.lines().collect();
     let mut wrong = Vec::new();
@@ -343,7 +347,7 @@ fn the_class_reference_has_what_the_stub_has() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `what; // => value` as a check that says the line.
+/// Turns a line `what; // => value` into a check that names the line when it fails.
 fn checked(line: &str) -> String {
     let Some((what, value)) = line.split_once("; // => ") else { return line.to_owned() };
     let (what, lead) = (what.trim_start(), &what[..what.len() - what.trim_start().len()]);
@@ -395,7 +399,7 @@ async fn the_examples_of_the_class_reference_are_true() -> anyhow::Result<()> {
     other.gone().await
 }
 
-/// The settings of php.ini as the extension's code has them: name, default, and the last place that counts.
+/// Gives the settings of php.ini from the extension's code: the name, the default, and the last place where it may be set.
 fn settings_of_php(code: &str) -> anyhow::Result<Vec<[String; 3]>> {
     let entries = code.split("IniEntryDef::new(c\"").skip(1);
     let settings = entries.map(|entry| {
@@ -430,10 +434,10 @@ fn the_page_of_php_ini_has_what_the_extension_has() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The crates whose files ARCHITECTURE.md lists.
+/// The folders whose files are listed in ARCHITECTURE.md.
 const CRATES: [&str; 4] = ["gateway-wire/src", "gateway-server/src", "php-ext/link/src", "php-ext/src"];
 
-/// The first sentence of a file's own documentation.
+/// Gives the first sentence of a file's own documentation.
 fn purpose(code: &str) -> String {
     let lines = code.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
     let paragraph: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();

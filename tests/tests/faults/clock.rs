@@ -1,4 +1,4 @@
-//! The clock of the machine jumps, forth and back, while a server runs. Only what is about dates may notice.
+//! The machine's clock jumps forward and back while a server runs. Only what depends on dates may notice.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use gateway_tests::{Client, Operator, PhpPeer, Server, eventually, skip};
 use gateway_wire::token::{Claims, TokenKey};
 use nix::sys::signal::Signal;
 
-/// Where Debian has it, for each architecture that it may be.
+/// The path of libfaketime in Debian, for either architecture.
 fn faketime() -> Option<String> {
     let places = ["x86_64-linux-gnu", "aarch64-linux-gnu"];
     let library = |place: &str| format!("/usr/lib/{place}/faketime/libfaketimeMT.so.1");
@@ -31,7 +31,7 @@ async fn a_clock_that_jumps_costs_nobody_the_connection() -> anyhow::Result<()> 
         command.args(["--ping-interval", "0.5", "--ping-not-response-limit", "2", "--ping-data", "ping"]);
         command.env("GATEWAY_TOKEN_KEY", "a key").env("LD_PRELOAD", &library);
         command.env("FAKETIME_TIMESTAMP_FILE", clock.path()).env("FAKETIME_NO_CACHE", "1");
-        // The clock that counts on whatever the time is does so here too.
+        // The monotonic clock, which never jumps on a real machine, is not faked either.
         command.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     })
     .await?;
@@ -54,7 +54,7 @@ async fn a_clock_that_jumps_costs_nobody_the_connection() -> anyhow::Result<()> 
     for (clock_says, is_token_good) in [("+0", true), ("+3600", false), ("-86400", true), ("+0", true)] {
         set(clock_says)?;
         eventually("the token, as the clock is", is_token_good, comes_in).await?;
-        // Three rounds of the heartbeat, which the client answers.
+        // The client answers three rounds of the heartbeat.
         for _ in 0..3 {
             assert_eq!(client.text().await?, "ping", "{clock_says}");
             client.send("pong".into()).await?;

@@ -1,4 +1,5 @@
-//! A part of the server hangs, or a file that it reads does: it is served on, said, and a stop ends in time.
+//! A part of the server hangs, or reading one of its files does: the server goes on serving, the log says so, and a stop ends
+//! in time.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,13 +11,13 @@ use tokio::net::UnixDatagram;
 
 use super::panics;
 
-/// In the place of a file: a pipe that nobody writes to.
+/// Puts a pipe that nobody writes to in the place of a file, so that reading it hangs.
 fn becomes_a_pipe(path: &Path) -> anyhow::Result<()> {
     std::fs::remove_file(path)?;
     done(Command::new("mkfifo").arg(path)).map(drop)
 }
 
-/// Every file that is read again, with what makes it good.
+/// All files that the server reads again while it runs, and their good contents.
 struct Files {
     folder: tempfile::TempDir,
     certificate: TestCertificate,
@@ -95,7 +96,7 @@ async fn settings_that_cannot_be_read_are_said() -> anyhow::Result<()> {
     let files = Files::new()?;
     let mut server = files.server().await?;
     std::fs::remove_file(files.path("gateway.toml"))?;
-    // A regular file, of which every read at its beginning fails with EIO.
+    // This is a regular file of which every read at its beginning fails with EIO.
     std::os::unix::fs::symlink("/proc/self/mem", files.path("gateway.toml"))?;
     server.signal(Signal::SIGHUP)?;
     let line = server.logs("cannot read the configuration").await?;
@@ -108,7 +109,7 @@ async fn settings_that_cannot_be_read_are_said() -> anyhow::Result<()> {
     stops(server).await
 }
 
-/// Arms a fault and waits until it is struck.
+/// Asks for a fault: the server hangs the next time that it comes to this place.
 async fn hang(server: &Server, place: &str) -> anyhow::Result<Client> {
     let mut client = Client::connect(server.websocket).await?;
     client.send(format!("hang at {place}").into()).await?;
@@ -128,7 +129,7 @@ async fn a_shard_that_hangs_is_named_and_ends_the_process() -> anyhow::Result<()
     .await?;
     assert_eq!(operator.get("/healthz").await?.status, 200);
     for path in ["/status", "/metrics"] {
-        // None, if the process has ended meanwhile.
+        // The request fails if the process has ended meanwhile.
         if let Ok(answer) = operator.get(path).await {
             assert_eq!(answer.status, 503, "{answer:?}");
         }
@@ -151,12 +152,12 @@ async fn a_stop_ends_in_time_though_a_shard_hangs() -> anyhow::Result<()> {
     server.signal(Signal::SIGTERM)?;
     server.logs("the stop hangs, and took longer than drain_seconds and stop_timeout allow").await?;
     assert_eq!(server.exit().await?.code(), Some(70));
-    // The watchdog alone would have ended it as well, somewhat later.
+    // The watchdog alone would have ended the process as well, somewhat later.
     println!("it took {:?}", start.elapsed());
     Ok(())
 }
 
-/// What `WatchdogSec=` makes systemd wait for.
+/// The messages are those that systemd waits for with `WatchdogSec=`.
 #[tokio::test]
 async fn systemd_hears_that_it_lives_for_as_long_as_all_shards_answer() -> anyhow::Result<()> {
     if !panics::has_faults("systemd_hears_that_it_lives_for_as_long_as_all_shards_answer")? {
@@ -178,7 +179,8 @@ async fn systemd_hears_that_it_lives_for_as_long_as_all_shards_answer() -> anyho
     let client = hang(&server, "turn").await?;
     assert_eq!(server.exit().await?.code(), Some(70));
     drop(client);
-    // It said nothing more once the shard had hung, which was for five rounds: at most what was on its way.
+    // The server sends nothing more once the shard has hung, which was for five rounds; only what was already on its way may
+    // still come.
     let mut said = 0;
     while supervisor.try_recv(&mut state).is_ok() {
         said += 1;

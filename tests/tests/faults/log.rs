@@ -1,4 +1,4 @@
-//! The log cannot be written, for each of the reasons that there are.
+//! The log cannot be written, for each possible reason.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -13,7 +13,7 @@ use super::Unheard;
 
 const LOST: &str = "gateway_log_lines_lost_total";
 
-/// It serves, counts what is lost, and a stop ends it.
+/// Checks that the server serves, counts the lines that are lost, and ends when it is asked to stop.
 async fn is_served(mut server: Unheard) -> anyhow::Result<()> {
     server.serves().await?;
     eventually("lost lines are counted", true, async || Ok(server.operator.metric(LOST).await? >= 1.0))
@@ -26,13 +26,13 @@ async fn is_served(mut server: Unheard) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_disk_that_is_full() -> anyhow::Result<()> {
-    // ENOSPC
+    // Every write to /dev/full fails with ENOSPC.
     is_served(Unheard::start(OpenOptions::new().write(true).open("/dev/full")?, &[]).await?).await
 }
 
 #[tokio::test]
 async fn a_pipe_whose_reader_has_gone() -> anyhow::Result<()> {
-    // EPIPE
+    // Every write fails with EPIPE.
     let (reader, writer) = std::io::pipe()?;
     let server = Unheard::start(writer, &[]).await?;
     drop(reader);
@@ -41,7 +41,7 @@ async fn a_pipe_whose_reader_has_gone() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_terminal_that_has_gone() -> anyhow::Result<()> {
-    // EIO
+    // Every write fails with EIO.
     let master = nix::pty::posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
     nix::pty::grantpt(&master)?;
     nix::pty::unlockpt(&master)?;
@@ -54,12 +54,12 @@ async fn a_terminal_that_has_gone() -> anyhow::Result<()> {
     is_served(server).await
 }
 
-/// A server that has more to log than the pipe and the queue take, as nobody reads.
+/// Starts a server whose log nobody reads, and makes it log more than the pipe and the queue hold.
 async fn unread() -> anyhow::Result<(Unheard, std::io::PipeReader)> {
     let mut settings = tempfile::NamedTempFile::new()?;
     let (reader, writer) = std::io::pipe()?;
     let server = Unheard::start(writer, &["--config", &settings.path().display().to_string()]).await?;
-    // There is a line for each, which names all settings that there are.
+    // The server logs a long line for each of these wrong settings: it names all settings that there are.
     for number in 0..2000 {
         writeln!(settings, "no{number} = 1")?;
     }
@@ -100,7 +100,7 @@ async fn a_small_disk_that_has_room_again() -> anyhow::Result<()> {
     const TEST: &str = "a_small_disk_that_has_room_again";
     let folder = tempfile::tempdir()?;
     let place = folder.path().display().to_string();
-    // The file system is that of the server's process alone, and ends with it.
+    // The file system exists only for the server's process, and ends with it.
     let script = r#"mount -t tmpfs -o size=16k tmpfs "$0" && head -c 12k /dev/zero >"$0/filler" && exec "$@" 2>"$0/log""#;
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", script, &place]).arg(server_binary()?);
@@ -118,7 +118,7 @@ async fn a_small_disk_that_has_room_again() -> anyhow::Result<()> {
     std::fs::remove_file(format!("{seen_from_inside}/filler"))?;
     eventually("the log says so", true, async || {
         let log = std::fs::read_to_string(format!("{seen_from_inside}/log"))?;
-        // One line, or several.
+        // The line speaks of one lost line or of several.
         Ok(log.contains(" of the log w") && log.contains(" lost: No space left on device"))
     })
     .await

@@ -1,5 +1,5 @@
-//! Drills: what surrounds the server fails, or a part of it does. Each ends in service, or in the end of the process with an
-//! exit code that has it restarted, and never in half a server.
+//! Drills: something around the server fails, or a part of the server does. Each ends in service again, or in the end of the
+//! process with an exit code by which it is restarted; never in a server that works by halves.
 
 mod clock;
 mod hangs;
@@ -16,7 +16,8 @@ use nix::unistd::Pid;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
-/// A server whose log goes where a test wants it to: it is known by its ports.
+/// A server whose log goes where a test wants it to. Its ports are chosen by the test, because it cannot read them from the
+/// log.
 struct Unheard {
     process: Child,
     websocket: SocketAddr,
@@ -31,7 +32,7 @@ impl Unheard {
         Self::start_by(command, flags).await
     }
 
-    /// The server is what this command starts, in its own process.
+    /// Starts the server by this command, which must become the server itself.
     async fn start_by(mut command: Command, flags: &[&str]) -> anyhow::Result<Self> {
         let [websocket, register, operations] = [free_port()?, free_port()?, free_port()?];
         let process = command
@@ -53,11 +54,12 @@ impl Unheard {
         Ok(kill(Pid::from_raw(pid.cast_signed()), signal)?)
     }
 
-    /// Clients come, one is pushed to, and one that breaks the protocol is closed for it, of which there is a line in the log.
+    /// Checks that the server serves: clients connect, one gets a push, and one that breaks the protocol is closed for that,
+    /// which writes a line to the log.
     async fn serves(&self) -> anyhow::Result<()> {
         let mut broken = Client::connect(self.websocket).await?;
         let mut other = Client::connect(self.websocket).await?;
-        // It is not masked.
+        // A client's frame must be masked, and this one is not.
         broken.socket.get_mut().write_all(b"\x81\x01x").await?;
         assert_eq!(broken.closed().await?.0, 1002);
         let mut php = PhpPeer::connect(self.register).await?;

@@ -1,10 +1,10 @@
-//! A part of the server panics. The server of debug builds does so when a client asks for it.
+//! A part of the server panics. A debug build does so when a client asks for it.
 
 use gateway_tests::{Client, Operator, PhpPeer, Server, eventually, server_binary, skip};
 use gateway_wire::bridge::Order;
 use serde_bytes::Bytes;
 
-/// False, which it says, where the server knows no such faults.
+/// Gives whether the server has faults on request; if not, the test is reported as skipped.
 pub(super) fn has_faults(test: &str) -> anyhow::Result<bool> {
     let is_release = server_binary()?.to_string_lossy().contains("release");
     if !cfg!(debug_assertions) || is_release {
@@ -24,7 +24,7 @@ pub(super) async fn start(test: &str, flags: &[&str]) -> anyhow::Result<Option<S
     Ok(Some(server.await?))
 }
 
-/// Clients of the only shard, those who were there and those who come, and PHP are served.
+/// Checks that PHP and the clients of the only shard are served, both the clients that were there and new ones.
 async fn still_serves(server: &Server, early: &mut Client, php: &mut PhpPeer) -> anyhow::Result<()> {
     let mut late = Client::connect(server.websocket).await?;
     php.bind(late.id, "late").await?;
@@ -62,7 +62,8 @@ async fn the_client_whose_order_it_was_is_closed() -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(server.register[0]).await?;
     let mut faulty = Client::connect(server.websocket).await?;
     faulty.send("panic at change".into()).await?;
-    // Its message comes by another way than PHP's order.
+    // The client's message and PHP's order come by different ways, so the test waits for the first before it sends the
+    // second.
     let number = "gateway_messages_received_total";
     let operator = Operator::of(&server)?;
     eventually("the wish for a fault", 1.0, async || operator.metric(number).await).await?;
@@ -106,7 +107,7 @@ async fn a_question_fails_or_a_delivery_is_lost() -> anyhow::Result<()> {
     php.bind(faulty.id, "7").await?;
     faulty.send("panic at question".into()).await?;
     eventually("the wish for a fault", 3.0, async || operator.metric(received).await).await?;
-    // Whoever asked is told, and asks again.
+    // The caller gets an error, and its next call is answered.
     let told = php.clients_of("7").await.unwrap_err().to_string();
     assert!(told.contains("a fault of its own came up"), "{told}");
     server.logs("a fault of ours in thread").await?;
@@ -133,7 +134,7 @@ async fn a_listener_that_ends_has_the_process_started_again() -> anyhow::Result<
     };
     let mut client = Client::connect(server.websocket).await?;
     client.send("panic at listener".into()).await?;
-    // The listener passes there with the next who comes.
+    // The listener comes to the place of the fault with the next client.
     let start = std::time::Instant::now();
     while Client::connect(server.websocket).await.is_ok() && start.elapsed() < gateway_tests::PATIENCE {}
     server.logs("a listener ended: stopping").await?;

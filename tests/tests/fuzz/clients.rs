@@ -1,4 +1,4 @@
-//! Whatever clients may send: nothing panics, and it does not matter in which pieces it comes.
+//! Anything that clients may send: nothing panics, and the result does not depend on the pieces in which it comes.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,10 +16,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::{TcpListener, TcpStream};
 
 const LIMIT: usize = 300;
-/// For what is compressed, which has to be larger to be anything else than stored.
+/// The limit for compressed messages. It is larger because short ones are only stored, not compressed.
 const INFLATED_LIMIT: usize = 256 << 10;
 
-/// What a client said, and how it ended.
+/// The messages that a client sent, and the violation by which it ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Heard {
     messages: Vec<(Option<MessageKind>, Vec<u8>)>,
@@ -34,7 +34,7 @@ fn hear_within<'a>(max_message: usize, form: Encoding, pieces: impl IntoIterator
     hear_by(usize::MAX, max_message, form, pieces)
 }
 
-/// Has messages inflated to `share` bytes at a time.
+/// Decodes the pieces; compressed messages are inflated by `share` bytes at a time.
 fn hear_by<'a>(
     share: usize,
     max_message: usize,
@@ -58,7 +58,7 @@ fn hear_by<'a>(
                 Incoming::Close => is_closed = true,
             });
             heard.violation = result.err();
-            // Nobody listens to what follows.
+            // The server does not read on after a violation or a close.
             if heard.violation.is_some() || is_closed {
                 return heard;
             }
@@ -71,7 +71,7 @@ fn hear_by<'a>(
     heard
 }
 
-/// A client's frame.
+/// A client's frame, with its mask.
 fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
     let mut frame = vec![first];
@@ -169,7 +169,7 @@ fn tcp_loses_nothing() {
     });
 }
 
-/// What is sent to a client, it could have sent itself.
+/// A message that the server has encoded for a client is decoded to the same when a client sends it.
 #[test]
 fn what_is_encoded_is_decoded() {
     let corpus = [b"hello".to_vec(), "grüß".as_bytes().to_vec(), vec![b'x'; 126], Vec::new()];
@@ -180,7 +180,7 @@ fn what_is_encoded_is_decoded() {
             hear(Encoding::Frame, rng.pieces(&frame)).messages,
             [(Some(MessageKind::Binary), input.to_vec())]
         );
-        // The server does not mask.
+        // A message of the server is not masked, so its frame ends with the payload itself.
         let server = message(MessageKind::Binary, input);
         assert!(server.ends_with(input));
         let heard = hear(Encoding::Websocket, rng.pieces(&masked(0x82, input)));
@@ -195,7 +195,7 @@ fn what_is_encoded_is_decoded() {
     });
 }
 
-/// A socket that gives its input in pieces and keeps what is written.
+/// A socket that gives its input in pieces and keeps what is written to it.
 struct Socket<'a> {
     pieces: Vec<&'a [u8]>,
     written: Vec<u8>,
@@ -261,12 +261,12 @@ fn handshake() {
             true,
             |_| Ok(()),
         ));
-        // What stands behind a request has been read with it or not, and is not lost.
+        // Bytes behind a request may already have been read with it; they must not be lost.
         let rest = socket.pieces.concat();
         let established = result.ok().map(|established| {
             (established.form, established.handshake, [&established.early[..], &rest].concat())
         });
-        // One with a token, of which nobody knows the key, is told so as a websocket.
+        // A request with a token for which no key is known is also answered as a websocket first, and then closed.
         assert!(established.is_none() || socket.written.starts_with(b"HTTP/1.1 101 "));
         established
     };
@@ -277,7 +277,7 @@ fn handshake() {
     });
 }
 
-/// A token that opens a websocket, wherever it stands, is one that was signed.
+/// Every token that opens a websocket, wherever it stands in the request, is one that was signed.
 #[test]
 fn handshake_with_token() -> anyhow::Result<()> {
     let key = TokenKey::new(b"a key");
@@ -314,7 +314,7 @@ fn handshake_with_token() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What stands behind a header is left for who reads next, to the last byte.
+/// The bytes behind a header are left for the next reader, to the last one.
 #[test]
 fn proxy_protocol() -> anyhow::Result<()> {
     let version_2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\x0a\0\0\x01\xdc\x04\x01\xbbGET /";
@@ -333,10 +333,10 @@ fn proxy_protocol() -> anyhow::Result<()> {
     let take = async |input: &[u8]| -> anyhow::Result<Option<Vec<u8>>> {
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (mut client, (mut server, _)) = (client?, accepted?);
-        // No port has to wait for late packets, as there are only some ten thousand.
+        // A reset leaves no port waiting for late packets: there are only some ten thousand ports, and more inputs.
         SockRef::from(&server).set_linger(Some(std::time::Duration::ZERO))?;
         let say = async {
-            // It may be closed before the end.
+            // The server may have closed the connection before the whole input is written.
             if client.write_all(input).await.is_ok() {
                 let _ = client.shutdown().await;
             }

@@ -1,4 +1,4 @@
-//! Whatever a NATS server may say: nothing panics, and it does not matter in which pieces it comes.
+//! Anything that a NATS server may send: nothing panics, and the result does not depend on the pieces in which it comes.
 
 use bytes::BytesMut;
 use gateway_server::cluster::nats::{Op, decode};
@@ -6,7 +6,8 @@ use gateway_tests::fuzz;
 
 const MAX_PAYLOAD: usize = 300;
 
-/// What was said, and how it ended; what has not come whole is left.
+/// Gives the messages, the reason for which reading ended, and the number of bytes that are left because they are not a whole
+/// message.
 fn hear<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Option<String>, usize) {
     let (mut input, mut heard) = (BytesMut::new(), Vec::new());
     for piece in pieces {
@@ -22,7 +23,7 @@ fn hear<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Option<
                     other => format!("{other:?}"),
                 }),
                 Ok(None) => break,
-                // What it quotes depends on what has come.
+                // The error quotes what has come so far, which depends on the pieces; so only its kind is compared.
                 Err(_) => return (heard, Some("malformed".to_owned()), 0),
             }
         }

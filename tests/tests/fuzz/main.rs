@@ -1,4 +1,4 @@
-//! Fuzzers of every decoder, which need nothing that runs; `make test-fuzz` takes seconds, `make fuzz` goes on for longer.
+//! Fuzzers of every decoder, which need no other process; `make test-fuzz` takes seconds, `make fuzz` goes on for longer.
 
 mod clients;
 mod cluster;

@@ -1,5 +1,5 @@
-//! Whatever may come in by the register port and the operations port, to a server that has clients: nothing panics, and every
-//! connection that says no more is closed.
+//! Anything that may come in by the register port and the operations port, to a server that has clients: nothing panics, and
+//! a connection whose peer has ended its side is closed.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -31,17 +31,17 @@ use tokio::sync::watch;
 
 const NODE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238);
 
-/// What has panicked, in whatever thread or task.
+/// The messages of all panics, in any thread or task.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// A server without its process, on a unix socket.
+/// A server without a process of its own, on a unix socket.
 struct Target {
     runtime: Runtime,
     hub: Arc<Hub>,
     directory: tempfile::TempDir,
     operations: SocketAddr,
     clients: Vec<ClientId>,
-    /// The clients' own ends, which read nothing; the newest first.
+    /// The clients' ends of their connections, the newest first. Nobody reads from them.
     peers: Mutex<VecDeque<std::net::TcpStream>>,
 }
 
@@ -106,7 +106,7 @@ impl Target {
         Ok(target)
     }
 
-    /// Sees to it that some clients are there.
+    /// Sees to it that three clients are connected.
     async fn populate(&self) -> anyhow::Result<Vec<ClientId>> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         while self.hub.count(None).await? < 3 {
@@ -126,7 +126,7 @@ impl Target {
             self.hub.adopt(newcomer, None).await?;
             let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
             peers.push_front(client);
-            // Those of clients that have gone are older.
+            // The ends of clients that have gone are the older ones.
             peers.truncate(3);
         }
         Ok(self.hub.clients(None).await?.into_iter().map(|number| ClientId::new(NODE, number)).collect())
@@ -136,13 +136,13 @@ impl Target {
         self.directory.path().join("php")
     }
 
-    /// Says `input` after `opening`, and waits until the server has closed.
+    /// Sends `input` after `opening`, and waits until the server has closed.
     fn say(&self, opening: impl AsyncFn(&mut UnixStream) -> anyhow::Result<()>, input: &[u8]) {
         let said = self.runtime.block_on(async {
             self.populate().await?;
             let mut socket = connect(&self.path()).await?;
             opening(&mut socket).await?;
-            // The server may have heard enough before the end.
+            // The server may close before it has read everything.
             if socket.write_all(input).await.is_ok() && socket.shutdown().await.is_ok() {
                 let mut answers = Vec::new();
                 let _ = soon("the end of a connection", socket.read_to_end(&mut answers)).await?;
@@ -155,7 +155,7 @@ impl Target {
         Self::assert_sound();
     }
 
-    /// Asks for what the first line names, with the rest as the body, and waits until it is answered.
+    /// Requests the path in the input's first line with the rest as the body, and waits for the answer.
     fn ask(&self, input: &[u8]) {
         let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
         let (path, body) = (&input[..end], input.get(end + 1..).unwrap_or_default());
@@ -169,7 +169,7 @@ impl Target {
             self.populate().await?;
             let mut socket = soon("connecting", TcpStream::connect(self.operations)).await??;
             let mut answer = Vec::new();
-            // What is malformed may be answered before its end.
+            // A malformed request may be answered before its end.
             if socket.write_all(&request).await.is_ok() {
                 let _ = soon("an answer", socket.read_to_end(&mut answer)).await?;
             }
@@ -193,7 +193,7 @@ async fn connect(path: &Path) -> anyhow::Result<UnixStream> {
     Ok(soon("connecting", UnixStream::connect(path)).await??)
 }
 
-/// As a PHP process does that knows the secret.
+/// Logs in as a PHP process that knows the secret.
 async fn log_in(socket: &mut UnixStream, role: &str) -> anyhow::Result<()> {
     socket.write_all(&PREFACE).await?;
     let Reply::Hello { nonce, .. } = reply(socket).await? else { anyhow::bail!("no hello") };
@@ -215,7 +215,8 @@ async fn nothing(_: &mut UnixStream) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Often all is made one frame by its length, as else few changes of one would get any further.
+/// Mostly makes the input one frame by writing its length anew; otherwise few changed inputs would get past the frame's
+/// header.
 fn repaired(input: &[u8], rng: &mut Rng) -> Vec<u8> {
     match input.split_at_checked(frame::HEADER) {
         Some((_, content)) if rng.below(4) > 0 => {
@@ -226,7 +227,7 @@ fn repaired(input: &[u8], rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// One test, as what panics elsewhere is nobody's else then.
+/// All checks are in one test, because a panic in another thread or task could not be told from those of a test beside it.
 #[test]
 fn register_port() -> anyhow::Result<()> {
     let target = Target::start()?;

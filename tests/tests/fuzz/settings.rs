@@ -1,9 +1,9 @@
-//! Whatever may stand in the server's file: nothing panics, and what is wrong is said with its place and its name.
+//! Any text in the server's settings file: nothing panics, and an error says its place and the setting's name.
 
 use gateway_server::config::problems;
 use gateway_tests::fuzz;
 
-/// A setting, or the number of a listener, and what is wrong with it.
+/// Gives whether the message names a setting or the number of a listener, and says what is wrong with it.
 fn names_a_setting(message: &str) -> bool {
     let Some((name, reason)) = message.split_once(": ") else {
         return message.starts_with("there is no setting ");
@@ -37,7 +37,7 @@ max_message = 4_096
             let line = text.split('\n').nth(problem.line - 1).unwrap_or_default();
             assert!((1..=line.chars().count() + 1).contains(&problem.column), "{problem} in {text:?}");
             assert!(!problem.message.is_empty(), "{problem} in {text:?}");
-            // What is no TOML at all has no names.
+            // Text that is not TOML has no names of settings.
             assert!(!is_toml || names_a_setting(&problem.message), "{problem} in {text:?}");
         }
     });

@@ -1,4 +1,4 @@
-//! Whatever PHP and GatewayWorker's programs may send: nothing panics, and what is understood means the same when it is
+//! Anything that PHP and GatewayWorker's programs may send: nothing panics, and what is understood means the same after it is
 //! written and read again.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -18,7 +18,7 @@ fn client() -> ClientId {
     ClientId::new(NODE, 0xdead_beef)
 }
 
-/// Without the header of its frame.
+/// Takes the header off each frame.
 fn contents(frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     frames.into_iter().map(|frame| frame[frame::HEADER..].to_vec()).collect()
 }
@@ -34,7 +34,7 @@ fn bridge_frames() -> anyhow::Result<()> {
         let contents: Vec<_> = frame::contents(&input[..whole]).collect();
         assert_eq!(contents.iter().map(|content| frame::HEADER + content.len()).sum::<usize>(), whole);
         assert!(contents.iter().all(|content| content.len() <= limit));
-        // What is found does not depend on what follows.
+        // The frames that are found do not depend on what follows them.
         for end in (0..=whole).step_by(1 + rng.below(9)) {
             assert!(frame::whole_length(&input[..end], limit).is_ok_and(|length| length <= end));
         }
@@ -86,7 +86,7 @@ fn bridge_replies_and_logins() {
         }
         if let Ok(login) = Login::decode(input) {
             let mut bytes = Vec::new();
-            // A role may be longer than what may be sent.
+            // A login that was read may hold a role that is too long to be sent.
             if login.encode(&mut bytes).is_ok() {
                 assert_eq!(Login::decode(&bytes[frame::HEADER..]).unwrap(), login);
             }
@@ -94,7 +94,7 @@ fn bridge_replies_and_logins() {
     });
 }
 
-/// The first that PHP says, from the preface on.
+/// The first bytes that PHP sends, from the preface on.
 #[test]
 fn bridge_openings() -> anyhow::Result<()> {
     const NONCE: [u8; 32] = [7; 32];
@@ -115,7 +115,7 @@ fn bridge_openings() -> anyhow::Result<()> {
     assert_eq!(proven.len(), 2);
     fuzz("bridge openings", &good, |input, _| {
         let Some(login) = open(input) else { return };
-        // Nobody who does not know the secret makes a proof.
+        // Only a peer that knows the secret can make a proof.
         assert_eq!(login.knows(b"secret", &NONCE), proven.contains(&login));
     });
     Ok(())
@@ -164,7 +164,7 @@ fn bridge_workers() -> anyhow::Result<()> {
         }
         if let Ok(said) = WorkerToServer::decode(input) {
             let mut bytes = Vec::new();
-            // A name may be longer than what may be sent.
+            // A message that was read may hold a name that is too long to be sent.
             if said.encode(&mut bytes).is_ok() {
                 assert_eq!(WorkerToServer::decode(&bytes[frame::HEADER..]).unwrap(), said);
             }
@@ -181,7 +181,7 @@ fn gatewayworker_packets() -> anyhow::Result<()> {
             Ok(None) => return,
             Err(_) => return,
         };
-        // It is the same however much of it is there.
+        // The packet's length is the same however much of the packet has come.
         let end = rng.below(length);
         assert!(matches!(packet_length(&input[..end], MAX_PACKET), Ok(None)));
         let Ok(packet) = Packet::decode(&input[..length]) else { return };
@@ -254,7 +254,7 @@ fn php_values() {
         write(&value, &mut Writer::new(&mut bytes));
         assert_eq!(PhpValue::parse(&bytes).unwrap(), value);
     });
-    // A reply's length is believed only within its limit.
+    // A reply's length is accepted only within its limit.
     fuzz("GatewayWorker replies", &[b"\0\0\0\x05i:42;".to_vec()], |input, rng| {
         let limit = rng.below(100);
         if let Ok(Some(length)) = reply::content_length(input, limit) {
@@ -288,7 +288,7 @@ fn php_sessions() {
         let (old, changes) = if rng.below(2) == 0 { (input, &other[..]) } else { (&other[..], input) };
         let Ok(merged) = replace_recursive(old, changes, 1 << 20) else { return };
         check_array(&merged).unwrap_or_else(|error| panic!("{error}: {}", merged.escape_ascii()));
-        // Once merged with nothing it is in its final form.
+        // After one merge with an empty array the result is in its final form, so another merge changes nothing.
         let nothing = b"a:0:{}";
         let once = replace_recursive(&merged, nothing, 1 << 20).unwrap();
         assert_eq!(
@@ -327,7 +327,7 @@ fn connect_tokens() -> anyhow::Result<()> {
         let token = String::from_utf8_lossy(input);
         assert_eq!(key.verify(&token, NOW).is_ok(), good.iter().any(|good| good == input));
     });
-    // What the key has signed may still be nonsense.
+    // Even claims that the key has signed may be nonsense.
     let payloads = [
         r#"{"sub":"42","exp":1800000001,"nbf":1800000000,"groups":["a","7"],"session":{"x":[1,{"5":null}]},"jti":"x"}"#,
         r#"{"iss":"app","sub":42,"exp":18446744073709551615}"#,

@@ -1,6 +1,7 @@
-//! The images of docker/, built and run where there is an engine. The first build compiles everything, which takes minutes.
+//! The images of docker/, built and run where there is a container engine. The first build compiles everything, which takes
+//! minutes.
 //!
-//! `LIBRARIES=IMAGE`, as docker/php-fpm.Dockerfile explains, is for machines that do not reach packagist.
+//! `LIBRARIES=IMAGE`, which docker/php-fpm.Dockerfile explains, is for machines that do not reach packagist.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ fn docker(arguments: &[&str]) -> anyhow::Result<String> {
     done(Command::new("docker").args(arguments).current_dir(root()))
 }
 
-/// Version 2 is a part of docker, version 1 a program of its own.
+/// Compose version 2 is a part of docker, and version 1 is a program of its own.
 fn compose() -> Option<Command> {
     if docker(&["compose", "version"]).is_ok() {
         let mut command = Command::new("docker");
@@ -35,7 +36,7 @@ fn has_engine(test: &str) -> bool {
     is_there
 }
 
-/// Removed when dropped.
+/// A container that is removed when this is dropped.
 struct Container(String);
 
 impl Drop for Container {
@@ -78,7 +79,7 @@ async fn the_server_is_healthy_needs_no_root_and_stops() -> anyhow::Result<()> {
 }
 
 async fn is_healthy_and_stops(image: &str, options: &[&str]) -> anyhow::Result<()> {
-    // With a secret, as users run it.
+    // The server runs with a secret, as users run it.
     let run = [
         "run",
         "-d",

@@ -21,8 +21,8 @@ const MESSAGES: usize = 1_000_000;
 const CUTS: usize = 20;
 const CLIENTS: usize = 4;
 
-/// PHP sends without a pause, so the server may keep for each client all that comes: the test is of the way to the
-/// server, and not of clients that are too slow.
+/// PHP sends without a pause, so the server is allowed to keep everything that waits for a client: the test is about the way
+/// to the server, not about clients that are too slow.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_of_a_million_messages_comes_once_and_in_order() -> anyhow::Result<()> {
     let seed = match std::env::var("GATEWAY_TEST_SEED") {
@@ -57,7 +57,7 @@ async fn each_of_a_million_messages_comes_once_and_in_order() -> anyhow::Result<
     }
     let output = soon("PHP's end", process.wait_with_output()).await??;
     anyhow::ensure!(output.status.success(), "PHP: {}", output.status);
-    // Every cut was made, and the connection after the last one ended in order.
+    // Every cut was made, and the connection after the last one ended without an error.
     proxy.ended().await?;
 
     let stats: serde_json::Value = serde_json::from_slice(&output.stdout)?;
@@ -68,7 +68,7 @@ async fn each_of_a_million_messages_comes_once_and_in_order() -> anyhow::Result<
     Ok(())
 }
 
-/// Compares what comes with the whole of what is to come, and takes nothing more.
+/// Checks that the client gets exactly the expected bytes.
 async fn read(mut client: Client, expected: Arc<Vec<u8>>) -> anyhow::Result<()> {
     let socket = client.socket.get_mut();
     let mut buffer = vec![0; 1 << 18];
@@ -87,7 +87,7 @@ async fn read(mut client: Client, expected: Arc<Vec<u8>>) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The websocket frames of all messages.
+/// The websocket frames of all messages, as bytes.
 fn expected() -> Vec<u8> {
     let mut bytes = Vec::new();
     for number in 0..MESSAGES {
@@ -98,9 +98,9 @@ fn expected() -> Vec<u8> {
     bytes
 }
 
-/// Distances between cuts at random points of what PHP sends at the least: each message once.
+/// The distances between cuts. The cuts are at random points of the least that PHP sends: each message once.
 fn cuts(seed: u64) -> anyhow::Result<Vec<usize>> {
-    // Nine of ten calls are as long as this one, or longer.
+    // Nine of ten calls are as long as this one or longer.
     let message = Bytes::new(b"100000");
     let order = Order::SendToUids { uids: [Bytes::new(b"u")].into(), message, raw: false };
     let mut call = Vec::new();
@@ -109,7 +109,7 @@ fn cuts(seed: u64) -> anyhow::Result<Vec<usize>> {
 
     let mut state = seed;
     let mut random = || {
-        // splitmix64
+        // These lines are the SplitMix64 generator.
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -122,10 +122,10 @@ fn cuts(seed: u64) -> anyhow::Result<Vec<usize>> {
     Ok(points.iter().map(|point| point - std::mem::replace(&mut last, *point)).collect())
 }
 
-/// As long as it may take until the server has noticed: within a minute, on a busy machine.
+/// The longest that the server may take to notice: a minute by its timeouts, and more on a busy machine.
 const VANISHED: Duration = Duration::from_secs(100);
 
-/// A host is an address: without it no packet arrives, nor does an answer.
+/// The host is stood for by an address: once it is removed, neither packets nor answers arrive.
 #[test]
 fn what_a_host_that_vanishes_has_not_got_goes_to_another_within_a_minute() -> anyhow::Result<()> {
     let test = "what_a_host_that_vanishes_has_not_got_goes_to_another_within_a_minute";
@@ -144,7 +144,7 @@ fn what_a_host_that_vanishes_has_not_got_goes_to_another_within_a_minute() -> an
         let mut far = BridgeWorker::connect_as(there, SECRET.as_bytes()).await?;
         far.say(&WorkerToServer::Join { name: "far" }).await?;
         server.logs("a worker joined").await?;
-        // Nothing is on its way to this one: the kernel has to ask whether it is there.
+        // No bytes are under way to this connection, so the kernel has to ask by itself whether its host is still there.
         let _idle = PhpPeer::connect_as(there, new_producer(), SECRET.as_bytes()).await?;
         let mut client = Client::shake_hands(server.websocket, "/", &[]).await?;
         assert_eq!(far.told().await?.1, EventKind::Connect);

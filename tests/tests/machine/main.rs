@@ -1,4 +1,4 @@
-//! End to end tests that need root, namespaces, systemd or containers, and are skipped without them: `make test-machine`.
+//! End to end tests that need root, namespaces, systemd or containers, and are skipped without them (`make test-machine`).
 
 mod images;
 mod lost_connections;

@@ -1,4 +1,4 @@
-//! What stands in packaging/: units that systemd takes, and configurations of proxies that let browsers through.
+//! The files of packaging/: systemd accepts the units, and the configurations of proxies let browsers through.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use gateway_tests::{
     server_binary, skip,
 };
 
-/// The highest exposure that `systemd-analyze security` may find, times ten.
+/// The highest exposure level that `systemd-analyze security` may find, times ten.
 const EXPOSURE: u32 = 20;
 
 fn is_installed(program: &str) -> bool {
@@ -24,7 +24,7 @@ fn systemd_understands_the_units() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     for name in ["gateway-server.service", "gateway-worker.service"] {
         let text = std::fs::read_to_string(root().join("packaging/systemd").join(name))?;
-        // It looks whether the programs are there.
+        // systemd-analyze checks whether the units' programs exist, so they are replaced by some that do.
         let text = text
             .replace("/usr/local/bin/gateway-server", &server_binary()?.display().to_string())
             .replace("/usr/bin/php", "/bin/true");
@@ -56,7 +56,7 @@ fn systemd_understands_the_units() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The packaged configuration, in a folder with all that nginx writes, on these ports.
+/// nginx with the packaged configuration, changed to these ports and to a folder for everything that it writes.
 fn nginx(
     folder: &Path,
     certificate: &TestCertificate,
@@ -104,7 +104,7 @@ async fn nginx_lets_browsers_through_and_says_who_they_are() -> anyhow::Result<(
     is_known_behind(&server, &certificate, port).await
 }
 
-/// Caddy with the packaged site, at another address and with a certificate of ours.
+/// Caddy with the packaged site, at another address and with the test's certificate.
 fn caddy(
     folder: &Path,
     certificate: &TestCertificate,
@@ -141,7 +141,7 @@ async fn caddy_lets_browsers_through_and_says_who_they_are() -> anyhow::Result<(
     is_known_behind(&server, &certificate, port).await
 }
 
-/// A client that comes by way of the proxy is known by its own address.
+/// Checks that the server knows a client that comes through the proxy by the client's own address.
 async fn is_known_behind(server: &Server, certificate: &TestCertificate, port: u16) -> anyhow::Result<()> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind("127.0.0.7:0".parse()?)?;
@@ -172,7 +172,8 @@ async fn the_debian_package_comes_serves_and_goes() -> anyhow::Result<()> {
     }
     std::fs::write(machine.join("var/lib/dpkg/status"), "")?;
     let dpkg = |arguments: &[&str]| {
-        // No machine is there, so nothing that it depends on either, and scripts run outside of it.
+        // The folder is no real machine: nothing that the package depends on is installed there, and its scripts run outside
+        // of it.
         let options = ["--force-depends", "--force-script-chrootless", "--log=/dev/null"];
         done(Command::new("dpkg").arg(format!("--root={}", machine.display())).args(options).args(arguments))
     };
@@ -194,7 +195,7 @@ async fn the_debian_package_comes_serves_and_goes() -> anyhow::Result<()> {
     let bill = std::fs::read_to_string(machine.join("usr/share/doc/push-gateway/sbom.cdx.json"))?;
     assert!(bill.contains("pkg:cargo/gateway-server@"), "{bill}");
 
-    // Each of its pages can be shown, where there is a program that does.
+    // Each manual page is there, compressed.
     let manual = machine.join("usr/share/man/man8");
     for page in ["gateway-server", "gateway-server-check", "gateway-server-status"] {
         let text = done(Command::new("gzip").arg("-cd").arg(manual.join(format!("{page}.8.gz"))))?;
@@ -214,7 +215,7 @@ async fn the_debian_package_comes_serves_and_goes() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A bill of materials names all that is linked, once, and nothing that only builds or tests.
+/// A bill of materials names every crate that is linked in, once, and none that is only used to build or to test.
 #[test]
 fn what_is_handed_on_says_what_it_is_made_of() -> anyhow::Result<()> {
     let bill_of = |package: &str| done(Command::new(root().join("scripts/sbom")).arg(package));
@@ -237,7 +238,7 @@ fn what_is_handed_on_says_what_it_is_made_of() -> anyhow::Result<()> {
         }
         let named = |name: &str| components.iter().filter(|component| component["name"] == name).count();
         assert_eq!((named(has), named("gateway-wire"), named(lacks)), (1, 1, 0), "{text}");
-        // Whatever something depends on is in it.
+        // Everything that something depends on is also listed.
         let dependencies = list(&bill["dependencies"]);
         assert_eq!(dependencies.len(), references.len());
         for reference in dependencies.iter().flat_map(|one| list(&one["dependsOn"])) {
@@ -249,10 +250,10 @@ fn what_is_handed_on_says_what_it_is_made_of() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// No path of the machine that builds stands in what is built with the flags of a release.
+/// With the flags of a release, no path of the building machine stands in the built program.
 #[test]
 fn what_is_handed_on_tells_nobody_where_it_was_built() -> anyhow::Result<()> {
-    // It has to be in the checkout, and what is built may be elsewhere (CARGO_TARGET_DIR).
+    // The source must be in the checkout, while the target folder may be elsewhere (CARGO_TARGET_DIR).
     std::fs::create_dir_all(root().join("target"))?;
     let folder = tempfile::tempdir_in(root().join("target"))?;
     let folder = folder.path().canonicalize()?;
@@ -273,8 +274,8 @@ fn what_is_handed_on_tells_nobody_where_it_was_built() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `scripts/setup build` on a machine whose Rust is too old, and whose apt has these packages in these versions: what apt is told to
-/// install, what it says, and whether it succeeds.
+/// Runs `scripts/setup build` on a pretended machine, whose Rust is too old and whose apt has these packages in these
+/// versions. Gives what apt is told to install, what the script says, and whether it succeeds.
 fn set_up(user: &str, available: &[(&str, &str)]) -> anyhow::Result<(String, String, bool)> {
     let folder = tempfile::tempdir()?;
     let program = |name: &str, lines: &str| -> anyhow::Result<()> {
@@ -311,7 +312,7 @@ fn rust_is_installed_where_apt_has_one_that_is_new_enough() -> anyhow::Result<()
     let (installed, said, is_done) = set_up("1000", &both)?;
     assert!(!is_done && installed.is_empty(), "{installed}");
     assert!(said.contains("sudo apt-get install cargo-web rustc-web"), "{said}");
-    // Without its updates it has none.
+    // Without its updates, this release of Debian has no Rust that is new enough.
     let old = [("cargo-web", "1.85.0+dfsg3-1~deb12u3"), ("rustc-web", "1.85.0+dfsg3-1~deb12u3")];
     let (installed, said, is_done) = set_up("0", &[bookworm, old].concat())?;
     assert!(!is_done && installed.is_empty(), "{installed}");
@@ -325,7 +326,8 @@ fn rust_is_installed_where_apt_has_one_that_is_new_enough() -> anyhow::Result<()
     Ok(())
 }
 
-/// One that built less would build libraries again, as they then have other features.
+/// If the package were built from fewer crates than the demo, cargo would build libraries again, because they would have
+/// other features then.
 #[test]
 fn the_package_is_made_of_what_the_demo_has_built() -> anyhow::Result<()> {
     if !is_installed("make") {
@@ -342,12 +344,12 @@ fn the_package_is_made_of_what_the_demo_has_built() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What nobody looked at is neither well nor broken.
+/// A check that was not made must count neither as passed nor as failed.
 #[test]
 fn a_check_that_is_skipped_has_not_passed() -> anyhow::Result<()> {
     let deny = |strict: &str| {
         Command::new(root().join("scripts/deny"))
-            // As where nothing can be fetched.
+            // This makes the script behave as on a machine that can fetch nothing.
             .env("DENY_WITHOUT_TOOL", "1")
             .env("DENY_STRICT", strict)
             .output()
@@ -360,7 +362,7 @@ fn a_check_that_is_skipped_has_not_passed() -> anyhow::Result<()> {
 
     let skipped = done(Command::new(root().join("scripts/one-test")).args(["--skip", "style", "no tool"]))?;
     let log = tempfile::NamedTempFile::new()?;
-    // One of cargo's tests has done nothing and said so, and one of two checks of a script.
+    // The log has a skipped test of cargo, a script's check that was left out, and a skipped script.
     let cargo = "SKIPPED a_test: no root\ntest result: ok. 8 passed; 0 failed; 0 ignored; 0 measured\n";
     std::fs::write(log.path(), format!("{cargo}{said}{skipped}\n"))?;
     assert_eq!(done(Command::new(root().join("scripts/count-results")).arg(log.path()))?, "8 0 3");

@@ -30,7 +30,7 @@ async fn property(machine: &Machine, unit: &str, name: &str) -> anyhow::Result<S
     machine.done("systemctl", &["show", "--value", "--property", name, unit]).await
 }
 
-/// Once it says so it serves.
+/// Waits until the server serves, which it tells systemd.
 async fn serves(machine: &Machine) -> anyhow::Result<()> {
     eventually(SERVER, "active".to_owned(), async || property(machine, SERVER, "ActiveState").await).await
 }
@@ -115,7 +115,7 @@ async fn may_do_little(machine: &Machine) -> anyhow::Result<()> {
     assert_eq!(status["CapEff"], "0000000000000400", "ports below 1024, and nothing else");
     assert_eq!((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"));
     let log = journal(machine, SERVER).await?;
-    // As it comes, the package has no secret, which is warned of.
+    // The package comes without a secret, of which the server warns.
     let complaints: Vec<_> = log
         .lines()
         .filter(|line| line.contains("WARN") || line.contains("ERROR"))
@@ -151,7 +151,7 @@ async fn comes_back(machine: &Machine) -> anyhow::Result<()> {
 }
 
 async fn workers_serve_it(machine: &Machine) -> anyhow::Result<()> {
-    // As `composer require` leaves it.
+    // The links are like those that `composer require` makes.
     let script = "mkdir -p /srv/app/vendor/bin && ln -s /opt/php/bin/gateway-worker /srv/app/vendor/bin/
         for folder in /etc/php/*/cli/conf.d; do echo extension=/opt/gateway.so > $folder/50-gateway.ini; done
         cp /opt/units/gateway-worker.service /etc/systemd/system/";
@@ -181,7 +181,7 @@ async fn workers_serve_it(machine: &Machine) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What docs/operations.md says an administrator adds.
+/// Follows docs/operations.md, where it says what an administrator adds.
 async fn php_comes_by_a_unix_socket_and_with_a_secret(machine: &Machine) -> anyhow::Result<()> {
     let page = std::fs::read_to_string(root().join("docs/operations.md"))?;
     let shown = |language: &str| {
@@ -218,7 +218,7 @@ async fn php_comes_by_a_unix_socket_and_with_a_secret(machine: &Machine) -> anyh
     Ok(())
 }
 
-/// An upgrade has the new version look first, with the rights that it will have: root may read more.
+/// An upgrade first lets the new version check the settings, with the rights that the server will have: root may read more.
 async fn a_version_that_would_not_start_replaces_nothing(machine: &Machine) -> anyhow::Result<()> {
     const TOKENS: &str = "/etc/push-gateway/token-key";
     let before = machine.done("cat", &[SETTINGS]).await?;
@@ -251,7 +251,7 @@ async fn a_version_that_would_not_start_replaces_nothing(machine: &Machine) -> a
     Ok(())
 }
 
-/// Puts a certificate where certbot does: for root alone, in files with numbers to which links point.
+/// Writes a certificate the way certbot does: readable for root alone, in numbered files to which links point.
 async fn certbot_writes(machine: &Machine, certificate: &TestCertificate, number: u32) -> anyhow::Result<()> {
     let script = "umask 077; cd /etc/letsencrypt || { mkdir -p /etc/letsencrypt; cd /etc/letsencrypt; }
         chmod 755 .; mkdir -p archive/localhost live/localhost
@@ -264,7 +264,7 @@ async fn certbot_writes(machine: &Machine, certificate: &TestCertificate, number
     machine.done("sh", &["-euc", script, "sh", &number.to_string(), &chain, &key]).await.map(drop)
 }
 
-/// What docs/tls.md says of certbot.
+/// Follows docs/tls.md, where it is about certbot.
 async fn certbot_renews(machine: &Machine) -> anyhow::Result<()> {
     const HOOK: &str = "/etc/letsencrypt/renewal-hooks/deploy/push-gateway";
     let renewed = async |lineage: &str| {
@@ -284,7 +284,7 @@ async fn certbot_renews(machine: &Machine) -> anyhow::Result<()> {
     let mut certificate = TestCertificate::new()?;
     certbot_writes(machine, &certificate, 1).await?;
 
-    // What only root can read the server cannot, and goes on.
+    // The server cannot read what only root can read, and goes on with its old settings.
     let mut client = connect().await?;
     machine
         .write(
@@ -323,7 +323,7 @@ async fn certbot_renews(machine: &Machine) -> anyhow::Result<()> {
     assert_eq!(old.text().await?, "still there");
     drop(old);
 
-    // A pair that cannot be used replaces nothing, and neither does what is for other servers.
+    // A key that does not fit its certificate replaces nothing, and neither does the certificate of another site.
     let other = TestCertificate::new()?;
     std::fs::copy(&other.key, &certificate.key)?;
     certbot_writes(machine, &certificate, 3).await?;

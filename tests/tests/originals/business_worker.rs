@@ -1,5 +1,5 @@
-//! Unmodified BusinessWorker processes of GatewayWorker handle the events of our server. Skipped where its sources are
-//! not present.
+//! Unmodified BusinessWorker processes of GatewayWorker handle the events of our server. The tests are skipped where its
+//! sources are not present.
 
 use std::collections::HashSet;
 use std::process::Stdio;
@@ -22,7 +22,7 @@ fn is_missing(test: &str) -> bool {
     missing.is_some()
 }
 
-/// Waits until so many of them serve. Each greets by its process number.
+/// Waits until `count` workers serve. Each worker tells its process number to the clients that it greets.
 async fn serving(server: &Server, count: usize) -> anyhow::Result<()> {
     eventually("the workers serve", count, async || {
         let mut workers = HashSet::new();
@@ -49,7 +49,7 @@ async fn events_sessions_and_calls_are_those_of_gatewayworker() -> anyhow::Resul
     }
     let loaded = format!("extension={}", extension()?.display());
     let in_place = r"gateway.aliases=eager,GatewayWorker\Lib\Gateway".to_owned();
-    // In a PHP that has the extension too the workers' own class stays theirs, unless php.ini says otherwise.
+    // Even in a PHP that has loaded the extension, the workers use their own `Gateway` class, unless php.ini says otherwise.
     for (secret, settings) in [
         ("", vec![]),
         ("geheim", vec![]),
@@ -97,14 +97,16 @@ async fn events_sessions_and_calls_are_those_of_gatewayworker() -> anyhow::Resul
         client.send(Message::text("bye")).await?;
         assert_eq!(client.text().await?, "bye");
         client.gone().await?;
-        // It went before the session of its last event came back, there as here.
+        // The client went before the worker gave the session of its last event back; onClose has the same session on the
+        // original.
         let gone = format!("close {} after 6", client.id);
         eventually("onClose with the session", true, async || Ok(workers.diary()?.contains(&gone))).await?;
     }
     Ok(())
 }
 
-/// Bytes that GatewayWorker takes of a client at once, and so does the server unless it is told otherwise.
+/// The longest packet in bytes that GatewayWorker accepts, and the longest message that our server takes from a client by
+/// default.
 const LONGEST: usize = 10 << 20;
 
 #[tokio::test]
@@ -117,16 +119,17 @@ async fn a_message_of_ten_megabytes_comes_through_and_one_that_no_worker_takes_i
     let worker = BusinessWorkers::start(server.register[0], 1, "").await?;
     serving(&server, 1).await?;
     let mut client = Client::connect(server.websocket).await?;
-    // Its packet has room for the rest of the event.
+    // With 1000 bytes less, the packet has room for the rest of the event.
     let longest = "x".repeat(LONGEST - 1000);
     assert_eq!(ask(&mut client, &longest).await?["message"], json!(longest));
-    // Workerman ends a connection on which it is told of a longer packet, with all that waits there for other clients.
+    // Workerman ends a connection when a longer packet is announced on it, and loses everything that waits there for other
+    // clients.
     client.send(Message::text("x".repeat(LONGEST))).await?;
     assert_eq!(ask(&mut client, "the next").await?["session"]["messages"], json!(2));
     server.logs("lost an event of a client: a packet of ").await?;
     drop(worker);
 
-    // The same of the original gateway.
+    // The original gateway brings the same message through.
     let stack = OriginalStack::start_with(root().join("tests/php/gatewayworker/Conversation.php"), 1).await?;
     let mut client = Client::connect(stack.websocket).await?;
     assert_eq!(ask(&mut client, &longest).await?["message"], json!(longest));
@@ -151,12 +154,12 @@ async fn clients_of_a_killed_worker_go_on_with_the_others() -> anyhow::Result<()
     }
     for round in 1..=6 {
         if round % 2 == 0 {
-            // The master starts another one, so that this goes on.
+            // The master process starts another worker, so that every round has two.
             kill(Pid::from_raw(homes[0].try_into()?), Signal::SIGKILL)?;
         }
         for (client, home) in clients.iter_mut().zip(&mut homes) {
             client.send(Message::text(format!("round {round}"))).await?;
-            // What the dying worker has taken from its socket is lost with it; the next message is not.
+            // Bytes that the dying worker had already read from its socket are lost with it; the next message is not.
             let answer = match tokio::time::timeout(std::time::Duration::from_secs(2), client.text()).await {
                 Ok(text) => serde_json::from_str(&text?)?,
                 Err(_) => ask(client, "again").await?,
@@ -194,7 +197,7 @@ async fn a_restart_of_all_workers_forgets_nobody() -> anyhow::Result<()> {
     let left = format!("close {} after 1", leaves.id);
     let mut leaves = leaves;
     ask(&mut leaves, "hello").await?;
-    // The worker answers first and gives the session back afterwards.
+    // A worker first answers a message and then gives the session back, so the test waits for the session.
     for (client, messages) in [(&stays, "\"messages\":0"), (&leaves, "\"messages\":1")] {
         let session = format!("getSession('{}')", client.id);
         let has_come = async || Ok(by_extension(&server, &session).await?.contains(messages));
@@ -210,12 +213,12 @@ async fn a_restart_of_all_workers_forgets_nobody() -> anyhow::Result<()> {
     eventually("onClose", true, async || Ok(workers.diary()?.contains(&left))).await
 }
 
-/// Prints what a call gives, on the extension.
+/// Makes a call with the extension, and gives what it prints.
 async fn by_extension(server: &Server, call: &str) -> anyhow::Result<String> {
     run(php()?, server, "", call).await
 }
 
-/// The same on GatewayClient.
+/// Makes the same call with GatewayClient.
 async fn by_client(server: &Server, call: &str) -> anyhow::Result<String> {
     let mut php = Command::new("php");
     php.arg("-n");
@@ -245,7 +248,7 @@ async fn both_clients_and_workers_share_one_gateway() -> anyhow::Result<()> {
     let id = client.id;
     assert_eq!(ask(&mut client, "join red").await?["members"], 1);
 
-    // What one of them does, the others see.
+    // Each of the two sees what the other one has done.
     assert_eq!(by_extension(&server, "getClientIdCountByGroup('red')").await?, "1");
     assert_eq!(by_client(&server, "getClientIdListByGroup('red')").await?, format!("{{\"{id}\":\"{id}\"}}"));
     by_extension(&server, &format!("bindUid('{id}', 'alice')")).await?;
@@ -276,7 +279,7 @@ async fn a_gateway_of_gatewayworker_may_stand_beside_ours() -> anyhow::Result<()
     let _workers = BusinessWorkers::start(server.register[0], 1, "").await?;
     let original = OriginalGateway::start("websocket", server.register[0]).await?;
     serving(&server, 1).await?;
-    // The worker learns of it from our register, and greets its clients too.
+    // The worker hears of the original gateway from our register, and then greets that gateway's clients too.
     let greets = async || Ok(Client::connect(original.address).await.is_ok());
     eventually("the other gateway serves", true, greets).await?;
 
@@ -326,7 +329,7 @@ async fn workers_of_both_kinds_and_both_clients_serve_one_gateway() -> anyhow::R
         let heard = HashSet::from([client.text().await?.to_string(), client.text().await?.to_string()]);
         assert_eq!(heard, HashSet::from(["from GatewayClient".into(), "from the extension".into()]));
     }
-    // The session goes with a client from one kind to the other.
+    // When a worker goes, its clients keep their sessions, also with a worker of the other kind.
     drop(theirs);
     server.logs("a worker has gone").await?;
     let mut homes = HashSet::new();

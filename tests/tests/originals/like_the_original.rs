@@ -1,7 +1,7 @@
-//! The whole class gives the same results, and every client the same messages, as on GatewayWorker.
+//! All methods of the class give the same results, and every client gets the same messages, as on GatewayWorker.
 //!
-//! tests/php/scenario.expected holds what the original stack gave. Where its sources are present the test gets it anew
-//! and compares; with RECORD=1 it writes the file. Its client classes are tried on our server too.
+//! tests/php/scenario.expected holds what the original stack gave. Where its sources are present the test runs the original
+//! again and compares; with RECORD=1 it writes the file. The original's client classes are also tried on our server.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 const CLIENTS: usize = 6;
 
-/// What the scenario's calls returned, then what each client received.
+/// Gives the results of the scenario's calls, followed by what each client received.
 async fn transcript(mut php: Command, websocket: SocketAddr, register: SocketAddr) -> anyhow::Result<String> {
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
@@ -30,7 +30,7 @@ async fn transcript(mut php: Command, websocket: SocketAddr, register: SocketAdd
         loop {
             let received = match client.message().await {
                 Ok(Message::Text(text)) => text.to_string(),
-                // How a connection ends is ours: with a close frame.
+                // Only our server ends a connection with a close frame, so every end counts as the same.
                 _ => "(closed)".to_owned(),
             };
             transcript.push_str(&format!("client {number} <- {received}\n"));
@@ -42,7 +42,8 @@ async fn transcript(mut php: Command, websocket: SocketAddr, register: SocketAdd
     Ok(transcript)
 }
 
-/// PHP for the original client. It promises no order between calls, so that each has some time to take effect.
+/// The command that runs PHP for the original client. The original promises no order between calls, so each call gets some
+/// time (SETTLE, in microseconds) to take effect.
 fn original_php() -> Command {
     let mut php = Command::new("php");
     php.arg("-n").env("SETTLE", "3000");
@@ -95,7 +96,7 @@ async fn the_class_of_gatewayworker_itself_gives_the_same_on_our_server() -> any
         skip("the_class_of_gatewayworker_itself_gives_the_same_on_our_server", &reason);
         return Ok(());
     }
-    // Only the client has these.
+    // Only GatewayClient has these methods; the class of GatewayWorker's library does not.
     const MISSING: [&str; 3] = ["isUidsOnline", "batchGetClientIdByUid", "batchGetClientIdCountByGroup"];
     let is_there = |line: &&str| !MISSING.iter().any(|method| line.starts_with(&format!("[\"{method}\"")));
     let expected: String = recorded()?.lines().filter(is_there).map(|line| format!("{line}\n")).collect();
@@ -119,7 +120,7 @@ async fn a_file_of_the_original_client_is_what_runs_beside_the_extension() -> an
     let server = Server::start(&["--shards", "2"]).await?;
     let file = Path::new(&std::env::var_os("GATEWAYCLIENT_PATH").context("set")?).join("Gateway.php");
     let autoload = root().join("tests/php/gatewayworker/autoload.php");
-    // As its manual shows it, and by an autoloader, as Composer's is.
+    // The class is loaded by `require`, as its manual shows, and by an autoloader like Composer's.
     for (first, class, settings) in [
         (&file, r"GatewayClient\Gateway", "1"),
         (&autoload, r"GatewayClient\Gateway", "1"),
@@ -153,7 +154,7 @@ async fn the_extension_gives_the_same_on_the_originals_gateway() -> anyhow::Resu
     scenario.env_remove("GATEWAYCLIENT_PATH");
     let ours = transcript(scenario, stack.websocket, stack.register).await?;
     assert_same(&ours, &recorded()?)?;
-    // What its gateways have no words for is told, and nothing else is sent in its place.
+    // Calls that the original gateways do not know end with an error, and nothing else is sent in their place.
     for call in
         ["closeUid('alice')", "sendToAll('x', exclude_group: 'red')", "sendToUid('alice', 'x', binary: true)"]
     {
@@ -168,7 +169,7 @@ async fn the_extension_gives_the_same_on_the_originals_gateway() -> anyhow::Resu
     Ok(())
 }
 
-/// Sends arrays to the one client, and closes the other with one.
+/// A script that sends arrays to one client, and closes the other one with an array.
 const ARRAYS: &str = r#"
 use GatewayClient\Gateway;
 [, Gateway::$registerAddress, $client, $other] = $argv;
@@ -188,7 +189,7 @@ Gateway::closeClient($other, ['type' => 'bye']);
 "#;
 const ARRAYS_SENT: usize = 15;
 
-/// What the clients got, in any order: the original promises none.
+/// Gives what both clients got. It is sorted, because the original promises no order.
 async fn arrays(
     mut php: Command,
     websocket: SocketAddr,
@@ -229,7 +230,7 @@ async fn an_array_is_sent_as_the_json_that_the_original_makes_of_it() -> anyhow:
     };
     assert_eq!(arrays(original(), server.websocket, server.register[0]).await?, ours);
     if !Path::new(&std::env::var_os("WORKERMAN_PATH").context("set")?).join("src").exists() {
-        // The gateway of Workerman 4 makes no JSON of them, and throws.
+        // The gateway of Workerman 4 does not make JSON of arrays, and throws instead.
         return Ok(());
     }
     let stack = OriginalStack::start().await?;

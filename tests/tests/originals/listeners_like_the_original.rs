@@ -1,5 +1,5 @@
-//! Clients that speak no websocket get the same bytes from a gateway of GatewayWorker and from our listeners. Skipped where
-//! its sources are not present.
+//! Clients that do not speak websocket get the same bytes from a gateway of GatewayWorker and from our listeners. The tests
+//! are skipped where its sources are not present.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -11,10 +11,10 @@ use gateway_tests::{
 };
 use tokio::process::Command;
 
-/// The message after which a client has got all its echoes.
+/// The last message, after whose echo a client has got everything.
 const LAST: &str = "the last one";
 
-/// What a client of that protocol says.
+/// The bytes that a client of that protocol sends.
 fn input(protocol: &str) -> Vec<u8> {
     let messages = ["hello", "", "中文", &"long ".repeat(10_000), LAST];
     let mut bytes = Vec::new();
@@ -24,7 +24,7 @@ fn input(protocol: &str) -> Vec<u8> {
                 bytes.extend_from_slice(&(4 + message.len() as u32).to_be_bytes());
                 bytes.extend_from_slice(message.as_bytes());
             }
-            // Both ends of a line are known.
+            // A line may end by a line feed alone or by a carriage return and a line feed.
             "text" if message == "hello" => bytes.extend_from_slice(b"hello\r\n"),
             "text" => bytes.extend_from_slice(format!("{message}\n").as_bytes()),
             _ => bytes.extend_from_slice(message.as_bytes()),
@@ -33,7 +33,8 @@ fn input(protocol: &str) -> Vec<u8> {
     bytes
 }
 
-/// A client that has been greeted, and all bytes that it has got, with its id struck out.
+/// Connects a client that sends its input, and gives it together with all bytes that it got. Its id is replaced, because that
+/// is another one each time.
 async fn talk(protocol: &str, address: SocketAddr) -> anyhow::Result<(PlainClient, String)> {
     let mut client = PlainClient::connect(address).await?;
     client.write(&input(protocol)).await?;
@@ -66,7 +67,7 @@ async fn text_frame_and_tcp_are_the_same_bytes() -> anyhow::Result<()> {
         let echo = root().join("tests/php/echo/Events.php");
         let _workers = BusinessWorkers::start_with(echo, register, 1, "").await?;
         let original = OriginalGateway::start(protocol, register).await?;
-        // The worker greets the clients of both once it knows them.
+        // The worker greets the clients of a gateway once it knows that gateway.
         for address in [server.listeners[0], original.address] {
             let is_greeted = async || {
                 let mut client = PlainClient::connect(address).await?;
@@ -80,7 +81,7 @@ async fn text_frame_and_tcp_are_the_same_bytes() -> anyhow::Result<()> {
         let (mut there, theirs) = talk(protocol, original.address).await?;
         assert!(ours == theirs, "{protocol}: {} and {} bytes", ours.len(), theirs.len());
 
-        // Raw bytes go out as they are.
+        // A raw message goes out as it is, without the protocol's frame.
         let code = format!(
             "require '{}'; GatewayClient\\Gateway::$registerAddress = '{register}'; \
              GatewayClient\\Gateway::sendToAll('raw bytes', null, null, true);",

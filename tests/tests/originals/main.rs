@@ -1,4 +1,4 @@
-//! Comparisons with GatewayWorker, which need PHP and its sources, and are skipped without these: `make test-originals`.
+//! Comparisons with GatewayWorker: they need PHP and its sources, and are skipped without these (`make test-originals`).
 
 mod business_worker;
 mod like_the_original;

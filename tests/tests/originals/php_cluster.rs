@@ -1,7 +1,7 @@
-//! The extension against GatewayWorker's own register and gateways, in PHP.
+//! The extension with GatewayWorker's own register and gateways, in PHP.
 //!
-//! like_the_original.rs compares what all methods give; here are several gateways, secrets, and what happens
-//! when parts of the cluster come and go.
+//! like_the_original.rs compares the results of all methods; the tests here are about several gateways, secrets, and parts of
+//! the cluster that come and go.
 
 use gateway_tests::{
     Called, Client, OriginalCluster, OriginalStack, PhpCalls, Server, eventually, php, root, skip,
@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-/// Says so when the original's sources are missing.
+/// Gives whether the original's sources are missing; the test is then reported as skipped.
 fn is_skipped(test: &str) -> bool {
     let missing = OriginalStack::missing();
     if let Some(variable) = missing {
@@ -81,7 +81,7 @@ async fn two_gateways_are_as_one() -> anyhow::Result<()> {
     for text in ["to all", "to all but one", "to both uids", "to two"] {
         assert_eq!(clients[1].text().await?, text);
     }
-    // A client of a gateway that nobody knows.
+    // This id names a client of a gateway that does not exist.
     let nowhere = json!("7f00000100010000000a");
     assert_eq!(php.get(json!(["isOnline", nowhere])).await?, 0);
     assert_eq!(php.get(json!(["getSession", nowhere])).await?, Value::Null);
@@ -104,7 +104,7 @@ async fn a_wrong_secret_is_told_of() -> anyhow::Result<()> {
         assert!(message.contains("$secretKey"), "{message}");
         assert!(seconds < 2.0, "{seconds}");
     }
-    // Without that wish it is not told the secret at all.
+    // Unless php.ini asks for GatewayWorker's protocol, the extension does not tell this register the secret at all.
     let mut php = PhpCalls::start(cluster.register, "right")?;
     let message =
         php.call(json!(["sendToAll", "x"])).await?.result.expect_err("nobody said that it may be told");
@@ -154,7 +154,7 @@ async fn a_gateway_may_come_and_go() -> anyhow::Result<()> {
     let gone = id(&clients[1]);
     php.call(json!(["sendToAll", "to who is left"])).await?;
     assert_eq!(clients[0].text().await?, "to who is left");
-    // What the register has not heard of yet is told by a warning.
+    // A gateway may be gone before the register knows it. Calls then give a warning, and what the other gateways answer.
     eventually("one client is left", 1, async || {
         Ok(php
             .call(json!(["getAllClientIdCount"]))
@@ -268,7 +268,7 @@ async fn our_server_takes_the_clusters_place() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A process that ends at once has delivered what it was given.
+/// A process that ends right after its calls has delivered them all.
 #[tokio::test]
 async fn what_a_short_script_sends_arrives() -> anyhow::Result<()> {
     const MESSAGES: usize = 10_000;

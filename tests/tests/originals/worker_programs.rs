@@ -1,5 +1,5 @@
-//! Programs that were written for GatewayWorker, on the worker runner: the same file gives every client the same messages as on
-//! the original stack, whether or not Workerman is installed.
+//! Programs that were written for GatewayWorker run on our worker runner: the same file gives every client the same messages
+//! as on the original stack, whether or not Workerman is installed.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-/// What each client got, in order.
+/// The messages that the clients got, in order: the client's name and the text.
 type Transcript = Vec<(&'static str, String)>;
 
-/// One process, with the options `more` of the runner.
+/// Starts one worker process, with the options `more` of the runner.
 async fn start(server: &mut Server, events: PathBuf, more: &[&str]) -> anyhow::Result<WorkerRunner> {
     start_some(server, events, 1, more).await
 }
@@ -40,7 +40,7 @@ async fn say(client: &mut Client, what: Value) -> anyhow::Result<()> {
     client.send(Message::text(what.to_string())).await
 }
 
-/// Two play in a room, a third in another.
+/// Two clients play in one room and a third in another.
 async fn play(websocket: SocketAddr) -> anyhow::Result<Transcript> {
     let mut told = Transcript::new();
     let mut ann = Client::connect(websocket).await?;
@@ -54,7 +54,7 @@ async fn play(websocket: SocketAddr) -> anyhow::Result<Transcript> {
     say(&mut cy, json!({"type": "login", "name": "7", "room": 2})).await?;
     told.push(("cy", cy.text().await?.to_string()));
     for _ in 0..2 {
-        // The lists have what the event itself has changed.
+        // The lists already contain what the event itself has changed.
         say(&mut ann, json!({"type": "move"})).await?;
         told.push(("ann", ann.text().await?.to_string()));
         told.push(("bob", bob.text().await?.to_string()));
@@ -76,7 +76,8 @@ async fn play(websocket: SocketAddr) -> anyhow::Result<Transcript> {
     Ok(told)
 }
 
-/// Gives what every client got of a program on the runner without Workerman, which is what they get with it, and from the original.
+/// Runs a program on the runner without Workerman, on the runner with it, and on the original, and checks that every client
+/// gets the same; gives what that is.
 async fn same_everywhere(
     test: &str,
     program: &str,
@@ -104,7 +105,7 @@ async fn same_everywhere(
     Ok(without_workerman)
 }
 
-/// What some get next, one after the other.
+/// Waits for one more message of each of these clients, one after the other.
 async fn hear(told: &mut Transcript, clients: &mut [(&'static str, &mut Client)]) -> anyhow::Result<()> {
     for (name, client) in clients {
         told.push((name, client.text().await?.to_string()));
@@ -122,7 +123,7 @@ async fn a_game_of_rooms_and_timers_tells_every_client_what_it_does_on_the_origi
     Ok(())
 }
 
-/// Three swim: many small broadcasts that leave out who sends, and one is thrown out.
+/// Three clients send many small broadcasts that leave out the sender, and one of them is thrown out.
 async fn swim(websocket: SocketAddr) -> anyhow::Result<Transcript> {
     const STROKES: usize = 200;
     let mut told = Transcript::new();
@@ -151,7 +152,7 @@ async fn swim(websocket: SocketAddr) -> anyhow::Result<Transcript> {
     hear(&mut told, &mut [("ann", &mut ann), ("cy", &mut cy)]).await?;
     say(&mut bob, json!({"type": "poke", "who": ann.id.to_string()})).await?;
     hear(&mut told, &mut [("ann", &mut ann), ("bob", &mut bob)]).await?;
-    // Nothing comes of what is no JSON and of what has no case.
+    // Text that is not JSON and a type that the program does not know have no effect.
     ann.send(Message::text("{")).await?;
     say(&mut ann, json!({"type": "nothing"})).await?;
     say(&mut ann, json!({"type": "throw out", "who": cy.id.to_string()})).await?;
@@ -176,7 +177,7 @@ async fn many_small_broadcasts_of_a_pond_are_those_of_the_original() -> anyhow::
     Ok(())
 }
 
-/// Two play and one watches, until one has five stones.
+/// Two clients play and one watches, until a player has five stones in a row.
 async fn put_stones(websocket: SocketAddr) -> anyhow::Result<Transcript> {
     let mut told = Transcript::new();
     let mut ann = Client::connect(websocket).await?;
@@ -187,7 +188,7 @@ async fn put_stones(websocket: SocketAddr) -> anyhow::Result<Transcript> {
     say(&mut ann, enter("Ann")).await?;
     hear(&mut told, &mut [("ann", &mut ann)]).await?;
     say(&mut bob, enter("Bob")).await?;
-    // The second is whose turn it is.
+    // The second message says whose turn it is.
     hear(&mut told, &mut [("bob", &mut bob), ("ann", &mut ann)]).await?;
     hear(&mut told, &mut [("ann", &mut ann)]).await?;
     say(&mut cy, enter("Cy")).await?;
@@ -239,13 +240,14 @@ async fn two_who_play_and_one_who_watches_are_told_what_the_original_tells() -> 
     Ok(())
 }
 
-/// What handshakes, sessions and lists are to a handler in a namespace.
+/// Asks a handler in a namespace about handshakes, sessions and lists.
 async fn ask_the_service(websocket: SocketAddr) -> anyhow::Result<Transcript> {
     let mut told = Transcript::new();
     let headers = [("cookie", "theme=dark; user=%C3%BC"), ("user-agent", "test/1.0")];
     let uri = "/push/v1?uid=7&name=Ann&tags[]=a&tags[b]=c";
     let mut ann = Greeted::connect(websocket, uri, &headers).await?.client;
-    // Both are there before anything is said: a broadcast may reach one who comes while it goes out.
+    // Both clients are there before anything is said: a broadcast might or might not reach a client that comes while it goes
+    // out.
     let mut bob = Greeted::connect(websocket, "/", &[]).await?.client;
     ann.send(Message::text("who")).await?;
     hear(&mut told, &mut [("ann", &mut ann), ("bob", &mut bob)]).await?;
@@ -255,7 +257,8 @@ async fn ask_the_service(websocket: SocketAddr) -> anyhow::Result<Transcript> {
         ann.send(Message::text(question)).await?;
         hear(&mut told, &mut [("ann", &mut ann), ("bob", &mut bob)]).await?;
     }
-    // A session that was forgotten is an empty one or none there, as it comes in time or not.
+    // After `forget`, the original gives an empty session or none, depending on whether the change arrives in time; so the
+    // next question is `nest`, whose answer is the same for both.
     for question in ["uids", "forget", "nest", "who"] {
         bob.send(Message::text(question)).await?;
         hear(&mut told, &mut [("ann", &mut ann), ("bob", &mut bob)]).await?;
@@ -280,7 +283,7 @@ async fn a_handler_in_a_namespace_gets_handshakes_and_sessions_as_on_the_origina
     Ok(())
 }
 
-/// Says who handles, and does what it is told.
+/// An event handler that says which process it runs in, and misbehaves when it is told to.
 const MISBEHAVING: &str = r#"<?php
 use Workerman\Lib\Timer;
 use Workerman\Worker;
@@ -324,12 +327,12 @@ async fn a_handler_that_hangs_is_ended_with_its_process_and_the_next_events_go_o
     let mut pid = ask(&mut client, "hello").await?;
     for hang in ["spin", "wait"] {
         client.send(Message::text(hang)).await?;
-        // It waits for the next process.
+        // The message waits for the next process.
         let next = ask(&mut client, "hello").await?;
         assert_ne!(next, pid, "after {hang}");
         pid = next;
     }
-    // What hangs in PHP's own code is said with where it is, in events and in timers.
+    // For a handler that hangs in PHP's own code, the log says where it hangs, both in events and in timers.
     runner.logs("a handler has not ended within 1 s (--handler-timeout)").await?;
     runner.logs("Events::onMessage(").await?;
     client.send(Message::text("spin later")).await?;
@@ -338,7 +341,7 @@ async fn a_handler_that_hangs_is_ended_with_its_process_and_the_next_events_go_o
     Ok(())
 }
 
-/// Writes down what it is told at the start, in a timer of the old name.
+/// An event handler that writes down what its worker is told at the start, in a timer of Workerman's old class name.
 const TIMERS: &str = r#"<?php
 use Workerman\Lib\Timer;
 class Events {
@@ -365,7 +368,7 @@ class Events {
             }
             throw new LogicException('thrown in a timer');
         }, [], false);
-        // The first deletes the second, which is due as well.
+        // The first timer deletes the second, which is due as well and must not run any more.
         $second = 0;
         Timer::add(0, function () use (&$said, &$second) { $said[] = Timer::del($second); }, [], false);
         $second = Timer::add(0, function () use (&$said) { $said[] = 'deleted'; }, [], false);
@@ -389,10 +392,10 @@ async fn a_worker_knows_which_it_is_and_its_timers_are_of_no_client() -> anyhow:
     let mut client = Client::connect(server.websocket).await?;
     assert_eq!(ask(&mut client, "hello").await?, r#"[null,"nobody",true]"#);
     runner.logs("thrown in a timer").await?;
-    // A timer that does not repeat has not.
+    // The timers that do not repeat have run only once.
     assert_eq!(diary().await?, written);
     client.send(Message::text("tick")).await?;
-    // They go on while there is no server.
+    // A repeating timer goes on while there is no server.
     let ticks = async || anyhow::Ok(diary().await?.iter().filter(|line| *line == "tick").count());
     eventually("a tick", true, async || Ok(ticks().await? > 0)).await?;
     server.signal(Signal::SIGKILL)?;
@@ -414,7 +417,8 @@ async fn a_process_ends_that_takes_too_much_memory_and_gives_way_that_has_had_it
     client.send(Message::text("eat")).await?;
     let second = ask(&mut client, "hello").await?;
     assert_ne!(first, second);
-    // More than three quarters are in use after the third one: it is replaced, and answers until then.
+    // After the third `keep` more than three quarters of the memory are in use: the process is replaced, and answers until
+    // then.
     assert_eq!(ask(&mut client, "keep").await?, second);
     assert_eq!(ask(&mut client, "keep").await?, second);
     ask(&mut client, "keep").await?;

@@ -1,4 +1,5 @@
-//! The chat rooms of workerman-chat, whose files are used unmodified, on our server. Skipped where they are not present.
+//! The chat rooms of workerman-chat, whose files are used unmodified, on our server. The tests are skipped where its sources
+//! are not present.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ fn chat_rooms_of_unmodified_workerman_chat() -> anyhow::Result<()> {
     })
 }
 
-/// Without Workerman: the same conversation as above, and on the original stack everybody hears the same.
+/// The same conversation as above without Workerman. On the original stack everybody hears the same.
 #[tokio::test]
 async fn chat_rooms_of_unmodified_workerman_chat_on_the_runner() -> anyhow::Result<()> {
     let test = "chat_rooms_of_unmodified_workerman_chat_on_the_runner";
@@ -52,7 +53,7 @@ async fn chat_rooms_of_unmodified_workerman_chat_on_the_runner() -> anyhow::Resu
     Ok(())
 }
 
-/// Gives what everybody heard, in order, without times and with names for ids.
+/// Gives what everybody heard, in order, without times and with names instead of ids.
 async fn talk(websocket: SocketAddr) -> anyhow::Result<Vec<String>> {
     let mut heard = Vec::new();
     let mut ann = Chatter::connect(websocket).await?;
@@ -60,8 +61,8 @@ async fn talk(websocket: SocketAddr) -> anyhow::Result<Vec<String>> {
     let ann_id = alone["client_id"].as_str().unwrap_or_default().to_owned();
     assert_eq!(names(&alone), ["Ann"]);
     heard.push(alone);
-    // Her name is kept once her login has been handled to its end, behind the answer, on the original too: another process would list
-    // her without one before that.
+    // Ann's name is kept only once her login has been handled to its end, after the answer, as on the original. The message
+    // waits for that: another process that handles Bob's login earlier would list her without a name.
     ann.say("all", "", "alone").await?;
     heard.push(ann.next().await?);
 
@@ -90,7 +91,7 @@ async fn talk(websocket: SocketAddr) -> anyhow::Result<Vec<String>> {
         );
         heard.push(said);
     }
-    // Nothing of it went to another room: this is the first that comes there.
+    // The first message that comes in the other room is its own, so none of the conversation went there.
     cy.say("all", "", "anybody?").await?;
     let said = cy.next().await?;
     assert_eq!(said["content"], "anybody?");
@@ -112,7 +113,7 @@ async fn talk(websocket: SocketAddr) -> anyhow::Result<Vec<String>> {
         let names = names(&told);
         if let Some(told) = told.as_object_mut() {
             told.remove("time");
-            // Its keys are ids, which are in another order each time.
+            // The list's keys are ids, whose order is another one each time.
             if let Some(list) = told.get_mut("client_list") {
                 *list = names.into();
             }
@@ -122,7 +123,7 @@ async fn talk(websocket: SocketAddr) -> anyhow::Result<Vec<String>> {
     Ok(timeless.collect())
 }
 
-/// Those in the room, sorted.
+/// Gives the names of the clients in the room, sorted.
 fn names(login: &serde_json::Value) -> Vec<String> {
     let list: BTreeMap<String, String> =
         serde_json::from_value(login["client_list"].clone()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! End to end tests that need PHP with the extension: `make test-php`.
+//! End to end tests that need PHP with the extension (`make test-php`).
 
 mod php_pushes;
 mod register_tls;

@@ -1,4 +1,4 @@
-//! Real PHP, real sockets, many clients.
+//! Pushes from real PHP processes to many clients.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// A thousand tabs of five hundred users: each message once, in order, at each of its receiver's tabs.
+/// A thousand tabs of five hundred users: each message comes once, and in order, to each tab of its user.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_message_reaches_every_tab_of_its_user_once_and_in_order() -> anyhow::Result<()> {
     const TABS: usize = 1000;
@@ -21,7 +21,7 @@ async fn every_message_reaches_every_tab_of_its_user_once_and_in_order() -> anyh
     let mut bindings = String::new();
     for number in 0..TABS {
         let tab = Client::connect(server.websocket).await?;
-        // Everybody has a tab; of the others some have none, some several.
+        // The first 500 tabs give everybody one; the other tabs are spread unevenly, so that some users have several.
         let uid = 1 + if number < USERS { number } else { number * number / 3 % USERS };
         bindings.push_str(&format!("{} {uid}\n", tab.id));
         tabs.push((tab, uid.to_string()));
@@ -36,7 +36,7 @@ async fn every_message_reaches_every_tab_of_its_user_once_and_in_order() -> anyh
                 loop {
                     let text = tab.text().await?;
                     if text == "end" {
-                        // The tab stays open: PHP counts who is online after its last push.
+                        // The tab stays open, because PHP counts the clients that are online after its last push.
                         return anyhow::Ok((tab, uid, received));
                     }
                     let message: HashMap<String, serde_json::Value> = serde_json::from_str(&text)?;
@@ -59,7 +59,8 @@ async fn every_message_reaches_every_tab_of_its_user_once_and_in_order() -> anyh
     Ok(())
 }
 
-/// UPGRADE.md says this of a server and an extension whose bridge versions differ. The server's half is tested with bad input.
+/// UPGRADE.md promises this for a server and an extension with different bridge versions. The tests of bad input cover the
+/// server's half.
 #[tokio::test]
 async fn php_says_which_versions_differ_when_a_server_of_another_release_takes_over() -> anyhow::Result<()> {
     const REFUSAL: &str = "bridge version 2 is not spoken here, only version 3";
@@ -84,7 +85,7 @@ async fn php_says_which_versions_differ_when_a_server_of_another_release_takes_o
         #[expect(unreachable_code, reason = "names the type of the errors")]
         anyhow::Ok(())
     });
-    // The first send may be accepted, as long as the process has not seen the connection end.
+    // The first send may be accepted, as long as the process has not noticed the connection's end.
     let sent = php.call(json!(["sendToAll", "kept until the versions agree"])).await?.result;
     let asked = php.call(json!(["getAllClientIdCount"])).await?.result;
     let expected = format!("what answers there is no gateway of this version: {REFUSAL}");

@@ -1,4 +1,4 @@
-//! PHP that comes to the register port over TLS.
+//! PHP processes that connect to the register port over TLS.
 
 use std::process::{Output, Stdio};
 
@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
-/// Sends and asks for more than fits into a record of TLS, in both directions, and says how it went.
+/// A script that sends and asks for more than fits into a TLS record, in both directions, and prints the outcome.
 const MUCH: &str = r#"
     Gateway::$registerAddress = $argv[1];
     Gateway::$connectTimeout = 20;
@@ -27,7 +27,7 @@ const MUCH: &str = r#"
     }
 "#;
 
-/// Answers those who ask.
+/// A worker that answers every message.
 const WORKER: &str = r#"
     Gateway::$registerAddress = $argv[1];
     GatewayEvents::join('over TLS');
@@ -55,7 +55,7 @@ fn address(server: &Server) -> String {
     format!("tls://localhost:{}", server.register[0].port())
 }
 
-/// What a script prints, with these settings.
+/// Runs a script with these settings, and gives what it prints.
 async fn run(script: &str, settings: &[String], args: &[&str]) -> anyhow::Result<String> {
     let mut command = php()?;
     for setting in settings {
@@ -68,7 +68,7 @@ async fn run(script: &str, settings: &[String], args: &[&str]) -> anyhow::Result
     Ok(String::from_utf8(stdout)?)
 }
 
-/// Why a gateway there is not reached.
+/// Gives the error with which PHP fails to reach the gateway at this address.
 async fn failure(address: &str, settings: &[String]) -> anyhow::Result<String> {
     let script = "Gateway::$registerAddress = $argv[1]; try { Gateway::isUidOnline(1); echo 'reached'; } \
                   catch (GatewayException $exception) { echo $exception->getMessage(); }";
@@ -90,7 +90,7 @@ async fn php_pushes_and_asks_over_tls_and_beside_it_without() -> anyhow::Result<
         assert_eq!(tab.text().await?, letter.to_string().repeat(number * 50));
     }
     assert_eq!(tab.text().await?, "z".repeat(700_000));
-    // PHP on this machine may do without.
+    // A PHP process on the same machine needs no TLS.
     let register = server.register[0].to_string();
     run_script("bind_and_push.php", &[&register, "1"], &format!("{id} 7\n")).await.map(drop)
 }
@@ -127,7 +127,7 @@ async fn php_says_why_it_does_not_trust_a_gateway() -> anyhow::Result<()> {
     let said = failure(&address(&server), &trusting(&other)).await?;
     assert!(said.contains("TLS failed: invalid peer certificate"), "{said}");
     assert!(said.contains("Check that gateway-server has TLS (register_tls_certificate)"), "{said}");
-    // The certificate is for a name, and not for an address.
+    // The certificate is for a name, not for an address.
     let said = failure(&format!("tls://127.0.0.1:{port}"), &trusting(&certificate)).await?;
     assert!(said.contains("TLS failed: invalid peer certificate: certificate not valid for name"), "{said}");
     let said = failure(&address(&server), &["gateway.tls_ca=/nowhere.pem".to_owned()]).await?;

@@ -1,4 +1,4 @@
-//! Connect tokens: who brings a good one is bound before anything else happens, who brings another one is let go.
+//! Connect tokens: a client with a good one is bound before anything else happens, and a client with a bad one is closed.
 
 use std::io::BufRead as _;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,7 +30,7 @@ fn mint(claims: &Claims) -> anyhow::Result<String> {
     Ok(TokenKey::new(KEY.as_bytes()).mint(claims)?)
 }
 
-/// The code and the reason with which a client with that query is closed.
+/// Connects a client that must be closed, and gives the code and the reason.
 async fn closed(
     server: &Server,
     path: &str,
@@ -43,7 +43,7 @@ async fn closed(
     }
 }
 
-/// What PHP's `Gateway::token()` gives.
+/// Gives the token that PHP's `Gateway::token()` makes.
 async fn by_php(arguments: &str, settings: &str) -> anyhow::Result<String> {
     let code = format!("{settings} echo Gateway::token({arguments});");
     let output = soon("PHP", php()?.arg("-r").arg(code).output()).await??;
@@ -51,7 +51,7 @@ async fn by_php(arguments: &str, settings: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Sets the clock of a server that was started by libfaketime: so many seconds are added to the machine's.
+/// Sets the clock of a server that runs under libfaketime: this many seconds are added to the machine's time.
 fn set_clock(file: &tempfile::NamedTempFile, seconds: i64) -> anyhow::Result<()> {
     Ok(std::fs::write(file.path(), format!("{seconds:+}\n"))?)
 }
@@ -78,7 +78,8 @@ async fn a_token_that_was_used_stays_so_however_the_clock_jumps() -> anyhow::Res
     let used = once("used", now() + 600)?;
     Client::shake_hands(server.websocket, &used, &[]).await?;
     assert_eq!(closed(&server, &used, &[]).await?, refused);
-    // An hour on, it has expired, and others come, whose time the server looks through the names for.
+    // An hour later the token has expired. Another token comes then, for which the server goes through the used ones and
+    // might forget those that have expired.
     set_clock(&clock, 3600)?;
     assert_eq!(closed(&server, &used, &[]).await?, (4401, "token expired".to_owned()));
     Client::shake_hands(server.websocket, &once("then", now() + 7200)?, &[]).await?;
@@ -86,7 +87,7 @@ async fn a_token_that_was_used_stays_so_however_the_clock_jumps() -> anyhow::Res
         set_clock(&clock, seconds)?;
         assert_eq!(closed(&server, &used, &[]).await?, refused, "{seconds}");
     }
-    // Tokens that nobody has used are as good as before.
+    // Tokens that nobody has used are still good.
     Client::shake_hands(server.websocket, &once("unused", now() + 60)?, &[]).await.map(drop)
 }
 
@@ -107,7 +108,7 @@ async fn a_token_of_php_binds_joins_and_sets_the_session_at_once() -> anyhow::Re
         [(in_query.as_str(), vec![]), ("/", vec![("sec-websocket-protocol", protocol.as_str())])]
     {
         let mut client = Greeted::connect(server.websocket, path, &headers).await?.client;
-        // The greeting came after the binding.
+        // The client is bound before it is greeted, so a push after the greeting reaches it.
         php.send_to_uid("42", "hello").await?;
         assert_eq!(client.text().await?, "hello");
         assert_eq!(php.clients_of("42").await?, [client.id]);
@@ -151,10 +152,10 @@ async fn what_is_no_good_token_is_refused_by_a_close_code() -> anyhow::Result<()
     }
     let twice = format!("/?token={good}&token={good}");
     assert_eq!(closed(&server, &twice, &[]).await?, refused);
-    // Whoever offers the subprotocol wants it chosen, and else would not read on.
+    // A browser that offers the subprotocol wants it chosen; otherwise it would not read as far as the close code.
     let as_protocol = [("sec-websocket-protocol", "gateway, gateway.token.x")];
     assert_eq!(closed(&server, "/", &as_protocol).await?, refused);
-    // The good one is still good, and nothing of any of them is in the log.
+    // The good token is still good, and no part of any token is in the log.
     let _admitted = Client::shake_hands(server.websocket, &format!("/?token={good}"), &[]).await?;
     let mut php = PhpPeer::connect(server.register[0]).await?;
     gateway_tests::eventually("one client", 1, async || Ok(php.clients_of("1").await?.len())).await?;
@@ -181,7 +182,7 @@ async fn a_token_that_is_good_once_is_not_good_again() -> anyhow::Result<()> {
     }
     first.leave().await?;
     assert_eq!(closed(&server, &path, &[]).await?.0, 4401);
-    // Clients at once: one of them has it.
+    // Twenty clients come at once with the same token: one of them is let in.
     let token = mint(&Claims { once: Some("a race".to_owned()), ..claims("8") })?;
     let path = format!("/?token={token}");
     let all = (0..20).map(|_| Greeted::connect(server.websocket, &path, &[]));
@@ -199,7 +200,7 @@ async fn without_a_key_of_its_own_the_secret_makes_one() -> anyhow::Result<()> {
     let token = by_php("'alice'", "Gateway::$secretKey = 'geheim, mit 24 Zeichen..';").await?;
     let path = format!("/?token={token}");
     Greeted::connect(server.websocket, &path, &[]).await?;
-    // The secret itself is no key, and another server's tokens are none of ours.
+    // The secret itself is not the key, and tokens of a server with another key are refused.
     let wrong = TokenKey::new(b"geheim, mit 24 Zeichen..").mint(&claims("alice"))?;
     assert_eq!(closed(&server, &format!("/?token={wrong}"), &[]).await?.0, 4401);
     let keyless = Server::start(&[]).await?;
@@ -207,7 +208,7 @@ async fn without_a_key_of_its_own_the_secret_makes_one() -> anyhow::Result<()> {
     Greeted::connect(keyless.websocket, "/", &[]).await.map(drop)
 }
 
-/// Whoever has a token of a short secret could try secrets until one fits, and ask nobody.
+/// With a short secret as the key, anybody who has a token could find the secret by trying, without asking the server.
 #[tokio::test]
 async fn no_key_is_made_of_a_short_secret() -> anyhow::Result<()> {
     let secret = "15 bytes, short";
@@ -225,7 +226,7 @@ async fn no_key_is_made_of_a_short_secret() -> anyhow::Result<()> {
     let output = soon("PHP", php()?.arg("-r").arg(code).output()).await??;
     let said = String::from_utf8([output.stdout, output.stderr].concat())?;
     assert!(!output.status.success() && said.contains("set Gateway::$tokenKey"), "{said}");
-    // With a key of its own everything is as it was.
+    // With a token key of its own, a short secret does no harm to tokens.
     let settings = format!("Gateway::$secretKey = '{secret}'; Gateway::$tokenKey = '{KEY}';");
     let token = by_php("'alice'", &settings).await?;
     let server = start(&[]).await?;

@@ -1,4 +1,4 @@
-//! The worker runner of the composer package: the events of our server's clients, handled without Workerman.
+//! The worker runner of the composer package: it handles the events of our server's clients without Workerman.
 
 use anyhow::Context as _;
 use futures_util::future::try_join_all;
@@ -22,7 +22,7 @@ async fn ask(client: &mut Client, text: &str) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&client.text().await?)?)
 }
 
-/// How many lines of the diary begin so.
+/// Gives how many lines of the diary begin with `beginning`.
 fn count(runner: &WorkerRunner, beginning: &str) -> anyhow::Result<usize> {
     Ok(runner.diary()?.iter().filter(|line| line.starts_with(beginning)).count())
 }
@@ -33,7 +33,7 @@ async fn one_worker_handles_what_a_client_does() -> anyhow::Result<()> {
     let runner = start(&mut server, 1).await?;
     let headers = [("x-agent", "test")];
     let Greeted { mut client, .. } = Greeted::connect(server.websocket, "/?room=7", &headers).await?;
-    // Sent at once: the session is what the event before has left, however fast they follow.
+    // All messages are sent at once: each event must see the session that the one before has left, however fast they follow.
     for number in 1..=100 {
         client.send(Message::text(format!("m{number}"))).await?;
     }
@@ -45,7 +45,7 @@ async fn one_worker_handles_what_a_client_does() -> anyhow::Result<()> {
         assert_eq!(answer["server"]["GATEWAY_PORT"], json!(server.websocket.port()));
         assert_eq!(answer["server"]["REMOTE_ADDR"], json!("127.0.0.1"));
     }
-    // An exception ends the event alone, and closing says the last words first.
+    // An exception ends only its own event. A close sends the last words first.
     client.send(Message::text("throw")).await?;
     assert_eq!(ask(&mut client, "still there").await?["session"]["messages"], json!(102));
     client.send(Message::text("close")).await?;
@@ -68,7 +68,7 @@ async fn a_message_of_ten_megabytes_is_handled_and_answered() -> anyhow::Result<
     Ok(())
 }
 
-/// What is asked of a handler in which null is the client of the event.
+/// A handler that passes null where a client id is wanted, which means the client of the event.
 const WITH_NULL: &str = r#"<?php
 use GatewayWorker\Lib\Gateway;
 class Events {
@@ -91,7 +91,7 @@ class Events {
     }
 }"#;
 
-/// Looks what a program answers to a message, on our runner and, where its sources are, on GatewayWorker.
+/// Checks what a program answers to a message, on our runner and, where its sources are present, on GatewayWorker.
 async fn answers_on_both(test: &str, code: &str, message: &str, expected: Value) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let events = folder.path().join("Events.php");
@@ -119,7 +119,7 @@ async fn null_is_the_client_of_the_event_as_for_gatewayworker() -> anyhow::Resul
     answers_on_both(test, WITH_NULL, "who am I?", expected).await
 }
 
-/// A handler whose types are other than those of what it is given.
+/// A handler whose parameters have other types than the values that it gets.
 const LOOSELY_TYPED: &str = r#"<?php
 use GatewayWorker\Lib\Gateway;
 class Events {
@@ -141,7 +141,7 @@ async fn handlers_may_be_typed_as_loosely_as_for_gatewayworker() -> anyhow::Resu
 async fn the_class_of_workers_is_the_extensions_though_an_autoloader_has_another() -> anyhow::Result<()> {
     let mut server = Server::start(&[]).await?;
     let folder = tempfile::tempdir()?;
-    // As where Composer still has the package of GatewayWorker.
+    // The autoloader finds another class of that name, as where Composer still has GatewayWorker's package.
     std::fs::write(
         folder.path().join("Gateway.php"),
         r"<?php namespace GatewayWorker\Lib; class Gateway { }",
@@ -173,7 +173,7 @@ async fn sessions_make_no_objects_that_are_not_allowed() -> anyhow::Result<()> {
     let incomplete = json!("__PHP_Incomplete_Class");
     let remembered = ask(&mut client, "what is remembered").await?;
     assert_eq!(remembered[0], incomplete);
-    // It has been written again by now, with one message more, and is what it was.
+    // The session has been written again by now, with one message more, and the object in it is unchanged.
     let again = ask(&mut client, "what is remembered").await?;
     assert_eq!(again[0], incomplete);
     let cart = hex_of(
@@ -190,7 +190,8 @@ fn hex_of(text: &str) -> String {
     text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Another user may make the file first where both can write, lock it, and name a process that is not his.
+/// In a folder that others can write to, another user may make the pid file first, lock it, and name a process in it that is
+/// not a worker.
 #[test]
 fn a_pid_file_of_another_user_stops_no_process() -> anyhow::Result<()> {
     let run = |path: &std::path::Path, words: &[&str]| {
@@ -240,7 +241,7 @@ async fn what_a_handler_sends_does_not_wait_for_its_end() -> anyhow::Result<()> 
     let mut server = Server::start(&["--shards", "2"]).await?;
     let runner = start(&mut server, 1).await?;
     let mut client = Greeted::connect(server.websocket, "/", &[]).await?.client;
-    // The first comes together with the second, perhaps.
+    // The server may bring both messages together.
     client.send(Message::text("one")).await?;
     client.send(Message::text("answer, then wait")).await?;
     let one: Value = serde_json::from_str(&client.text().await?)?;
@@ -257,7 +258,7 @@ async fn a_session_that_is_set_by_name_is_the_one_of_the_event() -> anyhow::Resu
     let _runner = start(&mut server, 1).await?;
     let mut client = Client::connect(server.websocket).await?;
     assert_eq!(ask(&mut client, "hello").await?["session"]["messages"], json!(1));
-    // Behind each other, so that the later events bring what the session was before.
+    // The messages follow each other so closely that the later events bring the session as it was before.
     for message in ["set session", "hello", "update session", "hello"] {
         client.send(Message::text(message)).await?;
     }
@@ -289,7 +290,7 @@ async fn a_worker_that_dies_is_started_anew_and_no_event_is_handled_twice() -> a
         } else {
             client.send(Message::text(ending)).await?;
         }
-        // What follows waits for the next process.
+        // The next message waits for the next process.
         let answer = ask(&mut client, &format!("after {ending}")).await?;
         assert_ne!(answer["worker"], worker);
         worker = answer["worker"].clone();
@@ -341,7 +342,7 @@ async fn a_stop_handles_what_has_come_and_tells_of_the_end() -> anyhow::Result<(
     let runner = start(&mut server, 2).await?;
     let mut client = Client::connect(server.websocket).await?;
     ask(&mut client, "hello").await?;
-    // A worker that waits for events wakes up at once.
+    // A worker that waits for events wakes up at once when it is told to stop.
     let begun = std::time::Instant::now();
     runner.signal(Signal::SIGTERM)?;
     for _ in 0..2 {
@@ -353,7 +354,7 @@ async fn a_stop_handles_what_has_come_and_tells_of_the_end() -> anyhow::Result<(
         .await
 }
 
-/// Of the processes that serve.
+/// Gives the pids of the processes that serve.
 async fn pids(runner: &WorkerRunner) -> anyhow::Result<Vec<Pid>> {
     let status = runner.status().await?;
     let serving = status.lines().filter(|line| line.contains(" serving "));
@@ -377,9 +378,9 @@ async fn kills_and_reloads_under_load_repeat_nothing_and_forget_no_close() -> an
             client.send(Message::text(format!("m{round}"))).await?;
         }
         match round % 20 {
-            // Whichever serves just now; the other one, and the next, have its clients.
+            // The process that is killed is any one that serves; the other one, or its successor, takes its clients.
             10 => {
-                // A reload may have ended it meanwhile, and on a busy machine they may still be starting.
+                // A reload may have ended the process meanwhile, and on a busy machine the processes may still be starting.
                 eventually("a kill", true, async || {
                     Ok(pids(&runner).await?.first().is_some_and(|pid| kill(*pid, Signal::SIGKILL).is_ok()))
                 })
@@ -402,12 +403,12 @@ async fn kills_and_reloads_under_load_repeat_nothing_and_forget_no_close() -> an
     let messages: Vec<_> = diary.iter().filter(|line| line.starts_with("message ")).collect();
     let different: std::collections::HashSet<_> = messages.iter().collect();
     assert_eq!(messages.len(), different.len(), "a message was handled twice");
-    // At most the one that was being handled goes with its process.
+    // Each kill loses at most the message that was being handled.
     assert!(messages.len() + kills >= CLIENTS * ROUNDS, "{} after {kills} kills", messages.len());
     Ok(())
 }
 
-/// Comes, says two things and leaves as a tab does, whoever handles that.
+/// Connects, sends two messages and leaves as a tab does, whichever worker handles that.
 async fn visit(websocket: std::net::SocketAddr) -> anyhow::Result<()> {
     let mut socket = Client::shake_hands(websocket, "/", &[]).await?;
     for message in ["first", "second"] {
@@ -431,9 +432,9 @@ async fn ten_thousand_visits_while_workers_are_killed_and_reloaded_are_each_told
             match wave % 4 {
                 0 => runner.signal(Signal::SIGUSR1)?,
                 2 => {
-                    // Not the only one: while there is none the server greets clients itself.
+                    // One worker is left alone: while there is none, the server greets clients itself and tells nobody.
                     if let [pid, _, ..] = pids(&runner).await?[..] {
-                        // It may have gone meanwhile.
+                        // The process may have gone meanwhile.
                         kills += usize::from(kill(pid, Signal::SIGKILL).is_ok());
                     }
                 }
@@ -444,7 +445,7 @@ async fn ten_thousand_visits_while_workers_are_killed_and_reloaded_are_each_told
         tokio::try_join!(try_join_all(visits), disturbance)?;
     }
     assert!(kills > 0);
-    // What was being handled when a process was killed is not told, and not handled again.
+    // The event that a process was handling when it was killed is missing in the diary, and is not handled again.
     let events = || -> anyhow::Result<Vec<String>> {
         Ok(runner.diary()?.into_iter().filter(|line| !line.starts_with('s')).collect())
     };

@@ -1,4 +1,4 @@
-//! GatewayWorker's protocols and peers that misbehave: the offender alone is closed, and the log says why.
+//! Peers of GatewayWorker's protocols that misbehave: only the offender is closed, and the log says why.
 
 use gateway_tests::{Client, PhpPeer, Server, soon};
 use gateway_wire::gatewayworker::{Command, Packet, RegisterLine, reply};
@@ -6,12 +6,12 @@ use gateway_wire::php_serialize::PhpValue;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Says `bytes` and gives all that is answered until the server closes.
+/// Sends `bytes`, and gives everything that the server answers before it closes.
 async fn say(server: &Server, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut socket = TcpStream::connect(server.register[0]).await?;
     socket.write_all(bytes).await?;
     let mut answer = Vec::new();
-    // A reset ends it as well as an orderly close.
+    // The connection may end by a reset as well as by an orderly close.
     let _ = soon("the server to close", socket.read_to_end(&mut answer)).await?;
     Ok(answer)
 }
@@ -81,8 +81,8 @@ async fn a_command_that_is_refused_harms_no_other() -> anyhow::Result<()> {
     let connection = client.id.connection;
     let mut socket = TcpStream::connect(server.register[0]).await?;
     let mut bytes = Vec::new();
-    // A session that is deeper than any stack, one that is an object, a name that is too long, a message with an object, JSON that
-    // is none.
+    // The commands hold a session that is nested deeper than any stack, a session that is an object, a name that is too long,
+    // a message with an object, and text that is not JSON.
     let deep = "a:1:{i:0;".repeat(100_000);
     let name = vec![b'x'; 5000];
     for command in [
@@ -130,7 +130,7 @@ async fn whoever_does_not_know_the_secret_is_closed() -> anyhow::Result<()> {
         let line = server.logs("refused a login").await?;
         assert!(!line.contains("guess") && !line.contains("geheim"), "{line}");
     }
-    // A stranger may not even say much.
+    // A packet of a peer that has not logged in may have at most 4096 bytes.
     let mut header = packets(&[Command::Ping])?;
     header[..4].copy_from_slice(&100_000_u32.to_be_bytes());
     assert_eq!(say(&server, &header).await?, b"");
@@ -193,7 +193,7 @@ async fn replies_come_in_order_however_many_are_asked_for() -> anyhow::Result<()
 
 #[tokio::test]
 async fn what_comes_before_a_broken_packet_has_effect_and_is_answered() -> anyhow::Result<()> {
-    // Its shards do nothing else that would send what waits.
+    // Without pings the shards do nothing else that would send what waits: the error itself has to do it.
     let server = Server::start(&["--ping-interval", "0"]).await?;
     let mut client = Client::connect(server.websocket).await?;
     let connection = client.id.connection;
@@ -216,7 +216,7 @@ async fn a_ping_is_no_login() -> anyhow::Result<()> {
     let ping = b"{\"event\":\"ping\"}\n";
     assert_eq!(say(&server, &ping.repeat(3)).await?, b"");
     server.logs("it did not say who it is within 500ms (handshake_timeout)").await?;
-    // One that has said who it is may be silent for as long as it likes, and ping.
+    // A worker that has logged in may stay silent for as long as it likes.
     let mut worker = TcpStream::connect(server.register[0]).await?;
     let mut line = Vec::new();
     RegisterLine::WorkerConnect { secret_key: String::new() }.encode(&mut line);

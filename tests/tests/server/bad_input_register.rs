@@ -1,4 +1,4 @@
-//! The register port and peers that misbehave: the offender alone is closed, and the log says why.
+//! PHP processes that misbehave on the register port: only the offender is closed, and the log says why.
 
 use gateway_tests::{Client, OWN_NONCE, PhpPeer, Server, new_producer, soon};
 use gateway_wire::bridge::{
@@ -8,12 +8,12 @@ use serde_bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Says `bytes` and gives all replies until the server closes.
+/// Sends `bytes`, and gives all replies that come before the server closes.
 async fn say(server: &Server, bytes: &[u8]) -> anyhow::Result<Vec<Reply>> {
     let mut socket = TcpStream::connect(server.register[0]).await?;
     socket.write_all(bytes).await?;
     let mut answer = Vec::new();
-    // A reset ends it as well as an orderly close.
+    // The connection may end by a reset as well as by an orderly close.
     let _ = soon("the server to close", socket.read_to_end(&mut answer)).await?;
     let mut replies = Vec::new();
     let mut rest = answer.as_slice();
@@ -25,7 +25,7 @@ async fn say(server: &Server, bytes: &[u8]) -> anyhow::Result<Vec<Reply>> {
     Ok(replies)
 }
 
-/// The server's parting words.
+/// The message of the error with which the server ends a connection.
 fn error(replies: &[Reply]) -> &str {
     match replies {
         [.., Reply::Error { seq: 0, message }] => message,
@@ -187,7 +187,8 @@ async fn orders_sent_again_take_effect_once() -> anyhow::Result<()> {
     php.send_to_uid("alice", "first").await?;
     php.acked().await?;
 
-    // The same process comes again while its old connection is half dead, and repeats what it had no ack for.
+    // The same process connects again while its old connection is half dead, and repeats the order that it has had no ack
+    // for.
     let mut again = PhpPeer::connect_as(server.register[0], producer, b"").await?;
     assert_eq!((again.applied, again.instance), (2, php.instance));
     again.seq = 1;
@@ -196,10 +197,10 @@ async fn orders_sent_again_take_effect_once() -> anyhow::Result<()> {
     again.acked().await?;
     assert_eq!(tab.text().await?, "first");
     assert_eq!(tab.text().await?, "second");
-    // The old connection has been let go.
+    // The server has closed the old connection.
     assert!(php.count().await.is_err());
 
-    // Another process starts from nothing.
+    // Another process has another producer id, of which the server has applied nothing.
     assert_eq!(PhpPeer::connect(server.register[0]).await?.applied, 0);
     Ok(())
 }
@@ -215,7 +216,8 @@ async fn a_unix_socket_serves_php_too() -> anyhow::Result<()> {
     php.send_to_all("over unix").await?;
     assert_eq!(tab.text().await?, "over unix");
 
-    // A second server must not take the socket away, and a killed one must not block the next.
+    // A second server must not take the socket away from the first. The file that a killed server leaves must not keep the
+    // next one from starting.
     let second = Server::start(&["--register-unix", &flag]).await;
     assert!(second.is_err(), "two servers on one unix socket");
     server.signal(nix::sys::signal::Signal::SIGKILL)?;
@@ -230,7 +232,7 @@ async fn a_unix_socket_serves_php_too() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn what_comes_before_a_broken_frame_has_effect_and_is_acked() -> anyhow::Result<()> {
-    // Its shards do nothing else that would send what waits.
+    // Without pings the shards do nothing else that would send what waits: the error itself has to do it.
     let server = Server::start(&["--ping-interval", "0"]).await?;
     let mut client = Client::connect(server.websocket).await?;
     let broken: [&[u8]; 3] = [&[0, 0, 0, 1, 0xc0], &[0xff; 4], &[0, 0, 0, 3, 0x92, 1, 250]];

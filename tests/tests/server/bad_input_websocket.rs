@@ -1,4 +1,4 @@
-//! The websocket port and peers that misbehave: the offender alone is closed, and the log says why.
+//! Websocket clients that misbehave: only the offender is closed, and the log says why.
 
 use gateway_tests::{Client, PhpPeer, Server, eventually, read_by_peer, soon};
 use gateway_wire::bridge::AnswerValue;
@@ -8,15 +8,15 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-/// Everything the peer gets until its connection ends.
+/// Reads everything that comes before the connection ends.
 async fn rest(socket: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // A reset ends it as well as an orderly close.
+    // The connection may end by a reset as well as by an orderly close.
     let _ = soon("the connection's end", socket.read_to_end(&mut bytes)).await?;
     Ok(bytes)
 }
 
-/// An honest client still gets its push.
+/// Checks that an honest client still gets its push.
 async fn assert_serves(server: &Server) -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(server.register[0]).await?;
     let mut honest = Client::connect(server.websocket).await?;
@@ -61,7 +61,7 @@ async fn a_refused_peer_that_does_not_go_is_dropped() -> anyhow::Result<()> {
     let server = Server::start(&["--handshake-timeout", "0.2"]).await?;
     let mut stubborn = TcpStream::connect(server.websocket).await?;
     stubborn.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await?;
-    // It reads the answer but keeps its own side open.
+    // The client reads the whole answer but keeps its own side open.
     rest(&mut stubborn).await?;
     let dropped = async {
         while stubborn.write_all(b"more").await.is_ok() {
@@ -74,7 +74,8 @@ async fn a_refused_peer_that_does_not_go_is_dropped() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_handshake_byte_by_byte_succeeds() -> anyhow::Result<()> {
-    // Each look at the system's table of sockets takes long when other tests have left it full.
+    // The handshake takes longer than usual here: each look at the kernel's table of sockets is slow when other tests have
+    // left it full.
     let server = Server::start(&["--handshake-timeout", "120"]).await?;
     let mut socket = TcpStream::connect(server.websocket).await?;
     socket.set_nodelay(true)?;
@@ -82,7 +83,7 @@ async fn a_handshake_byte_by_byte_succeeds() -> anyhow::Result<()> {
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     for byte in request {
         socket.write_all(&[*byte]).await?;
-        // The server reads each by itself.
+        // This makes sure that the server reads each byte alone.
         read_by_peer(&socket).await?;
     }
     let mut answer = Vec::new();
@@ -90,12 +91,12 @@ async fn a_handshake_byte_by_byte_succeeds() -> anyhow::Result<()> {
         soon("the init message", socket.read_buf(&mut answer)).await??;
     }
     let answer = String::from_utf8_lossy(&answer);
-    // Names as RFC 6455 writes them, for devices that compare letter by letter.
+    // The names of the headers are spelt as in RFC 6455, because some devices compare them letter by letter.
     let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     assert!(answer.starts_with(head) && answer.contains("\"type\":\"init\""), "{answer}");
 
-    // A ping with payload "hi", masked, in pieces.
+    // This is a ping with the payload "hi", masked with zeros, of which each byte is written alone.
     for byte in [0x89, 0x82, 0, 0, 0, 0, b'h', b'i'] {
         socket.write_all(&[byte]).await?;
         tokio::task::yield_now().await;
@@ -130,7 +131,7 @@ async fn a_message_over_the_limit_closes_its_sender() -> anyhow::Result<()> {
 #[tokio::test]
 async fn frames_that_break_the_protocol_close_their_sender() -> anyhow::Result<()> {
     let mut server = Server::start(&[]).await?;
-    // Unmasked; reserved bits; a lone continuation; text that is not UTF-8.
+    // These are an unmasked frame, reserved bits that are set, a continuation without a beginning, and text that is not UTF-8.
     for (bytes, code) in [
         (b"\x81\x01x".as_slice(), 1002),
         (b"\xf1\x80\0\0\0\0", 1002),
@@ -153,7 +154,7 @@ async fn a_client_that_vanishes_is_forgotten() -> anyhow::Result<()> {
     let tab = Client::connect(server.websocket).await?;
     php.bind(tab.id, "alice").await?;
     assert_eq!(php.clients_of("alice").await?, [tab.id]);
-    // Without a close frame, by a reset.
+    // The client goes by a reset, without a close frame.
     let socket = tab.socket.into_inner().into_std()?;
     socket2::SockRef::from(&socket).set_linger(Some(std::time::Duration::ZERO))?;
     drop(socket);
@@ -177,7 +178,7 @@ async fn a_thousand_leave_at_once_and_leave_nothing_behind() -> anyhow::Result<(
         tabs.push(tab);
     }
     assert_eq!(php.clients_of("user 7").await?.len(), 10);
-    // Pushes are under way while they go.
+    // Pushes to the clients are under way while they disconnect.
     for number in 0..1000 {
         php.send_to_uid(&format!("user {}", number % 100), "to whom it may reach").await?;
     }
@@ -188,7 +189,8 @@ async fn a_thousand_leave_at_once_and_leave_nothing_behind() -> anyhow::Result<(
         anyhow::Ok(())
     })
     .await??;
-    // The count is of clients online; the last descriptors close in the same turn of the loop or the next.
+    // A client is no longer counted as online a moment before its descriptor is closed, in the same turn of the shard's loop
+    // or the next.
     soon("their descriptors to be closed", async {
         while server.open_files()? > open_files {
             tokio::task::yield_now().await;
@@ -207,7 +209,7 @@ async fn a_reader_that_stalls_is_closed_and_slows_nobody() -> anyhow::Result<()>
     let mut reader = Client::connect(server.websocket).await?;
     php.bind(stalled.id, "all").await?;
     php.bind(reader.id, "all").await?;
-    // More than the kernel holds for one socket.
+    // This is more than the kernel buffers for one socket, so that the rest waits in the server.
     let message = "x".repeat(50_000);
     for _ in 0..400 {
         php.send_to_uid("all", &message).await?;
@@ -217,7 +219,8 @@ async fn a_reader_that_stalls_is_closed_and_slows_nobody() -> anyhow::Result<()>
     server.logs("closed a client that reads too slowly").await?;
     assert_eq!(php.clients_of("all").await?, [reader.id]);
 
-    // It reads on in time: what the kernel held for it, whole messages, and then why it was closed.
+    // The stalled client begins to read in time: it gets the whole messages that the kernel held for it, and then the reason
+    // why it was closed.
     let close = loop {
         match stalled.message().await? {
             Message::Text(text) => assert_eq!(text.len(), message.len()),
@@ -242,7 +245,7 @@ async fn thousands_of_stalled_readers_cost_nobody_else() -> anyhow::Result<()> {
     }
     let mut reader = Client::connect(server.websocket).await?;
     let (memory, files) = (server.memory()?, server.open_files()?);
-    // More than the kernel and the outbox hold for each.
+    // This is more than the kernel and the outbox hold for each client.
     let message = "x".repeat(20_000);
     for _ in 0..40 {
         php.send_to_all(&message).await?;

@@ -1,4 +1,5 @@
-//! Workers on the bridge that misbehave are closed, and told why; what they had not begun another one gets.
+//! Workers of the bridge protocol that misbehave are closed and told why, and the events that they had not begun go to
+//! another worker.
 
 use std::os::unix::fs::FileExt as _;
 
@@ -54,7 +55,7 @@ async fn the_heir_gets_what_was_not_begun_and_only_that() -> anyhow::Result<()> 
     inherits(&mut server, &["two", "three"]).await
 }
 
-/// Four events before the last one: connect, handshake, one, two.
+/// Sends three messages, of which the last is the worker's fifth event: before it come connect, handshake, "one" and "two".
 async fn hear_three(
     socket: &mut WebSocketStream<TcpStream>,
     worker: &mut BridgeWorker,
@@ -70,7 +71,7 @@ async fn hear_three(
     Ok(())
 }
 
-/// Another worker comes after the one that went, and is told of what it left.
+/// Joins as another worker after the first one has gone, and checks that it gets the events in `left`.
 async fn inherits(server: &mut Server, left: &[&str]) -> anyhow::Result<()> {
     server.logs("a worker has gone").await?;
     let mut heir = BridgeWorker::connect(server.register[0]).await?;
@@ -84,7 +85,7 @@ async fn inherits(server: &mut Server, left: &[&str]) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn what_a_worker_has_counted_its_heir_does_not_get() -> anyhow::Result<()> {
-    // Some that begin nothing, one that has begun what it says, one that says more than it was given.
+    // In turn, the worker counts no event as begun, counts as many as it has begun, and counts more than it was given.
     for (counted, left) in [(0, &["one", "two", "three"][..]), (4, &["three"]), (u64::MAX, &[])] {
         let mut server = Server::start(&["--shards", "1"]).await?;
         let mut worker = BridgeWorker::connect(server.register[0]).await?;
@@ -119,7 +120,7 @@ async fn a_worker_that_asks_whether_anybody_is_there_is_answered() -> anyhow::Re
         worker.say(&WorkerToServer::Ping).await?;
         worker.pong().await?;
     }
-    // While it leaves, too.
+    // A ping is also answered while the worker leaves.
     worker.say(&WorkerToServer::Ping).await?;
     worker.say(&WorkerToServer::Leave).await?;
     worker.pong().await
@@ -147,7 +148,8 @@ async fn only_a_file_of_numbers_in_memory_is_a_tally() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Its connections are open, but nothing goes over them any more, as when a cable was drawn.
+/// The worker comes back while its old connections are still open but carry nothing any more, as after a cable was pulled
+/// out.
 #[tokio::test]
 async fn a_worker_that_comes_back_gets_what_it_had_not_begun() -> anyhow::Result<()> {
     const MESSAGES: usize = 200;
@@ -165,7 +167,7 @@ async fn a_worker_that_comes_back_gets_what_it_had_not_begun() -> anyhow::Result
             socket = Some(Client::shake_hands(server.websocket, "/", &[]).await?);
         }
         let socket = socket.as_mut().context("a client")?;
-        // More than the system keeps of it.
+        // This is more than the kernel buffers, so that some events wait in the server.
         for number in turn * MESSAGES..(turn + 1) * MESSAGES {
             soon("sending", socket.send(Message::text(format!("{number} {padding}")))).await??;
         }
@@ -176,7 +178,7 @@ async fn a_worker_that_comes_back_gets_what_it_had_not_begun() -> anyhow::Result
                 return anyhow::Ok((number, text.split(' ').next().unwrap_or_default().parse::<usize>()?));
             }
         };
-        // It begins one event, which nobody gets again.
+        // Each worker begins one event, which no later worker gets again.
         let (taken, first) = message(&mut worker).await?;
         assert_eq!(first, turn);
         if turn < 2 {

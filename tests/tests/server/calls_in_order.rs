@@ -1,4 +1,4 @@
-//! GatewayClient opens a connection for each call: what one process calls takes effect in its order all the same.
+//! GatewayClient opens a connection for each call: the calls of one process take effect in its order all the same.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use gateway_wire::gatewayworker::Command;
 
 const CALLS: usize = 3000;
 
-/// As a PHP process does that waits for nothing.
+/// Sends one call as a PHP process does: on a connection of its own, and without waiting for anything.
 fn call(register: SocketAddr, secret: &str, number: usize) -> anyhow::Result<()> {
     let mut socket = TcpStream::connect(register)?;
     if !secret.is_empty() {
@@ -20,7 +20,7 @@ fn call(register: SocketAddr, secret: &str, number: usize) -> anyhow::Result<()>
     let order = Command::SendToUids { uids: vec!["ann".to_owned()], message: message.as_bytes(), raw: false };
     let mut bytes = Vec::new();
     order.encode(&mut bytes)?;
-    // In two pieces now and then.
+    // Every seventh call is written in two pieces, so that the next one could overtake it.
     let (start, rest) = bytes.split_at(if number.is_multiple_of(7) { 10 } else { bytes.len() });
     socket.write_all(start)?;
     Ok(socket.write_all(rest)?)

@@ -1,4 +1,4 @@
-//! permessage-deflate: compressed for those who want it, plain for the others.
+//! permessage-deflate: messages are compressed for the clients that ask for it, and plain for the others.
 
 use flate2::{Decompress, FlushDecompress};
 use gateway_tests::{Client, PhpPeer, Server, soon};
@@ -6,7 +6,7 @@ use gateway_wire::ClientId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// A client that knows the extension, down to its bytes.
+/// A client that speaks the extension; the tests see the bytes of its frames.
 struct Deflating {
     socket: TcpStream,
     answer: String,
@@ -40,7 +40,7 @@ impl Deflating {
         Ok(client)
     }
 
-    /// The first byte of a frame, and its payload as it is.
+    /// Reads a frame, and gives its first byte and its payload as it was sent, so possibly compressed.
     async fn frame(&mut self) -> anyhow::Result<(u8, Vec<u8>)> {
         soon("a frame", async {
             let first = self.socket.read_u8().await?;
@@ -57,7 +57,7 @@ impl Deflating {
     }
 
     async fn send(&mut self, first: u8, payload: &[u8]) -> anyhow::Result<()> {
-        // Masked with zeros.
+        // The frame is masked with zeros, so that the payload stays as it is.
         let head = [first, 0x80 | u8::try_from(payload.len())?, 0, 0, 0, 0];
         Ok(self.socket.write_all(&[&head, payload].concat()).await?)
     }
@@ -86,7 +86,7 @@ async fn each_client_gets_what_it_understands() -> anyhow::Result<()> {
     }
     php.bind(plain.id, "all").await?;
 
-    // Alone and in a burst, long and short.
+    // Messages are sent one at a time and in a burst, short and long ones.
     let messages: Vec<String> = (0..200).map(|i| format!("message {i} ").repeat(1 + i % 40)).collect();
     for message in &messages {
         php.send_to_uid("all", message).await?;
@@ -119,14 +119,14 @@ async fn each_client_gets_what_it_understands() -> anyhow::Result<()> {
 async fn compressed_messages_are_taken_and_checked() -> anyhow::Result<()> {
     let server = Server::start(&["--deflate", "--max-message", "1000"]).await?;
     let mut client = Deflating::connect(&server).await?;
-    // "Hello", then a ping whose pong shows that it was taken.
+    // This is "Hello" compressed. The pong to the ping behind it shows that the message was accepted.
     client.send(0xc1, b"\xf2\x48\xcd\xc9\xc9\x07\x00").await?;
     client.send(0x89, b"ping").await?;
     assert_eq!(client.frame().await?, (0x8a, b"ping".to_vec()));
     client.send(0xc1, b"\xff\xff").await?;
     assert_eq!(client.frame().await?, (0x88, b"\x03\xeaprotocol error".to_vec()));
 
-    // A thousand times what it takes: a fixed block of zeros.
+    // This message is small, but becomes 20,000 zeros: twenty times what the server accepts.
     let mut bomber = Deflating::connect(&server).await?;
     let bomb = {
         let mut compress = flate2::Compress::new(flate2::Compression::best(), false);
@@ -140,7 +140,8 @@ async fn compressed_messages_are_taken_and_checked() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Safari 15.0 to 15.3 compress a message with those before it, whatever they have agreed to, so they are agreed nothing with.
+/// Safari 15.0 to 15.3 compress a message with reference to earlier ones even if they have agreed not to, so the server
+/// agrees to no compression with them.
 #[tokio::test]
 async fn a_safari_that_keeps_its_context_goes_without() -> anyhow::Result<()> {
     let server = Server::start(&["--deflate"]).await?;

@@ -1,4 +1,4 @@
-//! A stop that does not send all clients back at once.
+//! A stop that closes clients over a span of time, so that they do not all reconnect at once.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 
-/// What a client saw of the stop.
+/// What a client saw while the server stopped: when and how it was closed, and how many pushes came before.
 struct Farewell {
     at: Instant,
     code: u16,
     pushes: usize,
 }
 
-/// Clients that wait for their close frames, each of which is told here as it comes.
+/// Clients that wait for their close frames; `closes` tells when each of these comes.
 struct Crowd {
     closes: mpsc::UnboundedReceiver<Instant>,
     clients: JoinSet<anyhow::Result<Farewell>>,
@@ -87,7 +87,7 @@ async fn clients_are_closed_evenly_and_served_until_then() -> anyhow::Result<()>
         crowd.next_close().await?;
     }
     assert!(TcpStream::connect(server.websocket).await.is_err(), "a newcomer");
-    // PHP that comes now is served as well as PHP that was there.
+    // A PHP process that connects during the drain is served like one that was connected before.
     let mut late_php = PhpPeer::connect(server.register[0]).await?;
     let before = number(late_php.count().await?)?;
     php.send_to_all("still here").await?;
@@ -113,12 +113,13 @@ async fn clients_are_closed_evenly_and_served_until_then() -> anyhow::Result<()>
     Ok(())
 }
 
-/// By its code, instead of seeing its connection break.
+/// A client that is in its handshake when the server stops gets a close frame with a code; otherwise it would only see its
+/// connection break.
 #[tokio::test]
 async fn who_is_shaking_hands_is_told_too() -> anyhow::Result<()> {
     let mut server = Server::start(&["--shards", "2"]).await?;
     let begun = TcpStream::connect(server.websocket).await?;
-    // It was accepted before them.
+    // The connection is accepted before those of the crowd.
     let mut crowd = Crowd::connect(&server, 2_000).await?;
     server.signal(Signal::SIGTERM)?;
     crowd.next_close().await?;
@@ -137,7 +138,8 @@ async fn who_is_shaking_hands_is_told_too() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_second_signal_closes_all_that_are_left() -> anyhow::Result<()> {
     const CLIENTS: usize = 3_000;
-    // Without the second signal it is three seconds. A busy machine may need as long with it, but hardly every time.
+    // Without the second signal, closing this many clients takes three seconds: the server closes a thousand a second if
+    // `--drain-seconds` does not ask for more. A busy machine may take as long with the signal, but hardly every time.
     const ATTEMPTS: usize = 10;
     let mut times = Vec::new();
     let mut signals = [Signal::SIGTERM, Signal::SIGINT].into_iter().peekable();
@@ -165,7 +167,7 @@ async fn a_second_signal_closes_all_that_are_left() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_third_signal_waits_for_nobody() -> anyhow::Result<()> {
     let mut server = Server::start(&["--stop-timeout", "3600", "--close-timeout", "3600"]).await?;
-    // It does not answer the close frame.
+    // This client does not answer the close frame.
     let stalled = Client::connect(server.websocket).await?;
     server.signal(Signal::SIGTERM)?;
     server.logs("closing the clients").await?;

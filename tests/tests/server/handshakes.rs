@@ -1,5 +1,5 @@
-//! Requests for a websocket as browsers, devices and proxies write them: those that can be understood in one way are
-//! served, and others are told why not. All of them are files of tests/corpus/handshake.
+//! Requests for a websocket as browsers, devices and proxies write them: those that can be understood in only one way are
+//! served, and the others are told why not. Each request is a file of tests/corpus/handshake.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use gateway_wire::gatewayworker::EventCommand;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// What each is answered: `101`, or a status and what the sentence behind it says.
+/// The answer to each file: `101`, or a status and words of the sentence that explains it.
 const ANSWERS: [(&str, &str); 45] = [
     ("absolute-uri", "400 several ways"),
     ("asterisk", "400 several ways"),
@@ -59,8 +59,8 @@ const ANSWERS: [(&str, &str); 45] = [
     ("window-bits-too-small", "101"),
 ];
 
-/// Served by GatewayWorker and not here: what a proxy or a rule may understand otherwise, what no websocket can follow, as a
-/// proxy has not been asked to pass it on, and what is cut off at a space.
+/// The requests that GatewayWorker serves and our server refuses: a proxy or a rule may understand them otherwise, or no
+/// websocket can follow because no proxy on the way was asked to pass the upgrade on, or they are cut off at a space.
 const SERVED_BY_GATEWAYWORKER_ALONE: [&str; 12] = [
     "absolute-uri",
     "asterisk",
@@ -89,7 +89,7 @@ fn file(name: &str) -> anyhow::Result<Vec<u8>> {
     corpus()?.remove(name).with_context(|| format!("{name} is not in the corpus"))
 }
 
-/// Sends a request, and gives the socket and the answer: its head, and if it refuses all of it.
+/// Sends a request, and gives the socket and the answer: only the head of a 101, and the whole of a refusal.
 async fn ask(address: SocketAddr, request: &[u8]) -> anyhow::Result<(TcpStream, String)> {
     let mut socket = soon("connecting", TcpStream::connect(address)).await??;
     soon("writing", socket.write_all(request)).await??;
@@ -103,7 +103,7 @@ async fn ask(address: SocketAddr, request: &[u8]) -> anyhow::Result<(TcpStream, 
     Ok((socket, String::from_utf8(answer)?))
 }
 
-/// A worker of which the server knows.
+/// Joins as a worker, and waits until the server knows of it.
 async fn join(server: &mut Server) -> anyhow::Result<WorkerPeer> {
     let worker = WorkerPeer::connect(server.register[0], "worker").await?;
     server.logs("a worker joined").await?;
@@ -122,7 +122,7 @@ async fn each_is_served_or_told_why_not() -> anyhow::Result<()> {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {answer}");
         assert!(answer.contains(sentence), "{name}: {answer}");
     }
-    // RFC 6455 4.4: whoever speaks another version is told which one is spoken here.
+    // By RFC 6455 4.4, a client that speaks another version is told which version the server speaks.
     for name in ["version-missing", "two-versions"] {
         let request = String::from_utf8(file(name)?)?.replace("Version: 13\r\n", "Version: 7\r\n");
         let request = request.replace("Sec-WebSocket-Version: 8\r\n", "");
@@ -143,7 +143,7 @@ async fn what_gatewayworker_serves_is_served() -> anyhow::Result<()> {
     for (name, request) in corpus()? {
         let mut socket = soon("connecting", TcpStream::connect(stack.websocket)).await??;
         soon("writing", socket.write_all(&request)).await??;
-        // It waits for more of what it does not understand.
+        // The original waits for more input when it does not understand a request, so the client ends its side.
         socket.shutdown().await?;
         let mut answer = Vec::new();
         let _ = soon("the end", socket.read_to_end(&mut answer)).await?;
@@ -155,7 +155,7 @@ async fn what_gatewayworker_serves_is_served() -> anyhow::Result<()> {
         ANSWERS.into_iter().filter(|(_, answer)| *answer == "101").map(|(name, _)| name.to_owned()).collect();
     let alone: BTreeSet<_> = SERVED_BY_GATEWAYWORKER_ALONE.map(str::to_owned).into();
     assert_eq!(served.difference(&ours).cloned().collect::<BTreeSet<_>>(), alone);
-    // It knows the end of a request by two pairs of bytes.
+    // The original recognises the end of a request only by two CRLFs.
     let ours_alone = BTreeSet::from(["line-feeds-alone".to_owned()]);
     assert_eq!(ours.difference(&served).cloned().collect::<BTreeSet<_>>(), ours_alone);
     Ok(())
@@ -200,7 +200,7 @@ async fn frames_right_behind_a_request_are_heard() -> anyhow::Result<()> {
         soon("the pong", socket.read_exact(&mut pong)).await??;
         assert_eq!(&pong, b"\x8a\x04ping");
 
-        // The rest of a frame comes later.
+        // Here the rest of a frame comes later than the request.
         let (mut socket, _) = ask(server.websocket, &file("half-a-frame-behind")?).await?;
         worker.told_of(EventCommand::Connect).await?;
         let whole = file("frames-behind")?;
@@ -233,14 +233,14 @@ async fn a_subprotocol_is_the_first_of_the_client_that_is_spoken() -> anyhow::Re
     assert_eq!(chosen(at, "gateway, mqtt").await?.as_deref(), Some("gateway"));
     assert_eq!(chosen(at, "soap").await?, None);
     assert_eq!(chosen(other, "mqtt, v12.stomp").await?.as_deref(), Some("v12.stomp"));
-    // Without the setting that of connect tokens is spoken alone.
+    // Without the setting the server speaks only one subprotocol: the one in which a client sends its connect token.
     let server = Server::start(&[]).await?;
     assert_eq!(chosen(server.websocket, "mqtt, gateway").await?.as_deref(), Some("gateway"));
     assert_eq!(chosen(server.websocket, "mqtt").await?, None);
     Ok(())
 }
 
-/// More than is read at once, and more than a request may have.
+/// The frames behind the request are more bytes than the server reads at once, and more than it allows for a request.
 #[tokio::test]
 async fn many_frames_right_behind_a_request_are_heard() -> anyhow::Result<()> {
     const FRAMES: usize = 30_000;
@@ -248,7 +248,7 @@ async fn many_frames_right_behind_a_request_are_heard() -> anyhow::Result<()> {
     let mut worker = join(&mut server).await?;
     let request = file("half-a-frame-behind")?;
     let request = String::from_utf8(request[..request.len() - 4].to_vec())?;
-    // Behind a long request much is read with it: more than a shard reads at once.
+    // Behind a long request many frames are read together with it: more than a shard reads at once.
     let header = format!("\r\nX: {}", "y".repeat(600));
     let long = request.replace("\r\n\r\n", &format!("{}\r\n\r\n", header.repeat(900)));
     let frame = |number: usize| [&b"\x81\x85\0\0\0\0"[..], format!("{number:05}").as_bytes()].concat();

@@ -1,4 +1,4 @@
-//! The HTTP API: every operation once against real clients, batches, and what is refused.
+//! The HTTP API: every operation is called once against real clients, then batches, and requests that are refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 struct Api {
     operator: Operator,
-    /// Operations that were called.
+    /// The operations that a test has called so far.
     called: BTreeSet<String>,
 }
 
@@ -33,7 +33,7 @@ impl Api {
         Ok(())
     }
 
-    /// Its status and code.
+    /// Calls an operation that must be refused, and gives the answer's status and code.
     async fn refused(&self, operation: &str, body: &str) -> anyhow::Result<(u16, String)> {
         let answer = self.operator.ask("POST", &format!("/api/{operation}"), body).await?;
         let error = &answer.json()?["error"];
@@ -42,7 +42,7 @@ impl Api {
     }
 }
 
-/// The order of lists and maps is nobody's business.
+/// Sorts lists, so that values can be compared: the API does not promise their order.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Array(mut list) => {
@@ -64,7 +64,7 @@ async fn start(flags: &[&str]) -> anyhow::Result<(Server, Api)> {
     Ok((server, Api { operator, called: BTreeSet::new() }))
 }
 
-/// The names behind `/api/` in the description.
+/// The names behind `/api/` in the description that the server gives of itself.
 async fn described(operator: &Operator) -> anyhow::Result<BTreeSet<String>> {
     let description = operator.json("/openapi.json").await?;
     assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.")));
@@ -72,7 +72,7 @@ async fn described(operator: &Operator) -> anyhow::Result<BTreeSet<String>> {
     Ok(paths.filter_map(|(path, _)| Some(path.strip_prefix("/api/")?.to_owned())).collect())
 }
 
-/// Redocly's linter of npm, of the version that the rules were kept for; `REDOCLY` names another program.
+/// Redocly's linter from npm, in the version for which its rules were chosen; `REDOCLY` names another program.
 fn linter() -> Command {
     let mut command = match std::env::var_os("REDOCLY") {
         Some(program) => Command::new(program),
@@ -231,7 +231,7 @@ async fn every_operation_does_what_it_says() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The rows of the page's table: each operation with the arguments that its row names.
+/// The rows of the table on the documents' page: each operation with the arguments that its row names.
 fn on_the_page(page: &str) -> BTreeMap<String, BTreeSet<String>> {
     let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
     let rows = page.split("## Several at once").next().unwrap_or_default().lines();
@@ -354,7 +354,8 @@ async fn the_api_needs_the_token_and_no_page_gets_in_without_one() -> anyhow::Re
     Ok(())
 }
 
-/// What a browser sends for a page of any site without asking this port first.
+/// For these types a browser sends a request on behalf of any site's page without asking this port first (CORS), so without a
+/// token the port must refuse them.
 #[tokio::test]
 async fn without_a_token_a_body_is_json_by_its_type() -> anyhow::Result<()> {
     let post = |token: &str, kind: &str| {
@@ -373,7 +374,7 @@ async fn without_a_token_a_body_is_json_by_its_type() -> anyhow::Result<()> {
     let request = post("", "Content-Type: application/json; charset=utf-8\r\n").replace(":\"x\"", ":\"y\"");
     assert_eq!(api.operator.say(request.as_bytes()).await?.status, 200);
     assert_eq!(client.text().await?, "y");
-    // A question without arguments has no body.
+    // A query without arguments needs no body.
     let question = "POST /api/getAllClientIdCount HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     assert_eq!(api.operator.say(question.as_bytes()).await?.status, 200);
 

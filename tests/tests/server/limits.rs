@@ -1,4 +1,4 @@
-//! What the server does to those who want more than they may have.
+//! The server's limits, and what it does to clients that exceed them.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
-/// The whole answer to a websocket request, of those that are refused.
+/// Sends a websocket request that must be refused, and gives the whole answer.
 async fn refusal(address: SocketAddr, path: &str, headers: &str) -> anyhow::Result<String> {
     let mut socket = soon("connecting", TcpStream::connect(address)).await??;
     refusal_on(&mut socket, path, headers).await
 }
 
-/// The same of a client that does not close its side.
+/// Does the same on a connection whose client does not close its side.
 async fn refusal_on(socket: &mut TcpStream, path: &str, headers: &str) -> anyhow::Result<String> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -29,7 +29,7 @@ async fn refusal_on(socket: &mut TcpStream, path: &str, headers: &str) -> anyhow
     Ok(answer)
 }
 
-/// Stops the server, which logs how many offences of this kind there were.
+/// Stops the server, and checks that it then logs `total` offences of this kind.
 async fn counted(mut server: Server, offence: &str, total: usize) -> anyhow::Result<()> {
     server.signal(Signal::SIGTERM)?;
     server.logs(&format!("offence=\"{offence}\" total={total}")).await.map(drop)
@@ -99,7 +99,7 @@ async fn a_request_that_others_may_read_otherwise_is_refused() -> anyhow::Result
         ("/chat/%2e%2E/admin", with("")),
         ("/chat/..%2Fadmin", with("")),
         ("*", with("")),
-        // These are not as HTTP has them.
+        // These header lines break HTTP's syntax.
         ("/chat/7", with("X-Folded: a\r\n b\r\n")),
         ("/chat/7", with("X-Nul: a\0b\r\n")),
         ("/chat/7", with("X-Space : a\r\n")),
@@ -120,7 +120,7 @@ async fn a_request_that_others_may_read_otherwise_is_refused() -> anyhow::Result
         soon("the answer", socket.read_exact(&mut status)).await??;
         assert_eq!(&status, b"HTTP/1.1 101", "{path}");
     }
-    // The last four.
+    // The last four requests are counted as another offence, because they are not HTTP.
     counted(server, "not-allowed", requests.len() - 4).await
 }
 
@@ -186,14 +186,14 @@ async fn connections_that_come_too_fast_wait() -> anyhow::Result<()> {
     for _ in 0..8 {
         Client::connect(server.websocket).await?;
     }
-    // Four at once, and four in the second after them.
+    // Four connections are accepted at once, and the other four during the next second.
     assert!(start.elapsed() > Duration::from_millis(900), "{:?}", start.elapsed());
     Ok(())
 }
 
 #[tokio::test]
 async fn a_client_that_sends_too_many_messages_is_closed() -> anyhow::Result<()> {
-    // Far fewer a second than this machine takes, so that what is sent here comes at once.
+    // The rate is so low that even on a slow machine these messages come too fast for it.
     let server = Server::start(&["--messages-per-second", "0.2"]).await?;
     let mut quiet = Client::connect(server.websocket).await?;
     let mut noisy = Client::connect(server.websocket).await?;
@@ -259,7 +259,7 @@ async fn php_is_told_when_a_session_is_too_long() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A first fragment, masked by zeros, and a ping behind it.
+/// The first fragment of a message, masked with zeros, and a ping behind it.
 fn fragment(length: u16) -> Vec<u8> {
     let mut bytes = vec![0x02, 0xfe];
     bytes.extend(length.to_be_bytes());
@@ -278,7 +278,7 @@ async fn messages_that_never_come_whole_take_so_much_and_no_more() -> anyhow::Re
     longest.socket.get_mut().write_all(&fragment(60_000)).await?;
     let pong = soon("a pong", futures_util::StreamExt::next(&mut longest.socket)).await?;
     assert!(matches!(pong, Some(Ok(Message::Pong(_)))), "{pong:?}");
-    // Each after the one before has been taken in.
+    // The pong shows that a fragment has been taken in before the next client sends one.
     let (mut clients, mut refused) = (Vec::new(), 0);
     for _ in 0..30 {
         let mut client = Client::connect(server.websocket).await?;
@@ -289,9 +289,9 @@ async fn messages_that_never_come_whole_take_so_much_and_no_more() -> anyhow::Re
             other => anyhow::bail!("{other:?}"),
         }
     }
-    // The first to go was the one that held most.
+    // The client that held the most bytes was the first to be closed.
     assert_eq!(longest.closed().await?, (1013, "try again".to_owned()));
-    // Those who are still there may finish.
+    // The clients that are still connected may finish their messages.
     let mut finished = 0;
     for client in &mut clients {
         if client.socket.get_mut().write_all(b"\x80\x80\0\0\0\0\x89\x80\0\0\0\0").await.is_ok() {

@@ -1,4 +1,4 @@
-//! Clients that speak no websocket, beside those that do.
+//! Clients that speak plain text lines or frames instead of websocket, beside clients that do.
 
 use gateway_tests::{Client, PhpPeer, PlainClient, Server, WorkerPeer, greeted};
 use gateway_wire::ClientId;
@@ -26,7 +26,8 @@ async fn lines_are_greeted_pushed_and_closed() -> anyhow::Result<()> {
     php.bind(tab.id, "alice").await?;
     php.bind(id, "alice").await?;
 
-    // Each in its own form, joined with others or not; raw ones as they are.
+    // Every client gets a message in the form of its own protocol, whether messages are sent together or alone. A raw message
+    // is sent as it is.
     php.send_to_uid("alice", "to both").await?;
     php.send_to_uid("alice", "again").await?;
     php.send_to_all("to all").await?;
@@ -58,7 +59,7 @@ async fn workers_are_told_of_lines_with_the_port_where_they_came_in() -> anyhow:
     assert_eq!((came.kind, came.gateway_port), (EventCommand::Connect, server.listeners[0].port()));
     let connection = came.client.connection;
 
-    // In pieces that are no lines.
+    // The bytes come in pieces that do not end where lines end.
     for piece in [&b"one\r\ntw"[..], b"o", b"\n\nthree"] {
         line.write(piece).await?;
     }
@@ -69,7 +70,7 @@ async fn workers_are_told_of_lines_with_the_port_where_they_came_in() -> anyhow:
     }
     worker.order(Command::SendToOne { connection, message: b"hello", raw: false }).await?;
     assert_eq!(line.line().await?, "hello");
-    // What is no whole line is no message.
+    // The bytes behind the last line feed are no whole line, so no message comes of them.
     drop(line);
     let gone = worker.told().await?;
     assert_eq!((gone.kind, gone.client), (EventCommand::Close, came.client));
@@ -138,13 +139,13 @@ async fn each_listener_has_limits_and_a_heartbeat_of_its_own() -> anyhow::Result
     greeted(pinged.line().await?.as_bytes())?;
     greeted(unpinged.line().await?.as_bytes())?;
 
-    // Longer than others may send; and it keeps the client.
+    // This line is longer than the other listeners allow, and having sent it keeps the client from being closed for silence.
     pinged.write(&[&[b'x'; 1000][..], b"\n"].concat()).await?;
     for _ in 0..4 {
         assert_eq!(pinged.line().await?, "are you there");
         pinged.write(b"yes\n").await?;
     }
-    // No ping of its own is known to the protocol, but silence ends it all the same.
+    // This protocol has no ping of its own and the listener sets no ping data, but silence ends the connection all the same.
     unpinged.ended().await?;
     php.send_to_all("neither").await?;
     assert_eq!(tab.text().await?, "neither");
@@ -194,7 +195,7 @@ async fn one_message_reaches_clients_of_every_kind() -> anyhow::Result<()> {
         assert_eq!(tcp.bytes(5).await?, b"hello");
     }
 
-    // Workers hear them all.
+    // Workers get the events of all these clients.
     let mut worker = WorkerPeer::connect(server.register[0], "w:0").await?;
     server.logs("a worker joined").await?;
     frame.write(b"\0\0\0\x07one\0\0\0\x04\0\0").await?;
@@ -208,7 +209,7 @@ async fn one_message_reaches_clients_of_every_kind() -> anyhow::Result<()> {
     assert_eq!(told.gateway_port, server.listeners[2].port());
     assert_eq!(worker.message().await?, (told.client, "any\nbytes".to_owned()));
 
-    // A length that cannot be ends the connection.
+    // A length that is too small for its own header ends the connection.
     frame.write(b"\0\x03").await?;
     frame.ended().await?;
     server.logs("which alone has 4").await.map(drop)

@@ -1,4 +1,4 @@
-//! End to end tests that need the server alone, and take seconds each: `make test-server`, and part of `make quick`.
+//! End to end tests that need only the server and take seconds each: `make test-server` runs them, and `make quick` as well.
 
 mod bad_input_gatewayworker;
 mod bad_input_register;

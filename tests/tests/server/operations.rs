@@ -32,7 +32,7 @@ async fn metric_becomes(operator: &Operator, name: &str, value: f64) -> anyhow::
 
 #[tokio::test]
 async fn a_server_is_alive_and_ready_until_it_drains() -> anyhow::Result<()> {
-    // However busy the machine is, the client is what the stop waits for.
+    // The times are long so that, even on a busy machine, the client is what the stop waits for.
     let patience = ["--drain-seconds", "30", "--stop-timeout", "30", "--close-timeout", "30"];
     let (mut server, operator) = start(&patience).await?;
     for path in ["/healthz", "/readyz"] {
@@ -62,14 +62,14 @@ async fn metrics_follow_what_clients_do() -> anyhow::Result<()> {
     let shards = [0, 1].map(|shard| format!("gateway_shard_clients{{shard=\"{shard}\"}}"));
     let by_shard = operator.metric(&shards[0]).await? + operator.metric(&shards[1]).await?;
     assert_eq!(by_shard, 2.0);
-    // Both have got their init message.
+    // Both clients have got their `init` message.
     assert_eq!(operator.metric("gateway_messages_sent_total").await?, 2.0);
     let sent = operator.metric("gateway_sent_bytes_total").await?;
     assert!(sent > 100.0, "{sent}");
 
     one.send(Message::text("12345")).await?;
     metric_becomes(&operator, "gateway_messages_received_total", 1.0).await?;
-    // A header, a mask, and the text.
+    // The frame has 2 bytes of header, 4 of mask and 5 of text.
     assert_eq!(operator.metric("gateway_received_bytes_total").await?, 11.0);
 
     let mut php = PhpPeer::connect(server.register[0]).await?;
@@ -96,7 +96,7 @@ async fn metrics_follow_what_clients_do() -> anyhow::Result<()> {
 
     let offence = "gateway_offences_total{kind=\"protocol\"}";
     assert_eq!(operator.metric(offence).await?, 0.0);
-    // A frame that is not masked.
+    // A client's frame that is not masked is an offence.
     one.socket.get_mut().write_all(b"\x81\x01x").await?;
     metric_becomes(&operator, offence, 1.0).await?;
     two.leave().await?;
@@ -152,7 +152,7 @@ async fn whoever_has_the_token_may_ask_and_nobody_else() -> anyhow::Result<()> {
     assert!(answer.head.contains("www-authenticate: bearer"), "{answer:?}");
     let operator = stranger.with_token("t0ken");
     assert_eq!(operator.get("/metrics").await?.status, 200);
-    // Refusals are counted: none of the two that were let in, and not the health.
+    // The five refusals are counted, but neither the two requests that were let in nor those for the health.
     assert_eq!(operator.metric("gateway_offences_total{kind=\"operations\"}").await?, 5.0);
     Ok(())
 }
@@ -226,7 +226,7 @@ async fn slow_requests_have_so_much_time_and_so_many_places() -> anyhow::Result<
         socket.write_all(b"GET /healthz HT").await?;
         slow.push(socket);
     }
-    // Those that came first make room for whoever asks something.
+    // The connections that came first are closed to make room for others that ask something.
     for path in ["/healthz", "/readyz", "/status"] {
         assert_eq!(operator.get(path).await?.status, 200, "{path}");
     }
@@ -242,7 +242,7 @@ async fn slow_requests_have_so_much_time_and_so_many_places() -> anyhow::Result<
     soon("the answer to the last", last.read_to_end(&mut answer)).await??;
     assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
     drop(slow);
-    // One that is idle after a request goes too.
+    // A connection that is idle after its request is closed too.
     let mut idle = soon("connecting", TcpStream::connect(operator.address)).await??;
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
     let mut all = Vec::new();
@@ -251,7 +251,7 @@ async fn slow_requests_have_so_much_time_and_so_many_places() -> anyhow::Result<
     Ok(())
 }
 
-/// What a command prints, and whether it succeeded.
+/// Runs a command of the program, and gives whether it succeeded and what it printed.
 async fn run(server: Option<&Server>, args: &[&str], token: &str) -> anyhow::Result<(bool, String)> {
     let mut command = tokio::process::Command::new(server_binary()?);
     command.args(args);
@@ -285,8 +285,8 @@ async fn status_says_how_a_server_is_doing() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The program of docker/server.Dockerfile is a script around the server: what it starts can be asked by what it runs later, which has
-/// no more of the environment than the image gives.
+/// The program in the image of docker/server.Dockerfile is a script around the server. Commands that run in the container
+/// later do not have the server's environment, only the image's, and must find the token all the same.
 #[tokio::test]
 async fn in_the_image_commands_find_the_token_of_the_server() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
@@ -314,7 +314,7 @@ async fn in_the_image_commands_find_the_token_of_the_server() -> anyhow::Result<
     assert_eq!(connections.lines().last(), Some("0 connections"));
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&kept)?.permissions());
     assert_eq!(mode & 0o777, 0o600);
-    // One that is given is not replaced.
+    // A token that is given in the environment is not replaced by the kept one.
     let mut other = image(&["status", "--operations", operations]);
     let other = other.env("GATEWAY_OPERATIONS_TOKEN", "another").output()?;
     let said = String::from_utf8_lossy(&other.stderr);
@@ -344,7 +344,7 @@ async fn commands_say_why_they_cannot_ask() -> anyhow::Result<()> {
     let (is_done, text) = run(None, &["connections", "--json", "--config", &config], "").await?;
     assert!(is_done && text.contains("\"has_more\": false"), "{text}");
 
-    // Another kind of server altogether.
+    // This port belongs to a server of another kind: it does not speak HTTP.
     let (is_done, error) =
         run(None, &["status", "--operations", &server.register[0].to_string()], "").await?;
     assert!(!is_done && error.contains("does not answer as"), "{error}");
@@ -373,7 +373,7 @@ async fn connections_are_found_by_what_is_known_of_them() -> anyhow::Result<()> 
         found.filter_map(|one| Some(one["client_id"].as_str()?.to_owned())).collect()
     };
 
-    // All, page by page, each once.
+    // Reading page by page gives every connection exactly once.
     let (mut seen, mut pages, mut after) = (std::collections::BTreeSet::new(), 0, String::new());
     loop {
         let page = operator.json(&format!("/connections?limit=4{after}")).await?;

@@ -1,4 +1,4 @@
-//! Whom proxies speak for: believed from those who are trusted, and from nobody else.
+//! Proxies that say for whom they speak: the server believes the trusted ones and nobody else.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// A server with a worker, which is told where clients come from.
+/// Starts a server with a worker, which is told the addresses that clients come from.
 async fn with_worker(flags: &[&str]) -> anyhow::Result<(Server, WorkerPeer)> {
     let mut server = Server::start(flags).await?;
     let worker = WorkerPeer::connect(server.register[0], "w:0").await?;
@@ -22,7 +22,7 @@ async fn with_worker(flags: &[&str]) -> anyhow::Result<(Server, WorkerPeer)> {
     Ok((server, worker))
 }
 
-/// `$_SERVER['REMOTE_ADDR']` and `['REMOTE_PORT']` of the next client.
+/// Gives `$_SERVER['REMOTE_ADDR']` and `['REMOTE_PORT']` of the next client, as the worker is told.
 async fn remote(worker: &mut WorkerPeer) -> anyhow::Result<(String, u16)> {
     let mut told = worker.told().await?;
     while told.kind != EventCommand::WebsocketConnect {
@@ -37,19 +37,19 @@ async fn remote(worker: &mut WorkerPeer) -> anyhow::Result<(String, u16)> {
     Ok((address, port))
 }
 
-/// A websocket behind this header.
+/// Opens a websocket on a connection that begins with this header.
 async fn behind(header: &[u8], address: SocketAddr) -> anyhow::Result<Client> {
     let mut socket = soon("connecting", TcpStream::connect(address)).await??;
     socket.write_all(header).await?;
     Client::over(socket).await
 }
 
-/// Everything that comes until the end, to a peer that says `bytes`.
+/// Sends `bytes`, and gives everything that comes before the connection ends.
 async fn answer(bytes: &[u8], address: SocketAddr) -> anyhow::Result<String> {
     let mut socket = soon("connecting", TcpStream::connect(address)).await??;
     socket.write_all(bytes).await?;
     let mut answer = Vec::new();
-    // A reset ends it as well as an orderly close.
+    // The connection may end by a reset as well as by an orderly close.
     let _ = soon("the end", socket.read_to_end(&mut answer)).await?;
     Ok(String::from_utf8(answer)?)
 }
@@ -62,7 +62,7 @@ fn binary(command: u8, family: u8, rest: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(header)
 }
 
-/// 192.0.2.7 from port 4711, and two TLVs.
+/// The address part of a binary header: the client 192.0.2.7 with port 4711, and two more fields (TLVs) behind it.
 const FOUR: [u8; 22] = [192, 0, 2, 7, 127, 0, 0, 1, 0x12, 0x67, 1, 187, 4, 0, 2, 7, 7, 0x20, 0, 1, 9, 0];
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn both_versions_say_whom_the_proxy_speaks_for() -> anyhow::Result<()> {
     ];
     for (header, address, port) in headers {
         let mut socket = soon("connecting", TcpStream::connect(server.websocket)).await??;
-        // What follows may come with it.
+        // The request may come in the same packet as the header.
         socket.write_all(&[&header, REQUEST.as_bytes(), b"\r\n"].concat()).await?;
         let mut answer = [0; 12];
         soon("an answer", socket.read_exact(&mut answer)).await??;
@@ -266,7 +266,7 @@ async fn clients_of_a_trusted_proxy_are_counted_one_by_one() -> anyhow::Result<(
 #[tokio::test]
 async fn the_whole_limit_holds_before_a_header_has_come() -> anyhow::Result<()> {
     let server = Server::start(&["--proxy-protocol", "--max-connections", "2"]).await?;
-    // Which of them is the third for the server is not known.
+    // The test cannot know which of the three connections the server accepts last and refuses.
     let said = (0..3).map(|_| Box::pin(answer(b"", server.websocket)));
     let (said, _, waiting) = soon("a refusal", futures_util::future::select_all(said)).await?;
     let said = said?;

@@ -1,4 +1,4 @@
-//! What PHP sends reaches those it is meant for, and nobody else.
+//! PHP's messages reach the clients that they are meant for, and nobody else.
 
 use futures_util::future::try_join_all;
 use gateway_tests::{Client, PhpPeer, Server};
@@ -73,7 +73,7 @@ async fn every_kind_of_audience() -> anyhow::Result<()> {
     php.order(groups(&["red", "blue"], &[], "c")).await?;
     php.order(groups(&["nobody"], &[], "lost")).await?;
     php.order(all(None, &[ids[1], ids[3]], "d")).await?;
-    // Once, however often it is listed.
+    // A client gets a message once, however often it is listed.
     php.order(all(Some(&[ids[1], ids[2], ids[1]]), &[ids[2], ids[2]], "e")).await?;
     php.order(all(Some(&[ids[3], ids[3]]), &[], "i")).await?;
     php.order(all(Some(&[]), &[], "lost")).await?;
@@ -187,12 +187,12 @@ async fn messages_of_every_size_arrive_whole() -> anyhow::Result<()> {
 async fn a_crowd_gets_everything_in_order_however_it_is_sent() -> anyhow::Result<()> {
     const CROWD: usize = 100;
     for by_io_uring in ["true", "false"] {
-        // A few of them are not read before the end, which comes late on a busy machine.
+        // The timeouts are long because some clients read nothing before the end, which comes late on a busy machine.
         let patient = ["--outbox-timeout", "600", "--ping-interval", "0"];
         let server =
             Server::start(&[&["--shards", "1", "--io-uring", by_io_uring][..], &patient].concat()).await?;
         let mut php = PhpPeer::connect(server.register[0]).await?;
-        // Their sockets take what is sent in parts.
+        // The small buffers make the sockets take messages in parts.
         let mut crowd = Vec::new();
         for _ in 0..CROWD {
             let socket = TcpSocket::new_v4()?;
@@ -203,7 +203,8 @@ async fn a_crowd_gets_everything_in_order_however_it_is_sent() -> anyhow::Result
             php.bind(tab.id, "every third").await?;
         }
         let message = |number: usize| format!("{number} {}", "x".repeat(number * 617 % 9_000));
-        // All at once: one after the other they take so long on a busy machine that the kernel hardly tries again to reach the late.
+        // All clients read at once: one after the other would take so long on a busy machine that the kernel, which waits
+        // longer before each new attempt, would hardly try again to reach the late ones.
         let gets = async |tab: &mut Client, index: usize, number: usize| {
             assert_eq!(tab.text().await?, message(number));
             if number.is_multiple_of(7) && index.is_multiple_of(3) {

@@ -1,4 +1,4 @@
-//! What PHP can ask the server, and the sessions that it keeps there.
+//! The queries that PHP can ask the server, and the sessions that it keeps there for clients.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn id(client: &Client) -> AnswerValue {
     AnswerValue::Str(client.id.to_bytes().to_vec())
 }
 
-/// Lists and maps come in no order.
+/// Sorts lists and maps, so that values can be compared: the server gives them in no certain order.
 fn sorted(value: AnswerValue) -> AnswerValue {
     let order = |value: &AnswerValue| format!("{value:?}");
     match value {
@@ -54,7 +54,7 @@ async fn every_query_gathers_over_all_shards() -> anyhow::Result<()> {
         tabs.push(Client::connect(server.websocket).await?);
     }
     let [a, b, c, d, e] = tabs.as_slice() else { unreachable!() };
-    // alice: a b, bob: c; red: a b c, blue: c d; e is in nothing.
+    // alice has a and b, bob has c; red has a, b and c, blue has c and d; e belongs to nobody and to no group.
     for (tab, uid) in [(a, "alice"), (b, "alice"), (c, "bob")] {
         php.bind(tab.id, uid).await?;
     }
@@ -97,7 +97,7 @@ async fn every_query_gathers_over_all_shards() -> anyhow::Result<()> {
         assert_eq!(sorted(php.ask(query).await?), expected, "{asked}");
     }
 
-    // These answer in the order of what was asked.
+    // These queries answer in the order of the uids that were asked about.
     let uids = || vec![text("bob"), text("nobody"), text("alice")];
     let online = [true, false, true].map(AnswerValue::Bool);
     assert_eq!(php.ask(Query::AreUidsOnline { uids: uids() }).await?, AnswerValue::List(online.into()));
@@ -146,7 +146,7 @@ async fn sessions_are_set_merged_and_forgotten() -> anyhow::Result<()> {
     let gone: ClientId = two.id;
     two.leave().await?;
     assert_eq!(php.ask(Query::Session { client: gone }).await?, AnswerValue::Null);
-    // Of a client that has gone nothing is kept, and nothing waits for it.
+    // The server keeps no session of a client that has gone, and no change waits for its return.
     php.order(Order::UpdateSession { client: gone, changes: text(changes) }).await?;
     assert_eq!(php.ask(Query::Sessions { groups: None }).await?, map([(id(&one), string(""))]));
     Ok(())
@@ -214,7 +214,7 @@ async fn changes_of_a_large_session_that_come_at_once_are_all_kept() -> anyhow::
             let changes = format!("a:1:{{i:{key};i:{process};}}");
             php.order(Order::UpdateSession { client: client.id, changes: text(&changes) }).await?;
         }
-        // What follows sees what came before, of the same process.
+        // A query sees the effect of all orders that the same process sent before it.
         let AnswerValue::Str(session) = php.ask(Query::Session { client: client.id }).await? else {
             anyhow::bail!("no session")
         };

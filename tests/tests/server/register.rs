@@ -1,4 +1,4 @@
-//! The register service: who is told of which gateways, and when.
+//! The register service: which peers are told the gateways' addresses, and when.
 
 use gateway_tests::{Server, soon};
 use gateway_wire::gatewayworker::RegisterLine;

@@ -1,4 +1,4 @@
-//! SIGHUP: settings that change while the server runs, and those that do not.
+//! SIGHUP: some settings change while the server runs, and the others are named as needing a restart.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_bytes::Bytes;
 use tempfile::NamedTempFile;
 use tokio_tungstenite::tungstenite::Message;
 
-/// A server and the file that it was started with.
+/// A server and the settings file that it was started with.
 struct Reloaded {
     server: Server,
     file: NamedTempFile,
@@ -25,7 +25,7 @@ impl Reloaded {
         Ok(Self { server, file })
     }
 
-    /// Gives the server another text to read and waits until it says `expected`.
+    /// Writes another text into the file, sends SIGHUP, and waits until the server logs `expected`.
     async fn reload(&mut self, text: &str, expected: &str) -> anyhow::Result<String> {
         std::fs::write(self.file.path(), text)?;
         self.server.signal(Signal::SIGHUP)?;
@@ -36,7 +36,7 @@ impl Reloaded {
         PhpPeer::connect(self.server.register[0]).await
     }
 
-    /// What a newcomer is told that is not let in.
+    /// Connects a client that must be refused, and gives what it is told.
     async fn refusal(&self, path: &str, headers: &[(&'static str, &str)]) -> anyhow::Result<String> {
         match Client::shake_hands(self.server.websocket, path, headers).await {
             Err(refusal) => Ok(refusal.to_string()),
@@ -83,7 +83,7 @@ async fn each_listener_gets_its_rules() -> anyhow::Result<()> {
     Client::shake_hands(other, "/two", &[]).await?;
     assert!(Client::shake_hands(other, "/", &[]).await.is_err());
     assert!(it.refusal("/", &[("cookie", &"c".repeat(2000))]).await?.contains("431"));
-    // Whoever is in stays.
+    // A client that is already connected stays, although it would be refused now.
     it.php().await?.send_to_all("still here").await?;
     assert_eq!(early.text().await?, "still here");
     Ok(())
@@ -99,7 +99,7 @@ async fn clients_get_the_heartbeat_and_limits_of_their_listener() -> anyhow::Res
         "ping_interval = 0\nmax_message = 200\n{listener}ping_interval = 0.2\nping_data = \"are you there\"\n"
     );
     it.reload(&text, "listener 1: ping_interval, listener 1: ping_data").await?;
-    // Its greeting came before.
+    // The greeting was sent before the ping.
     device.line().await?;
     assert_eq!(device.line().await?, "are you there");
     browser.send(Message::text("x".repeat(201))).await?;
@@ -171,7 +171,7 @@ async fn tokens_can_be_required_and_their_key_replaced() -> anyhow::Result<()> {
     assert_eq!(code(at, &once).await?, None);
     it.reload("token_key = \"one\"\nrequire_token = true\n", "changed: require_token").await?;
     assert_eq!(code(at, "/").await?, Some(4401));
-    // It has not forgotten which tokens were used.
+    // The reload has not made the server forget which tokens were used.
     assert_eq!(code(at, &once).await?, Some(4401));
     assert_eq!(code(at, &path("one", None)?).await?, None);
     it.reload("token_key = \"two\"\nmax_groups_per_client = 0\n", "changed: token_key").await?;
@@ -196,10 +196,10 @@ async fn what_needs_a_restart_is_named() -> anyhow::Result<()> {
     it.reload(text, "changed: max_connections").await?;
     it.server.logs("only by a restart: secret_key, events, message_type").await?;
     let mut tab = Client::connect(it.server.websocket).await?;
-    // Without the secret, as text.
+    // The message still needs no secret and is still text, as the settings said at the start.
     it.php().await?.send_to_all("hello").await?;
     assert_eq!(tab.text().await?, "hello");
-    // What would be wrong until the restart.
+    // These settings are wrong as long as nothing is restarted, so none of them is applied.
     it.reload(
         "secret_key = \"s3cr3t of 16 bytes\"\nrequire_token = true\n",
         "there is no key to read tokens with",
@@ -216,7 +216,7 @@ async fn what_of_a_listener_needs_a_restart_is_named_and_what_flags_hide_too() -
     let mut it = Reloaded::start(listener).await?;
     it.reload(&format!("{listener}proxy_protocol = true\n"), "none has changed that can").await?;
     it.server.logs("only by a restart: listener 1: proxy_protocol").await?;
-    // The server was started with a flag for it.
+    // The server was started with a flag for `shards`, which hides the file's value.
     it.reload("shards = 7\nmax_connections = 5\n", "changed: max_connections").await?;
     it.server.logs("a flag or a variable says otherwise: shards").await.map(drop)
 }
@@ -275,7 +275,7 @@ async fn hundreds_of_reloads_lose_nothing() -> anyhow::Result<()> {
     };
     let talk = async {
         let mut sent = 0;
-        // At least some, however fast the reloads are.
+        // At least 100 messages are sent, however fast the reloads are.
         while !is_done.get() || sent < 100 {
             let text = format!("message {sent}");
             php.send_to_all(&text).await?;

@@ -66,7 +66,7 @@ async fn the_log_in_json_has_fields_of_their_types() -> anyhow::Result<()> {
 
     let mut stranger = TcpStream::connect(address("websocket")?).await?;
     stranger.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
-    // What it is told takes until it ends its side.
+    // The server refuses the client only once it has read the whole request, so the client ends its side.
     stranger.shutdown().await?;
     let offence = line("refused a connection that is no websocket").await?;
     assert_eq!(offence["offence"], "not-websocket");
@@ -80,7 +80,7 @@ async fn the_log_in_json_has_fields_of_their_types() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What systemd waits for: sd_notify(3).
+/// The notifications are those of sd_notify(3), which systemd waits for.
 #[tokio::test]
 async fn a_supervisor_hears_when_it_serves_reads_settings_and_stops() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
@@ -110,7 +110,7 @@ async fn a_supervisor_hears_when_it_serves_reads_settings_and_stops() -> anyhow:
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_a_cluster_that_cannot_be_joined() -> anyhow::Result<()> {
-    // It takes connections, and never says what NATS would.
+    // This stands for a NATS that accepts connections but never says a word.
     let nats = TcpListener::bind("127.0.0.1:0").await?;
     let server = tokio::process::Command::new(server_binary()?)
         .args(["--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0"])
@@ -131,7 +131,7 @@ async fn a_stop_does_not_wait_for_a_cluster_that_cannot_be_joined() -> anyhow::R
 async fn a_stop_does_not_wait_for_clients_that_do_not_answer() -> anyhow::Result<()> {
     let mut server = Server::start(&["--stop-timeout", "0.3", "--close-timeout", "3600"]).await?;
     let mut php = PhpPeer::connect(server.register[0]).await?;
-    // It reads nothing: neither the flood nor the close frame.
+    // This client reads nothing, neither the flood of messages nor the close frame.
     let stalled = Client::connect(server.websocket).await?;
     let message = "x".repeat(900_000);
     for _ in 0..3 {
@@ -173,7 +173,7 @@ async fn silent_clients_are_pinged_and_given_up() -> anyhow::Result<()> {
     php.bind(talking.id, "talking").await?;
     assert_eq!(silent.text().await?, "are you there");
     assert_eq!(silent.text().await?, "are you there");
-    // Whoever answers stays: well past the time at which silence ends a connection.
+    // A client that answers stays, well past the time at which silence ends a connection.
     let keep_talking = async {
         for _ in 0..6 {
             assert_eq!(talking.text().await?, "are you there");
@@ -197,7 +197,7 @@ async fn websocket_pings_keep_browsers_that_say_nothing() -> anyhow::Result<()> 
     let mut deaf = Client::over(deaf).await?;
     php.bind(browser.id, "browser").await?;
     php.bind(deaf.id, "deaf").await?;
-    // Reading answers pings; `deaf` is not read until it has been given up.
+    // `browser` answers pings by reading; `deaf` reads nothing until it has been given up.
     let read_on = browser.text();
     let given_up = async {
         while !php.clients_of("deaf").await?.is_empty() {
@@ -211,7 +211,7 @@ async fn websocket_pings_keep_browsers_that_say_nothing() -> anyhow::Result<()> 
     deaf.gone().await
 }
 
-/// Runs the program to its end; gives whether it succeeded, and all it said.
+/// Runs the program to its end, and gives whether it succeeded and everything it printed.
 fn run(args: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<(bool, String)> {
     let output = Command::new(server_binary()?).args(args).envs(environment.iter().copied()).output()?;
     let text = [output.stdout, output.stderr].concat();
@@ -281,7 +281,8 @@ fn help_explains_every_setting() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn flags_win_over_the_environment_and_that_over_the_file() -> anyhow::Result<()> {
-    // Each source says where one port is; the one below it says something that would fail.
+    // The variable and the file set `websocket` to a port that is taken, so the start would fail by them; the variable's
+    // max_message is above that of the file.
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let taken_address = taken.local_addr()?.to_string();
     let text = format!(
@@ -337,7 +338,7 @@ fn a_secret_in_a_variable_that_is_no_text_is_refused_and_not_printed() -> anyhow
     for variable in ["GATEWAY_SECRET_KEY", "GATEWAY_TOKEN_KEY", "GATEWAY_OPERATIONS_TOKEN"] {
         let output = Command::new(server_binary()?)
             .args(["--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0"])
-            // Should it start, it ends at once.
+            // If the server should start in spite of the secret, this wrong setting ends it at once.
             .args(["--cluster-name", "no word"])
             .env(variable, secret)
             .output()?;
@@ -368,7 +369,7 @@ async fn servers_share_a_port_if_all_say_so() -> anyhow::Result<()> {
         let AnswerValue::Int(count) = php.count().await? else { anyhow::bail!("a count is an integer") };
         clients.push(count);
     }
-    // All by chance at one: once in 2⁶³ runs.
+    // If the kernel spreads connections fairly, all 64 fall to one server only once in 2⁶³ runs.
     assert!(clients.iter().all(|count| *count > 0), "{clients:?}");
     assert_eq!(clients.iter().sum::<i64>(), 64);
     Ok(())
@@ -379,7 +380,8 @@ async fn memory_goes_back_once_a_crowd_has_gone() -> anyhow::Result<()> {
     const CLIENTS: usize = 1_500;
     let server = Server::start(&["--shards", "2"]).await?;
     let mut php = PhpPeer::connect(server.register[0]).await?;
-    // Much beside the megabyte or two that glibc keeps at the end of each thread's heap, and small enough to come from there.
+    // All sessions together are much more than the megabyte or two that glibc keeps at the end of each thread's heap, and
+    // each is small enough to come from that heap.
     let session = format!(r#"a:1:{{s:1:"x";s:16000:"{}";}}"#, "x".repeat(16_000));
     let first = Client::connect(server.websocket).await?;
     let before = server.memory()?;
@@ -400,7 +402,7 @@ async fn memory_goes_back_once_a_crowd_has_gone() -> anyhow::Result<()> {
         }
         anyhow::Ok(())
     };
-    // It counts its clients every ten seconds.
+    // The server looks every ten seconds at how many clients it has, and gives memory back then.
     tokio::time::timeout(Duration::from_secs(60), kept).await??;
     drop(first);
     Ok(())

@@ -1,4 +1,4 @@
-//! Clients that speak TLS: everything is as it is for the others, and certificates change without anybody being dropped.
+//! Clients that speak TLS: they are served like the others, and certificates change without anybody being disconnected.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ async fn start(certificate: &TestCertificate, flags: &[&str]) -> anyhow::Result<
     .await
 }
 
-/// A client still gets a push of its own.
+/// Checks that a client still gets a push of its own.
 async fn assert_served(server: &Server, client: &mut Secured) -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(server.register[0]).await?;
     let message = Bytes::new(b"still here");
@@ -35,7 +35,7 @@ async fn assert_served(server: &Server, client: &mut Secured) -> anyhow::Result<
     Ok(())
 }
 
-/// Everything that comes until the connection ends.
+/// Reads everything that comes before the connection ends.
 async fn rest(socket: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     soon("the connection's end", socket.read_to_end(&mut bytes)).await??;
@@ -58,13 +58,13 @@ async fn both_versions_carry_messages_of_every_size_both_ways() -> anyhow::Resul
             let pushed = Bytes::new(&message);
             php.order(Order::SendToClient { client: client.id, message: pushed, raw: false }).await?;
             assert_eq!(client.message().await?, Message::binary(message.clone()));
-            // What it says is heard up to its last byte: the pong to the ping behind it comes.
+            // The pong to the ping behind it shows that the server has read the message to its last byte.
             client.send(Message::binary(message)).await?;
             client.send(Message::Ping(vec![size as u8; 3].into())).await?;
             let pong = soon("a pong", futures_util::StreamExt::next(&mut client.socket)).await?;
             assert_eq!(pong.transpose()?, Some(Message::Pong(vec![size as u8; 3].into())));
         }
-        // The socket's end comes after TLS has said so: else the client's TLS would call it an error.
+        // The server ends TLS before it closes the socket; otherwise the client's TLS would report an error here.
         client.socket.close(None).await?;
         while let Some(message) = soon("the end", futures_util::StreamExt::next(&mut client.socket)).await? {
             message?;
@@ -110,7 +110,7 @@ async fn a_few_hundred_get_every_push_in_order() -> anyhow::Result<()> {
 async fn a_handshake_byte_by_byte_succeeds() -> anyhow::Result<()> {
     let certificate = TestCertificate::new()?;
     let server = start(&certificate, &["--handshake-timeout", "120"]).await?;
-    // TLS speaks to one end of a pipe; what comes out of the other end goes on a byte at a time.
+    // TLS speaks to one end of this pipe; the bytes that come out of the other end go to the server one at a time.
     let (near, mut far) = tokio::io::duplex(64 << 10);
     let mut socket = TcpStream::connect(server.websocket).await?;
     socket.set_nodelay(true)?;
@@ -122,7 +122,7 @@ async fn a_handshake_byte_by_byte_succeeds() -> anyhow::Result<()> {
                     let length = length?;
                     for byte in &out[..length] {
                         socket.write_all(&[*byte]).await?;
-                        // The server reads each by itself.
+                        // This makes sure that the server reads each byte alone.
                         read_by_peer(&socket).await?;
                     }
                 }
@@ -159,7 +159,7 @@ async fn who_does_not_speak_tls_is_told() -> anyhow::Result<()> {
     drop(plain);
     server.logs("it does not speak TLS but HTTP").await?;
 
-    // A fatal alert, or the end alone.
+    // The client gets a fatal alert, or only the end of the connection.
     let alert = b"\x15\x03\x03\0\x02\x02";
     for garbage in [&[0xff; 3000][..], b"\x16\x03\x01\x00\x05hello", b"\x16\x03\x01\xff\xff0123"] {
         let mut socket = TcpStream::connect(server.websocket).await?;
@@ -179,12 +179,12 @@ async fn a_tls_handshake_that_stalls_is_closed() -> anyhow::Result<()> {
     let mut silent = TcpStream::connect(server.websocket).await?;
     assert_eq!(rest(&mut silent).await?, b"");
     server.logs("closed a connection whose handshake stalled").await?;
-    // A record that says it is longer than what comes.
+    // This record claims to be longer than what comes.
     let mut slow = TcpStream::connect(server.websocket).await?;
     slow.write_all(b"\x16\x03\x01\x02\x00\x01").await?;
     assert_eq!(rest(&mut slow).await?, b"");
     server.logs("closed a connection whose handshake stalled").await?;
-    // TLS and then no request.
+    // This client completes the TLS handshake but sends no request.
     let mut shaken = certificate.over(TcpStream::connect(server.websocket).await?).await?;
     let mut rest = Vec::new();
     let _ = soon("the connection's end", shaken.read_to_end(&mut rest)).await?;
@@ -227,7 +227,7 @@ async fn who_reads_too_slowly_is_closed_and_nobody_else_suffers() -> anyhow::Res
         assert_eq!(reader.text().await?.len(), message.len());
     }
     eventually("all of them are offline", AnswerValue::Int(1), async || php.count().await).await?;
-    // One that reads on in time learns why, behind whole messages only.
+    // A client that reads on in time learns the reason, behind whole messages only.
     let close = loop {
         match late.message().await? {
             Message::Text(text) => assert_eq!(text.len(), message.len()),
@@ -257,7 +257,7 @@ async fn php_closes_a_client_behind_its_last_message() -> anyhow::Result<()> {
     client.gone().await
 }
 
-/// The certificate in the files is the one that a new client is shown.
+/// Gives whether the server shows a new client the certificate that is in the files now.
 async fn shows(certificate: &TestCertificate, address: SocketAddr) -> anyhow::Result<bool> {
     let tcp = soon("connecting", TcpStream::connect(address)).await??;
     Ok(certificate.over(tcp).await.is_ok())
@@ -303,7 +303,7 @@ async fn a_broken_certificate_is_kept_out() -> anyhow::Result<()> {
     certificate.connect(server.websocket).await?.leave().await
 }
 
-/// What a server that does not start says.
+/// Starts a server that must not start, and gives what it prints.
 async fn complaint(flags: &[String]) -> anyhow::Result<String> {
     let mut command = tokio::process::Command::new(gateway_tests::server_binary()?);
     let command = command.args(["--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0"]).args(flags);
@@ -356,7 +356,7 @@ async fn listeners_have_tls_as_the_websocket_listener_unless_they_say_otherwise(
     let mut hello = [0; 6];
     soon("a push", secured.read_exact(&mut hello)).await??;
     assert_eq!(&hello, b"hello\n");
-    // Dropped without a word, with which its TLS can do nothing but end.
+    // The client is dropped without a close frame, so its TLS may report an error as well as the end.
     php.order(Order::Destroy { client: id }).await?;
     let _ = soon("the end", secured.read(&mut hello)).await?;
     eventually("one is left", AnswerValue::Int(1), async || php.count().await).await
@@ -408,7 +408,7 @@ async fn what_comes_right_behind_the_handshake_is_heard() -> anyhow::Result<()> 
         let config = certificate.client(&[version])?;
         let name = ServerName::try_from("localhost")?;
         let mut session = ClientConnection::new(Arc::new(config), name)?;
-        // Of TLS 1.3 this goes out with the last of the handshake, in one piece.
+        // With TLS 1.3 these bytes leave together with the last bytes of the handshake, in one piece.
         session.writer().write_all(b"one\ntwo\n")?;
         let mut socket = std::net::TcpStream::connect(server.listeners[0])?;
         socket.set_read_timeout(Some(gateway_tests::PATIENCE))?;

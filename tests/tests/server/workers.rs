@@ -1,4 +1,4 @@
-//! Which worker gets which events, and what becomes of them when it goes or is slow.
+//! Which worker gets which events, and what becomes of the events when the worker goes or is slow.
 
 use std::time::Duration;
 
@@ -30,19 +30,20 @@ async fn say(socket: &mut Socket, text: &str) -> anyhow::Result<()> {
     Ok(soon("sending", socket.send(Message::text(text))).await??)
 }
 
-/// Waits until so many clients are there.
+/// Waits until `clients` clients are online.
 async fn online(server: &Server, clients: i64) -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(server.register[0]).await?;
     eventually("clients online", Count::Int(clients), async || php.count().await).await
 }
 
-/// Until the process knows otherwise it takes the session that comes with an event for the newest.
+/// A BusinessWorker takes the session that comes with an event for the newest, so the events right after `onConnect` must
+/// already carry what it wrote.
 #[tokio::test]
 async fn what_on_connect_writes_comes_with_the_handshake_and_the_first_message() -> anyhow::Result<()> {
     let mut server = Server::start(&["--shards", "2"]).await?;
     let mut worker = join(&mut server, "w:0").await?;
     let session = "a:1:{s:4:\"name\";s:1:\"n\";}";
-    // A busy machine may take its time to bring the session back.
+    // A busy machine may bring the session back only after the next events were sent, so the test tries again.
     eventually("events with the session", true, async || {
         let mut socket = connect(&server).await?;
         say(&mut socket, "first").await?;
@@ -86,7 +87,7 @@ async fn a_client_is_told_of_from_its_coming_to_its_going() -> anyhow::Result<()
         assert!(text.contains(part), "{part} in {text}");
     }
 
-    // Its orders and the events that follow them: the session is the client's from then on.
+    // The worker's orders take effect, and the following events carry the session that it has set.
     let connection = came.client.connection;
     let mut session = Vec::new();
     Writer::new(&mut session).list([1].into_iter(), |writer, number| writer.int(number));
@@ -121,9 +122,9 @@ async fn a_client_that_is_closed_by_anyone_is_told_of_once() -> anyhow::Result<(
             0 => worker.order(Command::Kick { connection, last: Some(b"bye") }).await?,
             1 => worker.order(Command::Destroy { connection }).await?,
             2 => soon("closing", socket.close(None)).await??,
-            // Without a word.
+            // The client goes without a close frame.
             3 => drop(socket),
-            // It breaks the protocol.
+            // The client breaks the protocol by an unmasked frame.
             _ => {
                 use tokio::io::AsyncWriteExt as _;
                 socket.get_mut().write_all(b"\x81\x01x").await?;
@@ -132,7 +133,7 @@ async fn a_client_that_is_closed_by_anyone_is_told_of_once() -> anyhow::Result<(
         let gone = worker.told_of(EventCommand::Close).await?;
         assert_eq!(gone.client.connection, connection, "way {way}");
     }
-    // Nothing more: the next event is of the next client.
+    // Nothing else comes of it: the next event is about the next client.
     let _socket = connect(&server).await?;
     worker.told_of(EventCommand::Connect).await.map(drop)
 }
@@ -151,7 +152,7 @@ async fn the_worker_with_the_fewest_clients_gets_the_next_and_keeps_it() -> anyh
             homes.insert(worker.told_of(EventCommand::Connect).await?.client, number);
         }
     }
-    // Whoever comes last has the fewest.
+    // A worker that joins last has the fewest clients, so it gets the next ones.
     let mut last = join(&mut server, "w:2").await?;
     for _ in 0..5 {
         sockets.push(connect(&server).await?);
@@ -180,7 +181,7 @@ async fn by_the_setting_all_clients_of_an_address_have_the_same_worker() -> anyh
     let flags = ["--router", "client-address", "--shards", "2", "--operations", "127.0.0.1:0"];
     let mut server = Server::start(&flags).await?;
     let operator = Operator::of(&server)?;
-    // How many clients each worker has: the least busy would be each of them in turn.
+    // The number of clients of each worker. The default router would give clients to both workers in turn.
     let counts = async || {
         let workers = operator.json("/status").await?["workers"].take();
         let counts = workers.as_array().into_iter().flatten().filter_map(|worker| worker["clients"].as_u64());
@@ -201,7 +202,7 @@ async fn by_the_setting_all_clients_of_an_address_have_the_same_worker() -> anyh
         assert_eq!(counts.len(), 2);
         assert!(counts.iter().all(|clients| clients % CLIENTS == 0), "{counts:?} after {source}");
     }
-    // Which one that is depends on the address: of 50 more some have the one, and some the other.
+    // The address decides which worker it is: of 50 more addresses, some belong to the one and some to the other.
     for last in 3..53 {
         sockets.push(connect(&format!("127.0.0.{last}")).await?);
     }
@@ -266,7 +267,7 @@ async fn what_happens_while_workers_restart_is_told_to_the_next() -> anyhow::Res
     say(&mut leaves, "last words").await?;
     soon("closing", leaves.close(None)).await??;
     say(&mut stays, "anybody there?").await?;
-    // The server says who is there, as long as nobody else does.
+    // While no worker is there, the server itself greets new clients.
     let mut comes = Client::connect(server.websocket).await?;
     online(&server, 2).await?;
 
@@ -282,7 +283,7 @@ async fn what_happens_while_workers_restart_is_told_to_the_next() -> anyhow::Res
         [(EventCommand::Message, b"last words".to_vec()), (EventCommand::Close, vec![])]
     );
 
-    // The worker knows of everybody whom it hears.
+    // The worker gets the connect event of a client before the first message that it gets from that client.
     comes.send(Message::text("I am new")).await?;
     assert_eq!(next.told_of(EventCommand::Connect).await?.client, comes.id);
     assert_eq!(next.message().await?, (comes.id, "I am new".to_owned()));
@@ -308,7 +309,7 @@ async fn a_slow_worker_slows_its_clients_and_loses_nothing() -> anyhow::Result<(
         anyhow::Ok(socket)
     });
     server.logs("stopped reading from a client").await?;
-    // Others are served all the same.
+    // The server still serves others.
     online(&server, 1).await?;
     let growth = server.memory()?.saturating_sub(before);
     assert!(growth < 32 << 20, "{growth} bytes wait for a worker");
@@ -330,7 +331,7 @@ async fn what_a_worker_has_not_got_goes_to_the_next_in_order() -> anyhow::Result
     let mut stuck = join(&mut server, "w:0").await?;
     let mut socket = connect(&server).await?;
     stuck.told_of(EventCommand::Connect).await?;
-    // It reads no further, so that most of this waits in the server, which is to have all of it.
+    // The worker reads no further, so most of this waits in the server, which must keep all of it.
     let padding = "x".repeat(9 << 10);
     for number in 0..MESSAGES {
         say(&mut socket, &format!("{number} {padding}")).await?;
@@ -351,7 +352,8 @@ async fn what_a_worker_has_not_got_goes_to_the_next_in_order() -> anyhow::Result
     Ok(())
 }
 
-/// Its connections are open, but nothing goes over them any more, as when a cable was drawn.
+/// The worker comes back while its old connections are still open but carry nothing any more, as after a cable was pulled
+/// out.
 #[tokio::test]
 async fn a_worker_that_comes_back_gets_what_its_old_connections_have_not_got() -> anyhow::Result<()> {
     const MESSAGES: usize = 3000;
@@ -359,7 +361,7 @@ async fn a_worker_that_comes_back_gets_what_its_old_connections_have_not_got() -
     let mut first = join(&mut server, "w:0").await?;
     let mut socket = connect(&server).await?;
     first.told_of(EventCommand::Connect).await?;
-    // More than the system keeps for all three of them.
+    // This is more than the kernel buffers for all three connections.
     let padding = "x".repeat(9 << 10);
     let mut send = async |numbers: std::ops::Range<usize>| {
         for number in numbers {
@@ -398,7 +400,7 @@ async fn the_setting_says_who_handles_events() -> anyhow::Result<()> {
     let mut socket = connect(&server).await?;
     worker.told_of(EventCommand::Connect).await?;
     worker.told_of(EventCommand::WebsocketConnect).await?;
-    // Even while it restarts nobody else answers.
+    // No one else answers clients while the worker restarts, either.
     drop(worker);
     server.logs("a worker has gone").await?;
     let _waits = connect(&server).await?;
@@ -445,7 +447,7 @@ async fn a_stop_tells_workers_that_their_clients_have_gone() -> anyhow::Result<(
     Ok(())
 }
 
-/// What the last worker left waits for half a minute, but the place of its connection does not.
+/// The events that the last worker left are kept for half a minute, but its connection's place is free at once.
 #[tokio::test]
 async fn a_worker_that_has_gone_takes_no_place_of_the_register_port() -> anyhow::Result<()> {
     let mut server = Server::start(&["--max-register-connections", "2"]).await?;
@@ -461,7 +463,7 @@ async fn a_worker_that_has_gone_takes_no_place_of_the_register_port() -> anyhow:
         }
         PhpPeer::connect(server.register[0]).await?.count().await
     };
-    // Else the third would have to wait until the first was given up.
+    // If the place were kept for the half minute, the third worker would wait for it longer than these 20 seconds.
     tokio::time::timeout(Duration::from_secs(20), again_and_again).await??;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the machine does not give: the server goes on with what it has.
+//! The machine runs out of descriptors or memory: the server goes on with what it has.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 const MIB: u64 = 1 << 20;
-/// What docs/operations.md says is enough.
+/// The bytes of memory that docs/operations.md calls enough.
 const LITTLE: u64 = 128 * MIB;
 
 #[tokio::test]
@@ -30,27 +30,27 @@ async fn without_descriptors_accepting_pauses() -> anyhow::Result<()> {
     for _ in 0..PLACES {
         clients.push(Client::connect(server.websocket).await?);
     }
-    // More than may come in: the kernel holds them, and the server says so.
+    // These are more clients than the limit allows: the kernel holds them back, and the server says so.
     let waiting: Vec<_> = (0..PLACES).map(|_| tokio::spawn(Client::connect(server.websocket))).collect();
     server.logs("cannot accept connections for a moment").await?;
-    // Give or take a descriptor that the server had open for a moment.
+    // The server may have had a few descriptors open for a moment only, so there may be some more clients than places.
     let AnswerValue::Int(count) = php.count().await? else { anyhow::bail!("no count") };
     assert!((PLACES..2 * PLACES).contains(&count), "{count} clients are in");
 
-    // Those who are in are served, and the server does not spin.
+    // The clients that are connected are served, and the server does not spin.
     let before = server.cpu_ticks()?;
     for round in 0..20 {
         php.send_to_all(&round.to_string()).await?;
         for client in &mut clients {
             assert_eq!(client.text().await?, round.to_string());
         }
-        // The passing of time is the point.
+        // The test measures CPU time over a span of real time, so it has to sleep.
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     let spent = server.cpu_ticks()? - before;
     assert!(spent < 50, "{spent} hundredths of a second of CPU in one");
 
-    // Whoever leaves makes room.
+    // Each client that leaves makes room for one that waits.
     for client in clients {
         client.leave().await?;
     }
@@ -62,16 +62,16 @@ async fn without_descriptors_accepting_pauses() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has the process, once it is one, do something before it becomes the server.
+/// Makes the process call `act` before it becomes the server.
 #[allow(unsafe_code)]
 fn beforehand(command: &mut Command, act: impl FnMut() -> io::Result<()> + Send + Sync + 'static) {
-    // SAFETY: what the callers give makes a few system calls.
+    // SAFETY: the callers' functions make only a few system calls.
     unsafe {
         command.pre_exec(act);
     }
 }
 
-/// A server whose address space is bounded, as by `ulimit -v`.
+/// Starts a server whose address space is limited, as by `ulimit -v`.
 async fn confined(flags: &[&str]) -> anyhow::Result<Server> {
     Server::start_with(|command| {
         command.args(flags);
@@ -80,7 +80,7 @@ async fn confined(flags: &[&str]) -> anyhow::Result<Server> {
     .await
 }
 
-/// A client's connection, with what has greeted it read.
+/// Opens a websocket, and reads the `init` message.
 async fn established(address: SocketAddr) -> anyhow::Result<TcpStream> {
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
@@ -95,15 +95,17 @@ async fn established(address: SocketAddr) -> anyhow::Result<TcpStream> {
     Ok(socket)
 }
 
-/// A frame's header that is masked by zeros.
+/// A frame's header with a length in 8 bytes and a mask of zeros.
 fn header(first: u8, length: usize) -> Vec<u8> {
     [&[first, 0xff][..], &(length as u64).to_be_bytes(), &[0; 4]].concat()
 }
 
-/// All at once that makes a server take memory. Who is closed for it, or not let in, has done his part.
+/// Does everything at once that makes a server take memory. An attacker that the server closes or does not let in has done
+/// its part.
 async fn attack(server: &Server) {
     const WHOLE: usize = 1 << 20;
-    // A message of which the last bytes never come, and one of zeros, which is a thousand times as long as its bytes.
+    // The first message lacks its last bytes; the second one is compressed zeros, which become a thousand times as many
+    // bytes.
     let unfinished = [header(0x82, WHOLE), vec![b'x'; WHOLE - 100]].concat();
     let zeros = deflated_zeros(WHOLE);
     let bombs = [header(0xc2, zeros.len()), zeros].concat().repeat(2);
@@ -128,7 +130,7 @@ async fn attack(server: &Server) {
     let pushes = async {
         let deaf = join_all((0..30).map(|_| established(server.websocket))).await;
         for _ in 0..5 {
-            // One that is refused, or whose connection is closed for its size, comes anew.
+            // A connection may be refused, or closed for its size; then the next one is tried.
             let Ok(mut php) = PhpPeer::connect(server.register[0]).await else { continue };
             for _ in 0..10 {
                 let _ = php.send_to_all(&"p".repeat(2 << 20)).await;
@@ -152,7 +154,7 @@ fn deflated_zeros(length: usize) -> Vec<u8> {
     out
 }
 
-/// Somebody new is let in, in time, and pushed to.
+/// Checks that a new client is accepted and gets a push, after some time at the latest.
 async fn serves(server: &Server) -> anyhow::Result<()> {
     eventually("an honest client is served", true, async || {
         let exchange = async {
@@ -168,7 +170,8 @@ async fn serves(server: &Server) -> anyhow::Result<()> {
     .await
 }
 
-/// It serves after each of two attacks, and in the end stops as it is told. `meanwhile` looks at it before that.
+/// Checks that the server serves after each of two attacks, and in the end stops when it is told to. `meanwhile` looks at the
+/// server before the stop.
 async fn endures(
     mut server: Server,
     meanwhile: impl AsyncFnOnce(&mut Server) -> anyhow::Result<()>,
@@ -190,7 +193,7 @@ async fn with_little_memory_the_limits_are_a_share_of_it() -> anyhow::Result<()>
 
 #[tokio::test]
 async fn without_memory_those_who_want_it_are_given_up() -> anyhow::Result<()> {
-    // Limits that are far too high.
+    // These limits are far more than the memory that there is, so the limits do not help.
     let much = (64 * LITTLE).to_string();
     let server = confined(&[
         "--deflate",
@@ -208,15 +211,15 @@ async fn without_memory_those_who_want_it_are_given_up() -> anyhow::Result<()> {
         .await
 }
 
-/// A cgroup that is removed at the end.
+/// A cgroup that is removed when this is dropped.
 struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// One with so much memory, if this machine permits it.
+    /// Makes a cgroup with so many bytes of memory, if this machine permits it.
     fn with_memory(bytes: u64) -> io::Result<Self> {
         let root = Path::new("/sys/fs/cgroup");
         let name = format!("gateway-test-{}", std::process::id());
-        // Version 2, or 1.
+        // The paths are those of cgroups version 2, or of version 1.
         let (parent, file) = match root.join("cgroup.controllers").exists() {
             true => (root.to_owned(), "memory.max"),
             false => (root.join("memory"), "memory.limit_in_bytes"),
@@ -231,7 +234,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // The server has ended by then, but the kernel may not have noticed.
+        // The server has ended by now, but the kernel may not have noticed yet.
         for _ in 0..100 {
             if std::fs::remove_dir(&self.0).is_ok() {
                 return;

@@ -1,4 +1,5 @@
-//! End to end tests that need the server alone, and wait for a minute or use up what the machine has: `make test-server-slow`.
+//! End to end tests that need only the server, and wait for a minute or use up what the machine has (`make
+//! test-server-slow`).
 
 mod limits_of_the_machine;
 mod register_logins;

@@ -1,4 +1,4 @@
-//! Guessing the secret on the register port, by each of its protocols.
+//! Attempts to guess the secret on the register port, by each of its protocols.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,11 +23,11 @@ async fn guess(server: &Server, secret: &str) -> anyhow::Result<()> {
     PhpPeer::connect_as(server.register[0], new_producer(), secret.as_bytes()).await.map(drop)
 }
 
-/// Of a peer that says `bytes` from that address: whether the server lets it wait rather than close it.
+/// Sends `bytes` from the address `from`, and gives whether the server answers instead of closing.
 async fn is_let_in(from: &str, to: SocketAddr, bytes: &[u8]) -> anyhow::Result<bool> {
     let mut socket = connect_from(from, to).await?;
     socket.write_all(bytes).await?;
-    // Those who are let in are told something.
+    // A peer with the right secret gets an answer.
     let mut answer = [0; 1];
     Ok(soon("an answer or the end", socket.read(&mut answer)).await?.is_ok_and(|length| length > 0))
 }
@@ -38,7 +38,7 @@ fn line(secret: &str) -> Vec<u8> {
     bytes
 }
 
-/// A login and a question.
+/// The bytes of a login and a query.
 fn packets(secret: &str) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     Command::ClientConnect { secret_key: secret.into() }.encode(&mut bytes)?;
@@ -51,7 +51,7 @@ async fn a_port_that_all_users_of_the_machine_may_use_is_warned_of() -> anyhow::
     let mut open = Server::start(&[]).await?;
     let line = open.logs("no secret_key is set").await?;
     assert!(line.contains("all users of this machine may push"), "{line}");
-    // With a secret there is nothing to warn of, from the start to the end.
+    // A server with a secret has nothing to warn of, from its start to its end.
     let mut guarded = start(&[]).await?;
     guarded.signal(Signal::SIGTERM)?;
     let line = guarded.logs("no secret_key is set").await;
@@ -64,7 +64,7 @@ async fn a_folder_where_all_users_may_put_a_socket_is_warned_of() -> anyhow::Res
     let folder = tempfile::tempdir()?;
     let socket = folder.path().join("register.sock");
     let socket = socket.to_str().context("a path that is no text")?;
-    // As /tmp is: the sticky bit keeps files, not names that are free.
+    // The first mode is that of /tmp: the sticky bit protects files that exist, but anybody may take a name that is free.
     for (mode, is_warned) in [(0o1777, true), (0o750, false)] {
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode))?;
         let mut server = start(&["--register-unix", socket]).await?;
@@ -86,18 +86,18 @@ async fn an_address_that_guesses_is_slowed_and_others_are_not() -> anyhow::Resul
         for _ in 0..10 {
             assert!(!is_let_in(from, to, &wrong).await?);
         }
-        // From now on one a second.
+        // After ten wrong secrets at once, the server looks at one a second from this address.
         let start = Instant::now();
         for _ in 0..2 {
             assert!(!is_let_in(from, to, &wrong).await?);
         }
         assert!(start.elapsed() > Duration::from_secs(1), "{:?}", start.elapsed());
-        // Who is right has to wait for his turn, and is known from then on.
+        // The right secret has to wait for its turn, too; from then on the server knows the address as honest.
         assert!(is_let_in(from, to, &right).await?);
         for _ in 0..20 {
             assert!(is_let_in(from, to, &right).await?);
         }
-        // That does not make wrong guesses quicker.
+        // That the address is known does not make its wrong guesses quicker.
         let start = Instant::now();
         for _ in 0..3 {
             assert!(!is_let_in(from, to, &wrong).await?);
@@ -129,7 +129,7 @@ async fn many_guesses_at_once_are_not_all_looked_at() -> anyhow::Result<()> {
     guess(&server, SECRET).await
 }
 
-/// Thousands of PHP's processes may come from one machine, and somebody else is there too.
+/// Thousands of PHP processes may come from one machine, and so may somebody who guesses.
 #[tokio::test]
 async fn whoever_knows_the_secret_does_not_wait_for_one_who_guesses_beside_him() -> anyhow::Result<()> {
     for secret in [SECRET, "a secret that is long enough"] {
@@ -157,7 +157,8 @@ async fn whoever_knows_the_secret_does_not_wait_for_one_who_guesses_beside_him()
             too_many += told("too many wrong secrets from this address");
         }
         assert_eq!(looked_at + too_many, 200);
-        // Ten at once, those that waited, and one for each second that the test took.
+        // The server looks at ten guesses at once, at those that already waited, and at one more for each second that the
+        // test takes.
         assert!(looked_at as u64 <= 16 + start.elapsed().as_secs(), "{looked_at} in {:?}", start.elapsed());
     }
     Ok(())
@@ -203,7 +204,7 @@ async fn more_connections_than_allowed_wait() -> anyhow::Result<()> {
     tokio::pin!(third);
     tokio::select! {
         third = &mut third => anyhow::bail!("a third came in: {:?}", third.err()),
-        // Served all the while.
+        // The first connection is served all the while.
         counted = async { for _ in 0..100 { first.count().await?; } anyhow::Ok(()) } => counted?,
     }
     drop(first);

@@ -7,12 +7,12 @@ use gateway_wire::token::{Claims, TokenKey};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// What the application answers: status and text.
+/// Sends a request to the application, and gives the status and the text of its answer.
 async fn request(register: SocketAddr, route: &str, user: &str, post: Value) -> anyhow::Result<String> {
     request_on(true, register, route, user, post).await
 }
 
-/// On the extension, or on workerman/gatewayclient.
+/// Does the same with the extension, or with workerman/gatewayclient instead.
 async fn request_on(
     has_extension: bool,
     register: SocketAddr,
@@ -22,7 +22,7 @@ async fn request_on(
 ) -> anyhow::Result<String> {
     let extension = format!("extension={}", extension()?.display());
     let output = soon("PHP", async {
-        // PHP's own configuration stays in force: Yii needs mbstring from there.
+        // PHP reads the machine's own configuration, because Yii needs the mbstring module that it loads.
         let mut php = Command::new("php");
         if has_extension {
             php.args(["-d", &extension]);
@@ -50,7 +50,7 @@ async fn the_action_binds_only_the_page_that_posts() -> anyhow::Result<()> {
     let of =
         |greeted: &Greeted| json!({"client_id": greeted.init["client_id"], "proof": greeted.init["proof"]});
 
-    // Mallory knows the other's client_id, and has a proof of his own.
+    // Mallory knows Ann's client_id, and has a proof for his own.
     let mut stolen = of(&mallory);
     stolen["client_id"] = ann.init["client_id"].clone();
     let not_proved = "403 The proof of the init message is missing, or is not that of the client_id.";
@@ -74,7 +74,7 @@ async fn the_action_binds_only_the_page_that_posts() -> anyhow::Result<()> {
 
     assert_eq!(request(register, "page/bind", "ann", of(&ann)).await?, r#"200 {"bound":true}"#);
     assert_eq!(php.clients_of("ann").await?, [ann.client.id]);
-    // Pages of old post no proof, where that is allowed.
+    // Old pages post no proof, which is accepted where the application allows it.
     let old = json!({"client_id": mallory.init["client_id"]});
     assert_eq!(request(register, "page/bind-unproved", "mallory", old).await?, r#"200 {"bound":true}"#);
     assert_eq!(php.clients_of("mallory").await?, [mallory.client.id]);
@@ -101,7 +101,7 @@ async fn the_actions_work_without_the_extension() -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(register).await?;
     let page = Greeted::connect(server.websocket, "/", &[]).await?;
     let post = || json!({"client_id": page.init["client_id"], "proof": page.init["proof"]});
-    // Proofs are beyond the client in PHP, and that is said.
+    // GatewayClient cannot check proofs, and the answer says so.
     let answer = request_on(false, register, "page/bind", "ann", post()).await?;
     assert!(answer.starts_with("501 Only the extension gateway can check the proof"), "{answer}");
     assert_eq!(php.clients_of("ann").await?, []);
@@ -117,7 +117,8 @@ async fn the_actions_work_without_the_extension() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the component says on a gateway with one client, which is returned: with the extension, or without.
+/// Gives what the component prints on a gateway with one client, with or without the extension, and the messages that this
+/// client got.
 async fn component(has_extension: bool) -> anyhow::Result<(String, Vec<String>)> {
     let server = Server::start(&[]).await?;
     let mut page = Greeted::connect(server.websocket, "/", &[]).await?;
@@ -167,7 +168,7 @@ sent: ["sendToUid \"ann\"","sendToUid [\"ann\",\"bob\"]","sendToClient \"CLIENT\
 token: InvalidCallException: Nobody is logged in, so a token needs a uid.
 "#;
 
-/// The text without the tokens in it, and what they say to those who know the keys.
+/// Splits the text into the part without tokens and the claims of its tokens, which are checked with the application's keys.
 fn tokens(text: &str) -> anyhow::Result<(String, Vec<Claims>)> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let (tokens, rest): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("TOKEN "));
@@ -241,7 +242,7 @@ async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<
     Ok(())
 }
 
-/// What a request's panel keeps, and what it shows, in that language.
+/// Gives what a request's debug panel keeps, and what it shows in that language.
 async fn panel(debugger: &std::ffi::OsStr, language: &str) -> anyhow::Result<(Value, String)> {
     let server = Server::start(&[]).await?;
     let mut page = Greeted::connect(server.websocket, "/", &[]).await?;

@@ -1,4 +1,4 @@
-//! The Yii2 quick start of php/README.md, line by line as it stands there, in an application like yii2-app-basic: one that
+//! The Yii2 quick start of php/README.md, followed line by line in an application like yii2-app-basic: the one that
 //! YII2_APP_BASIC_PATH names, with its vendor directory, or else a stand-in on the Yii 2 of YII2_PATH.
 
 use std::fmt::Write as _;
@@ -20,13 +20,13 @@ fn page(name: &str) -> anyhow::Result<String> {
     Ok(std::fs::read_to_string(root().join("php").join(name))?)
 }
 
-/// The blocks of code of the quick start, in their order.
+/// Gives the code blocks of the quick start, in their order.
 fn blocks(page: &str, heading: &str) -> anyhow::Result<Vec<Fence>> {
     let part = page.split(heading).nth(1).with_context(|| format!("no {heading}"))?;
     Ok(fences(part.split("\n## ").next().unwrap_or_default()))
 }
 
-/// A framework's checkout has it in a folder, an application's vendor directory does not.
+/// Finds Yii.php: a checkout of the framework has it in a folder, an application's vendor directory does not.
 fn framework() -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os("YII2_PATH").filter(|path| !path.is_empty())?);
     [path.join("framework"), path].into_iter().find(|path| path.join("Yii.php").exists())
@@ -37,13 +37,13 @@ struct Application {
 }
 
 impl Application {
-    /// `None` where there is none to have here, once the test has said that it is skipped.
+    /// Makes an application; where that is impossible, the test is reported as skipped, and this gives `None`.
     fn of(test: &str) -> anyhow::Result<Option<Self>> {
         let made = Self::make()?;
         Ok(made.inspect_err(|reason| skip(test, reason)).ok())
     }
 
-    /// Gives the reason where there is none to have here.
+    /// Makes an application; gives the reason instead where that is impossible.
     fn make() -> anyhow::Result<Result<Self, &'static str>> {
         let of_others = std::env::var_os("YII2_APP_BASIC_PATH").filter(|path| !path.is_empty());
         let framework = framework();
@@ -63,7 +63,7 @@ impl Application {
             std::fs::create_dir_all(application.path("vendor/yiisoft"))?;
             std::os::unix::fs::symlink(framework, application.path("vendor/yiisoft/yii2"))?;
         }
-        // What php.ini and composer's own configuration would say: the page is about neither.
+        // These files take the place of php.ini and of composer's own configuration, which the page is not about.
         for folder in ["web/assets", "runtime", "machine/php"] {
             std::fs::create_dir_all(application.path(folder))?;
         }
@@ -78,7 +78,7 @@ impl Application {
         self.folder.path().join(file)
     }
 
-    /// As somebody types it in the application's folder.
+    /// The command that runs these lines in the application's folder, as a user would type them.
     fn shell(&self, lines: &str) -> Command {
         let lines = lines.replace(CHECKOUT, &root().display().to_string());
         let mut command = Command::new("sh");
@@ -88,7 +88,7 @@ impl Application {
         command
     }
 
-    /// Puts text before or behind the first `mark` that follows `after`.
+    /// Inserts text before or after the first `mark` that follows `after`.
     fn insert(&self, file: &str, after: &str, mark: &str, place: Place, text: &str) -> anyhow::Result<()> {
         let code = std::fs::read_to_string(self.path(file))?;
         let begin = code.find(after).with_context(|| format!("{after:?} in {file}"))?;
@@ -109,14 +109,14 @@ enum Place {
     Behind,
 }
 
-/// Those of the page whose code has this, which is one.
+/// Gives the code of the only block that contains `part`.
 fn block<'a>(blocks: &'a [Fence], part: &str) -> anyhow::Result<&'a str> {
     let found: Vec<_> = blocks.iter().filter(|block| block.code.contains(part)).collect();
     anyhow::ensure!(found.len() == 1, "{} blocks have {part:?}", found.len());
     Ok(&found[0].code)
 }
 
-/// Does what steps 1 to 7 say, but for the server.
+/// Follows steps 1 to 7, except for starting the server.
 fn follow(application: &Application, blocks: &[Fence]) -> anyhow::Result<()> {
     done(&mut application.shell(block(blocks, "composer require")?))?;
     done(&mut application.shell(block(blocks, "random_bytes")?))?;
@@ -144,7 +144,7 @@ async fn start_server(application: &Application, blocks: &[Fence]) -> anyhow::Re
     let flags = line
         .strip_prefix(&format!("{CHECKOUT}/target/release/gateway-server "))
         .with_context(|| format!("{line} starts the server"))?;
-    // The harness would else choose free ports; these are the server's own.
+    // The harness would otherwise choose free ports; these are the server's defaults.
     Server::start_with(|command| {
         command.args(flags.split(' ')).current_dir(application.folder.path());
         command.args(["--websocket", "0.0.0.0:8282", "--register", "127.0.0.1:1238,127.0.0.1:1236"]);
@@ -157,7 +157,7 @@ async fn pages_of_101(wanted: usize) -> anyhow::Result<()> {
     eventually("pages of user 101", wanted, async || Ok(php.clients_of("101").await?.len())).await
 }
 
-/// A tab in which user 101 is logged in.
+/// Opens a tab and logs user 101 in.
 async fn log_in(browser: &Browser) -> anyhow::Result<Tab> {
     let tab = browser.open(&format!("{SITE}%2Flogin")).await?;
     tab.write("#loginform-username", "demo").await?;
@@ -184,7 +184,7 @@ async fn the_quick_start_works(application: &Application, blocks: &[Fence]) -> a
     assert_eq!(said.trim(), "Sent to 2 clients.");
     other.shows("#comments li", &["<b>grüß", "hello"]).await?;
 
-    // The comment is saved, and the page comes, whether or not somebody could be told.
+    // The comment is saved and the page comes back, even if nobody can be told.
     server.signal(Signal::SIGKILL)?;
     server.exit().await?;
     tab.write("#comment input[name=text]", "nobody hears it").await?;
@@ -266,7 +266,7 @@ fn a_handler_that_is_missing_or_comes_late_keeps_no_page_from_connecting() -> an
     on_default_ports(TEST, async || a_page_connects_whatever_its_handlers_are(&application, &blocks).await)
 }
 
-/// The package in a repository of its own, as the page has it made.
+/// The package comes from a git repository of its own, which is made as the page says.
 #[test]
 fn the_package_comes_from_a_git_server() -> anyhow::Result<()> {
     let Some(application) = Application::of("the_package_comes_from_a_git_server")? else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! The widget of the composer package on a page of a real Yii 2, in a real browser; commands of its console push to it.
+//! The widget of the composer package on a page of a real Yii 2, in a real browser; commands of its console push to the page.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 const KEY: &str = "a key for tokens";
 
-/// A gateway, and the example application on it.
+/// A gateway, and the example application that uses it.
 struct Stage {
     server: Server,
     site: String,
@@ -26,7 +26,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// With a key the page comes with a token, else it is bound once it is connected.
+    /// Starts both. With a key the page comes with a connect token; without one it is bound after it has connected.
     async fn set(has_key: bool) -> anyhow::Result<Self> {
         let server = start_server(has_key, &[]).await?;
         let data = TempDir::with_prefix("gateway-test-widget-")?;
@@ -39,7 +39,7 @@ impl Stage {
         Ok(Self { server, site, has_key, _php: php, data })
     }
 
-    /// What `yii gateway/…` says, and its exit code.
+    /// Runs `yii gateway/…`, and gives what it prints and its exit code.
     async fn yii(&self, arguments: &[&str]) -> anyhow::Result<(String, Option<i32>)> {
         let mut command = php(&self.server, self.has_key, self.data.path())?;
         command.arg(root().join("php/example/yii2/yii")).args(arguments);
@@ -78,7 +78,7 @@ async fn start_server(has_key: bool, flags: &[&str]) -> anyhow::Result<Server> {
     .await
 }
 
-/// PHP's own configuration stays in force: the application needs SQLite and mbstring from there.
+/// PHP reads the machine's own configuration, because the application needs the SQLite and mbstring modules that it loads.
 fn php(server: &Server, has_key: bool, data: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new("php");
     command.arg("-d").arg(format!("extension={}", extension()?.display()));
@@ -106,7 +106,7 @@ async fn pushes_from_the_console_reach_the_page(has_key: bool) -> anyhow::Result
     stage.push("<b>grüß</b>").await?;
     page.shows("#pushed li", &["comment: <b>grüß</b>"]).await?;
 
-    // What the page tells to type runs as it is, in any folder and without this test's environment.
+    // The command that the page shows works as it is, in any folder and without this test's environment.
     let printed = page.texts("p code").await?.concat();
     let elsewhere = TempDir::new()?;
     let mut shell = Command::new("env");
@@ -249,7 +249,7 @@ async fn workers_of_the_console_have_the_application() -> anyhow::Result<()> {
             pids.extend(answer["worker"].as_u64());
         }
         assert_ne!(pids[0], pids[1], "each has a worker of its own");
-        // Logged at once, not when there are a thousand lines.
+        // Yii's log is written at once, not only after a thousand messages.
         let log = stage.data.path().join("runtime/logs/app.log");
         eventually("what was logged", 2, async || {
             Ok(std::fs::read_to_string(&log).unwrap_or_default().matches("heard grüß").count())
