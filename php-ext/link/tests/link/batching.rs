@@ -1,4 +1,4 @@
-//! Orders that a worker's thread gathers and sends itself.
+//! Orders that a worker's own thread gathers and sends in batches.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ fn gathering() -> LinkPool {
     links
 }
 
-/// Some find the link down for a moment.
+/// Sends an order again and again until it is accepted: some orders find the link down for a moment.
 fn send(links: &mut LinkPool, target: &Arc<Target>, message: &str) {
     let deadline = Instant::now() + PATIENCE;
     while let Err(error) = send_to(links, target, message) {
@@ -34,7 +34,8 @@ fn they_go_out_together() {
     send(&mut links, &target, "the first connects");
     server.messages(1);
     let sent = numbered(30);
-    // At least once in so many times nothing else makes this thread wait between them.
+    // The server may read a batch in parts, because this thread may be kept waiting between its orders. In fifty rounds that
+    // does not happen at least once.
     for round in 1..=50 {
         sent.iter().for_each(|message| send(&mut links, &target, message));
         links.send_batches();
@@ -58,7 +59,7 @@ fn they_make_room_for_more() {
     let server = Server::start(Behaviour::default());
     let (mut links, target) = (gathering(), server.target());
     let message = "x".repeat(10_000);
-    // Five times what the buffer holds.
+    // All messages together are five times what the buffer holds.
     let count = 5 * LIMITS.buffer_bytes / message.len();
     for _ in 0..count {
         send_to(&mut links, &target, &message).unwrap();
@@ -109,7 +110,7 @@ fn a_worker_that_rests_leaves_nothing_unconfirmed() {
         send(&mut links, &target, "message");
         links.set_batching(false);
         server.messages(count);
-        // Nobody drives the link but its own thread.
+        // The worker rests, so only the link's own thread can bring the confirmation in.
         let deadline = Instant::now() + PATIENCE;
         while links.iter().any(|link| link.stats().queued > 0) {
             assert!(Instant::now() < deadline, "not confirmed");

@@ -1,4 +1,4 @@
-//! The link against a register and gateways of GatewayWorker.
+//! The link with a fake register and fake gateways of GatewayWorker.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,7 +86,7 @@ fn a_gateway_of_ours_that_is_late_is_no_register() {
     send(&mut link, "hello");
     assert_eq!(flushed(&link), None);
     assert_eq!(server.messages(1), ["hello"]);
-    // It is remembered: the next time nobody asks for a register.
+    // The link remembers that this is no register: after the cut, nobody asks again whether it is one.
     assert_eq!(server.wait("a question", |state| Some(state.asked_as_register)), 1);
     server.cut();
     let deadline = Instant::now() + PATIENCE;
@@ -197,7 +197,7 @@ fn a_gateway_that_is_down_is_missed_in_orders_and_answers() {
     let mut link = open(&register);
     assert_eq!(count(&mut link).unwrap(), AnswerValue::Int(2));
     gateways[1].leave();
-    // A question that was on its way may wait for the attempt to connect again.
+    // A query that is under way may wait for the attempt to connect again.
     let deadline = Instant::now() + PATIENCE;
     while count(&mut link).unwrap() != AnswerValue::Int(1) {
         assert!(Instant::now() < deadline);
@@ -211,11 +211,11 @@ fn a_gateway_that_is_down_is_missed_in_orders_and_answers() {
     assert_eq!(gateways[0].messages(1), ["to who is there"]);
     let notice = link.take_notices().remove(0);
     assert_eq!((notice.calls, notice.trouble), (1, NoticeKind::Lost(down)));
-    // Who only it could know of.
+    // Only the gateway that is down could know this client.
     let client = ClientId::new(gateways[1].address, 1);
     let error = link.query(Query::IsOnline { client }, TIMEOUT).unwrap_err();
     assert!(matches!(error, LinkError::Unanswered { .. }), "{error:?}");
-    // Once it is off the list it has no clients.
+    // A gateway that is no longer on the register's list has no clients.
     register.tell(&[&gateways[0]]);
     while !link
         .query(Query::IsOnline { client }, TIMEOUT)
@@ -237,7 +237,8 @@ fn gateways_that_come_later_are_talked_to() {
     send(&mut link, "to both");
     assert_eq!(gateways[0].messages(2), ["to one", "to both"]);
     assert_eq!(gateways[1].messages(1), ["to both"]);
-    // A list without those that are connected changes nothing: a register that was restarted begins with none.
+    // A list without the gateways that are connected changes nothing: a register that was restarted begins with an empty
+    // list.
     register.tell(&[]);
     send(&mut link, "to both again");
     assert_eq!(gateways[0].messages(3).len(), 3);
@@ -247,7 +248,7 @@ fn gateways_that_come_later_are_talked_to() {
 #[test]
 fn one_that_does_not_answer_is_not_waited_for_long() {
     let gateway = FakeGateway::start();
-    // Its listener takes connections and says nothing.
+    // This listener accepts connections and never says anything.
     let still = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let line = format!(
         "{{\"event\":\"broadcast_addresses\",\"addresses\":[\"{}\",\"{}\"]}}\n",
@@ -265,7 +266,7 @@ fn one_that_does_not_answer_is_not_waited_for_long() {
     assert_eq!(notice.trouble, NoticeKind::Lost(still.local_addr().unwrap().to_string()));
 }
 
-/// A server of ours speaks both.
+/// Our server speaks both protocols, so a late hello may make the link ask it as a register.
 #[test]
 fn a_gateway_of_ours_that_was_taken_for_a_register_is_taken_back() {
     let other = FakeGateway::start();
@@ -298,7 +299,7 @@ fn a_gateway_that_stands_still_is_given_up_in_time() {
     let mut link = Link::new(Arc::new(register.target("")), limits).unwrap();
     assert_eq!(count(&mut link).unwrap(), AnswerValue::Int(2));
     gateways[1].be_still();
-    // More than the system takes for it.
+    // All messages together are more than the kernel buffers for the gateway.
     let message = "x".repeat(64 << 10);
     let begun = Instant::now();
     for _ in 0..MESSAGES {

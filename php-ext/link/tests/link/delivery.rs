@@ -1,4 +1,4 @@
-//! What happens when all is well.
+//! The delivery of orders while all goes well.
 
 use std::time::{Duration, Instant};
 
@@ -103,7 +103,7 @@ fn unconfirmed_bytes_are_bounded() {
     let left = link.flush(Duration::from_millis(50)).unwrap();
     assert_eq!((left.calls, left.down), (3, None), "the one refused does not count");
     server.behave(|behaviour| behaviour.silent = false);
-    // Confirms all before it too, and so makes room.
+    // The ack of this order confirms all orders before it too, and so makes room.
     send(&mut link, "small");
     send(&mut link, &message);
     assert_eq!(flushed(&link), None);
@@ -166,7 +166,7 @@ fn a_small_number_of_links_is_kept_the_oldest_leaves() {
     for server in &servers[..MAX_LINKS] {
         server.messages(1);
     }
-    // Used again, so that the second is the oldest.
+    // The first link is used again, so the second one is now the oldest.
     send_to(&mut links, &targets[0], "again").unwrap();
     for link in links.iter() {
         assert_eq!(flushed(link), None);

@@ -1,4 +1,4 @@
-//! A register and gateways of GatewayWorker, as small as the tests need them, that misbehave on demand.
+//! A small register and small gateways that speak GatewayWorker's protocols, and misbehave when a test asks for it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use gateway_wire::gatewayworker::{Command, MAX_PACKET, Packet, RegisterLine, pac
 
 use crate::server::PATIENCE;
 
-/// Something that threads change and tests wait for.
+/// A value that threads change and that tests wait for.
 struct CloseOnFork<T> {
     state: Mutex<T>,
     changed: Condvar,
@@ -57,7 +57,7 @@ pub(crate) struct FakeRegister {
 #[derive(Default)]
 struct RegisterState {
     secret: String,
-    /// What it says to whoever knows the secret.
+    /// The line that the register sends to a peer that knows the secret.
     line: Vec<u8>,
     listeners: Vec<TcpStream>,
     asked: usize,
@@ -77,7 +77,7 @@ impl FakeRegister {
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 let (socket, state) = (socket.unwrap(), accepting.clone());
-                // Ends when the peer ends it. As PHP's, it waits in silence for the end of a line.
+                // The thread ends when the peer closes. Like PHP's register, it waits in silence for the end of a line.
                 std::thread::spawn(move || {
                     let mut asked = Vec::new();
                     let read = BufReader::new(&socket).read_until(b'\n', &mut asked);
@@ -99,7 +99,7 @@ impl FakeRegister {
         });
     }
 
-    /// How often it was asked in its own protocol.
+    /// Gives how often the register was asked in its own protocol.
     pub(crate) fn asked(&self) -> usize {
         self.state.change(|state| state.asked)
     }
@@ -108,7 +108,8 @@ impl FakeRegister {
         Address::parse(format!("127.0.0.1:{}", self.port).as_bytes()).unwrap()
     }
 
-    /// Where there is a secret, the register is spoken to by explicit wish.
+    /// The target that leads to this register. With a secret, the link must be told to speak GatewayWorker's protocol,
+    /// because it does not tell the secret otherwise.
     pub(crate) fn target(&self, secret: &str) -> Target {
         let target = self.target_by_chance(secret);
         if secret.is_empty() { target } else { target.speaking(GatewayProtocol::GatewayWorker) }
@@ -152,16 +153,16 @@ pub(crate) struct FakeGateway {
 
 #[derive(Default)]
 struct GatewayState {
-    /// Messages to all, in turn.
+    /// The messages to all clients, in the order in which they came.
     taken: Vec<String>,
     secrets: Vec<String>,
     connections: usize,
     live: Vec<TcpStream>,
-    /// Does not answer what its connections ask after their first question.
+    /// Whether the gateway leaves every query after the first one on a connection unanswered.
     mute: bool,
-    /// Does not read any more.
+    /// Whether the gateway has stopped reading.
     still: bool,
-    /// Sent in place of the answer to a question of the program.
+    /// The bytes that are sent in place of the answer to a query.
     answer: Option<Vec<u8>>,
     gone: bool,
 }
@@ -182,7 +183,7 @@ impl FakeGateway {
                     state.connections += 1;
                     state.live.push(socket.try_clone().unwrap());
                 });
-                // Ends when the peer or the test ends it.
+                // The thread ends when the peer or the test closes the connection.
                 std::thread::spawn(move || serve(&state, &socket));
             }
         });
@@ -224,10 +225,10 @@ impl FakeGateway {
         });
     }
 
-    /// Cuts every connection, and takes no more.
+    /// Cuts every connection, and accepts no more.
     pub(crate) fn leave(&self) {
         self.state.change(|state| state.gone = true);
-        // The thread that accepts sees it with the next one.
+        // The thread that accepts connections notices it with the next one.
         let _ = TcpStream::connect_timeout(&self.address.into(), Duration::from_secs(1));
         while TcpStream::connect_timeout(&self.address.into(), Duration::from_secs(1)).is_ok() {
             std::thread::yield_now();

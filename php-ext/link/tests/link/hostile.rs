@@ -1,4 +1,4 @@
-//! A gateway that sends what it must not.
+//! A gateway that sends what the protocol forbids.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use gateway_wire::bridge::{AnswerValue, Query, Reply};
 use crate::server::{Behaviour, Server};
 use crate::{TIMEOUT, flushed, link, send};
 
-/// Asks a question whose answer is replaced, then checks that the link lives on over a new connection.
+/// Makes a query whose answer is replaced, then checks that the link goes on over a new connection.
 fn survives(answer: Vec<u8>) {
     let server = Server::start(Behaviour { answer: Some(answer), ..Behaviour::default() });
     let mut link = link(server.target());

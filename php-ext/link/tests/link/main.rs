@@ -1,6 +1,6 @@
-//! The link against a real listener.
+//! Tests of the link with servers that listen on real sockets.
 
-// Helpers of tests are tests too.
+// The lint spares tests, but it does not see that these helpers belong to tests.
 #![allow(clippy::unwrap_used)]
 
 mod batching;
@@ -21,7 +21,7 @@ use gateway_wire::bridge::Order;
 use serde_bytes::Bytes;
 
 pub(crate) const LIMITS: LinkLimits = LinkLimits { buffer_bytes: 1 << 20, silence: Duration::from_secs(30) };
-/// As `$connectTimeout`.
+/// The time that a call may take, as `$connectTimeout` sets it.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) fn link(target: Arc<Target>) -> Link {
@@ -40,7 +40,7 @@ pub(crate) fn flushed(link: &Link) -> Option<Unconfirmed> {
     link.flush(server::PATIENCE)
 }
 
-/// Sends over one of several links.
+/// Sends an order by the link to `target`, which is one of several in the pool.
 pub(crate) fn send_to(
     links: &mut LinkPool,
     target: &Arc<Target>,

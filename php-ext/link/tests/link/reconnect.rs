@@ -1,4 +1,4 @@
-//! Lost connections: nothing is lost, nothing comes twice.
+//! Lost connections: no order is lost, and none takes effect twice.
 
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -13,12 +13,12 @@ use crate::{TIMEOUT, flushed, link, order, send};
 
 #[test]
 fn what_was_not_confirmed_is_sent_again_and_takes_effect_once() {
-    // Takes 7 orders, confirms none of them, and cuts the connection.
+    // The server takes 7 orders, confirms none of them, and cuts the connection.
     let server = Server::start(Behaviour { silent: true, cut_after: Some(7), ..Behaviour::default() });
     let mut link = link(server.target());
     let sent: Vec<String> = (0..20).map(|i| format!("message {i}")).collect();
     for message in &sent {
-        // Some find the link down for a moment.
+        // Some orders find the link down for a moment, so they are tried again.
         while link.order(order(message), TIMEOUT).is_err() {}
     }
     server.behave(|behaviour| behaviour.silent = false);
@@ -58,7 +58,7 @@ fn questions_between_orders_are_right_whatever_is_cut() {
         while let Err(error) = link.order(order("more"), TIMEOUT) {
             assert!(matches!(error, LinkError::Unreachable(_)) && Instant::now() < deadline, "{error}");
         }
-        // A burst before some, so that the I/O thread is at work when the question comes.
+        // Every third round makes no query, so the next query comes right behind two orders, while the I/O thread is at work.
         if round % 3 == 0 {
             continue;
         }
@@ -86,7 +86,7 @@ fn a_pending_query_is_asked_again() {
     assert_eq!(flushed(&link), None);
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| link.query(Query::ClientCount {}, PATIENCE));
-        // The query is on its way or there; either way it must be asked on the next connection.
+        // The query is under way or has arrived; in both cases it must be asked again on the next connection.
         server.behave(|behaviour| behaviour.mute = false);
         server.cut();
         assert_eq!(asking.join().unwrap().unwrap(), AnswerValue::Int(1));
@@ -101,7 +101,7 @@ fn a_lost_idle_link_costs_the_next_call_nothing_but_a_connection() {
     assert_eq!(flushed(&link), None);
     server.cut();
     server.wait("end", |state| (state.disconnections == 1).then_some(()));
-    // The link notices by itself, and does not come back before it is needed.
+    // The link notices the end by itself, and connects again only when it is needed.
     let deadline = Instant::now() + PATIENCE;
     while !link.status().contains("idle") {
         assert!(Instant::now() < deadline, "{}", link.status());
@@ -129,11 +129,11 @@ fn what_was_accepted_is_delivered_when_the_gateway_is_back() {
     first.messages(2);
     relay.link_to(None);
     first.cut();
-    // Known down, and the calls are still there.
+    // The link knows that the gateway is down, and has kept the calls.
     let left = link.flush(Duration::from_millis(100)).unwrap();
     assert_eq!(left.calls, 2);
     assert!(left.down.is_some(), "{left:?}");
-    // Another gateway process, which knows nothing of the first.
+    // This is another gateway process, which knows nothing of the first one's orders.
     let second = Server::start(Behaviour::default());
     relay.link_to(Some(&second));
     assert_eq!(flushed(&link), None);
@@ -189,7 +189,7 @@ fn each_link_is_a_producer_of_its_own() {
     assert_eq!(producers.len(), 2);
 }
 
-/// A port behind which a server can come and go.
+/// A port behind which servers come and go.
 struct Relay {
     address: std::net::SocketAddr,
     to: Arc<std::sync::Mutex<Option<std::net::SocketAddr>>>,
@@ -203,7 +203,7 @@ impl Relay {
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
-                // With nothing behind it the connection is closed at once.
+                // While there is no server behind it, each connection is closed at once.
                 let Some(address) = *target.lock().unwrap() else { continue };
                 let server = std::net::TcpStream::connect(address).unwrap();
                 for (mut from, mut to) in

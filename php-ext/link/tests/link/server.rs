@@ -1,5 +1,5 @@
-//! A small gateway for the tests: a real listener that speaks the bridge, remembers what took effect, and misbehaves on
-//! demand.
+//! A small gateway for the tests: it listens on a real socket, speaks the bridge, remembers the orders that took effect, and
+//! misbehaves when a test asks for it.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use gateway_wire::bridge::{
     WorkerToServer,
 };
 
-/// How long a test waits for what must happen.
+/// The longest that a test waits for something that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Server {
@@ -29,18 +29,18 @@ struct Shared {
 
 #[derive(Default)]
 pub(crate) struct State {
-    /// The messages of the orders that took effect, each with its producer, in turn.
+    /// The messages of the orders that took effect, each with its producer, in the order in which they came.
     pub(crate) taken: Vec<(Producer, String)>,
-    /// Orders that came again though they had taken effect.
+    /// The number of orders that came again although they had taken effect.
     pub(crate) repeated: usize,
     pub(crate) logins: usize,
-    /// Connections that began with a register's line.
+    /// The number of connections that began with a line for a register.
     pub(crate) asked_as_register: usize,
-    /// Pings that came from workers.
+    /// The number of pings that came from workers.
     pub(crate) pings: usize,
     pub(crate) connections: usize,
     pub(crate) disconnections: usize,
-    /// The most frames that one read brought.
+    /// The largest number of frames that one read brought.
     pub(crate) most_at_once: usize,
     pub(crate) behaviour: Behaviour,
     applied: HashMap<Producer, u64>,
@@ -50,29 +50,29 @@ pub(crate) struct State {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Behaviour {
     pub(crate) secret: Vec<u8>,
-    /// Takes orders but confirms nothing.
+    /// Whether orders take effect without being confirmed.
     pub(crate) silent: bool,
-    /// Cuts the connection, saying nothing, once so many more orders took effect.
+    /// The number of orders after which the connection is cut without a word, once.
     pub(crate) cut_after: Option<usize>,
-    /// Does so again and again.
+    /// The number of orders after which the connection is cut, again and again.
     pub(crate) cut_every: Option<usize>,
-    /// What its welcome has in place of a proof, made of the login; the proof itself, if none.
+    /// Makes the proof in the welcome from the login; `None` gives the right proof.
     pub(crate) proves: Option<fn(&Login) -> Proof>,
-    /// How long the hello takes.
+    /// The time before the hello is sent.
     pub(crate) late: Duration,
-    /// Its answer to a register's line.
+    /// The answer to a line for a register.
     pub(crate) register_line: Vec<u8>,
-    /// Sent in place of the hello.
+    /// The bytes that are sent in place of the hello.
     pub(crate) greeting: Option<Vec<u8>>,
-    /// Sent in place of an answer.
+    /// The bytes that are sent in place of an answer.
     pub(crate) answer: Option<Vec<u8>>,
-    /// Leaves queries unanswered.
+    /// Whether queries are left unanswered.
     pub(crate) mute: bool,
-    /// Answers the pings of workers.
+    /// Whether workers' pings are answered.
     pub(crate) pongs: bool,
-    /// Refuses orders with this message.
+    /// Orders with this message are refused.
     pub(crate) refuses: Option<String>,
-    /// Cannot read orders with this message: says so and cuts the connection.
+    /// Orders with this message are answered as unreadable, and the connection is cut.
     pub(crate) chokes_on: Option<String>,
 }
 
@@ -95,7 +95,7 @@ impl Server {
                         state.connections += 1;
                         state.live.push(socket.try_clone().unwrap());
                     });
-                    // Ends when the peer or the script ends it.
+                    // This returns when the peer or the test ends the connection.
                     let _ = shared.serve(&socket);
                     let _ = socket.shutdown(std::net::Shutdown::Both);
                     shared.change(|state| state.disconnections += 1);
@@ -127,7 +127,7 @@ impl Server {
         });
     }
 
-    /// Waits until the state is as wanted, and gives something of it.
+    /// Waits until `check` finds something in the state, and gives it.
     pub(crate) fn wait<T>(&self, what: &str, mut check: impl FnMut(&mut State) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.shared.lock();
@@ -140,7 +140,7 @@ impl Server {
         }
     }
 
-    /// Waits until so many orders took effect, and gives their messages in turn.
+    /// Waits until `count` orders took effect, and gives their messages in order.
     pub(crate) fn messages(&self, count: usize) -> Vec<String> {
         self.wait(&format!("{count} messages"), |state| {
             (state.taken.len() >= count)
@@ -168,7 +168,7 @@ impl Shared {
         let mut preface = [0; PREFACE.len()];
         socket.read_exact(&mut preface)?;
         if preface != PREFACE {
-            // A register's line, when this server was late.
+            // The peer sends a line for a register, because this server's hello was late.
             let line = self.change(|state| {
                 state.asked_as_register += 1;
                 state.behaviour.register_line.clone()
@@ -225,7 +225,7 @@ impl Shared {
         }
     }
 
-    /// Has no events for a worker.
+    /// Serves a worker, for which there are never any events.
     fn ping_pong(&self, reader: &mut Reader) -> std::io::Result<()> {
         loop {
             for frame in reader.frames()? {
@@ -243,7 +243,7 @@ impl Shared {
         }
     }
 
-    /// Gives whether the connection goes on.
+    /// Carries out an order, and gives whether the connection goes on.
     fn order(
         &self,
         socket: &TcpStream,
@@ -322,7 +322,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// At least one frame.
+    /// Waits until at least one whole frame has come, and gives all that have.
     fn frames(&mut self) -> std::io::Result<Vec<Vec<u8>>> {
         let mut frames = Vec::new();
         loop {

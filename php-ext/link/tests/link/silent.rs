@@ -1,4 +1,5 @@
-//! Gateways whose system confirms every packet and that say nothing: one that is stopped, a proxy with nobody behind it.
+//! Gateways whose kernel acknowledges every packet while they say nothing: one that is stopped, or a proxy with no gateway
+//! behind it.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use gateway_wire::bridge::{AnswerValue, Query};
 use crate::server::{Behaviour, PATIENCE, Server};
 use crate::{LIMITS, flushed, link, send, send_to};
 
-/// The bound of a wait, as `$connectTimeout` is; long enough that a busy machine does not take a short wait for a whole one.
+/// The bound of a wait, as `$connectTimeout` sets it. It is so long that even a busy machine does not make a short wait take
+/// as much.
 const LONG: Duration = Duration::from_secs(4);
 
 fn count(link: &mut Link) -> Result<QueryAnswer, LinkError> {
@@ -27,7 +29,7 @@ fn a_gateway_that_hangs_costs_one_wait_until_it_is_heard_again() {
     hang(&server, true);
     let error = count(&mut link).unwrap_err();
     assert!(matches!(error, LinkError::NoAnswer { waited: LONG, .. }), "{error:?}");
-    // Ten of them together take less than one whole wait.
+    // Ten queries together take less time than a single whole wait.
     let begun = Instant::now();
     for _ in 0..10 {
         let error = count(&mut link).unwrap_err();
@@ -40,7 +42,7 @@ fn a_gateway_that_hangs_costs_one_wait_until_it_is_heard_again() {
     while let Err(error) = count(&mut link) {
         assert!(matches!(error, LinkError::Silent { .. }) && Instant::now() < deadline, "{error:?}");
     }
-    // Once it has been heard, it is waited for as before.
+    // Once the gateway has been heard again, the link waits for it as long as before.
     hang(&server, true);
     let error = count(&mut link).unwrap_err();
     assert!(matches!(error, LinkError::NoAnswer { waited: LONG, .. }), "{error:?}");
@@ -54,7 +56,7 @@ fn the_ends_of_requests_do_not_wait_for_a_gateway_that_hangs() {
     assert_eq!(links.flush(PATIENCE), []);
     hang(&server, true);
     send_to(&mut links, &target, "one").unwrap();
-    // It is known as slow, not as down: the call stays where it is.
+    // The gateway counts as slow, not as down, so the call stays where it is.
     let left = links.flush(LONG);
     assert_eq!((left.len(), left[0].calls, &left[0].down), (1, 1, &None));
     let begun = Instant::now();
@@ -63,7 +65,7 @@ fn the_ends_of_requests_do_not_wait_for_a_gateway_that_hangs() {
         assert_eq!(links.flush(LONG)[0].calls, request + 2);
     }
     assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
-    // Nothing is lost, and at the process's end it is waited for once more.
+    // No order is lost, and the end of the process waits for the gateway once more.
     hang(&server, false);
     send_to(&mut links, &target, "last").unwrap();
     assert_eq!(links.close(PATIENCE), []);
@@ -76,12 +78,12 @@ fn a_gateway_that_owes_word_for_too_long_is_given_up() {
     let limits = LinkLimits { silence: Duration::from_millis(300), ..LIMITS };
     let mut link = Link::new(server.target(), limits).unwrap();
     send(&mut link, "one");
-    // The I/O thread notices it alone: nobody asks anything.
+    // The I/O thread notices it without the help of any call.
     server.wait("another login", |state| (state.logins >= 2).then_some(()));
     hang(&server, false);
     assert_eq!(flushed(&link), None);
     assert_eq!(server.messages(1), ["one"]);
-    // The same while PHP's thread waits for an answer.
+    // The same happens while PHP's thread waits for an answer.
     server.behave(|behaviour| behaviour.mute = true);
     let logins = server.wait("state", |state| Some(state.logins));
     std::thread::scope(|scope| {

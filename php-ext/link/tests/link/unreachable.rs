@@ -1,4 +1,4 @@
-//! Gateways that are not there, or do not let us in.
+//! Gateways that are not there or refuse the login.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -23,13 +23,13 @@ fn target(addresses: &[Address]) -> Arc<Target> {
     Arc::new(Target::new(addresses.to_vec(), vec![]).unwrap())
 }
 
-/// A port that nobody listens on.
+/// The address of a port on which nobody listens.
 fn nobody() -> Address {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     Address::parse(format!("127.0.0.1:{port}").as_bytes()).unwrap()
 }
 
-/// A port whose listener takes connections and says nothing.
+/// A port that accepts connections and never says anything.
 fn black_hole() -> (TcpListener, Address) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -122,12 +122,13 @@ fn a_wrong_secret_is_told_of_with_the_gateways_words() {
     assert!(error.contains("gateway.secret_key"), "{error}");
 }
 
-/// A stranger that waits on the port of a gateway that is down, or sits before it, can let everybody in.
+/// Without this proof, a stranger who listens on the port of a gateway that is down, or stands between, could accept every
+/// login and take all orders.
 #[test]
 fn a_gateway_that_does_not_prove_itself_is_told_nothing() {
     let proofs: [fn(&Login) -> Proof; 3] = [
         |_| [0; 32],
-        // What it has just been told.
+        // This gives back the proof that the login has just told.
         |login| login.proof,
         |login| login.gateway_proof(b"guessed", &[5; 32]),
     ];
@@ -148,14 +149,14 @@ fn a_gateway_that_does_not_prove_itself_is_told_nothing() {
     assert_eq!(server.messages(1), ["hello"]);
 }
 
-/// Greets whoever comes, or answers what ends a line.
+/// Starts a listener that sends `greeting` to every peer, and `answer` after every line.
 fn stranger(greeting: &'static [u8], answer: &'static [u8]) -> Address {
     let (listener, address) = black_hole();
     std::thread::spawn(move || {
         for socket in listener.incoming() {
             let mut socket = socket.unwrap();
             std::thread::spawn(move || {
-                // Ends when the peer has ended it.
+                // The thread ends when the peer has closed.
                 let _ = socket.write_all(greeting);
                 let mut byte = [0];
                 while matches!(socket.read(&mut byte), Ok(1..)) {
@@ -225,7 +226,7 @@ fn names_and_unix_sockets_lead_to_gateways_too() {
     assert!(told.starts_with(&format!("Can not connect to {missing} No such file")), "{told}");
     let listener = UnixListener::bind(&path).unwrap();
     let deadline = Instant::now() + PATIENCE;
-    // It is tried again by itself; what answers here says nothing.
+    // The link tries again by itself. It is enough that the listener is reached; it says nothing.
     loop {
         listener.set_nonblocking(true).unwrap();
         if listener.accept().is_ok() {
@@ -243,7 +244,7 @@ fn closing_does_not_wait_for_an_attempt() {
     let (_listener, address) = black_hole();
     let mut link = link(target(&[address]));
     std::thread::scope(|scope| {
-        // Gives up long before the attempt of the thread, which got the longer time first.
+        // This call gives up long before the link's thread does, whose attempt was given more time at its start.
         scope.spawn(|| error(&mut link, TIMEOUT)).join().unwrap();
     });
     let begun = Instant::now();
