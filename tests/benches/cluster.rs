@@ -27,7 +27,7 @@ const CLIENTS: usize = 400;
 /// The bytes of a push as a client gets it: a header of 2 bytes and a message of 64.
 const FRAME: u64 = 66;
 
-/// Whose servers and PHP client are measured.
+/// A side of the comparison: servers together with a PHP client.
 #[derive(Clone, Copy)]
 enum Side {
     Ours,

@@ -17,7 +17,7 @@ use tokio::process::Command;
 const METHODS: [&str; 5] = ["sendToUid", "bindUid", "isUidOnline", "getClientIdByUid", "setSession"];
 const ROUNDS: usize = 3;
 
-/// Whose client and server are measured.
+/// A side of the comparison: a PHP client together with a server.
 #[derive(Clone, Copy, PartialEq)]
 enum Side {
     Ours,

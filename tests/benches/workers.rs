@@ -27,7 +27,7 @@ const WORKERS: [usize; 2] = [1, 4];
 const PAYLOAD: usize = 64;
 const ECHO: usize = 2 + PAYLOAD;
 
-/// Which server is measured, and whose workers.
+/// A side of the comparison: a server together with workers.
 #[derive(Clone, Copy, PartialEq)]
 enum Side {
     Ours,

@@ -61,17 +61,17 @@ impl Contender {
         }
     }
 
-    /// Whether the server is another project's, which can be left out.
+    /// True if the server is another project's, which can be left out.
     pub(crate) fn is_peer(self) -> bool {
         !matches!(self, Self::Ours | Self::Plain)
     }
 
-    /// Whether the server sends each client a first message by itself.
+    /// True if the server sends each client a first message by itself.
     pub(crate) fn greets(self) -> bool {
         self == Self::Ours
     }
 
-    /// Whether the server sends a client's messages back.
+    /// True if the server sends a client's messages back.
     pub(crate) fn echoes(self) -> bool {
         matches!(self, Self::Plain | Self::UWebSockets | Self::Ws)
     }

@@ -41,9 +41,9 @@ pub(crate) struct Client {
     pub(crate) messages: usize,
 }
 
-/// What came in a turn of the loop.
+/// The outcome of a turn of the loop.
 pub(crate) struct Turn {
-    /// Whether something came for the publisher.
+    /// True if something came for the publisher.
     pub(crate) control: bool,
 }
 

@@ -11,9 +11,9 @@ use crate::results::{Unit, thousands};
 #[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) clients: usize,
-    /// Whether each client has a topic of its own, which is a uid on our server.
+    /// True if each client has a topic of its own, which is a uid on our server.
     pub(crate) own_topics: bool,
-    /// Whether the servers and the generator use all cores.
+    /// True if the servers and the generator use all cores.
     pub(crate) shared_cores: bool,
     pub(crate) parts: Vec<Part>,
 }

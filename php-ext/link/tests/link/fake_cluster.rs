@@ -158,9 +158,9 @@ struct GatewayState {
     secrets: Vec<String>,
     connections: usize,
     live: Vec<TcpStream>,
-    /// Whether the gateway leaves every query after the first one on a connection unanswered.
+    /// True if the gateway leaves every query after the first one on a connection unanswered.
     mute: bool,
-    /// Whether the gateway has stopped reading.
+    /// True if the gateway has stopped reading.
     still: bool,
     /// The bytes that are sent in place of the answer to a query.
     answer: Option<Vec<u8>>,

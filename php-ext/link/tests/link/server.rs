@@ -50,7 +50,7 @@ pub(crate) struct State {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Behaviour {
     pub(crate) secret: Vec<u8>,
-    /// Whether orders take effect without being confirmed.
+    /// True if orders take effect without being confirmed.
     pub(crate) silent: bool,
     /// The number of orders after which the connection is cut without a word, once.
     pub(crate) cut_after: Option<usize>,
@@ -66,9 +66,9 @@ pub(crate) struct Behaviour {
     pub(crate) greeting: Option<Vec<u8>>,
     /// The bytes that are sent in place of an answer.
     pub(crate) answer: Option<Vec<u8>>,
-    /// Whether queries are left unanswered.
+    /// True if queries are left unanswered.
     pub(crate) mute: bool,
-    /// Whether workers' pings are answered.
+    /// True if workers' pings are answered.
     pub(crate) pongs: bool,
     /// Orders with this message are refused.
     pub(crate) refuses: Option<String>,

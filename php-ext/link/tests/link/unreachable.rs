@@ -244,7 +244,7 @@ fn closing_does_not_wait_for_an_attempt() {
     let (_listener, address) = black_hole();
     let mut link = link(target(&[address]));
     std::thread::scope(|scope| {
-        // This call gives up long before the link's thread does, whose attempt was given more time at its start.
+        // The call waits for its whole time; the link's thread may be at its attempt even longer.
         scope.spawn(|| error(&mut link, TIMEOUT)).join().unwrap();
     });
     let begun = Instant::now();
