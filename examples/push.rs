@@ -8,7 +8,7 @@ use gateway_link::{Address, Link, LinkLimits, Target};
 use gateway_wire::bridge::Order;
 use serde_bytes::Bytes;
 
-/// How long the program waits for the gateway: to connect, and then for the confirmation.
+/// The time that the program waits for the gateway: first to connect, then for the confirmation.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 fn main() -> anyhow::Result<()> {

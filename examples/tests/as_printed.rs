@@ -10,7 +10,8 @@ use gateway_tests::{
 };
 use tempfile::TempDir;
 
-/// Programs that stand before cargo and PHP in the PATH. What cargo would build and run is what was built with this test.
+/// Makes programs that stand before cargo and PHP in the PATH. In place of what cargo would build and run, they run the
+/// programs that were built with this test.
 fn stand_ins() -> anyhow::Result<TempDir> {
     let folder = TempDir::with_prefix("gateway-test-examples-")?;
     let (server, push) = (server_binary()?, env!("CARGO_BIN_EXE_push"));
@@ -23,7 +24,7 @@ fn stand_ins() -> anyhow::Result<TempDir> {
          esac\n",
         server.display()
     );
-    // In place of the extension in target/release comes the one that was built with this test.
+    // The extension that was built with this test takes the place of the one in target/release.
     let php = format!(
         "for argument; do\n\
          shift\n\

@@ -1,4 +1,4 @@
-//! Websocket frames, to clients and from them.
+//! The speed of websocket frames, to clients and from them.
 
 use std::hint::black_box;
 
@@ -30,7 +30,7 @@ fn decode(criterion: &mut Criterion) {
         let input = masked(first, size).repeat(frames);
         group.throughput(Throughput::Elements(frames as u64));
         group.bench_function(name, |bencher| {
-            // Frames are unmasked in place, so each turn needs them anew.
+            // Frames are unmasked in place, so each turn needs fresh ones.
             bencher.iter_batched_ref(
                 || input.clone(),
                 |input| {

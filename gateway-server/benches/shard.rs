@@ -1,6 +1,6 @@
-//! Parts of a shard that are hot: the index of who holds a name, and what waits for a slow client.
+//! The hot parts of a shard: the index of the shards that hold a name, and the messages that wait for a slow client.
 
-// Both are private to the shard, and need nothing of it.
+// These modules are private to the shard and use nothing else of it, so their files are compiled here once more.
 #[allow(dead_code, unused_imports)]
 #[path = "../src/shard/backlog.rs"]
 mod backlog;
@@ -34,7 +34,7 @@ fn names(criterion: &mut Criterion) {
     let index = Index::new(None);
     names.iter().for_each(|name| index.add(name.as_bytes(), 0));
     let mut next = 0;
-    // Neighbours in time are not neighbours in memory.
+    // With this step, names that follow each other in time are far from each other in memory.
     let mut any = || {
         next = (next + 7919) % NAMES;
         names[next].as_bytes()
@@ -50,7 +50,7 @@ fn names(criterion: &mut Criterion) {
     });
 }
 
-/// Takes so many bytes at once.
+/// A socket that takes at most this many bytes at once.
 struct Socket(usize);
 
 impl Write for Socket {

@@ -1,10 +1,10 @@
-//! What a `sendToUid` costs as nodes grow in number: ours over NATS, and GatewayWorker with as many gateways.
+//! The cost of a `sendToUid` in clusters of more and more nodes: ours over NATS, and GatewayWorker with as many gateways.
 //!
-//! PHP is connected to a node that has none of the clients, so that every push goes from one node to another; with one node
-//! none does. With the word `spread` the clients are on all nodes alike, and the more nodes there are the more pushes cross.
-//! All processes share this machine. CPU is that of all of them, PHP and NATS included, but not of the clients.
-//! `make bench-cluster ARGS="spread 2 4"`. Without GatewayWorker's sources (GATEWAYWORKER_PATH and friends) it shows ours
-//! alone.
+//! PHP is connected to a node that has none of the clients, so every push goes from one node to another, except where there
+//! is only one node. With the word `spread` all nodes have equally many clients, and the more nodes there are, the more
+//! pushes cross. All processes share this machine. CPU is that of all of them, PHP and NATS included, except the clients. An
+//! example is `make bench-cluster ARGS="spread 2 4"`. Without GatewayWorker's sources (GATEWAYWORKER_PATH and the other
+//! variables) only ours is measured.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -22,12 +22,12 @@ use tokio::process::Command;
 const NODES: [usize; 4] = [1, 2, 4, 8];
 const ROUNDS: usize = 3;
 const SPREAD: &str = "spread";
-/// Clients of all nodes together, each with a uid of its own.
+/// The number of clients of all nodes together. Each client has a uid of its own.
 const CLIENTS: usize = 400;
-/// A push as it comes: a header of two bytes and 64 of the message.
+/// The bytes of a push as a client gets it: a header of 2 bytes and a message of 64.
 const FRAME: u64 = 66;
 
-/// Whose servers and client.
+/// A side of the comparison: servers together with a PHP client.
 #[derive(Clone, Copy)]
 enum Side {
     Ours,
@@ -83,7 +83,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Of these nodes, those that have clients. The first is PHP's.
+/// Gives those of the nodes that have clients. PHP is connected to the first node.
 fn at(nodes: &[SocketAddr], is_spread: bool) -> &[SocketAddr] {
     if is_spread || nodes.len() == 1 { nodes } else { &nodes[1..] }
 }
@@ -111,7 +111,7 @@ impl Side {
                 for _ in 0..nodes {
                     let start = |command: &mut Command| {
                         command.args(["--cluster-nats", &nats.url()]).env("GATEWAY_SECRET_KEY", SECRET);
-                        // Whoever falls behind is not what this is about.
+                        // A large outbox keeps clients that fall behind connected; they are not what is measured here.
                         command.args(["--shards", "1", "--outbox-bytes", "100000000"]);
                         command.args(["--log", "warn,gateway_server::server=info"]);
                     };

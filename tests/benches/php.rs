@@ -1,6 +1,7 @@
-//! What a call of the class costs PHP: the extension beside GatewayWorker's PHP client, in one run.
+//! The cost of a call of the class in PHP: the extension beside GatewayWorker's PHP client, in one run.
 //!
-//! `make bench-php`. Without the original's sources (GATEWAYCLIENT_PATH and friends) it shows the extension alone.
+//! `make bench-php` runs it. Without the original's sources (GATEWAYCLIENT_PATH and the other variables) only the extension
+//! is measured.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -16,14 +17,14 @@ use tokio::process::Command;
 const METHODS: [&str; 5] = ["sendToUid", "bindUid", "isUidOnline", "getClientIdByUid", "setSession"];
 const ROUNDS: usize = 3;
 
-/// Whose client and server.
+/// A side of the comparison: a PHP client together with a server.
 #[derive(Clone, Copy, PartialEq)]
 enum Side {
     Ours,
     Original { persistent: bool },
 }
 
-/// Medians over the rounds; times in nanoseconds.
+/// The medians over the rounds; times are in nanoseconds.
 #[derive(Clone, Copy, Default)]
 struct Figures {
     rate: f64,
@@ -70,7 +71,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a send costs PHP while the server stands still.
+/// Measures what a send costs PHP while the server is stopped.
 async fn while_stopped(server: &Server) -> anyhow::Result<String> {
     let mut process = php()?
         .arg(root().join("tests/php/bench_stopped.php"))
@@ -103,7 +104,7 @@ fn print_row(method: &str, processes: usize, client: &str, figures: Figures, our
     );
 }
 
-/// A server with one client that reads what it gets.
+/// A server with one client that reads everything that it gets.
 struct Place {
     register: SocketAddr,
     client: String,

@@ -1,9 +1,9 @@
 //! Messages through an echoing `Events::onMessage`: GatewayWorker's own stack, its workers on our server, and our worker
 //! runner, in one run with the same handler and the same number of worker processes.
 //!
-//! Rates and CPU are shown as multiples of GatewayWorker's. `make bench-workers`; ARGS="1x16 4x1" runs only those rows
-//! (workers x messages in flight), ARGS=ours only our runner. Without GatewayWorker's sources (GATEWAYWORKER_PATH and
-//! friends) it shows our runner alone.
+//! Rates and CPU are shown as multiples of GatewayWorker's. `make bench-workers` runs it; ARGS="1x16 4x1" runs only those
+//! rows (workers x messages in flight), and ARGS=ours only our runner. Without GatewayWorker's sources (GATEWAYWORKER_PATH
+//! and the other variables) only our runner is measured.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -20,14 +20,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 const CLIENTS: usize = 100;
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(4);
-/// Messages that a client has under way.
+/// The numbers of messages that a client has under way.
 const WINDOWS: [usize; 2] = [1, 16];
 const WORKERS: [usize; 2] = [1, 4];
-/// Bytes of a message, and of its frame when it comes back.
+/// The bytes of a message, and of its frame when it comes back.
 const PAYLOAD: usize = 64;
 const ECHO: usize = 2 + PAYLOAD;
 
-/// Which server, and whose workers.
+/// A side of the comparison: a server together with workers.
 #[derive(Clone, Copy, PartialEq)]
 enum Side {
     Ours,
@@ -35,20 +35,20 @@ enum Side {
     Theirs,
 }
 
-/// What keeps a side alive.
+/// The processes of a side, which run until this is dropped.
 enum Stack {
     Ours { _server: Server, _runner: WorkerRunner },
     Mixed { _server: Server, _workers: BusinessWorkers },
     Theirs { _stack: OriginalStack },
 }
 
-/// Of one round, or the medians over the rounds; latencies in microseconds.
+/// The figures of one round, or the medians over the rounds; latencies are in microseconds.
 #[derive(Clone, Copy, Default)]
 struct Figures {
     rate: f64,
     p50: f64,
     p99: f64,
-    /// CPU seconds of server and workers for a million messages.
+    /// The CPU seconds of server and workers for a million messages.
     cpu: f64,
 }
 
@@ -91,7 +91,7 @@ impl Side {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    // Cargo adds one that starts with a dash.
+    // Cargo adds an argument that begins with a dash.
     let mut rows: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let is_alone = rows.iter().position(|row| row == "ours").map(|at| rows.remove(at)).is_some();
     let sides = match OriginalStack::missing() {
@@ -112,7 +112,7 @@ async fn main() -> anyhow::Result<()> {
                 continue;
             }
             let mut rounds = vec![Vec::new(); sides.len()];
-            // In turn, so that a slow minute of the machine is everybody's.
+            // The sides take turns, so that a slow minute of the machine slows all of them.
             for _ in 0..ROUNDS {
                 for (side, figures) in sides.iter().zip(&mut rounds) {
                     figures.push(measure(*side, workers, window).await?);
@@ -140,7 +140,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn measure(side: Side, workers: usize, window: usize) -> anyhow::Result<Figures> {
     let (_stack, websocket) = side.start(workers).await?;
-    // A worker has joined when it can be greeted by; one that is not ready closes its clients.
+    // A worker has joined once a client is greeted; before that the server closes its clients.
     eventually("a worker greets", true, async || Ok(Client::connect(websocket).await.is_ok())).await?;
     let clients = try_join_all((0..CLIENTS).map(|_| Client::connect(websocket))).await?;
     let before = cpu_of_descendants()?;
@@ -159,10 +159,10 @@ async fn measure(side: Side, workers: usize, window: usize) -> anyhow::Result<Fi
     Ok(Figures { rate: count / elapsed, p50: at(0.5), p99: at(0.99), cpu: spent / count * 1e6 })
 }
 
-/// Keeps so many messages under way and gives how long each took. Each must come back, and in order.
+/// Keeps `window` messages under way, and gives how long each took. Each must come back, and in order.
 ///
-/// As cheap as it can be, since it shares the machine with what is measured: one read for all that has come, one write for as
-/// many more.
+/// This client shares the machine with what is measured, so it does as little as possible: one read takes everything that has
+/// come, and one write sends as many new messages.
 async fn talk(client: Client, window: usize, end: Instant) -> anyhow::Result<Vec<Duration>> {
     let mut socket = client.socket.into_inner();
     let (mut latencies, mut sent) = (Vec::new(), VecDeque::new());
@@ -172,7 +172,7 @@ async fn talk(client: Client, window: usize, end: Instant) -> anyhow::Result<Vec
         out.clear();
         let now = Instant::now();
         while sent.len() < window && now < end {
-            // Masked by zeros, which changes nothing.
+            // The mask is zero, which leaves the payload as it is.
             out.extend([0x81, 0x80 | PAYLOAD as u8, 0, 0, 0, 0]);
             write!(out, "message {next:056}")?;
             sent.push_back(now);

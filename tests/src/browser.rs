@@ -20,7 +20,7 @@ const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 const FLAGS: [&str; 10] = [
     "--headless",
     "--remote-debugging-port=0",
-    "--no-sandbox", // which root cannot have
+    "--no-sandbox", // because root cannot have the sandbox
     "--no-first-run",
     "--disable-gpu",
     "--disable-quic",

@@ -124,7 +124,7 @@ fn p99(latencies: &mut [Duration]) -> Duration {
     latencies.get(latencies.len() * 99 / 100).copied().unwrap_or_default()
 }
 
-/// Whether slow pushes fail the test. Ordinary runs do not ask for it: on a machine that others use too, times say little.
+/// True if slow pushes fail the test. Ordinary runs do not ask for it: on a machine that others use too, times say little.
 fn is_strict() -> bool {
     std::env::var_os("ADVERSARY_STRICT").is_some()
 }

@@ -1,4 +1,4 @@
-//! What the kernel's table of sockets says about the other end of a connection.
+//! A look at how much the other end of a connection has not read yet, by the kernel's table of sockets.
 
 use std::io::Read as _;
 use std::net::SocketAddr;

@@ -102,9 +102,9 @@ pub struct Way {
 struct State {
     /// The number of cuts so far. When it grows, connections that were made before are reset.
     cuts: u64,
-    /// Whether new connections are refused.
+    /// True if new connections are refused.
     is_closed: bool,
-    /// Whether bytes are held back in both directions, while the connections stay open and nobody is told.
+    /// True if bytes are held back in both directions, while the connections stay open and nobody is told.
     is_stalled: bool,
     delay: Duration,
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::process_group::ProcessGroup;
 use crate::root;
 
-/// What to start; tests/php/gatewayworker/stack.php says what each field means.
+/// The processes to start, and their settings; tests/php/gatewayworker/stack.php says what each field means.
 pub(crate) struct Roles<'a> {
     /// Any of `register`, `gateway` and `worker`, separated by commas.
     pub(crate) names: &'a str,

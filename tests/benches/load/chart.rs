@@ -1,4 +1,5 @@
-//! Rates as bars: to the right of the middle line what is faster than the plain loop, to the left what is slower.
+//! A chart of the rates as bars: servers that are faster than the plain loop go to the right of the middle line, slower ones
+//! to the left.
 
 use std::fmt::Write as _;
 
@@ -11,7 +12,7 @@ const RIGHT: f64 = 50.0;
 const TOP: f64 = 64.0;
 const BAR: f64 = 10.0;
 const GAP: f64 = 14.0;
-/// Powers of two at both ends of the scale.
+/// The powers of two at both ends of the scale.
 const LOWEST: f64 = -4.0;
 const HIGHEST: f64 = 4.0;
 
@@ -127,7 +128,7 @@ fn bar(out: &mut String, y: f64, contender: Contender, ratio: f64) -> std::fmt::
     writeln!(out, "<text class=\"small\" x=\"{x:.1}\" y=\"{y}\" text-anchor=\"{anchor}\">{ratio:.2}</text>")
 }
 
-/// Where a power of two stands.
+/// Gives where a power of two stands on the scale.
 fn position(power: f64) -> f64 {
     LABELS + (power - LOWEST) / (HIGHEST - LOWEST) * (WIDTH - LABELS - RIGHT)
 }

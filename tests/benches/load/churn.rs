@@ -1,4 +1,4 @@
-//! Clients that come, shake hands, and go.
+//! Clients that connect, shake hands, and leave.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::handshake::{self, Opening};
 use crate::measure::{Figures, Meter};
 use crate::publisher::SHARED;
 
-/// Handshakes under way at once.
+/// The number of handshakes that are under way at once.
 const AT_ONCE: usize = 64;
 
-/// Each client goes as soon as it has the handshake's answer, and the first message of a server that greets.
+/// Measures handshakes. Each client leaves as soon as it has the answer and, from a server that greets, the first message.
 pub(crate) fn churn(server: &Running, spins: bool, time: Duration) -> anyhow::Result<Figures> {
     let contender = server.contender;
     let request = handshake::request(server.websocket, &contender.path(SHARED));
@@ -29,7 +29,7 @@ pub(crate) fn churn(server: &Running, spins: bool, time: Duration) -> anyhow::Re
             && let Some(place) = empty.pop()
         {
             let mut opening = Opening::begin(None, server.websocket, request.clone())?;
-            // Over loopback it is connected already.
+            // Over loopback the connection is established already.
             opening.advance(contender.greets())?;
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry().register(&mut opening.socket, Token(place), interest)?;

@@ -43,7 +43,7 @@ impl Contender {
         }
     }
 
-    /// Why it cannot be measured here.
+    /// Gives the reason why this server cannot be measured here, if there is one.
     pub(crate) fn missing(self) -> Option<String> {
         let module = |variable: &str, name: &str| {
             let found = node_modules(variable).join(name).is_dir();
@@ -61,17 +61,17 @@ impl Contender {
         }
     }
 
-    /// Can be left out.
+    /// True if the server is another project's, which can be left out.
     pub(crate) fn is_peer(self) -> bool {
         !matches!(self, Self::Ours | Self::Plain)
     }
 
-    /// Sends each client a first message by itself.
+    /// True if the server sends each client a first message by itself.
     pub(crate) fn greets(self) -> bool {
         self == Self::Ours
     }
 
-    /// Sends a client's messages back.
+    /// True if the server sends a client's messages back.
     pub(crate) fn echoes(self) -> bool {
         matches!(self, Self::Plain | Self::UWebSockets | Self::Ws)
     }
@@ -88,7 +88,7 @@ impl Contender {
         let mut ready = "ready ";
         let mut nginx_address = None;
         let command = match self {
-            // Nothing but what is measured happens on the connections.
+            // Without pings, nothing but what is measured happens on the connections.
             Self::Ours => ours(cores, &["--websocket", "127.0.0.1:0", "--ping-interval", "0"])?,
             Self::Plain => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -117,7 +117,7 @@ impl Contender {
         Ok(Running { contender: self, websocket, register, processes, _folder: folder })
     }
 
-    /// Our server with its usual pings, on a port that it shares.
+    /// Starts our server with its usual pings, on a port that it shares with others.
     pub(crate) async fn sharing(cores: Cores, port: Option<SocketAddr>) -> anyhow::Result<Running> {
         let port = port.map_or_else(|| "127.0.0.1:0".to_owned(), |port| port.to_string());
         let command = ours(cores, &["--reuse-port", "--websocket", &port])?;
@@ -134,7 +134,7 @@ fn ours(cores: Cores, flags: &[&str]) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// For clients and for PHP, out of the line that says that it is ready.
+/// Reads the addresses for clients and for PHP from the line with which the server says that it is ready.
 fn our_addresses(line: &str) -> anyhow::Result<(SocketAddr, SocketAddr)> {
     let value = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key));
     Ok((
@@ -152,18 +152,18 @@ impl Running {
         }
     }
 
-    /// What all its threads have taken of processors so far.
+    /// The CPU time that all threads of the server have taken so far.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let mut sum = 0;
         for task in std::fs::read_dir(format!("/proc/{}/task", self.processes.leader()))? {
-            // A thread may have ended since.
+            // A thread may have ended since the folder was read.
             let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
             sum += text.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
         }
         Ok(Duration::from_nanos(sum))
     }
 
-    /// Bytes of user memory, where shared pages count in part.
+    /// The bytes of user memory; shared pages count in part.
     pub(crate) fn memory(&self) -> anyhow::Result<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.processes.leader()))?;
         let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("Pss")?;
@@ -181,9 +181,9 @@ fn node_modules(variable: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| peers().join("node_modules"), PathBuf::from)
 }
 
-/// Where scripts/bench-peers puts what it gets.
+/// The folder into which scripts/bench-peers puts the other servers.
 fn peers() -> PathBuf {
-    // target/release/deps/load-…
+    // The running program is target/release/deps/load-…, and the folder stands in target.
     let bench = std::env::current_exe().unwrap_or_default();
     bench.ancestors().nth(3).unwrap_or(Path::new("target")).join("bench-peers")
 }
@@ -194,7 +194,7 @@ struct Nginx {
 }
 
 impl Nginx {
-    /// Below the folder in NGINX_PATH, among the peers, or installed.
+    /// Finds nginx below the folder in NGINX_PATH, among the other servers, or installed.
     fn find() -> Option<Self> {
         let given = std::env::var_os("NGINX_PATH").map(PathBuf::from);
         given.into_iter().chain([peers().join("nginx"), "/".into()]).find_map(|folder| {

@@ -1,4 +1,4 @@
-//! One core for the server, another for the load, where there are two; or both for both.
+//! The cores: where there are two, one is for the server and the other for the load; otherwise both share one.
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -18,7 +18,7 @@ impl Cores {
         Ok(Self { server: set(&[server])?, load: set(&[load])?, are_apart: server != load })
     }
 
-    /// The same two, for the server and for the load.
+    /// Gives the same two cores, each of which serves both the server and the load.
     pub(crate) fn shared(self) -> anyhow::Result<Self> {
         let both = [numbers(self.server), numbers(self.load)].concat();
         Ok(Self { server: set(&both)?, load: set(&both)?, are_apart: false })
@@ -28,7 +28,7 @@ impl Cores {
         numbers(self.server).len()
     }
 
-    /// What is started inside runs on the server's cores.
+    /// Runs `start` so that every process that it starts runs on the server's cores.
     pub(crate) async fn as_server<T>(
         self,
         start: impl Future<Output = anyhow::Result<T>>,
@@ -58,7 +58,7 @@ fn set(cores: &[usize]) -> anyhow::Result<CpuSet> {
     Ok(set)
 }
 
-/// This thread, and what it starts from now on.
+/// Binds this thread, and everything that it starts from now on, to these cores.
 fn pin(cores: CpuSet) -> anyhow::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &cores)?)
 }

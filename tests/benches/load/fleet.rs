@@ -1,4 +1,4 @@
-//! Many clients in one thread. One buffer takes what all of them read, and only ends of frames are looked for.
+//! Many clients in one thread. A single buffer takes everything that they read, and only the ends of frames are looked for.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -18,36 +18,38 @@ use crate::handshake::{self, Opening};
 /// The token of the socket that publishes.
 pub(crate) const CONTROL: Token = Token(usize::MAX);
 const READ_BUFFER: usize = 256 << 10;
-/// Handshakes under way at once: within any listener's queue.
+/// The number of handshakes that are under way at once, which fits into any listener's queue.
 const OPENINGS: usize = 200;
 
 pub(crate) struct Fleet {
     pub(crate) poll: Poll,
     pub(crate) clients: Vec<Client>,
-    /// Time in which nothing came, where it does not sleep.
+    /// The time in which nothing came; `None` where the thread sleeps instead of spinning.
     pub(crate) idle: Option<Duration>,
     events: Events,
     buffer: Vec<u8>,
     patience: Option<Duration>,
-    /// Where the kernel permits it, so that servers that use it are not held up by the clients.
+    /// An io_uring by which many clients send with one system call, where the kernel permits it; otherwise the clients would
+    /// hold up servers that use one.
     ring: Option<Ring>,
 }
 
 pub(crate) struct Client {
     socket: TcpStream,
     walker: Walker,
-    /// Messages so far.
+    /// The number of messages so far.
     pub(crate) messages: usize,
 }
 
-/// What came in a turn.
+/// The outcome of a turn of the loop.
 pub(crate) struct Turn {
-    /// Something came for whoever publishes.
+    /// True if something came for the publisher.
     pub(crate) control: bool,
 }
 
 impl Fleet {
-    /// `spins`: with a core of its own the generator never sleeps, so that no server pays for waking it up.
+    /// Makes a fleet. With `spins` the thread never sleeps: it has a core of its own, and no server has to pay for waking it
+    /// up.
     pub(crate) fn new(spins: bool) -> anyhow::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
@@ -60,7 +62,7 @@ impl Fleet {
         })
     }
 
-    /// Adds clients and waits until all are connected. Where the server `greets`, gives each one's first message.
+    /// Adds clients, and waits until all are connected. Where the server `greets`, gives the first message of each.
     pub(crate) fn connect(
         &mut self,
         server: SocketAddr,
@@ -70,7 +72,7 @@ impl Fleet {
         self.connect_from(None, server, paths, greets)
     }
 
-    /// As [`Fleet::connect`], with all clients at one address, and ports from that on.
+    /// Does the same as [`Fleet::connect`]; all clients come from the address `from`, by its port and those that follow.
     pub(crate) fn connect_from(
         &mut self,
         mut from: Option<SocketAddr>,
@@ -120,7 +122,7 @@ impl Fleet {
         Ok(greetings)
     }
 
-    /// Waits for input and gives `ended` each client's key, the client, and the opcode of each frame that ended.
+    /// Waits for input, and calls `ended` with the client's key, the client, and the opcode for each frame that ended.
     pub(crate) fn turn(&mut self, mut ended: impl FnMut(usize, &mut Client, u8)) -> anyhow::Result<Turn> {
         let before = Instant::now();
         self.poll.poll(&mut self.events, self.patience)?;
@@ -146,7 +148,7 @@ impl Fleet {
                 let mut walker = std::mem::take(&mut client.walker);
                 walker.walk(&self.buffer[..length], |opcode| ended(key, client, opcode));
                 client.walker = walker;
-                // A short read took all that there was.
+                // A read that did not fill the buffer took everything that was there.
                 if length < self.buffer.len() {
                     break;
                 }
@@ -157,7 +159,7 @@ impl Fleet {
 }
 
 impl Fleet {
-    /// Sends one small frame, for which there is always room, for each of these clients.
+    /// Sends one small frame for each of these clients. There is always room for it, because the server reads.
     pub(crate) fn send(&mut self, keys: &[usize], frame: &[u8]) -> anyhow::Result<()> {
         let Some(ring) = &mut self.ring else {
             return keys.iter().try_for_each(|key| self.clients[*key].send(frame));
@@ -174,7 +176,8 @@ impl Fleet {
     }
 }
 
-/// Given an address, takes its next free port: the kernel's own search slows down when most are taken.
+/// Begins a connection. With an address, it takes that address's next free port: the kernel's own search slows down when most
+/// ports are taken.
 fn begin(from: &mut Option<SocketAddr>, server: SocketAddr, path: &str) -> anyhow::Result<Opening> {
     let request = handshake::request(server, path);
     loop {
@@ -203,7 +206,7 @@ impl Drop for Client {
     }
 }
 
-/// The payload of the frame that `bytes` are.
+/// Gives the payload of the frame in `bytes`.
 pub(crate) fn payload(bytes: &[u8]) -> anyhow::Result<&[u8]> {
     let header = Header::read(bytes).context("a frame")?;
     bytes.get(header.length..header.length + header.payload).context("a whole frame")

@@ -1,11 +1,11 @@
-//! Frames as cheap as can be: headers are walked over, payloads are not looked at.
+//! Websocket frames at the lowest cost: headers are read only to find the next one, and payloads are not looked at.
 
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const BINARY: u8 = 2;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
-/// A frame to a client.
+/// Makes a frame of a server, which is not masked.
 pub(crate) fn unmasked(payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
     push_header(&mut frame, TEXT, payload.len(), 0);
@@ -13,7 +13,7 @@ pub(crate) fn unmasked(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Appends a frame of a client. Its masking key is zero, so that masking changes nothing.
+/// Appends a frame of a client. Its masking key is zero, which leaves the payload as it is.
 pub(crate) fn push_masked(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     push_header(out, opcode, payload.len(), 0x80);
     out.extend_from_slice(&[0; 4]);
@@ -38,7 +38,7 @@ fn push_header(out: &mut Vec<u8>, opcode: u8, length: usize, mask: u8) {
 #[derive(Clone, Copy)]
 pub(crate) struct Header {
     pub(crate) opcode: u8,
-    /// Length of the header itself, with the masking key.
+    /// The length of the header itself, with the masking key.
     pub(crate) length: usize,
     pub(crate) payload: usize,
 }
@@ -59,10 +59,10 @@ impl Header {
     }
 }
 
-/// Where a stream of frames stands between two reads.
+/// The place in a stream of frames between two reads.
 #[derive(Default)]
 pub(crate) struct Walker {
-    /// Bytes of the current payload that are still to come, and its opcode.
+    /// The number of bytes of the current payload that are still to come, and below it the payload's opcode.
     skip: usize,
     opcode: Option<u8>,
     header: [u8; LONGEST_HEADER],

@@ -1,4 +1,4 @@
-//! The opening handshake of a client: the request is the same for all but for its path, the answer is not verified.
+//! The opening handshake of a client: all requests are the same except for the path, and the answer is not verified.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::frames::Header;
 
-/// With the example key of RFC 6455.
+/// The rest of each request, with the example key of RFC 6455.
 const REST: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 const END: &[u8] = b"\r\n\r\n";
@@ -19,7 +19,7 @@ pub(crate) fn request(server: SocketAddr, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {server}\r\n{REST}").into_bytes()
 }
 
-/// A connection that comes about.
+/// A connection whose handshake is under way.
 pub(crate) struct Opening {
     pub(crate) socket: TcpStream,
     request: Vec<u8>,
@@ -36,8 +36,8 @@ impl Opening {
         Ok(Self { socket, request, is_sent: false, answer: Vec::new() })
     }
 
-    /// Goes on as far as it can. Once the answer is there, and the first message of a server that `greets`, gives what
-    /// came behind the answer.
+    /// Goes on as far as it can. Once the answer is there, and the first message of a server that `greets`, gives the bytes
+    /// behind the answer.
     pub(crate) fn advance(&mut self, greets: bool) -> anyhow::Result<Option<Vec<u8>>> {
         if !self.is_sent {
             match self.socket.write(&self.request) {
@@ -83,8 +83,8 @@ fn connect_from(from: SocketAddr, server: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// Closes without leaving the port in TIME_WAIT: runs follow each other faster than ports come free.
+/// Makes the socket close without leaving its port in TIME_WAIT: the runs follow each other faster than ports become free.
 pub(crate) fn reset(socket: &TcpStream) {
-    // It fails only on a socket that is gone already.
+    // This fails only on a socket that is already gone.
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }

@@ -1,7 +1,8 @@
-//! Load on our server, on a plain send loop, and on other push servers where they are present, side by side in one run.
+//! A comparison of loads on our server, on a plain send loop, and on other push servers where they are installed, side by
+//! side in one run.
 //!
-//! `make bench` rewrites docs/performance.md, which says how to read the figures. With `ARGS=--quick` it takes a minute
-//! and writes nothing; further words choose the scenarios whose names contain one of them, and nothing is written either. The
+//! `make bench` rewrites docs/performance.md, which says how to read the figures. With `ARGS=--quick` it takes a minute and
+//! writes nothing. Further words choose the scenarios whose names contain one of them, and nothing is written either. The
 //! word `million` holds a million connections, or as many as a number behind it says, in ten gigabytes of memory.
 
 mod chart;
@@ -30,7 +31,7 @@ use results::Results;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    // cargo adds --bench.
+    // Cargo adds the argument --bench.
     let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if arguments.iter().any(|argument| argument == plain::ARGUMENT) {
         return plain::serve();
@@ -68,7 +69,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Round after round, each server in its turn.
+/// Measures round after round; in each round every server has its turn.
 async fn measure(
     run: &Run,
     contenders: &[Contender],
@@ -96,6 +97,6 @@ async fn measure(
 
 fn skip(notes: &mut Vec<String>, name: &str, reason: &str) {
     println!("SKIPPED {name}: {reason}");
-    // The reason may name what is of this machine only.
+    // The reason may name things of this machine, so the notes for the page leave it out.
     notes.push(format!("Not measured: {name}."));
 }

@@ -1,4 +1,4 @@
-//! What is done to a server with a fleet of clients, and what is noted meanwhile.
+//! The measurements: what a fleet of clients does with a server, and which figures come of it.
 
 use std::time::{Duration, Instant};
 
@@ -11,40 +11,40 @@ use crate::frames::{BINARY, PING, PONG, TEXT, push_masked};
 use crate::publisher::{Publisher, Target};
 use crate::quiet;
 
-/// Of one run.
+/// The figures of one run.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Figures {
-    /// Events a second, or bytes a connection.
+    /// The rate in events a second, or the memory in bytes for each connection.
     pub(crate) value: f64,
-    /// Seconds of processors that the server took for a million events.
+    /// The CPU seconds that the server took for a million events.
     pub(crate) cpu: f64,
-    /// Shares of the time in which server and generator had something to do.
+    /// The shares of the time in which the server and the generator were at work.
     pub(crate) server_load: f64,
     pub(crate) generator_load: f64,
-    /// Share of one core that other processes took.
+    /// The share of one core that other processes took.
     pub(crate) others: f64,
     pub(crate) latency: Option<Latency>,
 }
 
-/// From when a message was due until it was there, in seconds.
+/// The time from when a message was due until it arrived, in seconds.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
 }
 
-/// A server with a fleet that is connected to it and somebody who publishes.
+/// A server, a fleet of clients that is connected to it, and a publisher.
 pub(crate) struct Place {
     pub(crate) server: Running,
     pub(crate) fleet: Fleet,
     pub(crate) publisher: Publisher,
-    /// Each client's own, unless all share one.
+    /// The topic of each client, unless all clients share one.
     pub(crate) topics: Vec<String>,
-    /// Of the server, when the first few clients had come.
+    /// The server's memory in bytes when only the first few clients were connected.
     pub(crate) first_memory: u64,
 }
 
-/// What there was at the start.
+/// The times when a measurement began, from which its end is reckoned.
 pub(crate) struct Meter {
     pub(crate) start: Instant,
     server: Duration,
@@ -54,7 +54,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// `idle`: time in which nothing came to a generator that never sleeps.
+    /// Begins a measurement; `idle` is the time so far in which nothing came to a generator that never sleeps.
     pub(crate) fn start(server: &Running, idle: Option<Duration>) -> anyhow::Result<Self> {
         let (busy, own) = (quiet::busy()?, quiet::own()?);
         Ok(Self { busy, own, server: server.cpu()?, idle, start: Instant::now() })
@@ -95,7 +95,7 @@ impl Place {
         meter.stop(&self.server, self.fleet.idle, events)
     }
 
-    /// Waits for input and counts data frames.
+    /// Waits for input, and gives how many data frames came.
     fn receive(&mut self) -> anyhow::Result<usize> {
         let mut received = 0;
         let turn = self.fleet.turn(|_, _, opcode| received += usize::from(is_data(opcode)))?;
@@ -116,13 +116,13 @@ impl Place {
         Ok(())
     }
 
-    /// One message to everybody has reached everybody.
+    /// Sends a message to every client, and waits until all have got it.
     pub(crate) fn warm_up(&mut self) -> anyhow::Result<()> {
         let targets = self.topics.len().max(1);
         for target in 0..targets {
             let target = self.topics.get(target).map_or(Target::All, |topic| Target::One(topic));
             self.publisher.publish(target, b"warm up")?;
-            // In small steps, as the first message to a topic may cost more.
+            // Each topic is waited for by itself, because the first message to a topic may cost more.
             if matches!(target, Target::One(_)) {
                 self.publisher.flush()?;
                 self.receive_all(1)?;
@@ -132,7 +132,7 @@ impl Place {
         if self.topics.is_empty() { self.receive_all(self.fleet.clients.len()) } else { Ok(()) }
     }
 
-    /// Messages of `size` bytes to everybody, `in_flight` at a time. Events are deliveries.
+    /// Sends messages of `size` bytes to all clients, `in_flight` at a time; each delivery is an event.
     pub(crate) fn fan_out(
         &mut self,
         size: usize,
@@ -155,14 +155,14 @@ impl Place {
         self.stop(meter, published * clients)
     }
 
-    /// Messages to one client each, `in_flight` at a time.
+    /// Sends messages to one client each, `in_flight` at a time.
     pub(crate) fn unicast(
         &mut self,
         size: usize,
         in_flight: usize,
         time: Duration,
     ) -> anyhow::Result<Figures> {
-        // Neighbours in time are not neighbours in memory.
+        // With this step, clients that follow each other in time are far from each other in memory.
         const STRIDE: usize = 7919;
         let message = vec![b'x'; size];
         let meter = self.meter()?;
@@ -180,7 +180,7 @@ impl Place {
         self.stop(meter, published)
     }
 
-    /// Each client sends a ping, or a message, as soon as the last one has come back.
+    /// Makes each client send a ping or a message as soon as its last one has come back.
     pub(crate) fn echo(&mut self, pings: bool, size: usize, time: Duration) -> anyhow::Result<Figures> {
         let (sent, awaited) = if pings { (PING, PONG) } else { (TEXT, TEXT) };
         let mut frame = Vec::new();
@@ -205,7 +205,7 @@ impl Place {
         self.stop(meter, returned)
     }
 
-    /// So many messages a second to everybody, at their times whatever has become of those before.
+    /// Sends this many messages a second to all clients, each at its time, whether or not the earlier ones have arrived.
     pub(crate) fn paced(
         &mut self,
         size: usize,
@@ -245,7 +245,7 @@ impl Place {
         Ok(Figures { latency: Some(Latency { p50: at(0.5), p99: at(0.99) }), ..figures })
     }
 
-    /// All clients go. Bytes that the server has kept of each.
+    /// Lets all clients go, and gives the bytes that the server has kept for each.
     pub(crate) fn gone(&mut self) -> anyhow::Result<Figures> {
         let clients = self.fleet.clients.len();
         self.fleet.clients.clear();
@@ -255,7 +255,8 @@ impl Place {
     }
 }
 
-/// Until a server has noticed that all have gone, and given back what it will: ours looks every ten seconds.
+/// The time after which a server has noticed that all clients have gone, and has given memory back: ours looks every ten
+/// seconds.
 const LEAVE: Duration = Duration::from_secs(12);
 
 fn is_data(opcode: u8) -> bool {

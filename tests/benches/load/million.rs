@@ -1,7 +1,7 @@
-//! As many idle connections as were asked for, with pings and pongs, and a broadcast that reaches them all.
+//! Very many idle connections, with pings and pongs, and a broadcast that reaches all of them.
 //!
-//! Where the limit of open files is too low for one server, several share the port; their clients come from as many
-//! addresses of loopback as it takes.
+//! Where the limit of open files is too low for one server, several servers share the port; the clients come from as many
+//! addresses of loopback as they need.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,26 +19,27 @@ use crate::publisher::{Publisher, SHARED, Target};
 use crate::results::thousands;
 use crate::seat::{most_connections, most_files};
 
-/// The server's default; every client is pinged this often.
+/// The server's default interval; every client is pinged this often.
 const PING_INTERVAL: Duration = Duration::from_secs(25);
-/// How long the connections are held before the broadcast.
+/// The time for which the connections are held before the broadcast.
 const HOLD: Duration = PING_INTERVAL.saturating_mul(2);
 const FIRST_PORT: u16 = 10_000;
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What has happened so far, told by all threads of clients.
+/// Counts that all threads of clients add to.
 #[derive(Default)]
 struct Tally {
     connected: AtomicUsize,
     pongs: AtomicUsize,
     messages: AtomicUsize,
     is_over: AtomicBool,
-    /// Held by the thread that connects: more at once would overflow the listeners' queues.
+    /// Is held by the thread that connects its clients: several at once would overflow the listeners' queues.
     turn: Mutex<()>,
 }
 
 pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> {
-    // The kernel spreads connections by chance: a twentieth is room for those that get more than their share.
+    // The kernel spreads connections by chance, so a twentieth of each limit is left for servers that get more than their
+    // share.
     let servers = connections.div_ceil(most_files()? * 19 / 20);
     let mut running = vec![Contender::sharing(cores, None).await?];
     while running.len() < servers {
@@ -59,7 +60,7 @@ pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> 
             let from = SocketAddr::from((from, FIRST_PORT));
             std::thread::spawn(move || {
                 let result = crowd(server, from, clients, &tally);
-                // The others have nothing to wait for any more.
+                // When one thread has failed, the others have nothing to wait for.
                 tally.is_over.fetch_or(result.is_err(), Ordering::Relaxed);
                 result
             })
@@ -100,7 +101,7 @@ pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> 
     held
 }
 
-/// Some of the clients, from one address, until all is over.
+/// Runs some of the clients, all from one address, until the run is over.
 fn crowd(server: SocketAddr, from: SocketAddr, clients: usize, tally: &Tally) -> anyhow::Result<()> {
     unshare(CloneFlags::CLONE_FILES)?;
     let mut fleet = Fleet::new(false)?;

@@ -1,6 +1,6 @@
-//! The floor to compare with: a server that does nothing but one plain `send(2)` for each message to each client.
+//! The server that others are compared with: it does nothing but one plain `send(2)` for each message to each client.
 //!
-//! It speaks as much websocket as the generator needs, and believes all that it is told.
+//! It speaks only as much websocket as the generator needs, and checks nothing that it is told.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::frames::{Header, PING, PONG, TEXT, unmasked};
 
-/// Hidden argument by which the benchmark runs itself as this server.
+/// The hidden argument by which the benchmark runs itself as this server.
 pub(crate) const ARGUMENT: &str = "--plain-server";
 
 const LISTENER: Token = Token(usize::MAX);
@@ -21,7 +21,7 @@ const READ_BUFFER: usize = 64 << 10;
 
 struct Connection {
     socket: mio::net::TcpStream,
-    /// None until the handshake.
+    /// The role is known after the handshake.
     role: Option<Role>,
 }
 
@@ -29,7 +29,7 @@ enum Role {
     Client {
         topic: Vec<u8>,
     },
-    /// Sends what to publish; with what has come of a frame that is not whole.
+    /// A connection that sends the messages to publish; `rest` is the part of a frame that has come so far.
     Publisher {
         rest: Vec<u8>,
     },
@@ -37,7 +37,7 @@ enum Role {
 
 struct Server {
     connections: Vec<Option<Connection>>,
-    /// Free places in `connections`.
+    /// The free places in `connections`.
     free: Vec<usize>,
     topics: HashMap<Vec<u8>, Vec<usize>>,
     buffer: Vec<u8>,
@@ -137,7 +137,7 @@ impl Server {
         send(&mut connection.socket, ANSWER)
     }
 
-    /// The loop that this is all about.
+    /// Sends a message to all clients of a topic: this is the loop that the comparison is about.
     fn publish(&mut self, order: &[u8]) -> anyhow::Result<()> {
         let end = order.iter().position(|byte| *byte == b'\n').context("a topic ends with a newline")?;
         let frame = unmasked(&order[end + 1..]);
@@ -160,7 +160,7 @@ impl Server {
     }
 }
 
-/// Pings get pongs and messages come back.
+/// Answers pings by pongs, and sends messages back.
 fn answer(socket: &mut mio::net::TcpStream, mut input: &[u8]) -> anyhow::Result<()> {
     while let Some((opcode, payload, length)) = whole_frame(input) {
         let mut frame = unmasked(payload);
@@ -175,20 +175,20 @@ fn answer(socket: &mut mio::net::TcpStream, mut input: &[u8]) -> anyhow::Result<
     Ok(())
 }
 
-/// Opcode, payload and whole length of the frame at the start of `input`.
+/// Gives the opcode, the payload and the whole length of the frame at the start of `input`.
 fn whole_frame(input: &[u8]) -> Option<(u8, &[u8], usize)> {
     let header = Header::read(input)?;
     let length = header.length + header.payload;
     Some((header.opcode, input.get(header.length..length)?, length))
 }
 
-/// Waits for room, as nothing is kept for later.
+/// Sends all bytes, and waits for room in the socket, because this server keeps nothing for later.
 fn send(socket: &mut mio::net::TcpStream, mut bytes: &[u8]) -> anyhow::Result<()> {
     while !bytes.is_empty() {
         match socket.write(bytes) {
             Ok(written) => bytes = &bytes[written..],
             Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
-            // Its end is read next.
+            // The loop reads the connection's end next.
             Err(_) => return Ok(()),
         }
     }

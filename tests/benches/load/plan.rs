@@ -1,4 +1,4 @@
-//! What is measured, how often and for how long.
+//! The plan of a run: the scenarios, how often each is measured, and for how long.
 
 use std::time::{Duration, Instant};
 
@@ -19,20 +19,20 @@ pub(crate) struct Plan {
 pub(crate) struct Run {
     kind: Kind,
     pub(crate) rounds: usize,
-    /// For one turn of each part.
+    /// The length of one turn of each part.
     time: Duration,
 }
 
-/// Scenario, unit, figures.
+/// The name of a scenario, its unit and its figures.
 pub(crate) type Found = (String, Unit, Figures);
 
-/// Turns that each server has in each part of a round.
+/// The number of turns that each server has in each part of a round.
 const TURNS: u32 = 4;
 
 enum Kind {
     Session(Session),
     Churn,
-    /// Idle connections beyond what one process may open.
+    /// Idle connections, more than one process may open.
     Crowd {
         connections: usize,
         bound: bool,
@@ -56,7 +56,8 @@ impl Plan {
                 run(shared(1000, [&FAN_OUTS, [Part::Ping, Part::Echo].as_slice()].concat()), 5, 200),
                 run(shared(10_000, [[Part::Idle].as_slice(), &FAN_OUTS, &[Part::Gone]].concat()), 3, 250),
                 run(shared(100, vec![Part::Ping, Part::Echo]), 5, 200),
-                // The machine's own rare pauses are as long as what is looked for.
+                // Rare pauses of the machine itself are as long as the latencies that are looked for, so there are many
+                // rounds.
                 run(shared(100, vec![Part::Paced { messages_a_second: 500 }]), 15, 250),
                 run(on_shared_cores(1000, FAN_OUTS.to_vec()), 5, 200),
                 run(own(1000, vec![Part::Unicast { size: 64, in_flight: 64 }]), 5, 200),
@@ -87,7 +88,7 @@ fn shared(clients: usize, parts: Vec<Part>) -> Kind {
     Kind::Session(Session { clients, own_topics: false, shared_cores: false, parts })
 }
 
-/// Where a server that uses several cores can show it.
+/// A scenario in which a server can use several cores.
 fn on_shared_cores(clients: usize, parts: Vec<Part>) -> Kind {
     Kind::Session(Session { clients, own_topics: false, shared_cores: true, parts })
 }
@@ -112,7 +113,8 @@ impl Run {
         }
     }
 
-    /// What of it is called by one of these words; all, without words.
+    /// Keeps the parts whose names contain one of these words, or all of them if the scenario's name does or there are no
+    /// words; gives `None` if nothing is left.
     pub(crate) fn only(mut self, words: &[String]) -> Option<Self> {
         let is_called =
             |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
@@ -134,7 +136,7 @@ impl Run {
         }
     }
 
-    /// Each server in its turn.
+    /// Measures one round, in which each server has its turn.
     pub(crate) async fn round(
         &self,
         contenders: &[Contender],
@@ -170,7 +172,8 @@ impl Run {
     }
 }
 
-/// All are started and connected to, then each part is measured in short turns: what drifts in the machine, drifts for all.
+/// Starts and connects all servers first, then measures each part in short turns, so that a drift of the machine concerns all
+/// servers alike.
 async fn side_by_side(
     session: &Session,
     contenders: &[Contender],
@@ -194,7 +197,7 @@ async fn side_by_side(
         }
     }
     for part in session.parts.iter().copied().filter(|part| *part != Part::Idle) {
-        // Rare latencies need many messages.
+        // A rare latency is found only among many messages.
         let (turns, time) = match part {
             Part::Paced { .. } => (1, time * TURNS),
             Part::Gone => (1, time),
@@ -208,7 +211,8 @@ async fn side_by_side(
                 let figures = undisturbed(patience, || seat.measure(part, time));
                 let goes_on = figures.is_ok();
                 all.push((seat.contender, figures.map(|figures| (label(part), part.unit(), figures))));
-                // After a failure its clients may still get what was meant for this turn.
+                // After a failure, the server's clients may still get messages of this turn, so it is not measured any
+                // further.
                 goes_on
             });
         }
@@ -216,7 +220,7 @@ async fn side_by_side(
     all
 }
 
-/// Idle connections over as many servers as it takes.
+/// Measures idle connections, spread over as many servers as they need.
 async fn crowd(contender: Contender, cores: Cores, connections: usize, bound: bool) -> anyhow::Result<Found> {
     let servers = connections.div_ceil(most_connections()?);
     let clients = connections / servers;
@@ -232,7 +236,7 @@ async fn crowd(contender: Contender, cores: Cores, connections: usize, bound: bo
     Ok((label, Unit::Bytes, Figures { value: bytes, ..Figures::default() }))
 }
 
-/// Measures again while others disturb and patience lasts; gives what was disturbed least.
+/// Measures again while other processes disturb and the patience lasts; gives the figures that were disturbed least.
 fn undisturbed(
     patience: &mut Patience,
     mut measure: impl FnMut() -> anyhow::Result<Figures>,

@@ -1,4 +1,4 @@
-//! Who publishes: to our server by the bridge, to nchan by HTTP, to the others by a websocket of their own.
+//! The publisher of messages: to our server by the bridge, to nchan by HTTP, and to the others by a websocket of its own.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -15,14 +15,14 @@ use crate::fleet::CONTROL;
 use crate::frames::{self, push_masked};
 use crate::handshake;
 
-/// Everybody of a fleet, or the one with a topic of its own.
+/// The clients of a message: all of a fleet, or the one with this topic.
 #[derive(Clone, Copy)]
 pub(crate) enum Target<'a> {
     All,
     One(&'a str),
 }
 
-/// The topic that all share.
+/// The topic that all clients share.
 pub(crate) const SHARED: &str = "all";
 
 pub(crate) struct Publisher {
@@ -109,7 +109,7 @@ impl Publisher {
         Ok(Request { seq: *seq, call: Call::Order(order) }.encode(&mut self.out)?)
     }
 
-    /// Sends what is queued.
+    /// Sends everything that is queued.
     pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
         let mut sent = 0;
         while sent < self.out.len() {
@@ -126,7 +126,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Reads acks and answers away.
+    /// Reads acks and answers, and drops them.
     pub(crate) fn drain(&mut self) -> anyhow::Result<()> {
         let mut chunk = [0; 16 << 10];
         loop {

@@ -1,17 +1,18 @@
-//! Whether the machine has other work, which would spoil the figures.
+//! A watch over other work of the machine, which would spoil the figures.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-/// Share of one core that others may take.
+/// The share of one core that other processes may take.
 pub(crate) const TOLERATED: f64 = 0.15;
 const LOOK: Duration = Duration::from_millis(250);
 
-/// What a whole run may lose to others: in waiting for them, and in measuring again what they disturbed.
+/// The time that a whole run may still lose to other processes, by waiting for them and by measuring again what they
+/// disturbed.
 pub(crate) struct Patience(pub(crate) Duration);
 
-/// Time that all cores together have worked, or were kept from working.
+/// The time that all cores together have worked, or were kept from working.
 pub(crate) fn busy() -> anyhow::Result<Duration> {
     let stat = std::fs::read_to_string("/proc/stat")?;
     let line = stat.lines().next().context("/proc/stat")?;
@@ -19,11 +20,11 @@ pub(crate) fn busy() -> anyhow::Result<Duration> {
     let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields[..] else {
         anyhow::bail!("{line:?} is no line of /proc/stat");
     };
-    // In hundredths of a second, on every Linux there is.
+    // The kernel counts these times in hundredths of a second.
     Ok(Duration::from_millis(10 * (user + nice + system + irq + softirq + steal)))
 }
 
-/// Time that this thread has worked.
+/// The time that this thread has worked.
 pub(crate) fn own() -> anyhow::Result<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
     Ok(Duration::from_nanos(text.split_whitespace().next().context("schedstat")?.parse()?))
@@ -38,7 +39,7 @@ impl Patience {
         self.0 = self.0.saturating_sub(time);
     }
 
-    /// Waits for others to be done.
+    /// Waits until other processes are done, or the patience is over.
     pub(crate) fn wait(&mut self) -> anyhow::Result<()> {
         while !self.has_ended() {
             let (before, since) = (busy()?, Instant::now());

@@ -1,4 +1,4 @@
-//! The table, for people who ran the benchmark and for docs/performance.md.
+//! The table of figures, for the person who ran the benchmark and for docs/performance.md.
 
 use anyhow::Context as _;
 use gateway_tests::root;
@@ -43,7 +43,7 @@ pub(crate) fn print(results: &Results) {
     }
 }
 
-/// Rewrites the page's part that is not written by hand, and its chart.
+/// Rewrites the part of the page that is not written by hand, and its chart.
 pub(crate) fn write(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result<()> {
     let page = root().join("docs/performance.md");
     let text = std::fs::read_to_string(&page).context("docs/performance.md")?;
@@ -58,7 +58,7 @@ fn markdown(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result
     let mut out = format!(
         "`make bench`, {}, Linux {}, {}; {}.\n",
         today()?,
-        // What stands behind is whoever built it.
+        // Behind the version stands the name of the one who built the kernel, which is left out.
         std::fs::read_to_string("/proc/sys/kernel/osrelease")?.split('-').next().unwrap_or_default().trim(),
         cpu()?,
         if cores.are_apart {

@@ -1,4 +1,4 @@
-//! All figures of a run, and what they say side by side.
+//! All figures of a run, and their comparison.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ pub(crate) enum Unit {
     Bytes,
 }
 
-/// One scenario.
+/// The figures of one scenario.
 pub(crate) struct Row {
     pub(crate) label: String,
     pub(crate) unit: Unit,
-    /// Figures of each round; rounds follow each other in the same order for all.
+    /// The figures of each round; the rounds follow each other in the same order for all servers.
     rounds: BTreeMap<Contender, Vec<Figures>>,
 }
 
@@ -39,7 +39,7 @@ impl Row {
         self.rounds.keys().copied()
     }
 
-    /// Medians over the rounds.
+    /// Gives the medians over the rounds.
     pub(crate) fn figures(&self, contender: Contender) -> Figures {
         let rounds = self.rounds.get(&contender).map_or(&[] as &[_], Vec::as_slice);
         let over = |of: fn(&Figures) -> f64| median(rounds.iter().map(of).collect()).unwrap_or_default();
@@ -57,7 +57,7 @@ impl Row {
         }
     }
 
-    /// The median of the rounds' ratios: what the machine did to a round, it did to both.
+    /// Gives the median of the ratios of each round: what disturbed a round, disturbed both servers in it.
     pub(crate) fn ratio(&self, one: Contender, other: Contender, of: fn(&Figures) -> f64) -> Option<f64> {
         let (ones, others) = (self.rounds.get(&one)?, self.rounds.get(&other)?);
         let ratios = ones.iter().zip(others).map(|(one, other)| of(one) / of(other));
@@ -70,7 +70,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// As `1,234`.
+/// Writes a number as `1,234`.
 pub(crate) fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut out = String::new();

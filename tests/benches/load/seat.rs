@@ -1,5 +1,5 @@
-//! A server with its clients, in a thread that has its own table of descriptors: so many clients of several servers are
-//! more than one process may have open.
+//! A server and its clients, in a thread with its own table of descriptors: the clients of several servers are more than one
+//! process may have open.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -12,13 +12,13 @@ use crate::contender::{Contender, Running};
 use crate::measure::Figures;
 use crate::session::{Part, Session};
 
-/// Descriptors that are no connections.
+/// The number of descriptors that are not connections.
 const OTHER_FILES: usize = 500;
 const MOST_PORTS: usize = 25_000;
 
-/// How many connections one process can have here, on either side.
+/// Gives how many connections one process can have here, as a server or as its clients.
 pub(crate) fn most_connections() -> anyhow::Result<usize> {
-    // Port numbers set a limit as well: a server has one address, and so have its clients.
+    // The ports set a limit as well, because a server and its clients have one address each.
     Ok(most_files()?.min(MOST_PORTS))
 }
 
@@ -27,17 +27,17 @@ pub(crate) fn most_files() -> anyhow::Result<usize> {
     Ok(limit.saturating_sub(OTHER_FILES).max(1))
 }
 
-/// Server and clients end when it is dropped.
+/// A server and its clients, which end when this is dropped.
 pub(crate) struct Seat {
     pub(crate) contender: Contender,
-    /// Until it ends.
+    /// The parts to measure; the thread ends when this is dropped.
     orders: Option<Sender<(Part, Duration)>>,
     figures: Receiver<anyhow::Result<Figures>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Seat {
-    /// Gives also what memory each client took.
+    /// Connects the clients, and also gives the memory that each took.
     pub(crate) fn take(session: &Session, server: Running, spins: bool) -> anyhow::Result<(Self, Figures)> {
         let (orders, next) = channel();
         let (say, figures) = channel();
@@ -49,7 +49,7 @@ impl Seat {
             };
             let mut place = match open() {
                 Ok((place, idle)) => {
-                    // Whoever does not listen any more is seen below.
+                    // If nobody listens any more, the loop below ends at once.
                     let _ = say.send(Ok(idle));
                     place
                 }

@@ -1,4 +1,4 @@
-//! A session: one server is started, a fleet connects to it, and one thing after another is measured.
+//! A session: a server is started, a fleet connects to it, and one part after another is measured.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::results::{Unit, thousands};
 #[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) clients: usize,
-    /// Each client has a topic of its own: for our server, a uid.
+    /// True if each client has a topic of its own, which is a uid on our server.
     pub(crate) own_topics: bool,
-    /// Servers, and the generator, have all cores.
+    /// True if the servers and the generator use all cores.
     pub(crate) shared_cores: bool,
     pub(crate) parts: Vec<Part>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Part {
-    /// Memory of connections on which nothing happens.
+    /// The memory of connections on which nothing happens.
     Idle,
     FanOut {
         size: usize,
@@ -35,15 +35,15 @@ pub(crate) enum Part {
     Paced {
         messages_a_second: u32,
     },
-    /// Memory that is still held once all clients have gone; nothing can follow.
+    /// The memory that is still held once all clients have gone; no other part can follow it.
     Gone,
 }
 
-/// Payload of what is echoed and paced.
+/// The payload in bytes of messages that are echoed or paced.
 const SIZE: usize = 64;
-/// Clients that are there before memory is looked at: the first cost more.
+/// The number of clients that are connected before the memory is measured: the first ones cost more.
 const FIRST: usize = 100;
-/// Between the last handshake and the first message.
+/// The time between the last handshake and the first message.
 const SETTLE: Duration = Duration::from_millis(200);
 
 impl Part {
@@ -70,7 +70,7 @@ impl Part {
         if matches!(self, Self::Idle | Self::Gone) { Unit::Bytes } else { Unit::Rate }
     }
 
-    /// What it is called with so many clients.
+    /// Gives the name of the part with this number of clients.
     pub(crate) fn label(self, clients: usize, own_topics: bool) -> String {
         let clients = thousands(clients as f64);
         match self {
@@ -101,7 +101,7 @@ impl Session {
         part.label(self.clients, self.own_topics) + shared
     }
 
-    /// Connects all clients; gives also what memory each of them took.
+    /// Connects all clients, and also gives the memory that each of them took.
     pub(crate) fn open(&self, server: Running, spins: bool) -> anyhow::Result<(Place, Figures)> {
         let contender = server.contender;
         let mut publisher = server.publisher()?;
@@ -137,7 +137,7 @@ fn own_topic(client: usize) -> String {
     format!("u{client}")
 }
 
-/// Gives the clients of our server who were greeted so their uids.
+/// Binds the clients of our server, which are known by their greetings, to their uids.
 fn bind(publisher: &mut Publisher, greetings: &[Vec<u8>], uids: &[String]) -> anyhow::Result<()> {
     for (greeting, uid) in greetings.iter().zip(uids) {
         let message: serde_json::Value = serde_json::from_slice(fleet::payload(greeting)?)?;

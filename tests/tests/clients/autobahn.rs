@@ -75,7 +75,7 @@ async fn suite() -> anyhow::Result<PathBuf> {
     Ok(directory)
 }
 
-/// Where the result depends on which side is faster, the file names the worse of two results, and the better one is accepted
+/// If a result depends on which side is faster, the file names the worse of two results, and the better one is accepted
 /// too.
 fn is_as_good(result: &str, expected: &str) -> bool {
     result == expected || result.strip_prefix("OK") == expected.strip_prefix("NON-STRICT")

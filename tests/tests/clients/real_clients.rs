@@ -21,7 +21,7 @@ const PATIENCE_WITH_COMPILERS: Duration = Duration::from_secs(300);
 struct Program {
     prepare: Command,
     run: Command,
-    /// Whether the test waits for the program's "ready" before it sends anything.
+    /// True if the test waits for the program's "ready" before it sends anything.
     is_waited_for: bool,
 }
 

@@ -24,7 +24,7 @@ struct Line {
     prints: Option<String>,
 }
 
-/// What the commands run against: a server, a client, and a folder.
+/// The surroundings in which the commands run: a server, a client, and a folder.
 struct Sandbox {
     server: Server,
     client: Client,

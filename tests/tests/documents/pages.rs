@@ -50,8 +50,8 @@ fn every_line_of_the_log_is_explained() -> anyhow::Result<()> {
     let offences = std::fs::read_to_string(root().join("gateway-server/src/telemetry/abuse_log.rs"))?;
     let offences = offences.split("fn name(").nth(1).unwrap_or_default().split("struct Throttle").next();
     lines.extend(texts(offences.unwrap_or_default()).map(str::to_owned));
-    // The line that is printed when the server is ready is no complaint. A text that goes on in the next line of code is left
-    // out, because its words are there.
+    // The line that is printed when the server is ready is no complaint, and neither are the pieces without words that are left
+    // of texts which go on in the next line of code.
     lines.retain(|line| line.contains([' ', '-']) && !line.starts_with("gateway-server") && line.len() > 4);
     assert!(lines.len() > 45, "only {} were found", lines.len());
     let missing: Vec<_> = lines.iter().filter(|line| !page.contains(line.as_str())).collect();

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 
-/// What a client saw while the server stopped: when and how it was closed, and how many pushes came before.
+/// A client's end during the stop: when it was closed, with which code, and how many pushes it got before.
 struct Farewell {
     at: Instant,
     code: u16,

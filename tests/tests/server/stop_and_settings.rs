@@ -66,7 +66,7 @@ async fn the_log_in_json_has_fields_of_their_types() -> anyhow::Result<()> {
 
     let mut stranger = TcpStream::connect(address("websocket")?).await?;
     stranger.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
-    // The server refuses the client only once it has read the whole request, so the client ends its side.
+    // The server sends its refusal, waits until the client ends its side too, and only then logs the offence.
     stranger.shutdown().await?;
     let offence = line("refused a connection that is no websocket").await?;
     assert_eq!(offence["offence"], "not-websocket");

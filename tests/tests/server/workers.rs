@@ -1,4 +1,4 @@
-//! Which worker gets which events, and what becomes of the events when the worker goes or is slow.
+//! The choice of the worker that gets an event, and the fate of events whose worker goes or is slow.
 
 use std::time::Duration;
 
