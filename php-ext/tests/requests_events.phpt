@@ -18,6 +18,7 @@ $client = $server->connect();
 $root = sys_get_temp_dir() . '/gateway-requests-events-' . getmypid();
 mkdir($root);
 file_put_contents("$root/join.php", '<?php GatewayEvents::join("worker");');
+file_put_contents("$root/joined.php", '<?php echo GatewayEvents::next(100) ? "joined" : "not yet";');
 file_put_contents("$root/event.php", '<?php
     while ((GatewayEvents::next()[0] ?? null) !== "message") {}
     $told = str_repeat("told ", 2);
@@ -68,6 +69,10 @@ $web = new Php('', ['gateway.register_address' => $server->register], ['-S', $ad
 GatewayTest\read_until($web->pipes[2], '/Development Server .* started/', 'web server');
 $get = fn ($path) => file_get_contents("http://$address/$path?id=$client->id", false, stream_context_create(['http' => ['ignore_errors' => true]]));
 $get('join.php');
+// The gateway may hear the client before it has read that the worker joins, and then nobody is told of the message.
+do {
+    $client->send('is a worker there?');
+} while ($get('joined.php') !== 'joined');
 for ($i = 0; $i < 3; $i++) {
     $client->send('hello');
     var_dump($get('event.php'), $get('after.php'), $get('late.php'), $get('after.php'));
