@@ -98,7 +98,7 @@ pub struct Asked {
 pub enum Question {
     Status,
     Health,
-    /// Who is connected: those to whom all that is given applies, `limit` of them at most.
+    /// Lists the clients to which all given filters apply, `limit` of them at most.
     Connections {
         uid: Option<String>,
         group: Option<String>,

@@ -53,7 +53,7 @@ pub(super) fn memory_share(divisor: u64, most: u64) -> DefaultValue<usize> {
     DefaultValue { value: machine::memory_share(divisor, most), text }
 }
 
-/// As many as a `divisor`th of the memory has room for, at `each_kib` KiB, but `most` at most.
+/// Gives the number of things of `each_kib` KiB for which a `divisor`th of the memory has room, but `most` at most.
 pub(super) fn count_in_memory(divisor: u64, each_kib: u64, most: usize) -> DefaultValue<usize> {
     let share = share(divisor);
     let text = format!("{most}, but fewer where {share} of the memory is less than {each_kib} KiB for each");

@@ -7,7 +7,7 @@ use super::table::{Listener, Settings};
 /// Settings that were read again.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
-    /// What is to be served by now.
+    /// The settings that count from now on.
     pub(crate) settings: Settings,
     /// The names of those that change now.
     pub(crate) live: Vec<String>,

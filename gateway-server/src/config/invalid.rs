@@ -1,4 +1,4 @@
-//! What is wrong with settings, of which all is said at once.
+//! The faults of settings, which are all reported at once.
 
 use std::fmt;
 use std::ops::RangeInclusive;

@@ -91,9 +91,9 @@ pub(super) fn help(comment: &str, listener_settings: &[&str]) -> String {
 /// The names of the settings that differ between two readings of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Differences {
-    /// Those that change now.
+    /// The names of settings whose new values count at once.
     pub(super) live: Vec<String>,
-    /// Those that stay as they were until a restart.
+    /// The names of settings that keep their old values until a restart.
     pub(super) fixed: Vec<String>,
     /// What stands before the names of a listener's settings.
     pub(super) prefix: String,

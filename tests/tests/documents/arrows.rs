@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use gateway_tests::root;
 
 /// The modules of the server, from the highest to the lowest. A module may use those that come later in this list.
 const SERVER: [&str; 16] = [
@@ -184,10 +185,6 @@ fn circle<'f>(imports: &BTreeMap<&'f Module, BTreeSet<&'f Module>>) -> Vec<&'f M
             left.remove(end);
         }
     }
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 #[test]

@@ -5,3 +5,4 @@ mod cluster;
 mod register_port;
 mod settings;
 mod wire;
+mod worker_frames;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::worker_frames::worker_frames;
 use gateway_server::admin;
 use gateway_server::admin::Operations;
 use gateway_server::events::{EventForwarders, EventMode, Router};
@@ -23,7 +24,7 @@ use gateway_server::shard::{ClientProofs, Heartbeat, ListenerLimits, NewConnecti
 use gateway_server::system::Secret;
 use gateway_tests::{OWN_NONCE, Rng, fuzz, new_producer, packets, requests, soon};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{Login, PREFACE, Reply, WorkerToServer, frame};
+use gateway_wire::bridge::{Login, PREFACE, Reply, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
@@ -248,19 +249,7 @@ fn register_port() -> anyhow::Result<()> {
         target.say(async |socket: &mut UnixStream| log_in(socket, Login::PHP).await, &input);
     });
 
-    let mut corpus = Vec::new();
-    let progress = WorkerToServer::Progress { taken: 1, done: 0 };
-    for said in [
-        WorkerToServer::Join { name: "chat:0" },
-        progress,
-        WorkerToServer::ProgressFile { name: "t" },
-        WorkerToServer::Ping,
-        WorkerToServer::Leave,
-    ] {
-        let mut bytes = Vec::new();
-        said.encode(&mut bytes)?;
-        corpus.push(bytes);
-    }
+    let corpus = worker_frames(1, 0)?;
     fuzz("bridge as a worker", &one_after_another(corpus), |input, rng| {
         let input = repaired(input, rng);
         target.say(async |socket: &mut UnixStream| log_in(socket, Login::WORKER).await, &input);

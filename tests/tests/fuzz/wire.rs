@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use crate::worker_frames::worker_frames;
 use gateway_tests::{Rng, fuzz, packets, requests};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{self, Login, Producer, Reply, Request, ServerToWorker, WorkerToServer, frame};
@@ -144,18 +145,7 @@ fn bridge_workers() -> anyhow::Result<()> {
         told.encode(&mut bytes)?;
         corpus.push(bytes);
     }
-    let progress = WorkerToServer::Progress { taken: 8, done: 7 };
-    for said in [
-        WorkerToServer::Join { name: "chat:0" },
-        progress,
-        WorkerToServer::ProgressFile { name: "t" },
-        WorkerToServer::Ping,
-        WorkerToServer::Leave,
-    ] {
-        let mut bytes = Vec::new();
-        said.encode(&mut bytes)?;
-        corpus.push(bytes);
-    }
+    corpus.extend(worker_frames(8, 7)?);
     fuzz("bridge workers", &contents(corpus), |input, _| {
         if let Ok(told) = ServerToWorker::decode(input) {
             let mut bytes = Vec::new();
