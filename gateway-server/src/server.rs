@@ -2,40 +2,41 @@
 
 mod component_settings;
 mod live;
+mod ports;
 mod reload;
+mod tasks;
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Operations};
 use crate::cluster::Cluster;
-use crate::config::{EventHandlers, Routing, Settings, Source};
-use crate::events::{EventForwarders, EventMode, Router, RoutingPolicy};
+use crate::config::{Settings, Source};
+use crate::events::{EventForwarders, Router};
 use crate::hub::Hub;
 use crate::lifecycle::deadline::Deadline;
 use crate::lifecycle::stop::{self, StopSignals};
 use crate::lifecycle::{memory, systemd, watchdog};
 use crate::listener::{self, TokenVerifier};
-use crate::net::bind_tcp;
 use crate::net::tls;
 use crate::php::bridge::Bridge;
 use crate::php::gatewayworker::GatewayWorker;
-use crate::php::{self, Backend, LoginLimits, MemoryBudget, RegisterPort};
+use crate::php::{self, Backend, LoginLimits, MemoryBudget};
 use crate::service::Gateway;
-use crate::shard::{ClientProofs, NameWatch};
+use crate::shard::ClientProofs;
 use crate::system::descriptors;
 use crate::telemetry::abuse_log;
 use crate::telemetry::logs::{self, Logs};
 use component_settings::ComponentSettings;
 use live::LiveServer;
+use ports::Ports;
 use reload::Reloads;
+use tasks::Tasks;
 
 /// Time that a stop waits for the PHP workers to take the events of the clients that have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -50,234 +51,192 @@ pub fn start_logs(settings: &Settings) -> anyhow::Result<Logs> {
 
 /// Runs the server until SIGTERM or SIGINT, and then until its clients have gone.
 pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Result<()> {
-    descriptors::raise_limit();
-    // The signals are caught before anything listens, so that from now on a signal stops the server in order.
-    let mut stop_signals = StopSignals::new()?;
-    let deadline = Deadline::start(settings.drain_seconds, settings.stop_timeout)?;
-    let settings = Arc::new(settings);
-    let mut reloads = Reloads::new(source, Arc::clone(&settings))?;
-
-    let mut doors = Vec::new();
-    for listener in &settings.listeners {
-        doors.push(bind_tcp(listener.address, settings.reuse_port, listener.protocol.name())?);
-    }
-    let certificates = component_settings::certificates(&settings)?;
-    let mut watches = JoinSet::new();
-    let watched = certificates.all();
-    if !watched.is_empty() {
-        watches.spawn(tls::watch(watched, signal(SignalKind::hangup())?));
-    }
-    let mut ports = Vec::new();
-    for address in &settings.register {
-        ports.push(RegisterPort::tcp(*address)?);
-    }
-    if let Some(path) = &settings.register_unix {
-        ports.push(RegisterPort::unix(path)?);
-    }
-
-    let operations_port = settings.operations.map(admin::bind).transpose()?;
-
-    let node = settings.node.unwrap_or_else(|| node_address(&ports));
-    let parts = ComponentSettings::new(&settings, &doors, node, ClientProofs::new(random()?), certificates)?;
-    let mode = match settings.events {
-        EventHandlers::BuiltIn => EventMode::BuiltIn,
-        EventHandlers::Workers => EventMode::Workers,
-        EventHandlers::Auto => EventMode::Auto,
+    let Some(mut server) = Server::build(settings, source, logs).await? else {
+        return Ok(());
     };
-    let choice = match settings.router {
-        Routing::LeastClients => RoutingPolicy::LeastClients,
-        Routing::ClientAddress => RoutingPolicy::ClientAddress,
-        Routing::Random => RoutingPolicy::Random,
-    };
-    let workers = Arc::new(Router::new(mode, settings.worker_buffer_bytes).with_policy(choice));
-    let instance = u64::from_ne_bytes(random()?);
-    let cluster = component_settings::cluster(&settings)
-        .map(|cluster| Arc::new(Cluster::new(cluster, settings.secret_key.as_bytes(), node, instance)));
+    let fault = server.run().await;
+    server.stop(fault).await
+}
+
+/// A server that serves.
+pub struct Server {
+    stop_signals: StopSignals,
+    deadline: Arc<Deadline>,
+    reloads: Reloads,
+    live: LiveServer,
+    cluster: Option<Arc<Cluster>>,
+    client_listeners: Tasks,
+    php_listeners: Tasks,
+    /// The tasks that run until the process ends.
+    background: Tasks,
+}
+
+impl Server {
+    /// Binds the ports and starts everything that serves them. Gives `None` when a signal has asked for a stop meanwhile.
+    pub async fn build(settings: Settings, source: Source, logs: Logs) -> anyhow::Result<Option<Self>> {
+        descriptors::raise_limit();
+        // The signals are caught before anything listens, so that from now on a signal stops the server in order.
+        let mut stop_signals = StopSignals::new()?;
+        let deadline = Deadline::start(settings.drain_seconds, settings.stop_timeout)?;
+        let settings = Arc::new(settings);
+        let reloads = Reloads::new(source, Arc::clone(&settings))?;
+        let certificates = component_settings::certificates(&settings)?;
+        let watched_certificates = certificates.all();
+        let ports = Ports::bind(&settings)?;
+        let node = settings.node.unwrap_or_else(|| ports.node_address());
+        let proofs = ClientProofs::new(random()?);
+        let components = ComponentSettings::new(&settings, &ports.clients, node, proofs, certificates)?;
+        let instance = u64::from_ne_bytes(random()?);
+        let cluster = component_settings::cluster(&settings)
+            .map(|cluster| Arc::new(Cluster::new(cluster, settings.secret_key.as_bytes(), node, instance)));
+        let (hub, backend) = start_backend(&settings, &components, node, instance, cluster.clone())?;
+
+        let mut background = Tasks::default();
+        if !watched_certificates.is_empty() {
+            let watch = tls::watch(watched_certificates, signal(SignalKind::hangup())?);
+            background.spawn("the certificates are not watched any more", watch);
+        }
+        if let Some(cluster) = &cluster {
+            let (task, host) = (Arc::clone(cluster), Arc::clone(&backend));
+            background.spawn("the cluster is not served any more", async move { task.run(host).await });
+            // No client is let in before the other nodes know of this one.
+            tokio::select! {
+                joined = cluster.joined(JOINING) => joined.map_err(|reason| anyhow::anyhow!(reason))?,
+                signal = stop_signals.next() => {
+                    info!("{signal}: stopping before it has served");
+                    return Ok(None);
+                }
+            }
+        }
+        component_settings::warn_of_guessable(&settings);
+        ports.announce(&settings)?;
+        ports.warn_of_open_register(&settings);
+        systemd::ready();
+
+        let token_verifier = component_settings::token_verifier(&settings, &TokenVerifier::open());
+        let mut client_listeners = Tasks::default();
+        let mut listeners = Vec::new();
+        for (index, socket) in ports.clients.into_iter().enumerate() {
+            let (sender, receiver) = watch::channel(components.listener(&settings, index, &token_verifier));
+            listeners.push(sender);
+            client_listeners.spawn("a listener ended", listener::serve(socket, Arc::clone(&hub), receiver));
+        }
+        let register_ports = watch::Sender::new(components.register_port(&settings));
+        let mut php_listeners = Tasks::default();
+        for port in ports.register {
+            let task = php::serve(port, Arc::clone(&backend), register_ports.subscribe());
+            php_listeners.spawn("a register port ended", task);
+        }
+        let operations = Arc::new(Operations::new(
+            Arc::clone(&hub),
+            Arc::clone(&backend),
+            components.watched(&settings),
+            components.php_connections(),
+            settings.operations_token.clone(),
+        ));
+        if let Some(port) = ports.operations {
+            background.spawn("the operations port ended", admin::serve(port, Arc::clone(&operations)));
+        }
+        let shards = Arc::clone(&hub);
+        background.spawn("what waits for clients is not watched any more", async move {
+            shards.watch_waiting().await
+        });
+        background.spawn("the shards are not watched any more", watchdog::watch(Arc::clone(&hub)));
+
+        let token_verifier = Mutex::new(token_verifier);
+        let live = LiveServer {
+            logs,
+            hub,
+            components,
+            token_verifier,
+            listeners,
+            backend,
+            register_ports,
+            operations,
+        };
+        Ok(Some(Self {
+            stop_signals,
+            deadline,
+            reloads,
+            live,
+            cluster,
+            client_listeners,
+            php_listeners,
+            background,
+        }))
+    }
+
+    /// Serves, and reads the settings again on SIGHUP, until a signal asks for a stop or something has ended that never should.
+    /// Gives the fault in that case.
+    pub async fn run(&mut self) -> Option<&'static str> {
+        let apply = async |settings: &Settings| {
+            self.deadline.set(settings.drain_seconds, settings.stop_timeout);
+            self.live.apply(settings).await;
+        };
+        tokio::select! {
+            () = memory::watch(&self.live.hub) => Some("the shards have ended"),
+            () = self.reloads.serve(apply) => Some("the settings are not read again any more"),
+            signal = self.stop_signals.next() => {
+                info!("{signal}: stopping");
+                None
+            }
+            fault = self.client_listeners.fault() => Some(fault),
+            fault = self.php_listeners.fault() => Some(fault),
+            fault = self.background.fault() => Some(fault),
+        }
+    }
+
+    /// Closes the clients, and then stops everything. Gives an error when there was a fault, so that the supervisor starts the
+    /// server again.
+    pub async fn stop(mut self, fault: Option<&'static str>) -> anyhow::Result<()> {
+        if let Some(fault) = fault {
+            error!("{fault}: stopping");
+            self.deadline.begin();
+        }
+        systemd::stopping();
+        self.live.operations.stop();
+        // New clients are not accepted any more. PHP is served as long as there are clients.
+        self.client_listeners.stop().await;
+        let settings = self.reloads.settings();
+        stop::drain(&self.live.hub, &mut self.stop_signals, settings.drain_seconds, settings.stop_timeout)
+            .await?;
+        self.php_listeners.stop().await;
+        if tokio::time::timeout(LAST_EVENTS, self.live.backend.workers.emptied()).await.is_err() {
+            warn!("the workers did not take their last events in time");
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.leave().await;
+        }
+        for (offence, total) in abuse_log::totals().into_iter().filter(|(_, total)| *total > 0) {
+            info!(offence, total, "since the start");
+        }
+        info!("stopped");
+        fault.map_or(Ok(()), |fault| Err(anyhow::anyhow!("{fault}, so it has stopped")))
+    }
+}
+
+/// Starts the shards, and makes what serves PHP.
+fn start_backend(
+    settings: &Settings,
+    components: &ComponentSettings,
+    node: SocketAddrV4,
+    instance: u64,
+    cluster: Option<Arc<Cluster>>,
+) -> anyhow::Result<(Arc<Hub>, Arc<Backend>)> {
+    let router = Router::new(component_settings::event_mode(settings), settings.worker_buffer_bytes);
+    let workers = Arc::new(router.with_policy(component_settings::routing_policy(settings)));
     let names = cluster.as_ref().map(|cluster| cluster.names());
-    let hub = Arc::new(start_shards(&settings, &parts, EventForwarders(Arc::clone(&workers)), names)?);
+    let sinks = Box::new(EventForwarders(Arc::clone(&workers)));
+    let hub = Hub::start(components.shards, random()?, &components.shard(settings), sinks, names)
+        .context("cannot start the shards")?;
+    let hub = Arc::new(hub);
+    let message_kind = component_settings::message_kind(settings);
+    let gateway = Gateway::new(Arc::clone(&hub), node, message_kind, settings.max_session_bytes, cluster);
     let logins = Arc::new(LoginLimits::new(settings.secret_key.clone()));
-    let gateway = Gateway::new(
-        Arc::clone(&hub),
-        node,
-        component_settings::message_kind(&settings),
-        settings.max_session_bytes,
-        cluster.clone(),
-    );
     let bridge = Bridge::new(Arc::clone(&logins), instance);
     let gatewayworker = GatewayWorker::new(logins, node);
     let budget = MemoryBudget::new(settings.max_unfinished_bytes);
-    let backend = Arc::new(Backend { gateway, bridge, gatewayworker, workers: Arc::clone(&workers), budget });
-    let mut nodes = JoinSet::new();
-    if let Some(cluster) = &cluster {
-        let (task, host) = (Arc::clone(cluster), Arc::clone(&backend));
-        nodes.spawn(async move { task.run(host).await });
-        // No client is let in before the other nodes know of this one.
-        tokio::select! {
-            joined = cluster.joined(JOINING) => joined.map_err(|reason| anyhow::anyhow!(reason))?,
-            signal = stop_signals.next() => {
-                info!("{signal}: stopping before it has served");
-                return Ok(());
-            }
-        }
-    }
-    component_settings::warn_of_guessable(&settings);
-    announce(&settings, &doors, &ports, operations_port.as_ref())?;
-    if settings.secret_key.is_empty() && !settings.register.is_empty() {
-        warn!(
-            "no secret_key is set: all users of this machine may push, handle events, and listen here while the server is down"
-        );
-    }
-    for folder in ports.iter().filter_map(RegisterPort::open_folder) {
-        warn!(
-            "register_unix: all users of this machine may listen in {} while the server is down; choose a folder that is its user's alone",
-            folder.display()
-        );
-    }
-    systemd::ready();
-
-    let gate = component_settings::gate(&settings, &TokenVerifier::open());
-    let mut client_listeners = JoinSet::new();
-    let mut listeners = Vec::new();
-    for (number, socket) in doors.into_iter().enumerate() {
-        let (sender, receiver) = watch::channel(parts.listener(&settings, number, &gate));
-        listeners.push(sender);
-        client_listeners.spawn(listener::serve(socket, Arc::clone(&hub), receiver));
-    }
-    let register_ports = watch::Sender::new(parts.register_port(&settings));
-    let mut php_listeners = JoinSet::new();
-    for port in ports {
-        php_listeners.spawn(php::serve(port, Arc::clone(&backend), register_ports.subscribe()));
-    }
-    let operations = Arc::new(Operations::new(
-        Arc::clone(&hub),
-        Arc::clone(&backend),
-        parts.watched(&settings),
-        parts.php_connections(),
-        settings.operations_token.clone(),
-    ));
-    let mut operators = JoinSet::new();
-    if let Some(port) = operations_port {
-        operators.spawn(admin::serve(port, Arc::clone(&operations)));
-    }
-    let mut waiting = JoinSet::new();
-    let shards = Arc::clone(&hub);
-    waiting.spawn(async move { shards.watch_waiting().await });
-    let mut watchdog = JoinSet::new();
-    watchdog.spawn(watchdog::watch(Arc::clone(&hub)));
-    let live = LiveServer {
-        logs,
-        hub: Arc::clone(&hub),
-        parts,
-        gate: Mutex::new(gate),
-        listeners,
-        backend,
-        register_ports,
-        operations: Arc::clone(&operations),
-    };
-
-    let apply = async |settings: &Settings| {
-        deadline.set(settings.drain_seconds, settings.stop_timeout);
-        live.apply(settings).await;
-    };
-    let fault = tokio::select! {
-        () = memory::watch(&hub) => Some("the shards have ended"),
-        () = reloads.serve(apply) => Some("the settings are not read again any more"),
-        signal = stop_signals.next() => {
-            info!("{signal}: stopping");
-            None
-        }
-        Some(_) = client_listeners.join_next() => Some("a listener ended"),
-        Some(_) = watches.join_next() => Some("the certificates are not watched any more"),
-        Some(_) = nodes.join_next() => Some("the cluster is not served any more"),
-        Some(_) = operators.join_next() => Some("the operations port ended"),
-        Some(_) = php_listeners.join_next() => Some("a register port ended"),
-        Some(_) = waiting.join_next() => Some("what waits for clients is not watched any more"),
-        Some(_) = watchdog.join_next() => Some("the shards are not watched any more"),
-    };
-    if let Some(fault) = fault {
-        error!("{fault}: stopping");
-        deadline.begin();
-    }
-    systemd::stopping();
-    operations.stop();
-    // New clients are not accepted any more. PHP is served as long as there are clients.
-    client_listeners.shutdown().await;
-    let settings = reloads.settings();
-    stop::drain(&hub, &mut stop_signals, settings.drain_seconds, settings.stop_timeout).await?;
-    php_listeners.shutdown().await;
-    if tokio::time::timeout(LAST_EVENTS, workers.emptied()).await.is_err() {
-        warn!("the workers did not take their last events in time");
-    }
-    if let Some(cluster) = &cluster {
-        cluster.leave().await;
-    }
-    for (offence, total) in abuse_log::totals().into_iter().filter(|(_, total)| *total > 0) {
-        info!(offence, total, "since the start");
-    }
-    info!("stopped");
-    // The error gives an exit code by which the supervisor starts the server again.
-    fault.map_or(Ok(()), |fault| Err(anyhow::anyhow!("{fault}, so it has stopped")))
-}
-
-fn start_shards(
-    settings: &Settings,
-    parts: &ComponentSettings,
-    sinks: EventForwarders,
-    names: Option<Arc<dyn NameWatch>>,
-) -> anyhow::Result<Hub> {
-    Hub::start(parts.shards, random()?, &parts.shard(settings), Box::new(sinks), names)
-        .context("cannot start the shards")
-}
-
-/// The address in the client ids when no setting names one: the first register address that other machines could use, else
-/// loopback with its port. A client id has room for an IPv4 address only.
-fn node_address(ports: &[RegisterPort]) -> SocketAddrV4 {
-    let addresses: Vec<_> = ports.iter().filter_map(RegisterPort::address).collect();
-    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
-    match first {
-        Some(SocketAddr::V4(address)) if !address.ip().is_unspecified() => *address,
-        Some(address) => {
-            if address.is_ipv6() && !address.ip().is_loopback() {
-                warn!(
-                    "client ids have no room for the IPv6 address {address}, and name 127.0.0.1:{}: if there are several \
-                     servers, set node to an IPv4 address that is another for each",
-                    address.port()
-                );
-            }
-            SocketAddrV4::new(Ipv4Addr::LOCALHOST, address.port())
-        }
-        None => SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238),
-    }
-}
-
-/// Logs the line that says where the server listens, for people and for programs that wait for it.
-fn announce(
-    settings: &Settings,
-    doors: &[TcpListener],
-    ports: &[RegisterPort],
-    operations: Option<&TcpListener>,
-) -> anyhow::Result<()> {
-    let mut clients = Vec::new();
-    for (listener, socket) in settings.listeners.iter().zip(doors) {
-        clients.push((listener.protocol, socket.local_addr()?));
-    }
-    let others: Vec<_> =
-        clients.iter().skip(1).map(|(protocol, address)| format!("{protocol}://{address}")).collect();
-    let websocket = clients.first().map_or_else(String::new, |(_, address)| address.to_string());
-    let mut register: Vec<_> =
-        ports.iter().filter_map(RegisterPort::address).map(|address| address.to_string()).collect();
-    register.extend(settings.register_unix.as_ref().map(|path| format!("unix://{}", path.display())));
-    let others = Some(others.join(",")).filter(|others| !others.is_empty());
-    let operations = operations.map(TcpListener::local_addr).transpose()?;
-    info!(
-        %websocket,
-        register = %register.join(","),
-        listeners = others.map(display),
-        operations = operations.map(display),
-        "gateway-server {} ready",
-        env!("CARGO_PKG_VERSION"),
-    );
-    Ok(())
+    Ok((hub, Arc::new(Backend { gateway, bridge, gatewayworker, workers, budget })))
 }
 
 /// Gives bytes of the system's random generator.

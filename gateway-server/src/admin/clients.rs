@@ -23,7 +23,7 @@ pub(super) async fn answer(operations: &Operations, query: Option<&str>) -> Resu
     let name = |bytes: Vec<u8>| Name::from_slice(&bytes);
     let client: Option<ClientId> = parameters.take_as("client_id", "a client_id, 20 hexadecimal digits")?;
     let filter = ConnectionFilter {
-        number: client.map(|client| client.connection),
+        connection_id: client.map(|client| client.connection),
         uid: parameters.take("uid").map(name),
         group: parameters.take("group").map(name),
         address: parameters
@@ -42,7 +42,7 @@ pub(super) async fn answer(operations: &Operations, query: Option<&str>) -> Resu
         false => operations.hub.page(&filter, from, limit).await?,
     };
     let next = next.map(|next| next.to_string());
-    let connections: Vec<_> = page.iter().map(|sight| operations.show(sight)).collect();
+    let connections: Vec<_> = page.iter().map(|info| operations.show(info)).collect();
     Ok(json(StatusCode::OK, &json!({"connections": connections, "next": next})))
 }
 
@@ -62,19 +62,19 @@ impl FromStr for Cursor {
 }
 
 impl Operations {
-    fn id(&self, number: u32) -> ClientId {
-        ClientId::new(self.backend.gateway.node(), number)
+    fn id(&self, connection_id: u32) -> ClientId {
+        ClientId::new(self.backend.gateway.node(), connection_id)
     }
 
-    fn show(&self, sight: &ConnectionInfo) -> Value {
+    fn show(&self, info: &ConnectionInfo) -> Value {
         json!({
-            "client_id": self.id(sight.number).to_string(),
-            "uid": sight.uid.as_deref().map(text_of),
-            "groups": sight.groups.iter().map(|group| text_of(group)).collect::<Vec<_>>(),
-            "group_count": sight.group_count,
-            "address": sight.address.map(|address| address.to_string()),
-            "listener": self.listeners.get(usize::from(sight.door)).map(|listener| &listener.name),
-            "queued_bytes": sight.queued,
+            "client_id": self.id(info.connection_id).to_string(),
+            "uid": info.uid.as_deref().map(text_of),
+            "groups": info.groups.iter().map(|group| text_of(group)).collect::<Vec<_>>(),
+            "group_count": info.group_count,
+            "address": info.address.map(|address| address.to_string()),
+            "listener": self.listeners.get(usize::from(info.listener)).map(|listener| &listener.name),
+            "queued_bytes": info.queued,
         })
     }
 }

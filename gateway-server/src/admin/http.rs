@@ -38,18 +38,18 @@ pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// Accepts connections until the task is dropped.
 pub async fn serve(listener: TcpListener, operations: Arc<Operations>) {
-    let places = Permits::new(CONNECTIONS, SHARE, Duration::ZERO);
+    let slots = Permits::new(CONNECTIONS, SHARE, Duration::ZERO);
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
                 let other_machine = Some(peer.ip().to_canonical()).filter(|address| !address.is_loopback());
-                let Some(place) = places.enter(other_machine.map(RateLimitKey::of)) else { continue };
+                let Some(slot) = slots.enter(other_machine.map(RateLimitKey::of)) else { continue };
                 let operations = Arc::clone(&operations);
                 tokio::spawn(async move {
                     tokio::select! {
                         biased;
-                        () = converse(socket, peer, &operations, &place) => {}
-                        () = place.evicted() => {
+                        () = converse(socket, peer, &operations, &slot) => {}
+                        () = slot.evicted() => {
                             abuse_log::report(Offence::Operations, Some(peer), &"it asked nothing while others wanted its place");
                         }
                     }
@@ -60,17 +60,12 @@ pub async fn serve(listener: TcpListener, operations: Arc<Operations>) {
     }
 }
 
-async fn converse(
-    socket: TcpStream,
-    peer: SocketAddr,
-    operations: &Operations,
-    place: &Permit<RateLimitKey>,
-) {
+async fn converse(socket: TcpStream, peer: SocketAddr, operations: &Operations, slot: &Permit<RateLimitKey>) {
     let _ = socket.set_nodelay(true);
     let _ = keepalive::watch(&socket);
     let service = service_fn(async |request| {
-        let answer = routes::respond(request, peer, operations, place).await;
-        place.doubt();
+        let answer = routes::respond(request, peer, operations, slot).await;
+        slot.doubt();
         Ok::<_, Infallible>(answer)
     });
     let connection = http1::Builder::new()

@@ -41,24 +41,24 @@ fn server(out: &mut Exposition, snapshot: &Snapshot) {
 
 fn clients(out: &mut Exposition, snapshot: &Snapshot, listeners: &[Watched]) {
     let mut clients = out.gauge("gateway_clients", "Clients that are online.");
-    for (number, listener) in listeners.iter().enumerate() {
-        clients.of("listener", &listener.name, snapshot.clients_of(number));
+    for (index, listener) in listeners.iter().enumerate() {
+        clients.of("listener", &listener.name, snapshot.clients_of(index));
     }
     let mut shards =
         out.gauge("gateway_shard_clients", "Clients that are online, by the thread that serves them.");
-    for (number, shard) in snapshot.shards.iter().enumerate() {
-        shards.of("shard", &number.to_string(), shard.clients);
+    for (index, shard) in snapshot.shards.iter().enumerate() {
+        shards.of("shard", &index.to_string(), shard.clients);
     }
     let mut accepted = out.counter(
         "gateway_connections_accepted_total",
         "Connections of clients that came, those that were refused included.",
     );
     for listener in listeners {
-        accepted.of("listener", &listener.name, listener.tally.came());
+        accepted.of("listener", &listener.name, listener.counter.came());
     }
     let mut handshakes = out.gauge("gateway_handshakes", "Connections that are no clients yet.");
     for listener in listeners {
-        handshakes.of("listener", &listener.name, listener.tally.present());
+        handshakes.of("listener", &listener.name, listener.counter.present());
     }
     out.counter("gateway_clients_total", "Clients that came, since the start.")
         .is(snapshot.sum(|shard| shard.counts.came));
@@ -68,7 +68,7 @@ fn clients(out: &mut Exposition, snapshot: &Snapshot, listeners: &[Watched]) {
         .is(snapshot.sum(|shard| shard.slow as u64));
     out.gauge("gateway_outbox_bytes", "Memory of what waits for slow clients.").is(snapshot.waiting as u64);
     out.gauge("gateway_unfinished_bytes", "What is there of messages that have not come whole.")
-        .is(snapshot.sum(|shard| shard.unfinished as u64));
+        .is(snapshot.sum(|shard| shard.partial as u64));
 }
 
 fn traffic(out: &mut Exposition, snapshot: &Snapshot) {

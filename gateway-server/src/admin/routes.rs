@@ -25,9 +25,9 @@ pub(super) async fn respond(
     request: Request<Incoming>,
     peer: SocketAddr,
     operations: &Operations,
-    place: &Permit<RateLimitKey>,
+    slot: &Permit<RateLimitKey>,
 ) -> Answer {
-    let answered = timeout(TIME, route(request, operations, place)).await.unwrap_or_else(|_| {
+    let answered = timeout(TIME, route(request, operations, slot)).await.unwrap_or_else(|_| {
         let message = format!("not done within {TIME:?}; what was asked for may be done in part");
         Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message))
     });
@@ -42,7 +42,7 @@ pub(super) async fn respond(
 async fn route(
     request: Request<Incoming>,
     operations: &Operations,
-    place: &Permit<RateLimitKey>,
+    slot: &Permit<RateLimitKey>,
 ) -> Result<Answer, Refusal> {
     // These paths need no token: load balancers ask for health, and the dashboard's page holds no data itself.
     match request.uri().path() {
@@ -65,7 +65,7 @@ async fn route(
     auth::check(request.uri(), request.headers(), &token)?;
     let _served = operations.served.acquire().await;
     // A connection that has lost its slot is closed anyway, so its request is not served.
-    if !place.prove() {
+    if !slot.prove() {
         return Err(Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "busy",

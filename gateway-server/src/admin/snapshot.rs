@@ -15,7 +15,7 @@ pub struct Watched {
     /// The listener's protocol and address, as in `websocket://0.0.0.0:8282`.
     pub name: String,
     /// Counts the connections that came, and those whose handshake is under way.
-    pub tally: Arc<ConnectionCounter>,
+    pub counter: Arc<ConnectionCounter>,
 }
 
 /// The state of the whole server at one moment.

@@ -11,12 +11,12 @@ use crate::telemetry::abuse_log;
 
 pub(super) async fn answer(operations: &Operations) -> Result<Answer, Refusal> {
     let snapshot = Snapshot::take(operations).await?;
-    let listeners = operations.listeners.iter().enumerate().map(|(number, listener)| {
+    let listeners = operations.listeners.iter().enumerate().map(|(index, listener)| {
         json!({
             "listener": listener.name,
-            "clients": snapshot.clients_of(number),
-            "handshakes": listener.tally.present(),
-            "accepted": listener.tally.came(),
+            "clients": snapshot.clients_of(index),
+            "handshakes": listener.counter.present(),
+            "accepted": listener.counter.came(),
         })
     });
     let workers = snapshot.workers.iter().map(|worker| {
@@ -44,7 +44,7 @@ pub(super) async fn answer(operations: &Operations) -> Result<Answer, Refusal> {
         "sent_bytes": snapshot.sum(|shard| shard.counts.bytes_out),
         "slow_clients": snapshot.sum(|shard| shard.slow as u64),
         "outbox_bytes": snapshot.waiting,
-        "unfinished_bytes": snapshot.sum(|shard| shard.unfinished as u64),
+        "unfinished_bytes": snapshot.sum(|shard| shard.partial as u64),
         "shards_answered_in_seconds": snapshot.answered_within.as_secs_f64(),
         "memory_bytes": snapshot.process.memory,
         "open_files": snapshot.process.open_files,

@@ -28,12 +28,12 @@ const MAX_QUERIES: usize = 256;
 pub(super) struct Receiver<'a, H> {
     cluster: &'a Arc<Cluster>,
     host: &'a Arc<H>,
-    places: Arc<Semaphore>,
+    query_permits: Arc<Semaphore>,
 }
 
 impl<'a, H: Host> Receiver<'a, H> {
     pub(super) fn new(cluster: &'a Arc<Cluster>, host: &'a Arc<H>) -> Self {
-        Self { cluster, host, places: Arc::new(Semaphore::new(MAX_QUERIES)) }
+        Self { cluster, host, query_permits: Arc::new(Semaphore::new(MAX_QUERIES)) }
     }
 
     pub(super) async fn take(&self, payload: Bytes) {
@@ -268,7 +268,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             return;
         }
         // Queries beyond the bound are refused and never wait, as orders would wait behind them.
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.query_permits).try_acquire_owned() else {
             let message = "the node has too many questions to answer".to_owned();
             return self.cluster.answer(node, id, Err(message));
         };
@@ -280,7 +280,7 @@ impl<'a, H: Host> Receiver<'a, H> {
                 Err(error) => Err(error.to_string()),
             };
             cluster.answer(node, id, answer);
-            drop(place);
+            drop(permit);
         });
     }
 }

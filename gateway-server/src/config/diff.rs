@@ -35,14 +35,14 @@ impl Settings {
 
     /// A listener is the same as long as it speaks the same at the same address, and the first is always the websocket listener.
     fn take_over_listeners(&self, new: &[Listener], differences: &mut Differences) -> Vec<Listener> {
-        let place = |one: &Listener| (one.protocol, one.address);
-        let same = |number: usize, old: &Listener| {
-            let here = new.get(number).filter(|one| number == 0 || place(one) == place(old));
-            here.or_else(|| new.iter().skip(1).find(|one| number > 0 && place(one) == place(old)))
+        let endpoint = |one: &Listener| (one.protocol, one.address);
+        let same = |index: usize, old: &Listener| {
+            let here = new.get(index).filter(|one| index == 0 || endpoint(one) == endpoint(old));
+            here.or_else(|| new.iter().skip(1).find(|one| index > 0 && endpoint(one) == endpoint(old)))
         };
-        let take_over = |(number, old): (usize, &Listener)| {
-            let Some(new) = same(number, old) else { return old.clone() };
-            differences.prefix = if number == 0 { String::new() } else { format!("listener {number}: ") };
+        let take_over = |(index, old): (usize, &Listener)| {
+            let Some(new) = same(index, old) else { return old.clone() };
+            differences.prefix = if index == 0 { String::new() } else { format!("listener {index}: ") };
             old.take_over(new, differences)
         };
         let listeners = self.listeners.iter().enumerate().map(take_over).collect();

@@ -135,7 +135,7 @@ fn listener_values<'a>(table: &'a DeTable<'a>) -> impl Iterator<Item = &'a Spann
 fn locate(text: &str, invalid: &Invalid) -> FileProblem {
     let span = DeTable::parse(text).ok().and_then(|table| {
         let table = match invalid.listener {
-            Some(number) => listeners(table.get_ref()).nth(number)?,
+            Some(index) => listeners(table.get_ref()).nth(index)?,
             None => table.get_ref(),
         };
         table.iter().find(|(key, _)| key.get_ref() == invalid.key).map(|(key, _)| key.span())
@@ -151,8 +151,8 @@ fn key_of_value(text: &str, span: &Range<usize>) -> Option<String> {
         return Some(key.get_ref().to_string());
     }
     // It lacks something.
-    if let Some(number) = listener_values(table.get_ref()).position(|value| is_in(value.span())) {
-        return Some(format!("listener {}", number + 1));
+    if let Some(index) = listener_values(table.get_ref()).position(|value| is_in(value.span())) {
+        return Some(format!("listener {}", index + 1));
     }
     if let Some((key, _)) = table.get_ref().iter().find(|(_, value)| is_in(value.span())) {
         return Some(key.get_ref().to_string());

@@ -152,32 +152,32 @@ impl Kind for Urls {
 }
 
 /// What stands in several tables of the file, with settings of its own.
-pub(crate) trait HasPlace {
+pub(crate) trait HasEndpoint {
     /// What tells one from another, whatever its settings are.
-    type Place: Clone + PartialEq;
+    type Endpoint: Clone + PartialEq;
 
-    fn place(&self) -> Self::Place;
+    fn endpoint(&self) -> Self::Endpoint;
 }
 
 /// Several things with settings of their own, of which only the places are the value of this setting.
-pub(crate) struct Places<T>(&'static str, PhantomData<T>);
+pub(crate) struct Endpoints<T>(&'static str, PhantomData<T>);
 
-impl<T> Places<T> {
+impl<T> Endpoints<T> {
     pub(crate) fn new(value_name: &'static str) -> Self {
         Self(value_name, PhantomData)
     }
 }
 
-impl<T: FromFlag + HasPlace> Kind for Places<T> {
+impl<T: FromFlag + HasEndpoint> Kind for Endpoints<T> {
     type Raw = Vec<T>;
-    type Value = Vec<T::Place>;
+    type Value = Vec<T::Endpoint>;
 
     fn value_name(&self) -> &'static str {
         self.0
     }
 
-    fn check(&self, _: &'static str, raw: Vec<T>, _: &mut Checks) -> Vec<T::Place> {
-        raw.iter().map(T::place).collect()
+    fn check(&self, _: &'static str, raw: Vec<T>, _: &mut Checks) -> Vec<T::Endpoint> {
+        raw.iter().map(T::endpoint).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use super::flag::from_flag;
-use super::kind::HasPlace;
+use super::kind::HasEndpoint;
 use super::table::table;
 use super::table::{RawConfig, RawListener};
 use crate::protocol::Protocol;
@@ -42,10 +42,10 @@ impl FromArgMatches for RawConfig {
     }
 }
 
-impl HasPlace for RawListener {
-    type Place = (Protocol, SocketAddr);
+impl HasEndpoint for RawListener {
+    type Endpoint = (Protocol, SocketAddr);
 
-    fn place(&self) -> Self::Place {
+    fn endpoint(&self) -> Self::Endpoint {
         (self.protocol, self.address)
     }
 }

@@ -61,11 +61,11 @@ fn page(rows: &[Row]) -> String {
 fn the_reference_is_up_to_date() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let made = page(&table());
-    let place = docs.join("configuration.md");
+    let path = docs.join("configuration.md");
     if std::env::var_os("REWRITE").is_some() {
-        std::fs::write(&place, &made).unwrap();
+        std::fs::write(&path, &made).unwrap();
     }
-    let there = std::fs::read_to_string(place).unwrap_or_default();
+    let there = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         there == made,
         "docs/configuration.md is out of date: REWRITE=1 cargo test -p gateway-server reference"

@@ -38,9 +38,9 @@ impl RawConfig {
 /// The websocket listener, then the others.
 fn listeners(websocket: RawListener, others: &[RawListener], checks: &mut Checks) -> Vec<Listener> {
     let mut listeners = vec![listener(websocket, None, checks)];
-    for (number, other) in others.iter().enumerate() {
-        checks.listener = Some(number);
-        if number + 1 >= MAX_LISTENERS {
+    for (index, other) in others.iter().enumerate() {
+        checks.listener = Some(index);
+        if index + 1 >= MAX_LISTENERS {
             checks.refuse("address", format!("there are over {MAX_LISTENERS} listeners"));
             break;
         }

@@ -16,7 +16,7 @@ use super::defaults::{choice, count_in_memory, list, memory_share, none, none_is
 use super::flag::FromFlags;
 use super::invalid::Checks;
 use super::kind::{
-    Bytes, Confidential, Kind, List, Maybe, Number, One, PathOrEmpty, PerSecond, Places, Seconds, Switch,
+    Bytes, Confidential, Endpoints, Kind, List, Maybe, Number, One, PathOrEmpty, PerSecond, Seconds, Switch,
     Text, Texts, Urls,
 };
 use super::row::{
@@ -45,7 +45,7 @@ settings! {
         /// Where other clients connect, and what they speak: websocket, text, frame or tcp; repeat it or separate by commas, as
         /// in text://0.0.0.0:8283. In the file each is a table [[listener]] with protocol and address, and with
         /// {LISTENER_SETTINGS} where those are to differ
-        listener: Places<RawListener>("PROTOCOL://ADDRESS") = none(), "GATEWAY_LISTENER", RESTART;
+        listener: Endpoints<RawListener>("PROTOCOL://ADDRESS") = none(), "GATEWAY_LISTENER", RESTART;
 
         /// Whether other servers that say the same may listen on the ports for clients too; the kernel spreads clients over them,
         /// each of which belongs to one server only
@@ -387,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_listener_has_its_own_value_or_that_of_the_websocket_listener() {
-        let place = "protocol = \"text\"\naddress = \"127.0.0.1:1\"\n";
+        let listener_keys = "protocol = \"text\"\naddress = \"127.0.0.1:1\"\n";
         let listener = |raw: RawConfig| {
             let mut checks = Checks::default();
             let websocket = raw.websocket_listener(WEBSOCKET).fill_in(None, &mut checks);
@@ -396,11 +396,11 @@ mod tests {
             format!("{:?}", checks.done(other).unwrap())
         };
         let parse = |text: String| -> RawConfig { toml::from_str(&text).unwrap() };
-        let defaults = listener(parse(format!("[[listener]]\n{place}")));
+        let defaults = listener(parse(format!("[[listener]]\n{listener_keys}")));
         for row in table().into_iter().filter(|row| row.scope == Scope::Listener) {
             let (name, value) = (row.name, sample(&row).1);
-            let own = listener(parse(format!("[[listener]]\n{place}{name} = {value}")));
-            let inherited = listener(parse(format!("{name} = {value}\n[[listener]]\n{place}")));
+            let own = listener(parse(format!("[[listener]]\n{listener_keys}{name} = {value}")));
+            let inherited = listener(parse(format!("{name} = {value}\n[[listener]]\n{listener_keys}")));
             assert_eq!((own != defaults, &own), (true, &inherited), "{name}");
         }
     }

@@ -48,10 +48,10 @@ mod tests {
         type TooLarge = &'static str;
 
         fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), &'static str> {
-            if event.number.is_multiple_of(3) {
+            if event.connection_id.is_multiple_of(3) {
                 return Err("a third");
             }
-            out.push(u8::try_from(event.number).unwrap());
+            out.push(u8::try_from(event.connection_id).unwrap());
             Ok(())
         }
     }
@@ -59,11 +59,11 @@ mod tests {
     #[test]
     fn an_event_that_is_too_large_leaves_the_batch_and_the_output_without_it() {
         let mut batch = Batch::default();
-        batch.events.extend((1..6).map(|number| Event::example(number, EventKind::Close)));
+        batch.events.extend((1..6).map(|connection_id| Event::example(connection_id, EventKind::Close)));
         let (mut out, mut ends) = (vec![0], Vec::new());
         encode_batch(&mut NoThirds, &mut batch, &mut out, |end| ends.push(end));
         assert_eq!((out, ends), (vec![0, 1, 2, 4, 5], vec![2, 3, 4, 5]));
-        let numbers: Vec<_> = batch.events.iter().map(|event| event.number).collect();
-        assert_eq!(numbers, [1, 2, 4, 5]);
+        let connection_ids: Vec<_> = batch.events.iter().map(|event| event.connection_id).collect();
+        assert_eq!(connection_ids, [1, 2, 4, 5]);
     }
 }

@@ -11,7 +11,7 @@ use crate::shard::Handshake;
 pub struct Event {
     pub kind: EventKind,
     /// The number of the client's connection on this server.
-    pub number: u32,
+    pub connection_id: u32,
     pub peer: SocketAddr,
     /// The port of the listener where the client came in.
     pub gateway_port: u16,
@@ -44,8 +44,8 @@ impl Event {
 #[cfg(test)]
 impl Event {
     /// An event without a session, of a client at 192.0.2.1.
-    pub fn example(number: u32, kind: EventKind) -> Self {
+    pub fn example(connection_id: u32, kind: EventKind) -> Self {
         let peer = SocketAddr::from(([192, 0, 2, 1], 1));
-        Self { kind, number, peer, gateway_port: 8282, session: Bytes::new() }
+        Self { kind, connection_id, peer, gateway_port: 8282, session: Bytes::new() }
     }
 }

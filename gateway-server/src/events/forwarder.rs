@@ -67,7 +67,7 @@ impl EventForwarder {
     ) {
         // A client that has gone already has no address any more.
         let peer = client.peer().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
-        self.clients.insert(client.number, KnownClient { assignment: Assignment::new(worker), peer });
+        self.clients.insert(client.connection_id, KnownClient { assignment: Assignment::new(worker), peer });
         self.tell(client, EventKind::Connect);
         if let Some(handshake) = handshake {
             self.tell(client, EventKind::Handshake(handshake));
@@ -75,10 +75,12 @@ impl EventForwarder {
     }
 
     fn tell(&mut self, client: &Client<'_>, kind: EventKind) {
-        let Some(KnownClient { assignment, peer }) = self.clients.get_mut(&client.number) else { return };
+        let Some(KnownClient { assignment, peer }) = self.clients.get_mut(&client.connection_id) else {
+            return;
+        };
         let session = Bytes::copy_from_slice(client.session);
-        let Client { number, gateway_port, .. } = *client;
-        let mut event = Event { kind, number, peer: *peer, gateway_port, session };
+        let Client { connection_id, gateway_port, .. } = *client;
+        let mut event = Event { kind, connection_id, peer: *peer, gateway_port, session };
         loop {
             let Some((back, destination)) = assignment.0.push(event) else { return };
             event = back;
@@ -88,7 +90,7 @@ impl EventForwarder {
             };
             let Some(next) = next else {
                 // The client's worker has gone, and no other came while its events were kept.
-                self.clients.remove(&client.number);
+                self.clients.remove(&client.connection_id);
                 return abuse_log::report(Offence::NoWorker, client.peer(), &"no worker serves");
             };
             *assignment = Assignment::new(next);
@@ -111,7 +113,7 @@ impl EventSink for EventForwarder {
         if self.router.mode() == EventMode::BuiltIn {
             return;
         }
-        if !self.clients.contains_key(&client.number) {
+        if !self.clients.contains_key(&client.connection_id) {
             // The client came while there was no worker.
             let Some(worker) = self.router.choose(self.address_of(client)) else { return };
             self.introduce(client, worker, None);
@@ -121,15 +123,15 @@ impl EventSink for EventForwarder {
 
     fn closed(&mut self, client: &Client<'_>) {
         self.tell(client, EventKind::Close);
-        self.clients.remove(&client.number);
+        self.clients.remove(&client.connection_id);
         // After a peak the map gives its memory back.
         if self.clients.len() < self.clients.capacity() / 8 {
             self.clients.shrink_to_fit();
         }
     }
 
-    fn takes_more(&mut self, number: u32) -> bool {
-        let Some(KnownClient { assignment, peer }) = self.clients.get_mut(&number) else {
+    fn takes_more(&mut self, connection_id: u32) -> bool {
+        let Some(KnownClient { assignment, peer }) = self.clients.get_mut(&connection_id) else {
             // The client's first message makes it known.
             return self.router.has_room();
         };

@@ -273,13 +273,13 @@ mod tests {
     use super::super::event::EventKind;
     use super::*;
 
-    fn event(number: u32) -> Event {
-        Event::example(number, EventKind::Close)
+    fn event(connection_id: u32) -> Event {
+        Event::example(connection_id, EventKind::Close)
     }
 
-    fn push(worker: &WorkerQueue, numbers: std::ops::Range<u32>) {
-        for number in numbers {
-            assert!(worker.push(event(number)).is_none());
+    fn push(worker: &WorkerQueue, connection_ids: std::ops::Range<u32>) {
+        for connection_id in connection_ids {
+            assert!(worker.push(event(connection_id)).is_none());
         }
     }
 
@@ -288,7 +288,7 @@ mod tests {
     }
 
     fn numbers_of(worker: &WorkerQueue) -> Vec<u32> {
-        batch_of(worker).iter().map(|event| event.number).collect()
+        batch_of(worker).iter().map(|event| event.connection_id).collect()
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Batch {
 }
 
 impl WorkerQueue {
-    /// The part of the worker's name that a process which replaces it has too: our runner's names are `name:number:pid@host`.
+    /// The part of the worker's name that a process which replaces it has too: our runner's names are `name:connection_id:pid@host`.
     pub(super) fn slot(&self) -> (&str, &str) {
         match self.name.rsplit_once(':').map(|(slot, process)| (slot, process.split_once('@'))) {
             Some((slot, Some((_, host)))) => (slot, host),

@@ -44,7 +44,7 @@ impl Hub {
                 break;
             }
             (has_to, is_to) = (has_to.saturating_sub(one.bytes), is_to.saturating_sub(one.bytes));
-            self.give_up(*shard, one.key, one.number).await?;
+            self.give_up(*shard, one.key, one.connection_id).await?;
         }
         // Each shard answers only after it has carried out the closes, so this waits for them.
         self.count(None).await?;
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::protocol::{Encoded, Encoding};
     use crate::shard::BuiltInSink;
-    use crate::shard::testing::{newcomer, tight};
+    use crate::shard::testing::{new_connection, tight};
 
     fn message(length: usize) -> Bytes {
         Bytes::from(vec![b'y'; length])
@@ -72,17 +72,17 @@ mod tests {
         let hub = Arc::new(Hub::start(3, [7; 16], &tight(), Box::new(BuiltInSink), None).unwrap());
         let mut clients = Vec::new();
         for _ in 0..9 {
-            let (newcomer, client) = newcomer(Encoding::Websocket);
+            let (new_connection, client) = new_connection(Encoding::Websocket);
             clients.push(client);
-            hub.adopt(newcomer, None).await.unwrap();
+            hub.adopt(new_connection, None).await.unwrap();
         }
         let watched = Arc::clone(&hub);
         let watch = tokio::spawn(async move { watched.watch_waiting().await });
-        let numbers = hub.clients(None).await.unwrap();
-        assert_eq!(numbers.len(), 9);
+        let connection_ids = hub.clients(None).await.unwrap();
+        assert_eq!(connection_ids.len(), 9);
         // Some of what waits is shared by all clients.
         hub.send_to_all(Encoded::raw(message(6 << 20)), Vec::new()).await.unwrap();
-        for greedy in [numbers[0], numbers[4], numbers[8]] {
+        for greedy in [connection_ids[0], connection_ids[4], connection_ids[8]] {
             // One client holds most. It is too much, but not so much that its shard makes room by itself.
             let start = Instant::now();
             while hub.is_online(greedy).await.unwrap() && start.elapsed() < Duration::from_secs(30) {

@@ -21,7 +21,7 @@ use crate::shard::change::Change;
 use crate::shard::claim::NameClaim;
 use crate::shard::client_proof::ClientProofs;
 use crate::shard::clients::Clients;
-use crate::shard::command::{Command, NewConnection, PlaceOf};
+use crate::shard::command::{Command, NewConnection, SlotOf};
 use crate::shard::connection_id::ConnectionIds;
 use crate::shard::counts::ShardCounts;
 use crate::shard::event_sink::EventSinks;
@@ -44,7 +44,7 @@ const MERGES: usize = 8;
 pub struct Hub {
     shards: Box<[ShardHandle]>,
     /// Issues connection ids, and finds the shard of each.
-    numbers: ConnectionIds,
+    connection_ids: ConnectionIds,
     proofs: ClientProofs,
     /// Forms of messages that some client has needed. Once one client needs a form, more will, so these are never reset.
     wants_deflated: AtomicBool,
@@ -87,7 +87,7 @@ impl Hub {
         }
         Ok(Self {
             shards: handles.into(),
-            numbers: ConnectionIds::new(key, shards),
+            connection_ids: ConnectionIds::new(key, shards),
             proofs: settings.proofs.clone(),
             wants_deflated: AtomicBool::new(false),
             wants_non_websocket: AtomicBool::new(false),
@@ -103,26 +103,26 @@ impl Hub {
     /// Hands an established connection to its shard, with the identity of its connect token, if it has one.
     pub async fn adopt(
         &self,
-        newcomer: NewConnection,
+        new_connection: NewConnection,
         identity: Option<Box<Identity>>,
     ) -> Result<(), Stopped> {
-        // The form is recorded before the client is online, as it gets only messages that are encoded in its form.
-        match newcomer.form {
+        // The encoding is recorded before the client is online, as the client gets only messages that are encoded so.
+        match new_connection.encoding {
             Encoding::Websocket => {}
             Encoding::Deflated => self.wants_deflated.store(true, Ordering::Relaxed),
             Encoding::Text | Encoding::Frame | Encoding::Tcp => {
                 self.wants_non_websocket.store(true, Ordering::Relaxed)
             }
         }
-        let (number, shard) = self.numbers.issue();
+        let (connection_id, shard) = self.connection_ids.issue();
         let claimed = |identity: Box<Identity>| {
             Box::new(ClaimedIdentity::new(*identity, &self.uids, &self.groups, shard))
         };
         let identity = identity.map(claimed);
-        self.shards[shard].enqueue(Command::Adopt { number, newcomer, identity }).await
+        self.shards[shard].enqueue(Command::Adopt { connection_id, new_connection, identity }).await
     }
 
-    /// The forms in which messages have to be encoded.
+    /// The encodings that messages have to get.
     pub fn wanted(&self) -> WantedEncodings {
         WantedEncodings {
             deflated: self.wants_deflated.load(Ordering::Relaxed),
@@ -152,10 +152,14 @@ impl Hub {
         Ok(())
     }
 
-    pub async fn send_to_connections(&self, frame: Encoded, numbers: &[u32]) -> Result<(), Stopped> {
-        let parts = self.scatter(numbers.iter().map(|number| (self.numbers.shard_of(*number), *number)));
-        for (shard, numbers) in parts {
-            let to = Audience::Connections(numbers);
+    pub async fn send_to_connections(&self, frame: Encoded, connection_ids: &[u32]) -> Result<(), Stopped> {
+        let parts = self.scatter(
+            connection_ids
+                .iter()
+                .map(|connection_id| (self.connection_ids.shard_of(*connection_id), *connection_id)),
+        );
+        for (shard, connection_ids) in parts {
+            let to = Audience::Connections(connection_ids);
             self.shards[shard].execute_inline(Command::Deliver { to, frame: frame.clone() }).await?;
         }
         Ok(())
@@ -199,40 +203,40 @@ impl Hub {
         Ok(())
     }
 
-    pub async fn close(&self, number: u32, last: Option<Encoded>) -> Result<(), Stopped> {
-        self.to(number, Command::Close { number, last }).await
+    pub async fn close(&self, connection_id: u32, last: Option<Encoded>) -> Result<(), Stopped> {
+        self.to(connection_id, Command::Close { connection_id, last }).await
     }
 
     /// Drops the connection at once, together with what waits for it.
-    pub async fn destroy(&self, number: u32) -> Result<(), Stopped> {
-        self.to(number, Command::Destroy { number }).await
+    pub async fn destroy(&self, connection_id: u32) -> Result<(), Stopped> {
+        self.to(connection_id, Command::Destroy { connection_id }).await
     }
 
     /// Closes a client because too much waits for it.
-    pub(super) async fn give_up(&self, shard: usize, key: usize, number: u32) -> Result<(), Stopped> {
-        self.shards[shard].enqueue(Command::GiveUp { key, number }).await
+    pub(super) async fn give_up(&self, shard: usize, key: usize, connection_id: u32) -> Result<(), Stopped> {
+        self.shards[shard].enqueue(Command::GiveUp { key, connection_id }).await
     }
 
-    pub async fn bind(&self, number: u32, uid: Name) -> Result<(), Stopped> {
-        let uid = NameClaim::new(&self.uids, uid, self.numbers.shard_of(number));
-        self.change(number, Change::Bind { uid }).await
+    pub async fn bind(&self, connection_id: u32, uid: Name) -> Result<(), Stopped> {
+        let uid = NameClaim::new(&self.uids, uid, self.connection_ids.shard_of(connection_id));
+        self.change(connection_id, Change::Bind { uid }).await
     }
 
-    pub async fn unbind(&self, number: u32) -> Result<(), Stopped> {
-        self.change(number, Change::Unbind).await
+    pub async fn unbind(&self, connection_id: u32) -> Result<(), Stopped> {
+        self.change(connection_id, Change::Unbind).await
     }
 
     /// Adds a client to a group. This waits for the shard, which alone knows how many groups the client is in.
-    pub async fn join(&self, number: u32, group: Name) -> Result<Result<(), TooManyGroups>, Stopped> {
-        let group = NameClaim::new(&self.groups, group, self.numbers.shard_of(number));
+    pub async fn join(&self, connection_id: u32, group: Name) -> Result<Result<(), TooManyGroups>, Stopped> {
+        let group = NameClaim::new(&self.groups, group, self.connection_ids.shard_of(connection_id));
         let (back, result) = oneshot::channel();
-        self.change(number, Change::Join { group, back }).await?;
+        self.change(connection_id, Change::Join { group, back }).await?;
         // If the client has gone, the shard drops the sender of the result.
         Ok(result.await.unwrap_or(Ok(())))
     }
 
-    pub async fn leave(&self, number: u32, group: Name) -> Result<(), Stopped> {
-        self.change(number, Change::Leave { group }).await
+    pub async fn leave(&self, connection_id: u32, group: Name) -> Result<(), Stopped> {
+        self.change(connection_id, Change::Leave { group }).await
     }
 
     /// Removes all members from the group.
@@ -243,8 +247,8 @@ impl Hub {
         Ok(())
     }
 
-    pub async fn set_session(&self, number: u32, serialized: Bytes) -> Result<(), Stopped> {
-        self.change(number, Change::SetSession { serialized }).await
+    pub async fn set_session(&self, connection_id: u32, serialized: Bytes) -> Result<(), Stopped> {
+        self.change(connection_id, Change::SetSession { serialized }).await
     }
 
     /// Merges `changes` into a client's session, and waits for the result.
@@ -254,13 +258,14 @@ impl Hub {
     /// shard merges it itself.
     pub async fn update_session(
         &self,
-        number: u32,
+        connection_id: u32,
         changes: Bytes,
     ) -> Result<Result<(), SessionError>, Stopped> {
         for attempt in 1.. {
             let (back, result) = oneshot::channel();
             let in_shard = attempt > MERGES;
-            self.change(number, Change::UpdateSession { changes: changes.clone(), in_shard, back }).await?;
+            self.change(connection_id, Change::UpdateSession { changes: changes.clone(), in_shard, back })
+                .await?;
             // If the client has gone, the shard drops the sender of the result.
             let before = match result.await {
                 Ok(Ok(Some(before))) => before,
@@ -275,7 +280,7 @@ impl Hub {
                 Err(_) => return Err(Stopped),
             };
             let (back, result) = oneshot::channel();
-            self.change(number, Change::ReplaceSession { before, merged, back }).await?;
+            self.change(connection_id, Change::ReplaceSession { before, merged, back }).await?;
             if result.await.unwrap_or(true) {
                 break;
             }
@@ -283,22 +288,22 @@ impl Hub {
         Ok(Ok(()))
     }
 
-    pub async fn is_online(&self, number: u32) -> Result<bool, Stopped> {
-        self.shard_of(number).query(move |clients| clients.is_online(number)).await
+    pub async fn is_online(&self, connection_id: u32) -> Result<bool, Stopped> {
+        self.shard_of(connection_id).query(move |clients| clients.is_online(connection_id)).await
     }
 
     /// The proof that a client got in its init message, or `None` if it is not online.
-    pub async fn proof_of(&self, number: u32) -> Result<Option<String>, Stopped> {
-        Ok(self.is_online(number).await?.then(|| self.proofs.of(number)))
+    pub async fn proof_of(&self, connection_id: u32) -> Result<Option<String>, Stopped> {
+        Ok(self.is_online(connection_id).await?.then(|| self.proofs.of(connection_id)))
     }
 
-    pub async fn uid_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
-        self.shard_of(number).query(move |clients| clients.uid_of(number)).await
+    pub async fn uid_of(&self, connection_id: u32) -> Result<Option<Bytes>, Stopped> {
+        self.shard_of(connection_id).query(move |clients| clients.uid_of(connection_id)).await
     }
 
     /// The session of a client, or `None` if it is not online.
-    pub async fn session_of(&self, number: u32) -> Result<Option<Bytes>, Stopped> {
-        self.shard_of(number).query(move |clients| clients.session_of(number)).await
+    pub async fn session_of(&self, connection_id: u32) -> Result<Option<Bytes>, Stopped> {
+        self.shard_of(connection_id).query(move |clients| clients.session_of(connection_id)).await
     }
 
     pub async fn is_uid_online(&self, uid: &Name) -> Result<bool, Stopped> {
@@ -312,14 +317,14 @@ impl Hub {
     }
 
     pub async fn clients_of_uid(&self, uid: &Name) -> Result<Vec<u32>, Stopped> {
-        let mut numbers = Vec::new();
+        let mut connection_ids = Vec::new();
         for shard in self.uids.shards(uid) {
             let uid = uid.clone();
-            numbers.extend(
+            connection_ids.extend(
                 self.shards[usize::from(shard)].query(move |clients| clients.clients_of_uid(&uid)).await?,
             );
         }
-        Ok(numbers)
+        Ok(connection_ids)
     }
 
     pub async fn count(&self, scope: Scope) -> Result<usize, Stopped> {
@@ -327,7 +332,7 @@ impl Hub {
     }
 
     pub async fn clients(&self, scope: Scope) -> Result<Vec<u32>, Stopped> {
-        Ok(self.ask_all(move |clients| clients.numbers(&scope)).await?.concat())
+        Ok(self.ask_all(move |clients| clients.connection_ids(&scope)).await?.concat())
     }
 
     pub async fn sessions(&self, scope: Scope) -> Result<Vec<(u32, Bytes)>, Stopped> {
@@ -460,9 +465,9 @@ impl Hub {
     }
 
     /// Replaces the slot of each connection in the count outside the shards, [`NewConnection::place`].
-    pub async fn recount(&self, place_of: PlaceOf) -> Result<(), Stopped> {
+    pub async fn recount(&self, slot_of: SlotOf) -> Result<(), Stopped> {
         for shard in &self.shards {
-            shard.enqueue(Command::Recount(Arc::clone(&place_of))).await?;
+            shard.enqueue(Command::Recount(Arc::clone(&slot_of))).await?;
         }
         Ok(())
     }
@@ -491,16 +496,16 @@ impl Hub {
         &self.shards[shard]
     }
 
-    fn shard_of(&self, number: u32) -> &ShardHandle {
-        &self.shards[self.numbers.shard_of(number)]
+    fn shard_of(&self, connection_id: u32) -> &ShardHandle {
+        &self.shards[self.connection_ids.shard_of(connection_id)]
     }
 
-    async fn to(&self, number: u32, command: Command) -> Result<(), Stopped> {
-        self.shard_of(number).execute_inline(command).await
+    async fn to(&self, connection_id: u32, command: Command) -> Result<(), Stopped> {
+        self.shard_of(connection_id).execute_inline(command).await
     }
 
-    async fn change(&self, number: u32, change: Change) -> Result<(), Stopped> {
-        self.to(number, Command::Change { number, change }).await
+    async fn change(&self, connection_id: u32, change: Change) -> Result<(), Stopped> {
+        self.to(connection_id, Command::Change { connection_id, change }).await
     }
 
     /// Groups items by the shard that they belong to. Within a shard their order is kept.

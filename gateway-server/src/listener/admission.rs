@@ -44,18 +44,18 @@ impl Admission {
 
     /// Counts an existing connection, even beyond the limits. Gives `None` when there is no limit.
     pub fn recount(self: &Arc<Self>, address: Option<IpAddr>) -> Option<AdmissionSlot> {
-        let (mut place, _) = self.count()?;
+        let (mut slot, _) = self.count()?;
         if let Some(address) = address.filter(|_| self.most_per_address.load(Ordering::Relaxed) > 0) {
-            place.count_for(address, |_| Ok(())).ok()?;
+            slot.count_for(address, |_| Ok(())).ok()?;
         }
-        Some(place)
+        Some(slot)
     }
 
     /// Takes a slot among all connections. Gives `None` when there is no limit.
     pub(super) fn enter(self: &Arc<Self>) -> Result<Option<AdmissionSlot>, Refusal> {
-        let Some((place, others)) = self.count() else { return Ok(None) };
+        let Some((slot, others)) = self.count() else { return Ok(None) };
         let most = self.most.load(Ordering::Relaxed);
-        if most > 0 && others >= most { Err(Refusal::full(most)) } else { Ok(Some(place)) }
+        if most > 0 && others >= most { Err(Refusal::full(most)) } else { Ok(Some(slot)) }
     }
 
     /// Takes a slot, and gives the number of the other connections. The slot counts at once, so that two connections cannot take
@@ -123,9 +123,9 @@ mod tests {
     use super::*;
 
     fn enter(admission: &Arc<Admission>, address: &str) -> Option<AdmissionSlot> {
-        let mut place = admission.enter().ok().flatten()?;
-        place.come_from(address.parse().unwrap()).ok()?;
-        Some(place)
+        let mut slot = admission.enter().ok().flatten()?;
+        slot.come_from(address.parse().unwrap()).ok()?;
+        Some(slot)
     }
 
     #[test]

@@ -20,50 +20,55 @@ pub(super) fn share_of(address: IpAddr, is_proxy: bool, trusted: &TrustedProxies
 pub(super) struct ClientAddress<'a> {
     trusted: &'a TrustedProxies,
     /// The slot among all clients, or `None` when there is no limit.
-    place: Option<AdmissionSlot>,
+    slot: Option<AdmissionSlot>,
     /// The connection's slot among the handshakes.
     handshaking: &'a Permit<RateLimitKey>,
     /// The client's address, as far as it is known so far. It is the peer's until a proxy names another.
-    pub(super) address: Option<SocketAddr>,
+    pub(super) address: SocketAddr,
 }
 
 impl<'a> ClientAddress<'a> {
-    /// Takes a slot among all clients, while only the peer is known.
-    pub(super) fn enter(
-        peer: Option<SocketAddr>,
-        admission: &Arc<Admission>,
+    /// Knows only the peer so far, and counts in no limit.
+    pub(super) fn of_peer(
+        peer: SocketAddr,
         trusted: &'a TrustedProxies,
         handshaking: &'a Permit<RateLimitKey>,
-    ) -> Result<Self, Refusal> {
-        Ok(Self { trusted, place: admission.enter()?, handshaking, address: peer })
+    ) -> Self {
+        Self { trusted, slot: None, handshaking, address: peer }
+    }
+
+    /// Takes a slot among all clients.
+    pub(super) fn enter(&mut self, admission: &Arc<Admission>) -> Result<(), Refusal> {
+        self.slot = admission.enter()?;
+        Ok(())
     }
 
     /// True when the peer is a trusted proxy, whose requests name the client.
     pub(super) fn is_trusted_proxy(&self) -> bool {
-        self.address.is_some_and(|address| self.trusted.contains(address.ip()))
+        self.trusted.contains(self.address.ip())
     }
 
     /// Takes the client's address from the headers that a trusted proxy has written, and admits the client. Other clients are
     /// admitted already.
     pub(super) fn introduce(&mut self, headers: &HeaderMap<HeaderValue>) -> Result<(), Refusal> {
-        let Some(proxy) = self.address.filter(|_| self.is_trusted_proxy()) else { return Ok(()) };
-        self.address = Some(self.trusted.client_of(proxy, headers)?);
+        if !self.is_trusted_proxy() {
+            return Ok(());
+        }
+        self.address = self.trusted.client_of(self.address, headers)?;
         self.admit()
     }
 
     /// Takes a slot among those of the client's address.
     pub(super) fn admit(&mut self) -> Result<(), Refusal> {
-        let share = self.address.and_then(|address| share_of(address.ip(), false, self.trusted));
+        let share = share_of(self.address.ip(), false, self.trusted);
         if !self.handshaking.identify(share) {
             return Err(Refusal::too_many_handshakes(self.handshaking.share()));
         }
-        match (&mut self.place, self.address) {
-            (Some(place), Some(address)) => place.come_from(address.ip()),
-            _ => Ok(()),
-        }
+        self.slot.as_mut().map_or(Ok(()), |slot| slot.come_from(self.address.ip()))
     }
 
-    pub(super) fn into_place(self) -> Option<AdmissionSlot> {
-        self.place
+    /// Gives the slot away, for a client whose handshake is done.
+    pub(super) fn take_slot(&mut self) -> Option<AdmissionSlot> {
+        self.slot.take()
     }
 }

@@ -1,87 +1,166 @@
-//! The opening handshake of RFC 6455.
+//! The handshake of a connection, from its accept to the hand-over of the client to a shard.
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, Version};
+use std::io;
+use std::net::SocketAddr;
 
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::tungstenite::handshake::server::Request;
+use tracing::debug;
+
+use super::admission::AdmissionSlot;
+use super::client_address::ClientAddress;
+use super::farewell::RefusedPeer;
 use super::refusal::Refusal;
-use super::request::{self, UpgradeRequest};
-use super::rules::Rules;
-use super::token::TokenVerifier;
-use super::{Accepted, ambiguity, subprotocol};
-use crate::protocol::Encoding;
-use crate::protocol::websocket::deflate_answer;
-use crate::shard::Handshake;
+use super::stream::Stream;
+use super::upgrade::{Opened, upgrade};
+use super::{ListenerSettings, tls};
+use crate::hub::Hub;
+use crate::net::{Permit, RateLimitKey, proxy_protocol};
+use crate::protocol::Protocol;
+use crate::shard::NewConnection;
+use crate::telemetry::abuse_log::{self, Offence};
 
-/// The spelling of response headers in RFC 6455. HTTP ignores their case, but some devices compare letter by letter.
-const NAMES: [&str; 5] =
-    ["Connection", "Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"];
+/// A client whose handshake is done.
+struct Accepted {
+    stream: Stream,
+    /// The protocol that was agreed on, and the client's identity.
+    opened: Opened,
+    /// The client's slot in the limits, or `None` when there is no limit.
+    slot: Option<AdmissionSlot>,
+}
 
-/// Performs the handshake. A peer that is refused has not been told of it yet. `deflate` allows compressed messages if the client
-/// offers them. `admit` checks the limits for the sender of the request. With `wants` the request is kept for the application's
-/// events.
-pub async fn shake(
-    socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    rules: &Rules,
-    gate: &TokenVerifier,
-    deflate: bool,
-    wants: bool,
-    admit: impl FnOnce(&Request) -> Result<(), Refusal>,
-) -> Result<Accepted, Refusal> {
-    let UpgradeRequest { request, target, early } = request::read(socket, rules.max_request_bytes).await?;
-    let mut response = request::accept(&request)?;
-    ambiguity::check(&request)?;
-    rules.check(&request)?;
-    admit(&request)?;
-    if let Some(protocol) = subprotocol::choose(&request, &rules.subprotocols) {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-    }
-    let identity = match gate.introduce(&request) {
-        Err(refusal) if refusal.is_for_websocket() => {
-            answer(socket, &response).await?;
-            return Err(refusal);
-        }
-        identity => identity?,
+/// Performs the handshake and hands the client to a shard, or refuses it. The slot among the handshakes may be taken away
+/// meanwhile.
+pub(super) async fn perform(
+    socket: TcpStream,
+    peer: SocketAddr,
+    hub: &Hub,
+    settings: &ListenerSettings,
+    slot: &Permit<RateLimitKey>,
+) {
+    let timeout = settings.handshake_timeout;
+    let deadline = Instant::now() + timeout;
+    let mut client = ClientAddress::of_peer(peer, &settings.trusted_proxies, slot);
+    let result = tokio::select! {
+        biased;
+        result = timeout_at(deadline, accept(socket, &mut client, settings, hub.wants_handshakes())) => Some(result),
+        () = slot.evicted() => None,
     };
-    let deflate = if deflate { deflate_answer(request.headers()) } else { None };
-    if let Some(answer) = deflate {
-        response.headers_mut().insert("Sec-WebSocket-Extensions", HeaderValue::from_static(answer));
-    }
-    answer(socket, &response).await?;
-    let form = if deflate.is_some() { Encoding::Deflated } else { Encoding::Websocket };
-    let handshake = wants.then(|| Box::new(handshake(&request, target)));
-    Ok(Accepted { form, early, handshake, identity })
-}
-
-async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> Result<(), Refusal> {
-    let mut bytes = Vec::with_capacity(256);
-    bytes.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-    for (name, value) in response.headers() {
-        let name = NAMES.into_iter().find(|known| *name == *known).unwrap_or(name.as_str());
-        for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            bytes.extend_from_slice(part);
-        }
-    }
-    bytes.extend_from_slice(b"\r\n");
-    socket.write_all(&bytes).await.map_err(Error::from)?;
-    // TLS keeps bytes that the socket does not take yet, so they are flushed.
-    Ok(socket.flush().await.map_err(Error::from)?)
-}
-
-fn handshake(request: &Request, uri: Vec<u8>) -> Handshake {
-    let mut headers: Vec<(String, Vec<u8>)> = Vec::with_capacity(request.headers().len());
-    for (name, value) in request.headers() {
-        match headers.last_mut() {
-            // Several headers of one name mean the same as one header with all their values.
-            Some((last, values)) if last == name.as_str() => {
-                values.push(b',');
-                values.extend_from_slice(value.as_bytes());
+    match result {
+        Some(Ok(Ok(accepted))) => hand_over(accepted, peer, client.address, hub, settings).await,
+        Some(Ok(Err(refused))) => {
+            abuse_log::report(refused.refusal.offence, Some(client.address), &refused.refusal);
+            // The peer does not count in the limits while it is told.
+            drop(client.take_slot());
+            tokio::select! {
+                _ = timeout_at(deadline, refused.say()) => {}
+                () = slot.evicted() => {}
             }
-            _ => headers.push((name.to_string(), value.as_bytes().to_vec())),
+        }
+        Some(Err(_)) => {
+            let detail = format!("no handshake within {timeout:?} (handshake_timeout)");
+            abuse_log::report(Offence::HandshakeStalled, Some(client.address), &detail);
+        }
+        None => {
+            let detail = "no handshake yet, and others wanted its place (max_handshakes)";
+            abuse_log::report(Offence::HandshakeStalled, Some(client.address), &detail);
         }
     }
-    let protocol = if request.version() == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
-    Handshake { uri, protocol, headers }
+}
+
+/// Performs the handshake. Afterwards `client` has the client's address as far as it is known, even when the client is refused.
+async fn accept(
+    mut socket: TcpStream,
+    client: &mut ClientAddress<'_>,
+    settings: &ListenerSettings,
+    wants_handshake: bool,
+) -> Result<Accepted, RefusedPeer> {
+    let is_websocket = settings.protocol == Protocol::Websocket;
+    if let Err(refusal) = client.enter(&settings.admission) {
+        return Err(refuse_early(socket, settings, refusal));
+    }
+    if settings.proxy_protocol {
+        if !settings.trusted_proxies.is_empty() && !client.is_trusted_proxy() {
+            return Err(Refusal::untrusted_proxy().into());
+        }
+        if let Some(address) =
+            proxy_protocol::take_header(&mut socket).await.map_err(Refusal::proxy_header)?
+        {
+            client.address = address;
+        }
+    }
+    // A trusted proxy names the client in its request, so its connection is admitted later.
+    if !(is_websocket && client.is_trusted_proxy())
+        && let Err(refusal) = client.admit()
+    {
+        return Err(refuse_early(socket, settings, refusal));
+    }
+    let mut stream = match &settings.certificate {
+        Some(certificate) => tls::accept(socket, certificate).await?,
+        None => Stream::Plain(socket),
+    };
+    let opened = if is_websocket {
+        let admit = |request: &Request| client.introduce(request.headers());
+        let ListenerSettings { rules, token_verifier, deflate, .. } = settings;
+        match upgrade(&mut stream, rules, token_verifier, *deflate, wants_handshake, admit).await {
+            Ok(opened) => opened,
+            Err(refusal) => return Err(RefusedPeer::on(stream, refusal)),
+        }
+    } else {
+        Opened::at_once(settings.protocol.encoding())
+    };
+    Ok(Accepted { stream, opened, slot: client.take_slot() })
+}
+
+/// Refuses a peer before its handshake. A peer that would speak TLS is not told, as a TLS handshake costs more than the limit
+/// saves.
+fn refuse_early(socket: TcpStream, settings: &ListenerSettings, refusal: Refusal) -> RefusedPeer {
+    if settings.protocol == Protocol::Websocket && settings.certificate.is_none() {
+        RefusedPeer::on(Stream::Plain(socket), refusal)
+    } else {
+        refusal.into()
+    }
+}
+
+/// Hands the client to a shard.
+async fn hand_over(
+    accepted: Accepted,
+    peer: SocketAddr,
+    client: SocketAddr,
+    hub: &Hub,
+    settings: &ListenerSettings,
+) {
+    let Accepted { stream, opened: Opened { encoding, early, handshake, identity }, slot } = accepted;
+    let (socket, tls) = stream.into_parts();
+    let socket = match prepare(&socket).and_then(|()| socket.into_std()) {
+        Ok(socket) => socket,
+        Err(error) => return debug!(%error, "a client vanished during its handshake"),
+    };
+    // A limit may have been set during the handshake, so the connection is counted now.
+    let slot = slot.or_else(|| settings.admission.recount(Some(client.ip())));
+    let new_connection = NewConnection {
+        socket,
+        tls,
+        listener: settings.index,
+        encoding,
+        early,
+        address: (client != peer).then_some(client),
+        handshake,
+        slot: slot.map(|slot| -> Box<dyn Send> { Box::new(slot) }),
+    };
+    if hub.adopt(new_connection, identity).await.is_err() {
+        debug!("a client came while the server stops");
+    }
+}
+
+/// Bytes that the kernel keeps unsent for a client. Without this bound it takes megabytes for a client that does not read. What
+/// the kernel does not take waits in the outbox, which a setting bounds.
+const UNSENT: u32 = 128 << 10;
+
+fn prepare(socket: &TcpStream) -> io::Result<()> {
+    // A push is one small write, and must not wait until more bytes follow.
+    socket.set_nodelay(true)?;
+    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)
 }

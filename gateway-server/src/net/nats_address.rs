@@ -30,13 +30,15 @@ impl FromStr for NatsAddress {
             "tls" => true,
             _ => return Err(format!("there is no scheme {scheme}://; {example}")),
         };
-        let (login, place) =
-            rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
-        let place = place.trim_end_matches('/');
-        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let (login, host_and_port) =
+            rest.rsplit_once('@').map_or((None, rest), |(login, host_and_port)| (Some(login), host_and_port));
+        let host_and_port = host_and_port.trim_end_matches('/');
+        let (host, port) = match host_and_port.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, "")) => (host, None),
             Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or(example)?)),
-            None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+            None => {
+                host_and_port.split_once(':').map_or((host_and_port, None), |(host, port)| (host, Some(port)))
+            }
         };
         let port = match port {
             Some(port) => port.parse().map_err(|_| format!("{port:?} is no port; {example}"))?,

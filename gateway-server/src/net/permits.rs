@@ -298,13 +298,13 @@ mod tests {
         let other = permits.enter(Some(2)).unwrap();
         let many: Vec<_> = (0..3).map(|_| permits.enter(Some(1)).unwrap()).collect();
         assert!(!permits.is_full());
-        let newcomer = permits.enter(Some(3)).unwrap();
+        let latest = permits.enter(Some(3)).unwrap();
         assert_eq!(many.iter().map(is_evicted).collect::<Vec<_>>(), [true, false, false]);
-        assert!(!is_evicted(&other) && !is_evicted(&newcomer));
+        assert!(!is_evicted(&other) && !is_evicted(&latest));
         // A connection that was evicted has no slot to free.
         drop(many);
         assert_eq!(permits.state().held, 2);
-        drop((other, newcomer));
+        drop((other, latest));
         let state = permits.state();
         assert!(state.held == 0 && state.unproven.is_empty() && state.by_key.is_empty());
     }

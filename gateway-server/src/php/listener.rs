@@ -32,7 +32,7 @@ const TURNS_IN_A_ROW: u64 = 16;
 const STALLED: Duration = Duration::from_secs(1);
 
 /// Makes the slots of all PHP connections. Connections of one other machine that have not logged in may take a quarter of them.
-pub fn places(most: usize) -> Arc<ConnectionSlots> {
+pub fn connection_slots(most: usize) -> Arc<ConnectionSlots> {
     Permits::new(most, most / 4, STALLED)
 }
 
@@ -42,9 +42,9 @@ pub struct RegisterPortSettings {
     /// Time that a peer has for each step of its login: TLS, the first byte, the first words. It is never zero.
     pub handshake_timeout: Duration,
     /// The slots of all PHP connections, on all register ports together.
-    pub places: Arc<ConnectionSlots>,
+    pub slots: Arc<ConnectionSlots>,
     /// Counts the PHP connections that came and that are there.
-    pub tally: Arc<ConnectionCounter>,
+    pub counter: Arc<ConnectionCounter>,
     /// The certificate with which PHP on other machines must speak TLS. With `None` nobody speaks TLS.
     pub certificate: Option<Arc<Certificate>>,
 }
@@ -131,20 +131,20 @@ async fn serve_in_order(
                     tokio::spawn(connection);
                 }
             }
-            Some((place, peer, socket)) = accept(&port, &settings, &mut is_full) => {
+            Some((slot, peer, socket)) = accept(&port, &settings, &mut is_full) => {
                 let (backend, settings) = (Arc::clone(&backend), settings.borrow().clone());
-                let present = settings.tally.enter();
-                young.push(OrderedHandshake::new(async move |growth| {
-                    place.begin();
+                let present = settings.counter.enter();
+                young.push(OrderedHandshake::new(async move |done| {
+                    slot.begin();
                     tokio::select! {
                         biased;
-                        () = welcome(socket, peer, &backend, &settings, &growth, &place) => {}
-                        () = place.evicted() => {
+                        () = welcome(socket, peer, &backend, &settings, &done, &slot) => {}
+                        () = slot.evicted() => {
                             let detail = "it had not logged in, and others wanted its place (max_register_connections)";
                             abuse_log::report(Offence::Register, peer, &detail);
                         }
                     }
-                    drop((place, present));
+                    drop((slot, present));
                 }));
             }
             else => {}
@@ -159,15 +159,15 @@ async fn accept(
     settings: &watch::Receiver<RegisterPortSettings>,
     is_full: &mut bool,
 ) -> Option<(ConnectionSlot, Option<SocketAddr>, Incoming)> {
-    let places = Arc::clone(&settings.borrow().places);
-    let was_full = std::mem::replace(is_full, places.is_full());
+    let slots = Arc::clone(&settings.borrow().slots);
+    let was_full = std::mem::replace(is_full, slots.is_full());
     if *is_full && !was_full {
-        let most = places.most();
+        let most = slots.most();
         let detail =
             format!("there are {most} from PHP already, the most (max_register_connections); it waits");
         abuse_log::report(Offence::RegisterFull, None, &detail);
     }
-    places.room().await;
+    slots.room().await;
     let accepted = match port {
         RegisterPort::Tcp(listener) => listener.accept().await.and_then(|(socket, peer)| {
             socket.set_nodelay(true)?;
@@ -187,15 +187,15 @@ async fn accept(
     };
     // Connections from this machine have no share to exceed, as PHP itself runs here.
     let other_machine = peer.map(|peer| peer.ip().to_canonical()).filter(|address| !address.is_loopback());
-    let place = places.enter(other_machine.map(RateLimitKey::of));
-    if place.is_none() {
+    let slot = slots.enter(other_machine.map(RateLimitKey::of));
+    if slot.is_none() {
         let detail = format!(
             "its address has {} not logged in, a quarter of max_register_connections",
-            counted(places.share(), "connection")
+            counted(slots.share(), "connection")
         );
         abuse_log::report(Offence::Register, peer, &detail);
     }
-    Some((place?, peer, socket))
+    Some((slot?, peer, socket))
 }
 
 enum Incoming {
@@ -208,8 +208,8 @@ async fn welcome(
     peer: Option<SocketAddr>,
     backend: &Backend,
     settings: &RegisterPortSettings,
-    growth: &HandshakeDone,
-    place: &ConnectionSlot,
+    done: &HandshakeDone,
+    slot: &ConnectionSlot,
 ) {
     let timeout = settings.handshake_timeout;
     let (socket, is_tls): (Box<dyn Stream>, _) = match (socket, &settings.certificate) {
@@ -227,7 +227,7 @@ async fn welcome(
             }
         }
     };
-    greet(socket, is_tls, peer, backend, timeout, growth, place).await;
+    greet(socket, is_tls, peer, backend, timeout, done, slot).await;
 }
 
 async fn greet(
@@ -236,8 +236,8 @@ async fn greet(
     peer: Option<SocketAddr>,
     backend: &Backend,
     timeout: Duration,
-    growth: &HandshakeDone,
-    place: &ConnectionSlot,
+    done: &HandshakeDone,
+    slot: &ConnectionSlot,
 ) {
     let mut first = [0; 1];
     match tokio::time::timeout(timeout, socket.read_exact(&mut first)).await {
@@ -251,10 +251,10 @@ async fn greet(
         }
     }
     if first[0] != 0 {
-        growth.is_done();
+        done.is_done();
     }
     match first[0] {
-        PREFACE_FIRST_BYTE => bridge::serve(socket, peer, backend, timeout, place).await,
+        PREFACE_FIRST_BYTE => bridge::serve(socket, peer, backend, timeout, slot).await,
         _ if is_tls => {
             abuse_log::report(
                 Offence::Register,
@@ -263,10 +263,10 @@ async fn greet(
             );
         }
         b'{' => {
-            gatewayworker::serve_register(socket, peer, &backend.gatewayworker, timeout, place).await;
+            gatewayworker::serve_register(socket, peer, &backend.gatewayworker, timeout, slot).await;
         }
         // A packet of the internal protocol starts with its length, whose first byte is zero because the length is below 2²⁴.
-        0 => gatewayworker::serve_internal(socket, peer, backend, timeout, growth, place).await,
+        0 => gatewayworker::serve_internal(socket, peer, backend, timeout, done, slot).await,
         other => {
             let detail = format!("its first byte {other:#04x} opens no protocol that is spoken here");
             abuse_log::report(Offence::Register, peer, &detail);

@@ -171,8 +171,8 @@ impl Accounts {
             guesses.retain(|_, account| !account.refill(now));
             has_place = guesses.len() < ACCOUNTS;
         }
-        let place = if has_place { key } else { RateLimitKey::UNSPECIFIED };
-        let account = guesses.entry(place).or_insert(Account {
+        let slot = if has_place { key } else { RateLimitKey::UNSPECIFIED };
+        let account = guesses.entry(slot).or_insert(Account {
             answers: ANSWERED.at_once,
             looks: LOOKED_AT.at_once,
             at: now,

@@ -13,7 +13,7 @@ mod stream;
 mod tls;
 
 pub use backend::Backend;
-pub use listener::{RegisterPort, RegisterPortSettings, places, serve};
+pub use listener::{RegisterPort, RegisterPortSettings, connection_slots, serve};
 pub use login_limits::LoginLimits;
 pub use memory_budget::MemoryBudget;
 pub use stream::ConnectionSlots;

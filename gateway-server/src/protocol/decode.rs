@@ -15,7 +15,7 @@ impl PartialMessage {
     /// Whether decoding can go on without more input, as the decoder stopped early so that other clients have their turn.
     pub fn is_behind(&self) -> bool {
         match self {
-            Self::Websocket(unfinished) => unfinished.is_behind(),
+            Self::Websocket(partial) => partial.is_behind(),
             Self::Bytes(_) => false,
         }
     }
@@ -23,7 +23,7 @@ impl PartialMessage {
     /// Whether a message has been inflated in part, and its output so far is kept.
     pub fn is_inflating(&self) -> bool {
         match self {
-            Self::Websocket(unfinished) => unfinished.is_inflating(),
+            Self::Websocket(partial) => partial.is_inflating(),
             Self::Bytes(_) => false,
         }
     }
@@ -31,7 +31,7 @@ impl PartialMessage {
     /// Whether a compressed message is whole but not yet inflated. It is inflated once its output may be kept in part.
     pub fn waits_to_inflate(&self) -> bool {
         match self {
-            Self::Websocket(unfinished) => unfinished.waits_to_inflate(),
+            Self::Websocket(partial) => partial.waits_to_inflate(),
             Self::Bytes(_) => false,
         }
     }
@@ -39,7 +39,7 @@ impl PartialMessage {
     /// The memory that this takes, in bytes.
     pub fn weight(&self) -> usize {
         match self {
-            Self::Websocket(unfinished) => unfinished.weight(),
+            Self::Websocket(partial) => partial.weight(),
             Self::Bytes(bytes) => bytes.capacity(),
         }
     }
@@ -48,7 +48,7 @@ impl PartialMessage {
 /// Decodes what one client sends.
 #[derive(Debug)]
 pub struct Decoder<'i> {
-    pub form: Encoding,
+    pub encoding: Encoding,
     /// The longest message, in bytes.
     pub max_message: usize,
     /// Inflates the messages of clients that may send compressed ones.
@@ -56,19 +56,19 @@ pub struct Decoder<'i> {
 }
 
 impl Decoder<'_> {
-    /// Decodes `input` behind what `unfinished` keeps from earlier reads. Gives everything that is whole to `sink`, and leaves
-    /// the rest in `unfinished`.
+    /// Decodes `input` behind what `partial` keeps from earlier reads. Gives everything that is whole to `sink`, and leaves
+    /// the rest in `partial`.
     pub fn decode(
         &mut self,
         input: &mut [u8],
-        unfinished: &mut Option<PartialMessage>,
+        partial: &mut Option<PartialMessage>,
         mut sink: impl FnMut(Incoming<'_>),
     ) -> Result<(), Violation> {
-        let before = unfinished.take();
+        let before = partial.take();
         // Protocols other than websocket do not distinguish text from binary messages.
         let limit = self.max_message;
         let mut message = |message: &[u8]| sink(Incoming::Message(MessageKind::Binary, message));
-        *unfinished = match self.form {
+        *partial = match self.encoding {
             Encoding::Websocket => self.websocket(input, before, false, sink)?,
             Encoding::Deflated => self.websocket(input, before, true, sink)?,
             Encoding::Text => bytes(before, |before| text::decode(input, limit, before, message))?,
@@ -119,13 +119,13 @@ mod tests {
     #[test]
     fn without_framing_what_is_read_is_a_message() {
         let mut inflater = Inflater::default();
-        let mut decoder = Decoder { form: Encoding::Tcp, max_message: 5, inflater: &mut inflater };
-        let (mut messages, mut unfinished) = (Vec::new(), None);
+        let mut decoder = Decoder { encoding: Encoding::Tcp, max_message: 5, inflater: &mut inflater };
+        let (mut messages, mut partial) = (Vec::new(), None);
         for input in [&b"one"[..], b"longer"] {
             let sink = |incoming: Incoming| messages.push(format!("{incoming:?}"));
-            decoder.decode(&mut input.to_vec(), &mut unfinished, sink).unwrap();
+            decoder.decode(&mut input.to_vec(), &mut partial, sink).unwrap();
         }
-        assert!(unfinished.is_none());
+        assert!(partial.is_none());
         let expected = [&b"one"[..], b"longe", b"r"];
         assert_eq!(
             messages,

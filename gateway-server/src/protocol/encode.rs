@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::websocket::{self, MessageKind};
 use super::{Encoding, frame};
 
-/// The forms in which messages are encoded beside plain websocket frames. They are needed once some client has come that takes
+/// The encodings that messages get beside plain websocket frames. They are needed once some client has come that takes
 /// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WantedEncodings {
@@ -18,7 +18,7 @@ pub struct WantedEncodings {
     pub non_websocket: bool,
 }
 
-/// A message in the forms in which clients get it.
+/// A message in the encodings in which clients get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     pub websocket: Bytes,
@@ -31,14 +31,14 @@ pub struct Encoded {
 /// The form of a message for clients of other protocols than websocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NonWebsocket {
-    /// The message was encoded while no client needed these forms.
+    /// The message was encoded while no client needed these encodings.
     Missing,
     /// The bytes are the same as those for websocket clients.
     Raw,
     Framed(Arc<Framed>),
 }
 
-/// A message in the forms of the other protocols; they share their memory where they can.
+/// A message in the encodings of the other protocols; they share their memory where they can.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Framed {
     pub text: Bytes,
@@ -67,7 +67,7 @@ impl Encoded {
     /// Joins messages, one behind the other, in each form.
     pub fn concat(messages: &[Self]) -> Self {
         let has_deflated = messages.iter().any(|message| message.deflated.is_some());
-        let form = |form| concat(messages.iter().map(|message| message.form(form)));
+        let encoding = |encoding| concat(messages.iter().map(|message| message.encoding(encoding)));
         let non_websocket = match messages.first().map(|first| &first.non_websocket) {
             Some(first @ (NonWebsocket::Missing | NonWebsocket::Raw))
                 if messages.iter().all(|message| message.non_websocket == *first) =>
@@ -75,21 +75,21 @@ impl Encoded {
                 first.clone()
             }
             _ => NonWebsocket::Framed(Arc::new(Framed {
-                text: form(Encoding::Text),
-                frame: form(Encoding::Frame),
-                tcp: form(Encoding::Tcp),
+                text: encoding(Encoding::Text),
+                frame: encoding(Encoding::Frame),
+                tcp: encoding(Encoding::Tcp),
             })),
         };
         Self {
-            websocket: form(Encoding::Websocket),
-            deflated: has_deflated.then(|| form(Encoding::Deflated)),
+            websocket: encoding(Encoding::Websocket),
+            deflated: has_deflated.then(|| encoding(Encoding::Deflated)),
             non_websocket,
         }
     }
 
-    /// The bytes for clients of this form. They are empty if no client needed the form when the message was encoded.
-    pub fn form(&self, form: Encoding) -> &[u8] {
-        match (form, &self.non_websocket) {
+    /// The bytes for clients of this encoding. They are empty if no client needed the encoding when the message was encoded.
+    pub fn encoding(&self, encoding: Encoding) -> &[u8] {
+        match (encoding, &self.non_websocket) {
             (Encoding::Websocket, _) => &self.websocket,
             (Encoding::Deflated, _) => self.deflated.as_ref().unwrap_or(&self.websocket),
             (_, NonWebsocket::Missing) => &[],
@@ -100,7 +100,7 @@ impl Encoded {
         }
     }
 
-    /// The memory of all forms, in bytes.
+    /// The memory of all encodings, in bytes.
     pub fn weight(&self) -> usize {
         let non_websocket = match &self.non_websocket {
             NonWebsocket::Framed(framed) => size_of::<Framed>() + framed.weight(),
@@ -116,15 +116,15 @@ impl Framed {
         Self { text, frame, tcp }
     }
 
-    /// The memory of these forms in bytes, at most, as they may share it.
+    /// The memory of these encodings in bytes, at most, as they may share it.
     fn weight(&self) -> usize {
         self.text.len() + self.frame.len() + self.tcp.len()
     }
 }
 
 /// Encodes a message for one client.
-pub fn message(form: Encoding, kind: MessageKind, payload: &[u8]) -> Bytes {
-    match form {
+pub fn message(encoding: Encoding, kind: MessageKind, payload: &[u8]) -> Bytes {
+    match encoding {
         Encoding::Websocket | Encoding::Deflated => websocket::message(kind, payload),
         Encoding::Text => Framed::new(payload).text,
         Encoding::Frame => Framed::new(payload).frame,
@@ -142,28 +142,28 @@ fn concat<'a>(parts: impl Iterator<Item = &'a [u8]> + Clone) -> Bytes {
 mod tests {
     use super::*;
 
-    fn forms(message: &Encoded) -> [&[u8]; Encoding::COUNT] {
+    fn encodings(message: &Encoded) -> [&[u8]; Encoding::COUNT] {
         [Encoding::Websocket, Encoding::Deflated, Encoding::Text, Encoding::Frame, Encoding::Tcp]
-            .map(|form| message.form(form))
+            .map(|encoding| message.encoding(encoding))
     }
 
     #[test]
     fn forms_are_made_for_those_who_are_here() {
         let nobody = Encoded::new(MessageKind::Text, b"hi", WantedEncodings::default());
-        assert_eq!(forms(&nobody), [&b"\x81\x02hi"[..], b"\x81\x02hi", b"", b"", b""]);
+        assert_eq!(encodings(&nobody), [&b"\x81\x02hi"[..], b"\x81\x02hi", b"", b"", b""]);
         let wanted = WantedEncodings { deflated: true, non_websocket: true };
         assert_eq!(
-            forms(&Encoded::new(MessageKind::Text, b"hi", wanted))[2..],
+            encodings(&Encoded::new(MessageKind::Text, b"hi", wanted))[2..],
             [&b"hi\n"[..], b"\0\0\0\x06hi", b"hi"]
         );
         let long = Encoded::new(MessageKind::Text, &[b'x'; 500], wanted);
-        assert!(long.form(Encoding::Deflated).len() < 50);
+        assert!(long.encoding(Encoding::Deflated).len() < 50);
         assert!(long.weight() > 1000);
     }
 
     #[test]
     fn raw_bytes_are_the_same_for_all() {
-        assert_eq!(forms(&Encoded::raw(Bytes::from("raw"))), [b"raw"; Encoding::COUNT]);
+        assert_eq!(encodings(&Encoded::raw(Bytes::from("raw"))), [b"raw"; Encoding::COUNT]);
     }
 
     #[test]
@@ -173,8 +173,8 @@ mod tests {
         let late = Encoded::new(MessageKind::Text, b"late", wanted);
         let raw = Encoded::raw(Bytes::from("raw"));
         let joined = Encoded::concat(&[early.clone(), late, raw.clone()]);
-        assert_eq!(forms(&joined)[0], b"\x81\x05early\x81\x04lateraw");
-        assert_eq!(forms(&joined)[2..], [&b"late\nraw"[..], b"\0\0\0\x08lateraw", b"lateraw"]);
+        assert_eq!(encodings(&joined)[0], b"\x81\x05early\x81\x04lateraw");
+        assert_eq!(encodings(&joined)[2..], [&b"late\nraw"[..], b"\0\0\0\x08lateraw", b"lateraw"]);
         assert_eq!(Encoded::concat(&[early.clone(), early]).non_websocket, NonWebsocket::Missing);
         assert_eq!(Encoded::concat(&[raw.clone(), raw]).non_websocket, NonWebsocket::Raw);
     }

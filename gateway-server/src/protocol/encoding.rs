@@ -1,4 +1,4 @@
-//! The protocols that listeners speak, and the forms in which clients get messages.
+//! The protocols that listeners speak, and the encodings in which clients get messages.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl Protocol {
     }
 
     /// The form of messages for a client of this protocol that takes no compressed frames.
-    pub fn form(self) -> Encoding {
+    pub fn encoding(self) -> Encoding {
         match self {
             Self::Websocket => Encoding::Websocket,
             Self::Text => Encoding::Text,

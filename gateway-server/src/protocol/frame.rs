@@ -9,23 +9,23 @@ use crate::system::memory_reserve;
 pub(super) const HEADER: usize = 4;
 
 /// Gives every whole message to `sink`, those begun in earlier input included. The part of the last one that is there stays in
-/// `unfinished`.
+/// `partial`.
 pub(super) fn decode(
     input: &[u8],
     limit: usize,
-    unfinished: &mut Vec<u8>,
+    partial: &mut Vec<u8>,
     mut sink: impl FnMut(&[u8]),
 ) -> Result<(), Violation> {
-    if unfinished.is_empty() {
+    if partial.is_empty() {
         let used = messages(input, limit, &mut sink)?;
-        memory_reserve::append(unfinished, &input[used..])?;
+        memory_reserve::append(partial, &input[used..])?;
         return Ok(());
     }
-    memory_reserve::append(unfinished, input)?;
-    let used = messages(unfinished, limit, &mut sink)?;
+    memory_reserve::append(partial, input)?;
+    let used = messages(partial, limit, &mut sink)?;
     if used > 0 {
         // Usually little is left, and the copy takes no more memory than that.
-        *unfinished = memory_reserve::copy(&unfinished[used..])?;
+        *partial = memory_reserve::copy(&partial[used..])?;
     }
     Ok(())
 }
@@ -65,9 +65,9 @@ mod tests {
     use super::*;
 
     fn messages(input: &[u8], size: usize, limit: usize) -> Result<Vec<Vec<u8>>, Violation> {
-        let (mut unfinished, mut messages) = (Vec::new(), Vec::new());
+        let (mut partial, mut messages) = (Vec::new(), Vec::new());
         for piece in input.chunks(size) {
-            decode(piece, limit, &mut unfinished, |message| messages.push(message.to_vec()))?;
+            decode(piece, limit, &mut partial, |message| messages.push(message.to_vec()))?;
         }
         Ok(messages)
     }
@@ -83,10 +83,10 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_when_all_is_whole() {
-        let mut unfinished = Vec::new();
-        decode(b"\0\0\0\x05", 9, &mut unfinished, |_| {}).unwrap();
-        decode(b"x", 9, &mut unfinished, |_| {}).unwrap();
-        assert_eq!(unfinished.capacity(), 0);
+        let mut partial = Vec::new();
+        decode(b"\0\0\0\x05", 9, &mut partial, |_| {}).unwrap();
+        decode(b"x", 9, &mut partial, |_| {}).unwrap();
+        assert_eq!(partial.capacity(), 0);
     }
 
     #[test]

@@ -3,33 +3,33 @@
 use super::Violation;
 use crate::system::memory_reserve;
 
-/// Gives every whole line to `sink`, without its end; the part of the last one that is there stays in `unfinished`. Each byte is
+/// Gives every whole line to `sink`, without its end; the part of the last one that is there stays in `partial`. Each byte is
 /// looked at once, so small pieces of input cost no more than large ones.
 pub(super) fn decode(
     input: &[u8],
     limit: usize,
-    unfinished: &mut Vec<u8>,
+    partial: &mut Vec<u8>,
     mut sink: impl FnMut(&[u8]),
 ) -> Result<(), Violation> {
     let mut rest = input;
     while let Some(end) = memchr::memchr(b'\n', rest) {
         let line = &rest[..end];
-        if unfinished.len() + line.len() > limit {
+        if partial.len() + line.len() > limit {
             return Err(Violation::TooBig { limit });
         }
-        if unfinished.is_empty() {
+        if partial.is_empty() {
             sink(without_end(line));
         } else {
-            memory_reserve::append(unfinished, line)?;
-            sink(without_end(unfinished));
-            *unfinished = Vec::new();
+            memory_reserve::append(partial, line)?;
+            sink(without_end(partial));
+            *partial = Vec::new();
         }
         rest = &rest[end + 1..];
     }
-    if unfinished.len() + rest.len() > limit {
+    if partial.len() + rest.len() > limit {
         return Err(Violation::TooBig { limit });
     }
-    memory_reserve::append(unfinished, rest)?;
+    memory_reserve::append(partial, rest)?;
     Ok(())
 }
 
@@ -44,9 +44,9 @@ mod tests {
     use super::*;
 
     fn lines(input: &[u8], size: usize, limit: usize) -> Result<Vec<String>, Violation> {
-        let (mut unfinished, mut lines) = (Vec::new(), Vec::new());
+        let (mut partial, mut lines) = (Vec::new(), Vec::new());
         for piece in input.chunks(size) {
-            decode(piece, limit, &mut unfinished, |line| lines.push(String::from_utf8_lossy(line).into()))?;
+            decode(piece, limit, &mut partial, |line| lines.push(String::from_utf8_lossy(line).into()))?;
         }
         Ok(lines)
     }
@@ -61,11 +61,11 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_when_all_is_whole() {
-        let mut unfinished = Vec::new();
-        decode(b"a", 9, &mut unfinished, |_| {}).unwrap();
-        assert_eq!(unfinished, b"a");
-        decode(b"b\n", 9, &mut unfinished, |_| {}).unwrap();
-        assert_eq!(unfinished.capacity(), 0);
+        let mut partial = Vec::new();
+        decode(b"a", 9, &mut partial, |_| {}).unwrap();
+        assert_eq!(partial, b"a");
+        decode(b"b\n", 9, &mut partial, |_| {}).unwrap();
+        assert_eq!(partial.capacity(), 0);
     }
 
     #[test]

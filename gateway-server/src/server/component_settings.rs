@@ -9,7 +9,8 @@ use tracing::warn;
 
 use crate::admin::Watched;
 use crate::cluster::ClusterSettings;
-use crate::config::{Listener, MessageType, Outage, Settings};
+use crate::config::{EventHandlers, Listener, MessageType, Outage, Routing, Settings};
+use crate::events::{EventMode, RoutingPolicy};
 use crate::listener::{Admission, ListenerSettings, Rules, TokenVerifier, TrustedProxies};
 use crate::net::tls::Certificates;
 use crate::php::{self, RegisterPortSettings};
@@ -47,9 +48,25 @@ pub(crate) fn message_kind(settings: &Settings) -> MessageKind {
     }
 }
 
+pub(crate) fn event_mode(settings: &Settings) -> EventMode {
+    match settings.events {
+        EventHandlers::BuiltIn => EventMode::BuiltIn,
+        EventHandlers::Workers => EventMode::Workers,
+        EventHandlers::Auto => EventMode::Auto,
+    }
+}
+
+pub(crate) fn routing_policy(settings: &Settings) -> RoutingPolicy {
+    match settings.router {
+        Routing::LeastClients => RoutingPolicy::LeastClients,
+        Routing::ClientAddress => RoutingPolicy::ClientAddress,
+        Routing::Random => RoutingPolicy::Random,
+    }
+}
+
 /// Makes the token verifier for these settings. It inherits the replay cache of the verifier before it, so that a token that was
 /// used once stays used.
-pub(crate) fn gate(settings: &Settings, before: &TokenVerifier) -> Arc<TokenVerifier> {
+pub(crate) fn token_verifier(settings: &Settings, before: &TokenVerifier) -> Arc<TokenVerifier> {
     let key = match (settings.token_key.as_bytes(), settings.secret_key.as_bytes()) {
         ([], []) => None,
         // A secret that is too short gives no key: the start has warned of it, and the error for each token says so.
@@ -86,15 +103,15 @@ pub(crate) struct ComponentSettings {
     /// The ports that the listeners are bound to, one for each listener.
     ports: Vec<u16>,
     /// The connection counters, one for each listener.
-    tallies: Vec<Arc<ConnectionCounter>>,
+    counters: Vec<Arc<ConnectionCounter>>,
     /// The address in the client ids of this server.
     node: SocketAddrV4,
     proofs: ClientProofs,
     certificates: Certificates,
     /// The slots of all PHP connections, on all register ports together.
-    register_places: Arc<php::ConnectionSlots>,
+    register_slots: Arc<php::ConnectionSlots>,
     /// Counts the PHP connections on all register ports.
-    register_tally: Arc<ConnectionCounter>,
+    register_counter: Arc<ConnectionCounter>,
 }
 
 impl ComponentSettings {
@@ -115,12 +132,12 @@ impl ComponentSettings {
             shards,
             admission: Arc::new(admission),
             ports: ports.collect::<std::io::Result<_>>()?,
-            tallies: sockets.iter().map(|_| Arc::default()).collect(),
+            counters: sockets.iter().map(|_| Arc::default()).collect(),
             node,
             proofs,
             certificates,
-            register_places: php::places(settings.max_register_connections),
-            register_tally: Arc::default(),
+            register_slots: php::connection_slots(settings.max_register_connections),
+            register_counter: Arc::default(),
         })
     }
 
@@ -128,15 +145,15 @@ impl ComponentSettings {
     pub(crate) fn listener(
         &self,
         settings: &Settings,
-        number: usize,
-        gate: &Arc<TokenVerifier>,
+        index: usize,
+        token_verifier: &Arc<TokenVerifier>,
     ) -> Arc<ListenerSettings> {
-        let listener = &settings.listeners[number];
+        let listener = &settings.listeners[index];
         Arc::new(ListenerSettings {
             protocol: listener.protocol,
             // The number fits, as the settings' check bounds the number of listeners.
-            door: number as u8,
-            certificate: self.certificates.of_listener(number),
+            index: index as u8,
+            certificate: self.certificates.of_listener(index),
             handshake_timeout: settings.handshake_timeout,
             max_handshakes: settings.max_handshakes,
             deflate: settings.deflate,
@@ -147,32 +164,32 @@ impl ComponentSettings {
                 subprotocols: listener.subprotocols.clone(),
                 max_request_bytes: settings.max_request_bytes,
             },
-            gate: Arc::clone(gate),
+            token_verifier: Arc::clone(token_verifier),
             handshakes_per_second: settings.handshakes_per_second,
             admission: Arc::clone(&self.admission),
             proxy_protocol: listener.proxy_protocol,
             trusted_proxies: Arc::new(TrustedProxies::new(settings.trusted_proxies.clone())),
-            tally: Arc::clone(&self.tallies[number]),
+            counter: Arc::clone(&self.counters[index]),
         })
     }
 
     /// Gives the listeners' names and counters, which the operations port shows.
     pub(crate) fn watched(&self, settings: &Settings) -> Vec<Watched> {
-        let listeners = settings.listeners.iter().zip(&self.ports).zip(&self.tallies);
-        let watched = |((listener, port), tally): ((&Listener, &u16), &Arc<ConnectionCounter>)| Watched {
+        let listeners = settings.listeners.iter().zip(&self.ports).zip(&self.counters);
+        let watched = |((listener, port), counter): ((&Listener, &u16), &Arc<ConnectionCounter>)| Watched {
             name: format!(
                 "{}://{}",
                 listener.protocol,
                 std::net::SocketAddr::new(listener.address.ip(), *port)
             ),
-            tally: Arc::clone(tally),
+            counter: Arc::clone(counter),
         };
         listeners.map(watched).collect()
     }
 
     /// Counts the connections that PHP has on all register ports.
     pub(crate) fn php_connections(&self) -> Arc<ConnectionCounter> {
-        Arc::clone(&self.register_tally)
+        Arc::clone(&self.register_counter)
     }
 
     /// Gives the settings of the shards.
@@ -182,7 +199,7 @@ impl ComponentSettings {
             node: self.node,
             proofs: self.proofs.clone(),
             message_kind: message_kind(settings),
-            doors: settings.listeners.iter().zip(&self.ports).map(door).collect(),
+            listeners: settings.listeners.iter().zip(&self.ports).map(listener_limits).collect(),
             close_timeout: settings.close_timeout,
             io_uring: settings.io_uring,
             outbox_timeout: settings.outbox_timeout,
@@ -191,7 +208,7 @@ impl ComponentSettings {
                 session: settings.max_session_bytes,
                 // The bound is at least four of the longest messages, so that a single client may always send what its own limits
                 // allow.
-                unfinished: (settings.max_unfinished_bytes / self.shards).max(4 * longest),
+                partial: (settings.max_unfinished_bytes / self.shards).max(4 * longest),
                 waiting: settings.max_outbox_bytes,
             },
         }
@@ -200,14 +217,14 @@ impl ComponentSettings {
     pub(crate) fn register_port(&self, settings: &Settings) -> RegisterPortSettings {
         RegisterPortSettings {
             handshake_timeout: settings.handshake_timeout,
-            places: Arc::clone(&self.register_places),
-            tally: Arc::clone(&self.register_tally),
+            slots: Arc::clone(&self.register_slots),
+            counter: Arc::clone(&self.register_counter),
             certificate: self.certificates.of_register(),
         }
     }
 }
 
-fn door((listener, port): (&Listener, &u16)) -> ListenerLimits {
+fn listener_limits((listener, port): (&Listener, &u16)) -> ListenerLimits {
     ListenerLimits {
         port: *port,
         max_message: listener.max_message,

@@ -17,9 +17,9 @@ use crate::telemetry::logs::Logs;
 pub(crate) struct LiveServer {
     pub(crate) logs: Logs,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) parts: ComponentSettings,
+    pub(crate) components: ComponentSettings,
     /// The token verifier of the newest settings.
-    pub(crate) gate: Mutex<Arc<TokenVerifier>>,
+    pub(crate) token_verifier: Mutex<Arc<TokenVerifier>>,
     /// The channels to the listeners, in the order of the settings.
     pub(crate) listeners: Vec<watch::Sender<Arc<ListenerSettings>>>,
     pub(crate) backend: Arc<Backend>,
@@ -34,18 +34,18 @@ impl LiveServer {
             error!("{error:#}");
         }
         // An error means that a shard has ended, which ends the server anyway.
-        let _ = self.hub.configure(self.parts.shard(settings)).await;
+        let _ = self.hub.configure(self.components.shard(settings)).await;
         self.backend.gateway.set_max_session(settings.max_session_bytes);
         self.backend.workers.set_limit(settings.worker_buffer_bytes);
         self.backend.budget.set_limit(settings.max_unfinished_bytes);
         self.hub.read_on().await;
-        self.register_ports.send_replace(self.parts.register_port(settings));
+        self.register_ports.send_replace(self.components.register_port(settings));
         self.operations.set_token(settings.operations_token.clone());
         let is_recounted =
-            self.parts.admission.set(settings.max_connections, settings.max_connections_per_address);
-        let gate = self.renew_gate(settings);
-        for (number, listener) in self.listeners.iter().enumerate() {
-            listener.send_replace(self.parts.listener(settings, number, &gate));
+            self.components.admission.set(settings.max_connections, settings.max_connections_per_address);
+        let token_verifier = self.renew_token_verifier(settings);
+        for (index, listener) in self.listeners.iter().enumerate() {
+            listener.send_replace(self.components.listener(settings, index, &token_verifier));
         }
         if is_recounted {
             self.recount().await;
@@ -54,19 +54,19 @@ impl LiveServer {
         let _ = self.hub.count(None).await;
     }
 
-    fn renew_gate(&self, settings: &Settings) -> Arc<TokenVerifier> {
-        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        *gate = component_settings::gate(settings, &gate);
-        Arc::clone(&gate)
+    fn renew_token_verifier(&self, settings: &Settings) -> Arc<TokenVerifier> {
+        let mut token_verifier = self.token_verifier.lock().unwrap_or_else(PoisonError::into_inner);
+        *token_verifier = component_settings::token_verifier(settings, &token_verifier);
+        Arc::clone(&token_verifier)
     }
 
     /// Counts the existing connections again, as they were not counted while there was no limit.
     async fn recount(&self) {
-        let admission = Arc::clone(&self.parts.admission);
-        let place_of = move |peer: Option<std::net::SocketAddr>| {
-            let place = admission.recount(peer.map(|peer| peer.ip()))?;
-            Some(Box::new(place) as Box<dyn Send>)
+        let admission = Arc::clone(&self.components.admission);
+        let slot_of = move |peer: Option<std::net::SocketAddr>| {
+            let slot = admission.recount(peer.map(|peer| peer.ip()))?;
+            Some(Box::new(slot) as Box<dyn Send>)
         };
-        let _ = self.hub.recount(Arc::new(place_of)).await;
+        let _ = self.hub.recount(Arc::new(slot_of)).await;
     }
 }

@@ -58,8 +58,8 @@ impl Gateway {
                 hub.send_to_connections(self.frame(message, *raw), &only).await?;
             }
             Order::SendToClient { client, message, raw } => {
-                if let Some(number) = self.local(*client) {
-                    hub.send_to_connections(self.frame(message, *raw), &[number]).await?;
+                if let Some(connection_id) = self.local(*client) {
+                    hub.send_to_connections(self.frame(message, *raw), &[connection_id]).await?;
                 }
             }
             Order::SendToUids { uids, message, raw } => {
@@ -72,50 +72,50 @@ impl Gateway {
             Order::Send { .. } => self.send_with_options(order).await?,
             Order::CloseUids { uids, last } => {
                 let last = last.map(|last| self.frame(last, false));
-                for number in self.clients_of_uids(uids).await? {
-                    hub.close(number, last.clone()).await?;
+                for connection_id in self.clients_of_uids(uids).await? {
+                    hub.close(connection_id, last.clone()).await?;
                 }
             }
             Order::Close { client, last } => {
-                if let Some(number) = self.local(*client) {
-                    hub.close(number, last.map(|last| self.frame(last, false))).await?;
+                if let Some(connection_id) = self.local(*client) {
+                    hub.close(connection_id, last.map(|last| self.frame(last, false))).await?;
                 }
             }
             Order::BindUid { client, uid } => {
-                if let Some(number) = self.local(*client) {
-                    hub.bind(number, name(uid)).await?;
+                if let Some(connection_id) = self.local(*client) {
+                    hub.bind(connection_id, name(uid)).await?;
                 }
             }
             Order::UnbindUid { client } => {
-                if let Some(number) = self.local(*client) {
-                    hub.unbind(number).await?;
+                if let Some(connection_id) = self.local(*client) {
+                    hub.unbind(connection_id).await?;
                 }
             }
             Order::JoinGroup { client, group } => {
-                if let Some(number) = self.local(*client) {
-                    let joined = hub.join(number, name(group)).await?;
+                if let Some(connection_id) = self.local(*client) {
+                    let joined = hub.join(connection_id, name(group)).await?;
                     return Ok(joined.map_err(|error| OrderError::Refused(error.to_string())));
                 }
             }
             Order::LeaveGroup { client, group } => {
-                if let Some(number) = self.local(*client) {
-                    hub.leave(number, name(group)).await?;
+                if let Some(connection_id) = self.local(*client) {
+                    hub.leave(connection_id, name(group)).await?;
                 }
             }
             Order::Ungroup { group } => hub.ungroup(name(group)).await?,
             Order::Destroy { client } => {
-                if let Some(number) = self.local(*client) {
-                    hub.destroy(number).await?;
+                if let Some(connection_id) = self.local(*client) {
+                    hub.destroy(connection_id).await?;
                 }
             }
             Order::SetSession { client, session } => {
-                if let Some(number) = self.local(*client) {
-                    hub.set_session(number, Bytes::copy_from_slice(session)).await?;
+                if let Some(connection_id) = self.local(*client) {
+                    hub.set_session(connection_id, Bytes::copy_from_slice(session)).await?;
                 }
             }
             Order::UpdateSession { client, changes } => {
-                if let Some(number) = self.local(*client) {
-                    let updated = hub.update_session(number, Bytes::copy_from_slice(changes)).await?;
+                if let Some(connection_id) = self.local(*client) {
+                    let updated = hub.update_session(connection_id, Bytes::copy_from_slice(changes)).await?;
                     return Ok(updated.map_err(|error| OrderError::Refused(error.to_string())));
                 }
             }

@@ -39,7 +39,7 @@ impl Gateway {
         match query {
             Query::IsOnline { client } => {
                 let is_online = match self.local(*client) {
-                    Some(number) => hub.is_online(number).await?,
+                    Some(connection_id) => hub.is_online(connection_id).await?,
                     None => false,
                 };
                 answers.answer(&is_online);
@@ -48,8 +48,8 @@ impl Gateway {
                 answers.answer(&hub.is_uid_online(&Name::from_slice(uid)).await?);
             }
             Query::ClientsOfUid { uid } => {
-                let numbers = hub.clients_of_uid(&Name::from_slice(uid)).await?;
-                answers.answer(&self.ids(&numbers));
+                let connection_ids = hub.clients_of_uid(&Name::from_slice(uid)).await?;
+                answers.answer(&self.ids(&connection_ids));
             }
             Query::ClientCount {} => answers.answer(&hub.count(None).await?),
             Query::AreUidsOnline { uids } => {
@@ -68,21 +68,21 @@ impl Gateway {
             }
             Query::UidOfClient { client } => {
                 let uid = match self.local(*client) {
-                    Some(number) => hub.uid_of(number).await?,
+                    Some(connection_id) => hub.uid_of(connection_id).await?,
                     None => None,
                 };
                 answers.answer(&uid.as_deref().map(Raw::new));
             }
             Query::ProofOfClient { client } => {
                 let proof = match self.local(*client) {
-                    Some(number) => hub.proof_of(number).await?,
+                    Some(connection_id) => hub.proof_of(connection_id).await?,
                     None => None,
                 };
                 answers.answer(&proof.as_deref().map(|proof| Raw::new(proof.as_bytes())));
             }
             Query::Session { client } => {
                 let session = match self.local(*client) {
-                    Some(number) => hub.session_of(number).await?,
+                    Some(connection_id) => hub.session_of(connection_id).await?,
                     None => None,
                 };
                 answers.answer(&session.as_deref().map(Raw::new));
@@ -99,14 +99,22 @@ impl Gateway {
             }
             Query::Sessions { groups } => {
                 let sessions: HashMap<_, _> = hub.sessions(scope(groups)).await?.into_iter().collect();
-                answers.answer(&mapped(&sessions, |number| self.id(*number), |session| Raw::new(session)));
+                answers.answer(&mapped(
+                    &sessions,
+                    |connection_id| self.id(*connection_id),
+                    |session| Raw::new(session),
+                ));
             }
             Query::Uids { groups } => answers.answer(&raw(&hub.uids(scope(groups)).await?)),
             Query::UidCount { groups } => answers.answer(&hub.uids(scope(groups)).await?.len()),
             Query::Groups {} => answers.answer(&raw(&hub.groups().await?)),
             Query::GroupClients {} => {
                 let groups = hub.group_clients().await?;
-                answers.answer(&mapped(&groups, |group| Raw::new(group), |numbers| self.ids(numbers)));
+                answers.answer(&mapped(
+                    &groups,
+                    |group| Raw::new(group),
+                    |connection_ids| self.ids(connection_ids),
+                ));
             }
             Query::GroupClientCounts {} => {
                 let groups = hub.group_counts().await?;
@@ -126,12 +134,12 @@ impl Gateway {
         Ok(())
     }
 
-    fn id(&self, number: u32) -> ClientId {
-        ClientId::new(self.node, number)
+    fn id(&self, connection_id: u32) -> ClientId {
+        ClientId::new(self.node, connection_id)
     }
 
-    fn ids(&self, numbers: &[u32]) -> Vec<ClientId> {
-        numbers.iter().map(|number| self.id(*number)).collect()
+    fn ids(&self, connection_ids: &[u32]) -> Vec<ClientId> {
+        connection_ids.iter().map(|connection_id| self.id(*connection_id)).collect()
     }
 }
 

@@ -29,7 +29,7 @@ impl Audience {
     pub(super) fn parts(&self) -> usize {
         match self {
             Self::All { .. } => 1,
-            Self::Connections(numbers) => numbers.len().div_ceil(Self::PART),
+            Self::Connections(connection_ids) => connection_ids.len().div_ceil(Self::PART),
             Self::Uids(uids) => uids.len(),
             Self::Groups { groups, .. } => groups.len(),
         }
@@ -41,16 +41,16 @@ impl Audience {
 pub(crate) struct Except(Option<Arc<[u32]>>);
 
 impl Except {
-    pub(crate) fn new(mut numbers: Vec<u32>) -> Self {
-        numbers.sort_unstable();
-        Self((!numbers.is_empty()).then(|| numbers.into()))
+    pub(crate) fn new(mut connection_ids: Vec<u32>) -> Self {
+        connection_ids.sort_unstable();
+        Self((!connection_ids.is_empty()).then(|| connection_ids.into()))
     }
 
-    pub(super) fn has(&self, number: u32) -> bool {
-        self.0.as_ref().is_some_and(|numbers| numbers.binary_search(&number).is_ok())
+    pub(super) fn has(&self, connection_id: u32) -> bool {
+        self.0.as_ref().is_some_and(|connection_ids| connection_ids.binary_search(&connection_id).is_ok())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |numbers| numbers.len())
+        self.0.as_ref().map_or(0, |connection_ids| connection_ids.len())
     }
 }

@@ -51,7 +51,7 @@ mod tests {
     use super::super::audience::Audience;
     use super::super::command::Command;
     use super::super::event_sink::BuiltInSink;
-    use super::super::testing::{newcomer, settings};
+    use super::super::testing::{new_connection, settings};
     use super::super::{Identity, NameKind, NameWatch};
     use super::*;
     use crate::hub::Hub;
@@ -89,8 +89,8 @@ mod tests {
         assert!(hub.join(1, name("group")).now_or_never().is_none());
         let identity =
             Identity { uid: name("who"), groups: vec![name("a"), name("b")], session: Bytes::new() };
-        let (newcomer, _peer) = newcomer(Encoding::Websocket);
-        assert!(hub.adopt(newcomer, Some(Box::new(identity))).now_or_never().is_none());
+        let (new_connection, _peer) = new_connection(Encoding::Websocket);
+        assert!(hub.adopt(new_connection, Some(Box::new(identity))).now_or_never().is_none());
         assert_eq!(hub.name_counts(), (0, 0));
         assert!(watch.0.lock().unwrap().is_empty());
 

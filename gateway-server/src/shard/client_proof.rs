@@ -17,9 +17,9 @@ impl ClientProofs {
     }
 
     /// The proof of a connection, in 32 hex digits. It stays the same as long as the connection has this id.
-    pub(crate) fn of(&self, number: u32) -> String {
+    pub(crate) fn of(&self, connection_id: u32) -> String {
         let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write_u32(number);
+        hasher.write_u32(connection_id);
         format!("{:032x}", hasher.finish128().as_u128())
     }
 }

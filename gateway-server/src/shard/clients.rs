@@ -35,20 +35,20 @@ pub(crate) struct Clients {
     peak: usize,
     pub(super) counts: Counts,
     /// The number of online clients of each listener, by the listener's index in the settings.
-    pub(super) online_by_door: Vec<usize>,
+    pub(super) online_by_listener: Vec<usize>,
     /// The keys of the connections whose outboxes hold something.
     pub(super) slow: HashSet<u32>,
     /// The memory of all outboxes of the shard.
     pub(super) held: Backlog,
     /// The memory of all messages that have arrived in part, in bytes.
-    pub(super) unfinished: usize,
+    pub(super) partial: usize,
     /// The bytes of sessions and of changes to them that the shard has merged in this turn.
     pub(super) merged: usize,
     pub(super) uids: NameTable,
     pub(super) groups: NameTable,
     /// For each connection, by its key, the slot that it takes in a count kept outside the shard:
     /// [`NewConnection::place`](super::command::NewConnection::place). Dropping it frees the slot.
-    pub(super) places: HashMap<usize, Box<dyn Send>>,
+    pub(super) slots: HashMap<usize, Box<dyn Send>>,
 }
 
 impl Clients {
@@ -58,14 +58,14 @@ impl Clients {
             online: HashMap::new(),
             peak: 0,
             counts: Counts::default(),
-            online_by_door: Vec::new(),
+            online_by_listener: Vec::new(),
             slow: HashSet::new(),
             held: Backlog::new(total),
-            unfinished: 0,
+            partial: 0,
             merged: 0,
             uids,
             groups,
-            places: HashMap::new(),
+            slots: HashMap::new(),
         }
     }
 
@@ -81,9 +81,9 @@ impl Clients {
     pub(super) fn insert(
         &mut self,
         socket: TcpStream,
-        number: u32,
-        form: Encoding,
-        door: u8,
+        connection_id: u32,
+        encoding: Encoding,
+        listener: u8,
         registry: &Registry,
     ) -> std::io::Result<(usize, bool)> {
         self.counts.came += 1;
@@ -91,24 +91,24 @@ impl Clients {
         let key = entry.key();
         let mut socket = mio::net::TcpStream::from_std(socket);
         registry.register(&mut socket, Token(key), Interest::READABLE | Interest::WRITABLE)?;
-        entry.insert(Connection::new(socket, number, form, door));
+        entry.insert(Connection::new(socket, connection_id, encoding, listener));
         self.peak = self.peak.max(self.connections.len());
         // A connection id is issued again only after 2³² others, but by then the connection that had it first may still be here.
-        let is_free = !self.online.contains_key(&number);
+        let is_free = !self.online.contains_key(&connection_id);
         if is_free {
-            self.online.insert(number, key as u32);
-            self.count_online(door);
+            self.online.insert(connection_id, key as u32);
+            self.count_online(listener);
         }
         Ok((key, is_free))
     }
 
-    pub(super) fn key(&self, number: u32) -> Option<usize> {
-        self.online.get(&number).map(|key| *key as usize)
+    pub(super) fn key(&self, connection_id: u32) -> Option<usize> {
+        self.online.get(&connection_id).map(|key| *key as usize)
     }
 
     /// Whether this connection is the online one with its connection id.
     pub(super) fn holds_its_number(&self, key: usize) -> bool {
-        self.online.get(&self.connections[key].number) == Some(&(key as u32))
+        self.online.get(&self.connections[key].connection_id) == Some(&(key as u32))
     }
 
     pub(super) fn online(&self) -> impl ExactSizeIterator<Item = usize> {
@@ -120,8 +120,8 @@ impl Clients {
         let is_online = self.holds_its_number(key);
         let connection = &mut self.connections[key];
         if is_online {
-            self.online.remove(&connection.number);
-            self.online_by_door[usize::from(connection.door)] -= 1;
+            self.online.remove(&connection.connection_id);
+            self.online_by_listener[usize::from(connection.listener)] -= 1;
             // Give memory back after a peak.
             if self.online.len() < self.online.capacity() / 8 {
                 self.online.shrink_to_fit();
@@ -136,8 +136,8 @@ impl Clients {
     /// Removes a connection and everything that is kept about it; its socket closes.
     pub(super) fn remove(&mut self, key: usize, registry: &Registry) {
         self.forget(key);
-        self.places.remove(&key);
-        drop(self.take_unfinished(key));
+        self.slots.remove(&key);
+        drop(self.take_partial(key));
         self.no_longer_slow(key);
         if let Some(extra) = self.connections[key].existing_extra_mut() {
             extra.outbox.clear(&mut self.held);
@@ -161,7 +161,7 @@ impl Clients {
     /// Returns the memory of connections that have ended to the allocator, and starts a new [`Clients::peak`].
     pub(super) fn shrink(&mut self) {
         self.connections.shrink_to_fit();
-        self.places.shrink_to_fit();
+        self.slots.shrink_to_fit();
         self.slow.shrink_to_fit();
         self.peak = self.connections.len();
     }
@@ -178,21 +178,23 @@ impl Clients {
             // The slab's order is also that of the sockets in the kernel's memory, which makes the sends faster.
             let all = connections.iter_mut().filter(|(_, connection)| connection.phase == Phase::Open);
             return all
-                .filter(|(_, connection)| !except.has(connection.number))
+                .filter(|(_, connection)| !except.has(connection.connection_id))
                 .for_each(|(key, connection)| visit(key, connection));
         }
         let mut visit = |key: usize, except: &Except| {
             let connection = &mut connections[key];
-            if !except.has(connection.number) {
+            if !except.has(connection.connection_id) {
                 visit(key, connection);
             }
         };
         let nobody = Except::default();
         match audience {
             Audience::All { .. } => {}
-            Audience::Connections(numbers) => {
-                let numbers = numbers.chunks(Audience::PART).nth(part).into_iter().flatten();
-                numbers.filter_map(|number| online.get(number)).for_each(|key| visit(*key as usize, &nobody));
+            Audience::Connections(connection_ids) => {
+                let connection_ids = connection_ids.chunks(Audience::PART).nth(part).into_iter().flatten();
+                connection_ids
+                    .filter_map(|connection_id| online.get(connection_id))
+                    .for_each(|key| visit(*key as usize, &nobody));
             }
             Audience::Uids(names) => {
                 names
@@ -212,9 +214,9 @@ impl Clients {
     }
 
     /// Applies a change to a client, and ignores it if the client is not online any more.
-    pub(super) fn change(&mut self, number: u32, change: Change, bounds: ShardBounds) {
+    pub(super) fn change(&mut self, connection_id: u32, change: Change, bounds: ShardBounds) {
         injected_faults::strike("change");
-        let Some(key) = self.key(number) else { return };
+        let Some(key) = self.key(connection_id) else { return };
         let Self { connections, uids, groups, merged, .. } = self;
         let ConnectionExt { memberships, session, .. } = connections[key].extra_mut();
         match change {

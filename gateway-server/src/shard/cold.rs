@@ -10,7 +10,7 @@ use crate::protocol::PartialMessage;
 #[derive(Default)]
 pub(super) struct ColdState {
     /// The message that has arrived in part, if there is one.
-    pub(super) unfinished: Option<PartialMessage>,
+    pub(super) partial: Option<PartialMessage>,
     /// The TLS session between the socket and the client's protocol, for a connection that came through TLS.
     pub(super) tls: Option<Box<ServerConnection>>,
     /// The client's address as a proxy has told it; without it the address is that of the socket's peer.
@@ -19,7 +19,7 @@ pub(super) struct ColdState {
 
 impl ColdState {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { unfinished, tls, address } = self;
-        unfinished.is_none() && tls.is_none() && address.is_none()
+        let Self { partial, tls, address } = self;
+        partial.is_none() && tls.is_none() && address.is_none()
     }
 }

@@ -20,10 +20,10 @@ pub struct NewConnection {
     pub socket: TcpStream,
     /// The TLS session between the socket and the client's protocol, for a connection that came through TLS.
     pub tls: Option<Box<ServerConnection>>,
-    /// The listener that accepted the connection: an index into [`ShardSettings::doors`].
-    pub door: u8,
-    /// The form in which the client gets messages.
-    pub form: Encoding,
+    /// The listener that accepted the connection: an index into [`ShardSettings::listeners`].
+    pub listener: u8,
+    /// The encoding in which the client gets messages.
+    pub encoding: Encoding,
     /// The bytes that the client sent behind its handshake and that were read together with it.
     pub early: Box<[u8]>,
     /// The client's address, if a proxy has told it. With `None` it is the address of the socket's peer.
@@ -33,19 +33,19 @@ pub struct NewConnection {
     pub handshake: Option<Box<Handshake>>,
     /// The slot that the connection takes in a count kept outside the shard. The shard drops it when the connection ends, which
     /// frees the slot.
-    pub place: Option<Box<dyn Send>>,
+    pub slot: Option<Box<dyn Send>>,
 }
 
-/// Makes the slot ([`NewConnection::place`]) for a connection from this address, or `None` if such connections are not counted.
-pub type PlaceOf = Arc<dyn Fn(Option<SocketAddr>) -> Option<Box<dyn Send>> + Send + Sync>;
+/// Makes the slot ([`NewConnection::slot`]) for a connection from this address, or `None` if such connections are not counted.
+pub type SlotOf = Arc<dyn Fn(Option<SocketAddr>) -> Option<Box<dyn Send>> + Send + Sync>;
 
-/// What another thread tells a shard to do. `number` is everywhere the connection id, the random part of a client_id, and `key`
-/// the key of the connection in the shard.
+/// What another thread tells a shard to do. `connection_id` is the random part of a client_id, and `key` the key of the
+/// connection in the shard.
 pub(crate) enum Command {
     /// Takes over a connection whose handshake is done.
     Adopt {
-        number: u32,
-        newcomer: NewConnection,
+        connection_id: u32,
+        new_connection: NewConnection,
         /// The uid, groups and session of its connect token, if it brought one.
         identity: Option<Box<ClaimedIdentity>>,
     },
@@ -56,20 +56,20 @@ pub(crate) enum Command {
     },
     /// Sends what waits, then the frame `last` if there is one, then a close frame.
     Close {
-        number: u32,
+        connection_id: u32,
         last: Option<Encoded>,
     },
     /// Drops the connection at once, together with what waits for it.
     Destroy {
-        number: u32,
+        connection_id: u32,
     },
     /// Closes a client because too much waits for it. The id tells whether the slab key still belongs to that client.
     GiveUp {
         key: usize,
-        number: u32,
+        connection_id: u32,
     },
     Change {
-        number: u32,
+        connection_id: u32,
         change: Change,
     },
     /// Removes all members from the group.
@@ -84,7 +84,7 @@ pub(crate) enum Command {
     /// Replaces the settings. The listeners stay the same ones in the same order; only their limits may change.
     Configure(Arc<ShardSettings>),
     /// Replaces the slot of each connection in the count outside the shard, as the rules of counting have changed.
-    Recount(PlaceOf),
+    Recount(SlotOf),
     /// Closes all clients, spread evenly over the time `over`, then ends the thread, at the latest `patience` after the last
     /// close. A later command of this kind replaces an earlier one.
     Stop {
@@ -126,7 +126,7 @@ impl Command {
                     frame.weight()
                         + match to {
                             Audience::All { except } => 4 * except.len(),
-                            Audience::Connections(numbers) => 4 * numbers.len(),
+                            Audience::Connections(connection_ids) => 4 * connection_ids.len(),
                             Audience::Uids(uids) => names(uids),
                             Audience::Groups { groups, except } => names(groups) + 4 * except.len(),
                         }
@@ -141,8 +141,8 @@ impl Command {
                     Change::Unbind => 0,
                 },
                 Self::Ungroup { group } => group.len(),
-                Self::Adopt { newcomer, identity, .. } => {
-                    newcomer.handshake.as_ref().map_or(0, |handshake| handshake.weight())
+                Self::Adopt { new_connection, identity, .. } => {
+                    new_connection.handshake.as_ref().map_or(0, |handshake| handshake.weight())
                         + identity.as_ref().map_or(0, |identity| identity.weight())
                 }
                 Self::Destroy { .. }

@@ -18,7 +18,7 @@ use crate::protocol::{Encoding, PartialMessage};
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
     /// The connection id: the random part of the client_id.
-    pub(super) number: u32,
+    pub(super) connection_id: u32,
     /// The frames that this turn has brought the client so far.
     pub(super) pending: FrameList,
     /// How far the close of the connection has come.
@@ -26,9 +26,9 @@ pub(super) struct Connection {
     /// How often the heartbeat has looked at the client since it last sent something.
     pub(super) quiet: u8,
     /// The form in which the client gets messages.
-    pub(super) form: Encoding,
+    pub(super) encoding: Encoding,
     /// The listener that accepted the connection: an index into the settings' list of listeners.
-    pub(super) door: u8,
+    pub(super) listener: u8,
     /// Whether the client is kept from being read, and why.
     pub(super) waits: Waits,
     /// The client has taken the last of what waited for it since its close began, and may need time to answer the close frame.
@@ -75,20 +75,20 @@ pub(super) struct ConnectionExt {
     pub(super) memberships: Memberships,
     pub(super) session: Session,
     /// What even fewer connections have: a TLS session, an address from a proxy, a partial message.
-    rare: Option<Box<ColdState>>,
+    cold: Option<Box<ColdState>>,
     pub(super) outbox: Outbox,
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, number: u32, form: Encoding, door: u8) -> Self {
+    pub(super) fn new(socket: TcpStream, connection_id: u32, encoding: Encoding, listener: u8) -> Self {
         Self {
             socket,
-            number,
+            connection_id,
             pending: FrameList::EMPTY,
             phase: Phase::Open,
             quiet: 0,
-            form,
-            door,
+            encoding,
+            listener,
             waits: Waits::No,
             has_caught_up: false,
             is_tls: false,
@@ -99,7 +99,7 @@ impl Connection {
     /// The client's address. Unless a proxy has told it, this asks the kernel, which does not know it any more once the client
     /// has gone.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
-        let said = self.extra().and_then(|extra| extra.rare.as_ref()?.address);
+        let said = self.extra().and_then(|extra| extra.cold.as_ref()?.address);
         said.or_else(|| {
             let peer = self.socket.peer_addr().ok()?;
             Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
@@ -128,16 +128,16 @@ impl Connection {
     /// The TLS socket of a connection that has one, and its outbox.
     pub(super) fn tls(&mut self) -> Option<(TlsSocket<'_>, &mut Outbox)> {
         let Self { socket, extra, .. } = self;
-        let ConnectionExt { rare, outbox, .. } = extra.as_deref_mut()?;
-        Some((TlsSocket::new(rare.as_mut()?.tls.as_mut()?, socket), outbox))
+        let ConnectionExt { cold, outbox, .. } = extra.as_deref_mut()?;
+        Some((TlsSocket::new(cold.as_mut()?.tls.as_mut()?, socket), outbox))
     }
 
     /// Whether the socket has taken everything: no frame is pending, and neither the outbox nor the TLS session holds any bytes.
     pub(super) fn is_written(&self) -> bool {
         self.pending.is_empty()
             && self.extra().is_none_or(|extra| {
-                let rare = extra.rare.as_ref();
-                let tls = rare.and_then(|rare| rare.tls.as_ref());
+                let cold = extra.cold.as_ref();
+                let tls = cold.and_then(|cold| cold.tls.as_ref());
                 extra.outbox.is_empty() && tls.is_none_or(|tls| !tls.wants_write())
             })
     }
@@ -181,26 +181,26 @@ impl Connection {
 }
 
 impl ConnectionExt {
-    pub(super) fn unfinished(&self) -> Option<&PartialMessage> {
-        self.rare.as_ref()?.unfinished.as_ref()
+    pub(super) fn partial(&self) -> Option<&PartialMessage> {
+        self.cold.as_ref()?.partial.as_ref()
     }
 
-    pub(super) fn take_unfinished(&mut self) -> Option<PartialMessage> {
-        self.rare.as_mut()?.unfinished.take()
+    pub(super) fn take_partial(&mut self) -> Option<PartialMessage> {
+        self.cold.as_mut()?.partial.take()
     }
 
     pub(super) fn rare_mut(&mut self) -> &mut ColdState {
-        self.rare.get_or_insert_default()
+        self.cold.get_or_insert_default()
     }
 
     fn slim(&mut self) {
-        if self.rare.as_ref().is_some_and(|rare| rare.is_empty()) {
-            self.rare = None;
+        if self.cold.as_ref().is_some_and(|cold| cold.is_empty()) {
+            self.cold = None;
         }
     }
 
     fn is_empty(&self) -> bool {
-        let Self { memberships, session, rare, outbox } = self;
-        memberships.is_empty() && session.is_empty() && rare.is_none() && outbox.is_empty()
+        let Self { memberships, session, cold, outbox } = self;
+        memberships.is_empty() && session.is_empty() && cold.is_none() && outbox.is_empty()
     }
 }

@@ -28,15 +28,15 @@ impl ConnectionIds {
     pub(crate) fn issue(&self) -> (u32, usize) {
         loop {
             let counter = self.next.fetch_add(1, Ordering::Relaxed);
-            let number = self.permute(counter);
-            if number != 0 {
-                return (number, self.shard(counter));
+            let connection_id = self.permute(counter);
+            if connection_id != 0 {
+                return (connection_id, self.shard(counter));
             }
         }
     }
 
-    pub(crate) fn shard_of(&self, number: u32) -> usize {
-        self.shard(self.invert(number))
+    pub(crate) fn shard_of(&self, connection_id: u32) -> usize {
+        self.shard(self.invert(connection_id))
     }
 
     fn shard(&self, counter: u32) -> usize {
@@ -51,8 +51,8 @@ impl ConnectionIds {
         join(left, right)
     }
 
-    fn invert(&self, number: u32) -> u32 {
-        let (mut left, mut right) = split(number);
+    fn invert(&self, connection_id: u32) -> u32 {
+        let (mut left, mut right) = split(connection_id);
         for round in (0..ROUNDS).rev() {
             (left, right) = (right ^ self.round(round, left), left);
         }
@@ -67,8 +67,8 @@ impl ConnectionIds {
     }
 }
 
-fn split(number: u32) -> (u16, u16) {
-    ((number >> 16) as u16, number as u16)
+fn split(connection_id: u32) -> (u16, u16) {
+    ((connection_id >> 16) as u16, connection_id as u16)
 }
 
 fn join(left: u16, right: u16) -> u32 {
@@ -83,15 +83,15 @@ mod tests {
 
     #[test]
     fn are_distinct_spread_and_lead_back_to_their_shard() {
-        let numbers = ConnectionIds::new([7; 16], 3);
+        let connection_ids = ConnectionIds::new([7; 16], 3);
         let mut seen = HashSet::new();
         let mut high = 0;
         for i in 0..100_000 {
-            let (number, shard) = numbers.issue();
-            assert!(seen.insert(number));
+            let (connection_id, shard) = connection_ids.issue();
+            assert!(seen.insert(connection_id));
             assert_eq!(shard, i % 3);
-            assert_eq!(numbers.shard_of(number), shard);
-            high += usize::from(number >> 31 == 1);
+            assert_eq!(connection_ids.shard_of(connection_id), shard);
+            high += usize::from(connection_id >> 31 == 1);
         }
         assert!((45_000..55_000).contains(&high), "{high} of 100000 have the highest bit set");
     }

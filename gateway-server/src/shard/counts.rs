@@ -26,5 +26,5 @@ pub struct ShardCounts {
     /// Clients whose outboxes hold something, as their sockets take no more at the moment.
     pub slow: usize,
     /// The memory of messages that have arrived in part, in bytes.
-    pub unfinished: usize,
+    pub partial: usize,
 }

@@ -21,7 +21,7 @@ pub trait EventSink: Send {
 
     /// Whether the shard may read more messages of this client. After false, the shard asks again when
     /// [`Hub::read_on`](crate::hub::Hub::read_on) is called.
-    fn takes_more(&mut self, number: u32) -> bool;
+    fn takes_more(&mut self, connection_id: u32) -> bool;
 }
 
 /// Makes the [`EventSink`] of each shard.
@@ -47,7 +47,7 @@ pub enum Welcome {
 /// The client that an event is about.
 pub struct Client<'a> {
     /// The connection id: the random part of the client_id.
-    pub number: u32,
+    pub connection_id: u32,
     /// The session: a serialized PHP array, or empty.
     pub session: &'a [u8],
     /// The port of the listener that accepted the client.
@@ -94,10 +94,10 @@ impl EventSink for BuiltInSink {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn of(connection: &'a Connection, doors: &[ListenerLimits]) -> Self {
+    pub(super) fn of(connection: &'a Connection, listeners: &[ListenerLimits]) -> Self {
         let session = connection.extra().map_or(&[][..], |extra| extra.session.bytes());
-        let gateway_port = doors[usize::from(connection.door)].port;
-        Self { number: connection.number, session, gateway_port, connection }
+        let gateway_port = listeners[usize::from(connection.listener)].port;
+        Self { connection_id: connection.connection_id, session, gateway_port, connection }
     }
 
     /// The client's address, which may not be known any more once the client has gone.

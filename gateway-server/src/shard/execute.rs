@@ -7,7 +7,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::audience::Audience;
-use super::command::{Command, PlaceOf};
+use super::command::{Command, SlotOf};
 use super::connection::Phase;
 use super::drain::Drain;
 use super::event_sink::Client;
@@ -70,34 +70,38 @@ impl Shard {
 
     pub(super) fn obey(&mut self, command: Command, next: &mut Peekable<impl Iterator<Item = Command>>) {
         match command {
-            Command::Adopt { number, newcomer, identity } => self.adopt(number, newcomer, identity),
+            Command::Adopt { connection_id, new_connection, identity } => {
+                self.adopt(connection_id, new_connection, identity)
+            }
             Command::Deliver { to, frame } => {
                 let (frame, messages) = coalesce::with_next(&to, frame, next);
                 self.deliver(&to, frame, messages);
             }
-            Command::Close { number, last } => {
-                if let Some(key) = self.clients.key(number) {
+            Command::Close { connection_id, last } => {
+                if let Some(key) = self.clients.key(connection_id) {
                     if let Some(last) = last {
-                        let last = self.turn.add(last)[self.clients.connections[key].form as usize];
+                        let last = self.turn.add(last)[self.clients.connections[key].encoding as usize];
                         self.turn.link(key, &mut self.clients.connections[key].pending, last);
                         self.clients.counts.messages_out += 1;
                     }
                     self.close(key, close::BY_APPLICATION, Phase::Closing);
                 }
             }
-            Command::Destroy { number } => {
-                if let Some(key) = self.clients.key(number) {
+            Command::Destroy { connection_id } => {
+                if let Some(key) = self.clients.key(connection_id) {
                     self.abort(key);
                 }
             }
-            Command::GiveUp { key, number } => self.give_up(key, number),
-            Command::Change { number, change } => self.clients.change(number, change, self.settings.bounds),
+            Command::GiveUp { key, connection_id } => self.give_up(key, connection_id),
+            Command::Change { connection_id, change } => {
+                self.clients.change(connection_id, change, self.settings.bounds)
+            }
             Command::Ungroup { group } => self.clients.ungroup(&group),
             Command::Ask(question) => question(&self.clients),
             Command::Shrink => self.clients.shrink(),
             Command::ReadOn => self.resume(),
             Command::Configure(settings) => self.configure(&settings),
-            Command::Recount(place_of) => self.recount(&place_of),
+            Command::Recount(slot_of) => self.recount(&slot_of),
             Command::Stop { over, patience } => {
                 let online = self.clients.online().len();
                 self.drain = Some(Drain::new(online, over, patience, Instant::now()));
@@ -122,7 +126,7 @@ impl Shard {
             let Self { clients, turn, .. } = self;
             clients.each_of(to, part, |key, connection| {
                 receivers += 1;
-                turn.link(key, &mut connection.pending, frames[connection.form as usize]);
+                turn.link(key, &mut connection.pending, frames[connection.encoding as usize]);
             });
         }
         self.clients.counts.messages_out += receivers * messages;
@@ -131,14 +135,14 @@ impl Shard {
     pub(super) fn configure(&mut self, settings: &ShardSettings) {
         self.clients.held.total().set_bound(settings.bounds.waiting);
         let now = Instant::now();
-        for (door, new) in settings.doors.iter().enumerate() {
-            if self.settings.doors[door].heartbeat == new.heartbeat {
+        for (listener, new) in settings.listeners.iter().enumerate() {
+            if self.settings.listeners[listener].heartbeat == new.heartbeat {
                 continue;
             }
-            self.rounds[door] = HeartbeatRounds::new(&new.heartbeat, now);
+            self.rounds[listener] = HeartbeatRounds::new(&new.heartbeat, now);
             // Silence that the old settings allowed closes no client under the new ones.
             for (_, connection) in &mut self.clients.connections {
-                if usize::from(connection.door) == door {
+                if usize::from(connection.listener) == listener {
                     connection.quiet = 0;
                 }
             }
@@ -146,12 +150,12 @@ impl Shard {
         self.settings = settings.clone();
     }
 
-    pub(super) fn recount(&mut self, place_of: &PlaceOf) {
+    pub(super) fn recount(&mut self, slot_of: &SlotOf) {
         let Self { clients, settings, .. } = self;
         for (key, connection) in &clients.connections {
-            match place_of(Client::of(connection, &settings.doors).peer()) {
-                Some(place) => drop(clients.places.insert(key, place)),
-                None => drop(clients.places.remove(&key)),
+            match slot_of(Client::of(connection, &settings.listeners).peer()) {
+                Some(slot) => drop(clients.slots.insert(key, slot)),
+                None => drop(clients.slots.remove(&key)),
             }
         }
     }

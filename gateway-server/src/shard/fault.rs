@@ -25,11 +25,11 @@ pub(super) enum Concerned {
 impl Concerned {
     pub(super) fn by(command: &Command) -> Self {
         match command {
-            Command::Adopt { number, .. }
-            | Command::Close { number, .. }
-            | Command::Destroy { number }
-            | Command::GiveUp { number, .. }
-            | Command::Change { number, .. } => Self::Client(*number),
+            Command::Adopt { connection_id, .. }
+            | Command::Close { connection_id, .. }
+            | Command::Destroy { connection_id }
+            | Command::GiveUp { connection_id, .. }
+            | Command::Change { connection_id, .. } => Self::Client(*connection_id),
             Command::Deliver { .. } | Command::Ask(_) => Self::Nobody,
             Command::Ungroup { .. }
             | Command::Shrink
@@ -79,8 +79,8 @@ impl Shard {
         }
         self.panic_budget.spend();
         match concerned {
-            Concerned::Client(number) => or_end("the closing of a client", || {
-                if let Some(key) = self.clients.key(number) {
+            Concerned::Client(connection_id) => or_end("the closing of a client", || {
+                if let Some(key) = self.clients.key(connection_id) {
                     self.close_faulty(key);
                 }
             }),
@@ -95,7 +95,7 @@ impl Shard {
         if !self.clients.connections.contains(key) {
             return;
         }
-        drop(self.clients.take_unfinished(key));
+        drop(self.clients.take_partial(key));
         match self.clients.connections[key].phase {
             Phase::Open => self.close(key, close::INTERNAL_ERROR, Phase::Discarding),
             _ => self.abort(key),

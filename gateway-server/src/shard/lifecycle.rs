@@ -21,19 +21,23 @@ impl Shard {
     /// Takes over a connection whose handshake is done, and reports the client to the event sink.
     pub(super) fn adopt(
         &mut self,
-        number: u32,
-        newcomer: NewConnection,
+        connection_id: u32,
+        new_connection: NewConnection,
         identity: Option<Box<ClaimedIdentity>>,
     ) {
         if !self.clients.has_room_for_one() {
             // The client only sees the end of its connection, as there is no memory to tell it more.
-            return abuse_log::report(Offence::NoMemory, newcomer.address, &NoMemory);
+            return abuse_log::report(Offence::NoMemory, new_connection.address, &NoMemory);
         }
-        let NewConnection { socket, tls, door, form, early, address, handshake, place } = newcomer;
-        let (key, is_online) = match self.clients.insert(socket, number, form, door, &self.registry) {
-            Ok(inserted) => inserted,
-            Err(error) => return tracing::error!(%error, "a new connection cannot be polled and is dropped"),
-        };
+        let NewConnection { socket, tls, listener, encoding, early, address, handshake, slot } =
+            new_connection;
+        let (key, is_online) =
+            match self.clients.insert(socket, connection_id, encoding, listener, &self.registry) {
+                Ok(inserted) => inserted,
+                Err(error) => {
+                    return tracing::error!(%error, "a new connection cannot be polled and is dropped");
+                }
+            };
         if let Some(tls) = tls {
             self.clients.connections[key].speak_tls(tls);
             // The TLS session may hold bytes that the client sent behind its handshake.
@@ -42,8 +46,8 @@ impl Shard {
         if address.is_some() {
             self.clients.connections[key].extra_mut().rare_mut().address = address;
         }
-        if let Some(place) = place {
-            self.clients.places.insert(key, place);
+        if let Some(slot) = slot {
+            self.clients.slots.insert(key, slot);
         }
         if !is_online || self.is_stopping() {
             let close = if is_online { close::GOING_AWAY } else { close::TRY_AGAIN };
@@ -52,13 +56,13 @@ impl Shard {
         if let Some(identity) = identity {
             self.clients.introduce(key, *identity, self.settings.bounds);
         }
-        let client = Client::of(&self.clients.connections[key], &self.settings.doors);
+        let client = Client::of(&self.clients.connections[key], &self.settings.listeners);
         match self.events.connected(&client, handshake) {
             Welcome::BuiltIn => {
-                let id = ClientId::new(self.settings.node, number);
-                let proof = self.settings.proofs.of(number);
+                let id = ClientId::new(self.settings.node, connection_id);
+                let proof = self.settings.proofs.of(connection_id);
                 let init = format!(r#"{{"type":"init","client_id":"{id}","proof":"{proof}"}}"#);
-                self.send(key, protocol::message(form, MessageKind::Text, init.as_bytes()));
+                self.send(key, protocol::message(encoding, MessageKind::Text, init.as_bytes()));
                 self.clients.counts.messages_out += 1;
             }
             Welcome::Elsewhere => {}
@@ -70,7 +74,7 @@ impl Shard {
     /// Makes the client offline for everybody else, and reports that it has gone.
     pub(super) fn forget(&mut self, key: usize) {
         if self.clients.holds_its_number(key) {
-            self.events.closed(&Client::of(&self.clients.connections[key], &self.settings.doors));
+            self.events.closed(&Client::of(&self.clients.connections[key], &self.settings.listeners));
         }
         self.clients.forget(key);
     }
@@ -82,14 +86,14 @@ impl Shard {
         if self.clients.connections[key].phase != Phase::Open {
             return;
         }
-        let form = self.clients.connections[key].form;
-        self.send(key, farewell(form, close));
+        let encoding = self.clients.connections[key].encoding;
+        self.send(key, farewell(encoding, close));
         let connection = &mut self.clients.connections[key];
-        connection.phase = if form.is_websocket() { phase } else { Phase::Discarding };
+        connection.phase = if encoding.is_websocket() { phase } else { Phase::Discarding };
         let is_heard = connection.phase == Phase::Closing;
-        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
+        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.connection_id));
         if !is_heard {
-            drop(self.clients.take_unfinished(key));
+            drop(self.clients.take_partial(key));
         }
     }
 

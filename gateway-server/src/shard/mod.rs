@@ -57,7 +57,7 @@ mod write_batch;
 mod writer;
 
 pub use client_proof::ClientProofs;
-pub use command::{NewConnection, PlaceOf};
+pub use command::{NewConnection, SlotOf};
 pub use counts::{Counts, ShardCounts};
 pub use event_sink::{BuiltInSink, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
@@ -106,7 +106,7 @@ pub struct ShardSettings {
     /// Whether messages from PHP go to websocket clients as text or as binary messages.
     pub message_kind: MessageKind,
     /// The listeners by which clients come in, at most 256, as a connection keeps the index of its listener in a byte.
-    pub doors: Arc<[ListenerLimits]>,
+    pub listeners: Arc<[ListenerLimits]>,
     /// How long a client may take to answer a close frame, 10 ms at least. A client that still takes of what waits for it gets as
     /// much time again.
     pub close_timeout: Duration,
@@ -127,7 +127,7 @@ pub struct ShardBounds {
     pub session: usize,
     /// The memory of messages that have arrived in part, of all clients of one shard, in bytes. When they take more, the clients
     /// that hold most are closed.
-    pub unfinished: usize,
+    pub partial: usize,
     /// The memory of what waits in all outboxes of all shards together, in bytes; the longest message has room besides. When they
     /// take more, the clients that hold most and take least are closed.
     pub waiting: usize,

@@ -230,9 +230,9 @@ impl Waiting {
     }
 
     fn push_pong(&mut self, pong: Bytes, held: &mut Backlog) {
-        let place = self.pong.and_then(|pong| pong.checked_sub(self.gone));
-        if let Some(place) = place.filter(|place| *place > 0 || self.taken == 0)
-            && let Some(Chunk::Frame(waits)) = self.chunks.get_mut(place as usize)
+        let position = self.pong.and_then(|pong| pong.checked_sub(self.gone));
+        if let Some(position) = position.filter(|position| *position > 0 || self.taken == 0)
+            && let Some(Chunk::Frame(waits)) = self.chunks.get_mut(position as usize)
         {
             self.bytes = self.bytes - waits.len() + pong.len();
             held.remove(waits);

@@ -20,7 +20,7 @@ pub type Scope = Option<Vec<Name>>;
 #[derive(Clone, Debug)]
 pub enum Selector {
     Everybody,
-    AnyOf { groups: Vec<Name>, uids: Vec<Name>, numbers: Vec<u32> },
+    AnyOf { groups: Vec<Name>, uids: Vec<Name>, connection_ids: Vec<u32> },
 }
 
 /// The fields that the caller needs of a [`Profile`]; the others stay empty.
@@ -38,7 +38,7 @@ pub struct ConnectionFilter {
     pub group: Option<Name>,
     pub address: Option<IpAddr>,
     /// A connection id: the random part of a client_id.
-    pub number: Option<u32>,
+    pub connection_id: Option<u32>,
 }
 
 /// The position up to which somebody has read who reads all clients page by page: the shard, and the key of a connection in it.
@@ -52,7 +52,7 @@ pub struct Cursor {
 #[derive(Clone, Debug)]
 pub struct ConnectionInfo {
     /// The connection id: the random part of the client_id.
-    pub number: u32,
+    pub connection_id: u32,
     pub uid: Option<Bytes>,
     /// Some of the client's groups, of which there may be very many.
     pub groups: Vec<Bytes>,
@@ -60,7 +60,7 @@ pub struct ConnectionInfo {
     pub group_count: usize,
     pub address: Option<SocketAddr>,
     /// The listener that accepted the client: an index into the settings' list of listeners.
-    pub door: u8,
+    pub listener: u8,
     /// The memory of what waits for the client, in bytes, as if no other client held the same frames.
     pub queued: usize,
 }
@@ -75,15 +75,15 @@ const LOOKS: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// The connection id: the random part of the client_id.
-    pub number: u32,
+    pub connection_id: u32,
     pub session: Bytes,
     pub uid: Option<Bytes>,
     pub groups: Vec<Bytes>,
 }
 
 impl Clients {
-    pub(crate) fn is_online(&self, number: u32) -> bool {
-        self.key(number).is_some()
+    pub(crate) fn is_online(&self, connection_id: u32) -> bool {
+        self.key(connection_id).is_some()
     }
 
     pub(crate) fn is_uid_online(&self, uid: &[u8]) -> bool {
@@ -92,17 +92,17 @@ impl Clients {
 
     pub(crate) fn clients_of_uid(&self, uid: &[u8]) -> Vec<u32> {
         injected_faults::strike("question");
-        self.uids.holders(uid).map(|key| self.connections[key].number).collect()
+        self.uids.holders(uid).map(|key| self.connections[key].connection_id).collect()
     }
 
     /// The uid of a client, or `None` if it is not online or not bound.
-    pub(crate) fn uid_of(&self, number: u32) -> Option<Bytes> {
-        uid_of(&self.connections[self.key(number)?]).map(Bytes::copy_from_slice)
+    pub(crate) fn uid_of(&self, connection_id: u32) -> Option<Bytes> {
+        uid_of(&self.connections[self.key(connection_id)?]).map(Bytes::copy_from_slice)
     }
 
     /// The session of a client, or `None` if it is not online.
-    pub(crate) fn session_of(&self, number: u32) -> Option<Bytes> {
-        Some(session_of(&self.connections[self.key(number)?]))
+    pub(crate) fn session_of(&self, connection_id: u32) -> Option<Bytes> {
+        Some(session_of(&self.connections[self.key(connection_id)?]))
     }
 
     pub(crate) fn count(&self, scope: &Scope) -> usize {
@@ -113,12 +113,12 @@ impl Clients {
         }
     }
 
-    pub(crate) fn numbers(&self, scope: &Scope) -> Vec<u32> {
-        self.within(scope).map(|connection| connection.number).collect()
+    pub(crate) fn connection_ids(&self, scope: &Scope) -> Vec<u32> {
+        self.within(scope).map(|connection| connection.connection_id).collect()
     }
 
     pub(crate) fn sessions(&self, scope: &Scope) -> Vec<(u32, Bytes)> {
-        self.within(scope).map(|connection| (connection.number, session_of(connection))).collect()
+        self.within(scope).map(|connection| (connection.connection_id, session_of(connection))).collect()
     }
 
     /// All uids in the scope, each once.
@@ -135,7 +135,7 @@ impl Clients {
 
     /// All groups, each with the connection ids of its clients.
     pub(crate) fn group_clients(&self) -> Vec<(Bytes, Vec<u32>)> {
-        self.each_group(|members| members.map(|connection| connection.number).collect())
+        self.each_group(|members| members.map(|connection| connection.connection_id).collect())
     }
 
     pub(crate) fn group_counts(&self) -> Vec<(Bytes, usize)> {
@@ -152,12 +152,13 @@ impl Clients {
         let profile = |key: usize| profile(&self.connections[key], fields);
         match who {
             Selector::Everybody => self.online().map(profile).collect(),
-            Selector::AnyOf { groups, uids, numbers } => {
+            Selector::AnyOf { groups, uids, connection_ids } => {
                 let mut seen = HashSet::new();
                 let of_groups = groups.iter().flat_map(|group| self.groups.holders(group));
                 let of_uids = uids.iter().flat_map(|uid| self.uids.holders(uid));
-                let of_numbers = numbers.iter().filter_map(|number| self.key(*number));
-                let keys = of_groups.chain(of_uids).chain(of_numbers);
+                let of_connections =
+                    connection_ids.iter().filter_map(|connection_id| self.key(*connection_id));
+                let keys = of_groups.chain(of_uids).chain(of_connections);
                 keys.filter(move |key| seen.insert(*key)).map(profile).collect()
             }
         }
@@ -176,21 +177,23 @@ impl Clients {
             keys.sort_unstable();
             keys.into_iter()
         };
-        let keys: Box<dyn Iterator<Item = usize>> = match (filter.number, &filter.uid, &filter.group) {
-            (Some(number), ..) => Box::new(self.key(number).filter(|key| *key >= from).into_iter()),
+        let keys: Box<dyn Iterator<Item = usize>> = match (filter.connection_id, &filter.uid, &filter.group) {
+            (Some(connection_id), ..) => {
+                Box::new(self.key(connection_id).filter(|key| *key >= from).into_iter())
+            }
             (None, Some(uid), _) => Box::new(held(&self.uids, uid)),
             (None, None, Some(group)) => Box::new(held(&self.groups, group)),
             (None, None, None) => Box::new(from..self.connections.capacity()),
         };
-        let mut sights = Vec::new();
+        let mut infos = Vec::new();
         for (looked, key) in keys.enumerate() {
-            if sights.len() == limit || looked == LOOKS {
-                return (sights, Some(key));
+            if infos.len() == limit || looked == LOOKS {
+                return (infos, Some(key));
             }
             let online = self.connections.get(key).filter(|_| self.holds_its_number(key));
-            sights.extend(online.filter(|connection| filter.lets_through(connection)).map(sight));
+            infos.extend(online.filter(|connection| filter.lets_through(connection)).map(connection_info));
         }
-        (sights, None)
+        (infos, None)
     }
 
     fn each_group<'a, T>(
@@ -232,15 +235,15 @@ impl ConnectionFilter {
     }
 }
 
-fn sight(connection: &Connection) -> ConnectionInfo {
+fn connection_info(connection: &Connection) -> ConnectionInfo {
     let groups = connection.extra().map_or(&[][..], |extra| &extra.memberships.groups);
     ConnectionInfo {
-        number: connection.number,
+        connection_id: connection.connection_id,
         uid: uid_of(connection).map(Bytes::copy_from_slice),
         groups: groups.iter().take(GROUPS).map(|group| Bytes::copy_from_slice(group)).collect(),
         group_count: groups.len(),
         address: connection.peer(),
-        door: connection.door,
+        listener: connection.listener,
         queued: connection.waiting_bytes(),
     }
 }
@@ -248,7 +251,7 @@ fn sight(connection: &Connection) -> ConnectionInfo {
 fn profile(connection: &Connection, fields: ProfileFields) -> Profile {
     let groups = connection.extra().map_or(&[][..], |extra| &extra.memberships.groups);
     Profile {
-        number: connection.number,
+        connection_id: connection.connection_id,
         session: if fields.session { session_of(connection) } else { Bytes::new() },
         uid: uid_of(connection).filter(|_| fields.uid).map(Bytes::copy_from_slice),
         groups: if fields.groups {
@@ -279,17 +282,17 @@ impl Clients {
         ShardCounts {
             counts: self.counts,
             clients: self.online().len(),
-            clients_by_door: self.online_by_door.clone(),
+            clients_by_door: self.online_by_listener.clone(),
             slow,
-            unfinished: self.unfinished_bytes(),
+            partial: self.partial_bytes(),
         }
     }
 
-    pub(super) fn count_online(&mut self, door: u8) {
-        let door = usize::from(door);
-        if door >= self.online_by_door.len() {
-            self.online_by_door.resize(door + 1, 0);
+    pub(super) fn count_online(&mut self, listener: u8) {
+        let listener = usize::from(listener);
+        if listener >= self.online_by_listener.len() {
+            self.online_by_listener.resize(listener + 1, 0);
         }
-        self.online_by_door[door] += 1;
+        self.online_by_listener[listener] += 1;
     }
 }

@@ -35,7 +35,7 @@ impl Shard {
                 break;
             }
             let Some(connection) = self.clients.connections.get_mut(key) else { return };
-            if connection.phase == Phase::Open && !self.events.takes_more(connection.number) {
+            if connection.phase == Phase::Open && !self.events.takes_more(connection.connection_id) {
                 return self.pause(key);
             }
             if self.is_behind(key) {
@@ -69,7 +69,7 @@ impl Shard {
                 break;
             }
             let Some(connection) = self.clients.connections.get_mut(key) else { return };
-            if connection.phase == Phase::Open && !self.events.takes_more(connection.number) {
+            if connection.phase == Phase::Open && !self.events.takes_more(connection.connection_id) {
                 return self.pause(key);
             }
             let Some((mut tls, _)) = connection.tls() else { return };
@@ -116,28 +116,29 @@ impl Shard {
 
     /// Whether the shard has read something of this client that it has not decoded yet.
     fn is_behind(&self, key: usize) -> bool {
-        self.unfinished(key).is_some_and(PartialMessage::is_behind)
+        self.partial(key).is_some_and(PartialMessage::is_behind)
     }
 
     /// The undecoded input of a client, if it is one that may send compressed messages.
-    fn unfinished(&self, key: usize) -> Option<&PartialMessage> {
+    fn partial(&self, key: usize) -> Option<&PartialMessage> {
         let connection = self.clients.connections.get(key).filter(|connection| {
-            connection.form == Encoding::Deflated && matches!(connection.phase, Phase::Open | Phase::Closing)
+            connection.encoding == Encoding::Deflated
+                && matches!(connection.phase, Phase::Open | Phase::Closing)
         })?;
-        connection.extra()?.unfinished()
+        connection.extra()?.partial()
     }
 
     /// Whether the shard may keep a message of this client that is inflated in part. Only one client at a time may have such a
     /// message, so that all of them together take no more memory than one.
     fn may_keep_inflated(&self, key: usize) -> bool {
         self.inflating.is_none_or(|other| {
-            other == key || !self.unfinished(other).is_some_and(PartialMessage::is_inflating)
+            other == key || !self.partial(other).is_some_and(PartialMessage::is_inflating)
         })
     }
 
     /// Whether the client's next message can be inflated only once the message of another client is whole.
     fn waits_to_inflate(&self, key: usize) -> bool {
-        !self.may_keep_inflated(key) && self.unfinished(key).is_some_and(PartialMessage::waits_to_inflate)
+        !self.may_keep_inflated(key) && self.partial(key).is_some_and(PartialMessage::waits_to_inflate)
     }
 
     /// Goes on with the message that was begun in an earlier turn. It gets its share of this turn, however much there is to do
@@ -145,7 +146,7 @@ impl Shard {
     fn inflate_on(&mut self) {
         let Some(key) = self.inflating.take() else { return };
         // The key may belong to another client by now.
-        if !self.unfinished(key).is_some_and(PartialMessage::is_inflating) {
+        if !self.partial(key).is_some_and(PartialMessage::is_inflating) {
             return self.queue_up(key);
         }
         let for_others = self.may_inflate.saturating_sub(INFLATED_ON_IN_A_TURN);
@@ -236,11 +237,11 @@ impl Shard {
     /// Decodes `length` bytes of the buffer behind the input that was kept before, and handles what is whole.
     fn take_input(&mut self, key: usize, length: usize) {
         self.inflater.allow(self.may_inflate, self.may_keep_inflated(key));
-        let mut unfinished = self.clients.take_unfinished(key);
+        let mut partial = self.clients.take_partial(key);
         let Self { clients, buffer, turn, inflater, settings, events, .. } = self;
         let connection = &mut clients.connections[key];
-        let ListenerLimits { max_message, rate, .. } = settings.doors[usize::from(connection.door)];
-        let mut decoder = Decoder { form: connection.form, max_message, inflater };
+        let ListenerLimits { max_message, rate, .. } = settings.listeners[usize::from(connection.listener)];
+        let mut decoder = Decoder { encoding: connection.encoding, max_message, inflater };
         // A client that has been sent a close frame is offline for everybody else, so its messages are dropped.
         let is_heard = connection.phase == Phase::Open;
         let mut is_closed = false;
@@ -248,14 +249,14 @@ impl Shard {
         let mut messages = 0;
         let mut pings = 0;
         let mut newest_pong = None;
-        let result = decoder.decode(&mut buffer[..length], &mut unfinished, |incoming| {
+        let result = decoder.decode(&mut buffer[..length], &mut partial, |incoming| {
             heard += 1;
             match incoming {
                 Incoming::Message(_, message) if is_heard => {
                     messages += 1;
                     injected_faults::arm(message);
                     injected_faults::strike("message");
-                    events.message(&Client::of(connection, &settings.doors), message);
+                    events.message(&Client::of(connection, &settings.listeners), message);
                 }
                 Incoming::Message(..) | Incoming::Pong | Incoming::Fragment => {}
                 Incoming::Ping(payload) => {
@@ -285,14 +286,14 @@ impl Shard {
             abuse_log::report(kind, clients.connections[key].peer(), &violation);
         }
         self.may_inflate = self.may_inflate.saturating_sub(inflated);
-        if unfinished.as_ref().is_some_and(PartialMessage::is_inflating) {
+        if partial.as_ref().is_some_and(PartialMessage::is_inflating) {
             let before = self.inflating.replace(key);
             before.filter(|before| *before != key).into_iter().for_each(|before| self.queue_up(before));
         } else if self.inflating == Some(key) {
             self.inflating = None;
             self.queue_up(key);
         }
-        self.clients.keep_unfinished(key, unfinished);
+        self.clients.keep_partial(key, partial);
         match (result, phase) {
             (Err(violation), Phase::Open) => self.close(key, violation.close(), Phase::Discarding),
             (Ok(()), Phase::Open) if is_closed => self.close(key, close::BY_APPLICATION, Phase::Finishing),
@@ -302,8 +303,8 @@ impl Shard {
             (Ok(()), Phase::Open) if rate.is_limited() => self.meter(key, rate, heard, sent),
             _ => {}
         }
-        let bound = self.settings.bounds.unfinished;
-        if self.clients.unfinished_bytes() > bound {
+        let bound = self.settings.bounds.partial;
+        if self.clients.partial_bytes() > bound {
             // Closing some clients more than needed leaves some room. Whoever fills it again has to send that much first, and
             // looking for the clients that hold most takes longer the more clients there are.
             self.shed(bound - bound / 8, Offence::Unfinished, "max_unfinished_bytes");
@@ -315,14 +316,14 @@ impl Shard {
 
     /// Closes the clients that hold most of the memory of partial messages, until those messages take `most` bytes or less.
     pub(super) fn shed(&mut self, most: usize, offence: Offence, detail: &str) {
-        for (key, _) in self.clients.longest_unfinished() {
-            if self.clients.unfinished_bytes() <= most {
+        for (key, _) in self.clients.longest_partial() {
+            if self.clients.partial_bytes() <= most {
                 break;
             }
             let peer = self.clients.connections[key].peer();
             abuse_log::report(offence, peer, &detail);
             self.close(key, close::TRY_AGAIN, Phase::Discarding);
-            drop(self.clients.take_unfinished(key));
+            drop(self.clients.take_partial(key));
         }
     }
 
@@ -380,7 +381,7 @@ mod tests {
         }
 
         fn message(&mut self, client: &Client<'_>, _: &[u8]) {
-            self.0.lock().unwrap()[client.number as usize] += 1;
+            self.0.lock().unwrap()[client.connection_id as usize] += 1;
         }
 
         fn closed(&mut self, _: &Client<'_>) {}
@@ -392,9 +393,9 @@ mod tests {
 
     fn limited(rate: RateLimit) -> ShardSettings {
         let mut settings = settings();
-        let mut door = settings.doors[0].clone();
-        door.rate = rate;
-        settings.doors = [door].into();
+        let mut listener = settings.listeners[0].clone();
+        listener.rate = rate;
+        settings.listeners = [listener].into();
         settings
     }
 
@@ -402,7 +403,8 @@ mod tests {
     fn what_a_few_bytes_are_inflated_to_is_a_share_of_the_turn() {
         let heard = Told::default();
         let mut shard = TestShard::telling(settings(), Box::new(heard.clone()));
-        let mut attackers: Vec<_> = (0..3).map(|number| shard.client(number, Encoding::Deflated)).collect();
+        let mut attackers: Vec<_> =
+            (0..3).map(|connection_id| shard.client(connection_id, Encoding::Deflated)).collect();
         let mut honest = shard.client(9, Encoding::Websocket);
         let bombs = bombs();
         for attacker in &mut attackers {
@@ -419,7 +421,7 @@ mod tests {
             assert!(before <= sum && sum <= before + 1, "{messages:?} in turn {turns}, after {before}");
             assert!(messages.iter().all(|of_one| of_one.abs_diff(messages[0]) <= 1), "{messages:?}");
             // The memory is that of one message and of the input of the clients that wait; two messages would take more.
-            assert!(shard.shard.clients.unfinished_bytes() < MESSAGE + MESSAGE / 2);
+            assert!(shard.shard.clients.partial_bytes() < MESSAGE + MESSAGE / 2);
             before = sum;
             if !shard.is_busy() {
                 break;
@@ -430,14 +432,15 @@ mod tests {
         // A turn goes at most one step too far for each of three: the clients that are new, those that wait, and the message that
         // was begun.
         assert!(turns * (INFLATED_IN_A_TURN + 3 * READ_BUFFER) >= sum * MESSAGE, "{turns} turns");
-        assert_eq!(shard.shard.clients.unfinished_bytes(), 0);
+        assert_eq!(shard.shard.clients.partial_bytes(), 0);
     }
 
     #[test]
     fn small_messages_pass_a_long_one_that_is_inflated_in_part() {
         let heard = Told::default();
         let mut shard = TestShard::telling(settings(), Box::new(heard.clone()));
-        let [mut long, mut small] = [0, 1].map(|number| shard.client(number, Encoding::Deflated));
+        let [mut long, mut small] =
+            [0, 1].map(|connection_id| shard.client(connection_id, Encoding::Deflated));
         let message = vec![b'x'; 1000];
         let message = masked(&deflated_message(MessageKind::Binary, &message).unwrap());
         // The message that follows the long one stays behind it.
@@ -455,7 +458,7 @@ mod tests {
         while shard.is_busy() {
             shard.turn();
         }
-        assert_eq!((shard.shard.clients.unfinished_bytes(), shard.shard.inflating), (0, None));
+        assert_eq!((shard.shard.clients.partial_bytes(), shard.shard.inflating), (0, None));
     }
 
     #[test]
@@ -464,7 +467,8 @@ mod tests {
             let heard = Told::default();
             let settings = limited(RateLimit { messages: 0.0, bytes: if end == 3 { 7e4 } else { 0.0 } });
             let mut shard = TestShard::telling(settings, Box::new(heard.clone()));
-            let [mut first, mut next] = [0, 1].map(|number| shard.client(number, Encoding::Deflated));
+            let [mut first, mut next] =
+                [0, 1].map(|connection_id| shard.client(connection_id, Encoding::Deflated));
             // The last byte begins the next frame.
             first.write_all(&[bomb(), vec![0x82]].concat()).unwrap();
             while shard.shard.inflating.is_none() {
@@ -486,7 +490,7 @@ mod tests {
                 assert!(start.elapsed().as_secs() < 60, "{end}");
             }
             assert_eq!(heard.0.lock().unwrap()[0], usize::from(end == 0), "{end}");
-            assert_eq!(shard.shard.clients.unfinished_bytes(), 0, "{end}");
+            assert_eq!(shard.shard.clients.partial_bytes(), 0, "{end}");
             // A closed client is still read, so that the server sees the end of its connection.
             let places = shard.shard.clients.connections.len();
             assert_eq!(places, if end == 0 { 1 } else { 2 }, "{end}");
@@ -496,9 +500,9 @@ mod tests {
     #[test]
     fn whoever_waits_for_its_turn_is_not_taken_for_silent() {
         let mut settings = settings();
-        let mut door = settings.doors[0].clone();
-        door.heartbeat.not_response_limit = 1;
-        settings.doors = [door].into();
+        let mut listener = settings.listeners[0].clone();
+        listener.heartbeat.not_response_limit = 1;
+        settings.listeners = [listener].into();
         let mut shard = TestShard::new(settings);
         let mut client = shard.client(1, Encoding::Deflated);
         client.write_all(&bombs()).unwrap();

@@ -120,7 +120,7 @@ mod tests {
     /// Has a shard apply a change to its client, and gives the answer.
     fn change<T>(shard: &mut TestShard, change: impl FnOnce(oneshot::Sender<T>) -> Change) -> T {
         let (back, mut answer) = oneshot::channel();
-        shard.shard.obey_alone(Command::Change { number: 1, change: change(back) });
+        shard.shard.obey_alone(Command::Change { connection_id: 1, change: change(back) });
         answer.try_recv().unwrap()
     }
 
@@ -135,7 +135,9 @@ mod tests {
         let _client = shard.client(1, Encoding::Websocket);
         let large = format!(r#"a:1:{{s:1:"a";s:50000:"{}";}}"#, "x".repeat(50_000));
         let serialized = Bytes::from(large.clone());
-        shard.shard.obey_alone(Command::Change { number: 1, change: Change::SetSession { serialized } });
+        shard
+            .shard
+            .obey_alone(Command::Change { connection_id: 1, change: Change::SetSession { serialized } });
         let session = |shard: &TestShard| shard.shard.clients().session_of(1).unwrap();
 
         let before = update(&mut shard, b"a:1:{i:5;i:1;}", false).unwrap();

@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(crate) struct EvictionCandidate {
     /// The key of its connection in its shard.
     pub(crate) key: usize,
-    pub(crate) number: u32,
+    pub(crate) connection_id: u32,
     /// The burden that the client is for all others: the bytes that would become free without it, times the seconds that it needs
     /// to take a byte.
     pub(crate) weight: f64,
@@ -58,7 +58,7 @@ impl Clients {
         let is_given_up = outbox.is_given_up();
         let weight = if is_given_up { f64::INFINITY } else { bytes as f64 * pace.slowness(now) };
         let is_new = !is_given_up && pace.counted(now) < GRACE;
-        Some(EvictionCandidate { key, number: connection.number, weight, bytes, is_new })
+        Some(EvictionCandidate { key, connection_id: connection.connection_id, weight, bytes, is_new })
     }
 }
 
@@ -79,7 +79,7 @@ impl Shard {
                 if !one.is_to_go(&heaviest[0], self.clients.held.total().excess()) {
                     break;
                 }
-                self.give_up(one.key, one.number);
+                self.give_up(one.key, one.connection_id);
             }
         }
     }
@@ -87,7 +87,7 @@ impl Shard {
     /// Closes the clients of this shard that hold most of the memory, when the process has none left.
     pub(super) fn relieve_memory(&mut self) {
         const DETAIL: &str = "there is no memory left, and it holds most";
-        self.shed(self.clients.unfinished_bytes() / 2, Offence::NoMemory, DETAIL);
+        self.shed(self.clients.partial_bytes() / 2, Offence::NoMemory, DETAIL);
         let most = self.clients.held.bytes() / 2;
         for one in self.clients.heaviest(Instant::now(), usize::MAX) {
             if self.clients.held.bytes() <= most {
@@ -99,10 +99,12 @@ impl Shard {
     }
 
     /// Closes a client that has been chosen for eviction.
-    pub(super) fn give_up(&mut self, key: usize, number: u32) {
+    pub(super) fn give_up(&mut self, key: usize, connection_id: u32) {
         // The key may belong to another client by now, or nothing waits any more.
         let connection = self.clients.connections.get(key);
-        if connection.is_some_and(|connection| connection.number == number && connection.has_outbox()) {
+        if connection
+            .is_some_and(|connection| connection.connection_id == connection_id && connection.has_outbox())
+        {
             self.close_slow(key, &"what waits for all clients takes too much memory (max_outbox_bytes)");
         }
         self.clients.held.tell();
@@ -131,18 +133,19 @@ impl Shard {
     /// Ends a connection whose time for a close is over, if its client has taken nothing in that time. A client that has taken
     /// something gets as much time again, and once more after it has taken everything, so that it can answer the close frame.
     pub(super) fn close_by_now(&mut self, key: usize, now: Instant) {
-        let number = self.clients.connections[key].number;
+        let connection_id = self.clients.connections[key].connection_id;
         if self.clients.connections[key].has_outbox() {
             self.write_for_client(key, |shard| shard.write_outbox(key));
         }
         let timeout = self.settings.close_timeout;
-        let Some(connection) = self.clients.connections.get_mut(key).filter(|one| one.number == number)
+        let Some(connection) =
+            self.clients.connections.get_mut(key).filter(|one| one.connection_id == connection_id)
         else {
             return;
         };
         let has_caught_up = std::mem::take(&mut connection.has_caught_up);
         if has_caught_up || connection.takes_within(timeout, now) {
-            self.closing.push_back((now + timeout, key, number));
+            self.closing.push_back((now + timeout, key, connection_id));
         } else {
             self.abort(key);
         }
@@ -171,14 +174,14 @@ impl Shard {
             return self.abort(key);
         }
         connection.phase = Phase::Discarding;
-        drop(self.clients.take_unfinished(key));
+        drop(self.clients.take_partial(key));
         let connection = &mut self.clients.connections[key];
-        let farewell = farewell(connection.form, close::TOO_SLOW);
+        let farewell = farewell(connection.encoding, close::TOO_SLOW);
         let outbox = &mut connection.extra_mut().outbox;
         outbox.give_up(&mut self.clients.held);
         outbox.push(farewell, &mut self.clients.held);
         self.clients.slow.insert(key as u32);
-        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.number));
+        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.connection_id));
     }
 }
 
@@ -204,7 +207,7 @@ mod tests {
     #[test]
     fn whoever_holds_most_goes_first_when_it_is_far_too_much() {
         let mut shard = TestShard::new(tight());
-        let _clients: Vec<_> = (1..=3).map(|number| stalled(&mut shard, number)).collect();
+        let _clients: Vec<_> = (1..=3).map(|connection_id| stalled(&mut shard, connection_id)).collect();
         // Frames that all clients share count once; if they did not, this would be far too much.
         for _ in 0..20 {
             let frame = message(200_000);
@@ -228,7 +231,7 @@ mod tests {
     #[test]
     fn whoever_takes_nothing_goes_before_those_who_hold_more() {
         let mut shard = TestShard::new(tight());
-        let mut clients: Vec<_> = (1..=2).map(|number| stalled(&mut shard, number)).collect();
+        let mut clients: Vec<_> = (1..=2).map(|connection_id| stalled(&mut shard, connection_id)).collect();
         for _ in 0..60 {
             shard.shard.send(0, message(200_000));
             shard.shard.send(1, message(40_000));
@@ -242,29 +245,29 @@ mod tests {
             shard.turn();
         }
         let heaviest = shard.shard.clients.heaviest(Instant::now(), 2);
-        assert_eq!(heaviest.iter().map(|one| one.number).collect::<Vec<_>>(), [2, 1], "{heaviest:?}");
+        assert_eq!(heaviest.iter().map(|one| one.connection_id).collect::<Vec<_>>(), [2, 1], "{heaviest:?}");
         assert!(heaviest[0].bytes < heaviest[1].bytes, "{heaviest:?}");
         // A client that has been given up comes before all others.
         shard.shard.send(0, message(200_000));
         shard.shard.write_turn();
         let [other, reader] = heaviest[..] else { unreachable!() };
-        shard.shard.give_up(reader.key, other.number);
+        shard.shard.give_up(reader.key, other.connection_id);
         assert_eq!(shard.shard.clients.online().len(), 2, "that is no client of this key");
-        shard.shard.give_up(other.key, other.number);
+        shard.shard.give_up(other.key, other.connection_id);
         assert_eq!(shard.shard.clients.online().len(), 1);
-        assert_eq!(shard.shard.clients.heaviest(Instant::now(), 1)[0].number, 2);
-        shard.shard.give_up(other.key, other.number);
+        assert_eq!(shard.shard.clients.heaviest(Instant::now(), 1)[0].connection_id, 2);
+        shard.shard.give_up(other.key, other.connection_id);
         assert_eq!(shard.shard.clients.connections.len(), 1);
     }
 
     #[test]
     fn one_message_may_be_larger_than_all_that_may_wait() {
         let mut settings = settings();
-        let mut door = settings.doors[0].clone();
-        door.outbox_bytes = 100_000;
-        settings.doors = [door].into();
+        let mut listener = settings.listeners[0].clone();
+        listener.outbox_bytes = 100_000;
+        settings.listeners = [listener].into();
         let mut shard = TestShard::new(settings);
-        let mut clients: Vec<_> = (1..=2).map(|number| stalled(&mut shard, number)).collect();
+        let mut clients: Vec<_> = (1..=2).map(|connection_id| stalled(&mut shard, connection_id)).collect();
         let large = Bytes::from(vec![b'L'; 3 << 20]);
         for key in 0..2 {
             shard.shard.send(key, large.clone());
@@ -273,7 +276,7 @@ mod tests {
         assert_eq!(shard.shard.clients.online().len(), 2, "both are sent it behind what waits");
         // The client reads nothing, and still its close frame and its last message come in time.
         let last = Some(Encoded::raw(Bytes::from_static(b"goodbye")));
-        shard.shard.obey_alone(Command::Close { number: 1, last });
+        shard.shard.obey_alone(Command::Close { connection_id: 1, last });
         shard.shard.send(1, Bytes::from_static(b"one more"));
         shard.shard.write_turn();
         assert_eq!(shard.shard.clients.online().len(), 0, "too much waits for the other");
@@ -294,7 +297,7 @@ mod tests {
         settings.outbox_timeout = Duration::from_secs(60);
         let mut shard = TestShard::new(settings);
         let start = Instant::now();
-        let mut clients: Vec<_> = (1..=2).map(|number| stalled(&mut shard, number)).collect();
+        let mut clients: Vec<_> = (1..=2).map(|connection_id| stalled(&mut shard, connection_id)).collect();
         shard.shard.give_up_stalled(start + Duration::from_secs(59));
         assert_eq!(shard.shard.clients.online().len(), 2);
         // One client reads on.
@@ -312,11 +315,11 @@ mod tests {
     #[test]
     fn heartbeats_and_closes_wait_for_whoever_takes_something() {
         let mut settings = settings();
-        let mut door = settings.doors[0].clone();
-        door.heartbeat.not_response_limit = 1;
-        settings.doors = [door].into();
+        let mut listener = settings.listeners[0].clone();
+        listener.heartbeat.not_response_limit = 1;
+        settings.listeners = [listener].into();
         let mut shard = TestShard::new(settings);
-        let mut clients: Vec<_> = (1..=4).map(|number| stalled(&mut shard, number)).collect();
+        let mut clients: Vec<_> = (1..=4).map(|connection_id| stalled(&mut shard, connection_id)).collect();
         for key in 0..4 {
             shard.shard.send(key, message(1_500_000));
             shard.shard.send(key, message(1_500_000));

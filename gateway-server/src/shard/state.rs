@@ -87,7 +87,11 @@ impl Shard {
         let ring = settings.io_uring.then(Ring::open).transpose();
         Self {
             ring: ring.inspect_err(|error| tracing::debug!(%error, "no io_uring")).unwrap_or_default(),
-            rounds: settings.doors.iter().map(|door| HeartbeatRounds::new(&door.heartbeat, now)).collect(),
+            rounds: settings
+                .listeners
+                .iter()
+                .map(|listener| HeartbeatRounds::new(&listener.heartbeat, now))
+                .collect(),
             settings,
             registry,
             inbox,

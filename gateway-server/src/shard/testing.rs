@@ -23,7 +23,7 @@ use crate::protocol::websocket::MessageKind;
 
 pub(crate) fn settings() -> ShardSettings {
     let heartbeat = Heartbeat { interval: Duration::from_secs(600), not_response_limit: 0, data: Vec::new() };
-    let door = ListenerLimits {
+    let listener = ListenerLimits {
         port: 1,
         max_message: 1 << 20,
         outbox_bytes: 4 << 20,
@@ -34,16 +34,16 @@ pub(crate) fn settings() -> ShardSettings {
         node: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1),
         proofs: ClientProofs::new([1; 16]),
         message_kind: MessageKind::Text,
-        doors: [door].into(),
+        listeners: [listener].into(),
         close_timeout: Duration::from_secs(600),
         outbox_timeout: Duration::ZERO,
-        bounds: ShardBounds { groups: 10, session: 1 << 20, unfinished: 64 << 20, waiting: 64 << 20 },
+        bounds: ShardBounds { groups: 10, session: 1 << 20, partial: 64 << 20, waiting: 64 << 20 },
         io_uring: true,
     }
 }
 
 /// A connection for a shard, and the client's end of it.
-pub(crate) fn newcomer(form: Encoding) -> (NewConnection, TcpStream) {
+pub(crate) fn new_connection(encoding: Encoding) -> (NewConnection, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (socket, _) = listener.accept().unwrap();
@@ -52,17 +52,17 @@ pub(crate) fn newcomer(form: Encoding) -> (NewConnection, TcpStream) {
     // With small buffers the kernel takes little for a client that does not read.
     SockRef::from(&client).set_recv_buffer_size(64 << 10).unwrap();
     SockRef::from(&socket).set_tcp_notsent_lowat(64 << 10).unwrap();
-    let newcomer = NewConnection {
+    let new_connection = NewConnection {
         socket,
         tls: None,
-        door: 0,
-        form,
+        listener: 0,
+        encoding,
         early: Box::default(),
         address: None,
         handshake: None,
-        place: None,
+        slot: None,
     };
-    (newcomer, client)
+    (new_connection, client)
 }
 
 /// Everything that has arrived at a client.
@@ -75,9 +75,9 @@ pub(super) fn arrived(client: &mut TcpStream) -> Vec<u8> {
 }
 
 /// A client that reads nothing and for which something waits in its outbox.
-pub(super) fn stalled(shard: &mut TestShard, number: u32) -> TcpStream {
-    let client = shard.client(number, Encoding::Websocket);
-    let key = shard.shard.clients.key(number).unwrap();
+pub(super) fn stalled(shard: &mut TestShard, connection_id: u32) -> TcpStream {
+    let client = shard.client(connection_id, Encoding::Websocket);
+    let key = shard.shard.clients.key(connection_id).unwrap();
     // The kernel's buffers have to be full first.
     while !shard.shard.clients.connections[key].has_outbox() {
         shard.shard.send(key, Bytes::from(vec![b'x'; 64 << 10]));
@@ -111,9 +111,9 @@ impl TestShard {
     }
 
     /// A client that has read its init message. Its key is the first free one.
-    pub(super) fn client(&mut self, number: u32, form: Encoding) -> TcpStream {
-        let (newcomer, mut client) = newcomer(form);
-        self.shard.obey_alone(Command::Adopt { number, newcomer, identity: None });
+    pub(super) fn client(&mut self, connection_id: u32, encoding: Encoding) -> TcpStream {
+        let (new_connection, mut client) = new_connection(encoding);
+        self.shard.obey_alone(Command::Adopt { connection_id, new_connection, identity: None });
         self.turn();
         assert!(!arrived(&mut client).is_empty());
         client
@@ -140,9 +140,9 @@ impl TestShard {
 /// Settings under which much may wait for each client, but little for all of them together.
 pub(crate) fn tight() -> ShardSettings {
     let mut settings = settings();
-    let mut door = settings.doors[0].clone();
-    door.outbox_bytes = 64 << 20;
-    settings.doors = [door].into();
+    let mut listener = settings.listeners[0].clone();
+    listener.outbox_bytes = 64 << 20;
+    settings.listeners = [listener].into();
     settings.bounds.waiting = 4 << 20;
     settings
 }

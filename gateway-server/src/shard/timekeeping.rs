@@ -11,18 +11,19 @@ use crate::protocol::{self};
 
 impl Shard {
     pub(super) fn keep_time(&mut self, now: Instant) {
-        for door in 0..self.rounds.len() {
-            for key in self.rounds[door].due(now, self.clients.connections.capacity()) {
-                self.for_client(key, |shard| shard.look_at(door, key, now));
+        for listener in 0..self.rounds.len() {
+            for key in self.rounds[listener].due(now, self.clients.connections.capacity()) {
+                self.for_client(key, |shard| shard.look_at(listener, key, now));
             }
         }
-        while let Some((at, key, number)) = self.closing.front().copied() {
+        while let Some((at, key, connection_id)) = self.closing.front().copied() {
             if at > now {
                 break;
             }
             self.closing.pop_front();
             // The key may belong to another client by now.
-            let is_closing = |one: &Connection| one.number == number && one.phase != Phase::Open;
+            let is_closing =
+                |one: &Connection| one.connection_id == connection_id && one.phase != Phase::Open;
             if self.clients.connections.get(key).is_some_and(is_closing) {
                 self.close_by_now(key, now);
             }
@@ -59,13 +60,13 @@ impl Shard {
     }
 
     /// The heartbeat's look at one connection, if the connection came by this listener.
-    pub(super) fn look_at(&mut self, door: usize, key: usize, now: Instant) {
+    pub(super) fn look_at(&mut self, listener: usize, key: usize, now: Instant) {
         // A client that is paused or waits for its turn may have sent something that the server itself has not read yet.
         let is_due = |one: &&mut Connection| {
-            usize::from(one.door) == door && one.phase == Phase::Open && one.waits == Waits::No
+            usize::from(one.listener) == listener && one.phase == Phase::Open && one.waits == Waits::No
         };
         let Some(connection) = self.clients.connections.get_mut(key).filter(is_due) else { return };
-        let heartbeat = &self.settings.doors[door].heartbeat;
+        let heartbeat = &self.settings.listeners[listener].heartbeat;
         let has_outbox = connection.has_outbox();
         // A client is alive while it takes of what waits for it. Its answer to a ping would come only after all of that.
         if has_outbox && connection.takes_within(heartbeat.look_every(), now) {
@@ -77,10 +78,10 @@ impl Shard {
             Action::Ping if has_outbox => {}
             Action::Ping => {
                 let ping = match heartbeat.data.as_slice() {
-                    [] if connection.form.is_websocket() => websocket::ping(),
+                    [] if connection.encoding.is_websocket() => websocket::ping(),
                     // Protocols other than websocket have no ping.
                     [] => return,
-                    data => protocol::message(connection.form, self.settings.message_kind, data),
+                    data => protocol::message(connection.encoding, self.settings.message_kind, data),
                 };
                 self.send(key, ping);
             }

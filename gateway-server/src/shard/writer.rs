@@ -87,7 +87,7 @@ impl Shard {
         let Clients { connections, held, .. } = &mut self.clients;
         let Some(connection) = connections.get_mut(key) else { return };
         let chain = std::mem::replace(&mut connection.pending, FrameList::EMPTY);
-        let outbox_bytes = self.settings.doors[usize::from(connection.door)].outbox_bytes;
+        let outbox_bytes = self.settings.listeners[usize::from(connection.listener)].outbox_bytes;
         let mut written = 0;
         let result =
             write_frames(connection, first, self.turn.frames(chain), outbox_bytes, held, &mut written);
@@ -182,8 +182,8 @@ impl Shard {
 
 /// The last bytes for a client. For a protocol without a close frame these are no bytes, which are written like others so that
 /// the end of the connection follows.
-pub(super) fn farewell(form: Encoding, close: Close) -> Bytes {
-    if form.is_websocket() { websocket::close(close) } else { Bytes::new() }
+pub(super) fn farewell(encoding: Encoding, close: Close) -> Bytes {
+    if encoding.is_websocket() { websocket::close(close) } else { Bytes::new() }
 }
 
 /// Writes straight to the socket, unless bytes wait in the outbox already. What the kernel refuses goes into the outbox. Adds the
@@ -204,7 +204,7 @@ fn write_frames<'a>(
         write_now(&mut Sent { first, socket: &mut connection.socket }, &mut frames, written)?
     };
     let Some((rest, taken)) = unwritten else { return Ok(false) };
-    let may_be_pongs = connection.form.is_websocket();
+    let may_be_pongs = connection.encoding.is_websocket();
     let is_open = connection.phase == Phase::Open;
     let outbox = &mut connection.extra_mut().outbox;
     let mut frames = rest.into_iter().chain(frames.cloned());
@@ -313,7 +313,8 @@ mod tests {
     #[test]
     fn a_failure_of_io_uring_holds_up_nobody() {
         let mut shard = TestShard::new(settings());
-        let mut clients: Vec<_> = (1..=20).map(|number| shard.client(number, Encoding::Websocket)).collect();
+        let mut clients: Vec<_> =
+            (1..=20).map(|connection_id| shard.client(connection_id, Encoding::Websocket)).collect();
         let Some(ring) = &mut shard.shard.ring else {
             return println!("SKIPPED a failure of io_uring: this machine does not permit it");
         };
@@ -381,10 +382,11 @@ mod tests {
     #[test]
     fn a_list_that_names_all_again_and_again_is_written_in_parts() {
         let mut shard = TestShard::new(settings());
-        let mut clients: Vec<_> = (1..=200).map(|number| shard.client(number, Encoding::Websocket)).collect();
+        let mut clients: Vec<_> =
+            (1..=200).map(|connection_id| shard.client(connection_id, Encoding::Websocket)).collect();
         let times = 5_000;
-        let numbers = (0..times).flat_map(|_| 1..=200).collect();
-        let (to, frame) = (Audience::Connections(numbers), Encoded::raw(Bytes::from_static(b"x")));
+        let connection_ids = (0..times).flat_map(|_| 1..=200).collect();
+        let (to, frame) = (Audience::Connections(connection_ids), Encoded::raw(Bytes::from_static(b"x")));
         shard.shard.obey_alone(Command::Deliver { to, frame });
         // A million receivers at once would take a million links.
         assert!(shard.shard.turn.room() < 300_000, "{} places", shard.shard.turn.room());

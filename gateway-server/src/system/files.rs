@@ -97,10 +97,10 @@ impl Reads {
         &'static self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, FileError> {
-        let place = Place::take(&self.under_way)?;
+        let slot = ReadSlot::take(&self.under_way)?;
         let (back, result) = oneshot::channel();
         let read = move || {
-            let _place = place;
+            let _slot = slot;
             // The caller may have given up.
             let _ = back.send(work());
         };
@@ -113,17 +113,17 @@ impl Reads {
 }
 
 /// One of the [`AT_ONCE`] reads that may be under way; dropping it makes room for another.
-struct Place(&'static AtomicUsize);
+struct ReadSlot(&'static AtomicUsize);
 
-impl Place {
+impl ReadSlot {
     fn take(under_way: &'static AtomicUsize) -> Result<Self, FileError> {
         let before = under_way.fetch_add(1, Ordering::Relaxed);
-        let place = Self(under_way);
-        if before < AT_ONCE { Ok(place) } else { Err(FileError::TooMany) }
+        let slot = Self(under_way);
+        if before < AT_ONCE { Ok(slot) } else { Err(FileError::TooMany) }
     }
 }
 
-impl Drop for Place {
+impl Drop for ReadSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Counts that all threads of clients add to.
 #[derive(Default)]
-struct Tally {
+struct Progress {
     connected: AtomicUsize,
     pongs: AtomicUsize,
     messages: AtomicUsize,
@@ -48,26 +48,26 @@ pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> 
     let server = running[0].websocket;
     let (free, user) = (free_memory()?, memory(&running)?);
 
-    let tally = Arc::new(Tally::default());
+    let progress = Arc::new(Progress::default());
     let start = Instant::now();
     let each = connections.div_ceil(connections.div_ceil(most_connections()?));
     let threads: Vec<_> = (0..connections)
         .step_by(each)
         .enumerate()
         .map(|(at, first)| {
-            let (tally, clients) = (Arc::clone(&tally), each.min(connections - first));
+            let (progress, clients) = (Arc::clone(&progress), each.min(connections - first));
             let from = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + 1 + at as u32);
             let from = SocketAddr::from((from, FIRST_PORT));
             std::thread::spawn(move || {
-                let result = crowd(server, from, clients, &tally);
+                let result = crowd(server, from, clients, &progress);
                 // When one thread has failed, the others have nothing to wait for.
-                tally.is_over.fetch_or(result.is_err(), Ordering::Relaxed);
+                progress.is_over.fetch_or(result.is_err(), Ordering::Relaxed);
                 result
             })
         })
         .collect();
     let hold = || -> anyhow::Result<()> {
-        tally.wait(|| tally.connected.load(Ordering::Relaxed), connections)?;
+        progress.wait(|| progress.connected.load(Ordering::Relaxed), connections)?;
         let seconds = start.elapsed().as_secs_f64();
         println!(
             "{} connections over {servers} servers after {seconds:.0} s; {:.0} bytes each of the servers' memory, {:.1} GB \
@@ -79,8 +79,8 @@ pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> 
         std::thread::sleep(HOLD);
         println!(
             "{} pings answered by then, {} connections left",
-            thousands(tally.pongs.load(Ordering::Relaxed) as f64),
-            thousands(tally.connected.load(Ordering::Relaxed) as f64),
+            thousands(progress.pongs.load(Ordering::Relaxed) as f64),
+            thousands(progress.connected.load(Ordering::Relaxed) as f64),
         );
         let mut publishers: Vec<Publisher> =
             running.iter().map(Running::publisher).collect::<Result<_, _>>()?;
@@ -89,12 +89,12 @@ pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> 
             publisher.publish(Target::All, b"to all")?;
             publisher.flush()?;
         }
-        tally.wait(|| tally.messages.load(Ordering::Relaxed), connections)?;
+        progress.wait(|| progress.messages.load(Ordering::Relaxed), connections)?;
         println!("a broadcast has reached all of them after {:.1} s", start.elapsed().as_secs_f64());
         Ok(())
     };
     let held = hold();
-    tally.is_over.store(true, Ordering::Relaxed);
+    progress.is_over.store(true, Ordering::Relaxed);
     for thread in threads {
         thread.join().ok().context("a thread of clients panicked")??;
     }
@@ -102,27 +102,27 @@ pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> 
 }
 
 /// Runs some of the clients, all from one address, until the run is over.
-fn crowd(server: SocketAddr, from: SocketAddr, clients: usize, tally: &Tally) -> anyhow::Result<()> {
+fn crowd(server: SocketAddr, from: SocketAddr, clients: usize, progress: &Progress) -> anyhow::Result<()> {
     unshare(CloneFlags::CLONE_FILES)?;
     let mut fleet = Fleet::new(false)?;
     {
-        let _turn = tally.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = progress.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let paths = (0..clients).map(|_| Contender::Ours.path(SHARED));
         fleet.connect_from(Some(from), server, paths, Contender::Ours.greets())?;
     }
-    tally.connected.fetch_add(clients, Ordering::Relaxed);
+    progress.connected.fetch_add(clients, Ordering::Relaxed);
     let mut pong = Vec::new();
     push_masked(&mut pong, PONG, b"");
-    while !tally.is_over.load(Ordering::Relaxed) {
+    while !progress.is_over.load(Ordering::Relaxed) {
         let mut result = Ok(());
         fleet.turn(|_, client, opcode| match opcode {
             PING => {
-                tally.pongs.fetch_add(1, Ordering::Relaxed);
+                progress.pongs.fetch_add(1, Ordering::Relaxed);
                 if let Err(error) = client.send(&pong) {
                     result = Err(error);
                 }
             }
-            TEXT | BINARY => drop(tally.messages.fetch_add(1, Ordering::Relaxed)),
+            TEXT | BINARY => drop(progress.messages.fetch_add(1, Ordering::Relaxed)),
             _ => {}
         })?;
         result?;
@@ -130,7 +130,7 @@ fn crowd(server: SocketAddr, from: SocketAddr, clients: usize, tally: &Tally) ->
     Ok(())
 }
 
-impl Tally {
+impl Progress {
     fn wait(&self, count: impl Fn() -> usize, expected: usize) -> anyhow::Result<()> {
         let start = Instant::now();
         while count() < expected {

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use flate2::{Compress, Compression, FlushCompress};
-use gateway_server::listener::{Rules, TokenVerifier, shake};
+use gateway_server::listener::{Rules, TokenVerifier, upgrade};
 use gateway_server::net::proxy_protocol::take_header as take_proxy_header;
 use gateway_server::protocol;
 use gateway_server::protocol::websocket::{Incoming, Inflater, MessageKind, message};
@@ -26,32 +26,36 @@ struct Heard {
     violation: Option<Violation>,
 }
 
-fn hear<'a>(form: Encoding, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
-    hear_within(LIMIT, form, pieces)
+fn hear<'a>(encoding: Encoding, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
+    hear_within(LIMIT, encoding, pieces)
 }
 
-fn hear_within<'a>(max_message: usize, form: Encoding, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
-    hear_by(usize::MAX, max_message, form, pieces)
+fn hear_within<'a>(
+    max_message: usize,
+    encoding: Encoding,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Heard {
+    hear_by(usize::MAX, max_message, encoding, pieces)
 }
 
 /// Decodes the pieces; compressed messages are inflated by `share` bytes at a time.
 fn hear_by<'a>(
     share: usize,
     max_message: usize,
-    form: Encoding,
+    encoding: Encoding,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Heard {
     let mut inflater = Inflater::default();
-    let mut unfinished: Option<PartialMessage> = None;
+    let mut partial: Option<PartialMessage> = None;
     let mut heard = Heard::default();
     let mut is_closed = false;
     for piece in pieces {
         let mut input = piece.to_vec();
         loop {
             inflater.allow(share, true);
-            let mut decoder = Decoder { form, max_message, inflater: &mut inflater };
+            let mut decoder = Decoder { encoding, max_message, inflater: &mut inflater };
             let messages = &mut heard.messages;
-            let result = decoder.decode(&mut input, &mut unfinished, |incoming| match incoming {
+            let result = decoder.decode(&mut input, &mut partial, |incoming| match incoming {
                 Incoming::Message(kind, message) => messages.push((Some(kind), message.to_vec())),
                 Incoming::Ping(payload) => messages.push((None, payload.to_vec())),
                 Incoming::Pong | Incoming::Fragment => {}
@@ -63,7 +67,7 @@ fn hear_by<'a>(
                 return heard;
             }
             input.clear();
-            if !unfinished.as_ref().is_some_and(PartialMessage::is_behind) {
+            if !partial.as_ref().is_some_and(PartialMessage::is_behind) {
                 break;
             }
         }
@@ -105,11 +109,11 @@ fn websocket_corpus() -> Vec<Vec<u8>> {
     frames.into_iter().chain([all]).collect()
 }
 
-fn in_any_pieces(form: Encoding) -> impl Fn(&[u8], &mut Rng) {
+fn in_any_pieces(encoding: Encoding) -> impl Fn(&[u8], &mut Rng) {
     move |input, rng| {
-        let whole = hear(form, [input]);
+        let whole = hear(encoding, [input]);
         assert!(whole.messages.iter().all(|(_, message)| message.len() <= LIMIT));
-        assert_eq!(hear(form, rng.pieces(input)), whole);
+        assert_eq!(hear(encoding, rng.pieces(input)), whole);
     }
 }
 
@@ -253,7 +257,7 @@ fn handshake() {
     };
     let shaken = |pieces: Vec<&[u8]>| {
         let mut socket = Socket { pieces, written: Vec::new() };
-        let result = runtime.block_on(shake(
+        let result = runtime.block_on(upgrade(
             &mut socket,
             &Rules::default(),
             &TokenVerifier::open(),
@@ -264,7 +268,7 @@ fn handshake() {
         // Bytes behind a request may already have been read with it; they must not be lost.
         let rest = socket.pieces.concat();
         let established = result.ok().map(|established| {
-            (established.form, established.handshake, [&established.early[..], &rest].concat())
+            (established.encoding, established.handshake, [&established.early[..], &rest].concat())
         });
         // A request with a token for which no key is known is also answered as a websocket first, and then closed.
         assert!(established.is_none() || socket.written.starts_with(b"HTTP/1.1 101 "));
@@ -300,11 +304,13 @@ fn handshake_with_token() -> anyhow::Result<()> {
         request("/", &format!("Sec-WebSocket-Protocol: gateway, gateway.token.{token}\r\n")),
         request("/", ""),
     ];
-    let gate = TokenVerifier::open().with(Some(key), true, 10, 1000);
+    let token_verifier = TokenVerifier::open().with(Some(key), true, 10, 1000);
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     fuzz("handshake with token", &corpus, |input, rng| {
         let mut socket = Socket { pieces: rng.pieces(input), written: Vec::new() };
-        let result = runtime.block_on(shake(&mut socket, &Rules::default(), &gate, false, false, |_| Ok(())));
+        let result =
+            runtime
+                .block_on(upgrade(&mut socket, &Rules::default(), &token_verifier, false, false, |_| Ok(())));
         let identity = result.ok().and_then(|established| established.identity);
         if let Some(identity) = identity {
             assert_eq!(&identity.uid[..], b"42");

@@ -55,7 +55,7 @@ impl Target {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let directory = tempfile::tempdir()?;
         let router = Arc::new(Router::new(EventMode::Auto, 1 << 20));
-        let door = ListenerLimits {
+        let listener = ListenerLimits {
             port: 8282,
             max_message: 1 << 20,
             outbox_bytes: 1 << 20,
@@ -66,11 +66,11 @@ impl Target {
             node: NODE,
             proofs: ClientProofs::new([7; 16]),
             message_kind: MessageKind::Text,
-            doors: [door].into(),
+            listeners: [listener].into(),
             io_uring: true,
             close_timeout: Duration::from_millis(10),
             outbox_timeout: Duration::ZERO,
-            bounds: ShardBounds { groups: 100, session: 10_000, unfinished: 1 << 20, waiting: 16 << 20 },
+            bounds: ShardBounds { groups: 100, session: 10_000, partial: 1 << 20, waiting: 16 << 20 },
         };
         let hub = Arc::new(Hub::start(
             2,
@@ -90,8 +90,8 @@ impl Target {
         let port = runtime.block_on(async { RegisterPort::unix(&directory.path().join("php")) })?;
         let settings = php::RegisterPortSettings {
             handshake_timeout: Duration::from_secs(60),
-            tally: Arc::default(),
-            places: php::places(100),
+            counter: Arc::default(),
+            slots: php::connection_slots(100),
             certificate: None,
         };
         let (_, settings) = watch::channel(settings);
@@ -114,17 +114,17 @@ impl Target {
             let client = std::net::TcpStream::connect(listener.local_addr()?)?;
             let (socket, _) = listener.accept()?;
             socket.set_nonblocking(true)?;
-            let newcomer = NewConnection {
+            let new_connection = NewConnection {
                 socket,
                 tls: None,
                 address: None,
-                door: 0,
-                form: Encoding::Websocket,
+                listener: 0,
+                encoding: Encoding::Websocket,
                 early: Box::default(),
                 handshake: None,
-                place: None,
+                slot: None,
             };
-            self.hub.adopt(newcomer, None).await?;
+            self.hub.adopt(new_connection, None).await?;
             let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
             peers.push_front(client);
             // The ends of clients that have gone are the older ones.

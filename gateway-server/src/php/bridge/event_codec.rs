@@ -40,7 +40,7 @@ impl EventCodec for FrameCodec {
         let frame = ServerToWorker::Event(WorkerEvent {
             number: self.last_number + 1,
             kind,
-            client: ClientId::new(self.node, event.number),
+            client: ClientId::new(self.node, event.connection_id),
             remote_address: &event.peer.ip().to_canonical().to_string(),
             remote_port: event.peer.port(),
             gateway_port: event.gateway_port,

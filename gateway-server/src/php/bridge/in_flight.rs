@@ -79,7 +79,7 @@ mod tests {
     }
 
     fn numbers(events: &[Event]) -> Vec<u32> {
-        events.iter().map(|event| event.number).collect()
+        events.iter().map(|event| event.connection_id).collect()
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) struct Progress {
 }
 
 /// The exclusive right of one connection to carry out a producer's orders.
-pub(super) struct Place {
+pub(super) struct ProducerLease {
     pub(super) progress: OwnedMutexGuard<Progress>,
     producer: Producer,
     claim: u64,
@@ -48,7 +48,7 @@ pub(super) struct Place {
 impl Producers {
     /// Waits for the exclusive right to a producer. A PHP process has one connection at a time, so an older connection of the
     /// same producer is half dead and is told to let go.
-    pub(super) async fn take(&self, producer: Producer) -> Place {
+    pub(super) async fn take(&self, producer: Producer) -> ProducerLease {
         let (progress, claim, claims) = {
             let mut table = self.table();
             let entry = table.known.entry(producer).or_default();
@@ -57,12 +57,12 @@ impl Producers {
             let claim = *claims.borrow();
             (Arc::clone(&entry.progress), claim, claims)
         };
-        Place { progress: progress.lock_owned().await, producer, claim, claims }
+        ProducerLease { progress: progress.lock_owned().await, producer, claim, claims }
     }
 
     /// Gives the right back at the end of the connection, and remembers the producer's progress.
-    pub(super) fn leave(&self, place: Place) {
-        let Place { producer, claim, .. } = place;
+    pub(super) fn leave(&self, lease: ProducerLease) {
+        let ProducerLease { producer, claim, .. } = lease;
         let mut table = self.table();
         table.left.push_back((producer, claim));
         while table.left.len() > REMEMBERED {
@@ -78,7 +78,7 @@ impl Producers {
     }
 }
 
-impl Place {
+impl ProducerLease {
     /// Completes when a newer connection claims the producer.
     pub(super) fn wanted(&self) -> impl Future<Output = ()> + use<> {
         let (mut claims, claim) = (self.claims.clone(), self.claim);
@@ -117,9 +117,9 @@ mod tests {
         let name = |number: usize| Producer((number as u128).to_be_bytes());
         let held = producers.take(name(0)).await;
         for number in 1..=REMEMBERED + 10 {
-            let mut place = producers.take(name(number)).await;
-            place.progress.applied = 1;
-            producers.leave(place);
+            let mut lease = producers.take(name(number)).await;
+            lease.progress.applied = 1;
+            producers.leave(lease);
         }
         assert_eq!(producers.table().known.len(), REMEMBERED + 1);
         assert_eq!(producers.take(name(10)).await.progress.applied, 0);

@@ -8,7 +8,7 @@ use tracing::debug;
 
 use super::io::{Connection, Ended};
 use super::login::login;
-use super::producers::Place;
+use super::producers::ProducerLease;
 use super::worker;
 use crate::php::backend::Backend;
 use crate::php::memory_budget::{MemoryBudget, may_carry_out};
@@ -38,10 +38,10 @@ pub(in crate::php) async fn serve(
         }
         Ok((login, proof)) => {
             connection.trust();
-            let mut place = bridge.producers.take(login.producer).await;
-            connection.reply(&Reply::Welcome { applied: place.progress.applied, proof });
-            let result = session(&mut connection, &backend.gateway, &backend.budget, &mut place).await;
-            bridge.producers.leave(place);
+            let mut lease = bridge.producers.take(login.producer).await;
+            connection.reply(&Reply::Welcome { applied: lease.progress.applied, proof });
+            let result = session(&mut connection, &backend.gateway, &backend.budget, &mut lease).await;
+            bridge.producers.leave(lease);
             result
         }
         Err(ended) => Err(ended),
@@ -69,9 +69,9 @@ async fn session(
     connection: &mut Connection,
     gateway: &Gateway,
     budget: &MemoryBudget,
-    place: &mut Place,
+    lease: &mut ProducerLease,
 ) -> Result<(), Ended> {
-    let wanted = place.wanted();
+    let wanted = lease.wanted();
     tokio::pin!(wanted);
     loop {
         // A newer connection takes over between frames only, so that no order is left half applied.
@@ -81,7 +81,7 @@ async fn session(
             exchanged = connection.flush_and_read() => exchanged?,
         }
         let mut acked = None;
-        let taken = take(connection, gateway, budget, place, &mut wanted, &mut acked).await;
+        let taken = take(connection, gateway, budget, lease, &mut wanted, &mut acked).await;
         // What was carried out takes effect and is acknowledged even when a broken frame follows it.
         gateway.flush();
         if let Some(seq) = acked {
@@ -98,7 +98,7 @@ async fn take(
     connection: &mut Connection,
     gateway: &Gateway,
     budget: &MemoryBudget,
-    place: &mut Place,
+    lease: &mut ProducerLease,
     wanted: &mut (impl Future<Output = ()> + Unpin),
     acked: &mut Option<u64>,
 ) -> Result<(), Ended> {
@@ -110,30 +110,30 @@ async fn take(
                 let message =
                     format!("a call has more than {MAX_ELEMENTS} names or clients: make several of it");
                 connection.reply(&Reply::Error { seq, message });
-                place.progress.applied = seq.max(place.progress.applied);
-                *acked = Some(place.progress.applied);
+                lease.progress.applied = seq.max(lease.progress.applied);
+                *acked = Some(lease.progress.applied);
                 continue;
             }
             if may_carry_out(content.len(), || Request::elements(content)).is_err() {
                 let seq = Request::seq(content).map_err(bad)?;
                 let message = "the server has no memory for this call now: send less, or later".to_owned();
                 connection.reply(&Reply::Error { seq, message });
-                place.progress.applied = seq.max(place.progress.applied);
-                *acked = Some(place.progress.applied);
+                lease.progress.applied = seq.max(lease.progress.applied);
+                *acked = Some(lease.progress.applied);
                 continue;
             }
             let request = Request::decode(content).map_err(bad)?;
             match &request.call {
                 Call::Order(order) => {
                     // An order that took effect before a lost connection is sent again, and must not take effect twice.
-                    if request.seq > place.progress.applied {
+                    if request.seq > lease.progress.applied {
                         if let Err(error) = gateway.execute(order, Some(content)).await? {
                             let message = error.to_string();
                             connection.reply(&Reply::Error { seq: request.seq, message });
                         }
-                        place.progress.applied = request.seq;
+                        lease.progress.applied = request.seq;
                     }
-                    *acked = Some(place.progress.applied);
+                    *acked = Some(lease.progress.applied);
                 }
                 Call::Query(query) => {
                     if let Err(stopped) = gateway.query(query, &mut connection.asked(request.seq)).await {

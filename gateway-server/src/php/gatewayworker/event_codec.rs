@@ -31,7 +31,7 @@ impl EventCodec for PacketCodec {
         };
         let origin = Origin {
             node: self.node,
-            connection: event.number,
+            connection: event.connection_id,
             client: SocketAddrV4::new(ipv4(event.peer.ip()), event.peer.port()),
             gateway_port: event.gateway_port,
         };

@@ -19,12 +19,12 @@ pub(in crate::php) async fn serve(
     peer: Option<SocketAddr>,
     backend: &Backend,
     timeout: Duration,
-    growth: &HandshakeDone,
-    place: &ConnectionSlot,
+    done: &HandshakeDone,
+    slot: &ConnectionSlot,
 ) {
     let mut session = Session {
         peer,
-        place,
+        slot,
         backend,
         input: Input::new(0),
         held: backend.budget.held(),
@@ -33,7 +33,7 @@ pub(in crate::php) async fn serve(
         has_ordered: false,
         worker: None,
     };
-    let ended = match session.until_worker(&mut socket, timeout, growth).await {
+    let ended = match session.until_worker(&mut socket, timeout, done).await {
         Ok(name) => worker::serve(session, socket, name).await,
         Err(ended) => {
             // What the peer ordered before the end takes effect, and the queries that it sent before are answered.

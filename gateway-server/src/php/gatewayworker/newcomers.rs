@@ -53,11 +53,11 @@ impl Newcomers {
 
     fn must_wait(&mut self, event: &Event, now: Instant) -> bool {
         if event.kind == EventKind::Connect {
-            self.clients.insert(event.number, 0);
-            self.ends.push_back((now + NEW_FOR, event.number));
+            self.clients.insert(event.connection_id, 0);
+            self.ends.push_back((now + NEW_FOR, event.connection_id));
             return false;
         }
-        let Some(waiting) = self.clients.get_mut(&event.number) else { return false };
+        let Some(waiting) = self.clients.get_mut(&event.connection_id) else { return false };
         let is_early = match event.kind {
             EventKind::Handshake(_) => true,
             EventKind::Message(_) => event.session.is_empty(),
@@ -67,19 +67,19 @@ impl Newcomers {
             *waiting += 1;
             return true;
         }
-        self.clients.remove(&event.number);
+        self.clients.remove(&event.connection_id);
         false
     }
 
     fn forget_the_old(&mut self, now: Instant) {
-        while let Some((end, number)) = self.ends.front().copied()
+        while let Some((end, connection_id)) = self.ends.front().copied()
             && end <= now
         {
             self.ends.pop_front();
-            if self.clients.get(&number).is_some_and(|waiting| *waiting > 0) {
-                self.ends.push_back((now + NEW_FOR, number));
+            if self.clients.get(&connection_id).is_some_and(|waiting| *waiting > 0) {
+                self.ends.push_back((now + NEW_FOR, connection_id));
             } else {
-                self.clients.remove(&number);
+                self.clients.remove(&connection_id);
             }
         }
     }
@@ -100,7 +100,7 @@ impl Newcomers {
     /// Gives the client of each event that is due, `most` at most.
     pub(super) fn who_is_due(&self, most: usize, now: Instant) -> Vec<u32> {
         let due = self.waiting.iter().take(most).take_while(|(due, _)| *due <= now);
-        due.flat_map(|(_, batch)| batch.events.iter().map(|event| event.number)).collect()
+        due.flat_map(|(_, batch)| batch.events.iter().map(|event| event.connection_id)).collect()
     }
 
     /// Takes as many events as there are sessions and gives each its session. `None` stands for a client that has gone: its event
@@ -113,10 +113,10 @@ impl Newcomers {
                 if let Some(session) = &session {
                     event.session = session.clone();
                 }
-                let Some(waiting) = self.clients.get_mut(&event.number) else { continue };
+                let Some(waiting) = self.clients.get_mut(&event.connection_id) else { continue };
                 *waiting -= 1;
                 if *waiting == 0 && !matches!(event.kind, EventKind::Handshake(_)) {
-                    self.clients.remove(&event.number);
+                    self.clients.remove(&event.connection_id);
                 }
             }
             all.append(batch);
@@ -136,17 +136,17 @@ mod tests {
     use super::*;
     use crate::shard::Handshake;
 
-    fn event(number: u32, kind: EventKind) -> Event {
-        Event::example(number, kind)
+    fn event(connection_id: u32, kind: EventKind) -> Event {
+        Event::example(connection_id, kind)
     }
 
-    fn handshake(number: u32) -> Event {
+    fn handshake(connection_id: u32) -> Event {
         let handshake = Handshake { uri: b"/".to_vec(), protocol: "HTTP/1.1", headers: Vec::new() };
-        event(number, EventKind::Handshake(Box::new(handshake)))
+        event(connection_id, EventKind::Handshake(Box::new(handshake)))
     }
 
-    fn message(number: u32, text: &'static str) -> Event {
-        event(number, EventKind::Message(Bytes::from(text)))
+    fn message(connection_id: u32, text: &'static str) -> Event {
+        event(connection_id, EventKind::Message(Bytes::from(text)))
     }
 
     fn batch(events: Vec<Event>) -> Batch {

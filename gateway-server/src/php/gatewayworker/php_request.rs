@@ -41,16 +41,16 @@ impl Tree {
 
     /// Sets the value at a path of keys. A `None` in the path stands for the array's next free number.
     fn insert(&mut self, path: Vec<Option<Vec<u8>>>, value: Vec<u8>) {
-        let mut place = self;
+        let mut slot = self;
         for key in path {
-            if let Self::Text(_) = place {
-                *place = Self::empty();
+            if let Self::Text(_) = slot {
+                *slot = Self::empty();
             }
-            let Self::Array(entries) = place else { return };
+            let Self::Array(entries) = slot else { return };
             let key = key.unwrap_or_else(|| next_number(entries));
-            place = entries.entry(key).or_insert_with(Self::empty);
+            slot = entries.entry(key).or_insert_with(Self::empty);
         }
-        *place = Self::Text(value);
+        *slot = Self::Text(value);
     }
 
     /// Writes the value in PHP's `serialize()` form. The recursion is no deeper than [`MAX_NESTING`].
@@ -102,8 +102,8 @@ fn next_number(entries: &IndexMap<Vec<u8>, Tree>) -> Vec<u8> {
 }
 
 fn cut(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
-    let place = text.iter().position(|byte| *byte == at)?;
-    Some((&text[..place], &text[place + 1..]))
+    let slot = text.iter().position(|byte| *byte == at)?;
+    Some((&text[..slot], &text[slot + 1..]))
 }
 
 /// Decodes as PHP's `urldecode()` does.

@@ -32,8 +32,8 @@ pub(super) async fn answer(
             reply::append(output, |writer| writer.int(is_online.into()))
         }
         Command::GetClientsByUid { uid } => {
-            let numbers = hub.clients_of_uid(&name(uid)).await?;
-            reply::append(output, |writer| connections(writer, &numbers))
+            let connection_ids = hub.clients_of_uid(&name(uid)).await?;
+            reply::append(output, |writer| connections(writer, &connection_ids))
         }
         Command::GetClientsByUids { uids } => {
             let mut clients = Vec::with_capacity(uids.len());
@@ -41,9 +41,9 @@ pub(super) async fn answer(
                 clients.push((uid, hub.clients_of_uid(&name(uid.as_bytes())).await?));
             }
             reply::append(output, |writer| {
-                writer.array(clients.iter(), |writer, (uid, numbers)| {
+                writer.array(clients.iter(), |writer, (uid, connection_ids)| {
                     writer.key(uid.as_bytes());
-                    connections(writer, numbers);
+                    connections(writer, connection_ids);
                 });
             })
         }
@@ -91,13 +91,13 @@ async fn profiles(
         of => Selector::AnyOf {
             groups: names(&of.groups),
             uids: names(&of.uid),
-            numbers: of.connection_id.clone().unwrap_or_default(),
+            connection_ids: of.connection_id.clone().unwrap_or_default(),
         },
     };
     let profiles = hub.profiles(who, fields).await?;
     Ok(reply::append(output, |writer| {
         writer.array(profiles.iter(), |writer, profile| {
-            writer.int(profile.number.into());
+            writer.int(profile.connection_id.into());
             writer.array(select.fields.iter(), |writer, field| {
                 writer.string(field.as_bytes());
                 value(writer, profile, field);
@@ -124,15 +124,15 @@ fn value(writer: &mut Writer, profile: &Profile, field: &str) {
 
 fn sessions(sessions: Vec<(u32, Bytes)>, output: &mut Vec<u8>) -> Result<(), PacketError> {
     reply::append(output, |writer| {
-        writer.array(sessions.iter(), |writer, (number, session)| {
-            writer.int((*number).into());
+        writer.array(sessions.iter(), |writer, (connection_id, session)| {
+            writer.int((*connection_id).into());
             writer.string(session);
         });
     })
 }
 
-fn connections(writer: &mut Writer, numbers: &[u32]) {
-    writer.list(numbers.iter(), |writer, number| writer.int((*number).into()));
+fn connections(writer: &mut Writer, connection_ids: &[u32]) {
+    writer.list(connection_ids.iter(), |writer, connection_id| writer.int((*connection_id).into()));
 }
 
 /// Gives each name once, as the names become the keys of a PHP array.

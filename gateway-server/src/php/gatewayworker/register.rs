@@ -24,9 +24,9 @@ pub(in crate::php) async fn serve(
     peer: Option<SocketAddr>,
     service: &GatewayWorker,
     timeout: Duration,
-    place: &ConnectionSlot,
+    slot: &ConnectionSlot,
 ) {
-    let Err(ended) = converse(&mut socket, peer, service, timeout, place).await;
+    let Err(ended) = converse(&mut socket, peer, service, timeout, slot).await;
     ended.report(peer);
 }
 
@@ -35,7 +35,7 @@ async fn converse(
     peer: Option<SocketAddr>,
     service: &GatewayWorker,
     timeout: Duration,
-    place: &ConnectionSlot,
+    slot: &ConnectionSlot,
 ) -> Result<Infallible, Ended> {
     let mut input = Input::new(b'{');
     let mut changes = service.gateways.known.subscribe();
@@ -50,14 +50,14 @@ async fn converse(
         match RegisterLine::decode(&line).map_err(|error| Ended::Refused(error.to_string()))? {
             RegisterLine::WorkerConnect { secret_key } => {
                 service.check_secret(peer, &secret_key).await?;
-                place.prove();
+                slot.prove();
                 is_worker = true;
                 changes.mark_changed();
                 service.warn_if_unreachable(peer);
             }
             RegisterLine::GatewayConnect { address, secret_key } => {
                 service.check_secret(peer, &secret_key).await?;
-                place.prove();
+                slot.prove();
                 registration = Some(service.gateways.add(address)?);
             }
             RegisterLine::Ping => {}

@@ -32,7 +32,7 @@ const REPLIES: usize = 1 << 20;
 /// A connection that speaks the internal protocol, and its buffers.
 pub(super) struct Session<'a> {
     /// The connection's slot among all PHP connections, which it can lose until it has proved itself.
-    pub(super) place: &'a ConnectionSlot,
+    pub(super) slot: &'a ConnectionSlot,
     pub(super) peer: Option<SocketAddr>,
     pub(super) backend: &'a Backend,
     pub(super) input: Input,
@@ -53,7 +53,7 @@ impl Session<'_> {
         &mut self,
         socket: &mut Box<dyn Stream>,
         timeout: Duration,
-        growth: &HandshakeDone,
+        done: &HandshakeDone,
     ) -> Result<String, Ended> {
         let is_late = tokio::time::timeout(timeout, async {
             loop {
@@ -68,7 +68,7 @@ impl Session<'_> {
         is_late.await.map_err(|_| {
             Ended::Refused(format!("it did not finish a packet within {timeout:?} (handshake_timeout)"))
         })??;
-        growth.is_done();
+        done.is_done();
         while self.worker.is_none() {
             self.flush(socket).await?;
             self.read_more(socket).await?;
@@ -137,7 +137,7 @@ impl Session<'_> {
                 Ok(Command::WorkerConnect { worker_key, secret_key }) => {
                     self.backend.gatewayworker.check_secret(self.peer, &secret_key).await?;
                     self.is_trusted = true;
-                    self.place.prove();
+                    self.slot.prove();
                     self.input.trust();
                     self.become_worker(&worker_key)?;
                 }
@@ -148,14 +148,14 @@ impl Session<'_> {
                 }
                 Ok(command) => {
                     if !self.has_ordered {
-                        self.place.prove();
+                        self.slot.prove();
                         self.input.trust();
                     }
                     self.execute(&command).await?;
                     self.has_ordered = true;
                 }
                 Err(error) => {
-                    self.place.prove();
+                    self.slot.prove();
                     self.refuse(&error)?;
                     self.has_ordered = true;
                 }

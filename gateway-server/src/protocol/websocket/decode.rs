@@ -97,18 +97,17 @@ pub struct FrameDecoder<'i> {
 }
 
 impl FrameDecoder<'_> {
-    /// Decodes `input` behind what `unfinished` keeps from earlier reads. Gives everything that is whole to `sink`, and leaves
-    /// the rest in `unfinished`. The decoder also stops when the inflater has given as many bytes as it is allowed to. Then the
-    /// rest of the message and everything behind it stay in `unfinished` too, and decoding goes on with the next call, whose
+    /// Decodes `input` behind what `partial` keeps from earlier reads. Gives everything that is whole to `sink`, and leaves
+    /// the rest in `partial`. The decoder also stops when the inflater has given as many bytes as it is allowed to. Then the
+    /// rest of the message and everything behind it stay in `partial` too, and decoding goes on with the next call, whose
     /// input may be empty.
     pub fn decode(
         &mut self,
         input: &mut [u8],
-        unfinished: &mut Option<PartialFrames>,
+        partial: &mut Option<PartialFrames>,
         mut sink: impl FnMut(Incoming<'_>),
     ) -> Result<(), WebsocketViolation> {
-        let PartialFrames { mut bytes, mut message, mut inflating, .. } =
-            unfinished.take().unwrap_or_default();
+        let PartialFrames { mut bytes, mut message, mut inflating, .. } = partial.take().unwrap_or_default();
         let used = if bytes.is_empty() {
             let used = self.frames(input, &mut message, &mut inflating, &mut sink)?;
             memory_reserve::append(&mut bytes, &input[used..])?;
@@ -120,7 +119,7 @@ impl FrameDecoder<'_> {
         bytes.drain(..used);
         if !bytes.is_empty() || message.is_some() || inflating.is_some() {
             let is_behind = inflating.is_some() || self.has_spent_all() && !bytes.is_empty();
-            *unfinished = Some(PartialFrames { bytes, message, inflating, is_behind });
+            *partial = Some(PartialFrames { bytes, message, inflating, is_behind });
         }
         Ok(())
     }
@@ -362,10 +361,10 @@ mod tests {
         bytes: &[u8],
         size: usize,
     ) -> Result<Vec<String>, WebsocketViolation> {
-        let mut unfinished = None;
+        let mut partial = None;
         let mut out = Vec::new();
         for piece in bytes.chunks(size) {
-            decoder.decode(&mut piece.to_vec(), &mut unfinished, |incoming| {
+            decoder.decode(&mut piece.to_vec(), &mut partial, |incoming| {
                 out.push(match incoming {
                     Incoming::Message(kind, payload) => {
                         format!("{kind:?} {}", String::from_utf8_lossy(payload))
@@ -409,9 +408,9 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_when_all_is_whole() {
-        let mut unfinished = None;
-        decoder().decode(&mut frame(0x81, b"whole"), &mut unfinished, |_| {}).unwrap();
-        assert!(unfinished.is_none());
+        let mut partial = None;
+        decoder().decode(&mut frame(0x81, b"whole"), &mut partial, |_| {}).unwrap();
+        assert!(partial.is_none());
     }
 
     #[test]
@@ -457,22 +456,22 @@ mod tests {
         let mut bytes =
             [frame(0xc1, hello).repeat(3), frame(0x81, b"plain"), frame(0xc1, hello), vec![0x81]].concat();
         let mut inflater = Inflater::default();
-        let (mut unfinished, mut steps) = (None, Vec::new());
+        let (mut partial, mut steps) = (None, Vec::new());
         let mut input = &mut bytes[..];
         loop {
             inflater.allow(6, true);
             let mut decoder = FrameDecoder { max_message: 1000, inflater: Some(&mut inflater) };
             let mut messages = 0;
-            decoder.decode(input, &mut unfinished, |_| messages += 1).unwrap();
+            decoder.decode(input, &mut partial, |_| messages += 1).unwrap();
             steps.push((messages, inflater.inflated()));
-            if !unfinished.as_ref().unwrap().is_behind() {
+            if !partial.as_ref().unwrap().is_behind() {
                 break;
             }
             input = &mut [];
         }
         // The byte that is left begins the next frame.
         assert_eq!(steps, [(2, 10), (3, 10), (0, 0)]);
-        assert_eq!(unfinished.unwrap().bytes, [0x81]);
+        assert_eq!(partial.unwrap().bytes, [0x81]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::inbox::inbox;
 use super::index::Index;
 use super::membership::NameTable;
 use super::state::Shard;
-use super::testing::{newcomer, settings};
+use super::testing::{new_connection, settings};
 use super::{BuiltInSink, ShardSettings};
 use crate::protocol::websocket::MessageKind;
 use crate::protocol::{Encoded, Encoding, WantedEncodings};
@@ -52,10 +52,14 @@ fn start() -> (Arc<ShardHandle>, impl FnOnce() + Send) {
     let waker = Waker::new(poll.registry(), Token(0)).unwrap();
     let mut settings = settings();
     // Without a heartbeat the shard has no deadline.
-    let mut door = settings.doors[0].clone();
-    door.heartbeat.interval = Duration::ZERO;
-    settings =
-        ShardSettings { doors: [door].into(), io_uring: false, close_timeout: Duration::ZERO, ..settings };
+    let mut listener = settings.listeners[0].clone();
+    listener.heartbeat.interval = Duration::ZERO;
+    settings = ShardSettings {
+        listeners: [listener].into(),
+        io_uring: false,
+        close_timeout: Duration::ZERO,
+        ..settings
+    };
     let (outside, inside) = inbox(waker.clone());
     let names = || NameTable::new(Arc::new(Index::new(None)), 0);
     let clients = Clients::new(names(), names(), Arc::default());
@@ -175,9 +179,9 @@ fn nothing_that_was_flushed_during_a_look_stays_unwritten() {
 
 fn push_to_a_client(senders: usize, orders: usize, looks: usize) {
     let (handle, run) = start();
-    let (newcomer, mut client) = newcomer(Encoding::Websocket);
+    let (new_connection, mut client) = new_connection(Encoding::Websocket);
     let shard = thread::spawn(run);
-    block_on(handle.enqueue(Command::Adopt { number: 1, newcomer, identity: None })).unwrap();
+    block_on(handle.enqueue(Command::Adopt { connection_id: 1, new_connection, identity: None })).unwrap();
     block_on(handle.query_in_thread(|_| ())).unwrap();
     let threads: Vec<_> = (0..senders)
         .map(|sender| {

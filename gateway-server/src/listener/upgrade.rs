@@ -1,0 +1,106 @@
+//! The opening handshake of RFC 6455.
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Version};
+
+use super::refusal::Refusal;
+use super::request::{self, UpgradeRequest};
+use super::rules::Rules;
+use super::token::TokenVerifier;
+use super::{ambiguity, subprotocol};
+use crate::protocol::Encoding;
+use crate::protocol::websocket::deflate_answer;
+use crate::shard::{Handshake, Identity};
+
+/// The spelling of response headers in RFC 6455. HTTP ignores their case, but some devices compare letter by letter.
+const NAMES: [&str; 5] =
+    ["Connection", "Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"];
+
+/// The protocol that a client and the listener have agreed on, and what the client has said of itself by then.
+pub struct Opened {
+    /// The encoding of the messages to the client.
+    pub encoding: Encoding,
+    /// The bytes behind the request that were read with it: frames of a client that does not wait for the answer.
+    pub early: Box<[u8]>,
+    /// The request, when the application's events want it.
+    pub handshake: Option<Box<Handshake>>,
+    /// The identity in the client's connect token, if it has one.
+    pub identity: Option<Box<Identity>>,
+}
+
+impl Opened {
+    /// Opens a protocol that has no handshake.
+    pub(super) fn at_once(encoding: Encoding) -> Self {
+        Self { encoding, early: Box::default(), handshake: None, identity: None }
+    }
+}
+
+/// Performs the handshake. A peer that is refused has not been told of it yet. `deflate` allows compressed messages if the client
+/// offers them. `admit` checks the limits for the sender of the request. With `wants_handshake` the request is kept for the
+/// application's events.
+pub async fn upgrade(
+    socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    rules: &Rules,
+    token_verifier: &TokenVerifier,
+    deflate: bool,
+    wants_handshake: bool,
+    admit: impl FnOnce(&Request) -> Result<(), Refusal>,
+) -> Result<Opened, Refusal> {
+    let UpgradeRequest { request, target, early } = request::read(socket, rules.max_request_bytes).await?;
+    let mut response = request::accept(&request)?;
+    ambiguity::check(&request)?;
+    rules.check(&request)?;
+    admit(&request)?;
+    if let Some(protocol) = subprotocol::choose(&request, &rules.subprotocols) {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    let identity = match token_verifier.introduce(&request) {
+        Err(refusal) if refusal.is_for_websocket() => {
+            answer(socket, &response).await?;
+            return Err(refusal);
+        }
+        identity => identity?,
+    };
+    let deflate = if deflate { deflate_answer(request.headers()) } else { None };
+    if let Some(answer) = deflate {
+        response.headers_mut().insert("Sec-WebSocket-Extensions", HeaderValue::from_static(answer));
+    }
+    answer(socket, &response).await?;
+    let encoding = if deflate.is_some() { Encoding::Deflated } else { Encoding::Websocket };
+    let handshake = wants_handshake.then(|| Box::new(handshake(&request, target)));
+    Ok(Opened { encoding, early, handshake, identity })
+}
+
+async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> Result<(), Refusal> {
+    let mut bytes = Vec::with_capacity(256);
+    bytes.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+    for (name, value) in response.headers() {
+        let name = NAMES.into_iter().find(|known| *name == *known).unwrap_or(name.as_str());
+        for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
+    socket.write_all(&bytes).await.map_err(Error::from)?;
+    // TLS keeps bytes that the socket does not take yet, so they are flushed.
+    Ok(socket.flush().await.map_err(Error::from)?)
+}
+
+fn handshake(request: &Request, uri: Vec<u8>) -> Handshake {
+    let mut headers: Vec<(String, Vec<u8>)> = Vec::with_capacity(request.headers().len());
+    for (name, value) in request.headers() {
+        match headers.last_mut() {
+            // Several headers of one name mean the same as one header with all their values.
+            Some((last, values)) if last == name.as_str() => {
+                values.push(b',');
+                values.extend_from_slice(value.as_bytes());
+            }
+            _ => headers.push((name.to_string(), value.as_bytes().to_vec())),
+        }
+    }
+    let protocol = if request.version() == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    Handshake { uri, protocol, headers }
+}
