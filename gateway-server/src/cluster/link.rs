@@ -1,4 +1,4 @@
-//! The connection to NATS, which is made, used, and made again when it is lost.
+//! The connection to the broker, which is made, used, and made again when it is lost.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -14,10 +14,11 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::authenticator::OVERHEAD;
+use super::broker::{Broker, Connection, Incoming, ServerInfo};
 use super::frame::{FrameKind, Header};
 use super::heartbeat::{self, Heartbeat};
 use super::membership::Resume;
-use super::nats::{self, Connection, Op, Options};
+use super::nats::{Nats, Options};
 use super::queue::Entry;
 use super::receiver::Receiver;
 use super::subject::SubjectTarget;
@@ -47,7 +48,7 @@ enum Ended {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error(transparent)]
-    Malformed(#[from] nats::Malformed),
+    Malformed(#[from] <Nats as Broker>::Malformed),
     #[error("the server says: {0}")]
     Refused(String),
     #[error("the server does not answer")]
@@ -94,7 +95,7 @@ impl Cluster {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut said = String::new();
         for address in self.settings.nats.iter().cycle() {
-            let connected = tokio::time::timeout(CONNECT_TIMEOUT, nats::connect(address, &options)).await;
+            let connected = tokio::time::timeout(CONNECT_TIMEOUT, Nats::connect(address, &options)).await;
             let reason = match connected {
                 Ok(Ok(connection)) => {
                     epoch += 1;
@@ -152,13 +153,13 @@ impl Cluster {
         epoch: u32,
         host: &Arc<H>,
     ) -> Result<Infallible, Ended> {
-        let Connection { mut reader, mut writer, input, info } = connection;
+        let Connection { mut reader, mut writer, input, server } = connection;
         let session = Session {
             cluster: self,
             host,
             epoch,
             since: Instant::now(),
-            max_payload: info.max_payload.max(2 * OVERHEAD),
+            max_payload: server.max_payload.max(2 * OVERHEAD),
             pings: Mutex::default(),
             pongs_owed: AtomicUsize::new(0),
         };
@@ -167,7 +168,7 @@ impl Cluster {
         let missed = self.membership().resume_all(Instant::now());
         let is_over = Notify::new();
         let read = async {
-            let ended = session.read(&mut reader, input, &info, missed, &is_over).await;
+            let ended = session.read(&mut reader, input, &server, missed, &is_over).await;
             // Messages that were queued until then are written, whatever ended the connection.
             host.flush();
             ended
@@ -195,37 +196,37 @@ impl<H: Host> Session<'_, H> {
         &self,
         reader: &mut (impl AsyncRead + Unpin),
         mut input: BytesMut,
-        info: &nats::Info,
+        server: &ServerInfo,
         missed: Vec<Resume>,
         is_over: &Notify,
     ) -> Result<Infallible, Ended> {
         let receiver = Receiver::new(self.cluster, self.host);
-        let mut max_payload = info.max_payload;
+        let mut max_payload = server.max_payload;
         let mut missed = Some(missed);
         loop {
-            while let Some(op) = nats::decode(&mut input, max_payload)? {
-                match op {
-                    Op::Message(payload) => receiver.take(payload).await,
-                    Op::Ping => {
+            while let Some(incoming) = Nats::decode(&mut input, max_payload)? {
+                match incoming {
+                    Incoming::Frame(payload) => receiver.take(payload).await,
+                    Incoming::Ping => {
                         self.pongs_owed.fetch_add(1, Ordering::Relaxed);
                         self.cluster.wake.notify_one();
                     }
-                    Op::Pong => match self.pings().pop_front() {
+                    Incoming::Pong => match self.pings().pop_front() {
                         Some((_, Meaning::Begun)) => {
-                            self.begin(missed.take().unwrap_or_default(), &info.server_id)
+                            self.begin(missed.take().unwrap_or_default(), &server.id)
                         }
                         Some((_, Meaning::Subscribed(wanted))) => self.cluster.subscriptions.confirm(wanted),
                         Some((_, Meaning::Left)) => self.cluster.farewell.notify_one(),
                         Some((_, Meaning::Life)) | None => {}
                     },
-                    Op::Error(error) => return Err(Ended::Refused(error)),
-                    Op::Info(info) => {
-                        max_payload = info.max_payload;
-                        if info.is_leaving {
+                    Incoming::Error(error) => return Err(Ended::Refused(error)),
+                    Incoming::Info(server) => {
+                        max_payload = server.max_payload;
+                        if server.is_leaving {
                             return Err(Ended::Refused("it is about to end".to_owned()));
                         }
                     }
-                    Op::Nothing => {}
+                    Incoming::Nothing => {}
                 }
             }
             self.host.flush();
@@ -291,7 +292,7 @@ impl<H: Host> Session<'_, H> {
                 self.tick(&mut out).await?;
             }
             for _ in 0..self.pongs_owed.swap(0, Ordering::Relaxed) {
-                out.extend_from_slice(b"PONG\r\n");
+                Nats::pong(&mut out);
             }
             if let Some(wanted) = cluster.subscriptions.take_commands(&mut out)
                 && (wanted > pinged || wanted > probed || is_tick)
@@ -405,7 +406,7 @@ impl<H: Host> Session<'_, H> {
     }
 
     fn ping(&self, meaning: Meaning, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"PING\r\n");
+        Nats::ping(out);
         self.pings().push_back((Instant::now(), meaning));
     }
 
@@ -429,11 +430,13 @@ impl<H: Host> Session<'_, H> {
                 has_more: part + 1 < parts,
                 is_first: part == 0,
             };
-            out.extend_from_slice(b"PUB ");
-            self.cluster.subjects.append(entry.to, out);
-            out.extend_from_slice(format!(" {}\r\n", OVERHEAD + body.len()).as_bytes());
-            self.cluster.authenticator.append(&header, body, out);
-            out.extend_from_slice(b"\r\n");
+            let cluster = self.cluster;
+            Nats::publish(
+                out,
+                |out| cluster.subjects.append(entry.to, out),
+                OVERHEAD + body.len(),
+                |out| cluster.authenticator.append(&header, body, out),
+            );
         }
     }
 }

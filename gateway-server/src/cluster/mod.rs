@@ -10,6 +10,7 @@
 //! as those of machines differ.
 
 mod authenticator;
+mod broker;
 mod frame;
 mod heartbeat;
 mod host;

@@ -1,4 +1,4 @@
-//! The NATS subjects on which frames are published.
+//! The subjects on which frames are published.
 
 use std::fmt::Write as _;
 use std::hash::Hasher as _;
@@ -50,7 +50,7 @@ impl Subjects {
         SubjectTarget::Holders(sort, self.hash(name))
     }
 
-    /// Appends the subject in the form of NATS' commands.
+    /// Appends the subject as commands to the broker name it.
     pub(super) fn append(&self, to: SubjectTarget, out: &mut Vec<u8>) {
         out.extend_from_slice(self.prefix.as_bytes());
         out.push(b'.');

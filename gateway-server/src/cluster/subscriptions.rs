@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use tokio::sync::{Notify, watch};
 
+use super::broker::Broker as _;
+use super::nats::Nats;
 use super::subject::{Hash, SubjectTarget, Subjects, append_id};
 use crate::shard::{NameKind, NameWatch};
 
@@ -51,7 +53,7 @@ const PROBE_AGAIN: Duration = Duration::from_millis(400);
 struct Changes {
     /// True while there is a connection, which is told of changes.
     is_live: bool,
-    /// The NATS commands that have not been written.
+    /// The commands to the broker that have not been written.
     commands: Vec<u8>,
     /// The subscriptions without clients, which end after a while, with the time when the last client left.
     lingering: HashMap<(NameKind, Hash), Instant>,
@@ -145,9 +147,7 @@ impl Subscriptions {
         lingering.retain(|(sort, hash), since| {
             let stays = now.duration_since(*since) < LINGER;
             if !stays {
-                commands.extend_from_slice(b"UNSUB ");
-                append_id(SubjectTarget::Holders(*sort, *hash), commands);
-                commands.extend_from_slice(b"\r\n");
+                Nats::unsubscribe(commands, |out| append_id(SubjectTarget::Holders(*sort, *hash), out));
             }
             stays
         });
@@ -167,11 +167,7 @@ impl Subscriptions {
     }
 
     pub(super) fn append_subscription(&self, to: SubjectTarget, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"SUB ");
-        self.subjects.append(to, out);
-        out.push(b' ');
-        append_id(to, out);
-        out.extend_from_slice(b"\r\n");
+        Nats::subscribe(out, |out| self.subjects.append(to, out), |out| append_id(to, out));
     }
 
     pub(super) fn append_name(&self, sort: NameKind, name: &[u8], out: &mut Vec<u8>) {

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 
 use super::credentials::Credentials;
 use super::protocol::{Info, Malformed, Op, decode};
+use crate::cluster::broker::Connection;
 use crate::net::{NatsAddress, tls};
 use crate::system::files::Reads;
 
@@ -37,14 +38,6 @@ pub(in crate::cluster) struct Options {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-pub(in crate::cluster) struct Connection {
-    pub(in crate::cluster) reader: Box<dyn AsyncRead + Send + Unpin>,
-    pub(in crate::cluster) writer: Box<dyn AsyncWrite + Send + Unpin>,
-    /// The bytes behind the login that have been read already.
-    pub(in crate::cluster) input: BytesMut,
-    pub(in crate::cluster) info: Info,
-}
-
 #[derive(Debug, thiserror::Error)]
 pub(in crate::cluster) enum ConnectError {
     #[error("{0}")]
@@ -59,10 +52,7 @@ pub(in crate::cluster) enum ConnectError {
     Settings(String),
 }
 
-pub(in crate::cluster) async fn connect(
-    address: &NatsAddress,
-    options: &Options,
-) -> Result<Connection, ConnectError> {
+pub(super) async fn connect(address: &NatsAddress, options: &Options) -> Result<Connection, ConnectError> {
     let socket = TcpStream::connect((address.host.as_str(), address.port)).await?;
     socket.set_nodelay(true)?;
     let mut stream: Box<dyn Stream> = Box::new(socket);
@@ -101,7 +91,7 @@ pub(in crate::cluster) async fn connect(
         }
     }
     let (reader, writer) = tokio::io::split(stream);
-    Ok(Connection { reader: Box::new(reader), writer: Box::new(writer), input, info })
+    Ok(Connection { reader: Box::new(reader), writer: Box::new(writer), input, server: info.into() })
 }
 
 /// Reads files in a thread with a time limit, as files that `options` name may hang, and nothing else must hang with them.
