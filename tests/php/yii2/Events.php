@@ -11,6 +11,11 @@ class Events
     public static function onMessage($client_id, $message)
     {
         Yii::warning("heard $message", 'test');
-        Yii::$app->gateway->sendToClient($client_id, ['heard' => $message, 'by' => Yii::$app->id, 'worker' => getmypid()]);
+        Yii::$app->gateway->sendToClient($client_id, [
+            'heard' => $message,
+            'by' => Yii::$app->id,
+            'worker' => getmypid(),
+            'memory_limit' => (int) ini_get('memory_limit'),
+        ]);
     }
 }

@@ -265,6 +265,44 @@ async fn workers_of_the_console_have_the_application() -> anyhow::Result<()> {
     .await
 }
 
+/// The command passes the runner's limits on.
+#[tokio::test]
+async fn workers_of_the_console_have_the_limits_of_the_runner() -> anyhow::Result<()> {
+    on_yii2("workers_of_the_console_have_the_limits_of_the_runner", async || {
+        let mut stage = Stage::set(false).await?;
+        let handler = root().join("tests/php/yii2/Events.php").display().to_string();
+        for (option, wrong) in [
+            ("--handler-timeout=never", "--handler-timeout must be a number"),
+            ("--max-memory=much", "--max-memory must be a size"),
+            ("--max-events=0", "--max-events must be a number"),
+        ] {
+            let (said, code) = stage.yii(&["gateway/worker", &handler, option]).await?;
+            assert!(code == Some(2) && said.contains(wrong), "{option}: {code:?} {said}");
+        }
+        let pid_file = format!("--pid-file={}", stage.data.path().join("pid").display());
+        let mut command = php(&stage.server, false, stage.data.path())?;
+        command.arg(root().join("php/example/yii2/yii")).args(["gateway/worker", &handler, &pid_file]);
+        command.args(["--max-events=2", "--max-memory=64M", "--handler-timeout=60"]);
+        let (workers, _) = ProcessGroup::start(command, "starts 1 worker").await?;
+        stage.server.logs("a worker joined").await?;
+        let (mut clients, mut pids) = (Vec::new(), Vec::new());
+        for text in ["one", "two"] {
+            let mut client = Client::connect(stage.server.websocket).await?;
+            client.send(Message::text(text)).await?;
+            let answer: Value = serde_json::from_str(&client.text().await?)?;
+            assert_eq!((&answer["heard"], &answer["memory_limit"]), (&json!(text), &json!(64 << 20)));
+            pids.extend(answer["worker"].as_u64());
+            clients.push(client);
+            // After the client's connection and its message, the next process takes over.
+            stage.server.logs("a worker joined").await?;
+        }
+        assert_ne!(pids[0], pids[1], "each process handles two events");
+        drop(workers);
+        Ok(())
+    })
+    .await
+}
+
 async fn on_yii2(test: &str, scenario: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     match Page::Yii2.missing() {
         Some(reason) => {

@@ -85,6 +85,15 @@ class GatewayController extends Controller
     /** @var string|null gateway/worker: seconds that a process may take at the end to handle what it has */
     public ?string $stopTimeout = null;
 
+    /** @var string|null gateway/worker: seconds that a handler may take before its process is replaced; no limit by default */
+    public ?string $handlerTimeout = null;
+
+    /** @var string|null gateway/worker: memory that PHP may use in a process, such as 256M */
+    public ?string $maxMemory = null;
+
+    /** @var string|null gateway/worker: events after which a process is replaced; no limit by default */
+    public ?string $maxEvents = null;
+
     /** @return string[] */
     public function options($actionID): array
     {
@@ -94,7 +103,10 @@ class GatewayController extends Controller
                 'exclude', 'excludeUid', 'excludeGroup', 'binary', 'text', 'raw',
             ],
             'status' => ['gateway', 'groups'],
-            'worker' => ['gateway', 'count', 'handler', 'register', 'name', 'pidFile', 'stopTimeout'],
+            'worker' => [
+                'gateway', 'count', 'handler', 'register', 'name', 'pidFile', 'stopTimeout',
+                'handlerTimeout', 'maxMemory', 'maxEvents',
+            ],
             'worker-status', 'worker-reload', 'worker-stop' => ['pidFile'],
             default => [],
         };
@@ -344,6 +356,9 @@ class GatewayController extends Controller
             'name' => $this->name,
             'pid-file' => $this->pidFile === null ? null : Yii::getAlias($this->pidFile),
             'stop-timeout' => $this->stopTimeout,
+            'handler-timeout' => $this->handlerTimeout,
+            'max-memory' => $this->maxMemory,
+            'max-events' => $this->maxEvents,
         ];
         $given = array_filter($options, fn ($value) => $value !== null);
 
