@@ -82,4 +82,13 @@ impl WorkerPeer {
         let Told { client, body, .. } = self.told_of(EventCommand::Message).await?;
         Ok((client, String::from_utf8(body).context("a message of text")?))
     }
+    /// Waits for messages that each begin with a number, in the order of these numbers and with nothing between them.
+    pub async fn numbered_messages(&mut self, numbers: std::ops::Range<usize>) -> anyhow::Result<()> {
+        for number in numbers {
+            let (_, text) = self.message().await?;
+            let first = text.split(' ').next().unwrap_or_default();
+            ensure!(first == number.to_string(), "message {first} instead of {number}");
+        }
+        Ok(())
+    }
 }

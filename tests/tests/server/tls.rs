@@ -390,10 +390,7 @@ async fn a_slow_worker_slows_its_clients_and_loses_nothing() -> anyhow::Result<(
     let growth = server.memory()?.saturating_sub(before);
     assert!(growth < 16 << 20, "{growth} bytes wait for a worker");
     slow.told_of(EventCommand::WebsocketConnect).await?;
-    for number in 0..MESSAGES {
-        let (_, text) = slow.message().await?;
-        assert_eq!(text.split(' ').next(), Some(number.to_string().as_str()));
-    }
+    slow.numbered_messages(0..MESSAGES).await?;
     let mut socket = soon("the sender", sender).await???;
     soon("closing", socket.close(None)).await??;
     slow.told_of(EventCommand::Close).await.map(drop)

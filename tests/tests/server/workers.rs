@@ -315,10 +315,7 @@ async fn a_slow_worker_slows_its_clients_and_loses_nothing() -> anyhow::Result<(
     assert!(growth < 32 << 20, "{growth} bytes wait for a worker");
 
     slow.told_of(EventCommand::WebsocketConnect).await?;
-    for number in 0..MESSAGES {
-        let (_, text) = slow.message().await?;
-        assert_eq!(text.split(' ').next(), Some(number.to_string().as_str()));
-    }
+    slow.numbered_messages(0..MESSAGES).await?;
     let mut socket = soon("the sender", sender).await???;
     soon("closing", socket.close(None)).await??;
     slow.told_of(EventCommand::Close).await.map(drop)
@@ -344,10 +341,7 @@ async fn what_a_worker_has_not_got_goes_to_the_next_in_order() -> anyhow::Result
     let (client, first) = next.message().await?;
     let first: usize = first.split(' ').next().unwrap().parse()?;
     assert!(first > 0 && first < MESSAGES, "begins with {first}");
-    for number in first + 1..MESSAGES {
-        let (_, text) = next.message().await?;
-        assert_eq!(text.split(' ').next(), Some(number.to_string().as_str()));
-    }
+    next.numbered_messages(first + 1..MESSAGES).await?;
     assert_eq!(next.told_of(EventCommand::Close).await?.client, client);
     Ok(())
 }
