@@ -79,8 +79,8 @@ pub use proxy::ResettingProxy;
 pub use recipe::Recipe;
 pub use samples::{packets, requests};
 pub use server::Server;
-pub use tls::{Secured, TestCertificate, connect as connect_tls};
-pub use worker_peer::{Told, WorkerPeer};
+pub use tls::{TestCertificate, TlsClient, connect as connect_tls};
+pub use worker_peer::{ReceivedEvent, WorkerPeer};
 pub use worker_runner::WorkerRunner;
 
 use std::time::Duration;

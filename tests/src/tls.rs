@@ -24,7 +24,7 @@ pub struct TestCertificate {
 }
 
 /// A client that speaks TLS.
-pub type Secured = Client<TlsStream<TcpStream>>;
+pub type TlsClient = Client<TlsStream<TcpStream>>;
 
 impl TestCertificate {
     pub fn new() -> anyhow::Result<Self> {
@@ -70,7 +70,7 @@ impl TestCertificate {
     }
 
     /// Connects and takes the `init` message.
-    pub async fn connect(&self, address: SocketAddr) -> anyhow::Result<Secured> {
+    pub async fn connect(&self, address: SocketAddr) -> anyhow::Result<TlsClient> {
         let tcp = soon("connecting", TcpStream::connect(address)).await??;
         Client::over(self.over(tcp).await?).await
     }

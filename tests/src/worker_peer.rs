@@ -18,7 +18,7 @@ pub struct WorkerPeer {
 
 /// An event that a worker got.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ReceivedEvent {
     pub kind: EventCommand,
     pub client: ClientId,
     /// The port on which the client came in.
@@ -43,7 +43,7 @@ impl WorkerPeer {
     }
 
     /// Waits for the next event.
-    pub async fn told(&mut self) -> anyhow::Result<Told> {
+    pub async fn told(&mut self) -> anyhow::Result<ReceivedEvent> {
         let bytes = soon("an event", async {
             loop {
                 if let Some(length) = packet_length(&self.input, MAX_PACKET)? {
@@ -58,7 +58,7 @@ impl WorkerPeer {
         })
         .await??;
         let EventPacket { kind, origin, session, body } = EventPacket::from_packet(&Packet::decode(&bytes)?)?;
-        Ok(Told {
+        Ok(ReceivedEvent {
             kind,
             gateway_port: origin.gateway_port,
             client: ClientId::new(origin.node, origin.connection),
@@ -68,7 +68,7 @@ impl WorkerPeer {
     }
 
     /// Waits for the next event, which must be of this kind. Handshake events are passed over.
-    pub async fn told_of(&mut self, kind: EventCommand) -> anyhow::Result<Told> {
+    pub async fn told_of(&mut self, kind: EventCommand) -> anyhow::Result<ReceivedEvent> {
         let mut told = self.told().await?;
         while told.kind == EventCommand::WebsocketConnect && kind != EventCommand::WebsocketConnect {
             told = self.told().await?;
@@ -79,7 +79,7 @@ impl WorkerPeer {
 
     /// Waits for the next message, and gives its client and its text.
     pub async fn message(&mut self) -> anyhow::Result<(ClientId, String)> {
-        let Told { client, body, .. } = self.told_of(EventCommand::Message).await?;
+        let ReceivedEvent { client, body, .. } = self.told_of(EventCommand::Message).await?;
         Ok((client, String::from_utf8(body).context("a message of text")?))
     }
     /// Waits for messages that each begin with a number, in the order of these numbers and with nothing between them.

@@ -328,14 +328,14 @@ impl<H: Host> Session<'_, H> {
 
     /// Subscribes to all subjects that concern this node.
     async fn subscribe(&self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), Ended> {
-        let interest = &self.cluster.subscriptions;
-        interest.begin();
+        let subscriptions = &self.cluster.subscriptions;
+        subscriptions.begin();
         let mut out = Vec::new();
-        interest.append_subscription(SubjectTarget::All, &mut out);
-        interest.append_subscription(SubjectTarget::Node(self.cluster.node), &mut out);
+        subscriptions.append_subscription(SubjectTarget::All, &mut out);
+        subscriptions.append_subscription(SubjectTarget::Node(self.cluster.node), &mut out);
         for chunk in 0.. {
             let has_more =
-                self.host.each_name(chunk, &mut |sort, name| interest.append_name(sort, name, &mut out));
+                self.host.each_name(chunk, &mut |sort, name| subscriptions.append_name(sort, name, &mut out));
             put(writer, &out).await?;
             out.clear();
             if !has_more {

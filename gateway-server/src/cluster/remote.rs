@@ -86,7 +86,7 @@ impl Cluster {
     }
 
     /// Asks all other nodes. It is an error if one of them does not answer, as the answer would be incomplete.
-    pub async fn gather(&self, query: &Query<'_>) -> Result<Vec<AnswerValue>, String> {
+    pub async fn query_all(&self, query: &Query<'_>) -> Result<Vec<AnswerValue>, String> {
         if !self.is_up() {
             return Err(format!("the other nodes of the cluster cannot be asked: {}", self.why_down()));
         }

@@ -98,7 +98,7 @@ impl Subscriptions {
     pub(super) fn confirm(&self, wanted: u64) {
         let mut progress = self.progress();
         progress.own = progress.own.max(wanted);
-        self.settle(&progress);
+        self.recompute(&progress);
     }
 
     /// Notes that another server has so many subscriptions.
@@ -107,7 +107,7 @@ impl Subscriptions {
         if let Some(other) = progress.others.get_mut(&server) {
             other.confirmed = other.confirmed.max(wanted);
         }
-        self.settle(&progress);
+        self.recompute(&progress);
     }
 
     /// Sets the other servers whose subscriptions are waited for. Gives those that have to be probed for `wanted` subscriptions.
@@ -126,11 +126,11 @@ impl Subscriptions {
             }
             progress.others.insert(server, other);
         }
-        self.settle(&progress);
+        self.recompute(&progress);
         to_probe
     }
 
-    fn settle(&self, progress: &Progress) {
+    fn recompute(&self, progress: &Progress) {
         let reached = progress.others.values().map(|other| other.confirmed).fold(progress.own, u64::min);
         self.confirmed.send_if_modified(|confirmed| {
             let is_news = reached > *confirmed;

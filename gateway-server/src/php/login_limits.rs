@@ -47,7 +47,7 @@ pub(super) enum Refused {
 
 /// The outcome of one guess.
 #[derive(Debug, PartialEq, Eq)]
-enum Turn {
+enum Verdict {
     Right,
     /// The guess is wrong, and the peer is told so after this time.
     Wrong(Duration),
@@ -105,13 +105,13 @@ impl LoginLimits {
         loop {
             let now = Instant::now();
             match self.guess(key, now, is_right) {
-                Turn::Right => return Ok(()),
-                Turn::Wrong(wait) => {
+                Verdict::Right => return Ok(()),
+                Verdict::Wrong(wait) => {
                     tokio::time::sleep(wait).await;
                     return Err(Refused::WrongSecret);
                 }
-                Turn::Later(wait) if now + wait <= deadline => tokio::time::sleep(wait).await,
-                Turn::Later(_) | Turn::TooMany => return Err(Refused::TooManyGuesses),
+                Verdict::Later(wait) if now + wait <= deadline => tokio::time::sleep(wait).await,
+                Verdict::Later(_) | Verdict::TooMany => return Err(Refused::TooManyGuesses),
             }
         }
     }
@@ -121,7 +121,7 @@ impl LoginLimits {
         proof(self.secret.as_bytes())
     }
 
-    fn guess(&self, key: RateLimitKey, now: Instant, is_right: impl Fn() -> bool) -> Turn {
+    fn guess(&self, key: RateLimitKey, now: Instant, is_right: impl Fn() -> bool) -> Verdict {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = accounts.knows(key, now);
         let account = accounts.of(key, now);
@@ -132,19 +132,19 @@ impl LoginLimits {
             (true, true) => Duration::ZERO,
         };
         if !wait.is_zero() {
-            return Turn::Later(wait);
+            return Verdict::Later(wait);
         }
         if is_right() {
             accounts.remember(key, now);
-            return Turn::Right;
+            return Verdict::Right;
         }
         account.looks = (account.looks - 1.0).max(0.0);
         let wait = ANSWERED.wait(account.answers);
         if wait > PATIENCE {
-            return Turn::TooMany;
+            return Verdict::TooMany;
         }
         account.answers -= 1.0;
-        Turn::Wrong(wait)
+        Verdict::Wrong(wait)
     }
 }
 
@@ -224,14 +224,14 @@ impl Account {
 mod tests {
     use super::*;
 
-    const WRONG: Turn = Turn::Wrong(Duration::ZERO);
+    const WRONG: Verdict = Verdict::Wrong(Duration::ZERO);
 
     fn key(address: &str) -> RateLimitKey {
         RateLimitKey::of(address.parse().unwrap())
     }
 
-    fn later(turn: Turn) -> Duration {
-        let Turn::Later(wait) = turn else { panic!("{turn:?}") };
+    fn later(verdict: Verdict) -> Duration {
+        let Verdict::Later(wait) = verdict else { panic!("{verdict:?}") };
         wait
     }
 
@@ -255,11 +255,11 @@ mod tests {
     fn guesses_beside_one_who_knows(secret: &str, count: usize) -> (usize, usize) {
         let logins = LoginLimits::new(Secret::new(secret));
         let (there, start) = (key("192.0.2.1"), Instant::now());
-        assert_eq!(logins.guess(there, start, || true), Turn::Right);
+        assert_eq!(logins.guess(there, start, || true), Verdict::Right);
         let (mut answered, mut passed) = (0, 0);
         for _ in 0..count {
-            answered += usize::from(matches!(logins.guess(there, start, || false), Turn::Wrong(_)));
-            passed += usize::from(logins.guess(there, start, || true) == Turn::Right);
+            answered += usize::from(matches!(logins.guess(there, start, || false), Verdict::Wrong(_)));
+            passed += usize::from(logins.guess(there, start, || true) == Verdict::Right);
         }
         (answered, passed)
     }
@@ -278,15 +278,15 @@ mod tests {
     fn the_waits_of_wrong_guesses_add_up() {
         let logins = LoginLimits::new(Secret::new("a secret of many bytes"));
         let (there, start) = (key("192.0.2.1"), Instant::now());
-        assert_eq!(logins.guess(there, start, || true), Turn::Right);
+        assert_eq!(logins.guess(there, start, || true), Verdict::Right);
         for _ in 0..10 {
             assert_eq!(logins.guess(there, start, || false), WRONG);
         }
         for seconds in 1..5 {
-            let Turn::Wrong(wait) = logins.guess(there, start, || false) else { panic!("it may wait") };
+            let Verdict::Wrong(wait) = logins.guess(there, start, || false) else { panic!("it may wait") };
             assert_eq!(wait.as_secs(), seconds);
         }
-        assert_eq!(logins.guess(there, start, || false), Turn::TooMany);
+        assert_eq!(logins.guess(there, start, || false), Verdict::TooMany);
         // A login with the secret that is a day old counts no more.
         let tomorrow = start + KNOWN;
         for _ in 0..10 {

@@ -1,7 +1,7 @@
 //! The service that carries out orders and answers queries. Every protocol that brings them, and the cluster, ends here.
 //!
 //! [`Order::route`](gateway_wire::bridge::Order::route) says which clients an order concerns, and
-//! [`Query::gather`](gateway_wire::bridge::Query::gather) how the answers of several nodes become one.
+//! [`Query::aggregation`](gateway_wire::bridge::Query::aggregation) how the answers of several nodes become one.
 
 mod error;
 mod lists;

@@ -47,7 +47,7 @@ impl Gateway {
         let order = outgoing.order;
         match order.route() {
             Route::Everybody => cluster.send(SubjectTarget::All, outgoing.whole()?).await,
-            Route::Client(client) => match self.elsewhere(client) {
+            Route::Client(client) => match self.others(client) {
                 None => Ok(()),
                 Some(node) if order.is_awaited() => cluster.order_at(node, order).await,
                 Some(node) => cluster.send(SubjectTarget::Node(node), outgoing.whole()?).await,
@@ -70,7 +70,7 @@ impl Gateway {
         // have bound here.
         cluster.settled().await;
         if let Some(client) = query.client() {
-            let Some(node) = self.elsewhere(client) else { return self.value_here(query).await };
+            let Some(node) = self.others(client) else { return self.value_here(query).await };
             let offline = if matches!(query, Query::IsOnline { .. }) {
                 AnswerValue::Bool(false)
             } else {
@@ -78,9 +78,10 @@ impl Gateway {
             };
             return Ok(cluster.query_at(node, query).await?.unwrap_or(offline));
         }
-        let Some(gather) = query.gather() else { return self.value_here(query).await };
-        let (here, elsewhere) = tokio::join!(self.value_here(&gather.asked), cluster.gather(&gather.asked));
-        gather.merge(std::iter::once(here?).chain(elsewhere?))
+        let Some(aggregation) = query.aggregation() else { return self.value_here(query).await };
+        let (here, others) =
+            tokio::join!(self.value_here(&aggregation.asked), cluster.query_all(&aggregation.asked));
+        aggregation.merge(std::iter::once(here?).chain(others?))
     }
 
     async fn value_here(&self, query: &Query<'_>) -> Result<AnswerValue, String> {
@@ -95,7 +96,7 @@ impl Gateway {
     }
 
     /// Gives the node of a client, unless it is this one.
-    fn elsewhere(&self, client: ClientId) -> Option<SocketAddrV4> {
+    fn others(&self, client: ClientId) -> Option<SocketAddrV4> {
         self.local(client).is_none().then_some(client.node)
     }
 }

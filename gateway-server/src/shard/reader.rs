@@ -373,9 +373,9 @@ mod tests {
 
     /// The number of messages that each of three clients has sent.
     #[derive(Clone, Default)]
-    struct Told(Arc<Mutex<[usize; 3]>>);
+    struct CountedMessages(Arc<Mutex<[usize; 3]>>);
 
-    impl EventSink for Told {
+    impl EventSink for CountedMessages {
         fn connected(&mut self, _: &Client<'_>, _: Option<Box<Handshake>>) -> Welcome {
             Welcome::BuiltIn
         }
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn what_a_few_bytes_are_inflated_to_is_a_share_of_the_turn() {
-        let heard = Told::default();
+        let heard = CountedMessages::default();
         let mut shard = TestShard::telling(settings(), Box::new(heard.clone()));
         let mut attackers: Vec<_> =
             (0..3).map(|connection_id| shard.client(connection_id, Encoding::Deflated)).collect();
@@ -437,7 +437,7 @@ mod tests {
 
     #[test]
     fn small_messages_pass_a_long_one_that_is_inflated_in_part() {
-        let heard = Told::default();
+        let heard = CountedMessages::default();
         let mut shard = TestShard::telling(settings(), Box::new(heard.clone()));
         let [mut long, mut small] =
             [0, 1].map(|connection_id| shard.client(connection_id, Encoding::Deflated));
@@ -464,7 +464,7 @@ mod tests {
     #[test]
     fn whoever_goes_within_its_message_leaves_its_turn_to_the_next() {
         for end in 0..4 {
-            let heard = Told::default();
+            let heard = CountedMessages::default();
             let settings = limited(RateLimit { messages: 0.0, bytes: if end == 3 { 7e4 } else { 0.0 } });
             let mut shard = TestShard::telling(settings, Box::new(heard.clone()));
             let [mut first, mut next] =

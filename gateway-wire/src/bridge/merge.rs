@@ -16,7 +16,7 @@ pub struct Aggregation<'a> {
 
 impl<'a> Query<'a> {
     /// Plans the query for a cluster. It gives `None` for a query that one node answers alone.
-    pub fn gather(&self) -> Option<Aggregation<'a>> {
+    pub fn aggregation(&self) -> Option<Aggregation<'a>> {
         let (asked, is_count) = match self {
             Self::UidCount { groups } => (Self::Uids { groups: groups.clone() }, true),
             Self::GroupUidCounts {} => (Self::GroupUids {}, true),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn merged(query: &Query<'_>, answers: &[AnswerValue]) -> AnswerValue {
-        query.gather().unwrap().merge(answers.iter().cloned()).unwrap()
+        query.aggregation().unwrap().merge(answers.iter().cloned()).unwrap()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway_tests::{
-    Client, PhpPeer, PlainClient, Secured, Server, TestCertificate, WorkerPeer, connect_tls, eventually,
+    Client, PhpPeer, PlainClient, Server, TestCertificate, TlsClient, WorkerPeer, connect_tls, eventually,
     read_by_peer, soon,
 };
 use gateway_wire::bridge::{AnswerValue, Order};
@@ -27,7 +27,7 @@ async fn start(certificate: &TestCertificate, flags: &[&str]) -> anyhow::Result<
 }
 
 /// Checks that a client still gets a push of its own.
-async fn assert_served(server: &Server, client: &mut Secured) -> anyhow::Result<()> {
+async fn assert_served(server: &Server, client: &mut TlsClient) -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(server.register[0]).await?;
     let message = Bytes::new(b"still here");
     php.order(Order::SendToClient { client: client.id, message, raw: false }).await?;

@@ -8,10 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 /// A request to carry out all orders that have arrived so far. It is answered once that is done.
-pub(super) type Wish = oneshot::Sender<()>;
+pub(super) type BarrierRequest = oneshot::Sender<()>;
 
 /// Number of requests that may wait for one worker's connection.
-const WISHES: usize = 64;
+const WAITING_REQUESTS: usize = 64;
 
 /// The connections over which workers send orders, with the machine that each comes from. `None` is the unix socket.
 #[derive(Default)]
@@ -20,24 +20,24 @@ pub(super) struct Barrier(Mutex<State>);
 #[derive(Default)]
 struct State {
     next: u64,
-    workers: BTreeMap<u64, (Option<IpAddr>, mpsc::Sender<Wish>)>,
+    workers: BTreeMap<u64, (Option<IpAddr>, mpsc::Sender<BarrierRequest>)>,
 }
 
 /// A worker's connection in the barrier, which is removed when this is dropped.
 pub(super) struct Entry<'a> {
     barrier: &'a Barrier,
     id: u64,
-    pub(super) wishes: mpsc::Receiver<Wish>,
+    pub(super) requests: mpsc::Receiver<BarrierRequest>,
 }
 
 impl Barrier {
     pub(super) fn enter(&self, machine: Option<IpAddr>) -> Entry<'_> {
-        let (sender, wishes) = mpsc::channel(WISHES);
+        let (sender, requests) = mpsc::channel(WAITING_REQUESTS);
         let mut state = self.state();
         let id = state.next;
         state.next += 1;
         state.workers.insert(id, (machine, sender));
-        Entry { barrier: self, id, wishes }
+        Entry { barrier: self, id, requests }
     }
 
     /// Waits until the orders that the workers of a machine have sent so far have taken effect.
@@ -51,9 +51,9 @@ impl Barrier {
             .collect();
         let mut answers = Vec::with_capacity(workers.len());
         for worker in workers {
-            let (wish, answer) = oneshot::channel();
+            let (request, answer) = oneshot::channel();
             // A worker whose connection has just ended has no more orders to wait for.
-            if worker.send(wish).await.is_ok() {
+            if worker.send(request).await.is_ok() {
                 answers.push(answer);
             }
         }

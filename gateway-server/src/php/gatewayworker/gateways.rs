@@ -17,7 +17,7 @@ const MAX_ADDRESS: usize = 100;
 
 /// The addresses of all gateways besides this server.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct KnownGateways {
     /// The internal addresses of the gateways that registered, by the id of their registration.
     pub(super) registered: BTreeMap<u64, String>,
     /// The addresses of the cluster's other nodes.
@@ -27,7 +27,7 @@ pub(super) struct Known {
 /// The known gateways and the subscribers to their changes.
 #[derive(Default)]
 pub(super) struct Gateways {
-    pub(super) known: watch::Sender<Known>,
+    pub(super) known: watch::Sender<KnownGateways>,
     next: AtomicU64,
     /// True once the log has the warning that PHP on another machine cannot reach this server's address.
     pub(super) has_warned: AtomicBool,
@@ -51,7 +51,7 @@ impl Gateways {
             )));
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let is_added = self.known.send_if_modified(|Known { registered, .. }| {
+        let is_added = self.known.send_if_modified(|KnownGateways { registered, .. }| {
             let has_room = registered.len() < MAX_GATEWAYS;
             if has_room {
                 info!(address, "a gateway of GatewayWorker registered");
@@ -68,7 +68,7 @@ impl Gateways {
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        self.gateways.known.send_modify(|Known { registered, .. }| {
+        self.gateways.known.send_modify(|KnownGateways { registered, .. }| {
             if let Some(address) = registered.remove(&self.id) {
                 info!(address, "a gateway of GatewayWorker has gone");
             }

@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tracing::warn;
 
 use super::ended::Ended;
-use super::gateways::Known;
+use super::gateways::KnownGateways;
 use super::input::Input;
 use super::service::GatewayWorker;
 use crate::php::stream::{ConnectionSlot, Stream};
@@ -104,7 +104,7 @@ async fn next_line(input: &mut Input, socket: &mut Box<dyn Stream>) -> Result<By
 impl GatewayWorker {
     /// Gives the addresses of all gateways, each once. This server stands first, by the address in its client ids: PHP looks for
     /// a client there.
-    fn addresses(&self, known: &Known) -> Vec<String> {
+    fn addresses(&self, known: &KnownGateways) -> Vec<String> {
         let own = self.node.to_string();
         let nodes = known.nodes.iter().map(ToString::to_string);
         let others: BTreeSet<_> =

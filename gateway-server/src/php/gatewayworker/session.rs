@@ -91,9 +91,9 @@ impl Session<'_> {
         loop {
             self.take_packets(&mut tokio::io::sink()).await?;
             self.backend.gateway.flush();
-            let wish = tokio::select! {
+            let reply = tokio::select! {
                 biased;
-                Some(wish) = entry.wishes.recv() => wish,
+                Some(reply) = entry.requests.recv() => reply,
                 read = self.read_more(reader) => {
                     read?;
                     continue;
@@ -103,7 +103,7 @@ impl Session<'_> {
                 self.take_packets(&mut tokio::io::sink()).await?;
             }
             // The connection that waited for the orders may have ended.
-            let _ = wish.send(());
+            let _ = reply.send(());
         }
     }
 

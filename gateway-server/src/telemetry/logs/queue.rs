@@ -185,12 +185,12 @@ mod tests {
     use super::*;
 
     /// A destination that treats each write as the test says, and hands over what it took.
-    struct Told {
+    struct Recorder {
         results: Receiver<io::Result<usize>>,
         written: Sender<Vec<u8>>,
     }
 
-    impl Write for Told {
+    impl Write for Recorder {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             // The channel is closed once the test has ended.
             let Ok(result) = self.results.recv() else {
@@ -213,7 +213,7 @@ mod tests {
         let ((tell, results), (written, read)) = (channel(), channel());
         let theirs = Arc::clone(&queue);
         std::thread::spawn(move || {
-            theirs.write_to(Told { results, written }, |lost, reason| format!("{lost} lost: {reason}\n"));
+            theirs.write_to(Recorder { results, written }, |lost, reason| format!("{lost} lost: {reason}\n"));
         });
         (queue, tell, read)
     }
