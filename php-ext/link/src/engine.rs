@@ -197,6 +197,10 @@ impl Engine {
         if let Err(why) = result {
             self.broken.get_or_insert(why);
         }
+        // The next exchange may be that of the next call, long after this one.
+        if !self.queue.awaits_confirmation() {
+            self.silent_since = None;
+        }
         true
     }
 
