@@ -84,7 +84,8 @@ impl Machine {
     /// Runs a program in the container to its end.
     pub async fn run<S: AsRef<OsStr>>(&self, program: &str, arguments: &[S]) -> anyhow::Result<Output> {
         let mut command = tokio::process::Command::new("nsenter");
-        command.args(["--target", &self.systemd.to_string(), "--mount", "--root", "--uts", "--ipc", "--pid", "--"]);
+        let namespaces = ["--mount", "--root", "--uts", "--ipc", "--pid"];
+        command.args(["--target", &self.systemd.to_string()]).args(namespaces).arg("--");
         let run = command.arg(program).args(arguments).kill_on_drop(true).output();
         Ok(soon(program, run).await??)
     }

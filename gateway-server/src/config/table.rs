@@ -215,8 +215,8 @@ settings! {
         /// Connections of clients at once, on all listeners; 0 is no limit
         max_connections: Number<usize>(0..=usize::MAX) = plain(0), "GATEWAY_MAX_CONNECTIONS", NEW_CONNECTIONS_COUNTED;
 
-        /// Of them, those from one IPv4 address or one /64 of IPv6; 0 is no limit. Behind a proxy all have its address, unless
-        /// proxy_protocol or trusted_proxies says otherwise
+        /// Connections of clients at once from one IPv4 address or one /64 of IPv6; 0 is no limit. Behind a proxy all have its
+        /// address, unless proxy_protocol or trusted_proxies says otherwise
         max_connections_per_address: Number<usize>(0..=usize::MAX) =
             plain(0), "GATEWAY_MAX_CONNECTIONS_PER_ADDRESS", NEW_CONNECTIONS_COUNTED;
 
