@@ -1,4 +1,5 @@
-//! The protocols between the server and PHP, as bytes: what both exchange is encoded and decoded here.
+//! The protocols between the server and PHP, as bytes: what both exchange is encoded and decoded here. The protocol between the
+//! server and pages that come back is here too, as state machines.
 //!
 //! The crate does no I/O, reads no clock and starts no thread; the server and the extension bring their own.
 
@@ -8,6 +9,7 @@
 mod backoff;
 pub mod bridge;
 mod client_id;
+pub mod client_protocol;
 mod excerpt;
 pub mod gatewayworker;
 mod json_to_php;

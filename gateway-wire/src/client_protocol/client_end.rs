@@ -1,0 +1,148 @@
+//! The page's end: what a client that speaks `gateway.2` keeps over its connections.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::control::{Control, Text};
+use super::init::{GapReason, Init};
+use super::received::ReceivedCount;
+use super::resume_secret::{ResumeOffer, ResumeSecret};
+use super::sent::SentMessages;
+use super::server_end::{Heard, Lie};
+
+/// A page's side of the protocol. `M` is a message as it is kept to be sent again.
+#[derive(Clone, Debug)]
+pub struct ClientEnd<M> {
+    /// The messages that went out, as far as the server has not said that it has taken them.
+    sent: SentMessages<M>,
+    received: ReceivedCount,
+    /// The messages that have never gone out, with what they weigh.
+    waiting: VecDeque<(M, usize)>,
+    /// The secret of the last init, or `None` where the client cannot be resumed.
+    secret: Option<ResumeSecret>,
+    /// True from an init to the end of its connection.
+    is_open: bool,
+    /// True once an init has come.
+    has_lived: bool,
+}
+
+/// What an init means for the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened<M> {
+    /// The client is new, and so is the page: it has missed nothing.
+    First,
+    /// The client is the one that was here before, and what it missed follows.
+    Recovered {
+        /// Number of the server's messages that follow.
+        missed: u64,
+    },
+    /// The client is a new one, and its page may have missed messages.
+    Gap {
+        /// Why, if the page asked for the old client.
+        reason: Option<GapReason>,
+        /// The page's own messages that may or may not have reached the server. They are not sent again.
+        unconfirmed: Vec<M>,
+    },
+}
+
+/// The error for an init that a server cannot mean.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedInit {
+    /// The secret is not written as one.
+    #[error(transparent)]
+    Secret(#[from] super::resume_secret::MalformedResume),
+    /// The count of the page's messages cannot be true.
+    #[error(transparent)]
+    Seen(#[from] super::sent::SeenError),
+    /// The server resumes a client that there has not been.
+    #[error("an init resumes a client that has not been")]
+    NothingToResume,
+}
+
+impl<M> Default for ClientEnd<M> {
+    fn default() -> Self {
+        Self {
+            sent: SentMessages::default(),
+            received: ReceivedCount::default(),
+            waiting: VecDeque::new(),
+            secret: None,
+            is_open: false,
+            has_lived: false,
+        }
+    }
+}
+
+impl<M: Clone> ClientEnd<M> {
+    /// The offer for the next connection, if the client can be resumed.
+    pub fn offer(&self) -> Option<ResumeOffer> {
+        Some(ResumeOffer { secret: self.secret?, seen: self.received.taken() })
+    }
+
+    /// Takes the init of a new connection. Gives what it means, the control message to send, and the messages to send after it: those
+    /// that the server has not taken, and those that have never gone out.
+    pub fn open(&mut self, init: &Init) -> Result<(Opened<M>, Control, Vec<M>), MalformedInit> {
+        let secret = init.resume.as_deref().map(str::parse).transpose()?;
+        let opened = if init.resumed {
+            if !self.has_lived {
+                return Err(MalformedInit::NothingToResume);
+            }
+            self.sent.seen(init.seen)?;
+            Opened::Recovered { missed: init.missed }
+        } else {
+            let unconfirmed = std::mem::take(&mut self.sent).iter().cloned().collect();
+            self.received = ReceivedCount::default();
+            if self.has_lived { Opened::Gap { reason: init.reason, unconfirmed } } else { Opened::First }
+        };
+        (self.secret, self.is_open, self.has_lived) = (secret, true, true);
+        let mut again: Vec<M> = self.sent.iter().cloned().collect();
+        for (message, weight) in std::mem::take(&mut self.waiting) {
+            self.sent.push(message.clone(), weight);
+            again.push(message);
+        }
+        Ok((opened, Control::Seen(self.received.tell()), again))
+    }
+
+    /// Notes the end of the connection.
+    pub fn cut(&mut self) {
+        self.is_open = false;
+    }
+
+    /// Sends a message, or keeps it for the next connection. Gives whether it goes out now.
+    pub fn send(&mut self, message: M, weight: usize) -> bool {
+        if self.is_open {
+            self.sent.push(message, weight);
+        } else {
+            self.waiting.push_back((message, weight));
+        }
+        self.is_open
+    }
+
+    /// Takes a text message of the server behind the init.
+    pub fn hear<'a>(&mut self, text: &'a str, now: Duration) -> Result<Heard<'a>, Lie> {
+        let nothing = Heard { message: None, answer: None };
+        Ok(match Text::parse(text)? {
+            Text::Application(message) => Heard {
+                message: Some(message),
+                answer: self.received.take(text.len(), now).map(Control::Seen),
+            },
+            Text::UnknownHeader => {
+                Heard { answer: self.received.take(text.len(), now).map(Control::Seen), ..nothing }
+            }
+            Text::Control(Control::Seen(count)) => {
+                self.sent.seen(count)?;
+                nothing
+            }
+            Text::Control(Control::Ping | Control::Pong | Control::Unknown) => nothing,
+        })
+    }
+
+    /// Takes a binary message of the server, which is always the application's. Gives the control message to send.
+    pub fn hear_binary(&mut self, bytes: usize, now: Duration) -> Option<Control> {
+        self.received.take(bytes, now).map(Control::Seen)
+    }
+
+    /// Gives the control message that is due because a message has waited for long. Call it from time to time.
+    pub fn due(&mut self, now: Duration) -> Option<Control> {
+        self.received.due(now).map(Control::Seen)
+    }
+}

@@ -1,0 +1,23 @@
+//! The client protocol, version 2 (`gateway.2`): what the server and a page say to each other besides the application's messages, so
+//! that a page that comes back has missed nothing.
+//!
+//! Both ends are state machines without I/O and without a clock: [`ServerEnd`] and [`ClientEnd`]. Each counts the messages of the
+//! application in both directions. A websocket keeps their order, so a position is a number that nobody has to write beside a message.
+
+mod client_end;
+mod control;
+mod init;
+mod received;
+mod resume_secret;
+mod sent;
+mod server_end;
+#[cfg(test)]
+mod simulation;
+
+pub use client_end::{ClientEnd, Opened};
+pub use control::{Control, Malformed, Text, escape};
+pub use init::{GapReason, Init};
+pub use received::{ReceivedCount, SEEN_AFTER_BYTES, SEEN_AFTER_MESSAGES, SEEN_AFTER_TIME};
+pub use resume_secret::{MalformedResume, ResumeOffer, ResumeSecret};
+pub use sent::{SeenError, SentMessages};
+pub use server_end::{Heard, ServerEnd};
