@@ -3,19 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::control::{Control, Text};
+use super::control::Control;
+use super::counts::{ControlError, Counts, Received};
 use super::init::{GapReason, Init};
-use super::received::ReceivedCount;
 use super::resume_secret::{ResumeOffer, ResumeSecret};
-use super::sent::SentMessages;
-use super::server_end::{Heard, Lie};
 
 /// A page's side of the protocol. `M` is a message as it is kept to be sent again.
 #[derive(Clone, Debug)]
 pub struct ClientEnd<M> {
-    /// The messages that went out, as far as the server has not said that it has taken them.
-    sent: SentMessages<M>,
-    received: ReceivedCount,
+    /// Of the page's messages, those that went out and that the server has not said it has taken are kept here.
+    counts: Counts<M>,
     /// The messages that have never gone out, with what they weigh.
     waiting: VecDeque<(M, usize)>,
     /// The secret of the last init, or `None` where the client cannot be resumed.
@@ -62,8 +59,7 @@ pub enum MalformedInit {
 impl<M> Default for ClientEnd<M> {
     fn default() -> Self {
         Self {
-            sent: SentMessages::default(),
-            received: ReceivedCount::default(),
+            counts: Counts::default(),
             waiting: VecDeque::new(),
             secret: None,
             is_open: false,
@@ -75,7 +71,7 @@ impl<M> Default for ClientEnd<M> {
 impl<M: Clone> ClientEnd<M> {
     /// The offer for the next connection, if the client can be resumed.
     pub fn offer(&self) -> Option<ResumeOffer> {
-        Some(ResumeOffer { secret: self.secret?, seen: self.received.taken() })
+        Some(ResumeOffer { secret: self.secret?, seen: self.counts.received.taken() })
     }
 
     /// Takes the init of a new connection. Gives what it means, the control message to send, and the messages to send after it: those
@@ -86,20 +82,20 @@ impl<M: Clone> ClientEnd<M> {
             if !self.has_lived {
                 return Err(MalformedInit::NothingToResume);
             }
-            self.sent.seen(init.seen)?;
+            self.counts.sent.seen(init.seen)?;
             Opened::Recovered { missed: init.missed }
         } else {
-            let unconfirmed = std::mem::take(&mut self.sent).iter().cloned().collect();
-            self.received = ReceivedCount::default();
+            let before = std::mem::take(&mut self.counts);
+            let unconfirmed = before.sent.iter().cloned().collect();
             if self.has_lived { Opened::Gap { reason: init.reason, unconfirmed } } else { Opened::First }
         };
         (self.secret, self.is_open, self.has_lived) = (secret, true, true);
-        let mut again: Vec<M> = self.sent.iter().cloned().collect();
+        let mut again: Vec<M> = self.counts.sent.iter().cloned().collect();
         for (message, weight) in std::mem::take(&mut self.waiting) {
-            self.sent.push(message.clone(), weight);
+            self.counts.sent.push(message.clone(), weight);
             again.push(message);
         }
-        Ok((opened, Control::Seen(self.received.tell()), again))
+        Ok((opened, Control::Seen(self.counts.received.tell()), again))
     }
 
     /// Notes the end of the connection.
@@ -110,7 +106,7 @@ impl<M: Clone> ClientEnd<M> {
     /// Sends a message, or keeps it for the next connection. Gives whether it goes out now.
     pub fn send(&mut self, message: M, weight: usize) -> bool {
         if self.is_open {
-            self.sent.push(message, weight);
+            self.counts.sent.push(message, weight);
         } else {
             self.waiting.push_back((message, weight));
         }
@@ -118,31 +114,17 @@ impl<M: Clone> ClientEnd<M> {
     }
 
     /// Takes a text message of the server behind the init.
-    pub fn hear<'a>(&mut self, text: &'a str, now: Duration) -> Result<Heard<'a>, Lie> {
-        let nothing = Heard { message: None, answer: None };
-        Ok(match Text::parse(text)? {
-            Text::Application(message) => Heard {
-                message: Some(message),
-                answer: self.received.take(text.len(), now).map(Control::Seen),
-            },
-            Text::UnknownHeader => {
-                Heard { answer: self.received.take(text.len(), now).map(Control::Seen), ..nothing }
-            }
-            Text::Control(Control::Seen(count)) => {
-                self.sent.seen(count)?;
-                nothing
-            }
-            Text::Control(Control::Ping | Control::Pong | Control::Unknown) => nothing,
-        })
+    pub fn receive<'a>(&mut self, text: &'a str, now: Duration) -> Result<Received<'a>, ControlError> {
+        self.counts.receive(text, now)
     }
 
     /// Takes a binary message of the server, which is always the application's. Gives the control message to send.
-    pub fn hear_binary(&mut self, bytes: usize, now: Duration) -> Option<Control> {
-        self.received.take(bytes, now).map(Control::Seen)
+    pub fn receive_binary(&mut self, bytes: usize, now: Duration) -> Option<Control> {
+        self.counts.receive_binary(bytes, now)
     }
 
     /// Gives the control message that is due because a message has waited for long. Call it from time to time.
     pub fn due(&mut self, now: Duration) -> Option<Control> {
-        self.received.due(now).map(Control::Seen)
+        self.counts.due(now)
     }
 }

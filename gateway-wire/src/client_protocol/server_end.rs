@@ -2,94 +2,53 @@
 
 use std::time::Duration;
 
-use super::control::{Control, Malformed, Text};
+use super::control::Control;
+use super::counts::{ControlError, Counts, Received};
 use super::init::GapReason;
-use super::received::ReceivedCount;
 use super::resume_secret::{ResumeOffer, ResumeSecret};
 use super::sent::{SeenError, SentMessages};
 
 /// A client as the server keeps it, whether it has a connection or not. `M` is a message as it is kept to be sent again.
 #[derive(Clone, Debug)]
 pub struct ServerEnd<M> {
-    sent: SentMessages<M>,
-    received: ReceivedCount,
+    counts: Counts<M>,
     /// The newest secret that the client has shown to have, or `None` before it has shown any.
     proven: Option<ResumeSecret>,
     /// The secret of the last init, which may have been lost on its way.
     latest: ResumeSecret,
 }
 
-/// What the server does with a text message of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard<'a> {
-    /// The message for the application, or `None` when it is not for it.
-    pub message: Option<&'a str>,
-    /// The control message that is sent to the page.
-    pub answer: Option<Control>,
-}
-
-/// Why a page's message is answered with a close frame.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Lie {
-    /// The page sent control that cannot be understood.
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-    /// The page claims to have seen what it cannot have seen.
-    #[error(transparent)]
-    Seen(#[from] SeenError),
-}
-
 impl<M> ServerEnd<M> {
     /// Begins a client's life with the secret of its first init.
     pub fn new(secret: ResumeSecret) -> Self {
-        Self {
-            sent: SentMessages::default(),
-            received: ReceivedCount::default(),
-            proven: None,
-            latest: secret,
-        }
+        Self { counts: Counts::default(), proven: None, latest: secret }
     }
 
     /// The messages to the page that it may not have seen.
     pub fn unseen(&self) -> &SentMessages<M> {
-        &self.sent
+        &self.counts.sent
     }
 
     /// Keeps a message that is sent now, or that waits while the client is parked. `weight` is the memory that it takes, in bytes.
     pub fn send(&mut self, message: M, weight: usize) {
-        self.sent.push(message, weight);
+        self.counts.sent.push(message, weight);
     }
 
     /// Takes a text message of the page.
-    pub fn hear<'a>(&mut self, text: &'a str, now: Duration) -> Result<Heard<'a>, Lie> {
+    pub fn receive<'a>(&mut self, text: &'a str, now: Duration) -> Result<Received<'a>, ControlError> {
         self.proven = Some(self.latest);
-        let nothing = Heard { message: None, answer: None };
-        Ok(match Text::parse(text)? {
-            Text::Application(message) => Heard {
-                message: Some(message),
-                answer: self.received.take(text.len(), now).map(Control::Seen),
-            },
-            Text::UnknownHeader => {
-                Heard { answer: self.received.take(text.len(), now).map(Control::Seen), ..nothing }
-            }
-            Text::Control(Control::Seen(count)) => {
-                self.sent.seen(count)?;
-                nothing
-            }
-            Text::Control(Control::Ping) => Heard { answer: Some(Control::Pong), ..nothing },
-            Text::Control(Control::Pong | Control::Unknown) => nothing,
-        })
+        self.counts.receive(text, now)
     }
 
     /// Takes a binary message of the page, which is always the application's. Gives the control message that is sent to the page.
-    pub fn hear_binary(&mut self, bytes: usize, now: Duration) -> Option<Control> {
+    pub fn receive_binary(&mut self, bytes: usize, now: Duration) -> Option<Control> {
         self.proven = Some(self.latest);
-        self.received.take(bytes, now).map(Control::Seen)
+        self.counts.receive_binary(bytes, now)
     }
 
     /// Gives the control message that is due because a message has waited for long. Call it from time to time.
     pub fn due(&mut self, now: Duration) -> Option<Control> {
-        self.received.due(now).map(Control::Seen)
+        self.counts.due(now)
     }
 
     /// The secret that the last init has brought, or brings.
@@ -99,7 +58,7 @@ impl<M> ServerEnd<M> {
 
     /// Number of the page's messages taken, for an init.
     pub fn taken(&mut self) -> u64 {
-        self.received.tell()
+        self.counts.received.tell()
     }
 
     /// Lets a page come back on a new connection, whose init brings the secret `next`. What it missed is then
@@ -110,7 +69,7 @@ impl<M> ServerEnd<M> {
         if offer.secret != self.latest && self.proven != Some(offer.secret) {
             return Err(GapReason::Unknown);
         }
-        self.sent.seen(offer.seen).map_err(|lie| match lie {
+        self.counts.sent.seen(offer.seen).map_err(|lie| match lie {
             SeenError::BeyondSent { .. } => GapReason::Unknown,
             // What the page asks for was forgotten, as it said that it had seen it.
             SeenError::Backwards { .. } => GapReason::Overflow,
@@ -143,7 +102,7 @@ mod tests {
         assert_eq!(server.resume(&offer(2, 0), secret(9)), Err(GapReason::Unknown));
         server.resume(&offer(3, 0), secret(4)).unwrap();
         assert_eq!(server.resume(&offer(1, 0), secret(9)), Err(GapReason::Unknown));
-        server.hear("gateway:seen 0", Duration::ZERO).unwrap();
+        server.receive("gateway:seen 0", Duration::ZERO).unwrap();
         assert_eq!(server.resume(&offer(3, 0), secret(9)), Err(GapReason::Unknown));
         server.resume(&offer(4, 0), secret(5)).unwrap();
     }
@@ -153,19 +112,19 @@ mod tests {
         let mut server = ServerEnd::new(secret(1));
         server.send('a', 1);
         server.send('b', 1);
-        server.hear("gateway:seen 1", Duration::ZERO).unwrap();
+        server.receive("gateway:seen 1", Duration::ZERO).unwrap();
         assert_eq!(server.resume(&offer(1, 3), secret(2)), Err(GapReason::Unknown));
         assert_eq!(server.resume(&offer(1, 0), secret(2)), Err(GapReason::Overflow));
         server.resume(&offer(1, 1), secret(2)).unwrap();
         assert_eq!(server.unseen().iter().collect::<Vec<_>>(), [&'b']);
-        assert!(matches!(server.hear("gateway:seen 7", Duration::ZERO), Err(Lie::Seen(_))));
-        assert!(matches!(server.hear("gateway:seen x", Duration::ZERO), Err(Lie::Malformed(_))));
+        assert!(matches!(server.receive("gateway:seen 7", Duration::ZERO), Err(ControlError::Seen(_))));
+        assert!(matches!(server.receive("gateway:seen x", Duration::ZERO), Err(ControlError::Malformed(_))));
     }
 
     #[test]
     fn control_is_answered_and_not_counted() {
         let mut server = ServerEnd::<u8>::new(secret(1));
-        for (text, message, answer) in [
+        for (text, message, reply) in [
             ("gateway:ping", None, Some(Control::Pong)),
             ("gateway:later", None, None),
             ("gateway:pong", None, None),
@@ -173,9 +132,9 @@ mod tests {
             ("gateway:= gateway:ping", Some("gateway:ping"), None),
             ("hello", Some("hello"), None),
         ] {
-            assert_eq!(server.hear(text, Duration::ZERO), Ok(Heard { message, answer }), "{text}");
+            assert_eq!(server.receive(text, Duration::ZERO), Ok(Received { message, reply }), "{text}");
         }
-        assert_eq!(server.hear_binary(16 << 10, Duration::ZERO), Some(Control::Seen(4)));
+        assert_eq!(server.receive_binary(16 << 10, Duration::ZERO), Some(Control::Seen(4)));
         assert_eq!((server.taken(), server.due(Duration::from_secs(60))), (4, None));
     }
 }

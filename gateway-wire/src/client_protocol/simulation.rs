@@ -154,7 +154,7 @@ impl World {
         self.wire = Some(Wire { init: Some(init), to_page, to_server: VecDeque::new() });
     }
 
-    fn page_hears(&mut self) {
+    fn page_receives(&mut self) {
         let Some(wire) = &mut self.wire else { return };
         if let Some(init) = wire.init.take() {
             let (opened, seen, messages) = self.page.open(&init).unwrap();
@@ -174,10 +174,10 @@ impl World {
             }
             return;
         }
-        let Some(received) = wire.to_page.pop_front() else { return };
-        let heard = self.page.hear(&received, self.now).unwrap();
-        wire.to_server.extend(heard.answer.map(|answer| answer.to_string()));
-        if let Some(message) = heard.message {
+        let Some(text) = wire.to_page.pop_front() else { return };
+        let received = self.page.receive(&text, self.now).unwrap();
+        wire.to_server.extend(received.reply.map(|reply| reply.to_string()));
+        if let Some(message) = received.message {
             let number = number(message);
             let is_next = if self.may_miss { number > self.heard } else { number == self.heard + 1 };
             assert!(is_next, "{number} behind {}", self.heard);
@@ -185,12 +185,12 @@ impl World {
         }
     }
 
-    fn server_hears(&mut self) {
+    fn server_receives(&mut self) {
         let (Some(wire), Some((_, server))) = (&mut self.wire, &mut self.server) else { return };
-        let Some(received) = wire.to_server.pop_front() else { return };
-        let heard = server.hear(&received, self.now).unwrap();
-        wire.to_page.extend(heard.answer.map(|answer| answer.to_string()));
-        self.taken.extend(heard.message.map(number));
+        let Some(text) = wire.to_server.pop_front() else { return };
+        let received = server.receive(&text, self.now).unwrap();
+        wire.to_page.extend(received.reply.map(|reply| reply.to_string()));
+        self.taken.extend(received.message.map(number));
     }
 
     fn step(&mut self, random: &mut Random) {
@@ -198,8 +198,8 @@ impl World {
         match random.below(100) {
             0..20 => self.push(),
             20..35 => self.say(),
-            35..60 => self.page_hears(),
-            60..85 => self.server_hears(),
+            35..60 => self.page_receives(),
+            60..85 => self.server_receives(),
             85..90 => self.cut(),
             // Even while a connection is there, which the page has given up.
             90..98 => self.connect(random),
@@ -227,8 +227,8 @@ impl World {
             .as_ref()
             .is_some_and(|wire| wire.init.is_some() || !wire.to_page.is_empty() || !wire.to_server.is_empty())
         {
-            self.page_hears();
-            self.server_hears();
+            self.page_receives();
+            self.server_receives();
         }
     }
 
