@@ -5,7 +5,8 @@
 # An application's own image begins with FROM php-fpm-gateway. With --target demo it has the example application.
 #
 # The example's Yii 2 comes by composer. Where packagist cannot be reached, --build-arg LIBRARIES=IMAGE names an image that has
-# it below /app/vendor, with bower-asset/jquery.
+# it below /app/vendor, with bower-asset/jquery. BuildKit leaves composer's own image out then; the legacy builder wants it all the
+# same. Docker before version 23 takes BuildKit where DOCKER_BUILDKIT=1 is set, a later one where its buildx is installed.
 
 ARG LIBRARIES=composed
 
