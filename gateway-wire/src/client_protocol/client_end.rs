@@ -11,7 +11,7 @@ use super::resume_secret::{ResumeOffer, ResumeSecret};
 /// A page's side of the protocol. `M` is a message as it is kept to be sent again.
 #[derive(Clone, Debug)]
 pub struct ClientEnd<M> {
-    /// Of the page's messages, those that went out and that the server has not said it has taken are kept here.
+    /// The positions. They keep the messages of the page that went out, until the server says that it has taken them.
     counts: Counts<M>,
     /// The messages that have never gone out, with what they weigh.
     waiting: VecDeque<(M, usize)>,
