@@ -13,8 +13,8 @@ use super::resume_secret::{ResumeOffer, ResumeSecret};
 pub struct ClientEnd<M> {
     /// The positions. They keep the messages of the page that went out, until the server says that it has taken them.
     counts: Counts<M>,
-    /// The messages that have never gone out, with what they weigh.
-    waiting: VecDeque<(M, usize)>,
+    /// The messages that have never gone out.
+    waiting: VecDeque<M>,
     /// The secret of the last init, or `None` where the client cannot be resumed.
     secret: Option<ResumeSecret>,
     /// True from an init to the end of its connection.
@@ -50,7 +50,7 @@ pub enum MalformedInit {
     Secret(#[from] super::resume_secret::MalformedResume),
     /// The count of the page's messages cannot be true.
     #[error(transparent)]
-    Seen(#[from] super::sent::SeenError),
+    Seen(#[from] super::counts::SeenError),
     /// The server resumes a client that there has not been.
     #[error("an init resumes a client that has not been")]
     NothingToResume,
@@ -71,7 +71,7 @@ impl<M> Default for ClientEnd<M> {
 impl<M: Clone> ClientEnd<M> {
     /// The offer for the next connection, if the client can be resumed.
     pub fn offer(&self) -> Option<ResumeOffer> {
-        Some(ResumeOffer { secret: self.secret?, seen: self.counts.received.taken() })
+        Some(ResumeOffer { secret: self.secret?, seen: self.counts.taken() })
     }
 
     /// Takes the init of a new connection. Gives what it means, the control message to send, and the messages to send after it: those
@@ -82,20 +82,20 @@ impl<M: Clone> ClientEnd<M> {
             if !self.has_lived {
                 return Err(MalformedInit::NothingToResume);
             }
-            self.counts.sent.seen(init.seen)?;
+            self.counts.forget_seen(init.seen, |_| 0)?;
             Opened::Recovered { missed: init.missed }
         } else {
             let before = std::mem::take(&mut self.counts);
-            let unconfirmed = before.sent.iter().cloned().collect();
+            let unconfirmed = before.entries().map(|(message, _)| message.clone()).collect();
             if self.has_lived { Opened::Gap { reason: init.reason, unconfirmed } } else { Opened::First }
         };
         (self.secret, self.is_open, self.has_lived) = (secret, true, true);
-        let mut again: Vec<M> = self.counts.sent.iter().cloned().collect();
-        for (message, weight) in std::mem::take(&mut self.waiting) {
-            self.counts.sent.push(message.clone(), weight);
+        let mut again: Vec<M> = self.counts.entries().map(|(message, _)| message.clone()).collect();
+        for message in std::mem::take(&mut self.waiting) {
+            self.counts.push(message.clone(), 1, 0, |_| 0);
             again.push(message);
         }
-        Ok((opened, Control::Seen(self.counts.received.tell()), again))
+        Ok((opened, self.counts.tell(), again))
     }
 
     /// Notes the end of the connection.
@@ -104,23 +104,23 @@ impl<M: Clone> ClientEnd<M> {
     }
 
     /// Sends a message, or keeps it for the next connection. Gives whether it goes out now.
-    pub fn send(&mut self, message: M, weight: usize) -> bool {
+    pub fn send(&mut self, message: M) -> bool {
         if self.is_open {
-            self.counts.sent.push(message, weight);
+            self.counts.push(message, 1, 0, |_| 0);
         } else {
-            self.waiting.push_back((message, weight));
+            self.waiting.push_back(message);
         }
         self.is_open
     }
 
     /// Takes a text message of the server behind the init.
     pub fn receive<'a>(&mut self, text: &'a str, now: Duration) -> Result<Received<'a>, ControlError> {
-        self.counts.receive(text, now)
+        self.counts.receive(text, now, |_| 0)
     }
 
     /// Takes a binary message of the server, which is always the application's. Gives the control message to send.
     pub fn receive_binary(&mut self, bytes: usize, now: Duration) -> Option<Control> {
-        self.counts.receive_binary(bytes, now)
+        self.counts.take(bytes, now)
     }
 
     /// Gives the control message that is due because a message has waited for long. Call it from time to time.

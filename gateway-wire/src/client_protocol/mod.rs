@@ -8,18 +8,17 @@ mod client_end;
 mod control;
 mod counts;
 mod init;
-mod received;
 mod resume_secret;
-mod sent;
 mod server_end;
 #[cfg(test)]
 mod simulation;
+mod unseen;
+mod untold;
 
 pub use client_end::{ClientEnd, Opened};
 pub use control::{Control, Malformed, Text, escape};
-pub use counts::{ControlError, Received};
+pub use counts::{ControlError, Received, SeenError};
 pub use init::{GapReason, Init};
-pub use received::{ReceivedCount, SEEN_AFTER_BYTES, SEEN_AFTER_MESSAGES, SEEN_AFTER_TIME};
 pub use resume_secret::{MalformedResume, ResumeOffer, ResumeSecret};
-pub use sent::{SeenError, SentMessages};
 pub use server_end::ServerEnd;
+pub use untold::{SEEN_AFTER_BYTES, SEEN_AFTER_MESSAGES, SEEN_AFTER_TIME};

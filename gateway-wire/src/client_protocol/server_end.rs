@@ -1,82 +1,174 @@
 //! The server's end: the part of a client that outlives its connections.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::control::Control;
-use super::counts::{ControlError, Counts, Received};
+use super::counts::{ControlError, Counts, Received, SeenError};
 use super::init::GapReason;
 use super::resume_secret::{ResumeOffer, ResumeSecret};
-use super::sent::{SeenError, SentMessages};
 
-/// A client as the server keeps it, whether it has a connection or not. `M` is a message as it is kept to be sent again.
+/// A client as the server keeps it, whether it has a connection or not. `M` is an entry as it is kept to be sent again: a message, or
+/// several that were joined. Whenever an entry is forgotten, a function of the caller is given it and gives its weight.
+///
+/// Secrets are numbered, and the caller makes each from its number, so that a client takes little memory.
 #[derive(Clone, Debug)]
 pub struct ServerEnd<M> {
     counts: Counts<M>,
-    /// The newest secret that the client has shown to have, or `None` before it has shown any.
-    proven: Option<ResumeSecret>,
-    /// The secret of the last init, which may have been lost on its way.
-    latest: ResumeSecret,
+    /// The number of the newest secret that the client has shown to have, or `None` before it has shown any.
+    proven: Option<NonZeroU32>,
+    /// The number of the secret of the last init, which may have been lost on its way.
+    latest: NonZeroU32,
 }
 
 impl<M> ServerEnd<M> {
     /// Begins a client's life with the secret of its first init.
-    pub fn new(secret: ResumeSecret) -> Self {
+    pub fn new(secret: NonZeroU32) -> Self {
         Self { counts: Counts::default(), proven: None, latest: secret }
     }
 
-    /// The messages to the page that it may not have seen.
-    pub fn unseen(&self) -> &SentMessages<M> {
-        &self.counts.sent
+    /// The number of messages to the page that were sent, or that wait while the client is parked.
+    pub fn sent(&self) -> u64 {
+        self.counts.sent()
     }
 
-    /// Keeps a message that is sent now, or that waits while the client is parked. `weight` is the memory that it takes, in bytes.
-    pub fn send(&mut self, message: M, weight: usize) {
-        self.counts.sent.push(message, weight);
+    /// The number of messages that are kept to be sent again.
+    pub fn kept(&self) -> u64 {
+        self.counts.kept()
+    }
+
+    /// The sum of what is kept weighs, in bytes.
+    pub fn weight(&self) -> usize {
+        self.counts.weight()
+    }
+
+    /// The memory that the client takes beside this record and what it keeps, in bytes.
+    pub fn memory(&self) -> usize {
+        self.counts.memory()
+    }
+
+    /// Why the client cannot be resumed, if it cannot.
+    pub fn gap(&self) -> Option<GapReason> {
+        self.counts.gap()
+    }
+
+    /// The entries that the page has not said that it has seen, each with the number of its messages, and the number of messages
+    /// at the start of the first entry that it has seen.
+    pub fn unseen(&self) -> (u64, impl Iterator<Item = &(M, u32)>) {
+        (self.counts.seen().saturating_sub(self.counts.first()), self.counts.entries())
+    }
+
+    /// The number of messages that the page has not said that it has seen.
+    pub fn missed(&self) -> u64 {
+        self.counts.sent() - self.counts.seen()
+    }
+
+    /// Keeps messages that are sent now, or that wait while the client is parked. `weight` is the memory that they take, in bytes.
+    pub fn send(&mut self, entry: M, messages: u32, weight: usize, release: impl FnOnce(M) -> usize) {
+        self.counts.push(entry, messages, weight, release);
+    }
+
+    /// Forgets the oldest entry. A page that has not seen it cannot be resumed.
+    pub fn forget_oldest(&mut self, release: impl FnMut(M) -> usize) {
+        self.counts.forget_oldest(release);
+    }
+
+    /// Makes it impossible to resume the client from now on. A reason that was given before stays.
+    pub fn end(&mut self, reason: GapReason, release: impl FnMut(M) -> usize) {
+        self.counts.end(reason, release);
     }
 
     /// Takes a text message of the page.
-    pub fn receive<'a>(&mut self, text: &'a str, now: Duration) -> Result<Received<'a>, ControlError> {
+    pub fn receive<'a>(
+        &mut self,
+        text: &'a str,
+        now: Duration,
+        release: impl FnMut(M) -> usize,
+    ) -> Result<Received<'a>, ControlError> {
         self.proven = Some(self.latest);
-        self.counts.receive(text, now)
+        self.counts.receive(text, now, release)
     }
 
-    /// Takes a binary message of the page, which is always the application's. Gives the control message that is sent to the page.
-    pub fn receive_binary(&mut self, bytes: usize, now: Duration) -> Option<Control> {
+    /// Takes a message of the page that is the application's: a binary one, or text that cannot be control. Gives the control
+    /// message that is sent to the page.
+    pub fn take(&mut self, bytes: usize, now: Duration) -> Option<Control> {
         self.proven = Some(self.latest);
-        self.counts.receive_binary(bytes, now)
+        self.counts.take(bytes, now)
     }
 
-    /// Gives the control message that is due because a message has waited for long. Call it from time to time.
+    /// Gives the time at which [`ServerEnd::due`] wants to be called, if the caller has not been given it yet.
+    pub fn note(&mut self) -> Option<Duration> {
+        self.counts.note()
+    }
+
+    /// Gives the control message that is due because a message has waited for long.
     pub fn due(&mut self, now: Duration) -> Option<Control> {
         self.counts.due(now)
     }
 
-    /// The secret that the last init has brought, or brings.
-    pub fn latest_secret(&self) -> ResumeSecret {
+    /// The number of the secret that the last init has brought, or brings.
+    pub fn latest_secret(&self) -> NonZeroU32 {
         self.latest
     }
 
-    /// Number of the page's messages taken, for an init.
+    /// The number of the page's messages that were taken, for an init.
     pub fn taken(&mut self) -> u64 {
-        self.counts.received.tell()
+        match self.counts.tell() {
+            Control::Seen(taken) => taken,
+            _ => 0,
+        }
     }
 
-    /// Lets a page come back on a new connection, whose init brings the secret `next`. What it missed is then
-    /// [`unseen`](Self::unseen). On an error nothing has changed.
-    ///
-    /// The secret of the last init is good, and so is the one before, as that init may have been lost on its way.
-    pub fn resume(&mut self, offer: &ResumeOffer, next: ResumeSecret) -> Result<(), GapReason> {
-        if offer.secret != self.latest && self.proven != Some(offer.secret) {
+    /// Says whether [`ServerEnd::resume`] would let the page come back.
+    pub fn check(
+        &self,
+        offer: &ResumeOffer,
+        secret: impl Fn(NonZeroU32) -> ResumeSecret,
+    ) -> Result<(), GapReason> {
+        self.shown(offer, secret)?;
+        if let Some(reason) = self.gap() {
+            return Err(reason);
+        }
+        if offer.seen > self.counts.sent() {
             return Err(GapReason::Unknown);
         }
-        self.counts.sent.seen(offer.seen).map_err(|lie| match lie {
+        // What the page asks for was forgotten, as it said that it had seen it, or because too much was kept.
+        if offer.seen < self.counts.seen().max(self.counts.first()) {
+            return Err(GapReason::Overflow);
+        }
+        Ok(())
+    }
+
+    /// Lets a page come back on a new connection, whose init brings the secret of the number after [`ServerEnd::latest_secret`].
+    /// What it missed is then [`ServerEnd::unseen`]. On an error nothing has changed.
+    ///
+    /// The secret of the last init is good, and so is the newest one that the page has shown, as that init may have been lost on
+    /// its way.
+    pub fn resume(
+        &mut self,
+        offer: &ResumeOffer,
+        secret: impl Fn(NonZeroU32) -> ResumeSecret,
+        release: impl FnMut(M) -> usize,
+    ) -> Result<(), GapReason> {
+        self.check(offer, &secret)?;
+        let shown = self.shown(offer, secret)?;
+        self.counts.forget_seen(offer.seen, release).map_err(|lie| match lie {
             SeenError::BeyondSent { .. } => GapReason::Unknown,
-            // What the page asks for was forgotten, as it said that it had seen it.
             SeenError::Backwards { .. } => GapReason::Overflow,
         })?;
-        self.proven = Some(offer.secret);
-        self.latest = next;
+        self.proven = Some(shown);
+        self.latest = self.latest.checked_add(1).unwrap_or(NonZeroU32::MIN);
         Ok(())
+    }
+
+    /// The number of the good secret that the page shows.
+    fn shown(
+        &self,
+        offer: &ResumeOffer,
+        secret: impl Fn(NonZeroU32) -> ResumeSecret,
+    ) -> Result<NonZeroU32, GapReason> {
+        let mut good = [Some(self.latest), self.proven].into_iter().flatten();
+        good.find(|number| secret(*number) == offer.secret).ok_or(GapReason::Unknown)
     }
 }
 
@@ -85,45 +177,72 @@ mod tests {
     use super::*;
     use crate::ClientId;
 
-    fn secret(random: u8) -> ResumeSecret {
-        ResumeSecret::new(ClientId::new("127.0.0.1:1238".parse().unwrap(), 7), [random; 16])
+    fn secret(number: NonZeroU32) -> ResumeSecret {
+        ResumeSecret::new(ClientId::new("127.0.0.1:1238".parse().unwrap(), 7), [number.get() as u8; 16])
     }
 
-    fn offer(random: u8, seen: u64) -> ResumeOffer {
-        ResumeOffer { secret: secret(random), seen }
+    fn offer(number: u32, seen: u64) -> ResumeOffer {
+        ResumeOffer { secret: secret(number.try_into().unwrap()), seen }
+    }
+
+    fn server() -> ServerEnd<char> {
+        ServerEnd::new(NonZeroU32::MIN)
+    }
+
+    fn resume(server: &mut ServerEnd<char>, number: u32, seen: u64) -> Result<(), GapReason> {
+        server.resume(&offer(number, seen), secret, |_| 1)
     }
 
     #[test]
     fn the_old_secret_is_good_until_the_page_shows_that_it_has_the_new_one() {
-        let mut server = ServerEnd::<u8>::new(secret(1));
+        let mut server = server();
         // The init with secret 2 is lost, and so is that with secret 3.
-        server.resume(&offer(1, 0), secret(2)).unwrap();
-        server.resume(&offer(1, 0), secret(3)).unwrap();
-        assert_eq!(server.resume(&offer(2, 0), secret(9)), Err(GapReason::Unknown));
-        server.resume(&offer(3, 0), secret(4)).unwrap();
-        assert_eq!(server.resume(&offer(1, 0), secret(9)), Err(GapReason::Unknown));
-        server.receive("gateway:seen 0", Duration::ZERO).unwrap();
-        assert_eq!(server.resume(&offer(3, 0), secret(9)), Err(GapReason::Unknown));
-        server.resume(&offer(4, 0), secret(5)).unwrap();
+        resume(&mut server, 1, 0).unwrap();
+        resume(&mut server, 1, 0).unwrap();
+        assert_eq!(resume(&mut server, 2, 0), Err(GapReason::Unknown));
+        resume(&mut server, 3, 0).unwrap();
+        assert_eq!(resume(&mut server, 1, 0), Err(GapReason::Unknown));
+        server.receive("gateway:seen 0", Duration::ZERO, |_| 1).unwrap();
+        assert_eq!(resume(&mut server, 3, 0), Err(GapReason::Unknown));
+        resume(&mut server, 4, 0).unwrap();
     }
 
     #[test]
     fn a_false_count_is_no_resume_and_changes_nothing() {
-        let mut server = ServerEnd::new(secret(1));
-        server.send('a', 1);
-        server.send('b', 1);
-        server.receive("gateway:seen 1", Duration::ZERO).unwrap();
-        assert_eq!(server.resume(&offer(1, 3), secret(2)), Err(GapReason::Unknown));
-        assert_eq!(server.resume(&offer(1, 0), secret(2)), Err(GapReason::Overflow));
-        server.resume(&offer(1, 1), secret(2)).unwrap();
-        assert_eq!(server.unseen().iter().collect::<Vec<_>>(), [&'b']);
-        assert!(matches!(server.receive("gateway:seen 7", Duration::ZERO), Err(ControlError::Seen(_))));
-        assert!(matches!(server.receive("gateway:seen x", Duration::ZERO), Err(ControlError::Malformed(_))));
+        let mut server = server();
+        server.send('a', 1, 1, |_| 1);
+        server.send('b', 1, 1, |_| 1);
+        server.receive("gateway:seen 1", Duration::ZERO, |_| 1).unwrap();
+        assert_eq!(resume(&mut server, 1, 3), Err(GapReason::Unknown));
+        assert_eq!(resume(&mut server, 1, 0), Err(GapReason::Overflow));
+        resume(&mut server, 1, 1).unwrap();
+        let (skip, entries) = server.unseen();
+        assert_eq!((skip, entries.collect::<Vec<_>>()), (0, vec![&('b', 1)]));
+        let mut receive = |text| server.receive(text, Duration::ZERO, |_| 1);
+        assert!(matches!(receive("gateway:seen 7"), Err(ControlError::Seen(_))));
+        assert!(matches!(receive("gateway:seen x"), Err(ControlError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_page_may_have_seen_a_part_of_what_was_joined_and_more_than_it_has_said() {
+        let mut server = server();
+        server.send('a', 2, 10, |_| 10);
+        server.send('b', 3, 10, |_| 10);
+        server.forget_oldest(|_| 10);
+        assert_eq!((server.sent(), server.missed(), server.weight()), (5, 5, 10));
+        assert_eq!(resume(&mut server, 1, 1), Err(GapReason::Overflow));
+        server.resume(&offer(1, 3), secret, |_| 10).unwrap();
+        let (skip, entries) = server.unseen();
+        assert_eq!((skip, entries.count()), (1, 1));
+        assert_eq!(server.missed(), 2);
+        server.end(GapReason::Raw, |_| 10);
+        assert_eq!(resume(&mut server, 2, 3), Err(GapReason::Raw));
+        assert_eq!(resume(&mut server, 7, 3), Err(GapReason::Unknown));
     }
 
     #[test]
     fn control_is_answered_and_not_counted() {
-        let mut server = ServerEnd::<u8>::new(secret(1));
+        let mut server = server();
         for (text, message, reply) in [
             ("gateway:ping", None, Some(Control::Pong)),
             ("gateway:later", None, None),
@@ -132,9 +251,16 @@ mod tests {
             ("gateway:= gateway:ping", Some("gateway:ping"), None),
             ("hello", Some("hello"), None),
         ] {
-            assert_eq!(server.receive(text, Duration::ZERO), Ok(Received { message, reply }), "{text}");
+            let received = server.receive(text, Duration::ZERO, |_| 1);
+            assert_eq!(received, Ok(Received { message, reply }), "{text}");
         }
-        assert_eq!(server.receive_binary(16 << 10, Duration::ZERO), Some(Control::Seen(4)));
+        assert_eq!(server.take(16 << 10, Duration::ZERO), Some(Control::Seen(4)));
         assert_eq!((server.taken(), server.due(Duration::from_secs(60))), (4, None));
+    }
+
+    #[test]
+    fn an_idle_client_takes_32_bytes() {
+        assert_eq!(size_of::<ServerEnd<u32>>(), 32);
+        assert_eq!((size_of::<Option<ServerEnd<u32>>>(), server().memory()), (32, 0));
     }
 }

@@ -2,6 +2,7 @@
 //! a gap. Every run follows from its seed, which a failure names.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::*;
@@ -21,11 +22,14 @@ impl Random {
     fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
+}
 
-    fn secret(&mut self, client: ClientId) -> ResumeSecret {
+/// The secrets of the client with this connection number.
+fn secrets(client: u32) -> impl Fn(NonZeroU32) -> ResumeSecret {
+    move |number| {
         let mut random = [0; 16];
-        random[..8].copy_from_slice(&self.next().to_be_bytes());
-        ResumeSecret::new(client, random)
+        random[..4].copy_from_slice(&number.get().to_be_bytes());
+        ResumeSecret::new(self::client(client), random)
     }
 }
 
@@ -58,7 +62,7 @@ struct Wire {
 }
 
 /// The most unseen messages that the server keeps, so that runs reach it.
-const KEPT: usize = 40;
+const KEPT: u64 = 40;
 
 #[derive(Default)]
 struct World {
@@ -98,18 +102,18 @@ impl World {
     fn push(&mut self) {
         let Some((_, server)) = &mut self.server else { return };
         self.pushed += 1;
-        server.send(self.pushed, 8);
+        server.send(self.pushed, 1, 8, |_| 8);
         if let Some(wire) = &mut self.wire {
             wire.to_page.push_back(escape(&text(self.pushed)).into_owned());
         }
-        if server.unseen().unseen() > KEPT {
+        if server.kept() > KEPT {
             self.end(GapReason::Overflow);
         }
     }
 
     fn say(&mut self) {
         self.said += 1;
-        if self.page.send(self.said, 8) {
+        if self.page.send(self.said) {
             let wire = self.wire.as_mut().unwrap();
             wire.to_server.push_back(escape(&text(self.said)).into_owned());
         }
@@ -125,7 +129,7 @@ impl World {
         let resumed = match (&mut self.server, &offer) {
             (_, None) => Err(None),
             (Some((number, server)), Some(offer)) if offer.secret.client() == client(*number) => {
-                server.resume(offer, random.secret(client(*number))).map_err(Some)
+                server.resume(offer, secrets(*number), |_| 8).map_err(Some)
             }
             (_, Some(offer)) => Err(Some(self.ended[offer.secret.client().connection as usize - 1])),
         };
@@ -136,20 +140,23 @@ impl World {
                 self.ended.push(GapReason::Expired);
             }
             let number = self.ended.len() as u32 + 1;
-            self.server = Some((number, ServerEnd::new(random.secret(client(number)))));
+            let secret = NonZeroU32::new(random.next() as u32).unwrap_or(NonZeroU32::MIN);
+            self.server = Some((number, ServerEnd::new(secret)));
         }
-        let (_, server) = self.server.as_mut().unwrap();
-        let next = server.latest_secret();
+        let (number, server) = self.server.as_mut().unwrap();
+        let next = secrets(*number)(server.latest_secret());
         let init = Init {
             client_id: next.client().to_string(),
             proof: String::new(),
             resume: Some(next.to_text()),
             seen: server.taken(),
             resumed: resumed.is_ok(),
-            missed: server.unseen().unseen() as u64,
+            missed: server.missed(),
             reason,
         };
-        let to_page = server.unseen().iter().map(|number| escape(&text(*number)).into_owned()).collect();
+        let (skip, unseen) = server.unseen();
+        assert_eq!(skip, 0, "no messages are joined here");
+        let to_page = unseen.map(|(number, _)| escape(&text(*number)).into_owned()).collect();
         let init = serde_json::from_str(&serde_json::to_string(&init).unwrap()).unwrap();
         self.wire = Some(Wire { init: Some(init), to_page, to_server: VecDeque::new() });
     }
@@ -188,7 +195,7 @@ impl World {
     fn server_receives(&mut self) {
         let (Some(wire), Some((_, server))) = (&mut self.wire, &mut self.server) else { return };
         let Some(text) = wire.to_server.pop_front() else { return };
-        let received = server.receive(&text, self.now).unwrap();
+        let received = server.receive(&text, self.now, |_| 8).unwrap();
         wire.to_page.extend(received.reply.map(|reply| reply.to_string()));
         self.taken.extend(received.message.map(number));
     }
