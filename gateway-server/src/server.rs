@@ -28,7 +28,7 @@ use crate::php::bridge::Bridge;
 use crate::php::gatewayworker::GatewayWorker;
 use crate::php::{self, Backend, LoginLimits, MemoryBudget};
 use crate::service::Gateway;
-use crate::shard::ClientProofs;
+use crate::shard::{ClientProofs, ResumeSecrets};
 use crate::system::descriptors;
 use crate::telemetry::abuse_log;
 use crate::telemetry::logs::{self, Logs};
@@ -84,8 +84,9 @@ impl Server {
         let watched_certificates = certificates.all();
         let ports = Ports::bind(&settings)?;
         let node = settings.node.unwrap_or_else(|| ports.node_address());
-        let proofs = ClientProofs::new(random()?);
-        let components = ComponentSettings::new(&settings, &ports.clients, node, proofs, certificates)?;
+        let (proofs, secrets) = (ClientProofs::new(random()?), ResumeSecrets::new(random()?));
+        let components =
+            ComponentSettings::new(&settings, &ports.clients, node, proofs, secrets, certificates)?;
         let instance = u64::from_ne_bytes(random()?);
         let cluster = component_settings::cluster(&settings)
             .map(|cluster| Arc::new(Cluster::new(cluster, settings.secret_key.as_bytes(), node, instance)));

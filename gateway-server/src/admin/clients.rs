@@ -75,6 +75,8 @@ impl Operations {
             "address": info.address.map(|address| address.to_string()),
             "listener": self.listeners.get(usize::from(info.listener)).map(|listener| &listener.name),
             "queued_bytes": info.queued,
+            "parked_seconds": info.parked.map(|parked| parked.as_secs()),
+            "kept_bytes": info.kept,
         })
     }
 }

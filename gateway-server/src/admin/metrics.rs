@@ -64,6 +64,19 @@ fn clients(out: &mut Exposition, snapshot: &Snapshot, listeners: &[Watched]) {
         .is(snapshot.sum(|shard| shard.counts.came));
     out.gauge("gateway_uids", "Uids that clients are bound to.").is(snapshot.uids);
     out.gauge("gateway_groups", "Groups that clients are in.").is(snapshot.groups);
+    out.gauge("gateway_parked_clients", "Online clients without a connection, which may come back.")
+        .is(snapshot.sum(|shard| shard.parked as u64));
+    let resume = snapshot.resume();
+    out.counter("gateway_parked_total", "Clients whose connections ended and that were kept.")
+        .is(resume.parked);
+    out.counter("gateway_resumed_total", "Clients that came back and had missed nothing.").is(resume.resumed);
+    let mut gaps = out
+        .counter("gateway_gaps_total", "Pages that came back and may have missed something, by the reason.");
+    for (reason, total) in resume.gaps() {
+        gaps.of("reason", reason.word(), total);
+    }
+    out.gauge("gateway_resume_bytes", "Memory of what is kept for clients that may come back.")
+        .is(snapshot.sum(|shard| shard.kept as u64));
     out.gauge("gateway_slow_clients", "Clients whose sockets take no more for now.")
         .is(snapshot.sum(|shard| shard.slow as u64));
     out.gauge("gateway_outbox_bytes", "Memory of what waits for slow clients.").is(snapshot.waiting as u64);

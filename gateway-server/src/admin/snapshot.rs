@@ -7,7 +7,7 @@ use super::Operations;
 use super::answer::Refusal;
 use super::process::{self, Process};
 use crate::events::WorkerReport;
-use crate::shard::ShardCounts;
+use crate::shard::{ResumeCounts, ShardCounts};
 use crate::telemetry::ConnectionCounter;
 
 /// A listener's name and counter, for the operations port.
@@ -65,6 +65,13 @@ impl Snapshot {
     /// Adds up a count over all shards.
     pub(super) fn sum(&self, of: impl Fn(&ShardCounts) -> u64) -> u64 {
         self.shards.iter().map(of).sum()
+    }
+
+    /// Adds up the counts of clients that come back over all shards.
+    pub(super) fn resume(&self) -> ResumeCounts {
+        let mut all = ResumeCounts::default();
+        self.shards.iter().for_each(|shard| all.add(&shard.resume));
+        all
     }
 
     /// Number of clients that are connected to the listener with this number.

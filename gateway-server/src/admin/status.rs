@@ -35,6 +35,11 @@ pub(super) async fn answer(operations: &Operations) -> Result<Answer, Refusal> {
         "uptime_seconds": snapshot.uptime() as u64,
         "clients": snapshot.sum(|shard| shard.clients as u64),
         "clients_since_start": snapshot.sum(|shard| shard.counts.came),
+        "parked_clients": snapshot.sum(|shard| shard.parked as u64),
+        "resumed": snapshot.resume().resumed,
+        "gaps": snapshot.resume().gaps().filter(|(_, total)| *total > 0)
+            .map(|(reason, total)| (reason.word().to_owned(), total.into())).collect::<serde_json::Map<String, Value>>(),
+        "resume_bytes": snapshot.sum(|shard| shard.kept as u64),
         "uids": snapshot.uids,
         "groups": snapshot.groups,
         "php_connections": snapshot.php_connections,

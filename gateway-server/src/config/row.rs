@@ -31,6 +31,8 @@ pub(super) const PINGS_ANEW: Effect = Effect::Live("at once; the count of unansw
 pub(super) const NEW_CONNECTIONS: Effect = Effect::Live("for connections from now on");
 pub(super) const NEW_CONNECTIONS_COUNTED: Effect =
     Effect::Live("for connections from now on; those that are here count, and stay");
+pub(super) const NEW_CONNECTIONS_AND_ENDED: Effect =
+    Effect::Live("for connections from now on, and for those that end");
 pub(super) const RESTART: Effect = Effect::Restart("after a restart");
 pub(super) const OTHER_FILES: Effect =
     Effect::Restart("other files after a restart; what is in the files at once");

@@ -20,8 +20,8 @@ use super::kind::{
     Text, Texts, Urls,
 };
 use super::row::{
-    AT_ONCE, AT_ONCE_FOR_ALL, Differences, Effect, NEW_CONNECTIONS, NEW_CONNECTIONS_COUNTED, OTHER_FILES,
-    PINGS_ANEW, RESTART, Row, Scope, help, settings,
+    AT_ONCE, AT_ONCE_FOR_ALL, Differences, Effect, NEW_CONNECTIONS, NEW_CONNECTIONS_AND_ENDED,
+    NEW_CONNECTIONS_COUNTED, OTHER_FILES, PINGS_ANEW, RESTART, Row, Scope, help, settings,
 };
 use super::texts;
 use crate::net::Network;
@@ -234,9 +234,24 @@ settings! {
 
         /// The same in bytes, with those that compressed messages are inflated to
         bytes_per_second: PerSecond("BYTES") = plain(0.0), "GATEWAY_BYTES_PER_SECOND", AT_ONCE_FOR_ALL;
+
+        /// Seconds for which a client of the subprotocol gateway.2 may be without a connection: it stays online, and gets what it
+        /// has missed when it comes back. 0 lets none come back
+        resume_seconds: Seconds(0.0) = seconds(60), "GATEWAY_RESUME_SECONDS", NEW_CONNECTIONS_AND_ENDED;
+
+        /// Messages that are kept for such a client until it says that it has seen them; with more it cannot come back
+        resume_messages: Number<usize>(1..=1 << 20) = plain(256), "GATEWAY_RESUME_MESSAGES", AT_ONCE_FOR_ALL;
+
+        /// Bytes of memory that these messages may take, and outbox_bytes at least; one message alone may take more
+        resume_bytes: Bytes(1024..=1 << 30) = memory_share(64, 1 << 20), "GATEWAY_RESUME_BYTES", AT_ONCE_FOR_ALL;
     }
 
     global {
+        /// Bytes of memory that the messages may take which are kept for clients that can come back, of all clients together. What
+        /// many have not seen counts once. When it is more, the longest parked can come back no more, unbound ones first
+        resume_total_bytes: Bytes(1 << 20..=1 << 40) =
+            memory_share(16, 256 << 20), "GATEWAY_RESUME_TOTAL_BYTES", AT_ONCE_FOR_ALL;
+
         /// Groups that a client may be in; 0 is no limit
         max_groups_per_client: Number<usize>(0..=usize::MAX) = plain(1000), "GATEWAY_MAX_GROUPS_PER_CLIENT", AT_ONCE_FOR_ALL;
 

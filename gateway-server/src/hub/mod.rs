@@ -3,6 +3,7 @@
 mod eviction;
 
 use std::io;
+use std::net::SocketAddrV4;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
+use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 use tokio::sync::{Semaphore, oneshot};
@@ -46,6 +48,8 @@ pub struct Hub {
     /// Issues connection ids, and finds the shard of each.
     connection_ids: ConnectionIds,
     proofs: ClientProofs,
+    /// The node part of every client_id that this server issues.
+    node: SocketAddrV4,
     /// Forms of messages that some client has needed. Once one client needs a form, more will, so these are never reset.
     wants_deflated: AtomicBool,
     wants_non_websocket: AtomicBool,
@@ -89,6 +93,7 @@ impl Hub {
             shards: handles.into(),
             connection_ids: ConnectionIds::new(key, shards),
             proofs: settings.proofs.clone(),
+            node: settings.node,
             wants_deflated: AtomicBool::new(false),
             wants_non_websocket: AtomicBool::new(false),
             sinks,
@@ -106,20 +111,64 @@ impl Hub {
         new_connection: NewConnection,
         identity: Option<Box<Identity>>,
     ) -> Result<(), Stopped> {
-        // The encoding is recorded before the client is online, as the client gets only messages that are encoded so.
-        match new_connection.encoding {
-            Encoding::Websocket => {}
-            Encoding::Deflated => self.wants_deflated.store(true, Ordering::Relaxed),
-            Encoding::Text | Encoding::Frame | Encoding::Tcp => {
-                self.wants_non_websocket.store(true, Ordering::Relaxed)
-            }
-        }
+        self.want(new_connection.encoding);
         let (connection_id, shard) = self.connection_ids.issue();
         let claimed = |identity: Box<Identity>| {
             Box::new(ClaimedIdentity::new(*identity, &self.uids, &self.groups, shard))
         };
         let identity = identity.map(claimed);
         self.shards[shard].enqueue(Command::Adopt { connection_id, new_connection, identity }).await
+    }
+
+    /// Says whether a page may come back by this offer, and the uid of its client, or the reason why not.
+    pub async fn find_client(
+        &self,
+        offer: &ResumeOffer,
+    ) -> Result<Result<Option<Bytes>, GapReason>, Stopped> {
+        let client = offer.secret.client();
+        if client.node != self.node {
+            return Ok(Err(GapReason::Moved));
+        }
+        let offer = *offer;
+        let found = self
+            .shard_of(client.connection)
+            .query(move |clients| {
+                clients.find(&offer).map(|_| clients.uid_of(offer.secret.client().connection))
+            })
+            .await?;
+        Ok(found.map_err(|reason| match reason {
+            Some(reason) => reason,
+            None if self.connection_ids.was_issued(client.connection) => GapReason::Expired,
+            None => GapReason::Restarted,
+        }))
+    }
+
+    /// Hands a connection to the client that has come back with it. A page whose offer is not good any more is asked to try again.
+    pub async fn come_back(&self, offer: &ResumeOffer, new_connection: NewConnection) -> Result<(), Stopped> {
+        self.want(new_connection.encoding);
+        let offer = Box::new(*offer);
+        self.shard_of(offer.secret.client().connection)
+            .enqueue(Command::ComeBack { offer, new_connection })
+            .await
+    }
+
+    /// Makes it impossible for a client to come back, as somebody else has come with its secret.
+    pub async fn disown(&self, offer: &ResumeOffer) -> Result<(), Stopped> {
+        let offer = Box::new(*offer);
+        self.shard_of(offer.secret.client().connection).enqueue(Command::Disown { offer }).await
+    }
+
+    /// Records an encoding before a client that needs it is online, as the client gets only messages that are encoded so.
+    fn want(&self, encoding: Encoding) {
+        match encoding {
+            Encoding::Websocket | Encoding::Gateway2 => {}
+            Encoding::Deflated | Encoding::Gateway2Deflated => {
+                self.wants_deflated.store(true, Ordering::Relaxed)
+            }
+            Encoding::Text | Encoding::Frame | Encoding::Tcp => {
+                self.wants_non_websocket.store(true, Ordering::Relaxed)
+            }
+        }
     }
 
     /// The encodings that messages have to get.

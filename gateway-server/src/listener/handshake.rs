@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -13,6 +15,7 @@ use super::admission::AdmissionSlot;
 use super::client_address::ClientAddress;
 use super::farewell::RefusedPeer;
 use super::refusal::Refusal;
+use super::resumption::{ClientRegistry, Resumption};
 use super::stream::Stream;
 use super::upgrade::{Opened, upgrade};
 use super::{ListenerSettings, tls};
@@ -45,7 +48,7 @@ pub(super) async fn perform(
     let mut client = ClientAddress::of_peer(peer, &settings.trusted_proxies, slot);
     let result = tokio::select! {
         biased;
-        result = timeout_at(deadline, accept(socket, &mut client, settings, hub.wants_handshakes())) => Some(result),
+        result = timeout_at(deadline, accept(socket, &mut client, settings, hub)) => Some(result),
         () = slot.evicted() => None,
     };
     match result {
@@ -75,7 +78,7 @@ async fn accept(
     mut socket: TcpStream,
     client: &mut ClientAddress<'_>,
     settings: &ListenerSettings,
-    wants_handshake: bool,
+    hub: &Hub,
 ) -> Result<Accepted, RefusedPeer> {
     let is_websocket = settings.protocol == Protocol::Websocket;
     if let Err(refusal) = client.enter(&settings.admission) {
@@ -104,7 +107,8 @@ async fn accept(
     let opened = if is_websocket {
         let admit = |request: &Request| client.introduce(request.headers());
         let ListenerSettings { rules, token_verifier, deflate, .. } = settings;
-        match upgrade(&mut stream, rules, token_verifier, *deflate, wants_handshake, admit).await {
+        let wants_handshake = hub.wants_handshakes();
+        match upgrade(&mut stream, hub, rules, token_verifier, *deflate, wants_handshake, admit).await {
             Ok(opened) => opened,
             Err(refusal) => return Err(RefusedPeer::on(stream, refusal)),
         }
@@ -132,7 +136,8 @@ async fn hand_over(
     hub: &Hub,
     settings: &ListenerSettings,
 ) {
-    let Accepted { stream, opened: Opened { encoding, early, handshake, identity }, slot } = accepted;
+    let Accepted { stream, opened, slot } = accepted;
+    let Opened { encoding, early, handshake, identity, resumption } = opened;
     let (socket, tls) = stream.into_parts();
     let socket = match prepare(&socket).and_then(|()| socket.into_std()) {
         Ok(socket) => socket,
@@ -149,9 +154,25 @@ async fn hand_over(
         address: (client != peer).then_some(client),
         handshake,
         slot: slot.map(|slot| -> Box<dyn Send> { Box::new(slot) }),
+        gap: if let Resumption::Gap(reason) = resumption { Some(reason) } else { None },
     };
-    if hub.adopt(new_connection, identity).await.is_err() {
+    let handed_over = match resumption {
+        Resumption::Good(offer) => hub.come_back(&offer, new_connection).await,
+        Resumption::NotAsked | Resumption::Gap(_) => hub.adopt(new_connection, identity).await,
+    };
+    if handed_over.is_err() {
         debug!("a client came while the server stops");
+    }
+}
+
+impl ClientRegistry for Hub {
+    async fn find(&self, offer: &ResumeOffer) -> Result<Option<Bytes>, GapReason> {
+        // A shard that has ended has no clients any more.
+        self.find_client(offer).await.unwrap_or(Err(GapReason::Restarted))
+    }
+
+    async fn disown(&self, offer: &ResumeOffer) {
+        let _ = Hub::disown(self, offer).await;
     }
 }
 

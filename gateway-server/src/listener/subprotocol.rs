@@ -7,12 +7,14 @@ use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 use super::token::protocols;
-use crate::protocol::websocket::SUBPROTOCOL;
+use crate::protocol::websocket::{SUBPROTOCOL, SUBPROTOCOL_2};
 
-/// Chooses the offer for the answer: one of `spoken`, or the subprotocol of connect tokens. It is answered even when a token is
+/// Chooses the offer for the answer: one of `spoken`, the subprotocol of connect tokens, or `gateway.2`. It is answered even when a token is
 /// refused, as browsers would not read the close frame that says so otherwise.
 pub(super) fn choose(request: &Request, spoken: &[String]) -> Option<HeaderValue> {
-    let is_spoken = |offer: &str| offer == SUBPROTOCOL || spoken.iter().any(|name| name == offer);
+    let is_spoken = |offer: &str| {
+        [SUBPROTOCOL, SUBPROTOCOL_2].contains(&offer) || spoken.iter().any(|name| name == offer)
+    };
     protocols(request).find(|offer| is_spoken(offer)).and_then(|offer| HeaderValue::from_str(offer).ok())
 }
 
@@ -30,6 +32,8 @@ mod tests {
             (&["gateway.token.x, mqtt"], Some("mqtt")),
             (&["mqtt, gateway, gateway.token.x"], Some("mqtt")),
             (&["gateway.token.x, gateway"], Some("gateway")),
+            (&["gateway.resume.x.1, gateway.2, gateway"], Some("gateway.2")),
+            (&["mqtt, gateway.2"], Some("mqtt")),
             (&["MQTT, mqtt2, ,"], None),
             (&[], None),
         ] {

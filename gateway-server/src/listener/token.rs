@@ -48,18 +48,31 @@ impl TokenVerifier {
         Self { key, is_required, max_groups, max_session, used: Arc::clone(&self.used) }
     }
 
-    /// Gives the identity in the request's token, or `None` when it has no token and needs none.
-    pub(super) fn introduce(&self, request: &Request) -> Result<Option<Box<Identity>>, Refusal> {
+    /// Gives the identity in the token of a request, or `None` when it has none and needs none.
+    pub(super) fn introduce(&self, token: Option<&str>) -> Result<Option<Box<Identity>>, Refusal> {
+        match token {
+            None if self.is_required => {
+                Err(refuse(close::TOKEN_MISSING, "it brought no token (require_token)"))
+            }
+            None => Ok(None),
+            Some(token) => Ok(Some(Box::new(self.read(token)?))),
+        }
+    }
+
+    /// Gives the uid in a token that the application has signed, whether or not the token is still good.
+    pub(super) fn uid_of(&self, token: &str) -> Option<String> {
+        self.key.as_ref()?.signed_uid(token)
+    }
+
+    /// Finds the token of a request.
+    pub(super) fn find<'r>(&self, request: &'r Request) -> Result<Option<&'r str>, Refusal> {
         let mut tokens: Vec<&str> = Vec::new();
         let query = request.uri().query().unwrap_or_default();
         tokens.extend(query.split('&').filter_map(|part| part.strip_prefix(TOKEN_QUERY)));
         tokens.extend(protocols(request).filter_map(|protocol| protocol.strip_prefix(TOKEN_PROTOCOL)));
         match tokens[..] {
-            [] if self.is_required => {
-                Err(refuse(close::TOKEN_MISSING, "it brought no token (require_token)"))
-            }
             [] => Ok(None),
-            [token] => Ok(Some(Box::new(self.read(token)?))),
+            [token] => Ok(Some(token)),
             _ => Err(refuse(close::TOKEN_REFUSED, "it brought several tokens")),
         }
     }

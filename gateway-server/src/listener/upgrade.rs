@@ -8,11 +8,12 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, Version};
 
 use super::refusal::Refusal;
 use super::request::{self, UpgradeRequest};
+use super::resumption::{ClientRegistry, Resumption};
 use super::rules::Rules;
 use super::token::TokenVerifier;
 use super::{ambiguity, subprotocol};
 use crate::protocol::Encoding;
-use crate::protocol::websocket::deflate_answer;
+use crate::protocol::websocket::{SUBPROTOCOL_2, deflate_answer};
 use crate::shard::{Handshake, Identity};
 
 /// The spelling of response headers in RFC 6455. HTTP ignores their case, but some devices compare letter by letter.
@@ -29,20 +30,29 @@ pub struct Opened {
     pub handshake: Option<Box<Handshake>>,
     /// The identity in the client's connect token, if it has one.
     pub identity: Option<Box<Identity>>,
+    /// Whether the page has asked for the client that was here before.
+    pub resumption: Resumption,
 }
 
 impl Opened {
     /// Opens a protocol that has no handshake.
     pub(super) fn at_once(encoding: Encoding) -> Self {
-        Self { encoding, early: Box::default(), handshake: None, identity: None }
+        Self {
+            encoding,
+            early: Box::default(),
+            handshake: None,
+            identity: None,
+            resumption: Resumption::NotAsked,
+        }
     }
 }
 
 /// Performs the handshake. A peer that is refused has not been told of it yet. `deflate` allows compressed messages if the client
 /// offers them. `admit` checks the limits for the sender of the request. With `wants_handshake` the request is kept for the
-/// application's events.
+/// application's events. `clients` finds the client that the page asks for, if it does.
 pub async fn upgrade(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    clients: &impl ClientRegistry,
     rules: &Rules,
     token_verifier: &TokenVerifier,
     deflate: bool,
@@ -54,24 +64,46 @@ pub async fn upgrade(
     ambiguity::check(&request)?;
     rules.check(&request)?;
     admit(&request)?;
-    if let Some(protocol) = subprotocol::choose(&request, &rules.subprotocols) {
+    let protocol = subprotocol::choose(&request, &rules.subprotocols);
+    let is_gateway2 = protocol.as_ref().is_some_and(|protocol| protocol == SUBPROTOCOL_2);
+    if let Some(protocol) = protocol {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    let identity = match token_verifier.introduce(&request) {
+    let (identity, resumption) = match introduce(&request, is_gateway2, token_verifier, clients).await {
         Err(refusal) if refusal.is_for_websocket() => {
             answer(socket, &response).await?;
             return Err(refusal);
         }
-        identity => identity?,
+        introduced => introduced?,
     };
     let deflate = if deflate { deflate_answer(request.headers()) } else { None };
     if let Some(answer) = deflate {
         response.headers_mut().insert("Sec-WebSocket-Extensions", HeaderValue::from_static(answer));
     }
     answer(socket, &response).await?;
-    let encoding = if deflate.is_some() { Encoding::Deflated } else { Encoding::Websocket };
+    let encoding = Encoding::of_websocket(is_gateway2, deflate.is_some());
     let handshake = wants_handshake.then(|| Box::new(handshake(&request, target)));
-    Ok(Opened { encoding, early, handshake, identity })
+    Ok(Opened { encoding, early, handshake, identity, resumption })
+}
+
+/// Finds out who the client is: the one that was here before, or one with the identity of its token, if it has one. The token of a
+/// client that was here before is not used up.
+async fn introduce(
+    request: &Request,
+    is_gateway2: bool,
+    token_verifier: &TokenVerifier,
+    clients: &impl ClientRegistry,
+) -> Result<(Option<Box<Identity>>, Resumption), Refusal> {
+    let token = token_verifier.find(request)?;
+    let resumption = match is_gateway2 {
+        true => Resumption::of(request, token, token_verifier, clients).await,
+        false => Resumption::NotAsked,
+    };
+    let identity = match resumption {
+        Resumption::Good(_) => None,
+        Resumption::NotAsked | Resumption::Gap(_) => token_verifier.introduce(token)?,
+    };
+    Ok((identity, resumption))
 }
 
 async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> Result<(), Refusal> {

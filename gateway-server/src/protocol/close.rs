@@ -7,12 +7,28 @@ pub struct Close {
     pub reason: &'static str,
 }
 
+impl Close {
+    /// Whether a client that can come back is parked when it is closed so: it is not the end that anybody wanted.
+    pub fn keeps_client(self) -> bool {
+        matches!(self.code, 1012 | 1013 | 4008)
+    }
+}
+
+/// Whether a client that closes with this code comes back: the code says neither that its page has ended (1000, 1001) nor that it
+/// has found a fault (1002, 1007, 1009).
+pub fn is_to_come_back(code: u16) -> bool {
+    !matches!(code, 1000..=1002 | 1007 | 1009)
+}
+
 /// PHP has called `closeClient`. Clients reconnect only if the application says so.
 pub const BY_APPLICATION: Close = Close { code: 1000, reason: "" };
 /// The server stops or restarts. Clients reconnect after a moment.
 pub const GOING_AWAY: Close = Close { code: 1001, reason: "server is stopping" };
 /// The client broke RFC 6455. It should not reconnect before it is fixed.
 pub const PROTOCOL_ERROR: Close = Close { code: 1002, reason: "protocol error" };
+/// A client of the subprotocol `gateway.2` sent a control message that is malformed, or a count that cannot be true. It should not
+/// reconnect before it is fixed.
+pub const MALFORMED_CONTROL: Close = Close { code: 1002, reason: "malformed control message" };
 /// A text message or a close reason of the client is not UTF-8. It should not reconnect before it is fixed.
 pub const NOT_UTF8: Close = Close { code: 1007, reason: "not UTF-8" };
 /// A message of the client is longer than `max_message`. It should not reconnect before it is fixed.
@@ -47,6 +63,7 @@ mod tests {
             BY_APPLICATION,
             GOING_AWAY,
             PROTOCOL_ERROR,
+            MALFORMED_CONTROL,
             NOT_UTF8,
             MESSAGE_TOO_BIG,
             INTERNAL_ERROR,

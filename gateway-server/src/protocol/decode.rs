@@ -69,8 +69,9 @@ impl Decoder<'_> {
         let limit = self.max_message;
         let mut message = |message: &[u8]| sink(Incoming::Message(MessageKind::Binary, message));
         *partial = match self.encoding {
-            Encoding::Websocket => self.websocket(input, before, false, sink)?,
-            Encoding::Deflated => self.websocket(input, before, true, sink)?,
+            Encoding::Websocket | Encoding::Deflated | Encoding::Gateway2 | Encoding::Gateway2Deflated => {
+                self.websocket(input, before, self.encoding.is_deflated(), sink)?
+            }
             Encoding::Text => bytes(before, |before| text::decode(input, limit, before, message))?,
             Encoding::Frame => bytes(before, |before| frame::decode(input, limit, before, message))?,
             Encoding::Tcp => {

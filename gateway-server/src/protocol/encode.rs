@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use gateway_wire::client_protocol;
 
 use super::websocket::{self, MessageKind};
 use super::{Encoding, frame};
@@ -26,6 +27,16 @@ pub struct Encoded {
     /// frame.
     pub deflated: Option<Bytes>,
     pub non_websocket: NonWebsocket,
+    /// The form for clients of the subprotocol `gateway.2`, if it is another one, as the message begins like control.
+    pub escaped: Option<Box<Escaped>>,
+}
+
+/// A message in the encodings for clients of the subprotocol `gateway.2`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Escaped {
+    pub websocket: Bytes,
+    /// The compressed form, if it is shorter.
+    pub deflated: Option<Bytes>,
 }
 
 /// The form of a message for clients of other protocols than websocket.
@@ -56,17 +67,24 @@ impl Encoded {
             } else {
                 NonWebsocket::Missing
             },
+            escaped: escaped(kind, payload, wanted.deflated),
         }
     }
 
     /// Makes a message of bytes that go to clients of all protocols as they are, without framing.
     pub fn raw(bytes: Bytes) -> Self {
-        Self { websocket: bytes, deflated: None, non_websocket: NonWebsocket::Raw }
+        Self { websocket: bytes, deflated: None, non_websocket: NonWebsocket::Raw, escaped: None }
+    }
+
+    /// Whether these are bytes without framing, which nobody can count as messages.
+    pub fn is_raw(&self) -> bool {
+        self.non_websocket == NonWebsocket::Raw
     }
 
     /// Joins messages, one behind the other, in each form.
     pub fn concat(messages: &[Self]) -> Self {
         let has_deflated = messages.iter().any(|message| message.deflated.is_some());
+        let has_escaped = messages.iter().any(|message| message.escaped.is_some());
         let encoding = |encoding| concat(messages.iter().map(|message| message.encoding(encoding)));
         let non_websocket = match messages.first().map(|first| &first.non_websocket) {
             Some(first @ (NonWebsocket::Missing | NonWebsocket::Raw))
@@ -84,6 +102,13 @@ impl Encoded {
             websocket: encoding(Encoding::Websocket),
             deflated: has_deflated.then(|| encoding(Encoding::Deflated)),
             non_websocket,
+            escaped: has_escaped.then(|| {
+                let websocket = encoding(Encoding::Gateway2);
+                Box::new(Escaped {
+                    websocket,
+                    deflated: has_deflated.then(|| encoding(Encoding::Gateway2Deflated)),
+                })
+            }),
         }
     }
 
@@ -92,6 +117,13 @@ impl Encoded {
         match (encoding, &self.non_websocket) {
             (Encoding::Websocket, _) => &self.websocket,
             (Encoding::Deflated, _) => self.deflated.as_ref().unwrap_or(&self.websocket),
+            (Encoding::Gateway2, _) => {
+                self.escaped.as_ref().map_or(&self.websocket, |escaped| &escaped.websocket)
+            }
+            (Encoding::Gateway2Deflated, _) => match &self.escaped {
+                Some(escaped) => escaped.deflated.as_ref().unwrap_or(&escaped.websocket),
+                None => self.deflated.as_ref().unwrap_or(&self.websocket),
+            },
             (_, NonWebsocket::Missing) => &[],
             (_, NonWebsocket::Raw) => &self.websocket,
             (Encoding::Text, NonWebsocket::Framed(framed)) => &framed.text,
@@ -106,7 +138,10 @@ impl Encoded {
             NonWebsocket::Framed(framed) => size_of::<Framed>() + framed.weight(),
             NonWebsocket::Missing | NonWebsocket::Raw => 0,
         };
-        self.websocket.len() + self.deflated.as_ref().map_or(0, Bytes::len) + non_websocket
+        let escaped = self.escaped.as_ref().map_or(0, |escaped| {
+            size_of::<Escaped>() + escaped.websocket.len() + escaped.deflated.as_ref().map_or(0, Bytes::len)
+        });
+        self.websocket.len() + self.deflated.as_ref().map_or(0, Bytes::len) + non_websocket + escaped
     }
 }
 
@@ -122,9 +157,23 @@ impl Framed {
     }
 }
 
+/// The form of a message for clients of the subprotocol `gateway.2`, if it is another one.
+fn escaped(kind: MessageKind, payload: &[u8], wants_deflated: bool) -> Option<Box<Escaped>> {
+    if kind != MessageKind::Text {
+        return None;
+    }
+    let escaped = client_protocol::escape_bytes(payload)?;
+    Some(Box::new(Escaped {
+        websocket: websocket::message(kind, &escaped),
+        deflated: wants_deflated.then(|| websocket::deflated_message(kind, &escaped)).flatten(),
+    }))
+}
+
 /// Encodes a message for one client.
 pub fn message(encoding: Encoding, kind: MessageKind, payload: &[u8]) -> Bytes {
     match encoding {
+        Encoding::Gateway2 | Encoding::Gateway2Deflated => escaped(kind, payload, false)
+            .map_or_else(|| websocket::message(kind, payload), |escaped| escaped.websocket),
         Encoding::Websocket | Encoding::Deflated => websocket::message(kind, payload),
         Encoding::Text => Framed::new(payload).text,
         Encoding::Frame => Framed::new(payload).frame,
@@ -143,17 +192,48 @@ mod tests {
     use super::*;
 
     fn encodings(message: &Encoded) -> [&[u8]; Encoding::COUNT] {
-        [Encoding::Websocket, Encoding::Deflated, Encoding::Text, Encoding::Frame, Encoding::Tcp]
+        use Encoding::{Deflated, Frame, Gateway2, Gateway2Deflated, Tcp, Text, Websocket};
+        [Websocket, Deflated, Gateway2, Gateway2Deflated, Text, Frame, Tcp]
             .map(|encoding| message.encoding(encoding))
+    }
+
+    #[test]
+    fn what_begins_like_control_is_escaped_for_those_who_would_take_it_for_control() {
+        let wanted = WantedEncodings { deflated: true, non_websocket: true };
+        let long = format!("gateway:{}", "x".repeat(500));
+        let control = Encoded::new(MessageKind::Text, b"gateway:ping", wanted);
+        let [websocket, deflated, gateway2, gateway2_deflated, text, ..] = encodings(&control);
+        assert_eq!(
+            [websocket, deflated, &text[..12]],
+            [&b"\x81\x0cgateway:ping"[..], b"\x81\x0cgateway:ping", b"gateway:ping"]
+        );
+        assert_eq!([gateway2, gateway2_deflated], [b"\x81\x16gateway:= gateway:ping"; 2]);
+        assert_eq!(message(Encoding::Gateway2, MessageKind::Text, b"gateway:ping"), gateway2);
+        assert_eq!(message(Encoding::Websocket, MessageKind::Text, b"gateway:ping"), websocket);
+        let binary = Encoded::new(MessageKind::Binary, b"gateway:ping", wanted);
+        assert_eq!(binary.encoding(Encoding::Gateway2), b"\x82\x0cgateway:ping");
+        let long = Encoded::new(MessageKind::Text, long.as_bytes(), wanted);
+        assert!(long.encoding(Encoding::Gateway2Deflated).len() < 60);
+        assert_ne!(long.encoding(Encoding::Gateway2Deflated), long.encoding(Encoding::Deflated));
+        let plain = Encoded::new(MessageKind::Text, b"plain", wanted);
+        let joined = Encoded::concat(&[plain.clone(), control, plain]);
+        assert_eq!(
+            joined.encoding(Encoding::Gateway2),
+            b"\x81\x05plain\x81\x16gateway:= gateway:ping\x81\x05plain"
+        );
+        assert_eq!(joined.encoding(Encoding::Websocket), b"\x81\x05plain\x81\x0cgateway:ping\x81\x05plain");
     }
 
     #[test]
     fn forms_are_made_for_those_who_are_here() {
         let nobody = Encoded::new(MessageKind::Text, b"hi", WantedEncodings::default());
-        assert_eq!(encodings(&nobody), [&b"\x81\x02hi"[..], b"\x81\x02hi", b"", b"", b""]);
+        assert_eq!(
+            encodings(&nobody),
+            [&b"\x81\x02hi"[..], b"\x81\x02hi", b"\x81\x02hi", b"\x81\x02hi", b"", b"", b""]
+        );
         let wanted = WantedEncodings { deflated: true, non_websocket: true };
         assert_eq!(
-            encodings(&Encoded::new(MessageKind::Text, b"hi", wanted))[2..],
+            encodings(&Encoded::new(MessageKind::Text, b"hi", wanted))[4..],
             [&b"hi\n"[..], b"\0\0\0\x06hi", b"hi"]
         );
         let long = Encoded::new(MessageKind::Text, &[b'x'; 500], wanted);
@@ -174,7 +254,7 @@ mod tests {
         let raw = Encoded::raw(Bytes::from("raw"));
         let joined = Encoded::concat(&[early.clone(), late, raw.clone()]);
         assert_eq!(encodings(&joined)[0], b"\x81\x05early\x81\x04lateraw");
-        assert_eq!(encodings(&joined)[2..], [&b"late\nraw"[..], b"\0\0\0\x08lateraw", b"lateraw"]);
+        assert_eq!(encodings(&joined)[4..], [&b"late\nraw"[..], b"\0\0\0\x08lateraw", b"lateraw"]);
         assert_eq!(Encoded::concat(&[early.clone(), early]).non_websocket, NonWebsocket::Missing);
         assert_eq!(Encoded::concat(&[raw.clone(), raw]).non_websocket, NonWebsocket::Raw);
     }

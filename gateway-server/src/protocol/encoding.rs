@@ -46,13 +46,17 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// The form in which a client gets messages: its protocol, and whether it has agreed to compression.
+/// The form in which a client gets messages: its protocol and subprotocol, and whether it has agreed to compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Encoding {
     Websocket,
     /// Websocket frames, which are compressed where that makes them shorter.
     Deflated,
+    /// Websocket frames of the subprotocol `gateway.2`.
+    Gateway2,
+    /// Websocket frames of the subprotocol `gateway.2`, which are compressed where that makes them shorter.
+    Gateway2Deflated,
     Text,
     Frame,
     Tcp,
@@ -62,6 +66,26 @@ impl Encoding {
     pub const COUNT: usize = Self::Tcp as usize + 1;
 
     pub fn is_websocket(self) -> bool {
-        matches!(self, Self::Websocket | Self::Deflated)
+        matches!(self, Self::Websocket | Self::Deflated | Self::Gateway2 | Self::Gateway2Deflated)
+    }
+
+    /// Whether the client has agreed to compression.
+    pub fn is_deflated(self) -> bool {
+        matches!(self, Self::Deflated | Self::Gateway2Deflated)
+    }
+
+    /// Whether the client speaks the subprotocol `gateway.2`, in which both ends count messages.
+    pub fn is_gateway2(self) -> bool {
+        matches!(self, Self::Gateway2 | Self::Gateway2Deflated)
+    }
+
+    /// The encoding of a websocket client.
+    pub fn of_websocket(is_gateway2: bool, is_deflated: bool) -> Self {
+        match (is_gateway2, is_deflated) {
+            (false, false) => Self::Websocket,
+            (false, true) => Self::Deflated,
+            (true, false) => Self::Gateway2,
+            (true, true) => Self::Gateway2Deflated,
+        }
     }
 }

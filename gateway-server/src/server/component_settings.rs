@@ -15,7 +15,10 @@ use crate::listener::{Admission, ListenerSettings, Rules, TokenVerifier, Trusted
 use crate::net::tls::Certificates;
 use crate::php::{self, RegisterPortSettings};
 use crate::protocol::websocket::MessageKind;
-use crate::shard::{ClientProofs, Heartbeat, ListenerLimits, RateLimit, ShardBounds, ShardSettings};
+use crate::shard::{
+    ClientProofs, Heartbeat, ListenerLimits, RateLimit, ResumeLimits, ResumeSecrets, ShardBounds,
+    ShardSettings,
+};
 use crate::system::{Secret, machine};
 use crate::telemetry::ConnectionCounter;
 
@@ -107,6 +110,7 @@ pub(crate) struct ComponentSettings {
     /// The address in the client ids of this server.
     node: SocketAddrV4,
     proofs: ClientProofs,
+    secrets: ResumeSecrets,
     certificates: Certificates,
     /// The slots of all PHP connections, on all register ports together.
     register_slots: Arc<php::ConnectionSlots>,
@@ -120,6 +124,7 @@ impl ComponentSettings {
         sockets: &[TcpListener],
         node: SocketAddrV4,
         proofs: ClientProofs,
+        secrets: ResumeSecrets,
         certificates: Certificates,
     ) -> std::io::Result<Self> {
         let ports = sockets.iter().map(|socket| Ok(socket.local_addr()?.port()));
@@ -135,6 +140,7 @@ impl ComponentSettings {
             counters: sockets.iter().map(|_| Arc::default()).collect(),
             node,
             proofs,
+            secrets,
             certificates,
             register_slots: php::connection_slots(settings.max_register_connections),
             register_counter: Arc::default(),
@@ -198,6 +204,7 @@ impl ComponentSettings {
         ShardSettings {
             node: self.node,
             proofs: self.proofs.clone(),
+            secrets: self.secrets.clone(),
             message_kind: message_kind(settings),
             listeners: settings.listeners.iter().zip(&self.ports).map(listener_limits).collect(),
             close_timeout: settings.close_timeout,
@@ -209,6 +216,7 @@ impl ComponentSettings {
                 // The bound is at least four of the longest messages, so that a single client may always send what its own limits
                 // allow.
                 partial: (settings.max_unfinished_bytes / self.shards).max(4 * longest),
+                kept: settings.resume_total_bytes / self.shards,
                 waiting: settings.max_outbox_bytes,
             },
         }
@@ -235,6 +243,12 @@ fn listener_limits((listener, port): (&Listener, &u16)) -> ListenerLimits {
             data: listener.ping_data.clone().into_bytes(),
         },
         rate: RateLimit { messages: listener.messages_per_second, bytes: listener.bytes_per_second },
+        resume: ResumeLimits {
+            time: listener.resume_seconds,
+            messages: listener.resume_messages as u64,
+            // A client that is closed because too much waits for it may come back for all of that.
+            bytes: listener.resume_bytes.max(listener.outbox_bytes),
+        },
     }
 }
 

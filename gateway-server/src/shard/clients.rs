@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use hashbrown::{HashMap, HashSet};
 use mio::{Interest, Registry, Token};
 use slab::Slab;
@@ -15,6 +16,7 @@ use super::connection::{Connection, ConnectionExt, Phase};
 use super::counts::Counts;
 use super::identity::ClaimedIdentity;
 use super::membership::NameTable;
+use super::resume::ResumeState;
 use super::session::Session;
 use super::total_backlog::TotalBacklog;
 use crate::protocol::Encoding;
@@ -23,6 +25,9 @@ use crate::system::{injected_faults, memory_reserve};
 /// The shard merges a session itself up to this many bytes of the session and its changes together, which takes a fraction of a
 /// millisecond. A larger one is merged in another thread.
 const MERGED_AT_ONCE: usize = 16 << 10;
+
+/// What the poll reports of a socket.
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// The clients of one shard, and the tables by which they are found.
 pub(crate) struct Clients {
@@ -49,10 +54,17 @@ pub(crate) struct Clients {
     /// For each connection, by its key, the slot that it takes in a count kept outside the shard:
     /// [`NewConnection::place`](super::command::NewConnection::place). Dropping it frees the slot.
     pub(super) slots: HashMap<usize, Box<dyn Send>>,
+    /// The clients that count messages, and those that are parked.
+    pub(super) resume: ResumeState,
 }
 
 impl Clients {
-    pub(super) fn new(uids: NameTable, groups: NameTable, total: Arc<TotalBacklog>) -> Self {
+    pub(super) fn new(
+        uids: NameTable,
+        groups: NameTable,
+        total: Arc<TotalBacklog>,
+        resume: ResumeState,
+    ) -> Self {
         Self {
             connections: Slab::new(),
             online: HashMap::new(),
@@ -66,6 +78,7 @@ impl Clients {
             uids,
             groups,
             slots: HashMap::new(),
+            resume,
         }
     }
 
@@ -87,12 +100,7 @@ impl Clients {
         registry: &Registry,
     ) -> std::io::Result<(usize, bool)> {
         self.counts.came += 1;
-        let entry = self.connections.vacant_entry();
-        let key = entry.key();
-        let mut socket = mio::net::TcpStream::from_std(socket);
-        registry.register(&mut socket, Token(key), Interest::READABLE | Interest::WRITABLE)?;
-        entry.insert(Connection::new(socket, connection_id, encoding, listener));
-        self.peak = self.peak.max(self.connections.len());
+        let key = self.insert_anonymous(socket, connection_id, encoding, listener, registry)?;
         // A connection id is issued again only after 2³² others, but by then the connection that had it first may still be here.
         let is_free = !self.online.contains_key(&connection_id);
         if is_free {
@@ -102,8 +110,69 @@ impl Clients {
         Ok((key, is_free))
     }
 
+    /// Registers a connection in the poll that is no client, and gives its key.
+    pub(super) fn insert_anonymous(
+        &mut self,
+        socket: TcpStream,
+        connection_id: u32,
+        encoding: Encoding,
+        listener: u8,
+        registry: &Registry,
+    ) -> std::io::Result<usize> {
+        let entry = self.connections.vacant_entry();
+        let key = entry.key();
+        let mut socket = mio::net::TcpStream::from_std(socket);
+        registry.register(&mut socket, Token(key), INTEREST)?;
+        entry.insert(Connection::new(socket, connection_id, encoding, listener));
+        self.peak = self.peak.max(self.connections.len());
+        Ok(key)
+    }
+
+    /// Gives a connection that has left its record another one, and gives its key.
+    pub(super) fn move_connection(
+        &mut self,
+        mut connection: Connection,
+        registry: &Registry,
+    ) -> std::io::Result<usize> {
+        let entry = self.connections.vacant_entry();
+        let key = entry.key();
+        if let Some(socket) = &mut connection.socket {
+            registry.reregister(socket, Token(key), INTEREST)?;
+        }
+        entry.insert(connection);
+        self.peak = self.peak.max(self.connections.len());
+        Ok(key)
+    }
+
+    /// Gives a client without a connection a new one.
+    pub(super) fn plug_in(
+        &mut self,
+        key: usize,
+        socket: TcpStream,
+        registry: &Registry,
+    ) -> std::io::Result<()> {
+        let mut socket = mio::net::TcpStream::from_std(socket);
+        registry.register(&mut socket, Token(key), INTEREST)?;
+        self.connections[key].socket = Some(socket);
+        Ok(())
+    }
+
+    /// Notes that a client has come back by another listener.
+    pub(super) fn change_listener(&mut self, key: usize, listener: u8) {
+        let before = std::mem::replace(&mut self.connections[key].listener, listener);
+        if before != listener && self.holds_its_number(key) {
+            self.online_by_listener[usize::from(before)] -= 1;
+            self.count_online(listener);
+        }
+    }
+
     pub(super) fn key(&self, connection_id: u32) -> Option<usize> {
         self.online.get(&connection_id).map(|key| *key as usize)
+    }
+
+    /// Says whether a page could come back: the key of its client, or the reason why not; `None` when nothing is known of it.
+    pub(crate) fn find(&self, offer: &ResumeOffer) -> Result<usize, Option<GapReason>> {
+        self.resume.find(offer, self.key(offer.secret.client().connection))
     }
 
     /// Whether this connection is the online one with its connection id.
@@ -142,9 +211,12 @@ impl Clients {
         if let Some(extra) = self.connections[key].existing_extra_mut() {
             extra.outbox.clear(&mut self.held);
         }
-        let mut connection = self.connections.remove(key);
+        let connection = self.connections.remove(key);
+        self.resume.forget(key, connection.connection_id);
         // Closing the descriptor takes it out of epoll as well; this call keeps mio's own records right.
-        let _ = registry.deregister(&mut connection.socket);
+        if let Some(mut socket) = connection.socket {
+            let _ = registry.deregister(&mut socket);
+        }
     }
 
     /// Takes a connection out of the set of slow ones, as its outbox is empty now.
@@ -176,7 +248,12 @@ impl Clients {
         let Self { connections, online, uids, groups, .. } = self;
         if let Audience::All { except } = audience {
             // The slab's order is also that of the sockets in the kernel's memory, which makes the sends faster.
-            let all = connections.iter_mut().filter(|(_, connection)| connection.phase == Phase::Open);
+            let all = connections.iter_mut().filter(|(key, connection)| {
+                connection.phase == Phase::Open
+                    // A client that PHP has closed while it was parked is not online.
+                    || connection.phase == Phase::Parked
+                        && online.get(&connection.connection_id) == Some(&(*key as u32))
+            });
             return all
                 .filter(|(_, connection)| !except.has(connection.connection_id))
                 .for_each(|(key, connection)| visit(key, connection));

@@ -12,16 +12,22 @@ use crate::protocol::Encoded;
 const JOINED: usize = 16 << 10;
 
 /// Joins `frame` with the frames of the commands that follow directly and have the same audience. Gives the joined frame, and the
-/// number of messages in it. Each receiver then costs one piece of a write instead of many.
+/// number of messages in it. Each receiver then costs one piece of a write instead of many. Bytes without framing are not joined, as
+/// the messages behind them could not be told from them.
 pub(super) fn with_next<I: Iterator<Item = Command>>(
     to: &Audience,
     frame: Encoded,
     commands: &mut Peekable<I>,
 ) -> (Encoded, u64) {
+    if frame.is_raw() {
+        return (frame, 1);
+    }
     let mut length = frame.websocket.len();
     let mut next = || {
         let next = commands.next_if(|command| match command {
-            Command::Deliver { to: other, frame } => length + frame.websocket.len() <= JOINED && other == to,
+            Command::Deliver { to: other, frame } => {
+                length + frame.websocket.len() <= JOINED && !frame.is_raw() && other == to
+            }
             _ => false,
         })?;
         let Command::Deliver { frame, .. } = next else { return None };
@@ -53,9 +59,12 @@ mod tests {
 
     /// The frames that would go out for these commands.
     fn joined(commands: Vec<(Audience, Bytes)>) -> Vec<Bytes> {
-        let frames =
-            joined_frames(commands.into_iter().map(|(to, frame)| (to, Encoded::raw(frame))).collect());
+        let frames = joined_frames(commands.into_iter().map(|(to, frame)| (to, framed(frame))).collect());
         frames.into_iter().map(|frame| frame.websocket).collect()
+    }
+
+    fn framed(websocket: Bytes) -> Encoded {
+        Encoded { websocket, deflated: None, non_websocket: NonWebsocket::Missing, escaped: None }
     }
 
     fn joined_frames(commands: Vec<(Audience, Encoded)>) -> Vec<Encoded> {
@@ -86,13 +95,22 @@ mod tests {
     #[test]
     fn compressed_forms_are_joined_beside_the_plain_ones() {
         let frame = |plain: &str, deflated: Option<&str>| Encoded {
-            websocket: Bytes::from(plain.to_owned()),
             deflated: deflated.map(|text| Bytes::from(text.to_owned())),
-            non_websocket: NonWebsocket::Missing,
+            ..framed(Bytes::from(plain.to_owned()))
         };
         let commands = [frame("short", None), frame("looong", Some("l")), frame("end", None)];
         let joined = joined_frames(commands.into_iter().map(|frame| (to_uid("x"), frame)).collect());
         assert_eq!(joined, [frame("shortlooongend", Some("shortlend"))]);
+    }
+
+    #[test]
+    fn bytes_without_framing_stay_alone() {
+        let [a, b] = ["a", "b"].map(|text| framed(Bytes::from(text)));
+        let raw = || Encoded::raw(Bytes::from("raw"));
+        let commands = [raw(), a.clone(), b.clone(), raw(), raw(), a];
+        let joined = joined_frames(commands.into_iter().map(|frame| (to_all(&[]), frame)).collect());
+        let joined: Vec<_> = joined.iter().map(|frame| &frame.websocket[..]).collect();
+        assert_eq!(joined, [&b"raw"[..], b"ab", b"raw", b"raw", b"a"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use rustls::ServerConnection;
 
 use super::ShardSettings;
@@ -34,6 +35,8 @@ pub struct NewConnection {
     /// The slot that the connection takes in a count kept outside the shard. The shard drops it when the connection ends, which
     /// frees the slot.
     pub slot: Option<Box<dyn Send>>,
+    /// Why the client that the page asked for could not be resumed, if it asked.
+    pub gap: Option<GapReason>,
 }
 
 /// Makes the slot ([`NewConnection::slot`]) for a connection from this address, or `None` if such connections are not counted.
@@ -48,6 +51,15 @@ pub(crate) enum Command {
         new_connection: NewConnection,
         /// The uid, groups and session of its connect token, if it brought one.
         identity: Option<Box<ClaimedIdentity>>,
+    },
+    /// Gives a client its new connection.
+    ComeBack {
+        offer: Box<ResumeOffer>,
+        new_connection: NewConnection,
+    },
+    /// Makes it impossible for a client to come back: somebody else has come with its secret.
+    Disown {
+        offer: Box<ResumeOffer>,
     },
     /// Sends one encoded frame to each client of an audience.
     Deliver {
@@ -112,7 +124,11 @@ impl Command {
     pub(super) fn cost(&self) -> usize {
         match self {
             // These commands make several system calls.
-            Self::Adopt { .. } | Self::Close { .. } | Self::Destroy { .. } | Self::GiveUp { .. } => 64,
+            Self::Adopt { .. }
+            | Self::ComeBack { .. }
+            | Self::Close { .. }
+            | Self::Destroy { .. }
+            | Self::GiveUp { .. } => 64,
             _ => 1,
         }
     }
@@ -145,7 +161,9 @@ impl Command {
                     new_connection.handshake.as_ref().map_or(0, |handshake| handshake.weight())
                         + identity.as_ref().map_or(0, |identity| identity.weight())
                 }
-                Self::Destroy { .. }
+                Self::ComeBack { .. }
+                | Self::Disown { .. }
+                | Self::Destroy { .. }
                 | Self::GiveUp { .. }
                 | Self::Ask(_)
                 | Self::ReadOn

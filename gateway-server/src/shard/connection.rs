@@ -16,7 +16,8 @@ use crate::protocol::{Encoding, PartialMessage};
 
 /// One client's connection. It holds what every connection needs; what few of them need stands in [`ConnectionExt`].
 pub(super) struct Connection {
-    pub(super) socket: TcpStream,
+    /// The socket, or `None` while the client is parked.
+    pub(super) socket: Option<TcpStream>,
     /// The connection id: the random part of the client_id.
     pub(super) connection_id: u32,
     /// The frames that this turn has brought the client so far.
@@ -56,6 +57,8 @@ pub(super) enum Phase {
     Shut,
     /// Both sides have sent their close frames; the socket closes once all is written.
     Finishing,
+    /// The client has no connection, and may come back.
+    Parked,
 }
 
 /// Why a client is not read although it may have sent something.
@@ -82,7 +85,7 @@ pub(super) struct ConnectionExt {
 impl Connection {
     pub(super) fn new(socket: TcpStream, connection_id: u32, encoding: Encoding, listener: u8) -> Self {
         Self {
-            socket,
+            socket: Some(socket),
             connection_id,
             pending: FrameList::EMPTY,
             phase: Phase::Open,
@@ -101,9 +104,18 @@ impl Connection {
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         let said = self.extra().and_then(|extra| extra.cold.as_ref()?.address);
         said.or_else(|| {
-            let peer = self.socket.peer_addr().ok()?;
+            let peer = self.socket.as_ref()?.peer_addr().ok()?;
             Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
         })
+    }
+
+    /// Whether the address of the client was told by a proxy.
+    pub(super) fn has_own_address(&self) -> bool {
+        self.extra().is_some_and(|extra| extra.cold.as_ref().is_some_and(|cold| cold.address.is_some()))
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.socket.is_some()
     }
 
     pub(super) fn extra(&self) -> Option<&ConnectionExt> {
@@ -129,7 +141,7 @@ impl Connection {
     pub(super) fn tls(&mut self) -> Option<(TlsSocket<'_>, &mut Outbox)> {
         let Self { socket, extra, .. } = self;
         let ConnectionExt { cold, outbox, .. } = extra.as_deref_mut()?;
-        Some((TlsSocket::new(cold.as_mut()?.tls.as_mut()?, socket), outbox))
+        Some((TlsSocket::new(cold.as_mut()?.tls.as_mut()?, socket.as_mut()?), outbox))
     }
 
     /// Whether the socket has taken everything: no frame is pending, and neither the outbox nor the TLS session holds any bytes.
@@ -162,12 +174,12 @@ impl Connection {
 
     /// Whether a frame for the client can go straight to its socket, without TLS and with nothing queued before it.
     pub(super) fn takes_plain_sends(&self) -> bool {
-        !self.is_tls && !self.has_outbox()
+        !self.is_tls && self.is_connected() && !self.has_outbox()
     }
 
     /// The socket, and the outbox if there is one, borrowed separately.
-    pub(super) fn socket_and_outbox(&mut self) -> (&mut TcpStream, Option<&mut Outbox>) {
-        (&mut self.socket, self.extra.as_deref_mut().map(|extra| &mut extra.outbox))
+    pub(super) fn socket_and_outbox(&mut self) -> (Option<&mut TcpStream>, Option<&mut Outbox>) {
+        (self.socket.as_mut(), self.extra.as_deref_mut().map(|extra| &mut extra.outbox))
     }
 
     /// Frees [`ConnectionExt`], or the parts of it, that hold nothing any more.

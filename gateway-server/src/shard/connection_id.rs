@@ -39,6 +39,12 @@ impl ConnectionIds {
         self.shard(self.invert(connection_id))
     }
 
+    /// Whether this id was issued by this process, as far as can be told: one that was not is taken for issued by chance, the more
+    /// likely the more were.
+    pub(crate) fn was_issued(&self, connection_id: u32) -> bool {
+        self.invert(connection_id) < self.next.load(Ordering::Relaxed)
+    }
+
     fn shard(&self, counter: u32) -> usize {
         (counter % self.shards) as usize
     }
@@ -92,7 +98,11 @@ mod tests {
             assert_eq!(shard, i % 3);
             assert_eq!(connection_ids.shard_of(connection_id), shard);
             high += usize::from(connection_id >> 31 == 1);
+            assert!(connection_ids.was_issued(connection_id));
         }
+        let others = ConnectionIds::new([8; 16], 3);
+        let chance = (0..100_000).filter(|_| connection_ids.was_issued(others.issue().0)).count();
+        assert!(chance < 50, "{chance} ids of another process seem to be issued");
         assert!((45_000..55_000).contains(&high), "{high} of 100000 have the highest bit set");
     }
 

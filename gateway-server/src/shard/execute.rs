@@ -4,6 +4,7 @@
 use std::iter::Peekable;
 use std::time::Instant;
 
+use gateway_wire::client_protocol::GapReason;
 use smallvec::SmallVec;
 
 use super::audience::Audience;
@@ -80,16 +81,28 @@ impl Shard {
             Command::Close { connection_id, last } => {
                 if let Some(key) = self.clients.key(connection_id) {
                     if let Some(last) = last {
-                        let last = self.turn.add(last)[self.clients.connections[key].encoding as usize];
+                        let last = self.turn.add(last, 1)[self.clients.connections[key].encoding as usize];
                         self.turn.link(key, &mut self.clients.connections[key].pending, last);
                         self.clients.counts.messages_out += 1;
                     }
-                    self.close(key, close::BY_APPLICATION, Phase::Closing);
+                    if self.clients.connections[key].phase == Phase::Parked {
+                        self.close_parked(key);
+                    } else {
+                        self.clients.resume.bury_closed(connection_id, key);
+                        self.close(key, close::BY_APPLICATION, Phase::Closing);
+                    }
                 }
             }
             Command::Destroy { connection_id } => {
                 if let Some(key) = self.clients.key(connection_id) {
+                    self.clients.resume.bury_closed(connection_id, key);
                     self.abort(key);
+                }
+            }
+            Command::ComeBack { offer, new_connection } => self.come_back(&offer, new_connection),
+            Command::Disown { offer } => {
+                if let Ok(key) = self.clients.find(&offer) {
+                    self.disown(key, GapReason::Identity);
                 }
             }
             Command::GiveUp { key, connection_id } => self.give_up(key, connection_id),
@@ -99,7 +112,7 @@ impl Shard {
             Command::Ungroup { group } => self.clients.ungroup(&group),
             Command::Ask(question) => question(&self.clients),
             Command::Shrink => self.clients.shrink(),
-            Command::ReadOn => self.resume(),
+            Command::ReadOn => self.read_paused(),
             Command::Configure(settings) => self.configure(&settings),
             Command::Recount(slot_of) => self.recount(&slot_of),
             Command::Stop { over, patience } => {
@@ -113,7 +126,7 @@ impl Shard {
         injected_faults::strike("delivery");
         let parts = to.parts();
         let again = (parts > 1).then(|| message.clone());
-        let mut frames = self.turn.add(message);
+        let mut frames = self.turn.add(message, messages as u32);
         let mut receivers = 0;
         for part in 0..parts {
             // A long list may name the same clients again and again, so what waits to be written is bounded between its parts.
@@ -121,7 +134,7 @@ impl Shard {
                 && let Some(message) = &again
             {
                 self.write_turn();
-                frames = self.turn.add(message.clone());
+                frames = self.turn.add(message.clone(), messages as u32);
             }
             let Self { clients, turn, .. } = self;
             clients.each_of(to, part, |key, connection| {

@@ -30,6 +30,9 @@ impl Concerned {
             | Command::Destroy { connection_id }
             | Command::GiveUp { connection_id, .. }
             | Command::Change { connection_id, .. } => Self::Client(*connection_id),
+            Command::ComeBack { offer, .. } | Command::Disown { offer } => {
+                Self::Client(offer.secret.client().connection)
+            }
             Command::Deliver { .. } | Command::Ask(_) => Self::Nobody,
             Command::Ungroup { .. }
             | Command::Shrink

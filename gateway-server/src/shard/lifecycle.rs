@@ -29,7 +29,7 @@ impl Shard {
             // The client only sees the end of its connection, as there is no memory to tell it more.
             return abuse_log::report(Offence::NoMemory, new_connection.address, &NoMemory);
         }
-        let NewConnection { socket, tls, listener, encoding, early, address, handshake, slot } =
+        let NewConnection { socket, tls, listener, encoding, early, address, handshake, slot, gap } =
             new_connection;
         let (key, is_online) =
             match self.clients.insert(socket, connection_id, encoding, listener, &self.registry) {
@@ -58,6 +58,13 @@ impl Shard {
         }
         let client = Client::of(&self.clients.connections[key], &self.settings.listeners);
         match self.events.connected(&client, handshake) {
+            Welcome::Refused => self.close(key, close::TRY_AGAIN, Phase::Closing),
+            // The server itself sends the init of this subprotocol, whoever handles events.
+            Welcome::BuiltIn | Welcome::Elsewhere if encoding.is_gateway2() => {
+                self.begin_to_count(key);
+                self.send_init(key, false, gap);
+                self.clients.counts.messages_out += 1;
+            }
             Welcome::BuiltIn => {
                 let id = ClientId::new(self.settings.node, connection_id);
                 let proof = self.settings.proofs.of(connection_id);
@@ -66,7 +73,6 @@ impl Shard {
                 self.clients.counts.messages_out += 1;
             }
             Welcome::Elsewhere => {}
-            Welcome::Refused => self.close(key, close::TRY_AGAIN, Phase::Closing),
         }
         self.hear_early(key, &early);
     }
@@ -82,10 +88,15 @@ impl Shard {
     /// Begins to close a connection: a websocket client gets a close frame, a client of another protocol the end of the
     /// connection, both behind what is queued. From then on the client is offline for everybody else.
     pub(super) fn close(&mut self, key: usize, close: Close, phase: Phase) {
+        if self.clients.connections[key].phase == Phase::Parked {
+            return self.drop_connection(key);
+        }
+        let key = self.park_if(close.keeps_client(), key);
         self.forget(key);
         if self.clients.connections[key].phase != Phase::Open {
             return;
         }
+        self.clients.resume.forget(key, self.clients.connections[key].connection_id);
         let encoding = self.clients.connections[key].encoding;
         self.send(key, farewell(encoding, close));
         let connection = &mut self.clients.connections[key];
@@ -95,6 +106,17 @@ impl Shard {
         if !is_heard {
             drop(self.clients.take_partial(key));
         }
+    }
+
+    /// Parks the client whose connection is about to be closed, if `is_kept` and it may come back. Gives the key of the connection.
+    pub(super) fn park_if(&mut self, is_kept: bool, key: usize) -> usize {
+        if !is_kept || !self.may_be_parked(key) {
+            return key;
+        }
+        self.park_behind(key).unwrap_or_else(|error| {
+            tracing::error!(%error, "a connection cannot be polled any more");
+            key
+        })
     }
 
     /// Closes the socket once what is queued is written; both sides have sent their close frames.
@@ -116,7 +138,9 @@ impl Shard {
     /// yet.
     pub(super) fn abort(&mut self, key: usize) {
         // The call fails only on a socket whose connection has ended already.
-        let _ = SockRef::from(&self.clients.connections[key].socket).set_linger(Some(Duration::ZERO));
+        if let Some(socket) = &self.clients.connections[key].socket {
+            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        }
         self.drop_connection(key);
     }
 }

@@ -42,6 +42,7 @@ pub(crate) mod query;
 mod rate_limit;
 pub(crate) mod reactor;
 mod reader;
+mod resume;
 pub(crate) mod session;
 pub(crate) mod slow_clients;
 mod state;
@@ -58,7 +59,7 @@ mod writer;
 
 pub use client_proof::ClientProofs;
 pub use command::{NewConnection, SlotOf};
-pub use counts::{Counts, ShardCounts};
+pub use counts::{Counts, ResumeCounts, ShardCounts};
 pub use event_sink::{BuiltInSink, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use identity::Identity;
@@ -67,6 +68,7 @@ pub use index::{NameKind, NameWatch};
 pub use membership::TooManyGroups;
 pub use query::{ConnectionFilter, ConnectionInfo, Cursor, Profile, ProfileFields, Scope, Selector};
 pub use rate_limit::RateLimit;
+pub use resume::{ResumeLimits, ResumeSecrets};
 pub use session::{MAX_SESSION, SessionError};
 
 use std::sync::Arc;
@@ -94,6 +96,8 @@ pub struct ListenerLimits {
     pub heartbeat: Heartbeat,
     /// How many messages and bytes a second each client may send.
     pub rate: RateLimit,
+    /// How long clients may stay away, and what is kept for them.
+    pub resume: ResumeLimits,
 }
 
 /// The settings that all shards share.
@@ -103,6 +107,8 @@ pub struct ShardSettings {
     pub node: std::net::SocketAddrV4,
     /// Makes the proofs that clients get in their init messages.
     pub proofs: ClientProofs,
+    /// Makes the secrets by which clients come back.
+    pub secrets: ResumeSecrets,
     /// Whether messages from PHP go to websocket clients as text or as binary messages.
     pub message_kind: MessageKind,
     /// The listeners by which clients come in, at most 256, as a connection keeps the index of its listener in a byte.
@@ -128,6 +134,8 @@ pub struct ShardBounds {
     /// The memory of messages that have arrived in part, of all clients of one shard, in bytes. When they take more, the clients
     /// that hold most are closed.
     pub partial: usize,
+    /// The memory of what one shard keeps for clients that may come back, in bytes.
+    pub kept: usize,
     /// The memory of what waits in all outboxes of all shards together, in bytes; the longest message has room besides. When they
     /// take more, the clients that hold most and take least are closed.
     pub waiting: usize,

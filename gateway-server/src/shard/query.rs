@@ -1,6 +1,7 @@
 //! Queries: what other threads may ask about the clients of a shard.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hashbrown::HashSet;
@@ -63,6 +64,10 @@ pub struct ConnectionInfo {
     pub listener: u8,
     /// The memory of what waits for the client, in bytes, as if no other client held the same frames.
     pub queued: usize,
+    /// For how long the client has been without a connection, if it is.
+    pub parked: Option<Duration>,
+    /// The memory of what is kept for the client until it has seen it, in bytes, as if no other client held the same frames.
+    pub kept: usize,
 }
 
 /// The largest number of groups that a [`ConnectionInfo`] names.
@@ -191,7 +196,13 @@ impl Clients {
                 return (infos, Some(key));
             }
             let online = self.connections.get(key).filter(|_| self.holds_its_number(key));
-            infos.extend(online.filter(|connection| filter.lets_through(connection)).map(connection_info));
+            infos.extend(online.filter(|connection| filter.lets_through(connection)).map(|connection| {
+                ConnectionInfo {
+                    parked: self.resume.parked.get(key).map(|parked| parked.since.elapsed()),
+                    kept: self.resume.record(key).map_or(0, |record| record.weight()),
+                    ..connection_info(connection)
+                }
+            }));
         }
         (infos, None)
     }
@@ -245,6 +256,8 @@ fn connection_info(connection: &Connection) -> ConnectionInfo {
         address: connection.peer(),
         listener: connection.listener,
         queued: connection.waiting_bytes(),
+        parked: None,
+        kept: 0,
     }
 }
 
@@ -283,6 +296,9 @@ impl Clients {
             counts: self.counts,
             clients: self.online().len(),
             clients_by_door: self.online_by_listener.clone(),
+            parked: self.resume.parked.len(),
+            kept: self.resume.kept.bytes(),
+            resume: self.resume.counts,
             slow,
             partial: self.partial_bytes(),
         }

@@ -20,6 +20,7 @@ use super::inbox::inbox;
 use super::index::Index;
 use super::membership::NameTable;
 use super::panics;
+use super::resume::ResumeState;
 use super::state::Shard;
 use super::state::{INFLATED_IN_A_TURN, READ_IN_A_TURN};
 use super::sync::{Mutex, Waker};
@@ -44,7 +45,8 @@ pub(crate) fn start(
     let mut poll = Poll::new()?;
     let (outside, inbox) = inbox(Waker::new(poll.registry(), WAKE)?);
     let (uids, groups) = (NameTable::new(uids, shard), NameTable::new(groups, shard));
-    let clients = Clients::new(uids, groups, waiting);
+    let resume = ResumeState::new(settings.secrets.clone(), settings.node);
+    let clients = Clients::new(uids, groups, waiting, resume);
     let state = Shard::new(poll.registry().try_clone()?, inbox, settings, events, clients);
     let state = Arc::new(Mutex::new(state));
     let steps = Arc::clone(&state.lock().unwrap_or_else(PoisonError::into_inner).steps);
@@ -120,7 +122,10 @@ impl Shard {
         let looks = self.rounds.iter().map(HeartbeatRounds::deadline);
         let wave = self.drain.as_ref().map(Drain::deadline);
         let slow = self.watches_slow.then_some(self.look_at_slow);
-        let next = [closing, wave, self.stop_at, slow].into_iter().chain(looks).flatten().min()?;
+        let untold = self.untold.front().map(|(at, ..)| *at);
+        let parked = self.clients.resume.parked.deadline();
+        let next =
+            [closing, wave, self.stop_at, slow, untold, parked].into_iter().chain(looks).flatten().min()?;
         // The time is rounded up, as poll rounds down to whole milliseconds and would spin through the last one.
         Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
     }

@@ -4,13 +4,18 @@
 use std::io::{ErrorKind, Read as _};
 use std::time::Instant;
 
+use bytes::Bytes;
+use gateway_wire::client_protocol::Control;
+
+use super::clients::Clients;
 use super::connection::{Phase, Waits};
 use super::event_sink::Client;
+use super::resume::Heard as HeardControl;
 use super::state::{INFLATED_IN_A_TURN, READ_BUFFER, Shard};
 use super::tls::Heard;
 use super::{ListenerLimits, RateLimit};
-use crate::protocol::websocket::{self, Incoming};
-use crate::protocol::{Decoder, Encoding, PartialMessage, close};
+use crate::protocol::websocket::{self, Incoming, MessageKind};
+use crate::protocol::{Decoder, PartialMessage, close};
 use crate::system::injected_faults;
 use crate::telemetry::abuse_log::{self, Offence};
 
@@ -46,8 +51,9 @@ impl Shard {
             if connection.is_tls {
                 return self.read_tls(key);
             }
-            match connection.socket.read(&mut self.buffer) {
-                Ok(0) => return self.drop_connection(key),
+            let Some(socket) = &mut connection.socket else { return };
+            match socket.read(&mut self.buffer) {
+                Ok(0) => return self.lose(key, false),
                 Ok(length) => {
                     self.hear(key, length);
                     if length < self.buffer.len() && !end_seen {
@@ -56,7 +62,7 @@ impl Shard {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return self.drop_connection(key),
+                Err(_) => return self.lose(key, false),
             }
         }
         self.read_later(key);
@@ -77,12 +83,12 @@ impl Shard {
                 Ok(Heard::Bytes(length)) => self.hear(key, length),
                 Ok(Heard::Something) => {}
                 Ok(Heard::Nothing) => return,
-                Ok(Heard::End) => return self.drop_connection(key),
+                Ok(Heard::End) => return self.lose(key, false),
                 Err(error) => {
                     if error.kind() == ErrorKind::InvalidData {
                         abuse_log::report(Offence::Tls, connection.peer(), &error);
                     }
-                    return self.drop_connection(key);
+                    return self.lose(key, false);
                 }
             }
         }
@@ -122,8 +128,7 @@ impl Shard {
     /// The undecoded input of a client, if it is one that may send compressed messages.
     fn partial(&self, key: usize) -> Option<&PartialMessage> {
         let connection = self.clients.connections.get(key).filter(|connection| {
-            connection.encoding == Encoding::Deflated
-                && matches!(connection.phase, Phase::Open | Phase::Closing)
+            connection.encoding.is_deflated() && matches!(connection.phase, Phase::Open | Phase::Closing)
         })?;
         connection.extra()?.partial()
     }
@@ -225,7 +230,7 @@ impl Shard {
     }
 
     /// Reads on from all paused clients, as their events may be taken again.
-    pub(super) fn resume(&mut self) {
+    pub(super) fn read_paused(&mut self) {
         for key in std::mem::take(&mut self.paused) {
             let connection = self.clients.connections.get(key);
             if connection.is_some_and(|connection| connection.waits == Waits::ForEventsTaken) {
@@ -239,12 +244,15 @@ impl Shard {
         self.inflater.allow(self.may_inflate, self.may_keep_inflated(key));
         let mut partial = self.clients.take_partial(key);
         let Self { clients, buffer, turn, inflater, settings, events, .. } = self;
-        let connection = &mut clients.connections[key];
+        let Clients { connections, resume, counts, .. } = clients;
+        let connection = &mut connections[key];
         let ListenerLimits { max_message, rate, .. } = settings.listeners[usize::from(connection.listener)];
         let mut decoder = Decoder { encoding: connection.encoding, max_message, inflater };
         // A client that has been sent a close frame is offline for everybody else, so its messages are dropped.
         let is_heard = connection.phase == Phase::Open;
-        let mut is_closed = false;
+        let mut closed = None;
+        let is_counted = connection.encoding.is_gateway2();
+        let mut control = HeardControl::default();
         let mut heard = 0;
         let mut messages = 0;
         let mut pings = 0;
@@ -252,7 +260,17 @@ impl Shard {
         let result = decoder.decode(&mut buffer[..length], &mut partial, |incoming| {
             heard += 1;
             match incoming {
-                Incoming::Message(_, message) if is_heard => {
+                Incoming::Message(kind, message) if is_heard => {
+                    let for_application = if is_counted {
+                        resume.hear(key, kind, message, &mut control)
+                    } else {
+                        Some(message)
+                    };
+                    if let Some(reply) = control.reply(false) {
+                        let frame = turn.add_frame(control_frame(reply));
+                        turn.link(key, &mut connection.pending, frame);
+                    }
+                    let Some(message) = for_application else { return };
                     messages += 1;
                     injected_faults::arm(message);
                     injected_faults::strike("message");
@@ -269,9 +287,13 @@ impl Shard {
                         newest_pong = Some(pong);
                     }
                 }
-                Incoming::Close => is_closed = true,
+                Incoming::Close(code) => closed = Some(code),
             }
         });
+        if let Some(reply) = control.reply(true) {
+            let frame = turn.add_frame(control_frame(reply));
+            turn.link(key, &mut connection.pending, frame);
+        }
         if let Some(pong) = newest_pong {
             let pong = turn.add_frame(pong);
             turn.link(key, &mut connection.pending, pong);
@@ -279,8 +301,8 @@ impl Shard {
         self.may_read = self.may_read.saturating_sub(heard * FRAME_COST);
         let phase = connection.phase;
         let (inflated, sent) = (inflater.inflated(), length + inflater.sent());
-        clients.counts.messages_in += messages;
-        clients.counts.bytes_in += length as u64;
+        counts.messages_in += messages;
+        counts.bytes_in += length as u64;
         if let Err(violation) = result {
             let kind = if violation.is_for_want_of_memory() { Offence::NoMemory } else { Offence::Protocol };
             abuse_log::report(kind, clients.connections[key].peer(), &violation);
@@ -296,12 +318,25 @@ impl Shard {
         self.clients.keep_partial(key, partial);
         match (result, phase) {
             (Err(violation), Phase::Open) => self.close(key, violation.close(), Phase::Discarding),
-            (Ok(()), Phase::Open) if is_closed => self.close(key, close::BY_APPLICATION, Phase::Finishing),
+            (_, Phase::Open) if control.error.is_some() => {
+                if let Some(error) = control.error {
+                    abuse_log::report(Offence::Protocol, self.clients.connections[key].peer(), &error);
+                }
+                self.close(key, close::MALFORMED_CONTROL, Phase::Discarding);
+            }
+            (Ok(()), Phase::Open) if let Some(code) = closed => {
+                // A page that only replaces its connection comes back.
+                let key = self.park_if(code.is_some_and(close::is_to_come_back), key);
+                self.close(key, close::BY_APPLICATION, Phase::Finishing);
+            }
             // The client answers the server's close frame, or sends what cannot be decoded after it.
             (Err(_), _) => self.finish(key),
-            (Ok(()), _) if is_closed => self.finish(key),
+            (Ok(()), _) if closed.is_some() => self.finish(key),
             (Ok(()), Phase::Open) if rate.is_limited() => self.meter(key, rate, heard, sent),
             _ => {}
+        }
+        if is_counted && self.clients.connections.contains(key) {
+            self.note_untold(key);
         }
         let bound = self.settings.bounds.partial;
         if self.clients.partial_bytes() > bound {
@@ -337,6 +372,10 @@ impl Shard {
     }
 }
 
+fn control_frame(control: Control) -> Bytes {
+    websocket::message(MessageKind::Text, control.to_string().as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -345,7 +384,8 @@ mod tests {
     use super::super::testing::{TestShard, arrived, settings};
     use super::super::{EventSink, Handshake, ShardSettings, Welcome};
     use super::*;
-    use crate::protocol::websocket::{MessageKind, deflated_message};
+    use crate::protocol::Encoding;
+    use crate::protocol::websocket::deflated_message;
 
     const MESSAGE: usize = 1 << 20;
 

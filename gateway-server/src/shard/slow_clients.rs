@@ -96,6 +96,7 @@ impl Shard {
             self.close_slow(one.key, &DETAIL);
         }
         self.clients.held.tell();
+        self.forget_kept(self.clients.resume.kept.bytes() / 2);
     }
 
     /// Closes a client that has been chosen for eviction.
@@ -168,11 +169,15 @@ impl Shard {
     /// Closes a client and throws away what waits for it. If the client reads on within the `close_timeout`, it gets a close
     /// frame that says why.
     fn close_too_slow(&mut self, key: usize) {
+        let key = self.park_if(true, key);
         self.forget(key);
         let connection = &mut self.clients.connections[key];
         if connection.phase != Phase::Open {
             return self.abort(key);
         }
+        let connection_id = connection.connection_id;
+        self.clients.resume.forget(key, connection_id);
+        let connection = &mut self.clients.connections[key];
         connection.phase = Phase::Discarding;
         drop(self.clients.take_partial(key));
         let connection = &mut self.clients.connections[key];

@@ -57,6 +57,8 @@ pub(super) struct Shard {
     pub(super) rounds: Vec<HeartbeatRounds>,
     /// When the connections that were sent a close frame are dropped, as (time, key, connection id), the soonest first.
     pub(super) closing: VecDeque<(Instant, usize, u32)>,
+    /// When clients are told how many of their messages were taken, as (time, key, connection id), the soonest first.
+    pub(super) untold: VecDeque<(Instant, usize, u32)>,
     /// When the shard next looks at the clients for which something waits.
     pub(super) look_at_slow: Instant,
     /// Whether the thread, in its current sleep, wakes up at `look_at_slow`.
@@ -106,6 +108,7 @@ impl Shard {
             inflating: None,
             paused: Vec::new(),
             closing: VecDeque::new(),
+            untold: VecDeque::new(),
             look_at_slow: now,
             watches_slow: false,
             drain: None,

@@ -14,10 +14,14 @@ use super::event_sink::{BuiltInSink, EventSink};
 use super::inbox::{InboxSender, inbox};
 use super::index::Index;
 use super::membership::NameTable;
+use super::resume::ResumeState;
 use super::state::Shard;
 use super::sync::Waker;
 use super::total_backlog::TotalBacklog;
-use super::{ClientProofs, Heartbeat, ListenerLimits, RateLimit, ShardBounds, ShardSettings};
+use super::{
+    ClientProofs, Heartbeat, ListenerLimits, RateLimit, ResumeLimits, ResumeSecrets, ShardBounds,
+    ShardSettings,
+};
 use crate::protocol::Encoding;
 use crate::protocol::websocket::MessageKind;
 
@@ -29,15 +33,23 @@ pub(crate) fn settings() -> ShardSettings {
         outbox_bytes: 4 << 20,
         heartbeat,
         rate: RateLimit::default(),
+        resume: ResumeLimits { time: Duration::from_secs(60), messages: 256, bytes: 4 << 20 },
     };
     ShardSettings {
         node: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1),
         proofs: ClientProofs::new([1; 16]),
+        secrets: ResumeSecrets::new([2; 16]),
         message_kind: MessageKind::Text,
         listeners: [listener].into(),
         close_timeout: Duration::from_secs(600),
         outbox_timeout: Duration::ZERO,
-        bounds: ShardBounds { groups: 10, session: 1 << 20, partial: 64 << 20, waiting: 64 << 20 },
+        bounds: ShardBounds {
+            groups: 10,
+            session: 1 << 20,
+            partial: 64 << 20,
+            kept: 64 << 20,
+            waiting: 64 << 20,
+        },
         io_uring: true,
     }
 }
@@ -61,6 +73,7 @@ pub(crate) fn new_connection(encoding: Encoding) -> (NewConnection, TcpStream) {
         address: None,
         handshake: None,
         slot: None,
+        gap: None,
     };
     (new_connection, client)
 }
@@ -104,7 +117,8 @@ impl TestShard {
         let (outside, inbox) = inbox(Waker::new(poll.registry(), Token(usize::MAX)).unwrap());
         let names = || NameTable::new(Index::new(None).into(), 0);
         let total = TotalBacklog::new(settings.bounds.waiting, 1);
-        let clients = Clients::new(names(), names(), total.into());
+        let resume = ResumeState::new(settings.secrets.clone(), settings.node);
+        let clients = Clients::new(names(), names(), total.into(), resume);
         let registry = poll.registry().try_clone().unwrap();
         let shard = Shard::new(registry, inbox, settings, sink, clients);
         Self { poll, events: Events::with_capacity(1024), shard, _outside: outside }

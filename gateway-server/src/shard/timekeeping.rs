@@ -28,6 +28,8 @@ impl Shard {
                 self.close_by_now(key, now);
             }
         }
+        self.tell_untold(now);
+        self.end_expired(now);
         if self.has_slow() && now >= self.look_at_slow {
             self.give_up_stalled(now);
         }
@@ -79,13 +81,14 @@ impl Shard {
             Action::Ping => {
                 let ping = match heartbeat.data.as_slice() {
                     [] if connection.encoding.is_websocket() => websocket::ping(),
+                    _ if connection.encoding.is_gateway2() => websocket::ping(),
                     // Protocols other than websocket have no ping.
                     [] => return,
                     data => protocol::message(connection.encoding, self.settings.message_kind, data),
                 };
                 self.send(key, ping);
             }
-            Action::GiveUp => self.abort(key),
+            Action::GiveUp => self.lose(key, true),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The frames that a shard sends in one turn. A turn is one pass of its poll loop. Each frame stands here once, however many
 //! connections get it.
 
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
 
 use crate::protocol::{Encoded, Encoding, NonWebsocket};
@@ -9,13 +11,32 @@ use crate::protocol::{Encoded, Encoding, NonWebsocket};
 /// turn, so a receiver costs eight bytes here and no allocation.
 pub(super) struct WriteBatch {
     /// The frames. The first one has no bytes, for connections that get nothing of a message.
-    frames: Vec<Bytes>,
+    frames: Vec<TurnFrame>,
     /// The elements of all linked lists.
     links: Vec<FrameLink>,
     /// The keys of the connections that get something.
     touched: Vec<usize>,
     /// The cost of writing everything, in bytes.
     cost: usize,
+}
+
+/// A frame of a turn.
+pub(super) struct TurnFrame {
+    pub(super) bytes: Bytes,
+    pub(super) content: Content,
+    /// One more than the index of the frame among those that are kept for clients that may come back, once it is kept.
+    pub(super) kept: Option<NonZeroU32>,
+}
+
+/// What is in a frame, for clients that count messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Nothing that counts: a ping, a pong, a close frame, a control message, an init, or messages that are sent again.
+    Control,
+    /// So many messages of the application.
+    Messages(u32),
+    /// Bytes of the application that nobody can count.
+    Raw,
 }
 
 /// An element of a linked list: an index into `frames`, and one into `links` or [`NONE`].
@@ -62,17 +83,42 @@ const SMALL: usize = 16;
 /// The cost, in bytes, at which the batch is written before more is added, so that other work has its turn.
 const FULL: usize = KEPT * SMALL;
 
+impl TurnFrame {
+    fn new(bytes: Bytes, content: Content) -> Self {
+        Self { bytes, content, kept: None }
+    }
+
+    /// Notes that the frame is kept under this index, and gives it back.
+    pub(super) fn keep_as(&mut self, index: u32) -> u32 {
+        self.kept = NonZeroU32::new(index + 1);
+        index
+    }
+}
+
 impl Default for WriteBatch {
     fn default() -> Self {
-        Self { frames: vec![Bytes::new()], links: Vec::new(), touched: Vec::new(), cost: 0 }
+        Self {
+            frames: vec![TurnFrame::new(Bytes::new(), Content::Control)],
+            links: Vec::new(),
+            touched: Vec::new(),
+            cost: 0,
+        }
     }
 }
 
 impl WriteBatch {
-    /// Adds a message. Gives, for each form that clients may get it in, the frame of that form.
-    pub(super) fn add(&mut self, message: Encoded) -> [FrameRef; Encoding::COUNT] {
-        let websocket = self.add_frame(message.websocket);
-        let deflated = message.deflated.map_or(websocket, |deflated| self.add_frame(deflated));
+    /// Adds so many messages that were joined. Gives, for each form that clients may get them in, the frame of that form.
+    pub(super) fn add(&mut self, message: Encoded, messages: u32) -> [FrameRef; Encoding::COUNT] {
+        let content = if message.is_raw() { Content::Raw } else { Content::Messages(messages) };
+        let websocket = self.add_content(message.websocket, content);
+        let deflated = message.deflated.map_or(websocket, |deflated| self.add_content(deflated, content));
+        let [gateway2, gateway2_deflated] = match message.escaped {
+            None => [websocket, deflated],
+            Some(escaped) => {
+                let plain = self.add_content(escaped.websocket, content);
+                [plain, escaped.deflated.map_or(plain, |deflated| self.add_content(deflated, content))]
+            }
+        };
         let [text, frame, tcp] = match message.non_websocket {
             NonWebsocket::Missing => [FrameRef::NOTHING; 3],
             NonWebsocket::Raw => [websocket; 3],
@@ -80,11 +126,16 @@ impl WriteBatch {
                 [&framed.text, &framed.frame, &framed.tcp].map(|bytes| self.add_frame(bytes.clone()))
             }
         };
-        [websocket, deflated, text, frame, tcp]
+        [websocket, deflated, gateway2, gateway2_deflated, text, frame, tcp]
     }
 
+    /// Adds a frame that clients do not count.
     pub(super) fn add_frame(&mut self, frame: Bytes) -> FrameRef {
-        self.frames.push(frame);
+        self.add_content(frame, Content::Control)
+    }
+
+    fn add_content(&mut self, bytes: Bytes, content: Content) -> FrameRef {
+        self.frames.push(TurnFrame::new(bytes, content));
         FrameRef(self.frames.len() as u32 - 1)
     }
 
@@ -92,7 +143,7 @@ impl WriteBatch {
     pub(super) fn link(&mut self, key: usize, chain: &mut FrameList, frame: FrameRef) {
         let link = self.links.len() as u32;
         self.links.push(FrameLink { frame: frame.0, next: NONE });
-        let bytes = self.frames[frame.0 as usize].len();
+        let bytes = self.frames[frame.0 as usize].bytes.len();
         self.cost += if bytes < LARGE { SMALL } else { bytes };
         if chain.is_empty() {
             chain.first = link;
@@ -123,14 +174,34 @@ impl WriteBatch {
         std::iter::from_fn(move || {
             let link = self.links.get(next as usize)?;
             next = link.next;
-            Some(&self.frames[link.frame as usize])
+            Some(&self.frames[link.frame as usize].bytes)
         })
+    }
+
+    /// Visits the frames of a list.
+    pub(super) fn each_in(&mut self, chain: FrameList, mut visit: impl FnMut(&mut TurnFrame)) {
+        let mut next = chain.first;
+        while let Some(link) = self.links.get(next as usize) {
+            next = link.next;
+            visit(&mut self.frames[link.frame as usize]);
+        }
+    }
+
+    /// Gives each frame of this turn that was kept to `visit`, by its index, once.
+    pub(super) fn each_kept(&mut self, mut visit: impl FnMut(u32)) {
+        let kept = self.frames.iter_mut().filter_map(|frame| frame.kept.take());
+        kept.for_each(|kept| visit(kept.get() - 1));
+    }
+
+    /// Has the frames of the connection with this key written, which it has taken over from another.
+    pub(super) fn touch(&mut self, key: usize) {
+        self.touched.push(key);
     }
 
     /// The frame of a list that has exactly one.
     pub(super) fn only_frame(&self, chain: FrameList) -> Option<&Bytes> {
         let link = self.links.get(chain.first as usize).filter(|_| chain.first == chain.last)?;
-        Some(&self.frames[link.frame as usize])
+        Some(&self.frames[link.frame as usize].bytes)
     }
 
     /// Empties the batch after everything was written or dropped.

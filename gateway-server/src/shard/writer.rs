@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 
 use bytes::Bytes;
+use gateway_wire::client_protocol::GapReason;
 use mio::net::TcpStream;
 use smallvec::SmallVec;
 
@@ -44,8 +45,10 @@ impl Shard {
         for keys in touched.chunks(uring::AT_ONCE) {
             self.write_some_of_turn(keys);
         }
+        self.clients.resume.end_turn(&mut self.turn);
         self.turn.end(touched);
         self.make_room();
+        self.make_room_for_kept();
     }
 
     /// Writes to some clients, through io_uring where it is there and worthwhile.
@@ -57,8 +60,11 @@ impl Shard {
             for key in keys {
                 let Some(connection) = self.clients.connections.get(*key) else { continue };
                 match self.turn.only_frame(connection.pending) {
-                    Some(bytes) if connection.takes_plain_sends() => {
-                        sends.push(Send { socket: connection.socket.as_fd(), bytes });
+                    Some(bytes)
+                        if connection.takes_plain_sends()
+                            && let Some(socket) = &connection.socket =>
+                    {
+                        sends.push(Send { socket: socket.as_fd(), bytes });
                         rung.push((*key, None));
                     }
                     _ => plain.push(*key),
@@ -84,10 +90,17 @@ impl Shard {
     /// Writes what the turn has brought a client. `first` is the outcome of its first send, if that was made through io_uring.
     fn write_pending(&mut self, key: usize, first: Option<Outcome>) {
         injected_faults::strike("write");
-        let Clients { connections, held, .. } = &mut self.clients;
+        let Clients { connections, held, resume, .. } = &mut self.clients;
         let Some(connection) = connections.get_mut(key) else { return };
         let chain = std::mem::replace(&mut connection.pending, FrameList::EMPTY);
-        let outbox_bytes = self.settings.listeners[usize::from(connection.listener)].outbox_bytes;
+        let limits = &self.settings.listeners[usize::from(connection.listener)];
+        if connection.encoding.is_gateway2() && !resume.keep(key, &mut self.turn, chain, &limits.resume) {
+            return self.end_parked(key, GapReason::Overflow);
+        }
+        if !connection.is_connected() {
+            return;
+        }
+        let outbox_bytes = limits.outbox_bytes;
         let mut written = 0;
         let result =
             write_frames(connection, first, self.turn.frames(chain), outbox_bytes, held, &mut written);
@@ -102,7 +115,7 @@ impl Shard {
             Err(error) if error.kind() == ErrorKind::StorageFull => {
                 self.close_slow(key, &error);
             }
-            Err(_) => self.abort(key),
+            Err(_) => self.lose(key, true),
         }
     }
 
@@ -113,12 +126,12 @@ impl Shard {
         if connection.is_tls {
             return self.write_tls(key);
         }
-        if let (socket, Some(outbox)) = connection.socket_and_outbox()
+        if let (Some(socket), Some(outbox)) = connection.socket_and_outbox()
             && !outbox.is_empty()
         {
             let waiting = outbox.bytes();
             if outbox.write_to(socket, held).is_err() {
-                return self.drop_connection(key);
+                return self.lose(key, false);
             }
             let left = outbox.bytes();
             connection.slim();
@@ -133,7 +146,7 @@ impl Shard {
         if let Some((mut tls, outbox)) = connections[key].tls() {
             let waiting = outbox.bytes();
             if tls.flush().and_then(|()| outbox.write_to(&mut tls, held)).is_err() {
-                return self.drop_connection(key);
+                return self.lose(key, false);
             }
             if tls.has_sent() {
                 outbox.moved();
@@ -173,9 +186,9 @@ impl Shard {
             Phase::Discarding => {
                 // The shutdown must happen once only, as each one makes the kernel report an event for the socket.
                 connection.phase = Phase::Shut;
-                let _ = connection.socket.shutdown(Shutdown::Write);
+                let _ = connection.socket.as_ref().map(|socket| socket.shutdown(Shutdown::Write));
             }
-            Phase::Open | Phase::Closing | Phase::Shut => {}
+            Phase::Open | Phase::Closing | Phase::Shut | Phase::Parked => {}
         }
     }
 }
@@ -201,7 +214,8 @@ fn write_frames<'a>(
     } else if connection.is_tls {
         connection.tls().map_or(Ok(None), |(mut tls, _)| write_now(&mut tls, &mut frames, written))?
     } else {
-        write_now(&mut Sent { first, socket: &mut connection.socket }, &mut frames, written)?
+        let Some(socket) = &mut connection.socket else { return Ok(false) };
+        write_now(&mut Sent { first, socket }, &mut frames, written)?
     };
     let Some((rest, taken)) = unwritten else { return Ok(false) };
     let may_be_pongs = connection.encoding.is_websocket();

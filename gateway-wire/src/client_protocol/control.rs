@@ -90,11 +90,22 @@ impl fmt::Display for Control {
 /// Gives the text in which a message of the application goes out. A message that begins like control is escaped, so that what a
 /// user writes never passes for control.
 pub fn escape(message: &str) -> Cow<'_, str> {
-    if message.starts_with(PREFIX) {
+    if may_be_control(message.as_bytes()) {
         Cow::Owned(format!("{ESCAPE}{message}"))
     } else {
         Cow::Borrowed(message)
     }
+}
+
+/// Gives the bytes in which a text message of the application goes out, or `None` when they are those of the message. PHP may send
+/// text that is not UTF-8.
+pub fn escape_bytes(message: &[u8]) -> Option<Vec<u8>> {
+    may_be_control(message).then(|| [ESCAPE.as_bytes(), message].concat())
+}
+
+/// Tells text that has to be read by [`Text::parse`] from text that is the application's as it stands.
+pub fn may_be_control(text: &[u8]) -> bool {
+    text.starts_with(PREFIX.as_bytes())
 }
 
 #[cfg(test)]
@@ -152,6 +163,8 @@ mod tests {
             ["", "x", "gateway:", "gateway:seen 7", "gateway:= x", "gateway:=", "gateway: ", "Gateway:ping"]
         {
             assert_eq!(Text::parse(&escape(message)), Ok(Text::Application(message)));
+            let escaped = escape_bytes(message.as_bytes());
+            assert_eq!(escaped.unwrap_or(message.into()), escape(message).as_bytes());
         }
         for control in [Control::Seen(64), Control::Ping, Control::Pong] {
             assert_eq!(Text::parse(&control.to_string()), Ok(Text::Control(control)));

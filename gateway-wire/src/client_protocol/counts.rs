@@ -100,7 +100,12 @@ impl<M> Counts<M> {
         self.open.as_ref().map_or(0, |open| open.unseen.messages())
     }
 
-    /// The sum of what is kept weighs, in bytes.
+    /// The number of entries that are kept.
+    pub(super) fn entries_len(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.unseen.entries().len())
+    }
+
+    /// What everything that is kept weighs, in bytes.
     pub(super) fn weight(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.unseen.weight())
     }

@@ -46,6 +46,34 @@ pub enum GapReason {
     Unknown,
 }
 
+impl GapReason {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::Expired,
+        Self::Overflow,
+        Self::Restarted,
+        Self::Closed,
+        Self::Identity,
+        Self::Raw,
+        Self::Moved,
+        Self::Unknown,
+    ];
+
+    /// The word that an init has for the reason.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Overflow => "overflow",
+            Self::Restarted => "restarted",
+            Self::Closed => "closed",
+            Self::Identity => "identity",
+            Self::Raw => "raw",
+            Self::Moved => "moved",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +92,10 @@ mod tests {
         let json = r#"{"type":"init","client_id":"7f00000104d600000007","proof":"p","resume":"s","seen":0,"resumed":false,"missed":0,"reason":"expired"}"#;
         assert_eq!(serde_json::to_string(&new).unwrap(), json);
         assert_eq!(serde_json::from_str::<Init>(json).unwrap(), new);
+        for (number, reason) in GapReason::ALL.into_iter().enumerate() {
+            assert_eq!(serde_json::to_string(&reason).unwrap(), format!("\"{}\"", reason.word()));
+            assert_eq!(reason as usize, number);
+        }
         let plain = Init { resume: None, reason: None, ..new };
         let json = serde_json::to_string(&plain).unwrap();
         assert!(!json.contains("resume\":\"") && !json.contains("reason"), "{json}");

@@ -16,7 +16,7 @@ mod unseen;
 mod untold;
 
 pub use client_end::{ClientEnd, Opened};
-pub use control::{Control, Malformed, Text, escape};
+pub use control::{Control, Malformed, Text, escape, escape_bytes, may_be_control};
 pub use counts::{ControlError, Received, SeenError};
 pub use init::{GapReason, Init};
 pub use resume_secret::{MalformedResume, ResumeOffer, ResumeSecret};

@@ -37,7 +37,12 @@ impl<M> ServerEnd<M> {
         self.counts.kept()
     }
 
-    /// The sum of what is kept weighs, in bytes.
+    /// Whether more than one entry is kept.
+    pub fn has_several(&self) -> bool {
+        self.counts.entries_len() > 1
+    }
+
+    /// What everything that is kept weighs, in bytes.
     pub fn weight(&self) -> usize {
         self.counts.weight()
     }

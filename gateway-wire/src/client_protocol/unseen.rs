@@ -12,7 +12,7 @@ pub(super) struct Unseen<M> {
     kept: VecDeque<(M, u32)>,
     /// The number of messages in all entries.
     messages: u64,
-    /// The sum of what the entries weigh, in bytes.
+    /// What all entries weigh, in bytes.
     weight: usize,
 }
 
@@ -35,7 +35,7 @@ impl<M> Unseen<M> {
         self.messages
     }
 
-    /// The sum of what is kept weighs, in bytes.
+    /// What everything that is kept weighs, in bytes.
     pub(super) fn weight(&self) -> usize {
         self.weight
     }

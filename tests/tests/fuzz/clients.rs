@@ -4,12 +4,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use flate2::{Compress, Compression, FlushCompress};
-use gateway_server::listener::{Rules, TokenVerifier, upgrade};
+use gateway_server::listener::{ClientRegistry, Resumption, Rules, TokenVerifier, upgrade};
 use gateway_server::net::proxy_protocol::take_header as take_proxy_header;
 use gateway_server::protocol;
 use gateway_server::protocol::websocket::{Incoming, Inflater, MessageKind, message};
 use gateway_server::protocol::{Decoder, Encoding, PartialMessage, Violation};
 use gateway_tests::{Rng, fuzz};
+use gateway_wire::ClientId;
+use gateway_wire::client_protocol::{GapReason, ResumeOffer, ResumeSecret, ServerEnd, Text, escape};
 use gateway_wire::token::{Claims, TokenKey};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -59,7 +61,7 @@ fn hear_by<'a>(
                 Incoming::Message(kind, message) => messages.push((Some(kind), message.to_vec())),
                 Incoming::Ping(payload) => messages.push((None, payload.to_vec())),
                 Incoming::Pong | Incoming::Fragment => {}
-                Incoming::Close => is_closed = true,
+                Incoming::Close(_) => is_closed = true,
             });
             heard.violation = result.err();
             // The server does not read on after a violation or a close.
@@ -242,6 +244,25 @@ impl AsyncWrite for Socket<'_> {
     }
 }
 
+/// A server on which one client may come back: the one with this secret, whose uid is 42.
+struct OneClient(ResumeSecret);
+
+impl OneClient {
+    fn new() -> Self {
+        Self(ResumeSecret::new(ClientId::from_bytes([7; ClientId::BYTES]), [0xab; 16]))
+    }
+}
+
+impl ClientRegistry for OneClient {
+    async fn find(&self, offer: &ResumeOffer) -> Result<Option<bytes::Bytes>, GapReason> {
+        if offer.secret == self.0 { Ok(Some("42".into())) } else { Err(GapReason::Unknown) }
+    }
+
+    async fn disown(&self, offer: &ResumeOffer) {
+        assert_eq!(offer.secret, self.0);
+    }
+}
+
 #[test]
 fn handshake() {
     let corpus = [
@@ -250,6 +271,8 @@ fn handshake() {
          Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=15\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        "GET /?resume=0&seen=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: gateway.2, gateway\r\n\r\n",
     ]
     .map(|request| request.as_bytes().to_vec());
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else {
@@ -259,6 +282,7 @@ fn handshake() {
         let mut socket = Socket { pieces, written: Vec::new() };
         let result = runtime.block_on(upgrade(
             &mut socket,
+            &OneClient::new(),
             &Rules::default(),
             &TokenVerifier::open(),
             true,
@@ -281,7 +305,7 @@ fn handshake() {
     });
 }
 
-/// Every token that opens a websocket, wherever it stands in the request, is one that was signed.
+/// Every token or secret that opens a websocket, wherever it stands in the request, is one that was signed or issued.
 #[test]
 fn handshake_with_token() -> anyhow::Result<()> {
     let key = TokenKey::new(b"a key");
@@ -292,6 +316,8 @@ fn handshake_with_token() -> anyhow::Result<()> {
         ..Claims::default()
     };
     let token = key.mint(&claims)?;
+    let client = OneClient::new();
+    let resume = client.0.to_text();
     let request = |path: &str, header: &str| {
         format!(
             "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -303,18 +329,33 @@ fn handshake_with_token() -> anyhow::Result<()> {
         request(&format!("/?a=1&token={token}"), ""),
         request("/", &format!("Sec-WebSocket-Protocol: gateway, gateway.token.{token}\r\n")),
         request("/", ""),
+        request(&format!("/?resume={resume}&seen=1"), "Sec-WebSocket-Protocol: gateway.2\r\n"),
+        request(
+            "/",
+            &format!(
+                "Sec-WebSocket-Protocol: gateway.2, gateway.resume.{resume}.7, gateway.token.{token}\r\n"
+            ),
+        ),
     ];
     let token_verifier = TokenVerifier::open().with(Some(key), true, 10, 1000);
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     fuzz("handshake with token", &corpus, |input, rng| {
         let mut socket = Socket { pieces: rng.pieces(input), written: Vec::new() };
-        let result =
-            runtime
-                .block_on(upgrade(&mut socket, &Rules::default(), &token_verifier, false, false, |_| Ok(())));
-        let identity = result.ok().and_then(|established| established.identity);
-        if let Some(identity) = identity {
-            assert_eq!(&identity.uid[..], b"42");
-            assert!(input.windows(token.len()).any(|part| part == token.as_bytes()));
+        let rules = Rules::default();
+        let opened = runtime.block_on(upgrade(
+            &mut socket,
+            &client,
+            &rules,
+            &token_verifier,
+            false,
+            false,
+            |_| Ok(()),
+        ));
+        let has = |secret: &str| input.windows(secret.len()).any(|part| part == secret.as_bytes());
+        let Ok(opened) = opened else { return };
+        match opened.identity {
+            Some(identity) => assert!(&identity.uid[..] == b"42" && has(&token)),
+            None => assert!(matches!(opened.resumption, Resumption::Good(_)) && has(&resume)),
         }
     });
     Ok(())
@@ -368,4 +409,36 @@ fn proxy_protocol() -> anyhow::Result<()> {
         assert_eq!(rest, &input[header..]);
     });
     Ok(())
+}
+
+/// Whatever a page says, the server's end counts it or refuses it, and what is escaped comes out as it was.
+#[test]
+fn client_protocol() {
+    let corpus =
+        ["gateway:seen 7", "gateway:= gateway:seen 1", "gateway:=x\nhello\ngateway:ping\ngateway:seen 2", ""]
+            .map(|text| text.as_bytes().to_vec());
+    fuzz("client protocol", &corpus, |input, _| {
+        let Ok(text) = std::str::from_utf8(input) else { return };
+        assert_eq!(Text::parse(&escape(text)), Ok(Text::Application(text)));
+        let mut end = ServerEnd::new(std::num::NonZeroU32::MIN);
+        let (mut taken, mut released) = (0, 0);
+        for (number, text) in text.lines().enumerate() {
+            end.send(number, 2, 10, |_| 10);
+            let now = std::time::Duration::from_secs(number as u64);
+            let received = end.receive(text, now, |_| {
+                released += 1;
+                10
+            });
+            match received {
+                Ok(received) => {
+                    let is_counted = !text.starts_with("gateway:") || text.starts_with("gateway:=");
+                    taken += u64::from(is_counted);
+                    assert!(received.message.is_none() || is_counted);
+                }
+                Err(_) => break,
+            }
+            assert_eq!(end.weight(), 10 * (number + 1 - released));
+        }
+        assert!(end.missed() <= end.sent() && end.taken() == taken);
+    });
 }

@@ -20,7 +20,10 @@ use gateway_server::protocol::Encoding;
 use gateway_server::protocol::websocket::MessageKind;
 use gateway_server::service::Gateway;
 use gateway_server::shard;
-use gateway_server::shard::{ClientProofs, Heartbeat, ListenerLimits, NewConnection, RateLimit, ShardBounds};
+use gateway_server::shard::{
+    ClientProofs, Heartbeat, ListenerLimits, NewConnection, RateLimit, ResumeLimits, ResumeSecrets,
+    ShardBounds,
+};
 use gateway_server::system::Secret;
 use gateway_tests::{OWN_NONCE, Rng, fuzz, new_producer, packets, requests, soon};
 use gateway_wire::ClientId;
@@ -61,16 +64,24 @@ impl Target {
             outbox_bytes: 1 << 20,
             heartbeat: Heartbeat { interval: Duration::ZERO, not_response_limit: 0, data: Vec::new() },
             rate: RateLimit::default(),
+            resume: ResumeLimits { time: Duration::ZERO, messages: 1, bytes: 1024 },
         };
         let settings = shard::ShardSettings {
             node: NODE,
             proofs: ClientProofs::new([7; 16]),
+            secrets: ResumeSecrets::new([8; 16]),
             message_kind: MessageKind::Text,
             listeners: [listener].into(),
             io_uring: true,
             close_timeout: Duration::from_millis(10),
             outbox_timeout: Duration::ZERO,
-            bounds: ShardBounds { groups: 100, session: 10_000, partial: 1 << 20, waiting: 16 << 20 },
+            bounds: ShardBounds {
+                groups: 100,
+                session: 10_000,
+                partial: 1 << 20,
+                kept: 1 << 20,
+                waiting: 16 << 20,
+            },
         };
         let hub = Arc::new(Hub::start(
             2,
@@ -123,6 +134,7 @@ impl Target {
                 early: Box::default(),
                 handshake: None,
                 slot: None,
+                gap: None,
             };
             self.hub.adopt(new_connection, None).await?;
             let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);

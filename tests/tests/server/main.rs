@@ -17,6 +17,8 @@ mod push;
 mod queries_and_sessions;
 mod register;
 mod reload;
+mod resume;
+mod resume_bad_input;
 mod stop_and_settings;
 mod tls;
 mod workers;

@@ -17,6 +17,23 @@ pub(super) fn status(status: &Value) -> String {
     );
     let lines = [
         ("clients", format!("{} now, {} since the start", number("clients"), number("clients_since_start"))),
+        (
+            "parked",
+            format!(
+                "{} of them, with {} kept; {} came back whole, {} with a gap",
+                number("parked_clients"),
+                count("resume_bytes", "byte"),
+                number("resumed"),
+                grouped(
+                    status["gaps"]
+                        .as_object()
+                        .into_iter()
+                        .flatten()
+                        .filter_map(|(_, gaps)| gaps.as_u64())
+                        .sum()
+                )
+            ),
+        ),
         ("uids, groups", format!("{}, {}", number("uids"), number("groups"))),
         (
             "received",
@@ -85,11 +102,13 @@ pub(super) fn connections(found: &[Value], has_more: bool) -> String {
             groups += &format!(" and {more} more");
         }
         let mut row: Vec<_> =
-            ["client_id", "address", "listener", "queued_bytes", "uid"].map(|key| cell(&one[key])).into();
+            ["client_id", "address", "listener", "queued_bytes", "parked_seconds", "kept_bytes", "uid"]
+                .map(|key| cell(&one[key]))
+                .into();
         row.push(groups);
         row
     };
-    let head = ["client_id", "address", "listener", "queued", "uid", "groups"];
+    let head = ["client_id", "address", "listener", "queued", "parked for s", "kept", "uid", "groups"];
     let mut text = table(&head, found.iter().map(row).collect());
     text += &format!(
         "{}{}\n",

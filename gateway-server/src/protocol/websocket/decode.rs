@@ -19,8 +19,8 @@ pub enum Incoming<'a> {
     Pong,
     /// A part of a message that is not its last one.
     Fragment,
-    /// A close frame. What the client sends after it is not decoded.
-    Close,
+    /// A close frame, with its code if it has one. What the client sends after it is not decoded.
+    Close(Option<u16>),
 }
 
 /// The input that a connection keeps between two reads. It is there only while a frame or a message is not whole.
@@ -155,8 +155,7 @@ impl FrameDecoder<'_> {
                 OpCode::Control(Control::Ping) => sink(Incoming::Ping(payload)),
                 OpCode::Control(Control::Pong) => sink(Incoming::Pong),
                 OpCode::Control(_) => {
-                    check_close(payload)?;
-                    sink(Incoming::Close);
+                    sink(Incoming::Close(close_code(payload)?));
                     return Ok(buffer.len());
                 }
                 OpCode::Data(Data::Continue) => {
@@ -300,12 +299,13 @@ struct Frame<'a> {
 }
 
 /// Checks the payload of a close frame by RFC 6455 7.4: the code must be one that may be sent, and the reason must be UTF-8.
-fn check_close(payload: &[u8]) -> Result<(), WebsocketViolation> {
+/// Gives the code, if there is one.
+fn close_code(payload: &[u8]) -> Result<Option<u16>, WebsocketViolation> {
     match payload {
-        [] => Ok(()),
+        [] => Ok(None),
         [high, low, reason @ ..] => match u16::from_be_bytes([*high, *low]) {
-            1000..=1003 | 1007..=1014 | 3000..=4999 => {
-                std::str::from_utf8(reason).map(drop).map_err(|_| WebsocketViolation::NotUtf8)
+            code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => {
+                std::str::from_utf8(reason).map(|_| Some(code)).map_err(|_| WebsocketViolation::NotUtf8)
             }
             _ => Err(WebsocketViolation::CloseCode),
         },
@@ -398,7 +398,8 @@ mod tests {
         ]
         .concat();
         let binary = format!("Binary {long}");
-        let expected = ["Text grüß", "Ping in between", "Text one grü", binary.as_str(), "Pong", "Close"];
+        let expected =
+            ["Text grüß", "Ping in between", "Text one grü", binary.as_str(), "Pong", "Close(Some(1000))"];
         for size in 1..bytes.len() - 31 {
             let out = decode_in_pieces(&bytes[..bytes.len() - 31], size);
             assert_eq!(out.unwrap(), expected, "in pieces of {size}");

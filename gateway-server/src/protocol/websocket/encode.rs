@@ -5,8 +5,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{MessageKind, deflate};
 use crate::protocol::close::Close;
 
-const FINAL: u8 = 0x80;
-const COMPRESSED: u8 = 0x40;
+pub(super) const FINAL: u8 = 0x80;
+pub(super) const COMPRESSED: u8 = 0x40;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
@@ -50,7 +50,7 @@ pub fn close(close: Close) -> Bytes {
 }
 
 /// A frame. `first` is the opcode together with the RSV bits that the payload needs.
-fn frame(first: u8, payload: &[u8]) -> Bytes {
+pub(super) fn frame(first: u8, payload: &[u8]) -> Bytes {
     let header = match payload.len() {
         ..=125 => 2,
         126..=0xffff => 4,

@@ -7,6 +7,7 @@ mod inflate;
 mod inflating;
 mod keeps_context;
 mod message_kind;
+mod own_messages;
 mod subprotocol;
 mod violation;
 
@@ -15,5 +16,6 @@ pub use deflate::answer as deflate_answer;
 pub use encode::{close, deflated_message, message, ping, pong};
 pub use inflate::Inflater;
 pub use message_kind::MessageKind;
-pub use subprotocol::{SUBPROTOCOL, TOKEN_PROTOCOL, is_subprotocol};
+pub use own_messages::own_messages;
+pub use subprotocol::{SUBPROTOCOL, SUBPROTOCOL_2, TOKEN_PROTOCOL, is_subprotocol};
 pub use violation::WebsocketViolation;

@@ -1,0 +1,102 @@
+//! A page that asks to be the client that was here before: it shows a resume secret, in the query or among the subprotocols.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use gateway_wire::client_protocol::{GapReason, ResumeOffer};
+use tokio_tungstenite::tungstenite::handshake::server::Request;
+
+use super::token::{TokenVerifier, protocols};
+
+/// Finds and ends the clients that pages ask for.
+pub trait ClientRegistry {
+    /// Says whether a page may come back by this offer, and the uid of its client, or the reason why not.
+    fn find(&self, offer: &ResumeOffer) -> impl Future<Output = Result<Option<Bytes>, GapReason>> + Send;
+
+    /// Makes it impossible for the client to come back.
+    fn disown(&self, offer: &ResumeOffer) -> impl Future<Output = ()> + Send;
+}
+
+/// What became of the wish to resume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resumption {
+    /// The page has not asked for a client, so it becomes a new one.
+    #[default]
+    NotAsked,
+    /// The page is the client of this offer.
+    Good(ResumeOffer),
+    /// The page becomes a new client, and is told the reason.
+    Gap(GapReason),
+}
+
+impl Resumption {
+    /// Looks whether the page of a request is the client that it asks for. A token beside the secret has to be signed and of the
+    /// same uid; whether it has expired or was used does not matter. With a token of another uid the client cannot be resumed any
+    /// more, as somebody else has its secret.
+    pub(super) async fn of(
+        request: &Request,
+        token: Option<&str>,
+        token_verifier: &TokenVerifier,
+        clients: &impl ClientRegistry,
+    ) -> Self {
+        let offer = match offer(request) {
+            None => return Self::NotAsked,
+            Some(Err(())) => return Self::Gap(GapReason::Unknown),
+            Some(Ok(offer)) => offer,
+        };
+        let uid = match clients.find(&offer).await {
+            Err(reason) => return Self::Gap(reason),
+            Ok(uid) => uid,
+        };
+        let Some(token) = token else { return Self::Good(offer) };
+        match token_verifier.uid_of(token) {
+            Some(signed) if uid.as_deref() == Some(signed.as_bytes()) => Self::Good(offer),
+            Some(_) => {
+                clients.disown(&offer).await;
+                Self::Gap(GapReason::Identity)
+            }
+            // The token is refused for its own fault, which is not the client's.
+            None => Self::Gap(GapReason::Identity),
+        }
+    }
+}
+
+/// The offer of a request, or an error if it is malformed or there are several.
+fn offer(request: &Request) -> Option<Result<ResumeOffer, ()>> {
+    let query = request.uri().query().unwrap_or_default();
+    let parameter = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+    let by_query = parameter("resume").map(|resume| {
+        ResumeOffer::from_parameters(resume, parameter("seen").unwrap_or_default()).map_err(drop)
+    });
+    let by_protocol =
+        protocols(request).filter_map(ResumeOffer::from_subprotocol).map(|offer| offer.map_err(drop));
+    let mut offers = by_protocol.chain(by_query);
+    let first = offers.next()?;
+    Some(if offers.next().is_some() { Err(()) } else { first })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offer_stands_in_the_query_or_among_the_subprotocols() {
+        let secret = format!("7f00000104d600000007{}", "ab".repeat(16));
+        let read = |query: &str, protocol: &str| {
+            let mut request = Request::new(());
+            *request.uri_mut() = format!("/?{query}").parse().unwrap();
+            request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+            offer(&request).map(|offer| offer.map(|offer| offer.seen))
+        };
+        assert_eq!(read("x=1", "gateway.2, gateway"), None);
+        assert_eq!(read(&format!("a=b&resume={secret}&seen=7"), "gateway.2"), Some(Ok(7)));
+        assert_eq!(read("", &format!("gateway.2, gateway.resume.{secret}.9")), Some(Ok(9)));
+        assert_eq!(
+            read(&format!("resume={secret}&seen=7"), &format!("gateway.2, gateway.resume.{secret}.9")),
+            Some(Err(()))
+        );
+        assert_eq!(read(&format!("resume={secret}"), "gateway.2"), Some(Err(())));
+        assert_eq!(read("resume=x&seen=1", "gateway.2"), Some(Err(())));
+        assert_eq!(read("", "gateway.2, gateway.resume.x"), Some(Err(())));
+    }
+}

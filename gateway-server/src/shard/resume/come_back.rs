@@ -1,0 +1,134 @@
+//! Coming back: a client gets a new connection, what it has missed, and then what is new.
+
+use std::time::Instant;
+
+use gateway_wire::client_protocol::{GapReason, Init, ResumeOffer};
+
+use super::super::command::NewConnection;
+use super::super::connection::Phase;
+use super::super::state::Shard;
+use crate::protocol::close;
+use crate::protocol::websocket::{self, MessageKind, own_messages};
+
+impl Shard {
+    /// Begins to count with a new client of the subprotocol `gateway.2`.
+    pub(in crate::shard) fn begin_to_count(&mut self, key: usize) {
+        let connection = &self.clients.connections[key];
+        let may_return = !self.settings.listeners[usize::from(connection.listener)].resume.time.is_zero();
+        let (connection_id, came) = (connection.connection_id, self.clients.counts.came);
+        self.clients.resume.begin(key, connection_id, came, may_return);
+    }
+
+    /// Sends the init message of the subprotocol `gateway.2`. `gap` says why the client that the page asked for could not be
+    /// resumed.
+    pub(in crate::shard) fn send_init(&mut self, key: usize, resumed: bool, gap: Option<GapReason>) {
+        let connection_id = self.clients.connections[key].connection_id;
+        let proof = self.settings.proofs.of(connection_id);
+        let resume = &mut self.clients.resume;
+        let client = resume.id(connection_id);
+        let (secrets, counts) = (resume.secrets.clone(), &mut resume.counts);
+        if let Some(reason) = gap {
+            counts.gap(reason);
+        }
+        let init = resume.change(key, |record, _| Init {
+            client_id: client.to_string(),
+            proof,
+            resume: record.gap().is_none().then(|| secrets.secret(client, record.latest_secret()).to_text()),
+            seen: record.taken(),
+            resumed,
+            missed: record.missed(),
+            reason: gap,
+        });
+        let Some(json) = init.and_then(|init| serde_json::to_vec(&init).ok()) else { return };
+        self.send(key, websocket::message(MessageKind::Text, &json));
+    }
+
+    /// Gives a client that comes back its new connection. A page whose offer is not good any more is asked to try again: it was
+    /// when the handshake looked.
+    pub(in crate::shard) fn come_back(&mut self, offer: &ResumeOffer, new_connection: NewConnection) {
+        let connection_id = offer.secret.client().connection;
+        let found = self.clients.find(offer);
+        let is_good = match found {
+            Ok(key) => self.keep_pending(key) && self.resume_record(key, offer),
+            Err(_) => false,
+        };
+        let NewConnection { socket, tls, listener, encoding, early, address, .. } = new_connection;
+        let Some(key) = found.ok().filter(|_| is_good && !self.is_stopping()) else {
+            return self.turn_away(connection_id, socket, tls, listener, encoding);
+        };
+        self.unplug(key);
+        self.clients.resume.parked.remove(key);
+        if let Err(error) = self.clients.plug_in(key, socket, &self.registry) {
+            tracing::error!(%error, "a connection cannot be polled and is dropped");
+            return self.park_again(key);
+        }
+        let is_closed = self.clients.resume.closed.remove(&connection_id).is_some();
+        self.clients.change_listener(key, listener);
+        let connection = &mut self.clients.connections[key];
+        connection.encoding = encoding;
+        connection.phase = Phase::Open;
+        if address.is_some() || connection.has_own_address() {
+            connection.extra_mut().rare_mut().address = address;
+            connection.slim();
+        }
+        if let Some(tls) = tls {
+            connection.speak_tls(tls);
+            self.read_later(key);
+        }
+        self.clients.resume.counts.resumed += 1;
+        self.send_init(key, true, None);
+        for (frame, skip) in self.clients.resume.unseen(key) {
+            if encoding.is_deflated() && skip == 0 {
+                self.send(key, frame);
+            } else {
+                own_messages(frame, encoding.is_deflated())
+                    .skip(skip)
+                    .for_each(|frame| self.send(key, frame));
+            }
+        }
+        if is_closed {
+            self.clients.resume.bury(connection_id, GapReason::Closed);
+            return self.close(key, close::BY_APPLICATION, Phase::Closing);
+        }
+        self.hear_early(key, &early);
+    }
+
+    fn resume_record(&mut self, key: usize, offer: &ResumeOffer) -> bool {
+        let resume = &mut self.clients.resume;
+        let (secrets, id) = (resume.secrets.clone(), resume.id(offer.secret.client().connection));
+        let secret = |number| secrets.secret(id, number);
+        resume
+            .change(key, |record, kept| record.resume(offer, secret, |frame| kept.release(frame)))
+            .is_some_and(|resumed| resumed.is_ok())
+    }
+
+    /// Parks a client whose new connection came to nothing.
+    fn park_again(&mut self, key: usize) {
+        let connection = &self.clients.connections[key];
+        let time = self.settings.listeners[usize::from(connection.listener)].resume.time;
+        self.clients.connections[key].phase = Phase::Parked;
+        let now = Instant::now();
+        self.clients.resume.parked.insert(key, now, now + time);
+    }
+
+    /// Closes a new connection that is nobody's.
+    fn turn_away(
+        &mut self,
+        connection_id: u32,
+        socket: std::net::TcpStream,
+        tls: Option<Box<rustls::ServerConnection>>,
+        listener: u8,
+        encoding: crate::protocol::Encoding,
+    ) {
+        let Ok(key) =
+            self.clients.insert_anonymous(socket, connection_id, encoding, listener, &self.registry)
+        else {
+            return;
+        };
+        if let Some(tls) = tls {
+            self.clients.connections[key].speak_tls(tls);
+            self.read_later(key);
+        }
+        self.close(key, close::TRY_AGAIN, Phase::Closing);
+    }
+}

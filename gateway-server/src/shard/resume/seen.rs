@@ -1,0 +1,108 @@
+//! What a client of the subprotocol `gateway.2` says besides its application's messages, and what it is told of them.
+
+use std::time::Instant;
+
+use gateway_wire::client_protocol::{Control, ControlError, may_be_control};
+
+use super::super::clients::Clients;
+use super::super::state::Shard;
+use super::super::write_batch::WriteBatch;
+use super::ResumeState;
+use crate::protocol::websocket::{self, MessageKind};
+
+/// The number of control pings of one read that are answered one by one. Further ones are answered together.
+const PONGS_IN_A_ROW: usize = 64;
+
+/// What one read of a client has brought so far.
+#[derive(Default)]
+pub(in crate::shard) struct Heard {
+    /// Why the client is closed, if it has sent control that cannot be.
+    pub(in crate::shard) error: Option<ControlError>,
+    /// The control that answers the newest message, if any does.
+    reply: Option<Control>,
+    pings: usize,
+}
+
+impl ResumeState {
+    /// Takes a message of a client. Gives it back as the application gets it, or `None` if it is not for the application.
+    pub(in crate::shard) fn hear<'m>(
+        &mut self,
+        key: usize,
+        kind: MessageKind,
+        message: &'m [u8],
+        heard: &mut Heard,
+    ) -> Option<&'m [u8]> {
+        if heard.error.is_some() {
+            return None;
+        }
+        let now = self.now();
+        // The decoder has checked that text is UTF-8.
+        let text =
+            (kind == MessageKind::Text && may_be_control(message)).then(|| str::from_utf8(message).ok());
+        let Some(text) = text.flatten() else {
+            heard.reply =
+                self.change(key, |record, _| record.take(message.len(), now)).flatten().or(heard.reply);
+            return Some(message);
+        };
+        match self.receive(key, text, now) {
+            Ok(received) => {
+                let is_ping = received.reply == Some(Control::Pong);
+                heard.pings += usize::from(is_ping);
+                heard.reply = received.reply.or(heard.reply);
+                received.message.map(str::as_bytes)
+            }
+            Err(error) => {
+                heard.error = Some(error);
+                None
+            }
+        }
+    }
+}
+
+impl Heard {
+    /// Takes the control message that is to be sent now. `is_last` says that nothing more was read.
+    pub(in crate::shard) fn reply(&mut self, is_last: bool) -> Option<Control> {
+        self.reply.take_if(|reply| is_last || *reply != Control::Pong || self.pings <= PONGS_IN_A_ROW)
+    }
+}
+
+impl Clients {
+    /// Adds a control message to what the client gets in this turn.
+    pub(in crate::shard) fn tell(&mut self, key: usize, control: Control, turn: &mut WriteBatch) {
+        let frame = turn.add_frame(websocket::message(MessageKind::Text, control.to_string().as_bytes()));
+        turn.link(key, &mut self.connections[key].pending, frame);
+    }
+}
+
+impl Shard {
+    /// Notes when the client has to be told of messages that it has sent, if it has sent any.
+    pub(in crate::shard) fn note_untold(&mut self, key: usize) {
+        let resume = &mut self.clients.resume;
+        let Some(due) = resume.change(key, |record, _| record.note()).flatten() else { return };
+        let connection_id = self.clients.connections[key].connection_id;
+        self.untold.push_back((resume.start + due, key, connection_id));
+    }
+
+    /// Tells clients of messages that they have sent some time ago.
+    pub(in crate::shard) fn tell_untold(&mut self, now: Instant) {
+        while let Some((at, key, connection_id)) = self.untold.front().copied()
+            && at <= now
+        {
+            self.untold.pop_front();
+            // The key may belong to another client by now.
+            let Some(connection) = self.clients.connections.get(key) else { continue };
+            if connection.connection_id != connection_id {
+                continue;
+            }
+            let elapsed = now.saturating_duration_since(self.clients.resume.start);
+            let due = self.clients.resume.change(key, |record, _| record.due(elapsed)).flatten();
+            // A parked client is told when it comes back.
+            if let Some(control) = due
+                && self.clients.connections[key].is_connected()
+            {
+                self.clients.tell(key, control, &mut self.turn);
+            }
+            self.note_untold(key);
+        }
+    }
+}
