@@ -35,12 +35,25 @@ export interface Options {
     hiddenMaxDelay?: number;
     /** How long an attempt may take, with its token, in milliseconds. The default is 15,000. */
     connectTimeout?: number;
-    /** A message that the application answers. The client sends it to see whether the connection is alive. */
+    /**
+     * A message that the application answers. The client sends it to see whether the connection is alive. With gateway.2 the gateway
+     * itself answers the client, and no message is needed.
+     */
     ping?: string | object | null;
     /** The time between two checks of the connection, in milliseconds. The default is 30,000. */
     pingInterval?: number;
     /** How long the client waits for any message after a ping, in milliseconds. The default is 10,000. */
     pingTimeout?: number;
+    /**
+     * The bytes of messages that may wait for the next connection or for the gateway's confirmation, two a character, with gateway.2.
+     * The message that exceeds them is the last that send() takes. The default is 262,144.
+     */
+    queueBytes?: number;
+    /**
+     * Whether the next page of this tab goes on as the client of this one, after a reload or a link. A string names whom the page is
+     * for, such as the id of the user: only a page with the same string goes on. The default is false.
+     */
+    resumeTab?: boolean | string;
     /** Returns a number from 0 to 1, for the delays. */
     random?: () => number;
 }
@@ -64,13 +77,32 @@ export interface BoundEvent extends Event {
     readonly clientId: string;
 }
 
+/** The page is back as the client that it was, and has missed nothing. */
+export interface RecoveredEvent extends Event {
+    /** Number of messages that came meanwhile. They follow. */
+    readonly missed: number;
+}
+
+/** The page is another client than before, and may have missed messages. */
+export interface GapEvent extends Event {
+    /** Why the gateway did not keep the client, if it was asked for it. Later versions have more reasons. */
+    readonly reason?: 'expired' | 'overflow' | 'restarted' | 'closed' | 'identity' | 'raw' | 'moved' | 'unknown' | (string & {});
+    /** The page's own messages, as texts, that may or may not have arrived. They are not sent again. */
+    readonly unconfirmed: string[];
+}
+
+/** send() has taken no message, as too much waits. */
+export interface OverflowEvent extends Event {
+    readonly message: unknown;
+}
+
 export interface RawEvent extends Event {
     readonly data: string | ArrayBuffer;
 }
 
 /** An error, which the console shows unless a listener prevents the default. */
 export interface ErrorEvent extends Event {
-    readonly where: 'token' | 'connect' | 'bind';
+    readonly where: 'token' | 'connect' | 'bind' | 'protocol';
     readonly message: string;
     readonly cause: unknown;
     /** The HTTP status of the answer to a bind, or to the request for a token. */
@@ -82,6 +114,9 @@ export interface Events {
     bound: BoundEvent;
     close: CloseEvent;
     reconnecting: ReconnectingEvent;
+    recovered: RecoveredEvent;
+    gap: GapEvent;
+    overflow: OverflowEvent;
     error: ErrorEvent;
     raw: RawEvent;
 }
@@ -105,11 +140,14 @@ export class Gateway extends EventTarget {
     once<M extends Message = Message>(type: M['type'] | '*', handler: (message: M) => void): () => void;
     off(type: string, handler: (message: any) => void): void;
 
-    /** Returns false when the connection is not open. Nothing is kept for later. */
+    /**
+     * Returns whether the message was taken. Once the gateway has spoken gateway.2, messages wait for the next connection within
+     * `queueBytes`, and each arrives once unless an event `gap` names it. Otherwise nothing is taken without a connection.
+     */
     send(message: string | object): boolean;
     /** Connects at once, after close() or during a pause. */
     connect(): void;
-    /** Closes the connection until connect() is called. */
+    /** Ends the client and its connection until connect() is called. */
     close(): void;
 
     addEventListener<E extends keyof Events>(

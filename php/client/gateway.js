@@ -13,13 +13,20 @@ const DEFAULTS = {
     ping: null,
     pingInterval: 30_000,
     pingTimeout: 10_000,
+    queueBytes: 262_144,
+    resumeTab: false,
     random: Math.random,
 };
 
-/** Close codes: an ordinary end, a connection that was lost or never made, and a token that was refused. */
+/**
+ * Close codes: an ordinary end, a gateway that breaks the protocol, a connection that was lost or never made, a token that was refused,
+ * and the page's own for a connection that another one follows, so that the gateway keeps the client.
+ */
 const NORMAL = 1000;
+const PROTOCOL_ERROR = 1002;
 const ABNORMAL = 1006;
 const TOKEN_REFUSED = 4401;
+const REPLACED = 4900;
 
 /** The statuses of a site that refuses a token however often the page asks. */
 const UNAUTHORIZED = [401, 403];
@@ -35,13 +42,45 @@ const STABLE_AFTER = 10_000;
 /** Browsers run the timers of a hidden page once a minute. A timer that is so many milliseconds late means that the page was suspended. */
 const SUSPENDED_AFTER = 120_000;
 
+/** A client that has spoken gateway.2 offers it at each attempt, except once in so many that fail. */
+const PLAIN_ATTEMPT = 4;
+
 /** Events after which the page may have a network again, or a user. */
 const WAKE_EVENTS = ['online', 'visibilitychange', 'pageshow', 'resume'];
+
+/** The subprotocol in which both ends count messages, so that a page that comes back has missed nothing. */
+const COUNTED = 'gateway.2';
+
+/** The start of control messages, that of messages with a header, and the header of a message that would pass for control without it. */
+const CONTROL = 'gateway:';
+const HEADER = 'gateway:=';
+const ESCAPE = 'gateway:= ';
+
+/** The gateway is told how many of its messages were taken after so many of them, so many characters, or so many milliseconds. */
+const SEEN_AFTER_MESSAGES = 64;
+const SEEN_AFTER_LENGTH = 16_384;
+const SEEN_AFTER_TIME = 5000;
+
+const SECRET_FORM = /^[0-9a-f]{52}$/;
+const POSITION_FORM = /^(0|[1-9]\d{0,17})$/;
+const isPosition = (value) => Number.isInteger(value) && value >= 0;
 
 const isHidden = () => globalThis.document?.hidden === true;
 const resolved = async (option) => (typeof option === 'function' ? option() : option);
 /** An address has a slash, and a token never does. */
 const isAddress = (token) => typeof token === 'string' && token.includes('/');
+
+/** The bytes that a text takes in memory, at most. */
+const weightOf = (text) => 2 * text.length;
+
+/** Does something with what this tab keeps over pages, which may be full or forbidden. */
+function withStorage(action) {
+    try {
+        return action(globalThis.sessionStorage);
+    } catch {
+        return null;
+    }
+}
 
 /** Posts to a page of this site alone, as other sites must not see the CSRF token. A redirect is no success: it leads to a login. */
 async function post(url, fields, csrf, signal) {
@@ -83,6 +122,181 @@ async function fetchToken(url, csrf, signal) {
     return TOKEN_FORM.test(token) ? token : refuse(`it answers with no token but with ${JSON.stringify(start)}`);
 }
 
+/**
+ * The page's end of gateway.2: what it keeps over its connections, without sockets and timers. Times are milliseconds since any fixed
+ * moment. An Error means that the gateway breaks the protocol. It is exported for tests, and may change in any version.
+ */
+export class ClientEnd {
+    /** The secret of the last init, by which the page comes back, or null where nobody can. */
+    secret = null;
+    /** Whether the init of the connection that is current has come. */
+    isOpen = false;
+    /** Whether any init has come. */
+    hasLived = false;
+    /** The messages of the page that the gateway has not confirmed, those that never went out, and the bytes of both. */
+    #sent = [];
+    #waiting = [];
+    #weight = 0;
+    /** Number of the page's messages that the gateway has confirmed. */
+    #confirmed = 0;
+    /** Number of the gateway's messages that were taken, and of those that it was told of; the length of the others, and since when. */
+    #taken = 0;
+    #told = 0;
+    #untoldLength = 0;
+    #untoldSince = 0;
+
+    /** Goes on from what `save` gave, or is as new if that is no such thing. */
+    static restore(record) {
+        const end = new ClientEnd();
+        const {secret, taken, confirmed, sent, waiting} = record ?? {};
+        const areTexts = [sent, waiting].every((list) => Array.isArray(list) && list.every((text) => typeof text === 'string'));
+        if (SECRET_FORM.test(secret) && isPosition(taken) && isPosition(confirmed) && areTexts) {
+            Object.assign(end, {secret, hasLived: true});
+            [end.#taken, end.#confirmed, end.#sent, end.#waiting] = [taken, confirmed, sent, waiting];
+            end.#weight = [...sent, ...waiting].reduce((sum, text) => sum + weightOf(text), 0);
+        }
+        return end;
+    }
+
+    /** Gives all that another page needs to go on, or null where nobody can. */
+    save() {
+        const {secret} = this;
+        return secret && {secret, taken: this.#taken, confirmed: this.#confirmed, sent: this.#sent, waiting: this.#waiting};
+    }
+
+    /** The bytes of the page's messages that the gateway has not confirmed. */
+    get weight() {
+        return this.#weight;
+    }
+
+    /** The subprotocol by which the next connection asks for this client, or null. */
+    get offer() {
+        return this.secret && `gateway.resume.${this.secret}.${this.#taken}`;
+    }
+
+    /**
+     * Takes the init of a connection. Gives `event`, which is `recovered`, `gap` or null, with its details; the control message that
+     * goes out first; and the messages that go out `again`. Then come those of `flush`.
+     */
+    open({type, client_id, resume = null, seen, resumed, missed, reason}) {
+        const isInit = type === 'init' && typeof client_id === 'string' && typeof resumed === 'boolean' && isPosition(seen);
+        if (!isInit || resumed && !this.hasLived || resume !== null && !SECRET_FORM.test(resume)) {
+            throw new Error('the first message is no init of gateway.2');
+        }
+        let event = null;
+        if (resumed) {
+            this.#confirm(seen);
+            event = {type: 'recovered', missed};
+        } else {
+            const unconfirmed = this.#sent.splice(0);
+            this.#lighten(unconfirmed);
+            event = this.hasLived ? {type: 'gap', reason, unconfirmed} : null;
+            this.#confirmed = this.#taken = 0;
+        }
+        this.secret = resume;
+        this.isOpen = this.hasLived = true;
+        return {event, reply: this.#tell(), again: [...this.#sent]};
+    }
+
+    /** Notes the end of the connection. */
+    cut() {
+        this.isOpen = false;
+    }
+
+    /** Ends the client: nobody comes back as it. Gives the page's messages that may not have arrived, which the next gap names too. */
+    end() {
+        this.secret = null;
+        this.#sent.push(...this.#waiting.splice(0));
+        return [...this.#sent];
+    }
+
+    /** Keeps a message of the page. Gives whether it goes out now. */
+    send(text) {
+        const isNow = this.isOpen && this.#waiting.length === 0;
+        (isNow ? this.#sent : this.#waiting).push(text);
+        this.#weight += weightOf(text);
+        return isNow;
+    }
+
+    /** Gives the messages that never went out, which go out now. */
+    flush() {
+        const texts = this.#waiting.splice(0);
+        this.#sent.push(...texts);
+        return texts;
+    }
+
+    /** Takes what comes behind the init. Gives the application's message, if it is one, and the control message that is due. */
+    receive(data, now) {
+        if (typeof data !== 'string') {
+            return {message: data, reply: this.#take(data.byteLength, now)};
+        }
+        if (data.startsWith(CONTROL) && !data.startsWith(HEADER)) {
+            return {message: null, reply: this.#control(data)};
+        }
+        const isEscaped = data.startsWith(ESCAPE);
+        const reply = this.#take(data.length, now);
+        if (!isEscaped && data.startsWith(HEADER)) {
+            return {message: null, reply}; // a newer gateway knows what it means
+        }
+        return {message: isEscaped ? data.slice(ESCAPE.length) : data, reply};
+    }
+
+    /** The milliseconds until the gateway has to be told of messages. */
+    dueIn(now) {
+        return this.#taken > this.#told ? this.#untoldSince + SEEN_AFTER_TIME - now : Infinity;
+    }
+
+    /** Gives the control message that is due because a message has waited for long, or null. */
+    due(now) {
+        return this.dueIn(now) <= 0 ? this.#tell() : null;
+    }
+
+    #take(length, now) {
+        if (this.#taken === this.#told) {
+            this.#untoldSince = now;
+        }
+        this.#taken += 1;
+        this.#untoldLength += length;
+        const isMuch = this.#taken - this.#told >= SEEN_AFTER_MESSAGES || this.#untoldLength >= SEEN_AFTER_LENGTH;
+        return isMuch ? this.#tell() : this.due(now);
+    }
+
+    #tell() {
+        this.#told = this.#taken;
+        this.#untoldLength = 0;
+        return `${CONTROL}seen ${this.#taken}`;
+    }
+
+    #control(text) {
+        const [, word, rest] = /^gateway:([^ ]*)(?: (.*))?$/s.exec(text);
+        const isFine = word === 'seen' ? POSITION_FORM.test(rest) : rest === undefined || !['ping', 'pong'].includes(word);
+        if (!isFine) {
+            throw new Error(`malformed control message ${JSON.stringify(text.slice(0, 60))}`);
+        }
+        if (word === 'seen') {
+            this.#confirm(Number(rest));
+        }
+        return word === 'ping' ? `${CONTROL}pong` : null;
+    }
+
+    /** Forgets the messages that the gateway has taken. */
+    #confirm(count) {
+        const forget = count - this.#confirmed;
+        if (forget < 0 || forget > this.#sent.length) {
+            const sent = this.#confirmed + this.#sent.length;
+            throw new Error(`the gateway confirms ${count} messages of ${sent}, of which ${this.#confirmed} were confirmed`);
+        }
+        this.#lighten(this.#sent.splice(0, forget));
+        this.#confirmed = count;
+    }
+
+    #lighten(texts) {
+        for (const text of texts) {
+            this.#weight -= weightOf(text);
+        }
+    }
+}
+
 export class Gateway extends EventTarget {
     #url;
     #options;
@@ -96,6 +310,20 @@ export class Gateway extends EventTarget {
     #awaitsPong = false;
     #attempt = 0;
     #refusals = 0;
+    #end = new ClientEnd();
+    /** Whether the gateway speaks gateway.2, as far as is known. */
+    #isCounted = false;
+    /** Whether the next attempt does not offer gateway.2, and how many attempts in a row have failed before they were open. */
+    #isPlain = false;
+    #failures = 0;
+    /** Whether an attempt without gateway.2 has just succeeded where it used to be spoken. */
+    #isDoubtful = false;
+    /** The client_id whose init message handlers have got. */
+    #introduced = null;
+    /** Whether the bind of this client has ended, well or not, and whether messages wait for that. */
+    #isBindOver = false;
+    #holds = false;
+    #tellsLater = false;
 
     constructor(url, options = {}) {
         super();
@@ -131,10 +359,18 @@ export class Gateway extends EventTarget {
     }
 
     send(message) {
-        if (this.#state !== 'open') {
+        const text = typeof message === 'string' ? message : String(JSON.stringify(message));
+        if (this.#state === 'closed' || this.#state !== 'open' && !this.#isCounted) {
             return false;
         }
-        this.#socket.send(typeof message === 'string' ? message : JSON.stringify(message));
+        if (!this.#isCounted) {
+            this.#socket.send(text);
+        } else if (this.#end.weight > this.#options.queueBytes) {
+            this.#emit('overflow', {message});
+            return false;
+        } else if (this.#end.send(text)) {
+            this.#write(text);
+        }
         return true;
     }
 
@@ -153,6 +389,7 @@ export class Gateway extends EventTarget {
     async #connect() {
         const {token, tokenIn, protocols, connectTimeout} = this.#options;
         const phase = this.#beginPhase('connecting');
+        this.#recall();
         this.#after(phase, connectTimeout, () => {
             if (this.#state === 'connecting') {
                 this.#closed(ABNORMAL, 'no connection in time');
@@ -160,17 +397,21 @@ export class Gateway extends EventTarget {
         });
         try {
             const url = new URL(this.#url);
-            const offered = [...protocols];
+            const offered = this.#isPlain ? [] : [COUNTED, 'gateway'];
             const current = isAddress(token) ? await fetchToken(token, this.#options.csrf, phase) : await resolved(token);
             if (phase.aborted) {
                 return;
             }
             if (current && tokenIn === 'protocol') {
-                offered.unshift('gateway', `gateway.token.${current}`);
+                offered.push('gateway', `gateway.token.${current}`);
             } else if (current) {
                 url.searchParams.set('token', current);
             }
-            this.#listen(new WebSocket(url, offered), phase);
+            offered.push(...protocols);
+            if (!this.#isPlain && this.#end.offer) {
+                offered.push(this.#end.offer);
+            }
+            this.#listen(new WebSocket(url, [...new Set(offered)]), phase);
         } catch (cause) {
             if (!phase.aborted && isAddress(token) && UNAUTHORIZED.includes(cause.status)) {
                 return this.#closed(TOKEN_REFUSED, cause.message, false, cause);
@@ -193,27 +434,58 @@ export class Gateway extends EventTarget {
     }
 
     #opened(phase) {
+        const isCounted = this.#socket.protocol === COUNTED;
         this.#state = 'open';
+        this.#failures = 0;
+        // The attempts before may have failed for another reason, and then there is a client to come back as.
+        this.#isDoubtful = !isCounted && this.#isCounted && this.#isPlain;
+        if (this.#isDoubtful) {
+            this.#isPlain = false;
+            return this.#closed(ABNORMAL, 'gateway.2 is tried again', true);
+        }
+        this.#isCounted = isCounted;
         this.#openedAt = Date.now();
         this.#monitor(phase);
         this.#emit('open');
+        if (!isCounted && this.#end.hasLived) {
+            this.#abandon();
+        }
+    }
+
+    /** Notes an attempt that failed before it was open, and chooses what the next one offers. */
+    #failedToOpen() {
+        this.#failures += 1;
+        this.#isCounted &&= !this.#isDoubtful;
+        this.#isDoubtful = false;
+        this.#isPlain = this.#isCounted ? this.#failures % PLAIN_ATTEMPT === PLAIN_ATTEMPT - 1 : !this.#isPlain;
+    }
+
+    /** Gives up a client that spoke gateway.2, since the gateway speaks it no more. */
+    #abandon() {
+        const unconfirmed = this.#end.end();
+        this.#end = new ClientEnd();
+        this.#introduced = null;
+        this.#emit('gap', {reason: undefined, unconfirmed});
     }
 
     /** Replaces a dead connection. Scripts do not see the server's pings, so the client needs other signs. */
     #monitor(phase) {
         const {ping, pingInterval, pingTimeout} = this.#options;
+        const isCounted = this.#isCounted;
         const replace = () => this.#closed(ABNORMAL, 'no sign of life', true);
         let ticked = Date.now();
         const tick = (event) => {
             const late = Date.now() - ticked - pingInterval;
             ticked = Date.now();
-            if (ping === null) {
-                if (event?.type === 'online' || late > SUSPENDED_AFTER) {
-                    replace();
-                }
-            } else if (!this.#awaitsPong) {
+            if (ping === null && (event?.type === 'online' || late > SUSPENDED_AFTER)) {
+                replace();
+            } else if ((ping !== null || isCounted) && !this.#awaitsPong) {
                 this.#awaitsPong = true;
-                this.send(ping);
+                if (ping !== null) {
+                    this.send(ping);
+                } else if (this.#end.isOpen) {
+                    this.#socket.send(`${CONTROL}ping`);
+                }
                 this.#after(phase, pingTimeout, () => this.#awaitsPong && replace());
             }
         };
@@ -231,13 +503,20 @@ export class Gateway extends EventTarget {
         const isRenewable = refused === null && (typeof token === 'function' || isAddress(token));
         const canRefresh = isRenewable && (isFirst || reason === 'token expired');
         const again = isToken ? canRefresh : code !== NORMAL;
+        if (this.#state === 'connecting' && this.#socket && code !== NORMAL) {
+            this.#failedToOpen();
+        }
+        const isOver = code === NORMAL || code === PROTOCOL_ERROR;
+        if (isOver) {
+            this.#end.end();
+        }
         if (Date.now() - this.#openedAt > STABLE_AFTER) {
             this.#attempt = 0;
         }
         if (!again) {
             this.#attempt = this.#refusals = 0;
         }
-        const phase = this.#beginPhase(again ? 'waiting' : 'closed');
+        const phase = this.#beginPhase(again ? 'waiting' : 'closed', isOver ? NORMAL : REPLACED);
         this.#emit('close', {code, reason, again});
         if (isToken && !(again && isFirst)) {
             this.#fail('token', refused ?? new Error(reason), refused?.status);
@@ -266,6 +545,97 @@ export class Gateway extends EventTarget {
 
     #receive(data, phase) {
         this.#awaitsPong = false;
+        if (!this.#isCounted) {
+            return this.#dispatch(data, phase);
+        }
+        const isInit = !this.#end.isOpen;
+        let init, received;
+        try {
+            init = isInit && JSON.parse(data);
+            received = isInit ? this.#end.open(init) : this.#end.receive(data, performance.now());
+        } catch (error) {
+            return this.#distrust(error, isInit);
+        }
+        if (received.reply) {
+            this.#socket.send(received.reply);
+        }
+        if (isInit) {
+            return this.#begin(init, received, phase);
+        }
+        this.#tellLater(phase);
+        if (received.message !== null) {
+            this.#dispatch(received.message, phase);
+        }
+    }
+
+    /** Goes on, or begins anew, as the gateway's init message says. */
+    #begin(init, {event, again}, phase) {
+        const {bind} = this.#options;
+        this.#clientId = init.client_id;
+        if (!init.resumed || !bind) {
+            this.#isBindOver = !bind;
+            this.#holds = Boolean(bind && event);
+        }
+        for (const text of again) {
+            this.#write(text);
+        }
+        if (!this.#holds) {
+            this.#flush();
+        }
+        if (this.#introduced !== init.client_id) {
+            this.#introduced = init.client_id;
+            this.#deliver(init);
+        }
+        if (event && !phase.aborted) {
+            const {type, ...detail} = event;
+            this.#emit(type, detail);
+        }
+        if (!this.#isBindOver && !phase.aborted) {
+            this.#bind(init, phase);
+        }
+    }
+
+    /** Ends a connection whose gateway does not speak gateway.2 as it should. If it begins so, it may not know it at all. */
+    #distrust(error, isInit) {
+        this.#isCounted &&= !isInit;
+        this.#isPlain = isInit;
+        this.#fail('protocol', error);
+        if (this.#state === 'open') {
+            this.#closed(PROTOCOL_ERROR, error.message);
+        }
+    }
+
+    /** Tells the gateway what was taken, where no later message does. */
+    #tellLater(phase) {
+        const wait = this.#end.dueIn(performance.now());
+        if (this.#tellsLater || wait === Infinity) {
+            return;
+        }
+        this.#tellsLater = true;
+        this.#after(phase, Math.ceil(wait), () => {
+            this.#tellsLater = false;
+            const due = this.#end.due(performance.now());
+            if (due) {
+                this.#socket.send(due);
+            }
+            this.#tellLater(phase);
+        });
+    }
+
+    /** Sends a text in which nothing of the page's passes for control. */
+    #write(text) {
+        this.#socket.send(text.startsWith(CONTROL) ? ESCAPE + text : text);
+    }
+
+    /** Sends what never went out. */
+    #flush() {
+        this.#holds = false;
+        for (const text of this.#end.flush()) {
+            this.#write(text);
+        }
+    }
+
+    #dispatch(data, phase) {
         let message;
         try {
             message = JSON.parse(data);
@@ -278,6 +648,9 @@ export class Gateway extends EventTarget {
         }
         // Only the first init message is the gateway's. A later one may be something that the application passes on from others.
         const isInit = message.type === 'init' && this.#clientId === null;
+        if (this.#isCounted && message.type === 'init' && message.client_id === this.#clientId) {
+            return; // the application's, which says what the gateway has said
+        }
         if (isInit) {
             this.#clientId = message.client_id;
         }
@@ -317,6 +690,7 @@ export class Gateway extends EventTarget {
                 throw new Error(`HTTP ${status}`);
             }
             if (!phase.aborted) {
+                this.#endBind();
                 this.#emit('bound', {clientId: client_id});
             }
         } catch (cause) {
@@ -326,19 +700,68 @@ export class Gateway extends EventTarget {
             const mayPass = status === undefined || status >= 500 || status === 429;
             if (mayPass && !phase.aborted) {
                 this.#after(phase, this.#delay(attempt), () => this.#bind(identity, phase, attempt + 1));
+            } else if (!phase.aborted) {
+                this.#endBind();
             }
         }
     }
 
+    #endBind() {
+        this.#isBindOver = true;
+        if (this.#isCounted) {
+            this.#flush();
+        }
+    }
+
+    /** Leaves the client to the next page of this tab, which may be this one out of the browser's cache. */
+    #leave() {
+        const {resumeTab} = this.#options;
+        const record = this.#end.save();
+        if (record) {
+            const {isBindOver, holds} = {isBindOver: this.#isBindOver, holds: this.#holds};
+            withStorage((storage) => storage.setItem(this.#storageKey, JSON.stringify({...record, resumeTab, isBindOver, holds})));
+        }
+        if (this.#socket) {
+            this.#closed(REPLACED, 'page hidden');
+        }
+    }
+
+    /** Takes the client that the page before has left, if this one has none. Nobody else finds it any more. */
+    #recall() {
+        const {resumeTab} = this.#options;
+        if (!resumeTab) {
+            return;
+        }
+        const record = withStorage((storage) => {
+            const text = storage.getItem(this.#storageKey);
+            storage.removeItem(this.#storageKey);
+            return JSON.parse(text);
+        });
+        if (!this.#end.hasLived && record?.resumeTab === resumeTab) {
+            this.#end = ClientEnd.restore(record);
+            this.#isCounted = this.#end.hasLived;
+            this.#isBindOver = record.isBindOver === true;
+            this.#holds = record.holds === true;
+        }
+    }
+
+    get #storageKey() {
+        return `gateway ${this.#url}`;
+    }
+
     /** Ends the current connection or pause without an event, and begins the next phase. */
-    #beginPhase(state) {
+    #beginPhase(state, code = REPLACED) {
         this.#phase.abort();
-        this.#socket?.close();
+        this.#socket?.close(...(this.#socket.protocol === COUNTED ? [code] : []));
+        this.#end.cut();
         this.#phase = new AbortController();
         this.#state = state;
         this.#socket = this.#clientId = null;
         this.#openedAt = Infinity;
-        this.#awaitsPong = false;
+        this.#awaitsPong = this.#tellsLater = false;
+        if (this.#options.resumeTab && state !== 'closed') {
+            globalThis.addEventListener?.('pagehide', () => this.#leave(), {signal: this.#phase.signal});
+        }
         return this.#phase.signal;
     }
 

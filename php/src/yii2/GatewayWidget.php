@@ -30,9 +30,10 @@ class GatewayWidget extends Widget
     /** The options of the client that are no functions, as docs/browser-client.md has them. */
     private const CLIENT_OPTIONS = [
         'tokenIn', 'protocols', 'minDelay', 'maxDelay', 'hiddenMaxDelay', 'connectTimeout', 'ping', 'pingInterval', 'pingTimeout',
+        'queueBytes', 'resumeTab',
     ];
 
-    private const CLIENT_EVENTS = ['open', 'bound', 'close', 'reconnecting', 'error', 'raw'];
+    private const CLIENT_EVENTS = ['open', 'bound', 'close', 'reconnecting', 'recovered', 'gap', 'overflow', 'error', 'raw'];
 
     /** Where browsers reach the gateway: `wss://example.com/ws`, or a path such as `/ws` on the page's own site. */
     public string $url = '';
@@ -104,6 +105,11 @@ class GatewayWidget extends Widget
         $options = $this->clientOptions;
         if ($isUser && $this->bindRoute !== null) {
             $options['bind'] = Url::to($this->bindRoute);
+        }
+
+        if (($options['resumeTab'] ?? false) === true) {
+            // Who logs in or out in a tab must not go on as the client of the user before.
+            $options['resumeTab'] = $isUser ? 'user ' . $user->getId() : 'nobody';
         }
 
         return [

@@ -44,6 +44,16 @@ final class GatewayWidgetTest extends TestCase
         $this->assertMatchesRegularExpression('~^<em [^>]*class="x gateway-state"[^>]*>正在连接</em>$~', $html);
     }
 
+    public function testAPageGoesOnForTheSameUserAlone(): void
+    {
+        foreach (['ann' => 'user ann', '' => 'nobody'] as $user => $whom) {
+            $this->tearDown();
+            $this->startApplication(user: $user === '' ? null : $user);
+            GatewayWidget::widget(['url' => '/ws', 'clientOptions' => ['resumeTab' => true, 'queueBytes' => 1024]]);
+            $this->assertStringContainsString('"options":{"resumeTab":"' . $whom . '","queueBytes":1024}', $this->script());
+        }
+    }
+
     public function testOneNameIsOneConnection(): void
     {
         GatewayWidget::widget(['url' => '/ws']);
