@@ -42,6 +42,9 @@ const STABLE_AFTER = 10_000;
 /** Browsers run the timers of a hidden page once a minute. A timer that is so many milliseconds late means that the page was suspended. */
 const SUSPENDED_AFTER = 120_000;
 
+/** A page that is about to be left connects again after so many milliseconds, if it is still there: the user may have chosen to stay. */
+const STAYS_AFTER = 5000;
+
 /** A client that has spoken gateway.2 offers it at each attempt, except once in so many that fail. */
 const PLAIN_ATTEMPT = 4;
 
@@ -64,6 +67,9 @@ const SEEN_AFTER_TIME = 5000;
 const SECRET_FORM = /^[0-9a-f]{52}$/;
 const POSITION_FORM = /^(0|[1-9]\d{0,17})$/;
 const isPosition = (value) => Number.isInteger(value) && value >= 0;
+
+/** Events before a page is left. Firefox closes its connections between the two. */
+const LEAVE_EVENTS = ['beforeunload', 'pagehide'];
 
 const isHidden = () => globalThis.document?.hidden === true;
 const resolved = async (option) => (typeof option === 'function' ? option() : option);
@@ -414,7 +420,7 @@ export class Gateway extends EventTarget {
             this.#listen(new WebSocket(url, [...new Set(offered)]), phase);
         } catch (cause) {
             if (!phase.aborted && isAddress(token) && UNAUTHORIZED.includes(cause.status)) {
-                return this.#closed(TOKEN_REFUSED, cause.message, false, cause);
+                return this.#closed(TOKEN_REFUSED, cause.message, null, cause);
             }
             if (!phase.aborted) {
                 this.#fail('connect', cause, cause.status);
@@ -441,7 +447,7 @@ export class Gateway extends EventTarget {
         this.#isDoubtful = !isCounted && this.#isCounted && this.#isPlain;
         if (this.#isDoubtful) {
             this.#isPlain = false;
-            return this.#closed(ABNORMAL, 'gateway.2 is tried again', true);
+            return this.#closed(ABNORMAL, 'gateway.2 is tried again', 0);
         }
         this.#isCounted = isCounted;
         this.#openedAt = Date.now();
@@ -472,7 +478,7 @@ export class Gateway extends EventTarget {
     #monitor(phase) {
         const {ping, pingInterval, pingTimeout} = this.#options;
         const isCounted = this.#isCounted;
-        const replace = () => this.#closed(ABNORMAL, 'no sign of life', true);
+        const replace = () => this.#closed(ABNORMAL, 'no sign of life', 0);
         let ticked = Date.now();
         const tick = (event) => {
             const late = Date.now() - ticked - pingInterval;
@@ -494,8 +500,8 @@ export class Gateway extends EventTarget {
         this.#onWake(phase, tick);
     }
 
-    /** Ends the connection, and waits for the next one if there is to be one. With the error `refused` there is none. */
-    #closed(code, reason, atOnce = false, refused = null) {
+    /** Ends the connection, and waits for the next one if there is to be one: `delay` milliseconds if given. With `refused` there is none. */
+    #closed(code, reason, delay = null, refused = null) {
         const isToken = code === TOKEN_REFUSED;
         this.#refusals = isToken ? this.#refusals + 1 : 0;
         const isFirst = this.#refusals === 1;
@@ -522,12 +528,12 @@ export class Gateway extends EventTarget {
             this.#fail('token', refused ?? new Error(reason), refused?.status);
         }
         if (again && !phase.aborted) {
-            this.#wait(phase, PAGE_FAULTS.includes(code), atOnce || isToken && isFirst);
+            this.#wait(phase, PAGE_FAULTS.includes(code), isToken && isFirst ? 0 : delay);
         }
     }
 
-    #wait(phase, slow, atOnce) {
-        const delay = atOnce ? 0 : this.#delay(this.#attempt, slow);
+    #wait(phase, slow, given) {
+        const delay = given ?? this.#delay(this.#attempt, slow);
         this.#attempt += 1;
         this.#after(phase, delay, () => this.#connect());
         if (!slow) {
@@ -722,7 +728,7 @@ export class Gateway extends EventTarget {
             withStorage((storage) => storage.setItem(this.#storageKey, JSON.stringify({...record, resumeTab, isBindOver, holds})));
         }
         if (this.#socket) {
-            this.#closed(REPLACED, 'page hidden');
+            this.#closed(REPLACED, 'the page is left', STAYS_AFTER);
         }
     }
 
@@ -760,7 +766,9 @@ export class Gateway extends EventTarget {
         this.#openedAt = Infinity;
         this.#awaitsPong = this.#tellsLater = false;
         if (this.#options.resumeTab && state !== 'closed') {
-            globalThis.addEventListener?.('pagehide', () => this.#leave(), {signal: this.#phase.signal});
+            for (const type of LEAVE_EVENTS) {
+                globalThis.addEventListener?.(type, () => this.#leave(), {signal: this.#phase.signal});
+            }
         }
         return this.#phase.signal;
     }
