@@ -17,16 +17,16 @@ const KEY: &str = "a key for tokens";
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// A gateway, a site whose pages connect to it, and a browser.
-struct Stage {
-    server: Server,
-    site: String,
+pub(super) struct Stage {
+    pub(super) server: Server,
+    pub(super) site: String,
     browser: Browser,
     _php: ProcessGroup,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Stage {
-    async fn set(flags: &[&str]) -> anyhow::Result<Self> {
+    pub(super) async fn set(flags: &[&str]) -> anyhow::Result<Self> {
         let turn = TURN.lock().await;
         let server = start(flags).await?;
         let mut command = Command::new("php");
@@ -43,7 +43,7 @@ impl Stage {
     }
 
     /// Opens a page that has loaded the client by this path, and has no connection yet.
-    async fn page(&self, path: &str) -> anyhow::Result<Page> {
+    pub(super) async fn page(&self, path: &str) -> anyhow::Result<Page> {
         let page = Page(self.browser.open(&format!("{}{path}", self.site)).await?);
         page.comes_to("typeof Gateway", "function").await?;
         Ok(page)
@@ -57,7 +57,7 @@ impl Stage {
         Ok(page)
     }
 
-    async fn peer(&self) -> anyhow::Result<PhpPeer> {
+    pub(super) async fn peer(&self) -> anyhow::Result<PhpPeer> {
         PhpPeer::connect(self.server.register[0]).await
     }
 
@@ -82,14 +82,14 @@ fn expired() -> anyhow::Result<String> {
 }
 
 /// A tab that shows a page with tests/php/browser_client/page.js.
-struct Page(Tab);
+pub(super) struct Page(pub(super) Tab);
 
 impl Page {
-    async fn start(&self, address: SocketAddr, options: &str) -> anyhow::Result<()> {
+    pub(super) async fn start(&self, address: SocketAddr, options: &str) -> anyhow::Result<()> {
         self.run(&format!("start('http://{address}/', {options})")).await.map(drop)
     }
 
-    async fn run(&self, script: &str) -> anyhow::Result<Value> {
+    pub(super) async fn run(&self, script: &str) -> anyhow::Result<Value> {
         self.0.script(script, vec![]).await
     }
 
@@ -100,7 +100,7 @@ impl Page {
     }
 
     /// Waits until exactly `count` notes of the page are like this one.
-    async fn has(&self, count: usize, like: Value) -> anyhow::Result<()> {
+    pub(super) async fn has(&self, count: usize, like: Value) -> anyhow::Result<()> {
         let script = "return those(arguments[0]).length";
         eventually(&like.to_string(), json!(count), async || {
             let seen = self.0.script(script, vec![like.clone()]).await?;
@@ -112,7 +112,7 @@ impl Page {
         .await
     }
 
-    async fn those(&self, like: Value) -> anyhow::Result<Vec<Value>> {
+    pub(super) async fn those(&self, like: Value) -> anyhow::Result<Vec<Value>> {
         let seen = self.0.script("return those(arguments[0])", vec![like]).await?;
         Ok(serde_json::from_value(seen)?)
     }
@@ -402,13 +402,13 @@ async fn a_page_that_was_suspended_or_offline_gets_another_connection() -> anyho
     // The page believes that its timer stood still for ten minutes, as after sleep.
     page.run("const now = Date.now; Date.now = () => now() + 600_000").await?;
     page.has(1, lost.clone()).await?;
-    page.has(2, json!({"event": "bound"})).await?;
+    page.has(2, json!({"event": "open"})).await?;
     // That a page is visible again says nothing about its connection.
     page.run("dispatchEvent(new Event('visibilitychange')); dispatchEvent(new Event('pageshow'))").await?;
     page.has(1, lost.clone()).await?;
     page.run("dispatchEvent(new Event('online'))").await?;
     page.has(2, lost).await?;
-    page.has(3, json!({"event": "bound"})).await?;
+    page.has(3, json!({"event": "open"})).await?;
     let mut php = stage.peer().await?;
     eventually("one connection", 1, async || Ok(php.clients_of("ann").await?.len())).await
 }

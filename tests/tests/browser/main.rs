@@ -2,6 +2,7 @@
 
 mod browser_client;
 mod bursts;
+mod coming_back;
 mod dashboard;
 mod demo_in_browser;
 mod ipv6;
