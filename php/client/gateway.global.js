@@ -68,7 +68,8 @@ const SEEN_AFTER_MESSAGES = 64;
 const SEEN_AFTER_LENGTH = 16_384;
 const SEEN_AFTER_TIME = 5000;
 
-const SECRET_FORM = /^[0-9a-f]{52}$/;
+/** A secret of any version of the gateway, in letters that a subprotocol may have. */
+const SECRET_FORM = /^[\w-]{32,200}$/;
 const POSITION_FORM = /^(0|[1-9]\d{0,17})$/;
 const isPosition = (value) => Number.isInteger(value) && value >= 0;
 
@@ -611,7 +612,7 @@ class Gateway extends EventTarget {
         this.#isPlain = isInit;
         this.#fail('protocol', error);
         if (this.#state === 'open') {
-            this.#closed(PROTOCOL_ERROR, error.message);
+            this.#closed(isInit ? ABNORMAL : PROTOCOL_ERROR, error.message);
         }
     }
 

@@ -132,8 +132,8 @@ async function order(operation, fields, operations = OPERATIONS) {
 
 const push = (client_id, message, operations) => order('sendToClient', {client_id, message}, operations);
 
-/** Answers handshakes without a subprotocol, as Workerman does, and then sends what it is told to. Notes what was offered. */
-async function plainServer(greeting) {
+/** Answers handshakes without a subprotocol, as Workerman does, or by repeating the first. Then it greets. Notes what was offered. */
+async function plainServer(greeting, repeats = false) {
     const offers = [];
     const server = net.createServer((socket) => {
         let head = '';
@@ -147,7 +147,9 @@ async function plainServer(greeting) {
             offers.push(field('Sec-WebSocket-Protocol'));
             const seal = `${field('Sec-WebSocket-Key')}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
             const accept = createHash('sha1').update(seal).digest('base64');
-            socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+            const chosen = repeats && offers.at(-1) ? `Sec-WebSocket-Protocol: ${offers.at(-1).split(',')[0]}\r\n` : '';
+            const fields = `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${chosen}`;
+            socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n`);
             socket.write(Buffer.concat([Buffer.from([0x81, greeting.length]), Buffer.from(greeting)]));
         });
         closing.push(() => socket.destroy());
@@ -321,7 +323,7 @@ test('a server without subprotocols is served as before', async () => {
     await other.isGreeted();
     const [, port] = proxy.address.split(':');
     const {port: to} = new URL(`http://${server.address}`);
-    const open = await proxy.refuse();
+    await proxy.refuse();
     await other.has('close');
     other.gateway.send('never sent');
     const between = net.createServer((client) => {
@@ -334,7 +336,15 @@ test('a server without subprotocols is served as before', async () => {
     assert.deepEqual(other.those('gap').map(({unconfirmed}) => unconfirmed), [['never sent']]);
     between.close();
     other.gateway.close();
-    void open;
+});
+
+test('a server that only repeats the subprotocol is served as before', async () => {
+    const server = await plainServer('{"type":"init","client_id":"of Workerman"}', true);
+    const page = start(server.address);
+    await comes('the init', () => page.gateway.clientId === 'of Workerman');
+    assert.deepEqual(server.offers, ['gateway.2, gateway', undefined]);
+    assert.deepEqual(page.those('error').map(({where}) => where), ['protocol']);
+    assert.equal(page.gateway.send('x'), true);
 });
 
 test('attempts that fail do not forget the client', async () => {

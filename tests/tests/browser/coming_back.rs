@@ -24,6 +24,21 @@ async fn keeps_clients(test: &str) -> anyhow::Result<bool> {
 }
 
 #[tokio::test]
+async fn the_end_of_the_page_keeps_to_the_protocol() -> anyhow::Result<()> {
+    let mut run = Command::new("node");
+    run.arg(root().join("tests/js/client_end.mjs")).kill_on_drop(true);
+    let output = match run.output().await {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            skip("the_end_of_the_page_keeps_to_the_protocol", "node is missing");
+            return Ok(());
+        }
+        output => output?,
+    };
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
+}
+
+#[tokio::test]
 async fn connections_that_are_cut_or_fall_silent_cost_nothing() -> anyhow::Result<()> {
     const TEST: &str = "connections_that_are_cut_or_fall_silent_cost_nothing";
     // Node.js 22 has WebSocket by default and knows the flag all the same.
