@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::ensure;
-use gateway_tests::{Firefox, Server, WorkerRunner, eventually, root, server_binary, skip};
+use gateway_tests::{Firefox, Server, WorkerRunner, eventually, root, skip};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -12,16 +12,6 @@ use super::browser_client::Stage;
 
 /// The longest that the cases in Node.js may take together on a busy machine.
 const PATIENCE_WITH_NODE: Duration = Duration::from_secs(300);
-
-/// Gives whether the server under test keeps clients. If it does not, the test is skipped.
-async fn keeps_clients(test: &str) -> anyhow::Result<bool> {
-    let help = Command::new(server_binary()?).arg("--help").output().await?;
-    let keeps = String::from_utf8_lossy(&help.stdout).contains("--resume-seconds");
-    if !keeps {
-        skip(test, "the server does not speak gateway.2");
-    }
-    Ok(keeps)
-}
 
 #[tokio::test]
 async fn the_end_of_the_page_keeps_to_the_protocol() -> anyhow::Result<()> {
@@ -54,9 +44,6 @@ async fn connections_that_are_cut_or_fall_silent_cost_nothing() -> anyhow::Resul
         skip(TEST, "node is missing, or older than version 20.10");
         return Ok(());
     }
-    if !keeps_clients(TEST).await? {
-        return Ok(());
-    }
     let flags = ["--operations", "127.0.0.1:0"];
     let server = Server::start(&flags).await?;
     let mut echo = Server::start(&flags).await?;
@@ -82,9 +69,6 @@ async fn connections_that_are_cut_or_fall_silent_cost_nothing() -> anyhow::Resul
 
 #[tokio::test]
 async fn a_reload_goes_on_as_the_same_client_where_that_is_wanted() -> anyhow::Result<()> {
-    if !keeps_clients("a_reload_goes_on_as_the_same_client_where_that_is_wanted").await? {
-        return Ok(());
-    }
     let stage = Stage::set(&[]).await?;
     let mut php = stage.peer().await?;
     let page = stage.page("/module").await?;
@@ -146,9 +130,6 @@ async fn a_reload_goes_on_as_the_same_client_where_that_is_wanted() -> anyhow::R
 #[tokio::test]
 async fn firefox_closes_early_and_a_reload_goes_on_all_the_same() -> anyhow::Result<()> {
     const TEST: &str = "firefox_closes_early_and_a_reload_goes_on_all_the_same";
-    if !keeps_clients(TEST).await? {
-        return Ok(());
-    }
     let stage = Stage::set(&[]).await?;
     let Some(mut firefox) = Firefox::start().await? else {
         skip(TEST, "Firefox is not installed");
