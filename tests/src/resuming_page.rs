@@ -195,6 +195,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ResumingPage<S> {
         self.end.cut();
         let frame = CloseFrame { code: code.into(), reason: "".into() };
         soon("closing", socket.close(Some(frame))).await??;
-        soon("the connection's end", async { while let Some(Ok(_)) = socket.next().await {} }).await
+        soon("the connection's end", async {
+            while let Some(Ok(message)) = socket.next().await {
+                if let Message::Close(Some(answer)) = message {
+                    anyhow::ensure!(u16::from(answer.code) == code, "{answer:?} answers {code}");
+                }
+            }
+            Ok(())
+        })
+        .await?
     }
 }

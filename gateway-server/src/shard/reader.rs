@@ -15,7 +15,8 @@ use super::state::{INFLATED_IN_A_TURN, READ_BUFFER, Shard};
 use super::tls::Heard;
 use super::{ListenerLimits, RateLimit};
 use crate::protocol::websocket::{self, Incoming, MessageKind};
-use crate::protocol::{Decoder, PartialMessage, close};
+use crate::protocol::close::{self, Close};
+use crate::protocol::{Decoder, PartialMessage};
 use crate::system::injected_faults;
 use crate::telemetry::abuse_log::{self, Offence};
 
@@ -327,7 +328,9 @@ impl Shard {
             (Ok(()), Phase::Open) if let Some(code) = closed => {
                 // A page that only replaces its connection comes back.
                 let key = self.park_if(code.is_some_and(close::is_to_come_back), key);
-                self.close(key, close::BY_APPLICATION, Phase::Finishing);
+                // A page learns from the answer's code, in some browsers, how its connection has ended.
+                let code = code.filter(|_| is_counted).unwrap_or(close::BY_APPLICATION.code);
+                self.close(key, Close { code, ..close::BY_APPLICATION }, Phase::Finishing);
             }
             // The client answers the server's close frame, or sends what cannot be decoded after it.
             (Err(_), _) => self.finish(key),
