@@ -114,7 +114,7 @@ impl Shard {
             return key;
         }
         self.park_behind(key).unwrap_or_else(|error| {
-            tracing::error!(%error, "a connection cannot be polled any more");
+            tracing::error!(%error, "a new connection cannot be polled and is dropped");
             key
         })
     }

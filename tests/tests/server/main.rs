@@ -19,6 +19,7 @@ mod register;
 mod reload;
 mod resume;
 mod resume_bad_input;
+mod resume_cuts;
 mod stop_and_settings;
 mod tls;
 mod workers;

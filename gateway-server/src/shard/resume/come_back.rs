@@ -59,7 +59,7 @@ impl Shard {
         self.unplug(key);
         self.clients.resume.parked.remove(key);
         if let Err(error) = self.clients.plug_in(key, socket, &self.registry) {
-            tracing::error!(%error, "a connection cannot be polled and is dropped");
+            tracing::error!(%error, "a new connection cannot be polled and is dropped");
             return self.park_again(key);
         }
         let is_closed = self.clients.resume.closed.remove(&connection_id).is_some();
