@@ -2,4 +2,5 @@
 //! test-clients`).
 
 mod autobahn;
+mod python_page;
 mod real_clients;

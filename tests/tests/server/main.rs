@@ -5,6 +5,7 @@ mod bad_input_register;
 mod bad_input_websocket;
 mod bad_input_worker;
 mod calls_in_order;
+mod client_protocol_page;
 mod deflate;
 mod drain;
 mod handshakes;

@@ -1,0 +1,95 @@
+//! The session in docs/client-protocol.md, replayed against a real server byte for byte.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, bail, ensure};
+use futures_util::{SinkExt as _, StreamExt as _};
+use gateway_tests::{PhpPeer, Server, root, soon};
+use gateway_wire::bridge::Order;
+use serde_bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+const PROTOCOL: &str = "Sec-WebSocket-Protocol: ";
+
+/// The values for which words in angle brackets stand, by the words.
+#[derive(Default)]
+struct Values(HashMap<String, String>);
+
+impl Values {
+    /// Puts the values in place of the words.
+    fn fill(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (word, value)| text.replace(&format!("<{word}>"), value))
+    }
+
+    /// Compares what was expected with what came. A word that has no value yet gets it.
+    fn learn(&mut self, expected: &str, came: &str) -> anyhow::Result<()> {
+        let (mut left, mut right) = (self.fill(expected), came);
+        while let Some((before, rest)) = left.split_once('<') {
+            let (word, behind) = rest.split_once('>').context("a word without an end")?;
+            let value =
+                right.strip_prefix(before).with_context(|| format!("{came} instead of {expected}"))?;
+            let end = behind.chars().next().context("nothing follows the word")?;
+            let (value, rest) = value.split_once(end).with_context(|| format!("{came} is cut short"))?;
+            ensure!(!value.is_empty() && value.bytes().all(|byte| byte.is_ascii_hexdigit()), "{value}");
+            ensure!(self.0.values().all(|other| other != value), "{value} stands for two words");
+            self.0.insert(word.to_owned(), value.to_owned());
+            right = &right[right.len() - rest.len() - end.len_utf8()..];
+            left = self.fill(behind);
+        }
+        ensure!(left == right, "{came} instead of {expected}");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_session_on_the_page_is_what_a_server_says() -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(root().join("docs/client-protocol.md"))?;
+    let session = page.split("## An example").nth(1).and_then(|rest| rest.split("```\n").nth(1));
+    let session = session.context("no session on the page")?;
+    let server = Server::start(&[]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let mut values = Values::default();
+    let mut socket: Option<WebSocketStream<TcpStream>> = None;
+    let mut answered = String::new();
+    let mut said = 0;
+    for line in session.lines().filter(|line| !line.starts_with('#')) {
+        let (who, text) = line.split_once("> ").unwrap_or((line, ""));
+        match (who, text.strip_prefix(PROTOCOL)) {
+            ("client", Some(offers)) => {
+                let mut request = "ws://localhost/".into_client_request()?;
+                request.headers_mut().insert("sec-websocket-protocol", values.fill(offers).parse()?);
+                let tcp = TcpStream::connect(server.websocket).await?;
+                let (opened, response) = tokio_tungstenite::client_async(request, tcp).await?;
+                answered = response.headers()["sec-websocket-protocol"].to_str()?.to_owned();
+                socket = Some(opened);
+            }
+            ("server", Some(protocol)) => ensure!(answered == protocol, "{answered} instead of {protocol}"),
+            ("client", None) => {
+                let socket = socket.as_mut().context("no connection")?;
+                socket.send(Message::text(values.fill(text))).await?;
+            }
+            ("server", None) => {
+                let socket = socket.as_mut().context("no connection")?;
+                let came = soon(text, socket.next()).await?.context("the connection ended")??;
+                values.learn(text, came.to_text()?)?;
+                said += 1;
+            }
+            ("php", None) => {
+                let client = values.0.get("client_id").context("no client yet")?.parse()?;
+                let message = Bytes::new(text.as_bytes());
+                php.order(Order::SendToClient { client, message, raw: false }).await?;
+                php.acked().await?;
+            }
+            ("cut", None) => {
+                let socket = socket.take().context("no connection")?;
+                socket.get_ref().set_zero_linger()?;
+            }
+            _ => bail!("{line:?} is none of the lines that the page explains"),
+        }
+    }
+    ensure!(said >= 8 && values.0.len() == 7, "{said} messages, {} values", values.0.len());
+    Ok(())
+}
