@@ -4,7 +4,7 @@ mod eviction;
 
 use std::io;
 use std::net::SocketAddrV4;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -61,6 +61,8 @@ pub struct Hub {
     groups: Arc<Index>,
     /// The memory of what waits for the clients of all shards.
     waiting: Arc<TotalBacklog>,
+    /// The number of clients that are parked.
+    parked: Arc<AtomicUsize>,
     /// The threads of the shards, until they are joined.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Limits how many large sessions are merged at the same time, as other work needs the processors too.
@@ -80,12 +82,19 @@ impl Hub {
         let index = |sort| Arc::new(Index::new(names.clone().map(|names| (sort, names))));
         let (uids, groups) = (index(NameKind::Uid), index(NameKind::Group));
         let waiting = Arc::new(TotalBacklog::new(settings.bounds.waiting, shards));
+        let parked = Arc::new(AtomicUsize::new(0));
         let mut handles = Vec::with_capacity(shards);
         let mut threads = Vec::with_capacity(shards);
         for shard in 0..shards as u16 {
             let indexes = (Arc::clone(&uids), Arc::clone(&groups));
-            let (handle, thread) =
-                reactor::start(shard, settings.clone(), sinks.sink(), indexes, Arc::clone(&waiting))?;
+            let (handle, thread) = reactor::start(
+                shard,
+                settings.clone(),
+                sinks.sink(),
+                indexes,
+                Arc::clone(&waiting),
+                Arc::clone(&parked),
+            )?;
             handles.push(handle);
             threads.push(thread);
         }
@@ -100,6 +109,7 @@ impl Hub {
             uids,
             groups,
             waiting,
+            parked,
             threads: Mutex::new(threads),
             merges: Semaphore::new(1),
         })
@@ -141,6 +151,11 @@ impl Hub {
             None if self.connection_ids.was_issued(client.connection) => GapReason::Expired,
             None => GapReason::Restarted,
         }))
+    }
+
+    /// Whether a client is parked, which may come back.
+    pub fn has_parked(&self) -> bool {
+        self.parked.load(Ordering::Relaxed) > 0
     }
 
     /// Hands a connection to the client that has come back with it. A page whose offer is not good any more is asked to try again.

@@ -45,7 +45,9 @@ pub(super) async fn perform(
 ) {
     let timeout = settings.handshake_timeout;
     let deadline = Instant::now() + timeout;
-    let mut client = ClientAddress::of_peer(peer, &settings.trusted_proxies, slot);
+    // A client that is parked has a slot, which its return does not need twice.
+    let may_return = settings.protocol == Protocol::Websocket && hub.has_parked();
+    let mut client = ClientAddress::of_peer(peer, may_return, &settings.trusted_proxies, slot);
     let result = tokio::select! {
         biased;
         result = timeout_at(deadline, accept(socket, &mut client, settings, hub)) => Some(result),

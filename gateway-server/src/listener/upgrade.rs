@@ -48,7 +48,8 @@ impl Opened {
 }
 
 /// Performs the handshake. A peer that is refused has not been told of it yet. `deflate` allows compressed messages if the client
-/// offers them. `admit` checks the limits for the sender of the request. With `wants_handshake` the request is kept for the
+/// offers them. `admit` checks the limits for the sender of the request, and gives the refusal of one
+/// who is let in only as a client that comes back. With `wants_handshake` the request is kept for the
 /// application's events. `clients` finds the client that the page asks for, if it does.
 pub async fn upgrade(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -57,19 +58,19 @@ pub async fn upgrade(
     token_verifier: &TokenVerifier,
     deflate: bool,
     wants_handshake: bool,
-    admit: impl FnOnce(&Request) -> Result<(), Refusal>,
+    admit: impl FnOnce(&Request) -> Result<Option<Refusal>, Refusal>,
 ) -> Result<Opened, Refusal> {
     let UpgradeRequest { request, target, early } = request::read(socket, rules.max_request_bytes).await?;
     let mut response = request::accept(&request)?;
     ambiguity::check(&request)?;
     rules.check(&request)?;
-    admit(&request)?;
+    let full = admit(&request)?;
     let protocol = subprotocol::choose(&request, &rules.subprotocols);
     let is_gateway2 = protocol.as_ref().is_some_and(|protocol| protocol == SUBPROTOCOL_2);
     if let Some(protocol) = protocol {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    let (identity, resumption) = match introduce(&request, is_gateway2, token_verifier, clients).await {
+    let (identity, resumption) = match introduce(&request, is_gateway2, full, token_verifier, clients).await {
         Err(refusal) if refusal.is_for_websocket() => {
             answer(socket, &response).await?;
             return Err(refusal);
@@ -87,10 +88,12 @@ pub async fn upgrade(
 }
 
 /// Finds out who the client is: the one that was here before, or one with the identity of its token, if it has one. The token of a
-/// client that was here before is not used up.
+/// client that was here before is not used up. With `full` there is no slot
+/// for a client, unless it is one that comes back.
 async fn introduce(
     request: &Request,
     is_gateway2: bool,
+    full: Option<Refusal>,
     token_verifier: &TokenVerifier,
     clients: &impl ClientRegistry,
 ) -> Result<(Option<Box<Identity>>, Resumption), Refusal> {
@@ -99,11 +102,13 @@ async fn introduce(
         true => Resumption::of(request, token, token_verifier, clients).await,
         false => Resumption::NotAsked,
     };
-    let identity = match resumption {
-        Resumption::Good(_) => None,
-        Resumption::NotAsked | Resumption::Gap(_) => token_verifier.introduce(token)?,
-    };
-    Ok((identity, resumption))
+    match (resumption, full) {
+        (Resumption::Good(_), _) => Ok((None, resumption)),
+        (Resumption::NotAsked | Resumption::Gap(_), Some(full)) => Err(full),
+        (Resumption::NotAsked | Resumption::Gap(_), None) => {
+            Ok((token_verifier.introduce(token)?, resumption))
+        }
+    }
 }
 
 async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> Result<(), Refusal> {

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -41,11 +42,12 @@ pub(crate) fn start(
     events: Box<dyn EventSink>,
     (uids, groups): (Arc<Index>, Arc<Index>),
     waiting: Arc<TotalBacklog>,
+    parked: Arc<AtomicUsize>,
 ) -> io::Result<(ShardHandle, JoinHandle<()>)> {
     let mut poll = Poll::new()?;
     let (outside, inbox) = inbox(Waker::new(poll.registry(), WAKE)?);
     let (uids, groups) = (NameTable::new(uids, shard), NameTable::new(groups, shard));
-    let resume = ResumeState::new(settings.secrets.clone(), settings.node);
+    let resume = ResumeState::new(settings.secrets.clone(), settings.node, parked);
     let clients = Clients::new(uids, groups, waiting, resume);
     let state = Shard::new(poll.registry().try_clone()?, inbox, settings, events, clients);
     let state = Arc::new(Mutex::new(state));

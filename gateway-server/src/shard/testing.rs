@@ -117,7 +117,7 @@ impl TestShard {
         let (outside, inbox) = inbox(Waker::new(poll.registry(), Token(usize::MAX)).unwrap());
         let names = || NameTable::new(Index::new(None).into(), 0);
         let total = TotalBacklog::new(settings.bounds.waiting, 1);
-        let resume = ResumeState::new(settings.secrets.clone(), settings.node);
+        let resume = ResumeState::new(settings.secrets.clone(), settings.node, Default::default());
         let clients = Clients::new(names(), names(), total.into(), resume);
         let registry = poll.registry().try_clone().unwrap();
         let shard = Shard::new(registry, inbox, settings, sink, clients);

@@ -287,7 +287,7 @@ fn handshake() {
             &TokenVerifier::open(),
             true,
             true,
-            |_| Ok(()),
+            |_| Ok(None),
         ));
         // Bytes behind a request may already have been read with it; they must not be lost.
         let rest = socket.pieces.concat();
@@ -342,15 +342,9 @@ fn handshake_with_token() -> anyhow::Result<()> {
     fuzz("handshake with token", &corpus, |input, rng| {
         let mut socket = Socket { pieces: rng.pieces(input), written: Vec::new() };
         let rules = Rules::default();
-        let opened = runtime.block_on(upgrade(
-            &mut socket,
-            &client,
-            &rules,
-            &token_verifier,
-            false,
-            false,
-            |_| Ok(()),
-        ));
+        let opened =
+            runtime
+                .block_on(upgrade(&mut socket, &client, &rules, &token_verifier, false, false, |_| Ok(None)));
         let has = |secret: &str| input.windows(secret.len()).any(|part| part == secret.as_bytes());
         let Ok(opened) = opened else { return };
         match opened.identity {

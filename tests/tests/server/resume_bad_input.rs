@@ -358,3 +358,32 @@ async fn bytes_that_nobody_can_count_end_the_way_back() -> anyhow::Result<()> {
     assert_eq!(page.gap(), Some(GapReason::Raw));
     Ok(())
 }
+
+#[tokio::test]
+async fn who_comes_back_needs_no_second_place_among_the_connections() -> anyhow::Result<()> {
+    for limit in ["--max-connections", "--max-connections-per-address"] {
+        let (server, mut php) = start(&[limit, "1"]).await?;
+        let mut page = ResumingPage::connected(server.websocket).await?;
+        let id = page.id()?;
+        for _ in 0..3 {
+            page.reset()?;
+            parked(&server, 1).await?;
+            assert!(ResumingPage::connected(server.websocket).await.is_err(), "{limit}: the place is taken");
+            let made_up = ResumeOffer { secret: ResumeSecret::new(id, [1; 16]), seen: 0 };
+            assert!(
+                come_with(&server, Some(made_up), "/").await.is_err(),
+                "{limit}: by a made up secret too"
+            );
+            page.connect(server.websocket).await?;
+            assert_eq!((page.id()?, page.outcome()), (id, &Opened::Recovered { missed: 0 }));
+        }
+        page.close(1000).await?;
+        // The place is free again once the connection is gone at the server.
+        eventually("a new client", true, async || {
+            Ok(ResumingPage::<TcpStream>::connected(server.websocket).await.is_ok())
+        })
+        .await?;
+        let _ = php.count().await?;
+    }
+    Ok(())
+}

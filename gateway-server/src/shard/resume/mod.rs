@@ -14,6 +14,8 @@ pub use secrets::ResumeSecrets;
 pub(super) use seen::Heard;
 
 use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -55,11 +57,12 @@ pub(super) struct ResumeState {
 }
 
 impl ResumeState {
-    pub(super) fn new(secrets: ResumeSecrets, node: SocketAddrV4) -> Self {
+    /// The state of a shard that counts its parked clients in `parked` too.
+    pub(super) fn new(secrets: ResumeSecrets, node: SocketAddrV4, parked: Arc<AtomicUsize>) -> Self {
         Self {
             records: RecordTable::default(),
             kept: KeptFrames::default(),
-            parked: ParkedClients::default(),
+            parked: ParkedClients::counted_in(parked),
             closed: HashMap::new(),
             tombstones: Tombstones::default(),
             counts: ResumeCounts::default(),

@@ -1,6 +1,8 @@
 //! Which clients are parked: they have no connection at the moment, and may come back.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use hashbrown::HashMap;
@@ -11,6 +13,8 @@ pub(in crate::shard) struct ParkedClients {
     by_key: HashMap<u32, Parked>,
     /// When the parking of each ends, with its key.
     ends: BTreeSet<(Instant, u32)>,
+    /// The number of parked clients of all shards.
+    total: Arc<AtomicUsize>,
 }
 
 /// How long a client has been parked, and how long it may stay.
@@ -21,8 +25,14 @@ pub(in crate::shard) struct Parked {
 }
 
 impl ParkedClients {
+    /// No clients, of a shard that counts its own in `total`.
+    pub(super) fn counted_in(total: Arc<AtomicUsize>) -> Self {
+        Self { total, ..Self::default() }
+    }
+
     pub(super) fn insert(&mut self, key: usize, since: Instant, until: Instant) {
         self.remove(key);
+        self.total.fetch_add(1, Ordering::Relaxed);
         self.by_key.insert(key as u32, Parked { since, until });
         self.ends.insert((until, key as u32));
     }
@@ -33,6 +43,7 @@ impl ParkedClients {
         }
         if let Some(parked) = self.by_key.remove(&(key as u32)) {
             self.ends.remove(&(parked.until, key as u32));
+            self.total.fetch_sub(1, Ordering::Relaxed);
             // Memory is given back after a peak.
             if self.by_key.len() < self.by_key.capacity() / 8 {
                 self.by_key.shrink_to_fit();
@@ -74,7 +85,8 @@ mod tests {
     fn whoever_may_stay_least_ends_first() {
         let now = Instant::now();
         let at = |seconds| now + Duration::from_secs(seconds);
-        let mut parked = ParkedClients::default();
+        let total = Arc::new(AtomicUsize::new(0));
+        let mut parked = ParkedClients::counted_in(Arc::clone(&total));
         for (key, until) in [(1, 30), (2, 10), (3, 20)] {
             parked.insert(key, now, at(until));
         }
@@ -82,10 +94,12 @@ mod tests {
         parked.remove(3);
         parked.remove(9);
         assert_eq!((parked.len(), parked.deadline()), (2, Some(at(30))));
+        assert_eq!(total.load(Ordering::Relaxed), 2);
         assert_eq!((parked.ended(at(29)), parked.ended(at(30))), (None, Some(1)));
         assert_eq!(parked.get(2).map(|parked| parked.since), Some(at(1)));
         parked.remove(1);
         parked.remove(2);
         assert_eq!((parked.deadline(), parked.ends.len()), (None, 0));
+        assert_eq!(total.load(Ordering::Relaxed), 0);
     }
 }
