@@ -20,6 +20,7 @@ use super::handle::ShardHandle;
 use super::inbox::inbox;
 use super::index::Index;
 use super::membership::NameTable;
+use super::resume::ResumeState;
 use super::state::Shard;
 use super::testing::{new_connection, settings};
 use super::{BuiltInSink, ShardSettings};
@@ -62,7 +63,8 @@ fn start() -> (Arc<ShardHandle>, impl FnOnce() + Send) {
     };
     let (outside, inside) = inbox(waker.clone());
     let names = || NameTable::new(Arc::new(Index::new(None)), 0);
-    let clients = Clients::new(names(), names(), Arc::default());
+    let resume = ResumeState::new(settings.secrets.clone(), settings.node, Arc::default());
+    let clients = Clients::new(names(), names(), Arc::default(), resume);
     let shard =
         Shard::new(poll.registry().try_clone().unwrap(), inside, settings, Box::new(BuiltInSink), clients);
     let steps = Arc::clone(&shard.steps);
