@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use tokio::process::Command;
 
 /// The project's root.
 pub fn root() -> PathBuf {
@@ -33,6 +34,18 @@ fn built(variable: &str, name: &str) -> anyhow::Result<PathBuf> {
         path.display()
     );
     Ok(path)
+}
+
+/// Gives a folder below the target folder that one of the project's scripts has filled with what a test needs from elsewhere, or
+/// the last line of the script's complaint.
+pub async fn fetched(script: &str) -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test.ancestors().nth(3).context("the test has no target folder")?.join(script);
+    let output = Command::new(root().join("scripts").join(script)).arg(&folder).output().await?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let last = complaint.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    anyhow::ensure!(output.status.success(), "scripts/{script} fails: {last}");
+    Ok(folder)
 }
 
 /// Tells the person who runs the tests that a test did nothing, and why. It writes to the real stderr, since the test runner

@@ -44,7 +44,7 @@ mod tls;
 mod worker_peer;
 mod worker_runner;
 
-pub use artifacts::{extension, root, server_binary, skip};
+pub use artifacts::{extension, fetched, root, server_binary, skip};
 pub use bridge_worker::BridgeWorker;
 pub use browser::{Browser, Tab};
 pub use business_workers::BusinessWorkers;

@@ -100,7 +100,9 @@ impl Clients {
         registry: &Registry,
     ) -> std::io::Result<(usize, bool)> {
         self.counts.came += 1;
-        let key = self.insert_anonymous(socket, connection_id, encoding, listener, registry)?;
+        let socket = mio::net::TcpStream::from_std(socket);
+        let connection = Connection::new(socket, connection_id, encoding, listener);
+        let key = self.place(connection, false, registry)?;
         // A connection id is issued again only after 2³² others, but by then the connection that had it first may still be here.
         let is_free = !self.online.contains_key(&connection_id);
         if is_free {
@@ -110,34 +112,20 @@ impl Clients {
         Ok((key, is_free))
     }
 
-    /// Registers a connection in the poll that is no client, and gives its key.
-    pub(super) fn insert_anonymous(
-        &mut self,
-        socket: TcpStream,
-        connection_id: u32,
-        encoding: Encoding,
-        listener: u8,
-        registry: &Registry,
-    ) -> std::io::Result<usize> {
-        let entry = self.connections.vacant_entry();
-        let key = entry.key();
-        let mut socket = mio::net::TcpStream::from_std(socket);
-        registry.register(&mut socket, Token(key), INTEREST)?;
-        entry.insert(Connection::new(socket, connection_id, encoding, listener));
-        self.peak = self.peak.max(self.connections.len());
-        Ok(key)
-    }
-
-    /// Gives a connection that has left its record another one, and gives its key.
-    pub(super) fn move_connection(
+    /// Adds a connection that is no client yet, or none any more, and gives its key. `is_polled` says that its socket is in the
+    /// poll already, under another key.
+    pub(super) fn place(
         &mut self,
         mut connection: Connection,
+        is_polled: bool,
         registry: &Registry,
     ) -> std::io::Result<usize> {
         let entry = self.connections.vacant_entry();
         let key = entry.key();
-        if let Some(socket) = &mut connection.socket {
-            registry.reregister(socket, Token(key), INTEREST)?;
+        match &mut connection.socket {
+            Some(socket) if is_polled => registry.reregister(socket, Token(key), INTEREST)?,
+            Some(socket) => registry.register(socket, Token(key), INTEREST)?,
+            None => {}
         }
         entry.insert(connection);
         self.peak = self.peak.max(self.connections.len());

@@ -4,11 +4,9 @@
 //! the two (`message_type`), so two servers run.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::Stdio;
 
-use anyhow::Context as _;
-use gateway_tests::{EchoServer, MessageType, root, skip};
+use gateway_tests::{EchoServer, MessageType, fetched, root, skip};
 use tokio::process::Command;
 
 /// The number of messages in a case that counts them. The suite asks for 1000, and `make autobahn` sends them all.
@@ -16,7 +14,7 @@ const MESSAGES: &str = "10";
 
 #[tokio::test]
 async fn every_case_of_the_autobahn_suite_ends_as_expected() -> anyhow::Result<()> {
-    let directory = match suite().await {
+    let directory = match fetched("autobahn").await {
         Ok(directory) => directory,
         Err(reason) => {
             skip("every_case_of_the_autobahn_suite_ends_as_expected", &format!("{reason:#}"));
@@ -62,17 +60,6 @@ async fn echo(message_type: MessageType) -> anyhow::Result<EchoServer> {
     let limits =
         ["--max-message", "16777216", "--outbox-bytes", "33554432", "--worker-buffer-bytes", "67108864"];
     EchoServer::start(message_type, &[&flags[..], &limits].concat()).await
-}
-
-/// Gives the folder of the suite, which is in the target folder.
-async fn suite() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let directory = test.ancestors().nth(3).context("the test has no target folder")?.join("autobahn");
-    let output = Command::new(root().join("scripts/autobahn")).arg(&directory).output().await?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    let last = complaint.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-    anyhow::ensure!(output.status.success(), "the suite cannot be had: {last}");
-    Ok(directory)
 }
 
 /// If a result depends on which side is faster, the file names the worse of two results, and the better one is accepted

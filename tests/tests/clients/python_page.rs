@@ -1,10 +1,9 @@
 //! The Python client in docs/client-protocol.md, run as it stands there, over connections that are cut.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
-use gateway_tests::{PhpPeer, ResettingProxy, Rng, Server, eventually, root, skip, soon};
+use gateway_tests::{PhpPeer, ResettingProxy, Rng, Server, eventually, fetched, root, skip, soon};
 use gateway_wire::bridge::AnswerValue;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
@@ -16,8 +15,8 @@ const CUTS: usize = 10;
 
 #[tokio::test]
 async fn the_page_of_python_misses_nothing_over_cuts() -> anyhow::Result<()> {
-    let python = match python().await {
-        Ok(python) => python,
+    let python = match fetched("python-page").await {
+        Ok(folder) => folder.join("venv/bin/python"),
         Err(reason) => {
             skip("the_page_of_python_misses_nothing_over_cuts", &format!("{reason:#}"));
             return Ok(());
@@ -72,15 +71,4 @@ async fn the_page_of_python_misses_nothing_over_cuts() -> anyhow::Result<()> {
     let came_back = complaints.iter().filter(|line| line.starts_with("client ")).count();
     ensure!(came_back > CUTS / 2 && !complaints.iter().any(|line| line.starts_with("gap")), "{complaints:?}");
     Ok(())
-}
-
-/// Gives a Python that has what the client needs.
-async fn python() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test.ancestors().nth(3).context("the test has no target folder")?.join("python-page");
-    let output = Command::new(root().join("scripts/python-page")).arg(&folder).output().await?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    let last = complaint.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-    ensure!(output.status.success(), "the library websockets of Python cannot be had: {last}");
-    Ok(folder.join("venv/bin/python"))
 }

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use gateway_wire::client_protocol::{GapReason, Init, ResumeOffer};
+use mio::net::TcpStream;
 
 use super::super::command::NewConnection;
-use super::super::connection::Phase;
+use super::super::connection::{Connection, Phase};
 use super::super::state::Shard;
 use crate::protocol::close;
 use crate::protocol::websocket::{self, MessageKind, own_messages};
@@ -120,9 +121,8 @@ impl Shard {
         listener: u8,
         encoding: crate::protocol::Encoding,
     ) {
-        let Ok(key) =
-            self.clients.insert_anonymous(socket, connection_id, encoding, listener, &self.registry)
-        else {
+        let connection = Connection::new(TcpStream::from_std(socket), connection_id, encoding, listener);
+        let Ok(key) = self.clients.place(connection, false, &self.registry) else {
             return;
         };
         if let Some(tls) = tls {

@@ -75,7 +75,7 @@ impl Shard {
         }
         self.clients.no_longer_slow(key);
         let has_outbox = closing.has_outbox();
-        let new = self.clients.move_connection(closing, &self.registry)?;
+        let new = self.clients.place(closing, true, &self.registry)?;
         if has_outbox {
             self.clients.slow.insert(new as u32);
         }
