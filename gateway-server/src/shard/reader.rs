@@ -4,18 +4,15 @@
 use std::io::{ErrorKind, Read as _};
 use std::time::Instant;
 
-use bytes::Bytes;
-use gateway_wire::client_protocol::Control;
-
 use super::clients::Clients;
 use super::connection::{Phase, Waits};
 use super::event_sink::Client;
-use super::resume::Heard as HeardControl;
+use super::resume::{Heard as HeardControl, control_frame};
 use super::state::{INFLATED_IN_A_TURN, READ_BUFFER, Shard};
 use super::tls::Heard;
 use super::{ListenerLimits, RateLimit};
 use crate::protocol::close::{self, Close};
-use crate::protocol::websocket::{self, Incoming, MessageKind};
+use crate::protocol::websocket::{self, Incoming};
 use crate::protocol::{Decoder, PartialMessage};
 use crate::system::injected_faults;
 use crate::telemetry::abuse_log::{self, Offence};
@@ -375,10 +372,6 @@ impl Shard {
     }
 }
 
-fn control_frame(control: Control) -> Bytes {
-    websocket::message(MessageKind::Text, control.to_string().as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -388,7 +381,7 @@ mod tests {
     use super::super::{EventSink, Handshake, ShardSettings, Welcome};
     use super::*;
     use crate::protocol::Encoding;
-    use crate::protocol::websocket::deflated_message;
+    use crate::protocol::websocket::{MessageKind, deflated_message};
 
     const MESSAGE: usize = 1 << 20;
 

@@ -1,7 +1,5 @@
 //! Coming back: a client gets a new connection, what it has missed, and then what is new.
 
-use std::time::Instant;
-
 use gateway_wire::client_protocol::{GapReason, Init, ResumeOffer};
 use mio::net::TcpStream;
 
@@ -61,7 +59,7 @@ impl Shard {
         self.clients.resume.parked.remove(key);
         if let Err(error) = self.clients.plug_in(key, socket, &self.registry) {
             tracing::error!(%error, "a new connection cannot be polled and is dropped");
-            return self.park_again(key);
+            return self.wait_for_return(key);
         }
         let is_closed = self.clients.resume.closed.remove(&connection_id).is_some();
         self.clients.change_listener(key, listener);
@@ -101,15 +99,6 @@ impl Shard {
         resume
             .change(key, |record, kept| record.resume(offer, secret, |frame| kept.release(frame)))
             .is_some_and(|resumed| resumed.is_ok())
-    }
-
-    /// Parks a client whose new connection came to nothing.
-    fn park_again(&mut self, key: usize) {
-        let connection = &self.clients.connections[key];
-        let time = self.settings.listeners[usize::from(connection.listener)].resume.time;
-        self.clients.connections[key].phase = Phase::Parked;
-        let now = Instant::now();
-        self.clients.resume.parked.insert(key, now, now + time);
     }
 
     /// Closes a new connection that is nobody's.

@@ -11,7 +11,7 @@ mod table;
 mod tombstones;
 
 pub use secrets::ResumeSecrets;
-pub(super) use seen::Heard;
+pub(super) use seen::{Heard, control_frame};
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;

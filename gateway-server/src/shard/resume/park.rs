@@ -40,15 +40,20 @@ impl Shard {
     pub(in crate::shard) fn park(&mut self, key: usize) {
         let fits = self.keep_pending(key);
         self.unplug(key);
+        self.wait_for_return(key);
+        self.clients.resume.counts.parked += 1;
+        if !fits {
+            self.end_parked(key, GapReason::Overflow);
+        }
+    }
+
+    /// Begins the time within which a client without a connection may come back.
+    pub(super) fn wait_for_return(&mut self, key: usize) {
         let connection = &mut self.clients.connections[key];
         connection.phase = Phase::Parked;
         let time = self.settings.listeners[usize::from(connection.listener)].resume.time;
         let now = Instant::now();
         self.clients.resume.parked.insert(key, now, now + time);
-        self.clients.resume.counts.parked += 1;
-        if !fits {
-            self.end_parked(key, GapReason::Overflow);
-        }
     }
 
     /// Parks a client whose connection goes on for a moment, to close it. Gives the key under which the connection goes on: there

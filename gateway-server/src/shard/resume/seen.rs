@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use gateway_wire::client_protocol::{Control, ControlError, may_be_control};
 
 use super::super::clients::Clients;
@@ -66,10 +67,15 @@ impl Heard {
     }
 }
 
+/// The frame of a control message.
+pub(in crate::shard) fn control_frame(control: Control) -> Bytes {
+    websocket::message(MessageKind::Text, control.to_string().as_bytes())
+}
+
 impl Clients {
     /// Adds a control message to what the client gets in this turn.
     pub(in crate::shard) fn tell(&mut self, key: usize, control: Control, turn: &mut WriteBatch) {
-        let frame = turn.add_frame(websocket::message(MessageKind::Text, control.to_string().as_bytes()));
+        let frame = turn.add_frame(control_frame(control));
         turn.link(key, &mut self.connections[key].pending, frame);
     }
 }
