@@ -120,7 +120,8 @@ impl Server {
         for (index, socket) in ports.clients.into_iter().enumerate() {
             let (sender, receiver) = watch::channel(components.listener(&settings, index, &token_verifier));
             listeners.push(sender);
-            client_listeners.spawn("a listener ended", listener::serve(socket, Arc::clone(&hub), receiver));
+            client_listeners
+                .spawn("a listener ended", listener::serve(socket, Arc::clone(&backend.gateway), receiver));
         }
         let register_ports = watch::Sender::new(components.register_port(&settings));
         let mut php_listeners = Tasks::default();
@@ -141,6 +142,10 @@ impl Server {
         let shards = Arc::clone(&hub);
         background.spawn("what waits for clients is not watched any more", async move {
             shards.watch_waiting().await
+        });
+        let moves = Arc::clone(&backend.gateway);
+        background.spawn("the clients that move are not watched any more", async move {
+            moves.watch_moves().await
         });
         background.spawn("the shards are not watched any more", watchdog::watch(Arc::clone(&hub)));
 
@@ -233,6 +238,7 @@ fn start_backend(
     let hub = Arc::new(hub);
     let message_kind = component_settings::message_kind(settings);
     let gateway = Gateway::new(Arc::clone(&hub), node, message_kind, settings.max_session_bytes, cluster);
+    let gateway = Arc::new(gateway);
     let logins = Arc::new(LoginLimits::new(settings.secret_key.clone()));
     let bridge = Bridge::new(Arc::clone(&logins), instance);
     let gatewayworker = GatewayWorker::new(logins, node);

@@ -9,7 +9,7 @@ use super::frame::{HEADER, Header};
 
 /// The version of the frame layout. It stands right behind the authentication code in every version, and the key does not depend
 /// on it, so that a node of another release is told from a stranger; its frames are not read further.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Bytes of the authentication code: the first half of an HMAC-SHA-256.
 const MAC: usize = 16;
 /// Bytes of a frame that are not its body.

@@ -31,19 +31,25 @@ pub(super) enum FrameKind {
     Probe = 12,
     /// A probe has arrived.
     Echo = 13,
+    /// A node asks all others for a mark.
+    AskMark = 14,
+    /// An order of no effect, whose number is a mark. It is numbered and kept, too.
+    Mark = 15,
+    /// A question about clients that come back at another node.
+    Move = 16,
 }
 
 impl FrameKind {
     /// True for kinds whose every frame gets a number of its own.
     pub(super) fn is_numbered(self) -> bool {
-        matches!(self, Self::Order | Self::AskedOrder)
+        matches!(self, Self::Order | Self::AskedOrder | Self::Mark)
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
         use FrameKind::*;
         [
             Order, AskedOrder, Query, Answer, Hello, Heartbeat, Leave, Resume, Resumed, Conflict, Greeting,
-            Probe, Echo,
+            Probe, Echo, AskMark, Mark, Move,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)

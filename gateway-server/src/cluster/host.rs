@@ -3,15 +3,22 @@
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use std::net::SocketAddrV4;
 
-use crate::shard::NameKind;
+use super::move_request::{MoveReply, MoveRequest};
+use crate::shard::{NameKind, Origin};
 
 /// The server as the cluster uses it for other nodes.
 pub trait Host: Send + Sync + 'static {
     /// Carries out an order of another node's PHP on this node's clients.
-    fn execute(&self, order: &Order<'_>) -> impl Future<Output = Result<(), String>> + Send;
+    fn execute(&self, order: &Order<'_>, origin: Origin) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Carries out an order whose sender waits for its outcome on clients that have gone on at another node.
+    fn execute_for_moved(&self, order: &Order<'_>) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Answers a query from this node's clients.
     fn answer(&self, query: &Query<'_>) -> impl Future<Output = Result<AnswerValue, String>> + Send;
+
+    /// Answers a question of the process `from` about clients that come back at another node.
+    fn answer_about_move(&self, request: MoveRequest, from: u64) -> impl Future<Output = MoveReply> + Send;
 
     /// Writes the messages that orders have queued, at the end of a burst of orders.
     fn flush(&self);

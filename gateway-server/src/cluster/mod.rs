@@ -11,11 +11,16 @@
 
 mod authenticator;
 mod broker;
+mod catch_up;
+mod fence;
 mod frame;
 mod heartbeat;
 mod host;
 mod link;
+mod marks;
 mod membership;
+mod move_request;
+mod moves;
 pub mod nats;
 mod peer;
 mod pending_requests;
@@ -29,7 +34,9 @@ mod subject;
 mod subscriptions;
 
 pub use host::Host;
+pub use marks::Marks;
 pub use membership::Sighting;
+pub use move_request::{MoveReply, MoveRequest, Whereabouts};
 pub use subject::SubjectTarget;
 
 use std::net::SocketAddrV4;
@@ -45,7 +52,9 @@ use tracing::warn;
 use crate::net::NatsAddress;
 use crate::shard::{NameKind, NameWatch};
 use authenticator::FrameAuthenticator;
+use fence::Fence;
 use frame::FrameKind;
+use marks::LatestMarks;
 use membership::{Membership, Own};
 use pending_requests::PendingRequests;
 use queue::{Queue, QueueError};
@@ -86,6 +95,8 @@ pub struct Cluster {
     queue: Mutex<Queue>,
     membership: Mutex<Membership>,
     pending: PendingRequests,
+    fence: Fence,
+    marks: LatestMarks,
     /// A notification that there is something to write.
     wake: Arc<Notify>,
     /// A notification that there may be room in the queue.
@@ -181,6 +192,8 @@ impl Cluster {
             queue: Mutex::new(Queue::new(settings.buffer)),
             membership: Mutex::new(Membership::new()),
             pending: PendingRequests::default(),
+            fence: Fence::default(),
+            marks: LatestMarks::default(),
             wake,
             room: Notify::new(),
             proven: Notify::new(),
@@ -277,10 +290,11 @@ impl Cluster {
         }
     }
 
-    fn push(&self, to: SubjectTarget, kind: FrameKind, body: Bytes) -> Result<(), QueueError> {
-        self.queue().push(to, kind, body)?;
+    /// Queues a frame, and gives its number or that of the last numbered one before it.
+    fn push(&self, to: SubjectTarget, kind: FrameKind, body: Bytes) -> Result<u64, QueueError> {
+        let number = self.queue().push(to, kind, body)?;
         self.wake.notify_one();
-        Ok(())
+        Ok(number)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

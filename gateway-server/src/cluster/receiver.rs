@@ -19,7 +19,8 @@ use super::pending_requests::Answer;
 use super::resend::ResendRequest;
 use super::strangers::Approach;
 use super::subject::SubjectTarget;
-use super::{Cluster, Host, LinkState};
+use super::{Cluster, Host, LinkState, move_request};
+use crate::shard::Origin;
 use crate::telemetry::abuse_log::{self, Offence};
 
 /// Number of queries of other nodes that are answered at the same time.
@@ -58,6 +59,8 @@ impl<'a, H: Host> Receiver<'a, H> {
         if header.kind == FrameKind::Conflict {
             return self.conflict(&body);
         }
+        // The fence is passed before the number counts as received.
+        let _passage = if header.kind.is_numbered() { Some(cluster.pass().await) } else { None };
         let receipt = cluster.membership().receive(&header, body, Instant::now());
         match receipt {
             Receipt::Take(body) => self.act(&header, body).await,
@@ -85,14 +88,20 @@ impl<'a, H: Host> Receiver<'a, H> {
         match header.kind {
             FrameKind::Order => match Request::decode(&body) {
                 Ok(Request { call: Call::Order(order), .. }) => {
-                    if let Err(error) = self.host.execute(&order).await {
+                    let origin = Origin::published(header.instance, header.number);
+                    if let Err(error) = self.host.execute(&order, origin).await {
                         debug!(error, "an order of another node");
                     }
                 }
                 Ok(_) => unexpected(header, &"a query"),
                 Err(error) => unexpected(header, &error),
             },
-            FrameKind::AskedOrder | FrameKind::Query => self.answer(header, body).await,
+            FrameKind::AskedOrder | FrameKind::Query | FrameKind::Move => self.answer(header, body).await,
+            FrameKind::AskMark => match body.first_chunk() {
+                Some(id) => cluster.mark(header, *id),
+                None => unexpected(header, &"a question without a number"),
+            },
+            FrameKind::Mark => cluster.marked(header, &body),
             FrameKind::Answer => {
                 let Some((id, reply)) =
                     body.split_first_chunk().map(|(id, reply)| (u64::from_be_bytes(*id), reply))
@@ -253,17 +262,25 @@ impl<'a, H: Host> Receiver<'a, H> {
         };
         if header.kind == FrameKind::AskedOrder {
             let done = match Request::decode(&body[8..]) {
-                Ok(Request { call: Call::Order(order), .. }) => self.host.execute(&order).await,
+                Ok(Request { call: Call::Order(order), .. }) => {
+                    let origin = Origin::published(header.instance, header.number);
+                    self.host.execute(&order, origin).await
+                }
                 Ok(_) => Err("a query where an order was expected".to_owned()),
                 Err(error) => Err(error.to_string()),
             };
             self.host.flush();
-            let cluster = Arc::clone(self.cluster);
+            let (host, cluster) = (Arc::clone(self.host), Arc::clone(self.cluster));
             tokio::spawn(async move {
+                // The node of a client that has gone on answers through this receiver, which must not wait for it.
+                let moved = match Request::decode(&body[8..]) {
+                    Ok(Request { call: Call::Order(order), .. }) => host.execute_for_moved(&order).await,
+                    _ => Ok(()),
+                };
                 // The PHP process that hears of the success may push to the client at once, so the subscription has to be in
                 // effect.
                 cluster.settled().await;
-                cluster.answer(node, id, done.map(|()| AnswerValue::Null));
+                cluster.answer(node, id, done.and(moved).map(|()| AnswerValue::Null));
             });
             return;
         }
@@ -273,6 +290,18 @@ impl<'a, H: Host> Receiver<'a, H> {
             return self.cluster.answer(node, id, Err(message));
         };
         let (host, cluster) = (Arc::clone(self.host), Arc::clone(self.cluster));
+        if header.kind == FrameKind::Move {
+            let from = header.instance;
+            tokio::spawn(async move {
+                let reply = match move_request::decode(&body[8..]) {
+                    Ok(request) => move_request::encode(&host.answer_about_move(request, from).await),
+                    Err(error) => Err(error),
+                };
+                cluster.answer(node, id, reply);
+                drop(permit);
+            });
+            return;
+        }
         tokio::spawn(async move {
             let answer = match Request::decode(&body[8..]) {
                 Ok(Request { call: Call::Query(query), .. }) => host.answer(&query).await,

@@ -22,6 +22,11 @@ impl Cluster {
     /// Sends an order, the content of a bridge's call, to other nodes; each of them carries it out once. Waits for a while when
     /// the queue is full.
     pub async fn send(&self, to: SubjectTarget, body: Bytes) -> Result<(), String> {
+        self.send_order(to, body).await.map(drop)
+    }
+
+    /// Does what [`Cluster::send`] does, and gives the number of the order.
+    pub(super) async fn send_order(&self, to: SubjectTarget, body: Bytes) -> Result<u64, String> {
         if !self.settings.is_buffered && !self.is_up() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
             return Err(self.without_others(&QueueError::Down));
@@ -36,7 +41,7 @@ impl Cluster {
         })
     }
 
-    async fn push_in_time(&self, to: SubjectTarget, body: Bytes) -> Result<(), QueueError> {
+    async fn push_in_time(&self, to: SubjectTarget, body: Bytes) -> Result<u64, QueueError> {
         let deadline = tokio::time::Instant::now() + self.settings.timeout;
         loop {
             let mut room = std::pin::pin!(self.room.notified());
@@ -105,14 +110,24 @@ impl Cluster {
         kind: FrameKind,
         call: Call<'_>,
     ) -> Result<Vec<AnswerValue>, String> {
+        self.ask_for(instances, to, kind, &request(call)?).await
+    }
+
+    /// Sends a question to nodes, and collects their answers. It is an error if one of them does not answer.
+    pub(super) async fn ask_for(
+        &self,
+        instances: Vec<u64>,
+        to: SubjectTarget,
+        kind: FrameKind,
+        question: &[u8],
+    ) -> Result<Vec<AnswerValue>, String> {
         let mut pending = self.pending.register(instances.clone());
         // A node that left just before the request was registered does not answer it.
         let left = self.membership().absent_of(instances);
         left.into_iter().for_each(|instance| self.pending.node_left(instance));
-        let request = request(call)?;
-        let mut body = Vec::with_capacity(8 + request.len());
+        let mut body = Vec::with_capacity(8 + question.len());
         body.extend_from_slice(&pending.id.to_be_bytes());
-        body.extend_from_slice(&request);
+        body.extend_from_slice(question);
         self.push(to, kind, body.into()).map_err(|refused| refused.to_string())?;
         // The error below names the nodes that have not answered in time.
         let _ = tokio::time::timeout(self.settings.timeout, pending.complete()).await;
@@ -133,9 +148,10 @@ impl Cluster {
     }
 
     /// Waits until the pushes of other nodes reach what has been bound here so far.
-    pub async fn settled(&self) {
+    /// Gives false if that takes too long.
+    pub async fn settled(&self) -> bool {
         if tokio::time::timeout(UNCONFIRMED, self.subscriptions.settled()).await.is_ok() {
-            return;
+            return true;
         }
         self.counts.unconfirmed.fetch_add(1, Ordering::Relaxed);
         // The warning is logged every few seconds at most, however often clients are bound.
@@ -144,6 +160,7 @@ impl Cluster {
             self.next_warning.store(now + UNCONFIRMED.as_secs(), Ordering::Relaxed);
             warn!("nodes at another server of NATS do not confirm that they reach what is bound here");
         }
+        false
     }
 
     /// The reason why this node does not know all clients of the cluster although it has a connection.

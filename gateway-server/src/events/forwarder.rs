@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use gateway_wire::ClientId;
 use hashbrown::HashMap;
 
 use super::event::{Event, EventKind};
@@ -33,6 +34,14 @@ impl EventSinks for EventForwarders {
             EventMode::BuiltIn => false,
             EventMode::Workers => true,
             EventMode::Auto => self.0.has_workers(),
+        }
+    }
+
+    fn takes_moves(&self) -> bool {
+        match self.0.mode() {
+            EventMode::BuiltIn => true,
+            EventMode::Workers => false,
+            EventMode::Auto => !self.0.has_workers(),
         }
     }
 }
@@ -128,6 +137,14 @@ impl EventSink for EventForwarder {
         if self.clients.len() < self.clients.capacity() / 8 {
             self.clients.shrink_to_fit();
         }
+    }
+
+    fn moved(&mut self, _: &Client<'_>, _: ClientId) -> Welcome {
+        Welcome::BuiltIn
+    }
+
+    fn moved_away(&mut self, client: &Client<'_>) {
+        self.clients.remove(&client.connection_id);
     }
 
     fn takes_more(&mut self, connection_id: u32) -> bool {

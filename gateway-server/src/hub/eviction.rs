@@ -61,6 +61,7 @@ mod tests {
     use super::*;
     use crate::protocol::{Encoded, Encoding};
     use crate::shard::BuiltInSink;
+    use crate::shard::Origin;
     use crate::shard::testing::{new_connection, tight};
 
     fn message(length: usize) -> Bytes {
@@ -81,13 +82,15 @@ mod tests {
         let connection_ids = hub.clients(None).await.unwrap();
         assert_eq!(connection_ids.len(), 9);
         // Some of what waits is shared by all clients.
-        hub.send_to_all(Encoded::raw(message(6 << 20)), Vec::new()).await.unwrap();
+        hub.send_to_all(Encoded::raw(message(6 << 20)), Vec::new(), Origin::HERE).await.unwrap();
         for greedy in [connection_ids[0], connection_ids[4], connection_ids[8]] {
             // One client holds most. It is too much, but not so much that its shard makes room by itself.
             let start = Instant::now();
             while hub.is_online(greedy).await.unwrap() && start.elapsed() < Duration::from_secs(30) {
                 if !hub.waiting().is_exceeded() {
-                    hub.send_to_connections(Encoded::raw(message(500_000)), &[greedy]).await.unwrap();
+                    hub.send_to_connections(Encoded::raw(message(500_000)), &[greedy], Origin::HERE)
+                        .await
+                        .unwrap();
                     hub.flush();
                 } else {
                     tokio::time::sleep(PAUSE).await;

@@ -1,6 +1,7 @@
 //! The hub: all shards as one. It sends orders to the shards that they concern, and collects the answers of shards to queries.
 
 mod eviction;
+mod moves;
 
 use std::io;
 use std::net::SocketAddrV4;
@@ -37,7 +38,7 @@ use crate::shard::query::{
 };
 use crate::shard::session::SessionError;
 use crate::shard::total_backlog::TotalBacklog;
-use crate::shard::{Name, ShardSettings, reactor};
+use crate::shard::{Name, Names, Origin, ShardSettings, reactor};
 
 /// How often a large session is merged beside its shard before the shard merges it itself.
 const MERGES: usize = 8;
@@ -63,6 +64,8 @@ pub struct Hub {
     waiting: Arc<TotalBacklog>,
     /// The number of clients that are parked.
     parked: Arc<AtomicUsize>,
+    /// The number of clients that come from other nodes at this moment.
+    arrivals: AtomicUsize,
     /// The threads of the shards, until they are joined.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Limits how many large sessions are merged at the same time, as other work needs the processors too.
@@ -110,6 +113,7 @@ impl Hub {
             groups,
             waiting,
             parked,
+            arrivals: AtomicUsize::new(0),
             threads: Mutex::new(threads),
             merges: Semaphore::new(1),
         })
@@ -130,25 +134,25 @@ impl Hub {
         self.shards[shard].enqueue(Command::Adopt { connection_id, new_connection, identity }).await
     }
 
-    /// Says whether a page may come back by this offer, and the uid of its client, or the reason why not.
+    /// Says whether a page may come back by this offer as the client with this connection id, and to which names that is bound, or the
+    /// reason why not.
     pub async fn find_client(
         &self,
+        connection_id: u32,
         offer: &ResumeOffer,
-    ) -> Result<Result<Option<Bytes>, GapReason>, Stopped> {
-        let client = offer.secret.client();
-        if client.node != self.node {
-            return Ok(Err(GapReason::Moved));
-        }
+    ) -> Result<Result<Names, GapReason>, Stopped> {
         let offer = *offer;
         let found = self
-            .shard_of(client.connection)
+            .shard_of(connection_id)
             .query(move |clients| {
-                clients.find(&offer).map(|_| clients.uid_of(offer.secret.client().connection))
+                clients
+                    .find(connection_id, &offer)
+                    .map(|_| clients.names_of(connection_id).unwrap_or_default())
             })
             .await?;
         Ok(found.map_err(|reason| match reason {
             Some(reason) => reason,
-            None if self.connection_ids.was_issued(client.connection) => GapReason::Expired,
+            None if self.connection_ids.was_issued(connection_id) => GapReason::Expired,
             None => GapReason::Restarted,
         }))
     }
@@ -159,18 +163,26 @@ impl Hub {
     }
 
     /// Hands a connection to the client that has come back with it. A page whose offer is not good any more is asked to try again.
-    pub async fn come_back(&self, offer: &ResumeOffer, new_connection: NewConnection) -> Result<(), Stopped> {
+    pub async fn come_back(
+        &self,
+        connection_id: u32,
+        offer: &ResumeOffer,
+        new_connection: NewConnection,
+    ) -> Result<(), Stopped> {
         self.want(new_connection.encoding);
         let offer = Box::new(*offer);
-        self.shard_of(offer.secret.client().connection)
-            .enqueue(Command::ComeBack { offer, new_connection })
-            .await
+        self.shard_of(connection_id).enqueue(Command::ComeBack { connection_id, offer, new_connection }).await
     }
 
-    /// Makes it impossible for a client to come back, as somebody else has come with its secret.
-    pub async fn disown(&self, offer: &ResumeOffer) -> Result<(), Stopped> {
+    /// Makes it impossible for a client to come back, for a reason that it is told when it tries.
+    pub async fn disown(
+        &self,
+        connection_id: u32,
+        offer: &ResumeOffer,
+        reason: GapReason,
+    ) -> Result<(), Stopped> {
         let offer = Box::new(*offer);
-        self.shard_of(offer.secret.client().connection).enqueue(Command::Disown { offer }).await
+        self.shard_of(connection_id).enqueue(Command::Disown { connection_id, offer, reason }).await
     }
 
     /// Records an encoding before a client that needs it is online, as the client gets only messages that are encoded so.
@@ -207,16 +219,21 @@ impl Hub {
         }
     }
 
-    pub async fn send_to_all(&self, frame: Encoded, except: Vec<u32>) -> Result<(), Stopped> {
+    pub async fn send_to_all(&self, frame: Encoded, except: Vec<u32>, origin: Origin) -> Result<(), Stopped> {
         let except = Except::new(except);
         for shard in &self.shards {
             let to = Audience::All { except: except.clone() };
-            shard.enqueue(Command::Deliver { to, frame: frame.clone() }).await?;
+            shard.enqueue(Command::Deliver { to, frame: frame.clone(), origin }).await?;
         }
         Ok(())
     }
 
-    pub async fn send_to_connections(&self, frame: Encoded, connection_ids: &[u32]) -> Result<(), Stopped> {
+    pub async fn send_to_connections(
+        &self,
+        frame: Encoded,
+        connection_ids: &[u32],
+        origin: Origin,
+    ) -> Result<(), Stopped> {
         let parts = self.scatter(
             connection_ids
                 .iter()
@@ -224,7 +241,7 @@ impl Hub {
         );
         for (shard, connection_ids) in parts {
             let to = Audience::Connections(connection_ids);
-            self.shards[shard].execute_inline(Command::Deliver { to, frame: frame.clone() }).await?;
+            self.shards[shard].execute_inline(Command::Deliver { to, frame: frame.clone(), origin }).await?;
         }
         Ok(())
     }
@@ -234,6 +251,7 @@ impl Hub {
         &self,
         frame: impl FnOnce() -> Encoded,
         uids: impl Iterator<Item = &'a [u8]>,
+        origin: Origin,
     ) -> Result<(), Stopped> {
         let parts = self.scatter(held(&self.uids, uids));
         if parts.is_empty() {
@@ -242,7 +260,7 @@ impl Hub {
         let frame = frame();
         for (shard, uids) in parts {
             let to = Audience::Uids(uids);
-            self.shards[shard].execute_inline(Command::Deliver { to, frame: frame.clone() }).await?;
+            self.shards[shard].execute_inline(Command::Deliver { to, frame: frame.clone(), origin }).await?;
         }
         Ok(())
     }
@@ -254,6 +272,7 @@ impl Hub {
         frame: impl FnOnce() -> Encoded,
         groups: impl Iterator<Item = &'a [u8]>,
         except: Vec<u32>,
+        origin: Origin,
     ) -> Result<(), Stopped> {
         let parts = self.scatter(held(&self.groups, groups));
         if parts.is_empty() {
@@ -262,7 +281,7 @@ impl Hub {
         let (frame, except) = (frame(), Except::new(except));
         for (shard, groups) in parts {
             let to = Audience::Groups { groups, except: except.clone() };
-            self.shards[shard].enqueue(Command::Deliver { to, frame: frame.clone() }).await?;
+            self.shards[shard].enqueue(Command::Deliver { to, frame: frame.clone(), origin }).await?;
         }
         Ok(())
     }
@@ -637,8 +656,9 @@ mod tests {
         spawn_blocking(move || ended.join_threads()).await.unwrap();
         let asked = async {
             assert!(hub.count(None).await.is_err());
+            let message = Encoded::raw(Bytes::from_static(b"a"));
             assert!(hub.session_of(1).await.is_err() && hub.session_of(2).await.is_err());
-            assert!(hub.send_to_connections(Encoded::raw(Bytes::from_static(b"a")), &[1, 2]).await.is_err());
+            assert!(hub.send_to_connections(message, &[1, 2], Origin::HERE).await.is_err());
         };
         tokio::time::timeout(Duration::from_secs(30), asked).await.unwrap();
     }

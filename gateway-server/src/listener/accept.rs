@@ -12,8 +12,8 @@ use super::accept_pace::AcceptPace;
 use super::client_address::share_of;
 use super::refusal::Refusal;
 use super::{ListenerSettings, handshake};
-use crate::hub::Hub;
 use crate::net::{Permits, RateLimitKey, Turns, give_way, pause_after_failed_accept};
+use crate::service::Gateway;
 use crate::system::injected_faults;
 use crate::system::memory_reserve::{self, NoMemory};
 use crate::telemetry::abuse_log::{self, Offence};
@@ -34,7 +34,11 @@ fn handshakes(settings: &ListenerSettings) -> Arc<Permits<RateLimitKey>> {
 }
 
 /// Accepts connections until the task is dropped. Each connection gets the newest settings at its start.
-pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Receiver<Arc<ListenerSettings>>) {
+pub async fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    mut newest: watch::Receiver<Arc<ListenerSettings>>,
+) {
     let mut settings = Arc::clone(&newest.borrow_and_update());
     let mut slots = handshakes(&settings);
     let mut pace = AcceptPace::new(settings.handshakes_per_second);
@@ -78,11 +82,11 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, mut newest: watch::Rece
             continue;
         };
         let handshaking = settings.counter.enter();
-        let hub = Arc::clone(&hub);
+        let gateway = Arc::clone(&gateway);
         tokio::spawn(async move {
             slot.begin();
             TURNS.next().await;
-            handshake::perform(socket, peer, &hub, &settings, &slot).await;
+            handshake::perform(socket, peer, &gateway, &settings, &slot).await;
             drop((slot, handshaking));
         });
     }

@@ -19,9 +19,9 @@ use super::resumption::{ClientRegistry, Resumption};
 use super::stream::Stream;
 use super::upgrade::{Opened, upgrade};
 use super::{ListenerSettings, tls};
-use crate::hub::Hub;
 use crate::net::{Permit, RateLimitKey, proxy_protocol};
 use crate::protocol::Protocol;
+use crate::service::{Gateway, NotFound};
 use crate::shard::NewConnection;
 use crate::telemetry::abuse_log::{self, Offence};
 
@@ -39,22 +39,22 @@ struct Accepted {
 pub(super) async fn perform(
     socket: TcpStream,
     peer: SocketAddr,
-    hub: &Hub,
+    gateway: &Gateway,
     settings: &ListenerSettings,
     slot: &Permit<RateLimitKey>,
 ) {
     let timeout = settings.handshake_timeout;
     let deadline = Instant::now() + timeout;
     // A client that is parked has a slot, which its return does not need twice.
-    let may_return = settings.protocol == Protocol::Websocket && hub.has_parked();
+    let may_return = settings.protocol == Protocol::Websocket && gateway.hub().has_parked();
     let mut client = ClientAddress::of_peer(peer, may_return, &settings.trusted_proxies, slot);
     let result = tokio::select! {
         biased;
-        result = timeout_at(deadline, accept(socket, &mut client, settings, hub)) => Some(result),
+        result = timeout_at(deadline, accept(socket, &mut client, settings, gateway)) => Some(result),
         () = slot.evicted() => None,
     };
     match result {
-        Some(Ok(Ok(accepted))) => hand_over(accepted, peer, client.address, hub, settings).await,
+        Some(Ok(Ok(accepted))) => hand_over(accepted, peer, client.address, gateway, settings).await,
         Some(Ok(Err(refused))) => {
             abuse_log::report(refused.refusal.offence, Some(client.address), &refused.refusal);
             // The peer does not count in the limits while it is told.
@@ -80,7 +80,7 @@ async fn accept(
     mut socket: TcpStream,
     client: &mut ClientAddress<'_>,
     settings: &ListenerSettings,
-    hub: &Hub,
+    gateway: &Gateway,
 ) -> Result<Accepted, RefusedPeer> {
     let is_websocket = settings.protocol == Protocol::Websocket;
     if let Err(refusal) = client.enter(&settings.admission) {
@@ -109,8 +109,8 @@ async fn accept(
     let opened = if is_websocket {
         let admit = |request: &Request| client.introduce(request.headers());
         let ListenerSettings { rules, token_verifier, deflate, .. } = settings;
-        let wants_handshake = hub.wants_handshakes();
-        match upgrade(&mut stream, hub, rules, token_verifier, *deflate, wants_handshake, admit).await {
+        let wants_handshake = gateway.hub().wants_handshakes();
+        match upgrade(&mut stream, gateway, rules, token_verifier, *deflate, wants_handshake, admit).await {
             Ok(opened) => opened,
             Err(refusal) => return Err(RefusedPeer::on(stream, refusal)),
         }
@@ -135,7 +135,7 @@ async fn hand_over(
     accepted: Accepted,
     peer: SocketAddr,
     client: SocketAddr,
-    hub: &Hub,
+    gateway: &Gateway,
     settings: &ListenerSettings,
 ) {
     let Accepted { stream, opened, slot } = accepted;
@@ -159,22 +159,22 @@ async fn hand_over(
         gap: if let Resumption::Gap(reason) = resumption { Some(reason) } else { None },
     };
     let handed_over = match resumption {
-        Resumption::Good(offer) => hub.come_back(&offer, new_connection).await,
-        Resumption::NotAsked | Resumption::Gap(_) => hub.adopt(new_connection, identity).await,
+        Resumption::Good(offer) => gateway.come_back(&offer, new_connection).await,
+        Resumption::NotNow(offer) => gateway.turn_away(&offer, new_connection).await,
+        Resumption::NotAsked | Resumption::Gap(_) => gateway.hub().adopt(new_connection, identity).await,
     };
     if handed_over.is_err() {
         debug!("a client came while the server stops");
     }
 }
 
-impl ClientRegistry for Hub {
-    async fn find(&self, offer: &ResumeOffer) -> Result<Option<Bytes>, GapReason> {
-        // A shard that has ended has no clients any more.
-        self.find_client(offer).await.unwrap_or(Err(GapReason::Restarted))
+impl ClientRegistry for Gateway {
+    async fn find(&self, offer: &ResumeOffer) -> Result<Option<Bytes>, NotFound> {
+        Ok(self.find_client(offer).await?.uid.map(|uid| Bytes::from(uid.into_vec())))
     }
 
     async fn disown(&self, offer: &ResumeOffer) {
-        let _ = Hub::disown(self, offer).await;
+        Gateway::disown(self, offer, GapReason::Identity).await;
     }
 }
 

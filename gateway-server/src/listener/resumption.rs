@@ -7,13 +7,14 @@ use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 
 use super::token::{TokenVerifier, protocols};
+use crate::service::NotFound;
 
 /// Finds and ends the clients that pages ask for.
 pub trait ClientRegistry {
     /// Says whether a page may come back by this offer, and the uid of its client, or the reason why not.
-    fn find(&self, offer: &ResumeOffer) -> impl Future<Output = Result<Option<Bytes>, GapReason>> + Send;
+    fn find(&self, offer: &ResumeOffer) -> impl Future<Output = Result<Option<Bytes>, NotFound>> + Send;
 
-    /// Makes it impossible for the client to come back.
+    /// Makes it impossible for the client to come back, as somebody else has come with its secret.
     fn disown(&self, offer: &ResumeOffer) -> impl Future<Output = ()> + Send;
 }
 
@@ -27,6 +28,8 @@ pub enum Resumption {
     Good(ResumeOffer),
     /// The page becomes a new client, and is told the reason.
     Gap(GapReason),
+    /// The page is asked to try again, as nobody can say now whether its offer is good.
+    NotNow(ResumeOffer),
 }
 
 impl Resumption {
@@ -45,7 +48,8 @@ impl Resumption {
             Some(Ok(offer)) => offer,
         };
         let uid = match clients.find(&offer).await {
-            Err(reason) => return Self::Gap(reason),
+            Err(NotFound::Gap(reason)) => return Self::Gap(reason),
+            Err(NotFound::NotNow(_)) => return Self::NotNow(offer),
             Ok(uid) => uid,
         };
         let Some(token) = token else { return Self::Good(offer) };

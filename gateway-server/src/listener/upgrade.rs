@@ -88,7 +88,7 @@ pub async fn upgrade(
 }
 
 /// Finds out who the client is: the one that was here before, or one with the identity of its token, if it has one. The token of a
-/// client that was here before is not used up. With `full` there is no slot
+/// client that was here before, or may have been, is not used up. With `full` there is no slot
 /// for a client, unless it is one that comes back.
 async fn introduce(
     request: &Request,
@@ -104,7 +104,8 @@ async fn introduce(
     };
     match (resumption, full) {
         (Resumption::Good(_), _) => Ok((None, resumption)),
-        (Resumption::NotAsked | Resumption::Gap(_), Some(full)) => Err(full),
+        (_, Some(full)) => Err(full),
+        (Resumption::NotNow(_), None) => Ok((None, resumption)),
         (Resumption::NotAsked | Resumption::Gap(_), None) => {
             Ok((token_verifier.introduce(token)?, resumption))
         }

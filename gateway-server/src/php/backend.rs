@@ -10,7 +10,7 @@ use crate::service::Gateway;
 
 /// The state that all connections of the register port share, whichever protocol they speak.
 pub struct Backend {
-    pub gateway: Gateway,
+    pub gateway: Arc<Gateway>,
     pub bridge: Bridge,
     pub gatewayworker: GatewayWorker,
     /// The router hands the clients' events to the PHP processes that handle them.

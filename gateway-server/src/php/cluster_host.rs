@@ -5,17 +5,25 @@ use std::net::SocketAddrV4;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 
 use super::backend::Backend;
-use crate::cluster::Host;
-use crate::shard::NameKind;
+use crate::cluster::{Host, MoveReply, MoveRequest};
+use crate::shard::{NameKind, Origin};
 
 impl Host for Backend {
-    async fn execute(&self, order: &Order<'_>) -> Result<(), String> {
-        let done = self.gateway.execute_here(order).await.map_err(|stopped| stopped.to_string())?;
+    async fn execute(&self, order: &Order<'_>, origin: Origin) -> Result<(), String> {
+        let done = self.gateway.execute_here(order, origin).await.map_err(|stopped| stopped.to_string())?;
         done.map_err(|undone| undone.to_string())
     }
 
+    async fn execute_for_moved(&self, order: &Order<'_>) -> Result<(), String> {
+        self.gateway.execute_for_moved(order).await
+    }
+
     async fn answer(&self, query: &Query<'_>) -> Result<AnswerValue, String> {
-        Ok(self.gateway.query_value_here(query).await.map_err(|failed| failed.to_string())?.0)
+        self.gateway.answer(query).await
+    }
+
+    async fn answer_about_move(&self, request: MoveRequest, from: u64) -> MoveReply {
+        self.gateway.answer_about_move(request, from).await
     }
 
     fn flush(&self) {

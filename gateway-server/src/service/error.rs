@@ -1,5 +1,7 @@
 //! The reasons why an order or a query fails.
 
+use gateway_wire::client_protocol::GapReason;
+
 use crate::shard::Stopped;
 
 /// The reason why an order was not carried out, or not on all nodes.
@@ -40,5 +42,33 @@ impl From<OrderError> for ServiceError {
 impl From<Stopped> for ServiceError {
     fn from(_: Stopped) -> Self {
         Self::Stopped
+    }
+}
+
+/// Why a client has not come from another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// It cannot be resumed.
+    Gap(GapReason),
+    /// It cannot be found out at this moment.
+    NotNow(String),
+}
+
+impl From<GapReason> for NotFound {
+    fn from(reason: GapReason) -> Self {
+        Self::Gap(reason)
+    }
+}
+
+impl From<String> for NotFound {
+    fn from(reason: String) -> Self {
+        Self::NotNow(reason)
+    }
+}
+
+impl From<Stopped> for NotFound {
+    /// A shard that has ended has no clients any more.
+    fn from(_: Stopped) -> Self {
+        Self::Gap(GapReason::Restarted)
     }
 }

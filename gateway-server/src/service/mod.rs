@@ -5,13 +5,15 @@
 
 mod error;
 mod lists;
+mod moved_clients;
+mod moves;
 mod orders;
 mod queries;
 mod remote;
 mod send_options;
 mod value;
 
-pub use error::{OrderError, ServiceError};
+pub use error::{NotFound, OrderError, ServiceError};
 pub use queries::Answers;
 
 use std::net::SocketAddrV4;
@@ -21,6 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::cluster::Cluster;
 use crate::hub::Hub;
 use crate::protocol::websocket::MessageKind;
+use moved_clients::MovedClients;
 
 /// The clients of this node and of the cluster, as callers that push to them see them.
 pub struct Gateway {
@@ -30,6 +33,7 @@ pub struct Gateway {
     /// Bytes of the longest session that a client may have.
     max_session: AtomicUsize,
     cluster: Option<Arc<Cluster>>,
+    moves: MovedClients,
 }
 
 impl Gateway {
@@ -40,7 +44,14 @@ impl Gateway {
         max_session: usize,
         cluster: Option<Arc<Cluster>>,
     ) -> Self {
-        Self { hub, node, message_kind, max_session: max_session.into(), cluster }
+        Self {
+            hub,
+            node,
+            message_kind,
+            max_session: max_session.into(),
+            cluster,
+            moves: MovedClients::default(),
+        }
     }
 
     /// Sets the bound in bytes for sessions that are set from now on.

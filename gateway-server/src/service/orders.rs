@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{MAX_NAME, Order, PhpStr};
+use gateway_wire::bridge::{MAX_NAME, Order, PhpStr, Route};
 use gateway_wire::php_serialize;
 
 use super::lists::{bytes, without};
@@ -12,7 +12,7 @@ use super::remote::Outgoing;
 use super::{Gateway, OrderError};
 use crate::protocol::Encoded;
 use crate::protocol::websocket::MessageKind;
-use crate::shard::{Name, SessionError, Stopped};
+use crate::shard::{Name, Origin, SessionError, Stopped};
 
 impl Gateway {
     /// Carries out an order on all nodes that it concerns. The inner error is for PHP. Messages go out with [`Gateway::flush`] at
@@ -24,21 +24,48 @@ impl Gateway {
         order: &Order<'_>,
         encoded: Option<&[u8]>,
     ) -> Result<Result<(), OrderError>, Stopped> {
-        let Some(cluster) = &self.cluster else { return self.execute_here(order).await };
+        let Some(cluster) = &self.cluster else { return self.execute_here(order, Origin::HERE).await };
         if let Err(refused) = self.check(order) {
             return Ok(Err(refused));
         }
-        let here = self.carry_out(order).await?;
-        let remote = self.execute_elsewhere(cluster, Outgoing { order, encoded }).await;
+        let outgoing = Outgoing { order, encoded };
+        let passage = cluster.pass().await;
+        if names_clients(order) {
+            let here = self.carry_out(order, Origin::HERE).await?;
+            // What another node has to do for a client is not waited for in the fence.
+            drop(passage);
+            let remote = self.execute_elsewhere(cluster, outgoing).await;
+            let moved = self.execute_for_moved(order).await;
+            return Ok(here.and(remote.and(moved).map_err(OrderError::Remote)));
+        }
+        if self.hub.has_arrivals() {
+            // A client that comes from another node has to know whether it has got the message there.
+            let (origin, remote) = self.publish(cluster, outgoing).await;
+            let here = self.carry_out(order, origin).await?;
+            return Ok(here.and(remote.map_err(OrderError::Remote)));
+        }
+        let here = self.carry_out(order, Origin::HERE).await?;
+        let remote = self.execute_elsewhere(cluster, outgoing).await;
         Ok(here.and(remote.map_err(OrderError::Remote)))
     }
 
-    /// Carries out the part of an order that concerns clients of this node.
-    pub async fn execute_here(&self, order: &Order<'_>) -> Result<Result<(), OrderError>, Stopped> {
-        match self.check(order) {
-            Ok(()) => self.carry_out(order).await,
-            Err(refused) => Ok(Err(refused)),
+    /// Carries out the part of an order that concerns clients of this node, and those that have gone on at another one. What is awaited
+    /// there is left to [`Gateway::execute_for_moved`].
+    pub async fn execute_here(
+        &self,
+        order: &Order<'_>,
+        origin: Origin,
+    ) -> Result<Result<(), OrderError>, Stopped> {
+        if let Err(refused) = self.check(order) {
+            return Ok(Err(refused));
         }
+        let origin = if names_clients(order) { Origin::HERE } else { origin };
+        let here = self.carry_out(order, origin).await?;
+        if order.is_awaited() {
+            return Ok(here);
+        }
+        let moved = self.execute_for_moved(order).await;
+        Ok(here.and(moved.map_err(OrderError::Remote)))
     }
 
     fn check(&self, order: &Order<'_>) -> Result<(), OrderError> {
@@ -46,30 +73,34 @@ impl Gateway {
     }
 
     /// Carries out a checked order for clients of this node.
-    async fn carry_out(&self, order: &Order<'_>) -> Result<Result<(), OrderError>, Stopped> {
+    pub(super) async fn carry_out(
+        &self,
+        order: &Order<'_>,
+        origin: Origin,
+    ) -> Result<Result<(), OrderError>, Stopped> {
         let name = |name: PhpStr| Name::from_slice(name);
         let hub = &self.hub;
         match order {
             Order::SendToAll { message, only: None, except, raw } => {
-                hub.send_to_all(self.frame(message, *raw), self.all_local(except)).await?;
+                hub.send_to_all(self.frame(message, *raw), self.all_local(except), origin).await?;
             }
             Order::SendToAll { message, only: Some(only), except, raw } => {
                 let only = without(self.all_local(only), &self.all_local(except));
-                hub.send_to_connections(self.frame(message, *raw), &only).await?;
+                hub.send_to_connections(self.frame(message, *raw), &only, origin).await?;
             }
             Order::SendToClient { client, message, raw } => {
                 if let Some(connection_id) = self.local(*client) {
-                    hub.send_to_connections(self.frame(message, *raw), &[connection_id]).await?;
+                    hub.send_to_connections(self.frame(message, *raw), &[connection_id], origin).await?;
                 }
             }
             Order::SendToUids { uids, message, raw } => {
-                hub.send_to_uids(|| self.frame(message, *raw), bytes(uids)).await?;
+                hub.send_to_uids(|| self.frame(message, *raw), bytes(uids), origin).await?;
             }
             Order::SendToGroups { groups, message, except, raw } => {
                 let frame = || self.frame(message, *raw);
-                hub.send_to_groups(frame, bytes(groups), self.all_local(except)).await?;
+                hub.send_to_groups(frame, bytes(groups), self.all_local(except), origin).await?;
             }
-            Order::Send { .. } => self.send_with_options(order).await?,
+            Order::Send { .. } => self.send_with_options(order, origin).await?,
             Order::CloseUids { uids, last } => {
                 let last = last.map(|last| self.frame(last, false));
                 for connection_id in self.clients_of_uids(uids).await? {
@@ -137,14 +168,20 @@ impl Gateway {
         }
     }
 
-    /// Gives the connection number of a client of this node, or `None` for a client of another node.
+    /// Gives the connection number of a client of this node, or `None` for a client of another node. A client that has come from
+    /// another node is also known by the client_id that it had there.
     pub(super) fn local(&self, client: ClientId) -> Option<u32> {
-        (client.node == self.node).then_some(client.connection)
+        if client.node == self.node { Some(client.connection) } else { self.moves.connection_of(client) }
     }
 
     pub(super) fn all_local(&self, clients: &[ClientId]) -> Vec<u32> {
         clients.iter().filter_map(|client| self.local(*client)).collect()
     }
+}
+
+/// Whether the order says by client_id which clients it concerns.
+fn names_clients(order: &Order) -> bool {
+    matches!(order.route(), Route::Client(_) | Route::Clients { .. })
 }
 
 /// Checks the names and sessions of an order before anything is done. They are kept for long, so their length is bounded.

@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use bytes::Bytes;
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{PhpStr, Query};
+use gateway_wire::bridge::{AnswerValue, PhpStr, Query};
 use hashbrown::HashMap;
 use serde::Serialize;
 use serde_bytes::Bytes as Raw;
@@ -29,6 +29,14 @@ impl Gateway {
             Err(message) => answers.fail(message),
         }
         Ok(())
+    }
+
+    /// Answers a query of another node from the clients of this one, and from those that have gone on elsewhere.
+    pub async fn answer(&self, query: &Query<'_>) -> Result<AnswerValue, String> {
+        if let (Some(cluster), Some(moved)) = (&self.cluster, self.query_about_moved(query)) {
+            return self.query_client(cluster, &moved).await;
+        }
+        Ok(self.query_value_here(query).await.map_err(|failed| failed.to_string())?.0)
     }
 
     /// Answers a query from the clients of this node.

@@ -9,7 +9,7 @@ use gateway_wire::bridge::{AnswerValue, Order, PhpStr, Query, Route};
 use super::Gateway;
 use super::lists::without;
 use crate::cluster::{Cluster, SubjectTarget};
-use crate::shard::NameKind;
+use crate::shard::{NameKind, Origin};
 
 /// Bytes up to which an order's content may be repeated so that each part of it goes only to the nodes that it concerns.
 const REPEATED: usize = 1 << 20;
@@ -69,19 +69,51 @@ impl Gateway {
         // The answer also acknowledges the earlier orders of the same PHP process, so pushes of other nodes must reach what these
         // have bound here.
         cluster.settled().await;
-        if let Some(client) = query.client() {
-            let Some(node) = self.others(client) else { return self.value_here(query).await };
-            let offline = if matches!(query, Query::IsOnline { .. }) {
-                AnswerValue::Bool(false)
-            } else {
-                AnswerValue::Null
-            };
-            return Ok(cluster.query_at(node, query).await?.unwrap_or(offline));
+        if query.client().is_some() {
+            let moved = self.query_about_moved(query);
+            return self.query_client(cluster, moved.as_ref().unwrap_or(query)).await;
         }
         let Some(aggregation) = query.aggregation() else { return self.value_here(query).await };
         let (here, others) =
             tokio::join!(self.value_here(&aggregation.asked), cluster.query_all(&aggregation.asked));
         aggregation.merge(std::iter::once(here?).chain(others?))
+    }
+
+    /// Gives the answer of the node of the client that a query is about.
+    pub(super) async fn query_client(
+        &self,
+        cluster: &Cluster,
+        query: &Query<'_>,
+    ) -> Result<AnswerValue, String> {
+        let node = query.client().and_then(|client| self.others(client));
+        let Some(node) = node else { return self.value_here(query).await };
+        let offline = if matches!(query, Query::IsOnline { .. }) {
+            AnswerValue::Bool(false)
+        } else {
+            AnswerValue::Null
+        };
+        Ok(cluster.query_at(node, query).await?.unwrap_or(offline))
+    }
+
+    /// Sends other nodes an order for uids, groups or everybody as one, and gives its origin.
+    pub(super) async fn publish(
+        &self,
+        cluster: &Cluster,
+        outgoing: Outgoing<'_, '_>,
+    ) -> (Origin, Result<(), String>) {
+        let to = match outgoing.order.route() {
+            Route::Uids([uid]) => cluster.holders(NameKind::Uid, uid),
+            Route::Groups([group]) => cluster.holders(NameKind::Group, group),
+            _ => SubjectTarget::All,
+        };
+        let sent = match outgoing.whole() {
+            Ok(body) => cluster.send_numbered(to, body).await,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok(number) => (Origin::published(cluster.instance(), number), Ok(())),
+            Err(refused) => (Origin::HERE, Err(refused)),
+        }
     }
 
     async fn value_here(&self, query: &Query<'_>) -> Result<AnswerValue, String> {

@@ -7,11 +7,11 @@ use gateway_wire::bridge::{Order, PhpStr, kind};
 use super::Gateway;
 use super::lists::{bytes, without};
 use crate::protocol::websocket::MessageKind;
-use crate::shard::{Name, Stopped};
+use crate::shard::{Name, Origin, Stopped};
 
 impl Gateway {
     /// Carries out the order for the clients of this node.
-    pub(super) async fn send_with_options(&self, order: &Order<'_>) -> Result<(), Stopped> {
+    pub(super) async fn send_with_options(&self, order: &Order<'_>, origin: Origin) -> Result<(), Stopped> {
         let Order::Send { message, only, uids, groups, except, except_groups, raw, kind } = order else {
             return Ok(());
         };
@@ -29,14 +29,14 @@ impl Gateway {
         match (only, uids, groups) {
             (Some(only), _, _) => {
                 let only = without(self.all_local(only), &except);
-                self.hub.send_to_connections(frame(), &only).await
+                self.hub.send_to_connections(frame(), &only, origin).await
             }
             (None, Some(uids), _) => {
                 let only = without(self.clients_of_uids(uids).await?, &except);
-                self.hub.send_to_connections(frame(), &only).await
+                self.hub.send_to_connections(frame(), &only, origin).await
             }
-            (None, None, Some(groups)) => self.hub.send_to_groups(frame, bytes(groups), except).await,
-            (None, None, None) => self.hub.send_to_all(frame(), except).await,
+            (None, None, Some(groups)) => self.hub.send_to_groups(frame, bytes(groups), except, origin).await,
+            (None, None, None) => self.hub.send_to_all(frame(), except, origin).await,
         }
     }
 

@@ -56,6 +56,7 @@ mod tests {
     use super::*;
     use crate::hub::Hub;
     use crate::protocol::{Encoded, Encoding};
+    use crate::shard::Origin;
 
     /// The names to which this node would be subscribed.
     #[derive(Default)]
@@ -81,6 +82,7 @@ mod tests {
         let large = Command::Deliver {
             to: Audience::Connections([].into_iter().collect()),
             frame: Encoded::raw(Bytes::from(vec![0; 16 << 20])),
+            origin: Origin::HERE,
         };
         hub.handle(0).enqueue(large).now_or_never().unwrap().unwrap();
         let name = |name: &str| Name::from_slice(name.as_bytes());

@@ -12,6 +12,7 @@ use super::ShardBounds;
 use super::audience::{Audience, Except};
 use super::backlog::Backlog;
 use super::change::Change;
+use super::claim::NameClaim;
 use super::connection::{Connection, ConnectionExt, Phase};
 use super::counts::Counts;
 use super::identity::ClaimedIdentity;
@@ -101,15 +102,27 @@ impl Clients {
     ) -> std::io::Result<(usize, bool)> {
         self.counts.came += 1;
         let socket = mio::net::TcpStream::from_std(socket);
-        let connection = Connection::new(socket, connection_id, encoding, listener);
-        let key = self.place(connection, false, registry)?;
         // A connection id is issued again only after 2³² others, but by then the connection that had it first may still be here.
         let is_free = !self.online.contains_key(&connection_id);
-        if is_free {
-            self.online.insert(connection_id, key as u32);
-            self.count_online(listener);
-        }
+        let connection = Connection::new(socket, connection_id, encoding, listener);
+        let key = match is_free {
+            true => self.place_online(connection, registry)?,
+            false => self.place(connection, false, registry)?,
+        };
         Ok((key, is_free))
+    }
+
+    /// Adds a client whose connection id no other client has, and gives its key.
+    pub(super) fn place_online(
+        &mut self,
+        connection: Connection,
+        registry: &Registry,
+    ) -> std::io::Result<usize> {
+        let (connection_id, listener) = (connection.connection_id, connection.listener);
+        let key = self.place(connection, false, registry)?;
+        self.online.insert(connection_id, key as u32);
+        self.count_online(listener);
+        Ok(key)
     }
 
     /// Adds a connection that is no client yet, or none any more, and gives its key. `is_polled` says that its socket is in the
@@ -159,8 +172,8 @@ impl Clients {
     }
 
     /// Says whether a page could come back: the key of its client, or the reason why not; `None` when nothing is known of it.
-    pub(crate) fn find(&self, offer: &ResumeOffer) -> Result<usize, Option<GapReason>> {
-        self.resume.find(offer, self.key(offer.secret.client().connection))
+    pub(crate) fn find(&self, connection_id: u32, offer: &ResumeOffer) -> Result<usize, Option<GapReason>> {
+        self.resume.find(connection_id, offer, self.key(connection_id))
     }
 
     /// Whether this connection is the online one with its connection id.
@@ -311,14 +324,28 @@ impl Clients {
 
     /// Binds a new client to the uid and groups of its connect token, and gives it the token's session.
     pub(super) fn introduce(&mut self, key: usize, identity: ClaimedIdentity, bounds: ShardBounds) {
+        self.bind_all(key, Some(identity.uid), identity.groups, bounds);
+        self.connections[key].extra_mut().session.set(&identity.session);
+        self.connections[key].slim();
+    }
+
+    /// Binds a new client to its uid and groups.
+    pub(super) fn bind_all(
+        &mut self,
+        key: usize,
+        uid: Option<NameClaim>,
+        names: Vec<NameClaim>,
+        bounds: ShardBounds,
+    ) {
         let Self { connections, uids, groups, .. } = self;
-        let ConnectionExt { memberships, session, .. } = connections[key].extra_mut();
-        memberships.bind(uids, identity.uid, key);
-        for group in identity.groups {
+        let memberships = &mut connections[key].extra_mut().memberships;
+        if let Some(uid) = uid {
+            memberships.bind(uids, uid, key);
+        }
+        for group in names {
             // The caller has checked the number of groups already.
             let _ = memberships.join(groups, group, key, bounds.groups);
         }
-        session.set(&identity.session);
         connections[key].slim();
     }
 

@@ -6,17 +6,19 @@ use smallvec::SmallVec;
 
 use super::audience::Audience;
 use super::command::Command;
+use super::origin::Origin;
 use crate::protocol::Encoded;
 
 /// The longest piece that is joined, in bytes. For larger pieces the copy costs more than the writes that it saves.
 const JOINED: usize = 16 << 10;
 
-/// Joins `frame` with the frames of the commands that follow directly and have the same audience. Gives the joined frame, and the
+/// Joins `frame` with the frames of the commands that follow directly and have the same audience and origin. Gives the joined frame, and the
 /// number of messages in it. Each receiver then costs one piece of a write instead of many. Bytes without framing are not joined, as
 /// the messages behind them could not be told from them.
 pub(super) fn with_next<I: Iterator<Item = Command>>(
     to: &Audience,
     frame: Encoded,
+    origin: Origin,
     commands: &mut Peekable<I>,
 ) -> (Encoded, u64) {
     if frame.is_raw() {
@@ -25,8 +27,11 @@ pub(super) fn with_next<I: Iterator<Item = Command>>(
     let mut length = frame.websocket.len();
     let mut next = || {
         let next = commands.next_if(|command| match command {
-            Command::Deliver { to: other, frame } => {
-                length + frame.websocket.len() <= JOINED && !frame.is_raw() && other == to
+            Command::Deliver { to: other, frame, origin: its_origin } => {
+                length + frame.websocket.len() <= JOINED
+                    && !frame.is_raw()
+                    && *its_origin == origin
+                    && other == to
             }
             _ => false,
         })?;
@@ -68,11 +73,11 @@ mod tests {
     }
 
     fn joined_frames(commands: Vec<(Audience, Encoded)>) -> Vec<Encoded> {
-        let deliver = |(to, frame)| Command::Deliver { to, frame };
+        let deliver = |(to, frame)| Command::Deliver { to, frame, origin: Origin::HERE };
         let mut commands = commands.into_iter().map(deliver).peekable();
         let mut out = Vec::new();
-        while let Some(Command::Deliver { to, frame }) = commands.next() {
-            out.push(with_next(&to, frame, &mut commands).0);
+        while let Some(Command::Deliver { to, frame, origin }) = commands.next() {
+            out.push(with_next(&to, frame, origin, &mut commands).0);
         }
         out
     }

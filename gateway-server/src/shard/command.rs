@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use rustls::ServerConnection;
+use tokio::sync::oneshot;
 
 use super::ShardSettings;
+use super::arrival::{Arrival, Arrived};
 use super::audience::Audience;
 use super::change::Change;
 use super::clients::Clients;
+use super::detached_client::{DetachedClient, Names, NotDeparted};
 use super::event_sink::Handshake;
 use super::identity::ClaimedIdentity;
+use super::origin::Origin;
 use super::write_batch::LARGE;
 use crate::protocol::{Encoded, Encoding};
 use crate::shard::Name;
@@ -54,17 +58,49 @@ pub(crate) enum Command {
     },
     /// Gives a client its new connection.
     ComeBack {
+        connection_id: u32,
         offer: Box<ResumeOffer>,
         new_connection: NewConnection,
     },
-    /// Makes it impossible for a client to come back: somebody else has come with its secret.
+    /// Makes it impossible for a client to come back, and says why.
     Disown {
+        connection_id: u32,
         offer: Box<ResumeOffer>,
+        reason: GapReason,
+    },
+    /// Makes room for a client that another node is about to give.
+    AwaitArrival {
+        connection_id: u32,
+        arrival: Box<Arrival>,
+    },
+    /// Completes a client with what the other node has given. The answer says whether the client is here now.
+    CompleteArrival {
+        connection_id: u32,
+        arrived: Box<Arrived>,
+        new_connection: NewConnection,
+        back: oneshot::Sender<bool>,
+    },
+    /// Forgets a client that the other node has not given.
+    AbandonArrival {
+        connection_id: u32,
+    },
+    /// Gives a client to another node.
+    Depart {
+        connection_id: u32,
+        offer: Box<ResumeOffer>,
+        names: Names,
+        back: oneshot::Sender<Result<Box<DetachedClient>, NotDeparted>>,
+    },
+    /// Forgets a client that was given to another node, which has taken it or has not.
+    SettleDeparted {
+        connection_id: u32,
+        was_taken: bool,
     },
     /// Sends one encoded frame to each client of an audience.
     Deliver {
         to: Audience,
         frame: Encoded,
+        origin: Origin,
     },
     /// Sends what waits, then the frame `last` if there is one, then a close frame.
     Close {
@@ -126,6 +162,8 @@ impl Command {
             // These commands make several system calls.
             Self::Adopt { .. }
             | Self::ComeBack { .. }
+            | Self::CompleteArrival { .. }
+            | Self::Depart { .. }
             | Self::Close { .. }
             | Self::Destroy { .. }
             | Self::GiveUp { .. } => 64,
@@ -138,7 +176,7 @@ impl Command {
         let names = |names: &[Name]| names.iter().map(|name| size_of::<Name>() + name.len()).sum::<usize>();
         size_of::<Self>()
             + match self {
-                Self::Deliver { to, frame } => {
+                Self::Deliver { to, frame, .. } => {
                     frame.weight()
                         + match to {
                             Audience::All { except } => 4 * except.len(),
@@ -161,7 +199,12 @@ impl Command {
                     new_connection.handshake.as_ref().map_or(0, |handshake| handshake.weight())
                         + identity.as_ref().map_or(0, |identity| identity.weight())
                 }
-                Self::ComeBack { .. }
+                Self::AwaitArrival { arrival, .. } => arrival.weight(),
+                Self::CompleteArrival { arrived, .. } => arrived.weight(),
+                Self::AbandonArrival { .. }
+                | Self::Depart { .. }
+                | Self::SettleDeparted { .. }
+                | Self::ComeBack { .. }
                 | Self::Disown { .. }
                 | Self::Destroy { .. }
                 | Self::GiveUp { .. }

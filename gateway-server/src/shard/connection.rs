@@ -84,8 +84,12 @@ pub(super) struct ConnectionExt {
 
 impl Connection {
     pub(super) fn new(socket: TcpStream, connection_id: u32, encoding: Encoding, listener: u8) -> Self {
+        Self::of(Some(socket), connection_id, encoding, listener)
+    }
+
+    fn of(socket: Option<TcpStream>, connection_id: u32, encoding: Encoding, listener: u8) -> Self {
         Self {
-            socket: Some(socket),
+            socket,
             connection_id,
             pending: FrameList::EMPTY,
             phase: Phase::Open,
@@ -97,6 +101,11 @@ impl Connection {
             is_tls: false,
             extra: None,
         }
+    }
+
+    /// A client that has no connection yet.
+    pub(super) fn without_socket(connection_id: u32, encoding: Encoding, listener: u8) -> Self {
+        Self::of(None, connection_id, encoding, listener)
     }
 
     /// The client's address. Unless a proxy has told it, this asks the kernel, which does not know it any more once the client

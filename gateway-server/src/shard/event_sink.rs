@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use gateway_wire::ClientId;
+
 use super::ListenerLimits;
 use super::connection::Connection;
 
@@ -19,6 +21,14 @@ pub trait EventSink: Send {
     /// returned. While the shard stops, it is also called for new clients that are closed without being reported.
     fn closed(&mut self, client: &Client<'_>);
 
+    /// Reports that a client has come from another node, where it had the client_id `old`. It is called instead of
+    /// [`EventSink::connected`], before anything else of the client.
+    fn moved(&mut self, client: &Client<'_>, old: ClientId) -> Welcome;
+
+    /// Reports that a client has gone on at another node, whose workers hear of it from now on. It is called instead of
+    /// [`EventSink::closed`].
+    fn moved_away(&mut self, client: &Client<'_>);
+
     /// Whether the shard may read more messages of this client. After false, the shard asks again when
     /// [`Hub::read_on`](crate::hub::Hub::read_on) is called.
     fn takes_more(&mut self, connection_id: u32) -> bool;
@@ -31,6 +41,9 @@ pub trait EventSinks: Send + Sync {
 
     /// Whether the opening handshakes of clients are needed, which else are dropped to save memory.
     fn wants_handshakes(&self) -> bool;
+
+    /// Whether clients may go on at another node, or come from one: all workers understand it.
+    fn takes_moves(&self) -> bool;
 }
 
 /// What an [`EventSink`] decides about a new client.
@@ -77,6 +90,10 @@ impl EventSinks for BuiltInSink {
     fn wants_handshakes(&self) -> bool {
         false
     }
+
+    fn takes_moves(&self) -> bool {
+        true
+    }
 }
 
 impl EventSink for BuiltInSink {
@@ -87,6 +104,12 @@ impl EventSink for BuiltInSink {
     fn message(&mut self, _: &Client<'_>, _: &[u8]) {}
 
     fn closed(&mut self, _: &Client<'_>) {}
+
+    fn moved(&mut self, _: &Client<'_>, _: ClientId) -> Welcome {
+        Welcome::BuiltIn
+    }
+
+    fn moved_away(&mut self, _: &Client<'_>) {}
 
     fn takes_more(&mut self, _: u32) -> bool {
         true

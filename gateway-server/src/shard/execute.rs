@@ -4,7 +4,6 @@
 use std::iter::Peekable;
 use std::time::Instant;
 
-use gateway_wire::client_protocol::GapReason;
 use smallvec::SmallVec;
 
 use super::audience::Audience;
@@ -14,6 +13,7 @@ use super::drain::Drain;
 use super::event_sink::Client;
 use super::fault::Concerned;
 use super::heartbeat::HeartbeatRounds;
+use super::origin::Origin;
 use super::state::Shard;
 use super::{ShardSettings, coalesce};
 use crate::protocol::Encoded;
@@ -74,14 +74,15 @@ impl Shard {
             Command::Adopt { connection_id, new_connection, identity } => {
                 self.adopt(connection_id, new_connection, identity)
             }
-            Command::Deliver { to, frame } => {
-                let (frame, messages) = coalesce::with_next(&to, frame, next);
-                self.deliver(&to, frame, messages);
+            Command::Deliver { to, frame, origin } => {
+                let (frame, messages) = coalesce::with_next(&to, frame, origin, next);
+                self.deliver(&to, frame, origin, messages);
             }
             Command::Close { connection_id, last } => {
                 if let Some(key) = self.clients.key(connection_id) {
                     if let Some(last) = last {
-                        let last = self.turn.add(last, 1)[self.clients.connections[key].encoding as usize];
+                        let last = self.turn.add(last, Origin::HERE, 1)
+                            [self.clients.connections[key].encoding as usize];
                         self.turn.link(key, &mut self.clients.connections[key].pending, last);
                         self.clients.counts.messages_out += 1;
                     }
@@ -99,11 +100,25 @@ impl Shard {
                     self.abort(key);
                 }
             }
-            Command::ComeBack { offer, new_connection } => self.come_back(&offer, new_connection),
-            Command::Disown { offer } => {
-                if let Ok(key) = self.clients.find(&offer) {
-                    self.disown(key, GapReason::Identity);
+            Command::ComeBack { connection_id, offer, new_connection } => {
+                self.come_back(connection_id, &offer, new_connection)
+            }
+            Command::Disown { connection_id, offer, reason } => {
+                if let Ok(key) = self.clients.find(connection_id, &offer) {
+                    self.disown(key, reason);
                 }
+            }
+            Command::AwaitArrival { connection_id, arrival } => self.await_arrival(connection_id, *arrival),
+            // Whoever waits for an answer may have given up.
+            Command::CompleteArrival { connection_id, arrived, new_connection, back } => {
+                let _ = back.send(self.complete_arrival(connection_id, *arrived, new_connection));
+            }
+            Command::AbandonArrival { connection_id } => self.abandon_arrival(connection_id),
+            Command::Depart { connection_id, offer, names, back } => {
+                let _ = back.send(self.depart(connection_id, &offer, &names));
+            }
+            Command::SettleDeparted { connection_id, was_taken } => {
+                self.settle_departed(connection_id, was_taken)
             }
             Command::GiveUp { key, connection_id } => self.give_up(key, connection_id),
             Command::Change { connection_id, change } => {
@@ -122,11 +137,11 @@ impl Shard {
         }
     }
 
-    pub(super) fn deliver(&mut self, to: &Audience, message: Encoded, messages: u64) {
+    pub(super) fn deliver(&mut self, to: &Audience, message: Encoded, origin: Origin, messages: u64) {
         injected_faults::strike("delivery");
         let parts = to.parts();
         let again = (parts > 1).then(|| message.clone());
-        let mut frames = self.turn.add(message, messages as u32);
+        let mut frames = self.turn.add(message, origin, messages as u32);
         let mut receivers = 0;
         for part in 0..parts {
             // A long list may name the same clients again and again, so what waits to be written is bounded between its parts.
@@ -134,7 +149,7 @@ impl Shard {
                 && let Some(message) = &again
             {
                 self.write_turn();
-                frames = self.turn.add(message.clone(), messages as u32);
+                frames = self.turn.add(message.clone(), origin, messages as u32);
             }
             let Self { clients, turn, .. } = self;
             clients.each_of(to, part, |key, connection| {

@@ -30,9 +30,13 @@ impl Concerned {
             | Command::Destroy { connection_id }
             | Command::GiveUp { connection_id, .. }
             | Command::Change { connection_id, .. } => Self::Client(*connection_id),
-            Command::ComeBack { offer, .. } | Command::Disown { offer } => {
-                Self::Client(offer.secret.client().connection)
-            }
+            Command::ComeBack { connection_id, .. }
+            | Command::Disown { connection_id, .. }
+            | Command::AwaitArrival { connection_id, .. }
+            | Command::CompleteArrival { connection_id, .. }
+            | Command::AbandonArrival { connection_id }
+            | Command::Depart { connection_id, .. }
+            | Command::SettleDeparted { connection_id, .. } => Self::Client(*connection_id),
             Command::Deliver { .. } | Command::Ask(_) => Self::Nobody,
             Command::Ungroup { .. }
             | Command::Shrink

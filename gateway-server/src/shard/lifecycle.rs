@@ -79,7 +79,8 @@ impl Shard {
 
     /// Makes the client offline for everybody else, and reports that it has gone.
     pub(super) fn forget(&mut self, key: usize) {
-        if self.clients.holds_its_number(key) {
+        // Nobody was told yet of a client that another node has not given.
+        if self.clients.holds_its_number(key) && !self.clients.resume.is_arriving(key) {
             self.events.closed(&Client::of(&self.clients.connections[key], &self.settings.listeners));
         }
         self.clients.forget(key);

@@ -8,6 +8,7 @@
 //! A turn is one pass of the poll loop: the shard reads, takes commands, looks at its deadlines, and then writes to each client
 //! once.
 
+pub(crate) mod arrival;
 pub(crate) mod audience;
 mod backlog;
 pub(crate) mod change;
@@ -20,6 +21,7 @@ pub(crate) mod command;
 mod connection;
 pub(crate) mod connection_id;
 pub(crate) mod counts;
+pub(crate) mod detached_client;
 mod drain;
 pub(crate) mod event_sink;
 mod execute;
@@ -35,6 +37,7 @@ pub(crate) mod membership;
 #[cfg(test)]
 #[cfg(feature = "models")]
 mod models;
+mod origin;
 mod outbox;
 mod panics;
 mod partial;
@@ -60,12 +63,14 @@ mod writer;
 pub use client_proof::ClientProofs;
 pub use command::{NewConnection, SlotOf};
 pub use counts::{Counts, ResumeCounts, ShardCounts};
+pub use detached_client::{DetachedClient, MalformedClient, Names};
 pub use event_sink::{BuiltInSink, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use identity::Identity;
 pub use inbox::Stopped;
 pub use index::{NameKind, NameWatch};
 pub use membership::TooManyGroups;
+pub use origin::{Contained, Origin};
 pub use query::{ConnectionFilter, ConnectionInfo, Cursor, Profile, ProfileFields, Scope, Selector};
 pub use rate_limit::RateLimit;
 pub use resume::{ResumeLimits, ResumeSecrets};

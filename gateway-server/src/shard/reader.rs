@@ -374,6 +374,7 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
+    use gateway_wire::ClientId;
     use std::io::Write as _;
     use std::sync::{Arc, Mutex};
 
@@ -421,6 +422,12 @@ mod tests {
         }
 
         fn closed(&mut self, _: &Client<'_>) {}
+
+        fn moved(&mut self, _: &Client<'_>, _: ClientId) -> Welcome {
+            Welcome::Elsewhere
+        }
+
+        fn moved_away(&mut self, _: &Client<'_>) {}
 
         fn takes_more(&mut self, _: u32) -> bool {
             true

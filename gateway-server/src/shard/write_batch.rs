@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 
+use super::origin::Origin;
 use crate::protocol::{Encoded, Encoding, NonWebsocket};
 
 /// The frames of one turn and, for each connection, the linked list of those that it gets. The memory is used again in every
@@ -24,6 +25,8 @@ pub(super) struct WriteBatch {
 pub(super) struct TurnFrame {
     pub(super) bytes: Bytes,
     pub(super) content: Content,
+    /// The order that has brought the frame's messages.
+    pub(super) origin: Origin,
     /// One more than the index of the frame among those that are kept for clients that may come back, once it is kept.
     pub(super) kept: Option<NonZeroU32>,
 }
@@ -84,8 +87,8 @@ const SMALL: usize = 16;
 const FULL: usize = KEPT * SMALL;
 
 impl TurnFrame {
-    fn new(bytes: Bytes, content: Content) -> Self {
-        Self { bytes, content, kept: None }
+    fn new(bytes: Bytes, content: Content, origin: Origin) -> Self {
+        Self { bytes, content, origin, kept: None }
     }
 
     /// Notes that the frame is kept under this index, and gives it back.
@@ -98,7 +101,7 @@ impl TurnFrame {
 impl Default for WriteBatch {
     fn default() -> Self {
         Self {
-            frames: vec![TurnFrame::new(Bytes::new(), Content::Control)],
+            frames: vec![TurnFrame::new(Bytes::new(), Content::Control, Origin::HERE)],
             links: Vec::new(),
             touched: Vec::new(),
             cost: 0,
@@ -107,16 +110,25 @@ impl Default for WriteBatch {
 }
 
 impl WriteBatch {
-    /// Adds so many messages that were joined. Gives, for each form that clients may get them in, the frame of that form.
-    pub(super) fn add(&mut self, message: Encoded, messages: u32) -> [FrameRef; Encoding::COUNT] {
+    /// Adds so many messages of one origin that were joined. Gives, for each form that clients may get them in, the frame of that form.
+    pub(super) fn add(
+        &mut self,
+        message: Encoded,
+        origin: Origin,
+        messages: u32,
+    ) -> [FrameRef; Encoding::COUNT] {
         let content = if message.is_raw() { Content::Raw } else { Content::Messages(messages) };
-        let websocket = self.add_content(message.websocket, content);
-        let deflated = message.deflated.map_or(websocket, |deflated| self.add_content(deflated, content));
+        let websocket = self.add_content(message.websocket, content, origin);
+        let deflated =
+            message.deflated.map_or(websocket, |deflated| self.add_content(deflated, content, origin));
         let [gateway2, gateway2_deflated] = match message.escaped {
             None => [websocket, deflated],
             Some(escaped) => {
-                let plain = self.add_content(escaped.websocket, content);
-                [plain, escaped.deflated.map_or(plain, |deflated| self.add_content(deflated, content))]
+                let plain = self.add_content(escaped.websocket, content, origin);
+                [
+                    plain,
+                    escaped.deflated.map_or(plain, |deflated| self.add_content(deflated, content, origin)),
+                ]
             }
         };
         let [text, frame, tcp] = match message.non_websocket {
@@ -131,11 +143,11 @@ impl WriteBatch {
 
     /// Adds a frame that clients do not count.
     pub(super) fn add_frame(&mut self, frame: Bytes) -> FrameRef {
-        self.add_content(frame, Content::Control)
+        self.add_content(frame, Content::Control, Origin::HERE)
     }
 
-    fn add_content(&mut self, bytes: Bytes, content: Content) -> FrameRef {
-        self.frames.push(TurnFrame::new(bytes, content));
+    fn add_content(&mut self, bytes: Bytes, content: Content, origin: Origin) -> FrameRef {
+        self.frames.push(TurnFrame::new(bytes, content, origin));
         FrameRef(self.frames.len() as u32 - 1)
     }
 

@@ -318,10 +318,11 @@ mod tests {
     use super::super::testing::{TestShard, arrived, settings, stalled};
     use super::*;
     use crate::protocol::{Encoded, close};
+    use crate::shard::Origin;
 
     fn to_all(frame: &'static [u8]) -> Command {
         let to = Audience::All { except: Except::default() };
-        Command::Deliver { to, frame: Encoded::raw(Bytes::from_static(frame)) }
+        Command::Deliver { to, origin: Origin::HERE, frame: Encoded::raw(Bytes::from_static(frame)) }
     }
 
     #[test]
@@ -401,7 +402,7 @@ mod tests {
         let times = 5_000;
         let connection_ids = (0..times).flat_map(|_| 1..=200).collect();
         let (to, frame) = (Audience::Connections(connection_ids), Encoded::raw(Bytes::from_static(b"x")));
-        shard.shard.obey_alone(Command::Deliver { to, frame });
+        shard.shard.obey_alone(Command::Deliver { to, frame, origin: Origin::HERE });
         // A million receivers at once would take a million links.
         assert!(shard.shard.turn.room() < 300_000, "{} places", shard.shard.turn.room());
         shard.shard.write_turn();

@@ -73,6 +73,24 @@ impl<'a> Order<'a> {
         }
     }
 
+    /// Makes the order for `client` of an order that concerns one client. Any other order stays as it is.
+    pub fn for_client(&self, client: ClientId) -> Self {
+        let mut order = self.clone();
+        match &mut order {
+            Self::BindUid { client: its, .. }
+            | Self::JoinGroup { client: its, .. }
+            | Self::UpdateSession { client: its, .. }
+            | Self::SendToClient { client: its, .. }
+            | Self::Close { client: its, .. }
+            | Self::UnbindUid { client: its }
+            | Self::LeaveGroup { client: its, .. }
+            | Self::Destroy { client: its }
+            | Self::SetSession { client: its, .. } => *its = client,
+            _ => {}
+        }
+        order
+    }
+
     /// Makes the part of the order for `name`, one of the uids or groups that it concerns.
     pub fn for_name(&self, name: PhpStr<'a>) -> Self {
         let one = || -> Names<'a> { smallvec![name] };
@@ -114,6 +132,19 @@ impl<'a> Order<'a> {
 }
 
 impl Query<'_> {
+    /// Makes the query about `client` of a query about one client. Any other query stays as it is.
+    pub fn for_client(&self, client: ClientId) -> Self {
+        let mut query = self.clone();
+        match &mut query {
+            Self::IsOnline { client: its }
+            | Self::UidOfClient { client: its }
+            | Self::ProofOfClient { client: its }
+            | Self::Session { client: its } => *its = client,
+            _ => {}
+        }
+        query
+    }
+
     /// Gives the client that the query asks about, whose node alone answers it. It gives `None` for a query about uids, groups or all
     /// clients.
     pub fn client(&self) -> Option<ClientId> {
@@ -138,6 +169,34 @@ mod tests {
 
     fn client(number: u32) -> ClientId {
         ClientId::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900), number)
+    }
+
+    #[test]
+    fn what_concerns_one_client_can_be_made_to_concern_another() {
+        let name = Bytes::new(b"n");
+        let before = client(1);
+        for order in [
+            Order::BindUid { client: before, uid: name },
+            Order::JoinGroup { client: before, group: name },
+            Order::UpdateSession { client: before, changes: name },
+            Order::SendToClient { client: before, message: name, raw: false },
+            Order::Close { client: before, last: None },
+            Order::UnbindUid { client: before },
+            Order::LeaveGroup { client: before, group: name },
+            Order::Destroy { client: before },
+            Order::SetSession { client: before, session: name },
+        ] {
+            assert_eq!(order.route(), Route::Client(before));
+            assert_eq!(order.for_client(client(2)).route(), Route::Client(client(2)), "{order:?}");
+        }
+        for query in [
+            Query::IsOnline { client: before },
+            Query::UidOfClient { client: before },
+            Query::ProofOfClient { client: before },
+            Query::Session { client: before },
+        ] {
+            assert_eq!(query.for_client(client(2)).client(), Some(client(2)), "{query:?}");
+        }
     }
 
     #[test]

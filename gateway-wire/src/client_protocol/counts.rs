@@ -77,6 +77,16 @@ impl<M> Default for Counts<M> {
 }
 
 impl<M> Counts<M> {
+    /// The counts of an end that has sent, taken and been told of so many messages, and keeps nothing. `seen` may be more than was
+    /// sent, as the messages that are added next may have been seen in part.
+    pub(super) fn restored(sent: u64, taken: u64, seen: u64) -> Self {
+        let mut counts = Self { sent, taken, open: None };
+        if seen != sent {
+            open(&mut counts.open, seen);
+        }
+        counts
+    }
+
     pub(super) fn sent(&self) -> u64 {
         self.sent
     }

@@ -20,5 +20,5 @@ pub use control::{Control, Malformed, Text, escape, escape_bytes, may_be_control
 pub use counts::{ControlError, Received, SeenError};
 pub use init::{GapReason, Init};
 pub use resume_secret::{MalformedResume, ResumeOffer, ResumeSecret};
-pub use server_end::ServerEnd;
+pub use server_end::{Positions, ServerEnd};
 pub use untold::{SEEN_AFTER_BYTES, SEEN_AFTER_MESSAGES, SEEN_AFTER_TIME};

@@ -21,10 +21,53 @@ pub struct ServerEnd<M> {
     latest: NonZeroU32,
 }
 
+/// The positions of a client in both directions, without what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Positions {
+    /// The number of messages that the page was sent, those included that wait for it.
+    pub sent: u64,
+    /// The number of messages that the page has said that it has seen.
+    pub seen: u64,
+    /// The number of the page's messages that were taken.
+    pub taken: u64,
+}
+
 impl<M> ServerEnd<M> {
     /// Begins a client's life with the secret of its first init.
     pub fn new(secret: NonZeroU32) -> Self {
         Self { counts: Counts::default(), proven: None, latest: secret }
+    }
+
+    /// Takes over a client from another process, with the entries that it keeps, each with the number of its messages and its weight.
+    /// `proven` is the number that the caller gives the secret by which the page comes, and `latest` that of the secret before the
+    /// one of the next init. Gives `None`, and the entries to `release`, where the positions contradict the entries.
+    pub fn taken_over(
+        positions: Positions,
+        entries: Vec<(M, u32, usize)>,
+        proven: NonZeroU32,
+        latest: NonZeroU32,
+        mut release: impl FnMut(M) -> usize,
+    ) -> Option<Self> {
+        let Positions { sent, seen, taken } = positions;
+        let messages = entries.iter().map(|(_, messages, _)| u64::from(*messages)).sum();
+        let first = sent.checked_sub(messages).filter(|first| (*first..=sent).contains(&seen));
+        let Some(first) = first else {
+            for (entry, ..) in entries {
+                release(entry);
+            }
+            return None;
+        };
+        let mut counts = Counts::restored(first, taken, seen);
+        for (entry, messages, weight) in entries {
+            counts.push(entry, messages, weight, &mut release);
+        }
+        Some(Self { counts, proven: Some(proven), latest })
+    }
+
+    /// The positions in both directions.
+    pub fn positions(&self) -> Positions {
+        let counts = &self.counts;
+        Positions { sent: counts.sent(), seen: counts.seen(), taken: counts.taken() }
     }
 
     /// The number of messages to the page that were sent, or that wait while the client is parked.
@@ -243,6 +286,35 @@ mod tests {
         server.end(GapReason::Raw, |_| 10);
         assert_eq!(resume(&mut server, 2, 3), Err(GapReason::Raw));
         assert_eq!(resume(&mut server, 7, 3), Err(GapReason::Unknown));
+    }
+
+    #[test]
+    fn another_process_goes_on_with_what_the_first_one_kept() {
+        let mut first = server();
+        first.send('a', 3, 10, |_| 10);
+        first.send('b', 2, 10, |_| 10);
+        first.receive("gateway:seen 1", Duration::ZERO, |_| 10).unwrap();
+        first.take(1, Duration::ZERO);
+        let positions = first.positions();
+        assert_eq!(positions, Positions { sent: 5, seen: 1, taken: 1 });
+        let number = |number: u32| number.try_into().unwrap();
+        let take_over = |positions, released: &mut Vec<char>| {
+            let entries = vec![('a', 3, 10), ('b', 2, 10)];
+            ServerEnd::taken_over(positions, entries, number(7), number(8), |entry| {
+                released.push(entry);
+                10
+            })
+        };
+        let mut released = Vec::new();
+        let mut second = take_over(positions, &mut released).unwrap();
+        assert_eq!((second.positions(), second.weight(), second.kept()), (positions, 20, 5));
+        resume(&mut second, 7, 4).unwrap();
+        assert_eq!((second.missed(), second.taken(), second.latest_secret()), (1, 1, number(9)));
+        for (sent, seen) in [(4, 1), (5, 6), (10, 4)] {
+            released.clear();
+            assert!(take_over(Positions { sent, seen, taken: 0 }, &mut released).is_none());
+            assert_eq!(released, ['a', 'b']);
+        }
     }
 
     #[test]

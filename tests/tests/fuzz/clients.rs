@@ -9,6 +9,7 @@ use gateway_server::net::proxy_protocol::take_header as take_proxy_header;
 use gateway_server::protocol;
 use gateway_server::protocol::websocket::{Incoming, Inflater, MessageKind, message};
 use gateway_server::protocol::{Decoder, Encoding, PartialMessage, Violation};
+use gateway_server::service::NotFound;
 use gateway_tests::{Rng, fuzz};
 use gateway_wire::ClientId;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer, ResumeSecret, ServerEnd, Text, escape};
@@ -254,8 +255,8 @@ impl OneClient {
 }
 
 impl ClientRegistry for OneClient {
-    async fn find(&self, offer: &ResumeOffer) -> Result<Option<bytes::Bytes>, GapReason> {
-        if offer.secret == self.0 { Ok(Some("42".into())) } else { Err(GapReason::Unknown) }
+    async fn find(&self, offer: &ResumeOffer) -> Result<Option<bytes::Bytes>, NotFound> {
+        if offer.secret == self.0 { Ok(Some("42".into())) } else { Err(GapReason::Unknown.into()) }
     }
 
     async fn disown(&self, offer: &ResumeOffer) {

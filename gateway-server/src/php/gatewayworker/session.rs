@@ -184,7 +184,7 @@ impl Session<'_> {
         let Backend { gateway, gatewayworker, .. } = self.backend;
         if let Some(order) = order(command, gatewayworker.node) {
             // GatewayWorker's classes send the order to the other nodes themselves, so it is carried out on this node alone.
-            if let Err(error) = gateway.execute_here(&order).await? {
+            if let Err(error) = gateway.execute_for_gatewayworker(&order).await? {
                 abuse_log::report(Offence::Call, self.peer, &error);
             }
             return Ok(());

@@ -26,6 +26,7 @@ use super::testing::{new_connection, settings};
 use super::{BuiltInSink, ShardSettings};
 use crate::protocol::websocket::MessageKind;
 use crate::protocol::{Encoded, Encoding, WantedEncodings};
+use crate::shard::Origin;
 use stand_ins::{Mutex, Waker};
 
 const SENDERS: usize = 2;
@@ -194,7 +195,8 @@ fn push_to_a_client(senders: usize, orders: usize, looks: usize) {
                     let wanted = WantedEncodings { deflated: false, non_websocket: false };
                     let frame = Encoded::new(MessageKind::Text, text.as_bytes(), wanted);
                     let to = Audience::All { except: Except::default() };
-                    block_on(handle.execute_inline(Command::Deliver { to, frame })).unwrap();
+                    block_on(handle.execute_inline(Command::Deliver { to, frame, origin: Origin::HERE }))
+                        .unwrap();
                 }
                 handle.flush();
             })

@@ -44,24 +44,50 @@ impl Shard {
 
     /// Gives a client that comes back its new connection. A page whose offer is not good any more is asked to try again: it was
     /// when the handshake looked.
-    pub(in crate::shard) fn come_back(&mut self, offer: &ResumeOffer, new_connection: NewConnection) {
-        let connection_id = offer.secret.client().connection;
-        let found = self.clients.find(offer);
+    pub(in crate::shard) fn come_back(
+        &mut self,
+        connection_id: u32,
+        offer: &ResumeOffer,
+        new_connection: NewConnection,
+    ) {
+        let found = self.clients.find(connection_id, offer);
         let is_good = match found {
-            Ok(key) => self.keep_pending(key) && self.resume_record(key, offer),
+            Ok(key) => {
+                !self.clients.resume.is_arriving(key)
+                    && self.keep_pending(key)
+                    && self.resume_record(key, connection_id, offer)
+            }
             Err(_) => false,
         };
-        let NewConnection { socket, tls, listener, encoding, early, address, .. } = new_connection;
         let Some(key) = found.ok().filter(|_| is_good && !self.is_stopping()) else {
-            return self.turn_away(connection_id, socket, tls, listener, encoding);
+            return self.turn_away(connection_id, new_connection);
         };
         self.unplug(key);
+        let Some(early) = self.reconnect(key, new_connection) else {
+            return self.wait_for_return(key);
+        };
+        let is_closed = self.clients.resume.closed.remove(&connection_id).is_some();
+        self.go_on(key);
+        if is_closed {
+            self.clients.resume.bury(connection_id, GapReason::Closed);
+            return self.close(key, close::BY_APPLICATION, Phase::Closing);
+        }
+        self.hear_early(key, &early);
+    }
+
+    /// Gives a client without a connection a new one. Gives what the page has sent on it already, or `None` if the connection
+    /// cannot be used.
+    pub(super) fn reconnect(&mut self, key: usize, new_connection: NewConnection) -> Option<Box<[u8]>> {
+        let NewConnection { socket, tls, listener, encoding, early, address, slot, .. } = new_connection;
         self.clients.resume.parked.remove(key);
         if let Err(error) = self.clients.plug_in(key, socket, &self.registry) {
             tracing::error!(%error, "a new connection cannot be polled and is dropped");
-            return self.wait_for_return(key);
+            return None;
         }
-        let is_closed = self.clients.resume.closed.remove(&connection_id).is_some();
+        // A client that was parked here has kept its slot.
+        if let Some(slot) = slot {
+            self.clients.slots.entry(key).or_insert(slot);
+        }
         self.clients.change_listener(key, listener);
         let connection = &mut self.clients.connections[key];
         connection.encoding = encoding;
@@ -74,6 +100,12 @@ impl Shard {
             connection.speak_tls(tls);
             self.read_later(key);
         }
+        Some(early)
+    }
+
+    /// Sends a client that has come back its init, and everything that it has not seen.
+    pub(super) fn go_on(&mut self, key: usize) {
+        let encoding = self.clients.connections[key].encoding;
         self.clients.resume.counts.resumed += 1;
         self.send_init(key, true, None);
         for (frame, skip) in self.clients.resume.unseen(key) {
@@ -85,31 +117,19 @@ impl Shard {
                     .for_each(|frame| self.send(key, frame));
             }
         }
-        if is_closed {
-            self.clients.resume.bury(connection_id, GapReason::Closed);
-            return self.close(key, close::BY_APPLICATION, Phase::Closing);
-        }
-        self.hear_early(key, &early);
     }
 
-    fn resume_record(&mut self, key: usize, offer: &ResumeOffer) -> bool {
+    pub(super) fn resume_record(&mut self, key: usize, connection_id: u32, offer: &ResumeOffer) -> bool {
         let resume = &mut self.clients.resume;
-        let (secrets, id) = (resume.secrets.clone(), resume.id(offer.secret.client().connection));
-        let secret = |number| secrets.secret(id, number);
+        let secret = resume.secret_of(key, connection_id);
         resume
             .change(key, |record, kept| record.resume(offer, secret, |frame| kept.release(frame)))
             .is_some_and(|resumed| resumed.is_ok())
     }
 
     /// Closes a new connection that is nobody's.
-    fn turn_away(
-        &mut self,
-        connection_id: u32,
-        socket: std::net::TcpStream,
-        tls: Option<Box<rustls::ServerConnection>>,
-        listener: u8,
-        encoding: crate::protocol::Encoding,
-    ) {
+    pub(super) fn turn_away(&mut self, connection_id: u32, new_connection: NewConnection) {
+        let NewConnection { socket, tls, listener, encoding, .. } = new_connection;
         let connection = Connection::new(TcpStream::from_std(socket), connection_id, encoding, listener);
         let Ok(key) = self.clients.place(connection, false, &self.registry) else {
             return;

@@ -1,7 +1,9 @@
 //! Clients of the subprotocol `gateway.2`, which may come back after their connection has ended: what each has not seen yet is kept,
 //! and a client without a connection is parked for some time. For all others it is online meanwhile.
 
+mod arrive;
 mod come_back;
+mod depart;
 mod kept;
 mod park;
 mod parked;
@@ -14,13 +16,16 @@ pub use secrets::ResumeSecrets;
 pub(super) use seen::{Heard, control_frame};
 
 use std::net::SocketAddrV4;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gateway_wire::ClientId;
-use gateway_wire::client_protocol::{ControlError, GapReason, Received, ResumeOffer, ServerEnd};
+use gateway_wire::client_protocol::{
+    ControlError, GapReason, Received, ResumeOffer, ResumeSecret, ServerEnd,
+};
 use hashbrown::HashMap;
 
 use self::kept::{KeptFrames, cost};
@@ -28,6 +33,7 @@ use self::parked::ParkedClients;
 use self::table::{ClientRecord, RecordTable};
 use self::tombstones::Tombstones;
 use super::counts::ResumeCounts;
+use super::origin::Origin;
 use super::write_batch::{Content, FrameList, WriteBatch};
 
 /// How long clients may stay away, and what is kept for each.
@@ -48,6 +54,12 @@ pub(super) struct ResumeState {
     pub(super) parked: ParkedClients,
     /// The clients that PHP has closed while they were parked, by their connection ids: who comes back gets the rest and the close.
     closed: HashMap<u32, u32>,
+    /// The clients that come from another node, by their keys, with the origin of each entry of their records.
+    arriving: HashMap<usize, Vec<Origin>>,
+    /// The secrets of other nodes by which clients have come, by their keys, with the number that each has here.
+    foreign: HashMap<usize, (NonZeroU32, ResumeSecret)>,
+    /// The keys of the clients that were given to another node and may have to be taken for closed, by their connection ids.
+    departed: HashMap<u32, u32>,
     tombstones: Tombstones,
     pub(super) counts: ResumeCounts,
     secrets: ResumeSecrets,
@@ -64,6 +76,9 @@ impl ResumeState {
             kept: KeptFrames::default(),
             parked: ParkedClients::counted_in(parked),
             closed: HashMap::new(),
+            arriving: HashMap::new(),
+            foreign: HashMap::new(),
+            departed: HashMap::new(),
             tombstones: Tombstones::default(),
             counts: ResumeCounts::default(),
             secrets,
@@ -85,6 +100,8 @@ impl ResumeState {
     /// Forgets everything about a client.
     pub(super) fn forget(&mut self, key: usize, connection_id: u32) {
         self.parked.remove(key);
+        self.arriving.remove(&key);
+        self.foreign.remove(&key);
         if self.closed.get(&connection_id) == Some(&(key as u32)) {
             self.closed.remove(&connection_id);
         }
@@ -140,6 +157,7 @@ impl ResumeState {
         limits: &ResumeLimits,
     ) -> bool {
         let is_parked = self.parked.get(key).is_some();
+        let mut origins = if self.arriving.is_empty() { None } else { self.arriving.remove(&key) };
         let fits = self.change(key, |record, kept| {
             turn.each_in(chain, |frame| match frame.content {
                 Content::Control => {}
@@ -150,6 +168,7 @@ impl ResumeState {
                         None => frame.keep_as(kept.insert(frame.bytes.clone())),
                     };
                     kept.hold(index);
+                    origins.iter_mut().for_each(|origins| origins.push(frame.origin));
                     record.send(index, messages, cost(&frame.bytes), |frame| kept.release(frame));
                 }
             });
@@ -162,6 +181,9 @@ impl ResumeState {
             }
             true
         });
+        if let Some(origins) = origins {
+            self.arriving.insert(key, origins);
+        }
         fits.unwrap_or(true)
     }
 
@@ -188,19 +210,32 @@ impl ResumeState {
     /// Says whether a page could come back: the key of its client, or the reason why not; `None` when nothing is known of it.
     pub(super) fn find(
         &self,
+        connection_id: u32,
         offer: &ResumeOffer,
         online: Option<usize>,
     ) -> Result<usize, Option<GapReason>> {
-        let client = offer.secret.client();
-        let closed = || self.closed.get(&client.connection).map(|key| *key as usize);
+        let closed = || self.closed.get(&connection_id).map(|key| *key as usize);
         let Some((key, record)) = online.or_else(closed).and_then(|key| Some((key, self.records.get(key)?)))
         else {
-            return Err(self.tombstones.reason(client.connection));
+            return Err(self.tombstones.reason(connection_id));
         };
-        record
-            .check(offer, |number| self.secrets.secret(self.id(client.connection), number))
-            .map_err(Some)?;
+        record.check(offer, self.secret_of(key, connection_id)).map_err(Some)?;
         Ok(key)
+    }
+
+    /// Gives the secret of a client that has this number, which may be that of the node from which it has come.
+    fn secret_of(&self, key: usize, connection_id: u32) -> impl Fn(NonZeroU32) -> ResumeSecret + use<> {
+        let (secrets, id) = (self.secrets.clone(), self.id(connection_id));
+        let foreign = self.foreign.get(&key).copied();
+        move |number| match foreign {
+            Some((its_number, secret)) if its_number == number => secret,
+            _ => secrets.secret(id, number),
+        }
+    }
+
+    /// Whether the client is one that another node has not given yet.
+    pub(super) fn is_arriving(&self, key: usize) -> bool {
+        !self.arriving.is_empty() && self.arriving.contains_key(&key)
     }
 
     fn id(&self, connection_id: u32) -> ClientId {

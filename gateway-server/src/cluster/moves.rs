@@ -1,0 +1,69 @@
+//! The cluster's part in clients that come back at another node than they have left.
+
+use std::net::SocketAddrV4;
+
+use bytes::Bytes;
+use gateway_wire::bridge::AnswerValue;
+
+use super::Cluster;
+use super::fence::{ClosedFence, Passage};
+use super::frame::FrameKind;
+use super::marks::Marks;
+use super::move_request::{MoveReply, MoveRequest};
+use super::subject::SubjectTarget;
+
+impl Cluster {
+    /// Asks a node about clients. Gives `None` when the node is not in the cluster, and so its clients have gone.
+    pub async fn ask_about_move(
+        &self,
+        node: SocketAddrV4,
+        request: &MoveRequest,
+    ) -> Result<Option<MoveReply>, String> {
+        self.known(Some(node)).await?;
+        let Some(instance) = self.membership().instance_at(node) else {
+            return if self.is_up() { Ok(None) } else { Err(self.why_down()) };
+        };
+        let body = rmp_serde::to_vec(request).map_err(|error| error.to_string())?;
+        let answers = self.ask_for(vec![instance], SubjectTarget::Node(node), FrameKind::Move, &body).await?;
+        match answers.first() {
+            Some(AnswerValue::Str(reply)) => {
+                rmp_serde::from_slice(reply).map(Some).map_err(|error| format!("node {node}: {error}"))
+            }
+            // The node has left while it was asked.
+            _ => Ok(None),
+        }
+    }
+
+    /// Lets an order pass the fence.
+    pub async fn pass(&self) -> Passage<'_> {
+        self.fence.pass().await
+    }
+
+    /// Closes the fence once all orders that pass have passed.
+    pub async fn close_fence(&self) -> Result<ClosedFence<'_>, String> {
+        self.fence.close().await
+    }
+
+    /// The orders that this node's clients have got while the fence is closed: for each process of the cluster, this one included, the
+    /// number of the last one.
+    pub fn carried_out(&self, _: &ClosedFence<'_>) -> Marks {
+        let mut carried_out = self.membership().acked();
+        carried_out.push((self.instance, self.queue().last()));
+        carried_out
+    }
+
+    /// Whether a node of the cluster has this address.
+    pub fn is_member(&self, node: SocketAddrV4) -> bool {
+        self.membership().instance_at(node).is_some()
+    }
+
+    /// The random number that tells this process from all others of the cluster.
+    pub fn instance(&self) -> u64 {
+        self.instance
+    }
+
+    /// Sends an order to other nodes as [`Cluster::send`] does, and gives its number.
+    pub async fn send_numbered(&self, to: SubjectTarget, body: Bytes) -> Result<u64, String> {
+        self.send_order(to, body).await
+    }
+}

@@ -1,0 +1,179 @@
+//! Which clients have come from other nodes, and which have gone to them.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use gateway_wire::ClientId;
+use hashbrown::HashMap;
+use tokio::sync::Semaphore;
+
+/// The number of clients that may come from other nodes at the same time. Further ones wait.
+const AT_ONCE: usize = 64;
+/// The time after an order of a GatewayWorker program in which no client moves. Such programs send an order to each node themselves,
+/// so that nobody knows which of a client's nodes has it already.
+const UNNUMBERED: Duration = Duration::from_secs(5);
+
+/// The clients that have come from other nodes, and those that have gone to them.
+pub(super) struct MovedClients {
+    /// Those that were given to another node, by their connection ids here.
+    departed: RwLock<HashMap<u32, Departed>>,
+    /// Those that have come or are coming, by their old client_ids.
+    arrived: RwLock<HashMap<ClientId, Arrived>>,
+    /// Whether any client is in each table, so that all orders need not lock them.
+    has_departed: AtomicBool,
+    has_arrived: AtomicBool,
+    /// The slots of clients that come at the same time.
+    pub(super) slots: Semaphore,
+    started: Instant,
+    /// The time of the latest order without a number, in milliseconds since the start and one more; 0 before the first.
+    unnumbered: AtomicU64,
+}
+
+/// A client that was given to another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Departed {
+    /// Its client_id there.
+    pub(super) to: ClientId,
+    /// The other node has said that it has the client.
+    pub(super) is_confirmed: bool,
+}
+
+/// A client that comes from another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Arrived {
+    pub(super) connection_id: u32,
+    /// When the client was complete, or `None` while it is coming.
+    pub(super) since: Option<Instant>,
+}
+
+impl Default for MovedClients {
+    fn default() -> Self {
+        Self {
+            departed: RwLock::default(),
+            arrived: RwLock::default(),
+            has_departed: AtomicBool::new(false),
+            has_arrived: AtomicBool::new(false),
+            slots: Semaphore::new(AT_ONCE),
+            started: Instant::now(),
+            unnumbered: AtomicU64::new(0),
+        }
+    }
+}
+
+impl MovedClients {
+    /// The connection id of a client that has come from another node, by its old client_id.
+    pub(super) fn connection_of(&self, old: ClientId) -> Option<u32> {
+        if !self.has_arrived.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.arrived(old).map(|arrived| arrived.connection_id)
+    }
+
+    /// The client_id that a client of this node has at the node to which it has gone.
+    pub(super) fn gone_on(&self, connection_id: u32) -> Option<ClientId> {
+        if !self.has_departed() {
+            return None;
+        }
+        self.departed(connection_id).map(|departed| departed.to)
+    }
+
+    /// Whether any client was given to another node.
+    pub(super) fn has_departed(&self) -> bool {
+        self.has_departed.load(Ordering::Relaxed)
+    }
+
+    /// A client that was given to another node, by its connection id here.
+    pub(super) fn departed(&self, connection_id: u32) -> Option<Departed> {
+        self.read(&self.departed).get(&connection_id).copied()
+    }
+
+    pub(super) fn all_departed(&self) -> Vec<(u32, Departed)> {
+        self.read(&self.departed)
+            .iter()
+            .map(|(connection_id, departed)| (*connection_id, *departed))
+            .collect()
+    }
+
+    /// Notes that a client was given to another node, or that this node has said that it has the client.
+    pub(super) fn depart(&self, connection_id: u32, departed: Departed) {
+        self.write(&self.departed).insert(connection_id, departed);
+        self.has_departed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn forget_departed(&self, connection_id: u32) {
+        let mut departed = self.write(&self.departed);
+        departed.remove(&connection_id);
+        self.has_departed.store(!departed.is_empty(), Ordering::Relaxed);
+    }
+
+    /// A client that has come or is coming, by its old client_id.
+    pub(super) fn arrived(&self, old: ClientId) -> Option<Arrived> {
+        self.read(&self.arrived).get(&old).copied()
+    }
+
+    pub(super) fn all_arrived(&self) -> Vec<(ClientId, Arrived)> {
+        self.read(&self.arrived).iter().map(|(old, arrived)| (*old, *arrived)).collect()
+    }
+
+    /// Notes that a client is coming, or with `since` that it is there.
+    pub(super) fn arrive(&self, old: ClientId, arrived: Arrived) {
+        self.write(&self.arrived).insert(old, arrived);
+        self.has_arrived.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn forget_arrived(&self, old: ClientId) {
+        let mut arrived = self.write(&self.arrived);
+        arrived.remove(&old);
+        self.has_arrived.store(!arrived.is_empty(), Ordering::Relaxed);
+    }
+
+    fn read<'a, T>(&self, table: &'a RwLock<T>) -> RwLockReadGuard<'a, T> {
+        table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write<'a, T>(&self, table: &'a RwLock<T>) -> RwLockWriteGuard<'a, T> {
+        table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note_unnumbered(&self) {
+        self.unnumbered.store(self.started.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
+    }
+
+    /// Whether an order without a number may still be on its way to one of the nodes.
+    pub(super) fn has_unnumbered(&self) -> bool {
+        let latest = self.unnumbered.load(Ordering::Relaxed);
+        latest > 0 && self.started.elapsed() < Duration::from_millis(latest) + UNNUMBERED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_known_by_their_old_ids_until_they_are_forgotten() {
+        let moves = MovedClients::default();
+        let id = |connection| ClientId::new("10.0.0.2:1238".parse().unwrap(), connection);
+        assert_eq!((moves.gone_on(7), moves.connection_of(id(7))), (None, None));
+        moves.depart(7, Departed { to: id(9), is_confirmed: false });
+        moves.arrive(id(8), Arrived { connection_id: 3, since: None });
+        assert_eq!((moves.gone_on(7), moves.gone_on(8)), (Some(id(9)), None));
+        assert_eq!((moves.connection_of(id(8)), moves.connection_of(id(7))), (Some(3), None));
+        moves.forget_departed(7);
+        moves.forget_arrived(id(8));
+        assert!(moves.all_departed().is_empty() && moves.all_arrived().is_empty());
+        assert_eq!((moves.gone_on(7), moves.connection_of(id(8))), (None, None));
+    }
+
+    #[test]
+    fn an_order_without_a_number_holds_moves_up_for_a_while() {
+        let moves = MovedClients::default();
+        assert!(!moves.has_unnumbered());
+        moves.note_unnumbered();
+        assert!(moves.has_unnumbered());
+        let earlier = MovedClients { started: Instant::now() - 2 * UNNUMBERED, ..MovedClients::default() };
+        earlier.unnumbered.store(1, Ordering::Relaxed);
+        assert!(!earlier.has_unnumbered());
+    }
+}

@@ -1,0 +1,150 @@
+//! The new node's part: it fetches a client from the node that the client has left.
+
+use std::net::SocketAddrV4;
+use std::time::Instant;
+
+use gateway_wire::client_protocol::{GapReason, ResumeOffer};
+use tracing::info;
+
+use super::super::moved_clients::Arrived;
+use super::super::{Gateway, NotFound};
+use crate::cluster::{Cluster, MoveReply, MoveRequest};
+use crate::shard::{DetachedClient, Names, NewConnection, Stopped};
+
+/// How many nodes are asked one after the other for a client that has gone on again and again.
+const MOST_NODES: usize = 4;
+/// How often a client is asked for that is bound anew meanwhile.
+const ATTEMPTS: usize = 3;
+
+impl Gateway {
+    /// Finds a client at another node. Gives the node, as the client may have gone on from the first one, and what it is bound to.
+    pub(super) async fn find_elsewhere(
+        &self,
+        node: SocketAddrV4,
+        offer: &ResumeOffer,
+    ) -> Result<(SocketAddrV4, Names), NotFound> {
+        let cluster = self.cluster.as_deref().ok_or(GapReason::Moved)?;
+        if !self.takes_moves() {
+            self.disown(offer, GapReason::Moved).await;
+            return Err(GapReason::Moved.into());
+        }
+        let mut node = node;
+        for _ in 0..MOST_NODES {
+            let request = MoveRequest::Find { offer: offer.to_subprotocol() };
+            match cluster.ask_about_move(node, &request).await? {
+                // A node that is not there took its clients with it.
+                None => return Err(GapReason::Restarted.into()),
+                Some(MoveReply::Found(names)) => return Ok((node, names)),
+                Some(MoveReply::Gap(reason)) => return Err(reason.into()),
+                Some(MoveReply::MovedOn(to)) if to.node == self.node => {
+                    return Err("the client is on its way here".to_owned().into());
+                }
+                Some(MoveReply::MovedOn(to)) => node = to.node,
+                Some(MoveReply::NotNow(reason)) => return Err(reason.into()),
+                Some(_) => return Err("another node has answered something else".to_owned().into()),
+            }
+        }
+        Err(GapReason::Moved.into())
+    }
+
+    /// Fetches a client from another node, and gives it its connection. A page whose client cannot be had is asked to try again.
+    pub(super) async fn fetch(
+        &self,
+        node: SocketAddrV4,
+        offer: &ResumeOffer,
+        new_connection: NewConnection,
+    ) -> Result<(), Stopped> {
+        let Some(cluster) = self.cluster.as_deref() else {
+            return self.turn_away(offer, new_connection).await;
+        };
+        let mut new_connection = Some(new_connection);
+        let mut reason = String::new();
+        for _ in 0..ATTEMPTS {
+            match self.fetch_once(cluster, node, offer, &mut new_connection).await {
+                Ok(()) => return Ok(()),
+                Err(NotFound::NotNow(again)) => reason = again,
+                Err(NotFound::Gap(gap)) => {
+                    reason = gap.word().to_owned();
+                    break;
+                }
+            }
+        }
+        info!(client_id = %offer.secret.client(), reason, "a client could not be fetched from its node");
+        match new_connection {
+            Some(new_connection) => self.turn_away(offer, new_connection).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn fetch_once(
+        &self,
+        cluster: &Cluster,
+        node: SocketAddrV4,
+        offer: &ResumeOffer,
+        new_connection: &mut Option<NewConnection>,
+    ) -> Result<(), NotFound> {
+        let _slot = self.moves.slots.acquire().await.map_err(|_| GapReason::Restarted)?;
+        let (node, names) = self.find_elsewhere(node, offer).await?;
+        let Some((encoding, listener)) = new_connection.as_ref().map(|new| (new.encoding, new.listener))
+        else {
+            return Err(GapReason::Unknown.into());
+        };
+        let slot = {
+            let _closed = cluster.close_fence().await?;
+            self.hub.await_arrival(&names, encoding, listener).await?
+        };
+        if !cluster.settled().await {
+            return Err("not all NATS servers know to what the client is bound".to_owned().into());
+        }
+        let marks = cluster.marks().await?;
+        let old = offer.secret.client();
+        let to = slot.client();
+        let connection_id = to.connection;
+        self.moves.arrive(old, Arrived { connection_id, since: None });
+        let taken =
+            self.take(cluster, node, MoveRequest::Take { offer: offer.to_subprotocol(), names, to, marks });
+        let arrived = async {
+            let (client, contained) = taken.await?;
+            cluster.catch_up(&contained).await?;
+            let _closed = cluster.close_fence().await?;
+            let Some(new_connection) = new_connection.take() else { return Ok(false) };
+            Ok::<bool, NotFound>(
+                slot.complete(offer, client, contained.into_iter().collect(), new_connection).await?,
+            )
+        };
+        match arrived.await {
+            Ok(true) => {
+                self.moves.arrive(old, Arrived { connection_id, since: Some(Instant::now()) });
+                info!(client_id = %to, was = %old, "a client has come from another node");
+                Ok(())
+            }
+            Ok(false) => {
+                self.moves.forget_arrived(old);
+                Err("the client could not be completed".to_owned().into())
+            }
+            Err(error) => {
+                self.moves.forget_arrived(old);
+                Err(error)
+            }
+        }
+    }
+
+    async fn take(
+        &self,
+        cluster: &Cluster,
+        node: SocketAddrV4,
+        request: MoveRequest,
+    ) -> Result<(DetachedClient, Vec<(u64, u64)>), NotFound> {
+        match cluster.ask_about_move(node, &request).await? {
+            Some(MoveReply::Taken { client, contained }) => {
+                let client = DetachedClient::from_bytes(&client).map_err(|error| error.to_string())?;
+                Ok((client, contained))
+            }
+            Some(MoveReply::Gap(reason)) => Err(reason.into()),
+            Some(MoveReply::NotNow(reason)) => Err(reason.into()),
+            Some(MoveReply::MovedOn(_)) => Err("the client has just gone on".to_owned().into()),
+            None => Err(GapReason::Restarted.into()),
+            Some(_) => Err("another node has answered something else".to_owned().into()),
+        }
+    }
+}

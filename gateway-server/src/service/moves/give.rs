@@ -1,0 +1,101 @@
+//! The old node's part: it gives a client to the node at which the client has come back.
+
+use gateway_wire::ClientId;
+use gateway_wire::client_protocol::{GapReason, ResumeOffer};
+use serde_bytes::ByteBuf;
+
+use super::super::moved_clients::{Arrived, Departed};
+use super::super::{Gateway, NotFound};
+use crate::cluster::{MoveReply, MoveRequest, Whereabouts};
+use crate::shard::Names;
+
+impl Gateway {
+    /// Answers a question of another node.
+    pub async fn answer_about_move(&self, request: MoveRequest, from: u64) -> MoveReply {
+        let (offer, request) = match request {
+            MoveRequest::Whereabouts { clients } => return self.whereabouts(clients).await,
+            MoveRequest::Find { ref offer }
+            | MoveRequest::Take { ref offer, .. }
+            | MoveRequest::Disown { ref offer, .. } => match ResumeOffer::from_subprotocol(offer) {
+                Some(Ok(offer)) => (offer, request),
+                _ => return MoveReply::Gap(GapReason::Unknown),
+            },
+        };
+        let connection_id = match self.local(offer.secret.client()) {
+            None => return MoveReply::Gap(GapReason::Unknown),
+            Some(connection_id) => connection_id,
+        };
+        if let Some(to) = self.moves.gone_on(connection_id) {
+            return MoveReply::MovedOn(to);
+        }
+        if let MoveRequest::Disown { reason, .. } = request {
+            // A shard that has ended has no clients any more.
+            let _ = self.hub.disown(connection_id, &offer, reason).await;
+            return MoveReply::Disowned;
+        }
+        if !self.takes_moves() {
+            let _ = self.hub.disown(connection_id, &offer, GapReason::Moved).await;
+            return MoveReply::Gap(GapReason::Moved);
+        }
+        let answered = match request {
+            MoveRequest::Take { names, to, marks, .. } => {
+                self.give(connection_id, &offer, names, to, marks, from).await
+            }
+            _ => self.find_here(connection_id, &offer).await,
+        };
+        answered.unwrap_or_else(|failed| match failed {
+            NotFound::Gap(reason) => MoveReply::Gap(reason),
+            NotFound::NotNow(reason) => MoveReply::NotNow(reason),
+        })
+    }
+
+    async fn find_here(&self, connection_id: u32, offer: &ResumeOffer) -> Result<MoveReply, NotFound> {
+        Ok(MoveReply::Found(self.hub.find_client(connection_id, offer).await??))
+    }
+
+    /// Gives a client to the process `from`, where it gets the client_id `to`.
+    async fn give(
+        &self,
+        connection_id: u32,
+        offer: &ResumeOffer,
+        names: Names,
+        to: ClientId,
+        marks: Vec<(u64, u64)>,
+        from: u64,
+    ) -> Result<MoveReply, NotFound> {
+        let Some(cluster) = self.cluster.as_deref() else { return Err(GapReason::Moved.into()) };
+        let others = marks.iter().map(|(instance, _)| *instance);
+        let others = others.filter(|instance| *instance != cluster.instance()).chain([from]);
+        if !cluster.are_all_others(others) {
+            return Err("the two nodes do not know the same others".to_owned().into());
+        }
+        cluster.catch_up(&marks).await?;
+        let closed = cluster.close_fence().await?;
+        let contained = cluster.carried_out(&closed);
+        match self.hub.depart(connection_id, offer, names).await? {
+            Ok(client) => {
+                // Whoever names the client from here on is forwarded.
+                self.moves.depart(connection_id, Departed { to, is_confirmed: false });
+                Ok(MoveReply::Taken { client: ByteBuf::from(client.to_bytes()), contained })
+            }
+            Err(Some(reason)) => Err(reason.into()),
+            Err(None) => Err("the client is bound anew".to_owned().into()),
+        }
+    }
+
+    async fn whereabouts(&self, clients: Vec<ClientId>) -> MoveReply {
+        let mut found = Vec::with_capacity(clients.len());
+        for old in clients {
+            found.push(match self.moves.arrived(old) {
+                None => Whereabouts::Unknown,
+                Some(arrived) if arrived.since.is_none() => Whereabouts::Coming,
+                Some(Arrived { connection_id, .. }) => {
+                    let is_here = self.moves.gone_on(connection_id).is_some()
+                        || self.hub.is_online(connection_id).await.unwrap_or(false);
+                    if is_here { Whereabouts::Here } else { Whereabouts::Ended }
+                }
+            });
+        }
+        MoveReply::Whereabouts(found)
+    }
+}

@@ -1,0 +1,112 @@
+//! A client without its connection and without its node, as bytes: what another process needs to go on with it.
+
+use gateway_wire::client_protocol::{GapReason, Positions};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+/// The version of the form in which clients are written. It stands in the first byte, before the client as msgpack.
+const VERSION: u8 = 1;
+
+/// Everything of a client that outlives its connection and its node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DetachedClient {
+    /// What the client is bound to.
+    pub names: Names,
+    /// The session: a serialized PHP array, or empty.
+    pub session: ByteBuf,
+    /// How many messages the client was sent, has said that it has seen, and has sent itself.
+    counts: (u64, u64, u64),
+    /// The frames that the client may not have seen, the oldest first, each with the number of its messages.
+    pub(super) frames: Vec<(ByteBuf, u32)>,
+}
+
+/// The uid and groups of a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    pub uid: Option<ByteBuf>,
+    /// The groups, sorted.
+    pub groups: Vec<ByteBuf>,
+}
+
+/// Why a client was not given to another node: it cannot be resumed for this reason, or, without one, it is bound to other names than
+/// the node knows.
+pub(crate) type NotDeparted = Option<GapReason>;
+
+/// Why bytes are no client that this server understands.
+#[derive(Debug, thiserror::Error)]
+pub enum MalformedClient {
+    #[error("the client is written in version {0}, and this server reads version {VERSION}")]
+    OtherVersion(u8),
+    #[error("the client is not written as version {VERSION} writes one: {0}")]
+    Msgpack(#[from] rmp_serde::decode::Error),
+    #[error("the client has no bytes")]
+    Empty,
+}
+
+impl DetachedClient {
+    pub(super) fn new(
+        names: Names,
+        session: &[u8],
+        positions: Positions,
+        frames: Vec<(ByteBuf, u32)>,
+    ) -> Self {
+        let Positions { sent, seen, taken } = positions;
+        Self { names, session: ByteBuf::from(session), counts: (sent, seen, taken), frames }
+    }
+
+    pub(super) fn positions(&self) -> Positions {
+        let (sent, seen, taken) = self.counts;
+        Positions { sent, seen, taken }
+    }
+
+    /// Writes the client.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        // Writing plain values to memory cannot fail.
+        let _ = rmp_serde::encode::write(&mut bytes, self);
+        bytes
+    }
+
+    /// Reads a client that a server of the same version has written.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MalformedClient> {
+        let (version, client) = bytes.split_first().ok_or(MalformedClient::Empty)?;
+        match *version {
+            VERSION => Ok(rmp_serde::from_slice(client)?),
+            other => Err(MalformedClient::OtherVersion(other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client as the first release of version 1 has written it.
+    const GOLDEN: &[u8] = include_bytes!("golden/detached_client_1.bin");
+
+    fn client() -> DetachedClient {
+        let bytes = |text: &str| ByteBuf::from(text.as_bytes());
+        DetachedClient::new(
+            Names { uid: Some(bytes("alice")), groups: vec![bytes("room 1"), bytes("room 2")] },
+            b"a:1:{s:1:\"k\";i:7;}",
+            Positions { sent: 1_000_000, seen: 999_996, taken: 77 },
+            vec![(bytes("\u{1}one"), 1), (bytes("three joined"), 3)],
+        )
+    }
+
+    #[test]
+    fn clients_of_every_released_version_are_read() {
+        assert_eq!(DetachedClient::from_bytes(GOLDEN).unwrap(), client());
+        assert_eq!(client().to_bytes(), GOLDEN);
+    }
+
+    #[test]
+    fn what_is_no_client_is_an_error_that_says_why() {
+        let error = |bytes: &[u8]| DetachedClient::from_bytes(bytes).unwrap_err().to_string();
+        assert_eq!(error(&[]), "the client has no bytes");
+        assert_eq!(error(&[2, 0x90]), "the client is written in version 2, and this server reads version 1");
+        for length in 1..GOLDEN.len() {
+            assert!(error(&GOLDEN[..length]).starts_with("the client is not written as version 1"));
+        }
+    }
+}

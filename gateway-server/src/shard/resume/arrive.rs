@@ -1,0 +1,152 @@
+//! Arrivals: a client comes here from another node of the cluster. It is bound to its names first and keeps what is sent to it, until
+//! the other node gives what it has kept; then it goes on as one client.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use gateway_wire::ClientId;
+use gateway_wire::client_protocol::{GapReason, ResumeOffer, ServerEnd};
+
+use super::super::arrival::{Arrival, Arrived};
+use super::super::command::NewConnection;
+use super::super::connection::{Connection, Phase};
+use super::super::detached_client::DetachedClient;
+use super::super::event_sink::{Client, Welcome};
+use super::super::origin::Contained;
+use super::super::state::Shard;
+use super::kept::cost;
+use super::table::ClientRecord;
+use crate::protocol::close;
+
+/// The time within which the other node gives the client, at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Shard {
+    /// Makes room for a client that another node is about to give.
+    pub(in crate::shard) fn await_arrival(&mut self, connection_id: u32, arrival: Arrival) {
+        let Arrival { uid, groups, encoding, listener } = arrival;
+        if self.is_stopping() || !self.clients.has_room_for_one() || self.clients.key(connection_id).is_some()
+        {
+            // The node that gives the client is told that there is none when it is to be completed.
+            return;
+        }
+        let connection = Connection::without_socket(connection_id, encoding, listener);
+        let Ok(key) = self.clients.place_online(connection, &self.registry) else { return };
+        self.clients.connections[key].phase = Phase::Parked;
+        let came = self.clients.counts.came;
+        let resume = &mut self.clients.resume;
+        resume.begin(key, connection_id, came, true);
+        resume.arriving.insert(key, Vec::new());
+        let now = Instant::now();
+        resume.parked.insert(key, now, now + PATIENCE);
+        self.clients.bind_all(key, uid, groups, self.settings.bounds);
+    }
+
+    /// Forgets a client that has not come.
+    pub(in crate::shard) fn abandon_arrival(&mut self, connection_id: u32) {
+        if let Some(key) = self.clients.key(connection_id)
+            && self.clients.resume.arriving.contains_key(&key)
+        {
+            self.drop_connection(key);
+        }
+    }
+
+    /// Completes a client with what the other node has given, and gives it its connection. Gives false, and asks the page to try
+    /// again, if that cannot be.
+    pub(in crate::shard) fn complete_arrival(
+        &mut self,
+        connection_id: u32,
+        arrived: Arrived,
+        new_connection: NewConnection,
+    ) -> bool {
+        let Arrived { offer, client, contained } = arrived;
+        let key =
+            self.clients.key(connection_id).filter(|key| self.clients.resume.arriving.contains_key(key));
+        let is_good = key.is_some_and(|key| {
+            !self.is_stopping()
+                && self.keep_pending(key)
+                && self.join_records(key, &offer, &client, &contained)
+                && self.resume_record(key, connection_id, &offer)
+        });
+        let Some(key) = key.filter(|_| is_good) else {
+            self.abandon_arrival(connection_id);
+            self.turn_away(connection_id, new_connection);
+            return false;
+        };
+        self.clients.connections[key].extra_mut().session.set(&client.session);
+        self.clients.connections[key].slim();
+        let Some(early) = self.reconnect(key, new_connection) else {
+            self.abandon_arrival(connection_id);
+            return false;
+        };
+        self.clients.resume.arriving.remove(&key);
+        let old: ClientId = offer.secret.client();
+        let told = Client::of(&self.clients.connections[key], &self.settings.listeners);
+        if self.events.moved(&told, old) == Welcome::Refused {
+            self.close(key, close::TRY_AGAIN, Phase::Closing);
+            return true;
+        }
+        self.go_on(key);
+        self.hear_early(key, &early);
+        true
+    }
+
+    /// Makes one record of what the other node has given and what has come here since.
+    fn join_records(
+        &mut self,
+        key: usize,
+        offer: &ResumeOffer,
+        client: &DetachedClient,
+        contained: &Contained,
+    ) -> bool {
+        let resume = &mut self.clients.resume;
+        let (Some(collected), Some(origins)) = (resume.records.remove(key), resume.arriving.get(&key)) else {
+            return false;
+        };
+        resume.kept.change(collected.memory(), 0);
+        let latest = collected.latest_secret();
+        let is_whole = collected.gap().is_none();
+        let (_, entries) = collected.unseen();
+        let mut entries: Vec<_> = entries.zip(origins).map(|(entry, origin)| (*entry, *origin)).collect();
+        let before: Vec<_> = client
+            .frames
+            .iter()
+            .map(|(frame, messages)| {
+                let frame = bytes::Bytes::copy_from_slice(frame);
+                let weight = cost(&frame);
+                (resume.kept.insert(frame), *messages, weight)
+            })
+            .collect();
+        // The numbers of the secrets of this client count from the one that its first init would have had.
+        let proven = latest.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        let next = proven.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        let kept = &mut resume.kept;
+        let joined: Option<ClientRecord> =
+            ServerEnd::taken_over(client.positions(), before, proven, next, |frame| kept.release(frame));
+        let Some(mut record) = joined else {
+            for ((frame, _), _) in entries.drain(..) {
+                kept.release(frame);
+            }
+            return false;
+        };
+        for ((frame, messages), origin) in entries {
+            if contained.has(origin) {
+                kept.release(frame);
+            } else {
+                let weight = kept.frame(frame).map_or(0, cost);
+                record.send(frame, messages, weight, |frame| kept.release(frame));
+            }
+        }
+        if !is_whole {
+            record.end(GapReason::Overflow, |frame| kept.release(frame));
+        }
+        kept.change(0, record.memory());
+        let limits = &self.settings.listeners[usize::from(self.clients.connections[key].listener)].resume;
+        let fits =
+            record.kept() <= limits.messages && record.weight() <= limits.bytes || !record.has_several();
+        let resume = &mut self.clients.resume;
+        resume.records.insert(key, record);
+        resume.foreign.insert(key, (proven, offer.secret));
+        is_whole && fits
+    }
+}
