@@ -74,6 +74,26 @@ impl<M: Clone> ClientEnd<M> {
         Some(ResumeOffer { secret: self.secret?, seen: self.counts.taken() })
     }
 
+    /// The number of the server's messages that were taken since the client's life began.
+    pub fn taken(&self) -> u64 {
+        self.counts.taken()
+    }
+
+    /// The number of the page's messages that the server has said that it has taken since the client's life began.
+    pub fn confirmed(&self) -> u64 {
+        self.counts.seen()
+    }
+
+    /// The page's messages that went out and that the server has not confirmed, the oldest first.
+    pub fn unconfirmed(&self) -> impl Iterator<Item = &M> {
+        self.counts.entries().map(|(message, _)| message)
+    }
+
+    /// The page's messages that have never gone out, the oldest first.
+    pub fn waiting(&self) -> impl Iterator<Item = &M> {
+        self.waiting.iter()
+    }
+
     /// Takes the init of a new connection. Gives what it means, the control message to send, and the messages to send after it: those
     /// that the server has not taken, and those that have never gone out.
     pub fn open(&mut self, init: &Init) -> Result<(Opened<M>, Control, Vec<M>), MalformedInit> {

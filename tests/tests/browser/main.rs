@@ -8,3 +8,4 @@ mod demo_in_browser;
 mod ipv6;
 mod recipes;
 mod recipes_in_frameworks;
+mod traces;

@@ -1,0 +1,486 @@
+//! The page's end in php/client/gateway.js does what the state machine in Rust does: traces of the latter, made over wires that are cut at
+//! any moment, are replayed by tests/js/client_traces.mjs. A trace follows from its seed, which a failure names.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write as _;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use anyhow::ensure;
+use gateway_tests::{Rng, root, skip};
+use gateway_wire::ClientId;
+use gateway_wire::client_protocol::{
+    ClientEnd, GapReason, Init, Opened, Received, ResumeOffer, ResumeSecret, ServerEnd, escape,
+};
+use serde_json::{Map, Value, json};
+use tempfile::NamedTempFile;
+use tokio::process::Command;
+
+const TRACES: u64 = 400;
+
+/// The most unseen messages that the server keeps, so that traces reach it.
+const KEPT: u64 = 100;
+
+/// The most attempts in a row that fail before they are open. gateway.js makes each fourth one without the subprotocol.
+const REFUSED: u64 = 2;
+
+/// What a server cannot mean.
+const MALFORMED: [&str; 6] = [
+    "gateway:seen",
+    "gateway:seen -1",
+    "gateway:seen 01",
+    "gateway:seen 1 ",
+    "gateway:ping 1",
+    "gateway:pong ",
+];
+
+/// Control that says nothing of counts.
+const CONTROL: [&str; 5] = ["gateway:ping", "gateway:pong", "gateway:", "gateway:later 7", "gateway:seen64"];
+
+/// What traces must have besides a gap of each reason.
+const KINDS: [&str; 20] = [
+    "connect",
+    "refuse",
+    "init",
+    "message",
+    "send",
+    "due",
+    "cut",
+    "abandon",
+    "reload",
+    "an init is lost",
+    "something of the page is lost",
+    "a message waits",
+    "messages are sent again",
+    "a message makes the page say seen",
+    "gap without a reason",
+    "an init with a malformed secret",
+    "an init that confirms too much",
+    "a count goes back",
+    "a count is too large",
+    "control is malformed",
+];
+
+/// A message from the server to the page, as it is on the wire.
+#[derive(Clone)]
+enum Frame {
+    Text(String),
+    Binary(usize),
+}
+
+/// One connection: what is under way in both directions. An init stands at the start of what goes to the page.
+struct Wire {
+    init: Option<Init>,
+    to_page: VecDeque<Frame>,
+    to_server: VecDeque<String>,
+}
+
+/// Both ends, and what the page's end has done.
+struct World {
+    rng: Rng,
+    /// Milliseconds since the start.
+    now: u64,
+    /// Whether inits bring secrets.
+    has_secrets: bool,
+    /// The client that the server has, with the connection number in its id.
+    server: Option<(u32, ServerEnd<Frame>)>,
+    /// Why each client that was there before has ended, by its connection number less one.
+    ended: Vec<GapReason>,
+    page: ClientEnd<String>,
+    wire: Option<Wire>,
+    /// Whether the page knows that the server speaks `gateway.2`. Before that it takes no messages.
+    is_known: bool,
+    /// Number of attempts in a row that have failed before they were open.
+    refused: u64,
+    /// Number of messages that each side has sent.
+    pushed: usize,
+    said: usize,
+    steps: Vec<Value>,
+    /// How often each kind of step and outcome is there.
+    kinds: BTreeMap<String, usize>,
+}
+
+fn client(number: u32) -> ClientId {
+    ClientId::new("127.0.0.1:1238".parse().unwrap(), number)
+}
+
+/// The secrets of the client with this connection number.
+fn secrets(client: u32) -> impl Fn(NonZeroU32) -> ResumeSecret {
+    move |number| {
+        let mut random = [0; 16];
+        random[..4].copy_from_slice(&number.get().to_be_bytes());
+        ResumeSecret::new(self::client(client), random)
+    }
+}
+
+/// A message of a page. Some look like control.
+fn said(number: usize) -> String {
+    match number % 6 {
+        0 => format!("gateway:seen {number}"),
+        1 => format!("gateway:= {number}"),
+        2 => format!("音乐 {number}"),
+        3 => format!(r#"{{"type":"said","number":{number}}}"#),
+        _ => format!("message {number}"),
+    }
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        Self {
+            has_secrets: rng.below(8) > 0,
+            rng,
+            now: 0,
+            server: None,
+            ended: Vec::new(),
+            page: ClientEnd::default(),
+            wire: None,
+            is_known: false,
+            refused: 0,
+            pushed: 0,
+            said: 0,
+            steps: Vec::new(),
+            kinds: BTreeMap::new(),
+        }
+    }
+
+    fn note(&mut self, kind: &str) {
+        *self.kinds.entry(kind.to_owned()).or_default() += 1;
+    }
+
+    /// Writes down a step, with the state of the page's end after it.
+    fn step(&mut self, kind: &str, fields: Value) {
+        self.note(kind);
+        let of_page = || self.page.unconfirmed().chain(self.page.waiting());
+        let state = json!({
+            "do": kind,
+            "at": self.now,
+            "taken": self.page.taken(),
+            "confirmed": self.page.confirmed(),
+            "unconfirmed": self.page.unconfirmed().count(),
+            "waiting": self.page.waiting().count(),
+            "weight": of_page().map(|text| 2 * text.encode_utf16().count()).sum::<usize>(),
+            "offer": self.page.offer().map(|offer| offer.to_subprotocol()),
+        });
+        let objects = [state, fields].map(|object| object.as_object().cloned().unwrap_or_default());
+        self.steps.push(Value::Object(objects.into_iter().flatten().collect::<Map<_, _>>()));
+    }
+
+    /// Ends the connection. `kind` says by whom.
+    fn cut(&mut self, kind: &str) {
+        let Some(wire) = self.wire.take() else { return };
+        self.page.cut();
+        if wire.init.is_some() {
+            self.note("an init is lost");
+        }
+        if !wire.to_server.is_empty() {
+            self.note("something of the page is lost");
+        }
+        self.step(kind, json!({}));
+    }
+
+    fn end(&mut self, reason: GapReason) {
+        if self.server.take().is_some() {
+            self.ended.push(reason);
+            self.cut("cut");
+        }
+    }
+
+    /// Sends one message of the application, or several at once.
+    fn push(&mut self) {
+        let count = if self.rng.below(30) == 0 { self.rng.below(80) } else { 1 };
+        for _ in 0..count {
+            let Some((number, server)) = &mut self.server else { return };
+            self.pushed += 1;
+            let pushed = self.pushed;
+            let escaped = |text: String| Frame::Text(escape(&text).into_owned());
+            let frame = match pushed % 13 {
+                0 => escaped(format!("gateway:seen {pushed}")),
+                1 => escaped(format!("gateway:= {pushed}")),
+                2 => escaped(format!(r#"{{"type":"pushed","number":{pushed}}}"#)),
+                3 => escaped(json!({"type": "init", "client_id": client(*number).to_string()}).to_string()),
+                4 => escaped(r#"{"type":"init","client_id":"another"}"#.to_owned()),
+                5 => escaped(String::new()),
+                6 => escaped(format!("音乐 {pushed}")),
+                // Its receiver does not know the header.
+                7 => Frame::Text(format!("gateway:=later {pushed} x")),
+                8 => Frame::Binary(pushed % 100),
+                9 if self.rng.below(4) == 0 => Frame::Binary([9000, 16_383, 16_384][self.rng.below(3)]),
+                10 if self.rng.below(4) == 0 => {
+                    escaped("x".repeat([9000, 16_383, 16_384][self.rng.below(3)]))
+                }
+                _ => escaped(format!("message {pushed}")),
+            };
+            server.send(frame.clone(), 1, 8, |_| 8);
+            if let Some(wire) = &mut self.wire {
+                wire.to_page.push_back(frame);
+            }
+            if server.kept() > KEPT {
+                self.end(GapReason::Overflow);
+            }
+        }
+    }
+
+    fn say(&mut self) {
+        if !self.is_known {
+            return;
+        }
+        self.said += 1;
+        let text = said(self.said);
+        let mut says = Vec::new();
+        if self.page.send(text.clone()) {
+            says.push(escape(&text).into_owned());
+        } else {
+            self.note("a message waits");
+        }
+        self.says(&says);
+        self.step("send", json!({"text": text, "says": says}));
+    }
+
+    fn says(&mut self, says: &[String]) {
+        if let Some(wire) = &mut self.wire {
+            wire.to_server.extend(says.iter().cloned());
+        }
+    }
+
+    /// Has the page connect anew, even while it has a connection, in which the server still believes.
+    fn connect(&mut self) {
+        self.cut("abandon");
+        let offer = self.page.offer();
+        // The offer goes over the wire as text.
+        let offer =
+            offer.map(|offer| ResumeOffer::from_subprotocol(&offer.to_subprotocol()).unwrap().unwrap());
+        let resumed = match (&mut self.server, &offer) {
+            (_, None) => Err(None),
+            (Some((number, server)), Some(offer)) if offer.secret.client() == client(*number) => {
+                server.resume(offer, secrets(*number), |_| 8).map_err(Some)
+            }
+            (_, Some(offer)) => Err(Some(self.ended[offer.secret.client().connection as usize - 1])),
+        };
+        if resumed.is_err() {
+            if self.server.take().is_some() {
+                self.ended.push(GapReason::Expired);
+            }
+            let secret = NonZeroU32::new(self.rng.draw() as u32).unwrap_or(NonZeroU32::MIN);
+            self.server = Some((self.ended.len() as u32 + 1, ServerEnd::new(secret)));
+        }
+        let (number, server) = self.server.as_mut().unwrap();
+        let secret = secrets(*number)(server.latest_secret());
+        let init = Init {
+            client_id: client(*number).to_string(),
+            proof: String::new(),
+            resume: self.has_secrets.then(|| secret.to_text()),
+            seen: server.taken(),
+            resumed: resumed.is_ok(),
+            missed: server.missed(),
+            reason: resumed.err().flatten(),
+        };
+        let to_page = server.unseen().1.map(|(frame, _)| frame.clone()).collect();
+        self.wire = Some(Wire { init: Some(init), to_page, to_server: VecDeque::new() });
+        (self.is_known, self.refused) = (true, 0);
+        self.step("connect", json!({}));
+    }
+
+    /// An attempt of the page fails before it is open.
+    fn refuse(&mut self) {
+        if self.is_known && self.refused < REFUSED {
+            self.cut("abandon");
+            self.refused += 1;
+            self.step("refuse", json!({}));
+        }
+    }
+
+    /// Another page of the tab goes on, from what the one before has left.
+    fn reload(&mut self) {
+        self.wire = None;
+        self.page.cut();
+        self.refused = 0;
+        if self.page.offer().is_none() {
+            self.page = ClientEnd::default();
+            self.is_known = false;
+        }
+        self.step("reload", json!({}));
+        self.connect();
+    }
+
+    fn page_receives(&mut self) {
+        let Some(wire) = &mut self.wire else { return };
+        if let Some(init) = wire.init.take() {
+            return self.page_opens(&init);
+        }
+        let Some(frame) = wire.to_page.pop_front() else { return };
+        let now = Duration::from_millis(self.now);
+        let (mut fields, reply) = match &frame {
+            Frame::Text(text) => {
+                let Received { message, reply } = self.page.receive(text, now).unwrap();
+                (json!({"text": text, "message": message}), reply)
+            }
+            Frame::Binary(length) => {
+                (json!({"binary": length, "message": length}), self.page.receive_binary(*length, now))
+            }
+        };
+        let says: Vec<_> = reply.iter().map(ToString::to_string).collect();
+        self.says(&says);
+        if !says.is_empty() && fields["message"] != Value::Null {
+            self.note("a message makes the page say seen");
+        }
+        fields["says"] = json!(says);
+        self.step("message", fields);
+    }
+
+    fn page_opens(&mut self, init: &Init) {
+        let (opened, seen, again) = self.page.open(init).unwrap();
+        let says: Vec<_> = [seen.to_string()]
+            .into_iter()
+            .chain(again.iter().map(|text| escape(text).into_owned()))
+            .collect();
+        self.says(&says);
+        let event = match opened {
+            Opened::First => Value::Null,
+            Opened::Recovered { missed } => {
+                if !again.is_empty() {
+                    self.note("messages are sent again");
+                }
+                json!({"type": "recovered", "missed": missed})
+            }
+            Opened::Gap { reason, unconfirmed } => {
+                self.note(&format!("gap {}", reason.map_or("without a reason", GapReason::word)));
+                json!({"type": "gap", "reason": reason, "unconfirmed": unconfirmed})
+            }
+        };
+        let text = serde_json::to_string(&init).unwrap();
+        self.step("init", json!({"text": text, "says": says, "event": event}));
+    }
+
+    fn server_receives(&mut self) {
+        let (Some(wire), Some((_, server))) = (&mut self.wire, &mut self.server) else { return };
+        let Some(text) = wire.to_server.pop_front() else { return };
+        let received = server.receive(&text, Duration::from_millis(self.now), |_| 8).unwrap();
+        wire.to_page.extend(received.reply.map(|reply| Frame::Text(reply.to_string())));
+    }
+
+    /// Lets time pass. The page says what is due in the millisecond in which it is.
+    fn pass(&mut self, milliseconds: usize) {
+        for _ in 0..milliseconds {
+            self.now += 1;
+            let now = Duration::from_millis(self.now);
+            let is_open = self.wire.as_ref().is_some_and(|wire| wire.init.is_none());
+            if is_open && let Some(due) = self.page.due(now) {
+                let says = [due.to_string()];
+                self.says(&says);
+                self.step("due", json!({"says": says}));
+            }
+            if let (Some(wire), Some((_, server))) = (&mut self.wire, &mut self.server)
+                && let Some(due) = server.due(now)
+            {
+                wire.to_page.push_back(Frame::Text(due.to_string()));
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        let time = if self.rng.below(20) == 0 { 6000 } else { 200 };
+        let time = self.rng.below(time);
+        self.pass(time);
+        match self.rng.below(100) {
+            0..20 => self.push(),
+            20..36 => self.say(),
+            36..62 => self.page_receives(),
+            62..80 => self.server_receives(),
+            80..84 => self.cut("cut"),
+            84..91 => self.connect(),
+            91..93 => self.refuse(),
+            93 => self.reload(),
+            94..97 => {
+                let control = CONTROL[self.rng.below(CONTROL.len())];
+                if let Some(wire) = &mut self.wire {
+                    wire.to_page.push_back(Frame::Text(control.to_owned()));
+                }
+            }
+            97 => {
+                let reason = GapReason::ALL[self.rng.below(GapReason::ALL.len())];
+                self.end(reason);
+            }
+            // What is under way arrives, so that long runs of messages come too.
+            _ => {
+                for _ in 0..self.rng.below(150) {
+                    self.page_receives();
+                    self.server_receives();
+                }
+            }
+        }
+    }
+
+    /// Ends the trace with something that a server cannot mean.
+    fn lie(&mut self) {
+        let choice = self.rng.below(3);
+        let confirmed = self.page.confirmed();
+        let beyond = confirmed + self.page.unconfirmed().count() as u64 + 1;
+        let Some(wire) = &mut self.wire else { return };
+        let (kind, text) = if let Some(mut init) = wire.init.take() {
+            let kind = match choice {
+                0 => {
+                    init.resume = Some("x".to_owned());
+                    "an init with a malformed secret"
+                }
+                _ => {
+                    (init.resumed, init.seen) = (true, beyond);
+                    "an init that confirms too much"
+                }
+            };
+            assert!(self.page.open(&init).is_err());
+            (kind, serde_json::to_string(&init).unwrap())
+        } else {
+            let (kind, text) = match choice {
+                0 if confirmed > 0 => ("a count goes back", format!("gateway:seen {}", confirmed - 1)),
+                1 => ("a count is too large", format!("gateway:seen {beyond}")),
+                _ => ("control is malformed", MALFORMED[self.rng.below(MALFORMED.len())].to_owned()),
+            };
+            assert!(self.page.receive(&text, Duration::from_millis(self.now)).is_err(), "{text}");
+            (kind, text)
+        };
+        self.note(kind);
+        self.steps.push(json!({"do": "lie", "at": self.now, "text": text}));
+    }
+}
+
+/// Makes the trace of a seed, whose steps it counts in `kinds`.
+fn trace(seed: u64, kinds: &mut BTreeMap<String, usize>) -> Value {
+    let mut world = World::new(seed);
+    for _ in 0..world.rng.below(400) {
+        world.act();
+    }
+    if world.rng.below(2) == 0 {
+        world.lie();
+    }
+    for (kind, count) in world.kinds {
+        *kinds.entry(kind).or_default() += count;
+    }
+    json!({"seed": seed, "steps": world.steps})
+}
+
+#[tokio::test]
+async fn the_client_in_javascript_does_what_that_in_rust_does() -> anyhow::Result<()> {
+    let (mut kinds, mut file) = (BTreeMap::new(), NamedTempFile::new()?);
+    for seed in 0..TRACES {
+        writeln!(file, "{}", trace(seed, &mut kinds))?;
+    }
+    file.flush()?;
+    println!("{} bytes of traces: {kinds:?}", file.as_file().metadata()?.len());
+    let gaps = GapReason::ALL.map(|reason| format!("gap {}", reason.word()));
+    for kind in gaps.iter().map(String::as_str).chain(KINDS) {
+        ensure!(kinds.get(kind).is_some_and(|count| *count >= 5), "there is too little of: {kind}");
+    }
+
+    let mut run = Command::new("node");
+    run.arg(root().join("tests/js/client_traces.mjs")).env("TRACES", file.path()).kill_on_drop(true);
+    let output = match run.output().await {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            skip("the_client_in_javascript_does_what_that_in_rust_does", "node is missing");
+            return Ok(());
+        }
+        output => output?,
+    };
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
+}
