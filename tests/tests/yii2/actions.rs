@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use gateway_tests::{Greeted, Page, PhpPeer, Server, extension, root, skip, soon};
+use gateway_tests::{Greeted, Page, PhpPeer, Server, eventually, extension, root, skip, soon};
 use gateway_wire::token::{Claims, TokenKey};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -107,7 +107,8 @@ async fn the_actions_work_without_the_extension() -> anyhow::Result<()> {
     assert_eq!(php.clients_of("ann").await?, []);
     let answer = request_on(false, register, "page/bind-unproved", "ann", post()).await?;
     assert_eq!(answer, r#"200 {"bound":true}"#);
-    assert_eq!(php.clients_of("ann").await?, [page.client.id]);
+    // GatewayClient does not wait until the server has bound the client.
+    eventually("the bind", vec![page.client.id], async || php.clients_of("ann").await).await?;
 
     let answer = request_on(false, register, "page/token", "ann", json!({})).await?;
     let answer: Value = serde_json::from_str(answer.strip_prefix("200 ").unwrap_or_default())?;
