@@ -16,15 +16,27 @@ async function fetchToken(url) {
     }
 }
 
-/** Shows the state of the connection in an element, with the page's labels. */
+/** Shows the state of the connection in an element, with the page's labels, and whether a page that is back has missed anything. */
 function showState(gateway, {element, labels}) {
     const shown = document.getElementById(element);
-    const update = () => {
-        shown.dataset.state = gateway.state;
-        shown.textContent = labels[gateway.state];
+    const show = (text, {recovered, gap} = {}) => {
+        for (const [name, value] of Object.entries({state: gateway.state, recovered, gap})) {
+            if (value === undefined) {
+                delete shown.dataset[name];
+            } else {
+                shown.dataset[name] = value;
+            }
+        }
+        shown.textContent = text;
     };
-    gateway.addEventListener('open', update);
-    gateway.addEventListener('close', update);
+    for (const type of ['open', 'close']) {
+        gateway.addEventListener(type, () => show(labels[gateway.state]));
+    }
+    gateway.addEventListener('recovered', ({missed}) => show(labels.recovered.replace('{n}', missed), {recovered: missed}));
+    // A new client that has not asked for the old one has no reason, and a later gateway may have others.
+    gateway.addEventListener('gap', ({reason = 'none'}) => {
+        show(labels.gap.replace('{reason}', labels.reasons[reason] ?? labels.reasons.expired), {gap: reason});
+    });
 }
 
 /**

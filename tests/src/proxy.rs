@@ -1,11 +1,12 @@
-//! A TCP proxy that resets its connections in the middle of what they carry.
+//! TCP proxies that reset their connections in the middle of what they carry.
 
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// The proxy serves one connection at a time, and ends when this is dropped.
 pub struct ResettingProxy {
@@ -42,6 +43,71 @@ impl ResettingProxy {
 }
 
 impl Drop for ResettingProxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A proxy that serves any number of connections, and resets them when the test says so. It ends when this is dropped.
+pub struct CuttingProxy {
+    pub address: SocketAddr,
+    network: watch::Sender<Network>,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+/// What becomes of the connections of a [`CuttingProxy`].
+#[derive(Clone, Copy)]
+struct Network {
+    /// How often all connections were reset.
+    cuts: usize,
+    /// Whether new connections are reset too.
+    is_down: bool,
+}
+
+impl CuttingProxy {
+    /// Starts a proxy in front of `to`.
+    pub async fn start(to: SocketAddr) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (network, state) = watch::channel(Network { cuts: 0, is_down: false });
+        let task = tokio::spawn(async move {
+            // The connections end with this set.
+            let mut connections = JoinSet::new();
+            loop {
+                let (mut client, mut server) = accept(&listener, to).await?;
+                let mut state = state.clone();
+                let Network { cuts, is_down } = *state.borrow_and_update();
+                connections.spawn(async move {
+                    let is_cut = async { is_down || state.wait_for(|now| now.cuts > cuts).await.is_ok() };
+                    tokio::select! {
+                        _ = is_cut => for socket in [client, server] {
+                            // With a linger of zero, closing sends RST whatever still waits to be sent or read.
+                            let _ = socket.set_zero_linger();
+                        },
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                    }
+                });
+            }
+        });
+        Ok(Self { address, network, task })
+    }
+
+    /// Resets all connections.
+    pub fn cut(&self) {
+        self.network.send_modify(|network| network.cuts += 1);
+    }
+
+    /// Resets all connections, and those that come until [`CuttingProxy::restore`].
+    pub fn take_down(&self) {
+        self.network.send_modify(|network| *network = Network { cuts: network.cuts + 1, is_down: true });
+    }
+
+    pub fn restore(&self) {
+        self.network.send_modify(|network| network.is_down = false);
+    }
+}
+
+impl Drop for CuttingProxy {
     fn drop(&mut self) {
         self.task.abort();
     }

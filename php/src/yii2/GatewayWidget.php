@@ -56,7 +56,7 @@ class GatewayWidget extends Widget
     /** @var array<string, mixed> more of the client's options, such as `tokenIn`, `maxDelay` or `ping` */
     public array $clientOptions = [];
 
-    /** Whether to show the state of the connection, in the user's language. */
+    /** Whether to show the state of the connection, and whether a page that is back has missed anything, in the user's language. */
     public bool $showState = false;
 
     /** @var array{tag?: string, ...<string, mixed>} attributes of the element that shows the state; `tag` names the element */
@@ -127,17 +127,30 @@ class GatewayWidget extends Widget
         unset($options['tag']);
         Html::addCssClass($options, ['widget' => 'gateway-state']);
 
-        return Html::tag($tag, Html::encode(self::labels()['connecting']), $options);
+        return Html::tag($tag, Html::encode(Translation::t('connecting')), $options);
     }
 
-    /** @return array<string, string> by the client's states */
+    /** @return array<string, string|array<string, string>> by the client's states, and what its events `recovered` and `gap` say */
     private static function labels(): array
     {
         return [
             'connecting' => Translation::t('connecting'),
             'open' => Translation::t('connected'),
-            'waiting' => Translation::t('reconnecting'),
+            'waiting' => Translation::t('away, coming back'),
             'closed' => Translation::t('disconnected'),
+            'recovered' => Translation::t('connected, missed messages recovered: {n}'),
+            'gap' => Translation::t('connected, messages may be missing: {reason}'),
+            'reasons' => [
+                'expired' => Translation::t('away for too long'),
+                'overflow' => Translation::t('too much came meanwhile'),
+                'restarted' => Translation::t('the gateway was restarted'),
+                'closed' => Translation::t('closed by this site'),
+                'identity' => Translation::t('another user has logged in'),
+                'raw' => Translation::t('some of them cannot be sent again'),
+                'moved' => Translation::t('connected to another gateway'),
+                'unknown' => Translation::t('the gateway does not know this page'),
+                'none' => Translation::t('begun anew'),
+            ],
         ];
     }
 

@@ -44,6 +44,24 @@ final class GatewayWidgetTest extends TestCase
         $this->assertMatchesRegularExpression('~^<em [^>]*class="x gateway-state"[^>]*>正在连接</em>$~', $html);
     }
 
+    public function testItSaysWhetherAPageThatIsBackHasMissedAnything(): void
+    {
+        foreach (['en-US' => 'the gateway was restarted', 'zh-CN' => '网关已重启'] as $language => $words) {
+            $this->tearDown();
+            $this->startApplication();
+            Yii::$app->language = $language;
+            GatewayWidget::widget(['url' => '/ws', 'showState' => true]);
+            $this->assertSame(1, preg_match('/"labels":(\{.*?\}\})/', $this->script(), $found));
+            $labels = json_decode($found[1], true);
+            // The words of docs/client-protocol.md, and a new client that has not asked for the old one.
+            $reasons = ['expired', 'overflow', 'restarted', 'closed', 'identity', 'raw', 'moved', 'unknown', 'none'];
+            $this->assertSame($reasons, array_keys($labels['reasons']));
+            $this->assertSame($words, $labels['reasons']['restarted']);
+            $this->assertStringContainsString('{n}', $labels['recovered']);
+            $this->assertStringContainsString('{reason}', $labels['gap']);
+        }
+    }
+
     public function testAPageGoesOnForTheSameUserAlone(): void
     {
         foreach (['ann' => 'user ann', '' => 'nobody'] as $user => $whom) {

@@ -2,5 +2,6 @@
 //! test-yii2`).
 
 mod actions;
+mod coming_back;
 mod quick_start;
 mod widget;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use gateway_tests::{
-    ALICE, Browser, Client, Page, PhpPeer, ProcessGroup, Server, Tab, done, eventually, extension, root,
-    skip, soon,
+    ALICE, Browser, Client, CuttingProxy, Page, PhpPeer, ProcessGroup, Server, Tab, done, eventually,
+    extension, root, skip, soon,
 };
 use gateway_wire::bridge::Order;
 use nix::sys::signal::Signal;
@@ -17,9 +17,11 @@ use tokio_tungstenite::tungstenite::Message;
 const KEY: &str = "a key for tokens";
 
 /// A gateway, and the example application that uses it.
-struct Stage {
-    server: Server,
-    site: String,
+pub(super) struct Stage {
+    pub(super) server: Server,
+    /// Stands between pages and the gateway.
+    pub(super) proxy: CuttingProxy,
+    pub(super) site: String,
     has_key: bool,
     _php: ProcessGroup,
     data: TempDir,
@@ -27,16 +29,27 @@ struct Stage {
 
 impl Stage {
     /// Starts both. With a key the page comes with a connect token; without one it is bound after it has connected.
-    async fn set(has_key: bool) -> anyhow::Result<Self> {
+    pub(super) async fn set(has_key: bool) -> anyhow::Result<Self> {
         let server = start_server(has_key, &[]).await?;
+        let proxy = CuttingProxy::start(server.websocket).await?;
         let data = TempDir::with_prefix("gateway-test-widget-")?;
         let web = root().join("php/example/yii2/web");
         let mut command = php(&server, has_key, data.path())?;
         command.args(["-S", "127.0.0.1:0", "-t"]).arg(&web).arg(web.join("index.php"));
-        command.env("GATEWAY_URL", format!("ws://{}/", server.websocket));
+        command.env("GATEWAY_URL", format!("ws://{}/", proxy.address));
         let (php, line) = ProcessGroup::start(command, " started").await?;
         let site = line.split(['(', ')']).nth(1).unwrap_or_default().to_owned();
-        Ok(Self { server, site, has_key, _php: php, data })
+        Ok(Self { server, proxy, site, has_key, _php: php, data })
+    }
+
+    /// Opens the page of the widget, as alice.
+    pub(super) async fn page(&self, browser: &Browser) -> anyhow::Result<Tab> {
+        let tab = browser.open(&self.site).await?;
+        tab.choose("#user", ALICE.name).await?;
+        tab.submit("#login").await?;
+        let page = browser.open(&format!("{}/live", self.site)).await?;
+        state_is(&page, "open", "connected").await?;
+        Ok(page)
     }
 
     /// Runs `yii gateway/…`, and gives what it prints and its exit code.
@@ -87,7 +100,7 @@ fn php(server: &Server, has_key: bool, data: &Path) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-async fn state_is(tab: &Tab, state: &str, words: &str) -> anyhow::Result<()> {
+pub(super) async fn state_is(tab: &Tab, state: &str, words: &str) -> anyhow::Result<()> {
     eventually("the connection's state", (Some(state.to_owned()), vec![words.to_owned()]), async || {
         Ok((tab.attribute(".gateway-state", "data-state").await?, tab.texts(".gateway-state").await?))
     })
@@ -97,12 +110,7 @@ async fn state_is(tab: &Tab, state: &str, words: &str) -> anyhow::Result<()> {
 async fn pushes_from_the_console_reach_the_page(has_key: bool) -> anyhow::Result<()> {
     let mut stage = Stage::set(has_key).await?;
     let browser = Browser::start().await?;
-    let tab = browser.open(&stage.site).await?;
-    tab.choose("#user", ALICE.name).await?;
-    tab.submit("#login").await?;
-
-    let page = browser.open(&format!("{}/live", stage.site)).await?;
-    state_is(&page, "open", "connected").await?;
+    let page = stage.page(&browser).await?;
     stage.push("<b>grüß</b>").await?;
     page.shows("#pushed li", &["comment: <b>grüß</b>"]).await?;
 
@@ -117,10 +125,11 @@ async fn pushes_from_the_console_reach_the_page(has_key: bool) -> anyhow::Result
     stage.restart().await?;
     stage.push("again").await?;
     page.shows("#pushed li", &["comment: <b>grüß</b>", "hello: Good morning", "comment: again"]).await?;
-    state_is(&page, "open", "connected").await?;
+    state_is(&page, "open", "connected, messages may be missing: the gateway was restarted").await?;
+    assert_eq!(page.attribute(".gateway-state", "data-gap").await?.as_deref(), Some("restarted"));
 
     stage.server.signal(Signal::SIGKILL)?;
-    state_is(&page, "waiting", "reconnecting").await?;
+    state_is(&page, "waiting", "away, coming back").await?;
     page.script("gateway.close()", vec![]).await?;
     state_is(&page, "closed", "disconnected").await
 }
@@ -303,7 +312,10 @@ async fn workers_of_the_console_have_the_limits_of_the_runner() -> anyhow::Resul
     .await
 }
 
-async fn on_yii2(test: &str, scenario: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(super) async fn on_yii2(
+    test: &str,
+    scenario: impl AsyncFnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     match Page::Yii2.missing() {
         Some(reason) => {
             skip(test, reason);

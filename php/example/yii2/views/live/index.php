@@ -20,6 +20,7 @@ $user = Yii::$app->user->identity;
         'showState' => true,
         'on' => ['*' => 'show'],
     ]) ?>.
+    Messages so far: <b id="count">0</b>
 </p>
 <p>Push something: <code><?= Html::encode("$console gateway/send '" . '{"type":"hello","text":"Good morning"}' . "' --all") ?></code></p>
 <ol id="pushed"></ol>
@@ -29,6 +30,8 @@ function show({type, text}) {
         const line = document.createElement('li');
         line.textContent = `${type}: ${text}`;
         document.getElementById('pushed').append(line);
+        const count = document.getElementById('count');
+        count.textContent = Number(count.textContent) + 1;
     }
 }
 </script>
