@@ -1,8 +1,10 @@
 //! The dashboard of the operations port, in a real browser.
 
-use gateway_tests::{Browser, Client, Nodes, Operator, PhpPeer, Server, Tab, eventually};
+use gateway_tests::{Browser, Client, Nodes, Operator, PhpPeer, ResumingPage, Server, Tab, eventually};
+use gateway_wire::client_protocol::{GapReason, ResumeOffer, ResumeSecret};
 use nix::sys::signal::Signal;
 use serde_json::json;
+use tokio::net::TcpStream;
 
 const TOKEN: &str = "the operators' token";
 
@@ -102,6 +104,52 @@ async fn an_operator_sees_the_server_and_reaches_its_clients() -> anyhow::Result
     server.signal(Signal::SIGKILL)?;
     server.exit().await?;
     shows(&tab, "#state", "no answer, trying again").await
+}
+
+#[tokio::test]
+async fn clients_that_come_back_are_shown() -> anyhow::Result<()> {
+    let (server, page) = start("", &["--resume-seconds", "600"]).await?;
+    let browser = Browser::start().await?;
+    let tab = browser.open(&page).await?;
+    for tile in ["parked", "kept", "resumed", "gaps"] {
+        shows(&tab, &format!("#tile-{tile} .value"), if tile == "kept" { "0B" } else { "0" }).await?;
+    }
+    shows(&tab, "#gaps tbody td", "None").await?;
+
+    let mut ann = ResumingPage::connected(server.websocket).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    php.bind(ann.id()?, "ann").await?;
+    ann.reset()?;
+    shows(&tab, "#tile-parked .value", "1").await?;
+    php.send_to_uid("ann", &"x".repeat(100 << 10)).await?;
+    eventually("the memory of what is kept", true, async || {
+        let kept = tab.texts("#tile-kept .value").await?.concat();
+        Ok(kept.strip_suffix("KiB").is_some_and(|number| number.parse::<u32>().is_ok_and(|kept| kept >= 100)))
+    })
+    .await?;
+    find(&tab, "uid", "ann").await?;
+    eventually("how long it is away", true, async || {
+        Ok(tab.texts("#clients tbody td:nth-child(7)").await?.concat().ends_with(" s"))
+    })
+    .await?;
+
+    ann.connect(server.websocket).await?;
+    assert_eq!(ann.text().await?.len(), 100 << 10);
+    shows(&tab, "#tile-resumed .value", "1").await?;
+    shows(&tab, "#tile-parked .value", "0").await?;
+    find(&tab, "uid", "ann").await?;
+    shows(&tab, "#clients tbody td:nth-child(7)", "").await?;
+
+    let mut stranger = ResumingPage::default();
+    let stream = TcpStream::connect(server.websocket).await?;
+    let guessed = ResumeOffer { secret: ResumeSecret::new(ann.id()?, [7; 16]), seen: 0 };
+    stranger.over_with(stream, "/", &[], Some(guessed)).await?;
+    assert_eq!(stranger.init.as_ref().and_then(|init| init.reason), Some(GapReason::Unknown));
+    shows(&tab, "#tile-gaps .value", "1").await?;
+    eventually("its reason", vec!["unknown".to_owned(), "1".to_owned()], async || {
+        tab.texts("#gaps tbody td").await
+    })
+    .await
 }
 
 #[tokio::test]

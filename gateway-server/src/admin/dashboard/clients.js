@@ -1,7 +1,7 @@
 /** Finds clients, pushes to them, closes them, and watches one. */
 
 import {call, connections} from './server.js';
-import {number, say} from './words.js';
+import {inSeconds, number, say} from './words.js';
 
 const PAGE = 50;
 const MOST_CHANGES = 200;
@@ -53,11 +53,14 @@ async function find(isMore) {
 function row(client) {
     const made = document.createElement('tr');
     const groups = client.groups.join(', ') + (client.group_count > client.groups.length ? ` … (${client.group_count})` : '');
-    const cells = [client.client_id, client.uid ?? '', groups, client.address ?? '', client.listener ?? '', number(client.queued_bytes)];
+    const away = client.parked_seconds === null ? '' : inSeconds(client.parked_seconds);
+    const cells = [
+        client.client_id, client.uid ?? '', groups, client.address ?? '', client.listener ?? '', number(client.queued_bytes), away,
+    ];
     cells.forEach((text, column) => {
         const cell = made.insertCell();
         cell.textContent = text;
-        cell.className = ['id', '', '', '', '', 'number'][column];
+        cell.className = ['id', '', '', '', '', 'number', 'number'][column];
     });
     const actions = document.createElement('div');
     actions.className = 'actions';

@@ -20,6 +20,10 @@ const TILES = {
     memory: {of: (now) => now.memory_bytes, as: bytes},
     slow: {of: (now) => now.slow_clients, as: plain},
     php: {of: (now) => now.php_connections, as: plain},
+    parked: {of: (now) => now.parked_clients, as: plain},
+    kept: {of: (now) => now.resume_bytes, as: bytes},
+    resumed: {of: (now) => now.resumed, as: plain},
+    gaps: {of: (now) => Object.values(now.gaps).reduce((sum, count) => sum + count, 0), as: plain},
 };
 
 let before = null;
@@ -63,7 +67,9 @@ function show(now) {
             [node, say(state === 'gone' ? 'left' : state), clients, inSeconds(silent_seconds)]);
         one('#cluster .problem').textContent = problem ?? '';
     }
-    rows('#offences', Object.entries(now.offences).sort(([, one], [, other]) => other - one), (offence) => offence);
+    for (const kind of ['offences', 'gaps']) {
+        rows(`#${kind}`, Object.entries(now[kind]).sort(([, one], [, other]) => other - one), (counted) => counted);
+    }
     const most = Math.max(1, ...now.shards);
     rows('#shards', now.shards.map((clients, shard) => [String(shard), clients, meter(clients, most)]), (shard) => shard);
     stands(now.state);
