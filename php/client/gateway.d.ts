@@ -50,6 +50,11 @@ export interface Options {
      */
     queueBytes?: number;
     /**
+     * Whether to speak gateway.2 where the gateway does, so that nothing is missed. With false the client offers no subprotocol of its
+     * own, which saves an attempt that fails where the server is GatewayWorker itself. The default is true.
+     */
+    resume?: boolean;
+    /**
      * Whether the next page of this tab goes on as the client of this one, after a reload or a link. A string names whom the page is
      * for, such as the id of the user: only a page with the same string goes on. The default is false.
      */

@@ -14,6 +14,7 @@ const DEFAULTS = {
     pingInterval: 30_000,
     pingTimeout: 10_000,
     queueBytes: 262_144,
+    resume: true,
     resumeTab: false,
     random: Math.random,
 };
@@ -48,6 +49,13 @@ const STAYS_AFTER = 5000;
 /** A client that has spoken gateway.2 offers it at each attempt, except once in so many that fail. */
 const PLAIN_ATTEMPT = 4;
 
+/**
+ * A gateway is taken for one without subprotocols once it was reached only without them so many times in a row, by a page each, as an
+ * attempt with them may have failed for another reason. After so many milliseconds they are offered again.
+ */
+const PLAIN_TIMES = 2;
+const PLAIN_LASTS = 86_400_000;
+
 /** Events after which the page may have a network again, or a user. */
 const WAKE_EVENTS = ['online', 'visibilitychange', 'pageshow', 'resume'];
 
@@ -80,10 +88,10 @@ const isAddress = (token) => typeof token === 'string' && token.includes('/');
 /** The bytes that a text takes in memory, at most. */
 const weightOf = (text) => 2 * text.length;
 
-/** Does something with what this tab keeps over pages, which may be full or forbidden. */
-function withStorage(action) {
+/** Does something with what this browser or tab keeps over pages, which may be full or forbidden. */
+function withStorage(kind, action) {
     try {
-        return action(globalThis.sessionStorage);
+        return action(globalThis[kind]);
     } catch {
         return null;
     }
@@ -318,13 +326,16 @@ export class Gateway extends EventTarget {
     #attempt = 0;
     #refusals = 0;
     #end = new ClientEnd();
-    /** Whether the gateway speaks gateway.2, as far as is known. */
+    /** Whether this page has spoken gateway.2 with the gateway, and whether that is expected, as this or another page has. */
     #isCounted = false;
+    #isExpected = false;
     /** Whether the next attempt does not offer gateway.2, and how many attempts in a row have failed before they were open. */
     #isPlain = false;
     #failures = 0;
-    /** Whether an attempt without gateway.2 has just succeeded where it used to be spoken. */
+    /** Whether an attempt without gateway.2 has just succeeded where it is expected. */
     #isDoubtful = false;
+    /** Whether the gateway has just shown that it does not speak gateway.2. */
+    #isRuledOut = false;
     /** The client_id whose init message handlers have got. */
     #introduced = null;
     /** Whether the bind of this client has ended, well or not, and whether messages wait for that. */
@@ -337,6 +348,7 @@ export class Gateway extends EventTarget {
         this.#url = new URL(url, globalThis.location?.href);
         this.#url.protocol = this.#url.protocol.replace('http', 'ws');
         this.#options = {...DEFAULTS, ...options};
+        this.#recallWay();
         this.#connect();
     }
 
@@ -442,15 +454,19 @@ export class Gateway extends EventTarget {
 
     #opened(phase) {
         const isCounted = this.#socket.protocol === COUNTED;
+        const isSecond = this.#failures > 0;
         this.#state = 'open';
         this.#failures = 0;
         // The attempts before may have failed for another reason, and then there is a client to come back as.
-        this.#isDoubtful = !isCounted && this.#isCounted && this.#isPlain;
+        this.#isDoubtful = !isCounted && this.#isExpected && this.#isPlain;
         if (this.#isDoubtful) {
             this.#isPlain = false;
             return this.#closed(ABNORMAL, 'gateway.2 is tried again', 0);
         }
-        this.#isCounted = isCounted;
+        this.#isCounted = this.#isExpected = isCounted;
+        if (this.#isPlain && (isSecond || this.#isRuledOut)) {
+            this.#noteWay('plain');
+        }
         this.#openedAt = Date.now();
         this.#monitor(phase);
         this.#emit('open');
@@ -462,9 +478,39 @@ export class Gateway extends EventTarget {
     /** Notes an attempt that failed before it was open, and chooses what the next one offers. */
     #failedToOpen() {
         this.#failures += 1;
-        this.#isCounted &&= !this.#isDoubtful;
-        this.#isDoubtful = false;
-        this.#isPlain = this.#isCounted ? this.#failures % PLAIN_ATTEMPT === PLAIN_ATTEMPT - 1 : !this.#isPlain;
+        if (this.#isDoubtful) {
+            this.#isCounted = this.#isExpected = this.#isDoubtful = false;
+            this.#isRuledOut = true;
+        }
+        if (this.#options.resume) {
+            this.#isPlain = this.#isExpected ? this.#failures % PLAIN_ATTEMPT === PLAIN_ATTEMPT - 1 : !this.#isPlain;
+        }
+    }
+
+    /** Chooses what the first attempt offers by what has worked before in this browser. */
+    #recallWay() {
+        const {way, times, since} = withStorage('localStorage', (storage) => JSON.parse(storage.getItem(this.#wayKey))) ?? {};
+        const isPlain = way === 'plain' && times >= PLAIN_TIMES && Math.abs(Date.now() - since) < PLAIN_LASTS;
+        this.#isPlain = !this.#options.resume || isPlain;
+        this.#isExpected = !this.#isPlain && way === COUNTED;
+    }
+
+    /** Notes for the next pages of this browser how the gateway was reached. */
+    #noteWay(way) {
+        if (!this.#options.resume) {
+            return;
+        }
+        const key = this.#wayKey;
+        const before = withStorage('localStorage', (storage) => JSON.parse(storage.getItem(key)));
+        const times = this.#isRuledOut ? PLAIN_TIMES : before?.way === way ? Math.min(before.times + 1, PLAIN_TIMES) : 1;
+        this.#isRuledOut = false;
+        if (way !== COUNTED || before?.way !== COUNTED) {
+            withStorage('localStorage', (storage) => storage.setItem(key, JSON.stringify({way, times, since: Date.now()})));
+        }
+    }
+
+    get #wayKey() {
+        return `gateway way ${this.#url.origin}${this.#url.pathname}`;
     }
 
     /** Gives up a client that spoke gateway.2, since the gateway speaks it no more. */
@@ -578,6 +624,7 @@ export class Gateway extends EventTarget {
     /** Goes on, or begins anew, as the gateway's init message says. */
     #begin(init, {event, again}, phase) {
         const {bind} = this.#options;
+        this.#noteWay(COUNTED);
         this.#clientId = init.client_id;
         if (!init.resumed || !bind) {
             this.#isBindOver = !bind;
@@ -604,8 +651,10 @@ export class Gateway extends EventTarget {
 
     /** Ends a connection whose gateway does not speak gateway.2 as it should. If it begins so, it may not know it at all. */
     #distrust(error, isInit) {
-        this.#isCounted &&= !isInit;
-        this.#isPlain = isInit;
+        if (isInit) {
+            this.#isCounted = this.#isExpected = false;
+            this.#isPlain = this.#isRuledOut = true;
+        }
         this.#fail('protocol', error);
         if (this.#state === 'open') {
             this.#closed(isInit ? ABNORMAL : PROTOCOL_ERROR, error.message);
@@ -726,7 +775,7 @@ export class Gateway extends EventTarget {
         const record = this.#end.save();
         if (record) {
             const {isBindOver, holds} = {isBindOver: this.#isBindOver, holds: this.#holds};
-            withStorage((storage) => storage.setItem(this.#storageKey, JSON.stringify({...record, resumeTab, isBindOver, holds})));
+            withStorage('sessionStorage', (storage) => storage.setItem(this.#storageKey, JSON.stringify({...record, resumeTab, isBindOver, holds})));
         }
         if (this.#socket) {
             this.#closed(REPLACED, 'the page is left', STAYS_AFTER);
@@ -735,18 +784,18 @@ export class Gateway extends EventTarget {
 
     /** Takes the client that the page before has left, if this one has none. Nobody else finds it any more. */
     #recall() {
-        const {resumeTab} = this.#options;
-        if (!resumeTab) {
+        const {resume, resumeTab} = this.#options;
+        if (!resume || !resumeTab) {
             return;
         }
-        const record = withStorage((storage) => {
+        const record = withStorage('sessionStorage', (storage) => {
             const text = storage.getItem(this.#storageKey);
             storage.removeItem(this.#storageKey);
             return JSON.parse(text);
         });
         if (!this.#end.hasLived && record?.resumeTab === resumeTab) {
             this.#end = ClientEnd.restore(record);
-            this.#isCounted = this.#end.hasLived;
+            this.#isCounted = this.#isExpected = this.#end.hasLived;
             this.#isBindOver = record.isBindOver === true;
             this.#holds = record.holds === true;
         }

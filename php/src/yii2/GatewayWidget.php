@@ -30,7 +30,7 @@ class GatewayWidget extends Widget
     /** The options of the client that are no functions, as docs/browser-client.md has them. */
     private const CLIENT_OPTIONS = [
         'tokenIn', 'protocols', 'minDelay', 'maxDelay', 'hiddenMaxDelay', 'connectTimeout', 'ping', 'pingInterval', 'pingTimeout',
-        'queueBytes', 'resumeTab',
+        'queueBytes', 'resume', 'resumeTab',
     ];
 
     private const CLIENT_EVENTS = ['open', 'bound', 'close', 'reconnecting', 'recovered', 'gap', 'overflow', 'error', 'raw'];

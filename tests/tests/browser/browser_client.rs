@@ -118,7 +118,7 @@ impl Page {
     }
 }
 
-const FAST: &str = "minDelay: 20, maxDelay: 100";
+pub(super) const FAST: &str = "minDelay: 20, maxDelay: 100";
 
 #[tokio::test]
 async fn pushes_come_by_type() -> anyhow::Result<()> {

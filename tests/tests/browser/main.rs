@@ -6,6 +6,7 @@ mod coming_back;
 mod dashboard;
 mod demo_in_browser;
 mod ipv6;
+mod plain_servers;
 mod recipes;
 mod recipes_in_frameworks;
 mod traces;
