@@ -121,6 +121,9 @@ async fn a_reload_goes_on_as_the_same_client_where_that_is_wanted() -> anyhow::R
     let id = page.run("return gateway.clientId").await?;
     page.0.reload().await?;
     assert_eq!(page.run("return sessionStorage.length").await?, 0);
+    // Who leaves such a page is offline at once, and not parked for longer than the test waits.
+    let left = id.as_str().unwrap_or_default().parse()?;
+    eventually("it is online", false, async || Ok(php.clients_of("ann").await?.contains(&left))).await?;
     page.start(stage.server.websocket, &options("true")).await?;
     page.has(1, json!({"event": "bound"})).await?;
     assert_ne!(page.run("return gateway.clientId").await?, id);
