@@ -55,12 +55,12 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// A process of that name has come.
-    pub fn join(router: &'a Arc<Router>, hub: &'a Arc<Hub>, name: String) -> Self {
+    /// A process of that name has come, and has announced moves or not.
+    pub fn join(router: &'a Arc<Router>, hub: &'a Arc<Hub>, name: String, takes_moves: bool) -> Self {
         if router.mode() == EventMode::BuiltIn {
             tracing::info!(worker = name, "a worker is told of nothing, as events = \"builtin\"");
         }
-        Self { router, hub, worker: router.join(name), has_left: false }
+        Self { router, hub, worker: router.join(name, takes_moves), has_left: false }
     }
 
     /// Delivers events until the process has left or its connection has ended. When the caller stops waiting, the connection

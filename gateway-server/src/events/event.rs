@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use gateway_wire::ClientId;
 
 use crate::shard::Handshake;
 
@@ -23,6 +24,8 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventKind {
     Connect,
+    /// The client has come from another node of the cluster, where it had this client_id. It stands in place of the connect.
+    Moved(ClientId),
     /// How the client came. It follows the connect of the same client; events of other clients may stand in between.
     Handshake(Box<Handshake>),
     Message(Bytes),
@@ -30,12 +33,17 @@ pub enum EventKind {
 }
 
 impl Event {
+    /// Whether this is the first event of its client.
+    pub fn is_first(&self) -> bool {
+        matches!(self.kind, EventKind::Connect | EventKind::Moved(_))
+    }
+
     /// The bytes of memory that the event holds while it waits.
     pub(super) fn weight(&self) -> usize {
         let body = match &self.kind {
             EventKind::Handshake(handshake) => handshake.weight(),
             EventKind::Message(message) => message.len(),
-            EventKind::Connect | EventKind::Close => 0,
+            EventKind::Connect | EventKind::Moved(_) | EventKind::Close => 0,
         };
         size_of::<Self>() + self.session.len() + body
     }

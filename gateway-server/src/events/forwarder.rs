@@ -38,11 +38,7 @@ impl EventSinks for EventForwarders {
     }
 
     fn takes_moves(&self) -> bool {
-        match self.0.mode() {
-            EventMode::BuiltIn => true,
-            EventMode::Workers => false,
-            EventMode::Auto => !self.0.has_workers(),
-        }
+        self.0.takes_moves()
     }
 }
 
@@ -67,20 +63,12 @@ impl EventForwarder {
         peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
     }
 
-    /// Tells a worker of a client for the first time.
-    fn introduce(
-        &mut self,
-        client: &Client<'_>,
-        worker: Arc<WorkerQueue>,
-        handshake: Option<Box<Handshake>>,
-    ) {
+    /// Tells a worker of a client for the first time. `first` says how the client came.
+    fn introduce(&mut self, client: &Client<'_>, worker: Arc<WorkerQueue>, first: EventKind) {
         // A client that has gone already has no address any more.
         let peer = client.peer().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
         self.clients.insert(client.connection_id, KnownClient { assignment: Assignment::new(worker), peer });
-        self.tell(client, EventKind::Connect);
-        if let Some(handshake) = handshake {
-            self.tell(client, EventKind::Handshake(handshake));
-        }
+        self.tell(client, first);
     }
 
     fn tell(&mut self, client: &Client<'_>, kind: EventKind) {
@@ -105,13 +93,35 @@ impl EventForwarder {
             *assignment = Assignment::new(next);
         }
     }
+
+    /// Forgets a client of which its worker hears nothing more.
+    fn forget(&mut self, connection_id: u32) {
+        self.clients.remove(&connection_id);
+        // After a peak the map gives its memory back.
+        if self.clients.len() < self.clients.capacity() / 8 {
+            self.clients.shrink_to_fit();
+        }
+    }
 }
 
 impl EventSink for EventForwarder {
     fn connected(&mut self, client: &Client<'_>, handshake: Option<Box<Handshake>>) -> Welcome {
         match self.router.choose_for_new(self.address_of(client)) {
             Ok(worker) => {
-                self.introduce(client, worker, handshake);
+                self.introduce(client, worker, EventKind::Connect);
+                if let Some(handshake) = handshake {
+                    self.tell(client, EventKind::Handshake(handshake));
+                }
+                Welcome::Elsewhere
+            }
+            Err(welcome) => welcome,
+        }
+    }
+
+    fn moved(&mut self, client: &Client<'_>, old: ClientId) -> Welcome {
+        match self.router.choose_for_new(self.address_of(client)) {
+            Ok(worker) => {
+                self.introduce(client, worker, EventKind::Moved(old));
                 Welcome::Elsewhere
             }
             Err(welcome) => welcome,
@@ -125,26 +135,18 @@ impl EventSink for EventForwarder {
         if !self.clients.contains_key(&client.connection_id) {
             // The client came while there was no worker.
             let Some(worker) = self.router.choose(self.address_of(client)) else { return };
-            self.introduce(client, worker, None);
+            self.introduce(client, worker, EventKind::Connect);
         }
         self.tell(client, EventKind::Message(Bytes::copy_from_slice(message)));
     }
 
     fn closed(&mut self, client: &Client<'_>) {
         self.tell(client, EventKind::Close);
-        self.clients.remove(&client.connection_id);
-        // After a peak the map gives its memory back.
-        if self.clients.len() < self.clients.capacity() / 8 {
-            self.clients.shrink_to_fit();
-        }
-    }
-
-    fn moved(&mut self, _: &Client<'_>, _: ClientId) -> Welcome {
-        Welcome::BuiltIn
+        self.forget(client.connection_id);
     }
 
     fn moved_away(&mut self, client: &Client<'_>) {
-        self.clients.remove(&client.connection_id);
+        self.forget(client.connection_id);
     }
 
     fn takes_more(&mut self, connection_id: u32) -> bool {
@@ -179,5 +181,80 @@ impl Assignment {
 impl Drop for Assignment {
     fn drop(&mut self) {
         self.0.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::shard::testing::with_client;
+
+    const OLD: &str = "c00002010b5400000009";
+
+    fn router(mode: EventMode) -> Arc<Router> {
+        Router::new(mode, 1 << 20).into()
+    }
+
+    fn moved(sink: &mut EventForwarder, connection_id: u32) -> Welcome {
+        with_client(connection_id, b"a:0:{}", |client| sink.moved(client, OLD.parse().unwrap()))
+    }
+
+    fn told(worker: &WorkerQueue) -> Vec<Event> {
+        worker.next(usize::MAX).now_or_never().flatten().map_or(Vec::new(), |batch| batch.events)
+    }
+
+    fn kinds(worker: &WorkerQueue) -> Vec<EventKind> {
+        told(worker).into_iter().map(|event| event.kind).collect()
+    }
+
+    #[test]
+    fn a_client_that_has_moved_is_told_to_one_worker_by_its_old_id_and_then_like_any_other() {
+        let router = router(EventMode::Auto);
+        let [first, second] = ["first", "second"].map(|name| router.join(name.to_owned(), true));
+        let mut sink = EventForwarder::new(Arc::clone(&router));
+        assert_eq!(moved(&mut sink, 7), Welcome::Elsewhere);
+        let clients_of = |worker: &WorkerQueue| worker.clients.load(Ordering::Relaxed);
+        let (its, other) = if clients_of(&first) == 1 { (&first, &second) } else { (&second, &first) };
+        let events = told(its);
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(events[0].kind, EventKind::Moved(OLD.parse().unwrap()));
+        assert_eq!((events[0].connection_id, &events[0].session[..]), (7, &b"a:0:{}"[..]));
+        assert!(events[0].peer.ip().is_loopback());
+        with_client(7, b"", |client| sink.message(client, b"hello"));
+        with_client(7, b"", |client| sink.closed(client));
+        assert_eq!(kinds(its), [EventKind::Message(Bytes::from("hello")), EventKind::Close]);
+        assert_eq!(told(other), []);
+        assert_eq!([clients_of(its), clients_of(other)], [0, 0]);
+        // The worker with the fewest clients is chosen, as for one that connects.
+        assert_eq!([moved(&mut sink, 1), moved(&mut sink, 2)], [Welcome::Elsewhere; 2]);
+        assert_eq!([clients_of(&first), clients_of(&second)], [1, 1]);
+    }
+
+    #[test]
+    fn without_a_worker_the_server_greets_who_has_moved_and_the_first_message_connects_it() {
+        let mut built_in = EventForwarder::new(router(EventMode::BuiltIn));
+        assert_eq!(moved(&mut built_in, 1), Welcome::BuiltIn);
+        let mut refusing = EventForwarder::new(router(EventMode::Workers));
+        assert_eq!(moved(&mut refusing, 1), Welcome::Refused);
+        let router = router(EventMode::Auto);
+        let mut sink = EventForwarder::new(Arc::clone(&router));
+        assert_eq!(moved(&mut sink, 1), Welcome::BuiltIn);
+        let worker = router.join("w".to_owned(), true);
+        with_client(1, b"", |client| sink.message(client, b"hello"));
+        assert_eq!(kinds(&worker), [EventKind::Connect, EventKind::Message(Bytes::from("hello"))]);
+    }
+
+    #[test]
+    fn a_move_that_a_worker_has_not_taken_is_its_successors() {
+        let router = router(EventMode::Auto);
+        let worker = router.join("w".to_owned(), true);
+        let mut sink = EventForwarder::new(Arc::clone(&router));
+        assert_eq!(moved(&mut sink, 1), Welcome::Elsewhere);
+        let untaken = told(&worker);
+        let successor = router.join("w".to_owned(), false);
+        assert!(!router.leave(&worker, untaken));
+        assert_eq!(kinds(&successor), [EventKind::Moved(OLD.parse().unwrap())]);
     }
 }

@@ -103,6 +103,18 @@ impl Router {
         self.has_workers.load(Ordering::Relaxed)
     }
 
+    /// Whether clients may move to this node and away from it: all that hear of clients have announced that they take moves. A
+    /// worker that has gone counts until it is given up, as its successor gets the events that it left.
+    pub(super) fn takes_moves(&self) -> bool {
+        if self.mode == EventMode::BuiltIn {
+            return true;
+        }
+        let state = self.state();
+        let mut all = state.workers.iter().chain(&state.unassigned).peekable();
+        // Without a worker nobody takes a client where only workers may serve.
+        (self.mode == EventMode::Auto || all.peek().is_some()) && all.all(|worker| worker.takes_moves)
+    }
+
     /// Chooses a worker for a client at this address that has had none.
     pub(super) fn choose(&self, client: IpAddr) -> Option<Arc<WorkerQueue>> {
         if !self.has_workers() {
@@ -167,13 +179,14 @@ impl Router {
             || self.state().workers.iter().all(|worker| matches!(worker.destination(), Destination::Here))
     }
 
-    /// Registers a process that handles events. It succeeds a worker of the same name, and one that was the last when it went.
-    pub fn join(&self, name: String) -> Arc<WorkerQueue> {
+    /// Registers a process that handles events, and that has announced moves or not. It succeeds a worker of the same name, and one
+    /// that was the last when it went.
+    pub fn join(&self, name: String, takes_moves: bool) -> Arc<WorkerQueue> {
         let mut state = self.state();
         let same = state.workers.iter().position(|other| other.name == name);
         let before = same.map(|at| state.workers.remove(at));
         let predecessor = before.as_ref().map(Arc::downgrade).unwrap_or_default();
-        let worker = Arc::new(WorkerQueue::new(name, Arc::clone(&self.limit), predecessor));
+        let worker = Arc::new(WorkerQueue::new(name, takes_moves, Arc::clone(&self.limit), predecessor));
         if let Some(before) = before {
             warn!(
                 worker = worker.name,
@@ -294,7 +307,7 @@ mod tests {
     #[test]
     fn clients_of_an_address_go_to_one_worker_and_move_only_when_it_goes() {
         let router = Router::new(EventMode::Auto, 1 << 20).with_policy(RoutingPolicy::ClientAddress);
-        let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}:77@host"))).collect();
+        let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}:77@host"), true)).collect();
         let addresses: Vec<IpAddr> = (0..=255).map(|last| IpAddr::from([192, 0, 2, last])).collect();
         let chosen = || addresses.iter().map(|ip| router.choose(*ip).unwrap().name.clone()).collect();
         let before: Vec<String> = chosen();
@@ -307,7 +320,7 @@ mod tests {
             assert!(*before == after || *before == workers[0].name);
         }
         // The next process in that place has the same clients.
-        router.join("w:0:78@host".to_owned());
+        router.join("w:0:78@host".to_owned(), true);
         for (before, after) in before.iter().zip(chosen() as Vec<String>) {
             assert_eq!(before.replace(":77@", ""), after.replace(":77@", "").replace(":78@", ""));
         }
@@ -318,22 +331,52 @@ mod tests {
         let router = Router::new(EventMode::Auto, 1 << 20).with_policy(RoutingPolicy::Random);
         let client = IpAddr::from([192, 0, 2, 1]);
         assert!(router.choose(client).is_none());
-        let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}"))).collect();
+        let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}"), true)).collect();
         let chosen: Vec<_> = (0..512).map(|_| router.choose(client).unwrap().name.clone()).collect();
         assert!(workers.iter().all(|worker| chosen.contains(&worker.name)));
     }
 
     #[test]
+    fn clients_move_where_nobody_hears_of_them_or_all_workers_have_announced_it() {
+        let router = |mode| Router::new(mode, 1 << 20);
+        assert!(router(EventMode::BuiltIn).takes_moves());
+        assert!(router(EventMode::Auto).takes_moves());
+        assert!(!router(EventMode::Workers).takes_moves(), "a client that came here would be refused");
+        // With the built-in mode workers hear of nothing.
+        let built_in = router(EventMode::BuiltIn);
+        built_in.join("w".to_owned(), false);
+        assert!(built_in.takes_moves());
+        for (mode, without) in [(EventMode::Auto, true), (EventMode::Workers, false)] {
+            let router = router(mode);
+            let new = router.join("new".to_owned(), true);
+            assert!(router.takes_moves());
+            let old = router.join("old".to_owned(), false);
+            assert!(!router.takes_moves());
+            assert!(!router.leave(&new, Vec::new()) && !router.takes_moves());
+            // What the last worker left may wait for it: the next one hears of the same clients.
+            assert!(router.leave(&old, Vec::new()) && !router.takes_moves());
+            router.give_up(&old);
+            assert_eq!(router.takes_moves(), without);
+            // Another process takes the place of one that has not announced moves.
+            let before = router.join("w".to_owned(), false);
+            let after = router.join("w".to_owned(), true);
+            assert!(router.takes_moves());
+            assert!(!router.leave(&before, Vec::new()) && router.leave(&after, Vec::new()));
+            assert!(router.takes_moves(), "the one that has just gone had announced it");
+        }
+    }
+
+    #[test]
     fn clients_of_a_worker_that_went_first_wait_with_the_last() {
         let router = Router::new(EventMode::Auto, 1 << 20);
-        let [first, last] = ["first", "last"].map(|name| router.join(name.to_owned()));
+        let [first, last] = ["first", "last"].map(|name| router.join(name.to_owned(), true));
         let client = IpAddr::from([192, 0, 2, 1]);
         assert!(!router.leave(&first, Vec::new()));
         assert!(matches!(first.destination(), Destination::Anywhere));
         assert!(router.leave(&last, Vec::new()));
         assert!(router.choose(client).is_none(), "nobody new is introduced to it");
         push(&router.choose_next(client).unwrap(), 1..3);
-        let next = router.join("next".to_owned());
+        let next = router.join("next".to_owned(), true);
         assert_eq!(numbers_of(&next), [1, 2]);
         assert!(Arc::ptr_eq(&router.choose_next(client).unwrap(), &next));
     }
@@ -341,7 +384,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_on_its_way_to_a_worker_goes_to_the_one_that_takes_its_place() {
         let router = Router::new(EventMode::Auto, 1 << 20);
-        let join = |name: &str| router.join(name.to_owned());
+        let join = |name: &str| router.join(name.to_owned(), true);
         let old = join("w");
         push(&old, 1..4);
         let on_its_way = batch_of(&old);
@@ -361,7 +404,7 @@ mod tests {
     #[test]
     fn what_is_given_back_finds_the_last_of_those_who_followed() {
         let router = Router::new(EventMode::Auto, 1 << 20);
-        let join = |name: &str| router.join(name.to_owned());
+        let join = |name: &str| router.join(name.to_owned(), true);
         let first = join("w");
         push(&first, 1..3);
         let of_first = batch_of(&first);
@@ -378,7 +421,7 @@ mod tests {
     #[test]
     fn what_is_given_back_after_all_who_followed_finds_another() {
         let router = Router::new(EventMode::Auto, 1 << 20);
-        let join = |name: &str| router.join(name.to_owned());
+        let join = |name: &str| router.join(name.to_owned(), true);
         let replaced = || {
             let old = join("w");
             push(&old, 1..3);
@@ -410,13 +453,13 @@ mod tests {
     #[test]
     fn a_client_that_is_silent_for_very_many_workers_is_no_burden() {
         let router = Router::new(EventMode::Auto, 1 << 20);
-        let first = router.join("w".to_owned());
+        let first = router.join("w".to_owned(), true);
         let mut worker = Arc::clone(&first);
         for _ in 0..20_000 {
             push(&worker, 1..2);
             // Something is on its way, so that each has the next one as its successor.
             batch_of(&worker);
-            let next = router.join("w".to_owned());
+            let next = router.join("w".to_owned(), true);
             assert!(!router.leave(&worker, Vec::new()));
             worker = next;
         }
@@ -441,7 +484,7 @@ mod tests {
                 }
             });
             for _ in 0..20_000 {
-                let worker = router.join("w:0".to_owned());
+                let worker = router.join("w:0".to_owned(), true);
                 let _ = router.leave(&worker, Vec::new());
             }
             is_over.store(true, Ordering::Relaxed);

@@ -16,6 +16,8 @@ const HAND_OVER: Duration = Duration::from_secs(1);
 pub struct WorkerQueue {
     /// The worker's name. No two workers that serve have the same.
     pub(super) name: String,
+    /// Whether the worker has announced that it takes moves of clients.
+    pub(super) takes_moves: bool,
     /// How many clients are assigned to the worker.
     pub(super) clients: AtomicUsize,
     queue: Mutex<Queue>,
@@ -98,7 +100,12 @@ impl WorkerQueue {
         }
     }
 
-    pub(super) fn new(name: String, limit: Arc<AtomicUsize>, predecessor: Weak<WorkerQueue>) -> Self {
+    pub(super) fn new(
+        name: String,
+        takes_moves: bool,
+        limit: Arc<AtomicUsize>,
+        predecessor: Weak<WorkerQueue>,
+    ) -> Self {
         let queue = Queue {
             events: VecDeque::new(),
             bytes: 0,
@@ -108,6 +115,7 @@ impl WorkerQueue {
         };
         Self {
             name,
+            takes_moves,
             clients: AtomicUsize::new(0),
             queue: Mutex::new(queue),
             limit,

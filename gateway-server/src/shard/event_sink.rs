@@ -14,16 +14,16 @@ pub trait EventSink: Send {
     /// Reports a new client. `handshake` is its opening handshake, if [`EventSinks::wants_handshakes`].
     fn connected(&mut self, client: &Client<'_>, handshake: Option<Box<Handshake>>) -> Welcome;
 
+    /// Reports a client that has come here from another node of the cluster, where its client_id was `old`. This is called instead of
+    /// [`EventSink::connected`], before anything else of the client.
+    fn moved(&mut self, client: &Client<'_>, old: ClientId) -> Welcome;
+
     /// Reports a message of the client.
     fn message(&mut self, client: &Client<'_>, message: &[u8]);
 
-    /// Reports that a client has gone. This is called once for each client that was reported as connected, whatever that call
-    /// returned. While the shard stops, it is also called for new clients that are closed without being reported.
+    /// Reports that a client has gone. This is called once for each client that was reported as connected or moved, whatever that
+    /// call returned. While the shard stops, it is also called for new clients that are closed without being reported.
     fn closed(&mut self, client: &Client<'_>);
-
-    /// Reports that a client has come from another node, where it had the client_id `old`. It is called instead of
-    /// [`EventSink::connected`], before anything else of the client.
-    fn moved(&mut self, client: &Client<'_>, old: ClientId) -> Welcome;
 
     /// Reports that a client has gone on at another node, whose workers hear of it from now on. It is called instead of
     /// [`EventSink::closed`].
@@ -42,7 +42,8 @@ pub trait EventSinks: Send + Sync {
     /// Whether the opening handshakes of clients are needed, which else are dropped to save memory.
     fn wants_handshakes(&self) -> bool;
 
-    /// Whether clients may go on at another node, or come from one: all workers understand it.
+    /// Whether clients may move to this node of a cluster and away from it: whoever hears of them here understands that a
+    /// client_id changes.
     fn takes_moves(&self) -> bool;
 }
 
@@ -101,13 +102,13 @@ impl EventSink for BuiltInSink {
         Welcome::BuiltIn
     }
 
-    fn message(&mut self, _: &Client<'_>, _: &[u8]) {}
-
-    fn closed(&mut self, _: &Client<'_>) {}
-
     fn moved(&mut self, _: &Client<'_>, _: ClientId) -> Welcome {
         Welcome::BuiltIn
     }
+
+    fn message(&mut self, _: &Client<'_>, _: &[u8]) {}
+
+    fn closed(&mut self, _: &Client<'_>) {}
 
     fn moved_away(&mut self, _: &Client<'_>) {}
 

@@ -374,9 +374,10 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use gateway_wire::ClientId;
     use std::io::Write as _;
     use std::sync::{Arc, Mutex};
+
+    use gateway_wire::ClientId;
 
     use super::super::testing::{TestShard, arrived, settings};
     use super::super::{EventSink, Handshake, ShardSettings, Welcome};
@@ -417,15 +418,15 @@ mod tests {
             Welcome::BuiltIn
         }
 
+        fn moved(&mut self, _: &Client<'_>, _: ClientId) -> Welcome {
+            Welcome::BuiltIn
+        }
+
         fn message(&mut self, client: &Client<'_>, _: &[u8]) {
             self.0.lock().unwrap()[client.connection_id as usize] += 1;
         }
 
         fn closed(&mut self, _: &Client<'_>) {}
-
-        fn moved(&mut self, _: &Client<'_>, _: ClientId) -> Welcome {
-            Welcome::Elsewhere
-        }
 
         fn moved_away(&mut self, _: &Client<'_>) {}
 

@@ -10,7 +10,8 @@ use socket2::SockRef;
 
 use super::clients::Clients;
 use super::command::{Command, NewConnection};
-use super::event_sink::{BuiltInSink, EventSink};
+use super::connection::Connection;
+use super::event_sink::{BuiltInSink, Client, EventSink};
 use super::inbox::{InboxSender, inbox};
 use super::index::Index;
 use super::membership::NameTable;
@@ -76,6 +77,16 @@ pub(crate) fn new_connection(encoding: Encoding) -> (NewConnection, TcpStream) {
         gap: None,
     };
     (new_connection, client)
+}
+
+/// Calls `then` with a client of 127.0.0.1 that has the session, for tests of what an [`EventSink`] does.
+pub(crate) fn with_client<T>(connection_id: u32, session: &[u8], then: impl FnOnce(&Client<'_>) -> T) -> T {
+    let (new_connection, _other_end) = new_connection(Encoding::Websocket);
+    let socket = mio::net::TcpStream::from_std(new_connection.socket);
+    let connection = Connection::new(socket, connection_id, Encoding::Websocket, 0);
+    let mut client = Client::of(&connection, &settings().listeners);
+    client.session = session;
+    then(&client)
 }
 
 /// Everything that has arrived at a client.

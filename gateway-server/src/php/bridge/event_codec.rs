@@ -29,7 +29,8 @@ impl EventCodec for FrameCodec {
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
         let serialized;
         let (kind, body) = match &event.kind {
-            EventKind::Connect => (wire::EventKind::Connect, &[][..]),
+            // A client that moved while another worker was to hear of it is a new one here.
+            EventKind::Connect | EventKind::Moved(_) => (wire::EventKind::Connect, &[][..]),
             EventKind::Message(message) => (wire::EventKind::Message, &message[..]),
             EventKind::Close => (wire::EventKind::Close, &[][..]),
             EventKind::Handshake(handshake) => {

@@ -28,7 +28,7 @@ pub(super) async fn serve(
             return Err(Ended::Refused(message));
         }
     };
-    let mut delivery = Delivery::join(&backend.workers, backend.gateway.hub(), name);
+    let mut delivery = Delivery::join(&backend.workers, backend.gateway.hub(), name, false);
     let mut process = Process {
         connection,
         codec: FrameCodec::new(backend.gateway.node()),

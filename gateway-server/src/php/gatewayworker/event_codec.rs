@@ -21,7 +21,8 @@ impl EventCodec for PacketCodec {
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), PacketError> {
         let serialized;
         let (kind, body) = match &event.kind {
-            EventKind::Connect => (EventCommand::Connect, &[][..]),
+            // The protocol has no event for a move. A client that moved while another worker was to hear of it is a new one here.
+            EventKind::Connect | EventKind::Moved(_) => (EventCommand::Connect, &[][..]),
             EventKind::Message(message) => (EventCommand::Message, &message[..]),
             EventKind::Close => (EventCommand::Close, &[][..]),
             EventKind::Handshake(handshake) => {
@@ -106,6 +107,18 @@ fn ipv4(ip: IpAddr) -> Ipv4Addr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_that_has_moved_connects() {
+        let encoded = |kind| {
+            let mut out = Vec::new();
+            let mut codec = PacketCodec { node: "127.0.0.1:1238".parse().unwrap() };
+            codec.encode(&Event::example(7, kind), &mut out).unwrap();
+            out
+        };
+        let moved = EventKind::Moved("c00002010b5400000009".parse().unwrap());
+        assert_eq!(encoded(moved), encoded(EventKind::Connect));
+    }
 
     #[test]
     fn a_handshake_is_the_array_that_php_knows() {

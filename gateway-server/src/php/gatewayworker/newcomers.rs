@@ -37,7 +37,7 @@ impl Newcomers {
     /// client.
     pub(super) fn hold_back(&mut self, mut batch: Batch, now: Instant) -> Batch {
         self.forget_the_old(now);
-        if self.clients.is_empty() && !batch.events.iter().any(|event| event.kind == EventKind::Connect) {
+        if self.clients.is_empty() && !batch.events.iter().any(Event::is_first) {
             return batch;
         }
         for event in std::mem::take(&mut batch.events) {
@@ -52,7 +52,7 @@ impl Newcomers {
     }
 
     fn must_wait(&mut self, event: &Event, now: Instant) -> bool {
-        if event.kind == EventKind::Connect {
+        if event.is_first() {
             self.clients.insert(event.connection_id, 0);
             self.ends.push_back((now + NEW_FOR, event.connection_id));
             return false;
@@ -61,7 +61,7 @@ impl Newcomers {
         let is_early = match event.kind {
             EventKind::Handshake(_) => true,
             EventKind::Message(_) => event.session.is_empty(),
-            EventKind::Connect | EventKind::Close => false,
+            EventKind::Connect | EventKind::Moved(_) | EventKind::Close => false,
         };
         if *waiting > 0 || is_early {
             *waiting += 1;
@@ -193,6 +193,16 @@ mod tests {
         let kinds: Vec<_> = told(&mut newcomers, now).into_iter().map(|event| event.kind).collect();
         assert_eq!(kinds, [EventKind::Message(Bytes::from("a")), EventKind::Close]);
         assert!(newcomers.clients.is_empty());
+    }
+
+    #[test]
+    fn who_has_moved_is_as_new_as_who_connects() {
+        let mut newcomers = Newcomers::default();
+        let now = Instant::now();
+        let moved = event(1, EventKind::Moved("c00002010b5400000009".parse().unwrap()));
+        let at_once = newcomers.hold_back(batch(vec![moved.clone(), message(1, "a")]), now).events;
+        assert_eq!(at_once, [moved]);
+        assert_eq!(told(&mut newcomers, now).len(), 1);
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub(super) async fn serve(mut session: Session<'_>, socket: Box<dyn Stream>, nam
         Ok(handle) => handle,
         Err(error) => return error.into(),
     };
-    let mut delivery = Delivery::join(&backend.workers, backend.gateway.hub(), name);
+    // The protocol has no event for a move.
+    let mut delivery = Delivery::join(&backend.workers, backend.gateway.hub(), name, false);
     let (mut reader, writer) = tokio::io::split(socket);
     let mut outgoing =
         Outgoing::new(backend.gateway.hub(), backend.gatewayworker.event_codec(), peer, writer);
