@@ -196,6 +196,7 @@ fn show(event: &WorkerEvent<'_>) -> Result<Zval, Failure> {
     let kind: &[u8] = match event.kind {
         EventKind::Connect => b"connect",
         EventKind::Handshake => b"handshake",
+        EventKind::Move => b"move",
         EventKind::Message => b"message",
         EventKind::Close => b"close",
     };

@@ -56,7 +56,7 @@ impl Drop for EchoServer {
 async fn echo(register: SocketAddr, message_type: MessageType) -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(register).await?;
     let mut worker = BridgeWorker::connect(register).await?;
-    worker.say(&WorkerToServer::Join { name: "echo" }).await?;
+    worker.say(&WorkerToServer::Join { name: "echo", moves: false }).await?;
     loop {
         let (number, kind, client, body) = worker.told_of().await?;
         if kind == EventKind::Message {

@@ -199,7 +199,7 @@ impl Router {
         }
         state.workers.push(Arc::clone(&worker));
         self.has_workers.store(true, Ordering::Relaxed);
-        info!(worker = worker.name, workers = state.workers.len(), "a worker joined");
+        info!(worker = worker.name, takes_moves, workers = state.workers.len(), "a worker joined");
         worker
     }
 

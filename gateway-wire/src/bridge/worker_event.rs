@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! worker                                       gateway
-//!  │ Join { name } ─────────────────────────────▶ │
+//!  │ Join { name, moves } ──────────────────────▶ │   moves only if the worker takes them
 //!  │ ◀──────────────────────── WorkerEvent 1, WorkerEvent 2 … │
 //!  │ Progress { taken: 1, done: 0 } ────────────▶ │   before event 1 is handled
 //!  │ Progress { taken: 2, done: 1 } ────────────▶ │
@@ -17,6 +17,14 @@
 //!
 //! When a worker's connection ends, the events that it has not taken go to another worker. Nobody gets again an event that it has
 //! taken, because half of what the event causes may have been done already.
+//!
+//! A client that moves from one node of a cluster to another has another client_id there. Workers that understand this announce it
+//! in their [`Join`](WorkerToServer::Join), whose array then has a second element, `true`; that of all others has the name alone,
+//! as it had before there were moves. Clients move only while every worker has announced it, at the node that they leave and at
+//! the one to which they come. There the first event of the client is an [`EventKind::Move`] with its old client_id, instead of
+//! [`EventKind::Connect`]. A move whose worker goes before it has taken it may find a successor that has not announced moves. That
+//! one gets it as an [`EventKind::Connect`] without the old client_id, as it gets a client that came while there was no worker: so
+//! the client's other events, its close among them, are not those of a client that the worker has never heard of.
 
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +71,7 @@ pub struct WorkerEvent<'a> {
     #[serde(with = "serde_bytes")]
     pub session: &'a [u8],
     /// The message of [`EventKind::Message`]; for [`EventKind::Handshake`] an array of `get`, `server` and `cookie` as PHP's
-    /// `serialize()` writes it; else empty.
+    /// `serialize()` writes it; for [`EventKind::Move`] the old client_id, as 20 hexadecimal digits; else empty.
     #[serde(with = "serde_bytes")]
     pub body: &'a [u8],
 }
@@ -77,6 +85,10 @@ pub enum EventKind {
     /// The client has done its websocket handshake: `onWebSocketConnect` in PHP.
     #[serde(rename = "handshake")]
     Handshake,
+    /// The client has come from another node of the cluster, and has another client_id since: `onMove` in PHP. Only workers that have
+    /// announced moves are told this.
+    #[serde(rename = "move")]
+    Move,
     /// The client has sent a message: `onMessage` in PHP.
     #[serde(rename = "message")]
     Message,
@@ -93,6 +105,9 @@ pub enum WorkerToServer<'a> {
     Join {
         /// The worker's name, of at most [`MAX_WORKER_NAME`] bytes. A worker takes the place of another one of the same name.
         name: &'a str,
+        /// Whether the worker takes [`EventKind::Move`]. Without it the frame is that of workers which know of no moves.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        moves: bool,
     },
     /// Says how far the worker has come. Neither number ever goes down.
     #[serde(rename = "p")]
@@ -163,7 +178,8 @@ mod tests {
 
     #[test]
     fn round_trip_and_every_truncation_is_an_error() {
-        let kinds = [EventKind::Connect, EventKind::Handshake, EventKind::Message, EventKind::Close];
+        let kinds =
+            [EventKind::Connect, EventKind::Handshake, EventKind::Move, EventKind::Message, EventKind::Close];
         for one in kinds.into_iter().map(told).chain([
             ServerToWorker::ProgressFile { is_read: true },
             ServerToWorker::Pong,
@@ -178,9 +194,9 @@ mod tests {
             }
         }
         let progress = WorkerToServer::Progress { taken: 8, done: 7 };
-        let (join, tally) =
-            (WorkerToServer::Join { name: "chat:0" }, WorkerToServer::ProgressFile { name: "t" });
-        for one in [join, progress, tally, WorkerToServer::Ping, WorkerToServer::Leave] {
+        let [join, moving] = [false, true].map(|moves| WorkerToServer::Join { name: "chat:0", moves });
+        let tally = WorkerToServer::ProgressFile { name: "t" };
+        for one in [join, moving, progress, tally, WorkerToServer::Ping, WorkerToServer::Leave] {
             let mut bytes = Vec::new();
             one.encode(&mut bytes).unwrap();
             let content = &bytes[frame::HEADER..];
@@ -188,6 +204,46 @@ mod tests {
             for end in 0..content.len() {
                 WorkerToServer::decode(&content[..end]).unwrap_err();
             }
+        }
+    }
+
+    #[test]
+    fn a_join_without_moves_is_that_of_workers_that_know_of_none() {
+        let bytes_of = |moves| {
+            let mut bytes = Vec::new();
+            WorkerToServer::Join { name: "chat:0", moves }.encode(&mut bytes).unwrap();
+            bytes.split_off(frame::HEADER)
+        };
+        // The first is what the extension sent before there were moves: a map of one key, whose value is an array of one string.
+        assert_eq!(bytes_of(false), b"\x81\xa4join\x91\xa6chat:0");
+        assert_eq!(bytes_of(true), b"\x81\xa4join\x92\xa6chat:0\xc3");
+        let joined = |moves| WorkerToServer::Join { name: "chat:0", moves };
+        for (content, moves) in [
+            (&b"\x81\xa4join\x91\xa6chat:0"[..], false),
+            (b"\x81\xa4join\x92\xa6chat:0\xc2", false),
+            (b"\x81\xa4join\x92\xa6chat:0\xc3", true),
+        ] {
+            assert_eq!(WorkerToServer::decode(content).unwrap(), joined(moves));
+        }
+        for wrong in [
+            &b"\x81\xa4join\x90"[..],
+            b"\x81\xa4join\x92\xa6chat:0\x01",
+            b"\x81\xa4join\x93\xa6chat:0\xc3\xc3",
+        ] {
+            WorkerToServer::decode(wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn the_kinds_have_these_names() {
+        for (kind, name) in [
+            (EventKind::Connect, &b"\xa7connect"[..]),
+            (EventKind::Handshake, b"\xa9handshake"),
+            (EventKind::Move, b"\xa4move"),
+            (EventKind::Message, b"\xa7message"),
+            (EventKind::Close, b"\xa5close"),
+        ] {
+            assert_eq!(rmp_serde::to_vec(&kind).unwrap(), name);
         }
     }
 

@@ -6,7 +6,8 @@ use gateway_wire::bridge::WorkerToServer;
 pub(crate) fn worker_frames(taken: u64, done: u64) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut frames = Vec::new();
     for said in [
-        WorkerToServer::Join { name: "chat:0" },
+        WorkerToServer::Join { name: "chat:0", moves: false },
+        WorkerToServer::Join { name: "chat:0", moves: true },
         WorkerToServer::Progress { taken, done },
         WorkerToServer::ProgressFile { name: "t" },
         WorkerToServer::Ping,

@@ -142,14 +142,14 @@ fn what_a_host_that_vanishes_has_not_got_goes_to_another_within_a_minute() -> an
         let operator = Operator::of(&server)?.with_token("t0ken");
         let [here, there] = server.register[..] else { anyhow::bail!("two ports") };
         let mut far = BridgeWorker::connect_as(there, SECRET.as_bytes()).await?;
-        far.say(&WorkerToServer::Join { name: "far" }).await?;
+        far.say(&WorkerToServer::Join { name: "far", moves: false }).await?;
         server.logs("a worker joined").await?;
         // No bytes are under way to this connection, so the kernel has to ask by itself whether its host is still there.
         let _idle = PhpPeer::connect_as(there, new_producer(), SECRET.as_bytes()).await?;
         let mut client = Client::shake_hands(server.websocket, "/", &[]).await?;
         assert_eq!(far.told().await?.1, EventKind::Connect);
         let mut near = BridgeWorker::connect_as(here, SECRET.as_bytes()).await?;
-        near.say(&WorkerToServer::Join { name: "near" }).await?;
+        near.say(&WorkerToServer::Join { name: "near", moves: false }).await?;
         server.logs("a worker joined").await?;
 
         ip("del").await?;

@@ -17,15 +17,19 @@ async fn what_a_worker_may_not_say_ends_it() -> anyhow::Result<()> {
     let long = "x".repeat(300);
     for (first, second, why) in [
         (WorkerToServer::Leave, None, "must join before"),
-        (WorkerToServer::Join { name: &long }, None, "over 256 bytes"),
-        (WorkerToServer::Join { name: "a" }, Some(WorkerToServer::Join { name: "a" }), "joins once"),
+        (WorkerToServer::Join { name: &long, moves: false }, None, "over 256 bytes"),
         (
-            WorkerToServer::Join { name: "b" },
+            WorkerToServer::Join { name: "a", moves: false },
+            Some(WorkerToServer::Join { name: "a", moves: false }),
+            "joins once",
+        ),
+        (
+            WorkerToServer::Join { name: "b", moves: false },
             Some(WorkerToServer::Progress { taken: 1, done: 0 }),
             "taken 1 and done 0 of 0",
         ),
         (
-            WorkerToServer::Join { name: "c" },
+            WorkerToServer::Join { name: "c", moves: false },
             Some(WorkerToServer::Progress { taken: 0, done: 1 }),
             "taken 0 and done 1 of 0",
         ),
@@ -45,7 +49,7 @@ async fn what_a_worker_may_not_say_ends_it() -> anyhow::Result<()> {
 async fn the_heir_gets_what_was_not_begun_and_only_that() -> anyhow::Result<()> {
     let mut server = Server::start(&["--shards", "1"]).await?;
     let mut first = BridgeWorker::connect(server.register[0]).await?;
-    first.say(&WorkerToServer::Join { name: "first" }).await?;
+    first.say(&WorkerToServer::Join { name: "first", moves: false }).await?;
     server.logs("a worker joined").await?;
     let mut socket = Client::shake_hands(server.websocket, "/", &[]).await?;
     hear_three(&mut socket, &mut first).await?;
@@ -78,7 +82,7 @@ async fn hear_three(
 async fn inherits(server: &mut Server, left: &[&str]) -> anyhow::Result<()> {
     server.logs("a worker has gone").await?;
     let mut heir = BridgeWorker::connect(server.register[0]).await?;
-    heir.say(&WorkerToServer::Join { name: "heir" }).await?;
+    heir.say(&WorkerToServer::Join { name: "heir", moves: false }).await?;
     for (at, text) in (1..).zip(left) {
         let (number, kind, body) = heir.told().await?;
         assert_eq!((number, kind, body.as_slice()), (at, EventKind::Message, text.as_bytes()));
@@ -92,7 +96,7 @@ async fn what_a_worker_has_counted_its_heir_does_not_get() -> anyhow::Result<()>
     for (counted, left) in [(0, &["one", "two", "three"][..]), (4, &["three"]), (u64::MAX, &[])] {
         let mut server = Server::start(&["--shards", "1"]).await?;
         let mut worker = BridgeWorker::connect(server.register[0]).await?;
-        worker.say(&WorkerToServer::Join { name: "first" }).await?;
+        worker.say(&WorkerToServer::Join { name: "first", moves: false }).await?;
         server.logs("a worker joined").await?;
         let name = progress_file::name(new_producer().0);
         let path = progress_file::path(&name).unwrap();
@@ -118,7 +122,7 @@ async fn what_a_worker_has_counted_its_heir_does_not_get() -> anyhow::Result<()>
 async fn a_worker_that_asks_whether_anybody_is_there_is_answered() -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     let mut worker = BridgeWorker::connect(server.register[0]).await?;
-    worker.say(&WorkerToServer::Join { name: "w" }).await?;
+    worker.say(&WorkerToServer::Join { name: "w", moves: false }).await?;
     for _ in 0..3 {
         worker.say(&WorkerToServer::Ping).await?;
         worker.pong().await?;
@@ -133,7 +137,7 @@ async fn a_worker_that_asks_whether_anybody_is_there_is_answered() -> anyhow::Re
 async fn only_a_file_of_numbers_in_memory_is_a_tally() -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     let mut worker = BridgeWorker::connect(server.register[0]).await?;
-    worker.say(&WorkerToServer::Join { name: "w" }).await?;
+    worker.say(&WorkerToServer::Join { name: "w", moves: false }).await?;
     let link = progress_file::path(&progress_file::name([1; 16])).unwrap();
     let _ = std::fs::remove_file(&link);
     std::os::unix::fs::symlink("/etc/passwd", &link)?;
@@ -161,7 +165,7 @@ async fn a_worker_that_comes_back_gets_what_it_had_not_begun() -> anyhow::Result
     let (mut socket, mut stuck) = (None, Vec::new());
     for turn in 0..3 {
         let mut worker = BridgeWorker::connect(server.register[0]).await?;
-        worker.say(&WorkerToServer::Join { name: "w" }).await?;
+        worker.say(&WorkerToServer::Join { name: "w", moves: false }).await?;
         server.logs("a worker joined").await?;
         if turn > 0 {
             server.logs("a worker has gone").await?;

@@ -23,4 +23,5 @@ mod resume_bad_input;
 mod resume_cuts;
 mod stop_and_settings;
 mod tls;
+mod worker_moves;
 mod workers;

@@ -448,7 +448,7 @@ async fn a_worker_that_has_gone_takes_no_place_of_the_register_port() -> anyhow:
     let again_and_again = async {
         for _ in 0..2 {
             let mut worker = BridgeWorker::connect(server.register[0]).await?;
-            worker.say(&WorkerToServer::Join { name: "chat:0" }).await?;
+            worker.say(&WorkerToServer::Join { name: "chat:0", moves: false }).await?;
             server.logs("a worker joined").await?;
             drop(worker);
             server.logs("a worker has gone").await?;

@@ -13,13 +13,15 @@ use crate::php::gatewayworker::server_data;
 pub(super) struct FrameCodec {
     /// The address of this server, which client ids name.
     node: SocketAddrV4,
+    /// Whether the worker has announced that it takes moves.
+    takes_moves: bool,
     /// Each event has a number, by which the process says how far it has come.
     last_number: u64,
 }
 
 impl FrameCodec {
-    pub(super) fn new(node: SocketAddrV4) -> Self {
-        Self { node, last_number: 0 }
+    pub(super) fn new(node: SocketAddrV4, takes_moves: bool) -> Self {
+        Self { node, takes_moves, last_number: 0 }
     }
 }
 
@@ -27,9 +29,13 @@ impl EventCodec for FrameCodec {
     type TooLarge = FrameTooLarge;
 
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
-        let serialized;
+        let (serialized, old_hex);
         let (kind, body) = match &event.kind {
-            // A client that moved while another worker was to hear of it is a new one here.
+            EventKind::Moved(old) if self.takes_moves => {
+                old_hex = old.to_hex();
+                (wire::EventKind::Move, &old_hex[..])
+            }
+            // A client that moved while another worker was to hear of it is a new one for a worker that takes no moves.
             EventKind::Connect | EventKind::Moved(_) => (wire::EventKind::Connect, &[][..]),
             EventKind::Message(message) => (wire::EventKind::Message, &message[..]),
             EventKind::Close => (wire::EventKind::Close, &[][..]),
@@ -52,5 +58,51 @@ impl EventCodec for FrameCodec {
         frame.encode(out).inspect_err(|_| out.shrink_to(KEPT))?;
         self.last_number += 1;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use gateway_wire::bridge::frame;
+
+    use super::*;
+    use crate::events::{Batch, encode_batch};
+
+    const OLD: &str = "c00002010b5400000009";
+
+    /// What a worker is told of these events, and what of them could go to a successor.
+    fn told(takes_moves: bool, events: Vec<Event>) -> (Vec<(wire::EventKind, Vec<u8>)>, Vec<Event>) {
+        let mut batch = Batch::default();
+        batch.events = events;
+        let node = "127.0.0.1:1238".parse().unwrap();
+        let (mut out, mut start, mut told) = (Vec::new(), 0, Vec::new());
+        let mut ends = Vec::new();
+        encode_batch(&mut FrameCodec::new(node, takes_moves), &mut batch, &mut out, |end| ends.push(end));
+        for (number, end) in (1..).zip(ends) {
+            let content = &out[start + frame::HEADER..end];
+            start = end;
+            let ServerToWorker::Event(event) = ServerToWorker::decode(content).unwrap() else { panic!() };
+            assert_eq!((event.number, event.client), (number, ClientId::new(node, 7)));
+            told.push((event.kind, event.body.to_vec()));
+        }
+        (told, batch.events)
+    }
+
+    #[test]
+    fn who_has_moved_connects_at_a_worker_that_has_not_announced_moves() {
+        let message = || EventKind::Message(Bytes::from("hello"));
+        let kinds = || [EventKind::Moved(OLD.parse().unwrap()), message(), EventKind::Close];
+        let events: Vec<_> = kinds().into_iter().map(|kind| Event::example(7, kind)).collect();
+        for (takes_moves, first) in [
+            (true, (wire::EventKind::Move, OLD.as_bytes().to_vec())),
+            (false, (wire::EventKind::Connect, Vec::new())),
+        ] {
+            let (told, kept) = told(takes_moves, events.clone());
+            let message = (wire::EventKind::Message, b"hello".to_vec());
+            assert_eq!(told, [first, message, (wire::EventKind::Close, Vec::new())]);
+            // What the worker has not taken is a move still, for a successor that takes it.
+            assert_eq!(kept, events);
+        }
     }
 }

@@ -20,18 +20,18 @@ pub(super) async fn serve(
     backend: &Backend,
     timeout: Duration,
 ) -> Result<(), Ended> {
-    let name = match tokio::time::timeout(timeout, joined(connection)).await {
-        Ok(Ok(name)) => name,
+    let (name, takes_moves) = match tokio::time::timeout(timeout, joined(connection)).await {
+        Ok(Ok(joined)) => joined,
         Ok(Err(ended)) => return Err(ended),
         Err(_) => {
             let message = format!("the worker did not join within {timeout:?} (handshake_timeout)");
             return Err(Ended::Refused(message));
         }
     };
-    let mut delivery = Delivery::join(&backend.workers, backend.gateway.hub(), name, false);
+    let mut delivery = Delivery::join(&backend.workers, backend.gateway.hub(), name, takes_moves);
     let mut process = Process {
         connection,
-        codec: FrameCodec::new(backend.gateway.node()),
+        codec: FrameCodec::new(backend.gateway.node(), takes_moves),
         in_flight: InFlight::default(),
         is_leaving: false,
         progress_file: None,
@@ -41,15 +41,15 @@ pub(super) async fn serve(
     result
 }
 
-/// Waits for the first frame of the worker, and gives the name that it says there.
-async fn joined(connection: &mut Connection) -> Result<String, Ended> {
+/// Waits for the first frame of the worker, and gives the name that it says there, and whether it takes moves.
+async fn joined(connection: &mut Connection) -> Result<(String, bool), Ended> {
     connection.flush().await?;
     let content = connection.next_frame(frame::MAX_LOGIN).await?;
     match said(&content)? {
-        WorkerToServer::Join { name } if name.len() > MAX_WORKER_NAME => {
+        WorkerToServer::Join { name, .. } if name.len() > MAX_WORKER_NAME => {
             Err(Ended::Refused(format!("the worker's name has over {MAX_WORKER_NAME} bytes")))
         }
-        WorkerToServer::Join { name } => Ok(name.to_owned()),
+        WorkerToServer::Join { name, moves } => Ok((name.to_owned(), moves)),
         _ => Err(Ended::Refused("a worker must join before anything else".to_owned())),
     }
 }
