@@ -632,13 +632,23 @@ class GatewayEvents
     }
 
     /**
+     * Does the same as {@see GatewayEvents::join()}, and announces that this worker takes moves: the event `move` of a client that has
+     * come from another node of the cluster. Clients move only where all workers have announced it.
+     *
+     * @return void
+     */
+    public static function joinWithMoves(string $name)
+    {
+    }
+
+    /**
      * Waits for the next event; the one before it counts as handled. Gives null when a signal has come or so many
      * milliseconds have passed (0 is without end, and -1 only ends the event before), and false when this worker has left and has handled everything. Throws when the connection is lost: then join again.
      *
      * `server` is what `$_SERVER` is during the event. `session` is serialized, or ''. `body` is the message; of a handshake
-     * a serialized array with `get`, `server` and `cookie`.
+     * a serialized array with `get`, `server` and `cookie`; of a move the client_id that the client had before.
      *
-     * @return array{0: 'connect'|'handshake'|'message'|'close', 1: string, 2: array<string, mixed>, 3: string, 4: string}|false|null
+     * @return array{0: 'connect'|'handshake'|'move'|'message'|'close', 1: string, 2: array<string, mixed>, 3: string, 4: string}|false|null
      *     kind, client_id, server, session, body
      */
     public static function next(int $milliseconds = 0)

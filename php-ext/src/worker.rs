@@ -86,8 +86,8 @@ pub(crate) fn current_session(client: ClientId) -> Option<Zval> {
     }
 }
 
-/// Joins as a worker, or joins again.
-pub(crate) fn join(properties: Properties, name: &[u8]) -> Result<(), Failure> {
+/// Joins as a worker, or joins again. `moves` announces that the worker takes moves of clients between nodes.
+pub(crate) fn join(properties: Properties, name: &[u8], moves: bool) -> Result<(), Failure> {
     let timeout = properties.timeout()?;
     let name = match std::str::from_utf8(name) {
         Ok(name) if (1..=MAX_WORKER_NAME).contains(&name.len()) => name,
@@ -100,7 +100,7 @@ pub(crate) fn join(properties: Properties, name: &[u8]) -> Result<(), Failure> {
     forget();
     // This throws whatever gateway.on_error says, since the runner has to know.
     let joined = properties.with_target(|target| {
-        EventsConn::join(target, name, timeout, process::MAX_SILENCE)
+        EventsConn::join(target, name, moves, timeout, process::MAX_SILENCE)
             .map_err(|error| Failure::Exception(error.to_string()))
     })?;
     EVENTS_CONN.with_borrow_mut(|worker| **worker = Some(joined));

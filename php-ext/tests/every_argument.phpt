@@ -760,7 +760,7 @@ Gateway::closeCurrentClient($message)
 Gateway::setBusinessWorker($worker)
     null
         anything
-GatewayEvents::join($name)
+GatewayEvents::join($name) GatewayEvents::joinWithMoves($name)
     Deprecated, PushGateway\GatewayException: a worker's name must be UTF-8 of 1 to 256 bytes
         null
     PushGateway\GatewayException: a worker's name must be UTF-8 of 1 to 256 bytes

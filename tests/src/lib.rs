@@ -22,6 +22,7 @@ mod kernel;
 #[cfg(feature = "libfuzzer")]
 mod libfuzzer;
 mod machine;
+mod moving_proxy;
 mod nats;
 mod network;
 mod nodes;
@@ -64,6 +65,7 @@ pub use firefox::Firefox;
 pub use fuzz::{Rng, fuzz};
 pub use kernel::{read_by_peer, unread_by_peer};
 pub use machine::Machine;
+pub use moving_proxy::MovingProxy;
 pub use nats::{Nats, Way};
 pub use network::{in_own_network, on_default_ports};
 pub use nodes::{Node, Nodes, SECRET};

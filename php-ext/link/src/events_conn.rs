@@ -72,8 +72,15 @@ pub enum NextEvent<'a> {
 }
 
 impl EventsConn {
-    /// Joins as a worker called `name` within `bound`. A gateway that does not answer a ping for `silence` is given up.
-    pub fn join(target: &Target, name: &str, bound: Duration, silence: Duration) -> Result<Self, LinkError> {
+    /// Joins as a worker called `name` within `bound`, and announces whether it takes `moves` of clients between nodes. A gateway that
+    /// does not answer a ping for `silence` is given up.
+    pub fn join(
+        target: &Target,
+        name: &str,
+        moves: bool,
+        bound: Duration,
+        silence: Duration,
+    ) -> Result<Self, LinkError> {
         let mut producer = [0; 16];
         getrandom::fill(&mut producer).map_err(lost)?;
         let reached = establish::attempt(
@@ -111,7 +118,7 @@ impl EventsConn {
             silence,
             is_leaving: false,
         };
-        worker.send(&WorkerToServer::Join { name })?;
+        worker.send(&WorkerToServer::Join { name, moves })?;
         if let Some((file, name)) = ProgressFile::create() {
             worker.send(&WorkerToServer::ProgressFile { name: &name })?;
             worker.begun = ProgressReporting::FileOffered(file);

@@ -36,7 +36,13 @@ methods! {
     fn join(call, name: Text) {
         let _ = call;
         // The properties are those of class Gateway.
-        worker::join(Properties::of(ptr::null_mut())?, name.wire())
+        worker::join(Properties::of(ptr::null_mut())?, name.wire(), false)
+    }
+
+    /// Does the same as `join`, and announces that this worker takes moves of clients between nodes.
+    fn joinWithMoves(call, name: Text) {
+        let _ = call;
+        worker::join(Properties::of(ptr::null_mut())?, name.wire(), true)
     }
 
     /// Gives `[kind, client_id, server, session, body]`, null after a signal or so many milliseconds, or false when no more

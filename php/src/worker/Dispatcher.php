@@ -13,6 +13,7 @@ final class Dispatcher
     private const METHODS = [
         'connect' => 'onConnect',
         'handshake' => 'onWebSocketConnect',
+        'move' => 'onMove',
         'message' => 'onMessage',
         'close' => 'onClose',
     ];
@@ -30,6 +31,13 @@ final class Dispatcher
         GatewayEvents::onSession($this->onSessionChange(...));
     }
 
+    /** Whether the program wants to hear of clients that come from another node of the cluster with a new client_id. */
+    public function takesMoves(): bool
+    {
+        // A class with __callStatic() can be called by any name, and has not got the method.
+        return method_exists($this->handler, 'onMove') && is_callable([$this->handler, 'onMove']);
+    }
+
     /** @param array<string, mixed> $server */
     public function handle(string $kind, string $clientId, array $server, string $session, string $body): void
     {
@@ -40,6 +48,7 @@ final class Dispatcher
         $this->stored = $_SESSION = $this->storedBytes === '' ? null : (GatewayEvents::readSession($this->storedBytes) ?: null);
         match ($kind) {
             'message' => $this->callWithinLimits('onMessage', $clientId, $body),
+            'move' => $this->callWithinLimits('onMove', $body, $clientId),
             'handshake' => $this->callWithinLimits(
                 'onWebSocketConnect',
                 $clientId,

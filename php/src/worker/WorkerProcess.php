@@ -146,7 +146,9 @@ final class WorkerProcess
         $pause = 0.05;
         while (!$this->isLeaving) {
             try {
-                GatewayEvents::join(substr($name, 0, 256));
+                $dispatcher->takesMoves()
+                    ? GatewayEvents::joinWithMoves(substr($name, 0, 256))
+                    : GatewayEvents::join(substr($name, 0, 256));
                 return true;
             } catch (GatewayException $unreachable) {
                 if ($pause === 0.05) {

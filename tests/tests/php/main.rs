@@ -3,4 +3,5 @@
 mod php_pushes;
 mod register_tls;
 mod tokens;
+mod worker_moves;
 mod worker_runner;

@@ -116,7 +116,7 @@ fn one_that_owes_nothing_is_kept() {
 fn a_worker_asks_a_gateway_that_has_nothing_for_it_whether_it_is_there() {
     let server = Server::start(Behaviour { pongs: true, ..Behaviour::default() });
     let silence = Duration::from_secs(2);
-    let mut worker = EventsConn::join(&server.target(), "chat:0", PATIENCE, silence).unwrap();
+    let mut worker = EventsConn::join(&server.target(), "chat:0", false, PATIENCE, silence).unwrap();
     let mut next = || {
         let ended = worker.wait(None, || false)?;
         assert_eq!(ended, WaitEnd::Input);
