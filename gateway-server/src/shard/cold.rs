@@ -13,7 +13,8 @@ pub(super) struct ColdState {
     pub(super) partial: Option<PartialMessage>,
     /// The TLS session between the socket and the client's protocol, for a connection that came through TLS.
     pub(super) tls: Option<Box<ServerConnection>>,
-    /// The client's address as a proxy has told it; without it the address is that of the socket's peer.
+    /// The client's address as a proxy has told it, or while the client is parked; without it the address is that of the socket's
+    /// peer.
     pub(super) address: Option<SocketAddr>,
 }
 

@@ -12,6 +12,7 @@ use super::outbox::Outbox;
 use super::session::Session;
 use super::tls::{ENCRYPTED, TlsSocket};
 use super::write_batch::FrameList;
+use crate::net::peer_address;
 use crate::protocol::{Encoding, PartialMessage};
 
 /// One client's connection. It holds what every connection needs; what few of them need stands in [`ConnectionExt`].
@@ -108,17 +109,20 @@ impl Connection {
         Self::of(None, connection_id, encoding, listener)
     }
 
-    /// The client's address. Unless a proxy has told it, this asks the kernel, which does not know it any more once the client
-    /// has gone.
+    /// The client's address. Unless it is noted, as a proxy has told it or the client is parked, this asks the kernel.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
-        let said = self.extra().and_then(|extra| extra.cold.as_ref()?.address);
-        said.or_else(|| {
-            let peer = self.socket.as_ref()?.peer_addr().ok()?;
-            Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
-        })
+        let noted = self.extra().and_then(|extra| extra.cold.as_ref()?.address);
+        noted.or_else(|| peer_address(self.socket.as_ref()?))
     }
 
-    /// Whether the address of the client was told by a proxy.
+    /// Notes the address of a client whose socket is about to go.
+    pub(super) fn note_peer(&mut self) {
+        if let Some(peer) = self.peer() {
+            self.extra_mut().rare_mut().address = Some(peer);
+        }
+    }
+
+    /// Whether the address of the client is noted.
     pub(super) fn has_own_address(&self) -> bool {
         self.extra().is_some_and(|extra| extra.cold.as_ref().is_some_and(|cold| cold.address.is_some()))
     }

@@ -64,6 +64,7 @@ impl Shard {
         let (connection_id, listener) = (connection.connection_id, connection.listener);
         self.keep_pending(key);
         let connection = &mut self.clients.connections[key];
+        connection.note_peer();
         let Some(socket) = connection.socket.take() else { return Ok(key) };
         let mut closing = Connection::new(socket, connection_id, encoding, listener);
         closing.is_tls = std::mem::take(&mut connection.is_tls);
@@ -105,6 +106,7 @@ impl Shard {
         self.clients.no_longer_slow(key);
         let clients = &mut self.clients;
         let connection = &mut clients.connections[key];
+        connection.note_peer();
         if let Some(mut socket) = connection.socket.take() {
             // The kernel throws away what it has not sent, as all of that is sent again. The call fails only on a connection that
             // has ended.
