@@ -201,6 +201,18 @@ class Gateway
     }
 
     /**
+     * What is known of a connection.
+     *
+     * @return array{
+     *     state: 'connected'|'parked', since: ?int, online_since: ?int, address: ?string, listener: ?string, uid: ?string,
+     *     groups: list<string>, queued_bytes: ?int, parked_seconds: ?int, kept_bytes: int
+     * }|null null when it is not there; times are Unix times in seconds, and null where they are not known
+     */
+    public static function getClientInfo(string $client_id)
+    {
+    }
+
+    /**
      * Whether a uid has a connection.
      *
      * @param int|string $uid

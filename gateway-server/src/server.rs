@@ -237,7 +237,9 @@ fn start_backend(
         .context("cannot start the shards")?;
     let hub = Arc::new(hub);
     let message_kind = component_settings::message_kind(settings);
-    let gateway = Gateway::new(Arc::clone(&hub), node, message_kind, settings.max_session_bytes, cluster);
+    let listeners = components.watched(settings).into_iter().map(|listener| listener.name).collect();
+    let gateway =
+        Gateway::new(Arc::clone(&hub), node, message_kind, settings.max_session_bytes, listeners, cluster);
     let gateway = Arc::new(gateway);
     let logins = Arc::new(LoginLimits::new(settings.secret_key.clone()));
     let bridge = Bridge::new(Arc::clone(&logins), instance);

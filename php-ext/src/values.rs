@@ -172,6 +172,36 @@ pub(crate) fn optional_string(value: RawValue<'_>) -> Result<Zval, Failure> {
     Ok(optional_bytes(value)?.map_or_else(Zval::null, string))
 }
 
+/// Makes an array of named fields, or null.
+pub(crate) fn optional_fields(value: RawValue<'_>) -> Result<Zval, Failure> {
+    match value.read()? {
+        RawPart::Null => Ok(Zval::null()),
+        _ => Ok(map(entries(value)?.map(|entry| {
+            let (name, value) = entry?;
+            Ok((name, field(value)?))
+        }))?
+        .0),
+    }
+}
+
+/// Makes a value of what stands in a field: a scalar, a list of strings, or null.
+fn field(value: RawValue<'_>) -> Result<Zval, Failure> {
+    Ok(match value.read()? {
+        RawPart::Null => Zval::null(),
+        RawPart::Bool(flag) => boolean(flag),
+        RawPart::Int(number) => long(number),
+        RawPart::Str(bytes) => string(bytes),
+        RawPart::List(_) => strings(value)?.0,
+        other @ RawPart::Map(_) => return Err(unexpected("a field", &other)),
+    })
+}
+
+pub(crate) fn boolean(value: bool) -> Zval {
+    let mut zval = Zval::new();
+    zval.set_bool(value);
+    zval
+}
+
 pub(crate) fn client_ids(value: RawValue<'_>) -> Result<PhpArray, Failure> {
     try_list(items(value)?.map(|id| Ok(string(&client_id(bytes(id?)?)?.to_hex()))))
 }

@@ -551,7 +551,8 @@ Gateway::getClientIdByUid($uid) Gateway::getAllClientSessions($group)
         open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
         [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
         [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
-Gateway::getUidByClientId($client_id) Gateway::getSession($client_id) Gateway::getClientProof($client_id)
+Gateway::getUidByClientId($client_id) Gateway::getClientInfo($client_id) Gateway::getSession($client_id)
+Gateway::getClientProof($client_id)
     Deprecated, PushGateway\GatewayException: client_id is invalid
         null
     PushGateway\GatewayException: client_id is invalid

@@ -34,6 +34,7 @@ pub fn requests(client: ClientId) -> anyhow::Result<Vec<Vec<u8>>> {
         Call::Query(Query::AreUidsOnline { uids: vec![text, text] }),
         Call::Query(Query::Sessions { groups: Some(vec![text]) }),
         Call::Query(Query::Groups {}),
+        Call::Query(Query::ClientInfo { client }),
     ];
     let encode = |(seq, call)| {
         let mut bytes = Vec::new();

@@ -389,6 +389,16 @@ impl Hub {
         self.shard_of(connection_id).query(move |clients| clients.session_of(connection_id)).await
     }
 
+    /// What is known of a client, and for how long it has been online, as far as that is known; or `None` if it is not online.
+    pub async fn client_info(
+        &self,
+        connection_id: u32,
+    ) -> Result<Option<(ConnectionInfo, Option<Duration>)>, Stopped> {
+        let info =
+            self.shard_of(connection_id).query(move |clients| clients.client_info(connection_id)).await?;
+        Ok(info.map(|info| (info, self.connection_ids.age(connection_id))))
+    }
+
     pub async fn is_uid_online(&self, uid: &Name) -> Result<bool, Stopped> {
         for shard in self.uids.shards(uid) {
             let uid = uid.clone();

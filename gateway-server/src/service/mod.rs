@@ -3,6 +3,7 @@
 //! [`Order::route`](gateway_wire::bridge::Order::route) says which clients an order concerns, and
 //! [`Query::aggregation`](gateway_wire::bridge::Query::aggregation) how the answers of several nodes become one.
 
+mod client_info;
 mod error;
 mod lists;
 mod moved_clients;
@@ -32,6 +33,8 @@ pub struct Gateway {
     message_kind: MessageKind,
     /// Bytes of the longest session that a client may have.
     max_session: AtomicUsize,
+    /// The listeners as people know them, in the order of the settings.
+    listeners: Vec<String>,
     cluster: Option<Arc<Cluster>>,
     moves: MovedClients,
 }
@@ -42,6 +45,7 @@ impl Gateway {
         node: SocketAddrV4,
         message_kind: MessageKind,
         max_session: usize,
+        listeners: Vec<String>,
         cluster: Option<Arc<Cluster>>,
     ) -> Self {
         Self {
@@ -49,6 +53,7 @@ impl Gateway {
             node,
             message_kind,
             max_session: max_session.into(),
+            listeners,
             cluster,
             moves: MovedClients::default(),
         }

@@ -95,6 +95,13 @@ impl Gateway {
                 };
                 answers.answer(&session.as_deref().map(Raw::new));
             }
+            Query::ClientInfo { client } => {
+                let info = match self.local(*client) {
+                    Some(connection_id) => self.client_info(connection_id).await?,
+                    None => AnswerValue::Null,
+                };
+                answers.answer(&info);
+            }
             Query::Clients { groups } => {
                 answers.answer(&self.ids(&hub.clients(scope(groups)).await?));
             }

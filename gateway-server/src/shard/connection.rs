@@ -37,6 +37,8 @@ pub(super) struct Connection {
     pub(super) has_caught_up: bool,
     /// The connection has a TLS session, so only [`Connection::tls`] may use its socket.
     pub(super) is_tls: bool,
+    /// The client has come back once, so its connection is younger than its connection id.
+    pub(super) has_returned: bool,
     /// Everything that most connections lack, or `None` while this one lacks all of it.
     extra: Option<Box<ConnectionExt>>,
 }
@@ -100,6 +102,7 @@ impl Connection {
             waits: Waits::No,
             has_caught_up: false,
             is_tls: false,
+            has_returned: false,
             extra: None,
         }
     }

@@ -2,7 +2,9 @@
 
 use std::hash::Hasher;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use super::issue_times::IssueTimes;
 use siphasher::sip::SipHasher24;
 
 /// Issues 32-bit connection ids that nobody can foretell and that are issued again only after all others.
@@ -14,6 +16,7 @@ pub(crate) struct ConnectionIds {
     key: [u8; 16],
     next: AtomicU32,
     shards: u32,
+    times: IssueTimes,
 }
 
 /// The number of rounds of the Feistel network.
@@ -21,7 +24,7 @@ const ROUNDS: u8 = 6;
 
 impl ConnectionIds {
     pub(crate) fn new(key: [u8; 16], shards: usize) -> Self {
-        Self { key, next: AtomicU32::new(0), shards: shards as u32 }
+        Self { key, next: AtomicU32::new(0), shards: shards as u32, times: IssueTimes::new() }
     }
 
     /// A new connection id, never 0, and the shard to which it belongs.
@@ -30,6 +33,7 @@ impl ConnectionIds {
             let counter = self.next.fetch_add(1, Ordering::Relaxed);
             let connection_id = self.permute(counter);
             if connection_id != 0 {
+                self.times.note(counter);
                 return (connection_id, self.shard(counter));
             }
         }
@@ -43,6 +47,11 @@ impl ConnectionIds {
     /// likely the more were.
     pub(crate) fn was_issued(&self, connection_id: u32) -> bool {
         self.invert(connection_id) < self.next.load(Ordering::Relaxed)
+    }
+
+    /// For how long about this id has been issued, or `None` if that is not known any more.
+    pub(crate) fn age(&self, connection_id: u32) -> Option<Duration> {
+        self.times.age(self.invert(connection_id))
     }
 
     fn shard(&self, counter: u32) -> usize {
@@ -99,6 +108,7 @@ mod tests {
             assert_eq!(connection_ids.shard_of(connection_id), shard);
             high += usize::from(connection_id >> 31 == 1);
             assert!(connection_ids.was_issued(connection_id));
+            assert!(connection_ids.age(connection_id).unwrap() < Duration::from_secs(60));
         }
         let others = ConnectionIds::new([8; 16], 3);
         let chance = (0..100_000).filter(|_| connection_ids.was_issued(others.issue().0)).count();

@@ -31,6 +31,7 @@ mod heartbeat;
 pub(crate) mod identity;
 pub(crate) mod inbox;
 pub(crate) mod index;
+mod issue_times;
 mod lifecycle;
 mod liveness;
 pub(crate) mod membership;

@@ -68,9 +68,11 @@ pub struct ConnectionInfo {
     pub parked: Option<Duration>,
     /// The memory of what is kept for the client until it has seen it, in bytes, as if no other client held the same frames.
     pub kept: usize,
+    /// Whether the client has come back once, so that its connection is younger than the client.
+    pub has_returned: bool,
 }
 
-/// The largest number of groups that a [`ConnectionInfo`] names.
+/// The largest number of groups that a [`ConnectionInfo`] names on a page of many.
 const GROUPS: usize = 100;
 
 /// The largest number of connections that are looked at for one answer.
@@ -196,15 +198,33 @@ impl Clients {
                 return (infos, Some(key));
             }
             let online = self.connections.get(key).filter(|_| self.holds_its_number(key));
-            infos.extend(online.filter(|connection| filter.lets_through(connection)).map(|connection| {
-                ConnectionInfo {
-                    parked: self.resume.parked.get(key).map(|parked| parked.since.elapsed()),
-                    kept: self.resume.record(key).map_or(0, |record| record.weight()),
-                    ..connection_info(connection)
-                }
-            }));
+            let shown = online.filter(|connection| filter.lets_through(connection));
+            infos.extend(shown.map(|connection| self.connection_info(key, connection, GROUPS)));
         }
         (infos, None)
+    }
+
+    /// What is known of a client, with all of its groups, or `None` if it is not online.
+    pub(crate) fn client_info(&self, connection_id: u32) -> Option<ConnectionInfo> {
+        let key = self.key(connection_id)?;
+        Some(self.connection_info(key, &self.connections[key], usize::MAX))
+    }
+
+    /// What is known of a connection, with some of its groups.
+    fn connection_info(&self, key: usize, connection: &Connection, most_groups: usize) -> ConnectionInfo {
+        let groups = connection.extra().map_or(&[][..], |extra| &extra.memberships.groups);
+        ConnectionInfo {
+            connection_id: connection.connection_id,
+            uid: uid_of(connection).map(Bytes::copy_from_slice),
+            groups: groups.iter().take(most_groups).map(|group| Bytes::copy_from_slice(group)).collect(),
+            group_count: groups.len(),
+            address: connection.peer(),
+            listener: connection.listener,
+            queued: connection.waiting_bytes(),
+            parked: self.resume.parked.get(key).map(|parked| parked.since.elapsed()),
+            kept: self.resume.record(key).map_or(0, |record| record.weight()),
+            has_returned: connection.has_returned,
+        }
     }
 
     fn each_group<'a, T>(
@@ -243,21 +263,6 @@ impl ConnectionFilter {
         self.uid.as_ref().is_none_or(is_uid)
             && self.group.as_ref().is_none_or(is_in)
             && self.address.is_none_or(|address| connection.peer().is_some_and(|peer| peer.ip() == address))
-    }
-}
-
-fn connection_info(connection: &Connection) -> ConnectionInfo {
-    let groups = connection.extra().map_or(&[][..], |extra| &extra.memberships.groups);
-    ConnectionInfo {
-        connection_id: connection.connection_id,
-        uid: uid_of(connection).map(Bytes::copy_from_slice),
-        groups: groups.iter().take(GROUPS).map(|group| Bytes::copy_from_slice(group)).collect(),
-        group_count: groups.len(),
-        address: connection.peer(),
-        listener: connection.listener,
-        queued: connection.waiting_bytes(),
-        parked: None,
-        kept: 0,
     }
 }
 

@@ -416,6 +416,12 @@ calls! {
         /// Asks where the nodes of the cluster take calls. The answer is a list of strings `host:port`; without a cluster it has
         /// one.
         119u8 => Nodes {},
+        /// Asks for what is known of a client. The answer is a map of names to bools, ints, strings, lists of strings and nulls, or
+        /// null when the client is not online.
+        120u8 => ClientInfo {
+            /// The client that is asked about.
+            client: ClientId,
+        },
     }
 }
 
@@ -578,6 +584,7 @@ mod tests {
             Call::Query(Query::GroupUidCounts {}),
             Call::Query(Query::ProofOfClient { client }),
             Call::Query(Query::Nodes {}),
+            Call::Query(Query::ClientInfo { client }),
         ]
     }
 

@@ -139,6 +139,7 @@ impl Query<'_> {
             Self::IsOnline { client: its }
             | Self::UidOfClient { client: its }
             | Self::ProofOfClient { client: its }
+            | Self::ClientInfo { client: its }
             | Self::Session { client: its } => *its = client,
             _ => {}
         }
@@ -152,6 +153,7 @@ impl Query<'_> {
             Self::IsOnline { client }
             | Self::UidOfClient { client }
             | Self::ProofOfClient { client }
+            | Self::ClientInfo { client }
             | Self::Session { client } => Some(*client),
             _ => None,
         }
@@ -193,6 +195,7 @@ mod tests {
             Query::IsOnline { client: before },
             Query::UidOfClient { client: before },
             Query::ProofOfClient { client: before },
+            Query::ClientInfo { client: before },
             Query::Session { client: before },
         ] {
             assert_eq!(query.for_client(client(2)).client(), Some(client(2)), "{query:?}");

@@ -29,7 +29,7 @@ use crate::{class_entries, ini, values};
 ///
 /// The engine lets a subclass change the arguments only of constructors, so these methods are flagged as constructors. This has
 /// no other effect, since a class notes separately which method is its constructor; but `#[\Override]` does not work for them.
-const OVERRIDDEN_AT_WILL: [&str; 15] = [
+const OVERRIDDEN_AT_WILL: [&str; 16] = [
     "sendToAll",
     "sendToGroup",
     "closeUid",
@@ -43,6 +43,7 @@ const OVERRIDDEN_AT_WILL: [&str; 15] = [
     "token",
     "isClientProof",
     "getClientProof",
+    "getClientInfo",
     "lastError",
     "stats",
 ];
@@ -78,8 +79,8 @@ pub(crate) fn register() -> Result<()> {
         .property(property(SECRET_KEY, interned(ini::secret_key())))
         .property(property(TOKEN_KEY, interned(ini::token_key())))
         .property(property(CONNECT_TIMEOUT, values::number(ini::connect_timeout())))
-        .property(property("persistentConnection", boolean(true)))
-        .property(property("addressesCacheDisable", boolean(false)));
+        .property(property("persistentConnection", values::boolean(true)))
+        .property(property("addressesCacheDisable", values::boolean(false)));
     class.register()?;
     gateway_events::register()
 }
@@ -95,12 +96,6 @@ fn property(name: &str, default: Zval) -> ClassProperty {
         readonly: false,
         default_stub: None,
     }
-}
-
-fn boolean(value: bool) -> Zval {
-    let mut zval = Zval::new();
-    zval.set_bool(value);
-    zval
 }
 
 /// Makes a string that lives as long as the class, which outlives requests.

@@ -43,6 +43,10 @@ methods! {
         query(call.properties()?, Query::UidOfClient { client: client_id.0 }, values::optional_string)
     }
 
+    fn getClientInfo(call, client_id: Client) -> Zval {
+        query(call.properties()?, Query::ClientInfo { client: client_id.0 }, values::optional_fields)
+    }
+
     fn getAllClientIdCount(call) -> i64 {
         client_count(call)
     }

@@ -41,6 +41,7 @@ use yii\web\User;
  * @method array<int|string, list<string>> batchGetClientIdByUid(array<string|int> $uids)
  * @method ?string getUidByClientId(string $client_id)
  * @method ?string getClientProof(string $client_id)
+ * @method ?array<string, int|string|list<string>|null> getClientInfo(string $client_id)
  * @method int getAllClientIdCount()
  * @method int getClientIdCountByGroup(string|int $group = '')
  * @method array<int|string, int> batchGetClientIdCountByGroup(array<string|int> $groups)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use futures_util::SinkExt as _;
 use gateway_tests::{
     BusinessWorkers, Client, Nats, Nodes, Operator, OriginalStack, PhpPeer, SECRET, Server, TestCertificate,
@@ -265,6 +265,8 @@ async fn every_question_is_answered_by_all() -> anyhow::Result<()> {
         (Query::ClientCount {}, AnswerValue::Int(4)),
         (Query::Session { client: ids[0] }, session.clone()),
         (Query::Session { client: nowhere }, AnswerValue::Null),
+        (Query::ClientInfo { client: gone }, AnswerValue::Null),
+        (Query::ClientInfo { client: nowhere }, AnswerValue::Null),
         (
             Query::AreUidsOnline { uids: vec![text("a"), text("z"), text("b")] },
             AnswerValue::List(vec![yes.clone(), no(), yes.clone()]),
@@ -315,6 +317,15 @@ async fn every_question_is_answered_by_all() -> anyhow::Result<()> {
             assert_eq!(sorted(answer), sorted(expected), "{name}");
         }
     }
+    // A client's own node knows it, and at which of its listeners.
+    let AnswerValue::Map(info) = php.ask(Query::ClientInfo { client: ids[2] }).await? else {
+        bail!("no map")
+    };
+    let field =
+        |name: &str| info.iter().find(|(key, _)| *key == string(name)).map(|(_, value)| value.clone());
+    let listener = format!("websocket://{}", nodes.nodes[2].server.websocket);
+    assert_eq!(field("listener"), Some(string(&listener)));
+    assert_eq!((field("state"), field("uid")), (Some(string("connected")), Some(string("a"))));
     // If the client's node refuses an order, the process that gave it by another node gets the error.
     let seq =
         php.order(Order::UpdateSession { client: ids[3], changes: text("a:1:{i:0;s:5:\"x\";}") }).await?;

@@ -92,7 +92,7 @@ impl Target {
         )?);
         let logins = Arc::new(LoginLimits::new(Secret::default()));
         let backend = Backend {
-            gateway: Gateway::new(Arc::clone(&hub), NODE, MessageKind::Text, 10_000, None).into(),
+            gateway: Gateway::new(Arc::clone(&hub), NODE, MessageKind::Text, 10_000, Vec::new(), None).into(),
             bridge: Bridge::new(Arc::clone(&logins), 1),
             gatewayworker: GatewayWorker::new(logins, NODE),
             workers: router,

@@ -85,6 +85,14 @@ async fn two_gateways_are_as_one() -> anyhow::Result<()> {
     let nowhere = json!("7f00000100010000000a");
     assert_eq!(php.get(json!(["isOnline", nowhere])).await?, 0);
     assert_eq!(php.get(json!(["getSession", nowhere])).await?, Value::Null);
+    assert_eq!(php.get(json!(["getClientInfo", nowhere])).await?, Value::Null);
+    // What GatewayWorker's gateways do not know is null.
+    let info = php.get(json!(["getClientInfo", two])).await?;
+    let known = json!({
+        "state": "connected", "since": null, "online_since": null, "address": null, "listener": null, "uid": "7",
+        "groups": ["room"], "queued_bytes": null, "parked_seconds": null, "kept_bytes": 0,
+    });
+    assert_eq!(info, known);
     assert_eq!(php.get(json!(["sendToClient", nowhere, "x"])).await?, true);
     Ok(())
 }

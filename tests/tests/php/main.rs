@@ -1,5 +1,6 @@
 //! End to end tests that need PHP with the extension (`make test-php`).
 
+mod client_info;
 mod php_pushes;
 mod register_tls;
 mod tokens;

@@ -198,6 +198,17 @@ async fn every_operation_does_what_it_says() -> anyhow::Result<()> {
     api.gives("getSession", json!({"client_id": a}), session.clone()).await?;
     api.gives("getAllClientSessions", json!({}), json!({&a: session, &b: {}, &c: {}})).await?;
     api.gives("getClientSessionsByGroup", json!({"group": "h"}), json!({&b: {}})).await?;
+    let info = api.call("getClientInfo", json!({"client_id": b})).await?;
+    let sorted_groups = sorted(info["groups"].clone());
+    assert_eq!(
+        (&info["state"], &info["uid"], sorted_groups),
+        (&json!("connected"), &json!("bob"), json!(["g", "h"]))
+    );
+    assert!(info["since"].is_u64() && info["since"] == info["online_since"], "{info}");
+    assert_eq!(
+        (&info["kept_bytes"], &info["queued_bytes"], &info["parked_seconds"]),
+        (&json!(0), &json!(0), &json!(null))
+    );
     let proof = api.call("getClientProof", json!({"client_id": a})).await?;
     assert!(proof.as_str().is_some_and(|proof| proof.len() > 10), "{proof}");
 
@@ -213,6 +224,7 @@ async fn every_operation_does_what_it_says() -> anyhow::Result<()> {
     api.done("destroyClient", json!({"client_id": b})).await?;
     two.gone().await?;
     api.gives("isOnline", json!({"client_id": b}), json!(false)).await?;
+    api.gives("getClientInfo", json!({"client_id": b}), json!(null)).await?;
     api.gives("getSession", json!({"client_id": b}), json!(null)).await?;
     let mut four = Client::connect(server.websocket).await?;
     let mut five = Client::connect(server.websocket).await?;

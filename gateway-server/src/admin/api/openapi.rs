@@ -138,6 +138,7 @@ impl Shape {
             Self::Flag => json!({"type": "boolean"}),
             Self::Count => json!({"type": "integer"}),
             Self::Text => json!({"type": ["string", "null"]}),
+            Self::Fields => json!({"type": ["object", "null"]}),
             Self::Session => json!({"type": ["object", "array", "null"]}),
             Self::Clients | Self::Names => json!({"type": "array", "items": {"type": "string"}}),
             Self::OfEach(_, shape) | Self::OfGroups(shape) | Self::OfClients(shape) => {

@@ -21,6 +21,8 @@ pub(super) enum Shape {
     Text,
     /// An object, or null for a client that is not online.
     Session,
+    /// An object with the fields that the gateway knows, or null for a client that is not online.
+    Fields,
     Clients,
     Names,
     /// An object with a result for each name that the argument gave.
@@ -34,7 +36,7 @@ pub(super) enum Shape {
 impl Shape {
     pub(super) fn json(&self, value: &Wire, arguments: &Arguments) -> Result<Value, Refusal> {
         Ok(match (self, value) {
-            (Self::Nothing, _) | (Self::Text | Self::Session, Wire::Null) => Value::Null,
+            (Self::Nothing, _) | (Self::Text | Self::Session | Self::Fields, Wire::Null) => Value::Null,
             (Self::Flag, Wire::Bool(is)) => (*is).into(),
             (Self::Count, Wire::Int(number)) => (*number).into(),
             // The operation asks for one group, and the query for a list of groups, so the answer is a list of one.
@@ -48,6 +50,10 @@ impl Shape {
                     "a session holds an object, a reference or no finite number, which only PHP reads";
                 Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "not_plain", message)
             })?,
+            (Self::Fields, Wire::Map(fields)) => {
+                let fields = fields.iter().map(|(key, value)| Ok((name(key)?, field(value)?)));
+                fields.collect::<Result<Map<_, _>, Refusal>>()?.into()
+            }
             (Self::Clients, Wire::List(list)) => {
                 list.iter().map(client).collect::<Result<Vec<_>, _>>()?.into()
             }
@@ -89,6 +95,17 @@ fn name(value: &Wire) -> Result<String, Refusal> {
         Wire::Str(bytes) => Ok(text_of(bytes).into_owned()),
         _ => Err(unexpected()),
     }
+}
+
+fn field(value: &Wire) -> Result<Value, Refusal> {
+    Ok(match value {
+        Wire::Null => Value::Null,
+        Wire::Bool(is) => (*is).into(),
+        Wire::Int(number) => (*number).into(),
+        Wire::Str(bytes) => text(bytes),
+        Wire::List(list) => list.iter().map(name).collect::<Result<Vec<_>, _>>()?.into(),
+        Wire::Map(_) => return Err(unexpected()),
+    })
 }
 
 fn text(bytes: &[u8]) -> Value {

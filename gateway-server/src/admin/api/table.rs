@@ -138,6 +138,9 @@ pub(super) static OPERATIONS: &[Operation] = operations! {
     });
     getClientProof(CLIENT) -> Shape::Text, "What a client was told to prove that it is the one, or null",
         |a| query(Query::ProofOfClient { client: a.client("client_id")? });
+    getClientInfo(CLIENT) -> Shape::Fields,
+        "What is known of a client: whether it is connected or parked, since when, and more; null if it is not online",
+        |a| query(Query::ClientInfo { client: a.client("client_id")? });
     getAllClientIdCount() -> Shape::Count, "How many clients there are", |_a| query(Query::ClientCount {});
     getClientIdCountByGroup(GROUP) -> Shape::Count, "How many clients a group has",
         |a| query(Query::ClientCountOfEach { groups: a.list("group") });

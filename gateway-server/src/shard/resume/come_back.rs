@@ -92,6 +92,7 @@ impl Shard {
         let connection = &mut self.clients.connections[key];
         connection.encoding = encoding;
         connection.phase = Phase::Open;
+        connection.has_returned = true;
         if address.is_some() || connection.has_own_address() {
             connection.extra_mut().rare_mut().address = address;
             connection.slim();

@@ -23,6 +23,7 @@ pub(super) enum Aggregate {
     Sum(i64),
     Session(Option<Vec<u8>>),
     Uid(Option<NameBytes>),
+    ClientInfo(Option<SelectedClient>),
     ClientsOfUids { answers: AnswersByName<Vec<ClientIdBytes>>, is_batch: bool, shape: UidAnswer },
     Counts { answers: AnswersByName<i64>, is_batch: bool },
     Clients(BTreeSet<ClientIdBytes>),
@@ -135,6 +136,11 @@ impl Aggregate {
                     *uid = row?.uid;
                 }
             }
+            Self::ClientInfo(info) => {
+                for row in rows(&reply)? {
+                    *info = Some(row?);
+                }
+            }
             Self::ClientsOfUids { answers, is_batch, .. } => {
                 let add = |of: Option<&mut Vec<ClientIdBytes>>, connections: &PhpValue| {
                     let Some(of) = of else { return Ok(()) };
@@ -209,6 +215,7 @@ impl Aggregate {
             Self::Flag(flag) => AnswerValue::Bool(flag),
             Self::Sum(sum) => AnswerValue::Int(sum),
             Self::Session(bytes) | Self::Uid(bytes) => bytes.map_or(AnswerValue::Null, AnswerValue::Str),
+            Self::ClientInfo(info) => info.map_or(AnswerValue::Null, SelectedClient::info),
             Self::ClientsOfUids { answers, shape, .. } => match shape {
                 UidAnswer::EachIsOnline => answers.list(|clients| AnswerValue::Bool(!clients.is_empty())),
                 UidAnswer::EachClients => answers.list(ids),
@@ -237,10 +244,33 @@ impl Aggregate {
 const NULL: &[u8] = b"N;";
 
 /// The fields of one client in a reply to SELECT, as far as they were asked for.
-struct SelectedClient {
+#[derive(Debug)]
+pub(super) struct SelectedClient {
     connection: u32,
     uid: Option<NameBytes>,
     groups: Vec<NameBytes>,
+}
+
+impl SelectedClient {
+    /// Describes the client as [`Query::ClientInfo`](gateway_wire::bridge::Query::ClientInfo) is answered, as far as GatewayWorker's
+    /// gateways know it. They park nobody, so whoever is there is connected.
+    fn info(self) -> AnswerValue {
+        let fields = [
+            ("state", AnswerValue::Str(b"connected".to_vec())),
+            ("since", AnswerValue::Null),
+            ("online_since", AnswerValue::Null),
+            ("address", AnswerValue::Null),
+            ("listener", AnswerValue::Null),
+            ("uid", self.uid.map_or(AnswerValue::Null, AnswerValue::Str)),
+            ("groups", AnswerValue::List(self.groups.into_iter().map(AnswerValue::Str).collect())),
+            ("queued_bytes", AnswerValue::Null),
+            ("parked_seconds", AnswerValue::Null),
+            ("kept_bytes", AnswerValue::Int(0)),
+        ];
+        let named =
+            fields.into_iter().map(|(name, value)| (AnswerValue::Str(name.as_bytes().to_vec()), value));
+        AnswerValue::Map(named.collect())
+    }
 }
 
 fn rows<'a>(

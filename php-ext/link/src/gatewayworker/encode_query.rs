@@ -35,6 +35,15 @@ pub(super) fn commands_for<'a>(query: &Query<'a>) -> Result<QueryCommands<'a>, U
             };
             of_one(*client, select, Aggregate::Uid(None))
         }
+        Query::ClientInfo { client } => {
+            let select = |connection| {
+                Command::Select(FieldSelector {
+                    fields: vec![FieldSelector::UID.to_owned(), FieldSelector::GROUPS.to_owned()],
+                    of: ClientSelector { connection_id: Some(vec![connection]), ..ClientSelector::default() },
+                })
+            };
+            of_one(*client, select, Aggregate::ClientInfo(None))
+        }
         Query::IsUidOnline { uid } => of_uids(std::slice::from_ref(uid), UidAnswer::IsOnline),
         Query::ClientsOfUid { uid } => of_uids(std::slice::from_ref(uid), UidAnswer::Clients),
         Query::AreUidsOnline { uids } => of_uids(uids, UidAnswer::EachIsOnline),

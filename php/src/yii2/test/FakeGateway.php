@@ -94,6 +94,8 @@ class FakeGateway extends Gateway
                 return true;
             case 'isOnline':
                 return (int) array_key_exists($first ?? '', $this->clients);
+            case 'getClientInfo':
+                return array_key_exists($first ?? '', $this->clients) ? $this->info((string) $first) : null;
             case 'isUidOnline':
                 return (int) ($clientsOf($first) !== []);
             case 'getClientIdByUid':
@@ -118,6 +120,29 @@ class FakeGateway extends Gateway
                 return true;
         }
         throw new \BadMethodCallException("The fake gateway knows no $method.");
+    }
+
+    /**
+     * What class Gateway tells of a client, who is connected to no server here.
+     *
+     * @return array<string, int|string|list<string>|null>
+     */
+    private function info(string $client): array
+    {
+        $uid = $this->clients[$client];
+        $groups = array_keys(array_filter($this->groups, fn (array $members) => isset($members[$client])));
+        return [
+            'state' => 'connected',
+            'since' => null,
+            'online_since' => null,
+            'address' => null,
+            'listener' => null,
+            'uid' => $uid === null ? null : (string) $uid,
+            'groups' => array_map('strval', $groups),
+            'queued_bytes' => 0,
+            'parked_seconds' => null,
+            'kept_bytes' => 0,
+        ];
     }
 
     /**
