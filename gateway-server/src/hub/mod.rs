@@ -2,6 +2,7 @@
 
 mod eviction;
 mod moves;
+mod parked_eviction;
 
 use std::io;
 use std::net::SocketAddrV4;
@@ -70,6 +71,8 @@ pub struct Hub {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Limits how many large sessions are merged at the same time, as other work needs the processors too.
     merges: Semaphore,
+    /// Whose turn it is to evict parked clients.
+    evictions: Semaphore,
 }
 
 impl Hub {
@@ -116,6 +119,7 @@ impl Hub {
             arrivals: AtomicUsize::new(0),
             threads: Mutex::new(threads),
             merges: Semaphore::new(1),
+            evictions: Semaphore::new(1),
         })
     }
 

@@ -58,6 +58,15 @@ impl Admission {
         if most > 0 && others >= most { Err(Refusal::full(most)) } else { Ok(Some(slot)) }
     }
 
+    /// Takes a slot among all connections and among those of an address.
+    pub(super) fn enter_from(self: &Arc<Self>, address: IpAddr) -> Result<Option<AdmissionSlot>, Refusal> {
+        let mut slot = self.enter()?;
+        if let Some(slot) = &mut slot {
+            slot.come_from(address)?;
+        }
+        Ok(slot)
+    }
+
     /// Takes a slot, and gives the number of the other connections. The slot counts at once, so that two connections cannot take
     /// the last one.
     fn count(self: &Arc<Self>) -> Option<(AdmissionSlot, usize)> {
@@ -123,9 +132,7 @@ mod tests {
     use super::*;
 
     fn enter(admission: &Arc<Admission>, address: &str) -> Option<AdmissionSlot> {
-        let mut slot = admission.enter().ok().flatten()?;
-        slot.come_from(address.parse().unwrap()).ok()?;
-        Some(slot)
+        admission.enter_from(address.parse().unwrap()).ok().flatten()
     }
 
     #[test]

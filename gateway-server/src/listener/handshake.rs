@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
@@ -11,14 +12,15 @@ use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tracing::debug;
 
-use super::admission::AdmissionSlot;
+use super::admission::{Admission, AdmissionSlot};
 use super::client_address::ClientAddress;
 use super::farewell::RefusedPeer;
 use super::refusal::Refusal;
 use super::resumption::{ClientRegistry, Resumption};
 use super::stream::Stream;
-use super::upgrade::{Opened, upgrade};
+use super::upgrade::{Newcomer, Opened, upgrade};
 use super::{ListenerSettings, tls};
+use crate::hub::Hub;
 use crate::net::{Permit, RateLimitKey, proxy_protocol};
 use crate::protocol::Protocol;
 use crate::service::{Gateway, NotFound};
@@ -45,8 +47,8 @@ pub(super) async fn perform(
 ) {
     let timeout = settings.handshake_timeout;
     let deadline = Instant::now() + timeout;
-    // A client that is parked has a slot, which its return does not need twice.
-    let may_return = settings.protocol == Protocol::Websocket && gateway.hub().has_parked();
+    // A client that is parked has a slot, which its return does not need twice, and which a newcomer may take over.
+    let may_return = gateway.hub().has_parked();
     let mut client = ClientAddress::of_peer(peer, may_return, &settings.trusted_proxies, slot);
     let result = tokio::select! {
         biased;
@@ -102,15 +104,20 @@ async fn accept(
     {
         return Err(refuse_early(socket, settings, refusal));
     }
+    if !is_websocket && client.take_refusal().is_some() {
+        client.make_room(&settings.admission, gateway.hub()).await?;
+    }
     let mut stream = match &settings.certificate {
         Some(certificate) => tls::accept(socket, certificate).await?,
         None => Stream::Plain(socket),
     };
     let opened = if is_websocket {
-        let admit = |request: &Request| client.introduce(request.headers());
-        let ListenerSettings { rules, token_verifier, deflate, .. } = settings;
+        let ListenerSettings { rules, token_verifier, deflate, admission, .. } = settings;
+        let mut arrival = Arrival { client, admission, hub: gateway.hub() };
         let wants_handshake = gateway.hub().wants_handshakes();
-        match upgrade(&mut stream, gateway, rules, token_verifier, *deflate, wants_handshake, admit).await {
+        match upgrade(&mut stream, gateway, rules, token_verifier, *deflate, wants_handshake, &mut arrival)
+            .await
+        {
             Ok(opened) => opened,
             Err(refusal) => return Err(RefusedPeer::on(stream, refusal)),
         }
@@ -145,8 +152,12 @@ async fn hand_over(
         Ok(socket) => socket,
         Err(error) => return debug!(%error, "a client vanished during its handshake"),
     };
-    // A limit may have been set during the handshake, so the connection is counted now.
-    let slot = slot.or_else(|| settings.admission.recount(Some(client.ip())));
+    let slot = match resumption {
+        // A client that comes back keeps the slot that it has, if there is no other for it.
+        Resumption::Good(offer) if gateway.has_here(&offer) => slot,
+        // A limit may have been set during the handshake, so the connection is counted now.
+        _ => slot.or_else(|| settings.admission.recount(Some(client.ip()))),
+    };
     let new_connection = NewConnection {
         socket,
         tls,
@@ -168,9 +179,34 @@ async fn hand_over(
     }
 }
 
+/// The sender of a request, and those at whom it asks for a slot.
+struct Arrival<'a, 'p> {
+    client: &'a mut ClientAddress<'p>,
+    admission: &'a Arc<Admission>,
+    hub: &'a Hub,
+}
+
+impl Newcomer for Arrival<'_, '_> {
+    fn admit(&mut self, request: &Request) -> Result<Option<Refusal>, Refusal> {
+        self.client.introduce(request.headers())
+    }
+
+    async fn may_find_room(&self, full: &Refusal) -> bool {
+        self.client.find_room(full, self.hub).await
+    }
+
+    async fn make_room(&mut self) -> Result<(), Refusal> {
+        self.client.make_room(self.admission, self.hub).await
+    }
+}
+
 impl ClientRegistry for Gateway {
     async fn find(&self, offer: &ResumeOffer) -> Result<Option<Bytes>, NotFound> {
         Ok(self.find_client(offer).await?.uid.map(|uid| Bytes::from(uid.into_vec())))
+    }
+
+    fn has_slot(&self, offer: &ResumeOffer) -> bool {
+        self.has_here(offer)
     }
 
     async fn disown(&self, offer: &ResumeOffer) {

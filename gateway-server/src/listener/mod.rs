@@ -27,7 +27,7 @@ pub use resumption::{ClientRegistry, Resumption};
 pub use rules::{MAX_REQUEST, Rules};
 pub use token::TokenVerifier;
 pub use trusted_proxies::TrustedProxies;
-pub use upgrade::{Opened, upgrade};
+pub use upgrade::{Newcomer, Opened, upgrade};
 
 use std::sync::Arc;
 use std::time::Duration;

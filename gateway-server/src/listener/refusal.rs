@@ -212,6 +212,11 @@ impl Refusal {
         Self { offence: Offence::Token, answer: None, close: Some(close), detail }
     }
 
+    /// True when there is no room for anybody, and false when there is none for the peer's address.
+    pub(super) fn is_for_all(&self) -> bool {
+        self.offence == Offence::Full
+    }
+
     /// True when the peer is told by a close frame, after the handshake.
     pub(super) fn is_for_websocket(&self) -> bool {
         self.close.is_some()

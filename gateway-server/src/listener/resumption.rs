@@ -14,6 +14,9 @@ pub trait ClientRegistry {
     /// Says whether a page may come back by this offer, and the uid of its client, or the reason why not.
     fn find(&self, offer: &ResumeOffer) -> impl Future<Output = Result<Option<Bytes>, NotFound>> + Send;
 
+    /// Whether the client has kept the slot of the connection that it has lost.
+    fn has_slot(&self, offer: &ResumeOffer) -> bool;
+
     /// Makes it impossible for the client to come back, as somebody else has come with its secret.
     fn disown(&self, offer: &ResumeOffer) -> impl Future<Output = ()> + Send;
 }

@@ -1,5 +1,7 @@
 //! The opening handshake of RFC 6455.
 
+use std::future::Future;
+
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
@@ -47,10 +49,21 @@ impl Opened {
     }
 }
 
+/// The sender of a request, as the limits see it.
+pub trait Newcomer {
+    /// Checks the limits. Gives the refusal of one for whom there is no slot, which counts unless it comes back or finds room.
+    fn admit(&mut self, request: &Request) -> Result<Option<Refusal>, Refusal>;
+
+    /// Says whether a parked client may make room.
+    fn may_find_room(&self, full: &Refusal) -> impl Future<Output = bool> + Send;
+
+    /// Takes the slot of a parked client.
+    fn make_room(&mut self) -> impl Future<Output = Result<(), Refusal>> + Send;
+}
+
 /// Performs the handshake. A peer that is refused has not been told of it yet. `deflate` allows compressed messages if the client
-/// offers them. `admit` checks the limits for the sender of the request, and gives the refusal of one
-/// who is let in only as a client that comes back. With `wants_handshake` the request is kept for the
-/// application's events. `clients` finds the client that the page asks for, if it does.
+/// offers them. With `wants_handshake` the request is kept for the application's events. `clients` finds the client that the page
+/// asks for, if it does.
 pub async fn upgrade(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
     clients: &impl ClientRegistry,
@@ -58,25 +71,26 @@ pub async fn upgrade(
     token_verifier: &TokenVerifier,
     deflate: bool,
     wants_handshake: bool,
-    admit: impl FnOnce(&Request) -> Result<Option<Refusal>, Refusal>,
+    newcomer: &mut impl Newcomer,
 ) -> Result<Opened, Refusal> {
     let UpgradeRequest { request, target, early } = request::read(socket, rules.max_request_bytes).await?;
     let mut response = request::accept(&request)?;
     ambiguity::check(&request)?;
     rules.check(&request)?;
-    let full = admit(&request)?;
+    let full = newcomer.admit(&request)?;
     let protocol = subprotocol::choose(&request, &rules.subprotocols);
     let is_gateway2 = protocol.as_ref().is_some_and(|protocol| protocol == SUBPROTOCOL_2);
     if let Some(protocol) = protocol {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    let (identity, resumption) = match introduce(&request, is_gateway2, full, token_verifier, clients).await {
-        Err(refusal) if refusal.is_for_websocket() => {
-            answer(socket, &response).await?;
-            return Err(refusal);
-        }
-        introduced => introduced?,
-    };
+    let (identity, resumption) =
+        match introduce(&request, is_gateway2, full, token_verifier, clients, newcomer).await {
+            Err(refusal) if refusal.is_for_websocket() => {
+                answer(socket, &response).await?;
+                return Err(refusal);
+            }
+            introduced => introduced?,
+        };
     let deflate = if deflate { deflate_answer(request.headers()) } else { None };
     if let Some(answer) = deflate {
         response.headers_mut().insert("Sec-WebSocket-Extensions", HeaderValue::from_static(answer));
@@ -88,14 +102,15 @@ pub async fn upgrade(
 }
 
 /// Finds out who the client is: the one that was here before, or one with the identity of its token, if it has one. The token of a
-/// client that was here before, or may have been, is not used up. With `full` there is no slot
-/// for a client, unless it is one that comes back.
+/// client that was here before, or may have been, is not used up. With `full` there is no slot for a client, unless it is one that
+/// comes back, or a parked one makes room for it.
 async fn introduce(
     request: &Request,
     is_gateway2: bool,
     full: Option<Refusal>,
     token_verifier: &TokenVerifier,
     clients: &impl ClientRegistry,
+    newcomer: &mut impl Newcomer,
 ) -> Result<(Option<Box<Identity>>, Resumption), Refusal> {
     let token = token_verifier.find(request)?;
     let resumption = match is_gateway2 {
@@ -103,11 +118,26 @@ async fn introduce(
         false => Resumption::NotAsked,
     };
     match (resumption, full) {
-        (Resumption::Good(_), _) => Ok((None, resumption)),
-        (_, Some(full)) => Err(full),
-        (Resumption::NotNow(_), None) => Ok((None, resumption)),
+        (Resumption::Good(offer), Some(full)) if !clients.has_slot(&offer) => {
+            if !newcomer.may_find_room(&full).await {
+                return Err(full);
+            }
+            newcomer.make_room().await?;
+            Ok((None, resumption))
+        }
+        (Resumption::Good(_), _) | (Resumption::NotNow(_), None) => Ok((None, resumption)),
+        (Resumption::NotNow(_), Some(full)) => Err(full),
         (Resumption::NotAsked | Resumption::Gap(_), None) => {
             Ok((token_verifier.introduce(token)?, resumption))
+        }
+        (Resumption::NotAsked | Resumption::Gap(_), Some(full)) => {
+            // A token that is good once is used up only where there may be room, and nobody is ended for one without a good token.
+            if !newcomer.may_find_room(&full).await {
+                return Err(full);
+            }
+            let identity = token_verifier.introduce(token)?;
+            newcomer.make_room().await?;
+            Ok((identity, resumption))
         }
     }
 }

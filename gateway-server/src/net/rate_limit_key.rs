@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// Names one peer for the purpose of limits: an IPv4 address, or the upper 64 bits of an IPv6 address, as providers give a
 /// customer a whole network of that size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RateLimitKey(u128);
 
 impl RateLimitKey {

@@ -96,6 +96,13 @@ pub(crate) enum Command {
         connection_id: u32,
         was_taken: bool,
     },
+    /// Ends the parking of a client to make room for a newcomer, unless it has come back meanwhile. The sender is dropped when
+    /// its slot is free.
+    EvictParked {
+        key: usize,
+        connection_id: u32,
+        done: oneshot::Sender<()>,
+    },
     /// Sends one encoded frame to each client of an audience.
     Deliver {
         to: Audience,
@@ -206,6 +213,7 @@ impl Command {
                 | Self::SettleDeparted { .. }
                 | Self::ComeBack { .. }
                 | Self::Disown { .. }
+                | Self::EvictParked { .. }
                 | Self::Destroy { .. }
                 | Self::GiveUp { .. }
                 | Self::Ask(_)

@@ -120,6 +120,10 @@ impl Shard {
             Command::SettleDeparted { connection_id, was_taken } => {
                 self.settle_departed(connection_id, was_taken)
             }
+            Command::EvictParked { key, connection_id, done } => {
+                self.evict_parked(key, connection_id);
+                drop(done);
+            }
             Command::GiveUp { key, connection_id } => self.give_up(key, connection_id),
             Command::Change { connection_id, change } => {
                 self.clients.change(connection_id, change, self.settings.bounds)

@@ -29,6 +29,7 @@ impl Concerned {
             | Command::Close { connection_id, .. }
             | Command::Destroy { connection_id }
             | Command::GiveUp { connection_id, .. }
+            | Command::EvictParked { connection_id, .. }
             | Command::Change { connection_id, .. } => Self::Client(*connection_id),
             Command::ComeBack { connection_id, .. }
             | Command::Disown { connection_id, .. }

@@ -1,7 +1,7 @@
 //! Queries: what other threads may ask about the clients of a shard.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hashbrown::HashSet;
@@ -10,6 +10,7 @@ use super::clients::Clients;
 use super::connection::Connection;
 use super::counts::ShardCounts;
 use super::membership::NameTable;
+use crate::net::RateLimitKey;
 use crate::shard::Name;
 use crate::system::injected_faults;
 
@@ -208,6 +209,12 @@ impl Clients {
     pub(crate) fn client_info(&self, connection_id: u32) -> Option<ConnectionInfo> {
         let key = self.key(connection_id)?;
         Some(self.connection_info(key, &self.connections[key], usize::MAX))
+    }
+
+    /// The client that is parked for longest, of all or of those from an address: its key and connection id, and since when.
+    pub(crate) fn longest_parked(&self, address: Option<RateLimitKey>) -> Option<(Instant, usize, u32)> {
+        let (key, since) = self.resume.parked.longest(address)?;
+        Some((since, key, self.connections.get(key)?.connection_id))
     }
 
     /// What is known of a connection, with some of its groups.

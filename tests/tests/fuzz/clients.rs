@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use flate2::{Compress, Compression, FlushCompress};
-use gateway_server::listener::{ClientRegistry, Resumption, Rules, TokenVerifier, upgrade};
+use gateway_server::listener::{
+    ClientRegistry, Newcomer, Refusal, Resumption, Rules, TokenVerifier, upgrade,
+};
 use gateway_server::net::proxy_protocol::take_header as take_proxy_header;
 use gateway_server::protocol;
 use gateway_server::protocol::websocket::{Incoming, Inflater, MessageKind, message};
@@ -17,6 +19,7 @@ use gateway_wire::token::{Claims, TokenKey};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::handshake::server::Request;
 
 const LIMIT: usize = 300;
 /// The limit for compressed messages. It is larger because short ones are only stored, not compressed.
@@ -259,8 +262,29 @@ impl ClientRegistry for OneClient {
         if offer.secret == self.0 { Ok(Some("42".into())) } else { Err(GapReason::Unknown.into()) }
     }
 
+    fn has_slot(&self, offer: &ResumeOffer) -> bool {
+        offer.secret == self.0
+    }
+
     async fn disown(&self, offer: &ResumeOffer) {
         assert_eq!(offer.secret, self.0);
+    }
+}
+
+/// A peer for whom there is room.
+struct Anybody;
+
+impl Newcomer for Anybody {
+    fn admit(&mut self, _request: &Request) -> Result<Option<Refusal>, Refusal> {
+        Ok(None)
+    }
+
+    async fn may_find_room(&self, _full: &Refusal) -> bool {
+        false
+    }
+
+    async fn make_room(&mut self) -> Result<(), Refusal> {
+        Ok(())
     }
 }
 
@@ -288,7 +312,7 @@ fn handshake() {
             &TokenVerifier::open(),
             true,
             true,
-            |_| Ok(None),
+            &mut Anybody,
         ));
         // Bytes behind a request may already have been read with it; they must not be lost.
         let rest = socket.pieces.concat();
@@ -343,9 +367,15 @@ fn handshake_with_token() -> anyhow::Result<()> {
     fuzz("handshake with token", &corpus, |input, rng| {
         let mut socket = Socket { pieces: rng.pieces(input), written: Vec::new() };
         let rules = Rules::default();
-        let opened =
-            runtime
-                .block_on(upgrade(&mut socket, &client, &rules, &token_verifier, false, false, |_| Ok(None)));
+        let opened = runtime.block_on(upgrade(
+            &mut socket,
+            &client,
+            &rules,
+            &token_verifier,
+            false,
+            false,
+            &mut Anybody,
+        ));
         let has = |secret: &str| input.windows(secret.len()).any(|part| part == secret.as_bytes());
         let Ok(opened) = opened else { return };
         match opened.identity {

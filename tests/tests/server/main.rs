@@ -21,6 +21,7 @@ mod reload;
 mod resume;
 mod resume_bad_input;
 mod resume_cuts;
+mod resume_room;
 mod stop_and_settings;
 mod tls;
 mod worker_moves;

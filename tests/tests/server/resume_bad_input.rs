@@ -368,14 +368,14 @@ async fn who_comes_back_needs_no_second_place_among_the_connections() -> anyhow:
         for _ in 0..3 {
             page.reset()?;
             parked(&server, 1).await?;
+            page.connect(server.websocket).await?;
+            assert_eq!((page.id()?, page.outcome()), (id, &Opened::Recovered { missed: 0 }));
             assert!(ResumingPage::connected(server.websocket).await.is_err(), "{limit}: the place is taken");
             let made_up = ResumeOffer { secret: ResumeSecret::new(id, [1; 16]), seen: 0 };
             assert!(
                 come_with(&server, Some(made_up), "/").await.is_err(),
                 "{limit}: by a made up secret too"
             );
-            page.connect(server.websocket).await?;
-            assert_eq!((page.id()?, page.outcome()), (id, &Opened::Recovered { missed: 0 }));
         }
         page.close(1000).await?;
         // The place is free again once the connection is gone at the server.

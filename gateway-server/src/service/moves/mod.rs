@@ -53,6 +53,11 @@ impl Gateway {
         }
     }
 
+    /// Whether the client is one of this node, and not one that has to be fetched.
+    pub fn has_here(&self, offer: &ResumeOffer) -> bool {
+        matches!(self.place(offer), Place::Here(_))
+    }
+
     /// Makes it impossible for a client to come back.
     pub async fn disown(&self, offer: &ResumeOffer, reason: GapReason) {
         match self.place(offer) {

@@ -38,7 +38,7 @@ impl Shard {
         resume.begin(key, connection_id, came, true);
         resume.arriving.insert(key, Vec::new());
         let now = Instant::now();
-        resume.parked.insert(key, now, now + PATIENCE);
+        resume.parked.insert(key, now, now + PATIENCE, None);
         self.clients.bind_all(key, uid, groups, self.settings.bounds);
     }
 

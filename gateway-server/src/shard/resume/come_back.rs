@@ -84,9 +84,9 @@ impl Shard {
             tracing::error!(%error, "a new connection cannot be polled and is dropped");
             return None;
         }
-        // A client that was parked here has kept its slot.
+        // Without a new slot, the client keeps the one that it has had while it was parked.
         if let Some(slot) = slot {
-            self.clients.slots.entry(key).or_insert(slot);
+            self.clients.slots.insert(key, slot);
         }
         self.clients.change_listener(key, listener);
         let connection = &mut self.clients.connections[key];

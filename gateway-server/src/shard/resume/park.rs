@@ -9,6 +9,7 @@ use super::super::connection::{Connection, Phase, Waits};
 use super::super::event_sink::Client;
 use super::super::state::Shard;
 use super::super::write_batch::FrameList;
+use crate::net::RateLimitKey;
 
 /// The part of the bound that becomes free when it is exceeded, so that clients are not looked for at every frame.
 const ROOM: usize = 8;
@@ -52,8 +53,9 @@ impl Shard {
         let connection = &mut self.clients.connections[key];
         connection.phase = Phase::Parked;
         let time = self.settings.listeners[usize::from(connection.listener)].resume.time;
+        let address = connection.peer().map(|peer| RateLimitKey::of(peer.ip()));
         let now = Instant::now();
-        self.clients.resume.parked.insert(key, now, now + time);
+        self.clients.resume.parked.insert(key, now, now + time, address);
     }
 
     /// Parks a client whose connection goes on for a moment, to close it. Gives the key under which the connection goes on: there
@@ -128,6 +130,16 @@ impl Shard {
     pub(in crate::shard) fn end_parked(&mut self, key: usize, reason: GapReason) {
         self.clients.resume.bury(self.clients.connections[key].connection_id, reason);
         self.drop_connection(key);
+    }
+
+    /// Ends the parking of a client, to make room for a newcomer, unless it has come back meanwhile.
+    pub(in crate::shard) fn evict_parked(&mut self, key: usize, connection_id: u32) {
+        let connection = self.clients.connections.get(key);
+        if connection.is_some_and(|connection| {
+            connection.connection_id == connection_id && connection.phase == Phase::Parked
+        }) {
+            self.end_parked(key, GapReason::Overflow);
+        }
     }
 
     /// Ends the parking of the clients that have stayed away too long.
