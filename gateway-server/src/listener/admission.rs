@@ -7,10 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hashbrown::HashMap;
 
 use super::refusal::Refusal;
-use crate::net::RateLimitKey;
+use crate::net::{Attempts, RateLimitKey};
+
+/// Wrong resume secrets of one address that are looked at: so many at once, and so many a second. A secret has 128 random bits, so
+/// the bound is against the work that guesses make, and as many pages behind one address may be mistaken.
+const WRONG_SECRETS: (u32, f64) = (100, 1.0);
 
 /// The limits of all listeners together, and the connections that count in them. Zero is no limit.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Admission {
     /// The limit on all connections.
     most: AtomicUsize,
@@ -20,6 +24,8 @@ pub struct Admission {
     all: AtomicUsize,
     /// Number of connections by rate limit key, which are counted while there is a limit for them.
     by_key: Mutex<HashMap<RateLimitKey, usize>>,
+    /// The wrong resume secrets of each address.
+    pub(super) wrong_secrets: Attempts,
 }
 
 /// The slot of one connection in the limits, which is given back when this is dropped.
@@ -31,7 +37,14 @@ pub struct AdmissionSlot {
 
 impl Admission {
     pub fn new(most: usize, most_per_address: usize) -> Self {
-        Self { most: most.into(), most_per_address: most_per_address.into(), ..Self::default() }
+        let (at_once, per_second) = WRONG_SECRETS;
+        Self {
+            most: most.into(),
+            most_per_address: most_per_address.into(),
+            all: AtomicUsize::new(0),
+            by_key: Mutex::default(),
+            wrong_secrets: Attempts::new(at_once, per_second),
+        }
     }
 
     /// Changes the limits. Existing connections stay. Gives true when they have to be counted again by [`Admission::recount`].

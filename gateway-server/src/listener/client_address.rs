@@ -73,6 +73,11 @@ impl<'a> ClientAddress<'a> {
         self.trusted.contains(self.address.ip())
     }
 
+    /// The rate limit key under which the client counts, or `None` for this machine and for proxies.
+    pub(super) fn share(&self) -> Option<RateLimitKey> {
+        share_of(self.address.ip(), false, self.trusted)
+    }
+
     /// Takes the client's address from the headers that a trusted proxy has written, and admits the client. Other clients are
     /// admitted already. Gives the refusal of a client for which there is no slot, which counts unless it is one that comes back or
     /// finds room.
@@ -86,8 +91,7 @@ impl<'a> ClientAddress<'a> {
 
     /// Takes a slot among those of the client's address.
     pub(super) fn admit(&mut self) -> Result<(), Refusal> {
-        let share = share_of(self.address.ip(), false, self.trusted);
-        if !self.handshaking.identify(share) {
+        if !self.handshaking.identify(self.share()) {
             return Err(Refusal::too_many_handshakes(self.handshaking.share()));
         }
         match self.slot.as_mut().map_or(Ok(()), |slot| slot.come_from(self.address.ip())) {

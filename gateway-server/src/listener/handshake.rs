@@ -15,10 +15,11 @@ use tracing::debug;
 use super::admission::{Admission, AdmissionSlot};
 use super::client_address::ClientAddress;
 use super::farewell::RefusedPeer;
+use super::newcomer::Newcomer;
 use super::refusal::Refusal;
 use super::resumption::{ClientRegistry, Resumption};
 use super::stream::Stream;
-use super::upgrade::{Newcomer, Opened, upgrade};
+use super::upgrade::{Opened, upgrade};
 use super::{ListenerSettings, tls};
 use crate::hub::Hub;
 use crate::net::{Permit, RateLimitKey, proxy_protocol};
@@ -189,6 +190,23 @@ struct Arrival<'a, 'p> {
 impl Newcomer for Arrival<'_, '_> {
     fn admit(&mut self, request: &Request) -> Result<Option<Refusal>, Refusal> {
         self.client.introduce(request.headers())
+    }
+
+    fn may_show_secret(&self) -> bool {
+        let may = self
+            .client
+            .share()
+            .is_none_or(|key| self.admission.wrong_secrets.may(key, std::time::Instant::now()));
+        if !may {
+            abuse_log::report(Offence::Resume, Some(self.client.address), &"too many were wrong");
+        }
+        may
+    }
+
+    fn has_shown_wrong_secret(&self) {
+        if let Some(key) = self.client.share() {
+            self.admission.wrong_secrets.fail(key, std::time::Instant::now());
+        }
     }
 
     async fn may_find_room(&self, full: &Refusal) -> bool {

@@ -8,6 +8,7 @@ mod ambiguity;
 mod client_address;
 mod farewell;
 mod handshake;
+mod newcomer;
 mod refusal;
 mod replay_cache;
 mod request;
@@ -22,12 +23,13 @@ mod upgrade;
 
 pub use accept::serve;
 pub use admission::{Admission, AdmissionSlot};
+pub use newcomer::Newcomer;
 pub use refusal::Refusal;
 pub use resumption::{ClientRegistry, Resumption};
 pub use rules::{MAX_REQUEST, Rules};
 pub use token::TokenVerifier;
 pub use trusted_proxies::TrustedProxies;
-pub use upgrade::{Newcomer, Opened, upgrade};
+pub use upgrade::{Opened, upgrade};
 
 use std::sync::Arc;
 use std::time::Duration;

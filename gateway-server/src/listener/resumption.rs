@@ -6,6 +6,7 @@ use bytes::Bytes;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 
+use super::newcomer::Newcomer;
 use super::token::{TokenVerifier, protocols};
 use crate::service::NotFound;
 
@@ -38,21 +39,30 @@ pub enum Resumption {
 impl Resumption {
     /// Looks whether the page of a request is the client that it asks for. A token beside the secret has to be signed and of the
     /// same uid; whether it has expired or was used does not matter. With a token of another uid the client cannot be resumed any
-    /// more, as somebody else has its secret.
+    /// more, as somebody else has its secret. After too many wrong secrets from an address, those from there are not looked at.
     pub(super) async fn of(
         request: &Request,
         token: Option<&str>,
         token_verifier: &TokenVerifier,
         clients: &impl ClientRegistry,
+        newcomer: &impl Newcomer,
     ) -> Self {
         let offer = match offer(request) {
             None => return Self::NotAsked,
             Some(Err(())) => return Self::Gap(GapReason::Unknown),
             Some(Ok(offer)) => offer,
         };
+        if !newcomer.may_show_secret() {
+            return Self::Gap(GapReason::Unknown);
+        }
         let uid = match clients.find(&offer).await {
-            Err(NotFound::Gap(reason)) => return Self::Gap(reason),
             Err(NotFound::NotNow(_)) => return Self::NotNow(offer),
+            Err(NotFound::Gap(reason)) => {
+                if reason == GapReason::Unknown {
+                    newcomer.has_shown_wrong_secret();
+                }
+                return Self::Gap(reason);
+            }
             Ok(uid) => uid,
         };
         let Some(token) = token else { return Self::Good(offer) };
@@ -84,6 +94,12 @@ fn offer(request: &Request) -> Option<Result<ResumeOffer, ()>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use gateway_wire::ClientId;
+    use gateway_wire::client_protocol::ResumeSecret;
+
+    use super::super::refusal::Refusal;
     use super::*;
 
     #[test]
@@ -105,5 +121,71 @@ mod tests {
         assert_eq!(read(&format!("resume={secret}"), "gateway.2"), Some(Err(())));
         assert_eq!(read("resume=x&seen=1", "gateway.2"), Some(Err(())));
         assert_eq!(read("", "gateway.2, gateway.resume.x"), Some(Err(())));
+    }
+    /// One client that may come back, those who look for it, and a bound on those that look in vain.
+    struct Guessed {
+        secret: ResumeOffer,
+        looked: AtomicUsize,
+        wrong: AtomicUsize,
+    }
+
+    impl ClientRegistry for Guessed {
+        async fn find(&self, offer: &ResumeOffer) -> Result<Option<Bytes>, NotFound> {
+            self.looked.fetch_add(1, Ordering::Relaxed);
+            let is_good = offer.secret == self.secret.secret;
+            if is_good { Ok(None) } else { Err(GapReason::Unknown.into()) }
+        }
+
+        fn has_slot(&self, _offer: &ResumeOffer) -> bool {
+            true
+        }
+
+        async fn disown(&self, _offer: &ResumeOffer) {}
+    }
+
+    impl Newcomer for Guessed {
+        fn admit(&mut self, _request: &Request) -> Result<Option<Refusal>, Refusal> {
+            Ok(None)
+        }
+
+        fn may_show_secret(&self) -> bool {
+            self.wrong.load(Ordering::Relaxed) < 3
+        }
+
+        fn has_shown_wrong_secret(&self) {
+            self.wrong.fetch_add(1, Ordering::Relaxed);
+        }
+
+        async fn may_find_room(&self, _full: &Refusal) -> bool {
+            false
+        }
+
+        async fn make_room(&mut self) -> Result<(), Refusal> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn beyond_the_bound_no_secret_is_looked_at() {
+        let client = ClientId::new("127.0.0.1:1238".parse().unwrap(), 7);
+        let good = ResumeOffer { secret: ResumeSecret::new(client, [7; 16]), seen: 0 };
+        let guessed = Guessed { secret: good, looked: 0.into(), wrong: 0.into() };
+        let come = async |offer: ResumeOffer| {
+            let mut request = Request::new(());
+            *request.uri_mut() =
+                format!("/?resume={}&seen={}", offer.secret.to_text(), offer.seen).parse().unwrap();
+            Resumption::of(&request, None, &TokenVerifier::open(), &guessed, &guessed).await
+        };
+        let made_up = |number| ResumeOffer { secret: ResumeSecret::new(client, [number; 16]), seen: 0 };
+        for number in 0..3 {
+            assert_eq!(come(good).await, Resumption::Good(good));
+            assert_eq!(come(made_up(number)).await, Resumption::Gap(GapReason::Unknown));
+        }
+        assert_eq!(guessed.looked.load(Ordering::Relaxed), 6);
+        for offer in [made_up(9), good] {
+            assert_eq!(come(offer).await, Resumption::Gap(GapReason::Unknown));
+        }
+        let counted = [&guessed.looked, &guessed.wrong].map(|count| count.load(Ordering::Relaxed));
+        assert_eq!(counted, [6, 3]);
     }
 }

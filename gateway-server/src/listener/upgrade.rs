@@ -1,13 +1,12 @@
 //! The opening handshake of RFC 6455.
 
-use std::future::Future;
-
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Version};
 
+use super::newcomer::Newcomer;
 use super::refusal::Refusal;
 use super::request::{self, UpgradeRequest};
 use super::resumption::{ClientRegistry, Resumption};
@@ -47,18 +46,6 @@ impl Opened {
             resumption: Resumption::NotAsked,
         }
     }
-}
-
-/// The sender of a request, as the limits see it.
-pub trait Newcomer {
-    /// Checks the limits. Gives the refusal of one for whom there is no slot, which counts unless it comes back or finds room.
-    fn admit(&mut self, request: &Request) -> Result<Option<Refusal>, Refusal>;
-
-    /// Says whether a parked client may make room.
-    fn may_find_room(&self, full: &Refusal) -> impl Future<Output = bool> + Send;
-
-    /// Takes the slot of a parked client.
-    fn make_room(&mut self) -> impl Future<Output = Result<(), Refusal>> + Send;
 }
 
 /// Performs the handshake. A peer that is refused has not been told of it yet. `deflate` allows compressed messages if the client
@@ -114,7 +101,7 @@ async fn introduce(
 ) -> Result<(Option<Box<Identity>>, Resumption), Refusal> {
     let token = token_verifier.find(request)?;
     let resumption = match is_gateway2 {
-        true => Resumption::of(request, token, token_verifier, clients).await,
+        true => Resumption::of(request, token, token_verifier, clients, newcomer).await,
         false => Resumption::NotAsked,
     };
     match (resumption, full) {

@@ -1,5 +1,6 @@
 //! What all ports do with connections, whatever these speak: listening, slots, turns, keepalive, TLS, addresses.
 
+mod attempts;
 mod bind;
 pub mod keepalive;
 mod nats_address;
@@ -11,6 +12,7 @@ mod rate_limit_key;
 pub mod tls;
 mod turns;
 
+pub use attempts::Attempts;
 pub use bind::{bind_tcp, pause_after_failed_accept};
 pub use nats_address::NatsAddress;
 pub use network::Network;

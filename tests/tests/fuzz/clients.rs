@@ -279,6 +279,12 @@ impl Newcomer for Anybody {
         Ok(None)
     }
 
+    fn may_show_secret(&self) -> bool {
+        true
+    }
+
+    fn has_shown_wrong_secret(&self) {}
+
     async fn may_find_room(&self, _full: &Refusal) -> bool {
         false
     }

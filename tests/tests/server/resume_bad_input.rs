@@ -387,3 +387,32 @@ async fn who_comes_back_needs_no_second_place_among_the_connections() -> anyhow:
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn an_address_that_shows_wrong_secrets_is_not_looked_at_and_others_are() -> anyhow::Result<()> {
+    let (mut server, _php) = start(&["--trusted-proxies", "127.0.0.1"]).await?;
+    let come = async |page: &mut ResumingPage, address: &str, offer: Option<ResumeOffer>| {
+        let tcp = TcpStream::connect(server.websocket).await?;
+        page.over_with(tcp, "/", &[("x-forwarded-for", address)], offer).await
+    };
+    let mut page = ResumingPage::default();
+    come(&mut page, "192.0.2.1", None).await?;
+    let id = page.id()?;
+    let not_looked_at = "gateway_offences_total{kind=\"resume\"}";
+    let mut guesses = 0;
+    while metric(&server, not_looked_at).await? == 0.0 {
+        let made_up = ResumeOffer { secret: ResumeSecret::new(id, [guesses as u8; 16]), seen: 0 };
+        let mut guesser = ResumingPage::default();
+        come(&mut guesser, "192.0.2.7", Some(made_up)).await?;
+        assert_eq!(guesser.init.and_then(|init| init.reason), Some(GapReason::Unknown));
+        guesses += 1;
+        assert!(guesses < 1000, "each of {guesses} guesses was looked at");
+    }
+    assert!(guesses > 100, "after {guesses} guesses none is looked at");
+    // The client whose secret was guessed is not disturbed, and neither is its address.
+    let offer = page.end.offer();
+    page.reset()?;
+    come(&mut page, "192.0.2.1", offer).await?;
+    assert_eq!((page.id()?, page.outcome()), (id, &Opened::Recovered { missed: 0 }));
+    server.logs("did not look at the resume secret of a client: too many were wrong").await.map(drop)
+}
