@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::marks::Marks;
-use crate::shard::Names;
+use crate::shard::{Names, Resumable};
 
 /// A question about clients that the asked node has or has had. Offers are written as the subprotocol `gateway.resume.SECRET.SEEN`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,8 +33,8 @@ pub enum MoveRequest {
 /// The answer to a [`MoveRequest`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum MoveReply {
-    /// The page may come back; the client is bound to these names.
-    Found(Names),
+    /// The page may come back to this client.
+    Found(Resumable),
     /// The page cannot come back.
     Gap(GapReason),
     /// The client has gone on at another node, where it has this client_id.

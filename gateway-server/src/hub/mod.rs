@@ -39,7 +39,7 @@ use crate::shard::query::{
 };
 use crate::shard::session::SessionError;
 use crate::shard::total_backlog::TotalBacklog;
-use crate::shard::{Name, Names, Origin, ShardSettings, reactor};
+use crate::shard::{Name, Origin, Resumable, ShardSettings, reactor};
 
 /// How often a large session is merged beside its shard before the shard merges it itself.
 const MERGES: usize = 8;
@@ -138,21 +138,16 @@ impl Hub {
         self.shards[shard].enqueue(Command::Adopt { connection_id, new_connection, identity }).await
     }
 
-    /// Says whether a page may come back by this offer as the client with this connection id, and to which names that is bound, or the
-    /// reason why not.
+    /// Says whether a page may come back by this offer as the client with this connection id, or the reason why not.
     pub async fn find_client(
         &self,
         connection_id: u32,
         offer: &ResumeOffer,
-    ) -> Result<Result<Names, GapReason>, Stopped> {
+    ) -> Result<Result<Resumable, GapReason>, Stopped> {
         let offer = *offer;
         let found = self
             .shard_of(connection_id)
-            .query(move |clients| {
-                clients
-                    .find(connection_id, &offer)
-                    .map(|_| clients.names_of(connection_id).unwrap_or_default())
-            })
+            .query(move |clients| clients.find(connection_id, &offer).map(|key| clients.resumable(key)))
             .await?;
         Ok(found.map_err(|reason| match reason {
             Some(reason) => reason,

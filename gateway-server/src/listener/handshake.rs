@@ -220,7 +220,7 @@ impl Newcomer for Arrival<'_, '_> {
 
 impl ClientRegistry for Gateway {
     async fn find(&self, offer: &ResumeOffer) -> Result<Option<Bytes>, NotFound> {
-        Ok(self.find_client(offer).await?.uid.map(|uid| Bytes::from(uid.into_vec())))
+        Ok(self.find_client(offer).await?.subject.map(|uid| Bytes::from(uid.into_vec())))
     }
 
     fn has_slot(&self, offer: &ResumeOffer) -> bool {

@@ -12,7 +12,7 @@ use crate::service::NotFound;
 
 /// Finds and ends the clients that pages ask for.
 pub trait ClientRegistry {
-    /// Says whether a page may come back by this offer, and the uid of its client, or the reason why not.
+    /// Says whether a page may come back by this offer, and the uid that a token beside it must name, or the reason why not.
     fn find(&self, offer: &ResumeOffer) -> impl Future<Output = Result<Option<Bytes>, NotFound>> + Send;
 
     /// Whether the client has kept the slot of the connection that it has lost.
@@ -38,7 +38,7 @@ pub enum Resumption {
 
 impl Resumption {
     /// Looks whether the page of a request is the client that it asks for. A token beside the secret has to be signed and of the
-    /// same uid; whether it has expired or was used does not matter. With a token of another uid the client cannot be resumed any
+    /// uid that the client's own token has named, or without one of the uid that it is bound to; whether it has expired or was used does not matter. With a token of another uid the client cannot be resumed any
     /// more, as somebody else has its secret. After too many wrong secrets from an address, those from there are not looked at.
     pub(super) async fn of(
         request: &Request,

@@ -295,8 +295,16 @@ impl Clients {
     pub(super) fn change(&mut self, connection_id: u32, change: Change, bounds: ShardBounds) {
         injected_faults::strike("change");
         let Some(key) = self.key(connection_id) else { return };
-        let Self { connections, uids, groups, merged, .. } = self;
+        let Self { connections, uids, groups, merged, resume, .. } = self;
         let ConnectionExt { memberships, session, .. } = connections[key].extra_mut();
+        let changes_uid = match &change {
+            Change::Bind { uid } => memberships.uid.as_deref() != Some(uid.name()),
+            Change::Unbind => true,
+            _ => false,
+        };
+        if changes_uid {
+            resume.subjects.note(key, memberships.uid.as_ref());
+        }
         match change {
             Change::Bind { uid } => memberships.bind(uids, uid, key),
             Change::Unbind => memberships.unbind(uids, key),

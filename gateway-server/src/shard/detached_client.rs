@@ -12,6 +12,8 @@ const VERSION: u8 = 1;
 pub struct DetachedClient {
     /// What the client is bound to.
     pub names: Names,
+    /// The uid that the client's own connect token has named, if it came with one.
+    pub(super) subject: Option<ByteBuf>,
     /// The session: a serialized PHP array, or empty.
     pub session: ByteBuf,
     /// How many messages the client was sent, has said that it has seen, and has sent itself.
@@ -32,6 +34,14 @@ pub struct Names {
 /// the node knows.
 pub(crate) type NotDeparted = Option<GapReason>;
 
+/// A client to which a page may come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumable {
+    pub names: Names,
+    /// The uid that a connect token beside the page's secret must name.
+    pub subject: Option<ByteBuf>,
+}
+
 /// Why bytes are no client that this server understands.
 #[derive(Debug, thiserror::Error)]
 pub enum MalformedClient {
@@ -46,12 +56,19 @@ pub enum MalformedClient {
 impl DetachedClient {
     pub(super) fn new(
         names: Names,
+        subject: Option<&[u8]>,
         session: &[u8],
         positions: Positions,
         frames: Vec<(ByteBuf, u32)>,
     ) -> Self {
         let Positions { sent, seen, taken } = positions;
-        Self { names, session: ByteBuf::from(session), counts: (sent, seen, taken), frames }
+        Self {
+            names,
+            subject: subject.map(ByteBuf::from),
+            session: ByteBuf::from(session),
+            counts: (sent, seen, taken),
+            frames,
+        }
     }
 
     pub(super) fn positions(&self) -> Positions {
@@ -88,6 +105,7 @@ mod tests {
         let bytes = |text: &str| ByteBuf::from(text.as_bytes());
         DetachedClient::new(
             Names { uid: Some(bytes("alice")), groups: vec![bytes("room 1"), bytes("room 2")] },
+            Some(b"alice's id"),
             b"a:1:{s:1:\"k\";i:7;}",
             Positions { sent: 1_000_000, seen: 999_996, taken: 77 },
             vec![(bytes("\u{1}one"), 1), (bytes("three joined"), 3)],

@@ -53,6 +53,7 @@ impl Shard {
             let close = if is_online { close::GOING_AWAY } else { close::TRY_AGAIN };
             return self.close(key, close, Phase::Closing);
         }
+        let has_token = identity.is_some();
         if let Some(identity) = identity {
             self.clients.introduce(key, *identity, self.settings.bounds);
         }
@@ -61,7 +62,7 @@ impl Shard {
             Welcome::Refused => self.close(key, close::TRY_AGAIN, Phase::Closing),
             // The server itself sends the init of this subprotocol, whoever handles events.
             Welcome::BuiltIn | Welcome::Elsewhere if encoding.is_gateway2() => {
-                self.begin_to_count(key);
+                self.begin_to_count(key, has_token);
                 self.send_init(key, false, gap);
                 self.clients.counts.messages_out += 1;
             }

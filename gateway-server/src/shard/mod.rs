@@ -64,7 +64,7 @@ mod writer;
 pub use client_proof::ClientProofs;
 pub use command::{NewConnection, SlotOf};
 pub use counts::{Counts, ResumeCounts, ShardCounts};
-pub use detached_client::{DetachedClient, MalformedClient, Names};
+pub use detached_client::{DetachedClient, MalformedClient, Names, Resumable};
 pub use event_sink::{BuiltInSink, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use identity::Identity;

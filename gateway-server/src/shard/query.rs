@@ -108,6 +108,13 @@ impl Clients {
         uid_of(&self.connections[self.key(connection_id)?]).map(Bytes::copy_from_slice)
     }
 
+    /// The uid by which a client is known to itself: the one that its own connect token has named, or else the one that it is bound
+    /// to.
+    pub(crate) fn subject_of(&self, key: usize) -> Option<Bytes> {
+        let subject = self.resume.subjects.of(key).or_else(|| uid_of(self.connections.get(key)?));
+        subject.map(Bytes::copy_from_slice)
+    }
+
     /// The session of a client, or `None` if it is not online.
     pub(crate) fn session_of(&self, connection_id: u32) -> Option<Bytes> {
         Some(session_of(&self.connections[self.key(connection_id)?]))

@@ -416,3 +416,81 @@ async fn an_address_that_shows_wrong_secrets_is_not_looked_at_and_others_are() -
     assert_eq!((page.id()?, page.outcome()), (id, &Opened::Recovered { missed: 0 }));
     server.logs("did not look at the resume secret of a client: too many were wrong").await.map(drop)
 }
+
+#[tokio::test]
+async fn a_token_is_that_of_the_client_whatever_php_has_bound_it_to() -> anyhow::Result<()> {
+    const KEY: &str = "a key of thirty-two bytes or more";
+    let server = Server::start_with(|command| {
+        command.env("GATEWAY_TOKEN_KEY", KEY);
+    })
+    .await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let key = TokenKey::new(KEY.as_bytes());
+    let come = async |page: &mut ResumingPage, uid: Option<&str>| {
+        let query = match uid {
+            Some(uid) => format!("/?token={}", token(&key, uid, 100, None)?),
+            None => "/".to_owned(),
+        };
+        page.over(TcpStream::connect(server.websocket).await?, &query, &[]).await
+    };
+    // PHP binds each client anew: to itself, to somebody else, to nobody and back; alice stays who she was by her token.
+    for bound in [Some("alice"), Some("number 7"), None] {
+        let mut page = ResumingPage::default();
+        come(&mut page, Some("alice")).await?;
+        let client = page.id()?;
+        php.order(Order::UnbindUid { client }).await?;
+        for uid in [Some("somebody"), bound].into_iter().flatten() {
+            php.bind(client, uid).await?;
+        }
+        if bound.is_none() {
+            php.order(Order::UnbindUid { client }).await?;
+        }
+        php.acked().await?;
+        for _ in 0..2 {
+            come(&mut page, Some("alice")).await?;
+            assert_eq!((page.id()?, page.outcome()), (client, &Opened::Recovered { missed: 0 }), "{bound:?}");
+        }
+        come(&mut page, Some(bound.filter(|bound| *bound != "alice").unwrap_or("mallory"))).await?;
+        assert_eq!(page.gap(), Some(GapReason::Identity), "{bound:?}");
+    }
+    // Who came without a token is who PHP has bound it to.
+    let mut page = ResumingPage::default();
+    come(&mut page, None).await?;
+    let client = page.id()?;
+    php.bind(client, "bob").await?;
+    php.acked().await?;
+    come(&mut page, Some("bob")).await?;
+    assert_eq!((page.id()?, page.outcome()), (client, &Opened::Recovered { missed: 0 }));
+    come(&mut page, Some("alice")).await?;
+    assert_eq!(page.gap(), Some(GapReason::Identity));
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_was_closed_while_away_gets_the_close_beside_a_token_too() -> anyhow::Result<()> {
+    const KEY: &str = "a key of thirty-two bytes or more";
+    let server = Server::start_with(|command| {
+        command.args(["--operations", "127.0.0.1:0"]).env("GATEWAY_TOKEN_KEY", KEY);
+    })
+    .await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let key = TokenKey::new(KEY.as_bytes());
+    for rebound in [false, true] {
+        let mut page = ResumingPage::default();
+        let path = format!("/?token={}", token(&key, "alice", 100, None)?);
+        page.over(TcpStream::connect(server.websocket).await?, &path, &[]).await?;
+        let client = page.id()?;
+        if rebound {
+            php.bind(client, "number 7").await?;
+        }
+        page.reset()?;
+        parked(&server, 1).await?;
+        php.order(Order::Close { client, last: Some(Bytes::new(b"that was all")) }).await?;
+        php.acked().await?;
+        page.over(TcpStream::connect(server.websocket).await?, &path, &[]).await?;
+        assert_eq!((page.id()?, page.outcome()), (client, &Opened::Recovered { missed: 1 }), "{rebound}");
+        assert_eq!(page.text().await?, "that was all");
+        assert_eq!(page.closed().await?.0, 1000);
+    }
+    Ok(())
+}

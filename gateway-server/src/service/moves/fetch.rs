@@ -9,7 +9,7 @@ use tracing::info;
 use super::super::moved_clients::Arrived;
 use super::super::{Gateway, NotFound};
 use crate::cluster::{Cluster, MoveReply, MoveRequest};
-use crate::shard::{DetachedClient, Names, NewConnection, Stopped};
+use crate::shard::{DetachedClient, NewConnection, Resumable, Stopped};
 
 /// How many nodes are asked one after the other for a client that has gone on again and again.
 const MOST_NODES: usize = 4;
@@ -17,12 +17,12 @@ const MOST_NODES: usize = 4;
 const ATTEMPTS: usize = 3;
 
 impl Gateway {
-    /// Finds a client at another node. Gives the node, as the client may have gone on from the first one, and what it is bound to.
+    /// Finds a client at another node. Gives the node, as the client may have gone on from the first one, and what is known of it.
     pub(super) async fn find_elsewhere(
         &self,
         node: SocketAddrV4,
         offer: &ResumeOffer,
-    ) -> Result<(SocketAddrV4, Names), NotFound> {
+    ) -> Result<(SocketAddrV4, Resumable), NotFound> {
         let cluster = self.cluster.as_deref().ok_or(GapReason::Moved)?;
         if !self.takes_moves() {
             self.disown(offer, GapReason::Moved).await;
@@ -34,7 +34,7 @@ impl Gateway {
             match cluster.ask_about_move(node, &request).await? {
                 // A node that is not there took its clients with it.
                 None => return Err(GapReason::Restarted.into()),
-                Some(MoveReply::Found(names)) => return Ok((node, names)),
+                Some(MoveReply::Found(client)) => return Ok((node, client)),
                 Some(MoveReply::Gap(reason)) => return Err(reason.into()),
                 Some(MoveReply::MovedOn(to)) if to.node == self.node => {
                     return Err("the client is on its way here".to_owned().into());
@@ -84,7 +84,7 @@ impl Gateway {
         new_connection: &mut Option<NewConnection>,
     ) -> Result<(), NotFound> {
         let _slot = self.moves.slots.acquire().await.map_err(|_| GapReason::Restarted)?;
-        let (node, names) = self.find_elsewhere(node, offer).await?;
+        let (node, Resumable { names, .. }) = self.find_elsewhere(node, offer).await?;
         let Some((encoding, listener)) = new_connection.as_ref().map(|new| (new.encoding, new.listener))
         else {
             return Err(GapReason::Unknown.into());

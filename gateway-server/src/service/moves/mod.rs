@@ -26,7 +26,7 @@ use tracing::debug;
 
 use super::{Gateway, NotFound, OrderError};
 use crate::cluster::MoveRequest;
-use crate::shard::{Names, NewConnection, Origin, Stopped};
+use crate::shard::{NewConnection, Origin, Resumable, Stopped};
 
 /// Where the client of an offer is.
 enum Place {
@@ -37,8 +37,8 @@ enum Place {
 }
 
 impl Gateway {
-    /// Says whether a page may come back by this offer, and to what its client is bound. The client may be at another node.
-    pub async fn find_client(&self, offer: &ResumeOffer) -> Result<Names, NotFound> {
+    /// Says whether a page may come back by this offer, to a client that may be at another node.
+    pub async fn find_client(&self, offer: &ResumeOffer) -> Result<Resumable, NotFound> {
         match self.place(offer) {
             Place::Here(connection_id) => Ok(self.hub.find_client(connection_id, offer).await??),
             Place::At(node) => Ok(self.find_elsewhere(node, offer).await?.1),

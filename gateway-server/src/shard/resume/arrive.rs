@@ -2,6 +2,7 @@
 //! the other node gives what it has kept; then it goes on as one client.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_wire::ClientId;
@@ -35,7 +36,7 @@ impl Shard {
         self.clients.connections[key].phase = Phase::Parked;
         let came = self.clients.counts.came;
         let resume = &mut self.clients.resume;
-        resume.begin(key, connection_id, came, true);
+        resume.begin(key, connection_id, came, true, false);
         resume.arriving.insert(key, Vec::new());
         let now = Instant::now();
         resume.parked.insert(key, now, now + PATIENCE, None);
@@ -73,6 +74,9 @@ impl Shard {
             self.turn_away(connection_id, new_connection);
             return false;
         };
+        if let Some(subject) = &client.subject {
+            self.clients.resume.subjects.keep(key, Some(&Arc::from(&subject[..])));
+        }
         self.clients.connections[key].extra_mut().session.set(&client.session);
         self.clients.connections[key].slim();
         let Some(early) = self.reconnect(key, new_connection) else {

@@ -5,21 +5,28 @@ use serde_bytes::ByteBuf;
 
 use super::super::clients::Clients;
 use super::super::connection::Phase;
-use super::super::detached_client::{DetachedClient, Names, NotDeparted};
+use super::super::detached_client::{DetachedClient, Names, NotDeparted, Resumable};
 use super::super::event_sink::Client;
 use super::super::state::Shard;
 
 impl Clients {
-    /// The uid and groups of an online client.
-    pub(crate) fn names_of(&self, connection_id: u32) -> Option<Names> {
-        let connection = &self.connections[self.key(connection_id)?];
-        let Some(memberships) = connection.extra().map(|extra| &extra.memberships) else {
-            return Some(Names::default());
+    /// A client to which a page may come back.
+    pub(crate) fn resumable(&self, key: usize) -> Resumable {
+        Resumable {
+            names: self.names_of(key),
+            subject: self.subject_of(key).map(|subject| ByteBuf::from(subject.to_vec())),
+        }
+    }
+
+    /// The uid and groups of a client.
+    fn names_of(&self, key: usize) -> Names {
+        let Some(memberships) = self.connections[key].extra().map(|extra| &extra.memberships) else {
+            return Names::default();
         };
         let bytes = |name: &[u8]| ByteBuf::from(name);
         let mut groups: Vec<_> = memberships.groups.iter().map(|group| bytes(group)).collect();
         groups.sort_unstable();
-        Some(Names { uid: memberships.uid.as_deref().map(bytes), groups })
+        Names { uid: memberships.uid.as_deref().map(bytes), groups }
     }
 }
 
@@ -37,7 +44,7 @@ impl Shard {
             // A client that PHP has closed is not moved: its rest and its close wait here.
             return Err(Some(GapReason::Closed));
         }
-        if self.clients.names_of(connection_id).as_ref() != Some(names) {
+        if self.clients.names_of(key) != *names {
             return Err(None);
         }
         if !self.keep_pending(key) {
@@ -58,7 +65,9 @@ impl Shard {
         let session = self.clients.connections[key]
             .extra()
             .map_or_else(Vec::new, |extra| extra.session.bytes().to_vec());
-        let client = DetachedClient::new(names.clone(), &session, positions, frames);
+        let uid = names.uid.as_ref().map(|uid| &uid[..]);
+        let subject = resume.subjects.of_token(key, uid);
+        let client = DetachedClient::new(names.clone(), subject, &session, positions, frames);
 
         self.unplug(key);
         self.clients.forget(key);

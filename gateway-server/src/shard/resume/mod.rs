@@ -9,6 +9,7 @@ mod park;
 mod parked;
 mod secrets;
 mod seen;
+mod subjects;
 mod table;
 mod tombstones;
 
@@ -30,6 +31,7 @@ use hashbrown::HashMap;
 
 use self::kept::{KeptFrames, cost};
 use self::parked::ParkedClients;
+use self::subjects::Subjects;
 use self::table::{ClientRecord, RecordTable};
 use self::tombstones::Tombstones;
 use super::counts::ResumeCounts;
@@ -60,6 +62,7 @@ pub(super) struct ResumeState {
     foreign: HashMap<usize, (NonZeroU32, ResumeSecret)>,
     /// The keys of the clients that were given to another node and may have to be taken for closed, by their connection ids.
     departed: HashMap<u32, u32>,
+    pub(super) subjects: Subjects,
     tombstones: Tombstones,
     pub(super) counts: ResumeCounts,
     secrets: ResumeSecrets,
@@ -79,6 +82,7 @@ impl ResumeState {
             arriving: HashMap::new(),
             foreign: HashMap::new(),
             departed: HashMap::new(),
+            subjects: Subjects::default(),
             tombstones: Tombstones::default(),
             counts: ResumeCounts::default(),
             secrets,
@@ -87,8 +91,11 @@ impl ResumeState {
         }
     }
 
-    /// Begins the record of a client. Without `may_return` it only counts.
-    fn begin(&mut self, key: usize, connection_id: u32, came: u64, may_return: bool) {
+    /// Begins the record of a client. Without `may_return` it only counts. `has_token` says that it came with a connect token.
+    fn begin(&mut self, key: usize, connection_id: u32, came: u64, may_return: bool, has_token: bool) {
+        if may_return && has_token {
+            self.subjects.insert(key);
+        }
         let mut record = ServerEnd::new(self.secrets.first(connection_id, came));
         if !may_return {
             record.end(GapReason::Expired, |_| 0);
@@ -102,6 +109,7 @@ impl ResumeState {
         self.parked.remove(key);
         self.arriving.remove(&key);
         self.foreign.remove(&key);
+        self.subjects.forget(key);
         if self.closed.get(&connection_id) == Some(&(key as u32)) {
             self.closed.remove(&connection_id);
         }

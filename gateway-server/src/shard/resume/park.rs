@@ -153,6 +153,9 @@ impl Shard {
     pub(in crate::shard) fn close_parked(&mut self, key: usize) {
         let connection_id = self.clients.connections[key].connection_id;
         self.events.closed(&Client::of(&self.clients.connections[key], &self.settings.listeners));
+        // A token beside the secret of one that comes back for the close is compared with the uid that it has had.
+        let uid = self.clients.connections[key].extra().and_then(|extra| extra.memberships.uid.as_ref());
+        self.clients.resume.subjects.keep(key, uid);
         self.clients.forget(key);
         self.clients.resume.closed.insert(connection_id, key as u32);
     }
