@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use gateway_tests::{Rng, root, skip};
 use gateway_wire::ClientId;
 use gateway_wire::client_protocol::{
@@ -101,7 +102,7 @@ struct World {
 }
 
 fn client(number: u32) -> ClientId {
-    ClientId::new("127.0.0.1:1238".parse().unwrap(), number)
+    ClientId::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238), number)
 }
 
 /// The secrets of the client with this connection number.
@@ -244,12 +245,14 @@ impl World {
     }
 
     /// Has the page connect anew, even while it has a connection, in which the server still believes.
-    fn connect(&mut self) {
+    fn connect(&mut self) -> anyhow::Result<()> {
         self.cut("abandon");
         let offer = self.page.offer();
         // The offer goes over the wire as text.
-        let offer =
-            offer.map(|offer| ResumeOffer::from_subprotocol(&offer.to_subprotocol()).unwrap().unwrap());
+        let offer = match offer {
+            Some(offer) => ResumeOffer::from_subprotocol(&offer.to_subprotocol()).transpose()?,
+            None => None,
+        };
         let resumed = match (&mut self.server, &offer) {
             (_, None) => Err(None),
             (Some((number, server)), Some(offer)) if offer.secret.client() == client(*number) => {
@@ -264,7 +267,7 @@ impl World {
             let secret = NonZeroU32::new(self.rng.draw() as u32).unwrap_or(NonZeroU32::MIN);
             self.server = Some((self.ended.len() as u32 + 1, ServerEnd::new(secret)));
         }
-        let (number, server) = self.server.as_mut().unwrap();
+        let (number, server) = self.server.as_mut().context("there is a client")?;
         let secret = secrets(*number)(server.latest_secret());
         let init = Init {
             client_id: client(*number).to_string(),
@@ -279,6 +282,7 @@ impl World {
         self.wire = Some(Wire { init: Some(init), to_page, to_server: VecDeque::new() });
         (self.is_known, self.refused) = (true, 0);
         self.step("connect", json!({}));
+        Ok(())
     }
 
     /// An attempt of the page fails before it is open.
@@ -291,7 +295,7 @@ impl World {
     }
 
     /// Another page of the tab goes on, from what the one before has left.
-    fn reload(&mut self) {
+    fn reload(&mut self) -> anyhow::Result<()> {
         self.wire = None;
         self.page.cut();
         self.refused = 0;
@@ -300,19 +304,19 @@ impl World {
             self.is_known = false;
         }
         self.step("reload", json!({}));
-        self.connect();
+        self.connect()
     }
 
-    fn page_receives(&mut self) {
-        let Some(wire) = &mut self.wire else { return };
+    fn page_receives(&mut self) -> anyhow::Result<()> {
+        let Some(wire) = &mut self.wire else { return Ok(()) };
         if let Some(init) = wire.init.take() {
             return self.page_opens(&init);
         }
-        let Some(frame) = wire.to_page.pop_front() else { return };
+        let Some(frame) = wire.to_page.pop_front() else { return Ok(()) };
         let now = Duration::from_millis(self.now);
         let (mut fields, reply) = match &frame {
             Frame::Text(text) => {
-                let Received { message, reply } = self.page.receive(text, now).unwrap();
+                let Received { message, reply } = self.page.receive(text, now)?;
                 (json!({"text": text, "message": message}), reply)
             }
             Frame::Binary(length) => {
@@ -326,10 +330,11 @@ impl World {
         }
         fields["says"] = json!(says);
         self.step("message", fields);
+        Ok(())
     }
 
-    fn page_opens(&mut self, init: &Init) {
-        let (opened, seen, again) = self.page.open(init).unwrap();
+    fn page_opens(&mut self, init: &Init) -> anyhow::Result<()> {
+        let (opened, seen, again) = self.page.open(init)?;
         let says: Vec<_> = [seen.to_string()]
             .into_iter()
             .chain(again.iter().map(|text| escape(text).into_owned()))
@@ -348,15 +353,17 @@ impl World {
                 json!({"type": "gap", "reason": reason, "unconfirmed": unconfirmed})
             }
         };
-        let text = serde_json::to_string(&init).unwrap();
+        let text = serde_json::to_string(&init)?;
         self.step("init", json!({"text": text, "says": says, "event": event}));
+        Ok(())
     }
 
-    fn server_receives(&mut self) {
-        let (Some(wire), Some((_, server))) = (&mut self.wire, &mut self.server) else { return };
-        let Some(text) = wire.to_server.pop_front() else { return };
-        let received = server.receive(&text, Duration::from_millis(self.now), |_| 8).unwrap();
+    fn server_receives(&mut self) -> anyhow::Result<()> {
+        let (Some(wire), Some((_, server))) = (&mut self.wire, &mut self.server) else { return Ok(()) };
+        let Some(text) = wire.to_server.pop_front() else { return Ok(()) };
+        let received = server.receive(&text, Duration::from_millis(self.now), |_| 8)?;
         wire.to_page.extend(received.reply.map(|reply| Frame::Text(reply.to_string())));
+        Ok(())
     }
 
     /// Lets time pass. The page says what is due in the millisecond in which it is.
@@ -378,19 +385,19 @@ impl World {
         }
     }
 
-    fn act(&mut self) {
+    fn act(&mut self) -> anyhow::Result<()> {
         let time = if self.rng.below(20) == 0 { 6000 } else { 200 };
         let time = self.rng.below(time);
         self.pass(time);
         match self.rng.below(100) {
             0..20 => self.push(),
             20..36 => self.say(),
-            36..62 => self.page_receives(),
-            62..80 => self.server_receives(),
+            36..62 => self.page_receives()?,
+            62..80 => self.server_receives()?,
             80..84 => self.cut("cut"),
-            84..91 => self.connect(),
+            84..91 => self.connect()?,
             91..93 => self.refuse(),
-            93 => self.reload(),
+            93 => self.reload()?,
             94..97 => {
                 let control = CONTROL[self.rng.below(CONTROL.len())];
                 if let Some(wire) = &mut self.wire {
@@ -404,19 +411,20 @@ impl World {
             // What is under way arrives, so that long runs of messages come too.
             _ => {
                 for _ in 0..self.rng.below(150) {
-                    self.page_receives();
-                    self.server_receives();
+                    self.page_receives()?;
+                    self.server_receives()?;
                 }
             }
         }
+        Ok(())
     }
 
     /// Ends the trace with something that a server cannot mean.
-    fn lie(&mut self) {
+    fn lie(&mut self) -> anyhow::Result<()> {
         let choice = self.rng.below(3);
         let confirmed = self.page.confirmed();
         let beyond = confirmed + self.page.unconfirmed().count() as u64 + 1;
-        let Some(wire) = &mut self.wire else { return };
+        let Some(wire) = &mut self.wire else { return Ok(()) };
         let (kind, text) = if let Some(mut init) = wire.init.take() {
             let kind = match choice {
                 0 => {
@@ -428,42 +436,44 @@ impl World {
                     "an init that confirms too much"
                 }
             };
-            assert!(self.page.open(&init).is_err());
-            (kind, serde_json::to_string(&init).unwrap())
+            ensure!(self.page.open(&init).is_err(), "{init:?} is taken");
+            (kind, serde_json::to_string(&init)?)
         } else {
             let (kind, text) = match choice {
                 0 if confirmed > 0 => ("a count goes back", format!("gateway:seen {}", confirmed - 1)),
                 1 => ("a count is too large", format!("gateway:seen {beyond}")),
                 _ => ("control is malformed", MALFORMED[self.rng.below(MALFORMED.len())].to_owned()),
             };
-            assert!(self.page.receive(&text, Duration::from_millis(self.now)).is_err(), "{text}");
+            let taken = self.page.receive(&text, Duration::from_millis(self.now));
+            ensure!(taken.is_err(), "{text} is taken");
             (kind, text)
         };
         self.note(kind);
         self.steps.push(json!({"do": "lie", "at": self.now, "text": text}));
+        Ok(())
     }
 }
 
 /// Makes the trace of a seed, whose steps it counts in `kinds`.
-fn trace(seed: u64, kinds: &mut BTreeMap<String, usize>) -> Value {
+fn trace(seed: u64, kinds: &mut BTreeMap<String, usize>) -> anyhow::Result<Value> {
     let mut world = World::new(seed);
     for _ in 0..world.rng.below(400) {
-        world.act();
+        world.act()?;
     }
     if world.rng.below(2) == 0 {
-        world.lie();
+        world.lie()?;
     }
     for (kind, count) in world.kinds {
         *kinds.entry(kind).or_default() += count;
     }
-    json!({"seed": seed, "steps": world.steps})
+    Ok(json!({"seed": seed, "steps": world.steps}))
 }
 
 #[tokio::test]
 async fn the_client_in_javascript_does_what_that_in_rust_does() -> anyhow::Result<()> {
     let (mut kinds, mut file) = (BTreeMap::new(), NamedTempFile::new()?);
     for seed in 0..TRACES {
-        writeln!(file, "{}", trace(seed, &mut kinds))?;
+        writeln!(file, "{}", trace(seed, &mut kinds).with_context(|| format!("seed {seed}"))?)?;
     }
     file.flush()?;
     println!("{} bytes of traces: {kinds:?}", file.as_file().metadata()?.len());
