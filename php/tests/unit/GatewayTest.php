@@ -54,6 +54,22 @@ final class GatewayTest extends TestCase
         $this->assertSame(0, $this->gateway->isOnline('c3'));
     }
 
+    public function testWhatIsKnownOfAClientHasTheKeysOfTheClass(): void
+    {
+        $this->gateway->joinGroup('c1', 'news');
+        $this->gateway->joinGroup('c1', 7);
+        $info = $this->gateway->getClientInfo('c1');
+        $this->assertSame(['connected', 'ann', ['news', '7']], [$info['state'], $info['uid'], $info['groups']]);
+        $stub = (string) file_get_contents(__DIR__ . '/../../../php-ext/gateway.stub.php');
+        $documented = explode('public static function getClientInfo', $stub)[0];
+        $documented = substr($documented, (int) strrpos($documented, '@return array{'));
+        preg_match_all('/(\w+): /', $documented, $keys);
+        $this->assertSame($keys[1], array_keys($info));
+        $this->gateway->unbindUid('c1', 'ann');
+        $this->assertNull($this->gateway->getClientInfo('c1')['uid']);
+        $this->assertNull($this->gateway->getClientInfo('nobody'));
+    }
+
     public function testWhatTheCurrentClientIsToldIsInNoCallEvent(): void
     {
         $calls = [];
