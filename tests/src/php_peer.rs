@@ -146,7 +146,16 @@ impl PhpPeer {
     }
 
     pub async fn clients_of(&mut self, uid: &str) -> anyhow::Result<Vec<ClientId>> {
-        let value = self.ask(Query::ClientsOfUid { uid: Bytes::new(uid.as_bytes()) }).await?;
+        self.ids(Query::ClientsOfUid { uid: Bytes::new(uid.as_bytes()) }).await
+    }
+
+    /// The ids of all clients.
+    pub async fn clients(&mut self) -> anyhow::Result<Vec<ClientId>> {
+        self.ids(Query::Clients { groups: None }).await
+    }
+
+    async fn ids(&mut self, query: Query<'_>) -> anyhow::Result<Vec<ClientId>> {
+        let value = self.ask(query).await?;
         let AnswerValue::List(ids) = value else { bail!("{value:?} instead of a list") };
         ids.into_iter()
             .map(|id| match id {

@@ -143,7 +143,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ResumingPage<S> {
         let received = self.end.receive(text, self.start.elapsed())?;
         let message = received.message.map(str::to_owned);
         if let Some(reply) = received.reply.filter(|_| self.tells) {
-            self.say(&reply.to_string()).await?;
+            // The message has been taken even if the connection ends now, which the next read finds out.
+            let _ = self.say(&reply.to_string()).await;
         }
         Ok(message)
     }

@@ -15,7 +15,7 @@ mod simulation;
 mod unseen;
 mod untold;
 
-pub use client_end::{ClientEnd, Opened};
+pub use client_end::{ClientEnd, MalformedInit, Opened};
 pub use control::{Control, Malformed, Text, escape, escape_bytes, may_be_control};
 pub use counts::{ControlError, Received, SeenError};
 pub use init::{GapReason, Init};

@@ -3,4 +3,5 @@
 mod images;
 mod lost_connections;
 mod packaging;
+mod resume_behind_nginx;
 mod systemd;

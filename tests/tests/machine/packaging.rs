@@ -1,5 +1,6 @@
 //! The files of packaging/: systemd accepts the units, and the configurations of proxies let browsers through.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -11,7 +12,7 @@ use gateway_tests::{
 /// The highest exposure level that `systemd-analyze security` may find, times ten.
 const EXPOSURE: u32 = 20;
 
-fn is_installed(program: &str) -> bool {
+pub(crate) fn is_installed(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
@@ -56,17 +57,17 @@ fn systemd_understands_the_units() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// nginx with the packaged configuration, changed to these ports and to a folder for everything that it writes.
-fn nginx(
+/// nginx with the packaged configuration, changed to these ports and to a folder for everything that it writes. It is one process.
+pub(crate) fn nginx(
     folder: &Path,
     certificate: &TestCertificate,
     port: u16,
-    server: &Server,
+    server: SocketAddr,
 ) -> anyhow::Result<Command> {
     let gateway = std::fs::read_to_string(root().join("packaging/nginx/gateway.conf"))?
         .replace("listen 443 ssl", &format!("listen 127.0.0.1:{port} ssl"))
         .replace("    listen [::]:443 ssl;\n", "")
-        .replace("127.0.0.1:8282", &server.websocket.to_string())
+        .replace("127.0.0.1:8282", &server.to_string())
         .replace("/etc/ssl/push.example.com/fullchain.pem", &certificate.certificate.display().to_string())
         .replace("/etc/ssl/push.example.com/key.pem", &certificate.key.display().to_string());
     let scratch = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -98,9 +99,11 @@ async fn nginx_lets_browsers_through_and_says_who_they_are() -> anyhow::Result<(
     let certificate = TestCertificate::new()?;
     let folder = tempfile::tempdir()?;
     let port = free_port()?.port();
-    let (_nginx, _) =
-        ProcessGroup::start(nginx(folder.path(), &certificate, port, &server)?, "getrlimit(RLIMIT_NOFILE)")
-            .await?;
+    let (_nginx, _) = ProcessGroup::start(
+        nginx(folder.path(), &certificate, port, server.websocket)?,
+        "getrlimit(RLIMIT_NOFILE)",
+    )
+    .await?;
     is_known_behind(&server, &certificate, port).await
 }
 

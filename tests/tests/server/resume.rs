@@ -21,11 +21,12 @@ async fn is_uid_online(php: &mut PhpPeer, uid: &str) -> anyhow::Result<bool> {
 }
 
 /// Waits until the server has parked so many clients.
-async fn parked(server: &Server, count: usize) -> anyhow::Result<()> {
+pub(crate) async fn parked(server: &Server, count: usize) -> anyhow::Result<()> {
     eventually("parked clients", count as f64, async || metric(server, "gateway_parked_clients").await).await
 }
 
-async fn metric(server: &Server, name: &str) -> anyhow::Result<f64> {
+/// The value of a metric now.
+pub(crate) async fn metric(server: &Server, name: &str) -> anyhow::Result<f64> {
     Operator::of(server)?.metric(name).await
 }
 
@@ -39,7 +40,8 @@ async fn next_event(worker: &mut WorkerPeer, client: ClientId) -> anyhow::Result
     }
 }
 
-async fn start(flags: &[&str]) -> anyhow::Result<(Server, PhpPeer)> {
+/// A server with these flags and an operations port, and a PHP process that is logged in.
+pub(crate) async fn start(flags: &[&str]) -> anyhow::Result<(Server, PhpPeer)> {
     let server = Server::start(&[&["--operations", "127.0.0.1:0"], flags].concat()).await?;
     let php = PhpPeer::connect(server.register[0]).await?;
     Ok((server, php))

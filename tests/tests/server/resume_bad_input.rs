@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
-use gateway_tests::{Operator, PhpPeer, ResumingPage, Server, eventually};
+use gateway_tests::{PhpPeer, ResumingPage, Server, eventually};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use gateway_wire::client_protocol::{GapReason, Opened, ResumeOffer, ResumeSecret};
@@ -12,19 +12,7 @@ use gateway_wire::token::{Claims, TokenKey};
 use serde_bytes::Bytes;
 use tokio::net::TcpStream;
 
-async fn start(flags: &[&str]) -> anyhow::Result<(Server, PhpPeer)> {
-    let server = Server::start(&[&["--operations", "127.0.0.1:0"], flags].concat()).await?;
-    let php = PhpPeer::connect(server.register[0]).await?;
-    Ok((server, php))
-}
-
-async fn metric(server: &Server, name: &str) -> anyhow::Result<f64> {
-    Operator::of(server)?.metric(name).await
-}
-
-async fn parked(server: &Server, count: usize) -> anyhow::Result<()> {
-    eventually("parked clients", count as f64, async || metric(server, "gateway_parked_clients").await).await
-}
+use crate::resume::{metric, parked, start};
 
 /// What a page becomes that comes with this offer and path.
 async fn come_with(server: &Server, offer: Option<ResumeOffer>, path: &str) -> anyhow::Result<ResumingPage> {
