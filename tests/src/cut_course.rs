@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::numbered_page::{BYE, Carrier, END, NumberedPage};
 use crate::{
     CuttingProxy, Operator, PhpPeer, ResumingPage, Rng, Server, TestCertificate, WorkerPeer, deflated,
-    eventually, soon,
+    eventually,
 };
 
 /// The way of the pages to the server.
@@ -148,10 +148,7 @@ impl CutCourse<'_> {
                 Err(_) if number == self.messages && !known.iter().all(|lives| is_bound(lives)) => {
                     tokio::select! {
                         birth = births.recv() => birth,
-                        ended = tasks.join_next() => {
-                            let page = ended.context("no page is left")???;
-                            anyhow::bail!("page {} has ended before its last message", page.number)
-                        }
+                        error = failure(&mut tasks) => return Err(error),
                     }
                 }
                 Err(_) => None,
@@ -205,7 +202,13 @@ impl CutCourse<'_> {
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 for page in &mut progress {
                     let is_near = |taken: &Option<usize>| taken.is_none_or(|taken| taken + AHEAD > number);
-                    soon("a page's progress", page.wait_for(is_near)).await?.context("a page has failed")?;
+                    tokio::select! {
+                        biased;
+                        near = page.wait_for(is_near) => if near.is_err() {
+                            return Err(failure(&mut tasks).await);
+                        },
+                        error = failure(&mut tasks) => return Err(error),
+                    }
                 }
             }
             if number % CALM == 50 {
@@ -245,6 +248,16 @@ impl CutCourse<'_> {
         );
         ensure!(cuts > self.pages * self.messages / 200, "{cuts} cuts");
         Ok(cuts)
+    }
+}
+
+/// Waits for a page that ends before its last message, and says why.
+async fn failure(pages: &mut JoinSet<anyhow::Result<NumberedPage>>) -> anyhow::Error {
+    match pages.join_next().await {
+        Some(Ok(Ok(page))) => anyhow::anyhow!("page {} has ended before its last message", page.number),
+        Some(Ok(Err(error))) => error,
+        Some(Err(error)) => error.into(),
+        None => anyhow::anyhow!("no page is left"),
     }
 }
 

@@ -61,6 +61,11 @@ impl CuttingProxy {
         Ok((stream, from))
     }
 
+    /// The addresses from which connections come now.
+    pub fn connections(&self) -> Vec<SocketAddr> {
+        lock(&self.fates).keys().copied().collect()
+    }
+
     /// Decides about the connection that comes from this address, unless it has ended.
     pub fn decide(&self, from: SocketAddr, fate: Fate) {
         if let Some(sender) = lock(&self.fates).get(&from) {

@@ -145,11 +145,12 @@ impl NumberedPage {
             }
         }
         // Some of what was on its way may still come, before the page notices or replaces the connection.
+        let mut is_last = false;
         if early.is_none() && self.rng.below(2) == 0 {
             loop {
                 match self.hear(LEFTOVERS).await? {
-                    Heard::Taken(number) if number == last => return Ok(true),
-                    Heard::Taken(_) | Heard::Other | Heard::Pong => {}
+                    Heard::Taken(number) => is_last |= number == last,
+                    Heard::Other | Heard::Pong => {}
                     Heard::Lost | Heard::Quiet => break,
                 }
             }
@@ -163,7 +164,7 @@ impl NumberedPage {
             tokio::time::sleep(milliseconds(&mut self.rng, 10)).await;
         }
         self.open(early).await?;
-        Ok(false)
+        Ok(is_last)
     }
 
     fn decide(&self, fate: Fate) {

@@ -67,6 +67,14 @@ impl ProcessGroup {
         self.leader.id()
     }
 
+    /// Waits for a line with `text`, and gives the first one. As with [`ProcessGroup::says`], a silent group keeps no output.
+    pub async fn line_with(&self, text: &str) -> anyhow::Result<String> {
+        self.says(text).await?;
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = said.lines().find(|line| line.contains(text));
+        Ok(line.unwrap_or_default().to_owned())
+    }
+
     /// Waits until the processes have written `text` at any time since their start. A silent group keeps no output, so this
     /// would never return.
     pub async fn says(&self, text: &str) -> anyhow::Result<()> {
