@@ -85,7 +85,7 @@ pub use php_peer::{OWN_NONCE, PhpPeer, new_producer};
 pub use plain_client::{PlainClient, greeted};
 pub use port::free_port;
 pub use process_group::ProcessGroup;
-pub use proxy::{CuttingProxy, ResettingProxy};
+pub use proxy::{OutageProxy, ResettingProxy};
 pub use recipe::Recipe;
 pub use resuming_page::ResumingPage;
 pub use samples::{packets, requests};

@@ -49,13 +49,13 @@ impl Drop for ResettingProxy {
 }
 
 /// A proxy that serves any number of connections, and resets them when the test says so. It ends when this is dropped.
-pub struct CuttingProxy {
+pub struct OutageProxy {
     pub address: SocketAddr,
     network: watch::Sender<Network>,
     task: JoinHandle<anyhow::Result<()>>,
 }
 
-/// What becomes of the connections of a [`CuttingProxy`].
+/// What becomes of the connections of a [`OutageProxy`].
 #[derive(Clone, Copy)]
 struct Network {
     /// How often all connections were reset.
@@ -64,7 +64,7 @@ struct Network {
     is_down: bool,
 }
 
-impl CuttingProxy {
+impl OutageProxy {
     /// Starts a proxy in front of `to`.
     pub async fn start(to: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -97,7 +97,7 @@ impl CuttingProxy {
         self.network.send_modify(|network| network.cuts += 1);
     }
 
-    /// Resets all connections, and those that come until [`CuttingProxy::restore`].
+    /// Resets all connections, and those that come until [`OutageProxy::restore`].
     pub fn take_down(&self) {
         self.network.send_modify(|network| *network = Network { cuts: network.cuts + 1, is_down: true });
     }
@@ -107,7 +107,7 @@ impl CuttingProxy {
     }
 }
 
-impl Drop for CuttingProxy {
+impl Drop for OutageProxy {
     fn drop(&mut self) {
         self.task.abort();
     }

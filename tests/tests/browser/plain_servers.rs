@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use gateway_tests::{CuttingProxy, OriginalStack, eventually, skip};
+use gateway_tests::{OriginalStack, OutageProxy, eventually, skip};
 use serde_json::json;
 
 use super::browser_client::{FAST, Page, Stage};
@@ -65,7 +65,7 @@ async fn a_page_of_gatewayworker_itself_has_failed_attempts_twice_at_most() -> a
 #[tokio::test]
 async fn a_page_whose_first_attempts_fail_speaks_gateway_2_where_others_have() -> anyhow::Result<()> {
     let stage = Stage::set(&[]).await?;
-    let proxy = CuttingProxy::start(stage.server.websocket).await?;
+    let proxy = OutageProxy::start(stage.server.websocket).await?;
     assert_eq!(failed_attempts(&stage, proxy.address, "").await?, 0);
     // Between one and eight attempts fail, so that one without gateway.2 is the first to succeed in some of the rounds.
     for failures in 1..=8 {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use gateway_tests::{
-    ALICE, Browser, Client, CuttingProxy, Page, PhpPeer, ProcessGroup, Server, Tab, done, eventually,
+    ALICE, Browser, Client, OutageProxy, Page, PhpPeer, ProcessGroup, Server, Tab, done, eventually,
     extension, root, skip, soon,
 };
 use gateway_wire::bridge::Order;
@@ -20,7 +20,7 @@ const KEY: &str = "a key for tokens";
 pub(super) struct Stage {
     pub(super) server: Server,
     /// Stands between pages and the gateway.
-    pub(super) proxy: CuttingProxy,
+    pub(super) proxy: OutageProxy,
     pub(super) site: String,
     has_key: bool,
     _php: ProcessGroup,
@@ -31,7 +31,7 @@ impl Stage {
     /// Starts both. With a key the page comes with a connect token; without one it is bound after it has connected.
     pub(super) async fn set(has_key: bool) -> anyhow::Result<Self> {
         let server = start_server(has_key, &[]).await?;
-        let proxy = CuttingProxy::start(server.websocket).await?;
+        let proxy = OutageProxy::start(server.websocket).await?;
         let data = TempDir::with_prefix("gateway-test-widget-")?;
         let web = root().join("php/example/yii2/web");
         let mut command = php(&server, has_key, data.path())?;
