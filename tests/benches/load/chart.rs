@@ -140,5 +140,7 @@ fn class(contender: Contender) -> &'static str {
         Contender::UWebSockets => "uws",
         Contender::Ws => "ws",
         Contender::Nchan => "nchan",
+        // These stand in no row with the plain loop.
+        Contender::Gateway2 | Contender::SocketIo => "other",
     }
 }

@@ -1,45 +1,56 @@
 //! The servers that are compared, and how each is started.
 
-use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use gateway_tests::{ProcessGroup, root, server_binary};
+use gateway_tests::{PATIENCE, ProcessGroup, root, server_binary};
 
 use crate::cores::Cores;
 use crate::plain;
 use crate::publisher::Publisher;
 
+/// The pause between two looks at what a server says of itself.
+const LOOK: Duration = Duration::from_millis(20);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Contender {
     Ours,
+    /// Our server with clients that speak `gateway.2`, and so can come back.
+    Gateway2,
     Plain,
     UWebSockets,
     Ws,
     Nchan,
+    SocketIo,
 }
 
 pub(crate) struct Running {
     pub(crate) contender: Contender,
     pub(crate) websocket: SocketAddr,
     register: SocketAddr,
+    /// Where our server says how many clients are parked.
+    operations: Option<SocketAddr>,
     processes: ProcessGroup,
     _folder: Option<tempfile::TempDir>,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 5] = [Self::Ours, Self::Plain, Self::UWebSockets, Self::Ws, Self::Nchan];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Ours, Self::Gateway2, Self::Plain, Self::UWebSockets, Self::Ws, Self::Nchan, Self::SocketIo];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "gateway-server",
+            Self::Gateway2 => "gateway-server, gateway.2",
             Self::Plain => "plain send loop",
             Self::UWebSockets => "uWebSockets",
             Self::Ws => "ws",
             Self::Nchan => "nchan",
+            Self::SocketIo => "socket.io",
         }
     }
 
@@ -51,7 +62,10 @@ impl Contender {
                 .then(|| format!("{variable} names no node_modules with {name}: scripts/bench-peers gets it"))
         };
         match self {
-            Self::Ours | Self::Plain => None,
+            Self::Ours | Self::Gateway2 | Self::Plain => None,
+            Self::SocketIo => {
+                module("SOCKET_IO_PATH", "socket.io").or_else(|| module("SOCKET_IO_PATH", "socket.io-client"))
+            }
             Self::UWebSockets => module("UWS_PATH", "uwebsockets"),
             Self::Ws => module("WS_PATH", "ws"),
             Self::Nchan => Nginx::find().is_none().then(|| {
@@ -63,12 +77,16 @@ impl Contender {
 
     /// True if the server is another project's, which can be left out.
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Self::Ours | Self::Plain)
+        !matches!(self, Self::Ours | Self::Gateway2 | Self::Plain)
     }
 
     /// True if the server sends each client a first message by itself.
     pub(crate) fn greets(self) -> bool {
-        self == Self::Ours
+        self.is_ours()
+    }
+
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::Gateway2)
     }
 
     /// True if the server sends a client's messages back.
@@ -90,6 +108,15 @@ impl Contender {
         let command = match self {
             // Without pings, nothing but what is measured happens on the connections.
             Self::Ours => ours(cores, &["--websocket", "127.0.0.1:0", "--ping-interval", "0"])?,
+            Self::Gateway2 => {
+                let operations = ["--operations", "127.0.0.1:0"];
+                ours(
+                    cores,
+                    &[["--websocket", "127.0.0.1:0", "--ping-interval", "0"].as_slice(), &operations]
+                        .concat(),
+                )?
+            }
+            Self::SocketIo => node("bench_socket_io.js", "SOCKET_IO_PATH"),
             Self::Plain => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg(plain::ARGUMENT);
@@ -107,14 +134,16 @@ impl Contender {
         };
         let (processes, line) = cores.as_server(ProcessGroup::start_silent(command, ready)).await?;
         let (websocket, register) = match (self, nginx_address) {
-            (Self::Ours, _) => our_addresses(&line)?,
+            (Self::Ours | Self::Gateway2, _) => our_addresses(&line)?,
             (_, Some(address)) => (address, address),
             _ => {
                 let address = line.trim_start_matches("ready ").parse()?;
                 (address, address)
             }
         };
-        Ok(Running { contender: self, websocket, register, processes, _folder: folder })
+        let operations = line.split_whitespace().find_map(|word| word.strip_prefix("operations="));
+        let operations = operations.map(str::parse).transpose()?;
+        Ok(Running { contender: self, websocket, register, operations, processes, _folder: folder })
     }
 
     /// Starts our server with its usual pings, on a port that it shares with others.
@@ -123,7 +152,8 @@ impl Contender {
         let command = ours(cores, &["--reuse-port", "--websocket", &port])?;
         let (processes, line) = cores.as_server(ProcessGroup::start_silent(command, "ready ")).await?;
         let (websocket, register) = our_addresses(&line)?;
-        Ok(Running { contender: Self::Ours, websocket, register, processes, _folder: None })
+        let contender = Self::Ours;
+        Ok(Running { contender, websocket, register, operations: None, processes, _folder: None })
     }
 }
 
@@ -146,9 +176,26 @@ fn our_addresses(line: &str) -> anyhow::Result<(SocketAddr, SocketAddr)> {
 impl Running {
     pub(crate) fn publisher(&self) -> anyhow::Result<Publisher> {
         match self.contender {
-            Contender::Ours => Publisher::bridge(self.register),
-            Contender::Nchan => Publisher::http(self.register),
+            Contender::Ours | Contender::Gateway2 => Publisher::bridge(self.register),
+            Contender::Nchan | Contender::SocketIo => Publisher::http(self.register),
             _ => Publisher::websocket(self.register),
+        }
+    }
+
+    /// Waits until so many of our server's clients are parked.
+    pub(crate) fn wait_for_parked(&self, clients: usize) -> anyhow::Result<()> {
+        let operations = self.operations.context("a server with an operations port")?;
+        let (start, line) = (Instant::now(), format!("\ngateway_parked_clients {clients}\n"));
+        loop {
+            let mut socket = TcpStream::connect(operations)?;
+            write!(socket, "GET /metrics HTTP/1.1\r\nHost: {operations}\r\nConnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer)?;
+            if answer.contains(&line) {
+                return Ok(());
+            }
+            anyhow::ensure!(start.elapsed() < PATIENCE, "{clients} clients are not parked");
+            std::thread::sleep(LOOK);
         }
     }
 
@@ -171,7 +218,7 @@ impl Running {
     }
 }
 
-fn node(script: &str, variable: &str) -> Command {
+pub(crate) fn node(script: &str, variable: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(root().join("tests/js").join(script)).env("NODE_PATH", node_modules(variable));
     command

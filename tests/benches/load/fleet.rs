@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -11,6 +11,7 @@ use gateway_server::shard::uring::Ring;
 use gateway_tests::PATIENCE;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use nix::libc;
 
 use crate::frames::{Header, Walker};
 use crate::handshake::{self, Opening};
@@ -39,6 +40,9 @@ pub(crate) struct Client {
     walker: Walker,
     /// The number of messages so far.
     pub(crate) messages: usize,
+    /// The number of messages that a client of `gateway.2` has taken, and how many of them it has told the server of.
+    pub(crate) taken: usize,
+    pub(crate) told: usize,
 }
 
 /// The outcome of a turn of the loop.
@@ -62,14 +66,15 @@ impl Fleet {
         })
     }
 
-    /// Adds clients, and waits until all are connected. Where the server `greets`, gives the first message of each.
+    /// Adds clients with these requests, and waits until all are connected. Where the server `greets`, gives the first message of each,
+    /// and what came right behind it.
     pub(crate) fn connect(
         &mut self,
         server: SocketAddr,
-        paths: impl IntoIterator<Item = String>,
+        requests: impl IntoIterator<Item = Vec<u8>>,
         greets: bool,
     ) -> anyhow::Result<Vec<Vec<u8>>> {
-        self.connect_from(None, server, paths, greets)
+        self.connect_from(None, server, requests, greets)
     }
 
     /// Does the same as [`Fleet::connect`]; all clients come from the address `from`, by its port and those that follow.
@@ -77,21 +82,21 @@ impl Fleet {
         &mut self,
         mut from: Option<SocketAddr>,
         server: SocketAddr,
-        paths: impl IntoIterator<Item = String>,
+        requests: impl IntoIterator<Item = Vec<u8>>,
         greets: bool,
     ) -> anyhow::Result<Vec<Vec<u8>>> {
         let base = self.clients.len();
         let mut openings: Vec<Option<Opening>> = Vec::new();
         let mut greetings = Vec::new();
-        let mut paths = paths.into_iter().peekable();
+        let mut requests = requests.into_iter().peekable();
         let mut open = 0;
         let mut sockets: Vec<Option<TcpStream>> = Vec::new();
         let mut last = Instant::now();
-        while open > 0 || paths.peek().is_some() {
+        while open > 0 || requests.peek().is_some() {
             while open < OPENINGS
-                && let Some(path) = paths.next()
+                && let Some(request) = requests.next()
             {
-                let mut opening = begin(&mut from, server, &path)?;
+                let mut opening = begin(&mut from, server, &request)?;
                 self.poll.registry().register(
                     &mut opening.socket,
                     Token(base + openings.len()),
@@ -116,8 +121,12 @@ impl Fleet {
             }
             anyhow::ensure!(last.elapsed() < PATIENCE, "{open} handshakes do not end");
         }
-        for socket in sockets.into_iter().flatten() {
-            self.clients.push(Client { socket, walker: Walker::default(), messages: 0 });
+        for (socket, greeting) in sockets.into_iter().flatten().zip(&greetings) {
+            let mut client = Client { socket, walker: Walker::default(), messages: 0, taken: 0, told: 0 };
+            let first =
+                Header::read(greeting).filter(|_| greets).map_or(0, |first| first.length + first.payload);
+            client.walker.walk(&greeting[first..], |_| client.taken += 1);
+            self.clients.push(client);
         }
         Ok(greetings)
     }
@@ -138,27 +147,16 @@ impl Fleet {
             }
             let key = event.token().0;
             let Some(client) = self.clients.get_mut(key) else { continue };
-            loop {
-                let length = match client.socket.read(&mut self.buffer) {
-                    Ok(0) => bail!("the server closed client {key}"),
-                    Ok(length) => length,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => return Err(error).context("reading as a client"),
-                };
-                let mut walker = std::mem::take(&mut client.walker);
-                walker.walk(&self.buffer[..length], |opcode| ended(key, client, opcode));
-                client.walker = walker;
-                // A read that did not fill the buffer took everything that was there.
-                if length < self.buffer.len() {
-                    break;
-                }
-            }
+            client.read(&mut self.buffer, |client, opcode| ended(key, client, opcode))?;
         }
         Ok(turn)
     }
-}
 
-impl Fleet {
+    /// Reads what has come for any client since it connected, of which there may be no event any more.
+    pub(crate) fn read_all(&mut self, mut ended: impl FnMut(&mut Client, u8)) -> anyhow::Result<()> {
+        self.clients.iter_mut().try_for_each(|client| client.read(&mut self.buffer, &mut ended))
+    }
+
     /// Sends one small frame for each of these clients. There is always room for it, because the server reads.
     pub(crate) fn send(&mut self, keys: &[usize], frame: &[u8]) -> anyhow::Result<()> {
         let Some(ring) = &mut self.ring else {
@@ -178,14 +176,13 @@ impl Fleet {
 
 /// Begins a connection. With an address, it takes that address's next free port: the kernel's own search slows down when most
 /// ports are taken.
-fn begin(from: &mut Option<SocketAddr>, server: SocketAddr, path: &str) -> anyhow::Result<Opening> {
-    let request = handshake::request(server, path);
+fn begin(from: &mut Option<SocketAddr>, server: SocketAddr, request: &[u8]) -> anyhow::Result<Opening> {
     loop {
         let place = *from;
         if let Some(from) = from {
             from.set_port(from.port().checked_add(1).context("the ports of an address are used up")?);
         }
-        match Opening::begin(place, server, request.clone()) {
+        match Opening::begin(place, server, request.to_vec()) {
             Err(error) if place.is_some() && error.kind() == ErrorKind::AddrInUse => {}
             opening => return Ok(opening?),
         }
@@ -193,6 +190,46 @@ fn begin(from: &mut Option<SocketAddr>, server: SocketAddr, path: &str) -> anyho
 }
 
 impl Client {
+    /// Reads everything that is there, and calls `ended` with the opcode for each frame that ended.
+    fn read(&mut self, buffer: &mut [u8], mut ended: impl FnMut(&mut Self, u8)) -> anyhow::Result<()> {
+        loop {
+            let length = match self.socket.read(buffer) {
+                Ok(0) => bail!("the server closed a client"),
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error).context("reading as a client"),
+            };
+            let mut walker = std::mem::take(&mut self.walker);
+            walker.walk(&buffer[..length], |opcode| ended(self, opcode));
+            self.walker = walker;
+            // A read that did not fill the buffer took everything that was there.
+            if length < buffer.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The number of segments with data that have come over the connection, by the kernel's `tcp_info`.
+    pub(crate) fn segments(&self) -> anyhow::Result<u32> {
+        /// The place of `tcpi_data_segs_in`.
+        const SEGMENTS: usize = 152;
+        let mut info = [0_u8; 256];
+        let mut length = info.len() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes into `info`, which has so many, and says how many it wrote.
+        let result = unsafe {
+            let info = info.as_mut_ptr().cast();
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                info,
+                &raw mut length,
+            )
+        };
+        anyhow::ensure!(result == 0 && length as usize >= SEGMENTS + 4, "the kernel counts no segments");
+        Ok(u32::from_ne_bytes(info[SEGMENTS..SEGMENTS + 4].try_into()?))
+    }
+
     pub(crate) fn send(&mut self, frame: &[u8]) -> anyhow::Result<()> {
         let written = self.socket.write(frame).context("writing as a client")?;
         anyhow::ensure!(written == frame.len(), "a client's frame went out in part");

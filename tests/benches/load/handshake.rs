@@ -19,6 +19,12 @@ pub(crate) fn request(server: SocketAddr, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {server}\r\n{REST}").into_bytes()
 }
 
+/// The request of a client that offers these subprotocols.
+pub(crate) fn request_with(server: SocketAddr, path: &str, protocols: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nSec-WebSocket-Protocol: {protocols}\r\n{REST}")
+        .into_bytes()
+}
+
 /// A connection whose handshake is under way.
 pub(crate) struct Opening {
     pub(crate) socket: TcpStream,

@@ -18,6 +18,7 @@ mod plain;
 mod plan;
 mod publisher;
 mod quiet;
+mod recovery;
 mod report;
 mod results;
 mod seat;

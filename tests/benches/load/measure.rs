@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use gateway_tests::PATIENCE;
+use gateway_wire::client_protocol::{Control, Init, SEEN_AFTER_BYTES, SEEN_AFTER_MESSAGES};
 
-use crate::contender::Running;
-use crate::fleet::Fleet;
+use crate::contender::{Contender, Running};
+use crate::fleet::{self, Fleet};
 use crate::frames::{BINARY, PING, PONG, TEXT, push_masked};
-use crate::publisher::{Publisher, Target};
-use crate::quiet;
+use crate::handshake;
+use crate::publisher::{Publisher, SHARED, Target};
+use crate::{quiet, session};
 
 /// The figures of one run.
 #[derive(Clone, Copy, Default)]
@@ -24,6 +26,8 @@ pub(crate) struct Figures {
     /// The share of one core that other processes took.
     pub(crate) others: f64,
     pub(crate) latency: Option<Latency>,
+    /// The number of segments in which each client got what was for it, where that is looked at.
+    pub(crate) segments: Option<f64>,
 }
 
 /// The time from when a message was due until it arrived, in seconds.
@@ -40,6 +44,10 @@ pub(crate) struct Place {
     pub(crate) publisher: Publisher,
     /// The topic of each client, unless all clients share one.
     pub(crate) topics: Vec<String>,
+    /// The secrets by which clients of `gateway.2` come back, or none.
+    pub(crate) secrets: Vec<String>,
+    /// The number of messages after which a client of `gateway.2` says what it has seen.
+    pub(crate) tells_after: usize,
     /// The server's memory in bytes when only the first few clients were connected.
     pub(crate) first_memory: u64,
 }
@@ -82,6 +90,7 @@ impl Meter {
             generator_load: worked.div_duration_f64(elapsed),
             others: others.div_duration_f64(elapsed),
             latency: None,
+            segments: None,
         })
     }
 }
@@ -98,11 +107,45 @@ impl Place {
     /// Waits for input, and gives how many data frames came.
     fn receive(&mut self) -> anyhow::Result<usize> {
         let mut received = 0;
-        let turn = self.fleet.turn(|_, _, opcode| received += usize::from(is_data(opcode)))?;
+        let (counts, tells_after, mut due) = (!self.secrets.is_empty(), self.tells_after, Vec::new());
+        let turn = self.fleet.turn(|key, client, opcode| {
+            received += usize::from(is_data(opcode));
+            if counts && is_data(opcode) {
+                client.taken += 1;
+                if client.taken - client.told >= tells_after {
+                    client.told = client.taken;
+                    due.push((client.taken, key));
+                }
+            }
+        })?;
         if turn.control {
             self.publisher.drain()?;
         }
+        self.tell(due)?;
         Ok(received)
+    }
+
+    /// Makes clients of `gateway.2` say what they have seen: each by its key, with its number of messages.
+    fn tell(&mut self, mut due: Vec<(usize, usize)>) -> anyhow::Result<()> {
+        due.sort_unstable();
+        for same in due.chunk_by(|one, other| one.0 == other.0) {
+            let keys: Vec<_> = same.iter().map(|(_, key)| *key).collect();
+            let mut frame = Vec::new();
+            push_masked(&mut frame, TEXT, Control::Seen(same[0].0 as u64).to_string().as_bytes());
+            self.fleet.send(&keys, &frame)?;
+        }
+        Ok(())
+    }
+
+    /// Makes all clients of `gateway.2` say what they have seen.
+    pub(crate) fn tell_all(&mut self) -> anyhow::Result<()> {
+        let clients = self.fleet.clients.iter_mut().enumerate();
+        let due = clients.map(|(key, client)| {
+            client.told = client.taken;
+            (client.taken, key)
+        });
+        let due = due.collect();
+        self.tell(due)
     }
 
     /// Waits until `expected` more messages have come.
@@ -141,6 +184,7 @@ impl Place {
     ) -> anyhow::Result<Figures> {
         let message = vec![b'x'; size];
         let clients = self.fleet.clients.len();
+        self.tells_after = SEEN_AFTER_BYTES.div_ceil(size).min(SEEN_AFTER_MESSAGES as usize);
         let meter = self.meter()?;
         let (mut published, mut delivered) = (0, 0);
         while meter.start.elapsed() < time {
@@ -245,6 +289,62 @@ impl Place {
         Ok(Figures { latency: Some(Latency { p50: at(0.5), p99: at(0.99) }), ..figures })
     }
 
+    /// Cuts the connections of all clients, and has them connect again. Those of `gateway.2` come back, and get `missed` messages
+    /// that were sent meanwhile; the others are new clients.
+    pub(crate) fn come_back(&mut self, missed: usize) -> anyhow::Result<Figures> {
+        let (contender, server) = (self.server.contender, self.server.websocket);
+        let comes_back = contender == Contender::Gateway2;
+        let clients = self.fleet.clients.len();
+        let taken: Vec<_> = self.fleet.clients.iter().map(|client| client.taken).collect();
+        self.fleet.clients.clear();
+        let path = contender.path(SHARED);
+        let request = |client: usize| match self.secrets.get(client) {
+            None => handshake::request(server, &path),
+            Some(secret) => {
+                let offers = format!("gateway.2, gateway.resume.{secret}.{}", taken[client]);
+                handshake::request_with(server, &path, &offers)
+            }
+        };
+        let requests: Vec<_> = (0..clients).map(request).collect();
+        if comes_back {
+            self.server.wait_for_parked(clients)?;
+            for _ in 0..missed {
+                self.publisher.publish(Target::All, &[b'x'; MISSED_SIZE])?;
+            }
+            self.publisher.flush()?;
+            // Nothing says when the server has kept them all, except that it is idle.
+            let mut before = Duration::MAX;
+            while before != self.server.cpu()? {
+                before = self.server.cpu()?;
+                std::thread::sleep(QUIET);
+            }
+        }
+        let meter = self.meter()?;
+        let greetings = self.fleet.connect(server, requests, true)?;
+        self.fleet.read_all(|client, opcode| client.taken += usize::from(is_data(opcode)))?;
+        while comes_back && self.fleet.clients.iter().any(|client| client.taken < missed) {
+            self.fleet.turn(|_, client, opcode| client.taken += usize::from(is_data(opcode)))?;
+            anyhow::ensure!(meter.start.elapsed() < PATIENCE, "missed messages do not come");
+        }
+        let mut segments = 0;
+        if comes_back {
+            for (client, (greeting, taken)) in self.fleet.clients.iter_mut().zip(greetings.iter().zip(taken))
+            {
+                let init: Init = serde_json::from_slice(fleet::payload(greeting)?)?;
+                anyhow::ensure!(init.resumed && init.missed == missed as u64, "{init:?} is no return");
+                anyhow::ensure!(client.taken == missed, "{} messages came again", client.taken);
+                client.taken += taken;
+                // The answer to the request is one of them.
+                segments += client.segments()? - 1;
+            }
+            self.tell_all()?;
+        }
+        let figures = self.stop(meter, clients)?;
+        self.secrets = session::secrets(contender, &greetings)?;
+        let segments = comes_back.then(|| f64::from(segments) / clients as f64);
+        Ok(Figures { segments, ..figures })
+    }
+
     /// Lets all clients go, and gives the bytes that the server has kept for each.
     pub(crate) fn gone(&mut self) -> anyhow::Result<Figures> {
         let clients = self.fleet.clients.len();
@@ -258,6 +358,12 @@ impl Place {
 /// The time after which a server has noticed that all clients have gone, and has given memory back: ours looks every ten
 /// seconds.
 const LEAVE: Duration = Duration::from_secs(12);
+
+/// The time in which a server that takes no processor time is idle.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// The payload in bytes of the messages that clients miss.
+const MISSED_SIZE: usize = 64;
 
 fn is_data(opcode: u8) -> bool {
     matches!(opcode, TEXT | BINARY)

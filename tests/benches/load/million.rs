@@ -15,6 +15,7 @@ use crate::contender::{Contender, Running};
 use crate::cores::Cores;
 use crate::fleet::Fleet;
 use crate::frames::{BINARY, PING, PONG, TEXT, push_masked};
+use crate::handshake;
 use crate::publisher::{Publisher, SHARED, Target};
 use crate::results::thousands;
 use crate::seat::{most_connections, most_files};
@@ -107,8 +108,13 @@ fn crowd(server: SocketAddr, from: SocketAddr, clients: usize, progress: &Progre
     let mut fleet = Fleet::new(false)?;
     {
         let _turn = progress.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let paths = (0..clients).map(|_| Contender::Ours.path(SHARED));
-        fleet.connect_from(Some(from), server, paths, Contender::Ours.greets())?;
+        let request = handshake::request(server, &Contender::Ours.path(SHARED));
+        fleet.connect_from(
+            Some(from),
+            server,
+            std::iter::repeat_n(request, clients),
+            Contender::Ours.greets(),
+        )?;
     }
     progress.connected.fetch_add(clients, Ordering::Relaxed);
     let mut pong = Vec::new();

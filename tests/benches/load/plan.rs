@@ -7,6 +7,7 @@ use crate::contender::Contender;
 use crate::cores::Cores;
 use crate::measure::Figures;
 use crate::quiet::{self, Patience};
+use crate::recovery::Recovery;
 use crate::results::{Unit, thousands};
 use crate::seat::{Seat, most_connections};
 use crate::session::{Part, Session};
@@ -32,6 +33,8 @@ const TURNS: u32 = 4;
 enum Kind {
     Session(Session),
     Churn,
+    /// Connections that are cut while messages go on.
+    Recovery(Recovery),
     /// Idle connections, more than one process may open.
     Crowd {
         connections: usize,
@@ -45,6 +48,8 @@ const FAN_OUTS: [Part; 4] = [
     Part::FanOut { size: 64, in_flight: 16 },
     Part::FanOut { size: 1024, in_flight: 16 },
 ];
+
+const COME_BACK: Part = Part::ComeBack { missed: 50 };
 
 impl Plan {
     pub(crate) fn full() -> Self {
@@ -62,7 +67,13 @@ impl Plan {
                 run(on_shared_cores(1000, FAN_OUTS.to_vec()), 5, 200),
                 run(own(1000, vec![Part::Unicast { size: 64, in_flight: 64 }]), 5, 200),
                 run(own(10_000, vec![Part::Idle, Part::Gone]), 1, 0),
+                run(
+                    beside_gateway2(10_000, [[Part::Idle].as_slice(), &FAN_OUTS, &[COME_BACK]].concat()),
+                    5,
+                    250,
+                ),
                 run(Kind::Churn, 3, 1500),
+                run(Kind::Recovery(Recovery { clients: 1000, messages: 200 }), 3, 0),
                 run(Kind::Crowd { connections: 100_000, bound: false }, 1, 0),
                 run(Kind::Crowd { connections: 100_000, bound: true }, 1, 0),
             ],
@@ -78,23 +89,30 @@ impl Plan {
                 run(shared(10_000, vec![Part::Idle, FAN_OUTS[0], FAN_OUTS[2]])),
                 run(shared(100, vec![Part::Ping, Part::Paced { messages_a_second: 500 }])),
                 run(own(1000, vec![Part::Unicast { size: 64, in_flight: 64 }])),
+                run(beside_gateway2(10_000, vec![Part::Idle, FAN_OUTS[0], FAN_OUTS[2], COME_BACK])),
                 run(Kind::Churn),
+                run(Kind::Recovery(Recovery { clients: 1000, messages: 80 })),
             ],
         }
     }
 }
 
 fn shared(clients: usize, parts: Vec<Part>) -> Kind {
-    Kind::Session(Session { clients, own_topics: false, shared_cores: false, parts })
+    Kind::Session(Session { clients, own_topics: false, shared_cores: false, beside_gateway2: false, parts })
 }
 
 /// A scenario in which a server can use several cores.
 fn on_shared_cores(clients: usize, parts: Vec<Part>) -> Kind {
-    Kind::Session(Session { clients, own_topics: false, shared_cores: true, parts })
+    Kind::Session(Session { clients, own_topics: false, shared_cores: true, beside_gateway2: false, parts })
 }
 
 fn own(clients: usize, parts: Vec<Part>) -> Kind {
-    Kind::Session(Session { clients, own_topics: true, shared_cores: false, parts })
+    Kind::Session(Session { clients, own_topics: true, shared_cores: false, beside_gateway2: false, parts })
+}
+
+/// A scenario with clients that speak `gateway.2` and with clients that do not, in turns.
+fn beside_gateway2(clients: usize, parts: Vec<Part>) -> Kind {
+    Kind::Session(Session { clients, own_topics: false, shared_cores: false, beside_gateway2: true, parts })
 }
 
 impl Run {
@@ -103,9 +121,11 @@ impl Run {
             Kind::Session(session) => {
                 let own = if session.own_topics { " with a topic each" } else { "" };
                 let shared = if session.shared_cores { ", all cores for all" } else { "" };
-                format!("{} clients{own}{shared}", thousands(session.clients as f64))
+                let beside = if session.beside_gateway2 { ", with and without gateway.2" } else { "" };
+                format!("{} clients{own}{shared}{beside}", thousands(session.clients as f64))
             }
             Kind::Churn => "churn".to_owned(),
+            Kind::Recovery(recovery) => recovery.label(),
             Kind::Crowd { connections, bound } => {
                 let own = if *bound { " with a uid each" } else { "" };
                 format!("{} idle connections{own}", thousands(*connections as f64))
@@ -130,6 +150,9 @@ impl Run {
 
     pub(crate) fn takes(&self, contender: Contender) -> bool {
         match self.kind {
+            Kind::Session(Session { beside_gateway2: true, .. }) => contender.is_ours(),
+            Kind::Recovery(_) => contender.is_ours() || contender == Contender::SocketIo,
+            _ if matches!(contender, Contender::Gateway2 | Contender::SocketIo) => false,
             Kind::Crowd { bound: true, .. } => contender == Contender::Ours,
             Kind::Crowd { .. } => matches!(contender, Contender::Ours | Contender::UWebSockets),
             _ => true,
@@ -156,6 +179,11 @@ impl Run {
                     all.push((*contender, self.churn(*contender, cores).await));
                 }
             }
+            Kind::Recovery(recovery) => {
+                for contender in contenders {
+                    all.push((*contender, recovered(*recovery, *contender, cores).await));
+                }
+            }
             Kind::Crowd { connections, bound } => {
                 for contender in contenders {
                     all.push((*contender, crowd(*contender, cores, *connections, *bound).await));
@@ -170,6 +198,12 @@ impl Run {
         let figures = churn(&server, cores.are_apart, self.time)?;
         Ok(("connect, shake hands, go".to_owned(), Unit::Rate, figures))
     }
+}
+
+async fn recovered(recovery: Recovery, contender: Contender, cores: Cores) -> anyhow::Result<Found> {
+    let server = contender.start(cores).await?;
+    let figures = recovery.run(&server).await?;
+    Ok((recovery.label(), Unit::Clients, figures))
 }
 
 /// Starts and connects all servers first, then measures each part in short turns, so that a drift of the machine concerns all
@@ -200,7 +234,7 @@ async fn side_by_side(
         // A rare latency is found only among many messages.
         let (turns, time) = match part {
             Part::Paced { .. } => (1, time * TURNS),
-            Part::Gone => (1, time),
+            Part::Gone | Part::ComeBack { .. } => (1, time),
             _ => (TURNS, time),
         };
         for _ in 0..turns {
@@ -224,7 +258,8 @@ async fn side_by_side(
 async fn crowd(contender: Contender, cores: Cores, connections: usize, bound: bool) -> anyhow::Result<Found> {
     let servers = connections.div_ceil(most_connections()?);
     let clients = connections / servers;
-    let session = Session { clients, own_topics: bound, shared_cores: false, parts: vec![Part::Idle] };
+    let parts = vec![Part::Idle];
+    let session = Session { clients, own_topics: bound, shared_cores: false, beside_gateway2: false, parts };
     let (mut seats, mut bytes) = (Vec::new(), 0.0);
     for _ in 0..servers {
         let (seat, idle) = Seat::take(&session, contender.start(cores).await?, cores.are_apart)?;

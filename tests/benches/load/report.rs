@@ -11,13 +11,16 @@ use crate::results::{Results, Row, Unit, thousands};
 const BEGIN: &str = "<!-- What `make bench` writes begins here -->";
 const END: &str = "<!-- What `make bench` writes ends here -->";
 
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 13] = [
     "",
     "per second",
     "÷ plain loop",
     "ours ÷ this",
     "CPU s per million",
     "÷ plain loop",
+    "÷ without gateway.2",
+    "a second a core",
+    "segments each",
     "server busy",
     "generator busy",
     "p50 ms",
@@ -27,17 +30,15 @@ const COLUMNS: [&str; 10] = [
 pub(crate) fn print(results: &Results) {
     for row in &results.rows {
         let mut lines = vec![COLUMNS.map(str::to_owned)];
-        lines[0][0] = row.label.clone();
-        if row.unit == Unit::Bytes {
-            lines[0][1] = "bytes each".to_owned();
-        }
+        lines[0][1] = first_column(row.unit).to_owned();
         lines.extend(row.contenders().map(|contender| cells(row, contender)));
-        println!();
-        for [first, rest @ ..] in lines {
-            print!("{first:<44}");
-            rest.iter()
-                .zip(&COLUMNS[1..])
-                .for_each(|(cell, column)| print!("{cell:>0$}", column.chars().count() + 3));
+        println!("\n{}", row.label);
+        let used = used_columns(row);
+        for line in lines {
+            print!("{:<28}", line[0]);
+            for column in &used[1..] {
+                print!("{:>1$}", line[*column], COLUMNS[*column].chars().count() + 3);
+            }
             println!();
         }
     }
@@ -72,14 +73,10 @@ fn markdown(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result
     }
     out += "\n![Rates as ratios to the plain loop](performance.svg)\n";
     for row in &results.rows {
-        let used: Vec<usize> = (0..COLUMNS.len())
-            .filter(|column| {
-                *column == 0 || row.contenders().any(|contender| !cells(row, contender)[*column].is_empty())
-            })
-            .collect();
+        let used = used_columns(row);
         let head = |column: &usize| match (*column, row.unit) {
             (0, _) => capitalized(&row.label),
-            (1, Unit::Bytes) => "bytes each".to_owned(),
+            (1, unit) => first_column(unit).to_owned(),
             (column, _) => COLUMNS[column].to_owned(),
         };
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
@@ -95,6 +92,23 @@ fn markdown(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result
     Ok(out)
 }
 
+/// The columns in which a row has anything.
+fn used_columns(row: &Row) -> Vec<usize> {
+    let is_used = |column: &usize| {
+        *column == 0 || row.contenders().any(|contender| !cells(row, contender)[*column].is_empty())
+    };
+    (0..COLUMNS.len()).filter(is_used).collect()
+}
+
+/// The name of the column of a row's figures.
+fn first_column(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Rate => COLUMNS[1],
+        Unit::Bytes => "bytes each",
+        Unit::Clients => "clients",
+    }
+}
+
 fn cells(row: &Row, contender: Contender) -> [String; COLUMNS.len()] {
     let figures = row.figures(contender);
     let ratio =
@@ -102,7 +116,7 @@ fn cells(row: &Row, contender: Contender) -> [String; COLUMNS.len()] {
     let to_plain = |of| {
         if contender == Contender::Plain { String::new() } else { ratio(contender, Contender::Plain, of) }
     };
-    let of_this = if contender == Contender::Ours {
+    let of_this = if contender == Contender::Ours || row.unit == Unit::Clients {
         String::new()
     } else {
         ratio(Contender::Ours, contender, |figures| figures.value)
@@ -119,6 +133,13 @@ fn cells(row: &Row, contender: Contender) -> [String; COLUMNS.len()] {
         of_this,
         rate_only(format!("{:.2}", figures.cpu)),
         rate_only(to_plain(|figures| figures.cpu)),
+        if contender == Contender::Gateway2 && is_rate {
+            ratio(contender, Contender::Ours, |figures| figures.cpu)
+        } else {
+            String::new()
+        },
+        figures.segments.map_or(String::new(), |_| thousands(1e6 / figures.cpu)),
+        figures.segments.map_or(String::new(), |segments| format!("{segments:.2}")),
         rate_only(format!("{:.0} %", figures.server_load * 100.0)),
         rate_only(format!("{:.0} %", figures.generator_load * 100.0)),
         latency(|latency: &crate::measure::Latency| latency.p50),

@@ -14,6 +14,8 @@ pub(crate) struct Results {
 pub(crate) enum Unit {
     Rate,
     Bytes,
+    /// The number of clients of which something is true.
+    Clients,
 }
 
 /// The figures of one scenario.
@@ -54,6 +56,7 @@ impl Row {
             latency: latency(|latency| latency.p50)
                 .zip(latency(|latency| latency.p99))
                 .map(|(p50, p99)| Latency { p50, p99 }),
+            segments: median(rounds.iter().filter_map(|figures| figures.segments).collect()),
         }
     }
 

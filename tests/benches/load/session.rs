@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
+use gateway_wire::client_protocol::{Control, Init, SEEN_AFTER_MESSAGES};
+
 use crate::contender::{Contender, Running};
 use crate::fleet::{self, Fleet};
+use crate::frames::{TEXT, push_masked};
+use crate::handshake;
 use crate::measure::{Figures, Place};
 use crate::publisher::{Publisher, SHARED};
 use crate::results::{Unit, thousands};
@@ -15,6 +20,8 @@ pub(crate) struct Session {
     pub(crate) own_topics: bool,
     /// True if the servers and the generator use all cores.
     pub(crate) shared_cores: bool,
+    /// True if clients that speak `gateway.2` are measured beside those that do not, and no other server.
+    pub(crate) beside_gateway2: bool,
     pub(crate) parts: Vec<Part>,
 }
 
@@ -34,6 +41,10 @@ pub(crate) enum Part {
     Echo,
     Paced {
         messages_a_second: u32,
+    },
+    /// Clients that lose their connections and come back, with what they have missed.
+    ComeBack {
+        missed: usize,
     },
     /// The memory that is still held once all clients have gone; no other part can follow it.
     Gone,
@@ -62,6 +73,7 @@ impl Part {
             Self::Ping => place.echo(true, SIZE, time),
             Self::Echo => place.echo(false, SIZE, time),
             Self::Paced { messages_a_second } => place.paced(SIZE, messages_a_second, time),
+            Self::ComeBack { missed } => place.come_back(missed),
             Self::Gone => place.gone(),
         }
     }
@@ -86,6 +98,9 @@ impl Part {
             Self::Unicast { size, in_flight } => {
                 format!("unicast among {clients}, {size} B, {in_flight} in flight")
             }
+            Self::ComeBack { missed } => {
+                format!("{clients} clients come back, with {missed} missed messages each")
+            }
             Self::Ping => format!("ping and pong, {clients} clients"),
             Self::Echo => format!("echo, {clients} clients"),
             Self::Paced { messages_a_second } => {
@@ -98,7 +113,8 @@ impl Part {
 impl Session {
     pub(crate) fn label(&self, part: Part) -> String {
         let shared = if self.shared_cores { ", all cores for all" } else { "" };
-        part.label(self.clients, self.own_topics) + shared
+        let beside = if self.beside_gateway2 { ", with and without gateway.2" } else { "" };
+        part.label(self.clients, self.own_topics) + shared + beside
     }
 
     /// Connects all clients, and also gives the memory that each of them took.
@@ -108,13 +124,25 @@ impl Session {
         let mut fleet = Fleet::new(spins)?;
         publisher.register(fleet.poll.registry())?;
         let topics = if self.own_topics { (0..self.clients).map(own_topic).collect() } else { Vec::new() };
-        let mut first_memory = 0;
+        let (mut first_memory, mut secrets) = (0, Vec::new());
         let first = FIRST.min(self.clients);
         for range in [0..first, first..self.clients] {
-            let paths =
-                range.clone().map(|client| contender.path(topics.get(client).map_or(SHARED, String::as_str)));
-            let greetings = fleet.connect(server.websocket, paths, contender.greets())?;
-            if contender == Contender::Ours && self.own_topics {
+            let request = |client: usize| {
+                let path = contender.path(topics.get(client).map_or(SHARED, String::as_str));
+                match contender {
+                    Contender::Gateway2 => handshake::request_with(server.websocket, &path, "gateway.2"),
+                    _ => handshake::request(server.websocket, &path),
+                }
+            };
+            let requests = range.clone().map(request);
+            let greetings = fleet.connect(server.websocket, requests, contender.greets())?;
+            secrets.extend(self::secrets(contender, &greetings)?);
+            if contender == Contender::Gateway2 {
+                let mut frame = Vec::new();
+                push_masked(&mut frame, TEXT, Control::Seen(0).to_string().as_bytes());
+                fleet.send(&range.clone().collect::<Vec<_>>(), &frame)?;
+            }
+            if contender.is_ours() && self.own_topics {
                 bind(&mut publisher, &greetings, &topics[range.clone()])?;
             }
             std::thread::sleep(SETTLE);
@@ -125,12 +153,25 @@ impl Session {
         let grown = server.memory()?.saturating_sub(first_memory) as f64;
         let idle = Figures { value: grown / (self.clients - first).max(1) as f64, ..Figures::default() };
 
-        let mut place = Place { server, fleet, publisher, topics, first_memory };
+        let tells_after = SEEN_AFTER_MESSAGES as usize;
+        let mut place = Place { server, fleet, publisher, topics, secrets, tells_after, first_memory };
         if self.parts.iter().any(|part| *part != Part::Idle) {
             place.warm_up()?;
         }
         Ok((place, idle))
     }
+}
+
+/// The secrets by which clients that were greeted so can come back; none unless they speak `gateway.2`.
+pub(crate) fn secrets(contender: Contender, greetings: &[Vec<u8>]) -> anyhow::Result<Vec<String>> {
+    if contender != Contender::Gateway2 {
+        return Ok(Vec::new());
+    }
+    let secret = |greeting: &Vec<u8>| {
+        let init: Init = serde_json::from_slice(fleet::payload(greeting)?)?;
+        init.resume.context("a client that cannot come back")
+    };
+    greetings.iter().map(secret).collect()
 }
 
 fn own_topic(client: usize) -> String {
