@@ -191,7 +191,8 @@ impl<M> ServerEnd<M> {
     /// What it missed is then [`ServerEnd::unseen`]. On an error nothing has changed.
     ///
     /// The secret of the last init is good, and so is the newest one that the page has shown, as that init may have been lost on
-    /// its way.
+    /// its way. So are the secrets of the inits between, as attempts of the page can overtake each other: it may have got an init, and
+    /// then an attempt that it made before takes its connection away before anything that it says there is read.
     pub fn resume(
         &mut self,
         offer: &ResumeOffer,
@@ -215,9 +216,19 @@ impl<M> ServerEnd<M> {
         offer: &ResumeOffer,
         secret: impl Fn(NonZeroU32) -> ResumeSecret,
     ) -> Result<NonZeroU32, GapReason> {
-        let mut good = [Some(self.latest), self.proven].into_iter().flatten();
+        let proven = self.proven.unwrap_or(self.latest);
+        let newest = std::iter::successors(Some(self.latest), |number| Some(before(*number)));
+        let mut good = newest.take_while(|number| *number != proven).take(MOST_UNSHOWN).chain([proven]);
         good.find(|number| secret(*number) == offer.secret).ok_or(GapReason::Unknown)
     }
+}
+
+/// The largest number of secrets that are good though the page has not shown them. It bounds what looking for one costs.
+const MOST_UNSHOWN: usize = 16;
+
+/// The number of the secret before this one.
+fn before(number: NonZeroU32) -> NonZeroU32 {
+    NonZeroU32::new(number.get() - 1).unwrap_or(NonZeroU32::MAX)
 }
 
 #[cfg(test)]
@@ -247,12 +258,35 @@ mod tests {
         // The init with secret 2 is lost, and so is that with secret 3.
         resume(&mut server, 1, 0).unwrap();
         resume(&mut server, 1, 0).unwrap();
-        assert_eq!(resume(&mut server, 2, 0), Err(GapReason::Unknown));
         resume(&mut server, 3, 0).unwrap();
         assert_eq!(resume(&mut server, 1, 0), Err(GapReason::Unknown));
+        assert_eq!(resume(&mut server, 2, 0), Err(GapReason::Unknown));
         server.receive("gateway:seen 0", Duration::ZERO, |_| 1).unwrap();
         assert_eq!(resume(&mut server, 3, 0), Err(GapReason::Unknown));
         resume(&mut server, 4, 0).unwrap();
+    }
+
+    #[test]
+    fn attempts_that_overtake_each_other_lock_nobody_out() {
+        let mut server = server();
+        resume(&mut server, 1, 0).unwrap();
+        // The page has got the init with secret 2. An attempt that it had made before comes late.
+        resume(&mut server, 1, 0).unwrap();
+        resume(&mut server, 2, 0).unwrap();
+        assert_eq!(resume(&mut server, 1, 0), Err(GapReason::Unknown));
+        // Who comes again and again with the same secret makes the list of good ones no longer than its bound.
+        for _ in 0..100 {
+            resume(&mut server, 2, 0).unwrap();
+        }
+        let latest = server.latest_secret().get();
+        assert_eq!(resume(&mut server, latest - MOST_UNSHOWN as u32, 0), Err(GapReason::Unknown));
+        resume(&mut server, latest - MOST_UNSHOWN as u32 + 1, 0).unwrap();
+        // Numbers begin again after the last one.
+        let mut server = ServerEnd::<char>::new(NonZeroU32::MAX);
+        resume(&mut server, u32::MAX, 0).unwrap();
+        resume(&mut server, u32::MAX, 0).unwrap();
+        assert_eq!(server.latest_secret().get(), 2);
+        resume(&mut server, 1, 0).unwrap();
     }
 
     #[test]

@@ -117,6 +117,26 @@ async fn what_the_connection_lost_on_its_way_is_sent_again() -> anyhow::Result<(
 }
 
 #[tokio::test]
+async fn an_attempt_that_comes_late_does_not_lock_the_page_out() -> anyhow::Result<()> {
+    let (server, _php) = start(&[]).await?;
+    let mut page = ResumingPage::connected(server.websocket).await?;
+    let (id, early) = (page.id()?, page.end.offer());
+    page.reset()?;
+    // The page has its new secret, and nothing that it says on this connection is read before its own earlier attempt arrives.
+    page.tells = false;
+    page.connect(server.websocket).await?;
+    let mut late = ResumingPage::<TcpStream>::default();
+    late.tells = false;
+    late.end = page.end.clone();
+    let tcp = TcpStream::connect(server.websocket).await?;
+    late.over_with(tcp, "/", &[], early).await?;
+    assert_eq!(late.id()?, id);
+    page.connect(server.websocket).await?;
+    assert_eq!((page.id()?, page.outcome()), (id, &Opened::Recovered { missed: 0 }));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_page_replaces_a_connection_that_the_server_believes_in() -> anyhow::Result<()> {
     let (server, mut php) = start(&[]).await?;
     let mut page = ResumingPage::connected(server.websocket).await?;
