@@ -26,7 +26,7 @@ pub enum MoveRequest {
     },
     /// Makes it impossible for the client to come back.
     Disown { offer: String, reason: GapReason },
-    /// Asks what has become of clients that the asking node has given away, named by their client_ids there.
+    /// Asks what has become of clients that the asking node has given away, named by the client_ids that they got.
     Whereabouts { clients: Vec<ClientId> },
 }
 

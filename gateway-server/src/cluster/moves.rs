@@ -52,11 +52,6 @@ impl Cluster {
         carried_out
     }
 
-    /// Whether a node of the cluster has this address.
-    pub fn is_member(&self, node: SocketAddrV4) -> bool {
-        self.membership().instance_at(node).is_some()
-    }
-
     /// The random number that tells this process from all others of the cluster.
     pub fn instance(&self) -> u64 {
         self.instance

@@ -18,8 +18,8 @@ const UNNUMBERED: Duration = Duration::from_secs(5);
 pub(super) struct MovedClients {
     /// Those that were given to another node, by their connection ids here.
     departed: RwLock<HashMap<u32, Departed>>,
-    /// Those that have come or are coming, by their old client_ids.
-    arrived: RwLock<HashMap<ClientId, Arrived>>,
+    /// Those that have come or are coming.
+    arrived: RwLock<ArrivedClients>,
     /// Whether any client is in each table, so that all orders need not lock them.
     has_departed: AtomicBool,
     has_arrived: AtomicBool,
@@ -39,12 +39,13 @@ pub(super) struct Departed {
     pub(super) is_confirmed: bool,
 }
 
-/// A client that comes from another node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Arrived {
-    pub(super) connection_id: u32,
-    /// When the client was complete, or `None` while it is coming.
-    pub(super) since: Option<Instant>,
+/// The clients that have come from other nodes or are coming.
+#[derive(Default)]
+struct ArrivedClients {
+    /// When each was complete, by its connection id here, or `None` while it is coming.
+    since: HashMap<u32, Option<Instant>>,
+    /// The connection ids here by old client_ids.
+    known_as: HashMap<ClientId, u32>,
 }
 
 impl Default for MovedClients {
@@ -67,7 +68,7 @@ impl MovedClients {
         if !self.has_arrived.load(Ordering::Relaxed) {
             return None;
         }
-        self.arrived(old).map(|arrived| arrived.connection_id)
+        self.read(&self.arrived).known_as.get(&old).copied()
     }
 
     /// The client_id that a client of this node has at the node to which it has gone.
@@ -107,25 +108,33 @@ impl MovedClients {
         self.has_departed.store(!departed.is_empty(), Ordering::Relaxed);
     }
 
-    /// A client that has come or is coming, by its old client_id.
-    pub(super) fn arrived(&self, old: ClientId) -> Option<Arrived> {
-        self.read(&self.arrived).get(&old).copied()
+    /// When a client that has come from another node was complete; the inner `None` says that it is coming.
+    pub(super) fn arrived(&self, connection_id: u32) -> Option<Option<Instant>> {
+        self.read(&self.arrived).since.get(&connection_id).copied()
     }
 
-    pub(super) fn all_arrived(&self) -> Vec<(ClientId, Arrived)> {
-        self.read(&self.arrived).iter().map(|(old, arrived)| (*old, *arrived)).collect()
+    pub(super) fn all_arrived(&self) -> Vec<(u32, Option<Instant>)> {
+        self.read(&self.arrived).since.iter().map(|(id, since)| (*id, *since)).collect()
     }
 
-    /// Notes that a client is coming, or with `since` that it is there.
-    pub(super) fn arrive(&self, old: ClientId, arrived: Arrived) {
-        self.write(&self.arrived).insert(old, arrived);
+    /// Notes that a client is coming, or with `since` that it is there, and client_ids by which it was known before.
+    pub(super) fn arrive(
+        &self,
+        connection_id: u32,
+        since: Option<Instant>,
+        known_as: impl IntoIterator<Item = ClientId>,
+    ) {
+        let mut arrived = self.write(&self.arrived);
+        arrived.since.insert(connection_id, since);
+        arrived.known_as.extend(known_as.into_iter().map(|old| (old, connection_id)));
         self.has_arrived.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn forget_arrived(&self, old: ClientId) {
+    pub(super) fn forget_arrived(&self, connection_id: u32) {
         let mut arrived = self.write(&self.arrived);
-        arrived.remove(&old);
-        self.has_arrived.store(!arrived.is_empty(), Ordering::Relaxed);
+        arrived.since.remove(&connection_id);
+        arrived.known_as.retain(|_, known| *known != connection_id);
+        self.has_arrived.store(!arrived.since.is_empty(), Ordering::Relaxed);
     }
 
     fn read<'a, T>(&self, table: &'a RwLock<T>) -> RwLockReadGuard<'a, T> {
@@ -157,11 +166,13 @@ mod tests {
         let id = |connection| ClientId::new("10.0.0.2:1238".parse().unwrap(), connection);
         assert_eq!((moves.gone_on(7), moves.connection_of(id(7))), (None, None));
         moves.depart(7, Departed { to: id(9), is_confirmed: false });
-        moves.arrive(id(8), Arrived { connection_id: 3, since: None });
+        moves.arrive(3, None, [id(8)]);
+        moves.arrive(3, Some(Instant::now()), [id(5)]);
         assert_eq!((moves.gone_on(7), moves.gone_on(8)), (Some(id(9)), None));
-        assert_eq!((moves.connection_of(id(8)), moves.connection_of(id(7))), (Some(3), None));
+        assert_eq!((moves.connection_of(id(8)), moves.connection_of(id(5))), (Some(3), Some(3)));
+        assert_eq!(moves.connection_of(id(7)), None);
         moves.forget_departed(7);
-        moves.forget_arrived(id(8));
+        moves.forget_arrived(3);
         assert!(moves.all_departed().is_empty() && moves.all_arrived().is_empty());
         assert_eq!((moves.gone_on(7), moves.connection_of(id(8))), (None, None));
     }

@@ -1,6 +1,7 @@
 //! A client without its connection and without its node, as bytes: what another process needs to go on with it.
 
-use gateway_wire::client_protocol::{GapReason, Positions};
+use gateway_wire::ClientId;
+use gateway_wire::client_protocol::{GapReason, Positions, ResumeSecret};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -16,6 +17,8 @@ pub struct DetachedClient {
     pub(super) subject: Option<ByteBuf>,
     /// The session: a serialized PHP array, or empty.
     pub session: ByteBuf,
+    /// The secrets by which the page may come back, the oldest first. They may be those of several nodes.
+    pub(super) secrets: Vec<String>,
     /// How many messages the client was sent, has said that it has seen, and has sent itself.
     counts: (u64, u64, u64),
     /// The frames that the client may not have seen, the oldest first, each with the number of its messages.
@@ -58,22 +61,23 @@ impl DetachedClient {
         names: Names,
         subject: Option<&[u8]>,
         session: &[u8],
+        secrets: Vec<String>,
         positions: Positions,
         frames: Vec<(ByteBuf, u32)>,
     ) -> Self {
         let Positions { sent, seen, taken } = positions;
-        Self {
-            names,
-            subject: subject.map(ByteBuf::from),
-            session: ByteBuf::from(session),
-            counts: (sent, seen, taken),
-            frames,
-        }
+        let (subject, session) = (subject.map(ByteBuf::from), ByteBuf::from(session));
+        Self { names, subject, session, secrets, counts: (sent, seen, taken), frames }
     }
 
     pub(super) fn positions(&self) -> Positions {
         let (sent, seen, taken) = self.counts;
         Positions { sent, seen, taken }
+    }
+
+    /// The client_ids by which the page or workers may know the client, the newest last.
+    pub fn known_as(&self) -> impl Iterator<Item = ClientId> {
+        self.secrets.iter().filter_map(|secret| Some(secret.parse::<ResumeSecret>().ok()?.client()))
     }
 
     /// Writes the client.
@@ -107,6 +111,7 @@ mod tests {
             Names { uid: Some(bytes("alice")), groups: vec![bytes("room 1"), bytes("room 2")] },
             Some(b"alice's id"),
             b"a:1:{s:1:\"k\";i:7;}",
+            vec!["7f00000104d600000007abababababababababababababababab".to_owned()],
             Positions { sent: 1_000_000, seen: 999_996, taken: 77 },
             vec![(bytes("\u{1}one"), 1), (bytes("three joined"), 3)],
         )

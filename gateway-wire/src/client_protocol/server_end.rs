@@ -39,8 +39,7 @@ impl<M> ServerEnd<M> {
     }
 
     /// Takes over a client from another process, with the entries that it keeps, each with the number of its messages and its weight.
-    /// `proven` is the number that the caller gives the secret by which the page comes, and `latest` that of the secret before the
-    /// one of the next init. Gives `None`, and the entries to `release`, where the positions contradict the entries.
+    /// `proven` is the number that the caller gives the oldest secret that is still good, and `latest` that of the newest. Gives `None`, and the entries to `release`, where the positions contradict the entries.
     pub fn taken_over(
         positions: Positions,
         entries: Vec<(M, u32, usize)>,
@@ -167,6 +166,13 @@ impl<M> ServerEnd<M> {
         }
     }
 
+    /// The numbers of the secrets by which the page may come back, the oldest first.
+    pub fn good_secrets(&self) -> Vec<NonZeroU32> {
+        let mut good: Vec<_> = self.good().collect();
+        good.reverse();
+        good
+    }
+
     /// Says whether [`ServerEnd::resume`] would let the page come back.
     pub fn check(
         &self,
@@ -216,10 +222,14 @@ impl<M> ServerEnd<M> {
         offer: &ResumeOffer,
         secret: impl Fn(NonZeroU32) -> ResumeSecret,
     ) -> Result<NonZeroU32, GapReason> {
+        self.good().find(|number| secret(*number) == offer.secret).ok_or(GapReason::Unknown)
+    }
+
+    /// The numbers of the good secrets, the newest first.
+    fn good(&self) -> impl Iterator<Item = NonZeroU32> + use<M> {
         let proven = self.proven.unwrap_or(self.latest);
         let newest = std::iter::successors(Some(self.latest), |number| Some(before(*number)));
-        let mut good = newest.take_while(|number| *number != proven).take(MOST_UNSHOWN).chain([proven]);
-        good.find(|number| secret(*number) == offer.secret).ok_or(GapReason::Unknown)
+        newest.take_while(move |number| *number != proven).take(MOST_UNSHOWN).chain([proven])
     }
 }
 
@@ -287,6 +297,7 @@ mod tests {
         resume(&mut server, u32::MAX, 0).unwrap();
         assert_eq!(server.latest_secret().get(), 2);
         resume(&mut server, 1, 0).unwrap();
+        assert_eq!(server.good_secrets().iter().map(|number| number.get()).collect::<Vec<_>>(), [1, 2, 3]);
     }
 
     #[test]

@@ -321,3 +321,32 @@ async fn nothing_is_lost_or_doubled_while_pages_go_from_node_to_node() -> anyhow
     drop(pages);
     Ok(())
 }
+
+#[tokio::test]
+async fn attempts_at_several_nodes_that_overtake_each_other_lock_nobody_out() -> anyhow::Result<()> {
+    const TEST: &str = "attempts_at_several_nodes_that_overtake_each_other_lock_nobody_out";
+    let Some(nodes) = Cluster::start(TEST, 3, &[]).await? else { return Ok(()) };
+    let mut php = nodes.php(0).await?;
+    for late_at in [2, 0, 1] {
+        let mut page = ResumingPage::connected(nodes.nodes[0].server.websocket).await?;
+        php.bind(page.id()?, "alice").await?;
+        php.acked().await?;
+        let early = page.end.offer();
+        page.reset()?;
+        // The page has its new secret, and nothing that it says there is read before its own earlier attempt arrives elsewhere.
+        page.tells = false;
+        page.connect(nodes.nodes[1].server.websocket).await?;
+        let mut late = ResumingPage::<TcpStream>::default();
+        late.tells = false;
+        late.end = page.end.clone();
+        let tcp = TcpStream::connect(nodes.nodes[late_at].server.websocket).await?;
+        late.over_with(tcp, "/", &[], early).await?;
+        page.tells = true;
+        page.connect(nodes.nodes[0].server.websocket).await?;
+        assert_eq!(page.outcome(), &Opened::Recovered { missed: 0 }, "late at node {late_at}");
+        assert_eq!(php.clients_of("alice").await?, [page.id()?]);
+        php.close_client(page.id()?).await?;
+        assert_eq!(page.closed().await?.0, 1000);
+    }
+    Ok(())
+}

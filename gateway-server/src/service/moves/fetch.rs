@@ -6,7 +6,6 @@ use std::time::Instant;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use tracing::info;
 
-use super::super::moved_clients::Arrived;
 use super::super::{Gateway, NotFound};
 use crate::cluster::{Cluster, MoveReply, MoveRequest};
 use crate::shard::{DetachedClient, NewConnection, Resumable, Stopped};
@@ -100,11 +99,12 @@ impl Gateway {
         let old = offer.secret.client();
         let to = slot.client();
         let connection_id = to.connection;
-        self.moves.arrive(old, Arrived { connection_id, since: None });
+        self.moves.arrive(connection_id, None, [old]);
         let taken =
             self.take(cluster, node, MoveRequest::Take { offer: offer.to_subprotocol(), names, to, marks });
         let arrived = async {
             let (client, contained) = taken.await?;
+            self.moves.arrive(connection_id, None, client.known_as());
             cluster.catch_up(&contained).await?;
             let _closed = cluster.close_fence().await?;
             let Some(new_connection) = new_connection.take() else { return Ok(false) };
@@ -114,16 +114,16 @@ impl Gateway {
         };
         match arrived.await {
             Ok(true) => {
-                self.moves.arrive(old, Arrived { connection_id, since: Some(Instant::now()) });
+                self.moves.arrive(connection_id, Some(Instant::now()), []);
                 info!(client_id = %to, was = %old, "a client has come from another node");
                 Ok(())
             }
             Ok(false) => {
-                self.moves.forget_arrived(old);
+                self.moves.forget_arrived(connection_id);
                 Err("the client could not be completed".to_owned().into())
             }
             Err(error) => {
-                self.moves.forget_arrived(old);
+                self.moves.forget_arrived(connection_id);
                 Err(error)
             }
         }

@@ -4,7 +4,7 @@ use gateway_wire::ClientId;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use serde_bytes::ByteBuf;
 
-use super::super::moved_clients::{Arrived, Departed};
+use super::super::moved_clients::Departed;
 use super::super::{Gateway, NotFound};
 use crate::cluster::{MoveReply, MoveRequest, Whereabouts};
 use crate::shard::Names;
@@ -85,11 +85,11 @@ impl Gateway {
 
     async fn whereabouts(&self, clients: Vec<ClientId>) -> MoveReply {
         let mut found = Vec::with_capacity(clients.len());
-        for old in clients {
-            found.push(match self.moves.arrived(old) {
+        for ClientId { connection: connection_id, .. } in clients {
+            found.push(match self.moves.arrived(connection_id) {
                 None => Whereabouts::Unknown,
-                Some(arrived) if arrived.since.is_none() => Whereabouts::Coming,
-                Some(Arrived { connection_id, .. }) => {
+                Some(None) => Whereabouts::Coming,
+                Some(Some(_)) => {
                     let is_here = self.moves.gone_on(connection_id).is_some()
                         || self.hub.is_online(connection_id).await.unwrap_or(false);
                     if is_here { Whereabouts::Here } else { Whereabouts::Ended }

@@ -7,7 +7,7 @@ use gateway_wire::ClientId;
 use hashbrown::HashMap;
 
 use super::super::Gateway;
-use super::super::moved_clients::{Arrived, Departed};
+use super::super::moved_clients::Departed;
 use crate::cluster::{Cluster, MoveReply, MoveRequest, Whereabouts};
 
 /// The time between two looks at the clients that have moved.
@@ -28,29 +28,29 @@ impl Gateway {
             looks.tick().await;
             if let Some(cluster) = &self.cluster {
                 self.look_at_departed(cluster, look).await;
-                self.look_at_arrived(cluster).await;
+                self.look_at_arrived().await;
             }
         }
         std::future::pending().await
     }
 
     async fn look_at_departed(&self, cluster: &Cluster, look: u64) {
-        let mut by_node: HashMap<SocketAddrV4, Vec<u32>> = HashMap::new();
+        let mut by_node: HashMap<SocketAddrV4, Vec<(u32, ClientId)>> = HashMap::new();
         for (connection_id, departed) in self.moves.all_departed() {
             if !departed.is_confirmed || look.is_multiple_of(LOOKS_IF_ARRIVED) {
-                by_node.entry(departed.to.node).or_default().push(connection_id);
+                by_node.entry(departed.to.node).or_default().push((connection_id, departed.to));
             }
         }
         for (node, connection_ids) in by_node {
             for some in connection_ids.chunks(ASKED_TOGETHER) {
-                let clients = some.iter().map(|id| ClientId::new(self.node, *id)).collect();
+                let clients = some.iter().map(|(_, to)| *to).collect();
                 let found = match cluster.ask_about_move(node, &MoveRequest::Whereabouts { clients }).await {
                     Ok(Some(MoveReply::Whereabouts(found))) => found,
                     // The node has gone with its clients.
                     Ok(None) => vec![Whereabouts::Unknown; some.len()],
                     Ok(Some(_)) | Err(_) => continue,
                 };
-                for (connection_id, whereabouts) in some.iter().zip(found) {
+                for ((connection_id, _), whereabouts) in some.iter().zip(found) {
                     self.settle(*connection_id, whereabouts).await;
                 }
             }
@@ -75,16 +75,16 @@ impl Gateway {
         }
     }
 
-    /// Forgets the old client_ids of clients that have ended a while ago, or whose old node is not there any more.
-    async fn look_at_arrived(&self, cluster: &Cluster) {
-        for (old, Arrived { connection_id, since }) in self.moves.all_arrived() {
+    /// Forgets the old client_ids of clients that have ended a while ago.
+    async fn look_at_arrived(&self) {
+        for (connection_id, since) in self.moves.all_arrived() {
             if since.is_none_or(|since| since.elapsed() <= REMEMBERED) {
                 continue;
             }
             let is_here = self.moves.gone_on(connection_id).is_some()
                 || self.hub.is_online(connection_id).await.unwrap_or(false);
-            if !is_here || !cluster.is_member(old.node) {
-                self.moves.forget_arrived(old);
+            if !is_here {
+                self.moves.forget_arrived(connection_id);
             }
         }
     }

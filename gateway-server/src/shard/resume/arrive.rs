@@ -1,12 +1,10 @@
 //! Arrivals: a client comes here from another node of the cluster. It is bound to its names first and keeps what is sent to it, until
 //! the other node gives what it has kept; then it goes on as one client.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_wire::ClientId;
-use gateway_wire::client_protocol::{GapReason, ResumeOffer, ServerEnd};
+use gateway_wire::client_protocol::{GapReason, ResumeSecret, ServerEnd};
 
 use super::super::arrival::{Arrival, Arrived};
 use super::super::command::NewConnection;
@@ -18,6 +16,9 @@ use super::super::state::Shard;
 use super::kept::cost;
 use super::table::ClientRecord;
 use crate::protocol::close;
+
+/// The largest number of secrets by which a page may come back.
+const MOST_SECRETS: u32 = 64;
 
 /// The time within which the other node gives the client, at most.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -66,7 +67,7 @@ impl Shard {
         let is_good = key.is_some_and(|key| {
             !self.is_stopping()
                 && self.keep_pending(key)
-                && self.join_records(key, &offer, &client, &contained)
+                && self.join_records(key, &client, &contained)
                 && self.resume_record(key, connection_id, &offer)
         });
         let Some(key) = key.filter(|_| is_good) else {
@@ -84,7 +85,8 @@ impl Shard {
             return false;
         };
         self.clients.resume.arriving.remove(&key);
-        let old: ClientId = offer.secret.client();
+        // The other node's workers know the client by its newest client_id there.
+        let old = client.known_as().last().unwrap_or(offer.secret.client());
         let told = Client::of(&self.clients.connections[key], &self.settings.listeners);
         if self.events.moved(&told, old) == Welcome::Refused {
             self.close(key, close::TRY_AGAIN, Phase::Closing);
@@ -96,13 +98,7 @@ impl Shard {
     }
 
     /// Makes one record of what the other node has given and what has come here since.
-    fn join_records(
-        &mut self,
-        key: usize,
-        offer: &ResumeOffer,
-        client: &DetachedClient,
-        contained: &Contained,
-    ) -> bool {
+    fn join_records(&mut self, key: usize, client: &DetachedClient, contained: &Contained) -> bool {
         let resume = &mut self.clients.resume;
         let (Some(collected), Some(origins)) = (resume.records.remove(key), resume.arriving.get(&key)) else {
             return false;
@@ -121,12 +117,16 @@ impl Shard {
                 (resume.kept.insert(frame), *messages, weight)
             })
             .collect();
-        // The numbers of the secrets of this client count from the one that its first init would have had.
-        let proven = latest.checked_add(1).unwrap_or(NonZeroU32::MIN);
-        let next = proven.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        // The secrets of the other node are numbered from here on, and those of this node behind them.
+        let secrets: Vec<ResumeSecret> =
+            client.secrets.iter().filter_map(|secret| secret.parse().ok()).collect();
+        let room = u32::try_from(secrets.len()).ok().filter(|room| (1..=MOST_SECRETS).contains(room));
+        let numbers = room.and_then(|room| Some((latest, latest.checked_add(room - 1)?)));
+        // Without secrets, or without numbers for them, nobody can come.
+        let (proven, newest) = numbers.unwrap_or((latest, latest));
         let kept = &mut resume.kept;
         let joined: Option<ClientRecord> =
-            ServerEnd::taken_over(client.positions(), before, proven, next, |frame| kept.release(frame));
+            ServerEnd::taken_over(client.positions(), before, proven, newest, |frame| kept.release(frame));
         let Some(mut record) = joined else {
             for ((frame, _), _) in entries.drain(..) {
                 kept.release(frame);
@@ -150,7 +150,7 @@ impl Shard {
             record.kept() <= limits.messages && record.weight() <= limits.bytes || !record.has_several();
         let resume = &mut self.clients.resume;
         resume.records.insert(key, record);
-        resume.foreign.insert(key, (proven, offer.secret));
+        resume.foreign.insert(key, (proven, secrets));
         is_whole && fits
     }
 }

@@ -57,6 +57,8 @@ impl Shard {
             return Err(Some(gap));
         }
         let positions = record.positions();
+        let secret = resume.secret_of(key, connection_id);
+        let secrets = record.good_secrets().into_iter().map(|number| secret(number).to_text()).collect();
         let (_, entries) = record.unseen();
         let frame = |(index, messages): &(u32, u32)| {
             Some((ByteBuf::from(resume.kept.frame(*index)?.to_vec()), *messages))
@@ -67,7 +69,7 @@ impl Shard {
             .map_or_else(Vec::new, |extra| extra.session.bytes().to_vec());
         let uid = names.uid.as_ref().map(|uid| &uid[..]);
         let subject = resume.subjects.of_token(key, uid);
-        let client = DetachedClient::new(names.clone(), subject, &session, positions, frames);
+        let client = DetachedClient::new(names.clone(), subject, &session, secrets, positions, frames);
 
         self.unplug(key);
         self.clients.forget(key);

@@ -58,8 +58,8 @@ pub(super) struct ResumeState {
     closed: HashMap<u32, u32>,
     /// The clients that come from another node, by their keys, with the origin of each entry of their records.
     arriving: HashMap<usize, Vec<Origin>>,
-    /// The secrets of other nodes by which clients have come, by their keys, with the number that each has here.
-    foreign: HashMap<usize, (NonZeroU32, ResumeSecret)>,
+    /// The secrets of other nodes by which pages may come back, by the keys of the clients, with the number that the first has here.
+    foreign: HashMap<usize, (NonZeroU32, Vec<ResumeSecret>)>,
     /// The keys of the clients that were given to another node and may have to be taken for closed, by their connection ids.
     departed: HashMap<u32, u32>,
     pub(super) subjects: Subjects,
@@ -234,11 +234,12 @@ impl ResumeState {
     /// Gives the secret of a client that has this number, which may be that of the node from which it has come.
     fn secret_of(&self, key: usize, connection_id: u32) -> impl Fn(NonZeroU32) -> ResumeSecret + use<> {
         let (secrets, id) = (self.secrets.clone(), self.id(connection_id));
-        let foreign = self.foreign.get(&key).copied();
-        move |number| match foreign {
-            Some((its_number, secret)) if its_number == number => secret,
-            _ => secrets.secret(id, number),
-        }
+        let foreign = self.foreign.get(&key).cloned();
+        let foreign = move |number: NonZeroU32| {
+            let (first, secrets) = foreign.as_ref()?;
+            secrets.get(number.get().wrapping_sub(first.get()) as usize).copied()
+        };
+        move |number| foreign(number).unwrap_or_else(|| secrets.secret(id, number))
     }
 
     /// Whether the client is one that another node has not given yet.
