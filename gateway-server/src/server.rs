@@ -204,8 +204,10 @@ impl Server {
         // New clients are not accepted any more. PHP is served as long as there are clients.
         self.client_listeners.stop().await;
         let settings = self.reloads.settings();
-        stop::drain(&self.live.hub, &mut self.stop_signals, settings.drain_seconds, settings.stop_timeout)
-            .await?;
+        // Other nodes may fetch the clients that come back there.
+        let keeps_parked = self.cluster.as_ref().is_some_and(|cluster| cluster.has_others());
+        let (longest, patience) = (settings.drain_seconds, settings.stop_timeout);
+        stop::drain(&self.live.hub, &mut self.stop_signals, longest, patience, keeps_parked).await?;
         self.php_listeners.stop().await;
         if tokio::time::timeout(LAST_EVENTS, self.live.backend.workers.emptied()).await.is_err() {
             warn!("the workers did not take their last events in time");

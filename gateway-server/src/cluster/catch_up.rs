@@ -80,6 +80,8 @@ impl Cluster {
         let acked = membership.acked();
         let has = |(instance, number): &(u64, u64)| {
             *instance == self.instance
+                // Nothing comes behind its farewell.
+                || membership.has_left(*instance)
                 || acked.iter().any(|(other, acked)| other == instance && acked >= number)
         };
         let behind = wanted.iter().find(|one| !has(one))?;

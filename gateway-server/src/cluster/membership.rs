@@ -284,6 +284,11 @@ impl Membership {
         std::mem::take(&mut peer.is_member).then_some(peer.node)
     }
 
+    /// Whether a process has said that it leaves, or another one has taken its address.
+    pub(super) fn has_left(&self, instance: u64) -> bool {
+        self.by_instance.get(&instance).is_some_and(|peer| peer.has_left)
+    }
+
     /// Removes nodes that have been silent for too long from the members, and gives their addresses.
     pub(super) fn tidy(&mut self, now: Instant) -> Vec<SocketAddrV4> {
         let known = self.by_instance.len();

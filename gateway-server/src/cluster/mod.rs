@@ -33,6 +33,7 @@ mod strangers;
 mod subject;
 mod subscriptions;
 
+pub use fence::ClosedFence;
 pub use host::Host;
 pub use marks::Marks;
 pub use membership::Sighting;

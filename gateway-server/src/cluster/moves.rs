@@ -52,6 +52,20 @@ impl Cluster {
         carried_out
     }
 
+    /// Whether other nodes are there, and can be reached.
+    pub fn has_others(&self) -> bool {
+        self.is_up() && !self.membership().instances().is_empty()
+    }
+
+    /// The other nodes, once all that are heard have shown that they live.
+    pub async fn others(&self) -> Result<Vec<SocketAddrV4>, String> {
+        if !self.is_up() {
+            return Err(self.why_down());
+        }
+        self.known(None).await?;
+        Ok(self.view().members().map(|member| member.node).collect())
+    }
+
     /// The random number that tells this process from all others of the cluster.
     pub fn instance(&self) -> u64 {
         self.instance

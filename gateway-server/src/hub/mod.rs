@@ -565,11 +565,12 @@ impl Hub {
     }
 
     /// Makes every shard close its clients, spread evenly over the time `over`, and end, at the latest `patience` after that.
-    /// Until then everything else goes on. A later call replaces an earlier one.
-    pub async fn stop(&self, over: Duration, patience: Duration) {
+    /// Until then everything else goes on, and with `keeps_parked` the clients that may come back stay. A later call replaces an
+    /// earlier one.
+    pub async fn stop(&self, over: Duration, patience: Duration, keeps_parked: bool) {
         for shard in &self.shards {
             // A shard that has ended already needs no stop.
-            let _ = shard.enqueue(Command::Stop { over, patience }).await;
+            let _ = shard.enqueue(Command::Stop { over, patience, keeps_parked }).await;
         }
     }
 
@@ -660,7 +661,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_waits_for_an_answer_of_a_shard_that_has_ended() {
         let hub = Arc::new(Hub::start(2, [7; 16], &settings(), Box::new(BuiltInSink), None).unwrap());
-        hub.stop(Duration::ZERO, Duration::ZERO).await;
+        hub.stop(Duration::ZERO, Duration::ZERO, false).await;
         let ended = Arc::clone(&hub);
         spawn_blocking(move || ended.join_threads()).await.unwrap();
         let asked = async {

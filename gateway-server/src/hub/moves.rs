@@ -33,12 +33,13 @@ impl Hub {
     }
 
     /// Makes room for a client that another node is about to give, and binds it to its names. What is sent to it is kept from now on.
+    /// Gives `None` if there is no room.
     pub async fn await_arrival(
         &self,
         names: &Names,
         encoding: Encoding,
         listener: u8,
-    ) -> Result<ArrivalSlot<'_>, Stopped> {
+    ) -> Result<Option<ArrivalSlot<'_>>, Stopped> {
         self.want(encoding);
         let (connection_id, shard) = self.connection_ids.issue();
         let slot = ArrivalSlot { hub: self, connection_id, is_done: false };
@@ -50,10 +51,10 @@ impl Hub {
             encoding,
             listener,
         };
-        self.shards[shard]
-            .enqueue(Command::AwaitArrival { connection_id, arrival: Box::new(arrival) })
-            .await?;
-        Ok(slot)
+        let (back, has_room) = oneshot::channel();
+        let arrival = Box::new(arrival);
+        self.shards[shard].enqueue(Command::AwaitArrival { connection_id, arrival, back }).await?;
+        Ok(has_room.await.map_err(|_| Stopped)?.then_some(slot))
     }
 
     /// Gives a client to another node, which has bound it to `names`.
@@ -85,8 +86,8 @@ impl ArrivalSlot<'_> {
         ClientId::new(self.hub.node, self.connection_id)
     }
 
-    /// Completes the client with what the other node has given, and gives it its connection. Gives whether it is here now; if not, the
-    /// page was asked to try again.
+    /// Completes the client with what the other node has given, and gives it its connection. Gives whether the client is here now; a page
+    /// that cannot have it at this moment is asked to try again.
     pub async fn complete(
         mut self,
         offer: &ResumeOffer,

@@ -36,17 +36,19 @@ impl StopSignals {
 }
 
 /// Closes the clients, spread evenly over `longest` or less, and waits until they have gone, for `patience` after the last close.
-/// A signal closes all that are left at once, and a second one ends the wait too.
+/// With `keeps_parked`, clients that may come back are waited for as long, so that other nodes can fetch them. A signal closes all that
+/// are left at once, and a second one ends the wait too.
 pub async fn drain(
     hub: &Arc<Hub>,
     signals: &mut StopSignals,
     longest: Duration,
     patience: Duration,
+    keeps_parked: bool,
 ) -> anyhow::Result<()> {
     let clients = hub.count(None).await.unwrap_or(0);
     let over = time_for(clients, longest);
     info!(clients, seconds = over.as_secs_f64(), "closing the clients");
-    hub.stop(over, patience).await;
+    hub.stop(over, patience, keeps_parked).await;
     let threads = Arc::clone(hub);
     let mut ended = tokio::task::spawn_blocking(move || threads.join_threads());
     for patience in [patience, Duration::ZERO] {
@@ -54,7 +56,7 @@ pub async fn drain(
             ended = &mut ended => return Ok(ended?),
             signal = signals.next() => info!("{signal} again: closing all that are left"),
         }
-        hub.stop(Duration::ZERO, patience).await;
+        hub.stop(Duration::ZERO, patience, false).await;
     }
     Ok(ended.await?)
 }

@@ -68,10 +68,11 @@ pub(crate) enum Command {
         offer: Box<ResumeOffer>,
         reason: GapReason,
     },
-    /// Makes room for a client that another node is about to give.
+    /// Makes room for a client that another node is about to give. The answer says whether there is any.
     AwaitArrival {
         connection_id: u32,
         arrival: Box<Arrival>,
+        back: oneshot::Sender<bool>,
     },
     /// Completes a client with what the other node has given. The answer says whether the client is here now.
     CompleteArrival {
@@ -142,9 +143,12 @@ pub(crate) enum Command {
     Recount(SlotOf),
     /// Closes all clients, spread evenly over the time `over`, then ends the thread, at the latest `patience` after the last
     /// close. A later command of this kind replaces an earlier one.
+    ///
+    /// With `keeps_parked` the clients that may come back stay until then, so that another node can fetch them.
     Stop {
         over: std::time::Duration,
         patience: std::time::Duration,
+        keeps_parked: bool,
     },
 }
 

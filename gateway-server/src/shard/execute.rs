@@ -108,8 +108,10 @@ impl Shard {
                     self.disown(key, reason);
                 }
             }
-            Command::AwaitArrival { connection_id, arrival } => self.await_arrival(connection_id, *arrival),
             // Whoever waits for an answer may have given up.
+            Command::AwaitArrival { connection_id, arrival, back } => {
+                let _ = back.send(self.await_arrival(connection_id, *arrival));
+            }
             Command::CompleteArrival { connection_id, arrived, new_connection, back } => {
                 let _ = back.send(self.complete_arrival(connection_id, *arrived, new_connection));
             }
@@ -134,7 +136,8 @@ impl Shard {
             Command::ReadOn => self.read_paused(),
             Command::Configure(settings) => self.configure(&settings),
             Command::Recount(slot_of) => self.recount(&slot_of),
-            Command::Stop { over, patience } => {
+            Command::Stop { over, patience, keeps_parked } => {
+                self.keeps_parked = keeps_parked;
                 let online = self.clients.online().len();
                 self.drain = Some(Drain::new(online, over, patience, Instant::now()));
             }

@@ -65,6 +65,8 @@ pub(super) struct Shard {
     pub(super) watches_slow: bool,
     /// The schedule by which clients are being closed, while the shard stops.
     pub(super) drain: Option<Drain>,
+    /// Whether clients that may come back stay while the shard stops, so that another node can fetch them.
+    pub(super) keeps_parked: bool,
     /// When the connections that are still open are dropped: all clients have been sent their close frames.
     pub(super) stop_at: Option<Instant>,
     /// How much the clients with a rate limit have sent.
@@ -112,6 +114,7 @@ impl Shard {
             look_at_slow: now,
             watches_slow: false,
             drain: None,
+            keeps_parked: false,
             stop_at: None,
             meters: RateMeters::default(),
             panic_budget: PanicBudget::default(),

@@ -55,8 +55,11 @@ impl Shard {
             self.stop_at = Some(self.stop_at.map_or(at, |before| before.min(at)));
             self.drain = None;
         }
-        let due = self.clients.online().len().saturating_sub(left);
-        for key in self.clients.online().take(due).collect::<Vec<_>>() {
+        let is_closed = |key: &usize| !self.keeps_parked || self.clients.connections[*key].is_connected();
+        let mut due: Vec<_> = self.clients.online().filter(is_closed).collect();
+        due.truncate(due.len().saturating_sub(left));
+        for key in due {
+            let key = self.park_if(self.keeps_parked, key);
             self.close(key, close::GOING_AWAY, Phase::Closing);
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gateway_tests::{Nodes, Operator, PhpPeer, ResumingPage, Rng, eventually};
+use gateway_tests::{Nodes, Operator, PATIENCE, PhpPeer, ResumingPage, Rng, eventually};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use gateway_wire::client_protocol::{GapReason, Opened};
@@ -189,17 +189,28 @@ struct Traveller {
     websockets: Vec<SocketAddr>,
     taken: BTreeMap<usize, usize>,
     moves: Arc<AtomicUsize>,
+    /// The last number of each publisher; 0 as long as it is not known.
+    last: Arc<Vec<AtomicUsize>>,
+    /// Whether nodes are stopped meanwhile, so that attempts may fail.
+    nodes_stop: bool,
 }
 
 impl Traveller {
     /// Takes messages until the last of each publisher has come, and goes to another node again and again.
-    async fn run(mut self, publishers: usize, last: usize) -> anyhow::Result<ResumingPage> {
+    async fn run(mut self) -> anyhow::Result<ResumingPage> {
+        let last = Arc::clone(&self.last);
         let is_done = |taken: &BTreeMap<usize, usize>| {
-            taken.len() == publishers && taken.values().all(|number| *number == last)
+            let last = last.iter().map(|last| last.load(Ordering::Relaxed)).enumerate();
+            last.clone().all(|(publisher, last)| last > 0 && taken.get(&publisher) == Some(&last))
         };
         while !is_done(&self.taken) {
             for _ in 0..self.rng.below(60) {
-                let text = self.page.text().await?;
+                let text = match self.page.text().await {
+                    Ok(text) => text,
+                    // The node has closed the connection, as it stops.
+                    Err(_) if self.nodes_stop => break,
+                    Err(error) => return Err(error),
+                };
                 let mut numbers = text.split(' ').map(str::parse::<usize>);
                 let (Some(Ok(publisher)), Some(Ok(number))) = (numbers.next(), numbers.next()) else {
                     anyhow::bail!("{text:?}");
@@ -211,13 +222,26 @@ impl Traveller {
                 }
             }
             self.cut()?;
-            let to = self.websockets[self.rng.below(self.websockets.len())];
-            self.page.connect(to).await?;
+            self.go_on().await?;
             self.moves.fetch_add(1, Ordering::Relaxed);
             let outcome = self.page.outcome();
             anyhow::ensure!(matches!(outcome, Opened::Recovered { .. }), "{outcome:?}");
         }
         Ok(self.page)
+    }
+
+    /// Connects to any node, and goes on trying while one stops.
+    async fn go_on(&mut self) -> anyhow::Result<()> {
+        let start = std::time::Instant::now();
+        loop {
+            let to = self.websockets[self.rng.below(self.websockets.len())];
+            match self.page.connect(to).await {
+                Err(_) if self.nodes_stop && start.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                done => return done,
+            }
+        }
     }
 
     fn cut(&mut self) -> anyhow::Result<()> {
@@ -237,88 +261,155 @@ fn messages() -> usize {
     std::env::var("RESUME_MESSAGES").ok().and_then(|number| number.parse().ok()).unwrap_or(400)
 }
 
+/// Sends messages by some publishers to pages that go from node to node, and ends when every page has all of them.
+struct Journey {
+    travellers: Vec<Traveller>,
+    publishers: Vec<PhpPeer>,
+    /// The publishers do not end before this is true.
+    may_end: Arc<AtomicBool>,
+}
+
+impl Journey {
+    const PAGES: usize = 12;
+
+    /// Connects pages to the first `stops` nodes, and a publisher to each of `publishers`.
+    async fn prepare(
+        nodes: &Nodes,
+        stops: usize,
+        publishers: &[usize],
+        nodes_stop: bool,
+    ) -> anyhow::Result<Self> {
+        let websockets: Vec<_> = nodes.nodes[..stops].iter().map(|node| node.server.websocket).collect();
+        let mut php = nodes.php(publishers[0]).await?;
+        let moves = Arc::new(AtomicUsize::new(0));
+        let last: Arc<Vec<_>> = Arc::new(publishers.iter().map(|_| AtomicUsize::new(0)).collect());
+        let mut travellers = Vec::new();
+        for number in 0..Self::PAGES {
+            let page = ResumingPage::connected(websockets[number % stops]).await?;
+            php.bind(page.id()?, &format!("uid {number}")).await?;
+            join(&mut php, page.id()?, "all").await?;
+            let (rng, moves, websockets) = (Rng::new(number as u64), Arc::clone(&moves), websockets.clone());
+            let (taken, last) = (BTreeMap::new(), Arc::clone(&last));
+            travellers.push(Traveller { page, rng, websockets, taken, moves, last, nodes_stop });
+        }
+        php.acked().await?;
+        assert_eq!(php.count().await?, AnswerValue::Int(Self::PAGES as i64));
+        let mut all = Vec::new();
+        for node in publishers {
+            all.push(nodes.php(*node).await?);
+        }
+        let may_end = Arc::new(AtomicBool::new(!nodes_stop));
+        Ok(Self { travellers, publishers: all, may_end })
+    }
+
+    /// Runs until every page has taken all messages. Gives the pages, and how often they have moved.
+    async fn run(self) -> anyhow::Result<(Vec<ResumingPage>, usize)> {
+        let Self { travellers, publishers, may_end } = self;
+        let (last, moves) = (Arc::clone(&travellers[0].last), Arc::clone(&travellers[0].moves));
+        let tasks: Vec<_> = travellers.into_iter().map(|one| tokio::spawn(one.run())).collect();
+        let is_failed = Arc::new(AtomicBool::new(false));
+        let publish = |(publisher, php)| {
+            let course = Course {
+                pages: Self::PAGES,
+                last: Arc::clone(&last),
+                may_end: Arc::clone(&may_end),
+                is_failed: Arc::clone(&is_failed),
+            };
+            tokio::spawn(publish(publisher, php, course))
+        };
+        let publishers: Vec<_> = publishers.into_iter().enumerate().map(publish).collect();
+        let mut pages = Vec::new();
+        for task in tasks {
+            let done = task.await?;
+            is_failed.fetch_or(done.is_err(), Ordering::Relaxed);
+            pages.push(done);
+        }
+        for publisher in publishers {
+            publisher.await??;
+        }
+        Ok((pages.into_iter().collect::<anyhow::Result<_>>()?, moves.load(Ordering::Relaxed)))
+    }
+}
+
+/// What a publisher has to know.
+struct Course {
+    pages: usize,
+    last: Arc<Vec<AtomicUsize>>,
+    may_end: Arc<AtomicBool>,
+    is_failed: Arc<AtomicBool>,
+}
+
+/// Sends numbered messages: every page gets every number once, in one of several ways.
+async fn publish(publisher: usize, mut php: PhpPeer, course: Course) -> anyhow::Result<()> {
+    let mut rng = Rng::new(1000 + publisher as u64);
+    let names: Vec<_> = (0..course.pages).map(|number| format!("uid {number}")).collect();
+    for number in 1.. {
+        let is_last = number >= messages() && course.may_end.load(Ordering::Relaxed);
+        if is_last {
+            course.last[publisher].store(number, Ordering::Relaxed);
+        }
+        let text = format!("{publisher} {number}");
+        match rng.below(4) {
+            0 => php.send_to_all(&text).await?,
+            1 => send_to_group(&mut php, "all", vec![], &text).await?,
+            2 => {
+                let uids = names.iter().map(|name| bytes(name)).collect();
+                php.order(Order::SendToUids { uids, message: bytes(&text), raw: false }).await?;
+            }
+            _ => {
+                for name in &names {
+                    php.send_to_uid(name, &text).await?;
+                }
+            }
+        }
+        if number % 10 == 5 {
+            php.acked().await?;
+            // What is pushed is spread over the moves, and no page falls behind for ever.
+            let pause = if course.may_end.load(Ordering::Relaxed) { 3 } else { 50 };
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        if is_last || course.is_failed.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    php.acked().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_doubled_while_pages_go_from_node_to_node() -> anyhow::Result<()> {
     const TEST: &str = "nothing_is_lost_or_doubled_while_pages_go_from_node_to_node";
-    const PAGES: usize = 12;
-    const NODES: usize = 3;
-    let Some(nodes) = Cluster::start(TEST, NODES, &["--resume-messages", "50000"]).await? else {
-        return Ok(());
-    };
-    let websockets: Vec<_> = nodes.nodes.iter().map(|node| node.server.websocket).collect();
+    let flags = ["--resume-messages", "50000"];
+    let Some(nodes) = Cluster::start(TEST, 3, &flags).await? else { return Ok(()) };
+    let journey = Journey::prepare(&nodes, 3, &[0, 1, 2], false).await?;
+    let (_pages, moves) = journey.run().await?;
+    println!("{moves} moves");
+    assert!(moves > Journey::PAGES);
     let mut php = nodes.php(0).await?;
-    let moves = Arc::new(AtomicUsize::new(0));
-    let mut travellers = Vec::new();
-    for number in 0..PAGES {
-        let page = ResumingPage::connected(websockets[number % NODES]).await?;
-        php.bind(page.id()?, &format!("uid {number}")).await?;
-        join(&mut php, page.id()?, "all").await?;
-        let (rng, moves) = (Rng::new(number as u64), Arc::clone(&moves));
-        travellers.push(Traveller {
-            page,
-            rng,
-            websockets: websockets.clone(),
-            taken: BTreeMap::new(),
-            moves,
-        });
+    assert_eq!(php.count().await?, AnswerValue::Int(Journey::PAGES as i64));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_or_doubled_while_one_node_after_the_other_is_started_again() -> anyhow::Result<()> {
+    const TEST: &str = "nothing_is_lost_or_doubled_while_one_node_after_the_other_is_started_again";
+    let flags = ["--resume-messages", "50000", "--resume-bytes", "67108864", "--stop-timeout", "60"];
+    let Some(mut nodes) = Cluster::start(TEST, 4, &flags).await? else { return Ok(()) };
+    // PHP pushes at a node that stays.
+    let journey = Journey::prepare(&nodes, 3, &[3, 3], true).await?;
+    let may_end = Arc::clone(&journey.may_end);
+    let journey = tokio::spawn(journey.run());
+    for node in [0, 1, 2] {
+        nodes.nodes[node].server.signal(Signal::SIGTERM)?;
+        assert!(nodes.all.nodes[node].server.exit().await?.success());
+        nodes.all.replace(node).await?;
+        let others = async || nodes.metric(3, "gateway_cluster_nodes").await;
+        eventually("the node is there again", 4.0, others).await?;
     }
-    php.acked().await?;
-    php.count().await?;
-    let messages = messages();
-    let mut tasks: Vec<_> =
-        travellers.into_iter().map(|one| tokio::spawn(one.run(NODES, messages))).collect();
-    let is_failed = Arc::new(AtomicBool::new(false));
-    let mut publishers = Vec::new();
-    for publisher in 0..NODES {
-        let (mut php, is_failed) = (nodes.php(publisher).await?, Arc::clone(&is_failed));
-        publishers.push(tokio::spawn(async move {
-            let mut rng = Rng::new(1000 + publisher as u64);
-            for number in 1..=messages {
-                let text = format!("{publisher} {number}");
-                // Every page gets every number once, in one of several ways.
-                match rng.below(4) {
-                    0 => php.send_to_all(&text).await?,
-                    1 => send_to_group(&mut php, "all", vec![], &text).await?,
-                    2 => {
-                        let names: Vec<_> = (0..PAGES).map(|number| format!("uid {number}")).collect();
-                        let uids = names.iter().map(|name| bytes(name)).collect();
-                        php.order(Order::SendToUids { uids, message: bytes(&text), raw: false }).await?;
-                    }
-                    _ => {
-                        for number in 0..PAGES {
-                            php.send_to_uid(&format!("uid {number}"), &text).await?;
-                        }
-                    }
-                }
-                if number % 10 == 5 {
-                    php.acked().await?;
-                    // What is pushed is spread over the moves.
-                    tokio::time::sleep(Duration::from_millis(3)).await;
-                }
-                if is_failed.load(Ordering::Relaxed) {
-                    break;
-                }
-            }
-            anyhow::Ok(())
-        }));
-    }
-    let mut pages = Vec::new();
-    for task in tasks.drain(..) {
-        let done = task.await?;
-        is_failed.fetch_or(done.is_err(), Ordering::Relaxed);
-        pages.push(done);
-    }
-    for publisher in publishers {
-        publisher.await??;
-    }
-    let pages = pages.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
-    eprintln!(
-        "{PAGES} pages took {messages} messages of each of {NODES} nodes over {} moves",
-        moves.load(Ordering::Relaxed)
-    );
-    assert!(moves.load(Ordering::Relaxed) > PAGES);
-    assert_eq!(php.count().await?, AnswerValue::Int(PAGES as i64));
-    drop(pages);
+    may_end.store(true, Ordering::Relaxed);
+    let (_pages, moves) = journey.await??;
+    println!("{moves} moves");
+    let mut php = nodes.php(3).await?;
+    assert_eq!(php.count().await?, AnswerValue::Int(Journey::PAGES as i64));
     Ok(())
 }
 
@@ -347,6 +438,100 @@ async fn attempts_at_several_nodes_that_overtake_each_other_lock_nobody_out() ->
         assert_eq!(php.clients_of("alice").await?, [page.id()?]);
         php.close_client(page.id()?).await?;
         assert_eq!(page.closed().await?.0, 1000);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_that_stops_keeps_its_clients_until_others_have_fetched_them() -> anyhow::Result<()> {
+    const TEST: &str = "a_node_that_stops_keeps_its_clients_until_others_have_fetched_them";
+    let Some(mut nodes) = Cluster::start(TEST, 3, &["--stop-timeout", "60"]).await? else { return Ok(()) };
+    let mut php = nodes.php(1).await?;
+    let mut pages = Vec::new();
+    for number in 0..20 {
+        let page = ResumingPage::connected(nodes.nodes[0].server.websocket).await?;
+        php.bind(page.id()?, &format!("uid {number}")).await?;
+        pages.push(page);
+    }
+    php.acked().await?;
+    // One is away already, and one is a plain client, which nobody waits for.
+    pages[0].reset()?;
+    let _plain = nodes.client(0).await?;
+    nodes.nodes[0].server.signal(Signal::SIGTERM)?;
+    for page in &mut pages[1..] {
+        assert_eq!(page.closed().await?.0, 1001);
+    }
+    for number in 0..20 {
+        php.send_to_uid(&format!("uid {number}"), "while it stops").await?;
+    }
+    php.acked().await?;
+    for (number, page) in pages.iter_mut().enumerate() {
+        page.connect(nodes.nodes[1 + number % 2].server.websocket).await?;
+        anyhow::ensure!(matches!(page.outcome(), Opened::Recovered { .. }), "{:?}", page.outcome());
+        assert_eq!(page.text().await?, "while it stops");
+    }
+    // It does not wait for longer than it has to.
+    assert!(nodes.all.nodes[0].server.exit().await?.success());
+    for (number, page) in pages.iter_mut().enumerate() {
+        assert_eq!(php.clients_of(&format!("uid {number}")).await?, [page.id()?]);
+        php.send_to_uid(&format!("uid {number}"), "afterwards").await?;
+        assert_eq!(page.text().await?, "afterwards");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_that_stops_does_not_wait_for_ever() -> anyhow::Result<()> {
+    const TEST: &str = "a_node_that_stops_does_not_wait_for_ever";
+    let Some(mut nodes) = Cluster::start(TEST, 2, &["--stop-timeout", "1"]).await? else { return Ok(()) };
+    let mut page = ResumingPage::connected(nodes.nodes[0].server.websocket).await?;
+    page.reset()?;
+    nodes.nodes[0].server.signal(Signal::SIGTERM)?;
+    assert!(nodes.all.nodes[0].server.exit().await?.success());
+    page.connect(nodes.nodes[1].server.websocket).await?;
+    assert_eq!(page.gap(), Some(GapReason::Restarted));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_that_dies_while_it_fetches_a_client_leaves_the_client_or_a_gap() -> anyhow::Result<()> {
+    const TEST: &str = "a_node_that_dies_while_it_fetches_a_client_leaves_the_client_or_a_gap";
+    let Some(mut nodes) = Cluster::start(TEST, 3, &[]).await? else { return Ok(()) };
+    let mut php = nodes.php(2).await?;
+    let mut rng = Rng::new(5);
+    for _ in 0..5 {
+        let mut page = ResumingPage::connected(nodes.nodes[0].server.websocket).await?;
+        php.bind(page.id()?, "alice").await?;
+        php.acked().await?;
+        page.reset()?;
+        let offer = page.end.offer();
+        let websocket = nodes.nodes[1].server.websocket;
+        let fetch = tokio::spawn(async move {
+            let mut lost = ResumingPage::<TcpStream>::default();
+            lost.tells = false;
+            let tcp = TcpStream::connect(websocket).await?;
+            lost.over_with(tcp, "/", &[], offer).await
+        });
+        tokio::time::sleep(Duration::from_micros(rng.below(15_000) as u64)).await;
+        nodes.nodes[1].server.signal(Signal::SIGKILL)?;
+        let _ = fetch.await?;
+        // The dead node has to be found missing before anybody can say what has become of the client.
+        let others = async || nodes.metric(2, "gateway_cluster_nodes").await;
+        eventually("the node is gone", 2.0, others).await?;
+        page.connect(nodes.nodes[2].server.websocket).await?;
+        match page.outcome() {
+            Opened::Recovered { missed: 0 } => {
+                assert_eq!(php.clients_of("alice").await?, [page.id()?]);
+                php.close_client(page.id()?).await?;
+                assert_eq!(page.closed().await?.0, 1000);
+            }
+            _ => assert!(matches!(page.gap(), Some(GapReason::Restarted | GapReason::Moved))),
+        }
+        let nobody = async || Ok(php.clients_of("alice").await?.len());
+        eventually("nobody is left behind", 0, nobody).await?;
+        nodes.all.replace(1).await?;
+        let others = async || nodes.metric(2, "gateway_cluster_nodes").await;
+        eventually("the node is there again", 3.0, others).await?;
     }
     Ok(())
 }

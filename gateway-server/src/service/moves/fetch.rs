@@ -1,19 +1,41 @@
 //! The new node's part: it fetches a client from the node that the client has left.
 
 use std::net::SocketAddrV4;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
-use tracing::info;
+use tracing::{debug, info};
 
 use super::super::{Gateway, NotFound};
-use crate::cluster::{Cluster, MoveReply, MoveRequest};
+use crate::cluster::{ClosedFence, Cluster, MoveReply, MoveRequest};
 use crate::shard::{DetachedClient, NewConnection, Resumable, Stopped};
 
 /// How many nodes are asked one after the other for a client that has gone on again and again.
 const MOST_NODES: usize = 4;
 /// How often a client is asked for that is bound anew meanwhile.
 const ATTEMPTS: usize = 3;
+
+/// The time within which a client that was taken has to be completed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Closes the fence once this node has received all orders up to these numbers. What hinders that may pass.
+async fn close_once_caught_up<'c>(
+    cluster: &'c Cluster,
+    contained: &[(u64, u64)],
+) -> Result<ClosedFence<'c>, String> {
+    let start = Instant::now();
+    loop {
+        let closed = match cluster.catch_up(contained).await {
+            Ok(()) => cluster.close_fence().await,
+            Err(error) => Err(error),
+        };
+        match closed {
+            Err(error) if start.elapsed() < PATIENCE => debug!(error, "a client that was taken waits"),
+            done => return done,
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 impl Gateway {
     /// Finds a client at another node. Gives the node, as the client may have gone on from the first one, and what is known of it.
@@ -27,6 +49,28 @@ impl Gateway {
             self.disown(offer, GapReason::Moved).await;
             return Err(GapReason::Moved.into());
         }
+        let found = self.find_at(cluster, node, offer).await;
+        if found != Err(NotFound::Gap(GapReason::Restarted)) {
+            return found;
+        }
+        // The node is not there any more, or was started again. It may have given the client away before, without the page's knowledge.
+        for other in cluster.others().await?.into_iter().filter(|other| *other != node) {
+            match self.find_at(cluster, other, offer).await {
+                // Whoever cannot say it now may have the client.
+                done @ (Ok(_) | Err(NotFound::NotNow(_))) => return done,
+                Err(NotFound::Gap(_)) => {}
+            }
+        }
+        found
+    }
+
+    /// Finds a client at a node, or at those to which it has gone on from there.
+    async fn find_at(
+        &self,
+        cluster: &Cluster,
+        node: SocketAddrV4,
+        offer: &ResumeOffer,
+    ) -> Result<(SocketAddrV4, Resumable), NotFound> {
         let mut node = node;
         for _ in 0..MOST_NODES {
             let request = MoveRequest::Find { offer: offer.to_subprotocol() };
@@ -92,6 +136,7 @@ impl Gateway {
             let _closed = cluster.close_fence().await?;
             self.hub.await_arrival(&names, encoding, listener).await?
         };
+        let Some(slot) = slot else { return Err("this node has no room, or stops".to_owned().into()) };
         if !cluster.settled().await {
             return Err("not all NATS servers know to what the client is bound".to_owned().into());
         }
@@ -105,8 +150,8 @@ impl Gateway {
         let arrived = async {
             let (client, contained) = taken.await?;
             self.moves.arrive(connection_id, None, client.known_as());
-            cluster.catch_up(&contained).await?;
-            let _closed = cluster.close_fence().await?;
+            // From here on the client is nowhere else, so a hindrance that passes is waited for.
+            let _closed = close_once_caught_up(cluster, &contained).await?;
             let Some(new_connection) = new_connection.take() else { return Ok(false) };
             Ok::<bool, NotFound>(
                 slot.complete(offer, client, contained.into_iter().collect(), new_connection).await?,

@@ -22,7 +22,8 @@ impl Gateway {
             },
         };
         let connection_id = match self.local(offer.secret.client()) {
-            None => return MoveReply::Gap(GapReason::Unknown),
+            // This node may have been started again since it has got the client.
+            None => return MoveReply::Gap(GapReason::Restarted),
             Some(connection_id) => connection_id,
         };
         if let Some(to) = self.moves.gone_on(connection_id) {
@@ -41,16 +42,12 @@ impl Gateway {
             MoveRequest::Take { names, to, marks, .. } => {
                 self.give(connection_id, &offer, names, to, marks, from).await
             }
-            _ => self.find_here(connection_id, &offer).await,
+            _ => self.find_here(connection_id, &offer).await.map(MoveReply::Found),
         };
         answered.unwrap_or_else(|failed| match failed {
             NotFound::Gap(reason) => MoveReply::Gap(reason),
             NotFound::NotNow(reason) => MoveReply::NotNow(reason),
         })
-    }
-
-    async fn find_here(&self, connection_id: u32, offer: &ResumeOffer) -> Result<MoveReply, NotFound> {
-        Ok(MoveReply::Found(self.hub.find_client(connection_id, offer).await??))
     }
 
     /// Gives a client to the process `from`, where it gets the client_id `to`.

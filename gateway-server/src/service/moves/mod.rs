@@ -39,15 +39,40 @@ enum Place {
 impl Gateway {
     /// Says whether a page may come back by this offer, to a client that may be at another node.
     pub async fn find_client(&self, offer: &ResumeOffer) -> Result<Resumable, NotFound> {
-        match self.place(offer) {
-            Place::Here(connection_id) => Ok(self.hub.find_client(connection_id, offer).await??),
+        match self.place_now(offer).await {
+            Place::Here(connection_id) => self.find_here(connection_id, offer).await,
             Place::At(node) => Ok(self.find_elsewhere(node, offer).await?.1),
         }
     }
 
+    /// Where the client of an offer is now. One that this server does not know, as it was started again, may have been given away
+    /// before.
+    async fn place_now(&self, offer: &ResumeOffer) -> Place {
+        match self.place(offer) {
+            Place::Here(connection_id)
+                if self.cluster.is_some()
+                    && self.find_here(connection_id, offer).await == Err(GapReason::Restarted.into()) =>
+            {
+                Place::At(self.node)
+            }
+            place => place,
+        }
+    }
+
+    pub(super) async fn find_here(
+        &self,
+        connection_id: u32,
+        offer: &ResumeOffer,
+    ) -> Result<Resumable, NotFound> {
+        if self.moves.arrived(connection_id) == Some(None) {
+            return Err(NotFound::NotNow("the client is on its way here".to_owned()));
+        }
+        Ok(self.hub.find_client(connection_id, offer).await??)
+    }
+
     /// Hands a connection to the client that has come back with it, which may be at another node yet.
     pub async fn come_back(&self, offer: &ResumeOffer, new_connection: NewConnection) -> Result<(), Stopped> {
-        match self.place(offer) {
+        match self.place_now(offer).await {
             Place::Here(connection_id) => self.hub.come_back(connection_id, offer, new_connection).await,
             Place::At(node) => self.fetch(node, offer, new_connection).await,
         }

@@ -87,7 +87,7 @@ fn start() -> (Arc<ShardHandle>, impl FnOnce() + Send) {
     (handle, run)
 }
 
-const STOP: Command = Command::Stop { over: Duration::ZERO, patience: Duration::ZERO };
+const STOP: Command = Command::Stop { over: Duration::ZERO, patience: Duration::ZERO, keeps_parked: false };
 
 fn order(log: &Log, sender: usize, number: usize) -> Command {
     let log = Arc::clone(log);

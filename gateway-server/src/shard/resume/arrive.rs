@@ -15,7 +15,6 @@ use super::super::origin::Contained;
 use super::super::state::Shard;
 use super::kept::cost;
 use super::table::ClientRecord;
-use crate::protocol::close;
 
 /// The largest number of secrets by which a page may come back.
 const MOST_SECRETS: u32 = 64;
@@ -24,16 +23,15 @@ const MOST_SECRETS: u32 = 64;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Shard {
-    /// Makes room for a client that another node is about to give.
-    pub(in crate::shard) fn await_arrival(&mut self, connection_id: u32, arrival: Arrival) {
+    /// Makes room for a client that another node is about to give. Gives false if there is none.
+    pub(in crate::shard) fn await_arrival(&mut self, connection_id: u32, arrival: Arrival) -> bool {
         let Arrival { uid, groups, encoding, listener } = arrival;
         if self.is_stopping() || !self.clients.has_room_for_one() || self.clients.key(connection_id).is_some()
         {
-            // The node that gives the client is told that there is none when it is to be completed.
-            return;
+            return false;
         }
         let connection = Connection::without_socket(connection_id, encoding, listener);
-        let Ok(key) = self.clients.place_online(connection, &self.registry) else { return };
+        let Ok(key) = self.clients.place_online(connection, &self.registry) else { return false };
         self.clients.connections[key].phase = Phase::Parked;
         let came = self.clients.counts.came;
         let resume = &mut self.clients.resume;
@@ -42,6 +40,7 @@ impl Shard {
         let now = Instant::now();
         resume.parked.insert(key, now, now + PATIENCE, None);
         self.clients.bind_all(key, uid, groups, self.settings.bounds);
+        true
     }
 
     /// Forgets a client that has not come.
@@ -53,8 +52,8 @@ impl Shard {
         }
     }
 
-    /// Completes a client with what the other node has given, and gives it its connection. Gives false, and asks the page to try
-    /// again, if that cannot be.
+    /// Completes a client with what the other node has given, and gives it its connection. Gives whether the client is here now; a page
+    /// that cannot have it at this moment is asked to try again.
     pub(in crate::shard) fn complete_arrival(
         &mut self,
         connection_id: u32,
@@ -62,38 +61,30 @@ impl Shard {
         new_connection: NewConnection,
     ) -> bool {
         let Arrived { offer, client, contained } = arrived;
-        let key =
-            self.clients.key(connection_id).filter(|key| self.clients.resume.arriving.contains_key(key));
-        let is_good = key.is_some_and(|key| {
-            !self.is_stopping()
-                && self.keep_pending(key)
-                && self.join_records(key, &client, &contained)
-                && self.resume_record(key, connection_id, &offer)
-        });
-        let Some(key) = key.filter(|_| is_good) else {
+        let key = self.clients.key(connection_id).filter(|key| self.clients.resume.is_arriving(*key));
+        let joined =
+            key.filter(|key| self.keep_pending(*key) && self.join_records(*key, &client, &contained));
+        let Some(key) = joined else {
             self.abandon_arrival(connection_id);
             self.turn_away(connection_id, new_connection);
             return false;
         };
+        self.clients.resume.arriving.remove(&key);
+        self.wait_for_return(key);
         if let Some(subject) = &client.subject {
             self.clients.resume.subjects.keep(key, Some(&Arc::from(&subject[..])));
         }
         self.clients.connections[key].extra_mut().session.set(&client.session);
         self.clients.connections[key].slim();
-        let Some(early) = self.reconnect(key, new_connection) else {
-            self.abandon_arrival(connection_id);
-            return false;
-        };
-        self.clients.resume.arriving.remove(&key);
         // The other node's workers know the client by its newest client_id there.
         let old = client.known_as().last().unwrap_or(offer.secret.client());
         let told = Client::of(&self.clients.connections[key], &self.settings.listeners);
         if self.events.moved(&told, old) == Welcome::Refused {
-            self.close(key, close::TRY_AGAIN, Phase::Closing);
+            self.turn_away(connection_id, new_connection);
+            self.end_parked(key, GapReason::Closed);
             return true;
         }
-        self.go_on(key);
-        self.hear_early(key, &early);
+        self.come_back(connection_id, &offer, new_connection);
         true
     }
 

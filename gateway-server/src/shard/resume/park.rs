@@ -32,7 +32,7 @@ impl Shard {
         let Some(connection) = self.clients.connections.get(key) else { return false };
         connection.encoding.is_gateway2()
             && connection.phase == Phase::Open
-            && !self.is_stopping()
+            && (!self.is_stopping() || self.keeps_parked)
             && !self.settings.listeners[usize::from(connection.listener)].resume.time.is_zero()
             && self.clients.resume.record(key).is_some_and(|record| record.gap().is_none())
     }
