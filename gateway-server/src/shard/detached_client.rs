@@ -43,6 +43,8 @@ pub struct Resumable {
     pub names: Names,
     /// The uid that a connect token beside the page's secret must name.
     pub subject: Option<ByteBuf>,
+    /// Whether PHP has closed the client while it was away. Then a page may come back to it at its own node alone.
+    pub is_closed: bool,
 }
 
 /// Why bytes are no client that this server understands.

@@ -42,12 +42,18 @@ impl Gateway {
             MoveRequest::Take { names, to, marks, .. } => {
                 self.give(connection_id, &offer, names, to, marks, from).await
             }
-            _ => self.find_here(connection_id, &offer).await.map(MoveReply::Found),
+            _ => self.find_for_other(connection_id, &offer).await,
         };
         answered.unwrap_or_else(|failed| match failed {
             NotFound::Gap(reason) => MoveReply::Gap(reason),
             NotFound::NotNow(reason) => MoveReply::NotNow(reason),
         })
+    }
+
+    async fn find_for_other(&self, connection_id: u32, offer: &ResumeOffer) -> Result<MoveReply, NotFound> {
+        let client = self.find_here(connection_id, offer).await?;
+        // The rest of such a client and its close wait here, and are not given.
+        if client.is_closed { Err(GapReason::Closed.into()) } else { Ok(MoveReply::Found(client)) }
     }
 
     /// Gives a client to the process `from`, where it gets the client_id `to`.

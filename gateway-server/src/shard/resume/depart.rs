@@ -15,6 +15,7 @@ impl Clients {
         Resumable {
             names: self.names_of(key),
             subject: self.subject_of(key).map(|subject| ByteBuf::from(subject.to_vec())),
+            is_closed: !self.holds_its_number(key),
         }
     }
 
