@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use super::exposition::Exposition;
-use crate::cluster::{Cluster, LinkState};
+use crate::cluster::LinkState;
+use crate::service::Gateway;
 
 /// Gives the cluster's part of `GET /status`, or null when the server is in no cluster. `clients` is the number of this node's
 /// clients.
-pub(super) fn status(cluster: Option<&Cluster>, clients: u64) -> Value {
-    let Some(cluster) = cluster else { return Value::Null };
+pub(super) fn status(gateway: &Gateway, clients: u64) -> Value {
+    let Some(cluster) = gateway.cluster() else { return Value::Null };
     let view = cluster.view();
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let (is_up, nats, problem) = match &view.link {
@@ -38,6 +39,7 @@ pub(super) fn status(cluster: Option<&Cluster>, clients: u64) -> Value {
     let unproven = view.unproven.iter().filter(|node| !is_known(node));
     let unproven = unproven.map(|unproven| node(*unproven, 0, "unproven", 0.0));
     let counts = cluster.counts();
+    let moved = gateway.move_counts();
     json!({
         "name": cluster.name(),
         "is_connected": is_up,
@@ -52,10 +54,13 @@ pub(super) fn status(cluster: Option<&Cluster>, clients: u64) -> Value {
         "missed": count(&counts.missed),
         "ignored": count(&counts.ignored),
         "unconfirmed": count(&counts.unconfirmed),
+        "moved_in": moved.came,
+        "moved_out": moved.went,
     })
 }
 
-pub(super) fn metrics(out: &mut Exposition, cluster: &Cluster, clients: u64) {
+pub(super) fn metrics(out: &mut Exposition, gateway: &Gateway, clients: u64) {
+    let Some(cluster) = gateway.cluster() else { return };
     let view = cluster.view();
     let is_up = matches!(view.link, LinkState::Up { .. });
     out.gauge("gateway_cluster_connected", "Whether there is a connection to NATS.").is(u8::from(is_up));
@@ -90,4 +95,7 @@ pub(super) fn metrics(out: &mut Exposition, cluster: &Cluster, clients: u64) {
     ] {
         out.counter(name, help).is(count.load(Ordering::Relaxed));
     }
+    let moved = gateway.move_counts();
+    out.counter("gateway_cluster_moved_in_total", "Clients that came from other nodes.").is(moved.came);
+    out.counter("gateway_cluster_moved_out_total", "Clients that were given to other nodes.").is(moved.went);
 }

@@ -17,9 +17,8 @@ pub(super) async fn answer_metrics(operations: &Operations) -> Result<Answer, Re
     clients(&mut out, &snapshot, &operations.listeners);
     traffic(&mut out, &snapshot);
     php(&mut out, &snapshot);
-    if let Some(cluster) = operations.backend.gateway.cluster() {
-        cluster::metrics(&mut out, cluster, snapshot.sum(|shard| shard.clients as u64));
-    }
+    let clients = snapshot.sum(|shard| shard.clients as u64);
+    cluster::metrics(&mut out, &operations.backend.gateway, clients);
     process(&mut out, &snapshot);
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(answer(StatusCode::OK, kind, out.into_text().into_bytes()))

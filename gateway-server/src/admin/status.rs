@@ -57,7 +57,7 @@ pub(super) async fn answer(operations: &Operations) -> Result<Answer, Refusal> {
         "listeners": listeners.collect::<Vec<_>>(),
         "shards": snapshot.shards.iter().map(|shard| shard.clients).collect::<Vec<_>>(),
         "workers": workers.collect::<Vec<_>>(),
-        "cluster": cluster::status(operations.backend.gateway.cluster(), snapshot.sum(|shard| shard.clients as u64)),
+        "cluster": cluster::status(&operations.backend.gateway, snapshot.sum(|shard| shard.clients as u64)),
         "offences": offences.map(|(kind, total)| (kind.to_owned(), total.into())).collect::<serde_json::Map<String, Value>>(),
     });
     Ok(json(StatusCode::OK, &status))

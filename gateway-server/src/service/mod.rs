@@ -15,6 +15,7 @@ mod send_options;
 mod value;
 
 pub use error::{NotFound, OrderError, ServiceError};
+pub use moved_clients::MoveCounts;
 pub use queries::Answers;
 
 use std::net::SocketAddrV4;
@@ -72,6 +73,11 @@ impl Gateway {
     /// The cluster, if this server is a node of one.
     pub fn cluster(&self) -> Option<&Cluster> {
         self.cluster.as_deref()
+    }
+
+    /// How many clients have come from other nodes of the cluster, and how many were given to them.
+    pub fn move_counts(&self) -> MoveCounts {
+        self.moves.counts()
     }
 
     /// The clients of this node.

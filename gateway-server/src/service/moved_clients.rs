@@ -28,6 +28,17 @@ pub(super) struct MovedClients {
     started: Instant,
     /// The time of the latest order without a number, in milliseconds since the start and one more; 0 before the first.
     unnumbered: AtomicU64,
+    came: AtomicU64,
+    went: AtomicU64,
+}
+
+/// How many clients have moved since the start of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveCounts {
+    /// Clients that came from other nodes.
+    pub came: u64,
+    /// Clients that were given to other nodes.
+    pub went: u64,
 }
 
 /// A client that was given to another node.
@@ -58,6 +69,8 @@ impl Default for MovedClients {
             slots: Semaphore::new(AT_ONCE),
             started: Instant::now(),
             unnumbered: AtomicU64::new(0),
+            came: AtomicU64::new(0),
+            went: AtomicU64::new(0),
         }
     }
 }
@@ -98,7 +111,9 @@ impl MovedClients {
 
     /// Notes that a client was given to another node, or that this node has said that it has the client.
     pub(super) fn depart(&self, connection_id: u32, departed: Departed) {
-        self.write(&self.departed).insert(connection_id, departed);
+        if self.write(&self.departed).insert(connection_id, departed).is_none() {
+            self.went.fetch_add(1, Ordering::Relaxed);
+        }
         self.has_departed.store(true, Ordering::Relaxed);
     }
 
@@ -125,7 +140,10 @@ impl MovedClients {
         known_as: impl IntoIterator<Item = ClientId>,
     ) {
         let mut arrived = self.write(&self.arrived);
-        arrived.since.insert(connection_id, since);
+        let before = arrived.since.insert(connection_id, since);
+        if since.is_some() && before.flatten().is_none() {
+            self.came.fetch_add(1, Ordering::Relaxed);
+        }
         arrived.known_as.extend(known_as.into_iter().map(|old| (old, connection_id)));
         self.has_arrived.store(true, Ordering::Relaxed);
     }
@@ -135,6 +153,10 @@ impl MovedClients {
         arrived.since.remove(&connection_id);
         arrived.known_as.retain(|_, known| *known != connection_id);
         self.has_arrived.store(!arrived.since.is_empty(), Ordering::Relaxed);
+    }
+
+    pub(super) fn counts(&self) -> MoveCounts {
+        MoveCounts { came: self.came.load(Ordering::Relaxed), went: self.went.load(Ordering::Relaxed) }
     }
 
     fn read<'a, T>(&self, table: &'a RwLock<T>) -> RwLockReadGuard<'a, T> {
@@ -171,8 +193,12 @@ mod tests {
         assert_eq!((moves.gone_on(7), moves.gone_on(8)), (Some(id(9)), None));
         assert_eq!((moves.connection_of(id(8)), moves.connection_of(id(5))), (Some(3), Some(3)));
         assert_eq!(moves.connection_of(id(7)), None);
+        moves.depart(7, Departed { to: id(9), is_confirmed: true });
+        moves.arrive(4, None, [id(6)]);
+        assert_eq!(moves.counts(), MoveCounts { came: 1, went: 1 }, "who is coming has not come");
         moves.forget_departed(7);
         moves.forget_arrived(3);
+        moves.forget_arrived(4);
         assert!(moves.all_departed().is_empty() && moves.all_arrived().is_empty());
         assert_eq!((moves.gone_on(7), moves.connection_of(id(8))), (None, None));
     }

@@ -71,14 +71,16 @@ pub(super) fn status(status: &Value) -> String {
         let value = |key: &str| cluster[key].as_u64().unwrap_or_default();
         let number = |key: &str| grouped(value(key));
         text += &format!(
-            "cluster {}: {}, {} sent, {} received, {} waiting, {} refused, {} missed\n",
+            "cluster {}: {}, {} sent, {} received, {} waiting, {} refused, {} missed; {} came from other nodes, {} went\n",
             cell(&cluster["name"]),
             counted(value("clients"), "client"),
             counted(value("sent"), "frame"),
             number("received"),
             counted(value("waiting_bytes"), "byte"),
             number("refused"),
-            number("missed")
+            number("missed"),
+            counted(value("moved_in"), "client"),
+            number("moved_out")
         );
         if !cluster["problem"].is_null() {
             text += &format!("NATS: {}\n", cell(&cluster["problem"]));
