@@ -3,6 +3,7 @@
 mod coming_back;
 mod credentials;
 mod link_faults;
+mod moves_and_workers;
 mod nodes;
 mod partitions;
 mod strangers;
