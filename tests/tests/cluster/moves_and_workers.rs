@@ -27,9 +27,10 @@ async fn workers(nodes: &mut Nodes, announce: [bool; 2]) -> anyhow::Result<[Brid
     workers.try_into().map_err(|_| anyhow::anyhow!("two nodes"))
 }
 
-/// The next event of a worker.
+/// The next event of a worker, which says that it has handled it, as it gets only so many more before.
 async fn told(worker: &mut BridgeWorker) -> anyhow::Result<(EventKind, ClientId, String)> {
-    let (_, kind, client, body) = soon("an event", worker.told_of()).await??;
+    let (number, kind, client, body) = soon("an event", worker.told_of()).await??;
+    worker.say(&WorkerToServer::Progress { taken: number, done: number }).await?;
     Ok((kind, client, String::from_utf8(body)?))
 }
 
