@@ -1,4 +1,4 @@
-//! How a node finds out that it has all orders up to a moment, by [marks](super::marks).
+//! How a node finds out that it has all orders up to a moment, by marks.
 
 use std::time::Instant;
 
