@@ -1,12 +1,14 @@
 //! What workers hear of clients that come back at another node of the cluster, and what pages hear where clients cannot move.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::Context as _;
 use gateway_tests::{BridgeWorker, Nodes, PATIENCE, ResumingPage, SECRET, WorkerRunner, eventually, soon};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{EventKind, Order, WorkerToServer};
 use gateway_wire::client_protocol::{GapReason, Opened, ResumeOffer, ResumeSecret};
 use gateway_wire::gatewayworker::Command;
+use gateway_wire::token::{Claims, TokenKey};
 use serde_bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -287,5 +289,46 @@ async fn a_page_whose_node_cannot_be_asked_tries_again_and_misses_nothing() -> a
     }
     assert_eq!(page.outcome(), &Opened::Recovered { missed: 1 });
     assert_eq!(page.text().await?, "missed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_secret_stands_for_the_token_at_another_node_and_no_token_of_somebody_else_stands_beside_it()
+-> anyhow::Result<()> {
+    const TEST: &str =
+        "a_secret_stands_for_the_token_at_another_node_and_no_token_of_somebody_else_stands_beside_it";
+    const KEY: &str = "a key of thirty-two bytes or more";
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(&file, KEY)?;
+    let path = file.path().to_str().context("a path in UTF-8")?;
+    let flags = ["--require-token", "true", "--token-key-file", path];
+    let Some(nodes) = Nodes::start(TEST, 2, &flags).await? else { return Ok(()) };
+    let mut php = nodes.php(0).await?;
+    let with = |uid: &str| -> anyhow::Result<String> {
+        let expires = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + 100;
+        let claims = Claims { uid: uid.to_owned(), expires, ..Claims::default() };
+        Ok(format!("/?token={}", TokenKey::new(KEY.as_bytes()).mint(&claims)?))
+    };
+    let come = async |page: &mut ResumingPage, node: usize, path: &str| {
+        page.reset()?;
+        let tcp = TcpStream::connect(nodes.nodes[node].server.websocket).await?;
+        page.over(tcp, path, &[]).await
+    };
+    let mut page = ResumingPage::default();
+    come(&mut page, 0, &with("alice")?).await?;
+    // Without a token, and with one of the same uid, which the client's second node knows from the first.
+    for (node, path) in [(1, "/".to_owned()), (0, with("alice")?), (1, "/".to_owned())] {
+        come(&mut page, node, &path).await?;
+        assert_eq!(page.outcome(), &Opened::Recovered { missed: 0 }, "{path}");
+        assert_eq!(php.clients_of("alice").await?, [page.id()?]);
+    }
+    let secret = page.end.offer();
+    come(&mut page, 0, &with("mallory")?).await?;
+    assert_eq!(page.gap(), Some(GapReason::Identity));
+    eventually("clients of alice", vec![], async || php.clients_of("alice").await).await?;
+    let mut alice = ResumingPage::<TcpStream>::default();
+    let tcp = TcpStream::connect(nodes.nodes[1].server.websocket).await?;
+    alice.over_with(tcp, &with("alice")?, &[], secret).await?;
+    assert_eq!(alice.init.as_ref().and_then(|init| init.reason), Some(GapReason::Identity));
     Ok(())
 }
