@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use gateway_tests::{BridgeWorker, Nodes, PATIENCE, ResumingPage, SECRET, WorkerRunner, eventually, soon};
+use gateway_tests::{
+    BridgeWorker, Nodes, Operator, PATIENCE, ResumingPage, SECRET, WorkerRunner, eventually, soon,
+};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{EventKind, Order, WorkerToServer};
 use gateway_wire::client_protocol::{GapReason, Opened, ResumeOffer, ResumeSecret};
@@ -330,5 +332,37 @@ async fn a_secret_stands_for_the_token_at_another_node_and_no_token_of_somebody_
     let tcp = TcpStream::connect(nodes.nodes[1].server.websocket).await?;
     alice.over_with(tcp, &with("alice")?, &[], secret).await?;
     assert_eq!(alice.init.as_ref().and_then(|init| init.reason), Some(GapReason::Identity));
+    Ok(())
+}
+
+#[tokio::test]
+async fn moves_are_counted_at_both_nodes() -> anyhow::Result<()> {
+    const TEST: &str = "moves_are_counted_at_both_nodes";
+    let token = tempfile::NamedTempFile::new()?;
+    std::fs::write(&token, "operators\n")?;
+    let path = token.path().to_str().context("a path in UTF-8")?;
+    let flags = ["--operations", "127.0.0.1:0", "--operations-token-file", path];
+    let Some(nodes) = Nodes::start(TEST, 2, &flags).await? else { return Ok(()) };
+    let counts = async |node: usize| {
+        let operator = Operator::of(&nodes.nodes[node].server)?.with_token("operators");
+        let came = operator.metric("gateway_cluster_moved_in_total").await?;
+        let went = operator.metric("gateway_cluster_moved_out_total").await?;
+        let status = operator.json("/status").await?;
+        let shown = ["moved_in", "moved_out"].map(|key| status["cluster"][key].as_f64());
+        anyhow::Ok(([came, went], shown))
+    };
+    let both = |came, went| ([came, went], [Some(came), Some(went)]);
+    let mut page = ResumingPage::connected(nodes.nodes[0].server.websocket).await?;
+    for (to, expected) in [(1, [both(0.0, 1.0), both(1.0, 0.0)]), (0, [both(1.0, 1.0), both(1.0, 1.0)])] {
+        page.reset()?;
+        page.connect(nodes.nodes[to].server.websocket).await?;
+        assert_eq!(page.outcome(), &Opened::Recovered { missed: 0 });
+        // A node counts a client once the client is complete, and the page may have its init a moment before.
+        eventually("counts", expected, async || Ok([counts(0).await?, counts(1).await?])).await?;
+    }
+    // A client that comes back at its own node has not moved.
+    page.reset()?;
+    page.connect(nodes.nodes[0].server.websocket).await?;
+    assert_eq!([counts(0).await?, counts(1).await?], [both(1.0, 1.0), both(1.0, 1.0)]);
     Ok(())
 }
