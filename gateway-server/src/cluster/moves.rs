@@ -1,6 +1,7 @@
 //! The cluster's part in clients that come back at another node than they have left.
 
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_wire::bridge::AnswerValue;
@@ -64,6 +65,11 @@ impl Cluster {
         }
         self.known(None).await?;
         Ok(self.view().members().map(|member| member.node).collect())
+    }
+
+    /// The time that other nodes have to answer.
+    pub fn timeout(&self) -> Duration {
+        self.settings.timeout
     }
 
     /// The random number that tells this process from all others of the cluster.

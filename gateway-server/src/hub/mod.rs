@@ -71,7 +71,7 @@ pub struct Hub {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Limits how many large sessions are merged at the same time, as other work needs the processors too.
     merges: Semaphore,
-    /// Whose turn it is to evict parked clients.
+    /// The turn to evict parked clients, which one newcomer at a time has.
     evictions: Semaphore,
 }
 
@@ -388,7 +388,7 @@ impl Hub {
         self.shard_of(connection_id).query(move |clients| clients.session_of(connection_id)).await
     }
 
-    /// What is known of a client, and for how long it has been online, as far as that is known; or `None` if it is not online.
+    /// Gives what is known of a client, and for how long it has been online, as far as that is known; or `None` if it is not online.
     pub async fn client_info(
         &self,
         connection_id: u32,

@@ -94,7 +94,7 @@ mod tests {
         assert!(
             !attempts.may(key(1), start) && !attempts.may(key(1), after(1)) && attempts.may(key(2), start)
         );
-        // Those that nobody has let through do not make it longer.
+        // Attempts that nobody has let through do not make the wait longer.
         (0..100).for_each(|_| attempts.fail(key(1), after(1)));
         assert!(!attempts.may(key(1), after(2)) && attempts.may(key(1), after(3)));
         attempts.fail(key(1), after(3));
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(accounts(), ACCOUNTS + 1);
         // The last two share an account, and so do all that come now.
         assert!(!attempts.may(key(u32::MAX), start) && attempts.may(key(7), start));
-        // Whose attempts have come back needs no account.
+        // An address that has all its attempts again needs no account.
         assert!(attempts.may(key(u32::MAX), start + Duration::from_secs(2)));
         assert_eq!(accounts(), 0);
     }

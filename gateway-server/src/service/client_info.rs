@@ -1,4 +1,4 @@
-//! What is known of one client, as PHP gets it.
+//! The answer to PHP about one client: everything that this node knows of it.
 
 use std::time::Duration;
 

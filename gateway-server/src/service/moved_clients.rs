@@ -16,9 +16,9 @@ const UNNUMBERED: Duration = Duration::from_secs(5);
 
 /// The clients that have come from other nodes, and those that have gone to them.
 pub(super) struct MovedClients {
-    /// Those that were given to another node, by their connection ids here.
+    /// The clients that were given to another node, by their connection ids here.
     departed: RwLock<HashMap<u32, Departed>>,
-    /// Those that have come or are coming.
+    /// The clients that have come or are coming.
     arrived: RwLock<ArrivedClients>,
     /// Whether any client is in each table, so that all orders need not lock them.
     has_departed: AtomicBool,

@@ -1,5 +1,7 @@
 //! The old node's part: it gives a client to the node at which the client has come back.
 
+use std::time::Instant;
+
 use gateway_wire::ClientId;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use serde_bytes::ByteBuf;
@@ -67,6 +69,7 @@ impl Gateway {
         from: u64,
     ) -> Result<MoveReply, NotFound> {
         let Some(cluster) = self.cluster.as_deref() else { return Err(GapReason::Moved.into()) };
+        let begun = Instant::now();
         let others = marks.iter().map(|(instance, _)| *instance);
         let others = others.filter(|instance| *instance != cluster.instance()).chain([from]);
         if !cluster.are_all_others(others) {
@@ -74,6 +77,10 @@ impl Gateway {
         }
         cluster.catch_up(&marks).await?;
         let closed = cluster.close_fence().await?;
+        // Who asks waits for the answer no longer than `cluster_timeout`, and a client that is given later would be nobody's.
+        if begun.elapsed() > cluster.timeout() / 2 {
+            return Err("the orders of other nodes came too late".to_owned().into());
+        }
         let contained = cluster.carried_out(&closed);
         match self.hub.depart(connection_id, offer, names).await? {
             Ok(client) => {
