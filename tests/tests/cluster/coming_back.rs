@@ -230,13 +230,13 @@ impl Traveller {
         Ok(self.page)
     }
 
-    /// Connects to any node, and goes on trying while one stops.
+    /// Connects to any node, and goes on trying while one stops, or while nodes that are busy ask the page to try again.
     async fn go_on(&mut self) -> anyhow::Result<()> {
         let start = std::time::Instant::now();
         loop {
             let to = self.websockets[self.rng.below(self.websockets.len())];
             match self.page.connect(to).await {
-                Err(_) if self.nodes_stop && start.elapsed() < PATIENCE => {
+                Err(_) if start.elapsed() < PATIENCE => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 done => return done,
