@@ -53,10 +53,20 @@ pub(super) struct Departed {
 /// The clients that have come from other nodes or are coming.
 #[derive(Default)]
 struct ArrivedClients {
-    /// When each was complete, by its connection id here, or `None` while it is coming.
-    since: HashMap<u32, Option<Instant>>,
+    by_connection: HashMap<u32, ArrivedClient>,
     /// The connection ids here by old client_ids.
     known_as: HashMap<ClientId, u32>,
+    /// The same for clients that another node has not given yet, and so has itself.
+    expected_as: HashMap<ClientId, u32>,
+}
+
+/// A client that has come from another node or is coming.
+#[derive(Default)]
+struct ArrivedClient {
+    /// When the client was complete, or `None` while it is coming.
+    since: Option<Instant>,
+    /// The client_ids by which it was known before.
+    known_as: Vec<ClientId>,
 }
 
 impl Default for MovedClients {
@@ -125,14 +135,31 @@ impl MovedClients {
 
     /// When a client that has come from another node was complete; the inner `None` says that it is coming.
     pub(super) fn arrived(&self, connection_id: u32) -> Option<Option<Instant>> {
-        self.read(&self.arrived).since.get(&connection_id).copied()
+        self.read(&self.arrived).by_connection.get(&connection_id).map(|client| client.since)
     }
 
     pub(super) fn all_arrived(&self) -> Vec<(u32, Option<Instant>)> {
-        self.read(&self.arrived).since.iter().map(|(id, since)| (*id, *since)).collect()
+        self.read(&self.arrived).by_connection.iter().map(|(id, client)| (*id, client.since)).collect()
     }
 
-    /// Notes that a client is coming, or with `since` that it is there, and client_ids by which it was known before.
+    /// The connection id of a client that has come or is expected, by its old client_id.
+    pub(super) fn expected(&self, old: ClientId) -> Option<u32> {
+        if !self.has_arrived.load(Ordering::Relaxed) {
+            return None;
+        }
+        let arrived = self.read(&self.arrived);
+        arrived.known_as.get(&old).or_else(|| arrived.expected_as.get(&old)).copied()
+    }
+
+    /// Notes that another node is asked for a client.
+    pub(super) fn expect(&self, connection_id: u32, old: ClientId) {
+        let mut arrived = self.write(&self.arrived);
+        arrived.by_connection.insert(connection_id, ArrivedClient::default());
+        arrived.expected_as.insert(old, connection_id);
+        self.has_arrived.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that a client was given, or with `since` that it is complete, and client_ids by which it was known before.
     pub(super) fn arrive(
         &self,
         connection_id: u32,
@@ -140,19 +167,33 @@ impl MovedClients {
         known_as: impl IntoIterator<Item = ClientId>,
     ) {
         let mut arrived = self.write(&self.arrived);
-        let before = arrived.since.insert(connection_id, since);
-        if since.is_some() && before.flatten().is_none() {
+        let ArrivedClients { by_connection, known_as: all_known, expected_as } = &mut *arrived;
+        let client = by_connection.entry(connection_id).or_default();
+        if since.is_some() && client.since.is_none() {
             self.came.fetch_add(1, Ordering::Relaxed);
         }
-        arrived.known_as.extend(known_as.into_iter().map(|old| (old, connection_id)));
+        client.since = since;
+        // Few clients are expected at a time.
+        expected_as.retain(|_, known| *known != connection_id);
+        for old in known_as {
+            all_known.insert(old, connection_id);
+            if !client.known_as.contains(&old) {
+                client.known_as.push(old);
+            }
+        }
         self.has_arrived.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn forget_arrived(&self, connection_id: u32) {
         let mut arrived = self.write(&self.arrived);
-        arrived.since.remove(&connection_id);
-        arrived.known_as.retain(|_, known| *known != connection_id);
-        self.has_arrived.store(!arrived.since.is_empty(), Ordering::Relaxed);
+        for old in arrived.by_connection.remove(&connection_id).unwrap_or_default().known_as {
+            // The client may have come here again since, under another connection id.
+            if arrived.known_as.get(&old) == Some(&connection_id) {
+                arrived.known_as.remove(&old);
+            }
+        }
+        arrived.expected_as.retain(|_, known| *known != connection_id);
+        self.has_arrived.store(!arrived.by_connection.is_empty(), Ordering::Relaxed);
     }
 
     pub(super) fn counts(&self) -> MoveCounts {
@@ -188,7 +229,13 @@ mod tests {
         let id = |connection| ClientId::new("10.0.0.2:1238".parse().unwrap(), connection);
         assert_eq!((moves.gone_on(7), moves.connection_of(id(7))), (None, None));
         moves.depart(7, Departed { to: id(9), is_confirmed: false });
+        moves.expect(3, id(6));
+        assert_eq!(
+            (moves.connection_of(id(6)), moves.expected(id(6)), moves.arrived(3)),
+            (None, Some(3), Some(None))
+        );
         moves.arrive(3, None, [id(8)]);
+        assert_eq!((moves.expected(id(6)), moves.expected(id(8))), (None, Some(3)));
         moves.arrive(3, Some(Instant::now()), [id(5)]);
         assert_eq!((moves.gone_on(7), moves.gone_on(8)), (Some(id(9)), None));
         assert_eq!((moves.connection_of(id(8)), moves.connection_of(id(5))), (Some(3), Some(3)));

@@ -82,10 +82,10 @@ impl Gateway {
         let hub = &self.hub;
         match order {
             Order::SendToAll { message, only: None, except, raw } => {
-                hub.send_to_all(self.frame(message, *raw), self.all_local(except), origin).await?;
+                hub.send_to_all(self.frame(message, *raw), self.all_except(except), origin).await?;
             }
             Order::SendToAll { message, only: Some(only), except, raw } => {
-                let only = without(self.all_local(only), &self.all_local(except));
+                let only = without(self.all_local(only), &self.all_except(except));
                 hub.send_to_connections(self.frame(message, *raw), &only, origin).await?;
             }
             Order::SendToClient { client, message, raw } => {
@@ -98,7 +98,7 @@ impl Gateway {
             }
             Order::SendToGroups { groups, message, except, raw } => {
                 let frame = || self.frame(message, *raw);
-                hub.send_to_groups(frame, bytes(groups), self.all_local(except), origin).await?;
+                hub.send_to_groups(frame, bytes(groups), self.all_except(except), origin).await?;
             }
             Order::Send { .. } => self.send_with_options(order, origin).await?,
             Order::CloseUids { uids, last } => {
@@ -172,6 +172,13 @@ impl Gateway {
     /// another node is also known by the client_id that it had there.
     pub(super) fn local(&self, client: ClientId) -> Option<u32> {
         if client.node == self.node { Some(client.connection) } else { self.moves.connection_of(client) }
+    }
+
+    /// Gives the connection numbers of clients that an order leaves out. A client that another node has not given yet is left out of what
+    /// it may have got by then.
+    pub(super) fn all_except(&self, clients: &[ClientId]) -> Vec<u32> {
+        let number = |client: &ClientId| self.local(*client).or_else(|| self.moves.expected(*client));
+        clients.iter().filter_map(number).collect()
     }
 
     pub(super) fn all_local(&self, clients: &[ClientId]) -> Vec<u32> {

@@ -21,7 +21,7 @@ impl Gateway {
             _ => self.message_kind,
         };
         let frame = || self.frame_of(kind, message, *raw);
-        let mut except = self.all_local(except);
+        let mut except = self.all_except(except);
         if !except_groups.is_empty() {
             let groups = bytes(except_groups).map(Name::from_slice).collect();
             except.extend(self.hub.clients(Some(groups)).await?);

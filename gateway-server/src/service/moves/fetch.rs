@@ -144,7 +144,7 @@ impl Gateway {
         let old = offer.secret.client();
         let to = slot.client();
         let connection_id = to.connection;
-        self.moves.arrive(connection_id, None, [old]);
+        self.moves.expect(connection_id, old);
         let taken =
             self.take(cluster, node, MoveRequest::Take { offer: offer.to_subprotocol(), names, to, marks });
         let arrived = async {

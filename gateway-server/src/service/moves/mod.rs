@@ -19,6 +19,7 @@ mod give;
 mod watch;
 
 use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::{Order, Route};
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
@@ -27,6 +28,11 @@ use tracing::debug;
 use super::{Gateway, NotFound, OrderError};
 use crate::cluster::MoveRequest;
 use crate::shard::{NewConnection, Origin, Resumable, Stopped};
+
+/// The time that a page waits for a client that is on its way here, at most.
+const ARRIVING: Duration = Duration::from_secs(1);
+/// The time between two looks at whether such a client has arrived.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Where the client of an offer is.
 enum Place {
@@ -64,8 +70,13 @@ impl Gateway {
         connection_id: u32,
         offer: &ResumeOffer,
     ) -> Result<Resumable, NotFound> {
-        if self.moves.arrived(connection_id) == Some(None) {
-            return Err(NotFound::NotNow("the client is on its way here".to_owned()));
+        let begun = Instant::now();
+        // A page that was cut when it had just got its init may be here before this node has noted that its client is complete.
+        while self.moves.arrived(connection_id) == Some(None) {
+            if begun.elapsed() > ARRIVING {
+                return Err(NotFound::NotNow("the client is on its way here".to_owned()));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         Ok(self.hub.find_client(connection_id, offer).await??)
     }
