@@ -228,11 +228,17 @@ async fn no_client_moves_shortly_after_an_order_that_a_program_sends_to_each_nod
 #[tokio::test]
 async fn a_client_that_php_has_closed_while_it_was_away_is_closed_at_another_node() -> anyhow::Result<()> {
     const TEST: &str = "a_client_that_php_has_closed_while_it_was_away_is_closed_at_another_node";
-    let Some(nodes) = Nodes::start(TEST, 2, &[]).await? else { return Ok(()) };
+    let token = tempfile::NamedTempFile::new()?;
+    std::fs::write(&token, "operators\n")?;
+    let path = token.path().to_str().context("a path in UTF-8")?;
+    let flags = ["--operations", "127.0.0.1:0", "--operations-token-file", path];
+    let Some(nodes) = Nodes::start(TEST, 2, &flags).await? else { return Ok(()) };
     let mut php = nodes.php(0).await?;
     let mut page = ResumingPage::connected(nodes.nodes[0].server.websocket).await?;
     let old = page.id()?;
     page.reset()?;
+    let operator = Operator::of(&nodes.nodes[0].server)?.with_token("operators");
+    eventually("the page is away", 1.0, async || operator.metric("gateway_parked_clients").await).await?;
     php.order(Order::Close { client: old, last: Some(Bytes::new(b"the last")) }).await?;
     php.acked().await?;
     let mut elsewhere = ResumingPage::<TcpStream>::default();
