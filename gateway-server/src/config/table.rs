@@ -291,7 +291,8 @@ settings! {
         /// takes less, as a thousand may go in a second. 0 closes all at once
         drain_seconds: Seconds(0.0) = seconds(5), "GATEWAY_DRAIN_SECONDS", AT_ONCE;
 
-        /// Seconds that a stop then waits for clients to take their last messages
+        /// Seconds that a stop then waits for clients to take their last messages, and in a cluster for other nodes to fetch those of
+        /// `gateway.2` that come back there
         stop_timeout: Seconds(0.01) = seconds(3), "GATEWAY_STOP_TIMEOUT", AT_ONCE;
 
         /// What is logged: error, warn, info, debug or trace

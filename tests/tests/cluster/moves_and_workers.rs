@@ -116,7 +116,7 @@ class Events {
         Gateway::sendToClient($id, 'welcome');
     }
     static function onMove($old, $new) {
-        self::note("move $old $new {$_SESSION['name']}");
+        self::note("move $old $new {$_SESSION['name']} {$_SERVER['REMOTE_ADDR']}");
         Gateway::sendToClient($old, 'moved');
         Gateway::sendToUid('alice', 'to the uid');
     }
@@ -160,7 +160,7 @@ async fn a_program_in_php_is_told_of_a_move_once_and_reaches_the_client_by_its_o
     page.close(1000).await?;
     let diary = vec![
         format!("connect {old}"),
-        format!("move {old} {new} alice"),
+        format!("move {old} {new} alice 127.0.0.1"),
         format!("message {new} hello alice"),
         format!("close {new} alice"),
     ];

@@ -15,6 +15,7 @@ use super::super::origin::Contained;
 use super::super::state::Shard;
 use super::kept::cost;
 use super::table::ClientRecord;
+use crate::net::peer_address;
 
 /// The largest number of secrets by which a page may come back.
 const MOST_SECRETS: u32 = 64;
@@ -70,6 +71,9 @@ impl Shard {
             return false;
         };
         self.clients.resume.arriving.remove(&key);
+        // Workers hear of the client before it has its connection.
+        let peer = new_connection.address.or_else(|| peer_address(&new_connection.socket));
+        self.clients.connections[key].extra_mut().rare_mut().address = peer;
         self.wait_for_return(key);
         if let Some(subject) = &client.subject {
             self.clients.resume.subjects.keep(key, Some(&Arc::from(&subject[..])));
