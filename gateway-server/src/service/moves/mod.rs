@@ -47,7 +47,8 @@ impl Gateway {
     pub async fn find_client(&self, offer: &ResumeOffer) -> Result<Resumable, NotFound> {
         match self.place_now(offer).await {
             Place::Here(connection_id) => self.find_here(connection_id, offer).await,
-            Place::At(node) => Ok(self.find_elsewhere(node, offer).await?.1),
+            // What few handshakes need takes no room in the tasks of all others.
+            Place::At(node) => Ok(Box::pin(self.find_elsewhere(node, offer)).await?.1),
         }
     }
 
@@ -85,7 +86,7 @@ impl Gateway {
     pub async fn come_back(&self, offer: &ResumeOffer, new_connection: NewConnection) -> Result<(), Stopped> {
         match self.place_now(offer).await {
             Place::Here(connection_id) => self.hub.come_back(connection_id, offer, new_connection).await,
-            Place::At(node) => self.fetch(node, offer, new_connection).await,
+            Place::At(node) => Box::pin(self.fetch(node, offer, new_connection)).await,
         }
     }
 
