@@ -3,7 +3,6 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use bytes::Bytes;
 use gateway_wire::bridge::AnswerValue;
 
 use super::Cluster;
@@ -75,10 +74,5 @@ impl Cluster {
     /// The random number that tells this process from all others of the cluster.
     pub fn instance(&self) -> u64 {
         self.instance
-    }
-
-    /// Sends an order to other nodes as [`Cluster::send`] does, and gives its number.
-    pub async fn send_numbered(&self, to: SubjectTarget, body: Bytes) -> Result<u64, String> {
-        self.send_order(to, body).await
     }
 }

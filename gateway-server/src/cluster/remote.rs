@@ -22,11 +22,11 @@ impl Cluster {
     /// Sends an order, the content of a bridge's call, to other nodes; each of them carries it out once. Waits for a while when
     /// the queue is full.
     pub async fn send(&self, to: SubjectTarget, body: Bytes) -> Result<(), String> {
-        self.send_order(to, body).await.map(drop)
+        self.send_numbered(to, body).await.map(drop)
     }
 
     /// Does what [`Cluster::send`] does, and gives the number of the order.
-    pub(super) async fn send_order(&self, to: SubjectTarget, body: Bytes) -> Result<u64, String> {
+    pub async fn send_numbered(&self, to: SubjectTarget, body: Bytes) -> Result<u64, String> {
         if !self.settings.is_buffered && !self.is_up() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
             return Err(self.without_others(&QueueError::Down));

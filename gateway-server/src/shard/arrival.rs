@@ -7,7 +7,7 @@ use super::detached_client::DetachedClient;
 use super::origin::Contained;
 use crate::protocol::Encoding;
 
-/// What is known of a client before it comes.
+/// A client as it is known before it comes.
 pub(crate) struct Arrival {
     pub(crate) uid: Option<NameClaim>,
     pub(crate) groups: Vec<NameClaim>,

@@ -108,7 +108,7 @@ impl Shard {
                     self.disown(key, reason);
                 }
             }
-            // Whoever waits for an answer may have given up.
+            // The task that waits for an answer may have given up.
             Command::AwaitArrival { connection_id, arrival, back } => {
                 let _ = back.send(self.await_arrival(connection_id, *arrival));
             }

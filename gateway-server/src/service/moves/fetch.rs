@@ -56,7 +56,7 @@ impl Gateway {
         // The node is not there any more, or was started again. It may have given the client away before, without the page's knowledge.
         for other in cluster.others().await?.into_iter().filter(|other| *other != node) {
             match self.find_at(cluster, other, offer).await {
-                // Whoever cannot say it now may have the client.
+                // A node that cannot say it now may have the client.
                 done @ (Ok(_) | Err(NotFound::NotNow(_))) => return done,
                 Err(NotFound::Gap(_)) => {}
             }

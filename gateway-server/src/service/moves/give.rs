@@ -84,7 +84,7 @@ impl Gateway {
         let contained = cluster.carried_out(&closed);
         match self.hub.depart(connection_id, offer, names).await? {
             Ok(client) => {
-                // Whoever names the client from here on is forwarded.
+                // Orders that name the client are forwarded from here on.
                 self.moves.depart(connection_id, Departed { to, is_confirmed: false });
                 Ok(MoveReply::Taken { client: ByteBuf::from(client.to_bytes()), contained })
             }

@@ -152,7 +152,7 @@ mod tests {
         }
         let longest = |parked: &ParkedClients| [None, here, there].map(|address| parked.longest(address));
         assert_eq!(longest(&parked), [Some((9, at(1))), Some((5, at(2))), Some((9, at(1)))]);
-        // Who is parked anew is the last.
+        // A client that is parked anew is the last.
         parked.insert(9, at(6), at(60), there);
         parked.remove(5);
         assert_eq!(longest(&parked), [Some((7, at(3))), Some((1, at(4))), Some((7, at(3)))]);
