@@ -245,6 +245,7 @@ fn before(number: NonZeroU32) -> NonZeroU32 {
 mod tests {
     use super::*;
     use crate::ClientId;
+    use crate::client_protocol::SEEN_AFTER_BYTES;
 
     fn secret(number: NonZeroU32) -> ResumeSecret {
         ResumeSecret::new(ClientId::new("127.0.0.1:1238".parse().unwrap(), 7), [number.get() as u8; 16])
@@ -376,7 +377,7 @@ mod tests {
             let received = server.receive(text, Duration::ZERO, |_| 1);
             assert_eq!(received, Ok(Received { message, reply }), "{text}");
         }
-        assert_eq!(server.take(16 << 10, Duration::ZERO), Some(Control::Seen(4)));
+        assert_eq!(server.take(SEEN_AFTER_BYTES, Duration::ZERO), Some(Control::Seen(4)));
         assert_eq!((server.taken(), server.due(Duration::from_secs(60))), (4, None));
     }
 

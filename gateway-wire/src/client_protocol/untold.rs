@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 /// The number of messages after which the other end is told how many were taken.
-pub const SEEN_AFTER_MESSAGES: u64 = 64;
+pub const SEEN_AFTER_MESSAGES: u64 = 256;
 /// The number of bytes of messages after which it is told.
-pub const SEEN_AFTER_BYTES: usize = 16 << 10;
+pub const SEEN_AFTER_BYTES: usize = 128 << 10;
 /// The time for which the other end may be left without word of a message.
 pub const SEEN_AFTER_TIME: Duration = Duration::from_secs(5);
 
