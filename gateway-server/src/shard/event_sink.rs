@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use gateway_wire::ClientId;
 
 use super::ListenerLimits;
@@ -32,6 +33,19 @@ pub trait EventSink: Send {
     /// Whether the shard may read more messages of this client. After false, the shard asks again when
     /// [`Hub::read_on`](crate::hub::Hub::read_on) is called.
     fn takes_more(&mut self, connection_id: u32) -> bool;
+
+    /// Gives what the sink knows of a client, for a process that takes the client over with its connection; `None` if it knows
+    /// nothing.
+    fn export(&self, connection_id: u32) -> Option<Bytes> {
+        let _ = connection_id;
+        None
+    }
+
+    /// Takes over a client of another process, whose sink has given these bytes by [`EventSink::export`]. It is called instead of
+    /// [`EventSink::connected`], and only where there were any bytes.
+    fn restore(&mut self, client: &Client<'_>, exported: &[u8]) {
+        let _ = (client, exported);
+    }
 }
 
 /// Makes the [`EventSink`] of each shard.
