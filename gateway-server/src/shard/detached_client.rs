@@ -9,7 +9,7 @@ use serde_bytes::ByteBuf;
 const VERSION: u8 = 1;
 
 /// Everything of a client that outlives its connection and its node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetachedClient {
     /// What the client is bound to.
     pub names: Names,
@@ -23,6 +23,8 @@ pub struct DetachedClient {
     counts: (u64, u64, u64),
     /// The frames that the client may not have seen, the oldest first, each with the number of its messages.
     pub(super) frames: Vec<(ByteBuf, u32)>,
+    /// How many messages and bytes the client is ahead of the rates that its listener allows.
+    pub(super) ahead: (f32, f32),
 }
 
 /// The uid and groups of a client.
@@ -66,10 +68,11 @@ impl DetachedClient {
         secrets: Vec<String>,
         positions: Positions,
         frames: Vec<(ByteBuf, u32)>,
+        ahead: (f32, f32),
     ) -> Self {
         let Positions { sent, seen, taken } = positions;
         let (subject, session) = (subject.map(ByteBuf::from), ByteBuf::from(session));
-        Self { names, subject, session, secrets, counts: (sent, seen, taken), frames }
+        Self { names, subject, session, secrets, counts: (sent, seen, taken), frames, ahead }
     }
 
     pub(super) fn positions(&self) -> Positions {
@@ -116,6 +119,7 @@ mod tests {
             vec!["7f00000104d600000007abababababababababababababababab".to_owned()],
             Positions { sent: 1_000_000, seen: 999_996, taken: 77 },
             vec![(bytes("\u{1}one"), 1), (bytes("three joined"), 3)],
+            (2.5, 1000.0),
         )
     }
 

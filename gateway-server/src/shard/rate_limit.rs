@@ -61,6 +61,22 @@ impl RateMeters {
         fits
     }
 
+    /// How many messages and bytes a client is ahead of its rates now, for another node that takes it over.
+    pub(super) fn ahead(&self, key: usize, rate: RateLimit, now: Instant) -> (f32, f32) {
+        let Some(meter) = self.0.get(&key) else { return (0.0, 0.0) };
+        let passed = now.saturating_duration_since(meter.at).as_secs_f64();
+        let left = |ahead: f32, rate: f64| (f64::from(ahead) - passed * rate).max(0.0) as f32;
+        (left(meter.messages, rate.messages), left(meter.bytes, rate.bytes))
+    }
+
+    /// Takes over how far a client was ahead elsewhere.
+    pub(super) fn take_over(&mut self, key: usize, (messages, bytes): (f32, f32), now: Instant) {
+        let sound = |ahead: f32| ahead.is_finite() && ahead >= 0.0;
+        if sound(messages) && sound(bytes) && messages + bytes > 0.0 {
+            self.0.insert(key, RateMeter { at: now, messages, bytes });
+        }
+    }
+
     /// Forgets a connection that has ended.
     pub(super) fn forget(&mut self, key: usize) {
         if self.0.remove(&key).is_some() && self.0.len() < self.0.capacity() / 8 {
@@ -89,6 +105,23 @@ mod tests {
         assert!(meters.count(2, rate, 2, 0, later) && !meters.count(2, rate, 1, 0, later));
         meters.forget(2);
         assert!(meters.count(2, rate, 10, 0, later));
+    }
+
+    #[test]
+    fn a_client_is_as_far_ahead_at_another_node() {
+        let (mut here, mut there) = (RateMeters::default(), RateMeters::default());
+        let rate = RateLimit { messages: 2.0, bytes: 100.0 };
+        let start = Instant::now();
+        assert!(here.count(1, rate, 10, 300, start));
+        let later = start + Duration::from_secs(1);
+        assert_eq!(here.ahead(1, rate, later), (8.0, 200.0));
+        assert_eq!(here.ahead(2, rate, later), (0.0, 0.0));
+        there.take_over(9, here.ahead(1, rate, later), later);
+        assert!(there.count(9, rate, 2, 300, later) && !there.count(9, rate, 1, 0, later));
+        for unsound in [(f32::NAN, 1.0), (f32::INFINITY, 0.0), (-1.0, 5.0), (0.0, 0.0)] {
+            there.take_over(5, unsound, later);
+        }
+        assert!(there.count(5, rate, 10, 500, later));
     }
 
     #[test]

@@ -78,6 +78,7 @@ impl Shard {
         if let Some(subject) = &client.subject {
             self.clients.resume.subjects.keep(key, Some(&Arc::from(&subject[..])));
         }
+        self.meters.take_over(key, client.ahead, Instant::now());
         self.clients.connections[key].extra_mut().session.set(&client.session);
         self.clients.connections[key].slim();
         // The other node's workers know the client by its newest client_id there.

@@ -1,5 +1,7 @@
 //! Departures: a client comes back at another node of the cluster, which takes everything that is kept about it here.
 
+use std::time::Instant;
+
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use serde_bytes::ByteBuf;
 
@@ -70,7 +72,10 @@ impl Shard {
             .map_or_else(Vec::new, |extra| extra.session.bytes().to_vec());
         let uid = names.uid.as_ref().map(|uid| &uid[..]);
         let subject = resume.subjects.of_token(key, uid);
-        let client = DetachedClient::new(names.clone(), subject, &session, secrets, positions, frames);
+        let rate = self.settings.listeners[usize::from(self.clients.connections[key].listener)].rate;
+        let ahead = self.meters.ahead(key, rate, Instant::now());
+        let client =
+            DetachedClient::new(names.clone(), subject, &session, secrets, positions, frames, ahead);
 
         self.unplug(key);
         self.clients.forget(key);
