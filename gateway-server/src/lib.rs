@@ -9,6 +9,7 @@ pub mod admin;
 pub mod cluster;
 pub mod config;
 pub mod events;
+pub mod handover;
 pub mod hub;
 pub mod lifecycle;
 pub mod listener;

@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use gateway_tests::root;
 
 /// The modules of the server, from the highest to the lowest. A module may use those that come later in this list.
-const SERVER: [&str; 16] = [
+const SERVER: [&str; 17] = [
     "main",
     "server",
+    "handover",
     "admin",
     "lifecycle",
     "config",

@@ -1,0 +1,22 @@
+//! The hand-over of a running server to a new process: what both processes say to each other, and in what order. What is handed
+//! over is for others to write and to read.
+
+mod channel;
+pub mod checks;
+mod decision;
+mod frame;
+mod give;
+mod inherited;
+mod message;
+pub mod protocol;
+mod spawn;
+mod take;
+
+pub use channel::{Channel, ChannelError, MAX_MESSAGE, PATIENCE, Parcel, Received};
+pub use decision::{Decision, NotDecided};
+pub use frame::MAX_DESCRIPTORS;
+pub use give::{Given, Giver, Sender, give, pass_handshake, report_relayed};
+pub use inherited::{NoHandOver, inherited};
+pub use message::{Hello, ListeningSocket, MalformedMessage, Message, Offer, Port, STATE_VERSION, Totals};
+pub use spawn::{InstalledBinary, Killer, NewProcess, NotStarted, VARIABLE};
+pub use take::{AfterDecision, Taker, hear_after_decision, say_serving, take};
