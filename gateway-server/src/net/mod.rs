@@ -9,6 +9,7 @@ mod peer_address;
 pub mod permits;
 pub mod proxy_protocol;
 mod rate_limit_key;
+mod relay_pair;
 pub mod tls;
 mod turns;
 
@@ -19,4 +20,5 @@ pub use network::Network;
 pub use peer_address::peer_address;
 pub use permits::{Permit, Permits};
 pub use rate_limit_key::RateLimitKey;
+pub use relay_pair::{Received, has_reset, receive, received_bytes, relay_pair, reset_on_close};
 pub use turns::{Turns, give_way};

@@ -1,8 +1,6 @@
 //! The life of a connection in a shard: how it is adopted, closed, finished and dropped.
 
-use std::time::{Duration, Instant};
-
-use socket2::SockRef;
+use std::time::Instant;
 
 use super::command::NewConnection;
 use super::connection::Phase;
@@ -10,6 +8,7 @@ use super::event_sink::{Client, Welcome};
 use super::identity::ClaimedIdentity;
 use super::state::Shard;
 use super::writer::farewell;
+use crate::net::reset_on_close;
 use crate::protocol::close::{self, Close};
 use crate::protocol::websocket::MessageKind;
 use crate::protocol::{self};
@@ -139,9 +138,8 @@ impl Shard {
     /// Drops a connection whose peer is to get nothing more, or takes nothing more. The kernel throws away what it has not sent
     /// yet.
     pub(super) fn abort(&mut self, key: usize) {
-        // The call fails only on a socket whose connection has ended already.
         if let Some(socket) = &self.clients.connections[key].socket {
-            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+            reset_on_close(socket);
         }
         self.drop_connection(key);
     }

@@ -1,15 +1,14 @@
 //! Parking: a client whose connection has ended stays for some time, and everything that it misses is kept.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gateway_wire::client_protocol::GapReason;
-use socket2::SockRef;
 
 use super::super::connection::{Connection, Phase, Waits};
 use super::super::event_sink::Client;
 use super::super::state::Shard;
 use super::super::write_batch::FrameList;
-use crate::net::RateLimitKey;
+use crate::net::{RateLimitKey, reset_on_close};
 
 /// The part of the bound that becomes free when it is exceeded, so that clients are not looked for at every frame.
 const ROOM: usize = 8;
@@ -110,9 +109,8 @@ impl Shard {
         let connection = &mut clients.connections[key];
         connection.note_peer();
         if let Some(mut socket) = connection.socket.take() {
-            // The kernel throws away what it has not sent, as all of that is sent again. The call fails only on a connection that
-            // has ended.
-            let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+            // The kernel throws away what it has not sent, as all of that is sent again.
+            reset_on_close(&socket);
             let _ = self.registry.deregister(&mut socket);
         }
         connection.is_tls = false;
