@@ -1,7 +1,7 @@
 //! A push gateway: holds browsers' connections, takes orders from PHP.
 //!
 //! Each module knows those below it alone: `server` all, `lifecycle` and `admin` what serves, `php` and `cluster` the `service`, that the
-//! `hub`, that the `shard`s, these the `protocol` of clients; `net`, `system` and `telemetry` know nobody above them.
+//! `hub`, that the `shard`s, these the `protocol` of clients and the `relay`; `net`, `system` and `telemetry` know nobody above them.
 
 #![deny(unsafe_code)]
 
@@ -16,6 +16,7 @@ pub mod listener;
 pub mod net;
 pub mod php;
 pub mod protocol;
+pub mod relay;
 pub mod server;
 pub mod service;
 pub mod shard;

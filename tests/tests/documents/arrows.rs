@@ -22,6 +22,7 @@ const SERVER: [&str; 17] = [
     "hub",
     "shard",
     "protocol",
+    "relay",
     "net",
     "system",
     "telemetry",
