@@ -78,6 +78,14 @@ impl WorkerRunner {
         Ok(String::from_utf8(text)?)
     }
 
+    /// Gives the pids of the processes that serve.
+    pub async fn serving(&self) -> anyhow::Result<Vec<Pid>> {
+        let status = self.status().await?;
+        let serving = status.lines().filter(|line| line.contains(" serving "));
+        let pids = serving.filter_map(|line| line.split_whitespace().nth(1)?.parse().ok());
+        Ok(pids.map(Pid::from_raw).collect())
+    }
+
     /// Gives what the workers wrote down about what they did, one line each.
     pub fn diary(&self) -> anyhow::Result<Vec<String>> {
         match std::fs::read_to_string(self.data.path().join("diary")) {

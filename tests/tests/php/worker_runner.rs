@@ -354,14 +354,6 @@ async fn a_stop_handles_what_has_come_and_tells_of_the_end() -> anyhow::Result<(
         .await
 }
 
-/// Gives the pids of the processes that serve.
-async fn pids(runner: &WorkerRunner) -> anyhow::Result<Vec<Pid>> {
-    let status = runner.status().await?;
-    let serving = status.lines().filter(|line| line.contains(" serving "));
-    let pids = serving.filter_map(|line| line.split_whitespace().nth(1)?.parse().ok());
-    Ok(pids.map(Pid::from_raw).collect())
-}
-
 #[tokio::test]
 async fn kills_and_reloads_under_load_repeat_nothing_and_forget_no_close() -> anyhow::Result<()> {
     const CLIENTS: usize = 20;
@@ -382,7 +374,7 @@ async fn kills_and_reloads_under_load_repeat_nothing_and_forget_no_close() -> an
             10 => {
                 // A reload may have ended the process meanwhile, and on a busy machine the processes may still be starting.
                 eventually("a kill", true, async || {
-                    Ok(pids(&runner).await?.first().is_some_and(|pid| kill(*pid, Signal::SIGKILL).is_ok()))
+                    Ok(runner.serving().await?.first().is_some_and(|pid| kill(*pid, Signal::SIGKILL).is_ok()))
                 })
                 .await?;
                 kills += 1;
@@ -433,7 +425,7 @@ async fn ten_thousand_visits_while_workers_are_killed_and_reloaded_are_each_told
                 0 => runner.signal(Signal::SIGUSR1)?,
                 2 => {
                     // One worker is left alone: while there is none, the server greets clients itself and tells nobody.
-                    if let [pid, _, ..] = pids(&runner).await?[..] {
+                    if let [pid, _, ..] = runner.serving().await?[..] {
                         // The process may have gone meanwhile.
                         kills += usize::from(kill(pid, Signal::SIGKILL).is_ok());
                     }
