@@ -1,5 +1,7 @@
 //! permessage-deflate as browsers do it, for a websocket library that has none.
 
+use std::convert::Infallible;
+
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 
@@ -28,38 +30,41 @@ where
         let (from_server, to_server) = tokio::io::split(stream);
         // When one direction ends, the other does, and both sockets are closed. Their owners see that.
         tokio::select! {
-            _ = inflate_frames(from_server, to_page) => {}
-            _ = deflate_frames(from_page, to_server) => {}
+            _ = copy_frames(from_server, to_page, false, inflate_frame) => {}
+            _ = copy_frames(from_page, to_server, true, deflate_frame) => {}
         }
     });
     page
 }
 
-async fn inflate_frames(
+/// Copies the head of the handshake, and then each frame as `change` makes it of its first byte and its payload.
+async fn copy_frames(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-) -> anyhow::Result<()> {
+    is_masked: bool,
+    change: impl Fn(u8, Vec<u8>) -> anyhow::Result<(u8, Vec<u8>)>,
+) -> anyhow::Result<Infallible> {
     copy_head(&mut from, &mut to).await?;
     loop {
         let (first, payload) = read_frame(&mut from).await?;
-        let payload = if first & COMPRESSED == 0 { payload } else { inflate(&payload)? };
-        write_frame(&mut to, first & !COMPRESSED, &payload, false).await?;
+        let (first, payload) = change(first, payload)?;
+        write_frame(&mut to, first, &payload, is_masked).await?;
     }
 }
 
-async fn deflate_frames(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-) -> anyhow::Result<()> {
-    copy_head(&mut from, &mut to).await?;
-    loop {
-        let (first, payload) = read_frame(&mut from).await?;
-        let is_message = matches!(first & 0x0f, 1 | 2);
-        if is_message && payload.len() > SHORT {
-            write_frame(&mut to, first | COMPRESSED, &deflate(&payload)?, true).await?;
-        } else {
-            write_frame(&mut to, first, &payload, true).await?;
-        }
+/// Makes a frame of the server one without compression.
+fn inflate_frame(first: u8, payload: Vec<u8>) -> anyhow::Result<(u8, Vec<u8>)> {
+    let payload = if first & COMPRESSED == 0 { payload } else { inflate(&payload)? };
+    Ok((first & !COMPRESSED, payload))
+}
+
+/// Compresses a frame of the page if it is a message and worth it.
+fn deflate_frame(first: u8, payload: Vec<u8>) -> anyhow::Result<(u8, Vec<u8>)> {
+    let is_message = matches!(first & 0x0f, 1 | 2);
+    if is_message && payload.len() > SHORT {
+        Ok((first | COMPRESSED, deflate(&payload)?))
+    } else {
+        Ok((first, payload))
     }
 }
 
