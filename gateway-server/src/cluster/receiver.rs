@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use gateway_wire::bridge::frame::HEADER;
 use gateway_wire::bridge::{AnswerValue, Call, Reply, Request};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tracing::{debug, error, info, warn};
 
 use super::authenticator::FrameRejection;
@@ -261,28 +261,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             return unexpected(header, &"a question without a number");
         };
         if header.kind == FrameKind::AskedOrder {
-            let done = match Request::decode(&body[8..]) {
-                Ok(Request { call: Call::Order(order), .. }) => {
-                    let origin = Origin::published(header.instance, header.number);
-                    self.host.execute(&order, origin).await
-                }
-                Ok(_) => Err("a query where an order was expected".to_owned()),
-                Err(error) => Err(error.to_string()),
-            };
-            self.host.flush();
-            let (host, cluster) = (Arc::clone(self.host), Arc::clone(self.cluster));
-            tokio::spawn(async move {
-                // The node of a client that has gone on answers through this receiver, which must not wait for it.
-                let moved = match Request::decode(&body[8..]) {
-                    Ok(Request { call: Call::Order(order), .. }) => host.execute_for_moved(&order).await,
-                    _ => Ok(()),
-                };
-                // The PHP process that hears of the success may push to the client at once, so the subscription has to be in
-                // effect.
-                cluster.settled().await;
-                cluster.answer(node, id, done.and(moved).map(|()| AnswerValue::Null));
-            });
-            return;
+            return self.answer_order(header, node, id, body).await;
         }
         // Queries beyond the bound are refused and never wait, as orders would wait behind them.
         let Ok(permit) = Arc::clone(&self.query_permits).try_acquire_owned() else {
@@ -311,6 +290,42 @@ impl<'a, H: Host> Receiver<'a, H> {
             cluster.answer(node, id, answer);
             drop(permit);
         });
+    }
+
+    /// Carries out an order whose sender waits for its outcome. Ends when the order has been carried out on the clients of this node,
+    /// since the next order must not overtake it. The rest is left to a task: it asks the nodes of clients that have gone on, whose
+    /// answers come through this receiver.
+    async fn answer_order(&self, header: &Header, node: SocketAddrV4, id: [u8; 8], body: Bytes) {
+        let (host, cluster) = (Arc::clone(self.host), Arc::clone(self.cluster));
+        let origin = Origin::published(header.instance, header.number);
+        let (here, is_done_here) = oneshot::channel();
+        // The order borrows from the body, so one future has both, and goes on in the task.
+        let mut whole = Box::pin(async move {
+            let order = match Request::decode(&body[8..]) {
+                Ok(Request { call: Call::Order(order), .. }) => Ok(order),
+                Ok(_) => Err("a query where an order was expected".to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
+            let done = match &order {
+                Ok(order) => host.execute(order, origin).await,
+                Err(error) => Err(error.clone()),
+            };
+            host.flush();
+            // Nobody waits any more if the receiver has ended.
+            let _ = here.send(());
+            let moved = match &order {
+                Ok(order) => host.execute_for_moved(order).await,
+                Err(_) => Ok(()),
+            };
+            // The PHP process that hears of the success may push to the client at once, so the subscription has to be in effect.
+            cluster.settled().await;
+            cluster.answer(node, id, done.and(moved).map(|()| AnswerValue::Null));
+        });
+        tokio::select! {
+            biased;
+            _ = is_done_here => drop(tokio::spawn(whole)),
+            () = &mut whole => {}
+        }
     }
 }
 
