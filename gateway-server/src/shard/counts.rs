@@ -3,7 +3,7 @@
 use gateway_wire::client_protocol::GapReason;
 
 /// Counts since the start of the server.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Connections that the shard has taken over.
     pub came: u64,
@@ -18,7 +18,7 @@ pub struct Counts {
 }
 
 /// Counts since the start of the server of clients that may come back.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResumeCounts {
     /// How often a client was parked.
     pub parked: u64,
@@ -31,6 +31,11 @@ pub struct ResumeCounts {
 impl ResumeCounts {
     pub(super) fn gap(&mut self, reason: GapReason) {
         self.gaps[reason as usize] += 1;
+    }
+
+    /// Adds to the number of pages that were told a reason.
+    pub(super) fn add_gaps(&mut self, reason: GapReason, count: u64) {
+        self.gaps[reason as usize] += count;
     }
 
     /// The reasons, each with how often a page was told it.

@@ -67,6 +67,18 @@ impl HeartbeatRounds {
         Self { step, next: now + step.unwrap_or_default(), done: 0 }
     }
 
+    /// The time of the next step, and the number of steps of the current round that are done.
+    pub(super) fn position(&self) -> (Instant, usize) {
+        (self.next, self.done)
+    }
+
+    /// Goes on with the round of another process, within the step that this heartbeat makes.
+    pub(super) fn resume(&mut self, (next, done): (Instant, usize), now: Instant) {
+        let latest = now + self.step.unwrap_or_default();
+        self.next = next.min(latest);
+        self.done = done % STEPS_PER_ROUND as usize;
+    }
+
     /// The time of the next step, when [`HeartbeatRounds::due`] is to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.step.map(|_| self.next)

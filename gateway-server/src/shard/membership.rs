@@ -33,6 +33,11 @@ impl NameTable {
         Self { holders: HashMap::new(), index, shard }
     }
 
+    /// Counts one more member of a name in the index, before a connection gets it.
+    pub(super) fn claim(&self, name: &[u8]) -> NameClaim {
+        NameClaim::new(&self.index, name.into(), self.shard.into())
+    }
+
     pub(super) fn holders(&self, name: &[u8]) -> impl Iterator<Item = usize> {
         self.holders.get(name).into_iter().flat_map(Keys::iter)
     }

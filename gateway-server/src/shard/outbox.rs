@@ -42,6 +42,18 @@ struct Waiting {
     is_given_up: bool,
 }
 
+/// What waits in an outbox, as another process takes it over.
+pub(super) struct OutboxParts {
+    /// The bytes of each chunk, and whether these are small frames that are joined, which no other outbox holds.
+    pub(super) chunks: Vec<(Bytes, bool)>,
+    /// The bytes of the first chunk that the socket has taken.
+    pub(super) taken: usize,
+    /// The position of the newest pong among the chunks.
+    pub(super) pong: Option<usize>,
+    pub(super) pace: Throughput,
+    pub(super) is_given_up: bool,
+}
+
 /// One entry in the queue of an outbox.
 enum Chunk {
     /// One frame, the bytes of which other outboxes may hold too.
@@ -94,6 +106,54 @@ impl Outbox {
     /// Whether the client has been given up. What had begun to be sent may still wait.
     pub(super) fn is_given_up(&self) -> bool {
         self.0.as_ref().is_some_and(|waiting| waiting.is_given_up)
+    }
+
+    /// Gives what waits, for another process, or `None` if nothing does.
+    pub(super) fn parts(&self) -> Option<OutboxParts> {
+        let waiting = self.0.as_ref()?;
+        let chunks = waiting.chunks.iter().map(|chunk| match chunk {
+            Chunk::Frame(frame) => (frame.clone(), false),
+            Chunk::Joined(frames) => (Bytes::copy_from_slice(frames), true),
+        });
+        let pong = waiting.pong.and_then(|pong| pong.checked_sub(waiting.gone));
+        Some(OutboxParts {
+            chunks: chunks.collect(),
+            taken: waiting.taken,
+            pong: pong.map(|pong| pong as usize),
+            pace: waiting.pace.clone(),
+            is_given_up: waiting.is_given_up,
+        })
+    }
+
+    /// Puts what has waited in another process into an empty outbox. Gives false, and leaves the outbox empty, if that contradicts
+    /// itself.
+    pub(super) fn fill(&mut self, parts: OutboxParts, held: &mut Backlog) -> bool {
+        let OutboxParts { chunks, taken, pong, pace, is_given_up } = parts;
+        // A first chunk without bytes is gone with the next write.
+        let is_sound = chunks.first().is_some_and(|(first, _)| taken < first.len() || taken == 0)
+            && pong.is_none_or(|pong| pong < chunks.len());
+        if !is_sound {
+            return false;
+        }
+        self.change(held, |waiting, held| {
+            waiting.chunks.reserve_exact(chunks.len());
+            for (bytes, is_joined) in chunks {
+                if is_joined {
+                    let frames = Vec::from(bytes);
+                    waiting.bytes += frames.len();
+                    waiting.joined += frames.capacity();
+                    waiting.chunks.push_back(Chunk::Joined(frames));
+                } else {
+                    waiting.push_frame(bytes, held);
+                }
+            }
+            waiting.bytes -= taken;
+            waiting.taken = taken;
+            waiting.pong = pong.map(|pong| pong as u64);
+            waiting.pace = pace;
+            waiting.is_given_up = is_given_up;
+        });
+        true
     }
 
     pub(super) fn push(&mut self, frame: Bytes, held: &mut Backlog) {

@@ -77,6 +77,17 @@ impl RateMeters {
         }
     }
 
+    /// How far a connection was ahead, as plain values: at what moment, and by how many messages and bytes.
+    pub(super) fn export(&self, key: usize) -> Option<(Instant, f32, f32)> {
+        self.0.get(&key).map(|meter| (meter.at, meter.messages, meter.bytes))
+    }
+
+    /// Goes on with the meter of another process.
+    pub(super) fn import(&mut self, key: usize, (at, messages, bytes): (Instant, f32, f32)) {
+        // `max` makes a number of what is none.
+        self.0.insert(key, RateMeter { at, messages: messages.max(0.0), bytes: bytes.max(0.0) });
+    }
+
     /// Forgets a connection that has ended.
     pub(super) fn forget(&mut self, key: usize) {
         if self.0.remove(&key).is_some() && self.0.len() < self.0.capacity() / 8 {

@@ -8,6 +8,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 const GIVEN: f64 = 262_144.0;
 
 /// The throughput of one socket since something began to wait for it.
+#[derive(Clone)]
 pub(super) struct Throughput {
     /// When the socket last took something, or when something began to wait.
     last: Instant,
@@ -20,6 +21,15 @@ pub(super) struct Throughput {
 impl Throughput {
     pub(super) fn new(now: Instant) -> Self {
         Self { last: now, since: now, taken: 0.0 }
+    }
+
+    /// Gives this as plain values: the last time, the time from which is counted, and the bytes that were taken.
+    pub(super) fn parts(&self) -> (Instant, Instant, f64) {
+        (self.last, self.since, self.taken)
+    }
+
+    pub(super) fn of_parts(last: Instant, since: Instant, taken: f64) -> Self {
+        Self { last, since, taken: if taken.is_finite() { taken.max(0.0) } else { 0.0 } }
     }
 
     pub(super) fn took(&mut self, bytes: usize, now: Instant) {

@@ -166,6 +166,11 @@ impl WriteBatch {
         chain.last = link;
     }
 
+    /// Whether no connection gets anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.touched.is_empty()
+    }
+
     /// Whether the batch is to be written before more is added.
     pub(super) fn is_full(&self) -> bool {
         self.cost >= FULL

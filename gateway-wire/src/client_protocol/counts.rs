@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::control::{Control, Malformed, Text};
+use super::exported::{ExportedCounts, ExportedOpen, MOST_MESSAGES};
 use super::init::GapReason;
 use super::unseen::Unseen;
 use super::untold::{SEEN_AFTER_TIME, Untold};
@@ -85,6 +86,44 @@ impl<M> Counts<M> {
             open(&mut counts.open, seen);
         }
         counts
+    }
+
+    /// Gives these counts for another process; `entry` is given each entry and gives what stands for it there.
+    pub(super) fn export<E>(&self, mut entry: impl FnMut(&M) -> E) -> ExportedCounts<E> {
+        let open = self.open.as_ref().map(|open| ExportedOpen {
+            seen: open.unseen.seen(),
+            untold: open.untold.export(),
+            is_noted: open.is_noted,
+            gap: open.gap,
+            entries: open.unseen.entries().map(|(kept, messages)| (entry(kept), *messages)).collect(),
+        });
+        ExportedCounts { sent: self.sent, taken: self.taken, open }
+    }
+
+    /// Takes over the counts of another process; `entry` gives an entry and its weight for each that was exported. Nobody has noted
+    /// when to call [`Counts::due`]. Gives `None` where the numbers contradict each other.
+    pub(super) fn imported<E>(
+        exported: ExportedCounts<E>,
+        mut entry: impl FnMut(E) -> Option<(M, usize)>,
+    ) -> Option<Self> {
+        let ExportedCounts { sent, taken, open } = exported;
+        if sent > MOST_MESSAGES || taken > MOST_MESSAGES {
+            return None;
+        }
+        let Some(ExportedOpen { seen, untold, gap, entries, .. }) = open else {
+            return Some(Self { sent, taken, open: None });
+        };
+        let messages = entries.iter().map(|(_, messages)| u64::from(*messages)).sum::<u64>();
+        if messages > sent || seen > sent || gap.is_some() && messages > 0 {
+            return None;
+        }
+        let mut unseen = Unseen::none(seen);
+        for (exported, messages) in entries {
+            let (kept, weight) = entry(exported)?;
+            unseen.push(kept, messages, weight);
+        }
+        let open = OpenCounts { unseen, untold: Untold::imported(untold), is_noted: false, gap };
+        Some(Self { sent, taken, open: Some(Box::new(open)) })
     }
 
     pub(super) fn sent(&self) -> u64 {

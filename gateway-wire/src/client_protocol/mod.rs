@@ -7,6 +7,7 @@
 mod client_end;
 mod control;
 mod counts;
+mod exported;
 mod init;
 mod resume_secret;
 mod server_end;
@@ -18,6 +19,7 @@ mod untold;
 pub use client_end::{ClientEnd, MalformedInit, Opened};
 pub use control::{Control, Malformed, Text, escape, escape_bytes, may_be_control};
 pub use counts::{ControlError, Received, SeenError};
+pub use exported::{ExportedCounts, ExportedEnd, ExportedOpen};
 pub use init::{GapReason, Init};
 pub use resume_secret::{MalformedResume, ResumeOffer, ResumeSecret};
 pub use server_end::{Positions, ServerEnd};

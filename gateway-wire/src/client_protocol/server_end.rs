@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::control::Control;
 use super::counts::{ControlError, Counts, Received, SeenError};
+use super::exported::ExportedEnd;
 use super::init::GapReason;
 use super::resume_secret::{ResumeOffer, ResumeSecret};
 
@@ -61,6 +62,22 @@ impl<M> ServerEnd<M> {
             counts.push(entry, messages, weight, &mut release);
         }
         Some(Self { counts, proven: Some(proven), latest })
+    }
+
+    /// Gives this end whole, for another process of the same node; `entry` is given each entry and gives what stands for it there.
+    pub fn export<E>(&self, entry: impl FnMut(&M) -> E) -> ExportedEnd<E> {
+        ExportedEnd { counts: self.counts.export(entry), proven: self.proven, latest: self.latest }
+    }
+
+    /// Takes over an end that another process of the same node has exported; `entry` gives an entry and its weight for each that was
+    /// exported. Times are counted from the same moment as there, and [`ServerEnd::note`] gives its time anew. Gives `None` where the
+    /// numbers contradict each other, or where `entry` gives `None`.
+    pub fn imported<E>(
+        exported: ExportedEnd<E>,
+        entry: impl FnMut(E) -> Option<(M, usize)>,
+    ) -> Option<Self> {
+        let ExportedEnd { counts, proven, latest } = exported;
+        Some(Self { counts: Counts::imported(counts, entry)?, proven, latest })
     }
 
     /// The positions in both directions.
@@ -361,6 +378,45 @@ mod tests {
             assert!(take_over(Positions { sent, seen, taken: 0 }, &mut released).is_none());
             assert_eq!(released, ['a', 'b']);
         }
+    }
+
+    #[test]
+    fn a_process_takes_over_the_whole_end_of_another() {
+        let mut first = server();
+        resume(&mut first, 1, 0).unwrap();
+        for (entry, messages) in [('a', 3), ('b', 2), ('c', 1)] {
+            first.send(entry, messages, 10, |_| 10);
+        }
+        first.forget_oldest(|_| 10);
+        first.take(100, Duration::from_secs(7));
+        assert_eq!(first.note(), Some(Duration::from_secs(12)));
+        let take_over = |exported: ExportedEnd<String>| {
+            ServerEnd::imported(exported, |entry| Some((entry.chars().next()?, 10)))
+        };
+        let exported = first.export(char::to_string);
+        let mut second: ServerEnd<char> = take_over(exported.clone()).unwrap();
+        assert_eq!(second.export(char::to_string).counts.sent, 6);
+        assert_eq!((second.positions(), second.weight(), second.kept()), (first.positions(), 20, 3));
+        assert_eq!((second.good_secrets(), second.gap()), (first.good_secrets(), None));
+        // The time is given anew, as the list of such times stays behind.
+        assert_eq!(second.note(), Some(Duration::from_secs(12)));
+        assert_eq!(second.due(Duration::from_secs(12)), Some(Control::Seen(1)));
+        assert_eq!(resume(&mut second, 2, 2), Err(GapReason::Overflow));
+        resume(&mut second, 2, 5).unwrap();
+        first.end(GapReason::Raw, |_| 10);
+        assert_eq!(take_over(first.export(char::to_string)).unwrap().gap(), Some(GapReason::Raw));
+
+        let open = |change: fn(&mut ExportedEnd<String>)| {
+            let mut exported = exported.clone();
+            change(&mut exported);
+            take_over(exported)
+        };
+        assert!(open(|end| end.counts.sent = 2).is_none());
+        assert!(open(|end| end.counts.sent = u64::MAX).is_none());
+        assert!(open(|end| end.counts.taken = u64::MAX).is_none());
+        assert!(open(|end| end.counts.open.iter_mut().for_each(|open| open.seen = 7)).is_none());
+        assert!(open(|end| end.counts.open.iter_mut().for_each(|open| open.gap = Some(GapReason::Raw))).is_none());
+        assert!(open(|end| end.counts.open.iter_mut().for_each(|open| open.entries[0].0.clear())).is_none());
     }
 
     #[test]

@@ -9,6 +9,9 @@ pub const SEEN_AFTER_BYTES: usize = 128 << 10;
 /// The time for which the other end may be left without word of a message.
 pub const SEEN_AFTER_TIME: Duration = Duration::from_secs(5);
 
+/// The latest time that another process may give, so that counting on from it cannot overflow.
+const LATEST: Duration = Duration::from_secs(1 << 32);
+
 /// The untold messages of one direction. Times are durations since any fixed moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Untold {
@@ -19,6 +22,17 @@ pub(super) struct Untold {
 }
 
 impl Untold {
+    /// Gives the numbers of messages and of bytes, and the time at which the first came.
+    pub(super) fn export(&self) -> (u64, u64, Duration) {
+        (self.messages, self.bytes as u64, self.since)
+    }
+
+    /// Takes over the untold messages of another process, of which there are never more than these bounds allow.
+    pub(super) fn imported((messages, bytes, since): (u64, u64, Duration)) -> Self {
+        let bytes = bytes.min(SEEN_AFTER_BYTES as u64) as usize;
+        Self { messages: messages.min(SEEN_AFTER_MESSAGES), bytes, since: since.min(LATEST) }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.messages == 0
     }

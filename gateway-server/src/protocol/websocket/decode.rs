@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpC
 use super::inflate::{InflateProgress, Inflater};
 use super::inflating::{Compressed, Inflating};
 use super::message_kind::MessageKind;
+use super::partial_parts::{FragmentsParts, PartialParts};
 use super::violation::WebsocketViolation;
 use crate::system::memory_reserve::{self};
 
@@ -49,6 +50,39 @@ impl PartialFrames {
     /// Whether a message waits to be inflated from its beginning, until its output may be kept in part.
     pub(crate) fn waits_to_inflate(&self) -> bool {
         self.inflating.as_ref().is_some_and(|one| one.begun.is_none())
+    }
+
+    pub(crate) fn parts(&self) -> PartialParts {
+        PartialParts {
+            bytes: self.bytes.clone(),
+            fragments: self.message.as_ref().map(|message| FragmentsParts {
+                is_text: message.kind == MessageKind::Text,
+                is_deflated: message.is_deflated,
+                bytes: message.bytes.clone(),
+            }),
+            inflating: self.inflating.as_ref().map(Inflating::parts),
+            is_behind: self.is_behind,
+        }
+    }
+
+    /// Goes on with what another process has kept. Gives `None` if that cannot be the input of any client.
+    pub(crate) fn of_parts(parts: PartialParts) -> Option<Self> {
+        let PartialParts { bytes, fragments, inflating, is_behind } = parts;
+        let inflating = match inflating {
+            Some(inflating) => Some(Inflating::of_parts(inflating, bytes.len())?),
+            None => None,
+        };
+        let message = match fragments {
+            Some(FragmentsParts { is_text, is_deflated, bytes }) => {
+                let kind = MessageKind::of_text(is_text);
+                let mut message = Fragments { kind, is_deflated, bytes, checked: 0 };
+                message.check().ok()?;
+                Some(message)
+            }
+            None => None,
+        };
+        let is_behind = is_behind || inflating.is_some();
+        Some(Self { bytes, message, inflating, is_behind })
     }
 
     pub(crate) fn weight(&self) -> usize {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::inflate::InflateStream;
 use super::message_kind::MessageKind;
+use super::partial_parts::{CompressedParts, InflatingParts};
 
 /// A compressed message that has come whole, and that is inflated further in later turns.
 #[derive(Debug)]
@@ -28,6 +29,27 @@ pub(super) enum Compressed {
 impl Inflating {
     pub(super) fn new(kind: MessageKind, compressed: Compressed) -> Self {
         Self { kind, compressed, begun: None, checked: 0 }
+    }
+
+    pub(super) fn parts(&self) -> InflatingParts {
+        let compressed = match &self.compressed {
+            Compressed::Frame(payload) => CompressedParts::Frame(payload.clone()),
+            Compressed::Fragments(payload) => CompressedParts::Fragments(payload.clone()),
+        };
+        let inflated = self.begun.as_ref().map_or(0, |stream| stream.so_far().len());
+        InflatingParts { is_text: self.kind == MessageKind::Text, compressed, inflated }
+    }
+
+    /// Gives a message that begins anew, or `None` if its frame is not within the first `length` bytes.
+    pub(super) fn of_parts(parts: InflatingParts, length: usize) -> Option<Self> {
+        let compressed = match parts.compressed {
+            CompressedParts::Frame(payload) if payload.start <= payload.end && payload.end <= length => {
+                Compressed::Frame(payload)
+            }
+            CompressedParts::Frame(_) => return None,
+            CompressedParts::Fragments(payload) => Compressed::Fragments(payload),
+        };
+        Some(Self::new(MessageKind::of_text(parts.is_text), compressed))
     }
 
     pub(super) fn compressed<'a>(&'a self, bytes: &'a [u8]) -> &'a [u8] {

@@ -6,3 +6,9 @@ pub enum MessageKind {
     Text,
     Binary,
 }
+
+impl MessageKind {
+    pub fn of_text(is_text: bool) -> Self {
+        if is_text { Self::Text } else { Self::Binary }
+    }
+}
