@@ -26,7 +26,7 @@ use crate::listener::{self, TokenVerifier};
 use crate::net::tls;
 use crate::php::bridge::Bridge;
 use crate::php::gatewayworker::GatewayWorker;
-use crate::php::{self, Backend, LoginLimits, MemoryBudget};
+use crate::php::{self, Attendance, Backend, LoginLimits, MemoryBudget};
 use crate::service::Gateway;
 use crate::shard::{ClientProofs, ResumeSecrets};
 use crate::system::descriptors;
@@ -247,7 +247,7 @@ fn start_backend(
     let bridge = Bridge::new(Arc::clone(&logins), instance);
     let gatewayworker = GatewayWorker::new(logins, node);
     let budget = MemoryBudget::new(settings.max_unfinished_bytes);
-    Ok((hub, Arc::new(Backend { gateway, bridge, gatewayworker, workers, budget })))
+    Ok((hub, Arc::new(Backend { gateway, bridge, gatewayworker, workers, budget, attendance: Attendance::default() })))
 }
 
 /// Gives bytes of the system's random generator.

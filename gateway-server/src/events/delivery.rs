@@ -63,6 +63,32 @@ impl<'a> Delivery<'a> {
         Self { router, hub, worker: router.join(name, takes_moves), has_left: false }
     }
 
+    /// Goes on with the process of that name, whose connection has come to rest here or in the server process before this one. Gives
+    /// `None` when the process has no place any more.
+    pub fn rejoin(router: &'a Arc<Router>, hub: &'a Arc<Hub>, name: &str) -> Option<Self> {
+        Some(Self { router, hub, worker: router.serving(name)?, has_left: false })
+    }
+
+    /// The name of the process.
+    pub fn name(&self) -> &str {
+        &self.worker.name
+    }
+
+    /// Whether the process has announced that it takes moves of clients.
+    pub fn takes_moves(&self) -> bool {
+        self.worker.takes_moves
+    }
+
+    /// Whether the process still has its place, so that it may come to rest there.
+    pub fn has_place(&self) -> bool {
+        !self.has_left && self.worker.is_serving()
+    }
+
+    /// Waits until another process has taken this one's place.
+    pub async fn replaced(&self) {
+        self.worker.replaced().await;
+    }
+
     /// Delivers events until the process has left or its connection has ended. When the caller stops waiting, the connection
     /// still knows what its process has not got.
     pub async fn run<C: WorkerConnection>(&self, connection: &mut C) -> Result<(), C::Ended> {

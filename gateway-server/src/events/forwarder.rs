@@ -8,6 +8,7 @@ use bytes::Bytes;
 use gateway_wire::ClientId;
 use hashbrown::HashMap;
 
+use super::carry::CarriedAssignment;
 use super::event::{Event, EventKind};
 use super::router::{EventMode, Router};
 use super::worker_queue::{Destination, WorkerQueue};
@@ -168,6 +169,18 @@ impl EventSink for EventForwarder {
                 },
             }
         }
+    }
+
+    fn export(&self, connection_id: u32) -> Option<Bytes> {
+        let KnownClient { assignment, peer } = self.clients.get(&connection_id)?;
+        Some(CarriedAssignment::of(&assignment.0, *peer).to_bytes().into())
+    }
+
+    /// A client of which nothing can be read is one that no worker knows, which its next message makes known.
+    fn restore(&mut self, client: &Client<'_>, exported: &[u8]) {
+        let Some(carried) = CarriedAssignment::from_bytes(exported) else { return };
+        let assignment = Assignment::new(self.router.worker_of(&carried));
+        self.clients.insert(client.connection_id, KnownClient { assignment, peer: carried.peer });
     }
 }
 

@@ -4,6 +4,8 @@
 //! `WorkerQueue` of the client's worker, from which a [`Delivery`] takes them to the connection of that
 //! process. A client stays with its worker. When the worker goes, a successor gets its clients and the events that it left.
 
+mod carried;
+mod carry;
 mod codec;
 mod delivery;
 mod event;
@@ -12,6 +14,7 @@ mod router;
 mod unassigned;
 mod worker_queue;
 
+pub use carried::{CarriedBatch, CarriedWorkers, MalformedEvent};
 pub use codec::{EventCodec, encode_batch};
 pub use delivery::{Delivery, REPLACED, WorkerConnection};
 pub use event::{Event, EventKind};

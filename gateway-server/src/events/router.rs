@@ -44,7 +44,7 @@ pub struct Router {
     /// Bytes of events that may wait for one worker. The queues of all workers read the same value.
     limit: Arc<AtomicUsize>,
     /// Whether a worker serves, without taking the lock.
-    has_workers: AtomicBool,
+    pub(super) has_workers: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -60,10 +60,12 @@ pub struct WorkerReport {
 }
 
 #[derive(Default)]
-struct State {
-    workers: Vec<Arc<WorkerQueue>>,
+pub(super) struct State {
+    pub(super) workers: Vec<Arc<WorkerQueue>>,
     /// The last worker that went, if no other has its clients yet.
-    unassigned: Option<Arc<WorkerQueue>>,
+    pub(super) unassigned: Option<Arc<WorkerQueue>>,
+    /// Workers that come from another process, until all of it has come.
+    pub(super) arriving: Vec<Arc<WorkerQueue>>,
 }
 
 impl Router {
@@ -92,6 +94,11 @@ impl Router {
     /// Sets how many bytes may wait for each worker. Clients that wait for room are not told.
     pub fn set_limit(&self, limit: usize) {
         self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// The bound for each worker, which its queue reads.
+    pub(super) fn limit(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.limit)
     }
 
     pub fn mode(&self) -> EventMode {
@@ -253,7 +260,7 @@ impl Router {
         workers.iter().map(report).collect()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -11,6 +11,8 @@ use super::event::Event;
 
 /// How long a worker waits for what its predecessor of the same name gives back. Giving back takes no I/O.
 const HAND_OVER: Duration = Duration::from_secs(1);
+/// How long events wait for a worker after the last one has gone: about as long as a restart of all workers takes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The queue of one worker. Shards push into it, and the [`Delivery`](super::Delivery) of the worker's connection takes from it.
 pub struct WorkerQueue {
@@ -43,6 +45,8 @@ struct Queue {
     is_awaited: bool,
     /// The connection has given back what its process has not got.
     has_left: bool,
+    /// Until when the events of a worker that has gone wait for another; `None` stands for as long as necessary.
+    waits_until: Option<Instant>,
 }
 
 /// Whether the worker serves, and who succeeds it if not.
@@ -84,6 +88,16 @@ impl Batch {
         Self { events: vec![event], bytes }
     }
 
+    /// The events of a batch that another process has begun.
+    pub(super) fn of(events: Vec<Event>, bytes: usize) -> Self {
+        Self { events, bytes }
+    }
+
+    /// The bytes that the batch takes in its worker's queue.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Moves a batch that was put aside to the end of this one.
     pub fn append(&mut self, mut aside: Self) {
         self.events.append(&mut aside.events);
@@ -112,6 +126,7 @@ impl WorkerQueue {
             state: Lifecycle::Serving,
             is_awaited: false,
             has_left: false,
+            waits_until: None,
         };
         Self {
             name,
@@ -330,6 +345,46 @@ impl WorkerQueue {
         std::mem::take(&mut queue.events).len()
     }
 
+    // ── For the hand-over to another process ─────────────────────────────────────────────────────────────────────────────
+
+    /// Gives each event that waits in the form that the caller wants, and the bytes of those that are with the worker's connection.
+    pub(super) fn contents<T>(&self, form: impl Fn(&Event) -> T) -> (Vec<T>, usize) {
+        let queue = self.queue();
+        let waiting: usize = queue.events.iter().map(Event::weight).sum();
+        (queue.events.iter().map(form).collect(), queue.bytes.saturating_sub(waiting))
+    }
+
+    /// Takes in what another process has had in this queue.
+    pub(super) fn fill(&self, waiting: Vec<Event>, on_its_way: usize) {
+        let mut queue = self.queue();
+        let bytes: usize = waiting.iter().map(Event::weight).sum();
+        queue.bytes = bytes.saturating_add(on_its_way);
+        queue.events = waiting.into();
+    }
+
+    /// Whether the worker has gone and its events wait for another.
+    pub(super) fn is_unassigned(&self) -> bool {
+        matches!(self.queue().state, Lifecycle::Unassigned)
+    }
+
+    /// Whether no other process has taken this one's place.
+    pub(super) fn is_serving(&self) -> bool {
+        matches!(self.queue().state, Lifecycle::Serving)
+    }
+
+    /// Has the events wait for another worker for this long.
+    pub(super) fn wait_for_successor(&self, patience: Duration) {
+        let mut queue = self.queue();
+        queue.state = Lifecycle::Unassigned;
+        queue.waits_until = Instant::now().checked_add(patience);
+    }
+
+    /// How much longer the events of a worker that has gone wait for another.
+    pub(super) fn patience(&self) -> Duration {
+        let until = self.queue().waits_until;
+        until.map_or(PATIENCE, |until| until.saturating_duration_since(Instant::now()))
+    }
+
     /// Waits until nothing waits.
     pub(super) async fn emptied(&self) {
         loop {
@@ -359,6 +414,7 @@ impl WorkerQueue {
 impl Queue {
     fn become_unassigned(&mut self) {
         self.state = Lifecycle::Unassigned;
+        self.waits_until = Instant::now().checked_add(PATIENCE);
         self.bytes = self.events.iter().map(Event::weight).sum();
     }
 }

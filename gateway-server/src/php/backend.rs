@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::bridge::Bridge;
+use super::carry::attendance::Attendance;
 use super::gatewayworker::GatewayWorker;
 use super::memory_budget::MemoryBudget;
 use crate::events::Router;
@@ -17,4 +18,6 @@ pub struct Backend {
     pub workers: Arc<Router>,
     /// The budget bounds the memory that unfinished calls and unread answers of all PHP connections take together.
     pub budget: Arc<MemoryBudget>,
+    /// The connections that are there, which may be asked to come to rest.
+    pub attendance: Attendance,
 }

@@ -21,7 +21,7 @@ pub(super) struct OrderedHandshake {
 }
 
 /// The flag by which a connection says that its handshake is done.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct HandshakeDone(Arc<AtomicBool>);
 
 impl OrderedHandshake {

@@ -51,6 +51,11 @@ impl Stream for PhpTlsStream {
         Err(ErrorKind::WouldBlock.into())
     }
 
+    /// The keys of a TLS connection are in this process.
+    fn can_travel(&self) -> bool {
+        false
+    }
+
     fn duplicate(&self) -> io::Result<Socket> {
         Err(ErrorKind::Unsupported.into())
     }

@@ -15,7 +15,7 @@ use gateway_server::hub::Hub;
 use gateway_server::php;
 use gateway_server::php::bridge::Bridge;
 use gateway_server::php::gatewayworker::GatewayWorker;
-use gateway_server::php::{Backend, LoginLimits, MemoryBudget, RegisterPort};
+use gateway_server::php::{Attendance, Backend, LoginLimits, MemoryBudget, RegisterPort};
 use gateway_server::protocol::Encoding;
 use gateway_server::protocol::websocket::MessageKind;
 use gateway_server::service::Gateway;
@@ -97,6 +97,7 @@ impl Target {
             gatewayworker: GatewayWorker::new(logins, NODE),
             workers: router,
             budget: MemoryBudget::new(64 << 20),
+            attendance: Attendance::default(),
         };
         let port = runtime.block_on(async { RegisterPort::unix(&directory.path().join("php")) })?;
         let settings = php::RegisterPortSettings {

@@ -20,8 +20,8 @@ pub(super) struct FrameCodec {
 }
 
 impl FrameCodec {
-    pub(super) fn new(node: SocketAddrV4, takes_moves: bool) -> Self {
-        Self { node, takes_moves, last_number: 0 }
+    pub(super) fn new(node: SocketAddrV4, takes_moves: bool, last_number: u64) -> Self {
+        Self { node, takes_moves, last_number }
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
         let node = "127.0.0.1:1238".parse().unwrap();
         let (mut out, mut start, mut told) = (Vec::new(), 0, Vec::new());
         let mut ends = Vec::new();
-        encode_batch(&mut FrameCodec::new(node, takes_moves), &mut batch, &mut out, |end| ends.push(end));
+        encode_batch(&mut FrameCodec::new(node, takes_moves, 0), &mut batch, &mut out, |end| ends.push(end));
         for (number, end) in (1..).zip(ends) {
             let content = &out[start + frame::HEADER..end];
             start = end;

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::events::{Batch, Event};
+use crate::events::{Batch, CarriedBatch, Event};
+use crate::php::carry::form::WorkerAtRest;
 
 #[derive(Default)]
 pub(super) struct InFlight {
@@ -19,6 +20,32 @@ impl InFlight {
     pub(super) fn sent(&mut self, batch: Batch) {
         self.sent += batch.events.len() as u64;
         self.batches.push_back((self.sent, batch));
+    }
+
+    /// Goes on where a worker has come to rest. Numbers that do not fit together are raised to those that do.
+    pub(super) fn again(at_rest: &mut WorkerAtRest) -> Self {
+        let mut flight = Self::default();
+        for (last, batch) in std::mem::take(&mut at_rest.batches) {
+            // The batch was checked when it came.
+            let batch = Batch::try_from(batch).unwrap_or_default();
+            flight.sent = last.max(flight.sent.saturating_add(batch.events.len() as u64));
+            flight.batches.push_back((flight.sent, batch));
+        }
+        flight.sent = flight.sent.max(at_rest.sent);
+        flight.taken = at_rest.taken.min(flight.sent);
+        flight.done = at_rest.done.min(flight.taken);
+        flight
+    }
+
+    /// Says in a worker that comes to rest what is with its process.
+    pub(super) fn rest(&self, at_rest: &mut WorkerAtRest) {
+        at_rest.batches = self.batches.iter().map(|(last, batch)| (*last, CarriedBatch::from(batch))).collect();
+        (at_rest.sent, at_rest.taken, at_rest.done) = (self.sent, self.taken, self.done);
+    }
+
+    /// The number of the last event that was sent.
+    pub(super) fn last_sent(&self) -> u64 {
+        self.sent
     }
 
     /// Takes in how far the process says that it has come.
@@ -97,6 +124,29 @@ mod tests {
         assert_eq!(flight.next_done().map(|batch| batch.events.len()), Some(0));
         assert!(flight.next_done().is_none() && !flight.is_done());
         assert_eq!(numbers(&flight.untaken()), [8]);
+    }
+
+    #[test]
+    fn after_a_rest_it_is_as_before_whatever_came_back() {
+        let mut flight = InFlight::default();
+        flight.sent(batch(0..10));
+        flight.sent(batch([].into_iter()));
+        flight.sent(batch(10..20));
+        flight.progress(10, 9).unwrap();
+        let mut at_rest = WorkerAtRest::default();
+        flight.rest(&mut at_rest);
+        let mut again = InFlight::again(&mut at_rest.clone());
+        assert!(again.next_done().is_none());
+        again.progress(12, 10).unwrap();
+        assert_eq!(again.next_done().map(|batch| batch.events.len()), Some(10));
+        assert_eq!(again.next_done().map(|batch| batch.events.len()), Some(0));
+        assert_eq!(numbers(&again.untaken()), (12..20).collect::<Vec<_>>());
+        // Numbers of which the peer was wrong take nothing away and end nothing.
+        at_rest.batches[0].0 = 3;
+        (at_rest.sent, at_rest.taken, at_rest.done) = (u64::MAX, 4, 5);
+        let again = InFlight::again(&mut at_rest);
+        assert_eq!((again.taken, again.done), (4, 4));
+        assert_eq!(numbers(&again.untaken()), (4..20).collect::<Vec<_>>());
     }
 
     #[test]

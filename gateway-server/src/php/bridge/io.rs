@@ -23,6 +23,8 @@ pub(super) enum Ended {
     Closed,
     #[error("PHP opened a newer connection")]
     TakenOver,
+    #[error("the server goes on in another process")]
+    AtRest,
     #[error(transparent)]
     Stopped(#[from] Stopped),
     #[error("{0}")]
@@ -87,6 +89,16 @@ impl Connection {
         let read = ReadSize::STRANGER;
         let share = Share::default();
         Self { socket, input, read, held, share, output, written: 0, has_answered: false, is_quick: false }
+    }
+
+    /// A connection that goes on with what was read and with what is not written yet.
+    pub(super) fn again(socket: Box<dyn Stream>, held: Held, input: &[u8], output: Vec<u8>) -> Self {
+        Self { input: BytesMut::from(input), output, ..Self::new(socket, held) }
+    }
+
+    /// What was read and is not taken, and what is not written yet.
+    pub(super) fn at_rest(&self) -> (&[u8], &[u8]) {
+        (&self.input, &self.output[self.written..])
     }
 
     /// Lets the read buffer grow to the sizes of ordinary use, once the peer has logged in.

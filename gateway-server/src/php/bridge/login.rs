@@ -36,7 +36,7 @@ async fn exchange(
 
     let mut nonce = [0; NONCE_BYTES];
     getrandom::fill(&mut nonce).map_err(|error| Ended::Refused(format!("no random numbers: {error}")))?;
-    connection.reply(&Reply::Hello { nonce, instance: bridge.instance });
+    connection.reply(&Reply::Hello { nonce, instance: bridge.instance() });
     connection.flush().await?;
 
     let content = connection.next_frame(frame::MAX_LOGIN).await?;

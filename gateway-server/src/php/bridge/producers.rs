@@ -11,7 +11,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 const REMEMBERED: usize = 100_000;
 
 #[derive(Default)]
-pub(super) struct Producers {
+pub(in crate::php) struct Producers {
     table: Mutex<Table>,
 }
 
@@ -73,6 +73,29 @@ impl Producers {
         }
     }
 
+    /// Gives the producers without a connection and how far each has come, the one that left first at the front.
+    pub(in crate::php) fn at_rest(&self) -> Vec<(Producer, u64)> {
+        let table = self.table();
+        let newest = table.left.iter().filter_map(|(producer, claim)| {
+            let entry = table.known.get(producer).filter(|entry| *entry.claims.borrow() == *claim)?;
+            // Without a connection nobody has it locked.
+            Some((*producer, entry.progress.try_lock().ok()?.applied))
+        });
+        newest.collect()
+    }
+
+    /// Goes on with the producers of another process, the one that left first at the front.
+    pub(in crate::php) fn go_on(&self, producers: impl Iterator<Item = (Producer, u64)>) {
+        let mut table = self.table();
+        for (producer, applied) in producers.take(REMEMBERED) {
+            let progress = Arc::new(tokio::sync::Mutex::new(Progress { applied }));
+            let claims = watch::Sender::default();
+            let claim = *claims.borrow();
+            table.known.insert(producer, Entry { progress, claims });
+            table.left.push_back((producer, claim));
+        }
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,6 +132,22 @@ mod tests {
         old.wanted().await;
         producers.leave(old);
         assert_eq!(newer.await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn another_process_knows_how_far_each_has_come_and_who_left_first() {
+        let producers = Producers::default();
+        let name = |number: u8| Producer([number; 16]);
+        for (number, applied) in [(1, 10), (2, 20), (3, 30), (1, 11)] {
+            let mut lease = producers.take(name(number)).await;
+            lease.progress.applied = applied;
+            producers.leave(lease);
+        }
+        let there = Producers::default();
+        there.go_on(producers.at_rest().into_iter());
+        assert_eq!(there.at_rest(), [(name(2), 20), (name(3), 30), (name(1), 11)]);
+        assert_eq!(there.take(name(1)).await.progress.applied, 11);
+        assert_eq!(there.take(name(4)).await.progress.applied, 0);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The file in which a worker process on this machine counts the events that it has begun to handle.
 
 use std::fs::{File, OpenOptions};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 
 use gateway_wire::bridge::progress_file;
@@ -15,6 +16,15 @@ impl ProgressFile {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
         file.metadata().is_ok_and(|file| file.is_file()).then_some(Self(file))
+    }
+
+    /// Takes over a file that another process has opened. The worker has removed its name.
+    pub(super) fn of(descriptor: OwnedFd) -> Self {
+        Self(File::from(descriptor))
+    }
+
+    pub(super) fn into_descriptor(self) -> OwnedFd {
+        self.0.into()
     }
 
     pub(super) fn read(&self) -> Option<u64> {

@@ -1,87 +1,87 @@
 //! A bridge connection from its login to its end.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use gateway_wire::bridge::{Call, DecodeError, Login, MAX_ELEMENTS, Reply, Request, frame};
-use tracing::debug;
 
+use super::goodbye::hang_up;
 use super::io::{Connection, Ended};
 use super::login::login;
 use super::producers::ProducerLease;
 use super::worker;
 use crate::php::backend::Backend;
-use crate::php::memory_budget::{MemoryBudget, may_carry_out};
+use crate::php::carry::attendance::{GRACE, Presence, Rest};
+use crate::php::carry::form::StateAtRest;
+use crate::php::memory_budget::may_carry_out;
 use crate::php::stream::{ConnectionSlot, Stream};
-use crate::service::Gateway;
-use crate::telemetry::abuse_log::{self, Offence};
 
-/// Time that a peer has to read the error before its connection is closed.
-const LAST_WORD: Duration = Duration::from_secs(1);
-
+/// Serves a connection to its end. A worker's may come to rest before; that of calls ends then, as PHP comes again and sends again
+/// what was not confirmed.
 pub(in crate::php) async fn serve(
     socket: Box<dyn Stream>,
     peer: Option<SocketAddr>,
     backend: &Backend,
     timeout: Duration,
     permit: &ConnectionSlot,
-) {
+    presence: &Presence<'_>,
+) -> Option<(StateAtRest, Vec<OwnedFd>)> {
     let bridge = &backend.bridge;
     let mut connection = Connection::new(socket, backend.budget.held());
-    let ended = match login(&mut connection, peer, bridge, timeout).await {
+    let logged_in = tokio::select! {
+        biased;
+        logged_in = login(&mut connection, peer, bridge, timeout) => logged_in,
+        () = backend.attendance.late() => Err(Ended::AtRest),
+    };
+    let ended = match logged_in {
         // The slot went to another connection before this one logged in, so this one ends.
-        Ok(_) if !permit.prove() => return,
+        Ok(_) if !permit.prove() => return None,
         Ok((login, proof)) if login.role == Login::WORKER => {
             connection.trust();
             connection.reply(&Reply::Welcome { applied: 0, proof });
-            worker::serve(&mut connection, backend, timeout).await
+            match worker::serve(&mut connection, backend, timeout, presence).await {
+                Ok(Some(at_rest)) => return Some(at_rest),
+                Ok(None) => Ok(()),
+                Err(ended) => Err(ended),
+            }
         }
         Ok((login, proof)) => {
             connection.trust();
             let mut lease = bridge.producers.take(login.producer).await;
             connection.reply(&Reply::Welcome { applied: lease.progress.applied, proof });
-            let result = session(&mut connection, &backend.gateway, &backend.budget, &mut lease).await;
+            let result = session(&mut connection, backend, &mut lease).await;
             bridge.producers.leave(lease);
             result
         }
         Err(ended) => Err(ended),
     };
     hang_up(connection, peer, ended).await;
-}
-
-/// Reports why the connection ended. When the peer caused it, the peer is told too before the connection closes.
-async fn hang_up(mut connection: Connection, peer: Option<SocketAddr>, ended: Result<(), Ended>) {
-    let Err(ended) = ended else { return };
-    match &ended {
-        Ended::Closed | Ended::TakenOver | Ended::Io(_) => debug!(?peer, "a bridge ended: {ended}"),
-        Ended::Stopped(_) => {}
-        Ended::Login(_) => abuse_log::report(Offence::Login, peer, &ended),
-        Ended::Refused(_) | Ended::Revoked(_) => abuse_log::report(Offence::Register, peer, &ended),
-        Ended::NoMemory(_) => abuse_log::report(Offence::NoMemory, peer, &ended),
-    }
-    if matches!(ended, Ended::Login(_) | Ended::Refused(_) | Ended::Revoked(_) | Ended::NoMemory(_)) {
-        connection.reply(&Reply::Error { seq: 0, message: ended.to_string() });
-        let _ = tokio::time::timeout(LAST_WORD, connection.say_goodbye()).await;
-    }
+    None
 }
 
 async fn session(
     connection: &mut Connection,
-    gateway: &Gateway,
-    budget: &MemoryBudget,
+    backend: &Backend,
     lease: &mut ProducerLease,
 ) -> Result<(), Ended> {
-    let wanted = lease.wanted();
-    tokio::pin!(wanted);
+    let Backend { gateway, .. } = backend;
+    let (wanted, called) = (lease.wanted(), backend.attendance.called(Rest::Calls));
+    tokio::pin!(wanted, called);
     loop {
         // A newer connection takes over between frames only, so that no order is left half applied.
         tokio::select! {
             biased;
             () = &mut wanted => return Err(Ended::TakenOver),
+            () = &mut called => {
+                // A peer that does not take its answers in time asks again.
+                let _ = tokio::time::timeout(GRACE, connection.flush()).await;
+                return Err(Ended::AtRest);
+            }
             exchanged = connection.flush_and_read() => exchanged?,
         }
         let mut acked = None;
-        let taken = take(connection, gateway, budget, lease, &mut wanted, &mut acked).await;
+        let taken = take(connection, backend, lease, &mut wanted, &mut acked).await;
         // What was carried out takes effect and is acknowledged even when a broken frame follows it.
         gateway.flush();
         if let Some(seq) = acked {
@@ -96,12 +96,12 @@ async fn session(
 /// answer acknowledges it.
 async fn take(
     connection: &mut Connection,
-    gateway: &Gateway,
-    budget: &MemoryBudget,
+    backend: &Backend,
     lease: &mut ProducerLease,
     wanted: &mut (impl Future<Output = ()> + Unpin),
     acked: &mut Option<u64>,
 ) -> Result<(), Ended> {
+    let Backend { gateway, budget, attendance, .. } = backend;
     while let Some(frames) = connection.read_frames(frame::MAX_CALL)? {
         for content in frame::contents(&frames) {
             let bad = |error: DecodeError| Ended::Refused(format!("a bad call: {error}"));
@@ -159,6 +159,8 @@ async fn take(
                     biased;
                     () = &mut *wanted => return Err(Ended::TakenOver),
                     flushed = connection.flush() => flushed?,
+                    // The calls that are left are sent again.
+                    () = attendance.late() => return Err(Ended::AtRest),
                 }
             }
         }

@@ -1,26 +1,50 @@
 //! The connection of a worker, which is a process that handles events, from its login to its end.
 
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use gateway_wire::bridge::{MAX_WORKER_NAME, ServerToWorker, WorkerToServer, frame};
+use serde_bytes::ByteBuf;
 
 use super::event_codec::FrameCodec;
 use super::in_flight::InFlight;
 use super::io::{Connection, Ended};
+use super::goodbye::hang_up;
 use super::progress_file::ProgressFile;
 use crate::events::{Batch, Delivery, Event, REPLACED, WorkerConnection, encode_batch};
 use crate::php::backend::Backend;
+use crate::php::carry::attendance::{Presence, Rest};
+use crate::php::carry::form::{StateAtRest, WorkerAtRest};
+use crate::php::stream::{ConnectionSlot, Stream};
 
 /// Batches that may be with the process: while it handles one, the next is on its way.
 const WINDOW: usize = 4;
 
-/// Serves the worker to its end. Gives why the connection ended, or nothing when the worker has left in good order.
+/// Time that a process over TLS has to handle what it was sent, when its connection has to end because the server goes on in another
+/// process. What it has not begun by then, and has not said or counted to have, it gets again.
+const LAST_EVENTS: Duration = Duration::from_millis(500);
+/// Time for which all that waits for a process is kept whose connection could not come along, until it comes again by its name. It
+/// begins anew with each further rest.
+const ABSENCE: Duration = Duration::from_secs(10);
+
+/// A worker at rest, with its descriptors.
+type AtRest = (StateAtRest, Vec<OwnedFd>);
+
+/// Serves the worker to its end, or until it comes to rest. Gives why the connection ended, or nothing when the worker has left in
+/// good order.
 pub(super) async fn serve(
     connection: &mut Connection,
     backend: &Backend,
     timeout: Duration,
-) -> Result<(), Ended> {
-    let (name, takes_moves) = match tokio::time::timeout(timeout, joined(connection)).await {
+    presence: &Presence<'_>,
+) -> Result<Option<AtRest>, Ended> {
+    let joined = tokio::select! {
+        biased;
+        joined = tokio::time::timeout(timeout, joined(connection)) => joined,
+        () = backend.attendance.late() => return Err(Ended::AtRest),
+    };
+    let (name, takes_moves) = match joined {
         Ok(Ok(joined)) => joined,
         Ok(Err(ended)) => return Err(ended),
         Err(_) => {
@@ -28,17 +52,127 @@ pub(super) async fn serve(
             return Err(Ended::Refused(message));
         }
     };
-    let mut delivery = Delivery::join(&backend.workers, backend.gateway.hub(), name, takes_moves);
-    let mut process = Process {
+    presence.is_worker();
+    let delivery = Delivery::join(&backend.workers, backend.gateway.hub(), name, takes_moves);
+    let process = Process {
         connection,
-        codec: FrameCodec::new(backend.gateway.node(), takes_moves),
+        codec: FrameCodec::new(backend.gateway.node(), takes_moves, 0),
         in_flight: InFlight::default(),
         is_leaving: false,
+        is_ending: false,
         progress_file: None,
     };
-    let result = delivery.run(&mut process).await;
-    delivery.leave(process.untaken()).await;
-    result
+    deliver(delivery, process, backend).await
+}
+
+/// Goes on with a worker where it has come to rest. Without a socket its process has to come again by its name, and others get what
+/// was for it if it does not.
+pub(in crate::php) async fn serve_again(
+    socket: Option<Box<dyn Stream>>,
+    peer: Option<SocketAddr>,
+    backend: &Backend,
+    slot: &ConnectionSlot,
+    presence: &Presence<'_>,
+    mut at_rest: WorkerAtRest,
+    progress_file: Option<OwnedFd>,
+) -> Option<AtRest> {
+    presence.is_worker();
+    slot.prove();
+    let mut delivery = Delivery::rejoin(&backend.workers, backend.gateway.hub(), &at_rest.name)?;
+    let in_flight = InFlight::again(&mut at_rest);
+    let progress_file = progress_file.map(ProgressFile::of);
+    let Some(socket) = socket else {
+        tokio::select! {
+            biased;
+            () = delivery.replaced() => {}
+            () = backend.attendance.called(Rest::Everybody) => {
+                return Some(rest(delivery.name(), (&[], &[]), &in_flight, progress_file, at_rest.is_leaving, None));
+            }
+            () = tokio::time::sleep(ABSENCE), if !at_rest.is_leaving => {}
+            () = std::future::ready(()), if at_rest.is_leaving => {}
+        }
+        delivery.leave(untaken(in_flight, progress_file.as_ref())).await;
+        return None;
+    };
+    let output = at_rest.output.into_vec();
+    let mut connection = Connection::again(socket, backend.budget.held(), &at_rest.input, output);
+    connection.trust();
+    let process = Process {
+        connection: &mut connection,
+        codec: FrameCodec::new(backend.gateway.node(), delivery.takes_moves(), in_flight.last_sent()),
+        in_flight,
+        is_leaving: at_rest.is_leaving,
+        is_ending: false,
+        progress_file,
+    };
+    match deliver(delivery, process, backend).await {
+        Ok(Some(at_rest)) => return Some(at_rest),
+        Ok(None) => {}
+        Err(ended) => hang_up(connection, peer, Err(ended)).await,
+    }
+    None
+}
+
+/// Delivers events to the worker to its end, or until it comes to rest.
+async fn deliver(
+    mut delivery: Delivery<'_>,
+    mut process: Process<'_>,
+    backend: &Backend,
+) -> Result<Option<AtRest>, Ended> {
+    let mut result = tokio::select! {
+        biased;
+        () = backend.attendance.called(Rest::Everybody) => None,
+        result = delivery.run(&mut process) => Some(result),
+    };
+    if result.is_none() && !process.connection.socket.can_travel() {
+        process.is_ending = true;
+        let last = tokio::time::timeout(LAST_EVENTS, delivery.run(&mut process)).await;
+        // A process that leaves, or whose connection has failed, is not waited for.
+        result = last.ok().filter(|last| last.is_err() || process.is_leaving);
+    }
+    if result.is_none() && !delivery.has_place() {
+        result = Some(delivery.run(&mut process).await);
+    }
+    let Some(result) = result else {
+        let Process { connection, in_flight, is_leaving, progress_file, .. } = process;
+        let socket = if connection.socket.can_travel() { connection.socket.duplicate().ok() } else { None };
+        let socket = socket.map(OwnedFd::from);
+        return Ok(Some(rest(delivery.name(), connection.at_rest(), &in_flight, progress_file, is_leaving, socket)));
+    };
+    delivery.leave(untaken(process.in_flight, process.progress_file.as_ref())).await;
+    result.map(|()| None)
+}
+
+/// A worker that has come to rest. `unfinished` is what was read and is not taken, and what is not written.
+fn rest(
+    name: &str,
+    unfinished: (&[u8], &[u8]),
+    in_flight: &InFlight,
+    progress_file: Option<ProgressFile>,
+    is_leaving: bool,
+    socket: Option<OwnedFd>,
+) -> AtRest {
+    let (input, output) = if socket.is_some() { unfinished } else { (&[][..], &[][..]) };
+    let mut at_rest = WorkerAtRest {
+        name: name.to_owned(),
+        input: ByteBuf::from(input),
+        output: ByteBuf::from(output),
+        is_leaving,
+        has_socket: socket.is_some(),
+        has_progress_file: progress_file.is_some(),
+        ..WorkerAtRest::default()
+    };
+    in_flight.rest(&mut at_rest);
+    let progress_file = progress_file.map(ProgressFile::into_descriptor);
+    (StateAtRest::Worker(at_rest), socket.into_iter().chain(progress_file).collect())
+}
+
+/// The events that the process has not begun to handle.
+fn untaken(mut in_flight: InFlight, progress_file: Option<&ProgressFile>) -> Vec<Event> {
+    if let Some(begun) = progress_file.and_then(ProgressFile::read) {
+        in_flight.has_begun(begun);
+    }
+    in_flight.untaken()
 }
 
 /// Waits for the first frame of the worker, and gives the name that it says there, and whether it takes moves.
@@ -66,6 +200,8 @@ struct Process<'a> {
     in_flight: InFlight,
     /// The process has said that it wants no more events.
     is_leaving: bool,
+    /// The connection ends once the process has handled what it was sent.
+    is_ending: bool,
     /// Where the process counts the events that it has begun, which may be more than it has said.
     progress_file: Option<ProgressFile>,
 }
@@ -101,7 +237,7 @@ impl WorkerConnection for Process<'_> {
     }
 
     fn has_left(&self) -> bool {
-        self.is_leaving && self.in_flight.is_done() && !self.connection.has_output()
+        (self.is_leaving || self.is_ending) && self.in_flight.is_done() && !self.connection.has_output()
     }
 
     /// A batch is done once the process has handled it.
@@ -110,7 +246,7 @@ impl WorkerConnection for Process<'_> {
     }
 
     fn has_room(&self) -> bool {
-        self.in_flight.batches() < WINDOW && !self.connection.has_output() && !self.is_leaving
+        self.in_flight.batches() < WINDOW && !self.connection.has_output() && !self.is_leaving && !self.is_ending
     }
 
     fn send(&mut self, mut batch: Batch) {
@@ -132,13 +268,5 @@ impl WorkerConnection for Process<'_> {
 impl Process<'_> {
     fn tell(&mut self, told: &ServerToWorker<'_>) -> Result<(), Ended> {
         self.connection.tell(told).map_err(|error| Ended::Refused(error.to_string()))
-    }
-
-    /// The events that the process has not begun to handle.
-    fn untaken(mut self) -> Vec<Event> {
-        if let Some(begun) = self.progress_file.as_ref().and_then(ProgressFile::read) {
-            self.in_flight.has_begun(begun);
-        }
-        self.in_flight.untaken()
     }
 }

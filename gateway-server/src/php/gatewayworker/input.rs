@@ -14,9 +14,15 @@ use crate::php::memory_budget::{self, ReadSize};
 pub(super) struct Input(BytesMut, ReadSize, Share);
 
 impl Input {
-    /// Starts with the connection's first byte, which was read already to tell the protocol by it.
-    pub(super) fn new(first: u8) -> Self {
-        Self(BytesMut::from(&[first][..]), ReadSize::STRANGER, Share::default())
+    /// Starts with what was read already: the first byte, by which the protocol was told, or what a connection had read when it came
+    /// to rest.
+    pub(super) fn with(read: &[u8]) -> Self {
+        Self(BytesMut::from(read), ReadSize::STRANGER, Share::default())
+    }
+
+    /// What was read and is no complete packet or line.
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.0
     }
 
     /// Lets the buffer grow to the sizes of ordinary use, once the peer has shown that it knows the secret.

@@ -18,6 +18,6 @@ mod session;
 mod worker;
 
 pub(super) use event_codec::server_data;
-pub(super) use internal::serve as serve_internal;
-pub(super) use register::serve as serve_register;
+pub(super) use internal::{new as new_internal, serve as serve_internal, serve_worker};
+pub(super) use register::{new as new_register, serve as serve_register};
 pub use service::GatewayWorker;

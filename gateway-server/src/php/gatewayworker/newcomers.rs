@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use tokio::time::{Instant, sleep_until};
 
-use crate::events::{Batch, Event, EventKind};
+use crate::events::{Batch, CarriedBatch, Event, EventKind};
 
 /// How long the first events of a client wait: its handshake and, as long as it has no session, its first message.
 const MOMENT: Duration = Duration::from_millis(5);
@@ -124,6 +124,26 @@ impl Newcomers {
         all
     }
 
+    /// Gives the clients that are new, and the events that wait.
+    pub(super) fn at_rest(&self) -> (Vec<u32>, Vec<CarriedBatch>) {
+        let waiting = self.waiting.iter().map(|(_, batch)| CarriedBatch::from(batch)).collect();
+        (self.clients.keys().copied().collect(), waiting)
+    }
+
+    /// Goes on with the clients that are new and the events that wait. They wait a moment more.
+    pub(super) fn go_on(&mut self, clients: Vec<u32>, waiting: Vec<Batch>, now: Instant) {
+        let of_waiting = waiting.iter().flat_map(|batch| batch.events.iter().map(|event| event.connection_id));
+        for client in clients.into_iter().chain(of_waiting.clone()) {
+            if self.clients.insert(client, 0).is_none() {
+                self.ends.push_back((now + NEW_FOR, client));
+            }
+        }
+        for client in of_waiting {
+            *self.clients.entry(client).or_default() += 1;
+        }
+        self.waiting = waiting.into_iter().map(|batch| (now + MOMENT, batch)).collect();
+    }
+
     /// Takes all events that wait, due or not.
     pub(super) fn take_all(&mut self) -> Vec<Event> {
         self.clients.clear();
@@ -203,6 +223,23 @@ mod tests {
         let at_once = newcomers.hold_back(batch(vec![moved.clone(), message(1, "a")]), now).events;
         assert_eq!(at_once, [moved]);
         assert_eq!(told(&mut newcomers, now).len(), 1);
+    }
+
+    #[test]
+    fn what_is_held_back_goes_on_after_a_rest_in_its_order() {
+        let mut newcomers = Newcomers::default();
+        let now = Instant::now();
+        let events = vec![event(1, EventKind::Connect), handshake(1), event(2, EventKind::Connect), message(1, "a")];
+        assert_eq!(newcomers.hold_back(batch(events), now).events.len(), 2);
+        let (clients, waiting) = newcomers.at_rest();
+        let waiting = waiting.into_iter().map(|batch| batch.try_into().unwrap()).collect();
+        let mut later = Newcomers::default();
+        later.go_on(clients, waiting, now);
+        // Who was new is new still, and what comes later of those who wait comes behind.
+        assert!(later.hold_back(batch(vec![message(2, "b"), event(1, EventKind::Close)]), now).events.is_empty());
+        let kinds: Vec<_> = told(&mut later, now).into_iter().map(|event| event.connection_id).collect();
+        assert_eq!(kinds, [1, 1, 2, 1]);
+        assert!(later.clients.is_empty());
     }
 
     #[test]

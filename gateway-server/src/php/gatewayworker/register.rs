@@ -2,13 +2,14 @@
 //! may register too.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::net::{SocketAddr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_wire::gatewayworker::{MAX_LINE, RegisterLine};
+use serde_bytes::ByteBuf;
 use tokio::io::AsyncWriteExt as _;
 use tracing::warn;
 
@@ -16,64 +17,118 @@ use super::ended::Ended;
 use super::gateways::KnownGateways;
 use super::input::Input;
 use super::service::GatewayWorker;
+use crate::php::carry::attendance::{Attendance, Rest};
+use crate::php::carry::form::{RegisterAtRest, StateAtRest};
 use crate::php::stream::{ConnectionSlot, Stream};
 
-/// Serves a connection whose first byte, an opening brace, has been read.
+/// A new connection, whose first byte, an opening brace, has been read.
+pub(in crate::php) fn new() -> RegisterAtRest {
+    RegisterAtRest { input: ByteBuf::from(*b"{"), ..RegisterAtRest::default() }
+}
+
+/// Serves a connection to its end, or until it comes to rest.
 pub(in crate::php) async fn serve(
     mut socket: Box<dyn Stream>,
     peer: Option<SocketAddr>,
     service: &GatewayWorker,
+    attendance: &Attendance,
     timeout: Duration,
     slot: &ConnectionSlot,
-) {
-    let Err(ended) = converse(&mut socket, peer, service, timeout, slot).await;
-    ended.report(peer);
+    at_rest: RegisterAtRest,
+) -> Option<(StateAtRest, OwnedFd)> {
+    let conversed = converse(&mut socket, peer, service, attendance, timeout, slot, at_rest).await;
+    let duplicated = conversed.and_then(|at_rest| Ok((at_rest, socket.duplicate()?.into())));
+    match duplicated {
+        Ok((at_rest, descriptor)) => Some((StateAtRest::Register(at_rest), descriptor)),
+        Err(ended) => {
+            ended.report(peer);
+            None
+        }
+    }
 }
 
 async fn converse(
     socket: &mut Box<dyn Stream>,
     peer: Option<SocketAddr>,
     service: &GatewayWorker,
+    attendance: &Attendance,
     timeout: Duration,
     slot: &ConnectionSlot,
-) -> Result<Infallible, Ended> {
-    let mut input = Input::new(b'{');
+    mut at_rest: RegisterAtRest,
+) -> Result<RegisterAtRest, Ended> {
+    let mut input = Input::with(&at_rest.input);
     let mut changes = service.gateways.known.subscribe();
     let mut registration = None;
-    let mut is_worker = false;
+    let called = attendance.called(Rest::Calls);
+    tokio::pin!(called);
 
-    let first = tokio::time::timeout(timeout, first_line(&mut input, socket)).await;
-    let mut line = first.map_err(|_| {
-        Ended::Refused(format!("it did not say who it is within {timeout:?} (handshake_timeout)"))
-    })??;
+    let mut line = None;
+    if at_rest.is_known {
+        slot.prove();
+        // The addresses are told again, as they may have changed while nobody was told.
+        changes.mark_changed();
+        if let Some(address) = &at_rest.gateway {
+            registration = Some(service.gateways.add(address.clone())?);
+        }
+    } else {
+        let first = async {
+            tokio::select! {
+                biased;
+                () = &mut called => Ok(None),
+                line = first_line(&mut input, socket) => line.map(Some),
+            }
+        };
+        let first = tokio::time::timeout(timeout, first).await;
+        line = first.map_err(|_| {
+            Ended::Refused(format!("it did not say who it is within {timeout:?} (handshake_timeout)"))
+        })??;
+        if line.is_none() {
+            at_rest.input = ByteBuf::from(input.unread());
+            return Ok(at_rest);
+        }
+    }
     loop {
-        match RegisterLine::decode(&line).map_err(|error| Ended::Refused(error.to_string()))? {
-            RegisterLine::WorkerConnect { secret_key } => {
-                service.check_secret(peer, &secret_key).await?;
+        // A connection that goes on waits for its next line.
+        let said = line.as_ref().map(|line| RegisterLine::decode(line)).transpose();
+        match said.map_err(|error| Ended::Refused(error.to_string()))? {
+            None => {}
+            Some(RegisterLine::WorkerConnect { secret_key }) => {
+                service.check_secret(peer, &secret_key, attendance).await?;
                 slot.prove();
-                is_worker = true;
+                at_rest.is_worker = true;
                 changes.mark_changed();
                 service.warn_if_unreachable(peer);
             }
-            RegisterLine::GatewayConnect { address, secret_key } => {
-                service.check_secret(peer, &secret_key).await?;
+            Some(RegisterLine::GatewayConnect { address, secret_key }) => {
+                service.check_secret(peer, &secret_key, attendance).await?;
                 slot.prove();
-                registration = Some(service.gateways.add(address)?);
+                registration = Some(service.gateways.add(address.clone())?);
+                at_rest.gateway = Some(address);
             }
-            RegisterLine::Ping => {}
-            RegisterLine::BroadcastAddresses { .. } => {
+            Some(RegisterLine::Ping) => {}
+            Some(RegisterLine::BroadcastAddresses { .. }) => {
                 return Err(Ended::Refused("only a register says broadcast_addresses".to_owned()));
             }
         }
+        at_rest.is_known = true;
         line = loop {
             tokio::select! {
-                line = next_line(&mut input, socket) => break line?,
-                changed = changes.changed(), if is_worker => {
+                biased;
+                () = &mut called => {
+                    at_rest.input = ByteBuf::from(input.unread());
+                    return Ok(at_rest);
+                }
+                line = next_line(&mut input, socket) => break Some(line?),
+                changed = changes.changed(), if at_rest.is_worker => {
                     changed.map_err(|_| crate::shard::Stopped)?;
                     let addresses = service.addresses(&changes.borrow_and_update());
                     let mut bytes = Vec::new();
                     RegisterLine::BroadcastAddresses { addresses, bridge: true }.encode(&mut bytes);
-                    socket.write_all(&bytes).await?;
+                    tokio::select! {
+                        biased;
+                        written = socket.write_all(&bytes) => written?,
+                        () = attendance.late() => return Err(Ended::Closed),
+                    }
                 }
             }
         };

@@ -9,6 +9,7 @@ use super::barrier::Barrier;
 use super::ended::Ended;
 use super::event_codec::PacketCodec;
 use super::gateways::Gateways;
+use crate::php::carry::attendance::Attendance;
 use crate::php::login_limits::LoginLimits;
 
 /// The state that all connections of GatewayWorker's classes share.
@@ -29,9 +30,19 @@ impl GatewayWorker {
         PacketCodec { node: self.node }
     }
 
-    pub(super) async fn check_secret(&self, peer: Option<SocketAddr>, given: &str) -> Result<(), Ended> {
+    /// Checks the secret of a peer. Who has to wait for the answer is not waited for when the others come to rest.
+    pub(super) async fn check_secret(
+        &self,
+        peer: Option<SocketAddr>,
+        given: &str,
+        attendance: &Attendance,
+    ) -> Result<(), Ended> {
         let knows = |secret: &[u8]| is_same_secret(given.as_bytes(), secret);
-        let checked = self.logins.check(peer, knows).await;
+        let checked = tokio::select! {
+            biased;
+            checked = self.logins.check(peer, knows) => checked,
+            () = attendance.late() => return Err(Ended::Closed),
+        };
         checked.map_err(|refused| Ended::Login(refused.advice("secretKey in PHP")))
     }
 }

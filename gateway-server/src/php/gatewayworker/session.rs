@@ -1,20 +1,22 @@
 //! The session of a connection that speaks the internal protocol: its packets are read, carried out and answered.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use gateway_wire::gatewayworker::{
     Command, CommandError, MAX_PACKET, Packet, PacketError, array_as_json, reply,
 };
+use serde_bytes::ByteBuf;
 use socket2::Socket;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{self, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::ended::Ended;
 use super::input::Input;
 use super::orders::order;
 use super::queries;
 use crate::php::backend::Backend;
+use crate::php::carry::attendance::Rest;
+use crate::php::carry::form::InternalAtRest;
 use crate::php::memory_budget::{Held, may_carry_out};
 use crate::php::ordered_handshakes::HandshakeDone;
 use crate::php::stream::{ConnectionSlot, Stream};
@@ -39,6 +41,8 @@ pub(super) struct Session<'a> {
     /// The bytes that the buffers take in the memory budget of all PHP connections.
     pub(super) held: Held,
     pub(super) output: Vec<u8>,
+    /// Number of bytes at the start of `output` that the peer's socket has taken already.
+    pub(super) written: usize,
     /// True when the peer has shown that it knows the secret, or when the server has none.
     pub(super) is_trusted: bool,
     /// True when the peer has sent a command besides its credentials.
@@ -47,38 +51,104 @@ pub(super) struct Session<'a> {
     pub(super) worker: Option<String>,
 }
 
-impl Session<'_> {
-    /// Serves a client that sends commands and queries until it joins as a worker; gives the worker's name.
+impl<'a> Session<'a> {
+    /// Goes on where a connection has come to rest.
+    pub(super) fn new(
+        peer: Option<SocketAddr>,
+        backend: &'a Backend,
+        slot: &'a ConnectionSlot,
+        at_rest: InternalAtRest,
+    ) -> Self {
+        let InternalAtRest { input, output, is_trusted, has_ordered } = at_rest;
+        let mut session = Self {
+            slot,
+            peer,
+            backend,
+            input: Input::with(&input),
+            held: backend.budget.held(),
+            output: output.into_vec(),
+            written: 0,
+            is_trusted,
+            has_ordered,
+            worker: None,
+        };
+        if has_ordered {
+            session.prove();
+        }
+        session
+    }
+
+    /// The peer has shown that it is one of ours.
+    pub(super) fn prove(&mut self) {
+        self.slot.prove();
+        self.input.trust();
+    }
+
+    /// Serves a client that sends commands and queries until it joins as a worker, and gives the worker's name. Gives `None` when the
+    /// connection has come to rest before.
     pub(super) async fn until_worker(
         &mut self,
         socket: &mut Box<dyn Stream>,
         timeout: Duration,
         done: &HandshakeDone,
-    ) -> Result<String, Ended> {
-        let is_late = tokio::time::timeout(timeout, async {
+    ) -> Result<Option<String>, Ended> {
+        let called = self.backend.attendance.called(Rest::Calls);
+        tokio::pin!(called);
+        let handshake = tokio::time::timeout(timeout, async {
             loop {
                 self.take_packets(socket).await?;
                 // Credentials alone change nothing, so the order among connections begins to matter with the first command.
                 if self.has_ordered || self.worker.is_some() {
-                    return Ok::<_, Ended>(());
+                    return Ok::<_, Ended>(true);
                 }
-                self.read_more(socket).await?;
+                tokio::select! {
+                    biased;
+                    () = &mut called => return Ok(false),
+                    read = self.read_more(socket) => read?,
+                }
             }
         });
-        is_late.await.map_err(|_| {
+        let is_done = handshake.await.map_err(|_| {
             Ended::Refused(format!("it did not finish a packet within {timeout:?} (handshake_timeout)"))
         })??;
+        if !is_done {
+            return Ok(None);
+        }
         done.is_done();
         while self.worker.is_none() {
-            self.flush(socket).await?;
-            self.read_more(socket).await?;
+            let exchanged = async {
+                self.flush(socket).await?;
+                self.read_more(socket).await
+            };
+            tokio::select! {
+                biased;
+                () = &mut called => return Ok(None),
+                exchanged = exchanged => exchanged?,
+            }
             self.take_packets(socket).await?;
         }
-        self.flush(socket).await?;
-        Ok(self.worker.clone().unwrap_or_default())
+        let attendance = &self.backend.attendance;
+        tokio::select! {
+            flushed = self.flush(socket) => flushed?,
+            // It has asked before it joined, reads no answers, and holds up all others.
+            () = attendance.late() => return Err(Ended::Closed),
+        }
+        Ok(self.worker.clone())
     }
 
-    /// Carries out a worker's orders, while another task sends it its events over the same connection.
+    /// What is left of the connection when it comes to rest.
+    pub(super) fn at_rest(&mut self) -> InternalAtRest {
+        self.backend.gateway.flush();
+        InternalAtRest {
+            input: ByteBuf::from(self.input.unread()),
+            output: ByteBuf::from(&self.output[self.written..]),
+            is_trusted: self.is_trusted,
+            has_ordered: self.has_ordered,
+        }
+    }
+
+    /// Carries out a worker's orders, while another task sends it its events over the same connection, until the connection comes to
+    /// rest.
     ///
     /// `socket` is a second handle of the socket that `reader` reads. When a query waits for the orders before it, the socket is
     /// read until it is empty.
@@ -86,7 +156,9 @@ impl Session<'_> {
         &mut self,
         reader: &mut (impl AsyncRead + Unpin),
         socket: &Socket,
-    ) -> Result<Infallible, Ended> {
+    ) -> Result<(), Ended> {
+        let called = self.backend.attendance.called(Rest::Everybody);
+        tokio::pin!(called);
         let mut entry = self.backend.gatewayworker.barrier.enter(self.machine());
         loop {
             self.take_packets(&mut tokio::io::sink()).await?;
@@ -94,6 +166,7 @@ impl Session<'_> {
             let reply = tokio::select! {
                 biased;
                 Some(reply) = entry.requests.recv() => reply,
+                () = &mut called => return Ok(()),
                 read = self.read_more(reader) => {
                     read?;
                     continue;
@@ -131,14 +204,13 @@ impl Session<'_> {
             };
             match command {
                 Ok(Command::ClientConnect { secret_key }) => {
-                    self.backend.gatewayworker.check_secret(self.peer, &secret_key).await?;
+                    self.backend.gatewayworker.check_secret(self.peer, &secret_key, &self.backend.attendance).await?;
                     self.is_trusted = true;
                 }
                 Ok(Command::WorkerConnect { worker_key, secret_key }) => {
-                    self.backend.gatewayworker.check_secret(self.peer, &secret_key).await?;
+                    self.backend.gatewayworker.check_secret(self.peer, &secret_key, &self.backend.attendance).await?;
                     self.is_trusted = true;
-                    self.slot.prove();
-                    self.input.trust();
+                    self.prove();
                     self.become_worker(&worker_key)?;
                 }
                 _ if !self.is_trusted => {
@@ -148,8 +220,7 @@ impl Session<'_> {
                 }
                 Ok(command) => {
                     if !self.has_ordered {
-                        self.slot.prove();
-                        self.input.trust();
+                        self.prove();
                     }
                     self.execute(&command).await?;
                     self.has_ordered = true;
@@ -161,7 +232,13 @@ impl Session<'_> {
                 }
             }
             if self.output.len() > REPLIES {
-                self.flush(writer).await?;
+                let called = self.backend.attendance.called(Rest::Calls);
+                tokio::select! {
+                    biased;
+                    flushed = self.flush(writer) => flushed?,
+                    // A peer that does not read its answers holds up nobody. The packets that are left are carried out when it goes on.
+                    () = called => return Ok(()),
+                }
             }
         }
         Ok(())
@@ -224,13 +301,20 @@ impl Session<'_> {
         self.held.unless_revoked(self.input.read_more(reader)).await?
     }
 
+    /// Writes the replies that wait. The future can be dropped half-way without losing bytes.
     async fn flush(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), Ended> {
         self.backend.gateway.flush();
         if self.output.is_empty() {
             return Ok(());
         }
         self.held.set(self.input.len() + self.output.len());
-        self.held.unless_revoked(writer.write_all(&self.output)).await??;
+        while self.written < self.output.len() {
+            match self.held.unless_revoked(writer.write(&self.output[self.written..])).await?? {
+                0 => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                written => self.written += written,
+            }
+        }
+        self.written = 0;
         self.output.clear();
         self.output.shrink_to(KEPT);
         Ok(())

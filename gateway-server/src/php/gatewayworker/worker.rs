@@ -1,9 +1,11 @@
 //! A BusinessWorker process, which is told of events and gives orders on the same connection.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use gateway_wire::gatewayworker::Command;
+use serde_bytes::ByteBuf;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, Interval, interval_at};
 
@@ -11,8 +13,9 @@ use super::ended::Ended;
 use super::event_codec::PacketCodec;
 use super::newcomers::Newcomers;
 use super::session::Session;
-use crate::events::{Batch, Delivery, Event, REPLACED, WorkerConnection, encode_batch};
+use crate::events::{Batch, CarriedBatch, Delivery, Event, REPLACED, WorkerConnection, encode_batch};
 use crate::hub::Hub;
+use crate::php::carry::form::{BusinessWorkerAtRest, StateAtRest};
 use crate::php::stream::Stream;
 
 /// Events that were held back and are sent at once.
@@ -22,20 +25,29 @@ const LAST_ORDERS: Duration = Duration::from_secs(1);
 /// Connections to other machines are kept alive, as GatewayWorker does.
 const PING: Duration = Duration::from_secs(25);
 
-/// Serves the process to its end.
-pub(super) async fn serve(mut session: Session<'_>, socket: Box<dyn Stream>, name: String) -> Ended {
+/// Serves the process to its end, or until its connection comes to rest. `at_rest` is what there is to go on with.
+pub(super) async fn serve(
+    mut session: Session<'_>,
+    socket: Box<dyn Stream>,
+    mut delivery: Delivery<'_>,
+    at_rest: Option<BusinessWorkerAtRest>,
+) -> Result<(StateAtRest, OwnedFd), Ended> {
     let (peer, backend) = (session.peer, session.backend);
     let handle = match socket.duplicate() {
         Ok(handle) => handle,
-        Err(error) => return error.into(),
+        Err(error) => {
+            delivery.leave(at_rest.map(untold).unwrap_or_default()).await;
+            return Err(error.into());
+        }
     };
-    // The protocol has no event for a move.
-    let mut delivery = Delivery::join(&backend.workers, backend.gateway.hub(), name, false);
     let (mut reader, writer) = tokio::io::split(socket);
     let mut outgoing =
         Outgoing::new(backend.gateway.hub(), backend.gatewayworker.event_codec(), peer, writer);
+    if let Some(at_rest) = at_rest {
+        outgoing.go_on(at_rest);
+    }
     let ended = tokio::select! {
-        result = session.obey_worker(&mut reader, &handle) => result.map(|never| match never {}),
+        result = session.obey_worker(&mut reader, &handle) => result,
         result = async {
             let result = delivery.run(&mut outgoing).await;
             delivery.leave(outgoing.unsent()).await;
@@ -46,11 +58,24 @@ pub(super) async fn serve(mut session: Session<'_>, socket: Box<dyn Stream>, nam
     };
     // What the process ordered before it ended has effect.
     backend.gateway.flush();
+    // Whose place another has taken does not come to rest, but ends.
+    if ended.is_ok() && delivery.has_place() {
+        let at_rest = outgoing.at_rest(delivery.name(), session.input.unread());
+        return Ok((StateAtRest::BusinessWorker(at_rest), handle.into()));
+    }
     let unsent = outgoing.unsent();
     drop((reader, outgoing, handle));
     delivery.leave(unsent).await;
     // The protocol has no word for leaving: only an error ends the connection.
-    ended.err().unwrap_or(Ended::Closed)
+    Err(ended.err().unwrap_or(Ended::Closed))
+}
+
+/// The events that a process has not got whose connection has come to rest and cannot go on.
+pub(super) fn untold(at_rest: BusinessWorkerAtRest) -> Vec<Event> {
+    let BusinessWorkerAtRest { batch, ends, held_back, .. } = at_rest;
+    let unsent = batch.into_iter().flat_map(|batch| batch.events).zip(ends).filter(|(_, end)| *end > 0);
+    let events = unsent.map(|(event, _)| event).chain(held_back.into_iter().flat_map(|batch| batch.events));
+    events.filter_map(|event| event.try_into().ok()).collect()
 }
 
 /// The sending half of the connection, with the events that are on their way over it.
@@ -135,6 +160,30 @@ impl<'a, W: AsyncWrite + Send + Unpin> Outgoing<'a, W> {
     fn encode(&mut self, mut batch: Batch) {
         encode_batch(&mut self.codec, &mut batch, &mut self.bytes, |end| self.ends.push(end));
         self.batch = Some(batch);
+    }
+
+    /// What is left when the connection comes to rest.
+    fn at_rest(&mut self, name: &str, input: &[u8]) -> BusinessWorkerAtRest {
+        let (newcomers, held_back) = self.newcomers.at_rest();
+        BusinessWorkerAtRest {
+            name: name.to_owned(),
+            input: ByteBuf::from(input),
+            output: ByteBuf::from(&self.bytes[self.written..]),
+            batch: self.batch.as_ref().map(CarriedBatch::from),
+            ends: self.ends.iter().map(|end| end.saturating_sub(self.written) as u64).collect(),
+            newcomers,
+            held_back,
+        }
+    }
+
+    /// Goes on where the connection has come to rest. A batch that cannot be read was checked when it came.
+    fn go_on(&mut self, at_rest: BusinessWorkerAtRest) {
+        let BusinessWorkerAtRest { output, batch, ends, newcomers, held_back, .. } = at_rest;
+        self.bytes = output.into_vec();
+        self.batch = batch.and_then(|batch| batch.try_into().ok());
+        self.ends = ends.into_iter().map(|end| usize::try_from(end).unwrap_or(usize::MAX)).collect();
+        let held_back = held_back.into_iter().filter_map(|batch| batch.try_into().ok()).collect();
+        self.newcomers.go_on(newcomers, held_back, Instant::now());
     }
 
     /// Writes all that waits.
