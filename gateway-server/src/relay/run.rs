@@ -18,7 +18,8 @@ use crate::net::has_reset;
 /// The token of the wake-up. A client has two tokens, twice its key for its socket and one more for its pair.
 const WAKE: Token = Token(usize::MAX);
 const EVENTS_IN_A_ROW: usize = 256;
-/// How long a client may take nothing of what is left for it once the serving process has closed its end.
+/// How long a client may take nothing of what is left for it once the serving process has closed its end. The kernel is as patient with
+/// connections that a process has closed.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The number of times within [`PATIENCE`] that the relay looks at those clients.
 const LOOKS: u32 = 12;
@@ -52,6 +53,12 @@ impl Relay {
             counts,
             patience: PATIENCE,
         })
+    }
+
+    /// Sets how long a client may take nothing of what is left for it once the serving process has closed its end, 60 seconds by
+    /// default. Until then, such a client is the serving process's matter.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The handle by which other threads give the relay clients and end it.

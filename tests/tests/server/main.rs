@@ -17,6 +17,7 @@ mod proxies;
 mod push;
 mod queries_and_sessions;
 mod register;
+mod relay;
 mod reload;
 mod resume;
 mod resume_bad_input;
