@@ -1,5 +1,7 @@
 //! A cluster of real servers.
 
+use std::net::SocketAddr;
+
 use crate::{Client, Nats, PhpPeer, Server, Way, new_producer};
 
 pub const SECRET: &str = "the cluster's secret";
@@ -29,7 +31,12 @@ impl Nodes {
     }
 
     pub async fn add(&mut self) -> anyhow::Result<()> {
-        let way = Way::to(self.nats.address).await?;
+        self.add_by(self.nats.address).await
+    }
+
+    /// Adds a node that reaches NATS by this address.
+    pub async fn add_by(&mut self, nats: SocketAddr) -> anyhow::Result<()> {
+        let way = Way::to(nats).await?;
         let server = self.server(&way, &[]).await?;
         self.nodes.push(Node { server, way });
         Ok(())

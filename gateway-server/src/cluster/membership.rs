@@ -34,6 +34,8 @@ pub(super) struct Membership {
     requests: u32,
     /// The time when a node of another release was last heard.
     other_release: Option<Instant>,
+    /// The time since which this node hears others without a break.
+    listening_since: Option<Instant>,
 }
 
 /// This node's own instance and age.
@@ -264,6 +266,7 @@ impl Membership {
     /// Makes the resend requests for all nodes after this node's connection was lost.
     pub(super) fn resume_all(&mut self, now: Instant) -> Vec<Resume> {
         self.nonce = draw(self.nonce);
+        self.listening_since = Some(now);
         let Self { by_instance, requests, .. } = self;
         let peers = by_instance.iter_mut().filter(|(_, peer)| !peer.has_left);
         peers
@@ -275,6 +278,12 @@ impl Membership {
                 resume(*instance, peer, requests, now)
             })
             .collect()
+    }
+
+    /// Whether a node that is no member may live nevertheless: it has never been heard, and this node has not listened for long enough.
+    pub(super) fn may_have_missed(&self, node: SocketAddrV4, now: Instant) -> bool {
+        let is_short = self.listening_since.is_none_or(|since| now.duration_since(since) < SILENCE);
+        is_short && self.by_instance.values().all(|peer| peer.node != node)
     }
 
     /// Removes a node that leaves from the members. Gives its address if it was a member.
@@ -583,6 +592,21 @@ mod tests {
         let resumed = test.header(FrameKind::Resumed, 8, 3);
         test.membership.resumed(&resumed);
         assert_eq!(test.membership.resume_all(test.now), [resume(4, 8).unwrap()]);
+    }
+
+    #[test]
+    fn who_has_not_listened_for_long_may_have_missed_a_node_that_it_has_never_heard() {
+        let mut test = test();
+        let start = test.now;
+        assert!(test.membership.may_have_missed(NODE, start));
+        test.membership.resume_all(start);
+        assert!(test.membership.may_have_missed(NODE, start + SILENCE - Duration::from_millis(1)));
+        assert!(!test.membership.may_have_missed(NODE, start + SILENCE));
+        test.membership.resume_all(start + SILENCE);
+        assert!(test.membership.may_have_missed(NODE, start + SILENCE));
+        test.meet(1);
+        test.membership.leave(1);
+        assert!(!test.membership.may_have_missed(NODE, start + SILENCE));
     }
 
     #[test]

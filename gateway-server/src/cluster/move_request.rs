@@ -1,5 +1,7 @@
 //! What nodes ask each other about clients that come back at another node than they have left.
 
+use std::net::SocketAddrV4;
+
 use gateway_wire::ClientId;
 use gateway_wire::bridge::AnswerValue;
 use gateway_wire::client_protocol::GapReason;
@@ -13,7 +15,12 @@ use crate::shard::{Names, Resumable};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum MoveRequest {
     /// Asks whether a page may come back by this offer. It changes nothing.
-    Find { offer: String },
+    Find {
+        offer: String,
+        /// A node that may have the client, if the asking one does not hear that.
+        #[serde(default)]
+        missed: Option<SocketAddrV4>,
+    },
     /// Asks for everything that is kept about the client.
     Take {
         offer: String,

@@ -1,7 +1,7 @@
 //! The cluster's part in clients that come back at another node than they have left.
 
 use std::net::SocketAddrV4;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::AnswerValue;
 
@@ -21,7 +21,7 @@ impl Cluster {
     ) -> Result<Option<MoveReply>, String> {
         self.known(Some(node)).await?;
         let Some(instance) = self.membership().instance_at(node) else {
-            return if self.is_up() { Ok(None) } else { Err(self.why_down()) };
+            return self.is_gone(node).map(|()| None);
         };
         let body = rmp_serde::to_vec(request).map_err(|error| error.to_string())?;
         let answers = self.ask_for(vec![instance], SubjectTarget::Node(node), FrameKind::Move, &body).await?;
@@ -32,6 +32,23 @@ impl Cluster {
             // The node has left while it was asked.
             _ => Ok(None),
         }
+    }
+
+    /// Gives an error when a node may live that is not in the cluster as this one knows it.
+    fn is_gone(&self, node: SocketAddrV4) -> Result<(), String> {
+        if !self.is_up() {
+            return Err(self.why_down());
+        }
+        // This process has its node's address, so no other lives there.
+        if node != self.node && self.membership().may_have_missed(node, Instant::now()) {
+            return Err(format!("node {node} of the cluster has not been heard yet"));
+        }
+        Ok(())
+    }
+
+    /// Whether a node is in the cluster, as this one knows it.
+    pub fn hears(&self, node: SocketAddrV4) -> bool {
+        self.membership().instance_at(node).is_some()
     }
 
     /// Lets an order pass the fence.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gateway_tests::{Nodes, Operator, PATIENCE, PhpPeer, ResumingPage, Rng, eventually};
+use gateway_tests::{Nodes, PATIENCE, PhpPeer, ResumingPage, Rng, eventually};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use gateway_wire::client_protocol::{GapReason, Opened};
@@ -15,40 +15,13 @@ use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
 use tokio::net::TcpStream;
 
-/// A cluster whose nodes have an operations port, and the file of its token.
-struct Cluster {
-    all: Nodes,
-    _token: tempfile::NamedTempFile,
-}
-
-impl std::ops::Deref for Cluster {
-    type Target = Nodes;
-
-    fn deref(&self) -> &Nodes {
-        &self.all
-    }
-}
-
-impl Cluster {
-    async fn start(test: &str, count: usize, flags: &[&str]) -> anyhow::Result<Option<Self>> {
-        let token = tempfile::NamedTempFile::new()?;
-        std::fs::write(&token, "operators\n")?;
-        let path = token.path().to_str().context("a path in UTF-8")?;
-        let own = ["--operations", "127.0.0.1:0", "--operations-token-file", path, "--shards", "2"];
-        let nodes = Nodes::start(test, count, &[&own, flags].concat()).await?;
-        Ok(nodes.map(|nodes| Self { all: nodes, _token: token }))
-    }
-
-    async fn metric(&self, node: usize, name: &str) -> anyhow::Result<f64> {
-        Operator::of(&self.nodes[node].server)?.with_token("operators").metric(name).await
-    }
-}
+use super::operated_nodes::OperatedNodes;
 
 fn bytes(text: &str) -> &Bytes {
     Bytes::new(text.as_bytes())
 }
 
-async fn join(php: &mut PhpPeer, client: ClientId, group: &str) -> anyhow::Result<()> {
+pub(crate) async fn join(php: &mut PhpPeer, client: ClientId, group: &str) -> anyhow::Result<()> {
     php.order(Order::JoinGroup { client, group: bytes(group) }).await.map(drop)
 }
 
@@ -56,7 +29,7 @@ async fn send_to_client(php: &mut PhpPeer, client: ClientId, message: &str) -> a
     php.order(Order::SendToClient { client, message: bytes(message), raw: false }).await.map(drop)
 }
 
-async fn send_to_group(
+pub(crate) async fn send_to_group(
     php: &mut PhpPeer,
     group: &str,
     except: Vec<ClientId>,
@@ -73,7 +46,7 @@ async fn is_online(php: &mut PhpPeer, client: ClientId) -> anyhow::Result<bool> 
 #[tokio::test]
 async fn a_page_goes_on_at_another_node_as_the_client_that_it_was() -> anyhow::Result<()> {
     const TEST: &str = "a_page_goes_on_at_another_node_as_the_client_that_it_was";
-    let Some(nodes) = Cluster::start(TEST, 3, &[]).await? else { return Ok(()) };
+    let Some(nodes) = OperatedNodes::start(TEST, 3, &[]).await? else { return Ok(()) };
     let mut php = [nodes.php(0).await?, nodes.php(1).await?, nodes.php(2).await?];
     let mut page = ResumingPage::connected(nodes.nodes[0].server.websocket).await?;
     let old = page.id()?;
@@ -141,7 +114,7 @@ async fn a_page_goes_on_at_another_node_as_the_client_that_it_was() -> anyhow::R
 #[tokio::test]
 async fn a_page_that_never_saw_its_init_comes_back_with_the_secret_of_the_old_node() -> anyhow::Result<()> {
     const TEST: &str = "a_page_that_never_saw_its_init_comes_back_with_the_secret_of_the_old_node";
-    let Some(nodes) = Cluster::start(TEST, 3, &[]).await? else { return Ok(()) };
+    let Some(nodes) = OperatedNodes::start(TEST, 3, &[]).await? else { return Ok(()) };
     let mut php = nodes.php(0).await?;
     for back_at in [1, 0, 2] {
         let mut page = ResumingPage::connected(nodes.nodes[0].server.websocket).await?;
@@ -171,7 +144,7 @@ async fn a_page_that_never_saw_its_init_comes_back_with_the_secret_of_the_old_no
 #[tokio::test]
 async fn a_node_that_dies_takes_its_clients_with_it_and_says_so() -> anyhow::Result<()> {
     const TEST: &str = "a_node_that_dies_takes_its_clients_with_it_and_says_so";
-    let Some(nodes) = Cluster::start(TEST, 2, &[]).await? else { return Ok(()) };
+    let Some(nodes) = OperatedNodes::start(TEST, 2, &[]).await? else { return Ok(()) };
     let mut page = ResumingPage::connected(nodes.nodes[0].server.websocket).await?;
     nodes.nodes[0].server.signal(Signal::SIGKILL)?;
     page.reset()?;
@@ -379,7 +352,7 @@ async fn publish(publisher: usize, mut php: PhpPeer, course: Course) -> anyhow::
 async fn nothing_is_lost_or_doubled_while_pages_go_from_node_to_node() -> anyhow::Result<()> {
     const TEST: &str = "nothing_is_lost_or_doubled_while_pages_go_from_node_to_node";
     let flags = ["--resume-messages", "50000"];
-    let Some(nodes) = Cluster::start(TEST, 3, &flags).await? else { return Ok(()) };
+    let Some(nodes) = OperatedNodes::start(TEST, 3, &flags).await? else { return Ok(()) };
     let journey = Journey::prepare(&nodes, 3, &[0, 1, 2], false).await?;
     let (_pages, moves) = journey.run().await?;
     println!("{moves} moves");
@@ -393,7 +366,7 @@ async fn nothing_is_lost_or_doubled_while_pages_go_from_node_to_node() -> anyhow
 async fn nothing_is_lost_or_doubled_while_one_node_after_the_other_is_started_again() -> anyhow::Result<()> {
     const TEST: &str = "nothing_is_lost_or_doubled_while_one_node_after_the_other_is_started_again";
     let flags = ["--resume-messages", "50000", "--resume-bytes", "67108864", "--stop-timeout", "60"];
-    let Some(mut nodes) = Cluster::start(TEST, 4, &flags).await? else { return Ok(()) };
+    let Some(mut nodes) = OperatedNodes::start(TEST, 4, &flags).await? else { return Ok(()) };
     // PHP pushes at a node that stays.
     let journey = Journey::prepare(&nodes, 3, &[3, 3], true).await?;
     let may_end = Arc::clone(&journey.may_end);
@@ -416,7 +389,7 @@ async fn nothing_is_lost_or_doubled_while_one_node_after_the_other_is_started_ag
 #[tokio::test]
 async fn attempts_at_several_nodes_that_overtake_each_other_lock_nobody_out() -> anyhow::Result<()> {
     const TEST: &str = "attempts_at_several_nodes_that_overtake_each_other_lock_nobody_out";
-    let Some(nodes) = Cluster::start(TEST, 3, &[]).await? else { return Ok(()) };
+    let Some(nodes) = OperatedNodes::start(TEST, 3, &[]).await? else { return Ok(()) };
     let mut php = nodes.php(0).await?;
     for late_at in [2, 0, 1] {
         let mut page = ResumingPage::connected(nodes.nodes[0].server.websocket).await?;
@@ -445,7 +418,9 @@ async fn attempts_at_several_nodes_that_overtake_each_other_lock_nobody_out() ->
 #[tokio::test]
 async fn a_node_that_stops_keeps_its_clients_until_others_have_fetched_them() -> anyhow::Result<()> {
     const TEST: &str = "a_node_that_stops_keeps_its_clients_until_others_have_fetched_them";
-    let Some(mut nodes) = Cluster::start(TEST, 3, &["--stop-timeout", "60"]).await? else { return Ok(()) };
+    let Some(mut nodes) = OperatedNodes::start(TEST, 3, &["--stop-timeout", "60"]).await? else {
+        return Ok(());
+    };
     let mut php = nodes.php(1).await?;
     let mut pages = Vec::new();
     for number in 0..20 {
@@ -483,7 +458,9 @@ async fn a_node_that_stops_keeps_its_clients_until_others_have_fetched_them() ->
 #[tokio::test]
 async fn a_node_that_stops_does_not_wait_for_ever() -> anyhow::Result<()> {
     const TEST: &str = "a_node_that_stops_does_not_wait_for_ever";
-    let Some(mut nodes) = Cluster::start(TEST, 2, &["--stop-timeout", "1"]).await? else { return Ok(()) };
+    let Some(mut nodes) = OperatedNodes::start(TEST, 2, &["--stop-timeout", "1"]).await? else {
+        return Ok(());
+    };
     let mut page = ResumingPage::connected(nodes.nodes[0].server.websocket).await?;
     page.reset()?;
     nodes.nodes[0].server.signal(Signal::SIGTERM)?;
@@ -496,7 +473,7 @@ async fn a_node_that_stops_does_not_wait_for_ever() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_node_that_dies_while_it_fetches_a_client_leaves_the_client_or_a_gap() -> anyhow::Result<()> {
     const TEST: &str = "a_node_that_dies_while_it_fetches_a_client_leaves_the_client_or_a_gap";
-    let Some(mut nodes) = Cluster::start(TEST, 3, &[]).await? else { return Ok(()) };
+    let Some(mut nodes) = OperatedNodes::start(TEST, 3, &[]).await? else { return Ok(()) };
     let mut php = nodes.php(2).await?;
     let mut rng = Rng::new(5);
     for _ in 0..5 {

@@ -5,5 +5,7 @@ mod credentials;
 mod link_faults;
 mod moves_and_workers;
 mod nodes;
+mod operated_nodes;
 mod partitions;
 mod strangers;
+mod unequal_views;

@@ -3,9 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use gateway_tests::{
-    BridgeWorker, Nodes, Operator, PATIENCE, ResumingPage, SECRET, WorkerRunner, eventually, soon,
-};
+use gateway_tests::{BridgeWorker, Nodes, PATIENCE, ResumingPage, SECRET, WorkerRunner, eventually, soon};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{EventKind, Order, WorkerToServer};
 use gateway_wire::client_protocol::{GapReason, Opened, ResumeOffer, ResumeSecret};
@@ -14,6 +12,8 @@ use gateway_wire::token::{Claims, TokenKey};
 use serde_bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+
+use super::operated_nodes::OperatedNodes;
 
 /// The time for which a worker that is to hear nothing is listened to. A node looks every second what has become of a client that has
 /// gone on at another one, and would tell its worker then.
@@ -228,17 +228,12 @@ async fn no_client_moves_shortly_after_an_order_that_a_program_sends_to_each_nod
 #[tokio::test]
 async fn a_client_that_php_has_closed_while_it_was_away_is_closed_at_another_node() -> anyhow::Result<()> {
     const TEST: &str = "a_client_that_php_has_closed_while_it_was_away_is_closed_at_another_node";
-    let token = tempfile::NamedTempFile::new()?;
-    std::fs::write(&token, "operators\n")?;
-    let path = token.path().to_str().context("a path in UTF-8")?;
-    let flags = ["--operations", "127.0.0.1:0", "--operations-token-file", path];
-    let Some(nodes) = Nodes::start(TEST, 2, &flags).await? else { return Ok(()) };
+    let Some(nodes) = OperatedNodes::start(TEST, 2, &[]).await? else { return Ok(()) };
     let mut php = nodes.php(0).await?;
     let mut page = ResumingPage::connected(nodes.nodes[0].server.websocket).await?;
     let old = page.id()?;
     page.reset()?;
-    let operator = Operator::of(&nodes.nodes[0].server)?.with_token("operators");
-    eventually("the page is away", 1.0, async || operator.metric("gateway_parked_clients").await).await?;
+    eventually("the page is away", 1.0, async || nodes.metric(0, "gateway_parked_clients").await).await?;
     php.order(Order::Close { client: old, last: Some(Bytes::new(b"the last")) }).await?;
     php.acked().await?;
     let mut elsewhere = ResumingPage::<TcpStream>::default();
@@ -344,13 +339,9 @@ async fn a_secret_stands_for_the_token_at_another_node_and_no_token_of_somebody_
 #[tokio::test]
 async fn moves_are_counted_at_both_nodes() -> anyhow::Result<()> {
     const TEST: &str = "moves_are_counted_at_both_nodes";
-    let token = tempfile::NamedTempFile::new()?;
-    std::fs::write(&token, "operators\n")?;
-    let path = token.path().to_str().context("a path in UTF-8")?;
-    let flags = ["--operations", "127.0.0.1:0", "--operations-token-file", path];
-    let Some(nodes) = Nodes::start(TEST, 2, &flags).await? else { return Ok(()) };
+    let Some(nodes) = OperatedNodes::start(TEST, 2, &[]).await? else { return Ok(()) };
     let counts = async |node: usize| {
-        let operator = Operator::of(&nodes.nodes[node].server)?.with_token("operators");
+        let operator = nodes.operator(node)?;
         let came = operator.metric("gateway_cluster_moved_in_total").await?;
         let went = operator.metric("gateway_cluster_moved_out_total").await?;
         let status = operator.json("/status").await?;

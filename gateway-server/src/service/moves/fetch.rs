@@ -49,35 +49,40 @@ impl Gateway {
             self.disown(offer, GapReason::Moved).await;
             return Err(GapReason::Moved.into());
         }
-        let found = self.find_at(cluster, node, offer).await;
-        if found != Err(NotFound::Gap(GapReason::Restarted)) {
-            return found;
-        }
-        // The node is not there any more, or was started again. It may have given the client away before, without the page's knowledge.
+        let missed = match self.find_at(cluster, node, offer, None).await {
+            Ok((at, Some(client))) => return Ok((at, client)),
+            Ok((at, None)) => Some(at).filter(|at| *at != self.node),
+            Err(NotFound::Gap(GapReason::Restarted)) => None,
+            Err(failed) => return Err(failed),
+        };
+        // The node was started again, or is not there as far as this one knows. It may have given the client away before, without the
+        // page's knowledge, or another node may hear it.
         for other in cluster.others().await?.into_iter().filter(|other| *other != node) {
-            match self.find_at(cluster, other, offer).await {
+            match self.find_at(cluster, other, offer, missed).await {
+                Ok((at, Some(client))) => return Ok((at, client)),
                 // A node that cannot say it now may have the client.
-                done @ (Ok(_) | Err(NotFound::NotNow(_))) => return done,
-                Err(NotFound::Gap(_)) => {}
+                Err(NotFound::NotNow(reason)) => return Err(reason.into()),
+                Ok((_, None)) | Err(NotFound::Gap(_)) => {}
             }
         }
-        found
+        Err(GapReason::Restarted.into())
     }
 
-    /// Finds a client at a node, or at those to which it has gone on from there.
+    /// Finds a client at a node, or at those to which it has gone on from there. Gives the last of these nodes, and no client if that
+    /// node is not there: it took its clients with it, as far as this node knows.
     async fn find_at(
         &self,
         cluster: &Cluster,
         node: SocketAddrV4,
         offer: &ResumeOffer,
-    ) -> Result<(SocketAddrV4, Resumable), NotFound> {
+        missed: Option<SocketAddrV4>,
+    ) -> Result<(SocketAddrV4, Option<Resumable>), NotFound> {
         let mut node = node;
         for _ in 0..MOST_NODES {
-            let request = MoveRequest::Find { offer: offer.to_subprotocol() };
+            let request = MoveRequest::Find { offer: offer.to_subprotocol(), missed };
             match cluster.ask_about_move(node, &request).await? {
-                // A node that is not there took its clients with it.
-                None => return Err(GapReason::Restarted.into()),
-                Some(MoveReply::Found(client)) => return Ok((node, client)),
+                None => return Ok((node, None)),
+                Some(MoveReply::Found(client)) => return Ok((node, Some(client))),
                 Some(MoveReply::Gap(reason)) => return Err(reason.into()),
                 Some(MoveReply::MovedOn(to)) if to.node == self.node => {
                     return Err("the client is on its way here".to_owned().into());

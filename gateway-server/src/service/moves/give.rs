@@ -16,7 +16,7 @@ impl Gateway {
     pub async fn answer_about_move(&self, request: MoveRequest, from: u64) -> MoveReply {
         let (offer, request) = match request {
             MoveRequest::Whereabouts { clients } => return self.whereabouts(clients).await,
-            MoveRequest::Find { ref offer }
+            MoveRequest::Find { ref offer, .. }
             | MoveRequest::Take { ref offer, .. }
             | MoveRequest::Disown { ref offer, .. } => match ResumeOffer::from_subprotocol(offer) {
                 Some(Ok(offer)) => (offer, request),
@@ -24,6 +24,11 @@ impl Gateway {
             },
         };
         let connection_id = match self.local(offer.secret.client()) {
+            None if self.hears_missed(&request) => {
+                return MoveReply::NotNow(
+                    "this node hears the client's node, and the asking one does not".to_owned(),
+                );
+            }
             // This node may have been started again since it has got the client.
             None => return MoveReply::Gap(GapReason::Restarted),
             Some(connection_id) => connection_id,
@@ -50,6 +55,14 @@ impl Gateway {
             NotFound::Gap(reason) => MoveReply::Gap(reason),
             NotFound::NotNow(reason) => MoveReply::NotNow(reason),
         })
+    }
+
+    /// Whether the asking node misses a node that this one hears.
+    fn hears_missed(&self, request: &MoveRequest) -> bool {
+        match (request, self.cluster.as_deref()) {
+            (MoveRequest::Find { missed: Some(missed), .. }, Some(cluster)) => cluster.hears(*missed),
+            _ => false,
+        }
     }
 
     async fn find_for_other(&self, connection_id: u32, offer: &ResumeOffer) -> Result<MoveReply, NotFound> {
