@@ -1,5 +1,6 @@
 //! End to end tests of several servers: they need a NATS server, and some need PHP (`make test-cluster`).
 
+mod all_at_once;
 mod coming_back;
 mod credentials;
 mod link_faults;
