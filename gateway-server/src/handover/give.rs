@@ -11,7 +11,7 @@ use super::protocol::{Failure, OldEnd, OldOutcome, OldTask};
 use super::spawn::NewProcess;
 
 /// How long a process whose channel is closed may take to end, so that the error says how it has ended.
-const DYING: Duration = Duration::from_millis(500);
+const DYING: Duration = Duration::from_secs(2);
 
 /// What the old server does for a hand-over besides talking. Errors are sentences.
 pub trait Giver {
@@ -192,7 +192,7 @@ pub fn pass_handshake(
     new.send(&[&Message::Handshake.to_bytes(), bytes], descriptors)
 }
 
-/// Tells the new server how many clients the relay still has.
-pub fn report_relayed(new: &mut NewProcess, clients: u64) -> Result<(), ChannelError> {
-    new.send(&[&Message::Relayed(clients).to_bytes()], &[])
+/// Tells the new server how many clients the relay still has, and more of it in `report`.
+pub fn report_relayed(new: &mut NewProcess, clients: u64, report: &[u8]) -> Result<(), ChannelError> {
+    new.send(&[&Message::Relayed(clients).to_bytes(), report], &[])
 }

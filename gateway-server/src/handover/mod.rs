@@ -8,6 +8,8 @@ mod frame;
 mod give;
 mod inherited;
 mod message;
+#[cfg(test)]
+mod processes;
 pub mod protocol;
 mod spawn;
 mod take;

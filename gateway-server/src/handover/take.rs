@@ -33,8 +33,8 @@ pub trait Taker {
 pub enum AfterDecision {
     /// A handshake is done: the client, with its socket.
     Handshake(Vec<u8>, Vec<OwnedFd>),
-    /// The relay has this many clients left.
-    Relayed(u64),
+    /// The relay has this many clients left, and says more of itself.
+    Relayed(u64, Vec<u8>),
 }
 
 /// A message with what it carries.
@@ -105,9 +105,7 @@ pub fn hear_after_decision(channel: &mut Channel) -> Result<AfterDecision, Failu
     let Heard { message, bytes, descriptors } = heard(channel.receive_whenever())?;
     match message {
         Message::Handshake => Ok(AfterDecision::Handshake(bytes, descriptors)),
-        Message::Relayed(clients) if bytes.is_empty() && descriptors.is_empty() => {
-            Ok(AfterDecision::Relayed(clients))
-        }
+        Message::Relayed(clients) if descriptors.is_empty() => Ok(AfterDecision::Relayed(clients, bytes)),
         other => Err(Failure::Other(format!("the old server says {} after the decision", other.name()))),
     }
 }

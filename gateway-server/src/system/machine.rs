@@ -35,6 +35,14 @@ pub fn memory() -> u64 {
     })
 }
 
+/// The bytes that processes of this machine and cgroup may still take, or `None` if the system does not say. Files that the kernel
+/// keeps in memory, and can give up, do not count as taken.
+pub fn available() -> Option<u64> {
+    let machine = read("/proc/meminfo").and_then(|text| kilobytes(&text, "MemAvailable:"));
+    let cgroup = read("/proc/self/cgroup").and_then(|text| left_in_cgroup(&text, read));
+    [machine, cgroup].into_iter().flatten().min()
+}
+
 /// The number of threads for one kind of work: one for each core, but no more than fit into an eighth of the memory.
 pub fn threads() -> usize {
     count_in_share(8, THREAD, std::thread::available_parallelism().map_or(1, usize::from))
@@ -56,31 +64,67 @@ fn read(path: impl AsRef<Path>) -> Option<String> {
 
 /// `MemTotal` of `/proc/meminfo`, in bytes.
 fn total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    kilobytes(meminfo, "MemTotal:")
+}
+
+/// A line of `/proc/meminfo`, in bytes.
+fn kilobytes(meminfo: &str, name: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// The least limit, in bytes, among a process's cgroup and those around it. It reads version 2 (`0::/path`) and version 1
 /// (`4:memory:/path`).
 fn limit_of_cgroup(membership: &str, read: impl Fn(String) -> Option<String>) -> Option<u64> {
-    let limit_of = |line: &str| {
+    least_of_cgroups(membership, |folder, files| number(read(format!("{folder}/{}", files.limit))))
+}
+
+/// The least number of bytes that are left below a limit, among a process's cgroup and those around it.
+fn left_in_cgroup(membership: &str, read: impl Fn(String) -> Option<String>) -> Option<u64> {
+    least_of_cgroups(membership, |folder, files| {
+        let limit = number(read(format!("{folder}/{}", files.limit)))?;
+        let taken = number(read(format!("{folder}/{}", files.taken)))?;
+        let statistics = read(format!("{folder}/memory.stat")).unwrap_or_default();
+        let line = statistics.lines().find_map(|line| line.strip_prefix(files.files)?.strip_prefix(' '));
+        let files = line.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or(0);
+        Some(limit.saturating_sub(taken.saturating_sub(files)))
+    })
+}
+
+fn number(text: Option<String>) -> Option<u64> {
+    text?.trim().parse().ok()
+}
+
+/// The files of a cgroup that say what it may take and takes, and the line of `memory.stat` for files that can be given up.
+struct CgroupFiles {
+    limit: &'static str,
+    taken: &'static str,
+    files: &'static str,
+}
+
+const CGROUP_2: CgroupFiles =
+    CgroupFiles { limit: "memory.max", taken: "memory.current", files: "inactive_file" };
+const CGROUP_1: CgroupFiles = CgroupFiles {
+    limit: "memory.limit_in_bytes",
+    taken: "memory.usage_in_bytes",
+    files: "total_inactive_file",
+};
+
+/// The least that the folders of a process's cgroup and of those around it give.
+fn least_of_cgroups(membership: &str, of_folder: impl Fn(&str, &CgroupFiles) -> Option<u64>) -> Option<u64> {
+    let least_of = |line: &str| {
         let mut parts = line.splitn(3, ':');
         let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
-        let (root, file) = match controllers {
-            "" => ("/sys/fs/cgroup", "memory.max"),
-            of if of.split(',').any(|one| one == "memory") => {
-                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
-            }
+        let (root, files) = match controllers {
+            "" => ("/sys/fs/cgroup", CGROUP_2),
+            of if of.split(',').any(|one| one == "memory") => ("/sys/fs/cgroup/memory", CGROUP_1),
             _ => return None,
         };
         // A process in a container sees its own cgroup as the root, whatever path it is told, so the paths above are tried too.
         let places = Path::new(path).ancestors().map(|place| place.to_string_lossy().into_owned());
-        places
-            .filter_map(|place| read(format!("{root}{}/{file}", place.trim_end_matches('/'))))
-            .filter_map(|text| text.trim().parse::<u64>().ok())
-            .min()
+        places.filter_map(|place| of_folder(&format!("{root}{}", place.trim_end_matches('/')), &files)).min()
     };
-    membership.lines().filter_map(limit_of).min()
+    membership.lines().filter_map(least_of).min()
 }
 
 #[cfg(test)]
@@ -105,6 +149,31 @@ mod tests {
         assert_eq!(limit("0::/\n"), None);
         assert_eq!(limit("12:cpu,cpuacct:/x\n4:memory:/docker/abc\n0::/\n"), Some(300));
         assert_eq!(limit("nonsense\n\n::\n"), None);
+    }
+
+    #[test]
+    fn what_is_left_in_a_cgroup_is_its_limit_without_what_it_takes() {
+        let files = |path: String| {
+            let text = match path.as_str() {
+                "/sys/fs/cgroup/a/memory.max" => "1000\n",
+                "/sys/fs/cgroup/a/memory.current" => "700\n",
+                "/sys/fs/cgroup/a/memory.stat" => "file 300\ninactive_file 150\nslab 9\n",
+                "/sys/fs/cgroup/a/b/memory.max" => "900\n",
+                "/sys/fs/cgroup/a/b/memory.current" => "950\n",
+                "/sys/fs/cgroup/a/c/memory.max" => "max\n",
+                "/sys/fs/cgroup/memory/d/memory.limit_in_bytes" => "500\n",
+                "/sys/fs/cgroup/memory/d/memory.usage_in_bytes" => "480\n",
+                "/sys/fs/cgroup/memory/d/memory.stat" => "inactive_file 1\ntotal_inactive_file 80\n",
+                _ => return None,
+            };
+            Some(text.to_owned())
+        };
+        let left = |membership: &str| left_in_cgroup(membership, files);
+        assert_eq!(left("0::/a/c\n"), Some(450));
+        assert_eq!(left("0::/a/b\n"), Some(0));
+        assert_eq!(left("4:memory:/d\n"), Some(100));
+        assert_eq!(left("0::/\n"), None);
+        assert!(available().is_some_and(|available| available > 0));
     }
 
     #[test]
