@@ -1,12 +1,16 @@
 //! The hub: all shards as one. It sends orders to the shards that they concern, and collects the answers of shards to queries.
 
+mod carry;
 mod eviction;
 mod moves;
 mod parked_eviction;
+mod wanted_forms;
+
+pub use carry::FrozenHub;
 
 use std::io;
 use std::net::SocketAddrV4;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -41,6 +45,8 @@ use crate::shard::session::SessionError;
 use crate::shard::total_backlog::TotalBacklog;
 use crate::shard::{Name, Origin, Resumable, ShardSettings, reactor};
 
+use self::wanted_forms::WantedForms;
+
 /// How often a large session is merged beside its shard before the shard merges it itself.
 const MERGES: usize = 8;
 
@@ -48,13 +54,12 @@ const MERGES: usize = 8;
 pub struct Hub {
     shards: Box<[ShardHandle]>,
     /// Issues connection ids, and finds the shard of each.
-    connection_ids: ConnectionIds,
+    connection_ids: Arc<ConnectionIds>,
     proofs: ClientProofs,
     /// The node part of every client_id that this server issues.
     node: SocketAddrV4,
-    /// Forms of messages that some client has needed. Once one client needs a form, more will, so these are never reset.
-    wants_deflated: AtomicBool,
-    wants_non_websocket: AtomicBool,
+    /// Forms of messages that some client has needed.
+    wanted: Arc<WantedForms>,
     /// Makes the event sinks of the shards, and says what these need.
     sinks: Box<dyn EventSinks>,
     /// The shards that have members of each uid.
@@ -73,6 +78,8 @@ pub struct Hub {
     merges: Semaphore,
     /// The turn to evict parked clients, which one newcomer at a time has.
     evictions: Semaphore,
+    /// The turn to freeze all shards, which one at a time has.
+    freezes: Arc<Semaphore>,
 }
 
 impl Hub {
@@ -106,11 +113,10 @@ impl Hub {
         }
         Ok(Self {
             shards: handles.into(),
-            connection_ids: ConnectionIds::new(key, shards),
+            connection_ids: Arc::new(ConnectionIds::new(key, shards)),
             proofs: settings.proofs.clone(),
             node: settings.node,
-            wants_deflated: AtomicBool::new(false),
-            wants_non_websocket: AtomicBool::new(false),
+            wanted: Arc::default(),
             sinks,
             uids,
             groups,
@@ -120,6 +126,7 @@ impl Hub {
             threads: Mutex::new(threads),
             merges: Semaphore::new(1),
             evictions: Semaphore::new(1),
+            freezes: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -186,23 +193,12 @@ impl Hub {
 
     /// Records an encoding before a client that needs it is online, as the client gets only messages that are encoded so.
     fn want(&self, encoding: Encoding) {
-        match encoding {
-            Encoding::Websocket | Encoding::Gateway2 => {}
-            Encoding::Deflated | Encoding::Gateway2Deflated => {
-                self.wants_deflated.store(true, Ordering::Relaxed)
-            }
-            Encoding::Text | Encoding::Frame | Encoding::Tcp => {
-                self.wants_non_websocket.store(true, Ordering::Relaxed)
-            }
-        }
+        self.wanted.note(encoding);
     }
 
     /// The encodings that messages have to get.
     pub fn wanted(&self) -> WantedEncodings {
-        WantedEncodings {
-            deflated: self.wants_deflated.load(Ordering::Relaxed),
-            non_websocket: self.wants_non_websocket.load(Ordering::Relaxed),
-        }
+        self.wanted.get()
     }
 
     /// Whether new connections have to bring their opening handshakes to [`Hub::adopt`].

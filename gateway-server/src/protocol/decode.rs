@@ -36,6 +36,14 @@ impl PartialMessage {
         }
     }
 
+    /// The number of bytes to which the message that is inflated in part was inflated so far.
+    pub fn inflated(&self) -> usize {
+        match self {
+            Self::Websocket(partial) => partial.inflated(),
+            Self::Bytes(_) => 0,
+        }
+    }
+
     /// The memory that this takes, in bytes.
     pub fn weight(&self) -> usize {
         match self {

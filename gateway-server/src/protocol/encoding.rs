@@ -65,6 +65,22 @@ pub enum Encoding {
 impl Encoding {
     pub const COUNT: usize = Self::Tcp as usize + 1;
 
+    /// All encodings, in the order of their numbers.
+    const ALL: [Self; Self::COUNT] = [
+        Self::Websocket,
+        Self::Deflated,
+        Self::Gateway2,
+        Self::Gateway2Deflated,
+        Self::Text,
+        Self::Frame,
+        Self::Tcp,
+    ];
+
+    /// The encoding that has this number among all encodings.
+    pub fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
     pub fn is_websocket(self) -> bool {
         matches!(self, Self::Websocket | Self::Deflated | Self::Gateway2 | Self::Gateway2Deflated)
     }

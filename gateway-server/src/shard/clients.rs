@@ -181,6 +181,14 @@ impl Clients {
         self.online.get(&self.connections[key].connection_id) == Some(&(key as u32))
     }
 
+    /// Forgets all connections, without a word to anybody: another process has them.
+    pub(super) fn let_go(&mut self) -> Slab<Connection> {
+        self.online = HashMap::new();
+        self.slow = HashSet::new();
+        self.slots = HashMap::new();
+        std::mem::take(&mut self.connections)
+    }
+
     pub(super) fn online(&self) -> impl ExactSizeIterator<Item = usize> {
         self.online.values().map(|key| *key as usize)
     }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::ShardSettings;
 use super::arrival::{Arrival, Arrived};
 use super::audience::Audience;
+use super::carry::freezing::Freezing;
 use super::change::Change;
 use super::clients::Clients;
 use super::detached_client::{DetachedClient, Names, NotDeparted};
@@ -137,6 +138,8 @@ pub(crate) enum Command {
     Shrink,
     /// Says that the worker of some clients takes events again: the shard reads on from the clients that it has paused.
     ReadOn,
+    /// Ends the turn and then does nothing until the shard is to thaw.
+    Freeze(Freezing),
     /// Replaces the settings. The listeners stay the same ones in the same order; only their limits may change.
     Configure(Arc<ShardSettings>),
     /// Replaces the slot of each connection in the count outside the shard, as the rules of counting have changed.
@@ -223,6 +226,7 @@ impl Command {
                 | Self::Ask(_)
                 | Self::ReadOn
                 | Self::Shrink
+                | Self::Freeze(_)
                 | Self::Configure(_)
                 | Self::Recount(_)
                 | Self::Stop { .. } => 0,

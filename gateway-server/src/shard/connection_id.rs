@@ -4,8 +4,10 @@ use std::hash::Hasher;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::issue_times::IssueTimes;
+use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
+
+use super::issue_times::IssueTimes;
 
 /// Issues 32-bit connection ids that nobody can foretell and that are issued again only after all others.
 ///
@@ -17,6 +19,32 @@ pub(crate) struct ConnectionIds {
     next: AtomicU32,
     shards: u32,
     times: IssueTimes,
+}
+
+/// The version of the form in which the counter and the times of issues are written. It stands in the first byte, before msgpack.
+const VERSION: u8 = 1;
+
+/// How far the ids of a process have come.
+#[derive(Serialize, Deserialize)]
+struct Issued {
+    next: u32,
+    /// The seconds that have passed, as the moments count them.
+    passed: u32,
+    /// When counters were issued, in seconds.
+    moments: Vec<(u32, u32)>,
+}
+
+/// Why bytes do not say how far connection ids have come.
+#[derive(Debug, thiserror::Error)]
+pub enum MalformedIds {
+    #[error("the connection ids are written in version {0}, and this server reads version {VERSION}")]
+    OtherVersion(u8),
+    #[error("the connection ids are not written as version {VERSION} writes them: {0}")]
+    Msgpack(#[from] rmp_serde::decode::Error),
+    #[error("the connection ids have no bytes")]
+    Empty,
+    #[error("the times of connection ids contradict each other")]
+    Times,
 }
 
 /// The number of rounds of the Feistel network.
@@ -37,6 +65,30 @@ impl ConnectionIds {
                 return (connection_id, self.shard(counter));
             }
         }
+    }
+
+    /// Writes how far the ids have come, for another process with the same key.
+    pub(crate) fn export(&self) -> Vec<u8> {
+        let (passed, moments) = self.times.export();
+        let issued = Issued { next: self.next.load(Ordering::Relaxed), passed, moments };
+        let mut bytes = vec![VERSION];
+        // Writing plain values to memory cannot fail.
+        let _ = rmp_serde::encode::write(&mut bytes, &issued);
+        bytes
+    }
+
+    /// Goes on where another process with the same key has stopped, before any id is issued.
+    pub(crate) fn resume(&self, bytes: &[u8]) -> Result<(), MalformedIds> {
+        let (version, issued) = bytes.split_first().ok_or(MalformedIds::Empty)?;
+        if *version != VERSION {
+            return Err(MalformedIds::OtherVersion(*version));
+        }
+        let Issued { next, passed, moments } = rmp_serde::from_slice(issued)?;
+        if !self.times.import(passed, &moments) {
+            return Err(MalformedIds::Times);
+        }
+        self.next.store(next, Ordering::Relaxed);
+        Ok(())
     }
 
     pub(crate) fn shard_of(&self, connection_id: u32) -> usize {
@@ -114,6 +166,29 @@ mod tests {
         let chance = (0..100_000).filter(|_| connection_ids.was_issued(others.issue().0)).count();
         assert!(chance < 50, "{chance} ids of another process seem to be issued");
         assert!((45_000..55_000).contains(&high), "{high} of 100000 have the highest bit set");
+    }
+
+    #[test]
+    fn a_process_goes_on_where_another_has_stopped() {
+        /// The ids as the first release of version 1 has written them.
+        const GOLDEN: &[u8] = b"\x01\x93\x07\x0a\x91\x92\x05\x03";
+        let first = ConnectionIds::new([7; 16], 3);
+        let issued: Vec<_> = (0..5).map(|_| first.issue().0).collect();
+        let second = ConnectionIds::new([7; 16], 3);
+        second.resume(&first.export()).unwrap();
+        assert_eq!(second.issue(), first.issue());
+        assert!(issued.iter().all(|id| second.was_issued(*id) && second.age(*id).is_some()));
+        second.resume(GOLDEN).unwrap();
+        let (next, times) = (second.next.load(Ordering::Relaxed), second.times.export());
+        assert_eq!((next, times), (7, (10, vec![(5, 3)])));
+        assert_eq!(second.export(), GOLDEN);
+        let error = |bytes: &[u8]| second.resume(bytes).unwrap_err().to_string();
+        assert_eq!(error(&[]), "the connection ids have no bytes");
+        assert!(error(&[2]).contains("version 2, and this server reads version 1"));
+        for length in 1..GOLDEN.len() {
+            assert!(error(&GOLDEN[..length]).contains("not written as version 1"), "{length}");
+        }
+        assert!(error(b"\x01\x93\x07\x01\x91\x92\x05\x03").contains("contradict"));
     }
 
     #[test]

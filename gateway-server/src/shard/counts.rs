@@ -35,7 +35,8 @@ impl ResumeCounts {
 
     /// Adds to the number of pages that were told a reason.
     pub(super) fn add_gaps(&mut self, reason: GapReason, count: u64) {
-        self.gaps[reason as usize] += count;
+        let told = &mut self.gaps[reason as usize];
+        *told = told.saturating_add(count);
     }
 
     /// The reasons, each with how often a page was told it.

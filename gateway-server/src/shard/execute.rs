@@ -37,6 +37,10 @@ impl Shard {
 
     /// Writes what waits. Gives false if the shard's thread has to be woken, as it sleeps without knowing of a new deadline.
     pub(super) fn flush(&mut self) -> bool {
+        if self.is_frozen {
+            // Everything was written before the shard froze, and its thread looks at all deadlines when it thaws.
+            return true;
+        }
         self.write_turn();
         self.closing.is_empty() && (self.watches_slow || !self.has_slow())
     }
@@ -134,6 +138,7 @@ impl Shard {
             Command::Ask(question) => question(&self.clients),
             Command::Shrink => self.clients.shrink(),
             Command::ReadOn => self.read_paused(),
+            Command::Freeze(freezing) => self.freezing = Some(freezing),
             Command::Configure(settings) => self.configure(&settings),
             Command::Recount(slot_of) => self.recount(&slot_of),
             Command::Stop { over, patience, keeps_parked } => {

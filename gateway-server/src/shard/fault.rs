@@ -38,7 +38,7 @@ impl Concerned {
             | Command::AbandonArrival { connection_id }
             | Command::Depart { connection_id, .. }
             | Command::SettleDeparted { connection_id, .. } => Self::Client(*connection_id),
-            Command::Deliver { .. } | Command::Ask(_) => Self::Nobody,
+            Command::Deliver { .. } | Command::Ask(_) | Command::Freeze(_) => Self::Nobody,
             Command::Ungroup { .. }
             | Command::Shrink
             | Command::ReadOn

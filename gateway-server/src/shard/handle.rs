@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
 
+use super::carry::freezing::freezing;
+use super::carry::frozen::FrozenShard;
 use super::clients::Clients;
 use super::command::Command;
 use super::inbox::{InboxSender, Stopped};
@@ -22,6 +24,9 @@ use super::sync::{AtomicBool, Mutex};
 /// taken, or finds commands in the inbox that have to come first, leaves its own to the shard's thread by way of the inbox. A
 /// holder of the lock takes no other shard's lock and waits for no I/O; the other locks that it may take, such as those of the
 /// index, of the total backlog and of the workers' queues, are held for moments only.
+///
+/// A frozen shard is an exception: its thread waits without the lock, which [`FrozenShard`] alone takes until the shard thaws, for as
+/// long as it likes.
 ///
 /// Working in the caller's thread saves waking two threads for a query and one for a command.
 pub(crate) struct ShardHandle {
@@ -65,6 +70,14 @@ impl ShardHandle {
     #[cfg(test)]
     pub(super) fn hold(&self) -> super::sync::MutexGuard<'_, Shard> {
         self.shard.lock().unwrap()
+    }
+
+    /// Freezes the shard behind all commands that are in the inbox already.
+    pub(crate) async fn freeze(&self) -> Result<FrozenShard, Stopped> {
+        let (freezing, is_frozen, frost) = freezing();
+        self.enqueue(Command::Freeze(freezing)).await?;
+        is_frozen.await.map_err(|_| Stopped)?;
+        Ok(FrozenShard::new(Arc::clone(&self.shard), frost))
     }
 
     /// Leaves the command to the shard's thread, by way of the inbox. Waits while the inbox is full.

@@ -18,6 +18,8 @@ pub(super) struct IssueTimes {
     start: Instant,
     /// The second after that of the newest moment, or 0 when there is none.
     noted: AtomicU32,
+    /// The seconds that had passed before `start` in the processes whose times this one goes on with.
+    passed: AtomicU32,
     moments: Mutex<Vec<Moment>>,
 }
 
@@ -30,12 +32,17 @@ struct Moment {
 
 impl IssueTimes {
     pub(super) fn new() -> Self {
-        Self { start: Instant::now(), noted: AtomicU32::new(0), moments: Mutex::default() }
+        Self {
+            start: Instant::now(),
+            noted: AtomicU32::new(0),
+            passed: AtomicU32::new(0),
+            moments: Mutex::default(),
+        }
     }
 
     /// Notes that this counter is issued now.
     pub(super) fn note(&self, counter: u32) {
-        self.note_at(counter, self.start.elapsed().as_secs() as u32);
+        self.note_at(counter, self.now().as_secs() as u32);
     }
 
     /// For how long about this counter has been issued, or `None` if that is too long ago to be known.
@@ -43,7 +50,36 @@ impl IssueTimes {
         let moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
         let later = moments.partition_point(|moment| moment.counter <= counter);
         let moment = moments.get(later.checked_sub(1)?)?;
-        Some(self.start.elapsed().saturating_sub(Duration::from_secs(moment.second.into())))
+        Some(self.now().saturating_sub(Duration::from_secs(moment.second.into())))
+    }
+
+    /// Gives the seconds that have passed until now, and each moment as a counter and a second.
+    pub(super) fn export(&self) -> (u32, Vec<(u32, u32)>) {
+        let moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        let moments = moments.iter().map(|moment| (moment.counter, moment.second)).collect();
+        (self.now().as_secs() as u32, moments)
+    }
+
+    /// Goes on with the times of another process, as of which so many seconds had passed until now. Gives false, and changes nothing, if
+    /// the moments are not in order or are too many.
+    pub(super) fn import(&self, passed: u32, exported: &[(u32, u32)]) -> bool {
+        let is_in_order = exported.is_sorted_by(|one, next| one.0 < next.0 && one.1 < next.1);
+        let is_past = exported.last().is_none_or(|(_, second)| *second <= passed);
+        if !is_in_order || !is_past || exported.len() > MOST {
+            return false;
+        }
+        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        *moments =
+            exported.iter().map(|(counter, second)| Moment { counter: *counter, second: *second }).collect();
+        let before = passed.saturating_sub(self.start.elapsed().as_secs() as u32);
+        self.passed.store(before, Ordering::Relaxed);
+        self.noted.store(moments.last().map_or(0, |last| last.second.saturating_add(1)), Ordering::Relaxed);
+        true
+    }
+
+    /// The time that has passed since the start of the first of the processes.
+    fn now(&self) -> Duration {
+        self.start.elapsed() + Duration::from_secs(self.passed.load(Ordering::Relaxed).into())
     }
 
     fn note_at(&self, counter: u32, second: u32) {
@@ -109,6 +145,26 @@ mod tests {
         }
         let seconds = [1, 2, 4, 5, 8, 9, 1000].map(|counter| second_of(&times, counter).unwrap());
         assert_eq!(seconds, [100, 100, 100, 103, 103, 110, 110]);
+    }
+
+    #[test]
+    fn a_process_goes_on_with_the_times_of_another() {
+        let first = IssueTimes::new();
+        first.passed.store(1000, Ordering::Relaxed);
+        [(1, 100), (5, 900)].into_iter().for_each(|(counter, second)| first.note_at(counter, second));
+        let (passed, moments) = first.export();
+        let second = IssueTimes::new();
+        assert!(second.import(passed, &moments));
+        let ages = [0, 4, 5].map(|counter| second.age(counter).map(|age| age.as_secs() / 60));
+        assert_eq!(ages, [None, Some(15), Some(1)]);
+        second.note(9);
+        assert!(second.age(9).unwrap() < Duration::from_secs(60));
+        assert_eq!(second.export().1.len(), 3);
+        for (passed, moments) in [(10, vec![(1, 11)]), (10, vec![(1, 3), (1, 4)]), (10, vec![(1, 3), (2, 3)])]
+        {
+            assert!(!second.import(passed, &moments), "{moments:?}");
+        }
+        assert_eq!(second.export().1.len(), 3);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 pub(crate) mod arrival;
 pub(crate) mod audience;
 mod backlog;
+pub(crate) mod carry;
 pub(crate) mod change;
 pub(crate) mod claim;
 pub(crate) mod client_proof;
@@ -61,8 +62,10 @@ pub mod uring;
 mod write_batch;
 mod writer;
 
+pub use carry::MalformedBatch;
 pub use client_proof::ClientProofs;
 pub use command::{NewConnection, SlotOf};
+pub use connection_id::MalformedIds;
 pub use counts::{Counts, ResumeCounts, ShardCounts};
 pub use detached_client::{DetachedClient, MalformedClient, Names, Resumable};
 pub use event_sink::{BuiltInSink, Client, EventSink, EventSinks, Handshake, Welcome};

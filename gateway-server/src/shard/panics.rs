@@ -18,6 +18,12 @@ pub(super) struct PanicBudget {
 }
 
 impl PanicBudget {
+    /// The number of panics in the current window.
+    #[cfg(test)]
+    pub(super) fn spent(&self) -> u32 {
+        self.panics
+    }
+
     /// Counts a panic, which the panic hook has logged already. With too many panics this ends the process.
     pub(super) fn spend(&mut self) {
         let now = Instant::now();

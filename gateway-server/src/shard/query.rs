@@ -323,6 +323,13 @@ impl Clients {
         }
     }
 
+    /// The number of connections, the number of those over TLS, and the bytes that wait for them, have come in part or are kept.
+    pub(crate) fn to_carry(&self) -> (usize, usize, usize) {
+        let tls = self.connections.iter().filter(|(_, connection)| connection.is_tls).count();
+        let bytes = self.held.bytes() + self.partial_bytes() + self.resume.kept.bytes();
+        (self.connections.len(), tls, bytes)
+    }
+
     pub(super) fn count_online(&mut self, listener: u8) {
         let listener = usize::from(listener);
         if listener >= self.online_by_listener.len() {

@@ -11,6 +11,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token};
 
 use super::ShardSettings;
+use super::carry::freezing::Freezing;
 use super::clients::Clients;
 use super::connection::Waits;
 use super::drain::Drain;
@@ -24,7 +25,7 @@ use super::panics;
 use super::resume::ResumeState;
 use super::state::Shard;
 use super::state::{INFLATED_IN_A_TURN, READ_IN_A_TURN};
-use super::sync::{Mutex, Waker};
+use super::sync::{Mutex, MutexGuard, Waker};
 use super::total_backlog::TotalBacklog;
 use crate::system::{exit, injected_faults, memory_reserve};
 
@@ -32,6 +33,8 @@ use crate::system::{exit, injected_faults, memory_reserve};
 const WAKE: Token = Token(usize::MAX);
 /// The largest number of sockets that one turn handles before it takes commands and writes.
 const EVENTS_IN_A_ROW: usize = 64;
+/// The number of clients taken over from another process that are read in a turn.
+const RESTORED_IN_A_TURN: usize = 256;
 /// A turn with more sockets than this is so much work that the thread lets others have the core after it.
 const MANY_EVENTS: usize = 32;
 
@@ -67,8 +70,19 @@ fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => exit::now(&format!("a shard cannot wait for its sockets: {error}")),
         }
-        let turn = || shard.lock().unwrap_or_else(PoisonError::into_inner).turn(&events);
-        match panics::or_end("a turn of a shard", turn) {
+        let turn = || {
+            let mut shard = lock(shard);
+            let next = shard.turn(&events);
+            (next, shard.freeze())
+        };
+        let (next, freezing) = panics::or_end("a turn of a shard", turn);
+        match next {
+            ControlFlow::Continue(_) if let Some(freezing) = freezing => {
+                let steps = Arc::clone(&lock(shard).steps);
+                freezing.wait(&steps);
+                lock(shard).thaw();
+                patience = Some(Duration::ZERO);
+            }
             ControlFlow::Continue(next) => {
                 patience = next;
                 // Without this the kernel may leave the core to a busy shard for milliseconds, while a thread that has a push for
@@ -81,7 +95,11 @@ fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
         }
     }
     // Other threads hold the shard too, so its memory stays, but nothing is done there any more.
-    shard.lock().unwrap_or_else(PoisonError::into_inner).inbox.close();
+    lock(shard).inbox.close();
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shard {
@@ -93,6 +111,7 @@ impl Shard {
         for event in events {
             self.for_client(event.token().0, |shard| shard.on_event(event));
         }
+        self.read_restored();
         self.read_on();
         if self.inflating.is_none() {
             self.inflater.rest();
@@ -109,8 +128,41 @@ impl Shard {
             return ControlFlow::Break(());
         }
         self.watches_slow = self.has_slow();
-        let is_busy = commands_left || !self.read_on.is_empty() || self.inflating.is_some();
+        let is_busy = commands_left
+            || !self.read_on.is_empty()
+            || !self.restored.is_empty()
+            || self.inflating.is_some();
         ControlFlow::Continue(if is_busy { Some(Duration::ZERO) } else { self.patience() })
+    }
+
+    /// Freezes the shard if somebody has asked for it, and gives what its thread then waits with.
+    pub(super) fn freeze(&mut self) -> Option<Freezing> {
+        let freezing = self.freezing.take()?;
+        // What was written may have closed clients, which are sent something in turn.
+        while !self.turn.is_empty() {
+            self.write_turn();
+        }
+        self.is_frozen = true;
+        Some(freezing)
+    }
+
+    /// Goes on after a freeze.
+    pub(super) fn thaw(&mut self) {
+        self.is_frozen = false;
+        // The clients that were taken over meanwhile did not come in the order of their deadlines.
+        self.closing.make_contiguous().sort_unstable();
+        self.untold.make_contiguous().sort_unstable();
+    }
+
+    /// Has some of the clients read that were taken over from another process: what they sent before is not told of by the poll.
+    fn read_restored(&mut self) {
+        let first = self.restored.len().saturating_sub(RESTORED_IN_A_TURN);
+        for key in self.restored.split_off(first) {
+            self.read_later(key);
+        }
+        if first == 0 {
+            self.restored = Vec::new();
+        }
     }
 
     /// Whether a client may have to be closed because it takes nothing of what waits for it.

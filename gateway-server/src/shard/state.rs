@@ -8,6 +8,7 @@ use std::time::Instant;
 use mio::Registry;
 
 use super::ShardSettings;
+use super::carry::freezing::Freezing;
 use super::clients::Clients;
 use super::drain::Drain;
 use super::event_sink::EventSink;
@@ -71,6 +72,12 @@ pub(super) struct Shard {
     pub(super) stop_at: Option<Instant>,
     /// How much the clients with a rate limit have sent.
     pub(super) meters: RateMeters,
+    /// Has the shard's thread freeze the shard at the end of the turn.
+    pub(super) freezing: Option<Freezing>,
+    /// Whether the shard is frozen: until it thaws, only who has frozen it uses it.
+    pub(super) is_frozen: bool,
+    /// The keys of connections that were taken over from another process and were not read since.
+    pub(super) restored: Vec<usize>,
     /// How many more panics the shard survives.
     pub(super) panic_budget: PanicBudget,
     /// The amount of work done so far, by which a watchdog sees that the shard is alive.
@@ -117,14 +124,18 @@ impl Shard {
             keeps_parked: false,
             stop_at: None,
             meters: RateMeters::default(),
+            freezing: None,
+            is_frozen: false,
+            restored: Vec::new(),
             panic_budget: PanicBudget::default(),
             steps: Arc::default(),
         }
     }
 
-    /// Whether another thread may do work here now: no command waits that has to come first, and the shard is not about to end.
+    /// Whether another thread may do work here now: no command waits that has to come first, and the shard is neither frozen nor about to
+    /// end.
     pub(super) fn is_free(&self) -> bool {
-        self.inbox.is_empty() && self.stop_at.is_none()
+        self.inbox.is_empty() && self.stop_at.is_none() && !self.is_frozen
     }
 
     pub(super) fn clients(&self) -> &Clients {

@@ -3,10 +3,8 @@
 
 #[cfg(not(all(test, feature = "models")))]
 mod real {
-    pub(in crate::shard) use std::sync::Mutex;
-    #[cfg(test)]
-    pub(in crate::shard) use std::sync::MutexGuard;
     pub(in crate::shard) use std::sync::atomic::AtomicBool;
+    pub(in crate::shard) use std::sync::{Mutex, MutexGuard};
 
     pub(in crate::shard) use crossbeam_channel::{Receiver, Sender, bounded};
     pub(in crate::shard) use mio::Waker;

@@ -2,12 +2,14 @@
 
 use std::io::{ErrorKind, Read as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use bytes::Bytes;
 use mio::{Events, Poll, Token};
 use socket2::SockRef;
 
+use super::carry::{MalformedBatch, RelayEnds, Restoration};
 use super::clients::Clients;
 use super::command::{Command, NewConnection};
 use super::connection::Connection;
@@ -110,6 +112,9 @@ pub(super) fn stalled(shard: &mut TestShard, connection_id: u32) -> TcpStream {
     client
 }
 
+/// A batch of clients as it was written, and their sockets.
+pub(super) type WrittenBatch = (Vec<u8>, Vec<OwnedFd>);
+
 /// A shard without a thread of its own.
 pub(super) struct TestShard {
     poll: Poll,
@@ -144,9 +149,44 @@ impl TestShard {
         client
     }
 
+    /// Writes the clients of the shard, and gives the batches and the relay's ends of pairs.
+    pub(super) fn written(&mut self) -> (Vec<WrittenBatch>, RelayEnds) {
+        self.shard.write_turn();
+        self.shard.is_frozen = true;
+        let (mut batches, mut relay_ends) = (Vec::new(), RelayEnds::new());
+        let mut out = |bytes: &[u8], sockets: &[BorrowedFd<'_>]| {
+            let sockets =
+                sockets.iter().map(|socket| socket.try_clone_to_owned()).collect::<Result<_, _>>()?;
+            batches.push((bytes.to_vec(), sockets));
+            Ok(())
+        };
+        self.shard.write_carried(&mut relay_ends, &mut out).unwrap();
+        (batches, relay_ends)
+    }
+
+    /// Goes on in another shard, with the same clients.
+    pub(super) fn carried(mut self, settings: ShardSettings, sink: Box<dyn EventSink>) -> Self {
+        let (batches, _) = self.written();
+        let mut new = Self::telling(settings, sink);
+        new.restore(batches).unwrap();
+        self.shard.let_go();
+        new
+    }
+
+    /// Takes over the clients of another shard.
+    pub(super) fn restore(&mut self, batches: Vec<WrittenBatch>) -> Result<(), MalformedBatch> {
+        self.shard.is_frozen = true;
+        let mut restoration = Restoration::default();
+        for (bytes, sockets) in batches {
+            self.shard.restore_batch(&mut restoration, &bytes, sockets)?;
+        }
+        self.shard.thaw();
+        Ok(())
+    }
+
     /// Whether the shard has more to do even if nothing happens.
     pub(super) fn is_busy(&self) -> bool {
-        !self.shard.read_on.is_empty() || self.shard.inflating.is_some()
+        !self.shard.read_on.is_empty() || self.shard.inflating.is_some() || !self.shard.restored.is_empty()
     }
 
     /// Runs one turn with the events that have happened so far.

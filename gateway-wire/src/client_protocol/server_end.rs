@@ -72,10 +72,7 @@ impl<M> ServerEnd<M> {
     /// Takes over an end that another process of the same node has exported; `entry` gives an entry and its weight for each that was
     /// exported. Times are counted from the same moment as there, and [`ServerEnd::note`] gives its time anew. Gives `None` where the
     /// numbers contradict each other, or where `entry` gives `None`.
-    pub fn imported<E>(
-        exported: ExportedEnd<E>,
-        entry: impl FnMut(E) -> Option<(M, usize)>,
-    ) -> Option<Self> {
+    pub fn imported<E>(exported: ExportedEnd<E>, entry: impl FnMut(E) -> Option<(M, usize)>) -> Option<Self> {
         let ExportedEnd { counts, proven, latest } = exported;
         Some(Self { counts: Counts::imported(counts, entry)?, proven, latest })
     }
@@ -415,7 +412,9 @@ mod tests {
         assert!(open(|end| end.counts.sent = u64::MAX).is_none());
         assert!(open(|end| end.counts.taken = u64::MAX).is_none());
         assert!(open(|end| end.counts.open.iter_mut().for_each(|open| open.seen = 7)).is_none());
-        assert!(open(|end| end.counts.open.iter_mut().for_each(|open| open.gap = Some(GapReason::Raw))).is_none());
+        assert!(
+            open(|end| end.counts.open.iter_mut().for_each(|open| open.gap = Some(GapReason::Raw))).is_none()
+        );
         assert!(open(|end| end.counts.open.iter_mut().for_each(|open| open.entries[0].0.clear())).is_none());
     }
 

@@ -52,6 +52,11 @@ impl PartialFrames {
         self.inflating.as_ref().is_some_and(|one| one.begun.is_none())
     }
 
+    /// The number of bytes to which the message that is inflated in part was inflated so far.
+    pub(crate) fn inflated(&self) -> usize {
+        self.inflating.as_ref().map_or(0, Inflating::inflated)
+    }
+
     pub(crate) fn parts(&self) -> PartialParts {
         PartialParts {
             bytes: self.bytes.clone(),

@@ -36,8 +36,12 @@ impl Inflating {
             Compressed::Frame(payload) => CompressedParts::Frame(payload.clone()),
             Compressed::Fragments(payload) => CompressedParts::Fragments(payload.clone()),
         };
-        let inflated = self.begun.as_ref().map_or(0, |stream| stream.so_far().len());
-        InflatingParts { is_text: self.kind == MessageKind::Text, compressed, inflated }
+        InflatingParts { is_text: self.kind == MessageKind::Text, compressed }
+    }
+
+    /// The number of bytes to which the message was inflated so far.
+    pub(super) fn inflated(&self) -> usize {
+        self.begun.as_ref().map_or(0, |stream| stream.so_far().len())
     }
 
     /// Gives a message that begins anew, or `None` if its frame is not within the first `length` bytes.

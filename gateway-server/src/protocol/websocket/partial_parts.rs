@@ -28,8 +28,6 @@ pub struct FragmentsParts {
 pub struct InflatingParts {
     pub is_text: bool,
     pub compressed: CompressedParts,
-    /// The number of bytes to which the message was inflated before.
-    pub inflated: usize,
 }
 
 /// Where the compressed bytes of a message are.

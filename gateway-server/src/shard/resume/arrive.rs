@@ -18,7 +18,7 @@ use super::table::ClientRecord;
 use crate::net::peer_address;
 
 /// The largest number of secrets by which a page may come back.
-const MOST_SECRETS: u32 = 64;
+pub(super) const MOST_SECRETS: u32 = 64;
 
 /// The time within which the other node gives the client, at most.
 const PATIENCE: Duration = Duration::from_secs(30);

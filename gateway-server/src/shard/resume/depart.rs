@@ -74,8 +74,7 @@ impl Shard {
         let subject = resume.subjects.of_token(key, uid);
         let rate = self.settings.listeners[usize::from(self.clients.connections[key].listener)].rate;
         let ahead = self.meters.ahead(key, rate, Instant::now());
-        let client =
-            DetachedClient::new(names.clone(), subject, &session, secrets, positions, frames, ahead);
+        let client = DetachedClient::new(names.clone(), subject, &session, secrets, positions, frames, ahead);
 
         self.unplug(key);
         self.clients.forget(key);

@@ -2,6 +2,7 @@
 //! and a client without a connection is parked for some time. For all others it is online meanwhile.
 
 mod arrive;
+mod carry;
 mod come_back;
 mod depart;
 mod kept;
@@ -13,6 +14,7 @@ mod subjects;
 mod table;
 mod tombstones;
 
+pub(super) use carry::{CarriedReasons, CarriedResume};
 pub use secrets::ResumeSecrets;
 pub(super) use seen::{Heard, control_frame};
 

@@ -29,9 +29,9 @@ pub(in crate::shard) struct ParkedClients {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::shard) struct Parked {
     pub(in crate::shard) since: Instant,
-    until: Instant,
-    number: u64,
-    address: Option<RateLimitKey>,
+    pub(super) until: Instant,
+    pub(super) number: u64,
+    pub(super) address: Option<RateLimitKey>,
 }
 
 impl ParkedClients {
@@ -57,6 +57,20 @@ impl ParkedClients {
         if let Some(address) = address {
             self.by_address.insert((address, number), key);
         }
+    }
+
+    /// Inserts a client that was parked in another process, with the number of its parking there.
+    pub(super) fn restore(
+        &mut self,
+        key: usize,
+        (since, until): (Instant, Instant),
+        number: u64,
+        address: Option<RateLimitKey>,
+    ) {
+        let next = self.next.max(number.saturating_add(1));
+        self.next = number;
+        self.insert(key, since, until, address);
+        self.next = next;
     }
 
     pub(super) fn remove(&mut self, key: usize) {

@@ -44,6 +44,11 @@ impl Subjects {
         self.others.get(&(key as u32)).map(|subject| &**subject)
     }
 
+    /// Whether a client is still bound to the uid of its token.
+    pub(super) fn is_bound(&self, key: usize) -> bool {
+        self.bound.contains(&(key as u32))
+    }
+
     pub(super) fn forget(&mut self, key: usize) {
         let key = key as u32;
         // Memory is given back after a peak.

@@ -29,6 +29,11 @@ impl Tombstones {
         }
     }
 
+    /// All reasons, the oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, GapReason)> {
+        self.order.iter().filter_map(|connection_id| Some((*connection_id, self.reason(*connection_id)?)))
+    }
+
     pub(super) fn reason(&self, connection_id: u32) -> Option<GapReason> {
         self.reasons.get(&connection_id).copied()
     }
