@@ -104,7 +104,8 @@ impl Router {
             let on_its_way = usize::try_from(queue.on_its_way).unwrap_or(usize::MAX);
             events(queue.waiting).map(|waiting| worker.fill(waiting, on_its_way)).map(|()| worker)
         };
-        let serving = carried.serving.into_iter().map(|queue| fill(queue, false)).collect::<Result<Vec<_>, _>>()?;
+        let serving =
+            carried.serving.into_iter().map(|queue| fill(queue, false)).collect::<Result<Vec<_>, _>>()?;
         let unassigned = match carried.unassigned {
             Some((queue, patience)) => {
                 let worker = fill(queue, true)?;
@@ -215,7 +216,11 @@ mod tests {
     }
 
     /// Takes everything of `old` over, the clients first.
-    fn taken_over(old: &Arc<Router>, sink: &dyn crate::shard::EventSink, clients: &[u32]) -> (Arc<Router>, Box<dyn crate::shard::EventSink>) {
+    fn taken_over(
+        old: &Arc<Router>,
+        sink: &dyn crate::shard::EventSink,
+        clients: &[u32],
+    ) -> (Arc<Router>, Box<dyn crate::shard::EventSink>) {
         let new = router();
         let mut sink_there = EventForwarders(Arc::clone(&new)).sink();
         for client in clients {

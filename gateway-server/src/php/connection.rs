@@ -42,9 +42,11 @@ pub(super) async fn begin(
     let presence = backend.attendance.enter(origin.peer, Kind::Call);
     let connection =
         Connection { origin: &origin, backend, settings, done, slot: &slot, presence: &presence };
-    let Some((state, descriptors)) = connection.until_evicted(connection.welcome(socket)).await else { return };
+    let Some((state, descriptors)) = connection.until_evicted(connection.welcome(socket)).await else {
+        return;
+    };
     let at_rest = ConnectionAtRest { origin: origin.clone(), state, descriptors };
-    if let Err(ConnectionAtRest { state, descriptors, .. }) = presence.rest(at_rest) {
+    if let Some(ConnectionAtRest { state, descriptors, .. }) = presence.rest(at_rest) {
         connection.go_on((state, descriptors)).await;
     }
 }
@@ -80,8 +82,8 @@ impl Connection<'_> {
             };
             let origin = self.origin.clone();
             match self.presence.rest(ConnectionAtRest { origin, state, descriptors }) {
-                Ok(()) => return,
-                Err(back) => at_rest = (back.state, back.descriptors),
+                None => return,
+                Some(back) => at_rest = (back.state, back.descriptors),
             }
         }
     }
@@ -126,7 +128,9 @@ impl Connection<'_> {
             StateAtRest::Internal(at_rest) => {
                 let socket = socket()?.into_stream();
                 let handshake = (done, slot, presence);
-                gatewayworker::serve_internal(socket, peer, backend, timeout, handshake, at_rest).await.map(one)
+                gatewayworker::serve_internal(socket, peer, backend, timeout, handshake, at_rest)
+                    .await
+                    .map(one)
             }
             StateAtRest::BusinessWorker(at_rest) => {
                 let socket = socket().map(Incoming::into_stream);
@@ -190,6 +194,13 @@ impl Connection<'_> {
         let &Self { origin: &Origin { peer, .. }, backend, done, slot, presence, .. } = self;
         let mut first = [0; 1];
         let read = async {
+            // What is there already is read before connections that came later have their turn.
+            match socket.read_now(&mut first) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
             tokio::select! {
                 biased;
                 () = backend.attendance.called(Rest::Calls), if !is_tls => Ok(false),

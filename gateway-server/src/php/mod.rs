@@ -17,8 +17,8 @@ mod stream;
 mod tls;
 
 pub use backend::Backend;
-pub use carry::attendance::Attendance;
 pub use carry::at_rest::{NotAtRest, PhpAtRest, rest};
+pub use carry::attendance::Attendance;
 pub use carry::form::MalformedPhp;
 pub use listener::serve;
 pub use login_limits::LoginLimits;

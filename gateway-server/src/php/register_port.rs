@@ -119,6 +119,11 @@ impl GiveAway {
     pub fn forget_file(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
+
+    /// The port's file is this process's from now on.
+    pub fn own_file(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Drop for SocketFile {

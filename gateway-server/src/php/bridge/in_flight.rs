@@ -39,7 +39,8 @@ impl InFlight {
 
     /// Says in a worker that comes to rest what is with its process.
     pub(super) fn rest(&self, at_rest: &mut WorkerAtRest) {
-        at_rest.batches = self.batches.iter().map(|(last, batch)| (*last, CarriedBatch::from(batch))).collect();
+        at_rest.batches =
+            self.batches.iter().map(|(last, batch)| (*last, CarriedBatch::from(batch))).collect();
         (at_rest.sent, at_rest.taken, at_rest.done) = (self.sent, self.taken, self.done);
     }
 

@@ -8,9 +8,9 @@ use gateway_wire::bridge::{MAX_WORKER_NAME, ServerToWorker, WorkerToServer, fram
 use serde_bytes::ByteBuf;
 
 use super::event_codec::FrameCodec;
+use super::goodbye::hang_up;
 use super::in_flight::InFlight;
 use super::io::{Connection, Ended};
-use super::goodbye::hang_up;
 use super::progress_file::ProgressFile;
 use crate::events::{Batch, Delivery, Event, REPLACED, WorkerConnection, encode_batch};
 use crate::php::backend::Backend;
@@ -137,7 +137,14 @@ async fn deliver(
         let Process { connection, in_flight, is_leaving, progress_file, .. } = process;
         let socket = if connection.socket.can_travel() { connection.socket.duplicate().ok() } else { None };
         let socket = socket.map(OwnedFd::from);
-        return Ok(Some(rest(delivery.name(), connection.at_rest(), &in_flight, progress_file, is_leaving, socket)));
+        return Ok(Some(rest(
+            delivery.name(),
+            connection.at_rest(),
+            &in_flight,
+            progress_file,
+            is_leaving,
+            socket,
+        )));
     };
     delivery.leave(untaken(process.in_flight, process.progress_file.as_ref())).await;
     result.map(|()| None)
@@ -246,7 +253,10 @@ impl WorkerConnection for Process<'_> {
     }
 
     fn has_room(&self) -> bool {
-        self.in_flight.batches() < WINDOW && !self.connection.has_output() && !self.is_leaving && !self.is_ending
+        self.in_flight.batches() < WINDOW
+            && !self.connection.has_output()
+            && !self.is_leaving
+            && !self.is_ending
     }
 
     fn send(&mut self, mut batch: Batch) {

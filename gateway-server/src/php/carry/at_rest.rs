@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use gateway_wire::bridge::Producer;
@@ -108,7 +108,10 @@ impl PhpAtRest {
         let state = CarriedState {
             written_at: monotonic(),
             instance: backend.bridge.instance(),
-            producers: producers.into_iter().map(|(name, applied)| (ByteBuf::from(name.0), applied)).collect(),
+            producers: producers
+                .into_iter()
+                .map(|(name, applied)| (ByteBuf::from(name.0), applied))
+                .collect(),
             workers: backend.workers.carry(),
             connections: self.connections.iter().map(|one| (one.origin.clone(), one.state.clone())).collect(),
         };
@@ -164,7 +167,7 @@ impl PhpAtRest {
 fn spawn_begun(task: impl Future<Output = ()> + Send + 'static) {
     let mut task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(task);
     // The task is polled again when it is spawned, and says then who wakes it.
-    if let Poll::Pending = task.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    if task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
         tokio::spawn(task);
     }
 }
@@ -185,5 +188,8 @@ fn check(connections: &[ConnectionAtRest]) -> Result<(), MalformedPhp> {
 /// Nanoseconds of the clock that all processes of a machine share.
 fn monotonic() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
-    u64::try_from(now.tv_sec).unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+    u64::try_from(now.tv_sec)
+        .unwrap_or(0)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }

@@ -141,14 +141,14 @@ impl Attendance {
 
     /// Gives those at rest. Who comes to rest later goes on.
     pub(super) fn take(&self) -> Vec<ConnectionAtRest> {
-        std::mem::take(&mut self.state().at_rest).into_values().collect()
+        self.state().take()
     }
 
     /// Asks nobody any more to come to rest, and gives those at rest.
     pub(super) fn release(&self) -> Vec<ConnectionAtRest> {
         let mut state = self.state();
         self.wanted.send_replace(Rest::Nobody);
-        std::mem::take(&mut state.at_rest).into_values().collect()
+        state.take()
     }
 
     /// Leaves connections to the tasks of their register ports, which go on accepting others behind them.
@@ -171,6 +171,15 @@ impl Attendance {
     }
 }
 
+impl State {
+    /// Takes those at rest, in the order in which they came. Those that their register port has not taken yet came before.
+    fn take(&mut self) -> Vec<ConnectionAtRest> {
+        let mut all = std::mem::take(&mut self.returning);
+        all.extend(std::mem::take(&mut self.at_rest).into_values());
+        all
+    }
+}
+
 impl Presence<'_> {
     /// From now on the connection is one of a worker.
     pub(in crate::php) fn is_worker(&self) {
@@ -181,13 +190,13 @@ impl Presence<'_> {
     }
 
     /// Leaves a connection that has come to rest here. Gives it back if nobody is asked to rest any more, so that it has to go on.
-    pub(in crate::php) fn rest(&self, connection: ConnectionAtRest) -> Result<(), ConnectionAtRest> {
+    pub(in crate::php) fn rest(&self, connection: ConnectionAtRest) -> Option<ConnectionAtRest> {
         let mut state = self.attendance.state();
         if *self.attendance.wanted.borrow() == Rest::Nobody {
-            return Err(connection);
+            return Some(connection);
         }
         state.at_rest.insert(self.id, connection);
-        Ok(())
+        None
     }
 }
 

@@ -3,3 +3,5 @@
 pub(super) mod at_rest;
 pub(super) mod attendance;
 pub(super) mod form;
+#[cfg(test)]
+mod simulation;

@@ -49,8 +49,16 @@ impl Input {
 
     /// Reads once what the system has, without waiting. Gives false when there was nothing.
     pub(super) fn read_now(&mut self, socket: &Socket) -> Result<bool, Ended> {
+        self.read_with(|chunk| (&*socket).read(chunk))
+    }
+
+    /// Reads once with a function that does not wait. Gives false when there was nothing.
+    pub(super) fn read_with(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> std::io::Result<usize>,
+    ) -> Result<bool, Ended> {
         let mut chunk = [0; 4096];
-        match (&*socket).read(&mut chunk) {
+        match read(&mut chunk) {
             Ok(0) => Err(Ended::Closed),
             Ok(length) => {
                 self.0.extend_from_slice(&chunk[..length]);

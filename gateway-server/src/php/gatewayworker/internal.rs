@@ -75,9 +75,7 @@ pub(in crate::php) async fn serve_worker(
     at_rest: BusinessWorkerAtRest,
 ) -> Option<(StateAtRest, OwnedFd)> {
     presence.is_worker();
-    let Some(mut delivery) = Delivery::rejoin(&backend.workers, backend.gateway.hub(), &at_rest.name) else {
-        return None;
-    };
+    let mut delivery = Delivery::rejoin(&backend.workers, backend.gateway.hub(), &at_rest.name)?;
     let Some(socket) = socket else {
         delivery.leave(worker::untold(at_rest)).await;
         return None;

@@ -132,7 +132,8 @@ impl Newcomers {
 
     /// Goes on with the clients that are new and the events that wait. They wait a moment more.
     pub(super) fn go_on(&mut self, clients: Vec<u32>, waiting: Vec<Batch>, now: Instant) {
-        let of_waiting = waiting.iter().flat_map(|batch| batch.events.iter().map(|event| event.connection_id));
+        let of_waiting =
+            waiting.iter().flat_map(|batch| batch.events.iter().map(|event| event.connection_id));
         for client in clients.into_iter().chain(of_waiting.clone()) {
             if self.clients.insert(client, 0).is_none() {
                 self.ends.push_back((now + NEW_FOR, client));
@@ -229,14 +230,17 @@ mod tests {
     fn what_is_held_back_goes_on_after_a_rest_in_its_order() {
         let mut newcomers = Newcomers::default();
         let now = Instant::now();
-        let events = vec![event(1, EventKind::Connect), handshake(1), event(2, EventKind::Connect), message(1, "a")];
+        let events =
+            vec![event(1, EventKind::Connect), handshake(1), event(2, EventKind::Connect), message(1, "a")];
         assert_eq!(newcomers.hold_back(batch(events), now).events.len(), 2);
         let (clients, waiting) = newcomers.at_rest();
         let waiting = waiting.into_iter().map(|batch| batch.try_into().unwrap()).collect();
         let mut later = Newcomers::default();
         later.go_on(clients, waiting, now);
         // Who was new is new still, and what comes later of those who wait comes behind.
-        assert!(later.hold_back(batch(vec![message(2, "b"), event(1, EventKind::Close)]), now).events.is_empty());
+        assert!(
+            later.hold_back(batch(vec![message(2, "b"), event(1, EventKind::Close)]), now).events.is_empty()
+        );
         let kinds: Vec<_> = told(&mut later, now).into_iter().map(|event| event.connection_id).collect();
         assert_eq!(kinds, [1, 1, 2, 1]);
         assert!(later.clients.is_empty());

@@ -101,6 +101,10 @@ impl<'a> Session<'a> {
                 if self.has_ordered || self.worker.is_some() {
                     return Ok::<_, Ended>(true);
                 }
+                // What is there already is read before connections that came later have their turn.
+                if self.input.read_with(|chunk| socket.read_now(chunk))? {
+                    continue;
+                }
                 tokio::select! {
                     biased;
                     () = &mut called => return Ok(false),
@@ -204,11 +208,17 @@ impl<'a> Session<'a> {
             };
             match command {
                 Ok(Command::ClientConnect { secret_key }) => {
-                    self.backend.gatewayworker.check_secret(self.peer, &secret_key, &self.backend.attendance).await?;
+                    self.backend
+                        .gatewayworker
+                        .check_secret(self.peer, &secret_key, &self.backend.attendance)
+                        .await?;
                     self.is_trusted = true;
                 }
                 Ok(Command::WorkerConnect { worker_key, secret_key }) => {
-                    self.backend.gatewayworker.check_secret(self.peer, &secret_key, &self.backend.attendance).await?;
+                    self.backend
+                        .gatewayworker
+                        .check_secret(self.peer, &secret_key, &self.backend.attendance)
+                        .await?;
                     self.is_trusted = true;
                     self.prove();
                     self.become_worker(&worker_key)?;
