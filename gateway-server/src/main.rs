@@ -71,6 +71,7 @@ fn start() -> anyhow::Result<ExitCode> {
             runtime.block_on(async {
                 match question {
                     config::Question::Health => cli::health(&target, as_json).await,
+                    config::Question::Upgrade => cli::upgrade(&target, as_json).await,
                     config::Question::Status => cli::status(&target, as_json).await,
                     config::Question::Connections { uid, group, address, limit } => {
                         let wanted = cli::Wanted { uid, group, address, limit };

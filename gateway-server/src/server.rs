@@ -1,15 +1,20 @@
 //! The whole server: it binds the ports, starts what serves them, and stops all of it in order.
 
 mod component_settings;
+mod keys;
 mod live;
 mod ports;
 mod reload;
+mod start;
 mod tasks;
+mod upgrade;
 
-use std::net::SocketAddrV4;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use anyhow::Context as _;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -17,29 +22,33 @@ use tracing::{error, info, warn};
 use crate::admin::{self, Operations};
 use crate::cluster::Cluster;
 use crate::config::{Settings, Source};
-use crate::events::{EventForwarders, Router};
-use crate::hub::Hub;
+use crate::handover::InstalledBinary;
 use crate::lifecycle::deadline::Deadline;
 use crate::lifecycle::stop::{self, StopSignals};
 use crate::lifecycle::{memory, systemd, watchdog};
 use crate::listener::{self, TokenVerifier};
 use crate::net::tls;
-use crate::php::bridge::Bridge;
-use crate::php::gatewayworker::GatewayWorker;
-use crate::php::{self, Attendance, Backend, LoginLimits, MemoryBudget};
-use crate::service::Gateway;
-use crate::shard::{ClientProofs, ResumeSecrets};
+use crate::php::{self, RegisterPort};
 use crate::system::descriptors;
 use crate::telemetry::abuse_log;
 use crate::telemetry::logs::{self, Logs};
-use component_settings::ComponentSettings;
+use keys::Keys;
 use live::LiveServer;
 use ports::Ports;
 use reload::Reloads;
+use start::Started;
 use tasks::Tasks;
+use upgrade::{
+    Asked, Beginning, Carrier, ListeningSockets, NotTaken, Taken, UpgradeRequests, signal_for_upgrades,
+    take_over,
+};
 
 /// Time that a stop waits for the PHP workers to take the events of the clients that have gone.
 const LAST_EVENTS: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Time that the answer to who has asked for an upgrade may take, and how often it is looked at.
+const LAST_ANSWER: std::time::Duration = std::time::Duration::from_secs(2);
+const LOOK: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// Time that a start waits for the other nodes of the cluster.
 const JOINING: std::time::Duration = std::time::Duration::from_secs(5);
@@ -54,8 +63,24 @@ pub async fn run(settings: Settings, source: Source, logs: Logs) -> anyhow::Resu
     let Some(mut server) = Server::build(settings, source, logs).await? else {
         return Ok(());
     };
-    let fault = server.run().await;
-    server.stop(fault).await
+    match server.run().await {
+        End::Signal => server.stop(None).await,
+        End::Fault(fault) => server.stop(Some(fault)).await,
+        End::Replaced => {
+            server.leave_to_successor().await;
+            Ok(())
+        }
+    }
+}
+
+/// Why a server serves no longer.
+pub enum End {
+    /// A signal has asked for a stop.
+    Signal,
+    /// Something has ended that never should.
+    Fault(&'static str),
+    /// Another process has taken over.
+    Replaced,
 }
 
 /// A server that serves.
@@ -67,8 +92,19 @@ pub struct Server {
     cluster: Option<Arc<Cluster>>,
     client_listeners: Tasks,
     php_listeners: Tasks,
+    operations_listener: Tasks,
+    upgrades: UpgradeRequests,
+    /// What is started when an upgrade is asked for.
+    binary: InstalledBinary,
+    keys: Keys,
+    /// The sockets on which the listeners accept.
+    sockets: ListeningSockets,
     /// The tasks that run until the process ends.
     background: Tasks,
+    /// Whether a signal has asked for a stop during an upgrade.
+    stops: bool,
+    /// Carries TLS clients after an upgrade, in which this was the old process.
+    carrier: Option<Carrier>,
 }
 
 impl Server {
@@ -77,20 +113,27 @@ impl Server {
         descriptors::raise_limit();
         // The signals are caught before anything listens, so that from now on a signal stops the server in order.
         let mut stop_signals = StopSignals::new()?;
+        let upgrade_signal = signal_for_upgrades()?;
+        let binary = InstalledBinary::of_this_process().context("the path of this program")?;
         let deadline = Deadline::start(settings.drain_seconds, settings.stop_timeout)?;
         let settings = Arc::new(settings);
         let reloads = Reloads::new(source, Arc::clone(&settings))?;
         let certificates = component_settings::certificates(&settings)?;
         let watched_certificates = certificates.all();
-        let ports = Ports::bind(&settings)?;
-        let node = settings.node.unwrap_or_else(|| ports.node_address());
-        let (proofs, secrets) = (ClientProofs::new(random()?), ResumeSecrets::new(random()?));
-        let components =
-            ComponentSettings::new(&settings, &ports.clients, node, proofs, secrets, certificates)?;
-        let instance = u64::from_ne_bytes(random()?);
-        let cluster = component_settings::cluster(&settings)
-            .map(|cluster| Arc::new(Cluster::new(cluster, settings.secret_key.as_bytes(), node, instance)));
-        let (hub, backend) = start_backend(&settings, &components, node, instance, cluster.clone())?;
+        let start =
+            |ports: &Ports, keys: &Keys, shards| start::start(&settings, ports, certificates, keys, shards);
+        let Beginning { started, ports, sockets, keys, mut taken } =
+            match take_over(&settings, &mut stop_signals, start) {
+                Err(NotTaken::Alone(start)) => {
+                    let (keys, ports) = (Keys::draw()?, Ports::bind(&settings)?);
+                    let sockets = ListeningSockets::of(&ports)?;
+                    let started = start(&ports, &keys, None)?;
+                    Beginning { started, ports, sockets, keys, taken: None }
+                }
+                Err(NotTaken::Failed(error)) => return Err(error),
+                Ok(beginning) => beginning,
+            };
+        let Started { components, cluster, hub, backend } = started;
 
         let mut background = Tasks::default();
         if !watched_certificates.is_empty() {
@@ -115,30 +158,21 @@ impl Server {
         systemd::ready();
 
         let token_verifier = component_settings::token_verifier(&settings, &TokenVerifier::open());
-        let mut client_listeners = Tasks::default();
-        let mut listeners = Vec::new();
-        for (index, socket) in ports.clients.into_iter().enumerate() {
-            let (sender, receiver) = watch::channel(components.listener(&settings, index, &token_verifier));
-            listeners.push(sender);
-            client_listeners
-                .spawn("a listener ended", listener::serve(socket, Arc::clone(&backend.gateway), receiver));
+        if let Some(used) = taken.as_mut().and_then(Taken::tokens) {
+            token_verifier.take_over(used);
         }
+        let listeners = (0..ports.clients.len())
+            .map(|index| watch::Sender::new(components.listener(&settings, index, &token_verifier)))
+            .collect();
         let register_ports = watch::Sender::new(components.register_port(&settings));
-        let mut php_listeners = Tasks::default();
-        for port in ports.register {
-            let task = php::serve(port, Arc::clone(&backend), register_ports.subscribe());
-            php_listeners.spawn("a register port ended", task);
-        }
-        let operations = Arc::new(Operations::new(
+        let (operations, upgrades) = Operations::new(
             Arc::clone(&hub),
             Arc::clone(&backend),
             components.watched(&settings),
             components.php_connections(),
             settings.operations_token.clone(),
-        ));
-        if let Some(port) = ports.operations {
-            background.spawn("the operations port ended", admin::serve(port, Arc::clone(&operations)));
-        }
+        );
+        let operations = Arc::new(operations);
         let shards = Arc::clone(&hub);
         background.spawn("what waits for clients is not watched any more", async move {
             shards.watch_waiting().await
@@ -160,36 +194,124 @@ impl Server {
             register_ports,
             operations,
         };
-        Ok(Some(Self {
+        let mut server = Self {
             stop_signals,
             deadline,
             reloads,
             live,
             cluster,
-            client_listeners,
-            php_listeners,
+            client_listeners: Tasks::default(),
+            php_listeners: Tasks::default(),
+            operations_listener: Tasks::default(),
+            upgrades: UpgradeRequests::new(upgrade_signal, upgrades),
+            binary,
+            keys,
+            carrier: None,
+            sockets,
             background,
-        }))
+            stops: false,
+        };
+        if let Some(taken) = taken {
+            server.stops = taken.stops();
+            server.live.recount().await;
+            taken.serve(&server.live, &server.sockets);
+        }
+        server.listen(ports.clients, ports.operations);
+        server.listen_for_php(ports.register);
+        Ok(Some(server))
     }
 
-    /// Serves, and reads the settings again on SIGHUP, until a signal asks for a stop or something has ended that never should.
-    /// Gives the fault in that case.
-    pub async fn run(&mut self) -> Option<&'static str> {
+    /// Accepts clients and operators from now on.
+    fn listen(&mut self, clients: Vec<TcpListener>, operations: Option<TcpListener>) {
+        let LiveServer { listeners, backend, .. } = &self.live;
+        for (socket, settings) in clients.into_iter().zip(listeners) {
+            let task = listener::serve(socket, Arc::clone(&backend.gateway), settings.subscribe());
+            self.client_listeners.spawn("a listener ended", task);
+        }
+        if let Some(port) = operations {
+            let task = admin::serve(port, Arc::clone(&self.live.operations));
+            self.operations_listener.spawn("the operations port ended", task);
+        }
+    }
+
+    /// Accepts PHP's connections from now on.
+    fn listen_for_php(&mut self, ports: Vec<RegisterPort>) {
+        for port in ports {
+            let settings = self.live.register_ports.subscribe();
+            let task = php::serve(port, Arc::clone(&self.live.backend), settings);
+            self.php_listeners.spawn("a register port ended", task);
+        }
+    }
+
+    /// Serves until a signal asks for a stop, or something has ended that never should.
+    pub async fn run(&mut self) -> End {
+        loop {
+            if self.stops {
+                info!("asked to stop during an upgrade: stopping");
+                return End::Signal;
+            }
+            let asked = match self.serve().await {
+                ControlFlow::Continue(asked) => asked,
+                ControlFlow::Break(end) => return end,
+            };
+            match self.upgrade().await {
+                Ok(upgraded) => {
+                    info!(pid = upgraded.pid, clients = upgraded.clients, pause = ?upgraded.pause, "upgrade: the new process serves");
+                    self.upgrades.refuse_waiting();
+                    asked.answer(Ok(upgraded));
+                    return End::Replaced;
+                }
+                Err(why) => {
+                    error!("upgrade: {why}: this process goes on");
+                    self.upgrades.refuse_waiting();
+                    asked.answer(Err(why));
+                }
+            }
+        }
+    }
+
+    /// Serves, and reads the settings again on SIGHUP, until the end or until an upgrade is asked for.
+    async fn serve(&mut self) -> ControlFlow<End, Asked> {
+        let turn = self.reloads.turn();
+        let asked = async {
+            let asked = self.upgrades.next().await;
+            // Settings that are being read are applied first.
+            drop(turn.lock().await);
+            asked
+        };
         let apply = async |settings: &Settings| {
             self.deadline.set(settings.drain_seconds, settings.stop_timeout);
             self.live.apply(settings).await;
         };
-        tokio::select! {
-            () = memory::watch(&self.live.hub) => Some("the shards have ended"),
-            () = self.reloads.serve(apply) => Some("the settings are not read again any more"),
+        let fault = tokio::select! {
+            () = memory::watch(&self.live.hub) => "the shards have ended",
+            () = self.reloads.serve(apply) => "the settings are not read again any more",
             signal = self.stop_signals.next() => {
                 info!("{signal}: stopping");
-                None
+                return ControlFlow::Break(End::Signal);
             }
-            fault = self.client_listeners.fault() => Some(fault),
-            fault = self.php_listeners.fault() => Some(fault),
-            fault = self.background.fault() => Some(fault),
+            asked = asked => return ControlFlow::Continue(asked),
+            fault = self.client_listeners.fault() => fault,
+            fault = self.php_listeners.fault() => fault,
+            fault = self.operations_listener.fault() => fault,
+            fault = self.background.fault() => fault,
+        };
+        ControlFlow::Break(End::Fault(fault))
+    }
+
+    /// Ends after another process has taken over: who has asked for that gets the answer, and TLS clients are carried until they have
+    /// gone.
+    async fn leave_to_successor(mut self) {
+        let start = Instant::now();
+        while self.live.operations.is_answering_upgrade() && start.elapsed() < LAST_ANSWER {
+            tokio::time::sleep(LOOK).await;
         }
+        if let Some(carrier) = self.carrier.take() {
+            let settings = self.reloads.settings();
+            let patience = settings.drain_seconds + settings.stop_timeout;
+            carrier.carry(&mut self.stop_signals, patience).await;
+        }
+        info!("another process serves, so this one has ended");
     }
 
     /// Closes the clients, and then stops everything. Gives an error when there was a fault, so that the supervisor starts the
@@ -203,6 +325,7 @@ impl Server {
         self.live.operations.stop();
         // New clients are not accepted any more. PHP is served as long as there are clients.
         self.client_listeners.stop().await;
+        self.sockets.close_clients();
         let settings = self.reloads.settings();
         // Other nodes may fetch the clients that come back there.
         let keeps_parked = self.cluster.as_ref().is_some_and(|cluster| cluster.has_others());
@@ -221,38 +344,4 @@ impl Server {
         info!("stopped");
         fault.map_or(Ok(()), |fault| Err(anyhow::anyhow!("{fault}, so it has stopped")))
     }
-}
-
-/// Starts the shards, and makes what serves PHP.
-fn start_backend(
-    settings: &Settings,
-    components: &ComponentSettings,
-    node: SocketAddrV4,
-    instance: u64,
-    cluster: Option<Arc<Cluster>>,
-) -> anyhow::Result<(Arc<Hub>, Arc<Backend>)> {
-    let router = Router::new(component_settings::event_mode(settings), settings.worker_buffer_bytes);
-    let workers = Arc::new(router.with_policy(component_settings::routing_policy(settings)));
-    let names = cluster.as_ref().map(|cluster| cluster.names());
-    let sinks = Box::new(EventForwarders(Arc::clone(&workers)));
-    let hub = Hub::start(components.shards, random()?, &components.shard(settings), sinks, names)
-        .context("cannot start the shards")?;
-    let hub = Arc::new(hub);
-    let message_kind = component_settings::message_kind(settings);
-    let listeners = components.watched(settings).into_iter().map(|listener| listener.name).collect();
-    let gateway =
-        Gateway::new(Arc::clone(&hub), node, message_kind, settings.max_session_bytes, listeners, cluster);
-    let gateway = Arc::new(gateway);
-    let logins = Arc::new(LoginLimits::new(settings.secret_key.clone()));
-    let bridge = Bridge::new(Arc::clone(&logins), instance);
-    let gatewayworker = GatewayWorker::new(logins, node);
-    let budget = MemoryBudget::new(settings.max_unfinished_bytes);
-    Ok((hub, Arc::new(Backend { gateway, bridge, gatewayworker, workers, budget, attendance: Attendance::default() })))
-}
-
-/// Gives bytes of the system's random generator.
-fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-    Ok(bytes)
 }

@@ -1,7 +1,7 @@
 //! A real gateway-server process on free ports.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use anyhow::Context as _;
@@ -10,9 +10,9 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
-use crate::{server_binary, soon};
+use crate::{Operator, server_binary, soon};
 
-/// The process is killed when this is dropped.
+/// The process is killed when this is dropped, and so is one that has taken over from it.
 pub struct Server {
     pub websocket: SocketAddr,
     /// The addresses of the listeners from `--listener` or from the settings file, in their order.
@@ -22,6 +22,8 @@ pub struct Server {
     /// The address of `--operations`, if it was given.
     pub operations: Option<SocketAddr>,
     process: Child,
+    /// The process that has taken over from `process`, if one has.
+    successor: Option<Pid>,
     log: Lines<BufReader<ChildStderr>>,
 }
 
@@ -37,7 +39,12 @@ impl Server {
     /// Does the same as [`Server::start`] for what flags cannot do, such as variables. A port that `prepare` sets is left as
     /// it is.
     pub async fn start_with(prepare: impl FnOnce(&mut Command)) -> anyhow::Result<Self> {
-        let mut command = Command::new(server_binary()?);
+        Self::start_binary(&server_binary()?, prepare).await
+    }
+
+    /// Does the same as [`Server::start_with`] with the server's program at another place.
+    pub async fn start_binary(binary: &Path, prepare: impl FnOnce(&mut Command)) -> anyhow::Result<Self> {
+        let mut command = Command::new(binary);
         prepare(&mut command);
         let given: Vec<_> =
             command.as_std().get_args().map(|flag| flag.to_string_lossy().into_owned()).collect();
@@ -81,6 +88,7 @@ impl Server {
             unix: unix.first().map(|address| address.trim_start_matches("unix://").into()),
             operations: value("operations=").ok().map(str::parse).transpose()?,
             process,
+            successor: None,
             log,
         })
     }
@@ -99,7 +107,26 @@ impl Server {
         .await?
     }
 
+    /// Has a new process of the binary take over, and gives what `POST /upgrade` has answered. The old process may stay as a relay.
+    pub async fn upgrade(&mut self) -> anyhow::Result<serde_json::Value> {
+        let answer = Operator::of(self)?.ask("POST", "/upgrade", "").await?;
+        anyhow::ensure!(answer.status == 200, "{answer:?}");
+        let upgraded = answer.json()?;
+        let pid = upgraded["pid"].as_i64().context("the pid of the new process")?;
+        self.successor = Some(Pid::from_raw(pid.try_into()?));
+        Ok(upgraded)
+    }
+
+    /// Takes the process for the one that has taken over.
+    pub fn adopt(&mut self, successor: Pid) {
+        self.successor = Some(successor);
+    }
+
+    /// The process that serves.
     pub fn pid(&self) -> anyhow::Result<Pid> {
+        if let Some(successor) = self.successor {
+            return Ok(successor);
+        }
         Ok(Pid::from_raw(self.process.id().context("the server has ended")?.try_into()?))
     }
 
@@ -129,5 +156,14 @@ impl Server {
 
     pub fn open_files(&self) -> anyhow::Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.pid()?))?.count())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(successor) = self.successor {
+            // It may have ended by itself.
+            let _ = kill(successor, Signal::SIGKILL);
+        }
     }
 }

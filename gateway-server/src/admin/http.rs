@@ -3,9 +3,11 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -63,7 +65,11 @@ pub async fn serve(listener: TcpListener, operations: Arc<Operations>) {
 async fn converse(socket: TcpStream, peer: SocketAddr, operations: &Operations, slot: &Permit<RateLimitKey>) {
     let _ = socket.set_nodelay(true);
     let _ = keepalive::watch(&socket);
-    let service = service_fn(async |request| {
+    let upgrader = OnceLock::new();
+    let service = service_fn(async |request: Request<Incoming>| {
+        if request.uri().path() == routes::UPGRADE {
+            upgrader.get_or_init(|| operations.upgraders.enter());
+        }
         let answer = routes::respond(request, peer, operations, slot).await;
         slot.doubt();
         Ok::<_, Infallible>(answer)

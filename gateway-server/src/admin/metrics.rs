@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use super::answer::{Answer, Refusal, answer};
 use super::exposition::Exposition;
 use super::snapshot::{Snapshot, Watched};
-use super::{Operations, cluster};
+use super::{Operations, cluster, relays};
 use crate::telemetry::{abuse_log, logs};
 
 pub(super) async fn answer_metrics(operations: &Operations) -> Result<Answer, Refusal> {
@@ -19,6 +19,7 @@ pub(super) async fn answer_metrics(operations: &Operations) -> Result<Answer, Re
     php(&mut out, &snapshot);
     let clients = snapshot.sum(|shard| shard.clients as u64);
     cluster::metrics(&mut out, &operations.backend.gateway, clients);
+    relays::metrics(&mut out, &operations.relays);
     process(&mut out, &snapshot);
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(answer(StatusCode::OK, kind, out.into_text().into_bytes()))

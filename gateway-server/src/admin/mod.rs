@@ -13,13 +13,16 @@ mod http;
 mod metrics;
 mod process;
 mod query;
+mod relays;
 mod routes;
 mod snapshot;
 mod status;
 mod text;
+mod upgrade;
 
 pub use http::{bind, serve};
 pub use snapshot::Watched;
+pub use upgrade::{UpgradeRequest, Upgraded};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,11 +31,12 @@ use std::time::{Instant, SystemTime};
 use answer::Refusal;
 use hyper::StatusCode;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::hub::Hub;
 use crate::lifecycle::watchdog;
 use crate::php::Backend;
+use crate::relay::Relays;
 use crate::system::Secret;
 use crate::telemetry::ConnectionCounter;
 
@@ -51,7 +55,14 @@ pub struct Operations {
     /// The token that requests need. An empty one lets in programs of this machine only.
     token: RwLock<Secret>,
     is_stopping: AtomicBool,
-    served: Semaphore,
+    /// Whether another process has taken over from this one, so that nothing can be answered here any more.
+    is_replaced: AtomicBool,
+    upgrades: upgrade::UpgradeRequests,
+    /// Counts the connections on which an upgrade was asked for.
+    upgraders: Arc<ConnectionCounter>,
+    served: Arc<Semaphore>,
+    /// Earlier processes of this server that still carry clients.
+    relays: Arc<Relays>,
     large: Semaphore,
     started: SystemTime,
     /// The time of the start on the monotonic clock.
@@ -59,25 +70,32 @@ pub struct Operations {
 }
 
 impl Operations {
+    /// Makes the state, and gives the upgrades that will be asked for.
     pub fn new(
         hub: Arc<Hub>,
         backend: Arc<Backend>,
         listeners: Vec<Watched>,
         php: Arc<ConnectionCounter>,
         token: Secret,
-    ) -> Self {
-        Self {
+    ) -> (Self, mpsc::Receiver<UpgradeRequest>) {
+        let (upgrades, requests) = upgrade::channel();
+        let operations = Self {
             hub,
             backend,
             listeners,
             php,
             token: RwLock::new(token),
             is_stopping: AtomicBool::new(false),
-            served: Semaphore::new(SERVED),
+            is_replaced: AtomicBool::new(false),
+            upgrades,
+            upgraders: Arc::default(),
+            served: Arc::new(Semaphore::new(SERVED)),
+            relays: Arc::default(),
             large: Semaphore::new(LARGE),
             started: SystemTime::now(),
             running_since: Instant::now(),
-        }
+        };
+        (operations, requests)
     }
 
     /// Sets the token for requests that come from now on.
@@ -85,9 +103,31 @@ impl Operations {
         *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
+    /// The table of the relays, which is empty until somebody fills it.
+    pub fn relays(&self) -> Arc<Relays> {
+        Arc::clone(&self.relays)
+    }
+
     /// Makes the readiness check say that the server stops.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until no request is served, and lets none begin as long as the result is held. Requests for health and upgrades do not
+    /// count.
+    pub async fn rest(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.served).acquire_many_owned(SERVED as u32).await.ok()
+    }
+
+    /// Refuses all further requests, as another process serves now.
+    pub fn replace(&self) {
+        self.is_replaced.store(true, Ordering::Relaxed);
+        self.served.close();
+    }
+
+    /// Whether somebody who has asked for an upgrade may not have its answer yet.
+    pub fn is_answering_upgrade(&self) -> bool {
+        self.upgraders.present() > 0
     }
 
     fn is_stopping(&self) -> bool {

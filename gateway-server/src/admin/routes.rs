@@ -1,6 +1,7 @@
 //! The routes of the operations port: each path, with its access check and its answer.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -8,7 +9,7 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Refusal, json, text};
-use super::{Operations, api, auth, body, clients, dashboard, metrics, status};
+use super::{Operations, api, auth, body, clients, dashboard, metrics, status, upgrade};
 use crate::cluster::Cluster;
 use crate::net::{Permit, RateLimitKey};
 use crate::telemetry::abuse_log::{self, Offence};
@@ -17,6 +18,7 @@ use crate::telemetry::abuse_log::{self, Offence};
 const TIME: Duration = Duration::from_secs(10);
 
 const API: &str = "/api/";
+pub(super) const UPGRADE: &str = "/upgrade";
 /// The statuses of requests that are refused access. The log reports each.
 const NOT_LET_IN: [StatusCode; 3] =
     [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::UNSUPPORTED_MEDIA_TYPE];
@@ -27,8 +29,9 @@ pub(super) async fn respond(
     operations: &Operations,
     slot: &Permit<RateLimitKey>,
 ) -> Answer {
-    let answered = timeout(TIME, route(request, operations, slot)).await.unwrap_or_else(|_| {
-        let message = format!("not done within {TIME:?}; what was asked for may be done in part");
+    let time = if request.uri().path() == UPGRADE { upgrade::TIME } else { TIME };
+    let answered = timeout(time, route(request, operations, slot)).await.unwrap_or_else(|_| {
+        let message = format!("not done within {time:?}; what was asked for may be done in part");
         Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message))
     });
     answered.unwrap_or_else(|refusal| {
@@ -63,7 +66,15 @@ async fn route(
     }
     let token = operations.token();
     auth::check(request.uri(), request.headers(), &token)?;
+    if request.uri().path() == UPGRADE {
+        only(&request, &Method::POST)?;
+        return upgrade::respond(operations).await;
+    }
     let _served = operations.served.acquire().await;
+    if operations.is_replaced.load(Ordering::Relaxed) {
+        let message = "another process has taken over from this one: ask again";
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "replaced", message));
+    }
     // A connection that has lost its slot is closed anyway, so its request is not served.
     if !slot.prove() {
         return Err(Refusal::new(
@@ -100,7 +111,7 @@ async fn route(
             StatusCode::NOT_FOUND,
             "not_found",
             format!(
-                "there is nothing at {path}; there are /dashboard, /healthz, /readyz, /metrics, /status, /connections, /openapi.json, /api/{{operation}}"
+                "there is nothing at {path}; there are /dashboard, /healthz, /readyz, /metrics, /status, /connections, /openapi.json, /upgrade, /api/{{operation}}"
             ),
         )),
     }

@@ -43,6 +43,11 @@ enum Command {
         #[command(flatten)]
         where_: Where,
     },
+    /// Has the binary that is installed now take over from a server that runs, without a disconnect
+    Upgrade {
+        #[command(flatten)]
+        where_: Where,
+    },
     /// Shows the clients of a server that runs
     Connections {
         /// Only those that are bound to this uid
@@ -98,6 +103,8 @@ pub struct Asked {
 pub enum Question {
     Status,
     Health,
+    /// Asks it to let the binary that is installed now take over.
+    Upgrade,
     /// Lists the clients to which all given filters apply, `limit` of them at most.
     Connections {
         uid: Option<String>,
@@ -133,6 +140,7 @@ pub fn parse() -> anyhow::Result<Action> {
         Some(Command::Check { file }) => return Ok(Action::Check(file)),
         Some(Command::Status { where_ }) => return where_.ask(Question::Status),
         Some(Command::Health { where_ }) => return where_.ask(Question::Health),
+        Some(Command::Upgrade { where_ }) => return where_.ask(Question::Upgrade),
         Some(Command::Connections { uid, group, address, limit, where_ }) => {
             return where_.ask(Question::Connections { uid, group, address, limit: limit as usize });
         }

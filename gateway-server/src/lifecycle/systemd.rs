@@ -18,6 +18,11 @@ pub fn stopping() {
     told(notify(&[NotifyState::Stopping]));
 }
 
+/// Says that another process is the server from now on.
+pub fn replaced_by(pid: u32) {
+    told(notify(&[NotifyState::MainPid(pid)]));
+}
+
 /// Says that the server is alive. If `WatchdogSec=` is set, this has to come within that time, or systemd restarts the server.
 pub fn alive() {
     if sd_notify::watchdog_enabled().is_some() {

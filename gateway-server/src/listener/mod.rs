@@ -25,6 +25,7 @@ pub use accept::serve;
 pub use admission::{Admission, AdmissionSlot};
 pub use newcomer::Newcomer;
 pub use refusal::Refusal;
+pub use replay_cache::UsedTokens;
 pub use resumption::{ClientRegistry, Resumption};
 pub use rules::{MAX_REQUEST, Rules};
 pub use token::TokenVerifier;

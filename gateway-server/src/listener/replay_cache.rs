@@ -8,6 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 /// Number of ids that are kept. Each has at most 128 bytes, and stands in two tables.
 const MOST: usize = 200_000;
 
@@ -74,6 +76,39 @@ impl TokenReplayCache {
         by_expiry.insert((expires, name));
         Ok(())
     }
+
+    /// Gives the ids in their order of expiry, for a process that takes over from this one.
+    pub(super) fn export(&self, instant: Instant) -> UsedTokens {
+        let used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = |(expires, name): &(u64, Arc<str>)| {
+            let over = used.names.get(name).copied().flatten();
+            let left = over.map(|over| over.saturating_duration_since(instant).as_millis() as u64);
+            (name.to_string(), *expires, left)
+        };
+        UsedTokens { ids: used.by_expiry.iter().map(one).collect(), forgotten: used.forgotten }
+    }
+
+    /// Takes over the ids of the process before this one. It keeps no more than [`MOST`], so more are not its own.
+    pub(super) fn import(&self, tokens: UsedTokens, instant: Instant) {
+        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        used.forgotten = tokens.forgotten.max(used.forgotten);
+        for (name, expires, left) in tokens.ids.into_iter().take(MOST) {
+            let name: Arc<str> = name.into();
+            let over = left.and_then(|left| instant.checked_add(Duration::from_millis(left)));
+            used.names.insert(Arc::clone(&name), over);
+            used.by_expiry.insert((expires, name));
+        }
+    }
+}
+
+/// The ids of the single-use tokens that were used, for another process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedTokens {
+    /// Each id with its token's expiry in seconds since 1970, and in how many milliseconds it has expired by the monotonic clock;
+    /// `None` means never.
+    ids: Vec<(String, u64, Option<u64>)>,
+    /// The latest expiry among the ids that were forgotten, in seconds since 1970.
+    forgotten: u64,
 }
 
 #[cfg(test)]
@@ -128,6 +163,22 @@ mod tests {
         let it = Clocks::new();
         assert_eq!(it.take("a", u64::MAX, 50, 0), Ok(()));
         assert_eq!(it.take("a", u64::MAX, u64::MAX - 1, 1), Err(ReplayError::Used));
+    }
+
+    #[test]
+    fn another_process_goes_on_with_them() {
+        let it = Clocks::new();
+        assert_eq!((it.take("a", 100, 50, 0), it.take("b", u64::MAX, 50, 0)), (Ok(()), Ok(())));
+        assert_eq!(it.take("c", 60, 50, 0), Ok(()));
+        assert_eq!(it.take("d", 100, 61, 11), Ok(()), "the first is forgotten");
+        let other = Clocks(it.0, TokenReplayCache::default());
+        other.1.import(it.1.export(it.0 + Duration::from_secs(20)), it.0 + Duration::from_secs(20));
+        for (id, expires, refused) in
+            [("a", 100, ReplayError::Used), ("b", 100, ReplayError::Used), ("c", 60, ReplayError::Unknown)]
+        {
+            assert_eq!(other.take(id, expires, 70, 20), Err(refused), "{id}");
+        }
+        assert_eq!((other.take("a", 300, 100, 50), other.take("e", 300, 100, 50)), (Ok(()), Ok(())));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
 use super::refusal::Refusal;
-use super::replay_cache::{ReplayError, TokenReplayCache};
+use super::replay_cache::{ReplayError, TokenReplayCache, UsedTokens};
 use crate::protocol::close::{self, Close};
 use crate::protocol::websocket::TOKEN_PROTOCOL;
 use crate::shard::Identity;
@@ -46,6 +46,16 @@ impl TokenVerifier {
         max_session: usize,
     ) -> Self {
         Self { key, is_required, max_groups, max_session, used: Arc::clone(&self.used) }
+    }
+
+    /// The single-use tokens that were used, for a process that takes over from this one.
+    pub fn used(&self) -> UsedTokens {
+        self.used.export(Instant::now())
+    }
+
+    /// Takes over the used tokens of the process before this one.
+    pub fn take_over(&self, used: UsedTokens) {
+        self.used.import(used, Instant::now());
     }
 
     /// Gives the identity in the token of a request, or `None` when it has none and needs none.

@@ -121,6 +121,7 @@ pub(crate) struct ComponentSettings {
 impl ComponentSettings {
     pub(crate) fn new(
         settings: &Settings,
+        shards: Option<usize>,
         sockets: &[TcpListener],
         node: SocketAddrV4,
         proofs: ClientProofs,
@@ -129,7 +130,8 @@ impl ComponentSettings {
     ) -> std::io::Result<Self> {
         let ports = sockets.iter().map(|socket| Ok(socket.local_addr()?.port()));
         let shards = match settings.shards {
-            0 => machine::threads(),
+            // The next process after an upgrade has as many as the one before.
+            0 => shards.unwrap_or_else(machine::threads),
             shards => shards.into(),
         };
         let admission = Admission::new(settings.max_connections, settings.max_connections_per_address);
@@ -191,6 +193,16 @@ impl ComponentSettings {
             counter: Arc::clone(counter),
         };
         listeners.map(watched).collect()
+    }
+
+    /// The number of handshakes that are under way.
+    pub(crate) fn handshakes(&self) -> u64 {
+        self.counters.iter().map(|counter| counter.present()).sum()
+    }
+
+    /// The address in the client_ids.
+    pub(crate) fn node(&self) -> SocketAddrV4 {
+        self.node
     }
 
     /// Counts the connections that PHP has on all register ports.

@@ -54,6 +54,11 @@ impl LiveServer {
         let _ = self.hub.count(None).await;
     }
 
+    /// The token verifier of the newest settings.
+    pub(crate) fn token_verifier(&self) -> Arc<TokenVerifier> {
+        Arc::clone(&self.token_verifier.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn renew_token_verifier(&self, settings: &Settings) -> Arc<TokenVerifier> {
         let mut token_verifier = self.token_verifier.lock().unwrap_or_else(PoisonError::into_inner);
         *token_verifier = component_settings::token_verifier(settings, &token_verifier);
@@ -61,7 +66,7 @@ impl LiveServer {
     }
 
     /// Counts the existing connections again, as they were not counted while there was no limit.
-    async fn recount(&self) {
+    pub(crate) async fn recount(&self) {
         let admission = Arc::clone(&self.components.admission);
         let slot_of = move |peer: Option<std::net::SocketAddr>| {
             let slot = admission.recount(peer.map(|peer| peer.ip()))?;

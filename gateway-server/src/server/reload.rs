@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
 use crate::config::{Change, Settings, Source};
@@ -18,12 +19,14 @@ pub(super) struct Reloads {
     source: Source,
     hangup: Signal,
     settings: Arc<Settings>,
+    /// Whoever holds this keeps the settings from being read again, or is about to apply new ones.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Reloads {
     /// Catches SIGHUP, which from now on does not end the process.
     pub(super) fn new(source: Source, settings: Arc<Settings>) -> io::Result<Self> {
-        Ok(Self { source, hangup: signal(SignalKind::hangup())?, settings })
+        Ok(Self { source, hangup: signal(SignalKind::hangup())?, settings, turn: Arc::default() })
     }
 
     /// The settings as they were last read.
@@ -31,10 +34,17 @@ impl Reloads {
         &self.settings
     }
 
+    /// What is held while new settings are applied, so that nobody else changes the server meanwhile.
+    pub(super) fn turn(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.turn)
+    }
+
     /// Gives the settings to `apply` after each SIGHUP. This happens even when they are the same, as files that they name may
     /// have changed.
     pub(super) async fn serve(&mut self, apply: impl AsyncFn(&Settings)) {
         while self.hangup.recv().await.is_some() {
+            let turn = Arc::clone(&self.turn);
+            let _turn = turn.lock().await;
             systemd::reloading();
             let (source, settings) = (self.source.clone(), Arc::clone(&self.settings));
             let read = READS.run(move || read(&source, &settings)).await;

@@ -112,7 +112,7 @@ impl Target {
         let listener = runtime.block_on(async { admin::bind("127.0.0.1:0".parse()?) })?;
         let operations = listener.local_addr()?;
         let asked = Operations::new(Arc::clone(&hub), backend, Vec::new(), Arc::default(), Secret::default());
-        runtime.spawn(admin::serve(listener, Arc::new(asked)));
+        runtime.spawn(admin::serve(listener, Arc::new(asked.0)));
         let (clients, peers) = (Vec::new(), Mutex::default());
         let mut target = Self { runtime, hub, directory, operations, clients, peers };
         target.clients = target.runtime.block_on(target.populate())?;

@@ -23,7 +23,7 @@ fn systemd_understands_the_units() -> anyhow::Result<()> {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
-    for name in ["gateway-server.service", "gateway-worker.service"] {
+    for name in ["gateway-server.service", "gateway-worker.service", "gateway-server-upgrade.service"] {
         let text = std::fs::read_to_string(root().join("packaging/systemd").join(name))?;
         // systemd-analyze checks whether the units' programs exist, so they are replaced by some that do.
         let text = text
@@ -187,6 +187,12 @@ async fn the_debian_package_comes_serves_and_goes() -> anyhow::Result<()> {
     let unit = std::fs::read_to_string(machine.join("lib/systemd/system/gateway-server.service"))?;
     assert!(
         unit.contains("ExecStart=/usr/bin/gateway-server --config /etc/push-gateway/gateway.toml"),
+        "{unit}"
+    );
+
+    let unit = std::fs::read_to_string(machine.join("lib/systemd/system/gateway-server-upgrade.service"))?;
+    assert!(
+        unit.contains(" /usr/bin/gateway-server upgrade --config /etc/push-gateway/gateway.toml"),
         "{unit}"
     );
 

@@ -4,5 +4,6 @@ mod business_worker;
 mod like_the_original;
 mod listeners_like_the_original;
 mod php_cluster;
+mod upgrades;
 mod worker_programs;
 mod workerman_chat;

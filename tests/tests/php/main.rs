@@ -5,5 +5,6 @@ mod parked_clients;
 mod php_pushes;
 mod register_tls;
 mod tokens;
+mod upgrades;
 mod worker_moves;
 mod worker_runner;

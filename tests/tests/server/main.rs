@@ -25,5 +25,8 @@ mod resume_cuts;
 mod resume_room;
 mod stop_and_settings;
 mod tls;
+mod upgrade;
+mod upgrade_faults;
+mod upgrade_refusals;
 mod worker_moves;
 mod workers;

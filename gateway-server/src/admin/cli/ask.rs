@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::header::{AUTHORIZATION, HOST};
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -17,12 +17,22 @@ use super::target::Target;
 
 /// Time for one request and its answer.
 const TIME: Duration = Duration::from_secs(15);
+/// Time for a request that changes something, and its answer.
+const CHANGE_TIME: Duration = Duration::from_secs(65);
 /// Bytes of the longest answer.
 const BYTES: usize = 64 << 20;
 
 pub(super) async fn ask(target: &Target, path: &str) -> anyhow::Result<Value> {
+    understood(target, get(target, path).await?)
+}
+
+/// Sends a request without a body that changes something, and gives the answer.
+pub(super) async fn post(target: &Target, path: &str) -> anyhow::Result<Value> {
+    understood(target, send(target, Method::POST, path, CHANGE_TIME).await?)
+}
+
+fn understood(target: &Target, (status, body): (StatusCode, Bytes)) -> anyhow::Result<Value> {
     let address = reachable(target.address);
-    let (status, body) = get(target, path).await?;
     let value: Value = serde_json::from_slice(&body).with_context(|| no_answer(address))?;
     match (status, value["error"]["message"].as_str()) {
         (StatusCode::OK, _) => Ok(value),
@@ -36,17 +46,31 @@ pub(super) async fn ask(target: &Target, path: &str) -> anyhow::Result<Value> {
 
 /// Sends a request and gives the answer, whatever its status is.
 pub(super) async fn get(target: &Target, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+    send(target, Method::GET, path, TIME).await
+}
+
+async fn send(
+    target: &Target,
+    method: Method,
+    path: &str,
+    time: Duration,
+) -> anyhow::Result<(StatusCode, Bytes)> {
     let address = reachable(target.address);
-    timeout(TIME, exchange(address, target, path))
+    timeout(time, exchange(address, target, method, path))
         .await
-        .with_context(|| format!("{address} has not answered within {TIME:?}"))?
+        .with_context(|| format!("{address} has not answered within {time:?}"))?
 }
 
 fn no_answer(address: SocketAddr) -> String {
     format!("{address} does not answer as a gateway-server's operations port does")
 }
 
-async fn exchange(address: SocketAddr, target: &Target, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+async fn exchange(
+    address: SocketAddr,
+    target: &Target,
+    method: Method,
+    path: &str,
+) -> anyhow::Result<(StatusCode, Bytes)> {
     let socket = TcpStream::connect(address).await.with_context(|| {
         format!(
             "no server answers at {address}: is it running, and with operations = \"{address}\"? \
@@ -57,7 +81,7 @@ async fn exchange(address: SocketAddr, target: &Target, path: &str) -> anyhow::R
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.with_context(no_answer)?;
     let connection = tokio::spawn(connection);
-    let mut request = Request::get(path).header(HOST, address.to_string());
+    let mut request = Request::builder().method(method).uri(path).header(HOST, address.to_string());
     if !target.token.is_empty() {
         let bearer = [b"Bearer ", target.token.as_bytes()].concat();
         request = request.header(AUTHORIZATION, bearer);

@@ -1,4 +1,4 @@
-//! The commands `gateway-server status`, `health` and `connections`, which ask a running server.
+//! The commands `gateway-server status`, `health`, `connections` and `upgrade`, which ask a running server.
 
 mod ask;
 mod table;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::query::encode;
 pub use target::Target;
 
-use ask::{ask, get};
+use ask::{ask, get, post};
 
 /// The filter for the clients to show.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,12 @@ pub async fn health(target: &Target, as_json: bool) -> anyhow::Result<()> {
     let said = String::from_utf8_lossy(&body).trim().to_owned();
     anyhow::ensure!(status == StatusCode::OK, "not ready: {said}");
     print(&if as_json { pretty(&json!({"state": said}))? } else { said + "\n" })
+}
+
+/// Has a process of the installed binary take over from the running one, and waits until it has. Gives an error when it could not.
+pub async fn upgrade(target: &Target, as_json: bool) -> anyhow::Result<()> {
+    let upgraded = post(target, "/upgrade").await?;
+    print(&if as_json { pretty(&upgraded)? } else { table::upgraded(&upgraded) })
 }
 
 pub async fn connections(target: &Target, wanted: &Wanted, as_json: bool) -> anyhow::Result<()> {

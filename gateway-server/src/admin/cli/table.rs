@@ -63,6 +63,11 @@ pub(super) fn status(status: &Value) -> String {
         text.push('\n');
         text += &table(&["worker", "clients", "events waiting", "bytes waiting"], workers);
     }
+    let relays = rows(&status["relays"], &["pid", "clients", "received_bytes", "sent_bytes", "age_seconds"]);
+    if !relays.is_empty() {
+        text.push('\n');
+        text += &table(&["relay (pid)", "clients", "bytes received", "bytes sent", "age in s"], relays);
+    }
     let cluster = &status["cluster"];
     let nodes = rows(&cluster["nodes"], &["node", "state", "clients", "silent_seconds"]);
     if !nodes.is_empty() {
@@ -93,6 +98,26 @@ pub(super) fn status(status: &Value) -> String {
         text += &table(&["offence", "since the start"], offences);
     }
     text
+}
+
+/// Says what has come of an upgrade.
+pub(super) fn upgraded(upgraded: &Value) -> String {
+    let value = |key: &str| upgraded[key].as_u64().unwrap_or_default();
+    let relayed = value("relayed_clients");
+    let staying = if relayed == 0 {
+        String::new()
+    } else {
+        format!(
+            "; the old process stays for {} of them, until they have gone",
+            counted(relayed, "TLS client")
+        )
+    };
+    format!(
+        "process {} serves now, with {} ({:.0} ms without service){staying}\n",
+        cell(&upgraded["pid"]),
+        counted(value("clients"), "client"),
+        upgraded["pause_seconds"].as_f64().unwrap_or_default() * 1000.0,
+    )
 }
 
 pub(super) fn connections(found: &[Value], has_more: bool) -> String {
@@ -193,6 +218,19 @@ mod tests {
         assert!(connections(&[one], false).ends_with("\n1 connection\n"));
         let text = status(&serde_json::json!({"messages_sent": 1, "sent_bytes": 1, "outbox_bytes": 2}));
         assert!(text.contains("1 message, 1 byte\n") && text.contains("0, with 2 bytes waiting\n"), "{text}");
+    }
+
+    #[test]
+    fn relays_are_shown_while_there_are_some() {
+        let relay = serde_json::json!({"pid": 4711, "clients": 3, "received_bytes": 10, "sent_bytes": 20, "age_seconds": 7});
+        let text = status(&serde_json::json!({"relays": [relay]}));
+        assert!(
+            text.contains(
+                "\nrelay (pid)  clients  bytes received  bytes sent  age in s\n4711         3        10"
+            ),
+            "{text}"
+        );
+        assert!(!status(&serde_json::json!({"relays": []})).contains("relay"));
     }
 
     #[test]

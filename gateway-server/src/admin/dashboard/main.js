@@ -60,6 +60,8 @@ function show(now) {
         + ` · ${say('uids')} ${number(now.uids)} · ${say('groups')} ${number(now.groups)}`;
     rows('#listeners', now.listeners, ({listener, clients, handshakes, accepted}) => [listener, clients, handshakes, accepted]);
     rows('#workers', now.workers, (worker) => [worker.name, worker.clients, worker.backlog_events]);
+    one('#relays-panel').hidden = now.relays.length === 0;
+    rows('#relays', now.relays, (relay) => [String(relay.pid), relay.clients, duration(relay.age_seconds)]);
     one('#cluster').hidden = now.cluster === null;
     if (now.cluster !== null) {
         const {nodes, problem} = now.cluster;

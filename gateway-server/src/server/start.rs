@@ -1,0 +1,83 @@
+//! The start of what serves: the shards, and what serves PHP.
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::component_settings::{self, ComponentSettings};
+use super::keys::Keys;
+use super::ports::Ports;
+use crate::cluster::Cluster;
+use crate::config::Settings;
+use crate::events::{EventForwarders, Router};
+use crate::hub::Hub;
+use crate::net::tls::Certificates;
+use crate::php::bridge::Bridge;
+use crate::php::gatewayworker::GatewayWorker;
+use crate::php::{Attendance, Backend, LoginLimits, MemoryBudget};
+use crate::service::Gateway;
+use crate::shard::{ClientProofs, ResumeSecrets};
+
+/// What serves, before anybody is let in.
+pub(super) struct Started {
+    pub(super) components: ComponentSettings,
+    pub(super) cluster: Option<Arc<Cluster>>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) backend: Arc<Backend>,
+}
+
+/// Starts the shards, so many of them if the settings do not say how many.
+pub(super) fn start(
+    settings: &Settings,
+    ports: &Ports,
+    certificates: Certificates,
+    keys: &Keys,
+    shards: Option<usize>,
+) -> anyhow::Result<Started> {
+    let node = settings.node.unwrap_or_else(|| ports.node_address());
+    let (proofs, secrets) = (ClientProofs::new(keys.proofs), ResumeSecrets::new(keys.secrets));
+    let components =
+        ComponentSettings::new(settings, shards, &ports.clients, node, proofs, secrets, certificates)?;
+    let cluster = component_settings::cluster(settings)
+        .map(|cluster| Arc::new(Cluster::new(cluster, settings.secret_key.as_bytes(), node, keys.instance)));
+    let (hub, backend) = start_backend(settings, &components, node, keys, cluster.clone())?;
+    Ok(Started { components, cluster, hub, backend })
+}
+
+/// Starts the shards, and makes what serves PHP.
+fn start_backend(
+    settings: &Settings,
+    components: &ComponentSettings,
+    node: SocketAddrV4,
+    keys: &Keys,
+    cluster: Option<Arc<Cluster>>,
+) -> anyhow::Result<(Arc<Hub>, Arc<Backend>)> {
+    let router = Router::new(component_settings::event_mode(settings), settings.worker_buffer_bytes);
+    let workers = Arc::new(router.with_policy(component_settings::routing_policy(settings)));
+    let names = cluster.as_ref().map(|cluster| cluster.names());
+    let sinks = Box::new(EventForwarders(Arc::clone(&workers)));
+    let hub = Hub::start(components.shards, keys.connection_ids, &components.shard(settings), sinks, names)
+        .context("cannot start the shards")?;
+    let hub = Arc::new(hub);
+    let message_kind = component_settings::message_kind(settings);
+    let listeners = components.watched(settings).into_iter().map(|listener| listener.name).collect();
+    let gateway =
+        Gateway::new(Arc::clone(&hub), node, message_kind, settings.max_session_bytes, listeners, cluster);
+    let gateway = Arc::new(gateway);
+    let logins = Arc::new(LoginLimits::new(settings.secret_key.clone()));
+    let bridge = Bridge::new(Arc::clone(&logins), keys.instance);
+    let gatewayworker = GatewayWorker::new(logins, node);
+    let budget = MemoryBudget::new(settings.max_unfinished_bytes);
+    Ok((
+        hub,
+        Arc::new(Backend {
+            gateway,
+            bridge,
+            gatewayworker,
+            workers,
+            budget,
+            attendance: Attendance::default(),
+        }),
+    ))
+}

@@ -1,0 +1,14 @@
+//! An upgrade: a new process of the binary takes over from this one.
+
+mod carrier;
+mod listening_sockets;
+mod new;
+mod old;
+mod predecessor;
+mod requests;
+mod state;
+
+pub(super) use carrier::Carrier;
+pub(super) use listening_sockets::ListeningSockets;
+pub(super) use new::{Beginning, NotTaken, Taken, take_over};
+pub(super) use requests::{Asked, UpgradeRequests, signal_for_upgrades};

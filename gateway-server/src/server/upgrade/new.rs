@@ -1,0 +1,261 @@
+//! The new process's side of an upgrade: it takes everything that the old one has, and serves once that has decided so.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::Context as _;
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+use tracing::{info, warn};
+
+use super::listening_sockets::{ListeningSockets, listed};
+use super::{predecessor, state};
+use crate::config::Settings;
+use crate::handover::protocol::NewOutcome;
+use crate::handover::{
+    Channel, ListeningSocket, Offer, Taker, VARIABLE, checks, inherited, say_serving, take,
+};
+use crate::hub::FrozenHub;
+use crate::lifecycle::stop::StopSignals;
+use crate::listener::UsedTokens;
+use crate::php::PhpAtRest;
+use crate::server::keys::Keys;
+use crate::server::live::LiveServer;
+use crate::server::ports::Ports;
+use crate::server::start::Started;
+
+/// Starts what serves, on these ports and with so many shards.
+pub(crate) trait Start: FnOnce(&Ports, &Keys, Option<usize>) -> anyhow::Result<Started> {}
+
+impl<F: FnOnce(&Ports, &Keys, Option<usize>) -> anyhow::Result<Started>> Start for F {}
+
+/// A server before anybody is let in.
+pub(crate) struct Beginning {
+    pub(crate) started: Started,
+    pub(crate) ports: Ports,
+    pub(crate) sockets: ListeningSockets,
+    pub(crate) keys: Keys,
+    /// What was taken over, if this is the new process of an upgrade.
+    pub(crate) taken: Option<Taken>,
+}
+
+/// What was taken over from another process, and is not served yet.
+pub(crate) struct Taken {
+    channel: Channel,
+    frozen: FrozenHub,
+    tokens: Option<UsedTokens>,
+    php: PhpAtRest,
+    is_orphan: bool,
+    stops: bool,
+}
+
+/// Why nothing was taken over.
+pub(crate) enum NotTaken<S> {
+    /// There is no process before this one.
+    Alone(S),
+    /// This process was started to take over, and cannot. It ends.
+    Failed(anyhow::Error),
+}
+
+/// Takes over from another process, if this one was started for that.
+pub(crate) fn take_over<S: Start>(
+    settings: &Settings,
+    signals: &mut StopSignals,
+    start: S,
+) -> Result<Beginning, NotTaken<S>> {
+    match inherited() {
+        Ok(None) => Err(NotTaken::Alone(start)),
+        Ok(Some(channel)) => take_all(channel, settings, signals, start).map_err(NotTaken::Failed),
+        Err(error) => Err(NotTaken::Failed(error.into())),
+    }
+}
+
+fn take_all(
+    mut channel: Channel,
+    settings: &Settings,
+    signals: &mut StopSignals,
+    start: impl Start,
+) -> anyhow::Result<Beginning> {
+    let mut taking = Taking {
+        settings,
+        signals: RefCell::new(signals),
+        start: Some(start),
+        shards: 0,
+        sockets: None,
+        base: None,
+        tokens: None,
+        php_sockets: Vec::new(),
+        php: None,
+        stops: Cell::new(false),
+    };
+    let outcome = block_in_place(|| take(&mut channel, &mut taking));
+    let NewOutcome::TakesOver { is_orphan, stops } = outcome else { return Err(ended(outcome)) };
+    let Taking { sockets, base, tokens, php, .. } = taking;
+    let Base { started, ports, keys, frozen } = base.context("no keys came")?;
+    let (sockets, _) = sockets.context("no listening sockets came")?;
+    let php = php.context("PHP's connections did not come")?;
+    let taken = Some(Taken { channel, frozen, tokens, php, is_orphan, stops });
+    Ok(Beginning { started, ports, sockets, keys, taken })
+}
+
+impl Taken {
+    /// Takes the single-use tokens that were used.
+    pub(crate) fn tokens(&mut self) -> Option<UsedTokens> {
+        self.tokens.take()
+    }
+
+    /// Whether the server was asked to stop meanwhile.
+    pub(crate) fn stops(&self) -> bool {
+        self.stops
+    }
+
+    /// Serves the clients and PHP's connections from now on, and tells the old process so.
+    pub(crate) fn serve(mut self, live: &LiveServer, sockets: &ListeningSockets) {
+        sockets.own_files();
+        drop(self.frozen);
+        self.php.go_on(&live.backend, &live.register_ports.borrow());
+        if self.is_orphan {
+            warn!("upgrade: the old process has died, and this one has taken over all that it had");
+            return;
+        }
+        if let Err(error) = block_in_place(|| say_serving(&mut self.channel)) {
+            info!(%error, "upgrade: the old process is not told that this one serves");
+        }
+        if let Err(error) = predecessor::hear(self.channel, live.operations.relays()) {
+            warn!("upgrade: {error:#}");
+        }
+    }
+}
+
+/// A server that is being taken over.
+struct Taking<'a, S> {
+    settings: &'a Settings,
+    signals: RefCell<&'a mut StopSignals>,
+    start: Option<S>,
+    /// The number of shards of the old process, which this one follows.
+    shards: usize,
+    /// The ports are here until what serves is started on them.
+    sockets: Option<(ListeningSockets, Option<Ports>)>,
+    base: Option<Base>,
+    tokens: Option<UsedTokens>,
+    /// The sockets of PHP's connections that have come before these themselves.
+    php_sockets: Vec<OwnedFd>,
+    php: Option<PhpAtRest>,
+    stops: Cell<bool>,
+}
+
+/// What there is once the keys have come.
+struct Base {
+    started: Started,
+    ports: Ports,
+    keys: Keys,
+    /// The shards, which serve nobody yet.
+    frozen: FrozenHub,
+}
+
+impl<S: Start> Taker for Taking<'_, S> {
+    fn check(&mut self, offer: &Offer) -> Result<(), String> {
+        let limit = rlimit::Resource::NOFILE.get_soft().map_err(in_words)?;
+        // The TLS clients come as sockets too, and only the old process has two for each.
+        checks::descriptors(offer.clients, 0, limit).map_err(in_words)?;
+        let settings = self.settings;
+        let wanted = checks::Wanted {
+            shards: Some(u32::from(settings.shards)).filter(|shards| *shards > 0),
+            node: settings.node.map(|node| node.to_string()),
+            listeners: listed(settings),
+        };
+        self.shards = checks::settings(offer, &wanted).map_err(in_words)? as usize;
+        Ok(())
+    }
+
+    fn listeners(&mut self, _: Vec<ListeningSocket>, sockets: Vec<OwnedFd>) -> Result<(), String> {
+        let (sockets, ports) = ListeningSockets::passed(self.settings, sockets).map_err(in_words)?;
+        self.sockets = Some((sockets, Some(ports)));
+        Ok(())
+    }
+
+    fn clients(&mut self, shard: u32, bytes: Vec<u8>, sockets: Vec<OwnedFd>) -> Result<(), String> {
+        let base = self.base.as_ref().ok_or("clients came before the keys of the server")?;
+        base.frozen.restore(shard as usize, bytes, sockets).map_err(in_words)
+    }
+
+    fn state(&mut self, name: &str, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+        match name {
+            state::KEYS => self.found(state::read(&bytes).map_err(in_words)?).map_err(in_words),
+            state::CONNECTION_IDS => {
+                let base = self.base.as_ref().ok_or("connection ids came before the keys of the server")?;
+                base.frozen.resume_ids(&bytes).map_err(in_words)
+            }
+            state::TOKENS => {
+                self.tokens = Some(state::read(&bytes).map_err(in_words)?);
+                Ok(())
+            }
+            state::PHP_SOCKETS => {
+                self.php_sockets.extend(descriptors);
+                Ok(())
+            }
+            state::PHP => {
+                let base =
+                    self.base.as_ref().ok_or("PHP's connections came before the keys of the server")?;
+                let sockets = std::mem::take(&mut self.php_sockets);
+                let php = PhpAtRest::read(&bytes, sockets, &base.started.backend).map_err(in_words)?;
+                self.php = Some(php);
+                Ok(())
+            }
+            other => Err(format!("the old server hands over {other:?}, which this one does not know")),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), String> {
+        if self.base.is_none() || self.php.is_none() {
+            return Err("the keys of the server or PHP's connections did not come".to_owned());
+        }
+        Ok(())
+    }
+
+    fn is_asked_to_stop(&self) -> bool {
+        let has_come = self.signals.borrow_mut().next().now_or_never().is_some();
+        self.stops.set(self.stops.get() || has_come);
+        self.stops.get()
+    }
+}
+
+impl<S: Start> Taking<'_, S> {
+    /// Starts the shards, which stay frozen.
+    fn found(&mut self, keys: Keys) -> anyhow::Result<()> {
+        let start = self.start.take().context("the keys came twice")?;
+        let ports = self.sockets.as_mut().and_then(|(_, ports)| ports.take());
+        let ports = ports.context("no listening sockets came")?;
+        let started = start(&ports, &keys, Some(self.shards))?;
+        let frozen = Handle::current().block_on(started.hub.freeze());
+        let frozen = frozen.map_err(|_| anyhow::anyhow!("a shard has ended"))?;
+        self.base = Some(Base { started, ports, keys, frozen });
+        Ok(())
+    }
+}
+
+/// Why this process does not go on as the new one. It starts anew, as one without an old process, if that has died before it had
+/// given everything.
+fn ended(outcome: NewOutcome) -> anyhow::Error {
+    match outcome {
+        NewOutcome::StartsAfresh => {
+            warn!(
+                "upgrade: the old process has died before it had given everything, so this one starts without clients"
+            );
+            let mut arguments = std::env::args_os();
+            let name = arguments.next().unwrap_or_default();
+            let program = std::env::current_exe().unwrap_or_else(|_| name.into());
+            let failed = Command::new(program).args(arguments).env_remove(VARIABLE).exec();
+            anyhow::Error::from(failed).context("this process cannot start anew")
+        }
+        NewOutcome::Refuses(why) | NewOutcome::Ends(why) => anyhow::anyhow!("it does not take over: {why}"),
+        NewOutcome::TakesOver { .. } => anyhow::anyhow!("it was to take over before it had everything"),
+    }
+}
+
+fn in_words(error: impl std::fmt::Display) -> String {
+    format!("{error:#}")
+}

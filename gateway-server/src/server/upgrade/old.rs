@@ -1,0 +1,216 @@
+//! The old process's side of an upgrade: it starts the new one, gives it everything, and goes on by itself where that fails.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::{JoinHandle, block_in_place};
+use tracing::{error, info, warn};
+
+use super::carrier::Carrier;
+use super::listening_sockets::listed;
+use super::state;
+use crate::admin::Upgraded;
+use crate::handover::{
+    Decision, Given, Giver, Killer, MAX_DESCRIPTORS, NewProcess, Offer, STATE_VERSION, Sender, checks, give,
+};
+use crate::hub::FrozenHub;
+use crate::lifecycle::stop::StopSignals;
+use crate::lifecycle::systemd;
+use crate::php::{self, PhpAtRest};
+use crate::server::Server;
+use crate::system::machine;
+
+/// Time for what is under way when an upgrade begins: requests of the operations port, calls of PHP.
+const REST: Duration = Duration::from_secs(2);
+/// How often it is looked whether handshakes are over.
+const LOOK: Duration = Duration::from_millis(5);
+/// Time for handshakes that are under way.
+const HANDSHAKES: Duration = Duration::from_secs(1);
+
+impl Server {
+    /// Lets a new process of the installed binary take over. Gives what has come of it, or why this process goes on.
+    pub(in crate::server) async fn upgrade(&mut self) -> Result<Upgraded, String> {
+        checks::process(std::process::id(), false, false).map_err(in_words)?;
+        if self.cluster.is_some() {
+            return Err(CLUSTER.to_owned());
+        }
+        // A signal that has come before this is still to be seen by the server, and a later one ends the upgrade.
+        let signals = StopSignals::new().map_err(in_words)?;
+        if self.stop_signals.next().now_or_never().is_some() {
+            self.stops = true;
+            return Err("the server was asked to stop".to_owned());
+        }
+        let offer = self.offer().await?;
+        let limit = rlimit::Resource::NOFILE.get_soft().map_err(in_words)?;
+        checks::descriptors(offer.clients, offer.tls_clients, limit).map_err(in_words)?;
+        checks::memory(offer.bytes, machine::available()).map_err(in_words)?;
+        let (clients, relayed) = (offer.clients as usize, offer.tls_clients as usize);
+        let new = block_in_place(|| self.binary.start()).map_err(in_words)?;
+        info!(pid = new.pid(), "upgrade: a new process is to take over");
+        let decision = Arc::new(Decision::default());
+        let stop_watch = watch_stop(signals, Arc::clone(&decision), new.killer());
+        let mut giving = Giving { server: self, requests: None, php: None, frozen: None, since: None };
+        let given = block_in_place(|| give(new, offer, &decision, &mut giving));
+        stop_watch.abort();
+        match given {
+            Given::HasGiven { new, fault } => {
+                if let Some(fault) = fault {
+                    error!("upgrade: {fault}");
+                }
+                let (pid, pause) = giving.given(new);
+                Ok(Upgraded { pid, clients, relayed, pause })
+            }
+            Given::GoesOn { why, accepts, .. } => {
+                giving.go_on(accepts).await;
+                Err(why)
+            }
+        }
+    }
+
+    async fn offer(&self) -> Result<Offer, String> {
+        let stopped = |_| "the server stops".to_owned();
+        let (clients, tls_clients, bytes) = self.live.hub.to_carry().await.map_err(stopped)?;
+        Ok(Offer {
+            server: env!("CARGO_PKG_VERSION").to_owned(),
+            state: STATE_VERSION,
+            shards: self.live.components.shards as u32,
+            node: self.live.components.node().to_string(),
+            listeners: listed(self.reloads.settings()),
+            clients: clients as u64,
+            tls_clients: tls_clients as u64,
+            bytes: bytes as u64,
+        })
+    }
+
+    /// Waits for the handshakes that are under way. Those that take longer end with this process.
+    async fn end_handshakes(&self) {
+        let start = Instant::now();
+        let under_way = || self.live.components.handshakes();
+        while under_way() > 0 && start.elapsed() < HANDSHAKES {
+            tokio::time::sleep(LOOK).await;
+        }
+        if under_way() > 0 {
+            warn!(handshakes = under_way(), "upgrade: some handshakes take long, and are to begin again");
+        }
+    }
+}
+
+/// Why a node of a cluster is not upgraded in place.
+const CLUSTER: &str = "a node of a cluster is not upgraded in place: stop it and start the new version, and meanwhile pages of \
+                       gateway.2 come back at the other nodes";
+
+/// A server that is being given away, and what has happened to it so far.
+struct Giving<'a> {
+    server: &'a mut Server,
+    /// Keeps requests of the operations port waiting.
+    requests: Option<OwnedSemaphorePermit>,
+    /// PHP's connections, which have come to rest.
+    php: Option<PhpAtRest>,
+    frozen: Option<FrozenHub>,
+    /// Since when clients are not served.
+    since: Option<Instant>,
+}
+
+impl Giver for Giving<'_> {
+    fn pass_listeners(&mut self, sender: &mut Sender<'_>) -> Result<(), String> {
+        let php = Handle::current().block_on(self.rest())?;
+        self.php = Some(php);
+        let listeners = listed(self.server.reloads.settings());
+        sender.listeners(listeners, &self.server.sockets.all()).map_err(in_words)
+    }
+
+    fn freeze(&mut self) -> Result<(), String> {
+        self.since = Some(Instant::now());
+        let frozen = Handle::current().block_on(self.server.live.hub.freeze());
+        self.frozen = Some(frozen.map_err(|_| "a shard has ended")?);
+        Ok(())
+    }
+
+    fn write_state(&mut self, sender: &mut Sender<'_>) -> Result<(), String> {
+        self.write(sender).map_err(in_words)
+    }
+}
+
+impl Giving<'_> {
+    /// Accepts no more, and brings to rest what is under way.
+    async fn rest(&mut self) -> Result<PhpAtRest, String> {
+        let Server { live, client_listeners, operations_listener, .. } = &mut *self.server;
+        for listeners in [client_listeners, operations_listener] {
+            listeners.stop().await;
+        }
+        let requests = tokio::time::timeout(REST, live.operations.rest()).await;
+        self.requests = requests.map_err(|_| "a request of the operations port has not ended in time")?;
+        self.server.end_handshakes().await;
+        let live = &self.server.live;
+        let settings = live.register_ports.borrow().clone();
+        php::rest(&live.backend, &settings, REST).await.map_err(in_words)
+    }
+
+    fn write(&mut self, sender: &mut Sender<'_>) -> io::Result<()> {
+        let live = &self.server.live;
+        sender.state(state::KEYS, &state::write(&self.server.keys), &[])?;
+        sender.state(state::TOKENS, &state::write(&live.token_verifier().used()), &[])?;
+        let frozen = self.frozen.as_ref().ok_or_else(|| io::Error::other("the shards are not frozen"))?;
+        sender.state(state::CONNECTION_IDS, &frozen.export_ids(), &[])?;
+        for shard in 0..frozen.shards() {
+            frozen.write(shard, &mut |bytes, sockets| sender.clients(shard as u32, bytes, sockets))?;
+        }
+        let php = self.php.as_ref().ok_or_else(|| io::Error::other("PHP's connections are not at rest"))?;
+        let php = php.write(&live.backend);
+        for sockets in php.descriptors.chunks(MAX_DESCRIPTORS) {
+            sender.state(state::PHP_SOCKETS, &[], sockets)?;
+        }
+        sender.state(state::PHP, &php.bytes, &[])
+    }
+
+    /// The clients belong to the new process. Gives that, and for how long nobody was served.
+    fn given(self, new: NewProcess) -> (u32, Duration) {
+        let pause = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+        let pid = new.pid();
+        let mut relayed = Vec::new();
+        if let Some(frozen) = self.frozen {
+            (0..frozen.shards()).for_each(|shard| relayed.extend(frozen.take_relayed(shard)));
+            frozen.stay_frozen();
+        }
+        match Carrier::begin(new, relayed) {
+            Ok(carrier) => self.server.carrier = carrier,
+            Err(error) => error!("upgrade: the TLS clients are lost: {error:#}"),
+        }
+        self.server.sockets.give_files_away();
+        self.server.live.operations.replace();
+        systemd::replaced_by(pid);
+        (pid, pause)
+    }
+
+    /// The clients stay. Serves on, and accepts again if that has ceased.
+    async fn go_on(self, accepts: bool) {
+        let Self { server, php, frozen, requests, .. } = self;
+        drop((frozen, requests));
+        if !accepts {
+            return;
+        }
+        if let Some(php) = php {
+            php.go_on(&server.live.backend, &server.live.register_ports.borrow());
+        }
+        match server.sockets.reopen() {
+            Ok((clients, operations)) => server.listen(clients, operations),
+            Err(error) => crate::system::exit::now(&format!("the ports cannot be served again: {error:#}")),
+        }
+    }
+}
+
+/// Keeps the clients when the server is asked to stop, unless they are given away already.
+fn watch_stop(mut signals: StopSignals, decision: Arc<Decision>, killer: Killer) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        signals.next().await;
+        decision.keep(|| killer.kill());
+    })
+}
+
+fn in_words(error: impl std::fmt::Display) -> String {
+    format!("{error:#}")
+}

@@ -1,0 +1,159 @@
+//! Upgrades that cannot be: each is refused with a sentence before anything moves, and the old process goes on.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use gateway_tests::{Answer, Client, Operator, PhpPeer, PlainClient, Server, eventually, server_binary};
+use nix::sys::signal::{Signal, kill};
+use tokio_tungstenite::tungstenite::Message;
+
+/// A server that runs from a copy of the binary in a folder, with a settings file there.
+async fn start_in(folder: &Path, settings: &str) -> anyhow::Result<Server> {
+    let binary = folder.join("gateway-server");
+    std::fs::copy(server_binary()?, &binary)?;
+    std::fs::write(folder.join("gateway.toml"), settings)?;
+    Server::start_binary(&binary, |command| {
+        command.arg("--config").arg(folder.join("gateway.toml")).args(["--operations", "127.0.0.1:0"]);
+    })
+    .await
+}
+
+async fn upgrade(server: &Server) -> anyhow::Result<Answer> {
+    Operator::of(server)?.ask("POST", "/upgrade", "").await
+}
+
+/// Asks for an upgrade that cannot be, and gives the sentence. The client is served on.
+async fn refused(server: &Server, client: &mut Client) -> anyhow::Result<String> {
+    let answer = upgrade(server).await?;
+    ensure!(answer.status == 409, "{answer:?}");
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    php.send_to_all("served on").await?;
+    php.acked().await?;
+    assert_eq!(client.text().await?, "served on");
+    Client::connect(server.websocket).await?.leave().await?;
+    Ok(answer.json()?["error"]["message"].as_str().context("a message")?.to_owned())
+}
+
+#[tokio::test]
+async fn settings_that_may_not_change_are_named() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = start_in(folder.path(), "shards = 2\n").await?;
+    let mut client = Client::connect(server.websocket).await?;
+    for (settings, named) in [
+        ("shards = 3\n", "shards is 2 in the running server and 3 in its settings"),
+        ("shards = 2\nnode = \"192.0.2.7:1238\"\n", "node is 127.0.0.1:"),
+        (
+            "shards = 2\n[[listener]]\nprotocol = \"text\"\naddress = \"127.0.0.1:0\"\n",
+            "listener is websocket://127.0.0.1:0 in the running server and websocket://127.0.0.1:0, text://127.0.0.1:0",
+        ),
+        ("shards = \"many\"\n", "has ended: exit status 78"),
+    ] {
+        std::fs::write(folder.path().join("gateway.toml"), settings)?;
+        let sentence = refused(&server, &mut client).await?;
+        ensure!(sentence.contains(named), "{sentence:?} without {named:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_server_changes_nothing() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut server = start_in(folder.path(), "").await?;
+    let mut client = Client::connect(server.websocket).await?;
+    let binary = folder.path().join("gateway-server");
+    let install = |content: &str, mode: u32| -> anyhow::Result<()> {
+        // As an upgrade of a package does, another file takes the place of the one that runs.
+        let new = folder.path().join("new");
+        std::fs::write(&new, content)?;
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode))?;
+        Ok(std::fs::rename(new, &binary)?)
+    };
+    std::fs::remove_file(&binary)?;
+    for (content, mode, named) in [
+        (None, 0, "is not there any more: install the program again"),
+        (Some("#!/bin/sh\nexit 3\n"), 0o644, "may not be executed by the server's user"),
+        (Some("#!/bin/sh\nexit 3\n"), 0o755, "has ended: exit status 3"),
+        (
+            Some("#!/bin/sh\necho hello >&0\n"),
+            0o755,
+            "the other server does not speak the language of hand-overs",
+        ),
+    ] {
+        if let Some(content) = content {
+            install(content, mode)?;
+        }
+        let sentence = refused(&server, &mut client).await?;
+        ensure!(sentence.contains(named), "{sentence:?} without {named:?}");
+    }
+    // The right program takes over after all.
+    std::fs::copy(server_binary()?, folder.path().join("right"))?;
+    std::fs::rename(folder.path().join("right"), &binary)?;
+    server.upgrade().await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    php.send_to_all("from the new one").await?;
+    assert_eq!(client.text().await?, "from the new one");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_says_half_a_thing_holds_up_no_upgrade() -> anyhow::Result<()> {
+    let unix = tempfile::tempdir()?;
+    let path = unix.path().join("register");
+    let path_text = path.display().to_string();
+    let flags =
+        ["--operations", "127.0.0.1:0", "--listener", "text://127.0.0.1:0", "--register-unix", &path_text];
+    let mut server = Server::start(&flags).await?;
+    let operations = server.operations.context("--operations")?;
+    let mut client = Client::connect(server.websocket).await?;
+    let mut strangers = Vec::new();
+    for (address, half) in [
+        (server.websocket, &b"GET / HTTP/1.1\r\nHost: x\r\n"[..]),
+        (server.websocket, b""),
+        (server.listeners[0], b"half a line"),
+        (server.register[0], b""),
+        (server.register[0], b"{\"event\":\"worker_conn"),
+        (server.register[0], &[0, 0, 0, 40, 1, 2, 3]),
+        (operations, b"GET /status HTTP/1.1\r\n"),
+    ] {
+        let mut stranger = PlainClient::connect(address).await?;
+        stranger.write(half).await?;
+        strangers.push(stranger);
+    }
+    for _ in 0..3 {
+        let upgraded = server.upgrade().await?;
+        ensure!(upgraded["pause_seconds"].as_f64().is_some_and(|pause| pause < 2.0), "{upgraded}");
+        ensure!(path.exists(), "the unix socket's file stays");
+        let mut php = PhpPeer::connect_unix(&path).await?;
+        php.send_to_all("still here").await?;
+        php.acked().await?;
+        assert_eq!(client.text().await?, "still here");
+    }
+    // The client that had sent half a line is one of those that were handed over.
+    strangers[2].write(b" and the rest\n").await?;
+    client.send(Message::Ping(vec![1].into())).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stop_during_an_upgrade_is_a_stop() -> anyhow::Result<()> {
+    for wait in [0, 3, 6, 9, 12, 15, 20] {
+        let server = Server::start(&["--operations", "127.0.0.1:0", "--drain-seconds", "0"]).await?;
+        let mut client = Client::connect(server.websocket).await?;
+        let old = server.pid()?;
+        let operator = Operator::of(&server)?;
+        let answer = tokio::spawn(async move { operator.ask("POST", "/upgrade", "").await });
+        tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+        // A service manager signals all processes of the service.
+        for process in gateway_tests::children(old).unwrap_or_default().into_iter().chain([old]) {
+            let _ = kill(process, Signal::SIGTERM);
+        }
+        // One whose upgrade was through has the new process stop as any server does.
+        let code = client.closed().await?.0;
+        ensure!(code == 1001, "{code}");
+        let _ = answer.await?;
+        eventually("nobody listens", true, async || Ok(Client::connect(server.websocket).await.is_err()))
+            .await?;
+    }
+    Ok(())
+}
