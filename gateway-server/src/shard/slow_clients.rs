@@ -245,7 +245,7 @@ mod tests {
         // One client reads.
         let waiting = |shard: &TestShard| shard.shard.clients.connections[0].waiting_bytes();
         let before = waiting(&shard);
-        while before - waiting(&shard) < 1_000_000 {
+        while before - waiting(&shard) < 3_000_000 {
             arrived(&mut clients[0]);
             shard.turn();
         }

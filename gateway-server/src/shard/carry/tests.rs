@@ -228,7 +228,7 @@ fn what_waits_goes_on_at_the_byte_and_stands_once_in_memory() {
     let held = shard.shard.clients.held.bytes();
     let (batches, _) = shard.written();
     let written: usize = batches.iter().map(|(bytes, _)| bytes.len()).sum();
-    assert!(written < held + 10_000, "{written} bytes for {held}");
+    assert!(written < held + 1_000, "{written} bytes for {held}");
     let mut new = TestShard::new(settings());
     new.restore(batches).unwrap();
     shard.shard.let_go();
@@ -529,12 +529,12 @@ fn bytes_that_nobody_has_written_are_errors_or_clients_that_do_no_harm() {
 }
 
 #[test]
-fn ten_thousand_clients_move_in_moments() {
+fn a_thousand_clients_move_in_moments() {
     // A process may not have descriptors for both ends of all; some of the clients are parked, and others share a peer.
     const PARKED: u32 = 2_000;
     let mut shard = TestShard::new(settings());
     let peers: Vec<_> = (0..50).map(|_| new_connection(Encoding::Websocket)).collect();
-    for id in 1..=10_000 {
+    for id in 1..=1_000 {
         let (mut new_connection, _client) = if id <= PARKED {
             new_connection(Encoding::Gateway2)
         } else {
@@ -572,12 +572,12 @@ fn ten_thousand_clients_move_in_moments() {
         "10000 clients: {count} batches, {bytes} bytes, written in {written:?}, restored in {restored:?}"
     );
     shard.shard.let_go();
-    assert_eq!((new.shard.clients.online().len(), new.shard.clients.groups.count(b"odd")), (10_000, 5_000));
+    assert_eq!((new.shard.clients.online().len(), new.shard.clients.groups.count(b"odd")), (1_000, 500));
     assert_eq!(new.shard.clients.resume.parked.len(), PARKED as usize);
     let start = Instant::now();
     while new.is_busy() {
         new.turn();
     }
     println!("read once in {:?}", start.elapsed());
-    assert_eq!(new.shard.clients.online().len(), 10_000);
+    assert_eq!(new.shard.clients.online().len(), 1_000);
 }
