@@ -123,23 +123,26 @@ impl Connection<'_> {
                     slot,
                     at_rest,
                 );
-                served.await.map(one)
+                Box::pin(served).await.map(one)
             }
             StateAtRest::Internal(at_rest) => {
                 let socket = socket()?.into_stream();
                 let handshake = (done, slot, presence);
-                gatewayworker::serve_internal(socket, peer, backend, timeout, handshake, at_rest)
-                    .await
-                    .map(one)
+                let served =
+                    gatewayworker::serve_internal(socket, peer, backend, timeout, handshake, at_rest);
+                Box::pin(served).await.map(one)
             }
             StateAtRest::BusinessWorker(at_rest) => {
                 let socket = socket().map(Incoming::into_stream);
-                gatewayworker::serve_worker(socket, peer, backend, slot, presence, at_rest).await.map(one)
+                let served = gatewayworker::serve_worker(socket, peer, backend, slot, presence, at_rest);
+                Box::pin(served).await.map(one)
             }
             StateAtRest::Worker(at_rest) => {
                 let socket = if at_rest.has_socket { socket().map(Incoming::into_stream) } else { None };
                 let progress_file = descriptors.next();
-                bridge::serve_again(socket, peer, backend, slot, presence, at_rest, progress_file).await
+                let served =
+                    bridge::serve_again(socket, peer, backend, slot, presence, at_rest, progress_file);
+                Box::pin(served).await
             }
         }
     }
@@ -231,7 +234,10 @@ impl Connection<'_> {
         }
         let one = |(state, descriptor): (StateAtRest, OwnedFd)| (state, vec![descriptor]);
         match first[0] {
-            PREFACE_FIRST_BYTE => bridge::serve(socket, peer, backend, timeout, slot, presence).await,
+            // What a protocol needs is taken once it is spoken, so that those who say nothing take little.
+            PREFACE_FIRST_BYTE => {
+                Box::pin(bridge::serve(socket, peer, backend, timeout, slot, presence)).await
+            }
             _ if is_tls => {
                 let detail = "over TLS only the extension's bridge is spoken here";
                 abuse_log::report(Offence::Register, peer, &detail);
@@ -242,12 +248,13 @@ impl Connection<'_> {
                 let new = gatewayworker::new_register();
                 let served =
                     gatewayworker::serve_register(socket, peer, service, attendance, timeout, slot, new);
-                served.await.map(one)
+                Box::pin(served).await.map(one)
             }
             // A packet of the internal protocol starts with its length, whose first byte is zero because the length is below 2²⁴.
             0 => {
                 let (new, handshake) = (gatewayworker::new_internal(backend), (done, slot, presence));
-                gatewayworker::serve_internal(socket, peer, backend, timeout, handshake, new).await.map(one)
+                let served = gatewayworker::serve_internal(socket, peer, backend, timeout, handshake, new);
+                Box::pin(served).await.map(one)
             }
             other => {
                 let detail = format!("its first byte {other:#04x} opens no protocol that is spoken here");

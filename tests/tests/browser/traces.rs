@@ -11,7 +11,8 @@ use anyhow::{Context as _, ensure};
 use gateway_tests::{Rng, root, skip};
 use gateway_wire::ClientId;
 use gateway_wire::client_protocol::{
-    ClientEnd, GapReason, Init, Opened, Received, ResumeOffer, ResumeSecret, ServerEnd, escape,
+    ClientEnd, GapReason, Init, Opened, Received, ResumeOffer, ResumeSecret, SEEN_AFTER_BYTES, ServerEnd,
+    escape,
 };
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
@@ -103,6 +104,11 @@ struct World {
 
 fn client(number: u32) -> ClientId {
     ClientId::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238), number)
+}
+
+/// A length about the bytes after which the page says what it has seen.
+fn long(rng: &mut Rng) -> usize {
+    [SEEN_AFTER_BYTES / 2 + 1, SEEN_AFTER_BYTES - 1, SEEN_AFTER_BYTES][rng.below(3)]
 }
 
 /// The secrets of the client with this connection number.
@@ -206,10 +212,9 @@ impl World {
                 // Its receiver does not know the header.
                 7 => Frame::Text(format!("gateway:=later {pushed} x")),
                 8 => Frame::Binary(pushed % 100),
-                9 if self.rng.below(4) == 0 => Frame::Binary([9000, 16_383, 16_384][self.rng.below(3)]),
-                10 if self.rng.below(4) == 0 => {
-                    escaped("x".repeat([9000, 16_383, 16_384][self.rng.below(3)]))
-                }
+                9 if self.rng.below(4) == 0 => Frame::Binary(long(&mut self.rng)),
+                // A trace has the text itself, so there are few.
+                10 if self.rng.below(32) == 0 => escaped("x".repeat(long(&mut self.rng))),
                 _ => escaped(format!("message {pushed}")),
             };
             server.send(frame.clone(), 1, 8, |_| 8);

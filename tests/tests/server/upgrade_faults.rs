@@ -1,10 +1,12 @@
 //! Upgrades in which one of the two processes is killed or halted at any moment: the clients have one server in the end, which is the old
 //! one, or the new one with everything, or, when the old one has died too early, a fresh one.
 
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use gateway_tests::{Answer, Client, Operator, ResendingPhp, Server, children, eventually, free_port, soon};
+use gateway_tests::{Answer, Client, Operator, ResendingPhp, Server, children, eventually, soon};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::task::JoinHandle;
@@ -64,12 +66,25 @@ impl Served {
     }
 }
 
+/// A free port that the system gives to no connection by itself, as those of other tests would take it while nobody listens.
+fn lasting_port() -> anyhow::Result<SocketAddr> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 100) as u16 * 100;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+}
+
 /// Starts a server on ports of which it could be started again. Another process may take one of them first.
 async fn with_fixed_ports() -> anyhow::Result<Server> {
     let mut tries = 0;
     loop {
         let [websocket, register, operations] =
-            [free_port()?, free_port()?, free_port()?].map(|port| port.to_string());
+            [lasting_port()?, lasting_port()?, lasting_port()?].map(|port| port.to_string());
         let ports = ["--websocket", &websocket, "--register", &register, "--operations", &operations];
         match Server::start(&[ports.as_slice(), &["--shards", "2"]].concat()).await {
             Err(_) if tries < 20 => tries += 1,

@@ -40,7 +40,7 @@ pub(in crate::php) async fn serve(
         Ok((login, proof)) if login.role == Login::WORKER => {
             connection.trust();
             connection.reply(&Reply::Welcome { applied: 0, proof });
-            match worker::serve(&mut connection, backend, timeout, presence).await {
+            match Box::pin(worker::serve(&mut connection, backend, timeout, presence)).await {
                 Ok(Some(at_rest)) => return Some(at_rest),
                 Ok(None) => Ok(()),
                 Err(ended) => Err(ended),
@@ -50,7 +50,7 @@ pub(in crate::php) async fn serve(
             connection.trust();
             let mut lease = bridge.producers.take(login.producer).await;
             connection.reply(&Reply::Welcome { applied: lease.progress.applied, proof });
-            let result = session(&mut connection, backend, &mut lease).await;
+            let result = Box::pin(session(&mut connection, backend, &mut lease)).await;
             bridge.producers.leave(lease);
             result
         }

@@ -47,7 +47,7 @@ pub(in crate::php) async fn serve(
             presence.is_worker();
             // The protocol has no event for a move.
             let delivery = Delivery::join(&backend.workers, backend.gateway.hub(), name, false);
-            match worker::serve(session, socket, delivery, None).await {
+            match Box::pin(worker::serve(session, socket, delivery, None)).await {
                 Ok(at_rest) => return Some(at_rest),
                 Err(ended) => ended,
             }
