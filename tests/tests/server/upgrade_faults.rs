@@ -41,7 +41,9 @@ impl Served {
         let answer = tokio::spawn(async move { operator.ask("POST", "/upgrade", "").await });
         let start = Instant::now();
         loop {
-            if let Some(new) = children(old)?.into_iter().find(|child| !before.contains(child)) {
+            let new = children(old)?.into_iter().find(|child| !before.contains(child));
+            // Before the child runs the program, its parent waits for that, and a halt would be the parent's.
+            if let Some(new) = new.filter(|new| runs_the_program(*new)) {
                 return Ok((new, answer));
             }
             if answer.is_finished() {
@@ -91,6 +93,12 @@ async fn with_fixed_ports() -> anyhow::Result<Server> {
             result => return result,
         }
     }
+}
+
+/// Whether the child runs the program already. Only the program's own environment has the variable.
+fn runs_the_program(child: Pid) -> bool {
+    let environment = std::fs::read(format!("/proc/{child}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(b"GATEWAY_HANDOVER="))
 }
 
 /// Moments within an upgrade, which takes some ten milliseconds.
