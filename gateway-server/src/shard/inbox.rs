@@ -1,7 +1,7 @@
 //! The inbox of a shard: a queue of commands that is bounded in bytes and wakes the shard's poll loop only when that may sleep.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use crossbeam_channel::TrySendError;
 
@@ -27,12 +27,13 @@ pub(super) struct InboxSender {
 
 /// The shard's end.
 pub(super) struct InboxReceiver {
-    commands: Receiver<(Command, u32)>,
     shared: Arc<Shared>,
 }
 
 /// What both ends of the inbox share.
 struct Shared {
+    /// The commands that the shard has not taken yet.
+    commands: Receiver<(Command, u32)>,
     /// The free space of the queue, in units.
     space: Semaphore,
     /// Whether the loop has been woken since it last began to read the queue. No second call wakes it before that.
@@ -42,11 +43,9 @@ struct Shared {
 
 pub(super) fn inbox(waker: Waker) -> (InboxSender, InboxReceiver) {
     let (sender, receiver) = bounded(UNITS);
-    let shared = Arc::new(Shared { space: Semaphore::new(UNITS), woken: AtomicBool::new(false), waker });
-    (
-        InboxSender { commands: sender, shared: Arc::clone(&shared) },
-        InboxReceiver { commands: receiver, shared },
-    )
+    let (space, woken) = (Semaphore::new(UNITS), AtomicBool::new(false));
+    let shared = Arc::new(Shared { commands: receiver, space, woken, waker });
+    (InboxSender { commands: sender, shared: Arc::clone(&shared) }, InboxReceiver { shared })
 }
 
 impl InboxSender {
@@ -56,8 +55,14 @@ impl InboxSender {
         let space = self.shared.space.acquire_many(units).await.map_err(|_| Stopped)?;
         match self.commands.try_send((command, units)) {
             Ok(()) => space.forget(),
-            // The channel has a place for each unit of space, so it is never full here: it is closed.
+            // The channel has a place for each unit of space, so it is never full here, and both ends have the receiver.
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return Err(Stopped),
+        }
+        // Either the shard sees the command when it has closed the queue, or this sees that the queue is closed.
+        fence(Ordering::SeqCst);
+        if self.shared.space.is_closed() {
+            self.shared.clear();
+            return Err(Stopped);
         }
         if !self.shared.woken.swap(true, Ordering::SeqCst) {
             self.wake();
@@ -73,7 +78,7 @@ impl InboxSender {
 
 impl InboxReceiver {
     pub(super) fn is_empty(&self) -> bool {
-        self.commands.is_empty()
+        self.shared.commands.is_empty()
     }
 
     /// Gives at most `limit` commands to `take`, and stops when `take` returns false. Gives whether commands may be left.
@@ -82,7 +87,7 @@ impl InboxReceiver {
         let mut freed = 0;
         let mut left = true;
         for _ in 0..limit {
-            let Ok((command, units)) = self.commands.try_recv() else {
+            let Ok((command, units)) = self.shared.commands.try_recv() else {
                 left = false;
                 break;
             };
@@ -101,9 +106,16 @@ impl InboxReceiver {
 impl InboxReceiver {
     /// Closes the queue, as nobody reads it any more: drops the commands in it, so that callers who wait for an answer get an
     /// error, and makes every further send fail.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&self) {
         self.shared.space.close();
-        let (_, nobody) = bounded(1);
-        self.commands = nobody;
+        fence(Ordering::SeqCst);
+        self.shared.clear();
+    }
+}
+
+impl Shared {
+    /// Drops all commands that nobody has taken.
+    fn clear(&self) {
+        while self.commands.try_recv().is_ok() {}
     }
 }

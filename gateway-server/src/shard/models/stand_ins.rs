@@ -68,6 +68,10 @@ impl Semaphore {
     pub(in crate::shard) fn close(&self) {
         self.0.close();
     }
+
+    pub(in crate::shard) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
 }
 
 impl Permit<'_> {
