@@ -92,7 +92,11 @@ fn take_all(
         stops: Cell::new(false),
     };
     let outcome = block_in_place(|| take(&mut channel, &mut taking));
-    let NewOutcome::TakesOver { is_orphan, stops } = outcome else { return Err(ended(outcome)) };
+    let NewOutcome::TakesOver { is_orphan, stops } = outcome else {
+        // The clients are the old process's, so the shards that have some of them must not thaw while this process ends.
+        taking.base.into_iter().for_each(|base| base.frozen.stay_frozen());
+        return Err(ended(outcome));
+    };
     let Taking { sockets, base, tokens, php, .. } = taking;
     let Base { started, ports, keys, frozen } = base.context("no keys came")?;
     let (sockets, _) = sockets.context("no listening sockets came")?;
