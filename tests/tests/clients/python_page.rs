@@ -8,8 +8,8 @@ use gateway_wire::bridge::AnswerValue;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-/// The number of messages to the client.
-const MESSAGES: usize = 6000;
+/// The number of messages to the client, which says some fifty times what it has seen.
+const MESSAGES: usize = 12_000;
 /// The largest number of cuts on the way.
 const CUTS: usize = 10;
 
@@ -28,10 +28,10 @@ async fn the_page_of_python_misses_nothing_over_cuts() -> anyhow::Result<()> {
     let file = folder.path().join("page.py");
     std::fs::write(&file, program.context("no program on the page")?)?;
 
-    let server = Server::start(&["--resume-messages", "10000"]).await?;
+    let server = Server::start(&["--resume-messages", "20000"]).await?;
     // A handshake has some 300 bytes, and each time that the client says what it has seen some 20.
     let mut rng = Rng::new(7);
-    let cuts = (0..CUTS).map(|_| 420 + rng.below(60)).collect();
+    let cuts = (0..CUTS).map(|_| 380 + rng.below(60)).collect();
     let proxy = ResettingProxy::start(server.websocket, cuts).await?;
     let mut command = Command::new(python);
     command.arg(&file).arg(format!("ws://{}", proxy.address));
