@@ -143,12 +143,14 @@ impl Server {
         if let Some(cluster) = &cluster {
             let (task, host) = (Arc::clone(cluster), Arc::clone(&backend));
             background.spawn("the cluster is not served any more", async move { task.run(host).await });
-            // No client is let in before the other nodes know of this one.
-            tokio::select! {
-                joined = cluster.joined(JOINING) => joined.map_err(|reason| anyhow::anyhow!(reason))?,
-                signal = stop_signals.next() => {
-                    info!("{signal}: stopping before it has served");
-                    return Ok(None);
+            // No client is let in before the other nodes know of this one. They know a node that is taken over.
+            if taken.is_none() {
+                tokio::select! {
+                    joined = cluster.joined(JOINING) => joined.map_err(|reason| anyhow::anyhow!(reason))?,
+                    signal = stop_signals.next() => {
+                        info!("{signal}: stopping before it has served");
+                        return Ok(None);
+                    }
                 }
             }
         }
@@ -214,7 +216,7 @@ impl Server {
         if let Some(taken) = taken {
             server.stops = taken.stops();
             server.live.recount().await;
-            taken.serve(&server.live, &server.sockets);
+            taken.serve(&server.live, &server.sockets).await;
         }
         server.listen(ports.clients, ports.operations);
         server.listen_for_php(ports.register);
@@ -302,6 +304,8 @@ impl Server {
     /// Ends after another process has taken over: who has asked for that gets the answer, and TLS clients are carried until they have
     /// gone.
     async fn leave_to_successor(mut self) {
+        // The new process is the cluster's node from here on.
+        self.background.stop().await;
         let start = Instant::now();
         while self.live.operations.is_answering_upgrade() && start.elapsed() < LAST_ANSWER {
             tokio::time::sleep(LOOK).await;

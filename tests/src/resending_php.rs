@@ -17,6 +17,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 pub struct ResendingPhp {
     address: SocketAddr,
+    secret: Vec<u8>,
     producer: Producer,
     peer: PhpPeer,
     seq: u64,
@@ -28,9 +29,15 @@ pub struct ResendingPhp {
 
 impl ResendingPhp {
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+        Self::connect_with(address, b"").await
+    }
+
+    /// Connects to a server that wants this secret.
+    pub async fn connect_with(address: SocketAddr, secret: &[u8]) -> anyhow::Result<Self> {
         let producer = new_producer();
-        let peer = PhpPeer::connect_as(address, producer, b"").await?;
-        Ok(Self { address, producer, peer, seq: 0, unconfirmed: VecDeque::new(), reconnects: 0 })
+        let peer = PhpPeer::connect_as(address, producer, secret).await?;
+        let secret = secret.to_vec();
+        Ok(Self { address, secret, producer, peer, seq: 0, unconfirmed: VecDeque::new(), reconnects: 0 })
     }
 
     /// Sends an order without waiting for its confirmation.
@@ -118,7 +125,7 @@ impl ResendingPhp {
     }
 
     async fn connect_again(&mut self) -> anyhow::Result<()> {
-        self.peer = PhpPeer::connect_as(self.address, self.producer, b"").await?;
+        self.peer = PhpPeer::connect_as(self.address, self.producer, &self.secret).await?;
         self.confirm(self.peer.applied);
         for (_, bytes) in &self.unconfirmed {
             self.peer.write(bytes).await?;

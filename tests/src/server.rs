@@ -109,7 +109,13 @@ impl Server {
 
     /// Has a new process of the binary take over, and gives what `POST /upgrade` has answered. The old process may stay as a relay.
     pub async fn upgrade(&mut self) -> anyhow::Result<serde_json::Value> {
-        let answer = Operator::of(self)?.ask("POST", "/upgrade", "").await?;
+        let operator = Operator::of(self)?;
+        self.upgrade_by(&operator).await
+    }
+
+    /// Has a new process take over, as this operator. Gives what the old one has answered.
+    pub async fn upgrade_by(&mut self, operator: &Operator) -> anyhow::Result<serde_json::Value> {
+        let answer = operator.ask("POST", "/upgrade", "").await?;
         anyhow::ensure!(answer.status == 200, "{answer:?}");
         let upgraded = answer.json()?;
         let pid = upgraded["pid"].as_i64().context("the pid of the new process")?;

@@ -8,13 +8,14 @@ use gateway_wire::bridge::AnswerValue;
 use super::Cluster;
 use super::frame::{FrameKind, Header};
 use super::marks::Marks;
+use super::queue::QueueError;
 use super::subject::SubjectTarget;
 
 /// How often the marks are asked for until this node has caught up with another.
 const ROUNDS: usize = 3;
 
 impl Cluster {
-    /// Gives the number of an order of each other process that was published after this call.
+    /// Gives the number of an order of each process, this one included, that was published after this call.
     pub async fn marks(&self) -> Result<Marks, String> {
         let mut latest = match self.marks.after_now().await {
             Ok(marks) => return Ok(marks),
@@ -26,7 +27,10 @@ impl Cluster {
         self.known(None).await?;
         let begun = Instant::now();
         let instances = self.membership().instances();
-        let mut marks = Marks::new();
+        // A question alone would not say how far the orders of this process have come: to a node that has lost its connection they are
+        // sent again behind it.
+        let own = self.push_mark(self.instance, [0; 8]).map_err(|refused| refused.to_string())?;
+        let mut marks = vec![(self.instance, own)];
         for answer in self.ask_all_for_marks(instances).await? {
             let AnswerValue::List(pair) = answer else { continue };
             if let [AnswerValue::Int(instance), AnswerValue::Int(number)] = pair[..] {
@@ -46,9 +50,14 @@ impl Cluster {
 
     /// Answers a question for a mark.
     pub(super) fn mark(&self, header: &Header, id: [u8; 8]) {
-        let body = [header.instance.to_be_bytes(), id].concat();
         // If there is no room for the mark, the asking node reports that none came.
-        let _ = self.push(SubjectTarget::All, FrameKind::Mark, Bytes::from(body));
+        let _ = self.push_mark(header.instance, id);
+    }
+
+    /// Publishes a mark for the process that has asked for it by this id, and gives its number.
+    fn push_mark(&self, asker: u64, id: [u8; 8]) -> Result<u64, QueueError> {
+        let body = [asker.to_be_bytes(), id].concat();
+        self.push(SubjectTarget::All, FrameKind::Mark, Bytes::from(body))
     }
 
     /// Takes in a mark, which may be for another node.

@@ -1,11 +1,12 @@
 //! The frames that nodes send each other, without their authentication code.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
+use serde::{Deserialize, Serialize};
 
 /// Bytes of a header.
 pub(super) const HEADER: usize = 1 + 1 + 8 + 4 + 8 + 8 + 4;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub(super) enum FrameKind {
     /// An order that is to be carried out. Orders are numbered, and kept for nodes that may miss them.
@@ -56,7 +57,7 @@ impl FrameKind {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Header {
     pub(super) kind: FrameKind,
     /// The instance of the process that sends the frame.

@@ -17,8 +17,8 @@ pub trait Host: Send + Sync + 'static {
     /// Answers a query from this node's clients.
     fn answer(&self, query: &Query<'_>) -> impl Future<Output = Result<AnswerValue, String>> + Send;
 
-    /// Answers a question of the process `from` about clients that come back at another node.
-    fn answer_about_move(&self, request: MoveRequest, from: u64) -> impl Future<Output = MoveReply> + Send;
+    /// Answers a question of another node about clients that come back there.
+    fn answer_about_move(&self, request: MoveRequest) -> impl Future<Output = MoveReply> + Send;
 
     /// Writes the messages that orders have queued, at the end of a burst of orders.
     fn flush(&self);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddrV4;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,10 +22,11 @@ use super::membership::Resume;
 use super::nats::{Nats, Options};
 use super::queue::Entry;
 use super::receiver::Receiver;
+use super::rest::{Held, Taking};
 use super::subject::SubjectTarget;
-use super::{Cluster, Host, LinkState};
+use super::{Cluster, ClusterSettings, Host, LinkState};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The shortest and the longest pause between two attempts to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// Time without an answer to a ping, or to a write, after which the connection to a NATS server is given up.
@@ -44,7 +46,7 @@ const YOUNG: Duration = Duration::from_secs(2);
 const GOODBYE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+pub(super) enum Ended {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -62,6 +64,8 @@ struct Session<'a, H> {
     cluster: &'a Arc<Cluster>,
     host: &'a Arc<H>,
     epoch: u32,
+    /// True when the connection continues that of the process before this one, which has subscribed to what concerns this node alone.
+    is_inherited: bool,
     since: Instant,
     max_payload: usize,
     /// The pings that are not answered: the time when each was sent, and the meaning of its answer.
@@ -76,8 +80,8 @@ enum Meaning {
     Life,
     /// The server has the first subscriptions of the connection.
     Begun,
-    /// The server has the last frames of this node, which leaves.
-    Left,
+    /// The server has all frames that were queued when this was asked for, by its number.
+    Written(u64),
     /// The server has this many of the wanted subscriptions.
     Subscribed(u64),
 }
@@ -85,22 +89,22 @@ enum Meaning {
 impl Cluster {
     /// Keeps a connection to one of the NATS servers for as long as the server runs.
     pub async fn run<H: Host>(self: &Arc<Self>, host: Arc<H>) -> Infallible {
-        let options = Options {
-            name: format!("gateway-server {}", self.node),
-            credentials: self.settings.credentials.clone(),
-            authorities: self.settings.authorities.clone(),
-            certificate: self.settings.certificate.clone(),
-        };
-        let mut epoch = 0;
+        let options = options(&self.settings, self.node);
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut said = String::new();
+        let mut early = self.take_early_link();
         for address in self.settings.nats.iter().cycle() {
-            let connected = tokio::time::timeout(CONNECT_TIMEOUT, Nats::connect(address, &options)).await;
+            // The process that may take over goes on from the state of this connection.
+            self.rest.over().await;
+            let is_inherited = early.is_some();
+            let connected = match early.take() {
+                Some(connection) => Ok(Ok(connection)),
+                None => tokio::time::timeout(CONNECT_TIMEOUT, Nats::connect(address, &options)).await,
+            };
             let reason = match connected {
                 Ok(Ok(connection)) => {
-                    epoch += 1;
                     let since = Instant::now();
-                    let Err(ended) = self.serve(connection, epoch, &host).await;
+                    let Err(ended) = self.serve(connection, is_inherited, &host).await;
                     self.lost();
                     if since.elapsed() > DEAD {
                         backoff.reset();
@@ -123,12 +127,17 @@ impl Cluster {
 
     /// Tells the other nodes that this one leaves with all its clients.
     pub async fn leave(&self) {
-        if self.push(SubjectTarget::All, FrameKind::Leave, Bytes::new()).is_err() {
-            return;
+        if self.push(SubjectTarget::All, FrameKind::Leave, Bytes::new()).is_ok() {
+            let _ = tokio::time::timeout(GOODBYE, self.written()).await;
         }
-        self.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until NATS has everything that is queued by now. This ends never if the connection is lost meanwhile.
+    pub(super) async fn written(&self) {
+        let number = self.writes_wanted.fetch_add(1, Ordering::Relaxed) + 1;
         self.wake.notify_one();
-        let _ = tokio::time::timeout(GOODBYE, self.farewell.notified()).await;
+        // The sender is a field of this struct, so it cannot be gone.
+        let _ = self.writes_done.subscribe().wait_for(|done| *done >= number).await;
     }
 
     fn lost(&self) {
@@ -150,14 +159,17 @@ impl Cluster {
     async fn serve<H: Host>(
         self: &Arc<Self>,
         connection: Connection,
-        epoch: u32,
+        is_inherited: bool,
         host: &Arc<H>,
     ) -> Result<Infallible, Ended> {
         let Connection { mut reader, mut writer, input, server } = connection;
+        let taking = self.rest.take().await;
+        let epoch = self.epoch.fetch_add(1, Ordering::Relaxed) + 1;
         let session = Session {
             cluster: self,
             host,
             epoch,
+            is_inherited,
             since: Instant::now(),
             max_payload: server.max_payload.max(2 * OVERHEAD),
             pings: Mutex::default(),
@@ -165,10 +177,14 @@ impl Cluster {
         };
         self.counts.connections.fetch_add(1, Ordering::Relaxed);
         // From here on the orders of other nodes are ignored until these nodes have sent the missed ones again.
-        let missed = self.membership().resume_all(Instant::now());
+        let missed = if is_inherited {
+            self.membership().resume_inherited(Instant::now())
+        } else {
+            self.membership().resume_all(Instant::now())
+        };
         let is_over = Notify::new();
         let read = async {
-            let ended = session.read(&mut reader, input, &server, missed, &is_over).await;
+            let ended = session.read(&mut reader, input, &server, missed, &is_over, taking).await;
             // Messages that were queued until then are written, whatever ended the connection.
             host.flush();
             ended
@@ -199,26 +215,48 @@ impl<H: Host> Session<'_, H> {
         server: &ServerInfo,
         missed: Vec<Resume>,
         is_over: &Notify,
+        taking: Taking<'_>,
     ) -> Result<Infallible, Ended> {
+        let rest = &self.cluster.rest;
         let receiver = Receiver::new(self.cluster, self.host);
         let mut max_payload = server.max_payload;
         let mut missed = Some(missed);
+        let mut taking = Some(taking);
+        let mut held = Held::default();
         loop {
             while let Some(incoming) = Nats::decode(&mut input, max_payload)? {
                 match incoming {
+                    Incoming::Frame(payload) if taking.is_none() => {
+                        receiver.take_answer(payload.clone());
+                        held.push(payload);
+                    }
+                    // Orders are sent again once this process has said that it is there.
+                    Incoming::Frame(payload) if self.is_inherited && missed.is_some() => {
+                        if !receiver.is_numbered(payload.clone()) && !held.is_full() {
+                            held.push(payload);
+                        }
+                    }
                     Incoming::Frame(payload) => receiver.take(payload).await,
                     Incoming::Ping => {
                         self.pongs_owed.fetch_add(1, Ordering::Relaxed);
                         self.cluster.wake.notify_one();
                     }
-                    Incoming::Pong => match self.pings().pop_front() {
-                        Some((_, Meaning::Begun)) => {
-                            self.begin(missed.take().unwrap_or_default(), &server.id)
+                    Incoming::Pong => {
+                        let answered = self.pings().pop_front();
+                        match answered.map(|(_, meaning)| meaning) {
+                            Some(Meaning::Begun) => {
+                                self.begin(missed.take().unwrap_or_default(), &server.id);
+                                receiver.take_held(&mut held).await;
+                            }
+                            Some(Meaning::Subscribed(wanted)) => {
+                                self.cluster.subscriptions.confirm(wanted);
+                            }
+                            Some(Meaning::Written(number)) => {
+                                self.cluster.writes_done.send_replace(number);
+                            }
+                            Some(Meaning::Life) | None => {}
                         }
-                        Some((_, Meaning::Subscribed(wanted))) => self.cluster.subscriptions.confirm(wanted),
-                        Some((_, Meaning::Left)) => self.cluster.farewell.notify_one(),
-                        Some((_, Meaning::Life)) | None => {}
-                    },
+                    }
                     Incoming::Error(error) => return Err(Ended::Refused(error)),
                     Incoming::Info(server) => {
                         max_payload = server.max_payload;
@@ -230,9 +268,19 @@ impl<H: Host> Session<'_, H> {
                 }
             }
             self.host.flush();
+            if rest.is_asked() {
+                taking = None;
+            } else if taking.is_none() {
+                taking = Some(rest.take().await);
+                receiver.take_held(&mut held).await;
+                continue;
+            }
             input.reserve(INPUT);
+            let may_read = taking.is_some() || !held.is_full();
             let read = tokio::select! {
-                read = reader.read_buf(&mut input) => read?,
+                read = reader.read_buf(&mut input), if may_read => read?,
+                () = rest.asked(), if taking.is_some() => continue,
+                () = rest.over(), if taking.is_none() => continue,
                 () = is_over.notified() => 0,
             };
             if read == 0 {
@@ -284,7 +332,7 @@ impl<H: Host> Session<'_, H> {
         self.subscribe(writer).await?;
         let mut next_tick = Instant::now();
         let mut out = Vec::new();
-        let (mut pinged, mut probed) = (0, 0);
+        let (mut pinged, mut probed, mut written) = (0, 0, 0);
         loop {
             let is_tick = Instant::now() >= next_tick;
             if is_tick {
@@ -312,8 +360,10 @@ impl<H: Host> Session<'_, H> {
                 cluster.counts.sent.fetch_add(1, Ordering::Relaxed);
             }
             cluster.room.notify_waiters();
-            if out.len() < BATCH && cluster.is_leaving.swap(false, Ordering::Relaxed) {
-                self.ping(Meaning::Left, &mut out);
+            let wanted = cluster.writes_wanted.load(Ordering::Relaxed);
+            if out.len() < BATCH && wanted > written {
+                written = wanted;
+                self.ping(Meaning::Written(wanted), &mut out);
             }
             if out.is_empty() {
                 // After any wake-up the loop looks for all kinds of work.
@@ -331,8 +381,9 @@ impl<H: Host> Session<'_, H> {
         let subscriptions = &self.cluster.subscriptions;
         subscriptions.begin();
         let mut out = Vec::new();
-        subscriptions.append_subscription(SubjectTarget::All, &mut out);
-        subscriptions.append_subscription(SubjectTarget::Node(self.cluster.node), &mut out);
+        if !self.is_inherited {
+            self.cluster.subjects.append_own(self.cluster.node, &mut out);
+        }
         for chunk in 0.. {
             let has_more =
                 self.host.each_name(chunk, &mut |sort, name| subscriptions.append_name(sort, name, &mut out));
@@ -460,7 +511,17 @@ impl Cluster {
     }
 }
 
-async fn put(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Ended> {
+/// The options of the connection to NATS of the node with this address.
+pub(super) fn options(settings: &ClusterSettings, node: SocketAddrV4) -> Options {
+    Options {
+        name: format!("gateway-server {node}"),
+        credentials: settings.credentials.clone(),
+        authorities: settings.authorities.clone(),
+        certificate: settings.certificate.clone(),
+    }
+}
+
+pub(super) async fn put(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Ended> {
     let written = tokio::time::timeout(DEAD, async {
         writer.write_all(bytes).await?;
         writer.flush().await

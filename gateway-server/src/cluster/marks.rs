@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// The marks of the other processes: the number that each has given.
+/// The marks of all processes: the number that each has given.
 pub type Marks = Vec<(u64, u64)>;
 
 /// The latest round of marks, and when it began.

@@ -19,23 +19,23 @@ const PATIENCE_FOR_SILENT: Duration = Duration::from_secs(60);
 /// Time for which it is remembered which orders of a silent node have arrived, in case it comes back.
 const MEMORY: Duration = Duration::from_secs(3600);
 /// Number of nodes that are remembered.
-const MAX_PEERS: usize = 4096;
+pub(super) const MAX_PEERS: usize = 4096;
 /// Longest time that a resend request takes to its node.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Membership {
-    by_instance: HashMap<u64, Peer>,
+    pub(super) by_instance: HashMap<u64, Peer>,
     strangers: Strangers,
     /// The nonce that other nodes repeat in their greetings to show that they live. It is drawn anew whenever a node is forgotten
     /// that may have gone, so that greetings recorded before are worthless.
-    nonce: u64,
+    pub(super) nonce: u64,
     /// The number of the latest resend request.
-    requests: u32,
+    pub(super) requests: u32,
     /// The time when a node of another release was last heard.
     other_release: Option<Instant>,
     /// The time since which this node hears others without a break.
-    listening_since: Option<Instant>,
+    pub(super) listening_since: Option<Instant>,
 }
 
 /// This node's own instance and age.
@@ -278,6 +278,21 @@ impl Membership {
                 resume(*instance, peer, requests, now)
             })
             .collect()
+    }
+
+    /// Makes the resend requests for all nodes when this process has taken over from another one. That has heard the others up to the
+    /// frames that this process has, so none could leave unheard.
+    pub(super) fn resume_inherited(&mut self, now: Instant) -> Vec<Resume> {
+        let Self { by_instance, requests, .. } = self;
+        let peers = by_instance.iter_mut().filter(|(_, peer)| !peer.has_left);
+        peers.map(|(instance, peer)| resume(*instance, peer, requests, now)).collect()
+    }
+
+    /// Whether a frame comes from a node that lives, on its latest connection, and is not taken yet.
+    pub(super) fn is_news(&self, header: &Header) -> bool {
+        self.by_instance
+            .get(&header.instance)
+            .is_some_and(|peer| peer.is_proven && peer.epoch == header.epoch && header.serial > peer.serial)
     }
 
     /// Whether a node that is no member may live nevertheless: it has never been heard, and this node has not listened for long enough.

@@ -11,7 +11,9 @@
 
 mod authenticator;
 mod broker;
+mod carry;
 mod catch_up;
+mod early_link;
 mod fence;
 mod frame;
 mod heartbeat;
@@ -29,10 +31,13 @@ mod reassembly;
 mod receiver;
 mod remote;
 mod resend;
+mod rest;
 mod strangers;
 mod subject;
 mod subscriptions;
 
+pub use carry::{CarriedCluster, CarriedOrders, MalformedCluster};
+pub use early_link::EarlyLink;
 pub use fence::ClosedFence;
 pub use host::Host;
 pub use marks::Marks;
@@ -42,7 +47,7 @@ pub use subject::SubjectTarget;
 
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,12 +58,14 @@ use tracing::warn;
 use crate::net::NatsAddress;
 use crate::shard::{NameKind, NameWatch};
 use authenticator::FrameAuthenticator;
+use broker::Connection;
 use fence::Fence;
-use frame::FrameKind;
+use frame::{FrameKind, Header};
 use marks::LatestMarks;
 use membership::{Membership, Own};
 use pending_requests::PendingRequests;
 use queue::{Queue, QueueError};
+use rest::Rest;
 use subject::Subjects;
 use subscriptions::Subscriptions;
 
@@ -107,6 +114,16 @@ pub struct Cluster {
     /// The state of the connection to NATS, for tasks that wait for a change of it.
     link: watch::Sender<LinkState>,
     started: Instant,
+    /// The time in milliseconds for which the processes had run that were before this one, as each took over from the one before.
+    age_before: AtomicU64,
+    /// The connection that was made before the process before this one came to rest, until it is used.
+    early_link: Mutex<Option<Connection>>,
+    /// Number of the connections of this process and of those before it from which it took over.
+    epoch: AtomicU32,
+    /// Number of the connections of those alone.
+    epoch_before: AtomicU32,
+    /// Whether this node is to rest, and what it has begun.
+    rest: Rest,
     /// The serial number of the latest frame.
     serials: AtomicU64,
     /// The time in seconds since the start before which no further warning is logged that nodes do not confirm subscriptions.
@@ -117,10 +134,10 @@ pub struct Cluster {
     heartbeats: AtomicU64,
     /// Number of this node's clients when they were last counted.
     clients: AtomicU64,
-    /// True while this node leaves and its last frames are not written yet.
-    is_leaving: AtomicBool,
-    /// A notification that NATS has the last frames of this node, which leaves.
-    farewell: Notify,
+    /// How often it was asked whether NATS has everything.
+    writes_wanted: AtomicU64,
+    /// The number of the latest of these questions whose answer is yes.
+    writes_done: watch::Sender<u64>,
     counts: ClusterCounts,
 }
 
@@ -205,8 +222,13 @@ impl Cluster {
             started: Instant::now(),
             heartbeats: AtomicU64::new(0),
             clients: AtomicU64::new(0),
-            is_leaving: AtomicBool::new(false),
-            farewell: Notify::new(),
+            age_before: AtomicU64::new(0),
+            early_link: Mutex::default(),
+            epoch: AtomicU32::new(0),
+            epoch_before: AtomicU32::new(0),
+            rest: Rest::default(),
+            writes_wanted: AtomicU64::new(0),
+            writes_done: watch::Sender::new(0),
             counts: ClusterCounts::default(),
             settings,
             node,
@@ -274,10 +296,17 @@ impl Cluster {
     }
 
     fn own(&self) -> Own {
-        Own { instance: self.instance, age: self.started.elapsed() }
+        let before = Duration::from_millis(self.age_before.load(Ordering::Relaxed));
+        Own { instance: self.instance, age: before + self.started.elapsed() }
     }
 
-    fn is_up(&self) -> bool {
+    /// Whether the frame is one of the process before this one, which said that it lives until this one served.
+    fn is_of_process_before(&self, header: &Header) -> bool {
+        header.epoch <= self.epoch_before.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is a connection to the other nodes.
+    pub fn is_up(&self) -> bool {
         matches!(*self.link.borrow(), LinkState::Up { .. })
     }
 

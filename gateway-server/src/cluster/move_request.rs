@@ -28,7 +28,7 @@ pub enum MoveRequest {
         names: Names,
         /// The client_id that the client gets at the asking node.
         to: ClientId,
-        /// Orders of all nodes, behind whose numbers the asking node receives everything that concerns the client.
+        /// Orders of all nodes, behind whose numbers the asking node receives everything that concerns the client, its own included.
         marks: Marks,
     },
     /// Makes it impossible for the client to come back.

@@ -18,6 +18,8 @@ pub(super) struct Peer {
     pub(super) epoch: u32,
     /// The serial number of the node's latest frame. A frame with no higher number is a recording that somebody plays.
     pub(super) serial: u64,
+    /// The serial number up to which the process before this one has taken the node's frames.
+    pub(super) taken_before: u64,
     /// True when the node has shown that it lives, and has been heard ever since.
     pub(super) is_proven: bool,
     /// True when orders of the node may have missed this one, as it may not have known of a subscription.
@@ -56,7 +58,7 @@ pub(super) struct Resuming {
 
 /// The place of a frame in the sequence of its sender's frames.
 pub(super) enum Sequence {
-    /// The frame belongs to a connection that its sender does not have any more.
+    /// The frame belongs to a connection that its sender does not have any more, or the process before this one has taken it.
     Late,
     /// The frame has come before, so somebody plays a recording.
     Recorded,
@@ -71,6 +73,7 @@ impl Peer {
             node: heartbeat.node,
             epoch: header.epoch,
             serial: 0,
+            taken_before: 0,
             is_proven: false,
             is_doubtful: false,
             server: heartbeat.server,
@@ -88,7 +91,7 @@ impl Peer {
     }
 
     pub(super) fn follow(&mut self, header: &Header) -> Sequence {
-        if header.epoch < self.epoch {
+        if header.epoch < self.epoch || header.serial <= self.taken_before {
             return Sequence::Late;
         }
         if header.serial <= self.serial {

@@ -41,6 +41,16 @@ impl PendingRequests {
         PendingRequest { all: self, id, done }
     }
 
+    /// The id of the latest request.
+    pub(super) fn latest_id(&self) -> u64 {
+        self.next_id.load(Ordering::Relaxed)
+    }
+
+    /// Goes on behind the ids of another process, so that no answer to it seems to be one to this process.
+    pub(super) fn go_on_behind(&self, id: u64) {
+        self.next_id.store(id, Ordering::Relaxed);
+    }
+
     pub(super) fn answer(&self, id: u64, instance: u64, answer: Answer) {
         let mut by_id = self.lock();
         // An answer that comes too late belongs to no request any more.

@@ -5,6 +5,7 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::frame::FrameKind;
 use super::resend::ResendRequest;
@@ -15,6 +16,24 @@ use super::subject::SubjectTarget;
 const MAX_UNWRITTEN: usize = 4 << 20;
 /// Bytes of memory that an entry takes besides its body.
 const ENTRY: usize = 96;
+
+/// An order that is kept, and the time for which it has been.
+pub(super) struct KeptOrder {
+    pub(super) to: SubjectTarget,
+    pub(super) kind: FrameKind,
+    pub(super) number: u64,
+    pub(super) body: Bytes,
+    pub(super) age: Duration,
+}
+
+/// How far the orders of a node have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct QueuePosition {
+    acked: u64,
+    last: u64,
+    /// The number up to which orders are gone, and the time in milliseconds since the last of these was queued.
+    forgotten: (u64, Option<u64>),
+}
 
 /// A frame in the queue.
 #[derive(Clone, Debug)]
@@ -203,6 +222,41 @@ impl Queue {
         Some(lost)
     }
 
+    pub(super) fn position(&self) -> QueuePosition {
+        let (number, queued) = self.forgotten;
+        let age = queued.map(|queued| queued.elapsed().as_millis() as u64);
+        QueuePosition { acked: self.acked, last: self.last, forgotten: (number, age) }
+    }
+
+    /// The orders that are kept, in their order.
+    pub(super) fn kept(&self) -> impl Iterator<Item = KeptOrder> {
+        self.entries.iter().filter(|entry| is_kept(entry)).map(|entry| KeptOrder {
+            to: entry.to,
+            kind: entry.kind,
+            number: entry.number,
+            body: entry.body.clone(),
+            age: entry.queued.elapsed(),
+        })
+    }
+
+    /// Goes on as the queue of the process before this one. Its orders follow by [`Queue::keep`].
+    pub(super) fn go_on_at(&mut self, position: QueuePosition) {
+        let (number, age) = position.forgotten;
+        let queued = age.map(|age| before(Duration::from_millis(age)));
+        (self.acked, self.last, self.forgotten) = (position.acked, position.last, (number, queued));
+    }
+
+    /// Keeps an order of the process before this one. Gives false if it is none that could follow on those before it.
+    pub(super) fn keep(&mut self, order: KeptOrder) -> bool {
+        let KeptOrder { to, kind, number, body, age } = order;
+        let follows = self.entries.back().is_none_or(|last| last.number < number);
+        if !kind.is_numbered() || !follows || number > self.last {
+            return false;
+        }
+        self.append(Entry { to, kind, number, again: 0, body, queued: before(age) });
+        true
+    }
+
     pub(super) fn is_up(&self) -> bool {
         self.is_up
     }
@@ -229,6 +283,12 @@ impl Queue {
             self.forgotten = (self.forgotten.0.max(entry.number), Some(entry.queued));
         }
     }
+}
+
+/// The time that was so long ago, or now if the clock does not reach so far back.
+fn before(age: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_sub(age).unwrap_or(now)
 }
 
 /// Bytes that an entry takes in memory. An order that is sent again shares its body with the kept one.

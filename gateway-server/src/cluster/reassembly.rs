@@ -20,6 +20,16 @@ impl Reassembly {
         self.0 = None;
     }
 
+    /// The parts of a frame that have arrived so far, if there are some: the header of the first, and the body up to here.
+    pub(super) fn carry(&self) -> Option<(Header, Vec<u8>)> {
+        self.0.as_ref().map(|partial| (partial.first, partial.body.to_vec()))
+    }
+
+    /// Goes on behind the parts of [`Reassembly::carry`].
+    pub(super) fn behind(parts: Option<(Header, Vec<u8>)>) -> Self {
+        Self(parts.map(|(first, body)| Partial { first, body: BytesMut::from(&body[..]) }))
+    }
+
     /// Adds a part, and gives the whole body once the last part has arrived.
     pub(super) fn add(&mut self, header: &Header, body: Bytes) -> Option<Bytes> {
         if header.is_first && !header.has_more {

@@ -17,6 +17,7 @@ use super::heartbeat::{Greeting, Heartbeat, Proof};
 use super::membership::{MembershipNews, Receipt, Resume};
 use super::pending_requests::Answer;
 use super::resend::ResendRequest;
+use super::rest::{Held, Question};
 use super::strangers::Approach;
 use super::subject::SubjectTarget;
 use super::{Cluster, Host, LinkState, move_request};
@@ -48,6 +49,9 @@ impl<'a, H: Host> Receiver<'a, H> {
                 return self.ignore(&refusal);
             }
         };
+        if header.instance == cluster.instance && cluster.is_of_process_before(&header) {
+            return;
+        }
         if header.instance == cluster.instance {
             // The server does not deliver a node's own frames to it (`echo` is off), so this is a recording.
             return self.recorded(&header);
@@ -72,6 +76,34 @@ impl<'a, H: Host> Receiver<'a, H> {
             }
             Receipt::Recorded => self.recorded(&header),
         }
+    }
+
+    /// Takes the frames that were held, in their order.
+    pub(super) async fn take_held(&self, held: &mut Held) {
+        while let Some(frame) = held.pop() {
+            self.take(frame).await;
+        }
+    }
+
+    /// Takes a frame before those that are held if it answers this node, so that what this node has begun comes to its end. The frame is
+    /// taken again in its turn, when nobody waits for it any more.
+    pub(super) fn take_answer(&self, payload: Bytes) {
+        let Ok((header, body)) = self.cluster.authenticator.open(payload) else { return };
+        let is_whole = header.is_first && !header.has_more;
+        if is_whole
+            && matches!(header.kind, FrameKind::Answer | FrameKind::Echo)
+            && self.cluster.membership().is_news(&header)
+        {
+            match header.kind {
+                FrameKind::Answer => self.answered(&header, &body),
+                _ => self.echoed(&body),
+            }
+        }
+    }
+
+    /// Whether the frame is one that its sender sends again if it is asked to.
+    pub(super) fn is_numbered(&self, payload: Bytes) -> bool {
+        self.cluster.authenticator.open(payload).is_ok_and(|(header, _)| header.kind.is_numbered())
     }
 
     fn recorded(&self, header: &Header) {
@@ -102,20 +134,7 @@ impl<'a, H: Host> Receiver<'a, H> {
                 None => unexpected(header, &"a question without a number"),
             },
             FrameKind::Mark => cluster.marked(header, &body),
-            FrameKind::Answer => {
-                let Some((id, reply)) =
-                    body.split_first_chunk().map(|(id, reply)| (u64::from_be_bytes(*id), reply))
-                else {
-                    return unexpected(header, &"an answer to nothing");
-                };
-                let answer = match Reply::decode(reply) {
-                    Ok(Reply::Answer { value, .. }) => Ok(value),
-                    Ok(Reply::Error { message, .. }) => Err(message),
-                    Ok(other) => Err(format!("{other:?} instead of an answer")),
-                    Err(error) => Err(error.to_string()),
-                };
-                cluster.pending.answer(id, header.instance, answer);
-            }
+            FrameKind::Answer => self.answered(header, &body),
             FrameKind::Leave => {
                 if let Some(node) = cluster.membership().leave(header.instance) {
                     info!(%node, "a node has left the cluster");
@@ -158,12 +177,27 @@ impl<'a, H: Host> Receiver<'a, H> {
                     let _ = cluster.push(SubjectTarget::Node(node), FrameKind::Echo, body.into());
                 }
             }
-            FrameKind::Echo => {
-                if let (Some(wanted), Some(server)) = (number(&body), body.get(8..).and_then(number)) {
-                    cluster.subscriptions.echoed(server, wanted);
-                }
-            }
+            FrameKind::Echo => self.echoed(&body),
             FrameKind::Hello | FrameKind::Heartbeat | FrameKind::Greeting | FrameKind::Conflict => {}
+        }
+    }
+
+    fn answered(&self, header: &Header, body: &[u8]) {
+        let Some((id, reply)) = body.split_first_chunk() else {
+            return unexpected(header, &"an answer to nothing");
+        };
+        let answer = match Reply::decode(reply) {
+            Ok(Reply::Answer { value, .. }) => Ok(value),
+            Ok(Reply::Error { message, .. }) => Err(message),
+            Ok(other) => Err(format!("{other:?} instead of an answer")),
+            Err(error) => Err(error.to_string()),
+        };
+        self.cluster.pending.answer(u64::from_be_bytes(*id), header.instance, answer);
+    }
+
+    fn echoed(&self, body: &[u8]) {
+        if let (Some(wanted), Some(server)) = (number(body), body.get(8..).and_then(number)) {
+            self.cluster.subscriptions.echoed(server, wanted);
         }
     }
 
@@ -249,7 +283,8 @@ impl<'a, H: Host> Receiver<'a, H> {
         if number(body) != Some(cluster.instance) {
             return;
         }
-        if cluster.is_up() {
+        // A process that goes on as one before it was here first.
+        if cluster.is_up() || cluster.epoch_before.load(Ordering::Relaxed) > 0 {
             return error!(node = %cluster.node, "another node has this one's address: set node");
         }
         cluster.link.send_replace(LinkState::Conflict);
@@ -269,15 +304,15 @@ impl<'a, H: Host> Receiver<'a, H> {
             return self.cluster.answer(node, id, Err(message));
         };
         let (host, cluster) = (Arc::clone(self.host), Arc::clone(self.cluster));
+        let question = Question::of(Arc::clone(&cluster));
         if header.kind == FrameKind::Move {
-            let from = header.instance;
             tokio::spawn(async move {
                 let reply = match move_request::decode(&body[8..]) {
-                    Ok(request) => move_request::encode(&host.answer_about_move(request, from).await),
+                    Ok(request) => move_request::encode(&host.answer_about_move(request).await),
                     Err(error) => Err(error),
                 };
                 cluster.answer(node, id, reply);
-                drop(permit);
+                drop((permit, question));
             });
             return;
         }
@@ -288,7 +323,7 @@ impl<'a, H: Host> Receiver<'a, H> {
                 Err(error) => Err(error.to_string()),
             };
             cluster.answer(node, id, answer);
-            drop(permit);
+            drop((permit, question));
         });
     }
 
@@ -298,6 +333,7 @@ impl<'a, H: Host> Receiver<'a, H> {
     async fn answer_order(&self, header: &Header, node: SocketAddrV4, id: [u8; 8], body: Bytes) {
         let (host, cluster) = (Arc::clone(self.host), Arc::clone(self.cluster));
         let origin = Origin::published(header.instance, header.number);
+        let question = Question::of(Arc::clone(&cluster));
         let (here, is_done_here) = oneshot::channel();
         // The order borrows from the body, so one future has both, and goes on in the task.
         let mut whole = Box::pin(async move {
@@ -320,6 +356,7 @@ impl<'a, H: Host> Receiver<'a, H> {
             // The PHP process that hears of the success may push to the client at once, so the subscription has to be in effect.
             cluster.settled().await;
             cluster.answer(node, id, done.and(moved).map(|()| AnswerValue::Null));
+            drop(question);
         });
         tokio::select! {
             biased;

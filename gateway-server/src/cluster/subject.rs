@@ -6,6 +6,8 @@ use std::net::SocketAddrV4;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
+use super::broker::Broker as _;
+use super::nats::Nats;
 use crate::shard::NameKind;
 
 /// The nodes that get a frame.
@@ -23,6 +25,16 @@ pub enum SubjectTarget {
 /// that collide, and NATS does not learn the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hash(u128);
+
+impl Hash {
+    pub(super) fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+}
 
 pub(super) struct Subjects {
     prefix: String,
@@ -48,6 +60,17 @@ impl Subjects {
 
     pub(super) fn holders(&self, sort: NameKind, name: &[u8]) -> SubjectTarget {
         SubjectTarget::Holders(sort, self.hash(name))
+    }
+
+    /// Appends the commands that subscribe to what concerns every node and to what concerns this one.
+    pub(super) fn append_own(&self, node: SocketAddrV4, out: &mut Vec<u8>) {
+        self.append_subscription(SubjectTarget::All, out);
+        self.append_subscription(SubjectTarget::Node(node), out);
+    }
+
+    /// Appends the command that subscribes to a subject.
+    pub(super) fn append_subscription(&self, to: SubjectTarget, out: &mut Vec<u8>) {
+        Nats::subscribe(out, |out| self.append(to, out), |out| append_id(to, out));
     }
 
     /// Appends the subject as commands to the broker name it.

@@ -67,6 +67,17 @@ impl Subscriptions {
         Self { subjects, changes: Mutex::default(), wake, progress, confirmed: watch::Sender::new(0) }
     }
 
+    /// The number of subscriptions that have been wanted so far.
+    pub(super) fn wanted(&self) -> u64 {
+        self.changes().wanted
+    }
+
+    /// Counts on behind the subscriptions of another process, so that no echo for it seems to be one for this process.
+    pub(super) fn go_on_behind(&self, wanted: u64) {
+        self.changes().wanted = wanted;
+        self.confirmed.send_replace(wanted);
+    }
+
     /// Begins a connection, which subscribes to all names that clients have now. From here on it is told of changes.
     pub(super) fn begin(&self) {
         self.progress().others.clear();
@@ -166,12 +177,8 @@ impl Subscriptions {
         let _ = self.confirmed.subscribe().wait_for(|confirmed| *confirmed >= wanted).await;
     }
 
-    pub(super) fn append_subscription(&self, to: SubjectTarget, out: &mut Vec<u8>) {
-        Nats::subscribe(out, |out| self.subjects.append(to, out), |out| append_id(to, out));
-    }
-
     pub(super) fn append_name(&self, sort: NameKind, name: &[u8], out: &mut Vec<u8>) {
-        self.append_subscription(self.subjects.holders(sort, name), out);
+        self.subjects.append_subscription(self.subjects.holders(sort, name), out);
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -190,7 +197,7 @@ impl NameWatch for Subscriptions {
         if !changes.is_live || changes.lingering.remove(&(sort, hash)).is_some() {
             return;
         }
-        self.append_subscription(SubjectTarget::Holders(sort, hash), &mut changes.commands);
+        self.subjects.append_subscription(SubjectTarget::Holders(sort, hash), &mut changes.commands);
         changes.wanted += 1;
         drop(changes);
         self.wake.notify_one();

@@ -47,6 +47,8 @@ pub struct Wanted {
     pub shards: Option<u32>,
     /// The address in client_ids, if that is set.
     pub node: Option<String>,
+    /// The name of the cluster, if the server is to be a node of one.
+    pub cluster: Option<String>,
     pub listeners: Vec<ListeningSocket>,
 }
 
@@ -97,6 +99,9 @@ pub fn settings(offer: &Offer, wanted: &Wanted) -> Result<u32, Hindrance> {
     let shards = wanted.shards.unwrap_or(offer.shards);
     compare("shards", &offer.shards.to_string(), &shards.to_string());
     compare("node", &offer.node, wanted.node.as_ref().unwrap_or(&offer.node));
+    let none = || "none".to_owned();
+    let cluster = offer.cluster.as_ref().map(|cluster| cluster.name.clone());
+    compare("cluster_name", &cluster.unwrap_or_else(none), wanted.cluster.as_ref().unwrap_or(&none()));
     let (old, new) = (by_setting(&offer.listeners), by_setting(&wanted.listeners));
     for name in ["listener", "register", "register_unix", "operations"] {
         let text = |of: &BTreeMap<&str, Vec<String>>| {
@@ -139,6 +144,7 @@ mod tests {
             state: 1,
             shards: 4,
             node: "10.0.0.1:1238".to_owned(),
+            cluster: None,
             listeners: listeners(),
             clients: 0,
             tls_clients: 0,
@@ -147,7 +153,7 @@ mod tests {
     }
 
     fn wanted() -> Wanted {
-        Wanted { shards: None, node: None, listeners: listeners() }
+        Wanted { shards: None, node: None, cluster: None, listeners: listeners() }
     }
 
     #[test]
@@ -190,6 +196,7 @@ mod tests {
         let mut new = wanted();
         new.shards = Some(2);
         new.node = Some("10.0.0.2:1238".to_owned());
+        new.cluster = Some("other".to_owned());
         new.listeners[1] = listening(Port::Clients("frame".to_owned()), "0.0.0.0:8284");
         new.listeners[2].address = "0.0.0.0:1238".to_owned();
         new.listeners.push(listening(Port::RegisterUnix, "/run/gateway"));
@@ -198,6 +205,7 @@ mod tests {
             settings(&offer(), &new).unwrap_err().to_string(),
             "shards is 4 in the running server and 2 in its settings; \
              node is 10.0.0.1:1238 in the running server and 10.0.0.2:1238 in its settings; \
+             cluster_name is none in the running server and other in its settings; \
              listener is websocket://0.0.0.0:8282, text://0.0.0.0:8284 in the running server and websocket://0.0.0.0:8282, \
              frame://0.0.0.0:8284 in its settings; \
              register is 127.0.0.1:1238 in the running server and 0.0.0.0:1238 in its settings; \

@@ -64,6 +64,9 @@ pub struct Offer {
     pub shards: u32,
     /// The address in client_ids.
     pub node: String,
+    /// The cluster of which the old server is a node.
+    #[serde(default)]
+    pub cluster: Option<OfferedCluster>,
     /// The listening sockets, as the settings have them.
     pub listeners: Vec<ListeningSocket>,
     /// The number of clients, and how many of them speak TLS.
@@ -71,6 +74,14 @@ pub struct Offer {
     pub tls_clients: u64,
     /// The bytes of the clients' records, as an estimate.
     pub bytes: u64,
+}
+
+/// The cluster of which a server is a node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OfferedCluster {
+    pub name: String,
+    /// Whether the old server has a connection to the other nodes.
+    pub is_connected: bool,
 }
 
 /// A listening socket.
@@ -220,6 +231,7 @@ mod tests {
                 state: 1,
                 shards: 8,
                 node: "127.0.0.1:1238".to_owned(),
+                cluster: Some(OfferedCluster { name: "gateway".to_owned(), is_connected: true }),
                 listeners: listeners.clone(),
                 clients: 18_000,
                 tls_clients: 6_000,
@@ -254,6 +266,8 @@ mod tests {
             let bytes = message.to_bytes();
             [&(bytes.len() as u32).to_be_bytes()[..], &bytes].concat()
         });
+        let written = written.collect::<Vec<_>>();
+        std::fs::write("src/handover/golden/messages_1.bin", &written).unwrap(); //TMP
         assert_eq!(written.collect::<Vec<_>>(), GOLDEN);
         for (bytes, message) in golden().into_iter().zip(messages()) {
             let mut parcel = bytes.to_vec();

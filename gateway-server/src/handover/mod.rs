@@ -19,6 +19,8 @@ pub use decision::{Decision, NotDecided};
 pub use frame::MAX_DESCRIPTORS;
 pub use give::{Given, Giver, Sender, give, pass_handshake, report_relayed};
 pub use inherited::{NoHandOver, inherited};
-pub use message::{Hello, ListeningSocket, MalformedMessage, Message, Offer, Port, STATE_VERSION, Totals};
+pub use message::{
+    Hello, ListeningSocket, MalformedMessage, Message, Offer, OfferedCluster, Port, STATE_VERSION, Totals,
+};
 pub use spawn::{InstalledBinary, Killer, NewProcess, NotStarted, VARIABLE};
 pub use take::{AfterDecision, Taker, hear_after_decision, say_serving, take};

@@ -171,6 +171,7 @@ fn offer() -> Offer {
         state: STATE_VERSION,
         shards: SHARDS,
         node: "127.0.0.1:1238".to_owned(),
+        cluster: None,
         listeners: vec![ListeningSocket { port: Port::RegisterUnix, address: "/run/register".to_owned() }],
         clients: u64::from(SHARDS) * CLIENTS as u64,
         tls_clients: 0,

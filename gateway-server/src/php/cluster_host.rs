@@ -22,8 +22,8 @@ impl Host for Backend {
         self.gateway.answer(query).await
     }
 
-    async fn answer_about_move(&self, request: MoveRequest, from: u64) -> MoveReply {
-        self.gateway.answer_about_move(request, from).await
+    async fn answer_about_move(&self, request: MoveRequest) -> MoveReply {
+        self.gateway.answer_about_move(request).await
     }
 
     fn flush(&self) {

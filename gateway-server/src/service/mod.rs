@@ -15,7 +15,7 @@ mod send_options;
 mod value;
 
 pub use error::{NotFound, OrderError, ServiceError};
-pub use moved_clients::MoveCounts;
+pub use moved_clients::{CarriedMoves, MoveCounts, MovesAtRest};
 pub use queries::Answers;
 
 use std::net::SocketAddrV4;

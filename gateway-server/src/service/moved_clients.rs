@@ -1,12 +1,15 @@
 //! Which clients have come from other nodes, and which have gone to them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use gateway_wire::ClientId;
 use hashbrown::HashMap;
-use tokio::sync::Semaphore;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock as AsyncRwLock, Semaphore};
+
+use crate::shard::Stopped;
 
 /// The number of clients that may come from other nodes at the same time. Further ones wait.
 const AT_ONCE: usize = 64;
@@ -24,7 +27,9 @@ pub(super) struct MovedClients {
     has_departed: AtomicBool,
     has_arrived: AtomicBool,
     /// The slots of clients that come at the same time.
-    pub(super) slots: Semaphore,
+    pub(super) slots: Arc<Semaphore>,
+    /// Is read by whoever gives a client away, and written while none may be.
+    pub(super) giving: Arc<AsyncRwLock<()>>,
     started: Instant,
     /// The time of the latest order without a number, in milliseconds since the start and one more; 0 before the first.
     unnumbered: AtomicU64,
@@ -39,6 +44,26 @@ pub struct MoveCounts {
     pub came: u64,
     /// Clients that were given to other nodes.
     pub went: u64,
+}
+
+/// Keeps clients from moving until this is dropped.
+#[must_use]
+pub struct MovesAtRest {
+    _coming: OwnedSemaphorePermit,
+    _going: OwnedRwLockWriteGuard<()>,
+}
+
+/// The clients that have moved, as one process writes them for the one that takes over from it. Times are in milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedMoves {
+    /// The connection ids of clients that were given to other nodes, and their client_ids there.
+    departed: Vec<(u32, ClientId)>,
+    /// The connection ids of clients that have come, the time since then, and their client_ids before.
+    arrived: Vec<(u32, u64, Vec<ClientId>)>,
+    /// The time since the latest order without a number.
+    unnumbered: Option<u64>,
+    came: u64,
+    went: u64,
 }
 
 /// A client that was given to another node.
@@ -76,7 +101,8 @@ impl Default for MovedClients {
             arrived: RwLock::default(),
             has_departed: AtomicBool::new(false),
             has_arrived: AtomicBool::new(false),
-            slots: Semaphore::new(AT_ONCE),
+            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            giving: Arc::default(),
             started: Instant::now(),
             unnumbered: AtomicU64::new(0),
             came: AtomicU64::new(0),
@@ -200,6 +226,46 @@ impl MovedClients {
         MoveCounts { came: self.came.load(Ordering::Relaxed), went: self.went.load(Ordering::Relaxed) }
     }
 
+    /// Waits until no client is on its way, and lets none move.
+    pub(super) async fn rest(&self) -> Result<MovesAtRest, Stopped> {
+        let coming = Arc::clone(&self.slots).acquire_many_owned(AT_ONCE as u32).await.map_err(|_| Stopped)?;
+        Ok(MovesAtRest { _coming: coming, _going: Arc::clone(&self.giving).write_owned().await })
+    }
+
+    /// What another process needs to go on. No client may be on its way.
+    pub(super) fn carry(&self) -> CarriedMoves {
+        let MoveCounts { came, went } = self.counts();
+        let arrived = self.read(&self.arrived);
+        let complete = |(id, client): (&u32, &ArrivedClient)| {
+            Some((*id, millis(client.since?.elapsed()), client.known_as.clone()))
+        };
+        let latest = self.unnumbered.load(Ordering::Relaxed).checked_sub(1);
+        CarriedMoves {
+            departed: self.all_departed().into_iter().map(|(id, departed)| (id, departed.to)).collect(),
+            arrived: arrived.by_connection.iter().filter_map(complete).collect(),
+            unnumbered: latest.map(|latest| millis(self.started.elapsed()).saturating_sub(latest)),
+            came,
+            went,
+        }
+    }
+
+    /// Goes on as another process. Whether the other nodes have its clients is asked anew, as the answer may have come too late.
+    pub(super) fn take_over(&self, carried: CarriedMoves) {
+        let now = Instant::now();
+        for (connection_id, to) in carried.departed {
+            self.depart(connection_id, Departed { to, is_confirmed: false });
+        }
+        for (connection_id, since, known_as) in carried.arrived {
+            let since = now.checked_sub(Duration::from_millis(since)).unwrap_or(now);
+            self.arrive(connection_id, Some(since), known_as);
+        }
+        if carried.unnumbered.is_some_and(|age| Duration::from_millis(age) < UNNUMBERED) {
+            self.note_unnumbered();
+        }
+        self.came.store(carried.came, Ordering::Relaxed);
+        self.went.store(carried.went, Ordering::Relaxed);
+    }
+
     fn read<'a, T>(&self, table: &'a RwLock<T>) -> RwLockReadGuard<'a, T> {
         table.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -219,9 +285,48 @@ impl MovedClients {
     }
 }
 
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn another_process_goes_on_with_the_clients_that_have_moved() {
+        let (old, new) = (MovedClients::default(), MovedClients::default());
+        let id = |connection| ClientId::new("10.0.0.2:1238".parse().unwrap(), connection);
+        old.depart(7, Departed { to: id(9), is_confirmed: true });
+        old.arrive(3, Some(Instant::now()), [id(5), id(6)]);
+        old.expect(4, id(8));
+        old.note_unnumbered();
+        new.take_over(old.carry());
+        assert_eq!(new.departed(7), Some(Departed { to: id(9), is_confirmed: false }));
+        assert_eq!((new.connection_of(id(5)), new.connection_of(id(6))), (Some(3), Some(3)));
+        assert_eq!((new.arrived(4), new.expected(id(8))), (None, None), "who is on the way is not carried");
+        assert!(new.has_unnumbered() && !MovedClients::default().has_unnumbered());
+        assert_eq!(new.counts(), MoveCounts { came: 1, went: 1 });
+        let carried = new.carry();
+        assert_eq!(carried.departed, [(7, id(9))]);
+    }
+
+    #[tokio::test]
+    async fn no_client_moves_at_rest() {
+        let moves = MovedClients::default();
+        let coming = moves.slots.acquire().await.unwrap();
+        assert!(moves.rest().now_or_never().is_none());
+        drop(coming);
+        let going = moves.giving.try_read().unwrap();
+        assert!(moves.rest().now_or_never().is_none());
+        drop(going);
+        let rest = moves.rest().await.unwrap();
+        assert!(moves.slots.try_acquire().is_err() && moves.giving.try_read().is_err());
+        drop(rest);
+        assert!(moves.slots.try_acquire().is_ok() && moves.giving.try_read().is_ok());
+    }
 
     #[test]
     fn clients_are_known_by_their_old_ids_until_they_are_forgotten() {

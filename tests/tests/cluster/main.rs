@@ -10,3 +10,4 @@ mod operated_nodes;
 mod partitions;
 mod strangers;
 mod unequal_views;
+mod upgrades;

@@ -32,6 +32,12 @@ impl OperatedNodes {
         Ok(Operator::of(&self.nodes[node].server)?.with_token("operators"))
     }
 
+    /// Has a new process take over a node, and gives what `POST /upgrade` has answered.
+    pub(crate) async fn upgrade(&mut self, node: usize) -> anyhow::Result<serde_json::Value> {
+        let operator = self.operator(node)?;
+        self.all.nodes[node].server.upgrade_by(&operator).await
+    }
+
     pub(crate) async fn metric(&self, node: usize, name: &str) -> anyhow::Result<f64> {
         self.operator(node)?.metric(name).await
     }

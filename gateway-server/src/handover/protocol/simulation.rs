@@ -64,6 +64,7 @@ fn offer() -> Offer {
         state: 1,
         shards: 2,
         node: "127.0.0.1:1238".to_owned(),
+        cluster: None,
         listeners: listeners(),
         clients: 9,
         tls_clients: 1,

@@ -4,15 +4,18 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::listening_sockets::{ListeningSockets, listed};
 use super::{predecessor, state};
+use crate::cluster::{Cluster, EarlyLink, Host as _};
 use crate::config::Settings;
 use crate::handover::protocol::NewOutcome;
 use crate::handover::{
@@ -22,10 +25,14 @@ use crate::hub::FrozenHub;
 use crate::lifecycle::stop::StopSignals;
 use crate::listener::UsedTokens;
 use crate::php::PhpAtRest;
+use crate::server::component_settings;
 use crate::server::keys::Keys;
 use crate::server::live::LiveServer;
 use crate::server::ports::Ports;
 use crate::server::start::Started;
+
+/// Time for the connection to the other nodes of the cluster to be used again. PHP's calls wait for it.
+const JOINING: Duration = Duration::from_secs(2);
 
 /// Starts what serves, on these ports and with so many shards.
 pub(crate) trait Start: FnOnce(&Ports, &Keys, Option<usize>) -> anyhow::Result<Started> {}
@@ -48,6 +55,8 @@ pub(crate) struct Taken {
     frozen: FrozenHub,
     tokens: Option<UsedTokens>,
     php: PhpAtRest,
+    /// The cluster, if the server is a node of one, and whether it had a connection.
+    cluster: Option<(Arc<Cluster>, bool)>,
     is_orphan: bool,
     stops: bool,
 }
@@ -89,6 +98,8 @@ fn take_all(
         tokens: None,
         php_sockets: Vec::new(),
         php: None,
+        early_link: None,
+        cluster: None,
         stops: Cell::new(false),
     };
     let outcome = block_in_place(|| take(&mut channel, &mut taking));
@@ -97,11 +108,11 @@ fn take_all(
         taking.base.into_iter().for_each(|base| base.frozen.stay_frozen());
         return Err(ended(outcome));
     };
-    let Taking { sockets, base, tokens, php, .. } = taking;
+    let Taking { sockets, base, tokens, php, cluster, .. } = taking;
     let Base { started, ports, keys, frozen } = base.context("no keys came")?;
     let (sockets, _) = sockets.context("no listening sockets came")?;
     let php = php.context("PHP's connections did not come")?;
-    let taken = Some(Taken { channel, frozen, tokens, php, is_orphan, stops });
+    let taken = Some(Taken { channel, frozen, tokens, php, cluster, is_orphan, stops });
     Ok(Beginning { started, ports, sockets, keys, taken })
 }
 
@@ -117,9 +128,18 @@ impl Taken {
     }
 
     /// Serves the clients and PHP's connections from now on, and tells the old process so.
-    pub(crate) fn serve(mut self, live: &LiveServer, sockets: &ListeningSockets) {
+    pub(crate) async fn serve(mut self, live: &LiveServer, sockets: &ListeningSockets) {
         sockets.own_files();
         drop(self.frozen);
+        if let Some((cluster, was_up)) = &self.cluster {
+            for node in cluster.members() {
+                live.backend.node_joined(node);
+            }
+            // PHP's calls may concern clients of other nodes.
+            if *was_up && let Err(reason) = cluster.joined(JOINING).await {
+                error!("upgrade: {reason}");
+            }
+        }
         self.php.go_on(&live.backend, &live.register_ports.borrow());
         if self.is_orphan {
             warn!("upgrade: the old process has died, and this one has taken over all that it had");
@@ -148,6 +168,10 @@ struct Taking<'a, S> {
     /// The sockets of PHP's connections that have come before these themselves.
     php_sockets: Vec<OwnedFd>,
     php: Option<PhpAtRest>,
+    /// The connection to the other nodes of the cluster, until the cluster has it.
+    early_link: Option<EarlyLink>,
+    /// The cluster once it knows what the old process knew, and whether there was a connection.
+    cluster: Option<(Arc<Cluster>, bool)>,
     stops: Cell<bool>,
 }
 
@@ -169,10 +193,11 @@ impl<S: Start> Taker for Taking<'_, S> {
         let wanted = checks::Wanted {
             shards: Some(u32::from(settings.shards)).filter(|shards| *shards > 0),
             node: settings.node.map(|node| node.to_string()),
+            cluster: component_settings::cluster(settings).map(|cluster| cluster.name),
             listeners: listed(settings),
         };
         self.shards = checks::settings(offer, &wanted).map_err(in_words)? as usize;
-        Ok(())
+        self.connect(offer)
     }
 
     fn listeners(&mut self, _: Vec<ListeningSocket>, sockets: Vec<OwnedFd>) -> Result<(), String> {
@@ -197,6 +222,24 @@ impl<S: Start> Taker for Taking<'_, S> {
                 self.tokens = Some(state::read(&bytes).map_err(in_words)?);
                 Ok(())
             }
+            state::MOVES => {
+                let base = self.base.as_ref().ok_or("clients moved before the keys of the server came")?;
+                base.started.backend.gateway.take_over_moves(state::read(&bytes).map_err(in_words)?);
+                Ok(())
+            }
+            state::CLUSTER => {
+                let base = self.base.as_ref().ok_or("the cluster came before the keys of the server")?;
+                let cluster = base.started.cluster.clone().ok_or("this server is no node of a cluster")?;
+                cluster.take_over(state::read(&bytes).map_err(in_words)?).map_err(in_words)?;
+                let link = self.early_link.take();
+                self.cluster = Some((Arc::clone(&cluster), link.is_some()));
+                link.into_iter().for_each(|link| cluster.begin_with(link));
+                Ok(())
+            }
+            state::CLUSTER_ORDERS => {
+                let (cluster, _) = self.cluster.as_ref().ok_or("orders came before the cluster")?;
+                cluster.take_over_orders(state::read(&bytes).map_err(in_words)?).map_err(in_words)
+            }
             state::PHP_SOCKETS => {
                 self.php_sockets.extend(descriptors);
                 Ok(())
@@ -214,8 +257,11 @@ impl<S: Start> Taker for Taking<'_, S> {
     }
 
     fn finish(&mut self) -> Result<(), String> {
-        if self.base.is_none() || self.php.is_none() {
+        let Some(base) = self.base.as_ref().filter(|_| self.php.is_some()) else {
             return Err("the keys of the server or PHP's connections did not come".to_owned());
+        };
+        if base.started.cluster.is_some() && self.cluster.is_none() {
+            return Err("the node's part in the cluster did not come".to_owned());
         }
         Ok(())
     }
@@ -228,6 +274,30 @@ impl<S: Start> Taker for Taking<'_, S> {
 }
 
 impl<S: Start> Taking<'_, S> {
+    /// Connects to the other nodes of the cluster, while the old process serves. If it cannot reach them either, this is left for later.
+    fn connect(&mut self, offer: &Offer) -> Result<(), String> {
+        let (Some(cluster), Some(offered)) = (component_settings::cluster(self.settings), &offer.cluster)
+        else {
+            return Ok(());
+        };
+        let node =
+            offer.node.parse().map_err(|_| format!("the old server has no address: {}", offer.node))?;
+        let secret = self.settings.secret_key.as_bytes();
+        match Handle::current().block_on(EarlyLink::connect(&cluster, secret, node)) {
+            Ok(link) => {
+                self.early_link = Some(link);
+                Ok(())
+            }
+            Err(reason) if offered.is_connected => {
+                Err(format!("the other nodes of the cluster cannot be reached: {reason}"))
+            }
+            Err(reason) => {
+                warn!(reason, "upgrade: the other nodes of the cluster cannot be reached, as before");
+                Ok(())
+            }
+        }
+    }
+
     /// Starts the shards, which stay frozen.
     fn found(&mut self, keys: Keys) -> anyhow::Result<()> {
         let start = self.start.take().context("the keys came twice")?;

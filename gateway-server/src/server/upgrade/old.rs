@@ -15,13 +15,15 @@ use super::listening_sockets::listed;
 use super::state;
 use crate::admin::Upgraded;
 use crate::handover::{
-    Decision, Given, Giver, Killer, MAX_DESCRIPTORS, NewProcess, Offer, STATE_VERSION, Sender, checks, give,
+    Decision, Given, Giver, Killer, MAX_DESCRIPTORS, NewProcess, Offer, OfferedCluster, STATE_VERSION,
+    Sender, checks, give,
 };
 use crate::hub::FrozenHub;
 use crate::lifecycle::stop::StopSignals;
 use crate::lifecycle::systemd;
 use crate::php::{self, PhpAtRest};
 use crate::server::Server;
+use crate::service::MovesAtRest;
 use crate::system::machine;
 
 /// Time for what is under way when an upgrade begins: requests of the operations port, calls of PHP.
@@ -35,9 +37,6 @@ impl Server {
     /// Lets a new process of the installed binary take over. Gives what has come of it, or why this process goes on.
     pub(in crate::server) async fn upgrade(&mut self) -> Result<Upgraded, String> {
         checks::process(std::process::id(), false, false).map_err(in_words)?;
-        if self.cluster.is_some() {
-            return Err(CLUSTER.to_owned());
-        }
         // A signal that has come before this is still to be seen by the server, and a later one ends the upgrade.
         let signals = StopSignals::new().map_err(in_words)?;
         if self.stop_signals.next().now_or_never().is_some() {
@@ -53,7 +52,8 @@ impl Server {
         info!(pid = new.pid(), "upgrade: a new process is to take over");
         let decision = Arc::new(Decision::default());
         let stop_watch = watch_stop(signals, Arc::clone(&decision), new.killer());
-        let mut giving = Giving { server: self, requests: None, php: None, frozen: None, since: None };
+        let mut giving =
+            Giving { server: self, requests: None, moves: None, php: None, frozen: None, since: None };
         let given = block_in_place(|| give(new, offer, &decision, &mut giving));
         stop_watch.abort();
         match given {
@@ -79,10 +79,14 @@ impl Server {
             state: STATE_VERSION,
             shards: self.live.components.shards as u32,
             node: self.live.components.node().to_string(),
+            cluster: self.cluster.as_ref().map(|cluster| OfferedCluster {
+                name: cluster.name().to_owned(),
+                is_connected: cluster.is_up(),
+            }),
             listeners: listed(self.reloads.settings()),
             clients: clients as u64,
             tls_clients: tls_clients as u64,
-            bytes: bytes as u64,
+            bytes: (bytes + self.cluster.as_ref().map_or(0, |cluster| cluster.bytes_to_carry())) as u64,
         })
     }
 
@@ -99,15 +103,13 @@ impl Server {
     }
 }
 
-/// Why a node of a cluster is not upgraded in place.
-const CLUSTER: &str = "a node of a cluster is not upgraded in place: stop it and start the new version, and meanwhile pages of \
-                       gateway.2 come back at the other nodes";
-
 /// A server that is being given away, and what has happened to it so far.
 struct Giving<'a> {
     server: &'a mut Server,
     /// Keeps requests of the operations port waiting.
     requests: Option<OwnedSemaphorePermit>,
+    /// Keeps clients from moving to or from other nodes.
+    moves: Option<MovesAtRest>,
     /// PHP's connections, which have come to rest.
     php: Option<PhpAtRest>,
     frozen: Option<FrozenHub>,
@@ -117,8 +119,7 @@ struct Giving<'a> {
 
 impl Giver for Giving<'_> {
     fn pass_listeners(&mut self, sender: &mut Sender<'_>) -> Result<(), String> {
-        let php = Handle::current().block_on(self.rest())?;
-        self.php = Some(php);
+        Handle::current().block_on(self.rest())?;
         let listeners = listed(self.server.reloads.settings());
         sender.listeners(listeners, &self.server.sockets.all()).map_err(in_words)
     }
@@ -137,7 +138,7 @@ impl Giver for Giving<'_> {
 
 impl Giving<'_> {
     /// Accepts no more, and brings to rest what is under way.
-    async fn rest(&mut self) -> Result<PhpAtRest, String> {
+    async fn rest(&mut self) -> Result<(), String> {
         let Server { live, client_listeners, operations_listener, .. } = &mut *self.server;
         for listeners in [client_listeners, operations_listener] {
             listeners.stop().await;
@@ -146,8 +147,16 @@ impl Giving<'_> {
         self.requests = requests.map_err(|_| "a request of the operations port has not ended in time")?;
         self.server.end_handshakes().await;
         let live = &self.server.live;
+        if self.server.cluster.is_some() {
+            self.moves = Some(live.backend.gateway.rest_moves(REST).await?);
+        }
         let settings = live.register_ports.borrow().clone();
-        php::rest(&live.backend, &settings, REST).await.map_err(in_words)
+        self.php = Some(php::rest(&live.backend, &settings, REST).await.map_err(in_words)?);
+        // PHP's calls needed the other nodes until now.
+        match &self.server.cluster {
+            Some(cluster) => cluster.rest(REST).await,
+            None => Ok(()),
+        }
     }
 
     fn write(&mut self, sender: &mut Sender<'_>) -> io::Result<()> {
@@ -158,6 +167,13 @@ impl Giving<'_> {
         sender.state(state::CONNECTION_IDS, &frozen.export_ids(), &[])?;
         for shard in 0..frozen.shards() {
             frozen.write(shard, &mut |bytes, sockets| sender.clients(shard as u32, bytes, sockets))?;
+        }
+        sender.state(state::MOVES, &state::write(&live.backend.gateway.carry_moves()), &[])?;
+        if let Some(cluster) = &self.server.cluster {
+            sender.state(state::CLUSTER, &state::write(&cluster.carry()), &[])?;
+            cluster.carry_orders(&mut |orders| {
+                sender.state(state::CLUSTER_ORDERS, &state::write(&orders), &[])
+            })?;
         }
         let php = self.php.as_ref().ok_or_else(|| io::Error::other("PHP's connections are not at rest"))?;
         let php = php.write(&live.backend);
@@ -188,8 +204,11 @@ impl Giving<'_> {
 
     /// The clients stay. Serves on, and accepts again if that has ceased.
     async fn go_on(self, accepts: bool) {
-        let Self { server, php, frozen, requests, .. } = self;
-        drop((frozen, requests));
+        let Self { server, php, frozen, requests, moves, .. } = self;
+        drop((frozen, requests, moves));
+        if let Some(cluster) = &server.cluster {
+            cluster.go_on();
+        }
         if !accepts {
             return;
         }

@@ -11,6 +11,12 @@ pub(super) const CONNECTION_IDS: &str = "connection ids";
 pub(super) const TOKENS: &str = "tokens";
 /// Sockets of PHP's connections, as many as fit, before the connections themselves.
 pub(super) const PHP_SOCKETS: &str = "sockets of php";
+/// The clients that have moved from or to other nodes.
+pub(super) const MOVES: &str = "moves";
+/// The node's part in the cluster.
+pub(super) const CLUSTER: &str = "cluster";
+/// Orders that are kept for other nodes, some at a time, after the node's part in the cluster.
+pub(super) const CLUSTER_ORDERS: &str = "orders of the cluster";
 /// PHP's connections.
 pub(super) const PHP: &str = "php";
 

@@ -13,7 +13,7 @@ use crate::shard::Names;
 
 impl Gateway {
     /// Answers a question of another node.
-    pub async fn answer_about_move(&self, request: MoveRequest, from: u64) -> MoveReply {
+    pub async fn answer_about_move(&self, request: MoveRequest) -> MoveReply {
         let (offer, request) = match request {
             MoveRequest::Whereabouts { clients } => return self.whereabouts(clients).await,
             MoveRequest::Find { ref offer, .. }
@@ -36,6 +36,9 @@ impl Gateway {
         if let Some(to) = self.moves.gone_on(connection_id) {
             return MoveReply::MovedOn(to);
         }
+        let Ok(_giving) = self.moves.giving.try_read() else {
+            return MoveReply::NotNow("a new process of the node takes over".to_owned());
+        };
         if let MoveRequest::Disown { reason, .. } = request {
             // A shard that has ended has no clients any more.
             let _ = self.hub.disown(connection_id, &offer, reason).await;
@@ -47,7 +50,7 @@ impl Gateway {
         }
         let answered = match request {
             MoveRequest::Take { names, to, marks, .. } => {
-                self.give(connection_id, &offer, names, to, marks, from).await
+                self.give(connection_id, &offer, names, to, marks).await
             }
             _ => self.find_for_other(connection_id, &offer).await,
         };
@@ -71,7 +74,7 @@ impl Gateway {
         if client.is_closed { Err(GapReason::Closed.into()) } else { Ok(MoveReply::Found(client)) }
     }
 
-    /// Gives a client to the process `from`, where it gets the client_id `to`.
+    /// Gives a client to another node, where it gets the client_id `to`.
     async fn give(
         &self,
         connection_id: u32,
@@ -79,12 +82,11 @@ impl Gateway {
         names: Names,
         to: ClientId,
         marks: Vec<(u64, u64)>,
-        from: u64,
     ) -> Result<MoveReply, NotFound> {
         let Some(cluster) = self.cluster.as_deref() else { return Err(GapReason::Moved.into()) };
         let begun = Instant::now();
         let others = marks.iter().map(|(instance, _)| *instance);
-        let others = others.filter(|instance| *instance != cluster.instance()).chain([from]);
+        let others = others.filter(|instance| *instance != cluster.instance());
         if !cluster.are_all_others(others) {
             return Err("the two nodes do not know the same others".to_owned().into());
         }

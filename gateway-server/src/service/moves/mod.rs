@@ -25,6 +25,7 @@ use gateway_wire::bridge::{Order, Route};
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use tracing::debug;
 
+use super::moved_clients::{CarriedMoves, MovesAtRest};
 use super::{Gateway, NotFound, OrderError};
 use crate::cluster::MoveRequest;
 use crate::shard::{NewConnection, Origin, Resumable, Stopped};
@@ -125,6 +126,24 @@ impl Gateway {
             self.moves.note_unnumbered();
         }
         self.execute_here(order, Origin::HERE).await
+    }
+
+    /// Waits for `timeout` at most until no client is on its way, and lets none move.
+    pub async fn rest_moves(&self, timeout: Duration) -> Result<MovesAtRest, String> {
+        match tokio::time::timeout(timeout, self.moves.rest()).await {
+            Ok(rest) => rest.map_err(|stopped| stopped.to_string()),
+            Err(_) => Err(format!("a client has been on its way from or to another node for {timeout:?}")),
+        }
+    }
+
+    /// The clients that have moved, for another process.
+    pub fn carry_moves(&self) -> CarriedMoves {
+        self.moves.carry()
+    }
+
+    /// Goes on with the clients that have moved of another process.
+    pub fn take_over_moves(&self, carried: CarriedMoves) {
+        self.moves.take_over(carried);
     }
 
     fn place(&self, offer: &ResumeOffer) -> Place {
