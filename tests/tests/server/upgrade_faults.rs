@@ -1,41 +1,53 @@
-//! Upgrades in which one of the two processes is killed or halted at any moment: the clients have one server in the end, which is the old
-//! one, or the new one with everything, or, when the old one has died too early, a fresh one.
+//! Upgrades under load in which one of the two processes is killed or halted at any moment: the clients have one server in the end,
+//! which is the old one, or the new one with everything, or, when the old one has died too early, a fresh one.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use gateway_tests::{Answer, Client, Operator, ResendingPhp, Server, children, eventually, soon};
+use gateway_tests::{Answer, Operator, Rng, Server, SteadyPushes, children, eventually, soon};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::task::JoinHandle;
 
 const CLIENTS: usize = 50;
 
+/// The time within which something happens to a process; an upgrade takes some ten milliseconds.
+const UPGRADE: Duration = Duration::from_millis(60);
+
+/// How many upgrades fail in all tests of this file. `FAULTY_UPGRADES` asks for another number.
+fn faulty_upgrades() -> usize {
+    std::env::var("FAULTY_UPGRADES").ok().and_then(|number| number.parse().ok()).unwrap_or(50)
+}
+
+/// A part of all upgrades, in hundredths.
+fn share(hundredths: usize) -> usize {
+    (faulty_upgrades() * hundredths / 100).max(1)
+}
+
 struct Served {
     server: Server,
-    php: ResendingPhp,
-    clients: Vec<Client>,
-    pushed: usize,
+    pushes: SteadyPushes,
 }
 
 impl Served {
     async fn start() -> anyhow::Result<Self> {
         let server = with_fixed_ports().await?;
-        let mut php = ResendingPhp::connect(server.register[0]).await?;
-        let mut clients = Vec::new();
-        for number in 0..CLIENTS {
-            let client = Client::connect(server.websocket).await?;
-            php.bind(client.id, &format!("c{number}")).await?;
-            clients.push(client);
-        }
-        php.confirmed().await?;
-        Ok(Self { server, php, clients, pushed: 0 })
+        let pushes = SteadyPushes::start(&server, CLIENTS).await?;
+        Ok(Self { server, pushes })
+    }
+
+    /// Begins anew with other clients, after the server of the ones before has died.
+    async fn begin_anew(self) -> anyhow::Result<Self> {
+        let Self { server, pushes } = self;
+        pushes.abandon().await?;
+        let pushes = SteadyPushes::start(&server, CLIENTS).await?;
+        Ok(Self { server, pushes })
     }
 
     /// Asks for an upgrade, and waits until the new process is there.
-    async fn upgrade(&self) -> anyhow::Result<(Pid, JoinHandle<anyhow::Result<Answer>>)> {
+    async fn upgrade(&self) -> anyhow::Result<Upgrading> {
         let (operator, old) = (Operator::of(&self.server)?, self.server.pid()?);
         let before = children(old)?;
         let answer = tokio::spawn(async move { operator.ask("POST", "/upgrade", "").await });
@@ -44,7 +56,7 @@ impl Served {
             let new = children(old)?.into_iter().find(|child| !before.contains(child));
             // Before the child runs the program, its parent waits for that, and a halt would be the parent's.
             if let Some(new) = new.filter(|new| runs_the_program(*new)) {
-                return Ok((new, answer));
+                return Ok(Upgrading { old, new, answer });
             }
             if answer.is_finished() {
                 anyhow::bail!("no new process: {:?}", answer.await?);
@@ -53,19 +65,13 @@ impl Served {
             tokio::task::yield_now().await;
         }
     }
+}
 
-    /// Pushes to each client, which gets that and nothing else.
-    async fn push(&mut self) -> anyhow::Result<()> {
-        for number in 0..CLIENTS {
-            self.php.send_to_uid(&format!("c{number}"), &format!("push {}", self.pushed)).await?;
-        }
-        self.php.confirmed().await?;
-        for client in &mut self.clients {
-            ensure!(client.text().await? == format!("push {}", self.pushed));
-        }
-        self.pushed += 1;
-        Ok(())
-    }
+/// An upgrade that is under way.
+struct Upgrading {
+    old: Pid,
+    new: Pid,
+    answer: JoinHandle<anyhow::Result<Answer>>,
 }
 
 /// A free port that the system gives to no connection by itself, as those of other tests would take it while nobody listens.
@@ -101,93 +107,167 @@ fn runs_the_program(child: Pid) -> bool {
     environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(b"GATEWAY_HANDOVER="))
 }
 
-/// Moments within an upgrade, which takes some ten milliseconds.
-fn moments(count: u32) -> impl Iterator<Item = Duration> {
-    (0..count).map(move |number| Duration::from_micros(u64::from(60_000 * number / count)))
+/// Moments within an upgrade, evenly spread.
+fn moments(count: usize) -> impl Iterator<Item = Duration> {
+    let mut rng = Rng::new(u64::from(std::process::id()));
+    (0..count as u64).map(move |number| {
+        let within = UPGRADE.as_micros() as u64 / count as u64;
+        Duration::from_micros(within * number + rng.below(within as usize + 1) as u64)
+    })
+}
+
+/// The times after which all clients were served again, by what has become of an upgrade.
+#[derive(Default)]
+struct Times(Vec<Duration>);
+
+impl Times {
+    /// Waits until all clients are served again, and notes the time since `fault`.
+    async fn note(&mut self, fault: Instant, served: &mut Served) -> anyhow::Result<Duration> {
+        served.pushes.served().await?;
+        let taken = fault.elapsed();
+        self.0.push(taken);
+        Ok(taken)
+    }
+
+    fn print(mut self, what: &str) {
+        self.0.sort();
+        match (self.0.get(self.0.len() / 2), self.0.last()) {
+            (Some(median), Some(longest)) => {
+                let times = self.0.len();
+                eprintln!(
+                    "{what}: {times} times; all served again after {median:?} (median), {longest:?} (longest)"
+                );
+            }
+            _ => eprintln!("{what}: never"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_process_that_is_killed_costs_nothing() -> anyhow::Result<()> {
     let mut served = Served::start().await?;
-    let (mut kept, mut given) = (0, 0);
-    for moment in moments(60) {
-        let (new, answer) = served.upgrade().await?;
+    let (mut kept, mut given, mut died) = (Times::default(), Times::default(), 0);
+    let count = share(40);
+    for moment in moments(count) {
+        let Upgrading { new, answer, .. } = served.upgrade().await?;
         tokio::time::sleep(moment).await;
         if answer.is_finished() {
+            let answer = answer.await??;
+            ensure!(answer.status == 200, "{answer:?}");
             // It serves already, and is the old one of the next round.
             served.server.adopt(new);
-            given += 1;
-        } else {
-            kill(new, Signal::SIGKILL)?;
-            let killed = Instant::now();
-            match soon("the answer", answer).await?? {
-                Ok(answer) if answer.status == 200 => {
-                    // The decision had been taken before, so the server has died like any other.
-                    served = Served::start().await?;
-                    continue;
-                }
-                Ok(answer) => {
-                    ensure!(answer.status == 409, "{answer:?}");
-                    kept += 1;
-                }
-                Err(error) => return Err(error),
-            }
-            served.push().await?;
-            ensure!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
+            given.note(Instant::now(), &mut served).await?;
+            continue;
         }
-        served.push().await?;
+        kill(new, Signal::SIGKILL)?;
+        let killed = Instant::now();
+        let answer = soon("the answer", answer).await???;
+        if answer.status == 200 {
+            // The decision had been taken before, so the server has died like any other.
+            died += 1;
+            served.pushes.abandon().await?;
+            served = Served::start().await?;
+            continue;
+        }
+        ensure!(answer.status == 409, "{answer:?}");
+        let taken = kept.note(killed, &mut served).await?;
+        ensure!(taken < Duration::from_secs(5), "{taken:?}");
     }
-    eprintln!("{kept} upgrades were given up, and {given} were through before");
-    ensure!(kept >= 5, "only {kept} were killed in time");
+    let rounds = served.pushes.finish().await?;
+    let in_time = kept.0.len();
+    kept.print("the new process was killed, and the old one goes on");
+    given.print("the new process had served before");
+    eprintln!("{died} were killed after the decision; {rounds} messages to each client of the last server");
+    ensure!(in_time * 12 >= count, "only {in_time} of {count} were killed in time");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_process_that_halts_is_given_up() -> anyhow::Result<()> {
     let mut served = Served::start().await?;
-    let (new, answer) = served.upgrade().await?;
-    kill(new, Signal::SIGSTOP)?;
-    let answer = tokio::time::timeout(Duration::from_secs(30), answer).await???;
-    if answer.status == 200 {
-        // It was through before it was halted.
-        kill(new, Signal::SIGCONT)?;
-        served.server.adopt(new);
-    } else {
-        ensure!(answer.status == 409 && answer.body.contains("has done nothing for"), "{answer:?}");
+    let (mut kept, mut given) = (Times::default(), Times::default());
+    for moment in moments(share(10)) {
+        let Upgrading { new, answer, .. } = served.upgrade().await?;
+        tokio::time::sleep(moment).await;
+        kill(new, Signal::SIGSTOP)?;
+        let halted = Instant::now();
+        let answer = soon("the answer", answer).await???;
+        if answer.status == 200 {
+            // It was through before it was halted.
+            kill(new, Signal::SIGCONT)?;
+            served.server.adopt(new);
+            given.note(Instant::now(), &mut served).await?;
+        } else {
+            ensure!(answer.status == 409 && answer.body.contains("has done nothing for"), "{answer:?}");
+            kept.note(halted, &mut served).await?;
+        }
     }
-    served.push().await?;
     served.server.upgrade().await?;
-    served.push().await
+    served.pushes.served().await?;
+    served.pushes.finish().await?;
+    kept.print("the new process halted, and the old one goes on");
+    given.print("the new process halted after the decision, and goes on");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_old_process_dies_the_new_one_has_everything_or_serves_afresh() -> anyhow::Result<()> {
-    let (mut whole, mut afresh) = (0, 0);
-    for moment in moments(12) {
-        let mut served = Served::start().await?;
-        let (new, _answer) = served.upgrade().await?;
+    let mut served = Served::start().await?;
+    let (mut whole, mut afresh) = (Times::default(), Times::default());
+    for moment in moments(share(40)) {
+        let Upgrading { old, new, answer } = served.upgrade().await?;
         tokio::time::sleep(moment).await;
-        let old = served.server.pid()?;
         served.server.adopt(new);
         // Without an error it was killed; one that has handed over may have ended by itself.
         let _ = kill(old, Signal::SIGKILL);
+        let killed = Instant::now();
+        // Who has asked gets an answer or loses the connection.
+        let _ = soon("the answer", answer).await??;
         // Somebody serves, whoever it is.
         let operator = Operator::of(&served.server)?;
         eventually("a server", true, async || {
             Ok(operator.get("/readyz").await.is_ok_and(|answer| answer.status == 200))
         })
         .await?;
+        // Clients that have stayed are there at once; others come only with the next load.
         if operator.json("/status").await?["clients"] == CLIENTS {
-            whole += 1;
-            served.push().await?;
+            whole.note(killed, &mut served).await?;
         } else {
-            afresh += 1;
-            for client in &mut served.clients {
-                client.gone().await?;
-            }
-            Client::connect(served.server.websocket).await?;
+            served = served.begin_anew().await?;
+            afresh.note(killed, &mut served).await?;
         }
     }
-    eprintln!("{whole} times the new process had everything, and {afresh} times it served afresh");
+    served.pushes.finish().await?;
+    whole.print("the old process was killed, and the new one had everything");
+    afresh.print("the old process was killed, and the new one serves afresh");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_process_that_halts_goes_on_later_or_has_handed_over() -> anyhow::Result<()> {
+    /// Longer than a process waits for the other, and shorter.
+    const HALTS: [Duration; 2] = [Duration::from_millis(6_500), Duration::from_millis(500)];
+    let mut served = Served::start().await?;
+    let (mut kept, mut given) = (Times::default(), Times::default());
+    for (moment, halt) in moments(share(10)).zip(HALTS.into_iter().cycle()) {
+        let Upgrading { old, new, answer } = served.upgrade().await?;
+        tokio::time::sleep(moment).await;
+        // Without an error it was halted; one that has handed over may have ended by itself.
+        let _ = kill(old, Signal::SIGSTOP);
+        tokio::time::sleep(halt).await;
+        let _ = kill(old, Signal::SIGCONT);
+        let goes_on = Instant::now();
+        let answer = soon("the answer", answer).await???;
+        if answer.status == 200 {
+            served.server.adopt(new);
+            given.note(goes_on, &mut served).await?;
+        } else {
+            ensure!(answer.status == 409, "{answer:?}");
+            kept.note(goes_on, &mut served).await?;
+        }
+    }
+    served.pushes.finish().await?;
+    kept.print("the old process halted for a while, and goes on");
+    given.print("the old process halted for a while, and hands over or has handed over");
     Ok(())
 }
