@@ -12,6 +12,7 @@ mod message;
 mod processes;
 pub mod protocol;
 mod spawn;
+mod starting;
 mod take;
 
 pub use channel::{Channel, ChannelError, MAX_MESSAGE, PATIENCE, Parcel, Received};
@@ -23,4 +24,5 @@ pub use message::{
     Hello, ListeningSocket, MalformedMessage, Message, Offer, OfferedCluster, Port, STATE_VERSION, Totals,
 };
 pub use spawn::{InstalledBinary, Killer, NewProcess, NotStarted, VARIABLE};
+pub use starting::start_within;
 pub use take::{AfterDecision, Taker, hear_after_decision, say_serving, take};

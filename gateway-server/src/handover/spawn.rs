@@ -62,6 +62,13 @@ pub enum NotStarted {
     NotExecutable(PathBuf),
     #[error("{} cannot be started: {}", .0.display(), .1)]
     Start(PathBuf, io::Error),
+    #[error(
+        "{} has not begun to run within {} s: its filesystem does not answer, or something has halted the new process", .0.display(),
+        .1.as_secs_f32()
+    )]
+    Hangs(PathBuf, Duration),
+    #[error("no thread to start a new process can be made: {0}")]
+    Thread(io::Error),
     #[error("no channel to a new process can be made: {0}")]
     Channel(io::Error),
     #[error("the kernel cannot watch a process by a descriptor, as Linux does since 5.3: {0}")]
@@ -87,8 +94,8 @@ impl InstalledBinary {
         &self.path
     }
 
-    /// Starts the program.
-    pub fn start(&self) -> Result<NewProcess, NotStarted> {
+    /// Starts the program, and waits until it runs, however long that takes.
+    pub(super) fn start(&self) -> Result<NewProcess, NotStarted> {
         let (channel, theirs) = pair(PATIENCE).map_err(NotStarted::Channel)?;
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).stdin(Stdio::from(theirs)).env(VARIABLE, STANDARD_INPUT);

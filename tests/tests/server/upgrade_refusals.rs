@@ -2,10 +2,15 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
-use gateway_tests::{Answer, Client, Operator, PhpPeer, PlainClient, Server, eventually, server_binary};
+use gateway_tests::{
+    Answer, Client, Operator, PhpPeer, PlainClient, Server, eventually, server_binary, skip, soon,
+};
 use nix::sys::signal::{Signal, kill};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
 use tokio_tungstenite::tungstenite::Message;
 
 /// A server that runs from a copy of the binary in a folder, with a settings file there.
@@ -79,6 +84,7 @@ async fn a_program_that_is_no_server_changes_nothing() -> anyhow::Result<()> {
             0o755,
             "the other server does not speak the language of hand-overs",
         ),
+        (Some("#!/bin/sh\nkill -STOP $$\n"), 0o755, "the other server has done nothing for 5 s"),
     ] {
         if let Some(content) = content {
             install(content, mode)?;
@@ -86,6 +92,11 @@ async fn a_program_that_is_no_server_changes_nothing() -> anyhow::Result<()> {
         let sentence = refused(&server, &mut client).await?;
         ensure!(sentence.contains(named), "{sentence:?} without {named:?}");
     }
+    // Nor does a file from which nobody could ever read to the end.
+    std::fs::remove_file(&binary)?;
+    nix::unistd::mkfifo(&binary, nix::sys::stat::Mode::S_IRWXU)?;
+    let sentence = refused(&server, &mut client).await?;
+    ensure!(sentence.contains("may not be executed"), "{sentence:?}");
     // The right program takes over after all.
     std::fs::copy(server_binary()?, folder.path().join("right"))?;
     std::fs::rename(folder.path().join("right"), &binary)?;
@@ -93,6 +104,86 @@ async fn a_program_that_is_no_server_changes_nothing() -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(server.register[0]).await?;
     php.send_to_all("from the new one").await?;
     assert_eq!(client.text().await?, "from the new one");
+    Ok(())
+}
+
+/// Lets nobody open a file until this is dropped: who tries waits in the kernel, as with a filesystem that does not answer.
+struct Lease(Child);
+
+impl Lease {
+    async fn of(file: &Path) -> anyhow::Result<Self> {
+        /// It takes a lease for writing, and another signal than the one that would end it.
+        const PROGRAM: &str = r#"
+            open(my $file, "<", $ARGV[0]) or die "$!";
+            fcntl($file, 10, 23) or die "F_SETSIG: $!";
+            fcntl($file, 1024, 1) or die "F_SETLEASE: $!";
+            $| = 1;
+            print "held\n";
+            <STDIN>;
+        "#;
+        let mut perl = Command::new("perl");
+        perl.arg("-e").arg(PROGRAM).arg(file).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut perl = perl.spawn().context("perl")?;
+        let mut held = [0; 5];
+        soon("a lease", perl.stdout.take().context("its output")?.read_exact(&mut held)).await??;
+        Ok(Self(perl))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_does_not_even_begin_holds_up_nobody() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut server = start_in(folder.path(), "drain_seconds = 0\n").await?;
+    let mut client = Client::connect(server.websocket).await?;
+    let (operator, old) = (Operator::of(&server)?, server.pid()?);
+    let install = || -> anyhow::Result<_> {
+        let (binary, new) = (folder.path().join("gateway-server"), folder.path().join("new"));
+        std::fs::copy(server_binary()?, &new)?;
+        std::fs::rename(new, &binary)?;
+        Ok(binary)
+    };
+    let is_starting = async || Ok(!gateway_tests::children(old)?.is_empty());
+    let mut lease = match Lease::of(&install()?).await {
+        Ok(lease) => lease,
+        Err(error) => {
+            let reason = format!("perl takes no lease of a file here: {error:#}");
+            skip("a_program_that_does_not_even_begin_holds_up_nobody", &reason);
+            return Ok(());
+        }
+    };
+    let asked = {
+        let server = operator.clone();
+        tokio::spawn(async move { server.ask("POST", "/upgrade", "").await })
+    };
+    eventually("a new process", true, is_starting).await?;
+    // The server serves meanwhile, and does what its signals say.
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    php.send_to_all("meanwhile").await?;
+    assert_eq!(client.text().await?, "meanwhile");
+    Client::connect(server.websocket).await?.leave().await?;
+    ensure!(!asked.is_finished());
+    let answer = soon("the answer", asked).await???;
+    ensure!(answer.status == 409 && answer.body.contains("has not begun to run within 5 s"), "{answer:?}");
+    eventually("no process that was not started", false, is_starting).await?;
+    // The client's connection is not kept open by a process that was not started.
+    let leaving = Client::connect(server.websocket).await?;
+    leaving.leave().await?;
+    assert!(refused(&server, &mut client).await?.contains("has not begun to run within 5 s"));
+    lease.0.kill().await?;
+    server.upgrade().await?;
+    assert!(server.exit().await?.success());
+
+    let old = server.pid()?;
+    let lease = Lease::of(&install()?).await?;
+    let asked = tokio::spawn(async move { operator.ask("POST", "/upgrade", "").await });
+    eventually("a new process", true, async || Ok(!gateway_tests::children(old)?.is_empty())).await?;
+    server.signal(Signal::SIGTERM)?;
+    let (code, _) = client.closed().await?;
+    assert_eq!(code, 1001);
+    let answer = soon("the answer", asked).await???;
+    ensure!(answer.body.contains("the server was asked to stop"), "{answer:?}");
+    eventually("the server's end", true, async || Ok(kill(old, None).is_err())).await?;
+    drop(lease);
     Ok(())
 }
 

@@ -15,8 +15,8 @@ use super::listening_sockets::listed;
 use super::state;
 use crate::admin::Upgraded;
 use crate::handover::{
-    Decision, Given, Giver, Killer, MAX_DESCRIPTORS, NewProcess, Offer, OfferedCluster, STATE_VERSION,
-    Sender, checks, give,
+    Decision, Given, Giver, Killer, MAX_DESCRIPTORS, NewProcess, Offer, OfferedCluster, PATIENCE,
+    STATE_VERSION, Sender, checks, give, start_within,
 };
 use crate::hub::FrozenHub;
 use crate::lifecycle::stop::StopSignals;
@@ -38,7 +38,7 @@ impl Server {
     pub(in crate::server) async fn upgrade(&mut self) -> Result<Upgraded, String> {
         checks::process(std::process::id(), false, false).map_err(in_words)?;
         // A signal that has come before this is still to be seen by the server, and a later one ends the upgrade.
-        let signals = StopSignals::new().map_err(in_words)?;
+        let mut signals = StopSignals::new().map_err(in_words)?;
         if self.stop_signals.next().now_or_never().is_some() {
             self.stops = true;
             return Err("the server was asked to stop".to_owned());
@@ -48,7 +48,11 @@ impl Server {
         checks::descriptors(offer.clients, offer.tls_clients, limit).map_err(in_words)?;
         checks::memory(offer.bytes, machine::available()).map_err(in_words)?;
         let (clients, relayed) = (offer.clients as usize, offer.tls_clients as usize);
-        let new = block_in_place(|| self.binary.start()).map_err(in_words)?;
+        let new = tokio::select! {
+            new = start_within(&self.binary, PATIENCE) => new.map_err(in_words)?,
+            // The server sees the same signal when this has ended.
+            _ = signals.next() => return Err("the server was asked to stop".to_owned()),
+        };
         info!(pid = new.pid(), "upgrade: a new process is to take over");
         let decision = Arc::new(Decision::default());
         let stop_watch = watch_stop(signals, Arc::clone(&decision), new.killer());
