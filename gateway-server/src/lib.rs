@@ -1,7 +1,8 @@
 //! A push gateway: holds browsers' connections, takes orders from PHP.
 //!
 //! Each module knows those below it alone: `server` all, `lifecycle` and `admin` what serves, `php` and `cluster` the `service`, that the
-//! `hub`, that the `shard`s, these the `protocol` of clients and the `relay`; `net`, `system` and `telemetry` know nobody above them.
+//! `hub`, that the `shard`s, these the `protocol` of clients and the `relay`; `net`, `system`, `telemetry`
+//! and `versioned` know nobody above them.
 
 #![deny(unsafe_code)]
 
@@ -22,3 +23,4 @@ pub mod service;
 pub mod shard;
 pub mod system;
 pub mod telemetry;
+pub mod versioned;

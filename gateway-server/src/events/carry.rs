@@ -14,9 +14,9 @@ use super::router::Router;
 use super::unassigned::give_up_later;
 use super::worker_queue::{Destination, WorkerQueue};
 use crate::hub::Hub;
+use crate::versioned::Form;
 
-/// The version of the form in which it is written what workers know of a client. It stands in the first byte.
-const VERSION: u8 = 1;
+const FORM: Form = Form::new("what workers know of a client", 1);
 
 /// What is known of a client that a worker has been told of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,18 +54,12 @@ impl CarriedAssignment {
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        // Writing plain values to memory cannot fail.
-        let _ = rmp_serde::encode::write(&mut bytes, self);
-        bytes
+        FORM.write(self)
     }
 
     /// Reads what a server of the same version has written. Gives `None` for anything else.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        match bytes.split_first()? {
-            (&VERSION, rest) => rmp_serde::from_slice(rest).ok(),
-            _ => None,
-        }
+        FORM.read(bytes).ok()
     }
 }
 

@@ -1,10 +1,13 @@
-//! The messages of a hand-over, as bytes: a version, a message as msgpack, and what some messages carry behind it.
+//! The messages of a hand-over, as bytes, and what some messages carry behind them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the form of messages. It stands in the first byte of each.
+use crate::versioned::{Form, Malformed};
+
+/// Fields have their names, so that a later version may add some.
+const FORM: Form = Form::new("a message of the hand-over", VERSION).with_names();
 const VERSION: u8 = 1;
 /// The version of the state that this server writes.
 pub const STATE_VERSION: u8 = 1;
@@ -111,38 +114,20 @@ pub struct Totals {
     pub descriptors: u64,
 }
 
-/// Why bytes are no message that this server understands.
-#[derive(Debug, thiserror::Error)]
-pub enum MalformedMessage {
-    #[error("the other server speaks version {0} of the hand-over, and this one speaks {VERSION}")]
-    OtherVersion(u8),
-    #[error("a message is not written as version {VERSION} of the hand-over writes one: {0}")]
-    Msgpack(#[from] rmp_serde::decode::Error),
-    #[error("a message has no bytes")]
-    Empty,
-}
-
 impl Message {
     /// Writes the message. What it carries follows it in the same parcel.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        // Writing plain values to memory cannot fail. Fields have their names, so that a later version may add some.
-        let _ = rmp_serde::encode::write_named(&mut bytes, self);
-        bytes
+        FORM.write(self)
     }
 
     /// Reads a message at the start of a parcel, and gives where what it carries begins.
-    pub fn from_bytes(bytes: &[u8]) -> Result<(Self, usize), MalformedMessage> {
-        let (version, rest) = bytes.split_first().ok_or(MalformedMessage::Empty)?;
-        if *version != VERSION {
-            return Err(MalformedMessage::OtherVersion(*version));
-        }
-        let mut rest = rest;
-        let message = match rmp_serde::from_read(&mut rest)? {
+    pub fn from_bytes(bytes: &[u8]) -> Result<(Self, usize), Malformed> {
+        let (message, length) = FORM.read_first(bytes)?;
+        let message = match message {
             Self::Refused(reason) => Self::Refused(readable(&reason)),
             message => message,
         };
-        Ok((message, bytes.len() - rest.len()))
+        Ok((message, length))
     }
 
     /// The name of the message, for errors.
@@ -279,10 +264,10 @@ mod tests {
     #[test]
     fn what_is_no_message_is_an_error_that_says_why() {
         let error = |bytes: &[u8]| Message::from_bytes(bytes).unwrap_err().to_string();
-        assert_eq!(error(&[]), "a message has no bytes");
+        assert_eq!(error(&[]), "a message of the hand-over has no bytes");
         assert_eq!(
             error(&[2, 0x90]),
-            "the other server speaks version 2 of the hand-over, and this one speaks 1"
+            "a message of the hand-over is written in version 2, and this server reads version 1"
         );
         for message in golden() {
             for length in 1..message.len() {

@@ -20,9 +20,7 @@ pub use decision::{Decision, NotDecided};
 pub use frame::MAX_DESCRIPTORS;
 pub use give::{Given, Giver, Sender, give, pass_handshake, report_relayed};
 pub use inherited::{NoHandOver, inherited};
-pub use message::{
-    Hello, ListeningSocket, MalformedMessage, Message, Offer, OfferedCluster, Port, STATE_VERSION, Totals,
-};
+pub use message::{Hello, ListeningSocket, Message, Offer, OfferedCluster, Port, STATE_VERSION, Totals};
 pub use spawn::{InstalledBinary, Killer, NewProcess, NotStarted, VARIABLE};
 pub use starting::start_within;
 pub use take::{AfterDecision, Taker, hear_after_decision, say_serving, take};

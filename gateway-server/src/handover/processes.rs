@@ -556,7 +556,7 @@ fn a_program_that_is_no_server_is_ended_and_the_error_says_what_it_did() {
     );
     assert_eq!(
         why_not_to(r"printf '\001\000\000\000\000\002\002\220' >&0; exec sleep 1000"),
-        "the other server speaks version 2 of the hand-over, and this one speaks 1"
+        "a message of the hand-over is written in version 2, and this server reads version 1"
     );
     assert_eq!(
         why_not_to(r"printf '\001\001\000\000\000\002\001\220' >&0; exec sleep 1000"),

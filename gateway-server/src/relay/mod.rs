@@ -16,6 +16,6 @@ mod table;
 
 pub use client::RelayedClient;
 pub use handle::RelayHandle;
-pub use report::{MalformedReport, RelayCounts, RelayReport};
+pub use report::{RelayCounts, RelayReport};
 pub use run::Relay;
 pub use table::Relays;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the form in which reports are written. It stands in the first byte, before the report as msgpack.
-const VERSION: u8 = 1;
+use crate::versioned::{Form, Malformed};
+
+const FORM: Form = Form::new("the report", 1);
 
 /// The counts of a relay. Its thread changes them, and other threads read them.
 #[derive(Debug)]
@@ -68,17 +69,6 @@ pub struct RelayReport {
     pub age_millis: u64,
 }
 
-/// Why bytes are no report that this server understands.
-#[derive(Debug, thiserror::Error)]
-pub enum MalformedReport {
-    #[error("the report is written in version {0}, and this server reads version {VERSION}")]
-    OtherVersion(u8),
-    #[error("the report is not written as version {VERSION} writes one: {0}")]
-    Msgpack(#[from] rmp_serde::decode::Error),
-    #[error("the report has no bytes")]
-    Empty,
-}
-
 impl RelayReport {
     /// The time since the relay has begun.
     pub fn age(&self) -> Duration {
@@ -87,19 +77,12 @@ impl RelayReport {
 
     /// Writes the report.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        // Writing plain values to memory cannot fail.
-        let _ = rmp_serde::encode::write(&mut bytes, self);
-        bytes
+        FORM.write(self)
     }
 
     /// Reads a report that a relay of the same version has written.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MalformedReport> {
-        let (version, report) = bytes.split_first().ok_or(MalformedReport::Empty)?;
-        match *version {
-            VERSION => Ok(rmp_serde::from_slice(report)?),
-            other => Err(MalformedReport::OtherVersion(other)),
-        }
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        FORM.read(bytes)
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 
 use super::issue_times::IssueTimes;
+use crate::versioned::{Form, Malformed};
 
 /// Issues 32-bit connection ids that nobody can foretell and that are issued again only after all others.
 ///
@@ -21,8 +22,8 @@ pub(crate) struct ConnectionIds {
     times: IssueTimes,
 }
 
-/// The version of the form in which the counter and the times of issues are written. It stands in the first byte, before msgpack.
-const VERSION: u8 = 1;
+/// The form in which the counter and the times of issues are written.
+const FORM: Form = Form::new("the record of connection ids", 1);
 
 /// How far the ids of a process have come.
 #[derive(Serialize, Deserialize)]
@@ -37,12 +38,8 @@ struct Issued {
 /// Why bytes do not say how far connection ids have come.
 #[derive(Debug, thiserror::Error)]
 pub enum MalformedIds {
-    #[error("the connection ids are written in version {0}, and this server reads version {VERSION}")]
-    OtherVersion(u8),
-    #[error("the connection ids are not written as version {VERSION} writes them: {0}")]
-    Msgpack(#[from] rmp_serde::decode::Error),
-    #[error("the connection ids have no bytes")]
-    Empty,
+    #[error(transparent)]
+    Form(#[from] Malformed),
     #[error("the times of connection ids contradict each other")]
     Times,
 }
@@ -71,19 +68,12 @@ impl ConnectionIds {
     pub(crate) fn export(&self) -> Vec<u8> {
         let (passed, moments) = self.times.export();
         let issued = Issued { next: self.next.load(Ordering::Relaxed), passed, moments };
-        let mut bytes = vec![VERSION];
-        // Writing plain values to memory cannot fail.
-        let _ = rmp_serde::encode::write(&mut bytes, &issued);
-        bytes
+        FORM.write(&issued)
     }
 
     /// Goes on where another process with the same key has stopped, before any id is issued.
     pub(crate) fn resume(&self, bytes: &[u8]) -> Result<(), MalformedIds> {
-        let (version, issued) = bytes.split_first().ok_or(MalformedIds::Empty)?;
-        if *version != VERSION {
-            return Err(MalformedIds::OtherVersion(*version));
-        }
-        let Issued { next, passed, moments } = rmp_serde::from_slice(issued)?;
+        let Issued { next, passed, moments } = FORM.read(bytes)?;
         if !self.times.import(passed, &moments) {
             return Err(MalformedIds::Times);
         }
@@ -183,7 +173,7 @@ mod tests {
         assert_eq!((next, times), (7, (10, vec![(5, 3)])));
         assert_eq!(second.export(), GOLDEN);
         let error = |bytes: &[u8]| second.resume(bytes).unwrap_err().to_string();
-        assert_eq!(error(&[]), "the connection ids have no bytes");
+        assert_eq!(error(&[]), "the record of connection ids has no bytes");
         assert!(error(&[2]).contains("version 2, and this server reads version 1"));
         for length in 1..GOLDEN.len() {
             assert!(error(&GOLDEN[..length]).contains("not written as version 1"), "{length}");

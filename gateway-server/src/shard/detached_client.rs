@@ -5,8 +5,9 @@ use gateway_wire::client_protocol::{GapReason, Positions, ResumeSecret};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-/// The version of the form in which clients are written. It stands in the first byte, before the client as msgpack.
-const VERSION: u8 = 1;
+use crate::versioned::{Form, Malformed};
+
+const FORM: Form = Form::new("the client", 1);
 
 /// Everything of a client that outlives its connection and its node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,17 +50,6 @@ pub struct Resumable {
     pub is_closed: bool,
 }
 
-/// Why bytes are no client that this server understands.
-#[derive(Debug, thiserror::Error)]
-pub enum MalformedClient {
-    #[error("the client is written in version {0}, and this server reads version {VERSION}")]
-    OtherVersion(u8),
-    #[error("the client is not written as version {VERSION} writes one: {0}")]
-    Msgpack(#[from] rmp_serde::decode::Error),
-    #[error("the client has no bytes")]
-    Empty,
-}
-
 impl DetachedClient {
     pub(super) fn new(
         names: Names,
@@ -87,19 +77,12 @@ impl DetachedClient {
 
     /// Writes the client.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        // Writing plain values to memory cannot fail.
-        let _ = rmp_serde::encode::write(&mut bytes, self);
-        bytes
+        FORM.write(self)
     }
 
     /// Reads a client that a server of the same version has written.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MalformedClient> {
-        let (version, client) = bytes.split_first().ok_or(MalformedClient::Empty)?;
-        match *version {
-            VERSION => Ok(rmp_serde::from_slice(client)?),
-            other => Err(MalformedClient::OtherVersion(other)),
-        }
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        FORM.read(bytes)
     }
 }
 

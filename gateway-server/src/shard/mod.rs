@@ -67,7 +67,7 @@ pub use client_proof::ClientProofs;
 pub use command::{NewConnection, SlotOf};
 pub use connection_id::MalformedIds;
 pub use counts::{Counts, ResumeCounts, ShardCounts};
-pub use detached_client::{DetachedClient, MalformedClient, Names, Resumable};
+pub use detached_client::{DetachedClient, Names, Resumable};
 pub use event_sink::{BuiltInSink, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use identity::Identity;

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use gateway_tests::root;
 
 /// The modules of the server, from the highest to the lowest. A module may use those that come later in this list.
-const SERVER: [&str; 18] = [
+const SERVER: [&str; 19] = [
     "main",
     "server",
     "handover",
@@ -26,6 +26,7 @@ const SERVER: [&str; 18] = [
     "net",
     "system",
     "telemetry",
+    "versioned",
 ];
 
 /// The path of a module, as the names that lead to it from the crate's root.

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::events::{CarriedBatch, CarriedWorkers, MalformedEvent};
+use crate::versioned::{Form, Malformed};
 
-/// The version of the form. It stands in the first byte, before everything else as msgpack.
-const VERSION: u8 = 1;
+const FORM: Form = Form::new("the state of PHP's connections", 1);
 
 /// A connection that has come to rest at the boundary of a packet.
 #[derive(Debug)]
@@ -140,12 +140,8 @@ pub(super) struct CarriedState {
 /// Why bytes of another process are nothing that this server can go on with.
 #[derive(Debug, thiserror::Error)]
 pub enum MalformedPhp {
-    #[error("PHP's connections are written in version {0}, and this server reads version {VERSION}")]
-    OtherVersion(u8),
-    #[error("PHP's connections are not written as version {VERSION} writes them: {0}")]
-    Msgpack(#[from] rmp_serde::decode::Error),
-    #[error("PHP's connections have no bytes")]
-    Empty,
+    #[error(transparent)]
+    Form(#[from] Malformed),
     #[error("PHP's connections need {needed} descriptors, and {came} came")]
     Descriptors { needed: usize, came: usize },
     #[error("a producer's name has {0} bytes")]
@@ -156,18 +152,11 @@ pub enum MalformedPhp {
 
 impl CarriedState {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        // Writing plain values to memory cannot fail.
-        let _ = rmp_serde::encode::write(&mut bytes, self);
-        bytes
+        FORM.write(self)
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, MalformedPhp> {
-        let (version, rest) = bytes.split_first().ok_or(MalformedPhp::Empty)?;
-        match *version {
-            VERSION => Ok(rmp_serde::from_slice(rest)?),
-            other => Err(MalformedPhp::OtherVersion(other)),
-        }
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        FORM.read(bytes)
     }
 }
 
@@ -259,7 +248,7 @@ mod tests {
     #[test]
     fn what_is_nothing_of_php_is_an_error_that_says_why() {
         let error = |bytes: &[u8]| CarriedState::from_bytes(bytes).unwrap_err().to_string();
-        assert_eq!(error(&[]), "PHP's connections have no bytes");
+        assert_eq!(error(&[]), "the state of PHP's connections has no bytes");
         assert!(error(&[2, 0x90]).contains("in version 2, and this server reads version 1"));
         for length in 1..GOLDEN.len() {
             assert!(error(&GOLDEN[..length]).contains("not written as version 1"));

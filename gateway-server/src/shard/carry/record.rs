@@ -1,4 +1,4 @@
-//! The form in which clients are written: batches, each of which is a version byte and then msgpack.
+//! The form in which clients are written: batches.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -9,7 +9,9 @@ use serde_bytes::ByteBuf;
 use super::super::connection::Phase;
 use super::super::counts::Counts;
 use super::super::resume::{CarriedReasons, CarriedResume};
-use super::malformed::{MalformedBatch, VERSION};
+use crate::versioned::{Form, Malformed};
+
+const FORM: Form = Form::new("the batch of clients", 1);
 
 /// Some of a shard's clients. All times are microseconds after the moment of the header, or before it where they are negative.
 /// Buffers are named by their numbers: each is written before the first item that names it, in this batch or an earlier one.
@@ -136,18 +138,11 @@ pub(super) struct CarriedMeter {
 
 impl Batch {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        // Writing plain values to memory cannot fail.
-        let _ = rmp_serde::encode::write(&mut bytes, self);
-        bytes
+        FORM.write(self)
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, MalformedBatch> {
-        let (version, batch) = bytes.split_first().ok_or(MalformedBatch::Empty)?;
-        match *version {
-            VERSION => Ok(rmp_serde::from_slice(batch)?),
-            other => Err(MalformedBatch::OtherVersion(other)),
-        }
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        FORM.read(bytes)
     }
 }
 
@@ -280,10 +275,13 @@ mod tests {
     #[test]
     fn what_is_no_batch_is_an_error_that_says_why() {
         let error = |bytes: &[u8]| Batch::from_bytes(bytes).unwrap_err().to_string();
-        assert_eq!(error(&[]), "the batch has no bytes");
-        assert_eq!(error(&[2]), "the clients are written in version 2, and this server reads version 1");
+        assert_eq!(error(&[]), "the batch of clients has no bytes");
+        assert_eq!(
+            error(&[2]),
+            "the batch of clients is written in version 2, and this server reads version 1"
+        );
         for length in 1..GOLDEN.len() {
-            assert!(error(&GOLDEN[..length]).starts_with("the clients are not written as version 1"));
+            assert!(error(&GOLDEN[..length]).starts_with("the batch of clients is not written as version 1"));
         }
     }
 

@@ -503,7 +503,7 @@ fn bytes_that_nobody_has_written_are_errors_or_clients_that_do_no_harm() {
     let (bytes, sockets) = &batches[0];
     restore(bytes, whole(sockets)).unwrap();
     assert!(restore(bytes, Vec::new()).unwrap_err().contains("came with 0 sockets"));
-    assert_eq!(restore(&[], Vec::new()).unwrap_err(), "the batch has no bytes");
+    assert_eq!(restore(&[], Vec::new()).unwrap_err(), "the batch of clients has no bytes");
     assert!(
         restore(&[9, 1], Vec::new()).unwrap_err().contains("in version 9, and this server reads version 1")
     );
