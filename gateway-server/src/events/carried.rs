@@ -140,6 +140,45 @@ pub(super) fn events(carried: Vec<CarriedEvent>) -> Result<Vec<Event>, Malformed
 }
 
 #[cfg(test)]
+impl CarriedBatch {
+    /// A batch with an event of each kind.
+    pub(crate) fn example() -> Self {
+        let handshake = Handshake {
+            uri: b"/chat?\xff".to_vec(),
+            protocol: HTTP_1_0,
+            headers: vec![("host".to_owned(), b"example.org".to_vec())],
+        };
+        let kinds = [
+            EventKind::Connect,
+            EventKind::Moved("c00002010b5400000009".parse().unwrap()),
+            EventKind::Handshake(Box::new(handshake)),
+            EventKind::Message(Bytes::from_static(b"\0hello")),
+            EventKind::Close,
+        ];
+        let event = |(kind, id)| Event {
+            session: Bytes::from_static(b"a:1:{s:1:\"k\";i:7;}"),
+            ..Event::example(id, kind)
+        };
+        let events = kinds.into_iter().zip(1..).map(event).map(|event| CarriedEvent::from(&event)).collect();
+        Self { events, bytes: 777 }
+    }
+}
+
+#[cfg(test)]
+impl CarriedWorkers {
+    /// A worker that serves, and one whose events wait for another.
+    pub(crate) fn example() -> Self {
+        let queue = |name: &str, takes_moves| CarriedQueue {
+            name: name.to_owned(),
+            takes_moves,
+            waiting: CarriedBatch::example().events,
+            on_its_way: 77,
+        };
+        Self { serving: vec![queue("w:0:7@host", true)], unassigned: Some((queue("gone", false), 9_000)) }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -112,6 +112,15 @@ pub struct UsedTokens {
 }
 
 #[cfg(test)]
+impl UsedTokens {
+    /// A token that expires and one that does not.
+    pub(crate) fn example() -> Self {
+        let ids = vec![("one".to_owned(), 1_900_000_000, Some(60_000)), ("two".to_owned(), u64::MAX, None)];
+        Self { ids, forgotten: 1_800_000_000 }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -37,6 +37,22 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listener::UsedTokens;
+    use crate::server::keys::Keys;
+
+    /// The parts as the first release of version 1 has written them.
+    const KEYS: &[u8] = include_bytes!("golden/keys_1.bin");
+    const TOKENS: &[u8] = include_bytes!("golden/used_tokens_1.bin");
+
+    #[test]
+    fn parts_of_every_released_version_are_read() {
+        let keys =
+            Keys { proofs: [1; 16], secrets: [2; 16], connection_ids: [200; 16], instance: u64::MAX - 1 };
+        assert_eq!(write(&keys), KEYS);
+        assert!(read::<Keys>(KEYS).unwrap() == keys);
+        assert_eq!(write(&UsedTokens::example()), TOKENS);
+        assert_eq!(read::<UsedTokens>(TOKENS).unwrap(), UsedTokens::example());
+    }
 
     #[test]
     fn a_part_is_read_as_it_was_written_or_refused() {
