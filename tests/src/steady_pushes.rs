@@ -30,7 +30,8 @@ pub struct SteadyPushes {
 }
 
 impl SteadyPushes {
-    pub async fn start(server: &Server, clients: usize) -> anyhow::Result<Self> {
+    /// Pushes to so many clients. The server has `others` besides, which nobody pushes to.
+    pub async fn start(server: &Server, clients: usize, others: usize) -> anyhow::Result<Self> {
         let mut php = ResendingPhp::connect(server.register[0]).await?;
         let (counts, taken) = watch::channel(vec![0; clients]);
         let (counts, wrong) = (Arc::new(counts), Arc::new(Mutex::new(Vec::new())));
@@ -44,7 +45,7 @@ impl SteadyPushes {
         let (rounds, begun) = watch::channel(0);
         let (is_over, over) = watch::channel(false);
         let mut pushing = JoinSet::new();
-        pushing.spawn(push(php, clients, rounds, over));
+        pushing.spawn(push(php, clients, clients + others, rounds, over));
         Ok(Self { clients, begun, is_over, pushing, taken, taking, wrong })
     }
 
@@ -117,6 +118,7 @@ fn message(number: usize, round: usize) -> String {
 async fn push(
     mut php: ResendingPhp,
     clients: usize,
+    all: usize,
     rounds: watch::Sender<usize>,
     mut is_over: watch::Receiver<bool>,
 ) -> anyhow::Result<usize> {
@@ -129,7 +131,7 @@ async fn push(
         }
         php.confirmed().await?;
         let count = php.ask(Query::ClientCount {}).await?;
-        ensure!(count == AnswerValue::Int(clients as i64), "{count:?} clients");
+        ensure!(count == AnswerValue::Int(all as i64), "{count:?} clients");
         // The wait ends early with the load.
         let _ = tokio::time::timeout(PAUSE, is_over.wait_for(|is_over| *is_over)).await;
     }

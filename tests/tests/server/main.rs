@@ -27,6 +27,7 @@ mod stop_and_settings;
 mod tls;
 mod upgrade;
 mod upgrade_faults;
+mod upgrade_from_previous;
 mod upgrade_refusals;
 mod worker_moves;
 mod workers;

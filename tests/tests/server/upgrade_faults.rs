@@ -34,7 +34,7 @@ struct Served {
 impl Served {
     async fn start() -> anyhow::Result<Self> {
         let server = with_fixed_ports().await?;
-        let pushes = SteadyPushes::start(&server, CLIENTS).await?;
+        let pushes = SteadyPushes::start(&server, CLIENTS, 0).await?;
         Ok(Self { server, pushes })
     }
 
@@ -42,7 +42,7 @@ impl Served {
     async fn begin_anew(self) -> anyhow::Result<Self> {
         let Self { server, pushes } = self;
         pushes.abandon().await?;
-        let pushes = SteadyPushes::start(&server, CLIENTS).await?;
+        let pushes = SteadyPushes::start(&server, CLIENTS, 0).await?;
         Ok(Self { server, pushes })
     }
 
