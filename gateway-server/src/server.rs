@@ -124,9 +124,15 @@ impl Server {
             |ports: &Ports, keys: &Keys, shards| start::start(&settings, ports, certificates, keys, shards);
         let Beginning { started, ports, sockets, keys, mut taken } =
             match take_over(&settings, &mut stop_signals, start) {
-                Err(NotTaken::Alone(start)) => {
-                    let (keys, ports) = (Keys::draw()?, Ports::bind(&settings)?);
-                    let sockets = ListeningSockets::of(&ports)?;
+                Err(NotTaken::Alone(start, kept)) => {
+                    let keys = Keys::draw()?;
+                    let (sockets, ports) = match kept {
+                        Some(kept) => *kept,
+                        None => {
+                            let ports = Ports::bind(&settings)?;
+                            (ListeningSockets::of(&ports)?, ports)
+                        }
+                    };
                     let started = start(&ports, &keys, None)?;
                     Beginning { started, ports, sockets, keys, taken: None }
                 }

@@ -14,3 +14,9 @@ pub fn children(parent: Pid) -> anyhow::Result<Vec<Pid>> {
     }
     Ok(found)
 }
+
+/// Whether a process that an upgrade has started runs the program already. Only the program's own environment has the variable.
+pub fn runs_to_take_over(process: Pid) -> bool {
+    let environment = std::fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(b"GATEWAY_HANDOVER="))
+}

@@ -59,7 +59,7 @@ pub use browser::{Browser, Tab};
 pub use business_workers::BusinessWorkers;
 pub use chat_workers::ChatWorkers;
 pub use chatter::Chatter;
-pub use children::children;
+pub use children::{children, runs_to_take_over};
 pub use client::{Client, Greeted, connect_from};
 pub use cpu::cpu_of_descendants;
 pub use crowd::{Crowd, Footprint};

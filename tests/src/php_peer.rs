@@ -50,6 +50,11 @@ impl PhpPeer {
         Self::login(Box::new(socket), new_producer(), b"").await
     }
 
+    /// Logs in on a connection that is already open.
+    pub async fn over(socket: TcpStream) -> anyhow::Result<Self> {
+        Self::login(Box::new(socket), new_producer(), b"").await
+    }
+
     async fn login(socket: Box<dyn Stream>, producer: Producer, secret: &[u8]) -> anyhow::Result<Self> {
         let mut peer = Self { socket, input: Vec::new(), seq: 0, applied: 0, instance: 0 };
         peer.write(&PREFACE).await?;

@@ -8,6 +8,7 @@ mod frame;
 mod give;
 mod inherited;
 mod message;
+mod own_sockets;
 #[cfg(test)]
 mod processes;
 pub mod protocol;
@@ -19,8 +20,9 @@ pub use channel::{Channel, ChannelError, MAX_MESSAGE, PATIENCE, Parcel, Received
 pub use decision::{Decision, NotDecided};
 pub use frame::MAX_DESCRIPTORS;
 pub use give::{Given, Giver, Sender, give, pass_handshake, report_relayed};
-pub use inherited::{NoHandOver, inherited};
+pub use inherited::{Inherited, NoHandOver, inherited};
 pub use message::{Hello, ListeningSocket, Message, Offer, OfferedCluster, Port, STATE_VERSION, Totals};
+pub use own_sockets::start_anew;
 pub use spawn::{InstalledBinary, Killer, NewProcess, NotStarted, VARIABLE};
 pub use starting::start_within;
 pub use take::{AfterDecision, Taker, hear_after_decision, say_serving, take};

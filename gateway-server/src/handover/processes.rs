@@ -258,7 +258,7 @@ fn new_server(role: &Role) {
         assert_eq!(std::env::var_os(variable), None);
     }
     assert_eq!(std::env::var("WATCHDOG_USEC").unwrap(), "1000000");
-    let mut channel = inherited().unwrap().unwrap();
+    let Inherited::Channel(mut channel) = inherited().unwrap() else { panic!("no channel") };
     assert_eq!(std::fs::read_link("/proc/self/fd/0").unwrap(), Path::new("/dev/null"));
     let mut alive = role.connect();
     alive.write_all(b"alive\n").unwrap();

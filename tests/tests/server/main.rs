@@ -26,6 +26,7 @@ mod resume_room;
 mod stop_and_settings;
 mod tls;
 mod upgrade;
+mod upgrade_afresh;
 mod upgrade_faults;
 mod upgrade_from_previous;
 mod upgrade_refusals;

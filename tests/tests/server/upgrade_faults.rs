@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use gateway_tests::{Answer, Operator, Rng, Server, SteadyPushes, children, eventually, soon};
+use gateway_tests::{
+    Answer, Operator, Rng, Server, SteadyPushes, children, eventually, runs_to_take_over, soon,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::task::JoinHandle;
@@ -55,7 +57,7 @@ impl Served {
         loop {
             let new = children(old)?.into_iter().find(|child| !before.contains(child));
             // Before the child runs the program, its parent waits for that, and a halt would be the parent's.
-            if let Some(new) = new.filter(|new| runs_the_program(*new)) {
+            if let Some(new) = new.filter(|new| runs_to_take_over(*new)) {
                 return Ok(Upgrading { old, new, answer });
             }
             if answer.is_finished() {
@@ -99,12 +101,6 @@ async fn with_fixed_ports() -> anyhow::Result<Server> {
             result => return result,
         }
     }
-}
-
-/// Whether the child runs the program already. Only the program's own environment has the variable.
-fn runs_the_program(child: Pid) -> bool {
-    let environment = std::fs::read(format!("/proc/{child}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(b"GATEWAY_HANDOVER="))
 }
 
 /// Moments within an upgrade, evenly spread.

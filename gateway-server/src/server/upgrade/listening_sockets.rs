@@ -75,6 +75,18 @@ impl ListeningSockets {
         Ok((Self::of(&ports)?, ports))
     }
 
+    /// Opens the ports that this process has had before it executed itself anew, if its settings still name them.
+    pub(crate) fn kept(
+        settings: &Settings,
+        listeners: &[ListeningSocket],
+        sockets: Vec<OwnedFd>,
+    ) -> Option<(Self, Ports)> {
+        let is_same = !sockets.is_empty() && listeners == listed(settings);
+        let (sockets, ports) = is_same.then(|| Self::passed(settings, sockets))?.ok()?;
+        sockets.own_files();
+        Some((sockets, ports))
+    }
+
     /// The sockets, for another process.
     pub(crate) fn all(&self) -> Vec<BorrowedFd<'_>> {
         self.clients.iter().chain(&self.register).chain(&self.operations).map(AsFd::as_fd).collect()

@@ -2,8 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +17,7 @@ use crate::cluster::{Cluster, EarlyLink, Host as _};
 use crate::config::Settings;
 use crate::handover::protocol::NewOutcome;
 use crate::handover::{
-    Channel, ListeningSocket, Offer, Taker, VARIABLE, checks, inherited, say_serving, take,
+    Channel, Inherited, ListeningSocket, Offer, Taker, checks, inherited, say_serving, start_anew, take,
 };
 use crate::hub::FrozenHub;
 use crate::lifecycle::stop::StopSignals;
@@ -63,8 +61,8 @@ pub(crate) struct Taken {
 
 /// Why nothing was taken over.
 pub(crate) enum NotTaken<S> {
-    /// There is no process before this one.
-    Alone(S),
+    /// There is no process before this one, or it has died. Then this one may have its listening sockets.
+    Alone(S, Option<Box<(ListeningSockets, Ports)>>),
     /// This process was started to take over, and cannot. It ends.
     Failed(anyhow::Error),
 }
@@ -76,8 +74,14 @@ pub(crate) fn take_over<S: Start>(
     start: S,
 ) -> Result<Beginning, NotTaken<S>> {
     match inherited() {
-        Ok(None) => Err(NotTaken::Alone(start)),
-        Ok(Some(channel)) => take_all(channel, settings, signals, start).map_err(NotTaken::Failed),
+        Ok(Inherited::Nothing) => Err(NotTaken::Alone(start, None)),
+        Ok(Inherited::OwnSockets(listeners, sockets)) => {
+            let kept = ListeningSockets::kept(settings, &listeners, sockets);
+            Err(NotTaken::Alone(start, kept.map(Box::new)))
+        }
+        Ok(Inherited::Channel(channel)) => {
+            take_all(channel, settings, signals, start).map_err(NotTaken::Failed)
+        }
         Err(error) => Err(NotTaken::Failed(error.into())),
     }
 }
@@ -106,7 +110,8 @@ fn take_all(
     let NewOutcome::TakesOver { is_orphan, stops } = outcome else {
         // The clients are the old process's, so the shards that have some of them must not thaw while this process ends.
         taking.base.into_iter().for_each(|base| base.frozen.stay_frozen());
-        return Err(ended(outcome));
+        let sockets = taking.sockets.as_ref().map(|(sockets, _)| sockets);
+        return Err(ended(outcome, settings, sockets));
     };
     let Taking { sockets, base, tokens, php, cluster, .. } = taking;
     let Base { started, ports, keys, frozen } = base.context("no keys came")?;
@@ -312,18 +317,16 @@ impl<S: Start> Taking<'_, S> {
 }
 
 /// Why this process does not go on as the new one. It starts anew, as one without an old process, if that has died before it had
-/// given everything.
-fn ended(outcome: NewOutcome) -> anyhow::Error {
+/// given everything, on the same listening sockets if these have come.
+fn ended(outcome: NewOutcome, settings: &Settings, sockets: Option<&ListeningSockets>) -> anyhow::Error {
     match outcome {
         NewOutcome::StartsAfresh => {
             warn!(
                 "upgrade: the old process has died before it had given everything, so this one starts without clients"
             );
-            let mut arguments = std::env::args_os();
-            let name = arguments.next().unwrap_or_default();
-            let program = std::env::current_exe().unwrap_or_else(|_| name.into());
-            let failed = Command::new(program).args(arguments).env_remove(VARIABLE).exec();
-            anyhow::Error::from(failed).context("this process cannot start anew")
+            let (listeners, sockets) =
+                sockets.map_or_else(Default::default, |sockets| (listed(settings), sockets.all()));
+            anyhow::Error::from(start_anew(listeners, &sockets)).context("this process cannot start anew")
         }
         NewOutcome::Refuses(why) | NewOutcome::Ends(why) => anyhow::anyhow!("it does not take over: {why}"),
         NewOutcome::TakesOver { .. } => anyhow::anyhow!("it was to take over before it had everything"),
