@@ -2,7 +2,10 @@
 
 mod clients;
 mod cluster;
+mod panics;
+mod parts;
 mod register_port;
 mod settings;
+mod upgrade;
 mod wire;
 mod worker_frames;

@@ -2,28 +2,21 @@
 //! a connection whose peer has ended its side is closed.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::panics;
+use crate::parts::{self, NODE};
 use crate::worker_frames::worker_frames;
 use gateway_server::admin;
 use gateway_server::admin::Operations;
-use gateway_server::events::{EventForwarders, EventMode, Router};
 use gateway_server::hub::Hub;
 use gateway_server::php;
-use gateway_server::php::bridge::Bridge;
-use gateway_server::php::gatewayworker::GatewayWorker;
-use gateway_server::php::{Attendance, Backend, LoginLimits, MemoryBudget, RegisterPort};
+use gateway_server::php::RegisterPort;
 use gateway_server::protocol::Encoding;
-use gateway_server::protocol::websocket::MessageKind;
-use gateway_server::service::Gateway;
-use gateway_server::shard;
-use gateway_server::shard::{
-    ClientProofs, Heartbeat, ListenerLimits, NewConnection, RateLimit, ResumeLimits, ResumeSecrets,
-    ShardBounds,
-};
+use gateway_server::shard::{NewConnection, ResumeLimits};
 use gateway_server::system::Secret;
 use gateway_tests::{OWN_NONCE, Rng, fuzz, new_producer, packets, requests, soon};
 use gateway_wire::ClientId;
@@ -32,11 +25,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-
-const NODE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238);
-
-/// The messages of all panics, in any thread or task.
-static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// A server without a process of its own, on a unix socket.
 struct Target {
@@ -51,63 +39,16 @@ struct Target {
 
 impl Target {
     fn start() -> anyhow::Result<Self> {
-        std::panic::set_hook(Box::new(|panic| {
-            eprintln!("{panic}");
-            PANICS.lock().unwrap_or_else(PoisonError::into_inner).push(panic.to_string());
-        }));
+        panics::watch();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let directory = tempfile::tempdir()?;
-        let router = Arc::new(Router::new(EventMode::Auto, 1 << 20));
-        let listener = ListenerLimits {
-            port: 8282,
-            max_message: 1 << 20,
-            outbox_bytes: 1 << 20,
-            heartbeat: Heartbeat { interval: Duration::ZERO, not_response_limit: 0, data: Vec::new() },
-            rate: RateLimit::default(),
-            resume: ResumeLimits { time: Duration::ZERO, messages: 1, bytes: 1024 },
-        };
-        let settings = shard::ShardSettings {
-            node: NODE,
-            proofs: ClientProofs::new([7; 16]),
-            secrets: ResumeSecrets::new([8; 16]),
-            message_kind: MessageKind::Text,
-            listeners: [listener].into(),
-            io_uring: true,
-            close_timeout: Duration::from_millis(10),
-            outbox_timeout: Duration::ZERO,
-            bounds: ShardBounds {
-                groups: 100,
-                session: 10_000,
-                partial: 1 << 20,
-                kept: 1 << 20,
-                waiting: 16 << 20,
-            },
-        };
-        let hub = Arc::new(Hub::start(
-            2,
-            [7; 16],
-            &settings,
-            Box::new(EventForwarders(Arc::clone(&router))),
-            None,
-        )?);
-        let logins = Arc::new(LoginLimits::new(Secret::default()));
-        let backend = Backend {
-            gateway: Gateway::new(Arc::clone(&hub), NODE, MessageKind::Text, 10_000, Vec::new(), None).into(),
-            bridge: Bridge::new(Arc::clone(&logins), 1),
-            gatewayworker: GatewayWorker::new(logins, NODE),
-            workers: router,
-            budget: MemoryBudget::new(64 << 20),
-            attendance: Attendance::default(),
-        };
+        let router = parts::router();
+        let resume = ResumeLimits { time: Duration::ZERO, messages: 1, bytes: 1024 };
+        let hub = Arc::new(parts::hub(2, resume, &router)?);
+        let backend = parts::backend(&hub, router);
         let port = runtime.block_on(async { RegisterPort::unix(&directory.path().join("php")) })?;
-        let settings = php::RegisterPortSettings {
-            handshake_timeout: Duration::from_secs(60),
-            counter: Arc::default(),
-            slots: php::connection_slots(100),
-            certificate: None,
-        };
+        let settings = parts::register_port_settings();
         let (_, settings) = watch::channel(settings);
-        let backend = Arc::new(backend);
         runtime.spawn(php::serve(port, Arc::clone(&backend), settings));
         let listener = runtime.block_on(async { admin::bind("127.0.0.1:0".parse()?) })?;
         let operations = listener.local_addr()?;
@@ -166,7 +107,7 @@ impl Target {
         if let Err(error) = said {
             panic!("{error:#}");
         }
-        Self::assert_sound();
+        panics::assert_none();
     }
 
     /// Requests the path in the input's first line with the rest as the body, and waits for the answer.
@@ -194,12 +135,7 @@ impl Target {
         if let Err(error) = asked {
             panic!("{error:#}");
         }
-        Self::assert_sound();
-    }
-
-    fn assert_sound() {
-        let panics = std::mem::take(&mut *PANICS.lock().unwrap_or_else(PoisonError::into_inner));
-        assert!(panics.is_empty(), "{panics:?}");
+        panics::assert_none();
     }
 }
 
