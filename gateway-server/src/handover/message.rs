@@ -251,8 +251,6 @@ mod tests {
             let bytes = message.to_bytes();
             [&(bytes.len() as u32).to_be_bytes()[..], &bytes].concat()
         });
-        let written = written.collect::<Vec<_>>();
-        std::fs::write("src/handover/golden/messages_1.bin", &written).unwrap(); //TMP
         assert_eq!(written.collect::<Vec<_>>(), GOLDEN);
         for (bytes, message) in golden().into_iter().zip(messages()) {
             let mut parcel = bytes.to_vec();
