@@ -234,7 +234,11 @@ fn what_waits_goes_on_at_the_byte_and_stands_once_in_memory() {
     shard.shard.let_go();
     let restored = new.shard.clients.held.bytes();
     assert!(restored.abs_diff(held) < 2_000, "{restored} instead of {held}");
-    clients[0].write_all(&masked(&[0x89, 3, b'n', b'e', b'w'])).unwrap();
+    let before = new.shard.clients.counts.bytes_in;
+    let ping = masked(&[0x89, 3, b'n', b'e', b'w']);
+    clients[0].write_all(&ping).unwrap();
+    let length = ping.len() as u64;
+    until(&mut new, "the newer ping", |new| new.shard.clients.counts.bytes_in == before + length);
     new.shard.obey_alone(to_all("last"));
     for client in &mut clients {
         let mut all = Vec::new();
