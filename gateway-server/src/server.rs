@@ -26,7 +26,7 @@ use crate::handover::InstalledBinary;
 use crate::lifecycle::deadline::Deadline;
 use crate::lifecycle::stop::{self, StopSignals};
 use crate::lifecycle::{memory, systemd, watchdog};
-use crate::listener::{self, TokenVerifier};
+use crate::listener::{self, ContinuedHandshakes, TokenVerifier};
 use crate::net::tls;
 use crate::php::{self, RegisterPort};
 use crate::system::descriptors;
@@ -39,8 +39,8 @@ use reload::Reloads;
 use start::Started;
 use tasks::Tasks;
 use upgrade::{
-    Asked, Beginning, Carrier, ListeningSockets, NotTaken, Taken, UpgradeRequests, signal_for_upgrades,
-    take_over,
+    Asked, Beginning, Carrier, ListeningSockets, NotTaken, Predecessors, Taken, UpgradeRequests,
+    signal_for_upgrades, take_over,
 };
 
 /// Time that a stop waits for the PHP workers to take the events of the clients that have gone.
@@ -103,7 +103,9 @@ pub struct Server {
     background: Tasks,
     /// Whether a signal has asked for a stop during an upgrade.
     stops: bool,
-    /// Carries TLS clients after an upgrade, in which this was the old process.
+    /// The processes before this one that have something left to do.
+    predecessors: Predecessors,
+    /// Passes on handshakes and carries TLS clients after an upgrade, in which this was the old process.
     carrier: Option<Carrier>,
 }
 
@@ -202,6 +204,11 @@ impl Server {
             register_ports,
             operations,
         };
+        let continued = ContinuedHandshakes::new(
+            Arc::clone(&live.backend.gateway),
+            live.listeners.iter().map(watch::Sender::subscribe).collect(),
+        );
+        let predecessors = Predecessors::new(live.operations.relays(), continued);
         let mut server = Self {
             stop_signals,
             deadline,
@@ -214,6 +221,7 @@ impl Server {
             upgrades: UpgradeRequests::new(upgrade_signal, upgrades),
             binary,
             keys,
+            predecessors,
             carrier: None,
             sockets,
             background,
@@ -222,7 +230,7 @@ impl Server {
         if let Some(taken) = taken {
             server.stops = taken.stops();
             server.live.recount().await;
-            taken.serve(&server.live, &server.sockets).await;
+            taken.serve(&server.live, &server.sockets, &mut server.predecessors).await;
         }
         server.listen(ports.clients, ports.operations);
         server.listen_for_php(ports.register);
@@ -307,20 +315,26 @@ impl Server {
         ControlFlow::Break(End::Fault(fault))
     }
 
-    /// Ends after another process has taken over: who has asked for that gets the answer, and TLS clients are carried until they have
-    /// gone.
+    /// Ends after another process has taken over: who has asked for that gets the answer, handshakes that were under way are passed on,
+    /// and TLS clients are carried until they have gone.
     async fn leave_to_successor(mut self) {
-        // The new process is the cluster's node from here on.
+        // The new process is the node of the cluster from here on.
         self.background.stop().await;
-        let start = Instant::now();
-        while self.live.operations.is_answering_upgrade() && start.elapsed() < LAST_ANSWER {
-            tokio::time::sleep(LOOK).await;
-        }
-        if let Some(carrier) = self.carrier.take() {
-            let settings = self.reloads.settings();
-            let patience = settings.drain_seconds + settings.stop_timeout;
-            carrier.carry(&mut self.stop_signals, patience).await;
-        }
+        let settings = self.reloads.settings();
+        let patience = settings.drain_seconds + settings.stop_timeout;
+        let carrier = self.carrier.take();
+        let carried = async {
+            if let Some(carrier) = carrier {
+                carrier.carry(&mut self.stop_signals, patience).await;
+            }
+        };
+        let answered = async {
+            let start = Instant::now();
+            while self.live.operations.is_answering_upgrade() && start.elapsed() < LAST_ANSWER {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::join!(carried, answered);
         info!("another process serves, so this one has ended");
     }
 

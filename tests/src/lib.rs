@@ -23,6 +23,7 @@ mod faketime;
 mod fences;
 mod firefox;
 mod fuzz;
+mod halting_stream;
 mod kernel;
 #[cfg(feature = "libfuzzer")]
 mod libfuzzer;
@@ -76,6 +77,7 @@ pub use faketime::WrongClock;
 pub use fences::{Fence, fences, file_of, lay_out};
 pub use firefox::Firefox;
 pub use fuzz::{Rng, fuzz};
+pub use halting_stream::{Halt, HaltingStream};
 pub use kernel::{read_by_peer, unread_by_peer};
 pub use machine::Machine;
 pub use moving_proxy::MovingProxy;

@@ -180,6 +180,22 @@ impl Channel {
         self.receive_within(None)
     }
 
+    /// Waits until the other end has sent something or has closed the channel, unless `other` can be read before. Gives whether it has.
+    pub fn wait_unless(&self, other: BorrowedFd<'_>) -> io::Result<bool> {
+        use rustix::io::Errno;
+        let mut ready = !self.early.is_empty();
+        while !ready {
+            let mut watched = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&other, PollFlags::IN)];
+            match poll(&mut watched, None) {
+                Ok(_) if !watched[1].revents().is_empty() => return Ok(false),
+                Ok(_) => ready = !watched[0].revents().is_empty(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether the other end is closed and nothing is left to read.
     pub(super) fn is_closed(&self) -> io::Result<bool> {
         use rustix::io::Errno;
@@ -345,6 +361,12 @@ impl Channel {
             return Ok(());
         }
         Err(ChannelError::Silent(patience.unwrap_or_default()))
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::ListenerSettings;
 use super::accept_pace::AcceptPace;
 use super::client_address::share_of;
+use super::handshake::{self, Incoming};
 use super::refusal::Refusal;
-use super::{ListenerSettings, handshake};
 use crate::net::{Permits, RateLimitKey, Turns, give_way, pause_after_failed_accept};
 use crate::service::Gateway;
 use crate::system::injected_faults;
@@ -28,7 +29,7 @@ static TURNS: Turns = Turns::new(8);
 const STALLED: Duration = Duration::from_secs(1);
 
 /// Makes the slots for handshakes. One address may take three quarters of them, so that others find one.
-fn handshakes(settings: &ListenerSettings) -> Arc<Permits<RateLimitKey>> {
+pub(super) fn slots(settings: &ListenerSettings) -> Arc<Permits<RateLimitKey>> {
     let most = settings.max_handshakes;
     Permits::new(most, most - most / 4, STALLED)
 }
@@ -40,7 +41,7 @@ pub async fn serve(
     mut newest: watch::Receiver<Arc<ListenerSettings>>,
 ) {
     let mut settings = Arc::clone(&newest.borrow_and_update());
-    let mut slots = handshakes(&settings);
+    let mut slots = self::slots(&settings);
     let mut pace = AcceptPace::new(settings.handshakes_per_second);
     for turn in 1_u64.. {
         if turn.is_multiple_of(ACCEPTED_IN_A_ROW) {
@@ -51,7 +52,7 @@ pub async fn serve(
             Ok(()) = newest.changed() => {
                 let old = std::mem::replace(&mut settings, Arc::clone(&newest.borrow_and_update()));
                 if settings.max_handshakes != old.max_handshakes {
-                    slots = handshakes(&settings);
+                    slots = self::slots(&settings);
                 }
                 if settings.handshakes_per_second != old.handshakes_per_second {
                     pace = AcceptPace::new(settings.handshakes_per_second);
@@ -81,14 +82,10 @@ pub async fn serve(
             abuse_log::report(refusal.offence, Some(peer), &refusal);
             continue;
         };
-        let handshaking = settings.counter.enter();
-        let gateway = Arc::clone(&gateway);
-        tokio::spawn(async move {
-            slot.begin();
-            TURNS.next().await;
-            handshake::perform(socket, peer, &gateway, &settings, &slot).await;
-            drop((slot, handshaking));
-        });
+        // Once another process has taken over, nobody accepts here any more.
+        let Some(under_way) = settings.gate.begin() else { continue };
+        let incoming = Incoming::new(socket, peer, &settings);
+        handshake::start(incoming, Arc::clone(&gateway), settings, slot, under_way, TURNS.next());
     }
 }
 

@@ -1,8 +1,11 @@
 //! The handshake of a connection, from its accept to the hand-over of the client to a shard.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
@@ -13,52 +16,139 @@ use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tracing::debug;
 
 use super::admission::{Admission, AdmissionSlot};
+use super::begun::{BegunHandshake, PassedHandshake};
 use super::client_address::ClientAddress;
 use super::farewell::RefusedPeer;
+use super::handshake_gate::{Turn, UnderWay};
 use super::newcomer::Newcomer;
 use super::refusal::Refusal;
 use super::resumption::{ClientRegistry, Resumption};
 use super::stream::Stream;
-use super::upgrade::{Opened, upgrade};
-use super::{ListenerSettings, tls};
+use super::upgrade::{Opened, open};
+use super::{ListenerSettings, request, tls};
 use crate::hub::Hub;
-use crate::net::{Permit, RateLimitKey, proxy_protocol};
+use crate::net::{Permit, RateLimitKey, proxy_protocol, relay_pair};
 use crate::protocol::Protocol;
+use crate::relay::RelayedClient;
 use crate::service::{Gateway, NotFound};
 use crate::shard::NewConnection;
 use crate::telemetry::abuse_log::{self, Offence};
 
+/// A connection at the start of its handshake, or where another process has left it.
+pub(super) struct Incoming {
+    socket: TcpStream,
+    peer: SocketAddr,
+    /// The client's address, which is the peer's unless a header of the PROXY protocol has named another.
+    client: SocketAddr,
+    /// How long the handshake may take.
+    time: Duration,
+    is_past_proxy_header: bool,
+    /// Whether the client speaks TLS with another process, which has the other end of the socket.
+    is_relayed: bool,
+    /// What was read of the request.
+    read: Vec<u8>,
+}
+
 /// A client whose handshake is done.
-struct Accepted {
+struct Accepted<'g> {
     stream: Stream,
     /// The protocol that was agreed on, and the client's identity.
     opened: Opened,
     /// The client's slot in the limits, or `None` when there is no limit.
     slot: Option<AdmissionSlot>,
+    is_relayed: bool,
+    /// The turn to use the shards, which lasts until one of them has the client.
+    _turn: Turn<'g>,
+}
+
+/// Why a handshake does not end here with a client.
+enum NotAccepted {
+    Refused(RefusedPeer),
+    /// Another process has taken over, and goes on with it.
+    Passed(Passed),
+}
+
+/// A handshake that another process is to go on with.
+struct Passed {
+    stream: Stream,
+    is_past_proxy_header: bool,
+    is_relayed: bool,
+    read: Vec<u8>,
+}
+
+impl<R: Into<RefusedPeer>> From<R> for NotAccepted {
+    fn from(refused: R) -> Self {
+        Self::Refused(refused.into())
+    }
+}
+
+impl Incoming {
+    /// A connection that was just accepted.
+    pub(super) fn new(socket: TcpStream, peer: SocketAddr, settings: &ListenerSettings) -> Self {
+        Self {
+            socket,
+            peer,
+            client: peer,
+            time: settings.handshake_timeout,
+            is_past_proxy_header: false,
+            is_relayed: false,
+            read: Vec::new(),
+        }
+    }
+
+    /// A connection whose handshake another process has begun.
+    pub(super) fn begun(begun: BegunHandshake, socket: TcpStream, settings: &ListenerSettings) -> Self {
+        let time = begun.left().min(settings.handshake_timeout);
+        let BegunHandshake { peer, client, is_past_proxy_header, is_relayed, read, .. } = begun;
+        Self { socket, peer, client, time, is_past_proxy_header, is_relayed, read: read.into_vec() }
+    }
+}
+
+/// Performs the handshake in a task of its own, once `turn` has come.
+pub(super) fn start(
+    incoming: Incoming,
+    gateway: Arc<Gateway>,
+    settings: Arc<ListenerSettings>,
+    slot: Permit<RateLimitKey>,
+    under_way: UnderWay,
+    turn: impl Future<Output = ()> + Send + 'static,
+) {
+    let handshaking = settings.counter.enter();
+    tokio::spawn(async move {
+        slot.begin();
+        turn.await;
+        perform(incoming, &gateway, &settings, &slot, &under_way).await;
+        drop((slot, handshaking, under_way));
+    });
 }
 
 /// Performs the handshake and hands the client to a shard, or refuses it. The slot among the handshakes may be taken away
 /// meanwhile.
-pub(super) async fn perform(
-    socket: TcpStream,
-    peer: SocketAddr,
+async fn perform(
+    incoming: Incoming,
     gateway: &Gateway,
     settings: &ListenerSettings,
     slot: &Permit<RateLimitKey>,
+    under_way: &UnderWay,
 ) {
-    let timeout = settings.handshake_timeout;
-    let deadline = Instant::now() + timeout;
+    let (peer, deadline) = (incoming.peer, Instant::now() + incoming.time);
     // A client that is parked has a slot, which its return does not need twice, and which a newcomer may take over.
     let may_return = gateway.hub().has_parked();
     let mut client = ClientAddress::of_peer(peer, may_return, &settings.trusted_proxies, slot);
     let result = tokio::select! {
         biased;
-        result = timeout_at(deadline, accept(socket, &mut client, settings, gateway)) => Some(result),
+        result = timeout_at(deadline, accept(incoming, &mut client, settings, gateway)) => Some(result),
         () = slot.evicted() => None,
     };
     match result {
         Some(Ok(Ok(accepted))) => hand_over(accepted, peer, client.address, gateway, settings).await,
-        Some(Ok(Err(refused))) => {
+        Some(Ok(Err(NotAccepted::Passed(passed)))) => {
+            match passed.into_passed(peer, client.address, deadline, settings.index) {
+                Ok(passed) => under_way.pass(passed),
+                Err(error) => debug!(%error, "a client vanished during its handshake"),
+            }
+        }
+        Some(Ok(Err(NotAccepted::Refused(refused)))) => {
             abuse_log::report(refused.refusal.offence, Some(client.address), &refused.refusal);
             // The peer does not count in the limits while it is told.
             drop(client.take_slot());
@@ -68,7 +158,7 @@ pub(super) async fn perform(
             }
         }
         Some(Err(_)) => {
-            let detail = format!("no handshake within {timeout:?} (handshake_timeout)");
+            let detail = format!("no handshake within {:?} (handshake_timeout)", settings.handshake_timeout);
             abuse_log::report(Offence::HandshakeStalled, Some(client.address), &detail);
         }
         None => {
@@ -79,17 +169,24 @@ pub(super) async fn perform(
 }
 
 /// Performs the handshake. Afterwards `client` has the client's address as far as it is known, even when the client is refused.
-async fn accept(
-    mut socket: TcpStream,
+///
+/// What needs the shards waits until the gate is open. A handshake that has not come so far when another process takes over is passed
+/// on with what was read of it, and nothing was done for it yet but TLS.
+async fn accept<'g>(
+    incoming: Incoming,
     client: &mut ClientAddress<'_>,
-    settings: &ListenerSettings,
+    settings: &'g ListenerSettings,
     gateway: &Gateway,
-) -> Result<Accepted, RefusedPeer> {
+) -> Result<Accepted<'g>, NotAccepted> {
+    let Incoming { mut socket, mut is_past_proxy_header, is_relayed, mut read, .. } = incoming;
+    let gate = &settings.gate;
     let is_websocket = settings.protocol == Protocol::Websocket;
     if let Err(refusal) = client.enter(&settings.admission) {
-        return Err(refuse_early(socket, settings, refusal));
+        return Err(refuse_early(socket, settings, is_relayed, refusal).into());
     }
-    if settings.proxy_protocol {
+    if is_past_proxy_header {
+        client.address = incoming.client;
+    } else if settings.proxy_protocol {
         if !settings.trusted_proxies.is_empty() && !client.is_trusted_proxy() {
             return Err(Refusal::untrusted_proxy().into());
         }
@@ -98,40 +195,109 @@ async fn accept(
         {
             client.address = address;
         }
+        is_past_proxy_header = true;
     }
     // A trusted proxy names the client in its request, so its connection is admitted later.
     if !(is_websocket && client.is_trusted_proxy())
         && let Err(refusal) = client.admit()
     {
-        return Err(refuse_early(socket, settings, refusal));
+        return Err(refuse_early(socket, settings, is_relayed, refusal).into());
     }
+    let passed =
+        |stream, read| NotAccepted::Passed(Passed { stream, is_past_proxy_header, is_relayed, read });
     if !is_websocket && client.take_refusal().is_some() {
+        let Ok(_turn) = gate.turn().await else { return Err(passed(Stream::Plain(socket), read)) };
         client.make_room(&settings.admission, gateway.hub()).await?;
     }
     let mut stream = match &settings.certificate {
-        Some(certificate) => tls::accept(socket, certificate).await?,
-        None => Stream::Plain(socket),
-    };
-    let opened = if is_websocket {
-        let ListenerSettings { rules, token_verifier, deflate, admission, .. } = settings;
-        let mut arrival = Arrival { client, admission, hub: gateway.hub() };
-        let wants_handshake = gateway.hub().wants_handshakes();
-        match upgrade(&mut stream, gateway, rules, token_verifier, *deflate, wants_handshake, &mut arrival)
-            .await
-        {
-            Ok(opened) => opened,
-            Err(refusal) => return Err(RefusedPeer::on(stream, refusal)),
+        // A client that has sent a part of its request has begun without TLS, or with TLS of another process.
+        Some(certificate) if !is_relayed && read.is_empty() => {
+            let first = tokio::select! {
+                biased;
+                () = gate.handed_over() => None,
+                first = tls::first_byte(&socket) => Some(first?),
+            };
+            let Some(first) = first else { return Err(passed(Stream::Plain(socket), read)) };
+            tls::accept(socket, first, certificate).await?
         }
-    } else {
-        Opened::at_once(settings.protocol.encoding())
+        _ => Stream::Plain(socket),
     };
-    Ok(Accepted { stream, opened, slot: client.take_slot() })
+    if !is_websocket {
+        let Ok(turn) = gate.turn().await else { return Err(passed(stream, read)) };
+        let opened = Opened::at_once(settings.protocol.encoding());
+        return Ok(Accepted { stream, opened, slot: client.take_slot(), is_relayed, _turn: turn });
+    }
+    let ListenerSettings { rules, token_verifier, deflate, admission, .. } = settings;
+    let request = tokio::select! {
+        biased;
+        () = gate.handed_over() => None,
+        request = request::read(&mut stream, &mut read, rules.max_request_bytes) => Some(request),
+    };
+    let request = match request {
+        None => return Err(passed(stream, read)),
+        Some(Err(refusal)) => return Err(RefusedPeer::on(stream, refusal).into()),
+        Some(Ok(request)) => request,
+    };
+    let Ok(turn) = gate.turn().await else { return Err(passed(stream, read)) };
+    drop(read);
+    let mut arrival = Arrival { client, admission, hub: gateway.hub() };
+    let wants_handshake = gateway.hub().wants_handshakes();
+    match open(&mut stream, request, gateway, rules, token_verifier, *deflate, wants_handshake, &mut arrival)
+        .await
+    {
+        Ok(opened) => Ok(Accepted { stream, opened, slot: client.take_slot(), is_relayed, _turn: turn }),
+        Err(refusal) => Err(RefusedPeer::on(stream, refusal).into()),
+    }
 }
+
+impl Passed {
+    /// Makes of the handshake what another process goes on with. One over TLS gets a pair of sockets, as TLS stays in this process.
+    fn into_passed(
+        self,
+        peer: SocketAddr,
+        client: SocketAddr,
+        deadline: Instant,
+        listener: u8,
+    ) -> io::Result<PassedHandshake> {
+        let Self { stream, is_past_proxy_header, is_relayed, read } = self;
+        let (socket, tls) = stream.into_parts();
+        if tls.is_some() {
+            prepare(&socket)?;
+        }
+        let socket = socket.into_std()?;
+        let (socket, relayed) = match tls {
+            None => (OwnedFd::from(socket), None),
+            Some(tls) => {
+                let (pair, served) = relay_pair()?;
+                (served, Some(RelayedClient { tcp: mio::net::TcpStream::from_std(socket), tls, pair }))
+            }
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let handshake = BegunHandshake {
+            listener,
+            peer,
+            client,
+            is_past_proxy_header,
+            is_relayed: is_relayed || relayed.is_some(),
+            read: read.into(),
+            left_millis: left.max(LEAST).as_millis().try_into().unwrap_or(u64::MAX),
+        };
+        Ok(PassedHandshake { handshake, socket, relayed })
+    }
+}
+
+/// What a handshake that is passed on gets at least, as the way to the other process takes a moment.
+const LEAST: Duration = Duration::from_millis(100);
 
 /// Refuses a peer before its handshake. A peer that would speak TLS is not told, as a TLS handshake costs more than the limit
 /// saves.
-fn refuse_early(socket: TcpStream, settings: &ListenerSettings, refusal: Refusal) -> RefusedPeer {
-    if settings.protocol == Protocol::Websocket && settings.certificate.is_none() {
+fn refuse_early(
+    socket: TcpStream,
+    settings: &ListenerSettings,
+    is_relayed: bool,
+    refusal: Refusal,
+) -> RefusedPeer {
+    if settings.protocol == Protocol::Websocket && (settings.certificate.is_none() || is_relayed) {
         RefusedPeer::on(Stream::Plain(socket), refusal)
     } else {
         refusal.into()
@@ -140,16 +306,17 @@ fn refuse_early(socket: TcpStream, settings: &ListenerSettings, refusal: Refusal
 
 /// Hands the client to a shard.
 async fn hand_over(
-    accepted: Accepted,
+    accepted: Accepted<'_>,
     peer: SocketAddr,
     client: SocketAddr,
     gateway: &Gateway,
     settings: &ListenerSettings,
 ) {
-    let Accepted { stream, opened, slot } = accepted;
+    let Accepted { stream, opened, slot, is_relayed, _turn } = accepted;
     let Opened { encoding, early, handshake, identity, resumption } = opened;
     let (socket, tls) = stream.into_parts();
-    let socket = match prepare(&socket).and_then(|()| socket.into_std()) {
+    let prepared = if is_relayed { Ok(()) } else { prepare(&socket) };
+    let socket = match prepared.and_then(|()| socket.into_std()) {
         Ok(socket) => socket,
         Err(error) => return debug!(%error, "a client vanished during its handshake"),
     };
@@ -165,7 +332,8 @@ async fn hand_over(
         listener: settings.index,
         encoding,
         early,
-        address: (client != peer).then_some(client),
+        // The other end of a pair is not the client.
+        address: (is_relayed || client != peer).then_some(client),
         handshake,
         slot: slot.map(|slot| -> Box<dyn Send> { Box::new(slot) }),
         gap: if let Resumption::Gap(reason) = resumption { Some(reason) } else { None },

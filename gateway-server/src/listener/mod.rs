@@ -5,9 +5,12 @@ mod accept;
 mod accept_pace;
 mod admission;
 mod ambiguity;
+mod begun;
 mod client_address;
+mod continued;
 mod farewell;
 mod handshake;
+mod handshake_gate;
 mod newcomer;
 mod refusal;
 mod replay_cache;
@@ -23,6 +26,9 @@ mod upgrade;
 
 pub use accept::serve;
 pub use admission::{Admission, AdmissionSlot};
+pub use begun::{BegunHandshake, MalformedHandshake, PassedHandshake};
+pub use continued::ContinuedHandshakes;
+pub use handshake_gate::{ClosedGate, HandshakeGate};
 pub use newcomer::Newcomer;
 pub use refusal::Refusal;
 pub use replay_cache::UsedTokens;
@@ -63,6 +69,8 @@ pub struct ListenerSettings {
     pub handshakes_per_second: f64,
     /// The limits on the number of clients, which all listeners share.
     pub admission: Arc<Admission>,
+    /// The gate between handshakes and the shards, which all listeners share.
+    pub gate: Arc<HandshakeGate>,
     /// True when every connection begins with a header of the PROXY protocol.
     pub proxy_protocol: bool,
     /// The proxies that are believed when they name a client. If any are set, only they may connect with the PROXY protocol.

@@ -35,33 +35,36 @@ pub(super) struct UpgradeRequest {
     pub(super) early: Box<[u8]>,
 }
 
-/// Reads a request of at most `limit` bytes, in pieces of any size.
+/// Reads a request of at most `limit` bytes, in pieces of any size, behind what was read of it before. What is read stays in `bytes`, so
+/// that another process can go on when the caller stops waiting.
 pub(super) async fn read(
     socket: &mut (impl AsyncRead + Unpin),
+    bytes: &mut Vec<u8>,
     limit: usize,
 ) -> Result<UpgradeRequest, Refusal> {
-    let mut bytes = Vec::with_capacity(1024);
+    let mut before = 0_usize;
+    bytes.reserve(1024);
     loop {
-        let before = bytes.len();
-        let read = socket.read_buf(&mut bytes).await.map_err(Error::from)?;
-        if read == 0 {
-            return Err(Error::Protocol(ProtocolError::HandshakeIncomplete).into());
-        }
         // The request is parsed at its first piece, as that shows garbage early, and when it is complete. It is not parsed at
         // each piece between, as a peer could make that costly.
         let news = &bytes[before.saturating_sub(2)..];
         let is_whole = ENDS.iter().any(|end| news.windows(end.len()).any(|bytes| bytes == *end));
-        if before == 0 || is_whole {
-            match parse(&bytes)? {
+        if !bytes.is_empty() && (before == 0 || is_whole) {
+            match parse(bytes)? {
                 Some((length, _)) if length > limit => return Err(Refusal::too_long(limit)),
                 Some((length, opening)) => {
-                    return Ok(UpgradeRequest { early: bytes.split_off(length).into(), ..opening });
+                    return Ok(UpgradeRequest { early: bytes[length..].into(), ..opening });
                 }
                 None => {}
             }
         }
         if bytes.len() > limit {
             return Err(Refusal::too_long(limit));
+        }
+        before = bytes.len();
+        let read = socket.read_buf(bytes).await.map_err(Error::from)?;
+        if read == 0 {
+            return Err(Error::Protocol(ProtocolError::HandshakeIncomplete).into());
         }
     }
 }

@@ -8,13 +8,23 @@ use super::refusal::Refusal;
 use super::stream::Stream;
 use crate::net::tls::{Certificate, FIRST_BYTE};
 
-pub(super) async fn accept(socket: TcpStream, certificate: &Certificate) -> Result<Stream, RefusedPeer> {
+/// Waits for the first byte of a client, and leaves it in the socket.
+pub(super) async fn first_byte(socket: &TcpStream) -> Result<u8, Refusal> {
     let mut first = [0];
     if socket.peek(&mut first).await.map_err(Refusal::tls)? == 0 {
-        return Err(Refusal::tls("the peer has closed").into());
+        return Err(Refusal::tls("the peer has closed"));
     }
+    Ok(first[0])
+}
+
+/// Does the handshake with a client whose first byte is known.
+pub(super) async fn accept(
+    socket: TcpStream,
+    first: u8,
+    certificate: &Certificate,
+) -> Result<Stream, RefusedPeer> {
     // A client that uses ws:// in place of wss:// speaks HTTP, and can be told so.
-    if first[0] != FIRST_BYTE && first[0].is_ascii_uppercase() {
+    if first != FIRST_BYTE && first.is_ascii_uppercase() {
         return Err(RefusedPeer::on(Stream::Plain(socket), Refusal::not_tls()));
     }
     match TlsAcceptor::from(certificate.config()).accept(socket).into_fallible().await {

@@ -60,7 +60,23 @@ pub async fn upgrade(
     wants_handshake: bool,
     newcomer: &mut impl Newcomer,
 ) -> Result<Opened, Refusal> {
-    let UpgradeRequest { request, target, early } = request::read(socket, rules.max_request_bytes).await?;
+    let request = request::read(socket, &mut Vec::new(), rules.max_request_bytes).await?;
+    open(socket, request, clients, rules, token_verifier, deflate, wants_handshake, newcomer).await
+}
+
+/// Performs the handshake as [`upgrade`] does, once the request was read.
+#[expect(clippy::too_many_arguments, reason = "a handshake depends on all of them")]
+pub(super) async fn open(
+    socket: &mut (impl AsyncWrite + Unpin),
+    request: UpgradeRequest,
+    clients: &impl ClientRegistry,
+    rules: &Rules,
+    token_verifier: &TokenVerifier,
+    deflate: bool,
+    wants_handshake: bool,
+    newcomer: &mut impl Newcomer,
+) -> Result<Opened, Refusal> {
+    let UpgradeRequest { request, target, early } = request;
     let mut response = request::accept(&request)?;
     ambiguity::check(&request)?;
     rules.check(&request)?;

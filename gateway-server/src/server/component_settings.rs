@@ -11,7 +11,7 @@ use crate::admin::Watched;
 use crate::cluster::ClusterSettings;
 use crate::config::{EventHandlers, Listener, MessageType, Outage, Routing, Settings};
 use crate::events::{EventMode, RoutingPolicy};
-use crate::listener::{Admission, ListenerSettings, Rules, TokenVerifier, TrustedProxies};
+use crate::listener::{Admission, HandshakeGate, ListenerSettings, Rules, TokenVerifier, TrustedProxies};
 use crate::net::tls::Certificates;
 use crate::php::{self, RegisterPortSettings};
 use crate::protocol::websocket::MessageKind;
@@ -103,6 +103,8 @@ pub(crate) struct ComponentSettings {
     pub(crate) shards: usize,
     /// The limits on the number of clients, which all listeners share.
     pub(crate) admission: Arc<Admission>,
+    /// The gate between handshakes and the shards, which all listeners share.
+    pub(crate) gate: Arc<HandshakeGate>,
     /// The ports that the listeners are bound to, one for each listener.
     ports: Vec<u16>,
     /// The connection counters, one for each listener.
@@ -138,6 +140,7 @@ impl ComponentSettings {
         Ok(Self {
             shards,
             admission: Arc::new(admission),
+            gate: Arc::default(),
             ports: ports.collect::<std::io::Result<_>>()?,
             counters: sockets.iter().map(|_| Arc::default()).collect(),
             node,
@@ -175,6 +178,7 @@ impl ComponentSettings {
             token_verifier: Arc::clone(token_verifier),
             handshakes_per_second: settings.handshakes_per_second,
             admission: Arc::clone(&self.admission),
+            gate: Arc::clone(&self.gate),
             proxy_protocol: listener.proxy_protocol,
             trusted_proxies: Arc::new(TrustedProxies::new(settings.trusted_proxies.clone())),
             counter: Arc::clone(&self.counters[index]),
@@ -193,11 +197,6 @@ impl ComponentSettings {
             counter: Arc::clone(counter),
         };
         listeners.map(watched).collect()
-    }
-
-    /// The number of handshakes that are under way.
-    pub(crate) fn handshakes(&self) -> u64 {
-        self.counters.iter().map(|counter| counter.present()).sum()
     }
 
     /// The address in the client_ids.

@@ -29,6 +29,7 @@ mod upgrade;
 mod upgrade_afresh;
 mod upgrade_faults;
 mod upgrade_from_previous;
+mod upgrade_handshakes;
 mod upgrade_refusals;
 mod worker_moves;
 mod workers;

@@ -11,4 +11,5 @@ mod state;
 pub(super) use carrier::Carrier;
 pub(super) use listening_sockets::ListeningSockets;
 pub(super) use new::{Beginning, NotTaken, Taken, take_over};
+pub(super) use predecessor::Predecessors;
 pub(super) use requests::{Asked, UpgradeRequests, signal_for_upgrades};

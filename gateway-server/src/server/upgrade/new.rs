@@ -12,7 +12,8 @@ use tokio::task::block_in_place;
 use tracing::{error, info, warn};
 
 use super::listening_sockets::{ListeningSockets, listed};
-use super::{predecessor, state};
+use super::predecessor::{Predecessor, Predecessors};
+use super::state;
 use crate::cluster::{Cluster, EarlyLink, Host as _};
 use crate::config::Settings;
 use crate::handover::protocol::NewOutcome;
@@ -49,7 +50,9 @@ pub(crate) struct Beginning {
 
 /// What was taken over from another process, and is not served yet.
 pub(crate) struct Taken {
-    channel: Channel,
+    old: Predecessor,
+    /// The processes before the old one that have not ended.
+    older: Vec<Predecessor>,
     frozen: FrozenHub,
     tokens: Option<UsedTokens>,
     php: PhpAtRest,
@@ -104,6 +107,7 @@ fn take_all(
         php: None,
         early_link: None,
         cluster: None,
+        older: Vec::new(),
         stops: Cell::new(false),
     };
     let outcome = block_in_place(|| take(&mut channel, &mut taking));
@@ -113,11 +117,12 @@ fn take_all(
         let sockets = taking.sockets.as_ref().map(|(sockets, _)| sockets);
         return Err(ended(outcome, settings, sockets));
     };
-    let Taking { sockets, base, tokens, php, cluster, .. } = taking;
+    let Taking { sockets, base, tokens, php, cluster, older, .. } = taking;
     let Base { started, ports, keys, frozen } = base.context("no keys came")?;
     let (sockets, _) = sockets.context("no listening sockets came")?;
     let php = php.context("PHP's connections did not come")?;
-    let taken = Some(Taken { channel, frozen, tokens, php, cluster, is_orphan, stops });
+    let old = Predecessor::of_channel(channel);
+    let taken = Some(Taken { old, older, frozen, tokens, php, cluster, is_orphan, stops });
     Ok(Beginning { started, ports, sockets, keys, taken })
 }
 
@@ -133,7 +138,12 @@ impl Taken {
     }
 
     /// Serves the clients and PHP's connections from now on, and tells the old process so.
-    pub(crate) async fn serve(mut self, live: &LiveServer, sockets: &ListeningSockets) {
+    pub(crate) async fn serve(
+        mut self,
+        live: &LiveServer,
+        sockets: &ListeningSockets,
+        predecessors: &mut Predecessors,
+    ) {
         sockets.own_files();
         drop(self.frozen);
         if let Some((cluster, was_up)) = &self.cluster {
@@ -146,16 +156,15 @@ impl Taken {
             }
         }
         self.php.go_on(&live.backend, &live.register_ports.borrow());
+        self.older.into_iter().for_each(|older| predecessors.hear(older));
         if self.is_orphan {
             warn!("upgrade: the old process has died, and this one has taken over all that it had");
             return;
         }
-        if let Err(error) = block_in_place(|| say_serving(&mut self.channel)) {
+        if let Err(error) = block_in_place(|| say_serving(self.old.channel_mut())) {
             info!(%error, "upgrade: the old process is not told that this one serves");
         }
-        if let Err(error) = predecessor::hear(self.channel, live.operations.relays()) {
-            warn!("upgrade: {error:#}");
-        }
+        predecessors.hear(self.old);
     }
 }
 
@@ -177,6 +186,7 @@ struct Taking<'a, S> {
     early_link: Option<EarlyLink>,
     /// The cluster once it knows what the old process knew, and whether there was a connection.
     cluster: Option<(Arc<Cluster>, bool)>,
+    older: Vec<Predecessor>,
     stops: Cell<bool>,
 }
 
@@ -255,6 +265,10 @@ impl<S: Start> Taker for Taking<'_, S> {
                 let sockets = std::mem::take(&mut self.php_sockets);
                 let php = PhpAtRest::read(&bytes, sockets, &base.started.backend).map_err(in_words)?;
                 self.php = Some(php);
+                Ok(())
+            }
+            state::PREDECESSOR => {
+                self.older.extend(descriptors.into_iter().map(Predecessor::passed));
                 Ok(())
             }
             other => Err(format!("the old server hands over {other:?}, which this one does not know")),

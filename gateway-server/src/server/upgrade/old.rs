@@ -1,6 +1,7 @@
 //! The old process's side of an upgrade: it starts the new one, gives it everything, and goes on by itself where that fails.
 
 use std::io;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,10 +9,11 @@ use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinHandle, block_in_place};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::carrier::Carrier;
 use super::listening_sockets::listed;
+use super::predecessor::Predecessor;
 use super::state;
 use crate::admin::Upgraded;
 use crate::handover::{
@@ -21,6 +23,7 @@ use crate::handover::{
 use crate::hub::FrozenHub;
 use crate::lifecycle::stop::StopSignals;
 use crate::lifecycle::systemd;
+use crate::listener::{ClosedGate, HandshakeGate};
 use crate::php::{self, PhpAtRest};
 use crate::server::Server;
 use crate::service::MovesAtRest;
@@ -28,10 +31,8 @@ use crate::system::machine;
 
 /// Time for what is under way when an upgrade begins: requests of the operations port, calls of PHP.
 const REST: Duration = Duration::from_secs(2);
-/// How often it is looked whether handshakes are over.
-const LOOK: Duration = Duration::from_millis(5);
-/// Time for handshakes that are under way.
-const HANDSHAKES: Duration = Duration::from_secs(1);
+/// Time for the handshakes that use the shards at that moment. All others wait.
+const HANDSHAKES: Duration = Duration::from_secs(2);
 
 impl Server {
     /// Lets a new process of the installed binary take over. Gives what has come of it, or why this process goes on.
@@ -56,8 +57,18 @@ impl Server {
         info!(pid = new.pid(), "upgrade: a new process is to take over");
         let decision = Arc::new(Decision::default());
         let stop_watch = watch_stop(signals, Arc::clone(&decision), new.killer());
-        let mut giving =
-            Giving { server: self, requests: None, moves: None, php: None, frozen: None, since: None };
+        let gate = Arc::clone(&self.live.components.gate);
+        let mut giving = Giving {
+            server: self,
+            gate: &gate,
+            closed: None,
+            requests: None,
+            moves: None,
+            php: None,
+            predecessors: Vec::new(),
+            frozen: None,
+            since: None,
+        };
         let given = block_in_place(|| give(new, offer, &decision, &mut giving));
         stop_watch.abort();
         match given {
@@ -93,29 +104,22 @@ impl Server {
             bytes: (bytes + self.cluster.as_ref().map_or(0, |cluster| cluster.bytes_to_carry())) as u64,
         })
     }
-
-    /// Waits for the handshakes that are under way. Those that take longer end with this process.
-    async fn end_handshakes(&self) {
-        let start = Instant::now();
-        let under_way = || self.live.components.handshakes();
-        while under_way() > 0 && start.elapsed() < HANDSHAKES {
-            tokio::time::sleep(LOOK).await;
-        }
-        if under_way() > 0 {
-            warn!(handshakes = under_way(), "upgrade: some handshakes take long, and are to begin again");
-        }
-    }
 }
 
 /// A server that is being given away, and what has happened to it so far.
 struct Giving<'a> {
     server: &'a mut Server,
+    gate: &'a HandshakeGate,
+    /// Keeps handshakes from the shards.
+    closed: Option<ClosedGate<'a>>,
     /// Keeps requests of the operations port waiting.
     requests: Option<OwnedSemaphorePermit>,
     /// Keeps clients from moving to or from other nodes.
     moves: Option<MovesAtRest>,
     /// PHP's connections, which have come to rest.
     php: Option<PhpAtRest>,
+    /// The processes before this one that have something left to do.
+    predecessors: Vec<Predecessor>,
     frozen: Option<FrozenHub>,
     /// Since when clients are not served.
     since: Option<Instant>,
@@ -129,6 +133,11 @@ impl Giver for Giving<'_> {
     }
 
     fn freeze(&mut self) -> Result<(), String> {
+        // What they have said until now is still done here.
+        self.predecessors = self.server.predecessors.rest();
+        let closed = Handle::current().block_on(self.gate.close(HANDSHAKES));
+        self.closed =
+            Some(closed.ok_or("a handshake that has begun to use the shards has not ended in time")?);
         self.since = Some(Instant::now());
         let frozen = Handle::current().block_on(self.server.live.hub.freeze());
         self.frozen = Some(frozen.map_err(|_| "a shard has ended")?);
@@ -149,7 +158,6 @@ impl Giving<'_> {
         }
         let requests = tokio::time::timeout(REST, live.operations.rest()).await;
         self.requests = requests.map_err(|_| "a request of the operations port has not ended in time")?;
-        self.server.end_handshakes().await;
         let live = &self.server.live;
         if self.server.cluster.is_some() {
             self.moves = Some(live.backend.gateway.rest_moves(REST).await?);
@@ -184,7 +192,11 @@ impl Giving<'_> {
         for sockets in php.descriptors.chunks(MAX_DESCRIPTORS) {
             sender.state(state::PHP_SOCKETS, &[], sockets)?;
         }
-        sender.state(state::PHP, &php.bytes, &[])
+        sender.state(state::PHP, &php.bytes, &[])?;
+        for predecessor in &self.predecessors {
+            sender.state(state::PREDECESSOR, &[], &[predecessor.as_fd()])?;
+        }
+        Ok(())
     }
 
     /// The clients belong to the new process. Gives that, and for how long nobody was served.
@@ -196,7 +208,11 @@ impl Giving<'_> {
             (0..frozen.shards()).for_each(|shard| relayed.extend(frozen.take_relayed(shard)));
             frozen.stay_frozen();
         }
-        match Carrier::begin(new, relayed) {
+        let begun = match self.closed {
+            Some(closed) => Carrier::begin(new, relayed, closed.hand_over()),
+            None => Err(anyhow::anyhow!("the gate was open")),
+        };
+        match begun {
             Ok(carrier) => self.server.carrier = carrier,
             Err(error) => error!("upgrade: the TLS clients are lost: {error:#}"),
         }
@@ -208,11 +224,12 @@ impl Giving<'_> {
 
     /// The clients stay. Serves on, and accepts again if that has ceased.
     async fn go_on(self, accepts: bool) {
-        let Self { server, php, frozen, requests, moves, .. } = self;
-        drop((frozen, requests, moves));
+        let Self { server, php, predecessors, frozen, closed, requests, moves, .. } = self;
+        drop((frozen, closed, requests, moves));
         if let Some(cluster) = &server.cluster {
             cluster.go_on();
         }
+        predecessors.into_iter().for_each(|predecessor| server.predecessors.hear(predecessor));
         if !accepts {
             return;
         }

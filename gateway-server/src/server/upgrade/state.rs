@@ -22,6 +22,9 @@ pub(super) const CLUSTER_ORDERS: &str = "orders of the cluster";
 /// PHP's connections.
 pub(super) const PHP: &str = "php";
 
+/// The channel to a process that was the old one of an earlier upgrade and has something left to do.
+pub(super) const PREDECESSOR: &str = "predecessor";
+
 const FORM: Form = Form::new("a part of its state", 1).with_names();
 
 /// Writes a part.
