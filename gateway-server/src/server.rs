@@ -40,7 +40,7 @@ use start::Started;
 use tasks::Tasks;
 use upgrade::{
     Asked, Beginning, Carrier, ListeningSockets, NotTaken, Predecessors, Taken, UpgradeRequests,
-    signal_for_upgrades, take_over,
+    signal_for_upgrades, take_over, watch_relays,
 };
 
 /// Time that a stop waits for the PHP workers to take the events of the clients that have gone.
@@ -193,6 +193,10 @@ impl Server {
         });
         background.spawn("the shards are not watched any more", watchdog::watch(Arc::clone(&hub)));
 
+        let relay_time = watch::Sender::new(settings.relay_seconds);
+        let relays = watch_relays(Arc::clone(&hub), operations.relays(), relay_time.subscribe());
+        background.spawn("the relays are not watched any more", relays);
+
         let token_verifier = Mutex::new(token_verifier);
         let live = LiveServer {
             logs,
@@ -203,6 +207,7 @@ impl Server {
             backend,
             register_ports,
             operations,
+            relay_time,
         };
         let continued = ContinuedHandshakes::new(
             Arc::clone(&live.backend.gateway),

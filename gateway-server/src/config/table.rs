@@ -296,6 +296,10 @@ settings! {
         /// `gateway.2` that come back there
         stop_timeout: Seconds(0.01) = seconds(3), "GATEWAY_STOP_TIMEOUT", AT_ONCE;
 
+        /// Seconds that an earlier process may carry the TLS of its clients after an upgrade. Those that are left then are closed, come
+        /// back after a moment and, if they speak `gateway.2`, miss nothing. 0 is no limit
+        relay_seconds: Seconds(0.0) = seconds(0), "GATEWAY_RELAY_SECONDS", AT_ONCE;
+
         /// What is logged: error, warn, info, debug or trace
         log: Text("LEVEL", texts::log) = text("info"), "GATEWAY_LOG", AT_ONCE;
 

@@ -290,6 +290,15 @@ impl Hub {
         self.to(connection_id, Command::Destroy { connection_id }).await
     }
 
+    /// Closes some of the clients whose TLS is carried by the process with this number, about `most` at most.
+    pub async fn close_relayed(&self, relay: u32, most: usize) -> Result<(), Stopped> {
+        let most = most.div_ceil(self.shards.len());
+        for shard in &self.shards {
+            shard.enqueue(Command::CloseRelayed { relay, most }).await?;
+        }
+        Ok(())
+    }
+
     /// Closes a client because too much waits for it.
     pub(super) async fn give_up(&self, shard: usize, key: usize, connection_id: u32) -> Result<(), Stopped> {
         self.shards[shard].enqueue(Command::GiveUp { key, connection_id }).await

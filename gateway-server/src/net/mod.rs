@@ -20,5 +20,5 @@ pub use network::Network;
 pub use peer_address::peer_address;
 pub use permits::{Permit, Permits};
 pub use rate_limit_key::RateLimitKey;
-pub use relay_pair::{Received, has_reset, receive, received_bytes, relay_pair, reset_on_close};
+pub use relay_pair::{Received, has_reset, receive, received_bytes, relay_of, relay_pair, reset_on_close};
 pub use turns::{Turns, give_way};

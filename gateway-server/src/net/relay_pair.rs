@@ -32,6 +32,16 @@ pub fn relay_pair() -> io::Result<(UnixStream, OwnedFd)> {
     Ok((relay, served.into()))
 }
 
+/// The number of the process that has the other end of this socket as a relay, or `None` for the socket of a client itself.
+pub fn relay_of(socket: &impl AsFd) -> Option<u32> {
+    if SockRef::from(socket).domain().ok()? != Domain::UNIX {
+        return None;
+    }
+    // That is the process which has made the pair.
+    let relay = rustix::net::sockopt::socket_peercred(socket).ok()?;
+    u32::try_from(relay.pid.as_raw_nonzero().get()).ok()
+}
+
 /// Makes the close of a connection, which must follow, a reset: its peer is to get nothing more, or takes nothing more. This is for
 /// the socket of a client as well as for the end of a pair that stands for one. A connection that has ended already stays as it is.
 pub fn reset_on_close(socket: &impl AsFd) {
@@ -138,6 +148,13 @@ mod tests {
         assert_eq!(receive(&relay, &mut buffer).unwrap(), Received::Bytes(5));
         assert_eq!(&buffer[..5], b"hello");
         assert_eq!(receive(&relay, &mut buffer).unwrap(), Received::End);
+    }
+
+    #[test]
+    fn an_end_knows_the_relay_and_a_socket_has_none() {
+        let (_relay, served) = pair();
+        assert_eq!(relay_of(&served), Some(std::process::id()));
+        assert_eq!(relay_of(&TcpListener::bind("127.0.0.1:0").unwrap()), None);
     }
 
     #[test]

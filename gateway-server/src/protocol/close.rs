@@ -48,6 +48,8 @@ pub const TOKEN_MISSING: Close = Close { code: 4401, reason: "token missing" };
 pub const TOKEN_EXPIRED: Close = Close { code: 4401, reason: "token expired" };
 /// The client's connect token is not valid; the log says why. It should not reconnect with the same token.
 pub const TOKEN_REFUSED: Close = Close { code: 4401, reason: "token refused" };
+/// An earlier process carries the client's TLS, and the time of `relay_seconds` is over. The client reconnects after a moment.
+pub const COME_BACK: Close = Close { code: 1012, reason: "come back" };
 /// The server cannot serve the client at the moment: the connection id that was issued is still in use, no worker is there to handle
 /// events (`events = workers`), or some room for clients is used up. The client reconnects after a moment.
 pub const TRY_AGAIN: Close = Close { code: 1013, reason: "try again" };
@@ -73,6 +75,7 @@ mod tests {
             TOKEN_MISSING,
             TOKEN_EXPIRED,
             TOKEN_REFUSED,
+            COME_BACK,
             TRY_AGAIN,
         ];
         let source = include_str!("close.rs");

@@ -1,6 +1,7 @@
 //! Gives new settings to the running server.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::error;
@@ -25,6 +26,8 @@ pub(crate) struct LiveServer {
     pub(crate) backend: Arc<Backend>,
     pub(crate) register_ports: watch::Sender<RegisterPortSettings>,
     pub(crate) operations: Arc<Operations>,
+    /// How long relays may last; zero is for ever.
+    pub(crate) relay_time: watch::Sender<Duration>,
 }
 
 impl LiveServer {
@@ -41,6 +44,7 @@ impl LiveServer {
         self.hub.read_on().await;
         self.register_ports.send_replace(self.components.register_port(settings));
         self.operations.set_token(settings.operations_token.clone());
+        self.relay_time.send_replace(settings.relay_seconds);
         let is_recounted =
             self.components.admission.set(settings.max_connections, settings.max_connections_per_address);
         let token_verifier = self.renew_token_verifier(settings);

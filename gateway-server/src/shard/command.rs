@@ -120,6 +120,11 @@ pub(crate) enum Command {
     Destroy {
         connection_id: u32,
     },
+    /// Closes some of the clients whose TLS is carried by the process with this number, `most` at most.
+    CloseRelayed {
+        relay: u32,
+        most: usize,
+    },
     /// Closes a client because too much waits for it. The id tells whether the slab key still belongs to that client.
     GiveUp {
         key: usize,
@@ -180,6 +185,7 @@ impl Command {
             | Self::Depart { .. }
             | Self::Close { .. }
             | Self::Destroy { .. }
+            | Self::CloseRelayed { .. }
             | Self::GiveUp { .. } => 64,
             _ => 1,
         }
@@ -229,6 +235,7 @@ impl Command {
                 | Self::Freeze(_)
                 | Self::Configure(_)
                 | Self::Recount(_)
+                | Self::CloseRelayed { .. }
                 | Self::Stop { .. } => 0,
             }
     }

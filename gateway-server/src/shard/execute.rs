@@ -130,6 +130,7 @@ impl Shard {
                 self.evict_parked(key, connection_id);
                 drop(done);
             }
+            Command::CloseRelayed { relay, most } => self.close_relayed(relay, most),
             Command::GiveUp { key, connection_id } => self.give_up(key, connection_id),
             Command::Change { connection_id, change } => {
                 self.clients.change(connection_id, change, self.settings.bounds)

@@ -44,6 +44,7 @@ impl Concerned {
             | Command::ReadOn
             | Command::Configure(_)
             | Command::Recount(_)
+            | Command::CloseRelayed { .. }
             | Command::Stop { .. } => Self::Everybody,
         }
     }

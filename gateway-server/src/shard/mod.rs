@@ -47,6 +47,7 @@ pub(crate) mod query;
 mod rate_limit;
 pub(crate) mod reactor;
 mod reader;
+mod relayed;
 mod resume;
 pub(crate) mod session;
 pub(crate) mod slow_clients;

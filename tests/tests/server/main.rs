@@ -31,5 +31,6 @@ mod upgrade_faults;
 mod upgrade_from_previous;
 mod upgrade_handshakes;
 mod upgrade_refusals;
+mod upgrade_relays;
 mod worker_moves;
 mod workers;

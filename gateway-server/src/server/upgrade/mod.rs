@@ -5,6 +5,7 @@ mod listening_sockets;
 mod new;
 mod old;
 mod predecessor;
+mod relay_time;
 mod requests;
 mod state;
 
@@ -12,4 +13,5 @@ pub(super) use carrier::Carrier;
 pub(super) use listening_sockets::ListeningSockets;
 pub(super) use new::{Beginning, NotTaken, Taken, take_over};
 pub(super) use predecessor::Predecessors;
+pub(super) use relay_time::watch_relays;
 pub(super) use requests::{Asked, UpgradeRequests, signal_for_upgrades};
