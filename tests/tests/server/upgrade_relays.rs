@@ -1,10 +1,15 @@
-//! The relay that an upgrade leaves for clients which speak TLS: it ends when its time is over.
+//! The relay that an upgrade leaves for clients which speak TLS: it ends when its time is over, and when the process that serves them
+//! dies.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
-use gateway_tests::{Operator, PhpPeer, ResumingPage, Server, TestCertificate, TlsClient, eventually};
+use anyhow::{Context as _, ensure};
+use gateway_tests::{
+    HaltingStream, Operator, PhpPeer, ResumingPage, Server, TestCertificate, TlsClient, eventually, soon,
+};
 use gateway_wire::client_protocol::Opened;
+use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
@@ -89,5 +94,42 @@ async fn clients_of_a_relay_whose_time_is_over_are_to_come_back() -> anyhow::Res
     for page in &mut pages {
         assert_eq!(page.text().await?, "still here");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_serving_process_dies_its_relays_close_their_clients_and_end() -> anyhow::Result<()> {
+    let certificate = Arc::new(TestCertificate::new()?);
+    let mut server = start(&certificate, &["--handshake-timeout", "60"]).await?;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(certificate.connect(server.websocket).await?);
+    }
+    // Its handshake would take longer than anybody waits here.
+    let (stream, halt) = HaltingStream::after(100, TcpStream::connect(server.websocket).await?);
+    let halted = {
+        let certificate = Arc::clone(&certificate);
+        tokio::spawn(async move { certificate.over(stream).await })
+    };
+    halt.halted().await?;
+    let operator = Operator::of(&server)?;
+    eventually("a handshake", Some(1), async || {
+        Ok(operator.json("/status").await?["listeners"][0]["handshakes"].as_u64())
+    })
+    .await?;
+    for _ in 0..2 {
+        server.upgrade().await?;
+    }
+    eventually("the relay", Some(5), async || {
+        Ok(operator.json("/status").await?["relays"][0]["clients"].as_u64())
+    })
+    .await?;
+    server.signal(Signal::SIGKILL)?;
+    for client in &mut clients {
+        client.gone().await?;
+    }
+    assert!(server.exit().await.context("the relay")?.success());
+    halt.go_on();
+    ensure!(soon("the end of the handshake", halted).await??.is_err());
     Ok(())
 }

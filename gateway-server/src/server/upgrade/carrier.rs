@@ -87,6 +87,12 @@ impl Carrier {
                     if let Err(error) = block_in_place(said) {
                         warn!(%error, "the new process is not told how the relay of TLS clients is doing");
                         is_heard = false;
+                        if error.is_end() {
+                            // Nobody serves the clients any more, and the ends of their pairs are closed.
+                            may_pass = false;
+                            self.handshakes.close();
+                            self.handle.complete();
+                        }
                     }
                 }
             }
