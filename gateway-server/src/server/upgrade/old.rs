@@ -135,9 +135,9 @@ impl Giver for Giving<'_> {
     fn freeze(&mut self) -> Result<(), String> {
         // What they have said until now is still done here.
         self.predecessors = self.server.predecessors.rest();
-        let closed = Handle::current().block_on(self.gate.close(HANDSHAKES));
-        self.closed =
-            Some(closed.ok_or("a handshake that has begun to use the shards has not ended in time")?);
+        if self.closed.is_none() {
+            Handle::current().block_on(self.close_gate())?;
+        }
         self.since = Some(Instant::now());
         let frozen = Handle::current().block_on(self.server.live.hub.freeze());
         self.frozen = Some(frozen.map_err(|_| "a shard has ended")?);
@@ -158,10 +158,12 @@ impl Giving<'_> {
         }
         let requests = tokio::time::timeout(REST, live.operations.rest()).await;
         self.requests = requests.map_err(|_| "a request of the operations port has not ended in time")?;
-        let live = &self.server.live;
         if self.server.cluster.is_some() {
-            self.moves = Some(live.backend.gateway.rest_moves(REST).await?);
+            // A page that comes from another node uses the shards until it is here.
+            self.close_gate().await?;
+            self.moves = Some(self.server.live.backend.gateway.rest_moves(REST).await?);
         }
+        let live = &self.server.live;
         let settings = live.register_ports.borrow().clone();
         self.php = Some(php::rest(&live.backend, &settings, REST).await.map_err(in_words)?);
         // PHP's calls needed the other nodes until now.
@@ -169,6 +171,13 @@ impl Giving<'_> {
             Some(cluster) => cluster.rest(REST).await,
             None => Ok(()),
         }
+    }
+
+    async fn close_gate(&mut self) -> Result<(), String> {
+        let closed = self.gate.close(HANDSHAKES).await;
+        self.closed =
+            Some(closed.ok_or("a handshake that has begun to use the shards has not ended in time")?);
+        Ok(())
     }
 
     fn write(&mut self, sender: &mut Sender<'_>) -> io::Result<()> {
