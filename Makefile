@@ -19,6 +19,8 @@
 #   make valgrind      run the extension's tests under valgrind
 #   make asan-php      run them on a PHP with assertions, extension and PHP built with AddressSanitizer; builds that PHP once
 #   make bench         load on the server, beside others (scripts/bench-peers gets them); writes docs/performance.md
+#   make bench-upgrades  servers with up to 100,000 clients are upgraded over and over under load, and nobody notices; ARGS=tls runs one
+#                      course, ARGS=--quick all with a tenth of the clients
 #   make bench-parts   encoding, decoding and hot parts of a shard, alone
 #   make bench-php     what a call costs PHP, beside GatewayWorker's client where its sources are present
 #   make bench-workers  messages through an echoing Events.php, beside GatewayWorker where its sources are present
@@ -38,10 +40,10 @@ PHP_TESTS := test-php test-originals test-yii2 test-browser test-cluster test-cl
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick deny fuzz models asan miri adversaries autobahn test-install test-roots valgrind asan-php bench bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
+.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick deny fuzz models asan miri adversaries autobahn test-install test-roots valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster build sbom deb pecl check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
-demo build adversaries autobahn test-install bench bench-parts bench-php bench-workers bench-cluster deb: \
+demo build adversaries autobahn test-install bench bench-upgrades bench-parts bench-php bench-workers bench-cluster deb: \
 	export RUSTFLAGS = $(shell scripts/release-flags)
 
 demo: build
@@ -126,6 +128,10 @@ asan-php:
 bench:
 	$(CARGO) build --release --locked -p gateway-server
 	GATEWAY_SERVER=$(RELEASE)/gateway-server $(CARGO) bench --quiet --locked -p gateway-tests --bench load -- $(ARGS)
+
+bench-upgrades:
+	$(CARGO) build --release --locked -p gateway-server
+	GATEWAY_SERVER=$(RELEASE)/gateway-server $(CARGO) bench --quiet --locked -p gateway-tests --bench load -- upgrades $(ARGS)
 
 bench-parts:
 	$(CARGO) bench --quiet --locked -p gateway-wire -p gateway-server --bench calls --bench frames --bench shard

@@ -3,7 +3,9 @@
 //!
 //! `make bench` rewrites docs/performance.md, which says how to read the figures. With `ARGS=--quick` it takes a minute and
 //! writes nothing. Further words choose the scenarios whose names contain one of them, and nothing is written either. The
-//! word `million` holds a million connections, or as many as a number behind it says, in ten gigabytes of memory.
+//! word `million` holds a million connections, or as many as a number behind it says, in ten gigabytes of memory; the word `upgrades`,
+//! which is `make bench-upgrades`, upgrades servers over and over under load, and says whether anybody has noticed. The word `pause`
+//! measures upgrades by the number of clients and nothing else, and writes that part of the page.
 
 mod chart;
 mod churn;
@@ -14,6 +16,7 @@ mod frames;
 mod handshake;
 mod measure;
 mod million;
+mod pause;
 mod plain;
 mod plan;
 mod publisher;
@@ -23,6 +26,7 @@ mod report;
 mod results;
 mod seat;
 mod session;
+mod upgrades;
 
 use contender::Contender;
 use cores::Cores;
@@ -49,6 +53,11 @@ async fn main() -> anyhow::Result<()> {
         let connections = rest.first().map_or(Ok(1_000_000), |number| number.parse())?;
         return million::run(cores, connections).await;
     }
+    if let [word, rest @ ..] = words.as_slice()
+        && word == "upgrades"
+    {
+        return upgrades::run(cores, rest, is_quick).await;
+    }
     let mut plan = if is_quick { Plan::quick() } else { Plan::full() };
     let mut notes = Vec::new();
     let mut contenders = Vec::new();
@@ -66,6 +75,13 @@ async fn main() -> anyhow::Result<()> {
     report::print(&results);
     if !is_quick && words.is_empty() {
         report::write(&results, cores, &notes)?;
+    }
+    if words.is_empty() || words.iter().any(|word| word == pause::WORD) {
+        let pauses = pause::measure(cores, is_quick, &mut plan.patience).await?;
+        pause::print(&pauses);
+        if !is_quick {
+            report::write_pauses(&pause::markdown(&pauses), cores)?;
+        }
     }
     Ok(())
 }

@@ -10,6 +10,8 @@ use crate::results::{Results, Row, Unit, thousands};
 
 const BEGIN: &str = "<!-- What `make bench` writes begins here -->";
 const END: &str = "<!-- What `make bench` writes ends here -->";
+const BEGIN_PAUSES: &str = "<!-- What `make bench ARGS=pause` writes begins here -->";
+const END_PAUSES: &str = "<!-- What `make bench ARGS=pause` writes ends here -->";
 
 const COLUMNS: [&str; 13] = [
     "",
@@ -46,18 +48,28 @@ pub(crate) fn print(results: &Results) {
 
 /// Rewrites the part of the page that is not written by hand, and its chart.
 pub(crate) fn write(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result<()> {
-    let page = root().join("docs/performance.md");
-    let text = std::fs::read_to_string(&page).context("docs/performance.md")?;
-    let (before, rest) = text.split_once(BEGIN).context("docs/performance.md: where the figures begin")?;
-    let (_, after) = rest.split_once(END).context("docs/performance.md: where the figures end")?;
-    let measured = markdown(results, cores, notes)?;
-    std::fs::write(page, format!("{before}{BEGIN}\n\n{measured}\n{END}{after}"))?;
+    write_part((BEGIN, END), &markdown(results, cores, notes)?)?;
     Ok(std::fs::write(root().join("docs/performance.svg"), chart::draw(results))?)
 }
 
-fn markdown(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result<String> {
-    let mut out = format!(
-        "`make bench`, {}, Linux {}, {}; {}.\n",
+/// Rewrites the page's table of upgrades.
+pub(crate) fn write_pauses(table: &str, cores: Cores) -> anyhow::Result<()> {
+    write_part((BEGIN_PAUSES, END_PAUSES), &format!("{}\n{table}", made_by("make bench ARGS=pause", cores)?))
+}
+
+/// Rewrites what stands in the page between these lines.
+fn write_part((begin, end): (&str, &str), part: &str) -> anyhow::Result<()> {
+    let page = root().join("docs/performance.md");
+    let text = std::fs::read_to_string(&page).context("docs/performance.md")?;
+    let (before, rest) = text.split_once(begin).context("docs/performance.md: where the figures begin")?;
+    let (_, after) = rest.split_once(end).context("docs/performance.md: where the figures end")?;
+    Ok(std::fs::write(page, format!("{before}{begin}\n\n{part}\n{end}{after}"))?)
+}
+
+/// The line that says on which machine figures were made, and when.
+fn made_by(command: &str, cores: Cores) -> anyhow::Result<String> {
+    Ok(format!(
+        "`{command}`, {}, Linux {}, {}; {}.\n",
         today()?,
         // Behind the version stands the name of the one who built the kernel, which is left out.
         std::fs::read_to_string("/proc/sys/kernel/osrelease")?.split('-').next().unwrap_or_default().trim(),
@@ -67,7 +79,11 @@ fn markdown(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result
         } else {
             "server and generator on the same core"
         },
-    );
+    ))
+}
+
+fn markdown(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result<String> {
+    let mut out = made_by("make bench", cores)?;
     for note in notes {
         out += &format!("\n{note}\n");
     }

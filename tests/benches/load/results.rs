@@ -68,7 +68,8 @@ impl Row {
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// Gives the middle of the values.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }

@@ -1,0 +1,180 @@
+//! A server with its clients and its PHP processes, through upgrades.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use gateway_tests::{Operator, Server, TestCertificate, eventually};
+use gateway_wire::ClientId;
+use nix::unistd::Pid;
+use rlimit::Resource;
+use tempfile::TempDir;
+use tokio_rustls::rustls;
+
+use super::crowd::{Crowd, Seen, Size};
+use super::member::Role;
+use super::memory::{MemoryWatch, with_children};
+use super::php::{Asked, Pace, Php};
+use crate::cores::Cores;
+
+/// The time that passes before and behind each upgrade.
+const BETWEEN: Duration = Duration::from_millis(500);
+/// The time for which it is looked what gaps there are without an upgrade.
+const QUIET: Duration = Duration::from_secs(2);
+/// Nothing but what is looked for happens on the connections: a client that reads nothing answers no ping, and is not given up.
+const FLAGS: [&str; 8] = [
+    "--operations",
+    "127.0.0.1:0",
+    "--ping-interval",
+    "0",
+    "--outbox-timeout",
+    "600",
+    "--log",
+    "warn,gateway_server::server=info",
+];
+
+/// A server that is upgraded, and those who use it.
+pub(crate) struct Place {
+    server: Server,
+    operator: Operator,
+    crowd: Crowd,
+    php: Option<Php>,
+    ids: Vec<ClientId>,
+    size: Size,
+    /// The processes that carry TLS for earlier clients.
+    relays: Vec<Pid>,
+    /// Where the settings file is, which each process reads.
+    _folder: TempDir,
+    _certificate: Option<TestCertificate>,
+}
+
+/// What an upgrade was like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Upgrade {
+    /// The pause that the server reports.
+    pub(crate) reported: Duration,
+    /// From the request to its answer.
+    pub(crate) whole: Duration,
+    /// The bytes of memory of all of the server's processes before, and at most meanwhile unless nobody looked.
+    pub(crate) before: u64,
+    pub(crate) peak: Option<u64>,
+    /// The same once the old process has gone, or is a relay.
+    pub(crate) after: u64,
+    /// How many clients something waited for.
+    pub(crate) slow: u64,
+    /// How many clients got a relay.
+    pub(crate) relayed: u64,
+}
+
+/// The settings of a server with a second listener for clients that speak TLS.
+fn settings(certificate: &TestCertificate) -> String {
+    let (certificate, key) = (certificate.certificate.display(), certificate.key.display());
+    format!(
+        "[[listener]]\nprotocol = \"websocket\"\naddress = \"127.0.0.1:0\"\ntls_certificate = \"{certificate}\"\n\
+         tls_key = \"{key}\"\n"
+    )
+}
+
+impl Place {
+    /// Starts a server, on its cores, and connects its clients. The server may open `limit` files, if that is given.
+    pub(crate) async fn open(size: Size, cores: Cores, limit: Option<u64>) -> anyhow::Result<Self> {
+        let certificate = if size.tls > 0 { Some(TestCertificate::new()?) } else { None };
+        let (shards, folder) = (cores.of_server().to_string(), tempfile::tempdir()?);
+        let file = folder.path().join("gateway.toml");
+        std::fs::write(&file, certificate.as_ref().map_or(String::new(), settings))?;
+        let server = Server::start_with(|command| {
+            command.args(FLAGS).args(["--shards", &shards, "--config"]).arg(file);
+        });
+        let server = cores.as_server(server).await?;
+        if let Some(limit) = limit {
+            rlimit::prlimit(server.pid()?.as_raw(), Resource::NOFILE, Some((limit, limit)), None)?;
+        }
+        let tls = certificate.as_ref().map(|one| one.client(rustls::ALL_VERSIONS)).transpose()?;
+        let tls = tls.zip(server.listeners.first().copied());
+        let (crowd, ids) = Crowd::gather(server.websocket, tls, size).await?;
+        let operator = Operator::of(&server)?;
+        Ok(Self {
+            server,
+            operator,
+            crowd,
+            php: None,
+            ids,
+            size,
+            relays: Vec::new(),
+            _folder: folder,
+            _certificate: certificate,
+        })
+    }
+
+    /// Has PHP begin to push and ask, and looks for a while what gaps there are without an upgrade.
+    pub(crate) async fn begin(&mut self, pace: Pace) -> anyhow::Result<()> {
+        self.php = Some(Php::start(self.server.register[0], self.size, &self.ids, pace).await?);
+        let slow = self.size.of(|role| role == Role::Slow).count() as u64;
+        eventually("clients that something waits for", Some(slow), async || self.slow().await).await?;
+        tokio::time::sleep(BETWEEN).await;
+        self.crowd.next_period();
+        tokio::time::sleep(QUIET).await;
+        self.crowd.next_period();
+        Ok(())
+    }
+
+    /// Upgrades the server while everything goes on, and looks at the memory meanwhile if it is told to.
+    pub(crate) async fn upgrade(&mut self, looks_at_memory: bool) -> anyhow::Result<Upgrade> {
+        self.fill().await?;
+        let old = self.server.pid()?;
+        let slow = self.slow().await?.unwrap_or_default();
+        let processes: Vec<_> = self.relays.iter().copied().chain([old]).collect();
+        let before = with_children(&processes);
+        self.crowd.next_period();
+        let watch = if looks_at_memory { Some(MemoryWatch::start(processes)?) } else { None };
+        let start = Instant::now();
+        let upgraded = self.server.upgrade().await?;
+        let whole = start.elapsed();
+        tokio::time::sleep(BETWEEN).await;
+        self.crowd.next_period();
+        let peak = watch.map(MemoryWatch::peak).transpose()?;
+        ensure!(upgraded["clients"] == self.size.clients, "{upgraded}");
+        let relayed = upgraded["relayed_clients"].as_u64().context("relayed_clients")?;
+        if relayed > 0 {
+            self.relays.push(old);
+        }
+        let pause = upgraded["pause_seconds"].as_f64().context("pause_seconds")?;
+        let after = with_children(&[self.relays.as_slice(), &[self.server.pid()?]].concat());
+        Ok(Upgrade { reported: Duration::from_secs_f64(pause), whole, before, peak, after, slow, relayed })
+    }
+
+    /// Has the slow clients read something, and sends them more.
+    async fn fill(&mut self) -> anyhow::Result<()> {
+        self.crowd.sip();
+        self.php.as_mut().context("PHP has not begun")?.fill().await?;
+        tokio::time::sleep(BETWEEN).await;
+        Ok(())
+    }
+
+    /// Asks for an upgrade that is refused, and gives the sentence that says why.
+    pub(crate) async fn refused(&mut self) -> anyhow::Result<String> {
+        self.fill().await?;
+        let process = self.server.pid()?;
+        let files = self.server.open_files()?;
+        self.crowd.next_period();
+        let answer = self.operator.ask("POST", "/upgrade", "").await?;
+        ensure!(answer.status == 409, "{answer:?}");
+        ensure!(gateway_tests::children(process)?.is_empty(), "a new process was started");
+        let now = self.server.open_files()?;
+        ensure!(files.abs_diff(now) < 10, "{now} open files instead of {files}");
+        tokio::time::sleep(BETWEEN).await;
+        self.crowd.next_period();
+        Ok(answer.json()?["error"]["message"].as_str().context("a message")?.to_owned())
+    }
+
+    /// Ends the pushes, and waits until the clients have had everything.
+    pub(crate) async fn close(self) -> anyhow::Result<(Seen, Asked)> {
+        let (totals, asked) = self.php.context("PHP has not begun")?.stop().await?;
+        Ok((self.crowd.leave(totals).await?, asked))
+    }
+
+    /// The number of clients that something waits for, or none while the server is too busy to say.
+    async fn slow(&self) -> anyhow::Result<Option<u64>> {
+        let answer = self.operator.get("/status").await?;
+        Ok(if answer.status == 503 { None } else { answer.json()?["slow_clients"].as_u64() })
+    }
+}
