@@ -59,9 +59,10 @@ async fn main() -> anyhow::Result<()> {
         return upgrades::run(cores, rest, is_quick).await;
     }
     let mut plan = if is_quick { Plan::quick() } else { Plan::full() };
+    let runs: Vec<_> = plan.runs.into_iter().filter_map(|run| run.only(&words)).collect();
     let mut notes = Vec::new();
     let mut contenders = Vec::new();
-    for contender in Contender::ALL {
+    for contender in Contender::ALL.into_iter().filter(|_| !runs.is_empty()) {
         match contender.missing() {
             None => contenders.push(contender),
             Some(reason) => skip(&mut notes, contender.name(), &reason),
@@ -69,7 +70,7 @@ async fn main() -> anyhow::Result<()> {
     }
 
     let mut results = Results::default();
-    for run in plan.runs.into_iter().filter_map(|run| run.only(&words)) {
+    for run in runs {
         measure(&run, &contenders, cores, &mut plan.patience, &mut results, &mut notes).await?;
     }
     report::print(&results);

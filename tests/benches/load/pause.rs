@@ -16,7 +16,8 @@ pub(crate) const WORD: &str = "pause";
 const SIZES: [usize; 4] = [1000, 5000, 10_000, 18_000];
 /// The pages that get numbered messages: few, so that they are no load, and often, so that a gap is seen to the millisecond.
 const NUMBERED: usize = 20;
-const PACE: Pace = Pace { number: Duration::from_millis(1), broadcast: Duration::from_secs(1) };
+/// There are no broadcasts: one to all takes as long as an upgrade.
+const PACE: Pace = Pace { number: Duration::from_millis(1), broadcast: None };
 const COLUMNS: [&str; 7] = [
     "clients",
     "something waits for",

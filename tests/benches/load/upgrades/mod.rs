@@ -95,7 +95,8 @@ impl Course {
             thousands((size.tls * self.servers) as f64),
             self.servers
         );
-        let pace = Pace { number: NUMBER_EVERY, broadcast: BROADCAST_EVERY * self.servers as u32 };
+        let broadcast = Some(BROADCAST_EVERY * self.servers as u32);
+        let pace = Pace { number: NUMBER_EVERY, broadcast };
         let limit = self.is_refused.then_some(limit);
         let mut places = try_join_all((0..self.servers).map(|_| Place::open(size, cores, limit))).await?;
         try_join_all(places.iter_mut().map(|place| place.begin(pace))).await?;

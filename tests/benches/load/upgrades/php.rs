@@ -33,8 +33,8 @@ const ASK_EVERY: Duration = Duration::from_millis(10);
 pub(crate) struct Pace {
     /// The time between two messages to each client that is numbered.
     pub(crate) number: Duration,
-    /// The time between two broadcasts.
-    pub(crate) broadcast: Duration,
+    /// The time between two broadcasts, if there are any.
+    pub(crate) broadcast: Option<Duration>,
 }
 
 /// What PHP has asked and been answered.
@@ -53,7 +53,7 @@ pub(super) struct Php {
     long: usize,
     is_over: Arc<AtomicBool>,
     numbers: JoinHandle<anyhow::Result<(usize, usize)>>,
-    broadcasts: JoinHandle<anyhow::Result<(usize, usize)>>,
+    broadcasts: Option<JoinHandle<anyhow::Result<(usize, usize)>>>,
     questions: JoinHandle<anyhow::Result<Asked>>,
 }
 
@@ -81,9 +81,11 @@ impl Php {
             }
             php.confirmed().await
         });
-        let broadcasts = until(&is_over, register, pace.broadcast, async |php, number| {
-            php.send_to_all(&Label { kind: Kind::Broadcast, block: 0, number }.text(0)).await?;
-            php.confirmed().await
+        let broadcasts = pace.broadcast.map(|every| {
+            until(&is_over, register, every, async |php, number| {
+                php.send_to_all(&Label { kind: Kind::Broadcast, block: 0, number }.text(0)).await?;
+                php.confirmed().await
+            })
         });
         let questions = tokio::spawn(ask(register, size.clients, Arc::clone(&is_over)));
         let mut php = Self { size, errands, long: 0, is_over, numbers, broadcasts, questions };
@@ -114,7 +116,10 @@ impl Php {
     pub(super) async fn stop(self) -> anyhow::Result<(Totals, Asked)> {
         self.is_over.store(true, Ordering::Relaxed);
         let (numbers, lost) = self.numbers.await??;
-        let (broadcasts, also_lost) = self.broadcasts.await??;
+        let (broadcasts, also_lost) = match self.broadcasts {
+            Some(broadcasts) => broadcasts.await??,
+            None => (0, 0),
+        };
         let mut asked = self.questions.await??;
         asked.reconnects += lost + also_lost + self.errands.reconnects;
         Ok((Totals { numbers, broadcasts, long: self.long }, asked))
