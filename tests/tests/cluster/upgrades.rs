@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
-use gateway_tests::{Client, Nodes, PATIENCE, ResendingPhp, ResumingPage, Rng, SECRET};
+use gateway_tests::{Client, Nodes, PATIENCE, ResendingPhp, ResumingPage, Rng, SECRET, children};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use gateway_wire::client_protocol::Opened;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_bytes::Bytes;
 
 use super::operated_nodes::OperatedNodes;
@@ -22,6 +24,9 @@ const CLIENTS: usize = 8;
 fn rounds() -> usize {
     std::env::var("CLUSTER_UPGRADES").ok().and_then(|number| number.parse().ok()).unwrap_or(4)
 }
+
+/// A busy machine may take longer for an answer than a node has by default.
+const FLAGS: [&str; 2] = ["--cluster-timeout", "20"];
 
 /// The word in the last message of each PHP process.
 const LAST: &str = "last";
@@ -100,11 +105,13 @@ async fn take_all_pages(mut page: ResumingPage) -> anyhow::Result<[usize; NODES]
     Ok(sequences.next)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_client_and_no_php_notices_that_nodes_are_upgraded() -> anyhow::Result<()> {
-    const TEST: &str = "no_client_and_no_php_notices_that_nodes_are_upgraded";
-    let Some(mut nodes) = OperatedNodes::start(TEST, NODES, &[]).await? else { return Ok(()) };
-    let mut binder = php(&nodes, 0).await?;
+/// Binds clients of all nodes, pushes to them by PHP at each node until `done`, and takes what comes. The result is ready once everything
+/// has come, each message once and in order.
+async fn traffic(
+    nodes: &Nodes,
+    done: Arc<AtomicBool>,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
+    let mut binder = php(nodes, 0).await?;
     let (mut uids, mut ids, mut taking) = (Vec::new(), Vec::new(), Vec::new());
     for node in 0..NODES {
         for number in 0..CLIENTS {
@@ -123,12 +130,29 @@ async fn no_client_and_no_php_notices_that_nodes_are_upgraded() -> anyhow::Resul
         }
     }
     binder.confirmed().await?;
-    let done = Arc::new(AtomicBool::new(false));
     let mut pushing = Vec::new();
     for process in 0..NODES {
-        let php = php(&nodes, process).await?;
+        let php = php(nodes, process).await?;
         pushing.push(tokio::spawn(push(process, php, uids.clone(), ids.clone(), Arc::clone(&done))));
     }
+    Ok(async move {
+        let mut pushed = Vec::new();
+        for process in pushing {
+            pushed.push(process.await??);
+        }
+        for taken in try_join_all(taking).await? {
+            ensure!(taken?.to_vec() == pushed, "not all has come");
+        }
+        Ok(())
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_client_and_no_php_notices_that_nodes_are_upgraded() -> anyhow::Result<()> {
+    const TEST: &str = "no_client_and_no_php_notices_that_nodes_are_upgraded";
+    let Some(mut nodes) = OperatedNodes::start(TEST, NODES, &FLAGS).await? else { return Ok(()) };
+    let done = Arc::new(AtomicBool::new(false));
+    let traffic = traffic(&nodes, Arc::clone(&done)).await?;
     for round in 0..rounds() {
         for node in 0..NODES {
             let upgraded = nodes.upgrade(node).await?;
@@ -137,18 +161,58 @@ async fn no_client_and_no_php_notices_that_nodes_are_upgraded() -> anyhow::Resul
         }
     }
     done.store(true, Ordering::Relaxed);
-    let mut pushed = Vec::new();
-    for process in pushing {
-        pushed.push(process.await??);
-    }
-    for taken in try_join_all(taking).await? {
-        assert_eq!(taken?.to_vec(), pushed);
-    }
+    traffic.await?;
     for node in 0..NODES {
         // A node that had been taken for gone would have been missed by what was pushed meanwhile.
         assert_eq!(nodes.metric(node, "gateway_cluster_missed_total").await?, 0.0, "node {node}");
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_new_process_is_killed_goes_on_in_its_cluster() -> anyhow::Result<()> {
+    const TEST: &str = "a_node_whose_new_process_is_killed_goes_on_in_its_cluster";
+    /// The time within which the new process is killed. An upgrade takes some fifty milliseconds.
+    const WITHIN: usize = 120;
+    /// The time that a decision takes to be told, at most.
+    const DECIDED: Duration = Duration::from_millis(1500);
+    let Some(mut nodes) = OperatedNodes::start(TEST, NODES, &FLAGS).await? else { return Ok(()) };
+    let done = Arc::new(AtomicBool::new(false));
+    let traffic = traffic(&nodes, Arc::clone(&done)).await?;
+    let mut rng = Rng::new(11);
+    let (mut given_up, mut taken_over) = (0, 0);
+    for number in 0..2 * rounds() {
+        let node = number % NODES;
+        let (operator, old) = (nodes.operator(node)?, nodes.nodes[node].server.pid()?);
+        let mut asked = tokio::spawn(async move { operator.ask("POST", "/upgrade", "").await });
+        tokio::time::sleep(Duration::from_millis(rng.below(WITHIN) as u64)).await;
+        // The old process has no other child than the new one.
+        let new = children(old)?.first().copied().filter(|_| !asked.is_finished());
+        if let Some(new) = new {
+            kill(new, Signal::SIGSTOP)?;
+            // If the old process has decided already, it answers now. Otherwise the halted one keeps the decision back.
+            let is_decided = tokio::time::timeout(DECIDED, &mut asked).await;
+            kill(new, if is_decided.is_ok() { Signal::SIGCONT } else { Signal::SIGKILL })?;
+            if let Ok(answer) = is_decided {
+                let pid = answer??.json()?["pid"].as_i64().context("the pid of the new process")?;
+                nodes.all.nodes[node].server.adopt(Pid::from_raw(pid.try_into()?));
+                taken_over += 1;
+                continue;
+            }
+        }
+        let answer = asked.await??;
+        if answer.status == 200 {
+            let pid = answer.json()?["pid"].as_i64().context("the pid of the new process")?;
+            nodes.all.nodes[node].server.adopt(Pid::from_raw(pid.try_into()?));
+            taken_over += 1;
+        } else {
+            given_up += 1;
+        }
+    }
+    eprintln!("{given_up} upgrades were given up, {taken_over} not");
+    ensure!(given_up > 0);
+    done.store(true, Ordering::Relaxed);
+    traffic.await
 }
 
 /// Comes back at these addresses in turn, as often as it takes. Gives the page once `done`.
@@ -178,7 +242,7 @@ async fn wander(
 async fn pages_that_wander_between_nodes_that_are_upgraded_miss_nothing() -> anyhow::Result<()> {
     const TEST: &str = "pages_that_wander_between_nodes_that_are_upgraded_miss_nothing";
     const PAGES: usize = 12;
-    let Some(mut nodes) = OperatedNodes::start(TEST, NODES, &[]).await? else { return Ok(()) };
+    let Some(mut nodes) = OperatedNodes::start(TEST, NODES, &FLAGS).await? else { return Ok(()) };
     let websockets: Vec<_> = nodes.nodes.iter().map(|node| node.server.websocket).collect();
     let mut binder = php(&nodes, 0).await?;
     let done = Arc::new(AtomicBool::new(false));
