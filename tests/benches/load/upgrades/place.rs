@@ -113,7 +113,6 @@ impl Place {
         tokio::time::sleep(BETWEEN).await;
         self.crowd.next_period();
         tokio::time::sleep(QUIET).await;
-        self.crowd.next_period();
         Ok(())
     }
 
@@ -130,7 +129,6 @@ impl Place {
         let upgraded = self.server.upgrade().await?;
         let whole = start.elapsed();
         tokio::time::sleep(BETWEEN).await;
-        self.crowd.next_period();
         let peak = watch.map(MemoryWatch::peak).transpose()?;
         ensure!(upgraded["clients"] == self.size.clients, "{upgraded}");
         let relayed = upgraded["relayed_clients"].as_u64().context("relayed_clients")?;
@@ -162,7 +160,6 @@ impl Place {
         let now = self.server.open_files()?;
         ensure!(files.abs_diff(now) < 10, "{now} open files instead of {files}");
         tokio::time::sleep(BETWEEN).await;
-        self.crowd.next_period();
         Ok(answer.json()?["error"]["message"].as_str().context("a message")?.to_owned())
     }
 
