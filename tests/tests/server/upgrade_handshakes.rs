@@ -13,7 +13,7 @@ use gateway_wire::client_protocol::{GapReason, Opened};
 use gateway_wire::gatewayworker::EventCommand;
 use gateway_wire::token::{Claims, TokenKey};
 use nix::sys::signal::{Signal, kill};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
@@ -193,6 +193,34 @@ async fn a_page_comes_back_over_a_handshake_that_began_before() -> anyhow::Resul
         assert_eq!((page.text().await?, page.text().await?), ("missed".to_owned(), "new".to_owned()));
     }
     ensure!(finish(stranger).await?.gap().is_some_and(|reason| reason != GapReason::Overflow));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_address_that_a_proxy_has_named_is_kept() -> anyhow::Result<()> {
+    let mut server = start(&["--proxy-protocol", "true"]).await?;
+    // Within the header, and within the request behind it.
+    let mut halted = Vec::new();
+    for (number, after) in [(1, 20), (2, 80)] {
+        let (mut stream, halt) = HaltingStream::after(after, TcpStream::connect(server.websocket).await?);
+        let client = tokio::spawn(async move {
+            let header = format!("PROXY TCP4 192.0.2.{number} 198.51.100.1 4711 80\r\n");
+            stream.write_all(header.as_bytes()).await?;
+            Client::over(stream).await
+        });
+        halt.halted().await?;
+        halted.push((number, (halt, client)));
+    }
+    handshakes(&server, halted.len()).await?;
+    server.upgrade().await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let operator = Operator::of(&server)?;
+    for (number, halted) in halted {
+        let mut client = finish(halted).await?;
+        is_served(&mut php, &mut client).await?;
+        let named = operator.json(&format!("/connections?address=192.0.2.{number}")).await?;
+        ensure!(named.to_string().contains(&client.id.to_string()), "{named}");
+    }
     Ok(())
 }
 
