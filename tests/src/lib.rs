@@ -106,6 +106,8 @@ pub use worker_runner::WorkerRunner;
 
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 /// The longest that anything which must happen may take, on a slow machine that others use too.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -113,5 +115,5 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> anyhow::Result<T> {
     tokio::time::timeout(PATIENCE, future)
         .await
-        .map_err(|_| anyhow::anyhow!("{what}: nothing within {PATIENCE:?}"))
+        .with_context(|| format!("{what}: nothing within {PATIENCE:?}"))
 }

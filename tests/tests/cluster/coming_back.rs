@@ -181,8 +181,16 @@ impl Traveller {
                 let text = match self.page.text().await {
                     Ok(text) => text,
                     // The node has closed the connection, as it stops.
-                    Err(_) if self.nodes_stop => break,
-                    Err(error) => return Err(error),
+                    Err(error)
+                        if self.nodes_stop
+                            && error.downcast_ref::<tokio::time::error::Elapsed>().is_none() =>
+                    {
+                        break;
+                    }
+                    Err(error) => {
+                        let (id, taken) = (self.page.id()?, &self.taken);
+                        return Err(error.context(format!("{id} has got {taken:?} of {:?}", self.last)));
+                    }
                 };
                 let mut numbers = text.split(' ').map(str::parse::<usize>);
                 let (Some(Ok(publisher)), Some(Ok(number))) = (numbers.next(), numbers.next()) else {
