@@ -4,6 +4,7 @@ mod carry;
 mod eviction;
 mod moves;
 mod parked_eviction;
+mod shards_left;
 mod wanted_forms;
 
 pub use carry::FrozenHub;
@@ -45,6 +46,7 @@ use crate::shard::session::SessionError;
 use crate::shard::total_backlog::TotalBacklog;
 use crate::shard::{Name, Origin, Resumable, ShardSettings, reactor};
 
+use self::shards_left::ShardsLeft;
 use self::wanted_forms::WantedForms;
 
 /// How often a large session is merged beside its shard before the shard merges it itself.
@@ -216,11 +218,12 @@ impl Hub {
 
     pub async fn send_to_all(&self, frame: Encoded, except: Vec<u32>, origin: Origin) -> Result<(), Stopped> {
         let except = Except::new(except);
+        let mut left = ShardsLeft::default();
         for shard in &self.shards {
             let to = Audience::All { except: except.clone() };
-            shard.enqueue(Command::Deliver { to, frame: frame.clone(), origin }).await?;
+            left.note(shard.enqueue(Command::Deliver { to, frame: frame.clone(), origin }).await);
         }
-        Ok(())
+        left.any()
     }
 
     pub async fn send_to_connections(
@@ -234,11 +237,13 @@ impl Hub {
                 .iter()
                 .map(|connection_id| (self.connection_ids.shard_of(*connection_id), *connection_id)),
         );
+        let mut left = ShardsLeft::default();
         for (shard, connection_ids) in parts {
             let to = Audience::Connections(connection_ids);
-            self.shards[shard].execute_inline(Command::Deliver { to, frame: frame.clone(), origin }).await?;
+            let command = Command::Deliver { to, frame: frame.clone(), origin };
+            left.note(self.shards[shard].execute_inline(command).await);
         }
-        Ok(())
+        left.any()
     }
 
     /// Sends to the clients of some uids. `frame` encodes the message, and is called only if some uid has a client here.
@@ -253,11 +258,13 @@ impl Hub {
             return Ok(());
         }
         let frame = frame();
+        let mut left = ShardsLeft::default();
         for (shard, uids) in parts {
             let to = Audience::Uids(uids);
-            self.shards[shard].execute_inline(Command::Deliver { to, frame: frame.clone(), origin }).await?;
+            let command = Command::Deliver { to, frame: frame.clone(), origin };
+            left.note(self.shards[shard].execute_inline(command).await);
         }
-        Ok(())
+        left.any()
     }
 
     /// Sends to the clients of some groups, except those in `except`. `frame` encodes the message, and is called only if some
@@ -274,11 +281,13 @@ impl Hub {
             return Ok(());
         }
         let (frame, except) = (frame(), Except::new(except));
+        let mut left = ShardsLeft::default();
         for (shard, groups) in parts {
             let to = Audience::Groups { groups, except: except.clone() };
-            self.shards[shard].enqueue(Command::Deliver { to, frame: frame.clone(), origin }).await?;
+            let command = Command::Deliver { to, frame: frame.clone(), origin };
+            left.note(self.shards[shard].enqueue(command).await);
         }
-        Ok(())
+        left.any()
     }
 
     pub async fn close(&self, connection_id: u32, last: Option<Encoded>) -> Result<(), Stopped> {
@@ -328,10 +337,12 @@ impl Hub {
 
     /// Removes all members from the group.
     pub async fn ungroup(&self, group: Name) -> Result<(), Stopped> {
+        let mut left = ShardsLeft::default();
         for shard in self.groups.shards(&group) {
-            self.shards[usize::from(shard)].enqueue(Command::Ungroup { group: group.clone() }).await?;
+            let command = Command::Ungroup { group: group.clone() };
+            left.note(self.shards[usize::from(shard)].enqueue(command).await);
         }
-        Ok(())
+        left.any()
     }
 
     pub async fn set_session(&self, connection_id: u32, serialized: Bytes) -> Result<(), Stopped> {
@@ -404,40 +415,43 @@ impl Hub {
     }
 
     pub async fn is_uid_online(&self, uid: &Name) -> Result<bool, Stopped> {
+        let mut left = ShardsLeft::default();
         for shard in self.uids.shards(uid) {
             let uid = uid.clone();
-            if self.shards[usize::from(shard)].query(move |clients| clients.is_uid_online(&uid)).await? {
+            let is_online =
+                self.shards[usize::from(shard)].query(move |clients| clients.is_uid_online(&uid)).await;
+            if left.note(is_online) == Some(true) {
                 return Ok(true);
             }
         }
-        Ok(false)
+        left.any().map(|()| false)
     }
 
     pub async fn clients_of_uid(&self, uid: &Name) -> Result<Vec<u32>, Stopped> {
-        let mut connection_ids = Vec::new();
+        let (mut connection_ids, mut left) = (Vec::new(), ShardsLeft::default());
         for shard in self.uids.shards(uid) {
             let uid = uid.clone();
-            connection_ids.extend(
-                self.shards[usize::from(shard)].query(move |clients| clients.clients_of_uid(&uid)).await?,
-            );
+            let found =
+                self.shards[usize::from(shard)].query(move |clients| clients.clients_of_uid(&uid)).await;
+            connection_ids.extend(left.note(found).unwrap_or_default());
         }
-        Ok(connection_ids)
+        left.any().map(|()| connection_ids)
     }
 
     pub async fn count(&self, scope: Scope) -> Result<usize, Stopped> {
-        Ok(self.ask_all(move |clients| clients.count(&scope)).await?.into_iter().sum())
+        Ok(self.ask_left(move |clients| clients.count(&scope)).await?.into_iter().sum())
     }
 
     pub async fn clients(&self, scope: Scope) -> Result<Vec<u32>, Stopped> {
-        Ok(self.ask_all(move |clients| clients.connection_ids(&scope)).await?.concat())
+        Ok(self.ask_left(move |clients| clients.connection_ids(&scope)).await?.concat())
     }
 
     pub async fn sessions(&self, scope: Scope) -> Result<Vec<(u32, Bytes)>, Stopped> {
-        Ok(self.ask_all(move |clients| clients.sessions(&scope)).await?.concat())
+        Ok(self.ask_left(move |clients| clients.sessions(&scope)).await?.concat())
     }
 
     pub async fn profiles(&self, who: Selector, fields: ProfileFields) -> Result<Vec<Profile>, Stopped> {
-        Ok(self.ask_all(move |clients| clients.profiles(&who, fields)).await?.concat())
+        Ok(self.ask_left(move |clients| clients.profiles(&who, fields)).await?.concat())
     }
 
     /// A page of clients: at most `limit` clients that match the filter, from a position on, and the position at which to go on,
@@ -468,24 +482,24 @@ impl Hub {
 
     /// All uids in the scope, each once.
     pub async fn uids(&self, scope: Scope) -> Result<HashSet<Bytes>, Stopped> {
-        Ok(self.ask_all(move |clients| clients.uids(&scope)).await?.into_iter().flatten().collect())
+        Ok(self.ask_left(move |clients| clients.uids(&scope)).await?.into_iter().flatten().collect())
     }
 
     pub async fn groups(&self) -> Result<HashSet<Bytes>, Stopped> {
-        Ok(self.ask_all(Clients::groups).await?.into_iter().flatten().collect())
+        Ok(self.ask_left(Clients::groups).await?.into_iter().flatten().collect())
     }
 
     pub async fn group_clients(&self) -> Result<HashMap<Bytes, Vec<u32>>, Stopped> {
-        Ok(merge(self.ask_all(Clients::group_clients).await?, |all: &mut Vec<u32>, part| all.extend(part)))
+        Ok(merge(self.ask_left(Clients::group_clients).await?, |all: &mut Vec<u32>, part| all.extend(part)))
     }
 
     pub async fn group_counts(&self) -> Result<HashMap<Bytes, usize>, Stopped> {
-        Ok(merge(self.ask_all(Clients::group_counts).await?, |all: &mut usize, part| *all += part))
+        Ok(merge(self.ask_left(Clients::group_counts).await?, |all: &mut usize, part| *all += part))
     }
 
     /// All groups, each with the uids of its clients; every uid stands once in a group.
     pub async fn group_uids(&self) -> Result<HashMap<Bytes, HashSet<Bytes>>, Stopped> {
-        let parts = self.ask_all(Clients::group_uids).await?;
+        let parts = self.ask_left(Clients::group_uids).await?;
         Ok(merge(parts, |all: &mut HashSet<Bytes>, part: Vec<Bytes>| all.extend(part)))
     }
 
@@ -621,20 +635,23 @@ impl Hub {
         parts
     }
 
-    /// Asks some shards at the same time, and collects their answers in the order of the shards.
-    async fn ask_each<T: Send + 'static>(
-        &self,
-        shards: impl Iterator<Item = usize>,
-        question: impl Fn(&Clients) -> T + Clone + Send + 'static,
-    ) -> Result<Vec<T>, Stopped> {
-        try_join_all(shards.map(|shard| self.shards[shard].query_in_thread(question.clone()))).await
-    }
-
+    /// Asks all shards at the same time, and collects their answers in the order of the shards.
     pub(super) async fn ask_all<T: Send + 'static>(
         &self,
         question: impl Fn(&Clients) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, Stopped> {
-        self.ask_each(0..self.shards.len(), question).await
+        try_join_all(self.shards.iter().map(|shard| shard.query_in_thread(question.clone()))).await
+    }
+
+    /// Asks all shards at the same time, and collects the answers of those that have not ended.
+    async fn ask_left<T: Send + 'static>(
+        &self,
+        question: impl Fn(&Clients) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<T>, Stopped> {
+        let answers = join_all(self.shards.iter().map(|shard| shard.query_in_thread(question.clone()))).await;
+        let mut left = ShardsLeft::default();
+        let answers = answers.into_iter().filter_map(|answer| left.note(answer)).collect();
+        left.any().map(|()| answers)
     }
 }
 

@@ -464,6 +464,47 @@ async fn a_node_that_stops_keeps_its_clients_until_others_have_fetched_them() ->
 }
 
 #[tokio::test]
+async fn a_client_of_a_node_that_stops_gets_everything_when_the_other_shards_have_ended() -> anyhow::Result<()>
+{
+    const TEST: &str = "a_client_of_a_node_that_stops_gets_everything_when_the_other_shards_have_ended";
+    const MESSAGES: usize = 50;
+    let Some(nodes) = OperatedNodes::start(TEST, 3, &["--stop-timeout", "60"]).await? else { return Ok(()) };
+    let mut php = nodes.php(2).await?;
+    for (node, staying) in [(0, 0), (1, 1)] {
+        // Two clients in a row are clients of the two shards, of which one ends at once.
+        let mut pages = Vec::new();
+        for _ in 0..2 {
+            pages.push(ResumingPage::connected(nodes.nodes[node].server.websocket).await?);
+        }
+        let mut page = pages.remove(staying);
+        php.bind(page.id()?, "alice").await?;
+        join(&mut php, page.id()?, "room").await?;
+        php.close_client(pages[0].id()?).await?;
+        php.acked().await?;
+        nodes.nodes[node].server.signal(Signal::SIGTERM)?;
+        assert_eq!(page.closed().await?.0, 1001);
+        for number in 0..MESSAGES {
+            php.send_to_all(&format!("all {number}")).await?;
+            php.send_to_uid("alice", &format!("uid {number}")).await?;
+            send_to_group(&mut php, "room", vec![], &format!("group {number}")).await?;
+            php.acked().await?;
+            assert_eq!(php.count().await?, AnswerValue::Int(1));
+            assert_eq!(php.clients_of("alice").await?, [page.id()?]);
+        }
+        page.connect(nodes.nodes[2].server.websocket).await?;
+        assert_eq!(page.outcome(), &Opened::Recovered { missed: 3 * MESSAGES as u64 });
+        for number in 0..MESSAGES {
+            for way in ["all", "uid", "group"] {
+                assert_eq!(page.text().await?, format!("{way} {number}"));
+            }
+        }
+        php.close_client(page.id()?).await?;
+        php.acked().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_node_that_stops_does_not_wait_for_ever() -> anyhow::Result<()> {
     const TEST: &str = "a_node_that_stops_does_not_wait_for_ever";
     let Some(mut nodes) = OperatedNodes::start(TEST, 2, &["--stop-timeout", "1"]).await? else {
