@@ -15,9 +15,6 @@ use tokio::task::JoinHandle;
 
 const CLIENTS: usize = 50;
 
-/// The time within which something happens to a process; an upgrade takes some ten milliseconds.
-const UPGRADE: Duration = Duration::from_millis(60);
-
 /// How many upgrades fail in all tests of this file. `FAULTY_UPGRADES` asks for another number.
 fn faulty_upgrades() -> usize {
     std::env::var("FAULTY_UPGRADES").ok().and_then(|number| number.parse().ok()).unwrap_or(50)
@@ -69,6 +66,20 @@ impl Served {
     }
 }
 
+impl Served {
+    /// How long an upgrade takes here and now, once the new process runs.
+    async fn time_of_an_upgrade(&mut self) -> anyhow::Result<Duration> {
+        let Upgrading { new, answer, .. } = self.upgrade().await?;
+        let start = Instant::now();
+        let answer = soon("the answer", answer).await???;
+        ensure!(answer.status == 200, "{answer:?}");
+        let taken = start.elapsed();
+        self.server.adopt(new);
+        self.pushes.served().await?;
+        Ok(taken)
+    }
+}
+
 /// An upgrade that is under way.
 struct Upgrading {
     old: Pid,
@@ -103,13 +114,11 @@ async fn with_fixed_ports() -> anyhow::Result<Server> {
     }
 }
 
-/// Moments within an upgrade, evenly spread.
-fn moments(count: usize) -> impl Iterator<Item = Duration> {
+/// Moments within an upgrade that takes as long as `upgrade`, evenly spread, and some behind it.
+fn moments(count: usize, upgrade: Duration) -> impl Iterator<Item = Duration> {
     let mut rng = Rng::new(u64::from(std::process::id()));
-    (0..count as u64).map(move |number| {
-        let within = UPGRADE.as_micros() as u64 / count as u64;
-        Duration::from_micros(within * number + rng.below(within as usize + 1) as u64)
-    })
+    let within = (upgrade * 5 / 4).as_micros() as usize / count;
+    (0..count).map(move |number| Duration::from_micros((within * number + rng.below(within + 1)) as u64))
 }
 
 /// The times after which all clients were served again, by what has become of an upgrade.
@@ -144,7 +153,7 @@ async fn a_new_process_that_is_killed_costs_nothing() -> anyhow::Result<()> {
     let mut served = Served::start().await?;
     let (mut kept, mut given, mut died) = (Times::default(), Times::default(), 0);
     let count = share(40);
-    for moment in moments(count) {
+    for moment in moments(count, served.time_of_an_upgrade().await?) {
         let Upgrading { new, answer, .. } = served.upgrade().await?;
         tokio::time::sleep(moment).await;
         if answer.is_finished() {
@@ -182,7 +191,7 @@ async fn a_new_process_that_is_killed_costs_nothing() -> anyhow::Result<()> {
 async fn a_new_process_that_halts_is_given_up() -> anyhow::Result<()> {
     let mut served = Served::start().await?;
     let (mut kept, mut given) = (Times::default(), Times::default());
-    for moment in moments(share(10)) {
+    for moment in moments(share(10), served.time_of_an_upgrade().await?) {
         let Upgrading { new, answer, .. } = served.upgrade().await?;
         tokio::time::sleep(moment).await;
         kill(new, Signal::SIGSTOP)?;
@@ -210,7 +219,7 @@ async fn a_new_process_that_halts_is_given_up() -> anyhow::Result<()> {
 async fn when_the_old_process_dies_the_new_one_has_everything_or_serves_afresh() -> anyhow::Result<()> {
     let mut served = Served::start().await?;
     let (mut whole, mut afresh) = (Times::default(), Times::default());
-    for moment in moments(share(40)) {
+    for moment in moments(share(40), served.time_of_an_upgrade().await?) {
         let Upgrading { old, new, answer } = served.upgrade().await?;
         tokio::time::sleep(moment).await;
         served.server.adopt(new);
@@ -245,7 +254,9 @@ async fn an_old_process_that_halts_goes_on_later_or_has_handed_over() -> anyhow:
     const HALTS: [Duration; 2] = [Duration::from_millis(6_500), Duration::from_millis(500)];
     let mut served = Served::start().await?;
     let (mut kept, mut given) = (Times::default(), Times::default());
-    for (moment, halt) in moments(share(10)).zip(HALTS.into_iter().cycle()) {
+    for (moment, halt) in
+        moments(share(10), served.time_of_an_upgrade().await?).zip(HALTS.into_iter().cycle())
+    {
         let Upgrading { old, new, answer } = served.upgrade().await?;
         tokio::time::sleep(moment).await;
         // Without an error it was halted; one that has handed over may have ended by itself.
