@@ -32,6 +32,7 @@ mod receiver;
 mod remote;
 mod resend;
 mod rest;
+mod resting;
 mod strangers;
 mod subject;
 mod subscriptions;

@@ -1,17 +1,10 @@
-//! A node's part in the cluster comes to rest before another process takes it over: no further frame is taken, and what has begun is
-//! finished.
-//!
-//! Frames that come meanwhile are held. They are taken afterwards if this process goes on; otherwise the other process has them too, as
-//! it has subscribed before.
+//! Whether a node takes frames of other nodes, and what it has begun for them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-
-use super::Cluster;
 
 /// Bytes of held frames beyond which nothing more is read from the broker, which keeps the rest.
 pub(super) const MAX_HELD: usize = 32 << 20;
@@ -74,6 +67,16 @@ impl Rest {
         self.until(|state| !state.is_asked).await;
     }
 
+    /// Asks the node to rest, or to go on.
+    pub(super) fn ask(&self, is_asked: bool) {
+        self.0.send_modify(|state| state.is_asked = is_asked);
+    }
+
+    /// Waits until no frame is taken and no question is being answered.
+    pub(super) async fn ended(&self) {
+        self.until(|state| !state.is_taking && state.questions == 0).await;
+    }
+
     async fn until(&self, is_so: impl FnMut(&RestState) -> bool) {
         // The sender is `self`, so it cannot be gone.
         let _ = self.0.subscribe().wait_for(is_so).await;
@@ -117,38 +120,6 @@ impl Held {
     }
 }
 
-impl AsRef<Rest> for Cluster {
-    fn as_ref(&self) -> &Rest {
-        &self.rest
-    }
-}
-
-impl Cluster {
-    /// Takes no further frame, finishes what has begun, and sends everything that waits. Gives an error if that takes longer than
-    /// `timeout`, and then goes on as before.
-    pub async fn rest(&self, timeout: Duration) -> Result<(), String> {
-        self.rest.0.send_modify(|state| state.is_asked = true);
-        let rested = tokio::time::timeout(timeout, async {
-            self.rest.until(|state| !state.is_taking && state.questions == 0).await;
-            if self.queue().is_up() {
-                self.written().await;
-            }
-        });
-        if rested.await.is_ok() {
-            return Ok(());
-        }
-        self.go_on();
-        Err(format!(
-            "a question of another node was not answered within {timeout:?}, or the connection to NATS takes nothing"
-        ))
-    }
-
-    /// Goes on after [`Cluster::rest`].
-    pub fn go_on(&self) {
-        self.rest.0.send_modify(|state| state.is_asked = false);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
@@ -166,16 +137,16 @@ mod tests {
         let rest = Arc::new(Rest::default());
         let (taking, question) = (rest.take().await, Question::of(Arc::clone(&rest)));
         assert!(!rest.is_asked() && rest.asked().now_or_never().is_none());
-        rest.0.send_modify(|state| state.is_asked = true);
+        rest.ask(true);
         rest.asked().await;
-        let has_ended = || rest.until(|state| !state.is_taking && state.questions == 0).now_or_never();
+        let has_ended = || rest.ended().now_or_never();
         assert_eq!(has_ended(), None);
         drop(taking);
         assert_eq!(has_ended(), None);
         drop(question);
         assert_eq!(has_ended(), Some(()));
         assert!(rest.take().now_or_never().is_none() && rest.over().now_or_never().is_none());
-        rest.0.send_modify(|state| state.is_asked = false);
+        rest.ask(false);
         drop(rest.take().await);
     }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use crate::{panics, parts};
 use gateway_server::handover::protocol::{NewOutcome, OldEnd, OldTask};
 use gateway_server::handover::{
-    Channel, Hello, ListeningSocket, MAX_DESCRIPTORS, Message, Offer, Port, STATE_VERSION, Taker, Totals,
-    take,
+    Channel, Hello, ListeningSocket, MAX_DESCRIPTORS, Message, Offer, OfferedCluster, Port, STATE_VERSION,
+    Taker, Totals, take,
 };
 use gateway_server::listener::{TokenVerifier, UsedTokens};
 use gateway_server::php::{MalformedPhp, PhpAtRest};
@@ -38,6 +38,7 @@ fn offer() -> Offer {
         state: STATE_VERSION,
         shards: 2,
         node: "127.0.0.1:1238".to_owned(),
+        cluster: Some(OfferedCluster { name: "gateway".to_owned(), is_connected: true }),
         listeners: Vec::new(),
         clients: 3,
         tls_clients: 1,
