@@ -19,9 +19,10 @@ pub struct HandshakeGate {
     /// The turns to use the shards. Whoever closes the gate takes them all.
     turns: Semaphore,
     is_handed_over: watch::Sender<bool>,
-    /// What handshakes begin with, until the shards are handed over.
+    /// What handshakes begin with, until the shards are handed over. The channel is not bounded, as each handshake passes one message at
+    /// most, and `max_handshakes` bounds these.
     passing: Mutex<Option<UnboundedSender<PassedHandshake>>>,
-    /// What is passed on, until the shards are handed over.
+    /// The handshakes that are passed on come here, until the shards are handed over.
     passed: Mutex<Option<UnboundedReceiver<PassedHandshake>>>,
 }
 
