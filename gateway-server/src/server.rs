@@ -39,7 +39,7 @@ use reload::Reloads;
 use start::Started;
 use tasks::Tasks;
 use upgrade::{
-    Asked, Beginning, Carrier, ListeningSockets, NotTaken, Predecessors, Taken, UpgradeRequests,
+    Asked, Beginning, Carrier, LettingGo, ListeningSockets, NotTaken, Predecessors, Taken, UpgradeRequests,
     signal_for_upgrades, take_over, watch_relays,
 };
 
@@ -107,6 +107,8 @@ pub struct Server {
     predecessors: Predecessors,
     /// Passes on handshakes and carries TLS clients after an upgrade, in which this was the old process.
     carrier: Option<Carrier>,
+    /// Ends the shards after an upgrade, in which this was the old process.
+    letting_go: Option<LettingGo>,
 }
 
 impl Server {
@@ -228,6 +230,7 @@ impl Server {
             keys,
             predecessors,
             carrier: None,
+            letting_go: None,
             sockets,
             background,
             stops: false,
@@ -339,7 +342,13 @@ impl Server {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        tokio::join!(carried, answered);
+        let letting_go = self.letting_go.take();
+        let let_go = async {
+            if let Some(letting_go) = letting_go {
+                letting_go.done().await;
+            }
+        };
+        tokio::join!(carried, answered, let_go);
         info!("another process serves, so this one has ended");
     }
 

@@ -1,7 +1,7 @@
 //! A page that speaks the subprotocol `gateway.2` and comes back, by the state machine of gateway-wire.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -14,7 +14,10 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use crate::soon;
+use crate::{PATIENCE, soon};
+
+/// The pause before a page tries again.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// A page of one browser tab, over all its connections.
 pub struct ResumingPage<S = TcpStream> {
@@ -41,6 +44,17 @@ impl ResumingPage {
     pub async fn connect(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         let tcp = soon("connecting", TcpStream::connect(address)).await??;
         self.over(tcp, "/", &[]).await
+    }
+
+    /// Connects as a page does that is asked to try again: until it may come back.
+    pub async fn come_back(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            match self.connect(address).await {
+                Err(_) if start.elapsed() < PATIENCE => tokio::time::sleep(TRY_AGAIN).await,
+                done => return done,
+            }
+        }
     }
 
     /// A page that has just connected.

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::relay::RelayedClient;
+use crate::versioned::{Form, Malformed};
 
-/// The version of the form in which handshakes are written. It stands in the first byte, before the handshake as msgpack.
-const VERSION: u8 = 1;
+/// Fields have their names, so that a later version may add some.
+const FORM: Form = Form::new("the handshake", 1).with_names();
 
 /// A handshake on its way to another process.
 pub struct PassedHandshake {
@@ -41,12 +42,8 @@ pub struct BegunHandshake {
 /// Why bytes are no handshake that this server goes on with.
 #[derive(Debug, thiserror::Error)]
 pub enum MalformedHandshake {
-    #[error("the handshake is written in version {0}, and this server reads version {VERSION}")]
-    OtherVersion(u8),
-    #[error("the handshake is not written as version {VERSION} writes one: {0}")]
-    Msgpack(#[from] rmp_serde::decode::Error),
-    #[error("the handshake has no bytes")]
-    Empty,
+    #[error(transparent)]
+    Form(#[from] Malformed),
     #[error("the handshake comes with {0} sockets instead of one")]
     Sockets(usize),
     #[error("the handshake is one of listener {0}, which there is not")]
@@ -61,19 +58,12 @@ impl BegunHandshake {
 
     /// Writes the handshake.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        // Writing plain values to memory cannot fail. Fields have their names, so that a later version may add some.
-        let _ = rmp_serde::encode::write_named(&mut bytes, self);
-        bytes
+        FORM.write(self)
     }
 
     /// Reads a handshake that a process of the same version has written.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, MalformedHandshake> {
-        let (version, handshake) = bytes.split_first().ok_or(MalformedHandshake::Empty)?;
-        match *version {
-            VERSION => Ok(rmp_serde::from_slice(handshake)?),
-            other => Err(MalformedHandshake::OtherVersion(other)),
-        }
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        FORM.read(bytes)
     }
 }
 

@@ -541,10 +541,11 @@ async fn a_node_that_dies_while_it_fetches_a_client_leaves_the_client_or_a_gap()
         tokio::time::sleep(Duration::from_micros(rng.below(15_000) as u64)).await;
         nodes.nodes[1].server.signal(Signal::SIGKILL)?;
         let _ = fetch.await?;
-        // The dead node has to be found missing before anybody can say what has become of the client.
+        // The dead node has to be found missing before anybody can say what has become of the client. The others find that one after the
+        // other.
         let others = async || nodes.metric(2, "gateway_cluster_nodes").await;
         eventually("the node is gone", 2.0, others).await?;
-        page.connect(nodes.nodes[2].server.websocket).await?;
+        page.come_back(nodes.nodes[2].server.websocket).await?;
         match page.outcome() {
             Opened::Recovered { missed: 0 } => {
                 assert_eq!(php.clients_of("alice").await?, [page.id()?]);

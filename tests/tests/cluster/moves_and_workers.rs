@@ -199,24 +199,24 @@ async fn no_client_moves_shortly_after_an_order_that_a_program_sends_to_each_nod
         assert_eq!(witness.text().await?, "to one");
         let mut page = ResumingPage::connected(websockets[0]).await?;
         page.reset()?;
-        page.connect(websockets[1]).await?;
+        page.come_back(websockets[1]).await?;
         assert_eq!(page.outcome(), &Opened::Recovered { missed: 0 });
         page.reset()?;
-        page.connect(websockets[0]).await?;
+        page.come_back(websockets[0]).await?;
         assert_eq!(page.outcome(), &Opened::Recovered { missed: 0 });
 
         let to_all = Command::SendToAll { message: b"to all", only: None, except: vec![], raw: false };
         program.order(to_all).await?;
         assert_eq!(witness.text().await?, "to all");
         page.reset()?;
-        page.connect(websockets[1]).await?;
+        page.come_back(websockets[1]).await?;
         assert_eq!(page.gap(), Some(GapReason::Moved), "ordered at node {ordered_at}");
 
         // After a while clients move again.
         let mut to = 0;
         eventually("moves", Opened::Recovered { missed: 0 }, async || {
             page.reset()?;
-            page.connect(websockets[to]).await?;
+            page.come_back(websockets[to]).await?;
             to = 1 - to;
             Ok(page.outcome().clone())
         })

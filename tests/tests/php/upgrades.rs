@@ -1,5 +1,8 @@
 //! Workers of the composer package through upgrades of the server: each event is handled once and in order, and answered.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures_util::future::try_join_all;
 use futures_util::{SinkExt as _, StreamExt as _};
 use gateway_tests::{Greeted, Server, WorkerRunner, eventually, soon};
@@ -21,8 +24,9 @@ async fn every_event_is_handled_once_and_in_order_through_twenty_upgrades() -> a
         clients.push(Greeted::connect(server.websocket, "/", &[]).await?.client);
     }
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let all_answered = Arc::new(AtomicUsize::new(0));
     let talking = clients.into_iter().map(|client| {
-        let stopped = stopped.clone();
+        let (stopped, all_answered) = (stopped.clone(), Arc::clone(&all_answered));
         tokio::spawn(async move {
             let (mut writer, mut reader) = client.socket.split();
             let mut sent = 0;
@@ -43,6 +47,7 @@ async fn every_event_is_handled_once_and_in_order_through_twenty_upgrades() -> a
                 let Message::Text(text) = message else { continue };
                 let answer: Value = serde_json::from_str(&text)?;
                 answered += 1;
+                all_answered.fetch_add(1, Ordering::Relaxed);
                 anyhow::ensure!(answer["message"] == json!(format!("m{answered}")), "{answer} as {answered}");
                 anyhow::ensure!(answer["session"]["messages"] == json!(answered), "{answer}");
             }
@@ -52,6 +57,10 @@ async fn every_event_is_handled_once_and_in_order_through_twenty_upgrades() -> a
     for _ in 0..UPGRADES {
         let upgraded = server.upgrade().await?;
         anyhow::ensure!(upgraded["clients"] == CLIENTS, "{upgraded}");
+        // A connection of PHP that is lost twice without any answer in between is an error to the call that waits for it.
+        let served = all_answered.load(Ordering::Relaxed) + 2 * CLIENTS;
+        let is_served = async || Ok(all_answered.load(Ordering::Relaxed) >= served);
+        eventually("PHP is served again", true, is_served).await?;
     }
     stop.send_replace(true);
     let mut handled = 0;

@@ -1,6 +1,7 @@
 //! An upgrade: a new process of the binary takes over from this one.
 
 mod carrier;
+mod letting_go;
 mod listening_sockets;
 mod new;
 mod old;
@@ -10,6 +11,7 @@ mod requests;
 mod state;
 
 pub(super) use carrier::Carrier;
+pub(super) use letting_go::LettingGo;
 pub(super) use listening_sockets::ListeningSockets;
 pub(super) use new::{Beginning, NotTaken, Taken, take_over};
 pub(super) use predecessor::Predecessors;

@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, block_in_place};
 use tracing::{error, info};
 
 use super::carrier::Carrier;
+use super::letting_go::LettingGo;
 use super::listening_sockets::listed;
 use super::predecessor::Predecessor;
 use super::state;
@@ -215,7 +216,7 @@ impl Giving<'_> {
         let mut relayed = Vec::new();
         if let Some(frozen) = self.frozen {
             (0..frozen.shards()).for_each(|shard| relayed.extend(frozen.take_relayed(shard)));
-            frozen.stay_frozen();
+            self.server.letting_go = Some(LettingGo::begin(frozen));
         }
         let begun = match self.closed {
             Some(closed) => Carrier::begin(new, relayed, closed.hand_over()),
