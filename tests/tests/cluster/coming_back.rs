@@ -470,16 +470,23 @@ async fn a_client_of_a_node_that_stops_gets_everything_when_the_other_shards_hav
     const MESSAGES: usize = 50;
     let Some(nodes) = OperatedNodes::start(TEST, 3, &["--stop-timeout", "60"]).await? else { return Ok(()) };
     let mut php = nodes.php(2).await?;
-    for (node, staying) in [(0, 0), (1, 1)] {
-        // Two clients in a row are clients of the two shards, of which one ends at once.
-        let mut pages = Vec::new();
-        for _ in 0..2 {
-            pages.push(ResumingPage::connected(nodes.nodes[node].server.websocket).await?);
-        }
-        let mut page = pages.remove(staying);
+    for (node, shard) in [(0, 0), (1, 1)] {
+        // The page is a client of this shard. The other one has no client any more, and ends at once.
+        let clients = format!("gateway_shard_clients{{shard=\"{shard}\"}}");
+        let mut others = Vec::new();
+        let mut page = loop {
+            let page = ResumingPage::connected(nodes.nodes[node].server.websocket).await?;
+            if nodes.metric(node, &clients).await? == 1.0 {
+                break page;
+            }
+            others.push(page);
+        };
         php.bind(page.id()?, "alice").await?;
         join(&mut php, page.id()?, "room").await?;
-        php.close_client(pages[0].id()?).await?;
+        for mut other in others {
+            php.close_client(other.id()?).await?;
+            assert_eq!(other.closed().await?.0, 1000);
+        }
         php.acked().await?;
         nodes.nodes[node].server.signal(Signal::SIGTERM)?;
         assert_eq!(page.closed().await?.0, 1001);
