@@ -48,9 +48,14 @@ impl ResumingPage {
 
     /// Connects as a page does that is asked to try again: until it may come back.
     pub async fn come_back(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        self.come_back_at(|| address).await
+    }
+
+    /// Does the same with an address that may be another one at each attempt.
+    pub async fn come_back_at(&mut self, mut address: impl FnMut() -> SocketAddr) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
-            match self.connect(address).await {
+            match self.connect(address()).await {
                 Err(_) if start.elapsed() < PATIENCE => tokio::time::sleep(TRY_AGAIN).await,
                 done => return done,
             }

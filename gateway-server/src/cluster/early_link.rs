@@ -95,11 +95,6 @@ impl Cluster {
         *self.early_link.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
     }
 
-    /// Whether a connection is there for the first time that one is needed.
-    pub fn has_early_link(&self) -> bool {
-        self.early_link.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
     pub(super) fn take_early_link(&self) -> Option<Connection> {
         self.early_link.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

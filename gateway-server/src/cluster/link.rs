@@ -26,7 +26,7 @@ use super::rest::{Held, Taking};
 use super::subject::SubjectTarget;
 use super::{Cluster, ClusterSettings, Host, LinkState};
 
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The shortest and the longest pause between two attempts to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// Time without an answer to a ping, or to a write, after which the connection to a NATS server is given up.

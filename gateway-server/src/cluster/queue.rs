@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::frame::FrameKind;
 use super::resend::ResendRequest;
 use super::subject::SubjectTarget;
+use crate::system::ages::{ago, millis};
 
 /// Bytes that may wait to be written while there is a connection. Queries wait behind them, and must not wait behind seconds of
 /// pushes.
@@ -224,7 +225,7 @@ impl Queue {
 
     pub(super) fn position(&self) -> QueuePosition {
         let (number, queued) = self.forgotten;
-        let age = queued.map(|queued| queued.elapsed().as_millis() as u64);
+        let age = queued.map(|queued| millis(queued.elapsed()));
         QueuePosition { acked: self.acked, last: self.last, forgotten: (number, age) }
     }
 
@@ -242,7 +243,7 @@ impl Queue {
     /// Goes on as the queue of the process before this one. Its orders follow by [`Queue::keep`].
     pub(super) fn go_on_at(&mut self, position: QueuePosition) {
         let (number, age) = position.forgotten;
-        let queued = age.map(|age| before(Duration::from_millis(age)));
+        let queued = age.map(|age| ago(Instant::now(), Duration::from_millis(age)));
         (self.acked, self.last, self.forgotten) = (position.acked, position.last, (number, queued));
     }
 
@@ -253,7 +254,7 @@ impl Queue {
         if !kind.is_numbered() || !follows || number > self.last {
             return false;
         }
-        self.append(Entry { to, kind, number, again: 0, body, queued: before(age) });
+        self.append(Entry { to, kind, number, again: 0, body, queued: ago(Instant::now(), age) });
         true
     }
 
@@ -283,12 +284,6 @@ impl Queue {
             self.forgotten = (self.forgotten.0.max(entry.number), Some(entry.queued));
         }
     }
-}
-
-/// The time that was so long ago, or now if the clock does not reach so far back.
-fn before(age: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_sub(age).unwrap_or(now)
 }
 
 /// Bytes that an entry takes in memory. An order that is sent again shares its body with the kept one.

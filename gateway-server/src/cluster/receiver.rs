@@ -90,14 +90,11 @@ impl<'a, H: Host> Receiver<'a, H> {
     pub(super) fn take_answer(&self, payload: Bytes) {
         let Ok((header, body)) = self.cluster.authenticator.open(payload) else { return };
         let is_whole = header.is_first && !header.has_more;
-        if is_whole
-            && matches!(header.kind, FrameKind::Answer | FrameKind::Echo)
-            && self.cluster.membership().is_news(&header)
-        {
-            match header.kind {
-                FrameKind::Answer => self.answered(&header, &body),
-                _ => self.echoed(&body),
-            }
+        let is_news = || is_whole && self.cluster.membership().is_news(&header);
+        match header.kind {
+            FrameKind::Answer if is_news() => self.answered(&header, &body),
+            FrameKind::Echo if is_news() => self.echoed(&body),
+            _ => {}
         }
     }
 

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::system::ages::millis;
+
 /// Shortest time between two resends for the same node.
 const INTERVAL: Duration = super::heartbeat::INTERVAL;
 
@@ -22,7 +24,7 @@ impl ResendRequest {
     /// Encodes the body of a `Resume` frame for the process with this instance. The instance is part of it, as another process at
     /// the same address has other numbers.
     pub(super) fn encode(&self, instance: u64) -> Bytes {
-        let within = u64::try_from(self.within.as_millis()).unwrap_or(u64::MAX);
+        let within = millis(self.within);
         let Self { again, after, .. } = self;
         [&instance.to_be_bytes()[..], &again.to_be_bytes(), &after.to_be_bytes(), &within.to_be_bytes()]
             .concat()

@@ -14,6 +14,7 @@ use super::router::Router;
 use super::unassigned::give_up_later;
 use super::worker_queue::{Destination, WorkerQueue};
 use crate::hub::Hub;
+use crate::system::ages::millis;
 use crate::versioned::Form;
 
 const FORM: Form = Form::new("what workers know of a client", 1);
@@ -80,7 +81,7 @@ impl Router {
         CarriedWorkers {
             serving: state.workers.iter().map(carried).collect(),
             unassigned: state.unassigned.as_ref().map(|worker| {
-                let patience = u64::try_from(worker.patience().as_millis()).unwrap_or(u64::MAX);
+                let patience = millis(worker.patience());
                 (carried(worker), patience)
             }),
         }

@@ -210,20 +210,17 @@ impl Hub {
 
     /// Reads on from the clients that were paused because their workers took no more events.
     pub async fn read_on(&self) {
-        for shard in &self.shards {
-            // A shard that has ended has no clients any more.
-            let _ = shard.enqueue(Command::ReadOn).await;
-        }
+        // Shards that have all ended have no clients any more.
+        let _ = self.tell_all(|| Command::ReadOn).await;
     }
 
     pub async fn send_to_all(&self, frame: Encoded, except: Vec<u32>, origin: Origin) -> Result<(), Stopped> {
         let except = Except::new(except);
-        let mut left = ShardsLeft::default();
-        for shard in &self.shards {
+        self.tell_all(|| {
             let to = Audience::All { except: except.clone() };
-            left.note(shard.enqueue(Command::Deliver { to, frame: frame.clone(), origin }).await);
-        }
-        left.any()
+            Command::Deliver { to, frame: frame.clone(), origin }
+        })
+        .await
     }
 
     pub async fn send_to_connections(
@@ -302,10 +299,7 @@ impl Hub {
     /// Closes some of the clients whose TLS is carried by the process with this number, about `most` at most.
     pub async fn close_relayed(&self, relay: u32, most: usize) -> Result<(), Stopped> {
         let most = most.div_ceil(self.shards.len());
-        for shard in &self.shards {
-            shard.enqueue(Command::CloseRelayed { relay, most }).await?;
-        }
-        Ok(())
+        self.tell_all(|| Command::CloseRelayed { relay, most }).await
     }
 
     /// Closes a client because too much waits for it.
@@ -558,10 +552,8 @@ impl Hub {
 
     /// Makes every shard return the memory of connections that have ended to the allocator, and waits until all have done so.
     pub async fn shrink(&self) -> Result<(), Stopped> {
-        for shard in &self.shards {
-            // A shard that has ended has nothing to give back.
-            let _ = shard.enqueue(Command::Shrink).await;
-        }
+        // Shards that have all ended have nothing to give back.
+        let _ = self.tell_all(|| Command::Shrink).await;
         // Each shard answers only after it has carried out the earlier command.
         self.count(None).await.map(drop)
     }
@@ -569,28 +561,20 @@ impl Hub {
     /// Replaces the settings of all shards. The listeners must be the same ones in the same order.
     pub async fn configure(&self, settings: ShardSettings) -> Result<(), Stopped> {
         let settings = Arc::new(settings);
-        for shard in &self.shards {
-            shard.enqueue(Command::Configure(Arc::clone(&settings))).await?;
-        }
-        Ok(())
+        self.tell_all(|| Command::Configure(Arc::clone(&settings))).await
     }
 
     /// Replaces the slot of each connection in the count outside the shards, [`NewConnection::place`].
     pub async fn recount(&self, slot_of: SlotOf) -> Result<(), Stopped> {
-        for shard in &self.shards {
-            shard.enqueue(Command::Recount(Arc::clone(&slot_of))).await?;
-        }
-        Ok(())
+        self.tell_all(|| Command::Recount(Arc::clone(&slot_of))).await
     }
 
     /// Makes every shard close its clients, spread evenly over the time `over`, and end, at the latest `patience` after that.
     /// Until then everything else goes on, and with `keeps_parked` the clients that may come back stay. A later call replaces an
     /// earlier one.
     pub async fn stop(&self, over: Duration, patience: Duration, keeps_parked: bool) {
-        for shard in &self.shards {
-            // A shard that has ended already needs no stop.
-            let _ = shard.enqueue(Command::Stop { over, patience, keeps_parked }).await;
-        }
+        // Shards that have all ended need no stop.
+        let _ = self.tell_all(|| Command::Stop { over, patience, keeps_parked }).await;
     }
 
     /// Blocks until the threads of all shards have ended.
@@ -606,6 +590,15 @@ impl Hub {
     #[cfg(test)]
     pub(super) fn handle(&self, shard: usize) -> &ShardHandle {
         &self.shards[shard]
+    }
+
+    /// Gives all shards the same command, in their order.
+    async fn tell_all(&self, command: impl Fn() -> Command) -> Result<(), Stopped> {
+        let mut left = ShardsLeft::default();
+        for shard in &self.shards {
+            left.note(shard.enqueue(command()).await);
+        }
+        left.any()
     }
 
     fn shard_of(&self, connection_id: u32) -> &ShardHandle {

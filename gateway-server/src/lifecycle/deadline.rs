@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::lifecycle::stop::StopSignals;
+use crate::system::ages::millis;
 use crate::system::exit;
 
 /// The time for what follows the last client: workers get their last events, and the other nodes of the cluster learn that this
@@ -45,7 +46,6 @@ impl Deadline {
 
     /// Replaces the times, for a stop that begins from now on.
     pub fn set(&self, drain: Duration, stop_timeout: Duration) {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let after = stop_timeout + AFTER_CLIENTS;
         self.longest.store(millis(drain + after), Ordering::Relaxed);
         self.again.store(millis(after), Ordering::Relaxed);

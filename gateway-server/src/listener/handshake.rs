@@ -32,6 +32,7 @@ use crate::protocol::Protocol;
 use crate::relay::RelayedClient;
 use crate::service::{Gateway, NotFound};
 use crate::shard::NewConnection;
+use crate::system::ages::millis;
 use crate::telemetry::abuse_log::{self, Offence};
 
 /// A connection at the start of its handshake, or where another process has left it.
@@ -280,7 +281,7 @@ impl Passed {
             is_past_proxy_header,
             is_relayed: is_relayed || relayed.is_some(),
             read: read.into(),
-            left_millis: left.max(LEAST).as_millis().try_into().unwrap_or(u64::MAX),
+            left_millis: millis(left.max(LEAST)),
         };
         Ok(PassedHandshake { handshake, socket, relayed })
     }

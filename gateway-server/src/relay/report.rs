@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::system::ages::millis;
 use crate::versioned::{Form, Malformed};
 
 const FORM: Form = Form::new("the report", 1);
@@ -49,7 +50,7 @@ impl RelayCounts {
             clients: self.clients.load(Ordering::Relaxed),
             from_clients: self.from_clients.load(Ordering::Relaxed),
             to_clients: self.to_clients.load(Ordering::Relaxed),
-            age_millis: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            age_millis: millis(self.since.elapsed()),
         }
     }
 }

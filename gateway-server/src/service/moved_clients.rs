@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock as AsyncRwLock, Semaphore};
 
 use crate::shard::Stopped;
+use crate::system::ages::{ago, millis};
 
 /// The number of clients that may come from other nodes at the same time. Further ones wait.
 const AT_ONCE: usize = 64;
@@ -256,7 +257,7 @@ impl MovedClients {
             self.depart(connection_id, Departed { to, is_confirmed: false });
         }
         for (connection_id, since, known_as) in carried.arrived {
-            let since = now.checked_sub(Duration::from_millis(since)).unwrap_or(now);
+            let since = ago(now, Duration::from_millis(since));
             self.arrive(connection_id, Some(since), known_as);
         }
         if carried.unnumbered.is_some_and(|age| Duration::from_millis(age) < UNNUMBERED) {
@@ -283,10 +284,6 @@ impl MovedClients {
         let latest = self.unnumbered.load(Ordering::Relaxed);
         latest > 0 && self.started.elapsed() < Duration::from_millis(latest) + UNNUMBERED
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! What the machine gives the process: memory, descriptors, files, secrets from the environment, and an end. This imports nothing
+//! What the machine gives the process: memory, descriptors, files, times, secrets from the environment, and an end. This imports nothing
 //! of the server but `telemetry`.
 
+pub mod ages;
 pub mod allocator;
 pub mod descriptors;
 pub mod exit;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gateway_tests::{Nodes, PATIENCE, PhpPeer, ResumingPage, Rng, eventually};
+use gateway_tests::{Nodes, PhpPeer, ResumingPage, Rng, eventually};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use gateway_wire::client_protocol::{GapReason, Opened};
@@ -213,16 +213,8 @@ impl Traveller {
 
     /// Connects to any node, and goes on trying while one stops, or while nodes that are busy ask the page to try again.
     async fn go_on(&mut self) -> anyhow::Result<()> {
-        let start = std::time::Instant::now();
-        loop {
-            let to = self.websockets[self.rng.below(self.websockets.len())];
-            match self.page.connect(to).await {
-                Err(_) if start.elapsed() < PATIENCE => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                done => return done,
-            }
-        }
+        let Self { page, rng, websockets, .. } = self;
+        page.come_back_at(|| websockets[rng.below(websockets.len())]).await
     }
 
     fn cut(&mut self) -> anyhow::Result<()> {

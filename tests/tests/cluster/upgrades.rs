@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
-use gateway_tests::{Client, Nodes, PATIENCE, ResendingPhp, ResumingPage, Rng, SECRET, children};
+use gateway_tests::{Client, Nodes, ResendingPhp, ResumingPage, Rng, SECRET, children};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use gateway_wire::client_protocol::Opened;
@@ -225,11 +225,7 @@ async fn wander(
     let mut moves = 0;
     while !done.load(Ordering::Relaxed) {
         page.reset()?;
-        let start = std::time::Instant::now();
-        while let Err(error) = page.connect(websockets[rng.below(websockets.len())]).await {
-            ensure!(start.elapsed() < PATIENCE, "{error:#}");
-            tokio::time::sleep(Duration::from_millis(rng.below(100) as u64)).await;
-        }
+        page.come_back_at(|| websockets[rng.below(websockets.len())]).await?;
         let outcome = page.outcome();
         ensure!(matches!(outcome, Opened::Recovered { .. }), "after {moves} moves: {outcome:?}");
         moves += 1;

@@ -11,6 +11,7 @@ use crate::cluster::frame::{FrameKind, Header};
 use crate::cluster::queue::{KeptOrder, QueuePosition};
 use crate::cluster::subject::{Hash, SubjectTarget};
 use crate::shard::NameKind;
+use crate::system::ages::millis;
 
 /// A node's part in the cluster, but for the orders that it keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,8 +88,7 @@ impl CarriedOrders {
             SubjectTarget::Holders(NameKind::Uid, hash) => CarriedTarget::Uid(hash.to_bytes()),
             SubjectTarget::Holders(NameKind::Group, hash) => CarriedTarget::Group(hash.to_bytes()),
         };
-        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        self.0.push(CarriedOrder { to, kind, number, age, body: ByteBuf::from(body.to_vec()) });
+        self.0.push(CarriedOrder { to, kind, number, age: millis(age), body: ByteBuf::from(body.to_vec()) });
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -17,6 +17,7 @@ use super::membership::MAX_PEERS;
 use super::peer::Peer;
 use super::reassembly::Reassembly;
 use super::resend::ResendLimiter;
+use crate::system::ages::{ago, millis};
 use form::CarriedPeer;
 pub use form::{CarriedCluster, CarriedOrders};
 
@@ -93,7 +94,7 @@ impl Cluster {
         let mut membership = self.membership();
         membership.nonce = carried.nonce;
         membership.requests = carried.resend_requests;
-        membership.listening_since = carried.listening_for.map(|time| before(now, time));
+        membership.listening_since = carried.listening_for.map(|time| ago(now, Duration::from_millis(time)));
         membership.by_instance = carried
             .peers
             .into_iter()
@@ -153,7 +154,7 @@ fn restore_peer(peer: CarriedPeer, now: Instant) -> Peer {
         server: peer.server,
         acked: peer.acked,
         heartbeats: peer.heartbeats,
-        heard: before(now, peer.silent_for),
+        heard: ago(now, Duration::from_millis(peer.silent_for)),
         is_member: peer.is_member,
         has_left: peer.has_left,
         clients: peer.clients,
@@ -162,15 +163,6 @@ fn restore_peer(peer: CarriedPeer, now: Instant) -> Peer {
         resends: ResendLimiter::default(),
         reassembly: Reassembly::behind(peer.unfinished),
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The time that was so many milliseconds ago, or now if the clock does not reach so far back.
-fn before(now: Instant, millis: u64) -> Instant {
-    now.checked_sub(Duration::from_millis(millis)).unwrap_or(now)
 }
 
 #[cfg(test)]
