@@ -9,7 +9,7 @@ use crate::cores::Cores;
 use crate::quiet::Patience;
 use crate::results::{median, thousands};
 use crate::seat::most_connections;
-use crate::upgrades::{Gaps, Pace, Place, Size};
+use crate::upgrades::{Gaps, Memory, Pace, Place, Size, Upgrade};
 
 /// The word that chooses these measurements alone.
 pub(crate) const WORD: &str = "pause";
@@ -18,7 +18,7 @@ const SIZES: [usize; 4] = [1000, 5000, 10_000, 18_000];
 const NUMBERED: usize = 20;
 /// There are no broadcasts: one to all takes as long as an upgrade.
 const PACE: Pace = Pace { number: Duration::from_millis(1), broadcast: None };
-const COLUMNS: [&str; 7] = [
+const COLUMNS: [&str; 8] = [
     "clients",
     "something waits for",
     "longest gap ms",
@@ -26,6 +26,7 @@ const COLUMNS: [&str; 7] = [
     "MB before",
     "MB at the peak",
     "peak ÷ before",
+    "with the kernel's",
 ];
 
 /// The figures of one number of clients, each the median over the rounds.
@@ -39,6 +40,8 @@ pub(crate) struct Pause {
     before: f64,
     peak: f64,
     ratio: f64,
+    /// The peak divided by what there was before, with the kernel's memory for sockets in both.
+    whole_ratio: Option<f64>,
 }
 
 /// Measures all numbers of clients that this machine's limit of open files permits.
@@ -77,15 +80,17 @@ async fn with_clients(
     anyhow::ensure!(seen.faults == Default::default(), "clients have noticed an upgrade: {:?}", seen.faults);
     let gaps = seen.during_upgrades().step_by(2);
     let over = |values: Vec<f64>| median(values).unwrap_or_default();
-    let peak = |one: &crate::upgrades::Upgrade| one.peak.unwrap_or_default() as f64;
+    let peak = |one: &Upgrade| -> Memory { one.peak.unwrap_or_default() };
+    let ratios: Vec<_> = watched.iter().map(|one| peak(one).ratios(one.before)).collect();
     Ok(Pause {
         clients,
         slow: over(timed.iter().map(|one| one.slow as f64).collect()),
         gap: over(gaps.map(|gaps| Gaps::of(gaps.clone()).at(1.0)).collect()),
         reported: over(timed.iter().map(|one| one.reported.as_secs_f64() * 1e3).collect()),
-        before: over(watched.iter().map(|one| one.before as f64).collect()),
-        peak: over(watched.iter().map(peak).collect()),
-        ratio: over(watched.iter().map(|one| peak(one) / one.before as f64).collect()),
+        before: over(watched.iter().map(|one| one.before.user as f64).collect()),
+        peak: over(watched.iter().map(|one| peak(one).user as f64).collect()),
+        ratio: over(ratios.iter().map(|(user, _)| *user).collect()),
+        whole_ratio: median(ratios.iter().filter_map(|(_, whole)| *whole).collect()),
     })
 }
 
@@ -99,6 +104,7 @@ impl Pause {
             format!("{:.1}", self.before / 1e6),
             format!("{:.1}", self.peak / 1e6),
             format!("{:.2}", self.ratio),
+            self.whole_ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}")),
         ]
     }
 }

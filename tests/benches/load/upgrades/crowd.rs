@@ -79,7 +79,8 @@ struct Told {
 pub(crate) struct Seen {
     pub(crate) faults: Faults,
     /// For each period, the longest time of each client between two numbered messages. A gap belongs to the period in which it ends: the
-    /// first is that of preparations, the second one without an upgrade, and then each begins with an upgrade and lasts up to the next.
+    /// first is that of preparations and the second one without an upgrade. Then come in turn one with an upgrade, and one in which the
+    /// next is prepared.
     gaps: Vec<Vec<Duration>>,
 }
 
@@ -235,7 +236,7 @@ impl Seen {
 
     /// For each upgrade, the longest gaps of the clients.
     pub(crate) fn during_upgrades(&self) -> impl Iterator<Item = &Vec<Duration>> {
-        self.gaps.iter().skip(2)
+        self.gaps.iter().skip(2).step_by(2)
     }
 
     fn note(&mut self, gap: Option<(usize, Duration)>) {

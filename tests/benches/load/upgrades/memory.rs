@@ -9,25 +9,57 @@ use anyhow::Context as _;
 use gateway_tests::children;
 use nix::unistd::Pid;
 
+use super::memory_group::MemoryGroup;
+
 /// The pause between two looks.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// Bytes of memory of all processes of a server.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Memory {
+    /// Without the kernel's; pages that processes share count once.
+    pub(crate) user: u64,
+    /// With the kernel's for their sockets, where that can be had.
+    pub(crate) whole: Option<u64>,
+}
 
 /// A thread that looks at the memory again and again.
 pub(super) struct MemoryWatch {
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<u64>,
+    thread: JoinHandle<Memory>,
+}
+
+impl Memory {
+    /// The memory of these processes and of the children that they have started, which are all that are in the group.
+    pub(super) fn of(processes: &[Pid], group: Option<&MemoryGroup>) -> Self {
+        let mut all = processes.to_vec();
+        for process in processes {
+            all.extend(children(*process).unwrap_or_default());
+        }
+        all.sort_unstable();
+        all.dedup();
+        Self { user: all.into_iter().map(bytes).sum(), whole: group.and_then(MemoryGroup::bytes) }
+    }
+
+    /// What this is of the memory before: without the kernel's, and with it.
+    pub(crate) fn ratios(self, before: Self) -> (f64, Option<f64>) {
+        let ratio = |now: u64, before: u64| now as f64 / before as f64;
+        let whole = self.whole.zip(before.whole);
+        (ratio(self.user, before.user), whole.map(|(now, before)| ratio(now, before)))
+    }
 }
 
 impl MemoryWatch {
     /// Watches these processes and the children that they start.
-    pub(super) fn start(processes: Vec<Pid>) -> anyhow::Result<Self> {
+    pub(super) fn start(processes: Vec<Pid>, group: Option<Arc<MemoryGroup>>) -> anyhow::Result<Self> {
         let is_over = Arc::<AtomicBool>::default();
         let thread = std::thread::Builder::new().name("memory".to_owned()).spawn({
             let is_over = Arc::clone(&is_over);
             move || {
-                let mut peak = 0;
+                let mut peak = Memory::default();
                 while !is_over.load(Ordering::Relaxed) {
-                    peak = peak.max(with_children(&processes));
+                    let now = Memory::of(&processes, group.as_deref());
+                    peak = Memory { user: peak.user.max(now.user), whole: peak.whole.max(now.whole) };
                     std::thread::sleep(LOOK);
                 }
                 peak
@@ -36,22 +68,11 @@ impl MemoryWatch {
         Ok(Self { is_over, thread })
     }
 
-    /// The most bytes that all of them had together.
-    pub(super) fn peak(self) -> anyhow::Result<u64> {
+    /// The most that all of them had together.
+    pub(super) fn peak(self) -> anyhow::Result<Memory> {
         self.is_over.store(true, Ordering::Relaxed);
         self.thread.join().ok().context("the thread that watches memory panicked")
     }
-}
-
-/// The bytes of these processes and of their children together.
-pub(super) fn with_children(processes: &[Pid]) -> u64 {
-    let mut all = processes.to_vec();
-    for process in processes {
-        all.extend(children(*process).unwrap_or_default());
-    }
-    all.sort_unstable();
-    all.dedup();
-    all.into_iter().map(bytes).sum()
 }
 
 /// The bytes of user memory of a process, none once it has ended; pages that processes share count in part.

@@ -9,6 +9,7 @@ mod incoming;
 mod line;
 mod member;
 mod memory;
+mod memory_group;
 mod php;
 mod place;
 mod sequence;
@@ -25,6 +26,7 @@ use crowd::Seen;
 use sequence::Faults;
 
 pub(crate) use crowd::Size;
+pub(crate) use memory::Memory;
 pub(crate) use php::{Asked, Pace};
 pub(crate) use place::{Place, Upgrade};
 
@@ -148,14 +150,23 @@ fn report(done: &[Upgrade]) {
         whole.as_millis(),
         slowest.as_millis()
     );
-    let ratio = |one: &Upgrade| one.peak.unwrap_or_default() as f64 / one.before as f64;
-    if let Some(worst) = done.iter().max_by(|one, other| ratio(one).total_cmp(&ratio(other))) {
+    let ratio = |one: &Upgrade| one.peak.unwrap_or_default().ratios(one.before);
+    if let Some(worst) = done.iter().max_by(|one, other| ratio(one).0.total_cmp(&ratio(other).0)) {
         println!(
             "memory of all processes: {:.1} MB before, {:.1} MB at its peak and {:.1} MB after; the peak is {:.2} of before",
-            worst.before as f64 / 1e6,
-            worst.peak.unwrap_or_default() as f64 / 1e6,
-            worst.after as f64 / 1e6,
-            ratio(worst)
+            worst.before.user as f64 / 1e6,
+            worst.peak.unwrap_or_default().user as f64 / 1e6,
+            worst.after.user as f64 / 1e6,
+            ratio(worst).0
+        );
+    }
+    let worst = done.iter().filter_map(|one| Some((one, ratio(one).1?)));
+    if let Some((worst, ratio)) = worst.max_by(|one, other| one.1.total_cmp(&other.1)) {
+        println!(
+            "the kernel's for their sockets included: {:.1} MB before, {:.1} MB at its peak and {:.1} MB after; the peak is {ratio:.2} of before",
+            worst.before.whole.unwrap_or_default() as f64 / 1e6,
+            worst.peak.and_then(|peak| peak.whole).unwrap_or_default() as f64 / 1e6,
+            worst.after.whole.unwrap_or_default() as f64 / 1e6,
         );
     }
 }

@@ -1,5 +1,6 @@
 //! A server with its clients and its PHP processes, through upgrades.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -12,7 +13,8 @@ use tokio_rustls::rustls;
 
 use super::crowd::{Crowd, Seen, Size};
 use super::member::Role;
-use super::memory::{MemoryWatch, with_children};
+use super::memory::{Memory, MemoryWatch};
+use super::memory_group::MemoryGroup;
 use super::php::{Asked, Pace, Php};
 use crate::cores::Cores;
 
@@ -42,6 +44,8 @@ pub(crate) struct Place {
     size: Size,
     /// The processes that carry TLS for earlier clients.
     relays: Vec<Pid>,
+    /// Counts the memory of all of the server's processes, where that can be had.
+    group: Option<Arc<MemoryGroup>>,
     /// Where the settings file is, which each process reads.
     _folder: TempDir,
     _certificate: Option<TestCertificate>,
@@ -54,11 +58,11 @@ pub(crate) struct Upgrade {
     pub(crate) reported: Duration,
     /// From the request to its answer.
     pub(crate) whole: Duration,
-    /// The bytes of memory of all of the server's processes before, and at most meanwhile unless nobody looked.
-    pub(crate) before: u64,
-    pub(crate) peak: Option<u64>,
+    /// The memory of all of the server's processes before, and at most meanwhile unless nobody looked.
+    pub(crate) before: Memory,
+    pub(crate) peak: Option<Memory>,
     /// The same once the old process has gone, or is a relay.
-    pub(crate) after: u64,
+    pub(crate) after: Memory,
     /// How many clients something waited for.
     pub(crate) slow: u64,
     /// How many clients got a relay.
@@ -81,10 +85,14 @@ impl Place {
         let (shards, folder) = (cores.of_server().to_string(), tempfile::tempdir()?);
         let file = folder.path().join("gateway.toml");
         std::fs::write(&file, certificate.as_ref().map_or(String::new(), settings))?;
+        let group = MemoryGroup::make().map(Arc::new);
+        let mut begun = Ok(());
         let server = Server::start_with(|command| {
             command.args(FLAGS).args(["--shards", &shards, "--config"]).arg(file);
+            begun = group.as_ref().map_or(Ok(()), |group| group.begin_in(command));
         });
         let server = cores.as_server(server).await?;
+        begun.context("the server's cgroup")?;
         if let Some(limit) = limit {
             rlimit::prlimit(server.pid()?.as_raw(), Resource::NOFILE, Some((limit, limit)), None)?;
         }
@@ -100,6 +108,7 @@ impl Place {
             ids,
             size,
             relays: Vec::new(),
+            group,
             _folder: folder,
             _certificate: certificate,
         })
@@ -122,13 +131,15 @@ impl Place {
         let old = self.server.pid()?;
         let slow = self.slow().await?.unwrap_or_default();
         let processes: Vec<_> = self.relays.iter().copied().chain([old]).collect();
-        let before = with_children(&processes);
+        let before = Memory::of(&processes, self.group.as_deref());
         self.crowd.next_period();
-        let watch = if looks_at_memory { Some(MemoryWatch::start(processes)?) } else { None };
+        let group = self.group.clone();
+        let watch = if looks_at_memory { Some(MemoryWatch::start(processes, group)?) } else { None };
         let start = Instant::now();
         let upgraded = self.server.upgrade().await?;
         let whole = start.elapsed();
         tokio::time::sleep(BETWEEN).await;
+        self.crowd.next_period();
         let peak = watch.map(MemoryWatch::peak).transpose()?;
         ensure!(upgraded["clients"] == self.size.clients, "{upgraded}");
         let relayed = upgraded["relayed_clients"].as_u64().context("relayed_clients")?;
@@ -136,7 +147,8 @@ impl Place {
             self.relays.push(old);
         }
         let pause = upgraded["pause_seconds"].as_f64().context("pause_seconds")?;
-        let after = with_children(&[self.relays.as_slice(), &[self.server.pid()?]].concat());
+        let processes = [self.relays.as_slice(), &[self.server.pid()?]].concat();
+        let after = Memory::of(&processes, self.group.as_deref());
         Ok(Upgrade { reported: Duration::from_secs_f64(pause), whole, before, peak, after, slow, relayed })
     }
 
@@ -160,6 +172,7 @@ impl Place {
         let now = self.server.open_files()?;
         ensure!(files.abs_diff(now) < 10, "{now} open files instead of {files}");
         tokio::time::sleep(BETWEEN).await;
+        self.crowd.next_period();
         Ok(answer.json()?["error"]["message"].as_str().context("a message")?.to_owned())
     }
 
