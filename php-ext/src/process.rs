@@ -29,8 +29,18 @@ pub(crate) fn query<T>(
     query: Query,
     show: impl FnOnce(RawValue<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    query_longer(properties, Duration::ZERO, query, show)
+}
+
+/// Does the same for a query for whose answer the gateway itself waits, as long as `wait`.
+pub(crate) fn query_longer<T>(
+    properties: Properties,
+    wait: Duration,
+    query: Query,
+    show: impl FnOnce(RawValue<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let answer =
-        on_link(properties, |link, timeout| link.query_within(query, timeout, memory::max_answer()))?;
+        on_link(properties, |link, timeout| link.query_within(query, timeout + wait, memory::max_answer()))?;
     match try_catch(AssertUnwindSafe(|| show(answer.value()))) {
         Ok(shown) => shown,
         Err(CatchError::Bailout) => {

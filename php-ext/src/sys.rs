@@ -47,6 +47,7 @@ unsafe extern "C" {
         position: u32,
     ) -> bool;
     pub(crate) fn zend_parse_arg_long_slow(argument: *mut Zval, value: *mut i64, position: u32) -> bool;
+    pub(crate) fn zend_parse_arg_double_slow(argument: *mut Zval, value: *mut f64, position: u32) -> bool;
     pub(crate) fn zend_parse_arg_bool_slow(argument: *mut Zval, value: *mut bool, position: u32) -> bool;
     pub(crate) fn zval_try_get_string_func(value: *mut Zval) -> *mut zend_string;
     pub(crate) fn zend_argument_type_error(position: u32, format: *const c_char, ...);

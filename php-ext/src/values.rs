@@ -176,12 +176,16 @@ pub(crate) fn optional_string(value: RawValue<'_>) -> Result<Zval, Failure> {
 pub(crate) fn optional_fields(value: RawValue<'_>) -> Result<Zval, Failure> {
     match value.read()? {
         RawPart::Null => Ok(Zval::null()),
-        _ => Ok(map(entries(value)?.map(|entry| {
-            let (name, value) = entry?;
-            Ok((name, field(value)?))
-        }))?
-        .0),
+        _ => Ok(fields(value)?.0),
     }
+}
+
+/// Makes an array of named fields.
+pub(crate) fn fields(value: RawValue<'_>) -> Result<PhpArray, Failure> {
+    map(entries(value)?.map(|entry| {
+        let (name, value) = entry?;
+        Ok((name, field(value)?))
+    }))
 }
 
 /// Makes a value of what stands in a field: a scalar, a list of strings, or null.

@@ -103,6 +103,25 @@ impl Cluster {
         self.ask(others, SubjectTarget::All, FrameKind::Query, Call::Query(query.clone())).await
     }
 
+    /// Asks all other nodes, and gives the answers of those that answer in time, and the addresses of the others.
+    pub async fn query_some(
+        &self,
+        query: &Query<'_>,
+    ) -> Result<(Vec<AnswerValue>, Vec<SocketAddrV4>), String> {
+        if !self.is_up() {
+            return Err(format!("the other nodes of the cluster cannot be asked: {}", self.why_down()));
+        }
+        self.known(None).await?;
+        let others = self.membership().instances();
+        if others.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let question = request(Call::Query(query.clone()))?;
+        let (answers, missing) =
+            self.collect(others, SubjectTarget::All, FrameKind::Query, &question).await?;
+        Ok((answers.into_iter().collect::<Result<_, _>>()?, self.addresses(&missing)))
+    }
+
     async fn ask(
         &self,
         instances: Vec<u64>,
@@ -121,6 +140,29 @@ impl Cluster {
         kind: FrameKind,
         question: &[u8],
     ) -> Result<Vec<AnswerValue>, String> {
+        let (answers, missing) = self.collect(instances, to, kind, question).await?;
+        if missing.is_empty() {
+            return answers.into_iter().collect();
+        }
+        let names: Vec<_> = self.addresses(&missing).iter().map(SocketAddrV4::to_string).collect();
+        let (names, timeout) = (names.join(", "), self.settings.timeout);
+        Err(format!("no answer from node {names} of the cluster within {timeout:?} (cluster_timeout)"))
+    }
+
+    /// The addresses of nodes that are known.
+    fn addresses(&self, instances: &[u64]) -> Vec<SocketAddrV4> {
+        let membership = self.membership();
+        instances.iter().filter_map(|instance| membership.node_of(*instance)).collect()
+    }
+
+    /// Sends a question to nodes, and gives the answers of those that answer in time, and the others.
+    async fn collect(
+        &self,
+        instances: Vec<u64>,
+        to: SubjectTarget,
+        kind: FrameKind,
+        question: &[u8],
+    ) -> Result<(Vec<Result<AnswerValue, String>>, Vec<u64>), String> {
         let mut pending = self.pending.register(instances.clone());
         // A node that left just before the request was registered does not answer it.
         let left = self.membership().absent_of(instances);
@@ -129,22 +171,8 @@ impl Cluster {
         body.extend_from_slice(&pending.id.to_be_bytes());
         body.extend_from_slice(question);
         self.push(to, kind, body.into()).map_err(|refused| refused.to_string())?;
-        // The error below names the nodes that have not answered in time.
         let _ = tokio::time::timeout(self.settings.timeout, pending.complete()).await;
-        let (answers, missing) = pending.finish();
-        if missing.is_empty() {
-            return answers.into_iter().collect();
-        }
-        let names: Vec<_> = {
-            let membership = self.membership();
-            missing
-                .iter()
-                .filter_map(|instance| membership.node_of(*instance))
-                .map(|node| node.to_string())
-                .collect()
-        };
-        let (names, timeout) = (names.join(", "), self.settings.timeout);
-        Err(format!("no answer from node {names} of the cluster within {timeout:?} (cluster_timeout)"))
+        Ok(pending.finish())
     }
 
     /// Waits until the pushes of other nodes reach what has been bound here so far.

@@ -1,5 +1,6 @@
 //! The hub: all shards as one. It sends orders to the shards that they concern, and collects the answers of shards to queries.
 
+mod asks;
 mod carry;
 mod eviction;
 mod moves;
@@ -7,6 +8,7 @@ mod parked_eviction;
 mod shards_left;
 mod wanted_forms;
 
+pub use asks::{Asks, NotAsked, Reply};
 pub use carry::FrozenHub;
 
 use std::io;
@@ -40,12 +42,13 @@ use crate::shard::inbox::Stopped;
 use crate::shard::index::{Index, NameKind, NameWatch, STRIPES};
 use crate::shard::membership::TooManyGroups;
 use crate::shard::query::{
-    ConnectionFilter, ConnectionInfo, Cursor, Profile, ProfileFields, Scope, Selector,
+    ConnectionFilter, ConnectionInfo, Cursor, Delivery, Profile, ProfileFields, Scope, Selector,
 };
 use crate::shard::session::SessionError;
 use crate::shard::total_backlog::TotalBacklog;
 use crate::shard::{Name, Origin, Resumable, ShardSettings, reactor};
 
+use self::asks::AskingSink;
 use self::shards_left::ShardsLeft;
 use self::wanted_forms::WantedForms;
 
@@ -64,6 +67,8 @@ pub struct Hub {
     wanted: Arc<WantedForms>,
     /// Makes the event sinks of the shards, and says what these need.
     sinks: Box<dyn EventSinks>,
+    /// The questions to pages.
+    asks: Arc<Asks>,
     /// The shards that have members of each uid.
     uids: Arc<Index>,
     /// The shards that have members of each group.
@@ -98,6 +103,7 @@ impl Hub {
         let (uids, groups) = (index(NameKind::Uid), index(NameKind::Group));
         let waiting = Arc::new(TotalBacklog::new(settings.bounds.waiting, shards));
         let parked = Arc::new(AtomicUsize::new(0));
+        let asks = Arc::<Asks>::default();
         let mut handles = Vec::with_capacity(shards);
         let mut threads = Vec::with_capacity(shards);
         for shard in 0..shards as u16 {
@@ -105,7 +111,7 @@ impl Hub {
             let (handle, thread) = reactor::start(
                 shard,
                 settings.clone(),
-                sinks.sink(),
+                AskingSink::around(sinks.sink(), &asks),
                 indexes,
                 Arc::clone(&waiting),
                 Arc::clone(&parked),
@@ -120,6 +126,7 @@ impl Hub {
             node: settings.node,
             wanted: Arc::default(),
             sinks,
+            asks,
             uids,
             groups,
             waiting,
@@ -406,6 +413,40 @@ impl Hub {
         let info =
             self.shard_of(connection_id).query(move |clients| clients.client_info(connection_id)).await?;
         Ok(info.map(|info| (info, self.connection_ids.age(connection_id))))
+    }
+
+    /// The questions to pages.
+    pub fn asks(&self) -> &Asks {
+        &self.asks
+    }
+
+    /// Those of these clients that speak `gateway.2`.
+    pub async fn pages(&self, connection_ids: &[u32]) -> Result<Vec<u32>, Stopped> {
+        self.ask_about(connection_ids, |clients, ids| clients.pages(ids)).await.map(|pages| pages.concat())
+    }
+
+    /// What has become of the messages that these clients were sent.
+    pub async fn delivery(&self, connection_ids: &[u32]) -> Result<Delivery, Stopped> {
+        let parts = self.ask_about(connection_ids, |clients, ids| clients.delivery(ids)).await?;
+        Ok(parts.into_iter().sum())
+    }
+
+    /// Asks each shard about those of the clients that it has.
+    async fn ask_about<T: Send + 'static>(
+        &self,
+        connection_ids: &[u32],
+        look: fn(&Clients, &[u32]) -> T,
+    ) -> Result<Vec<T>, Stopped> {
+        let parts = self.scatter::<[u32; 4]>(
+            connection_ids
+                .iter()
+                .map(|connection_id| (self.connection_ids.shard_of(*connection_id), *connection_id)),
+        );
+        let (mut found, mut left) = (Vec::new(), ShardsLeft::default());
+        for (shard, ids) in parts {
+            found.extend(left.note(self.shards[shard].query(move |clients| look(clients, &ids)).await));
+        }
+        left.any().map(|()| found)
     }
 
     pub async fn is_uid_online(&self, uid: &Name) -> Result<bool, Stopped> {

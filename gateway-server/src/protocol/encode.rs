@@ -71,6 +71,12 @@ impl Encoded {
         }
     }
 
+    /// Makes a text message that has a header of the client protocol. Only clients of the subprotocol `gateway.2` may get it.
+    pub fn with_header(message: &[u8], wanted: WantedEncodings) -> Self {
+        let wanted = WantedEncodings { non_websocket: false, ..wanted };
+        Self { escaped: None, ..Self::new(MessageKind::Text, message, wanted) }
+    }
+
     /// Makes a message of bytes that go to clients of all protocols as they are, without framing.
     pub fn raw(bytes: Bytes) -> Self {
         Self { websocket: bytes, deflated: None, non_websocket: NonWebsocket::Raw, escaped: None }

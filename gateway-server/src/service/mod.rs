@@ -12,6 +12,7 @@ mod orders;
 mod queries;
 mod remote;
 mod send_options;
+mod tracked;
 mod value;
 
 pub use error::{NotFound, OrderError, ServiceError};
@@ -26,6 +27,7 @@ use crate::cluster::Cluster;
 use crate::hub::Hub;
 use crate::protocol::websocket::MessageKind;
 use moved_clients::MovedClients;
+use tracked::SentMessages;
 
 /// The clients of this node and of the cluster, as callers that push to them see them.
 pub struct Gateway {
@@ -38,6 +40,7 @@ pub struct Gateway {
     listeners: Vec<String>,
     cluster: Option<Arc<Cluster>>,
     moves: MovedClients,
+    sent: SentMessages,
 }
 
 impl Gateway {
@@ -57,6 +60,7 @@ impl Gateway {
             listeners,
             cluster,
             moves: MovedClients::default(),
+            sent: SentMessages::default(),
         }
     }
 

@@ -101,6 +101,7 @@ impl Gateway {
                 hub.send_to_groups(frame, bytes(groups), self.all_except(except), origin).await?;
             }
             Order::Send { .. } => self.send_with_options(order, origin).await?,
+            Order::SendTracked { .. } => return self.send_tracked(order, origin).await,
             Order::CloseUids { uids, last } => {
                 let last = last.map(|last| self.frame(last, false));
                 for connection_id in self.clients_of_uids(uids).await? {
@@ -156,7 +157,7 @@ impl Gateway {
     }
 
     /// Encodes the message for all its receivers. The bytes are copied, as they may wait for a slow client.
-    fn frame(&self, message: PhpStr, raw: bool) -> Encoded {
+    pub(super) fn frame(&self, message: PhpStr, raw: bool) -> Encoded {
         self.frame_of(self.message_kind, message, raw)
     }
 

@@ -23,6 +23,18 @@ pub trait Answers {
 impl Gateway {
     /// Answers a query, from all nodes of the cluster. It sees every earlier order of the same PHP process.
     pub async fn query(&self, query: &Query<'_>, answers: &mut impl Answers) -> Result<(), Stopped> {
+        let tracked = match query {
+            Query::Delivered { id } => Some(self.delivered(*id).await),
+            Query::Replies { id, wait } => Some(self.replies(*id, *wait).await),
+            _ => None,
+        };
+        if let Some(tracked) = tracked {
+            match tracked {
+                Ok(value) => answers.answer(&value),
+                Err(message) => answers.fail(message),
+            }
+            return Ok(());
+        }
         let Some(cluster) = &self.cluster else { return self.query_here(query, answers).await };
         match self.query_everywhere(cluster, query).await {
             Ok(value) => answers.answer(&value),
@@ -143,13 +155,16 @@ impl Gateway {
                 let groups = hub.group_uids().await?;
                 answers.answer(&mapped(&groups, |group| Raw::new(group), |uids| uids.len()));
             }
+            Query::Delivered { .. } | Query::Replies { .. } => {
+                answers.answer(&self.tracked_here(query).await?)
+            }
             Query::Nodes {} => answers.answer(&[Raw::new(self.node.to_string().as_bytes())]),
             Query::Never(never, _) => match *never {},
         }
         Ok(())
     }
 
-    fn id(&self, connection_id: u32) -> ClientId {
+    pub(super) fn id(&self, connection_id: u32) -> ClientId {
         ClientId::new(self.node, connection_id)
     }
 

@@ -79,6 +79,20 @@ impl Gateway {
         aggregation.merge(std::iter::once(here?).chain(others?))
     }
 
+    /// Gives the answer of those nodes that answer in time, and the others.
+    pub(super) async fn query_those_that_answer(
+        &self,
+        query: &Query<'_>,
+    ) -> Result<(AnswerValue, Vec<SocketAddrV4>), String> {
+        let (Some(cluster), Some(aggregation)) = (&self.cluster, query.aggregation()) else {
+            return Ok((self.value_here(query).await?, Vec::new()));
+        };
+        let (here, others) =
+            tokio::join!(self.value_here(&aggregation.asked), cluster.query_some(&aggregation.asked));
+        let (answers, silent) = others?;
+        Ok((aggregation.merge(std::iter::once(here?).chain(answers))?, silent))
+    }
+
     /// Gives the answer of the node of the client that a query is about.
     pub(super) async fn query_client(
         &self,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use gateway_wire::ClientId;
+use gateway_wire::client_protocol::AskId;
 
 use super::ListenerLimits;
 use super::connection::Connection;
@@ -21,6 +22,11 @@ pub trait EventSink: Send {
 
     /// Reports a message of the client.
     fn message(&mut self, client: &Client<'_>, message: &[u8]);
+
+    /// Reports what a client has answered to a question.
+    fn answered(&mut self, client: &Client<'_>, id: AskId, answer: &str) {
+        let _ = (client, id, answer);
+    }
 
     /// Reports that a client has gone. This is called once for each client that was reported as connected or moved, whatever that
     /// call returned. While the shard stops, it is also called for new clients that are closed without being reported.

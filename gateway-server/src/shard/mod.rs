@@ -76,7 +76,9 @@ pub use inbox::Stopped;
 pub use index::{NameKind, NameWatch};
 pub use membership::TooManyGroups;
 pub use origin::{Contained, Origin};
-pub use query::{ConnectionFilter, ConnectionInfo, Cursor, Profile, ProfileFields, Scope, Selector};
+pub use query::{
+    ConnectionFilter, ConnectionInfo, Cursor, Delivery, Profile, ProfileFields, Scope, Selector,
+};
 pub use rate_limit::RateLimit;
 pub use resume::{ResumeLimits, ResumeSecrets};
 pub use session::{MAX_SESSION, SessionError};

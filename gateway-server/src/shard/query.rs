@@ -1,5 +1,6 @@
 //! Queries: what other threads may ask about the clients of a shard.
 
+use std::iter::Sum;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -89,7 +90,53 @@ pub struct Profile {
     pub groups: Vec<Bytes>,
 }
 
+/// What has become of messages, each of which one client was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// The clients whose kernel, or that of a proxy, has taken everything.
+    pub taken: usize,
+    /// The clients for which something waits here while they are connected.
+    pub queued: usize,
+    /// The clients that are parked, and get everything when they come back.
+    pub parked: usize,
+    /// The clients that are not online any more.
+    pub gone: usize,
+}
+
+impl Sum for Delivery {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), |one, other| Self {
+            taken: one.taken + other.taken,
+            queued: one.queued + other.queued,
+            parked: one.parked + other.parked,
+            gone: one.gone + other.gone,
+        })
+    }
+}
+
 impl Clients {
+    /// Those of these clients that are online and speak `gateway.2`.
+    pub(crate) fn pages(&self, connection_ids: &[u32]) -> Vec<u32> {
+        let is_page =
+            |id: &u32| self.key(*id).is_some_and(|key| self.connections[key].encoding.is_gateway2());
+        connection_ids.iter().copied().filter(is_page).collect()
+    }
+
+    /// What has become of everything that these clients were sent.
+    pub(crate) fn delivery(&self, connection_ids: &[u32]) -> Delivery {
+        let mut delivery = Delivery::default();
+        for connection_id in connection_ids {
+            let connection = self.key(*connection_id).map(|key| &self.connections[key]);
+            *match connection {
+                None => &mut delivery.gone,
+                Some(connection) if !connection.is_connected() => &mut delivery.parked,
+                Some(connection) if !connection.is_written() => &mut delivery.queued,
+                Some(_) => &mut delivery.taken,
+            } += 1;
+        }
+        delivery
+    }
+
     pub(crate) fn is_online(&self, connection_id: u32) -> bool {
         self.key(connection_id).is_some()
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::clients::Clients;
 use super::connection::{Phase, Waits};
 use super::event_sink::Client;
-use super::resume::{Heard as HeardControl, control_frame};
+use super::resume::{Heard as HeardControl, Message, control_frame};
 use super::state::{INFLATED_IN_A_TURN, READ_BUFFER, Shard};
 use super::tls::Heard;
 use super::{ListenerLimits, RateLimit};
@@ -259,17 +259,24 @@ impl Shard {
             heard += 1;
             match incoming {
                 Incoming::Message(kind, message) if is_heard => {
-                    let for_application = if is_counted {
+                    let for_somebody = if is_counted {
                         resume.hear(key, kind, message, &mut control)
                     } else {
-                        Some(message)
+                        Some(Message::Application(message))
                     };
                     if let Some(reply) = control.reply(false) {
                         let frame = turn.add_frame(control_frame(reply));
                         turn.link(key, &mut connection.pending, frame);
                     }
-                    let Some(message) = for_application else { return };
+                    let Some(message) = for_somebody else { return };
                     messages += 1;
+                    let message = match message {
+                        Message::Application(message) => message,
+                        Message::Answer(id, answer) => {
+                            let client = Client::of(connection, &settings.listeners);
+                            return events.answered(&client, id, answer);
+                        }
+                    };
                     injected_faults::arm(message);
                     injected_faults::strike("message");
                     events.message(&Client::of(connection, &settings.listeners), message);

@@ -59,13 +59,15 @@ impl Merge {
         Some(match query {
             Query::IsUidOnline { .. } => Self::Any,
             Query::ClientCount {} => Self::Sum,
-            Query::ClientsOfUid { .. } | Query::Clients { .. } | Query::Sessions { .. } | Query::Nodes {} => {
-                Self::Concat
-            }
+            Query::ClientsOfUid { .. }
+            | Query::Clients { .. }
+            | Query::Sessions { .. }
+            | Query::Nodes {}
+            | Query::Replies { .. } => Self::Concat,
             Query::Uids { .. } | Query::Groups {} => Self::Union,
             Query::AreUidsOnline { .. } => Self::Each(&Self::Any),
             Query::ClientsOfUids { .. } => Self::Each(&Self::Concat),
-            Query::ClientCountOfEach { .. } => Self::Each(&Self::Sum),
+            Query::ClientCountOfEach { .. } | Query::Delivered { .. } => Self::Each(&Self::Sum),
             Query::GroupClients {} => Self::Keys(&Self::Concat),
             Query::GroupClientCounts {} => Self::Keys(&Self::Sum),
             Query::GroupUids {} => Self::Keys(&Self::Union),
@@ -187,6 +189,16 @@ mod tests {
         assert_eq!(merged(&Query::IsUidOnline { uid }, &[Bool(false), Bool(true), Bool(false)]), Bool(true));
         assert_eq!(merged(&Query::ClientCount {}, &[Int(2), Int(3), Int(0)]), Int(5));
         assert_eq!(merged(&Query::ClientsOfUid { uid }, &[names(&["1"]), names(&["2"])]), names(&["1", "2"]));
+        let delivered = Query::Delivered { id: 1 };
+        assert_eq!(
+            merged(&delivered, &[List(vec![Int(1), Int(2), Int(0)]), List(vec![Int(4), Int(0), Int(1)])]),
+            List(vec![Int(5), Int(2), Int(1)])
+        );
+        let replies = Query::Replies { id: 1, wait: 0 };
+        assert_eq!(
+            merged(&replies, &[map(&[("a", Bool(false))]), map(&[("b", AnswerValue::Null)])]),
+            map(&[("a", Bool(false)), ("b", AnswerValue::Null)])
+        );
         let uids = Query::Uids { groups: None };
         assert_eq!(merged(&uids, &[names(&["a", "b"]), names(&["b", "c"])]), names(&["a", "b", "c"]));
         assert_eq!(merged(&Query::UidCount { groups: None }, &[names(&["a"]), names(&["a"])]), Int(1));

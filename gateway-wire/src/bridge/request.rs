@@ -327,6 +327,24 @@ calls! {
             /// The last message to each client, if there is one.
             last: Option<PhpStr<'a>>,
         },
+        /// Sends a message to clients and remembers, for a while, which these were, so that a query can tell what has become of it. One
+        /// of `client`, `uids` and `groups` is set.
+        16u8 => SendTracked {
+            /// A random number by which queries name what was sent.
+            id: u64,
+            /// The message: any bytes.
+            message: PhpStr<'a>,
+            /// The client that gets it.
+            client: Option<ClientId>,
+            /// The uids whose clients get it.
+            uids: Option<Vec<PhpStr<'a>>>,
+            /// The groups whose members get it, each once.
+            groups: Option<Vec<PhpStr<'a>>>,
+            /// Clients that do not get it.
+            except: Vec<ClientId>,
+            /// Whether it is a question that pages answer. Those that cannot answer do not get it.
+            asks: bool,
+        },
     }
 }
 
@@ -416,6 +434,20 @@ calls! {
         /// Asks where the nodes of the cluster take calls. The answer is a list of strings `host:port`; without a cluster it has
         /// one.
         119u8 => Nodes {},
+        /// Asks what has become of a message that [`Order::SendTracked`] has sent. The answer is a list of three ints: the clients whose
+        /// system has taken it, those for whom it waits, and those that have gone.
+        121u8 => Delivered {
+            /// The number that the order gave.
+            id: u64,
+        },
+        /// Asks for the answers to a question that [`Order::SendTracked`] has asked. The answer is a map of client ids to strings, with
+        /// null for a client that will not answer and false for one that has not answered yet.
+        122u8 => Replies {
+            /// The number that the order gave.
+            id: u64,
+            /// For how long answers are waited for, in milliseconds, if some clients have not given theirs.
+            wait: u32,
+        },
         /// Asks for what is known of a client. The answer is a map of names to bools, ints, strings, lists of strings and nulls, or
         /// null when the client is not online.
         120u8 => ClientInfo {
@@ -480,7 +512,7 @@ trait Argument<'de>: Sized {
 macro_rules! read_as_they_are {
     ( $( $type:ty ),* $(,)? ) => { $( impl<'de> Argument<'de> for $type { type Read = Self; } )* };
 }
-read_as_they_are!(u8, u64, bool, ClientId, Vec<ClientId>, Option<Vec<ClientId>>);
+read_as_they_are!(u8, u32, u64, bool, ClientId, Option<ClientId>, Vec<ClientId>, Option<Vec<ClientId>>);
 read_as_they_are!(PhpStr<'de>, Option<PhpStr<'de>>, Vec<PhpStr<'de>>, Option<Vec<PhpStr<'de>>>);
 
 impl<'de> Argument<'de> for Names<'de> {
@@ -564,6 +596,17 @@ mod tests {
                 kind: kind::BINARY,
             }),
             Call::Order(Order::CloseUids { uids: [text].into(), last: None }),
+            Call::Order(Order::SendTracked {
+                id: u64::MAX,
+                message: text,
+                client: Some(client),
+                uids: None,
+                groups: Some(vec![text]),
+                except: vec![client],
+                asks: true,
+            }),
+            Call::Query(Query::Delivered { id: 1 << 63 }),
+            Call::Query(Query::Replies { id: 7, wait: 3000 }),
             Call::Query(Query::IsOnline { client }),
             Call::Query(Query::IsUidOnline { uid: text }),
             Call::Query(Query::ClientsOfUid { uid: text }),

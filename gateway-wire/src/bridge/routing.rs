@@ -39,7 +39,10 @@ impl<'a> Order<'a> {
             Self::SendToGroups { groups, .. } => Route::Groups(groups),
             Self::Send { groups: Some(groups), .. } => Route::Groups(groups),
             Self::Ungroup { group } => Route::Groups(std::slice::from_ref(group)),
-            Self::SendToAll { .. } | Self::Send { .. } => Route::Everybody,
+            Self::SendTracked { client: Some(client), .. } => Route::Client(*client),
+            Self::SendTracked { uids: Some(names), .. } => Route::Uids(names),
+            Self::SendTracked { groups: Some(names), .. } => Route::Groups(names),
+            Self::SendToAll { .. } | Self::Send { .. } | Self::SendTracked { .. } => Route::Everybody,
             Self::BindUid { client, .. }
             | Self::JoinGroup { client, .. }
             | Self::UpdateSession { client, .. }
@@ -85,7 +88,8 @@ impl<'a> Order<'a> {
             | Self::UnbindUid { client: its }
             | Self::LeaveGroup { client: its, .. }
             | Self::Destroy { client: its }
-            | Self::SetSession { client: its, .. } => *its = client,
+            | Self::SetSession { client: its, .. }
+            | Self::SendTracked { client: Some(its), .. } => *its = client,
             _ => {}
         }
         order
@@ -110,6 +114,15 @@ impl<'a> Order<'a> {
                 raw: *raw,
                 kind: *kind,
             },
+            Self::SendTracked { id, message, client, uids, groups, except, asks } => Self::SendTracked {
+                id: *id,
+                message,
+                client: *client,
+                uids: uids.as_ref().map(|_| vec![name]),
+                groups: groups.as_ref().map(|_| vec![name]),
+                except: except.clone(),
+                asks: *asks,
+            },
             other => other.clone(),
         }
     }
@@ -125,6 +138,7 @@ impl<'a> Order<'a> {
                 let except = if only.is_some() { 0 } else { ID * except.len() };
                 message.len() + groups + except
             }
+            Self::SendTracked { message, except, .. } => message.len() + ID * except.len(),
             Self::CloseUids { last, .. } => last.map_or(0, |last| last.len()),
             _ => 0,
         }
@@ -173,6 +187,22 @@ mod tests {
         ClientId::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900), number)
     }
 
+    fn tracked<'a>(
+        client: Option<ClientId>,
+        uids: Option<Vec<PhpStr<'a>>>,
+        groups: Option<Vec<PhpStr<'a>>>,
+    ) -> Order<'a> {
+        Order::SendTracked {
+            id: 1,
+            message: Bytes::new(b"m"),
+            client,
+            uids,
+            groups,
+            except: vec![],
+            asks: true,
+        }
+    }
+
     #[test]
     fn what_concerns_one_client_can_be_made_to_concern_another() {
         let name = Bytes::new(b"n");
@@ -187,6 +217,7 @@ mod tests {
             Order::LeaveGroup { client: before, group: name },
             Order::Destroy { client: before },
             Order::SetSession { client: before, session: name },
+            tracked(Some(before), None, None),
         ] {
             assert_eq!(order.route(), Route::Client(before));
             assert_eq!(order.for_client(client(2)).route(), Route::Client(client(2)), "{order:?}");
@@ -235,6 +266,9 @@ mod tests {
         assert_eq!(send(None, Some(vec![a]), None).for_name(b).route(), Route::Uids(&[b]));
         assert_eq!(send(None, None, Some(vec![a])).for_name(b).route(), Route::Groups(&[b]));
         assert_eq!(send(None, None, None).route(), Route::Everybody);
+        assert_eq!(tracked(None, Some(vec![a, b]), None).for_name(b).route(), Route::Uids(&[b]));
+        assert_eq!(tracked(None, None, Some(vec![a, b])).for_name(a).route(), Route::Groups(&[a]));
+        assert_eq!(tracked(None, None, Some(vec![a])).repeated_bytes(), 1);
         assert_eq!(Order::Ungroup { group: a }.route(), Route::Groups(&[a]));
         assert_eq!(Order::Destroy { client: client(7) }.route(), Route::Client(client(7)));
     }

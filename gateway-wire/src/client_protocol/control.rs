@@ -3,12 +3,18 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::ask::AskId;
+
 /// The start of every control message.
 const PREFIX: &str = "gateway:";
 /// The start of an application's message that itself begins with [`PREFIX`].
 const ESCAPE: &str = "gateway:= ";
 /// The start of a message of the application that has a header. All of them are counted.
 const COUNTED: &str = "gateway:=";
+/// The start of a question to a page.
+pub(super) const ASK: &str = "gateway:=ask ";
+/// The start of a page's answer to a question.
+pub(super) const ANSWER: &str = "gateway:=answer ";
 /// Number of digits of the largest position that is taken, which is far below what 64 bits hold.
 const MAX_DIGITS: usize = 18;
 
@@ -17,6 +23,13 @@ const MAX_DIGITS: usize = 18;
 pub enum Text<'a> {
     /// A message of the application, without its escape. It is counted.
     Application(&'a str),
+    /// A page's answer to a question. It is counted.
+    Answer {
+        /// The question that it answers.
+        id: AskId,
+        /// The answer itself.
+        answer: &'a str,
+    },
     /// A message with a header that this version does not know. It is counted, so that both ends go on alike, and ignored.
     UnknownHeader,
     /// A control message. It is not counted.
@@ -48,10 +61,16 @@ impl<'a> Text<'a> {
         if let Some(escaped) = text.strip_prefix(ESCAPE) {
             return Ok(Self::Application(escaped));
         }
+        let malformed = |why| Malformed(crate::excerpt(text.as_bytes()), why);
+        if let Some(rest) = text.strip_prefix(ANSWER) {
+            let parts = rest.split_once(' ').and_then(|(id, answer)| Some((AskId::from_hex(id)?, answer)));
+            let (id, answer) = parts
+                .ok_or_else(|| malformed("it needs the 16 digits of the question, a space and the answer"))?;
+            return Ok(Self::Answer { id, answer });
+        }
         if text.starts_with(COUNTED) {
             return Ok(Self::UnknownHeader);
         }
-        let malformed = |why| Malformed(crate::excerpt(text.as_bytes()), why);
         let (word, rest) = control.split_once(' ').map_or((control, None), |(word, rest)| (word, Some(rest)));
         Ok(Self::Control(match (word, rest) {
             ("seen", Some(number)) => Control::Seen(position(number).map_err(malformed)?),
@@ -122,6 +141,8 @@ mod tests {
             ("gateway:= gateway:seen 1", Text::Application("gateway:seen 1")),
             ("gateway:= ", Text::Application("")),
             ("gateway:=later 7 x", Text::UnknownHeader),
+            ("gateway:=ask 00000000000000ff x", Text::UnknownHeader),
+            ("gateway:=answer 00000000000000ff a b", Text::Answer { id: AskId(255), answer: "a b" }),
             ("gateway:seen 0", Text::Control(Control::Seen(0))),
             ("gateway:seen 999999999999999999", Text::Control(Control::Seen(999_999_999_999_999_999))),
             ("gateway:ping", Text::Control(Control::Ping)),
@@ -147,6 +168,10 @@ mod tests {
             "gateway:seen ١",
             "gateway:ping 1",
             "gateway:pong ",
+            "gateway:=answer ",
+            "gateway:=answer 00000000000000ff",
+            "gateway:=answer 00000000000000fF x",
+            "gateway:=answer ff x",
         ] {
             let error = Text::parse(text).unwrap_err().to_string();
             assert!(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ask::AskId;
 use super::control::{Control, Malformed, Text};
 use super::exported::{ExportedCounts, ExportedOpen, MOST_MESSAGES};
 use super::init::GapReason;
@@ -35,6 +36,8 @@ struct OpenCounts<M> {
 pub struct Received<'a> {
     /// The message for the application, or `None` when it is not for it.
     pub message: Option<&'a str>,
+    /// The answer to a question, with the question that it is for.
+    pub answer: Option<(AskId, &'a str)>,
     /// The control message that is sent back.
     pub reply: Option<Control>,
 }
@@ -228,8 +231,13 @@ impl<M> Counts<M> {
         now: Duration,
         release: impl FnMut(M) -> usize,
     ) -> Result<Received<'a>, ControlError> {
+        let mut answer = None;
         let (message, reply) = match Text::parse(text)? {
             Text::Application(message) => (Some(message), self.take(text.len(), now)),
+            Text::Answer { id, answer: given } => {
+                answer = Some((id, given));
+                (None, self.take(text.len(), now))
+            }
             Text::UnknownHeader => (None, self.take(text.len(), now)),
             Text::Control(Control::Seen(count)) => {
                 self.forget_seen(count, release)?;
@@ -238,7 +246,7 @@ impl<M> Counts<M> {
             Text::Control(Control::Ping) => (None, Some(Control::Pong)),
             Text::Control(Control::Pong | Control::Unknown) => (None, None),
         };
-        Ok(Received { message, reply })
+        Ok(Received { message, answer, reply })
     }
 
     /// Takes a message of the application. Gives the control message that is sent back.

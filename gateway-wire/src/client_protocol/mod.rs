@@ -4,6 +4,7 @@
 //! Both ends are state machines without I/O and without a clock: [`ServerEnd`] and [`ClientEnd`]. Each counts the messages of the
 //! application in both directions. A websocket keeps their order, so a position is a number that nobody has to write beside a message.
 
+mod ask;
 mod client_end;
 mod control;
 mod counts;
@@ -16,6 +17,7 @@ mod simulation;
 mod unseen;
 mod untold;
 
+pub use ask::AskId;
 pub use client_end::{ClientEnd, MalformedInit, Opened};
 pub use control::{Control, Malformed, Text, escape, escape_bytes, may_be_control};
 pub use counts::{ControlError, Received, SeenError};

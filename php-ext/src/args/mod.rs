@@ -16,5 +16,5 @@ pub(crate) use argument::Argument;
 pub(crate) use clients::{Client, ClientOrCurrent, Except, Only};
 pub(crate) use compound::{Anything, ArrayArgument, Callable, JsonObject};
 pub(crate) use names::{ExceptGroups, GroupOrEverybody, Name, NameKind, NameList, Names};
-pub(crate) use scalars::{Binary, Flag, Patience, Seconds, SendRaw};
+pub(crate) use scalars::{Binary, Flag, Patience, Seconds, SendRaw, Timeout};
 pub(crate) use strings::{Message, Text, UntrustedString};

@@ -101,6 +101,35 @@ impl Argument for Seconds {
     }
 }
 
+/// A number of seconds, whole or not; null leaves it to the method.
+pub(crate) struct Timeout(pub(crate) Option<f64>);
+
+impl Argument for Timeout {
+    const TYPE: DataType = DataType::Double;
+    const NULLABLE: bool = true;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_null() {
+            return Ok(Self(None));
+        }
+        if let Some(seconds) = value.double() {
+            return Ok(Self(Some(seconds)));
+        }
+        let (mut held, mut seconds) = (hold(value), 0.0);
+        // SAFETY: the value is live and owned here, and the result has a place of its own.
+        let converted = unsafe { sys::zend_parse_arg_double_slow(&raw mut held, &raw mut seconds, position) };
+        if converted {
+            unless_thrown(Self(Some(seconds)))
+        } else {
+            Err(type_error(position, c"?float", value))
+        }
+    }
+
+    fn when_omitted() -> Option<Self> {
+        Some(Self(None))
+    }
+}
+
 /// How long to wait, in milliseconds: zero, as when omitted, means without end, and a negative number not at all.
 pub(crate) struct Patience(pub(crate) Option<Duration>);
 

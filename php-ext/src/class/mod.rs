@@ -11,6 +11,7 @@ mod query;
 mod send;
 mod session;
 mod token;
+mod tracked;
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -29,7 +30,7 @@ use crate::{class_entries, ini, values};
 ///
 /// The engine lets a subclass change the arguments only of constructors, so these methods are flagged as constructors. This has
 /// no other effect, since a class notes separately which method is its constructor; but `#[\Override]` does not work for them.
-const OVERRIDDEN_AT_WILL: [&str; 16] = [
+const OVERRIDDEN_AT_WILL: [&str; 19] = [
     "sendToAll",
     "sendToGroup",
     "closeUid",
@@ -44,6 +45,9 @@ const OVERRIDDEN_AT_WILL: [&str; 16] = [
     "isClientProof",
     "getClientProof",
     "getClientInfo",
+    "sendToUidCounted",
+    "sendToGroupCounted",
+    "ask",
     "lastError",
     "stats",
 ];
@@ -63,6 +67,7 @@ pub(crate) fn register() -> Result<()> {
         lists::methods(),
         session::methods(),
         token::methods(),
+        tracked::methods(),
         proof::methods(),
         current::methods(),
         diagnostics::methods(),

@@ -321,7 +321,7 @@ impl World {
         let now = Duration::from_millis(self.now);
         let (mut fields, reply) = match &frame {
             Frame::Text(text) => {
-                let Received { message, reply } = self.page.receive(text, now)?;
+                let Received { message, reply, .. } = self.page.receive(text, now)?;
                 (json!({"text": text, "message": message}), reply)
             }
             Frame::Binary(length) => {

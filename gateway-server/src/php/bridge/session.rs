@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use gateway_wire::bridge::{Call, DecodeError, Login, MAX_ELEMENTS, Reply, Request, frame};
+use gateway_wire::bridge::{Call, DecodeError, Login, MAX_ELEMENTS, Query, Reply, Request, frame};
 
 use super::goodbye::hang_up;
 use super::io::{Connection, Ended};
@@ -81,7 +81,7 @@ async fn session(
             exchanged = connection.flush_and_read() => exchanged?,
         }
         let mut acked = None;
-        let taken = take(connection, backend, lease, &mut wanted, &mut acked).await;
+        let taken = take(connection, backend, lease, (&mut wanted, &mut called), &mut acked).await;
         // What was carried out takes effect and is acknowledged even when a broken frame follows it.
         gateway.flush();
         if let Some(seq) = acked {
@@ -93,12 +93,12 @@ async fn session(
 }
 
 /// Carries out all complete frames that were read. Sets `acked` to the last order's sequence number, unless a later query's
-/// answer acknowledges it.
+/// answer acknowledges it. `wanted` completes when a newer connection takes over, and `called` when PHP is to come to rest.
 async fn take(
     connection: &mut Connection,
     backend: &Backend,
     lease: &mut ProducerLease,
-    wanted: &mut (impl Future<Output = ()> + Unpin),
+    (wanted, called): (&mut (impl Future<Output = ()> + Unpin), &mut (impl Future<Output = ()> + Unpin)),
     acked: &mut Option<u64>,
 ) -> Result<(), Ended> {
     let Backend { gateway, budget, attendance, .. } = backend;
@@ -136,7 +136,17 @@ async fn take(
                     *acked = Some(lease.progress.applied);
                 }
                 Call::Query(query) => {
-                    if let Err(stopped) = gateway.query(query, &mut connection.asked(request.seq)).await {
+                    let answered = {
+                        let mut asked = connection.asked(request.seq);
+                        tokio::select! {
+                            biased;
+                            answered = gateway.query(query, &mut asked) => answered,
+                            // Whoever waits for answers of pages asks again over the next connection.
+                            () = &mut *wanted, if waits_for_pages(query) => return Err(Ended::TakenOver),
+                            () = &mut *called, if waits_for_pages(query) => return Err(Ended::AtRest),
+                        }
+                    };
+                    if let Err(stopped) = answered {
                         // The PHP process waits for this answer, so it gets an error in its place.
                         let message = "no answer: the server stops, or a fault of its own came up, which its log tells of";
                         connection.reply(&Reply::Error { seq: request.seq, message: message.to_owned() });
@@ -166,4 +176,9 @@ async fn take(
         }
     }
     Ok(())
+}
+
+/// Whether the answer to a query takes as long as pages take for theirs.
+fn waits_for_pages(query: &Query<'_>) -> bool {
+    matches!(query, Query::Replies { .. })
 }

@@ -16,7 +16,7 @@ mod tombstones;
 
 pub(super) use carry::{CarriedReasons, CarriedResume};
 pub use secrets::ResumeSecrets;
-pub(super) use seen::{Heard, control_frame};
+pub(super) use seen::{Heard, Message, control_frame};
 
 use std::net::SocketAddrV4;
 use std::num::NonZeroU32;
@@ -211,7 +211,7 @@ impl ResumeState {
         text: &'a str,
         now: Duration,
     ) -> Result<Received<'a>, ControlError> {
-        let nobody = Received { message: Some(text), reply: None };
+        let nobody = Received { message: Some(text), answer: None, reply: None };
         let received =
             self.change(key, |record, kept| record.receive(text, now, |frame| kept.release(frame)));
         received.unwrap_or(Ok(nobody))

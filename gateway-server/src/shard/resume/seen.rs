@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use gateway_wire::client_protocol::{Control, ControlError, may_be_control};
+use gateway_wire::client_protocol::{AskId, Control, ControlError, may_be_control};
 
 use super::super::clients::Clients;
 use super::super::state::Shard;
@@ -24,15 +24,22 @@ pub(in crate::shard) struct Heard {
     pings: usize,
 }
 
+/// A message of a client, as those get it whom it is for.
+pub(in crate::shard) enum Message<'m> {
+    Application(&'m [u8]),
+    /// The answer to a question.
+    Answer(AskId, &'m str),
+}
+
 impl ResumeState {
-    /// Takes a message of a client. Gives it back as the application gets it, or `None` if it is not for the application.
+    /// Takes a message of a client. Gives `None` if it is for the server alone.
     pub(in crate::shard) fn hear<'m>(
         &mut self,
         key: usize,
         kind: MessageKind,
         message: &'m [u8],
         heard: &mut Heard,
-    ) -> Option<&'m [u8]> {
+    ) -> Option<Message<'m>> {
         if heard.error.is_some() {
             return None;
         }
@@ -43,14 +50,15 @@ impl ResumeState {
         let Some(text) = text.flatten() else {
             heard.reply =
                 self.change(key, |record, _| record.take(message.len(), now)).flatten().or(heard.reply);
-            return Some(message);
+            return Some(Message::Application(message));
         };
         match self.receive(key, text, now) {
             Ok(received) => {
                 let is_ping = received.reply == Some(Control::Pong);
                 heard.pings += usize::from(is_ping);
                 heard.reply = received.reply.or(heard.reply);
-                received.message.map(str::as_bytes)
+                let message = received.message.map(|text| Message::Application(text.as_bytes()));
+                message.or(received.answer.map(|(id, answer)| Message::Answer(id, answer)))
             }
             Err(error) => {
                 heard.error = Some(error);

@@ -25,6 +25,10 @@ pub(super) enum Unsupported {
          clients of a uid; gateway-server can"
     )]
     Options,
+    #[error(
+        "GatewayWorker's gateways cannot say what has become of a message, or ask pages; gateway-server can"
+    )]
+    Tracked,
     #[error("a GatewayWorker server gives its clients no proof of who they are")]
     Proof,
     #[error("a GatewayWorker register has no nodes that a worker of gateway-server could join")]
@@ -81,6 +85,7 @@ pub(super) fn commands_for<'a>(order: &Order<'a>) -> Result<OrderCommands<'a>, U
             one(*client, |connection| Command::UpdateSession { connection, changes })
         }
         Order::Send { .. } | Order::CloseUids { .. } => return Err(Unsupported::Options),
+        Order::SendTracked { .. } => return Err(Unsupported::Tracked),
         Order::Never(never, _) => match *never {},
     })
 }

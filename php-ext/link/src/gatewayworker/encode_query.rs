@@ -72,6 +72,7 @@ pub(super) fn commands_for<'a>(query: &Query<'a>) -> Result<QueryCommands<'a>, U
             select(&[FieldSelector::UID, FieldSelector::GROUPS], None, Aggregate::group_uids(true))?
         }
         Query::ProofOfClient { .. } => return Err(Unsupported::Proof),
+        Query::Delivered { .. } | Query::Replies { .. } => return Err(Unsupported::Tracked),
         Query::Nodes {} => return Err(Unsupported::Nodes),
         Query::Never(never, _) => match *never {},
     })

@@ -1,0 +1,234 @@
+//! Messages of which PHP asks what has become of them: how many clients have taken one, and what pages answer to a question.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use gateway_wire::bridge::{AnswerValue, Order, Query};
+use gateway_wire::client_protocol::AskId;
+use hashbrown::HashMap;
+
+use super::lists::{bytes, without};
+use super::{Gateway, OrderError};
+use crate::hub::Reply;
+use crate::protocol::Encoded;
+use crate::shard::{Delivery, Name, Origin, Stopped};
+
+/// How long it is remembered whom a message has gone to. It is far longer than anybody waits before asking.
+const KEPT: Duration = Duration::from_secs(60);
+/// The memory of all that is remembered, in bytes. What was sent first is forgotten first.
+const KEPT_BYTES: usize = 32 << 20;
+/// The memory that is taken by what is remembered of a message besides its clients, about.
+const ENTRY: usize = 128;
+/// How long the sockets of clients may take to take a message before it counts as waiting.
+const TAKES: Duration = Duration::from_millis(50);
+/// The time between two looks at them.
+const LOOK: Duration = Duration::from_millis(2);
+/// The longest time for which another node waits for answers before it says how far it has come.
+const SLICE: Duration = Duration::from_millis(500);
+
+/// Whom messages have gone to.
+#[derive(Default)]
+pub(super) struct SentMessages(Mutex<Sent>);
+
+#[derive(Default)]
+struct Sent {
+    clients: HashMap<u64, (Instant, Vec<u32>)>,
+    bytes: usize,
+}
+
+impl SentMessages {
+    /// Remembers clients of a message.
+    fn add(&self, id: u64, clients: Vec<u32>, now: Instant) {
+        let mut sent = self.lock();
+        sent.forget(|since| now.saturating_duration_since(since) >= KEPT);
+        let cost = |clients: &[u32]| ENTRY + size_of_val(clients);
+        let all = match sent.clients.remove(&id) {
+            None => clients,
+            Some((_, mut before)) => {
+                sent.bytes -= cost(&before);
+                before.extend(clients);
+                before.sort_unstable();
+                before.dedup();
+                before
+            }
+        };
+        while sent.bytes + cost(&all) > KEPT_BYTES
+            && let Some(oldest) = sent.clients.values().map(|(since, _)| *since).min()
+        {
+            sent.forget(|since| since <= oldest);
+        }
+        sent.bytes += cost(&all);
+        sent.clients.insert(id, (now, all));
+    }
+
+    fn clients(&self, id: u64) -> Option<Vec<u32>> {
+        self.lock().clients.get(&id).map(|(_, clients)| clients.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sent {
+    fn forget(&mut self, is_old: impl Fn(Instant) -> bool) {
+        let bytes = &mut self.bytes;
+        self.clients.retain(|_, (since, clients)| {
+            let goes = is_old(*since);
+            *bytes -= if goes { ENTRY + size_of_val(&clients[..]) } else { 0 };
+            !goes
+        });
+    }
+}
+
+impl Gateway {
+    /// Sends a message to clients of this node, and remembers which these are.
+    pub(super) async fn send_tracked(
+        &self,
+        order: &Order<'_>,
+        origin: Origin,
+    ) -> Result<Result<(), OrderError>, Stopped> {
+        let Order::SendTracked { id, message, client, uids, groups, except, asks } = order else {
+            return Ok(Ok(()));
+        };
+        let clients = match (client, uids, groups) {
+            (Some(client), ..) => self.local(*client).into_iter().collect(),
+            (None, Some(uids), _) => self.clients_of_uids(uids).await?,
+            (None, None, Some(groups)) => {
+                self.hub.clients(Some(bytes(groups).map(Name::from_slice).collect())).await?
+            }
+            (None, None, None) => Vec::new(),
+        };
+        let clients = without(clients, &self.all_except(except));
+        if !asks {
+            self.sent.add(*id, clients.clone(), Instant::now());
+            self.hub.send_to_connections(self.frame(message, false), &clients, origin).await?;
+            return Ok(Ok(()));
+        }
+        let id = AskId(*id);
+        let pages = self.hub.pages(&clients).await?;
+        let others = without(clients, &pages);
+        if let Err(refused) = self.hub.asks().begin(id, &pages, &others) {
+            return Ok(Err(OrderError::Refused(refused.to_string())));
+        }
+        let question = Encoded::with_header(&id.question(message), self.hub.wanted());
+        self.hub.send_to_connections(question, &pages, origin).await?;
+        Ok(Ok(()))
+    }
+
+    /// Answers a query about a message of which this node has sent its part.
+    pub(super) async fn tracked_here(&self, query: &Query<'_>) -> Result<AnswerValue, Stopped> {
+        match query {
+            Query::Delivered { id } => {
+                let Delivery { taken, queued, parked, gone } = self.delivered_here(*id).await?;
+                let count = |count: usize| AnswerValue::Int(i64::try_from(count).unwrap_or(i64::MAX));
+                Ok(AnswerValue::List(vec![count(taken), count(queued + parked), count(gone)]))
+            }
+            Query::Replies { id, wait } => {
+                self.flush();
+                let wait = Duration::from_millis((*wait).into());
+                let replies = self.hub.asks().replies(AskId(*id), wait).await.unwrap_or_default();
+                let entry =
+                    |(client, reply)| (AnswerValue::Str(self.id(client).to_bytes().to_vec()), value(reply));
+                Ok(AnswerValue::Map(replies.into_iter().map(entry).collect()))
+            }
+            _ => Ok(AnswerValue::Null),
+        }
+    }
+
+    /// Looks what has become of a message, and gives sockets that are about to take it the time for that.
+    async fn delivered_here(&self, id: u64) -> Result<Delivery, Stopped> {
+        let Some(clients) = self.sent.clients(id) else { return Ok(Delivery::default()) };
+        self.flush();
+        let start = Instant::now();
+        loop {
+            let delivery = self.hub.delivery(&clients).await?;
+            if delivery.queued == 0 || start.elapsed() >= TAKES {
+                return Ok(delivery);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Says what has become of a message everywhere: a map of the clients that have taken it, of those for whom it waits, and of the
+    /// nodes that have not answered.
+    pub(super) async fn delivered(&self, id: u64) -> Result<AnswerValue, String> {
+        if self.sent.clients(id).is_none() {
+            return Err(forgotten());
+        }
+        let query = Query::Delivered { id };
+        let (counts, silent) = self.query_those_that_answer(&query).await?;
+        let AnswerValue::List(counts) = counts else { return Err("a node counts nothing".to_owned()) };
+        let mut counts = counts.into_iter();
+        let mut next = || counts.next().unwrap_or(AnswerValue::Int(0));
+        let name = |name: &str| AnswerValue::Str(name.as_bytes().to_vec());
+        let silent = silent.iter().map(|node| name(&node.to_string())).collect();
+        Ok(AnswerValue::Map(vec![
+            (name("taken"), next()),
+            (name("waiting"), next()),
+            (name("gone"), next()),
+            (name("silent"), AnswerValue::List(silent)),
+        ]))
+    }
+
+    /// Waits for the answers to a question from all nodes. A client that has not answered in time is given as null.
+    pub(super) async fn replies(&self, id: u64, wait: u32) -> Result<AnswerValue, String> {
+        if !self.hub.asks().knows(AskId(id)) {
+            return Err(forgotten());
+        }
+        let (start, wait) = (Instant::now(), Duration::from_millis(wait.into()));
+        loop {
+            let left = wait.saturating_sub(start.elapsed());
+            // Nodes answer each other within a time of their own, which may be shorter than that of the question.
+            let slice = if self.cluster.is_some() { left.min(SLICE) } else { left };
+            let query = Query::Replies { id, wait: u32::try_from(slice.as_millis()).unwrap_or(u32::MAX) };
+            let (replies, _) = self.query_those_that_answer(&query).await?;
+            let AnswerValue::Map(mut replies) = replies else {
+                return Err("a node has no answers".to_owned());
+            };
+            let is_awaited = |reply: &AnswerValue| *reply == AnswerValue::Bool(false);
+            if left.is_zero() || !replies.iter().any(|(_, reply)| is_awaited(reply)) {
+                for (_, reply) in &mut replies {
+                    if is_awaited(reply) {
+                        *reply = AnswerValue::Null;
+                    }
+                }
+                return Ok(AnswerValue::Map(replies));
+            }
+        }
+    }
+}
+
+fn value(reply: Reply) -> AnswerValue {
+    match reply {
+        Reply::Awaited => AnswerValue::Bool(false),
+        Reply::Answered(answer) => AnswerValue::Str(answer.into()),
+        Reply::Never => AnswerValue::Null,
+    }
+}
+
+fn forgotten() -> String {
+    "what has become of the message is not known any more, as the server was restarted meanwhile or has sent very many others".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_first_is_forgotten_first() {
+        let (sent, now) = (SentMessages::default(), Instant::now());
+        let after = |seconds| now + Duration::from_secs(seconds);
+        sent.add(1, vec![3, 1], now);
+        sent.add(1, vec![2, 1], after(1));
+        assert_eq!(sent.clients(1), Some(vec![1, 2, 3]));
+        let many = vec![7; KEPT_BYTES / 8];
+        sent.add(2, many.clone(), after(2));
+        sent.add(3, many, after(3));
+        assert!(sent.clients(1).is_none() && sent.clients(2).is_none() && sent.clients(3).is_some());
+        assert!(sent.lock().bytes <= KEPT_BYTES);
+        sent.add(4, vec![], after(3) + KEPT);
+        assert!(sent.clients(3).is_none());
+        assert_eq!((sent.lock().bytes, sent.clients(4)), (ENTRY, Some(vec![])));
+    }
+}
