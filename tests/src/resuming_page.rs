@@ -1,12 +1,13 @@
 //! A page that speaks the subprotocol `gateway.2` and comes back, by the state machine of gateway-wire.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use gateway_wire::ClientId;
-use gateway_wire::client_protocol::{ClientEnd, GapReason, Init, Opened, ResumeOffer, escape};
+use gateway_wire::client_protocol::{AskId, ClientEnd, GapReason, Header, Init, Opened, ResumeOffer, escape};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -25,6 +26,8 @@ pub struct ResumingPage<S = TcpStream> {
     pub socket: Option<WebSocketStream<S>>,
     /// The init of the newest connection.
     pub init: Option<Init>,
+    /// The questions that have come and were not looked at.
+    questions: VecDeque<(AskId, String)>,
     /// What each connection has meant, in their order.
     pub opened: Vec<Opened<String>>,
     /// Whether the page says what it has seen. One that does not is a lie that the server has to bear.
@@ -35,7 +38,15 @@ pub struct ResumingPage<S = TcpStream> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Default for ResumingPage<S> {
     fn default() -> Self {
         let (end, start) = (ClientEnd::default(), Instant::now());
-        Self { end, socket: None, init: None, opened: Vec::new(), tells: true, start }
+        Self {
+            end,
+            socket: None,
+            init: None,
+            questions: VecDeque::new(),
+            opened: Vec::new(),
+            tells: true,
+            start,
+        }
     }
 }
 
@@ -122,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ResumingPage<S> {
             self.say(&seen.to_string()).await?;
         }
         for message in again {
-            self.say(&escape(&message)).await?;
+            self.say(&message).await?;
         }
         Ok(())
     }
@@ -161,11 +172,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ResumingPage<S> {
     pub async fn take(&mut self, text: &Utf8Bytes) -> anyhow::Result<Option<String>> {
         let received = self.end.receive(text, self.start.elapsed())?;
         let message = received.message.map(str::to_owned);
+        if let Some(Header::Ask(id, question)) = received.header {
+            self.questions.push_back((id, question.to_owned()));
+        }
         if let Some(reply) = received.reply.filter(|_| self.tells) {
             // The message has been taken even if the connection ends now, which the next read finds out.
             let _ = self.say(&reply.to_string()).await;
         }
         Ok(message)
+    }
+
+    /// Waits for the next question.
+    pub async fn question(&mut self) -> anyhow::Result<(AskId, String)> {
+        loop {
+            if let Some(question) = self.questions.pop_front() {
+                return Ok(question);
+            }
+            match self.message().await? {
+                Message::Text(text) => {
+                    anyhow::ensure!(self.take(&text).await?.is_none(), "{text} comes before")
+                }
+                other => bail!("{other:?} instead of text"),
+            }
+        }
     }
 
     /// Waits for the next message of any kind except ping and pong.
@@ -197,8 +226,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ResumingPage<S> {
 
     /// Sends a message of the application, or keeps it for the next connection.
     pub async fn send(&mut self, message: &str) -> anyhow::Result<()> {
-        if self.end.send(message.to_owned()) {
-            self.say(&escape(message)).await?;
+        self.send_text(escape(message).into_owned()).await
+    }
+
+    /// Answers a question, now or over the next connection.
+    pub async fn answer(&mut self, id: AskId, answer: &str) -> anyhow::Result<()> {
+        self.send_text(id.answer(answer)).await
+    }
+
+    async fn send_text(&mut self, text: String) -> anyhow::Result<()> {
+        if self.end.send(text.clone()) {
+            self.say(&text).await?;
         }
         Ok(())
     }

@@ -40,7 +40,7 @@ impl fmt::Display for AskId {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Text;
+    use super::super::{Header, Text};
     use super::*;
 
     #[test]
@@ -59,7 +59,9 @@ mod tests {
         let id = AskId(0xabc);
         assert_eq!(id.question(b"who \xff"), b"gateway:=ask 0000000000000abc who \xff");
         for answer in ["", " ", "gateway:= x", "42"] {
-            assert_eq!(Text::parse(&id.answer(answer)), Ok(Text::Answer { id, answer }));
+            let question = String::from_utf8(id.question(answer.as_bytes())).unwrap();
+            assert_eq!(Text::parse(&question), Ok(Text::WithHeader(Header::Ask(id, answer))));
+            assert_eq!(Text::parse(&id.answer(answer)), Ok(Text::WithHeader(Header::Answer(id, answer))));
         }
     }
 }

@@ -23,17 +23,21 @@ const MAX_DIGITS: usize = 18;
 pub enum Text<'a> {
     /// A message of the application, without its escape. It is counted.
     Application(&'a str),
-    /// A page's answer to a question. It is counted.
-    Answer {
-        /// The question that it answers.
-        id: AskId,
-        /// The answer itself.
-        answer: &'a str,
-    },
+    /// A message of the application with a header. It is counted.
+    WithHeader(Header<'a>),
     /// A message with a header that this version does not know. It is counted, so that both ends go on alike, and ignored.
     UnknownHeader,
     /// A control message. It is not counted.
     Control(Control),
+}
+
+/// A message of the application with a header, which says what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header<'a> {
+    /// A question to the page.
+    Ask(AskId, &'a str),
+    /// The page's answer to a question.
+    Answer(AskId, &'a str),
 }
 
 /// A control message.
@@ -62,11 +66,16 @@ impl<'a> Text<'a> {
             return Ok(Self::Application(escaped));
         }
         let malformed = |why| Malformed(crate::excerpt(text.as_bytes()), why);
+        let asked = |rest: &'a str| {
+            let parts = rest.split_once(' ').and_then(|(id, message)| Some((AskId::from_hex(id)?, message)));
+            parts
+                .ok_or_else(|| malformed("it needs the 16 hex digits of a question, a space and the message"))
+        };
+        if let Some(rest) = text.strip_prefix(ASK) {
+            return asked(rest).map(|(id, message)| Self::WithHeader(Header::Ask(id, message)));
+        }
         if let Some(rest) = text.strip_prefix(ANSWER) {
-            let parts = rest.split_once(' ').and_then(|(id, answer)| Some((AskId::from_hex(id)?, answer)));
-            let (id, answer) = parts
-                .ok_or_else(|| malformed("it needs the 16 digits of the question, a space and the answer"))?;
-            return Ok(Self::Answer { id, answer });
+            return asked(rest).map(|(id, message)| Self::WithHeader(Header::Answer(id, message)));
         }
         if text.starts_with(COUNTED) {
             return Ok(Self::UnknownHeader);
@@ -141,8 +150,8 @@ mod tests {
             ("gateway:= gateway:seen 1", Text::Application("gateway:seen 1")),
             ("gateway:= ", Text::Application("")),
             ("gateway:=later 7 x", Text::UnknownHeader),
-            ("gateway:=ask 00000000000000ff x", Text::UnknownHeader),
-            ("gateway:=answer 00000000000000ff a b", Text::Answer { id: AskId(255), answer: "a b" }),
+            ("gateway:=ask 00000000000000ff x", Text::WithHeader(Header::Ask(AskId(255), "x"))),
+            ("gateway:=answer 00000000000000ff a b", Text::WithHeader(Header::Answer(AskId(255), "a b"))),
             ("gateway:seen 0", Text::Control(Control::Seen(0))),
             ("gateway:seen 999999999999999999", Text::Control(Control::Seen(999_999_999_999_999_999))),
             ("gateway:ping", Text::Control(Control::Ping)),
@@ -168,6 +177,7 @@ mod tests {
             "gateway:seen ١",
             "gateway:ping 1",
             "gateway:pong ",
+            "gateway:=ask 0",
             "gateway:=answer ",
             "gateway:=answer 00000000000000ff",
             "gateway:=answer 00000000000000fF x",

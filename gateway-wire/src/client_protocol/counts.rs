@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::ask::AskId;
-use super::control::{Control, Malformed, Text};
+use super::control::{Control, Header, Malformed, Text};
 use super::exported::{ExportedCounts, ExportedOpen, MOST_MESSAGES};
 use super::init::GapReason;
 use super::unseen::Unseen;
@@ -36,8 +35,8 @@ struct OpenCounts<M> {
 pub struct Received<'a> {
     /// The message for the application, or `None` when it is not for it.
     pub message: Option<&'a str>,
-    /// The answer to a question, with the question that it is for.
-    pub answer: Option<(AskId, &'a str)>,
+    /// The message with a header, if it is one. It is for the application too, but not as a message like others.
+    pub header: Option<Header<'a>>,
     /// The control message that is sent back.
     pub reply: Option<Control>,
 }
@@ -231,11 +230,11 @@ impl<M> Counts<M> {
         now: Duration,
         release: impl FnMut(M) -> usize,
     ) -> Result<Received<'a>, ControlError> {
-        let mut answer = None;
+        let mut header = None;
         let (message, reply) = match Text::parse(text)? {
             Text::Application(message) => (Some(message), self.take(text.len(), now)),
-            Text::Answer { id, answer: given } => {
-                answer = Some((id, given));
+            Text::WithHeader(read) => {
+                header = Some(read);
                 (None, self.take(text.len(), now))
             }
             Text::UnknownHeader => (None, self.take(text.len(), now)),
@@ -246,7 +245,7 @@ impl<M> Counts<M> {
             Text::Control(Control::Ping) => (None, Some(Control::Pong)),
             Text::Control(Control::Pong | Control::Unknown) => (None, None),
         };
-        Ok(Received { message, answer, reply })
+        Ok(Received { message, header, reply })
     }
 
     /// Takes a message of the application. Gives the control message that is sent back.

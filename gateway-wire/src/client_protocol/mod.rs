@@ -19,7 +19,7 @@ mod untold;
 
 pub use ask::AskId;
 pub use client_end::{ClientEnd, MalformedInit, Opened};
-pub use control::{Control, Malformed, Text, escape, escape_bytes, may_be_control};
+pub use control::{Control, Header, Malformed, Text, escape, escape_bytes, may_be_control};
 pub use counts::{ControlError, Received, SeenError};
 pub use exported::{ExportedCounts, ExportedEnd, ExportedOpen};
 pub use init::{GapReason, Init};

@@ -430,7 +430,7 @@ mod tests {
             ("hello", Some("hello"), None),
         ] {
             let received = server.receive(text, Duration::ZERO, |_| 1);
-            assert_eq!(received, Ok(Received { message, answer: None, reply }), "{text}");
+            assert_eq!(received, Ok(Received { message, header: None, reply }), "{text}");
         }
         assert_eq!(server.take(SEEN_AFTER_BYTES, Duration::ZERO), Some(Control::Seen(4)));
         assert_eq!((server.taken(), server.due(Duration::from_secs(60))), (4, None));

@@ -211,7 +211,7 @@ impl ResumeState {
         text: &'a str,
         now: Duration,
     ) -> Result<Received<'a>, ControlError> {
-        let nobody = Received { message: Some(text), answer: None, reply: None };
+        let nobody = Received { message: Some(text), header: None, reply: None };
         let received =
             self.change(key, |record, kept| record.receive(text, now, |frame| kept.release(frame)));
         received.unwrap_or(Ok(nobody))

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use gateway_wire::client_protocol::{AskId, Control, ControlError, may_be_control};
+use gateway_wire::client_protocol::{AskId, Control, ControlError, Header, may_be_control};
 
 use super::super::clients::Clients;
 use super::super::state::Shard;
@@ -58,7 +58,11 @@ impl ResumeState {
                 heard.pings += usize::from(is_ping);
                 heard.reply = received.reply.or(heard.reply);
                 let message = received.message.map(|text| Message::Application(text.as_bytes()));
-                message.or(received.answer.map(|(id, answer)| Message::Answer(id, answer)))
+                message.or(match received.header {
+                    Some(Header::Answer(id, answer)) => Some(Message::Answer(id, answer)),
+                    // Only a server asks.
+                    Some(Header::Ask(..)) | None => None,
+                })
             }
             Err(error) => {
                 heard.error = Some(error);
