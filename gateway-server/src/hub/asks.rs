@@ -9,9 +9,12 @@ use bytes::Bytes;
 use gateway_wire::ClientId;
 use gateway_wire::client_protocol::AskId;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use tokio::sync::Notify;
 
 use crate::shard::event_sink::{Client, EventSink, Handshake, Welcome};
+use crate::system::ages::{ago, millis};
 
 /// The largest number of clients that one question may go to.
 pub(super) const MOST_ASKED: usize = 1000;
@@ -43,6 +46,19 @@ pub enum NotAsked {
     TooMany(usize),
     #[error("{MOST_QUESTIONS} questions are being asked already: ask again later")]
     Busy,
+}
+
+/// A question as another process goes on with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedAsk {
+    id: u64,
+    /// How long ago it was asked, in milliseconds.
+    age: u64,
+    /// The clients that may still answer.
+    awaited: Vec<u32>,
+    /// The clients that will not answer.
+    never: Vec<u32>,
+    answered: Vec<(u32, ByteBuf)>,
 }
 
 /// The questions of a server.
@@ -128,6 +144,29 @@ impl Asks {
         self.table().asked.contains_key(&id)
     }
 
+    /// Gives all questions for another process.
+    pub fn carry(&self) -> Vec<CarriedAsk> {
+        let now = Instant::now();
+        self.table().asked.iter().map(|(id, asked)| asked.carry(*id, now)).collect()
+    }
+
+    /// Goes on with the questions of another process, whose clients are here.
+    pub fn take_over(&self, carried: Vec<CarriedAsk>) {
+        let now = Instant::now();
+        for CarriedAsk { id, age, awaited, never, answered } in carried {
+            let id = AskId(id);
+            let pages: Vec<u32> =
+                awaited.into_iter().chain(answered.iter().map(|(client, _)| *client)).collect();
+            // What is beyond the bounds of this process is forgotten.
+            if self.begin(id, &pages, &never).is_ok() {
+                answered.iter().for_each(|(client, answer)| self.answered(*client, id, answer));
+                if let Some(asked) = self.table().asked.get_mut(&id) {
+                    asked.since = ago(now, Duration::from_millis(age));
+                }
+            }
+        }
+    }
+
     fn replies_now(&self, id: AskId) -> Option<(Vec<(u32, Reply)>, bool)> {
         let table = self.table();
         let asked = table.asked.get(&id)?;
@@ -180,6 +219,19 @@ impl Table {
 }
 
 impl Asked {
+    fn carry(&self, id: AskId, now: Instant) -> CarriedAsk {
+        let age = millis(now.saturating_duration_since(self.since));
+        let mut carried = CarriedAsk { id: id.0, age, awaited: vec![], never: vec![], answered: vec![] };
+        for (client, reply) in &self.replies {
+            match reply {
+                Reply::Awaited => carried.awaited.push(*client),
+                Reply::Never => carried.never.push(*client),
+                Reply::Answered(answer) => carried.answered.push((*client, ByteBuf::from(&answer[..]))),
+            }
+        }
+        carried
+    }
+
     /// Decides what a client has answered. Gives false where that is decided already, or the client was not asked.
     fn decide(&mut self, client: u32, decided: Reply) -> bool {
         let Some(reply) = self.replies.get_mut(&client).filter(|reply| **reply == Reply::Awaited) else {
@@ -301,6 +353,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn another_process_goes_on_with_questions_and_answers() {
+        let asks = Asks::default();
+        asks.begin(ID, &[1, 2], &[3]).unwrap();
+        asks.answered(2, ID, b"two");
+        let there = Asks::default();
+        there.take_over(asks.carry());
+        assert_eq!(sorted(&there).await, sorted(&asks).await);
+        there.answered(2, ID, b"again");
+        there.answered(1, ID, b"one");
+        assert_eq!(sorted(&there).await, [(1, answer("one")), (2, answer("two")), (3, Reply::Never)]);
+        assert!(there.replies(ID, Duration::from_secs(60)).await.is_some());
+    }
+
+    #[tokio::test]
     async fn answers_are_bounded_and_forgotten() {
         let asks = Asks::default();
         let many: Vec<u32> = (0..MOST_ASKED as u32).collect();
@@ -324,6 +390,7 @@ mod tests {
         }
         assert!(asks.table().bytes <= ALL_ANSWER_BYTES);
         asks.table().forget_old(Instant::now() + KEPT);
-        assert_eq!((asks.table().bytes, asks.knows(ID)), (0, false));
+        let left = asks.table().bytes;
+        assert_eq!((left, asks.knows(ID)), (0, false));
     }
 }

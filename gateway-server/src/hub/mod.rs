@@ -8,7 +8,7 @@ mod parked_eviction;
 mod shards_left;
 mod wanted_forms;
 
-pub use asks::{Asks, NotAsked, Reply};
+pub use asks::{Asks, CarriedAsk, NotAsked, Reply};
 pub use carry::FrozenHub;
 
 use std::io;

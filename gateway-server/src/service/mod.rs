@@ -18,6 +18,7 @@ mod value;
 pub use error::{NotFound, OrderError, ServiceError};
 pub use moved_clients::{CarriedMoves, MoveCounts, MovesAtRest};
 pub use queries::Answers;
+pub use tracked::CarriedTracked;
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;

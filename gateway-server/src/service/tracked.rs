@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use gateway_wire::client_protocol::AskId;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::lists::{bytes, without};
 use super::{Gateway, OrderError};
-use crate::hub::Reply;
+use crate::hub::{CarriedAsk, Reply};
 use crate::protocol::Encoded;
 use crate::shard::{Delivery, Name, Origin, Stopped};
+use crate::system::ages::{ago, millis};
 
 /// How long it is remembered whom a message has gone to. It is far longer than anybody waits before asking.
 const KEPT: Duration = Duration::from_secs(60);
@@ -25,6 +27,20 @@ const TAKES: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(2);
 /// The longest time for which another node waits for answers before it says how far it has come.
 const SLICE: Duration = Duration::from_millis(500);
+
+/// What another process needs to say what has become of messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedTracked {
+    /// Counted messages: the number of each, how long ago it was sent, in milliseconds, and its clients.
+    sent: Vec<(u64, u64, Vec<u32>)>,
+    asks: Vec<CarriedAsk>,
+}
+
+impl CarriedTracked {
+    pub fn is_empty(&self) -> bool {
+        self.sent.is_empty() && self.asks.is_empty()
+    }
+}
 
 /// Whom messages have gone to.
 #[derive(Default)]
@@ -65,6 +81,11 @@ impl SentMessages {
         self.lock().clients.get(&id).map(|(_, clients)| clients.clone())
     }
 
+    fn carry(&self, now: Instant) -> Vec<(u64, u64, Vec<u32>)> {
+        let age = |since: Instant| millis(now.saturating_duration_since(since));
+        self.lock().clients.iter().map(|(id, (since, all))| (*id, age(*since), all.clone())).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Sent> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,6 +103,20 @@ impl Sent {
 }
 
 impl Gateway {
+    /// Gives what is remembered of messages and questions for another process.
+    pub fn carry_tracked(&self) -> CarriedTracked {
+        CarriedTracked { sent: self.sent.carry(Instant::now()), asks: self.hub.asks().carry() }
+    }
+
+    /// Goes on with what another process remembered.
+    pub fn take_over_tracked(&self, carried: CarriedTracked) {
+        let now = Instant::now();
+        for (id, age, clients) in carried.sent {
+            self.sent.add(id, clients, ago(now, Duration::from_millis(age)));
+        }
+        self.hub.asks().take_over(carried.asks);
+    }
+
     /// Sends a message to clients of this node, and remembers which these are.
     pub(super) async fn send_tracked(
         &self,
@@ -227,8 +262,16 @@ mod tests {
         sent.add(3, many, after(3));
         assert!(sent.clients(1).is_none() && sent.clients(2).is_none() && sent.clients(3).is_some());
         assert!(sent.lock().bytes <= KEPT_BYTES);
+        let there = SentMessages::default();
+        for (id, age, clients) in sent.carry(after(4)) {
+            assert_eq!((id, age, clients.len()), (3, 1000, KEPT_BYTES / 8));
+            there.add(id, clients, ago(after(4), Duration::from_millis(age)));
+        }
+        assert_eq!(there.clients(3), sent.clients(3));
+        let bytes = |messages: &SentMessages| messages.lock().bytes;
+        assert_eq!(bytes(&there), bytes(&sent));
         sent.add(4, vec![], after(3) + KEPT);
         assert!(sent.clients(3).is_none());
-        assert_eq!((sent.lock().bytes, sent.clients(4)), (ENTRY, Some(vec![])));
+        assert_eq!((bytes(&sent), sent.clients(4)), (ENTRY, Some(vec![])));
     }
 }

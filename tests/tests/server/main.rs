@@ -1,11 +1,13 @@
 //! End to end tests that need only the server and take seconds each: `make test-server` runs them, and `make quick` as well.
 
+mod asks;
 mod bad_input_gatewayworker;
 mod bad_input_register;
 mod bad_input_websocket;
 mod bad_input_worker;
 mod calls_in_order;
 mod client_protocol_page;
+mod counted_sends;
 mod deflate;
 mod drain;
 mod handshakes;

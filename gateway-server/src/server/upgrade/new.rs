@@ -242,6 +242,11 @@ impl<S: Start> Taker for Taking<'_, S> {
                 base.started.backend.gateway.take_over_moves(state::read(&bytes).map_err(in_words)?);
                 Ok(())
             }
+            state::TRACKED => {
+                let base = self.base.as_ref().ok_or("tracked messages came before the keys of the server")?;
+                base.started.backend.gateway.take_over_tracked(state::read(&bytes).map_err(in_words)?);
+                Ok(())
+            }
             state::CLUSTER => {
                 let base = self.base.as_ref().ok_or("the cluster came before the keys of the server")?;
                 let cluster = base.started.cluster.clone().ok_or("this server is no node of a cluster")?;

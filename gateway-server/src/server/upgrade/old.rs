@@ -191,6 +191,10 @@ impl Giving<'_> {
             frozen.write(shard, &mut |bytes, sockets| sender.clients(shard as u32, bytes, sockets))?;
         }
         sender.state(state::MOVES, &state::write(&live.backend.gateway.carry_moves()), &[])?;
+        let tracked = live.backend.gateway.carry_tracked();
+        if !tracked.is_empty() {
+            sender.state(state::TRACKED, &state::write(&tracked), &[])?;
+        }
         if let Some(cluster) = &self.server.cluster {
             sender.state(state::CLUSTER, &state::write(&cluster.carry()), &[])?;
             cluster.carry_orders(&mut |orders| {

@@ -15,6 +15,9 @@ pub(super) const TOKENS: &str = "tokens";
 pub(super) const PHP_SOCKETS: &str = "sockets of php";
 /// The clients that have moved from or to other nodes.
 pub(super) const MOVES: &str = "moves";
+/// The messages and questions of which PHP may still ask what has become of them. It is left out where there are none, as an earlier
+/// version does not know it.
+pub(super) const TRACKED: &str = "tracked messages";
 /// The node's part in the cluster.
 pub(super) const CLUSTER: &str = "cluster";
 /// Orders that are kept for other nodes, some at a time, after the node's part in the cluster.
