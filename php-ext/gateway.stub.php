@@ -133,6 +133,40 @@ class Gateway
     }
 
     /**
+     * Sends to all connections of a uid, or of each of several, each once, and says how many have taken it.
+     *
+     * @param int|string|array<int|string> $uid
+     * @return array{taken: int, waiting: int, gone: int, silent: list<string>} the connections whose system has taken the message, those
+     *     for which it waits, as they are away or slow, those that have gone meanwhile, and the nodes of a cluster that did not answer
+     */
+    public static function sendToUidCounted(mixed $uid, mixed $message)
+    {
+    }
+
+    /**
+     * Sends to all members of a group, or of each of several, each once, and says how many have taken it.
+     *
+     * @param int|string|array<int|string> $group
+     * @param string|string[]|null $exclude_client_id not to these
+     * @return array{taken: int, waiting: int, gone: int, silent: list<string>} as {@see Gateway::sendToUidCounted()}
+     */
+    public static function sendToGroupCounted(mixed $group, mixed $message, mixed $exclude_client_id = null)
+    {
+    }
+
+    /**
+     * Asks the page of a connection, or all pages of a uid, and waits for their answers. Twenty hex digits are a client_id.
+     *
+     * @param int|string $client_id_or_uid
+     * @param float|null $timeout how many seconds to wait at most, up to $connectTimeout, which is also meant by null
+     * @return array<string, string|null> the answer of each, by client_id; null for one that has not answered in time, has gone, or
+     *     does not speak gateway.2
+     */
+    public static function ask(mixed $client_id_or_uid, mixed $message, ?float $timeout = null)
+    {
+    }
+
+    /**
      * Closes a connection once everything sent to it, and then the message, has gone out.
      *
      * @return bool true: the order was handed over

@@ -77,7 +77,7 @@ function good(ReflectionParameter $parameter): mixed
         'client_id' => ID,
         'uids', 'groups', 'session' => ['x'],
         'session_str', 'bytes' => 'a:0:{}',
-        'message', 'uid', 'group', 'name', 'proof' => 'x',
+        'message', 'uid', 'group', 'client_id_or_uid', 'name', 'proof' => 'x',
         'told' => fn () => 1,
         'worker' => null,
         default => $parameter->getDefaultValue(),
@@ -539,7 +539,7 @@ Gateway::isUidsOnline($uids) Gateway::batchGetClientIdByUid($uids) Gateway::batc
         [object], [closure], [enum], [generator]
     DomainException: thrown
         [throws]
-Gateway::getClientIdByUid($uid) Gateway::getAllClientSessions($group)
+Gateway::getClientIdByUid($uid) Gateway::getAllClientSessions($group) Gateway::ask($client_id_or_uid)
     array
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
         '', says text, says id, []
@@ -565,6 +565,7 @@ Gateway::getClientProof($client_id)
     DomainException: thrown
         throws
 Gateway::getClientIdListByGroup($group) Gateway::getUidListByGroup($group) Gateway::getClientSessionsByGroup($group)
+Gateway::sendToUidCounted($uid) Gateway::sendToGroupCounted($group)
     array
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
         '', says text, says id, [], [keys], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
@@ -712,6 +713,48 @@ Gateway::token($once)
         false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
     TypeError: must be of type bool …
         object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
+Gateway::sendToUidCounted($message) Gateway::sendToGroupCounted($message) Gateway::ask($message)
+    array
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says
+        '', says text, says id, cycle, [], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN],
+        [0.0], [-0.0], [1.5], [''], ['0'], ['-'], ['text'], [id], [long], [open], [closed], [cycle]
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed
+    DomainException: thrown
+        throws
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds text that is not UTF-8; encode it
+        [keys], [bytes]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds a number that is infinite or none; encode it
+        [NAN], [INF]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds something other than null, booleans, integers, strings and arrays of them; encode it
+        [object], [enum], [says ''], [says text], [says id]
+    Exception: Serialization of 'Closure' is not allowed
+        [closure], [throws]
+    Exception: Serialization of 'Generator' is not allowed
+        [generator]
+Gateway::sendToGroupCounted($exclude_client_id)
+    array
+        null, false, 0, 0.0, -0.0, '', '0', id, says id, [], [id], [says id]
+    PushGateway\GatewayException: client_id is invalid
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, long, says '', says text, cycle, [keys], [null x
+        1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0], [1.5], [NAN], [INF], [''], ['0'],
+        ['-'], ['text'], [bytes], [long], [says ''], [says text]
+    TypeError: must be of type array|string|null …
+        object, closure, enum, generator, open, closed
+    DomainException: thrown
+        throws, [throws]
+    TypeError: must be of type a list of string …
+        [[]], [open], [closed], [cycle]
+    Error: Object of class  … could not be converted to string
+        [object], [closure], [enum], [generator]
+Gateway::ask($timeout)
+    array
+        null, true, 1.5
+    PushGateway\GatewayException: the time for answers must be above 0 and at most Gateway::$connectTimeout, which is 3 seconds
+        false, 0, -1, PHP_INT_MIN, 0.0, -0.0, NAN, INF, '0', id
+    TypeError: must be of type ?float …
+        '', '-', 'text', bytes, long, object, closure, enum, generator, says '', says text, says id, throws, open,
+        closed, cycle, any array
 Gateway::isClientProof($client_id) Gateway::isClientProof($proof)
     false
         anything

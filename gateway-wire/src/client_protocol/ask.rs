@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::control::{ANSWER, ASK};
+/// The start of a question to a page.
+pub(super) const ASK: &str = "gateway:=ask ";
+/// The start of a page's answer to a question.
+pub(super) const ANSWER: &str = "gateway:=answer ";
 
 /// The name of a question: 64 random bits, as 16 hex digits. Nobody whom the question has not gone to can answer it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::ask::AskId;
+use super::ask::{ANSWER, ASK, AskId};
 
 /// The start of every control message.
 const PREFIX: &str = "gateway:";
@@ -11,10 +11,6 @@ const PREFIX: &str = "gateway:";
 const ESCAPE: &str = "gateway:= ";
 /// The start of a message of the application that has a header. All of them are counted.
 const COUNTED: &str = "gateway:=";
-/// The start of a question to a page.
-pub(super) const ASK: &str = "gateway:=ask ";
-/// The start of a page's answer to a question.
-pub(super) const ANSWER: &str = "gateway:=answer ";
 /// Number of digits of the largest position that is taken, which is far below what 64 bits hold.
 const MAX_DIGITS: usize = 18;
 

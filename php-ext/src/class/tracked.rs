@@ -73,7 +73,7 @@ fn within(given: Option<f64>, most: Duration) -> Result<Duration, Failure> {
     wait.ok_or_else(|| {
         let most = most.as_secs_f64();
         Failure::Exception(format!(
-            "the time for answers must be above 0 and at most Gateway::$connectTimeout, which is {most} seconds, and not {seconds}"
+            "the time for answers must be above 0 and at most Gateway::$connectTimeout, which is {most} seconds"
         ))
     })
 }

@@ -15,6 +15,9 @@ final class Backend
     /** How many parameters each send of the extension has. */
     private const SEND_PARAMETERS = ['sendToAll' => 6, 'sendToClient' => 4, 'sendToUid' => 6, 'sendToGroup' => 6];
 
+    /** The methods that the extension alone has. */
+    private const BEYOND_GATEWAY_CLIENT = ['sendToUidCounted', 'sendToGroupCounted', 'ask'];
+
     public function __construct(private readonly string $class)
     {
     }
@@ -24,6 +27,9 @@ final class Backend
     {
         if ($method === 'closeUid' && !method_exists($this->class, $method)) {
             return $this->closeUid(...$arguments);
+        }
+        if (in_array($method, self::BEYOND_GATEWAY_CLIENT, true) && !method_exists($this->class, $method)) {
+            throw new NotSupportedException("Only the extension gateway has $method(). Install it.");
         }
         if (!isset(self::SEND_PARAMETERS[$method]) || $this->hasParameters($method, self::SEND_PARAMETERS[$method])) {
             return $this->invoke($method, ...$arguments);

@@ -236,6 +236,52 @@ class Gateway extends Component
     }
 
     /**
+     * Sends to all connections of a uid, or of each of several, each once, and says how many have taken it.
+     *
+     * @param string|int|array<string|int> $uid
+     * @param mixed $message a string is sent as it is, anything else as JSON
+     * @return array{taken: int, waiting: int, gone: int, silent: list<string>}|null the connections whose system has taken
+     * the message, those for which it waits, those that have gone meanwhile, and the nodes of a cluster that did not answer;
+     * null where nothing was sent
+     */
+    public function sendToUidCounted(string|int|array $uid, mixed $message): ?array
+    {
+        /** @var array{taken: int, waiting: int, gone: int, silent: list<string>}|null $counts */
+        $counts = $this->send('sendToUidCounted', $uid, $message, []);
+        return $counts;
+    }
+
+    /**
+     * Sends to all members of a group, or of each of several, each once, and says how many have taken it.
+     *
+     * @param string|int|array<string|int> $group
+     * @param mixed $message a string is sent as it is, anything else as JSON
+     * @param string|string[]|null $exclude client_ids that do not get it
+     * @return array{taken: int, waiting: int, gone: int, silent: list<string>}|null as for {@see sendToUidCounted()}
+     */
+    public function sendToGroupCounted(string|int|array $group, mixed $message, string|array|null $exclude = null): ?array
+    {
+        /** @var array{taken: int, waiting: int, gone: int, silent: list<string>}|null $counts */
+        $counts = $this->send('sendToGroupCounted', $group, $message, compact('exclude'));
+        return $counts;
+    }
+
+    /**
+     * Asks the page of a connection, or all pages of a uid, and waits for their answers.
+     *
+     * @param string|int $clientIdOrUid twenty hex digits are a client_id
+     * @param mixed $message a string is sent as it is, anything else as JSON
+     * @param float|null $timeout how many seconds to wait at most, up to the connect timeout, which null stands for
+     * @return array<string, string|null> the answer of each, by client_id; null for one that has not answered
+     */
+    public function ask(string|int $clientIdOrUid, mixed $message, ?float $timeout = null): array
+    {
+        /** @var array<string, string|null>|null $answers */
+        $answers = $this->send('ask', $clientIdOrUid, $message, compact('timeout'));
+        return $answers ?? [];
+    }
+
+    /**
      * Closes all connections of a uid, or of each of several, once everything sent to them has gone out.
      *
      * @param string|int|array<string|int> $uid

@@ -95,4 +95,20 @@ final class BackendTest extends TestCase
         }
         $this->assertSame([], OldClient::$calls);
     }
+
+    public function testWhatTheExtensionAloneHasSaysSo(): void
+    {
+        OldClient::$calls = [];
+        $gateway = new Gateway(['backend' => OldClient::class]);
+        $calls = ['sendToUidCounted' => ['ann', 'm'], 'sendToGroupCounted' => ['news', 'm'], 'ask' => ['ann', 'm']];
+        foreach ($calls as $call => $arguments) {
+            try {
+                $gateway->$call(...$arguments);
+                $this->fail("$call has been called");
+            } catch (NotSupportedException $e) {
+                $this->assertSame("Only the extension gateway has $call(). Install it.", $e->getMessage());
+            }
+        }
+        $this->assertSame([], OldClient::$calls);
+    }
 }

@@ -43,6 +43,27 @@ final class GatewayTest extends TestCase
         ], $this->gateway->sent);
     }
 
+    public function testCountedMessagesAndQuestionsAreAnsweredByWhoIsThere(): void
+    {
+        $this->gateway->joinGroup('c1', 'news');
+        $this->gateway->joinGroup('c3', 'news');
+        $counts = fn (int $taken) => ['taken' => $taken, 'waiting' => 0, 'gone' => 0, 'silent' => []];
+        $anns = count($this->gateway->getClientIdByUid('ann'));
+        $this->assertGreaterThan(0, $anns);
+        $this->assertSame($counts($anns), $this->gateway->sendToUidCounted(['ann', 'nobody', 'ann'], ['n' => 1]));
+        $this->assertSame($counts(2), $this->gateway->sendToGroupCounted('news', 'n'));
+        $this->assertSame($counts(1), $this->gateway->sendToGroupCounted('news', 'n', ['c3', 'c9']));
+        $this->gateway->answers = ['c1' => 'yes'];
+        $this->assertSame(['c1' => 'yes'], $this->gateway->ask('c1', 'well?', 0.5));
+        $this->assertSame(['c3' => null], $this->gateway->ask('c3', 'well?'));
+        $this->assertSame([], $this->gateway->ask('nobody', 'well?'));
+        $this->assertCount($anns, $this->gateway->ask('ann', 'well?'));
+        $this->assertSame(['ask', 'c1', 'well?', ['timeout' => 0.5]], $this->gateway->sent[3]);
+        $this->gateway->on(Gateway::EVENT_BEFORE_SEND, fn (SendEvent $event) => $event->isValid = false);
+        $this->assertNull($this->gateway->sendToUidCounted('ann', 'x'));
+        $this->assertSame([], $this->gateway->ask('ann', 'x'));
+    }
+
     public function testWhoIsClosedHasGone(): void
     {
         $this->gateway->joinGroup('c1', 'news');

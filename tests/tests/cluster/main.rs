@@ -9,5 +9,6 @@ mod nodes;
 mod operated_nodes;
 mod partitions;
 mod strangers;
+mod tracked_messages;
 mod unequal_views;
 mod upgrades;

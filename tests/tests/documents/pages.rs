@@ -392,6 +392,8 @@ async fn the_examples_of_the_class_reference_are_true() -> anyhow::Result<()> {
     assert_eq!(client.text().await?, "to everybody");
     assert_eq!(client.text().await?, "to one alone");
     assert_eq!(client.text().await?, r#"{"type":"comment","text":"hello"}"#);
+    assert_eq!(client.text().await?, "to all but the muted");
+    assert_eq!(client.text().await?, "how many of you?");
     assert_eq!(other.text().await?, "to everybody");
     assert_eq!(other.text().await?, "to the others");
     assert_eq!(other.text().await?, "to all but the muted");

@@ -155,16 +155,23 @@ async fn the_extension_gives_the_same_on_the_originals_gateway() -> anyhow::Resu
     let ours = transcript(scenario, stack.websocket, stack.register).await?;
     assert_same(&ours, &recorded()?)?;
     // Calls that the original gateways do not know end with an error, and nothing else is sent in their place.
-    for call in
-        ["closeUid('alice')", "sendToAll('x', exclude_group: 'red')", "sendToUid('alice', 'x', binary: true)"]
-    {
+    const OPTIONS: &str = "GatewayWorker's gateways cannot leave out groups";
+    const TRACKED: &str = "GatewayWorker's gateways cannot say what has become of a message, or ask pages";
+    for (call, why) in [
+        ("closeUid('alice')", OPTIONS),
+        ("sendToAll('x', exclude_group: 'red')", OPTIONS),
+        ("sendToUid('alice', 'x', binary: true)", OPTIONS),
+        ("sendToUidCounted('alice', 'x')", TRACKED),
+        ("sendToGroupCounted('red', 'x')", TRACKED),
+        ("ask('alice', 'x')", TRACKED),
+    ] {
         let code = format!(
             "Gateway::$registerAddress = '{}'; Gateway::{call}; Gateway::getAllClientIdCount();",
             stack.register
         );
         let output = soon("PHP", php()?.arg("-r").arg(code).output()).await??;
         let said = String::from_utf8(output.stderr)?;
-        assert!(said.contains("GatewayWorker's gateways cannot leave out groups"), "{call}: {said}");
+        assert!(said.contains(why), "{call}: {said}");
     }
     Ok(())
 }

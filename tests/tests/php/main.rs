@@ -5,6 +5,7 @@ mod parked_clients;
 mod php_pushes;
 mod register_tls;
 mod tokens;
+mod tracked_messages;
 mod upgrades;
 mod worker_moves;
 mod worker_runner;

@@ -28,6 +28,9 @@ class FakeGateway extends Gateway
      */
     public array $sent = [];
 
+    /** @var array<string|int, string> what the pages of clients answer to every question, by client_id */
+    public array $answers = [];
+
     /** With a text every call fails for that reason, as while the gateway is down; with null no call fails. */
     public ?string $failure = null;
 
@@ -111,6 +114,13 @@ class FakeGateway extends Gateway
                 return array_combine($all, $all);
             case 'getClientIdListByGroup':
                 return $this->members((array) ($arguments[0] ?? []));
+            case 'sendToUidCounted':
+                return $this->taken(array_merge(...array_map($clientsOf, array_unique((array) $first))));
+            case 'sendToGroupCounted':
+                return $this->taken(array_diff($this->members((array) $first), (array) ($arguments[2] ?? [])));
+            case 'ask':
+                $asked = array_key_exists($first ?? '', $this->clients) ? [(string) $first] : $clientsOf($first);
+                return array_combine($asked, array_map(fn (string $client) => $this->answers[$client] ?? null, $asked));
             case 'sendToAll':
             case 'sendToClient':
             case 'sendToUid':
@@ -159,6 +169,15 @@ class FakeGateway extends Gateway
         }
 
         return $clients;
+    }
+
+    /**
+     * @param array<string> $clients
+     * @return array{taken: int, waiting: int, gone: int, silent: list<string>}
+     */
+    private function taken(array $clients): array
+    {
+        return ['taken' => count($clients), 'waiting' => 0, 'gone' => 0, 'silent' => []];
     }
 
     private function leave(string ...$clients): void
