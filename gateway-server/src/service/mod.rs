@@ -12,13 +12,14 @@ mod orders;
 mod queries;
 mod remote;
 mod send_options;
+mod sent_messages;
 mod tracked;
 mod value;
 
 pub use error::{NotFound, OrderError, ServiceError};
 pub use moved_clients::{CarriedMoves, MoveCounts, MovesAtRest};
 pub use queries::Answers;
-pub use tracked::CarriedTracked;
+pub use sent_messages::CarriedTracked;
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use crate::cluster::Cluster;
 use crate::hub::Hub;
 use crate::protocol::websocket::MessageKind;
 use moved_clients::MovedClients;
-use tracked::SentMessages;
+use sent_messages::SentMessages;
 
 /// The clients of this node and of the cluster, as callers that push to them see them.
 pub struct Gateway {
