@@ -96,6 +96,17 @@ export interface GapEvent extends Event {
     readonly unconfirmed: string[];
 }
 
+/** PHP asks the page, by Gateway::ask(). */
+export interface AskEvent extends Event {
+    /** The question, as PHP has sent it. */
+    readonly data: string;
+    /**
+     * Answers: a string as it is, anything else as JSON, a promise with what it gives. Returns whether the answer was taken, as send()
+     * does; it is not where the question was answered before, or the client that was asked has gone.
+     */
+    reply(value: unknown): boolean;
+}
+
 /** send() has taken no message, as too much waits. */
 export interface OverflowEvent extends Event {
     readonly message: unknown;
@@ -107,7 +118,7 @@ export interface RawEvent extends Event {
 
 /** An error, which the console shows unless a listener prevents the default. */
 export interface ErrorEvent extends Event {
-    readonly where: 'token' | 'connect' | 'bind' | 'protocol';
+    readonly where: 'token' | 'connect' | 'bind' | 'protocol' | 'ask';
     readonly message: string;
     readonly cause: unknown;
     /** The HTTP status of the answer to a bind, or to the request for a token. */
@@ -122,6 +133,7 @@ export interface Events {
     recovered: RecoveredEvent;
     gap: GapEvent;
     overflow: OverflowEvent;
+    ask: AskEvent;
     error: ErrorEvent;
     raw: RawEvent;
 }

@@ -67,6 +67,11 @@ const CONTROL = 'gateway:';
 const HEADER = 'gateway:=';
 const ESCAPE = 'gateway:= ';
 
+/** A question of PHP's, and the start of the answer to one. */
+const ASK = `${HEADER}ask `;
+const ASK_FORM = /^gateway:=ask ([0-9a-f]{16}) (.*)$/s;
+const ANSWER = `${HEADER}answer `;
+
 /** The gateway is told how many of its messages were taken after so many of them, so many characters, or so many milliseconds. */
 const SEEN_AFTER_MESSAGES = 256;
 const SEEN_AFTER_LENGTH = 131_072;
@@ -84,6 +89,14 @@ const isHidden = () => globalThis.document?.hidden === true;
 const resolved = async (option) => (typeof option === 'function' ? option() : option);
 /** An address has a slash, and a token never does. */
 const isAddress = (token) => typeof token === 'string' && token.includes('/');
+
+/** The text in which a message of the application goes out, so that nothing of the page's passes for control, and the message of such a text. */
+const escaped = (message) => message.startsWith(CONTROL) ? ESCAPE + message : message;
+const unescaped = (text) => text.startsWith(ESCAPE) ? text.slice(ESCAPE.length) : text;
+const isAnswer = (text) => text.startsWith(ANSWER);
+
+/** How a message of any kind is written. */
+const written = (message) => typeof message === 'string' ? message : String(JSON.stringify(message));
 
 /** The bytes that a text takes in memory, at most. */
 const weightOf = (text) => 2 * text.length;
@@ -148,7 +161,7 @@ export class ClientEnd {
     isOpen = false;
     /** Whether any init has come. */
     hasLived = false;
-    /** The messages of the page that the gateway has not confirmed, those that never went out, and the bytes of both. */
+    /** The texts of the page that the gateway has not confirmed, those that never went out, and the bytes of both. */
     #sent = [];
     #waiting = [];
     #weight = 0;
@@ -204,8 +217,11 @@ export class ClientEnd {
             event = {type: 'recovered', missed};
         } else {
             const unconfirmed = this.#sent.splice(0);
-            this.#lighten(unconfirmed);
-            event = this.hasLived ? {type: 'gap', reason, unconfirmed} : null;
+            // The client that was asked has gone, and nobody takes an answer from another one.
+            const answers = this.#waiting.filter(isAnswer);
+            this.#waiting = this.#waiting.filter((text) => !isAnswer(text));
+            this.#lighten([...unconfirmed, ...answers]);
+            event = this.hasLived ? {type: 'gap', reason, unconfirmed: this.#messages(unconfirmed)} : null;
             this.#confirmed = this.#taken = 0;
         }
         this.secret = resume;
@@ -222,10 +238,10 @@ export class ClientEnd {
     end() {
         this.secret = null;
         this.#sent.push(...this.#waiting.splice(0));
-        return [...this.#sent];
+        return this.#messages(this.#sent);
     }
 
-    /** Keeps a message of the page. Gives whether it goes out now. */
+    /** Keeps a text of the page. Gives whether it goes out now. */
     send(text) {
         const isNow = this.isOpen && this.#waiting.length === 0;
         (isNow ? this.#sent : this.#waiting).push(text);
@@ -233,14 +249,14 @@ export class ClientEnd {
         return isNow;
     }
 
-    /** Gives the messages that never went out, which go out now. */
+    /** Gives the texts that never went out, which go out now. */
     flush() {
         const texts = this.#waiting.splice(0);
         this.#sent.push(...texts);
         return texts;
     }
 
-    /** Takes what comes behind the init. Gives the application's message, if it is one, and the control message that is due. */
+    /** Takes what comes behind the init. Gives the application's message or PHP's question, if it is one, and the control message that is due. */
     receive(data, now) {
         if (typeof data !== 'string') {
             return {message: data, reply: this.#take(data.byteLength, now)};
@@ -248,12 +264,18 @@ export class ClientEnd {
         if (data.startsWith(CONTROL) && !data.startsWith(HEADER)) {
             return {message: null, reply: this.#control(data)};
         }
-        const isEscaped = data.startsWith(ESCAPE);
+        const question = data.startsWith(ASK) ? ASK_FORM.exec(data) : null;
+        if (data.startsWith(ASK) && !question) {
+            throw new Error(`malformed question ${JSON.stringify(data.slice(0, 60))}`);
+        }
         const reply = this.#take(data.length, now);
-        if (!isEscaped && data.startsWith(HEADER)) {
+        if (question) {
+            return {message: null, question: {id: question[1], data: question[2]}, reply};
+        }
+        if (data.startsWith(HEADER) && !data.startsWith(ESCAPE)) {
             return {message: null, reply}; // a newer gateway knows what it means
         }
-        return {message: isEscaped ? data.slice(ESCAPE.length) : data, reply};
+        return {message: unescaped(data), reply};
     }
 
     /** The milliseconds until the gateway has to be told of messages. */
@@ -303,6 +325,11 @@ export class ClientEnd {
         }
         this.#lighten(this.#sent.splice(0, forget));
         this.#confirmed = count;
+    }
+
+    /** The application's messages among texts that went out, or were to go. */
+    #messages(texts) {
+        return texts.filter((text) => !isAnswer(text)).map(unescaped);
     }
 
     #lighten(texts) {
@@ -378,17 +405,24 @@ export class Gateway extends EventTarget {
     }
 
     send(message) {
-        const text = typeof message === 'string' ? message : String(JSON.stringify(message));
         if (this.#state === 'closed' || this.#state !== 'open' && !this.#isCounted) {
             return false;
         }
-        if (!this.#isCounted) {
-            this.#socket.send(text);
-        } else if (this.#end.weight > this.#options.queueBytes) {
+        if (this.#isCounted) {
+            return this.#sendCounted(escaped(written(message)), message);
+        }
+        this.#socket.send(written(message));
+        return true;
+    }
+
+    /** Sends a text now or over the next connection. Gives whether it is taken, which is told of otherwise with the message that it is of. */
+    #sendCounted(text, message) {
+        if (this.#end.weight > this.#options.queueBytes) {
             this.#emit('overflow', {message});
             return false;
-        } else if (this.#end.send(text)) {
-            this.#write(text);
+        }
+        if (this.#end.send(text)) {
+            this.#socket.send(text);
         }
         return true;
     }
@@ -616,7 +650,9 @@ export class Gateway extends EventTarget {
             return this.#begin(init, received, phase);
         }
         this.#tellLater(phase);
-        if (received.message !== null) {
+        if (received.question) {
+            this.#ask(received.question);
+        } else if (received.message !== null) {
             this.#dispatch(received.message, phase);
         }
     }
@@ -631,7 +667,7 @@ export class Gateway extends EventTarget {
             this.#holds = Boolean(bind && event);
         }
         for (const text of again) {
-            this.#write(text);
+            this.#socket.send(text);
         }
         if (!this.#holds) {
             this.#flush();
@@ -678,17 +714,34 @@ export class Gateway extends EventTarget {
         });
     }
 
-    /** Sends a text in which nothing of the page's passes for control. */
-    #write(text) {
-        this.#socket.send(text.startsWith(CONTROL) ? ESCAPE + text : text);
-    }
-
     /** Sends what never went out. */
     #flush() {
         this.#holds = false;
         for (const text of this.#end.flush()) {
-            this.#write(text);
+            this.#socket.send(text);
         }
+    }
+
+    /** Raises `ask` for a question of PHP's, which is answered once, as long as this client is the one that was asked. */
+    #ask({id, data}) {
+        const asked = this.#introduced;
+        let isAnswered = false;
+        const answer = (value) => {
+            const isHere = this.#state !== 'closed' && this.#isCounted && this.#introduced === asked;
+            return isHere && this.#sendCounted(`${ANSWER}${id} ${written(value)}`, value);
+        };
+        const reply = (value) => {
+            if (isAnswered) {
+                return false;
+            }
+            if (typeof value?.then !== 'function') {
+                return isAnswered = answer(value);
+            }
+            isAnswered = true;
+            value.then(answer, (cause) => this.#fail('ask', cause instanceof Error ? cause : new Error(String(cause))));
+            return true;
+        };
+        this.#emit('ask', {data, reply});
     }
 
     #dispatch(data, phase) {

@@ -90,7 +90,7 @@ function run(seed) {
         }
         if (!page.isOpen) {
             const {event, reply, again} = page.open(message);
-            [reply, ...[...again, ...page.flush()].map(escape)].forEach(say);
+            [reply, ...again, ...page.flush()].forEach(say);
             recovered += event?.type === 'recovered';
             if (event?.type === 'gap') {
                 gaps += 1;
@@ -127,7 +127,7 @@ function run(seed) {
         }],
         [15, () => {
             said += 1;
-            if (page.send(text(said))) {
+            if (page.send(escape(text(said)))) {
                 say(escape(text(said)));
             }
         }],
@@ -247,6 +247,23 @@ test('what a gateway cannot mean is an error', () => {
     assert.deepEqual([end.flush(), end.weight], [['c'], 2]);
     assert.deepEqual(end.open({...INIT, reason: 'expired'}).event, {type: 'gap', reason: 'expired', unconfirmed: ['c']});
     assert.equal(end.weight, 0);
+    // Questions are told from messages, and answers are no messages of the application.
+    end.cut();
+    end.open({...INIT, resumed: true});
+    const asked = end.receive('gateway:=ask 00000000000000ff {"a": "b c"}', 0);
+    assert.deepEqual([asked.message, asked.question], [null, {id: '00000000000000ff', data: '{"a": "b c"}'}]);
+    for (const text of ['gateway:=ask 00000000000000ff', 'gateway:=ask 00000000000000fF x', 'gateway:=ask ff x']) {
+        assert.throws(() => end.receive(text, 0), /malformed question/);
+    }
+    end.send('gateway:=answer 00000000000000ff went out');
+    end.send('gateway:= gateway:=answer 1 is a message');
+    end.cut();
+    end.send('gateway:=answer 00000000000000fe waits');
+    end.send('waits');
+    const {unconfirmed} = end.open({...INIT, reason: 'expired'}).event;
+    assert.deepEqual([unconfirmed, end.flush()], [['gateway:=answer 1 is a message'], ['waits']]);
+    assert.equal(end.weight, 2 * 'waits'.length);
+    end.open({...INIT, reason: 'expired'});
     // What comes later waits for what waits.
     end.cut();
     end.send('d');

@@ -43,13 +43,13 @@ function playEnd() {
         },
         init({text}) {
             const {event, reply, again} = end.open(JSON.parse(text));
-            return {event, says: [reply, ...[...again, ...end.flush()].map(escape)]};
+            return {event, says: [reply, ...again, ...end.flush()]};
         },
         message({text, binary, at}) {
             const {message, reply} = end.receive(text ?? new ArrayBuffer(binary), at);
             return {message: message?.byteLength ?? message, says: reply === null ? [] : [reply]};
         },
-        send: ({text}) => ({says: end.send(text) ? [escape(text)] : []}),
+        send: ({text}) => ({says: end.send(escape(text)) ? [escape(text)] : []}),
         due({at}) {
             assert(end.dueIn(at - 1) > 0);
             return {says: [end.due(at)]};

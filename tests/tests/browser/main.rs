@@ -1,5 +1,6 @@
 //! End to end tests that need a real browser, and PHP for the pages (`make test-browser`).
 
+mod asks;
 mod browser_client;
 mod bursts;
 mod coming_back;

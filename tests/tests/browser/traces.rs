@@ -166,7 +166,7 @@ impl World {
             "confirmed": self.page.confirmed(),
             "unconfirmed": self.page.unconfirmed().count(),
             "waiting": self.page.waiting().count(),
-            "weight": of_page().map(|text| 2 * text.encode_utf16().count()).sum::<usize>(),
+            "weight": of_page().map(|text| 2 * escape(text).encode_utf16().count()).sum::<usize>(),
             "offer": self.page.offer().map(|offer| offer.to_subprotocol()),
         });
         let objects = [state, fields].map(|object| object.as_object().cloned().unwrap_or_default());

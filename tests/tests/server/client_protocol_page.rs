@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use anyhow::{Context as _, bail, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
 use gateway_tests::{PhpPeer, Server, root, soon};
-use gateway_wire::bridge::Order;
+use gateway_wire::bridge::{AnswerValue, Order, Query};
 use serde_bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+/// The number of the question that PHP asks.
+const QUESTION: u64 = 0x0123_4567_89ab_cdef;
 
 const PROTOCOL: &str = "Sec-WebSocket-Protocol: ";
 
@@ -83,6 +86,21 @@ async fn the_session_on_the_page_is_what_a_server_says() -> anyhow::Result<()> {
                 php.order(Order::SendToClient { client, message, raw: false }).await?;
                 php.acked().await?;
             }
+            ("asks", None) => {
+                let client = Some(values.0.get("client_id").context("no client yet")?.parse()?);
+                let (message, except) = (Bytes::new(text.as_bytes()), vec![]);
+                php.order(Order::SendTracked {
+                    id: QUESTION,
+                    message,
+                    client,
+                    uids: None,
+                    groups: None,
+                    except,
+                    asks: true,
+                })
+                .await?;
+                php.acked().await?;
+            }
             ("cut", None) => {
                 let socket = socket.take().context("no connection")?;
                 socket.get_ref().set_zero_linger()?;
@@ -90,6 +108,9 @@ async fn the_session_on_the_page_is_what_a_server_says() -> anyhow::Result<()> {
             _ => bail!("{line:?} is none of the lines that the page explains"),
         }
     }
-    ensure!(said >= 8 && values.0.len() == 7, "{said} messages, {} values", values.0.len());
+    ensure!(said >= 9 && values.0.len() == 8, "{said} messages, {} values", values.0.len());
+    let replies = php.ask(Query::Replies { id: QUESTION, wait: 0 }).await?;
+    let AnswerValue::Map(replies) = replies else { bail!("{replies:?}") };
+    ensure!(replies.len() == 1 && replies[0].1 == AnswerValue::Str(b"one".to_vec()), "{replies:?}");
     Ok(())
 }
