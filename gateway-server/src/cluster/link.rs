@@ -413,8 +413,10 @@ impl<H: Host> Session<'_, H> {
         for (node, request) in due {
             cluster.send_again(node, request);
         }
-        for node in gone {
+        for (instance, node) in gone {
             warn!(%node, "a node of the cluster has been silent for too long and is taken for gone");
+            // Who waits for its answer gets those of the others, as who asks from now on does.
+            cluster.pending.node_left(instance);
             self.host.node_left(node);
         }
         // The count has a time limit, as busy or ended shards must not keep the heartbeats back.

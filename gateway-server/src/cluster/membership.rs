@@ -313,8 +313,8 @@ impl Membership {
         self.by_instance.get(&instance).is_some_and(|peer| peer.has_left)
     }
 
-    /// Removes nodes that have been silent for too long from the members, and gives their addresses.
-    pub(super) fn tidy(&mut self, now: Instant) -> Vec<SocketAddrV4> {
+    /// Removes nodes that have been silent for too long from the members, and gives their instances and addresses.
+    pub(super) fn tidy(&mut self, now: Instant) -> Vec<(u64, SocketAddrV4)> {
         let known = self.by_instance.len();
         self.by_instance.retain(|_, peer| now.duration_since(peer.heard) < MEMORY);
         if self.by_instance.len() < known {
@@ -322,13 +322,13 @@ impl Membership {
         }
         let silent = self
             .by_instance
-            .values_mut()
-            .filter(|peer| peer.is_member && now.duration_since(peer.heard) > SILENCE);
+            .iter_mut()
+            .filter(|(_, peer)| peer.is_member && now.duration_since(peer.heard) > SILENCE);
         silent
-            .map(|peer| {
+            .map(|(instance, peer)| {
                 (peer.is_member, peer.is_proven) = (false, false);
                 peer.reassembly.reset();
-                peer.node
+                (*instance, peer.node)
             })
             .collect()
     }
@@ -629,7 +629,8 @@ mod tests {
         let mut test = test();
         test.meet(4);
         test.now += SILENCE * 2;
-        assert_eq!(test.membership.tidy(test.now), [NODE]);
+        let gone = test.membership.tidy(test.now);
+        assert_eq!(gone.into_iter().map(|(_, node)| node).collect::<Vec<_>>(), [NODE]);
         assert_eq!(
             (test.membership.instance_at(NODE), test.membership.acked_by_all(test.now)),
             (None, Some(5))

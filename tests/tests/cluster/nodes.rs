@@ -334,6 +334,20 @@ async fn every_question_is_answered_by_all() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_question_does_not_wait_for_a_node_that_is_taken_for_gone() -> anyhow::Result<()> {
+    const TEST: &str = "a_question_does_not_wait_for_a_node_that_is_taken_for_gone";
+    let Some(mut nodes) = Nodes::start(TEST, 3, &["--cluster-timeout", "600"]).await? else { return Ok(()) };
+    let mut php = nodes.php(0).await?;
+    let _clients = [nodes.client(0).await?, nodes.client(1).await?, nodes.client(2).await?];
+    eventually("three", AnswerValue::Int(3), async || php.count().await).await?;
+    nodes.nodes[1].server.signal(Signal::SIGKILL)?;
+    nodes.nodes[1].server.exit().await?;
+    // The answer is that of the nodes which are left, as it is for whoever asks later.
+    assert_eq!(php.count().await?, AnswerValue::Int(2));
+    Ok(())
+}
+
+#[tokio::test]
 async fn nodes_come_leave_and_die() -> anyhow::Result<()> {
     let Some(mut nodes) = Nodes::start("nodes_come_leave_and_die", 2, &["--cluster-timeout", "1.5"]).await?
     else {
