@@ -416,7 +416,7 @@ impl Hub {
     }
 
     /// The questions to pages.
-    pub fn asks(&self) -> &Asks {
+    pub fn asks(&self) -> &Arc<Asks> {
         &self.asks
     }
 

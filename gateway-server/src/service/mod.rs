@@ -42,7 +42,7 @@ pub struct Gateway {
     listeners: Vec<String>,
     cluster: Option<Arc<Cluster>>,
     moves: MovedClients,
-    sent: SentMessages,
+    sent: Arc<SentMessages>,
 }
 
 impl Gateway {
@@ -62,7 +62,7 @@ impl Gateway {
             listeners,
             cluster,
             moves: MovedClients::default(),
-            sent: SentMessages::default(),
+            sent: Arc::default(),
         }
     }
 

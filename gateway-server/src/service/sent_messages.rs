@@ -1,6 +1,7 @@
 //! The clients that counted messages have gone to, which are remembered for a while.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
@@ -15,6 +16,9 @@ const KEPT: Duration = Duration::from_secs(60);
 const KEPT_BYTES: usize = 32 << 20;
 /// The memory that is taken by what is remembered of a message besides its clients, about.
 const ENTRY: usize = 128;
+/// The time between two looks at messages that are to be forgotten.
+const LOOK: Duration = Duration::from_secs(30);
+
 /// What another process needs to say what has become of messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CarriedTracked {
@@ -35,42 +39,55 @@ pub(super) struct SentMessages(Mutex<Sent>);
 
 #[derive(Default)]
 struct Sent {
-    clients: HashMap<u64, (Instant, Vec<u32>)>,
+    clients: HashMap<u64, Vec<u32>>,
+    /// When each message was sent, the first one first.
+    times: VecDeque<(Instant, u64)>,
     bytes: usize,
+    /// Whether a task looks for messages that are to be forgotten.
+    is_swept: bool,
 }
 
 impl SentMessages {
     /// Remembers clients of a message.
-    pub(super) fn add(&self, id: u64, clients: Vec<u32>, now: Instant) {
+    pub(super) fn add(self: &Arc<Self>, id: u64, clients: Vec<u32>, now: Instant) {
         let mut sent = self.lock();
-        sent.forget(|since| now.saturating_duration_since(since) >= KEPT);
-        let cost = |clients: &[u32]| ENTRY + size_of_val(clients);
-        let all = match sent.clients.remove(&id) {
-            None => clients,
-            Some((_, mut before)) => {
-                sent.bytes -= cost(&before);
-                before.extend(clients);
-                before.sort_unstable();
-                before.dedup();
-                before
-            }
-        };
-        while sent.bytes + cost(&all) > KEPT_BYTES
-            && let Some(oldest) = sent.clients.values().map(|(since, _)| *since).min()
-        {
-            sent.forget(|since| since <= oldest);
+        sent.add(id, clients, now);
+        if !std::mem::replace(&mut sent.is_swept, true) {
+            let sent = Arc::clone(self);
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(LOOK).await;
+                    if sent.forget_old(Instant::now()) {
+                        break;
+                    }
+                }
+            });
         }
-        sent.bytes += cost(&all);
-        sent.clients.insert(id, (now, all));
     }
 
     pub(super) fn clients(&self, id: u64) -> Option<Vec<u32>> {
-        self.lock().clients.get(&id).map(|(_, clients)| clients.clone())
+        self.lock().clients.get(&id).cloned()
     }
 
+    /// Gives what is remembered of each message, the first one first.
     pub(super) fn carry(&self, now: Instant) -> Vec<(u64, u64, Vec<u32>)> {
-        let age = |since: Instant| millis(now.saturating_duration_since(since));
-        self.lock().clients.iter().map(|(id, (since, all))| (*id, age(*since), all.clone())).collect()
+        let sent = self.lock();
+        let carried = sent.times.iter().filter_map(|(since, id)| {
+            let age = millis(now.saturating_duration_since(*since));
+            Some((*id, age, sent.clients.get(id)?.clone()))
+        });
+        carried.collect()
+    }
+
+    /// Forgets old messages. Gives whether none is left, and so nobody has to look for more.
+    fn forget_old(&self, now: Instant) -> bool {
+        let mut sent = self.lock();
+        sent.forget_old(now);
+        sent.is_swept = !sent.times.is_empty();
+        if !sent.is_swept {
+            *sent = Sent::default();
+        }
+        !sent.is_swept
     }
 
     fn lock(&self) -> MutexGuard<'_, Sent> {
@@ -79,14 +96,43 @@ impl SentMessages {
 }
 
 impl Sent {
-    fn forget(&mut self, is_old: impl Fn(Instant) -> bool) {
-        let bytes = &mut self.bytes;
-        self.clients.retain(|_, (since, clients)| {
-            let goes = is_old(*since);
-            *bytes -= if goes { ENTRY + size_of_val(&clients[..]) } else { 0 };
-            !goes
-        });
+    fn add(&mut self, id: u64, clients: Vec<u32>, now: Instant) {
+        let clients = match self.clients.remove(&id) {
+            None => {
+                self.times.push_back((now, id));
+                clients
+            }
+            Some(mut before) => {
+                self.bytes -= cost(&before);
+                before.extend(clients);
+                before.sort_unstable();
+                before.dedup();
+                before
+            }
+        };
+        self.forget_old(now);
+        while self.bytes + cost(&clients) > KEPT_BYTES && self.times.len() > 1 {
+            self.forget_first();
+        }
+        self.bytes += cost(&clients);
+        self.clients.insert(id, clients.into_boxed_slice().into_vec());
     }
+
+    fn forget_old(&mut self, now: Instant) {
+        while self.times.front().is_some_and(|(since, _)| now.saturating_duration_since(*since) >= KEPT) {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        let first = self.times.pop_front().and_then(|(_, id)| self.clients.remove(&id));
+        self.bytes -= first.as_deref().map_or(0, cost);
+    }
+}
+
+/// The memory of what is remembered of a message, in bytes.
+fn cost(clients: &[u32]) -> usize {
+    ENTRY + size_of_val(clients)
 }
 
 #[cfg(test)]
@@ -94,28 +140,33 @@ mod tests {
     use super::*;
     use crate::system::ages::ago;
 
-    #[test]
-    fn what_was_sent_first_is_forgotten_first() {
-        let (sent, now) = (SentMessages::default(), Instant::now());
+    #[tokio::test]
+    async fn what_was_sent_first_is_forgotten_first() {
+        let (sent, now) = (Arc::new(SentMessages::default()), Instant::now());
+        let bytes = |messages: &SentMessages| messages.lock().bytes;
         let after = |seconds| now + Duration::from_secs(seconds);
         sent.add(1, vec![3, 1], now);
         sent.add(1, vec![2, 1], after(1));
-        assert_eq!(sent.clients(1), Some(vec![1, 2, 3]));
+        assert_eq!((sent.clients(1), bytes(&sent)), (Some(vec![1, 2, 3]), ENTRY + 12));
         let many = vec![7; KEPT_BYTES / 8];
         sent.add(2, many.clone(), after(2));
         sent.add(3, many, after(3));
         assert!(sent.clients(1).is_none() && sent.clients(2).is_none() && sent.clients(3).is_some());
-        assert!(sent.lock().bytes <= KEPT_BYTES);
-        let there = SentMessages::default();
+        assert!(bytes(&sent) <= KEPT_BYTES);
+        let there = Arc::new(SentMessages::default());
         for (id, age, clients) in sent.carry(after(4)) {
             assert_eq!((id, age, clients.len()), (3, 1000, KEPT_BYTES / 8));
             there.add(id, clients, ago(after(4), Duration::from_millis(age)));
         }
         assert_eq!(there.clients(3), sent.clients(3));
-        let bytes = |messages: &SentMessages| messages.lock().bytes;
         assert_eq!(bytes(&there), bytes(&sent));
         sent.add(4, vec![], after(3) + KEPT);
         assert!(sent.clients(3).is_none());
         assert_eq!((bytes(&sent), sent.clients(4)), (ENTRY, Some(vec![])));
+        // What is larger than all that may be kept is kept alone, and only as long.
+        sent.add(5, vec![7; KEPT_BYTES], after(4) + KEPT);
+        assert!(sent.clients(4).is_none() && sent.clients(5).is_some());
+        assert!(!sent.forget_old(after(5) + KEPT) && sent.forget_old(after(4) + KEPT * 2));
+        assert_eq!((bytes(&sent), sent.lock().is_swept), (0, false));
     }
 }
