@@ -241,9 +241,12 @@ export class ClientEnd {
         return this.#messages(this.#sent);
     }
 
-    /** Keeps a text of the page. Gives whether it goes out now. */
+    /**
+     * Keeps a text of the page. Gives whether it goes out now. An answer does before what waits for a bind, as the page that binds may
+     * itself ask.
+     */
     send(text) {
-        const isNow = this.isOpen && this.#waiting.length === 0;
+        const isNow = this.isOpen && (this.#waiting.length === 0 || isAnswer(text));
         (isNow ? this.#sent : this.#waiting).push(text);
         this.#weight += weightOf(text);
         return isNow;
@@ -727,8 +730,10 @@ export class Gateway extends EventTarget {
         const asked = this.#introduced;
         let isAnswered = false;
         const answer = (value) => {
-            const isHere = this.#state !== 'closed' && this.#isCounted && this.#introduced === asked;
-            return isHere && this.#sendCounted(`${ANSWER}${id} ${written(value)}`, value);
+            const isAsked = this.#isCounted && this.#introduced === asked;
+            // A client that cannot come back answers now or never.
+            const isHere = this.#state !== 'closed' && (this.#end.isOpen || this.#end.secret !== null);
+            return isAsked && isHere && this.#sendCounted(`${ANSWER}${id} ${written(value)}`, value);
         };
         const reply = (value) => {
             if (isAnswered) {

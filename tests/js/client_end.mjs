@@ -268,5 +268,8 @@ test('what a gateway cannot mean is an error', () => {
     end.cut();
     end.send('d');
     end.open({...INIT, resumed: true});
-    assert.deepEqual([end.send('e'), end.flush(), end.send('f')], [false, ['d', 'e'], true]);
+    const answer = 'gateway:=answer 00000000000000fd before them';
+    assert.deepEqual([end.send('e'), end.send(answer), end.flush(), end.send('f')], [false, true, ['d', 'e'], true]);
+    end.cut();
+    assert.deepEqual(end.open({...INIT, resumed: true, seen: 1}).again.slice(0, 2), ['d', 'e']);
 });
