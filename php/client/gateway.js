@@ -67,10 +67,10 @@ const CONTROL = 'gateway:';
 const HEADER = 'gateway:=';
 const ESCAPE = 'gateway:= ';
 
-/** A question of PHP's, and the start of the answer to one. */
+/** The start of a question of PHP's and that of an answer to one, and the form of both. */
 const ASK = `${HEADER}ask `;
-const ASK_FORM = /^gateway:=ask ([0-9a-f]{16}) (.*)$/s;
 const ANSWER = `${HEADER}answer `;
+const ASKED_FORM = /^gateway:=\w+ ([0-9a-f]{16}) (.*)$/s;
 
 /** The gateway is told how many of its messages were taken after so many of them, so many characters, or so many milliseconds. */
 const SEEN_AFTER_MESSAGES = 256;
@@ -267,13 +267,14 @@ export class ClientEnd {
         if (data.startsWith(CONTROL) && !data.startsWith(HEADER)) {
             return {message: null, reply: this.#control(data)};
         }
-        const question = data.startsWith(ASK) ? ASK_FORM.exec(data) : null;
-        if (data.startsWith(ASK) && !question) {
-            throw new Error(`malformed question ${JSON.stringify(data.slice(0, 60))}`);
+        const isQuestion = data.startsWith(ASK);
+        const [, id, text] = isQuestion || isAnswer(data) ? ASKED_FORM.exec(data) ?? [] : [null, null, null];
+        if (id === undefined) {
+            throw new Error(`malformed question or answer ${JSON.stringify(data.slice(0, 60))}`);
         }
         const reply = this.#take(data.length, now);
-        if (question) {
-            return {message: null, question: {id: question[1], data: question[2]}, reply};
+        if (isQuestion) {
+            return {message: null, question: {id, data: text}, reply};
         }
         if (data.startsWith(HEADER) && !data.startsWith(ESCAPE)) {
             return {message: null, reply}; // a newer gateway knows what it means

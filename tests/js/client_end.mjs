@@ -252,8 +252,8 @@ test('what a gateway cannot mean is an error', () => {
     end.open({...INIT, resumed: true});
     const asked = end.receive('gateway:=ask 00000000000000ff {"a": "b c"}', 0);
     assert.deepEqual([asked.message, asked.question], [null, {id: '00000000000000ff', data: '{"a": "b c"}'}]);
-    for (const text of ['gateway:=ask 00000000000000ff', 'gateway:=ask 00000000000000fF x', 'gateway:=ask ff x']) {
-        assert.throws(() => end.receive(text, 0), /malformed question/);
+    for (const text of ['gateway:=ask 00000000000000ff', 'gateway:=ask 00000000000000fF x', 'gateway:=answer ff x']) {
+        assert.throws(() => end.receive(text, 0), /malformed question or answer/);
     }
     end.send('gateway:=answer 00000000000000ff went out');
     end.send('gateway:= gateway:=answer 1 is a message');

@@ -46,8 +46,14 @@ function playEnd() {
             return {event, says: [reply, ...again, ...end.flush()]};
         },
         message({text, binary, at}) {
-            const {message, reply} = end.receive(text ?? new ArrayBuffer(binary), at);
-            return {message: message?.byteLength ?? message, says: reply === null ? [] : [reply]};
+            const {message, question, reply} = end.receive(text ?? new ArrayBuffer(binary), at);
+            const asked = question && {id: question.id, text: question.data};
+            return {message: message?.byteLength ?? message, question: asked, says: reply === null ? [] : [reply]};
+        },
+        // Whether the client may still answer is for the whole client to know.
+        answer({id, text, isTaken}) {
+            const answer = `gateway:=answer ${id} ${text}`;
+            return {says: isTaken && end.send(answer) ? [answer] : []};
         },
         send: ({text}) => ({says: end.send(escape(text)) ? [escape(text)] : []}),
         due({at}) {
@@ -60,9 +66,9 @@ function playEnd() {
             assert.throws(() => end.isOpen ? end.receive(step.text, step.at) : end.open(JSON.parse(step.text)), Error);
             return;
         }
-        const {event, says = [], message = null} = acts[step.do](step) ?? {};
+        const {event, says = [], message = null, question = null} = acts[step.do](step) ?? {};
         assert.deepEqual(says, step.says ?? []);
-        assert.equal(message, step.message ?? null);
+        assert.deepEqual([message, question], [step.message ?? null, step.question ?? null]);
         // A reason that is absent is undefined in the event.
         assert.deepEqual(event ? {...event, ...('reason' in event && {reason: event.reason ?? null})} : null, step.event ?? null);
         assert.deepEqual([end.offer, end.weight], [step.offer, step.weight]);
@@ -137,6 +143,7 @@ function playGateway() {
     const kept = new Map();
     let window, gateway, socket, clientId, introduced;
     let noted = [];
+    const questions = new Map();
     const stage = {
         WebSocket: FakeSocket,
         performance: {now: () => clock.now},
@@ -163,6 +170,7 @@ function playGateway() {
             });
         }
         gateway.on('*', (message) => noted.push(JSON.stringify(message)));
+        gateway.addEventListener('ask', (event) => noted.push(event));
     };
     const attempt = async () => {
         socket = FakeSocket.last = null;
@@ -177,6 +185,7 @@ function playGateway() {
     };
     const brief = (note) => {
         switch (note.type) {
+            case 'ask': return {ask: note.data};
             case 'raw': return {raw: note.data.byteLength ?? note.data};
             case 'recovered': return {type: note.type, missed: note.missed};
             case 'gap': return {type: note.type, reason: note.reason ?? null, unconfirmed: note.unconfirmed};
@@ -237,9 +246,18 @@ function playGateway() {
             introduced = clientId;
             return [...(isNew ? [text] : []), ...(event ? [event] : [])];
         },
-        message({text, binary, message}) {
+        message({text, binary, message, question}) {
             socket.raise('message', {data: text ?? new ArrayBuffer(binary)});
+            if (question) {
+                questions.set(question.id, noted.at(-1));
+                return [{ask: question.text}];
+            }
             return handed(message);
+        },
+        answer({id, text, isTaken}) {
+            assert.equal(questions.get(id).reply(text), isTaken);
+            assert.equal(isTaken && questions.get(id).reply(text), false);
+            return [];
         },
         send({text}) {
             assert.equal(gateway.send(text), true);

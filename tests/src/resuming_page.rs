@@ -226,16 +226,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ResumingPage<S> {
 
     /// Sends a message of the application, or keeps it for the next connection.
     pub async fn send(&mut self, message: &str) -> anyhow::Result<()> {
-        self.send_text(escape(message).into_owned()).await
+        let text = escape(message).into_owned();
+        if self.end.send(text.clone()) {
+            self.say(&text).await?;
+        }
+        Ok(())
     }
 
     /// Answers a question, now or over the next connection.
     pub async fn answer(&mut self, id: AskId, answer: &str) -> anyhow::Result<()> {
-        self.send_text(id.answer(answer)).await
-    }
-
-    async fn send_text(&mut self, text: String) -> anyhow::Result<()> {
-        if self.end.send(text.clone()) {
+        let text = id.answer(answer);
+        if self.end.answer(text.clone()) {
             self.say(&text).await?;
         }
         Ok(())

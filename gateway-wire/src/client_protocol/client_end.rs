@@ -14,13 +14,21 @@ pub struct ClientEnd<M> {
     /// The positions. They keep the messages of the page that went out, until the server says that it has taken them.
     counts: Counts<M>,
     /// The messages that have never gone out.
-    waiting: VecDeque<M>,
+    waiting: VecDeque<Waiting<M>>,
     /// The secret of the last init, or `None` where the client cannot be resumed.
     secret: Option<ResumeSecret>,
     /// True from an init to the end of its connection.
     is_open: bool,
     /// True once an init has come.
     has_lived: bool,
+}
+
+/// A message of the page that has never gone out.
+#[derive(Clone, Debug)]
+struct Waiting<M> {
+    message: M,
+    /// Whether it answers a question, which only the client that was asked can do.
+    is_answer: bool,
 }
 
 /// What an init means for the page.
@@ -91,11 +99,11 @@ impl<M: Clone> ClientEnd<M> {
 
     /// The page's messages that have never gone out, the oldest first.
     pub fn waiting(&self) -> impl Iterator<Item = &M> {
-        self.waiting.iter()
+        self.waiting.iter().map(|waiting| &waiting.message)
     }
 
     /// Takes the init of a new connection. Gives what it means, the control message to send, and the messages to send after it: those
-    /// that the server has not taken, and those that have never gone out.
+    /// that the server has not taken, and those that have never gone out. A new client does not answer what the old one was asked.
     pub fn open(&mut self, init: &Init) -> Result<(Opened<M>, Control, Vec<M>), MalformedInit> {
         let secret = init.resume.as_deref().map(str::parse).transpose()?;
         let opened = if init.resumed {
@@ -106,12 +114,13 @@ impl<M: Clone> ClientEnd<M> {
             Opened::Recovered { missed: init.missed }
         } else {
             let before = std::mem::take(&mut self.counts);
+            self.waiting.retain(|waiting| !waiting.is_answer);
             let unconfirmed = before.entries().map(|(message, _)| message.clone()).collect();
             if self.has_lived { Opened::Gap { reason: init.reason, unconfirmed } } else { Opened::First }
         };
         (self.secret, self.is_open, self.has_lived) = (secret, true, true);
         let mut again: Vec<M> = self.counts.entries().map(|(message, _)| message.clone()).collect();
-        for message in std::mem::take(&mut self.waiting) {
+        for Waiting { message, .. } in std::mem::take(&mut self.waiting) {
             self.counts.push(message.clone(), 1, 0, |_| 0);
             again.push(message);
         }
@@ -125,10 +134,20 @@ impl<M: Clone> ClientEnd<M> {
 
     /// Sends a message, or keeps it for the next connection. Gives whether it goes out now.
     pub fn send(&mut self, message: M) -> bool {
+        self.keep(message, false)
+    }
+
+    /// Sends an answer to a question of the client that is current, or keeps it for the next connection of this client. Gives whether
+    /// it goes out now.
+    pub fn answer(&mut self, message: M) -> bool {
+        self.keep(message, true)
+    }
+
+    fn keep(&mut self, message: M, is_answer: bool) -> bool {
         if self.is_open {
             self.counts.push(message, 1, 0, |_| 0);
         } else {
-            self.waiting.push_back(message);
+            self.waiting.push_back(Waiting { message, is_answer });
         }
         self.is_open
     }

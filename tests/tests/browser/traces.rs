@@ -11,8 +11,8 @@ use anyhow::{Context as _, ensure};
 use gateway_tests::{Rng, root, skip};
 use gateway_wire::ClientId;
 use gateway_wire::client_protocol::{
-    ClientEnd, GapReason, Init, Opened, Received, ResumeOffer, ResumeSecret, SEEN_AFTER_BYTES, ServerEnd,
-    escape,
+    AskId, ClientEnd, GapReason, Header, Init, Opened, Received, ResumeOffer, ResumeSecret, SEEN_AFTER_BYTES,
+    ServerEnd, Text, escape,
 };
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
@@ -27,25 +27,34 @@ const KEPT: u64 = 100;
 const REFUSED: u64 = 2;
 
 /// What a server cannot mean.
-const MALFORMED: [&str; 6] = [
+const MALFORMED: [&str; 10] = [
     "gateway:seen",
     "gateway:seen -1",
     "gateway:seen 01",
     "gateway:seen 1 ",
     "gateway:ping 1",
     "gateway:pong ",
+    "gateway:=ask ",
+    "gateway:=ask 00000000000000ff",
+    "gateway:=ask 00000000000000fF x",
+    "gateway:=answer 0 x",
 ];
 
 /// Control that says nothing of counts.
 const CONTROL: [&str; 5] = ["gateway:ping", "gateway:pong", "gateway:", "gateway:later 7", "gateway:seen64"];
 
 /// What traces must have besides a gap of each reason.
-const KINDS: [&str; 20] = [
+const KINDS: [&str; 25] = [
     "connect",
     "refuse",
     "init",
     "message",
     "send",
+    "a question",
+    "answer",
+    "an answer waits",
+    "an answer comes after a gap",
+    "an answer cannot be kept",
     "due",
     "cut",
     "abandon",
@@ -88,8 +97,12 @@ struct World {
     server: Option<(u32, ServerEnd<Frame>)>,
     /// Why each client that was there before has ended, by its connection number less one.
     ended: Vec<GapReason>,
+    /// The page's end, which keeps messages as they are on the wire.
     page: ClientEnd<String>,
     wire: Option<Wire>,
+    /// The questions that the page has not answered: those that its client was asked, and those of the clients before.
+    asked: Vec<AskId>,
+    too_late: Vec<AskId>,
     /// Whether the page knows that the server speaks `gateway.2`. Before that it takes no messages.
     is_known: bool,
     /// Number of attempts in a row that have failed before they were open.
@@ -131,6 +144,14 @@ fn said(number: usize) -> String {
     }
 }
 
+/// The application's message in a text of the page, or `None` for an answer.
+fn application(text: &str) -> Option<&str> {
+    match Text::parse(text) {
+        Ok(Text::Application(message)) => Some(message),
+        _ => None,
+    }
+}
+
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
@@ -142,6 +163,8 @@ impl World {
             ended: Vec::new(),
             page: ClientEnd::default(),
             wire: None,
+            asked: Vec::new(),
+            too_late: Vec::new(),
             is_known: false,
             refused: 0,
             pushed: 0,
@@ -166,7 +189,7 @@ impl World {
             "confirmed": self.page.confirmed(),
             "unconfirmed": self.page.unconfirmed().count(),
             "waiting": self.page.waiting().count(),
-            "weight": of_page().map(|text| 2 * escape(text).encode_utf16().count()).sum::<usize>(),
+            "weight": of_page().map(|text| 2 * text.encode_utf16().count()).sum::<usize>(),
             "offer": self.page.offer().map(|offer| offer.to_subprotocol()),
         });
         let objects = [state, fields].map(|object| object.as_object().cloned().unwrap_or_default());
@@ -215,6 +238,18 @@ impl World {
                 9 if self.rng.below(4) == 0 => Frame::Binary(long(&mut self.rng)),
                 // A trace has the text itself, so there are few.
                 10 if self.rng.below(32) == 0 => escaped("x".repeat(long(&mut self.rng))),
+                11 => {
+                    let question = match self.rng.below(4) {
+                        0 => format!(r#"{{"type":"init","number":{pushed}}}"#),
+                        1 => format!("gateway:= {pushed}"),
+                        2 => String::new(),
+                        _ => format!("{pushed}"),
+                    };
+                    let text = AskId(pushed as u64).question(question.as_bytes());
+                    Frame::Text(String::from_utf8_lossy(&text).into_owned())
+                }
+                // The server never answers, and a page that is told so ignores it.
+                12 if self.rng.below(4) == 0 => Frame::Text(AskId(pushed as u64).answer("nothing")),
                 _ => escaped(format!("message {pushed}")),
             };
             server.send(frame.clone(), 1, 8, |_| 8);
@@ -233,14 +268,42 @@ impl World {
         }
         self.said += 1;
         let text = said(self.said);
+        let sent = escape(&text).into_owned();
         let mut says = Vec::new();
-        if self.page.send(text.clone()) {
-            says.push(escape(&text).into_owned());
+        if self.page.send(sent.clone()) {
+            says.push(sent);
         } else {
             self.note("a message waits");
         }
         self.says(&says);
         self.step("send", json!({"text": text, "says": says}));
+    }
+
+    /// Answers one of the questions that have come, which is too late for those that another client was asked.
+    fn answer(&mut self) {
+        let is_too_late = !self.too_late.is_empty() && self.rng.below(2) == 0;
+        let questions = if is_too_late { &mut self.too_late } else { &mut self.asked };
+        if questions.is_empty() {
+            return;
+        }
+        let id = questions.swap_remove(self.rng.below(questions.len()));
+        self.said += 1;
+        let text = said(self.said);
+        let is_open = self.wire.as_ref().is_some_and(|wire| wire.init.is_none());
+        let can_keep = is_open || self.page.offer().is_some();
+        let is_taken = can_keep && !is_too_late;
+        let mut says = Vec::new();
+        if is_too_late {
+            self.note("an answer comes after a gap");
+        } else if !can_keep {
+            self.note("an answer cannot be kept");
+        } else if self.page.answer(id.answer(&text)) {
+            says.push(id.answer(&text));
+        } else {
+            self.note("an answer waits");
+        }
+        self.says(&says);
+        self.step("answer", json!({"id": id.to_string(), "text": text, "isTaken": is_taken, "says": says}));
     }
 
     fn says(&mut self, says: &[String]) {
@@ -303,6 +366,8 @@ impl World {
     fn reload(&mut self) -> anyhow::Result<()> {
         self.wire = None;
         self.page.cut();
+        self.asked.clear();
+        self.too_late.clear();
         self.refused = 0;
         if self.page.offer().is_none() {
             self.page = ClientEnd::default();
@@ -321,8 +386,14 @@ impl World {
         let now = Duration::from_millis(self.now);
         let (mut fields, reply) = match &frame {
             Frame::Text(text) => {
-                let Received { message, reply, .. } = self.page.receive(text, now)?;
-                (json!({"text": text, "message": message}), reply)
+                let Received { message, header, reply } = self.page.receive(text, now)?;
+                let mut fields = json!({"text": text, "message": message});
+                if let Some(Header::Ask(id, question)) = header {
+                    fields["question"] = json!({"id": id.to_string(), "text": question});
+                    self.asked.push(id);
+                    *self.kinds.entry("a question".to_owned()).or_default() += 1;
+                }
+                (fields, reply)
             }
             Frame::Binary(length) => {
                 (json!({"binary": length, "message": length}), self.page.receive_binary(*length, now))
@@ -340,10 +411,7 @@ impl World {
 
     fn page_opens(&mut self, init: &Init) -> anyhow::Result<()> {
         let (opened, seen, again) = self.page.open(init)?;
-        let says: Vec<_> = [seen.to_string()]
-            .into_iter()
-            .chain(again.iter().map(|text| escape(text).into_owned()))
-            .collect();
+        let says: Vec<_> = [seen.to_string()].into_iter().chain(again.iter().cloned()).collect();
         self.says(&says);
         let event = match opened {
             Opened::First => Value::Null,
@@ -355,6 +423,8 @@ impl World {
             }
             Opened::Gap { reason, unconfirmed } => {
                 self.note(&format!("gap {}", reason.map_or("without a reason", GapReason::word)));
+                self.too_late.append(&mut self.asked);
+                let unconfirmed: Vec<_> = unconfirmed.iter().filter_map(|text| application(text)).collect();
                 json!({"type": "gap", "reason": reason, "unconfirmed": unconfirmed})
             }
         };
@@ -396,7 +466,8 @@ impl World {
         self.pass(time);
         match self.rng.below(100) {
             0..20 => self.push(),
-            20..36 => self.say(),
+            20..32 => self.say(),
+            32..36 => self.answer(),
             36..62 => self.page_receives()?,
             62..80 => self.server_receives()?,
             80..84 => self.cut("cut"),
