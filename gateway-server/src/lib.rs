@@ -1,7 +1,7 @@
 //! A push gateway: holds browsers' connections, takes orders from PHP.
 //!
 //! Each module knows those below it alone: `server` all, `lifecycle` and `admin` what serves, `php` and `cluster` the `service`, that the
-//! `hub`, that the `shard`s, these the `protocol` of clients and the `relay`; `net`, `system`, `telemetry`
+//! `hub`, that the `shard`s, these the `inbox`, the `protocol` of clients and the `relay`; `net`, `system`, `telemetry`
 //! and `versioned` know nobody above them.
 
 #![deny(unsafe_code)]
@@ -12,6 +12,7 @@ pub mod config;
 pub mod events;
 pub mod handover;
 pub mod hub;
+pub mod inbox;
 pub mod lifecycle;
 pub mod listener;
 pub mod net;

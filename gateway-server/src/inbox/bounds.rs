@@ -1,0 +1,41 @@
+//! The bounds of an inbox: what one uid, one message and one store may take.
+
+/// The longest payload of a message, in bytes.
+pub const MESSAGE_BYTES: usize = 64 << 10;
+/// The longest uid, in bytes.
+pub const UID_BYTES: usize = 255;
+/// The longest id of a message and the longest replace key, in bytes.
+pub const ID_BYTES: usize = 64;
+/// The longest name of a device, in bytes.
+pub const DEVICE_BYTES: usize = 64;
+/// How long a message waits if the application says nothing else, in seconds.
+pub const DEFAULT_TTL: u64 = 7 * DAY;
+/// How long a message may wait at most, in seconds.
+pub const LONGEST_TTL: u64 = 30 * DAY;
+/// A device that has not been here for this long is forgotten, in milliseconds.
+pub const DEVICE_LIFE: u64 = 30 * DAY * 1000;
+/// The progress of a producer that has sent nothing for this long is forgotten, in milliseconds.
+pub const PRODUCER_LIFE: u64 = DAY * 1000;
+/// The time for which the store does not note again that a device is here, in milliseconds, so that logins cost few writes.
+pub const SEEN_STEP: u64 = 3_600_000;
+
+const DAY: u64 = 86_400;
+
+/// The bounds that tests make smaller than servers have them.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The number of messages that wait for one uid at most.
+    pub messages: u64,
+    /// The payload bytes that wait for one uid at most.
+    pub bytes: u64,
+    /// The number of devices of one uid at most.
+    pub devices: usize,
+    /// The bytes that the whole store may take; beyond them, messages are refused.
+    pub store_bytes: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { messages: 1000, bytes: 1 << 20, devices: 10, store_bytes: 10 << 30 }
+    }
+}

@@ -1,0 +1,141 @@
+//! The opening of the database: whose it is, whether it is free, its version, and whether it is the one that was closed last.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+
+use super::batch::random;
+use super::schema::{APPLICATION_ID, MIGRATIONS, VERSION};
+
+/// The memory that SQLite may take for pages, in KiB.
+const CACHE: i32 = 16 << 10;
+/// The pages in the write-ahead log from which SQLite moves them to the database.
+const LOG_PAGES: i32 = 4000;
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("`store`: another process has {} open; each server needs a store of its own", .0.display())]
+    InUse(PathBuf),
+    #[error("`store`: a newer server has written {} (version {found}, this server knows up to {VERSION})", path.display())]
+    Newer { path: PathBuf, found: i32 },
+    #[error("`store`: {} is no store of this server", .0.display())]
+    Foreign(PathBuf),
+    #[error("`store`: {} cannot be opened: {reason}", path.display())]
+    Failed { path: PathBuf, reason: String },
+}
+
+/// Opens a store, which it creates where there is no file, and gives it with its random epoch.
+pub(super) fn open(path: &Path) -> Result<(Connection, u64), OpenError> {
+    let failed = |reason: String| OpenError::Failed { path: path.to_owned(), reason };
+    let sqlite = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(path.to_owned()),
+        Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
+        _ => failed(error.to_string()),
+    };
+    // What waits for users is nobody else's to read. SQLite gives its other files the same mode.
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| failed(error.to_string()))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    prepare(&connection, path).map_err(sqlite)??;
+    let epoch =
+        continue_epoch(&connection, path).map_err(sqlite)?.map_err(|error| failed(error.to_string()))?;
+    Ok((connection, epoch))
+}
+
+/// Locks the database, and brings it to this version.
+fn prepare(connection: &Connection, path: &Path) -> rusqlite::Result<Result<(), OpenError>> {
+    connection.busy_timeout(std::time::Duration::ZERO)?;
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let (application, version) = (number("application_id")?, number("user_version")?);
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application != APPLICATION_ID && (application, version, tables) != (0, 0, 0) {
+        return Ok(Err(OpenError::Foreign(path.to_owned())));
+    }
+    if version > VERSION {
+        return Ok(Err(OpenError::Newer { path: path.to_owned(), found: version }));
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -CACHE)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    let transaction = connection.unchecked_transaction()?;
+    for step in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(Ok(()))
+}
+
+/// Gives the epoch of the store: a new one if the database is another than the one that was here last, as after a restore.
+///
+/// That is told by a marker, which stands in the database and in a file beside it and is new with each opening and closing.
+fn continue_epoch(connection: &Connection, path: &Path) -> rusqlite::Result<io::Result<u64>> {
+    let mut found = connection.prepare("SELECT epoch, marker FROM about")?;
+    let found = found.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.next().transpose()?;
+    let epoch = match found {
+        Some((epoch, marker)) if read_marker(path) == Some(marker) => epoch,
+        _ => random()?,
+    };
+    Ok(renew_marker(connection, path, epoch)?.map(|()| epoch.cast_unsigned()))
+}
+
+/// Writes a new marker to the file and to the database.
+pub(super) fn renew_marker(
+    connection: &Connection,
+    path: &Path,
+    epoch: i64,
+) -> rusqlite::Result<io::Result<()>> {
+    // Zero is the marker of copies.
+    let marker = random()? | 1;
+    if let Err(error) = write_marker(path, marker) {
+        return Ok(Err(error));
+    }
+    let sql = "INSERT OR REPLACE INTO about (one, epoch, marker) VALUES (1, ?, ?)";
+    connection.execute(sql, params![epoch, marker])?;
+    Ok(Ok(()))
+}
+
+/// Writes a copy of the store to a file that does not exist yet. Where the copy is restored, pages are told of a new epoch.
+pub(super) fn copy(connection: &Connection, to: &Path) -> rusqlite::Result<()> {
+    let name = to.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(to.to_owned()))?;
+    connection.execute("VACUUM INTO ?", [name])?;
+    Connection::open(to)?.execute("UPDATE about SET marker = 0", [])?;
+    Ok(())
+}
+
+/// Gives the path of the file beside the database that has the marker.
+fn marker_path(path: &Path, end: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(end);
+    name.into()
+}
+
+fn read_marker(path: &Path) -> Option<i64> {
+    let text = fs::read_to_string(marker_path(path, "-epoch")).ok()?;
+    u64::from_str_radix(text.trim(), 16).ok().map(u64::cast_signed)
+}
+
+fn write_marker(path: &Path, marker: i64) -> io::Result<()> {
+    let new = marker_path(path, "-epoch.new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    writeln!(file, "{:016x}", marker.cast_unsigned())?;
+    file.sync_all()?;
+    fs::rename(&new, marker_path(path, "-epoch"))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}

@@ -1,0 +1,41 @@
+//! The schema of the database, its version, and the steps from each version to the next.
+
+/// Marks a database as a store of this server (`gwin`).
+pub(super) const APPLICATION_ID: i32 = 0x6777_696e;
+
+/// The version that this server writes.
+pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
+
+/// The statements that bring a database from each version to the next; the first ones make an empty file a store.
+///
+/// A message that has ended but whose time has not (all devices have it, or it was dropped or replaced) stays as a row without a
+/// payload, so that its id is known. `ended` is when it was dropped or replaced. `marks` says when a device had come how far
+/// (`sort` 0: written, 1: received), or which message it has read (2); a message was received when the first mark at or behind its
+/// position was made.
+pub(super) const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE about (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, marker INTEGER NOT NULL);
+CREATE TABLE uids (
+    key INTEGER PRIMARY KEY, uid BLOB NOT NULL UNIQUE, seed INTEGER NOT NULL, next_seq INTEGER NOT NULL,
+    acknowledged INTEGER NOT NULL, settled INTEGER NOT NULL, messages INTEGER NOT NULL, bytes INTEGER NOT NULL
+);
+CREATE TABLE messages (
+    uid INTEGER NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, stored INTEGER NOT NULL, expires INTEGER NOT NULL,
+    is_binary INTEGER NOT NULL, for_all INTEGER NOT NULL, replace_key TEXT, ended INTEGER, payload BLOB,
+    PRIMARY KEY (uid, seq)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX messages_by_id ON messages (id, uid);
+CREATE INDEX messages_by_end ON messages (expires);
+CREATE INDEX messages_by_key ON messages (uid, replace_key) WHERE replace_key IS NOT NULL;
+CREATE TABLE devices (
+    uid INTEGER NOT NULL, number INTEGER NOT NULL, sort INTEGER NOT NULL, name TEXT NOT NULL, seen INTEGER NOT NULL,
+    written INTEGER NOT NULL, acknowledged INTEGER NOT NULL, floor INTEGER NOT NULL, lost INTEGER NOT NULL,
+    PRIMARY KEY (uid, number)
+) WITHOUT ROWID;
+CREATE INDEX devices_by_seen ON devices (seen);
+CREATE TABLE marks (
+    uid INTEGER NOT NULL, device INTEGER NOT NULL, sort INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (uid, device, sort, seq)
+) WITHOUT ROWID;
+CREATE TABLE producers (producer BLOB PRIMARY KEY, number INTEGER NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX producers_by_seen ON producers (seen);
+"];

@@ -1,0 +1,117 @@
+//! The store on an open database.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, Result};
+
+use crate::inbox::bounds::Bounds;
+use crate::inbox::model::{Device, Millis, Producer, Receipt, Totals, UidInbox, WaitingPage};
+use crate::inbox::store::{Operation, Outcome, Store, StoreError};
+
+use super::batch::Batch;
+use super::error::store_error;
+use super::open::{self, OpenError};
+use super::reads;
+use super::statements::Statements;
+
+/// A store in one SQLite database, which no other process can open meanwhile.
+pub struct SqliteStore {
+    connection: Connection,
+    path: PathBuf,
+    bounds: Bounds,
+    epoch: u64,
+    totals: Totals,
+}
+
+impl SqliteStore {
+    /// Opens the store at this path, which it creates where there is no file.
+    pub fn open(path: &Path, bounds: Bounds) -> Result<Self, OpenError> {
+        let (connection, epoch) = open::open(path)?;
+        let sql = "SELECT count(*), coalesce(sum(messages), 0), coalesce(sum(bytes), 0) FROM uids";
+        let totals = connection.query_row(sql, [], |row| {
+            let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+            Ok(Totals { uids: number(0)?, messages: number(1)?, bytes: number(2)? })
+        });
+        let failed =
+            |error: rusqlite::Error| OpenError::Failed { path: path.to_owned(), reason: error.to_string() };
+        Ok(Self { connection, path: path.to_owned(), bounds, epoch, totals: totals.map_err(failed)? })
+    }
+
+    /// Writes a copy of the store to a file that does not exist yet, while the store goes on.
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        open::copy(&self.connection, path).map_err(store_error)
+    }
+
+    /// Reads all of the database, and gives what is wrong with it: nothing if it is well.
+    pub fn check(&self) -> Result<Vec<String>, StoreError> {
+        let found = || -> Result<Vec<String>> {
+            let mut statement = self.connection.prepare("PRAGMA integrity_check(100)")?;
+            let found: Result<Vec<String>> = statement.query_map([], |row| row.get(0))?.collect();
+            Ok(found?.into_iter().filter(|line| line != "ok").collect())
+        };
+        found().map_err(store_error)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Runs operations in one transaction, and gives with their outcomes what the store holds then.
+    fn transact(&self, now: Millis, operations: &[Operation]) -> Result<(Vec<Outcome>, Totals)> {
+        let transaction = self.connection.unchecked_transaction()?;
+        let mut batch = Batch::new(&self.connection, now, self.bounds, self.epoch, self.totals)?;
+        let outcomes = operations.iter().map(|operation| batch.run(operation)).collect::<Result<_>>()?;
+        let totals = batch.totals;
+        drop(batch);
+        transaction.commit()?;
+        Ok((outcomes, totals))
+    }
+}
+
+impl Store for SqliteStore {
+    fn apply(&mut self, now: Millis, operations: &[Operation]) -> Result<Vec<Outcome>, StoreError> {
+        let (outcomes, totals) = self.transact(now, operations).map_err(store_error)?;
+        self.totals = totals;
+        Ok(outcomes)
+    }
+
+    fn waiting(
+        &mut self,
+        now: Millis,
+        uid: &[u8],
+        device: &Device,
+        after: u64,
+        messages: usize,
+        bytes: usize,
+    ) -> Result<WaitingPage, StoreError> {
+        let statements = &mut Statements::new(&self.connection);
+        reads::waiting(statements, now, (uid, device), after, (messages, bytes)).map_err(store_error)
+    }
+
+    fn receipt(&mut self, now: Millis, id: &str, uids: usize) -> Result<Vec<Receipt>, StoreError> {
+        reads::receipt(&mut Statements::new(&self.connection), now, id, uids).map_err(store_error)
+    }
+
+    fn inbox_of(&mut self, now: Millis, uid: &[u8]) -> Result<Option<UidInbox>, StoreError> {
+        let statements = &mut Statements::new(&self.connection);
+        reads::inbox_of(statements, now, self.epoch, uid).map_err(store_error)
+    }
+
+    fn progress(&mut self, producer: &Producer) -> Result<Option<u64>, StoreError> {
+        let batch = Batch::new(&self.connection, 0, self.bounds, self.epoch, self.totals);
+        batch.and_then(|mut batch| batch.progress(producer)).map_err(store_error)
+    }
+
+    fn totals(&mut self) -> Result<Totals, StoreError> {
+        Ok(self.totals)
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // Without a new marker, a copy that was made while the store was open would pass for the store itself. Where the disk
+        // does not take it any more, nothing else can be done.
+        let _ = open::renew_marker(&self.connection, &self.path, self.epoch.cast_signed());
+    }
+}

@@ -1,0 +1,175 @@
+//! The database as a file: who may open it, copies of it, and disks that fail.
+
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use rusqlite::Connection;
+
+use crate::inbox::bounds::{Bounds, DEFAULT_TTL};
+use crate::inbox::model::{Device, NewDevice, NewMessage};
+use crate::inbox::store::{Operation, Outcome, Store, StoreError};
+
+use super::{OpenError, SqliteStore};
+
+const UID: &[u8] = b"anna";
+
+fn open(path: &Path) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(path, Bounds::default())
+}
+
+fn deliver(id: &str, bytes: usize) -> Operation {
+    Operation::Deliver(NewMessage {
+        uid: Bytes::from_static(UID),
+        id: id.into(),
+        payload: Bytes::from(vec![0; bytes]),
+        is_binary: true,
+        ttl: DEFAULT_TTL,
+        replace: None,
+        new_device: NewDevice::All,
+        producer: None,
+    })
+}
+
+/// Gives the epoch and the number of messages of the uid.
+fn state(store: &mut SqliteStore) -> (u64, u64) {
+    let inbox = store.inbox_of(1, UID).unwrap().unwrap();
+    (inbox.epoch, inbox.messages)
+}
+
+/// Gives why a store cannot be opened.
+fn refusal(path: &Path) -> String {
+    match open(path) {
+        Ok(_) => panic!("{} was opened", path.display()),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn one_process_alone_has_a_store_and_others_find_it_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut store = open(&path).unwrap();
+    store.apply(1, &[deliver("a", 1)]).unwrap();
+    let before = state(&mut store);
+    let refused = refusal(&path);
+    assert!(refused.contains("`store`") && refused.contains(&path.display().to_string()), "{refused}");
+    assert!(matches!(open(&path), Err(OpenError::InUse(_))));
+    drop(store);
+    let mut store = open(&path).unwrap();
+    assert_eq!(state(&mut store), before);
+    assert_eq!(store.totals().unwrap().messages, 1);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn files_of_others_and_of_newer_servers_are_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("foreign");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
+    let before = fs::read(&path).unwrap();
+    assert!(matches!(open(&path), Err(OpenError::Foreign(_))));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    let text = folder.path().join("text");
+    fs::write(&text, "This is a letter and no database. ".repeat(100)).unwrap();
+    assert!(matches!(open(&text), Err(OpenError::Foreign(_))));
+    let newer = folder.path().join("newer");
+    drop(open(&newer).unwrap());
+    Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(refusal(&newer).contains("version 99"), "{}", refusal(&newer));
+    let missing = folder.path().join("no/such/folder");
+    assert!(matches!(open(&missing), Err(OpenError::Failed { .. })));
+}
+
+#[test]
+fn a_store_that_was_copied_back_has_another_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, copy, plain] = ["store", "copy", "plain"].map(|name| folder.path().join(name));
+    let mut store = open(&path).unwrap();
+    store.apply(1, &[deliver("a", 10)]).unwrap();
+    store.copy_to(&copy).unwrap();
+    // A copy never overwrites what is there.
+    assert!(store.copy_to(&copy).is_err());
+    store.apply(1, &[deliver("b", 10)]).unwrap();
+    let (epoch, messages) = state(&mut store);
+    assert_eq!(messages, 2);
+    drop(store);
+    fs::copy(&path, &plain).unwrap();
+
+    fs::copy(&copy, &path).unwrap();
+    let mut store = open(&path).unwrap();
+    let (restored, messages) = state(&mut store);
+    assert_eq!(messages, 1);
+    assert_ne!(restored, epoch);
+    assert_eq!(store.check().unwrap(), Vec::<String>::new());
+    drop(store);
+
+    // The same holds for a plain copy of the closed file that is put back after the store has gone on.
+    fs::copy(&plain, &path).unwrap();
+    let mut store = open(&path).unwrap();
+    let (again, messages) = state(&mut store);
+    assert_eq!(messages, 2);
+    assert!(again != epoch && again != restored);
+    drop(store);
+    let mut store = open(&path).unwrap();
+    assert_eq!(state(&mut store).0, again);
+}
+
+#[test]
+fn a_full_disk_refuses_the_whole_batch_and_the_store_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(&folder.path().join("store")).unwrap();
+    store.apply(1, &[deliver("a", 10)]).unwrap();
+    let pages: u32 = store.connection().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    let limit = |store: &SqliteStore, pages: u32| {
+        store.connection().pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    };
+    limit(&store, pages + 2);
+    let batch = [deliver("b", 10), deliver("c", 60_000)];
+    assert!(matches!(store.apply(1, &batch), Err(StoreError::DiskFull(_))));
+    assert_eq!((state(&mut store).1, store.totals().unwrap().messages), (1, 1));
+    limit(&store, pages + 1000);
+    let outcomes = store.apply(1, &batch).unwrap();
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Stored { dropped: 0, .. })));
+    assert_eq!(state(&mut store).1, 3);
+}
+
+#[test]
+fn a_store_that_cannot_be_written_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(&folder.path().join("store")).unwrap();
+    store.apply(1, &[deliver("a", 10)]).unwrap();
+    store.connection().pragma_update(None, "query_only", true).unwrap();
+    assert!(matches!(store.apply(1, &[deliver("b", 10)]), Err(StoreError::ReadOnly(_))));
+    store.connection().pragma_update(None, "query_only", false).unwrap();
+    assert!(store.apply(1, &[deliver("b", 10)]).is_ok());
+}
+
+#[test]
+fn damage_is_found_and_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut store = open(&path).unwrap();
+    let batch: Vec<_> = (0..200).map(|number| deliver(&format!("m{number}"), 3000)).collect();
+    store.apply(1, &batch).unwrap();
+    store.apply(1, &[Operation::Arrive { uid: Bytes::from_static(UID), device: Device::Shared }]).unwrap();
+    assert_eq!(store.check().unwrap(), Vec::<String>::new());
+    drop(store);
+    let mut bytes = fs::read(&path).unwrap();
+    // The pages behind the schema are overwritten, each but for its last bytes.
+    for page in bytes.chunks_mut(4096).skip(20) {
+        page[..4000].fill(0xa5);
+    }
+    fs::write(&path, bytes).unwrap();
+    // Where so much is damaged, one of the steps finds it; none panics.
+    match open(&path) {
+        Err(OpenError::Failed { .. }) => {}
+        Err(error) => panic!("{error}"),
+        Ok(mut store) => {
+            assert!(store.check().is_err() || !store.check().unwrap().is_empty());
+            let read = store.waiting(1, UID, &Device::Shared, 0, 1000, usize::MAX);
+            assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
+        }
+    }
+}

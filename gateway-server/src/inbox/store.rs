@@ -1,0 +1,194 @@
+//! The trait of a store of inboxes: operations, which change it in batches, and reads.
+
+use bytes::Bytes;
+
+use super::bounds::{LONGEST_TTL, MESSAGE_BYTES, UID_BYTES};
+use super::model::{Device, Millis, NewMessage, Producer, Receipt, Totals, UidInbox, WaitingPage, is_id};
+
+/// Keeps messages until each device has them.
+///
+/// A store answers only what it has made durable: what [`Store::apply`] has answered is there after the process or the machine
+/// dies, and of a batch that it has not answered or that has failed, there is all or nothing.
+pub trait Store: Send {
+    /// Does these operations in one transaction, and gives the outcome of each, in their order.
+    fn apply(&mut self, now: Millis, operations: &[Operation]) -> Result<Vec<Outcome>, StoreError>;
+
+    /// Gives the messages that wait for a device behind a position: at most so many, and no more once their payloads exceed
+    /// `bytes`. One message is given whatever its length.
+    fn waiting(
+        &mut self,
+        now: Millis,
+        uid: &[u8],
+        device: &Device,
+        after: u64,
+        messages: usize,
+        bytes: usize,
+    ) -> Result<WaitingPage, StoreError>;
+
+    /// Gives what has become of the message with this id, for at most so many of the uids that it was delivered to.
+    fn receipt(&mut self, now: Millis, id: &str, uids: usize) -> Result<Vec<Receipt>, StoreError>;
+
+    /// Gives what waits for a uid; `None` for a uid of which the store knows nothing.
+    fn inbox_of(&mut self, now: Millis, uid: &[u8]) -> Result<Option<UidInbox>, StoreError>;
+
+    /// Gives the number of the last order of a producer that the store has applied.
+    fn progress(&mut self, producer: &Producer) -> Result<Option<u64>, StoreError>;
+
+    fn totals(&mut self) -> Result<Totals, StoreError>;
+}
+
+/// A change of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Deliver(NewMessage),
+    /// A device has come.
+    Arrive {
+        uid: Bytes,
+        device: Device,
+    },
+    /// All messages for the device up to this position were written to it.
+    Written {
+        uid: Bytes,
+        device: Device,
+        epoch: u64,
+        seq: u64,
+    },
+    /// The device has handled all messages up to this position.
+    Acknowledge {
+        uid: Bytes,
+        device: Device,
+        epoch: u64,
+        seq: u64,
+    },
+    /// The page says that its user has read one message.
+    Read {
+        uid: Bytes,
+        device: Device,
+        epoch: u64,
+        seq: u64,
+    },
+    /// The device was told of so many messages that were dropped before it had them.
+    LostTold {
+        uid: Bytes,
+        device: Device,
+        lost: u64,
+    },
+    /// Forget everything of a uid.
+    Forget {
+        uid: Bytes,
+    },
+    /// Remove what has come to its end: at most so many messages, devices and producers each.
+    Expire {
+        at_most: usize,
+    },
+}
+
+/// What has become of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The message is stored at this position of its uid; `dropped` older ones made room.
+    Stored {
+        epoch: u64,
+        seq: u64,
+        dropped: u64,
+    },
+    /// The store has had a message with this id at this position, and its time has not ended.
+    Known {
+        epoch: u64,
+        seq: u64,
+    },
+    /// The store has applied this order of its producer before.
+    Repeated,
+    Refused(Refusal),
+    Arrived(Arrival),
+    /// The device has acknowledged up to this position, `news` says whether by this operation.
+    Acknowledged {
+        seq: u64,
+        news: bool,
+    },
+    /// The operation is done.
+    Done,
+    /// The operation names another epoch, a device or a message that the store does not have, so nothing has changed.
+    Ignored,
+    /// So many messages, devices and producers were removed; `has_more` says whether others wait for that.
+    Expired {
+        removed: usize,
+        has_more: bool,
+    },
+}
+
+/// What a device that has come is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    pub epoch: u64,
+    /// The last position that the device has acknowledged; it reads what waits from there.
+    pub acknowledged: u64,
+    /// The number of messages that were dropped before the device had them.
+    pub lost: u64,
+    pub is_new: bool,
+}
+
+/// Why a store refuses an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the store is full: its files have reached `store_bytes`")]
+    StoreFull,
+    #[error("the message has more than 65536 bytes")]
+    TooLong,
+    #[error("`ttl` must be from 1 second to 30 days")]
+    BadTtl,
+    #[error("the uid must have from 1 to 255 bytes")]
+    BadUid,
+    #[error("`id` must have from 1 to 64 letters, digits, `_` and `-`")]
+    BadId,
+    #[error("`replace` must have from 1 to 64 letters, digits, `_` and `-`")]
+    BadReplace,
+    #[error("the name of the device must have from 1 to 64 bytes")]
+    BadDevice,
+    #[error("the uid has as many devices as it may have, and all of them are signed")]
+    TooManyDevices,
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    #[error("the disk of the store is full: {0}")]
+    DiskFull(String),
+    #[error("the store cannot be written to: {0}")]
+    ReadOnly(String),
+    #[error("the files of the store are damaged: {0}")]
+    Damaged(String),
+    #[error("the store cannot be read or written: {0}")]
+    Io(String),
+}
+
+impl NewMessage {
+    /// Says whether the message is within the bounds that need no look at the store.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if !(1..=UID_BYTES).contains(&self.uid.len()) {
+            return Err(Refusal::BadUid);
+        }
+        if !is_id(&self.id) {
+            return Err(Refusal::BadId);
+        }
+        if self.replace.as_ref().is_some_and(|key| !is_id(key)) {
+            return Err(Refusal::BadReplace);
+        }
+        if self.payload.len() > MESSAGE_BYTES {
+            return Err(Refusal::TooLong);
+        }
+        if !(1..=LONGEST_TTL).contains(&self.ttl) {
+            return Err(Refusal::BadTtl);
+        }
+        Ok(())
+    }
+}
+
+/// Says whether a uid and a device are within their bounds.
+pub fn check_device(uid: &[u8], device: &Device) -> Result<(), Refusal> {
+    match (1..=UID_BYTES).contains(&uid.len()) {
+        false => Err(Refusal::BadUid),
+        true if !device.is_valid() => Err(Refusal::BadDevice),
+        true => Ok(()),
+    }
+}
