@@ -245,7 +245,9 @@ fn what_is_out_of_bounds_is_refused() {
 fn the_oldest_makes_room_and_each_device_that_lacked_it_counts_it() {
     on_both(SMALL, |bench| {
         let (fast, slow) = (invented("fast"), invented("slow"));
-        (bench.arrive(&fast), bench.arrive(&slow));
+        for device in [&fast, &slow] {
+            bench.arrive(device);
+        }
         for id in ["a", "b", "c"] {
             bench.stored(message(id, "x"));
         }

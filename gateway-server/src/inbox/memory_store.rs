@@ -474,4 +474,8 @@ impl Store for MemoryStore {
         }
         Ok(totals)
     }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

@@ -1,11 +1,20 @@
 //! The inbox: messages for users who are not there, kept until each of their devices has them.
 //!
-//! A [`store::Store`] keeps them. It knows neither connections nor shards, and is given the time with every operation.
+//! A [`store::Store`] keeps them. It knows neither connections nor shards, and is given the time with every operation. A
+//! [`writer::Writer`] has a store for itself, and everybody else asks that.
 
 pub mod bounds;
 #[cfg(test)]
 mod conformance;
+pub mod health;
 pub mod memory_store;
 pub mod model;
+mod queue;
+pub mod request;
 pub mod sqlite;
 pub mod store;
+pub mod writer;
+#[cfg(test)]
+mod writer_kills;
+#[cfg(test)]
+mod writer_tests;

@@ -35,6 +35,9 @@ pub trait Store: Send {
     fn progress(&mut self, producer: &Producer) -> Result<Option<u64>, StoreError>;
 
     fn totals(&mut self) -> Result<Totals, StoreError>;
+
+    /// Writes something that changes nothing, which shows whether the disk takes it.
+    fn probe(&mut self) -> Result<(), StoreError>;
 }
 
 /// A change of a store.
@@ -156,6 +159,8 @@ pub enum StoreError {
     DiskFull(String),
     #[error("the store cannot be written to: {0}")]
     ReadOnly(String),
+    #[error("the file of the store is gone: {0}")]
+    Gone(String),
     #[error("the files of the store are damaged: {0}")]
     Damaged(String),
     #[error("the store cannot be read or written: {0}")]

@@ -1,5 +1,8 @@
 //! The store on an open database.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Result};
@@ -18,6 +21,8 @@ use super::statements::Statements;
 pub struct SqliteStore {
     connection: Connection,
     path: PathBuf,
+    /// The device and the number of the file that is open.
+    file: (u64, u64),
     bounds: Bounds,
     epoch: u64,
     totals: Totals,
@@ -34,7 +39,11 @@ impl SqliteStore {
         });
         let failed =
             |error: rusqlite::Error| OpenError::Failed { path: path.to_owned(), reason: error.to_string() };
-        Ok(Self { connection, path: path.to_owned(), bounds, epoch, totals: totals.map_err(failed)? })
+        let totals = totals.map_err(failed)?;
+        let file = fs::metadata(path)
+            .map_err(|error| OpenError::Failed { path: path.to_owned(), reason: error.to_string() })?;
+        let file = (file.dev(), file.ino());
+        Ok(Self { connection, path: path.to_owned(), file, bounds, epoch, totals })
     }
 
     /// Writes a copy of the store to a file that does not exist yet, while the store goes on.
@@ -50,6 +59,16 @@ impl SqliteStore {
             Ok(found?.into_iter().filter(|line| line != "ok").collect())
         };
         found().map_err(store_error)
+    }
+
+    /// Says whether the path still leads to the open file. What is written to a file that was removed is lost with the process.
+    fn is_there(&self) -> Result<(), StoreError> {
+        let gone = |reason: &str| StoreError::Gone(format!("{}: {reason}", self.path.display()));
+        match fs::metadata(&self.path) {
+            Ok(file) if (file.dev(), file.ino()) == self.file => Ok(()),
+            Ok(_) => Err(gone("another file is there")),
+            Err(error) => Err(gone(&error.to_string())),
+        }
     }
 
     #[cfg(test)]
@@ -71,6 +90,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn apply(&mut self, now: Millis, operations: &[Operation]) -> Result<Vec<Outcome>, StoreError> {
+        self.is_there()?;
         let (outcomes, totals) = self.transact(now, operations).map_err(store_error)?;
         self.totals = totals;
         Ok(outcomes)
@@ -105,6 +125,20 @@ impl Store for SqliteStore {
 
     fn totals(&mut self) -> Result<Totals, StoreError> {
         Ok(self.totals)
+    }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        self.is_there()?;
+        let written = open::renew_marker(&self.connection, &self.path, self.epoch.cast_signed());
+        written.map_err(store_error)?.map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                StoreError::DiskFull(error.to_string())
+            }
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                StoreError::ReadOnly(error.to_string())
+            }
+            _ => StoreError::Io(error.to_string()),
+        })
     }
 }
 
