@@ -37,20 +37,27 @@ pub(super) fn open(path: &Path) -> Result<(Connection, u64), OpenError> {
         Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
         _ => failed(error.to_string()),
     };
-    // What waits for users is nobody else's to read. SQLite gives its other files the same mode.
-    OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| failed(error.to_string()))?;
+    create(path).map_err(|error| failed(error.to_string()))?;
+    // SQLite would wait for somebody at the other end of a pipe.
+    if !fs::metadata(path).map_err(|error| failed(error.to_string()))?.is_file() {
+        return Err(OpenError::Foreign(path.to_owned()));
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
     prepare(&connection, path).map_err(sqlite)??;
     let epoch =
         continue_epoch(&connection, path).map_err(sqlite)?.map_err(|error| failed(error.to_string()))?;
     Ok((connection, epoch))
+}
+
+/// Makes an empty file where there is none. What waits for users is nobody else's to read; SQLite gives its other files the same mode.
+///
+/// A file that is there is left alone: to close any descriptor of it would drop the locks that this process may have on it.
+fn create(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Locks the database, and brings it to this version.

@@ -78,6 +78,11 @@ fn files_of_others_and_of_newer_servers_are_refused_and_left_alone() {
     drop(open(&newer).unwrap());
     Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert!(refusal(&newer).contains("version 99"), "{}", refusal(&newer));
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for no_file in [pipe.as_path(), folder.path()] {
+        assert!(matches!(open(no_file), Err(OpenError::Foreign(_))));
+    }
     let missing = folder.path().join("no/such/folder");
     assert!(matches!(open(&missing), Err(OpenError::Failed { .. })));
 }
