@@ -6,6 +6,9 @@ use std::net::SocketAddrV4;
 use super::move_request::{MoveReply, MoveRequest};
 use crate::shard::{NameKind, Origin};
 
+/// What a node answers whose clients have all gone since it stops, and which leaves the cluster next.
+pub const WITHOUT_CLIENTS: &str = "the server has stopped serving clients";
+
 /// The server as the cluster uses it for other nodes.
 pub trait Host: Send + Sync + 'static {
     /// Carries out an order of another node's PHP on this node's clients.
@@ -14,7 +17,7 @@ pub trait Host: Send + Sync + 'static {
     /// Carries out an order whose sender waits for its outcome on clients that have gone on at another node.
     fn execute_for_moved(&self, order: &Order<'_>) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Answers a query from this node's clients.
+    /// Answers a query from this node's clients. The error is [`WITHOUT_CLIENTS`] once all of them have gone as the server stops.
     fn answer(&self, query: &Query<'_>) -> impl Future<Output = Result<AnswerValue, String>> + Send;
 
     /// Answers a question of another node about clients that come back there.

@@ -40,7 +40,7 @@ mod subscriptions;
 pub use carry::{CarriedCluster, CarriedOrders, MalformedCluster};
 pub use early_link::EarlyLink;
 pub use fence::ClosedFence;
-pub use host::Host;
+pub use host::{Host, WITHOUT_CLIENTS};
 pub use marks::Marks;
 pub use membership::Sighting;
 pub use move_request::{MoveReply, MoveRequest, Whereabouts};

@@ -10,6 +10,7 @@ use gateway_wire::bridge::{AnswerValue, Call, Order, Query, Request};
 use tracing::warn;
 
 use super::frame::FrameKind;
+use super::host::WITHOUT_CLIENTS;
 use super::queue::QueueError;
 use super::subject::SubjectTarget;
 use super::{Cluster, heartbeat};
@@ -172,7 +173,10 @@ impl Cluster {
         body.extend_from_slice(question);
         self.push(to, kind, body.into()).map_err(|refused| refused.to_string())?;
         let _ = tokio::time::timeout(self.settings.timeout, pending.complete()).await;
-        Ok(pending.finish())
+        let (mut answers, missing) = pending.finish();
+        // A node that is about to leave has nothing to say any more, as if it had left.
+        answers.retain(|answer| !matches!(answer, Err(reason) if reason == WITHOUT_CLIENTS));
+        Ok((answers, missing))
     }
 
     /// Waits until the pushes of other nodes reach what has been bound here so far.

@@ -9,7 +9,8 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use serde_bytes::Bytes as Raw;
 
-use super::Gateway;
+use super::{Gateway, ServiceError};
+use crate::cluster::WITHOUT_CLIENTS;
 use crate::shard::{Name, Scope, Stopped};
 
 /// The receiver of the answer to one query.
@@ -48,7 +49,11 @@ impl Gateway {
         if let (Some(cluster), Some(moved)) = (&self.cluster, self.query_about_moved(query)) {
             return self.query_client(cluster, &moved).await;
         }
-        Ok(self.query_value_here(query).await.map_err(|failed| failed.to_string())?.0)
+        match self.query_value_here(query).await {
+            Ok((value, _)) => Ok(value),
+            Err(ServiceError::Stopped) => Err(WITHOUT_CLIENTS.to_owned()),
+            Err(failed) => Err(failed.to_string()),
+        }
     }
 
     /// Answers a query from the clients of this node.

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, bail};
 use futures_util::SinkExt as _;
 use gateway_tests::{
-    BusinessWorkers, Client, Nats, Nodes, Operator, OriginalStack, PhpPeer, SECRET, Server, TestCertificate,
-    WorkerRunner, eventually, new_producer, php, root, server_binary, skip, soon,
+    BridgeWorker, BusinessWorkers, Client, Nats, Nodes, Operator, OriginalStack, PhpPeer, SECRET, Server,
+    TestCertificate, WorkerRunner, eventually, new_producer, php, root, server_binary, skip, soon,
 };
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{AnswerValue, Order, Query, Reply};
+use gateway_wire::bridge::{AnswerValue, Order, Query, Reply, WorkerToServer};
 use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
 use serde_json::json;
@@ -344,6 +344,39 @@ async fn a_question_does_not_wait_for_a_node_that_is_taken_for_gone() -> anyhow:
     nodes.nodes[1].server.exit().await?;
     // The answer is that of the nodes which are left, as it is for whoever asks later.
     assert_eq!(php.count().await?, AnswerValue::Int(2));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_whose_clients_have_gone_spoils_no_answer_before_it_leaves() -> anyhow::Result<()> {
+    const TEST: &str = "a_node_whose_clients_have_gone_spoils_no_answer_before_it_leaves";
+    let Some(mut nodes) = Nodes::start(TEST, 2, &["--events", "workers"]).await? else { return Ok(()) };
+    let mut php = nodes.php(0).await?;
+    let server = &mut nodes.nodes[1].server;
+    let mut worker = BridgeWorker::connect_as(server.register[0], SECRET.as_bytes()).await?;
+    worker.say(&WorkerToServer::Join { name: "slow", moves: false }).await?;
+    server.logs("a worker joined").await?;
+    let client = Client::shake_hands(server.websocket, "/", &[]).await?;
+    eventually("one", AnswerValue::Int(1), async || php.count().await).await?;
+    // The node has a last event for a worker that says nothing, and waits a while for that before it leaves.
+    server.signal(Signal::SIGTERM)?;
+    drop(client);
+    let mut asked = 0;
+    let mut exit = Box::pin(server.exit());
+    loop {
+        tokio::select! {
+            biased;
+            status = &mut exit => break assert!(status?.success()),
+            count = php.count() => {
+                let count = count?;
+                assert!(matches!(count, AnswerValue::Int(0 | 1)), "{count:?}");
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 10, "{asked}");
+    drop(exit);
+    assert_eq!(nodes.php(0).await?.count().await?, AnswerValue::Int(0));
     Ok(())
 }
 
