@@ -74,6 +74,7 @@ pub fn give(mut new: NewProcess, offer: Offer, decision: &Decision, giver: &mut 
                 .map(|()| end.done()),
             OldTask::Decide => match new.decide(decision) {
                 Ok(()) => {
+                    tracing::debug!("upgrade: it is decided that the clients are the new process's");
                     end.done();
                     Ok(())
                 }
