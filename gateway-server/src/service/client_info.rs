@@ -15,20 +15,20 @@ impl Gateway {
             return Ok(AnswerValue::Null);
         };
         let listener = self.listeners.get(usize::from(info.listener));
-        Ok(describe(info, online, listener, clock::seconds_since_epoch()))
+        Ok(describe(info, online, listener, clock::since_epoch()))
     }
 }
 
-/// Makes the answer. `online` is for how long the client has been online, `now` the unix time.
+/// Makes the answer. `online` is for how long the client has been online, `now` the time since 1970.
 fn describe(
     info: ConnectionInfo,
     online: Option<Duration>,
     listener: Option<&String>,
-    now: u64,
+    now: Duration,
 ) -> AnswerValue {
     // The time since when a client is connected again would have to be kept for it.
     let in_state = info.parked.or(online.filter(|_| !info.has_returned));
-    let since = |age: Option<Duration>| optional(age.map(|age| integer(now.saturating_sub(age.as_secs()))));
+    let since = |age: Option<Duration>| optional(age.map(|age| integer(now.saturating_sub(age).as_secs())));
     let text = |text: String| AnswerValue::Str(text.into_bytes());
     let state = if info.parked.is_some() { "parked" } else { "connected" };
     let fields = [
@@ -80,7 +80,9 @@ mod tests {
     fn the_time_of_a_state_is_told_where_it_is_known() {
         use AnswerValue::{Int, Null, Str};
         let told = |info, online: Option<u64>| {
-            let AnswerValue::Map(fields) = describe(info, online.map(Duration::from_secs), None, 1000) else {
+            let AnswerValue::Map(fields) =
+                describe(info, online.map(Duration::from_secs), None, Duration::from_secs(1000))
+            else {
                 panic!("no map")
             };
             let field = |name: &str| {
