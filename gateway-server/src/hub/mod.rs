@@ -420,7 +420,7 @@ impl Hub {
         &self.asks
     }
 
-    /// Those of these clients that speak `gateway.2`.
+    /// Gives those of the clients that speak `gateway.2`.
     pub async fn pages(&self, connection_ids: &[u32]) -> Result<Vec<u32>, Stopped> {
         self.ask_about(connection_ids, |clients, ids| clients.pages(ids)).await.map(|pages| pages.concat())
     }

@@ -163,7 +163,7 @@ mod tests {
         sent.add(4, vec![], after(3) + KEPT);
         assert!(sent.clients(3).is_none());
         assert_eq!((bytes(&sent), sent.clients(4)), (ENTRY, Some(vec![])));
-        // What is larger than all that may be kept is kept alone, and only as long.
+        // A message whose clients take more than all that may be kept is kept alone, and as long as others.
         sent.add(5, vec![7; KEPT_BYTES], after(4) + KEPT);
         assert!(sent.clients(4).is_none() && sent.clients(5).is_some());
         assert!(!sent.forget_old(after(5) + KEPT) && sent.forget_old(after(4) + KEPT * 2));

@@ -115,7 +115,7 @@ impl Sum for Delivery {
 }
 
 impl Clients {
-    /// Those of these clients that are online and speak `gateway.2`.
+    /// Gives those of the clients that are online and speak `gateway.2`.
     pub(crate) fn pages(&self, connection_ids: &[u32]) -> Vec<u32> {
         let is_page =
             |id: &u32| self.key(*id).is_some_and(|key| self.connections[key].encoding.is_gateway2());

@@ -105,7 +105,7 @@ async fn all_pages_of_a_uid_answer_and_plain_clients_are_not_waited_for() -> any
     let (answered, mut php) = waiting.await?;
     let expected = Replies::from([(ids[0], said("one")), (ids[1], said("")), (plain.id, None)]);
     assert_eq!(answered?, expected);
-    // What is asked again is answered again, with what had come then.
+    // PHP may ask again, and gets the same answers.
     assert_eq!(replies(&mut php, 3, LONG).await?, expected);
     php.send_to_all("end").await?;
     assert_eq!((plain.text().await?.as_str(), one.text().await?.as_str()), ("end", "end"));

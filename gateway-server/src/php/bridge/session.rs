@@ -141,7 +141,7 @@ async fn take(
                         tokio::select! {
                             biased;
                             answered = gateway.query(query, &mut asked) => answered,
-                            // Whoever waits for answers of pages asks again over the next connection.
+                            // PHP asks again for answers of pages over its next connection.
                             () = &mut *wanted, if waits_for_pages(query) => return Err(Ended::TakenOver),
                             () = &mut *called, if waits_for_pages(query) => return Err(Ended::AtRest),
                         }
