@@ -93,11 +93,7 @@ impl Cluster {
 
     /// Asks all other nodes. It is an error if one of them does not answer, as the answer would be incomplete.
     pub async fn query_all(&self, query: &Query<'_>) -> Result<Vec<AnswerValue>, String> {
-        if !self.is_up() {
-            return Err(format!("the other nodes of the cluster cannot be asked: {}", self.why_down()));
-        }
-        self.known(None).await?;
-        let others = self.membership().instances();
+        let others = self.other_instances().await?;
         if others.is_empty() {
             return Ok(Vec::new());
         }
@@ -109,11 +105,7 @@ impl Cluster {
         &self,
         query: &Query<'_>,
     ) -> Result<(Vec<AnswerValue>, Vec<SocketAddrV4>), String> {
-        if !self.is_up() {
-            return Err(format!("the other nodes of the cluster cannot be asked: {}", self.why_down()));
-        }
-        self.known(None).await?;
-        let others = self.membership().instances();
+        let others = self.other_instances().await?;
         if others.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
@@ -121,6 +113,15 @@ impl Cluster {
         let (answers, missing) =
             self.collect(others, SubjectTarget::All, FrameKind::Query, &question).await?;
         Ok((answers.into_iter().collect::<Result<_, _>>()?, self.addresses(&missing)))
+    }
+
+    /// The instances of all other nodes, which can be asked.
+    async fn other_instances(&self) -> Result<Vec<u64>, String> {
+        if !self.is_up() {
+            return Err(format!("the other nodes of the cluster cannot be asked: {}", self.why_down()));
+        }
+        self.known(None).await?;
+        Ok(self.membership().instances())
     }
 
     async fn ask(

@@ -96,7 +96,7 @@ impl Queue {
         waiting.is_closed = true;
         waiting.bytes = 0;
         let requests = std::mem::take(&mut waiting.requests);
-        // Whoever waits for an answer is told by the end of its sender, and may come back here then.
+        // The end of its sender tells the one who waits for an answer, and that one may push again at once.
         drop(waiting);
         drop(requests);
     }

@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -16,6 +16,8 @@ use super::model::{Device, Millis, Producer, Receipt, Totals, UidInbox, WaitingP
 use super::queue::{Group, Queue, Taken};
 use super::request::{Answer, Read, Request, Unavailable};
 use super::store::{Operation, Outcome, Store, StoreError};
+use crate::system::ages::millis;
+use crate::telemetry::clock;
 
 /// How often the thread looks for what has had its time.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(60);
@@ -238,8 +240,7 @@ impl Worker {
 
     /// Gives the time of day, which never goes back for the store.
     fn now(&mut self) -> Millis {
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.now = self.now.max(time.as_millis() as Millis);
+        self.now = self.now.max(millis(clock::since_epoch()));
         self.now
     }
 }

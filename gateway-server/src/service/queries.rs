@@ -24,20 +24,13 @@ pub trait Answers {
 impl Gateway {
     /// Answers a query, from all nodes of the cluster. It sees every earlier order of the same PHP process.
     pub async fn query(&self, query: &Query<'_>, answers: &mut impl Answers) -> Result<(), Stopped> {
-        let tracked = match query {
-            Query::Delivered { id } => Some(self.delivered(*id).await),
-            Query::Replies { id, wait } => Some(self.replies(*id, *wait).await),
-            _ => None,
+        let answer = match (query, &self.cluster) {
+            (Query::Delivered { id }, _) => self.delivered(*id).await,
+            (Query::Replies { id, wait }, _) => self.replies(*id, *wait).await,
+            (_, Some(cluster)) => self.query_everywhere(cluster, query).await,
+            (_, None) => return self.query_here(query, answers).await,
         };
-        if let Some(tracked) = tracked {
-            match tracked {
-                Ok(value) => answers.answer(&value),
-                Err(message) => answers.fail(message),
-            }
-            return Ok(());
-        }
-        let Some(cluster) = &self.cluster else { return self.query_here(query, answers).await };
-        match self.query_everywhere(cluster, query).await {
+        match answer {
             Ok(value) => answers.answer(&value),
             Err(message) => answers.fail(message),
         }
