@@ -146,6 +146,14 @@ impl PhpPeer {
         self.order(Order::SendToAll { message, only: None, except: vec![], raw: false }).await.map(drop)
     }
 
+    /// Asks the page of a client, by a question with this number.
+    pub async fn ask_page(&mut self, id: u64, client: ClientId, question: &str) -> anyhow::Result<()> {
+        let (message, client, except) = (Bytes::new(question.as_bytes()), Some(client), vec![]);
+        self.order(Order::SendTracked { id, message, client, uids: None, groups: None, except, asks: true })
+            .await
+            .map(drop)
+    }
+
     pub async fn close_client(&mut self, client: ClientId) -> anyhow::Result<()> {
         self.order(Order::Close { client, last: None }).await.map(drop)
     }

@@ -3,7 +3,6 @@
 use gateway_tests::{OutageProxy, PhpPeer, eventually};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
-use serde_bytes::Bytes;
 use serde_json::json;
 
 use crate::browser_client::{FAST, Stage};
@@ -31,18 +30,7 @@ const ANSWERS: &str = "
 ";
 
 async fn ask(php: &mut PhpPeer, id: u64, client: ClientId, question: &str) -> anyhow::Result<()> {
-    let message = Bytes::new(question.as_bytes());
-    let client = Some(client);
-    php.order(Order::SendTracked {
-        id,
-        message,
-        client,
-        uids: None,
-        groups: None,
-        except: vec![],
-        asks: true,
-    })
-    .await?;
+    php.ask_page(id, client, question).await?;
     php.acked().await
 }
 

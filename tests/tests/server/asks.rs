@@ -36,21 +36,6 @@ async fn ask_uid(php: &mut PhpPeer, id: u64, uid: &str, question: &str) -> anyho
     .map(drop)
 }
 
-async fn ask_client(php: &mut PhpPeer, id: u64, client: ClientId, question: &str) -> anyhow::Result<()> {
-    let (message, client) = (bytes(question), Some(client));
-    php.order(Order::SendTracked {
-        id,
-        message,
-        client,
-        uids: None,
-        groups: None,
-        except: vec![],
-        asks: true,
-    })
-    .await
-    .map(drop)
-}
-
 async fn replies(php: &mut PhpPeer, id: u64, wait: u32) -> anyhow::Result<Replies> {
     let AnswerValue::Map(replies) = php.ask(Query::Replies { id, wait }).await? else { bail!("no map") };
     replies
@@ -119,7 +104,7 @@ async fn who_goes_or_is_late_or_never_answers_is_null() -> anyhow::Result<()> {
     let mut silent = ResumingPage::connected(server.websocket).await?;
     let (id, silent_id) = (page.id()?, silent.id()?);
     let start = Instant::now();
-    ask_client(&mut php, 1, silent_id, "well?").await?;
+    php.ask_page(1, silent_id, "well?").await?;
     assert_eq!(replies(&mut php, 1, 50).await?, Replies::from([(silent_id, None)]));
     assert!(start.elapsed() >= Duration::from_millis(50));
     // The answer that comes too late is there for who asks again.
@@ -131,7 +116,7 @@ async fn who_goes_or_is_late_or_never_answers_is_null() -> anyhow::Result<()> {
     .await?;
 
     // A page that is cut answers when it is back: both the question and its answer outlive connections.
-    ask_client(&mut php, 2, id, "are you there?").await?;
+    php.ask_page(2, id, "are you there?").await?;
     php.acked().await?;
     page.reset()?;
     parked(&server, 1).await?;
@@ -146,13 +131,13 @@ async fn who_goes_or_is_late_or_never_answers_is_null() -> anyhow::Result<()> {
     assert_eq!(answered?, Replies::from([(id, said("I was away"))]));
 
     // One that leaves for good is not waited for, and neither is one that is not here any more.
-    ask_client(&mut php, 3, id, "still there?").await?;
+    php.ask_page(3, id, "still there?").await?;
     php.acked().await?;
     let waiting = tokio::spawn(async move { (replies(&mut php, 3, LONG).await, php) });
     page.close(1000).await?;
     let (answered, mut php) = soon("the end of the wait", waiting).await??;
     assert_eq!(answered?, Replies::from([(id, None)]));
-    ask_client(&mut php, 4, id, "and now?").await?;
+    php.ask_page(4, id, "and now?").await?;
     assert_eq!(replies(&mut php, 4, LONG).await?, Replies::from([(id, None)]));
     Ok(())
 }
@@ -198,7 +183,7 @@ async fn a_question_to_too_many_is_refused_and_bad_answers_end_the_connection() 
 async fn an_upgrade_does_not_wait_for_pages_that_are_asked() -> anyhow::Result<()> {
     let (mut server, mut php) = start(&[]).await?;
     let mut page = ResumingPage::connected(server.websocket).await?;
-    ask_client(&mut php, 1, page.id()?, "will you outlive it?").await?;
+    php.ask_page(1, page.id()?, "will you outlive it?").await?;
     php.acked().await?;
     let id = page.id()?;
     let (asked, _) = page.question().await?;

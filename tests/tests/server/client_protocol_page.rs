@@ -87,18 +87,8 @@ async fn the_session_on_the_page_is_what_a_server_says() -> anyhow::Result<()> {
                 php.acked().await?;
             }
             ("asks", None) => {
-                let client = Some(values.0.get("client_id").context("no client yet")?.parse()?);
-                let (message, except) = (Bytes::new(text.as_bytes()), vec![]);
-                php.order(Order::SendTracked {
-                    id: QUESTION,
-                    message,
-                    client,
-                    uids: None,
-                    groups: None,
-                    except,
-                    asks: true,
-                })
-                .await?;
+                let client = values.0.get("client_id").context("no client yet")?.parse()?;
+                php.ask_page(QUESTION, client, text).await?;
                 php.acked().await?;
             }
             ("cut", None) => {
