@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::ask::{ANSWER, ASK, AskId};
+use super::inbox::{GOT, INBOX, InboxLoss, InboxMessage, InboxPosition, LOST, READ};
+use super::position::position;
 
 /// The start of every control message.
 const PREFIX: &str = "gateway:";
@@ -11,8 +13,6 @@ const PREFIX: &str = "gateway:";
 const ESCAPE: &str = "gateway:= ";
 /// The start of a message of the application that has a header. All of them are counted.
 const COUNTED: &str = "gateway:=";
-/// Number of digits of the largest position that is taken, which is far below what 64 bits hold.
-const MAX_DIGITS: usize = 18;
 
 /// A text message, as its receiver understands it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,14 @@ pub enum Header<'a> {
     Ask(AskId, &'a str),
     /// The page's answer to a question.
     Answer(AskId, &'a str),
+    /// A message of the inbox to a page.
+    Inbox(InboxMessage<'a>),
+    /// Messages of the inbox were dropped before the page's device had them.
+    Lost(InboxLoss),
+    /// The page has handled all messages of the inbox up to this position.
+    Got(InboxPosition),
+    /// The page's user has read the message of the inbox at this position.
+    Read(InboxPosition),
 }
 
 /// A control message.
@@ -73,6 +81,18 @@ impl<'a> Text<'a> {
         if let Some(rest) = text.strip_prefix(ANSWER) {
             return asked(rest).map(|(id, message)| Self::WithHeader(Header::Answer(id, message)));
         }
+        let header = if let Some(rest) = text.strip_prefix(INBOX) {
+            Some(InboxMessage::parse(rest).map(Header::Inbox))
+        } else if let Some(rest) = text.strip_prefix(LOST) {
+            Some(InboxLoss::parse(rest).map(Header::Lost))
+        } else if let Some(rest) = text.strip_prefix(GOT) {
+            Some(InboxPosition::parse(rest).map(Header::Got))
+        } else {
+            text.strip_prefix(READ).map(|rest| InboxPosition::parse(rest).map(Header::Read))
+        };
+        if let Some(header) = header {
+            return header.map(Self::WithHeader).map_err(malformed);
+        }
         if text.starts_with(COUNTED) {
             return Ok(Self::UnknownHeader);
         }
@@ -87,16 +107,6 @@ impl<'a> Text<'a> {
             ("ping" | "pong", Some(_)) => return Err(malformed("nothing may follow the word")),
             _ => Control::Unknown,
         }))
-    }
-}
-
-/// Reads a position: decimal digits without a sign and without zeros before them.
-pub(super) fn position(digits: &str) -> Result<u64, &'static str> {
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let is_short = digits.len() <= MAX_DIGITS && (digits == "0" || !digits.starts_with('0'));
-    match digits.parse() {
-        Ok(number) if is_number && is_short => Ok(number),
-        _ => Err("the number of messages must be decimal digits, without zeros before them"),
     }
 }
 

@@ -9,7 +9,9 @@ mod client_end;
 mod control;
 mod counts;
 mod exported;
+mod inbox;
 mod init;
+mod position;
 mod resume_secret;
 mod server_end;
 #[cfg(test)]
@@ -22,6 +24,7 @@ pub use client_end::{ClientEnd, MalformedInit, Opened};
 pub use control::{Control, Header, Malformed, Text, escape, escape_bytes, may_be_control};
 pub use counts::{ControlError, Received, SeenError};
 pub use exported::{ExportedCounts, ExportedEnd, ExportedOpen};
+pub use inbox::{InboxLoss, InboxMessage, InboxPosition, inbox_message, is_id, offered_device};
 pub use init::{GapReason, Init};
 pub use resume_secret::{MalformedResume, ResumeOffer, ResumeSecret};
 pub use server_end::{Positions, ServerEnd};

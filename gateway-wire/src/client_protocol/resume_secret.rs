@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::control::position;
+use super::position::position;
 use crate::{ClientId, is_same_secret};
 
 /// The start of the subprotocol that gives a secret: `gateway.resume.SECRET.SEEN`.

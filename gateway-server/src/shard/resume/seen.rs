@@ -60,8 +60,8 @@ impl ResumeState {
                 let message = received.message.map(|text| Message::Application(text.as_bytes()));
                 message.or(match received.header {
                     Some(Header::Answer(id, answer)) => Some(Message::Answer(id, answer)),
-                    // Only a server asks.
-                    Some(Header::Ask(..)) | None => None,
+                    // Only a server says the others, and it has no inbox for pages to speak of.
+                    Some(_) | None => None,
                 })
             }
             Err(error) => {
