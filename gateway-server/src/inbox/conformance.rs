@@ -6,7 +6,10 @@ use bytes::Bytes;
 
 use super::bounds::{Bounds, DEFAULT_TTL, DEVICE_LIFE, MESSAGE_BYTES, PRODUCER_LIFE};
 use super::memory_store::MemoryStore;
-use super::model::{Device, Millis, NewDevice, NewMessage, Producer, Receipt, UidInbox, WaitingPage};
+use super::model::{
+    Device, Millis, NewDevice, NewMessage, PageRequest, Producer, Receipt, UidInbox, WaitingPage,
+};
+use super::numbers::Numbers;
 use super::sqlite::SqliteStore;
 use super::store::{Arrival, Operation, Outcome, Refusal, Store};
 
@@ -94,7 +97,8 @@ impl Bench {
     }
 
     fn page(&mut self, device: &Device, after: u64, messages: usize, bytes: usize) -> WaitingPage {
-        self.store.waiting(self.now, UID, device, after, messages, bytes).unwrap()
+        let (uid, device) = (Bytes::from_static(UID), device.clone());
+        self.store.waiting(self.now, &PageRequest { uid, device, after, messages, bytes }).unwrap()
     }
 
     /// Gives the ids of what waits for a device.
@@ -379,19 +383,6 @@ fn a_full_store_refuses_and_says_so() {
     });
 }
 
-/// A sequence of random numbers that its seed alone decides.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut number = self.0;
-        number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (number ^ (number >> 31)) % end
-    }
-}
-
 const UIDS: [&[u8]; 3] = [b"anna", b"ben", &[0, 255]];
 
 fn any_device(numbers: &mut Numbers) -> Device {
@@ -457,8 +448,11 @@ fn everything(store: &mut dyn Store, now: Millis) -> String {
     for uid in UIDS {
         let inbox = store.inbox_of(now, uid).unwrap().map(|inbox| UidInbox { epoch: 0, ..inbox });
         for device in inbox.iter().flat_map(|inbox| &inbox.devices) {
-            all.push(format!("{:?}", store.waiting(now, uid, &device.device, 0, 100, 1000).unwrap()));
-            all.push(format!("{:?}", store.waiting(now, uid, &device.device, 3, 2, 60).unwrap()));
+            for (after, messages, bytes) in [(0, 100, 1000), (3, 2, 60)] {
+                let (uid, device) = (Bytes::from_static(uid), device.device.clone());
+                let page = PageRequest { uid, device, after, messages, bytes };
+                all.push(format!("{:?}", store.waiting(now, &page).unwrap()));
+            }
         }
         all.push(format!("{inbox:?}"));
     }

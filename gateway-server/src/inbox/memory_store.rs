@@ -8,8 +8,8 @@ use siphasher::sip::SipHasher13;
 
 use super::bounds::{Bounds, DEVICE_LIFE, PRODUCER_LIFE, SEEN_STEP};
 use super::model::{
-    Device, DeviceInbox, DeviceReceipt, Millis, NewDevice, NewMessage, Producer, Receipt, Totals, UidInbox,
-    WaitingMessage, WaitingPage,
+    Device, DeviceInbox, DeviceReceipt, Millis, NewDevice, NewMessage, PageRequest, Producer, Receipt,
+    Totals, UidInbox, WaitingMessage, WaitingPage,
 };
 use super::store::{Arrival, Operation, Outcome, Refusal, Store, StoreError, check_device};
 
@@ -379,27 +379,21 @@ impl Store for MemoryStore {
         Ok(operations.iter().map(one).collect())
     }
 
-    fn waiting(
-        &mut self,
-        now: Millis,
-        uid: &[u8],
-        device: &Device,
-        after: u64,
-        messages: usize,
-        bytes: usize,
-    ) -> Result<WaitingPage, StoreError> {
+    fn waiting(&mut self, now: Millis, wanted: &PageRequest) -> Result<WaitingPage, StoreError> {
+        let PageRequest { uid, device, after, messages, bytes } = wanted;
         let mut page = WaitingPage::default();
         let Some(inbox) = self.find(uid, None) else { return Ok(page) };
         let Some(known) = inbox.devices.values().find(|known| known.device == *device) else {
             return Ok(page);
         };
+        page.lost = known.lost;
         let waiting =
-            inbox.messages.iter().filter(|(seq, old)| **seq > after && known.waits_for(**seq, old, now));
+            inbox.messages.iter().filter(|(seq, old)| *seq > after && known.waits_for(**seq, old, now));
         let mut taken = 0;
         for (seq, message) in waiting {
             let Some(payload) = message.payload.clone() else { continue };
             let count = page.messages.len();
-            if count > 0 && (count >= messages || taken + payload.len() > bytes) {
+            if count > 0 && (count >= *messages || taken + payload.len() > *bytes) {
                 page.has_more = true;
                 break;
             }

@@ -6,9 +6,13 @@
 pub mod bounds;
 #[cfg(test)]
 mod conformance;
+pub mod delivery;
 pub mod health;
 pub mod memory_store;
 pub mod model;
+pub mod notes;
+#[cfg(test)]
+mod numbers;
 mod queue;
 pub mod request;
 pub mod sqlite;

@@ -55,12 +55,25 @@ pub struct WaitingMessage {
     pub expires_at: Millis,
 }
 
+/// The messages that a device is to be given: those behind a position, at most so many, and no more once their payloads exceed
+/// `bytes`. One message is given whatever its length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    pub uid: Bytes,
+    pub device: Device,
+    pub after: u64,
+    pub messages: usize,
+    pub bytes: usize,
+}
+
 /// Some of the messages that wait for a device, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaitingPage {
     pub messages: Vec<WaitingMessage>,
     /// Whether more messages wait behind these.
     pub has_more: bool,
+    /// The number of messages that were dropped before the device had them, and of which it was not told.
+    pub lost: u64,
 }
 
 /// A device of a uid.

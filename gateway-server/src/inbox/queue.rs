@@ -25,7 +25,7 @@ pub(super) struct Group {
 /// What the queue gave.
 pub(super) enum Taken {
     Group(Group),
-    /// Nothing has come in the time that was given.
+    /// No request has come in the time that was given, or before [`Queue::wake`].
     Nothing,
     /// The queue is closed, and all that was in it is done.
     Closed,
@@ -44,6 +44,8 @@ struct Waiting {
     requests: VecDeque<Request>,
     bytes: usize,
     is_closed: bool,
+    /// Something else than a request has come.
+    is_called: bool,
 }
 
 impl Queue {
@@ -74,14 +76,22 @@ impl Queue {
     /// Takes what waits, at most one group, and waits for so long for the first of it.
     pub(super) fn take(&self, patience: Duration) -> Taken {
         let waiting = self.lock();
-        let is_idle = |waiting: &mut Waiting| waiting.requests.is_empty() && !waiting.is_closed;
+        let is_idle =
+            |waiting: &mut Waiting| waiting.requests.is_empty() && !waiting.is_closed && !waiting.is_called;
         let (mut waiting, _) =
             self.news.wait_timeout_while(waiting, patience, is_idle).unwrap_or_else(PoisonError::into_inner);
+        waiting.is_called = false;
         match (waiting.requests.is_empty(), waiting.is_closed) {
             (true, true) => Taken::Closed,
             (true, false) => Taken::Nothing,
             (false, _) => Taken::Group(waiting.group()),
         }
+    }
+
+    /// Ends the wait of the thread, for which something else than a request has come.
+    pub(super) fn wake(&self) {
+        self.lock().is_called = true;
+        self.news.notify_one();
     }
 
     /// Takes no more requests; those that wait are still done.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::model::{Device, Producer, Receipt, Totals, UidInbox, WaitingPage};
+use super::model::{PageRequest, Producer, Receipt, Totals, UidInbox, WaitingPage};
 use super::store::{Operation, Outcome, StoreError};
 
 /// Why a store gives no answer.
@@ -30,30 +30,11 @@ pub(super) enum Request {
 
 /// A request that changes nothing.
 pub(super) enum Read {
-    Waiting {
-        uid: Bytes,
-        device: Device,
-        after: u64,
-        messages: usize,
-        bytes: usize,
-        answer: Answer<WaitingPage>,
-    },
-    Receipt {
-        id: Box<str>,
-        uids: usize,
-        answer: Answer<Vec<Receipt>>,
-    },
-    InboxOf {
-        uid: Bytes,
-        answer: Answer<Option<UidInbox>>,
-    },
-    Progress {
-        producer: Producer,
-        answer: Answer<Option<u64>>,
-    },
-    Totals {
-        answer: Answer<Totals>,
-    },
+    Waiting { page: PageRequest, answer: Answer<WaitingPage> },
+    Receipt { id: Box<str>, uids: usize, answer: Answer<Vec<Receipt>> },
+    InboxOf { uid: Bytes, answer: Answer<Option<UidInbox>> },
+    Progress { producer: Producer, answer: Answer<Option<u64>> },
+    Totals { answer: Answer<Totals> },
 }
 
 /// The bytes that a request takes besides what it holds, roughly: the allocations of its parts and of its answer.
@@ -66,7 +47,7 @@ impl Request {
             + size_of::<Self>()
             + match self {
                 Self::Apply(operations, _) => operations.iter().map(cost).sum(),
-                Self::Read(Read::Waiting { uid, device, .. }) => uid.len() + device.as_row().1.len(),
+                Self::Read(Read::Waiting { page, .. }) => page.uid.len() + page.device.as_row().1.len(),
                 Self::Read(Read::Receipt { id, .. }) => id.len(),
                 Self::Read(Read::InboxOf { uid, .. }) => uid.len(),
                 Self::Read(Read::Progress { .. } | Read::Totals { .. }) => 0,
@@ -78,7 +59,7 @@ impl Read {
     /// Gives the uid whose inbox is read.
     pub(super) fn uid(&self) -> Option<&Bytes> {
         match self {
-            Self::Waiting { uid, .. } | Self::InboxOf { uid, .. } => Some(uid),
+            Self::Waiting { page: PageRequest { uid, .. }, .. } | Self::InboxOf { uid, .. } => Some(uid),
             Self::Receipt { .. } | Self::Progress { .. } | Self::Totals { .. } => None,
         }
     }

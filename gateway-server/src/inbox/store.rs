@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::bounds::{LONGEST_TTL, MESSAGE_BYTES, UID_BYTES};
-use super::model::{Device, Millis, NewMessage, Producer, Receipt, Totals, UidInbox, WaitingPage, is_id};
+use super::model::{
+    Device, Millis, NewMessage, PageRequest, Producer, Receipt, Totals, UidInbox, WaitingPage, is_id,
+};
 
 /// Keeps messages until each device has them.
 ///
@@ -13,17 +15,8 @@ pub trait Store: Send {
     /// Does these operations in one transaction, and gives the outcome of each, in their order.
     fn apply(&mut self, now: Millis, operations: &[Operation]) -> Result<Vec<Outcome>, StoreError>;
 
-    /// Gives the messages that wait for a device behind a position: at most so many, and no more once their payloads exceed
-    /// `bytes`. One message is given whatever its length.
-    fn waiting(
-        &mut self,
-        now: Millis,
-        uid: &[u8],
-        device: &Device,
-        after: u64,
-        messages: usize,
-        bytes: usize,
-    ) -> Result<WaitingPage, StoreError>;
+    /// Gives messages that wait for a device.
+    fn waiting(&mut self, now: Millis, page: &PageRequest) -> Result<WaitingPage, StoreError>;
 
     /// Gives what has become of the message with this id, for at most so many of the uids that it was delivered to.
     fn receipt(&mut self, now: Millis, id: &str, uids: usize) -> Result<Vec<Receipt>, StoreError>;

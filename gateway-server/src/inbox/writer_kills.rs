@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 use bytes::Bytes;
 
 use super::bounds::{Bounds, DEFAULT_TTL};
-use super::model::{Device, NewDevice, NewMessage};
+use super::model::{Device, NewDevice, NewMessage, PageRequest};
 use super::sqlite::SqliteStore;
 use super::store::{Operation, Outcome, Store as _};
-use super::writer::{Writer, WriterSettings};
+use super::writer::WriterSettings;
+use super::writer_tests::start;
 
 /// The environment variable by which the child learns the path of its store.
 const PATH: &str = "INBOX_CHILD_STORE";
@@ -48,7 +49,7 @@ fn child() {
     let path = std::env::var_os(PATH).unwrap();
     let mut store = SqliteStore::open(Path::new(&path), bounds()).unwrap();
     let applied = store.progress(&PRODUCER).unwrap().unwrap_or(0);
-    let writer = Writer::start(Box::new(store), WriterSettings::default()).unwrap();
+    let writer = start(Box::new(store), WriterSettings::default());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let mut under_way = std::collections::VecDeque::new();
@@ -96,9 +97,10 @@ fn what_was_answered_outlives_any_kill_and_everything_is_there_once() {
     }
     assert!(answered >= KILLS, "{answered}");
     let mut store = SqliteStore::open(&path, bounds()).unwrap();
-    let uid = Bytes::from_static(UID);
-    store.apply(1, &[Operation::Arrive { uid, device: Device::Shared }]).unwrap();
-    let page = store.waiting(1, UID, &Device::Shared, 0, usize::MAX, usize::MAX).unwrap();
+    let (uid, device) = (Bytes::from_static(UID), Device::Shared);
+    store.apply(1, &[Operation::Arrive { uid: uid.clone(), device: device.clone() }]).unwrap();
+    let wanted = PageRequest { uid, device, after: 0, messages: usize::MAX, bytes: usize::MAX };
+    let page = store.waiting(1, &wanted).unwrap();
     let found: Vec<String> =
         page.messages.iter().map(|message| String::from_utf8_lossy(&message.payload).into_owned()).collect();
     let expected: Vec<String> = (1..=found.len() as u64).map(|number| number.to_string()).collect();

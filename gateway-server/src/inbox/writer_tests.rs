@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::bounds::{Bounds, DEFAULT_TTL};
+use super::delivery::{Post, Sending};
 use super::health::Health;
 use super::memory_store::MemoryStore;
-use super::model::{Device, Millis, NewDevice, NewMessage, Producer, Receipt, Totals, UidInbox, WaitingPage};
+use super::model::{
+    Millis, NewDevice, NewMessage, PageRequest, Producer, Receipt, Totals, UidInbox, WaitingPage,
+};
 use super::request::Unavailable;
 use super::sqlite::SqliteStore;
 use super::store::{Operation, Outcome, Store, StoreError};
@@ -42,16 +45,8 @@ impl Store for Guided {
         self.store.apply(now, operations)
     }
 
-    fn waiting(
-        &mut self,
-        now: Millis,
-        uid: &[u8],
-        device: &Device,
-        after: u64,
-        messages: usize,
-        bytes: usize,
-    ) -> Result<WaitingPage, StoreError> {
-        self.store.waiting(now, uid, device, after, messages, bytes)
+    fn waiting(&mut self, now: Millis, page: &PageRequest) -> Result<WaitingPage, StoreError> {
+        self.store.waiting(now, page)
     }
 
     fn receipt(&mut self, now: Millis, id: &str, uids: usize) -> Result<Vec<Receipt>, StoreError> {
@@ -75,15 +70,32 @@ impl Store for Guided {
     }
 }
 
+/// A post for connections, of which there are none.
+struct Nobody;
+
+impl Post for Nobody {
+    fn send(&mut self, sendings: Vec<Sending>) {
+        panic!("{sendings:?}");
+    }
+
+    fn taken(&mut self, connections: Vec<u32>) -> Vec<u32> {
+        connections
+    }
+}
+
+pub(super) fn start(store: Box<dyn Store>, settings: WriterSettings) -> Writer {
+    Writer::start(WriterHandle::new(settings), store, Box::new(Nobody)).unwrap()
+}
+
 fn guided(settings: WriterSettings) -> (Writer, Receiver<usize>, Sender<Next>) {
     let ((begun, has_begun), (next, receiver)) = (channel(), channel());
     let store = Guided { store: MemoryStore::new(Bounds::default()), begun, next: receiver };
-    (Writer::start(Box::new(store), settings).unwrap(), has_begun, next)
+    (start(Box::new(store), settings), has_begun, next)
 }
 
 fn on_disk(path: &Path) -> Writer {
     let store = SqliteStore::open(path, Bounds::default()).unwrap();
-    Writer::start(Box::new(store), WriterSettings::default()).unwrap()
+    start(Box::new(store), WriterSettings::default())
 }
 
 fn deliver(id: &str) -> Vec<Operation> {
@@ -207,7 +219,7 @@ async fn what_has_had_its_time_goes_without_a_request() {
     let old: Vec<_> = (0..1200).flat_map(|number| deliver(&format!("m{number}"))).collect();
     store.apply(1, &old).unwrap();
     assert_eq!(store.totals().unwrap().messages, 1200);
-    let writer = Writer::start(Box::new(store), WriterSettings::default()).unwrap();
+    let writer = start(Box::new(store), WriterSettings::default());
     let begin = Instant::now();
     while writer.handle().totals().await.unwrap() != Totals::default() {
         assert!(begin.elapsed() < Duration::from_secs(30));

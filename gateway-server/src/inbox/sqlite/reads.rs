@@ -4,32 +4,32 @@ use bytes::Bytes;
 use rusqlite::{Result, params};
 
 use crate::inbox::model::{
-    Device, DeviceInbox, DeviceReceipt, Millis, Receipt, UidInbox, WaitingMessage, WaitingPage,
+    DeviceInbox, DeviceReceipt, Millis, PageRequest, Receipt, UidInbox, WaitingMessage, WaitingPage,
 };
 
 use super::rows::{DeviceRow, UidRow};
 use super::statements::Statements;
 
-/// Gives the messages that wait for a device behind a position.
+/// Gives messages that wait for a device.
 pub(super) fn waiting(
     statements: &mut Statements<'_>,
     now: Millis,
-    (uid, device): (&[u8], &Device),
-    after: u64,
-    (messages, bytes): (usize, usize),
+    wanted: &PageRequest,
 ) -> Result<WaitingPage> {
+    let PageRequest { uid, device, after, messages, bytes } = wanted;
     let mut page = WaitingPage::default();
     let Some(uid) = UidRow::find(statements, uid)? else { return Ok(page) };
     let devices = DeviceRow::of(statements, uid.key)?;
     let Some(device) = devices.into_iter().find(|known| known.device == *device) else { return Ok(page) };
-    let after = i64::try_from(after.max(device.acknowledged)).unwrap_or(i64::MAX);
+    let after = i64::try_from((*after).max(device.acknowledged)).unwrap_or(i64::MAX);
     let sql = "SELECT seq, id, payload, is_binary, stored, expires FROM messages
         WHERE uid = ? AND seq > ? AND payload IS NOT NULL AND expires > ? AND (for_all OR seq > ?) ORDER BY seq";
-    let wanted = params![uid.key, after, now.cast_signed(), device.floor.cast_signed()];
+    page.lost = device.lost;
+    let parameters = params![uid.key, after, now.cast_signed(), device.floor.cast_signed()];
     let (mut count, mut taken) = (0, 0);
-    page.messages = statements.until(sql, wanted, |row| {
+    page.messages = statements.until(sql, parameters, |row| {
         let payload = row.get_ref(2)?.as_blob()?;
-        if count > 0 && (count >= messages || taken + payload.len() > bytes) {
+        if count > 0 && (count >= *messages || taken + payload.len() > *bytes) {
             page.has_more = true;
             return Ok(None);
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Result};
 
 use crate::inbox::bounds::Bounds;
-use crate::inbox::model::{Device, Millis, Producer, Receipt, Totals, UidInbox, WaitingPage};
+use crate::inbox::model::{Millis, PageRequest, Producer, Receipt, Totals, UidInbox, WaitingPage};
 use crate::inbox::store::{Operation, Outcome, Store, StoreError};
 
 use super::batch::Batch;
@@ -96,17 +96,9 @@ impl Store for SqliteStore {
         Ok(outcomes)
     }
 
-    fn waiting(
-        &mut self,
-        now: Millis,
-        uid: &[u8],
-        device: &Device,
-        after: u64,
-        messages: usize,
-        bytes: usize,
-    ) -> Result<WaitingPage, StoreError> {
+    fn waiting(&mut self, now: Millis, page: &PageRequest) -> Result<WaitingPage, StoreError> {
         let statements = &mut Statements::new(&self.connection);
-        reads::waiting(statements, now, (uid, device), after, (messages, bytes)).map_err(store_error)
+        reads::waiting(statements, now, page).map_err(store_error)
     }
 
     fn receipt(&mut self, now: Millis, id: &str, uids: usize) -> Result<Vec<Receipt>, StoreError> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rusqlite::Connection;
 
 use crate::inbox::bounds::{Bounds, DEFAULT_TTL};
-use crate::inbox::model::{Device, NewDevice, NewMessage};
+use crate::inbox::model::{Device, NewDevice, NewMessage, PageRequest};
 use crate::inbox::store::{Operation, Outcome, Store, StoreError};
 
 use super::{OpenError, SqliteStore};
@@ -173,7 +173,9 @@ fn damage_is_found_and_is_an_error() {
         Err(error) => panic!("{error}"),
         Ok(mut store) => {
             assert!(store.check().is_err() || !store.check().unwrap().is_empty());
-            let read = store.waiting(1, UID, &Device::Shared, 0, 1000, usize::MAX);
+            let (uid, device) = (Bytes::from_static(UID), Device::Shared);
+            let wanted = PageRequest { uid, device, after: 0, messages: 1000, bytes: usize::MAX };
+            let read = store.waiting(1, &wanted);
             assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
         }
     }

@@ -1,0 +1,445 @@
+//! Servers, stores and pages that go at any moment, by random steps: each device handles each message once and in order, but for the
+//! one case that the documents name.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use hashbrown::{HashMap, HashSet};
+
+use super::output::Content;
+use super::{Binding, Delivery};
+use crate::inbox::bounds::{Bounds, DEFAULT_TTL};
+use crate::inbox::memory_store::MemoryStore;
+use crate::inbox::model::{Device, Millis, NewDevice, NewMessage};
+use crate::inbox::numbers::Numbers;
+use crate::inbox::store::{Operation, Outcome, Store as _};
+
+const UIDS: [&str; 2] = ["anna", "ben"];
+const DEVICES: [&str; 3] = ["", "phone", "laptop"];
+const STEPS: usize = 3000;
+const SEEDS: u64 = 100;
+
+/// A message as a page has it.
+#[derive(Clone, Copy)]
+struct Received {
+    is_new: bool,
+    epoch: u64,
+    seq: u64,
+}
+
+/// A page, or another client that acknowledges nothing.
+struct Tab {
+    connection: u32,
+    owner: Owner,
+    is_page: bool,
+    down: VecDeque<Received>,
+    up: VecDeque<(u64, u64)>,
+    queue: VecDeque<Received>,
+    /// The greatest position that was queued, of the newest epoch.
+    queued: (u64, u64),
+    /// What the handlers have done and the note of the device does not say yet.
+    handled: Option<Received>,
+    /// The last position that was handled, of each epoch.
+    last: HashMap<u64, u64>,
+}
+
+/// A device of a uid.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Owner {
+    uid: usize,
+    device: usize,
+}
+
+/// What is known of a device.
+#[derive(Default)]
+struct Known {
+    /// The note that all pages of the device share: the greatest position that was handled, of each epoch.
+    note: HashMap<u64, u64>,
+    handled: HashSet<(u64, u64)>,
+    first_handled: HashMap<u64, u64>,
+    /// The messages that it must handle.
+    expected: HashSet<(u64, u64)>,
+    has_arrived: bool,
+    /// What pages have handled that have gone before they noted it.
+    unnoted: HashSet<(u64, u64)>,
+}
+
+struct World {
+    numbers: Numbers,
+    store: MemoryStore,
+    delivery: Delivery,
+    tabs: Vec<Tab>,
+    known: HashMap<Owner, Known>,
+    /// What PHP has asked for and the store has not done.
+    asked: Vec<Operation>,
+    now: Millis,
+    connections: u32,
+    messages: u64,
+    /// The number of messages that pages have handled again.
+    repeated: usize,
+}
+
+impl Owner {
+    fn binding(self, connection: u32, is_page: bool) -> Binding {
+        let device = match DEVICES[self.device] {
+            "" => Device::Shared,
+            name => Device::Invented(name.into()),
+        };
+        Binding { connection, uid: Bytes::from_static(UIDS[self.uid].as_bytes()), device, is_page }
+    }
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let bounds = Bounds { messages: 1 << 20, bytes: 1 << 40, ..Bounds::default() };
+        Self {
+            numbers: Numbers(seed),
+            store: MemoryStore::new(bounds),
+            delivery: Delivery::default(),
+            tabs: Vec::new(),
+            known: HashMap::new(),
+            asked: Vec::new(),
+            now: 1_000_000,
+            connections: 0,
+            messages: 0,
+            repeated: 0,
+        }
+    }
+
+    fn open(&mut self, owner: Owner) {
+        self.connections += 1;
+        // Clients without a name of their device acknowledge by what the kernel takes.
+        let is_page = owner.device > 0;
+        let tab = Tab {
+            connection: self.connections,
+            owner,
+            is_page,
+            down: VecDeque::new(),
+            up: VecDeque::new(),
+            queue: VecDeque::new(),
+            queued: (0, 0),
+            handled: None,
+            last: HashMap::new(),
+        };
+        self.delivery.bound(owner.binding(tab.connection, is_page));
+        self.tabs.push(tab);
+    }
+
+    /// Ends a connection. What a kernel has is what the client gets.
+    fn leave(&mut self, at: usize) {
+        let Tab { connection, is_page, down, .. } = &mut self.tabs[at];
+        let has_taken_all = !*is_page && down.is_empty();
+        down.clear();
+        self.delivery.left(*connection, has_taken_all, self.now);
+        self.tabs[at].up.clear();
+    }
+
+    fn kill(&mut self, at: usize) {
+        self.leave(at);
+        let tab = self.tabs.swap_remove(at);
+        let known = self.known.entry(tab.owner).or_default();
+        known.unnoted.extend(tab.handled.map(|message| (message.epoch, message.seq)));
+    }
+
+    /// A page comes back as another client.
+    fn reconnect(&mut self, at: usize) {
+        self.connections += 1;
+        let tab = &mut self.tabs[at];
+        tab.connection = self.connections;
+        self.delivery.bound(tab.owner.binding(tab.connection, tab.is_page));
+    }
+
+    /// Another process serves from here on, with the same store.
+    fn replace_server(&mut self, keeps_connections: bool) {
+        self.delivery = Delivery::default();
+        for at in 0..self.tabs.len() {
+            if keeps_connections {
+                let tab = &self.tabs[at];
+                self.delivery.bound(tab.owner.binding(tab.connection, tab.is_page));
+            } else {
+                let tab = &mut self.tabs[at];
+                (tab.down, tab.up) = (VecDeque::new(), VecDeque::new());
+                self.reconnect(at);
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        self.messages += 1;
+        let uid = UIDS[self.numbers.below(UIDS.len() as u64) as usize];
+        self.asked.push(Operation::Deliver(NewMessage {
+            uid: Bytes::from_static(uid.as_bytes()),
+            id: format!("m{}", self.messages).into(),
+            payload: Bytes::from(vec![b'x'; self.numbers.below(9000) as usize]),
+            is_binary: false,
+            ttl: DEFAULT_TTL,
+            replace: None,
+            new_device: NewDevice::Unacknowledged,
+            producer: None,
+        }));
+    }
+
+    /// The thread of the store does a group.
+    fn turn(&mut self, fails: bool) {
+        let of_delivery = self.delivery.take_operations();
+        let group = std::mem::take(&mut self.asked);
+        if fails {
+            self.delivery.failed();
+            self.asked = group;
+            return;
+        }
+        let operations = [of_delivery.clone(), group.clone()].concat();
+        let mut outcomes = self.store.apply(self.now, &operations).unwrap().into_iter();
+        self.delivery.committed(outcomes.by_ref().take(of_delivery.len()).collect());
+        for operation in &of_delivery {
+            if let Operation::Arrive { uid, device } = operation {
+                let uid = UIDS.iter().position(|known| known.as_bytes() == &**uid).unwrap();
+                let device = DEVICES.iter().position(|name| *name == device.as_row().1).unwrap();
+                self.known.entry(Owner { uid, device }).or_default().has_arrived = true;
+            }
+        }
+        for (operation, outcome) in group.iter().zip(outcomes) {
+            match (operation, outcome) {
+                (Operation::Deliver(message), Outcome::Stored { epoch, seq, .. }) => {
+                    for (owner, known) in &mut self.known {
+                        if UIDS[owner.uid].as_bytes() == &*message.uid && known.has_arrived {
+                            known.expected.insert((epoch, seq));
+                        }
+                    }
+                    self.delivery.stored(message, epoch, seq, self.now);
+                }
+                (Operation::Forget { uid }, _) => {
+                    for (owner, known) in &mut self.known {
+                        if UIDS[owner.uid].as_bytes() == &**uid {
+                            known.expected.clear();
+                            known.has_arrived = false;
+                        }
+                    }
+                    self.delivery.forgotten(uid);
+                }
+                _ => {}
+            }
+        }
+        while let Some((connection, wanted)) = self.delivery.next_page() {
+            if self.numbers.below(20) == 0 {
+                self.delivery.page_failed(connection);
+                break;
+            }
+            let page = self.store.waiting(self.now, &wanted).unwrap();
+            self.delivery.page(connection, page, self.now);
+        }
+        for sending in self.delivery.take_sendings() {
+            let Content::Message { is_new, epoch, seq, .. } = sending.content else { continue };
+            for tab in self.tabs.iter_mut().filter(|tab| sending.connections.contains(&tab.connection)) {
+                assert_eq!(tab.is_page, sending.is_for_pages);
+                tab.down.push_back(Received { is_new, epoch, seq });
+            }
+        }
+    }
+
+    /// A client takes the next message from its connection.
+    fn receive(&mut self, at: usize) {
+        let tab = &mut self.tabs[at];
+        let Some(message) = tab.down.pop_front() else { return };
+        if !tab.is_page {
+            self.handle(at, message);
+            return;
+        }
+        if tab.queued.0 != message.epoch {
+            tab.queued = (message.epoch, 0);
+        }
+        if message.seq > tab.queued.1 {
+            tab.queued.1 = message.seq;
+            tab.queue.push_back(message);
+        } else {
+            // A double counts as handled once what was queued before it is, which the page says again.
+            let done = tab.last.get(&message.epoch).copied().unwrap_or(0);
+            tab.up.push_back((message.epoch, done.min(message.seq)));
+        }
+    }
+
+    /// The handlers of a page take a message, unless the device has handled it.
+    fn work(&mut self, at: usize) {
+        let tab = &mut self.tabs[at];
+        if let Some(done) = tab.handled.take() {
+            let note = self.known.entry(tab.owner).or_default().note.entry(done.epoch).or_default();
+            *note = done.seq.max(*note);
+            tab.up.push_back((done.epoch, done.seq));
+            return;
+        }
+        let Some(message) = tab.queue.pop_front() else { return };
+        let note = self.known.entry(tab.owner).or_default().note.get(&message.epoch).copied();
+        if !message.is_new && note.is_some_and(|note| note >= message.seq) {
+            tab.last.insert(message.epoch, message.seq);
+            tab.up.push_back((message.epoch, message.seq));
+            return;
+        }
+        tab.handled = Some(message);
+        self.handle(at, message);
+    }
+
+    fn handle(&mut self, at: usize, message: Received) {
+        let Received { is_new, epoch, seq } = message;
+        let owner = self.tabs[at].owner;
+        let others = self.tabs.iter().enumerate().filter(|(other, tab)| *other != at && tab.owner == owner);
+        let others: Vec<_> = others.map(|(_, tab)| tab.handled).collect();
+        let tab = &mut self.tabs[at];
+        let is_page = tab.is_page;
+        if is_page {
+            let last = tab.last.insert(epoch, seq).unwrap_or(0);
+            assert!(last < seq, "{owner:?} handles {seq} after {last}");
+        }
+        let known = self.known.entry(owner).or_default();
+        let first = known.first_handled.entry(epoch).or_default();
+        if known.handled.insert((epoch, seq)) {
+            assert!(*first < seq, "{owner:?} handles {seq} first after {first}");
+            *first = seq;
+        } else if is_page && !is_new {
+            // That is the case that the documents name: the page that has handled the message has not noted that.
+            let is_excused = known.unnoted.contains(&(epoch, seq))
+                || others
+                    .iter()
+                    .any(|other| other.is_some_and(|other| (other.epoch, other.seq) == (epoch, seq)));
+            assert!(is_excused, "{owner:?} handles {seq} again");
+            self.repeated += 1;
+        }
+    }
+
+    /// An acknowledgement comes to the server. It must be true.
+    fn acknowledge(&mut self, at: usize) {
+        let tab = &mut self.tabs[at];
+        let Some((epoch, seq)) = tab.up.pop_front() else { return };
+        let known = &self.known[&tab.owner];
+        for (_, expected) in known.expected.iter().filter(|(own, expected)| *own == epoch && *expected <= seq)
+        {
+            assert!(
+                known.handled.contains(&(epoch, *expected)),
+                "{:?} has not handled {expected}",
+                tab.owner
+            );
+        }
+        self.delivery.got(tab.connection, epoch, seq, self.now);
+    }
+
+    /// The kernel takes what a client without acknowledgements was sent.
+    fn take(&mut self) {
+        for connection in self.delivery.untaken() {
+            if let Some(at) = self.tabs.iter().position(|tab| tab.connection == connection) {
+                while !self.tabs[at].down.is_empty() {
+                    self.receive(at);
+                }
+                self.delivery.taken(connection, self.now);
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        self.now += self.numbers.below(5);
+        let owner = Owner {
+            uid: self.numbers.below(UIDS.len() as u64) as usize,
+            device: self.numbers.below(DEVICES.len() as u64) as usize,
+        };
+        let tab = self.numbers.below(self.tabs.len().max(1) as u64) as usize;
+        let has_tab = !self.tabs.is_empty();
+        match self.numbers.below(1000) {
+            0..200 => self.deliver(),
+            200..225 if self.tabs.len() < 8 => self.open(owner),
+            225..235 if has_tab => self.kill(tab),
+            235..245 if has_tab => {
+                self.leave(tab);
+                self.reconnect(tab);
+            }
+            245..247 => self.replace_server(self.messages.is_multiple_of(2)),
+            247..249 => self.asked.push(Operation::Forget { uid: owner.binding(0, true).uid }),
+            249..255 => {
+                self.now += 20_000;
+                self.delivery.tick(self.now);
+            }
+            255..300 => self.delivery.tick(self.now),
+            300..330 => self.turn(true),
+            330..500 => self.turn(false),
+            500..560 => self.take(),
+            560..700 if has_tab => self.receive(tab),
+            700..850 if has_tab => self.work(tab),
+            850.. if has_tab => self.acknowledge(tab),
+            _ => {}
+        }
+    }
+
+    /// Lets everything come to its end.
+    fn settle(&mut self) {
+        let owners: Vec<Owner> = self.known.keys().copied().collect();
+        for owner in owners {
+            self.open(owner);
+        }
+        for _ in 0..20_000 {
+            self.turn(false);
+            self.take();
+            for at in 0..self.tabs.len() {
+                self.receive(at);
+                self.work(at);
+                self.acknowledge(at);
+            }
+            self.now += 10;
+            self.delivery.tick(self.now);
+            let is_idle = |tab: &Tab| {
+                tab.down.is_empty() && tab.queue.is_empty() && tab.up.is_empty() && tab.handled.is_none()
+            };
+            if self.tabs.iter().all(is_idle)
+                && !self.delivery.is_waited_for()
+                && !self.delivery.has_operations()
+                && !self.delivery.needs_ticks()
+            {
+                return;
+            }
+        }
+        panic!("it does not come to an end");
+    }
+}
+
+#[test]
+fn each_device_handles_each_message_once_and_in_order() {
+    let (mut handled, mut repeated) = (0, 0);
+    for seed in 0..SEEDS {
+        let mut world = World::new(seed);
+        for _ in 0..STEPS {
+            world.step();
+        }
+        world.settle();
+        for (owner, known) in &world.known {
+            let missed: Vec<_> = known.expected.difference(&known.handled).collect();
+            assert!(missed.is_empty(), "{owner:?} of seed {seed} has missed {missed:?}");
+            handled += known.handled.len();
+        }
+        repeated += world.repeated;
+        for uid in UIDS {
+            let inbox = world.store.inbox_of(world.now, uid.as_bytes()).unwrap();
+            let waiting: u64 =
+                inbox.iter().flat_map(|inbox| &inbox.devices).map(|device| device.waiting).sum();
+            assert_eq!(waiting, 0, "{uid} of seed {seed}");
+        }
+    }
+    assert!(handled as u64 > 500 * SEEDS && repeated > 0, "{handled}, {repeated} again");
+}
+
+#[test]
+fn who_comes_while_others_read_follows_them() {
+    let mut world = World::new(0);
+    let owner = Owner { uid: 0, device: 1 };
+    world.open(owner);
+    world.turn(false);
+    world.kill(0);
+    (0..100).for_each(|_| world.deliver());
+    world.turn(false);
+    world.open(owner);
+    world.open(owner);
+    world.turn(false);
+    let waiting = |world: &World| world.tabs.iter().map(|tab| tab.down.len()).collect::<Vec<_>>();
+    let before = waiting(&world);
+    assert!(before[0] > 0 && before[1] == 0, "{before:?}");
+    // The first does nothing for a while, so the second reads.
+    world.now += 20_000;
+    world.delivery.tick(world.now);
+    world.turn(false);
+    assert_eq!(waiting(&world)[1], before[0]);
+}
